@@ -1,0 +1,25 @@
+//! The words of Leasehold, pure: what a job is, which transitions it can make, who may make them,
+//! and the limits that every part keeps.
+//!
+//! Nothing here knows of a clock, a socket, an executor or a store. Each store writes these rules
+//! in its own language; this crate is what they are checked against.
+
+mod backoff;
+mod id;
+mod job;
+mod limits;
+mod names;
+mod outcome;
+mod settle;
+mod state;
+mod validate;
+
+pub use backoff::Backoff;
+pub use id::{Epoch, Fence, JobId, WorkerId};
+pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
+pub use limits::*;
+pub use names::{InvalidName, Kind, QueueName};
+pub use outcome::Outcome;
+pub use settle::{Settle, Settled};
+pub use state::{Event, Lifecycle, Refusal, State, Verb};
+pub use validate::{FieldError, InvalidJob};

@@ -1,0 +1,116 @@
+//! Names of queues and kinds, checked once at the edge.
+
+use crate::limits::NAME_MAX_BYTES;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Why a text is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// Nothing there.
+    #[error("is empty")]
+    Empty,
+    /// Longer than [`NAME_MAX_BYTES`].
+    #[error("is {0} bytes long; at most {NAME_MAX_BYTES} are allowed")]
+    TooLong(usize),
+    /// A character outside the alphabet, or a first one that is no letter, digit or underscore.
+    #[error("has {0:?} at byte {1}; allowed are letters, digits and . _ : / - (the first one a letter, digit or _)")]
+    Character(char, usize),
+}
+
+/// The alphabet keeps braces out, which would break the hash tag of the Redis keys, and `*`,
+/// which stands for "every kind".
+fn check(text: &str) -> Result<(), InvalidName> {
+    if text.is_empty() {
+        return Err(InvalidName::Empty);
+    }
+    if text.len() > NAME_MAX_BYTES {
+        return Err(InvalidName::TooLong(text.len()));
+    }
+    for (at, character) in text.char_indices() {
+        let first = character.is_ascii_alphanumeric() || character == '_';
+        let later = first || matches!(character, '.' | ':' | '/' | '-');
+        if !(if at == 0 { first } else { later }) {
+            return Err(InvalidName::Character(character, at));
+        }
+    }
+    Ok(())
+}
+
+macro_rules! name_newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                check(text).map(|()| Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                check(&text).map(|()| Self(text))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+    };
+}
+
+name_newtype! {
+    /// Where a job waits.
+    QueueName
+}
+name_newtype! {
+    /// Which handler runs a job.
+    Kind
+}
+
+impl Default for QueueName {
+    /// The queue of jobs that name none: `default`.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_to_their_alphabet() {
+        for good in ["default", "a", "Images.v2", "raw-transactions", "tenant:7/low", "_x", "9"] {
+            assert!(good.parse::<QueueName>().is_ok(), "{good}");
+        }
+        assert_eq!("".parse::<Kind>(), Err(InvalidName::Empty));
+        assert_eq!("x".repeat(300).parse::<Kind>(), Err(InvalidName::TooLong(300)));
+        for (bad, character, at) in
+            [("a b", ' ', 1), ("a{b}", '{', 1), ("*", '*', 0), ("-a", '-', 0), ("ä", 'ä', 0), ("a\0", '\0', 1)]
+        {
+            assert_eq!(bad.parse::<QueueName>(), Err(InvalidName::Character(character, at)), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How a handler's run came out, and what is to be done about it.
+
+use crate::{backoff::Backoff, limits::ERROR_MAX_BYTES, settle::Settle};
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+/// The closed set of ways in which a run can end, seen from the worker.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The handler returned.
+    Succeeded(Option<Box<RawValue>>),
+    /// The handler failed, panicked, or ran out of time.
+    Failed(String),
+    /// The handler wants to be called again later and blames nobody.
+    Snoozed(Option<Duration>, Option<String>),
+    /// The handler says that it never can succeed.
+    Hopeless(String),
+    /// The worker stops and the handler did not finish in time.
+    Interrupted,
+    /// The handler stopped because a cancel was wanted.
+    Cancelled,
+    /// The lease was lost while the handler ran: nothing may be written.
+    Lost,
+}
+
+impl Outcome {
+    /// What to write for this outcome; `None` when nothing may be written.
+    ///
+    /// `random` is uniform in `0.0..1.0` and spreads the retries.
+    #[must_use]
+    pub fn settle(self, attempt: i32, max_attempts: i32, backoff: &Backoff, random: f64) -> Option<Settle> {
+        Some(match self {
+            Self::Succeeded(result) => Settle::Complete(result),
+            Self::Failed(error) if attempt >= max_attempts => Settle::Bury { error: clipped(error) },
+            Self::Failed(error) => Settle::Retry { delay: backoff.delay(attempt, random), error: clipped(error) },
+            Self::Snoozed(delay, reason) => {
+                Settle::Snooze { delay: delay.unwrap_or_else(|| backoff.delay(1, random)), reason: reason.map(clipped) }
+            }
+            Self::Hopeless(error) => Settle::Bury { error: clipped(error) },
+            Self::Interrupted => Settle::Release,
+            Self::Cancelled => Settle::Cancel,
+            Self::Lost => return None,
+        })
+    }
+}
+
+/// The last [`ERROR_MAX_BYTES`] of a text, without NUL, which PostgreSQL's text cannot hold.
+fn clipped(text: String) -> String {
+    let mut text = if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text };
+    if text.len() > ERROR_MAX_BYTES {
+        let from = (text.len() - ERROR_MAX_BYTES..).find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.drain(..from);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_retried_until_its_attempts_are_spent() {
+        let backoff = Backoff::default();
+        let failed = || Outcome::Failed("no".into());
+        assert!(matches!(failed().settle(4, 5, &backoff, 0.5), Some(Settle::Retry { .. })));
+        assert!(matches!(failed().settle(5, 5, &backoff, 0.5), Some(Settle::Bury { .. })));
+        assert!(Outcome::Lost.settle(1, 5, &backoff, 0.5).is_none());
+    }
+
+    #[test]
+    fn error_texts_keep_their_end_and_lose_their_nuls() {
+        let long = format!("{}ä\0end", "é".repeat(ERROR_MAX_BYTES));
+        let kept = clipped(long);
+        assert!(kept.len() <= ERROR_MAX_BYTES && kept.ends_with("ä\u{FFFD}end"));
+    }
+}

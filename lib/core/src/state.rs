@@ -1,0 +1,287 @@
+//! The state machine: the one place that says which transition is legal.
+//!
+//! [`Lifecycle::apply`] is pure and exhaustive. PostgreSQL holds the authoritative copy of it, one
+//! conditional statement per verb; the tests of the store compare each statement with this function.
+
+use crate::id::{Epoch, Fence, JobId, WorkerId};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Where a job is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Waits for other jobs to succeed.
+    Blocked,
+    /// Waits for a time.
+    Scheduled,
+    /// In the line, to be claimed.
+    Queued,
+    /// Claimed by a worker, on a lease.
+    Running,
+    /// Finished with a result.
+    Succeeded,
+    /// Finished without: attempts or crashes used up, or it can never succeed.
+    Dead,
+    /// Finished because somebody said so.
+    Cancelled,
+}
+
+impl State {
+    /// All states, in the order of a life.
+    pub const ALL: [Self; 7] =
+        [Self::Blocked, Self::Scheduled, Self::Queued, Self::Running, Self::Succeeded, Self::Dead, Self::Cancelled];
+
+    /// The name used in SQL, JSON and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the job has reached its end (an operator's revive aside).
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            format!("{text:?} is no state; the states are {names}")
+        })
+    }
+}
+
+/// The name of a transition: the same in SQL files, functions, events and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each verb is described at the event of the same name")]
+pub enum Verb {
+    Enqueue,
+    Promote,
+    Unblock,
+    Claim,
+    Renew,
+    Complete,
+    Retry,
+    Snooze,
+    Release,
+    Expire,
+    Bury,
+    Cancel,
+    Revive,
+}
+
+/// Something that happens to a job that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Its time has come.
+    Promote,
+    /// The last job it waited for has succeeded.
+    Unblock,
+    /// A worker takes it on a lease.
+    Claim(WorkerId),
+    /// The worker holds on to it.
+    Renew(Fence),
+    /// The handler returned a result.
+    Complete(Fence),
+    /// The handler failed and attempts are left.
+    Retry(Fence),
+    /// The handler asks to be called again later; the attempt is given back.
+    Snooze(Fence),
+    /// The worker gives it back unharmed; the attempt is given back.
+    Release(Fence),
+    /// The lease ran out: somebody's crash.
+    Expire,
+    /// The handler failed for good.
+    Bury(Fence),
+    /// A client wants it stopped. A running job is flagged, any other live one ends here.
+    Cancel,
+    /// The worker stopped a run whose cancel was wanted.
+    CancelRun(Fence),
+    /// An operator gives a finished job a new budget.
+    Revive,
+}
+
+impl Event {
+    /// The verb of this event.
+    #[must_use]
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::Promote => Verb::Promote,
+            Self::Unblock => Verb::Unblock,
+            Self::Claim(_) => Verb::Claim,
+            Self::Renew(_) => Verb::Renew,
+            Self::Complete(_) => Verb::Complete,
+            Self::Retry(_) => Verb::Retry,
+            Self::Snooze(_) => Verb::Snooze,
+            Self::Release(_) => Verb::Release,
+            Self::Expire => Verb::Expire,
+            Self::Bury(_) => Verb::Bury,
+            Self::Cancel | Self::CancelRun(_) => Verb::Cancel,
+            Self::Revive => Verb::Revive,
+        }
+    }
+
+    const fn fence(&self) -> Option<Fence> {
+        match self {
+            Self::Renew(fence)
+            | Self::Complete(fence)
+            | Self::Retry(fence)
+            | Self::Snooze(fence)
+            | Self::Release(fence)
+            | Self::Bury(fence)
+            | Self::CancelRun(fence) => Some(*fence),
+            Self::Promote | Self::Unblock | Self::Claim(_) | Self::Expire | Self::Cancel | Self::Revive => None,
+        }
+    }
+}
+
+/// Why an event changes nothing. A normal answer: somebody else was first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The state has no such transition.
+    #[error("a job that is {0} cannot {1:?}")]
+    State(State, Verb),
+    /// The write is of an older claim, or of another worker's.
+    #[error("the lease was lost")]
+    StaleFence,
+    /// The run must end as cancelled, not go back to wait.
+    #[error("a cancel is wanted")]
+    CancelWanted,
+    /// No cancel of this run was asked for.
+    #[error("no cancel is wanted")]
+    NoCancelWanted,
+    /// No attempt is left to retry with.
+    #[error("no attempt is left")]
+    NoAttemptLeft,
+}
+
+/// All of a job that decides about its transitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// The job.
+    pub id: JobId,
+    /// Where it is.
+    pub state: State,
+    /// Claims so far; never falls.
+    pub epoch: Epoch,
+    /// Attempts spent.
+    pub attempt: i32,
+    /// Attempts it may spend.
+    pub max_attempts: i32,
+    /// Leases lost.
+    pub crashes: i16,
+    /// Leases it may lose before it is dead.
+    pub max_crashes: i16,
+    /// Who runs it; set exactly while it is running.
+    pub worker: Option<WorkerId>,
+    /// A client asked for a cancel while it was running.
+    pub cancel_wanted: bool,
+}
+
+impl Lifecycle {
+    /// A job just enqueued into `state`, which is blocked, scheduled or queued.
+    #[must_use]
+    pub const fn new(id: JobId, state: State, max_attempts: i32, max_crashes: i16) -> Self {
+        Self {
+            id,
+            state,
+            epoch: 0,
+            attempt: 0,
+            max_attempts,
+            crashes: 0,
+            max_crashes,
+            worker: None,
+            cancel_wanted: false,
+        }
+    }
+
+    /// The fence of the current run, if there is one.
+    #[must_use]
+    pub fn fence(&self) -> Option<Fence> {
+        self.worker.map(|worker| Fence { id: self.id, epoch: self.epoch, worker })
+    }
+
+    /// The job after `event`, or why the event changes nothing.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the state or the fence forbids it.
+    pub fn apply(self, event: Event) -> Result<Self, Refusal> {
+        use State::{Blocked, Cancelled, Dead, Queued, Running, Scheduled, Succeeded};
+        if let Some(fence) = event.fence() {
+            if self.state != Running {
+                return Err(Refusal::State(self.state, event.verb()));
+            }
+            if Some(fence) != self.fence() {
+                return Err(Refusal::StaleFence);
+            }
+        }
+        match (self.state, event) {
+            (Scheduled, Event::Promote) | (Blocked, Event::Unblock) => Ok(Self { state: Queued, ..self }),
+            (Queued, Event::Claim(worker)) => Ok(Self {
+                state: Running,
+                epoch: self.epoch + 1,
+                attempt: self.attempt + 1,
+                worker: Some(worker),
+                ..self
+            }),
+            (Running, Event::Renew(_)) => Ok(self),
+            (Running, Event::Complete(_)) => Ok(self.ended(Succeeded)),
+            (Running, Event::Bury(_)) => Ok(self.ended(Dead)),
+            (Running, Event::CancelRun(_)) if self.cancel_wanted => Ok(self.ended(Cancelled)),
+            (Running, Event::CancelRun(_)) => Err(Refusal::NoCancelWanted),
+            (Running, Event::Retry(_) | Event::Snooze(_) | Event::Release(_)) if self.cancel_wanted => {
+                Err(Refusal::CancelWanted)
+            }
+            (Running, Event::Retry(_)) if self.attempt >= self.max_attempts => Err(Refusal::NoAttemptLeft),
+            (Running, Event::Retry(_)) => Ok(Self { state: Scheduled, worker: None, ..self }),
+            (Running, Event::Snooze(_)) => Ok(self.with_attempt_back(Scheduled)),
+            (Running, Event::Release(_)) => Ok(self.with_attempt_back(Queued)),
+            (Running, Event::Expire) => Ok(self.expired()),
+            (Running, Event::Cancel) => Ok(Self { cancel_wanted: true, ..self }),
+            (Blocked | Scheduled | Queued, Event::Cancel) => Ok(self.ended(Cancelled)),
+            (Succeeded | Dead | Cancelled, Event::Revive) => {
+                Ok(Self { epoch: self.epoch, ..Self::new(self.id, Queued, self.max_attempts, self.max_crashes) })
+            }
+            (state, event) => Err(Refusal::State(state, event.verb())),
+        }
+    }
+
+    const fn ended(self, state: State) -> Self {
+        Self { state, worker: None, cancel_wanted: false, ..self }
+    }
+
+    const fn with_attempt_back(self, state: State) -> Self {
+        Self { state, attempt: self.attempt - 1, worker: None, ..self }
+    }
+
+    /// A lost lease spends its attempt and a crash. A run that was to be cancelled ends so.
+    const fn expired(self) -> Self {
+        let crashed = Self { crashes: self.crashes + 1, ..self };
+        if crashed.cancel_wanted {
+            crashed.ended(State::Cancelled)
+        } else if crashed.crashes >= crashed.max_crashes || crashed.attempt >= crashed.max_attempts {
+            crashed.ended(State::Dead)
+        } else {
+            Self { state: State::Queued, worker: None, ..crashed }
+        }
+    }
+}
