@@ -1,0 +1,198 @@
+//! Every setting: its name, what values it takes, its default, and why. The loader checks values against
+//! this table, `leasehold config` prints it, and a test compares it with the struct and with the reference.
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its path, such as `worker.lease_ms`.
+    pub key: &'static str,
+    /// What values it takes.
+    pub kind: ValueKind,
+    /// The default as it would be written; `None` when there is none.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub about: &'static str,
+    /// Why the default is what it is.
+    pub reason: &'static str,
+}
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// A whole number within bounds, and the unit it counts.
+    Number {
+        /// The least value.
+        min: u64,
+        /// The greatest value.
+        max: u64,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// A text that is never shown or logged, since it may hold a password.
+    Secret,
+}
+
+impl Setting {
+    /// The environment variable that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        match self.key {
+            "database.url" | "redis.url" | "api.url" => {
+                format!("LEASEHOLD_{}", self.key.replace('.', "_").to_uppercase())
+            }
+            key => format!("LEASEHOLD_{}", key.replace('.', "__").to_uppercase()),
+        }
+    }
+
+    /// The setting of this name.
+    #[must_use]
+    pub fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// Says what is wrong with a value, as the end of a sentence that begins with the setting's name.
+    pub(super) fn check(&self, value: &str) -> Result<(), String> {
+        match self.kind {
+            ValueKind::Number { min, max, unit } => match value.parse::<u64>() {
+                Ok(number) if (min..=max).contains(&number) => Ok(()),
+                _ => Err(format!("is {value:?}; it must be a whole number of {unit} from {min} to {max}")),
+            },
+            ValueKind::Choice(words) if !words.contains(&value) => {
+                Err(format!("is {value:?}; it must be one of {}", words.join(", ")))
+            }
+            ValueKind::Text | ValueKind::Secret if value.is_empty() => Err("is empty".to_owned()),
+            ValueKind::Choice(_) | ValueKind::Text | ValueKind::Secret => Ok(()),
+        }
+    }
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+const fn number(min: u64, max: u64, unit: &'static str) -> ValueKind {
+    ValueKind::Number { min, max, unit }
+}
+
+/// All settings, in the order of the reference.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "database.url",
+        kind: ValueKind::Secret,
+        default: None,
+        about: "Where PostgreSQL is: postgres://user:password@host:port/database.",
+        reason: "There is no good guess: a wrong one would put jobs into somebody else's database.",
+    },
+    Setting {
+        key: "database.max_connections",
+        kind: number(1, 10_000, "connections"),
+        default: Some("10"),
+        about: "Connections to PostgreSQL that one process may hold.",
+        reason: "A worker sends batches, so a few connections carry thousands of jobs a second; ten processes stay \
+                 below PostgreSQL's own default of 100.",
+    },
+    Setting {
+        key: "database.acquire_timeout_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("5000"),
+        about: "How long a statement waits for a connection before it is an error.",
+        reason: "Longer than a restart of a pooler, shorter than a person's patience.",
+    },
+    Setting {
+        key: "redis.url",
+        kind: ValueKind::Secret,
+        default: None,
+        about: "Where Redis is: redis://:password@host:port/0, or rediss:// for TLS.",
+        reason: "As for database.url.",
+    },
+    Setting {
+        key: "redis.max_connections",
+        kind: number(1, 10_000, "connections"),
+        default: Some("8"),
+        about: "Connections to Redis that one process may hold for commands. A worker has one more per queue, which \
+                blocks.",
+        reason: "Commands are short and sent in batches.",
+    },
+    Setting {
+        key: "redis.timeout_ms",
+        kind: number(10, 60_000, "milliseconds"),
+        default: Some("1000"),
+        about: "How long one command to Redis may take before Redis counts as away.",
+        reason: "A healthy Redis answers within a millisecond or two; work goes on without it, so waiting longer \
+                 gains nothing.",
+    },
+    Setting {
+        key: "worker.lease_ms",
+        kind: number(500, DAY_MS, "milliseconds"),
+        default: Some("30000"),
+        about: "How long a claim holds without being renewed: the time after which the job of a lost worker runs again.",
+        reason: "Longer than the pauses that healthy machines have; renewed every third of it.",
+    },
+    Setting {
+        key: "worker.grace_ms",
+        kind: number(0, DAY_MS, "milliseconds"),
+        default: Some("25000"),
+        about: "How long a stopping worker lets handlers finish before it gives their jobs back.",
+        reason: "Below the 30 s that Kubernetes gives a pod, so that what is left can still be given back.",
+    },
+    Setting {
+        key: "worker.backoff_base_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("1000"),
+        about: "The delay after a job's first failure; it doubles with each further one.",
+        reason: "Long enough for a blip to pass.",
+    },
+    Setting {
+        key: "worker.backoff_cap_ms",
+        kind: number(1, 30 * DAY_MS, "milliseconds"),
+        default: Some("3600000"),
+        about: "The longest delay between two attempts.",
+        reason: "An hour: nobody waits longer than that after whatever failed is back.",
+    },
+    Setting {
+        key: "reaper.tick_ms",
+        kind: number(10, 60_000, "milliseconds"),
+        default: Some("250"),
+        about: "How long the reaper waits between two rounds: about how late a scheduled job, or one enqueued by SQL, \
+                can be.",
+        reason: "Below what a person notices; an idle round costs a few index reads.",
+    },
+    Setting {
+        key: "head.max",
+        kind: number(1, 1_000_000, "hints"),
+        default: Some("4096"),
+        about: "Ids of waiting jobs that Redis holds for one queue; the rest of the line waits in PostgreSQL.",
+        reason: "More than a large fleet takes between two fills, and about half a megabyte of Redis.",
+    },
+    Setting {
+        key: "history.keep_days",
+        kind: number(1, 36_500, "days"),
+        default: Some("14"),
+        about: "How long finished jobs are kept.",
+        reason: "Two weeks: long enough to look into what went wrong over a holiday.",
+    },
+    Setting {
+        key: "log.filter",
+        kind: ValueKind::Text,
+        default: Some("warn,leasehold=info"),
+        about: "What is logged to standard error, as a filter of the tracing crate: `info`, `leasehold_worker=debug,warn` …",
+        reason: "What a person running a fleet wants to read; races that the protocol expects are counted, not logged.",
+    },
+    Setting {
+        key: "log.format",
+        kind: ValueKind::Choice(&["plain", "json"]),
+        default: Some("plain"),
+        about: "How log lines look: plain for people, json for collectors.",
+        reason: "Most first readers are people.",
+    },
+    Setting {
+        key: "api.url",
+        kind: ValueKind::Text,
+        default: None,
+        about: "Where the HTTP API is. Accepted so that one file can serve every version; the commands of this version \
+                all talk to the stores themselves.",
+        reason: "No guess.",
+    },
+];
