@@ -1,1 +1,29 @@
-fn main() {}
+//! The command line of Leasehold: one binary, one file per command in `commands/`. What is printed is made in
+//! `output/`; what is done, in the crates under `lib/`.
+
+mod args;
+mod commands;
+mod context;
+mod failure;
+mod logging;
+mod output;
+mod signals;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let ended = tokio::runtime::Runtime::new()
+        .map_err(|error| failure::Failure::new(format!("cannot start: {error}")))
+        .and_then(|runtime| {
+            let ended = runtime.block_on(commands::run(cli));
+            // A read of standard input cannot be interrupted: do not wait for its thread.
+            runtime.shutdown_background();
+            ended
+        });
+    match ended {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

@@ -8,6 +8,7 @@
 //! Execution is at least once: a job may run again after its worker was lost. At most one result is accepted.
 
 mod config;
+mod diagnosis;
 
 pub use config::{
     ApiConfig, Config, ConfigError, DEV_FILE, DatabaseConfig, FILE, HeadConfig, HistoryConfig, LogConfig, LogFormat,

@@ -2,7 +2,7 @@
 //! a server), `leasehold.toml`, the environment, flags.
 
 use super::{
-    settings::{SETTINGS, Setting, ValueKind},
+    settings::{SETTINGS, Setting},
     tree::Config,
 };
 use config::{Environment, File, FileFormat, Source, Value};
@@ -285,6 +285,7 @@ fn distance(from: &str, to: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ValueKind;
 
     fn sources(folder: &Path, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Sources {
         Sources {

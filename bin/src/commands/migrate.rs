@@ -1,0 +1,51 @@
+//! `leasehold migrate`.
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::{self, migrations},
+};
+use clap::Subcommand;
+use leasehold_store::Store;
+use std::process::ExitCode;
+
+/// Bring the schema `leasehold` of the database up to date
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold migrate            # applies what is missing; safe to run again, and by many at once
+  leasehold migrate status     # what is applied and what is not
+  leasehold migrate sql        # the statements, for those who run migrations by other means")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Action {
+    /// Apply what is missing, in one transaction (the default)
+    Up,
+    /// Say which migrations the database has; exit 1 if one is missing
+    Status,
+    /// Print the SQL of all migrations
+    Sql,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    match args.action.unwrap_or(Action::Up) {
+        Action::Sql => output::text(&Store::migration_sql())?,
+        Action::Up => {
+            let store = context.database().await?;
+            let applied = store.migrate().await.map_err(|error| context.store_failure(error))?;
+            output::either(context.json, &applied, || migrations::applied(&applied))?;
+        }
+        Action::Status => {
+            let store = context.database().await?;
+            let known = store.migrations().await.map_err(|error| context.store_failure(error))?;
+            output::either(context.json, &known, || migrations::status(&known))?;
+            if known.iter().any(|migration| migration.applied_at.is_none()) {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,60 @@
+//! What a command works with: the settings, and connections made when they are first needed.
+
+use crate::{args::Globals, failure::Failure, logging};
+use leasehold::{Config, ConfigError, Sources};
+use leasehold_handoff::Handoff;
+use leasehold_store::Store;
+
+/// The settings of this call.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    /// Whether data is printed as JSON.
+    pub(crate) json: bool,
+    /// Where the settings came from.
+    pub(crate) sources: Sources,
+}
+
+impl Context {
+    /// Reads the settings and starts the log.
+    pub(crate) fn load(globals: Globals) -> Result<Self, Failure> {
+        let sources = globals.sources();
+        let config = Config::load_from(&sources)?;
+        logging::start(&config.log)?;
+        Ok(Self { config, json: globals.json, sources })
+    }
+
+    /// PostgreSQL, whatever its schema.
+    pub(crate) async fn database(&self) -> Result<Store, Failure> {
+        let settings = self.config.store_settings("leasehold").ok_or_else(|| ConfigError::missing("database.url"))?;
+        Store::connect(&settings).await.map_err(|error| self.store_failure(error))
+    }
+
+    /// PostgreSQL with the schema of this program.
+    pub(crate) async fn store(&self) -> Result<Store, Failure> {
+        let store = self.database().await?;
+        store.check_schema().await.map_err(|error| self.store_failure(error))?;
+        Ok(store)
+    }
+
+    /// Redis.
+    pub(crate) async fn handoff(&self) -> Result<Handoff, Failure> {
+        let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
+        Handoff::connect(&settings).await.map_err(|error| self.handoff_failure(&error))
+    }
+
+    /// An error of PostgreSQL, as one line with what to do.
+    pub(crate) fn store_failure(&self, error: leasehold_store::Error) -> Failure {
+        match error {
+            leasehold_store::Error::Invalid(_) | leasehold_store::Error::Url(_) => Failure::usage(error.to_string()),
+            _ => Failure::new(self.config.explain_store(&error)),
+        }
+    }
+
+    /// An error of Redis, as one line with what to do.
+    pub(crate) fn handoff_failure(&self, error: &leasehold_handoff::Error) -> Failure {
+        match error {
+            leasehold_handoff::Error::Url(_) => Failure::usage(error.to_string()),
+            _ => Failure::new(self.config.explain_handoff(error)),
+        }
+    }
+}

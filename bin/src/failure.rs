@@ -1,0 +1,51 @@
+//! Why a command failed: one line that says what is wrong and what to do, and the exit code.
+
+use leasehold::ConfigError;
+use std::{io, process::ExitCode};
+
+/// The end of a command that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// It failed: exit code 1.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 1 }
+    }
+
+    /// It was asked for something that makes no sense: exit code 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2 }
+    }
+
+    /// Whoever read our output has gone (`leasehold … | head`): not worth a word.
+    fn reader_gone() -> Self {
+        Self { message: String::new(), code: 0 }
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn report(&self) -> ExitCode {
+        if !self.message.is_empty() {
+            use io::Write;
+            let line = self.message.replace('\n', " ");
+            // Nobody can be told when standard error is closed.
+            let _ = writeln!(io::stderr(), "error: {line}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::reader_gone() } else { Self::new(error.to_string()) }
+    }
+}

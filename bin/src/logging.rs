@@ -1,0 +1,38 @@
+//! Logs: to standard error, so that standard output is data only.
+
+use crate::{failure::Failure, output::progress};
+use leasehold::{LogConfig, LogFormat};
+use std::io::{self, IsTerminal, Write};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+/// Starts the log of this process.
+pub(crate) fn start(config: &LogConfig) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.filter)
+        .map_err(|error| Failure::usage(format!("log.filter is {:?}: {error}", config.filter)))?;
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars).with_ansi(io::stderr().is_terminal());
+    match config.format {
+        LogFormat::Plain => builder.compact().init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Standard error, with any progress bar taken away while a line is written.
+struct AroundBars;
+
+impl<'a> MakeWriter<'a> for AroundBars {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+impl Write for AroundBars {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        progress::bars().suspend(|| io::stderr().write(line))
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,45 @@
+//! Writing to standard output. A reader that has gone ends the command quietly (see `Failure`).
+
+use crate::failure::Failure;
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// These bytes.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}
+
+/// A text, with one line end at its end; nothing for an empty one.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    let text = text.trim_end_matches('\n');
+    if text.is_empty() { Ok(()) } else { line(text) }
+}
+
+/// One line.
+pub(crate) fn line(line: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// A value as JSON, indented.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    line(&serde_json::to_string_pretty(value).map_err(|error| Failure::new(error.to_string()))?)
+}
+
+/// Values as JSON, one a line.
+pub(crate) fn json_lines<T: Serialize>(values: &[T]) -> Result<(), Failure> {
+    let mut out = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut out, value).map_err(|error| Failure::new(error.to_string()))?;
+        out.push(b'\n');
+    }
+    bytes(&out)
+}
+
+/// JSON or text, as was asked for.
+pub(crate) fn either(as_json: bool, value: &impl Serialize, as_text: impl FnOnce() -> String) -> Result<(), Failure> {
+    if as_json { json(value) } else { text(&as_text()) }
+}

@@ -1,0 +1,153 @@
+//! What an error of a server means, and what to do about it, in one line without secrets.
+
+use crate::Config;
+use secrecy::ExposeSecret;
+use std::io::ErrorKind;
+
+/// A server as its URL names it, without the password.
+struct Place {
+    address: String,
+    user: Option<String>,
+    database: Option<String>,
+}
+
+impl Place {
+    fn of(url: &str) -> Self {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) =
+            rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
+        let (user, address) = match authority.rsplit_once('@') {
+            Some((user, address)) => (user.split(':').next().filter(|user| !user.is_empty()), address),
+            None => (None, authority),
+        };
+        let host = query.split('&').find_map(|pair| pair.strip_prefix("host="));
+        let address = if address.is_empty() { host.unwrap_or("localhost") } else { address };
+        Self {
+            address: address.to_owned(),
+            user: user.map(str::to_owned),
+            database: database.filter(|name| !name.is_empty()).map(str::to_owned),
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with PostgreSQL, and what to do.
+    #[must_use]
+    pub fn explain_store(&self, error: &leasehold_store::Error) -> String {
+        let leasehold_store::Error::Sql { doing, source } = error else { return one_line(&error.to_string()) };
+        let place = Place::of(self.database.url.as_ref().map_or("", |url| url.expose_secret()));
+        let address = &place.address;
+        let user = place.user.map(|user| format!(" of user {user}")).unwrap_or_default();
+        let database = place.database.unwrap_or_default();
+        match source {
+            sqlx::Error::Database(said) => match said.code().as_deref() {
+                Some("28P01") => format!(
+                    "PostgreSQL at {address} refuses the password{user}; correct database.url (LEASEHOLD_DATABASE_URL)"
+                ),
+                Some("28000") => format!(
+                    "PostgreSQL at {address} refuses the login{user}: {}; correct database.url (LEASEHOLD_DATABASE_URL) \
+                     or pg_hba.conf",
+                    one_line(said.message())
+                ),
+                Some("3D000") => format!(
+                    "PostgreSQL at {address} has no database {database}; create it (`createdb {database}`) or correct \
+                     database.url"
+                ),
+                Some("53300") => format!(
+                    "PostgreSQL at {address} has no connection left; raise its max_connections, lower \
+                     database.max_connections, or put a pooler before it"
+                ),
+                Some("57P03") => format!("PostgreSQL at {address} is starting up or shutting down; try again shortly"),
+                Some("53100") => {
+                    format!("the disk of PostgreSQL at {address} is full; free some space, then try again")
+                }
+                Some("42501") => format!(
+                    "PostgreSQL at {address} does not let this user do that: {}; grant it the schema leasehold",
+                    one_line(said.message())
+                ),
+                Some("42P01" | "42883" | "3F000") => {
+                    format!(
+                        "the schema leasehold is not as it should be ({}); run `leasehold migrate`",
+                        one_line(said.message())
+                    )
+                }
+                _ => format!("{doing}: {}", one_line(said.message())),
+            },
+            sqlx::Error::Io(problem) => {
+                nobody_there("PostgreSQL", address, "database.url", &problem.kind(), &problem.to_string())
+            }
+            sqlx::Error::PoolTimedOut => format!(
+                "{doing}: PostgreSQL at {address} gave no connection within {} ms; is it running, and has it connections left?",
+                self.database.acquire_timeout_ms
+            ),
+            other => format!("{doing}: {}", one_line(&other.to_string())),
+        }
+    }
+
+    /// What is wrong with Redis, and what to do.
+    #[must_use]
+    pub fn explain_handoff(&self, error: &leasehold_handoff::Error) -> String {
+        let place = Place::of(self.redis.url.as_ref().map_or("", |url| url.expose_secret()));
+        let address = &place.address;
+        if refuses_login(error) {
+            return format!("Redis at {address} refuses the password; correct redis.url (LEASEHOLD_REDIS_URL)");
+        }
+        match error {
+            leasehold_handoff::Error::Redis { doing, source } => {
+                let said = one_line(&source.to_string());
+                if source.is_io_error() || source.is_timeout() {
+                    format!(
+                        "no Redis answers at {address} ({said}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?"
+                    )
+                } else {
+                    format!("{doing}: {said}")
+                }
+            }
+            leasehold_handoff::Error::Pool { reason, .. } => format!(
+                "no Redis answers at {address} ({}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?",
+                one_line(reason)
+            ),
+            other => one_line(&other.to_string()),
+        }
+    }
+}
+
+/// Whether Redis answers, but not to us: no waiting helps.
+pub(crate) fn refuses_login(error: &leasehold_handoff::Error) -> bool {
+    let said = error.to_string();
+    ["WRONGPASS", "NOAUTH", "AuthenticationFailed", "Password authentication failed"]
+        .iter()
+        .any(|word| said.contains(word))
+}
+
+fn nobody_there(server: &str, address: &str, key: &str, kind: &ErrorKind, said: &str) -> String {
+    let said = match kind {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::TimedOut => "no answer".to_owned(),
+        _ => one_line(said),
+    };
+    format!("no {server} answers at {address} ({said}); is it running, and is {key} right?")
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_no_password() {
+        for (url, address, user, database) in [
+            ("postgres://ann:p@ss@db.example:5433/jobs?sslmode=require", "db.example:5433", Some("ann"), Some("jobs")),
+            ("postgres:///jobs?host=/run/pg", "/run/pg", None, Some("jobs")),
+            ("redis://:secret@127.0.0.1:6379/0", "127.0.0.1:6379", None, Some("0")),
+            ("", "localhost", None, None),
+        ] {
+            let place = Place::of(url);
+            assert_eq!((&*place.address, place.user.as_deref(), place.database.as_deref()), (address, user, database));
+        }
+    }
+}
