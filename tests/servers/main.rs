@@ -1,0 +1,3 @@
+//! The private servers: they start, come back, refuse with a reason, and never outlive who started them.
+
+mod fixture;

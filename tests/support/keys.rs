@@ -1,0 +1,44 @@
+//! Everything a Redis holds, as one value to compare.
+
+use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one key holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the types of Redis")]
+pub enum Key {
+    String(String),
+    List(Vec<String>),
+    Set(BTreeSet<String>),
+    Hash(BTreeMap<String, String>),
+    /// Members with their scores, in order. The score as Redis writes it (`inf`, `1700000000000`).
+    SortedSet(Vec<(String, String)>),
+}
+
+/// All keys of the server with what they hold.
+///
+/// # Panics
+/// When the server does not answer, or holds a key of another type.
+pub async fn all_keys(connection: &mut MultiplexedConnection) -> BTreeMap<String, Key> {
+    let mut all = BTreeMap::new();
+    for name in connection.keys("*").await.expect("KEYS") {
+        let kind: String = redis::cmd("TYPE").arg(&name).query_async(connection).await.expect("TYPE");
+        let held = match kind.as_str() {
+            "string" => Key::String(connection.get(&name).await.expect("GET").unwrap_or_default()),
+            "list" => Key::List(connection.lrange(&name, 0, -1).await.expect("LRANGE")),
+            "set" => Key::Set(connection.smembers(&name).await.expect("SMEMBERS").into_iter().collect()),
+            "hash" => Key::Hash(connection.hgetall(&name).await.expect("HGETALL").into_iter().collect()),
+            "zset" => {
+                let mut range = redis::cmd("ZRANGE");
+                range.arg(&name).arg(0).arg(-1).arg("WITHSCORES");
+                let flat: Vec<String> = range.query_async(connection).await.expect("ZRANGE");
+                Key::SortedSet(flat.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+            }
+            // It ran out between the two commands.
+            "none" => continue,
+            other => panic!("the key {name} has the type {other}"),
+        };
+        all.insert(name, held);
+    }
+    all
+}

@@ -1,0 +1,101 @@
+//! The one PostgreSQL of a test binary, its folder, and what clears the folder away.
+//!
+//! Statics are never dropped, so the server ends with the process (it is tied to it), and the folder is
+//! removed by a little shell that outlives the process by the moment that this takes.
+
+use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::{
+    fs::Permissions,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::{ChildStdin, Command, Stdio},
+    sync::{Arc, OnceLock},
+    thread,
+};
+use tempfile::TempDir;
+
+/// The database that every test's own is a copy of.
+pub(crate) const TEMPLATE: &str = "template_leasehold";
+/// Twenty claimers and more, in as many tests as run at once.
+const CONNECTIONS: u32 = 400;
+
+const SWEEP: &str = r#"read -r _; while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; rm -rf -- "$0""#;
+
+struct Shared {
+    postgres: Arc<Postgres>,
+    /// Open as long as this process lives: its end is what the sweeper waits for.
+    _sweeper: Option<ChildStdin>,
+}
+
+/// A new temporary folder that PostgreSQL's user can enter too.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn private_folder() -> TempDir {
+    let builder = &mut tempfile::Builder::new();
+    builder.prefix("leasehold-test-").permissions(Permissions::from_mode(0o711)).tempdir().expect("a temporary folder")
+}
+
+/// The programs of the servers.
+pub(crate) fn programs() -> Programs {
+    Programs::find().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// How a PostgreSQL for tests runs: nothing here has to survive a loss of power.
+pub(crate) fn postgres_options() -> PostgresOptions {
+    PostgresOptions { fsync: false, max_connections: CONNECTIONS, password: false, settings: Vec::new() }
+}
+
+/// The PostgreSQL that all tests of this binary share, with the template in it. Started by whoever asks first.
+pub(crate) async fn shared_postgres() -> Arc<Postgres> {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    let get = || SHARED.get_or_init(start_shared).postgres.clone();
+    tokio::task::spawn_blocking(get).await.expect("PostgreSQL for the tests")
+}
+
+fn start_shared() -> Shared {
+    let folder = private_folder().keep();
+    let opened = Folder::open(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let postgres = Postgres::start(&programs(), &opened, postgres_options()).unwrap_or_else(|error| panic!("{error}"));
+    let sweeper = sweep_after(&folder, postgres.pid());
+    make_template(&postgres);
+    Shared { postgres: Arc::new(postgres), _sweeper: sweeper }
+}
+
+/// Removes `folder` when this process and then process `pid` are gone.
+fn sweep_after(folder: &Path, pid: i32) -> Option<ChildStdin> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", SWEEP]).arg(folder).arg(pid.to_string()).current_dir("/").process_group(0);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.spawn().ok().and_then(|mut child| child.stdin.take())
+}
+
+/// In a thread with a runtime of its own: the runtime of the test that happens to come first ends with it.
+pub(crate) fn make_template(postgres: &Postgres) {
+    let (server, template) = (postgres.url(postgres.database()), postgres.url(TEMPLATE));
+    let making = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = PgConnection::connect(&server).await.expect("connecting to PostgreSQL");
+            let create = format!("CREATE DATABASE {TEMPLATE}");
+            connection.execute(AssertSqlSafe(create)).await.expect("making the template database");
+            migrate(&template).await;
+            connection.close().await.expect("closing a connection");
+        });
+    });
+    making.join().expect("making the template database");
+}
+
+async fn migrate(url: &str) {
+    let mut connection = PgConnection::connect(url).await.expect("connecting to the template");
+    for script in [
+        "CREATE SCHEMA leasehold",
+        include_str!("../../lib/store/migrations/0001_jobs.sql"),
+        include_str!("../../lib/store/migrations/0002_functions.sql"),
+    ] {
+        sqlx::raw_sql(script).execute(&mut connection).await.expect("migrating the template");
+    }
+    connection.close().await.expect("closing a connection");
+}

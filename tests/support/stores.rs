@@ -1,0 +1,156 @@
+//! A database and a Redis for one test.
+
+use crate::shared::{TEMPLATE, make_template, postgres_options, private_folder, programs, shared_postgres};
+use leasehold_servers::{Folder, Postgres, PostgresOptions, Redis, RedisOptions};
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// A machine that runs many tests at once is slow at times; the crate's own half second is too short for that.
+const REDIS_ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Both stores.
+#[derive(Debug)]
+pub struct Stores {
+    /// PostgreSQL.
+    pub database: Database,
+    /// Redis.
+    pub redis: RedisServer,
+}
+
+impl Stores {
+    /// A database of its own, with the schema, on the PostgreSQL that the tests of this binary share; and a
+    /// Redis of its own.
+    pub async fn start() -> Self {
+        let (database, redis) = tokio::join!(Database::start(), RedisServer::start());
+        Self { database, redis }
+    }
+
+    /// The same on a PostgreSQL of its own, for tests that stop, kill or freeze it.
+    pub async fn start_apart() -> Self {
+        let (database, redis) = tokio::join!(Database::start_apart(postgres_options()), RedisServer::start());
+        Self { database, redis }
+    }
+}
+
+/// A database with the schema in it, and nothing else.
+#[derive(Debug)]
+pub struct Database {
+    /// `postgres://…`
+    pub url: String,
+    postgres: Arc<Postgres>,
+    /// After the server, which is dropped first.
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    /// On the PostgreSQL that the tests of this binary share.
+    pub async fn start() -> Self {
+        let postgres = shared_postgres().await;
+        let url = copy_template(&postgres).await;
+        Self { url, postgres, _folder: None }
+    }
+
+    /// On a PostgreSQL of its own.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_apart(options: PostgresOptions) -> Self {
+        let folder = private_folder();
+        let path = folder.path().to_owned();
+        let starting = tokio::task::spawn_blocking(move || {
+            let opened = Folder::open(&path).unwrap_or_else(|error| panic!("{error}"));
+            let postgres = Postgres::start(&programs(), &opened, options).unwrap_or_else(|error| panic!("{error}"));
+            make_template(&postgres);
+            Arc::new(postgres)
+        });
+        let postgres = starting.await.expect("PostgreSQL for this test");
+        let url = copy_template(&postgres).await;
+        Self { url, postgres, _folder: Some(folder) }
+    }
+
+    /// The server it is on. Its calls block for a moment, which a test can bear.
+    #[must_use]
+    pub fn server(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    /// A new connection to it.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.expect("connecting to the database of this test")
+    }
+}
+
+async fn copy_template(postgres: &Postgres) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut connection =
+        PgConnection::connect(&postgres.url(postgres.database())).await.expect("connecting to PostgreSQL");
+    let create = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"));
+    connection.execute(create).await.expect("making the database of this test");
+    connection.close().await.expect("closing a connection");
+    postgres.url(&name)
+}
+
+/// A Redis of its own, empty.
+#[derive(Debug)]
+pub struct RedisServer {
+    /// `redis://…`
+    pub url: String,
+    redis: Redis,
+    /// After the server, which is dropped first.
+    _folder: TempDir,
+}
+
+impl RedisServer {
+    /// One that keeps nothing when it stops.
+    pub async fn start() -> Self {
+        Self::start_with(RedisOptions { password: false, ..RedisOptions::default() }).await
+    }
+
+    /// One with these options.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(options: RedisOptions) -> Self {
+        let folder = private_folder();
+        let path = folder.path().to_owned();
+        let starting = tokio::task::spawn_blocking(move || {
+            let opened = Folder::open(&path).unwrap_or_else(|error| panic!("{error}"));
+            Redis::start(&programs(), &opened, options).unwrap_or_else(|error| panic!("{error}"))
+        });
+        let redis = starting.await.expect("Redis for this test");
+        Self { url: redis.url(), redis, _folder: folder }
+    }
+
+    /// The server itself. Its calls block for a moment, which a test can bear.
+    #[must_use]
+    pub fn server(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// A new connection to it.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    pub async fn connect(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url.as_str()).expect("the URL of Redis");
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(REDIS_ANSWERS_WITHIN))
+            .set_response_timeout(Some(REDIS_ANSWERS_WITHIN));
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .expect("connecting to the Redis of this test")
+    }
+}
