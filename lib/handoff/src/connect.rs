@@ -1,0 +1,197 @@
+//! The way in: the URL, the first answer, and whether this server can be trusted with the head.
+
+use crate::{
+    error::Error,
+    keys::{GENERATION, QueueKeys},
+    pool::{Manager, no_answer_within},
+    scripts::{EXPIRED, send},
+};
+use deadpool::managed::Pool;
+use leasehold_core::QueueName;
+use redis::{
+    Client, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value,
+    aio::MultiplexedConnection,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
+
+/// The oldest server that has `BLMOVE`, `ZMSCORE` and `LPOP` with a count.
+const OLDEST_VERSION: (u32, u32) = (6, 2);
+/// A peer that has not answered for about 20 s is dead: a blocking connection has no other way to tell.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_PROBES: u32 = 2;
+/// The same for data that was sent and is not acknowledged.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
+
+/// How to reach Redis and how much to keep there.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `redis://…` or `rediss://…`
+    pub url: SecretString,
+    /// Hints in the head of one queue.
+    pub head_max: u32,
+    /// Connections this process may hold for commands (blocking ones are extra).
+    pub max_connections: u32,
+    /// How long to wait for a connection and for an answer.
+    pub timeout: Duration,
+}
+
+/// Redis, as Leasehold uses it. Cheap to clone.
+#[derive(Clone)]
+pub struct Handoff {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    /// For connections that are shared with nothing.
+    pub(crate) client: Client,
+    pub(crate) pool: Pool<Manager>,
+    pub(crate) head_max: u32,
+    pub(crate) timeout: Duration,
+}
+
+impl fmt::Debug for Handoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handoff").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+impl Handoff {
+    /// Connects and checks that the server answers and is fit (version, role, `maxmemory-policy`, and that this user
+    /// may do what is needed).
+    ///
+    /// # Errors
+    /// [`Error::Url`] and [`Error::Unfit`] do not go away by trying again; the others may.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        let client = Client::open(connection_info(&settings.url)?).map_err(|error| Error::Url(error.to_string()))?;
+        let pool = Pool::builder(Manager { client: client.clone() })
+            .max_size(settings.max_connections.max(1) as usize)
+            .build()
+            .map_err(|error| Error::Pool { doing: "setting up the connections to Redis", reason: error.to_string() })?;
+        let inner = Inner { client, pool, head_max: settings.head_max, timeout: settings.timeout };
+        let handoff = Self { inner: Arc::new(inner) };
+        tokio::time::timeout(settings.timeout, handoff.check()).await.unwrap_or_else(|_| {
+            Err(Error::Pool {
+                doing: "connecting to Redis",
+                reason: format!("{}: {}", handoff.address(), no_answer_within(settings.timeout)),
+            })
+        })?;
+        Ok(handoff)
+    }
+
+    /// Host and port, or path: never a secret.
+    pub(crate) fn address(&self) -> String {
+        self.inner.client.get_connection_info().addr().to_string()
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        let mut connection = self.inner.pool.get().await.map_err(|error| {
+            let deadpool::managed::PoolError::Backend(error) = error else {
+                return Error::Pool { doing: "connecting to Redis", reason: error.to_string() };
+            };
+            self.refusal(&error).unwrap_or_else(|| Error::Pool {
+                doing: "connecting to Redis",
+                reason: format!("{}: {error}", self.address()),
+            })
+        })?;
+        self.check_server(&mut connection.redis).await.map_err(|error| match error {
+            Check::Unfit(why) => Error::Unfit(format!("Redis at {} {why}", self.address())),
+            Check::Failed(source) => {
+                self.refusal(&source).unwrap_or(Error::Redis { doing: "asking Redis what it is", source })
+            }
+        })
+    }
+
+    /// The line for a server that does not let us in, or lets us do too little.
+    fn refusal(&self, error: &RedisError) -> Option<Error> {
+        let why = match error.kind() {
+            ErrorKind::AuthenticationFailed => "refuses the user or the password of redis.url".to_owned(),
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                format!("does not let this user do what is needed: {}", error.detail().unwrap_or("NOPERM"))
+            }
+            _ if error.code() == Some("NOAUTH") => "asks for a password, and redis.url has none".to_owned(),
+            _ if error.code() == Some("WRONGPASS") => "refuses the user or the password of redis.url".to_owned(),
+            _ => return None,
+        };
+        Some(Error::Unfit(format!("Redis at {} {why}", self.address())))
+    }
+
+    async fn check_server(&self, connection: &mut MultiplexedConnection) -> Result<(), Check> {
+        let hello = match redis::cmd("HELLO").query_async::<HashMap<String, Value>>(connection).await {
+            Ok(hello) => hello,
+            Err(error) if error.to_string().contains("unknown command") => return Err(too_old("older than 6")),
+            Err(error) => return Err(error.into()),
+        };
+        let text = |field: &str| hello.get(field).and_then(|value| String::from_redis_value_ref(value).ok());
+        let version = text("version").unwrap_or_default();
+        if parse_version(&version).is_none_or(|version| version < OLDEST_VERSION) {
+            return Err(too_old(&version));
+        }
+        if text("role").is_some_and(|role| role != "master") {
+            return Err(Check::Unfit("is a replica: it can be read only; redis.url must name the primary".to_owned()));
+        }
+
+        // Some providers and access lists hide it, and then nobody can tell.
+        if let Ok(memory) = redis::cmd("INFO").arg("memory").query_async::<String>(connection).await {
+            let field = |name: &str| memory.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            let policy = field("maxmemory_policy:").unwrap_or("noeviction");
+            if policy != "noeviction" && field("maxmemory:").is_some_and(|bytes| bytes != "0") {
+                return Err(Check::Unfit(format!(
+                    "evicts keys when memory is short (maxmemory-policy {policy}); \
+                     set it to noeviction, or hints and leases vanish"
+                )));
+            }
+        }
+
+        let mut generation = redis::cmd("GET");
+        generation.arg(GENERATION);
+        let expired = EXPIRED.on([QueueKeys::of(&QueueName::default()).leases()]).arg(1);
+        send(connection, &[generation.into(), expired.into()]).await?;
+        Ok(())
+    }
+}
+
+enum Check {
+    Unfit(String),
+    Failed(RedisError),
+}
+
+impl From<RedisError> for Check {
+    fn from(error: RedisError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn too_old(version: &str) -> Check {
+    let (major, minor) = OLDEST_VERSION;
+    Check::Unfit(format!("is version {version}; {major}.{minor} or newer is needed"))
+}
+
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn connection_info(url: &SecretString) -> Result<ConnectionInfo, Error> {
+    let url = url.expose_secret();
+    if url.is_empty() {
+        return Err(Error::Url("is empty; it looks like redis://host:6379".to_owned()));
+    }
+    if !["redis://", "rediss://", "valkey://", "valkeys://", "redis+unix://", "unix://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+    {
+        return Err(Error::Url("does not begin with redis:// or rediss://".to_owned()));
+    }
+    // What the parser says about the URL may repeat a part of it; its kind of complaint does not.
+    let info = ConnectionInfo::from_str(url)
+        .map_err(|_| Error::Url("is no valid URL; it looks like redis://user:password@host:6379/0".to_owned()))?;
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
+    let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let tcp = tcp.set_user_timeout(UNACKNOWLEDGED_MAX);
+    Ok(info.set_tcp_settings(tcp))
+}

@@ -1,0 +1,102 @@
+//! What is said to workers. It only makes things quicker: whatever a notice says is in PostgreSQL too.
+
+use crate::{connect::Handoff, error::Error, keys::NOTICES, operator::command};
+use futures_util::StreamExt;
+use leasehold_core::{Backoff, Epoch, JobId, Kind, QueueName, WorkerId};
+use redis::RedisResult;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A message to workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// A cancel of this run is wanted.
+    Cancel {
+        /// The job.
+        id: JobId,
+        /// Its run.
+        epoch: Epoch,
+        /// Who runs it.
+        worker: WorkerId,
+    },
+    /// Hints of this kind were set aside by a worker that has no handler for it.
+    Aside {
+        /// Where.
+        queue: QueueName,
+        /// Which.
+        kind: Kind,
+    },
+}
+
+/// Notices that wait for a listener which is busy; then the server waits with the next ones.
+const BACKLOG: usize = 256;
+/// How a lost connection is tried again.
+const RECONNECT: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
+
+impl Handoff {
+    /// Tells workers.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time.
+    pub async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
+        const DOING: &str = "telling workers";
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let texts: Result<Vec<String>, _> = notices.iter().map(serde_json::to_string).collect();
+        let texts = texts.map_err(|error| Error::Pool { doing: DOING, reason: format!("the notice: {error}") })?;
+        let steps = texts.into_iter().map(|text| command("PUBLISH", (NOTICES, text)).into()).collect();
+        self.run::<Vec<u32>>(DOING, steps).await.map(|_| ())
+    }
+
+    /// Listens. Reconnects by itself; what was said meanwhile is lost, which is allowed. Ends when the receiver is
+    /// dropped.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[must_use]
+    pub fn listen(&self) -> mpsc::Receiver<Notice> {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let handoff = self.clone();
+        tokio::spawn(async move {
+            let mut failures = 0;
+            while !sender.is_closed() {
+                if let Err(error) = handoff.pass_on(&sender, &mut failures).await {
+                    tracing::debug!(%error, failures, "not listening to notices");
+                }
+                failures += 1;
+                let pause = RECONNECT.delay(failures, rand::random());
+                let _ = tokio::time::timeout(pause, sender.closed()).await;
+            }
+        });
+        receiver
+    }
+
+    /// Passes notices on until the connection or the receiver is gone.
+    async fn pass_on(&self, sender: &mpsc::Sender<Notice>, failures: &mut i32) -> RedisResult<()> {
+        let subscribe = async {
+            let mut subscription = self.inner.client.get_async_pubsub().await?;
+            subscription.subscribe(NOTICES).await?;
+            Ok(subscription)
+        };
+        let mut subscription = tokio::time::timeout(self.inner.timeout, subscribe)
+            .await
+            .unwrap_or_else(|_| Err(crate::pool::no_answer_within(self.inner.timeout)))?;
+        *failures = 0;
+        let mut messages = subscription.on_message();
+        loop {
+            tokio::select! {
+                () = sender.closed() => return Ok(()),
+                message = messages.next() => {
+                    let Some(message) = message else { return Ok(()) };
+                    // What cannot be read is of another version of this program, and not for this one.
+                    if let Ok(notice) = serde_json::from_slice(message.get_payload_bytes()) {
+                        let _ = sender.send(notice).await;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The side that looks at queues and intervenes.
+
+use crate::{
+    connect::Handoff,
+    error::Error,
+    keys::{QUEUES, QueueKeys},
+    producer::note_queue,
+    scripts::ACK,
+};
+use leasehold_core::QueueName;
+use redis::{Cmd, ToRedisArgs, Value};
+use serde::Serialize;
+
+/// One queue as Redis has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HeadStats {
+    /// Hints that wait for any worker.
+    pub ready: u64,
+    /// Hints that a blocking take has moved and no lease covers yet.
+    pub claimed: u64,
+    /// Ids with a deadline.
+    pub leased: u64,
+    /// Ids known as waiting: as many as there are in `ready`, `claimed` and aside together.
+    pub waiting_members: u64,
+    /// Hints that wait for workers of their kind.
+    pub aside: u64,
+    /// Redis keeps no hints of this queue.
+    pub paused: bool,
+    /// The line is longer than what Redis holds of it.
+    pub overflow: bool,
+}
+
+impl Handoff {
+    /// Answers when the server does.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let (_pong,): (Value,) = self.run("pinging Redis", vec![redis::cmd("PING").into()]).await?;
+        Ok(())
+    }
+
+    /// Takes the hints of a queue away and refuses new ones until [`Handoff::resume`]. Leases stay.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time.
+    pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
+        let keys = QueueKeys::of(queue);
+        let aside = self.aside_kinds(queue).await?;
+        let lists = [keys.ready(), keys.claimed(), keys.asides()];
+        // `overflow` outlasts the pause: the first new hint after it must not overtake the line.
+        let commands = vec![
+            command("HSET", (keys.flags(), "paused", 1, "overflow", 1)),
+            command("DEL", lists.into_iter().chain(aside.iter().map(|kind| keys.aside(kind))).collect::<Vec<_>>()),
+            command("ZREMRANGEBYSCORE", (keys.leases(), "+inf", "+inf")),
+        ];
+        self.run_atomically::<Vec<Value>>("pausing a queue in Redis", commands).await?;
+        self.run::<(u32,)>("noting a queue", vec![note_queue(queue)]).await.map(|_| ())
+    }
+
+    /// Ends a pause. The head is filled by the next tick.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time.
+    pub async fn resume(&self, queue: &QueueName) -> Result<(), Error> {
+        let resume = command("HDEL", (QueueKeys::of(queue).flags(), "paused"));
+        self.run::<(u32,)>("resuming a queue in Redis", vec![resume.into()]).await.map(|_| ())
+    }
+
+    /// One queue as Redis has it, all numbers of one moment.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn stats(&self, queue: &QueueName) -> Result<HeadStats, Error> {
+        let keys = QueueKeys::of(queue);
+        let aside = self.aside_kinds(queue).await?;
+        let mut commands = vec![
+            command("HMGET", (keys.flags(), "paused", "overflow")),
+            command("ZCARD", keys.leases()),
+            command("ZCOUNT", (keys.leases(), "+inf", "+inf")),
+            command("LLEN", keys.ready()),
+            command("LLEN", keys.claimed()),
+        ];
+        commands.extend(aside.iter().map(|kind| command("LLEN", keys.aside(kind))));
+        let answers: Vec<Value> = self.run_atomically("reading the state of a queue", commands).await?;
+        let read =
+            |error: redis::ParsingError| Error::Redis { doing: "reading the state of a queue", source: error.into() };
+        let mut answers = answers.into_iter();
+        let (paused, overflow): (Option<u8>, Option<u8>) =
+            redis::from_redis_value(answers.next().unwrap_or(Value::Nil)).map_err(read)?;
+        let counts: Vec<u64> = redis::from_redis_value(Value::Array(answers.collect())).map_err(read)?;
+        let [members, waiting_members, ready, claimed, aside @ ..] = counts.as_slice() else {
+            return Ok(HeadStats::default());
+        };
+        Ok(HeadStats {
+            ready: *ready,
+            claimed: *claimed,
+            leased: members - waiting_members,
+            waiting_members: *waiting_members,
+            aside: aside.iter().sum(),
+            paused: paused.is_some(),
+            overflow: overflow.is_some(),
+        })
+    }
+
+    /// Every queue that has keys here.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        let (noted,): (Vec<Vec<u8>>,) = self.run("listing queues", vec![command("SMEMBERS", QUEUES).into()]).await?;
+        if noted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut queues: Vec<QueueName> =
+            noted.iter().filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok()).collect();
+        queues.sort();
+        let in_use = self.in_use(&queues).await?;
+        let (used, unused): (Vec<_>, Vec<_>) = queues.into_iter().zip(in_use).partition(|(_, in_use)| *in_use);
+        let unused: Vec<QueueName> = unused.into_iter().map(|(queue, _)| queue).collect();
+        if !unused.is_empty() {
+            self.unnote(&unused).await?;
+        }
+        Ok(used.into_iter().map(|(queue, _)| queue).collect())
+    }
+
+    /// Forgets members of a queue wherever they are: ids, or whatever else got there.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time.
+    pub async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error> {
+        if members.is_empty() {
+            return Ok(());
+        }
+        let keys = QueueKeys::of(queue);
+        let aside = self.aside_kinds(queue).await?;
+        let fixed = [keys.leases(), keys.claimed(), keys.ready()];
+        let call = ACK.on(fixed.into_iter().chain(aside.iter().map(|kind| keys.aside(kind)))).arg(members);
+        self.run::<(u32,)>("forgetting members of a queue", vec![call.into()]).await.map(|_| ())
+    }
+
+    /// Whether each of these queues has keys.
+    async fn in_use(&self, queues: &[QueueName]) -> Result<Vec<bool>, Error> {
+        let exist = queues.iter().map(|queue| {
+            let keys = QueueKeys::of(queue);
+            command("EXISTS", vec![keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()]).into()
+        });
+        let counts: Vec<u32> = self.run("looking which queues are in use", exist.collect()).await?;
+        Ok(counts.into_iter().map(|count| count > 0).collect())
+    }
+
+    /// Takes the note of empty queues away. Keys are made before the note is, so one that came into use since it was
+    /// looked at shows now, and is noted again.
+    async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error> {
+        let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+        self.run::<(u32,)>("tidying the list of queues", vec![command("SREM", (QUEUES, names)).into()]).await?;
+        let in_use = self.in_use(queues).await?;
+        let again: Vec<_> =
+            queues.iter().zip(in_use).filter(|(_, in_use)| *in_use).map(|(queue, _)| note_queue(queue)).collect();
+        if again.is_empty() { Ok(()) } else { self.run::<Vec<u32>>("noting queues", again).await.map(|_| ()) }
+    }
+}
+
+/// A command with its arguments.
+pub(crate) fn command(name: &str, arguments: impl ToRedisArgs) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(arguments);
+    command
+}

@@ -1,0 +1,130 @@
+//! Who is there: workers and what they serve. For a while only; whoever stops announcing is gone.
+
+use crate::{
+    connect::Handoff,
+    error::Error,
+    keys::{self, EVERY_KIND, QueueKeys, WORKERS},
+    operator::command,
+    scripts::{RENEW, Step},
+    worker::milliseconds,
+};
+use leasehold_core::{Kind, QueueName, WorkerId};
+use redis::Value;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a worker says of itself every few seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRecord {
+    /// New at every start.
+    pub id: WorkerId,
+    /// Where it runs.
+    pub host: String,
+    /// Its process there.
+    pub pid: u32,
+    /// Of the program.
+    pub version: String,
+    /// When it started, as text for people.
+    pub started_at: String,
+    /// Queue → slots.
+    pub queues: Vec<(QueueName, u32)>,
+    /// `None` is every kind.
+    pub kinds: Option<Vec<Kind>>,
+    /// Jobs it runs now.
+    pub running: u32,
+}
+
+/// Which kinds of a queue the living workers serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// No worker has announced itself for this queue: nothing is known.
+    Unknown,
+    /// Some worker takes every kind.
+    Every,
+    /// Only these.
+    Only(Vec<Kind>),
+}
+
+impl Handoff {
+    /// Says that a worker lives and what it serves; holds for `ttl`.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time.
+    pub async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error> {
+        const DOING: &str = "announcing a worker";
+        let record = serde_json::to_string(worker)
+            .map_err(|error| Error::Pool { doing: DOING, reason: format!("its record: {error}") })?;
+        let ttl_ms = milliseconds(ttl).max(1);
+        let hold = |key: String| RENEW.on([key]).arg(ttl_ms).arg("drop");
+        let mut steps: Vec<Step> = vec![
+            hold(WORKERS.to_owned()).args([worker.id]).into(),
+            command("SET", (keys::worker(worker.id), record, "PX", ttl_ms)).into(),
+        ];
+        for (queue, _slots) in &worker.queues {
+            let key = QueueKeys::of(queue).kinds();
+            let kinds = hold(key.clone());
+            steps.push(match &worker.kinds {
+                None => kinds.args([EVERY_KIND]).into(),
+                Some(only) => kinds.args(only).into(),
+            });
+            steps.push(command("PEXPIRE", (key, ttl_ms)).into());
+        }
+        self.run::<Vec<Value>>(DOING, steps).await.map(|_| ())
+    }
+
+    /// Takes an announcement back. What the worker served counts as served until its last announcement runs out: others
+    /// may serve it too.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. The announcement runs out by itself.
+    pub async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error> {
+        let steps = vec![
+            command("ZREM", (WORKERS, worker.id.to_string())).into(),
+            command("DEL", keys::worker(worker.id)).into(),
+        ];
+        self.run::<(u32, u32)>("withdrawing a worker", steps).await.map(|_| ())
+    }
+
+    /// The workers that live, the one that started first first.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
+        let ids = self.holding("listing workers", WORKERS.to_owned()).await?;
+        let ids = ids.iter().filter_map(|id| id.parse().ok());
+        let records: Vec<Step> = ids.map(|id| command("GET", keys::worker(id)).into()).collect();
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One that cannot be read is of another version of this program: it lives, but there is nothing to show.
+        let records: Vec<Option<String>> = self.run("reading what workers say of themselves", records).await?;
+        let mut workers: Vec<WorkerRecord> =
+            records.iter().flatten().filter_map(|record| serde_json::from_str(record).ok()).collect();
+        workers.sort_by_key(|worker| worker.id);
+        Ok(workers)
+    }
+
+    /// Which kinds of a queue the living workers serve.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
+        let kinds = self.holding("reading which kinds are served", QueueKeys::of(queue).kinds()).await?;
+        Ok(if kinds.is_empty() {
+            Served::Unknown
+        } else if kinds.iter().any(|kind| kind == EVERY_KIND) {
+            Served::Every
+        } else {
+            Served::Only(kinds.iter().filter_map(|kind| kind.parse().ok()).collect())
+        })
+    }
+
+    /// Members of a set of deadlines that have not passed, by the clock of Redis.
+    async fn holding(&self, doing: &'static str, key: String) -> Result<Vec<String>, Error> {
+        let commands = vec![redis::cmd("TIME"), command("ZRANGE", (key, 0, -1, "WITHSCORES"))];
+        let ((seconds, microseconds), members): ((f64, f64), Vec<(String, f64)>) =
+            self.run_atomically(doing, commands).await?;
+        let now_ms = seconds * 1000.0 + microseconds / 1000.0;
+        Ok(members.into_iter().filter(|(_, deadline)| *deadline > now_ms).map(|(member, _)| member).collect())
+    }
+}

@@ -1,0 +1,174 @@
+//! Waiting for a hint without asking again and again.
+
+use crate::{
+    connect::Handoff,
+    error::Error,
+    keys::QueueKeys,
+    operator::command,
+    pool::{connection_of_its_own, no_answer_within},
+    worker::parse_member,
+};
+use leasehold_core::{JobId, QueueName};
+use redis::aio::MultiplexedConnection;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+/// The shortest wait: Redis takes 0 for "for ever".
+const SHORTEST: Duration = Duration::from_millis(10);
+/// Between two attempts to wake a taker whose command is still on its way to the server.
+const WAKE_AGAIN: Duration = Duration::from_millis(2);
+
+/// A connection that blocks in `BLMOVE ready claimed LEFT RIGHT`, and nothing else.
+///
+/// [`Taker::take`] should be driven to its end, not dropped half-way: to end it early, use [`Unblock`]
+/// from elsewhere.
+#[derive(Debug)]
+pub struct Taker {
+    handoff: Handoff,
+    queue: QueueName,
+    /// Gone after an error, and while a take is under way: one that is dropped takes it along.
+    connection: Option<MultiplexedConnection>,
+    waker: Arc<Waker>,
+}
+
+/// What a taker and those who wake it share.
+#[derive(Debug)]
+struct Waker {
+    /// The taker's connection, as the server calls it.
+    client_id: i64,
+    /// A take is under way.
+    taking: AtomicBool,
+    /// A wake came that no take has ended by yet.
+    woken: AtomicBool,
+}
+
+/// Wakes a taker: it then returns `None`, or the hint that it had already been given.
+#[derive(Clone, Debug)]
+pub struct Unblock {
+    handoff: Handoff,
+    waker: Arc<Waker>,
+}
+
+impl Handoff {
+    /// A taker: a blocking connection of its own.
+    ///
+    /// # Errors
+    /// When there is no connection in time.
+    pub async fn taker(&self, queue: &QueueName) -> Result<Taker, Error> {
+        const DOING: &str = "connecting to Redis to wait for hints";
+        let connect = async {
+            let mut connection = connection_of_its_own(&self.inner.client).await?;
+            let client_id = command("CLIENT", "ID").query_async(&mut connection).await?;
+            Ok((connection, client_id))
+        };
+        let time = self.inner.timeout;
+        let (connection, client_id) = tokio::time::timeout(time, connect)
+            .await
+            .unwrap_or_else(|_| Err(no_answer_within(time)))
+            .map_err(|source| Error::Redis { doing: DOING, source })?;
+        let waker = Waker { client_id, taking: AtomicBool::new(false), woken: AtomicBool::new(false) };
+        Ok(Taker { handoff: self.clone(), queue: queue.clone(), connection: Some(connection), waker: Arc::new(waker) })
+    }
+}
+
+impl Taker {
+    /// Waits up to `timeout` for a hint and moves it to `claimed`: lease it at once ([`Handoff::claim`] with `adopt`),
+    /// claim it in PostgreSQL, or give it back ([`Handoff::release`]).
+    ///
+    /// If this future is dropped before its end, the connection goes with it (make a new taker), and a hint that the
+    /// server had moved by then lies in `claimed` until the reaper adopts it: it is late by seconds, not lost.
+    ///
+    /// # Errors
+    /// When the connection fails, or the server says nothing for well over `timeout`. The connection is gone then:
+    /// make a new taker.
+    pub async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
+        const DOING: &str = "waiting for a hint";
+        let mut connection = self.connection.take().ok_or_else(|| Error::Pool {
+            doing: DOING,
+            reason: "the connection was given up; make a new taker".to_owned(),
+        })?;
+        let taking = Taking::begin(&self.waker);
+        let answer = if self.waker.woken.load(SeqCst) {
+            Ok(None)
+        } else {
+            // Only a server that is gone is silent for that long: it answers an empty wait by itself.
+            let patience = timeout.max(SHORTEST) + self.handoff.inner.timeout;
+            let take = self.move_one(&mut connection, timeout);
+            tokio::time::timeout(patience, take).await.unwrap_or_else(|_| Err(no_answer_within(patience)))
+        };
+        drop(taking);
+        let member = answer.map_err(|source| Error::Redis { doing: DOING, source })?;
+        self.connection = Some(connection);
+        let Some(member) = member else { return Ok(None) };
+        let id = parse_member(&member);
+        if id.is_none() {
+            self.handoff.forget_strays(&self.queue, vec![member]).await;
+        }
+        Ok(id)
+    }
+
+    async fn move_one(
+        &self,
+        connection: &mut MultiplexedConnection,
+        timeout: Duration,
+    ) -> redis::RedisResult<Option<Vec<u8>>> {
+        let keys = QueueKeys::of(&self.queue);
+        let seconds = timeout.max(SHORTEST).as_secs_f64();
+        command("BLMOVE", (keys.ready(), keys.claimed(), "LEFT", "RIGHT", seconds)).query_async(connection).await
+    }
+
+    /// The means to wake this taker.
+    #[must_use]
+    pub fn unblock(&self) -> Unblock {
+        Unblock { handoff: self.handoff.clone(), waker: Arc::clone(&self.waker) }
+    }
+}
+
+/// Says that a take is under way for as long as it lives. Its end serves every wake that came before.
+struct Taking<'a>(&'a Waker);
+
+impl<'a> Taking<'a> {
+    fn begin(waker: &'a Waker) -> Self {
+        waker.taking.store(true, SeqCst);
+        Self(waker)
+    }
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.0.taking.store(false, SeqCst);
+        self.0.woken.store(false, SeqCst);
+    }
+}
+
+impl Unblock {
+    /// Ends the take that is under way, or the next one if there is none, by `CLIENT UNBLOCK` from another connection.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. The take ends by itself when its time is over.
+    pub async fn wake(&self) -> Result<(), Error> {
+        const DOING: &str = "waking a waiting worker";
+        self.waker.woken.store(true, SeqCst);
+        let wake = async {
+            // The server does not know of a wait that has begun here and is still on its way there.
+            while self.waker.taking.load(SeqCst) {
+                let unblock = command("CLIENT", ("UNBLOCK", self.waker.client_id)).into();
+                let (unblocked,): (bool,) = self.handoff.run(DOING, vec![unblock]).await?;
+                if unblocked {
+                    break;
+                }
+                tokio::time::sleep(WAKE_AGAIN).await;
+            }
+            Ok(())
+        };
+        let time = self.handoff.inner.timeout;
+        tokio::time::timeout(time, wake)
+            .await
+            .unwrap_or_else(|_| Err(Error::Redis { doing: DOING, source: no_answer_within(time) }))
+    }
+}

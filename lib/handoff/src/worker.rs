@@ -1,0 +1,176 @@
+//! The side that takes hints, keeps their leases alive and lets go of them.
+
+use crate::{
+    connect::Handoff,
+    error::Error,
+    keys::QueueKeys,
+    notices::Notice,
+    producer::{Mode, note_queue},
+    scripts::{ACK, ASIDE, CLAIM, RENEW, Step},
+};
+use leasehold_core::{JobId, Kind, QueueName};
+use redis::Value;
+use std::time::Duration;
+
+/// A list of hints aside is as long as this part of the head at most: enough to start a worker of that kind on, and
+/// ten kinds that nobody serves do not double the memory that the head takes.
+const ASIDE_PART_OF_HEAD: u32 = 8;
+
+/// What a claim took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Hints, now leased in Redis. Nothing more than hints: PostgreSQL decides.
+    pub ids: Vec<JobId>,
+    /// Kinds that still have hints aside. A worker that serves every kind claims these next.
+    pub aside: Vec<Kind>,
+    /// The head is below half of its bound and the line is longer: time for a fill.
+    pub low: bool,
+    /// The queue is paused.
+    pub paused: bool,
+}
+
+impl Handoff {
+    /// Leases `adopt` (which a blocking take moved to `claimed`) and up to `limit` more hints, those aside for `kinds`
+    /// first. An id of `adopt` that somebody else has taken over meanwhile is not in the answer.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. What it may have leased comes back when the lease runs out.
+    pub async fn claim(
+        &self,
+        queue: &QueueName,
+        adopt: &[JobId],
+        kinds: &[Kind],
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Taken, Error> {
+        let keys = QueueKeys::of(queue);
+        let fixed = [keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()];
+        let call = CLAIM
+            .on(fixed.into_iter().chain(kinds.iter().map(|kind| keys.aside(kind.as_str()))))
+            .arg(self.inner.head_max)
+            .arg(milliseconds(lease))
+            .arg(limit)
+            .args(kinds)
+            .args(adopt);
+        type Answer = (bool, bool, Vec<Vec<u8>>, Vec<String>);
+        let ((paused, low, members, aside),): (Answer,) = self.run("claiming hints", vec![call.into()]).await?;
+        let (ids, strays) = parse_members(members);
+        self.forget_strays(queue, strays).await;
+        Ok(Taken { ids, aside: aside.iter().filter_map(|kind| kind.parse().ok()).collect(), low, paused })
+    }
+
+    /// Sets the leases of running jobs, whether Redis knew them or not.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. PostgreSQL's lease is the one that counts.
+    pub async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> Result<(), Error> {
+        let mut steps: Vec<Step> = Vec::with_capacity(runs.len() * 2);
+        for (queue, ids) in runs.iter().filter(|(_, ids)| !ids.is_empty()) {
+            let leases = QueueKeys::of(queue).leases();
+            steps.push(RENEW.on([leases]).arg(milliseconds(lease)).arg("keep").args(ids).into());
+            steps.push(note_queue(queue));
+        }
+        self.run_unless_empty("renewing leases in Redis", steps).await
+    }
+
+    /// Forgets hints: their jobs are finished, elsewhere, or no longer in the line.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. The leases run out, and the reaper forgets them.
+    pub async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
+        let steps = hints.iter().filter(|(_, ids)| !ids.is_empty()).map(|(queue, ids)| {
+            let keys = QueueKeys::of(queue);
+            ACK.on([keys.leases(), keys.claimed()]).args(ids).into()
+        });
+        self.run_unless_empty("forgetting hints", steps.collect()).await
+    }
+
+    /// Gives hints back to the front of the head: leased ones, those that a blocking take left in `claimed`, and those
+    /// that Redis does not know. Nothing happens to hints that wait already; a paused queue forgets them.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. The leases run out, and the reaper gives them back.
+    pub async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error> {
+        self.push_in("giving hints back", queue, ids, Mode::Return).await.map(|_| ())
+    }
+
+    /// Keeps leased hints for workers of another kind, and tells them. Hints beyond the bound are forgotten (the line
+    /// has them).
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. The leases run out, and the hints are offered again.
+    pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let keys = QueueKeys::of(queue);
+        let call = ASIDE
+            .on([keys.aside(kind.as_str()), keys.asides(), keys.leases(), keys.flags()])
+            .arg(kind.as_str())
+            .arg(self.aside_max())
+            .args(ids);
+        let ((kept, _forgotten),): ((u32, u32),) = self.run("setting hints aside", vec![call.into()]).await?;
+        if kept > 0 {
+            self.notify(&[Notice::Aside { queue: queue.clone(), kind: kind.clone() }]).await?;
+        }
+        Ok(())
+    }
+
+    /// The lock under which one worker at a time fills a head; free again after `ttl`. Whether this call got it.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> Result<bool, Error> {
+        let mut lock = redis::cmd("SET");
+        lock.arg(QueueKeys::of(queue).fill_lock()).arg(1).arg("NX").arg("PX").arg(milliseconds(ttl).max(1));
+        let (answer,): (Value,) = self.run("locking a fill", vec![lock.into()]).await?;
+        Ok(answer != Value::Nil)
+    }
+
+    /// The most hints kept aside for one kind of one queue.
+    pub(crate) fn aside_max(&self) -> u32 {
+        (self.inner.head_max / ASIDE_PART_OF_HEAD).max(1)
+    }
+
+    /// Forgets members that are no ids at all: nobody could ever ack them.
+    pub(crate) async fn forget_strays(&self, queue: &QueueName, strays: Vec<Vec<u8>>) {
+        if strays.is_empty() {
+            return;
+        }
+        tracing::warn!(%queue, count = strays.len(), "Redis held hints that are no job ids; forgetting them");
+        let keys = QueueKeys::of(queue);
+        let call = ACK.on([keys.leases(), keys.claimed()]).arg(strays);
+        if let Err(error) = self.run::<(u32,)>("forgetting what is no hint", vec![call.into()]).await {
+            tracing::debug!(%queue, %error, "they come up again when their lease runs out");
+        }
+    }
+
+    async fn run_unless_empty(&self, doing: &'static str, steps: Vec<Step>) -> Result<(), Error> {
+        if steps.is_empty() { Ok(()) } else { self.run::<Vec<Value>>(doing, steps).await.map(|_| ()) }
+    }
+}
+
+/// Whole milliseconds, as Redis counts.
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What of these members are job ids, and what is not.
+pub(crate) fn parse_members(members: Vec<Vec<u8>>) -> (Vec<JobId>, Vec<Vec<u8>>) {
+    let mut ids = Vec::with_capacity(members.len());
+    let mut strays = Vec::new();
+    for member in members {
+        match parse_member(&member) {
+            Some(id) => ids.push(id),
+            None => strays.push(member),
+        }
+    }
+    (ids, strays)
+}
+
+/// The job id, if it is one, spelled as this program spells it (any other spelling would be another member).
+pub(crate) fn parse_member(member: &[u8]) -> Option<JobId> {
+    let text = std::str::from_utf8(member).ok()?;
+    let id: JobId = text.parse().ok()?;
+    (id.to_string() == text).then_some(id)
+}

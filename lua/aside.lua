@@ -1,0 +1,34 @@
+-- aside: keeps leased hints for workers that serve their kind. A worker that serves it takes them in `claim`.
+--
+-- KEYS  1 the aside list of the kind   2 asides   3 leases   4 flags
+-- ARGV  1 the kind
+--       2 bound: the most hints that the list may hold
+--       3… ids, the next one first
+-- Returns {kept, forgotten}
+--   forgotten  for want of room, or since the queue is paused: the line has them
+--   Ids without a lease are counted nowhere and left alone: they wait here already, or Redis was lost since.
+-- Cost  O(log members) for each id
+
+local list, asides, leases, flags = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local kind, bound = ARGV[1], tonumber(ARGV[2])
+local FIRST_ID = 3
+
+local room = bound - redis.call('LLEN', list)
+if redis.call('HEXISTS', flags, 'paused') == 1 then room = 0 end
+
+local kept, forgotten = 0, 0
+for i = FIRST_ID, #ARGV do
+  local score = redis.call('ZSCORE', leases, ARGV[i])
+  if score and score ~= 'inf' then
+    if kept < room then
+      redis.call('ZADD', leases, '+inf', ARGV[i])
+      redis.call('RPUSH', list, ARGV[i])
+      kept = kept + 1
+    else
+      redis.call('ZREM', leases, ARGV[i])
+      forgotten = forgotten + 1
+    end
+  end
+end
+if kept > 0 then redis.call('SADD', asides, kind) end
+return {kept, forgotten}

@@ -1,0 +1,73 @@
+-- claim: takes hints and leases them for the hand-off.
+--
+-- KEYS  1 ready   2 claimed   3 leases   4 flags   5 asides   6… the aside lists of the kinds that the worker serves
+-- ARGV  1 bound of `ready`
+--       2 lease in ms
+--       3 limit: how many hints to take from the lists
+--       4… the kinds of KEYS[6…], in the same order
+--       then ids that a BLMOVE of this worker has put into `claimed`, to be leased as well; those no longer there are
+--       somebody else's by now and left alone
+-- Returns {paused, low, {ids leased: from `claimed`, then aside, then ready}, {kinds that still have hints aside}}
+--   paused  1 if the queue is paused: nothing was taken, and what was in `claimed` is forgotten
+--   low     1 if `ready` is below half of its bound while the line is longer: time for a fill
+-- Cost  O(log members) for each id, and one call for each kind that has hints aside and is served
+
+local ready, claimed, leases, flags, asides = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local bound, lease_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local FIRST_LIST, FIRST_KIND = 6, 4
+local FIRST_ADOPTED = FIRST_KIND + #KEYS - FIRST_LIST + 1
+-- Arguments of one call, two for each id; Lua's `unpack` gives up at some 8,000.
+local CHUNK = 1000
+
+local taken = {}
+for i = FIRST_ADOPTED, #ARGV do
+  if redis.call('LREM', claimed, 1, ARGV[i]) == 1 then taken[#taken + 1] = ARGV[i] end
+end
+
+if redis.call('HEXISTS', flags, 'paused') == 1 then
+  for _, id in ipairs(taken) do redis.call('ZREM', leases, id) end
+  return {1, 0, {}, {}}
+end
+
+local function pop(list)
+  while limit > 0 do
+    local ids = redis.call('LPOP', list, math.min(limit, CHUNK))
+    if not ids then return end
+    for _, id in ipairs(ids) do taken[#taken + 1] = id end
+    limit = limit - #ids
+  end
+end
+
+local aside = {}
+for _, kind in ipairs(redis.call('SMEMBERS', asides)) do aside[kind] = true end
+if next(aside) then
+  for i = FIRST_LIST, #KEYS do
+    local kind = ARGV[FIRST_KIND + i - FIRST_LIST]
+    if aside[kind] then
+      pop(KEYS[i])
+      if redis.call('EXISTS', KEYS[i]) == 0 then
+        redis.call('SREM', asides, kind)
+        aside[kind] = nil
+      end
+    end
+  end
+end
+pop(ready)
+
+local now = redis.call('TIME')
+local deadline = now[1] * 1000 + math.floor(now[2] / 1000) + lease_ms
+for first = 1, #taken, CHUNK do
+  local scored = {}
+  for i = first, math.min(first + CHUNK - 1, #taken) do
+    scored[#scored + 1] = deadline
+    scored[#scored + 1] = taken[i]
+  end
+  redis.call('ZADD', leases, unpack(scored))
+end
+
+local low = 0
+if redis.call('HEXISTS', flags, 'overflow') == 1 and redis.call('LLEN', ready) * 2 < bound then low = 1 end
+
+local left_aside = {}
+for kind in pairs(aside) do left_aside[#left_aside + 1] = kind end
+return {0, low, taken, left_aside}

@@ -1,0 +1,82 @@
+-- push: puts hints into the head.
+--
+-- KEYS  1 ready   2 leases   3 flags   4 claimed
+-- ARGV  1 bound: the most hints that `ready` may hold
+--       2 mode: `back`    new hints, behind the others
+--               `front`   new hints, before the others
+--               `return`  hints that a worker gives back, before the others: leased ones are taken too, and those
+--                         still in `claimed`
+--       3… ids, the next one first
+-- Returns {pushed, doubles, overflowed, paused}
+--   pushed      put into `ready` and kept there
+--   doubles     already waiting here (or, unless given back, leased): left as they are
+--   overflowed  not kept, or taken from the end to make room: the line has them, and `overflow` says so
+--   paused      1 if the queue is paused: nothing was pushed, and hints given back are forgotten
+-- Cost  O(log members) for each id; O(length of claimed) for each id given back, which is next to nothing
+--
+-- `overflow` closes the back only: a new hint behind a cut-off head would overtake the rest of the line. The front
+-- stays open, and what does not fit any more falls off the end.
+
+local ready, leases, flags, claimed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local bound, mode = tonumber(ARGV[1]), ARGV[2]
+local FIRST_ID = 3
+-- Arguments of one call; Lua's `unpack` gives up at some 8,000.
+local CHUNK = 1000
+
+if redis.call('HEXISTS', flags, 'paused') == 1 then
+  if mode == 'return' then
+    for i = FIRST_ID, #ARGV do
+      redis.call('LREM', claimed, 1, ARGV[i])
+      redis.call('ZREM', leases, ARGV[i])
+    end
+  end
+  return {0, 0, 0, 1}
+end
+
+local room = #ARGV
+if mode == 'back' then
+  room = bound - redis.call('LLEN', ready)
+  if redis.call('HEXISTS', flags, 'overflow') == 1 then room = 0 end
+end
+
+local function is_double(id)
+  local score = redis.call('ZSCORE', leases, id)
+  if mode ~= 'return' then return score end
+  return score == 'inf' and redis.call('LREM', claimed, 1, id) == 0
+end
+
+local fresh, doubles, overflowed = {}, 0, 0
+for i = FIRST_ID, #ARGV do
+  local id = ARGV[i]
+  if is_double(id) then
+    doubles = doubles + 1
+  elseif #fresh < room then
+    redis.call('ZADD', leases, '+inf', id)
+    fresh[#fresh + 1] = id
+  else
+    overflowed = overflowed + 1
+  end
+end
+
+if mode == 'back' then
+  for first = 1, #fresh, CHUNK do
+    redis.call('RPUSH', ready, unpack(fresh, first, math.min(first + CHUNK - 1, #fresh)))
+  end
+else
+  -- Each LPUSH goes before the one before it: from the last to the first.
+  local reversed = {}
+  for i = #fresh, 1, -1 do reversed[#reversed + 1] = fresh[i] end
+  for first = 1, #reversed, CHUNK do
+    redis.call('LPUSH', ready, unpack(reversed, first, math.min(first + CHUNK - 1, #reversed)))
+  end
+  local excess = redis.call('LLEN', ready) - bound
+  while excess > 0 do
+    local fallen = redis.call('RPOP', ready, math.min(excess, CHUNK))
+    redis.call('ZREM', leases, unpack(fallen))
+    overflowed = overflowed + #fallen
+    excess = excess - #fallen
+  end
+end
+
+if overflowed > 0 then redis.call('HSET', flags, 'overflow', 1) end
+return {#fresh, doubles, overflowed, 0}

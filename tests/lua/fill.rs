@@ -1,0 +1,114 @@
+use crate::state::{Case, check};
+
+const KEYS: &str = "ready leases flags";
+
+#[tokio::test]
+async fn fill() {
+    check(
+        "fill",
+        &[
+            Case {
+                name: "into an empty head, in the order of the line",
+                seed: "",
+                keys: KEYS,
+                args: "10 0 a b c",
+                returns: "[3, 0, 0]",
+                after: "leases: a=waits b=waits c=waits
+                        ready: a b c",
+            },
+            Case {
+                name: "nothing is missing: only `overflow` is put right",
+                seed: "flags: overflow=1
+                       leases: a=waits b=+60s
+                       ready: a",
+                keys: KEYS,
+                args: "10 0 a b",
+                returns: "[0, 2, 0]",
+                after: "leases: a=waits b=+60s
+                        ready: a",
+            },
+            Case {
+                name: "the line goes on",
+                seed: "leases: a=waits
+                       ready: a",
+                keys: KEYS,
+                args: "10 1 a b",
+                returns: "[1, 1, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "each to its place; what waits keeps its order",
+                seed: "leases: b=waits c=+60s d=waits x=waits
+                       ready: x d b",
+                keys: KEYS,
+                args: "10 0 a b c d e",
+                returns: "[2, 3, 0]",
+                after: "leases: a=waits b=waits c=+60s d=waits e=waits x=waits
+                        ready: x d a b e",
+            },
+            Case {
+                name: "behind what is leased is behind what waits",
+                seed: "leases: a=+60s b=waits
+                       ready: b",
+                keys: KEYS,
+                args: "10 0 b a c",
+                returns: "[1, 2, 0]",
+                after: "leases: a=+60s b=waits c=waits
+                        ready: b c",
+            },
+            Case {
+                name: "no room for all at the end",
+                seed: "leases: a=waits
+                       ready: a",
+                keys: KEYS,
+                args: "2 0 a b c",
+                returns: "[1, 1, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "no room in the middle: the last ones make place",
+                seed: "leases: b=waits c=waits
+                       ready: b c",
+                keys: KEYS,
+                args: "2 0 a b c d",
+                returns: "[1, 2, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "a head over its bound is left as it is",
+                seed: "leases: a=waits b=waits c=waits
+                       ready: a b c",
+                keys: KEYS,
+                args: "2 0 a b c d",
+                returns: "[0, 3, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits c=waits
+                        ready: a b c",
+            },
+            Case {
+                name: "an empty line ends the overflow",
+                seed: "flags: overflow=1
+                       leases: a=+60s",
+                keys: KEYS,
+                args: "10 0",
+                returns: "[0, 0, 0]",
+                after: "leases: a=+60s",
+            },
+            Case {
+                name: "paused: nothing is done",
+                seed: "flags: overflow=1 paused=1",
+                keys: KEYS,
+                args: "10 0 a",
+                returns: "[0, 0, 1]",
+                after: "flags: overflow=1 paused=1",
+            },
+        ],
+    )
+    .await;
+}

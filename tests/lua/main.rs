@@ -1,0 +1,14 @@
+//! Every script of `lua/`, called as it is: all keys of a queue are seeded, the script is called, and all
+//! keys of the server are compared with what they should be. See `state` for how they are written.
+
+mod ack;
+mod adopt;
+mod aside;
+mod claim;
+mod expired;
+mod fill;
+mod push;
+mod redis_server;
+mod renew;
+mod state;
+mod sweep;

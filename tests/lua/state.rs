@@ -1,0 +1,170 @@
+//! The state of a queue, written as text: one key a line, in the order of the alphabet, its contents behind the name.
+//!
+//! ```text
+//! asides: paint               a set
+//! aside:paint: e f            a list, next one first
+//! flags: overflow=1           a hash
+//! leases: a=waits b=+60s      a sorted set; deadlines in whole tens of seconds from now
+//! ready: a c                  a list
+//! ```
+//!
+//! Keys that are not there have no line. Every key of the server is compared, so a script that writes
+//! where it should not is found out.
+
+use crate::redis_server::RedisServer;
+use redis::{Value, aio::MultiplexedConnection};
+use std::{collections::BTreeMap, fmt::Write, fs};
+
+const PREFIX: &str = "leasehold:{q}:";
+
+/// One call of a script.
+pub(crate) struct Case {
+    /// What is shown.
+    pub(crate) name: &'static str,
+    /// Before.
+    pub(crate) seed: &'static str,
+    /// KEYS, without the prefix of the queue.
+    pub(crate) keys: &'static str,
+    /// ARGV.
+    pub(crate) args: &'static str,
+    /// The answer.
+    pub(crate) returns: &'static str,
+    /// After.
+    pub(crate) after: &'static str,
+}
+
+/// Calls the script in each case and compares everything.
+pub(crate) async fn check(script: &str, cases: &[Case]) {
+    let path = format!("{}/../lua/{script}.lua", env!("CARGO_MANIFEST_DIR"));
+    let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let server = RedisServer::start(&[]);
+    let mut connection = server.connection().await;
+    for case in cases {
+        let name = case.name;
+        redis::cmd("FLUSHALL").exec_async(&mut connection).await.expect("emptying Redis");
+        seed(&mut connection, case.seed).await;
+        assert_eq!(state(&mut connection).await, tidy(case.seed), "{script}, {name}: the seed reads as it is written");
+        let keys: Vec<String> = case.keys.split_whitespace().map(|key| format!("{PREFIX}{key}")).collect();
+        let args: Vec<&str> = case.args.split_whitespace().collect();
+        let answer: Value = redis::cmd("EVAL")
+            .arg(&source)
+            .arg(keys.len())
+            .arg(keys)
+            .arg(args)
+            .query_async(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{script}, {name}: {error}"));
+        assert_eq!(render(&answer), case.returns, "{script}, {name}: the answer");
+        assert_eq!(state(&mut connection).await, tidy(case.after), "{script}, {name}: all keys after the call");
+    }
+}
+
+fn tidy(text: &str) -> String {
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|l| !l.is_empty())
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+async fn seed(connection: &mut MultiplexedConnection, text: &str) {
+    let now_ms = now_ms(connection).await;
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (key, contents) = line.rsplit_once(": ").unwrap_or_else(|| panic!("no contents in {line:?}"));
+        let contents: Vec<&str> = contents.split_whitespace().collect();
+        let pairs = contents.iter().filter_map(|item| item.split_once('='));
+        let mut command = match key {
+            "leases" | "kinds" => {
+                let mut command = redis::cmd("ZADD");
+                command.arg(format!("{PREFIX}{key}"));
+                pairs.for_each(|(member, time)| {
+                    command.arg(score(time, now_ms)).arg(member);
+                });
+                command
+            }
+            "flags" => {
+                let mut command = redis::cmd("HSET");
+                command.arg(format!("{PREFIX}{key}"));
+                pairs.for_each(|(field, value)| {
+                    command.arg(field).arg(value);
+                });
+                command
+            }
+            _ => redis::cmd(if key == "asides" { "SADD" } else { "RPUSH" }).arg(format!("{PREFIX}{key}")).to_owned(),
+        };
+        if !matches!(key, "leases" | "kinds" | "flags") {
+            command.arg(&contents);
+        }
+        command.exec_async(connection).await.unwrap_or_else(|error| panic!("seeding {line:?}: {error}"));
+    }
+}
+
+async fn now_ms(connection: &mut MultiplexedConnection) -> i64 {
+    let (seconds, microseconds): (i64, i64) = redis::cmd("TIME").query_async(connection).await.expect("the time");
+    seconds * 1000 + microseconds / 1000
+}
+
+fn score(time: &str, now_ms: i64) -> String {
+    if time == "waits" {
+        return "+inf".to_owned();
+    }
+    let seconds: i64 = time.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("{time:?} is no time"));
+    (now_ms + seconds * 1000).to_string()
+}
+
+/// Every key of the server.
+async fn state(connection: &mut MultiplexedConnection) -> String {
+    let now_ms = now_ms(connection).await;
+    let mut lines = BTreeMap::new();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(connection).await.expect("all keys");
+    for key in keys {
+        let kind: String = redis::cmd("TYPE").arg(&key).query_async(connection).await.expect("its type");
+        let (command, rest): (&str, &[&str]) = match kind.as_str() {
+            "list" => ("LRANGE", &["0", "-1"]),
+            "set" => ("SMEMBERS", &[]),
+            "hash" => ("HGETALL", &[]),
+            "zset" => ("ZRANGE", &["0", "-1", "WITHSCORES"]),
+            other => panic!("{key} is a {other}, which no key of a queue is"),
+        };
+        let items: Vec<String> =
+            redis::cmd(command).arg(&key).arg(rest).query_async(connection).await.expect("its contents");
+        let mut items: Vec<String> = match kind.as_str() {
+            "zset" => items.chunks(2).map(|pair| format!("{}={}", pair[0], time(&pair[1], now_ms))).collect(),
+            "hash" => items.chunks(2).map(|pair| pair.join("=")).collect(),
+            _ => items,
+        };
+        if kind != "list" {
+            items.sort();
+        }
+        lines.insert(key.strip_prefix(PREFIX).unwrap_or(&key).to_owned(), items.join(" "));
+    }
+    let mut text: Vec<String> = lines.into_iter().map(|(key, items)| format!("{key}: {items}")).collect();
+    text.sort();
+    text.join("\n")
+}
+
+fn time(score: &str, now_ms: i64) -> String {
+    if score == "inf" {
+        return "waits".to_owned();
+    }
+    let deadline: i64 = score.parse().unwrap_or_else(|_| panic!("{score:?} is no whole number of ms"));
+    let tens = (deadline - now_ms + 5_000).div_euclid(10_000);
+    format!("{:+}s", tens * 10)
+}
+
+/// An answer as text: `[1, [a, b]]`.
+fn render(value: &Value) -> String {
+    let mut text = String::new();
+    match value {
+        Value::Int(number) => write!(text, "{number}").expect("to a string"),
+        Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+        Value::Array(values) => {
+            let mut parts: Vec<String> = values.iter().map(render).collect();
+            text = format!("[{}]", std::mem::take(&mut parts).join(", "));
+        }
+        other => write!(text, "{other:?}").expect("to a string"),
+    }
+    text
+}
