@@ -26,18 +26,22 @@ $$;
 -- Why look twice: the INSERT comes first and history is read after it, each with a snapshot of its
 --   own. The other way round, a job that finishes in between is in neither and would run again.
 --   Reading history before as well only spares a resent job the insert.
--- Loops only when the holder of a unique key finishes between the INSERT and the look at it.
+-- Loops only when the job in the way finishes between the INSERT and the look at it.
 CREATE FUNCTION leasehold.enqueue_checked(
-    _id uuid, _queue text, _kind text, _payload json, _priority smallint, _run_at timestamptz,
+    _id uuid, _may_exist boolean, _queue text, _kind text, _payload json, _priority smallint, _run_at timestamptz,
     _max_attempts integer, _max_crashes smallint, _timeout_ms integer, _unique_key text, _limit_key text,
     OUT id uuid, OUT inserted boolean, OUT state text
 )
 LANGUAGE plpgsql AS $$
+DECLARE
+    final text;
 BEGIN
     LOOP
         inserted := false;
-        SELECT h.id, h.state INTO id, state FROM leasehold.history h WHERE h.id = _id LIMIT 1;
-        IF FOUND THEN RETURN; END IF;
+        IF _may_exist THEN
+            SELECT h.id, h.state INTO id, state FROM leasehold.history h WHERE h.id = _id LIMIT 1;
+            IF FOUND THEN RETURN; END IF;
+        END IF;
 
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes,
                                         timeout_ms, unique_key, limit_key, state)
@@ -46,14 +50,21 @@ BEGIN
                 CASE WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
-        IF FOUND THEN
-            SELECT h.state INTO state FROM leasehold.history h WHERE h.id = _id LIMIT 1;
+        inserted := FOUND;
+        IF inserted AND NOT _may_exist THEN RETURN; END IF;
+
+        IF inserted THEN
+            -- With one snapshot for the whole transaction, a job finished since then would not be seen.
+            IF current_setting('transaction_isolation') <> 'read committed' THEN
+                RAISE EXCEPTION 'leasehold.enqueue: an id can be brought along only in a READ COMMITTED transaction'
+                    USING ERRCODE = 'feature_not_supported';
+            END IF;
+            SELECT h.state INTO final FROM leasehold.history h WHERE h.id = _id LIMIT 1;
             IF FOUND THEN
                 DELETE FROM leasehold.job j WHERE j.id = _id;
-                RETURN;
+                inserted := false;
+                state := final;
             END IF;
-            inserted := true;
-            SELECT j.state INTO state FROM leasehold.job j WHERE j.id = _id;
             RETURN;
         END IF;
 
@@ -104,8 +115,10 @@ BEGIN
         RAISE EXCEPTION 'leasehold.enqueue: %', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
     RETURN (leasehold.enqueue_checked(
-        coalesce(id, leasehold.new_id()), queue, kind, payload, priority::smallint, coalesce(run_at, now()),
-        max_attempts, 3::smallint, CASE WHEN timeout IS NOT NULL THEN greatest(1, (extract(epoch FROM timeout) * 1000)::integer) END, unique_key, limit_key)).id;
+        coalesce(id, leasehold.new_id()), id IS NOT NULL, queue, kind, payload, priority::smallint,
+        coalesce(run_at, now()), max_attempts, 3::smallint,
+        CASE WHEN timeout IS NOT NULL THEN greatest(1, (extract(epoch FROM timeout) * 1000)::integer) END,
+        unique_key, limit_key)).id;
 END
 $$;
 

@@ -1,0 +1,43 @@
+-- claim_line: queued → running, from the front of a queue's line, without hints.
+--
+-- Guard:      the row is queued and the queue is not paused. A row that somebody else has locked is passed over, so
+--             any number of workers may claim at once and none waits.
+-- Parameters: $1 worker, $2 queue, $3 kinds or NULL for every kind, $4 limit, $5 lease in ms.
+-- Zero rows:  nothing to be had.
+-- Index:      job_line, one short range a kind; then job_pkey.
+-- Order:      of the line as far as this statement could lock it. For several kinds the front of each is locked, and
+--             what is not taken is free again at once.
+WITH RECURSIVE kind(name) AS (
+    SELECT given.name FROM unnest($3::text[]) AS given(name)
+    UNION
+    -- No kinds given: those in the line, one index probe each.
+    SELECT next.name FROM (
+        (SELECT j.kind::text AS name FROM leasehold.job j
+         WHERE $3::text[] IS NULL AND j.state = 'queued' AND j.queue = $2 ORDER BY j.kind LIMIT 1)
+    ) next
+    UNION
+    SELECT (SELECT j.kind::text FROM leasehold.job j
+            WHERE j.state = 'queued' AND j.queue = $2 AND j.kind > k.name ORDER BY j.kind LIMIT 1)
+    FROM kind k
+    WHERE $3::text[] IS NULL AND k.name IS NOT NULL
+), target AS MATERIALIZED (
+    SELECT front.id
+    FROM kind k
+    CROSS JOIN LATERAL (
+        SELECT j.id, j.priority, j.run_at FROM leasehold.job j
+        WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
+        ORDER BY j.priority DESC, j.run_at, j.id
+        LIMIT $4::bigint
+        FOR UPDATE SKIP LOCKED
+    ) front
+    WHERE k.name IS NOT NULL
+      AND NOT EXISTS (SELECT FROM leasehold.queue q WHERE q.name = $2 AND q.paused_at IS NOT NULL)
+    ORDER BY front.priority DESC, front.run_at, front.id
+    LIMIT $4::bigint
+)
+UPDATE leasehold.job j
+SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
+    lease_expires_at = now() + $5::bigint * interval '1 millisecond'
+WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
+RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
+          j.max_attempts, j.crashes, j.timeout_ms

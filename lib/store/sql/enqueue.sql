@@ -1,0 +1,22 @@
+-- enqueue: jobs whose ids are new, many at once, each into the line or, when its time has not come, beside it.
+--
+-- Guard:      the primary key, and the unique index on live unique keys. A job that is in the way of neither is inserted.
+-- Parameters: one array a column: $1 ids, $2 queues, $3 kinds, $4 payloads (JSON as text), $5 priorities,
+--             $6 run_at or NULL, $7 delays in ms on the database's clock or NULL, $8 max_attempts, $9 max_crashes,
+--             $10 timeouts in ms or NULL, $11 unique keys or NULL, $12 limit keys or NULL.
+-- Zero rows:  for a job that is not in the answer, something has its id or its unique key: enqueue_checked tells what.
+-- Index:      job_pkey, job_unique_key.
+-- Order:      by unique key, so that two batches with the same keys wait for each other in one direction only.
+INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
+                                unique_key, limit_key, state)
+SELECT s.id, s.queue, s.kind, s.payload::json, s.priority, due.at, s.max_attempts, s.max_crashes, s.timeout_ms,
+       s.unique_key, s.limit_key,
+       CASE WHEN due.at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::bigint[],
+            $8::integer[], $9::smallint[], $10::integer[], $11::text[], $12::text[])
+         AS s(id, queue, kind, payload, priority, run_at, delay_ms, max_attempts, max_crashes, timeout_ms,
+              unique_key, limit_key)
+CROSS JOIN LATERAL (SELECT coalesce(s.run_at, now() + s.delay_ms * interval '1 millisecond', now()) AS at) due
+ORDER BY s.unique_key NULLS FIRST, s.id
+ON CONFLICT DO NOTHING
+RETURNING j.id, j.state::text AS state

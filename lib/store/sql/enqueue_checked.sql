@@ -1,0 +1,21 @@
+-- enqueue_checked: jobs that may have been sent before, or whose unique key may be taken.
+--
+-- Guard:      that of the function: an id (live or finished) and a live unique key each name one job.
+-- Parameters: as in enqueue.sql.
+-- Answer:     one row a job: `nth` (1 is the first), the id that stands for it, whether this call made it, its state.
+--             Never fewer rows than jobs.
+-- Index:      job_pkey, job_unique_key, and the primary keys of the partitions of history.
+SELECT s.nth, c.id, c.inserted, c.state
+FROM (
+    SELECT *
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::bigint[],
+                $8::integer[], $9::smallint[], $10::integer[], $11::text[], $12::text[]) WITH ORDINALITY
+             AS s(id, queue, kind, payload, priority, run_at, delay_ms, max_attempts, max_crashes, timeout_ms,
+                  unique_key, limit_key, nth)
+    ORDER BY s.unique_key NULLS FIRST, s.id
+) s
+CROSS JOIN LATERAL leasehold.enqueue_checked(
+    s.id, true, s.queue, s.kind, s.payload::json, s.priority,
+    coalesce(s.run_at, now() + s.delay_ms * interval '1 millisecond', now()),
+    s.max_attempts, s.max_crashes, s.timeout_ms, s.unique_key, s.limit_key
+) c

@@ -1,0 +1,48 @@
+-- expire: running → queued, dead or cancelled, for leases that ran out: the attempt stays spent, and a crash with it.
+--
+-- Guard:      the lease ran out on the database's clock. A row that somebody else has locked is passed over: a renew
+--             or a settle is at it.
+-- Parameters: $1 limit.
+-- Zero rows:  no lease ran out.
+-- Becomes:    cancelled if a cancel was wanted; dead if it was the last crash or the last attempt allowed; else
+--             queued, with run_at as it was, so that it stays near the front.
+-- Index:      job_lease; then job_pkey.
+WITH target AS MATERIALIZED (
+    SELECT j.id,
+           CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                WHEN j.crashes + 1 >= j.max_crashes OR j.attempt >= j.max_attempts THEN 'dead'
+                ELSE 'queued' END AS becomes
+    FROM leasehold.job j
+    WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now()
+    ORDER BY j.lease_expires_at LIMIT $1::bigint
+    FOR UPDATE SKIP LOCKED
+), again AS (
+    UPDATE leasehold.job j
+    SET state = 'queued', worker = NULL, lease_expires_at = NULL, crashes = j.crashes + 1,
+        trail = leasehold.with_trail(j.trail, 'expire', j.epoch, j.worker, NULL)
+    WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.becomes = 'queued'))
+    -- The worker is no more in the row; it is in the entry just written.
+    RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority, (j.trail -> -1 ->> 'worker')::uuid AS worker,
+              j.epoch, 'queued' AS state
+), gone AS (
+    DELETE FROM leasehold.job j
+    WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.becomes <> 'queued'))
+    RETURNING j.*
+), ended AS (
+    INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
+                                        max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
+                                        payload, unique_key, limit_key, last_error, trail)
+    SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
+           g.max_attempts, g.timeout_ms, t.becomes::leasehold.job_state, g.priority, g.crashes + 1, g.max_crashes,
+           g.queue, g.kind, g.payload, g.unique_key, g.limit_key,
+           CASE WHEN t.becomes = 'dead' AND g.crashes + 1 >= g.max_crashes
+                    THEN format('its lease ran out %s times, as often as is allowed', g.crashes + 1)
+                WHEN t.becomes = 'dead' THEN 'its lease ran out in its last attempt'
+                ELSE g.last_error END,
+           leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL)
+    FROM gone g JOIN target t ON t.id = g.id
+    RETURNING h.id, h.queue, h.priority, h.worker, h.epoch, h.state::text AS state
+)
+SELECT a.id, a.queue, a.priority, a.worker, a.epoch, a.state FROM again a
+UNION ALL
+SELECT e.id, e.queue, e.priority, e.worker, e.epoch, e.state FROM ended e

@@ -1,0 +1,11 @@
+-- job: one job, live or finished.
+--
+-- Guard:      none, it only reads. One snapshot sees a job in exactly one of the two tables.
+-- Parameters: $1 id.
+-- Zero rows:  no job has this id.
+-- Index:      job_pkey, and the primary keys of the partitions of history.
+SELECT id, queue, kind, state, priority, payload::text AS payload, result::text AS result, last_error, attempt,
+       max_attempts, crashes, max_crashes, epoch, worker, run_at, created_at, started_at, finished_at,
+       lease_expires_at, cancel_requested_at, timeout_ms, unique_key, limit_key, trail
+FROM leasehold.jobs
+WHERE id = $1

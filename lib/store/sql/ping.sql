@@ -1,0 +1,6 @@
+-- ping: whether the server answers.
+--
+-- Guard:      none.
+-- Zero rows:  never.
+-- Index:      none.
+SELECT 1

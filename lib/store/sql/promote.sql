@@ -1,0 +1,16 @@
+-- promote: scheduled → queued, for jobs whose time has come on the database's clock.
+--
+-- Guard:      the row is scheduled and due. A row that somebody else has locked is passed over.
+-- Parameters: $1 limit.
+-- Zero rows:  nothing is due.
+-- Index:      job_due; then job_pkey.
+WITH target AS MATERIALIZED (
+    SELECT j.id FROM leasehold.job j
+    WHERE j.state = 'scheduled' AND j.run_at <= now()
+    ORDER BY j.run_at LIMIT $1::bigint
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE leasehold.job j
+SET state = 'queued'
+WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
+RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority

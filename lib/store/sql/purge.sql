@@ -1,0 +1,32 @@
+-- purge: cancels jobs of a queue that wait, up to a limit. Running ones are left alone.
+--
+-- Guard:      the row lock; a row that somebody else has locked is passed over (it is about to be something else).
+-- Parameters: $1 queue, $2 limit.
+-- Zero rows:  nothing waits in the queue.
+-- Index:      job_line, job_due, job_blocked; then job_pkey.
+WITH line AS MATERIALIZED (
+    SELECT j.id FROM leasehold.job j
+    WHERE j.state = 'queued' AND j.queue = $1
+    LIMIT $2::bigint FOR UPDATE SKIP LOCKED
+), scheduled AS MATERIALIZED (
+    SELECT j.id FROM leasehold.job j
+    WHERE j.state = 'scheduled' AND j.queue = $1
+    LIMIT greatest(0, $2::bigint - (SELECT count(*) FROM line)) FOR UPDATE SKIP LOCKED
+), blocked AS MATERIALIZED (
+    SELECT j.id FROM leasehold.job j
+    WHERE j.state = 'blocked' AND j.queue = $1
+    LIMIT greatest(0, $2::bigint - (SELECT count(*) FROM line) - (SELECT count(*) FROM scheduled))
+    FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM leasehold.job j
+    WHERE j.id = ANY (ARRAY(SELECT l.id FROM line l UNION ALL SELECT s.id FROM scheduled s UNION ALL SELECT b.id FROM blocked b))
+    RETURNING j.*
+)
+INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, epoch, attempt, max_attempts,
+                                    timeout_ms, state, priority, crashes, max_crashes, queue, kind, payload,
+                                    unique_key, limit_key, last_error, trail)
+SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.epoch, g.attempt, g.max_attempts,
+       g.timeout_ms, 'cancelled', g.priority, g.crashes, g.max_crashes, g.queue, g.kind, g.payload,
+       g.unique_key, g.limit_key, g.last_error, g.trail
+FROM gone g
+RETURNING h.id

@@ -1,0 +1,41 @@
+-- revive: finished jobs back to the line with a new budget of attempts and crashes; scheduled ones at once.
+--
+-- Guard:      the row is in history (locked in id order), or live and scheduled; and no live job has its unique key.
+--             If one key is taken, nothing at all is changed, and the rows say whose.
+--             A key taken in the same moment is refused by the unique index: the whole statement can be sent again.
+-- Parameters: $1 ids.
+-- Zero rows:  for an id that is not in the answer: no such job, or neither finished nor scheduled.
+-- Index:      the primary keys of the partitions of history, job_pkey, job_unique_key.
+WITH found AS MATERIALIZED (
+    SELECT h.id, h.finished_at, h.unique_key FROM leasehold.history h
+    WHERE h.id = ANY ($1::uuid[])
+    ORDER BY h.id FOR UPDATE
+), taken AS MATERIALIZED (
+    SELECT f.id FROM found f JOIN leasehold.job j ON j.unique_key = f.unique_key
+    UNION ALL
+    SELECT f.id FROM found f JOIN found earlier ON earlier.unique_key = f.unique_key AND earlier.id < f.id
+), gone AS (
+    DELETE FROM leasehold.history h USING found f
+    WHERE h.id = f.id AND h.finished_at = f.finished_at AND NOT EXISTS (SELECT FROM taken)
+    RETURNING h.*
+), revived AS (
+    INSERT INTO leasehold.job AS j (id, run_at, created_at, epoch, max_attempts, timeout_ms, state, priority,
+                                    max_crashes, queue, kind, payload, unique_key, limit_key, last_error, trail)
+    SELECT g.id, now(), g.created_at, g.epoch, g.max_attempts, g.timeout_ms, 'queued', g.priority,
+           g.max_crashes, g.queue, g.kind, g.payload, g.unique_key, g.limit_key, g.last_error,
+           leasehold.with_trail(g.trail, 'revive', g.epoch, g.worker, 'was ' || g.state)
+    FROM gone g
+    RETURNING j.id, j.queue, j.priority
+), hurried AS (
+    UPDATE leasehold.job j
+    SET state = 'queued', run_at = now(),
+        trail = leasehold.with_trail(j.trail, 'revive', j.epoch, NULL, 'was scheduled for ' || j.run_at)
+    -- As text, or the planner may walk all of job_due to find them.
+    WHERE j.id = ANY ($1::uuid[]) AND j.state::text = 'scheduled' AND NOT EXISTS (SELECT FROM taken)
+    RETURNING j.id, j.queue, j.priority
+)
+SELECT r.id, r.queue::text AS queue, r.priority::smallint AS priority FROM revived r
+UNION ALL
+SELECT h.id, h.queue::text, h.priority::smallint FROM hurried h
+UNION ALL
+SELECT t.id, NULL, NULL FROM taken t

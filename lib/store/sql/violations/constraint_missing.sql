@@ -1,0 +1,32 @@
+-- constraint_missing: the CHECKs that keep illegal rows out are there and valid.
+-- Index: none, it reads the catalog.
+SELECT NULL::uuid AS id,
+       format('constraint %s of %s %s', e.name, e.owner, CASE WHEN c.oid IS NULL THEN 'is missing' ELSE 'is not validated' END) AS detail
+FROM (VALUES
+    ('job', 'job_pkey'),
+    ('job', 'live_jobs_only'),
+    ('job', 'worker_exactly_while_running'),
+    ('job', 'lease_exactly_while_running'),
+    ('job', 'cancel_wanted_only_while_running'),
+    ('job', 'running_was_claimed'),
+    ('job', 'attempts_within_limit'),
+    ('job', 'waiting_has_an_attempt_left'),
+    ('job', 'crashes_within_limit'),
+    ('job', 'attempts_never_pass_claims'),
+    ('job', 'max_attempts_is_from_1_to_10000'),
+    ('job', 'timeout_is_positive'),
+    ('history', 'history_pkey'),
+    ('history', 'finished_jobs_only'),
+    ('history', 'success_was_claimed_by_a_worker'),
+    ('history', 'result_only_of_success'),
+    ('queue', 'queue_pkey'),
+    ('name', 'name_is_1_to_128_of_its_alphabet'),
+    ('key', 'key_is_1_to_512_bytes'),
+    ('payload', 'payload_is_at_most_1_mib'),
+    ('priority', 'priority_is_from_minus_100_to_100')
+) AS e(owner, name)
+LEFT JOIN pg_constraint c
+    ON c.conname = e.name AND c.connamespace = to_regnamespace('leasehold')
+    AND (c.conrelid = to_regclass('leasehold.' || e.owner) OR c.contypid = to_regtype('leasehold.' || e.owner))
+WHERE c.oid IS NULL OR NOT c.convalidated
+ORDER BY e.owner, e.name

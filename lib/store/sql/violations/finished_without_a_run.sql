@@ -1,0 +1,10 @@
+-- finished_without_a_run: a result, or a death, comes from a run of some worker. Looks at the last day.
+-- Index: history_finished.
+SELECT h.id, format('%s with worker %s, epoch %s, started %s', h.state, coalesce(h.worker::text, 'none'), h.epoch,
+                    coalesce(h.started_at::text, 'never')) AS detail
+FROM leasehold.history h
+WHERE h.finished_at > now() - interval '1 day'
+  AND (h.state NOT IN ('succeeded', 'dead', 'cancelled')
+       OR (h.state IN ('succeeded', 'dead') AND (h.worker IS NULL OR h.epoch < 1 OR h.started_at IS NULL))
+       OR (h.state <> 'succeeded' AND h.result IS NOT NULL))
+LIMIT 100

@@ -1,0 +1,24 @@
+-- index_missing: the indexes that the statements rely on are there, valid, and (where it matters) unique.
+-- Index: none, it reads the catalog.
+SELECT NULL::uuid AS id,
+       format('index %s of %s %s', e.name, e.owner,
+              CASE WHEN i.indexrelid IS NULL THEN 'is missing'
+                   WHEN NOT i.indisvalid OR NOT i.indisready THEN 'is not valid'
+                   ELSE 'is not unique' END) AS detail
+FROM (VALUES
+    ('job', 'job_pkey', true),
+    ('job', 'job_line', false),
+    ('job', 'job_due', false),
+    ('job', 'job_blocked', false),
+    ('job', 'job_lease', false),
+    ('job', 'job_cancel_wanted', false),
+    ('job', 'job_unique_key', true),
+    ('history', 'history_pkey', true),
+    ('history', 'history_finished', false),
+    ('history', 'history_unsuccessful', false),
+    ('queue', 'queue_pkey', true)
+) AS e(owner, name, is_unique)
+LEFT JOIN pg_index i
+    ON i.indexrelid = to_regclass('leasehold.' || e.name) AND i.indrelid = to_regclass('leasehold.' || e.owner)
+WHERE i.indexrelid IS NULL OR NOT i.indisvalid OR NOT i.indisready OR (e.is_unique AND NOT i.indisunique)
+ORDER BY e.owner, e.name

@@ -1,0 +1,6 @@
+-- lease_long_expired: a lease that ran out is expired within a tick; after a minute, no reaper is at work.
+-- Index: job_lease.
+SELECT j.id, format('running on worker %s, but its lease ran out at %s', j.worker, j.lease_expires_at) AS detail
+FROM leasehold.job j
+WHERE j.lease_expires_at < now() - interval '1 minute'
+LIMIT 100

@@ -1,0 +1,7 @@
+-- partition_missing: today and tomorrow have a partition of history; the reaper makes them days ahead.
+-- Index: none, it reads the catalog.
+SELECT NULL::uuid AS id, format('history has no partition for %s', d.day) AS detail
+FROM (SELECT (now() AT TIME ZONE 'UTC')::date + ahead AS day FROM generate_series(0, 1) AS ahead) d
+WHERE NOT EXISTS (
+    SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = to_regclass('leasehold.history') AND c.relname = 'history_' || to_char(d.day, 'YYYY_MM_DD'))

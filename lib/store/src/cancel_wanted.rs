@@ -1,0 +1,40 @@
+//! cancel_wanted: the running jobs whose workers are to be told to stop.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, word},
+};
+use leasehold_core::{Epoch, JobId, QueueName, WorkerId};
+use sqlx::{Row, postgres::PgRow};
+
+/// A running job whose worker must be told to stop.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct CancelWanted {
+    pub id: JobId,
+    pub queue: QueueName,
+    pub worker: WorkerId,
+    pub epoch: Epoch,
+}
+
+impl Store {
+    /// Running jobs that are to be cancelled.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error> {
+        let statement = sqlx::query(include_str!("../sql/cancel_wanted.sql")).bind(limit);
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("looking for runs to be cancelled"))
+    }
+}
+
+fn decode(row: &PgRow) -> Result<CancelWanted, sqlx::Error> {
+    Ok(CancelWanted {
+        id: job_id(row, "id")?,
+        queue: word(row, "queue")?,
+        worker: WorkerId(row.try_get("worker")?),
+        epoch: row.try_get("epoch")?,
+    })
+}

@@ -1,0 +1,34 @@
+//! claim_line: jobs from the front of the line, when there are no hints to be had.
+
+use crate::{
+    claim::{Kinds, claimed},
+    connect::Store,
+    error::Error,
+    row::millis,
+};
+use leasehold_core::{ClaimedJob, QueueName, WorkerId};
+use std::time::Duration;
+
+impl Store {
+    /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn claim_line(
+        &self,
+        worker: WorkerId,
+        queue: &QueueName,
+        kinds: &Kinds,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        let statement = sqlx::query(include_str!("../sql/claim_line.sql"))
+            .bind(worker.0)
+            .bind(queue.as_str())
+            .bind(kinds.names())
+            .bind(limit)
+            .bind(millis(lease));
+        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("claiming jobs from the line"))
+    }
+}

@@ -1,0 +1,158 @@
+//! Reaching the server: one pool a process, and clear words when there is none to be reached.
+
+use crate::error::Error;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    ConnectOptions, Connection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{io, str::FromStr, time::Duration};
+
+/// A connection that has lain idle for longer is asked whether it still stands before it is used:
+/// a restart of the server must not cost each connection one failed statement.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+/// Parameters a URL may have. The driver logs one that it does not know, with its value.
+const PARAMETERS: [&str; 17] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "options",
+];
+
+/// How to reach the database.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `postgres://…`
+    pub url: SecretString,
+    /// Connections this process may hold.
+    pub max_connections: u32,
+    /// How long to wait for one.
+    pub acquire_timeout: Duration,
+    /// Shown in `pg_stat_activity`.
+    pub application_name: String,
+}
+
+/// PostgreSQL, as Leasehold uses it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+}
+
+impl Store {
+    /// Connects and checks that the server answers. Does not look at the schema.
+    ///
+    /// # Errors
+    /// [`Error::Url`] when the URL cannot be understood, [`Error::Connect`] when no server answers within
+    /// `acquire_timeout`, or it refuses.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        let options = options(settings)?;
+        let trial = tokio::time::timeout(settings.acquire_timeout, async {
+            let mut connection = options.connect().await?;
+            connection.ping().await?;
+            connection.close().await
+        });
+        let answered = trial.await.unwrap_or_else(|_| {
+            let text = format!("no answer within {} ms", settings.acquire_timeout.as_millis());
+            Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
+        });
+        answered.map_err(|source| Error::Connect { to: address(&options), source })?;
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, metadata| {
+                Box::pin(async move {
+                    if metadata.idle_for > IDLE_TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// The pool, for a caller's own transactions.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Answers when the server does.
+    ///
+    /// # Errors
+    /// [`Error::Sql`] when it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let answer = sqlx::query(include_str!("../sql/ping.sql")).execute(&self.pool).await;
+        answer.map(drop).map_err(Error::sql("asking whether PostgreSQL answers"))
+    }
+}
+
+/// Custom plans always: a plan kept from the time when a table was empty walks the whole of it later.
+fn options(settings: &Settings) -> Result<PgConnectOptions, Error> {
+    let url = settings.url.expose_secret();
+    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+        return Err(Error::Url("is no URL of PostgreSQL: postgres://user@host:port/database".into()));
+    }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    for parameter in query.split('&').filter_map(|pair| pair.split('=').next()).filter(|key| !key.is_empty()) {
+        if !(PARAMETERS.contains(&parameter) || parameter.starts_with("options[") || parameter == "application_name") {
+            return Err(Error::Url(format!("has the parameter {parameter:?}, which means nothing here")));
+        }
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|error| match error {
+        sqlx::Error::Configuration(cause) => Error::Url(format!("cannot be understood: {cause}")),
+        other => Error::Url(format!("cannot be understood: {other}")),
+    })?;
+    let options = options.application_name(&settings.application_name);
+    Ok(options.options([("plan_cache_mode", "force_custom_plan")]).disable_statement_logging())
+}
+
+/// Where a connection goes, without the password.
+fn address(options: &PgConnectOptions) -> String {
+    let server = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    let user = options.get_username();
+    format!("{server}, database {}, user {user}", options.get_database().unwrap_or(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        let settings = Settings {
+            url: url.into(),
+            max_connections: 1,
+            acquire_timeout: Duration::from_secs(1),
+            application_name: "test".into(),
+        };
+        options(&settings).expect_err("a bad URL").to_string()
+    }
+
+    #[test]
+    fn a_bad_url_is_told_without_its_password() {
+        for url in
+            ["mysql://u:hunter2@h/d", "hunter2", "", "postgres://u:hunter2@h:port/d", "postgres://u@h/d?pass=hunter2"]
+        {
+            let told = refused(url);
+            assert!(told.starts_with("database.url: ") && !told.contains("hunter2") && !told.contains('\n'), "{told}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong on the way to PostgreSQL and back. That somebody else was first is not among it:
+//! such answers are values.
+
+use leasehold_core::{InvalidJob, JobId};
+use std::fmt;
+
+/// What went wrong, and what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The jobs cannot be accepted as they are.
+    #[error(transparent)]
+    Invalid(#[from] InvalidJob),
+    /// The URL is not one of PostgreSQL.
+    #[error("database.url: {0}")]
+    Url(String),
+    /// No connection could be made.
+    #[error("cannot connect to PostgreSQL at {to}: {}", Cause(source))]
+    Connect {
+        #[doc = "host, port, database and user; never the password"]
+        to: String,
+        #[doc = "why it failed"]
+        source: sqlx::Error,
+    },
+    /// There is no schema `leasehold` yet.
+    #[error("the database has no schema leasehold; run `leasehold migrate`")]
+    SchemaMissing,
+    /// The schema is older than this program.
+    #[error("the schema leasehold is at version {found}, this program needs {needed}; run `leasehold migrate`")]
+    SchemaOlder {
+        #[doc = "in the database"]
+        found: i64,
+        #[doc = "in this program"]
+        needed: i64,
+    },
+    /// The schema is newer than this program.
+    #[error("the schema leasehold is at version {found}, this program knows only {known}; use a newer leasehold")]
+    SchemaNewer {
+        #[doc = "in the database"]
+        found: i64,
+        #[doc = "in this program"]
+        known: i64,
+    },
+    /// A migration was applied with another text than this program has.
+    #[error("migration {version} of the schema leasehold was applied with another text than this program's")]
+    SchemaDiffers {
+        #[doc = "of the migration"]
+        version: i64,
+    },
+    /// A unique key of the job is in use by a live one.
+    #[error("the unique key of {0} is taken by a live job")]
+    UniqueKeyTaken(JobId),
+    /// The server answered with an error, or did not answer.
+    #[error("{doing}: {}", Cause(source))]
+    Sql {
+        #[doc = "what was being done"]
+        doing: &'static str,
+        #[doc = "why it failed"]
+        source: sqlx::Error,
+    },
+}
+
+/// SQLSTATE classes and codes that say nothing against the statement itself: connection trouble (08),
+/// a transaction rolled back for others' sake (40), resources used up (53), an operator or a failover
+/// (57P), a lock or a time limit, a server that is only a standby now, and its disk.
+const TRANSIENT: [&str; 9] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006"];
+
+impl Error {
+    /// For `map_err`: the error with what was being done.
+    pub(crate) fn sql(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| Self::Sql { doing, source }
+    }
+
+    /// Whether trying again later may help: the server was away, overloaded, or a deadlock broken.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        let (Self::Sql { source, .. } | Self::Connect { source, .. }) = self else { return false };
+        match source {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Database(error) => {
+                let code = error.code().unwrap_or_default();
+                TRANSIENT.iter().any(|prefix| code.starts_with(prefix))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the server rolled the statement back for others' sake: it surely changed nothing, and can be sent
+    /// again at once.
+    pub(crate) fn is_rolled_back(&self) -> bool {
+        self.code().is_some_and(|code| code == "40001" || code == "40P01")
+    }
+
+    /// The SQLSTATE, if the server gave one.
+    pub(crate) fn code(&self) -> Option<String> {
+        let (Self::Sql { source, .. } | Self::Connect { source, .. }) = self else { return None };
+        code_of(source)
+    }
+}
+
+/// The SQLSTATE of a driver's error.
+pub(crate) fn code_of(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|error| error.code()).map(Into::into)
+}
+
+/// A driver's error in one line, in the words of the server where it has spoken.
+struct Cause<'a>(&'a sqlx::Error);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            sqlx::Error::Database(error) => f.write_str(error.message()),
+            sqlx::Error::Io(error) => error.fmt(f),
+            sqlx::Error::PoolTimedOut => f.write_str("no connection to PostgreSQL could be had in time"),
+            other => other.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not() {
+        let away = Error::sql("claiming jobs")(sqlx::Error::PoolTimedOut);
+        assert!(away.is_transient() && !away.is_rolled_back());
+        assert_eq!(away.to_string(), "claiming jobs: no connection to PostgreSQL could be had in time");
+        assert!(!Error::SchemaMissing.is_transient());
+        assert!(!Error::sql("reading a job")(sqlx::Error::RowNotFound).is_transient());
+    }
+}

@@ -1,0 +1,41 @@
+//! finished: for those who wait for jobs to reach their end.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, json, uuids, word},
+};
+use leasehold_core::{JobId, State};
+use serde_json::value::RawValue;
+use sqlx::{Row, postgres::PgRow};
+
+/// A job that has reached its end.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Finished {
+    pub id: JobId,
+    pub state: State,
+    pub result: Option<Box<RawValue>>,
+    pub last_error: Option<String>,
+}
+
+impl Store {
+    /// Those of `ids` that have reached their end.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error> {
+        let statement = sqlx::query(include_str!("../sql/finished.sql")).bind(uuids(ids));
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("looking for finished jobs"))
+    }
+}
+
+fn decode(row: &PgRow) -> Result<Finished, sqlx::Error> {
+    Ok(Finished {
+        id: job_id(row, "id")?,
+        state: word(row, "state")?,
+        result: json(row, "result")?,
+        last_error: row.try_get("last_error")?,
+    })
+}

@@ -1,0 +1,16 @@
+//! job: one job as it is now.
+
+use crate::{connect::Store, error::Error, row::Record};
+use leasehold_core::{JobId, JobRecord};
+
+impl Store {
+    /// One job, live or finished.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        let statement = sqlx::query_as::<_, Record>(include_str!("../sql/job.sql")).bind(id.0);
+        let row = statement.fetch_optional(&self.pool).await.map_err(Error::sql("reading a job"))?;
+        Ok(row.map(|record| record.0))
+    }
+}

@@ -1,0 +1,43 @@
+//! look: why hints were not claimed.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, uuids, word},
+};
+use leasehold_core::{JobId, Kind, State};
+use sqlx::{Row, postgres::PgRow};
+
+/// Why a hint was not claimed.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Looked {
+    pub id: JobId,
+    pub state: State,
+    pub kind: Kind,
+    pub paused: bool,
+    /// Of a running job; below zero when the lease ran out and nobody has expired it yet.
+    pub lease_ms_left: Option<i64>,
+}
+
+impl Store {
+    /// Why some hints were not claimed: the live ones among them.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn look(&self, ids: &[JobId]) -> Result<Vec<Looked>, Error> {
+        let statement = sqlx::query(include_str!("../sql/look.sql")).bind(uuids(ids));
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("looking at hints that were not claimed"))
+    }
+}
+
+fn decode(row: &PgRow) -> Result<Looked, sqlx::Error> {
+    Ok(Looked {
+        id: job_id(row, "id")?,
+        state: word(row, "state")?,
+        kind: word(row, "kind")?,
+        paused: row.try_get("paused")?,
+        lease_ms_left: row.try_get("lease_ms_left")?,
+    })
+}

@@ -1,0 +1,35 @@
+//! promote: due jobs into the line.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, word},
+};
+use leasehold_core::{JobId, QueueName};
+use sqlx::{Row, postgres::PgRow};
+
+/// A job that is in the line and that Redis may be told of.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Waiting {
+    pub id: JobId,
+    pub queue: QueueName,
+    pub priority: i16,
+}
+
+impl Store {
+    /// Due scheduled jobs into the line.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn promote(&self, limit: i64) -> Result<Vec<Waiting>, Error> {
+        let statement = sqlx::query(include_str!("../sql/promote.sql")).bind(limit);
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("promoting due jobs"))
+    }
+}
+
+/// What promote and unblock return.
+pub(crate) fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
+    Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, priority: row.try_get("priority")? })
+}

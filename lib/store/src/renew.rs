@@ -1,0 +1,40 @@
+//! renew: a worker holds on to its runs.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, millis},
+};
+use leasehold_core::{Epoch, Fence, JobId, WorkerId};
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// One lease that still stands.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Renewed {
+    pub id: JobId,
+    pub epoch: Epoch,
+    pub cancel_wanted: bool,
+}
+
+impl Store {
+    /// Renews; a lease that is not in the answer is lost.
+    ///
+    /// # Errors
+    /// That the statement failed: which leases stand is then not known.
+    pub async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Result<Vec<Renewed>, Error> {
+        let ours = runs.iter().filter(|fence| fence.worker == worker);
+        let (ids, epochs): (Vec<Uuid>, Vec<Epoch>) = ours.map(|fence| (fence.id.0, fence.epoch)).unzip();
+        let statement =
+            sqlx::query(include_str!("../sql/renew.sql")).bind(worker.0).bind(ids).bind(epochs).bind(millis(lease));
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("renewing leases"))
+    }
+}
+
+fn decode(row: &PgRow) -> Result<Renewed, sqlx::Error> {
+    let (epoch, cancel_wanted) = (row.try_get("epoch")?, row.try_get("cancel_wanted")?);
+    Ok(Renewed { id: job_id(row, "id")?, epoch, cancel_wanted })
+}

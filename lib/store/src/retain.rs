@@ -1,0 +1,76 @@
+//! retain: partitions of history made ahead, old ones dropped. Safe to be run by several at once.
+
+use crate::{connect::Store, error::Error};
+use chrono::NaiveDate;
+use serde::Serialize;
+use std::time::Duration;
+
+const DOING: &str = "retaining finished jobs";
+/// Rows of the default partition deleted in one statement, and how many such statements in one step.
+const DELETE_ROWS: i64 = 5_000;
+const DELETE_ROUNDS: u32 = 20;
+/// A thousand years: beyond it, times in PostgreSQL come to their end.
+const KEEP_MAX_S: i64 = 1_000 * 365 * 86_400;
+
+/// What the retention step did.
+#[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "counts")]
+pub struct Retained {
+    pub partitions_made: u32,
+    pub partitions_dropped: u32,
+    pub rows_moved: u64,
+    pub rows_deleted: u64,
+}
+
+impl Store {
+    /// Makes partitions for the days to come, drops those older than `keep`. What cannot be done now since others use
+    /// the table is left for the next time.
+    ///
+    /// # Errors
+    /// That a statement failed. Whatever was done before it stays done.
+    pub async fn retain(&self, keep: Duration) -> Result<Retained, Error> {
+        let keep_s = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX).min(KEEP_MAX_S);
+        let mut done = Retained::default();
+        self.make_partitions(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
+        self.drop_partitions(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
+        self.delete_old_rows(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
+        Ok(done)
+    }
+
+    async fn make_partitions(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
+        let days = sqlx::query_scalar(include_str!("../sql/retain_days.sql")).bind(keep_s);
+        let days: Vec<NaiveDate> = days.fetch_all(&self.pool).await?;
+        for day in days {
+            let make = sqlx::query_as(include_str!("../sql/retain_make.sql")).bind(day);
+            let (answer, moved): (String, i64) = make.fetch_one(&self.pool).await?;
+            if answer == "made" {
+                done.partitions_made += 1;
+                done.rows_moved += u64::try_from(moved).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_partitions(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
+        loop {
+            let drop = sqlx::query_scalar(include_str!("../sql/retain_drop.sql")).bind(keep_s);
+            let dropped: Option<String> = drop.fetch_one(&self.pool).await?;
+            match dropped {
+                Some(_) => done.partitions_dropped += 1,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn delete_old_rows(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let delete = sqlx::query_scalar(include_str!("../sql/retain_delete.sql")).bind(keep_s).bind(DELETE_ROWS);
+            let deleted: i64 = delete.fetch_one(&self.pool).await?;
+            done.rows_deleted += u64::try_from(deleted).unwrap_or_default();
+            if deleted < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! settle: what ends runs. One statement a verb, and one more for those that found no row.
+
+use crate::{connect::Store, error::Error, row::millis};
+use leasehold_core::{BATCH_MAX, Epoch, FinishedRun, Settle, Settled, State, Verb, WorkerId};
+use sqlx::{PgPool, Row};
+use std::{borrow::Cow, collections::HashSet};
+use uuid::Uuid;
+
+const DOING: &str = "settling runs";
+
+impl Store {
+    /// Ends runs, one statement per verb among them; answers in the order of `runs`. Can be sent again when the answer
+    /// was lost. A run whose fence names another worker than `worker` has lost its lease.
+    ///
+    /// # Errors
+    /// That a statement failed: runs of the verbs before it were settled, and sent again they say `Already`.
+    pub async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
+        let mut answers = Vec::with_capacity(runs.len());
+        for batch in runs.chunks(BATCH_MAX) {
+            answers.extend(self.settle_batch(worker, batch).await?);
+        }
+        Ok(answers)
+    }
+
+    async fn settle_batch(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
+        let mut answers = vec![Settled::LeaseLost; runs.len()];
+        let mut unclear = Vec::new();
+        for ending in Ending::ALL {
+            let ours = |&nth: &usize| runs[nth].fence.worker == worker && Ending::of(&runs[nth].settle) == ending;
+            let which: Vec<usize> = (0..runs.len()).filter(ours).collect();
+            if which.is_empty() {
+                continue;
+            }
+            let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
+            let done = ending.write(&self.pool, worker, &batch).await.map_err(Error::sql(DOING))?;
+            for nth in which {
+                if done.contains(&runs[nth].fence.id.0) {
+                    answers[nth] = Settled::Done;
+                } else {
+                    unclear.push(nth);
+                }
+            }
+        }
+        if !unclear.is_empty() {
+            let batch: Vec<&FinishedRun> = unclear.iter().map(|&nth| &runs[nth]).collect();
+            let found = look_again(&self.pool, worker, &batch).await.map_err(Error::sql(DOING))?;
+            for (nth, settled) in unclear.into_iter().zip(found) {
+                answers[nth] = settled;
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// The ways in which a run can end, each a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Complete,
+    Retry,
+    Snooze,
+    Release,
+    Bury,
+    Cancel,
+}
+
+impl Ending {
+    const ALL: [Self; 6] = [Self::Complete, Self::Retry, Self::Snooze, Self::Release, Self::Bury, Self::Cancel];
+
+    const fn of(settle: &Settle) -> Self {
+        match settle {
+            Settle::Complete(_) => Self::Complete,
+            Settle::Retry { .. } => Self::Retry,
+            Settle::Snooze { .. } => Self::Snooze,
+            Settle::Release => Self::Release,
+            Settle::Bury { .. } => Self::Bury,
+            Settle::Cancel => Self::Cancel,
+        }
+    }
+
+    /// The word in the trail, and the final state, if it is one that ends the job.
+    const fn leaves(self) -> (Verb, Option<State>) {
+        match self {
+            Self::Complete => (Verb::Complete, Some(State::Succeeded)),
+            Self::Retry => (Verb::Retry, None),
+            Self::Snooze => (Verb::Snooze, None),
+            Self::Release => (Verb::Release, None),
+            Self::Bury => (Verb::Bury, Some(State::Dead)),
+            Self::Cancel => (Verb::Cancel, Some(State::Cancelled)),
+        }
+    }
+
+    /// Writes runs that all end in this way; the ids of those that were written.
+    async fn write(self, pool: &PgPool, worker: WorkerId, runs: &[&FinishedRun]) -> Result<HashSet<Uuid>, sqlx::Error> {
+        let statement = match self {
+            Self::Complete => include_str!("../sql/complete.sql"),
+            Self::Retry => include_str!("../sql/retry.sql"),
+            Self::Snooze => include_str!("../sql/snooze.sql"),
+            Self::Release => include_str!("../sql/release.sql"),
+            Self::Bury => include_str!("../sql/bury.sql"),
+            Self::Cancel => include_str!("../sql/cancel_run.sql"),
+        };
+        let query = sqlx::query_scalar(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
+        let query = match self {
+            Self::Release | Self::Cancel => query,
+            Self::Complete | Self::Bury => query.bind(texts(runs)),
+            Self::Retry | Self::Snooze => query.bind(delays(runs)).bind(texts(runs)),
+        };
+        Ok(query.fetch_all(pool).await?.into_iter().collect())
+    }
+}
+
+/// Why the first statement found no row for these runs.
+async fn look_again(pool: &PgPool, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Vec<Settled>, sqlx::Error> {
+    let leaves = || runs.iter().map(|run| Ending::of(&run.settle).leaves());
+    let verbs: Vec<String> = leaves().map(|(verb, _)| format!("{verb:?}").to_lowercase()).collect();
+    let finals: Vec<Option<&str>> = leaves().map(|(_, state)| state.map(State::as_str)).collect();
+    let rows = sqlx::query(include_str!("../sql/settle_again.sql"))
+        .bind(worker.0)
+        .bind(ids(runs))
+        .bind(epochs(runs))
+        .bind(verbs)
+        .bind(finals)
+        .fetch_all(pool)
+        .await?;
+    let mut answers = vec![Settled::LeaseLost; runs.len()];
+    for row in rows {
+        let nth: i64 = row.try_get("nth")?;
+        let answer = if row.try_get("already")? {
+            Settled::Already
+        } else if row.try_get("cancel_wanted")? {
+            Settled::CancelWanted
+        } else {
+            continue;
+        };
+        if let Some(place) = usize::try_from(nth - 1).ok().and_then(|nth| answers.get_mut(nth)) {
+            *place = answer;
+        }
+    }
+    Ok(answers)
+}
+
+fn ids(runs: &[&FinishedRun]) -> Vec<Uuid> {
+    runs.iter().map(|run| run.fence.id.0).collect()
+}
+
+fn epochs(runs: &[&FinishedRun]) -> Vec<Epoch> {
+    runs.iter().map(|run| run.fence.epoch).collect()
+}
+
+fn delays(runs: &[&FinishedRun]) -> Vec<i64> {
+    let delay = |settle: &Settle| match settle {
+        Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } => millis(*delay),
+        Settle::Complete(_) | Settle::Release | Settle::Bury { .. } | Settle::Cancel => 0,
+    };
+    runs.iter().map(|run| delay(&run.settle)).collect()
+}
+
+/// The result, error or reason. Texts are cleared of NUL, which PostgreSQL refuses: one such would keep the whole
+/// batch from being written. JSON has none, since there it is an escape.
+fn texts<'a>(runs: &[&'a FinishedRun]) -> Vec<Option<Cow<'a, str>>> {
+    let clear = |text: &'a str| match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{FFFD}")),
+        false => Cow::Borrowed(text),
+    };
+    let text = |settle: &'a Settle| match settle {
+        Settle::Complete(result) => result.as_deref().map(|json| Cow::Borrowed(json.get())),
+        Settle::Retry { error, .. } | Settle::Bury { error } => Some(clear(error)),
+        Settle::Snooze { reason, .. } => reason.as_deref().map(clear),
+        Settle::Release | Settle::Cancel => None,
+    };
+    runs.iter().map(|run| text(&run.settle)).collect()
+}

@@ -1,0 +1,21 @@
+//! unblock: jobs into the line whose parents have succeeded.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    promote::{Waiting, waiting},
+    row::uuids,
+};
+use leasehold_core::JobId;
+
+impl Store {
+    /// Blocked jobs into the line.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
+        let statement = sqlx::query(include_str!("../sql/unblock.sql")).bind(uuids(ids));
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("unblocking jobs"))
+    }
+}

@@ -1,0 +1,64 @@
+//! violations: the invariants that rows and catalog alone can show to be broken. Each check is a file in
+//! `sql/violations/`, returns `id` (or NULL) and `detail`, and at most a hundred rows.
+
+use crate::{connect::Store, error::Error};
+use leasehold_core::JobId;
+use serde::Serialize;
+use uuid::Uuid;
+
+macro_rules! checks {
+    ($($name:ident),* $(,)?) => {
+        /// The names of the checks that [`Store::violations`] makes.
+        pub const CHECKS: &[&str] = &[$(stringify!($name)),*];
+        const STATEMENTS: &[&str] = &[$(include_str!(concat!("../sql/violations/", stringify!($name), ".sql"))),*];
+    };
+}
+
+checks! {
+    live_and_finished,
+    finished_twice,
+    unique_key_twice,
+    lease_long_expired,
+    scheduled_long_due,
+    queued_before_its_time,
+    state_and_lease_disagree,
+    attempts_beyond_limit,
+    finished_without_a_run,
+    default_partition_used,
+    partition_missing,
+    constraint_missing,
+    index_missing,
+}
+
+/// One broken invariant found in the rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Violation {
+    /// The name of the check.
+    pub check: String,
+    /// The job, if it is about one.
+    pub id: Option<JobId>,
+    /// What was found.
+    pub detail: String,
+}
+
+impl Store {
+    /// Checks the invariants that can be seen in rows alone: all of [`CHECKS`]. Some read all live jobs, some what
+    /// finished in the last day: for a person who asks, not for a loop.
+    ///
+    /// # Errors
+    /// That a statement failed.
+    pub async fn violations(&self) -> Result<Vec<Violation>, Error> {
+        let mut found = Vec::new();
+        for (check, statement) in CHECKS.iter().zip(STATEMENTS) {
+            let rows: Vec<(Option<Uuid>, String)> =
+                sqlx::query_as(*statement).fetch_all(&self.pool).await.map_err(Error::sql("checking the rows"))?;
+            let violation = |(id, detail): (Option<Uuid>, String)| Violation {
+                check: (*check).to_owned(),
+                id: id.map(JobId),
+                detail,
+            };
+            found.extend(rows.into_iter().map(violation));
+        }
+        Ok(found)
+    }
+}
