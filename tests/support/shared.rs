@@ -4,6 +4,7 @@
 //! removed by a little shell that outlives the process by the moment that this takes.
 
 use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs};
+use leasehold_store::{Settings, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
     fs::Permissions,
@@ -12,6 +13,7 @@ use std::{
     process::{ChildStdin, Command, Stdio},
     sync::{Arc, OnceLock},
     thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -89,13 +91,14 @@ pub(crate) fn make_template(postgres: &Postgres) {
 }
 
 async fn migrate(url: &str) {
-    let mut connection = PgConnection::connect(url).await.expect("connecting to the template");
-    for script in [
-        "CREATE SCHEMA leasehold",
-        include_str!("../../lib/store/migrations/0001_jobs.sql"),
-        include_str!("../../lib/store/migrations/0002_functions.sql"),
-    ] {
-        sqlx::raw_sql(script).execute(&mut connection).await.expect("migrating the template");
-    }
-    connection.close().await.expect("closing a connection");
+    let settings = Settings {
+        url: url.into(),
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(20),
+        application_name: "leasehold tests".into(),
+    };
+    let store = Store::connect(&settings).await.expect("connecting to the template");
+    store.migrate().await.expect("migrating the template");
+    // A database can be copied only when nobody is connected to it.
+    store.pool().close().await;
 }
