@@ -1,0 +1,118 @@
+//! A store on a database of its own, and short words for what most tests begin with.
+
+use leasehold_core::{
+    ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settle, Settled, WorkerId,
+};
+use leasehold_store::{Kinds, Settings, Store};
+use leasehold_tests::Database;
+use serde_json::value::RawValue;
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use std::{ops::Deref, time::Duration};
+
+/// Long enough to never run out in a test.
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+
+/// A store, and the database it is on.
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+}
+
+impl Deref for Fixture {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+pub(crate) fn settings(url: &str, max_connections: u32) -> Settings {
+    Settings {
+        url: url.into(),
+        max_connections,
+        acquire_timeout: Duration::from_secs(20),
+        application_name: "leasehold tests".into(),
+    }
+}
+
+pub(crate) fn name(text: &str) -> QueueName {
+    text.parse().expect("a name")
+}
+
+pub(crate) fn kind(text: &str) -> Kind {
+    text.parse().expect("a name")
+}
+
+pub(crate) fn json(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).expect("JSON")
+}
+
+/// A job of the kind `k` in the default queue.
+pub(crate) fn new_job() -> NewJob {
+    NewJob::new(kind("k"), json(r#"{"n":1}"#))
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self::with_connections(8).await
+    }
+
+    pub(crate) async fn with_connections(max_connections: u32) -> Self {
+        let database = Database::start().await;
+        let store = Store::connect(&settings(&database.url, max_connections)).await.expect("connecting");
+        Self { store, database }
+    }
+
+    /// A connection beside the store's.
+    pub(crate) async fn connection(&self) -> PgConnection {
+        self.database.connect().await
+    }
+
+    /// Statements of the test's own.
+    pub(crate) async fn sql(&self, script: impl Into<String>) {
+        let script: String = script.into();
+        let done = self.store.pool().execute(AssertSqlSafe(script.clone())).await;
+        done.unwrap_or_else(|error| panic!("{script}: {error}"));
+    }
+
+    pub(crate) async fn number(&self, query: impl Into<String>) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_one(self.store.pool()).await.expect("a number")
+    }
+
+    /// One job in the line.
+    pub(crate) async fn queued(&self) -> JobId {
+        let job = new_job();
+        let answer = self.store.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+        assert!(answer[0].inserted);
+        job.id
+    }
+
+    /// One job that `worker` runs.
+    pub(crate) async fn running(&self, worker: WorkerId) -> Fence {
+        let id = self.queued().await;
+        self.claim_one(worker, id).await.fence
+    }
+
+    /// A job claimed that is known to be queued.
+    pub(crate) async fn claim_one(&self, worker: WorkerId, id: JobId) -> ClaimedJob {
+        let mut claimed = self.store.claim(worker, &[id], &Kinds::All, LEASE).await.expect("claim");
+        assert_eq!(claimed.len(), 1, "{id} is to be had");
+        claimed.remove(0)
+    }
+
+    /// One run settled.
+    pub(crate) async fn settle_one(&self, fence: Fence, settle: Settle) -> Settled {
+        let runs = [FinishedRun { fence, settle }];
+        self.store.settle(fence.worker, &runs).await.expect("settle")[0]
+    }
+
+    /// A job that exists.
+    pub(crate) async fn record(&self, id: JobId) -> JobRecord {
+        self.store.job(id).await.expect("job").expect("the job exists")
+    }
+
+    /// Lets the leases of these jobs have run out a second ago.
+    pub(crate) async fn let_lapse(&self, id: JobId) {
+        self.sql(format!("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 second' WHERE id = '{id}'"))
+            .await;
+    }
+}
