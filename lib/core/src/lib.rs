@@ -12,6 +12,7 @@ mod names;
 mod outcome;
 mod settle;
 mod state;
+mod transitions;
 mod validate;
 
 pub use backoff::Backoff;
@@ -22,4 +23,5 @@ pub use names::{InvalidName, Kind, QueueName};
 pub use outcome::Outcome;
 pub use settle::{Settle, Settled};
 pub use state::{Event, Lifecycle, Refusal, State, Verb};
+pub use transitions::Transitions;
 pub use validate::{FieldError, InvalidJob};
