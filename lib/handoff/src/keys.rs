@@ -8,6 +8,8 @@ pub(crate) const GENERATION: &str = "leasehold:generation";
 pub(crate) const QUEUES: &str = "leasehold:queues";
 /// Sorted set: worker id → alive until, in ms.
 pub(crate) const WORKERS: &str = "leasehold:workers";
+/// Sorted set: reaper id → alive until, in ms.
+pub(crate) const REAPERS: &str = "leasehold:reapers";
 /// Channel: messages to workers.
 pub(crate) const NOTICES: &str = "leasehold:notices";
 /// Member of a queue's `kinds` that stands for every kind. No kind can be called that.

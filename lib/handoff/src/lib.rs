@@ -3,12 +3,14 @@
 //!
 //! One file a side of the protocol: who puts jobs into the line (`producer`), who takes them
 //! (`worker`, and `taker` for waiting without asking), who puts right what others left (`reaper`), who
-//! looks and intervenes (`operator`); beside them who is there (`registry`) and what is said (`notices`).
+//! looks and intervenes (`operator`); beside them who is there (`registry`), what is said (`notices`) and
+//! how Redis itself is doing (`fitness`).
 //! Keys are spelled in `keys` only. Scripts live in `lua/` at the top of the repository and are loaded in
 //! `scripts` only. What this crate does not do: decide anything. A hint grants nothing.
 
 mod connect;
 mod error;
+mod fitness;
 mod keys;
 mod notices;
 mod operator;

@@ -120,7 +120,7 @@ impl Handoff {
     }
 
     /// Members of a set of deadlines that have not passed, by the clock of Redis.
-    async fn holding(&self, doing: &'static str, key: String) -> Result<Vec<String>, Error> {
+    pub(crate) async fn holding(&self, doing: &'static str, key: String) -> Result<Vec<String>, Error> {
         let commands = vec![redis::cmd("TIME"), command("ZRANGE", (key, 0, -1, "WITHSCORES"))];
         let ((seconds, microseconds), members): ((f64, f64), Vec<(String, f64)>) =
             self.run_atomically(doing, commands).await?;

@@ -1,0 +1,43 @@
+//! leases: which runs hold a lease, for whoever compares them with what Redis knows.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, word},
+};
+use leasehold_core::{Epoch, JobId, QueueName, WorkerId};
+use sqlx::{Row, postgres::PgRow};
+
+/// A running job and its lease.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Lease {
+    pub id: JobId,
+    pub queue: QueueName,
+    pub worker: WorkerId,
+    pub epoch: Epoch,
+    /// By the clock of the database; negative when it ran out and was not expired yet.
+    pub lease_ms_left: i64,
+}
+
+impl Store {
+    /// Leases of running jobs, those that run out first first.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn leases(&self, limit: i64) -> Result<Vec<Lease>, Error> {
+        let statement = sqlx::query(include_str!("../sql/leases.sql")).bind(limit);
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        rows.map_err(Error::sql("reading the leases"))
+    }
+}
+
+fn decode(row: &PgRow) -> Result<Lease, sqlx::Error> {
+    Ok(Lease {
+        id: job_id(row, "id")?,
+        queue: word(row, "queue")?,
+        worker: WorkerId(row.try_get("worker")?),
+        epoch: row.try_get("epoch")?,
+        lease_ms_left: row.try_get("lease_ms_left")?,
+    })
+}
