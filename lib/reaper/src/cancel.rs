@@ -1,0 +1,20 @@
+//! Tells workers of cancels that somebody asked for in SQL, where nothing else tells them at once.
+//!
+//! Said again every tick until the run has ended: a notice is heard by whoever listens at the moment.
+//! It does not end the run. Only its worker does, or `expire` when the worker is gone.
+
+use crate::{error::Error, tick::Tick};
+use leasehold_core::BATCH_MAX;
+use leasehold_handoff::Notice;
+
+pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
+    let wanted = tick.store()?.cancel_wanted(BATCH_MAX as i64).await?;
+    tick.counts.found(wanted.len() as u64);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let notices: Vec<Notice> =
+        wanted.into_iter().map(|run| Notice::Cancel { id: run.id, epoch: run.epoch, worker: run.worker }).collect();
+    tick.handoff()?.notify(&notices).await?;
+    Ok(())
+}

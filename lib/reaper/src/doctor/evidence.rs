@@ -1,0 +1,92 @@
+//! Reads what the checks judge. One look at both stores, as near to one moment as two stores allow.
+
+use crate::{
+    audit::listed,
+    error::Error,
+    head::front_of_line,
+    sweep::{RUNS_MAX, look_at},
+};
+use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_handoff::{Handoff, Served, Snapshot};
+use leasehold_store::{Lease, Line, LineSummary, Looked, Store, Violation};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Everything one look has seen.
+pub(super) struct Evidence {
+    /// Broken invariants that PostgreSQL finds in its rows.
+    pub(super) violations: Vec<Violation>,
+    /// Leases in PostgreSQL.
+    pub(super) runs: Vec<Lease>,
+    /// Every queue that either store knows of.
+    pub(super) queues: Vec<QueueEvidence>,
+    /// Whether Redis knows its generation.
+    pub(super) generation: bool,
+    /// Reapers that say they are alive.
+    pub(super) reapers: usize,
+    /// `maxmemory-policy`, if the server tells.
+    pub(super) eviction: Option<String>,
+}
+
+/// What one look has seen of one queue.
+pub(super) struct QueueEvidence {
+    pub(super) queue: QueueName,
+    /// Paused in PostgreSQL.
+    pub(super) paused: bool,
+    /// Kinds that have jobs in the line.
+    pub(super) kinds: Vec<Kind>,
+    /// Which kinds live workers serve.
+    pub(super) served: Served,
+    /// The front of the line as the head should have it; nothing of a paused queue.
+    pub(super) front: Line,
+    /// All hints.
+    pub(super) head: Snapshot,
+    /// The most hints that the head may hold.
+    pub(super) head_max: u32,
+    /// The live jobs that the hints are about.
+    pub(super) live: HashMap<JobId, Looked>,
+}
+
+impl Evidence {
+    pub(super) async fn gather(store: &Store, handoff: &Handoff) -> Result<Self, Error> {
+        let generation = handoff.has_generation().await?;
+        let reapers = handoff.reapers().await?;
+        let eviction = handoff.eviction_policy().await?;
+        let violations = store.violations().await?;
+        let runs = store.leases(RUNS_MAX).await?;
+        let lines: BTreeMap<QueueName, LineSummary> =
+            store.lines().await?.into_iter().map(|line| (line.queue.clone(), line)).collect();
+        let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
+        let mut names: BTreeSet<QueueName> = handoff.queues().await?.into_iter().collect();
+        names.extend(lines.keys().cloned());
+        names.extend(paused.iter().cloned());
+        names.extend(runs.iter().map(|run| run.queue.clone()));
+        let mut queues = Vec::with_capacity(names.len());
+        for name in names {
+            let (kinds, paused) = (lines.get(&name).map(|line| line.kinds.clone()), paused.contains(&name));
+            queues.push(QueueEvidence::gather(store, handoff, name, kinds.unwrap_or_default(), paused).await?);
+        }
+        Ok(Self { violations, runs, queues, generation, reapers, eviction })
+    }
+}
+
+impl QueueEvidence {
+    async fn gather(
+        store: &Store,
+        handoff: &Handoff,
+        queue: QueueName,
+        kinds: Vec<Kind>,
+        paused: bool,
+    ) -> Result<Self, Error> {
+        let head_max = handoff.head_max();
+        let front = if paused || kinds.is_empty() {
+            Line { ids: Vec::new(), more: false }
+        } else {
+            front_of_line(store, handoff, &queue, &kinds, head_max).await?
+        };
+        let head = handoff.snapshot(&queue).await?;
+        let served = handoff.served_kinds(&queue).await?;
+        let ids: BTreeSet<JobId> = head.held.iter().map(|(id, _)| *id).chain(listed(&head)).collect();
+        let live = look_at(store, &ids.into_iter().collect::<Vec<_>>()).await?;
+        Ok(Self { queue, paused, kinds, served, front, head, head_max, live })
+    }
+}

@@ -1,0 +1,79 @@
+//! The examination: look, look again at what was suspected, and report what stayed.
+
+use super::{
+    evidence::Evidence,
+    fleet, hints, lines,
+    notebook::{Notebook, Suspicion},
+};
+use crate::error::Error;
+use leasehold_handoff::Handoff;
+use leasehold_store::Store;
+use serde::Serialize;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How long each look after the first waits. Together longer than a dozen ticks of a reaper: what it mends by
+/// itself, and what only moves, is gone by then.
+const LOOK_AGAIN_AFTER_MS: [u64; 5] = [200, 400, 600, 800, 1000];
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The name of the check.
+    pub check: String,
+    /// Where it was seen: `postgres`, `redis` or `both`.
+    pub store: &'static str,
+    /// What was found.
+    pub detail: String,
+    /// What to do, if a person must.
+    pub advice: String,
+}
+
+/// What doctor looked at and found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Examination {
+    /// Every check that was made: its name, the store it looked at, and how many things it looked at there.
+    pub checks: Vec<(String, &'static str, u64)>,
+    /// What is wrong; empty on a healthy system.
+    pub findings: Vec<Finding>,
+    /// Nothing wrong, but worth knowing: jobs that nobody serves, queues that are paused.
+    pub notes: Vec<String>,
+}
+
+/// Checks every invariant that can be seen on a live system, in both stores. What moves while it looks is looked at
+/// again before it is called wrong: on a quiet and healthy system it is done after one look, else within some
+/// three seconds. Changes nothing.
+///
+/// # Errors
+/// When a store does not answer: then nothing can be said.
+pub async fn examine(store: &Store, handoff: &Handoff) -> Result<Examination, Error> {
+    let first = look(store, handoff).await?;
+    let (looked_at, notes) = (first.looked_at, first.notes);
+    let mut suspicions = first.suspicions;
+    for wait_ms in LOOK_AGAIN_AFTER_MS {
+        if suspicions.is_empty() {
+            break;
+        }
+        sleep(Duration::from_millis(wait_ms)).await;
+        suspicions = seen_again(&suspicions, look(store, handoff).await?.suspicions);
+    }
+    Ok(Examination {
+        checks: looked_at.into_iter().map(|(name, (store, things))| (name.to_owned(), store, things)).collect(),
+        findings: suspicions.into_iter().map(|suspicion| suspicion.finding).collect(),
+        notes,
+    })
+}
+
+async fn look(store: &Store, handoff: &Handoff) -> Result<Notebook, Error> {
+    let evidence = Evidence::gather(store, handoff).await?;
+    let mut notebook = Notebook::default();
+    fleet::check(&evidence, &mut notebook);
+    hints::check(&evidence, &mut notebook);
+    lines::check(&evidence, &mut notebook);
+    Ok(notebook)
+}
+
+/// Those of the new suspicions that were there before, in their newest words.
+fn seen_again(before: &[Suspicion], now: Vec<Suspicion>) -> Vec<Suspicion> {
+    now.into_iter().filter(|suspicion| before.iter().any(|earlier| earlier.is_same_as(suspicion))).collect()
+}

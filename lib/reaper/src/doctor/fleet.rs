@@ -1,0 +1,72 @@
+//! What is true of the whole system or of one store alone: rows, expired leases, the generation, who is there.
+
+use super::{
+    evidence::Evidence,
+    notebook::{Check, Notebook},
+};
+use leasehold_store::CHECKS;
+
+/// An expired lease is a reaper's business for a few ticks; after this it is nobody's.
+const OVERDUE_MS: i64 = 3_000;
+
+const ROWS: Check = Check {
+    name: "rows keep the invariants",
+    store: "postgres",
+    advice: "no statement of Leasehold writes such a row: look for whoever wrote to the tables by hand, \
+             and compare with the CHECK constraints of the migrations",
+};
+const OVERDUE: Check = Check {
+    name: "expired leases are ended",
+    store: "postgres",
+    advice: "is a reaper running and does it reach PostgreSQL? After an outage of PostgreSQL it waits for one lease first",
+};
+const GENERATION: Check = Check {
+    name: "Redis knows its generation",
+    store: "redis",
+    advice: "Redis was emptied; the next tick of a reaper fills it from PostgreSQL",
+};
+const REAPER: Check = Check {
+    name: "a reaper is alive",
+    store: "redis",
+    advice: "start one with `leasehold reaper`: without it nothing expires, no scheduled job comes due \
+             and a long line does not flow",
+};
+const EVICTION: Check = Check {
+    name: "Redis evicts nothing",
+    store: "redis",
+    advice: "set maxmemory-policy to noeviction: a single key that goes away takes hints or leases with it",
+};
+
+pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
+    notebook.looked(&ROWS, CHECKS.len());
+    for violation in &evidence.violations {
+        let about = violation.id.map_or_else(String::new, |id| format!("job {id}: "));
+        let subject = format!("{}/{:?}", violation.check, violation.id);
+        notebook.suspect(&ROWS, subject, format!("{}: {about}{}", violation.check, violation.detail));
+    }
+
+    notebook.looked(&OVERDUE, evidence.runs.len());
+    for run in evidence.runs.iter().filter(|run| run.lease_ms_left < -OVERDUE_MS) {
+        let overdue_s = -run.lease_ms_left / 1000;
+        let detail = format!(
+            "job {}: the lease of epoch {} ran out {overdue_s} s ago and it is still running",
+            run.id, run.epoch
+        );
+        notebook.suspect(&OVERDUE, format!("{}/{}", run.id, run.epoch), detail);
+    }
+
+    notebook.looked(&GENERATION, 1);
+    if !evidence.generation {
+        notebook.suspect(&GENERATION, "", "the key leasehold:generation is missing".to_owned());
+    }
+    notebook.looked(&REAPER, 1);
+    if evidence.reapers == 0 {
+        notebook.suspect(&REAPER, "", "no reaper has said that it is alive within the last seconds".to_owned());
+    }
+    if let Some(policy) = &evidence.eviction {
+        notebook.looked(&EVICTION, 1);
+        if policy != "noeviction" {
+            notebook.suspect(&EVICTION, "", format!("maxmemory-policy is {policy}"));
+        }
+    }
+}

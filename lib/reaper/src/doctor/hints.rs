@@ -1,0 +1,97 @@
+//! Whether each hint in Redis fits its job, and whether Redis' own lists and set agree.
+
+use super::{
+    evidence::{Evidence, QueueEvidence},
+    notebook::{Check, Notebook},
+};
+use crate::{
+    audit::{Fault, audit, hints_of, listed},
+    settings::HANDOFF_LEASE,
+};
+use leasehold_core::JobId;
+use leasehold_handoff::Held;
+use leasehold_store::Lease;
+use std::collections::{HashMap, HashSet};
+
+const MEND: &str = "the reaper mends this within a few ticks; if it stays, look at the reaper's log";
+
+const WAITING: Check = Check { name: "waiting hints are of queued jobs", store: "both", advice: MEND };
+const AGREE: Check = Check { name: "lists and set of Redis agree", store: "redis", advice: MEND };
+const CLAIMED: Check = Check {
+    name: "what a blocking take moved is leased",
+    store: "redis",
+    advice: "a reaper adopts it at its next tick: is one running and does it reach Redis?",
+};
+const STRAYS: Check = Check {
+    name: "Redis holds job ids and nothing else",
+    store: "redis",
+    advice: "something else writes to these keys; give Leasehold a Redis database of its own, and delete the member",
+};
+const LEASED: Check = Check { name: "leases in Redis are of runs", store: "both", advice: MEND };
+const UNLEASED: Check = Check { name: "runs have a lease in Redis", store: "both", advice: MEND };
+
+pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
+    for queue in &evidence.queues {
+        agree(queue, notebook);
+        fit_their_jobs(queue, &evidence.runs, notebook);
+    }
+}
+
+fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
+    let (queue, head) = (&evidence.queue, &evidence.head);
+    let held: HashMap<JobId, Held> = head.held.iter().copied().collect();
+    let mut listed_once = HashSet::new();
+    for id in listed(head) {
+        if !listed_once.insert(id) {
+            notebook.suspect(
+                &AGREE,
+                format!("{queue}/twice/{id}"),
+                format!("queue {queue}: {id} waits twice in its lists"),
+            );
+        }
+        let wrong = match held.get(&id) {
+            None => "is in a list and not in the set of known ids",
+            Some(Held::Leased { .. }) => "is in a list and leased",
+            Some(Held::Waiting) => continue,
+        };
+        notebook.suspect(&AGREE, format!("{queue}/listed/{id}"), format!("queue {queue}: {id} {wrong}"));
+    }
+    for (id, held) in &head.held {
+        if *held == Held::Waiting && !listed_once.contains(id) {
+            let detail = format!("queue {queue}: {id} counts as waiting and is in no list: it would never be taken");
+            notebook.suspect(&AGREE, format!("{queue}/orphan/{id}"), detail);
+        }
+    }
+    notebook.looked(&AGREE, head.held.len());
+
+    notebook.looked(&CLAIMED, head.claimed.len());
+    for id in &head.claimed {
+        let detail = format!("queue {queue}: {id} was taken by a blocking take and nobody leased it");
+        notebook.suspect(&CLAIMED, format!("{queue}/{id}"), detail);
+    }
+    notebook.looked(&STRAYS, head.held.len() + head.strays.len());
+    for stray in &head.strays {
+        notebook.suspect(&STRAYS, stray, format!("queue {queue}: {stray}"));
+    }
+}
+
+fn fit_their_jobs(evidence: &QueueEvidence, runs: &[Lease], notebook: &mut Notebook) {
+    let queue = &evidence.queue;
+    let hints = hints_of(&evidence.head);
+    let runs: Vec<&Lease> = runs.iter().filter(|run| &run.queue == queue).collect();
+    notebook.looked(&WAITING, hints.waiting.len());
+    notebook.looked(&LEASED, hints.leased.len());
+    notebook.looked(&UNLEASED, runs.len());
+    for fault in audit(&hints, &evidence.live, &runs, HANDOFF_LEASE) {
+        let (check, is) = match fault {
+            Fault::WaitsWithoutJob(_) => (&WAITING, "waits in Redis and is no live job in PostgreSQL".to_owned()),
+            Fault::WaitsOutOfLine(_, state) => (&WAITING, format!("waits in Redis and is {state} in PostgreSQL")),
+            Fault::LeasedWithoutRun(_) => (&LEASED, "is leased in Redis and does not run in PostgreSQL".to_owned()),
+            Fault::LeasedInLine(_) => {
+                (&LEASED, "is queued in PostgreSQL and leased in Redis for longer than a hand-off takes".to_owned())
+            }
+            Fault::RunsUnleased(_) => (&UNLEASED, "runs in PostgreSQL and has no lease in Redis".to_owned()),
+        };
+        notebook.suspect(check, format!("{queue}/{fault:?}"), format!("queue {queue}: job {} {is}", fault.id()));
+    }
+}

@@ -1,0 +1,36 @@
+//! Ends runs whose lease ran out: somebody died, or lost sight of PostgreSQL for too long.
+//!
+//! The statement decides what becomes of each: back in the line, dead, or cancelled. This step puts those
+//! that wait again to the front of their heads, since they have waited once already, and makes Redis forget
+//! the others. When expiring has to wait (see `sight.rs`), it is not called.
+
+use crate::{
+    by_queue::by_queue,
+    error::Error,
+    tick::{BATCHES_PER_TICK, Tick},
+};
+use leasehold_core::{BATCH_MAX, State};
+
+pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
+    for _ in 0..BATCHES_PER_TICK {
+        let expired = tick.store()?.expire(BATCH_MAX as i64).await?;
+        let batch = expired.len();
+        tick.counts.found(batch as u64);
+        tick.counts.changed(batch as u64);
+        if let Some(handoff) = tick.handoff {
+            let groups = by_queue(expired.into_iter().map(|job| (job.queue, job.state == State::Queued, job.id)));
+            for ((queue, waits_again), ids) in groups {
+                if waits_again {
+                    // Not a push: while the dead worker's lease stands in Redis, that would refuse the hint as held.
+                    handoff.release(&queue, &ids).await?;
+                } else {
+                    handoff.ack(&[(queue, ids)]).await?;
+                }
+            }
+        }
+        if batch < BATCH_MAX {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Keeps the head in Redis like the front of the line in PostgreSQL.
+//!
+//! One operation puts right whatever happened to Redis: read the first ids of the line, push those that
+//! Redis does not hold. It owns the choice of which kinds the head is filled with. It does not order
+//! the line (the statement does) and does not bound the head (the script does).
+
+use crate::{
+    error::Error,
+    sweep::Sweeps,
+    tick::{Tick, all_of},
+};
+use leasehold_core::{Kind, QueueName};
+use leasehold_handoff::{Handoff, Served};
+use leasehold_store::{Kinds, Line, LineSummary, Store};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one fill found and changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HeadReport {
+    /// Ids read from the front of the line.
+    pub read: u32,
+    /// Hints that Redis did not hold and holds now.
+    pub pushed: u32,
+    /// Hints that it held already.
+    pub held: u32,
+    /// Whether the line goes on behind what was read.
+    pub more: bool,
+}
+
+/// Makes the head of `queue` match the front of its line: up to `head_max` ids, of the kinds that a
+/// live worker serves and whose hints are not already set aside in number.
+///
+/// Safe to call at any time and by many at once: Redis refuses a hint that it holds, and PostgreSQL
+/// a hint that is out of date.
+///
+/// # Errors
+/// When a store does not answer. What was pushed before that is right and stays.
+pub async fn fill_head(
+    store: &Store,
+    handoff: &Handoff,
+    queue: &QueueName,
+    head_max: u32,
+) -> Result<HeadReport, Error> {
+    let (served, full) = who_serves(handoff, queue).await?;
+    // The kinds in the line matter only where "every kind but those" has to be said.
+    let present = if !matches!(served, Served::Only(_)) && !full.is_empty() {
+        let lines = store.lines().await?;
+        lines.into_iter().find(|line| &line.queue == queue).map(|line| line.kinds)
+    } else {
+        None
+    };
+    let kinds = wanted(&served, &full, present.as_deref());
+    fill_with(handoff, queue, read_line(store, queue, &kinds, head_max).await?).await
+}
+
+/// The step: every queue that has a line, and every head that says of a line which is gone that it overflows.
+/// Tells `sweeps` where more hints wait than the line has jobs. Returns how many queues got hints.
+pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps) -> Result<u32, Error> {
+    let lines = tick.store()?.lines().await?;
+    let handoff = tick.handoff()?;
+    let open = lines.iter().filter(|line| !line.paused);
+    let reports: BTreeMap<&QueueName, HeadReport> =
+        all_of(open.map(|line| fill_line(tick, line))).await?.into_iter().collect();
+    for (queue, head) in tick.heads {
+        // A paused queue keeps the flag: it is the first fill after the pause that knows.
+        if head.overflow && !head.paused && !lines.iter().any(|line| &line.queue == queue) {
+            handoff.fill(queue, &[], false).await?;
+            tick.counts.changed(1);
+        }
+        let line = reports.get(queue).copied().unwrap_or_default();
+        if !line.more && head.ready + head.claimed > u64::from(line.read) {
+            sweeps.surplus(queue);
+        }
+    }
+    Ok(reports.values().map(|report| u32::from(report.pushed > 0)).sum())
+}
+
+async fn fill_line<'a>(tick: &Tick<'_>, line: &'a LineSummary) -> Result<(&'a QueueName, HeadReport), Error> {
+    let (store, handoff) = (tick.store()?, tick.handoff()?);
+    let front = front_of_line(store, handoff, &line.queue, &line.kinds, tick.settings.head_max).await?;
+    let report = fill_with(handoff, &line.queue, front).await?;
+    tick.counts.found(u64::from(report.read));
+    tick.counts.changed(u64::from(report.pushed));
+    Ok((&line.queue, report))
+}
+
+/// What the head of a queue should hold, given the kinds that have jobs in its line.
+pub(crate) async fn front_of_line(
+    store: &Store,
+    handoff: &Handoff,
+    queue: &QueueName,
+    present: &[Kind],
+    head_max: u32,
+) -> Result<Line, Error> {
+    let (served, full) = who_serves(handoff, queue).await?;
+    read_line(store, queue, &wanted(&served, &full, Some(present)), head_max).await
+}
+
+async fn who_serves(handoff: &Handoff, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
+    let served = handoff.served_kinds(queue).await?;
+    let asides = handoff.asides(queue).await?;
+    Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
+}
+
+async fn read_line(store: &Store, queue: &QueueName, kinds: &Kinds, head_max: u32) -> Result<Line, Error> {
+    match kinds {
+        // Nothing that anybody could run: no need to read the line to know it.
+        Kinds::Only(kinds) if kinds.is_empty() => Ok(Line { ids: Vec::new(), more: false }),
+        kinds => Ok(store.line(queue, kinds, i64::from(head_max)).await?),
+    }
+}
+
+async fn fill_with(handoff: &Handoff, queue: &QueueName, front: Line) -> Result<HeadReport, Error> {
+    let filled = handoff.fill(queue, &front.ids, front.more).await?;
+    let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
+    Ok(HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more })
+}
+
+/// Which kinds the head is filled with.
+///
+/// Kinds that nobody serves stay in the line, where they cost nothing. So do kinds of which as many hints
+/// as are kept wait aside: one more would be taken, found foreign and forgotten, over and over. With no
+/// worker known at all (none is up yet, or Redis has forgotten them) nothing is left out.
+fn wanted(served: &Served, full: &BTreeSet<Kind>, present: Option<&[Kind]>) -> Kinds {
+    match (served, present) {
+        (Served::Unknown | Served::Every, None) => Kinds::All,
+        (Served::Unknown | Served::Every, Some(_)) if full.is_empty() => Kinds::All,
+        (Served::Unknown | Served::Every, Some(present)) => {
+            Kinds::Only(present.iter().filter(|kind| !full.contains(kind)).cloned().collect())
+        }
+        (Served::Only(served), present) => Kinds::Only(
+            served
+                .iter()
+                .filter(|kind| !full.contains(kind) && present.is_none_or(|present| present.contains(kind)))
+                .cloned()
+                .collect(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(names: &[&str]) -> Vec<Kind> {
+        names.iter().map(|name| name.parse().expect("a kind")).collect()
+    }
+
+    fn full(names: &[&str]) -> BTreeSet<Kind> {
+        kinds(names).into_iter().collect()
+    }
+
+    #[test]
+    fn with_no_worker_known_nothing_is_left_out() {
+        assert_eq!(wanted(&Served::Unknown, &full(&[]), Some(&kinds(&["a", "b"]))), Kinds::All);
+    }
+
+    #[test]
+    fn kinds_nobody_serves_stay_in_the_line() {
+        let served = Served::Only(kinds(&["a", "c"]));
+        assert_eq!(wanted(&served, &full(&[]), Some(&kinds(&["a", "b"]))), Kinds::Only(kinds(&["a"])));
+        assert_eq!(wanted(&served, &full(&[]), None), Kinds::Only(kinds(&["a", "c"])));
+    }
+
+    #[test]
+    fn kinds_with_a_full_aside_list_stay_in_the_line() {
+        assert_eq!(wanted(&Served::Every, &full(&["b"]), Some(&kinds(&["a", "b"]))), Kinds::Only(kinds(&["a"])));
+        assert_eq!(wanted(&Served::Only(kinds(&["a", "b"])), &full(&["b"]), None), Kinds::Only(kinds(&["a"])));
+    }
+}

@@ -1,0 +1,102 @@
+//! Asks PostgreSQL about hints whose lease in Redis ran out.
+//!
+//! Their worker died between the two stores, or after the settle and before the ack, or could not reach
+//! Redis to renew. It owns leases in Redis only; leases in PostgreSQL are `expire`'s.
+
+use crate::{
+    error::Error,
+    tick::{Tick, all_of},
+};
+use leasehold_core::{BATCH_MAX, JobId, QueueName, State};
+use leasehold_store::Looked;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
+    tick.handoff()?;
+    let with_leases = tick.heads.iter().filter(|(_, head)| head.leased > 0);
+    all_of(with_leases.map(|(queue, _)| one_queue(tick, queue))).await.map(|_| ())
+}
+
+async fn one_queue(tick: &Tick<'_>, queue: &QueueName) -> Result<(), Error> {
+    let handoff = tick.handoff()?;
+    let ran_out = handoff.expired(queue, BATCH_MAX as u32).await?;
+    if ran_out.is_empty() {
+        return Ok(());
+    }
+    tick.counts.found(ran_out.len() as u64);
+    let plan = decide(&ran_out, tick.store()?.look(&ran_out).await?, tick.settings.handoff_lease);
+    if !plan.back.is_empty() {
+        handoff.release(queue, &plan.back).await?;
+    }
+    if !plan.forget.is_empty() {
+        handoff.ack(&[(queue.clone(), plan.forget)]).await?;
+    }
+    for (seconds, ids) in plan.hold {
+        handoff.renew(&[(queue.clone(), ids)], Duration::from_secs(seconds)).await?;
+    }
+    tick.counts.changed(ran_out.len() as u64);
+    Ok(())
+}
+
+/// What becomes of each hint.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    /// To the front of the head.
+    back: Vec<JobId>,
+    /// Out of Redis.
+    forget: Vec<JobId>,
+    /// Leased for so many seconds: what is left in PostgreSQL, rounded up so that they are few groups.
+    hold: BTreeMap<u64, Vec<JobId>>,
+}
+
+fn decide(ran_out: &[JobId], looked: Vec<Looked>, handoff_lease: Duration) -> Plan {
+    let live: HashMap<JobId, Looked> = looked.into_iter().map(|job| (job.id, job)).collect();
+    let mut plan = Plan::default();
+    for &id in ran_out {
+        match live.get(&id) {
+            Some(job) if job.state == State::Queued && !job.paused => plan.back.push(id),
+            Some(job) if job.state == State::Running => {
+                // One that ran out in PostgreSQL too is expired there, which tells Redis. Until then it is
+                // held for a moment, so that it does not stand before others at every tick.
+                let seconds = whole_seconds(job.lease_ms_left.unwrap_or(0)).max(handoff_lease.as_secs());
+                plan.hold.entry(seconds).or_default().push(id);
+            }
+            // Finished, scheduled, blocked or paused: not in the line, so not in the head.
+            _ => plan.forget.push(id),
+        }
+    }
+    plan
+}
+
+/// What is left of a lease in PostgreSQL, as one in Redis: rounded up, so that it does not run out before.
+pub(crate) fn whole_seconds(ms_left: i64) -> u64 {
+    u64::try_from(ms_left).unwrap_or(0).div_ceil(1000).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked(state: State, paused: bool, lease_ms_left: Option<i64>) -> Looked {
+        Looked { id: JobId::new(), state, kind: "k".parse().expect("a kind"), paused, lease_ms_left }
+    }
+
+    #[test]
+    fn each_hint_goes_where_its_job_is() {
+        let queued = looked(State::Queued, false, None);
+        let paused = looked(State::Queued, true, None);
+        let running = looked(State::Running, false, Some(20_400));
+        let overdue = looked(State::Running, false, Some(-3));
+        let scheduled = looked(State::Scheduled, false, None);
+        let finished = JobId::new();
+        let ids = [queued.id, paused.id, running.id, overdue.id, scheduled.id, finished];
+        let jobs = vec![queued, paused, running, overdue, scheduled];
+        let plan = decide(&ids, jobs, Duration::from_secs(5));
+        assert_eq!(plan.back, [ids[0]]);
+        assert_eq!(plan.forget, [ids[1], ids[4], ids[5]]);
+        assert_eq!(plan.hold, BTreeMap::from([(5, vec![ids[3]]), (21, vec![ids[2]])]));
+    }
+}

@@ -1,0 +1,207 @@
+//! The reaper: config, loop, and the order of the steps. It has no rules of its own about jobs.
+
+use crate::{
+    adopt, cancel,
+    conditions::Conditions,
+    error::Error,
+    expire, head, leases, pauses, promote,
+    report::{Counts, PATIENCE, StepReport, measured},
+    retain,
+    settings::Settings,
+    sight::Sight,
+    sweep::{self, Sweeps},
+    tick::{Tick, all_of},
+};
+use leasehold_core::QueueName;
+use leasehold_handoff::{Handoff, HeadStats};
+use leasehold_store::Store;
+use std::time::{Duration, Instant};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long other programs may believe that a reaper is alive which has not said so again.
+const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
+
+/// The reaper.
+pub struct Reaper {
+    id: Uuid,
+    store: Store,
+    handoff: Handoff,
+    settings: Settings,
+    sight: Sight,
+    conditions: Conditions,
+    retention: retain::Due,
+    sweeps: Sweeps,
+    generation: Option<String>,
+    loss_is_open: bool,
+    redis_losses: u64,
+}
+
+impl Reaper {
+    /// A reaper; any number may run at once.
+    #[must_use]
+    pub fn new(store: Store, handoff: Handoff, settings: Settings) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            sight: Sight::new(settings.lease),
+            conditions: Conditions::default(),
+            retention: retain::Due::default(),
+            sweeps: Sweeps::default(),
+            generation: None,
+            loss_is_open: false,
+            redis_losses: 0,
+            store,
+            handoff,
+            settings,
+        }
+    }
+
+    /// How often this reaper found Redis emptied.
+    #[must_use]
+    pub const fn redis_losses(&self) -> u64 {
+        self.redis_losses
+    }
+
+    /// Ticks until `stop`. Ticks keep to their grid: one that takes longer than the interval makes the next
+    /// ones fall out, not pile up.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(self.settings.tick.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.tick().await;
+        }
+        if let Ok(Err(error)) = timeout(Duration::from_secs(1), self.handoff.withdraw_reaper(self.id)).await {
+            tracing::debug!(%error, "could not withdraw; the announcement ends by itself");
+        }
+    }
+
+    /// All steps once. An error of one stops no other.
+    pub async fn tick(&mut self) -> Vec<StepReport> {
+        let store_is_there = self.look_at_postgres().await;
+        let (handoff_is_there, lost) = self.look_at_redis().await;
+        let lost = lost || self.loss_is_open;
+        let heads = if handoff_is_there { self.heads().await } else { Vec::new() };
+        let tick = Tick {
+            store: store_is_there.then_some(&self.store),
+            handoff: handoff_is_there.then_some(&self.handoff),
+            settings: &self.settings,
+            heads: &heads,
+            counts: Counts::default(),
+        };
+
+        let (counts, sweeps, mut refilled) = (&tick.counts, &mut self.sweeps, 0);
+        let mut reports = Vec::with_capacity(9);
+        if self.sight.may_expire(Instant::now()) {
+            reports.push(measured(counts, "expire", expire::step(&tick)).await);
+        }
+        reports.push(measured(counts, "promote", promote::step(&tick)).await);
+        reports.push(measured(counts, "cancel", cancel::step(&tick)).await);
+        reports.push(measured(counts, "pauses", pauses::step(&tick)).await);
+        reports.push(measured(counts, "adopt", adopt::step(&tick)).await);
+        reports.push(measured(counts, "leases", leases::step(&tick)).await);
+        let head = async {
+            refilled = head::step(&tick, sweeps).await?;
+            Ok(())
+        };
+        reports.push(measured(counts, "head", head).await);
+        reports.push(measured(counts, "sweep", sweep::step(&tick, &mut self.sweeps, lost)).await);
+        if store_is_there && self.retention.is_now(Instant::now()) {
+            let report = measured(counts, "retain", retain::step(&tick)).await;
+            self.retention.done(Instant::now(), report.error.is_none());
+            reports.push(report);
+        }
+        self.note_loss(lost, refilled, &reports);
+        self.log(&reports, store_is_there && handoff_is_there);
+        reports
+    }
+
+    /// Whether PostgreSQL answers. Asked once a tick, so that a server that is away costs one wait.
+    async fn look_at_postgres(&mut self) -> bool {
+        let answer = in_time(async { Ok(self.store.uptime().await?) }).await;
+        self.conditions.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
+        match answer {
+            Ok(uptime) => self.sight.seen(Instant::now(), uptime),
+            Err(_) => self.sight.missed(),
+        }
+        !self.sight.is_away()
+    }
+
+    /// Whether Redis answers, and whether it has been emptied since this reaper or anybody saw it last.
+    async fn look_at_redis(&mut self) -> (bool, bool) {
+        let announced_for = (self.settings.tick * 10).max(ANNOUNCED_FOR_AT_LEAST);
+        let answer = in_time(async {
+            let generation = self.handoff.generation().await?;
+            self.handoff.announce_reaper(self.id, announced_for).await?;
+            Ok(generation)
+        })
+        .await;
+        self.conditions.log("Redis", answer.as_ref().err().map(String::as_str));
+        let Ok((generation, made_now)) = answer else { return (false, false) };
+        let changed = self.generation.as_ref().is_some_and(|known| *known != generation);
+        self.generation = Some(generation);
+        (true, made_now || changed)
+    }
+
+    /// Redis is whole again when a head step got through after the loss. That is what a person should read of, once;
+    /// a Redis that is new, with nothing to fill it with, is none.
+    fn note_loss(&mut self, lost: bool, refilled: u32, reports: &[StepReport]) {
+        let filled = reports.iter().any(|report| report.step == "head" && report.error.is_none());
+        self.loss_is_open = lost && !filled;
+        if lost && filled && refilled > 0 {
+            self.redis_losses += 1;
+            tracing::warn!(queues = refilled, "Redis came back empty; {refilled} queues refilled");
+        }
+    }
+
+    /// Every queue that Redis has keys of, as it is now. Without this the steps that need it find nothing to do.
+    async fn heads(&mut self) -> Vec<(QueueName, HeadStats)> {
+        let handoff = &self.handoff;
+        let heads = in_time(async {
+            let queues = handoff.queues().await?;
+            all_of(queues.into_iter().map(|queue| head_of(handoff, queue))).await
+        })
+        .await;
+        self.conditions.log("heads", heads.as_ref().err().map(String::as_str));
+        heads.unwrap_or_default()
+    }
+
+    /// One line when a step begins to fail and one when it works again; none for what a store that is away explains.
+    fn log(&mut self, reports: &[StepReport], both_are_there: bool) {
+        for report in reports {
+            if both_are_there || report.error.is_none() {
+                self.conditions.log(report.step, report.error.as_deref());
+            }
+            tracing::trace!(
+                step = report.step,
+                found = report.found,
+                changed = report.changed,
+                took_ms = report.took_ms,
+                "step"
+            );
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+    match timeout(PATIENCE, work).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+async fn head_of(handoff: &Handoff, queue: QueueName) -> Result<(QueueName, HeadStats), Error> {
+    let head = handoff.stats(&queue).await?;
+    Ok((queue, head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reaper_can_be_spawned() {
+        fn spawnable(_: impl Future + Send + 'static) {}
+        let _ = |reaper: Reaper, stop| spawnable(reaper.run(stop));
+    }
+}

@@ -1,0 +1,153 @@
+//! Sweeps out of Redis what no other step comes across: hints of jobs that are not in the line, leases of jobs that
+//! do not run, lists and set that disagree. In use such things are dropped at the next claim; here it is for queues
+//! that nobody takes from, and for damage.
+//!
+//! A queue is compared with PostgreSQL every ten seconds while Redis holds anything of it, and sooner when the
+//! numbers say that something is wrong. Nothing is mended that was not seen twice, a tick apart. A mend that is wrong
+//! all the same costs a claim or a fill and nothing more.
+
+use crate::{
+    audit::{Fault, audit, hints_of},
+    error::Error,
+    leases::whole_seconds,
+    tick::Tick,
+};
+use leasehold_core::{BATCH_MAX, JobId, QueueName};
+use leasehold_handoff::HeadStats;
+use leasehold_store::{Lease, Looked, Store};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+const EVERY: Duration = Duration::from_secs(10);
+/// Numbers that disagree are often only moving: between two audits for that reason lies this much.
+const SURPLUS_EVERY: Duration = Duration::from_secs(2);
+/// The most runs that are compared with Redis in one sweep.
+pub(crate) const RUNS_MAX: i64 = 10_000;
+
+/// What the sweep remembers from tick to tick.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeps {
+    queues: BTreeMap<QueueName, Memory>,
+    surplus: BTreeSet<QueueName>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    audited: Instant,
+    suspects: Vec<Fault>,
+}
+
+impl Sweeps {
+    /// The head step has seen more hints wait than the line has jobs.
+    pub(crate) fn surplus(&mut self, queue: &QueueName) {
+        self.surplus.insert(queue.clone());
+    }
+
+    /// The queues to be compared with PostgreSQL now.
+    fn due(&mut self, heads: &[(QueueName, HeadStats)], now: Instant) -> BTreeSet<QueueName> {
+        let held: BTreeSet<&QueueName> =
+            heads.iter().filter(|(_, head)| head.leased + head.waiting_members > 0).map(|(queue, _)| queue).collect();
+        self.queues.retain(|queue, memory| held.contains(queue) || !memory.suspects.is_empty());
+        let suspected = self.queues.iter().filter(|(_, memory)| !memory.suspects.is_empty()).map(|(queue, _)| queue);
+        suspected.chain(held.into_iter().filter(|queue| self.is_due(queue, now))).cloned().collect()
+    }
+
+    fn is_due(&self, queue: &QueueName, now: Instant) -> bool {
+        let Some(memory) = self.queues.get(queue) else { return true };
+        let since = now.saturating_duration_since(memory.audited);
+        since >= EVERY || (since >= SURPLUS_EVERY && self.surplus.contains(queue))
+    }
+
+    /// Those of `faults` that were there at the last look too. The others are remembered for the next one.
+    fn seen_again(&mut self, queue: &QueueName, faults: Vec<Fault>, now: Instant) -> Vec<Fault> {
+        let before = self.queues.remove(queue).map(|memory| memory.suspects).unwrap_or_default();
+        let (again, new): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(|fault| before.contains(fault));
+        self.queues.insert(queue.clone(), Memory { audited: now, suspects: new });
+        again
+    }
+}
+
+pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps, lost: bool) -> Result<(), Error> {
+    let now = Instant::now();
+    let agreed = agree(tick).await;
+    let mut due = sweeps.due(tick.heads, now);
+    sweeps.surplus.clear();
+    if due.is_empty() && !lost {
+        return agreed;
+    }
+    let runs = tick.store()?.leases(RUNS_MAX).await?;
+    if lost {
+        // All leases are gone, and most queues with them.
+        due.extend(runs.iter().map(|run| run.queue.clone()));
+    }
+    for queue in due {
+        let faults = faults_of(tick, &queue, &runs).await?;
+        let again = sweeps.seen_again(&queue, faults, now);
+        tick.counts.found(again.len() as u64);
+        tick.counts.changed(again.len() as u64);
+        mend(tick, &queue, &again, &runs).await?;
+    }
+    agreed
+}
+
+/// Makes lists and set agree where their lengths say that they do not. Redis knows how by itself. Every fill does
+/// the same for its queue; this is for those that have no line.
+async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
+    let handoff = tick.handoff()?;
+    for (queue, head) in tick.heads {
+        if head.ready + head.claimed + head.aside != head.waiting_members {
+            let swept = handoff.sweep(queue).await?;
+            let changed = u64::from(swept.orphans) + u64::from(swept.readmitted) + u64::from(swept.dropped);
+            tick.counts.found(changed);
+            tick.counts.changed(changed);
+        }
+    }
+    Ok(())
+}
+
+async fn faults_of(tick: &Tick<'_>, queue: &QueueName, runs: &[Lease]) -> Result<Vec<Fault>, Error> {
+    let hints = hints_of(&tick.handoff()?.snapshot(queue).await?);
+    let ids: Vec<JobId> = hints.waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
+    let live = look_at(tick.store()?, &ids).await?;
+    let runs: Vec<&Lease> = runs.iter().filter(|run| &run.queue == queue).collect();
+    Ok(audit(&hints, &live, &runs, tick.settings.handoff_lease))
+}
+
+/// The live jobs among `ids`.
+pub(crate) async fn look_at(store: &Store, ids: &[JobId]) -> Result<HashMap<JobId, Looked>, Error> {
+    let mut live = HashMap::with_capacity(ids.len());
+    for batch in ids.chunks(BATCH_MAX) {
+        live.extend(store.look(batch).await?.into_iter().map(|job| (job.id, job)));
+    }
+    Ok(live)
+}
+
+async fn mend(tick: &Tick<'_>, queue: &QueueName, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
+    let handoff = tick.handoff()?;
+    let (mut forget, mut back, mut hold) = (Vec::new(), Vec::new(), BTreeMap::<u64, Vec<JobId>>::new());
+    for fault in faults {
+        match *fault {
+            Fault::WaitsWithoutJob(id) | Fault::WaitsOutOfLine(id, _) | Fault::LeasedWithoutRun(id) => forget.push(id),
+            Fault::LeasedInLine(id) => back.push(id),
+            Fault::RunsUnleased(id) => {
+                if let Some(run) = runs.iter().find(|run| run.id == id) {
+                    hold.entry(whole_seconds(run.lease_ms_left)).or_default().push(id);
+                }
+            }
+        }
+    }
+    // Each of these walks the lists of the queue: in batches, so that Redis is never held up for long.
+    for batch in forget.chunks(BATCH_MAX) {
+        let members: Vec<Vec<u8>> = batch.iter().map(|id| id.to_string().into_bytes()).collect();
+        handoff.forget(queue, &members).await?;
+    }
+    if !back.is_empty() {
+        handoff.release(queue, &back).await?;
+    }
+    for (seconds, ids) in hold {
+        handoff.renew(&[(queue.clone(), ids)], Duration::from_secs(seconds)).await?;
+    }
+    Ok(())
+}
