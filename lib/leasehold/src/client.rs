@@ -1,0 +1,257 @@
+//! What a program that enqueues jobs holds.
+
+use crate::{
+    Config, ConfigError, Error,
+    enqueue::Enqueue,
+    hints::Hints,
+    job::{Id, Job},
+    waiter::Waiter,
+};
+use leasehold_core::{BATCH_MAX, JobId, JobRecord, NewJob, QueueName, State};
+use leasehold_handoff::Notice;
+use leasehold_store::{Cancelled, Enqueued, Finished, Revived, Store};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// How often one statement is sent before its outcome counts as unknown.
+const ATTEMPTS: u32 = 6;
+/// The delay before it is sent again; it doubles each time: 0.1 + 0.2 + … + 1.6 s in all.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// Enqueues jobs, waits for them, cancels and revives them. Cheap to clone.
+///
+/// Only PostgreSQL is needed for any of it. Redis is told when it is there, with little patience.
+#[derive(Clone)]
+pub struct Client {
+    store: Store,
+    hints: Option<Arc<Hints>>,
+    waiter: Waiter,
+}
+
+impl Client {
+    /// Connects to both stores and checks the schema.
+    ///
+    /// Without `redis.url`, or while Redis is away, jobs are accepted and found by the next tick of a reaper.
+    ///
+    /// # Errors
+    /// PostgreSQL is away or has another schema; Redis is there but unfit or refuses the password.
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        let settings = config.store_settings("leasehold client").ok_or_else(|| ConfigError::missing("database.url"))?;
+        let store = Store::connect(&settings).await?;
+        store.check_schema().await?;
+        let hints = match config.handoff_settings() {
+            Some(settings) => Some(Arc::new(Hints::connect(settings).await?)),
+            None => None,
+        };
+        Ok(Self { waiter: Waiter::new(store.clone()), store, hints })
+    }
+
+    /// PostgreSQL, for what this client has no method for, and for transactions of the caller's own.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Begins to enqueue a job: see [`Enqueue`] for what can be said about it.
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J> {
+        Enqueue::new(self, &job)
+    }
+
+    /// Enqueues jobs, in batches; answers in their order. For thousands of jobs, and for jobs of any kind.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if one is (then none is sent). Otherwise the batches before the one that failed
+    /// are accepted. When a connection is lost, the batch is sent again under the same ids, a few times.
+    pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        for job in jobs {
+            job.validate()?;
+        }
+        let mut answers = Vec::with_capacity(jobs.len());
+        for batch in jobs.chunks(BATCH_MAX) {
+            let (accepted, resent) = self.send(batch).await?;
+            self.tell_of(batch, &accepted, resent).await;
+            answers.extend(accepted);
+        }
+        Ok(answers)
+    }
+
+    /// One batch, sent until its outcome is known or patience ends; and whether it was sent more than once.
+    async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
+        let mut unsure = false;
+        let mut delay = FIRST_DELAY;
+        let mut again: Option<Vec<NewJob>> = None;
+        for attempt in 1.. {
+            let failed = match self.store.enqueue(again.as_deref().unwrap_or(batch)).await {
+                Ok(answers) => return Ok((answers, again.is_some())),
+                Err(error) if !error.is_transient() => return Err(error.into()),
+                Err(error) => error,
+            };
+            unsure |= may_have_been_written(&failed);
+            if attempt == ATTEMPTS {
+                let ids = batch.iter().map(|job| job.id).collect();
+                return Err(if unsure { Error::OutcomeUnknown { ids, source: failed } } else { failed.into() });
+            }
+            tokio::time::sleep(delay).await;
+            delay *= 2;
+            let resend = |job: &NewJob| NewJob { id_may_exist: true, ..job.clone() };
+            again.get_or_insert_with(|| batch.iter().map(resend).collect());
+        }
+        unreachable!("the loop above has no end of its own")
+    }
+
+    /// Hints for what is new in the line. A job that was there before may be of another queue: it is left alone.
+    async fn tell_of(&self, batch: &[NewJob], accepted: &[Enqueued], resent: bool) {
+        let Some(hints) = &self.hints else { return };
+        let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
+        for (job, answer) in batch.iter().zip(accepted) {
+            let ours = answer.inserted || (resent && answer.id == job.id);
+            if ours && answer.state == State::Queued {
+                by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
+            }
+        }
+        for ((queue, front), ids) in by_queue {
+            hints.push(queue, &ids, front).await;
+        }
+    }
+
+    /// Waits until a job has succeeded, and returns its result.
+    ///
+    /// Asks PostgreSQL, at intervals that grow to half a second; waits of one client share their statements.
+    ///
+    /// # Errors
+    /// [`Error::Dead`], [`Error::Cancelled`], [`Error::TimedOut`] (the job goes on), [`Error::NoSuchJob`],
+    /// [`Error::Decode`], or that PostgreSQL fails.
+    pub async fn wait<J: Job>(&self, id: Id<J>, timeout: Duration) -> Result<J::Output, Error> {
+        let id = id.get();
+        let finished = self.wait_finished(id, timeout).await?;
+        match finished.state {
+            State::Succeeded => {
+                let result = finished.result.as_ref().map_or("null", |result| result.get());
+                serde_json::from_str(result).map_err(|source| Error::Decode { id, source })
+            }
+            State::Cancelled => Err(Error::Cancelled(id)),
+            _ => Err(Error::Dead { id, error: finished.last_error.unwrap_or_default() }),
+        }
+    }
+
+    /// Waits until a job of any kind has reached its end, whichever it is.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::NoSuchJob`], or that PostgreSQL fails.
+    pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
+        match tokio::time::timeout(timeout, self.waiter.wait(id)).await {
+            Ok(finished) => finished,
+            Err(_) if self.store.job(id).await?.is_none() => Err(Error::NoSuchJob(id)),
+            Err(_) => Err(Error::TimedOut(id)),
+        }
+    }
+
+    /// One job as it is now, live or finished.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
+        Ok(self.store.job(id.into()).await?)
+    }
+
+    /// Cancels jobs: those that wait end at once; the workers of running ones are told to stop. An id of no job
+    /// is not in the answer.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
+        let answers = self.store.cancel(ids).await?;
+        if let Some(hints) = &self.hints {
+            let mut ended: BTreeMap<&QueueName, Vec<JobId>> = BTreeMap::new();
+            let mut notices = Vec::new();
+            for answer in &answers {
+                if let Some((worker, epoch)) = answer.running {
+                    notices.push(Notice::Cancel { id: answer.id, epoch, worker });
+                } else if answer.changed {
+                    ended.entry(&answer.queue).or_default().push(answer.id);
+                }
+            }
+            if !notices.is_empty() {
+                hints.notify(&notices).await;
+            }
+            for (queue, ids) in ended {
+                hints.ack(queue, &ids).await;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Gives finished jobs a new budget and puts them back into the line; scheduled ones go there at once. Jobs
+    /// in other states, and ids of no job, are not in the answer.
+    ///
+    /// # Errors
+    /// PostgreSQL fails, or a live job has taken the unique key of one of them.
+    pub async fn retry(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
+        let mut answers = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH_MAX) {
+            let revived = self.store.revive(batch).await?;
+            if let Some(hints) = &self.hints {
+                let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
+                for job in &revived {
+                    by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
+                }
+                for ((queue, front), ids) in by_queue {
+                    hints.push(queue, &ids, front).await;
+                }
+            }
+            answers.extend(revived);
+        }
+        Ok(answers)
+    }
+
+    /// Nothing of this queue is claimed until it is resumed; what runs goes on. Whether that changed anything.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
+        let changed = self.store.pause(queue).await?;
+        self.set_paused(queue, true).await;
+        Ok(changed)
+    }
+
+    /// Ends a pause. Whether there was one.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        let changed = self.store.resume(queue).await?;
+        self.set_paused(queue, false).await;
+        Ok(changed)
+    }
+
+    /// Only a shortcut: claims of a paused queue are refused by PostgreSQL, and a reaper tells Redis too.
+    async fn set_paused(&self, queue: &QueueName, paused: bool) {
+        if let Some(hints) = &self.hints {
+            hints.set_paused(queue, paused).await;
+        }
+    }
+
+    /// Cancels what waits in a queue, a batch at a time; returns those of this batch, none when it is empty.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn purge(&self, queue: &QueueName) -> Result<Vec<JobId>, Error> {
+        let gone = self.store.purge(queue, i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)).await?;
+        if let Some(hints) = &self.hints
+            && !gone.is_empty()
+        {
+            hints.ack(queue, &gone).await;
+        }
+        Ok(gone)
+    }
+}
+
+/// Whether a statement that failed so may have been carried out all the same.
+fn may_have_been_written(error: &leasehold_store::Error) -> bool {
+    match error {
+        // The server answered with an error, or there was no connection to send anything on.
+        leasehold_store::Error::Sql { source, .. } => {
+            !matches!(source, sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+        }
+        _ => false,
+    }
+}

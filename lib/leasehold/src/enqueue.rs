@@ -1,0 +1,121 @@
+//! What can be said about a job before it is sent.
+
+use crate::{
+    Client, Error,
+    job::{Id, Job},
+};
+use chrono::{DateTime, Utc};
+use leasehold_core::{JobId, Kind, NewJob, QueueName};
+use sqlx::PgConnection;
+use std::{marker::PhantomData, time::Duration};
+
+/// A job about to be enqueued. Ends in [`Enqueue::send`], [`Enqueue::send_in`] or [`Enqueue::build`].
+#[must_use = "nothing is enqueued before `send`"]
+pub struct Enqueue<'c, J> {
+    client: &'c Client,
+    job: Result<NewJob, Error>,
+    kind: PhantomData<fn() -> J>,
+}
+
+impl<'c, J: Job> Enqueue<'c, J> {
+    pub(crate) fn new(client: &'c Client, job: &J) -> Self {
+        Self { client, job: new_job(job), kind: PhantomData }
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut NewJob)) -> Self {
+        if let Ok(job) = &mut self.job {
+            set(job);
+        }
+        self
+    }
+
+    /// Where it waits [default: `default`].
+    pub fn queue(mut self, name: &str) -> Self {
+        match name.parse::<QueueName>() {
+            Ok(queue) => self.set(|job| job.queue = queue),
+            Err(source) if self.job.is_ok() => {
+                self.job = Err(Error::Name { what: "queue", name: name.to_owned(), source });
+                self
+            }
+            Err(_) => self,
+        }
+    }
+
+    /// From −100 to 100, higher first [default: 0].
+    pub fn priority(self, priority: i16) -> Self {
+        self.set(|job| job.priority = priority)
+    }
+
+    /// Not before this long from now, on the database's clock.
+    pub fn delay(self, delay: Duration) -> Self {
+        self.set(|job| job.delay = Some(delay))
+    }
+
+    /// Not before this time, on the database's clock. Wins over [`Enqueue::delay`].
+    pub fn run_at(self, time: DateTime<Utc>) -> Self {
+        self.set(|job| job.run_at = Some(time))
+    }
+
+    /// While a live job has this key, that job is the answer and no other is made.
+    pub fn unique_key(self, key: impl Into<String>) -> Self {
+        let key = key.into();
+        self.set(|job| job.unique_key = Some(key))
+    }
+
+    /// How many attempts it may spend [default: 5].
+    pub fn max_attempts(self, attempts: i32) -> Self {
+        self.set(|job| job.max_attempts = attempts)
+    }
+
+    /// How long one run may take [default: for ever].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.set(|job| job.timeout = Some(timeout))
+    }
+
+    /// The id of the job. If it exists already, live or finished, that job is the answer and no other is made: so a
+    /// caller that does not know whether an earlier call went through can repeat it.
+    pub fn id(self, id: JobId) -> Self {
+        self.set(|job| (job.id, job.id_may_exist) = (id, true))
+    }
+
+    /// The job itself, for [`Client::enqueue_many`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn build(self) -> Result<NewJob, Error> {
+        let job = self.job?;
+        job.validate()?;
+        Ok(job)
+    }
+
+    /// Enqueues it. When this returns, the job is committed.
+    ///
+    /// # Errors
+    /// As [`Client::enqueue_many`].
+    pub async fn send(self) -> Result<Id<J>, Error> {
+        let client = self.client;
+        let job = self.build()?;
+        let answers = client.enqueue_many(std::slice::from_ref(&job)).await?;
+        Ok(Id::new(answers.first().map_or(job.id, |answer| answer.id)))
+    }
+
+    /// Enqueues it in the caller's own transaction: the job is there exactly if that commits.
+    ///
+    /// Redis is not told, since nobody here learns of the commit: the job is found by the next fill of the head,
+    /// within a tick of a reaper (`reaper.tick_ms`).
+    ///
+    /// # Errors
+    /// What is wrong with the job, or that PostgreSQL fails (then the transaction is lost too).
+    pub async fn send_in(self, transaction: &mut PgConnection) -> Result<Id<J>, Error> {
+        let job = self.build()?;
+        let answers = leasehold_store::Store::enqueue_in(transaction, std::slice::from_ref(&job)).await?;
+        Ok(Id::new(answers.first().map_or(job.id, |answer| answer.id)))
+    }
+}
+
+fn new_job<J: Job>(job: &J) -> Result<NewJob, Error> {
+    let kind: Kind =
+        J::KIND.parse().map_err(|source| Error::Name { what: "kind", name: J::KIND.to_owned(), source })?;
+    let payload = serde_json::value::to_raw_value(job).map_err(|source| Error::Encode { kind: J::KIND, source })?;
+    Ok(NewJob::new(kind, payload))
+}
