@@ -1,6 +1,8 @@
 //! What can be said on the command line, apart from what each command takes.
 
-use crate::commands::{completions, config, migrate};
+use crate::commands::{
+    completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker,
+};
 use clap::{Args, Parser, Subcommand};
 use leasehold::Sources;
 use std::path::PathBuf;
@@ -62,6 +64,14 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Migrate(migrate::Args),
+    Worker(worker::Args),
+    Reaper(reaper::Args),
+    Enqueue(enqueue::Args),
+    Each(each::Args),
+    Job(job::Args),
+    Queue(queue::Args),
+    Stats(stats::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
 }

@@ -1,9 +1,13 @@
 //! What a command works with: the settings, and connections made when they are first needed.
 
 use crate::{args::Globals, failure::Failure, logging};
-use leasehold::{Config, ConfigError, Sources};
+use leasehold::{Client, Config, ConfigError, Error, Sources};
 use leasehold_handoff::Handoff;
 use leasehold_store::Store;
+use std::time::Duration;
+
+/// How long a hint that was taken and not yet claimed is kept from others.
+const HANDOFF_LEASE: Duration = Duration::from_secs(5);
 
 /// The settings of this call.
 pub(crate) struct Context {
@@ -40,6 +44,40 @@ impl Context {
     pub(crate) async fn handoff(&self) -> Result<Handoff, Failure> {
         let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
         Handoff::connect(&settings).await.map_err(|error| self.handoff_failure(&error))
+    }
+
+    /// Redis; if it is away, connected to later.
+    pub(crate) async fn handoff_or_later(&self) -> Result<Handoff, Failure> {
+        self.handoff().await
+    }
+
+    /// A client of both.
+    pub(crate) async fn client(&self) -> Result<Client, Failure> {
+        Client::connect(&self.config).await.map_err(|error| self.failure(&error))
+    }
+
+    /// How a reaper behaves.
+    pub(crate) fn reaper_settings(&self) -> leasehold_reaper::Settings {
+        leasehold_reaper::Settings {
+            tick: Duration::from_millis(self.config.reaper.tick_ms),
+            head_max: self.config.head.max,
+            handoff_lease: HANDOFF_LEASE.min(self.config.lease()),
+            lease: self.config.lease(),
+            keep_finished: self.config.keep_finished(),
+        }
+    }
+
+    /// An error of the library, as one line with what to do.
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
+        let message = error.explain(&self.config);
+        match error {
+            Error::Config(_) | Error::Invalid(_) | Error::Name { .. } => Failure::usage(message),
+            Error::Store(leasehold_store::Error::Invalid(_) | leasehold_store::Error::Url(_)) => {
+                Failure::usage(message)
+            }
+            Error::Handoff(leasehold_handoff::Error::Url(_)) => Failure::usage(message),
+            _ => Failure::new(message),
+        }
     }
 
     /// An error of PostgreSQL, as one line with what to do.

@@ -1,7 +1,11 @@
 //! Why a command failed: one line that says what is wrong and what to do, and the exit code.
 
 use leasehold::ConfigError;
-use std::{io, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// The end of a command that failed.
 #[derive(Debug)]
@@ -21,6 +25,20 @@ impl Failure {
         Self { message: message.into(), code: 2 }
     }
 
+    /// The same with what has become of the rest.
+    pub(crate) fn with(mut self, more: &str) -> Self {
+        if !self.message.is_empty() {
+            self.message = format!("{}; {more}", self.message);
+        }
+        self
+    }
+
+    /// The same about a line of the input.
+    pub(crate) fn at_line(mut self, number: u64) -> Self {
+        self.message = format!("line {number}: {}", self.message);
+        self
+    }
+
     /// Whoever read our output has gone (`leasehold … | head`): not worth a word.
     fn reader_gone() -> Self {
         Self { message: String::new(), code: 0 }
@@ -29,12 +47,17 @@ impl Failure {
     /// Says it on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            use io::Write;
             let line = self.message.replace('\n', " ");
             // Nobody can be told when standard error is closed.
             let _ = writeln!(io::stderr(), "error: {line}");
         }
         ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

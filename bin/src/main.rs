@@ -4,10 +4,15 @@
 mod args;
 mod commands;
 mod context;
+mod explain;
 mod failure;
+mod job_spec;
+mod lines;
 mod logging;
 mod output;
 mod signals;
+mod stdin_jobs;
+mod times;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -2,7 +2,15 @@
 
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod each;
+pub(crate) mod enqueue;
+pub(crate) mod job;
 pub(crate) mod migrate;
+pub(crate) mod queue;
+pub(crate) mod reaper;
 mod run;
+pub(crate) mod stats;
+pub(crate) mod worker;
 
 pub(crate) use run::run;

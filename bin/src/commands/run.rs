@@ -2,7 +2,7 @@
 
 use crate::{
     args::{Cli, Command},
-    commands::{completions, config, migrate},
+    commands::{completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
     context::Context,
     failure::Failure,
 };
@@ -17,6 +17,14 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let context = Context::load(cli.globals)?;
     match cli.command {
         Command::Migrate(args) => migrate::run(args, &context).await,
+        Command::Worker(args) => worker::run(args, &context).await,
+        Command::Reaper(args) => reaper::run(args, &context).await,
+        Command::Enqueue(args) => enqueue::run(args, &context).await,
+        Command::Each(args) => each::run(args, &context).await,
+        Command::Job(args) => job::run(args, &context).await,
+        Command::Queue(args) => queue::run(args, &context).await,
+        Command::Stats(args) => stats::run(args, &context).await,
+        Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Config(args) => config::run(&args, &context),
         Command::Completions(args) => completions::run(&args),
     }

@@ -33,6 +33,11 @@ pub(crate) fn from_now(time: DateTime<Utc>) -> String {
     if seconds > 0.0 { format!("in {}", duration(seconds)) } else { format!("{} ago", duration(-seconds)) }
 }
 
+/// How long ago a time was.
+pub(crate) fn age(time: DateTime<Utc>) -> String {
+    duration((Utc::now() - time).as_seconds_f64())
+}
+
 /// A number of things: `1 job`, `12,345 jobs`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })

@@ -23,3 +23,8 @@ pub(crate) fn counter() -> ProgressBar {
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     bars().add(ProgressBar::no_length().with_style(style))
 }
+
+/// No bar: people type the input into the terminal where it would be.
+pub(crate) fn hidden() -> ProgressBar {
+    ProgressBar::hidden()
+}

@@ -1,5 +1,6 @@
 //! Writing to standard output. A reader that has gone ends the command quietly (see `Failure`).
 
+use super::progress;
 use crate::failure::Failure;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -22,6 +23,14 @@ pub(crate) fn line(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
+}
+
+/// A remark for people, on standard error.
+pub(crate) fn note(text: &str) {
+    progress::bars().suspend(|| {
+        // Nobody can be told when standard error is closed.
+        let _ = writeln!(io::stderr(), "{text}");
+    });
 }
 
 /// A value as JSON, indented.

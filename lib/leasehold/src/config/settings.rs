@@ -138,6 +138,13 @@ pub const SETTINGS: &[Setting] = &[
         reason: "Below the 30 s that Kubernetes gives a pod, so that what is left can still be given back.",
     },
     Setting {
+        key: "worker.kill_after_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("3000"),
+        about: "How long a command has between TERM and KILL, when its job is cancelled, out of time or lost.",
+        reason: "Enough to clean up; with the grace of 25 s it stays below the 30 s that Kubernetes gives.",
+    },
+    Setting {
         key: "worker.backoff_base_ms",
         kind: number(1, DAY_MS, "milliseconds"),
         default: Some("1000"),

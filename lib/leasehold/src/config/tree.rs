@@ -55,6 +55,7 @@ pub struct RedisConfig {
 pub struct WorkerConfig {
     pub lease_ms: u64,
     pub grace_ms: u64,
+    pub kill_after_ms: u64,
     pub backoff_base_ms: u64,
     pub backoff_cap_ms: u64,
 }
@@ -124,7 +125,13 @@ impl Default for RedisConfig {
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { lease_ms: 30_000, grace_ms: 25_000, backoff_base_ms: 1_000, backoff_cap_ms: 3_600_000 }
+        Self {
+            lease_ms: 30_000,
+            grace_ms: 25_000,
+            kill_after_ms: 3_000,
+            backoff_base_ms: 1_000,
+            backoff_cap_ms: 3_600_000,
+        }
     }
 }
 

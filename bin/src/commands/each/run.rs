@@ -1,0 +1,147 @@
+//! `leasehold each`: the whole of a batch.
+
+use super::{
+    collect::{Collector, Ends},
+    local::Local,
+    plan::{Common, KIND, Plan},
+    send::send,
+};
+use crate::{
+    context::Context,
+    failure::Failure,
+    lines::Lines,
+    output::{self, each, progress},
+    signals::{self, Stop},
+    times,
+};
+use leasehold::{Client, QueueName};
+use leasehold_core::MAX_ATTEMPTS_MAX;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+use tokio::sync::watch;
+
+/// Run a command for each line of input: a durable xargs
+///
+/// Every line becomes a job that any worker started with --commands can run; with --jobs, this process runs some too.
+/// Results are printed in the order of the input. Exit 1 if a job did not succeed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  find . -name '*.log' | leasehold each --queue files --jobs 4 -- gzip -9
+  leasehold each --queue files --from list.txt --batch 2030-01-31 -- sha256sum {}
+
+{} stands for the line, anywhere in the command and more than once; without it, the line is the last argument.
+The command is run as it is, not by a shell; for a shell: -- sh -c 'sort \"$1\" | uniq -c' sh {}
+
+With the same --batch, each line is the same job again: what succeeded is not repeated and its result is printed, what
+died or was cancelled gets a new budget, what is under way is waited for. Ctrl-C leaves the jobs as they are. The input
+is read whole, and refused whole if a line has a NUL byte or is not UTF-8, before anything is enqueued.")]
+pub(crate) struct Args {
+    /// Where the jobs wait
+    #[arg(long, default_value = "default")]
+    queue: QueueName,
+    /// The name of the batch [default: a new one, which is printed if it is needed]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    batch: Option<String>,
+    /// Also run this many at once in this process
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    jobs: Option<u32>,
+    /// Read lines from this file [default: standard input]
+    #[arg(long, value_name = "FILE|-")]
+    from: Option<PathBuf>,
+    /// Attempts each job may spend
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
+    max_attempts: i32,
+    /// How long one run may take, such as 30s [default: for ever]
+    #[arg(long, value_parser = times::duration)]
+    timeout: Option<Duration>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let stop = signals::listen()?;
+    let common = Common {
+        batch: args.batch,
+        command: args.command,
+        queue: args.queue,
+        max_attempts: args.max_attempts,
+        timeout: args.timeout,
+    };
+    let from = args.from;
+    let reading = tokio::task::spawn_blocking(move || Plan::read(Lines::open(from.as_deref())?, common));
+    let (plan, batch) = tokio::select! {
+        plan = reading => plan.map_err(|error| Failure::new(error.to_string()))??,
+        () = stop.soon.cancelled() => return Err(Failure::new("stopped while reading the input; nothing was enqueued")),
+    };
+    let client = context.client().await?;
+    let local = match args.jobs {
+        Some(slots) => Some(Local::start(plan.queue(), slots, context).await?),
+        None => None,
+    };
+    let worked = work(&plan, &client, local.as_ref(), &stop, context).await;
+    let stopped = matches!(worked, Ok(None));
+    if let Some(local) = local {
+        local.stop(worked.is_err() || stopped, context).await?;
+    }
+    let (ends, sent) = match worked? {
+        Some(ends) => (ends, plan.len()),
+        None => return Err(Failure::new(each::stopped(&batch))),
+    };
+    if ends.failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::note(&each::failures(&ends.failed, sent, &batch, |nth| plan.line(nth)));
+    Ok(ExitCode::FAILURE)
+}
+
+/// Enqueues and collects, side by side. `None` when a signal ended it.
+async fn work(
+    plan: &Plan,
+    client: &Client,
+    local: Option<&Local>,
+    stop: &Stop,
+    context: &Context,
+) -> Result<Option<Ends>, Failure> {
+    let bar = progress::bar(plan.len() as u64);
+    bar.set_message("done");
+    let (sent, sending) = watch::channel(0);
+    let mut collector = Collector::new(plan, client.store(), context, &bar);
+    let both = async {
+        let when_quiet = async || tell_if_unserved(plan, context).await;
+        tokio::try_join!(send(plan, client, context, &sent), collector.run(sending, when_quiet))
+    };
+    let ended = tokio::select! {
+        ended = both => ended.map(|_| true),
+        () = stop.soon.cancelled() => Ok(false),
+        () = ended_by_itself(local) => Ok(false),
+    };
+    bar.finish_and_clear();
+    Ok(ended?.then_some(collector.ends))
+}
+
+/// Ready when the local worker could not start; its error is reported when it is stopped.
+async fn ended_by_itself(local: Option<&Local>) {
+    match local {
+        None => std::future::pending().await,
+        Some(local) => {
+            while !local.has_ended() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Nothing finishes: says so if that is since nobody is there to run it.
+async fn tell_if_unserved(plan: &Plan, context: &Context) -> Result<(), Failure> {
+    let Ok(handoff) = context.handoff().await else { return Ok(()) };
+    let Ok(workers) = handoff.workers().await else { return Ok(()) };
+    let served = workers.iter().any(|worker| {
+        let kinds = worker.kinds.as_ref();
+        worker.queues.iter().any(|(queue, _)| queue == plan.queue())
+            && kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind.as_str() == KIND))
+    });
+    if !served {
+        output::note(&each::unserved(plan.queue()));
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Enqueues the jobs of a plan, and revives those that an earlier run of the batch left dead or cancelled.
+
+use super::plan::Plan;
+use crate::{context::Context, failure::Failure};
+use leasehold::{Client, JobId, State};
+use leasehold_core::BATCH_MAX;
+use tokio::sync::watch;
+
+/// Sends everything; `sent` says how many lines have a job by now.
+pub(crate) async fn send(
+    plan: &Plan,
+    client: &Client,
+    context: &Context,
+    sent: &watch::Sender<usize>,
+) -> Result<(), Failure> {
+    if plan.known() && plan.len() > 0 {
+        refuse_another_command(plan, 0, client, context).await?;
+    }
+    for start in (0..plan.len()).step_by(BATCH_MAX) {
+        let end = plan.len().min(start + BATCH_MAX);
+        let jobs = (start..end).map(|nth| plan.job(nth)).collect::<Result<Vec<_>, _>>()?;
+        let answers = client.enqueue_many(&jobs).await.map_err(|error| context.failure(&error))?;
+        if let Some(nth) = answers.iter().position(|answer| !answer.inserted) {
+            refuse_another_command(plan, start + nth, client, context).await?;
+        }
+        let failed = |state| matches!(state, State::Dead | State::Cancelled);
+        let again: Vec<JobId> =
+            answers.iter().filter(|answer| !answer.inserted && failed(answer.state)).map(|answer| answer.id).collect();
+        if !again.is_empty() {
+            client.retry(&again).await.map_err(|error| context.failure(&error))?;
+        }
+        sent.send_replace(end);
+    }
+    Ok(())
+}
+
+/// The jobs of a batch that was run before carry their command: another one now would not be what runs.
+async fn refuse_another_command(plan: &Plan, nth: usize, client: &Client, context: &Context) -> Result<(), Failure> {
+    let Some(job) = client.job(plan.ids()[nth]).await.map_err(|error| context.failure(&error))? else { return Ok(()) };
+    if job.payload.get() == plan.payload(nth)?.get() && job.queue == plan.queue().as_str() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "this batch was begun with another command or queue (job {}: queue {}, {}); use another --batch",
+        job.id,
+        job.queue,
+        job.payload.get()
+    )))
+}

@@ -1,0 +1,124 @@
+//! `leasehold queue …`.
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::{self, human, progress, queues},
+    signals,
+};
+use clap::Subcommand;
+use leasehold::{Client, QueueName};
+use serde_json::json;
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    process::ExitCode,
+};
+
+/// List queues, pause and resume them, empty them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold queue list
+  leasehold queue pause mail      # nothing of it is started until resume; what runs goes on
+  leasehold queue purge mail      # cancels what waits in it")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Every queue that has jobs or is paused
+    List,
+    /// Start nothing of a queue until it is resumed; what runs goes on
+    Pause {
+        /// Its name
+        queue: QueueName,
+    },
+    /// End a pause
+    Resume {
+        /// Its name
+        queue: QueueName,
+    },
+    /// Cancel every job that waits in a queue; what runs goes on
+    Purge {
+        /// Its name
+        queue: QueueName,
+        /// Do not ask, which is only done on a terminal
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    match args.action {
+        Action::List => {
+            let store = context.store().await?;
+            let stats = store.stats().await.map_err(|error| context.store_failure(error))?;
+            output::either(context.json, &stats, || queues::list(&stats))?;
+        }
+        Action::Pause { queue } => {
+            let changed = context.client().await?.pause(&queue).await.map_err(|error| context.failure(&error))?;
+            say(context, &queue, true, changed)?;
+        }
+        Action::Resume { queue } => {
+            let changed = context.client().await?.resume(&queue).await.map_err(|error| context.failure(&error))?;
+            say(context, &queue, false, changed)?;
+        }
+        Action::Purge { queue, yes } => return purge(&queue, yes, context).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say(context: &Context, queue: &QueueName, paused: bool, changed: bool) -> Result<(), Failure> {
+    output::either(context.json, &json!({ "queue": queue, "paused": paused, "changed": changed }), || {
+        match (paused, changed) {
+            (true, true) => format!("{queue} is paused; `leasehold queue resume {queue}` ends it"),
+            (true, false) => format!("{queue} was paused already"),
+            (false, true) => format!("{queue} goes on"),
+            (false, false) => format!("{queue} was not paused"),
+        }
+    })
+}
+
+async fn purge(queue: &QueueName, yes: bool, context: &Context) -> Result<ExitCode, Failure> {
+    let client = context.client().await?;
+    if !yes && !agreed(queue, &client, context).await? {
+        output::note("nothing was changed");
+        return Ok(ExitCode::FAILURE);
+    }
+    let stop = signals::listen()?;
+    let bar = progress::counter();
+    bar.set_message("cancelled");
+    let mut cancelled = 0;
+    while !stop.soon.is_cancelled() {
+        let batch = client.purge(queue).await.map_err(|error| context.failure(&error))?;
+        if batch.is_empty() {
+            break;
+        }
+        cancelled += batch.len() as u64;
+        bar.set_position(cancelled);
+    }
+    bar.finish_and_clear();
+    output::either(context.json, &json!({ "queue": queue, "cancelled": cancelled }), || {
+        format!("cancelled {} of {queue}", human::count(cancelled, "waiting job", "waiting jobs"))
+    })?;
+    if stop.soon.is_cancelled() {
+        return Err(Failure::new("stopped before the queue was empty; run it again to go on"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks a person; a script has said what it wants.
+async fn agreed(queue: &QueueName, client: &Client, context: &Context) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(true);
+    }
+    let stats = client.store().stats().await.map_err(|error| context.store_failure(error))?;
+    let waiting = stats.iter().find(|stats| stats.queue == queue.as_str());
+    let waiting = waiting.map_or(0, |stats| stats.blocked + stats.scheduled + stats.queued);
+    let jobs = human::count(u64::try_from(waiting).unwrap_or(0), "job that waits", "jobs that wait");
+    write!(io::stderr(), "cancel {jobs} in {queue}? [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

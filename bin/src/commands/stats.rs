@@ -1,0 +1,83 @@
+//! `leasehold stats`.
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::{
+        self,
+        queues::{self, Head, Heads, Stats},
+    },
+    signals, times,
+};
+use leasehold::Store;
+use leasehold_handoff::Handoff;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Show depth, running jobs, age of the oldest and rates of every queue, and the heads in Redis
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold stats
+  leasehold stats --watch            # again every second, in place; Ctrl-C ends it
+  leasehold stats --watch 10s --json # a line of JSON every ten seconds")]
+pub(crate) struct Args {
+    /// Show it again and again [default interval: 1s]
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s", value_parser = times::duration)]
+    watch: Option<Duration>,
+}
+
+/// Clears the screen and goes to its top left corner.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let store = context.store().await?;
+    let Some(interval) = args.watch else {
+        let stats = gather(&store, &context.handoff().await, context).await?;
+        output::either(context.json, &stats, || queues::stats(&stats))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let stop = signals::listen()?;
+    let in_place = io::stdout().is_terminal();
+    let mut handoff = context.handoff().await;
+    loop {
+        if handoff.is_err() {
+            handoff = context.handoff().await;
+        }
+        let stats = gather(&store, &handoff, context).await?;
+        if context.json {
+            output::json_lines(&[stats])?;
+        } else {
+            let clear = if in_place { CLEAR } else { "" };
+            output::text(&format!("{clear}{}\n{}", chrono::Local::now().format("%H:%M:%S"), queues::stats(&stats)))?;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval.max(Duration::from_millis(100))) => {}
+            () = stop.soon.cancelled() => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+async fn gather(store: &Store, handoff: &Result<Handoff, Failure>, context: &Context) -> Result<Stats, Failure> {
+    let postgres = store.stats().await.map_err(|error| context.store_failure(error))?;
+    let redis = match handoff {
+        Err(failure) => Err(failure.to_string()),
+        Ok(handoff) => heads(handoff).await.map_err(|error| context.config.explain_handoff(&error)),
+    };
+    let (redis, redis_error) = match redis {
+        Ok(heads) => (Some(heads), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    Ok(Stats { postgres, redis, redis_error })
+}
+
+async fn heads(handoff: &Handoff) -> Result<Heads, leasehold_handoff::Error> {
+    let mut queues = Vec::new();
+    for queue in handoff.queues().await? {
+        queues.push(Head { stats: handoff.stats(&queue).await?, queue: queue.into() });
+    }
+    queues.sort_by(|left, right| left.queue.cmp(&right.queue));
+    Ok(Heads { workers: handoff.workers().await?.len() as u64, queues })
+}

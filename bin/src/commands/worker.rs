@@ -1,0 +1,100 @@
+//! `leasehold worker`.
+
+use crate::{context::Context, failure::Failure, output, signals};
+use leasehold::{Kind, QueueName, Worker};
+use leasehold_worker::Exec;
+use std::{process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
+
+/// Run a worker process: take jobs, run commands, keep the leases alive
+///
+/// TERM or Ctrl-C stops it gracefully: it takes nothing more, lets commands finish for worker.grace_ms, and gives the
+/// others back with their attempt. A second signal skips the grace.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold worker --queue mail --exec 'mail=./send-mail'
+  leasehold worker --queue images=8 --queue mail=2 --exec 'resize=./resize.sh' --exec '*=./other'
+  leasehold worker --queue files --commands      # for the jobs of `leasehold each`
+
+A command gets the payload on standard input; what it prints is the result. Exit 0: succeeded; 75: again later, no
+attempt spent; 65: never will, dead at once; any other: failed, tried again with backoff.")]
+pub(crate) struct Args {
+    /// A queue to serve, and how many jobs of it run at once [default slots: one per CPU] (repeatable)
+    #[arg(long = "queue", value_name = "NAME[=SLOTS]", required = true, value_parser = queue_and_slots)]
+    queues: Vec<(QueueName, Option<u32>)>,
+    /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)
+    #[arg(long = "exec", value_name = "KIND=COMMAND", value_parser = kind_and_command)]
+    commands_by_kind: Vec<(Served, String)>,
+    /// Run the commands that jobs of `leasehold each` carry. Whoever may enqueue can then run programs here
+    #[arg(long)]
+    commands: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Served {
+    Kind(Kind),
+    Any,
+}
+
+fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), String> {
+    let (name, slots) = text.split_once('=').map_or((text, None), |(name, slots)| (name, Some(slots)));
+    let name = name.parse().map_err(|error| format!("the name {error}"))?;
+    let slots = match slots.map(str::parse) {
+        None => None,
+        Some(Ok(slots @ 1..=10_000)) => Some(slots),
+        Some(_) => return Err("the slots must be a number from 1 to 10000".to_owned()),
+    };
+    Ok((name, slots))
+}
+
+fn kind_and_command(text: &str) -> Result<(Served, String), String> {
+    let (kind, command) = text.split_once('=').ok_or("must be KIND=COMMAND, such as 'mail=./send-mail'")?;
+    let kind = match kind {
+        "*" => Served::Any,
+        kind => Served::Kind(kind.parse().map_err(|error| format!("the kind {error}"))?),
+    };
+    Ok((kind, command.to_owned()))
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let stop = signals::listen()?;
+    let kill_after = Duration::from_millis(context.config.worker.kill_after_ms);
+    let mut worker = Worker::builder(&context.config);
+    if args.commands_by_kind.is_empty() && !args.commands {
+        return Err(Failure::usage(
+            "this worker would never take a job: give it --exec KIND=COMMAND, or --commands for jobs of `leasehold each`",
+        ));
+    }
+    for (served, command) in &args.commands_by_kind {
+        let exec =
+            Exec::shell(command, kill_after).map_err(|error| Failure::usage(format!("--exec {command:?}: {error}")))?;
+        worker = match served {
+            Served::Kind(kind) => worker.handler(kind.as_str(), Arc::new(exec)),
+            Served::Any => worker.handler_of_any_kind(Arc::new(exec)),
+        };
+    }
+    if args.commands {
+        worker = worker.handler(super::each::KIND, Arc::new(Exec::from_payload(kill_after)));
+    }
+    let one_per_cpu = available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+    for (queue, slots) in &args.queues {
+        worker = worker.queue(queue.as_str(), slots.unwrap_or(one_per_cpu));
+    }
+    let tally = worker.run(stop.soon, stop.now).await.map_err(|error| context.failure(&error))?;
+    tracing::info!(
+        claimed = tally.claimed,
+        succeeded = tally.succeeded,
+        retried = tally.retried,
+        snoozed = tally.snoozed,
+        released = tally.released,
+        buried = tally.buried,
+        cancelled = tally.cancelled,
+        leases_lost = tally.leases_lost,
+        late_results_refused = tally.late_results_refused,
+        hints_refused = tally.hints_refused,
+        "the worker has stopped"
+    );
+    if context.json {
+        output::json_lines(&[tally])?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

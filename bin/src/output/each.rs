@@ -1,0 +1,61 @@
+//! What `leasehold each` says to people.
+
+use super::human;
+use leasehold::{Finished, QueueName};
+
+/// Jobs that are named one by one; the rest is counted.
+const NAMED_MAX: usize = 10;
+
+/// Which jobs did not succeed, why, and how to look further.
+pub(crate) fn failures<'a>(
+    failed: &[(usize, Finished)],
+    of: usize,
+    batch: &str,
+    line: impl Fn(usize) -> &'a str,
+) -> String {
+    let jobs = human::count(of as u64, "job", "jobs");
+    let mut out = format!("{} of {jobs} did not succeed:\n", human::grouped(failed.len() as u64));
+    for (nth, end) in failed.iter().take(NAMED_MAX) {
+        let error = end.last_error.as_deref().unwrap_or_default();
+        let error = error.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+        let why = if error.is_empty() { String::new() } else { format!(": {error}") };
+        out.push_str(&format!(
+            "  line {} ({}) is {}{why}\n    leasehold job show {}\n",
+            nth + 1,
+            line(*nth),
+            end.state,
+            end.id
+        ));
+    }
+    if failed.len() > NAMED_MAX {
+        out.push_str(&format!("  and {} more\n", human::grouped((failed.len() - NAMED_MAX) as u64)));
+    }
+    out.push_str(&format!("to try those again, and only those: the same command with --batch {}", quoted(batch)));
+    out
+}
+
+/// How to go on after a signal.
+pub(crate) fn stopped(batch: &str) -> String {
+    format!(
+        "stopped waiting; the jobs go on by themselves where workers run. To go on here: the same command with --batch {}",
+        quoted(batch)
+    )
+}
+
+/// That no worker will run these jobs.
+pub(crate) fn unserved(queue: &QueueName) -> String {
+    format!(
+        "no worker runs commands of the queue {queue}: start one with `leasehold worker --queue {queue} --commands`, or \
+         run some here with --jobs N"
+    )
+}
+
+/// As a shell reads it back.
+fn quoted(text: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,104 @@
+//! Jobs: a list, a card, an end.
+
+use super::{human, table};
+use leasehold::{Finished, JobRecord, State};
+use serde_json::{Value, json};
+
+/// Characters of an error or a result in a list.
+const GIST_MAX_CHARS: usize = 60;
+
+/// A line per job.
+pub(crate) fn list(jobs: &[JobRecord]) -> String {
+    if jobs.is_empty() {
+        return "no jobs".to_owned();
+    }
+    table(
+        ["id", "queue", "kind", "state", "attempt>", "age>", ""],
+        jobs.iter().map(|job| {
+            [
+                job.id.to_string(),
+                job.queue.clone(),
+                job.kind.clone(),
+                job.state.to_string(),
+                format!("{}/{}", job.attempt, job.max_attempts),
+                human::age(job.created_at),
+                gist(job),
+            ]
+        }),
+    )
+}
+
+/// What one wants to know of a job in a few words.
+fn gist(job: &JobRecord) -> String {
+    let text = match job.state {
+        State::Scheduled => format!("due {}", human::from_now(job.run_at)),
+        State::Running => {
+            job.lease_expires_at.map_or_else(String::new, |end| format!("lease ends {}", human::from_now(end)))
+        }
+        State::Succeeded => job.result.as_ref().map_or_else(String::new, |result| result.get().to_owned()),
+        State::Dead => job.last_error.clone().unwrap_or_default(),
+        State::Blocked | State::Queued | State::Cancelled => String::new(),
+    };
+    shortened(&text)
+}
+
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= GIST_MAX_CHARS {
+        return line;
+    }
+    format!("{}…", line.chars().take(GIST_MAX_CHARS - 1).collect::<String>())
+}
+
+/// Everything about one job.
+pub(crate) fn card(job: &JobRecord) -> String {
+    let mut lines: Vec<(&str, String)> = vec![
+        ("id", job.id.to_string()),
+        ("queue", job.queue.clone()),
+        ("kind", job.kind.clone()),
+        ("state", job.state.to_string()),
+        ("priority", job.priority.to_string()),
+        ("attempts", format!("{} of {}", job.attempt, job.max_attempts)),
+        ("leases lost", format!("{} of {}", job.crashes, job.max_crashes)),
+        ("epoch", job.epoch.to_string()),
+    ];
+    let mut put = |name: &'static str, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    put("worker", job.worker.map(|worker| worker.to_string()));
+    put("created", Some(human::time(job.created_at)));
+    put("not before", Some(human::time(job.run_at)));
+    put("started", job.started_at.map(human::time));
+    put("lease until", job.lease_expires_at.map(human::time));
+    put("cancel asked", job.cancel_requested_at.map(human::time));
+    put("finished", job.finished_at.map(human::time));
+    put("timeout", job.timeout_ms.map(|ms| human::duration(f64::from(ms) / 1000.0)));
+    put("unique key", job.unique_key.clone());
+    put("limit key", job.limit_key.clone());
+    put("payload", Some(job.payload.get().to_owned()));
+    put("result", job.result.as_ref().map(|result| result.get().to_owned()));
+    put("last error", job.last_error.clone());
+    let mut out = String::new();
+    for (name, value) in lines {
+        let value = value.trim_end().replace('\n', "\n              ");
+        out.push_str(&format!("{name:<12}  {value}\n"));
+    }
+    for (nth, entry) in job.trail.iter().enumerate() {
+        let name = if nth == 0 { "trail" } else { "" };
+        let note = entry.note.as_deref().map(|note| format!(": {}", shortened(note))).unwrap_or_default();
+        out.push_str(&format!("{name:<12}  {}  {} (epoch {}){note}\n", human::time(entry.at), entry.verb, entry.epoch));
+    }
+    out
+}
+
+/// How a job ended, in one line.
+pub(crate) fn finished(job: &Finished) -> String {
+    let said = match job.state {
+        State::Succeeded => job.result.as_ref().map_or("", |result| result.get()).to_owned(),
+        _ => job.last_error.as_deref().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    format!("{}  {}  {said}", job.id, job.state).trim_end().to_owned()
+}
+
+/// How a job ended, for programs.
+pub(crate) fn finished_json(job: &Finished) -> Value {
+    json!({ "id": job.id, "state": job.state, "result": job.result, "last_error": job.last_error })
+}

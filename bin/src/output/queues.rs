@@ -1,0 +1,132 @@
+//! Queues in numbers.
+
+use super::{human, table};
+use leasehold_handoff::HeadStats;
+use leasehold_store::QueueStats;
+use serde::Serialize;
+
+fn number(count: i64) -> String {
+    human::grouped(u64::try_from(count).unwrap_or(0))
+}
+
+fn oldest(stats: &QueueStats) -> String {
+    stats.oldest_s.map_or_else(|| "-".to_owned(), human::duration)
+}
+
+fn name(stats: &QueueStats) -> String {
+    if stats.paused { format!("{} (paused)", stats.queue) } else { stats.queue.clone() }
+}
+
+/// A line per queue.
+pub(crate) fn list(queues: &[QueueStats]) -> String {
+    if queues.is_empty() {
+        return "no queue has jobs, and none is paused".to_owned();
+    }
+    table(
+        ["queue", "queued>", "running>", "scheduled>", "blocked>", "oldest>"],
+        queues.iter().map(|stats| {
+            [
+                name(stats),
+                number(stats.queued),
+                number(stats.running),
+                number(stats.scheduled),
+                number(stats.blocked),
+                oldest(stats),
+            ]
+        }),
+    )
+}
+
+/// What both stores say of the queues.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stats {
+    /// Counted in PostgreSQL.
+    pub(crate) postgres: Vec<QueueStats>,
+    /// The heads and workers, as Redis has them.
+    pub(crate) redis: Option<Heads>,
+    /// Why Redis could not say.
+    pub(crate) redis_error: Option<String>,
+}
+
+/// What Redis says.
+#[derive(Debug, Serialize)]
+pub(crate) struct Heads {
+    /// Workers that live.
+    pub(crate) workers: u64,
+    pub(crate) queues: Vec<Head>,
+}
+
+/// The head of one queue.
+#[derive(Debug, Serialize)]
+pub(crate) struct Head {
+    pub(crate) queue: String,
+    #[serde(flatten)]
+    pub(crate) stats: HeadStats,
+}
+
+/// Queues and heads, each labelled with its store.
+pub(crate) fn stats(stats: &Stats) -> String {
+    let mut out = String::from("PostgreSQL: jobs\n");
+    if stats.postgres.is_empty() {
+        out.push_str("no queue has jobs, and none is paused\n");
+    } else {
+        out.push_str(&jobs(&stats.postgres));
+    }
+    if let Some(problem) = &stats.redis_error {
+        out.push_str(&format!("\nRedis: away ({problem})\n"));
+    }
+    if let Some(heads) = &stats.redis {
+        let workers = human::count(heads.workers, "worker lives", "workers live");
+        out.push_str(&format!("\nRedis: hints of the next jobs; {workers}\n"));
+        out.push_str(&if heads.queues.is_empty() { "no hints\n".to_owned() } else { hints(&heads.queues) });
+    }
+    out
+}
+
+fn jobs(queues: &[QueueStats]) -> String {
+    let headings = [
+        "queue",
+        "queued>",
+        "running>",
+        "scheduled>",
+        "blocked>",
+        "oldest>",
+        "done/min>",
+        "dead/min>",
+        "cancelled/min>",
+    ];
+    table(
+        headings,
+        queues.iter().map(|stats| {
+            [
+                name(stats),
+                number(stats.queued),
+                number(stats.running),
+                number(stats.scheduled),
+                number(stats.blocked),
+                oldest(stats),
+                number(stats.succeeded_last_minute),
+                number(stats.dead_last_minute),
+                number(stats.cancelled_last_minute),
+            ]
+        }),
+    )
+}
+
+fn hints(heads: &[Head]) -> String {
+    table(
+        ["queue", "ready>", "claimed>", "leased>", "aside>", ""],
+        heads.iter().map(|head| {
+            let marks = [(head.stats.paused, "paused"), (head.stats.overflow, "the line is longer than the head")];
+            let marks: Vec<_> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
+            [
+                head.queue.clone(),
+                human::grouped(head.stats.ready),
+                human::grouped(head.stats.claimed),
+                human::grouped(head.stats.leased),
+                human::grouped(head.stats.aside),
+                marks.join(", "),
+            ]
+        }),
+    )
+}

@@ -1,0 +1,61 @@
+//! Jobs from standard input, in batches.
+
+use crate::{
+    failure::Failure,
+    job_spec::{self, JobFlags},
+    lines::Lines,
+};
+use leasehold::NewJob;
+use leasehold_core::BATCH_MAX;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A batch is sent when no line has come for this long, so that a slow writer need not fill it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Batches of valid jobs, until the input ends or a line is bad. The lines before a bad one in its batch are not sent.
+pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Vec<NewJob>, Failure>> {
+    let (tell, mut lines) = mpsc::channel(BATCH_MAX);
+    // A thread, since reading standard input cannot be given up half-way.
+    std::thread::spawn(move || {
+        let read = || -> Result<(), Failure> {
+            let mut input = Lines::open(None)?;
+            while let Some((number, line)) = input.next()? {
+                let job = job_spec::from_line(&line, &flags).map_err(|failure| failure.at_line(number))?;
+                if tell.blocking_send(Ok(job)).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        if let Err(failure) = read() {
+            let _ = tell.blocking_send(Err(failure));
+        }
+    });
+    let (send, batches) = mpsc::channel(2);
+    tokio::spawn(async move {
+        let mut batch = Vec::new();
+        loop {
+            let waiting = if batch.is_empty() { Duration::MAX } else { PATIENCE };
+            let more = match tokio::time::timeout(waiting, lines.recv()).await {
+                Ok(Some(Ok(job))) => {
+                    batch.push(job);
+                    if batch.len() < BATCH_MAX {
+                        continue;
+                    }
+                    true
+                }
+                Ok(Some(Err(failure))) => {
+                    let _ = send.send(Err(failure)).await;
+                    return;
+                }
+                Ok(None) => false,
+                Err(_) => true,
+            };
+            if !batch.is_empty() && send.send(Ok(std::mem::take(&mut batch))).await.is_err() || !more {
+                return;
+            }
+        }
+    });
+    batches
+}
