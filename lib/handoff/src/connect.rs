@@ -65,13 +65,7 @@ impl Handoff {
     /// # Errors
     /// [`Error::Url`] and [`Error::Unfit`] do not go away by trying again; the others may.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let client = Client::open(connection_info(&settings.url)?).map_err(|error| Error::Url(error.to_string()))?;
-        let pool = Pool::builder(Manager { client: client.clone() })
-            .max_size(settings.max_connections.max(1) as usize)
-            .build()
-            .map_err(|error| Error::Pool { doing: "setting up the connections to Redis", reason: error.to_string() })?;
-        let inner = Inner { client, pool, head_max: settings.head_max, timeout: settings.timeout };
-        let handoff = Self { inner: Arc::new(inner) };
+        let handoff = Self::connect_lazily(settings)?;
         tokio::time::timeout(settings.timeout, handoff.check()).await.unwrap_or_else(|_| {
             Err(Error::Pool {
                 doing: "connecting to Redis",
@@ -79,6 +73,20 @@ impl Handoff {
             })
         })?;
         Ok(handoff)
+    }
+
+    /// Connects when it is first used, and checks nothing: for those who can begin while Redis is away.
+    ///
+    /// # Errors
+    /// [`Error::Url`].
+    pub fn connect_lazily(settings: &Settings) -> Result<Self, Error> {
+        let client = Client::open(connection_info(&settings.url)?).map_err(|error| Error::Url(error.to_string()))?;
+        let pool = Pool::builder(Manager { client: client.clone() })
+            .max_size(settings.max_connections.max(1) as usize)
+            .build()
+            .map_err(|error| Error::Pool { doing: "setting up the connections to Redis", reason: error.to_string() })?;
+        let inner = Inner { client, pool, head_max: settings.head_max, timeout: settings.timeout };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Host and port, or path: never a secret.
