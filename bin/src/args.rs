@@ -1,11 +1,10 @@
 //! What can be said on the command line, apart from what each command takes.
 
-use crate::commands::{
-    completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker,
-};
+use crate::commands::{completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker};
+use crate::failure::Failure;
 use clap::{Args, Parser, Subcommand};
 use leasehold::Sources;
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 /// A job queue whose every job is a row in PostgreSQL, handed out at the speed of Redis.
 #[derive(Debug, Parser)]
@@ -59,6 +58,24 @@ impl Globals {
 fn key_and_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE, such as worker.lease_ms=5000")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Ends a call that makes no sense, or that only asks for help: a mistake in one line, help as it is.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {
+        // Whoever closes the pipe early has read enough.
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let text = error.to_string();
+    let told = text.trim_start_matches("error: ").split("\n\n").map(str::trim);
+    let told = told.filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"));
+    Failure::usage(told.map(one_line).collect::<Vec<_>>().join("; ")).report()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,7 @@
 //! What a command works with: the settings, and connections made when they are first needed.
 
 use crate::{args::Globals, failure::Failure, logging};
-use leasehold::{Client, Config, ConfigError, Error, Sources};
+use leasehold::{Client, Config, ConfigError, Error, Sources, handoff_or_later};
 use leasehold_handoff::Handoff;
 use leasehold_store::Store;
 use std::time::Duration;
@@ -46,9 +46,10 @@ impl Context {
         Handoff::connect(&settings).await.map_err(|error| self.handoff_failure(&error))
     }
 
-    /// Redis; if it is away, connected to later.
+    /// Redis; if it is away, connected to when it is back.
     pub(crate) async fn handoff_or_later(&self) -> Result<Handoff, Failure> {
-        self.handoff().await
+        let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
+        handoff_or_later(&settings).await.map_err(|error| self.handoff_failure(&error))
     }
 
     /// A client of both.

@@ -18,7 +18,10 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return args::refuse(&error),
+    };
     let ended = tokio::runtime::Runtime::new()
         .map_err(|error| failure::Failure::new(format!("cannot start: {error}")))
         .and_then(|runtime| {

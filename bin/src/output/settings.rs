@@ -1,7 +1,7 @@
 //! The reference of settings.
 
 use leasehold::{SETTINGS, Setting, ValueKind};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 fn takes(setting: &Setting) -> String {
     match setting.kind {
@@ -32,11 +32,26 @@ pub(crate) fn as_text() -> String {
     out
 }
 
+/// A setting, for programs.
+#[derive(Serialize)]
+pub(crate) struct Described {
+    key: &'static str,
+    variable: String,
+    takes: String,
+    default: Option<&'static str>,
+    about: &'static str,
+    reason: &'static str,
+}
+
 /// For programs.
-pub(crate) fn as_json() -> Value {
-    let settings = SETTINGS.iter().map(|setting| {
-        json!({ "key": setting.key, "variable": setting.variable(), "takes": takes(setting), "default": setting.default,
-                "about": setting.about, "reason": setting.reason })
-    });
-    settings.collect()
+pub(crate) fn as_json() -> Vec<Described> {
+    let describe = |setting: &Setting| Described {
+        key: setting.key,
+        variable: setting.variable(),
+        takes: takes(setting),
+        default: setting.default,
+        about: setting.about,
+        reason: setting.reason,
+    };
+    SETTINGS.iter().map(describe).collect()
 }

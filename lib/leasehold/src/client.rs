@@ -39,7 +39,7 @@ impl Client {
         let store = Store::connect(&settings).await?;
         store.check_schema().await?;
         let hints = match config.handoff_settings() {
-            Some(settings) => Some(Arc::new(Hints::connect(settings).await?)),
+            Some(settings) => Some(Arc::new(Hints::connect(&settings).await?)),
             None => None,
         };
         Ok(Self { waiter: Waiter::new(store.clone()), store, hints })
@@ -76,26 +76,25 @@ impl Client {
 
     /// One batch, sent until its outcome is known or patience ends; and whether it was sent more than once.
     async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
-        let mut unsure = false;
+        let mut failed = match self.store.enqueue(batch).await {
+            Err(error) if error.is_transient() => error,
+            answers => return Ok((answers?, false)),
+        };
+        let mut unsure = may_have_been_written(&failed);
+        let resend = |job: &NewJob| NewJob { id_may_exist: true, ..job.clone() };
+        let again: Vec<NewJob> = batch.iter().map(resend).collect();
         let mut delay = FIRST_DELAY;
-        let mut again: Option<Vec<NewJob>> = None;
-        for attempt in 1.. {
-            let failed = match self.store.enqueue(again.as_deref().unwrap_or(batch)).await {
-                Ok(answers) => return Ok((answers, again.is_some())),
-                Err(error) if !error.is_transient() => return Err(error.into()),
-                Err(error) => error,
-            };
-            unsure |= may_have_been_written(&failed);
-            if attempt == ATTEMPTS {
-                let ids = batch.iter().map(|job| job.id).collect();
-                return Err(if unsure { Error::OutcomeUnknown { ids, source: failed } } else { failed.into() });
-            }
+        for _ in 1..ATTEMPTS {
             tokio::time::sleep(delay).await;
             delay *= 2;
-            let resend = |job: &NewJob| NewJob { id_may_exist: true, ..job.clone() };
-            again.get_or_insert_with(|| batch.iter().map(resend).collect());
+            failed = match self.store.enqueue(&again).await {
+                Err(error) if error.is_transient() => error,
+                Err(error) if unsure => return Err(outcome_unknown(batch, error)),
+                answers => return Ok((answers?, true)),
+            };
+            unsure |= may_have_been_written(&failed);
         }
-        unreachable!("the loop above has no end of its own")
+        Err(if unsure { outcome_unknown(batch, failed) } else { failed.into() })
     }
 
     /// Hints for what is new in the line. A job that was there before may be of another queue: it is left alone.
@@ -245,13 +244,20 @@ impl Client {
     }
 }
 
+fn outcome_unknown(batch: &[NewJob], source: leasehold_store::Error) -> Error {
+    Error::OutcomeUnknown { ids: batch.iter().map(|job| job.id).collect(), source }
+}
+
 /// Whether a statement that failed so may have been carried out all the same.
 fn may_have_been_written(error: &leasehold_store::Error) -> bool {
-    match error {
-        // The server answered with an error, or there was no connection to send anything on.
-        leasehold_store::Error::Sql { source, .. } => {
-            !matches!(source, sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+    let leasehold_store::Error::Sql { source, .. } = error else { return false };
+    match source {
+        // The server has said no, unless it was ended meanwhile.
+        sqlx::Error::Database(said) => {
+            said.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
         }
-        _ => false,
+        // There was no connection to send anything on.
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => false,
+        _ => true,
     }
 }

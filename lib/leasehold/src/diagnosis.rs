@@ -35,7 +35,11 @@ impl Config {
     /// What is wrong with PostgreSQL, and what to do.
     #[must_use]
     pub fn explain_store(&self, error: &leasehold_store::Error) -> String {
-        let leasehold_store::Error::Sql { doing, source } = error else { return one_line(&error.to_string()) };
+        let (doing, source) = match error {
+            leasehold_store::Error::Sql { doing, source } => (*doing, source),
+            leasehold_store::Error::Connect { source, .. } => ("connecting to PostgreSQL", source),
+            other => return one_line(&other.to_string()),
+        };
         let place = Place::of(self.database.url.as_ref().map_or("", |url| url.expose_secret()));
         let address = &place.address;
         let user = place.user.map(|user| format!(" of user {user}")).unwrap_or_default();
@@ -90,9 +94,6 @@ impl Config {
     pub fn explain_handoff(&self, error: &leasehold_handoff::Error) -> String {
         let place = Place::of(self.redis.url.as_ref().map_or("", |url| url.expose_secret()));
         let address = &place.address;
-        if refuses_login(error) {
-            return format!("Redis at {address} refuses the password; correct redis.url (LEASEHOLD_REDIS_URL)");
-        }
         match error {
             leasehold_handoff::Error::Redis { doing, source } => {
                 let said = one_line(&source.to_string());
@@ -111,14 +112,6 @@ impl Config {
             other => one_line(&other.to_string()),
         }
     }
-}
-
-/// Whether Redis answers, but not to us: no waiting helps.
-pub(crate) fn refuses_login(error: &leasehold_handoff::Error) -> bool {
-    let said = error.to_string();
-    ["WRONGPASS", "NOAUTH", "AuthenticationFailed", "Password authentication failed"]
-        .iter()
-        .any(|word| said.contains(word))
 }
 
 fn nobody_there(server: &str, address: &str, key: &str, kind: &ErrorKind, said: &str) -> String {

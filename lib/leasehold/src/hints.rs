@@ -4,7 +4,6 @@
 use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::{Handoff, Notice, Settings};
 use std::{
-    future::Future,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,31 +15,28 @@ const REST: Duration = Duration::from_secs(1);
 
 /// Redis as a client uses it.
 pub(crate) struct Hints {
-    settings: Settings,
-    state: Mutex<State>,
+    handoff: Handoff,
+    resting_until: Mutex<Option<Instant>>,
 }
 
-struct State {
-    handoff: Option<Handoff>,
-    resting_until: Option<Instant>,
+/// Redis, connected to now or, if it is away, when it is back.
+///
+/// # Errors
+/// What no waiting can help: an unfit server, a refused password, a URL that is none.
+pub async fn handoff_or_later(settings: &Settings) -> Result<Handoff, leasehold_handoff::Error> {
+    use leasehold_handoff::Error;
+    match Handoff::connect(settings).await {
+        Err(error @ (Error::Pool { .. } | Error::Redis { .. })) => {
+            tracing::warn!("Redis is away; the work goes on without it: {error}");
+            Handoff::connect_lazily(settings)
+        }
+        connected => connected,
+    }
 }
 
 impl Hints {
-    /// Connects if Redis is there. What no waiting can help (an unfit server, a refused password, a URL that is
-    /// none) is an error; a server that is away is not.
-    pub(crate) async fn connect(settings: Settings) -> Result<Self, leasehold_handoff::Error> {
-        use leasehold_handoff::Error;
-        let handoff = match Handoff::connect(&settings).await {
-            Ok(handoff) => Some(handoff),
-            Err(error @ (Error::Url(_) | Error::Unfit(_))) => return Err(error),
-            Err(error) if crate::diagnosis::refuses_login(&error) => return Err(error),
-            Err(error) => {
-                tracing::warn!("Redis is away; jobs are accepted, and handed out more slowly: {error}");
-                None
-            }
-        };
-        let resting_until = handoff.is_none().then(|| Instant::now() + REST);
-        Ok(Self { settings, state: Mutex::new(State { handoff, resting_until }) })
+    pub(crate) async fn connect(settings: &Settings) -> Result<Self, leasehold_handoff::Error> {
+        Ok(Self { handoff: handoff_or_later(settings).await?, resting_until: Mutex::default() })
     }
 
     /// Hints for jobs that were just put into the line, in order.
@@ -72,52 +68,30 @@ impl Hints {
     where
         F: AsyncFnOnce(&Handoff) -> Result<(), leasehold_handoff::Error>,
     {
-        let Some(known) = self.turn() else { return false };
-        let connected = async {
-            match known {
-                Some(handoff) => Ok(handoff),
-                None => Handoff::connect(&self.settings).await,
-            }
-        };
-        let told = within(PATIENCE, async {
-            let handoff = connected.await?;
-            tell(&handoff).await?;
-            Ok(handoff)
-        });
-        match told.await {
-            Ok(handoff) => {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                *state = State { handoff: Some(handoff), resting_until: None };
-                true
-            }
-            Err(reason) => {
-                tracing::debug!(what, reason, "Redis was not told");
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.resting_until = Some(Instant::now() + REST);
-                false
-            }
+        if !self.may_try() {
+            return false;
         }
+        let told = match tokio::time::timeout(PATIENCE, tell(&self.handoff)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} ms", PATIENCE.as_millis())),
+        };
+        if let Err(reason) = &told {
+            tracing::debug!(what, reason, "Redis was not told");
+        }
+        let rest = told.is_err().then(|| Instant::now() + REST);
+        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+        told.is_ok()
     }
 
-    /// Whether this call may try, and with which connection. After a failure only one call at a time tries.
-    fn turn(&self) -> Option<Option<Handoff>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether this call may try. After a failure only one call at a time does.
+    fn may_try(&self) -> bool {
+        let mut resting_until = self.resting_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        match state.resting_until {
-            Some(until) if now < until => return None,
-            Some(_) => state.resting_until = Some(now + REST),
+        match *resting_until {
+            Some(until) if now < until => return false,
+            Some(_) => *resting_until = Some(now + REST),
             None => {}
         }
-        Some(state.handoff.clone())
-    }
-}
-
-async fn within<T>(
-    patience: Duration,
-    what: impl Future<Output = Result<T, leasehold_handoff::Error>>,
-) -> Result<T, String> {
-    match tokio::time::timeout(patience, what).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} ms", patience.as_millis())),
+        true
     }
 }

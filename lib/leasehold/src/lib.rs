@@ -24,6 +24,7 @@ pub use config::{
 };
 pub use enqueue::Enqueue;
 pub use error::Error;
+pub use hints::handoff_or_later;
 pub use job::{Id, Job, JobError};
 pub use leasehold_core::{Fence, InvalidJob, JobId, JobRecord, Kind, NewJob, QueueName, State};
 pub use leasehold_store::{Cancelled, Enqueued, Finished, Revived, Store};

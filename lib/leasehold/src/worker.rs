@@ -2,10 +2,10 @@
 
 use crate::{
     Config, ConfigError, Error,
+    hints::handoff_or_later,
     job::{Job, Typed},
 };
 use leasehold_core::{Kind, QueueName};
-use leasehold_handoff::Handoff;
 use leasehold_store::Store;
 use leasehold_worker::{Handler, Handlers, Tally};
 use std::{future::Future, sync::Arc};
@@ -107,7 +107,7 @@ impl WorkerBuilder {
         let store = Store::connect(&settings).await?;
         store.check_schema().await?;
         let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
-        let handoff = Handoff::connect(&settings).await?;
+        let handoff = handoff_or_later(&settings).await?;
         let settings = self.config.worker_settings(self.queues);
         Ok(leasehold_worker::Worker::new(store, handoff, settings, self.handlers).run(stop, stop_now).await)
     }
