@@ -1,0 +1,325 @@
+//! `leasehold dev` as a user starts it, `leasehold each` on top of it, and the harm done to it.
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sqlx::{Connection as _, PgConnection, Row as _};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{BufRead, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The fleet must come up, move on, and end within this: far more than it needs on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// One file: its SHA-256 and its number of lines, on one line.
+const COUNT: &str = r#"set -e; sum=$(sha256sum <"$1"); lines=$(wc -l <"$1"); echo "${sum%% *} $lines""#;
+
+/// What the rows say at the end.
+#[derive(Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) succeeded: usize,
+    pub(crate) runs: usize,
+    pub(crate) leases_lost: usize,
+}
+
+/// What is left to say when all is stopped.
+pub(crate) struct Stopped {
+    /// Every process that belonged to the fleet.
+    pub(crate) pids: BTreeSet<i32>,
+    /// Counted by the workers themselves, told when they stop.
+    pub(crate) late_results_refused: u64,
+}
+
+/// A running `leasehold dev`.
+pub(crate) struct Fleet {
+    leasehold: PathBuf,
+    folder: tempfile::TempDir,
+    dev: Child,
+    runtime: tokio::runtime::Runtime,
+    database: PgConnection,
+    pids: BTreeSet<i32>,
+}
+
+impl Fleet {
+    /// Starts the fleet in a folder and on ports of its own, and waits until it is up.
+    pub(crate) fn start(workers: usize, lease_ms: u64) -> Result<Self> {
+        let leasehold = beside_this_program("leasehold")?;
+        // Under /tmp, which the user that PostgreSQL runs as can enter, wherever the checkout lies.
+        let folder = tempfile::Builder::new().prefix("leasehold-run-").tempdir_in("/tmp")?;
+        let log = File::create(folder.path().join("dev.log"))?;
+        let mut dev = clean(Command::new(&leasehold))
+            .args(["dev", "--workers", &workers.to_string(), "--data-dir"])
+            .arg(folder.path().join("data"))
+            .env("LEASEHOLD_WORKER__LEASE_MS", lease_ms.to_string())
+            .stdin(Stdio::null())
+            .stderr(log)
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", leasehold.display()))?;
+        let settings = folder.path().join("data/leasehold.toml");
+        let begun = Instant::now();
+        let url = loop {
+            if let Some(url) = fs::read_to_string(&settings).ok().and_then(|text| database_url(&text)) {
+                break url;
+            }
+            if let Some(status) = dev.try_wait()? {
+                bail!("leasehold dev ended with {status}:\n{}", tail(folder.path()));
+            }
+            ensure!(begun.elapsed() < PATIENCE, "leasehold dev did not come up:\n{}", tail(folder.path()));
+            thread::sleep(Duration::from_millis(50));
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let database = runtime.block_on(PgConnection::connect(&url)).context("connecting to the fleet's database")?;
+        let mut fleet = Self { leasehold, folder, dev, runtime, database, pids: BTreeSet::new() };
+        fleet.until("all workers are up", |fleet| Ok(fleet.workers()?.len() == workers))?;
+        Ok(fleet)
+    }
+
+    /// Starts `leasehold each` over the paths.
+    pub(crate) fn each(&self, paths: &[PathBuf]) -> Result<Each> {
+        let mut input = tempfile::tempfile()?;
+        for path in paths {
+            writeln!(input, "{}", path.display())?;
+        }
+        std::io::Seek::rewind(&mut input)?;
+        let mut child = clean(Command::new(&self.leasehold))
+            .arg("--config")
+            .arg(self.folder.path().join("data/leasehold.toml"))
+            .args([
+                "each", "--queue", "default", "--batch", "main-job", "--from", "-", "--", "sh", "-c", COUNT, "count",
+                "{}",
+            ])
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting leasehold each")?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        // Read beside the work, so that a full pipe never holds it up.
+        let reader = thread::spawn(move || BufReader::new(stdout).lines().collect::<std::io::Result<Vec<_>>>());
+        Ok(Each { child, reader: Some(reader) })
+    }
+
+    /// Waits until so many jobs have succeeded.
+    pub(crate) fn wait_until_finished(&mut self, wanted: usize, each: &mut Each) -> Result<()> {
+        self.until("enough jobs are finished", |fleet| {
+            if let Some(status) = each.child.try_wait()? {
+                ensure!(status.success(), "leasehold each ended with {status}");
+            }
+            Ok(fleet.counts()?.succeeded >= wanted)
+        })
+    }
+
+    /// Kills a worker in the middle of its work; `dev` starts another in its place.
+    pub(crate) fn kill_a_busy_worker(&mut self) -> Result<i32> {
+        let pid = self.freeze_a_busy_worker()?;
+        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+        Ok(pid)
+    }
+
+    /// Stops a worker in the middle of its work: frozen, looked at, and thawed again if it held nothing.
+    pub(crate) fn freeze_a_busy_worker(&mut self) -> Result<i32> {
+        let begun = Instant::now();
+        loop {
+            for pid in self.workers()? {
+                kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
+                // Its commands run on in process groups of their own: that there are some shows that it holds leases.
+                if !children_of(pid).is_empty() {
+                    return Ok(pid);
+                }
+                kill(Pid::from_raw(pid), Signal::SIGCONT)?;
+            }
+            ensure!(begun.elapsed() < PATIENCE, "no worker was ever busy");
+        }
+    }
+
+    /// Waits until more leases were lost than before.
+    pub(crate) fn wait_until_leases_lost_pass(&mut self, before: usize) -> Result<()> {
+        self.until("the harmed worker has lost its leases", |fleet| Ok(fleet.counts()?.leases_lost > before))
+    }
+
+    /// Lets a frozen worker go on.
+    pub(crate) fn thaw(&self, pid: i32) -> Result<()> {
+        Ok(kill(Pid::from_raw(pid), Signal::SIGCONT)?)
+    }
+
+    /// What the rows say now.
+    pub(crate) fn counts(&mut self) -> Result<Counts> {
+        let row = self.runtime.block_on(
+            sqlx::query(
+                "SELECT count(*) FILTER (WHERE state = 'succeeded'), coalesce(sum(epoch), 0)::bigint,
+                        coalesce(sum((SELECT count(*) FROM jsonb_array_elements(trail) t WHERE t ->> 'verb' = 'expire')), 0)::bigint
+                 FROM leasehold.jobs",
+            )
+            .fetch_one(&mut self.database),
+        )?;
+        let count = |nth: usize| -> Result<usize> { Ok(usize::try_from(row.try_get::<i64, _>(nth)?)?) };
+        Ok(Counts { succeeded: count(0)?, runs: count(1)?, leases_lost: count(2)? })
+    }
+
+    /// Stops the fleet as Ctrl-C does.
+    pub(crate) fn stop(mut self) -> Result<Stopped> {
+        self.note_processes();
+        kill(Pid::from_raw(i32::try_from(self.dev.id())?), Signal::SIGINT)?;
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.dev.try_wait()? {
+                break status;
+            }
+            ensure!(begun.elapsed() < PATIENCE, "leasehold dev did not stop:\n{}", tail(self.folder.path()));
+            thread::sleep(Duration::from_millis(50));
+        };
+        ensure!(status.success(), "leasehold dev ended with {status}:\n{}", tail(self.folder.path()));
+        let log = fs::read_to_string(self.folder.path().join("dev.log"))?;
+        Ok(Stopped {
+            pids: std::mem::take(&mut self.pids),
+            late_results_refused: sum_of("late_results_refused=", &log),
+        })
+    }
+
+    fn workers(&mut self) -> Result<Vec<i32>> {
+        self.note_processes();
+        let dev = i32::try_from(self.dev.id())?;
+        Ok(descendants_of(dev).into_iter().filter(|&pid| is_worker(pid)).collect())
+    }
+
+    fn note_processes(&mut self) {
+        if let Ok(dev) = i32::try_from(self.dev.id()) {
+            self.pids.extend(descendants_of(dev));
+            self.pids.insert(dev);
+        }
+    }
+
+    fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> Result<bool>) -> Result<()> {
+        let begun = Instant::now();
+        while !so(self)? {
+            ensure!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}:\n{}", tail(self.folder.path()));
+            if let Some(status) = self.dev.try_wait()? {
+                bail!("leasehold dev ended with {status}:\n{}", tail(self.folder.path()));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Fleet {
+    /// However the run ends, nothing of it goes on: what `dev` started dies with `dev`.
+    fn drop(&mut self) {
+        if matches!(self.dev.try_wait(), Ok(None)) {
+            let _ = self.dev.kill();
+            let _ = self.dev.wait();
+        }
+    }
+}
+
+/// A running `leasehold each`.
+pub(crate) struct Each {
+    child: Child,
+    reader: Option<thread::JoinHandle<std::io::Result<Vec<String>>>>,
+}
+
+impl Each {
+    /// Waits for its end; what it printed.
+    pub(crate) fn finish(mut self) -> Result<Vec<String>> {
+        let status = self.child.wait()?;
+        let reader = self.reader.take().context("read twice")?;
+        let lines = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
+        ensure!(status.success(), "leasehold each ended with {status}");
+        Ok(lines)
+    }
+}
+
+impl Drop for Each {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Whether none of these processes is left.
+pub(crate) fn nothing_runs(pids: &BTreeSet<i32>) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+/// Settings of the shell that started this must not steer the fleet.
+fn clean(mut command: Command) -> Command {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEASEHOLD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn beside_this_program(name: &str) -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(path.exists(), "{} is not built; `make run` builds it", path.display());
+    Ok(path)
+}
+
+fn database_url(settings: &str) -> Option<String> {
+    let mut section = "";
+    for line in settings.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line;
+        } else if section == "[database]"
+            && let Some((name, value)) = line.split_once('=')
+            && name.trim() == "url"
+        {
+            return Some(value.trim().trim_matches('"').to_owned());
+        }
+    }
+    None
+}
+
+fn children_of(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| text.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn descendants_of(pid: i32) -> Vec<i32> {
+    let children = children_of(pid);
+    let mut all = children.clone();
+    for child in children {
+        all.extend(descendants_of(child));
+    }
+    all
+}
+
+fn is_worker(pid: i32) -> bool {
+    let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let mut words = line.split(|&byte| byte == 0);
+    let program = words.next().unwrap_or_default();
+    program.ends_with(b"leasehold") && words.any(|word| word == b"worker")
+}
+
+fn sum_of(field: &str, log: &str) -> u64 {
+    log.split(field)
+        .skip(1)
+        .filter_map(|rest| rest.split(|character: char| !character.is_ascii_digit()).next()?.parse::<u64>().ok())
+        .sum()
+}
+
+fn tail(folder: &Path) -> String {
+    let log = fs::read_to_string(folder.join("dev.log")).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

@@ -1,0 +1,92 @@
+//! What came of it, in the words that the README uses.
+
+use crate::fleet::{Counts, Stopped};
+use std::{fmt, path::PathBuf};
+
+/// The end of the main job.
+pub(crate) struct Verdict {
+    files: usize,
+    seconds: f64,
+    counts: Counts,
+    late_results_refused: u64,
+    lost: usize,
+    wrong: Vec<String>,
+}
+
+impl Verdict {
+    /// Compares what the fleet printed, a line a file in the order of the files, with what is right.
+    pub(crate) fn new(
+        paths: &[PathBuf],
+        expected: &[String],
+        output: &[String],
+        seconds: f64,
+        counts: Counts,
+        stopped: Stopped,
+    ) -> Self {
+        let wrong = paths
+            .iter()
+            .zip(expected)
+            .zip(output)
+            .filter(|((_, right), printed)| right != printed)
+            .map(|((path, right), printed)| format!("{}: {printed:?} instead of {right:?}", path.display()))
+            .collect();
+        Self {
+            files: paths.len(),
+            seconds,
+            lost: paths.len().saturating_sub(output.len().min(counts.succeeded)),
+            counts,
+            late_results_refused: stopped.late_results_refused,
+            wrong,
+        }
+    }
+
+    /// Nothing lost, nothing wrong, and the harm really was done: a run in which no lease was lost shows nothing.
+    pub(crate) fn is_good(&self) -> bool {
+        self.lost == 0
+            && self.wrong.is_empty()
+            && self.counts.succeeded == self.files
+            && self.counts.leases_lost > 0
+            && self.late_results_refused > 0
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { succeeded, runs, leases_lost } = self.counts;
+        writeln!(f)?;
+        writeln!(f, "  files                  {:>8}", self.files)?;
+        writeln!(f, "  succeeded              {succeeded:>8}")?;
+        writeln!(
+            f,
+            "  seconds                {:>8.1}   ({:.0} files/s)",
+            self.seconds,
+            self.files as f64 / self.seconds
+        )?;
+        writeln!(f, "  runs                   {runs:>8}   ({} beyond the first)", runs.saturating_sub(self.files))?;
+        writeln!(f, "  leases lost            {leases_lost:>8}")?;
+        writeln!(f, "  late results refused   {:>8}", self.late_results_refused)?;
+        writeln!(f, "  lost                   {:>8}", self.lost)?;
+        writeln!(f, "  wrong                  {:>8}", self.wrong.len())?;
+        for wrong in self.wrong.iter().take(10) {
+            writeln!(f, "    {wrong}")?;
+        }
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{}: {} lost, {} wrong.",
+            if self.is_good() { "Good" } else { "NOT GOOD" },
+            self.lost,
+            self.wrong.len()
+        )?;
+        if self.counts.leases_lost == 0 || self.late_results_refused == 0 {
+            writeln!(
+                f,
+                "The harm was not felt: a killed and a frozen worker should have lost leases and had a result refused."
+            )?;
+        }
+        writeln!(f, "To look further, start the same yourself and follow a job through it:")?;
+        writeln!(f, "  target/release/leasehold dev --workers {}", crate::WORKERS)?;
+        writeln!(f, "  target/release/leasehold enqueue --kind command --payload '{{\"argv\":[\"date\"]}}'")?;
+        write!(f, "  target/release/leasehold job list   ·   job show ID   ·   stats --watch   ·   doctor")
+    }
+}
