@@ -175,7 +175,7 @@ pub enum Refusal {
 }
 
 /// All of a job that decides about its transitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     /// The job.
     pub id: JobId,

@@ -1,0 +1,102 @@
+//! The protocol, checked exhaustively: two stores, workers, a reaper, a client, and every fault at every moment.
+//!
+//! PostgreSQL's side of the model is [`leasehold_core::Lifecycle::apply`], the very function that the statements of the store
+//! are compared with. What is checked holds in *every* reachable state, from each of which the fleet must also be
+//! able to heal once faults stop. Broken variants of the protocol show that the checks can fail.
+
+mod protocol;
+mod world;
+
+use protocol::{Broken, Protocol};
+use stateright::{Checker, HasDiscoveries, Model};
+
+/// Runs a model to its end, prints what it covered, and fails with the shortest way to whatever it found.
+fn check(name: &str, model: Protocol, states_pinned: usize) {
+    let checker = model.checker().threads(2).spawn_bfs().join();
+    let states = checker.unique_state_count();
+    println!("{name}: {states} states, {} deep", checker.max_depth());
+    checker.assert_properties();
+    assert_eq!(states, states_pinned, "{name}: a change in the number of states is a change of what is checked");
+}
+
+/// Runs a broken variant until `property` fails, and prints the shortest way there.
+fn must_fail(broken: Broken, property: &'static str, model: Protocol) {
+    let checker = Protocol { broken: Some(broken), ..model }
+        .checker()
+        .threads(2)
+        .finish_when(HasDiscoveries::AnyOf([property].into()))
+        .spawn_bfs()
+        .join();
+    let Some(path) = checker.discovery(property) else {
+        panic!("{broken:?} was not caught: {property:?} held in all {} states", checker.unique_state_count());
+    };
+    println!("{broken:?} is caught: not {property:?}, because of");
+    for action in path.into_actions() {
+        println!("    {action:?}");
+    }
+}
+
+#[test]
+fn settling() {
+    check("settling", Protocol::settling(), 655_538);
+}
+
+#[test]
+fn redis() {
+    check("redis", Protocol::redis(), 3_093_956);
+}
+
+#[test]
+fn cancelling() {
+    check("cancelling", Protocol::cancelling(), 314_698);
+}
+
+#[test]
+fn crashing() {
+    check("crashing", Protocol::crashing(), 119_230);
+}
+
+#[test]
+fn two_jobs() {
+    check("two_jobs", Protocol::two_jobs(), 859_982);
+}
+
+#[test]
+fn without_a_fence_a_stale_result_is_accepted() {
+    must_fail(Broken::NoFence, "a stale write changes nothing", Protocol::settling());
+}
+
+#[test]
+fn without_a_condition_on_claim_a_hint_grants_a_job_twice() {
+    must_fail(Broken::HintGrants, "every transition is legal", Protocol::redis());
+}
+
+#[test]
+fn without_adoption_a_hint_is_stuck_in_claimed() {
+    must_fail(Broken::NoAdoption, "when faults stop, the line drains", Protocol::settling());
+}
+
+#[test]
+fn without_the_head_a_lost_redis_is_never_filled() {
+    must_fail(Broken::NoHead, "when faults stop, the line drains", Protocol::redis());
+}
+
+#[test]
+fn expiring_by_id_alone_ends_a_lease_that_stands() {
+    must_fail(Broken::ExpireById, "a standing lease is never expired", Protocol::cancelling());
+}
+
+#[test]
+fn acknowledging_before_settling_leaves_a_run_uncovered() {
+    must_fail(Broken::AckBeforeSettle, "an unsettled run is covered in Redis", Protocol::settling());
+}
+
+#[test]
+fn calling_any_finished_job_ones_own_tells_two_workers_of_success() {
+    must_fail(Broken::AlreadyByAnybody, "at most one result is accepted", Protocol::settling());
+}
+
+#[test]
+fn without_expire_a_dead_worker_keeps_its_job() {
+    must_fail(Broken::NoExpire, "when faults stop, the line drains", Protocol::crashing());
+}
