@@ -40,11 +40,6 @@ pub fn private_folder() -> TempDir {
     builder.prefix("leasehold-test-").permissions(Permissions::from_mode(0o711)).tempdir().expect("a temporary folder")
 }
 
-/// The programs of the servers.
-pub(crate) fn programs() -> Programs {
-    Programs::find().unwrap_or_else(|error| panic!("{error}"))
-}
-
 /// How a PostgreSQL for tests runs: nothing here has to survive a loss of power.
 pub(crate) fn postgres_options() -> PostgresOptions {
     PostgresOptions { fsync: false, max_connections: CONNECTIONS, password: false, settings: Vec::new() }
@@ -60,7 +55,8 @@ pub(crate) async fn shared_postgres() -> Arc<Postgres> {
 fn start_shared() -> Shared {
     let folder = private_folder().keep();
     let opened = Folder::open(&folder).unwrap_or_else(|error| panic!("{error}"));
-    let postgres = Postgres::start(&programs(), &opened, postgres_options()).unwrap_or_else(|error| panic!("{error}"));
+    let postgres =
+        Postgres::start(&Programs::find(), &opened, postgres_options()).unwrap_or_else(|error| panic!("{error}"));
     let sweeper = sweep_after(&folder, postgres.pid());
     make_template(&postgres);
     Shared { postgres: Arc::new(postgres), _sweeper: sweeper }

@@ -1,7 +1,7 @@
 //! A database and a Redis for one test.
 
-use crate::shared::{TEMPLATE, make_template, postgres_options, private_folder, programs, shared_postgres};
-use leasehold_servers::{Folder, Postgres, PostgresOptions, Redis, RedisOptions};
+use crate::shared::{TEMPLATE, make_template, postgres_options, private_folder, shared_postgres};
+use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
@@ -67,7 +67,8 @@ impl Database {
         let path = folder.path().to_owned();
         let starting = tokio::task::spawn_blocking(move || {
             let opened = Folder::open(&path).unwrap_or_else(|error| panic!("{error}"));
-            let postgres = Postgres::start(&programs(), &opened, options).unwrap_or_else(|error| panic!("{error}"));
+            let postgres =
+                Postgres::start(&Programs::find(), &opened, options).unwrap_or_else(|error| panic!("{error}"));
             make_template(&postgres);
             Arc::new(postgres)
         });
@@ -127,7 +128,7 @@ impl RedisServer {
         let path = folder.path().to_owned();
         let starting = tokio::task::spawn_blocking(move || {
             let opened = Folder::open(&path).unwrap_or_else(|error| panic!("{error}"));
-            Redis::start(&programs(), &opened, options).unwrap_or_else(|error| panic!("{error}"))
+            Redis::start(&Programs::find(), &opened, options).unwrap_or_else(|error| panic!("{error}"))
         });
         let redis = starting.await.expect("Redis for this test");
         Self { url: redis.url(), redis, _folder: folder }

@@ -49,7 +49,7 @@ impl Account {
     /// Fails unless this user can get into the folder, through all the folders above it.
     pub(crate) fn must_enter(&self, programs: &Programs, folder: &Path) -> Result<(), Error> {
         let Self::Other(user) = self else { return Ok(()) };
-        let entered = Command::new(&programs.setpriv)
+        let entered = Command::new(programs.setpriv()?)
             .args(self.privileges())
             .args(["--", "/bin/sh", "-c", r#"cd -- "$0" 2>/dev/null"#])
             .arg(folder)

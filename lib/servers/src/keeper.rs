@@ -15,13 +15,11 @@ use std::{
 
 /// What a child is sent when this process is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeathSignal {
+pub(crate) enum DeathSignal {
     /// End at once; works on a stopped process too.
     Kill,
     /// PostgreSQL's immediate shutdown: its own children are told, shared memory is given back.
     Quit,
-    /// A request to stop.
-    Terminate,
 }
 
 impl DeathSignal {
@@ -29,7 +27,6 @@ impl DeathSignal {
         match self {
             Self::Kill => "KILL",
             Self::Quit => "QUIT",
-            Self::Terminate => "TERM",
         }
     }
 }
@@ -38,7 +35,7 @@ impl DeathSignal {
 /// it looks, after asking, whether its parent is still the one that started it.
 const LOOK_AFTER_PARENT: &str = r#"[ "$PPID" = "$0" ] || exit 1; exec "$@""#;
 
-/// A command that runs `program` and cannot outlive this process. Started by [`spawn_tied`].
+/// A command that runs `program`, which gets `signal` when this process ends in any way. Started by [`spawn`].
 pub(crate) fn tied(setpriv: &Path, privileges: &[String], signal: DeathSignal, program: &Path) -> Command {
     let mut command = Command::new(setpriv);
     command.args(privileges).args(["--pdeathsig", signal.name(), "--", "/bin/sh", "-c", LOOK_AFTER_PARENT]);
@@ -46,21 +43,8 @@ pub(crate) fn tied(setpriv: &Path, privileges: &[String], signal: DeathSignal, p
     command
 }
 
-/// Starts `program` with what `prepare` adds to its command (arguments, environment, files). It is in a
-/// process group of its own, so that a Ctrl-C in the terminal reaches only this process, which then stops it
-/// in its own order; and it gets `signal` when this process ends in any way.
-pub fn spawn_tied(
-    setpriv: &Path,
-    signal: DeathSignal,
-    program: &Path,
-    prepare: impl FnOnce(&mut Command),
-) -> io::Result<Child> {
-    let mut command = tied(setpriv, &[], signal, program);
-    prepare(&mut command);
-    spawn(command)
-}
-
-/// Starts a command from the thread that lives as long as the process, in a process group of its own.
+/// Starts a command from the thread that lives as long as the process, in a process group of its own: a
+/// Ctrl-C in the terminal then reaches only this process, which stops the others in its own order.
 pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static KEEPER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();

@@ -18,7 +18,6 @@ mod redis;
 
 pub use error::Error;
 pub use folder::Folder;
-pub use keeper::{DeathSignal, spawn_tied};
 pub use postgres::{Postgres, PostgresOptions};
 pub use programs::Programs;
 pub use redis::{Redis, RedisOptions};

@@ -4,7 +4,7 @@ use crate::{
     account::Account,
     error::Error,
     folder::Folder,
-    keeper::{DeathSignal, tied},
+    keeper::{self, DeathSignal, tied},
     port,
     process::{Process, disk_full, last_lines},
     programs::Programs,
@@ -191,9 +191,9 @@ impl Drop for Postgres {
 
 /// The programs that made this folder, or the newest ones for a new one: a major version reads only its own files.
 fn matching(programs: &Programs, data: &Path) -> Result<PathBuf, Error> {
-    let Ok(made_by) = fs::read_to_string(data.join("PG_VERSION")) else { return Ok(programs.postgres[0].clone()) };
+    let Ok(made_by) = fs::read_to_string(data.join("PG_VERSION")) else { return Ok(programs.postgres()?[0].clone()) };
     let mut found = Vec::new();
-    for bin in &programs.postgres {
+    for bin in programs.postgres()? {
         let version = major_version(bin)?;
         if version == made_by.trim() {
             return Ok(bin.clone());
@@ -235,7 +235,7 @@ impl Setup<'_> {
         DirBuilder::new().mode(0o700).create(&fresh).map_err(Error::file("making the folder", &fresh))?;
         self.account.own(&fresh)?;
 
-        let mut initdb = self.command("initdb");
+        let mut initdb = self.command("initdb")?;
         initdb.arg("-D").arg(&fresh).args(["-U", NAME, "-E", "UTF8", "--no-locale"]);
         if self.options.password {
             initdb.args(["-A", "scram-sha-256"]).arg("--pwfile").arg(self.folder.path().join("postgres.password"));
@@ -248,15 +248,15 @@ impl Setup<'_> {
         self.finish(initdb, "", "making a database in", &fresh)?;
 
         // Single-user mode needs no client program and no port.
-        let mut single = self.command("postgres");
+        let mut single = self.command("postgres")?;
         single.arg("--single").arg("-D").arg(&fresh).arg("postgres");
         self.finish(single, &format!("CREATE DATABASE {NAME};\n"), "making the database leasehold in", &fresh)?;
         fs::rename(&fresh, self.data).map_err(Error::file("renaming", &fresh))
     }
 
-    fn finish(&self, mut command: Command, input: &str, doing: &str, folder: &Path) -> Result<(), Error> {
+    fn finish(&self, command: Command, input: &str, doing: &str, folder: &Path) -> Result<(), Error> {
         let doing = format!("{doing} {}", folder.display());
-        let output = run(&mut command, input).map_err(|source| Error::Run { doing: doing.clone(), source })?;
+        let output = run(command, input).map_err(|source| Error::Run { doing: doing.clone(), source })?;
         if output.status.success() {
             return Ok(());
         }
@@ -301,7 +301,7 @@ impl Setup<'_> {
     }
 
     fn start_once(&self, port: u16) -> Result<Process, Error> {
-        let mut command = self.command("postgres");
+        let mut command = self.command("postgres")?;
         command.arg("-D").arg(self.data);
         let port = port.to_string();
         let connections = self.options.max_connections.to_string();
@@ -347,12 +347,12 @@ impl Setup<'_> {
 
     /// A program of PostgreSQL, run as the right user, tied to our life, with nothing of our environment: a
     /// `PGDATA` or `PGPORT` of the caller means another server.
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, program: &str) -> Result<Command, Error> {
         let privileges = self.account.privileges();
-        let mut command = tied(&self.programs.setpriv, &privileges, DeathSignal::Quit, &self.bin.join(program));
+        let mut command = tied(self.programs.setpriv()?, &privileges, DeathSignal::Quit, &self.bin.join(program));
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC");
         command.current_dir(self.folder.path());
-        command
+        Ok(command)
     }
 }
 
@@ -369,8 +369,9 @@ fn runs_here(pid: i32, data: &Path) -> bool {
     command_line.split(|byte| *byte == 0).any(|argument| argument == data.as_os_str().as_encoded_bytes())
 }
 
-fn run(command: &mut Command, input: &str) -> std::io::Result<Output> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+fn run(mut command: Command, input: &str) -> std::io::Result<Output> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = keeper::spawn(command)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that has given up reads no more; its own words say why.
         let _ = stdin.write_all(input.as_bytes());

@@ -13,18 +13,23 @@ const VERSIONED: [(&str, &str); 2] = [("/usr/lib/postgresql", ""), ("/usr", "pgs
 /// Searched after `PATH`, which is short in cron jobs and containers.
 const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// The server programs, found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+const POSTGRES: &str = "PostgreSQL server (initdb, postgres)";
+const REDIS: &str = "redis-server";
+const SETPRIV: &str = "setpriv (package util-linux)";
+
+/// The server programs of this machine: those that were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Programs {
     /// Folders with `initdb` and `postgres` in them, the preferred one first.
-    pub(crate) postgres: Vec<PathBuf>,
-    pub(crate) redis: PathBuf,
-    pub(crate) setpriv: PathBuf,
+    postgres: Vec<PathBuf>,
+    redis: Option<PathBuf>,
+    setpriv: Option<PathBuf>,
 }
 
 impl Programs {
     /// Searches `PATH` and the usual places, the newest PostgreSQL first.
-    pub fn find() -> Result<Self, Error> {
+    #[must_use]
+    pub fn find() -> Self {
         let mut folders: Vec<PathBuf> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
         folders.extend(USUAL.iter().map(PathBuf::from));
         folders.extend(versioned_folders());
@@ -33,37 +38,50 @@ impl Programs {
     }
 
     /// Searches these folders only, in their order.
-    pub fn find_in(folders: &[PathBuf]) -> Result<Self, Error> {
+    #[must_use]
+    pub fn find_in(folders: &[PathBuf]) -> Self {
         let mut postgres: Vec<PathBuf> = Vec::new();
         for folder in folders {
-            if executable(&folder.join("initdb")) && executable(&folder.join("postgres")) && !postgres.contains(folder)
-            {
+            let complete = executable(&folder.join("initdb")) && executable(&folder.join("postgres"));
+            if complete && !postgres.contains(folder) {
                 postgres.push(folder.clone());
             }
         }
         let first = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|path| executable(path));
-        let (redis, setpriv) = (first("redis-server"), first("setpriv"));
-        let mut missing = Vec::new();
-        if postgres.is_empty() {
-            missing.push("PostgreSQL server (initdb, postgres)");
-        }
-        if redis.is_none() {
-            missing.push("redis-server");
-        }
-        if setpriv.is_none() {
-            missing.push("setpriv (package util-linux)");
-        }
-        match (redis, setpriv) {
-            (Some(redis), Some(setpriv)) if !postgres.is_empty() => Ok(Self { postgres, redis, setpriv }),
-            _ => Err(Error::Missing { missing: missing.join(" and no ") }),
-        }
+        Self { postgres, redis: first("redis-server"), setpriv: first("setpriv") }
     }
 
-    /// The program that ties the life of a process to that of its parent.
-    #[must_use]
-    pub fn setpriv(&self) -> &Path {
-        &self.setpriv
+    /// Fails unless the servers that are needed can be run; names all that is missing at once.
+    pub fn require(&self, postgres: bool, redis: bool) -> Result<(), Error> {
+        let mut missing = Vec::new();
+        if postgres && self.postgres.is_empty() {
+            missing.push(POSTGRES);
+        }
+        if redis && self.redis.is_none() {
+            missing.push(REDIS);
+        }
+        if (postgres || redis) && self.setpriv.is_none() {
+            missing.push(SETPRIV);
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Error::Missing { missing: missing.join(" and no ") }) }
     }
+
+    /// Folders of PostgreSQL, at least one.
+    pub(crate) fn postgres(&self) -> Result<&[PathBuf], Error> {
+        if self.postgres.is_empty() { Err(missing(POSTGRES)) } else { Ok(&self.postgres) }
+    }
+
+    pub(crate) fn redis(&self) -> Result<&Path, Error> {
+        self.redis.as_deref().ok_or_else(|| missing(REDIS))
+    }
+
+    pub(crate) fn setpriv(&self) -> Result<&Path, Error> {
+        self.setpriv.as_deref().ok_or_else(|| missing(SETPRIV))
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::Missing { missing: what.to_owned() }
 }
 
 fn versioned_folders() -> Vec<PathBuf> {

@@ -164,7 +164,7 @@ fn start(
     // In a file and not in arguments, since the arguments of a process can be seen by everyone.
     let file = folder.write_private("redis.conf", &(settings.join("\n") + "\n"))?;
 
-    let mut command = tied(&programs.setpriv, &[], DeathSignal::Kill, &programs.redis);
+    let mut command = tied(programs.setpriv()?, &[], DeathSignal::Kill, programs.redis()?);
     command.arg(file).env_clear().env("LC_ALL", "C").env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir(&data);
     let ready = |pid| answers(port, password, pid).unwrap_or(false);
     Process::start("Redis", command, &folder.path().join("redis.log"), START_WITHIN, ready)
