@@ -1,7 +1,10 @@
 //! What can be said on the command line, apart from what each command takes.
 
-use crate::commands::{completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker};
 use crate::failure::Failure;
+use crate::{
+    commands::{completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
+    dev,
+};
 use clap::{Args, Parser, Subcommand};
 use leasehold::Sources;
 use std::{path::PathBuf, process::ExitCode};
@@ -80,6 +83,7 @@ fn one_line(text: &str) -> String {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Dev(dev::Args),
     Migrate(migrate::Args),
     Worker(worker::Args),
     Reaper(reaper::Args),

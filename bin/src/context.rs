@@ -21,10 +21,18 @@ pub(crate) struct Context {
 impl Context {
     /// Reads the settings and starts the log.
     pub(crate) fn load(globals: Globals) -> Result<Self, Failure> {
-        let sources = globals.sources();
+        Self::load_from(globals.sources(), globals.json)
+    }
+
+    /// The same without the file of a running `leasehold dev`, whose servers are not meant.
+    pub(crate) fn load_apart(globals: Globals) -> Result<Self, Failure> {
+        Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json)
+    }
+
+    fn load_from(sources: Sources, json: bool) -> Result<Self, Failure> {
         let config = Config::load_from(&sources)?;
         logging::start(&config.log)?;
-        Ok(Self { config, json: globals.json, sources })
+        Ok(Self { config, json, sources })
     }
 
     /// PostgreSQL, whatever its schema.

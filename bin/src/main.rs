@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod context;
+mod dev;
 mod explain;
 mod failure;
 mod job_spec;

@@ -4,6 +4,7 @@ use crate::{
     args::{Cli, Command},
     commands::{completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
     context::Context,
+    dev,
     failure::Failure,
 };
 use std::process::ExitCode;
@@ -14,8 +15,12 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(args);
     }
-    let context = Context::load(cli.globals)?;
+    let context = match &cli.command {
+        Command::Dev(_) => Context::load_apart(cli.globals)?,
+        _ => Context::load(cli.globals)?,
+    };
     match cli.command {
+        Command::Dev(args) => dev::run(args, context).await,
         Command::Migrate(args) => migrate::run(args, &context).await,
         Command::Worker(args) => worker::run(args, &context).await,
         Command::Reaper(args) => reaper::run(args, &context).await,

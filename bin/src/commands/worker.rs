@@ -30,12 +30,12 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Debug)]
-enum Served {
+pub(crate) enum Served {
     Kind(Kind),
     Any,
 }
 
-fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), String> {
+pub(crate) fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), String> {
     let (name, slots) = text.split_once('=').map_or((text, None), |(name, slots)| (name, Some(slots)));
     let name = name.parse().map_err(|error| format!("the name {error}"))?;
     let slots = match slots.map(str::parse) {
@@ -46,7 +46,7 @@ fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), String> {
     Ok((name, slots))
 }
 
-fn kind_and_command(text: &str) -> Result<(Served, String), String> {
+pub(crate) fn kind_and_command(text: &str) -> Result<(Served, String), String> {
     let (kind, command) = text.split_once('=').ok_or("must be KIND=COMMAND, such as 'mail=./send-mail'")?;
     let kind = match kind {
         "*" => Served::Any,

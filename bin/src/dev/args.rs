@@ -1,0 +1,43 @@
+//! What `leasehold dev` takes.
+
+use crate::commands::worker;
+use std::path::PathBuf;
+
+/// Run everything on this machine: servers, schema, reaper and workers
+///
+/// Where no URL is set, starts a PostgreSQL and a Redis of its own, on free ports of 127.0.0.1, with their data in one
+/// folder. Ctrl-C stops all of it, letting running jobs finish for worker.grace_ms; a second one does not wait. The data
+/// stay for the next start.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold dev
+  leasehold dev --workers 4 --queue images=8 --exec 'resize=./resize.sh'
+  leasehold dev --data-dir /var/tmp/leasehold
+
+While it runs, other commands find its servers: in the same folder by themselves, elsewhere with
+--config DIR/leasehold.toml.")]
+pub(crate) struct Args {
+    /// Worker processes
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub(super) workers: u16,
+    /// Where data, logs and secrets are kept
+    #[arg(long, value_name = "DIR", default_value = ".leasehold")]
+    pub(super) data_dir: PathBuf,
+    /// A queue that every worker serves, and how many jobs of it each runs at once [default: the queue default, one job
+    /// per CPU] (repeatable)
+    #[arg(long = "queue", value_name = "NAME[=SLOTS]", value_parser = queue)]
+    pub(super) queues: Vec<String>,
+    /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)
+    #[arg(long = "exec", value_name = "KIND=COMMAND", value_parser = exec)]
+    pub(super) exec: Vec<String>,
+}
+
+// The workers take these as they are; looked at here too, so that a mistake is told before any server is started.
+
+fn queue(text: &str) -> Result<String, String> {
+    worker::queue_and_slots(text).map(|_| text.to_owned())
+}
+
+fn exec(text: &str) -> Result<String, String> {
+    worker::kind_and_command(text).map(|_| text.to_owned())
+}

@@ -1,0 +1,108 @@
+//! One process of the fleet: kept running until it is asked to stop.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use tokio::{
+    process::{Child, Command},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The pause before a process that died is started again; doubled each time it dies young.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// A process that lived this long did not die of its own start.
+const OLD: Duration = Duration::from_secs(30);
+/// After a second signal: how long a worker may take to end its commands.
+const HURRY: Duration = Duration::from_secs(8);
+/// The exit code of a process that was started wrongly: starting it again cannot help.
+const USAGE: i32 = 2;
+
+/// How to run it.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// What people call it.
+    pub(super) name: String,
+    pub(super) arguments: Vec<String>,
+    /// Added to our own environment, which it inherits; not in the arguments, since there are passwords in it.
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) group: i32,
+    /// How long it may take to stop.
+    pub(super) patience: Duration,
+}
+
+impl Member {
+    /// Runs it, again and again, until `stop`; then waits for its end, which `now` hastens. A name sent to
+    /// `failed` is that of a member that cannot run at all.
+    pub(super) async fn keep(self, stop: CancellationToken, now: CancellationToken, failed: mpsc::Sender<String>) {
+        let mut pause = PAUSE_FIRST;
+        while !stop.is_cancelled() {
+            let begun = Instant::now();
+            match self.spawn() {
+                Ok(mut child) => {
+                    tokio::select! {
+                        status = child.wait() => self.mourn(status, &failed).await,
+                        () = stop.cancelled() => return self.stop(child, &now).await,
+                    }
+                }
+                Err(error) => tracing::error!(member = self.name, %error, "cannot be started"),
+            }
+            pause = if begun.elapsed() >= OLD { PAUSE_FIRST } else { (pause * 2).min(PAUSE_MAX) };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn spawn(&self) -> std::io::Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        // What it prints is not our data; its log goes where ours goes.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(self.group);
+        command.spawn()
+    }
+
+    async fn mourn(&self, status: std::io::Result<ExitStatus>, failed: &mpsc::Sender<String>) {
+        match status {
+            Ok(status) if status.code() == Some(USAGE) => {
+                // Nobody listens any more when another member has failed before.
+                let _ = failed.send(self.name.clone()).await;
+            }
+            Ok(status) => tracing::warn!(member = self.name, %status, "has ended; starting another in its place"),
+            Err(error) => tracing::error!(member = self.name, %error, "cannot be waited for"),
+        }
+    }
+
+    async fn stop(&self, mut child: Child, now: &CancellationToken) {
+        signal(&child, Signal::SIGTERM);
+        // A frozen one cannot hear it.
+        signal(&child, Signal::SIGCONT);
+        tokio::select! {
+            _ = child.wait() => return,
+            () = tokio::time::sleep(self.patience) => {}
+            () = now.cancelled() => {
+                signal(&child, Signal::SIGTERM);
+                if tokio::time::timeout(HURRY, child.wait()).await.is_ok() {
+                    return;
+                }
+            }
+        }
+        tracing::warn!(member = self.name, "does not stop; killed");
+        // Gone already is as good.
+        let _ = child.kill().await;
+    }
+}
+
+/// A child that has not been waited for is still ours, so its number cannot be another's.
+fn signal(child: &Child, signal: Signal) {
+    if let Some(id) = child.id() {
+        let _ = kill(Pid::from_raw(id.cast_signed()), signal);
+    }
+}

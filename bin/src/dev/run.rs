@@ -1,0 +1,61 @@
+//! From the start of `dev` to its end.
+
+use super::{args::Args, banner, fleet::Fleet, servers::Servers, settings_file::SettingsFile};
+use crate::{
+    context::Context,
+    failure::Failure,
+    signals::{self, Stop},
+};
+use leasehold_servers::Folder;
+use std::process::ExitCode;
+
+pub(crate) async fn run(args: Args, mut context: Context) -> Result<ExitCode, Failure> {
+    let stop = signals::listen()?;
+    let folder = Folder::open(&args.data_dir).map_err(super::servers::failure)?;
+    // Of a `dev` that was killed: it names servers that are gone.
+    SettingsFile::forget(&folder);
+
+    let Some(servers) = start_servers(&args, &mut context, &folder, &stop).await? else { return Ok(ExitCode::SUCCESS) };
+    let ended = serve(&args, &context, &folder, &servers, &stop).await;
+    servers.stop(stop.now.is_cancelled()).await;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// `None` when a signal came first: what was about to start ends with this process.
+async fn start_servers(
+    args: &Args,
+    context: &mut Context,
+    folder: &Folder,
+    stop: &Stop,
+) -> Result<Option<Servers>, Failure> {
+    let servers = tokio::select! {
+        servers = Servers::start(&context.config, folder, usize::from(args.workers)) => servers?,
+        () = stop.soon.cancelled() => return Ok(None),
+    };
+    servers.fill_in(&mut context.config);
+    Ok(Some(servers))
+}
+
+async fn serve(args: &Args, context: &Context, folder: &Folder, servers: &Servers, stop: &Stop) -> Result<(), Failure> {
+    let store = context.database().await?;
+    let applied = store.migrate().await.map_err(|error| context.store_failure(error))?;
+    if !applied.is_empty() {
+        tracing::info!(migrations = applied.len(), "the schema is up to date");
+    }
+    drop(store);
+
+    let fleet = Fleet::start(args, context)?;
+    let settings_file = SettingsFile::write(folder, &context.config)?;
+    banner::print(args, context, folder, servers)?;
+    let ended = tokio::select! {
+        () = stop.soon.cancelled() => Ok(()),
+        failure = fleet.failed() => Err(failure),
+        never = servers.keep() => match never {},
+    };
+    drop(settings_file);
+    if ended.is_ok() {
+        banner::say("stopping: workers first, then the reaper and the servers (Ctrl-C again: at once)")?;
+    }
+    fleet.stop(&stop.now).await;
+    ended
+}

@@ -1,0 +1,114 @@
+//! The servers of `dev`: those that the settings name, and private ones for the rest.
+
+use crate::failure::Failure;
+use leasehold::Config;
+use leasehold_servers::{Error, Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
+use std::{convert::Infallible, io::Write, sync::Arc, time::Duration};
+
+/// Between two looks at whether the servers are still there.
+const LOOK: Duration = Duration::from_millis(500);
+/// Connections for people and tools beside the fleet, and for `leasehold each` and its like.
+const CONNECTIONS_TO_SPARE: usize = 60;
+
+/// The private servers; none of a kind where a URL was given.
+pub(super) struct Servers {
+    pub(super) postgres: Option<Arc<Postgres>>,
+    pub(super) redis: Option<Arc<Redis>>,
+}
+
+impl Servers {
+    /// Starts what no URL names.
+    pub(super) async fn start(config: &Config, folder: &Folder, workers: usize) -> Result<Self, Failure> {
+        let needs = (config.database.url.is_none(), config.redis.url.is_none());
+        // The workers', the reaper's and this process's own.
+        let connections = (workers + 2) * config.database.max_connections as usize + CONNECTIONS_TO_SPARE;
+        let folder = folder.clone();
+        let starting = tokio::task::spawn_blocking(move || start(needs, &folder, connections));
+        starting.await.map_err(|error| Failure::new(format!("starting the servers: {error}")))?.map_err(failure)
+    }
+
+    /// Puts their URLs into the settings.
+    pub(super) fn fill_in(&self, config: &mut Config) {
+        if let Some(postgres) = &self.postgres {
+            config.database.url = Some(postgres.url(postgres.database()).into());
+        }
+        if let Some(redis) = &self.redis {
+            config.redis.url = Some(redis.url().into());
+        }
+    }
+
+    /// Starts again, on its port, a server that has died. The fleet bridges the time.
+    pub(super) async fn keep(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Some(postgres) = &self.postgres
+                && let Some(status) = postgres.exited()
+            {
+                tracing::warn!(%status, last_words = %one_line(&postgres.last_words()), "PostgreSQL has died; starting it again");
+                let postgres = postgres.clone();
+                tell(tokio::task::spawn_blocking(move || postgres.start_again()).await);
+            }
+            if let Some(redis) = &self.redis
+                && let Some(status) = redis.exited()
+            {
+                tracing::warn!(%status, last_words = %one_line(&redis.last_words()), "Redis has died; starting it again");
+                let redis = redis.clone();
+                tell(tokio::task::spawn_blocking(move || redis.start_again()).await);
+            }
+        }
+    }
+
+    /// Stops them; what they hold is kept.
+    pub(super) async fn stop(self, at_once: bool) {
+        let stopping = tokio::task::spawn_blocking(move || {
+            if let Some(redis) = &self.redis {
+                redis.stop();
+            }
+            if let Some(postgres) = &self.postgres {
+                if at_once { postgres.stop_immediately() } else { postgres.stop() }
+            }
+        });
+        if let Err(error) = stopping.await {
+            tracing::error!(%error, "stopping the servers");
+        }
+    }
+}
+
+fn start((postgres, redis): (bool, bool), folder: &Folder, connections: usize) -> Result<Servers, Error> {
+    let programs = Programs::find();
+    programs.require(postgres, redis)?;
+    let max_connections = u32::try_from(connections).unwrap_or(u32::MAX);
+    let options = PostgresOptions { max_connections, ..PostgresOptions::default() };
+    let postgres = postgres.then(|| Postgres::start(&programs, folder, options)).transpose()?;
+    let redis = redis.then(|| Redis::start(&programs, folder, RedisOptions::default())).transpose()?;
+    Ok(Servers { postgres: postgres.map(Arc::new), redis: redis.map(Arc::new) })
+}
+
+/// One line that says what is wrong; a server's own last words, if it had any, come before it.
+pub(super) fn failure(error: Error) -> Failure {
+    match error {
+        Error::Failed { doing, why, last_words } => {
+            // The failure itself is still reported when this cannot be.
+            let _ = writeln!(std::io::stderr(), "{last_words}");
+            Failure::new(format!("{doing} failed: {why}; its last words are above"))
+        }
+        Error::Missing { .. } => Failure::new(format!(
+            "{error}, or use servers that run elsewhere: set LEASEHOLD_DATABASE_URL and LEASEHOLD_REDIS_URL"
+        )),
+        Error::Closed { .. } => Failure::new(format!("{error}, for example --data-dir /var/tmp/leasehold")),
+        Error::InUse { .. } => Failure::new(format!("{error} (--data-dir)")),
+        error => Failure::new(error.to_string()),
+    }
+}
+
+fn tell(started: Result<Result<(), Error>, tokio::task::JoinError>) {
+    match started {
+        Ok(Ok(())) => tracing::info!("it runs again"),
+        Ok(Err(error)) => tracing::error!(error = %one_line(&error.to_string()), "it does not start"),
+        Err(error) => tracing::error!(%error, "starting it again"),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
