@@ -1,11 +1,13 @@
 //! The rounds a hint makes.
 
-use crate::{LEASE, connect, new_ids, queue, redis_server::RedisServer};
-use leasehold_handoff::{HeadStats, Held, Pushed, Taken};
+use crate::{HEAD_MAX, LEASE, connect, kind, new_ids, queue};
+use leasehold_handoff::{Filled, HeadStats, Held, Pushed, Swept, Taken};
+use leasehold_tests::RedisServer;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_hint_from_push_to_ack() {
-    let server = RedisServer::start(&[]);
+    let server = RedisServer::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(3);
 
@@ -26,4 +28,117 @@ async fn a_hint_from_push_to_ack() {
 
     handoff.forget(&queue(), &[ids[2].to_string().into_bytes()]).await.expect("forget");
     assert_eq!(handoff.queues().await.expect("queues"), [], "a queue without keys is no longer listed");
+}
+
+#[tokio::test]
+async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    let bound = HEAD_MAX as usize;
+    let line = new_ids(bound + 4);
+    let (head, rest) = line.split_at(bound);
+
+    let pushed = handoff.push(&queue(), &line, false).await.expect("push");
+    assert_eq!(pushed, Pushed { pushed: HEAD_MAX, overflowed: 4, ..Pushed::default() });
+    let again = handoff.push(&queue(), &line, false).await.expect("the same push again");
+    assert_eq!(again, Pushed { doubles: HEAD_MAX, overflowed: 4, ..Pushed::default() });
+
+    let taken = handoff.claim(&queue(), &[], &[], HEAD_MAX / 2 + 1, LEASE).await.expect("claim");
+    assert_eq!(taken.ids, head[..bound / 2 + 1]);
+    assert!(taken.low, "less than half is left, and the line is longer");
+    let late = new_ids(1);
+    let refused = handoff.push(&queue(), &late, false).await.expect("a push behind the rest of the line");
+    assert_eq!(refused, Pushed { overflowed: 1, ..Pushed::default() });
+    let urgent = new_ids(2);
+    let front = handoff.push(&queue(), &urgent, true).await.expect("a push to the front");
+    assert_eq!(front, Pushed { pushed: 2, ..Pushed::default() });
+
+    let waiting: Vec<_> = [&urgent, &head[bound / 2 + 1..], rest, &late].concat();
+    let filled = handoff.fill(&queue(), &waiting, false).await.expect("fill");
+    assert_eq!(filled, Filled { pushed: 5, held: waiting.len() as u32 - 5, swept: Swept::default() });
+    let snapshot = handoff.snapshot(&queue()).await.expect("snapshot");
+    assert_eq!(snapshot.ready, waiting);
+    assert!(!snapshot.overflow, "all of the line is here");
+}
+
+#[tokio::test]
+async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    let ids = new_ids(4);
+    handoff.push(&queue(), &ids, false).await.expect("push");
+    let running = handoff.claim(&queue(), &[], &[], 2, LEASE).await.expect("claim").ids;
+    handoff.set_aside(&queue(), &kind("paint"), &running[1..]).await.expect("set aside");
+
+    handoff.pause(&queue()).await.expect("pause");
+    let stats = handoff.stats(&queue()).await.expect("stats");
+    assert_eq!(stats, HeadStats { leased: 1, paused: true, overflow: true, ..HeadStats::default() });
+    let push = handoff.push(&queue(), &new_ids(1), true).await.expect("a push into a paused queue");
+    assert_eq!(push, Pushed { paused: true, ..Pushed::default() });
+    let taken = handoff.claim(&queue(), &[], &[], 9, LEASE).await.expect("a claim from a paused queue");
+    assert_eq!(taken, Taken { paused: true, ..Taken::default() });
+    handoff.fill(&queue(), &ids[1..], false).await.expect("a fill of a paused queue");
+    assert_eq!(handoff.stats(&queue()).await.expect("stats"), stats);
+
+    handoff.resume(&queue()).await.expect("resume");
+    let push = handoff.push(&queue(), &new_ids(1), false).await.expect("a push before the fill");
+    assert_eq!(push, Pushed { overflowed: 1, ..Pushed::default() }, "nothing new may overtake the line");
+    let filled = handoff.fill(&queue(), &ids[1..], false).await.expect("fill");
+    assert_eq!(filled, Filled { pushed: 3, ..Filled::default() });
+    let taken = handoff.claim(&queue(), &[], &[], 9, LEASE).await.expect("claim");
+    assert_eq!(taken.ids, ids[1..]);
+}
+
+#[tokio::test]
+async fn hints_aside_wait_for_their_kind_up_to_a_bound() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    let ids = new_ids(4);
+    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.claim(&queue(), &[], &[], 3, LEASE).await.expect("claim");
+    assert_eq!(handoff.asides(&queue()).await.expect("asides"), []);
+
+    handoff.set_aside(&queue(), &kind("paint"), &ids[..1]).await.expect("set aside");
+    assert_eq!(handoff.asides(&queue()).await.expect("asides"), [(kind("paint"), 1, false)]);
+    handoff.set_aside(&queue(), &kind("paint"), &ids[1..3]).await.expect("set aside");
+    assert_eq!(handoff.asides(&queue()).await.expect("asides"), [(kind("paint"), 2, true)], "an eighth of the head");
+    assert_eq!(handoff.stats(&queue()).await.expect("stats").leased, 0, "the third one is forgotten");
+
+    let other = handoff.claim(&queue(), &[], &[kind("saw")], 9, LEASE).await.expect("a claim for another kind");
+    assert_eq!((other.ids, other.aside), (ids[3..].to_vec(), vec![kind("paint")]));
+    let painter = handoff.claim(&queue(), &[], &[kind("saw"), kind("paint")], 9, LEASE).await.expect("claim");
+    assert_eq!((painter.ids, painter.aside), (ids[..2].to_vec(), vec![]));
+    assert_eq!(handoff.asides(&queue()).await.expect("asides"), []);
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_listed_until_it_is_dealt_with() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    let ids = new_ids(3);
+    handoff.push(&queue(), &ids, false).await.expect("push");
+    let at_once = Duration::ZERO;
+    handoff.claim(&queue(), &[], &[], 2, at_once).await.expect("claim");
+    assert_eq!(handoff.expired(&queue(), 10).await.expect("expired"), ids[..2]);
+    handoff.release(&queue(), &ids[..1]).await.expect("release");
+    handoff.ack(&[(queue(), ids[1..2].to_vec())]).await.expect("ack");
+    assert_eq!(handoff.expired(&queue(), 10).await.expect("expired"), []);
+    let taken = handoff.claim(&queue(), &[], &[], 9, LEASE).await.expect("claim");
+    assert_eq!(taken.ids, [ids[0], ids[2]], "given back to the front");
+}
+
+#[tokio::test]
+async fn one_fills_at_a_time_and_a_lost_redis_has_another_generation() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    assert!(handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
+    assert!(!handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
+
+    let (first, made) = handoff.generation().await.expect("generation");
+    assert!(made);
+    assert_eq!(handoff.generation().await.expect("generation"), (first.clone(), false));
+    redis::cmd("FLUSHALL").exec_async(&mut server.connect().await).await.expect("losing everything");
+    let (second, made) = handoff.generation().await.expect("generation");
+    assert!(made && second != first);
+    assert!(handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
 }

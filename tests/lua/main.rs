@@ -8,7 +8,6 @@ mod claim;
 mod expired;
 mod fill;
 mod push;
-mod redis_server;
 mod renew;
 mod state;
 mod sweep;

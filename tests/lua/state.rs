@@ -11,7 +11,7 @@
 //! Keys that are not there have no line. Every key of the server is compared, so a script that writes
 //! where it should not is found out.
 
-use crate::redis_server::RedisServer;
+use leasehold_tests::{Key, RedisServer, all_keys};
 use redis::{Value, aio::MultiplexedConnection};
 use std::{collections::BTreeMap, fmt::Write, fs};
 
@@ -37,8 +37,8 @@ pub(crate) struct Case {
 pub(crate) async fn check(script: &str, cases: &[Case]) {
     let path = format!("{}/../lua/{script}.lua", env!("CARGO_MANIFEST_DIR"));
     let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let server = RedisServer::start(&[]);
-    let mut connection = server.connection().await;
+    let server = RedisServer::start().await;
+    let mut connection = server.connect().await;
     for case in cases {
         let name = case.name;
         redis::cmd("FLUSHALL").exec_async(&mut connection).await.expect("emptying Redis");
@@ -117,32 +117,22 @@ fn score(time: &str, now_ms: i64) -> String {
 /// Every key of the server.
 async fn state(connection: &mut MultiplexedConnection) -> String {
     let now_ms = now_ms(connection).await;
-    let mut lines = BTreeMap::new();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(connection).await.expect("all keys");
-    for key in keys {
-        let kind: String = redis::cmd("TYPE").arg(&key).query_async(connection).await.expect("its type");
-        let (command, rest): (&str, &[&str]) = match kind.as_str() {
-            "list" => ("LRANGE", &["0", "-1"]),
-            "set" => ("SMEMBERS", &[]),
-            "hash" => ("HGETALL", &[]),
-            "zset" => ("ZRANGE", &["0", "-1", "WITHSCORES"]),
-            other => panic!("{key} is a {other}, which no key of a queue is"),
+    let mut lines: Vec<String> = Vec::new();
+    for (key, held) in all_keys(connection).await {
+        let items: Vec<String> = match held {
+            Key::List(items) => items,
+            Key::Set(members) => members.into_iter().collect(),
+            Key::Hash(fields) => fields.into_iter().map(|(field, value)| format!("{field}={value}")).collect(),
+            Key::SortedSet(members) => {
+                let members: BTreeMap<String, String> = members.into_iter().collect();
+                members.into_iter().map(|(member, score)| format!("{member}={}", time(&score, now_ms))).collect()
+            }
+            Key::String(text) => panic!("{key} is the string {text:?}, which no key of a queue is here"),
         };
-        let items: Vec<String> =
-            redis::cmd(command).arg(&key).arg(rest).query_async(connection).await.expect("its contents");
-        let mut items: Vec<String> = match kind.as_str() {
-            "zset" => items.chunks(2).map(|pair| format!("{}={}", pair[0], time(&pair[1], now_ms))).collect(),
-            "hash" => items.chunks(2).map(|pair| pair.join("=")).collect(),
-            _ => items,
-        };
-        if kind != "list" {
-            items.sort();
-        }
-        lines.insert(key.strip_prefix(PREFIX).unwrap_or(&key).to_owned(), items.join(" "));
+        lines.push(format!("{}: {}", key.strip_prefix(PREFIX).unwrap_or(&key), items.join(" ")));
     }
-    let mut text: Vec<String> = lines.into_iter().map(|(key, items)| format!("{key}: {items}")).collect();
-    text.sort();
-    text.join("\n")
+    lines.sort();
+    lines.join("\n")
 }
 
 fn time(score: &str, now_ms: i64) -> String {

@@ -1,0 +1,56 @@
+//! A server that does not answer, and one that comes back.
+
+use crate::{SOON, TIMEOUT, connect, new_ids, queue, settings};
+use leasehold_handoff::{Error, Handoff, Settings};
+use leasehold_tests::{RedisServer, eventually};
+use std::time::{Duration, Instant};
+
+/// What a busy machine may add to a time limit before it is called broken.
+const SLACK: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_command_ends_within_its_time_and_the_next_one_works() {
+    let server = RedisServer::start().await;
+    let timeout = Duration::from_millis(300);
+    let handoff = Handoff::connect(&Settings { timeout, ..settings(&server.url) }).await.expect("a fit Redis");
+    for round in 0..3 {
+        server.server().freeze();
+        let start = Instant::now();
+        let error = handoff.push(&queue(), &new_ids(1), false).await.expect_err("a frozen server");
+        assert!(start.elapsed() < timeout + SLACK, "round {round}: {:?}", start.elapsed());
+        assert!(matches!(error, Error::Redis { .. } | Error::Pool { .. }), "{error:?}");
+        assert!(error.to_string().starts_with("pushing hints: no "), "{error}");
+        server.server().thaw();
+        handoff.ping().await.expect("the answer to the next command, not to the last one");
+        assert_eq!(handoff.claim(&queue(), &[], &[], 0, timeout).await.expect("claim").ids, []);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_holds_writes_back_counts_as_no_answer() {
+    let server = RedisServer::start().await;
+    let timeout = Duration::from_millis(200);
+    let handoff = Handoff::connect(&Settings { timeout, ..settings(&server.url) }).await.expect("a fit Redis");
+    let mut connection = server.connect().await;
+    redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec_async(&mut connection).await.expect("CLIENT PAUSE");
+    let error = handoff.push(&queue(), &new_ids(1), false).await.expect_err("a paused server").to_string();
+    assert_eq!(error, "pushing hints: no answer within 200ms");
+    redis::cmd("CLIENT").arg("UNPAUSE").exec_async(&mut connection).await.expect("CLIENT UNPAUSE");
+    handoff.push(&queue(), &new_ids(1), false).await.expect("push");
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_found_again() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    handoff.ping().await.expect("ping");
+    server.server().kill();
+    let start = Instant::now();
+    let error = handoff.ping().await.expect_err("no server").to_string();
+    assert!(start.elapsed() < TIMEOUT + SLACK, "{:?}", start.elapsed());
+    assert!(error.starts_with("pinging Redis: "), "{error}");
+    server.server().start_again().expect("Redis again");
+    let look = || async { handoff.ping().await.map_err(|error| error.to_string()) };
+    eventually("the new server answers", SOON, look).await;
+    handoff.push(&queue(), &new_ids(1), false).await.expect("push");
+}
