@@ -1,11 +1,15 @@
 //! What the tests stand on: real servers of their own, waits that are on a condition, and a look at all keys.
 
+mod binary;
 mod eventually;
 mod keys;
+mod probe;
 mod shared;
 mod stores;
 
+pub use binary::leasehold_program;
 pub use eventually::eventually;
 pub use keys::{Key, all_keys};
+pub use probe::{LogLine, Probe, Step, read_log, starts};
 pub use shared::private_folder;
 pub use stores::{Database, RedisServer, Stores};

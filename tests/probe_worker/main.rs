@@ -1,0 +1,43 @@
+//! A worker process for tests: the Rust crate as a user would use it, serving `Probe` jobs.
+//!
+//! `probe_worker QUEUE SLOTS`; where the stores are comes from the environment.
+
+use leasehold::{Config, Worker};
+use leasehold_tests::Probe;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    match run().await {
+        Ok(tally) => {
+            println!("{tally}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("probe_worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<String> {
+    let mut arguments = std::env::args().skip(1);
+    let queue = arguments.next().unwrap_or_else(|| "default".to_owned());
+    let slots = arguments.next().map_or(Ok(10), |text| text.parse())?;
+    let (stop, stop_now) = (CancellationToken::new(), CancellationToken::new());
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn({
+        let (stop, stop_now) = (stop.clone(), stop_now.clone());
+        async move {
+            terminate.recv().await;
+            stop.cancel();
+            terminate.recv().await;
+            stop_now.cancel();
+        }
+    });
+    let tally = Worker::builder(&Config::load()?).register::<Probe>().queue(&queue, slots).run(stop, stop_now).await?;
+    Ok(serde_json::to_string(&tally)?)
+}

@@ -1,0 +1,29 @@
+//! The program under test, built once for a test binary.
+
+use std::{path::PathBuf, process::Command, sync::OnceLock};
+
+/// The path of the `leasehold` program, made from the source as it is now.
+///
+/// Cargo tells a test the path of programs of its own package only, and `leasehold` belongs to another.
+///
+/// # Panics
+/// When it does not build.
+pub fn leasehold_program() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(build).clone()
+}
+
+fn build() -> PathBuf {
+    // Beside the tests: target/<profile>/deps/<test> → target/<profile>/leasehold.
+    let test = std::env::current_exe().expect("the path of this test");
+    let folder = test.ancestors().nth(2).expect("the folder of the profile").to_owned();
+    let profile = if folder.ends_with("release") { "release" } else { "dev" };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "leasehold-cli", "--profile", profile, "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .output()
+        .expect("running cargo");
+    assert!(output.status.success(), "leasehold does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    folder.join("leasehold")
+}

@@ -1,0 +1,110 @@
+//! A job that writes down when it runs and under which fence: what handlers saw, beside what the stores say.
+
+use leasehold::{Job, JobError, Run, StopReason};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use uuid::Uuid;
+
+/// Sleeps for so long, and writes a line to `log` at its start and at its end.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Probe {
+    /// A file that every worker process appends to.
+    pub log: PathBuf,
+    /// How long one run takes, in ms.
+    #[serde(default)]
+    pub ms: u64,
+    /// Exits the whole process in the middle of the run, as a crash of native code would.
+    #[serde(default)]
+    pub is_poison: bool,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The handler began.
+    Start,
+    /// The handler came to its end.
+    End,
+    /// The handler was told that its lease is lost.
+    LeaseLost,
+    /// The handler was told that a cancel is wanted.
+    Cancelled,
+    /// The handler was told to stop, since the worker stops or its time is over.
+    Stopped,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogLine {
+    /// What happened.
+    pub step: Step,
+    /// The job.
+    pub id: Uuid,
+    /// The claim.
+    pub epoch: i32,
+    /// The worker.
+    pub worker: Uuid,
+    /// The worker's process.
+    pub pid: u32,
+}
+
+impl Job for Probe {
+    const KIND: &'static str = "probe";
+    type Output = i32;
+
+    async fn run(self, run: &Run) -> Result<i32, JobError> {
+        let write = |step| append(&self.log, run, step);
+        write(Step::Start)?;
+        if self.is_poison {
+            std::process::abort();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(self.ms)) => {}
+            reason = run.cancelled() => {
+                write(match reason {
+                    StopReason::LeaseLost => Step::LeaseLost,
+                    StopReason::Cancelled => Step::Cancelled,
+                    StopReason::TimedOut | StopReason::Stopping => Step::Stopped,
+                })?;
+                return Err(JobError::failed("told to stop"));
+            }
+        }
+        write(Step::End)?;
+        Ok(run.fence().epoch)
+    }
+}
+
+/// One `write` of less than a page to a file opened for appending: lines of many processes do not mix.
+fn append(log: &Path, run: &Run, step: Step) -> std::io::Result<()> {
+    let fence = run.fence();
+    let line = LogLine { step, id: fence.id.0, epoch: fence.epoch, worker: fence.worker.0, pid: std::process::id() };
+    let text = format!("{}\n", serde_json::to_string(&line)?);
+    OpenOptions::new().create(true).append(true).open(log)?.write_all(text.as_bytes())
+}
+
+/// Every line so far. A last one that is being written is left out.
+///
+/// # Panics
+/// When the log cannot be read.
+#[must_use]
+pub fn read_log(log: &Path) -> Vec<LogLine> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// How often each job was started.
+#[must_use]
+pub fn starts(lines: &[LogLine]) -> BTreeMap<Uuid, usize> {
+    let mut starts = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.step == Step::Start) {
+        *starts.entry(line.id).or_default() += 1;
+    }
+    starts
+}
