@@ -1,0 +1,49 @@
+# `make` prints what there is. `make run` and `make test` do all set-up themselves.
+
+SHELL := /bin/sh
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run test ci setup toolchain lint fmt deny doc clean
+
+help: ## Print this
+	@echo 'Leasehold: make <target>'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Run the main job: a fleet on thousands of real files, with workers killed and frozen
+	$(CARGO) build --release --locked -p leasehold-cli -p leasehold-tests --bins
+	$(CARGO) run --release --locked -p leasehold-tests --bin main_job
+
+test: setup ## Run all tests, on real servers that they start themselves
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace
+
+ci: ## Do what CI does: format, tests, lints, licences, documentation
+	$(CARGO) fmt --all --check
+	$(MAKE) test
+	$(MAKE) lint
+	$(MAKE) deny
+	$(MAKE) doc
+
+setup: toolchain ## Install PostgreSQL and redis-server if they are missing (Debian, Ubuntu)
+	@sh deploy/install-servers.sh
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo 'cargo is not installed: get Rust from https://rustup.rs' >&2; exit 1; }
+
+lint: toolchain ## Check with clippy; warnings are errors
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+fmt: toolchain ## Format the code
+	$(CARGO) fmt --all
+
+deny: toolchain ## Check licences, advisories and sources of dependencies, if cargo-deny is installed
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; \
+	else echo 'cargo-deny is not installed (cargo install cargo-deny): skipped' >&2; fi
+
+doc: toolchain ## Build the documentation; warnings are errors
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+clean: ## Remove what was built
+	$(CARGO) clean

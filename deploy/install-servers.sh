@@ -1,0 +1,95 @@
+#!/bin/sh
+# Makes sure that what `make` needs is on this machine: a C compiler, PostgreSQL and redis-server.
+#
+# On Debian and Ubuntu it installs what is missing: as root, or by sudo. Only programs: no cluster is made, and no
+# service is started now or at the next boot. Elsewhere, or without the right to install, it says what is missing
+# and exits with 1. Whatever is there already is left as it is.
+set -eu
+
+say() { printf '%s\n' "$*" >&2; }
+
+has_postgres() {
+    if command -v postgres >/dev/null && command -v initdb >/dev/null; then return 0; fi
+    for program in /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres /usr/local/pgsql/bin/postgres; do
+        if [ -x "$program" ]; then return 0; fi
+    done
+    return 1
+}
+
+missing() {
+    command -v cc >/dev/null || printf ' build-essential'
+    has_postgres || printf ' postgresql'
+    command -v redis-server >/dev/null || printf ' redis-server'
+}
+
+# What is put in place for the time of the install, and taken away however it ends.
+policy=/usr/sbin/policy-rc.d
+clusters=/etc/postgresql-common/createcluster.conf
+policy_is_ours=no
+restore() {
+    status=$?
+    if [ "$policy_is_ours" = yes ]; then rm -f "$policy"; fi
+    if [ -e "$clusters.before-leasehold" ]; then mv "$clusters.before-leasehold" "$clusters"; fi
+    if [ "$status" != 0 ]; then say "could not install:$packages"; fi
+}
+
+# apt-get, asking nothing and starting nothing.
+apt() {
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
+}
+
+install_packages() {
+    trap restore EXIT
+    trap 'exit 130' INT TERM HUP
+    if [ ! -e "$policy" ]; then
+        policy_is_ours=yes
+        printf '#!/bin/sh\n# For the time of an install: start no service.\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    apt update || say "apt-get update failed; going on with the lists that are here"
+    case " $* " in
+    *' postgresql '*)
+        apt install -y --no-install-recommends postgresql-common
+        if [ -e "$clusters" ]; then
+            cp -p "$clusters" "$clusters.before-leasehold"
+            printf '\ncreate_main_cluster = false\n' >>"$clusters"
+        fi
+        ;;
+    esac
+    apt install -y --no-install-recommends "$@"
+    case " $* " in
+    *' redis-server '*)
+        # Its package turns it on for the next boot.
+        if command -v systemctl >/dev/null; then systemctl disable redis-server >/dev/null 2>&1 || true; fi
+        ;;
+    esac
+}
+
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+packages=$(missing)
+if [ -z "$packages" ]; then exit 0; fi
+say "missing on this machine:$packages"
+
+give_up() {
+    say "$1; install these packages yourself, then run this again:$packages"
+    exit 1
+}
+
+command -v apt-get >/dev/null || give_up "this is neither Debian nor Ubuntu"
+if [ "$(id -u)" = 0 ]; then
+    # The words of the list are package names.
+    # shellcheck disable=SC2086
+    install_packages $packages
+elif ! command -v sudo >/dev/null; then
+    give_up "not root, and there is no sudo"
+elif sudo -n true 2>/dev/null; then
+    sudo -n sh "$0"
+elif [ -t 0 ] && [ -t 2 ]; then
+    say "installing them needs root:"
+    sudo sh "$0"
+else
+    give_up "not root, and sudo wants a password"
+fi
+
+packages=$(missing)
+[ -z "$packages" ] || give_up "still missing after the install"
