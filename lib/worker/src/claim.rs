@@ -1,0 +1,108 @@
+//! Hints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
+
+use crate::{attempt::attempt, member::Member, run::Run};
+use leasehold_core::{ClaimedJob, JobId, QueueName};
+use std::{collections::HashSet, sync::Arc, time::Instant};
+use tokio::sync::Semaphore;
+
+/// One queue of a worker, with its slots.
+pub(crate) struct Queue {
+    pub(crate) member: Arc<Member>,
+    pub(crate) name: QueueName,
+    /// Free slots. Only the loop of this queue takes any, so the number only grows while that does something else.
+    pub(crate) slots: Arc<Semaphore>,
+}
+
+/// What a claim came to.
+pub(crate) enum Claimed {
+    /// PostgreSQL has decided: so many jobs were started, and these hints are none.
+    Decided { started: usize, refused: Vec<JobId> },
+    /// It did not answer.
+    Unanswered,
+}
+
+impl Queue {
+    /// Claims and starts what these hints stand for.
+    pub(crate) async fn claim(&self, ids: &[JobId]) -> Claimed {
+        if ids.is_empty() {
+            return Claimed::Decided { started: 0, refused: Vec::new() };
+        }
+        let member = &self.member;
+        let sent_at = Instant::now();
+        match member.store.claim(member.id, ids, &member.kinds, member.settings.lease).await {
+            Ok(jobs) => {
+                member.postgres.answered();
+                let refused = refused(ids, &jobs);
+                member.counters.hints_refused.add(refused.len());
+                let started = jobs.len();
+                self.forget_strays(&jobs);
+                self.start(jobs, sent_at);
+                Claimed::Decided { started, refused }
+            }
+            Err(error) => {
+                member.postgres.failed(&error);
+                Claimed::Unanswered
+            }
+        }
+    }
+
+    /// Claims and starts what is first in the line, without asking Redis. `None`: PostgreSQL did not answer.
+    pub(crate) async fn claim_line(&self, limit: usize) -> Option<usize> {
+        let member = &self.member;
+        let sent_at = Instant::now();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        match member.store.claim_line(member.id, &self.name, &member.kinds, limit, member.settings.lease).await {
+            Ok(jobs) => {
+                member.postgres.answered();
+                let started = jobs.len();
+                self.start(jobs, sent_at);
+                Some(started)
+            }
+            Err(error) => {
+                member.postgres.failed(&error);
+                None
+            }
+        }
+    }
+
+    /// Somebody put the hint of a job into another queue's head. The job runs all the same, but its end is told to the
+    /// queue that it is of.
+    fn forget_strays(&self, jobs: &[ClaimedJob]) {
+        let strays: Vec<JobId> = jobs.iter().filter(|job| job.queue != self.name).map(|job| job.fence.id).collect();
+        if !strays.is_empty() {
+            let (member, queue) = (Arc::clone(&self.member), self.name.clone());
+            self.member.errands.spawn(async move {
+                if let Err(error) = member.handoff.ack(&[(queue, strays)]).await {
+                    member.redis.failed(&error);
+                }
+            });
+        }
+    }
+
+    fn start(&self, jobs: Vec<ClaimedJob>, sent_at: Instant) {
+        let member = &self.member;
+        member.counters.claimed.add(jobs.len());
+        let runs: Vec<Run> = jobs.into_iter().map(Run::new).collect();
+        member.runs.insert(&runs, sent_at);
+        for run in runs {
+            // A slot was counted free for each; should there be none, the run starts without rather than not at all.
+            let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+            member.attempts.spawn(attempt(Arc::clone(member), run, slot));
+        }
+    }
+
+    /// Waits until a slot is free; how many are.
+    pub(crate) async fn free_slots(&self) -> usize {
+        // The semaphore is never closed.
+        drop(self.slots.acquire().await);
+        self.slots.available_permits()
+    }
+}
+
+fn refused(ids: &[JobId], jobs: &[ClaimedJob]) -> Vec<JobId> {
+    if jobs.len() == ids.len() {
+        return Vec::new();
+    }
+    let claimed: HashSet<JobId> = jobs.iter().map(|job| job.fence.id).collect();
+    ids.iter().copied().filter(|id| !claimed.contains(id)).collect()
+}

@@ -1,0 +1,262 @@
+//! Which command runs a job, whether there is one, and what its end means for the job.
+
+use crate::{
+    exec::{
+        output::{end_of, result_of},
+        process::{End, Finished, run_to_end},
+    },
+    handler::{Handler, STOP_MOMENT},
+    run::{Run, StopReason},
+};
+use leasehold_core::{Outcome, RESULT_MAX_BYTES};
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+use std::{
+    future::Future,
+    io,
+    os::unix::process::ExitStatusExt,
+    pin::Pin,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::process::Command;
+
+/// `EX_TEMPFAIL` of sysexits.h.
+const TRY_LATER: i32 = 75;
+/// `EX_DATAERR` of sysexits.h.
+const NEVER_WILL: i32 = 65;
+
+/// Runs a command per job: the payload on its standard input, its standard output the result.
+#[derive(Clone, Debug)]
+pub struct Exec {
+    source: Source,
+    grace: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Shell(String),
+    Payload,
+}
+
+/// A command that cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ExecError(pub String);
+
+#[derive(Deserialize)]
+struct Argv {
+    argv: Vec<String>,
+}
+
+impl Exec {
+    /// A shell command line (run by `sh -c`), checked now: its first word must be a program that exists.
+    ///
+    /// `grace` is the time between TERM and KILL.
+    ///
+    /// # Errors
+    /// When the shell cannot parse it or does not know its first word.
+    pub fn shell(command: &str, grace: Duration) -> Result<Self, ExecError> {
+        if command.trim().is_empty() {
+            return Err(ExecError("the command is empty".to_owned()));
+        }
+        if command.contains('\0') {
+            return Err(ExecError("the command has a NUL byte".to_owned()));
+        }
+        ask_shell(&["-n", "-c", command])
+            .map_err(|said| ExecError(format!("the shell cannot read the command `{command}`: {said}")))?;
+        if let Some(word) = first_word(command) {
+            ask_shell(&["-c", "command -v -- \"$1\"", "sh", word]).map_err(|_| {
+                ExecError(format!("`{word}`, the first word of `{command}`, is no program or command of the shell"))
+            })?;
+        }
+        Ok(Self { source: Source::Shell(command.to_owned()), grace })
+    }
+
+    /// The command is in each job's payload, as `leasehold each` sends it: `{"argv": ["program", "argument", …]}`.
+    ///
+    /// Whoever may enqueue such jobs can run any program as the user of this worker.
+    #[must_use]
+    pub fn from_payload(grace: Duration) -> Self {
+        Self { source: Source::Payload, grace }
+    }
+
+    /// The command for one job, and the name of its program.
+    fn command(&self, payload: &str) -> Result<(Command, String), String> {
+        let (program, arguments) = match &self.source {
+            Source::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.clone()]),
+            Source::Payload => {
+                let Argv { argv } = serde_json::from_str(payload).map_err(|error| {
+                    format!("the payload is no command, which is {{\"argv\": [\"program\", …]}}: {error}")
+                })?;
+                let mut argv = argv.into_iter();
+                let program =
+                    argv.next().filter(|program| !program.is_empty()).ok_or("the payload's argv names no program")?;
+                (program, argv.collect())
+            }
+        };
+        let mut command = Command::new(&program);
+        command.args(arguments);
+        Ok((command, program))
+    }
+
+    async fn run_job(&self, run: Run) -> Outcome {
+        let job = run.job();
+        let (mut command, program) = match self.command(job.payload.get()) {
+            Ok(command) => command,
+            Err(error) => return Outcome::Hopeless(error),
+        };
+        command
+            .env("LEASEHOLD_JOB_ID", job.fence.id.to_string())
+            .env("LEASEHOLD_EPOCH", job.fence.epoch.to_string())
+            .env("LEASEHOLD_ATTEMPT", job.attempt.to_string())
+            .env("LEASEHOLD_KIND", job.kind.as_str())
+            .env("LEASEHOLD_QUEUE", job.queue.as_str())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        match command.spawn() {
+            Ok(child) => match run_to_end(child, &run, self.grace).await {
+                Ok(finished) => classify(finished),
+                Err(error) => Outcome::Failed(format!("waiting for {program}: {error}")),
+            },
+            Err(error) => not_started(&program, &error),
+        }
+    }
+}
+
+impl Handler for Exec {
+    fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(self.run_job(run))
+    }
+
+    fn stop_moment(&self) -> Duration {
+        self.grace + STOP_MOMENT
+    }
+}
+
+fn classify(Finished { end, stdout, stderr }: Finished) -> Outcome {
+    match end {
+        End::Exited(status) => match status.code() {
+            Some(0) => result_of(stdout).map_or_else(Outcome::Hopeless, Outcome::Succeeded),
+            Some(TRY_LATER) => Outcome::Snoozed(None, Some(end_of(&stderr)).filter(|reason| !reason.is_empty())),
+            Some(NEVER_WILL) => Outcome::Hopeless(error_text(status, &stderr)),
+            _ => Outcome::Failed(error_text(status, &stderr)),
+        },
+        End::TooMuch => Outcome::Hopeless(format!(
+            "the command was stopped: it wrote more than {RESULT_MAX_BYTES} bytes to standard output, the most a result may \
+             have; larger output belongs in a file or an object store, with its address as the result"
+        )),
+        End::Stopped(StopReason::Cancelled) => Outcome::Cancelled,
+        End::Stopped(StopReason::LeaseLost) => Outcome::Lost,
+        End::Stopped(StopReason::Stopping) => Outcome::Interrupted,
+        End::Stopped(StopReason::TimedOut) => Outcome::Failed(end_of(&stderr)),
+    }
+}
+
+/// The end of standard error; a signal is named in any case, since the command could not say it.
+fn error_text(status: ExitStatus, stderr: &[u8]) -> String {
+    let said = end_of(stderr);
+    let ended = match (status.code(), status.signal()) {
+        (Some(_), _) if !said.is_empty() => return said,
+        (Some(code), _) => format!("the command ended with exit code {code}"),
+        (None, Some(signal)) => {
+            let name = Signal::try_from(signal).map_or("unknown", Signal::as_str);
+            format!("the command was killed by signal {signal} ({name})")
+        }
+        (None, None) => format!("the command ended: {status}"),
+    };
+    if said.is_empty() { ended } else { format!("{said}\n{ended}") }
+}
+
+/// A program that is not there will not be there next time; a machine that is short of something may have it again.
+fn not_started(program: &str, error: &io::Error) -> Outcome {
+    let text = format!("{program} could not be started: {error}");
+    match error.kind() {
+        io::ErrorKind::NotFound => Outcome::Hopeless(format!("there is no program {program} on this worker")),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
+            Outcome::Hopeless(text)
+        }
+        _ => Outcome::Failed(text),
+    }
+}
+
+/// The word that must name a program, where that can be told without being a shell: `None` for anything quoted, expanded
+/// or grouped.
+fn first_word(command: &str) -> Option<&str> {
+    let is_assignment = |word: &str| {
+        word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        })
+    };
+    let mut words = command.split_whitespace();
+    let word = loop {
+        let word = words.next()?;
+        if word.contains(['\'', '"', '\\', '$', '`', '(', ')', '{', '}', '<', '>', '#', '*', '?', '[', '~', '!'])
+            && word != "["
+        {
+            return None;
+        }
+        if !is_assignment(word) {
+            break word;
+        }
+    };
+    let end = word.find([';', '|', '&']).unwrap_or(word.len());
+    Some(&word[..end]).filter(|word| !word.is_empty())
+}
+
+/// Runs the shell for a question; what it said if it says no.
+fn ask_shell(arguments: &[&str]) -> Result<(), String> {
+    let answer = std::process::Command::new("sh")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("sh could not be started: {error}"))?;
+    if answer.status.success() { Ok(()) } else { Err(end_of(&answer.stderr)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_is_found_where_it_can_be() {
+        for (command, word) in [
+            ("cat", Some("cat")),
+            ("  wc -l  ", Some("wc")),
+            ("LANG=C sort|uniq", Some("sort")),
+            ("a=1 b=2 prog; other", Some("prog")),
+            ("[ -f x ]", Some("[")),
+            ("/usr/bin/env true", Some("/usr/bin/env")),
+            ("\"my prog\" x", None),
+            ("$PROG x", None),
+            ("(cd /; ls)", None),
+            ("A=1", None),
+        ] {
+            assert_eq!(first_word(command), word, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_cannot_run_is_refused_at_once() {
+        let check = |command| Exec::shell(command, Duration::ZERO);
+        for good in
+            ["cat", "true", "exit 3", "if true; then echo x; fi", "X=1 sh -c 'exit 1'", "[ 1 = 1 ]", ": nothing"]
+        {
+            assert!(check(good).is_ok(), "{good}: {:?}", check(good));
+        }
+        for (bad, why) in [
+            ("", "empty"),
+            ("  ", "empty"),
+            ("no-such-program-at-all --flag", "`no-such-program-at-all`"),
+            ("/no/such/program", "`/no/such/program`"),
+            ("if true; then", "cannot read"),
+            ("echo 'x", "cannot read"),
+            ("a\0b", "NUL"),
+        ] {
+            let error = check(bad).expect_err(bad).to_string();
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+}

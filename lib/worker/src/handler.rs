@@ -1,0 +1,74 @@
+//! What runs jobs of a kind, and which kinds there is a handler for.
+
+use crate::run::Run;
+use leasehold_core::{Kind, Outcome};
+use leasehold_store::Kinds;
+use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// How long a handler that was told to stop may take to do so, unless it says otherwise. Together with the default
+/// grace of 25 s it stays within the 30 s that supervisors usually wait before they kill.
+pub const STOP_MOMENT: Duration = Duration::from_secs(3);
+
+/// What runs jobs of a kind. Dyn-safe: typed handlers and commands are both behind it.
+pub trait Handler: Send + Sync + 'static {
+    /// Runs one job to its outcome. Told to stop through [`Run::cancelled`]; dropped at an await when it has not ended
+    /// [`Handler::stop_moment`] after that. A panic is the same as a failure with its message.
+    fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+
+    /// How long it may go on after it was told to stop.
+    fn stop_moment(&self) -> Duration {
+        STOP_MOMENT
+    }
+}
+
+/// Handlers by kind.
+#[derive(Clone, Default)]
+pub struct Handlers {
+    by_kind: HashMap<Kind, Arc<dyn Handler>>,
+    any: Option<Arc<dyn Handler>>,
+}
+
+impl fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handlers").field("kinds", &self.kinds()).finish()
+    }
+}
+
+impl Handlers {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A handler for one kind. Replaces the one before.
+    pub fn insert(&mut self, kind: Kind, handler: Arc<dyn Handler>) {
+        self.by_kind.insert(kind, handler);
+    }
+
+    /// A handler for every kind that has none of its own.
+    pub fn insert_any(&mut self, handler: Arc<dyn Handler>) {
+        self.any = Some(handler);
+    }
+
+    /// Which kinds may be claimed.
+    #[must_use]
+    pub fn kinds(&self) -> Kinds {
+        if self.any.is_some() {
+            return Kinds::All;
+        }
+        let mut kinds: Vec<Kind> = self.by_kind.keys().cloned().collect();
+        kinds.sort();
+        Kinds::Only(kinds)
+    }
+
+    /// Whether there is a handler for this kind.
+    pub(crate) fn serves(&self, kind: &Kind) -> bool {
+        self.any.is_some() || self.by_kind.contains_key(kind)
+    }
+
+    /// The handler for this kind.
+    pub(crate) fn resolve(&self, kind: &Kind) -> Option<Arc<dyn Handler>> {
+        self.by_kind.get(kind).or(self.any.as_ref()).cloned()
+    }
+}

@@ -1,0 +1,80 @@
+//! Keeps the leases of all runs alive, in both stores, each in one batch. Also how a worker learns at the latest that a
+//! lease is lost or a cancel wanted.
+
+use crate::{
+    hints::by_queue,
+    member::Member,
+    run::{Run, StopReason},
+};
+use leasehold_core::{BATCH_MAX, Fence};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// Beats until `done`.
+pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
+    // Four looks within the third of a lease after which it is renewed; none of them costs a round trip.
+    let period = (member.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
+    let mut ticks = tokio::time::interval(period);
+    // A process that was frozen has one look to catch up on, not all it has missed.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = done.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let due = member.runs.due(Instant::now());
+        tokio::join!(renew_leases(&member, &due.leases), renew_hints(&member, due.hints));
+    }
+}
+
+/// PostgreSQL: its answer decides. No answer decides nothing: the handlers go on.
+async fn renew_leases(member: &Member, due: &[Fence]) {
+    for fences in due.chunks(BATCH_MAX) {
+        let sent_at = Instant::now();
+        let renewed = match member.store.renew(member.id, fences, member.settings.lease).await {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                member.postgres.failed(&error);
+                return;
+            }
+        };
+        member.postgres.answered();
+        let mut lost: HashSet<Fence> = fences.iter().copied().collect();
+        for lease in renewed {
+            let fence = Fence { id: lease.id, epoch: lease.epoch, worker: member.id };
+            lost.remove(&fence);
+            member.runs.renewed(fence, sent_at);
+            if lease.cancel_wanted {
+                member.runs.tell(fence, StopReason::Cancelled);
+            }
+        }
+        for fence in lost {
+            if member.runs.lost(fence) {
+                member.counters.leases_lost.add(1);
+            }
+        }
+    }
+}
+
+/// Redis: only so that no other worker is sent to look for these jobs.
+async fn renew_hints(member: &Member, due: Vec<Run>) {
+    if due.is_empty() || member.redis.is_away() {
+        return;
+    }
+    let sent_at = Instant::now();
+    if let Err(error) = member.handoff.renew(&by_queue(due.iter()), member.settings.lease).await {
+        member.redis.failed(&error);
+        return;
+    }
+    let ended = member.runs.hints_renewed(due, sent_at);
+    if !ended.is_empty()
+        && let Err(error) = member.handoff.ack(&by_queue(ended.iter())).await
+    {
+        member.redis.failed(&error);
+    }
+}

@@ -1,0 +1,71 @@
+//! What the parts of one worker share.
+
+use crate::{counters::Counters, handler::Handlers, health::Health, runs::Runs, settings::Settings, settler::Ended};
+use leasehold_core::{Kind, QueueName, WorkerId};
+use leasehold_handoff::Handoff;
+use leasehold_store::{Kinds, Store};
+use std::collections::HashMap;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What the parts of one worker share.
+pub(crate) struct Member {
+    pub(crate) id: WorkerId,
+    pub(crate) store: Store,
+    pub(crate) handoff: Handoff,
+    pub(crate) settings: Settings,
+    pub(crate) handlers: Handlers,
+    pub(crate) kinds: Kinds,
+    pub(crate) runs: Runs,
+    pub(crate) counters: Counters,
+    pub(crate) redis: Health,
+    pub(crate) postgres: Health,
+    /// Wakes the loop of a queue: hints of a kind that it serves were set aside there.
+    pub(crate) pokes: HashMap<QueueName, Notify>,
+    /// Where runs go when their handler has ended. Bounded: while PostgreSQL is away, ended runs keep their slots.
+    pub(crate) ended: mpsc::Sender<Ended>,
+    /// No new work is taken.
+    pub(crate) stopping: CancellationToken,
+    /// The runs.
+    pub(crate) attempts: TaskTracker,
+    /// Short tasks that a stop waits for.
+    pub(crate) errands: TaskTracker,
+}
+
+impl Member {
+    pub(crate) fn new(
+        store: Store,
+        handoff: Handoff,
+        settings: Settings,
+        handlers: Handlers,
+    ) -> (Self, mpsc::Receiver<Ended>) {
+        let slots: usize = settings.queues.iter().map(|(_, slots)| *slots as usize).sum();
+        let (ended, receiver) = mpsc::channel(slots.max(1));
+        let member = Self {
+            id: WorkerId::new(),
+            kinds: handlers.kinds(),
+            runs: Runs::new(settings.lease, settings.handoff_lease()),
+            counters: Counters::default(),
+            redis: Health::new("Redis", "jobs are claimed straight from PostgreSQL until it is back"),
+            postgres: Health::new("PostgreSQL", "nothing is claimed and results are held until it is back"),
+            pokes: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),
+            ended,
+            stopping: CancellationToken::new(),
+            attempts: TaskTracker::new(),
+            errands: TaskTracker::new(),
+            store,
+            handoff,
+            settings,
+            handlers,
+        };
+        (member, receiver)
+    }
+
+    /// The kinds by name; `None` is every kind.
+    pub(crate) fn named_kinds(&self) -> Option<&[Kind]> {
+        match &self.kinds {
+            Kinds::All => None,
+            Kinds::Only(kinds) => Some(kinds),
+        }
+    }
+}

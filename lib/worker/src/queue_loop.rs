@@ -1,0 +1,296 @@
+//! The loop of one queue. An idle worker blocks in a take; a busy one claims for all of its free slots at once; without
+//! Redis it claims from the line; without PostgreSQL it waits.
+
+use crate::{
+    claim::{Claimed, Queue},
+    hints::give_back,
+    member::Member,
+    take::{Take, Took},
+    wait::Waits,
+};
+use leasehold_core::{BATCH_MAX, JobId, Kind, QueueName};
+use leasehold_handoff::{Handoff, Taken};
+use leasehold_store::Store;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time::sleep};
+
+/// How long a take that is woken may need to end: it has been answered already, or Redis is away.
+const WAKING_TAKES: Duration = Duration::from_secs(2);
+/// Claims in a row that start nothing before they are slowed down. They are no loss (each sorts out as many hints as
+/// there are free slots), but must not become a spin if somebody puts the same hints back all the time.
+const FRUITLESS_IN_A_ROW: u32 = 32;
+const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
+/// How long a worker that fills the head keeps others from doing the same.
+const FILL_LOCK: Duration = Duration::from_secs(2);
+
+/// The loop of one queue.
+pub(crate) struct QueueLoop {
+    queue: Queue,
+    take: Take,
+    /// The last claim got less than it asked for: the head is empty.
+    dry: bool,
+    /// Claims in a row that started nothing.
+    fruitless: u32,
+    /// For a worker of every kind, which cannot name them all: those that had hints aside when it claimed last.
+    aside_kinds: Vec<Kind>,
+    filling: Arc<AtomicBool>,
+    /// After PostgreSQL did not answer, or the line was empty.
+    waits: Waits,
+    /// After a take failed.
+    take_waits: Waits,
+}
+
+/// What a loop with a free slot does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Move {
+    /// PostgreSQL is away: find out whether it still is.
+    Probe,
+    /// Redis is away: claim from the line.
+    Line,
+    /// The head is empty: wait for a hint.
+    Take,
+    /// Claim.
+    Claim,
+}
+
+const fn decide(postgres_away: bool, redis_away: bool, dry: bool) -> Move {
+    match (postgres_away, redis_away, dry) {
+        (true, _, _) => Move::Probe,
+        (false, true, _) => Move::Line,
+        (false, false, true) => Move::Take,
+        (false, false, false) => Move::Claim,
+    }
+}
+
+impl QueueLoop {
+    pub(crate) fn new(member: Arc<Member>, name: QueueName, slots: u32) -> Self {
+        let take = Take::new(member.handoff.clone(), name.clone());
+        let slots = Arc::new(Semaphore::new(slots as usize));
+        Self {
+            queue: Queue { member, name, slots },
+            take,
+            dry: false,
+            fruitless: 0,
+            aside_kinds: Vec::new(),
+            filling: Arc::default(),
+            waits: Waits::new(20, 1000),
+            take_waits: Waits::new(50, 1000),
+        }
+    }
+
+    /// Runs until the worker stops. Whatever hints it holds then are given back.
+    pub(crate) async fn run(mut self) {
+        let member = Arc::clone(&self.queue.member);
+        loop {
+            let free = tokio::select! {
+                biased;
+                () = member.stopping.cancelled() => break,
+                free = self.queue.free_slots() => free.min(BATCH_MAX),
+            };
+            match decide(member.postgres.is_away(), member.redis.is_away(), self.dry) {
+                Move::Probe => self.probe().await,
+                Move::Line => self.claim_line(free).await,
+                Move::Take => self.wait_for_hint(free).await,
+                Move::Claim => self.claim(free).await,
+            }
+        }
+        if let Some(Took::Hint(id)) = self.take.cut_short(WAKING_TAKES).await {
+            give_back(&member, &self.queue.name, &[id]).await;
+        }
+    }
+
+    async fn probe(&mut self) {
+        self.pause_after_failure().await;
+        let member = &self.queue.member;
+        match member.store.ping().await {
+            Ok(()) => member.postgres.answered(),
+            Err(error) => member.postgres.failed(&error),
+        }
+    }
+
+    async fn claim_line(&mut self, free: usize) {
+        // Whatever Redis holds when it is back, it is to be looked at first.
+        self.dry = false;
+        if let Some(Took::Hint(id)) = self.take.ended_already().await {
+            self.claim_ids(vec![id]).await;
+            return;
+        }
+        match self.queue.claim_line(free).await {
+            Some(started) if started == free => self.waits.reset(),
+            Some(started) => {
+                if started > 0 {
+                    self.waits.reset();
+                }
+                let member = Arc::clone(&self.queue.member);
+                tokio::select! {
+                    () = self.pause_after_failure() => {}
+                    () = member.redis.until_back() => {}
+                }
+            }
+            None => {}
+        }
+    }
+
+    async fn wait_for_hint(&mut self, free: usize) {
+        if let Err(error) = self.take.start().await {
+            return self.take_failed(&error.to_string()).await;
+        }
+        let member = Arc::clone(&self.queue.member);
+        let poke = &member.pokes[&self.queue.name];
+        let took = tokio::select! {
+            biased;
+            took = self.take.ended() => Some(took),
+            () = member.stopping.cancelled() => return,
+            () = member.redis.until_away() => return,
+            () = poke.notified() => self.take.cut_short(WAKING_TAKES).await,
+        };
+        match took {
+            Some(Took::Hint(id)) => self.claim_taken(id, free).await,
+            // Nobody pushed anything, or hints were set aside: a claim sees what no take is told of.
+            Some(Took::Nothing) | None => {
+                self.take_waits.reset();
+                self.dry = false;
+            }
+            Some(Took::Failed(error)) => self.take_failed(&error).await,
+        }
+    }
+
+    /// A connection was cut, or none could be had. Whether Redis is away the next claim will say; in between a moment, or
+    /// the two would take turns as fast as they can.
+    async fn take_failed(&mut self, error: &str) {
+        tracing::debug!(queue = %self.queue.name, error, "a take failed");
+        self.dry = false;
+        tokio::select! {
+            () = sleep(self.take_waits.next()) => {}
+            () = self.queue.member.stopping.cancelled() => {}
+        }
+    }
+
+    /// Leases the hint that a take got in Redis, with more for the other free slots, and at the same time claims its job.
+    async fn claim_taken(&mut self, id: JobId, free: usize) {
+        self.take_waits.reset();
+        if self.queue.member.stopping.is_cancelled() {
+            return give_back(&self.queue.member, &self.queue.name, &[id]).await;
+        }
+        let ids = [id];
+        let (taken, claimed) = tokio::join!(self.take_hints(&ids, free - 1), self.queue.claim(&ids));
+        let mut others = taken.map_or_else(Vec::new, |taken| self.took(taken, free));
+        others.retain(|other| *other != id);
+        match claimed {
+            Claimed::Unanswered => {
+                others.push(id);
+                give_back(&self.queue.member, &self.queue.name, &others).await;
+            }
+            Claimed::Decided { started, refused } => {
+                self.decided(started, refused).await;
+                self.claim_ids(others).await;
+            }
+        }
+    }
+
+    async fn claim(&mut self, free: usize) {
+        let Some(taken) = self.take_hints(&[], free).await else { return };
+        let ids = self.took(taken, free);
+        self.claim_ids(ids).await;
+    }
+
+    async fn take_hints(&self, adopt: &[JobId], limit: usize) -> Option<Taken> {
+        let member = &self.queue.member;
+        let kinds = member.named_kinds().unwrap_or(&self.aside_kinds);
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        match member.handoff.claim(&self.queue.name, adopt, kinds, limit, member.settings.handoff_lease()).await {
+            Ok(taken) => Some(taken),
+            Err(error) => {
+                member.redis.failed(&error);
+                None
+            }
+        }
+    }
+
+    fn took(&mut self, taken: Taken, asked: usize) -> Vec<JobId> {
+        if self.queue.member.named_kinds().is_none() {
+            self.aside_kinds = taken.aside;
+        }
+        self.dry = taken.ids.len() < asked && self.aside_kinds.is_empty();
+        if taken.low {
+            self.fill();
+        }
+        taken.ids
+    }
+
+    async fn claim_ids(&mut self, ids: Vec<JobId>) {
+        if ids.is_empty() {
+            return;
+        }
+        if self.queue.member.stopping.is_cancelled() {
+            return give_back(&self.queue.member, &self.queue.name, &ids).await;
+        }
+        match self.queue.claim(&ids).await {
+            Claimed::Decided { started, refused } => self.decided(started, refused).await,
+            Claimed::Unanswered => give_back(&self.queue.member, &self.queue.name, &ids).await,
+        }
+    }
+
+    async fn decided(&mut self, started: usize, refused: Vec<JobId>) {
+        self.waits.reset();
+        self.queue.sort_refused(refused).await;
+        self.fruitless = if started > 0 { 0 } else { self.fruitless.saturating_add(1) };
+        if self.fruitless > FRUITLESS_IN_A_ROW {
+            sleep(FRUITLESS_PAUSE).await;
+        }
+    }
+
+    /// The head is low and the line longer: one worker at a time brings more of it, beside its other work.
+    fn fill(&self) {
+        if self.filling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (member, queue, filling) =
+            (Arc::clone(&self.queue.member), self.queue.name.clone(), Arc::clone(&self.filling));
+        self.queue.member.errands.spawn(async move {
+            match fill_head(&member.store, &member.handoff, &queue).await {
+                Ok(()) => {}
+                // Whoever needs that store next finds out by itself whether it is away.
+                Err(error) => tracing::debug!(%queue, %error, "the head was not filled"),
+            }
+            filling.store(false, Ordering::Release);
+        });
+    }
+
+    async fn pause_after_failure(&mut self) {
+        tokio::select! {
+            () = sleep(self.waits.next()) => {}
+            () = self.queue.member.stopping.cancelled() => {}
+        }
+    }
+}
+
+async fn fill_head(store: &Store, handoff: &Handoff, queue: &QueueName) -> Result<(), leasehold_reaper::Error> {
+    if handoff.lock_fill(queue, FILL_LOCK).await? {
+        leasehold_reaper::fill_head(store, handoff, queue, handoff.head_max()).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgres_comes_first_then_redis_then_the_head() {
+        for dry in [false, true] {
+            for redis_away in [false, true] {
+                assert_eq!(decide(true, redis_away, dry), Move::Probe);
+            }
+            assert_eq!(decide(false, true, dry), Move::Line);
+        }
+        assert_eq!(decide(false, false, true), Move::Take);
+        assert_eq!(decide(false, false, false), Move::Claim);
+    }
+}

@@ -1,0 +1,145 @@
+//! Writes how runs ended. What ends while one write is under way goes with the next: batches grow with the load, and an
+//! idle worker adds no delay.
+
+use crate::{hints::Hints, member::Member, run::Run, wait::Waits};
+use leasehold_core::{BATCH_MAX, FinishedRun, Settle, Settled};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How often the store must refuse a run for good until it is believed.
+const REFUSALS_BELIEVED: u32 = 3;
+
+/// A run whose handler has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) run: Run,
+    pub(crate) settle: Settle,
+}
+
+/// Writes how runs ended.
+pub(crate) struct Settler {
+    pub(crate) member: Arc<Member>,
+    pub(crate) hints: mpsc::UnboundedSender<Hints>,
+    /// No run is left: what is in the channel is all there is.
+    pub(crate) last: CancellationToken,
+    /// PostgreSQL was away for longer than can be waited for.
+    pub(crate) give_up: CancellationToken,
+}
+
+impl Settler {
+    /// Settles until [`Settler::last`] and the channel is empty. Returns how many results could not be written.
+    pub(crate) async fn run(self, mut ended: mpsc::Receiver<Ended>) -> usize {
+        let mut unwritten = 0;
+        let mut batch = Vec::new();
+        loop {
+            let count = tokio::select! {
+                biased;
+                count = ended.recv_many(&mut batch, BATCH_MAX) => count,
+                () = self.last.cancelled(), if !ended.is_closed() => { ended.close(); continue }
+            };
+            if count == 0 {
+                return unwritten;
+            }
+            self.member.runs.settling(batch.iter().map(|ended| &ended.run));
+            unwritten += self.settle(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Writes one batch, again and again until the store has said of each run what became of it. Sent twice, a run that
+    /// was written the first time is answered with [`Settled::Already`]. Returns how many were given up.
+    async fn settle(&self, mut batch: Vec<Ended>) -> usize {
+        let mut waits = Waits::new(50, 2000);
+        let mut refusals = 0;
+        while !batch.is_empty() {
+            let finished: Vec<FinishedRun> = batch
+                .iter()
+                .map(|ended| FinishedRun { fence: ended.run.fence(), settle: ended.settle.clone() })
+                .collect();
+            let answer = tokio::select! {
+                answer = self.member.store.settle(self.member.id, &finished) => answer,
+                () = self.give_up.cancelled() => return batch.len(),
+            };
+            match answer {
+                Ok(answers) => {
+                    self.member.postgres.answered();
+                    batch = self.take_answers(batch, &answers);
+                    continue;
+                }
+                Err(error) if error.is_transient() => self.member.postgres.failed(&error),
+                // One of its runs must be the reason: each goes by itself, so that it holds up no other.
+                Err(_) if batch.len() > 1 => {
+                    let mut unwritten = 0;
+                    for ended in batch {
+                        unwritten += Box::pin(self.settle(vec![ended])).await;
+                    }
+                    return unwritten;
+                }
+                // A broken connection can look like this as well, so it is not believed the first time.
+                Err(error) => {
+                    refusals += 1;
+                    if refusals >= REFUSALS_BELIEVED {
+                        batch = self.refused(batch, &error);
+                        refusals = 0;
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(waits.next()) => {}
+                () = self.give_up.cancelled() => return batch.len(),
+            }
+        }
+        0
+    }
+
+    /// Counts, drops and acks what is decided; returns what must be written in another way.
+    fn take_answers(&self, batch: Vec<Ended>, answers: &[Settled]) -> Vec<Ended> {
+        let counters = &self.member.counters;
+        let mut again = Vec::new();
+        let mut over = Vec::with_capacity(batch.len());
+        let mut hints = Hints::default();
+        for (ended, answer) in batch.into_iter().zip(answers) {
+            match answer {
+                Settled::Done | Settled::Already => {
+                    counters.settled(&ended.settle);
+                    let into =
+                        if matches!(ended.settle, Settle::Release) { &mut hints.release } else { &mut hints.ack };
+                    into.push(ended.run.clone());
+                }
+                Settled::CancelWanted => {
+                    again.push(Ended { settle: Settle::Cancel, ..ended });
+                    continue;
+                }
+                // The hint is left alone: it may be another worker's by now.
+                Settled::LeaseLost => {
+                    counters.leases_lost.add(1);
+                    if !matches!(ended.settle, Settle::Release | Settle::Cancel) {
+                        counters.late_results_refused.add(1);
+                    }
+                }
+            }
+            over.push(ended.run);
+        }
+        self.member.runs.remove(over.iter());
+        // Without a receiver the hints' leases run out, and the reaper drops them.
+        drop(self.hints.send(hints));
+        again
+    }
+
+    /// The store refuses to write this. A result that it cannot hold would be refused every time, so its job is buried;
+    /// anything else is a fault that people must see, and the lease will run out.
+    fn refused(&self, batch: Vec<Ended>, error: &leasehold_store::Error) -> Vec<Ended> {
+        let mut again = Vec::new();
+        for ended in batch {
+            let fence = ended.run.fence();
+            if matches!(ended.settle, Settle::Complete(Some(_))) {
+                let error = format!("the result cannot be stored: {error}");
+                again.push(Ended { settle: Settle::Bury { error }, ..ended });
+            } else {
+                tracing::error!(id = %fence.id, epoch = fence.epoch, %error, "the end of a run cannot be written");
+                self.member.runs.remove([&ended.run].into_iter());
+            }
+        }
+        again
+    }
+}

@@ -1,0 +1,87 @@
+//! The blocking take of one queue: always driven to its end, in a task of its own, so that a hint which the server moves
+//! at the last moment has somebody to go to.
+
+use leasehold_core::{JobId, QueueName};
+use leasehold_handoff::{Error, Handoff, Taker, Unblock};
+use std::time::Duration;
+use tokio::{task::JoinHandle, time::timeout};
+
+/// How long one take blocks. Between two of them a claim looks for what no take is told of: hints set aside whose
+/// notice was lost.
+const BLOCKS_FOR: Duration = Duration::from_secs(5);
+
+/// The blocking take of one queue.
+pub(crate) struct Take {
+    handoff: Handoff,
+    queue: QueueName,
+    taker: Option<Taker>,
+    under_way: Option<UnderWay>,
+}
+
+struct UnderWay {
+    task: JoinHandle<(Taker, Result<Option<JobId>, Error>)>,
+    unblock: Unblock,
+}
+
+/// How a take ended.
+pub(crate) enum Took {
+    Hint(JobId),
+    Nothing,
+    /// Its connection is gone; the next one gets another.
+    Failed(String),
+}
+
+impl Take {
+    pub(crate) fn new(handoff: Handoff, queue: QueueName) -> Self {
+        Self { handoff, queue, taker: None, under_way: None }
+    }
+
+    /// Starts a take, unless one is under way.
+    pub(crate) async fn start(&mut self) -> Result<(), Error> {
+        if self.under_way.is_some() {
+            return Ok(());
+        }
+        let mut taker = match self.taker.take() {
+            Some(taker) => taker,
+            None => self.handoff.taker(&self.queue).await?,
+        };
+        let unblock = taker.unblock();
+        let task = tokio::spawn(async move {
+            let took = taker.take(BLOCKS_FOR).await;
+            (taker, took)
+        });
+        self.under_way = Some(UnderWay { task, unblock });
+        Ok(())
+    }
+
+    /// Ready when the take has ended; never when none is under way. Can be left at any time: the take goes on.
+    pub(crate) async fn ended(&mut self) -> Took {
+        let Some(under_way) = &mut self.under_way else { return std::future::pending().await };
+        let ended = (&mut under_way.task).await;
+        self.under_way = None;
+        match ended {
+            Ok((taker, Ok(hint))) => {
+                self.taker = Some(taker);
+                hint.map_or(Took::Nothing, Took::Hint)
+            }
+            Ok((_, Err(error))) => Took::Failed(error.to_string()),
+            Err(error) => Took::Failed(error.to_string()),
+        }
+    }
+
+    /// How the take ended, if it has.
+    pub(crate) async fn ended_already(&mut self) -> Option<Took> {
+        if self.under_way.as_ref()?.task.is_finished() { Some(self.ended().await) } else { None }
+    }
+
+    /// Wakes the take and waits for its end, for at most `patience`.
+    pub(crate) async fn cut_short(&mut self, patience: Duration) -> Option<Took> {
+        let unblock = self.under_way.as_ref()?.unblock.clone();
+        let wake = async {
+            if let Err(error) = unblock.wake().await {
+                tracing::debug!(%error, "a take was not woken");
+            }
+        };
+        timeout(patience, async { tokio::join!(self.ended(), wake).0 }).await.ok()
+    }
+}

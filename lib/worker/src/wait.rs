@@ -1,0 +1,29 @@
+//! How long to wait before trying again what has just failed or found nothing.
+
+use leasehold_core::Backoff;
+use std::time::Duration;
+
+/// Waits that grow with each try and are spread, so that a fleet does not return as one.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    backoff: Backoff,
+    tries: i32,
+}
+
+impl Waits {
+    /// The first wait is at most `base_ms`, none is longer than `cap_ms`.
+    pub(crate) const fn new(base_ms: u64, cap_ms: u64) -> Self {
+        Self { backoff: Backoff { base: Duration::from_millis(base_ms), cap: Duration::from_millis(cap_ms) }, tries: 0 }
+    }
+
+    /// The next wait.
+    pub(crate) fn next(&mut self) -> Duration {
+        self.tries = self.tries.saturating_add(1);
+        self.backoff.delay(self.tries, rand::random())
+    }
+
+    /// It went well: the next wait is a short one again.
+    pub(crate) fn reset(&mut self) {
+        self.tries = 0;
+    }
+}

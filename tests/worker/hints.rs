@@ -1,0 +1,73 @@
+//! A hint grants nothing: whatever is put into Redis, PostgreSQL decides.
+
+use crate::fixture::{Fixture, handlers, job, jobs, settings, succeeded};
+use leasehold_core::{JobId, QueueName, State};
+use redis::AsyncTypedCommands;
+
+const READY: &str = "leasehold:{default}:ready";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doubles_and_inventions_do_no_harm() {
+    let fixture = Fixture::start().await;
+    let ids = fixture.enqueue(&jobs("k", 10)).await;
+    let mut redis = fixture.stores.redis.connect().await;
+    for id in &ids {
+        for _ in 0..3 {
+            redis.lpush(READY, id.to_string()).await.expect("LPUSH");
+        }
+        redis.rpush(READY, JobId::new().to_string()).await.expect("RPUSH");
+    }
+    redis.lpush(READY, "no id at all").await.expect("LPUSH");
+    let workers = [
+        fixture.worker(settings(3), handlers("k", |_| async { succeeded() })).await,
+        fixture.worker(settings(3), handlers("k", |_| async { succeeded() })).await,
+    ];
+    for id in &ids {
+        let job = fixture.until(*id, State::Succeeded).await;
+        assert_eq!((job.attempt, job.epoch), (1, 1));
+    }
+    fixture.until_redis_is_empty(&QueueName::default()).await;
+    let (mut claimed, mut refused) = (0, 0);
+    for worker in workers {
+        let tally = worker.stop().await;
+        claimed += tally.claimed;
+        refused += tally.hints_refused;
+    }
+    assert_eq!(claimed, 10);
+    assert!(refused >= 10, "{refused} of at least 10 inventions were refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hint_in_the_wrong_queue_does_no_harm() {
+    let fixture = Fixture::start().await;
+    let worker = fixture.worker(settings(2), handlers("k", |_| async { succeeded() })).await;
+    let mut elsewhere = job("k");
+    elsewhere.queue = "elsewhere".parse().expect("a name");
+    fixture.store.enqueue(&[elsewhere.clone()]).await.expect("enqueueing");
+    fixture.handoff.push(&QueueName::default(), &[elsewhere.id], false).await.expect("pushing");
+    fixture.until(elsewhere.id, State::Succeeded).await;
+    for queue in [QueueName::default(), elsewhere.queue] {
+        fixture.until_redis_is_empty(&queue).await;
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_locked_is_tried_again_without_a_spin() {
+    let fixture = Fixture::start().await;
+    let id = fixture.store.enqueue(&[job("k")]).await.expect("enqueueing")[0].id;
+    let mut transaction = fixture.store.pool().begin().await.expect("BEGIN");
+    sqlx::query("SELECT FROM leasehold.job WHERE id = $1 FOR UPDATE")
+        .bind(id.0)
+        .execute(&mut *transaction)
+        .await
+        .expect("locking the row");
+    let worker = fixture.worker(settings(2), handlers("k", |_| async { succeeded() })).await;
+    fixture.handoff.push(&QueueName::default(), &[id], false).await.expect("pushing");
+    // What is measured is a rate, so here time does have to pass.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    transaction.rollback().await.expect("ROLLBACK");
+    fixture.until(id, State::Succeeded).await;
+    let tally = worker.stop().await;
+    assert!((1..30).contains(&tally.hints_refused), "refused {} times in a second", tally.hints_refused);
+}

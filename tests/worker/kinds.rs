@@ -1,0 +1,108 @@
+//! Kinds without a handler wait for a worker that has one, cost nothing, and get there fast.
+
+use crate::fixture::{Fixture, HEAD_MAX, SOON, handlers, job, jobs, settings, succeeded};
+use leasehold_core::{QueueName, State};
+use leasehold_tests::eventually;
+use leasehold_worker::Handlers;
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_kind_gets_to_the_worker_that_serves_it() {
+    let fixture = Fixture::start().await;
+    let mine = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
+    let id = fixture.enqueue_one(job("other")).await;
+    eventually("the hint is set aside", SOON, || async {
+        let head = fixture.handoff.stats(&QueueName::default()).await.expect("the head's counts");
+        if head.aside == 1 { Ok(()) } else { Err(head) }
+    })
+    .await;
+    let waiting = fixture.job(id).await;
+    assert_eq!((waiting.state, waiting.attempt, waiting.epoch), (State::Queued, 0, 0), "it spends nothing");
+
+    // One that comes later finds it at once.
+    let other = fixture.worker(settings(4), handlers("other", |_| async { succeeded() })).await;
+    fixture.until(id, State::Succeeded).await;
+
+    // One that waits in a take is told.
+    let mut slowest = Duration::ZERO;
+    for _ in 0..10 {
+        let start = Instant::now();
+        let id = fixture.enqueue_one(job("other")).await;
+        fixture.until(id, State::Succeeded).await;
+        slowest = slowest.max(start.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(1), "the slowest took {slowest:?}");
+    fixture.until_redis_is_empty(&QueueName::default()).await;
+    assert_eq!(mine.stop().await.claimed, 0);
+    assert_eq!(other.stop().await.succeeded, 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_every_kind_takes_what_others_set_aside() {
+    let fixture = Fixture::start().await;
+    let _mine = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
+    let ids = fixture.enqueue(&jobs("other", 5)).await;
+    eventually("the hints are set aside", SOON, || async {
+        let head = fixture.handoff.stats(&QueueName::default()).await.expect("the head's counts");
+        if head.aside == 5 { Ok(()) } else { Err(head) }
+    })
+    .await;
+    let mut any = Handlers::new();
+    any.insert_any(crate::fixture::handler(|_| async { succeeded() }));
+    let _any = fixture.worker(settings(2), any).await;
+    for id in ids {
+        fixture.until(id, State::Succeeded).await;
+    }
+    let id = fixture.enqueue_one(job("third")).await;
+    fixture.until(id, State::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_that_nobody_serves_cause_no_busy_loop() {
+    let fixture = Fixture::start().await;
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    let worker = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
+    // More than the head and the aside list can hold.
+    let unserved = fixture.enqueue(&jobs("unserved", 3 * HEAD_MAX as usize)).await;
+    // Those of a kind that is served are not held up behind them.
+    let mine = fixture.enqueue(&jobs("mine", 20)).await;
+    for id in mine {
+        fixture.until(id, State::Succeeded).await;
+    }
+    eventually("the head is sorted out", SOON, || async {
+        let head = fixture.handoff.stats(&QueueName::default()).await.expect("the head's counts");
+        if head.ready + head.leased + head.claimed == 0 { Ok(()) } else { Err(head) }
+    })
+    .await;
+    assert_eq!(worker.stop().await.claimed, 20);
+
+    // What is measured is a rate, so here time does have to pass.
+    let worker = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let tally = worker.stop().await;
+    assert!(tally.hints_refused < 5, "{} hints were claimed in vain in two seconds", tally.hints_refused);
+    assert_eq!(fixture.job(unserved[0]).await.state, State::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_queue_runs_nothing_until_it_is_resumed() {
+    let fixture = Fixture::start().await;
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    let queue = QueueName::default();
+    let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;
+    let first = fixture.enqueue_one(job("k")).await;
+    fixture.until(first, State::Succeeded).await;
+    // Only PostgreSQL knows of the pause, and a hint gets through: it is refused and forgotten.
+    fixture.store.pause(&queue).await.expect("pausing");
+    let id = fixture.enqueue_one(job("k")).await;
+    eventually("the hint is forgotten", SOON, || async {
+        let head = fixture.handoff.stats(&queue).await.expect("the head's counts");
+        if head.ready + head.leased + head.claimed == 0 { Ok(()) } else { Err(head) }
+    })
+    .await;
+    assert_eq!(fixture.job(id).await.state, State::Queued);
+    fixture.store.resume(&queue).await.expect("resuming");
+    fixture.handoff.resume(&queue).await.expect("resuming");
+    fixture.until(id, State::Succeeded).await;
+    assert_eq!(worker.stop().await.claimed, 2);
+}

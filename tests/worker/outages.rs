@@ -1,0 +1,148 @@
+//! Stores that go away and come back.
+
+use crate::{
+    fixture::{Fixture, SOON, handlers, jobs, settings, succeeded},
+    proxy::Proxy,
+};
+use leasehold_core::{QueueName, State};
+use leasehold_tests::{Stores, eventually};
+use leasehold_worker::Settings;
+use std::time::Duration;
+use tokio::sync::watch;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_jobs_come_from_the_line_and_with_it_from_the_head_again() {
+    let fixture = Fixture::start().await;
+    let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;
+    for id in fixture.enqueue(&jobs("k", 10)).await {
+        fixture.until(id, State::Succeeded).await;
+    }
+    fixture.stores.redis.server().kill();
+    let without: Vec<_> = fixture.store.enqueue(&jobs("k", 50)).await.expect("enqueueing");
+    for job in without {
+        fixture.until(job.id, State::Succeeded).await;
+    }
+    fixture.stores.redis.server().start_again().expect("starting Redis");
+    eventually("the worker is back in the registry", SOON, || async {
+        let workers = fixture.handoff.workers().await.unwrap_or_default();
+        if workers.iter().any(|known| known.id == worker.id) { Ok(()) } else { Err(workers) }
+    })
+    .await;
+    // Back at the head: a blocking take is what an idle worker does there, and nowhere else.
+    eventually("the worker waits in a take", SOON, || async {
+        let mut redis = fixture.stores.redis.connect().await;
+        let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.expect("CLIENT LIST");
+        if clients.contains("cmd=blmove") { Ok(()) } else { Err(clients) }
+    })
+    .await;
+    for id in fixture.enqueue(&jobs("k", 10)).await {
+        fixture.until(id, State::Succeeded).await;
+    }
+    fixture.until_redis_is_empty(&QueueName::default()).await;
+    let tally = worker.stop().await;
+    assert_eq!((tally.claimed, tally.succeeded), (70, 70));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_redis_holds_nobody_up() {
+    let fixture = Fixture::start().await;
+    let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;
+    for id in fixture.enqueue(&jobs("k", 4)).await {
+        fixture.until(id, State::Succeeded).await;
+    }
+    fixture.stores.redis.server().freeze();
+    let frozen = fixture.store.enqueue(&jobs("k", 20)).await.expect("enqueueing");
+    for job in frozen {
+        fixture.until(job.id, State::Succeeded).await;
+    }
+    fixture.stores.redis.server().thaw();
+    let id = fixture.enqueue_one(crate::fixture::job("k")).await;
+    fixture.until(id, State::Succeeded).await;
+    assert_eq!(worker.stop().await.succeeded, 25);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_are_held_while_postgres_is_away() {
+    let fixture = Fixture::on(Stores::start_apart().await).await;
+    let (open, gate) = watch::channel(false);
+    let waits = handlers("k", move |_| {
+        let mut gate = gate.clone();
+        async move {
+            gate.wait_for(|open| *open).await.expect("the test opens the gate");
+            succeeded()
+        }
+    });
+    let worker = fixture.worker(settings(8), waits).await;
+    let ids = fixture.enqueue(&jobs("k", 20)).await;
+    for id in &ids[..8] {
+        fixture.until(*id, State::Running).await;
+    }
+    fixture.stores.database.server().stop_immediately();
+    open.send(true).expect("handlers wait at the gate");
+    // The handlers end, their results cannot be written, and nothing more is claimed.
+    eventually("nothing of the queue can be read", SOON, || async {
+        match fixture.store.ping().await {
+            Ok(()) => Err("PostgreSQL still answers"),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
+    fixture.stores.database.server().start_again().expect("starting PostgreSQL");
+    for id in &ids {
+        eventually("the job succeeds", SOON, || async {
+            match fixture.store.job(*id).await {
+                Ok(Some(job)) if job.state == State::Succeeded => Ok(()),
+                seen => Err(format!("{seen:?}")),
+            }
+        })
+        .await;
+        let job = fixture.job(*id).await;
+        assert_eq!((job.attempt, job.crashes), (1, 0));
+    }
+    let tally = worker.stop().await;
+    assert_eq!((tally.succeeded, tally.leases_lost), (20, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_by_the_server_cost_nothing() {
+    let fixture = Fixture::start().await;
+    let work = handlers("k", |_| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        succeeded()
+    });
+    let worker = fixture.worker(Settings { lease: Duration::from_secs(3), ..settings(4) }, work).await;
+    let _reaper = fixture.reaper(Duration::from_secs(3));
+    let ids = fixture.enqueue(&jobs("k", 200)).await;
+    for _ in 0..10 {
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name = 'worker' AND datname = current_database()",
+        )
+        .execute(fixture.store.pool())
+        .await
+        .expect("terminating");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for id in ids {
+        fixture.until(id, State::Succeeded).await;
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settle_whose_answer_is_lost_counts_once() {
+    let fixture = Fixture::start().await;
+    let port = fixture.stores.database.server().port();
+    let proxy = Proxy::start(port, "complete: ", 2).await;
+    let url = fixture.stores.database.url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port));
+    assert_ne!(url, fixture.stores.database.url, "the worker goes by the proxy");
+    let worker = fixture.worker_by(&url, settings(4), handlers("k", |_| async { succeeded() })).await;
+    let ids = fixture.enqueue(&jobs("k", 20)).await;
+    for id in ids {
+        let job = fixture.until(id, State::Succeeded).await;
+        assert_eq!((job.epoch, job.attempt), (1, 1));
+    }
+    let tally = worker.stop().await;
+    assert_eq!(proxy.left(), 0, "answers were lost");
+    assert_eq!((tally.succeeded, tally.leases_lost, tally.late_results_refused), (20, 0, 0));
+}

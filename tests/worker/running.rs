@@ -1,0 +1,181 @@
+//! Jobs run, within their slots and their time, and their ends are written.
+
+use crate::fixture::{Fixture, SOON, handler, handlers, job, jobs, json, kind, settings, succeeded};
+use leasehold_core::{NewJob, Outcome, QueueName, RESULT_MAX_BYTES, State};
+use leasehold_tests::eventually;
+use leasehold_worker::{Handlers, Settings};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// How many run in each queue now, and did at most.
+#[derive(Clone, Default)]
+struct Gauge(Arc<Mutex<HashMap<QueueName, (u32, u32)>>>);
+
+impl Gauge {
+    fn change(&self, queue: &QueueName, by: i32) {
+        let mut gauges = self.0.lock().expect("no panic");
+        let (now, most) = gauges.entry(queue.clone()).or_default();
+        *now = now.checked_add_signed(by).expect("as many ends as beginnings");
+        *most = (*most).max(*now);
+    }
+
+    fn read(&self, queue: &QueueName) -> (u32, u32) {
+        self.0.lock().expect("no panic").get(queue).copied().unwrap_or_default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_queue_runs_as_many_at_once_as_it_has_slots() {
+    let fixture = Fixture::start().await;
+    let queues: [QueueName; 2] = ["a".parse().expect("a name"), "b".parse().expect("a name")];
+    let (gauge, (open, gate)) = (Gauge::default(), watch::channel(false));
+    let handlers = {
+        let gauge = gauge.clone();
+        handlers("k", move |run| {
+            let (gauge, mut gate) = (gauge.clone(), gate.clone());
+            async move {
+                gauge.change(&run.job().queue, 1);
+                gate.wait_for(|open| *open).await.expect("the test opens the gate");
+                gauge.change(&run.job().queue, -1);
+                succeeded()
+            }
+        })
+    };
+    let settings = Settings { queues: vec![(queues[0].clone(), 3), (queues[1].clone(), 2)], ..settings(0) };
+    let worker = fixture.worker(settings, handlers).await;
+    let all: Vec<NewJob> = (0..60).map(|nth| NewJob { queue: queues[nth % 2].clone(), ..job("k") }).collect();
+    let ids = fixture.enqueue(&all).await;
+    eventually("all slots are in use", SOON, || async {
+        let seen = (gauge.read(&queues[0]).0, gauge.read(&queues[1]).0);
+        if seen == (3, 2) { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    open.send(true).expect("handlers wait at the gate");
+    for id in ids {
+        fixture.until(id, State::Succeeded).await;
+    }
+    assert_eq!((gauge.read(&queues[0]), gauge.read(&queues[1])), ((0, 3), (0, 2)));
+    for queue in &queues {
+        fixture.until_redis_is_empty(queue).await;
+    }
+    let tally = worker.stop().await;
+    assert_eq!((tally.claimed, tally.succeeded, tally.hints_refused), (60, 60, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_line_flows_through_a_short_head() {
+    let fixture = Fixture::start().await;
+    let all = jobs("k", 500);
+    fixture.store.enqueue(&all).await.expect("enqueueing");
+    let ids: Vec<_> = all.iter().map(|job| job.id).collect();
+    let queue = QueueName::default();
+    let pushed = fixture.handoff.push(&queue, &ids, false).await.expect("pushing");
+    assert!(pushed.overflowed > 400, "{pushed:?}");
+    // No reaper: the worker finds the head low and fills it.
+    let worker = fixture.worker(settings(16), handlers("k", |_| async { succeeded() })).await;
+    for id in &ids {
+        fixture.until(*id, State::Succeeded).await;
+    }
+    fixture.until_redis_is_empty(&queue).await;
+    assert_eq!(worker.stop().await.succeeded, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_takes_too_long_is_stopped_and_fails() {
+    let fixture = Fixture::start().await;
+    let mut handlers = Handlers::new();
+    handlers.insert(
+        kind("listens"),
+        handler(|run| async move {
+            let reason = run.cancelled().await;
+            Outcome::Failed(format!("stopped: {reason:?}"))
+        }),
+    );
+    handlers.insert(kind("deaf"), handler(|_| std::future::pending()));
+    let _worker = fixture.worker(settings(4), handlers).await;
+    let timed = |kind| NewJob { timeout: Some(Duration::from_millis(200)), max_attempts: 1, ..job(kind) };
+    let ids = fixture.enqueue(&[timed("listens"), timed("deaf")]).await;
+    let listens = fixture.until(ids[0], State::Dead).await;
+    assert_eq!(listens.last_error.as_deref(), Some("timed out after 200ms: stopped: TimedOut"));
+    let deaf = fixture.until(ids[1], State::Dead).await;
+    let error = deaf.last_error.expect("an error text");
+    assert!(error.starts_with("timed out after 200ms; the handler did not stop"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_a_failure_with_its_message() {
+    let fixture = Fixture::start().await;
+    let panics = handlers("k", |run| async move {
+        assert!(run.job().payload.get() == "1", "only one is {}", "good");
+        succeeded()
+    });
+    let worker = fixture.worker(settings(2), panics).await;
+    let bad = fixture.enqueue_one(NewJob { max_attempts: 1, ..job("k") }).await;
+    let good = fixture.enqueue_one(NewJob { payload: json("1"), ..job("k") }).await;
+    let bad = fixture.until(bad, State::Dead).await;
+    assert_eq!(bad.last_error.as_deref(), Some("the handler panicked: only one is good"));
+    assert_eq!(fixture.until(good, State::Succeeded).await.result.expect("a result").get(), "true");
+    let tally = worker.stop().await;
+    assert_eq!((tally.succeeded, tally.buried), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_retried_and_snoozes_spend_no_attempt() {
+    let fixture = Fixture::start().await;
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    let mut handlers = Handlers::new();
+    handlers.insert(
+        kind("fails"),
+        handler(|run| async move {
+            match run.job().attempt {
+                1 => Outcome::Failed("not yet".to_owned()),
+                _ => succeeded(),
+            }
+        }),
+    );
+    handlers.insert(
+        kind("snoozes"),
+        handler(|run| async move {
+            match run.fence().epoch {
+                1 => Outcome::Snoozed(Some(Duration::from_millis(20)), Some("too early".to_owned())),
+                _ => succeeded(),
+            }
+        }),
+    );
+    handlers.insert(kind("hopeless"), handler(|_| async { Outcome::Hopeless("never".to_owned()) }));
+    let worker = fixture.worker(settings(4), handlers).await;
+    let ids = fixture.enqueue(&[job("fails"), job("snoozes"), job("hopeless")]).await;
+    let failed = fixture.until(ids[0], State::Succeeded).await;
+    assert_eq!((failed.attempt, failed.epoch), (2, 2));
+    let snoozed = fixture.until(ids[1], State::Succeeded).await;
+    assert_eq!((snoozed.attempt, snoozed.epoch), (1, 2));
+    let hopeless = fixture.until(ids[2], State::Dead).await;
+    assert_eq!((hopeless.attempt, hopeless.last_error.as_deref()), (1, Some("never")));
+    let tally = worker.stop().await;
+    assert_eq!((tally.succeeded, tally.retried, tally.snoozed, tally.buried), (2, 1, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_cannot_be_stored_holds_up_no_other() {
+    let fixture = Fixture::start().await;
+    let results = handlers("k", |run| async move {
+        Outcome::Succeeded(Some(match run.job().payload.get() {
+            "\"large\"" => json(&format!("\"{}\"", "x".repeat(RESULT_MAX_BYTES))),
+            // Valid JSON, but deeper than PostgreSQL parses.
+            "\"deep\"" => json(&format!("{}{}", "[".repeat(200_000), "]".repeat(200_000))),
+            _ => json("\"nul \\u0000\""),
+        }))
+    });
+    let _worker = fixture.worker(settings(3), results).await;
+    let with = |payload| NewJob { payload: json(payload), ..job("k") };
+    let ids = fixture.enqueue(&[with("\"large\""), with("\"deep\""), with("\"nul\"")]).await;
+    assert_eq!(fixture.until(ids[2], State::Succeeded).await.result.expect("a result").get(), "\"nul \\u0000\"");
+    let large = fixture.until(ids[0], State::Dead).await.last_error.expect("an error text");
+    assert!(large.contains("at most 1048576 are allowed"), "{large}");
+    let deep = fixture.until(ids[1], State::Dead).await.last_error.expect("an error text");
+    assert!(deep.starts_with("the result cannot be stored: "), "{deep}");
+}
