@@ -7,7 +7,7 @@ use leasehold_store::{Kinds, Settings, Store};
 use leasehold_tests::Database;
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
-use std::{ops::Deref, time::Duration};
+use std::{future::Future, ops::Deref, time::Duration};
 
 /// Long enough to never run out in a test.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
@@ -50,6 +50,72 @@ pub(crate) fn json(text: &str) -> Box<RawValue> {
 pub(crate) fn new_job() -> NewJob {
     NewJob::new(kind("k"), json(r#"{"n":1}"#))
 }
+
+/// A failed handler's settle, with no time to wait.
+pub(crate) fn retry() -> Settle {
+    Settle::Retry { delay: Duration::ZERO, error: "it failed".into() }
+}
+
+/// Calls that are all under way before the first one ends, and their answers in order.
+pub(crate) async fn at_once<T, Call: Future<Output = T>>(calls: impl IntoIterator<Item = Call>) -> Vec<T> {
+    futures_util::future::join_all(calls).await
+}
+
+/// What a settle answers and leaves alone when the fence is stale: an older epoch, another worker, no such job.
+pub(crate) async fn refuses_stale_fences(settle: Settle) {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let first = fixture.running(worker).await;
+    assert_eq!(fixture.settle_one(first, Settle::Release).await, Settled::Done);
+    let current = fixture.claim_one(worker, first.id).await.fence;
+    let before = fixture.record(first.id).await;
+    for stale in [
+        first,
+        Fence { worker: WorkerId::new(), ..current },
+        Fence { epoch: current.epoch + 1, ..current },
+        Fence { id: JobId::new(), ..current },
+    ] {
+        let answer = fixture.settle_one(stale, settle.clone()).await;
+        // The very first run was released, and that is what it would be told again.
+        let again = matches!(settle, Settle::Release) && stale == first;
+        assert_eq!(answer, if again { Settled::Already } else { Settled::LeaseLost }, "{stale:?}");
+        let other = [FinishedRun { fence: stale, settle: settle.clone() }];
+        assert_eq!(fixture.settle(WorkerId::new(), &other).await.expect("settle"), [Settled::LeaseLost]);
+    }
+    assert_eq!(format!("{before:?}"), format!("{:?}", fixture.record(first.id).await));
+}
+
+/// A settle is refused, and changes nothing, once the job waits or has ended by somebody else's doing.
+pub(crate) async fn refuses_jobs_not_running(settle: Settle) {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let fence = fixture.running(worker).await;
+    fixture.let_lapse(fence.id).await;
+    assert_eq!(fixture.expire(10).await.expect("expire").len(), 1);
+    for look in ["queued", "cancelled"] {
+        let before = fixture.record(fence.id).await;
+        assert_eq!(before.state.as_str(), look);
+        assert_eq!(fixture.settle_one(fence, settle.clone()).await, Settled::LeaseLost);
+        assert_eq!(format!("{before:?}"), format!("{:?}", fixture.record(fence.id).await));
+        fixture.cancel(&[fence.id]).await.expect("cancel");
+    }
+}
+
+/// Sent twice by the same run, one after the other and at once: one `Done`, the others `Already`, one change.
+pub(crate) async fn is_written_once(settle: Settle, wanted: impl AsyncFn(&Fixture, Fence)) {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let fence = fixture.running(worker).await;
+    wanted(&fixture, fence).await;
+    let mut answers = at_once((0..8).map(|_| fixture.settle_one(fence, settle.clone()))).await;
+    answers.push(fixture.settle_one(fence, settle.clone()).await);
+    assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Done).count(), 1, "{answers:?}");
+    assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Already).count(), 8, "{answers:?}");
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 1);
+}
+
+/// For [`is_written_once`]: a run that nobody wants to be cancelled.
+pub(crate) async fn as_it_is(_: &Fixture, _: Fence) {}
 
 impl Fixture {
     pub(crate) async fn start() -> Self {

@@ -1,5 +1,31 @@
 //! The conformance suite of the store, on a real PostgreSQL: one file a verb. Each says that it works, that a stale
 //! fence and an illegal state change nothing, and that two at once leave one winner.
 
+mod bury;
+mod cancel;
+mod cancel_run;
+mod claim;
+mod claim_line;
+mod complete;
+mod connect;
+mod enqueue;
+mod expire;
 mod fixture;
-mod smoke;
+mod functions;
+mod life;
+mod line;
+mod look;
+mod migrate;
+mod pause;
+mod promote;
+mod purge;
+mod reading;
+mod release;
+mod renew;
+mod retain;
+mod retry;
+mod revive;
+mod snooze;
+mod stats;
+mod unblock;
+mod violations;

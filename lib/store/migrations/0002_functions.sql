@@ -149,12 +149,12 @@ $$;
 CREATE FUNCTION leasehold.cancel_batch(ids uuid[])
 RETURNS TABLE (id uuid, queue text, state text, worker uuid, epoch integer, changed boolean)
 LANGUAGE sql AS $$
-    WITH target AS (
+    WITH target AS MATERIALIZED (
         SELECT j.id, j.state FROM leasehold.job j
         WHERE j.id = ANY (ids) ORDER BY j.id FOR UPDATE
     ), gone AS (
-        DELETE FROM leasehold.job j USING target t
-        WHERE j.id = t.id AND t.state IN ('blocked', 'scheduled', 'queued')
+        DELETE FROM leasehold.job j
+        WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
         RETURNING j.*
     ), kept AS (
         INSERT INTO leasehold.history (id, run_at, created_at, started_at, finished_at, epoch, attempt, max_attempts,
@@ -166,9 +166,11 @@ LANGUAGE sql AS $$
         FROM gone g
         RETURNING history.id, history.queue, history.epoch
     ), flagged AS (
-        UPDATE leasehold.job j SET cancel_requested_at = coalesce(j.cancel_requested_at, now())
-        FROM target t
-        WHERE j.id = t.id AND t.state = 'running'
+        -- CASE, since PostgreSQL first makes the new row from the version that its snapshot shows, checks it, and
+        -- only then finds that there is a newer one to begin with: a job just claimed looks queued to it.
+        UPDATE leasehold.job j
+        SET cancel_requested_at = CASE WHEN j.state = 'running' THEN coalesce(j.cancel_requested_at, now()) END
+        WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state = 'running'))
         RETURNING j.id, j.queue, j.worker, j.epoch
     )
     SELECT k.id, k.queue, 'cancelled', NULL::uuid, k.epoch, true FROM kept k

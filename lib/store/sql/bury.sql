@@ -7,7 +7,8 @@
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.error
-    FROM (SELECT * FROM unnest($2::uuid[], $3::integer[], $4::text[]) AS r(id, epoch, error) ORDER BY r.id) r
+    FROM (SELECT DISTINCT ON (r.id, r.epoch) * FROM unnest($2::uuid[], $3::integer[], $4::text[]) AS r(id, epoch, error)
+          ORDER BY r.id, r.epoch) r
     CROSS JOIN LATERAL (
         SELECT j.id FROM leasehold.job j
         WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
@@ -23,6 +24,6 @@ INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished
                                     payload, unique_key, limit_key, last_error, trail)
 SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
        g.max_attempts, g.timeout_ms, 'dead', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
-       g.payload, g.unique_key, g.limit_key, (SELECT t.error FROM target t WHERE t.id = g.id LIMIT 1), g.trail
-FROM gone g
+       g.payload, g.unique_key, g.limit_key, t.error, g.trail
+FROM gone g JOIN target t ON t.id = g.id
 RETURNING h.id

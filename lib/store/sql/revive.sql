@@ -7,7 +7,7 @@
 -- Zero rows:  for an id that is not in the answer: no such job, or neither finished nor scheduled.
 -- Index:      the primary keys of the partitions of history, job_pkey, job_unique_key.
 WITH found AS MATERIALIZED (
-    SELECT h.id, h.finished_at, h.unique_key FROM leasehold.history h
+    SELECT h.id, h.unique_key FROM leasehold.history h
     WHERE h.id = ANY ($1::uuid[])
     ORDER BY h.id FOR UPDATE
 ), taken AS MATERIALIZED (
@@ -15,8 +15,8 @@ WITH found AS MATERIALIZED (
     UNION ALL
     SELECT f.id FROM found f JOIN found earlier ON earlier.unique_key = f.unique_key AND earlier.id < f.id
 ), gone AS (
-    DELETE FROM leasehold.history h USING found f
-    WHERE h.id = f.id AND h.finished_at = f.finished_at AND NOT EXISTS (SELECT FROM taken)
+    DELETE FROM leasehold.history h
+    WHERE h.id = ANY (ARRAY(SELECT f.id FROM found f)) AND NOT EXISTS (SELECT FROM taken)
     RETURNING h.*
 ), revived AS (
     INSERT INTO leasehold.job AS j (id, run_at, created_at, epoch, max_attempts, timeout_ms, state, priority,

@@ -6,8 +6,9 @@
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.delay_ms, r.reason
-    FROM (SELECT * FROM unnest($2::uuid[], $3::integer[], $4::bigint[], $5::text[]) AS r(id, epoch, delay_ms, reason)
-          ORDER BY r.id) r
+    FROM (SELECT DISTINCT ON (r.id, r.epoch) *
+          FROM unnest($2::uuid[], $3::integer[], $4::bigint[], $5::text[]) AS r(id, epoch, delay_ms, reason)
+          ORDER BY r.id, r.epoch) r
     CROSS JOIN LATERAL (
         SELECT j.id FROM leasehold.job j
         WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
@@ -20,5 +21,6 @@ SET state = 'scheduled', worker = NULL, lease_expires_at = NULL, attempt = j.att
     run_at = now() + t.delay_ms * interval '1 millisecond',
     trail = leasehold.with_trail(j.trail, 'snooze', j.epoch, j.worker, t.reason)
 FROM target t
-WHERE j.id = t.id
+-- The array alone decides how rows are found; by the join alone, the planner hashes a long line for a large batch.
+WHERE j.id = t.id AND j.id = ANY (ARRAY(SELECT t.id FROM target t))
 RETURNING j.id

@@ -103,6 +103,7 @@ impl Store {
 }
 
 /// Custom plans always: a plan kept from the time when a table was empty walks the whole of it later.
+/// No compiling: the planner guesses high for a line of many kinds, and compiling costs more than our statements run.
 fn options(settings: &Settings) -> Result<PgConnectOptions, Error> {
     let url = settings.url.expose_secret();
     if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
@@ -119,7 +120,7 @@ fn options(settings: &Settings) -> Result<PgConnectOptions, Error> {
         other => Error::Url(format!("cannot be understood: {other}")),
     })?;
     let options = options.application_name(&settings.application_name);
-    Ok(options.options([("plan_cache_mode", "force_custom_plan")]).disable_statement_logging())
+    Ok(options.options([("plan_cache_mode", "force_custom_plan"), ("jit", "off")]).disable_statement_logging())
 }
 
 /// Where a connection goes, without the password.

@@ -1,0 +1,93 @@
+//! claim: queued → running, for hints.
+
+use crate::fixture::{Fixture, LEASE, at_once, json, kind, name, new_job};
+use leasehold_core::{JobId, Settle, State, WorkerId};
+use leasehold_store::Kinds;
+use std::{collections::HashSet, time::Duration};
+
+#[tokio::test]
+async fn hands_out_all_of_the_job_on_a_lease() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let mut job = new_job();
+    job.payload = json(r#"{"b": 1.0,  "a":"\u0000"}"#);
+    job.timeout = Some(Duration::from_millis(1500));
+    fixture.enqueue(&[job.clone()]).await.expect("enqueue");
+    let claimed = fixture.claim_one(worker, job.id).await;
+    assert_eq!((claimed.fence.id, claimed.fence.epoch, claimed.fence.worker), (job.id, 1, worker));
+    assert_eq!((claimed.payload.get(), claimed.timeout), (job.payload.get(), job.timeout));
+    assert_eq!((claimed.attempt, claimed.max_attempts, claimed.crashes), (1, 5, 0));
+    assert_eq!((claimed.queue, claimed.kind), (job.queue, job.kind));
+    let record = fixture.record(job.id).await;
+    assert_eq!((record.state, record.worker), (State::Running, Some(worker)));
+    assert_eq!(
+        record.lease_expires_at.zip(record.started_at).map(|(end, start)| end - start),
+        chrono::TimeDelta::from_std(LEASE).ok()
+    );
+}
+
+#[tokio::test]
+async fn takes_only_what_is_queued_of_a_known_kind_and_of_no_paused_queue() {
+    let fixture = Fixture::start().await;
+    let (worker, known) = (WorkerId::new(), Kinds::Only(vec![kind("k"), kind("other")]));
+    let (good, mut foreign, mut paused, mut later) = (new_job(), new_job(), new_job(), new_job());
+    foreign.kind = kind("foreign");
+    paused.queue = name("paused");
+    later.delay = Some(Duration::from_secs(60));
+    let jobs = [good.clone(), foreign, paused, later];
+    fixture.enqueue(&jobs).await.expect("enqueue");
+    fixture.pause(&name("paused")).await.expect("pause");
+    let running = fixture.running(worker).await;
+    let mut ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    ids.extend([running.id, JobId::new(), good.id]);
+    let claimed = fixture.claim(worker, &ids, &known, LEASE).await.expect("claim");
+    assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [good.id]);
+    assert_eq!(fixture.claim(worker, &ids, &Kinds::Only(vec![]), LEASE).await.expect("claim").len(), 0);
+    assert_eq!(fixture.claim(worker, &ids, &Kinds::All, LEASE).await.expect("claim").len(), 1);
+    assert_eq!(fixture.claim(worker, &[], &Kinds::All, LEASE).await.expect("claim").len(), 0);
+}
+
+#[tokio::test]
+async fn each_claim_takes_the_next_epoch() {
+    let fixture = Fixture::start().await;
+    let id = fixture.queued().await;
+    for epoch in 1..=4 {
+        let fence = fixture.claim_one(WorkerId::new(), id).await.fence;
+        assert_eq!(fence.epoch, epoch);
+        fixture.settle_one(fence, Settle::Release).await;
+    }
+}
+
+/// 20 claimers on 10 jobs, all with the same hints, many rounds.
+#[tokio::test]
+async fn twenty_at_once_on_ten_jobs() {
+    let fixture = Fixture::with_connections(20).await;
+    for round in 0..50 {
+        let jobs: Vec<_> = (0..10).map(|_| new_job()).collect();
+        fixture.enqueue(&jobs).await.expect("enqueue");
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let claims = at_once((0..20).map(|nth| {
+            let mut hints = ids.clone();
+            hints.rotate_left(nth % 10);
+            let fixture = &fixture;
+            async move { fixture.claim(WorkerId::new(), &hints, &Kinds::All, LEASE).await.expect("claim") }
+        }))
+        .await;
+        let claimed: Vec<JobId> = claims.iter().flatten().map(|job| job.fence.id).collect();
+        assert_eq!(claimed.len(), 10, "round {round}: each job once");
+        assert_eq!(claimed.iter().collect::<HashSet<_>>(), ids.iter().collect::<HashSet<_>>(), "round {round}");
+        assert!(claims.iter().flatten().all(|job| job.fence.epoch == 1));
+    }
+}
+
+/// A row that somebody has locked in an open transaction is passed over, not waited for.
+#[tokio::test]
+async fn does_not_wait_for_a_locked_row() {
+    let fixture = Fixture::start().await;
+    let (locked, free) = (fixture.queued().await, fixture.queued().await);
+    let mut other = fixture.connection().await;
+    let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id = '{locked}' FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("lock");
+    let claimed = fixture.claim(WorkerId::new(), &[locked, free], &Kinds::All, LEASE).await.expect("claim");
+    assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [free]);
+}

@@ -1,0 +1,71 @@
+//! Reaching the server: each way to fail has one clear line, without the password.
+
+use crate::fixture::settings;
+use leasehold_servers::PostgresOptions;
+use leasehold_store::{Error, Store};
+use leasehold_tests::Database;
+use std::time::{Duration, Instant};
+
+async fn refused(url: &str) -> Error {
+    let settings = leasehold_store::Settings { acquire_timeout: Duration::from_secs(5), ..settings(url, 2) };
+    let error = Store::connect(&settings).await.expect_err(url);
+    let told = error.to_string();
+    assert!(!told.contains("hunter2") && !told.contains('\n'), "{told}");
+    error
+}
+
+#[tokio::test]
+async fn each_way_to_fail_has_one_clear_line() {
+    let options = PostgresOptions { fsync: false, max_connections: 20, password: true, settings: Vec::new() };
+    let database = Database::start_apart(options).await;
+    let (before, after) = database.url.rsplit_once('@').expect("a user");
+    let (user, _) = before.rsplit_once(':').expect("a password");
+    let wrong = refused(&format!("{user}:hunter2@{after}")).await;
+    assert!(wrong.to_string().contains("password authentication failed") && !wrong.is_transient(), "{wrong}");
+
+    let elsewhere = database.url.rsplit_once('/').expect("a database").0;
+    let none = refused(&format!("{elsewhere}/nowhere")).await;
+    assert!(none.to_string().contains("database \"nowhere\" does not exist") && !none.is_transient(), "{none}");
+
+    // Nobody listens on the port 1 of this machine.
+    let away = refused("postgres://somebody:hunter2@127.0.0.1:1/jobs").await;
+    assert!(away.to_string().contains("127.0.0.1:1, database jobs, user somebody: "), "{away}");
+    assert!(away.to_string().contains("refused") && away.is_transient(), "{away}");
+
+    assert!(matches!(refused("redis://somebody:hunter2@127.0.0.1").await, Error::Url(_)));
+    assert!(matches!(refused("postgres://somebody:hunter2@127.0.0.1:nine/jobs").await, Error::Url(_)));
+}
+
+/// A server that takes the connection and says nothing.
+#[tokio::test]
+async fn silence_ends_with_the_time_limit() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let start = Instant::now();
+    let limits = leasehold_store::Settings {
+        acquire_timeout: Duration::from_millis(300),
+        ..settings(&format!("postgres://u:hunter2@127.0.0.1:{port}/d"), 1)
+    };
+    let error = Store::connect(&limits).await.expect_err("silence");
+    assert!(error.to_string().contains("no answer within 300 ms") && error.is_transient(), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+/// After the server was gone and is back, connections that lay idle meanwhile are not what fails.
+#[tokio::test]
+async fn an_error_of_a_server_that_went_away_is_transient() {
+    let options = PostgresOptions { fsync: false, max_connections: 20, password: false, settings: Vec::new() };
+    let database = Database::start_apart(options).await;
+    let limits =
+        leasehold_store::Settings { acquire_timeout: Duration::from_millis(500), ..settings(&database.url, 2) };
+    let store = Store::connect(&limits).await.expect("connecting");
+    store.ping().await.expect("ping");
+    sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = 'leasehold tests'")
+        .execute(&mut database.connect().await)
+        .await
+        .expect("terminate");
+    if let Err(error) = store.ping().await {
+        assert!(error.is_transient(), "{error}");
+    }
+    store.ping().await.expect("a new connection");
+}

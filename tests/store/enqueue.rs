@@ -1,0 +1,211 @@
+//! enqueue: each job once, however often it is sent.
+
+use crate::fixture::{Fixture, at_once, json, kind, name, new_job};
+use leasehold_core::{NewJob, Settle, State, WorkerId};
+use leasehold_store::{Error, Store};
+use sqlx::Connection;
+use std::{slice::from_ref, time::Duration};
+
+fn again(job: &NewJob) -> NewJob {
+    NewJob { id_may_exist: true, ..job.clone() }
+}
+
+#[tokio::test]
+async fn keeps_every_field_to_the_letter() {
+    let fixture = Fixture::start().await;
+    let mut job = new_job();
+    job.queue = name("tenant:7/low");
+    job.kind = kind("Resize.v2");
+    job.payload = json(r#"{"b": 1.50,  "a":"\u0000ä\ud800"}"#);
+    job.priority = -7;
+    job.max_attempts = 9;
+    job.max_crashes = 2;
+    job.timeout = Some(Duration::from_millis(2500));
+    job.unique_key = Some("unique".into());
+    job.limit_key = Some("limit".into());
+    let answer = fixture.enqueue(from_ref(&job)).await.expect("enqueue");
+    assert_eq!((answer[0].id, answer[0].inserted, answer[0].state), (job.id, true, State::Queued));
+    let record = fixture.record(job.id).await;
+    assert_eq!((record.queue.as_str(), record.kind.as_str()), ("tenant:7/low", "Resize.v2"));
+    assert_eq!(record.payload.get(), job.payload.get());
+    assert_eq!((record.priority, record.max_attempts, record.max_crashes, record.timeout_ms), (-7, 9, 2, Some(2500)));
+    assert_eq!((record.unique_key.as_deref(), record.limit_key.as_deref()), (Some("unique"), Some("limit")));
+    assert_eq!((record.attempt, record.crashes, record.epoch, record.worker), (0, 0, 0, None));
+    assert_eq!(record.created_at, record.run_at);
+}
+
+#[tokio::test]
+async fn waits_for_its_time_on_the_databases_clock() {
+    let fixture = Fixture::start().await;
+    let at = |seconds| Some(chrono::Utc::now() + chrono::TimeDelta::seconds(seconds));
+    let jobs = [
+        NewJob { delay: Some(Duration::from_secs(60)), ..new_job() },
+        NewJob { run_at: at(60), ..new_job() },
+        NewJob { run_at: at(-60), delay: Some(Duration::from_secs(60)), ..new_job() },
+        NewJob { delay: Some(Duration::ZERO), ..new_job() },
+        NewJob { delay: Some(Duration::MAX), ..new_job() },
+    ];
+    for jobs in [
+        jobs.to_vec(),
+        jobs.iter().map(|job| NewJob { id_may_exist: true, ..NewJob { id: new_job().id, ..job.clone() } }).collect(),
+    ] {
+        let states: Vec<State> = fixture.enqueue(&jobs).await.expect("enqueue").iter().map(|job| job.state).collect();
+        assert_eq!(states, [State::Scheduled, State::Scheduled, State::Queued, State::Queued, State::Scheduled]);
+        let record = fixture.record(jobs[0].id).await;
+        assert_eq!(record.run_at - record.created_at, chrono::TimeDelta::seconds(60));
+    }
+}
+
+#[tokio::test]
+async fn bad_jobs_are_refused_whole_and_change_nothing() {
+    let fixture = Fixture::start().await;
+    let bad = NewJob { priority: 101, max_attempts: 0, ..new_job() };
+    let refused = fixture.enqueue(&[new_job(), bad]).await.expect_err("a bad job");
+    assert!(matches!(&refused, Error::Invalid(invalid) if invalid.0.len() == 2), "{refused}");
+    assert!(!refused.is_transient());
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.job").await, 0);
+}
+
+#[tokio::test]
+async fn answers_in_order_across_batches_and_doubles() {
+    let fixture = Fixture::start().await;
+    let mut jobs: Vec<NewJob> = (0..1200).map(|_| new_job()).collect();
+    jobs.reverse();
+    jobs.insert(700, jobs[3].clone());
+    jobs.insert(10, jobs[5].clone());
+    let answers = fixture.enqueue(&jobs).await.expect("enqueue");
+    assert!(jobs.iter().zip(&answers).all(|(job, answer)| job.id == answer.id));
+    assert_eq!(answers.iter().filter(|answer| answer.inserted).count(), 1200);
+    assert!(!answers[10].inserted && !answers[701].inserted);
+}
+
+#[tokio::test]
+async fn sent_again_it_is_the_same_job_live_or_finished() {
+    let fixture = Fixture::start().await;
+    let job = new_job();
+    fixture.enqueue(from_ref(&job)).await.expect("enqueue");
+    for sent in [job.clone(), again(&job)] {
+        let answer = fixture.enqueue(&[sent]).await.expect("enqueue")[0].clone();
+        assert_eq!((answer.id, answer.inserted, answer.state), (job.id, false, State::Queued));
+    }
+    let fence = fixture.claim_one(WorkerId::new(), job.id).await.fence;
+    assert_eq!(fixture.enqueue(&[again(&job)]).await.expect("enqueue")[0].state, State::Running);
+    fixture.settle_one(fence, Settle::Complete(None)).await;
+    let answer = fixture.enqueue(&[again(&job)]).await.expect("enqueue")[0].clone();
+    assert_eq!((answer.inserted, answer.state), (false, State::Succeeded));
+}
+
+#[tokio::test]
+async fn a_live_unique_key_names_one_job() {
+    let fixture = Fixture::start().await;
+    let job = || NewJob { unique_key: Some("key".into()), ..new_job() };
+    let (first, second, third) = (job(), job(), job());
+    let answers = fixture.enqueue(&[first.clone(), second, new_job()]).await.expect("enqueue");
+    assert_eq!((answers[1].id, answers[1].inserted), (first.id, false));
+    assert!(answers[2].inserted);
+    fixture.cancel(&[first.id]).await.expect("cancel");
+    assert!(fixture.enqueue(from_ref(&third)).await.expect("enqueue")[0].inserted, "the key is free again");
+}
+
+#[tokio::test]
+async fn the_same_id_fifty_times_at_once() {
+    let fixture = Fixture::with_connections(50).await;
+    for round in 0..10 {
+        let job = new_job();
+        let sent = [job.clone(), again(&job)];
+        let answers = at_once((0..50).map(|nth| fixture.enqueue(from_ref(&sent[nth % 2])))).await;
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("no error").remove(0)).collect();
+        assert!(answers.iter().all(|answer| answer.id == job.id && answer.state == State::Queued), "round {round}");
+        assert_eq!(answers.iter().filter(|answer| answer.inserted).count(), 1, "round {round}");
+    }
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 10);
+}
+
+#[tokio::test]
+async fn the_same_unique_key_fifty_times_at_once() {
+    let fixture = Fixture::with_connections(50).await;
+    for round in 0..10 {
+        let jobs: Vec<NewJob> = (0..50)
+            .map(|nth| NewJob { unique_key: Some(format!("key {round}")), id_may_exist: nth % 2 == 0, ..new_job() })
+            .collect();
+        let answers = at_once(jobs.iter().map(|job| fixture.enqueue(from_ref(job)))).await;
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("no error").remove(0)).collect();
+        assert!(answers.iter().all(|answer| answer.id == answers[0].id), "round {round}");
+        assert_eq!(answers.iter().filter(|answer| answer.inserted).count(), 1, "round {round}");
+    }
+}
+
+/// Batches with the same unique keys in opposite order: the statement sorts them, so none waits for the other in a ring.
+#[tokio::test]
+async fn the_same_keys_in_opposite_order_at_once() {
+    let fixture = Fixture::with_connections(10).await;
+    for round in 0..20 {
+        let batch = |reverse: bool| {
+            let mut jobs: Vec<NewJob> =
+                (0..30).map(|nth| NewJob { unique_key: Some(format!("{round}/{nth}")), ..new_job() }).collect();
+            if reverse {
+                jobs.reverse();
+            }
+            jobs
+        };
+        let batches: Vec<Vec<NewJob>> = (0..10).map(|nth| batch(nth % 2 == 0)).collect();
+        let answers = at_once(batches.iter().map(|batch| fixture.enqueue(batch))).await;
+        let inserted =
+            answers.into_iter().flat_map(|answer| answer.expect("no error")).filter(|job| job.inserted).count();
+        assert_eq!(inserted, 30, "round {round}");
+    }
+}
+
+/// The job finishes while it is sent again: it must not come to life a second time.
+#[tokio::test]
+async fn sent_again_while_the_job_finishes() {
+    let fixture = Fixture::with_connections(10).await;
+    for round in 0..200 {
+        let job = NewJob { unique_key: (round % 2 == 0).then(|| format!("key {round}")), ..new_job() };
+        fixture.enqueue(from_ref(&job)).await.expect("enqueue");
+        let fence = fixture.claim_one(WorkerId::new(), job.id).await.fence;
+        let sent = again(&job);
+        let (answers, settled) = tokio::join!(
+            at_once((0..4).map(|_| fixture.enqueue(from_ref(&sent)))),
+            fixture.settle_one(fence, Settle::Complete(None))
+        );
+        for answer in answers {
+            let answer = answer.expect("no error").remove(0);
+            assert!(
+                !answer.inserted && matches!(answer.state, State::Running | State::Succeeded),
+                "{answer:?} {settled:?}"
+            );
+        }
+        assert_eq!(fixture.number(format!("SELECT count(*) FROM leasehold.job WHERE id = '{}'", job.id)).await, 0);
+    }
+    assert!(fixture.violations().await.expect("violations").is_empty());
+}
+
+#[tokio::test]
+async fn within_the_callers_transaction() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    let (kept, lost) = (new_job(), new_job());
+    let mut transaction = connection.begin().await.expect("begin");
+    Store::enqueue_in(&mut transaction, from_ref(&lost)).await.expect("enqueue");
+    transaction.rollback().await.expect("rollback");
+    let mut transaction = connection.begin().await.expect("begin");
+    Store::enqueue_in(&mut transaction, &[kept.clone(), again(&kept)]).await.expect("enqueue");
+    assert!(fixture.job(kept.id).await.expect("job").is_none(), "not before the commit");
+    transaction.commit().await.expect("commit");
+    assert_eq!(fixture.record(kept.id).await.state, State::Queued);
+    assert!(fixture.job(lost.id).await.expect("job").is_none());
+}
+
+/// With one snapshot for the whole transaction it cannot be seen whether the job has finished: refused, not guessed.
+#[tokio::test]
+async fn an_id_brought_along_needs_read_committed() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    let mut transaction = connection.begin().await.expect("begin");
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *transaction).await.expect("set");
+    Store::enqueue_in(&mut transaction, &[new_job()]).await.expect("a new id is fine");
+    let refused =
+        Store::enqueue_in(&mut transaction, &[again(&new_job())]).await.expect_err("one that may exist is not");
+    assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+}

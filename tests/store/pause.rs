@@ -1,0 +1,26 @@
+//! pause and resume.
+
+use crate::fixture::{Fixture, at_once, name};
+
+#[tokio::test]
+async fn say_whether_they_changed_anything() {
+    let fixture = Fixture::start().await;
+    let queue = name("q");
+    assert!(!fixture.resume(&queue).await.expect("resume"));
+    assert!(fixture.pause(&queue).await.expect("pause"));
+    assert!(!fixture.pause(&queue).await.expect("pause"));
+    assert_eq!(fixture.paused().await.expect("paused"), [queue.clone()]);
+    assert!(fixture.resume(&queue).await.expect("resume"));
+    assert!(!fixture.resume(&queue).await.expect("resume"));
+    assert!(fixture.paused().await.expect("paused").is_empty());
+}
+
+#[tokio::test]
+async fn many_at_once_have_one_winner() {
+    let fixture = Fixture::start().await;
+    for nth in 0..20 {
+        let queue = name(&format!("q{nth}"));
+        let answers = at_once((0..8).map(|_| fixture.pause(&queue))).await;
+        assert_eq!(answers.into_iter().filter(|answer| *answer.as_ref().expect("pause")).count(), 1);
+    }
+}

@@ -1,0 +1,34 @@
+//! promote: scheduled → queued, when due.
+
+use crate::fixture::{Fixture, at_once, new_job};
+use leasehold_core::{NewJob, State};
+use std::time::Duration;
+
+async fn due(fixture: &Fixture, count: usize) {
+    let later = || NewJob { delay: Some(Duration::from_secs(60)), ..new_job() };
+    fixture.enqueue(&(0..count).map(|_| later()).collect::<Vec<_>>()).await.expect("enqueue");
+    fixture.sql("UPDATE leasehold.job SET run_at = now() - interval '1 second' WHERE state = 'scheduled'").await;
+}
+
+#[tokio::test]
+async fn takes_what_is_due_and_nothing_else() {
+    let fixture = Fixture::start().await;
+    due(&fixture, 3).await;
+    let later = NewJob { delay: Some(Duration::from_secs(60)), ..new_job() };
+    fixture.enqueue(std::slice::from_ref(&later)).await.expect("enqueue");
+    assert_eq!(fixture.promote(2).await.expect("promote").len(), 2);
+    assert_eq!(fixture.promote(2).await.expect("promote").len(), 1);
+    assert_eq!(fixture.promote(2).await.expect("promote").len(), 0);
+    assert_eq!(fixture.record(later.id).await.state, State::Scheduled);
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.job WHERE state = 'queued'").await, 3);
+}
+
+#[tokio::test]
+async fn many_at_once_promote_each_job_once() {
+    let fixture = Fixture::start().await;
+    due(&fixture, 200).await;
+    let answers = at_once((0..8).map(|_| fixture.promote(50))).await;
+    let promoted: usize = answers.into_iter().map(|answer| answer.expect("promote").len()).sum();
+    let rest = fixture.promote(1000).await.expect("promote").len();
+    assert_eq!(promoted + rest, 200);
+}

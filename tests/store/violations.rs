@@ -1,0 +1,87 @@
+//! violations: nothing on a healthy database, and each damage by its name.
+
+use crate::fixture::{Fixture, LEASE, new_job};
+use leasehold_core::{NewJob, Settle, WorkerId};
+use leasehold_store::{CHECKS, Kinds};
+use std::{collections::BTreeSet, time::Duration};
+
+/// A database with jobs in every state.
+async fn lived_in() -> Fixture {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let unique = |key: &str| NewJob { unique_key: Some(key.into()), ..new_job() };
+    fixture
+        .enqueue(&[unique("one"), unique("two"), NewJob { delay: Some(Duration::from_secs(60)), ..new_job() }])
+        .await
+        .expect("enqueue");
+    for settle in [Settle::Complete(None), Settle::Bury { error: String::new() }, Settle::Release] {
+        let fence = fixture.running(worker).await;
+        fixture.settle_one(fence, settle).await;
+    }
+    fixture.running(worker).await;
+    let cancelled = fixture.queued().await;
+    fixture.cancel(&[cancelled]).await.expect("cancel");
+    fixture
+}
+
+#[tokio::test]
+async fn each_damage_is_found_by_its_name() {
+    let one = |state: &str| format!("id = (SELECT id FROM leasehold.job WHERE state = '{state}' LIMIT 1)");
+    let drop_checks = "ALTER TABLE leasehold.job DROP CONSTRAINT ";
+    let damages: Vec<(&str, String, &[&str])> = vec![
+        ("a finished job that is live again", "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
+            SELECT id, now(), 5, 3, 0, queue, kind, payload, 'queued' FROM leasehold.history LIMIT 1".into(), &["live_and_finished"]),
+        ("a job that finished twice", "INSERT INTO leasehold.history SELECT (jsonb_populate_record(h, jsonb_build_object('finished_at', now() - interval '1 second'))).*
+            FROM leasehold.history h LIMIT 1".into(), &["finished_twice"]),
+        ("a unique key twice", "DROP INDEX leasehold.job_unique_key; UPDATE leasehold.job SET unique_key = 'one' WHERE unique_key = 'two'".into(), &["unique_key_twice", "index_missing"]),
+        ("a lease nobody expires", "UPDATE leasehold.job SET lease_expires_at = now() - interval '2 minutes' WHERE state = 'running'".into(), &["lease_long_expired"]),
+        ("a due job nobody promotes", "UPDATE leasehold.job SET run_at = now() - interval '2 minutes' WHERE state = 'scheduled'".into(), &["scheduled_long_due"]),
+        ("a job in the line before its time", format!("UPDATE leasehold.job SET run_at = now() + interval '1 hour' WHERE {}", one("queued")), &["queued_before_its_time"]),
+        ("a run without a worker", format!("{drop_checks} worker_exactly_while_running; UPDATE leasehold.job SET worker = NULL WHERE state = 'running'"), &["state_and_lease_disagree", "constraint_missing"]),
+        ("more attempts than allowed", format!("{drop_checks} attempts_within_limit; UPDATE leasehold.job SET attempt = 6, epoch = 6 WHERE state = 'running'"), &["attempts_beyond_limit", "constraint_missing"]),
+        ("more crashes than allowed", format!("{drop_checks} crashes_within_limit; UPDATE leasehold.job SET crashes = 3 WHERE {}", one("queued")), &["attempts_beyond_limit", "constraint_missing"]),
+        ("a success that nobody ran", "UPDATE leasehold.history SET started_at = NULL WHERE state = 'succeeded'".into(), &["finished_without_a_run"]),
+        ("a row in the default partition", "DO $$ BEGIN EXECUTE (SELECT 'ALTER TABLE leasehold.history DETACH PARTITION leasehold.history_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM_DD')); END $$;
+            INSERT INTO leasehold.history (id, run_at, created_at, finished_at, epoch, attempt, max_attempts, state, priority, crashes, max_crashes, queue, kind, payload)
+            SELECT gen_random_uuid(), now(), now(), now(), 0, 0, 1, 'cancelled', 0, 0, 1, 'q', 'k', '1'".into(), &["default_partition_used", "partition_missing"]),
+        ("a constraint that is not valid", format!("{drop_checks} live_jobs_only; ALTER TABLE leasehold.job ADD CONSTRAINT live_jobs_only CHECK (true) NOT VALID"), &["constraint_missing"]),
+        ("a domain without its bound", "ALTER DOMAIN leasehold.payload DROP CONSTRAINT payload_is_at_most_1_mib".into(), &["constraint_missing"]),
+        ("an index that is gone", "DROP INDEX leasehold.job_line".into(), &["index_missing"]),
+        ("an index that is not valid", "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'leasehold.job_lease'::regclass".into(), &["index_missing"]),
+    ];
+    let mut proven = BTreeSet::new();
+    for (damage, script, expected) in damages {
+        let fixture = lived_in().await;
+        let before = fixture.violations().await.expect("violations");
+        assert!(before.is_empty(), "{damage}: {before:?}");
+        fixture.sql(script).await;
+        let after = fixture.violations().await.expect("violations");
+        let found: BTreeSet<&str> = after.iter().map(|violation| violation.check.as_str()).collect();
+        assert_eq!(found, expected.iter().copied().collect(), "{damage}: {after:?}");
+        proven.extend(expected);
+    }
+    assert_eq!(proven, CHECKS.iter().copied().collect(), "each check is proven by a damage");
+}
+
+#[tokio::test]
+async fn a_busy_database_is_healthy() {
+    let fixture = Fixture::start().await;
+    let busy = async {
+        for _ in 0..30 {
+            let jobs: Vec<NewJob> = (0..20).map(|_| new_job()).collect();
+            fixture.enqueue(&jobs).await.expect("enqueue");
+            let worker = WorkerId::new();
+            let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+            for job in fixture.claim(worker, &ids, &Kinds::All, LEASE).await.expect("claim") {
+                fixture.settle_one(job.fence, Settle::Complete(None)).await;
+            }
+        }
+    };
+    let watching = async {
+        for _ in 0..10 {
+            let found = fixture.violations().await.expect("violations");
+            assert!(found.is_empty(), "{found:?}");
+        }
+    };
+    tokio::join!(busy, watching);
+}
