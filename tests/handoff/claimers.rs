@@ -43,3 +43,23 @@ async fn fifty_pushes_of_one_id_are_one_hint() {
     assert_eq!((pushed, doubles), (1, 49));
     assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").ready, ids);
 }
+
+#[tokio::test]
+async fn a_queue_that_comes_into_use_while_it_is_struck_off_stays_listed() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    for round in 0..300 {
+        let ids = new_ids(1);
+        let push = async {
+            // Now here, now there in what the other one does.
+            for _ in 0..round % 30 {
+                tokio::task::yield_now().await;
+            }
+            handoff.push(&queue(), &ids, false).await.expect("push");
+        };
+        let (listed, ()) = tokio::join!(handoff.queues(), push);
+        listed.expect("queues");
+        assert_eq!(handoff.queues().await.expect("queues"), [queue()], "round {round}");
+        handoff.forget(&queue(), &[ids[0].to_string().into_bytes()]).await.expect("forget");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod batches;
 mod claimers;
+mod cluster;
 mod connect;
 mod healing;
 mod notices;

@@ -1,8 +1,8 @@
 //! Waiting for hints: woken, left, frozen.
 
-use crate::{LEASE, SOON, TIMEOUT, connect, new_ids, queue};
+use crate::{LEASE, SOON, TIMEOUT, connect, new_ids, queue, settings};
 use futures_util::poll;
-use leasehold_handoff::{HeadStats, Taken};
+use leasehold_handoff::{Handoff, HeadStats, Taken};
 use leasehold_tests::{RedisServer, eventually};
 use redis::aio::MultiplexedConnection;
 use std::time::{Duration, Instant};
@@ -87,12 +87,40 @@ async fn a_wake_is_not_lost_whenever_it_comes() {
     let unblock = taker.unblock();
     unblock.wake().await.expect("a wake before the take");
     assert_eq!(taker.take(LONG).await.expect("take"), None);
-    // Side by side, so that some wakes come while the command is on its way.
-    for _ in 0..200 {
+    for _ in 0..20 {
         let (taken, woken) = tokio::join!(taker.take(LONG), unblock.wake());
-        woken.expect("wake");
+        woken.expect("a wake side by side with the take");
         assert_eq!(taken.expect("take"), None);
     }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_wake_waits_for_a_take_that_is_still_on_its_way_to_the_server() {
+    let server = RedisServer::start().await;
+    // No connection but the taker's may be driven by this thread, which stands still for a while.
+    let handoff = Handoff::connect_lazily(&settings(&server.url)).expect("a URL");
+    let mut taker = handoff.taker(&queue()).await.expect("taker");
+    let unblock = taker.unblock();
+    let mut take = Box::pin(taker.take(LONG));
+    assert!(poll!(&mut take).is_pending());
+
+    let waking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(unblock.wake())
+    });
+    let client = redis::Client::open(server.url.as_str()).expect("a URL");
+    let mut connection = client.get_connection().expect("a connection");
+    let until = Instant::now() + SOON;
+    loop {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection).expect("INFO");
+        if stats.contains("cmdstat_client|unblock") {
+            break;
+        }
+        assert!(Instant::now() < until, "nobody tries to wake the taker: {stats}");
+    }
+    let taken = tokio::time::timeout(SOON, take).await.expect("it is woken");
+    assert_eq!(taken.expect("take"), None);
+    waking.join().expect("the waker").expect("wake");
 }
 
 #[tokio::test]

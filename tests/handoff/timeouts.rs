@@ -3,6 +3,7 @@
 use crate::{SOON, TIMEOUT, connect, new_ids, queue, settings};
 use leasehold_handoff::{Error, Handoff, Settings};
 use leasehold_tests::{RedisServer, eventually};
+use redis::aio::MultiplexedConnection;
 use std::time::{Duration, Instant};
 
 /// What a busy machine may add to a time limit before it is called broken.
@@ -13,7 +14,9 @@ async fn a_command_ends_within_its_time_and_the_next_one_works() {
     let server = RedisServer::start().await;
     let timeout = Duration::from_millis(300);
     let handoff = Handoff::connect(&Settings { timeout, ..settings(&server.url) }).await.expect("a fit Redis");
+    let mut connection = server.connect().await;
     for round in 0..3 {
+        let before = connections_so_far(&mut connection).await;
         server.server().freeze();
         let start = Instant::now();
         let error = handoff.push(&queue(), &new_ids(1), false).await.expect_err("a frozen server");
@@ -23,7 +26,17 @@ async fn a_command_ends_within_its_time_and_the_next_one_works() {
         server.server().thaw();
         handoff.ping().await.expect("the answer to the next command, not to the last one");
         assert_eq!(handoff.claim(&queue(), &[], &[], 0, timeout).await.expect("claim").ids, []);
+        assert!(
+            connections_so_far(&mut connection).await > before,
+            "a connection that owes an answer is not used again"
+        );
     }
+}
+
+async fn connections_so_far(connection: &mut MultiplexedConnection) -> u64 {
+    let stats: String = redis::cmd("INFO").arg("stats").query_async(connection).await.expect("INFO");
+    let made = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    made.and_then(|made| made.trim().parse().ok()).expect("a number of connections")
 }
 
 #[tokio::test]

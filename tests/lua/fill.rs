@@ -81,6 +81,37 @@ async fn fill() {
                         ready: a b",
             },
             Case {
+                name: "no room in the middle: all that is missing fits, what waits does not",
+                seed: "leases: a=waits c=waits
+                       ready: a c",
+                keys: KEYS,
+                args: "2 0 a b c",
+                returns: "[1, 2, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "what is leased in between does not matter",
+                seed: "leases: b=+60s c=waits
+                       ready: c",
+                keys: KEYS,
+                args: "10 0 a b c",
+                returns: "[1, 2, 0]",
+                after: "leases: a=waits b=+60s c=waits
+                        ready: a c",
+            },
+            Case {
+                name: "a hint that waits twice does not make others come twice",
+                seed: "leases: b=waits
+                       ready: b b",
+                keys: KEYS,
+                args: "10 0 a b",
+                returns: "[1, 1, 0]",
+                after: "leases: a=waits b=waits
+                        ready: a b b",
+            },
+            Case {
                 name: "a head over its bound is left as it is",
                 seed: "leases: a=waits b=waits c=waits
                        ready: a b c",

@@ -53,25 +53,25 @@ async fn sweep() {
                 seed: "aside:ink: i a b
                        asides: ink
                        claimed: c
-                       leases: a=waits b=+60s c=+60s i=waits
-                       ready: a b a",
+                       leases: a=waits b=+60s c=+60s d=waits i=waits
+                       ready: a b a d",
                 keys: "leases asides claimed ready aside:ink",
                 args: "0 ink",
                 returns: "[0, 0, 4]",
                 after: "aside:ink: i
                         asides: ink
                         claimed: c
-                        leases: a=waits b=+60s c=+60s i=waits
-                        ready: a",
+                        leases: a=waits b=+60s c=+60s d=waits i=waits
+                        ready: a d",
             },
             Case {
                 name: "without force, numbers that agree are enough",
-                seed: "leases: a=waits
+                seed: "leases: a=waits c=+60s
                        ready: b",
                 keys: "leases asides claimed ready",
                 args: "0",
                 returns: "[0, 0, 0]",
-                after: "leases: a=waits
+                after: "leases: a=waits c=+60s
                         ready: b",
             },
             Case {
