@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Debug,
-    future::Future,
     time::{Duration, Instant},
 };
 
@@ -13,11 +12,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// When `within` is over: with what was waited for, and what was last seen.
-pub async fn eventually<T, Seen, Looking>(what: &str, within: Duration, mut look: impl FnMut() -> Looking) -> T
-where
-    Seen: Debug,
-    Looking: Future<Output = Result<T, Seen>>,
-{
+pub async fn eventually<T, Seen: Debug>(
+    what: &str,
+    within: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, Seen>,
+) -> T {
     let start = Instant::now();
     let mut last = String::from("nothing: the first look did not end");
     loop {
