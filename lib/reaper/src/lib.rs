@@ -27,7 +27,7 @@ mod sight;
 mod sweep;
 mod tick;
 
-pub use doctor::{Examination, Finding, examine};
+pub use doctor::{Examination, Finding, examine, examine_for};
 pub use error::Error;
 pub use head::{HeadReport, fill_head};
 pub use reaper::Reaper;

@@ -36,6 +36,7 @@ pub(crate) struct Sweeps {
 #[derive(Debug)]
 struct Memory {
     audited: Instant,
+    for_surplus: Option<Instant>,
     suspects: Vec<Fault>,
 }
 
@@ -56,15 +57,19 @@ impl Sweeps {
 
     fn is_due(&self, queue: &QueueName, now: Instant) -> bool {
         let Some(memory) = self.queues.get(queue) else { return true };
-        let since = now.saturating_duration_since(memory.audited);
-        since >= EVERY || (since >= SURPLUS_EVERY && self.surplus.contains(queue))
+        let since = |then: Instant| now.saturating_duration_since(then);
+        let surplus =
+            || self.surplus.contains(queue) && memory.for_surplus.is_none_or(|then| since(then) >= SURPLUS_EVERY);
+        since(memory.audited) >= EVERY || surplus()
     }
 
     /// Those of `faults` that were there at the last look too. The others are remembered for the next one.
-    fn seen_again(&mut self, queue: &QueueName, faults: Vec<Fault>, now: Instant) -> Vec<Fault> {
-        let before = self.queues.remove(queue).map(|memory| memory.suspects).unwrap_or_default();
+    fn seen_again(&mut self, queue: &QueueName, faults: Vec<Fault>, surplus: bool, now: Instant) -> Vec<Fault> {
+        let memory = self.queues.remove(queue);
+        let for_surplus = if surplus { Some(now) } else { memory.as_ref().and_then(|memory| memory.for_surplus) };
+        let before = memory.map(|memory| memory.suspects).unwrap_or_default();
         let (again, new): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(|fault| before.contains(fault));
-        self.queues.insert(queue.clone(), Memory { audited: now, suspects: new });
+        self.queues.insert(queue.clone(), Memory { audited: now, for_surplus, suspects: new });
         again
     }
 }
@@ -73,7 +78,7 @@ pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps, lost: bool) -> Re
     let now = Instant::now();
     let agreed = agree(tick).await;
     let mut due = sweeps.due(tick.heads, now);
-    sweeps.surplus.clear();
+    let surplus = std::mem::take(&mut sweeps.surplus);
     if due.is_empty() && !lost {
         return agreed;
     }
@@ -84,7 +89,7 @@ pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps, lost: bool) -> Re
     }
     for queue in due {
         let faults = faults_of(tick, &queue, &runs).await?;
-        let again = sweeps.seen_again(&queue, faults, now);
+        let again = sweeps.seen_again(&queue, faults, surplus.contains(&queue), now);
         tick.counts.found(again.len() as u64);
         tick.counts.changed(again.len() as u64);
         mend(tick, &queue, &again, &runs).await?;

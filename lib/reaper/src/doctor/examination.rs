@@ -12,9 +12,10 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long each look after the first waits. Together longer than a dozen ticks of a reaper: what it mends by
-/// itself, and what only moves, is gone by then.
-const LOOK_AGAIN_AFTER_MS: [u64; 5] = [200, 400, 600, 800, 1000];
+/// A dozen ticks of a reaper: what it mends by itself, and what only moves, is gone by then.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How the patience is parted between looks, in fifteenths: most of what is suspected is gone at the second one.
+const LOOK_AGAIN_AFTER: [u32; 5] = [1, 2, 3, 4, 5];
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, Serialize)]
@@ -47,14 +48,23 @@ pub struct Examination {
 /// # Errors
 /// When a store does not answer: then nothing can be said.
 pub async fn examine(store: &Store, handoff: &Handoff) -> Result<Examination, Error> {
+    examine_for(store, handoff, PATIENCE).await
+}
+
+/// The same with another patience: how long something must stay wrong to be called so. Less than a few ticks of the
+/// reaper is of use only where none is at work.
+///
+/// # Errors
+/// When a store does not answer.
+pub async fn examine_for(store: &Store, handoff: &Handoff, patience: Duration) -> Result<Examination, Error> {
     let first = look(store, handoff).await?;
     let (looked_at, notes) = (first.looked_at, first.notes);
     let mut suspicions = first.suspicions;
-    for wait_ms in LOOK_AGAIN_AFTER_MS {
+    for fifteenths in LOOK_AGAIN_AFTER {
         if suspicions.is_empty() {
             break;
         }
-        sleep(Duration::from_millis(wait_ms)).await;
+        sleep(patience * fifteenths / 15).await;
         suspicions = seen_again(&suspicions, look(store, handoff).await?.suspicions);
     }
     Ok(Examination {

@@ -31,6 +31,9 @@ const LEASED: Check = Check { name: "leases in Redis are of runs", store: "both"
 const UNLEASED: Check = Check { name: "runs have a lease in Redis", store: "both", advice: MEND };
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
+    for check in [&AGREE, &CLAIMED, &STRAYS, &WAITING, &LEASED, &UNLEASED] {
+        notebook.looked(check, 0);
+    }
     for queue in &evidence.queues {
         agree(queue, notebook);
         fit_their_jobs(queue, &evidence.runs, notebook);

@@ -26,6 +26,9 @@ const PAUSE: Check = Check {
 };
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
+    for check in [&FRONT, &OVERFLOW, &PAUSE] {
+        notebook.looked(check, 0);
+    }
     for queue in &evidence.queues {
         pause(queue, notebook);
         if !queue.paused {

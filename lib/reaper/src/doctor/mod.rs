@@ -10,4 +10,4 @@ mod hints;
 mod lines;
 mod notebook;
 
-pub use examination::{Examination, Finding, examine};
+pub use examination::{Examination, Finding, examine, examine_for};

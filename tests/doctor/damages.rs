@@ -1,0 +1,183 @@
+//! Damage done by hand, one test a row: doctor finds it, and what a reaper can mend is mended after two of its ticks.
+
+use crate::world::{HEAD_MAX, LEASE, World, new_job};
+use leasehold_core::{JobId, NewJob, WorkerId};
+use leasehold_reaper::{Examination, Reaper, examine_for};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A system at rest with one job of each sort.
+struct Scene {
+    world: World,
+    reaper: Reaper,
+    queued: JobId,
+    running: JobId,
+    finished: JobId,
+    scheduled: JobId,
+}
+
+/// Something no part of the program does. `{queued}` and the like stand for ids and keys of the scene.
+enum Hurt {
+    Sql(&'static str),
+    Redis(&'static str),
+    /// Jobs in the line, and a tick.
+    Jobs(u32),
+}
+
+use Hurt::{Jobs, Redis, Sql};
+
+impl Scene {
+    async fn set() -> Self {
+        let world = World::start().await;
+        let mut reaper = world.reaper().await;
+        let worker = WorkerId::new();
+        let ids = world.enqueue_and_push(5).await;
+        let runs = world.take(worker, 1).await;
+        assert_eq!(runs[0].fence.id, ids[0]);
+        world.settle(worker, &runs).await;
+        world.handoff.ack(&[(crate::world::queue(), vec![ids[0]])]).await.expect("ack");
+        assert_eq!(world.take(worker, 1).await[0].fence.id, ids[1]);
+        let later = world.enqueue_these(&[NewJob { delay: Some(LEASE), ..new_job() }]).await;
+        reaper.tick().await;
+        Self { world, reaper, queued: ids[3], running: ids[1], finished: ids[0], scheduled: later[0] }
+    }
+
+    fn filled_in(&self, text: &str) -> String {
+        [("queued", self.queued), ("running", self.running), ("finished", self.finished), ("scheduled", self.scheduled)]
+            .into_iter()
+            .fold(text.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), &id.to_string()))
+            .replace("{key}:", &self.world.key(""))
+    }
+
+    async fn hurt(&mut self, hurt: &Hurt) {
+        match hurt {
+            Sql(script) => self.world.sql(self.filled_in(script)).await,
+            Redis(command) => {
+                let words: Vec<String> = self.filled_in(command).split(' ').map(str::to_owned).collect();
+                self.world.by_hand(&words[0], &words[1..]).await;
+            }
+            Jobs(count) => {
+                self.world.enqueue(*count as usize).await;
+                self.reaper.tick().await;
+            }
+        }
+    }
+
+    /// No reaper is at work meanwhile, so there is nothing to be patient for.
+    async fn examine(&self) -> Examination {
+        examine_for(&self.world.store, &self.world.handoff, PATIENCE).await.expect("examine")
+    }
+}
+
+async fn found(expected: &str, hurts: &[Hurt]) -> Scene {
+    let mut scene = Scene::set().await;
+    for hurt in hurts {
+        scene.hurt(hurt).await;
+    }
+    let findings = scene.examine().await.findings;
+    let about = |finding: &leasehold_reaper::Finding| finding.check == expected || finding.detail.contains(expected);
+    let finding = findings.iter().find(|finding| about(finding));
+    let finding = finding.unwrap_or_else(|| panic!("{expected:?} is not among {findings:#?}"));
+    assert!(["postgres", "redis", "both"].contains(&finding.store) && !finding.advice.is_empty(), "{finding:?}");
+    scene
+}
+
+/// By the reaper that was there, in two ticks.
+async fn mended(mut scene: Scene) {
+    let reports = [scene.reaper.tick().await, scene.reaper.tick().await];
+    let findings = scene.examine().await.findings;
+    assert!(findings.is_empty(), "after two ticks, {reports:#?}, there are still {findings:#?}");
+}
+
+/// At the next regular sweep, which for a reaper that has just started is its first; or when it may expire.
+async fn mended_in_time(mut scene: Scene) {
+    scene.reaper = scene.world.reaper().await;
+    mended(scene).await;
+}
+
+async fn left(scene: Scene) {
+    drop(scene);
+}
+
+macro_rules! damages {
+    ($($name:ident: $expected:literal $then:ident [$($hurt:expr),+ $(,)?];)+) => {
+        $(#[tokio::test]
+        async fn $name() {
+            $then(found($expected, &[$($hurt),+]).await).await;
+        })+
+    };
+}
+
+damages! {
+    a_hint_of_a_finished_job_waits: "waiting hints are of queued jobs" mended
+        [Redis("RPUSH {key}:ready {finished}"), Redis("ZADD {key}:leases +inf {finished}")];
+    a_hint_of_a_scheduled_job_waits: "waiting hints are of queued jobs" mended
+        [Redis("RPUSH {key}:ready {scheduled}"), Redis("ZADD {key}:leases +inf {scheduled}")];
+    a_hint_of_a_running_job_waits: "is in a list and leased" mended
+        [Redis("RPUSH {key}:ready {running}")];
+    a_job_at_the_front_of_the_line_is_unknown: "the head holds the front of the line" mended
+        [Redis("LREM {key}:ready 0 {queued}"), Redis("ZREM {key}:leases {queued}")];
+    a_waiting_id_is_in_no_list: "is in no list" mended
+        [Redis("LREM {key}:ready 0 {queued}")];
+    a_listed_id_is_not_known: "not in the set of known ids" mended
+        [Redis("ZREM {key}:leases {queued}")];
+    an_id_waits_twice: "waits twice" mended
+        [Redis("RPUSH {key}:ready {queued}")];
+    a_taken_hint_is_leased_by_nobody: "what a blocking take moved is leased" mended
+        [Redis("LMOVE {key}:ready {key}:claimed LEFT RIGHT")];
+    a_finished_job_is_leased: "leases in Redis are of runs" mended_in_time
+        [Redis("ZADD {key}:leases 4000000000000 {finished}")];
+    a_queued_job_is_leased_for_years: "leases in Redis are of runs" mended_in_time
+        [Redis("LREM {key}:ready 0 {queued}"), Redis("ZADD {key}:leases 4000000000000 {queued}")];
+    a_run_has_no_lease_in_redis: "runs have a lease in Redis" mended_in_time
+        [Redis("ZREM {key}:leases {running}")];
+    a_pause_is_in_redis_only: "the pause flag in Redis is that of PostgreSQL" mended
+        [Redis("HSET {key}:flags paused 1")];
+    a_pause_is_in_postgres_only: "the pause flag in Redis is that of PostgreSQL" mended
+        [Sql("INSERT INTO leasehold.queue (name, paused_at) VALUES ('default', now())")];
+    overflow_is_said_of_a_short_line: "which says that there is more" mended
+        [Redis("HSET {key}:flags overflow 1")];
+    overflow_is_not_said_of_a_long_line: "Redis does not say so" mended
+        [Jobs(HEAD_MAX * 2), Redis("HDEL {key}:flags overflow")];
+    the_generation_is_gone: "Redis knows its generation" mended
+        [Redis("DEL leasehold:generation")];
+    all_of_redis_is_gone: "the head holds the front of the line" mended
+        [Redis("FLUSHALL")];
+    no_reaper_is_there: "a reaper is alive" mended
+        [Redis("DEL leasehold:reapers")];
+    redis_evicts: "Redis evicts nothing" left
+        [Redis("CONFIG SET maxmemory-policy allkeys-lru")];
+    something_else_is_in_the_keys: "Redis holds job ids and nothing else" left
+        [Redis("RPUSH {key}:ready hello")];
+    a_lease_ran_out_and_nobody_ends_it: "expired leases are ended" mended_in_time
+        [Sql("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 minute' WHERE id = '{running}'")];
+    a_due_job_is_promoted_by_nobody: "scheduled_long_due" mended
+        [Sql("UPDATE leasehold.job SET run_at = now() - interval '1 hour' WHERE id = '{scheduled}'")];
+
+    a_running_row_has_no_lease: "state_and_lease_disagree" left
+        [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT lease_exactly_while_running;
+              UPDATE leasehold.job SET lease_expires_at = NULL WHERE id = '{running}'")];
+    attempts_pass_their_limit: "attempts_beyond_limit" left
+        [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT attempts_within_limit, DROP CONSTRAINT attempts_never_pass_claims;
+              UPDATE leasehold.job SET attempt = max_attempts + 1 WHERE id = '{running}'")];
+    a_finished_job_is_live_again: "live_and_finished" left
+        [Sql("INSERT INTO leasehold.job (id, run_at, max_attempts, state, priority, max_crashes, queue, kind, payload)
+              VALUES ('{finished}', now(), 5, 'queued', 0, 3, 'default', 'k', '{}')")];
+    a_job_finished_twice: "finished_twice" left
+        [Sql("INSERT INTO leasehold.history
+              SELECT id, run_at, created_at, started_at, finished_at - interval '1 second', worker, epoch, attempt, max_attempts,
+                     timeout_ms, state, priority, crashes, max_crashes, queue, kind, payload, result, unique_key,
+                     limit_key, last_error, trail
+              FROM leasehold.history WHERE id = '{finished}'")];
+    a_unique_key_is_taken_twice: "unique_key_twice" left
+        [Sql("DROP INDEX leasehold.job_unique_key;
+              UPDATE leasehold.job SET unique_key = 'one' WHERE state = 'queued'")];
+    a_constraint_is_gone: "constraint_missing" left
+        [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT timeout_is_positive")];
+    an_index_is_gone: "index_missing" left
+        [Sql("DROP INDEX leasehold.job_due")];
+    a_success_was_run_by_nobody: "finished_without_a_run" left
+        [Sql("ALTER TABLE leasehold.history DROP CONSTRAINT success_was_claimed_by_a_worker;
+              UPDATE leasehold.history SET worker = NULL WHERE id = '{finished}'")];
+}

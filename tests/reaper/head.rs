@@ -1,0 +1,118 @@
+//! The head is like the front of the line.
+
+use crate::world::{HEAD_MAX, SOON, World, kind, new_job, queue, report};
+use leasehold_core::{NewJob, WorkerId};
+use leasehold_handoff::WorkerRecord;
+use leasehold_reaper::fill_head;
+use leasehold_tests::eventually;
+use std::time::Duration;
+
+const TTL: Duration = Duration::from_secs(600);
+
+fn worker_of(kinds: Option<&[&str]>) -> WorkerRecord {
+    WorkerRecord {
+        id: WorkerId::new(),
+        host: "here".to_owned(),
+        pid: 1,
+        version: "0".to_owned(),
+        started_at: "now".to_owned(),
+        queues: vec![(queue(), 1)],
+        kinds: kinds.map(|kinds| kinds.iter().map(|name| kind(name)).collect()),
+        running: 0,
+    }
+}
+
+fn of_kind(name: &str) -> NewJob {
+    NewJob { kind: kind(name), ..new_job() }
+}
+
+#[tokio::test]
+async fn jobs_written_by_sql_alone_reach_the_head() {
+    let world = World::start().await;
+    let (mut one, mut two, mut three) = (world.reaper().await, world.reaper().await, world.reaper().await);
+    world.sql("SELECT leasehold.enqueue('k', '{}') FROM generate_series(1, 20)").await;
+    tokio::join!(one.tick(), two.tick(), three.tick());
+    let head = world.head().await;
+    assert_eq!((head.ready, head.waiting_members), (20, 20), "each once");
+    assert_eq!(report(&one.tick().await, "head").changed, 0, "a second time changes nothing");
+}
+
+#[tokio::test]
+async fn what_redis_lacks_comes_to_its_place() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue(4).await;
+    world.handoff.push(&queue(), &[ids[0], ids[3]], false).await.expect("push");
+    reaper.tick().await;
+    assert_eq!(world.snapshot().await.ready, ids);
+}
+
+#[tokio::test]
+async fn a_long_line_flows_through_a_bounded_head() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue(1000).await;
+    let (worker, mut done, mut longest) = (WorkerId::new(), 0, 0);
+    eventually("the line drains", SOON, async || {
+        reaper.tick().await;
+        longest = longest.max(world.head().await.ready);
+        assert!(longest <= u64::from(HEAD_MAX), "the head is bounded: {longest}");
+        done += world.work(worker, 20).await;
+        // What a worker does that finds the head low.
+        fill_head(&world.store, &world.handoff, &queue(), HEAD_MAX).await.expect("fill");
+        longest = longest.max(world.head().await.ready);
+        while world.head().await.ready > 0 {
+            done += world.work(worker, 20).await;
+        }
+        if done == ids.len() { Ok(()) } else { Err(done) }
+    })
+    .await;
+    assert_eq!(longest, u64::from(HEAD_MAX), "and was full");
+    reaper.tick().await;
+    assert!(!world.head().await.overflow, "the line is in Redis as a whole again");
+}
+
+#[tokio::test]
+async fn an_overflow_flag_without_a_line_goes() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue_and_push(HEAD_MAX as usize + 1).await;
+    assert!(world.head().await.overflow);
+    let worker = WorkerId::new();
+    while world.work(worker, HEAD_MAX).await > 0 {}
+    world.store.cancel(&ids).await.expect("cancel");
+    assert!(world.head().await.overflow, "nobody has told it");
+    reaper.tick().await;
+    assert!(!world.head().await.overflow);
+    assert_eq!(world.handoff.queues().await.expect("queues"), [], "nothing is left of the queue");
+}
+
+#[tokio::test]
+async fn kinds_nobody_serves_stay_in_the_line() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    world.handoff.announce(&worker_of(Some(&["served"])), TTL).await.expect("announce");
+    let mut jobs: Vec<NewJob> = (0..200).map(|_| of_kind("foreign")).collect();
+    jobs.push(of_kind("served"));
+    let ids = world.enqueue_these(&jobs).await;
+    reaper.tick().await;
+    assert_eq!(world.snapshot().await.ready, [ids[200]], "two hundred foreign jobs are no hindrance");
+    assert!(!world.head().await.overflow, "of what is served, all is here");
+}
+
+#[tokio::test]
+async fn kinds_with_a_full_list_aside_wait_in_the_line() {
+    let world = World::start().await;
+    world.handoff.announce(&worker_of(None), TTL).await.expect("announce");
+    let foreign = world.enqueue_these(&(0..100).map(|_| of_kind("foreign")).collect::<Vec<_>>()).await;
+    let own = world.enqueue_these(&[of_kind("own")]).await;
+    world.handoff.push(&queue(), &foreign[..20], false).await.expect("push");
+    let taken = world.handoff.claim(&queue(), &[], &[], 20, TTL).await.expect("claim");
+    world.handoff.set_aside(&queue(), &kind("foreign"), &taken.ids).await.expect("aside");
+    let asides = world.handoff.asides(&queue()).await.expect("asides");
+    assert!(matches!(&asides[..], [(_, _, true)]), "the list is full: {asides:?}");
+
+    let report = fill_head(&world.store, &world.handoff, &queue(), HEAD_MAX).await.expect("fill");
+    assert_eq!((report.read, report.pushed, report.more), (1, 1, false), "{report:?}");
+    assert_eq!(world.snapshot().await.ready, own);
+}

@@ -1,0 +1,81 @@
+//! Stores that go away and come back.
+
+use crate::world::{HEAD_MAX, QUIET, SOON, World, report};
+use leasehold_core::{State, WorkerId};
+use leasehold_reaper::StepReport;
+use leasehold_tests::{Stores, eventually};
+use std::time::{Duration, Instant};
+
+fn failed(reports: &[StepReport]) -> Vec<&'static str> {
+    reports.iter().filter(|report| report.error.is_some()).map(|report| report.step).collect()
+}
+
+#[tokio::test]
+async fn without_redis_the_steps_of_postgres_go_on() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue_and_push(2).await;
+    world.take(WorkerId::new(), 1).await;
+    world.let_leases_lapse().await;
+    world.stores.redis.server().kill();
+
+    let reports = reaper.tick().await;
+    assert_eq!(failed(&reports), ["pauses", "adopt", "leases", "head", "sweep"], "{reports:?}");
+    assert_eq!(report(&reports, "expire").changed, 1);
+    assert_eq!(report(&reports, "promote").error, None);
+    assert_eq!(world.state(ids[0]).await, State::Queued);
+
+    world.stores.redis.server().start_again().expect("Redis again");
+    let reports = reaper.tick().await;
+    assert_eq!(failed(&reports), [""; 0], "{reports:?}");
+    assert_eq!(world.snapshot().await.ready, ids, "it came back empty and is full after one tick");
+    assert_eq!(reaper.redis_losses(), 1);
+}
+
+#[tokio::test]
+async fn after_an_outage_of_postgres_nothing_expires_for_one_lease() {
+    let world = World::on(Stores::start_apart().await, HEAD_MAX).await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue_and_push(1).await;
+    world.take(WorkerId::new(), 1).await;
+    world.let_leases_lapse().await;
+    world.stores.database.server().kill();
+
+    let began = Instant::now();
+    let reports = reaper.tick().await;
+    assert_eq!(failed(&reports), ["promote", "cancel", "pauses", "head", "sweep"], "{reports:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "one wait, not one a step: {:?}", began.elapsed());
+
+    world.stores.database.server().start_again().expect("PostgreSQL again");
+    let back = Instant::now();
+    eventually("the lease is expired", SOON, async || {
+        let reports = reaper.tick().await;
+        match reports.iter().find(|report| report.step == "expire") {
+            Some(report) if report.changed == 1 => Ok(()),
+            _ => Err(reports),
+        }
+    })
+    .await;
+    assert!(back.elapsed() >= QUIET, "the workers had {:?} to renew", back.elapsed());
+    assert_eq!(world.state(ids[0]).await, State::Queued);
+}
+
+#[tokio::test]
+async fn a_frozen_postgres_holds_up_one_call_and_not_the_loop() {
+    let world = World::on(Stores::start_apart().await, HEAD_MAX).await;
+    let reaper = world.reaper().await;
+    let ids = world.enqueue(1).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(reaper.run(stop.clone()));
+    world.stores.database.server().freeze();
+    world.stores.database.server().thaw();
+    eventually("the loop goes on", SOON, async || {
+        let ready = world.snapshot().await.ready;
+        if ready == ids { Ok(()) } else { Err(ready) }
+    })
+    .await;
+    assert_eq!(world.handoff.reapers().await.expect("reapers"), 1);
+    stop.cancel();
+    running.await.expect("the reaper ends");
+    assert_eq!(world.handoff.reapers().await.expect("reapers"), 0, "it takes its announcement back");
+}
