@@ -9,8 +9,7 @@ use crate::{
     wait::Waits,
 };
 use leasehold_core::{BATCH_MAX, JobId, Kind, QueueName};
-use leasehold_handoff::{Handoff, Taken};
-use leasehold_store::Store;
+use leasehold_handoff::Taken;
 use std::{
     sync::{
         Arc,
@@ -26,8 +25,9 @@ const WAKING_TAKES: Duration = Duration::from_secs(2);
 /// there are free slots), but must not become a spin if somebody puts the same hints back all the time.
 const FRUITLESS_IN_A_ROW: u32 = 32;
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
-/// How long a worker that fills the head keeps others from doing the same.
-const FILL_LOCK: Duration = Duration::from_secs(2);
+/// How long a worker that fills the head keeps others from doing the same. A little longer than it takes: a second fill
+/// does no harm, but one that is needed and not made stops the fleet.
+const FILL_LOCK: Duration = Duration::from_millis(100);
 
 /// The loop of one queue.
 pub(crate) struct QueueLoop {
@@ -251,13 +251,12 @@ impl QueueLoop {
         if self.filling.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (member, queue, filling) =
-            (Arc::clone(&self.queue.member), self.queue.name.clone(), Arc::clone(&self.filling));
+        let (member, queue) = (Arc::clone(&self.queue.member), self.queue.name.clone());
+        let filling = Arc::clone(&self.filling);
         self.queue.member.errands.spawn(async move {
-            match fill_head(&member.store, &member.handoff, &queue).await {
-                Ok(()) => {}
+            if let Err(error) = fill_head(&member, &queue).await {
                 // Whoever needs that store next finds out by itself whether it is away.
-                Err(error) => tracing::debug!(%queue, %error, "the head was not filled"),
+                tracing::debug!(%queue, %error, "the head was not filled");
             }
             filling.store(false, Ordering::Release);
         });
@@ -271,10 +270,20 @@ impl QueueLoop {
     }
 }
 
-async fn fill_head(store: &Store, handoff: &Handoff, queue: &QueueName) -> Result<(), leasehold_reaper::Error> {
-    if handoff.lock_fill(queue, FILL_LOCK).await? {
-        leasehold_reaper::fill_head(store, handoff, queue, handoff.head_max()).await?;
+async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_reaper::Error> {
+    let handoff = &member.handoff;
+    while !handoff.lock_fill(queue, FILL_LOCK).await? {
+        // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
+        tokio::select! {
+            () = sleep(FILL_LOCK) => {}
+            () = member.stopping.cancelled() => return Ok(()),
+        }
+        let head = handoff.stats(queue).await?;
+        if !head.overflow || head.ready * 2 >= u64::from(handoff.head_max()) {
+            return Ok(());
+        }
     }
+    leasehold_reaper::fill_head(&member.store, handoff, queue, handoff.head_max()).await?;
     Ok(())
 }
 

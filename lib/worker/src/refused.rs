@@ -22,18 +22,17 @@ struct Sorted {
 }
 
 impl Queue {
-    /// Finds out about refused hints and puts each where it belongs. Whether PostgreSQL answered.
-    pub(crate) async fn sort_refused(&self, refused: Vec<JobId>) -> bool {
+    /// Finds out about refused hints and puts each where it belongs.
+    pub(crate) async fn sort_refused(&self, refused: Vec<JobId>) {
         if refused.is_empty() {
-            return true;
+            return;
         }
         let member = &self.member;
         let looked = match member.store.look(&refused).await {
             Ok(looked) => looked,
             Err(error) => {
                 member.postgres.failed(&error);
-                give_back(member, &self.name, &refused).await;
-                return false;
+                return give_back(member, &self.name, &refused).await;
             }
         };
         let Sorted { forget, aside, locked } = sort(refused, looked, |kind| member.handlers.serves(kind));
@@ -50,7 +49,6 @@ impl Queue {
         if !locked.is_empty() {
             self.give_back_later(locked);
         }
-        true
     }
 
     /// After a moment, and at once when the worker stops.

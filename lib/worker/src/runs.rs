@@ -109,7 +109,7 @@ impl Runs {
         }
     }
 
-    /// PostgreSQL did not renew this run. Tells its handler, and whether that was news: a run whose result is on its way
+    /// PostgreSQL did not renew this run: its handler is told. Whether that was news. A run whose result is on its way
     /// learns it from the answer to that, which may as well be that the result was written just now.
     pub(crate) fn lost(&self, fence: Fence) -> bool {
         let mut held = self.held();
@@ -117,6 +117,11 @@ impl Runs {
         held.lost = true;
         held.run.stop(StopReason::LeaseLost);
         true
+    }
+
+    /// PostgreSQL refused the result of this run. Whether that was news.
+    pub(crate) fn note_lost(&self, fence: Fence) -> bool {
+        self.held().get_mut(&fence).is_some_and(|held| !std::mem::replace(&mut held.lost, true))
     }
 
     /// Redis holds full leases on these, by a write sent at `sent_at`. Returns those that ended meanwhile: the write may

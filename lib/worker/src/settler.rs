@@ -17,6 +17,36 @@ pub(crate) struct Ended {
     pub(crate) settle: Settle,
 }
 
+/// Runs that are written together, and in the same order what is written about each.
+#[derive(Debug, Default)]
+struct Batch {
+    runs: Vec<Run>,
+    finished: Vec<FinishedRun>,
+}
+
+impl Batch {
+    fn add(&mut self, Ended { run, settle }: Ended) {
+        self.finished.push(FinishedRun { fence: run.fence(), settle });
+        self.runs.push(run);
+    }
+
+    fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn into_ended(self) -> impl Iterator<Item = Ended> {
+        self.runs.into_iter().zip(self.finished).map(|(run, FinishedRun { settle, .. })| Ended { run, settle })
+    }
+}
+
+impl FromIterator<Ended> for Batch {
+    fn from_iter<T: IntoIterator<Item = Ended>>(ended: T) -> Self {
+        let mut batch = Self::default();
+        ended.into_iter().for_each(|ended| batch.add(ended));
+        batch
+    }
+}
+
 /// Writes how runs ended.
 pub(crate) struct Settler {
     pub(crate) member: Arc<Member>,
@@ -31,33 +61,30 @@ impl Settler {
     /// Settles until [`Settler::last`] and the channel is empty. Returns how many results could not be written.
     pub(crate) async fn run(self, mut ended: mpsc::Receiver<Ended>) -> usize {
         let mut unwritten = 0;
-        let mut batch = Vec::new();
+        let mut waiting = Vec::new();
         loop {
             let count = tokio::select! {
                 biased;
-                count = ended.recv_many(&mut batch, BATCH_MAX) => count,
+                count = ended.recv_many(&mut waiting, BATCH_MAX) => count,
                 () = self.last.cancelled(), if !ended.is_closed() => { ended.close(); continue }
             };
             if count == 0 {
                 return unwritten;
             }
-            self.member.runs.settling(batch.iter().map(|ended| &ended.run));
-            unwritten += self.settle(std::mem::take(&mut batch)).await;
+            let batch: Batch = waiting.drain(..).collect();
+            self.member.runs.settling(batch.runs.iter());
+            unwritten += self.settle(batch).await;
         }
     }
 
     /// Writes one batch, again and again until the store has said of each run what became of it. Sent twice, a run that
     /// was written the first time is answered with [`Settled::Already`]. Returns how many were given up.
-    async fn settle(&self, mut batch: Vec<Ended>) -> usize {
+    async fn settle(&self, mut batch: Batch) -> usize {
         let mut waits = Waits::new(50, 2000);
         let mut refusals = 0;
-        while !batch.is_empty() {
-            let finished: Vec<FinishedRun> = batch
-                .iter()
-                .map(|ended| FinishedRun { fence: ended.run.fence(), settle: ended.settle.clone() })
-                .collect();
+        while batch.len() > 0 {
             let answer = tokio::select! {
-                answer = self.member.store.settle(self.member.id, &finished) => answer,
+                answer = self.member.store.settle(self.member.id, &batch.finished) => answer,
                 () = self.give_up.cancelled() => return batch.len(),
             };
             match answer {
@@ -70,8 +97,8 @@ impl Settler {
                 // One of its runs must be the reason: each goes by itself, so that it holds up no other.
                 Err(_) if batch.len() > 1 => {
                     let mut unwritten = 0;
-                    for ended in batch {
-                        unwritten += Box::pin(self.settle(vec![ended])).await;
+                    for ended in batch.into_ended() {
+                        unwritten += Box::pin(self.settle([ended].into_iter().collect())).await;
                     }
                     return unwritten;
                 }
@@ -93,12 +120,12 @@ impl Settler {
     }
 
     /// Counts, drops and acks what is decided; returns what must be written in another way.
-    fn take_answers(&self, batch: Vec<Ended>, answers: &[Settled]) -> Vec<Ended> {
+    fn take_answers(&self, batch: Batch, answers: &[Settled]) -> Batch {
         let counters = &self.member.counters;
-        let mut again = Vec::new();
+        let mut again = Batch::default();
         let mut over = Vec::with_capacity(batch.len());
         let mut hints = Hints::default();
-        for (ended, answer) in batch.into_iter().zip(answers) {
+        for (ended, answer) in batch.into_ended().zip(answers) {
             match answer {
                 Settled::Done | Settled::Already => {
                     counters.settled(&ended.settle);
@@ -107,12 +134,14 @@ impl Settler {
                     into.push(ended.run.clone());
                 }
                 Settled::CancelWanted => {
-                    again.push(Ended { settle: Settle::Cancel, ..ended });
+                    again.add(Ended { settle: Settle::Cancel, ..ended });
                     continue;
                 }
                 // The hint is left alone: it may be another worker's by now.
                 Settled::LeaseLost => {
-                    counters.leases_lost.add(1);
+                    if self.member.runs.note_lost(ended.run.fence()) {
+                        counters.leases_lost.add(1);
+                    }
                     if !matches!(ended.settle, Settle::Release | Settle::Cancel) {
                         counters.late_results_refused.add(1);
                     }
@@ -128,13 +157,13 @@ impl Settler {
 
     /// The store refuses to write this. A result that it cannot hold would be refused every time, so its job is buried;
     /// anything else is a fault that people must see, and the lease will run out.
-    fn refused(&self, batch: Vec<Ended>, error: &leasehold_store::Error) -> Vec<Ended> {
-        let mut again = Vec::new();
-        for ended in batch {
+    fn refused(&self, batch: Batch, error: &leasehold_store::Error) -> Batch {
+        let mut again = Batch::default();
+        for ended in batch.into_ended() {
             let fence = ended.run.fence();
             if matches!(ended.settle, Settle::Complete(Some(_))) {
                 let error = format!("the result cannot be stored: {error}");
-                again.push(Ended { settle: Settle::Bury { error }, ..ended });
+                again.add(Ended { settle: Settle::Bury { error }, ..ended });
             } else {
                 tracing::error!(id = %fence.id, epoch = fence.epoch, %error, "the end of a run cannot be written");
                 self.member.runs.remove([&ended.run].into_iter());
