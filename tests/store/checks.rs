@@ -1,0 +1,85 @@
+//! Illegal rows cannot exist: each named CHECK refuses a row that only it can refuse.
+
+use crate::fixture::Fixture;
+use sqlx::AssertSqlSafe;
+use std::collections::BTreeSet;
+
+/// Columns of legal rows, each to be spoiled in one way.
+const QUEUED: &str = "id = gen_random_uuid(); run_at = now(); max_attempts = 5; max_crashes = 3; state = 'queued';
+    priority = 0; queue = 'q'; kind = 'k'; payload = '1'";
+const RUNNING: &str =
+    "worker = gen_random_uuid(); lease_expires_at = now(); started_at = now(); epoch = 1; attempt = 1;
+    state = 'running'";
+const SUCCEEDED: &str =
+    "id = gen_random_uuid(); run_at = now(); created_at = now(); finished_at = now(); max_attempts = 5;
+    max_crashes = 3; state = 'succeeded'; priority = 0; queue = 'q'; kind = 'k'; payload = '1'; epoch = 1; attempt = 1;
+    crashes = 0; worker = gen_random_uuid()";
+
+/// `INSERT` of the columns named last where one is named twice.
+fn insert(table: &str, parts: &[&str]) -> String {
+    let mut columns: Vec<(&str, &str)> = Vec::new();
+    for pair in parts.iter().flat_map(|part| part.split(';')) {
+        let (name, value) = pair.trim().split_once(" = ").expect("name = value");
+        columns.retain(|(other, _)| *other != name);
+        columns.push((name, value));
+    }
+    let (names, values): (Vec<&str>, Vec<&str>) = columns.into_iter().unzip();
+    format!("INSERT INTO leasehold.{table} ({}) VALUES ({})", names.join(", "), values.join(", "))
+}
+
+#[tokio::test]
+async fn every_check_refuses_its_illegal_row() {
+    let fixture = Fixture::start().await;
+    for legal in [insert("job", &[QUEUED]), insert("job", &[QUEUED, RUNNING]), insert("history", &[SUCCEEDED])] {
+        fixture.sql(legal).await;
+    }
+    let queued = |spoiled: &str| insert("job", &[QUEUED, spoiled]);
+    let running = |spoiled: &str| insert("job", &[QUEUED, RUNNING, spoiled]);
+    let finished = |spoiled: &str| insert("history", &[SUCCEEDED, spoiled]);
+    let cases = [
+        ("live_jobs_only", queued("state = 'dead'")),
+        ("worker_exactly_while_running", queued("worker = gen_random_uuid()")),
+        ("worker_exactly_while_running", running("worker = NULL")),
+        ("lease_exactly_while_running", queued("lease_expires_at = now()")),
+        ("lease_exactly_while_running", running("lease_expires_at = NULL")),
+        ("cancel_wanted_only_while_running", queued("cancel_requested_at = now()")),
+        ("running_was_claimed", running("epoch = 0; attempt = 0")),
+        ("running_was_claimed", running("attempt = 0")),
+        ("running_was_claimed", running("started_at = NULL")),
+        ("attempts_within_limit", running("attempt = 6; epoch = 6")),
+        ("attempts_within_limit", queued("attempt = -1")),
+        ("waiting_has_an_attempt_left", queued("attempt = 5; epoch = 5")),
+        ("crashes_within_limit", queued("crashes = 3")),
+        ("crashes_within_limit", queued("crashes = -1")),
+        ("attempts_never_pass_claims", queued("attempt = 2; epoch = 1")),
+        ("max_attempts_is_from_1_to_10000", queued("max_attempts = 10001")),
+        ("max_attempts_is_from_1_to_10000", running("max_attempts = 10001")),
+        ("timeout_is_positive", queued("timeout_ms = 0")),
+        ("finished_jobs_only", finished("state = 'queued'")),
+        ("success_was_claimed_by_a_worker", finished("worker = NULL")),
+        ("success_was_claimed_by_a_worker", finished("epoch = 0")),
+        ("result_only_of_success", finished("state = 'dead'; result = '1'")),
+        ("name_is_1_to_128_of_its_alphabet", queued("queue = 'a{b}'")),
+        ("name_is_1_to_128_of_its_alphabet", queued("kind = ''")),
+        ("name_is_1_to_128_of_its_alphabet", queued("queue = repeat('x', 129)")),
+        ("key_is_1_to_512_bytes", queued("unique_key = ''")),
+        ("key_is_1_to_512_bytes", queued("limit_key = ''")),
+        ("payload_is_at_most_1_mib", queued("payload = to_json(repeat('x', 1048577))")),
+        ("priority_is_from_minus_100_to_100", queued("priority = 101")),
+    ];
+    let mut proven = BTreeSet::new();
+    for (check, illegal) in cases {
+        let refused = sqlx::query(AssertSqlSafe(illegal.clone())).execute(fixture.pool()).await;
+        let error = refused.map(drop).expect_err(&illegal);
+        let by = error.as_database_error().and_then(|error| error.constraint()).map(str::to_owned);
+        assert_eq!(by.as_deref(), Some(check), "{illegal}: {error}");
+        proven.insert(check.to_owned());
+    }
+    let named: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT conname::text FROM pg_constraint WHERE connamespace = 'leasehold'::regnamespace AND contype = 'c'",
+    )
+    .fetch_all(fixture.pool())
+    .await
+    .expect("constraints");
+    assert_eq!(proven, named.into_iter().collect(), "each CHECK is proven by a row");
+}

@@ -1,0 +1,207 @@
+//! The plans of the statements, asked of the very files: a verb that names its jobs finds them by primary key and never
+//! walks the table, the line or the leases, whatever the planner has been told about them. A plan that depends on
+//! statistics is well until the night when they are old.
+
+use crate::fixture::{Fixture, LEASE};
+use leasehold_core::WorkerId;
+use leasehold_store::Kinds;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use std::{collections::BTreeSet, fs, path::Path};
+use uuid::Uuid;
+
+/// The statements that name their jobs, with their parameters for a batch.
+const BY_ID: [(&str, &str); 13] = [
+    ("claim", "$worker, $ids, NULL, 1000"),
+    ("claim", "$worker, $ids, '{k,other}', 1000"),
+    ("look", "$ids"),
+    ("renew", "$worker, $ids, $ones, 1000"),
+    ("complete", "$worker, $ids, $ones, $texts"),
+    ("retry", "$worker, $ids, $ones, $ones, $texts"),
+    ("snooze", "$worker, $ids, $ones, $ones, $texts"),
+    ("release", "$worker, $ids, $ones"),
+    ("bury", "$worker, $ids, $ones, $texts"),
+    ("cancel_run", "$worker, $ids, $ones"),
+    ("settle_again", "$worker, $ids, $ones, $texts, $texts"),
+    ("unblock", "$ids"),
+    ("revive", "$ids"),
+];
+
+/// The statements that walk one index, its name, and what else they may use.
+const BY_INDEX: [(&str, &str, &[&str]); 11] = [
+    ("line", "'default', NULL, 100", &["job_line"]),
+    ("line", "'default', '{k,other}', 4096", &["job_line"]),
+    ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_pkey"]),
+    ("claim_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_line", "job_pkey"]),
+    ("lines", "", &["job_line"]),
+    ("position", "$id, 1000", &["job_line", "job_pkey"]),
+    ("expire", "100", &["job_lease", "job_pkey"]),
+    ("promote", "100", &["job_due", "job_pkey"]),
+    ("cancel_wanted", "100", &["job_cancel_wanted"]),
+    ("job", "$id", &["job_pkey"]),
+    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_pkey"]),
+];
+
+fn statement(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql").join(name).with_extension("sql");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Which indexes of `leasehold.job` a plan uses, and `seq scan` if it reads the table itself.
+fn uses(plan: &Value, found: &mut BTreeSet<String>) {
+    match plan {
+        Value::Array(parts) => parts.iter().for_each(|part| uses(part, found)),
+        Value::Object(fields) => {
+            let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+            if text("Index Name").starts_with("job_") {
+                found.insert(text("Index Name").to_owned());
+            } else if text("Relation Name") == "job" && text("Node Type").contains("Seq Scan") {
+                found.insert("seq scan".to_owned());
+            }
+            fields.values().for_each(|part| uses(part, found));
+        }
+        _ => {}
+    }
+}
+
+async fn plan(connection: &mut PgConnection, name: &str, parameters: &str, ids: &[Uuid]) -> (BTreeSet<String>, Value) {
+    let count = ids.len();
+    let list = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
+    let parameters = parameters
+        .replace("$worker", "'00000000-0000-7000-8000-000000000000'")
+        .replace("$ids", &format!("'{{{list}}}'"))
+        .replace("$id", &format!("'{}'", ids[0]))
+        .replace("$ones", &format!("array_fill(1, ARRAY[{count}])"))
+        .replace("$texts", &format!("array_fill('null'::text, ARRAY[{count}])"));
+    let call = if parameters.is_empty() { "EXECUTE s".to_owned() } else { format!("EXECUTE s({parameters})") };
+    let script = format!("PREPARE s AS {};", statement(name));
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect(name);
+    let explain = format!("EXPLAIN (FORMAT JSON) {call}");
+    let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await;
+    let text: String = row.unwrap_or_else(|error| panic!("{name}: {error}")).try_get_unchecked(0).expect("a plan");
+    sqlx::raw_sql("DEALLOCATE s").execute(connection).await.expect("deallocate");
+    let plan: Value = serde_json::from_str(&text).expect("JSON");
+    let mut found = BTreeSet::new();
+    uses(&plan, &mut found);
+    (found, plan)
+}
+
+/// All statements, for batches of several sizes, planned as the store's connections plan; and, when the table is
+/// not so small that it does not matter, planned once for any parameters and with no settings of ours, as behind a
+/// pooler that does not pass them on.
+async fn check(fixture: &Fixture, situation: &str) {
+    let mut ours = fixture.pool().acquire().await.expect("a connection");
+    let mut bare = fixture.connection().await;
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut bare).await.expect("set");
+    let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM leasehold.job ORDER BY md5(id::text) LIMIT 500")
+        .fetch_all(&mut *ours)
+        .await
+        .expect("ids");
+    let pages = fixture.number("SELECT pg_relation_size('leasehold.job') / 8192").await;
+    for size in [1, 50, 500].map(|size| ids.len().min(size)) {
+        for (name, parameters) in BY_ID {
+            let seen = plan(&mut ours, name, parameters, &ids[..size]).await;
+            finds_by_id(seen, &format!("{situation}, {pages} pages, {size} ids: {name}"));
+        }
+    }
+    if pages >= 100 {
+        for (name, parameters) in BY_ID {
+            let seen = plan(&mut bare, name, parameters, &ids[..50]).await;
+            finds_by_id(seen, &format!("{situation}, {pages} pages, any ids, no settings: {name}"));
+        }
+    }
+    for (name, parameters, indexes) in BY_INDEX {
+        let (found, plan) = plan(&mut ours, name, parameters, &ids[..1]).await;
+        let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
+        assert_eq!(found, indexes.iter().copied().collect(), "{situation}, {pages} pages: {name}\n{plan}");
+    }
+}
+
+fn finds_by_id((found, plan): (BTreeSet<String>, Value), what: &str) {
+    // The unique key of what is to be revived is looked for among live jobs.
+    let found: BTreeSet<&str> = found.iter().map(String::as_str).filter(|index| *index != "job_unique_key").collect();
+    assert_eq!(found, ["job_pkey"].into(), "{what}\n{plan}");
+}
+
+/// Jobs in the line, with a few running and scheduled ones among them.
+async fn fill(fixture: &Fixture, count: u32) {
+    fixture
+        .sql(format!(
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
+             SELECT gen_random_uuid(), now() + n * interval '1 microsecond', 5, 3, 0, 'default', 'k', '{{}}',
+                    CASE WHEN n % 100 = 1 THEN 'scheduled' ELSE 'queued' END::leasehold.job_state
+             FROM generate_series(1, {count}) AS n"
+        ))
+        .await;
+    let worker = WorkerId::new();
+    fixture
+        .claim_line(worker, &crate::fixture::name("default"), &Kinds::All, i64::from(count / 50), LEASE)
+        .await
+        .expect("claim_line");
+}
+
+/// A database in which nobody gathers statistics unasked.
+async fn start() -> Fixture {
+    let fixture = Fixture::start().await;
+    fixture.sql("ALTER TABLE leasehold.job SET (autovacuum_enabled = off)").await;
+    fixture
+}
+
+#[tokio::test]
+async fn on_a_fresh_table_never_analyzed() {
+    let fixture = start().await;
+    for _ in 0..6 {
+        fill(&fixture, 300).await;
+        check(&fixture, "fresh").await;
+    }
+}
+
+#[tokio::test]
+async fn with_a_long_line() {
+    let fixture = start().await;
+    fill(&fixture, 100_000).await;
+    check(&fixture, "100,000 jobs, never analyzed").await;
+    fixture.sql("ANALYZE leasehold.job").await;
+    check(&fixture, "100,000 jobs, analyzed").await;
+}
+
+#[tokio::test]
+async fn with_statistics_from_when_it_was_empty() {
+    let fixture = start().await;
+    fixture.sql("ANALYZE leasehold.job").await;
+    for _ in 0..3 {
+        fill(&fixture, 5_000).await;
+        check(&fixture, "analyzed when empty").await;
+    }
+}
+
+#[tokio::test]
+async fn with_statistics_from_when_nothing_was_running() {
+    let fixture = start().await;
+    fixture
+        .sql(
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
+              SELECT gen_random_uuid(), now(), 5, 3, 0, 'default', 'k', '{}', 'queued' FROM generate_series(1, 5000)",
+        )
+        .await;
+    fixture.sql("VACUUM ANALYZE leasehold.job").await;
+    fill(&fixture, 5_000).await;
+    check(&fixture, "analyzed when all were queued").await;
+}
+
+/// A backup or a forgotten session: nothing that has died since can be cleared away.
+#[tokio::test]
+async fn with_an_old_snapshot_open() {
+    let fixture = start().await;
+    let mut old = fixture.connection().await;
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
+        .execute(&mut old)
+        .await
+        .expect("a snapshot");
+    for _ in 0..4 {
+        fill(&fixture, 5_000).await;
+        fixture.sql("DELETE FROM leasehold.job WHERE state = 'queued' AND md5(id::text) < 'e'").await;
+        fixture.sql("VACUUM ANALYZE leasehold.job").await;
+        check(&fixture, "an old snapshot").await;
+    }
+}
