@@ -73,6 +73,24 @@ async fn a_long_line_flows_through_a_bounded_head() {
 }
 
 #[tokio::test]
+async fn a_full_head_is_glanced_at_and_what_comes_to_the_front_of_the_line_still_gets_its_place() {
+    let head_max = 512;
+    let world = World::with_head_max(head_max).await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue(800).await;
+    assert_eq!(report(&reaper.tick().await, "head").changed, u64::from(head_max));
+    let found = report(&reaper.tick().await, "head").found;
+    assert!(found < u64::from(head_max), "a glance: {found}");
+
+    // More than a glance holds, before all others, and nobody tells Redis.
+    let urgent = world.enqueue_these(&(0..300).map(|_| NewJob { priority: 9, ..new_job() }).collect::<Vec<_>>()).await;
+    reaper.tick().await;
+    let ready = world.snapshot().await.ready;
+    assert_eq!(ready[..300], urgent);
+    assert_eq!(ready[300..], ids[..212]);
+}
+
+#[tokio::test]
 async fn an_overflow_flag_without_a_line_goes() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;

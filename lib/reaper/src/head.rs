@@ -6,14 +6,18 @@
 
 use crate::{
     error::Error,
+    reads::{GLANCE, Reads},
     sweep::Sweeps,
     tick::{Tick, all_of},
 };
-use leasehold_core::{Kind, QueueName};
+use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{Handoff, Served};
 use leasehold_store::{Kinds, Line, LineSummary, Store};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    time::Instant,
+};
 
 /// What one fill found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,17 +55,23 @@ pub async fn fill_head(
         None
     };
     let kinds = wanted(&served, &full, present.as_deref());
-    fill_with(handoff, queue, read_line(store, queue, &kinds, head_max).await?).await
+    fill_with(handoff, queue, &read_line(store, queue, &kinds, head_max).await?).await
 }
 
 /// The step: every queue that has a line, and every head that says of a line which is gone that it overflows.
 /// Tells `sweeps` where more hints wait than the line has jobs. Returns how many queues got hints.
-pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps) -> Result<u32, Error> {
+pub(crate) async fn step(tick: &Tick<'_>, reads: &mut Reads, sweeps: &mut Sweeps) -> Result<u32, Error> {
     let lines = tick.store()?.lines().await?;
     let handoff = tick.handoff()?;
+    reads.forget_all_but(&lines);
+    let now = Instant::now();
     let open = lines.iter().filter(|line| !line.paused);
-    let reports: BTreeMap<&QueueName, HeadReport> =
-        all_of(open.map(|line| fill_line(tick, line))).await?.into_iter().collect();
+    let fills = open.map(|line| {
+        let head = tick.heads.iter().find(|(queue, _)| queue == &line.queue).map(|(_, head)| head);
+        fill_line(tick, line, reads.known(&line.queue, head, tick.settings.head_max, now))
+    });
+    let fills = all_of(fills).await?;
+    let reports: BTreeMap<&QueueName, HeadReport> = fills.iter().map(|(queue, report, _)| (*queue, *report)).collect();
     for (queue, head) in tick.heads {
         // A paused queue keeps the flag: it is the first fill after the pause that knows.
         if head.overflow && !head.paused && !lines.iter().any(|line| &line.queue == queue) {
@@ -73,28 +83,46 @@ pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps) -> Result<u32, Er
             sweeps.surplus(queue);
         }
     }
-    Ok(reports.values().map(|report| u32::from(report.pushed > 0)).sum())
+    let filled = reports.values().map(|report| u32::from(report.pushed > 0)).sum();
+    for (queue, _, in_full) in fills {
+        if let Some(ids) = in_full {
+            reads.remember(queue, ids, now);
+        }
+    }
+    Ok(filled)
 }
 
-async fn fill_line<'a>(tick: &Tick<'_>, line: &'a LineSummary) -> Result<(&'a QueueName, HeadReport), Error> {
+/// Fills the head of one line, and returns the ids that it was filled from; none where a glance was enough.
+async fn fill_line<'a>(
+    tick: &Tick<'_>,
+    line: &'a LineSummary,
+    known: Option<&HashSet<JobId>>,
+) -> Result<(&'a QueueName, HeadReport, Option<Vec<JobId>>), Error> {
     let (store, handoff) = (tick.store()?, tick.handoff()?);
+    if let Some(known) = known {
+        let front = front_of_line(store, handoff, &line.queue, &line.kinds, GLANCE).await?;
+        if front.more && front.ids.iter().all(|id| known.contains(id)) {
+            tick.counts.found(u64::from(GLANCE));
+            return Ok((&line.queue, HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true }, None));
+        }
+    }
     let front = front_of_line(store, handoff, &line.queue, &line.kinds, tick.settings.head_max).await?;
-    let report = fill_with(handoff, &line.queue, front).await?;
+    let report = fill_with(handoff, &line.queue, &front).await?;
     tick.counts.found(u64::from(report.read));
     tick.counts.changed(u64::from(report.pushed));
-    Ok((&line.queue, report))
+    Ok((&line.queue, report, Some(front.ids)))
 }
 
-/// What the head of a queue should hold, given the kinds that have jobs in its line.
+/// What the head of a queue should hold first, given the kinds that have jobs in its line.
 pub(crate) async fn front_of_line(
     store: &Store,
     handoff: &Handoff,
     queue: &QueueName,
     present: &[Kind],
-    head_max: u32,
+    depth: u32,
 ) -> Result<Line, Error> {
     let (served, full) = who_serves(handoff, queue).await?;
-    read_line(store, queue, &wanted(&served, &full, Some(present)), head_max).await
+    read_line(store, queue, &wanted(&served, &full, Some(present)), depth).await
 }
 
 async fn who_serves(handoff: &Handoff, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
@@ -103,15 +131,15 @@ async fn who_serves(handoff: &Handoff, queue: &QueueName) -> Result<(Served, BTr
     Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
 }
 
-async fn read_line(store: &Store, queue: &QueueName, kinds: &Kinds, head_max: u32) -> Result<Line, Error> {
+async fn read_line(store: &Store, queue: &QueueName, kinds: &Kinds, depth: u32) -> Result<Line, Error> {
     match kinds {
         // Nothing that anybody could run: no need to read the line to know it.
         Kinds::Only(kinds) if kinds.is_empty() => Ok(Line { ids: Vec::new(), more: false }),
-        kinds => Ok(store.line(queue, kinds, i64::from(head_max)).await?),
+        kinds => Ok(store.line(queue, kinds, i64::from(depth)).await?),
     }
 }
 
-async fn fill_with(handoff: &Handoff, queue: &QueueName, front: Line) -> Result<HeadReport, Error> {
+async fn fill_with(handoff: &Handoff, queue: &QueueName, front: &Line) -> Result<HeadReport, Error> {
     let filled = handoff.fill(queue, &front.ids, front.more).await?;
     let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
     Ok(HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more })

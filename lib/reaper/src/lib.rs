@@ -19,6 +19,7 @@ mod leases;
 
 mod pauses;
 mod promote;
+mod reads;
 mod reaper;
 mod report;
 mod retain;

@@ -5,6 +5,7 @@ use crate::{
     conditions::Conditions,
     error::Error,
     expire, head, leases, pauses, promote,
+    reads::Reads,
     report::{Counts, PATIENCE, StepReport, measured},
     retain,
     settings::Settings,
@@ -32,6 +33,7 @@ pub struct Reaper {
     sight: Sight,
     conditions: Conditions,
     retention: retain::Due,
+    reads: Reads,
     sweeps: Sweeps,
     generation: Option<String>,
     loss_is_open: bool,
@@ -47,6 +49,7 @@ impl Reaper {
             sight: Sight::new(settings.lease),
             conditions: Conditions::default(),
             retention: retain::Due::default(),
+            reads: Reads::default(),
             sweeps: Sweeps::default(),
             generation: None,
             loss_is_open: false,
@@ -101,7 +104,7 @@ impl Reaper {
         reports.push(measured(counts, "adopt", adopt::step(&tick)).await);
         reports.push(measured(counts, "leases", leases::step(&tick)).await);
         let head = async {
-            refilled = head::step(&tick, sweeps).await?;
+            refilled = head::step(&tick, &mut self.reads, sweeps).await?;
             Ok(())
         };
         reports.push(measured(counts, "head", head).await);

@@ -40,8 +40,6 @@ pub(super) struct QueueEvidence {
     pub(super) front: Line,
     /// All hints.
     pub(super) head: Snapshot,
-    /// The most hints that the head may hold.
-    pub(super) head_max: u32,
     /// The live jobs that the hints are about.
     pub(super) live: HashMap<JobId, Looked>,
 }
@@ -77,16 +75,15 @@ impl QueueEvidence {
         kinds: Vec<Kind>,
         paused: bool,
     ) -> Result<Self, Error> {
-        let head_max = handoff.head_max();
         let front = if paused || kinds.is_empty() {
             Line { ids: Vec::new(), more: false }
         } else {
-            front_of_line(store, handoff, &queue, &kinds, head_max).await?
+            front_of_line(store, handoff, &queue, &kinds, handoff.head_max()).await?
         };
         let head = handoff.snapshot(&queue).await?;
         let served = handoff.served_kinds(&queue).await?;
         let ids: BTreeSet<JobId> = head.held.iter().map(|(id, _)| *id).chain(listed(&head)).collect();
         let live = look_at(store, &ids.into_iter().collect::<Vec<_>>()).await?;
-        Ok(Self { queue, paused, kinds, served, front, head, head_max, live })
+        Ok(Self { queue, paused, kinds, served, front, head, live })
     }
 }

@@ -69,15 +69,15 @@ fn front_and_overflow(evidence: &QueueEvidence, notebook: &mut Notebook) {
     notebook.suspect(&OVERFLOW, queue, format!("queue {queue}: {detail}"));
 }
 
-/// Jobs at the front of the line that Redis should hold and does not. When the head is full, those at its very end
-/// had no room; one that stands before a hint which waits was overtaken.
+/// Jobs at the front of the line that Redis should hold and does not. Where the line is longer than the head, those
+/// behind all that waits come when there is room; one that stands before a hint which waits was overtaken.
 fn missing(evidence: &QueueEvidence) -> Vec<JobId> {
     let hints = hints_of(&evidence.head);
     let waiting: HashSet<JobId> = hints.waiting.iter().copied().collect();
     let held: HashSet<JobId> = waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
     let ids = &evidence.front.ids;
-    let full = evidence.head.ready.len() >= evidence.head_max as usize;
-    let end = if full { ids.iter().rposition(|id| waiting.contains(id)).unwrap_or(0) } else { ids.len() };
+    let last_waiting = if evidence.head.overflow { ids.iter().rposition(|id| waiting.contains(id)) } else { None };
+    let end = last_waiting.unwrap_or(ids.len());
     ids[..end].iter().filter(|id| !held.contains(id)).copied().collect()
 }
 
