@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 /// The path of the `leasehold` program, made from the source as it is now.
 ///
-/// Cargo tells a test the path of programs of its own package only, and `leasehold` belongs to another.
+/// Cargo tells a test the path of programs of its own package only, and `leasehold` belongs to another. It is built as
+/// part of the workspace, with the features that everything else was built with, so that nothing is built twice.
 ///
 /// # Panics
 /// When it does not build.
@@ -20,7 +21,7 @@ fn build() -> PathBuf {
     let profile = if folder.ends_with("release") { "release" } else { "dev" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "leasehold-cli", "--profile", profile, "--manifest-path"])
+        .args(["build", "--quiet", "--workspace", "--bin", "leasehold", "--profile", profile, "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .output()
         .expect("running cargo");

@@ -1,0 +1,147 @@
+//! Reaper and worker processes on the stores of one test.
+
+use anyhow::Result;
+use leasehold::{Client, Config};
+use leasehold_tests::{Probe, Stores, eventually, leasehold_program, private_folder};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sqlx::PgConnection;
+use std::{
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// How long a fleet on a busy machine may take for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The processes of one test. All are killed when it is dropped.
+pub(crate) struct Fleet {
+    pub(crate) workers: Vec<Process>,
+    _reaper: Option<Process>,
+    pub(crate) client: Client,
+    pub(crate) stores: Stores,
+    folder: TempDir,
+    lease: Duration,
+}
+
+/// A child that does not outlive its test.
+pub(crate) struct Process(Child);
+
+impl Fleet {
+    /// Stores and a reaper; workers are started one by one.
+    pub(crate) async fn start(lease: Duration) -> Self {
+        let stores = Stores::start().await;
+        let mut config = Config::new(&stores.database.url, &stores.redis.url);
+        config.worker.lease_ms = millis(lease);
+        let client = Client::connect(&config).await.expect("a client");
+        let mut fleet = Self { workers: Vec::new(), _reaper: None, client, stores, folder: private_folder(), lease };
+        let mut reaper = fleet.command(leasehold_program());
+        reaper.arg("reaper");
+        fleet._reaper = Some(Process::start(reaper));
+        fleet
+    }
+
+    /// Starts worker processes that run probes, and waits until all have said that they are there.
+    pub(crate) async fn start_probe_workers(&mut self, count: usize, slots: u32) {
+        for _ in 0..count {
+            let mut worker = self.command(env!("CARGO_BIN_EXE_probe_worker").into());
+            worker.args(["default", &slots.to_string()]);
+            self.workers.push(Process::start(worker));
+        }
+        let wanted = self.workers.len();
+        let redis = self.stores.redis.connect().await;
+        eventually("every worker is registered", PATIENCE, || {
+            let mut redis = redis.clone();
+            async move {
+                let found: usize =
+                    redis::cmd("ZCARD").arg("leasehold:workers").query_async(&mut redis).await.unwrap_or(0);
+                if found >= wanted { Ok(()) } else { Err(found) }
+            }
+        })
+        .await;
+    }
+
+    fn command(&self, program: PathBuf) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEASEHOLD_")) {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(self.folder.path())
+            .env("LEASEHOLD_DATABASE_URL", &self.stores.database.url)
+            .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
+            .env("LEASEHOLD_WORKER__LEASE_MS", millis(self.lease).to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// Where probes of this fleet log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("probes.log")
+    }
+
+    /// A probe that runs for so long.
+    pub(crate) fn probe(&self, ms: u64) -> Probe {
+        Probe { log: self.log(), ms, is_poison: false }
+    }
+
+    /// One number out of the database.
+    pub(crate) async fn count(&self, database: &mut PgConnection, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(database).await.expect("counting")
+    }
+
+    /// Waits until so many jobs have succeeded.
+    pub(crate) async fn wait_until_succeeded(&self, wanted: i64) {
+        let store = self.stores.database.connect().await;
+        let database = std::sync::Arc::new(tokio::sync::Mutex::new(store));
+        eventually("enough jobs have succeeded", PATIENCE, || {
+            let database = database.clone();
+            async move {
+                let mut database = database.lock().await;
+                let found: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.history WHERE state = 'succeeded'")
+                    .fetch_one(&mut *database)
+                    .await
+                    .unwrap_or(-1);
+                if found >= wanted { Ok(()) } else { Err(found) }
+            }
+        })
+        .await;
+    }
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        Self(command.spawn().expect("starting a process of the fleet"))
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.0.id()).expect("a pid")), signal).expect("sending a signal");
+    }
+
+    /// Its exit status, when it has ended.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.0.try_wait()?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("a short time")
+}

@@ -1,0 +1,8 @@
+//! A whole fleet of real processes on real servers: what must be seen from outside.
+
+mod cancel_against_claim;
+mod fleet;
+mod freeze;
+mod idle;
+mod kill;
+mod plain_sql;

@@ -1,0 +1,50 @@
+//! Jobs enqueued by plain SQL in the caller's own transaction.
+
+use crate::fleet::{Fleet, PATIENCE};
+use leasehold_tests::{Step, eventually, read_log};
+use sqlx::{Connection as _, PgConnection};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+async fn enqueue(database: &mut PgConnection, log: &Path) -> Uuid {
+    sqlx::query_scalar("SELECT leasehold.enqueue('probe', $1)")
+        .bind(format!(r#"{{"log":{:?}}}"#, log.display().to_string()))
+        .fetch_one(database)
+        .await
+        .expect("enqueueing by SQL")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_runs_soon_after_commit_and_never_after_rollback() {
+    let mut fleet = Fleet::start(Duration::from_secs(10)).await;
+    fleet.start_probe_workers(1, 4).await;
+    let log = fleet.log();
+    let mut database = fleet.stores.database.connect().await;
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let mut rolled_back = database.begin().await.expect("a transaction");
+        let never = enqueue(&mut rolled_back, &log).await;
+        rolled_back.rollback().await.expect("a rollback");
+
+        let mut transaction = database.begin().await.expect("a transaction");
+        let id = enqueue(&mut transaction, &log).await;
+        assert!(!read_log(&log).iter().any(|line| line.id == id), "it runs before the commit");
+        transaction.commit().await.expect("a commit");
+        let committed = Instant::now();
+        eventually("the job has begun", PATIENCE, || async {
+            let lines = read_log(&log);
+            if lines.iter().any(|line| line.id == id && line.step == Step::Start) { Ok(()) } else { Err(lines.len()) }
+        })
+        .await;
+        times.push(committed.elapsed());
+        assert!(!read_log(&log).iter().any(|line| line.id == never), "a job that was rolled back has run");
+    }
+    times.sort();
+    println!("from commit to handler: median {:?}, slowest {:?}", times[10], times[19]);
+    // The tick is 250 ms; what a machine busy with other tests adds is allowed for in the slowest, not in the median.
+    assert!(times[10] < Duration::from_millis(300), "median {:?}", times[10]);
+    assert!(times[19] < Duration::from_millis(1500), "slowest {:?}", times[19]);
+}
