@@ -1,6 +1,5 @@
 //! Reaper and worker processes on the stores of one test.
 
-use anyhow::Result;
 use leasehold::{Client, Config};
 use leasehold_tests::{Probe, Stores, eventually, leasehold_program, private_folder};
 use nix::{
@@ -10,7 +9,7 @@ use nix::{
 use sqlx::PgConnection;
 use std::{
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -127,11 +126,6 @@ impl Process {
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.0.id()).expect("a pid")), signal).expect("sending a signal");
-    }
-
-    /// Its exit status, when it has ended.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.0.try_wait()?)
     }
 }
 
