@@ -16,7 +16,7 @@ use std::process::ExitCode;
   leasehold doctor
   leasehold doctor --repair     # runs the reaper's steps first, which put most things right")]
 pub(crate) struct Args {
-    /// Run every step of the reaper once before looking
+    /// Run every step of the reaper twice before looking
     #[arg(long)]
     repair: bool,
 }
@@ -25,7 +25,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     let store = context.store().await?;
     let handoff = context.handoff().await?;
     if args.repair {
-        Reaper::new(store.clone(), handoff.clone(), context.reaper_settings()).tick().await;
+        let mut reaper = Reaper::new(store.clone(), handoff.clone(), context.reaper_settings());
+        // Twice: what only seems to be wrong is left alone until it is seen again.
+        for _ in 0..2 {
+            reaper.tick().await;
+        }
     }
     let examined = examine(&store, &handoff).await.map_err(|error| Failure::new(format!("cannot look: {error}")))?;
     output::either(context.json, &examined, || examination::as_text(&examined))?;
