@@ -1,6 +1,6 @@
 //! claim: queued → running, for hints.
 
-use crate::fixture::{Fixture, LEASE, at_once, json, kind, name, new_job};
+use crate::fixture::{Fixture, LEASE, at_once, json, kind, name, new_job, without_waiting};
 use leasehold_core::{JobId, Settle, State, WorkerId};
 use leasehold_store::Kinds;
 use std::{collections::HashSet, time::Duration};
@@ -88,6 +88,8 @@ async fn does_not_wait_for_a_locked_row() {
     let mut other = fixture.connection().await;
     let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id = '{locked}' FOR UPDATE");
     sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("lock");
-    let claimed = fixture.claim(WorkerId::new(), &[locked, free], &Kinds::All, LEASE).await.expect("claim");
+    let hints = [locked, free];
+    let claim = fixture.claim(WorkerId::new(), &hints, &Kinds::All, LEASE);
+    let claimed = without_waiting(claim).await.expect("claim");
     assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [free]);
 }

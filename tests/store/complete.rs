@@ -149,3 +149,23 @@ async fn batches_in_opposite_order_at_once() {
         assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Already).count(), 60);
     }
 }
+
+/// A result that PostgreSQL cannot hold is its own job's misfortune, not that of the batch.
+#[tokio::test]
+async fn one_result_that_cannot_be_stored_spoils_no_other() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let deep = json(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
+    let mut runs = Vec::new();
+    for settle in [complete(), Settle::Complete(Some(deep)), complete()] {
+        runs.push(FinishedRun { fence: fixture.running(worker).await, settle });
+    }
+    assert_eq!(fixture.settle(worker, &runs).await.expect("settle"), [Settled::Done; 3]);
+    let [first, spoiled, last] = [0, 1, 2].map(|nth: usize| runs[nth].fence.id);
+    assert_eq!(fixture.record(first).await.state, State::Succeeded);
+    assert_eq!(fixture.record(last).await.state, State::Succeeded);
+    let spoiled = fixture.record(spoiled).await;
+    assert_eq!(spoiled.state, State::Dead);
+    let told = spoiled.last_error.unwrap_or_default();
+    assert!(told.starts_with("its result cannot be stored: ") && told.contains("stack depth"), "{told}");
+}

@@ -61,6 +61,11 @@ pub(crate) async fn at_once<T, Call: Future<Output = T>>(calls: impl IntoIterato
     futures_util::future::join_all(calls).await
 }
 
+/// The answer of a call that must not wait for anybody's lock.
+pub(crate) async fn without_waiting<T>(call: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), call).await.expect("an answer while the row is locked")
+}
+
 /// What a settle answers and leaves alone when the fence is stale: an older epoch, another worker, no such job.
 pub(crate) async fn refuses_stale_fences(settle: Settle) {
     let fixture = Fixture::start().await;

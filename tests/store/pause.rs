@@ -9,7 +9,7 @@ async fn say_whether_they_changed_anything() {
     assert!(!fixture.resume(&queue).await.expect("resume"));
     assert!(fixture.pause(&queue).await.expect("pause"));
     assert!(!fixture.pause(&queue).await.expect("pause"));
-    assert_eq!(fixture.paused().await.expect("paused"), [queue.clone()]);
+    assert_eq!(fixture.paused().await.expect("paused"), std::slice::from_ref(&queue));
     assert!(fixture.resume(&queue).await.expect("resume"));
     assert!(!fixture.resume(&queue).await.expect("resume"));
     assert!(fixture.paused().await.expect("paused").is_empty());

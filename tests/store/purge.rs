@@ -1,6 +1,6 @@
 //! purge: everything that waits in a queue is cancelled.
 
-use crate::fixture::{Fixture, LEASE, at_once, name, new_job};
+use crate::fixture::{Fixture, LEASE, name, new_job};
 use leasehold_core::{JobId, NewJob, State, WorkerId};
 use leasehold_store::Kinds;
 use std::{collections::HashSet, time::Duration};

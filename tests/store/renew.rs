@@ -1,6 +1,6 @@
 //! renew: running → running, in one batch.
 
-use crate::fixture::{Fixture, LEASE, at_once};
+use crate::fixture::{Fixture, LEASE, without_waiting};
 use leasehold_core::{Fence, JobId, Settle, WorkerId};
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn does_not_wait_for_a_locked_row() {
     let mut other = fixture.connection().await;
     let cancel = format!("BEGIN; SELECT leasehold.cancel('{}')", locked.id);
     sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut other).await.expect("cancel");
-    let renewed = at_once([fixture.renew(worker, &[locked, free], LEASE)]).await.remove(0).expect("renew");
+    let renewed = without_waiting(fixture.renew(worker, &[locked, free], LEASE)).await.expect("renew");
     assert_eq!(renewed.len(), 2, "both are still the worker's: {renewed:?}");
     // Nobody can expire the locked one meanwhile.
     assert_eq!(fixture.expire(10).await.expect("expire").len(), 0);

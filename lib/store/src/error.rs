@@ -103,7 +103,7 @@ pub(crate) fn code_of(error: &sqlx::Error) -> Option<String> {
 }
 
 /// A driver's error in one line, in the words of the server where it has spoken.
-struct Cause<'a>(&'a sqlx::Error);
+pub(crate) struct Cause<'a>(pub(crate) &'a sqlx::Error);
 
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

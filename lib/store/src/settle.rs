@@ -1,6 +1,10 @@
 //! settle: what ends runs. One statement a verb, and one more for those that found no row.
 
-use crate::{connect::Store, error::Error, row::millis};
+use crate::{
+    connect::Store,
+    error::{Cause, Error, code_of},
+    row::millis,
+};
 use leasehold_core::{BATCH_MAX, Epoch, FinishedRun, Settle, Settled, State, Verb, WorkerId};
 use sqlx::{PgPool, Row};
 use std::{borrow::Cow, collections::HashSet};
@@ -32,7 +36,13 @@ impl Store {
                 continue;
             }
             let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-            let done = ending.write(&self.pool, worker, &batch).await.map_err(Error::sql(DOING))?;
+            let done = match ending.write(&self.pool, worker, &batch).await {
+                Err(error) if ending == Ending::Complete && refuses_the_data(&error) => {
+                    complete_one_by_one(&self.pool, worker, &batch).await
+                }
+                written => written,
+            };
+            let done = done.map_err(Error::sql(DOING))?;
             for nth in which {
                 if done.contains(&runs[nth].fence.id.0) {
                     answers[nth] = Settled::Done;
@@ -107,6 +117,33 @@ impl Ending {
         };
         Ok(query.fetch_all(pool).await?.into_iter().collect())
     }
+}
+
+/// Whether the server cannot hold a value that it was sent: data exceptions, and limits such as its stack, which
+/// JSON of ten thousand brackets passes.
+fn refuses_the_data(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
+}
+
+/// One result that cannot be stored must not keep the others of its batch from being written, now and each time it
+/// is sent again: its job is dead, and says why.
+async fn complete_one_by_one(
+    pool: &PgPool,
+    worker: WorkerId,
+    runs: &[&FinishedRun],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let mut done = HashSet::new();
+    for run in runs {
+        done.extend(match Ending::Complete.write(pool, worker, &[run]).await {
+            Err(refusal) if refuses_the_data(&refusal) => {
+                let error = format!("its result cannot be stored: {}", Cause(&refusal));
+                let buried = FinishedRun { fence: run.fence, settle: Settle::Bury { error } };
+                Ending::Bury.write(pool, worker, &[&buried]).await?
+            }
+            written => written?,
+        });
+    }
+    Ok(done)
 }
 
 /// Why the first statement found no row for these runs.
