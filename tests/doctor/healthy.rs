@@ -105,7 +105,8 @@ async fn a_busy_system_has_no_findings() {
                     continue;
                 }
                 let ids = world.enqueue_and_push(20).await;
-                made += 20;
+                // Two of them are cancelled and may never be done: counting them, all would wait for each other at last.
+                made += 18;
                 let ended = world.store.cancel(&ids[..2]).await.expect("cancel");
                 let waited = ended.into_iter().filter(|job| job.running.is_none()).map(|job| job.id).collect();
                 world.handoff.ack(&[(queue(), waited)]).await.expect("ack");
