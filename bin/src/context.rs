@@ -1,6 +1,10 @@
 //! What a command works with: the settings, and connections made when they are first needed.
 
-use crate::{args::Globals, failure::Failure, logging};
+use crate::{
+    args::Globals,
+    failure::Failure,
+    logging::{self, Log},
+};
 use leasehold::{Client, Config, ConfigError, Error, Sources, handoff_or_later};
 use leasehold_handoff::Handoff;
 use leasehold_store::Store;
@@ -20,18 +24,18 @@ pub(crate) struct Context {
 
 impl Context {
     /// Reads the settings and starts the log.
-    pub(crate) fn load(globals: Globals) -> Result<Self, Failure> {
-        Self::load_from(globals.sources(), globals.json)
+    pub(crate) fn load(globals: Globals, log: Log) -> Result<Self, Failure> {
+        Self::load_from(globals.sources(), globals.json, log)
     }
 
     /// The same without the file of a running `leasehold dev`, whose servers are not meant.
     pub(crate) fn load_apart(globals: Globals) -> Result<Self, Failure> {
-        Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json)
+        Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json, Log::AsSet)
     }
 
-    fn load_from(sources: Sources, json: bool) -> Result<Self, Failure> {
+    fn load_from(sources: Sources, json: bool, log: Log) -> Result<Self, Failure> {
         let config = Config::load_from(&sources)?;
-        logging::start(&config.log)?;
+        logging::start(&config.log, log)?;
         Ok(Self { config, json, sources })
     }
 

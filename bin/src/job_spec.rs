@@ -84,7 +84,7 @@ pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure>
         let text = error.to_string();
         let (problem, place) = text.split_once(" at line 1 column ").unwrap_or((&text, ""));
         let place = if place.is_empty() { String::new() } else { format!(" at column {place}") };
-        Failure::usage(format!("is no job: {problem}{place}"))
+        Failure::usage(format!("not a job: {problem}{place}"))
     })?;
     let payload = match line.payload {
         Some(payload) => payload,
@@ -114,7 +114,7 @@ pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure>
 }
 
 fn kind_of(flags: &JobFlags, own: Option<Kind>) -> Result<Kind, Failure> {
-    own.or_else(|| flags.kind.clone()).ok_or_else(|| Failure::usage("has no kind, and no --kind was given"))
+    own.or_else(|| flags.kind.clone()).ok_or_else(|| Failure::usage("no kind, and no --kind was given"))
 }
 
 fn take_flags(job: &mut NewJob, flags: &JobFlags) {

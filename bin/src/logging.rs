@@ -5,9 +5,19 @@ use leasehold::{LogConfig, LogFormat};
 use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
+/// How much a process logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// As `log.filter` says.
+    AsSet,
+    /// Warnings only, unless `log.filter` is set: for commands whose output people read.
+    Quiet,
+}
+
 /// Starts the log of this process.
-pub(crate) fn start(config: &LogConfig) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.filter)
+pub(crate) fn start(config: &LogConfig, log: Log) -> Result<(), Failure> {
+    let silenced = log == Log::Quiet && config.filter == LogConfig::default().filter;
+    let filter = EnvFilter::try_new(if silenced { "warn" } else { &config.filter })
         .map_err(|error| Failure::usage(format!("log.filter is {:?}: {error}", config.filter)))?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars).with_ansi(io::stderr().is_terminal());

@@ -6,6 +6,7 @@ use crate::{
     context::Context,
     dev,
     failure::Failure,
+    logging::Log,
 };
 use std::process::ExitCode;
 
@@ -17,7 +18,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     let context = match &cli.command {
         Command::Dev(_) => Context::load_apart(cli.globals)?,
-        _ => Context::load(cli.globals)?,
+        Command::Worker(_) | Command::Reaper(_) => Context::load(cli.globals, Log::AsSet)?,
+        _ => Context::load(cli.globals, Log::Quiet)?,
     };
     match cli.command {
         Command::Dev(args) => dev::run(args, context).await,

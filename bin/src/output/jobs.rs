@@ -65,7 +65,7 @@ pub(crate) fn card(job: &JobRecord) -> String {
     let mut put = |name: &'static str, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     put("worker", job.worker.map(|worker| worker.to_string()));
     put("created", Some(human::time(job.created_at)));
-    put("not before", Some(human::time(job.run_at)));
+    put("not before", (job.run_at > job.created_at).then(|| human::time(job.run_at)));
     put("started", job.started_at.map(human::time));
     put("lease until", job.lease_expires_at.map(human::time));
     put("cancel asked", job.cancel_requested_at.map(human::time));

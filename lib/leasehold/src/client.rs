@@ -173,7 +173,7 @@ impl Client {
                 hints.notify(&notices).await;
             }
             for (queue, ids) in ended {
-                hints.ack(queue, &ids).await;
+                hints.forget(queue, &ids).await;
             }
         }
         Ok(answers)
@@ -238,7 +238,7 @@ impl Client {
         if let Some(hints) = &self.hints
             && !gone.is_empty()
         {
-            hints.ack(queue, &gone).await;
+            hints.forget(queue, &gone).await;
         }
         Ok(gone)
     }

@@ -44,10 +44,10 @@ impl Hints {
         self.tell("push", async |handoff: &Handoff| handoff.push(queue, ids, front).await.map(drop)).await
     }
 
-    /// Forgets hints of jobs that were cancelled.
-    pub(crate) async fn ack(&self, queue: &QueueName, ids: &[JobId]) -> bool {
-        let hints = [(queue.clone(), ids.to_vec())];
-        self.tell("ack", async |handoff: &Handoff| handoff.ack(&hints).await).await
+    /// Forgets hints of jobs that were cancelled, wherever they lie: in the head they would keep out others.
+    pub(crate) async fn forget(&self, queue: &QueueName, ids: &[JobId]) -> bool {
+        let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
+        self.tell("forget", async |handoff: &Handoff| handoff.forget(queue, &members).await).await
     }
 
     /// Tells workers.

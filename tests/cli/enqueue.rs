@@ -1,0 +1,153 @@
+//! `leasehold enqueue`: what is said is what is stored.
+
+use crate::fixture::{Scene, run};
+use leasehold_tests::Key;
+use serde_json::{Value, json};
+use std::{process::Stdio, time::Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flag_reaches_the_job() {
+    let scene = Scene::start().await;
+    let id = scene.output(&[
+        "enqueue",
+        "--kind",
+        "mail",
+        "--queue",
+        "slow",
+        "--payload",
+        r#"{"to": "ann"}"#,
+        "--priority",
+        "-7",
+        "--at",
+        "2035-01-31T08:00:00Z",
+        "--unique-key",
+        "u",
+        "--limit-key",
+        "l",
+        "--max-attempts",
+        "9",
+        "--timeout",
+        "1m30s",
+    ]);
+    let job = scene.json(&["job", "show", &id]);
+    for (field, value) in [
+        ("id", json!(id)),
+        ("kind", json!("mail")),
+        ("queue", json!("slow")),
+        ("payload", json!({"to": "ann"})),
+        ("priority", json!(-7)),
+        ("state", json!("scheduled")),
+        ("run_at", json!("2035-01-31T08:00:00Z")),
+        ("unique_key", json!("u")),
+        ("limit_key", json!("l")),
+        ("max_attempts", json!(9)),
+        ("timeout_ms", json!(90_000)),
+    ] {
+        assert_eq!(job[field], value, "{field}");
+    }
+    let again = scene.json(&["enqueue", "--kind", "mail", "--unique-key", "u"]);
+    assert_eq!(again, json!({ "id": id, "inserted": false, "state": "scheduled" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_in_postgres_and_its_hint_in_redis() {
+    let scene = Scene::start().await;
+    let low = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    let high = scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--priority", "1"]);
+    let keys = leasehold_tests::all_keys(&mut scene.stores.redis.connect().await).await;
+    assert_eq!(keys["leasehold:{q}:ready"], Key::List(vec![high, low]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_come_from_files_and_from_standard_input() {
+    let scene = Scene::start().await;
+    std::fs::write(scene.folder().join("p.json"), "[1]\n").expect("written");
+    let from_file = scene.output(&["enqueue", "--kind", "k", "--payload", "@p.json"]);
+    let from_input = scene.run_with_input(&["enqueue", "--kind", "k", "--payload", "-"], b"[2]\n").succeeded();
+    assert_eq!(scene.json(&["job", "show", &from_file])["payload"], json!([1]));
+    assert_eq!(scene.json(&["job", "show", &from_input])["payload"], json!([2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_become_jobs_in_order_and_flags_fill_their_gaps() {
+    let scene = Scene::start().await;
+    let lines: String = (0..1_700)
+        .map(|nth| match nth % 3 {
+            0 => format!("{{\"payload\":{nth}}}\n"),
+            1 => format!("{{\"payload\":{nth},\"kind\":\"other\",\"queue\":\"b\",\"priority\":3}}\n"),
+            _ => format!("{{\"payload\":{nth},\"delay\":\"1h\",\"timeout\":\"5s\"}}\n"),
+        })
+        .collect();
+    let flags = ["enqueue", "--stdin", "--kind", "k", "--queue", "a", "--max-attempts", "2", "--json"];
+    let printed = scene.run_with_input(&flags, lines.as_bytes()).succeeded();
+    let answers: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(answers.len(), 1_700);
+    for (nth, queue, kind, state, priority) in [
+        (0, "a", "k", "queued", 0),
+        (1, "b", "other", "queued", 3),
+        (1_699, "b", "other", "queued", 3),
+        (1_697, "a", "k", "scheduled", 0),
+    ] {
+        let job = scene.json(&["job", "show", answers[nth]["id"].as_str().expect("an id")]);
+        let seen =
+            (&job["payload"], &job["queue"], &job["kind"], &job["state"], &job["priority"], &job["max_attempts"]);
+        let wanted = (&json!(nth), &json!(queue), &json!(kind), &json!(state), &json!(priority), &json!(2));
+        assert_eq!(seen, wanted);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_with_ids_can_be_sent_again() {
+    let scene = Scene::start().await;
+    let lines: String = (0..10).map(|_| format!("{{\"kind\":\"k\",\"id\":\"{}\"}}\n", uuid::Uuid::now_v7())).collect();
+    let first = scene.run_with_input(&["enqueue", "--stdin"], lines.as_bytes()).succeeded();
+    let second = scene.run_with_input(&["enqueue", "--stdin"], lines.as_bytes()).succeeded();
+    assert_eq!(first, second);
+    assert_eq!(scene.json(&["queue", "list"])[0]["queued"], 10);
+}
+
+/// A writer that keeps the pipe open must not keep its lines waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_writer_need_not_fill_a_batch() {
+    use std::io::{BufRead, BufReader, Write};
+    let scene = Scene::start().await;
+    let mut command = scene.command(&["enqueue", "--stdin"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    let mut stdin = child.stdin.take().expect("its input");
+    let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+    for _ in 0..2 {
+        stdin.write_all(b"{\"kind\":\"k\"}\n").expect("written");
+        let mut id = String::new();
+        stdout.read_line(&mut id).expect("an answer while the input is open");
+        assert_eq!(id.trim().len(), 36, "{id:?}");
+    }
+    drop(stdin);
+    assert!(child.wait().expect("ended").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_early_is_no_error() {
+    let scene = Scene::start().await;
+    let script = "\"$0\" job list --json | head -c 1; exit ${PIPESTATUS[0]}";
+    for _ in 0..3 {
+        scene.run_with_input(&["enqueue", "--stdin"], "{\"kind\":\"k\"}\n".repeat(500).as_bytes()).succeeded();
+    }
+    let mut command = scene.command(&[] as &[&str]);
+    let program = command.get_program().to_owned();
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", script]).arg(program).current_dir(scene.folder());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.args(["--version"]);
+    let ran = run(shell, b"");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+}
+
+/// Twenty thousand lines are a matter of seconds, not minutes, even on a busy machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_lines_are_quick() {
+    let scene = Scene::start().await;
+    let begun = Instant::now();
+    scene.run_with_input(&["enqueue", "--stdin"], "{\"kind\":\"k\"}\n".repeat(20_000).as_bytes()).succeeded();
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+    assert_eq!(scene.json(&["queue", "list"])[0]["queued"], 20_000);
+}

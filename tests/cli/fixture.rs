@@ -1,0 +1,142 @@
+//! Runs the program in a folder and an environment of its own.
+
+use leasehold_tests::{Key, Stores, all_keys, leasehold_program, private_folder};
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// Both stores, and a folder to be in.
+pub(crate) struct Scene {
+    pub(crate) stores: Stores,
+    folder: TempDir,
+}
+
+/// What a call of the program did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Everything that both stores hold.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Contents {
+    jobs: String,
+    queues: String,
+    keys: BTreeMap<String, Key>,
+}
+
+impl Scene {
+    pub(crate) async fn start() -> Self {
+        Self { stores: Stores::start().await, folder: private_folder() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program, ready to be run on these stores: nothing of the outside environment reaches it.
+    pub(crate) fn command(&self, args: &[impl AsRef<OsStr>]) -> Command {
+        let mut command = program_in(self.folder());
+        command.args(args);
+        command.env("LEASEHOLD_DATABASE_URL", &self.stores.database.url);
+        command.env("LEASEHOLD_REDIS_URL", &self.stores.redis.url);
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        run(self.command(args), b"")
+    }
+
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+        run(self.command(args), input)
+    }
+
+    /// The standard output of a call that must succeed, without its last line end.
+    pub(crate) fn output(&self, args: &[&str]) -> String {
+        self.run(args).succeeded()
+    }
+
+    /// The same as JSON.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let mut with_json = args.to_vec();
+        with_json.push("--json");
+        let text = self.output(&with_json);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?} printed no JSON: {error}: {text}"))
+    }
+
+    pub(crate) async fn sql(&self) -> PgConnection {
+        self.stores.database.connect().await
+    }
+
+    /// Everything that both stores hold.
+    pub(crate) async fn contents(&self) -> Contents {
+        let mut postgres = self.sql().await;
+        let jobs = "SELECT coalesce(json_agg(j ORDER BY j.id), '[]')::text FROM leasehold.jobs j";
+        let jobs: String = sqlx::query_scalar(jobs).fetch_one(&mut postgres).await.expect("reading all jobs");
+        let queues = "SELECT coalesce(json_agg(q ORDER BY q.name), '[]')::text FROM leasehold.queue q";
+        let queues: String = sqlx::query_scalar(queues).fetch_one(&mut postgres).await.expect("reading all queues");
+        postgres.close().await.expect("closing");
+        let mut keys = all_keys(&mut self.stores.redis.connect().await).await;
+        // Written by whoever connects first.
+        keys.remove("leasehold:generation");
+        Contents { jobs, queues, keys }
+    }
+}
+
+/// The program in a folder, with nothing in its environment but a path.
+pub(crate) fn program_in(folder: &Path) -> Command {
+    let mut command = Command::new(leasehold_program());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(folder);
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(mut command: Command, input: &[u8]) -> Ran {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starting the program");
+    let mut stdin = child.stdin.take().expect("its standard input");
+    let input = input.to_vec();
+    let writing = std::thread::spawn(move || {
+        // A program that refuses its input early closes the pipe.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("waiting for the program");
+    writing.join().expect("writing its input");
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).expect("its output is text"),
+        stderr: String::from_utf8(output.stderr).expect("its errors are text"),
+    }
+}
+
+impl Ran {
+    /// Its standard output, without the last line end.
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.stdout.trim_end_matches('\n').to_owned()
+    }
+
+    /// That it ended with this code and said this, in one line, and nothing on standard output.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: i32, message: &str) {
+        assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
+        self.said(message);
+    }
+
+    /// That the one line on standard error has this in it.
+    #[track_caller]
+    pub(crate) fn said(&self, message: &str) {
+        assert!(self.stderr.starts_with("error: ") && self.stderr.contains(message), "{self:?}\nwanted: {message}");
+        assert_eq!(self.stderr.trim_end().lines().count(), 1, "more than one line: {self:?}");
+    }
+}

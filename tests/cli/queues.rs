@@ -1,0 +1,52 @@
+//! `leasehold queue …` and `leasehold stats`.
+
+use crate::fixture::Scene;
+use leasehold_tests::all_keys;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_in_both_stores_and_ends() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    assert_eq!(scene.json(&["queue", "pause", "q"]), json!({ "changed": true, "paused": true, "queue": "q" }));
+    let keys = all_keys(&mut scene.stores.redis.connect().await).await;
+    assert!(!keys.contains_key("leasehold:{q}:ready"), "{keys:?}");
+    assert_eq!(scene.output(&["queue", "pause", "q"]), "q was paused already");
+    let stats = scene.json(&["stats"]);
+    assert_eq!((&stats["postgres"][0]["paused"], &stats["redis"]["queues"][0]["paused"]), (&json!(true), &json!(true)));
+    assert!(scene.output(&["queue", "list"]).contains("q (paused)"));
+    assert_eq!(scene.output(&["queue", "resume", "q"]), "q goes on");
+    assert_eq!(scene.output(&["queue", "resume", "q"]), "q was not paused");
+    assert_eq!(scene.json(&["job", "show", &id])["state"], "queued");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_cancels_what_waits_and_nothing_else() {
+    let scene = Scene::start().await;
+    scene
+        .run_with_input(&["enqueue", "--stdin", "--queue", "q"], "{\"kind\":\"k\"}\n".repeat(1_201).as_bytes())
+        .succeeded();
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--delay", "1h"]);
+    let kept = scene.output(&["enqueue", "--kind", "k", "--queue", "other"]);
+    assert_eq!(scene.output(&["queue", "purge", "q"]), "cancelled 1,202 waiting jobs of q");
+    assert_eq!(scene.json(&["queue", "purge", "q"]), json!({ "cancelled": 0, "queue": "q" }));
+    assert_eq!(scene.json(&["job", "show", &kept])["state"], "queued");
+    let keys = all_keys(&mut scene.stores.redis.connect().await).await;
+    assert!(!keys.contains_key("leasehold:{q}:ready") && keys.contains_key("leasehold:{other}:ready"), "{keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_say_which_store_each_number_is_from() {
+    let scene = Scene::start().await;
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--delay", "1h"]);
+    let stats = scene.json(&["stats"]);
+    let (jobs, head) = (&stats["postgres"][0], &stats["redis"]["queues"][0]);
+    assert_eq!((&jobs["queue"], &jobs["queued"], &jobs["scheduled"]), (&json!("q"), &json!(1), &json!(1)));
+    assert_eq!((&head["queue"], &head["ready"]), (&json!("q"), &json!(1)));
+    let text = scene.output(&["stats"]);
+    assert!(
+        text.contains("PostgreSQL: jobs\nQUEUE") && text.contains("Redis: hints of the next jobs; 0 workers live"),
+        "{text}"
+    );
+}

@@ -1,0 +1,140 @@
+//! Servers that are away, refuse, or are not fit: what is wrong and what to do, in one line, without a secret.
+
+use crate::fixture::{Scene, program_in, run};
+use leasehold_servers::{PostgresOptions, RedisOptions};
+use leasehold_tests::{Database, RedisServer, private_folder};
+use sqlx::Executor;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_urls_it_says_how_to_give_them() {
+    let folder = private_folder();
+    let call = |variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = program_in(folder.path());
+        command.args(args).envs(variables.iter().copied());
+        run(command, b"")
+    };
+    for args in [&["stats"][..], &["enqueue", "--kind", "k"], &["migrate"], &["reaper"]] {
+        call(&[], args).refused(2, "database.url is not set; set LEASEHOLD_DATABASE_URL");
+    }
+    let wrong = [("LEASEHOLD_DATABASE_URL", "mysql://u:hunter2@h/d")];
+    let ran = call(&wrong, &["stats"]);
+    ran.refused(2, "database.url");
+    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    let nobody = [("LEASEHOLD_DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d")];
+    let ran = call(&nobody, &["stats"]);
+    ran.refused(
+        1,
+        "no PostgreSQL answers at 127.0.0.1:1 (connection refused); is it running, and is database.url right?",
+    );
+    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_redis_url_is_named_and_nothing_is_changed() {
+    let scene = Scene::start().await;
+    let before = scene.contents().await;
+    for url in ["http://127.0.0.1", "redis://:hunter2@:x:y", "127.0.0.1:6379"] {
+        let mut command = scene.command(&["enqueue", "--kind", "k"]);
+        command.env("LEASEHOLD_REDIS_URL", url);
+        let ran = run(command, b"");
+        ran.refused(2, "redis.url");
+        assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    }
+    assert_eq!(scene.contents().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_said_so() {
+    let options = PostgresOptions { password: true, fsync: false, ..PostgresOptions::default() };
+    let database = Database::start_apart(options).await;
+    let scene = Scene::start().await;
+    let (before, place) = database.url.rsplit_once('@').expect("a URL with a password");
+    let user = before.trim_start_matches("postgres://").split(':').next().expect("a user");
+    let mut command = scene.command(&["stats"]);
+    command.env("LEASEHOLD_DATABASE_URL", format!("postgres://{user}:hunter2@{place}"));
+    let ran = run(command, b"");
+    ran.refused(1, "refuses the password");
+    assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+
+    let mut command = scene.command(&["stats"]);
+    command.env("LEASEHOLD_DATABASE_URL", scene.stores.database.url.replace("test_", "no_such_"));
+    run(command, b"").refused(1, "has no database no_such_");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_refuses_or_evicts_stops_an_enqueue_before_it_changes_anything() {
+    let scene = Scene::start().await;
+    let before = scene.contents().await;
+    let locked = RedisServer::start_with(RedisOptions { password: true, ..RedisOptions::default() }).await;
+    let place = locked.url.rsplit_once('@').expect("a URL with a password").1;
+    let evicting = RedisServer::start().await;
+    let mut connection = evicting.connect().await;
+    for (name, value) in [("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")] {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(name).arg(value);
+        set.query_async::<()>(&mut connection).await.expect("CONFIG SET");
+    }
+    for (url, message) in [
+        (format!("redis://:hunter2@{place}"), "refuses the user or the password of redis.url"),
+        (format!("redis://{place}"), "asks for a password"),
+        (evicting.url.clone(), "evicts keys"),
+    ] {
+        for args in [&["enqueue", "--kind", "k"][..], &["doctor"], &["reaper"]] {
+            let mut command = scene.command(args);
+            command.env("LEASEHOLD_REDIS_URL", &url);
+            let ran = run(command, b"");
+            ran.refused(1, message);
+            assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+        }
+    }
+    assert_eq!(scene.contents().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_accepted_while_redis_is_away_and_stats_says_which_store_is_silent() {
+    let scene = Scene::start().await;
+    let without_redis = |args: &[&str]| {
+        let mut command = scene.command(args);
+        command.env("LEASEHOLD_REDIS_URL", "redis://127.0.0.1:1");
+        run(command, b"")
+    };
+    let id = without_redis(&["enqueue", "--kind", "k"]).succeeded();
+    assert_eq!(scene.json(&["job", "show", &id])["state"], "queued");
+    let stats = without_redis(&["stats"]).succeeded();
+    assert!(stats.contains("Redis: away (no Redis answers at 127.0.0.1:1"), "{stats}");
+    let explained = without_redis(&["job", "explain", &id]).succeeded();
+    assert!(explained.contains("which workers live is not known, since Redis cannot be asked"), "{explained}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_is_missing_or_newer_is_refused() {
+    let scene = Scene::start().await;
+    let mut postgres = scene.sql().await;
+    postgres.execute("DROP SCHEMA leasehold CASCADE").await.expect("dropped");
+    scene.run(&["enqueue", "--kind", "k"]).refused(1, "the database has no schema leasehold; run `leasehold migrate`");
+    let status = scene.run(&["migrate", "status"]);
+    assert!(status.code == 1 && status.stdout.contains("0001     jobs"), "{status:?}");
+    let applied = scene.output(&["migrate"]);
+    assert!(applied.starts_with("applied 0001 jobs\napplied 0002 functions"), "{applied}");
+    assert_eq!(scene.output(&["migrate", "up"]), "the schema is up to date");
+    assert_eq!(scene.run(&["migrate", "status"]).code, 0);
+    scene.run(&["enqueue", "--kind", "k"]).succeeded();
+
+    let newer =
+        "INSERT INTO leasehold.migration SELECT (r).* FROM (SELECT jsonb_populate_record(m, '{\"version\": 9999}') r
+                 FROM leasehold.migration m LIMIT 1) newer";
+    postgres.execute(newer).await.expect("a migration from the future");
+    for args in [&["enqueue", "--kind", "k"][..], &["migrate"], &["worker", "--queue", "q", "--exec", "k=true"]] {
+        scene.run(args).refused(1, "the schema leasehold is at version 9999, this program knows only");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sql_of_the_migrations_makes_the_same_schema() {
+    let scene = Scene::start().await;
+    let script = scene.output(&["migrate", "sql"]);
+    let mut postgres = scene.sql().await;
+    postgres.execute("DROP SCHEMA leasehold CASCADE").await.expect("dropped");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(script)).execute(&mut postgres).await.expect("the script runs");
+    scene.run(&["enqueue", "--kind", "k"]).succeeded();
+}
