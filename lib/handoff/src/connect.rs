@@ -81,7 +81,8 @@ impl Handoff {
     /// [`Error::Url`].
     pub fn connect_lazily(settings: &Settings) -> Result<Self, Error> {
         let client = Client::open(connection_info(&settings.url)?).map_err(|error| Error::Url(error.to_string()))?;
-        let pool = Pool::builder(Manager { client: client.clone() })
+        let manager = Manager::new(&client).map_err(|error| Error::Url(error.to_string()))?;
+        let pool = Pool::builder(manager)
             .max_size(settings.max_connections.max(1) as usize)
             .build()
             .map_err(|error| Error::Pool { doing: "setting up the connections to Redis", reason: error.to_string() })?;

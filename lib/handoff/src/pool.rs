@@ -15,9 +15,16 @@ use std::{io, iter, time::Duration};
 /// the question would cost every command a second round trip.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// Makes connections for the pool.
+/// Makes connections for the pool as `deadpool-redis` does, and keeps them by stricter rules.
 pub(crate) struct Manager {
-    pub(crate) client: Client,
+    redis: deadpool_redis::Manager,
+}
+
+impl Manager {
+    pub(crate) fn new(client: &Client) -> RedisResult<Self> {
+        let redis = deadpool_redis::Manager::new_with_config(client.get_connection_info().clone(), without_limits())?;
+        Ok(Self { redis })
+    }
 }
 
 /// A connection of the pool.
@@ -34,7 +41,7 @@ impl managed::Manager for Manager {
     type Error = RedisError;
 
     async fn create(&self) -> RedisResult<Connection> {
-        Ok(Connection { redis: connection_of_its_own(&self.client).await?, spoilt: false })
+        Ok(Connection { redis: self.redis.create().await?, spoilt: false })
     }
 
     async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<RedisError> {
@@ -42,7 +49,7 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("left in the middle of something"));
         }
         if metrics.last_used() > TRUSTED_FOR {
-            redis::cmd("PING").exec_async(&mut connection.redis).await?;
+            self.redis.recycle(&mut connection.redis, metrics).await?;
         }
         Ok(())
     }
@@ -52,8 +59,11 @@ impl managed::Manager for Manager {
 /// client's default of 500 ms would give up on a blocking command while the server goes on with it, and
 /// the server would hand the next hint to a caller that has left.
 pub(crate) async fn connection_of_its_own(client: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    client.get_multiplexed_async_connection_with_config(&config).await
+    client.get_multiplexed_async_connection_with_config(&without_limits()).await
+}
+
+fn without_limits() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
 }
 
 impl Handoff {
