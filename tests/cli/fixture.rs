@@ -29,7 +29,7 @@ pub(crate) struct Ran {
 /// Everything that both stores hold.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Contents {
-    jobs: String,
+    pub(crate) jobs: String,
     queues: String,
     keys: BTreeMap<String, Key>,
 }

@@ -1,10 +1,15 @@
 //! The command line as people use it: the real program, real servers, and what is seen on the outside.
 
 mod bad_input;
+mod each;
 mod enqueue;
 mod fixture;
 mod help;
 mod jobs;
+mod process;
 mod queues;
+mod readme;
 mod servers;
 mod settings;
+mod stopping;
+mod workers;

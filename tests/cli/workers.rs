@@ -1,0 +1,115 @@
+//! `leasehold worker`, `reaper`, `doctor`, `stats --watch`: the processes as they are run.
+
+use crate::{
+    fixture::{Scene, run},
+    process::Beside,
+};
+use leasehold_tests::eventually;
+use serde_json::{Value, json};
+use std::{fs, time::Duration};
+
+async fn state_becomes(scene: &Scene, id: &str, wanted: &str) -> Value {
+    eventually(&format!("job {id} is {wanted}"), Duration::from_secs(30), || async {
+        let job = scene.json(&["job", "show", id]);
+        if job["state"] == wanted { Ok(job) } else { Err(job) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_runs_commands_by_kind_and_tells_its_tally() {
+    let scene = Scene::start().await;
+    let script = "#!/bin/sh\necho \"{\\\"kind\\\": \\\"$LEASEHOLD_KIND\\\", \\\"payload\\\": $(cat)}\"\n";
+    fs::write(scene.folder().join("tell"), script).expect("written");
+    let args =
+        ["worker", "--queue", "q=2", "--queue", "r", "--exec", "a=sh ./tell", "--exec", "*=echo other", "--json"];
+    let worker = Beside::start(&scene, &args, &[]);
+    let first = scene.output(&["enqueue", "--kind", "a", "--queue", "q", "--payload", "[1]"]);
+    let second = scene.output(&["enqueue", "--kind", "b", "--queue", "r"]);
+    let ends = scene.output(&["job", "wait", "--timeout", "30s", "--json", &first, &second]);
+    let ends: Vec<Value> = ends.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(ends[0]["result"], json!({ "kind": "a", "payload": [1] }));
+    assert_eq!((&ends[1]["id"], &ends[1]["result"]), (&json!(second), &json!("other\n")));
+    assert_eq!(scene.output(&["job", "wait", &second]), format!("{second}  succeeded  \"other\\n\""));
+    let explained = scene.output(&["job", "explain", &first]);
+    assert!(explained.contains("it succeeded 20"), "{explained}");
+
+    let ran = worker.stop();
+    let tally: Value = serde_json::from_str(&ran.stdout).expect("the tally");
+    assert_eq!((ran.code, &tally["claimed"], &tally["succeeded"]), (0, &json!(2), &json!(2)), "{ran:?}");
+    assert!(ran.stderr.contains("the worker has stopped"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_is_explained_and_cancelled() {
+    let scene = Scene::start().await;
+    let _worker = Beside::start(&scene, &["worker", "--queue", "q=1", "--exec", "k=sleep 600"], &[]);
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    state_becomes(&scene, &id, "running").await;
+    let next = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    let foreign = scene.output(&["enqueue", "--kind", "other", "--queue", "q"]);
+    let explained = scene.output(&["job", "explain", &id]);
+    for told in ["is running", "attempt 1 of 5", "its lease holds for another", "(process "] {
+        assert!(explained.contains(told), "{told}: {explained}");
+    }
+    let explained = scene.output(&["job", "explain", &foreign]);
+    let told = "none of the 1 worker that serves the queue q has a handler for the kind other";
+    assert!(explained.contains(told), "{explained}");
+    eventually("the next one knows that all slots are taken", Duration::from_secs(20), || async {
+        let explained = scene.output(&["job", "explain", &next]);
+        if explained.contains("all 1 slots of the workers that serve it are taken") { Ok(()) } else { Err(explained) }
+    })
+    .await;
+    assert_eq!(scene.output(&["job", "cancel", &id]), format!("{id}  its worker is told to stop"));
+    state_becomes(&scene, &id, "cancelled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaper_brings_what_is_due_and_the_doctor_is_content() {
+    let scene = Scene::start().await;
+    let _fleet = Beside::fleet(&scene);
+    let payload = r#"{"argv": ["echo", "due"]}"#;
+    let id = scene.output(&["enqueue", "--kind", "command", "--queue", "q", "--delay", "1s", "--payload", payload]);
+    assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"due\\n\""));
+    let content = scene.output(&["doctor"]);
+    assert!(content.ends_with("nothing is wrong"), "{content}");
+    assert_eq!(scene.json(&["doctor"])["findings"], json!([]));
+    let reports = scene.json(&["reaper", "--once"]);
+    assert!(reports.as_array().is_some_and(|steps| steps.len() > 4), "{reports}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_and_repairs_a_head_that_lost_its_hints() {
+    let scene = Scene::start().await;
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    scene.output(&["reaper", "--once"]);
+    redis::cmd("FLUSHALL").query_async::<()>(&mut scene.stores.redis.connect().await).await.expect("FLUSHALL");
+    let ran = scene.run(&["doctor"]);
+    assert!(ran.code == 1 && ran.stdout.contains("the head holds the front of the line"), "{ran:?}");
+    let ran = scene.run(&["doctor", "--repair"]);
+    assert!(!ran.stdout.contains("Redis has no hint of it"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_are_shown_again_and_again() {
+    let scene = Scene::start().await;
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    let watching = Beside::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let ran = watching.stop();
+    let seen: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(ran.code == 0 && seen.len() >= 2 && seen[1]["postgres"][0]["queued"] == 1, "{ran:?}");
+}
+
+/// Redis away at the start is no reason not to work.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_starts_while_redis_is_away() {
+    let scene = Scene::start().await;
+    let away = [("LEASEHOLD_REDIS_URL", "redis://127.0.0.1:1")];
+    let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo done"], &away);
+    let mut command = scene.command(&["enqueue", "--kind", "k", "--queue", "q"]);
+    command.envs(away);
+    let id = run(command, b"").succeeded();
+    assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"done\\n\""));
+    assert_eq!(worker.stop().code, 0);
+}
