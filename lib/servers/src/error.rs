@@ -25,7 +25,7 @@ pub enum Error {
     /// PostgreSQL refuses to run as root, and the user it would run as cannot get there.
     #[error(
         "PostgreSQL does not run as root, and the user {user} may not enter {}; \
-         choose a folder that it can reach, for example --data-dir /var/tmp/leasehold",
+         choose a folder that it can reach",
         path.display()
     )]
     Closed {
