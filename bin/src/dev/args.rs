@@ -1,7 +1,8 @@
 //! What `leasehold dev` takes.
 
 use crate::commands::worker;
-use std::path::PathBuf;
+use leasehold_worker::Exec;
+use std::{path::PathBuf, time::Duration};
 
 /// Run everything on this machine: servers, schema, reaper and workers
 ///
@@ -39,5 +40,7 @@ fn queue(text: &str) -> Result<String, String> {
 }
 
 fn exec(text: &str) -> Result<String, String> {
-    worker::kind_and_command(text).map(|_| text.to_owned())
+    let (_, command) = worker::kind_and_command(text)?;
+    Exec::shell(&command, Duration::ZERO).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }

@@ -1,0 +1,108 @@
+//! From the start to the end, and the next start.
+
+use crate::running::{Place, WITHIN, descendants};
+use leasehold_tests::eventually;
+use nix::sys::signal::Signal;
+use std::{fs, os::unix::fs::PermissionsExt};
+
+/// A job that would take ten minutes.
+const SLEEP: [&str; 4] = ["--workers", "2", "--exec", "sleep=sleep 600"];
+
+#[tokio::test]
+async fn it_runs_jobs_stops_cleanly_and_has_them_still_at_the_next_start() {
+    let place = Place::new().await;
+    let dev = place.up(&["--exec", "echo=cat"]).await;
+    let mode = fs::metadata(place.settings_file()).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds passwords");
+    let log = place.log();
+    let settings = fs::read_to_string(place.settings_file()).expect("the file");
+    let password = settings.split([':', '@']).find(|part| part.len() == 48).expect("a password");
+    assert!(log.contains("leasehold:***@127.0.0.1:") && !log.contains(password), "{log}");
+
+    let id = place.ask(&["enqueue", "--kind", "echo", "--payload", r#"{"kept":true}"#]);
+    place.ask(&["job", "wait", &id]);
+    let family = dev.family();
+    dev.signal(Signal::SIGINT);
+    assert!(dev.ends(&family).await.success(), "{}", place.log());
+    assert!(!place.settings_file().exists());
+
+    let dev = place.up(&[]).await;
+    assert!(place.ask(&["job", "show", &id, "--json"]).contains("kept"));
+    let family = dev.family();
+    dev.signal(Signal::SIGTERM);
+    assert!(dev.ends(&family).await.success(), "{}", place.log());
+}
+
+#[tokio::test]
+async fn a_second_one_in_the_same_folder_is_refused() {
+    let place = Place::new().await;
+    let dev = place.up(&["--workers", "0"]).await;
+    let second = place.dev(&[]).output().expect("leasehold dev");
+    let words = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{words}");
+    assert!(words.contains(&format!("in use by process {}", dev.pid())), "{words}");
+    assert_eq!(words.lines().count(), 1, "{words}");
+    assert!(place.settings_file().exists(), "the first one's file");
+}
+
+#[tokio::test]
+async fn killed_it_leaves_neither_servers_nor_workers_nor_their_commands() {
+    let place = Place::new().await;
+    let dev = place.up(&SLEEP).await;
+    place.ask(&["enqueue", "--kind", "sleep"]);
+    let family = eventually("a worker runs its command", WITHIN, || async {
+        let busy = dev.children_with(" worker ").into_iter().any(|worker| !descendants(worker).is_empty());
+        if busy { Ok(dev.family()) } else { Err(place.log()) }
+    })
+    .await;
+    dev.signal(Signal::SIGKILL);
+    assert!(!dev.ends(&family).await.success());
+
+    // What it could not remove is no hindrance.
+    let dev = place.up(&["--workers", "0"]).await;
+    let family = dev.family();
+    dev.signal(Signal::SIGTERM);
+    assert!(dev.ends(&family).await.success(), "{}", place.log());
+}
+
+#[tokio::test]
+async fn a_second_signal_does_not_wait_for_jobs() {
+    let place = Place::new().await;
+    let dev = place.up(&SLEEP).await;
+    let id = place.ask(&["enqueue", "--kind", "sleep"]);
+    eventually("the job runs", WITHIN, || async {
+        let state = place.ask(&["job", "show", &id, "--json"]);
+        if state.contains("running") { Ok(()) } else { Err(state) }
+    })
+    .await;
+    let family = dev.family();
+    dev.signal(Signal::SIGINT);
+    eventually("it is stopping", WITHIN, || async {
+        if place.log().contains("stopping") { Ok(()) } else { Err(place.log()) }
+    })
+    .await;
+    // Signals closer together than 200 ms are one request.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    dev.signal(Signal::SIGINT);
+    let asked = std::time::Instant::now();
+    assert!(dev.ends(&family).await.success(), "{}", place.log());
+    assert!(asked.elapsed().as_secs() < 20, "it took {:?}, as if it had waited for the grace", asked.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_before_anything_starts() {
+    let place = Place::new().await;
+    for (arguments, code, words) in [
+        (&["--queue", "no name"][..], 2, "--queue"),
+        (&["--exec", "nothing"], 2, "KIND=COMMAND"),
+        (&["--workers", "-1"], 2, "--workers"),
+        (&["--set", "worker.lease_ms=1"], 2, "worker.lease_ms"),
+        (&["--exec", "x=/no/such/program"], 2, "/no/such/program"),
+    ] {
+        let output = place.dev(arguments).output().expect("leasehold dev");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert!(!said.contains("is up"), "{arguments:?}: {said}");
+    }
+}
