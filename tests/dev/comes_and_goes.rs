@@ -95,7 +95,7 @@ async fn what_is_wrong_is_told_before_anything_starts() {
     for (arguments, code, words) in [
         (&["--queue", "no name"][..], 2, "--queue"),
         (&["--exec", "nothing"], 2, "KIND=COMMAND"),
-        (&["--workers", "-1"], 2, "--workers"),
+        (&["--workers", "1000"], 2, "--workers"),
         (&["--set", "worker.lease_ms=1"], 2, "worker.lease_ms"),
         (&["--exec", "x=/no/such/program"], 2, "/no/such/program"),
     ] {

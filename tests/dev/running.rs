@@ -53,7 +53,7 @@ impl Place {
 
     /// Starts a `dev` and waits until other commands can use it.
     pub(crate) async fn up(&self, more: &[&str]) -> Running {
-        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log")).expect("a log");
+        let log = fs::File::create(self.folder.path().join("log")).expect("a log");
         let mut child = self.dev(more).stderr(log).spawn().expect("leasehold dev");
         let file = self.settings_file();
         eventually("dev is up", WITHIN, || async {
