@@ -12,8 +12,8 @@ help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Run the main job: a fleet on thousands of real files, with workers killed and frozen
-	$(CARGO) build --release --locked -p leasehold-cli -p leasehold-tests --bins
-	$(CARGO) run --release --locked -p leasehold-tests --bin main_job
+	$(CARGO) build --release --locked --workspace --bins
+	"$${CARGO_TARGET_DIR:-target}/release/main_job"
 
 test: setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build --locked --workspace --bins
