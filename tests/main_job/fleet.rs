@@ -8,8 +8,9 @@ use nix::{
 use sqlx::{Connection as _, PgConnection, Row as _};
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{BufRead, BufReader, Write as _},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -52,7 +53,10 @@ impl Fleet {
     pub(crate) fn start(workers: usize, lease_ms: u64) -> Result<Self> {
         let leasehold = beside_this_program("leasehold")?;
         // Under /tmp, which the user that PostgreSQL runs as can enter, wherever the checkout lies.
-        let folder = tempfile::Builder::new().prefix("leasehold-run-").tempdir_in("/tmp")?;
+        let folder = tempfile::Builder::new()
+            .prefix("leasehold-run-")
+            .permissions(Permissions::from_mode(0o711))
+            .tempdir_in("/tmp")?;
         let log = File::create(folder.path().join("dev.log"))?;
         let mut dev = clean(Command::new(&leasehold))
             .args(["dev", "--workers", &workers.to_string(), "--data-dir"])
