@@ -25,6 +25,11 @@ impl Failure {
         Self { message: message.into(), code: 2 }
     }
 
+    /// Whether it was asked for something that makes no sense.
+    pub(crate) const fn is_usage(&self) -> bool {
+        self.code == 2
+    }
+
     /// The same with what has become of the rest.
     pub(crate) fn with(mut self, more: &str) -> Self {
         if !self.message.is_empty() {

@@ -36,10 +36,12 @@ pub(crate) fn failures<'a>(
 
 /// How to go on after a signal.
 pub(crate) fn stopped(batch: &str) -> String {
-    format!(
-        "stopped waiting; the jobs go on by themselves where workers run. To go on here: the same command with --batch {}",
-        quoted(batch)
-    )
+    format!("stopped waiting; the jobs go on by themselves where workers run; {}", go_on(batch))
+}
+
+/// How to go on with a batch.
+pub(crate) fn go_on(batch: &str) -> String {
+    format!("to go on here: the same command with --batch {}", quoted(batch))
 }
 
 /// That no worker will run these jobs.

@@ -1,7 +1,7 @@
 //! Progress bars: on standard error, and only when it is a terminal.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::sync::OnceLock;
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use std::{fmt, sync::OnceLock};
 
 /// All bars of this process, so that the log can write around them.
 pub(crate) fn bars() -> &'static MultiProgress {
@@ -9,19 +9,23 @@ pub(crate) fn bars() -> &'static MultiProgress {
     BARS.get_or_init(MultiProgress::new)
 }
 
+fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    // A bar that cannot be drawn is no reason to fail.
+    let _ = write!(out, "{:.0}/s", state.per_sec());
+}
+
 /// A bar over `total` things.
 pub(crate) fn bar(total: u64) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{msg:>10} {wide_bar} {human_pos}/{human_len}  {per_sec:>10}  {eta:>4} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-    bars().add(ProgressBar::new(total).with_style(style))
+    let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {human_pos}/{human_len}  {rate:>7}  {eta:>4} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bars().add(ProgressBar::new(total).with_style(style.with_key("rate", rate)))
 }
 
 /// A line that counts things whose number is not known yet.
 pub(crate) fn counter() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>10} {human_pos}  {per_sec}")
+    let style = ProgressStyle::with_template("{msg:>10} {human_pos}  {rate}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    bars().add(ProgressBar::no_length().with_style(style))
+    bars().add(ProgressBar::no_length().with_style(style.with_key("rate", rate)))
 }
 
 /// No bar: people type the input into the terminal where it would be.

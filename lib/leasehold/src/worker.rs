@@ -16,7 +16,6 @@ pub struct Worker;
 
 impl Worker {
     /// Begins to say what a worker serves.
-    #[must_use]
     pub fn builder(config: &Config) -> WorkerBuilder {
         WorkerBuilder { config: config.clone(), handlers: Handlers::new(), queues: Vec::new(), wrong: None, any: false }
     }

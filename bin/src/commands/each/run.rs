@@ -83,14 +83,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     if let Some(local) = local {
         local.stop(worked.is_err() || stopped, context).await?;
     }
-    let (ends, sent) = match worked? {
-        Some(ends) => (ends, plan.len()),
-        None => return Err(Failure::new(each::stopped(&batch))),
+    let Some(ends) =
+        worked.map_err(|failure| if failure.is_usage() { failure } else { failure.with(&each::go_on(&batch)) })?
+    else {
+        return Err(Failure::new(each::stopped(&batch)));
     };
     if ends.failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    output::note(&each::failures(&ends.failed, sent, &batch, |nth| plan.line(nth)));
+    output::note(&each::failures(&ends.failed, plan.len(), &batch, |nth| plan.line(nth)));
     Ok(ExitCode::FAILURE)
 }
 

@@ -41,7 +41,7 @@ async fn refuse_another_command(plan: &Plan, nth: usize, client: &Client, contex
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "this batch was begun with another command or queue (job {}: queue {}, {}); use another --batch",
+        "this batch was begun with another command or queue (job {}: queue {}, {}); use another name for another command",
         job.id,
         job.queue,
         job.payload.get()
