@@ -128,7 +128,8 @@ async fn a_slow_writer_need_not_fill_a_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_leaves_early_is_no_error() {
     let scene = Scene::start().await;
-    let script = "\"$0\" job list --json | head -c 1; exit ${PIPESTATUS[0]}";
+    // Far more than a pipe holds: it is still writing when its reader leaves.
+    let script = "\"$0\" job list --limit 1000 --json | head -c 1; exit ${PIPESTATUS[0]}";
     for _ in 0..3 {
         scene.run_with_input(&["enqueue", "--stdin"], "{\"kind\":\"k\"}\n".repeat(500).as_bytes()).succeeded();
     }

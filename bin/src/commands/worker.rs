@@ -79,8 +79,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     for (queue, slots) in &args.queues {
         worker = worker.queue(queue.as_str(), slots.unwrap_or(one_per_cpu));
     }
-    let queues: Vec<&str> = args.queues.iter().map(|(queue, _)| queue.as_str()).collect();
-    tracing::info!(queues = queues.join(", "), "the worker starts");
     let tally = worker.run(stop.soon, stop.now).await.map_err(|error| context.failure(&error))?;
     tracing::info!(
         claimed = tally.claimed,

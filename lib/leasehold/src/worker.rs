@@ -107,7 +107,10 @@ impl WorkerBuilder {
         store.check_schema().await?;
         let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
         let handoff = handoff_or_later(&settings).await?;
+        let queues: Vec<String> = self.queues.iter().map(|(queue, slots)| format!("{queue}={slots}")).collect();
         let settings = self.config.worker_settings(self.queues);
-        Ok(leasehold_worker::Worker::new(store, handoff, settings, self.handlers).run(stop, stop_now).await)
+        let worker = leasehold_worker::Worker::new(store, handoff, settings, self.handlers);
+        tracing::info!(worker = %worker.id(), queues = queues.join(" "), "the worker has started");
+        Ok(worker.run(stop, stop_now).await)
     }
 }
