@@ -16,7 +16,7 @@ fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
 
 /// A bar over `total` things.
 pub(crate) fn bar(total: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {human_pos}/{human_len}  {rate:>7}  {eta:>4} left")
+    let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {human_pos}/{human_len}  {rate}  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     bars().add(ProgressBar::new(total).with_style(style.with_key("rate", rate)))
 }
