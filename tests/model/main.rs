@@ -43,7 +43,7 @@ fn settling() {
 
 #[test]
 fn redis() {
-    check("redis", Protocol::redis(), 3_093_956);
+    check("redis", Protocol::redis(), 597_489);
 }
 
 #[test]

@@ -79,10 +79,7 @@ impl Protocol {
 
     /// One job and what can happen to Redis.
     pub(crate) fn redis() -> Self {
-        Self::with(
-            1,
-            Faults { crashes: 1, pauses: 1, redis_losses: 1, redis_rewinds: 1, doubles: 1, ..Faults::default() },
-        )
+        Self::with(1, Faults { crashes: 1, redis_losses: 1, redis_rewinds: 1, doubles: 1, ..Faults::default() })
     }
 
     /// One job, a client that cancels it, and a worker that gives it back.

@@ -177,5 +177,5 @@ async fn a_result_that_cannot_be_stored_holds_up_no_other() {
     let large = fixture.until(ids[0], State::Dead).await.last_error.expect("an error text");
     assert!(large.contains("at most 1048576 are allowed"), "{large}");
     let deep = fixture.until(ids[1], State::Dead).await.last_error.expect("an error text");
-    assert!(deep.starts_with("the result cannot be stored: "), "{deep}");
+    assert!(deep.starts_with("its result cannot be stored: "), "{deep}");
 }

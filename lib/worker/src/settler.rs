@@ -106,8 +106,8 @@ impl Settler {
                 Err(error) => {
                     refusals += 1;
                     if refusals >= REFUSALS_BELIEVED {
-                        batch = self.refused(batch, &error);
-                        refusals = 0;
+                        self.refused(&batch, &error);
+                        return batch.len();
                     }
                 }
             }
@@ -155,20 +155,13 @@ impl Settler {
         again
     }
 
-    /// The store refuses to write this. A result that it cannot hold would be refused every time, so its job is buried;
-    /// anything else is a fault that people must see, and the lease will run out.
-    fn refused(&self, batch: Batch, error: &leasehold_store::Error) -> Batch {
-        let mut again = Batch::default();
-        for ended in batch.into_ended() {
-            let fence = ended.run.fence();
-            if matches!(ended.settle, Settle::Complete(Some(_))) {
-                let error = format!("the result cannot be stored: {error}");
-                again.add(Ended { settle: Settle::Bury { error }, ..ended });
-            } else {
-                tracing::error!(id = %fence.id, epoch = fence.epoch, %error, "the end of a run cannot be written");
-                self.member.runs.remove([&ended.run].into_iter());
-            }
+    /// The store refuses to write this, and not for what the result is: it buries a job whose result it cannot hold. That
+    /// is a fault which people must see; the lease will run out, and the job run again.
+    fn refused(&self, batch: &Batch, error: &leasehold_store::Error) {
+        for run in &batch.runs {
+            let fence = run.fence();
+            tracing::error!(id = %fence.id, epoch = fence.epoch, %error, "the end of a run cannot be written");
         }
-        again
+        self.member.runs.remove(batch.runs.iter());
     }
 }
