@@ -15,8 +15,8 @@ async fn jobs_are_listed_newest_first_in_pages() {
     let newest: Vec<String> = ids.iter().rev().cloned().collect();
     assert_eq!(listed(&["--queue", "q", "--limit", "2"]), newest[..2]);
     assert_eq!(listed(&["--queue", "q", "--limit", "9", "--before", &newest[1]]), newest[2..]);
-    assert_eq!(listed(&["--kind", "x"]), [other.clone()]);
-    assert_eq!(listed(&["--state", "scheduled"]), [other.clone()]);
+    assert_eq!(listed(&["--kind", "x"]), std::slice::from_ref(&other));
+    assert_eq!(listed(&["--state", "scheduled"]), std::slice::from_ref(&other));
     assert_eq!(listed(&["--state", "dead"]), [] as [String; 0]);
     let table = scene.output(&["job", "list"]);
     assert!(table.starts_with("ID ") && table.lines().count() == 7 && table.contains(&other), "{table}");

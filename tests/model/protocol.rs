@@ -287,18 +287,7 @@ impl Protocol {
     fn reaper_actions(&self, world: &World, actions: &mut Vec<Action>) {
         for (job, row) in world.jobs() {
             match row.life.state {
-                State::Running if row.lease_stands => {
-                    // Time runs for the leases of the dead; a living worker renews, unless it is paused.
-                    if !world.is_run_alive(&row.life) || world.faults.pauses > 0 {
-                        actions.push(Action::LeaseRunsOut(job));
-                    }
-                }
-                State::Running if self.is(Broken::ExpireById) => {
-                    if world.reaper_saw.is_none() {
-                        actions.push(Action::ReaperSees(job));
-                    }
-                }
-                State::Running if !self.is(Broken::NoExpire) => actions.push(Action::ReaperExpires(job)),
+                State::Running => actions.extend(self.fate_of_lease(world, job, &row)),
                 State::Scheduled => actions.push(Action::ReaperPromotes(job)),
                 _ => {}
             }
@@ -327,6 +316,19 @@ impl Protocol {
         }
         if !self.is(Broken::NoHead) {
             actions.push(Action::ReaperFills);
+        }
+    }
+
+    /// What can happen to the lease of a run next.
+    fn fate_of_lease(&self, world: &World, job: Job, row: &Row) -> Option<Action> {
+        if row.lease_stands {
+            // Time runs for the leases of the dead; a living worker renews, unless it is paused.
+            let runs_out = !world.is_run_alive(&row.life) || world.faults.pauses > 0;
+            runs_out.then_some(Action::LeaseRunsOut(job))
+        } else if self.is(Broken::ExpireById) {
+            world.reaper_saw.is_none().then_some(Action::ReaperSees(job))
+        } else {
+            (!self.is(Broken::NoExpire)).then_some(Action::ReaperExpires(job))
         }
     }
 

@@ -14,6 +14,7 @@ fn failed(reports: &[StepReport]) -> Vec<&'static str> {
 async fn without_redis_the_steps_of_postgres_go_on() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
+    reaper.tick().await;
     let ids = world.enqueue_and_push(2).await;
     world.take(WorkerId::new(), 1).await;
     world.let_leases_lapse().await;

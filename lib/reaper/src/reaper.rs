@@ -36,7 +36,10 @@ pub struct Reaper {
     reads: Reads,
     sweeps: Sweeps,
     generation: Option<String>,
+    /// Redis was found empty, and no head step has got through since.
     loss_is_open: bool,
+    /// The same, and this reaper had seen it filled before.
+    loss_was_seen: bool,
     redis_losses: u64,
 }
 
@@ -53,6 +56,7 @@ impl Reaper {
             sweeps: Sweeps::default(),
             generation: None,
             loss_is_open: false,
+            loss_was_seen: false,
             redis_losses: 0,
             store,
             handoff,
@@ -141,17 +145,19 @@ impl Reaper {
         .await;
         self.conditions.log("Redis", answer.as_ref().err().map(String::as_str));
         let Ok((generation, made_now)) = answer else { return (false, false) };
-        let changed = self.generation.as_ref().is_some_and(|known| *known != generation);
+        let known = self.generation.as_ref();
+        let changed = known.is_some_and(|known| *known != generation);
+        self.loss_was_seen |= known.is_some() && (made_now || changed);
         self.generation = Some(generation);
         (true, made_now || changed)
     }
 
-    /// Redis is whole again when a head step got through after the loss. That is what a person should read of, once;
-    /// a Redis that is new, with nothing to fill it with, is none.
+    /// Redis is whole again when a head step got through after the loss. That is what a person should read of, once. A
+    /// Redis that was empty when this reaper first saw it may as well be new: filled all the same, and no news.
     fn note_loss(&mut self, lost: bool, refilled: u32, reports: &[StepReport]) {
         let filled = reports.iter().any(|report| report.step == "head" && report.error.is_none());
         self.loss_is_open = lost && !filled;
-        if lost && filled && refilled > 0 {
+        if filled && std::mem::take(&mut self.loss_was_seen) && refilled > 0 {
             self.redis_losses += 1;
             tracing::warn!(queues = refilled, "Redis came back empty; {refilled} queues refilled");
         }
