@@ -4,6 +4,7 @@ mod binary;
 mod eventually;
 mod keys;
 mod probe;
+mod proxy;
 mod shared;
 mod stores;
 
@@ -11,5 +12,6 @@ pub use binary::leasehold_program;
 pub use eventually::eventually;
 pub use keys::{Key, all_keys};
 pub use probe::{LogLine, Probe, Step, read_log, starts};
+pub use proxy::{End, Proxy, Way};
 pub use shared::private_folder;
 pub use stores::{Database, RedisServer, Stores};

@@ -7,6 +7,5 @@ mod idle;
 mod kinds;
 mod leases;
 mod outages;
-mod proxy;
 mod running;
 mod stopping;

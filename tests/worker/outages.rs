@@ -1,11 +1,8 @@
 //! Stores that go away and come back.
 
-use crate::{
-    fixture::{Fixture, SOON, handlers, jobs, settings, succeeded},
-    proxy::Proxy,
-};
+use crate::fixture::{Fixture, SOON, handlers, jobs, settings, succeeded};
 use leasehold_core::{QueueName, State};
-use leasehold_tests::{Stores, eventually};
+use leasehold_tests::{Proxy, Stores, eventually};
 use leasehold_worker::Settings;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -132,10 +129,9 @@ async fn connections_cut_by_the_server_cost_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settle_whose_answer_is_lost_counts_once() {
     let fixture = Fixture::start().await;
-    let port = fixture.stores.database.server().port();
-    let proxy = Proxy::start(port, "complete: ", 2).await;
-    let url = fixture.stores.database.url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port));
-    assert_ne!(url, fixture.stores.database.url, "the worker goes by the proxy");
+    let proxy = Proxy::start(fixture.stores.database.server().port()).await;
+    proxy.lose_answers("complete: ", "INSERT 0 ", 2);
+    let url = proxy.instead_of(&fixture.stores.database.url);
     let worker = fixture.worker_by(&url, settings(4), handlers("k", |_| async { succeeded() })).await;
     let ids = fixture.enqueue(&jobs("k", 20)).await;
     for id in ids {
@@ -143,6 +139,6 @@ async fn a_settle_whose_answer_is_lost_counts_once() {
         assert_eq!((job.epoch, job.attempt), (1, 1));
     }
     let tally = worker.stop().await;
-    assert_eq!(proxy.left(), 0, "answers were lost");
+    assert_eq!(proxy.answers_left(), 0, "answers were lost");
     assert_eq!((tally.succeeded, tally.leases_lost, tally.late_results_refused), (20, 0, 0));
 }

@@ -1,0 +1,291 @@
+//! A way to a server on which everything can go wrong that goes wrong on networks.
+//!
+//! It sits between processes and a store. Bytes are passed on as they come; connections can be slowed down, held up,
+//! silenced for ever, cut, refused, and lost at a chosen byte or with a chosen answer: then the statement is done, and
+//! nobody hears of it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What the way is like now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Everything passes.
+    Open,
+    /// Everything passes, each piece so much later.
+    Slow(Duration),
+    /// Connections stand and new ones are taken, but nothing passes until this is over. Then all of it does.
+    Stalled,
+    /// The same, but what was sent is lost, and connections of this time never carry anything again: the other end has
+    /// gone without a word.
+    Silent,
+    /// Connections are cut, and new ones too.
+    Shut,
+}
+
+/// Which end bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Whoever connected.
+    Client,
+    /// The server.
+    Server,
+}
+
+/// A proxy to one server on loopback. Gone when it is dropped, with all its connections.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    server_port: u16,
+    way: watch::Sender<Way>,
+    traps: Mutex<Traps>,
+    /// Number of the connection that came last.
+    newest: AtomicU64,
+    /// Connections up to this number are silent for ever.
+    silent_up_to: AtomicU64,
+    /// Connections that were lost on purpose.
+    cuts: AtomicU64,
+    /// Ended to cut all connections there are.
+    all: Mutex<CancellationToken>,
+}
+
+/// What lies in wait.
+#[derive(Debug, Default)]
+struct Traps {
+    /// After so many more bytes from this end, the connection that carries the last of them is lost.
+    after: Option<(End, usize)>,
+    lose: Option<Loss>,
+}
+
+/// Answers that are not to arrive.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    asked: &'static str,
+    answered: &'static str,
+    left: u32,
+}
+
+/// One connection through the proxy, as both of its directions know it.
+struct Passage {
+    shared: Arc<Shared>,
+    number: u64,
+    /// The statement whose answer is to be lost was sent on it, now or earlier.
+    asked: AtomicBool,
+    over: CancellationToken,
+}
+
+impl Proxy {
+    /// A proxy to the server at this port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn start(server_port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let shared = Arc::new(Shared {
+            server_port,
+            way: watch::Sender::new(Way::Open),
+            traps: Mutex::default(),
+            newest: AtomicU64::new(0),
+            silent_up_to: AtomicU64::new(0),
+            cuts: AtomicU64::new(0),
+            all: Mutex::default(),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Self { port, shared, accepting }
+    }
+
+    /// A URL of the server, so that it leads by this proxy.
+    ///
+    /// # Panics
+    /// When the URL does not name the server's port.
+    #[must_use]
+    pub fn instead_of(&self, url: &str) -> String {
+        let by_proxy = url.replace(&format!(":{}/", self.shared.server_port), &format!(":{}/", self.port));
+        assert_ne!(by_proxy, url, "the URL names the port {}", self.shared.server_port);
+        by_proxy
+    }
+
+    /// Changes what the way is like, for connections that stand and for new ones.
+    pub fn set(&self, way: Way) {
+        if *self.shared.way.borrow() == Way::Silent {
+            self.shared.silent_up_to.store(self.shared.newest.load(SeqCst), SeqCst);
+        }
+        self.shared.way.send_replace(way);
+        if way == Way::Shut {
+            self.cut_all();
+        }
+    }
+
+    /// Cuts every connection there is.
+    pub fn cut_all(&self) {
+        let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *all).cancel();
+    }
+
+    /// Lets so many more bytes from this end pass, over all connections, and cuts the one that carries the last of them
+    /// there: in the middle of a statement, or of an answer.
+    pub fn cut_after(&self, from: End, bytes: usize) {
+        self.shared.traps().after = Some((from, bytes));
+    }
+
+    /// Loses the next `count` answers that contain `answered`, on connections on which `asked` was sent at some time (a
+    /// statement is parsed once and run often): the connection is cut instead.
+    pub fn lose_answers(&self, asked: &'static str, answered: &'static str, count: u32) {
+        self.shared.traps().lose = Some(Loss { asked, answered, left: count });
+    }
+
+    /// How many answers are still to be lost.
+    #[must_use]
+    pub fn answers_left(&self) -> u32 {
+        self.shared.traps().lose.map_or(0, |loss| loss.left)
+    }
+
+    /// How many connections were lost in a trap.
+    #[must_use]
+    pub fn cuts(&self) -> u64 {
+        self.shared.cuts.load(SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut_all();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else { continue };
+        if *shared.way.borrow() == Way::Shut {
+            continue;
+        }
+        let over = shared.all.lock().unwrap_or_else(PoisonError::into_inner).child_token();
+        let number = shared.newest.fetch_add(1, SeqCst) + 1;
+        let passage = Passage { shared: Arc::clone(&shared), number, asked: AtomicBool::new(false), over };
+        tokio::spawn(async move {
+            // A server that is not there is told to the client by the end of its connection.
+            if let Ok(server) = TcpStream::connect(("127.0.0.1", passage.shared.server_port)).await {
+                pass(client, server, Arc::new(passage)).await;
+            }
+        });
+    }
+}
+
+async fn pass(client: TcpStream, server: TcpStream, passage: Arc<Passage>) {
+    let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let there = tokio::spawn(carry(from_client, to_server, End::Client, Arc::clone(&passage)));
+    carry(from_server, to_client, End::Server, passage).await;
+    let _ = there.await;
+}
+
+/// One direction, until either of the two ends.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passage: Arc<Passage>) {
+    let over = passage.over.clone();
+    let _ends_both = over.clone().drop_guard();
+    let mut buffer = vec![0; 1 << 16];
+    let carrying = async {
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            if !passage.may_pass().await {
+                continue;
+            }
+            let piece = &buffer[..count];
+            let passes = passage.trapped(end, piece);
+            let whole = passes == count;
+            if passes > 0 && to.write_all(&piece[..passes]).await.is_err() || !whole {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = carrying => {}
+        () = over.cancelled() => {}
+    }
+}
+
+impl Passage {
+    /// Waits for as long as the way says. Whether what is waiting passes at all.
+    async fn may_pass(&self) -> bool {
+        let mut way = self.shared.way.subscribe();
+        loop {
+            if self.number <= self.shared.silent_up_to.load(SeqCst) {
+                return false;
+            }
+            let now = *way.borrow_and_update();
+            match now {
+                Way::Open => return true,
+                Way::Slow(delay) => {
+                    tokio::time::sleep(delay).await;
+                    return true;
+                }
+                Way::Silent | Way::Shut => return false,
+                Way::Stalled => {
+                    if way.changed().await.is_err() {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// How much of this piece passes. Less than all of it: the connection is lost with the rest.
+    fn trapped(&self, end: End, piece: &[u8]) -> usize {
+        let mut traps = self.shared.traps();
+        if let Some(loss) = &mut traps.lose {
+            if end == End::Client && contains(piece, loss.asked) {
+                self.asked.store(true, SeqCst);
+            }
+            if end == End::Server && loss.left > 0 && self.asked.load(SeqCst) && contains(piece, loss.answered) {
+                loss.left -= 1;
+                self.shared.cuts.fetch_add(1, SeqCst);
+                return 0;
+            }
+        }
+        match &mut traps.after {
+            Some((from, left)) if *from == end && *left < piece.len() => {
+                let passes = *left;
+                traps.after = None;
+                self.shared.cuts.fetch_add(1, SeqCst);
+                passes
+            }
+            Some((from, left)) if *from == end => {
+                *left -= piece.len();
+                piece.len()
+            }
+            _ => piece.len(),
+        }
+    }
+}
+
+impl Shared {
+    fn traps(&self) -> MutexGuard<'_, Traps> {
+        self.traps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn contains(piece: &[u8], text: &str) -> bool {
+    piece.windows(text.len()).any(|window| window == text.as_bytes())
+}
