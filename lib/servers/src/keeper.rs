@@ -45,7 +45,10 @@ pub(crate) fn tied(setpriv: &Path, privileges: &[String], signal: DeathSignal, p
 
 /// Starts a command from the thread that lives as long as the process, in a process group of its own: a
 /// Ctrl-C in the terminal then reaches only this process, which stops the others in its own order.
-pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+///
+/// # Errors
+/// When the program cannot be run.
+pub fn spawn(mut command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static KEEPER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let keeper = KEEPER.get_or_init(|| {

@@ -18,6 +18,7 @@ mod redis;
 
 pub use error::Error;
 pub use folder::Folder;
+pub use keeper::spawn;
 pub use postgres::{Postgres, PostgresOptions};
 pub use programs::Programs;
 pub use redis::{Redis, RedisOptions};

@@ -1,11 +1,15 @@
 //! Where the server programs are on this machine.
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    keeper::{self, DeathSignal},
+};
 use std::{
     cmp::Reverse,
     env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// Folders that hold one PostgreSQL per version, as `<folder>/<prefix><version>/bin`: Debian's, then PGDG's for RPM.
@@ -64,6 +68,15 @@ impl Programs {
             missing.push(SETPRIV);
         }
         if missing.is_empty() { Ok(()) } else { Err(Error::Missing { missing: missing.join(" and no ") }) }
+    }
+
+    /// A command that runs `program`, for [`crate::spawn`]: it is killed when this process ends in any way. Also what
+    /// belongs to the servers of this process, and is none itself, must not be left behind.
+    ///
+    /// # Errors
+    /// When `setpriv` is missing.
+    pub fn tied(&self, program: &Path) -> Result<Command, Error> {
+        Ok(keeper::tied(self.setpriv()?, &[], DeathSignal::Kill, program))
     }
 
     /// Folders of PostgreSQL, at least one.
