@@ -53,6 +53,9 @@ pub struct LogLine {
     pub worker: Uuid,
     /// The worker's process.
     pub pid: u32,
+    /// When, in ms on this machine's clock.
+    #[serde(default)]
+    pub at_ms: i64,
 }
 
 impl Job for Probe {
@@ -84,7 +87,8 @@ impl Job for Probe {
 /// One `write` of less than a page to a file opened for appending: lines of many processes do not mix.
 fn append(log: &Path, run: &Run, step: Step) -> std::io::Result<()> {
     let fence = run.fence();
-    let line = LogLine { step, id: fence.id.0, epoch: fence.epoch, worker: fence.worker.0, pid: std::process::id() };
+    let (pid, at_ms) = (std::process::id(), chrono::Utc::now().timestamp_millis());
+    let line = LogLine { step, id: fence.id.0, epoch: fence.epoch, worker: fence.worker.0, pid, at_ms };
     let text = format!("{}\n", serde_json::to_string(&line)?);
     OpenOptions::new().create(true).append(true).open(log)?.write_all(text.as_bytes())
 }
