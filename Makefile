@@ -5,11 +5,11 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ci setup toolchain lint fmt deny doc clean
+.PHONY: help run test chaos chaos-short chaos-soak ci setup toolchain lint fmt deny doc clean
 
 help: ## Print this
 	@echo 'Leasehold: make <target>'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Run the main job: a fleet on thousands of real files, with workers killed and frozen
 	$(CARGO) build --release --locked --workspace --bins
@@ -18,6 +18,19 @@ run: setup ## Run the main job: a fleet on thousands of real files, with workers
 test: setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace
+
+chaos: setup ## Do every harm to a fleet and check that nothing is lost; SCENARIO=... SEED=... for one of them
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) run --locked -p leasehold-tests --bin chaos
+
+chaos-short: setup ## The same with one harm of each kind, in a few minutes
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) run --locked -p leasehold-tests --bin chaos -- --short
+
+MINUTES ?= 20
+chaos-soak: setup ## All harms at random, for MINUTES=20
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) run --locked -p leasehold-tests --bin chaos -- --scenario everything --minutes $(MINUTES)
 
 ci: ## Do what CI does: format, tests, lints, licences, documentation
 	$(CARGO) fmt --all --check

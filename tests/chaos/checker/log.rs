@@ -1,0 +1,55 @@
+//! What the handlers saw, against the rows: each claim was run by one worker, once, after the one before it was over, and
+//! a result is of a run that came to its end.
+
+use super::{Findings, Rows};
+use crate::evidence::Evidence;
+use leasehold_tests::{LogLine, Step};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Databases and handlers read the same clock, a little before or after they write it down.
+const CLOCK_MS: i64 = 20;
+
+pub(super) fn check(evidence: &Evidence, rows: &Rows<'_>, findings: &mut Findings) {
+    let mut started: BTreeMap<(Uuid, i32), &LogLine> = BTreeMap::new();
+    let mut ended: BTreeMap<(Uuid, i32), &LogLine> = BTreeMap::new();
+    for line in &evidence.log {
+        let seen = match line.step {
+            Step::Start => started.insert((line.id, line.epoch), line),
+            Step::End => ended.insert((line.id, line.epoch), line),
+            Step::LeaseLost | Step::Cancelled | Step::Stopped => None,
+        };
+        if let Some(seen) = seen {
+            findings.illegal.push(format!(
+                "run {} of {} has two lines {:?}: of worker {} and of worker {}",
+                line.epoch, line.id, line.step, seen.worker, line.worker
+            ));
+        }
+    }
+    for ((id, epoch), start) in &started {
+        let Some(row) = rows.get(id).and_then(|rows| rows.first()) else {
+            findings.illegal.push(format!("{id} was run, and is nowhere"));
+            continue;
+        };
+        if *epoch > row.epoch {
+            findings.illegal.push(format!("{id} was run as claim {epoch}, and its row knows {} claims", row.epoch));
+        }
+        for entry in &row.trail.0 {
+            if entry.epoch == *epoch && entry.worker.is_some_and(|worker| worker.0 != start.worker) {
+                findings.illegal.push(format!("run {epoch} of {id} was another worker's than its trail says"));
+            }
+            if entry.epoch + 1 == *epoch && start.at_ms + CLOCK_MS < entry.at.timestamp_millis() {
+                findings.illegal.push(format!("run {epoch} of {id} began while the one before it had its lease"));
+            }
+        }
+    }
+    for row in rows.values().flatten().filter(|row| row.state == "succeeded") {
+        match ended.get(&(row.id, row.epoch)) {
+            None => findings.illegal.push(format!("{} has a result, and no handler came to its end", row.id)),
+            Some(line) if Some(line.worker) != row.worker => {
+                findings.twice.push(format!("the result of {} is of another worker than ran it", row.id));
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Judges a run by what is left of it. Pure: evidence in, findings out. It knows the promises and nothing of how they are
+//! kept.
+
+mod ledger;
+mod log;
+mod rates;
+#[cfg(test)]
+mod tests;
+mod trail;
+
+pub(crate) use rates::{Rates, orphans_back_s};
+
+use crate::evidence::{Evidence, Row};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What is wrong. All empty after a good run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Findings {
+    /// Jobs that were accepted and did not come to an end.
+    pub(crate) lost: Vec<String>,
+    /// Jobs with more than one end, or with a result that is not of their last run.
+    pub(crate) twice: Vec<String>,
+    /// Everything else that no legal history leaves behind.
+    pub(crate) illegal: Vec<String>,
+}
+
+/// The rows of each job: one, in any good history.
+type Rows<'a> = BTreeMap<Uuid, Vec<&'a Row>>;
+
+/// Checks every invariant that can be seen from outside.
+pub(crate) fn check(evidence: &Evidence) -> Findings {
+    let mut findings = Findings::default();
+    let mut rows = Rows::new();
+    for row in &evidence.rows {
+        rows.entry(row.id).or_default().push(row);
+    }
+    ledger::check(evidence, &rows, &mut findings);
+    for row in &evidence.rows {
+        trail::check(row, &mut findings);
+    }
+    log::check(evidence, &rows, &mut findings);
+    findings.illegal.extend(evidence.violations.iter().cloned());
+    findings.illegal.extend(evidence.left_in_redis.iter().map(|left| format!("Redis still holds {left}")));
+    findings.illegal.extend(evidence.ended_badly.iter().cloned());
+    findings
+}
+
+#[cfg(test)]
+impl Findings {
+    fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.twice.is_empty() && self.illegal.is_empty()
+    }
+}

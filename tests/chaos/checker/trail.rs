@@ -1,0 +1,60 @@
+//! One row against itself: its state, its counts and its trail tell one story, and a legal one.
+//!
+//! Every claim takes the next epoch, and every run but the last has ended in one entry of the trail. So the trail must
+//! hold each epoch once, in order, and the attempts and crashes must add up.
+
+use super::Findings;
+use crate::evidence::Row;
+
+/// The store keeps so many entries; what came before cannot be told.
+const KEPT: usize = 20;
+
+pub(super) fn check(row: &Row, findings: &mut Findings) {
+    let mut wrong = |what: String| findings.illegal.push(format!("{} ({}): {what}", row.id, row.state));
+    if row.attempt > row.max_attempts || row.attempt > row.epoch {
+        wrong(format!("{} attempts of {}, in {} claims", row.attempt, row.max_attempts, row.epoch));
+    }
+    if row.crashes > row.max_crashes {
+        wrong(format!("{} crashes of {}", row.crashes, row.max_crashes));
+    }
+    let trail = &row.trail.0;
+    for pair in trail.windows(2) {
+        if pair[1].at < pair[0].at {
+            wrong(format!("{} of epoch {} is earlier than what came before it", pair[1].verb, pair[1].epoch));
+        }
+    }
+    if let Some(strange) =
+        trail.iter().find(|entry| !matches!(entry.verb.as_str(), "retry" | "snooze" | "release" | "expire"))
+    {
+        wrong(format!("{} in the trail, which nobody asked for", strange.verb));
+    }
+    if trail.len() >= KEPT {
+        return;
+    }
+    let count = |verb: &str| trail.iter().filter(|entry| entry.verb == verb).count();
+    let (expired, given_back) = (count("expire"), count("release") + count("snooze"));
+    let epochs: Vec<i32> = trail.iter().map(|entry| entry.epoch).collect();
+    // A run that was ended by its result, and one that is still going on, leave no entry.
+    let last_run_has_entry = !(row.state == "succeeded" || row.state == "running")
+        && !(row.state == "dead" && epochs.last() != Some(&row.epoch));
+    let wanted: Vec<i32> = (1..=if last_run_has_entry { row.epoch } else { row.epoch - 1 }).collect();
+    if epochs != wanted {
+        wrong(format!("claimed {} times, and its trail has the epochs {epochs:?}", row.epoch));
+    }
+    if usize::try_from(row.crashes) != Ok(expired) {
+        wrong(format!("{} crashes, and {expired} lost leases in its trail", row.crashes));
+    }
+    if usize::try_from(row.epoch - row.attempt) != Ok(given_back) {
+        wrong(format!("{} attempts in {} claims, and {given_back} were given back", row.attempt, row.epoch));
+    }
+    match row.state.as_str() {
+        "dead" if row.crashes < row.max_crashes && row.attempt < row.max_attempts => {
+            wrong(format!("dead after {} of {} crashes", row.crashes, row.max_crashes));
+        }
+        "cancelled" => wrong("nobody cancelled it".to_owned()),
+        "succeeded" if row.result != Some(row.epoch) => {
+            findings.twice.push(format!("{}: run {} has the result of run {:?}", row.id, row.epoch, row.result));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,126 @@
+//! What is left after a run, gathered from outside: rows, keys, the handlers' log, the client's ledger.
+
+use crate::{load::Ledger, members::Tally, moments::Moments};
+use anyhow::{Context as _, Result};
+use leasehold_core::TrailEntry;
+use leasehold_handoff::{Handoff, Settings as HandoffSettings};
+use leasehold_store::{Settings, Store};
+use leasehold_tests::{Key, LogLine, Stores, all_keys};
+use redis::aio::MultiplexedConnection;
+use sqlx::{PgConnection, types::Json};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// One row of the view of all jobs.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
+    pub(crate) state: String,
+    pub(crate) epoch: i32,
+    pub(crate) attempt: i32,
+    pub(crate) max_attempts: i32,
+    pub(crate) crashes: i16,
+    pub(crate) max_crashes: i16,
+    pub(crate) worker: Option<Uuid>,
+    /// A probe's result is the epoch of the run that it came from.
+    pub(crate) result: Option<i32>,
+    pub(crate) trail: Json<Vec<TrailEntry>>,
+}
+
+/// Everything there is to judge.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Evidence {
+    pub(crate) ledger: Ledger,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) log: Vec<LogLine>,
+    /// Hints and leases in Redis, although no job is live.
+    pub(crate) left_in_redis: Vec<String>,
+    /// What the store's own checks, and doctor, say.
+    pub(crate) violations: Vec<String>,
+    pub(crate) tallies: Vec<Tally>,
+    pub(crate) ended_badly: Vec<String>,
+    pub(crate) moments: Moments,
+    /// How long it took until the line was empty; `None`: it never was.
+    pub(crate) drained_s: Option<f64>,
+    /// How long it took after that until Redis held no hint any more.
+    pub(crate) agreed_s: Option<f64>,
+}
+
+impl Row {
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.state.as_str(), "succeeded" | "dead" | "cancelled")
+    }
+}
+
+pub(crate) async fn rows(connection: &mut PgConnection) -> Result<Vec<Row>> {
+    sqlx::query_as(
+        "SELECT id, state, epoch, attempt, max_attempts, crashes, max_crashes, worker,
+                (result #>> '{}')::integer AS result, coalesce(trail, '[]') AS trail
+         FROM leasehold.jobs",
+    )
+    .fetch_all(connection)
+    .await
+    .context("reading all jobs")
+}
+
+/// Waits until Redis holds no hint and no lease of any job: how long that took, and else what is left.
+pub(crate) async fn redis_at_rest(
+    redis: &mut MultiplexedConnection,
+    lease_ms: u64,
+) -> Result<(Option<f64>, Vec<String>)> {
+    // What a lost worker had leased runs out, and is looked at in the tick after that.
+    let within = Duration::from_millis(lease_ms * 2) + Duration::from_secs(10);
+    let begun = Instant::now();
+    loop {
+        let left = hints_in(redis).await;
+        if left.is_empty() {
+            return Ok((Some(begun.elapsed().as_secs_f64()), left));
+        }
+        if begun.elapsed() > within {
+            return Ok((None, left));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn hints_in(redis: &mut MultiplexedConnection) -> Vec<String> {
+    let mut hints = Vec::new();
+    for (name, key) in all_keys(redis).await {
+        if !name.contains('}') || name.ends_with(":kinds") {
+            continue;
+        }
+        match key {
+            Key::List(ids) => hints.extend(ids.iter().map(|id| format!("{id} in {name}"))),
+            Key::SortedSet(members) => {
+                hints.extend(members.iter().map(|(id, score)| format!("{id} in {name} until {score}")));
+            }
+            _ => {}
+        }
+    }
+    hints
+}
+
+/// The product's own checks, on the live system, straight and not by the proxies.
+pub(crate) async fn violations(stores: &Stores) -> Result<Vec<String>> {
+    let settings = Settings {
+        url: stores.database.url.as_str().into(),
+        max_connections: 2,
+        acquire_timeout: Duration::from_secs(10),
+        application_name: "chaos".to_owned(),
+    };
+    let store = Store::connect(&settings).await?;
+    let settings = HandoffSettings {
+        url: stores.redis.url.as_str().into(),
+        head_max: 4096,
+        max_connections: 2,
+        timeout: Duration::from_secs(5),
+    };
+    let handoff = Handoff::connect(&settings).await?;
+    let rows = store.violations().await?;
+    let examined = leasehold_reaper::examine(&store, &handoff).await?;
+    let of_rows =
+        rows.into_iter().map(|violation| format!("{}: {:?} {}", violation.check, violation.id, violation.detail));
+    let of_doctor =
+        examined.findings.into_iter().map(|finding| format!("doctor, {}: {}", finding.check, finding.detail));
+    Ok(of_rows.chain(of_doctor).collect())
+}

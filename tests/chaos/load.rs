@@ -1,0 +1,184 @@
+//! The load: a client that enqueues without a pause, and remembers what it was told.
+
+use crate::{dice::Dice, plan::Shape};
+use leasehold::{Client, Error, NewJob};
+use leasehold_tests::Probe;
+use serde_json::value::to_raw_value;
+use sqlx::{Connection as _, PgConnection};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Jobs in one call, at most.
+const BATCH: usize = 60;
+/// Even when the line is long enough.
+const TRICKLE: usize = 2;
+const PAUSE: Duration = Duration::from_millis(40);
+/// How long a call whose outcome is unknown is repeated after the load was told to stop.
+const SETTLES_WITHIN: Duration = Duration::from_secs(15);
+
+/// What the client was told, about each job.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// These were accepted.
+    pub(crate) accepted: BTreeSet<Uuid>,
+    /// These were not, and the error said so.
+    pub(crate) refused: BTreeSet<Uuid>,
+    /// Of these it could not be said to the very end.
+    pub(crate) unknown: BTreeSet<Uuid>,
+    /// Jobs among the accepted that kill their worker.
+    pub(crate) poison: BTreeSet<Uuid>,
+    /// Calls that failed.
+    pub(crate) failed_calls: u64,
+    /// The newest failure.
+    pub(crate) last_failure: Option<String>,
+}
+
+/// A client at work.
+pub(crate) struct Load {
+    ledger: Arc<Mutex<Ledger>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    client: Client,
+    log: PathBuf,
+}
+
+struct Loader {
+    client: Client,
+    shape: Shape,
+    log: PathBuf,
+    dice: Dice,
+    ledger: Arc<Mutex<Ledger>>,
+    stop: CancellationToken,
+    line: Line,
+}
+
+/// How long the line is, asked directly and not through the proxies: it only steers the load.
+struct Line {
+    url: String,
+    connection: Option<PgConnection>,
+}
+
+impl Load {
+    pub(crate) fn start(client: Client, url: &str, shape: Shape, log: PathBuf, seed: u64) -> Self {
+        let (ledger, stop) = (Arc::<Mutex<Ledger>>::default(), CancellationToken::new());
+        let loader = Loader {
+            client: client.clone(),
+            shape,
+            log: log.clone(),
+            dice: Dice::of(seed ^ 0x10ad),
+            ledger: Arc::clone(&ledger),
+            stop: stop.clone(),
+            line: Line { url: url.to_owned(), connection: None },
+        };
+        Self { ledger, stop, task: tokio::spawn(loader.run()), client, log }
+    }
+
+    /// What was told so far.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enqueues one job that kills every worker that runs it.
+    pub(crate) async fn poison(&self) -> Result<Uuid, Error> {
+        let probe = Probe { log: self.log.clone(), ms: 0, is_poison: true };
+        let id = self.client.enqueue(probe).send().await?.get().0;
+        let mut ledger = self.ledger();
+        ledger.accepted.insert(id);
+        ledger.poison.insert(id);
+        Ok(id)
+    }
+
+    /// Stops; what was told in all.
+    pub(crate) async fn stop(&mut self) -> Ledger {
+        self.stop.cancel();
+        let _ = (&mut self.task).await;
+        self.ledger().clone()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Loader {
+    async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let missing = self.line.length().await.map_or(BATCH, |length| self.shape.backlog.saturating_sub(length));
+            let jobs = self.jobs(missing.clamp(TRICKLE, BATCH));
+            self.send(jobs).await;
+            if missing <= TRICKLE {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn jobs(&mut self, count: usize) -> Vec<NewJob> {
+        (0..count).map(|_| self.job()).collect()
+    }
+
+    /// Most as plain as can be, a few before all others, a few for later.
+    fn job(&mut self) -> NewJob {
+        let (from, to) = self.shape.job_ms;
+        let ms = u64::try_from(self.dice.millis(from..to).as_millis()).unwrap_or(to);
+        let probe = Probe { log: self.log.clone(), ms, is_poison: false };
+        let payload = to_raw_value(&probe).expect("a probe as JSON");
+        let mut job = NewJob::new("probe".parse().expect("a kind"), payload);
+        job.max_crashes = self.shape.max_crashes;
+        job.max_attempts = i32::from(self.shape.max_crashes) + 2;
+        job.priority = i16::from(self.dice.percent(5));
+        job.delay = self.dice.percent(5).then(|| self.dice.millis(200..1500));
+        job
+    }
+
+    /// As a careful client does: what may or may not have been accepted is sent again, under the same ids, until it is
+    /// known.
+    async fn send(&mut self, mut jobs: Vec<NewJob>) {
+        let mut is_unsure = false;
+        let mut stopped_at = None;
+        loop {
+            let answer = self.client.enqueue_many(&jobs).await;
+            let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            let error = match answer {
+                Ok(answers) => return ledger.accepted.extend(answers.iter().map(|answer| answer.id.0)),
+                Err(error) => error,
+            };
+            ledger.failed_calls += 1;
+            ledger.last_failure = Some(error.to_string());
+            is_unsure |= matches!(error, Error::OutcomeUnknown { .. });
+            if !is_unsure {
+                return ledger.refused.extend(jobs.iter().map(|job| job.id.0));
+            }
+            if self.stop.is_cancelled() && stopped_at.get_or_insert_with(Instant::now).elapsed() > SETTLES_WITHIN {
+                return ledger.unknown.extend(jobs.iter().map(|job| job.id.0));
+            }
+            drop(ledger);
+            jobs.iter_mut().for_each(|job| job.id_may_exist = true);
+        }
+    }
+}
+
+impl Line {
+    /// Live jobs; `None` when PostgreSQL does not say.
+    async fn length(&mut self) -> Option<usize> {
+        let asking = async {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => PgConnection::connect(&self.url).await?,
+            };
+            let count: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM leasehold.job").fetch_one(&mut connection).await?;
+            self.connection = Some(connection);
+            Ok::<_, sqlx::Error>(usize::try_from(count).unwrap_or(0))
+        };
+        timeout(Duration::from_secs(1), asking).await.ok()?.ok()
+    }
+}

@@ -1,0 +1,144 @@
+//! The processes of the fleet, and how they are started, harmed and replaced.
+
+use crate::{
+    dice::Dice,
+    moments::{Kill, now_ms},
+    plan::Shape,
+    process::Process,
+};
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How long a worker may take to end after TERM: its jobs are short, and stores may have just come back.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Between two looks after those that ended by themselves.
+const REPLACED_AFTER: Duration = Duration::from_millis(300);
+
+/// What a worker says of itself when it ends.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+pub(crate) struct Tally {
+    pub(crate) late_results_refused: u64,
+}
+
+/// Workers and reapers.
+pub(crate) struct Members {
+    pub(crate) workers: Vec<Process>,
+    pub(crate) reapers: Vec<Process>,
+    /// Of the workers that ended as they should.
+    pub(crate) tallies: Vec<Tally>,
+    /// Workers that did not.
+    pub(crate) ended_badly: Vec<String>,
+    replaced_at: Option<Instant>,
+    environment: Vec<(&'static str, String)>,
+    shape: Shape,
+    folder: PathBuf,
+    started: usize,
+}
+
+impl Members {
+    pub(crate) fn new(shape: Shape, folder: &Path, database_url: String, redis_url: String) -> Self {
+        let environment = vec![
+            ("LEASEHOLD_DATABASE_URL", database_url),
+            ("LEASEHOLD_REDIS_URL", redis_url),
+            ("LEASEHOLD_WORKER__LEASE_MS", shape.lease_ms.to_string()),
+            ("LEASEHOLD_HEAD__MAX", shape.head_max.to_string()),
+        ];
+        Self {
+            workers: Vec::new(),
+            reapers: Vec::new(),
+            tallies: Vec::new(),
+            ended_badly: Vec::new(),
+            replaced_at: None,
+            environment,
+            shape,
+            folder: folder.to_owned(),
+            started: 0,
+        }
+    }
+
+    pub(crate) fn start_worker(&mut self) -> Result<()> {
+        let worker = self.start("probe_worker", &["default", &self.shape.slots.to_string()])?;
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    pub(crate) fn start_reaper(&mut self) -> Result<()> {
+        let reaper = self.start("leasehold", &["reaper"])?;
+        self.reapers.push(reaper);
+        Ok(())
+    }
+
+    fn start(&mut self, program: &str, arguments: &[&str]) -> Result<Process> {
+        self.started += 1;
+        let path = std::env::current_exe()?.with_file_name(program);
+        ensure!(path.exists(), "{} is not built; `make chaos` builds it", path.display());
+        let name = format!("{program}-{}", self.started);
+        Process::start(&path, arguments, &self.environment, &self.folder, &name)
+    }
+
+    /// Kills a worker and starts another, as whatever runs workers does.
+    pub(crate) fn kill_a_worker(&mut self, dice: &mut Dice) -> Result<Kill> {
+        let mut victim = dice.one_of(&mut self.workers).context("a worker to kill")?;
+        let kill = Kill { pid: victim.pid(), at_ms: now_ms() };
+        victim.signal(Signal::SIGKILL);
+        let _ = victim.ended();
+        self.start_worker()?;
+        Ok(kill)
+    }
+
+    /// Starts others for those that ended by themselves, as whatever runs them does: not at once again and again. The
+    /// workers among them.
+    pub(crate) fn replace_ended(&mut self) -> Result<Vec<Kill>> {
+        let mut ended = Vec::new();
+        if self.replaced_at.is_some_and(|at| at.elapsed() < REPLACED_AFTER) {
+            return Ok(ended);
+        }
+        self.replaced_at = Some(Instant::now());
+        for nth in (0..self.workers.len()).rev() {
+            if self.workers[nth].ended().is_some() {
+                ended.push(Kill { pid: self.workers[nth].pid(), at_ms: now_ms() });
+                self.workers.swap_remove(nth);
+                self.start_worker()?;
+            }
+        }
+        for nth in (0..self.reapers.len()).rev() {
+            if self.reapers[nth].ended().is_some() {
+                self.reapers.swap_remove(nth);
+                self.start_reaper()?;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Stops the worker that is first as a deploy does, and starts another.
+    pub(crate) async fn roll_one(&mut self) -> Result<()> {
+        ensure!(!self.workers.is_empty(), "no worker to roll");
+        self.start_worker()?;
+        let worker = self.workers.remove(0);
+        self.end(worker).await;
+        Ok(())
+    }
+
+    /// Stops all workers as a deploy does.
+    pub(crate) async fn end_workers(&mut self) {
+        let workers = std::mem::take(&mut self.workers);
+        workers.iter().for_each(|worker| worker.signal(Signal::SIGTERM));
+        for worker in workers {
+            self.end(worker).await;
+        }
+    }
+
+    async fn end(&mut self, mut worker: Process) {
+        worker.signal(Signal::SIGTERM);
+        let ended = worker.wait(ENDS_WITHIN).await;
+        match serde_json::from_str(worker.output().trim()) {
+            Ok(tally) if ended => self.tallies.push(tally),
+            _ => self.ended_badly.push(format!("worker {} ended with {:?}", worker.pid(), worker.ended())),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! One process of the fleet.
+
+use anyhow::{Context as _, Result};
+use leasehold_servers::{Programs, spawn};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A process that does not outlive this one. Killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// What it wrote to its standard output.
+    output: PathBuf,
+}
+
+impl Process {
+    /// Starts a program of the fleet; what it says goes to files of this name in `folder`.
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&'static str, String)],
+        folder: &Path,
+        name: &str,
+    ) -> Result<Self> {
+        let mut command = Programs::find().tied(program)?;
+        for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_setting(variable)) {
+            command.env_remove(variable);
+        }
+        let output = folder.join(format!("{name}.out"));
+        command
+            .args(arguments)
+            .envs(environment.iter().map(|(variable, value)| (variable, value)))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(File::create(&output)?)
+            .stderr(File::create(folder.join(format!("{name}.log")))?);
+        let child = spawn(command).with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self { child, output })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It may be gone: a process that is not waited for keeps its number.
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Waits for its end. Whether it was in time and without complaint.
+    pub(crate) async fn wait(&mut self, within: Duration) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < within {
+            if let Some(status) = self.ended() {
+                return status.success();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    /// What it wrote to its standard output.
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+}
+
+/// Settings of the shell that started this must not steer the fleet.
+fn is_setting(variable: &OsStr) -> bool {
+    variable.to_string_lossy().starts_with("LEASEHOLD_")
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,47 @@
+//! What is going on, for whoever watches: one line that changes on a terminal, plain lines otherwise.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{io::IsTerminal as _, time::Duration};
+
+/// Says what is going on. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    scenario: String,
+}
+
+impl Progress {
+    pub(crate) fn of(nth: usize, count: usize, scenario: &str) -> Self {
+        let scenario = format!("[{nth}/{count}] {scenario}");
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner().with_style(
+                ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar, scenario }
+    }
+
+    /// The next phase.
+    pub(crate) fn phase(&self, phase: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(format!("{} · {phase}", self.scenario)),
+            None => eprintln!("{} · {phase}", self.scenario),
+        }
+    }
+
+    /// Something worth keeping on the screen.
+    pub(crate) fn note(&self, note: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{} · {note}", self.scenario)),
+            None => eprintln!("{} · {note}", self.scenario),
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! **Fault**: all of it, at random and at the same time: workers killed and frozen, reapers killed, Redis flushed, damaged,
+//! killed, stalled, silent and away, PostgreSQL stopped both ways, connections lost.
+//! **Window**: as long as asked (`MINUTES`); a harm every 0.1 to 1.5 s, of which some last for seconds.
+//! **Heal**: everything is there again.
+//! **Must hold**: the invariants. What the rate was is told, and not judged.
+//! **Converges within**: 10 s.
+//! **Not covered**: what lasts for longer than a few seconds.
+
+use crate::{
+    dice::Dice,
+    plan::{Plan, Shape},
+    stage::Stage,
+};
+use anyhow::Result;
+use leasehold_tests::Way;
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+pub(crate) const PLAN: Plan =
+    Plan { shape: Shape { reapers: 2, max_crashes: 1000, ..Shape::USUAL }, recovers_within_s: 10.0, ..Plan::USUAL };
+
+/// A harm that lasts, and what ends it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    RedisWay,
+    RedisServer,
+    Postgres,
+    Frozen(u32),
+}
+
+/// What lasts, and until when.
+type Open = Vec<(Instant, Lasting)>;
+
+pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
+    stage.fault_begins("everything at random");
+    let (begun, window) = (Instant::now(), stage.window);
+    let mut open = Open::new();
+    let mut minute = 0;
+    while begun.elapsed() < window {
+        stage.pass(dice.millis(100..1500)).await;
+        let now = Instant::now();
+        for (_, over) in open.extract_if(.., |(until, _)| *until <= now).collect::<Vec<_>>() {
+            end(stage, over)?;
+        }
+        harm(stage, dice, &mut open).await?;
+        if begun.elapsed().as_secs() / 60 > minute {
+            minute += 1;
+            let accepted = stage.load.ledger().accepted.len();
+            stage.progress.note(&format!("{minute} min: {accepted} accepted, {} workers killed", stage.moments.kills.len()));
+        }
+    }
+    for (_, over) in open {
+        end(stage, over)?;
+    }
+    stage.heals();
+    Ok(())
+}
+
+fn end(stage: &Stage, over: Lasting) -> Result<()> {
+    match over {
+        Lasting::RedisWay => stage.to_redis.set(Way::Open),
+        Lasting::RedisServer => stage.start_redis()?,
+        Lasting::Postgres => stage.start_postgres()?,
+        Lasting::Frozen(pid) => {
+            if let Some(worker) = stage.members.workers.iter().find(|worker| worker.pid() == pid) {
+                worker.signal(Signal::SIGCONT);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One more harm. What is harmed already in the same way is left as it is.
+async fn harm(stage: &mut Stage, dice: &mut Dice, open: &mut Open) -> Result<()> {
+    let lasts = |open: &Open, what: Lasting| open.iter().any(|(_, lasting)| *lasting == what);
+    let (postgres_is_away, redis_is_away) = (lasts(open, Lasting::Postgres), lasts(open, Lasting::RedisServer));
+    let until = Instant::now() + dice.millis(300..6000);
+    match dice.number(0..12) {
+        0 | 1 => stage.kill_a_worker(dice)?,
+        2 => {
+            let pid = stage.members.workers[dice.number(0..stage.members.workers.len())].pid();
+            let frozen = open.iter().filter(|(_, lasting)| matches!(lasting, Lasting::Frozen(_))).count();
+            if frozen == 0 {
+                open.push((until, Lasting::Frozen(pid)));
+                stage.members.workers.iter().filter(|worker| worker.pid() == pid).for_each(|worker| worker.signal(Signal::SIGSTOP));
+            }
+        }
+        3 => {
+            drop(dice.one_of(&mut stage.members.reapers));
+            stage.members.start_reaper()?;
+        }
+        4 if !redis_is_away => {
+            let mut redis = stage.connect_redis().await?;
+            redis::cmd("FLUSHALL").exec_async(&mut redis).await?;
+        }
+        5 | 6 if !redis_is_away => {
+            let mut redis = stage.connect_redis().await?;
+            stage.damage_redis(&mut redis, dice).await?;
+        }
+        7 if !redis_is_away => {
+            stage.kill_redis();
+            open.push((until, Lasting::RedisServer));
+        }
+        8 if !lasts(open, Lasting::RedisWay) => {
+            let way = [Way::Shut, Way::Stalled, Way::Silent, Way::Slow(Duration::from_millis(50))][dice.number(0..4)];
+            stage.to_redis.set(way);
+            open.push((until, Lasting::RedisWay));
+        }
+        9 if !postgres_is_away => {
+            stage.stop_postgres(dice.percent(50));
+            open.push((until, Lasting::Postgres));
+        }
+        _ if !postgres_is_away => stage.lose_connections(dice).await?,
+        _ => {}
+    }
+    Ok(())
+}

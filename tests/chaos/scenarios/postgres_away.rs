@@ -1,0 +1,31 @@
+//! **Fault**: PostgreSQL is stopped for longer than three leases.
+//! **Window**: 10 s.
+//! **Heal**: it is started again.
+//! **Must hold**: nothing is accepted meanwhile, and clients are told so; afterwards no lease of a worker that is alive is
+//! ended: results that were held are written. Only claims whose answer was lost with the server may burn an attempt.
+//! **Converges within**: 6 s.
+//! **Not covered**: workers that die during the outage.
+
+use crate::{dice::Dice, plan::Plan, stage::Stage};
+use anyhow::{Result, ensure};
+use std::time::Duration;
+
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 6.0, most_burned: 16, ..Plan::USUAL };
+
+pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
+    stage.fault_begins("PostgreSQL is away");
+    stage.stop_postgres(false);
+    let (accepted, failed) = told(stage);
+    stage.pass(Duration::from_secs(10)).await;
+    let (accepted_meanwhile, failed_meanwhile) = told(stage);
+    ensure!(accepted_meanwhile == accepted, "{} jobs were accepted without PostgreSQL", accepted_meanwhile - accepted);
+    ensure!(failed_meanwhile > failed, "no call of the client was refused within 10 s");
+    stage.start_postgres()?;
+    stage.heals();
+    Ok(())
+}
+
+fn told(stage: &Stage) -> (usize, u64) {
+    let ledger = stage.load.ledger();
+    (ledger.accepted.len(), ledger.failed_calls)
+}

@@ -1,0 +1,24 @@
+//! **Fault**: PostgreSQL is stopped with a checkpoint, and started again; twice.
+//! **Window**: it is away for up to 2 s each time.
+//! **Heal**: it is there again.
+//! **Must hold**: nothing acknowledged is lost; results are held and written after; only claims whose answer was lost with
+//! the server may burn an attempt.
+//! **Converges within**: 5 s.
+//! **Not covered**: the loss of power, since no disk loses anything here.
+
+use crate::{dice::Dice, plan::Plan, stage::Stage};
+use anyhow::Result;
+
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 5.0, most_burned: 24, ..Plan::USUAL };
+
+pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
+    stage.fault_begins("PostgreSQL is restarted");
+    for _ in 0..2 {
+        stage.stop_postgres(false);
+        stage.pass(dice.millis(0..2000)).await;
+        stage.start_postgres()?;
+        stage.pass(dice.millis(1000..3000)).await;
+    }
+    stage.heals();
+    Ok(())
+}

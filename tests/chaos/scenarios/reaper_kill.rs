@@ -1,0 +1,24 @@
+//! **Fault**: the only reaper is killed, and while there is none a worker is killed too.
+//! **Window**: 8 s without a reaper.
+//! **Heal**: a reaper is started.
+//! **Must hold**: workers bring the line into Redis themselves, so 60 % of the rate is kept; what was left lies is put
+//! right by the new reaper.
+//! **Converges within**: 3 s.
+//! **Not covered**: hours without one.
+
+use crate::{dice::Dice, plan::Plan, stage::Stage};
+use anyhow::Result;
+use std::time::Duration;
+
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, least_rate: 0.6, ..Plan::USUAL };
+
+pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
+    stage.fault_begins("there is no reaper");
+    stage.members.reapers.clear();
+    stage.pass(dice.millis(500..2000)).await;
+    stage.kill_a_worker(dice)?;
+    stage.pass(Duration::from_secs(6)).await;
+    stage.members.start_reaper()?;
+    stage.heals();
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! **Fault**: a copy of Redis of some time ago takes over: old hints, old leases, an old generation.
+//! **Window**: the copy is 6 to 10 s old; in between, Redis was flushed as well.
+//! **Heal**: none is needed.
+//! **Must hold**: no attempt is burned: stale hints are refused by PostgreSQL.
+//! **Converges within**: 3 s.
+//! **Not covered**: two primaries at once.
+
+use crate::{dice::Dice, plan::Plan, stage::Stage};
+use anyhow::Result;
+
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, most_burned: 0, ..Plan::USUAL };
+
+pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
+    let mut redis = stage.connect_redis().await?;
+    let mut copy: Vec<(String, Vec<u8>)> = Vec::new();
+    for key in redis::cmd("KEYS").arg("*").query_async::<Vec<String>>(&mut redis).await? {
+        // It may have run out meanwhile.
+        let dump: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query_async(&mut redis).await?;
+        copy.extend(dump.map(|dump| (key, dump)));
+    }
+    stage.pass(dice.millis(3000..5000)).await;
+    redis::cmd("FLUSHALL").exec_async(&mut redis).await?;
+    stage.pass(dice.millis(3000..5000)).await;
+    stage.fault_begins("an old copy of Redis takes over");
+    let mut take_over = redis::pipe();
+    take_over.atomic().cmd("FLUSHALL");
+    for (key, dump) in &copy {
+        take_over.cmd("RESTORE").arg(key).arg(0).arg(dump.as_slice());
+    }
+    take_over.ignore().exec_async(&mut redis).await?;
+    stage.pass(dice.millis(1000..2000)).await;
+    stage.heals();
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The scorecard: one row a scenario, as a table and as JSON.
+
+use crate::{
+    checker::{self, Rates},
+    evidence::Evidence,
+    plan::{Plan, Recovery},
+};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableStyle};
+use leasehold_tests::Step;
+use serde::Serialize;
+
+/// How many of each kind of finding are told.
+const TOLD: usize = 8;
+
+/// One row.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Score {
+    pub(crate) scenario: String,
+    pub(crate) seed: u64,
+    pub(crate) held: bool,
+    pub(crate) enqueued_acked: usize,
+    pub(crate) finished: usize,
+    pub(crate) lost: usize,
+    pub(crate) accepted_twice: usize,
+    pub(crate) illegal_transitions: usize,
+    pub(crate) dead: usize,
+    pub(crate) runs_beyond_first: usize,
+    pub(crate) stale_writes_refused: u64,
+    pub(crate) attempts_burned: i64,
+    pub(crate) enqueues_failed: u64,
+    pub(crate) rate_before: f64,
+    pub(crate) rate_during: f64,
+    /// `rate_during / rate_before`
+    pub(crate) rate_kept: f64,
+    pub(crate) recovery_s: Option<f64>,
+    /// The longest time in which no job was begun, from the fault on.
+    pub(crate) longest_pause_s: f64,
+    pub(crate) drained_s: Option<f64>,
+    pub(crate) redis_agreed_s: Option<f64>,
+    /// What did not hold, in words.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Score {
+    /// Judges a run: the invariants, then what this scenario promises beyond them.
+    pub(crate) fn of(scenario: &str, seed: u64, plan: &Plan, evidence: &Evidence) -> Self {
+        let findings = checker::check(evidence);
+        let rates = Rates::of(evidence);
+        let final_rows = || evidence.rows.iter().filter(|row| row.is_final());
+        let starts = evidence.log.iter().filter(|line| line.step == Step::Start).count();
+        let run = evidence.rows.iter().filter(|row| row.epoch > 0).count();
+        let recovery_s = match plan.recovery {
+            Recovery::Rate => rates.back_s,
+            Recovery::Orphans => checker::orphans_back_s(evidence),
+        };
+        let mut score = Self {
+            scenario: scenario.to_owned(),
+            seed,
+            enqueued_acked: evidence.ledger.accepted.len(),
+            finished: final_rows().count(),
+            lost: findings.lost.len(),
+            accepted_twice: findings.twice.len(),
+            illegal_transitions: findings.illegal.len(),
+            dead: final_rows().filter(|row| row.state == "dead").count(),
+            runs_beyond_first: starts.saturating_sub(run),
+            stale_writes_refused: evidence.tallies.iter().map(|tally| tally.late_results_refused).sum(),
+            attempts_burned: final_rows().map(|row| i64::from((row.attempt - 1).max(0))).sum(),
+            enqueues_failed: evidence.ledger.failed_calls,
+            rate_before: rates.before,
+            rate_during: rates.during,
+            rate_kept: if rates.before > 0.0 { rates.during / rates.before } else { 0.0 },
+            recovery_s,
+            longest_pause_s: rates.longest_pause_s,
+            drained_s: evidence.drained_s,
+            redis_agreed_s: evidence.agreed_s,
+            ..Self::default()
+        };
+        for (kind, found) in [("lost", findings.lost), ("twice", findings.twice), ("illegal", findings.illegal)] {
+            let more = found.len().saturating_sub(TOLD);
+            score.wrong.extend(found.into_iter().take(TOLD).map(|finding| format!("{kind}: {finding}")));
+            if more > 0 {
+                score.wrong.push(format!("{kind}: and {more} more"));
+            }
+        }
+        score.promises(plan, evidence);
+        score.held = score.wrong.is_empty();
+        score
+    }
+
+    /// A scenario that could not be played to its end: nothing is known to hold.
+    pub(crate) fn broken_off(scenario: &str, seed: u64, why: String) -> Self {
+        Self { scenario: scenario.to_owned(), seed, wrong: vec![why], ..Self::default() }
+    }
+
+    fn promises(&mut self, plan: &Plan, evidence: &Evidence) {
+        let wrong = &mut self.wrong;
+        match self.recovery_s {
+            None if plan.recovery == Recovery::Orphans => {
+                wrong.push("the killed workers held nothing: this shows nothing".to_owned())
+            }
+            None => wrong.push("jobs never ended as fast as before again".to_owned()),
+            Some(took) if took > plan.recovers_within_s => {
+                wrong.push(format!("recovered after {took:.1} s; {} s are promised", plan.recovers_within_s));
+            }
+            Some(_) => {}
+        }
+        if self.rate_kept < plan.least_rate {
+            wrong.push(format!(
+                "kept {:.0} % of its rate; {:.0} % are promised",
+                self.rate_kept * 100.0,
+                plan.least_rate * 100.0
+            ));
+        }
+        if evidence.drained_s.is_none() {
+            wrong.push("the line did not drain".to_owned());
+        }
+        if self.dead != plan.dead {
+            wrong.push(format!("{} jobs are dead; {} should be", self.dead, plan.dead));
+        }
+        if self.attempts_burned > plan.most_burned {
+            wrong.push(format!("{} attempts were burned; at most {} may be", self.attempts_burned, plan.most_burned));
+        }
+        if !evidence.ledger.unknown.is_empty() {
+            wrong.push(format!(
+                "of {} jobs it is not known to this day whether they were accepted",
+                evidence.ledger.unknown.len()
+            ));
+        }
+    }
+
+    /// How to do it again.
+    pub(crate) fn replay(&self) -> String {
+        format!("make chaos SCENARIO={} SEED={}", self.scenario, self.seed)
+    }
+}
+
+/// The table of all of them.
+pub(crate) fn table(scores: &[Score]) -> String {
+    const HEADINGS: [&str; 16] = [
+        "scenario", "held", "acked", "finished", "lost", "twice", "illegal", "dead", "again", "stale", "burned",
+        "rate/s", "kept", "recovery", "pause", "drained",
+    ];
+    let mut table = Table::new();
+    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(HEADINGS);
+    for score in scores {
+        let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} s"));
+        table.add_row(
+            [
+                score.scenario.clone(),
+                if score.held { "yes" } else { "NO" }.to_owned(),
+                score.enqueued_acked.to_string(),
+                score.finished.to_string(),
+                score.lost.to_string(),
+                score.accepted_twice.to_string(),
+                score.illegal_transitions.to_string(),
+                score.dead.to_string(),
+                score.runs_beyond_first.to_string(),
+                score.stale_writes_refused.to_string(),
+                score.attempts_burned.to_string(),
+                format!("{:.0}", score.rate_before),
+                format!("{:.0} %", score.rate_kept * 100.0),
+                seconds(score.recovery_s),
+                format!("{:.1} s", score.longest_pause_s),
+                seconds(score.drained_s),
+            ]
+            .map(Cell::new),
+        );
+    }
+    for (nth, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if nth > 1 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
