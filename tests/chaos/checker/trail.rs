@@ -34,9 +34,13 @@ pub(super) fn check(row: &Row, findings: &mut Findings) {
     let count = |verb: &str| trail.iter().filter(|entry| entry.verb == verb).count();
     let (expired, given_back) = (count("expire"), count("release") + count("snooze"));
     let epochs: Vec<i32> = trail.iter().map(|entry| entry.epoch).collect();
-    // A run that was ended by its result, and one that is still going on, leave no entry.
-    let last_run_has_entry = !(row.state == "succeeded" || row.state == "running")
-        && !(row.state == "dead" && epochs.last() != Some(&row.epoch));
+    // A run that was ended by its result, and one that is still going on, leave no entry. Of the dead some do: those
+    // whose last lease ran out.
+    let last_run_has_entry = match row.state.as_str() {
+        "succeeded" | "running" => false,
+        "dead" => epochs.last() == Some(&row.epoch),
+        _ => true,
+    };
     let wanted: Vec<i32> = (1..=if last_run_has_entry { row.epoch } else { row.epoch - 1 }).collect();
     if epochs != wanted {
         wrong(format!("claimed {} times, and its trail has the epochs {epochs:?}", row.epoch));
