@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::{
-    commands::{completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
+    commands::{bench, completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
     dev,
 };
 use clap::{Args, Parser, Subcommand};
@@ -93,6 +93,7 @@ pub(crate) enum Command {
     Queue(queue::Args),
     Stats(stats::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
     Config(config::Args),
     Completions(completions::Args),
 }

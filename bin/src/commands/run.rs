@@ -2,7 +2,7 @@
 
 use crate::{
     args::{Cli, Command},
-    commands::{completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
+    commands::{bench, completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
     context::Context,
     dev,
     failure::Failure,
@@ -32,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Queue(args) => queue::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
+        Command::Bench(args) => bench::run(args, &context).await,
         Command::Config(args) => config::run(&args, &context),
         Command::Completions(args) => completions::run(&args),
     }

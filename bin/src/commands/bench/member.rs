@@ -1,0 +1,102 @@
+//! A worker process of a measurement. It tells its driver over standard output, a line each: `booted`, then, when the
+//! driver says so, `ready`, `done <jobs>` every few milliseconds, and `delay <ms>` for jobs that carry a time.
+
+use super::{Plan, kind, queue, wall_ms};
+use crate::{context::Context, failure::Failure};
+use leasehold::{Handler, Run, Store, handoff_or_later};
+use leasehold_core::Outcome;
+use leasehold_worker::{Handlers, Worker};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often a worker reports. Rare enough to weigh on nothing, often enough for a clock.
+const REPORT_EVERY: Duration = Duration::from_millis(4);
+
+/// What the handler has seen since the last report.
+#[derive(Default)]
+struct Seen {
+    done: AtomicU64,
+    delays: Mutex<Vec<f64>>,
+}
+
+/// Does nothing, and counts it.
+struct Noop(Arc<Seen>);
+
+impl Handler for Noop {
+    fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        if let Ok(sent_ms) = run.job().payload.get().parse::<f64>() {
+            self.0.delays.lock().unwrap_or_else(PoisonError::into_inner).push(wall_ms() - sent_ms);
+        }
+        self.0.done.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Outcome::Succeeded(None) })
+    }
+}
+
+/// Works until standard input ends.
+pub(crate) async fn work(plan: &Plan, context: &Context) -> Result<(), Failure> {
+    let missing = || Failure::usage("a member of a bench needs both URLs");
+    let settings = plan.config.store_settings("leasehold worker").ok_or_else(missing)?;
+    let store = Store::connect(&settings).await.map_err(|error| context.store_failure(error))?;
+    let settings = plan.config.handoff_settings().ok_or_else(missing)?;
+    let handoff = handoff_or_later(&settings).await.map_err(|error| context.handoff_failure(&error))?;
+    let seen = Arc::new(Seen::default());
+    let mut handlers = Handlers::new();
+    handlers.insert(kind()?, Arc::new(Noop(Arc::clone(&seen))));
+    let settings = plan.config.worker_settings(vec![(queue()?, plan.slots)]);
+    let worker = Worker::new(store, handoff, settings, handlers);
+
+    say("booted\n");
+    if !line_came().await {
+        return Ok(());
+    }
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
+    say("ready\n");
+    thread::spawn(move || report(&seen));
+    // The end of the driver's pipe, or of the driver, is the end of the work.
+    while line_came().await {}
+    stop.cancel();
+    working.await.map_err(|error| Failure::new(format!("the worker ended early: {error}")))?;
+    Ok(())
+}
+
+/// In a thread of its own: a busy runtime delays no report.
+fn report(seen: &Seen) {
+    loop {
+        thread::sleep(REPORT_EVERY);
+        let done = seen.done.swap(0, Ordering::Relaxed);
+        if done == 0 {
+            continue;
+        }
+        let mut text = String::new();
+        for delay in std::mem::take(&mut *seen.delays.lock().unwrap_or_else(PoisonError::into_inner)) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "delay {delay:.3}");
+        }
+        let _ = writeln!(text, "done {done}");
+        say(&text);
+    }
+}
+
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        // The driver is gone.
+        std::process::exit(1);
+    }
+}
+
+async fn line_came() -> bool {
+    let read = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
+    matches!(read.await, Ok(Ok(count)) if count > 0)
+}

@@ -1,0 +1,129 @@
+//! The worker processes of a measurement, as their driver sees them.
+
+use super::Plan;
+use crate::failure::Failure;
+use secrecy::ExposeSecret as _;
+use std::{process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, ChildStdin, Command},
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+
+/// How long worker processes may take to come up.
+const BOOTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a worker process says.
+enum Told {
+    Booted,
+    Ready,
+    Done(u64),
+    Delay(f64),
+    Gone,
+}
+
+/// All worker processes. They end when this is dropped.
+pub(crate) struct Workers {
+    children: Vec<(Child, ChildStdin)>,
+    told: mpsc::UnboundedReceiver<Told>,
+    /// Handlers run so far.
+    pub(crate) done: u64,
+    /// From enqueue call to handler, in ms, of jobs that carry a time.
+    pub(crate) delays_ms: Vec<f64>,
+}
+
+impl Workers {
+    /// Starts them all and waits until each is connected.
+    pub(crate) async fn start(plan: &Plan) -> Result<Self, Failure> {
+        let (tell, told) = mpsc::unbounded_channel();
+        let mut children = Vec::new();
+        for _ in 0..plan.procs {
+            children.push(start_one(plan, tell.clone())?);
+        }
+        let mut workers = Self { children, told, done: 0, delays_ms: Vec::new() };
+        workers.wait_for_all(|told| matches!(told, Told::Booted)).await?;
+        Ok(workers)
+    }
+
+    /// Lets them begin, and waits until all have.
+    pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
+        for (_, input) in &mut self.children {
+            input.write_all(b"\n").await.map_err(|error| Failure::new(format!("a worker process is gone: {error}")))?;
+        }
+        self.wait_for_all(|told| matches!(told, Told::Ready)).await
+    }
+
+    /// Waits until `wanted` handlers have run, or until `until`. Whether they have.
+    pub(crate) async fn wait_until_done(&mut self, wanted: u64, until: Instant) -> Result<bool, Failure> {
+        while self.done < wanted {
+            match timeout_at(until, self.told.recv()).await {
+                Ok(Some(told)) => self.note(told)?,
+                Ok(None) => return Err(gone()),
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn wait_for_all(&mut self, is_it: impl Fn(&Told) -> bool) -> Result<(), Failure> {
+        let until = Instant::now() + BOOTS_WITHIN;
+        let mut missing = self.children.len();
+        while missing > 0 {
+            let told = timeout_at(until, self.told.recv()).await;
+            let told = told.map_err(|_| Failure::new("the worker processes did not come up in time"))?;
+            let told = told.ok_or_else(gone)?;
+            if is_it(&told) {
+                missing -= 1;
+            }
+            self.note(told)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, told: Told) -> Result<(), Failure> {
+        match told {
+            Told::Booted | Told::Ready => {}
+            Told::Done(jobs) => self.done += jobs,
+            Told::Delay(ms) => self.delays_ms.push(ms),
+            Told::Gone => return Err(gone()),
+        }
+        Ok(())
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new("a worker process ended before the measurement did; its log is above")
+}
+
+fn start_one(plan: &Plan, tell: mpsc::UnboundedSender<Told>) -> Result<(Child, ChildStdin), Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("a worker process cannot be started: {error}"));
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    command.args(["bench", "--member", "--conc", &plan.slots.to_string()]);
+    for (name, url) in [("PG_URL", &plan.config.database.url), ("REDIS_URL", &plan.config.redis.url)] {
+        if let Some(url) = url {
+            command.env(name, url.expose_secret());
+        }
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(failed)?;
+    let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Failure::new("a worker process has no pipes"));
+    };
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(output).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let told = match line.split_once(' ') {
+                None if line == "booted" => Told::Booted,
+                None if line == "ready" => Told::Ready,
+                Some(("done", jobs)) => Told::Done(jobs.parse().unwrap_or(0)),
+                Some(("delay", ms)) => Told::Delay(ms.parse().unwrap_or(f64::NAN)),
+                _ => continue,
+            };
+            if tell.send(told).is_err() {
+                return;
+            }
+        }
+        let _ = tell.send(Told::Gone);
+    });
+    Ok((child, input))
+}
