@@ -93,3 +93,31 @@ async fn does_not_wait_for_a_locked_row() {
     let claimed = without_waiting(claim).await.expect("claim");
     assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [free]);
 }
+
+/// What killed two workers is among those that ran there; the others must not die with it.
+#[tokio::test]
+async fn jobs_in_danger_are_claimed_one_at_a_time() {
+    let fixture = Fixture::start().await;
+    let mut hints = Vec::new();
+    for _ in 0..4 {
+        hints.push(fixture.queued().await);
+    }
+    fixture.sql("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2").await;
+    hints.push(fixture.queued().await);
+    let fresh = hints[4];
+    let worker = WorkerId::new();
+    let claim = async |worker| {
+        let claimed = fixture.claim(worker, &hints, &Kinds::All, LEASE).await.expect("claim");
+        claimed.iter().map(|job| job.fence).collect::<Vec<_>>()
+    };
+    let first = claim(worker).await;
+    assert_eq!(first.len(), 2, "one in danger, and the fresh one: {first:?}");
+    assert!(first.iter().any(|fence| fence.id == fresh));
+    assert_eq!(claim(worker).await, [], "the first is still at work");
+    assert_eq!(claim(WorkerId::new()).await.len(), 1, "another worker takes one too");
+    fixture
+        .sql(format!("UPDATE leasehold.job SET started_at = now() - interval '11 seconds' WHERE worker = '{worker}'"))
+        .await;
+    assert_eq!(claim(worker).await.len(), 1, "what has run for so long holds up no other");
+    assert_eq!(claim(WorkerId::new()).await.len(), 1, "the last one");
+}

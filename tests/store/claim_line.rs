@@ -51,3 +51,20 @@ async fn twenty_at_once_on_ten_jobs() {
         assert_eq!(claimed.iter().collect::<HashSet<_>>(), jobs.iter().map(|job| &job.id).collect::<HashSet<_>>());
     }
 }
+
+#[tokio::test]
+async fn jobs_in_danger_are_claimed_one_at_a_time_and_hold_up_no_other() {
+    let fixture = Fixture::start().await;
+    fixture.enqueue(&[job("k", 0), job("k", 0), job("k", 0)]).await.expect("enqueue");
+    fixture.sql("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2").await;
+    fixture.enqueue(&[job("k", 0), job("k", 0)]).await.expect("enqueue");
+    let worker = WorkerId::new();
+    let mut claimed = Vec::new();
+    for _ in 0..3 {
+        let jobs = fixture.claim_line(worker, &name("default"), &Kinds::All, 2, LEASE).await.expect("claim_line");
+        claimed.extend(jobs.iter().map(|job| job.crashes));
+    }
+    claimed.sort_unstable();
+    assert_eq!(claimed, [0, 0, 2], "one in danger, and all that is behind the others");
+    assert_eq!(claim(&fixture, &Kinds::All, 5).await.len(), 1, "another worker takes one");
+}

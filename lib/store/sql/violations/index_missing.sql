@@ -12,6 +12,7 @@ FROM (VALUES
     ('job', 'job_blocked', false),
     ('job', 'job_lease', false),
     ('job', 'job_cancel_wanted', false),
+    ('job', 'job_in_danger', false),
     ('job', 'job_unique_key', true),
     ('history', 'history_pkey', true),
     ('history', 'history_finished', false),
