@@ -1,9 +1,10 @@
-//! One run from its claim to what is to be written: `resolve → run (timeout, panic caught) → classify`, then on to the
-//! settler.
+//! One run from its claim to what is to be written: `wait for a slot → resolve → run (timeout, panic caught) → classify`,
+//! then on to the settler.
 
 use crate::{
     handler::Handler,
     member::Member,
+    places::{AHEAD_PATIENCE, Place},
     run::{Run, StopReason},
     settler::Ended,
 };
@@ -12,7 +13,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 use tokio::{
     sync::OwnedSemaphorePermit,
     task::JoinError,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// How a handler came to its end.
@@ -23,12 +24,21 @@ enum End {
     Dropped,
 }
 
-/// The run as a pipeline. The slot is free again when its result is with the settler.
-pub(crate) async fn attempt(member: Arc<Member>, run: Run, slot: Option<OwnedSemaphorePermit>) {
-    let outcome = match member.handlers.resolve(&run.job().kind) {
-        Some(handler) => classify(&run, execute(handler, &run).await, &member),
-        // Not reached: claims name the kinds that there are handlers for. Given back rather than lost.
-        None => Outcome::Interrupted,
+/// The run as a pipeline. Slot and place are free again when its result is with the settler.
+pub(crate) async fn attempt(member: Arc<Member>, run: Run, place: Place) {
+    let slot = match place.slot_now() {
+        Some(slot) => Some(slot),
+        None => wait_for_slot(&member, &run, &place).await,
+    };
+    let outcome = match (&slot, member.handlers.resolve(&run.job().kind)) {
+        (Some(_), Some(handler)) => {
+            let begun = Instant::now();
+            let outcome = classify(&run, execute(handler, &run).await, &member);
+            place.took(begun.elapsed());
+            outcome
+        }
+        // Never begun. Claims name the kinds that there are handlers for, so it is the slot that is missing.
+        _ => outcome_unbegun(run.stop_reason()),
     };
     let job = run.job();
     match outcome.settle(job.attempt, job.max_attempts, &member.settings.backoff, rand::random()) {
@@ -36,7 +46,31 @@ pub(crate) async fn attempt(member: Arc<Member>, run: Run, slot: Option<OwnedSem
         Some(settle) => drop(member.ended.send(Ended { run, settle }).await),
         None => member.runs.remove([&run].into_iter()),
     }
-    drop(slot);
+    drop((slot, place));
+}
+
+/// For a job that is held ahead. None when it is not to be begun here: the worker stops, the job is told to, or the slots
+/// are busy for longer than was thought, and another worker may be free.
+async fn wait_for_slot(member: &Member, run: &Run, place: &Place) -> Option<OwnedSemaphorePermit> {
+    tokio::select! {
+        biased;
+        () = member.stopping.cancelled() => None,
+        _ = run.cancelled() => None,
+        slot = place.slot() => slot,
+        () = sleep(AHEAD_PATIENCE) => {
+            place.waited_in_vain();
+            None
+        }
+    }
+}
+
+/// What a run came to that was never begun: given back, unless it was told otherwise.
+const fn outcome_unbegun(told: Option<StopReason>) -> Outcome {
+    match told {
+        Some(StopReason::LeaseLost) => Outcome::Lost,
+        Some(StopReason::Cancelled) => Outcome::Cancelled,
+        Some(StopReason::Stopping | StopReason::TimedOut) | None => Outcome::Interrupted,
+    }
 }
 
 /// Runs the handler in a task of its own, so that its panic ends nothing else and one that blocks its thread can be left.

@@ -1,16 +1,15 @@
 //! Hints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
 
-use crate::{attempt::attempt, member::Member, run::Run};
+use crate::{attempt::attempt, member::Member, places::Places, run::Run};
 use leasehold_core::{ClaimedJob, JobId, QueueName};
 use std::{collections::HashSet, sync::Arc, time::Instant};
-use tokio::sync::Semaphore;
 
-/// One queue of a worker, with its slots.
+/// One queue of a worker, with its places.
 pub(crate) struct Queue {
     pub(crate) member: Arc<Member>,
     pub(crate) name: QueueName,
-    /// Free slots. Only the loop of this queue takes any, so the number only grows while that does something else.
-    pub(crate) slots: Arc<Semaphore>,
+    /// Only the loop of this queue takes any, so the number of free ones only grows while that does something else.
+    pub(crate) places: Arc<Places>,
 }
 
 /// What a claim came to.
@@ -85,17 +84,8 @@ impl Queue {
         let runs: Vec<Run> = jobs.into_iter().map(Run::new).collect();
         member.runs.insert(&runs, sent_at);
         for run in runs {
-            // A slot was counted free for each; should there be none, the run starts without rather than not at all.
-            let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
-            member.attempts.spawn(attempt(Arc::clone(member), run, slot));
+            member.attempts.spawn(attempt(Arc::clone(member), run, self.places.take()));
         }
-    }
-
-    /// Waits until a slot is free; how many are.
-    pub(crate) async fn free_slots(&self) -> usize {
-        // The semaphore is never closed.
-        drop(self.slots.acquire().await);
-        self.slots.available_permits()
     }
 }
 

@@ -5,7 +5,7 @@
 //! | step | where |
 //! | --- | --- |
 //! | take, claim | `queue_loop`: when to do which; `take`: the blocking take; `claim`: hints into jobs; `refused`: hints that are none |
-//! | resolve, run, classify | `attempt` |
+//! | resolve, run, classify | `attempt`; `places`: how many are held, and when one may begin |
 //! | settle, ack | `settler`, `hints` |
 //!
 //! Beside it: `heartbeat` renews the leases of all runs, `notices` hears of cancels, `registry` says that the worker
@@ -24,6 +24,7 @@ mod heartbeat;
 mod hints;
 mod member;
 mod notices;
+mod places;
 mod queue_loop;
 mod refused;
 mod registry;

@@ -1,6 +1,9 @@
 //! What the parts of one worker share.
 
-use crate::{counters::Counters, handler::Handlers, health::Health, runs::Runs, settings::Settings, settler::Ended};
+use crate::{
+    counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, runs::Runs, settings::Settings,
+    settler::Ended,
+};
 use leasehold_core::{Kind, QueueName, WorkerId};
 use leasehold_handoff::Handoff;
 use leasehold_store::{Kinds, Store};
@@ -22,7 +25,7 @@ pub(crate) struct Member {
     pub(crate) postgres: Health,
     /// Wakes the loop of a queue: hints of a kind that it serves were set aside there.
     pub(crate) pokes: HashMap<QueueName, Notify>,
-    /// Where runs go when their handler has ended. Bounded: while PostgreSQL is away, ended runs keep their slots.
+    /// Where runs go when their handler has ended. Bounded by what can be held at once.
     pub(crate) ended: mpsc::Sender<Ended>,
     /// No new work is taken.
     pub(crate) stopping: CancellationToken,
@@ -39,8 +42,8 @@ impl Member {
         settings: Settings,
         handlers: Handlers,
     ) -> (Self, mpsc::Receiver<Ended>) {
-        let slots: usize = settings.queues.iter().map(|(_, slots)| *slots as usize).sum();
-        let (ended, receiver) = mpsc::channel(slots.max(1));
+        let places: usize = settings.queues.iter().map(|(_, slots)| *slots as usize + AHEAD_MAX).sum();
+        let (ended, receiver) = mpsc::channel(places.max(1));
         let member = Self {
             id: WorkerId::new(),
             kinds: handlers.kinds(),

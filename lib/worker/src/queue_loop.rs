@@ -5,6 +5,7 @@ use crate::{
     claim::{Claimed, Queue},
     hints::give_back,
     member::Member,
+    places::Places,
     take::{Take, Took},
     wait::Waits,
 };
@@ -17,7 +18,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::time::sleep;
 
 /// How long a take that is woken may need to end: it has been answered already, or Redis is away.
 const WAKING_TAKES: Duration = Duration::from_secs(2);
@@ -71,9 +72,8 @@ const fn decide(postgres_away: bool, redis_away: bool, dry: bool) -> Move {
 impl QueueLoop {
     pub(crate) fn new(member: Arc<Member>, name: QueueName, slots: u32) -> Self {
         let take = Take::new(member.handoff.clone(), name.clone());
-        let slots = Arc::new(Semaphore::new(slots as usize));
         Self {
-            queue: Queue { member, name, slots },
+            queue: Queue { member, name, places: Places::new(slots) },
             take,
             dry: false,
             fruitless: 0,
@@ -91,7 +91,7 @@ impl QueueLoop {
             let free = tokio::select! {
                 biased;
                 () = member.stopping.cancelled() => break,
-                free = self.queue.free_slots() => free.min(BATCH_MAX),
+                free = self.queue.places.free() => free.min(BATCH_MAX),
             };
             match decide(member.postgres.is_away(), member.redis.is_away(), self.dry) {
                 Move::Probe => self.probe().await,
