@@ -51,8 +51,8 @@ lint: toolchain ## Check with clippy; warnings are errors
 fmt: toolchain ## Format the code
 	$(CARGO) fmt --all
 
-deny: toolchain ## Check licences, advisories and sources of dependencies, if cargo-deny is installed
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check; \
+deny: toolchain ## Check licences, bans and sources of dependencies, if cargo-deny is installed
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check bans licenses sources; \
 	else echo 'cargo-deny is not installed (cargo install cargo-deny): skipped' >&2; fi
 
 doc: toolchain ## Build the documentation; warnings are errors

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// How many run in each queue now, and did at most.
 #[derive(Clone, Default)]
@@ -82,6 +82,58 @@ async fn a_long_line_flows_through_a_short_head() {
     }
     fixture.until_redis_is_empty(&queue).await;
     assert_eq!(worker.stop().await.succeeded, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_ahead_behind_long_jobs_goes_to_a_worker_that_is_free() {
+    let fixture = Fixture::start().await;
+    let end = Arc::new(Semaphore::new(0));
+    let waits_for_end = Arc::clone(&end);
+    let first = fixture
+        .worker(
+            settings(2),
+            handlers("k", move |run| {
+                let end = Arc::clone(&waits_for_end);
+                async move {
+                    if run.job().payload.get() == "\"long\"" {
+                        drop(end.acquire().await);
+                    }
+                    succeeded()
+                }
+            }),
+        )
+        .await;
+    // So that it expects small jobs, and holds many ahead.
+    for id in fixture.enqueue(&jobs("k", 300)).await {
+        fixture.until(id, State::Succeeded).await;
+    }
+    let long: Vec<_> = (0..20).map(|_| NewJob { payload: json("\"long\""), ..job("k") }).collect();
+    let ids = fixture.enqueue(&long).await;
+    let in_state = async |state| {
+        let mut count = 0;
+        for id in &ids {
+            count += usize::from(fixture.job(*id).await.state == state);
+        }
+        count
+    };
+    eventually("all but those that have a slot are given back", SOON, async || match in_state(State::Queued).await {
+        18 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    let second = fixture.worker(settings(2), handlers("k", |_| async { succeeded() })).await;
+    eventually("the free worker has run the others", SOON, async || match in_state(State::Succeeded).await {
+        18 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    end.add_permits(2);
+    for id in &ids {
+        let job = fixture.until(*id, State::Succeeded).await;
+        assert_eq!(job.attempt, 1, "what was given back has its attempt again");
+    }
+    assert!(first.stop().await.released >= 1, "the first worker held none ahead: this shows nothing");
+    assert_eq!(second.stop().await.succeeded, 18);
 }
 
 #[tokio::test(flavor = "multi_thread")]
