@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use leasehold_tests::{End, Way};
 use nix::sys::signal::Signal;
 use redis::aio::MultiplexedConnection;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::block_in_place;
 use uuid::Uuid;
 
@@ -28,12 +28,16 @@ impl Stage {
 
     /// Stops PostgreSQL: with a checkpoint, or as if it had crashed.
     pub(crate) fn stop_postgres(&self, immediately: bool) {
-        let server = self.stores.database.server();
+        let (server, begun) = (self.stores.database.server(), Instant::now());
         block_in_place(|| if immediately { server.stop_immediately() } else { server.stop() });
+        self.progress.phase(&format!("PostgreSQL stopped, which took {:.1} s", begun.elapsed().as_secs_f64()));
     }
 
     pub(crate) fn start_postgres(&self) -> Result<()> {
-        block_in_place(|| self.stores.database.server().start_again()).context("starting PostgreSQL again")
+        let begun = Instant::now();
+        block_in_place(|| self.stores.database.server().start_again()).context("starting PostgreSQL again")?;
+        self.progress.phase(&format!("PostgreSQL started, which took {:.1} s", begun.elapsed().as_secs_f64()));
+        Ok(())
     }
 
     /// Kills Redis. What it held is gone.

@@ -49,7 +49,7 @@ async fn one(name: &'static str, seed: u64, folder: PathBuf, minutes: Duration, 
     stage.window = minutes;
     stage.steady().await;
     scenarios::play(name, &mut stage, &mut dice).await?;
-    let evidence = stage.finish().await?;
+    let evidence = stage.finish(Duration::from_secs(plan.after_s)).await?;
     Ok(Score::of(name, seed, &plan, &evidence))
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) recovery: Recovery,
     /// The recovery takes at most this long.
     pub(crate) recovers_within_s: f64,
+    /// How long the load goes on after the fault, in s: longer than the recovery may take.
+    pub(crate) after_s: u64,
     /// Rate during the fault, as a part of the rate before: at least this.
     pub(crate) least_rate: f64,
     /// Jobs that may be dead at the end: those that killed their workers.
@@ -65,6 +67,7 @@ impl Plan {
         shape: Shape::USUAL,
         recovery: Recovery::Rate,
         recovers_within_s: 5.0,
+        after_s: 7,
         least_rate: 0.0,
         dead: 0,
         most_burned: i64::MAX,

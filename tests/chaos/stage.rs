@@ -23,7 +23,6 @@ use std::{
 /// How long the load runs without harm, to know what it is like.
 const STEADY: Duration = Duration::from_secs(5);
 /// How long it goes on after the fault.
-const AFTER: Duration = Duration::from_secs(6);
 /// A fleet of debug builds on a busy machine must be up, and the line empty again, within this.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -136,8 +135,8 @@ impl Stage {
     }
 
     /// The load ends, the line drains, workers end; what is left.
-    pub(crate) async fn finish(mut self) -> Result<Evidence> {
-        self.pass(AFTER).await;
+    pub(crate) async fn finish(mut self, after: Duration) -> Result<Evidence> {
+        self.pass(after).await;
         self.progress.phase("the load stops");
         self.moments.load_stopped = now_ms();
         let ledger = self.load.stop().await;

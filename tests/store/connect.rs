@@ -3,7 +3,7 @@
 use crate::fixture::settings;
 use leasehold_servers::PostgresOptions;
 use leasehold_store::{Error, Store};
-use leasehold_tests::Database;
+use leasehold_tests::{Database, Proxy, Way, eventually};
 use std::time::{Duration, Instant};
 
 async fn refused(url: &str) -> Error {
@@ -68,4 +68,32 @@ async fn an_error_of_a_server_that_went_away_is_transient() {
         assert!(error.is_transient(), "{error}");
     }
     store.ping().await.expect("a new connection");
+}
+
+/// A firewall forgot the connection: what was asked on it is never answered. The one who asked is told, and the pool's
+/// only place is free again.
+#[tokio::test]
+async fn a_connection_that_is_dead_without_a_word_is_given_up() {
+    let database = Database::start().await;
+    let port = database.url.rsplit_once('/').and_then(|(server, _)| server.rsplit_once(':')).expect("a port").1;
+    let proxy = Proxy::start(port.parse().expect("a port")).await;
+    let limits = leasehold_store::Settings {
+        acquire_timeout: Duration::from_millis(500),
+        ..settings(&proxy.instead_of(&database.url), 1)
+    };
+    let store = Store::connect(&limits).await.expect("connecting");
+    store.ping().await.expect("ping");
+    proxy.set(Way::Silent);
+    let start = Instant::now();
+    let error = store.ping().await.expect_err("silence");
+    assert!(error.is_transient() && start.elapsed() < Duration::from_secs(5), "{error} after {:?}", start.elapsed());
+    proxy.set(Way::Open);
+    eventually("it answers again", Duration::from_secs(10), || async { store.ping().await }).await;
+    let left = tokio::time::timeout(Duration::from_millis(1), async {
+        proxy.set(Way::Stalled);
+        store.look(&[]).await
+    });
+    assert!(left.await.is_err(), "whoever asked has gone away");
+    proxy.set(Way::Open);
+    eventually("it answers again", Duration::from_secs(10), || async { store.ping().await }).await;
 }

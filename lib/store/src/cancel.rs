@@ -44,7 +44,7 @@ impl Store {
 
     async fn cancel_batch(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
         let statement = sqlx::query(include_str!("../sql/cancel.sql")).bind(uuids(ids));
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("cancelling jobs"))
     }
 }

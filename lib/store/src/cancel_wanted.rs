@@ -25,7 +25,7 @@ impl Store {
     /// That the statement failed.
     pub async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error> {
         let statement = sqlx::query(include_str!("../sql/cancel_wanted.sql")).bind(limit);
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("looking for runs to be cancelled"))
     }
 }

@@ -45,7 +45,7 @@ impl Store {
             .bind(uuids(ids))
             .bind(kinds.names())
             .bind(millis(lease));
-        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("claiming jobs"))
     }
 }

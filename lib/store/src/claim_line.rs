@@ -28,7 +28,7 @@ impl Store {
             .bind(kinds.names())
             .bind(limit)
             .bind(millis(lease));
-        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("claiming jobs from the line"))
     }
 }

@@ -1,6 +1,6 @@
 //! Reaching the server: one pool a process, and clear words when there is none to be reached.
 
-use crate::error::Error;
+use crate::{bounded::Bounded, error::Error};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     ConnectOptions, Connection, PgPool,
@@ -11,6 +11,10 @@ use std::{io, str::FromStr, time::Duration};
 /// A connection that has lain idle for longer is asked whether it still stands before it is used:
 /// a restart of the server must not cost each connection one failed statement.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long an answer may take, in times that a connection may: by default 10 s, longer than any batch on a server that
+/// is well, and a third of the default lease, so that a renewal can be sent again in time.
+const ANSWERS_AFTER: u32 = 2;
 
 /// Parameters a URL may have. The driver logs one that it does not know, with its value.
 const PARAMETERS: [&str; 17] = [
@@ -49,7 +53,10 @@ pub struct Settings {
 /// PostgreSQL, as Leasehold uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
+    /// For what may take long.
     pub(crate) pool: PgPool,
+    /// For all else.
+    pub(crate) bounded: Bounded,
 }
 
 impl Store {
@@ -83,7 +90,8 @@ impl Store {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        let bounded = Bounded::new(pool.clone(), settings.acquire_timeout * ANSWERS_AFTER);
+        Ok(Self { pool, bounded })
     }
 
     /// The pool, for a caller's own transactions. Its connections plan as our statements need it (no walking of whole
@@ -98,7 +106,7 @@ impl Store {
     /// # Errors
     /// [`Error::Sql`] when it does not.
     pub async fn ping(&self) -> Result<(), Error> {
-        let answer = sqlx::query(include_str!("../sql/ping.sql")).execute(&self.pool).await;
+        let answer = sqlx::query(include_str!("../sql/ping.sql")).execute(&self.bounded).await;
         answer.map(drop).map_err(Error::sql("asking whether PostgreSQL answers"))
     }
 }

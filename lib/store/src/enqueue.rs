@@ -10,6 +10,7 @@ use leasehold_core::{BATCH_MAX, JobId, NewJob, State};
 use serde::Serialize;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
 use std::collections::HashMap;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
@@ -39,8 +40,13 @@ impl Store {
     /// [`Error::Invalid`] before anything is sent, or that a statement failed: batches before it were accepted.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
-        let mut connection = self.pool.acquire().await.map_err(Error::sql(DOING))?;
-        enqueue_all(&mut connection, jobs, TRIES).await
+        let mut answers = Vec::with_capacity(jobs.len());
+        for batch in jobs.chunks(BATCH_MAX) {
+            let mut asked = self.bounded.ask().await.map_err(Error::sql(DOING))?;
+            let answer = timeout(asked.within(), enqueue_batch(&mut asked.connection, batch, TRIES)).await;
+            answers.extend(asked.conclude(answer, Error::sql(DOING))?);
+        }
+        Ok(answers)
     }
 
     /// The same inside the caller's transaction. A job whose id may exist already (`id_may_exist`) needs one that is
@@ -50,16 +56,12 @@ impl Store {
     /// As [`Store::enqueue`]. After an error of the server the transaction can only be rolled back.
     pub async fn enqueue_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
-        enqueue_all(connection, jobs, 1).await
+        let mut answers = Vec::with_capacity(jobs.len());
+        for batch in jobs.chunks(BATCH_MAX) {
+            answers.extend(enqueue_batch(connection, batch, 1).await?);
+        }
+        Ok(answers)
     }
-}
-
-async fn enqueue_all(connection: &mut PgConnection, jobs: &[NewJob], tries: u32) -> Result<Vec<Enqueued>, Error> {
-    let mut answers = Vec::with_capacity(jobs.len());
-    for batch in jobs.chunks(BATCH_MAX) {
-        answers.extend(enqueue_batch(connection, batch, tries).await?);
-    }
-    Ok(answers)
 }
 
 /// One statement for jobs whose ids are new; a second one for the others, and for those that the first found

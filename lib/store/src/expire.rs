@@ -28,7 +28,7 @@ impl Store {
     /// That the statement failed.
     pub async fn expire(&self, limit: i64) -> Result<Vec<Expired>, Error> {
         let statement = sqlx::query(include_str!("../sql/expire.sql")).bind(limit);
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("expiring leases"))
     }
 }

@@ -26,7 +26,7 @@ impl Store {
     /// That the statement failed.
     pub async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error> {
         let statement = sqlx::query(include_str!("../sql/finished.sql")).bind(uuids(ids));
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("looking for finished jobs"))
     }
 }

@@ -10,7 +10,7 @@ impl Store {
     /// That the statement failed.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         let statement = sqlx::query_as::<_, Record>(include_str!("../sql/job.sql")).bind(id.0);
-        let row = statement.fetch_optional(&self.pool).await.map_err(Error::sql("reading a job"))?;
+        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading a job"))?;
         Ok(row.map(|record| record.0))
     }
 }

@@ -27,7 +27,7 @@ impl Store {
     /// That the statement failed.
     pub async fn leases(&self, limit: i64) -> Result<Vec<Lease>, Error> {
         let statement = sqlx::query(include_str!("../sql/leases.sql")).bind(limit);
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("reading the leases"))
     }
 }

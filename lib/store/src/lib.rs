@@ -4,6 +4,7 @@
 //! same name. All statements are single and commit by themselves, so a caller that stops waiting leaves
 //! no transaction open behind it. Nothing here knows of Redis.
 
+mod bounded;
 mod cancel;
 mod cancel_wanted;
 mod claim;

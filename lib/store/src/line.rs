@@ -23,7 +23,7 @@ impl Store {
             .bind(queue.as_str())
             .bind(kinds.names())
             .bind(limit.saturating_add(1));
-        let ids: Vec<Uuid> = statement.fetch_all(&self.pool).await.map_err(Error::sql("reading the line"))?;
+        let ids: Vec<Uuid> = statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the line"))?;
         let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
         Ok(Line { more: ids.len() > kept, ids: ids[..kept].iter().copied().map(JobId).collect() })
     }

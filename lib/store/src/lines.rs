@@ -20,7 +20,7 @@ impl Store {
     /// That the statement failed.
     pub async fn lines(&self) -> Result<Vec<LineSummary>, Error> {
         let statement = sqlx::query(include_str!("../sql/lines.sql"));
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("reading which queues have a line"))
     }
 }

@@ -27,7 +27,7 @@ impl Store {
     /// That the statement failed.
     pub async fn look(&self, ids: &[JobId]) -> Result<Vec<Looked>, Error> {
         let statement = sqlx::query(include_str!("../sql/look.sql")).bind(uuids(ids));
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("looking at hints that were not claimed"))
     }
 }

@@ -10,6 +10,6 @@ impl Store {
     /// That the statement failed.
     pub async fn position(&self, id: JobId, limit: i64) -> Result<Option<i64>, Error> {
         let statement = sqlx::query_scalar(include_str!("../sql/position.sql")).bind(id.0).bind(limit);
-        statement.fetch_optional(&self.pool).await.map_err(Error::sql("counting the line before a job"))
+        statement.fetch_optional(&self.bounded).await.map_err(Error::sql("counting the line before a job"))
     }
 }

@@ -24,7 +24,7 @@ impl Store {
     /// That the statement failed.
     pub async fn promote(&self, limit: i64) -> Result<Vec<Waiting>, Error> {
         let statement = sqlx::query(include_str!("../sql/promote.sql")).bind(limit);
-        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("promoting due jobs"))
     }
 }

@@ -29,7 +29,7 @@ impl Store {
         let (ids, epochs): (Vec<Uuid>, Vec<Epoch>) = ours.map(|fence| (fence.id.0, fence.epoch)).unzip();
         let statement =
             sqlx::query(include_str!("../sql/renew.sql")).bind(worker.0).bind(ids).bind(epochs).bind(millis(lease));
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("renewing leases"))
     }
 }

@@ -33,7 +33,7 @@ impl Store {
             let mut tried = 1;
             let rows = loop {
                 let statement = sqlx::query(include_str!("../sql/revive.sql")).bind(uuids(batch));
-                match statement.try_map(|row| decode(&row)).fetch_all(&self.pool).await.map_err(Error::sql(DOING)) {
+                match statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await.map_err(Error::sql(DOING)) {
                     // unique_violation: the key was taken between the look and the insert.
                     Err(error) if error.code().as_deref() == Some("23505") && tried < TRIES => tried += 1,
                     rows => break rows?,

@@ -1,12 +1,13 @@
 //! settle: what ends runs. One statement a verb, and one more for those that found no row.
 
 use crate::{
+    bounded::Bounded,
     connect::Store,
     error::{Cause, Error, code_of},
     row::millis,
 };
 use leasehold_core::{BATCH_MAX, Epoch, FinishedRun, Settle, Settled, State, Verb, WorkerId};
-use sqlx::{PgPool, Row};
+use sqlx::Row;
 use std::{borrow::Cow, collections::HashSet};
 use uuid::Uuid;
 
@@ -36,9 +37,9 @@ impl Store {
                 continue;
             }
             let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-            let done = match ending.write(&self.pool, worker, &batch).await {
+            let done = match ending.write(&self.bounded, worker, &batch).await {
                 Err(error) if ending == Ending::Complete && refuses_the_data(&error) => {
-                    complete_one_by_one(&self.pool, worker, &batch).await
+                    complete_one_by_one(&self.bounded, worker, &batch).await
                 }
                 written => written,
             };
@@ -53,7 +54,7 @@ impl Store {
         }
         if !unclear.is_empty() {
             let batch: Vec<&FinishedRun> = unclear.iter().map(|&nth| &runs[nth]).collect();
-            let found = look_again(&self.pool, worker, &batch).await.map_err(Error::sql(DOING))?;
+            let found = look_again(&self.bounded, worker, &batch).await.map_err(Error::sql(DOING))?;
             for (nth, settled) in unclear.into_iter().zip(found) {
                 answers[nth] = settled;
             }
@@ -100,7 +101,12 @@ impl Ending {
     }
 
     /// Writes runs that all end in this way; the ids of those that were written.
-    async fn write(self, pool: &PgPool, worker: WorkerId, runs: &[&FinishedRun]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    async fn write(
+        self,
+        pool: &Bounded,
+        worker: WorkerId,
+        runs: &[&FinishedRun],
+    ) -> Result<HashSet<Uuid>, sqlx::Error> {
         let statement = match self {
             Self::Complete => include_str!("../sql/complete.sql"),
             Self::Retry => include_str!("../sql/retry.sql"),
@@ -128,7 +134,7 @@ fn refuses_the_data(error: &sqlx::Error) -> bool {
 /// One result that cannot be stored must not keep the others of its batch from being written, now and each time it
 /// is sent again: its job is dead, and says why.
 async fn complete_one_by_one(
-    pool: &PgPool,
+    pool: &Bounded,
     worker: WorkerId,
     runs: &[&FinishedRun],
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
@@ -147,7 +153,7 @@ async fn complete_one_by_one(
 }
 
 /// Why the first statement found no row for these runs.
-async fn look_again(pool: &PgPool, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Vec<Settled>, sqlx::Error> {
+async fn look_again(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Vec<Settled>, sqlx::Error> {
     let leaves = || runs.iter().map(|run| Ending::of(&run.settle).leaves());
     let verbs: Vec<String> = leaves().map(|(verb, _)| format!("{verb:?}").to_lowercase()).collect();
     let finals: Vec<Option<&str>> = leaves().map(|(_, state)| state.map(State::as_str)).collect();

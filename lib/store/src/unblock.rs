@@ -15,7 +15,7 @@ impl Store {
     /// That the statement failed.
     pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
         let statement = sqlx::query(include_str!("../sql/unblock.sql")).bind(uuids(ids));
-        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.pool).await;
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("unblocking jobs"))
     }
 }

@@ -9,7 +9,8 @@ impl Store {
     /// # Errors
     /// That the statement failed.
     pub async fn uptime(&self) -> Result<Duration, Error> {
-        let answer: Result<(i64,), _> = sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.pool).await;
+        let answer: Result<(i64,), _> =
+            sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
         let (uptime_ms,) = answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
         Ok(Duration::from_millis(u64::try_from(uptime_ms).unwrap_or(0)))
     }

@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 pub(crate) const PLAN: Plan =
-    Plan { shape: Shape { reapers: 2, max_crashes: 1000, ..Shape::USUAL }, recovers_within_s: 10.0, ..Plan::USUAL };
+    Plan { shape: Shape { reapers: 2, max_crashes: 1000, ..Shape::USUAL }, recovers_within_s: 10.0, after_s: 12, ..Plan::USUAL };
 
 /// A harm that lasts, and what ends it.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -50,6 +50,7 @@ scenarios! {
     redis_half_open,
     script_flush,
     postgres_away,
+    postgres_half_open,
     postgres_pinned,
     worker_kill_repeated,
     everything,

@@ -97,7 +97,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "database.acquire_timeout_ms",
         kind: number(1, DAY_MS, "milliseconds"),
         default: Some("5000"),
-        about: "How long a statement waits for a connection before it is an error.",
+        about: "How long a statement waits for a connection before it is an error; for its answer, twice as long.",
         reason: "Longer than a restart of a pooler, shorter than a person's patience.",
     },
     Setting {
