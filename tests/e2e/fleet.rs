@@ -10,12 +10,17 @@ use sqlx::PgConnection;
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 use tempfile::TempDir;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// How long a fleet on a busy machine may take for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One fleet at a time: these tests measure times, and would measure each other.
+static TURN: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
 
 /// The processes of one test. All are killed when it is dropped.
 pub(crate) struct Fleet {
@@ -25,6 +30,8 @@ pub(crate) struct Fleet {
     pub(crate) stores: Stores,
     folder: TempDir,
     lease: Duration,
+    /// After all processes: the next test may begin.
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// A child that does not outlive its test.
@@ -33,11 +40,13 @@ pub(crate) struct Process(Child);
 impl Fleet {
     /// Stores and a reaper; workers are started one by one.
     pub(crate) async fn start(lease: Duration) -> Self {
+        let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
         let mut config = Config::new(&stores.database.url, &stores.redis.url);
         config.worker.lease_ms = millis(lease);
         let client = Client::connect(&config).await.expect("a client");
-        let mut fleet = Self { workers: Vec::new(), _reaper: None, client, stores, folder: private_folder(), lease };
+        let mut fleet =
+            Self { workers: Vec::new(), _reaper: None, client, stores, folder: private_folder(), lease, _turn: turn };
         let mut reaper = fleet.command(leasehold_program());
         reaper.arg("reaper");
         fleet._reaper = Some(Process::start(reaper));
@@ -97,7 +106,7 @@ impl Fleet {
     /// Waits until so many jobs have succeeded.
     pub(crate) async fn wait_until_succeeded(&self, wanted: i64) {
         let store = self.stores.database.connect().await;
-        let database = std::sync::Arc::new(tokio::sync::Mutex::new(store));
+        let database = Arc::new(Mutex::new(store));
         eventually("enough jobs have succeeded", PATIENCE, || {
             let database = database.clone();
             async move {
