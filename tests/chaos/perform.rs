@@ -9,7 +9,11 @@ use crate::{
     stage::Stage,
 };
 use anyhow::{Context as _, Result};
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Plays all that are asked for. Whether all held.
 pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
@@ -31,7 +35,7 @@ pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
             Err(panic) => Score::broken_off(name, seed, format!("broken off: {panic}")),
         };
         progress.end();
-        report(&score, &its_folder);
+        report(&score, &its_folder, arguments.minutes);
         scores.push(score);
         // After each: whoever ends this half-way has what was found so far.
         fs::write(&arguments.scorecard, serde_json::to_string_pretty(&scores)? + "\n")
@@ -53,7 +57,7 @@ async fn one(name: &'static str, seed: u64, folder: PathBuf, minutes: Duration, 
     Ok(Score::of(name, seed, &plan, &evidence))
 }
 
-fn report(score: &Score, folder: &std::path::Path) {
+fn report(score: &Score, folder: &Path, minutes: f64) {
     let seconds = score.recovery_s.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1} s"));
     if score.held {
         eprintln!(
@@ -69,6 +73,6 @@ fn report(score: &Score, folder: &std::path::Path) {
     for wrong in &score.wrong {
         eprintln!("    {wrong}");
     }
-    eprintln!("  again: {}", score.replay());
+    eprintln!("  again: {}", score.replay(minutes));
     eprintln!("  what the processes said: {}", folder.display());
 }

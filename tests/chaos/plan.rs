@@ -57,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) least_rate: f64,
     /// Jobs that may be dead at the end: those that killed their workers.
     pub(crate) dead: usize,
+    /// Late results that workers must have seen refused: fewer, and the fault was not felt.
+    pub(crate) least_refused: u64,
     /// Attempts that were spent without a result: at most so many.
     pub(crate) most_burned: i64,
 }
@@ -70,6 +72,7 @@ impl Plan {
         after_s: 7,
         least_rate: 0.0,
         dead: 0,
+        least_refused: 0,
         most_burned: i64::MAX,
     };
 }

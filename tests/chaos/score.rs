@@ -117,6 +117,9 @@ impl Score {
         if self.dead != plan.dead {
             wrong.push(format!("{} jobs are dead; {} should be", self.dead, plan.dead));
         }
+        if self.stale_writes_refused < plan.least_refused {
+            wrong.push("no late result was refused: this shows nothing".to_owned());
+        }
         if self.attempts_burned > plan.most_burned {
             wrong.push(format!("{} attempts were burned; at most {} may be", self.attempts_burned, plan.most_burned));
         }
@@ -128,9 +131,10 @@ impl Score {
         }
     }
 
-    /// How to do it again.
-    pub(crate) fn replay(&self) -> String {
-        format!("make chaos SCENARIO={} SEED={}", self.scenario, self.seed)
+    /// How to do it again. Only one scenario goes on for as long as asked.
+    pub(crate) fn replay(&self, minutes: f64) -> String {
+        let window = if self.scenario == "everything" { format!(" MINUTES={minutes}") } else { String::new() };
+        format!("make chaos SCENARIO={} SEED={}{window}", self.scenario, self.seed)
     }
 }
 

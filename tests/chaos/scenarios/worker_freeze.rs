@@ -9,7 +9,7 @@ use crate::{dice::Dice, plan::Plan, stage::Stage};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
-pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, ..Plan::USUAL };
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, least_refused: 1, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     stage.fault_begins("a worker is frozen past its lease");
