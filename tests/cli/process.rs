@@ -8,6 +8,7 @@ use nix::{
 use std::{
     io::Read,
     process::{Child, Stdio},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -15,8 +16,39 @@ use std::{
 /// A program that runs beside the test.
 pub(crate) struct Beside {
     child: Child,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// What a program has written so far, read as it comes, so that no pipe fills up.
+struct Output {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Output {
+    fn of(mut from: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut piece) {
+                into.lock().expect("no panic").extend_from_slice(&piece[..count]);
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().expect("no panic")).into_owned()
+    }
+
+    fn to_its_end(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("its output");
+        }
+        self.so_far()
+    }
 }
 
 impl Beside {
@@ -26,8 +58,8 @@ impl Beside {
         command.envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("starting the program");
-        let stdout = child.stdout.take().map(drain);
-        let stderr = child.stderr.take().map(drain);
+        let stdout = Output::of(child.stdout.take().expect("its output"));
+        let stderr = Output::of(child.stderr.take().expect("its errors"));
         Self { child, stdout, stderr }
     }
 
@@ -40,6 +72,26 @@ impl Beside {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")), signal).expect("sending a signal");
+    }
+
+    /// Waits until it has said this on standard error.
+    pub(crate) async fn says(&self, words: &str) {
+        leasehold_tests::eventually(words, Duration::from_secs(20), async || {
+            let said = self.stderr.so_far();
+            if said.contains(words) { Ok(()) } else { Err(said) }
+        })
+        .await;
+    }
+
+    /// Signals it again and again until it ends: one signal too many is no matter, one too early is not heard.
+    pub(crate) fn signalled_to_its_end(mut self, signal: Signal, within: Duration) -> Ran {
+        let begun = Instant::now();
+        while self.child.try_wait().expect("asking how it is").is_none() {
+            assert!(begun.elapsed() < within, "it still runs after {within:?}");
+            self.signal(signal);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.ended(within)
     }
 
     /// Asks it to stop and waits for it.
@@ -58,10 +110,7 @@ impl Beside {
             assert!(begun.elapsed() < within, "it still runs after {within:?}");
             std::thread::sleep(Duration::from_millis(10));
         };
-        let text = |reader: &mut Option<JoinHandle<String>>| {
-            reader.take().map(|reader| reader.join().expect("its output")).unwrap_or_default()
-        };
-        let (stdout, stderr) = (text(&mut self.stdout), text(&mut self.stderr));
+        let (stdout, stderr) = (self.stdout.to_its_end(), self.stderr.to_its_end());
         Ran { code: status.code().unwrap_or(-1), stdout, stderr }
     }
 }
@@ -73,12 +122,4 @@ impl Drop for Beside {
             let _ = self.child.wait();
         }
     }
-}
-
-fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
 }

@@ -34,10 +34,9 @@ async fn a_second_signal_gives_the_job_back_with_its_attempt() {
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     running(&scene, &id).await;
     worker.signal(Signal::SIGTERM);
+    worker.says("stopping: no more work is taken").await;
     // A signal sent twice within a moment is one request.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    worker.signal(Signal::SIGTERM);
-    let ran = worker.ended(Duration::from_secs(15));
+    let ran = worker.signalled_to_its_end(Signal::SIGTERM, Duration::from_secs(15));
     assert_eq!(ran.code, 0, "{ran:?}");
     let job = scene.json(&["job", "show", &id]);
     assert_eq!((&job["state"], &job["attempt"], &job["crashes"]), (&"queued".into(), &0.into(), &0.into()), "{job}");
