@@ -4,7 +4,10 @@
 //! are compared with. What is checked holds in *every* reachable state, from each of which the fleet must also be
 //! able to heal once faults stop. Broken variants of the protocol show that the checks can fail.
 
+mod possible;
+mod promises;
 mod protocol;
+mod steps;
 mod world;
 
 use protocol::{Broken, Protocol};
