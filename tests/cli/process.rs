@@ -43,7 +43,7 @@ impl Output {
         String::from_utf8_lossy(&self.text.lock().expect("no panic")).into_owned()
     }
 
-    fn to_its_end(&mut self) -> String {
+    fn whole(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().expect("its output");
         }
@@ -110,7 +110,7 @@ impl Beside {
             assert!(begun.elapsed() < within, "it still runs after {within:?}");
             std::thread::sleep(Duration::from_millis(10));
         };
-        let (stdout, stderr) = (self.stdout.to_its_end(), self.stderr.to_its_end());
+        let (stdout, stderr) = (self.stdout.whole(), self.stderr.whole());
         Ran { code: status.code().unwrap_or(-1), stdout, stderr }
     }
 }
