@@ -83,6 +83,15 @@ impl Beside {
         .await;
     }
 
+    /// Waits until it has printed so many whole lines on standard output.
+    pub(crate) async fn prints(&self, lines: usize) {
+        leasehold_tests::eventually("lines on standard output", Duration::from_secs(20), async || {
+            let printed = self.stdout.so_far();
+            if printed.matches('\n').count() >= lines { Ok(()) } else { Err(printed) }
+        })
+        .await;
+    }
+
     /// Signals it again and again until it ends: one signal too many is no matter, one too early is not heard.
     pub(crate) fn signalled_to_its_end(mut self, signal: Signal, within: Duration) -> Ran {
         let begun = Instant::now();

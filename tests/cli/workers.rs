@@ -95,7 +95,7 @@ async fn stats_are_shown_again_and_again() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     let watching = Beside::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    watching.prints(2).await;
     let ran = watching.stop();
     let seen: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(ran.code == 0 && seen.len() >= 2 && seen[1]["postgres"][0]["queued"] == 1, "{ran:?}");
