@@ -3,7 +3,10 @@
 use leasehold::{Client, Config};
 use leasehold_tests::{Probe, Stores, eventually, leasehold_program, private_folder};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
     unistd::Pid,
 };
 use sqlx::PgConnection;
@@ -132,9 +135,20 @@ impl Process {
         self.0.id()
     }
 
+    /// Stops it where it is, and returns when it has stopped: a signal alone takes a moment to arrive.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        let status = waitpid(self.nix_pid(), Some(WaitPidFlag::WUNTRACED)).expect("waiting for a process to stop");
+        assert!(matches!(status, WaitStatus::Stopped(..)), "it was to stop, and instead: {status:?}");
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.0.id()).expect("a pid")), signal).expect("sending a signal");
+        kill(self.nix_pid(), signal).expect("sending a signal");
+    }
+
+    fn nix_pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.0.id()).expect("a pid"))
     }
 }
 

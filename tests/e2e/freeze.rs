@@ -13,7 +13,7 @@ async fn a_frozen_worker_is_told_and_its_late_results_are_refused() {
     let mut fleet = Fleet::start(LEASE).await;
     fleet.start_probe_workers(1, 2).await;
     // One handler that ends while its worker is frozen, and one that would go on for long after.
-    let short = fleet.client.enqueue(fleet.probe(700)).send().await.expect("enqueueing").get();
+    let short = fleet.client.enqueue(fleet.probe(2_000)).send().await.expect("enqueueing").get();
     let long = fleet.client.enqueue(fleet.probe(60_000)).send().await.expect("enqueueing").get();
     let log = fleet.log();
     eventually("both handlers have begun", PATIENCE, || async {
@@ -23,7 +23,7 @@ async fn a_frozen_worker_is_told_and_its_late_results_are_refused() {
     .await;
 
     let frozen_pid = fleet.workers[0].pid();
-    fleet.workers[0].signal(Signal::SIGSTOP);
+    fleet.workers[0].freeze();
     fleet.start_probe_workers(1, 2).await;
     eventually("another worker runs both", PATIENCE, || async {
         let elsewhere = read_log(&log).iter().filter(|line| line.step == Step::Start && line.pid != frozen_pid).count();

@@ -1,14 +1,19 @@
 //! Workers are killed under load: every job is finished once, and soon.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, PATIENCE, Process};
 use leasehold::NewJob;
-use leasehold_tests::{Step, eventually, read_log, starts};
+use leasehold_tests::{LogLine, Step, eventually, read_log, starts};
 use nix::sys::signal::Signal;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::value::to_raw_value;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 const JOBS: usize = 20_000;
+/// What is put into the line when a worker is to be killed and finds nothing to do: so many jobs last for a moment.
+const MORE: usize = 2_000;
 const LEASE: Duration = Duration::from_secs(3);
 
 /// 8 worker processes, 20,000 small jobs, KILL to three of them at random moments.
@@ -16,36 +21,36 @@ const LEASE: Duration = Duration::from_secs(3);
 async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
     let mut fleet = Fleet::start(LEASE).await;
     fleet.start_probe_workers(8, 10).await;
-    let payload = to_raw_value(&fleet.probe(1)).expect("JSON");
-    let jobs: Vec<_> = (0..JOBS).map(|_| NewJob::new("probe".parse().expect("a kind"), payload.clone())).collect();
-    let enqueued = fleet.client.enqueue_many(&jobs).await.expect("enqueueing");
-    assert_eq!(enqueued.iter().filter(|job| job.inserted).count(), JOBS);
+    enqueue(&fleet, JOBS).await;
 
     let seed = rand::random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
+    let mut jobs = JOBS;
     let mut killed = Vec::new();
     let mut last_kill = Instant::now();
     for nth in 1..=3 {
         let moment = random.random_range(JOBS * (nth - 1) / 4..JOBS * nth / 4).max(1);
         fleet.wait_until_succeeded(i64::try_from(moment).expect("a count")).await;
-        let victim = fleet.workers.swap_remove(random.random_range(0..fleet.workers.len()));
+        let (victim, more) = freeze_one_at_work(&mut fleet, &mut random).await;
+        jobs += more;
         victim.signal(Signal::SIGKILL);
         last_kill = Instant::now();
         killed.push(victim.pid());
     }
 
-    fleet.wait_until_succeeded(i64::try_from(JOBS).expect("a count")).await;
-    println!("all finished {:?} after the last kill", last_kill.elapsed());
+    let all = i64::try_from(jobs).expect("a count");
+    fleet.wait_until_succeeded(all).await;
+    println!("all {jobs} finished {:?} after the last kill", last_kill.elapsed());
     let mut database = fleet.stores.database.connect().await;
     assert_eq!(
         fleet.count(&mut database, "SELECT count(*) FROM leasehold.jobs").await,
-        20_000,
+        all,
         "each id once, in one table"
     );
     assert_eq!(
         fleet.count(&mut database, "SELECT count(DISTINCT id) FROM leasehold.jobs WHERE state = 'succeeded'").await,
-        20_000
+        all
     );
 
     // Recovery: a job that lost its worker is claimed again within its lease and two seconds (a job can lose two).
@@ -59,7 +64,8 @@ async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
     .expect("reading trails");
     let crashed = fleet.count(&mut database, "SELECT count(*) FROM leasehold.history WHERE crashes > 0").await;
     println!("{crashed} jobs lost their worker; the slowest was claimed {slowest:.3} s after its lease had been ended");
-    assert!(crashed > 0, "the killed workers held jobs");
+    let losses = fleet.count(&mut database, "SELECT coalesce(sum(crashes), 0)::int8 FROM leasehold.history").await;
+    assert!(losses >= 3, "each killed worker held a job at least, and lost it: {losses}");
     assert!(slowest < 2.0, "{slowest} s");
 
     let lines = read_log(&fleet.log());
@@ -68,7 +74,7 @@ async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
     println!(
         "{beyond_first} jobs were run more than once; {ended_by_killed} runs were ended by workers that were killed later"
     );
-    assert_eq!(starts(&lines).len(), JOBS, "every job was run");
+    assert_eq!(starts(&lines).len(), jobs, "every job was run");
 
     // What a dead worker had leased in Redis goes too.
     let redis = fleet.stores.redis.connect().await;
@@ -86,4 +92,40 @@ async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
         }
     })
     .await;
+}
+
+async fn enqueue(fleet: &Fleet, count: usize) {
+    let payload = to_raw_value(&fleet.probe(1)).expect("JSON");
+    let jobs: Vec<_> = (0..count).map(|_| NewJob::new("probe".parse().expect("a kind"), payload.clone())).collect();
+    let enqueued = fleet.client.enqueue_many(&jobs).await.expect("enqueueing");
+    assert_eq!(enqueued.iter().filter(|job| job.inserted).count(), count);
+}
+
+/// Freezes a worker of the fleet in the middle of a job, and takes it out of the fleet. A quick fleet may have run out of
+/// jobs by then, or the worker may just have none: then there are more jobs, and another worker. How many more it tells.
+async fn freeze_one_at_work(fleet: &mut Fleet, random: &mut StdRng) -> (Process, usize) {
+    let mut more = 0;
+    let fleet_ref = &*fleet;
+    let at = eventually("a worker was frozen in the middle of a job", PATIENCE, async || {
+        let at = random.random_range(0..fleet_ref.workers.len());
+        let worker = &fleet_ref.workers[at];
+        worker.freeze();
+        let begun = begun_by(worker.pid(), &read_log(&fleet_ref.log()));
+        if begun > 0 {
+            return Ok(at);
+        }
+        worker.signal(Signal::SIGCONT);
+        enqueue(fleet_ref, MORE).await;
+        more += MORE;
+        Err(format!("worker {at} had nothing to do"))
+    })
+    .await;
+    (fleet.workers.swap_remove(at), more)
+}
+
+/// How many jobs a worker has begun and not ended.
+fn begun_by(pid: u32, lines: &[LogLine]) -> usize {
+    let of = |step| lines.iter().filter(move |line| line.pid == pid && line.step == step).map(|line| line.id);
+    let ended: BTreeSet<_> = of(Step::End).collect();
+    of(Step::Start).filter(|id| !ended.contains(id)).count()
 }
