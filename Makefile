@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos chaos-short chaos-soak ci setup toolchain lint fmt deny doc clean
+.PHONY: help run test chaos chaos-short chaos-soak ci setup toolchain lint fmt deny doc clean test-setup
 
 help: ## Print this
 	@echo 'Leasehold: make <target>'
@@ -15,20 +15,20 @@ run: setup ## Run the main job: a fleet on thousands of real files, with workers
 	$(CARGO) build --release --locked --workspace --bins
 	"$${CARGO_TARGET_DIR:-target}/release/main_job"
 
-test: setup ## Run all tests, on real servers that they start themselves
+test: test-setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace
 
-chaos: setup ## Do every harm to a fleet and check that nothing is lost; SCENARIO=... SEED=... for one of them
+chaos: test-setup ## Do every harm to a fleet and check that nothing is lost; SCENARIO=... SEED=... for one of them
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) run --locked -p leasehold-tests --bin chaos
 
-chaos-short: setup ## The same with one harm of each kind, in a few minutes
+chaos-short: test-setup ## The same with one harm of each kind, in a few minutes
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) run --locked -p leasehold-tests --bin chaos -- --short
 
 MINUTES ?= 20
-chaos-soak: setup ## All harms at random, for MINUTES=20
+chaos-soak: test-setup ## All harms at random, for MINUTES=20
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) run --locked -p leasehold-tests --bin chaos -- --scenario everything --minutes $(MINUTES)
 
@@ -41,6 +41,9 @@ ci: ## Do what CI does: format, tests, lints, licences, documentation
 
 setup: toolchain ## Install PostgreSQL and redis-server if they are missing (Debian, Ubuntu)
 	@sh deploy/install-servers.sh
+
+test-setup: toolchain ## The same, and what only tests want: PgBouncer and libfaketime
+	@sh deploy/install-servers.sh --for-tests
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo 'cargo is not installed: get Rust from https://rustup.rs' >&2; exit 1; }

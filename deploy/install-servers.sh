@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes sure that what `make` needs is on this machine: a C compiler, PostgreSQL and redis-server.
+# Makes sure that what `make` needs is on this machine: a C compiler, PostgreSQL and redis-server. With `--for-tests`
+# also what only tests want: PgBouncer, and libfaketime for processes whose clock is wrong.
 #
 # On Debian and Ubuntu it installs what is missing: as root, or by sudo. Only programs: no cluster is made, and no
 # service is started now or at the next boot. Elsewhere, or without the right to install, it says what is missing
@@ -16,10 +17,21 @@ has_postgres() {
     return 1
 }
 
+has_faketime() {
+    for library in /usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1; do
+        if [ -e "$library" ]; then return 0; fi
+    done
+    return 1
+}
+
 missing() {
     command -v cc >/dev/null || printf ' build-essential'
     has_postgres || printf ' postgresql'
     command -v redis-server >/dev/null || printf ' redis-server'
+    if [ "$for_tests" = yes ]; then
+        command -v pgbouncer >/dev/null || printf ' pgbouncer'
+        has_faketime || printf ' libfaketime'
+    fi
 }
 
 # What is put in place for the time of the install, and taken away however it ends.
@@ -57,15 +69,19 @@ install_packages() {
         ;;
     esac
     apt install -y --no-install-recommends "$@"
-    case " $* " in
-    *' redis-server '*)
-        # Its package turns it on for the next boot.
-        if command -v systemctl >/dev/null; then systemctl disable redis-server >/dev/null 2>&1 || true; fi
-        ;;
-    esac
+    for service in redis-server pgbouncer; do
+        case " $* " in
+        *" $service "*)
+            # Its package turns it on for the next boot.
+            if command -v systemctl >/dev/null; then systemctl disable "$service" >/dev/null 2>&1 || true; fi
+            ;;
+        esac
+    done
 }
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+for_tests=no
+if [ "${1-}" = --for-tests ]; then for_tests=yes; fi
 packages=$(missing)
 if [ -z "$packages" ]; then exit 0; fi
 say "missing on this machine:$packages"
@@ -83,10 +99,10 @@ if [ "$(id -u)" = 0 ]; then
 elif ! command -v sudo >/dev/null; then
     give_up "not root, and there is no sudo"
 elif sudo -n true 2>/dev/null; then
-    sudo -n sh "$0"
+    sudo -n sh "$0" "$@"
 elif [ -t 0 ] && [ -t 2 ]; then
     say "installing them needs root:"
-    sudo sh "$0"
+    sudo sh "$0" "$@"
 else
     give_up "not root, and sudo wants a password"
 fi

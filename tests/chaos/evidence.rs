@@ -105,6 +105,7 @@ pub(crate) async fn violations(stores: &Stores) -> Result<Vec<String>> {
     let settings = Settings {
         url: stores.database.url.as_str().into(),
         max_connections: 2,
+        pooler: leasehold_store::Pooler::None,
         acquire_timeout: Duration::from_secs(10),
         application_name: "chaos".to_owned(),
     };

@@ -57,6 +57,7 @@ impl World {
         let of_postgres = leasehold_store::Settings {
             url: stores.database.url.clone().into(),
             max_connections: 8,
+            pooler: leasehold_store::Pooler::None,
             acquire_timeout: Duration::from_secs(2),
             application_name: "leasehold tests".to_owned(),
         };

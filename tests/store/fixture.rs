@@ -1,12 +1,13 @@
 //! A store on a database of its own, and short words for what most tests begin with.
 
+use crate::POOLER;
 use leasehold_core::{
     ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settle, Settled, WorkerId,
 };
-use leasehold_store::{Kinds, Settings, Store};
+use leasehold_store::{Kinds, Pooler, Settings, Store};
 use leasehold_tests::Database;
 use serde_json::value::RawValue;
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
 use std::{future::Future, ops::Deref, time::Duration};
 
 /// Long enough to never run out in a test.
@@ -16,6 +17,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(600);
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) database: Database,
+    /// For the test's own statements, which want no pooler.
+    own: PgPool,
 }
 
 impl Deref for Fixture {
@@ -28,10 +31,20 @@ impl Deref for Fixture {
 pub(crate) fn settings(url: &str, max_connections: u32) -> Settings {
     Settings {
         url: url.into(),
+        pooler: POOLER,
         max_connections,
         acquire_timeout: Duration::from_secs(20),
         application_name: "leasehold tests".into(),
     }
+}
+
+/// A store on this database, through a pooler if this is that suite.
+pub(crate) async fn connect(database: &Database, max_connections: u32) -> Store {
+    let url = match POOLER {
+        Pooler::None => database.url.clone(),
+        Pooler::Transaction => database.url_through_pgbouncer().await,
+    };
+    Store::connect(&settings(&url, max_connections)).await.expect("connecting")
 }
 
 pub(crate) fn name(text: &str) -> QueueName {
@@ -129,8 +142,17 @@ impl Fixture {
 
     pub(crate) async fn with_connections(max_connections: u32) -> Self {
         let database = Database::start().await;
-        let store = Store::connect(&settings(&database.url, max_connections)).await.expect("connecting");
-        Self { store, database }
+        let store = connect(&database, max_connections).await;
+        let own = match POOLER {
+            Pooler::None => store.pool().clone(),
+            Pooler::Transaction => PgPoolOptions::new().max_connections(8).connect_lazy(&database.url).expect("a URL"),
+        };
+        Self { store, database, own }
+    }
+
+    /// For the test's own statements.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.own
     }
 
     /// A connection beside the store's.
@@ -141,12 +163,12 @@ impl Fixture {
     /// Statements of the test's own.
     pub(crate) async fn sql(&self, script: impl Into<String>) {
         let script: String = script.into();
-        let done = self.store.pool().execute(AssertSqlSafe(script.clone())).await;
+        let done = self.own.execute(AssertSqlSafe(script.clone())).await;
         done.unwrap_or_else(|error| panic!("{script}: {error}"));
     }
 
     pub(crate) async fn number(&self, query: impl Into<String>) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_one(self.store.pool()).await.expect("a number")
+        sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_one(&self.own).await.expect("a number")
     }
 
     /// One job in the line.

@@ -32,3 +32,6 @@ mod snooze;
 mod stats;
 mod unblock;
 mod violations;
+
+/// What stands between the store and the server in this suite.
+const POOLER: leasehold_store::Pooler = leasehold_store::Pooler::None;

@@ -1,6 +1,6 @@
 //! The schema: missing, older, newer, and made by hand.
 
-use crate::fixture::{Fixture, at_once, settings};
+use crate::fixture::{Fixture, at_once, connect};
 use leasehold_store::{Error, Store};
 use leasehold_tests::Database;
 use sqlx::{Connection, PgConnection};
@@ -10,7 +10,7 @@ async fn bare() -> (Database, Store) {
     let database = Database::start().await;
     let mut connection = database.connect().await;
     sqlx::raw_sql("DROP SCHEMA leasehold CASCADE").execute(&mut connection).await.expect("drop");
-    let store = Store::connect(&settings(&database.url, 8)).await.expect("connecting");
+    let store = connect(&database, 8).await;
     (database, store)
 }
 

@@ -14,4 +14,4 @@ pub use keys::{Key, all_keys};
 pub use probe::{LogLine, Probe, Step, read_log, starts};
 pub use proxy::{End, Proxy, Way};
 pub use shared::private_folder;
-pub use stores::{Database, RedisServer, Stores};
+pub use stores::{Database, OwnPgBouncer, RedisServer, Stores};

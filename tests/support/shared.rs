@@ -1,10 +1,10 @@
-//! The one PostgreSQL of a test binary, its folder, and what clears the folder away.
+//! The one PostgreSQL of a test binary, the one PgBouncer before it, their folders, and what clears these away.
 //!
-//! Statics are never dropped, so the server ends with the process (it is tied to it), and the folder is
+//! Statics are never dropped, so a server ends with the process (it is tied to it), and its folder is
 //! removed by a little shell that outlives the process by the moment that this takes.
 
-use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs};
-use leasehold_store::{Settings, Store};
+use leasehold_servers::{Folder, PgBouncer, PgBouncerOptions, Postgres, PostgresOptions, Programs};
+use leasehold_store::{Pooler, Settings, Store};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
     fs::Permissions,
@@ -24,8 +24,8 @@ const CONNECTIONS: u32 = 400;
 
 const SWEEP: &str = r#"read -r _; while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; rm -rf -- "$0""#;
 
-struct Shared {
-    postgres: Arc<Postgres>,
+struct Shared<Server> {
+    server: Arc<Server>,
     /// Open as long as this process lives: its end is what the sweeper waits for.
     _sweeper: Option<ChildStdin>,
 }
@@ -47,19 +47,36 @@ pub(crate) fn postgres_options() -> PostgresOptions {
 
 /// The PostgreSQL that all tests of this binary share, with the template in it. Started by whoever asks first.
 pub(crate) async fn shared_postgres() -> Arc<Postgres> {
-    static SHARED: OnceLock<Shared> = OnceLock::new();
-    let get = || SHARED.get_or_init(start_shared).postgres.clone();
+    static SHARED: OnceLock<Shared<Postgres>> = OnceLock::new();
+    let get = || SHARED.get_or_init(start_postgres).server.clone();
     tokio::task::spawn_blocking(get).await.expect("PostgreSQL for the tests")
 }
 
-fn start_shared() -> Shared {
+fn start_postgres() -> Shared<Postgres> {
     let folder = private_folder().keep();
     let opened = Folder::open(&folder).unwrap_or_else(|error| panic!("{error}"));
     let postgres =
         Postgres::start(&Programs::find(), &opened, postgres_options()).unwrap_or_else(|error| panic!("{error}"));
     let sweeper = sweep_after(&folder, postgres.pid());
     make_template(&postgres);
-    Shared { postgres: Arc::new(postgres), _sweeper: sweeper }
+    Shared { server: Arc::new(postgres), _sweeper: sweeper }
+}
+
+/// A PgBouncer in transaction mode before that PostgreSQL, with fewer connections for a database than a test has
+/// clients: so statements of one client go to many connections, and many clients have the same one.
+pub(crate) async fn shared_pgbouncer(postgres: Arc<Postgres>) -> Arc<PgBouncer> {
+    static SHARED: OnceLock<Shared<PgBouncer>> = OnceLock::new();
+    let get = move || SHARED.get_or_init(|| start_pgbouncer(&postgres)).server.clone();
+    tokio::task::spawn_blocking(get).await.expect("PgBouncer for the tests")
+}
+
+fn start_pgbouncer(postgres: &Postgres) -> Shared<PgBouncer> {
+    let folder = private_folder().keep();
+    let opened = Folder::open(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let pgbouncer = PgBouncer::start(&Programs::find(), &opened, postgres, &PgBouncerOptions::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let sweeper = sweep_after(&folder, pgbouncer.pid());
+    Shared { server: Arc::new(pgbouncer), _sweeper: sweeper }
 }
 
 /// Removes `folder` when this process and then process `pid` are gone.
@@ -90,6 +107,7 @@ async fn migrate(url: &str) {
     let settings = Settings {
         url: url.into(),
         max_connections: 1,
+        pooler: Pooler::None,
         acquire_timeout: Duration::from_secs(20),
         application_name: "leasehold tests".into(),
     };

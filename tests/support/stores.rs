@@ -1,7 +1,9 @@
 //! A database and a Redis for one test.
 
-use crate::shared::{TEMPLATE, make_template, postgres_options, private_folder, shared_postgres};
-use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
+use crate::shared::{TEMPLATE, make_template, postgres_options, private_folder, shared_pgbouncer, shared_postgres};
+use leasehold_servers::{
+    Folder, PgBouncer, PgBouncerOptions, Postgres, PostgresOptions, Programs, Redis, RedisOptions,
+};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
@@ -77,6 +79,28 @@ impl Database {
         Self { url, postgres, _folder: Some(folder) }
     }
 
+    /// Its URL through a PgBouncer in transaction mode. Only for databases on the PostgreSQL that the tests of this binary
+    /// share: they share the PgBouncer too.
+    pub async fn url_through_pgbouncer(&self) -> String {
+        shared_pgbouncer(self.postgres.clone()).await.instead_of(&self.postgres, &self.url)
+    }
+
+    /// A PgBouncer of its own before it, and the URL through that. It is gone with what is returned.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_pgbouncer(&self, options: PgBouncerOptions) -> (OwnPgBouncer, String) {
+        let folder = private_folder();
+        let (path, postgres) = (folder.path().to_owned(), self.postgres.clone());
+        let starting = tokio::task::spawn_blocking(move || {
+            let opened = Folder::open(&path).unwrap_or_else(|error| panic!("{error}"));
+            PgBouncer::start(&Programs::find(), &opened, &postgres, &options).unwrap_or_else(|error| panic!("{error}"))
+        });
+        let pgbouncer = starting.await.expect("PgBouncer for this test");
+        let url = pgbouncer.instead_of(&self.postgres, &self.url);
+        (OwnPgBouncer { _pgbouncer: pgbouncer, _folder: folder }, url)
+    }
+
     /// The server it is on. Its calls block for a moment, which a test can bear.
     #[must_use]
     pub fn server(&self) -> &Postgres {
@@ -90,6 +114,14 @@ impl Database {
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.expect("connecting to the database of this test")
     }
+}
+
+/// A PgBouncer of one test.
+#[derive(Debug)]
+pub struct OwnPgBouncer {
+    _pgbouncer: PgBouncer,
+    /// After the server, which is dropped first.
+    _folder: TempDir,
 }
 
 async fn copy_template(postgres: &Postgres) -> String {

@@ -115,6 +115,7 @@ async fn connect_store(url: &str, name: &str) -> Store {
     let settings = leasehold_store::Settings {
         url: url.into(),
         max_connections: 8,
+        pooler: leasehold_store::Pooler::None,
         acquire_timeout: Duration::from_secs(5),
         application_name: name.to_owned(),
     };

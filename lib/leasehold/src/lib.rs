@@ -27,6 +27,6 @@ pub use error::Error;
 pub use hints::handoff_or_later;
 pub use job::{Id, Job, JobError};
 pub use leasehold_core::{Fence, InvalidJob, JobId, JobRecord, Kind, NewJob, QueueName, State};
-pub use leasehold_store::{Cancelled, Enqueued, Finished, Revived, Store};
+pub use leasehold_store::{Cancelled, Enqueued, Finished, Pooler, Revived, Store};
 pub use leasehold_worker::{Handler, Run, StopReason, Tally};
 pub use worker::{Worker, WorkerBuilder};

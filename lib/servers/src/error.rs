@@ -14,6 +14,9 @@ pub enum Error {
         /// Which, in words.
         missing: String,
     },
+    /// PgBouncer is not on this machine. Only tests want it.
+    #[error("found no pgbouncer; install the package `pgbouncer` (`make test-setup` does)")]
+    NoPgBouncer,
     /// Another process uses the folder.
     #[error("{} is in use by process {holder}; stop it first, or choose another folder", path.display())]
     InUse {
@@ -22,7 +25,7 @@ pub enum Error {
         /// The process id of the holder, as it wrote it down.
         holder: String,
     },
-    /// PostgreSQL refuses to run as root, and the user it would run as cannot get there.
+    /// PostgreSQL and PgBouncer refuse to run as root, and the user they would run as cannot get there.
     #[error(
         "PostgreSQL does not run as root, and the user {user} may not enter {}; \
          choose a folder that it can reach",

@@ -27,6 +27,7 @@ pub struct Programs {
     /// Folders with `initdb` and `postgres` in them, the preferred one first.
     postgres: Vec<PathBuf>,
     redis: Option<PathBuf>,
+    pgbouncer: Option<PathBuf>,
     setpriv: Option<PathBuf>,
 }
 
@@ -52,7 +53,8 @@ impl Programs {
             }
         }
         let first = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|path| executable(path));
-        Self { postgres, redis: first("redis-server"), setpriv: first("setpriv") }
+        let (redis, pgbouncer) = (first("redis-server"), first("pgbouncer"));
+        Self { postgres, redis, pgbouncer, setpriv: first("setpriv") }
     }
 
     /// Fails unless the servers that are needed can be run; names all that is missing at once.
@@ -86,6 +88,10 @@ impl Programs {
 
     pub(crate) fn redis(&self) -> Result<&Path, Error> {
         self.redis.as_deref().ok_or_else(|| missing(REDIS))
+    }
+
+    pub(crate) fn pgbouncer(&self) -> Result<&Path, Error> {
+        self.pgbouncer.as_deref().ok_or(Error::NoPgBouncer)
     }
 
     pub(crate) fn setpriv(&self) -> Result<&Path, Error> {

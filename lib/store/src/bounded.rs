@@ -1,10 +1,15 @@
-//! The pool, for statements that answer soon or never.
+//! The pool, for statements that commit by themselves: each has its time, and its way through a pooler.
 //!
 //! A connection can be dead without a word: a firewall forgot it, or the machine at the other end is gone. The driver
 //! waits for its answer for ever, and with it a worker would for ever hold results that others could have written. So
 //! an answer has its time, and a connection that still owes one is closed and never used again, also when whoever
 //! asked has gone away.
+//!
+//! The driver sends a statement in two steps: it has it prepared, and when that is answered, has it executed. A pooler
+//! in transaction mode may give the steps to two connections of the server. So there each statement is sent without a
+//! name and in a transaction of its own, which holds the connection from the first step to the last.
 
+use crate::connect::Pooler;
 use futures_util::{
     StreamExt, TryStreamExt,
     future::BoxFuture,
@@ -12,8 +17,9 @@ use futures_util::{
 };
 use sqlx::{
     Describe, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr,
+    error::BoxDynError,
     pool::PoolConnection,
-    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use std::{io, time::Duration};
 use tokio::{
@@ -21,51 +27,78 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
+pub(crate) const BEGIN: &str = include_str!("../sql/pooled_begin.sql");
+pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
+const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
+
 /// The pool, and how long an answer may take. An executor like the pool itself, for small answers: each is read to its
 /// end before any of it is passed on.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounded {
     pool: PgPool,
+    pooler: Pooler,
     within: Duration,
 }
 
-/// A connection in use. Closed when it is dropped with an answer outstanding.
-pub(crate) struct Asked {
-    pub(crate) connection: PoolConnection<Postgres>,
+/// A connection in use. Closed when it is dropped with an answer outstanding, or within a transaction.
+struct Asked {
+    connection: PoolConnection<Postgres>,
+    pooler: Pooler,
     within: Duration,
     is_owed: bool,
 }
 
+/// A query as it is sent: without a name where a pooler is in between.
+struct Sent<E> {
+    query: E,
+    pooler: Pooler,
+}
+
 impl Bounded {
-    pub(crate) fn new(pool: PgPool, within: Duration) -> Self {
-        Self { pool, within }
+    pub(crate) fn new(pool: PgPool, pooler: Pooler, within: Duration) -> Self {
+        Self { pool, pooler, within }
     }
 
     /// A connection for one question.
-    pub(crate) async fn ask(&self) -> Result<Asked, Error> {
-        Ok(Asked { connection: self.pool.acquire().await?, within: self.within, is_owed: true })
+    async fn ask(&self) -> Result<Asked, Error> {
+        let connection = self.pool.acquire().await?;
+        Ok(Asked { connection, pooler: self.pooler, within: self.within, is_owed: true })
+    }
+
+    fn sent<E>(&self, query: E) -> Sent<E> {
+        Sent { query, pooler: self.pooler }
     }
 }
 
 impl Asked {
-    /// What came of the question: an answer, or none in time.
-    /// `failed` puts the latter into words.
-    pub(crate) fn conclude<T, E>(
-        &mut self,
-        answer: Result<Result<T, E>, Elapsed>,
-        failed: impl FnOnce(Error) -> E,
-    ) -> Result<T, E> {
-        let Ok(answer) = answer else {
-            let text = format!("no answer within {} ms", self.within.as_millis());
-            return Err(failed(Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))));
-        };
-        self.is_owed = false;
-        answer
+    /// Before the question.
+    async fn begin(&mut self) -> Result<(), Error> {
+        match self.pooler {
+            Pooler::None => Ok(()),
+            Pooler::Transaction => sqlx::raw_sql(BEGIN).execute(&mut *self.connection).await.map(drop),
+        }
     }
 
-    /// How long an answer may take.
-    pub(crate) const fn within(&self) -> Duration {
-        self.within
+    /// After its answer. Of two errors the first one says why.
+    async fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
+        let ended = match (self.pooler, &answer) {
+            (Pooler::None, _) => Ok(()),
+            (Pooler::Transaction, Ok(_)) => sqlx::raw_sql(COMMIT).execute(&mut *self.connection).await.map(drop),
+            (Pooler::Transaction, Err(_)) => sqlx::raw_sql(ROLLBACK).execute(&mut *self.connection).await.map(drop),
+        };
+        self.is_owed = ended.is_err();
+        match (answer, ended) {
+            (Ok(answer), Ok(())) => Ok(answer),
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        }
+    }
+
+    /// What came of the question: an answer, or none in time.
+    fn conclude<T>(&self, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
+        answer.unwrap_or_else(|_| {
+            let text = format!("no answer within {} ms", self.within.as_millis());
+            Err(Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
+        })
     }
 }
 
@@ -81,6 +114,24 @@ impl Drop for Asked {
     }
 }
 
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Sent<E> {
+    fn sql(self) -> SqlStr {
+        self.query.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.query.statement()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.query.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        self.pooler == Pooler::None && self.query.persistent()
+    }
+}
+
 impl<'p> Executor<'p> for &'_ Bounded {
     type Database = Postgres;
 
@@ -88,11 +139,16 @@ impl<'p> Executor<'p> for &'_ Bounded {
     where
         E: 'q + Execute<'q, Postgres>,
     {
-        let bounded = self.clone();
+        let (bounded, query) = (self.clone(), self.sent(query));
         let whole = async move {
             let mut asked = bounded.ask().await?;
-            let answer = timeout(asked.within, asked.connection.fetch_many(query).try_collect::<Vec<_>>()).await;
-            asked.conclude(answer, |error| error)
+            let answer = timeout(bounded.within, async {
+                asked.begin().await?;
+                let answer = asked.connection.fetch_many(query).try_collect::<Vec<_>>().await;
+                asked.end(answer).await
+            });
+            let answer = answer.await;
+            asked.conclude(answer)
         };
         stream::once(whole).map_ok(|parts| stream::iter(parts.into_iter().map(Ok))).try_flatten().boxed()
     }
@@ -101,11 +157,16 @@ impl<'p> Executor<'p> for &'_ Bounded {
     where
         E: 'q + Execute<'q, Postgres>,
     {
-        let bounded = self.clone();
+        let (bounded, query) = (self.clone(), self.sent(query));
         Box::pin(async move {
             let mut asked = bounded.ask().await?;
-            let answer = timeout(asked.within, asked.connection.fetch_optional(query)).await;
-            asked.conclude(answer, |error| error)
+            let answer = timeout(bounded.within, async {
+                asked.begin().await?;
+                let answer = asked.connection.fetch_optional(query).await;
+                asked.end(answer).await
+            });
+            let answer = answer.await;
+            asked.conclude(answer)
         })
     }
 
@@ -116,8 +177,13 @@ impl<'p> Executor<'p> for &'_ Bounded {
         let bounded = self.clone();
         Box::pin(async move {
             let mut asked = bounded.ask().await?;
-            let answer = timeout(asked.within, asked.connection.prepare_with(sql, parameters)).await;
-            asked.conclude(answer, |error| error)
+            let answer = timeout(bounded.within, async {
+                asked.begin().await?;
+                let answer = asked.connection.prepare_with(sql, parameters).await;
+                asked.end(answer).await
+            });
+            let answer = answer.await;
+            asked.conclude(answer)
         })
     }
 
@@ -128,8 +194,13 @@ impl<'p> Executor<'p> for &'_ Bounded {
         let bounded = self.clone();
         Box::pin(async move {
             let mut asked = bounded.ask().await?;
-            let answer = timeout(asked.within, asked.connection.describe(sql)).await;
-            asked.conclude(answer, |error| error)
+            let answer = timeout(bounded.within, async {
+                asked.begin().await?;
+                let answer = asked.connection.describe(sql).await;
+                asked.end(answer).await
+            });
+            let answer = answer.await;
+            asked.conclude(answer)
         })
     }
 }

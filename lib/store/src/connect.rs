@@ -1,9 +1,13 @@
 //! Reaching the server: one pool a process, and clear words when there is none to be reached.
 
-use crate::{bounded::Bounded, error::Error};
+use crate::{
+    bounded::{BEGIN, Bounded, COMMIT},
+    error::Error,
+};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use sqlx::{
-    ConnectOptions, Connection, PgPool,
+    ConnectOptions, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{io, str::FromStr, time::Duration};
@@ -15,6 +19,9 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 /// How long an answer may take, in times that a connection may: by default 10 s, longer than any batch on a server that
 /// is well, and a third of the default lease, so that a renewal can be sent again in time.
 const ANSWERS_AFTER: u32 = 2;
+
+/// The same for a person's question, or for the making of a partition, that may take long.
+const ANSWERS_AT_LENGTH_AFTER: Duration = Duration::from_secs(3600);
 
 /// Parameters a URL may have. The driver logs one that it does not know, with its value.
 const PARAMETERS: [&str; 17] = [
@@ -37,11 +44,25 @@ const PARAMETERS: [&str; 17] = [
     "options",
 ];
 
+/// What stands between this process and the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooler {
+    /// Nothing: a connection is one of the server's, and stays it.
+    #[default]
+    None,
+    /// A pooler that gives a connection of the server to whoever has a transaction, such as PgBouncer with
+    /// `pool_mode = transaction`. Each statement is a transaction then, with its settings, and has no name.
+    Transaction,
+}
+
 /// How to reach the database.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `postgres://…`
     pub url: SecretString,
+    /// What is on the way there.
+    pub pooler: Pooler,
     /// Connections this process may hold.
     pub max_connections: u32,
     /// How long to wait for one.
@@ -53,30 +74,37 @@ pub struct Settings {
 /// PostgreSQL, as Leasehold uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// For what may take long.
     pub(crate) pool: PgPool,
-    /// For all else.
+    pub(crate) pooler: Pooler,
+    /// For nearly all statements.
     pub(crate) bounded: Bounded,
+    /// For those that may take long.
+    pub(crate) patient: Bounded,
 }
 
 impl Store {
-    /// Connects and checks that the server answers. Does not look at the schema.
+    /// Connects and checks that the server answers, and plans as it is asked to. Does not look at the schema.
     ///
     /// # Errors
     /// [`Error::Url`] when the URL cannot be understood, [`Error::Connect`] when no server answers within
-    /// `acquire_timeout`, or it refuses.
+    /// `acquire_timeout`, or it refuses; [`Error::Pooler`] when there is a pooler that `pooler` does not tell of.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let options = options(settings)?;
         let trial = tokio::time::timeout(settings.acquire_timeout, async {
             let mut connection = options.connect().await?;
-            connection.ping().await?;
-            connection.close().await
+            let plans_as_asked = plans_as_asked(&mut connection, settings.pooler).await?;
+            connection.close().await?;
+            Ok(plans_as_asked)
         });
         let answered = trial.await.unwrap_or_else(|_| {
             let text = format!("no answer within {} ms", settings.acquire_timeout.as_millis());
             Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
         });
-        answered.map_err(|source| Error::Connect { to: address(&options), source })?;
+        match answered {
+            Ok(true) => {}
+            Ok(false) => return Err(Error::pooler("connecting to PostgreSQL", "our options do not arrive")),
+            Err(source) => return Err(Error::connect(address(&options), source)),
+        }
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
@@ -90,12 +118,15 @@ impl Store {
                 })
             })
             .connect_lazy_with(options);
-        let bounded = Bounded::new(pool.clone(), settings.acquire_timeout * ANSWERS_AFTER);
-        Ok(Self { pool, bounded })
+        let answers_within = |within| Bounded::new(pool.clone(), settings.pooler, within);
+        let bounded = answers_within(settings.acquire_timeout * ANSWERS_AFTER);
+        let patient = answers_within(ANSWERS_AT_LENGTH_AFTER);
+        Ok(Self { bounded, patient, pool, pooler: settings.pooler })
     }
 
     /// The pool, for a caller's own transactions. Its connections plan as our statements need it (no walking of whole
-    /// tables, no compiling), which is not what a report over many rows wants.
+    /// tables, no compiling), which is not what a report over many rows wants. Behind a pooler they plan as the server
+    /// does by itself, and a statement needs a transaction around it and `.persistent(false)`.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
@@ -111,13 +142,32 @@ impl Store {
     }
 }
 
-/// How our statements are planned. They are correct without (a pooler may not pass these on), but not as steady.
+/// How our statements are planned. They are correct without, but not as steady.
 ///
 /// Custom plans, since a plan kept from the time when a table was empty walks the whole of it later. No walking of
 /// tables where an index will do, since the planner takes a table that has just grown for a small one. No compiling,
 /// since it guesses high for a line of many kinds, and compiling costs more than our statements run.
 const PLANNING: [(&str, &str); 3] =
     [("plan_cache_mode", "force_custom_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+
+/// Whether our settings hold where our statements run: there are poolers that drop the options of a connection and say
+/// nothing.
+async fn plans_as_asked(connection: &mut PgConnection, pooler: Pooler) -> Result<bool, sqlx::Error> {
+    let is_pooled = pooler == Pooler::Transaction;
+    if is_pooled {
+        sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+    }
+    let row = sqlx::raw_sql(include_str!("../sql/planning.sql")).fetch_one(&mut *connection).await?;
+    if is_pooled {
+        sqlx::raw_sql(COMMIT).execute(&mut *connection).await?;
+    }
+    for (name, wanted) in PLANNING {
+        if row.try_get::<&str, _>(name)? != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
 
 fn options(settings: &Settings) -> Result<PgConnectOptions, Error> {
     let url = settings.url.expose_secret();
@@ -134,8 +184,13 @@ fn options(settings: &Settings) -> Result<PgConnectOptions, Error> {
         sqlx::Error::Configuration(cause) => Error::Url(format!("cannot be understood: {cause}")),
         other => Error::Url(format!("cannot be understood: {other}")),
     })?;
-    let options = options.application_name(&settings.application_name);
-    Ok(options.options(PLANNING).disable_statement_logging())
+    let options = options.application_name(&settings.application_name).disable_statement_logging();
+    Ok(match settings.pooler {
+        Pooler::None => options.options(PLANNING),
+        // A pooler refuses what it cannot hand on: nothing is sent but what it keeps for each client. Floats are sent as
+        // they are, so the digits of their text do not matter.
+        Pooler::Transaction => options.extra_float_digits(None).statement_cache_capacity(0),
+    })
 }
 
 /// Where a connection goes, without the password.
@@ -155,6 +210,7 @@ mod tests {
     fn refused(url: &str) -> String {
         let settings = Settings {
             url: url.into(),
+            pooler: Pooler::None,
             max_connections: 1,
             acquire_timeout: Duration::from_secs(1),
             application_name: "test".into(),

@@ -1,6 +1,7 @@
 //! enqueue: jobs into the store, each exactly once however often it is sent.
 
 use crate::{
+    bounded::Bounded,
     connect::Store,
     error::Error,
     row::{job_id, millis, word},
@@ -10,7 +11,6 @@ use leasehold_core::{BATCH_MAX, JobId, NewJob, State};
 use serde::Serialize;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
 use std::collections::HashMap;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
@@ -42,9 +42,7 @@ impl Store {
         jobs.iter().try_for_each(NewJob::validate)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            let mut asked = self.bounded.ask().await.map_err(Error::sql(DOING))?;
-            let answer = timeout(asked.within(), enqueue_batch(&mut asked.connection, batch, TRIES)).await;
-            answers.extend(asked.conclude(answer, Error::sql(DOING))?);
+            answers.extend(enqueue_batch(&mut Way::Ours(&self.bounded), batch).await?);
         }
         Ok(answers)
     }
@@ -58,20 +56,28 @@ impl Store {
         jobs.iter().try_for_each(NewJob::validate)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            answers.extend(enqueue_batch(connection, batch, 1).await?);
+            answers.extend(enqueue_batch(&mut Way::Callers(connection), batch).await?);
         }
         Ok(answers)
     }
 }
 
+/// Through which statements go.
+enum Way<'a> {
+    /// Each is a transaction.
+    Ours(&'a Bounded),
+    /// All belong to the transaction of the caller.
+    Callers(&'a mut PgConnection),
+}
+
 /// One statement for jobs whose ids are new; a second one for the others, and for those that the first found
 /// something in the way of.
-async fn enqueue_batch(connection: &mut PgConnection, jobs: &[NewJob], tries: u32) -> Result<Vec<Enqueued>, Error> {
+async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
     let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !jobs[nth].id_may_exist).collect();
     if !fresh.is_empty() {
         let mut inserted = HashMap::with_capacity(fresh.len());
-        for row in send(connection, ENQUEUE, jobs, &fresh, tries).await? {
+        for row in send(way, ENQUEUE, jobs, &fresh).await? {
             let decoded = job_id(&row, "id").and_then(|id| Ok((id, word(&row, "state")?)));
             let (id, state) = decoded.map_err(Error::sql(DOING))?;
             inserted.insert(id, state);
@@ -84,7 +90,7 @@ async fn enqueue_batch(connection: &mut PgConnection, jobs: &[NewJob], tries: u3
     }
     let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
     if !rest.is_empty() {
-        for row in send(connection, ENQUEUE_CHECKED, jobs, &rest, tries).await? {
+        for row in send(way, ENQUEUE_CHECKED, jobs, &rest).await? {
             let (nth, answer) = checked(&row).map_err(Error::sql(DOING))?;
             if let Some(&nth) = rest.get(nth) {
                 answers[nth] = Some(answer);
@@ -96,17 +102,23 @@ async fn enqueue_batch(connection: &mut PgConnection, jobs: &[NewJob], tries: u3
 }
 
 async fn send(
-    connection: &mut PgConnection,
+    way: &mut Way<'_>,
     statement: &'static str,
     jobs: &[NewJob],
     which: &[usize],
-    tries: u32,
 ) -> Result<Vec<PgRow>, Error> {
     let mut tried = 1;
     loop {
-        let sent = bound(statement, which.iter().map(|&nth| &jobs[nth])).fetch_all(&mut *connection).await;
+        let query = bound(statement, which.iter().map(|&nth| &jobs[nth]));
+        let sent = match way {
+            Way::Ours(bounded) => query.fetch_all(*bounded).await,
+            // Without a name: the caller's connection may lead through a pooler, whatever ours does.
+            Way::Callers(connection) => {
+                return query.persistent(false).fetch_all(&mut **connection).await.map_err(Error::sql(DOING));
+            }
+        };
         match sent.map_err(Error::sql(DOING)) {
-            Err(error) if error.is_rolled_back() && tried < tries => tried += 1,
+            Err(error) if error.is_rolled_back() && tried < TRIES => tried += 1,
             answer => return answer,
         }
     }

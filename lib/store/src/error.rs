@@ -21,6 +21,25 @@ pub enum Error {
         #[doc = "why it failed"]
         source: sqlx::Error,
     },
+    /// There is a pooler in between that nobody told us of.
+    #[error(
+        "{doing}: {said}: a connection pooler stands before PostgreSQL; \
+         set database.pooler to transaction (LEASEHOLD_DATABASE__POOLER=transaction)"
+    )]
+    Pooler {
+        #[doc = "what was being done"]
+        doing: &'static str,
+        #[doc = "how it was noticed"]
+        said: String,
+    },
+    /// The pooler takes a connection away in the middle of a transaction.
+    #[error("{doing}: {said}: PgBouncer must run with pool_mode = transaction, or session")]
+    PoolMode {
+        #[doc = "what was being done"]
+        doing: &'static str,
+        #[doc = "what the pooler said"]
+        said: String,
+    },
     /// There is no schema `leasehold` yet.
     #[error("the database has no schema leasehold; run `leasehold migrate`")]
     SchemaMissing,
@@ -67,7 +86,28 @@ const TRANSIENT: [&str; 9] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P0
 impl Error {
     /// For `map_err`: the error with what was being done.
     pub(crate) fn sql(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
-        move |source| Self::Sql { doing, source }
+        move |source| Self::of_pooler(doing, &source).unwrap_or(Self::Sql { doing, source })
+    }
+
+    /// That no connection could be made.
+    pub(crate) fn connect(to: String, source: sqlx::Error) -> Self {
+        Self::of_pooler("connecting to PostgreSQL", &source).unwrap_or(Self::Connect { to, source })
+    }
+
+    pub(crate) fn pooler(doing: &'static str, said: impl Into<String>) -> Self {
+        Self::Pooler { doing, said: said.into() }
+    }
+
+    /// What only a pooler says, or a server with a pooler before it.
+    fn of_pooler(doing: &'static str, source: &sqlx::Error) -> Option<Self> {
+        let error = source.as_database_error()?;
+        let said = error.message();
+        // duplicate_prepared_statement, invalid_sql_statement_name: of another client, or gone to another connection.
+        let is_mixed_up = matches!(error.code().as_deref(), Some("42P05" | "26000"));
+        if is_mixed_up || said.starts_with("unsupported startup parameter") {
+            return Some(Self::pooler(doing, said));
+        }
+        said.contains("statement pooling mode").then(|| Self::PoolMode { doing, said: said.to_owned() })
     }
 
     /// Whether trying again later may help: the server was away, overloaded, or a deadlock broken.

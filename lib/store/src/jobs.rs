@@ -28,7 +28,7 @@ impl Store {
             .bind(filter.state.map(State::as_str))
             .bind(filter.before.map(|id| id.0))
             .bind(filter.limit);
-        let rows = statement.fetch_all(&self.pool).await.map_err(Error::sql("listing jobs"))?;
+        let rows = statement.fetch_all(&self.patient).await.map_err(Error::sql("listing jobs"))?;
         Ok(rows.into_iter().map(|record| record.0).collect())
     }
 }

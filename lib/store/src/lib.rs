@@ -1,8 +1,8 @@
 //! PostgreSQL, the authority: every job is a row here, and every transition one conditional statement.
 //!
 //! Statements live in `sql/`, one file each; the function that runs one lives in the Rust file of the
-//! same name. All statements are single and commit by themselves, so a caller that stops waiting leaves
-//! no transaction open behind it. Nothing here knows of Redis.
+//! same name. All statements are single and commit by themselves (through a pooler, each in a transaction of
+//! its own), so a caller that stops waiting leaves no transaction open behind it. Nothing here knows of Redis.
 
 mod bounded;
 mod cancel;
@@ -38,7 +38,7 @@ mod violations;
 pub use cancel::Cancelled;
 pub use cancel_wanted::CancelWanted;
 pub use claim::Kinds;
-pub use connect::{Settings, Store};
+pub use connect::{Pooler, Settings, Store};
 pub use enqueue::Enqueued;
 pub use error::Error;
 pub use expire::Expired;

@@ -1,7 +1,7 @@
 //! The schema: what this program needs, what the database has, and how the one becomes the other.
 
 use crate::{
-    connect::Store,
+    connect::{Pooler, Store},
     error::{Error, code_of},
 };
 use chrono::{DateTime, Utc};
@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     /// [`Error::SchemaMissing`], [`Error::SchemaOlder`], [`Error::SchemaNewer`], or that the server could not be asked.
     pub async fn check_schema(&self) -> Result<(), Error> {
-        let applied = applied(&self.pool).await.map_err(Error::sql("reading the version of the schema"))?;
+        let applied = applied(&self.bounded).await.map_err(Error::sql("reading the version of the schema"))?;
         let known = known_version();
         match applied.keys().max().copied() {
             None => Err(Error::SchemaMissing),
@@ -49,6 +49,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<Vec<Migration>, Error> {
         let sql = || Error::sql("migrating the schema");
         let mut transaction = self.pool.begin().await.map_err(sql())?;
+        self.forget_statements(&mut transaction).await.map_err(sql())?;
         sqlx::query(LOCK).execute(&mut *transaction).await.map_err(sql())?;
         let before = applied_if_begun(&mut transaction).await.map_err(sql())?;
         let known = known_version();
@@ -65,9 +66,20 @@ impl Store {
             other => sql()(sqlx::Error::Migrate(Box::new(other))),
         })?;
         let after = applied_if_begun(&mut transaction).await.map_err(sql())?;
+        self.forget_statements(&mut transaction).await.map_err(sql())?;
         transaction.commit().await.map_err(sql())?;
         let new = |migration: &Migration| !before.contains_key(&migration.version);
         Ok(listed(&after).into_iter().filter(new).collect())
+    }
+
+    /// The driver's migrations have names for their statements, and a connection of a pooler is used by others next.
+    async fn forget_statements(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        match self.pooler {
+            Pooler::None => Ok(()),
+            Pooler::Transaction => {
+                sqlx::raw_sql(include_str!("../sql/forget_statements.sql")).execute(connection).await.map(drop)
+            }
+        }
     }
 
     /// Every migration this program knows.
@@ -75,7 +87,7 @@ impl Store {
     /// # Errors
     /// That the server could not be asked.
     pub async fn migrations(&self) -> Result<Vec<Migration>, Error> {
-        let applied = applied(&self.pool).await.map_err(Error::sql("reading the migrations"))?;
+        let applied = applied(&self.bounded).await.map_err(Error::sql("reading the migrations"))?;
         Ok(listed(&applied))
     }
 

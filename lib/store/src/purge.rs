@@ -12,7 +12,7 @@ impl Store {
     /// That the statement failed.
     pub async fn purge(&self, queue: &QueueName, limit: i64) -> Result<Vec<JobId>, Error> {
         let statement = sqlx::query_scalar(include_str!("../sql/purge.sql")).bind(queue.as_str()).bind(limit);
-        let ids: Vec<Uuid> = statement.fetch_all(&self.pool).await.map_err(Error::sql("purging a queue"))?;
+        let ids: Vec<Uuid> = statement.fetch_all(&self.patient).await.map_err(Error::sql("purging a queue"))?;
         Ok(ids.into_iter().map(JobId).collect())
     }
 }

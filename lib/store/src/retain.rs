@@ -39,10 +39,10 @@ impl Store {
 
     async fn make_partitions(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
         let days = sqlx::query_scalar(include_str!("../sql/retain_days.sql")).bind(keep_s);
-        let days: Vec<NaiveDate> = days.fetch_all(&self.pool).await?;
+        let days: Vec<NaiveDate> = days.fetch_all(&self.patient).await?;
         for day in days {
             let make = sqlx::query_as(include_str!("../sql/retain_make.sql")).bind(day);
-            let (answer, moved): (String, i64) = make.fetch_one(&self.pool).await?;
+            let (answer, moved): (String, i64) = make.fetch_one(&self.patient).await?;
             if answer == "made" {
                 done.partitions_made += 1;
                 done.rows_moved += u64::try_from(moved).unwrap_or_default();
@@ -54,7 +54,7 @@ impl Store {
     async fn drop_partitions(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
         loop {
             let drop = sqlx::query_scalar(include_str!("../sql/retain_drop.sql")).bind(keep_s);
-            let dropped: Option<String> = drop.fetch_one(&self.pool).await?;
+            let dropped: Option<String> = drop.fetch_one(&self.patient).await?;
             match dropped {
                 Some(_) => done.partitions_dropped += 1,
                 None => return Ok(()),
@@ -65,7 +65,7 @@ impl Store {
     async fn delete_old_rows(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
             let delete = sqlx::query_scalar(include_str!("../sql/retain_delete.sql")).bind(keep_s).bind(DELETE_ROWS);
-            let deleted: i64 = delete.fetch_one(&self.pool).await?;
+            let deleted: i64 = delete.fetch_one(&self.patient).await?;
             done.rows_deleted += u64::try_from(deleted).unwrap_or_default();
             if deleted < DELETE_ROWS {
                 break;

@@ -30,6 +30,6 @@ impl Store {
     /// That the statement failed.
     pub async fn stats(&self) -> Result<Vec<QueueStats>, Error> {
         let statement = sqlx::query_as(include_str!("../sql/stats.sql"));
-        statement.fetch_all(&self.pool).await.map_err(Error::sql("counting jobs"))
+        statement.fetch_all(&self.patient).await.map_err(Error::sql("counting jobs"))
     }
 }

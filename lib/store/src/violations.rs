@@ -51,7 +51,7 @@ impl Store {
         let mut found = Vec::new();
         for (check, statement) in CHECKS.iter().zip(STATEMENTS) {
             let rows: Vec<(Option<Uuid>, String)> =
-                sqlx::query_as(*statement).fetch_all(&self.pool).await.map_err(Error::sql("checking the rows"))?;
+                sqlx::query_as(*statement).fetch_all(&self.patient).await.map_err(Error::sql("checking the rows"))?;
             let violation = |(id, detail): (Option<Uuid>, String)| Violation {
                 check: (*check).to_owned(),
                 id: id.map(JobId),

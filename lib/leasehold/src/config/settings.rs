@@ -86,6 +86,14 @@ pub const SETTINGS: &[Setting] = &[
         reason: "There is no good guess: a wrong one would put jobs into somebody else's database.",
     },
     Setting {
+        key: "database.pooler",
+        kind: ValueKind::Choice(&["none", "transaction"]),
+        default: Some("none"),
+        about: "What stands between Leasehold and PostgreSQL: nothing, or a pooler such as PgBouncer with pool_mode = \
+                transaction.",
+        reason: "Without a pooler a statement is one round trip; through one it needs a transaction, which is four.",
+    },
+    Setting {
         key: "database.max_connections",
         kind: number(1, 10_000, "connections"),
         default: Some("10"),

@@ -1,6 +1,7 @@
 //! The settings as a program uses them.
 
 use leasehold_core::{Backoff, QueueName};
+use leasehold_store::Pooler;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub struct Config {
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct DatabaseConfig {
     pub url: Option<SecretString>,
+    pub pooler: Pooler,
     pub max_connections: u32,
     pub acquire_timeout_ms: u64,
 }
@@ -113,7 +115,7 @@ pub struct ApiConfig {
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: None, max_connections: 10, acquire_timeout_ms: 5_000 }
+        Self { url: None, pooler: Pooler::None, max_connections: 10, acquire_timeout_ms: 5_000 }
     }
 }
 
@@ -175,6 +177,7 @@ impl Config {
     pub fn store_settings(&self, application_name: &str) -> Option<leasehold_store::Settings> {
         Some(leasehold_store::Settings {
             url: self.database.url.clone()?,
+            pooler: self.database.pooler,
             max_connections: self.database.max_connections,
             acquire_timeout: Duration::from_millis(self.database.acquire_timeout_ms),
             application_name: application_name.to_owned(),

@@ -1,0 +1,199 @@
+//! What is special through a pooler: statements are transactions that have our settings and leave nothing behind, and
+//! whoever forgot to tell of the pooler is told.
+
+use crate::fixture::{Fixture, LEASE, kind, name, new_job, retry, settings};
+use leasehold_core::{Settle, Settled, WorkerId};
+use leasehold_servers::PgBouncerOptions;
+use leasehold_store::{Error, Kinds, Pooler, Settings, Store};
+use leasehold_tests::{Database, OwnPgBouncer, Proxy, Way, eventually};
+use sqlx::{Connection, PgConnection};
+use std::{collections::BTreeSet, time::Duration};
+
+/// What is not of the store, or not of a pooler.
+const LEFT_OUT: [&str; 4] = ["checks", "connect", "functions", "plans"];
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn every_verb_is_tested_through_pgbouncer_too() {
+    let modules = |source: &'static str| -> BTreeSet<&str> {
+        source.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')).collect()
+    };
+    let mut wanted = modules(include_str!("main.rs"));
+    wanted.retain(|module| !LEFT_OUT.contains(module));
+    wanted.insert("pgbouncer");
+    assert_eq!(modules(include_str!("through_pgbouncer.rs")), wanted);
+}
+
+/// A database, a PgBouncer of its own before it with one connection for all, and the URL through it.
+async fn narrow(pool_mode: &'static str, lines: &[&str]) -> (Database, OwnPgBouncer, String) {
+    let database = Database::start().await;
+    let lines = lines.iter().map(ToString::to_string).collect();
+    let (pgbouncer, url) =
+        database.start_pgbouncer(PgBouncerOptions { pool_mode, pool_size: 1, settings: lines }).await;
+    (database, pgbouncer, url)
+}
+
+async fn connect(url: &str, pooler: Pooler) -> Result<Store, Error> {
+    Store::connect(&Settings { pooler, acquire_timeout: Duration::from_secs(5), ..settings(url, 2) }).await
+}
+
+/// One of each kind of verb: an insert, an update, a move to history.
+async fn some_verbs(store: &Store) {
+    let worker = WorkerId::new();
+    store.enqueue(&[new_job(), new_job()]).await.expect("enqueue");
+    let claimed = store.claim_line(worker, &name("default"), &Kinds::Only(vec![kind("k")]), 2, LEASE).await;
+    let claimed = claimed.expect("claim_line");
+    for (job, settle) in claimed.iter().zip([Settle::Complete(None), retry()]) {
+        let runs = [leasehold_core::FinishedRun { fence: job.fence, settle }];
+        assert_eq!(store.settle(worker, &runs).await.expect("settle"), [Settled::Done]);
+    }
+    store.stats().await.expect("stats");
+    store.violations().await.expect("violations");
+}
+
+/// What the planner is told is seen from within the statements.
+#[tokio::test]
+async fn every_statement_is_planned_as_without_a_pooler() {
+    let fixture = Fixture::start().await;
+    fixture
+        .sql(
+            "CREATE TABLE public.seen (verb text, settings text);
+             CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO public.seen VALUES (TG_OP, concat_ws(' ', current_setting('plan_cache_mode'),
+                     current_setting('enable_seqscan'), current_setting('jit')));
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.note()",
+        )
+        .await;
+    some_verbs(&fixture).await;
+    let seen: Vec<(String, String)> = sqlx::query_as("SELECT DISTINCT verb, settings FROM public.seen ORDER BY verb")
+        .fetch_all(fixture.pool())
+        .await
+        .expect("what was seen");
+    let wanted = ["DELETE", "INSERT", "UPDATE"].map(|verb| (verb.to_owned(), "force_custom_plan off off".to_owned()));
+    assert_eq!(seen, wanted);
+}
+
+/// The next client of the server's connection finds it as it would be without us.
+#[tokio::test]
+async fn nothing_is_left_on_a_connection_of_the_server() {
+    let (database, _pgbouncer, url) = narrow("transaction", &[]).await;
+    sqlx::raw_sql("DROP SCHEMA leasehold CASCADE").execute(&mut database.connect().await).await.expect("drop");
+    for wanted in ["made", "there already"] {
+        let store = connect(&url, Pooler::Transaction).await.expect("connecting");
+        assert_eq!(store.migrate().await.expect("migrate").is_empty(), wanted == "there already");
+        store.check_schema().await.expect("the schema");
+        some_verbs(&store).await;
+    }
+    let mut next = PgConnection::connect_with(
+        &url.parse::<sqlx::postgres::PgConnectOptions>().expect("a URL").extra_float_digits(None),
+    )
+    .await
+    .expect("connecting");
+    let left =
+        "SELECT concat_ws(' ', (SELECT count(*) FROM pg_prepared_statements), current_setting('plan_cache_mode'),
+                                 current_setting('enable_seqscan'), current_setting('jit')) AS left";
+    let left: String =
+        sqlx::Row::try_get(&sqlx::raw_sql(left).fetch_one(&mut next).await.expect("a look"), 0).expect("a text");
+    assert_eq!(left, "0 auto on on");
+    next.close().await.expect("closing");
+}
+
+fn names_the_setting(error: &Error) {
+    let told = error.to_string();
+    assert!(matches!(error, Error::Pooler { .. }) && !error.is_transient(), "{error:?}");
+    assert!(told.contains("set database.pooler to transaction") && !told.contains('\n'), "{told}");
+}
+
+#[tokio::test]
+async fn a_pooler_that_nobody_told_of_is_found_when_connecting() {
+    let (_database, _pgbouncer, url) = narrow("transaction", &[]).await;
+    let refused = connect(&url, Pooler::None).await.expect_err("it does not pass our options on");
+    assert!(refused.to_string().contains("unsupported startup parameter"), "{refused}");
+    names_the_setting(&refused);
+
+    let (_database, _pgbouncer, url) =
+        narrow("transaction", &["ignore_startup_parameters = extra_float_digits, options"]).await;
+    let refused = connect(&url, Pooler::None).await.expect_err("it drops our options");
+    assert!(refused.to_string().contains("our options do not arrive"), "{refused}");
+    names_the_setting(&refused);
+    connect(&url, Pooler::Transaction).await.expect("as it should be");
+}
+
+/// The settings are the role's, so nothing is amiss at first: but statements have names, and the server knows them.
+#[tokio::test]
+async fn a_pooler_that_nobody_told_of_is_found_by_statements_that_get_mixed_up() {
+    let (database, _pgbouncer, url) =
+        narrow("transaction", &["ignore_startup_parameters = extra_float_digits, options"]).await;
+    let mut admin = database.connect().await;
+    for set in ["plan_cache_mode = force_custom_plan", "enable_seqscan = off", "jit = off"] {
+        let set = format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {set}', current_database()); END $$");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(&mut admin).await.expect("set");
+    }
+    let first = connect(&url, Pooler::None).await.expect("nothing is amiss");
+    first.ping().await.expect("the first of its name");
+    let second = connect(&url, Pooler::None).await.expect("nothing is amiss");
+    names_the_setting(&second.ping().await.expect_err("the name is taken"));
+}
+
+#[tokio::test]
+async fn a_pooler_that_knows_no_transactions_is_refused() {
+    let (_database, _pgbouncer, url) = narrow("statement", &[]).await;
+    let refused = connect(&url, Pooler::Transaction).await.expect_err("no transactions");
+    assert!(matches!(refused, Error::PoolMode { .. }) && !refused.is_transient(), "{refused:?}");
+    assert!(refused.to_string().contains("pool_mode = transaction"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_pooler_in_session_mode_is_fine() {
+    let (_database, _pgbouncer, url) = narrow("session", &[]).await;
+    let settings = Settings { pooler: Pooler::Transaction, ..settings(&url, 1) };
+    some_verbs(&Store::connect(&settings).await.expect("connecting")).await;
+}
+
+/// A connection that is left in the middle of its transaction is never used again, and the transaction is rolled back.
+#[tokio::test]
+async fn whoever_goes_away_half_way_leaves_no_transaction() {
+    let (database, _pgbouncer, url) = narrow("transaction", &[]).await;
+    let port = url.rsplit_once('/').and_then(|(server, _)| server.rsplit_once(':')).expect("a port").1;
+    let proxy = Proxy::start(port.parse().expect("a port")).await;
+    let store = connect(&proxy.instead_of(&url), Pooler::Transaction).await.expect("connecting");
+    let job = new_job();
+    store.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+    let mut lock = database.connect().await;
+
+    // Gone while BEGIN is on its way.
+    proxy.set(Way::Stalled);
+    let asked = tokio::time::timeout(Duration::from_millis(20), store.ping()).await;
+    assert!(asked.is_err(), "it had an answer from a proxy that passes nothing on");
+    proxy.set(Way::Open);
+    eventually("it answers again", SOON, || async { store.ping().await }).await;
+
+    // Gone while the statement waits for a lock.
+    sqlx::raw_sql("BEGIN; SELECT FROM leasehold.job FOR UPDATE").execute(&mut lock).await.expect("a lock");
+    let mut watch = database.connect().await;
+    let cancel = tokio::spawn({
+        let store = store.clone();
+        async move { store.cancel(&[job.id]).await.map(drop) }
+    });
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    wait_for(&mut watch, waiting, 1).await;
+    cancel.abort();
+    assert!(cancel.await.expect_err("it was waiting").is_cancelled());
+    sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is let go");
+    let in_transaction = "SELECT count(*) FROM pg_stat_activity
+                          WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+    wait_for(&mut watch, in_transaction, 0).await;
+    assert_eq!(store.job(job.id).await.expect("job").expect("the job").state.as_str(), "queued");
+}
+
+async fn wait_for(watch: &mut PgConnection, query: &'static str, wanted: i64) {
+    let watch = tokio::sync::Mutex::new(watch);
+    eventually(query, SOON, || async {
+        let found: i64 = sqlx::query_scalar(query).fetch_one(&mut **watch.lock().await).await.expect("a look");
+        if found == wanted { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
