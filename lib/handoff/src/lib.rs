@@ -4,13 +4,14 @@
 //! One file a side of the protocol: who puts jobs into the line (`producer`), who takes them
 //! (`worker`, and `taker` for waiting without asking), who puts right what others left (`reaper`), who
 //! looks and intervenes (`operator`); beside them who is there (`registry`), what is said (`notices`) and
-//! how Redis itself is doing (`fitness`).
+//! how Redis itself is doing (`fitness`). `head` is the part of all this that workers and reapers call, as a trait.
 //! Keys are spelled in `keys` only. Scripts live in `lua/` at the top of the repository and are loaded in
 //! `scripts` only. What this crate does not do: decide anything. A hint grants nothing.
 
 mod connect;
 mod error;
 mod fitness;
+mod head;
 mod keys;
 mod notices;
 mod operator;
@@ -25,6 +26,7 @@ mod worker;
 
 pub use connect::{Handoff, Settings};
 pub use error::Error;
+pub use head::{BlockingTake, Head, WakeTake};
 pub use notices::Notice;
 pub use operator::HeadStats;
 pub use producer::Pushed;

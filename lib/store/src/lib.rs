@@ -4,6 +4,7 @@
 //! same name. All statements are single and commit by themselves (through a pooler, each in a transaction of
 //! its own), so a caller that stops waiting leaves no transaction open behind it. Nothing here knows of Redis.
 
+mod authority;
 mod bounded;
 mod cancel;
 mod cancel_wanted;
@@ -35,6 +36,7 @@ mod unblock;
 mod uptime;
 mod violations;
 
+pub use authority::Authority;
 pub use cancel::Cancelled;
 pub use cancel_wanted::CancelWanted;
 pub use claim::Kinds;

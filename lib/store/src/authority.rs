@@ -1,0 +1,71 @@
+//! What workers and reapers ask of the authority, as a trait: so that the same worker and the same reaper also run on
+//! a store that a simulation holds in memory.
+//!
+//! Only what they call is here. What clients and operators do is on [`Store`] alone.
+
+use crate::{
+    cancel_wanted::CancelWanted, claim::Kinds, connect::Store, error::Error, expire::Expired, leases::Lease,
+    line::Line, lines::LineSummary, look::Looked, promote::Waiting, renew::Renewed, retain::Retained,
+};
+use async_trait::async_trait;
+use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};
+use std::{fmt, sync::Arc, time::Duration};
+
+macro_rules! authority {
+    ($($(#[$doc:meta])* async fn $verb:ident(&self $(, $name:ident: $of:ty)*) -> $answer:ty;)*) => {
+        /// The authority, as workers and reapers use it. Each verb is the one of [`Store`] with the same name, with the
+        /// same errors.
+        #[async_trait]
+        pub trait Authority: fmt::Debug + Send + Sync {
+            $($(#[$doc])* async fn $verb(&self $(, $name: $of)*) -> Result<$answer, Error>;)*
+        }
+
+        #[async_trait]
+        impl Authority for Store {
+            $(async fn $verb(&self $(, $name: $of)*) -> Result<$answer, Error> {
+                Store::$verb(self $(, $name)*).await
+            })*
+        }
+    };
+}
+
+authority! {
+    /// Hints become jobs that this worker holds on a lease.
+    async fn claim(&self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob>;
+    /// The same from the front of the line, without hints.
+    async fn claim_line(
+        &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration
+    ) -> Vec<ClaimedJob>;
+    /// A worker holds on to its runs.
+    async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed>;
+    /// Ends runs.
+    async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled>;
+    /// Why hints were not claimed: the live jobs among them.
+    async fn look(&self, ids: &[JobId]) -> Vec<Looked>;
+    /// Answers when the server does.
+    async fn ping(&self) -> ();
+    /// How long the server has been up.
+    async fn uptime(&self) -> Duration;
+    /// Ends runs whose lease ran out.
+    async fn expire(&self, limit: i64) -> Vec<Expired>;
+    /// Due jobs into the line.
+    async fn promote(&self, limit: i64) -> Vec<Waiting>;
+    /// Running jobs whose workers are to be told to stop.
+    async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
+    /// The queues of which nothing is claimed.
+    async fn paused(&self) -> Vec<QueueName>;
+    /// The queues with a line, and the kinds in each.
+    async fn lines(&self) -> Vec<LineSummary>;
+    /// The first ids of a queue's line.
+    async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Line;
+    /// Which runs hold a lease.
+    async fn leases(&self, limit: i64) -> Vec<Lease>;
+    /// Keeps history to its age.
+    async fn retain(&self, keep: Duration) -> Retained;
+}
+
+impl From<Store> for Arc<dyn Authority> {
+    fn from(store: Store) -> Self {
+        Arc::new(store)
+    }
+}
