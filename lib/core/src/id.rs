@@ -49,7 +49,7 @@ uuid_newtype! {
 pub type Epoch = i32;
 
 /// What every write about a running job must name. A write whose fence is stale changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fence {
     /// The job.
     pub id: JobId,

@@ -11,13 +11,11 @@ use crate::{
     tick::{Tick, all_of},
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_handoff::{Handoff, Served};
-use leasehold_store::{Kinds, Line, LineSummary, Store};
+use leasehold_handoff::{Head, Served};
+use leasehold_store::{Authority, Kinds, Line, LineSummary};
 use serde::Serialize;
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    time::Instant,
-};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use tokio::time::Instant;
 
 /// What one fill found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,8 +39,8 @@ pub struct HeadReport {
 /// # Errors
 /// When a store does not answer. What was pushed before that is right and stays.
 pub async fn fill_head(
-    store: &Store,
-    handoff: &Handoff,
+    store: &dyn Authority,
+    handoff: &dyn Head,
     queue: &QueueName,
     head_max: u32,
 ) -> Result<HeadReport, Error> {
@@ -115,8 +113,8 @@ async fn fill_line<'a>(
 
 /// What the head of a queue should hold first, given the kinds that have jobs in its line.
 pub(crate) async fn front_of_line(
-    store: &Store,
-    handoff: &Handoff,
+    store: &dyn Authority,
+    handoff: &dyn Head,
     queue: &QueueName,
     present: &[Kind],
     depth: u32,
@@ -125,13 +123,13 @@ pub(crate) async fn front_of_line(
     read_line(store, queue, &wanted(&served, &full, Some(present)), depth).await
 }
 
-async fn who_serves(handoff: &Handoff, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
+async fn who_serves(handoff: &dyn Head, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
     let served = handoff.served_kinds(queue).await?;
     let asides = handoff.asides(queue).await?;
     Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
 }
 
-async fn read_line(store: &Store, queue: &QueueName, kinds: &Kinds, depth: u32) -> Result<Line, Error> {
+async fn read_line(store: &dyn Authority, queue: &QueueName, kinds: &Kinds, depth: u32) -> Result<Line, Error> {
     match kinds {
         // Nothing that anybody could run: no need to read the line to know it.
         Kinds::Only(kinds) if kinds.is_empty() => Ok(Line { ids: Vec::new(), more: false }),
@@ -139,7 +137,7 @@ async fn read_line(store: &Store, queue: &QueueName, kinds: &Kinds, depth: u32) 
     }
 }
 
-async fn fill_with(handoff: &Handoff, queue: &QueueName, front: &Line) -> Result<HeadReport, Error> {
+async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Result<HeadReport, Error> {
     let filled = handoff.fill(queue, &front.ids, front.more).await?;
     let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
     Ok(HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more })

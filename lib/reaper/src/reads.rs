@@ -10,8 +10,9 @@ use leasehold_handoff::HeadStats;
 use leasehold_store::LineSummary;
 use std::{
     collections::{BTreeMap, HashSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Ids at the front of a line that are looked at in a glance.
 pub(crate) const GLANCE: u32 = 256;

@@ -14,10 +14,10 @@ use crate::{
     tick::{Tick, all_of},
 };
 use leasehold_core::QueueName;
-use leasehold_handoff::{Handoff, HeadStats};
-use leasehold_store::Store;
-use std::time::{Duration, Instant};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use leasehold_handoff::{Head, HeadStats};
+use leasehold_store::Authority;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,8 +27,8 @@ const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
 /// The reaper.
 pub struct Reaper {
     id: Uuid,
-    store: Store,
-    handoff: Handoff,
+    store: Arc<dyn Authority>,
+    handoff: Arc<dyn Head>,
     settings: Settings,
     sight: Sight,
     conditions: Conditions,
@@ -46,7 +46,7 @@ pub struct Reaper {
 impl Reaper {
     /// A reaper; any number may run at once.
     #[must_use]
-    pub fn new(store: Store, handoff: Handoff, settings: Settings) -> Self {
+    pub fn new(store: impl Into<Arc<dyn Authority>>, handoff: impl Into<Arc<dyn Head>>, settings: Settings) -> Self {
         Self {
             id: Uuid::now_v7(),
             sight: Sight::new(settings.lease),
@@ -58,8 +58,8 @@ impl Reaper {
             loss_is_open: false,
             loss_was_seen: false,
             redis_losses: 0,
-            store,
-            handoff,
+            store: store.into(),
+            handoff: handoff.into(),
             settings,
         }
     }
@@ -90,8 +90,8 @@ impl Reaper {
         let lost = lost || self.loss_is_open;
         let heads = if handoff_is_there { self.heads().await } else { Vec::new() };
         let tick = Tick {
-            store: store_is_there.then_some(&self.store),
-            handoff: handoff_is_there.then_some(&self.handoff),
+            store: store_is_there.then_some(&*self.store),
+            handoff: handoff_is_there.then_some(&*self.handoff),
             settings: &self.settings,
             heads: &heads,
             counts: Counts::default(),
@@ -165,7 +165,7 @@ impl Reaper {
 
     /// Every queue that Redis has keys of, as it is now. Without this the steps that need it find nothing to do.
     async fn heads(&mut self) -> Vec<(QueueName, HeadStats)> {
-        let handoff = &self.handoff;
+        let handoff = &*self.handoff;
         let heads = in_time(async {
             let queues = handoff.queues().await?;
             all_of(queues.into_iter().map(|queue| head_of(handoff, queue))).await
@@ -199,7 +199,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, S
     }
 }
 
-async fn head_of(handoff: &Handoff, queue: QueueName) -> Result<(QueueName, HeadStats), Error> {
+async fn head_of(handoff: &dyn Head, queue: QueueName) -> Result<(QueueName, HeadStats), Error> {
     let head = handoff.stats(&queue).await?;
     Ok((queue, head))
 }

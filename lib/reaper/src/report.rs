@@ -4,9 +4,9 @@ use crate::error::Error;
 use serde::Serialize;
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// What one step found and changed.
 #[derive(Clone, Debug, Serialize)]

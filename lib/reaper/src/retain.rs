@@ -4,7 +4,8 @@
 //! is needed, and a settle works without one.
 
 use crate::{error::Error, tick::Tick};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(600);
 /// After a failure, sooner: but not every tick, since it takes locks.

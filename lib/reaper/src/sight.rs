@@ -4,7 +4,8 @@
 //! after PostgreSQL was away nothing is expired for one lease: the workers come back first. This
 //! file owns that decision and nothing else; it has no clock of its own.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What this reaper has seen of PostgreSQL.
 #[derive(Debug)]

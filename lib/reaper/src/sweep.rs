@@ -14,11 +14,12 @@ use crate::{
 };
 use leasehold_core::{BATCH_MAX, JobId, QueueName};
 use leasehold_handoff::HeadStats;
-use leasehold_store::{Lease, Looked, Store};
+use leasehold_store::{Authority, Lease, Looked};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(10);
 /// Numbers that disagree are often only moving: between two audits for that reason lies this much.
@@ -121,7 +122,7 @@ async fn faults_of(tick: &Tick<'_>, queue: &QueueName, runs: &[Lease]) -> Result
 }
 
 /// The live jobs among `ids`.
-pub(crate) async fn look_at(store: &Store, ids: &[JobId]) -> Result<HashMap<JobId, Looked>, Error> {
+pub(crate) async fn look_at(store: &dyn Authority, ids: &[JobId]) -> Result<HashMap<JobId, Looked>, Error> {
     let mut live = HashMap::with_capacity(ids.len());
     for batch in ids.chunks(BATCH_MAX) {
         live.extend(store.look(batch).await?.into_iter().map(|job| (job.id, job)));

@@ -3,8 +3,8 @@
 use crate::{error::Error, report::Counts, settings::Settings};
 use futures_util::{StreamExt, stream};
 use leasehold_core::QueueName;
-use leasehold_handoff::{Handoff, HeadStats};
-use leasehold_store::Store;
+use leasehold_handoff::{Head, HeadStats};
+use leasehold_store::Authority;
 
 /// Statements of one kind in one tick, each of up to `BATCH_MAX` jobs: a flood is worked off over several
 /// ticks, so that the other steps are not kept waiting.
@@ -12,8 +12,8 @@ pub(crate) const BATCHES_PER_TICK: usize = 20;
 
 /// One tick: the stores that answered at its start, the heads as they were then, and what the step at work counts.
 pub(crate) struct Tick<'a> {
-    pub(crate) store: Option<&'a Store>,
-    pub(crate) handoff: Option<&'a Handoff>,
+    pub(crate) store: Option<&'a dyn Authority>,
+    pub(crate) handoff: Option<&'a dyn Head>,
     pub(crate) settings: &'a Settings,
     pub(crate) heads: &'a [(QueueName, HeadStats)],
     pub(crate) counts: Counts,
@@ -34,12 +34,12 @@ where
 
 impl<'a> Tick<'a> {
     /// PostgreSQL, if it is there. A store that is away is asked once a tick, not once a step.
-    pub(crate) fn store(&self) -> Result<&'a Store, Error> {
+    pub(crate) fn store(&self) -> Result<&'a dyn Authority, Error> {
         self.store.ok_or(Error::StoreAway)
     }
 
     /// Redis, if it is there.
-    pub(crate) fn handoff(&self) -> Result<&'a Handoff, Error> {
+    pub(crate) fn handoff(&self) -> Result<&'a dyn Head, Error> {
         self.handoff.ok_or(Error::HandoffAway)
     }
 }

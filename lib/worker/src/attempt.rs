@@ -41,7 +41,7 @@ pub(crate) async fn attempt(member: Arc<Member>, run: Run, place: Place) {
         _ => outcome_unbegun(run.stop_reason()),
     };
     let job = run.job();
-    match outcome.settle(job.attempt, job.max_attempts, &member.settings.backoff, rand::random()) {
+    match outcome.settle(job.attempt, job.max_attempts, &member.settings.backoff, member.chance.fraction()) {
         // The receiver outlives every run; if it did not, the lease would run out and the job run again.
         Some(settle) => drop(member.ended.send(Ended { run, settle }).await),
         None => member.runs.remove([&run].into_iter()),

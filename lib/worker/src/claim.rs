@@ -2,7 +2,8 @@
 
 use crate::{attempt::attempt, member::Member, places::Places, run::Run};
 use leasehold_core::{ClaimedJob, JobId, QueueName};
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc};
+use tokio::time::Instant;
 
 /// One queue of a worker, with its places.
 pub(crate) struct Queue {

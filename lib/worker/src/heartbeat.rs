@@ -7,12 +7,8 @@ use crate::{
     run::{Run, StopReason},
 };
 use leasehold_core::{BATCH_MAX, Fence};
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::time::MissedTickBehavior;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Beats until `done`.
@@ -24,6 +20,7 @@ pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = done.cancelled() => return,
             _ = ticks.tick() => {}
         }
@@ -44,7 +41,7 @@ async fn renew_leases(member: &Member, due: &[Fence]) {
             }
         };
         member.postgres.answered();
-        let mut lost: HashSet<Fence> = fences.iter().copied().collect();
+        let mut lost: BTreeSet<Fence> = fences.iter().copied().collect();
         for lease in renewed {
             let fence = Fence { id: lease.id, epoch: lease.epoch, worker: member.id };
             lost.remove(&fence);

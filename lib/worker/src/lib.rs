@@ -15,6 +15,7 @@
 //! way (`queue_loop` claims from the line), never to a lost job.
 
 mod attempt;
+mod chance;
 mod claim;
 mod counters;
 mod exec;

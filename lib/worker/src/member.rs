@@ -1,21 +1,22 @@
 //! What the parts of one worker share.
 
 use crate::{
-    counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, runs::Runs, settings::Settings,
-    settler::Ended,
+    chance::Chance, counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, runs::Runs,
+    settings::Settings, settler::Ended,
 };
 use leasehold_core::{Kind, QueueName, WorkerId};
-use leasehold_handoff::Handoff;
-use leasehold_store::{Kinds, Store};
-use std::collections::HashMap;
+use leasehold_handoff::Head;
+use leasehold_store::{Authority, Kinds};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the parts of one worker share.
 pub(crate) struct Member {
     pub(crate) id: WorkerId,
-    pub(crate) store: Store,
-    pub(crate) handoff: Handoff,
+    pub(crate) store: Arc<dyn Authority>,
+    pub(crate) handoff: Arc<dyn Head>,
+    pub(crate) chance: Chance,
     pub(crate) settings: Settings,
     pub(crate) handlers: Handlers,
     pub(crate) kinds: Kinds,
@@ -37,8 +38,8 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(
-        store: Store,
-        handoff: Handoff,
+        store: Arc<dyn Authority>,
+        handoff: Arc<dyn Head>,
         settings: Settings,
         handlers: Handlers,
     ) -> (Self, mpsc::Receiver<Ended>) {
@@ -56,6 +57,7 @@ impl Member {
             stopping: CancellationToken::new(),
             attempts: TaskTracker::new(),
             errands: TaskTracker::new(),
+            chance: Chance::new(),
             store,
             handoff,
             settings,

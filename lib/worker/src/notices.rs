@@ -11,6 +11,7 @@ pub(crate) async fn hear(member: Arc<Member>, done: CancellationToken) {
     let mut notices = member.handoff.listen();
     loop {
         let notice = tokio::select! {
+            biased;
             () = done.cancelled() => return,
             notice = notices.recv() => notice,
         };

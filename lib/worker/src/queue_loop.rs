@@ -71,7 +71,7 @@ const fn decide(postgres_away: bool, redis_away: bool, dry: bool) -> Move {
 
 impl QueueLoop {
     pub(crate) fn new(member: Arc<Member>, name: QueueName, slots: u32) -> Self {
-        let take = Take::new(member.handoff.clone(), name.clone());
+        let take = Take::new(Arc::clone(&member.handoff), name.clone());
         Self {
             queue: Queue { member, name, places: Places::new(slots) },
             take,
@@ -129,6 +129,7 @@ impl QueueLoop {
                 }
                 let member = Arc::clone(&self.queue.member);
                 tokio::select! {
+                    biased;
                     () = self.pause_after_failure() => {}
                     () = member.redis.until_back() => {}
                 }
@@ -167,7 +168,8 @@ impl QueueLoop {
         tracing::debug!(queue = %self.queue.name, error, "a take failed");
         self.dry = false;
         tokio::select! {
-            () = sleep(self.take_waits.next()) => {}
+            biased;
+            () = sleep(self.take_waits.next(&self.queue.member.chance)) => {}
             () = self.queue.member.stopping.cancelled() => {}
         }
     }
@@ -264,7 +266,8 @@ impl QueueLoop {
 
     async fn pause_after_failure(&mut self) {
         tokio::select! {
-            () = sleep(self.waits.next()) => {}
+            biased;
+            () = sleep(self.waits.next(&self.queue.member.chance)) => {}
             () = self.queue.member.stopping.cancelled() => {}
         }
     }
@@ -275,6 +278,7 @@ async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_r
     while !handoff.lock_fill(queue, FILL_LOCK).await? {
         // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
         tokio::select! {
+            biased;
             () = sleep(FILL_LOCK) => {}
             () = member.stopping.cancelled() => return Ok(()),
         }
@@ -283,7 +287,7 @@ async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_r
             return Ok(());
         }
     }
-    leasehold_reaper::fill_head(&member.store, handoff, queue, handoff.head_max()).await?;
+    leasehold_reaper::fill_head(&*member.store, &**handoff, queue, handoff.head_max()).await?;
     Ok(())
 }
 

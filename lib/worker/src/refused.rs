@@ -56,6 +56,7 @@ impl Queue {
         let (member, queue) = (Arc::clone(&self.member), self.name.clone());
         self.member.errands.spawn(async move {
             tokio::select! {
+                biased;
                 () = sleep(LOCKED_FOR) => {}
                 () = member.stopping.cancelled() => {}
             }

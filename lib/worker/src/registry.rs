@@ -36,7 +36,7 @@ pub(crate) async fn announce(member: Arc<Member>, done: CancellationToken) {
         tokio::select! {
             biased;
             () = done.cancelled() => break,
-            () = async { member.redis.until_away().await; sleep(waits.next()).await } => {}
+            () = async { member.redis.until_away().await; sleep(waits.next(&member.chance)).await } => {}
             () = sleep(wait), if !wait.is_zero() => {}
         }
     }

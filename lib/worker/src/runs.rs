@@ -3,17 +3,19 @@
 use crate::run::{Run, StopReason};
 use leasehold_core::Fence;
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Every run that holds a lease, or may.
 #[derive(Debug)]
 pub(crate) struct Runs {
     lease: Duration,
     handoff_lease: Duration,
-    held: Mutex<HashMap<Fence, Held>>,
+    /// In the order of ids, in which the stores lock rows too.
+    held: Mutex<BTreeMap<Fence, Held>>,
 }
 
 #[derive(Debug)]
@@ -40,10 +42,10 @@ pub(crate) struct Due {
 
 impl Runs {
     pub(crate) fn new(lease: Duration, handoff_lease: Duration) -> Self {
-        Self { lease, handoff_lease, held: Mutex::new(HashMap::new()) }
+        Self { lease, handoff_lease, held: Mutex::new(BTreeMap::new()) }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Fence, Held>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<Fence, Held>> {
         // Nothing in here panics between two changes that belong together.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

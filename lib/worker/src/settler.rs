@@ -84,6 +84,7 @@ impl Settler {
         let mut refusals = 0;
         while batch.len() > 0 {
             let answer = tokio::select! {
+                biased;
                 answer = self.member.store.settle(self.member.id, &batch.finished) => answer,
                 () = self.give_up.cancelled() => return batch.len(),
             };
@@ -112,7 +113,8 @@ impl Settler {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(waits.next()) => {}
+                biased;
+                () = tokio::time::sleep(waits.next(&self.member.chance)) => {}
                 () = self.give_up.cancelled() => return batch.len(),
             }
         }

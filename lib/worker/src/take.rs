@@ -2,8 +2,8 @@
 //! at the last moment has somebody to go to.
 
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::{Error, Handoff, Taker, Unblock};
-use std::time::Duration;
+use leasehold_handoff::{BlockingTake, Error, Head, WakeTake};
+use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::timeout};
 
 /// How long one take blocks. Between two of them a claim looks for what no take is told of: hints set aside whose
@@ -12,15 +12,15 @@ const BLOCKS_FOR: Duration = Duration::from_secs(5);
 
 /// The blocking take of one queue.
 pub(crate) struct Take {
-    handoff: Handoff,
+    handoff: Arc<dyn Head>,
     queue: QueueName,
-    taker: Option<Taker>,
+    taker: Option<Box<dyn BlockingTake>>,
     under_way: Option<UnderWay>,
 }
 
 struct UnderWay {
-    task: JoinHandle<(Taker, Result<Option<JobId>, Error>)>,
-    unblock: Unblock,
+    task: JoinHandle<(Box<dyn BlockingTake>, Result<Option<JobId>, Error>)>,
+    unblock: Arc<dyn WakeTake>,
 }
 
 /// How a take ended.
@@ -32,7 +32,7 @@ pub(crate) enum Took {
 }
 
 impl Take {
-    pub(crate) fn new(handoff: Handoff, queue: QueueName) -> Self {
+    pub(crate) fn new(handoff: Arc<dyn Head>, queue: QueueName) -> Self {
         Self { handoff, queue, taker: None, under_way: None }
     }
 
@@ -76,7 +76,7 @@ impl Take {
 
     /// Wakes the take and waits for its end, for at most `patience`.
     pub(crate) async fn cut_short(&mut self, patience: Duration) -> Option<Took> {
-        let unblock = self.under_way.as_ref()?.unblock.clone();
+        let unblock = Arc::clone(&self.under_way.as_ref()?.unblock);
         let wake = async {
             if let Err(error) = unblock.wake().await {
                 tracing::debug!(%error, "a take was not woken");

@@ -1,6 +1,7 @@
 //! Puts the parts of a worker together and stops them in order.
 
 use crate::{
+    chance::Chance,
     counters::Tally,
     handler::Handlers,
     handler::STOP_MOMENT,
@@ -13,8 +14,8 @@ use crate::{
     settler::{Ended, Settler},
 };
 use leasehold_core::WorkerId;
-use leasehold_handoff::Handoff;
-use leasehold_store::Store;
+use leasehold_handoff::Head;
+use leasehold_store::Authority;
 use std::sync::Arc;
 use tokio::{
     sync::mpsc,
@@ -38,9 +39,21 @@ impl std::fmt::Debug for Worker {
 impl Worker {
     /// A worker with a new id.
     #[must_use]
-    pub fn new(store: Store, handoff: Handoff, settings: Settings, handlers: Handlers) -> Self {
-        let (member, ended) = Member::new(store, handoff, settings, handlers);
+    pub fn new(
+        store: impl Into<Arc<dyn Authority>>,
+        handoff: impl Into<Arc<dyn Head>>,
+        settings: Settings,
+        handlers: Handlers,
+    ) -> Self {
+        let (member, ended) = Member::new(store.into(), handoff.into(), settings, handlers);
         Self { member, ended }
+    }
+
+    /// Spreads its waits and retries by this seed, so that a test can have the same run again.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.member.chance = Chance::seeded(seed);
+        self
     }
 
     /// Its id.
@@ -54,6 +67,7 @@ impl Worker {
     pub async fn run(self, stop: CancellationToken, stop_now: CancellationToken) -> Tally {
         let running = Running::start(Arc::new(self.member), self.ended);
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = stop_now.cancelled() => {}
         }
@@ -113,6 +127,7 @@ impl Running {
 
         member.attempts.close();
         tokio::select! {
+            biased;
             () = member.attempts.wait() => {}
             () = sleep(member.settings.grace) => {}
             () = stop_now.cancelled() => {}
@@ -124,6 +139,7 @@ impl Running {
             let (give_up, lease) = (self.give_up.clone(), member.settings.lease);
             async move {
                 tokio::select! {
+                    biased;
                     () = sleep(lease) => {}
                     () = async { stop_now.cancelled().await; sleep(STOP_MOMENT).await } => {}
                 }
