@@ -29,8 +29,12 @@ fn build() -> PathBuf {
             build.env_remove(&name);
         }
     }
+    build.arg("build");
+    if cfg!(feature = "fail-points") {
+        build.args(["--features", "leasehold-tests/fail-points"]);
+    }
     let output = build
-        .args(["build", "--quiet", "--workspace", "--bin", "leasehold", "--profile", profile, "--manifest-path"])
+        .args(["--quiet", "--workspace", "--bin", "leasehold", "--profile", profile, "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .output()
         .expect("running cargo");

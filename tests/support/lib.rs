@@ -5,6 +5,7 @@ mod eventually;
 mod keys;
 mod probe;
 mod proxy;
+mod reaper;
 mod shared;
 mod stores;
 
@@ -13,5 +14,6 @@ pub use eventually::eventually;
 pub use keys::{Key, all_keys};
 pub use probe::{LogLine, Probe, Step, read_log, starts};
 pub use proxy::{End, Proxy, Way};
+pub use reaper::quick_reaper;
 pub use shared::private_folder;
 pub use stores::{Database, OwnPgBouncer, RedisServer, Stores};

@@ -5,6 +5,7 @@
 //! in its own language; this crate is what they are checked against.
 
 mod backoff;
+mod fail_point;
 mod id;
 mod job;
 mod limits;
@@ -16,6 +17,9 @@ mod transitions;
 mod validate;
 
 pub use backoff::Backoff;
+#[cfg(feature = "fail-points")]
+pub use fail_point::on_fail_points;
+pub use fail_point::{FailPoint, pass};
 pub use id::{Epoch, Fence, JobId, WorkerId};
 pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;

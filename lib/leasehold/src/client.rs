@@ -7,7 +7,7 @@ use crate::{
     job::{Id, Job},
     waiter::Waiter,
 };
-use leasehold_core::{BATCH_MAX, JobId, JobRecord, NewJob, QueueName, State};
+use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
 use leasehold_handoff::Notice;
 use leasehold_store::{Cancelled, Enqueued, Finished, Revived, Store};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -99,6 +99,7 @@ impl Client {
 
     /// Hints for what is new in the line. A job that was there before may be of another queue: it is left alone.
     async fn tell_of(&self, batch: &[NewJob], accepted: &[Enqueued], resent: bool) {
+        pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
         for (job, answer) in batch.iter().zip(accepted) {
@@ -188,6 +189,7 @@ impl Client {
         let mut answers = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH_MAX) {
             let revived = self.store.revive(batch).await?;
+            pass(FailPoint::ReviveCommitted);
             if let Some(hints) = &self.hints {
                 let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
                 for job in &revived {

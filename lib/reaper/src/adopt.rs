@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     tick::{Tick, all_of},
 };
-use leasehold_core::QueueName;
+use leasehold_core::{FailPoint, QueueName, pass};
 use leasehold_handoff::HeadStats;
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
@@ -19,6 +19,9 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
 
 async fn one_queue(tick: &Tick<'_>, queue: &QueueName, head: &HeadStats) -> Result<(), Error> {
     let adopted = tick.handoff()?.adopt(queue, tick.settings.handoff_lease).await?;
+    if adopted > 0 {
+        pass(FailPoint::HintsAdopted);
+    }
     tick.counts.found(head.claimed);
     tick.counts.changed(u64::from(adopted));
     Ok(())

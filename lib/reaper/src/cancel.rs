@@ -4,7 +4,7 @@
 //! It does not end the run. Only its worker does, or `expire` when the worker is gone.
 
 use crate::{error::Error, tick::Tick};
-use leasehold_core::BATCH_MAX;
+use leasehold_core::{BATCH_MAX, FailPoint, pass};
 use leasehold_handoff::Notice;
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
@@ -13,6 +13,7 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     if wanted.is_empty() {
         return Ok(());
     }
+    pass(FailPoint::CancelsRead);
     let notices: Vec<Notice> =
         wanted.into_iter().map(|run| Notice::Cancel { id: run.id, epoch: run.epoch, worker: run.worker }).collect();
     tick.handoff()?.notify(&notices).await?;

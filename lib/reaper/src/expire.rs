@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     tick::{BATCHES_PER_TICK, Tick},
 };
-use leasehold_core::{BATCH_MAX, State};
+use leasehold_core::{BATCH_MAX, FailPoint, State, pass};
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     for _ in 0..BATCHES_PER_TICK {
@@ -17,6 +17,9 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
         let batch = expired.len();
         tick.counts.found(batch as u64);
         tick.counts.changed(batch as u64);
+        if batch > 0 {
+            pass(FailPoint::ExpireCommitted);
+        }
         if let Some(handoff) = tick.handoff {
             let groups = by_queue(expired.into_iter().map(|job| (job.queue, job.state == State::Queued, job.id)));
             for ((queue, waits_again), ids) in groups {

@@ -10,7 +10,7 @@ use crate::{
     sweep::Sweeps,
     tick::{Tick, all_of},
 };
-use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_core::{FailPoint, JobId, Kind, QueueName, pass};
 use leasehold_handoff::{Head, Served};
 use leasehold_store::{Authority, Kinds, Line, LineSummary};
 use serde::Serialize;
@@ -138,6 +138,7 @@ async fn read_line(store: &dyn Authority, queue: &QueueName, kinds: &Kinds, dept
 }
 
 async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Result<HeadReport, Error> {
+    pass(FailPoint::LineRead);
     let filled = handoff.fill(queue, &front.ids, front.more).await?;
     let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
     Ok(HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more })

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     tick::{Tick, all_of},
 };
-use leasehold_core::{BATCH_MAX, JobId, QueueName, State};
+use leasehold_core::{BATCH_MAX, FailPoint, JobId, QueueName, State, pass};
 use leasehold_store::Looked;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,6 +28,7 @@ async fn one_queue(tick: &Tick<'_>, queue: &QueueName) -> Result<(), Error> {
     }
     tick.counts.found(ran_out.len() as u64);
     let plan = decide(&ran_out, tick.store()?.look(&ran_out).await?, tick.settings.handoff_lease);
+    pass(FailPoint::LeasesRead);
     if !plan.back.is_empty() {
         handoff.release(queue, &plan.back).await?;
     }

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     tick::{BATCHES_PER_TICK, Tick},
 };
-use leasehold_core::BATCH_MAX;
+use leasehold_core::{BATCH_MAX, FailPoint, pass};
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     for _ in 0..BATCHES_PER_TICK {
@@ -16,6 +16,9 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
         let batch = due.len();
         tick.counts.found(batch as u64);
         tick.counts.changed(batch as u64);
+        if batch > 0 {
+            pass(FailPoint::PromoteCommitted);
+        }
         if let Some(handoff) = tick.handoff {
             for ((queue, front), ids) in by_queue(due.into_iter().map(|job| (job.queue, job.priority > 0, job.id))) {
                 handoff.push(&queue, &ids, front).await?;

@@ -12,7 +12,7 @@ use crate::{
     leases::whole_seconds,
     tick::Tick,
 };
-use leasehold_core::{BATCH_MAX, JobId, QueueName};
+use leasehold_core::{BATCH_MAX, FailPoint, JobId, QueueName, pass};
 use leasehold_handoff::HeadStats;
 use leasehold_store::{Authority, Lease, Looked};
 use std::{
@@ -93,6 +93,9 @@ pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps, lost: bool) -> Re
         let again = sweeps.seen_again(&queue, faults, surplus.contains(&queue), now);
         tick.counts.found(again.len() as u64);
         tick.counts.changed(again.len() as u64);
+        if !again.is_empty() {
+            pass(FailPoint::DriftRead);
+        }
         mend(tick, &queue, &again, &runs).await?;
     }
     agreed

@@ -8,7 +8,7 @@ use crate::{
     run::{Run, StopReason},
     settler::Ended,
 };
-use leasehold_core::{Outcome, RESULT_MAX_BYTES};
+use leasehold_core::{FailPoint, Outcome, RESULT_MAX_BYTES, pass};
 use std::{any::Any, sync::Arc, time::Duration};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -40,6 +40,7 @@ pub(crate) async fn attempt(member: Arc<Member>, run: Run, place: Place) {
         // Never begun. Claims name the kinds that there are handlers for, so it is the slot that is missing.
         _ => outcome_unbegun(run.stop_reason()),
     };
+    pass(FailPoint::RunEnded);
     let job = run.job();
     match outcome.settle(job.attempt, job.max_attempts, &member.settings.backoff, member.chance.fraction()) {
         // The receiver outlives every run; if it did not, the lease would run out and the job run again.

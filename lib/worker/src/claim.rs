@@ -1,7 +1,7 @@
 //! Hints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
 
 use crate::{attempt::attempt, member::Member, places::Places, run::Run};
-use leasehold_core::{ClaimedJob, JobId, QueueName};
+use leasehold_core::{ClaimedJob, FailPoint, JobId, QueueName, pass};
 use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
 
@@ -80,6 +80,9 @@ impl Queue {
     }
 
     fn start(&self, jobs: Vec<ClaimedJob>, sent_at: Instant) {
+        if !jobs.is_empty() {
+            pass(FailPoint::JobsClaimed);
+        }
         let member = &self.member;
         member.counters.claimed.add(jobs.len());
         let runs: Vec<Run> = jobs.into_iter().map(Run::new).collect();

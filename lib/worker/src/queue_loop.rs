@@ -9,7 +9,7 @@ use crate::{
     take::{Take, Took},
     wait::Waits,
 };
-use leasehold_core::{BATCH_MAX, JobId, Kind, QueueName};
+use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};
 use leasehold_handoff::Taken;
 use std::{
     sync::{
@@ -176,6 +176,7 @@ impl QueueLoop {
 
     /// Leases the hint that a take got in Redis, with more for the other free slots, and at the same time claims its job.
     async fn claim_taken(&mut self, id: JobId, free: usize) {
+        pass(FailPoint::HintTaken);
         self.take_waits.reset();
         if self.queue.member.stopping.is_cancelled() {
             return give_back(&self.queue.member, &self.queue.name, &[id]).await;
@@ -199,6 +200,9 @@ impl QueueLoop {
     async fn claim(&mut self, free: usize) {
         let Some(taken) = self.take_hints(&[], free).await else { return };
         let ids = self.took(taken, free);
+        if !ids.is_empty() {
+            pass(FailPoint::HintsLeased);
+        }
         self.claim_ids(ids).await;
     }
 

@@ -2,7 +2,7 @@
 //! idle worker adds no delay.
 
 use crate::{hints::Hints, member::Member, run::Run, wait::Waits};
-use leasehold_core::{BATCH_MAX, FinishedRun, Settle, Settled};
+use leasehold_core::{BATCH_MAX, FailPoint, FinishedRun, Settle, Settled, pass};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -90,6 +90,7 @@ impl Settler {
             };
             match answer {
                 Ok(answers) => {
+                    pass(FailPoint::SettleCommitted);
                     self.member.postgres.answered();
                     batch = self.take_answers(batch, &answers);
                     continue;
