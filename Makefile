@@ -3,6 +3,9 @@
 SHELL := /bin/sh
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO ?= cargo
+# One set of features for all that is not released, so that nothing is built twice: with places to die at for tests.
+CHECKED := --locked --workspace --features leasehold-tests/fail-points
+CHAOS := "$${CARGO_TARGET_DIR:-target}/debug/chaos"
 
 .DEFAULT_GOAL := help
 .PHONY: help run test chaos chaos-short chaos-soak ci setup toolchain lint fmt deny doc clean test-setup
@@ -16,21 +19,21 @@ run: setup ## Run the main job: a fleet on thousands of real files, with workers
 	"$${CARGO_TARGET_DIR:-target}/release/main_job"
 
 test: test-setup ## Run all tests, on real servers that they start themselves
-	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	$(CARGO) build $(CHECKED) --bins
+	$(CARGO) test $(CHECKED)
 
 chaos: test-setup ## Do every harm to a fleet and check that nothing is lost; SCENARIO=... SEED=... for one of them
-	$(CARGO) build --locked --workspace --bins
-	$(CARGO) run --locked -p leasehold-tests --bin chaos
+	$(CARGO) build $(CHECKED) --bins
+	$(CHAOS)
 
 chaos-short: test-setup ## The same with one harm of each kind, in a few minutes
-	$(CARGO) build --locked --workspace --bins
-	$(CARGO) run --locked -p leasehold-tests --bin chaos -- --short
+	$(CARGO) build $(CHECKED) --bins
+	$(CHAOS) --short
 
 MINUTES ?= 20
 chaos-soak: test-setup ## All harms at random, for MINUTES=20
-	$(CARGO) build --locked --workspace --bins
-	$(CARGO) run --locked -p leasehold-tests --bin chaos -- --scenario everything --minutes $(MINUTES)
+	$(CARGO) build $(CHECKED) --bins
+	$(CHAOS) --scenario everything --minutes $(MINUTES)
 
 ci: ## Do what CI does: format, tests, lints, licences, documentation
 	$(CARGO) fmt --all --check
@@ -49,7 +52,7 @@ toolchain:
 	@command -v $(CARGO) >/dev/null || { echo 'cargo is not installed: get Rust from https://rustup.rs' >&2; exit 1; }
 
 lint: toolchain ## Check with clippy; warnings are errors
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(CHECKED) --all-targets -- -D warnings
 
 fmt: toolchain ## Format the code
 	$(CARGO) fmt --all

@@ -134,3 +134,28 @@ async fn kinds_with_a_full_list_aside_wait_in_the_line() {
     assert_eq!((report.read, report.pushed, report.more), (1, 1, false), "{report:?}");
     assert_eq!(world.snapshot().await.ready, own);
 }
+
+#[tokio::test]
+async fn redis_lost_with_ten_thousand_jobs_in_the_line() {
+    let world = World::with_head_max(4096).await;
+    let mut reaper = world.reaper().await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.extend(world.enqueue(500).await);
+    }
+    reaper.tick().await;
+    assert_eq!(world.head().await.ready, 4096);
+    let worker = WorkerId::new();
+    let running = world.take(worker, 10).await;
+
+    world.by_hand("FLUSHALL", &[]).await;
+    let reports = reaper.tick().await;
+    assert_eq!(report(&reports, "head").changed, 4096, "{reports:?}");
+    let snapshot = world.snapshot().await;
+    assert_eq!(snapshot.ready, ids[10..4106], "the front of the line, in order");
+    assert!(snapshot.overflow);
+    assert_eq!(reaper.redis_losses(), 1);
+    reaper.tick().await;
+    assert_eq!(world.head().await.leased, running.len() as u64, "what runs is known again");
+    assert_eq!(reaper.redis_losses(), 1, "told once");
+}

@@ -1,10 +1,9 @@
-//! The reaper on real stores: one file a step, one for the places where a process can die, one for stores that go away.
+//! The reaper on real stores: one file a step, and one for stores that go away.
 //!
 //! Each step: it works, a second time changes nothing more, and three reapers at once do it once.
 
 mod adopt;
 mod cancel;
-mod deaths;
 mod expire;
 mod head;
 mod idle;
