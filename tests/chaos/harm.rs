@@ -1,8 +1,12 @@
 //! The single harms, as scenarios put them together.
 
-use crate::{dice::Dice, stage::Stage};
-use anyhow::{Context as _, Result};
-use leasehold_tests::{End, Way};
+use crate::{
+    dice::Dice,
+    hands::Place,
+    stage::{PATIENCE, Stage},
+};
+use anyhow::{Context as _, Result, ensure};
+use leasehold_tests::{End, LogLine, Step, Way};
 use nix::sys::signal::Signal;
 use redis::aio::MultiplexedConnection;
 use std::time::{Duration, Instant};
@@ -11,7 +15,7 @@ use uuid::Uuid;
 
 const READY: &str = "leasehold:{default}:ready";
 const CLAIMED: &str = "leasehold:{default}:claimed";
-const LEASES: &str = "leasehold:{default}:leases";
+pub(crate) const LEASES: &str = "leasehold:{default}:leases";
 
 /// A connection in use is ended by the server, or by the way to it.
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -43,6 +47,17 @@ impl Stage {
     /// Kills Redis. What it held is gone.
     pub(crate) fn kill_redis(&self) {
         block_in_place(|| self.stores.redis.server().kill());
+    }
+
+    /// `FLUSHALL`, so many times, with some seconds after each, from each of which recovery is measured.
+    pub(crate) async fn flush_redis(&mut self, times: usize, dice: &mut Dice) -> Result<()> {
+        let mut redis = self.connect_redis().await?;
+        for _ in 0..times {
+            self.pass(dice.millis(2000..3000)).await;
+            self.blow();
+            redis::cmd("FLUSHALL").exec_async(&mut redis).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn start_redis(&self) -> Result<()> {
@@ -111,15 +126,39 @@ impl Stage {
         self.to_redis.set(Way::Open);
     }
 
-    /// Stops a worker in its tracks for a while.
-    pub(crate) async fn freeze_a_worker(&mut self, time: Duration, dice: &mut Dice) -> u32 {
-        let frozen = dice.number(0..self.members.workers.len());
-        let pid = self.members.workers[frozen].pid();
-        self.members.workers[frozen].signal(Signal::SIGSTOP);
-        self.pass(time).await;
-        if let Some(worker) = self.members.workers.iter().find(|worker| worker.pid() == pid) {
-            worker.signal(Signal::SIGCONT);
+    /// A worker with full hands is frozen until others have run to their end what it holds, and at least for so long. Then
+    /// it goes on. Whether one of its handlers came to its end after that: it may have been told in time that its lease is
+    /// lost.
+    pub(crate) async fn freeze_a_worker(&mut self, at_least: Duration, dice: &mut Dice) -> Result<bool> {
+        let (pid, hands) = self.stop_one_at(Place::Handler, dice).await?;
+        let begun = Instant::now();
+        self.moments.frozen.push(pid);
+        let mut postgres = self.connect_postgres().await?;
+        loop {
+            self.pass(Duration::from_millis(100)).await;
+            let left: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.job WHERE id = ANY ($1)")
+                .bind(&hands.in_handler)
+                .fetch_one(&mut postgres)
+                .await?;
+            if left == 0 && begun.elapsed() >= at_least {
+                break;
+            }
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "{left} jobs of a frozen worker were not done by others in {PATIENCE:?}"
+            );
         }
-        pid
+        self.members.signal(pid, Signal::SIGCONT);
+        let thawed = Instant::now();
+        loop {
+            let late = |line: &&LogLine| line.pid == pid && hands.in_handler.contains(&line.id);
+            let late: Vec<Step> = self.log().iter().filter(late).map(|line| line.step).collect();
+            let begun = late.iter().filter(|step| **step == Step::Start).count();
+            if late.len() >= begun * 2 {
+                return Ok(late.contains(&Step::End));
+            }
+            ensure!(thawed.elapsed() < PATIENCE, "handlers of a thawed worker did not end in {PATIENCE:?}");
+            self.pass(Duration::from_millis(50)).await;
+        }
     }
 }

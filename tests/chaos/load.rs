@@ -8,20 +8,29 @@ use sqlx::{Connection as _, PgConnection};
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Jobs in one call, at most.
+/// Jobs in one call, at most: few, so that many calls are under way when something goes wrong; many where the line is
+/// long, or it would never be.
 const BATCH: usize = 60;
+const BIG_BATCH: usize = 500;
+/// From so long a line on.
+const LONG: usize = 5_000;
 /// Even when the line is long enough.
 const TRICKLE: usize = 2;
 const PAUSE: Duration = Duration::from_millis(40);
+/// Counting a long line takes its time: at most so much of one core, as a part.
+const COUNTING: u32 = 10;
 /// How long a call whose outcome is unknown is repeated after the load was told to stop.
-const SETTLES_WITHIN: Duration = Duration::from_secs(15);
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the client was told, about each job.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +56,8 @@ pub(crate) struct Load {
     task: JoinHandle<()>,
     client: Client,
     log: PathBuf,
+    /// The line, as it was last seen.
+    length: Arc<AtomicUsize>,
 }
 
 struct Loader {
@@ -57,6 +68,7 @@ struct Loader {
     ledger: Arc<Mutex<Ledger>>,
     stop: CancellationToken,
     line: Line,
+    length: Arc<AtomicUsize>,
 }
 
 /// How long the line is, asked directly and not through the proxies: it only steers the load.
@@ -68,6 +80,7 @@ struct Line {
 impl Load {
     pub(crate) fn start(client: Client, url: &str, shape: Shape, log: PathBuf, seed: u64) -> Self {
         let (ledger, stop) = (Arc::<Mutex<Ledger>>::default(), CancellationToken::new());
+        let length = Arc::<AtomicUsize>::default();
         let loader = Loader {
             client: client.clone(),
             shape,
@@ -76,8 +89,14 @@ impl Load {
             ledger: Arc::clone(&ledger),
             stop: stop.clone(),
             line: Line { url: url.to_owned(), connection: None },
+            length: Arc::clone(&length),
         };
-        Self { ledger, stop, task: tokio::spawn(loader.run()), client, log }
+        Self { ledger, stop, task: tokio::spawn(loader.run()), client, log, length }
+    }
+
+    /// How long the line was when it was last looked at.
+    pub(crate) fn length(&self) -> usize {
+        self.length.load(Ordering::Acquire)
     }
 
     /// What was told so far.
@@ -111,9 +130,18 @@ impl Drop for Load {
 
 impl Loader {
     async fn run(mut self) {
+        let mut counted = Counted::default();
         while !self.stop.is_cancelled() {
-            let missing = self.line.length().await.map_or(BATCH, |length| self.shape.backlog.saturating_sub(length));
-            let jobs = self.jobs(missing.clamp(TRICKLE, BATCH));
+            if counted.is_due() {
+                let begun = Instant::now();
+                counted.length = self.line.length().await;
+                counted.took(begun.elapsed());
+                self.length.store(counted.length.unwrap_or(0), Ordering::Release);
+            }
+            let most = if self.shape.backlog >= LONG { BIG_BATCH } else { BATCH };
+            let missing = counted.length.map_or(most, |length| self.shape.backlog.saturating_sub(length));
+            let jobs = self.jobs(missing.clamp(TRICKLE, most));
+            counted.length = counted.length.map(|length| length + jobs.len());
             self.send(jobs).await;
             if missing <= TRICKLE {
                 tokio::time::sleep(PAUSE).await;
@@ -163,6 +191,23 @@ impl Loader {
             drop(ledger);
             jobs.iter_mut().for_each(|job| job.id_may_exist = true);
         }
+    }
+}
+
+/// What the line was like, and when it is worth another look.
+#[derive(Debug, Default)]
+struct Counted {
+    length: Option<usize>,
+    next: Option<Instant>,
+}
+
+impl Counted {
+    fn is_due(&self) -> bool {
+        self.length.is_none() || self.next.is_none_or(|next| Instant::now() >= next)
+    }
+
+    fn took(&mut self, time: Duration) {
+        self.next = Some(Instant::now() + time * COUNTING);
     }
 }
 

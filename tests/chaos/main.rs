@@ -8,6 +8,7 @@ mod arguments;
 mod checker;
 mod dice;
 mod evidence;
+mod hands;
 mod harm;
 mod load;
 mod members;
@@ -19,6 +20,7 @@ mod progress;
 mod scenarios;
 mod score;
 mod stage;
+mod tail;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -1,11 +1,6 @@
 //! The processes of the fleet, and how they are started, harmed and replaced.
 
-use crate::{
-    dice::Dice,
-    moments::{Kill, now_ms},
-    plan::Shape,
-    process::Process,
-};
+use crate::{dice::Dice, moments::Kill, plan::Shape, process::Process};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use std::{
@@ -14,7 +9,7 @@ use std::{
 };
 
 /// How long a worker may take to end after TERM: its jobs are short, and stores may have just come back.
-const ENDS_WITHIN: Duration = Duration::from_secs(30);
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Between two looks after those that ended by themselves.
 const REPLACED_AFTER: Duration = Duration::from_millis(300);
@@ -47,6 +42,7 @@ impl Members {
             ("LEASEHOLD_REDIS_URL", redis_url),
             ("LEASEHOLD_WORKER__LEASE_MS", shape.lease_ms.to_string()),
             ("LEASEHOLD_HEAD__MAX", shape.head_max.to_string()),
+            ("LEASEHOLD_DATABASE__MAX_CONNECTIONS", shape.connections().to_string()),
         ];
         Self {
             workers: Vec::new(),
@@ -83,12 +79,24 @@ impl Members {
 
     /// Kills a worker and starts another, as whatever runs workers does.
     pub(crate) fn kill_a_worker(&mut self, dice: &mut Dice) -> Result<Kill> {
-        let mut victim = dice.one_of(&mut self.workers).context("a worker to kill")?;
-        let kill = Kill { pid: victim.pid(), at_ms: now_ms() };
+        ensure!(!self.workers.is_empty(), "no worker to kill");
+        let kill = Kill::of(self.workers[dice.number(0..self.workers.len())].pid());
+        self.kill(kill.pid)?;
+        Ok(kill)
+    }
+
+    /// The same, of this one.
+    pub(crate) fn kill(&mut self, pid: u32) -> Result<()> {
+        let nth = self.workers.iter().position(|worker| worker.pid() == pid).context("the worker to kill")?;
+        let mut victim = self.workers.swap_remove(nth);
         victim.signal(Signal::SIGKILL);
         let _ = victim.ended();
-        self.start_worker()?;
-        Ok(kill)
+        self.start_worker()
+    }
+
+    /// Sends a signal to this worker, if it is still there.
+    pub(crate) fn signal(&self, pid: u32, signal: Signal) {
+        self.workers.iter().filter(|worker| worker.pid() == pid).for_each(|worker| worker.signal(signal));
     }
 
     /// Starts others for those that ended by themselves, as whatever runs them does: not at once again and again. The
@@ -101,7 +109,7 @@ impl Members {
         self.replaced_at = Some(Instant::now());
         for nth in (0..self.workers.len()).rev() {
             if self.workers[nth].ended().is_some() {
-                ended.push(Kill { pid: self.workers[nth].pid(), at_ms: now_ms() });
+                ended.push(Kill::of(self.workers[nth].pid()));
                 self.workers.swap_remove(nth);
                 self.start_worker()?;
             }
@@ -115,10 +123,9 @@ impl Members {
         Ok(ended)
     }
 
-    /// Stops the worker that is first as a deploy does, and starts another.
-    pub(crate) async fn roll_one(&mut self) -> Result<()> {
-        ensure!(!self.workers.is_empty(), "no worker to roll");
-        self.start_worker()?;
+    /// Stops the worker that is first as a deploy does.
+    pub(crate) async fn end_first(&mut self) -> Result<()> {
+        ensure!(!self.workers.is_empty(), "no worker to stop");
         let worker = self.workers.remove(0);
         self.end(worker).await;
         Ok(())

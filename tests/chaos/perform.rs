@@ -28,7 +28,7 @@ pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
         let its_folder = folder.join(name);
         let minutes = Duration::from_secs_f64(arguments.minutes * 60.0);
         // In a task of its own: a panic in it is a scenario that does not hold, and no reason to leave out the others.
-        let playing = tokio::spawn(one(name, seed, its_folder.clone(), minutes, progress.clone()));
+        let playing = tokio::spawn(one(name, seed, arguments.short, its_folder.clone(), minutes, progress.clone()));
         let score = match playing.await {
             Ok(Ok(score)) => score,
             Ok(Err(error)) => Score::broken_off(name, seed, format!("broken off: {error:#}")),
@@ -46,14 +46,21 @@ pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
     Ok(scores.iter().all(|score| score.held))
 }
 
-async fn one(name: &'static str, seed: u64, folder: PathBuf, minutes: Duration, progress: Progress) -> Result<Score> {
-    let plan = scenarios::plan(name);
+async fn one(
+    name: &'static str,
+    seed: u64,
+    is_roomy: bool,
+    folder: PathBuf,
+    minutes: Duration,
+    progress: Progress,
+) -> Result<Score> {
+    let plan = if is_roomy { scenarios::plan(name).roomy() } else { scenarios::plan(name) };
     let mut dice = Dice::of(seed);
     let mut stage = Stage::set_up(plan.shape, &folder, seed, progress).await?;
     stage.window = minutes;
     stage.steady().await;
     scenarios::play(name, &mut stage, &mut dice).await?;
-    let evidence = stage.finish(Duration::from_secs(plan.after_s)).await?;
+    let evidence = stage.finish(&plan).await?;
     Ok(Score::of(name, seed, &plan, &evidence))
 }
 

@@ -33,7 +33,20 @@ impl Shape {
         job_ms: (60, 180),
         max_crashes: 3,
     };
+
+    /// Slots of the whole fleet.
+    pub(crate) fn all_slots(&self) -> usize {
+        self.workers * self.slots as usize
+    }
+
+    /// Connections to PostgreSQL that each process may have: of many processes each has few.
+    pub(crate) fn connections(&self) -> usize {
+        (SERVER_CONNECTIONS as usize / 2 / self.workers.max(1)).clamp(3, 10)
+    }
 }
+
+/// Connections that PostgreSQL takes.
+pub(crate) const SERVER_CONNECTIONS: u32 = 500;
 
 /// When a scenario counts as recovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +55,8 @@ pub(crate) enum Recovery {
     Orphans,
     /// Jobs end about as fast as before: from the end of the fault on.
     Rate,
+    /// As many slots are busy as before: the slowest, from each blow on.
+    Busy,
 }
 
 /// What a scenario is played on and what it promises, beyond the invariants.
@@ -49,10 +64,10 @@ pub(crate) enum Recovery {
 pub(crate) struct Plan {
     pub(crate) shape: Shape,
     pub(crate) recovery: Recovery,
+    /// Which part of the rate before, or of the slots that were busy, counts as all of it: no machine is always alike.
+    pub(crate) as_before: f64,
     /// The recovery takes at most this long.
     pub(crate) recovers_within_s: f64,
-    /// How long the load goes on after the fault, in s: longer than the recovery may take.
-    pub(crate) after_s: u64,
     /// Rate during the fault, as a part of the rate before: at least this.
     pub(crate) least_rate: f64,
     /// Jobs that may be dead at the end: those that killed their workers.
@@ -61,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) least_refused: u64,
     /// Attempts that were spent without a result: at most so many.
     pub(crate) most_burned: i64,
+    /// Leases that ran out although their handler had begun and its worker was neither killed nor frozen: at most so many.
+    pub(crate) most_taken: usize,
 }
 
 impl Plan {
@@ -68,11 +85,23 @@ impl Plan {
     pub(crate) const USUAL: Self = Self {
         shape: Shape::USUAL,
         recovery: Recovery::Rate,
+        as_before: 0.7,
         recovers_within_s: 5.0,
-        after_s: 7,
         least_rate: 0.0,
         dead: 0,
         least_refused: 0,
         most_burned: i64::MAX,
+        most_taken: usize::MAX,
     };
+
+    /// For a machine of which nothing is known, with neighbours that make noise: how long things may take and how fast
+    /// they must go is judged with so much room that chance does not decide. What must never happen is judged as always.
+    pub(crate) fn roomy(self) -> Self {
+        Self {
+            recovers_within_s: self.recovers_within_s * 5.0,
+            least_rate: self.least_rate / 2.0,
+            as_before: self.as_before * 0.6,
+            ..self
+        }
+    }
 }

@@ -1,13 +1,22 @@
 //! What is going on, for whoever watches: one line that changes on a terminal, plain lines otherwise.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{io::IsTerminal as _, time::Duration};
+use std::{
+    io::IsTerminal as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Nobody should have to wonder for longer whether it goes on.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Says what is going on. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     scenario: String,
+    /// When something was told last.
+    told: Arc<Mutex<Instant>>,
 }
 
 impl Progress {
@@ -20,14 +29,23 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, scenario }
+        Self { bar, scenario, told: Arc::new(Mutex::new(Instant::now())) }
     }
 
     /// The next phase.
     pub(crate) fn phase(&self, phase: &str) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match &self.bar {
             Some(bar) => bar.set_message(format!("{} · {phase}", self.scenario)),
             None => eprintln!("{} · {phase}", self.scenario),
+        }
+    }
+
+    /// How far the phase is: told only after a while of silence.
+    pub(crate) fn now_and_then(&self, how_far: &str) {
+        let silent = self.told.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        if silent >= SILENCE {
+            self.phase(how_far);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The scorecard: one row a scenario, as a table and as JSON.
 
 use crate::{
-    checker::{self, Rates},
+    checker::{self, Busy, Rates},
     evidence::Evidence,
     plan::{Plan, Recovery},
 };
@@ -32,7 +32,18 @@ pub(crate) struct Score {
     pub(crate) rate_during: f64,
     /// `rate_during / rate_before`
     pub(crate) rate_kept: f64,
+    pub(crate) least_rate_promised: f64,
+    pub(crate) slots: usize,
+    /// On average, before the fault.
+    pub(crate) slots_busy_before: f64,
+    /// In the worst tenth of a second from the first blow on, or from the end of the fault.
+    pub(crate) least_slots_busy: f64,
+    /// Jobs in the line when the fault began.
+    pub(crate) queued_at_fault: usize,
+    /// Leases that ran out although the handler had begun and its worker was neither killed nor frozen.
+    pub(crate) leases_taken_from_the_living: usize,
     pub(crate) recovery_s: Option<f64>,
+    pub(crate) recovery_promised_s: f64,
     /// The longest time in which no job was begun, from the fault on.
     pub(crate) longest_pause_s: f64,
     pub(crate) drained_s: Option<f64>,
@@ -45,12 +56,13 @@ impl Score {
     /// Judges a run: the invariants, then what this scenario promises beyond them.
     pub(crate) fn of(scenario: &str, seed: u64, plan: &Plan, evidence: &Evidence) -> Self {
         let findings = checker::check(evidence);
-        let rates = Rates::of(evidence);
+        let rates = Rates::of(&evidence.log, &evidence.moments, plan.as_before);
+        let busy = Busy::of(&evidence.log, &evidence.moments, plan.as_before);
         let final_rows = || evidence.rows.iter().filter(|row| row.is_final());
         let starts = evidence.log.iter().filter(|line| line.step == Step::Start).count();
         let run = evidence.rows.iter().filter(|row| row.epoch > 0).count();
         let recovery_s = match plan.recovery {
-            Recovery::Rate => rates.back_s,
+            Recovery::Rate | Recovery::Busy => checker::recovery_s(plan, &evidence.log, &evidence.moments),
             Recovery::Orphans => checker::orphans_back_s(evidence),
         };
         let mut score = Self {
@@ -69,7 +81,14 @@ impl Score {
             rate_before: rates.before,
             rate_during: rates.during,
             rate_kept: if rates.before > 0.0 { rates.during / rates.before } else { 0.0 },
+            least_rate_promised: plan.least_rate,
+            slots: plan.shape.all_slots(),
+            slots_busy_before: busy.before,
+            least_slots_busy: busy.least,
+            queued_at_fault: evidence.queued_at_fault,
+            leases_taken_from_the_living: checker::taken_from_the_living(evidence),
             recovery_s,
+            recovery_promised_s: plan.recovers_within_s,
             longest_pause_s: rates.longest_pause_s,
             drained_s: evidence.drained_s,
             redis_agreed_s: evidence.agreed_s,
@@ -98,6 +117,9 @@ impl Score {
             None if plan.recovery == Recovery::Orphans => {
                 wrong.push("the killed workers held nothing: this shows nothing".to_owned())
             }
+            None if plan.recovery == Recovery::Busy => {
+                wrong.push("as many slots as before were never busy again".to_owned())
+            }
             None => wrong.push("jobs never ended as fast as before again".to_owned()),
             Some(took) if took > plan.recovers_within_s => {
                 wrong.push(format!("recovered after {took:.1} s; {} s are promised", plan.recovers_within_s));
@@ -123,6 +145,12 @@ impl Score {
         if self.attempts_burned > plan.most_burned {
             wrong.push(format!("{} attempts were burned; at most {} may be", self.attempts_burned, plan.most_burned));
         }
+        if self.leases_taken_from_the_living > plan.most_taken {
+            wrong.push(format!(
+                "{} leases ran out while their handlers ran and their workers lived; at most {} may",
+                self.leases_taken_from_the_living, plan.most_taken
+            ));
+        }
         if !evidence.ledger.unknown.is_empty() {
             wrong.push(format!(
                 "of {} jobs it is not known to this day whether they were accepted",
@@ -140,9 +168,9 @@ impl Score {
 
 /// The table of all of them.
 pub(crate) fn table(scores: &[Score]) -> String {
-    const HEADINGS: [&str; 16] = [
-        "scenario", "held", "acked", "finished", "lost", "twice", "illegal", "dead", "again", "stale", "burned",
-        "rate/s", "kept", "recovery", "pause", "drained",
+    const HEADINGS: [&str; 17] = [
+        "scenario", "held", "queued", "acked", "finished", "lost", "twice", "illegal", "dead", "again", "stale",
+        "burned", "rate/s", "kept", "recovery", "of", "pause",
     ];
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
@@ -153,6 +181,7 @@ pub(crate) fn table(scores: &[Score]) -> String {
             [
                 score.scenario.clone(),
                 if score.held { "yes" } else { "NO" }.to_owned(),
+                score.queued_at_fault.to_string(),
                 score.enqueued_acked.to_string(),
                 score.finished.to_string(),
                 score.lost.to_string(),
@@ -165,8 +194,8 @@ pub(crate) fn table(scores: &[Score]) -> String {
                 format!("{:.0}", score.rate_before),
                 format!("{:.0} %", score.rate_kept * 100.0),
                 seconds(score.recovery_s),
+                seconds(Some(score.recovery_promised_s)),
                 format!("{:.1} s", score.longest_pause_s),
-                seconds(score.drained_s),
             ]
             .map(Cell::new),
         );

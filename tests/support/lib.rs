@@ -12,7 +12,7 @@ mod stores;
 pub use binary::leasehold_program;
 pub use eventually::eventually;
 pub use keys::{Key, all_keys};
-pub use probe::{LogLine, Probe, Step, read_log, starts};
+pub use probe::{LogLine, Probe, Step, hurry, read_log, starts};
 pub use proxy::{End, Proxy, Way};
 pub use reaper::quick_reaper;
 pub use shared::private_folder;

@@ -1,16 +1,25 @@
 //! Judges a run by what is left of it. Pure: evidence in, findings out. It knows the promises and nothing of how they are
 //! kept.
 
+mod busy;
 mod ledger;
 mod log;
+mod orphans;
 mod rates;
 #[cfg(test)]
 mod tests;
 mod trail;
 
-pub(crate) use rates::{Rates, orphans_back_s};
+pub(crate) use busy::Busy;
+pub(crate) use orphans::{orphans_back_s, taken_from_the_living};
+pub(crate) use rates::Rates;
 
-use crate::evidence::{Evidence, Row};
+use crate::{
+    evidence::{Evidence, Row},
+    moments::Moments,
+    plan::{Plan, Recovery},
+};
+use leasehold_tests::LogLine;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -44,6 +53,15 @@ pub(crate) fn check(evidence: &Evidence) -> Findings {
     findings.illegal.extend(evidence.left_in_redis.iter().map(|left| format!("Redis still holds {left}")));
     findings.illegal.extend(evidence.ended_badly.iter().cloned());
     findings
+}
+
+/// How long the fleet took to be as before, as far as that can be told while it works.
+pub(crate) fn recovery_s(plan: &Plan, log: &[LogLine], moments: &Moments) -> Option<f64> {
+    match plan.recovery {
+        Recovery::Rate => Rates::of(log, moments, plan.as_before).back_s,
+        Recovery::Busy => Busy::of(log, moments, plan.as_before).back_s,
+        Recovery::Orphans => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! How fast jobs ended before, during and after the fault, and how long it took to be as before.
 
-use crate::{evidence::Evidence, moments::now_ms};
-use leasehold_tests::Step;
+use crate::moments::Moments;
+use leasehold_tests::{LogLine, Step};
 
 /// Jobs ending in so long a time are compared with those before the fault.
 const SPAN_MS: i64 = 500;
-/// As fast as before, on a machine that is never quite alike: this part of it.
-const AS_BEFORE: f64 = 0.7;
 const STEP_MS: usize = 50;
 
 /// Ends of handlers a second.
@@ -21,61 +19,36 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    pub(crate) fn of(evidence: &Evidence) -> Self {
-        let mut ends: Vec<i64> =
-            evidence.log.iter().filter(|line| line.step == Step::End).map(|line| line.at_ms).collect();
+    /// `as_before`: which part of the rate before counts as that rate again; no machine is always alike.
+    pub(crate) fn of(log: &[LogLine], moments: &Moments, as_before: f64) -> Self {
+        let mut ends: Vec<i64> = log.iter().filter(|line| line.step == Step::End).map(|line| line.at_ms).collect();
         ends.sort_unstable();
         let between =
             |from: i64, to: i64| ends.partition_point(|end| *end < to) - ends.partition_point(|end| *end < from);
         let rate =
             |from: i64, to: i64| if to > from { between(from, to) as f64 * 1000.0 / (to - from) as f64 } else { 0.0 };
-        let moments = &evidence.moments;
         let before = rate(moments.steady, moments.fault);
-        let last = moments.load_stopped - SPAN_MS;
-        let back =
-            (moments.healed..=last).step_by(STEP_MS).find(|from| rate(*from, from + SPAN_MS) >= before * AS_BEFORE);
+        let back = first(moments.healed, moments.load_stopped, |from, to| rate(from, to) >= before * as_before);
         Self {
             before,
             during: rate(moments.fault, moments.healed),
             back_s: back.map(|from| (from - moments.healed) as f64 / 1000.0),
-            longest_pause_s: longest_pause_s(evidence),
+            longest_pause_s: longest_pause_s(log, moments),
         }
     }
 }
 
-fn longest_pause_s(evidence: &Evidence) -> f64 {
-    let window = evidence.moments.fault..evidence.moments.load_stopped;
-    let starts = evidence.log.iter().filter(|line| line.step == Step::Start).map(|line| line.at_ms);
+/// The beginning of the first span after `from` of which this is so.
+pub(super) fn first(from: i64, end: i64, is_so: impl Fn(i64, i64) -> bool) -> Option<i64> {
+    (from..=end - SPAN_MS).step_by(STEP_MS).find(|from| is_so(*from, from + SPAN_MS))
+}
+
+fn longest_pause_s(log: &[LogLine], moments: &Moments) -> f64 {
+    let window = moments.fault..moments.load_stopped;
+    let starts = log.iter().filter(|line| line.step == Step::Start).map(|line| line.at_ms);
     let mut starts: Vec<i64> =
         starts.filter(|at_ms| window.contains(at_ms)).chain([window.start, window.end]).collect();
     starts.sort_unstable();
     let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max();
     longest.unwrap_or(0) as f64 / 1000.0
-}
-
-/// Of the jobs that killed workers held: the longest time from a kill until another worker had begun the job. `None` if
-/// the killed held nothing, which shows nothing.
-pub(crate) fn orphans_back_s(evidence: &Evidence) -> Option<f64> {
-    let mut slowest = None;
-    for kill in &evidence.moments.kills {
-        let Some(worker) = evidence.log.iter().find(|line| line.pid == kill.pid).map(|line| line.worker) else {
-            continue;
-        };
-        for row in &evidence.rows {
-            let lost = row.trail.iter().find(|entry| {
-                entry.verb == "expire"
-                    && entry.worker.is_some_and(|of| of.0 == worker)
-                    && entry.at.timestamp_millis() >= kill.at_ms
-            });
-            // What is dead is not begun again.
-            let Some(lost) = lost.filter(|lost| lost.epoch < row.epoch) else { continue };
-            let begun = evidence
-                .log
-                .iter()
-                .find(|line| line.id == row.id && line.epoch > lost.epoch && line.step == Step::Start);
-            let back_ms = begun.map_or_else(now_ms, |line| line.at_ms) - kill.at_ms;
-            slowest = slowest.max(Some(back_ms));
-        }
-    }
-    slowest.map(|ms| ms as f64 / 1000.0)
 }

@@ -1,6 +1,6 @@
 //! Broken histories, each of which must be found, and a good one in which nothing is.
 
-use super::{Findings, Rates, check, orphans_back_s};
+use super::{Busy, Findings, Rates, check, orphans_back_s, taken_from_the_living};
 use crate::{
     evidence::{Evidence, Row},
     moments::{Kill, Moments},
@@ -313,19 +313,19 @@ fn rates_and_recovery_are_told_from_the_log() {
         .filter(|at_ms| !(10_000..22_000).contains(at_ms))
         .map(|at_ms| line(Step::End, FIRST, 1, ALICE, at_ms))
         .collect();
-    evidence.moments = Moments { steady: 0, fault: 10_000, healed: 20_000, load_stopped: 40_000, kills: Vec::new() };
-    let rates = Rates::of(&evidence);
+    evidence.moments = Moments { steady: 0, fault: 10_000, healed: 20_000, load_stopped: 40_000, ..Moments::default() };
+    let rates = Rates::of(&evidence.log, &evidence.moments, 0.7);
     assert_eq!((rates.before, rates.during), (10.0, 0.0));
     let back_s = rates.back_s.expect("it came back");
     assert!((1.7..=2.0).contains(&back_s), "{back_s}");
     evidence.log.retain(|line| line.at_ms < 20_000);
-    assert_eq!(Rates::of(&evidence).back_s, None);
+    assert_eq!(Rates::of(&evidence.log, &evidence.moments, 0.7).back_s, None);
 }
 
 #[test]
 fn recovery_of_orphans_is_from_the_kill_to_the_next_run() {
     let mut evidence = good();
-    evidence.moments.kills.push(Kill { pid: 100, at_ms: 2_000 });
+    evidence.moments.kills.push(Kill { pid: 100, at_ms: 2_000, ..Kill::default() });
     assert_eq!(orphans_back_s(&evidence), Some(3.2));
     evidence.moments.kills[0].pid = 200;
     assert_eq!(orphans_back_s(&evidence), None, "Bob held nothing");

@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 pub(crate) const PLAN: Plan =
-    Plan { shape: Shape { reapers: 2, max_crashes: 1000, ..Shape::USUAL }, recovers_within_s: 10.0, after_s: 12, ..Plan::USUAL };
+    Plan { shape: Shape { reapers: 2, max_crashes: 1000, ..Shape::USUAL }, recovers_within_s: 10.0, ..Plan::USUAL };
 
 /// A harm that lasts, and what ends it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,11 +61,7 @@ fn end(stage: &Stage, over: Lasting) -> Result<()> {
         Lasting::RedisWay => stage.to_redis.set(Way::Open),
         Lasting::RedisServer => stage.start_redis()?,
         Lasting::Postgres => stage.start_postgres()?,
-        Lasting::Frozen(pid) => {
-            if let Some(worker) = stage.members.workers.iter().find(|worker| worker.pid() == pid) {
-                worker.signal(Signal::SIGCONT);
-            }
-        }
+        Lasting::Frozen(pid) => stage.members.signal(pid, Signal::SIGCONT),
     }
     Ok(())
 }
@@ -82,7 +78,8 @@ async fn harm(stage: &mut Stage, dice: &mut Dice, open: &mut Open) -> Result<()>
             let frozen = open.iter().filter(|(_, lasting)| matches!(lasting, Lasting::Frozen(_))).count();
             if frozen == 0 {
                 open.push((until, Lasting::Frozen(pid)));
-                stage.members.workers.iter().filter(|worker| worker.pid() == pid).for_each(|worker| worker.signal(Signal::SIGSTOP));
+                stage.moments.frozen.push(pid);
+                stage.members.signal(pid, Signal::SIGSTOP);
             }
         }
         3 => {

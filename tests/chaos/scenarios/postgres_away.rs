@@ -10,7 +10,7 @@ use crate::{dice::Dice, plan::Plan, stage::Stage};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
-pub(crate) const PLAN: Plan = Plan { recovers_within_s: 6.0, most_burned: 16, ..Plan::USUAL };
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 6.0, most_taken: 0, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("PostgreSQL is away");

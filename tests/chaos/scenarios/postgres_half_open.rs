@@ -10,7 +10,7 @@ use anyhow::Result;
 use leasehold_tests::Way;
 use std::time::Duration;
 
-pub(crate) const PLAN: Plan = Plan { recovers_within_s: 15.0, after_s: 18, ..Plan::USUAL };
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 15.0, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("connections to PostgreSQL are half open");

@@ -5,12 +5,23 @@
 //! **Converges within**: 3 s.
 //! **Not covered**: Redis away for one part of the fleet only.
 
-use crate::{dice::Dice, plan::Plan, stage::Stage};
+use crate::{
+    dice::Dice,
+    plan::{Plan, Shape},
+    stage::Stage,
+};
 use anyhow::Result;
 use leasehold_tests::Way;
 use std::time::Duration;
 
-pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, least_rate: 0.3, most_burned: 0, ..Plan::USUAL };
+pub(crate) const PLAN: Plan = Plan {
+    // Half of the window: a heartbeat that waited for Redis would lose leases.
+    shape: Shape { lease_ms: 6_000, ..Shape::USUAL },
+    recovers_within_s: 3.0,
+    least_rate: 0.3,
+    most_burned: 0,
+    ..Plan::USUAL
+};
 
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("Redis is away");

@@ -1,5 +1,5 @@
 //! **Fault**: workers are killed with KILL one after the other, each replaced at once.
-//! **Window**: 8 s, one every 300 to 900 ms.
+//! **Window**: 8 s, one every 300 to 900 ms, each while it holds jobs; then until nothing is left of what they held.
 //! **Heal**: they are left alone.
 //! **Must hold**: every job that a dead worker held is begun again by another.
 //! **Converges within**: the lease and 2 s, from each kill on.
@@ -7,8 +7,9 @@
 
 use crate::{
     dice::Dice,
+    hands::Place,
     plan::{Plan, Recovery, Shape},
-    stage::Stage,
+    stage::{PATIENCE, Stage},
 };
 use anyhow::Result;
 use std::time::{Duration, Instant};
@@ -25,8 +26,9 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(8) {
         stage.pass(dice.millis(300..900)).await;
-        stage.kill_a_worker(dice)?;
+        stage.kill_at(Place::Anywhere, dice).await?;
     }
+    stage.until_all_taken_over(PATIENCE).await?;
     stage.heals();
     Ok(())
 }

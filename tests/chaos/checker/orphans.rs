@@ -1,0 +1,52 @@
+//! What killed workers held, and runs whose lease ran out although their worker lived.
+
+use crate::{evidence::Evidence, moments::now_ms};
+use leasehold_tests::Step;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Of the jobs that killed workers held: the longest time from a kill until another worker had begun the job, or until
+/// the hint of a finished one was gone. `None` if the killed held nothing, which shows nothing.
+pub(crate) fn orphans_back_s(evidence: &Evidence) -> Option<f64> {
+    let workers: BTreeMap<u32, Uuid> = evidence.log.iter().map(|line| (line.pid, line.worker)).collect();
+    let mut begun: BTreeMap<Uuid, Vec<(i32, i64)>> = BTreeMap::new();
+    for line in evidence.log.iter().filter(|line| line.step == Step::Start) {
+        begun.entry(line.id).or_default().push((line.epoch, line.at_ms));
+    }
+    let mut slowest = None;
+    for kill in &evidence.moments.kills {
+        slowest = slowest.max(kill.hints_gone_ms.map(|gone_ms| gone_ms - kill.at_ms));
+        let Some(worker) = workers.get(&kill.pid) else { continue };
+        for row in &evidence.rows {
+            let lost = row.trail.iter().find(|entry| {
+                entry.verb == "expire"
+                    && entry.worker.is_some_and(|of| of.0 == *worker)
+                    && entry.at.timestamp_millis() >= kill.at_ms
+            });
+            // What is dead is not begun again.
+            let Some(lost) = lost.filter(|lost| lost.epoch < row.epoch) else { continue };
+            let again = begun.get(&row.id).into_iter().flatten().filter(|(epoch, _)| *epoch > lost.epoch);
+            let again_ms = again.map(|(_, at_ms)| *at_ms).min().unwrap_or_else(now_ms);
+            slowest = slowest.max(Some(again_ms - kill.at_ms));
+        }
+    }
+    slowest.map(|ms| ms as f64 / 1000.0)
+}
+
+/// Runs whose lease ran out although their handler had begun and its worker was neither killed nor frozen.
+pub(crate) fn taken_from_the_living(evidence: &Evidence) -> usize {
+    let moments = &evidence.moments;
+    let harmed: BTreeSet<u32> =
+        moments.kills.iter().map(|kill| kill.pid).chain(moments.frozen.iter().copied()).collect();
+    let alive: BTreeSet<(Uuid, i32)> = evidence
+        .log
+        .iter()
+        .filter(|line| line.step == Step::Start && !harmed.contains(&line.pid))
+        .map(|line| (line.id, line.epoch))
+        .collect();
+    let expired = |row: &crate::evidence::Row| {
+        let lost = row.trail.iter().filter(|entry| entry.verb == "expire");
+        lost.filter(|entry| alive.contains(&(row.id, entry.epoch))).count()
+    };
+    evidence.rows.iter().map(expired).sum()
+}

@@ -1,0 +1,45 @@
+//! The handlers' log, read as it grows: each line once, however often one looks.
+
+use leasehold_tests::LogLine;
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+/// What was read so far, and where to go on.
+pub(crate) struct Tail {
+    path: PathBuf,
+    offset: u64,
+    lines: Vec<LogLine>,
+}
+
+impl Tail {
+    pub(crate) fn of(path: PathBuf) -> Self {
+        Self { path, offset: 0, lines: Vec::new() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every line that is there now.
+    pub(crate) fn lines(&mut self) -> &[LogLine] {
+        // Before the first job there is no file.
+        let _ = self.read_on();
+        &self.lines
+    }
+
+    fn read_on(&mut self) -> std::io::Result<()> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut new = Vec::new();
+        file.read_to_end(&mut new)?;
+        // A last one that is being written is left for the next look.
+        let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        self.offset += whole as u64;
+        self.lines
+            .extend(new[..whole].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
+        Ok(())
+    }
+}
