@@ -22,6 +22,7 @@ test: test-setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build $(CHECKED) --bins
 	$(CARGO) test $(CHECKED)
 
+CHAOS = "$${CARGO_TARGET_DIR:-target}/debug/chaos"
 chaos: test-setup ## Do every harm to a fleet and check that nothing is lost; SCENARIO=... SEED=... for one of them
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS)
@@ -35,9 +36,10 @@ chaos-soak: test-setup ## All harms at random, for MINUTES=20
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS) --scenario everything --minutes $(MINUTES)
 
-ci: ## Do what CI does: format, tests, lints, licences, documentation
+ci: ## Do what CI does: format, tests, harms, lints, licences, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) test
+	$(MAKE) chaos-short
 	$(MAKE) lint
 	$(MAKE) deny
 	$(MAKE) doc

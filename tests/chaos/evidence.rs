@@ -2,6 +2,7 @@
 
 use crate::{load::Ledger, members::Tally, moments::Moments};
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use leasehold_core::TrailEntry;
 use leasehold_handoff::{Handoff, Settings as HandoffSettings};
 use leasehold_store::{Settings, Store};
@@ -28,6 +29,9 @@ pub(crate) struct Row {
     /// A probe's result is the epoch of the run that it came from.
     pub(crate) result: Option<i32>,
     pub(crate) trail: Json<Vec<TrailEntry>>,
+    pub(crate) unique_key: Option<String>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
 }
 
 /// Everything there is to judge.
@@ -60,7 +64,8 @@ impl Row {
 pub(crate) async fn rows(connection: &mut PgConnection) -> Result<Vec<Row>> {
     sqlx::query_as(
         "SELECT id, state, epoch, attempt, max_attempts, crashes, max_crashes, worker,
-                (result #>> '{}')::integer AS result, coalesce(trail, '[]') AS trail
+                (result #>> '{}')::integer AS result, coalesce(trail, '[]') AS trail,
+                unique_key, created_at, finished_at
          FROM leasehold.jobs",
     )
     .fetch_all(connection)

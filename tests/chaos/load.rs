@@ -24,6 +24,8 @@ const BATCH: usize = 60;
 const BIG_BATCH: usize = 500;
 /// From so long a line on.
 const LONG: usize = 5_000;
+/// Unique keys that a few of the jobs have: so few that most of these find one of the same key alive, and are not made.
+const KEYS: usize = 12;
 /// Even when the line is long enough.
 const TRICKLE: usize = 2;
 const PAUSE: Duration = Duration::from_millis(40);
@@ -153,7 +155,7 @@ impl Loader {
         (0..count).map(|_| self.job()).collect()
     }
 
-    /// Most as plain as can be, a few before all others, a few for later.
+    /// Most as plain as can be, a few before all others, a few for later, a few with a key.
     fn job(&mut self) -> NewJob {
         let (from, to) = self.shape.job_ms;
         let ms = u64::try_from(self.dice.millis(from..to).as_millis()).unwrap_or(to);
@@ -162,6 +164,7 @@ impl Loader {
         let mut job = NewJob::new("probe".parse().expect("a kind"), payload);
         job.max_crashes = self.shape.max_crashes;
         job.max_attempts = i32::from(self.shape.max_crashes) + 2;
+        job.unique_key = self.dice.percent(4).then(|| format!("key {}", self.dice.number(0..KEYS)));
         job.priority = i16::from(self.dice.percent(5));
         job.delay = self.dice.percent(5).then(|| self.dice.millis(200..1500));
         job

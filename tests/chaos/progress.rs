@@ -15,6 +15,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     scenario: String,
+    begun: Instant,
     /// When something was told last.
     told: Arc<Mutex<Instant>>,
 }
@@ -29,15 +30,15 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, scenario, told: Arc::new(Mutex::new(Instant::now())) }
+        Self { bar, scenario, begun: Instant::now(), told: Arc::new(Mutex::new(Instant::now())) }
     }
 
     /// The next phase.
     pub(crate) fn phase(&self, phase: &str) {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match &self.bar {
-            Some(bar) => bar.set_message(format!("{} · {phase}", self.scenario)),
-            None => eprintln!("{} · {phase}", self.scenario),
+            Some(bar) => bar.set_message(self.line(phase)),
+            None => eprintln!("{}", self.line(phase)),
         }
     }
 
@@ -52,9 +53,13 @@ impl Progress {
     /// Something worth keeping on the screen.
     pub(crate) fn note(&self, note: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{} · {note}", self.scenario)),
-            None => eprintln!("{} · {note}", self.scenario),
+            Some(bar) => bar.suspend(|| eprintln!("{}", self.line(note))),
+            None => eprintln!("{}", self.line(note)),
         }
+    }
+
+    fn line(&self, what: &str) -> String {
+        format!("{} · {:3} s · {what}", self.scenario, self.begun.elapsed().as_secs())
     }
 
     pub(crate) fn end(&self) {

@@ -208,3 +208,61 @@ pub(crate) fn table(scores: &[Score]) -> String {
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Ledger;
+    use uuid::Uuid;
+
+    /// A run of nothing, in which nothing is wrong but what `break_it` does.
+    #[track_caller]
+    fn must_say(what: &str, plan: Plan, break_it: impl FnOnce(&mut Score, &mut Evidence)) {
+        let mut evidence = Evidence { drained_s: Some(1.0), ..Evidence::default() };
+        let mut score = Score { rate_kept: 1.0, recovery_s: Some(0.0), ..Score::default() };
+        score.promises(&plan, &evidence);
+        assert_eq!(score.wrong, Vec::<String>::new());
+        break_it(&mut score, &mut evidence);
+        score.promises(&plan, &evidence);
+        assert_eq!(score.wrong.len(), 1, "{:?}", score.wrong);
+        assert!(score.wrong[0].contains(what), "{:?}", score.wrong);
+    }
+
+    #[test]
+    fn each_promise_that_is_broken_is_said() {
+        let usual = Plan::USUAL;
+        must_say("recovered after 6.0 s", usual, |score, _| score.recovery_s = Some(6.0));
+        must_say("never ended as fast", usual, |score, _| score.recovery_s = None);
+        let plan = Plan { recovery: Recovery::Busy, ..usual };
+        must_say("were never busy again", plan, |score, _| score.recovery_s = None);
+        let plan = Plan { recovery: Recovery::Orphans, ..usual };
+        must_say("held nothing", plan, |score, _| score.recovery_s = None);
+        must_say("kept 20 %", Plan { least_rate: 0.3, ..usual }, |score, _| score.rate_kept = 0.2);
+        must_say("did not drain", usual, |_, evidence| evidence.drained_s = None);
+        must_say("1 jobs are dead", usual, |score, _| score.dead = 1);
+        must_say("1 attempts were burned", Plan { most_burned: 0, ..usual }, |score, _| score.attempts_burned = 1);
+        must_say("1 leases ran out", Plan { most_taken: 0, ..usual }, |score, _| {
+            score.leases_taken_from_the_living = 1
+        });
+        must_say("of 1 jobs it is not known", usual, |_, evidence| {
+            evidence.ledger = Ledger { unknown: [Uuid::nil()].into(), ..Ledger::default() };
+        });
+    }
+
+    #[test]
+    fn a_late_result_that_must_be_refused_and_was_not_is_said() {
+        let plan = Plan { least_refused: 1, ..Plan::USUAL };
+        let evidence = Evidence { drained_s: Some(1.0), ..Evidence::default() };
+        let mut score = Score { rate_kept: 1.0, recovery_s: Some(0.0), ..Score::default() };
+        score.promises(&plan, &evidence);
+        assert_eq!(score.wrong, ["no late result was refused: this shows nothing"]);
+    }
+
+    #[test]
+    fn room_is_made_for_figures_and_not_for_what_must_never_happen() {
+        let plan = Plan { least_rate: 0.3, most_burned: 0, most_taken: 0, least_refused: 1, ..Plan::USUAL };
+        let roomy = plan.roomy();
+        assert!(roomy.recovers_within_s > plan.recovers_within_s && roomy.least_rate < plan.least_rate);
+        assert_eq!((roomy.dead, roomy.most_burned, roomy.most_taken, roomy.least_refused), (0, 0, 0, 1));
+    }
+}

@@ -1,7 +1,23 @@
 //! Judges a run by what is left of it. Pure: evidence in, findings out. It knows the promises and nothing of how they are
 //! kept.
+//!
+//! What is promised, and who looks at it. For each there is a broken history in `tests.rs` that must be found.
+//!
+//! | promise | looked at by |
+//! | --- | --- |
+//! | what was accepted comes to exactly one end | `ledger` |
+//! | every transition is one of the table | `trail`, and the store's own checks |
+//! | one result a job, of its last run; a stale write changes nothing | `trail`, `log` |
+//! | two workers never hold a lease on one job | `log` |
+//! | attempts and crashes keep to their limits; what kills workers is dead | `trail`, the plan's `dead` |
+//! | a live unique key has one live job | `keys`; a cron tick is not looked at: there is no cron in the load |
+//! | limits on running jobs per key | nobody: nothing enforces a limit yet |
+//! | a graceful stop burns no attempt | `trail` (what is given back is not spent), the plan's `most_burned` |
+//! | Redis holds live jobs only, and is filled again | what is left in it at the end, doctor, the recovery of each flush |
+//! | when faults stop, the line drains and both stores agree | `drained_s`, what is left in Redis, doctor |
 
 mod busy;
+mod keys;
 mod ledger;
 mod log;
 mod orphans;
@@ -49,6 +65,7 @@ pub(crate) fn check(evidence: &Evidence) -> Findings {
         trail::check(row, &mut findings);
     }
     log::check(evidence, &rows, &mut findings);
+    keys::check(&evidence.rows, &mut findings);
     findings.illegal.extend(evidence.violations.iter().cloned());
     findings.illegal.extend(evidence.left_in_redis.iter().map(|left| format!("Redis still holds {left}")));
     findings.illegal.extend(evidence.ended_badly.iter().cloned());

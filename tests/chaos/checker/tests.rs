@@ -5,7 +5,7 @@ use crate::{
     evidence::{Evidence, Row},
     moments::{Kill, Moments},
 };
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use leasehold_core::{TrailEntry, WorkerId};
 use leasehold_tests::{LogLine, Step};
 use sqlx::types::Json;
@@ -28,12 +28,18 @@ fn row(id: Uuid) -> Row {
         worker: Some(ALICE),
         result: Some(1),
         trail: Json(Vec::new()),
+        unique_key: None,
+        created_at: time(500),
+        finished_at: Some(time(9_000)),
     }
 }
 
+fn time(at_ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at_ms).expect("a time")
+}
+
 fn entry(verb: &str, epoch: i32, worker: Uuid, at_ms: i64) -> TrailEntry {
-    let at = DateTime::from_timestamp_millis(at_ms).expect("a time");
-    TrailEntry { at, verb: verb.to_owned(), epoch, worker: Some(WorkerId(worker)), note: None }
+    TrailEntry { at: time(at_ms), verb: verb.to_owned(), epoch, worker: Some(WorkerId(worker)), note: None }
 }
 
 fn line(step: Step, id: Uuid, epoch: i32, worker: Uuid, at_ms: i64) -> LogLine {
@@ -298,6 +304,32 @@ fn a_verb_that_nobody_used_is_illegal() {
 }
 
 #[test]
+fn a_stop_that_burns_an_attempt_is_illegal() {
+    must_find("illegal", "2 attempts in 2 claims, and 1 were given back", |evidence| {
+        let row = &mut evidence.rows[1];
+        row.trail.0[0].verb = "release".to_owned();
+        row.crashes = 0;
+    });
+}
+
+#[test]
+fn two_live_jobs_of_one_key_are_illegal() {
+    must_find("illegal", "have the key k and were live at once", |evidence| {
+        evidence.rows.iter_mut().for_each(|row| row.unique_key = Some("k".to_owned()));
+        evidence.rows[1].created_at = time(4_000);
+    });
+}
+
+#[test]
+fn one_job_of_a_key_after_the_other_is_fine() {
+    let mut evidence = good();
+    evidence.rows.iter_mut().for_each(|row| row.unique_key = Some("k".to_owned()));
+    evidence.rows[0].finished_at = Some(time(1_100));
+    evidence.rows[1].created_at = time(1_101);
+    assert!(check(&evidence).is_empty());
+}
+
+#[test]
 fn what_is_left_in_redis_and_what_the_stores_own_checks_say_is_illegal() {
     must_find("illegal", "Redis still holds", |evidence| evidence.left_in_redis.push("x in leases".to_owned()));
     must_find("illegal", "doctor", |evidence| evidence.violations.push("doctor, drift: 1".to_owned()));
@@ -329,4 +361,54 @@ fn recovery_of_orphans_is_from_the_kill_to_the_next_run() {
     assert_eq!(orphans_back_s(&evidence), Some(3.2));
     evidence.moments.kills[0].pid = 200;
     assert_eq!(orphans_back_s(&evidence), None, "Bob held nothing");
+}
+
+#[test]
+fn a_hint_that_is_left_over_counts_as_an_orphan() {
+    let mut evidence = good();
+    let kill = Kill { pid: 100, at_ms: 2_000, hints: vec![FIRST], hints_gone_ms: Some(7_000) };
+    evidence.moments.kills.push(kill);
+    assert_eq!(orphans_back_s(&evidence), Some(5.0), "slower than the job that was run again after 3.2 s");
+}
+
+#[test]
+fn a_lease_that_ends_under_a_living_worker_is_counted() {
+    let mut evidence = good();
+    assert_eq!(taken_from_the_living(&evidence), 1);
+    evidence.moments.frozen.push(100);
+    assert_eq!(taken_from_the_living(&evidence), 0, "a frozen worker cannot renew");
+    evidence.moments.frozen.clear();
+    evidence.log.retain(|line| line.worker != ALICE || line.id != SECOND);
+    assert_eq!(taken_from_the_living(&evidence), 0, "a claim whose answer was lost is no run");
+}
+
+/// Ten slots, each of which runs jobs of 100 ms without a break; from `idle` on none begins for a while.
+fn slots(idle: std::ops::Range<i64>) -> Vec<LogLine> {
+    let starts = (0..10).flat_map(|slot| (0..100).map(move |nth| (slot, nth * 100 + slot * 10)));
+    let mut log = Vec::new();
+    for (slot, at_ms) in starts.filter(|(_, at_ms)| !idle.contains(at_ms)) {
+        let id = Uuid::from_u128(u128::try_from(at_ms * 10 + slot).expect("a positive time"));
+        log.push(line(Step::Start, id, 1, ALICE, at_ms));
+        log.push(line(Step::End, id, 1, ALICE, at_ms + 100));
+    }
+    log
+}
+
+#[test]
+fn busy_slots_are_told_from_the_log_and_the_slowest_blow_counts() {
+    let moments = Moments {
+        steady: 1_000,
+        fault: 3_000,
+        blows: vec![3_000, 5_000],
+        healed: 5_000,
+        load_stopped: 9_000,
+        ..Moments::default()
+    };
+    let busy = Busy::of(&slots(0..0), &moments, 0.9);
+    assert_eq!((busy.before, busy.back_s), (10.0, Some(0.0)));
+    assert!(busy.least > 9.9, "{}", busy.least);
+    let busy = Busy::of(&slots(5_000..6_000), &moments, 0.9);
+    assert!((0.9..=1.1).contains(&busy.back_s.expect("they were busy again")), "{:?}", busy.back_s);
+    assert_eq!(busy.least, 0.0);
+    assert_eq!(Busy::of(&slots(5_000..20_000), &moments, 0.9).back_s, None, "never again after the second blow");
 }

@@ -1,0 +1,29 @@
+//! Unique keys: of the jobs with one key, each was made after the one before it had come to its end.
+
+use super::Findings;
+use crate::evidence::Row;
+use std::collections::BTreeMap;
+
+/// Both times are those at which the statement began, and each takes a moment; a server that is just ending or starting
+/// takes longer. What goes wrong overlaps for as long as a job waits in the line.
+const STATEMENT_MS: i64 = 1_000;
+
+pub(super) fn check(rows: &[Row], findings: &mut Findings) {
+    let mut by_key: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        if let Some(key) = &row.unique_key {
+            by_key.entry(key).or_default().push(row);
+        }
+    }
+    for (key, mut rows) in by_key {
+        rows.sort_by_key(|row| row.created_at);
+        for pair in rows.windows(2) {
+            let ended_ms = pair[0].finished_at.map_or(i64::MAX, |at| at.timestamp_millis());
+            if pair[1].created_at.timestamp_millis() < ended_ms.saturating_sub(STATEMENT_MS) {
+                findings
+                    .illegal
+                    .push(format!("{} and {} have the key {key} and were live at once", pair[0].id, pair[1].id));
+            }
+        }
+    }
+}
