@@ -1,7 +1,7 @@
 //! Reaper and worker processes on the stores of one test.
 
-use leasehold::{Client, Config};
-use leasehold_tests::{Probe, Stores, eventually, leasehold_program, private_folder};
+use leasehold::{Client, Config, Pooler};
+use leasehold_tests::{Probe, Stores, WrongClock, eventually, forget_clock_of, leasehold_program, private_folder};
 use nix::{
     sys::{
         signal::{Signal, kill},
@@ -11,8 +11,8 @@ use nix::{
 };
 use sqlx::PgConnection;
 use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -32,6 +32,8 @@ pub(crate) struct Fleet {
     pub(crate) client: Client,
     pub(crate) stores: Stores,
     folder: TempDir,
+    database_url: String,
+    pooler: Pooler,
     lease: Duration,
     /// After all processes: the next test may begin.
     _turn: OwnedMutexGuard<()>,
@@ -45,11 +47,32 @@ impl Fleet {
     pub(crate) async fn start(lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
-        let mut config = Config::new(&stores.database.url, &stores.redis.url);
+        let database_url = stores.database.url.clone();
+        Self::on(turn, stores, database_url, Pooler::None, lease).await
+    }
+
+    /// The same, and all that processes of the fleet ask of PostgreSQL goes through PgBouncer in transaction mode.
+    pub(crate) async fn start_through_pgbouncer(lease: Duration) -> Self {
+        let turn = TURN.clone().lock_owned().await;
+        let stores = Stores::start().await;
+        let database_url = stores.database.url_through_pgbouncer().await;
+        Self::on(turn, stores, database_url, Pooler::Transaction, lease).await
+    }
+
+    async fn on(
+        turn: OwnedMutexGuard<()>,
+        stores: Stores,
+        database_url: String,
+        pooler: Pooler,
+        lease: Duration,
+    ) -> Self {
+        let mut config = Config::new(&database_url, &stores.redis.url);
+        config.database.pooler = pooler;
         config.worker.lease_ms = millis(lease);
         let client = Client::connect(&config).await.expect("a client");
+        let (workers, folder) = (Vec::new(), private_folder());
         let mut fleet =
-            Self { workers: Vec::new(), _reaper: None, client, stores, folder: private_folder(), lease, _turn: turn };
+            Self { workers, _reaper: None, client, stores, folder, database_url, pooler, lease, _turn: turn };
         let mut reaper = fleet.command(leasehold_program());
         reaper.arg("reaper");
         fleet._reaper = Some(Process::start(reaper));
@@ -59,10 +82,36 @@ impl Fleet {
     /// Starts worker processes that run probes, and waits until all have said that they are there.
     pub(crate) async fn start_probe_workers(&mut self, count: usize, slots: u32) {
         for _ in 0..count {
-            let mut worker = self.command(env!("CARGO_BIN_EXE_probe_worker").into());
-            worker.args(["default", &slots.to_string()]);
-            self.workers.push(Process::start(worker));
+            self.start_probe_worker(slots, None);
         }
+        self.until_all_are_registered().await;
+    }
+
+    /// One of them, whose clock may be wrong.
+    pub(crate) fn start_probe_worker(&mut self, slots: u32, clock: Option<&WrongClock>) {
+        let mut worker = self.command(env!("CARGO_BIN_EXE_probe_worker").into());
+        worker.args(["default", &slots.to_string()]).envs(clock.map(WrongClock::environment).unwrap_or_default());
+        self.workers.push(Process::start(worker));
+    }
+
+    /// Starts the program `leasehold`, by a clock that may be wrong. It is killed with the fleet.
+    pub(crate) fn start_leasehold(&mut self, arguments: &[&str], clock: Option<&WrongClock>) {
+        let mut command = self.command(leasehold_program());
+        command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
+        self.workers.push(Process::start(command));
+    }
+
+    /// Runs the program `leasehold` to its end, which must be a good one, by a clock that may be wrong. What it printed.
+    pub(crate) fn leasehold(&self, arguments: &[&str], clock: Option<&WrongClock>) -> String {
+        let mut command = self.command(leasehold_program());
+        command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
+        let Output { status, stdout, stderr } =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("running leasehold");
+        assert!(status.success(), "leasehold {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).expect("UTF-8").trim_end().to_owned()
+    }
+
+    pub(crate) async fn until_all_are_registered(&self) {
         let wanted = self.workers.len();
         let redis = self.stores.redis.connect().await;
         eventually("every worker is registered", PATIENCE, || {
@@ -83,12 +132,18 @@ impl Fleet {
         }
         command
             .current_dir(self.folder.path())
-            .env("LEASEHOLD_DATABASE_URL", &self.stores.database.url)
+            .env("LEASEHOLD_DATABASE_URL", &self.database_url)
+            .env("LEASEHOLD_DATABASE__POOLER", if self.pooler == Pooler::None { "none" } else { "transaction" })
             .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
             .env("LEASEHOLD_WORKER__LEASE_MS", millis(self.lease).to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command
+    }
+
+    /// A folder that is gone with the fleet.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where probes of this fleet log.
@@ -156,6 +211,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        forget_clock_of(self.pid());
     }
 }
 

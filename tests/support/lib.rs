@@ -1,6 +1,7 @@
 //! What the tests stand on: real servers of their own, waits that are on a condition, and a look at all keys.
 
 mod binary;
+mod clock;
 mod eventually;
 mod keys;
 mod probe;
@@ -10,9 +11,10 @@ mod shared;
 mod stores;
 
 pub use binary::leasehold_program;
+pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
 pub use keys::{Key, all_keys};
-pub use probe::{LogLine, Probe, Step, hurry, read_log, starts};
+pub use probe::{LogLine, Probe, Step, clock_errors, hurry, read_log, starts};
 pub use proxy::{End, Proxy, Way};
 pub use reaper::quick_reaper;
 pub use shared::private_folder;

@@ -1,5 +1,6 @@
 //! A job that writes down when it runs and under which fence: what handlers saw, beside what the stores say.
 
+use crate::clock::monotonic_ms;
 use leasehold::{Job, JobError, Run, StopReason};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -54,9 +55,17 @@ pub struct LogLine {
     pub worker: Uuid,
     /// The worker's process.
     pub pid: u32,
-    /// When, in ms on this machine's clock.
-    #[serde(default)]
+    /// When, in ms on the clock of whoever reads the log.
     pub at_ms: i64,
+}
+
+/// A line as it stands in the file, with `at_ms` on the monotonic clock: the other one may be wrong.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(flatten)]
+    line: LogLine,
+    /// What the worker's wall clock said.
+    clock_ms: i64,
 }
 
 impl Job for Probe {
@@ -95,20 +104,39 @@ pub fn hurry(log: &Path) -> PathBuf {
 /// One `write` of less than a page to a file opened for appending: lines of many processes do not mix.
 fn append(log: &Path, run: &Run, step: Step) -> std::io::Result<()> {
     let fence = run.fence();
-    let (pid, at_ms) = (std::process::id(), chrono::Utc::now().timestamp_millis());
+    let (pid, at_ms) = (std::process::id(), monotonic_ms());
     let line = LogLine { step, id: fence.id.0, epoch: fence.epoch, worker: fence.worker.0, pid, at_ms };
-    let text = format!("{}\n", serde_json::to_string(&line)?);
+    let written = Written { line, clock_ms: chrono::Utc::now().timestamp_millis() };
+    let text = format!("{}\n", serde_json::to_string(&written)?);
     OpenOptions::new().create(true).append(true).open(log)?.write_all(text.as_bytes())
 }
 
 /// Every line so far. A last one that is being written is left out.
-///
-/// # Panics
-/// When the log cannot be read.
 #[must_use]
 pub fn read_log(log: &Path) -> Vec<LogLine> {
+    read(log).map(|written| written.line).collect()
+}
+
+/// By how much the wall clock of each process was ahead, in ms: the least and the most.
+#[must_use]
+pub fn clock_errors(log: &Path) -> BTreeMap<u32, (i64, i64)> {
+    let mut errors = BTreeMap::new();
+    for Written { line, clock_ms } in read(log) {
+        let ahead = clock_ms - line.at_ms;
+        let (least, most) = errors.entry(line.pid).or_insert((ahead, ahead));
+        (*least, *most) = (ahead.min(*least), ahead.max(*most));
+    }
+    errors
+}
+
+fn read(log: &Path) -> impl Iterator<Item = Written> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    let booted_ms = chrono::Utc::now().timestamp_millis() - monotonic_ms();
+    let lines: Vec<Written> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.into_iter().map(move |mut written| {
+        written.line.at_ms += booted_ms;
+        written
+    })
 }
 
 /// How often each job was started.

@@ -1,0 +1,83 @@
+//! Clocks that are wrong, and times that are right all the same.
+//!
+//! The wall clock of a single process is shifted by libfaketime, which is loaded before the C library. The monotonic
+//! clock, by which timeouts run, is left as it is: so is it on a machine whose clock is wrong, or is set.
+
+use nix::time::{ClockId, clock_gettime};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Where Debian, Ubuntu and others put it.
+const FOLDERS: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
+const LIBRARY: &str = "faketime/libfaketime.so.1";
+
+/// The wall clock of a process, some hours off. Can be set while the process runs.
+#[derive(Debug)]
+pub struct WrongClock {
+    library: PathBuf,
+    file: PathBuf,
+}
+
+impl WrongClock {
+    /// A clock that is this many seconds ahead, or behind if negative. It is kept in a file in `folder`.
+    ///
+    /// # Panics
+    /// When libfaketime is not installed, or the file cannot be written.
+    #[must_use]
+    pub fn new(folder: &Path, name: &str, ahead_s: i64) -> Self {
+        let library = find().expect("libfaketime: install the package `libfaketime` (`make test-setup` does)");
+        let clock = Self { library, file: folder.join(format!("{name}.clock")) };
+        clock.set(ahead_s);
+        clock
+    }
+
+    /// Lets it jump.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn set(&self, ahead_s: i64) {
+        let fresh = self.file.with_extension("new");
+        fs::write(&fresh, format!("{ahead_s:+}s\n")).and_then(|()| fs::rename(&fresh, &self.file)).expect("a clock");
+    }
+
+    /// For a process that is to have this clock.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        vec![
+            ("LD_PRELOAD", self.library.clone().into()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+            ("DONT_FAKE_MONOTONIC", "1".into()),
+            ("NO_FAKE_STAT", "1".into()),
+        ]
+    }
+}
+
+/// Removes what libfaketime leaves behind when a process is killed: another one may get its number.
+pub fn forget_clock_of(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        // Most processes have right clocks.
+        let _ = fs::remove_file(Path::new("/dev/shm").join(name));
+    }
+}
+
+/// In a folder of libraries, or in one named after the machine's kind within it.
+fn find() -> Option<PathBuf> {
+    FOLDERS.iter().map(Path::new).find_map(|folder| {
+        let within = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        std::iter::once(folder.to_owned()).chain(within).map(|folder| folder.join(LIBRARY)).find(|path| path.exists())
+    })
+}
+
+/// Milliseconds on a clock that all processes of this machine share and that nobody can set.
+///
+/// # Panics
+/// When the machine has none.
+pub(crate) fn monotonic_ms() -> i64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a monotonic clock");
+    time.tv_sec() * 1_000 + time.tv_nsec() / 1_000_000
+}
