@@ -104,6 +104,7 @@ impl Scene {
             .env("LEASEHOLD_DATABASE_URL", &self.stores.database.url)
             .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
             .env("LEASEHOLD_WORKER__LEASE_MS", "1000")
+            .env("LEASEHOLD_WORKER__GRACE_MS", "100")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if let Some(point) = dies_at.into() {
