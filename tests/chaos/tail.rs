@@ -38,8 +38,7 @@ impl Tail {
         // A last one that is being written is left for the next look.
         let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         self.offset += whole as u64;
-        self.lines
-            .extend(new[..whole].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
+        self.lines.extend(new[..whole].split(|byte| *byte == b'\n').filter_map(LogLine::of));
         Ok(())
     }
 }

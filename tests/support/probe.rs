@@ -8,6 +8,7 @@ use std::{
     fs::OpenOptions,
     io::Write as _,
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::Duration,
 };
 use uuid::Uuid;
@@ -42,8 +43,8 @@ pub enum Step {
     Stopped,
 }
 
-/// One line of the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// One line of the log, as [`LogLine::of`] reads it.
+#[derive(Clone, Debug)]
 pub struct LogLine {
     /// What happened.
     pub step: Step,
@@ -59,13 +60,27 @@ pub struct LogLine {
     pub at_ms: i64,
 }
 
-/// A line as it stands in the file, with `at_ms` on the monotonic clock: the other one may be wrong.
+/// A line as it stands in the file.
 #[derive(Serialize, Deserialize)]
 struct Written {
-    #[serde(flatten)]
-    line: LogLine,
-    /// What the worker's wall clock said.
+    step: Step,
+    id: Uuid,
+    epoch: i32,
+    worker: Uuid,
+    pid: u32,
+    /// On the monotonic clock, which all processes of the machine share: the other one may be wrong.
+    monotonic_ms: i64,
+    /// On the wall clock of the worker.
     clock_ms: i64,
+}
+
+impl LogLine {
+    /// Reads a line, if it is a whole one.
+    #[must_use]
+    pub fn of(text: &[u8]) -> Option<Self> {
+        let Written { step, id, epoch, worker, pid, monotonic_ms, .. } = serde_json::from_slice(text).ok()?;
+        Some(Self { step, id, epoch, worker, pid, at_ms: booted_at_ms() + monotonic_ms })
+    }
 }
 
 impl Job for Probe {
@@ -104,9 +119,15 @@ pub fn hurry(log: &Path) -> PathBuf {
 /// One `write` of less than a page to a file opened for appending: lines of many processes do not mix.
 fn append(log: &Path, run: &Run, step: Step) -> std::io::Result<()> {
     let fence = run.fence();
-    let (pid, at_ms) = (std::process::id(), monotonic_ms());
-    let line = LogLine { step, id: fence.id.0, epoch: fence.epoch, worker: fence.worker.0, pid, at_ms };
-    let written = Written { line, clock_ms: chrono::Utc::now().timestamp_millis() };
+    let written = Written {
+        step,
+        id: fence.id.0,
+        epoch: fence.epoch,
+        worker: fence.worker.0,
+        pid: std::process::id(),
+        monotonic_ms: monotonic_ms(),
+        clock_ms: chrono::Utc::now().timestamp_millis(),
+    };
     let text = format!("{}\n", serde_json::to_string(&written)?);
     OpenOptions::new().create(true).append(true).open(log)?.write_all(text.as_bytes())
 }
@@ -114,29 +135,29 @@ fn append(log: &Path, run: &Run, step: Step) -> std::io::Result<()> {
 /// Every line so far. A last one that is being written is left out.
 #[must_use]
 pub fn read_log(log: &Path) -> Vec<LogLine> {
-    read(log).map(|written| written.line).collect()
+    read(log).lines().filter_map(|line| LogLine::of(line.as_bytes())).collect()
 }
 
 /// By how much the wall clock of each process was ahead, in ms: the least and the most.
 #[must_use]
 pub fn clock_errors(log: &Path) -> BTreeMap<u32, (i64, i64)> {
     let mut errors = BTreeMap::new();
-    for Written { line, clock_ms } in read(log) {
-        let ahead = clock_ms - line.at_ms;
-        let (least, most) = errors.entry(line.pid).or_insert((ahead, ahead));
+    for written in read(log).lines().filter_map(|line| serde_json::from_str::<Written>(line).ok()) {
+        let ahead = written.clock_ms - booted_at_ms() - written.monotonic_ms;
+        let (least, most) = errors.entry(written.pid).or_insert((ahead, ahead));
         (*least, *most) = (ahead.min(*least), ahead.max(*most));
     }
     errors
 }
 
-fn read(log: &Path) -> impl Iterator<Item = Written> {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let booted_ms = chrono::Utc::now().timestamp_millis() - monotonic_ms();
-    let lines: Vec<Written> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    lines.into_iter().map(move |mut written| {
-        written.line.at_ms += booted_ms;
-        written
-    })
+fn read(log: &Path) -> String {
+    std::fs::read_to_string(log).unwrap_or_default()
+}
+
+/// What the wall clock of this process said when the monotonic one began. Looked at once, so that lines keep their order.
+fn booted_at_ms() -> i64 {
+    static BOOTED_AT_MS: OnceLock<i64> = OnceLock::new();
+    *BOOTED_AT_MS.get_or_init(|| chrono::Utc::now().timestamp_millis() - monotonic_ms())
 }
 
 /// How often each job was started.
