@@ -2,8 +2,10 @@
 
 use crate::{dice::Dice, moments::Kill, plan::Shape, process::Process};
 use anyhow::{Context as _, Result, ensure};
+use leasehold_tests::WrongClock;
 use nix::sys::signal::Signal;
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -29,7 +31,7 @@ pub(crate) struct Members {
     /// Workers that did not.
     pub(crate) ended_badly: Vec<String>,
     replaced_at: Option<Instant>,
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(&'static str, OsString)>,
     shape: Shape,
     folder: PathBuf,
     started: usize,
@@ -38,11 +40,11 @@ pub(crate) struct Members {
 impl Members {
     pub(crate) fn new(shape: Shape, folder: &Path, database_url: String, redis_url: String) -> Self {
         let environment = vec![
-            ("LEASEHOLD_DATABASE_URL", database_url),
-            ("LEASEHOLD_REDIS_URL", redis_url),
-            ("LEASEHOLD_WORKER__LEASE_MS", shape.lease_ms.to_string()),
-            ("LEASEHOLD_HEAD__MAX", shape.head_max.to_string()),
-            ("LEASEHOLD_DATABASE__MAX_CONNECTIONS", shape.connections().to_string()),
+            ("LEASEHOLD_DATABASE_URL", database_url.into()),
+            ("LEASEHOLD_REDIS_URL", redis_url.into()),
+            ("LEASEHOLD_WORKER__LEASE_MS", shape.lease_ms.to_string().into()),
+            ("LEASEHOLD_HEAD__MAX", shape.head_max.to_string().into()),
+            ("LEASEHOLD_DATABASE__MAX_CONNECTIONS", shape.connections().to_string().into()),
         ];
         Self {
             workers: Vec::new(),
@@ -58,23 +60,33 @@ impl Members {
     }
 
     pub(crate) fn start_worker(&mut self) -> Result<()> {
-        let worker = self.start("probe_worker", &["default", &self.shape.slots.to_string()])?;
+        let worker = self.start("probe_worker", &["default", &self.shape.slots.to_string()], &[])?;
         self.workers.push(worker);
         Ok(())
     }
 
+    /// One whose wall clock is wrong. Its process.
+    pub(crate) fn start_worker_by(&mut self, clock: &WrongClock) -> Result<u32> {
+        let slots = self.shape.slots.to_string();
+        let worker = self.start("probe_worker", &["default", &slots], &clock.environment())?;
+        let pid = worker.pid();
+        self.workers.push(worker);
+        Ok(pid)
+    }
+
     pub(crate) fn start_reaper(&mut self) -> Result<()> {
-        let reaper = self.start("leasehold", &["reaper"])?;
+        let reaper = self.start("leasehold", &["reaper"], &[])?;
         self.reapers.push(reaper);
         Ok(())
     }
 
-    fn start(&mut self, program: &str, arguments: &[&str]) -> Result<Process> {
+    fn start(&mut self, program: &str, arguments: &[&str], further: &[(&'static str, OsString)]) -> Result<Process> {
         self.started += 1;
         let path = std::env::current_exe()?.with_file_name(program);
         ensure!(path.exists(), "{} is not built; `make chaos` builds it", path.display());
         let name = format!("{program}-{}", self.started);
-        Process::start(&path, arguments, &self.environment, &self.folder, &name)
+        let environment = [&self.environment, further].concat();
+        Process::start(&path, arguments, &environment, &self.folder, &name)
     }
 
     /// Kills a worker and starts another, as whatever runs workers does.

@@ -2,12 +2,13 @@
 
 use anyhow::{Context as _, Result};
 use leasehold_servers::{Programs, spawn};
+use leasehold_tests::forget_clock_of;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Stdio},
@@ -26,7 +27,7 @@ impl Process {
     pub(crate) fn start(
         program: &Path,
         arguments: &[&str],
-        environment: &[(&'static str, String)],
+        environment: &[(&'static str, OsString)],
         folder: &Path,
         name: &str,
     ) -> Result<Self> {
@@ -87,5 +88,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        forget_clock_of(self.pid());
     }
 }

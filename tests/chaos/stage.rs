@@ -247,6 +247,16 @@ impl Stage {
         })
     }
 
+    /// Where all files of the run are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the handlers write to.
+    pub(crate) fn log_path(&self) -> &Path {
+        self.log.path()
+    }
+
     /// `worker.lease_ms` of the fleet.
     pub(crate) fn lease_ms(&self) -> u64 {
         self.shape.lease_ms

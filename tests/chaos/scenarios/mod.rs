@@ -55,6 +55,7 @@ scenarios! {
     postgres_half_open,
     postgres_pinned,
     worker_kill_repeated,
+    clock_skew,
     everything,
 }
 

@@ -1,0 +1,42 @@
+//! **Fault**: the wall clocks of workers are an hour ahead and an hour behind, and that of one is set forward and back.
+//! **Window**: 12 s, four leases, with a clock that is set every second.
+//! **Heal**: none: the clocks stay as wrong as they are.
+//! **Must hold**: nothing is to be seen of it: no attempt is burned, no lease taken, three quarters of the rate are kept.
+//! **Converges within**: 1 s.
+//! **Not covered**: the clocks of the servers, by which all is decided; that of Redis and that of PostgreSQL are never
+//! compared.
+
+use crate::{dice::Dice, plan::Plan, stage::Stage};
+use anyhow::{Result, ensure};
+use leasehold_tests::{WrongClock, clock_errors};
+use std::time::Duration;
+
+pub(crate) const PLAN: Plan =
+    Plan { recovers_within_s: 1.0, least_rate: 0.75, most_burned: 0, most_taken: 0, ..Plan::USUAL };
+
+const HOUR_S: i64 = 3600;
+const HALF_AN_HOUR_MS: i64 = 1_800_000;
+
+pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
+    let clock = |name, ahead_s| WrongClock::new(stage.folder(), name, ahead_s);
+    let (ahead, behind, jumps) = (clock("ahead", HOUR_S), clock("behind", -HOUR_S), clock("jumps", 0));
+    let mut pids = Vec::new();
+    for clock in [&ahead, &behind, &jumps] {
+        pids.push(stage.members.start_worker_by(clock)?);
+        stage.until_at_work(&pids[pids.len() - 1..]).await?;
+        stage.members.end_first().await?;
+    }
+    stage.fault_begins("clocks are wrong by an hour, and one is set every second");
+    for _ in 0..12 {
+        jumps.set(if dice.percent(50) { HOUR_S } else { -HOUR_S });
+        stage.pass(Duration::from_secs(1)).await;
+    }
+    stage.heals();
+    let errors = clock_errors(stage.log_path());
+    let of = |nth: usize| errors.get(&pids[nth]).copied().unwrap_or_default();
+    ensure!(
+        of(0).0 > HALF_AN_HOUR_MS && of(1).1 < -HALF_AN_HOUR_MS && (of(2).0 < -HALF_AN_HOUR_MS || of(2).1 > HALF_AN_HOUR_MS),
+        "the clocks were not as wrong as they should have been: {errors:?}"
+    );
+    Ok(())
+}
