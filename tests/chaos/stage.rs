@@ -24,9 +24,9 @@ use std::{
 };
 
 /// How long the load runs without harm, to know what it is like.
-const STEADY: Duration = Duration::from_secs(5);
+const STEADY: Duration = Duration::from_secs(4);
 /// How long it goes on after the fault, at least. Until the fleet has recovered, and no longer than it may take for that.
-const AFTER: Duration = Duration::from_secs(3);
+const AFTER: Duration = Duration::from_secs(2);
 /// For what a fleet of debug builds on a busy machine must have done sooner or later.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 

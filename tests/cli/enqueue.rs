@@ -149,6 +149,6 @@ async fn many_lines_are_quick() {
     let scene = Scene::start().await;
     let begun = Instant::now();
     scene.run_with_input(&["enqueue", "--stdin"], "{\"kind\":\"k\"}\n".repeat(20_000).as_bytes()).succeeded();
-    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
     assert_eq!(scene.json(&["queue", "list"])[0]["queued"], 20_000);
 }

@@ -36,7 +36,7 @@ async fn a_second_signal_gives_the_job_back_with_its_attempt() {
     worker.signal(Signal::SIGTERM);
     worker.says("stopping: no more work is taken").await;
     // A signal sent twice within a moment is one request.
-    let ran = worker.signalled_to_its_end(Signal::SIGTERM, Duration::from_secs(15));
+    let ran = worker.signalled_to_its_end(Signal::SIGTERM, Duration::from_secs(60));
     assert_eq!(ran.code, 0, "{ran:?}");
     let job = scene.json(&["job", "show", &id]);
     assert_eq!((&job["state"], &job["attempt"], &job["crashes"]), (&"queued".into(), &0.into(), &0.into()), "{job}");
@@ -57,7 +57,7 @@ async fn waiting_is_given_up_and_taken_up_again() {
     })
     .await;
     waiting.signal(Signal::SIGINT);
-    waiting.ended(Duration::from_secs(10)).refused(1, "stopped waiting; the jobs go on");
+    waiting.ended(Duration::from_secs(30)).refused(1, "stopped waiting; the jobs go on");
     assert_eq!(scene.contents().await, before);
     let _worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo now"], &[]);
     assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"now\\n\""));

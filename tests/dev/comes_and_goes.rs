@@ -68,7 +68,8 @@ async fn killed_it_leaves_neither_servers_nor_workers_nor_their_commands() {
 #[tokio::test]
 async fn a_second_signal_does_not_wait_for_jobs() {
     let place = Place::new().await;
-    let dev = place.up(&SLEEP).await;
+    // Longer than the end is waited for.
+    let dev = place.up(&[&SLEEP[..], &["--set", "worker.grace_ms=600000"]].concat()).await;
     let id = place.ask(&["enqueue", "--kind", "sleep"]);
     eventually("the job runs", WITHIN, || async {
         let state = place.ask(&["job", "show", &id, "--json"]);
@@ -84,9 +85,7 @@ async fn a_second_signal_does_not_wait_for_jobs() {
     // Signals closer together than 200 ms are one request.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     dev.signal(Signal::SIGINT);
-    let asked = std::time::Instant::now();
     assert!(dev.ends(&family).await.success(), "{}", place.log());
-    assert!(asked.elapsed().as_secs() < 20, "it took {:?}, as if it had waited for the grace", asked.elapsed());
 }
 
 #[tokio::test]

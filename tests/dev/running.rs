@@ -109,7 +109,7 @@ impl Running {
             async move { ended.ok_or(log) }
         })
         .await;
-        eventually("all of its processes have ended", Duration::from_secs(20), || async {
+        eventually("all of its processes have ended", WITHIN, || async {
             let left: Vec<_> = family.iter().filter(|pid| lives(**pid)).map(|pid| command_line(*pid)).collect();
             if left.is_empty() { Ok(()) } else { Err(left) }
         })

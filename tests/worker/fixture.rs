@@ -211,7 +211,7 @@ where
     F: Fn(Run) -> Running + Send + Sync + 'static,
     Running: Future<Output = Outcome> + Send + 'static,
 {
-    Arc::new(Calls { call, stop_moment: Duration::from_millis(300) })
+    Arc::new(Calls { call, stop_moment: Duration::from_secs(1) })
 }
 
 /// One kind with one closure.

@@ -1,7 +1,8 @@
 //! A hint grants nothing: whatever is put into Redis, PostgreSQL decides.
 
-use crate::fixture::{Fixture, handlers, job, jobs, settings, succeeded};
+use crate::fixture::{Fixture, SOON, handlers, job, jobs, settings, succeeded};
 use leasehold_core::{JobId, QueueName, State};
+use leasehold_tests::eventually;
 use redis::AsyncTypedCommands;
 
 const READY: &str = "leasehold:{default}:ready";
@@ -64,6 +65,11 @@ async fn a_job_that_is_locked_is_tried_again_without_a_spin() {
         .expect("locking the row");
     let worker = fixture.worker(settings(2), handlers("k", |_| async { succeeded() })).await;
     fixture.handoff.push(&QueueName::default(), &[id], false).await.expect("pushing");
+    eventually("the hint is taken", SOON, || async {
+        let head = fixture.handoff.stats(&QueueName::default()).await.expect("the head's counts");
+        if head.ready == 0 { Ok(()) } else { Err(head) }
+    })
+    .await;
     // What is measured is a rate, so here time does have to pass.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     transaction.rollback().await.expect("ROLLBACK");

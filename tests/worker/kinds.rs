@@ -31,7 +31,8 @@ async fn a_foreign_kind_gets_to_the_worker_that_serves_it() {
         fixture.until(id, State::Succeeded).await;
         slowest = slowest.max(start.elapsed());
     }
-    assert!(slowest < Duration::from_secs(1), "the slowest took {slowest:?}");
+    // A take that is not woken ends by itself after 5 s.
+    assert!(slowest < Duration::from_secs(4), "the slowest took {slowest:?}");
     fixture.until_redis_is_empty(&QueueName::default()).await;
     assert_eq!(mine.stop().await.claimed, 0);
     assert_eq!(other.stop().await.succeeded, 11);

@@ -39,7 +39,8 @@ async fn a_cancel_reaches_the_handler_at_once() {
     fixture.handoff.notify(&[Notice::Cancel { id, epoch, worker: owner }]).await.expect("telling");
     assert_eq!(told(&mut hears).await, (id, StopReason::Cancelled));
     let heard = start.elapsed();
-    assert!(heard < Duration::from_millis(300), "heard after {heard:?}");
+    // Without the notice it would be heard at the next renewal, after 10 s.
+    assert!(heard < Duration::from_secs(5), "heard after {heard:?}");
     fixture.until(id, State::Cancelled).await;
     fixture.until_redis_is_empty(&QueueName::default()).await;
     assert_eq!(worker.stop().await.cancelled, 1);
@@ -125,10 +126,11 @@ async fn expire(fixture: &Fixture, id: JobId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_may_take_longer_than_its_lease() {
     let fixture = Fixture::start().await;
-    let lease = Duration::from_millis(600);
+    // So long that a machine with noisy neighbours renews in time, and half as long as a run.
+    let lease = Duration::from_secs(3);
     let _reaper = fixture.reaper(lease);
     let slow = handlers("k", |_| async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
         succeeded()
     });
     let worker = fixture.worker(Settings { lease, ..settings(8) }, slow).await;

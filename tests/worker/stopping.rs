@@ -87,18 +87,20 @@ async fn a_worker_that_waits_for_hints_stops_at_once() {
     .await;
     let start = Instant::now();
     worker.stop().await;
-    assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
+    // A take that is not woken ends by itself after 5 s.
+    assert!(start.elapsed() < Duration::from_secs(4), "it took {:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stops_and_starts_lose_nothing_and_burn_nothing() {
     let fixture = Fixture::start().await;
+    // Three seconds of work: there is some left whenever the first look sees that some is done.
     let ids = fixture.enqueue(&jobs("k", 60)).await;
     let work = || {
         handlers("k", |run| async move {
             tokio::select! {
                 _ = run.cancelled() => Outcome::Failed("interrupted".to_owned()),
-                () = tokio::time::sleep(Duration::from_millis(20)) => succeeded(),
+                () = tokio::time::sleep(Duration::from_millis(200)) => succeeded(),
             }
         })
     };
