@@ -22,7 +22,6 @@ test: test-setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build $(CHECKED) --bins
 	$(CARGO) test $(CHECKED)
 
-CHAOS = "$${CARGO_TARGET_DIR:-target}/debug/chaos"
 chaos: test-setup ## Do every harm to a fleet and check that nothing is lost; SCENARIO=... SEED=... for one of them
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS)
