@@ -18,8 +18,11 @@ pub(crate) struct Take {
     under_way: Option<UnderWay>,
 }
 
+/// A taker, and what it took.
+type TakenBy = (Box<dyn BlockingTake>, Result<Option<JobId>, Error>);
+
 struct UnderWay {
-    task: JoinHandle<(Box<dyn BlockingTake>, Result<Option<JobId>, Error>)>,
+    task: JoinHandle<TakenBy>,
     unblock: Arc<dyn WakeTake>,
 }
 
