@@ -39,7 +39,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 11] = [
     ("promote", "100", &["job_due", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
     ("job", "$id", &["job_pkey"]),
-    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_pkey"]),
+    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_pkey, all of it"]),
 ];
 
 fn statement(name: &str) -> String {
@@ -54,7 +54,8 @@ fn uses(plan: &Value, found: &mut BTreeSet<String>) {
         Value::Object(fields) => {
             let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
             if text("Index Name").starts_with("job_") {
-                found.insert(text("Index Name").to_owned());
+                let walked = text("Index Name") == "job_pkey" && !fields.contains_key("Index Cond");
+                found.insert(format!("{}{}", text("Index Name"), if walked { ", all of it" } else { "" }));
             } else if text("Relation Name") == "job" && text("Node Type").contains("Seq Scan") {
                 found.insert("seq scan".to_owned());
             }

@@ -32,7 +32,9 @@ impl Store {
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
             let ours = |&nth: &usize| runs[nth].fence.worker == worker && Ending::of(&runs[nth].settle) == ending;
-            let which: Vec<usize> = (0..runs.len()).filter(ours).collect();
+            let mut which: Vec<usize> = (0..runs.len()).filter(ours).collect();
+            // The order in which every statement locks rows: two that meet wait for each other in one direction only.
+            which.sort_unstable_by_key(|&nth| runs[nth].fence.id);
             if which.is_empty() {
                 continue;
             }
