@@ -6,5 +6,6 @@ mod fleet;
 mod freeze;
 mod idle;
 mod kill;
+mod new_self;
 mod pgbouncer;
 mod plain_sql;

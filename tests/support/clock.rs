@@ -19,6 +19,7 @@ const LIBRARY: &str = "faketime/libfaketime.so.1";
 pub struct WrongClock {
     library: PathBuf,
     file: PathBuf,
+    pid: Option<&'static str>,
 }
 
 impl WrongClock {
@@ -29,9 +30,15 @@ impl WrongClock {
     #[must_use]
     pub fn new(folder: &Path, name: &str, ahead_s: i64) -> Self {
         let library = find().expect("libfaketime: install the package `libfaketime` (`make test-setup` does)");
-        let clock = Self { library, file: folder.join(format!("{name}.clock")) };
+        let clock = Self { library, file: folder.join(format!("{name}.clock")), pid: None };
         clock.set(ahead_s);
         clock
+    }
+
+    /// The same with the process id 1, as the first process of every container has.
+    #[must_use]
+    pub fn as_process_1(self) -> Self {
+        Self { pid: Some("1"), ..self }
     }
 
     /// Lets it jump.
@@ -46,14 +53,16 @@ impl WrongClock {
     /// For a process that is to have this clock.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
-        vec![
+        let mut variables = vec![
             ("LD_PRELOAD", self.library.clone().into()),
             ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
             ("FAKETIME_NO_CACHE", "1".into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
             ("DONT_FAKE_MONOTONIC", "1".into()),
             ("NO_FAKE_STAT", "1".into()),
-        ]
+        ];
+        variables.extend(self.pid.map(|pid| ("FAKETIME_FAKEPID", pid.into())));
+        variables
     }
 }
 
