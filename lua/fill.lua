@@ -9,7 +9,8 @@
 --   held    waiting or leased here already
 --   paused  1 if the queue is paused: nothing was done
 -- Sets `overflow` if the line is longer than what is held after this, and clears it if all of it is.
--- Cost  O(log members) for each id. When an id belongs before one that waits in `ready`, also O(length of ready).
+-- Cost  O(log members) for each id. When an id belongs before one that waits in `ready`, or there is no room for it, also
+--       O(length of ready).
 
 local ready, leases, flags = KEYS[1], KEYS[2], KEYS[3]
 local bound, more = tonumber(ARGV[1]), ARGV[2] == '1'
@@ -75,8 +76,32 @@ local function merge(waiting)
   return merged
 end
 
+-- A full head may hold hints from further back, pushed while Redis had lost what comes before them. They would stand in
+-- the way for as long as nobody takes them: so many of them, from the end, make place for the missing ones.
+local function make_room(wanted)
+  local given, waiting, dropped = {}, redis.call('LRANGE', ready, 0, -1), {}
+  for i = FIRST_ID, #ARGV do given[ARGV[i]] = true end
+  for i = #waiting, 1, -1 do
+    if wanted > 0 and not given[waiting[i]] then
+      redis.call('ZREM', leases, waiting[i])
+      dropped[i] = true
+      wanted = wanted - 1
+    end
+  end
+  if not next(dropped) then return end
+  local kept = {}
+  for i, id in ipairs(waiting) do
+    if not dropped[i] then kept[#kept + 1] = id end
+  end
+  redis.call('DEL', ready)
+  append(kept, #kept)
+  more = true
+end
+
 local pushed = 0
 if #missing > 0 and in_order then
+  local room = bound - redis.call('LLEN', ready)
+  if room < #missing then make_room(#missing - math.max(0, room)) end
   pushed = math.max(0, math.min(#missing, bound - redis.call('LLEN', ready)))
   hold(missing, pushed)
   append(missing, pushed)

@@ -70,6 +70,29 @@ async fn fill() {
                         ready: a b",
             },
             Case {
+                name: "no room at the end: hints from further back make place",
+                seed: "leases: w=waits x=waits y=waits z=waits
+                       ready: w x y z",
+                keys: KEYS,
+                args: "4 1 x a b",
+                returns: "[2, 1, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits w=waits x=waits
+                        ready: w x a b",
+            },
+            Case {
+                name: "no room at the end, and all that waits is from further back",
+                seed: "flags: overflow=1
+                       leases: w=waits x=waits y=waits
+                       ready: w x y",
+                keys: KEYS,
+                args: "3 1 a b",
+                returns: "[2, 0, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits w=waits
+                        ready: w a b",
+            },
+            Case {
                 name: "no room in the middle: the last ones make place",
                 seed: "leases: b=waits c=waits
                        ready: b c",

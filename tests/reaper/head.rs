@@ -47,6 +47,21 @@ async fn what_redis_lacks_comes_to_its_place() {
     assert_eq!(world.snapshot().await.ready, ids);
 }
 
+/// Redis was emptied, and clients filled it with their newest jobs before the reaper came to it. Nobody takes them, so
+/// nothing but the fill makes place for what comes first. (Found by the simulation.)
+#[tokio::test]
+async fn what_comes_first_displaces_what_was_pushed_into_an_empty_redis() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue(2 * HEAD_MAX as usize).await;
+    let (first, newest) = ids.split_at(HEAD_MAX as usize);
+    world.handoff.push(&queue(), newest, false).await.expect("push");
+    reaper.tick().await;
+    let snapshot = world.snapshot().await;
+    assert_eq!((snapshot.ready.as_slice(), snapshot.overflow), (first, true));
+    assert_eq!(snapshot.held.len(), first.len(), "the others are forgotten");
+}
+
 #[tokio::test]
 async fn a_long_line_flows_through_a_bounded_head() {
     let world = World::start().await;
