@@ -4,6 +4,7 @@ mod binary;
 mod clock;
 mod eventually;
 mod keys;
+mod memory;
 mod probe;
 mod proxy;
 mod reaper;
@@ -14,6 +15,9 @@ pub use binary::leasehold_program;
 pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
 pub use keys::{Key, all_keys};
+pub use memory::{
+    Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, QueueKeys, Row, Rows,
+};
 pub use probe::{LogLine, Probe, Step, clock_errors, hurry, read_log, starts};
 pub use proxy::{End, Proxy, Way};
 pub use reaper::quick_reaper;

@@ -1,0 +1,229 @@
+//! Whether what happened was right. Looks at the journal, at the rows and at what handlers say of themselves, and takes
+//! the store's word for nothing.
+
+use crate::{
+    fleet::{Fleet, Stopped},
+    work::short,
+};
+use chrono::{DateTime, Utc};
+use leasehold_core::{Event, Fence, JobId, Lifecycle, QueueName, Settled, State, Verb};
+use leasehold_tests::{Change, Entry, Rows};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is known of a job while its history is read.
+#[derive(Debug)]
+struct Story {
+    life: Lifecycle,
+    queue: QueueName,
+    unique_key: Option<String>,
+    lease_until: Option<DateTime<Utc>>,
+    /// Runs that ended in a result.
+    results: Vec<Fence>,
+    /// Each claim's fence.
+    claims: BTreeSet<Fence>,
+    expired: i16,
+    cancel_answered: bool,
+}
+
+/// Reads a journal.
+#[derive(Debug, Default)]
+struct Reader {
+    stories: BTreeMap<JobId, Story>,
+    paused: BTreeSet<QueueName>,
+    accepted: BTreeSet<Fence>,
+    wrong: Vec<String>,
+    seen: BTreeMap<String, u64>,
+}
+
+/// What is wrong with a run, and what was seen in it.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) wrong: Vec<String>,
+    pub(crate) seen: BTreeMap<String, u64>,
+}
+
+/// Judges a run that is over.
+pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fence]) -> Verdict {
+    let rows = fleet.store.rows();
+    let mut reader = Reader::default();
+    for entry in &rows.journal {
+        reader.read(entry);
+    }
+    reader.ends(&rows, acknowledged);
+    reader.runs(begun);
+    for stopped in fleet.stopped().iter() {
+        reader.stop(stopped);
+    }
+    let Reader { wrong, seen, .. } = reader;
+    Verdict { wrong, seen }
+}
+
+impl Reader {
+    fn wrong(&mut self, what: String) {
+        self.wrong.push(what);
+    }
+
+    fn saw(&mut self, what: impl Into<String>) {
+        *self.seen.entry(what.into()).or_default() += 1;
+    }
+
+    fn read(&mut self, entry: &Entry) {
+        match &entry.change {
+            Change::Enqueued { job, queue, unique_key } => self.enqueued(*job, queue, unique_key.as_ref()),
+            Change::Moved { event, before, after, lease } => {
+                self.moved(entry.at, *event, before, after);
+                let story = self.stories.get_mut(&before.id);
+                if let (Some(lease), Some(story)) = (lease, story) {
+                    story.lease_until = chrono::TimeDelta::from_std(*lease).ok().map(|lease| entry.at + lease);
+                }
+            }
+            Change::Settled { fence, verb, answer } => self.settled(*fence, *verb, *answer),
+            Change::CancelAnswered { id } => {
+                if let Some(story) = self.stories.get_mut(id) {
+                    story.cancel_answered = true;
+                }
+            }
+            Change::Paused { queue } => drop(self.paused.insert(queue.clone())),
+            Change::Resumed { queue } => drop(self.paused.remove(queue)),
+        }
+    }
+
+    fn enqueued(&mut self, job: Lifecycle, queue: &QueueName, unique_key: Option<&String>) {
+        let is_live = |story: &&Story| !story.life.state.is_final();
+        let twin = unique_key
+            .and_then(|key| self.stories.values().filter(is_live).find(|story| story.unique_key.as_ref() == Some(key)));
+        if let Some(twin) = twin.map(|story| story.life.id) {
+            self.wrong(format!("{} and {} are live with one unique key", short(job.id), short(twin)));
+        }
+        let story = Story {
+            life: job,
+            queue: queue.clone(),
+            unique_key: unique_key.cloned(),
+            lease_until: None,
+            results: Vec::new(),
+            claims: BTreeSet::new(),
+            expired: 0,
+            cancel_answered: false,
+        };
+        if self.stories.insert(job.id, story).is_some() {
+            self.wrong(format!("{} was made twice", short(job.id)));
+        }
+    }
+
+    fn moved(&mut self, at: DateTime<Utc>, event: Event, before: &Lifecycle, after: &Lifecycle) {
+        let name = short(before.id);
+        let Some(story) = self.stories.get_mut(&before.id) else {
+            return self.wrong(format!("{name} was never made and had a {:?}", event.verb()));
+        };
+        let (verb, mut wrong) = (event.verb(), Vec::new());
+        if story.life != *before {
+            wrong.push(format!("{name} was {:?} before {verb:?}, not {before:?}", story.life));
+        }
+        if before.apply(event) != Ok(*after) {
+            wrong.push(format!("{name}: {event:?} made {after:?} of {before:?}, which is no transition"));
+        }
+        if after.attempt > after.max_attempts || after.crashes > after.max_crashes {
+            wrong.push(format!("{name} is past its limits: {after:?}"));
+        }
+        let lease_stands = story.lease_until.is_some_and(|until| at < until) && before.state == State::Running;
+        let was_late = !lease_stands && before.state == State::Running;
+        match event {
+            Event::Claim(worker) => {
+                story.claims.insert(Fence { id: before.id, epoch: after.epoch, worker });
+                if lease_stands {
+                    wrong.push(format!("{name} was claimed while a lease on it stood"));
+                }
+                if self.paused.contains(&story.queue) {
+                    wrong.push(format!("{name} was claimed of a paused queue"));
+                }
+                if story.cancel_answered {
+                    wrong.push(format!("{name} was claimed after its cancel was answered"));
+                }
+            }
+            Event::Expire => {
+                story.expired += 1;
+                if lease_stands {
+                    wrong.push(format!("{name}: a lease that stood was expired"));
+                }
+                if story.expired > before.max_crashes {
+                    wrong.push(format!("{name} crashed more often than it may"));
+                }
+            }
+            Event::Complete(fence) => story.results.push(fence),
+            _ => {}
+        }
+        if story.results.len() > 1 {
+            wrong.push(format!("{name} has more than one result"));
+        }
+        story.life = *after;
+        if before.state != after.state {
+            let late = if was_late && verb == Verb::Complete { "late " } else { "" };
+            self.saw(format!("{late}{verb:?}: {} to {}", before.state, after.state));
+        }
+        self.wrong.extend(wrong);
+    }
+
+    fn settled(&mut self, fence: Fence, verb: Verb, answer: Settled) {
+        self.saw(format!("{verb:?} was answered {answer:?}"));
+        if verb != Verb::Complete || !matches!(answer, Settled::Done | Settled::Already) {
+            return;
+        }
+        self.accepted.insert(fence);
+        if self.stories.get(&fence.id).is_none_or(|story| story.results != [fence]) {
+            self.wrong(format!("{}: a worker was told that its result is written, and it is not", short(fence.id)));
+        }
+    }
+
+    /// Every job that anybody was told of has come to one end, and its result is of the run that was accepted.
+    fn ends(&mut self, rows: &Rows, acknowledged: &BTreeSet<JobId>) {
+        for id in acknowledged {
+            match (rows.live.get(id), rows.history.get(id)) {
+                (None, Some(_)) => {}
+                (Some(row), None) => self.wrong(format!("{} is still {}", short(*id), row.life.state)),
+                (None, None) => self.wrong(format!("{} was accepted and is lost", short(*id))),
+                (Some(_), Some(_)) => self.wrong(format!("{} is live and finished", short(*id))),
+            }
+        }
+        for (id, row) in &rows.history {
+            let result = row.result.as_deref().and_then(|result| result.get().parse().ok());
+            let accepted = self.stories.get(id).and_then(|story| story.results.first()).map(|fence| fence.epoch);
+            if result != accepted {
+                self.wrong(format!("{}: the result is of run {result:?}, accepted was {accepted:?}", short(*id)));
+            }
+        }
+    }
+
+    /// A handler runs only what its worker has claimed, and each claim once.
+    fn runs(&mut self, begun: &[Fence]) {
+        let mut seen = BTreeSet::new();
+        for fence in begun {
+            if !seen.insert(fence) {
+                self.wrong(format!("{}: run {} was begun twice", short(fence.id), fence.epoch));
+            }
+            if !self.stories.get(&fence.id).is_some_and(|story| story.claims.contains(fence)) {
+                self.wrong(format!("{}: run {} was never claimed", short(fence.id), fence.epoch));
+            }
+        }
+        for fence in std::mem::take(&mut self.accepted).iter().filter(|fence| !seen.contains(fence)) {
+            self.wrong(format!("{}: a result of run {}, which never ran", short(fence.id), fence.epoch));
+        }
+    }
+
+    /// A graceful stop with nothing else wrong burns no attempt and leaves nothing behind.
+    fn stop(&mut self, stopped: &Stopped) {
+        self.saw("a worker stopped");
+        if stopped.tally.late_results_refused > 0 {
+            self.saw("a worker's late result was refused");
+        }
+        if !stopped.was_well {
+            return;
+        }
+        self.saw("a worker stopped with nothing wrong");
+        if stopped.tally.released > 0 {
+            self.saw("a worker stopped with nothing wrong and gave runs back");
+        }
+        if stopped.left_running > 0 {
+            self.wrong(format!("{} stopped and left {} runs behind", stopped.name, stopped.left_running));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What happened in one run, in order: to tell whether two runs are the same, and to be read when one fails.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+
+/// What happened, and how often things did that must happen sometimes.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    start: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// If they are kept.
+    lines: Option<Vec<String>>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Trace {
+    pub(crate) fn start(keeps_lines: bool) -> Self {
+        let inner = Inner { lines: keeps_lines.then(Vec::new), ..Inner::default() };
+        Self { start: Instant::now(), inner: Mutex::new(inner) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something happened.
+    pub(crate) fn line(&self, who: &str, what: &dyn fmt::Display) {
+        // Most runs are read by nobody, and making the text would be much of their time.
+        if let Some(lines) = &mut self.inner().lines {
+            lines.push(format!("{:>9.3} {who:<10} {what}", self.start.elapsed().as_secs_f64()));
+        }
+    }
+
+    /// Something happened that must be seen in some run.
+    pub(crate) fn count(&self, what: impl Into<String>) {
+        *self.inner().counts.entry(what.into()).or_default() += 1;
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        self.inner().counts.clone()
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.inner().lines.clone().unwrap_or_default()
+    }
+}

@@ -1,0 +1,81 @@
+//! What is wrong with the stores and the ways to them at the moment.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// The two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Postgres,
+    Redis,
+}
+
+/// What is wrong at the moment.
+#[derive(Debug)]
+pub(crate) struct Weather {
+    now: Mutex<[Condition; 2]>,
+    /// Connections to Redis are cut.
+    cuts: Notify,
+}
+
+/// What is wrong with one store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Condition {
+    /// Refuses every call until then.
+    pub(crate) away_until: Option<Instant>,
+    /// Answers nothing until then, and keeps the connections.
+    pub(crate) stalled_until: Option<Instant>,
+    /// How often a call does not get there, and how often its answer does not get back.
+    pub(crate) loss: f64,
+    /// No call takes longer on its way, in ms.
+    pub(crate) latency_ms: u64,
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self { away_until: None, stalled_until: None, loss: 0.0, latency_ms: 3 }
+    }
+}
+
+impl Condition {
+    pub(crate) fn is_away(&self) -> bool {
+        self.away_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    pub(crate) fn stalls_for(&self) -> Duration {
+        self.stalled_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Weather {
+    pub(crate) fn fine() -> Self {
+        Self { now: Mutex::default(), cuts: Notify::new() }
+    }
+
+    fn now(&self) -> MutexGuard<'_, [Condition; 2]> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn at(&self, place: Place) -> Condition {
+        self.now()[place as usize]
+    }
+
+    pub(crate) fn change(&self, place: Place, change: impl FnOnce(&mut Condition)) {
+        change(&mut self.now()[place as usize]);
+        if place == Place::Redis && self.at(place).is_away() {
+            self.cuts.notify_waiters();
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.now() = <[Condition; 2]>::default();
+    }
+
+    /// Ready when connections to Redis are cut the next time.
+    pub(crate) async fn cut(&self) {
+        self.cuts.notified().await;
+    }
+}

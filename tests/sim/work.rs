@@ -1,0 +1,158 @@
+//! What the jobs of a run are: each does something of its own, the same in every run of a seed.
+
+use crate::{
+    dice::Dice,
+    process::{Process, Surroundings},
+};
+use leasehold_core::{Fence, JobId, Outcome};
+use leasehold_worker::{Handler, Run, StopReason};
+use serde_json::value::RawValue;
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// What a job does when it is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Behaviour {
+    Succeeds,
+    /// In its first attempts.
+    Fails(i32),
+    AlwaysFails,
+    Panics,
+    Hopeless,
+    /// In its first runs, and for so long.
+    Snoozes(i32, Duration),
+    /// Goes on although it is told to stop.
+    Deaf,
+    /// Kills its worker.
+    Poison,
+}
+
+/// One job's work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    pub(crate) takes: Duration,
+    pub(crate) behaviour: Behaviour,
+}
+
+impl Work {
+    pub(crate) fn thrown(dice: &Dice) -> Self {
+        let takes = match dice.below(10) {
+            0..4 => Duration::ZERO,
+            4..7 => dice.ms(1..50),
+            7..9 => dice.ms(50..800),
+            _ => dice.ms(800..3000),
+        };
+        let behaviour = match dice.below(40) {
+            0..24 => Behaviour::Succeeds,
+            24..28 => Behaviour::Fails(1 + dice.index(3) as i32),
+            28 => Behaviour::AlwaysFails,
+            29..31 => Behaviour::Panics,
+            31 => Behaviour::Hopeless,
+            32..35 => Behaviour::Snoozes(1 + dice.index(3) as i32, dice.ms(0..1500)),
+            35..39 => Behaviour::Deaf,
+            _ => Behaviour::Poison,
+        };
+        Self { takes, behaviour }
+    }
+}
+
+/// What all jobs are, and what their handlers say of themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    works: Mutex<BTreeMap<JobId, Work>>,
+    /// Each start of a handler.
+    begun: Mutex<Vec<Fence>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Book {
+    pub(crate) fn enter(&self, id: JobId, work: Work) {
+        lock(&self.works).insert(id, work);
+    }
+
+    pub(crate) fn work(&self, id: JobId) -> Work {
+        lock(&self.works)[&id]
+    }
+
+    pub(crate) fn begun(&self) -> Vec<Fence> {
+        lock(&self.begun).clone()
+    }
+}
+
+/// Runs the jobs in one worker process.
+pub(crate) struct Doer {
+    pub(crate) process: Arc<Process>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) around: Arc<Surroundings>,
+}
+
+impl Handler for Doer {
+    fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(self.work(run))
+    }
+
+    fn stop_moment(&self) -> Duration {
+        Duration::from_millis(300)
+    }
+}
+
+impl Doer {
+    async fn work(&self, run: Run) -> Outcome {
+        self.process.awake().await;
+        let fence = run.fence();
+        lock(&self.book.begun).push(fence);
+        let Work { takes, behaviour } = self.book.work(fence.id);
+        let name = short(fence.id);
+        self.around
+            .trace
+            .line(&self.process.name, &format_args!("runs {name} ({}): {behaviour:?} {takes:?}", fence.epoch));
+        let (attempt, epoch) = (run.job().attempt, fence.epoch);
+        match behaviour {
+            Behaviour::Poison => {
+                self.process.sleep(takes / 4).await;
+                self.around.trace.count("a job killed its worker");
+                self.process.kill();
+                std::future::pending().await
+            }
+            Behaviour::Deaf => self.process.sleep(takes).await,
+            _ => {
+                if let Some(told) = self.sleep_unless_told(&run, takes).await {
+                    self.around.trace.count(format!("a handler was told: {told:?}"));
+                    return Outcome::Failed("told to stop".to_owned());
+                }
+            }
+        }
+        match behaviour {
+            Behaviour::Fails(times) if attempt <= times => Outcome::Failed(format!("attempt {attempt}")),
+            Behaviour::AlwaysFails => Outcome::Failed("as ever".to_owned()),
+            // Unlike `panic!` it writes nothing to the log.
+            Behaviour::Panics if attempt == 1 => std::panic::resume_unwind(Box::new("in the handler")),
+            Behaviour::Hopeless => Outcome::Hopeless("never".to_owned()),
+            Behaviour::Snoozes(times, delay) if epoch <= times => Outcome::Snoozed(Some(delay), None),
+            _ => Outcome::Succeeded(RawValue::from_string(epoch.to_string()).ok()),
+        }
+    }
+
+    async fn sleep_unless_told(&self, run: &Run, takes: Duration) -> Option<StopReason> {
+        let told = tokio::select! {
+            biased;
+            told = run.cancelled() => Some(told),
+            () = self.process.sleep(takes) => None,
+        };
+        self.process.awake().await;
+        told
+    }
+}
+
+/// An id for people: the number of the job.
+pub(crate) fn short(id: JobId) -> String {
+    format!("job {}", (id.0.as_u128() >> 64) & 0xffff)
+}

@@ -1,0 +1,238 @@
+//! One run: a world made from its seed, harmed for a while, healed, drained and judged.
+
+use crate::{
+    client::Clients,
+    dice::Dice,
+    director::Director,
+    fleet::{Fleet, Role, Times},
+    judge::judge,
+    process::Surroundings,
+    trace::Trace,
+    weather::Weather,
+    work::{Book, short},
+};
+use leasehold_core::{JobId, Kind, QueueName, State};
+use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// After the last harm every job is finished within this time, and both stores agree: the longest work, the last
+/// retries, and a few leases of a job that kills its workers.
+const CONVERGES_WITHIN: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) wrong: Vec<String>,
+    pub(crate) seen: BTreeMap<String, u64>,
+    pub(crate) lines: Vec<String>,
+}
+
+/// How a run is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) seed: u64,
+    pub(crate) broken: Option<Broken>,
+    pub(crate) keeps_lines: bool,
+}
+
+/// Runs one seed, in time that takes no time.
+pub(crate) fn run(order: Order) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime of one thread");
+    let outcome = runtime.block_on(async { World::make(order).live().await });
+    runtime.shutdown_background();
+    outcome
+}
+
+struct World {
+    director: Director,
+    clients: Arc<Clients>,
+    around: Arc<Surroundings>,
+    wrong: Vec<String>,
+}
+
+fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a name")
+}
+
+impl World {
+    fn make(order: Order) -> Self {
+        let dice = Dice::new(order.seed);
+        let clock = Clock::start();
+        let queues: Vec<QueueName> = ["a", "b"].map(name).to_vec();
+        let kinds: Vec<Kind> = ["x", "y", "z"].map(name).to_vec();
+        let times = Times {
+            lease: dice.ms(1000..2500),
+            tick: dice.ms(150..500),
+            grace: dice.ms(100..3000),
+            head_max: 4 + u32::try_from(dice.below(28)).unwrap_or_default(),
+        };
+        let (store, head) =
+            (MemoryStore::new(clock, order.broken), MemoryHead::new(clock, times.head_max, order.broken));
+        let trace = Trace::start(order.keeps_lines);
+        let around = Arc::new(Surroundings { dice, trace, weather: Weather::fine() });
+        let book = Arc::new(Book::default());
+        let mut fleet = Fleet {
+            around: Arc::clone(&around),
+            book: Arc::clone(&book),
+            store: store.clone(),
+            head: head.clone(),
+            times,
+            members: Vec::new(),
+            stopped: Arc::default(),
+            started: 0,
+        };
+        fleet.start_reaper();
+        // One that serves everything, and some that do not.
+        fleet.start_worker(&Role { queues: queues.iter().map(|queue| (queue.clone(), 2)).collect(), kinds: None });
+        for _ in 0..1 + around.dice.index(3) {
+            fleet.start_worker(&role(&around.dice, &queues, &kinds));
+        }
+        let clients = Arc::new(Clients {
+            around: Arc::clone(&around),
+            book,
+            store,
+            head,
+            queues,
+            idle: name("idle"),
+            kinds,
+            acknowledged: std::sync::Mutex::default(),
+            ids: std::sync::atomic::AtomicU64::new(1),
+        });
+        Self { director: Director::new(fleet), clients, around, wrong: Vec::new() }
+    }
+
+    async fn live(mut self) -> Outcome {
+        let dice = &self.around.dice;
+        let harm_until = Instant::now() + dice.ms(2000..9000);
+        let (client_busy, director_busy) = (dice.pick(&[200, 500, 1000]), dice.pick(&[300, 600, 1500]));
+        let clients: Vec<_> =
+            (0..2).map(|nth| tokio::spawn(self.clients.client(nth).run(harm_until, client_busy))).collect();
+        self.director.run(harm_until, director_busy).await;
+        self.director.heal();
+        for client in clients {
+            if client.await.is_err() {
+                self.wrong.push("a client panicked".to_owned());
+            }
+        }
+        self.clients.client(9).resume_all().await;
+        self.drain().await;
+        self.judge()
+    }
+
+    /// Waits until everything is as it should be, for at most so long.
+    async fn until(&mut self, what: &str, is_wrong: impl Fn(&Self) -> Option<String>) {
+        let end = Instant::now() + CONVERGES_WITHIN;
+        let mut last = is_wrong(self);
+        while last.is_some() && Instant::now() < end {
+            sleep(LOOK_EVERY).await;
+            // Jobs go on killing their workers.
+            self.director.heal();
+            last = is_wrong(self);
+        }
+        if let Some(last) = last {
+            self.wrong.push(format!("not {what} within {} s: {last}", CONVERGES_WITHIN.as_secs()));
+        }
+    }
+
+    async fn drain(&mut self) {
+        self.until("drained", Self::still_live).await;
+        self.until("agreed about the queue that nobody serves", Self::disagrees_about_idle).await;
+        let idle = &self.clients.idle;
+        let rest: Vec<JobId> = {
+            let rows = self.director.fleet.store.rows();
+            rows.live.values().filter(|row| row.job.queue == *idle).map(|row| row.life.id).collect()
+        };
+        self.clients.client(10).cancel(&rest).await;
+        self.until("rid of all hints", Self::holds_hints).await;
+    }
+
+    /// Jobs of served queues that are not finished.
+    fn still_live(&self) -> Option<String> {
+        let rows = self.director.fleet.store.rows();
+        let live: Vec<String> = rows
+            .live
+            .values()
+            .filter(|row| row.job.queue != self.clients.idle)
+            .map(|row| format!("{} is {}", short(row.life.id), row.life.state))
+            .collect();
+        (!live.is_empty()).then(|| live.join(", "))
+    }
+
+    /// Redis holds the front of the line of the queue that nobody takes from, and nothing else.
+    fn disagrees_about_idle(&self) -> Option<String> {
+        let head_max = self.director.fleet.times.head_max as usize;
+        let line: Vec<JobId> = {
+            let rows = self.director.fleet.store.rows();
+            let waits =
+                |row: &&leasehold_tests::Row| row.job.queue == self.clients.idle && row.life.state == State::Queued;
+            let mut line: Vec<_> = rows.live.values().filter(waits).map(|row| (row.run_at, row.life.id)).collect();
+            line.sort();
+            line.into_iter().map(|(_, id)| id).collect()
+        };
+        let keys = self.director.fleet.head.keys().queues.remove(&self.clients.idle).unwrap_or_default();
+        let front: BTreeSet<JobId> = line.iter().take(head_max).copied().collect();
+        let ready: BTreeSet<JobId> = keys.ready.iter().copied().collect();
+        let known: BTreeSet<JobId> = keys.leases.keys().copied().collect();
+        let agrees = ready == front
+            && keys.ready.len() == ready.len()
+            && known == front
+            && keys.leases.values().all(Option::is_none)
+            && keys.overflow == (line.len() > head_max)
+            && keys.claimed.is_empty();
+        (!agrees).then(|| {
+            let (ready, known) = (ready.len(), known.len());
+            let more = keys.overflow;
+            format!("{} in line, {ready} ready, {known} known, head of {head_max}, overflow {more}", line.len())
+        })
+    }
+
+    fn holds_hints(&self) -> Option<String> {
+        let queues = self.director.fleet.head.keys().queues;
+        let held = |queue: &leasehold_tests::QueueKeys| {
+            queue.ready.len() + queue.claimed.len() + queue.leases.len() + queue.aside.len()
+        };
+        let full: Vec<String> = queues
+            .iter()
+            .filter(|(_, keys)| held(keys) > 0 || keys.paused)
+            .map(|(name, keys)| format!("{name}: {keys:?}"))
+            .collect();
+        (!full.is_empty()).then(|| full.join("; "))
+    }
+
+    fn judge(self) -> Outcome {
+        let begun = self.clients.book.begun();
+        let verdict = judge(&self.director.fleet, &self.clients.acknowledged(), &begun);
+        let mut wrong = self.wrong;
+        wrong.extend(verdict.wrong);
+        let mut seen = verdict.seen;
+        seen.extend(self.around.trace.counts());
+        for (what, count) in self.director.fleet.head.counts() {
+            seen.insert(what.to_owned(), count);
+        }
+        self.around.trace.line("judge", &format_args!("{wrong:?}"));
+        Outcome { wrong, seen, lines: self.around.trace.lines() }
+    }
+}
+
+fn role(dice: &Dice, queues: &[QueueName], kinds: &[Kind]) -> Role {
+    let mut queues = queues.to_vec();
+    if dice.chance(0.5) {
+        queues.remove(dice.index(queues.len()));
+    }
+    let queues = queues.into_iter().map(|queue| (queue, 1 + dice.index(4) as u32)).collect();
+    let kinds = dice.chance(0.6).then(|| {
+        let first = dice.index(kinds.len());
+        kinds[first..(first + 1 + dice.index(2)).min(kinds.len())].to_vec()
+    });
+    Role { queues, kinds }
+}

@@ -1,0 +1,194 @@
+//! PostgreSQL in memory, as one process reaches it.
+
+use super::{
+    broken::Broken,
+    clock::Clock,
+    link::{Direct, Link, Lost},
+    rows::Rows,
+};
+use async_trait::async_trait;
+use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
+use leasehold_store::{
+    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, LineSummary, Looked, Renewed,
+    Retained, Revived, Waiting,
+};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// PostgreSQL in memory. Cheap to clone: all clones are of one database.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    rows: Arc<Mutex<Rows>>,
+    link: Arc<dyn Link>,
+}
+
+impl MemoryStore {
+    /// An empty database, reached without faults.
+    #[must_use]
+    pub fn new(clock: Clock, broken: Option<Broken>) -> Self {
+        Self { rows: Arc::new(Mutex::new(Rows::new(clock, broken))), link: Arc::new(Direct) }
+    }
+
+    /// The same database, reached in another way.
+    #[must_use]
+    pub fn by(&self, link: Arc<dyn Link>) -> Self {
+        Self { rows: Arc::clone(&self.rows), link }
+    }
+
+    /// All that is in it, to be looked at from outside.
+    pub fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn call<T>(&self, verb: &'static str, work: impl FnOnce(&mut Rows) -> T) -> Result<T, Error> {
+        let lost = |Lost| Error::Sql {
+            doing: verb,
+            source: sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the connection was lost")),
+        };
+        self.link.there(verb).await.map_err(lost)?;
+        let answer = work(&mut self.rows());
+        self.link.back(verb).await.map_err(lost)?;
+        Ok(answer)
+    }
+}
+
+/// What clients and operators do.
+impl MemoryStore {
+    /// As [`leasehold_store::Store::enqueue`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        jobs.iter().try_for_each(NewJob::validate)?;
+        self.call("enqueue", |rows| rows.enqueue(jobs)).await
+    }
+
+    /// As [`leasehold_store::Store::cancel`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
+        self.call("cancel", |rows| rows.cancel(ids)).await
+    }
+
+    /// As [`leasehold_store::Store::pause`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.call("pause", |rows| rows.pause(queue)).await
+    }
+
+    /// As [`leasehold_store::Store::resume`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.call("resume", |rows| rows.resume(queue)).await
+    }
+
+    /// As [`leasehold_store::Store::unblock`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
+        self.call("unblock", |rows| rows.unblock(ids)).await
+    }
+
+    /// As [`leasehold_store::Store::revive`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
+        self.call("revive", |rows| rows.revive(ids)).await?.map_err(Error::UniqueKeyTaken)
+    }
+
+    /// As [`leasehold_store::Store::job`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        self.call("job", |rows| rows.live.get(&id).or(rows.history.get(&id)).map(super::rows::Row::record)).await
+    }
+}
+
+#[async_trait]
+impl Authority for MemoryStore {
+    async fn claim(
+        &self,
+        worker: WorkerId,
+        ids: &[JobId],
+        kinds: &Kinds,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        self.call("claim", |rows| rows.claim(worker, ids, kinds, lease)).await
+    }
+
+    async fn claim_line(
+        &self,
+        worker: WorkerId,
+        queue: &QueueName,
+        kinds: &Kinds,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        self.call("claim_line", |rows| rows.claim_line(worker, queue, kinds, limit, lease)).await
+    }
+
+    async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Result<Vec<Renewed>, Error> {
+        self.call("renew", |rows| rows.renew(worker, runs, lease)).await
+    }
+
+    async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
+        self.call("settle", |rows| rows.settle(worker, runs)).await
+    }
+
+    async fn look(&self, ids: &[JobId]) -> Result<Vec<Looked>, Error> {
+        self.call("look", |rows| rows.look(ids)).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.call("ping", |_| ()).await
+    }
+
+    async fn uptime(&self) -> Result<Duration, Error> {
+        let up_ms = self.call("uptime", |rows| rows.clock.ms() - rows.up_since_ms).await?;
+        Ok(Duration::from_millis(u64::try_from(up_ms).unwrap_or_default()))
+    }
+
+    async fn expire(&self, limit: i64) -> Result<Vec<Expired>, Error> {
+        self.call("expire", |rows| rows.expire(limit)).await
+    }
+
+    async fn promote(&self, limit: i64) -> Result<Vec<Waiting>, Error> {
+        self.call("promote", |rows| rows.promote(limit)).await
+    }
+
+    async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error> {
+        self.call("cancel_wanted", |rows| rows.cancel_wanted(limit)).await
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>, Error> {
+        self.call("paused", |rows| rows.paused.iter().cloned().collect()).await
+    }
+
+    async fn lines(&self) -> Result<Vec<LineSummary>, Error> {
+        self.call("lines", |rows| rows.lines()).await
+    }
+
+    async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Result<Line, Error> {
+        self.call("line", |rows| rows.line(queue, kinds, limit)).await
+    }
+
+    async fn leases(&self, limit: i64) -> Result<Vec<Lease>, Error> {
+        self.call("leases", |rows| rows.leases(limit)).await
+    }
+
+    /// History is kept: it is what is judged in the end.
+    async fn retain(&self, _keep: Duration) -> Result<Retained, Error> {
+        self.call("retain", |_| Retained::default()).await
+    }
+}

@@ -1,0 +1,34 @@
+//! The clock of both stores: what tokio says, so that a test can hold it and move it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+/// A clock that starts at the same time in every run.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+/// 2026-01-01, in seconds since 1970: some time.
+const START_S: i64 = 1_767_225_600;
+
+impl Clock {
+    /// Starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Milliseconds since the start.
+    #[must_use]
+    pub fn ms(&self) -> i64 {
+        i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The same as a date, in whole microseconds as PostgreSQL has them.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let us = i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX);
+        DateTime::from_timestamp(START_S, 0).unwrap_or_default() + TimeDelta::microseconds(us)
+    }
+}

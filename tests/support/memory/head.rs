@@ -1,0 +1,381 @@
+//! Redis in memory, as one process reaches it.
+
+use super::{
+    broken::Broken,
+    clock::Clock,
+    keys::{Keys, QueueKeys, Server},
+    link::{Direct, Link},
+    scripts::Mode,
+    taker::MemoryTaker,
+};
+use async_trait::async_trait;
+use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_handoff::{
+    BlockingTake, Error, Filled, Head, HeadStats, Held, Notice, Pushed, Served, Snapshot, Swept, Taken, WorkerRecord,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// As `lib/handoff` has it.
+const ASIDE_PART_OF_HEAD: u32 = 8;
+const BACKLOG: usize = 256;
+/// As a member of the kinds that are served.
+const EVERY_KIND: &str = "";
+
+/// Redis in memory. Cheap to clone: all clones are of one server.
+#[derive(Clone, Debug)]
+pub struct MemoryHead {
+    pub(super) server: Arc<Mutex<Server>>,
+    pub(super) link: Arc<dyn Link>,
+}
+
+impl MemoryHead {
+    /// An empty server, reached without faults.
+    #[must_use]
+    pub fn new(clock: Clock, head_max: u32, broken: Option<Broken>) -> Self {
+        Self { server: Arc::new(Mutex::new(Server::new(clock, head_max, broken))), link: Arc::new(Direct) }
+    }
+
+    /// The same server, reached in another way.
+    #[must_use]
+    pub fn by(&self, link: Arc<dyn Link>) -> Self {
+        Self { server: Arc::clone(&self.server), link }
+    }
+
+    pub(super) fn server(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All keys as they are now.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        self.server().keys.clone()
+    }
+
+    /// How often things happened here that a test may want to have seen.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.server().counts.clone()
+    }
+
+    /// Changes keys by hand, as one command.
+    pub fn damage(&self, work: impl FnOnce(&mut Keys)) {
+        let mut server = self.server();
+        work(&mut server.keys);
+        server.serve();
+    }
+
+    pub(super) fn lost(doing: &'static str) -> Error {
+        Error::Pool { doing, reason: "the connection was lost".to_owned() }
+    }
+
+    async fn call<T>(&self, verb: &'static str, work: impl FnOnce(&mut Server, i64) -> T) -> Result<T, Error> {
+        self.link.there(verb).await.map_err(|_| Self::lost(verb))?;
+        let answer = {
+            let mut server = self.server();
+            let now = server.clock.ms();
+            let answer = work(&mut server, now);
+            server.serve();
+            answer
+        };
+        self.link.back(verb).await.map_err(|_| Self::lost(verb))?;
+        Ok(answer)
+    }
+}
+
+fn until(now: i64, time: Duration) -> i64 {
+    now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn push(server: &mut Server, queue: &QueueName, mode: Mode, ids: &[JobId]) -> Pushed {
+    if ids.is_empty() {
+        return Pushed::default();
+    }
+    let bound = server.head_max;
+    let pushed = server.of(queue).push(bound, mode, ids);
+    server.keys.noted.insert(queue.clone());
+    server.count("a hint had no room in the head", pushed.overflowed > 0);
+    server.count("a hint was pushed twice", pushed.doubles > 0);
+    pushed
+}
+
+fn is_in_use(keys: &QueueKeys) -> bool {
+    !(keys.ready.is_empty() && keys.claimed.is_empty() && keys.leases.is_empty() && keys.asides.is_empty())
+        || keys.paused
+        || keys.overflow
+}
+
+fn sweep(server: &mut Server, queue: &QueueName, force: bool) -> Swept {
+    if server.is_broken(Broken::NothingIsSwept) {
+        return Swept::default();
+    }
+    let swept = server.of(queue).sweep(force);
+    server.count("lists and set of Redis were made to agree", swept != Swept::default());
+    swept
+}
+
+fn stats(keys: &QueueKeys) -> HeadStats {
+    let waiting = keys.leases.values().filter(|until| until.is_none()).count() as u64;
+    HeadStats {
+        ready: keys.ready.len() as u64,
+        claimed: keys.claimed.len() as u64,
+        leased: keys.leases.len() as u64 - waiting,
+        waiting_members: waiting,
+        aside: keys.aside.values().map(|list| list.len() as u64).sum(),
+        paused: keys.paused,
+        overflow: keys.overflow,
+    }
+}
+
+fn snapshot(keys: &QueueKeys, now: i64) -> Snapshot {
+    let held = |until: &Option<i64>| until.map_or(Held::Waiting, |until| Held::Leased { ms_left: until - now });
+    Snapshot {
+        ready: keys.ready.iter().copied().collect(),
+        claimed: keys.claimed.iter().copied().collect(),
+        aside: keys.aside.iter().map(|(kind, ids)| (kind.clone(), ids.iter().copied().collect())).collect(),
+        held: keys.leases.iter().map(|(id, until)| (*id, held(until))).collect(),
+        paused: keys.paused,
+        overflow: keys.overflow,
+        strays: Vec::new(),
+    }
+}
+
+#[async_trait]
+impl Head for MemoryHead {
+    fn head_max(&self) -> u32 {
+        self.server().head_max
+    }
+
+    fn listen(&self) -> mpsc::Receiver<Notice> {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        self.server().listen(sender, Arc::clone(&self.link));
+        receiver
+    }
+
+    async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
+        self.call("taker", |_, _| ()).await?;
+        Ok(Box::new(MemoryTaker::new(self.clone(), queue.clone())))
+    }
+
+    async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Result<Pushed, Error> {
+        let mode = if front { Mode::Front } else { Mode::Back };
+        self.call("push", |server, _| push(server, queue, mode, ids)).await
+    }
+
+    async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
+        self.call("notify", |server, _| notices.iter().for_each(|notice| server.say(notice))).await
+    }
+
+    async fn claim(
+        &self,
+        queue: &QueueName,
+        adopt: &[JobId],
+        kinds: &[Kind],
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Taken, Error> {
+        self.call("claim_hints", |server, now| {
+            let bound = server.head_max;
+            server.of(queue).claim(bound, adopt, kinds, limit, until(now, lease))
+        })
+        .await
+    }
+
+    async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> Result<(), Error> {
+        self.call("renew_hints", |server, now| {
+            for (queue, ids) in runs.iter().filter(|(_, ids)| !ids.is_empty()) {
+                server.of(queue).leases.extend(ids.iter().map(|id| (*id, Some(until(now, lease)))));
+                server.keys.noted.insert(queue.clone());
+            }
+        })
+        .await
+    }
+
+    async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
+        self.call("ack", |server, _| hints.iter().for_each(|(queue, ids)| server.of(queue).ack(ids))).await
+    }
+
+    async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error> {
+        self.call("release", |server, _| push(server, queue, Mode::Return, ids)).await.map(drop)
+    }
+
+    async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
+        self.call("set_aside", |server, _| {
+            let bound = (server.head_max / ASIDE_PART_OF_HEAD).max(1);
+            if server.of(queue).set_aside(kind, bound, ids) > 0 {
+                server.count("a hint was set aside", true);
+                server.say(&Notice::Aside { queue: queue.clone(), kind: kind.clone() });
+            }
+        })
+        .await
+    }
+
+    async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> Result<bool, Error> {
+        self.call("lock_fill", |server, now| {
+            let lock = &mut server.of(queue).fill_lock_until;
+            let is_free = lock.is_none_or(|until| until <= now);
+            if is_free {
+                *lock = Some(until(now, ttl));
+            }
+            is_free
+        })
+        .await
+    }
+
+    async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error> {
+        self.call("announce", |server, now| {
+            let holds = until(now, ttl);
+            server.keys.workers.retain(|_, (_, until)| *until > now);
+            server.keys.workers.insert(worker.id, (worker.clone(), holds));
+            for (queue, _) in &worker.queues {
+                let kinds = &mut server.of(queue).kinds;
+                kinds.retain(|_, until| *until > now);
+                match &worker.kinds {
+                    None => drop(kinds.insert(EVERY_KIND.to_owned(), holds)),
+                    Some(only) => kinds.extend(only.iter().map(|kind| (kind.to_string(), holds))),
+                }
+            }
+        })
+        .await
+    }
+
+    async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error> {
+        self.call("withdraw", |server, _| drop(server.keys.workers.remove(&worker.id))).await
+    }
+
+    async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
+        self.call("served_kinds", |server, now| {
+            let kinds = &server.of(queue).kinds;
+            let holding: Vec<&String> = kinds.iter().filter(|(_, until)| **until > now).map(|(kind, _)| kind).collect();
+            match holding.as_slice() {
+                [] => Served::Unknown,
+                kinds if kinds.iter().any(|kind| *kind == EVERY_KIND) => Served::Every,
+                kinds => Served::Only(kinds.iter().filter_map(|kind| kind.parse().ok()).collect()),
+            }
+        })
+        .await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        self.call("queues", |server, _| {
+            let Keys { noted, queues, .. } = &mut server.keys;
+            noted.retain(|queue| queues.get(queue).is_some_and(is_in_use));
+            noted.iter().cloned().collect()
+        })
+        .await
+    }
+
+    async fn stats(&self, queue: &QueueName) -> Result<HeadStats, Error> {
+        self.call("stats", |server, _| stats(server.of(queue))).await
+    }
+
+    async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error> {
+        self.call("snapshot", |server, now| snapshot(server.of(queue), now)).await
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
+        self.call("pause_head", |server, _| {
+            server.of(queue).pause();
+            server.keys.noted.insert(queue.clone());
+        })
+        .await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<(), Error> {
+        self.call("resume_head", |server, _| server.of(queue).paused = false).await
+    }
+
+    async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error> {
+        self.call("adopt", |server, now| {
+            if server.is_broken(Broken::NothingIsAdopted) {
+                return 0;
+            }
+            let adopted = server.of(queue).adopt(until(now, lease));
+            server.count("a hint was adopted", adopted > 0);
+            adopted
+        })
+        .await
+    }
+
+    async fn expired(&self, queue: &QueueName, limit: u32) -> Result<Vec<JobId>, Error> {
+        self.call("expired", |server, now| {
+            if server.is_broken(Broken::ExpiredHintsAreNotTold) {
+                return Vec::new();
+            }
+            let expired = server.of(queue).expired(now, limit);
+            server.count("a lease ran out in Redis", !expired.is_empty());
+            expired
+        })
+        .await
+    }
+
+    async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool) -> Result<Filled, Error> {
+        self.call("fill", |server, _| {
+            if server.is_broken(Broken::NothingIsFilled) {
+                return Filled::default();
+            }
+            let swept = sweep(server, queue, false);
+            let bound = server.head_max;
+            let filled = server.of(queue).fill(bound, ids, more);
+            if !ids.is_empty() {
+                server.keys.noted.insert(queue.clone());
+            }
+            server.count("a fill brought hints", filled.pushed > 0);
+            Filled { swept, ..filled }
+        })
+        .await
+    }
+
+    async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error> {
+        self.call("sweep", |server, _| sweep(server, queue, true)).await
+    }
+
+    async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error> {
+        let ids: Vec<JobId> =
+            members.iter().filter_map(|member| std::str::from_utf8(member).ok()?.parse().ok()).collect();
+        self.call("forget", |server, _| server.of(queue).forget(&ids)).await
+    }
+
+    async fn asides(&self, queue: &QueueName) -> Result<Vec<(Kind, u64, bool)>, Error> {
+        self.call("asides", |server, _| {
+            let bound = u64::from((server.head_max / ASIDE_PART_OF_HEAD).max(1));
+            let keys = server.of(queue);
+            let lists = keys.aside.iter().filter(|(kind, _)| keys.asides.contains(*kind));
+            lists.map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
+        })
+        .await
+    }
+
+    async fn generation(&self) -> Result<(String, bool), Error> {
+        self.call("generation", |server, _| {
+            if let Some(generation) = &server.keys.generation {
+                return (generation.clone(), false);
+            }
+            server.generations += 1;
+            let generation = format!("generation {}", server.generations);
+            server.keys.generation = Some(generation.clone());
+            (generation, true)
+        })
+        .await
+    }
+
+    async fn announce_reaper(&self, reaper: Uuid, ttl: Duration) -> Result<(), Error> {
+        self.call("announce_reaper", |server, now| {
+            server.keys.reapers.retain(|_, until| *until > now);
+            server.keys.reapers.insert(reaper, until(now, ttl));
+        })
+        .await
+    }
+
+    async fn withdraw_reaper(&self, reaper: Uuid) -> Result<(), Error> {
+        self.call("withdraw_reaper", |server, _| {
+            server.keys.reapers.remove(&reaper);
+        })
+        .await
+    }
+}

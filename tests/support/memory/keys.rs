@@ -1,0 +1,141 @@
+//! The keys of Redis, and who waits there for something.
+
+use super::{broken::Broken, clock::Clock, link::Link};
+use leasehold_core::{JobId, Kind, QueueName, WorkerId};
+use leasehold_handoff::{Notice, WorkerRecord};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// All keys. A clone of them is a backup: one that is put back later is what a stale replica has.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the keys of lua/README.md")]
+pub struct Keys {
+    pub queues: BTreeMap<QueueName, QueueKeys>,
+    pub noted: BTreeSet<QueueName>,
+    pub generation: Option<String>,
+    /// With the time until which each holds, as all deadlines here in ms of the clock.
+    pub workers: BTreeMap<WorkerId, (WorkerRecord, i64)>,
+    pub reapers: BTreeMap<Uuid, i64>,
+}
+
+/// The keys of one queue.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the keys of lua/README.md")]
+pub struct QueueKeys {
+    pub ready: VecDeque<JobId>,
+    pub claimed: VecDeque<JobId>,
+    pub aside: BTreeMap<Kind, VecDeque<JobId>>,
+    pub asides: BTreeSet<Kind>,
+    /// The deadline of a lease; `None` of a hint that waits.
+    pub leases: BTreeMap<JobId, Option<i64>>,
+    pub paused: bool,
+    pub overflow: bool,
+    /// Kinds that workers serve, and until when; every kind is an empty text.
+    pub kinds: BTreeMap<String, i64>,
+    pub fill_lock_until: Option<i64>,
+}
+
+/// The server: its keys, and its connections as far as they wait for something.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) keys: Keys,
+    pub(super) head_max: u32,
+    pub(super) clock: Clock,
+    pub(super) broken: Option<Broken>,
+    pub(super) generations: u64,
+    /// How often something worth knowing happened.
+    pub(super) counts: BTreeMap<&'static str, u64>,
+    waiters: VecDeque<Waiter>,
+    waiters_so_far: u64,
+    listeners: Vec<(mpsc::Sender<Notice>, Arc<dyn Link>)>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    queue: QueueName,
+    link: Arc<dyn Link>,
+    answer: oneshot::Sender<Option<JobId>>,
+}
+
+impl Server {
+    pub(super) fn new(clock: Clock, head_max: u32, broken: Option<Broken>) -> Self {
+        Self {
+            keys: Keys::default(),
+            head_max,
+            clock,
+            broken,
+            generations: 0,
+            counts: BTreeMap::new(),
+            waiters: VecDeque::new(),
+            waiters_so_far: 0,
+            listeners: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_broken(&self, rule: Broken) -> bool {
+        self.broken == Some(rule)
+    }
+
+    pub(super) fn count(&mut self, what: &'static str, happened: bool) {
+        if happened {
+            *self.counts.entry(what).or_default() += 1;
+        }
+    }
+
+    /// The keys of a queue, to be changed.
+    pub(super) fn of(&mut self, queue: &QueueName) -> &mut QueueKeys {
+        self.keys.queues.entry(queue.clone()).or_default()
+    }
+
+    /// Blocks a connection in `BLMOVE ready claimed LEFT RIGHT`; its number.
+    pub(super) fn wait(&mut self, queue: &QueueName, link: Arc<dyn Link>) -> (u64, oneshot::Receiver<Option<JobId>>) {
+        let (answer, answered) = oneshot::channel();
+        self.waiters_so_far += 1;
+        let number = self.waiters_so_far;
+        self.waiters.push_back(Waiter { number, queue: queue.clone(), link, answer });
+        self.serve();
+        (number, answered)
+    }
+
+    /// Ends a wait without a hint. Whether there was one.
+    pub(super) fn unblock(&mut self, number: u64) -> bool {
+        let Some(place) = self.waiters.iter().position(|waiter| waiter.number == number) else { return false };
+        self.waiters.remove(place).is_some_and(|waiter| waiter.answer.send(None).is_ok())
+    }
+
+    /// Hands hints to those who wait, the one who has waited longest first. After each command, as Redis does.
+    pub(super) fn serve(&mut self) {
+        self.waiters.retain(|waiter| !waiter.link.is_gone());
+        let mut place = 0;
+        while place < self.waiters.len() {
+            let keys = self.keys.queues.get_mut(&self.waiters[place].queue);
+            let Some((id, keys)) = keys.and_then(|keys| Some((keys.ready.pop_front()?, keys))) else {
+                place += 1;
+                continue;
+            };
+            keys.claimed.push_back(id);
+            self.count("a hint was handed to one who waits", true);
+            if let Some(waiter) = self.waiters.remove(place) {
+                // One that has left in this very moment leaves the hint in `claimed`.
+                let _ = waiter.answer.send(Some(id));
+            }
+        }
+    }
+
+    pub(super) fn listen(&mut self, listener: mpsc::Sender<Notice>, link: Arc<dyn Link>) {
+        self.listeners.push((listener, link));
+    }
+
+    /// Says something to all who listen at the moment.
+    pub(super) fn say(&mut self, notice: &Notice) {
+        self.listeners.retain(|(listener, _)| !listener.is_closed());
+        for (listener, _) in self.listeners.iter().filter(|(_, link)| link.hears()) {
+            let _ = listener.try_send(notice.clone());
+        }
+    }
+}
