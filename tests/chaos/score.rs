@@ -32,7 +32,7 @@ pub(crate) struct Score {
     pub(crate) rate_during: f64,
     /// `rate_during / rate_before`
     pub(crate) rate_kept: f64,
-    pub(crate) least_rate_promised: f64,
+    pub(crate) least_rate_allowed: f64,
     pub(crate) slots: usize,
     /// On average, before the fault.
     pub(crate) slots_busy_before: f64,
@@ -43,7 +43,7 @@ pub(crate) struct Score {
     /// Leases that ran out although the handler had begun and its worker was neither killed nor frozen.
     pub(crate) leases_taken_from_the_living: usize,
     pub(crate) recovery_s: Option<f64>,
-    pub(crate) recovery_promised_s: f64,
+    pub(crate) recovery_allowed_s: f64,
     /// The longest time in which no job was begun, from the fault on.
     pub(crate) longest_pause_s: f64,
     pub(crate) drained_s: Option<f64>,
@@ -81,14 +81,14 @@ impl Score {
             rate_before: rates.before,
             rate_during: rates.during,
             rate_kept: if rates.before > 0.0 { rates.during / rates.before } else { 0.0 },
-            least_rate_promised: plan.least_rate,
+            least_rate_allowed: plan.least_rate,
             slots: plan.shape.all_slots(),
             slots_busy_before: busy.before,
             least_slots_busy: busy.least,
             queued_at_fault: evidence.queued_at_fault,
             leases_taken_from_the_living: checker::taken_from_the_living(evidence),
             recovery_s,
-            recovery_promised_s: plan.recovers_within_s,
+            recovery_allowed_s: plan.recovers_within_s,
             longest_pause_s: rates.longest_pause_s,
             drained_s: evidence.drained_s,
             redis_agreed_s: evidence.agreed_s,
@@ -170,7 +170,7 @@ impl Score {
 pub(crate) fn table(scores: &[Score]) -> String {
     const HEADINGS: [&str; 17] = [
         "scenario", "held", "queued", "acked", "finished", "lost", "twice", "illegal", "dead", "again", "stale",
-        "burned", "rate/s", "kept", "recovery", "of", "pause",
+        "burned", "rate/s", "kept", "recovery", "allowed", "pause",
     ];
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
@@ -194,7 +194,7 @@ pub(crate) fn table(scores: &[Score]) -> String {
                 format!("{:.0}", score.rate_before),
                 format!("{:.0} %", score.rate_kept * 100.0),
                 seconds(score.recovery_s),
-                seconds(Some(score.recovery_promised_s)),
+                seconds(Some(score.recovery_allowed_s)),
                 format!("{:.1} s", score.longest_pause_s),
             ]
             .map(Cell::new),
