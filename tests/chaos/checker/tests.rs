@@ -1,10 +1,9 @@
 //! Broken histories, each of which must be found, and a good one in which nothing is.
 
-use super::{Busy, Findings, Rates, check, orphans_back_s, taken_from_the_living};
-use crate::{
-    evidence::{Evidence, Row},
-    moments::{Kill, Moments},
-};
+mod figures;
+
+use super::{Findings, check};
+use crate::evidence::{Evidence, Row};
 use chrono::{DateTime, Utc};
 use leasehold_core::{TrailEntry, WorkerId};
 use leasehold_tests::{LogLine, Step};
@@ -334,81 +333,4 @@ fn what_is_left_in_redis_and_what_the_stores_own_checks_say_is_illegal() {
     must_find("illegal", "Redis still holds", |evidence| evidence.left_in_redis.push("x in leases".to_owned()));
     must_find("illegal", "doctor", |evidence| evidence.violations.push("doctor, drift: 1".to_owned()));
     must_find("illegal", "worker", |evidence| evidence.ended_badly.push("worker 1 ended".to_owned()));
-}
-
-#[test]
-fn rates_and_recovery_are_told_from_the_log() {
-    let mut evidence = good();
-    // Ten jobs a second, none from 10 s to 20 s, and then again from 22 s on.
-    evidence.log = (0..400_i64)
-        .map(|tenth| tenth * 100)
-        .filter(|at_ms| !(10_000..22_000).contains(at_ms))
-        .map(|at_ms| line(Step::End, FIRST, 1, ALICE, at_ms))
-        .collect();
-    evidence.moments = Moments { steady: 0, fault: 10_000, healed: 20_000, load_stopped: 40_000, ..Moments::default() };
-    let rates = Rates::of(&evidence.log, &evidence.moments, 0.7);
-    assert_eq!((rates.before, rates.during), (10.0, 0.0));
-    let back_s = rates.back_s.expect("it came back");
-    assert!((1.7..=2.0).contains(&back_s), "{back_s}");
-    evidence.log.retain(|line| line.at_ms < 20_000);
-    assert_eq!(Rates::of(&evidence.log, &evidence.moments, 0.7).back_s, None);
-}
-
-#[test]
-fn recovery_of_orphans_is_from_the_kill_to_the_next_run() {
-    let mut evidence = good();
-    evidence.moments.kills.push(Kill { pid: 100, at_ms: 2_000, ..Kill::default() });
-    assert_eq!(orphans_back_s(&evidence), Some(3.2));
-    evidence.moments.kills[0].pid = 200;
-    assert_eq!(orphans_back_s(&evidence), None, "Bob held nothing");
-}
-
-#[test]
-fn a_hint_that_is_left_over_counts_as_an_orphan() {
-    let mut evidence = good();
-    let kill = Kill { pid: 100, at_ms: 2_000, hints: vec![FIRST], hints_gone_ms: Some(7_000) };
-    evidence.moments.kills.push(kill);
-    assert_eq!(orphans_back_s(&evidence), Some(5.0), "slower than the job that was run again after 3.2 s");
-}
-
-#[test]
-fn a_lease_that_ends_under_a_living_worker_is_counted() {
-    let mut evidence = good();
-    assert_eq!(taken_from_the_living(&evidence), 1);
-    evidence.moments.frozen.push(100);
-    assert_eq!(taken_from_the_living(&evidence), 0, "a frozen worker cannot renew");
-    evidence.moments.frozen.clear();
-    evidence.log.retain(|line| line.worker != ALICE || line.id != SECOND);
-    assert_eq!(taken_from_the_living(&evidence), 0, "a claim whose answer was lost is no run");
-}
-
-/// Ten slots, each of which runs jobs of 100 ms without a break; from `idle` on none begins for a while.
-fn slots(idle: std::ops::Range<i64>) -> Vec<LogLine> {
-    let starts = (0..10).flat_map(|slot| (0..100).map(move |nth| (slot, nth * 100 + slot * 10)));
-    let mut log = Vec::new();
-    for (slot, at_ms) in starts.filter(|(_, at_ms)| !idle.contains(at_ms)) {
-        let id = Uuid::from_u128(u128::try_from(at_ms * 10 + slot).expect("a positive time"));
-        log.push(line(Step::Start, id, 1, ALICE, at_ms));
-        log.push(line(Step::End, id, 1, ALICE, at_ms + 100));
-    }
-    log
-}
-
-#[test]
-fn busy_slots_are_told_from_the_log_and_the_slowest_blow_counts() {
-    let moments = Moments {
-        steady: 1_000,
-        fault: 3_000,
-        blows: vec![3_000, 5_000],
-        healed: 5_000,
-        load_stopped: 9_000,
-        ..Moments::default()
-    };
-    let busy = Busy::of(&slots(0..0), &moments, 0.9);
-    assert_eq!((busy.before, busy.back_s), (10.0, Some(0.0)));
-    assert!(busy.least > 9.9, "{}", busy.least);
-    let busy = Busy::of(&slots(5_000..6_000), &moments, 0.9);
-    assert!((0.9..=1.1).contains(&busy.back_s.expect("they were busy again")), "{:?}", busy.back_s);
-    assert_eq!(busy.least, 0.0);
-    assert_eq!(Busy::of(&slots(5_000..20_000), &moments, 0.9).back_s, None, "never again after the second blow");
 }
