@@ -1,6 +1,6 @@
 //! claim: queued → running, for hints.
 
-use crate::fixture::{Fixture, LEASE, at_once, json, kind, name, new_job, without_waiting};
+use crate::fixture::{Fixture, LEASE, at_once, json, kind, name, new_job};
 use leasehold_core::{JobId, Settle, State, WorkerId};
 use leasehold_store::Kinds;
 use std::{collections::HashSet, time::Duration};
@@ -80,20 +80,6 @@ async fn twenty_at_once_on_ten_jobs() {
     }
 }
 
-/// A row that somebody has locked in an open transaction is passed over, not waited for.
-#[tokio::test]
-async fn does_not_wait_for_a_locked_row() {
-    let fixture = Fixture::start().await;
-    let (locked, free) = (fixture.queued().await, fixture.queued().await);
-    let mut other = fixture.connection().await;
-    let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id = '{locked}' FOR UPDATE");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("lock");
-    let hints = [locked, free];
-    let claim = fixture.claim(WorkerId::new(), &hints, &Kinds::All, LEASE);
-    let claimed = without_waiting(claim).await.expect("claim");
-    assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [free]);
-}
-
 /// What killed two workers is among those that ran there; the others must not die with it.
 #[tokio::test]
 async fn jobs_in_danger_are_claimed_one_at_a_time() {
@@ -102,7 +88,7 @@ async fn jobs_in_danger_are_claimed_one_at_a_time() {
     for _ in 0..4 {
         hints.push(fixture.queued().await);
     }
-    fixture.sql("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2").await;
+    fixture.endanger_all().await;
     hints.push(fixture.queued().await);
     let fresh = hints[4];
     let worker = WorkerId::new();
@@ -115,9 +101,7 @@ async fn jobs_in_danger_are_claimed_one_at_a_time() {
     assert!(first.iter().any(|fence| fence.id == fresh));
     assert_eq!(claim(worker).await, [], "the first is still at work");
     assert_eq!(claim(WorkerId::new()).await.len(), 1, "another worker takes one too");
-    fixture
-        .sql(format!("UPDATE leasehold.job SET started_at = now() - interval '11 seconds' WHERE worker = '{worker}'"))
-        .await;
+    fixture.let_runs_be_old().await;
     assert_eq!(claim(worker).await.len(), 1, "what has run for so long holds up no other");
     assert_eq!(claim(WorkerId::new()).await.len(), 1, "the last one");
 }

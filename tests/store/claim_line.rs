@@ -56,7 +56,7 @@ async fn twenty_at_once_on_ten_jobs() {
 async fn jobs_in_danger_are_claimed_one_at_a_time_and_hold_up_no_other() {
     let fixture = Fixture::start().await;
     fixture.enqueue(&[job("k", 0), job("k", 0), job("k", 0)]).await.expect("enqueue");
-    fixture.sql("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2").await;
+    fixture.endanger_all().await;
     fixture.enqueue(&[job("k", 0), job("k", 0)]).await.expect("enqueue");
     let worker = WorkerId::new();
     let mut claimed = Vec::new();

@@ -23,7 +23,7 @@ async fn keeps_the_result_to_the_letter_and_moves_the_row() {
         assert_eq!((record.worker, record.epoch, record.attempt), (Some(worker), 1, 1));
         assert!(record.finished_at >= record.started_at && record.trail.is_empty());
     }
-    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.job").await, 0);
+    assert_eq!(fixture.live_jobs().await, 0);
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn many_times_at_once() {
 async fn a_death_by_expiry_is_not_the_workers_own() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
-    fixture.sql(format!("UPDATE leasehold.job SET crashes = 2 WHERE id = '{}'", fence.id)).await;
+    fixture.set_crashes(fence.id, 2).await;
     fixture.let_lapse(fence.id).await;
     assert_eq!(fixture.expire(10).await.expect("expire")[0].state, State::Dead);
     assert_eq!(fixture.settle_one(fence, Settle::Bury { error: "late".into() }).await, Settled::LeaseLost);
@@ -125,9 +125,9 @@ async fn complete_cancel_and_expire_at_once_have_one_winner() {
             }
             Settled::Already | Settled::CancelWanted => panic!("{seen}"),
         }
-        assert_eq!(fixture.number(format!("SELECT count(*) FROM leasehold.jobs WHERE id = '{}'", fence.id)).await, 1);
+        assert_eq!(fixture.rows_of(fence.id).await, (0, 1));
     }
-    assert!(fixture.violations().await.expect("violations").is_empty());
+    fixture.keeps_the_invariants().await;
     assert_eq!(winners.iter().sum::<i32>(), 150, "{winners:?}");
 }
 
@@ -148,24 +148,4 @@ async fn batches_in_opposite_order_at_once() {
         assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Done).count(), 20);
         assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Already).count(), 60);
     }
-}
-
-/// A result that PostgreSQL cannot hold is its own job's misfortune, not that of the batch.
-#[tokio::test]
-async fn one_result_that_cannot_be_stored_spoils_no_other() {
-    let fixture = Fixture::start().await;
-    let worker = WorkerId::new();
-    let deep = json(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
-    let mut runs = Vec::new();
-    for settle in [complete(), Settle::Complete(Some(deep)), complete()] {
-        runs.push(FinishedRun { fence: fixture.running(worker).await, settle });
-    }
-    assert_eq!(fixture.settle(worker, &runs).await.expect("settle"), [Settled::Done; 3]);
-    let [first, spoiled, last] = [0, 1, 2].map(|nth: usize| runs[nth].fence.id);
-    assert_eq!(fixture.record(first).await.state, State::Succeeded);
-    assert_eq!(fixture.record(last).await.state, State::Succeeded);
-    let spoiled = fixture.record(spoiled).await;
-    assert_eq!(spoiled.state, State::Dead);
-    let told = spoiled.last_error.unwrap_or_default();
-    assert!(told.starts_with("its result cannot be stored: ") && told.contains("stack depth"), "{told}");
 }

@@ -1,6 +1,6 @@
 //! Reaching the server: each way to fail has one clear line, without the password.
 
-use crate::fixture::settings;
+use crate::subject::settings;
 use leasehold_servers::PostgresOptions;
 use leasehold_store::{Error, Store};
 use leasehold_tests::{Database, Proxy, Way, eventually};

@@ -2,8 +2,7 @@
 
 use crate::fixture::{Fixture, at_once, json, kind, name, new_job};
 use leasehold_core::{NewJob, Settle, State, WorkerId};
-use leasehold_store::{Error, Store};
-use sqlx::Connection;
+use leasehold_store::Error;
 use std::{slice::from_ref, time::Duration};
 
 fn again(job: &NewJob) -> NewJob {
@@ -63,7 +62,7 @@ async fn bad_jobs_are_refused_whole_and_change_nothing() {
     let refused = fixture.enqueue(&[new_job(), bad]).await.expect_err("a bad job");
     assert!(matches!(&refused, Error::Invalid(invalid) if invalid.0.len() == 2), "{refused}");
     assert!(!refused.is_transient());
-    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.job").await, 0);
+    assert_eq!(fixture.live_jobs().await, 0);
 }
 
 #[tokio::test]
@@ -118,7 +117,7 @@ async fn the_same_id_fifty_times_at_once() {
         assert!(answers.iter().all(|answer| answer.id == job.id && answer.state == State::Queued), "round {round}");
         assert_eq!(answers.iter().filter(|answer| answer.inserted).count(), 1, "round {round}");
     }
-    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 10);
+    assert_eq!(fixture.live_jobs().await, 10);
 }
 
 #[tokio::test]
@@ -176,36 +175,7 @@ async fn sent_again_while_the_job_finishes() {
                 "{answer:?} {settled:?}"
             );
         }
-        assert_eq!(fixture.number(format!("SELECT count(*) FROM leasehold.job WHERE id = '{}'", job.id)).await, 0);
+        assert_eq!(fixture.rows_of(job.id).await, (0, 1));
     }
-    assert!(fixture.violations().await.expect("violations").is_empty());
-}
-
-#[tokio::test]
-async fn within_the_callers_transaction() {
-    let fixture = Fixture::start().await;
-    let mut connection = fixture.connection().await;
-    let (kept, lost) = (new_job(), new_job());
-    let mut transaction = connection.begin().await.expect("begin");
-    Store::enqueue_in(&mut transaction, from_ref(&lost)).await.expect("enqueue");
-    transaction.rollback().await.expect("rollback");
-    let mut transaction = connection.begin().await.expect("begin");
-    Store::enqueue_in(&mut transaction, &[kept.clone(), again(&kept)]).await.expect("enqueue");
-    assert!(fixture.job(kept.id).await.expect("job").is_none(), "not before the commit");
-    transaction.commit().await.expect("commit");
-    assert_eq!(fixture.record(kept.id).await.state, State::Queued);
-    assert!(fixture.job(lost.id).await.expect("job").is_none());
-}
-
-/// With one snapshot for the whole transaction it cannot be seen whether the job has finished: refused, not guessed.
-#[tokio::test]
-async fn an_id_brought_along_needs_read_committed() {
-    let fixture = Fixture::start().await;
-    let mut connection = fixture.connection().await;
-    let mut transaction = connection.begin().await.expect("begin");
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *transaction).await.expect("set");
-    Store::enqueue_in(&mut transaction, &[new_job()]).await.expect("a new id is fine");
-    let refused =
-        Store::enqueue_in(&mut transaction, &[again(&new_job())]).await.expect_err("one that may exist is not");
-    assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+    fixture.keeps_the_invariants().await;
 }

@@ -40,7 +40,7 @@ async fn a_job_that_kills_its_workers_stops() {
 async fn in_the_last_attempt_it_is_dead_and_when_a_cancel_was_wanted_cancelled() {
     let fixture = Fixture::start().await;
     let (last, wanted) = (fixture.running(WorkerId::new()).await, fixture.running(WorkerId::new()).await);
-    fixture.sql(format!("UPDATE leasehold.job SET max_attempts = 1 WHERE id = '{}'", last.id)).await;
+    fixture.set_max_attempts(last.id, 1).await;
     fixture.cancel(&[wanted.id]).await.expect("cancel");
     fixture.let_lapse(last.id).await;
     fixture.let_lapse(wanted.id).await;
@@ -52,12 +52,17 @@ async fn in_the_last_attempt_it_is_dead_and_when_a_cancel_was_wanted_cancelled()
 #[tokio::test]
 async fn many_at_once_expire_each_lease_once() {
     let fixture = Fixture::start().await;
+    let mut runs = Vec::new();
     for _ in 0..40 {
-        fixture.running(WorkerId::new()).await;
+        runs.push(fixture.running(WorkerId::new()).await);
     }
-    fixture.sql("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 second'").await;
+    for run in &runs {
+        fixture.let_lapse(run.id).await;
+    }
     let answers = at_once((0..8).map(|_| fixture.expire(10))).await;
     let expired: usize = answers.into_iter().map(|answer| answer.expect("expire").len()).sum();
     assert_eq!(expired + fixture.expire(100).await.expect("expire").len(), 40);
-    assert_eq!(fixture.number("SELECT sum(crashes) FROM leasehold.job").await, 40);
+    for run in runs {
+        assert_eq!(fixture.record(run.id).await.crashes, 1);
+    }
 }

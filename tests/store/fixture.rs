@@ -1,51 +1,16 @@
-//! A store on a database of its own, and short words for what most tests begin with.
+//! Short words for what most tests begin with, and the cases that every settle has to pass. The same on PostgreSQL and in
+//! memory: `subject` has what differs.
 
-use crate::POOLER;
+pub(crate) use crate::subject::Fixture;
 use leasehold_core::{
     ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settle, Settled, WorkerId,
 };
-use leasehold_store::{Kinds, Pooler, Settings, Store};
-use leasehold_tests::Database;
+use leasehold_store::Kinds;
 use serde_json::value::RawValue;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
-use std::{future::Future, ops::Deref, time::Duration};
+use std::{future::Future, time::Duration};
 
 /// Long enough to never run out in a test.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
-
-/// A store, and the database it is on.
-pub(crate) struct Fixture {
-    pub(crate) store: Store,
-    pub(crate) database: Database,
-    /// For the test's own statements, which want no pooler.
-    own: PgPool,
-}
-
-impl Deref for Fixture {
-    type Target = Store;
-    fn deref(&self) -> &Store {
-        &self.store
-    }
-}
-
-pub(crate) fn settings(url: &str, max_connections: u32) -> Settings {
-    Settings {
-        url: url.into(),
-        pooler: POOLER,
-        max_connections,
-        acquire_timeout: Duration::from_secs(20),
-        application_name: "leasehold tests".into(),
-    }
-}
-
-/// A store on this database, through a pooler if this is that suite.
-pub(crate) async fn connect(database: &Database, max_connections: u32) -> Store {
-    let url = match POOLER {
-        Pooler::None => database.url.clone(),
-        Pooler::Transaction => database.url_through_pgbouncer().await,
-    };
-    Store::connect(&settings(&url, max_connections)).await.expect("connecting")
-}
 
 pub(crate) fn name(text: &str) -> QueueName {
     text.parse().expect("a name")
@@ -72,11 +37,6 @@ pub(crate) fn retry() -> Settle {
 /// Calls that are all under way before the first one ends, and their answers in order.
 pub(crate) async fn at_once<T, Call: Future<Output = T>>(calls: impl IntoIterator<Item = Call>) -> Vec<T> {
     futures_util::future::join_all(calls).await
-}
-
-/// The answer of a call that must not wait for anybody's lock.
-pub(crate) async fn without_waiting<T>(call: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), call).await.expect("an answer while the row is locked")
 }
 
 /// What a settle answers and leaves alone when the fence is stale: an older epoch, another worker, no such job.
@@ -129,52 +89,18 @@ pub(crate) async fn is_written_once(settle: Settle, wanted: impl AsyncFn(&Fixtur
     answers.push(fixture.settle_one(fence, settle.clone()).await);
     assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Done).count(), 1, "{answers:?}");
     assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Already).count(), 8, "{answers:?}");
-    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 1);
+    let (live, finished) = fixture.rows_of(fence.id).await;
+    assert_eq!(live + finished, 1);
 }
 
 /// For [`is_written_once`]: a run that nobody wants to be cancelled.
 pub(crate) async fn as_it_is(_: &Fixture, _: Fence) {}
 
 impl Fixture {
-    pub(crate) async fn start() -> Self {
-        Self::with_connections(8).await
-    }
-
-    pub(crate) async fn with_connections(max_connections: u32) -> Self {
-        let database = Database::start().await;
-        let store = connect(&database, max_connections).await;
-        let own = match POOLER {
-            Pooler::None => store.pool().clone(),
-            Pooler::Transaction => PgPoolOptions::new().max_connections(8).connect_lazy(&database.url).expect("a URL"),
-        };
-        Self { store, database, own }
-    }
-
-    /// For the test's own statements.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.own
-    }
-
-    /// A connection beside the store's.
-    pub(crate) async fn connection(&self) -> PgConnection {
-        self.database.connect().await
-    }
-
-    /// Statements of the test's own.
-    pub(crate) async fn sql(&self, script: impl Into<String>) {
-        let script: String = script.into();
-        let done = self.own.execute(AssertSqlSafe(script.clone())).await;
-        done.unwrap_or_else(|error| panic!("{script}: {error}"));
-    }
-
-    pub(crate) async fn number(&self, query: impl Into<String>) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_one(&self.own).await.expect("a number")
-    }
-
     /// One job in the line.
     pub(crate) async fn queued(&self) -> JobId {
         let job = new_job();
-        let answer = self.store.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+        let answer = self.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
         assert!(answer[0].inserted);
         job.id
     }
@@ -187,7 +113,7 @@ impl Fixture {
 
     /// A job claimed that is known to be queued.
     pub(crate) async fn claim_one(&self, worker: WorkerId, id: JobId) -> ClaimedJob {
-        let mut claimed = self.store.claim(worker, &[id], &Kinds::All, LEASE).await.expect("claim");
+        let mut claimed = self.claim(worker, &[id], &Kinds::All, LEASE).await.expect("claim");
         assert_eq!(claimed.len(), 1, "{id} is to be had");
         claimed.remove(0)
     }
@@ -195,17 +121,11 @@ impl Fixture {
     /// One run settled.
     pub(crate) async fn settle_one(&self, fence: Fence, settle: Settle) -> Settled {
         let runs = [FinishedRun { fence, settle }];
-        self.store.settle(fence.worker, &runs).await.expect("settle")[0]
+        self.settle(fence.worker, &runs).await.expect("settle")[0]
     }
 
     /// A job that exists.
     pub(crate) async fn record(&self, id: JobId) -> JobRecord {
-        self.store.job(id).await.expect("job").expect("the job exists")
-    }
-
-    /// Lets the leases of these jobs have run out a second ago.
-    pub(crate) async fn let_lapse(&self, id: JobId) {
-        self.sql(format!("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 second' WHERE id = '{id}'"))
-            .await;
+        self.job(id).await.expect("job").expect("the job exists")
     }
 }

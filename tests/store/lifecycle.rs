@@ -6,7 +6,6 @@ use leasehold_core::{
     Event, Fence, FinishedRun, JobId, JobRecord, Lifecycle, Refusal, Settle, Settled, State, WorkerId,
 };
 use leasehold_store::Kinds;
-use sqlx::AssertSqlSafe;
 use std::{collections::HashMap, time::Duration};
 
 /// Who runs what is running at the start; who settled what is finished; who claims.
@@ -50,35 +49,6 @@ fn lifecycles(worker: WorkerId) -> Vec<Lifecycle> {
         }
     }
     all
-}
-
-/// Writes the rows as they are, all of them due and with their lease run out.
-async fn write(fixture: &Fixture, jobs: &[Lifecycle], finished_by: WorkerId) {
-    let quoted = |worker: Option<WorkerId>| worker.map_or("NULL".to_owned(), |worker| format!("'{worker}'"));
-    let (mut live, mut finished) = (Vec::new(), Vec::new());
-    for job in jobs {
-        let Lifecycle { id, state, epoch, attempt, max_attempts, crashes, max_crashes, worker, cancel_wanted } = job;
-        let common = format!(
-            "'{id}', now() - interval '1 hour', '{state}', {epoch}, {attempt}, {max_attempts}, {crashes}, {max_crashes}, 0, 'default', 'k', '1'"
-        );
-        if state.is_final() {
-            finished.push(format!("({common}, '{finished_by}', now(), now())"));
-        } else {
-            let running = |value: &str| if *state == State::Running { value.to_owned() } else { "NULL".to_owned() };
-            let (started, lease) = (running("now()"), running("now() - interval '1 second'"));
-            let cancel = if *cancel_wanted { "now()" } else { "NULL" };
-            live.push(format!("({common}, {}, {started}, {lease}, {cancel})", quoted(*worker)));
-        }
-    }
-    let columns =
-        "id, run_at, state, epoch, attempt, max_attempts, crashes, max_crashes, priority, queue, kind, payload, worker";
-    let insert = format!(
-        "INSERT INTO leasehold.job ({columns}, started_at, lease_expires_at, cancel_requested_at) VALUES {};
-         INSERT INTO leasehold.history ({columns}, finished_at, created_at) VALUES {}",
-        live.join(", "),
-        finished.join(", ")
-    );
-    fixture.sql(insert).await;
 }
 
 /// What decides about transitions, as the row has it now. The worker in history says who settled, not who runs.
@@ -149,8 +119,7 @@ async fn send(fixture: &Fixture, workers: &Workers, events: &[(JobId, Event)]) -
 /// Jobs in danger are claimed one at a time, so there are several rounds.
 async fn claim_all(fixture: &Fixture, worker: WorkerId, ids: &[JobId]) {
     while !fixture.claim(worker, ids, &Kinds::All, LEASE).await.expect("claim").is_empty() {
-        let long_ago = "UPDATE leasehold.job SET started_at = now() - interval '1 minute' WHERE state = 'running'";
-        fixture.sql(long_ago).await;
+        fixture.let_runs_be_old().await;
     }
 }
 
@@ -160,15 +129,16 @@ async fn compare(event: impl Fn(Fence, &Workers) -> Event) {
     let workers = Workers { running: WorkerId::new(), before: WorkerId::new(), claiming: WorkerId::new() };
     let mut compared = 0;
     for which in 0..4 {
-        fixture.sql("TRUNCATE leasehold.job, leasehold.history").await;
         let jobs = lifecycles(workers.running);
-        write(&fixture, &jobs, workers.before).await;
+        fixture.write_rows(&jobs, workers.before).await;
         let events: Vec<(JobId, Event)> =
             jobs.iter().map(|job| (job.id, event(fences(job, &workers)[which], &workers))).collect();
         let answers = send(&fixture, &workers, &events).await;
         for (job, (_, event)) in jobs.iter().zip(&events) {
             let wanted = apply(*job, *event);
             let row = read(&fixture.record(job.id).await);
+            let (live, finished) = fixture.rows_of(job.id).await;
+            assert_eq!(live + finished, 1, "{job:?} after {event:?}");
             assert_eq!(row, wanted.unwrap_or(*job), "{job:?} after {event:?}, which is {wanted:?}");
             if let Some(answer) = answers.get(&job.id) {
                 let expected = match wanted {
@@ -180,9 +150,6 @@ async fn compare(event: impl Fn(Fence, &Workers) -> Event) {
             }
             compared += 1;
         }
-        let both = "SELECT count(*) FROM leasehold.job j JOIN leasehold.history h USING (id)";
-        let both: i64 = sqlx::query_scalar(AssertSqlSafe(both)).fetch_one(fixture.pool()).await.expect("count");
-        assert_eq!(both, 0);
         if !answers.is_empty() || matches!(events[0].1, Event::Renew(_)) {
             continue;
         }

@@ -1,6 +1,9 @@
 //! The schema: missing, older, newer, and made by hand.
 
-use crate::fixture::{Fixture, at_once, connect};
+use crate::{
+    fixture::{Fixture, at_once},
+    subject::connect,
+};
 use leasehold_store::{Error, Store};
 use leasehold_tests::Database;
 use sqlx::{Connection, PgConnection};

@@ -1,7 +1,10 @@
 //! What is special through a pooler: statements are transactions that have our settings and leave nothing behind, and
 //! whoever forgot to tell of the pooler is told.
 
-use crate::fixture::{Fixture, LEASE, kind, name, new_job, retry, settings};
+use crate::{
+    fixture::{Fixture, LEASE, kind, name, new_job, retry},
+    subject::settings,
+};
 use leasehold_core::{Settle, Settled, WorkerId};
 use leasehold_servers::PgBouncerOptions;
 use leasehold_store::{Error, Kinds, Pooler, Settings, Store};

@@ -1,13 +1,14 @@
 //! promote: scheduled → queued, when due.
 
-use crate::fixture::{Fixture, at_once, new_job};
+use crate::fixture::{Fixture, at_once, name, new_job};
 use leasehold_core::{NewJob, State};
+use leasehold_store::Kinds;
 use std::time::Duration;
 
 async fn due(fixture: &Fixture, count: usize) {
     let later = || NewJob { delay: Some(Duration::from_secs(60)), ..new_job() };
     fixture.enqueue(&(0..count).map(|_| later()).collect::<Vec<_>>()).await.expect("enqueue");
-    fixture.sql("UPDATE leasehold.job SET run_at = now() - interval '1 second' WHERE state = 'scheduled'").await;
+    fixture.let_fall_due().await;
 }
 
 #[tokio::test]
@@ -20,7 +21,7 @@ async fn takes_what_is_due_and_nothing_else() {
     assert_eq!(fixture.promote(2).await.expect("promote").len(), 1);
     assert_eq!(fixture.promote(2).await.expect("promote").len(), 0);
     assert_eq!(fixture.record(later.id).await.state, State::Scheduled);
-    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.job WHERE state = 'queued'").await, 3);
+    assert_eq!(fixture.line(&name("default"), &Kinds::All, 10).await.expect("line").ids.len(), 3);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! renew: running → running, in one batch.
 
-use crate::fixture::{Fixture, LEASE, without_waiting};
+use crate::fixture::{Fixture, LEASE};
 use leasehold_core::{Fence, JobId, Settle, WorkerId};
 use std::time::Duration;
 
@@ -58,25 +58,4 @@ async fn renew_and_expire_at_once_have_one_winner() {
         assert_eq!(stands + expired, 1, "renewed {renewed}, expired {expired}");
         fixture.settle_one(fence, Settle::Complete(None)).await;
     }
-}
-
-/// One row locked in somebody's open transaction must not cost the worker its other leases.
-#[tokio::test]
-async fn does_not_wait_for_a_locked_row() {
-    let fixture = Fixture::start().await;
-    let worker = WorkerId::new();
-    let (locked, free) = (fixture.running(worker).await, fixture.running(worker).await);
-    fixture.let_lapse(locked.id).await;
-    fixture.let_lapse(free.id).await;
-    let mut other = fixture.connection().await;
-    let cancel = format!("BEGIN; SELECT leasehold.cancel('{}')", locked.id);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut other).await.expect("cancel");
-    let renewed = without_waiting(fixture.renew(worker, &[locked, free], LEASE)).await.expect("renew");
-    assert_eq!(renewed.len(), 2, "both are still the worker's: {renewed:?}");
-    // Nobody can expire the locked one meanwhile.
-    assert_eq!(fixture.expire(10).await.expect("expire").len(), 0);
-    sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
-    let renewed = fixture.renew(worker, &[locked, free], LEASE).await.expect("renew");
-    assert_eq!(renewed.iter().filter(|lease| lease.cancel_wanted).count(), 1);
-    assert_eq!(fixture.expire(10).await.expect("expire").len(), 0);
 }

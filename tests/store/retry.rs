@@ -32,7 +32,7 @@ async fn an_endless_delay_is_cut_to_what_a_time_can_hold() {
 async fn is_refused_without_an_attempt_left() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
-    fixture.sql(format!("UPDATE leasehold.job SET max_attempts = 1 WHERE id = '{}'", fence.id)).await;
+    fixture.set_max_attempts(fence.id, 1).await;
     assert_eq!(fixture.settle_one(fence, retry()).await, Settled::LeaseLost);
     assert_eq!(fixture.record(fence.id).await.state, State::Running);
 }
@@ -66,7 +66,7 @@ async fn the_trail_keeps_the_newest_twenty() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let id = fixture.queued().await;
-    fixture.sql("UPDATE leasehold.job SET max_attempts = 100").await;
+    fixture.set_max_attempts(id, 100).await;
     for _ in 0..23 {
         let fence = fixture.claim_one(worker, id).await.fence;
         assert_eq!(fixture.settle_one(fence, retry()).await, Settled::Done);

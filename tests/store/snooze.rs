@@ -12,7 +12,7 @@ fn snooze() -> Settle {
 async fn gives_the_attempt_back_even_the_last_one() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
-    fixture.sql("UPDATE leasehold.job SET max_attempts = 1").await;
+    fixture.set_max_attempts(fence.id, 1).await;
     assert_eq!(fixture.settle_one(fence, snooze()).await, Settled::Done);
     let record = fixture.record(fence.id).await;
     assert_eq!((record.state, record.attempt, record.epoch, record.last_error), (State::Scheduled, 0, 1, None));

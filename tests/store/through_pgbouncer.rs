@@ -25,8 +25,10 @@ mod renew;
 mod retain;
 mod retry;
 mod revive;
+mod server;
 mod snooze;
 mod stats;
+mod subject;
 mod unblock;
 mod violations;
 

@@ -7,16 +7,12 @@ use leasehold_core::{JobId, State};
 async fn takes_blocked_jobs_only_and_each_once() {
     let fixture = Fixture::start().await;
     let (blocked, queued) = (fixture.queued().await, fixture.queued().await);
-    fixture
-        .sql(format!(
-            "UPDATE leasehold.job SET state = 'blocked', run_at = now() + interval '1 day' WHERE id = '{blocked}'"
-        ))
-        .await;
+    fixture.block(blocked).await;
     let ids = [queued, blocked, JobId::new(), blocked];
     let answers = at_once((0..4).map(|_| fixture.unblock(&ids))).await;
     let unblocked: Vec<JobId> =
         answers.into_iter().flat_map(|answer| answer.expect("unblock")).map(|job| job.id).collect();
     assert_eq!(unblocked, [blocked]);
     assert_eq!(fixture.record(blocked).await.state, State::Queued);
-    assert!(fixture.violations().await.expect("violations").is_empty());
+    fixture.keeps_the_invariants().await;
 }

@@ -7,16 +7,23 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    start_date: DateTime<Utc>,
 }
 
 /// 2026-01-01, in seconds since 1970: some time.
 const START_S: i64 = 1_767_225_600;
 
 impl Clock {
-    /// Starts now.
+    /// Starts now, at some date that is the same in every run.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self::start_at(DateTime::from_timestamp(START_S, 0).unwrap_or_default())
+    }
+
+    /// Starts now, at this date.
+    #[must_use]
+    pub fn start_at(start_date: DateTime<Utc>) -> Self {
+        Self { start: Instant::now(), start_date }
     }
 
     /// Milliseconds since the start.
@@ -29,6 +36,6 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         let us = i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX);
-        DateTime::from_timestamp(START_S, 0).unwrap_or_default() + TimeDelta::microseconds(us)
+        self.start_date + TimeDelta::microseconds(us)
     }
 }

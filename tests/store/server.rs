@@ -1,0 +1,100 @@
+//! What only a server has: transactions of others, rows that they hold locked, and values that it cannot store.
+
+use crate::fixture::{Fixture, LEASE, json, new_job};
+use leasehold_core::{FinishedRun, NewJob, Settle, Settled, State, WorkerId};
+use leasehold_store::{Kinds, Store};
+use sqlx::Connection;
+use std::{future::Future, slice::from_ref, time::Duration};
+
+/// The answer of a call that must not wait for anybody's lock.
+async fn without_waiting<T>(call: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), call).await.expect("an answer while the row is locked")
+}
+
+fn sent_again(job: &NewJob) -> NewJob {
+    NewJob { id_may_exist: true, ..job.clone() }
+}
+
+/// A row that somebody has locked in an open transaction is passed over, not waited for.
+#[tokio::test]
+async fn a_claim_does_not_wait_for_a_locked_row() {
+    let fixture = Fixture::start().await;
+    let (locked, free) = (fixture.queued().await, fixture.queued().await);
+    let mut other = fixture.connection().await;
+    let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id = '{locked}' FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("lock");
+    let hints = [locked, free];
+    let claim = fixture.claim(WorkerId::new(), &hints, &Kinds::All, LEASE);
+    let claimed = without_waiting(claim).await.expect("claim");
+    assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [free]);
+}
+
+/// One row locked in somebody's open transaction must not cost the worker its other leases.
+#[tokio::test]
+async fn a_renewal_does_not_wait_for_a_locked_row() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let (locked, free) = (fixture.running(worker).await, fixture.running(worker).await);
+    fixture.let_lapse(locked.id).await;
+    fixture.let_lapse(free.id).await;
+    let mut other = fixture.connection().await;
+    let cancel = format!("BEGIN; SELECT leasehold.cancel('{}')", locked.id);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut other).await.expect("cancel");
+    let renewed = without_waiting(fixture.renew(worker, &[locked, free], LEASE)).await.expect("renew");
+    assert_eq!(renewed.len(), 2, "both are still the worker's: {renewed:?}");
+    // Nobody can expire the locked one meanwhile.
+    assert_eq!(fixture.expire(10).await.expect("expire").len(), 0);
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
+    let renewed = fixture.renew(worker, &[locked, free], LEASE).await.expect("renew");
+    assert_eq!(renewed.iter().filter(|lease| lease.cancel_wanted).count(), 1);
+    assert_eq!(fixture.expire(10).await.expect("expire").len(), 0);
+}
+
+/// A result that PostgreSQL cannot hold is its own job's misfortune, not that of the batch.
+#[tokio::test]
+async fn one_result_that_cannot_be_stored_spoils_no_other() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let deep = json(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
+    let mut runs = Vec::new();
+    for settle in [Settle::Complete(Some(json("1"))), Settle::Complete(Some(deep)), Settle::Complete(Some(json("1")))] {
+        runs.push(FinishedRun { fence: fixture.running(worker).await, settle });
+    }
+    assert_eq!(fixture.settle(worker, &runs).await.expect("settle"), [Settled::Done; 3]);
+    let [first, spoiled, last] = [0, 1, 2].map(|nth: usize| runs[nth].fence.id);
+    assert_eq!(fixture.record(first).await.state, State::Succeeded);
+    assert_eq!(fixture.record(last).await.state, State::Succeeded);
+    let spoiled = fixture.record(spoiled).await;
+    assert_eq!(spoiled.state, State::Dead);
+    let told = spoiled.last_error.unwrap_or_default();
+    assert!(told.starts_with("its result cannot be stored: ") && told.contains("stack depth"), "{told}");
+}
+
+#[tokio::test]
+async fn an_enqueue_within_the_callers_transaction() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    let (kept, lost) = (new_job(), new_job());
+    let mut transaction = connection.begin().await.expect("begin");
+    Store::enqueue_in(&mut transaction, from_ref(&lost)).await.expect("enqueue");
+    transaction.rollback().await.expect("rollback");
+    let mut transaction = connection.begin().await.expect("begin");
+    Store::enqueue_in(&mut transaction, &[kept.clone(), sent_again(&kept)]).await.expect("enqueue");
+    assert!(fixture.job(kept.id).await.expect("job").is_none(), "not before the commit");
+    transaction.commit().await.expect("commit");
+    assert_eq!(fixture.record(kept.id).await.state, State::Queued);
+    assert!(fixture.job(lost.id).await.expect("job").is_none());
+}
+
+/// With one snapshot for the whole transaction it cannot be seen whether the job has finished: refused, not guessed.
+#[tokio::test]
+async fn an_id_brought_along_needs_read_committed() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    let mut transaction = connection.begin().await.expect("begin");
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *transaction).await.expect("set");
+    Store::enqueue_in(&mut transaction, &[new_job()]).await.expect("a new id is fine");
+    let refused =
+        Store::enqueue_in(&mut transaction, &[sent_again(&new_job())]).await.expect_err("one that may exist is not");
+    assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+}

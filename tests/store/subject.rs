@@ -1,0 +1,168 @@
+//! What is tested: the store, on a real PostgreSQL. And what tests do to its rows by hand.
+
+use crate::POOLER;
+use leasehold_core::{JobId, Lifecycle, State, WorkerId};
+use leasehold_store::{Pooler, Settings, Store};
+use leasehold_tests::Database;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
+use std::{ops::Deref, time::Duration};
+
+/// A store, and the database it is on.
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+    /// For the test's own statements, which want no pooler.
+    own: PgPool,
+}
+
+impl Deref for Fixture {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+pub(crate) fn settings(url: &str, max_connections: u32) -> Settings {
+    Settings {
+        url: url.into(),
+        pooler: POOLER,
+        max_connections,
+        acquire_timeout: Duration::from_secs(20),
+        application_name: "leasehold tests".into(),
+    }
+}
+
+/// A store on this database, through a pooler if this is that suite.
+pub(crate) async fn connect(database: &Database, max_connections: u32) -> Store {
+    let url = match POOLER {
+        Pooler::None => database.url.clone(),
+        Pooler::Transaction => database.url_through_pgbouncer().await,
+    };
+    Store::connect(&settings(&url, max_connections)).await.expect("connecting")
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self::with_connections(8).await
+    }
+
+    pub(crate) async fn with_connections(max_connections: u32) -> Self {
+        let database = Database::start().await;
+        let store = connect(&database, max_connections).await;
+        let own = match POOLER {
+            Pooler::None => store.pool().clone(),
+            Pooler::Transaction => PgPoolOptions::new().max_connections(8).connect_lazy(&database.url).expect("a URL"),
+        };
+        Self { store, database, own }
+    }
+
+    /// For the test's own statements.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.own
+    }
+
+    /// A connection beside the store's.
+    pub(crate) async fn connection(&self) -> PgConnection {
+        self.database.connect().await
+    }
+
+    /// Statements of the test's own.
+    pub(crate) async fn sql(&self, script: impl Into<String>) {
+        let script: String = script.into();
+        let done = self.own.execute(AssertSqlSafe(script.clone())).await;
+        done.unwrap_or_else(|error| panic!("{script}: {error}"));
+    }
+
+    pub(crate) async fn number(&self, query: impl Into<String>) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_one(&self.own).await.expect("a number")
+    }
+}
+
+/// What tests do to rows by hand.
+impl Fixture {
+    /// Lets the lease of this job have run out a second ago.
+    pub(crate) async fn let_lapse(&self, id: JobId) {
+        self.sql(format!("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 second' WHERE id = '{id}'"))
+            .await;
+    }
+
+    /// Lets all that is scheduled be due.
+    pub(crate) async fn let_fall_due(&self) {
+        self.sql("UPDATE leasehold.job SET run_at = now() - interval '1 second' WHERE state = 'scheduled'").await;
+    }
+
+    /// Lets all runs have begun a minute ago.
+    pub(crate) async fn let_runs_be_old(&self) {
+        self.sql("UPDATE leasehold.job SET started_at = now() - interval '1 minute' WHERE state = 'running'").await;
+    }
+
+    /// Lets one more crash end each of the jobs.
+    pub(crate) async fn endanger_all(&self) {
+        self.sql("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2").await;
+    }
+
+    pub(crate) async fn set_max_attempts(&self, id: JobId, max_attempts: i32) {
+        self.sql(format!("UPDATE leasehold.job SET max_attempts = {max_attempts} WHERE id = '{id}'")).await;
+    }
+
+    pub(crate) async fn set_crashes(&self, id: JobId, crashes: i16) {
+        self.sql(format!("UPDATE leasehold.job SET crashes = {crashes} WHERE id = '{id}'")).await;
+    }
+
+    /// Lets a job that waits wait for others, and for a time to come.
+    pub(crate) async fn block(&self, id: JobId) {
+        let set = "state = 'blocked', run_at = now() + interval '1 day'";
+        self.sql(format!("UPDATE leasehold.job SET {set} WHERE id = '{id}'")).await;
+    }
+
+    /// These rows and no others, all of them due and with their lease run out.
+    pub(crate) async fn write_rows(&self, jobs: &[Lifecycle], finished_by: WorkerId) {
+        let quoted = |worker: Option<WorkerId>| worker.map_or("NULL".to_owned(), |worker| format!("'{worker}'"));
+        let (mut live, mut finished) = (Vec::new(), Vec::new());
+        for job in jobs {
+            let Lifecycle { id, state, epoch, attempt, max_attempts, crashes, max_crashes, worker, cancel_wanted } =
+                job;
+            let common = format!(
+                "'{id}', now() - interval '1 hour', '{state}', {epoch}, {attempt}, {max_attempts}, {crashes}, {max_crashes}, 0, 'default', 'k', '1'"
+            );
+            if state.is_final() {
+                finished.push(format!("({common}, '{finished_by}', now(), now())"));
+            } else {
+                let running = |value: &str| if *state == State::Running { value.to_owned() } else { "NULL".to_owned() };
+                let (started, lease) = (running("now()"), running("now() - interval '1 second'"));
+                let cancel = if *cancel_wanted { "now()" } else { "NULL" };
+                live.push(format!("({common}, {}, {started}, {lease}, {cancel})", quoted(*worker)));
+            }
+        }
+        let columns = "id, run_at, state, epoch, attempt, max_attempts, crashes, max_crashes, priority, queue, kind, payload, worker";
+        let insert = format!(
+            "TRUNCATE leasehold.job, leasehold.history;
+         INSERT INTO leasehold.job ({columns}, started_at, lease_expires_at, cancel_requested_at) VALUES {};
+         INSERT INTO leasehold.history ({columns}, finished_at, created_at) VALUES {}",
+            live.join(", "),
+            finished.join(", ")
+        );
+        self.sql(insert).await;
+    }
+
+    /// Live jobs.
+    pub(crate) async fn live_jobs(&self) -> i64 {
+        self.number("SELECT count(*) FROM leasehold.job").await
+    }
+
+    /// Live jobs with this unique key.
+    pub(crate) async fn live_with_key(&self, key: &str) -> i64 {
+        self.number(format!("SELECT count(*) FROM leasehold.job WHERE unique_key = '{key}'")).await
+    }
+
+    /// The rows of a job: live ones, and finished ones.
+    pub(crate) async fn rows_of(&self, id: JobId) -> (i64, i64) {
+        let count =
+            async |table| self.number(format!("SELECT count(*) FROM leasehold.{table} WHERE id = '{id}'")).await;
+        (count("job").await, count("history").await)
+    }
+
+    pub(crate) async fn keeps_the_invariants(&self) {
+        assert!(self.store.violations().await.expect("violations").is_empty());
+    }
+}

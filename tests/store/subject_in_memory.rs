@@ -1,0 +1,176 @@
+//! What is tested: the store in memory. And what tests do to its rows by hand.
+
+use chrono::{TimeDelta, Utc};
+use leasehold_core::{JobId, JobRecord, Lifecycle, NewJob, QueueName, State, WorkerId};
+use leasehold_store::{Authority, Cancelled, Enqueued, Error, Revived, Waiting};
+use leasehold_tests::{Clock, MemoryStore, Row};
+use serde_json::value::RawValue;
+use std::ops::Deref;
+
+/// A store in memory.
+pub(crate) struct Fixture {
+    store: MemoryStore,
+}
+
+impl Deref for Fixture {
+    type Target = dyn Authority;
+    fn deref(&self) -> &Self::Target {
+        &self.store
+    }
+}
+
+/// What clients do.
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self { store: MemoryStore::new(Clock::start_at(Utc::now()), None) }
+    }
+
+    pub(crate) async fn with_connections(_max_connections: u32) -> Self {
+        Self::start().await
+    }
+
+    pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        self.store.enqueue(jobs).await
+    }
+
+    pub(crate) async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
+        self.store.cancel(ids).await
+    }
+
+    pub(crate) async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.store.pause(queue).await
+    }
+
+    pub(crate) async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        self.store.resume(queue).await
+    }
+
+    pub(crate) async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
+        self.store.unblock(ids).await
+    }
+
+    pub(crate) async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
+        self.store.revive(ids).await
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        self.store.job(id).await
+    }
+}
+
+/// What tests do to rows by hand.
+impl Fixture {
+    fn edit(&self, mut edit: impl FnMut(&mut Row)) {
+        self.store.rows().live.values_mut().for_each(&mut edit);
+    }
+
+    fn edit_one(&self, id: JobId, mut edit: impl FnMut(&mut Row)) {
+        self.edit(|row| {
+            if row.life.id == id {
+                edit(row);
+            }
+        });
+    }
+
+    /// Lets the lease of this job have run out a second ago.
+    pub(crate) async fn let_lapse(&self, id: JobId) {
+        self.edit_one(id, |row| row.lease_until = Some(Utc::now() - TimeDelta::seconds(1)));
+    }
+
+    /// Lets all that is scheduled be due.
+    pub(crate) async fn let_fall_due(&self) {
+        self.edit(|row| {
+            if row.life.state == State::Scheduled {
+                row.run_at = Utc::now() - TimeDelta::seconds(1);
+            }
+        });
+    }
+
+    /// Lets all runs have begun a minute ago.
+    pub(crate) async fn let_runs_be_old(&self) {
+        self.edit(|row| row.started_at = row.started_at.map(|began| began - TimeDelta::minutes(1)));
+    }
+
+    /// Lets one more crash end each of the jobs.
+    pub(crate) async fn endanger_all(&self) {
+        self.edit(|row| (row.life.crashes, row.life.epoch, row.life.attempt) = (2, 2, 2));
+    }
+
+    pub(crate) async fn set_max_attempts(&self, id: JobId, max_attempts: i32) {
+        self.edit_one(id, |row| row.life.max_attempts = max_attempts);
+    }
+
+    pub(crate) async fn set_crashes(&self, id: JobId, crashes: i16) {
+        self.edit_one(id, |row| row.life.crashes = crashes);
+    }
+
+    /// Lets a job that waits wait for others, and for a time to come.
+    pub(crate) async fn block(&self, id: JobId) {
+        self.edit_one(id, |row| {
+            row.life.state = State::Blocked;
+            row.run_at = Utc::now() + TimeDelta::days(1);
+        });
+    }
+
+    /// These rows and no others, all of them due and with their lease run out.
+    pub(crate) async fn write_rows(&self, jobs: &[Lifecycle], finished_by: WorkerId) {
+        let mut rows = self.store.rows();
+        rows.live.clear();
+        rows.history.clear();
+        let ago = |time| Utc::now() - time;
+        for &life in jobs {
+            let payload = RawValue::from_string("1".to_owned()).expect("JSON");
+            let is_running = life.state == State::Running;
+            let row = Row {
+                life,
+                job: NewJob { id: life.id, ..NewJob::new("k".parse().expect("a kind"), payload) },
+                run_at: ago(TimeDelta::hours(1)),
+                created_at: ago(TimeDelta::hours(1)),
+                started_at: is_running.then(Utc::now),
+                finished_at: life.state.is_final().then(Utc::now),
+                lease_until: is_running.then(|| ago(TimeDelta::seconds(1))),
+                cancel_at: life.cancel_wanted.then(Utc::now),
+                ended_by: life.state.is_final().then_some(finished_by),
+                last_error: None,
+                result: None,
+                trail: Vec::new(),
+            };
+            let table = if life.state.is_final() { &mut rows.history } else { &mut rows.live };
+            table.insert(life.id, row);
+        }
+    }
+
+    /// Live jobs.
+    pub(crate) async fn live_jobs(&self) -> i64 {
+        self.store.rows().live.len() as i64
+    }
+
+    /// Live jobs with this unique key.
+    pub(crate) async fn live_with_key(&self, key: &str) -> i64 {
+        let rows = self.store.rows();
+        rows.live.values().filter(|row| row.job.unique_key.as_deref() == Some(key)).count() as i64
+    }
+
+    /// The rows of a job: live ones, and finished ones.
+    pub(crate) async fn rows_of(&self, id: JobId) -> (i64, i64) {
+        let rows = self.store.rows();
+        (i64::from(rows.live.contains_key(&id)), i64::from(rows.history.contains_key(&id)))
+    }
+
+    /// What the CHECKs of the tables say.
+    pub(crate) async fn keeps_the_invariants(&self) {
+        let rows = self.store.rows();
+        for row in rows.live.values() {
+            let (life, is_running) = (row.life, row.life.state == State::Running);
+            let is_legal = !life.state.is_final()
+                && life.worker.is_some() == is_running
+                && row.lease_until.is_some() == is_running
+                && (is_running || !life.cancel_wanted && life.attempt < life.max_attempts)
+                && life.attempt <= life.max_attempts
+                && life.attempt <= life.epoch
+                && life.crashes < life.max_crashes;
+            assert!(is_legal && !rows.history.contains_key(&life.id), "{row:?}");
+        }
+        assert!(rows.history.values().all(|row| row.life.state.is_final() && row.life.worker.is_none()));
+    }
+}
