@@ -103,12 +103,16 @@ impl Fleet {
 
     /// Runs the program `leasehold` to its end, which must be a good one, by a clock that may be wrong. What it printed.
     pub(crate) fn leasehold(&self, arguments: &[&str], clock: Option<&WrongClock>) -> String {
-        let mut command = self.command(leasehold_program());
-        command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
-        let Output { status, stdout, stderr } =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("running leasehold");
+        let Output { status, stdout, stderr } = self.leasehold_ends(arguments, clock);
         assert!(status.success(), "leasehold {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
         String::from_utf8(stdout).expect("UTF-8").trim_end().to_owned()
+    }
+
+    /// The same, however it ends.
+    pub(crate) fn leasehold_ends(&self, arguments: &[&str], clock: Option<&WrongClock>) -> Output {
+        let mut command = self.command(leasehold_program());
+        command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("running leasehold")
     }
 
     pub(crate) async fn until_all_are_registered(&self) {
@@ -133,7 +137,7 @@ impl Fleet {
         command
             .current_dir(self.folder.path())
             .env("LEASEHOLD_DATABASE_URL", &self.database_url)
-            .env("LEASEHOLD_DATABASE__POOLER", if self.pooler == Pooler::None { "none" } else { "transaction" })
+            .env("LEASEHOLD_DATABASE__POOLER", self.pooler.as_str())
             .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
             .env("LEASEHOLD_WORKER__LEASE_MS", millis(self.lease).to_string())
             .stdin(Stdio::null())

@@ -63,6 +63,15 @@ async fn a_fleet_behind_pgbouncer_loses_a_worker_and_no_job() {
     fleet.leasehold(&["doctor"], None);
     fleet.leasehold(&["reaper", "--once"], None);
 
+    // Whoever forgets to tell of PgBouncer is told.
+    for command in ["stats", "doctor", "migrate", "reaper"] {
+        let untold = fleet.leasehold_ends(&[command, "--set", "database.pooler=none"], None);
+        let said = String::from_utf8_lossy(&untold.stderr);
+        assert_eq!(untold.status.code(), Some(1), "{command}: {said}");
+        assert!(said.contains("set database.pooler to transaction"), "{command}: {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{command}: {said}");
+    }
+
     let ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     let held = fleet.count(&mut database, ours).await;
     assert!((1..=SERVER_CONNECTIONS).contains(&held), "{held} connections: did all of it go through PgBouncer?");

@@ -18,8 +18,9 @@ impl SettingsFile {
         let url = |url: &Option<secrecy::SecretString>| quoted(url.as_ref().map_or("", |url| url.expose_secret()));
         let text = format!(
             "# Where the servers of the running `leasehold dev` are. Removed when it stops.\n\
-             [database]\nurl = {}\n\n[redis]\nurl = {}\n",
+             [database]\nurl = {}\npooler = \"{}\"\n\n[redis]\nurl = {}\n",
             url(&config.database.url),
+            config.database.pooler.as_str(),
             url(&config.redis.url),
         );
         folder.write_private(NAME, &text).map(Self).map_err(super::servers::failure)

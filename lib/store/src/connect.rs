@@ -56,6 +56,17 @@ pub enum Pooler {
     Transaction,
 }
 
+impl Pooler {
+    /// As it is written in settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Transaction => "transaction",
+        }
+    }
+}
+
 /// How to reach the database.
 #[derive(Clone, Debug)]
 pub struct Settings {
