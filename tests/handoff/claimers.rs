@@ -1,12 +1,11 @@
 //! Many at once.
 
-use crate::{HEAD_MAX, LEASE, connect, new_ids, queue};
-use leasehold_tests::RedisServer;
+use crate::{HEAD_MAX, LEASE, Server, connect, new_ids, queue};
 use std::collections::HashSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twenty_claimers_get_what_is_there_each_hint_once() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     for round in 0..20 {
         let ids = new_ids(HEAD_MAX as usize);
@@ -27,7 +26,7 @@ async fn twenty_claimers_get_what_is_there_each_hint_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_pushes_of_one_id_are_one_hint() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(1);
     let pushes = (0..50).map(|_| {
@@ -46,7 +45,7 @@ async fn fifty_pushes_of_one_id_are_one_hint() {
 
 #[tokio::test]
 async fn a_queue_that_comes_into_use_while_it_is_struck_off_stays_listed() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     for round in 0..300 {
         let ids = new_ids(1);

@@ -1,29 +1,28 @@
 //! The hand-off against a real Redis: what the scripts' own tests cannot show.
+//!
+//! `in_memory.rs` is the part of this suite that the head of the simulation must pass too.
 
 mod batches;
 mod claimers;
 mod cluster;
 mod connect;
 mod healing;
+mod listener;
 mod notices;
 mod registry;
 mod round;
 mod snapshot;
+mod strays;
+mod subject;
 mod taker;
+mod taker_cut_off;
 mod timeouts;
+mod words;
 
-use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{Handoff, Settings};
 use leasehold_tests::RedisServer;
-use std::time::Duration;
-
-/// How long a command may take in these tests.
-const TIMEOUT: Duration = Duration::from_secs(2);
-/// What is waited for comes at once, except on a machine that does much else.
-const SOON: Duration = Duration::from_secs(20);
-/// Does not run out within a test.
-const LEASE: Duration = Duration::from_secs(600);
-const HEAD_MAX: u32 = 16;
+use subject::Server;
+use words::{HEAD_MAX, LEASE, SOON, TIMEOUT, kind, new_ids, queue};
 
 fn settings(url: &str) -> Settings {
     Settings { url: url.into(), head_max: HEAD_MAX, max_connections: 8, timeout: TIMEOUT }
@@ -31,16 +30,4 @@ fn settings(url: &str) -> Settings {
 
 async fn connect(server: &RedisServer) -> Handoff {
     Handoff::connect(&settings(&server.url)).await.expect("a fit Redis")
-}
-
-fn queue() -> QueueName {
-    QueueName::default()
-}
-
-fn kind(name: &str) -> Kind {
-    name.parse().expect("a name")
-}
-
-fn new_ids(count: usize) -> Vec<JobId> {
-    (0..count).map(|_| JobId::new()).collect()
 }

@@ -1,9 +1,9 @@
 //! Who is there and what they serve.
 
-use crate::{LEASE, SOON, connect, kind, queue};
+use crate::{LEASE, SOON, Server, connect, kind, queue};
 use leasehold_core::{Kind, QueueName, WorkerId};
 use leasehold_handoff::{Served, WorkerRecord};
-use leasehold_tests::{RedisServer, eventually};
+use leasehold_tests::eventually;
 use std::time::Duration;
 
 fn worker(queues: &[QueueName], kinds: Option<Vec<Kind>>) -> WorkerRecord {
@@ -21,7 +21,7 @@ fn worker(queues: &[QueueName], kinds: Option<Vec<Kind>>) -> WorkerRecord {
 
 #[tokio::test]
 async fn a_worker_is_there_while_it_says_so() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let other: QueueName = "other".parse().expect("a name");
     assert_eq!(handoff.workers().await.expect("workers"), []);
@@ -50,7 +50,7 @@ async fn a_worker_is_there_while_it_says_so() {
 
 #[tokio::test]
 async fn a_worker_that_stops_saying_so_is_gone() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let gone = worker(&[queue()], Some(vec![kind("paint")]));
     let stays = worker(&[queue()], Some(vec![kind("saw")]));

@@ -1,13 +1,12 @@
 //! The rounds a hint makes.
 
-use crate::{HEAD_MAX, LEASE, connect, kind, new_ids, queue};
+use crate::{HEAD_MAX, LEASE, Server, connect, kind, new_ids, queue};
 use leasehold_handoff::{Filled, HeadStats, Held, Pushed, Swept, Taken};
-use leasehold_tests::RedisServer;
 use std::time::Duration;
 
 #[tokio::test]
 async fn a_hint_from_push_to_ack() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(3);
 
@@ -32,7 +31,7 @@ async fn a_hint_from_push_to_ack() {
 
 #[tokio::test]
 async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let bound = HEAD_MAX as usize;
     let line = new_ids(bound + 4);
@@ -63,7 +62,7 @@ async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
 
 #[tokio::test]
 async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(4);
     handoff.push(&queue(), &ids, false).await.expect("push");
@@ -91,7 +90,7 @@ async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
 
 #[tokio::test]
 async fn hints_aside_wait_for_their_kind_up_to_a_bound() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(4);
     handoff.push(&queue(), &ids, false).await.expect("push");
@@ -113,7 +112,7 @@ async fn hints_aside_wait_for_their_kind_up_to_a_bound() {
 
 #[tokio::test]
 async fn a_lease_that_ran_out_is_listed_until_it_is_dealt_with() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(3);
     handoff.push(&queue(), &ids, false).await.expect("push");
@@ -129,7 +128,7 @@ async fn a_lease_that_ran_out_is_listed_until_it_is_dealt_with() {
 
 #[tokio::test]
 async fn one_fills_at_a_time_and_a_lost_redis_has_another_generation() {
-    let server = RedisServer::start().await;
+    let server = Server::start().await;
     let handoff = connect(&server).await;
     assert!(handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
     assert!(!handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
@@ -137,7 +136,7 @@ async fn one_fills_at_a_time_and_a_lost_redis_has_another_generation() {
     let (first, made) = handoff.generation().await.expect("generation");
     assert!(made);
     assert_eq!(handoff.generation().await.expect("generation"), (first.clone(), false));
-    redis::cmd("FLUSHALL").exec_async(&mut server.connect().await).await.expect("losing everything");
+    server.lose_everything().await;
     let (second, made) = handoff.generation().await.expect("generation");
     assert!(made && second != first);
     assert!(handoff.lock_fill(&queue(), LEASE).await.expect("lock"));

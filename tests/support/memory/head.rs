@@ -63,6 +63,20 @@ impl MemoryHead {
         self.server().counts.clone()
     }
 
+    /// The workers that live.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerRecord> {
+        let server = self.server();
+        let now = server.clock.ms();
+        server.keys.workers.values().filter(|(_, until)| *until > now).map(|(worker, _)| worker.clone()).collect()
+    }
+
+    /// How many blocking takes wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.server().waiting()
+    }
+
     /// Changes keys by hand, as one command.
     pub fn damage(&self, work: impl FnOnce(&mut Keys)) {
         let mut server = self.server();

@@ -102,6 +102,10 @@ impl Server {
         (number, answered)
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+
     /// Ends a wait without a hint. Whether there was one.
     pub(super) fn unblock(&mut self, number: u64) -> bool {
         let Some(place) = self.waiters.iter().position(|waiter| waiter.number == number) else { return false };

@@ -60,7 +60,10 @@ impl BlockingTake for MemoryTaker {
     async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
         const DOING: &str = "waiting for a hint";
         if !std::mem::replace(&mut self.is_connected, false) {
-            return Err(Error::Pool { doing: DOING, reason: "the connection was given up".to_owned() });
+            return Err(Error::Pool {
+                doing: DOING,
+                reason: "the connection was given up; make a new taker".to_owned(),
+            });
         }
         let (head, state) = (&self.head, &*self.state);
         state.taking.store(true, SeqCst);
