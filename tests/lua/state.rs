@@ -11,6 +11,7 @@
 //! Keys that are not there have no line. Every key of the server is compared, so a script that writes
 //! where it should not is found out.
 
+use crate::in_memory;
 use leasehold_tests::{Key, RedisServer, all_keys};
 use redis::{Value, aio::MultiplexedConnection};
 use std::{collections::BTreeMap, fmt::Write, fs};
@@ -56,10 +57,11 @@ pub(crate) async fn check(script: &str, cases: &[Case]) {
             .unwrap_or_else(|error| panic!("{script}, {name}: {error}"));
         assert_eq!(render(&answer), case.returns, "{script}, {name}: the answer");
         assert_eq!(state(&mut connection).await, tidy(case.after), "{script}, {name}: all keys after the call");
+        in_memory::check(script, case);
     }
 }
 
-fn tidy(text: &str) -> String {
+pub(crate) fn tidy(text: &str) -> String {
     let mut lines: Vec<String> = text
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))

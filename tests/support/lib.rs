@@ -16,7 +16,7 @@ pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
 pub use keys::{Key, all_keys};
 pub use memory::{
-    Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, QueueKeys, Row, Rows,
+    Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, QueueKeys, Row, Rows,
 };
 pub use probe::{LogLine, Probe, Step, clock_errors, hurry, read_log, starts};
 pub use proxy::{End, Proxy, Way};

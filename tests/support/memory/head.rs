@@ -14,7 +14,7 @@ use leasehold_handoff::{
     BlockingTake, Error, Filled, Head, HeadStats, Held, Notice, Pushed, Served, Snapshot, Swept, Taken, WorkerRecord,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,6 +24,7 @@ use uuid::Uuid;
 /// As `lib/handoff` has it.
 const ASIDE_PART_OF_HEAD: u32 = 8;
 const BACKLOG: usize = 256;
+const ADOPT_MAX: u32 = 500;
 /// As a member of the kinds that are served.
 const EVERY_KIND: &str = "";
 
@@ -118,6 +119,11 @@ fn push(server: &mut Server, queue: &QueueName, mode: Mode, ids: &[JobId]) -> Pu
     pushed
 }
 
+/// The lists aside that Redis is asked for: those of the kinds in `asides`.
+fn named_asides(keys: &QueueKeys) -> impl Iterator<Item = (&Kind, &VecDeque<JobId>)> {
+    keys.aside.iter().filter(|(kind, _)| keys.asides.contains(*kind))
+}
+
 fn is_in_use(keys: &QueueKeys) -> bool {
     !(keys.ready.is_empty() && keys.claimed.is_empty() && keys.leases.is_empty() && keys.asides.is_empty())
         || keys.paused
@@ -140,7 +146,7 @@ fn stats(keys: &QueueKeys) -> HeadStats {
         claimed: keys.claimed.len() as u64,
         leased: keys.leases.len() as u64 - waiting,
         waiting_members: waiting,
-        aside: keys.aside.values().map(|list| list.len() as u64).sum(),
+        aside: named_asides(keys).map(|(_, list)| list.len() as u64).sum(),
         paused: keys.paused,
         overflow: keys.overflow,
     }
@@ -151,7 +157,7 @@ fn snapshot(keys: &QueueKeys, now: i64) -> Snapshot {
     Snapshot {
         ready: keys.ready.iter().copied().collect(),
         claimed: keys.claimed.iter().copied().collect(),
-        aside: keys.aside.iter().map(|(kind, ids)| (kind.clone(), ids.iter().copied().collect())).collect(),
+        aside: named_asides(keys).map(|(kind, ids)| (kind.clone(), ids.iter().copied().collect())).collect(),
         held: keys.leases.iter().map(|(id, until)| (*id, held(until))).collect(),
         paused: keys.paused,
         overflow: keys.overflow,
@@ -211,7 +217,12 @@ impl Head for MemoryHead {
     }
 
     async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
-        self.call("ack", |server, _| hints.iter().for_each(|(queue, ids)| server.of(queue).ack(ids))).await
+        self.call("ack", |server, _| {
+            for (queue, ids) in hints {
+                server.of(queue).ack(ids);
+            }
+        })
+        .await
     }
 
     async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error> {
@@ -221,7 +232,7 @@ impl Head for MemoryHead {
     async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
         self.call("set_aside", |server, _| {
             let bound = (server.head_max / ASIDE_PART_OF_HEAD).max(1);
-            if server.of(queue).set_aside(kind, bound, ids) > 0 {
+            if server.of(queue).set_aside(kind, bound, ids).0 > 0 {
                 server.count("a hint was set aside", true);
                 server.say(&Notice::Aside { queue: queue.clone(), kind: kind.clone() });
             }
@@ -309,7 +320,7 @@ impl Head for MemoryHead {
             if server.is_broken(Broken::NothingIsAdopted) {
                 return 0;
             }
-            let adopted = server.of(queue).adopt(until(now, lease));
+            let adopted = server.of(queue).adopt(until(now, lease), ADOPT_MAX);
             server.count("a hint was adopted", adopted > 0);
             adopted
         })
@@ -352,15 +363,14 @@ impl Head for MemoryHead {
     async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error> {
         let ids: Vec<JobId> =
             members.iter().filter_map(|member| std::str::from_utf8(member).ok()?.parse().ok()).collect();
-        self.call("forget", |server, _| server.of(queue).forget(&ids)).await
+        self.call("forget", |server, _| server.of(queue).forget(&ids)).await.map(drop)
     }
 
     async fn asides(&self, queue: &QueueName) -> Result<Vec<(Kind, u64, bool)>, Error> {
         self.call("asides", |server, _| {
             let bound = u64::from((server.head_max / ASIDE_PART_OF_HEAD).max(1));
             let keys = server.of(queue);
-            let lists = keys.aside.iter().filter(|(kind, _)| keys.asides.contains(*kind));
-            lists.map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
+            named_asides(keys).map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
         })
         .await
     }

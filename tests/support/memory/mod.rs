@@ -2,8 +2,8 @@
 //! and every call goes through a [`Link`] on which things go wrong.
 //!
 //! They are no second implementation to be trusted. Every transition of a job is [`Lifecycle::apply`], what Redis does is
-//! written after the scripts in `lua/`, and both pass the conformance suites of the real ones (`tests/store`,
-//! `tests/handoff`), so that they cannot drift.
+//! written after the scripts in `lua/` and compared with them in every case of `tests/lua`, and both pass the conformance
+//! suites of the real ones (`tests/store`, `tests/handoff`), so that they cannot drift.
 //!
 //! What they do not have: locks that are held over time (each verb is one step here), plans, CHECK constraints, SQL
 //! functions, connections and pools; in Redis, members that are no ids.
@@ -33,3 +33,4 @@ pub use journal::{Change, Entry};
 pub use keys::{Keys, QueueKeys};
 pub use link::{Direct, Link, Lost};
 pub use rows::{Row, Rows};
+pub use scripts::Mode;

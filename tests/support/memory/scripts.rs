@@ -6,10 +6,13 @@ use leasehold_handoff::{Filled, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How hints come into the head.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// New ones, behind the others.
     Back,
+    /// New ones, before the others.
     Front,
+    /// Those that a worker gives back.
     Return,
 }
 
@@ -23,7 +26,8 @@ impl QueueKeys {
         self.leases.get(&id) == Some(&None)
     }
 
-    pub(super) fn push(&mut self, bound: u32, mode: Mode, ids: &[JobId]) -> Pushed {
+    /// push.lua
+    pub fn push(&mut self, bound: u32, mode: Mode, ids: &[JobId]) -> Pushed {
         if self.paused {
             for id in ids.iter().filter(|_| mode == Mode::Return) {
                 remove_one(&mut self.claimed, *id);
@@ -66,7 +70,8 @@ impl QueueKeys {
         pushed
     }
 
-    pub(super) fn claim(&mut self, bound: u32, adopt: &[JobId], kinds: &[Kind], limit: u32, until: i64) -> Taken {
+    /// claim.lua
+    pub fn claim(&mut self, bound: u32, adopt: &[JobId], kinds: &[Kind], limit: u32, until: i64) -> Taken {
         let mut taken: Vec<JobId> = adopt.iter().copied().filter(|id| remove_one(&mut self.claimed, *id)).collect();
         if self.paused {
             for id in &taken {
@@ -100,27 +105,28 @@ impl QueueKeys {
         Taken { ids: taken, aside: self.asides.iter().cloned().collect(), low, paused: false }
     }
 
-    pub(super) fn ack(&mut self, ids: &[JobId]) {
-        for id in ids {
-            self.leases.remove(id);
-            self.claimed.retain(|other| other != id);
-        }
+    /// ack.lua, on `claimed` alone. How many were known.
+    pub fn ack(&mut self, ids: &[JobId]) -> u32 {
+        let known = ids.iter().filter(|id| self.leases.remove(id).is_some()).count();
+        self.claimed.retain(|id| !ids.contains(id));
+        known as u32
     }
 
-    pub(super) fn forget(&mut self, ids: &[JobId]) {
-        self.ack(ids);
+    /// ack.lua, on every list.
+    pub fn forget(&mut self, ids: &[JobId]) -> u32 {
         self.ready.retain(|id| !ids.contains(id));
-        for list in self.aside.values_mut() {
+        for (_, list) in self.aside.iter_mut().filter(|(kind, _)| self.asides.contains(*kind)) {
             list.retain(|id| !ids.contains(id));
         }
         self.aside.retain(|_, list| !list.is_empty());
+        self.ack(ids)
     }
 
-    /// How many were kept.
-    pub(super) fn set_aside(&mut self, kind: &Kind, bound: u32, ids: &[JobId]) -> u32 {
+    /// aside.lua: how many were kept, and how many forgotten.
+    pub fn set_aside(&mut self, kind: &Kind, bound: u32, ids: &[JobId]) -> (u32, u32) {
         let listed = self.aside.get(kind).map_or(0, VecDeque::len);
         let room = if self.paused { 0 } else { (bound as usize).saturating_sub(listed) };
-        let mut kept = 0;
+        let (mut kept, mut forgotten) = (0, 0);
         for &id in ids {
             if !matches!(self.leases.get(&id), Some(Some(_))) {
                 continue;
@@ -131,16 +137,19 @@ impl QueueKeys {
                 kept += 1;
             } else {
                 self.leases.remove(&id);
+                forgotten += 1;
             }
         }
         if kept > 0 {
             self.asides.insert(kind.clone());
         }
-        kept
+        (kept, forgotten)
     }
 
-    pub(super) fn adopt(&mut self, until: i64) -> u32 {
-        let adopted = std::mem::take(&mut self.claimed);
+    /// adopt.lua
+    pub fn adopt(&mut self, until: i64, limit: u32) -> u32 {
+        let rest = self.claimed.split_off(self.claimed.len().min(limit as usize));
+        let adopted = std::mem::replace(&mut self.claimed, rest);
         for &id in &adopted {
             if !matches!(self.leases.get(&id), Some(Some(_))) {
                 self.leases.insert(id, Some(until));
@@ -149,8 +158,8 @@ impl QueueKeys {
         adopted.len() as u32
     }
 
-    /// The ones that ran out first first.
-    pub(super) fn expired(&self, now: i64, limit: u32) -> Vec<JobId> {
+    /// expired.lua: the ones that ran out first first.
+    pub fn expired(&self, now: i64, limit: u32) -> Vec<JobId> {
         let ran_out =
             self.leases.iter().filter_map(|(id, until)| until.filter(|until| *until <= now).map(|at| (at, *id)));
         let mut ran_out: Vec<(i64, JobId)> = ran_out.collect();
@@ -158,7 +167,8 @@ impl QueueKeys {
         ran_out.into_iter().take(limit as usize).map(|(_, id)| id).collect()
     }
 
-    pub(super) fn pause(&mut self) {
+    /// What a pause does to the keys.
+    pub fn pause(&mut self) {
         (self.paused, self.overflow) = (true, true);
         self.ready.clear();
         self.claimed.clear();
@@ -167,7 +177,8 @@ impl QueueKeys {
         self.leases.retain(|_, until| until.is_some());
     }
 
-    pub(super) fn fill(&mut self, bound: u32, ids: &[JobId], more: bool) -> Filled {
+    /// fill.lua
+    pub fn fill(&mut self, bound: u32, ids: &[JobId], more: bool) -> Filled {
         if self.paused {
             return Filled::default();
         }
@@ -232,9 +243,12 @@ impl QueueKeys {
         (pushed, more)
     }
 
-    pub(super) fn sweep(&mut self, force: bool) -> Swept {
+    /// sweep.lua
+    pub fn sweep(&mut self, force: bool) -> Swept {
         self.asides.retain(|kind| self.aside.contains_key(kind));
-        let aside: usize = self.aside.values().map(VecDeque::len).sum();
+        let asides = &self.asides;
+        let aside: usize =
+            self.aside.iter().filter(|(kind, _)| asides.contains(*kind)).map(|(_, list)| list.len()).sum();
         let listed = self.claimed.len() + self.ready.len() + aside;
         let waiting = self.leases.values().filter(|until| until.is_none()).count();
         let mut swept = Swept::default();
@@ -244,7 +258,8 @@ impl QueueKeys {
         let mut seen = BTreeSet::new();
         let leases = &mut self.leases;
         let lists = [(true, &mut self.claimed), (false, &mut self.ready)];
-        for (is_claimed, list) in lists.into_iter().chain(self.aside.values_mut().map(|list| (false, list))) {
+        let named = self.aside.iter_mut().filter(|(kind, _)| asides.contains(*kind)).map(|(_, list)| (false, list));
+        for (is_claimed, list) in lists.into_iter().chain(named) {
             list.retain(|id| {
                 let score = leases.get(id).copied();
                 // What lies in `claimed` with a lease is left for `adopt`.

@@ -1,0 +1,155 @@
+//! The same cases on the keys that simulations hold in memory: what they do must be what the script does.
+//!
+//! Not compared are `renew`, which sets deadlines and nothing more, and a sweep that is not told of all lists: in memory
+//! there is no moment between the two calls.
+
+use crate::state::{Case, tidy};
+use leasehold_core::{JobId, Kind};
+use leasehold_handoff::{Pushed, Swept, Taken};
+use leasehold_tests::{Mode, QueueKeys};
+use std::collections::VecDeque;
+
+/// Deadlines are in ms from here.
+const NOW: i64 = 1_000_000_000;
+
+/// Makes the call of one case and compares everything.
+pub(crate) fn check(script: &str, case: &Case) {
+    let mut keys = read(case.seed);
+    let names = |list: &str| case.keys.split_whitespace().filter(|key| key.starts_with(list)).count();
+    if script == "renew" || script == "sweep" && names("aside:") < keys.asides.len() {
+        return;
+    }
+    let mut args = case.args.split_whitespace();
+    let answer = call(script, &mut keys, &mut args, names("ready") + names("aside:"), names("aside:"));
+    assert_eq!(answer, case.returns, "{script} in memory, {}: the answer", case.name);
+    assert_eq!(write(&keys), tidy(case.after), "{script} in memory, {}: all keys after the call", case.name);
+}
+
+/// `lists`: how many besides `claimed` the call names; `asides`: how many of them are lists aside.
+fn call<'a>(
+    script: &str,
+    keys: &mut QueueKeys,
+    args: &mut impl Iterator<Item = &'a str>,
+    lists: usize,
+    asides: usize,
+) -> String {
+    let mut number = || args.next().and_then(|text| text.parse::<u32>().ok()).expect("a number");
+    match script {
+        "ack" => {
+            let ids = ids(args);
+            (if lists > 0 { keys.forget(&ids) } else { keys.ack(&ids) }).to_string()
+        }
+        "adopt" => {
+            let lease_ms = number();
+            keys.adopt(NOW + i64::from(lease_ms), number()).to_string()
+        }
+        "aside" => {
+            let kind = kind(args.next().expect("a kind"));
+            let bound = args.next().and_then(|text| text.parse().ok()).expect("a number");
+            let (kept, forgotten) = keys.set_aside(&kind, bound, &ids(args));
+            format!("[{kept}, {forgotten}]")
+        }
+        "claim" => {
+            let (bound, lease_ms, limit) = (number(), number(), number());
+            let kinds: Vec<Kind> = args.by_ref().take(asides).map(kind).collect();
+            let taken = keys.claim(bound, &ids(args), &kinds, limit, NOW + i64::from(lease_ms));
+            let Taken { ids, aside, low, paused } = taken;
+            let aside: Vec<&str> = aside.iter().map(Kind::as_str).collect();
+            format!("[{}, {}, [{}], [{}]]", u8::from(paused), u8::from(low), list(&ids, ", "), aside.join(", "))
+        }
+        "expired" => format!("[{}]", list(&keys.expired(NOW, number()), ", ")),
+        "fill" => {
+            let (bound, more) = (number(), number() == 1);
+            let paused = keys.paused;
+            let filled = keys.fill(bound, &ids(args), more);
+            format!("[{}, {}, {}]", filled.pushed, filled.held, u8::from(paused))
+        }
+        "push" => {
+            let bound = number();
+            let mode = match args.next() {
+                Some("back") => Mode::Back,
+                Some("front") => Mode::Front,
+                _ => Mode::Return,
+            };
+            let Pushed { pushed, doubles, overflowed, paused } = keys.push(bound, mode, &ids(args));
+            format!("[{pushed}, {doubles}, {overflowed}, {}]", u8::from(paused))
+        }
+        "sweep" => {
+            let Swept { orphans, readmitted, dropped } = keys.sweep(number() == 1);
+            format!("[{orphans}, {readmitted}, {dropped}]")
+        }
+        other => panic!("{other} is not known in memory"),
+    }
+}
+
+/// An id that reads as `name`, and sorts as it does.
+fn id(name: &str) -> JobId {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    JobId(uuid::Uuid::from_bytes(bytes))
+}
+
+fn ids<'a>(names: impl Iterator<Item = &'a str>) -> Vec<JobId> {
+    names.map(id).collect()
+}
+
+fn name(id: &JobId) -> String {
+    id.0.as_bytes().iter().filter(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
+}
+
+fn list<'a>(ids: impl IntoIterator<Item = &'a JobId>, separator: &str) -> String {
+    ids.into_iter().map(name).collect::<Vec<_>>().join(separator)
+}
+
+fn kind(name: &str) -> Kind {
+    name.parse().expect("a kind")
+}
+
+fn read(text: &str) -> QueueKeys {
+    let mut keys = QueueKeys::default();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (key, contents) = line.rsplit_once(": ").expect("contents");
+        let items = || contents.split_whitespace();
+        match key {
+            "ready" => keys.ready = items().map(id).collect(),
+            "claimed" => keys.claimed = items().map(id).collect(),
+            "asides" => keys.asides = items().map(kind).collect(),
+            "flags" => (keys.paused, keys.overflow) = (contents.contains("paused"), contents.contains("overflow")),
+            "leases" => {
+                let lease = |item: &str| {
+                    let (name, time) = item.split_once('=').expect("a time");
+                    let seconds: Option<i64> = time.trim_end_matches('s').parse().ok();
+                    (id(name), seconds.map(|seconds| NOW + seconds * 1000))
+                };
+                keys.leases = items().map(lease).collect();
+            }
+            _ => drop(keys.aside.insert(kind(key.trim_start_matches("aside:")), items().map(id).collect())),
+        }
+    }
+    keys
+}
+
+fn write(keys: &QueueKeys) -> String {
+    let mut lines = Vec::new();
+    let mut line = |key: &str, contents: String| {
+        if !contents.is_empty() {
+            lines.push(format!("{key}: {contents}"));
+        }
+    };
+    let of = |list_of: &VecDeque<JobId>| list(list_of, " ");
+    for (kind, ids) in &keys.aside {
+        line(&format!("aside:{kind}"), of(ids));
+    }
+    line("asides", keys.asides.iter().map(Kind::as_str).collect::<Vec<_>>().join(" "));
+    line("claimed", of(&keys.claimed));
+    let flags = [("overflow=1", keys.overflow), ("paused=1", keys.paused)];
+    line("flags", flags.iter().filter(|(_, set)| *set).map(|(flag, _)| *flag).collect::<Vec<_>>().join(" "));
+    let lease = |(id, until): (&JobId, &Option<i64>)| match until {
+        None => format!("{}=waits", name(id)),
+        Some(until) => format!("{}={:+}s", name(id), (until - NOW) / 1000),
+    };
+    line("leases", keys.leases.iter().map(lease).collect::<Vec<_>>().join(" "));
+    line("ready", of(&keys.ready));
+    lines.sort();
+    lines.join("\n")
+}
