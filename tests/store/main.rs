@@ -18,6 +18,7 @@ mod lifecycle;
 mod line;
 mod look;
 mod migrate;
+mod note_repairs;
 mod pause;
 mod plans;
 mod promote;

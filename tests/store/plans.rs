@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with their parameters for a batch.
-const BY_ID: [(&str, &str); 13] = [
+const BY_ID: [(&str, &str); 15] = [
     ("claim", "$worker, $ids, NULL, 1000"),
     ("claim", "$worker, $ids, '{k,other}', 1000"),
     ("look", "$ids"),
@@ -25,6 +25,8 @@ const BY_ID: [(&str, &str); 13] = [
     ("settle_again", "$worker, $ids, $ones, $texts, $texts"),
     ("unblock", "$ids"),
     ("revive", "$ids"),
+    ("note_repairs", "$worker, $ids, $ones, 'running', 0, 'a note'"),
+    ("note_repairs", "$worker, $ids, $ones, NULL, 1000, 'a note'"),
 ];
 
 /// The statements that walk one index, its name, and what else they may use.

@@ -1,0 +1,108 @@
+//! note_repairs: what was put right, in the trails of those that it is about and of nobody else.
+
+use crate::fixture::{Fixture, new_job, without_waiting};
+use leasehold_core::{Epoch, JobId, JobRecord, Settle, State, TrailEntry, WorkerId};
+use leasehold_store::Repair;
+use sqlx::{AssertSqlSafe, Executor};
+use std::time::Duration;
+use uuid::Uuid;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn repair(jobs: &[(JobId, Option<Epoch>)], state: Option<State>) -> Repair {
+    Repair {
+        by: Uuid::now_v7(),
+        jobs: jobs.to_vec(),
+        state,
+        unclaimed_for: Duration::ZERO,
+        note: "lease_missing: leased again, by a reaper".to_owned(),
+    }
+}
+
+fn said(trail: &[TrailEntry]) -> Vec<(&str, Epoch)> {
+    trail.iter().map(|entry| (entry.verb.as_str(), entry.epoch)).collect()
+}
+
+/// All of a row but its trail.
+fn without_trail(record: JobRecord) -> String {
+    format!("{:?}", JobRecord { trail: Vec::new(), ..record })
+}
+
+#[tokio::test]
+async fn only_the_trail_is_changed_and_says_what_when_and_by_whom() {
+    let fixture = Fixture::start().await;
+    let run = fixture.running(WorkerId::new()).await;
+    let before = fixture.record(run.id).await;
+    let repair = repair(&[(run.id, Some(run.epoch))], Some(State::Running));
+    assert_eq!(fixture.note_repairs(&repair).await.expect("note"), [run.id]);
+    let after = fixture.record(run.id).await;
+    let [entry] = &after.trail[..] else { panic!("{:?}", after.trail) };
+    assert_eq!((entry.verb.as_str(), entry.epoch), ("repair", run.epoch));
+    assert_eq!(entry.worker.map(|by| by.0), Some(repair.by));
+    assert_eq!(entry.note.as_deref(), Some(&*repair.note));
+    assert!(entry.at >= before.created_at);
+    assert_eq!(without_trail(before), without_trail(after));
+}
+
+#[tokio::test]
+async fn what_has_moved_on_by_itself_is_left_alone() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let (run, finished) = (fixture.running(worker).await, fixture.running(worker).await);
+    fixture.settle_one(finished, Settle::Complete(None)).await;
+    let other_epoch = repair(&[(run.id, Some(run.epoch + 1)), (finished.id, None), (JobId::new(), None)], None);
+    let other_state = repair(&[(run.id, None)], Some(State::Queued));
+    let claimed_since = Repair { unclaimed_for: HOUR, ..repair(&[(run.id, None)], None) };
+    for moved_on in [other_epoch, other_state, claimed_since] {
+        assert_eq!(fixture.note_repairs(&moved_on).await.expect("note"), [], "{moved_on:?}");
+    }
+    assert_eq!(fixture.record(run.id).await.trail, []);
+    assert_eq!(fixture.record(finished.id).await.trail, []);
+}
+
+#[tokio::test]
+async fn a_job_that_was_never_claimed_has_waited_all_the_time() {
+    let fixture = Fixture::start().await;
+    let job = new_job();
+    fixture.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+    let repair = Repair { unclaimed_for: HOUR, ..repair(&[(job.id, None)], Some(State::Queued)) };
+    assert_eq!(fixture.note_repairs(&repair).await.expect("note"), [job.id]);
+    assert_eq!(said(&fixture.record(job.id).await.trail), [("repair", 0)]);
+}
+
+#[tokio::test]
+async fn what_the_last_entry_says_is_not_said_again() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let run = fixture.running(worker).await;
+    let repair = repair(&[(run.id, None)], None);
+    for _ in 0..3 {
+        assert_eq!(fixture.note_repairs(&repair).await.expect("note"), [run.id]);
+    }
+    assert_eq!(said(&fixture.record(run.id).await.trail), [("repair", 1)]);
+    fixture.settle_one(run, Settle::Release).await;
+    fixture.claim_one(worker, run.id).await;
+    fixture.note_repairs(&repair).await.expect("note");
+    assert_eq!(said(&fixture.record(run.id).await.trail), [("repair", 1), ("release", 1), ("repair", 2)]);
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_has_locked_is_passed_over() {
+    let fixture = Fixture::start().await;
+    let (locked, free) = (fixture.running(WorkerId::new()).await, fixture.running(WorkerId::new()).await);
+    let mut other = fixture.pool().begin().await.expect("a transaction");
+    let lock = format!("SELECT FROM leasehold.job WHERE id = '{}' FOR UPDATE", locked.id);
+    other.execute(AssertSqlSafe(lock)).await.expect("a lock");
+    let repair = repair(&[(locked.id, None), (free.id, None)], None);
+    assert_eq!(without_waiting(fixture.note_repairs(&repair)).await.expect("note"), [free.id]);
+}
+
+/// A worker whose settle was written and not answered finds that out in the trail: a repair must not hide it.
+#[tokio::test]
+async fn a_settle_that_is_sent_again_is_still_known() {
+    let fixture = Fixture::start().await;
+    let run = fixture.running(WorkerId::new()).await;
+    fixture.settle_one(run, Settle::Release).await;
+    fixture.note_repairs(&repair(&[(run.id, None)], Some(State::Queued))).await.expect("note");
+    assert_eq!(fixture.settle_one(run, Settle::Release).await, leasehold_core::Settled::Already);
+}
