@@ -3,10 +3,14 @@
 //! Both stores move while they are read one after the other, so what is found here is a suspicion. It becomes a
 //! fault when it is found again, about the same job in the same way, a look later.
 
+use crate::drift::Drift;
 use leasehold_core::{JobId, State};
 use leasehold_handoff::{Held, Snapshot};
 use leasehold_store::{Lease, Looked};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// The hints of one queue as Redis has them.
 #[derive(Debug, Default)]
@@ -60,6 +64,16 @@ impl Fault {
             | Self::RunsUnleased(id) => id,
         }
     }
+
+    pub(crate) const fn kind(self) -> Drift {
+        match self {
+            Self::WaitsWithoutJob(_) => Drift::HintWithoutJob,
+            Self::WaitsOutOfLine(..) => Drift::HintOutOfLine,
+            Self::LeasedWithoutRun(_) => Drift::LeaseWithoutRun,
+            Self::LeasedInLine(_) => Drift::LeaseInLine,
+            Self::RunsUnleased(_) => Drift::LeaseMissing,
+        }
+    }
 }
 
 /// The faults of one queue: its hints, the live jobs among them, and the runs of the queue.
@@ -87,6 +101,16 @@ pub(crate) fn audit(
         .filter(|run| run.lease_ms_left > 0 && !known.contains_key(&run.id))
         .map(|run| Fault::RunsUnleased(run.id));
     waiting.chain(leased).chain(unleased).collect()
+}
+
+/// Jobs at the front of the line that Redis should hold and does not. Where the line is longer than the head, those
+/// behind all that waits come when there is room; one that stands before a hint which waits was overtaken.
+pub(crate) fn missing(front: &[JobId], hints: &Hints, overflow: bool) -> Vec<JobId> {
+    let waiting: HashSet<JobId> = hints.waiting.iter().copied().collect();
+    let held: HashSet<JobId> = waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
+    let last_waiting = if overflow { front.iter().rposition(|id| waiting.contains(id)) } else { None };
+    let end = last_waiting.unwrap_or(front.len());
+    front[..end].iter().filter(|id| !held.contains(id)).copied().collect()
 }
 
 #[cfg(test)]

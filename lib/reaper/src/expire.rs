@@ -6,6 +6,7 @@
 
 use crate::{
     by_queue::by_queue,
+    drift::Drift,
     error::Error,
     tick::{BATCHES_PER_TICK, Tick},
 };
@@ -17,6 +18,8 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
         let batch = expired.len();
         tick.counts.found(batch as u64);
         tick.counts.changed(batch as u64);
+        tick.counts.drifted(Drift::LeaseExpired, batch as u64);
+        tick.counts.repaired(Drift::LeaseExpired, batch as u64);
         if batch > 0 {
             pass(FailPoint::ExpireCommitted);
         }

@@ -5,13 +5,16 @@
 //! the line (the statement does) and does not bound the head (the script does).
 
 use crate::{
+    audit::{hints_of, missing},
+    drift::Drift,
     error::Error,
-    reads::{GLANCE, Reads},
+    note::Mend,
+    reads::{GLANCE, Reads, Seen},
     sweep::Sweeps,
     tick::{Tick, all_of},
 };
-use leasehold_core::{FailPoint, JobId, Kind, QueueName, pass};
-use leasehold_handoff::{Head, Served};
+use leasehold_core::{FailPoint, JobId, Kind, QueueName, State, pass};
+use leasehold_handoff::{Head, HeadStats, Served, Swept};
 use leasehold_store::{Authority, Kinds, Line, LineSummary};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -53,7 +56,8 @@ pub async fn fill_head(
         None
     };
     let kinds = wanted(&served, &full, present.as_deref());
-    fill_with(handoff, queue, &read_line(store, queue, &kinds, head_max).await?).await
+    let (report, _) = fill_with(handoff, queue, &read_line(store, queue, &kinds, head_max).await?).await?;
+    Ok(report)
 }
 
 /// The step: every queue that has a line, and every head that says of a line which is gone that it overflows.
@@ -66,7 +70,8 @@ pub(crate) async fn step(tick: &Tick<'_>, reads: &mut Reads, sweeps: &mut Sweeps
     let open = lines.iter().filter(|line| !line.paused);
     let fills = open.map(|line| {
         let head = tick.heads.iter().find(|(queue, _)| queue == &line.queue).map(|(_, head)| head);
-        fill_line(tick, line, reads.known(&line.queue, head, tick.settings.head_max, now))
+        let known = reads.known(&line.queue, head, tick.settings.head_max, now);
+        fill_line(tick, line, head, known, reads.seen(&line.queue))
     });
     let fills = all_of(fills).await?;
     let reports: BTreeMap<&QueueName, HeadReport> = fills.iter().map(|(queue, report, _)| (*queue, *report)).collect();
@@ -94,7 +99,9 @@ pub(crate) async fn step(tick: &Tick<'_>, reads: &mut Reads, sweeps: &mut Sweeps
 async fn fill_line<'a>(
     tick: &Tick<'_>,
     line: &'a LineSummary,
+    head: Option<&HeadStats>,
     known: Option<&HashSet<JobId>>,
+    seen: Option<&Seen>,
 ) -> Result<(&'a QueueName, HeadReport, Option<Vec<JobId>>), Error> {
     let (store, handoff) = (tick.store()?, tick.handoff()?);
     if let Some(known) = known {
@@ -105,10 +112,53 @@ async fn fill_line<'a>(
         }
     }
     let front = front_of_line(store, handoff, &line.queue, &line.kinds, tick.settings.head_max).await?;
-    let report = fill_with(handoff, &line.queue, &front).await?;
+    let lost = match seen {
+        Some(seen) => lost_hints(tick, line, head.cloned().unwrap_or_default(), &front, seen).await?,
+        None => 0,
+    };
+    let (report, swept) = fill_with(handoff, &line.queue, &front).await?;
+    tick.counts.repaired(Drift::HintMissing, lost);
+    tick.swept(swept);
     tick.counts.found(u64::from(report.read));
     tick.counts.changed(u64::from(report.pushed));
     Ok((&line.queue, report, Some(front.ids)))
+}
+
+/// Hints that Redis held after the last fill and lost since, although their jobs have waited all the time: noted in the
+/// trails of those, and counted. The fill that follows pushes them again, with all else that is missing.
+///
+/// A comparison reads all hints of the queue, so it is made only where the numbers say that some are gone.
+async fn lost_hints(
+    tick: &Tick<'_>,
+    line: &LineSummary,
+    head: HeadStats,
+    front: &Line,
+    seen: &Seen,
+) -> Result<u64, Error> {
+    let expected = front.ids.iter().filter(|id| seen.ids.contains(id)).count();
+    let disagree = head.ready + head.claimed + head.aside != head.waiting_members;
+    if expected == 0 || !(disagree || too_few(&head, front.ids.len(), expected)) {
+        return Ok(0);
+    }
+    let handoff = tick.handoff()?;
+    if disagree {
+        // What waits in no list only seems to be held.
+        tick.swept(handoff.sweep(&line.queue).await?);
+    }
+    let snapshot = handoff.snapshot(&line.queue).await?;
+    let missing = missing(&front.ids, &hints_of(&snapshot), snapshot.overflow);
+    let lost = missing.into_iter().filter(|id| seen.ids.contains(id)).map(|id| (id, None)).collect();
+    let mend = Mend { kind: Drift::HintMissing, done: "pushed again", state: Some(State::Queued) };
+    let lost = tick.note_runs(&mend, lost, seen.at.elapsed()).await? as u64;
+    tick.counts.drifted(Drift::HintMissing, lost);
+    Ok(lost)
+}
+
+/// Whether Redis holds fewer hints than it should, as far as numbers tell: of a short line all, of a long one at least
+/// those that it held before.
+const fn too_few(head: &HeadStats, front: usize, expected: usize) -> bool {
+    let waiting = head.waiting_members as usize;
+    waiting < expected || (front <= GLANCE as usize && waiting < front)
 }
 
 /// What the head of a queue should hold first, given the kinds that have jobs in its line.
@@ -137,11 +187,11 @@ async fn read_line(store: &dyn Authority, queue: &QueueName, kinds: &Kinds, dept
     }
 }
 
-async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Result<HeadReport, Error> {
+async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Result<(HeadReport, Swept), Error> {
     pass(FailPoint::LineRead);
     let filled = handoff.fill(queue, &front.ids, front.more).await?;
     let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
-    Ok(HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more })
+    Ok((HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }, filled.swept))
 }
 
 /// Which kinds the head is filled with.

@@ -4,7 +4,9 @@
 //! Redis to renew. It owns leases in Redis only; leases in PostgreSQL are `expire`'s.
 
 use crate::{
+    drift::Drift,
     error::Error,
+    note::Mend,
     tick::{Tick, all_of},
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, QueueName, State, pass};
@@ -28,6 +30,18 @@ async fn one_queue(tick: &Tick<'_>, queue: &QueueName) -> Result<(), Error> {
     }
     tick.counts.found(ran_out.len() as u64);
     let plan = decide(&ran_out, tick.store()?.look(&ran_out).await?, tick.settings.handoff_lease);
+    let drift = [
+        (Drift::LeaseInLine, plan.back.len()),
+        (Drift::LeaseWithoutRun, plan.forget.len()),
+        (Drift::LeaseMissing, plan.lapsed.len()),
+    ];
+    for (kind, things) in drift {
+        tick.counts.drifted(kind, things as u64);
+    }
+    // Before it is done: after it the job may be claimed and over in no time, and its trail with it.
+    tick.note(&Mend { kind: Drift::LeaseInLine, done: "given back", state: Some(State::Queued) }, &plan.back).await?;
+    tick.note(&Mend { kind: Drift::LeaseMissing, done: "leased again", state: Some(State::Running) }, &plan.lapsed)
+        .await?;
     pass(FailPoint::LeasesRead);
     if !plan.back.is_empty() {
         handoff.release(queue, &plan.back).await?;
@@ -37,6 +51,9 @@ async fn one_queue(tick: &Tick<'_>, queue: &QueueName) -> Result<(), Error> {
     }
     for (seconds, ids) in plan.hold {
         handoff.renew(&[(queue.clone(), ids)], Duration::from_secs(seconds)).await?;
+    }
+    for (kind, things) in drift {
+        tick.counts.repaired(kind, things as u64);
     }
     tick.counts.changed(ran_out.len() as u64);
     Ok(())
@@ -51,6 +68,8 @@ struct Plan {
     forget: Vec<JobId>,
     /// Leased for so many seconds: what is left in PostgreSQL, rounded up so that they are few groups.
     hold: BTreeMap<u64, Vec<JobId>>,
+    /// Those of them that run on a good lease, which Redis was not told of.
+    lapsed: Vec<JobId>,
 }
 
 fn decide(ran_out: &[JobId], looked: Vec<Looked>, handoff_lease: Duration) -> Plan {
@@ -62,7 +81,11 @@ fn decide(ran_out: &[JobId], looked: Vec<Looked>, handoff_lease: Duration) -> Pl
             Some(job) if job.state == State::Running => {
                 // One that ran out in PostgreSQL too is expired there, which tells Redis. Until then it is
                 // held for a moment, so that it does not stand before others at every tick.
-                let seconds = whole_seconds(job.lease_ms_left.unwrap_or(0)).max(handoff_lease.as_secs());
+                let ms_left = job.lease_ms_left.unwrap_or(0);
+                if ms_left > 0 {
+                    plan.lapsed.push(id);
+                }
+                let seconds = whole_seconds(ms_left).max(handoff_lease.as_secs());
                 plan.hold.entry(seconds).or_default().push(id);
             }
             // Finished, scheduled, blocked or paused: not in the line, so not in the head.
@@ -98,6 +121,7 @@ mod tests {
         let plan = decide(&ids, jobs, Duration::from_secs(5));
         assert_eq!(plan.back, [ids[0]]);
         assert_eq!(plan.forget, [ids[1], ids[4], ids[5]]);
+        assert_eq!(plan.lapsed, [ids[2]]);
         assert_eq!(plan.hold, BTreeMap::from([(5, vec![ids[3]]), (21, vec![ids[2]])]));
     }
 }

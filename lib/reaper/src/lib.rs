@@ -2,7 +2,8 @@
 //! run twice, at any time, by any number of reapers.
 //!
 //! [`Reaper`] runs them on its tick. [`fill_head`] is also what a worker runs that finds the head of
-//! a long line low. [`examine`] looks for what should not be, in both stores, and changes nothing.
+//! a long line low. [`examine`] looks for what should not be, in both stores, and changes nothing; [`repair`] has the steps
+//! done about it. What can come apart has one name each, in [`Drift`].
 //!
 //! What is not here: claims, results, and anything that needs to know why a job exists.
 
@@ -12,13 +13,15 @@ mod by_queue;
 mod cancel;
 mod conditions;
 mod doctor;
+mod drift;
 mod error;
 mod expire;
 mod head;
 mod leases;
-
+mod note;
 mod pauses;
 mod promote;
+mod pulse;
 mod reads;
 mod reaper;
 mod report;
@@ -27,10 +30,14 @@ mod settings;
 mod sight;
 mod sweep;
 mod tick;
+mod watch;
 
-pub use doctor::{Examination, Finding, examine, examine_for};
+pub use doctor::{Examination, Finding, examine, examine_for, repair};
+pub use drift::{Drift, Drifted};
 pub use error::Error;
 pub use head::{HeadReport, fill_head};
+pub use pulse::Pulse;
 pub use reaper::Reaper;
 pub use report::StepReport;
 pub use settings::{HANDOFF_LEASE, Settings};
+pub use watch::{StepTotals, Totals, Watch};

@@ -4,7 +4,7 @@
 //! The flags were read at the start of the tick, before PostgreSQL is asked here. Clients write PostgreSQL
 //! first, so a flag that is seen is never ahead of what is read after it.
 
-use crate::{error::Error, tick::Tick};
+use crate::{drift::Drift, error::Error, tick::Tick};
 use leasehold_core::QueueName;
 use leasehold_handoff::HeadStats;
 use std::collections::BTreeSet;
@@ -14,13 +14,17 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     let differences = differences(&paused, tick.heads);
     tick.counts.found(paused.len() as u64);
+    let apart = differences.to_pause.len() + differences.to_resume.len();
+    tick.counts.drifted(Drift::PauseFlag, apart as u64);
     for queue in &differences.to_pause {
         handoff.pause(queue).await?;
         tick.counts.changed(1);
+        tick.counts.repaired(Drift::PauseFlag, 1);
     }
     for queue in &differences.to_resume {
         handoff.resume(queue).await?;
         tick.counts.changed(1);
+        tick.counts.repaired(Drift::PauseFlag, 1);
     }
     Ok(())
 }

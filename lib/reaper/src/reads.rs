@@ -22,7 +22,16 @@ const IN_FULL_EVERY: Duration = Duration::from_secs(2);
 /// When each line was last read as far as its head goes, and what stood there.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
-    in_full: BTreeMap<QueueName, (Instant, HashSet<JobId>)>,
+    in_full: BTreeMap<QueueName, Seen>,
+    /// What doctor has found missing.
+    missed: BTreeMap<QueueName, Seen>,
+}
+
+/// Ids that a head held, or should have held, at some time.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) at: Instant,
+    pub(crate) ids: HashSet<JobId>,
 }
 
 impl Reads {
@@ -36,17 +45,29 @@ impl Reads {
     ) -> Option<&HashSet<JobId>> {
         let head = head?;
         let well_filled = head.overflow && head.ready * 2 >= u64::from(head_max);
-        let (then, ids) = self.in_full.get(queue)?;
-        let lately = now.saturating_duration_since(*then) < IN_FULL_EVERY;
+        let Seen { at, ids } = self.in_full.get(queue)?;
+        let lately = now.saturating_duration_since(*at) < IN_FULL_EVERY;
         (well_filled && lately && head_max > GLANCE).then_some(ids)
     }
 
     pub(crate) fn remember(&mut self, queue: &QueueName, ids: Vec<JobId>, now: Instant) {
-        self.in_full.insert(queue.clone(), (now, ids.into_iter().collect()));
+        self.missed.remove(queue);
+        self.in_full.insert(queue.clone(), Seen { at: now, ids: ids.into_iter().collect() });
+    }
+
+    /// Somebody else has found that these should be in the head and are not.
+    pub(crate) fn miss(&mut self, queue: QueueName, ids: HashSet<JobId>) {
+        self.missed.insert(queue, Seen { at: Instant::now(), ids });
+    }
+
+    /// What Redis held when the head was filled last.
+    pub(crate) fn seen(&self, queue: &QueueName) -> Option<&Seen> {
+        self.missed.get(queue).or_else(|| self.in_full.get(queue))
     }
 
     pub(crate) fn forget_all_but(&mut self, lines: &[LineSummary]) {
-        self.in_full.retain(|queue, _| lines.iter().any(|line| &line.queue == queue));
+        // A pause takes all hints away: what was there before it is not missing after it.
+        self.in_full.retain(|queue, _| lines.iter().any(|line| &line.queue == queue && !line.paused));
     }
 }
 

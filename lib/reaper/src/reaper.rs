@@ -3,8 +3,11 @@
 use crate::{
     adopt, cancel,
     conditions::Conditions,
+    drift::Drift,
     error::Error,
-    expire, head, leases, pauses, promote,
+    expire, head, leases,
+    note::Author,
+    pauses, promote,
     reads::Reads,
     report::{Counts, PATIENCE, StepReport, measured},
     retain,
@@ -12,21 +15,24 @@ use crate::{
     sight::Sight,
     sweep::{self, Sweeps},
     tick::{Tick, all_of},
+    watch::Watch,
 };
-use leasehold_core::QueueName;
+use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::{Head, HeadStats};
 use leasehold_store::Authority;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How long other programs may believe that a reaper is alive which has not said so again.
 const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
+/// After Redis was lost: for so long, what is put right is part of that. Workers renew all of their hints within seconds.
+const LOSS_LASTS: Duration = Duration::from_secs(15);
 
 /// The reaper.
 pub struct Reaper {
-    id: Uuid,
+    author: Author,
     store: Arc<dyn Authority>,
     handoff: Arc<dyn Head>,
     settings: Settings,
@@ -40,7 +46,8 @@ pub struct Reaper {
     loss_is_open: bool,
     /// The same, and this reaper had seen it filled before.
     loss_was_seen: bool,
-    redis_losses: u64,
+    lost_at: Option<Instant>,
+    watch: Watch,
 }
 
 impl Reaper {
@@ -48,7 +55,7 @@ impl Reaper {
     #[must_use]
     pub fn new(store: impl Into<Arc<dyn Authority>>, handoff: impl Into<Arc<dyn Head>>, settings: Settings) -> Self {
         Self {
-            id: Uuid::now_v7(),
+            author: Author { id: Uuid::now_v7(), name: "a reaper" },
             sight: Sight::new(settings.lease),
             conditions: Conditions::default(),
             retention: retain::Due::default(),
@@ -57,7 +64,8 @@ impl Reaper {
             generation: None,
             loss_is_open: false,
             loss_was_seen: false,
-            redis_losses: 0,
+            lost_at: None,
+            watch: Watch::new(settings.tick),
             store: store.into(),
             handoff: handoff.into(),
             settings,
@@ -66,8 +74,21 @@ impl Reaper {
 
     /// How often this reaper found Redis emptied.
     #[must_use]
-    pub const fn redis_losses(&self) -> u64 {
-        self.redis_losses
+    pub fn redis_losses(&self) -> u64 {
+        self.watch.totals().redis_losses
+    }
+
+    /// A view of what it does, for while it runs.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// Signs repairs as doctor, who has found these missing in the heads of their queues.
+    pub(crate) fn for_doctor(mut self, missing: impl IntoIterator<Item = (QueueName, HashSet<JobId>)>) -> Self {
+        self.author.name = "doctor";
+        missing.into_iter().for_each(|(queue, ids)| self.reads.miss(queue, ids));
+        self
     }
 
     /// Ticks until `stop`. Ticks keep to their grid: one that takes longer than the interval makes the next
@@ -78,26 +99,34 @@ impl Reaper {
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.tick().await;
         }
-        if let Ok(Err(error)) = timeout(Duration::from_secs(1), self.handoff.withdraw_reaper(self.id)).await {
+        if let Ok(Err(error)) = timeout(Duration::from_secs(1), self.handoff.withdraw_reaper(self.author.id)).await {
             tracing::debug!(%error, "could not withdraw; the announcement ends by itself");
         }
     }
 
     /// All steps once. An error of one stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
+        self.watch.beat();
         let store_is_there = self.look_at_postgres().await;
         let (handoff_is_there, lost) = self.look_at_redis().await;
+        let is_news = lost && self.loss_was_seen;
         let lost = lost || self.loss_is_open;
+        if lost {
+            self.lost_at = Some(Instant::now());
+            self.reads = Reads::default();
+        }
         let heads = if handoff_is_there { self.heads().await } else { Vec::new() };
         let tick = Tick {
             store: store_is_there.then_some(&*self.store),
             handoff: handoff_is_there.then_some(&*self.handoff),
             settings: &self.settings,
             heads: &heads,
-            counts: Counts::default(),
+            counts: Counts::new(self.watch.clone()),
+            by: self.author,
+            quiet: self.lost_at.is_some_and(|at| at.elapsed() < LOSS_LASTS),
         };
 
-        let (counts, sweeps, mut refilled) = (&tick.counts, &mut self.sweeps, 0);
+        let (counts, sweeps, mut refilled, loss_was_seen) = (&tick.counts, &mut self.sweeps, 0, self.loss_was_seen);
         let mut reports = Vec::with_capacity(9);
         if self.sight.may_expire(Instant::now()) {
             reports.push(measured(counts, "expire", expire::step(&tick)).await);
@@ -108,7 +137,9 @@ impl Reaper {
         reports.push(measured(counts, "adopt", adopt::step(&tick)).await);
         reports.push(measured(counts, "leases", leases::step(&tick)).await);
         let head = async {
+            tick.counts.drifted(Drift::RedisLost, u64::from(is_news));
             refilled = head::step(&tick, &mut self.reads, sweeps).await?;
+            tick.counts.repaired(Drift::RedisLost, u64::from(loss_was_seen));
             Ok(())
         };
         reports.push(measured(counts, "head", head).await);
@@ -139,7 +170,7 @@ impl Reaper {
         let announced_for = (self.settings.tick * 10).max(ANNOUNCED_FOR_AT_LEAST);
         let answer = in_time(async {
             let generation = self.handoff.generation().await?;
-            self.handoff.announce_reaper(self.id, announced_for).await?;
+            self.handoff.announce_reaper(self.author.id, announced_for).await?;
             Ok(generation)
         })
         .await;
@@ -158,7 +189,7 @@ impl Reaper {
         let filled = reports.iter().any(|report| report.step == "head" && report.error.is_none());
         self.loss_is_open = lost && !filled;
         if filled && std::mem::take(&mut self.loss_was_seen) && refilled > 0 {
-            self.redis_losses += 1;
+            self.watch.count_loss();
             tracing::warn!(queues = refilled, "Redis came back empty; {refilled} queues refilled");
         }
     }

@@ -1,9 +1,17 @@
 //! What the steps of a tick found and changed.
 
-use crate::error::Error;
+use crate::{
+    drift::{Drift, Drifted},
+    error::Error,
+    watch::Watch,
+};
 use serde::Serialize;
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
@@ -17,6 +25,9 @@ pub struct StepReport {
     pub found: u64,
     /// What it changed.
     pub changed: u64,
+    /// What had come apart among it, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift: BTreeMap<Drift, Drifted>,
     /// Milliseconds it took.
     pub took_ms: f64,
     /// Why it could not do all of its work. What it found and changed before that is counted.
@@ -25,19 +36,47 @@ pub struct StepReport {
 }
 
 /// What the step at work has done so far; kept outside of it, so that an error half-way loses no count.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counts {
+    watch: Watch,
     found: AtomicU64,
     changed: AtomicU64,
+    drift: Mutex<BTreeMap<Drift, Drifted>>,
 }
 
 impl Counts {
+    /// Of steps that are counted there when they are over.
+    pub(crate) fn new(watch: Watch) -> Self {
+        Self { watch, found: AtomicU64::new(0), changed: AtomicU64::new(0), drift: Mutex::default() }
+    }
+
     pub(crate) fn found(&self, things: u64) {
         self.found.fetch_add(things, Relaxed);
     }
 
     pub(crate) fn changed(&self, things: u64) {
         self.changed.fetch_add(things, Relaxed);
+    }
+
+    /// So many things of this kind have come apart.
+    pub(crate) fn drifted(&self, kind: Drift, things: u64) {
+        self.add(kind, Drifted { found: things, repaired: 0 });
+    }
+
+    /// So many of them are put right.
+    pub(crate) fn repaired(&self, kind: Drift, things: u64) {
+        self.add(kind, Drifted { found: 0, repaired: things });
+    }
+
+    fn add(&self, kind: Drift, drifted: Drifted) {
+        if drifted != Drifted::default() {
+            *self.drift().entry(kind).or_default() += drifted;
+        }
+    }
+
+    fn drift(&self) -> MutexGuard<'_, BTreeMap<Drift, Drifted>> {
+        // They are numbers, whatever panicked.
+        self.drift.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,11 +91,14 @@ pub(crate) async fn measured(
 ) -> StepReport {
     let began = Instant::now();
     let result = timeout(PATIENCE, work).await.unwrap_or(Err(Error::TookTooLong(PATIENCE)));
-    StepReport {
+    let report = StepReport {
         step,
         found: counts.found.swap(0, Relaxed),
         changed: counts.changed.swap(0, Relaxed),
+        drift: std::mem::take(&mut *counts.drift()),
         took_ms: began.elapsed().as_secs_f64() * 1000.0,
         error: result.err().map(|error| error.to_string()),
-    }
+    };
+    counts.watch.count(&report);
+    report
 }

@@ -8,11 +8,13 @@
 
 use crate::{
     audit::{Fault, audit, hints_of},
+    drift::Drift,
     error::Error,
     leases::whole_seconds,
+    note::Mend,
     tick::Tick,
 };
-use leasehold_core::{BATCH_MAX, FailPoint, JobId, QueueName, pass};
+use leasehold_core::{BATCH_MAX, Epoch, FailPoint, JobId, QueueName, State, pass};
 use leasehold_handoff::HeadStats;
 use leasehold_store::{Authority, Lease, Looked};
 use std::{
@@ -93,10 +95,13 @@ pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps, lost: bool) -> Re
         let again = sweeps.seen_again(&queue, faults, surplus.contains(&queue), now);
         tick.counts.found(again.len() as u64);
         tick.counts.changed(again.len() as u64);
+        again.iter().for_each(|fault| tick.counts.drifted(fault.kind(), 1));
+        note(tick, &again, &runs).await?;
         if !again.is_empty() {
             pass(FailPoint::DriftRead);
         }
         mend(tick, &queue, &again, &runs).await?;
+        again.iter().for_each(|fault| tick.counts.repaired(fault.kind(), 1));
     }
     agreed
 }
@@ -107,10 +112,7 @@ async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     for (queue, head) in tick.heads {
         if head.ready + head.claimed + head.aside != head.waiting_members {
-            let swept = handoff.sweep(queue).await?;
-            let changed = u64::from(swept.orphans) + u64::from(swept.readmitted) + u64::from(swept.dropped);
-            tick.counts.found(changed);
-            tick.counts.changed(changed);
+            tick.swept(handoff.sweep(queue).await?);
         }
     }
     Ok(())
@@ -131,6 +133,33 @@ pub(crate) async fn look_at(store: &dyn Authority, ids: &[JobId]) -> Result<Hash
         live.extend(store.look(batch).await?.into_iter().map(|job| (job.id, job)));
     }
     Ok(live)
+}
+
+/// Into the trails of those that live. Before it is done: after it the job may be claimed and over in no time.
+async fn note(tick: &Tick<'_>, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
+    let mut mends = BTreeMap::<(Drift, Option<State>), Vec<(JobId, Option<Epoch>)>>::new();
+    for fault in faults {
+        let (state, epoch) = match *fault {
+            // Nobody is there to be told.
+            Fault::WaitsWithoutJob(_) => continue,
+            Fault::WaitsOutOfLine(_, state) => (Some(state), None),
+            Fault::LeasedWithoutRun(_) => (None, None),
+            Fault::LeasedInLine(_) => (Some(State::Queued), None),
+            Fault::RunsUnleased(id) => {
+                (Some(State::Running), runs.iter().find(|run| run.id == id).map(|run| run.epoch))
+            }
+        };
+        mends.entry((fault.kind(), state)).or_default().push((fault.id(), epoch));
+    }
+    for ((kind, state), jobs) in mends {
+        let done = match kind {
+            Drift::LeaseInLine => "given back",
+            Drift::LeaseMissing => "leased again",
+            _ => "forgotten",
+        };
+        tick.note_runs(&Mend { kind, done, state }, jobs, Duration::ZERO).await?;
+    }
+    Ok(())
 }
 
 async fn mend(tick: &Tick<'_>, queue: &QueueName, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! What every step of one tick is given.
 
-use crate::{error::Error, report::Counts, settings::Settings};
+use crate::{error::Error, note::Author, report::Counts, settings::Settings};
 use futures_util::{StreamExt, stream};
 use leasehold_core::QueueName;
 use leasehold_handoff::{Head, HeadStats};
@@ -17,6 +17,10 @@ pub(crate) struct Tick<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) heads: &'a [(QueueName, HeadStats)],
     pub(crate) counts: Counts,
+    /// Who ticks, for the trails of jobs.
+    pub(crate) by: Author,
+    /// Redis was lost a moment ago: what is put right now is one event, and no job's own.
+    pub(crate) quiet: bool,
 }
 
 /// Queues worked on at once, so that many queues do not make a long tick.

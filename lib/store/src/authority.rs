@@ -5,7 +5,7 @@
 
 use crate::{
     cancel_wanted::CancelWanted, claim::Kinds, connect::Store, error::Error, expire::Expired, leases::Lease,
-    line::Line, lines::LineSummary, look::Looked, promote::Waiting, renew::Renewed, retain::Retained,
+    line::Line, lines::LineSummary, look::Looked, note_repairs::Repair, promote::Waiting, renew::Renewed, retain::Retained,
 };
 use async_trait::async_trait;
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};
@@ -60,6 +60,8 @@ authority! {
     async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Line;
     /// Which runs hold a lease.
     async fn leases(&self, limit: i64) -> Vec<Lease>;
+    /// What was put right about jobs, into their trails.
+    async fn note_repairs(&self, repair: &Repair) -> Vec<JobId>;
     /// Keeps history to its age.
     async fn retain(&self, keep: Duration) -> Retained;
 }

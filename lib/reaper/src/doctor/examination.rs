@@ -5,7 +5,8 @@ use super::{
     fleet, hints, lines,
     notebook::{Notebook, Suspicion},
 };
-use crate::error::Error;
+use crate::{drift::Drift, error::Error};
+use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::Handoff;
 use leasehold_store::Store;
 use serde::Serialize;
@@ -22,6 +23,14 @@ const LOOK_AGAIN_AFTER: [u32; 5] = [1, 2, 3, 4, 5];
 pub struct Finding {
     /// The name of the check.
     pub check: String,
+    /// What kind of drift it is: the name that the counters of the reaper have for it.
+    pub kind: Drift,
+    /// The queue it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
+    /// The job it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     /// Where it was seen: `postgres`, `redis` or `both`.
     pub store: &'static str,
     /// What was found.

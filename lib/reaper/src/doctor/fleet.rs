@@ -2,8 +2,9 @@
 
 use super::{
     evidence::Evidence,
-    notebook::{Check, Notebook},
+    notebook::{About, Check, Notebook},
 };
+use crate::drift::Drift;
 use leasehold_store::CHECKS;
 
 /// An expired lease is a reaper's business for a few ticks; after this it is nobody's.
@@ -52,8 +53,13 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
     for violation in &evidence.violations {
         let about = violation.id.map_or_else(String::new, |id| format!("job {id}: "));
         let subject = format!("{}/{:?}", violation.check, violation.id);
-        let check = if OF_THE_REAPER.contains(&violation.check.as_str()) { &UNTENDED } else { &ROWS };
-        notebook.suspect(check, subject, format!("{}: {about}{}", violation.check, violation.detail));
+        let (check, kind) = if OF_THE_REAPER.contains(&violation.check.as_str()) {
+            (&UNTENDED, Drift::RowUntended)
+        } else {
+            (&ROWS, Drift::RowBroken)
+        };
+        let whose = About { job: violation.id, queue: None };
+        notebook.suspect(check, kind, whose, subject, format!("{}: {about}{}", violation.check, violation.detail));
     }
 
     notebook.looked(&OVERDUE, evidence.runs.len());
@@ -63,21 +69,45 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
             "job {}: the lease of epoch {} ran out {overdue_s} s ago and it is still running",
             run.id, run.epoch
         );
-        notebook.suspect(&OVERDUE, format!("{}/{}", run.id, run.epoch), detail);
+        notebook.suspect(
+            &OVERDUE,
+            Drift::LeaseExpired,
+            About::job(&run.queue, run.id),
+            format!("{}/{}", run.id, run.epoch),
+            detail,
+        );
     }
 
     notebook.looked(&GENERATION, 1);
     if !evidence.generation {
-        notebook.suspect(&GENERATION, "", "the key leasehold:generation is missing".to_owned());
+        notebook.suspect(
+            &GENERATION,
+            Drift::RedisLost,
+            About::default(),
+            "",
+            "the key leasehold:generation is missing".to_owned(),
+        );
     }
     notebook.looked(&REAPER, 1);
     if evidence.reapers == 0 {
-        notebook.suspect(&REAPER, "", "no reaper has said that it is alive within the last seconds".to_owned());
+        notebook.suspect(
+            &REAPER,
+            Drift::ReaperMissing,
+            About::default(),
+            "",
+            "no reaper has said that it is alive within the last seconds".to_owned(),
+        );
     }
     if let Some(policy) = &evidence.eviction {
         notebook.looked(&EVICTION, 1);
         if policy != "noeviction" {
-            notebook.suspect(&EVICTION, "", format!("maxmemory-policy is {policy}"));
+            notebook.suspect(
+                &EVICTION,
+                Drift::EvictionAllowed,
+                About::default(),
+                "",
+                format!("maxmemory-policy is {policy}"),
+            );
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{
     evidence::{Evidence, QueueEvidence},
-    notebook::{Check, Notebook},
+    notebook::{About, Check, Notebook},
 };
 use crate::{
     audit::{Fault, audit, hints_of, listed},
+    drift::Drift,
     settings::HANDOFF_LEASE,
 };
 use leasehold_core::JobId;
@@ -48,6 +49,8 @@ fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
         if !listed_once.insert(id) {
             notebook.suspect(
                 &AGREE,
+                Drift::ListsDisagree,
+                About::job(queue, id),
                 format!("{queue}/twice/{id}"),
                 format!("queue {queue}: {id} waits twice in its lists"),
             );
@@ -57,12 +60,24 @@ fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
             Some(Held::Leased { .. }) => "is in a list and leased",
             Some(Held::Waiting) => continue,
         };
-        notebook.suspect(&AGREE, format!("{queue}/listed/{id}"), format!("queue {queue}: {id} {wrong}"));
+        notebook.suspect(
+            &AGREE,
+            Drift::ListsDisagree,
+            About::job(queue, id),
+            format!("{queue}/listed/{id}"),
+            format!("queue {queue}: {id} {wrong}"),
+        );
     }
     for (id, held) in &head.held {
         if *held == Held::Waiting && !listed_once.contains(id) {
             let detail = format!("queue {queue}: {id} counts as waiting and is in no list: it would never be taken");
-            notebook.suspect(&AGREE, format!("{queue}/orphan/{id}"), detail);
+            notebook.suspect(
+                &AGREE,
+                Drift::ListsDisagree,
+                About::job(queue, *id),
+                format!("{queue}/orphan/{id}"),
+                detail,
+            );
         }
     }
     notebook.looked(&AGREE, head.held.len());
@@ -70,11 +85,11 @@ fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
     notebook.looked(&CLAIMED, head.claimed.len());
     for id in &head.claimed {
         let detail = format!("queue {queue}: {id} was taken by a blocking take and nobody leased it");
-        notebook.suspect(&CLAIMED, format!("{queue}/{id}"), detail);
+        notebook.suspect(&CLAIMED, Drift::HintUnleased, About::job(queue, *id), format!("{queue}/{id}"), detail);
     }
     notebook.looked(&STRAYS, head.held.len() + head.strays.len());
     for stray in &head.strays {
-        notebook.suspect(&STRAYS, stray, format!("queue {queue}: {stray}"));
+        notebook.suspect(&STRAYS, Drift::Stray, About::queue(queue), stray, format!("queue {queue}: {stray}"));
     }
 }
 
@@ -95,6 +110,13 @@ fn fit_their_jobs(evidence: &QueueEvidence, runs: &[Lease], notebook: &mut Noteb
             }
             Fault::RunsUnleased(_) => (&UNLEASED, "runs in PostgreSQL and has no lease in Redis".to_owned()),
         };
-        notebook.suspect(check, format!("{queue}/{fault:?}"), format!("queue {queue}: job {} {is}", fault.id()));
+        let about = About::job(queue, fault.id());
+        notebook.suspect(
+            check,
+            fault.kind(),
+            about,
+            format!("{queue}/{fault:?}"),
+            format!("queue {queue}: job {} {is}", fault.id()),
+        );
     }
 }

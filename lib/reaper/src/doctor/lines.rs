@@ -2,12 +2,13 @@
 
 use super::{
     evidence::{Evidence, QueueEvidence},
-    notebook::{Check, Notebook},
+    notebook::{About, Check, Notebook},
 };
-use crate::audit::hints_of;
-use leasehold_core::JobId;
+use crate::{
+    audit::{hints_of, missing},
+    drift::Drift,
+};
 use leasehold_handoff::Served;
-use std::collections::HashSet;
 
 const FRONT: Check = Check {
     name: "the head holds the front of the line",
@@ -45,17 +46,17 @@ fn pause(evidence: &QueueEvidence, notebook: &mut Notebook) {
         let says = |paused| if paused { "paused" } else { "not paused" };
         let detail =
             format!("queue {queue} is {} in PostgreSQL and {} in Redis", says(evidence.paused), says(in_redis));
-        notebook.suspect(&PAUSE, queue, detail);
+        notebook.suspect(&PAUSE, Drift::PauseFlag, About::queue(queue), queue, detail);
     }
 }
 
 fn front_and_overflow(evidence: &QueueEvidence, notebook: &mut Notebook) {
     let (queue, front) = (&evidence.queue, &evidence.front);
-    let missing = missing(evidence);
+    let missing = missing(&front.ids, &hints_of(&evidence.head), evidence.head.overflow);
     notebook.looked(&FRONT, front.ids.len());
     for id in &missing {
         let detail = format!("queue {queue}: job {id} is next in the line in PostgreSQL and Redis has no hint of it");
-        notebook.suspect(&FRONT, format!("{queue}/{id}"), detail);
+        notebook.suspect(&FRONT, Drift::HintMissing, About::job(queue, *id), format!("{queue}/{id}"), detail);
     }
 
     notebook.looked(&OVERFLOW, 1);
@@ -66,19 +67,7 @@ fn front_and_overflow(evidence: &QueueEvidence, notebook: &mut Notebook) {
         }
         _ => return,
     };
-    notebook.suspect(&OVERFLOW, queue, format!("queue {queue}: {detail}"));
-}
-
-/// Jobs at the front of the line that Redis should hold and does not. Where the line is longer than the head, those
-/// behind all that waits come when there is room; one that stands before a hint which waits was overtaken.
-fn missing(evidence: &QueueEvidence) -> Vec<JobId> {
-    let hints = hints_of(&evidence.head);
-    let waiting: HashSet<JobId> = hints.waiting.iter().copied().collect();
-    let held: HashSet<JobId> = waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
-    let ids = &evidence.front.ids;
-    let last_waiting = if evidence.head.overflow { ids.iter().rposition(|id| waiting.contains(id)) } else { None };
-    let end = last_waiting.unwrap_or(ids.len());
-    ids[..end].iter().filter(|id| !held.contains(id)).copied().collect()
+    notebook.suspect(&OVERFLOW, Drift::OverflowFlag, About::queue(queue), queue, format!("queue {queue}: {detail}"));
 }
 
 fn who_serves(evidence: &QueueEvidence, notebook: &mut Notebook) {

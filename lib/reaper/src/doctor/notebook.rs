@@ -1,6 +1,8 @@
 //! What the checks write down: what they looked at, what they suspect, what a person may want to know.
 
 use super::examination::Finding;
+use crate::drift::Drift;
+use leasehold_core::{JobId, QueueName};
 use std::collections::BTreeMap;
 
 /// One check: its name, what it says of a healthy system, and where it looks.
@@ -9,6 +11,23 @@ pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) store: &'static str,
     pub(super) advice: &'static str,
+}
+
+/// What a suspicion is about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    pub(super) queue: Option<QueueName>,
+    pub(super) job: Option<JobId>,
+}
+
+impl About {
+    pub(super) fn queue(queue: &QueueName) -> Self {
+        Self { queue: Some(queue.clone()), job: None }
+    }
+
+    pub(super) fn job(queue: &QueueName, job: JobId) -> Self {
+        Self { queue: Some(queue.clone()), job: Some(job) }
+    }
 }
 
 /// Something that may be wrong, or only have moved while it was looked at.
@@ -21,7 +40,7 @@ pub(super) struct Suspicion {
 
 impl Suspicion {
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
-        self.finding.check == other.finding.check && self.subject == other.subject
+        self.finding.kind == other.finding.kind && self.subject == other.subject
     }
 }
 
@@ -39,11 +58,14 @@ impl Notebook {
         self.looked_at.entry(check.name).or_insert((check.store, 0)).1 += things as u64;
     }
 
-    /// The check suspects something. `subject` names it the same way at every look; `detail` may differ.
-    pub(super) fn suspect(&mut self, check: &Check, subject: impl ToString, detail: String) {
+    /// The check suspects something of this kind. `subject` names it the same way at every look; `detail` may differ.
+    pub(super) fn suspect(&mut self, check: &Check, kind: Drift, about: About, subject: impl ToString, detail: String) {
         self.suspicions.push(Suspicion {
             finding: Finding {
                 check: check.name.to_owned(),
+                kind,
+                queue: about.queue,
+                job: about.job,
                 store: check.store,
                 detail,
                 advice: check.advice.to_owned(),

@@ -1,0 +1,38 @@
+//! What can be put right, now: looks first, so that it is known what was wrong, then has every step of a reaper done.
+
+use super::examination::examine_for;
+use crate::{
+    drift::{Drift, Drifted},
+    error::Error,
+    reaper::Reaper,
+    settings::Settings,
+};
+use leasehold_core::{JobId, QueueName};
+use leasehold_handoff::Handoff;
+use leasehold_store::Store;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+/// Long enough that what only moves is not taken for wrong. What it overlooks, the steps put right all the same.
+const LOOK_FOR: Duration = Duration::from_millis(300);
+
+/// Has every step of a reaper done twice, since what only seems to be wrong is left alone until it is seen again. Signs as
+/// doctor in the trails of jobs. Returns what had come apart and was put right, by kind.
+///
+/// # Errors
+/// When a store does not answer to the first look.
+pub async fn repair(store: &Store, handoff: &Handoff, settings: Settings) -> Result<BTreeMap<Drift, Drifted>, Error> {
+    let mut missing = HashMap::<QueueName, HashSet<JobId>>::new();
+    for finding in examine_for(store, handoff, LOOK_FOR).await?.findings {
+        if let (Drift::HintMissing, Some(queue), Some(job)) = (finding.kind, finding.queue, finding.job) {
+            missing.entry(queue).or_default().insert(job);
+        }
+    }
+    let mut reaper = Reaper::new(store.clone(), handoff.clone(), settings).for_doctor(missing);
+    for _ in 0..2 {
+        reaper.tick().await;
+    }
+    Ok(reaper.watch().totals().drift)
+}
