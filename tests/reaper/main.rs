@@ -4,6 +4,7 @@
 
 mod adopt;
 mod cancel;
+mod drift;
 mod expire;
 mod head;
 mod idle;

@@ -84,14 +84,17 @@ impl World {
     }
 
     pub(crate) fn new_reaper(&self) -> Reaper {
-        let settings = Settings {
+        Reaper::new(self.store.clone(), self.handoff.clone(), self.settings())
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
             tick: Duration::from_millis(50),
             head_max: self.head_max,
             handoff_lease: HANDOFF_LEASE,
             lease: QUIET,
             keep_finished: Duration::from_secs(7 * 24 * 3600),
-        };
-        Reaper::new(self.store.clone(), self.handoff.clone(), settings)
+        }
     }
 
     /// Jobs in PostgreSQL that Redis has not been told of, in the order of the line.

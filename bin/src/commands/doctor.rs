@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     output::{self, examination},
 };
-use leasehold_reaper::{Reaper, examine};
+use leasehold_reaper::{examine, repair};
 use std::process::ExitCode;
 
 /// Check every invariant in both stores on a live system
@@ -16,7 +16,7 @@ use std::process::ExitCode;
   leasehold doctor
   leasehold doctor --repair     # runs the reaper's steps first, which put most things right")]
 pub(crate) struct Args {
-    /// Run every step of the reaper twice before looking
+    /// Run every step of the reaper twice before looking, and say what they put right
     #[arg(long)]
     repair: bool,
 }
@@ -24,14 +24,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let store = context.store().await?;
     let handoff = context.handoff().await?;
-    if args.repair {
-        let mut reaper = Reaper::new(store.clone(), handoff.clone(), context.reaper_settings());
-        // Twice: what only seems to be wrong is left alone until it is seen again.
-        for _ in 0..2 {
-            reaper.tick().await;
-        }
-    }
-    let examined = examine(&store, &handoff).await.map_err(|error| Failure::new(format!("cannot look: {error}")))?;
-    output::either(context.json, &examined, || examination::as_text(&examined))?;
+    let blind = |error| Failure::new(format!("cannot look: {error}"));
+    let repairs = match args.repair {
+        true => Some(repair(&store, &handoff, context.reaper_settings()).await.map_err(blind)?),
+        false => None,
+    };
+    let examined = examine(&store, &handoff).await.map_err(blind)?;
+    let told = examination::Told { examined: &examined, repairs };
+    output::either(context.json, &told, || examination::as_text(&told))?;
     Ok(if examined.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,13 +1,33 @@
 //! What doctor looked at and found.
 
 use super::{human, table};
-use leasehold_reaper::Examination;
+use leasehold_reaper::{Drift, Drifted, Examination};
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Findings of one check that are told one by one; the rest is counted.
 const NAMED_MAX: usize = 5;
 
-pub(crate) fn as_text(examined: &Examination) -> String {
-    let mut out = table(
+/// What doctor found, and before that put right if it was told to.
+#[derive(Serialize)]
+pub(crate) struct Told<'a> {
+    #[serde(flatten)]
+    pub(crate) examined: &'a Examination,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) repairs: Option<BTreeMap<Drift, Drifted>>,
+}
+
+pub(crate) fn as_text(told: &Told<'_>) -> String {
+    let examined = told.examined;
+    let mut out = String::new();
+    if let Some(repairs) = &told.repairs {
+        for (kind, of) in repairs {
+            let (repaired, found) = (human::grouped(of.repaired), human::grouped(of.found));
+            out.push_str(&format!("put right: {kind}, {repaired} of {found}\n"));
+        }
+        out.push_str(if repairs.is_empty() { "nothing to put right\n\n" } else { "\n" });
+    }
+    out.push_str(&table(
         ["check", "store", "looked at>", "found>"],
         examined.checks.iter().map(|(check, store, looked_at)| {
             let found = examined.findings.iter().filter(|finding| finding.check == *check).count();
@@ -18,7 +38,7 @@ pub(crate) fn as_text(examined: &Examination) -> String {
                 if found == 0 { "ok".to_owned() } else { human::grouped(found as u64) },
             ]
         }),
-    );
+    ));
     if examined.findings.is_empty() {
         out.push_str("\nnothing is wrong\n");
     }
@@ -26,7 +46,7 @@ pub(crate) fn as_text(examined: &Examination) -> String {
         let Some(first) = alike.first() else { continue };
         out.push_str(&format!("\n{} ({}):\n", first.check, first.store));
         for finding in alike.iter().take(NAMED_MAX) {
-            out.push_str(&format!("  - {}\n", finding.detail));
+            out.push_str(&format!("  - {}: {}\n", finding.kind, finding.detail));
         }
         if alike.len() > NAMED_MAX {
             let more = human::grouped((alike.len() - NAMED_MAX) as u64);

@@ -112,8 +112,10 @@ impl Reaper {
         let is_news = lost && self.loss_was_seen;
         let lost = lost || self.loss_is_open;
         if lost {
-            self.lost_at = Some(Instant::now());
             self.reads = Reads::default();
+        }
+        if is_news {
+            self.lost_at = Some(Instant::now());
         }
         let heads = if handoff_is_there { self.heads().await } else { Vec::new() };
         let tick = Tick {

@@ -5,7 +5,8 @@
 
 use crate::{
     cancel_wanted::CancelWanted, claim::Kinds, connect::Store, error::Error, expire::Expired, leases::Lease,
-    line::Line, lines::LineSummary, look::Looked, note_repairs::Repair, promote::Waiting, renew::Renewed, retain::Retained,
+    line::Line, lines::LineSummary, look::Looked, note_repairs::Repair, promote::Waiting, renew::Renewed,
+    retain::Retained,
 };
 use async_trait::async_trait;
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};

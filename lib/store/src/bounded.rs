@@ -59,6 +59,11 @@ impl Bounded {
         Self { pool, pooler, within }
     }
 
+    /// How long an answer may take.
+    pub(crate) const fn within(&self) -> Duration {
+        self.within
+    }
+
     /// A connection for one question.
     async fn ask(&self) -> Result<Asked, Error> {
         let connection = self.pool.acquire().await?;

@@ -143,6 +143,12 @@ impl Store {
         &self.pool
     }
 
+    /// How long an answer of the server is waited for.
+    #[must_use]
+    pub const fn answers_within(&self) -> Duration {
+        self.bounded.within()
+    }
+
     /// Answers when the server does.
     ///
     /// # Errors
