@@ -3,7 +3,7 @@
 use crate::{context::Context, failure::Failure, output, signals};
 use leasehold::{Kind, QueueName, Worker};
 use leasehold_worker::Exec;
-use std::{process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
 
 /// Run a worker process: take jobs, run commands, keep the leases alive
 ///
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Run the commands that jobs of `leasehold each` carry. Whoever may enqueue can then run programs here
     #[arg(long)]
     commands: bool,
+    /// Serve /healthz, /readyz and /metrics here, such as 0.0.0.0:9464 [default: worker.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +61,9 @@ pub(crate) fn kind_and_command(text: &str) -> Result<(Served, String), String> {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
     let kill_after = Duration::from_millis(context.config.worker.kill_after_ms);
-    let mut worker = Worker::builder(&context.config);
+    let mut config = context.config.clone();
+    config.worker.listen = args.listen.or(config.worker.listen);
+    let mut worker = Worker::builder(&config);
     if args.commands_by_kind.is_empty() && !args.commands {
         return Err(Failure::usage(
             "this worker would never take a job: give it --exec KIND=COMMAND, or --commands for jobs of `leasehold each`",

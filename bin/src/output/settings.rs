@@ -8,6 +8,7 @@ fn takes(setting: &Setting) -> String {
         ValueKind::Number { min, max, unit } => format!("{unit}, {min} to {max}"),
         ValueKind::Choice(words) => words.join(" or "),
         ValueKind::Text => "text".to_owned(),
+        ValueKind::Address => "address and port".to_owned(),
         ValueKind::Secret => "URL, never shown".to_owned(),
     }
 }

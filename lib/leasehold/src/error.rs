@@ -74,6 +74,9 @@ pub enum Error {
     /// The job did not finish within the time that was given. It goes on.
     #[error("{0} has not finished in time; it goes on")]
     TimedOut(JobId),
+    /// The address where a worker is to serve its health cannot be had.
+    #[error(transparent)]
+    Listen(#[from] leasehold_api::Error),
     /// A worker was asked for that could do nothing.
     #[error("{0}")]
     Worker(&'static str),

@@ -5,6 +5,7 @@ use crate::{
     hints::handoff_or_later,
     job::{Job, Typed},
 };
+use leasehold_api::{Listener, Stores, Vitals};
 use leasehold_core::{Kind, QueueName};
 use leasehold_store::Store;
 use leasehold_worker::{Handler, Handlers, Tally};
@@ -101,6 +102,10 @@ impl WorkerBuilder {
         if !self.any {
             return Err(Error::Worker("a worker needs a handler: without one it would never take a job"));
         }
+        let listener = match self.config.worker.listen {
+            Some(address) => Some(Listener::bind(address).await?),
+            None => None,
+        };
         let settings =
             self.config.store_settings("leasehold worker").ok_or_else(|| ConfigError::missing("database.url"))?;
         let store = Store::connect(&settings).await?;
@@ -109,8 +114,14 @@ impl WorkerBuilder {
         let handoff = handoff_or_later(&settings).await?;
         let queues: Vec<String> = self.queues.iter().map(|(queue, slots)| format!("{queue}={slots}")).collect();
         let settings = self.config.worker_settings(self.queues);
+        let stores = Stores::new(store.clone(), handoff.clone());
         let worker = leasehold_worker::Worker::new(store, handoff, settings, self.handlers);
+        let served = listener.map(|listener| listener.serve(Vitals::of_worker(worker.watch(), stores)));
         tracing::info!(worker = %worker.id(), queues = queues.join(" "), "the worker has started");
-        Ok(worker.run(stop, stop_now).await)
+        let tally = worker.run(stop, stop_now).await;
+        if let Some(served) = served {
+            served.stop().await;
+        }
+        Ok(tally)
     }
 }

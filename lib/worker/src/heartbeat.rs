@@ -24,6 +24,7 @@ pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
             () = done.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        member.pulse.beat();
         let due = member.runs.due(Instant::now());
         tokio::join!(renew_leases(&member, &due.leases), renew_hints(&member, due.hints));
     }
@@ -32,6 +33,7 @@ pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
 /// PostgreSQL: its answer decides. No answer decides nothing: the handlers go on.
 async fn renew_leases(member: &Member, due: &[Fence]) {
     for fences in due.chunks(BATCH_MAX) {
+        member.pulse.beat();
         let sent_at = Instant::now();
         let renewed = match member.store.renew(member.id, fences, member.settings.lease).await {
             Ok(renewed) => renewed,

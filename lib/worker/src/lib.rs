@@ -9,7 +9,7 @@
 //! | settle, ack | `settler`, `hints` |
 //!
 //! Beside it: `heartbeat` renews the leases of all runs, `notices` hears of cancels, `registry` says that the worker
-//! lives, `worker` puts the parts together and stops them in order.
+//! lives, `watch` shows from beside what it does, `worker` puts the parts together and stops them in order.
 //!
 //! PostgreSQL decides about everything. Redis only says where to look first, so each of its errors leads to another
 //! way (`queue_loop` claims from the line), never to a lost job.
@@ -35,6 +35,7 @@ mod settings;
 mod settler;
 mod take;
 mod wait;
+mod watch;
 mod worker;
 
 pub use counters::Tally;
@@ -42,4 +43,5 @@ pub use exec::{Exec, ExecError};
 pub use handler::{Handler, Handlers, STOP_MOMENT};
 pub use run::{Run, StopReason};
 pub use settings::Settings;
+pub use watch::{Slots, Watch};
 pub use worker::Worker;

@@ -1,11 +1,12 @@
 //! What the parts of one worker share.
 
 use crate::{
-    chance::Chance, counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, runs::Runs,
-    settings::Settings, settler::Ended,
+    chance::Chance, counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, places::Places,
+    runs::Runs, settings::Settings, settler::Ended,
 };
 use leasehold_core::{Kind, QueueName, WorkerId};
 use leasehold_handoff::Head;
+use leasehold_reaper::Pulse;
 use leasehold_store::{Authority, Kinds};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Notify, mpsc};
@@ -20,8 +21,12 @@ pub(crate) struct Member {
     pub(crate) settings: Settings,
     pub(crate) handlers: Handlers,
     pub(crate) kinds: Kinds,
+    /// By queue, in the order of the settings.
+    pub(crate) places: Vec<(QueueName, Arc<Places>)>,
     pub(crate) runs: Runs,
     pub(crate) counters: Counters,
+    /// Of the heartbeat: without it, leases run out.
+    pub(crate) pulse: Pulse,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
     /// Wakes the loop of a queue: hints of a kind that it serves were set aside there.
@@ -50,6 +55,8 @@ impl Member {
             kinds: handlers.kinds(),
             runs: Runs::new(settings.lease, settings.handoff_lease()),
             counters: Counters::default(),
+            pulse: Pulse::default(),
+            places: settings.queues.iter().map(|(queue, slots)| (queue.clone(), Places::new(*slots))).collect(),
             redis: Health::new("Redis", "jobs are claimed straight from PostgreSQL until it is back"),
             postgres: Health::new("PostgreSQL", "nothing is claimed and results are held until it is back"),
             pokes: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),

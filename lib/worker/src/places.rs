@@ -46,6 +46,11 @@ impl Places {
         })
     }
 
+    /// How many slots there are, and in how many of them nothing runs.
+    pub(crate) fn slots(&self) -> (usize, usize) {
+        (self.count, self.slots.available_permits())
+    }
+
     /// Waits until a job may be claimed; how many may be. Only one caller at a time: the loop of the queue.
     pub(crate) async fn free(&self) -> usize {
         loop {

@@ -70,10 +70,10 @@ const fn decide(postgres_away: bool, redis_away: bool, dry: bool) -> Move {
 }
 
 impl QueueLoop {
-    pub(crate) fn new(member: Arc<Member>, name: QueueName, slots: u32) -> Self {
+    pub(crate) fn new(member: Arc<Member>, name: QueueName, places: Arc<Places>) -> Self {
         let take = Take::new(Arc::clone(&member.handoff), name.clone());
         Self {
-            queue: Queue { member, name, places: Places::new(slots) },
+            queue: Queue { member, name, places },
             take,
             dry: false,
             fruitless: 0,

@@ -12,6 +12,7 @@ use crate::{
     registry,
     settings::Settings,
     settler::{Ended, Settler},
+    watch::Watch,
 };
 use leasehold_core::WorkerId;
 use leasehold_handoff::Head;
@@ -26,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A worker process.
 pub struct Worker {
-    member: Member,
+    member: Arc<Member>,
     ended: mpsc::Receiver<Ended>,
 }
 
@@ -46,13 +47,15 @@ impl Worker {
         handlers: Handlers,
     ) -> Self {
         let (member, ended) = Member::new(store.into(), handoff.into(), settings, handlers);
-        Self { member, ended }
+        Self { member: Arc::new(member), ended }
     }
 
-    /// Spreads its waits and retries by this seed, so that a test can have the same run again.
+    /// Spreads its waits and retries by this seed, so that a test can have the same run again. Before anybody watches it.
     #[must_use]
     pub fn seeded(mut self, seed: u64) -> Self {
-        self.member.chance = Chance::seeded(seed);
+        if let Some(member) = Arc::get_mut(&mut self.member) {
+            member.chance = Chance::seeded(seed);
+        }
         self
     }
 
@@ -62,10 +65,16 @@ impl Worker {
         self.member.id
     }
 
+    /// A view of what it does, for while it runs.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch::new(Arc::clone(&self.member))
+    }
+
     /// Runs until `stop` is cancelled, then lets handlers finish for the grace time, releases the rest, and returns what it
     /// did. `stop_now` skips the grace (a second signal).
     pub async fn run(self, stop: CancellationToken, stop_now: CancellationToken) -> Tally {
-        let running = Running::start(Arc::new(self.member), self.ended);
+        let running = Running::start(self.member, self.ended);
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
@@ -101,8 +110,8 @@ impl Running {
         attendants.spawn(heartbeat::beat(Arc::clone(&member), done.clone()));
         attendants.spawn(notices::hear(Arc::clone(&member), done.clone()));
         let mut loops = JoinSet::new();
-        for (queue, slots) in &member.settings.queues {
-            loops.spawn(QueueLoop::new(Arc::clone(&member), queue.clone(), *slots).run());
+        for (queue, places) in &member.places {
+            loops.spawn(QueueLoop::new(Arc::clone(&member), queue.clone(), Arc::clone(places)).run());
         }
         Self {
             settler: tokio::spawn(settler.run(ended)),

@@ -1,6 +1,8 @@
 //! Every setting: its name, what values it takes, its default, and why. The loader checks values against
 //! this table, `leasehold config` prints it, and a test compares it with the struct and with the reference.
 
+use std::net::SocketAddr;
+
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -32,6 +34,8 @@ pub enum ValueKind {
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
+    /// An address and a port to listen on.
+    Address,
     /// A text that is never shown or logged, since it may hold a password.
     Secret,
 }
@@ -65,7 +69,10 @@ impl Setting {
                 Err(format!("is {value:?}; it must be one of {}", words.join(", ")))
             }
             ValueKind::Text | ValueKind::Secret if value.is_empty() => Err("is empty".to_owned()),
-            ValueKind::Choice(_) | ValueKind::Text | ValueKind::Secret => Ok(()),
+            ValueKind::Address if value.parse::<SocketAddr>().is_err() => {
+                Err(format!("is {value:?}; it must be an address and a port, such as 127.0.0.1:9464"))
+            }
+            ValueKind::Address | ValueKind::Choice(_) | ValueKind::Text | ValueKind::Secret => Ok(()),
         }
     }
 }
@@ -165,6 +172,20 @@ pub const SETTINGS: &[Setting] = &[
         default: Some("3600000"),
         about: "The longest delay between two attempts.",
         reason: "An hour: nobody waits longer than that after whatever failed is back.",
+    },
+    Setting {
+        key: "worker.listen",
+        kind: ValueKind::Address,
+        default: None,
+        about: "Where a worker serves /healthz, /readyz and /metrics; port 0 is one that is free. Not set: nowhere.",
+        reason: "Several workers on one machine cannot have the same port.",
+    },
+    Setting {
+        key: "reaper.listen",
+        kind: ValueKind::Address,
+        default: None,
+        about: "Where a reaper serves the same.",
+        reason: "As for worker.listen.",
     },
     Setting {
         key: "reaper.tick_ms",

@@ -4,7 +4,7 @@ use leasehold_core::{Backoff, QueueName};
 use leasehold_store::Pooler;
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// All settings. [`crate::SETTINGS`] describes each.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -60,6 +60,7 @@ pub struct WorkerConfig {
     pub kill_after_ms: u64,
     pub backoff_base_ms: u64,
     pub backoff_cap_ms: u64,
+    pub listen: Option<SocketAddr>,
 }
 
 /// The reaper.
@@ -67,6 +68,7 @@ pub struct WorkerConfig {
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct ReaperConfig {
+    pub listen: Option<SocketAddr>,
     pub tick_ms: u64,
 }
 
@@ -133,13 +135,14 @@ impl Default for WorkerConfig {
             kill_after_ms: 3_000,
             backoff_base_ms: 1_000,
             backoff_cap_ms: 3_600_000,
+            listen: None,
         }
     }
 }
 
 impl Default for ReaperConfig {
     fn default() -> Self {
-        Self { tick_ms: 250 }
+        Self { listen: None, tick_ms: 250 }
     }
 }
 

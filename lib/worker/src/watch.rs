@@ -1,0 +1,62 @@
+//! What a worker does, for whoever watches it from beside: its counters, its slots and its pulse.
+
+use crate::{counters::Tally, member::Member};
+use leasehold_core::QueueName;
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+/// A view of a worker. Cheap to clone.
+#[derive(Clone)]
+pub struct Watch(Arc<Member>);
+
+/// The slots of one queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// Jobs that may run at once.
+    pub all: usize,
+    /// Those in which nothing runs.
+    pub free: usize,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watch").field(&self.0.id).finish()
+    }
+}
+
+impl Watch {
+    pub(crate) const fn new(member: Arc<Member>) -> Self {
+        Self(member)
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.0.counters.tally()
+    }
+
+    /// Jobs that it holds, from claim to settle.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.0.runs.len()
+    }
+
+    /// Its slots by queue.
+    #[must_use]
+    pub fn slots(&self) -> BTreeMap<QueueName, Slots> {
+        let mut slots = BTreeMap::<QueueName, Slots>::new();
+        for (queue, places) in &self.0.places {
+            let (all, free) = places.slots();
+            let of_queue = slots.entry(queue.clone()).or_default();
+            of_queue.all += all;
+            of_queue.free += free;
+        }
+        slots
+    }
+
+    /// How long ago its heartbeat came round. An answer of a store can take it longer, but never longer than the store may
+    /// take for one.
+    #[must_use]
+    pub fn since_progress(&self) -> Duration {
+        self.0.pulse.since()
+    }
+}

@@ -1,0 +1,122 @@
+//! The program as a worker or a reaper that listens, and one request to it.
+
+use leasehold_tests::{Stores, eventually, leasehold_program};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// For whatever must happen, on a machine that may be busy.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// A process that listens.
+pub(crate) struct Member {
+    process: Child,
+    address: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The state of one store in the answer of `/readyz`.
+    pub(crate) fn store(&self, name: &str) -> Value {
+        let stores = self.json()["stores"].as_array().cloned().unwrap_or_default();
+        stores.into_iter().find(|store| store["store"] == name).unwrap_or_else(|| panic!("no {name} in {self:?}"))
+    }
+}
+
+impl Member {
+    /// Runs the program with these arguments on these stores, on a port that is free, and waits until it listens.
+    pub(crate) fn start(stores: &Stores, database_url: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(leasehold_program());
+        command.args(arguments).args(["--listen", "127.0.0.1:0"]).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("LEASEHOLD_DATABASE_URL", database_url).env("LEASEHOLD_REDIS_URL", &stores.redis.url);
+        command.env("LEASEHOLD_LOG__FORMAT", "json").env("LEASEHOLD_DATABASE__ACQUIRE_TIMEOUT_MS", "1000");
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("starting the program");
+        let mut log = BufReader::new(process.stderr.take().expect("its log"));
+        let mut seen = String::new();
+        let address = loop {
+            let from = seen.len();
+            assert!(log.read_line(&mut seen).expect("reading its log") > 0, "it ended: {seen}");
+            let line: Value = serde_json::from_str(&seen[from..]).unwrap_or_default();
+            if let Some(address) = line["fields"]["address"].as_str() {
+                break address.to_owned();
+            }
+        };
+        // It must not stand still because nobody reads what it says.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { process, address }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        let asked = async {
+            let mut stream = TcpStream::connect(&self.address).await?;
+            let request = format!("GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            std::io::Result::Ok(answer)
+        };
+        let answer = tokio::time::timeout(SOON, asked).await.expect("an answer in time").expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Answer { status, body: body.to_owned() }
+    }
+
+    /// Asks again and again until the answer is one that is waited for.
+    pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        eventually(what, SOON, || async {
+            let answer = self.get(path).await;
+            if wanted(&answer) { Ok(answer) } else { Err(answer) }
+        })
+        .await
+    }
+
+    /// The samples of `/metrics`, by name with labels.
+    pub(crate) async fn metrics(&self) -> BTreeMap<String, f64> {
+        samples(&self.get("/metrics").await.body)
+    }
+
+    /// Ends it in order, and says whether it ended well.
+    pub(crate) fn stop(mut self) -> bool {
+        let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("TERM");
+        self.process.wait().expect("its end").success()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        // One that has ended is as good.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
+            (name.to_owned(), value.parse().unwrap_or_else(|error| panic!("{line}: {error}")))
+        })
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! A worker.
+
+use crate::member::{Member, SOON};
+use leasehold::{Client, Config, Kind, NewJob};
+use leasehold_tests::{Proxy, Stores, Way, eventually};
+use serde_json::value::RawValue;
+
+const WORKER: [&str; 5] = ["worker", "--queue", "default=3", "--exec", "echo=cat"];
+
+async fn run_jobs(stores: &Stores, count: usize) {
+    let client = Client::connect(&Config::new(&stores.database.url, &stores.redis.url)).await.expect("a client");
+    let kind: Kind = "echo".parse().expect("a kind");
+    let payload = || RawValue::from_string("1".to_owned()).expect("JSON");
+    let jobs: Vec<NewJob> = (0..count).map(|_| NewJob::new(kind.clone(), payload())).collect();
+    for job in client.enqueue_many(&jobs).await.expect("enqueueing") {
+        client.wait_finished(job.id, SOON).await.expect("its end");
+    }
+}
+
+#[tokio::test]
+async fn it_is_alive_and_ready_and_counts_what_it_does() {
+    let stores = Stores::start().await;
+    let worker = Member::start(&stores, &stores.database.url, &WORKER);
+    assert_eq!(worker.get("/healthz").await.status, 200);
+    let ready = worker.get("/readyz").await;
+    assert_eq!((ready.status, &ready.json()["ready"], &ready.json()["degraded"]), (200, &true.into(), &false.into()));
+    run_jobs(&stores, 5).await;
+    // The result is in PostgreSQL before it is counted.
+    eventually("all is counted", SOON, || async {
+        let metrics = worker.metrics().await;
+        let of = |name: &str| metrics.get(name).copied();
+        let counted = [of("leasehold_claims_total"), of("leasehold_completes_total"), of("leasehold_running")];
+        if counted == [Some(5.0), Some(5.0), Some(0.0)] { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+    let metrics = worker.metrics().await;
+    for (name, value) in [
+        ("leasehold_slots{queue=\"default\"}", 3.0),
+        ("leasehold_slots_free{queue=\"default\"}", 3.0),
+        ("leasehold_store_up{store=\"postgres\"}", 1.0),
+        ("leasehold_store_up{store=\"redis\"}", 1.0),
+        ("leasehold_retries_total", 0.0),
+        ("leasehold_leases_lost_total", 0.0),
+    ] {
+        assert_eq!(metrics.get(name), Some(&value), "{name} in {metrics:#?}");
+    }
+    assert_eq!(worker.get("/nothing").await.status, 404);
+    assert!(worker.stop(), "it ends well, also while it listens");
+}
+
+#[tokio::test]
+async fn without_redis_it_is_ready_and_says_that_it_is_not_as_it_should_be() {
+    let stores = Stores::start().await;
+    let worker = Member::start(&stores, &stores.database.url, &WORKER);
+    run_jobs(&stores, 1).await;
+    stores.redis.server().kill();
+    let answer =
+        worker.until("/readyz", "it sees that Redis is away", |answer| answer.json()["degraded"] == true).await;
+    assert_eq!((answer.status, &answer.store("postgres")["up"]), (200, &true.into()));
+    let redis = answer.store("redis");
+    assert_eq!((&redis["up"], &redis["needed"]), (&false.into(), &false.into()));
+    assert!(redis["since"].is_string() && redis["error"].as_str().is_some_and(|error| !error.is_empty()), "{redis}");
+    assert_eq!(worker.metrics().await["leasehold_store_up{store=\"redis\"}"], 0.0);
+    assert_eq!(worker.get("/healthz").await.status, 200);
+    stores.redis.server().start_again().expect("starting Redis");
+    worker.until("/readyz", "Redis is back", |answer| answer.json()["degraded"] == false).await;
+}
+
+#[tokio::test]
+async fn without_postgres_it_is_alive_and_not_ready_until_that_is_back() {
+    let stores = Stores::start().await;
+    let proxy = Proxy::start(stores.database.server().port()).await;
+    let worker = Member::start(&stores, &proxy.instead_of(&stores.database.url), &WORKER);
+    assert_eq!(worker.get("/readyz").await.status, 200);
+    for away in [Way::Shut, Way::Silent] {
+        proxy.set(away);
+        let answer = worker.until("/readyz", "it is not ready", |answer| answer.status == 503).await;
+        let postgres = answer.store("postgres");
+        assert_eq!((&answer.json()["ready"], &postgres["up"]), (&false.into(), &false.into()), "{away:?}");
+        assert!(postgres["since"].is_string() && postgres["error"].is_string(), "{postgres}");
+        assert_eq!(answer.store("redis")["up"], true);
+        assert_eq!(worker.get("/healthz").await.status, 200, "nobody is to kill it for that");
+        proxy.set(Way::Open);
+        worker.until("/readyz", "it is ready again", |answer| answer.status == 200).await;
+    }
+}
