@@ -57,7 +57,7 @@ impl Member {
             let from = seen.len();
             assert!(log.read_line(&mut seen).expect("reading its log") > 0, "it ended: {seen}");
             let line: Value = serde_json::from_str(&seen[from..]).unwrap_or_default();
-            if let Some(address) = line["fields"]["address"].as_str() {
+            if let Some(address) = line["address"].as_str() {
                 break address.to_owned();
             }
         };

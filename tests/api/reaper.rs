@@ -4,7 +4,7 @@ use crate::member::{Member, SOON};
 use leasehold_tests::{Proxy, Stores, Way, eventually};
 use sqlx::Executor;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn it_counts_its_steps_and_what_it_puts_right() {
     let stores = Stores::start().await;
     let reaper = Member::start(&stores, &stores.database.url, &["reaper"]);
@@ -33,7 +33,7 @@ async fn it_counts_its_steps_and_what_it_puts_right() {
     assert!(reaper.stop(), "it ends well, also while it listens");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_ready_while_postgres_answers() {
     let stores = Stores::start().await;
     let proxy = Proxy::start(stores.database.server().port()).await;

@@ -17,7 +17,7 @@ async fn run_jobs(stores: &Stores, count: usize) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_alive_and_ready_and_counts_what_it_does() {
     let stores = Stores::start().await;
     let worker = Member::start(&stores, &stores.database.url, &WORKER);
@@ -48,7 +48,7 @@ async fn it_is_alive_and_ready_and_counts_what_it_does() {
     assert!(worker.stop(), "it ends well, also while it listens");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_redis_it_is_ready_and_says_that_it_is_not_as_it_should_be() {
     let stores = Stores::start().await;
     let worker = Member::start(&stores, &stores.database.url, &WORKER);
@@ -66,7 +66,7 @@ async fn without_redis_it_is_ready_and_says_that_it_is_not_as_it_should_be() {
     worker.until("/readyz", "Redis is back", |answer| answer.json()["degraded"] == false).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_it_is_alive_and_not_ready_until_that_is_back() {
     let stores = Stores::start().await;
     let proxy = Proxy::start(stores.database.server().port()).await;

@@ -4,7 +4,7 @@ use super::{args::Args, member::Member, undertaker::Undertaker};
 use crate::{context::Context, failure::Failure};
 use leasehold::{Setting, Sources};
 use secrecy::{ExposeSecret, SecretString};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinSet,
@@ -112,5 +112,9 @@ fn environment(context: &Context) -> Vec<(String, String)> {
     let url = |url: &Option<SecretString>| url.as_ref().map(|url| url.expose_secret().to_owned()).unwrap_or_default();
     set("database.url", &url(&context.config.database.url));
     set("redis.url", &url(&context.config.redis.url));
+    // Several workers on this machine cannot have the same port.
+    if let Some(address) = context.config.worker.listen {
+        set("worker.listen", &SocketAddr::new(address.ip(), 0).to_string());
+    }
     variables
 }
