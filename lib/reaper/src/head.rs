@@ -17,8 +17,15 @@ use leasehold_core::{FailPoint, JobId, Kind, QueueName, State, pass};
 use leasehold_handoff::{Head, HeadStats, Served, Swept};
 use leasehold_store::{Authority, Kinds, Line, LineSummary};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    time::Duration,
+};
 use tokio::time::Instant;
+
+/// How long a statement may be on its way to PostgreSQL, which counts back from when it comes there. A job that was claimed
+/// about when the head was filled last is not said to have lost its hint.
+const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 /// What one fill found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -149,7 +156,7 @@ async fn lost_hints(
     let missing = missing(&front.ids, &hints_of(&snapshot), snapshot.overflow);
     let lost = missing.into_iter().filter(|id| seen.ids.contains(id)).map(|id| (id, None)).collect();
     let mend = Mend { kind: Drift::HintMissing, done: "pushed again", state: Some(State::Queued) };
-    let lost = tick.note_runs(&mend, lost, seen.at.elapsed()).await? as u64;
+    let lost = tick.note_runs(&mend, lost, seen.at.elapsed() + ON_THE_WAY).await? as u64;
     tick.counts.drifted(Drift::HintMissing, lost);
     Ok(lost)
 }
