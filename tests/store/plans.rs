@@ -30,7 +30,7 @@ const BY_ID: [(&str, &str); 15] = [
 ];
 
 /// The statements that walk one index, its name, and what else they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 11] = [
+const BY_INDEX: [(&str, &str, &[&str]); 12] = [
     ("line", "'default', NULL, 100", &["job_line"]),
     ("line", "'default', '{k,other}', 4096", &["job_line"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_pkey", "job_in_danger"]),
@@ -40,6 +40,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 11] = [
     ("expire", "100", &["job_lease", "job_pkey"]),
     ("promote", "100", &["job_due", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
+    ("held", "$worker", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_pkey, all of it"]),
 ];

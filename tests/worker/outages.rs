@@ -142,3 +142,34 @@ async fn a_settle_whose_answer_is_lost_counts_once() {
     assert_eq!(proxy.answers_left(), 0, "answers were lost");
     assert_eq!((tally.succeeded, tally.leases_lost, tally.late_results_refused), (20, 0, 0));
 }
+
+/// Nobody expires anything here: only the worker itself can find these runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_whose_answer_is_lost_spends_no_attempt() {
+    for (statement, with_redis) in [("claim: queued", true), ("claim_line: queued", false)] {
+        let fixture = Fixture::start().await;
+        let proxy = Proxy::start(fixture.stores.database.server().port()).await;
+        proxy.lose_answers(statement, "UPDATE ", 2);
+        let url = proxy.instead_of(&fixture.stores.database.url);
+        let long = Settings { lease: Duration::from_secs(600), ..settings(4) };
+        let worker = fixture.worker_by(&url, long, handlers("k", |_| async { succeeded() })).await;
+        if !with_redis {
+            fixture.stores.redis.server().kill();
+        }
+        let jobs = fixture.store.enqueue(&jobs("k", 12)).await.expect("enqueueing");
+        let ids: Vec<_> = jobs.into_iter().map(|job| job.id).collect();
+        if with_redis {
+            fixture.handoff.push(&QueueName::default(), &ids, false).await.expect("pushing hints");
+        }
+        let mut claims = 0;
+        for id in ids {
+            let job = fixture.until(id, State::Succeeded).await;
+            assert_eq!((job.attempt, job.crashes), (1, 0), "{statement}");
+            claims += job.epoch;
+        }
+        let tally = worker.stop().await;
+        assert_eq!(proxy.answers_left(), 0, "{statement}: answers were lost");
+        assert!(tally.released >= 2 && claims > 12, "{statement}: {tally:?}, {claims} claims");
+        assert_eq!((tally.succeeded, tally.leases_lost), (12, 0), "{statement}");
+    }
+}

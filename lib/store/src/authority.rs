@@ -43,6 +43,8 @@ authority! {
     async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled>;
     /// Why hints were not claimed: the live jobs among them.
     async fn look(&self, ids: &[JobId]) -> Vec<Looked>;
+    /// Every run that a worker holds.
+    async fn held(&self, worker: WorkerId) -> Vec<Lease>;
     /// Answers when the server does.
     async fn ping(&self) -> ();
     /// How long the server has been up.

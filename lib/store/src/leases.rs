@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     row::{job_id, word},
 };
-use leasehold_core::{Epoch, JobId, QueueName, WorkerId};
+use leasehold_core::{Epoch, Fence, JobId, QueueName, WorkerId};
 use sqlx::{Row, postgres::PgRow};
 
 /// A running job and its lease.
@@ -20,6 +20,14 @@ pub struct Lease {
     pub lease_ms_left: i64,
 }
 
+impl Lease {
+    /// Names the run.
+    #[must_use]
+    pub const fn fence(&self) -> Fence {
+        Fence { id: self.id, epoch: self.epoch, worker: self.worker }
+    }
+}
+
 impl Store {
     /// Leases of running jobs, those that run out first first.
     ///
@@ -32,7 +40,7 @@ impl Store {
     }
 }
 
-fn decode(row: &PgRow) -> Result<Lease, sqlx::Error> {
+pub(crate) fn decode(row: &PgRow) -> Result<Lease, sqlx::Error> {
     Ok(Lease {
         id: job_id(row, "id")?,
         queue: word(row, "queue")?,

@@ -15,6 +15,7 @@ mod enqueue;
 mod error;
 mod expire;
 mod finished;
+mod held;
 mod job;
 mod jobs;
 mod leases;

@@ -1,6 +1,6 @@
 //! Hints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
 
-use crate::{attempt::attempt, member::Member, places::Places, run::Run};
+use crate::{attempt::attempt, member::Member, places::Places, run::Run, unclear::find_out};
 use leasehold_core::{ClaimedJob, FailPoint, JobId, QueueName, pass};
 use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
@@ -28,6 +28,7 @@ impl Queue {
             return Claimed::Decided { started: 0, refused: Vec::new() };
         }
         let member = &self.member;
+        let _claiming = member.unclear.claiming().await;
         let sent_at = Instant::now();
         match member.store.claim(member.id, ids, &member.kinds, member.settings.lease).await {
             Ok(jobs) => {
@@ -41,6 +42,7 @@ impl Queue {
             }
             Err(error) => {
                 member.postgres.failed(&error);
+                find_out(member);
                 Claimed::Unanswered
             }
         }
@@ -49,6 +51,7 @@ impl Queue {
     /// Claims and starts what is first in the line, without asking Redis. `None`: PostgreSQL did not answer.
     pub(crate) async fn claim_line(&self, limit: usize) -> Option<usize> {
         let member = &self.member;
+        let _claiming = member.unclear.claiming().await;
         let sent_at = Instant::now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         match member.store.claim_line(member.id, &self.name, &member.kinds, limit, member.settings.lease).await {
@@ -60,6 +63,7 @@ impl Queue {
             }
             Err(error) => {
                 member.postgres.failed(&error);
+                find_out(member);
                 None
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     chance::Chance, counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, places::Places,
-    runs::Runs, settings::Settings, settler::Ended,
+    runs::Runs, settings::Settings, settler::Ended, unclear::Unclear,
 };
 use leasehold_core::{Kind, QueueName, WorkerId};
 use leasehold_handoff::Head;
@@ -27,6 +27,7 @@ pub(crate) struct Member {
     pub(crate) counters: Counters,
     /// Of the heartbeat: without it, leases run out.
     pub(crate) pulse: Pulse,
+    pub(crate) unclear: Unclear,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
     /// Wakes the loop of a queue: hints of a kind that it serves were set aside there.
@@ -57,6 +58,7 @@ impl Member {
             counters: Counters::default(),
             pulse: Pulse::default(),
             places: settings.queues.iter().map(|(queue, slots)| (queue.clone(), Places::new(*slots))).collect(),
+            unclear: Unclear::default(),
             redis: Health::new("Redis", "jobs are claimed straight from PostgreSQL until it is back"),
             postgres: Health::new("PostgreSQL", "nothing is claimed and results are held until it is back"),
             pokes: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),

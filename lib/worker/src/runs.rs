@@ -3,7 +3,7 @@
 use crate::run::{Run, StopReason};
 use leasehold_core::Fence;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -52,6 +52,11 @@ impl Runs {
 
     pub(crate) fn len(&self) -> usize {
         self.held().len()
+    }
+
+    /// Those that are known now.
+    pub(crate) fn fences(&self) -> BTreeSet<Fence> {
+        self.held().keys().copied().collect()
     }
 
     /// Runs whose claim was sent at `sent_at`.

@@ -1,0 +1,10 @@
+-- held: the runs that a worker holds, as the rows have it: for a worker that sent a claim and got no answer.
+--
+-- Guard:      none, it only reads.
+-- Parameters: $1 worker.
+-- Zero rows:  it holds nothing.
+-- Index:      job_lease: all that runs is read, which is little. Asked only after a claim was not answered.
+SELECT j.id, j.queue::text AS queue, j.worker, j.epoch,
+       (extract(epoch FROM j.lease_expires_at - now()) * 1000)::bigint AS lease_ms_left
+FROM leasehold.job j
+WHERE j.lease_expires_at IS NOT NULL AND j.worker = $1

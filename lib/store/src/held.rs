@@ -1,0 +1,20 @@
+//! held: the runs of one worker.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    leases::{Lease, decode},
+};
+use leasehold_core::WorkerId;
+
+impl Store {
+    /// Every run that this worker holds, whether it knows of it or not.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn held(&self, worker: WorkerId) -> Result<Vec<Lease>, Error> {
+        let statement = sqlx::query(include_str!("../sql/held.sql")).bind(worker.0);
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("reading the runs of a worker"))
+    }
+}

@@ -1,0 +1,121 @@
+//! Claims that were sent and not answered. PostgreSQL may have granted them: then this worker holds runs that it knows
+//! nothing of, and when their leases run out each costs its job an attempt and a crash. So once PostgreSQL answers again
+//! the worker asks what it holds, and gives back what it does not know.
+//!
+//! Claims and this question exclude each other, since a run is unknown between its claim and the answer to that.
+
+use crate::{hints::give_back, member::Member, wait::Waits};
+use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
+use leasehold_store::{Error, Lease};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{RwLock, RwLockReadGuard},
+    time::sleep,
+};
+
+/// When it looks, after PostgreSQL has answered again. More than once, since the server may still be at a statement whose
+/// connection is gone. What is granted later than that runs out, as what a dead worker held.
+const LOOKS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
+
+/// What is not known about claims.
+#[derive(Debug, Default)]
+pub(crate) struct Unclear {
+    /// Read by whoever claims, written by whoever asks what is held.
+    claiming: RwLock<()>,
+    /// Claims without an answer that nobody has looked for yet; above zero, somebody is at it.
+    unanswered: AtomicU32,
+}
+
+impl Unclear {
+    /// To be held from before a claim is sent until its runs are known.
+    pub(crate) async fn claiming(&self) -> RwLockReadGuard<'_, ()> {
+        self.claiming.read().await
+    }
+}
+
+/// A claim was not answered: finds out what it came to, beside all else.
+pub(crate) fn find_out(member: &Arc<Member>) {
+    if member.unclear.unanswered.fetch_add(1, Ordering::AcqRel) == 0 {
+        let member_there = Arc::clone(member);
+        member.errands.spawn(async move { look_until_clear(&member_there).await });
+    }
+}
+
+async fn look_until_clear(member: &Member) {
+    loop {
+        let seen = member.unclear.unanswered.load(Ordering::Acquire);
+        for after in LOOKS_AFTER {
+            pause(member, after).await;
+            look_until_answered(member).await;
+            if member.stopping.is_cancelled() {
+                break;
+            }
+        }
+        // Those that came up meanwhile are looked for too.
+        let done = member.unclear.unanswered.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
+        if done.is_ok() || member.stopping.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// A worker that stops asks once more and waits for nothing.
+async fn look_until_answered(member: &Member) {
+    let mut waits = Waits::new(50, 1000);
+    loop {
+        tokio::select! {
+            biased;
+            () = member.stopping.cancelled() => {}
+            () = member.postgres.until_back() => {}
+        }
+        match give_back_unknown(member).await {
+            Ok(()) => return,
+            Err(_) if member.stopping.is_cancelled() => return,
+            // Whether PostgreSQL is away, the loops of the queues say.
+            Err(error) => tracing::debug!(%error, "what this worker holds is not known yet"),
+        }
+        pause(member, waits.next(&member.chance)).await;
+    }
+}
+
+async fn pause(member: &Member, time: Duration) {
+    tokio::select! {
+        biased;
+        () = member.stopping.cancelled() => {}
+        () = sleep(time) => {}
+    }
+}
+
+async fn give_back_unknown(member: &Member) -> Result<(), Error> {
+    let unknown: Vec<Lease> = {
+        let _nobody_claims = member.unclear.claiming.write().await;
+        // Before it asks: what ends meanwhile was known.
+        let known = member.runs.fences();
+        let held = member.store.held(member.id).await?;
+        held.into_iter().filter(|run| !known.contains(&run.fence())).collect()
+    };
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let runs: Vec<FinishedRun> =
+        unknown.iter().map(|run| FinishedRun { fence: run.fence(), settle: Settle::Release }).collect();
+    let answers = member.store.settle(member.id, &runs).await?;
+    let mut hints = BTreeMap::<QueueName, Vec<JobId>>::new();
+    for (run, answer) in unknown.into_iter().zip(answers) {
+        if matches!(answer, Settled::Done | Settled::Already) {
+            member.counters.settled(&Settle::Release);
+            hints.entry(run.queue).or_default().push(run.id);
+        }
+    }
+    for (queue, ids) in hints {
+        give_back(member, &queue, &ids).await;
+    }
+    Ok(())
+}
