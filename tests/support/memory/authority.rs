@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
     Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, LineSummary, Looked, Renewed,
-    Retained, Revived, Waiting,
+    Repair, Retained, Revived, Waiting,
 };
 use std::{
     io,
@@ -185,6 +185,14 @@ impl Authority for MemoryStore {
 
     async fn leases(&self, limit: i64) -> Result<Vec<Lease>, Error> {
         self.call("leases", |rows| rows.leases(limit)).await
+    }
+
+    async fn note_repairs(&self, repair: &Repair) -> Result<Vec<JobId>, Error> {
+        self.call("note_repairs", |rows| rows.note_repairs(repair)).await
+    }
+
+    async fn held(&self, worker: WorkerId) -> Result<Vec<Lease>, Error> {
+        self.call("held", |rows| rows.held(worker)).await
     }
 
     /// History is kept: it is what is judged in the end.

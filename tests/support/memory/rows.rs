@@ -65,13 +65,17 @@ impl Row {
         self.life.crashes > 0 && self.life.crashes + 1 >= self.life.max_crashes
     }
 
-    /// One more entry on the trail; the newest are kept.
+    /// What happened, on the trail.
     pub(super) fn note(&mut self, at: DateTime<Utc>, verb: Verb, worker: Option<WorkerId>, note: Option<String>) {
+        self.enter(at, format!("{verb:?}").to_lowercase(), worker, note);
+    }
+
+    /// One more entry on the trail; the newest are kept.
+    pub(super) fn enter(&mut self, at: DateTime<Utc>, verb: String, worker: Option<WorkerId>, note: Option<String>) {
         if self.trail.len() >= TRAIL_MAX_ENTRIES {
             self.trail.remove(0);
         }
         let note = note.map(|note| note.chars().take(1000).collect());
-        let verb = format!("{verb:?}").to_lowercase();
         self.trail.push(TrailEntry { at, verb, epoch: self.life.epoch, worker, note });
     }
 

@@ -4,9 +4,9 @@ use super::{
     broken::Broken,
     rows::{Row, Rows},
 };
-use chrono::{DateTime, Utc};
-use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb};
-use leasehold_store::{CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Waiting};
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
+use leasehold_store::{CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Repair, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Rows {
@@ -86,21 +86,47 @@ impl Rows {
         .collect()
     }
 
+    pub(super) fn note_repairs(&mut self, repair: &Repair) -> Vec<JobId> {
+        let now = self.clock.now();
+        let waits_since = now - TimeDelta::from_std(repair.unclaimed_for).unwrap_or(TimeDelta::MAX);
+        let mut noted = Vec::new();
+        for (id, epoch) in &repair.jobs {
+            let Some(row) = self.live.get_mut(id) else { continue };
+            let fits = epoch.is_none_or(|epoch| epoch == row.life.epoch)
+                && repair.state.is_none_or(|state| state == row.life.state)
+                && row.started_at.is_none_or(|started| started <= waits_since);
+            if !fits {
+                continue;
+            }
+            let said = row.trail.last().is_some_and(|last| {
+                last.verb == "repair" && last.epoch == row.life.epoch && last.note.as_deref() == Some(&*repair.note)
+            });
+            if !said {
+                row.enter(now, "repair".to_owned(), Some(WorkerId(repair.by)), Some(repair.note.clone()));
+            }
+            noted.push(*id);
+        }
+        noted
+    }
+
+    pub(super) fn held(&self, worker: WorkerId) -> Vec<Lease> {
+        let runs = self.live.values().filter(|row| row.life.worker == Some(worker));
+        runs.filter_map(|row| self.lease_of(row)).collect()
+    }
+
+    fn lease_of(&self, row: &Row) -> Option<Lease> {
+        let fence = row.life.fence()?;
+        Some(Lease {
+            id: fence.id,
+            queue: row.job.queue.clone(),
+            worker: fence.worker,
+            epoch: fence.epoch,
+            lease_ms_left: self.ms_until(row.lease_until?),
+        })
+    }
+
     pub(super) fn leases(&self, limit: i64) -> Vec<Lease> {
-        let mut leases: Vec<Lease> = self
-            .live
-            .values()
-            .filter_map(|row| {
-                let fence = row.life.fence()?;
-                Some(Lease {
-                    id: fence.id,
-                    queue: row.job.queue.clone(),
-                    worker: fence.worker,
-                    epoch: fence.epoch,
-                    lease_ms_left: self.ms_until(row.lease_until?),
-                })
-            })
-            .collect();
+        let mut leases: Vec<Lease> = self.live.values().filter_map(|row| self.lease_of(row)).collect();
         leases.sort_by_key(|lease| (lease.lease_ms_left, lease.id));
         leases.truncate(usize::try_from(limit).unwrap_or_default());
         leases
