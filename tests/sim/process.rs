@@ -163,6 +163,8 @@ impl Link for Wire {
         }
         let stalls_for = condition.stalls_for();
         if !stalls_for.is_zero() {
+            // Also one who waits for no answer: a worker that stops gives up results that it cannot write in time.
+            self.process.is_hurt();
             sleep(stalls_for.min(ANSWERS_WITHIN)).await;
             self.process.awake().await;
             if stalls_for > ANSWERS_WITHIN {
