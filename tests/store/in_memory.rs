@@ -15,6 +15,7 @@ mod fixture;
 mod lifecycle;
 mod line;
 mod look;
+mod note_repairs;
 mod pause;
 mod promote;
 mod release;

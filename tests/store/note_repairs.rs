@@ -1,9 +1,8 @@
 //! note_repairs: what was put right, in the trails of those that it is about and of nobody else.
 
-use crate::fixture::{Fixture, new_job, without_waiting};
+use crate::fixture::{Fixture, new_job};
 use leasehold_core::{Epoch, JobId, JobRecord, Settle, State, TrailEntry, WorkerId};
 use leasehold_store::Repair;
-use sqlx::{AssertSqlSafe, Executor};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -84,17 +83,6 @@ async fn what_the_last_entry_says_is_not_said_again() {
     fixture.claim_one(worker, run.id).await;
     fixture.note_repairs(&repair).await.expect("note");
     assert_eq!(said(&fixture.record(run.id).await.trail), [("repair", 1), ("release", 1), ("repair", 2)]);
-}
-
-#[tokio::test]
-async fn a_row_that_somebody_has_locked_is_passed_over() {
-    let fixture = Fixture::start().await;
-    let (locked, free) = (fixture.running(WorkerId::new()).await, fixture.running(WorkerId::new()).await);
-    let mut other = fixture.pool().begin().await.expect("a transaction");
-    let lock = format!("SELECT FROM leasehold.job WHERE id = '{}' FOR UPDATE", locked.id);
-    other.execute(AssertSqlSafe(lock)).await.expect("a lock");
-    let repair = repair(&[(locked.id, None), (free.id, None)], None);
-    assert_eq!(without_waiting(fixture.note_repairs(&repair)).await.expect("note"), [free.id]);
 }
 
 /// A worker whose settle was written and not answered finds that out in the trail: a repair must not hide it.

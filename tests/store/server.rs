@@ -2,9 +2,10 @@
 
 use crate::fixture::{Fixture, LEASE, json, new_job};
 use leasehold_core::{FinishedRun, NewJob, Settle, Settled, State, WorkerId};
-use leasehold_store::{Kinds, Store};
+use leasehold_store::{Kinds, Repair, Store};
 use sqlx::Connection;
 use std::{future::Future, slice::from_ref, time::Duration};
+use uuid::Uuid;
 
 /// The answer of a call that must not wait for anybody's lock.
 async fn without_waiting<T>(call: impl Future<Output = T>) -> T {
@@ -27,6 +28,24 @@ async fn a_claim_does_not_wait_for_a_locked_row() {
     let claim = fixture.claim(WorkerId::new(), &hints, &Kinds::All, LEASE);
     let claimed = without_waiting(claim).await.expect("claim");
     assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [free]);
+}
+
+/// Who notes what it put right waits for nobody.
+#[tokio::test]
+async fn a_note_does_not_wait_for_a_locked_row() {
+    let fixture = Fixture::start().await;
+    let (locked, free) = (fixture.queued().await, fixture.queued().await);
+    let mut other = fixture.connection().await;
+    let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id = '{locked}' FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("lock");
+    let repair = Repair {
+        by: Uuid::now_v7(),
+        jobs: vec![(locked, None), (free, None)],
+        state: Some(State::Queued),
+        unclaimed_for: Duration::ZERO,
+        note: "hint_missing: pushed again, by a reaper".to_owned(),
+    };
+    assert_eq!(without_waiting(fixture.note_repairs(&repair)).await.expect("note"), [free]);
 }
 
 /// One row locked in somebody's open transaction must not cost the worker its other leases.

@@ -15,6 +15,7 @@ mod lifecycle;
 mod line;
 mod look;
 mod migrate;
+mod note_repairs;
 mod pause;
 mod pgbouncer;
 mod promote;
