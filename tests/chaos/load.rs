@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -60,6 +60,7 @@ pub(crate) struct Load {
     log: PathBuf,
     /// The line, as it was last seen.
     length: Arc<AtomicUsize>,
+    pauses: Arc<AtomicBool>,
 }
 
 struct Loader {
@@ -71,6 +72,7 @@ struct Loader {
     stop: CancellationToken,
     line: Line,
     length: Arc<AtomicUsize>,
+    pauses: Arc<AtomicBool>,
 }
 
 /// How long the line is, asked directly and not through the proxies: it only steers the load.
@@ -82,7 +84,7 @@ struct Line {
 impl Load {
     pub(crate) fn start(client: Client, url: &str, shape: Shape, log: PathBuf, seed: u64) -> Self {
         let (ledger, stop) = (Arc::<Mutex<Ledger>>::default(), CancellationToken::new());
-        let length = Arc::<AtomicUsize>::default();
+        let (length, pauses) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let loader = Loader {
             client: client.clone(),
             shape,
@@ -92,8 +94,14 @@ impl Load {
             stop: stop.clone(),
             line: Line { url: url.to_owned(), connection: None },
             length: Arc::clone(&length),
+            pauses: Arc::clone(&pauses),
         };
-        Self { ledger, stop, task: tokio::spawn(loader.run()), client, log, length }
+        Self { ledger, stop, task: tokio::spawn(loader.run()), client, log, length, pauses }
+    }
+
+    /// Nothing more is enqueued from now on: a new job brings its hint along, and hides that those of others are missing.
+    pub(crate) fn pause(&self) {
+        self.pauses.store(true, Ordering::Release);
     }
 
     /// How long the line was when it was last looked at.
@@ -134,6 +142,10 @@ impl Loader {
     async fn run(mut self) {
         let mut counted = Counted::default();
         while !self.stop.is_cancelled() {
+            if self.pauses.load(Ordering::Acquire) {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
             if counted.is_due() {
                 let begun = Instant::now();
                 counted.length = self.line.length().await;

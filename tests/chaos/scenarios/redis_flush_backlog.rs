@@ -1,5 +1,6 @@
-//! **Fault**: `FLUSHALL` with a line of 100,000, three times, at a head of the usual size.
-//! **Window**: 2 to 3 s between them. The line is as long each time: what is done is enqueued anew.
+//! **Fault**: `FLUSHALL` with a line of 100,000, three times, at a head of the usual size. Nothing is enqueued meanwhile: new
+//! jobs would bring their hints along and keep the workers busy, whatever became of the line.
+//! **Window**: 2 to 3 s between them.
 //! **Heal**: none is needed: the head is filled again.
 //! **Must hold**: no attempt is burned; all of the line is run in the end.
 //! **Converges within**: 2 s until as many slots are busy as before, from each flush on.
@@ -20,7 +21,7 @@ pub(crate) const PLAN: Plan = Plan {
         slots: 16,
         lease_ms: 10_000,
         head_max: 4096,
-        // A little more: how long the line is is known a moment later.
+        // A little more, which is done until the last flush.
         backlog: QUEUED + 5_000,
         job_ms: (100, 300),
         ..Shape::USUAL
@@ -35,6 +36,7 @@ pub(crate) const PLAN: Plan = Plan {
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     stage.fault_begins("Redis is flushed, again and again");
     ensure!(stage.queued_at_fault >= QUEUED, "only {} jobs are queued", stage.queued_at_fault);
+    stage.load.pause();
     stage.flush_redis(3, dice).await?;
     stage.heals();
     Ok(())
