@@ -34,7 +34,8 @@ pub(super) fn check(evidence: &Evidence, rows: &Rows<'_>, findings: &mut Finding
         if *epoch > row.epoch {
             findings.illegal.push(format!("{id} was run as claim {epoch}, and its row knows {} claims", row.epoch));
         }
-        for entry in &row.trail.0 {
+        // A repair is signed by who did it, not by who ran the job.
+        for entry in row.trail.0.iter().filter(|entry| entry.verb != "repair") {
             if entry.epoch == *epoch && entry.worker.is_some_and(|worker| worker.0 != start.worker) {
                 findings.illegal.push(format!("run {epoch} of {id} was another worker's than its trail says"));
             }

@@ -97,6 +97,16 @@ fn nothing_is_found_in_a_good_history() {
 }
 
 #[test]
+fn what_a_reaper_put_right_beside_the_runs_is_no_finding() {
+    let mut evidence = good();
+    let reaper = Uuid::from_u128(0xEE);
+    evidence.rows[1].trail.0.insert(0, entry("repair", 1, reaper, 4_900));
+    evidence.rows[1].trail.0.push(entry("repair", 2, reaper, 5_250));
+    let Findings { lost, twice, illegal } = check(&evidence);
+    assert_eq!((lost, twice, illegal), (Vec::new(), Vec::new(), Vec::new()));
+}
+
+#[test]
 fn a_job_that_vanished_is_lost() {
     must_find("lost", "is nowhere", |evidence| {
         evidence.rows.remove(0);
