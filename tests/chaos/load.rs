@@ -124,6 +124,14 @@ impl Load {
         Ok(id)
     }
 
+    /// Enqueues one job before all others that runs for so long.
+    pub(crate) async fn long(&self, ms: u64) -> Result<Uuid, Error> {
+        let probe = Probe { log: self.log.clone(), ms, is_poison: false };
+        let id = self.client.enqueue(probe).priority(100).send().await?.get().0;
+        self.ledger().accepted.insert(id);
+        Ok(id)
+    }
+
     /// Stops; what was told in all.
     pub(crate) async fn stop(&mut self) -> Ledger {
         self.stop.cancel();
