@@ -1,9 +1,10 @@
 //! complete: running → succeeded.
 
 use crate::fixture::{
-    Fixture, as_it_is, at_once, is_written_once, json, refuses_jobs_not_running, refuses_stale_fences,
+    Fixture, as_it_is, at_once, is_written_once, json, refuses_jobs_not_running, refuses_stale_fences, retry,
 };
 use leasehold_core::{FinishedRun, Settle, Settled, State, WorkerId};
+use std::time::Duration;
 
 fn complete() -> Settle {
     Settle::Complete(Some(json("1")))
@@ -57,6 +58,28 @@ async fn answers_in_the_order_of_the_runs() {
         assert_eq!(fixture.record(run.fence.id).await.state, expected);
     }
     assert_eq!(answers.len(), 13);
+}
+
+/// A worker that lost a run without noticing, claimed the job again, and ends both in one batch.
+#[tokio::test]
+async fn of_two_runs_of_one_job_the_lost_one_is_told_so() {
+    let snooze = Settle::Snooze { delay: Duration::from_secs(5), reason: None };
+    for settle in [complete(), Settle::Bury { error: "no".into() }, retry(), snooze, Settle::Release] {
+        let fixture = Fixture::start().await;
+        let worker = WorkerId::new();
+        let lost = fixture.running(worker).await;
+        fixture.let_lapse(lost.id).await;
+        fixture.expire(10).await.expect("expire");
+        let current = fixture.claim_one(worker, lost.id).await.fence;
+        for fences in [[lost, current], [current, lost]] {
+            let runs = fences.map(|fence| FinishedRun { fence, settle: settle.clone() });
+            let answers = fixture.settle(worker, &runs).await.expect("settle");
+            for (fence, answer) in fences.iter().zip(answers) {
+                let is_lost = answer == Settled::LeaseLost;
+                assert_eq!(is_lost, *fence == lost, "{answer:?} to {fence:?} of {fences:?}, {settle:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -26,4 +26,4 @@ SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.a
        g.max_attempts, g.timeout_ms, 'dead', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
        g.payload, g.unique_key, g.limit_key, t.error, g.trail
 FROM gone g JOIN target t ON t.id = g.id
-RETURNING h.id
+RETURNING h.id, h.epoch

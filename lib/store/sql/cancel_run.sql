@@ -27,4 +27,4 @@ SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.a
        g.max_attempts, g.timeout_ms, 'cancelled', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
        g.payload, g.unique_key, g.limit_key, g.last_error, g.trail
 FROM gone g
-RETURNING h.id
+RETURNING h.id, h.epoch

@@ -22,4 +22,4 @@ SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.a
        g.payload, g.result::json, g.unique_key, g.limit_key,
        g.last_error, g.trail
 FROM gone g
-RETURNING h.id
+RETURNING h.id, h.epoch

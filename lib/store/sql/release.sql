@@ -19,4 +19,4 @@ UPDATE leasehold.job j
 SET state = 'queued', worker = NULL, lease_expires_at = NULL, attempt = j.attempt - 1,
     trail = leasehold.with_trail(j.trail, 'release', j.epoch, j.worker, NULL)
 WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
-RETURNING j.id
+RETURNING j.id, j.epoch

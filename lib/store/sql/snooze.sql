@@ -23,4 +23,4 @@ SET state = 'scheduled', worker = NULL, lease_expires_at = NULL, attempt = j.att
 FROM target t
 -- The array alone decides how rows are found; by the join alone, the planner hashes a long line for a large batch.
 WHERE j.id = t.id AND j.id = ANY (ARRAY(SELECT t.id FROM target t))
-RETURNING j.id
+RETURNING j.id, j.epoch

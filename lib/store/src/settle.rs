@@ -47,7 +47,7 @@ impl Store {
             };
             let done = done.map_err(Error::sql(DOING))?;
             for nth in which {
-                if done.contains(&runs[nth].fence.id.0) {
+                if done.contains(&(runs[nth].fence.id.0, runs[nth].fence.epoch)) {
                     answers[nth] = Settled::Done;
                 } else {
                     unclear.push(nth);
@@ -102,13 +102,14 @@ impl Ending {
         }
     }
 
-    /// Writes runs that all end in this way; the ids of those that were written.
+    /// Writes runs that all end in this way; which were written. Not by id alone: a worker may have lost a run without
+    /// noticing, claimed its job again, and end both in one batch.
     async fn write(
         self,
         pool: &Bounded,
         worker: WorkerId,
         runs: &[&FinishedRun],
-    ) -> Result<HashSet<Uuid>, sqlx::Error> {
+    ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
         let statement = match self {
             Self::Complete => include_str!("../sql/complete.sql"),
             Self::Retry => include_str!("../sql/retry.sql"),
@@ -117,7 +118,7 @@ impl Ending {
             Self::Bury => include_str!("../sql/bury.sql"),
             Self::Cancel => include_str!("../sql/cancel_run.sql"),
         };
-        let query = sqlx::query_scalar(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
+        let query = sqlx::query_as(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
         let query = match self {
             Self::Release | Self::Cancel => query,
             Self::Complete | Self::Bury => query.bind(texts(runs)),
@@ -139,7 +140,7 @@ async fn complete_one_by_one(
     pool: &Bounded,
     worker: WorkerId,
     runs: &[&FinishedRun],
-) -> Result<HashSet<Uuid>, sqlx::Error> {
+) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
     let mut done = HashSet::new();
     for run in runs {
         done.extend(match Ending::Complete.write(pool, worker, &[run]).await {
