@@ -97,3 +97,29 @@ async fn connections_that_break_in_the_middle_make_no_job_twice() {
     assert_eq!(stray, 0, "jobs that nobody was told of; {resent} were found on the second try");
     assert!(!accepted.is_empty());
 }
+
+/// A batch of new jobs and of resent ones is two statements. When the second one fails, what the first wrote stands, and
+/// nobody may be told of a refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_was_accepted_in_part_is_not_called_refused() {
+    let stores = Stores::start().await;
+    let client = Client::connect(&config(&stores)).await.expect("connected");
+    let disk_full = "CREATE OR REPLACE FUNCTION leasehold.enqueue_checked(
+            _id uuid, _may_exist boolean, _queue text, _kind text, _payload json, _priority smallint,
+            _run_at timestamptz, _max_attempts integer, _max_crashes smallint, _timeout_ms integer, _unique_key text,
+            _limit_key text, OUT id uuid, OUT inserted boolean, OUT state text
+        ) LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$";
+    sqlx::raw_sql(disk_full).execute(&mut stores.database.connect().await).await.expect("a disk that is full");
+
+    let new = client.enqueue(Told::Fail).build().expect("valid");
+    let resent = client.enqueue(Told::Fail).id(JobId::new()).build().expect("valid");
+    let batch = [new, resent];
+    let error = client.store().enqueue(&batch).await.expect_err("the second statement fails");
+    assert!(error.to_string().starts_with("1 jobs of the batch were accepted, the others not: "), "{error}");
+    let again = batch.each_ref().map(|job| leasehold::NewJob { id: JobId::new(), ..job.clone() });
+    match client.enqueue_many(&again).await {
+        Err(Error::OutcomeUnknown { ids, .. }) => assert_eq!(ids, again.each_ref().map(|job| job.id)),
+        other => panic!("{other:?}"),
+    }
+    assert!(client.job(again[0].id).await.expect("reading").is_some(), "it was accepted");
+}

@@ -252,7 +252,10 @@ fn outcome_unknown(batch: &[NewJob], source: leasehold_store::Error) -> Error {
 
 /// Whether a statement that failed so may have been carried out all the same.
 fn may_have_been_written(error: &leasehold_store::Error) -> bool {
-    let leasehold_store::Error::Sql { source, .. } = error else { return false };
+    let source = match error {
+        leasehold_store::Error::Sql { source, .. } => source,
+        other => return matches!(other, leasehold_store::Error::InPart { .. }),
+    };
     match source {
         // The server has said no, unless it was ended meanwhile.
         sqlx::Error::Database(said) => {

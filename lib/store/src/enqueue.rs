@@ -90,7 +90,14 @@ async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<Vec<Enqueue
     }
     let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
     if !rest.is_empty() {
-        for row in send(way, ENQUEUE_CHECKED, jobs, &rest).await? {
+        let accepted = jobs.len() - rest.len();
+        let rows = send(way, ENQUEUE_CHECKED, jobs, &rest).await;
+        let rows = rows.map_err(|error| match way {
+            // What the first statement wrote stands: a caller that is told of a refusal would believe that nothing does.
+            Way::Ours(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
+            _ => error,
+        })?;
+        for row in rows {
             let (nth, answer) = checked(&row).map_err(Error::sql(DOING))?;
             if let Some(&nth) = rest.get(nth) {
                 answers[nth] = Some(answer);

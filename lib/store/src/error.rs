@@ -68,6 +68,14 @@ pub enum Error {
     /// A unique key of the job is in use by a live one.
     #[error("the unique key of {0} is taken by a live job")]
     UniqueKeyTaken(JobId),
+    /// A batch took two statements, and the second one failed.
+    #[error("{accepted} jobs of the batch were accepted, the others not: {source}")]
+    InPart {
+        #[doc = "how many are committed"]
+        accepted: usize,
+        #[doc = "what became of the others"]
+        source: Box<Error>,
+    },
     /// The server answered with an error, or did not answer.
     #[error("{doing}: {}", Cause(source))]
     Sql {
@@ -113,7 +121,11 @@ impl Error {
     /// Whether trying again later may help: the server was away, overloaded, or a deadlock broken.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        let (Self::Sql { source, .. } | Self::Connect { source, .. }) = self else { return false };
+        let source = match self {
+            Self::Sql { source, .. } | Self::Connect { source, .. } => source,
+            Self::InPart { source, .. } => return source.is_transient(),
+            _ => return false,
+        };
         match source {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
             sqlx::Error::Database(error) => {
