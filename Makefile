@@ -8,7 +8,7 @@ CHECKED := --locked --workspace --features leasehold-tests/fail-points
 CHAOS := "$${CARGO_TARGET_DIR:-target}/debug/chaos"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos chaos-short chaos-soak ci setup toolchain lint fmt deny doc clean test-setup
+.PHONY: help run test sim chaos chaos-short chaos-soak ci setup toolchain lint fmt deny doc clean test-setup
 
 help: ## Print this
 	@echo 'Leasehold: make <target>'
@@ -29,6 +29,9 @@ chaos: test-setup ## Do every harm to a fleet and check that nothing is lost; SC
 chaos-short: test-setup ## The same with one harm of each kind, in a few minutes
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS) --short
+
+sim: toolchain ## Simulate fleets under every harm, in virtual time; SEED=... shows one run, SEEDS=... makes so many
+	$(CARGO) test $(CHECKED) --test sim every_seed -- --nocapture
 
 MINUTES ?= 20
 chaos-soak: test-setup ## All harms at random, for MINUTES=20

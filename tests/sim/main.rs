@@ -5,7 +5,7 @@
 //! while a director kills, freezes and stops them, cuts and slows the ways to both stores, and flushes, rewinds and
 //! damages Redis (`director`, `process`, `weather`). Then everything heals. Within a bound of virtual time all jobs must be
 //! finished and both stores agree (`world`); then the journal of the store, the rows and what the handlers say are judged
-//! (`judge`). `SEED=…` shows one run, `SEEDS=…` makes more or fewer of them.
+//! (`judge`). `make sim SEED=…` shows one run, `make sim SEEDS=…` makes more or fewer of them.
 //!
 //! The stores are in `tests/support/memory`; the same conformance suites hold for them and for the real ones.
 //!

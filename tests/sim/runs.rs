@@ -66,7 +66,7 @@ pub(crate) fn run_many(first: u64, count: u64, broken: Option<Broken>, stops_ear
 
 /// How to see a run again.
 pub(crate) fn replay(seed: u64) -> String {
-    format!("SEED={seed} cargo test --locked --workspace --test sim every_seed -- --nocapture")
+    format!("make sim SEED={seed}")
 }
 
 /// The end of a run, to be read.
