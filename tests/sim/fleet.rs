@@ -86,6 +86,8 @@ impl Fleet {
             process: Arc::clone(&process),
             book: Arc::clone(&self.book),
             around: Arc::clone(&self.around),
+            store: self.store.clone(),
+            lease: self.times.lease,
         });
         let mut handlers = Handlers::new();
         match &role.kinds {

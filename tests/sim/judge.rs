@@ -3,7 +3,7 @@
 
 use crate::{
     fleet::{Fleet, Stopped},
-    work::short,
+    work::{TOLD_TO_STOP, short},
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{Event, Fence, JobId, Lifecycle, QueueName, Settled, State, Verb};
@@ -182,6 +182,12 @@ impl Reader {
                 (Some(row), None) => self.wrong(format!("{} is still {}", short(*id), row.life.state)),
                 (None, None) => self.wrong(format!("{} was accepted and is lost", short(*id))),
                 (Some(_), Some(_)) => self.wrong(format!("{} is live and finished", short(*id))),
+            }
+        }
+        for (id, row) in rows.live.iter().chain(&rows.history) {
+            let notes = row.trail.iter().filter_map(|entry| entry.note.as_deref());
+            if row.last_error.as_deref().into_iter().chain(notes).any(|text| text == TOLD_TO_STOP) {
+                self.wrong(format!("{}: that it was told to stop was counted as its failure", short(*id)));
             }
         }
         for (id, row) in &rows.history {

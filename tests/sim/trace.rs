@@ -19,6 +19,7 @@ struct Inner {
     /// If they are kept.
     lines: Option<Vec<String>>,
     counts: BTreeMap<String, u64>,
+    wrong: Vec<String>,
 }
 
 impl Trace {
@@ -42,6 +43,15 @@ impl Trace {
     /// Something happened that must be seen in some run.
     pub(crate) fn count(&self, what: impl Into<String>) {
         *self.inner().counts.entry(what.into()).or_default() += 1;
+    }
+
+    /// Something happened that must not.
+    pub(crate) fn wrong(&self, what: String) {
+        self.inner().wrong.push(what);
+    }
+
+    pub(crate) fn wrongs(&self) -> Vec<String> {
+        self.inner().wrong.clone()
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {

@@ -5,6 +5,7 @@ use crate::{
     process::{Process, Surroundings},
 };
 use leasehold_core::{Fence, JobId, Outcome};
+use leasehold_tests::MemoryStore;
 use leasehold_worker::{Handler, Run, StopReason};
 use serde_json::value::RawValue;
 use std::{
@@ -14,6 +15,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
+
+/// What handlers say when they are told to stop. Nobody may count that as their failure.
+pub(crate) const TOLD_TO_STOP: &str = "told to stop";
 
 /// What a job does when it is run.
 #[derive(Clone, Copy, Debug)]
@@ -92,11 +97,19 @@ pub(crate) struct Doer {
     pub(crate) process: Arc<Process>,
     pub(crate) book: Arc<Book>,
     pub(crate) around: Arc<Surroundings>,
+    /// To be looked at from outside.
+    pub(crate) store: MemoryStore,
+    pub(crate) lease: Duration,
 }
 
 impl Handler for Doer {
     fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
-        Box::pin(self.work(run))
+        Box::pin(async move {
+            let (fence, begun) = (run.fence(), Instant::now());
+            let outcome = self.work(run).await;
+            self.holds_its_lease(fence, begun);
+            outcome
+        })
     }
 
     fn stop_moment(&self) -> Duration {
@@ -105,6 +118,16 @@ impl Handler for Doer {
 }
 
 impl Doer {
+    /// Whoever was well since before it began still holds its lease when it ends.
+    fn holds_its_lease(&self, fence: Fence, begun: Instant) {
+        let is_its = self.store.rows().live.get(&fence.id).is_some_and(|row| row.life.fence() == Some(fence));
+        let was_well = self.process.was_well_since(begun.checked_sub(self.lease).unwrap_or(begun));
+        if was_well && !is_its {
+            let name = short(fence.id);
+            self.around.trace.wrong(format!("{name}: run {} lost its lease, and nothing was wrong", fence.epoch));
+        }
+    }
+
     async fn work(&self, run: Run) -> Outcome {
         self.process.awake().await;
         let fence = run.fence();
@@ -126,7 +149,7 @@ impl Doer {
             _ => {
                 if let Some(told) = self.sleep_unless_told(&run, takes).await {
                     self.around.trace.count(format!("a handler was told: {told:?}"));
-                    return Outcome::Failed("told to stop".to_owned());
+                    return Outcome::Failed(TOLD_TO_STOP.to_owned());
                 }
             }
         }
