@@ -105,3 +105,28 @@ async fn jobs_in_danger_are_claimed_one_at_a_time() {
     assert_eq!(claim(worker).await.len(), 1, "what has run for so long holds up no other");
     assert_eq!(claim(WorkerId::new()).await.len(), 1, "the last one");
 }
+
+/// What killed one worker is among those that ran there; it may take a few of them along again, not all.
+#[tokio::test]
+async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time() {
+    let fixture = Fixture::start().await;
+    let mut hints = Vec::new();
+    for nth in 0..30 {
+        let id = fixture.queued().await;
+        if nth < 25 {
+            fixture.set_crashes(id, 1).await;
+        }
+        hints.push(id);
+    }
+    let worker = WorkerId::new();
+    let claim = async |worker| {
+        let claimed = fixture.claim(worker, &hints, &Kinds::All, LEASE).await.expect("claim");
+        let crashed = claimed.iter().filter(|job| job.crashes > 0).count();
+        (crashed, claimed.len() - crashed)
+    };
+    assert_eq!(claim(worker).await, (10, 5), "ten that have crashed, and all the others");
+    assert_eq!(claim(worker).await, (0, 0), "they have only just begun");
+    assert_eq!(claim(WorkerId::new()).await, (10, 0), "another worker takes ten too");
+    fixture.let_runs_be_old().await;
+    assert_eq!(claim(worker).await, (5, 0), "what has run for a second holds up no other");
+}

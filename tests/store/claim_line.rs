@@ -68,3 +68,22 @@ async fn jobs_in_danger_are_claimed_one_at_a_time_and_hold_up_no_other() {
     assert_eq!(claimed, [0, 0, 2], "one in danger, and all that is behind the others");
     assert_eq!(claim(&fixture, &Kinds::All, 5).await.len(), 1, "another worker takes one");
 }
+
+#[tokio::test]
+async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time_and_hold_up_no_other() {
+    let fixture = Fixture::start().await;
+    let jobs = |count| (0..count).map(|_| job("k", 0)).collect::<Vec<_>>();
+    for id in fixture.enqueue(&jobs(15)).await.expect("enqueue").iter().map(|answer| answer.id) {
+        fixture.set_crashes(id, 1).await;
+    }
+    fixture.enqueue(&jobs(5)).await.expect("enqueue");
+    let worker = WorkerId::new();
+    let claim = async |limit| {
+        let jobs = fixture.claim_line(worker, &name("default"), &Kinds::All, limit, LEASE).await.expect("claim_line");
+        jobs.iter().map(|job| i32::from(job.crashes)).collect::<Vec<_>>()
+    };
+    assert_eq!(claim(12).await, [1; 10], "ten of twelve");
+    assert_eq!(claim(12).await, [0; 5], "those behind the others");
+    fixture.let_runs_be_old().await;
+    assert_eq!(claim(12).await, [1; 5]);
+}

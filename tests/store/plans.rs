@@ -33,8 +33,8 @@ const BY_ID: [(&str, &str); 15] = [
 const BY_INDEX: [(&str, &str, &[&str]); 12] = [
     ("line", "'default', NULL, 100", &["job_line"]),
     ("line", "'default', '{k,other}', 4096", &["job_line"]),
-    ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_pkey", "job_in_danger"]),
-    ("claim_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_line", "job_pkey", "job_in_danger"]),
+    ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_in_danger"]),
+    ("claim_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_line", "job_in_danger"]),
     ("lines", "", &["job_line"]),
     ("position", "$id, 1000", &["job_line", "job_pkey"]),
     ("expire", "100", &["job_lease", "job_pkey"]),

@@ -1,11 +1,12 @@
 -- claim_line: queued → running, from the front of a queue's line, without hints.
 --
 -- Guard:      the row is queued and the queue is not paused. A row that somebody else has locked is passed over, so
---             any number of workers may claim at once and none waits. Jobs that are dead if they crash once more one
+--             any number of workers may claim at once and none waits. Jobs that have crashed before are claimed a few
 --             at a time, as in claim.
 -- Parameters: $1 worker, $2 queue, $3 kinds or NULL for every kind, $4 limit, $5 lease in ms.
 -- Zero rows:  nothing to be had.
--- Index:      job_line, one short range a kind; then job_pkey; job_in_danger, but only if there is a job in danger.
+-- Index:      job_line, one short range a kind; job_in_danger, but only if there is a job that has crashed. What is
+--             found is locked, and found again by ctid.
 -- Order:      of the line as far as this statement could lock it. For several kinds the front of each is locked, and
 --             what is not taken is free again at once.
 WITH RECURSIVE kind(name) AS (
@@ -22,17 +23,23 @@ WITH RECURSIVE kind(name) AS (
     FROM kind k
     WHERE $3::text[] IS NULL AND k.name IS NOT NULL
 ), found AS MATERIALIZED (
-    SELECT front.id, front.crashes > 0 AND front.crashes + 1 >= front.max_crashes AS in_danger
+    SELECT front.at, front.id, front.crashes > 0 AS crashed,
+           front.crashes > 0 AND front.crashes + 1 >= front.max_crashes AS in_danger
     FROM kind k
     CROSS JOIN LATERAL (
-        SELECT j.id, j.priority, j.run_at, j.crashes, j.max_crashes FROM leasehold.job j
+        SELECT j.ctid AS at, j.id, j.priority, j.run_at, j.crashes, j.max_crashes FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
-          AND CASE WHEN j.crashes > 0 AND j.crashes + 1 >= j.max_crashes
-                   THEN NOT EXISTS (
-                       SELECT FROM leasehold.job r
-                       WHERE r.worker = $1 AND r.crashes > 0 AND r.crashes + 1 >= r.max_crashes
-                         AND r.started_at > now() - interval '10 seconds')
-                   ELSE true END
+          AND CASE
+              WHEN j.crashes > 0 AND j.crashes + 1 >= j.max_crashes THEN
+                  NOT EXISTS (
+                      SELECT FROM leasehold.job r
+                      WHERE r.worker = $1 AND r.crashes > 0 AND r.crashes + 1 >= r.max_crashes
+                        AND r.started_at > now() - interval '10 seconds')
+              WHEN j.crashes > 0 THEN
+                  (SELECT count(*) FROM leasehold.job r
+                   WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second') < 10
+              ELSE true
+          END
         ORDER BY j.priority DESC, j.run_at, j.id
         LIMIT $4::bigint
         FOR UPDATE SKIP LOCKED
@@ -41,13 +48,22 @@ WITH RECURSIVE kind(name) AS (
       AND NOT EXISTS (SELECT FROM leasehold.queue q WHERE q.name = $2 AND q.paused_at IS NOT NULL)
     ORDER BY front.priority DESC, front.run_at, front.id
     LIMIT $4::bigint
-), target AS MATERIALIZED (
-    SELECT f.id FROM found f
-    WHERE NOT f.in_danger OR f.id = (SELECT d.id FROM found d WHERE d.in_danger ORDER BY d.id LIMIT 1)
 )
 UPDATE leasehold.job j
 SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
     lease_expires_at = now() + $5::bigint * interval '1 millisecond'
-WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
+WHERE j.ctid = ANY (ARRAY(
+    SELECT f.at FROM found f
+    WHERE CASE
+        WHEN f.in_danger THEN f.id = (SELECT d.id FROM found d WHERE d.in_danger ORDER BY d.id LIMIT 1)
+        WHEN f.crashed THEN
+            f.id = ANY (ARRAY(
+                SELECT c.id FROM found c WHERE c.crashed AND NOT c.in_danger
+                ORDER BY c.id
+                LIMIT greatest(0, 10 - (
+                    SELECT count(*) FROM leasehold.job r
+                    WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second'))))
+        ELSE true
+    END))
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
           j.max_attempts, j.crashes, j.timeout_ms

@@ -40,9 +40,13 @@ impl Store {
         kinds: &Kinds,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
+        // The order in which every statement locks rows: two that meet wait for each other in one direction only.
+        let mut ids = uuids(ids);
+        ids.sort_unstable();
+        ids.dedup();
         let statement = sqlx::query(include_str!("../sql/claim.sql"))
             .bind(worker.0)
-            .bind(uuids(ids))
+            .bind(ids)
             .bind(kinds.names())
             .bind(millis(lease));
         let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;

@@ -11,6 +11,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// A run in danger that has gone on for longer holds up no other.
 const DANGER_S: i64 = 10;
+/// So many jobs that have crashed before are claimed within so long.
+const CRASHED_AT_ONCE: usize = 10;
+const CRASHED_S: i64 = 1;
 
 impl Rows {
     pub(super) fn claim(&mut self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob> {
@@ -22,13 +25,7 @@ impl Rows {
                 && (!self.paused.contains(&row.job.queue) || self.is_broken(Broken::ClaimIgnoresPauses))
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
-        let first = found.iter().find(|row| row.is_in_danger()).map(|row| row.life.id);
-        let none = self.runs_one_in_danger(worker);
-        let target: Vec<JobId> = found
-            .into_iter()
-            .filter(|row| !row.is_in_danger() || !none && Some(row.life.id) == first)
-            .map(|row| row.life.id)
-            .collect();
+        let target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
         self.start(worker, &target, lease)
     }
 
@@ -43,17 +40,33 @@ impl Rows {
         if self.paused.contains(queue) && !self.is_broken(Broken::ClaimIgnoresPauses) {
             return Vec::new();
         }
-        let none = self.runs_one_in_danger(worker);
+        let danger_is_taken = self.runs_one_in_danger(worker);
+        let crashed_are_taken = self.crashed_begun_by(worker) >= CRASHED_AT_ONCE;
         let limit = usize::try_from(limit).unwrap_or_default();
-        let found: Vec<&Row> =
-            self.line_of(queue, kinds).into_iter().filter(|row| !(none && row.is_in_danger())).take(limit).collect();
-        let first = found.iter().filter(|row| row.is_in_danger()).map(|row| row.life.id).min();
-        let target: Vec<JobId> = found
-            .into_iter()
-            .filter(|row| !row.is_in_danger() || Some(row.life.id) == first)
-            .map(|row| row.life.id)
-            .collect();
+        let may_go =
+            |row: &&Row| !if row.is_in_danger() { danger_is_taken } else { row.has_crashed() && crashed_are_taken };
+        let found: Vec<&Row> = self.line_of(queue, kinds).into_iter().filter(may_go).take(limit).collect();
+        let target = self.few_that_crashed(worker, &found, false);
         self.start(worker, &target, lease)
+    }
+
+    /// Of the jobs in danger the first one, unless they have to wait; of those that crashed otherwise, as many as may go
+    /// together; and all others.
+    fn few_that_crashed(&self, worker: WorkerId, found: &[&Row], danger_is_taken: bool) -> Vec<JobId> {
+        let ids = |which: &dyn Fn(&Row) -> bool| -> BTreeSet<JobId> {
+            found.iter().filter(|row| which(row)).map(|row| row.life.id).collect()
+        };
+        let in_danger = ids(&Row::is_in_danger).into_iter().take(usize::from(!danger_is_taken));
+        let room = CRASHED_AT_ONCE.saturating_sub(self.crashed_begun_by(worker));
+        let crashed = ids(&|row| row.has_crashed() && !row.is_in_danger()).into_iter().take(room);
+        let few: BTreeSet<JobId> = in_danger.chain(crashed).collect();
+        found.iter().filter(|row| !row.has_crashed() || few.contains(&row.life.id)).map(|row| row.life.id).collect()
+    }
+
+    fn crashed_begun_by(&self, worker: WorkerId) -> usize {
+        let since = self.clock.now() - TimeDelta::seconds(CRASHED_S);
+        let begun = |row: &&Row| row.life.worker == Some(worker) && row.started_at.is_some_and(|began| began > since);
+        self.live.values().filter(begun).filter(|row| row.has_crashed()).count()
     }
 
     fn runs_one_in_danger(&self, worker: WorkerId) -> bool {

@@ -60,6 +60,10 @@ impl Row {
         (Reverse(self.job.priority), self.run_at, self.life.id)
     }
 
+    pub(super) const fn has_crashed(&self) -> bool {
+        self.life.crashes > 0
+    }
+
     /// One crash more would end it.
     pub(super) const fn is_in_danger(&self) -> bool {
         self.life.crashes > 0 && self.life.crashes + 1 >= self.life.max_crashes
