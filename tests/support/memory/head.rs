@@ -11,10 +11,10 @@ use super::{
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{
-    BlockingTake, Error, Filled, Head, HeadStats, Held, Notice, Pushed, Served, Snapshot, Swept, Taken, WorkerRecord,
+    BlockingTake, Error, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept, Taken, WorkerRecord,
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -119,17 +119,6 @@ fn push(server: &mut Server, queue: &QueueName, mode: Mode, ids: &[JobId]) -> Pu
     pushed
 }
 
-/// The lists aside that Redis is asked for: those of the kinds in `asides`.
-fn named_asides(keys: &QueueKeys) -> impl Iterator<Item = (&Kind, &VecDeque<JobId>)> {
-    keys.aside.iter().filter(|(kind, _)| keys.asides.contains(*kind))
-}
-
-fn is_in_use(keys: &QueueKeys) -> bool {
-    !(keys.ready.is_empty() && keys.claimed.is_empty() && keys.leases.is_empty() && keys.asides.is_empty())
-        || keys.paused
-        || keys.overflow
-}
-
 fn sweep(server: &mut Server, queue: &QueueName, force: bool) -> Swept {
     if server.is_broken(Broken::NothingIsSwept) {
         return Swept::default();
@@ -137,32 +126,6 @@ fn sweep(server: &mut Server, queue: &QueueName, force: bool) -> Swept {
     let swept = server.of(queue).sweep(force);
     server.count("lists and set of Redis were made to agree", swept != Swept::default());
     swept
-}
-
-fn stats(keys: &QueueKeys) -> HeadStats {
-    let waiting = keys.leases.values().filter(|until| until.is_none()).count() as u64;
-    HeadStats {
-        ready: keys.ready.len() as u64,
-        claimed: keys.claimed.len() as u64,
-        leased: keys.leases.len() as u64 - waiting,
-        waiting_members: waiting,
-        aside: named_asides(keys).map(|(_, list)| list.len() as u64).sum(),
-        paused: keys.paused,
-        overflow: keys.overflow,
-    }
-}
-
-fn snapshot(keys: &QueueKeys, now: i64) -> Snapshot {
-    let held = |until: &Option<i64>| until.map_or(Held::Waiting, |until| Held::Leased { ms_left: until - now });
-    Snapshot {
-        ready: keys.ready.iter().copied().collect(),
-        claimed: keys.claimed.iter().copied().collect(),
-        aside: named_asides(keys).map(|(kind, ids)| (kind.clone(), ids.iter().copied().collect())).collect(),
-        held: keys.leases.iter().map(|(id, until)| (*id, held(until))).collect(),
-        paused: keys.paused,
-        overflow: keys.overflow,
-        strays: Vec::new(),
-    }
 }
 
 #[async_trait]
@@ -289,18 +252,18 @@ impl Head for MemoryHead {
     async fn queues(&self) -> Result<Vec<QueueName>, Error> {
         self.call("queues", |server, _| {
             let Keys { noted, queues, .. } = &mut server.keys;
-            noted.retain(|queue| queues.get(queue).is_some_and(is_in_use));
+            noted.retain(|queue| queues.get(queue).is_some_and(QueueKeys::is_in_use));
             noted.iter().cloned().collect()
         })
         .await
     }
 
     async fn stats(&self, queue: &QueueName) -> Result<HeadStats, Error> {
-        self.call("stats", |server, _| stats(server.of(queue))).await
+        self.call("stats", |server, _| server.of(queue).stats()).await
     }
 
     async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error> {
-        self.call("snapshot", |server, now| snapshot(server.of(queue), now)).await
+        self.call("snapshot", |server, now| server.of(queue).snapshot(now)).await
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
@@ -370,7 +333,7 @@ impl Head for MemoryHead {
         self.call("asides", |server, _| {
             let bound = u64::from((server.head_max / ASIDE_PART_OF_HEAD).max(1));
             let keys = server.of(queue);
-            named_asides(keys).map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
+            keys.named_asides().map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
         })
         .await
     }

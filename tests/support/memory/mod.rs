@@ -20,6 +20,7 @@ mod head;
 mod journal;
 mod keys;
 mod link;
+mod reading;
 mod rows;
 mod scripts;
 mod taker;
