@@ -78,7 +78,9 @@ impl Process {
     }
 
     pub(crate) fn thaw(&self) {
-        self.state().frozen_until = None;
+        if self.state().frozen_until.take().is_some() {
+            self.is_hurt();
+        }
         self.changed.notify_waiters();
     }
 
@@ -86,8 +88,10 @@ impl Process {
         self.state().is_dead
     }
 
+    /// A freeze that is under way hurts until it ends, whatever is lost meanwhile.
     fn is_hurt(&self) {
-        self.state().hurt_at = Some(Instant::now());
+        let mut state = self.state();
+        state.hurt_at = state.hurt_at.max(Some(Instant::now()));
     }
 
     /// Whether nothing went wrong with it since `since`.
