@@ -6,9 +6,12 @@ CARGO ?= cargo
 # One set of features for all that is not released, so that nothing is built twice: with places to die at for tests.
 CHECKED := --locked --workspace --features leasehold-tests/fail-points
 CHAOS := "$${CARGO_TARGET_DIR:-target}/debug/chaos"
+# What is measured is what is released.
+BENCH := "$${CARGO_TARGET_DIR:-target}/release/bench"
+BENCH_BUILD := $(CARGO) build --release --locked --workspace --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim chaos chaos-short chaos-soak ci setup toolchain lint fmt deny doc clean test-setup
+.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard ci setup toolchain lint fmt deny doc clean test-setup
 
 help: ## Print this
 	@echo 'Leasehold: make <target>'
@@ -38,10 +41,28 @@ chaos-soak: test-setup ## All harms at random, for MINUTES=20
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS) --scenario everything --minutes $(MINUTES)
 
-ci: ## Do what CI does: format, tests, harms, lints, licences, documentation
+bench: setup ## Measure throughput and latency beside the physical floor of PostgreSQL, in five minutes
+	$(BENCH_BUILD)
+	$(BENCH) short
+
+bench-all: setup ## Also growth, long lines, long history, an open snapshot, real commands; an hour; fills docs/performance.md
+	$(BENCH_BUILD)
+	for question in short growth exec backlog history pinned; do $(BENCH) $$question || exit 1; done
+	$(BENCH) write docs/performance.md --plots docs/images
+
+bench-peers: setup ## Measure beside other queues, by a program that does: PEERS=path/to/it
+	$(BENCH_BUILD)
+	$(BENCH) peers $(if $(PEERS),--script '$(PEERS)')
+
+bench-guard: test-setup ## Check that it is not slower than it was, by ratios to the floor; in two minutes
+	$(CARGO) build $(CHECKED) --bins
+	"$${CARGO_TARGET_DIR:-target}/debug/bench" --quiet-within 0 guard
+
+ci: ## Do what CI does: format, tests, harms, speed, lints, licences, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) test
 	$(MAKE) chaos-short
+	$(MAKE) bench-guard
 	$(MAKE) lint
 	$(MAKE) deny
 	$(MAKE) doc

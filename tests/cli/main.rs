@@ -1,6 +1,7 @@
 //! The command line as people use it: the real program, real servers, and what is seen on the outside.
 
 mod bad_input;
+mod bench;
 mod each;
 mod enqueue;
 mod fixture;

@@ -1,135 +1,191 @@
 //! The clock of a measurement: schema, reaper, enqueues, and when all is done.
 
-use super::{Figures, Mode, Plan, kind, queue, wall_ms, workers::Workers};
+use super::{
+    Mode, Plan, enqueues,
+    figures::{Delays, Figures},
+    meters::{self, Meters},
+    pace, wall_ms,
+    workers::Workers,
+};
 use crate::{context::Context, failure::Failure, output::progress};
-use futures_util::{TryStreamExt as _, stream};
-use leasehold::{Client, NewJob, Store};
+use leasehold::{Client, Store};
+use leasehold_bench::Costs;
 use leasehold_reaper::Reaper;
-use serde_json::value::RawValue;
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Jobs in one bulk enqueue, and how many of those are under way at once: the same for every queue that is compared.
-const CHUNK: u64 = 500;
-const IN_FLIGHT: usize = 4;
-/// A measurement that takes longer has gone wrong.
+/// A measurement that takes longer than this beyond the time it was given has gone wrong.
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// How long flow lets the workers idle before it begins.
 const IDLES_FOR: Duration = Duration::from_secs(1);
 /// How long latency waits for the last jobs.
 const LAST_JOBS_WITHIN: Duration = Duration::from_secs(10);
 
+/// What every mode works with.
+struct Scene<'a> {
+    plan: &'a Plan,
+    context: &'a Context,
+    client: Client,
+    store: Store,
+    meters: Meters,
+}
+
 /// Does the whole measurement.
-pub(crate) async fn measure(plan: &Plan, context: &Context) -> Result<Figures, Failure> {
-    let missing = || Failure::usage("bench needs PG_URL and REDIS_URL, or database.url and redis.url");
-    let settings = plan.config.store_settings("leasehold bench").ok_or_else(missing)?;
-    let handoff_settings = plan.config.handoff_settings().ok_or_else(missing)?;
-    let store = Store::connect(&settings).await.map_err(|error| context.store_failure(error))?;
-    store.migrate().await.map_err(|error| context.store_failure(error))?;
-    if !is_empty(&store, context).await? {
-        return Err(Failure::usage("bench wants an empty queue, and this database has live jobs"));
-    }
+pub(crate) async fn measure(plan: &Plan, context: &Context) -> Result<(Figures, Option<Costs>), Failure> {
+    let redis_url = Some(plan.redis_url()?).filter(|url| *url != super::NO_REDIS);
+    prepare(plan, context).await?;
+    // Before all others connect, or what they have done so far would count.
+    let meters = Meters::open(plan, redis_url).await?;
+    let store = connect(plan, context).await?;
     let client = Client::connect(&plan.config).await.map_err(|error| context.failure(&error))?;
+    let handoff_settings = plan.config.handoff_settings().ok_or_else(|| Failure::usage("bench needs REDIS_URL"))?;
     let handoff =
         leasehold::handoff_or_later(&handoff_settings).await.map_err(|error| context.handoff_failure(&error))?;
     let stop = CancellationToken::new();
     let reaper = tokio::spawn(Reaper::new(store.clone(), handoff, context.reaper_settings()).run(stop.clone()));
 
+    let mut scene = Scene { plan, context, client, store, meters };
     let figures = match plan.mode {
-        Mode::Drain => drain(plan, context, &client, &store).await,
-        Mode::Flow => flow(plan, context, &client, &store).await,
-        Mode::Latency => latency(plan, context, &client).await,
+        Mode::Flow => scene.flow().await,
+        Mode::Latency => scene.latency().await,
+        // The floor is none of the queue's.
+        Mode::Drain | Mode::Floor => scene.drain().await,
     };
     stop.cancel();
     let _ = reaper.await;
-    figures
-}
-
-async fn drain(plan: &Plan, context: &Context, client: &Client, store: &Store) -> Result<Figures, Failure> {
-    let begun = Instant::now();
-    enqueue_all(plan, context, client).await?;
-    let enqueue_per_s = rate(plan.jobs, begun);
-    let mut workers = Workers::start(plan).await?;
-    workers.begin().await?;
-    let before_ready = workers.done;
-    let begun = Instant::now();
-    finish(plan, context, &mut workers, store).await?;
-    Ok(Figures::Drain { enqueue_per_s, drain_per_s: rate(plan.jobs - before_ready, begun), before_ready })
-}
-
-async fn flow(plan: &Plan, context: &Context, client: &Client, store: &Store) -> Result<Figures, Failure> {
-    let mut workers = Workers::start(plan).await?;
-    workers.begin().await?;
-    sleep(IDLES_FOR).await;
-    let begun = Instant::now();
-    let (enqueued, finished) =
-        tokio::join!(enqueue_all(plan, context, client), finish(plan, context, &mut workers, store));
-    enqueued?;
-    finished?;
-    Ok(Figures::Flow { flow_per_s: rate(plan.jobs, begun) })
-}
-
-async fn latency(plan: &Plan, context: &Context, client: &Client) -> Result<Figures, Failure> {
-    let mut workers = Workers::start(plan).await?;
-    workers.begin().await?;
-    sleep(IDLES_FOR).await;
-    let bar = progress::bar(plan.jobs).with_message("latency");
-    for _ in 0..plan.jobs {
-        let job = job(&wall_ms().to_string())?;
-        client.enqueue_many(&[job]).await.map_err(|error| context.failure(&error))?;
-        bar.inc(1);
-        sleep(plan.gap).await;
+    let Scene { client, store, meters, .. } = scene;
+    // Single jobs are seen by their handlers, and may still be settled.
+    if figures.is_ok() && plan.mode != Mode::Latency && !is_empty(&store, context).await? {
+        return Err(Failure::new("jobs were left that neither wait in a line nor run: the figures would not be right"));
     }
-    bar.finish_and_clear();
-    workers.wait_until_done(plan.jobs, Instant::now() + LAST_JOBS_WITHIN).await?;
-    let mut delays = std::mem::take(&mut workers.delays_ms);
-    delays.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let nth = (delays.len() as f64 * part).ceil() as usize;
-        delays.get(nth.saturating_sub(1)).copied().unwrap_or(f64::NAN)
-    };
-    Ok(Figures::Latency { seen: delays.len(), p50_ms: at(0.50), p95_ms: at(0.95), p99_ms: at(0.99) })
+    drop(client);
+    store.pool().close().await;
+    let figures = figures?;
+    let jobs = if let Figures::FlowForATime { jobs, .. } = figures { jobs } else { plan.jobs };
+    Ok((figures, meters.costs(jobs).await?))
 }
 
-async fn enqueue_all(plan: &Plan, context: &Context, client: &Client) -> Result<(), Failure> {
-    let bar = progress::bar(plan.jobs).with_message("enqueue");
-    let chunks = (0..plan.jobs).step_by(CHUNK as usize).map(|first| CHUNK.min(plan.jobs - first));
-    stream::iter(chunks.map(Ok))
-        .try_for_each_concurrent(IN_FLIGHT, |count| {
-            let bar = &bar;
-            async move {
-                let jobs = (0..count).map(|_| job("null")).collect::<Result<Vec<_>, _>>()?;
-                client.enqueue_many(&jobs).await.map_err(|error| context.failure(&error))?;
-                bar.inc(count);
-                Ok::<_, Failure>(())
+/// The schema, in a database without live jobs.
+async fn prepare(plan: &Plan, context: &Context) -> Result<(), Failure> {
+    let store = connect(plan, context).await?;
+    store.migrate().await.map_err(|error| context.store_failure(error))?;
+    if !is_empty(&store, context).await? {
+        return Err(Failure::usage("bench wants an empty queue, and this database has live jobs"));
+    }
+    store.pool().close().await;
+    Ok(())
+}
+
+async fn connect(plan: &Plan, context: &Context) -> Result<Store, Failure> {
+    let missing = || Failure::usage("bench needs PG_URL and REDIS_URL, or database.url and redis.url");
+    let settings = plan.config.store_settings("leasehold bench").ok_or_else(missing)?;
+    Store::connect(&settings).await.map_err(|error| context.store_failure(error))
+}
+
+impl Scene<'_> {
+    async fn drain(&mut self) -> Result<Figures, Failure> {
+        let jobs = self.plan.jobs;
+        self.meters.begin(&[]).await?;
+        let begun = Instant::now();
+        enqueues::all(self.plan, self.context, &self.client).await?;
+        let enqueue_per_s = rate(jobs, begun);
+        self.meters.end(&[]).await?;
+
+        let mut workers = Workers::start(self.plan).await?;
+        meters::begin(&mut self.meters, &workers).await?;
+        workers.begin().await?;
+        let (before_ready, begun) = (workers.done(), Instant::now());
+        self.finish(jobs, &mut workers).await?;
+        let drain_per_s = rate(jobs - before_ready, begun);
+        meters::end(&mut self.meters, &workers).await?;
+        let (first_tenth_per_s, last_tenth_per_s) = pace::first_and_last_tenth(&workers.progress_since(begun));
+        workers.end().await;
+        Ok(Figures::Drain { enqueue_per_s, drain_per_s, before_ready, first_tenth_per_s, last_tenth_per_s })
+    }
+
+    async fn flow(&mut self) -> Result<Figures, Failure> {
+        let mut workers = self.idle_workers().await?;
+        meters::begin(&mut self.meters, &workers).await?;
+        let begun = Instant::now();
+        let figures = match self.plan.time {
+            Some(time) => self.flow_for(time, begun, &mut workers).await?,
+            None => {
+                let enqueued = enqueues::all(self.plan, self.context, &self.client);
+                let (enqueued, finished) = tokio::join!(enqueued, self.finish(self.plan.jobs, &mut workers));
+                enqueued?;
+                finished?;
+                Figures::Flow { flow_per_s: rate(self.plan.jobs, begun) }
             }
-        })
-        .await?;
-    bar.finish_and_clear();
-    Ok(())
-}
+        };
+        meters::end(&mut self.meters, &workers).await?;
+        workers.end().await;
+        Ok(figures)
+    }
 
-/// Waits until every handler has run *and* PostgreSQL holds no live job.
-async fn finish(plan: &Plan, context: &Context, workers: &mut Workers, store: &Store) -> Result<(), Failure> {
-    let until = Instant::now() + PATIENCE;
-    if !workers.wait_until_done(plan.jobs, until).await? {
-        return Err(Failure::new(format!("only {} of {} jobs were run", workers.done, plan.jobs)));
+    async fn flow_for(&self, time: Duration, begun: Instant, workers: &mut Workers) -> Result<Figures, Failure> {
+        let done = workers.counter();
+        let mut enqueued = pin!(enqueues::until(begun + time, &done, self.context, &self.client));
+        let jobs = loop {
+            tokio::select! {
+                jobs = &mut enqueued => break jobs?,
+                heard = workers.hear() => heard?,
+            }
+        };
+        self.finish(jobs, workers).await?;
+        let flow_per_s = rate(jobs, begun);
+        let tenths_per_s = pace::tenths(&workers.progress_since(begun), time);
+        Ok(Figures::FlowForATime { flow_per_s, jobs, seconds: time.as_secs(), tenths_per_s })
     }
-    while !is_empty(store, context).await? {
-        sleep(Duration::from_millis(1)).await;
+
+    async fn latency(&mut self) -> Result<Figures, Failure> {
+        let mut workers = self.idle_workers().await?;
+        meters::begin(&mut self.meters, &workers).await?;
+        let bar = progress::bar(self.plan.jobs).with_message("latency");
+        for _ in 0..self.plan.jobs {
+            enqueues::one(self.context, &self.client, &wall_ms().to_string()).await?;
+            bar.inc(1);
+            sleep(self.plan.gap).await;
+        }
+        bar.finish_and_clear();
+        workers.wait_until_done(self.plan.jobs, Instant::now() + LAST_JOBS_WITHIN).await?;
+        meters::end(&mut self.meters, &workers).await?;
+        let mut delays_ms = std::mem::take(&mut workers.delays_ms);
+        workers.end().await;
+        delays_ms.sort_by(f64::total_cmp);
+        Ok(Figures::Latency { seen: delays_ms.len(), delays: Delays::of(&delays_ms) })
     }
-    Ok(())
+
+    async fn idle_workers(&self) -> Result<Workers, Failure> {
+        let mut workers = Workers::start(self.plan).await?;
+        workers.begin().await?;
+        sleep(IDLES_FOR).await;
+        Ok(workers)
+    }
+
+    /// Waits until every handler has run *and* PostgreSQL holds no live job.
+    async fn finish(&self, jobs: u64, workers: &mut Workers) -> Result<(), Failure> {
+        if !workers.wait_until_done(jobs, Instant::now() + PATIENCE).await? {
+            return Err(Failure::new(format!("only {} of {jobs} jobs were run", workers.done())));
+        }
+        while !self.nothing_waits_or_runs().await? {
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Two short questions. `stats`, which also counts what the last minute has finished, would take its share of a
+    /// measurement that has just finished a great many.
+    async fn nothing_waits_or_runs(&self) -> Result<bool, Failure> {
+        let (lines, leases) = tokio::join!(self.store.lines(), self.store.leases(1));
+        let failed = |error| self.context.store_failure(error);
+        Ok(lines.map_err(failed)?.is_empty() && leases.map_err(failed)?.is_empty())
+    }
 }
 
 async fn is_empty(store: &Store, context: &Context) -> Result<bool, Failure> {
     let stats = store.stats().await.map_err(|error| context.store_failure(error))?;
     Ok(stats.iter().all(|queue| queue.queued + queue.running + queue.scheduled + queue.blocked == 0))
-}
-
-fn job(payload: &str) -> Result<NewJob, Failure> {
-    let payload = RawValue::from_string(payload.to_owned()).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(NewJob { queue: queue()?, ..NewJob::new(kind()?, payload) })
 }
 
 fn rate(jobs: u64, since: Instant) -> f64 {

@@ -3,13 +3,20 @@
 //! The driver enqueues and keeps the clock; each worker process is this program again, with the hidden `--member`.
 
 mod driver;
+mod enqueues;
+mod figures;
+mod floor;
 mod member;
+mod meters;
+mod pace;
 mod workers;
 
 use crate::{context::Context, failure::Failure, output};
+use figures::Line;
 use leasehold::{Config, Kind, QueueName};
 use serde::Serialize;
 use std::{
+    io::{IsTerminal as _, stderr},
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -18,32 +25,47 @@ use std::{
 const QUEUE: &str = "bench";
 /// The kind of its jobs, which do nothing.
 const KIND: &str = "noop";
+/// Nobody listens there: what a worker finds when Redis is away.
+const NO_REDIS: &str = "redis://127.0.0.1:1/";
 
 /// Measure throughput or latency on an empty database and an empty Redis
 ///
 /// Takes the stores from PG_URL and REDIS_URL, or else from the settings; MODE, N, PROCS, CONC and GAP_MS stand for
-/// flags that are not given. Prints one JSON line.
+/// flags that are not given. Prints one JSON line. On a terminal, or with --costs, a table follows on standard error:
+/// transactions, write-ahead log and CPU for each job, and memory.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  leasehold bench --mode drain --n 100000
-  leasehold bench --mode flow --procs 4 --conc 25
-  leasehold bench --mode latency --n 300 --gap-ms 15")]
+  leasehold bench --mode drain --n 100000 --costs
+  leasehold bench --mode drain --n 100000 --procs 32 --conc 4
+  leasehold bench --mode flow --seconds 60
+  leasehold bench --mode latency --n 300 --gap-ms 15
+  leasehold bench --mode floor --n 200000")]
 pub(crate) struct Args {
-    /// drain: empty a full queue; flow: enqueue and work at once; latency: one job at a time
+    /// What to measure
     #[arg(long, env = "MODE", default_value = "drain")]
     mode: Mode,
     /// How many jobs
     #[arg(long, env = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     n: u64,
+    /// In flow: go on for so long, whatever N is, with at most 10,000 jobs waiting; the line shows the rates of ten
+    /// parts of that time
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: Option<u64>,
     /// Worker processes
     #[arg(long, env = "PROCS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     procs: u32,
     /// Slots of each worker process
     #[arg(long, env = "CONC", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     conc: u32,
-    /// In latency: ms between the end of one enqueue and the next
+    /// In latency and floor: ms between the end of one enqueue and the next
     #[arg(long, env = "GAP_MS", default_value_t = 15)]
     gap_ms: u64,
+    /// Tell nobody where Redis is: workers claim from the line in PostgreSQL, as in an outage
+    #[arg(long)]
+    without_redis: bool,
+    /// Put the costs into the line, and print their table wherever standard error goes
+    #[arg(long)]
+    costs: bool,
     /// Be a worker process of a driver
     #[arg(long, hide = true)]
     member: bool,
@@ -53,43 +75,27 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
-    /// How fast a full queue is emptied.
+    /// How fast a full queue is emptied
     Drain,
-    /// How fast jobs go through while they are enqueued.
+    /// How fast jobs go through while they are enqueued
     Flow,
-    /// How long from the enqueue call to the handler.
+    /// How long from the enqueue call to the handler, one job at a time
     Latency,
+    /// No queue: the least that one has to write to this PostgreSQL, by drain, flow and latency
+    Floor,
 }
 
 /// One measurement.
 pub(crate) struct Plan {
     mode: Mode,
     jobs: u64,
+    time: Option<Duration>,
     procs: u32,
     slots: u32,
     gap: Duration,
+    /// Whether costs are measured.
+    metered: bool,
     config: Config,
-}
-
-/// The line that is printed.
-#[derive(Debug, Serialize)]
-struct Line {
-    peer: &'static str,
-    version: &'static str,
-    mode: Mode,
-    n: u64,
-    procs: u32,
-    conc: u32,
-    #[serde(flatten)]
-    figures: Figures,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Figures {
-    Drain { enqueue_per_s: f64, drain_per_s: f64, before_ready: u64 },
-    Flow { flow_per_s: f64 },
-    Latency { seen: usize, p50_ms: f64, p95_ms: f64, p99_ms: f64 },
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -99,30 +105,52 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             *url = Some(value.into());
         }
     }
+    if args.without_redis {
+        config.redis.url = Some(NO_REDIS.into());
+    }
+    if args.seconds.is_some() && args.mode != Mode::Flow {
+        return Err(Failure::usage("--seconds is for --mode flow; the others are measured over N jobs"));
+    }
     let plan = Plan {
         mode: args.mode,
         jobs: args.n,
+        time: args.seconds.map(Duration::from_secs),
         procs: args.procs,
         slots: args.conc,
         gap: Duration::from_millis(args.gap_ms),
+        metered: args.costs || stderr().is_terminal(),
         config,
     };
     if args.member {
         member::work(&plan, context).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let figures = driver::measure(&plan, context).await?;
-    let line = Line {
-        peer: "leasehold",
-        version: env!("CARGO_PKG_VERSION"),
-        mode: plan.mode,
-        n: plan.jobs,
-        procs: plan.procs,
-        conc: plan.slots,
-        figures,
+    let (figures, costs) = match plan.mode {
+        Mode::Floor => floor::measure(&plan).await?,
+        _ => driver::measure(&plan, context).await?,
     };
+    let line = Line::new(&plan, figures, costs.filter(|_| args.costs));
     output::json_lines(&[line])?;
+    if let Some(costs) = costs {
+        output::note(&meters::table(&costs));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Plan {
+    fn database_url(&self) -> Result<&str, Failure> {
+        url(self.config.database.url.as_ref())
+    }
+
+    fn redis_url(&self) -> Result<&str, Failure> {
+        url(self.config.redis.url.as_ref())
+    }
+}
+
+fn url(url: Option<&secrecy::SecretString>) -> Result<&str, Failure> {
+    use secrecy::ExposeSecret as _;
+    let missing = || Failure::usage("bench needs PG_URL and REDIS_URL, or database.url and redis.url");
+    Ok(url.ok_or_else(missing)?.expose_secret())
 }
 
 fn queue() -> Result<QueueName, Failure> {

@@ -3,7 +3,14 @@
 use super::Plan;
 use crate::failure::Failure;
 use secrecy::ExposeSecret as _;
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, Command},
@@ -27,8 +34,10 @@ enum Told {
 pub(crate) struct Workers {
     children: Vec<(Child, ChildStdin)>,
     told: mpsc::UnboundedReceiver<Told>,
-    /// Handlers run so far.
-    pub(crate) done: u64,
+    /// Handlers run so far. Shared with whoever enqueues no faster than that.
+    done: Arc<AtomicU64>,
+    /// The same, each time it grew.
+    progress: Vec<(Instant, u64)>,
     /// From enqueue call to handler, in ms, of jobs that carry a time.
     pub(crate) delays_ms: Vec<f64>,
 }
@@ -41,7 +50,8 @@ impl Workers {
         for _ in 0..plan.procs {
             children.push(start_one(plan, tell.clone())?);
         }
-        let mut workers = Self { children, told, done: 0, delays_ms: Vec::new() };
+        let (done, progress, delays_ms) = (Arc::default(), Vec::new(), Vec::new());
+        let mut workers = Self { children, told, done, progress, delays_ms };
         workers.wait_for_all(|told| matches!(told, Told::Booted)).await?;
         Ok(workers)
     }
@@ -54,9 +64,45 @@ impl Workers {
         self.wait_for_all(|told| matches!(told, Told::Ready)).await
     }
 
+    /// Handlers run so far.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// The number of handlers run so far, as it goes on.
+    pub(crate) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.done)
+    }
+
+    /// How many handlers had been run when since then.
+    pub(crate) fn progress_since(&self, begun: Instant) -> Vec<(Duration, u64)> {
+        let from = self.progress.partition_point(|(at, _)| *at < begun);
+        let before = from.checked_sub(1).map_or(0, |nth| self.progress[nth].1);
+        self.progress[from..].iter().map(|(at, done)| (*at - begun, done - before)).collect()
+    }
+
+    /// The ids of the processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.children.iter().filter_map(|(child, _)| child.id()).collect()
+    }
+
+    /// Waits for the next thing that a worker says.
+    pub(crate) async fn hear(&mut self) -> Result<(), Failure> {
+        let told = self.told.recv().await.ok_or_else(gone)?;
+        self.note(told)
+    }
+
+    /// Ends them all: there is nothing left that a grace would be for.
+    pub(crate) async fn end(self) {
+        for (mut child, _) in self.children {
+            // One that has ended already is ended.
+            let _ = child.kill().await;
+        }
+    }
+
     /// Waits until `wanted` handlers have run, or until `until`. Whether they have.
     pub(crate) async fn wait_until_done(&mut self, wanted: u64, until: Instant) -> Result<bool, Failure> {
-        while self.done < wanted {
+        while self.done() < wanted {
             match timeout_at(until, self.told.recv()).await {
                 Ok(Some(told)) => self.note(told)?,
                 Ok(None) => return Err(gone()),
@@ -84,7 +130,10 @@ impl Workers {
     fn note(&mut self, told: Told) -> Result<(), Failure> {
         match told {
             Told::Booted | Told::Ready => {}
-            Told::Done(jobs) => self.done += jobs,
+            Told::Done(jobs) => {
+                let done = self.done.fetch_add(jobs, Ordering::Relaxed) + jobs;
+                self.progress.push((Instant::now(), done));
+            }
             Told::Delay(ms) => self.delays_ms.push(ms),
             Told::Gone => return Err(gone()),
         }

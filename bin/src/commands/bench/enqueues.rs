@@ -1,0 +1,77 @@
+//! How jobs are enqueued: the same for every queue that is compared.
+
+use super::{Plan, kind, queue};
+use crate::{context::Context, failure::Failure, output::progress};
+use futures_util::{TryStreamExt as _, stream};
+use leasehold::{Client, NewJob};
+use serde_json::value::RawValue;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// Jobs in one bulk enqueue, and how many of those are under way at once.
+const CHUNK: u64 = 500;
+const IN_FLIGHT: usize = 4;
+/// How many jobs may wait when the time is given and not the number: enough that nobody idles, few enough that it is
+/// the whole path that is measured and not the enqueues.
+const WAITING_MAX: u64 = 10_000;
+const FULL_FOR: Duration = Duration::from_millis(1);
+
+/// Enqueues so many jobs as the plan says.
+pub(crate) async fn all(plan: &Plan, context: &Context, client: &Client) -> Result<(), Failure> {
+    let bar = progress::bar(plan.jobs).with_message("enqueue");
+    let chunks = (0..plan.jobs).step_by(CHUNK as usize).map(|first| CHUNK.min(plan.jobs - first));
+    stream::iter(chunks.map(Ok))
+        .try_for_each_concurrent(IN_FLIGHT, |count| {
+            let bar = &bar;
+            async move {
+                chunk(context, client, count).await?;
+                bar.inc(count);
+                Ok::<_, Failure>(())
+            }
+        })
+        .await?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Enqueues until then, and never many more than have been run. How many it were.
+pub(crate) async fn until(end: Instant, done: &AtomicU64, context: &Context, client: &Client) -> Result<u64, Failure> {
+    let (sent, bar) = (AtomicU64::new(0), progress::counter().with_message("flow"));
+    stream::iter((0..IN_FLIGHT).map(Ok))
+        .try_for_each_concurrent(IN_FLIGHT, |_| {
+            let (sent, bar) = (&sent, &bar);
+            async move {
+                while Instant::now() < end {
+                    if sent.load(Ordering::Relaxed) >= done.load(Ordering::Relaxed) + WAITING_MAX {
+                        sleep(FULL_FOR).await;
+                        continue;
+                    }
+                    sent.fetch_add(CHUNK, Ordering::Relaxed);
+                    chunk(context, client, CHUNK).await?;
+                    bar.inc(CHUNK);
+                }
+                Ok::<_, Failure>(())
+            }
+        })
+        .await?;
+    bar.finish_and_clear();
+    Ok(sent.into_inner())
+}
+
+/// Enqueues one job with this payload.
+pub(crate) async fn one(context: &Context, client: &Client, payload: &str) -> Result<(), Failure> {
+    client.enqueue_many(&[job(payload)?]).await.map(drop).map_err(|error| context.failure(&error))
+}
+
+async fn chunk(context: &Context, client: &Client, count: u64) -> Result<(), Failure> {
+    let jobs = (0..count).map(|_| job("null")).collect::<Result<Vec<_>, _>>()?;
+    client.enqueue_many(&jobs).await.map(drop).map_err(|error| context.failure(&error))
+}
+
+fn job(payload: &str) -> Result<NewJob, Failure> {
+    let payload = RawValue::from_string(payload.to_owned()).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(NewJob { queue: queue()?, ..NewJob::new(kind()?, payload) })
+}

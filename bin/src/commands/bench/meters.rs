@@ -1,0 +1,112 @@
+//! What a measurement costs: read before and after, never while the clock runs.
+
+use super::{Plan, workers::Workers};
+use crate::{
+    failure::Failure,
+    output::{self, human},
+};
+use leasehold_bench::{Costs, Error, Meter, Reading, RedisMemoryWatch, Spent};
+
+/// The meters of a measurement, if costs are wanted; without them, nothing is asked.
+pub(crate) struct Meters(Option<Running>);
+
+struct Running {
+    meter: Meter,
+    memory: Option<RedisMemoryWatch>,
+    transactions: u64,
+    begun: Option<Reading>,
+    spent: Spent,
+    worker_memory_peak_bytes: Option<u64>,
+}
+
+impl Meters {
+    /// Connects to both servers, before anybody else does. Redis is left out if it is not measured.
+    pub(crate) async fn open(plan: &Plan, redis_url: Option<&str>) -> Result<Self, Failure> {
+        if !plan.metered {
+            return Ok(Self(None));
+        }
+        let mut meter = Meter::open(plan.database_url()?, redis_url).await.map_err(failed)?;
+        let transactions = meter.transactions().await.map_err(failed)?;
+        let memory = match redis_url {
+            Some(url) => Some(RedisMemoryWatch::start(url).await.map_err(failed)?),
+            None => None,
+        };
+        let (begun, spent, worker_memory_peak_bytes) = (None, Spent::default(), None);
+        Ok(Self(Some(Running { meter, memory, transactions, begun, spent, worker_memory_peak_bytes })))
+    }
+
+    /// What is spent from here on counts.
+    pub(crate) async fn begin(&mut self, workers: &[u32]) -> Result<(), Failure> {
+        if let Some(running) = &mut self.0 {
+            running.begun = Some(running.meter.read(workers).await.map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    /// Up to here.
+    pub(crate) async fn end(&mut self, workers: &[u32]) -> Result<(), Failure> {
+        if let Some(running) = &mut self.0
+            && let Some(begun) = running.begun.take()
+        {
+            running.spent += running.meter.read(workers).await.map_err(failed)?.since(&begun);
+            let peak = workers.iter().filter_map(|pid| leasehold_bench::memory_peak_bytes(*pid)).max();
+            running.worker_memory_peak_bytes = running.worker_memory_peak_bytes.max(peak);
+        }
+        Ok(())
+    }
+
+    /// The costs of so many jobs. Called when all others have closed their connections.
+    pub(crate) async fn costs(self, jobs: u64) -> Result<Option<Costs>, Failure> {
+        let Some(mut running) = self.0 else { return Ok(None) };
+        let transactions = running.meter.transactions().await.map_err(failed)?.saturating_sub(running.transactions);
+        running.meter.close().await;
+        let redis_memory = match running.memory {
+            Some(memory) => memory.finish().await.map_err(failed)?,
+            None => None,
+        };
+        let worker_memory_peak_bytes = running.worker_memory_peak_bytes;
+        let costs = Costs::per_job(&running.spent, transactions, jobs);
+        Ok(Some(Costs { redis_memory, worker_memory_peak_bytes, ..costs }))
+    }
+}
+
+/// Begins to count with these workers.
+pub(crate) async fn begin(meters: &mut Meters, workers: &Workers) -> Result<(), Failure> {
+    meters.begin(&workers.pids()).await
+}
+
+/// Ends to count with them.
+pub(crate) async fn end(meters: &mut Meters, workers: &Workers) -> Result<(), Failure> {
+    meters.end(&workers.pids()).await
+}
+
+/// The costs, for people.
+pub(crate) fn table(costs: &Costs) -> String {
+    let cpu = |cost: Option<f64>| cost.map_or_else(|| "elsewhere".to_owned(), |cost| format!("{cost:.1}"));
+    let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
+    let mut rows = vec![
+        ["transactions".to_owned(), format!("{:.4}", costs.transactions_per_job), "a job".to_owned()],
+        ["write-ahead log".into(), human::grouped(costs.wal_bytes_per_job.round() as u64), "bytes a job".into()],
+    ];
+    for (whose, cost) in [
+        ("CPU of PostgreSQL", costs.postgres_cpu_us_per_job),
+        ("CPU of Redis", costs.redis_cpu_us_per_job),
+        ("CPU of the driver", costs.driver_cpu_us_per_job),
+        ("CPU of the workers", costs.workers_cpu_us_per_job),
+    ] {
+        rows.push([whose.to_owned(), cpu(cost), "ms for 1,000 jobs".to_owned()]);
+    }
+    if let Some(memory) = costs.redis_memory {
+        let before = format!("MB at most, {} before", megabytes(memory.before_bytes));
+        rows.push(["memory of Redis".into(), megabytes(memory.peak_bytes), before]);
+    }
+    if let Some(bytes) = costs.worker_memory_peak_bytes {
+        rows.push(["memory of a worker".into(), megabytes(bytes), "MB at most".into()]);
+    }
+    let table = output::table(["cost", "figure>", ""], rows);
+    format!("{}\nTransactions include those of starting; all else is without it.", table.trim_end())
+}
+
+pub(crate) fn failed(error: Error) -> Failure {
+    Failure::new(error.to_string())
+}

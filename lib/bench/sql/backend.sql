@@ -1,0 +1,4 @@
+-- backend: the process that serves this connection.
+--
+-- Guard:      none, it only reads.
+SELECT pg_backend_pid()

@@ -1,0 +1,8 @@
+-- transactions: of this database so far, and how many other connections to it there are.
+--
+-- Guard:      none, it only reads.
+SELECT (d.xact_commit + d.xact_rollback)::bigint,
+       (SELECT count(*) FROM pg_stat_activity a
+        WHERE a.datname = d.datname AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid())
+FROM pg_stat_database d
+WHERE d.datname = current_database()

@@ -1,0 +1,19 @@
+//! Whether the end of a long line is drained as fast as its beginning, and what Redis needs for it.
+
+use crate::{
+    arguments::{Arguments, Backlog},
+    lab::{Lab, Order},
+    results::Results,
+};
+use anyhow::Result;
+
+pub(crate) async fn measure(arguments: &Arguments, size: &Backlog) -> Result<Results> {
+    let mut lab = Lab::open("backlog", arguments).await?;
+    for _ in 0..size.rounds {
+        // A tenth of it too: what grows with the line shows beside that.
+        for n in [size.n / 10, size.n] {
+            lab.bench("leasehold", &n.to_string(), &Order::new("drain", n)).await?;
+        }
+    }
+    Ok(lab.results)
+}

@@ -1,0 +1,274 @@
+//! Puts what was found into a document: between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->` stands what the program
+//! made of the results of that name, and everything else is people's.
+
+use crate::{
+    growth::{BY_ID, SKIP_LOCKED},
+    history, pinned, plots, ranking,
+    results::Results,
+    table::{COSTS, costs, megabytes, number, percent, spread, table},
+};
+use anyhow::{Context as _, Result, bail};
+use std::{fs, path::Path};
+
+/// Every question whose answer a document may hold.
+const NAMES: [&str; 6] = ["short", "growth", "backlog", "history", "pinned", "exec"];
+/// The one that a program of others answers.
+const PEERS: &str = "peers";
+
+/// Fills the document, and draws plots if a folder is given.
+pub(crate) fn write(results: &Path, document: &Path, plots: Option<&Path>) -> Result<()> {
+    let mut text = fs::read_to_string(document).with_context(|| format!("reading {}", document.display()))?;
+    for name in NAMES {
+        if let Some(found) = Results::load(results, name)? {
+            let mut content = section(&found);
+            if let Some(folder) = plots {
+                content += &pictures(&found, folder, document)?;
+            }
+            text = replaced(&text, name, &content)?;
+        }
+    }
+    if let Ok(tables) = fs::read_to_string(results.join("peers.md")) {
+        let json =
+            fs::read_to_string(results.join("peers.json")).context("reading peers.json, which peers.md is of")?;
+        text = replaced(&text, PEERS, &format!("{}\n{}", ranking::of(&json)?, tables.trim_end()))?;
+    }
+    fs::write(document, text).with_context(|| format!("writing {}", document.display()))
+}
+
+/// Draws the plots of these results, and names them as the document must: from its own folder.
+fn pictures(results: &Results, folder: &Path, document: &Path) -> Result<String> {
+    let from = document.parent().unwrap_or(Path::new(""));
+    let near = folder.strip_prefix(from).unwrap_or(folder);
+    let drawn = plots::draw(results, folder)?;
+    Ok(drawn.iter().map(|(title, file)| format!("\n![{title}]({})\n", near.join(file).display())).collect())
+}
+
+/// The text with another content between the marks of this name.
+fn replaced(text: &str, name: &str, content: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- bench:{name} -->\n"), format!("<!-- /bench:{name} -->"));
+    let Some((before, rest)) = text.split_once(&begin) else { bail!("the document has no mark bench:{name}") };
+    let Some((_, after)) = rest.split_once(&end) else { bail!("the document has no end of bench:{name}") };
+    Ok(format!("{before}{begin}\n{}\n\n{end}{after}", content.trim()))
+}
+
+/// What the document says about these results.
+pub(crate) fn section(results: &Results) -> String {
+    let table = match results.name.as_str() {
+        "short" => short(results),
+        "growth" => growth(results),
+        "backlog" => backlog(results),
+        "history" => history(results),
+        "pinned" => pinned(results),
+        "exec" => exec(results),
+        _ => String::new(),
+    };
+    format!("{}\n\n{table}", measured_on(results))
+}
+
+fn measured_on(results: &Results) -> String {
+    let machine = &results.machine;
+    let disturbed = results.runs.iter().filter(|run| run.disturbed).count();
+    let disturbed = match disturbed {
+        0 => String::new(),
+        _ => format!(
+            " **During {disturbed} of {} runs others used the machine: these figures are too low.**",
+            results.runs.len()
+        ),
+    };
+    let debug = if machine.profile == "release" { "" } else { " **A debug build: only ratios mean something.**" };
+    format!(
+        "`{}`, {}: Leasehold {} on {} × {}, {:.0} GB, {}; PostgreSQL {}, Redis {}; 8 KiB are on the disk after {:.2} ms. \
+         Median [least–most].{disturbed}{debug}",
+        results.command,
+        machine.measured_on,
+        machine.leasehold,
+        machine.cpus,
+        machine.cpu,
+        machine.memory_gb,
+        machine.system,
+        machine.postgres,
+        machine.redis,
+        machine.sync_ms,
+    )
+}
+
+fn short(results: &Results) -> String {
+    let throughput =
+        [("drain", "drain_per_s"), ("flow", "flow_per_s"), ("fleet", "drain_per_s")].map(|(mode, figure)| {
+            let (ours, floor) = (results.spread("leasehold", mode, figure), results.spread("floor", "floor", figure));
+            let enqueued = results.spread("leasehold", mode, "enqueue_per_s");
+            let mut row = vec![mode.to_owned(), spread(ours), spread(floor), percent(ours, floor), spread(enqueued)];
+            row.extend(costs(results, "leasehold", mode));
+            row.push(megabytes(results.spread("leasehold", mode, "costs/worker_memory_peak_bytes")));
+            row
+        });
+    let mut floor = vec!["floor".to_owned()];
+    floor.extend(["–", "–", "–"].map(str::to_owned));
+    floor.push(spread(results.spread("floor", "floor", "enqueue_per_s")));
+    floor.extend(costs(results, "floor", "floor"));
+    floor.push("–".to_owned());
+    let mut rows = throughput.to_vec();
+    rows.push(floor);
+    let mut headings = vec!["mode", "jobs/s", "floor/s", "of the floor", "enqueued/s"];
+    headings.extend(COSTS);
+    headings.push("MB a worker");
+    let latency = ["p50_ms", "p95_ms", "p99_ms"].map(|figure| {
+        let (ours, floor) = (results.spread("leasehold", "latency", figure), results.spread("floor", "floor", figure));
+        let ratio = ours
+            .zip(floor)
+            .map_or_else(|| "–".to_owned(), |(ours, floor)| format!("{:.2} ×", ours.median / floor.median));
+        vec![figure.trim_end_matches("_ms").to_owned(), spread(ours), spread(floor), ratio]
+    });
+    format!(
+        "{}\n{}",
+        table(&headings, &rows),
+        table(&["latency", "Leasehold, ms", "floor, ms", "of the floor"], &latency)
+    )
+}
+
+fn growth(results: &Results) -> String {
+    let rows: Vec<Vec<String>> = results
+        .settings()
+        .into_iter()
+        .map(|procs| {
+            let mut row = vec![procs.to_owned()];
+            for subject in [BY_ID, SKIP_LOCKED] {
+                row.push(spread(results.spread(subject, procs, "drain_per_s")));
+                row.push(spread(results.spread(subject, procs, "costs/postgres_cpu_us_per_job")));
+            }
+            row
+        })
+        .collect();
+    let headings =
+        ["processes", "by id, jobs/s", "PostgreSQL CPU µs/job", "SKIP LOCKED, jobs/s", "PostgreSQL CPU µs/job"];
+    table(&headings, &rows)
+}
+
+fn backlog(results: &Results) -> String {
+    let rows: Vec<Vec<String>> = results
+        .settings()
+        .into_iter()
+        .map(|jobs| {
+            let figure = |name: &str| results.spread("leasehold", jobs, name);
+            let (first, last) = (figure("first_tenth_per_s"), figure("last_tenth_per_s"));
+            let jobs = jobs.parse().map_or_else(|_| jobs.to_owned(), number);
+            vec![
+                jobs,
+                spread(figure("enqueue_per_s")),
+                spread(figure("drain_per_s")),
+                spread(first),
+                spread(last),
+                percent(last, first),
+                megabytes(figure("costs/redis_memory/before_bytes")),
+                megabytes(figure("costs/redis_memory/peak_bytes")),
+            ]
+        })
+        .collect();
+    let headings = [
+        "jobs in the line",
+        "enqueued/s",
+        "drained/s",
+        "first tenth/s",
+        "last tenth/s",
+        "last of first",
+        "Redis before, MB",
+        "Redis at most, MB",
+    ];
+    table(&headings, &rows)
+}
+
+fn history(results: &Results) -> String {
+    let rows = [
+        ("enqueued/s", "leasehold", "enqueue_per_s"),
+        ("drained/s", "leasehold", "drain_per_s"),
+        ("stats, ms", "looks", "stats_ms"),
+        ("a page of `job list`, ms", "looks", "list_ms"),
+        ("`job list` as a program, ms", "looks", "job_list_program_ms"),
+    ]
+    .map(|(title, subject, figure)| {
+        let (before, after) =
+            (results.spread(subject, history::EMPTY, figure), results.spread(subject, history::FULL, figure));
+        vec![title.to_owned(), spread(before), spread(after), percent(after, before)]
+    });
+    table(&["figure", "without history", "with it", "with of without"], &rows)
+}
+
+fn pinned(results: &Results) -> String {
+    let (free, pinned) = (
+        results.spread("leasehold", pinned::FREE, "flow_per_s"),
+        results.spread("leasehold", pinned::PINNED, "flow_per_s"),
+    );
+    let mut rows = vec![vec!["all the time".to_owned(), spread(free), spread(pinned), percent(pinned, free)]];
+    for tenth in 0..10 {
+        let figure = format!("tenths_per_s/{tenth}");
+        let of = |setting| results.spread("leasehold", setting, &figure);
+        let (free, pinned) = (of(pinned::FREE), of(pinned::PINNED));
+        rows.push(vec![format!("tenth {}", tenth + 1), spread(free), spread(pinned), percent(pinned, free)]);
+    }
+    table(&["jobs/s in", "without an open snapshot", "with one", "with of without"], &rows)
+}
+
+fn exec(results: &Results) -> String {
+    let of = |subject| results.spread(subject, "lines", "lines_per_s");
+    let xargs = of("xargs");
+    let rows = ["xargs", "leasehold each"]
+        .map(|subject| vec![format!("`{subject}`"), spread(of(subject)), percent(of(subject), xargs)]);
+    let parallel = results.runs.first().and_then(|run| run.figure("parallel"));
+    let at_once = parallel.map_or_else(String::new, |parallel| format!("{parallel:.0} commands at once.\n\n"));
+    format!("{at_once}{}", table(&["", "lines/s", "of xargs"], &rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{machine::Machine, results::Run, table::median};
+    use serde_json::json;
+
+    fn machine() -> Machine {
+        let word = || "x".to_owned();
+        Machine {
+            cpus: 2,
+            cpu: word(),
+            memory_gb: 8.0,
+            system: word(),
+            postgres: word(),
+            redis: word(),
+            leasehold: word(),
+            profile: "release".to_owned(),
+            sync_ms: 0.5,
+            measured_on: word(),
+        }
+    }
+
+    #[test]
+    fn a_section_is_replaced_and_nothing_else() {
+        let text = "a\n<!-- bench:exec -->\nold\n<!-- /bench:exec -->\nb";
+        let new = replaced(text, "exec", "new\n").expect("the marks are there");
+        assert_eq!(new, "a\n<!-- bench:exec -->\n\nnew\n\n<!-- /bench:exec -->\nb");
+        assert_eq!(replaced(&new, "exec", "new").expect("still there"), new);
+        assert!(replaced(text, "short", "new").is_err());
+    }
+
+    #[test]
+    fn every_question_has_a_table() {
+        for name in NAMES {
+            let results =
+                Results { name: name.to_owned(), command: String::new(), machine: machine(), runs: Vec::new() };
+            assert!(section(&results).contains("| ---"), "{name} has no table");
+        }
+    }
+
+    #[test]
+    fn figures_come_from_their_runs() {
+        let run = |subject: &str, setting: &str, line| Run::of(subject, setting, line, 0.0, false);
+        let floor = json!({ "drain_per_s": 200_000.0, "flow_per_s": 100_000.0, "p50_ms": 1.0 });
+        let drain = json!({ "drain_per_s": 50_000.0, "costs": { "wal_bytes_per_job": 1000.0 } });
+        let runs = vec![run("floor", "floor", floor), run("leasehold", "drain", drain)];
+        let results = Results { name: "short".to_owned(), command: String::new(), machine: machine(), runs };
+        let text = section(&results);
+        let drain = text.lines().find(|line| line.starts_with("| drain")).expect("a row for drain");
+        let cells: Vec<&str> = drain.split('|').map(str::trim).collect();
+        assert_eq!((cells[2], cells[3], cells[4], cells[7]), ("50,000", "200,000", "25 %", "1,000"));
+        assert_eq!(median(results.spread("floor", "floor", "p50_ms")), "1.00");
+    }
+}

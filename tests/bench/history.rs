@@ -1,0 +1,114 @@
+//! Whether finished jobs in history slow anything down: enqueues, claims, the figures that people look at.
+
+use crate::{
+    arguments::{Arguments, History},
+    lab::{Lab, Order},
+    results::{Results, Run},
+    servers::Servers,
+};
+use anyhow::{Context as _, Result, ensure};
+use leasehold::{Config, Store};
+use leasehold_store::JobFilter;
+use serde_json::json;
+use sqlx::{Executor as _, PgConnection};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+pub(crate) const EMPTY: &str = "without";
+pub(crate) const FULL: &str = "with";
+
+/// Rows of one statement, so that a person sees it go on.
+const CHUNK: u64 = 250_000;
+/// Over how many days the jobs have finished, the last of them an hour ago: `stats` looks at the last minute.
+const DAYS: u64 = 10;
+/// What `stats` counts as finished of late, and a little more. Below so many jobs that costs nothing.
+const LAST_MINUTE: Duration = Duration::from_secs(62);
+const FEW_JOBS: u64 = 5_000;
+const LOOKS: usize = 25;
+/// A page, as `leasehold job list` shows it.
+const PAGE: i64 = 50;
+
+const DAYS_OF: &str = "SELECT leasehold.make_partition((now() AT TIME ZONE 'UTC')::date - ahead)
+                       FROM generate_series(0, $1::integer) AS ahead";
+const FILL: &str = "INSERT INTO leasehold.history (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
+                        max_attempts, state, priority, crashes, max_crashes, queue, kind, payload)
+    SELECT overlay(overlay(gen_random_uuid()::text
+                   PLACING lpad(to_hex((extract(epoch FROM at) * 1000)::bigint >> 16), 8, '0') FROM 1 FOR 8)
+                   PLACING lpad(to_hex((extract(epoch FROM at) * 1000)::bigint & 65535), 4, '0') || '-7' FROM 10 FOR 6)::uuid,
+           at, at, at, at, '00000000-0000-7000-8000-000000000001', 1, 1, 5, 'succeeded', 0, 0, 3, 'bench', 'noop', 'null'
+    FROM generate_series($1::bigint, $2::bigint) AS nth,
+         LATERAL (SELECT now() - interval '1 hour'
+                         - ($3::bigint - nth)::double precision / $3::bigint * $4::integer * interval '1 day' AS at) t";
+
+pub(crate) async fn measure(arguments: &Arguments, size: &History) -> Result<Results> {
+    let mut lab = Lab::open("history", arguments).await?;
+    lab.servers.fresh().await?;
+    let order = Order::new("drain", size.n).here();
+    for setting in [EMPTY, FULL] {
+        if setting == FULL {
+            fill(&lab.servers, size.finished).await?;
+        }
+        for _ in 0..size.rounds {
+            lab.bench("leasehold", setting, &order).await?;
+        }
+        looks(&mut lab, setting, size).await?;
+    }
+    Ok(lab.results)
+}
+
+async fn fill(servers: &Servers, finished: u64) -> Result<()> {
+    let mut connection = servers.connect().await?;
+    sqlx::query(DAYS_OF).bind(DAYS as i32 + 1).execute(&mut connection).await.context("making partitions")?;
+    let begun = Instant::now();
+    for first in (1..=finished).step_by(CHUNK as usize) {
+        let last = finished.min(first + CHUNK - 1);
+        let insert = sqlx::query(FILL).bind(first as i64).bind(last as i64).bind(finished as i64).bind(DAYS as i32);
+        insert.execute(&mut connection).await.context("filling history")?;
+        eprintln!("{last} of {finished} finished jobs in history, {:.0} s", begun.elapsed().as_secs_f64());
+    }
+    check(&mut connection, finished).await?;
+    // Autovacuum would, in the middle of what is measured.
+    connection.execute("VACUUM (ANALYZE) leasehold.history").await.context("vacuuming history")?;
+    connection.execute("CHECKPOINT").await?;
+    Ok(())
+}
+
+/// They lie in the partitions of their days, as if they had finished then.
+async fn check(connection: &mut PgConnection, finished: u64) -> Result<()> {
+    let elsewhere: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM leasehold.history_default").fetch_one(&mut *connection).await?;
+    ensure!(elsewhere == 0, "{elsewhere} of {finished} finished jobs lie in no partition of a day");
+    Ok(())
+}
+
+/// How long the figures take that people look at.
+async fn looks(lab: &mut Lab, setting: &str, size: &History) -> Result<()> {
+    if size.n >= FEW_JOBS {
+        eprintln!("waiting until the last minute is one without finished jobs");
+        tokio::time::sleep(LAST_MINUTE).await;
+    }
+    let config = Config::new(&lab.servers.database_url(), &lab.servers.redis_url());
+    let settings = config.store_settings("leasehold").context("the settings of the store")?;
+    let store = Store::connect(&settings).await?;
+    let page = JobFilter { limit: PAGE, ..JobFilter::default() };
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..LOOKS {
+        let begun = Instant::now();
+        store.stats().await?;
+        let counted = Instant::now();
+        let jobs = store.jobs(&page).await?;
+        times[0].push((counted - begun).as_secs_f64() * 1e3);
+        times[1].push(counted.elapsed().as_secs_f64() * 1e3);
+        ensure!(jobs.len() as i64 == PAGE.min(size.n as i64), "a page has {} jobs", jobs.len());
+    }
+    store.pool().close().await;
+    let [stats, list] = times.map(|times| crate::results::Spread::of(times).map(|spread| spread.median));
+    // The program itself, once: with its start.
+    let mut command = lab.leasehold();
+    let seconds = lab.time(command.args(["job", "list"]).stdout(Stdio::null())).await?;
+    let line = json!({ "stats_ms": stats, "list_ms": list, "job_list_program_ms": seconds * 1e3 });
+    lab.results.runs.push(Run::of("looks", setting, line, 0.0, false));
+    Ok(())
+}

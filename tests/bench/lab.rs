@@ -1,0 +1,156 @@
+//! One run: fresh servers, a quiet machine, `leasehold bench`, and its line.
+
+use crate::{
+    arguments::Arguments,
+    machine::{Machine, Watch, until_quiet},
+    results::{Results, Run},
+    servers::Servers,
+};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tokio::process::Command;
+
+/// How often a disturbed run is done at most.
+const TRIES: usize = 3;
+/// A run that takes longer has gone wrong: long ones are told their time, and that is minutes.
+const RUN_WITHIN: Duration = Duration::from_secs(3 * 3600);
+/// 64 workers with ten connections each, which is the default, would be more than the server takes.
+const CONNECTIONS_OF_A_WORKER: &str = "5";
+
+/// Where runs are made.
+pub(crate) struct Lab {
+    pub(crate) servers: Servers,
+    pub(crate) results: Results,
+    program: PathBuf,
+    quiet_within: Duration,
+    /// How long a run may take.
+    run_within: Duration,
+}
+
+/// What a run of `leasehold bench` is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    mode: &'static str,
+    arguments: Vec<String>,
+    /// Whether the run begins with an empty database and an empty Redis.
+    pub(crate) fresh: bool,
+    /// Whether costs are metered.
+    costs: bool,
+}
+
+impl Order {
+    pub(crate) fn new(mode: &'static str, n: u64) -> Self {
+        Self { mode, arguments: vec!["--n".to_owned(), n.to_string()], fresh: true, costs: true }
+    }
+
+    pub(crate) fn processes(self, procs: u32, conc: u32) -> Self {
+        self.with(["--procs", &procs.to_string()]).with(["--conc", &conc.to_string()])
+    }
+
+    pub(crate) fn with<const N: usize>(mut self, more: [&str; N]) -> Self {
+        self.arguments.extend(more.map(str::to_owned));
+        self
+    }
+
+    /// On the database as it is.
+    pub(crate) fn here(self) -> Self {
+        Self { fresh: false, ..self }
+    }
+
+    pub(crate) fn without_costs(self) -> Self {
+        Self { costs: false, ..self }
+    }
+}
+
+impl Lab {
+    /// Starts the servers.
+    pub(crate) async fn open(name: &str, arguments: &Arguments) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("leasehold");
+        ensure!(program.exists(), "{} is not built; make bench builds it", program.display());
+        let servers = Servers::start().await?;
+        let machine = Machine::look(&servers).await?;
+        if machine.profile != "release" {
+            eprintln!("bench: a debug build: ratios to the floor mean something, jobs a second do not");
+        }
+        let quiet_within = Duration::from_secs(arguments.quiet_within);
+        let results = Results::new(name, machine);
+        Ok(Self { servers, results, program, quiet_within, run_within: RUN_WITHIN })
+    }
+
+    /// With runs that are over sooner, or are given up.
+    pub(crate) fn run_within(self, run_within: Duration) -> Self {
+        Self { run_within, ..self }
+    }
+
+    /// Makes a run of `leasehold bench` and keeps what it found.
+    pub(crate) async fn bench(&mut self, subject: &str, setting: &str, order: &Order) -> Result<()> {
+        let mut command = self.leasehold();
+        command.args(["bench", "--mode", order.mode]).args(&order.arguments);
+        if order.costs {
+            command.arg("--costs");
+        }
+        for try_number in 1.. {
+            if order.fresh {
+                self.servers.fresh().await?;
+            }
+            until_quiet(self.quiet_within).await;
+            let watch = Watch::begin(&self.servers);
+            let output = tokio::time::timeout(self.run_within, command.output()).await;
+            let output = output.with_context(|| format!("{subject}, {setting}: not done after {:?}", self.run_within));
+            let output = output?.context("running leasehold bench")?;
+            let others = watch.end(&self.servers);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{subject}, {setting}: {}", errors.trim());
+            let line = serde_json::from_slice(&output.stdout).context("reading the line of leasehold bench")?;
+            let run = Run::of(subject, setting, line, others.share, others.disturbed);
+            eprintln!("{}", run.told());
+            let again = others.disturbed && order.fresh && try_number < TRIES && !self.quiet_within.is_zero();
+            if !again {
+                self.results.runs.push(run);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Times a command from its start to its end, which must be a good one. In seconds.
+    pub(crate) async fn time(&mut self, command: &mut Command) -> Result<f64> {
+        until_quiet(self.quiet_within).await;
+        let begun = Instant::now();
+        let status = command.status().await.context("running a command")?;
+        let seconds = begun.elapsed().as_secs_f64();
+        ensure!(status.success(), "a command that is timed ended with {status}");
+        Ok(seconds)
+    }
+
+    /// The program on these servers, with nothing else in its environment but a path.
+    pub(crate) fn leasehold(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("LEASEHOLD_DATABASE_URL", self.servers.database_url());
+        command.env("LEASEHOLD_REDIS_URL", self.servers.redis_url());
+        command.env("LEASEHOLD_DATABASE__MAX_CONNECTIONS", CONNECTIONS_OF_A_WORKER);
+        command.stdin(Stdio::null()).current_dir(self.servers.folder()).kill_on_drop(true);
+        command
+    }
+}
+
+impl Run {
+    pub(crate) fn of(subject: &str, setting: &str, line: Value, others: f64, disturbed: bool) -> Self {
+        Self { subject: subject.to_owned(), setting: setting.to_owned(), line, others, disturbed }
+    }
+
+    /// In a line, for whoever waits.
+    fn told(&self) -> String {
+        let names = ["drain_per_s", "flow_per_s", "p50_ms"];
+        let figures = names.iter().filter_map(|name| Some(format!("{name} {:.1}", self.figure(name)?)));
+        let figures = figures.collect::<Vec<_>>().join(", ");
+        let disturbed = if self.disturbed { ", disturbed" } else { "" };
+        format!("{}, {}: {figures}; others used {:.0} %{disturbed}", self.subject, self.setting, self.others * 100.0)
+    }
+}

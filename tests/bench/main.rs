@@ -1,0 +1,73 @@
+//! `make bench`: measures Leasehold on private servers, beside the physical floor of the same servers.
+//!
+//! Each command is one question, and keeps what it found in `target/bench/<command>.json`; `write` makes tables and plots
+//! of all that is there. Runs are real: `leasehold bench` with worker processes, on servers that keep every commit. What
+//! is compared is measured in turns, since machines change their pace, and a run during which somebody else used the
+//! machine is done again, and marked if that does not help.
+
+mod arguments;
+mod backlog;
+mod document;
+mod exec;
+mod growth;
+mod guard;
+mod history;
+mod lab;
+mod machine;
+mod peers;
+mod pinned;
+mod plots;
+mod ranking;
+mod results;
+mod servers;
+mod short;
+mod table;
+
+use arguments::{Arguments, Question};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tokio::select! {
+        answered = answer(&arguments) => match answered {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("bench: {error:#}");
+                ExitCode::from(2)
+            }
+        },
+        // What was started dies with this process.
+        _ = tokio::signal::ctrl_c() => ExitCode::from(130),
+    }
+}
+
+/// Whether all is well: only the guard has an opinion.
+async fn answer(arguments: &Arguments) -> anyhow::Result<bool> {
+    let results = match &arguments.question {
+        Question::Short(size) => short::measure(arguments, size).await?,
+        Question::Growth(size) => growth::measure(arguments, size).await?,
+        Question::Backlog(size) => backlog::measure(arguments, size).await?,
+        Question::History(size) => history::measure(arguments, size).await?,
+        Question::Pinned(size) => pinned::measure(arguments, size).await?,
+        Question::Exec(size) => exec::measure(arguments, size).await?,
+        Question::Guard(size) => {
+            let results = guard::measure(arguments, size).await?;
+            results.save(&arguments.out)?;
+            return Ok(guard::judge(&results));
+        }
+        Question::Peers(size) => {
+            peers::run(arguments, size)?;
+            return Ok(true);
+        }
+        Question::Write { document, plots } => {
+            document::write(&arguments.out, document, plots.as_deref())?;
+            return Ok(true);
+        }
+    };
+    results.save(&arguments.out)?;
+    println!("{}", document::section(&results));
+    Ok(true)
+}

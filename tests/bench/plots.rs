@@ -1,0 +1,168 @@
+//! Plots of what was found, as SVG.
+
+use crate::{
+    growth::{BY_ID, SKIP_LOCKED},
+    results::{Results, Spread},
+};
+use anyhow::{Result, anyhow};
+use plotters::prelude::*;
+use std::{fs, path::Path};
+
+const SIZE: (u32, u32) = (760, 420);
+const OURS: RGBColor = RGBColor(0, 92, 175);
+const OTHER: RGBColor = RGBColor(201, 84, 26);
+const LETTERS: (&str, u32) = ("sans-serif", 14);
+const TITLE: (&str, u32) = ("sans-serif", 17);
+
+/// One line of a plot.
+struct Curve<'a> {
+    name: &'a str,
+    color: RGBColor,
+    points: Vec<(f64, f64)>,
+}
+
+/// What a plot says beside its curves.
+struct Frame<'a> {
+    title: &'a str,
+    across: &'a str,
+    up: &'a str,
+    /// Each step across is twice the one before.
+    doubling: bool,
+    /// Up goes to 100.
+    percent: bool,
+}
+
+/// Draws what there is to draw of these results. The titles of the plots, and their files.
+pub(crate) fn draw(results: &Results, folder: &Path) -> Result<Vec<(&'static str, &'static str)>> {
+    fs::create_dir_all(folder)?;
+    match results.name.as_str() {
+        "growth" => growth(results, folder),
+        "short" => latency(results, folder),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn growth(results: &Results, folder: &Path) -> Result<Vec<(&'static str, &'static str)>> {
+    let curve = |name, subject: &str, color, figure: &str| {
+        let points = results.settings().into_iter().filter_map(|procs| {
+            let Spread { median, .. } = results.spread(subject, procs, figure)?;
+            Some((procs.parse().ok()?, median))
+        });
+        Curve { name, color, points: points.collect() }
+    };
+    let throughput = ("Throughput against processes", "throughput-by-processes.svg");
+    let cost = ("What a job costs PostgreSQL, against claimers", "postgres-cost-by-claimers.svg");
+    for ((title, file), up, figure) in
+        [(throughput, "jobs a second", "drain_per_s"), (cost, "µs of CPU for a job", "costs/postgres_cpu_us_per_job")]
+    {
+        let curves = [
+            curve("claims by id (with Redis)", BY_ID, OURS, figure),
+            curve("SKIP LOCKED (without Redis)", SKIP_LOCKED, OTHER, figure),
+        ];
+        let frame = Frame { title, across: "worker processes", up, doubling: true, percent: false };
+        plot(&folder.join(file), &frame, &curves)?;
+    }
+    Ok(vec![throughput, cost])
+}
+
+fn latency(results: &Results, folder: &Path) -> Result<Vec<(&'static str, &'static str)>> {
+    let curve = |name, subject: &str, setting: &str, color| {
+        let runs: Vec<_> = results.runs.iter().filter(|run| run.subject == subject && run.setting == setting).collect();
+        let parts = runs.first().and_then(|run| run.line.get("quantiles_ms")?.as_array()).map_or(0, Vec::len);
+        let points = (0..parts).filter_map(|nth| {
+            let of = |place: usize| {
+                Spread::of(runs.iter().filter_map(|run| run.figure(&format!("quantiles_ms/{nth}/{place}"))).collect())
+            };
+            Some((of(1)?.median, of(0)?.median * 100.0))
+        });
+        Curve { name, color, points: points.collect() }
+    };
+    let curves = [
+        curve("Leasehold: enqueue call to handler", "leasehold", "latency", OURS),
+        curve("floor: an INSERT and an UPDATE, committed", "floor", "floor", OTHER),
+    ];
+    let (title, file) = ("Latency of single jobs on an idle system", "latency.svg");
+    let frame = Frame { title, across: "ms", up: "% of jobs within", doubling: false, percent: true };
+    plot(&folder.join(file), &frame, &curves)?;
+    Ok(vec![(title, file)])
+}
+
+fn plot(path: &Path, frame: &Frame<'_>, curves: &[Curve<'_>]) -> Result<()> {
+    let points = || curves.iter().flat_map(|curve| curve.points.iter().copied());
+    if points().count() == 0 {
+        return Ok(());
+    }
+    let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0_f64, f64::max);
+    let (across, up) = (most(&mut points().map(|point| point.0)), most(&mut points().map(|point| point.1)));
+    let up = if frame.percent { 100.0 } else { up * 1.1 };
+    drawn(path, frame, curves, across, up).map_err(|error| anyhow!("drawing {}: {error}", path.display()))
+}
+
+fn drawn(
+    path: &Path,
+    frame: &Frame<'_>,
+    curves: &[Curve<'_>],
+    across: f64,
+    up: f64,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let area = SVGBackend::new(path, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut builder = ChartBuilder::on(&area);
+    builder.caption(frame.title, TITLE).margin(14).x_label_area_size(42).y_label_area_size(74);
+    // The two kinds of axes are two types: the same is said about both.
+    macro_rules! fill {
+        ($chart:expr, $labels:expr) => {{
+            let mut chart = $chart;
+            chart
+                .configure_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(BLACK.mix(0.15))
+                .x_desc(frame.across)
+                .y_desc(frame.up)
+                .x_labels($labels)
+                .x_label_formatter(&|value| format!("{value}"))
+                .y_label_formatter(&|value| crate::table::number(*value))
+                .label_style(LETTERS)
+                .draw()?;
+            for Curve { name, color, points } in curves {
+                let color = *color;
+                chart
+                    .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(3))?
+                    .label(*name)
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+            }
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::LowerRight)
+                .background_style(WHITE.mix(0.85))
+                .border_style(BLACK.mix(0.2))
+                .label_font(LETTERS)
+                .draw()?;
+        }};
+    }
+    if frame.doubling {
+        fill!(builder.build_cartesian_2d((1.0..across.max(2.0)).log_scale().base(2.0), 0.0..up)?, 8);
+    } else {
+        fill!(builder.build_cartesian_2d(0.0..across, 0.0..up)?, 10);
+    }
+    area.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_become_a_picture_with_their_names() {
+        let folder = leasehold_tests::private_folder();
+        let path = folder.path().join("plot.svg");
+        let curves = [Curve { name: "one & only", color: OURS, points: vec![(1.0, 10.0), (64.0, 1234.0)] }];
+        let frame = Frame { title: "a title", across: "processes", up: "jobs", doubling: true, percent: false };
+        plot(&path, &frame, &curves).expect("a plot");
+        let text = fs::read_to_string(&path).expect("the picture");
+        for part in ["<svg", "<polyline", "a title", "one &amp; only", "processes", "64"] {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
+    }
+}

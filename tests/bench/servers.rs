@@ -1,0 +1,123 @@
+//! A PostgreSQL and a Redis for measurements, with the same settings as every other queue is measured with.
+
+use anyhow::{Context as _, Result, bail};
+use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
+use leasehold_tests::private_folder;
+use redis::aio::MultiplexedConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// All else is PostgreSQL's default: a commit is on the disk before it is answered.
+pub(crate) const POSTGRES: [&str; 2] = ["shared_buffers=512MB", "max_wal_size=4GB"];
+/// 64 processes need more than the default 100.
+pub(crate) const CONNECTIONS: u32 = 400;
+/// What a Redis that is not to lose more than a second has.
+pub(crate) const REDIS: [&str; 1] = ["appendfsync everysec"];
+const DATABASE: &str = "bench";
+const REWRITES_WITHIN: Duration = Duration::from_secs(20);
+
+/// Both servers. Gone when dropped.
+pub(crate) struct Servers {
+    postgres: Postgres,
+    redis: Redis,
+    /// After the servers, which are dropped first.
+    folder: TempDir,
+}
+
+impl Servers {
+    pub(crate) async fn start() -> Result<Self> {
+        let folder = private_folder();
+        let path = folder.path().to_owned();
+        let starting = tokio::task::spawn_blocking(move || {
+            let (programs, opened) = (Programs::find(), Folder::open(&path)?);
+            let postgres = Postgres::start(
+                &programs,
+                &opened,
+                PostgresOptions {
+                    fsync: true,
+                    max_connections: CONNECTIONS,
+                    password: false,
+                    settings: POSTGRES.map(str::to_owned).to_vec(),
+                },
+            )?;
+            let settings = REDIS.map(str::to_owned).to_vec();
+            let redis = Redis::start(&programs, &opened, RedisOptions { keep: true, password: false, settings })?;
+            Ok::<_, leasehold_servers::Error>((postgres, redis))
+        });
+        let (postgres, redis) = starting.await??;
+        Ok(Self { postgres, redis, folder })
+    }
+
+    pub(crate) fn database_url(&self) -> String {
+        self.postgres.url(DATABASE)
+    }
+
+    pub(crate) fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
+    /// A folder beside the data.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn pids(&self) -> [u32; 2] {
+        [self.postgres.pid(), self.redis.pid()].map(|pid| u32::try_from(pid).unwrap_or_default())
+    }
+
+    /// A connection to the database that is measured.
+    pub(crate) async fn connect(&self) -> Result<PgConnection> {
+        PgConnection::connect(&self.database_url()).await.context("connecting to the database of the measurement")
+    }
+
+    /// An empty database and an empty Redis, both with their logs written out: no run pays for another.
+    pub(crate) async fn fresh(&self) -> Result<()> {
+        let url = self.postgres.url(self.postgres.database());
+        let mut server = PgConnection::connect(&url).await.context("connecting to PostgreSQL")?;
+        for statement in [
+            format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"),
+            format!("CREATE DATABASE {DATABASE}"),
+            "CHECKPOINT".to_owned(),
+        ] {
+            server.execute(AssertSqlSafe(statement)).await.context("making an empty database")?;
+        }
+        server.close().await?;
+        let mut redis = self.redis().await?;
+        redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await.context("emptying Redis")?;
+        redis::cmd("BGREWRITEAOF").query_async::<()>(&mut redis).await.context("writing out Redis")?;
+        let begun = Instant::now();
+        while self.is_rewriting(&mut redis).await? {
+            if begun.elapsed() > REWRITES_WITHIN {
+                bail!("Redis still writes its file after {REWRITES_WITHIN:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Versions of PostgreSQL and Redis.
+    pub(crate) async fn versions(&self) -> Result<[String; 2]> {
+        let url = self.postgres.url(self.postgres.database());
+        let mut server = PgConnection::connect(&url).await.context("connecting to PostgreSQL")?;
+        let postgres: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut server).await?;
+        server.close().await?;
+        let info = self.info(&mut self.redis().await?, "server").await?;
+        let redis = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("?");
+        Ok([postgres.split(' ').next().unwrap_or("?").to_owned(), redis.to_owned()])
+    }
+
+    async fn is_rewriting(&self, redis: &mut MultiplexedConnection) -> Result<bool> {
+        let info = self.info(redis, "persistence").await?;
+        Ok(["aof_rewrite_in_progress:1", "aof_rewrite_scheduled:1"].iter().any(|sign| info.contains(sign)))
+    }
+
+    async fn info(&self, redis: &mut MultiplexedConnection, section: &str) -> Result<String> {
+        redis::cmd("INFO").arg(section).query_async(redis).await.context("asking Redis about itself")
+    }
+
+    async fn redis(&self) -> Result<MultiplexedConnection> {
+        let client = redis::Client::open(self.redis.url())?;
+        client.get_multiplexed_async_connection().await.context("connecting to Redis")
+    }
+}
