@@ -26,7 +26,19 @@ pub(crate) fn orphans_back_s(evidence: &Evidence) -> Option<f64> {
             // What is dead is not begun again.
             let Some(lost) = lost.filter(|lost| lost.epoch < row.epoch) else { continue };
             let again = begun.get(&row.id).into_iter().flatten().filter(|(epoch, _)| *epoch > lost.epoch);
-            let again_ms = again.map(|(_, at_ms)| *at_ms).min().unwrap_or_else(now_ms);
+            let begun_ms = again.map(|(_, at_ms)| *at_ms).min();
+            // Who claimed it next may have been killed before it began: from then on it is that kill's orphan.
+            let lost_again = row.trail.iter().find(|entry| entry.verb == "expire" && entry.epoch == lost.epoch + 1);
+            let next = lost_again.and_then(|entry| entry.worker);
+            let killed_ms = next.and_then(|next| {
+                evidence
+                    .moments
+                    .kills
+                    .iter()
+                    .find(|kill| workers.get(&kill.pid) == Some(&next.0))
+                    .map(|kill| kill.at_ms)
+            });
+            let again_ms = begun_ms.into_iter().chain(killed_ms).min().unwrap_or_else(now_ms);
             slowest = slowest.max(Some(again_ms - kill.at_ms));
         }
     }

@@ -14,6 +14,7 @@ const FIRST: Uuid = Uuid::from_u128(1);
 const SECOND: Uuid = Uuid::from_u128(2);
 const ALICE: Uuid = Uuid::from_u128(0xa11ce);
 const BOB: Uuid = Uuid::from_u128(0xb0b);
+const CAROL: Uuid = Uuid::from_u128(0xca401);
 
 fn row(id: Uuid) -> Row {
     Row {

@@ -1,6 +1,6 @@
 //! Figures that are told from a log: rates, busy slots, recovery, leases taken away.
 
-use super::{ALICE, FIRST, SECOND, good, line};
+use super::{ALICE, BOB, CAROL, FIRST, SECOND, entry, good, line};
 use crate::{
     checker::{Busy, Rates, orphans_back_s, taken_from_the_living},
     moments::{Kill, Moments},
@@ -33,6 +33,21 @@ fn recovery_of_orphans_is_from_the_kill_to_the_next_run() {
     assert_eq!(orphans_back_s(&evidence), Some(3.2));
     evidence.moments.kills[0].pid = 200;
     assert_eq!(orphans_back_s(&evidence), None, "Bob held nothing");
+}
+
+#[test]
+fn a_job_that_is_orphaned_twice_is_counted_from_each_kill() {
+    let mut evidence = good();
+    // Bob claimed it after 4 s, and was killed before he began; Carol began it 3 s later.
+    evidence.rows[1].epoch = 3;
+    evidence.rows[1].trail.0.push(entry("expire", 2, BOB, 8_900));
+    evidence.log.retain(|line| line.worker != BOB);
+    evidence.log.push(line(Step::Start, FIRST, 2, BOB, 100));
+    evidence.log.push(LogLine { pid: 300, ..line(Step::Start, SECOND, 3, CAROL, 9_000) });
+    evidence.moments.kills.push(Kill { pid: 100, at_ms: 2_000, ..Kill::default() });
+    assert_eq!(orphans_back_s(&evidence), Some(7.0), "if nobody had killed Bob");
+    evidence.moments.kills.push(Kill { pid: 200, at_ms: 6_000, ..Kill::default() });
+    assert_eq!(orphans_back_s(&evidence), Some(4.0));
 }
 
 #[test]
