@@ -47,7 +47,7 @@ bench: setup ## Measure throughput and latency beside the physical floor of Post
 
 bench-all: setup ## Also growth, long lines, long history, an open snapshot, real commands; an hour; fills docs/performance.md
 	$(BENCH_BUILD)
-	for question in short growth exec backlog history pinned; do $(BENCH) $$question || exit 1; done
+	for question in short growth claimers exec idle backlog history pinned; do $(BENCH) $$question || exit 1; done
 	$(BENCH) write docs/performance.md --plots docs/images
 
 bench-peers: setup ## Measure beside other queues, by a program that does: PEERS=path/to/it

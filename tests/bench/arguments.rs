@@ -23,6 +23,8 @@ pub(crate) enum Question {
     Short(Short),
     /// Throughput and PostgreSQL's cost of a job against the number of processes, with Redis and without
     Growth(Growth),
+    /// What a claim costs PostgreSQL against the number of claimers, by id and by SKIP LOCKED, without workers around it
+    Claimers(Claimers),
     /// Whether the end of a long line is drained as fast as its beginning
     Backlog(Backlog),
     /// Whether finished jobs in history slow anything down
@@ -31,6 +33,8 @@ pub(crate) enum Question {
     Pinned(Pinned),
     /// `leasehold each` beside `xargs`, with real processes
     Exec(Exec),
+    /// What a fleet costs that has nothing to do
+    Idle(Idle),
     /// What CI asks: whether throughput, latency and costs are still what they were, as ratios to the floor
     Guard(Guard),
     /// Other queues, by a script that measures them
@@ -68,6 +72,21 @@ pub(crate) struct Growth {
     /// Slots of each
     #[arg(long, default_value_t = 4)]
     pub(crate) conc: u32,
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Claimers {
+    /// Jobs of a run
+    #[arg(long, default_value_t = 40_000)]
+    pub(crate) n: u64,
+    /// Numbers of claimers
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32,64")]
+    pub(crate) claimers: Vec<u32>,
+    /// Jobs of a claim
+    #[arg(long, default_value_t = 10)]
+    pub(crate) batch: usize,
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
 }
@@ -113,6 +132,15 @@ pub(crate) struct Exec {
     pub(crate) parallel: u32,
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Idle {
+    /// Worker processes
+    #[arg(long, default_value_t = 16)]
+    pub(crate) procs: u32,
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, Args)]

@@ -5,13 +5,13 @@ use crate::{
     growth::{BY_ID, SKIP_LOCKED},
     history, pinned, plots, ranking,
     results::Results,
-    table::{COSTS, costs, megabytes, number, percent, spread, table},
+    table::{COSTS, costs, median, megabytes, number, percent, spread, table},
 };
 use anyhow::{Context as _, Result, bail};
 use std::{fs, path::Path};
 
 /// Every question whose answer a document may hold.
-const NAMES: [&str; 6] = ["short", "growth", "backlog", "history", "pinned", "exec"];
+const NAMES: [&str; 8] = ["idle", "short", "growth", "claimers", "backlog", "history", "pinned", "exec"];
 /// The one that a program of others answers.
 const PEERS: &str = "peers";
 
@@ -55,11 +55,13 @@ fn replaced(text: &str, name: &str, content: &str) -> Result<String> {
 pub(crate) fn section(results: &Results) -> String {
     let table = match results.name.as_str() {
         "short" => short(results),
-        "growth" => growth(results),
+        "growth" => ways(results, "processes", "drain_per_s", "costs/postgres_cpu_us_per_job"),
+        "claimers" => ways(results, "claimers", "jobs_per_s", "postgres_cpu_us_per_job"),
         "backlog" => backlog(results),
         "history" => history(results),
         "pinned" => pinned(results),
         "exec" => exec(results),
+        "idle" => idle(results),
         _ => String::new(),
     };
     format!("{}\n\n{table}", measured_on(results))
@@ -126,22 +128,16 @@ fn short(results: &Results) -> String {
     )
 }
 
-fn growth(results: &Results) -> String {
-    let rows: Vec<Vec<String>> = results
-        .settings()
-        .into_iter()
-        .map(|procs| {
-            let mut row = vec![procs.to_owned()];
-            for subject in [BY_ID, SKIP_LOCKED] {
-                row.push(spread(results.spread(subject, procs, "drain_per_s")));
-                row.push(spread(results.spread(subject, procs, "costs/postgres_cpu_us_per_job")));
-            }
-            row
-        })
-        .collect();
-    let headings =
-        ["processes", "by id, jobs/s", "PostgreSQL CPU µs/job", "SKIP LOCKED, jobs/s", "PostgreSQL CPU µs/job"];
-    table(&headings, &rows)
+/// Both ways to find jobs, against how many look for them.
+fn ways(results: &Results, those: &str, rate: &str, cost: &str) -> String {
+    let row = |number: &str| {
+        let figures = [BY_ID, SKIP_LOCKED].into_iter().flat_map(|way| [(way, rate), (way, cost)]);
+        let figures = figures.map(|(way, figure)| spread(results.spread(way, number, figure)));
+        std::iter::once(number.to_owned()).chain(figures).collect()
+    };
+    let rows: Vec<Vec<String>> = results.settings().into_iter().map(row).collect();
+    let cost = "PostgreSQL CPU µs/job";
+    table(&[those, "by id, jobs/s", cost, "SKIP LOCKED, jobs/s", cost], &rows)
 }
 
 fn backlog(results: &Results) -> String {
@@ -218,10 +214,30 @@ fn exec(results: &Results) -> String {
     format!("{at_once}{}", table(&["", "lines/s", "of xargs"], &rows))
 }
 
+fn idle(results: &Results) -> String {
+    let rows: Vec<Vec<String>> = results
+        .settings()
+        .into_iter()
+        .map(|workers| {
+            let figure = |name: &str| results.spread("leasehold", workers, name);
+            vec![
+                workers.to_owned(),
+                median(figure("seconds")),
+                median(figure("percent_of_a_core")),
+                megabytes(figure("memory_bytes")),
+                median(figure("connections_with_statements")),
+            ]
+        })
+        .collect();
+    let headings =
+        ["idle workers", "seconds", "% of a core, together", "MB a worker, at most", "connections with a statement"];
+    table(&headings, &rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{machine::Machine, results::Run, table::median};
+    use crate::{machine::Machine, results::Run};
     use serde_json::json;
 
     fn machine() -> Machine {

@@ -7,11 +7,13 @@
 
 mod arguments;
 mod backlog;
+mod claimers;
 mod document;
 mod exec;
 mod growth;
 mod guard;
 mod history;
+mod idle;
 mod lab;
 mod machine;
 mod peers;
@@ -49,10 +51,12 @@ async fn answer(arguments: &Arguments) -> anyhow::Result<bool> {
     let results = match &arguments.question {
         Question::Short(size) => short::measure(arguments, size).await?,
         Question::Growth(size) => growth::measure(arguments, size).await?,
+        Question::Claimers(size) => claimers::measure(arguments, size).await?,
         Question::Backlog(size) => backlog::measure(arguments, size).await?,
         Question::History(size) => history::measure(arguments, size).await?,
         Question::Pinned(size) => pinned::measure(arguments, size).await?,
         Question::Exec(size) => exec::measure(arguments, size).await?,
+        Question::Idle(size) => idle::measure(arguments, size).await?,
         Question::Guard(size) => {
             let results = guard::measure(arguments, size).await?;
             results.save(&arguments.out)?;

@@ -14,6 +14,9 @@ const OTHER: RGBColor = RGBColor(201, 84, 26);
 const LETTERS: (&str, u32) = ("sans-serif", 14);
 const TITLE: (&str, u32) = ("sans-serif", 17);
 
+/// In percent: the last few jobs would make the axis so long that nothing is seen of the others. The table has them.
+const SHOWN_MAX: f64 = 99.0;
+
 /// One line of a plot.
 struct Curve<'a> {
     name: &'a str,
@@ -32,40 +35,48 @@ struct Frame<'a> {
     percent: bool,
 }
 
-/// Draws what there is to draw of these results. The titles of the plots, and their files.
-pub(crate) fn draw(results: &Results, folder: &Path) -> Result<Vec<(&'static str, &'static str)>> {
+/// A plot: its title, and its file.
+type Picture = (&'static str, &'static str);
+
+/// Draws what there is to draw of these results.
+pub(crate) fn draw(results: &Results, folder: &Path) -> Result<Vec<Picture>> {
     fs::create_dir_all(folder)?;
     match results.name.as_str() {
-        "growth" => growth(results, folder),
+        "growth" => {
+            let picture = ("Throughput against worker processes", "throughput-by-processes.svg");
+            ways(results, folder, picture, ["worker processes", "jobs a second"], "drain_per_s")
+        }
+        "claimers" => {
+            let picture = ("What a job costs PostgreSQL, against claimers", "postgres-cost-by-claimers.svg");
+            ways(results, folder, picture, ["claimers", "µs of CPU for a job"], "postgres_cpu_us_per_job")
+        }
         "short" => latency(results, folder),
         _ => Ok(Vec::new()),
     }
 }
 
-fn growth(results: &Results, folder: &Path) -> Result<Vec<(&'static str, &'static str)>> {
-    let curve = |name, subject: &str, color, figure: &str| {
-        let points = results.settings().into_iter().filter_map(|procs| {
-            let Spread { median, .. } = results.spread(subject, procs, figure)?;
-            Some((procs.parse().ok()?, median))
+/// Both ways to find jobs, against how many look for them.
+fn ways(
+    results: &Results,
+    folder: &Path,
+    (title, file): Picture,
+    [across, up]: [&str; 2],
+    figure: &str,
+) -> Result<Vec<Picture>> {
+    let curve = |name, way: &str, color| {
+        let points = results.settings().into_iter().filter_map(|number| {
+            let Spread { median, .. } = results.spread(way, number, figure)?;
+            Some((number.parse().ok()?, median))
         });
         Curve { name, color, points: points.collect() }
     };
-    let throughput = ("Throughput against processes", "throughput-by-processes.svg");
-    let cost = ("What a job costs PostgreSQL, against claimers", "postgres-cost-by-claimers.svg");
-    for ((title, file), up, figure) in
-        [(throughput, "jobs a second", "drain_per_s"), (cost, "µs of CPU for a job", "costs/postgres_cpu_us_per_job")]
-    {
-        let curves = [
-            curve("claims by id (with Redis)", BY_ID, OURS, figure),
-            curve("SKIP LOCKED (without Redis)", SKIP_LOCKED, OTHER, figure),
-        ];
-        let frame = Frame { title, across: "worker processes", up, doubling: true, percent: false };
-        plot(&folder.join(file), &frame, &curves)?;
-    }
-    Ok(vec![throughput, cost])
+    let curves = [curve("claims by id", BY_ID, OURS), curve("SKIP LOCKED", SKIP_LOCKED, OTHER)];
+    let frame = Frame { title, across, up, doubling: true, percent: false };
+    plot(&folder.join(file), &frame, &curves)?;
+    Ok(vec![(title, file)])
 }
 
-fn latency(results: &Results, folder: &Path) -> Result<Vec<(&'static str, &'static str)>> {
+fn latency(results: &Results, folder: &Path) -> Result<Vec<Picture>> {
     let curve = |name, subject: &str, setting: &str, color| {
         let runs: Vec<_> = results.runs.iter().filter(|run| run.subject == subject && run.setting == setting).collect();
         let parts = runs.first().and_then(|run| run.line.get("quantiles_ms")?.as_array()).map_or(0, Vec::len);
@@ -75,6 +86,7 @@ fn latency(results: &Results, folder: &Path) -> Result<Vec<(&'static str, &'stat
             };
             Some((of(1)?.median, of(0)?.median * 100.0))
         });
+        let points = points.filter(|(_, percent)| *percent <= SHOWN_MAX);
         Curve { name, color, points: points.collect() }
     };
     let curves = [
@@ -121,7 +133,7 @@ fn drawn(
                 .y_desc(frame.up)
                 .x_labels($labels)
                 .x_label_formatter(&|value| format!("{value}"))
-                .y_label_formatter(&|value| crate::table::number(*value))
+                .y_label_formatter(&|value| crate::table::tick(*value))
                 .label_style(LETTERS)
                 .draw()?;
             for Curve { name, color, points } in curves {

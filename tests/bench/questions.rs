@@ -71,6 +71,8 @@ fn each_question_ends_in_a_table() {
     let out = folder.path();
     let table = answered(out, "growth --n 400 --procs 1,2 --rounds 1");
     assert!(row(&table, "2 ")[1..].iter().all(|cell| *cell != "–"), "{table}");
+    let table = answered(out, "claimers --n 400 --claimers 1,3 --rounds 1");
+    assert!(row(&table, "3 ")[1..].iter().all(|cell| *cell != "–"), "{table}");
     let table = answered(out, "backlog --n 3000");
     assert!(row(&table, "3,000")[1..5].iter().all(|cell| *cell != "–"), "{table}");
     let table = answered(out, "history --finished 5000 --n 200 --rounds 1");
@@ -82,10 +84,14 @@ fn each_question_ends_in_a_table() {
     let table = answered(out, "exec --n 40 --rounds 1");
     assert!(row(&table, "`leasehold each`")[2].ends_with('%'), "{table}");
 
+    let table = answered(out, "idle --procs 2 --seconds 1");
+    assert!(row(&table, "2 ")[1..].iter().all(|cell| *cell != "–"), "{table}");
+
     answered(out, &format!("write {} --plots {}", document.display(), out.join("images").display()));
     let text = fs::read_to_string(&document).expect("the document");
     for (name, row) in [
         ("growth", "| 2 "),
+        ("claimers", "| 3 "),
         ("backlog", "| 3,000"),
         ("history", "| stats"),
         ("pinned", "| tenth 10"),

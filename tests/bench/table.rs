@@ -45,6 +45,12 @@ pub(crate) fn number(value: f64) -> String {
     if rest.is_empty() { grouped } else { format!("{grouped}.{rest}") }
 }
 
+/// A number of an axis: whole ones without a fraction.
+pub(crate) fn tick(value: f64) -> String {
+    let text = number(value);
+    if value.fract() == 0.0 { text.split('.').next().unwrap_or_default().to_owned() } else { text }
+}
+
 /// The median, and how far figures lie apart; a dash for none.
 pub(crate) fn spread(spread: Option<Spread>) -> String {
     match spread {
@@ -93,6 +99,11 @@ mod tests {
     fn numbers_have_the_digits_they_deserve() {
         let texts = [0.0, 0.0123, 0.5, 12.34, 999.6, 1234.0, 1_234_567.8, -1234.0].map(number);
         assert_eq!(texts, ["0", "0.0123", "0.50", "12.3", "1,000", "1,234", "1,234,568", "-1,234"]);
+    }
+
+    #[test]
+    fn axes_count_in_whole_numbers() {
+        assert_eq!([0.0, 20.0, 2.5, 1500.0].map(tick), ["0", "20", "2.50", "1,500"]);
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! What a claim costs PostgreSQL, against the number of those who claim at once: by ids that somebody hands out, as
+//! Leasehold does with Redis, and from the front of the line past what others have locked, as queues on PostgreSQL alone do
+//! and Leasehold without Redis. The statements are those of the worker, each claimer has a connection of its own, and what
+//! it has claimed it completes at once. No processes, no Redis: what differs is how jobs are found, and nothing else.
+
+use crate::{
+    arguments::{Arguments, Claimers},
+    growth::{BY_ID, SKIP_LOCKED},
+    lab::Lab,
+    machine::{Watch, until_quiet},
+    results::{Results, Run},
+};
+use anyhow::{Context as _, Result, ensure};
+use futures_util::future::try_join_all;
+use leasehold::{Config, JobId, Kind, NewJob, QueueName, Store};
+use leasehold_bench::{Costs, Meter};
+use leasehold_core::{ClaimedJob, FinishedRun, Settle, WorkerId};
+use leasehold_store::Kinds;
+use serde_json::{json, value::RawValue};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const LEASE: Duration = Duration::from_secs(60);
+/// Whoever finds nothing waits so long: others hold it locked, or it is over.
+const NOTHING_FOR: Duration = Duration::from_millis(1);
+
+/// The jobs of a run.
+struct Jobs {
+    queue: QueueName,
+    kind: Kind,
+    /// Those that wait to be handed out, in order.
+    ids: Mutex<VecDeque<JobId>>,
+    all: usize,
+    done: AtomicUsize,
+}
+
+pub(crate) async fn measure(arguments: &Arguments, size: &Claimers) -> Result<Results> {
+    let mut lab = Lab::open("claimers", arguments).await?;
+    for _ in 0..size.rounds {
+        for claimers in &size.claimers {
+            for way in [BY_ID, SKIP_LOCKED] {
+                lab.servers.fresh().await?;
+                until_quiet(Duration::from_secs(arguments.quiet_within)).await;
+                let watch = Watch::begin(&lab.servers);
+                let line = run(&lab, size, *claimers, way).await?;
+                let others = watch.end(&lab.servers);
+                eprintln!("{way}, {claimers} claimers: {line}; others used {:.0} %", others.share * 100.0);
+                lab.results.runs.push(Run::of(way, &claimers.to_string(), line, others.share, others.disturbed));
+            }
+        }
+    }
+    Ok(lab.results)
+}
+
+async fn run(lab: &Lab, size: &Claimers, claimers: u32, way: &str) -> Result<serde_json::Value> {
+    let stores = try_join_all((0..claimers).map(|_| connect(lab))).await?;
+    let store = stores.first().context("at least one claimer")?;
+    store.migrate().await?;
+    let jobs = enqueue(store, size.n).await?;
+    // Connected before the clock starts.
+    try_join_all(stores.iter().map(Store::ping)).await?;
+    let mut meter = Meter::open(&lab.servers.database_url(), None).await?;
+    let before = meter.read(&[]).await?;
+    let begun = Instant::now();
+    try_join_all(stores.iter().map(|store| claimer(store, &jobs, size.batch, way == BY_ID))).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let spent = meter.read(&[]).await?.since(&before);
+    meter.close().await;
+    for store in &stores {
+        store.pool().close().await;
+    }
+    let costs = Costs::per_job(&spent, 0, size.n);
+    let cpu = costs.postgres_cpu_us_per_job;
+    Ok(json!({ "n": size.n, "jobs_per_s": size.n as f64 / seconds, "postgres_cpu_us_per_job": cpu }))
+}
+
+async fn connect(lab: &Lab) -> Result<Store> {
+    let mut config = Config::new(&lab.servers.database_url(), &lab.servers.redis_url());
+    config.database.max_connections = 1;
+    let settings = config.store_settings("leasehold bench").context("the settings of the store")?;
+    Ok(Store::connect(&settings).await?)
+}
+
+async fn enqueue(store: &Store, count: u64) -> Result<Jobs> {
+    let (queue, kind): (QueueName, Kind) = ("bench".parse()?, "noop".parse()?);
+    let job =
+        || Ok(NewJob { queue: queue.clone(), ..NewJob::new(kind.clone(), RawValue::from_string("null".into())?) });
+    let new = (0..count).map(|_| job()).collect::<Result<Vec<_>>>()?;
+    let ids: VecDeque<JobId> = store.enqueue(&new).await?.into_iter().map(|enqueued| enqueued.id).collect();
+    let all = ids.len();
+    Ok(Jobs { queue, kind, ids: Mutex::new(ids), all, done: AtomicUsize::new(0) })
+}
+
+/// Claims and completes until all jobs are done, by whomever.
+async fn claimer(store: &Store, jobs: &Jobs, batch: usize, by_id: bool) -> Result<()> {
+    let (worker, kinds) = (WorkerId(uuid::Uuid::now_v7()), Kinds::Only(vec![jobs.kind.clone()]));
+    while jobs.done.load(Ordering::Relaxed) < jobs.all {
+        let claimed = if by_id {
+            let ids = jobs.next(batch);
+            if ids.is_empty() { Vec::new() } else { store.claim(worker, &ids, &kinds, LEASE).await? }
+        } else {
+            store.claim_line(worker, &jobs.queue, &kinds, batch as i64, LEASE).await?
+        };
+        if claimed.is_empty() {
+            tokio::time::sleep(NOTHING_FOR).await;
+            continue;
+        }
+        let settle = |job: &ClaimedJob| FinishedRun { fence: job.fence, settle: Settle::Complete(None) };
+        let finished: Vec<FinishedRun> = claimed.iter().map(settle).collect();
+        let settled = store.settle(worker, &finished).await?;
+        ensure!(settled.len() == finished.len(), "a settle answered {} of {}", settled.len(), finished.len());
+        jobs.done.fetch_add(settled.len(), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+impl Jobs {
+    fn next(&self, batch: usize) -> Vec<JobId> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = batch.min(ids.len());
+        ids.drain(..count).collect()
+    }
+}
