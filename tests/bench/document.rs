@@ -114,12 +114,13 @@ fn short(results: &Results) -> String {
     let mut headings = vec!["mode", "jobs/s", "floor/s", "of the floor", "enqueued/s"];
     headings.extend(COSTS);
     headings.push("MB a worker");
-    let latency = ["p50_ms", "p95_ms", "p99_ms"].map(|figure| {
+    let latency = ["p50_ms", "p95_ms", "p99_ms", "settled_p50_ms"].map(|figure| {
         let (ours, floor) = (results.spread("leasehold", "latency", figure), results.spread("floor", "floor", figure));
         let ratio = ours
             .zip(floor)
             .map_or_else(|| "–".to_owned(), |(ours, floor)| format!("{:.2} ×", ours.median / floor.median));
-        vec![figure.trim_end_matches("_ms").to_owned(), spread(ours), spread(floor), ratio]
+        let title = if figure == "settled_p50_ms" { "p50 until settled" } else { figure.trim_end_matches("_ms") };
+        vec![title.to_owned(), spread(ours), spread(floor), ratio]
     });
     format!(
         "{}\n{}",

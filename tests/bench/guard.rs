@@ -34,7 +34,7 @@ enum Worst {
     AtMost(f64),
 }
 
-const BOUNDS: [Bound; 6] = [
+const BOUNDS: [Bound; 7] = [
     Bound {
         what: "drain, of the floor",
         of: ("drain", "drain_per_s"),
@@ -53,8 +53,15 @@ const BOUNDS: [Bound; 6] = [
         what: "latency p50, of the floor",
         of: ("latency", "p50_ms"),
         floor: Some("p50_ms"),
-        worst: Worst::AtMost(4.5),
-        usual: "1.1 to 2.7",
+        worst: Worst::AtMost(5.5),
+        usual: "1.1 to 3.9",
+    },
+    Bound {
+        what: "from enqueue to result p50, of the floor's latency",
+        of: ("latency", "settled_p50_ms"),
+        floor: Some("p50_ms"),
+        worst: Worst::AtMost(6.0),
+        usual: "2.9 to 3.8",
     },
     Bound {
         what: "transactions for a job, drain",

@@ -7,7 +7,7 @@ use crate::{
     servers::Servers,
 };
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     path::PathBuf,
     process::Stdio,
@@ -21,6 +21,10 @@ const TRIES: usize = 3;
 const RUN_WITHIN: Duration = Duration::from_secs(3 * 3600);
 /// 64 workers with ten connections each, which is the default, would be more than the server takes.
 const CONNECTIONS_OF_A_WORKER: &str = "5";
+
+const SETTLED_P50_MS: &str =
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY (extract(epoch FROM finished_at - created_at) * 1000)::double precision)
+     FROM leasehold.history";
 
 /// Where runs are made.
 pub(crate) struct Lab {
@@ -106,7 +110,11 @@ impl Lab {
             let others = watch.end(&self.servers);
             let errors = String::from_utf8_lossy(&output.stderr);
             ensure!(output.status.success(), "{subject}, {setting}: {}", errors.trim());
-            let line = serde_json::from_slice(&output.stdout).context("reading the line of leasehold bench")?;
+            let mut line: Value =
+                serde_json::from_slice(&output.stdout).context("reading the line of leasehold bench")?;
+            if order.mode == "latency" {
+                line["settled_p50_ms"] = json!(self.settled_p50_ms().await?);
+            }
             let run = Run::of(subject, setting, line, others.share, others.disturbed);
             eprintln!("{}", run.told());
             let again = others.disturbed && order.fresh && try_number < TRIES && !self.quiet_within.is_zero();
@@ -116,6 +124,13 @@ impl Lab {
             }
         }
         Ok(())
+    }
+
+    /// Median from the statement that enqueues a job to the one that writes its result, by PostgreSQL's clock: the handler
+    /// only sees the first half of that.
+    async fn settled_p50_ms(&self) -> Result<Option<f64>> {
+        let mut connection = self.servers.connect().await?;
+        Ok(sqlx::query_scalar(SETTLED_P50_MS).fetch_one(&mut connection).await?)
     }
 
     /// Times a command from its start to its end, which must be a good one. In seconds.

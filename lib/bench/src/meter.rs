@@ -13,7 +13,7 @@ use std::{str::FromStr as _, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long the last connections may take to go.
-const GOES_WITHIN: Duration = Duration::from_secs(5);
+const GOES_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The meters of both servers.
