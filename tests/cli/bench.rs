@@ -33,7 +33,7 @@ async fn a_drain_prints_one_line_and_leaves_nothing_in_the_line() {
     let line = line(&ran);
     assert_eq!(keys(&line), with(&figures));
     assert_eq!((&line["peer"], &line["mode"], &line["n"]), (&"leasehold".into(), &"drain".into(), &700.into()));
-    positive(&line, &["/enqueue_per_s", "/drain_per_s", "/first_tenth_per_s"]);
+    positive(&line, &["/enqueue_per_s", "/drain_per_s", "/first_tenth_per_s", "/last_tenth_per_s"]);
     assert_eq!(ran.stderr, "", "standard error is no terminal");
     let finished: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.history WHERE state = 'succeeded'")
         .fetch_one(&mut scene.sql().await)

@@ -97,9 +97,10 @@ impl Scene<'_> {
         workers.begin().await?;
         let (before_ready, begun) = (workers.done(), Instant::now());
         self.finish(jobs, &mut workers).await?;
-        let drain_per_s = rate(jobs - before_ready, begun);
+        let (drain_per_s, took) = (rate(jobs - before_ready, begun), begun.elapsed());
         meters::end(&mut self.meters, &workers).await?;
-        let (first_tenth_per_s, last_tenth_per_s) = pace::first_and_last_tenth(&workers.progress_since(begun));
+        let progress = workers.progress_since(begun);
+        let (first_tenth_per_s, last_tenth_per_s) = pace::first_and_last_tenth(&progress, took);
         workers.end().await;
         Ok(Figures::Drain { enqueue_per_s, drain_per_s, before_ready, first_tenth_per_s, last_tenth_per_s })
     }

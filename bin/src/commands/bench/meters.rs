@@ -82,19 +82,23 @@ pub(crate) async fn end(meters: &mut Meters, workers: &Workers) -> Result<(), Fa
 
 /// The costs, for people.
 pub(crate) fn table(costs: &Costs) -> String {
-    let cpu = |cost: Option<f64>| cost.map_or_else(|| "elsewhere".to_owned(), |cost| format!("{cost:.1}"));
     let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
     let mut rows = vec![
         ["transactions".to_owned(), format!("{:.4}", costs.transactions_per_job), "a job".to_owned()],
         ["write-ahead log".into(), human::grouped(costs.wal_bytes_per_job.round() as u64), "bytes a job".into()],
     ];
+    // What is not there, or runs on another machine.
+    let mut unseen = Vec::new();
     for (whose, cost) in [
         ("CPU of PostgreSQL", costs.postgres_cpu_us_per_job),
         ("CPU of Redis", costs.redis_cpu_us_per_job),
         ("CPU of the driver", costs.driver_cpu_us_per_job),
         ("CPU of the workers", costs.workers_cpu_us_per_job),
     ] {
-        rows.push([whose.to_owned(), cpu(cost), "ms for 1,000 jobs".to_owned()]);
+        match cost {
+            Some(cost) => rows.push([whose.to_owned(), format!("{cost:.1}"), "ms for 1,000 jobs".to_owned()]),
+            None => unseen.push(whose),
+        }
     }
     if let Some(memory) = costs.redis_memory {
         let before = format!("MB at most, {} before", megabytes(memory.before_bytes));
@@ -104,7 +108,8 @@ pub(crate) fn table(costs: &Costs) -> String {
         rows.push(["memory of a worker".into(), megabytes(bytes), "MB at most".into()]);
     }
     let table = output::table(["cost", "figure>", ""], rows);
-    format!("{}\nTransactions include those of starting; all else is without it.", table.trim_end())
+    let unseen = if unseen.is_empty() { String::new() } else { format!(" Not to be seen: {}.", unseen.join(", ")) };
+    format!("{}\nTransactions include those of starting; all else is without it.{unseen}", table.trim_end())
 }
 
 pub(crate) fn failed(error: Error) -> Failure {
