@@ -14,10 +14,15 @@ pub(crate) enum Log {
     Quiet,
 }
 
+/// The pool warns of each connection that it finds broken. That PostgreSQL does not answer we say ourselves, once. Comes
+/// first, so that `log.filter` can ask for it.
+const CONNECTIONS: &str = "sqlx_core::pool=error";
+
 /// Starts the log of this process.
 pub(crate) fn start(config: &LogConfig, log: Log) -> Result<(), Failure> {
     let silenced = log == Log::Quiet && config.filter == LogConfig::default().filter;
-    let filter = EnvFilter::try_new(if silenced { "warn" } else { &config.filter })
+    let wanted = if silenced { "warn" } else { &config.filter };
+    let filter = EnvFilter::try_new(format!("{CONNECTIONS},{wanted}"))
         .map_err(|error| Failure::usage(format!("log.filter is {:?}: {error}", config.filter)))?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars).with_ansi(io::stderr().is_terminal());

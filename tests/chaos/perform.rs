@@ -58,6 +58,9 @@ async fn one(
     let mut dice = Dice::of(seed);
     let mut stage = Stage::set_up(plan.shape, &folder, seed, progress).await?;
     stage.window = minutes;
+    if is_roomy {
+        stage.minute /= 5;
+    }
     stage.steady().await;
     scenarios::play(name, &mut stage, &mut dice).await?;
     let evidence = stage.finish(&plan).await?;

@@ -43,6 +43,8 @@ pub(crate) struct Stage {
     pub(crate) progress: Progress,
     /// How long a scenario goes on that can go on for any time.
     pub(crate) window: Duration,
+    /// What a long absence is: a minute, and a fifth of it in the short form.
+    pub(crate) minute: Duration,
     /// Jobs in the line when the fault began.
     pub(crate) queued_at_fault: usize,
     shape: Shape,
@@ -75,7 +77,7 @@ impl Stage {
         let log = Tail::of(folder.join("probes.log"));
         let load = Load::start(client, &stores.database.url, shape, log.path().to_owned(), seed);
         let members = Members::new(shape, &folder, database_url, redis_url);
-        let (moments, window) = (Moments::default(), Duration::ZERO);
+        let (moments, window, minute) = (Moments::default(), Duration::ZERO, Duration::from_secs(60));
         let queued_at_fault = 0;
         let mut stage = Self {
             members,
@@ -86,6 +88,7 @@ impl Stage {
             moments,
             progress,
             window,
+            minute,
             queued_at_fault,
             shape,
             folder,

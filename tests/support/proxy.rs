@@ -162,6 +162,12 @@ impl Proxy {
         self.shared.traps().lose.map_or(0, |loss| loss.left)
     }
 
+    /// How many connections were made, those included that came to nothing.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.newest.load(SeqCst)
+    }
+
     /// How many connections were lost in a trap.
     #[must_use]
     pub fn cuts(&self) -> u64 {
@@ -179,11 +185,11 @@ impl Drop for Proxy {
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
+        let number = shared.newest.fetch_add(1, SeqCst) + 1;
         if *shared.way.borrow() == Way::Shut {
             continue;
         }
         let over = shared.all.lock().unwrap_or_else(PoisonError::into_inner).child_token();
-        let number = shared.newest.fetch_add(1, SeqCst) + 1;
         let passage = Passage { shared: Arc::clone(&shared), number, asked: AtomicBool::new(false), over };
         tokio::spawn(async move {
             // A server that is not there is told to the client by the end of its connection.

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, SOON, handlers, jobs, settings, succeeded};
 use leasehold_core::{QueueName, State};
-use leasehold_tests::{Proxy, Stores, eventually};
+use leasehold_tests::{Proxy, Stores, Way, eventually};
 use leasehold_worker::Settings;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -124,6 +124,43 @@ async fn connections_cut_by_the_server_cost_nothing() {
         fixture.until(id, State::Succeeded).await;
     }
     worker.stop().await;
+}
+
+/// What is on the way to PostgreSQL takes connections and ends them, as a proxy does that has lost its server. That is no
+/// refusal, however often it comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_held_for_as_long_as_connections_come_to_nothing() {
+    let fixture = Fixture::start().await;
+    let proxy = Proxy::start(fixture.stores.database.server().port()).await;
+    let url = proxy.instead_of(&fixture.stores.database.url);
+    let (open, gate) = watch::channel(false);
+    let waits = handlers("k", move |_| {
+        let mut gate = gate.clone();
+        async move {
+            gate.wait_for(|open| *open).await.expect("the test opens the gate");
+            succeeded()
+        }
+    });
+    let long = Settings { lease: Duration::from_secs(600), ..settings(4) };
+    let worker = fixture.worker_by(&url, long, waits).await;
+    let ids = fixture.enqueue(&jobs("k", 4)).await;
+    for id in &ids {
+        fixture.until(*id, State::Running).await;
+    }
+    proxy.set(Way::Shut);
+    let before = proxy.connections();
+    open.send(true).expect("handlers wait at the gate");
+    eventually("many connections have come to nothing", SOON, || async {
+        let since = proxy.connections() - before;
+        if since >= 20 { Ok(()) } else { Err(since) }
+    })
+    .await;
+    proxy.set(Way::Open);
+    for id in ids {
+        let job = fixture.until(id, State::Succeeded).await;
+        assert_eq!((job.epoch, job.attempt), (1, 1), "the result of the one run there was");
+    }
+    assert_eq!(worker.stop().await.succeeded, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

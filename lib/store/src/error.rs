@@ -91,6 +91,9 @@ pub enum Error {
 /// (57P), a lock or a time limit, a server that is only a standby now, and its disk.
 const TRANSIENT: [&str; 9] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006"];
 
+/// SQLSTATE classes of a connection that is refused: who we are (28), and the database that we name (3D).
+const OF_CONNECTING: [&str; 2] = ["28", "3D"];
+
 impl Error {
     /// For `map_err`: the error with what was being done.
     pub(crate) fn sql(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
@@ -128,11 +131,28 @@ impl Error {
         };
         match source {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
+            // What came is no answer of PostgreSQL: half of one, or one of something else on the way there.
+            sqlx::Error::Protocol(_) => true,
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default();
                 TRANSIENT.iter().any(|prefix| code.starts_with(prefix))
             }
             _ => false,
+        }
+    }
+
+    /// Whether the statement itself was refused, and will be each time. Trouble with the server, with the way there, or
+    /// with who we are says nothing about it.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::InPart { source, .. } => source.is_refusal(),
+            Self::Sql { source: sqlx::Error::Database(error), .. } => {
+                let code = error.code().unwrap_or_default();
+                !self.is_transient() && !OF_CONNECTING.iter().any(|class| code.starts_with(class))
+            }
+            Self::Sql { source: sqlx::Error::Tls(_), .. } | Self::Connect { .. } | Self::Pooler { .. } => false,
+            _ => !self.is_transient(),
         }
     }
 
@@ -177,7 +197,9 @@ mod tests {
         let away = Error::sql("claiming jobs")(sqlx::Error::PoolTimedOut);
         assert!(away.is_transient() && !away.is_rolled_back());
         assert_eq!(away.to_string(), "claiming jobs: no connection to PostgreSQL could be had in time");
-        assert!(!Error::SchemaMissing.is_transient());
+        let garbled = Error::sql("settling runs")(sqlx::Error::Protocol("unexpected response".into()));
+        assert!(garbled.is_transient() && !garbled.is_refusal());
+        assert!(!Error::SchemaMissing.is_transient() && Error::SchemaMissing.is_refusal());
         assert!(!Error::sql("reading a job")(sqlx::Error::RowNotFound).is_transient());
     }
 }

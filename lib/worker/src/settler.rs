@@ -95,7 +95,7 @@ impl Settler {
                     batch = self.take_answers(batch, &answers);
                     continue;
                 }
-                Err(error) if error.is_transient() => self.member.postgres.failed(&error),
+                Err(error) if !error.is_refusal() => self.member.postgres.failed(&error),
                 // One of its runs must be the reason: each goes by itself, so that it holds up no other.
                 Err(_) if batch.len() > 1 => {
                     let mut unwritten = 0;
