@@ -132,6 +132,8 @@ async fn one_fills_at_a_time_and_a_lost_redis_has_another_generation() {
     let handoff = connect(&server).await;
     assert!(handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
     assert!(!handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
+    handoff.unlock_fill(&queue()).await.expect("unlock");
+    assert!(handoff.lock_fill(&queue(), LEASE).await.expect("lock"));
 
     let (first, made) = handoff.generation().await.expect("generation");
     assert!(made);

@@ -92,6 +92,8 @@ head! {
     async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> ();
     /// The lock under which one worker at a time fills a head.
     async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> bool;
+    /// The fill is done.
+    async fn unlock_fill(&self, queue: &QueueName) -> ();
     /// Says that a worker lives and what it serves.
     async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> ();
     /// Takes that back.

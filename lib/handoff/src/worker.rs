@@ -116,7 +116,8 @@ impl Handoff {
         Ok(())
     }
 
-    /// The lock under which one worker at a time fills a head; free again after `ttl`. Whether this call got it.
+    /// The lock under which one worker at a time fills a head; free again after `ttl`, or when the fill is done. Whether
+    /// this call got it.
     ///
     /// # Errors
     /// When Redis does not answer in time.
@@ -125,6 +126,17 @@ impl Handoff {
         lock.arg(QueueKeys::of(queue).fill_lock()).arg(1).arg("NX").arg("PX").arg(milliseconds(ttl).max(1));
         let (answer,): (Value,) = self.run("locking a fill", vec![lock.into()]).await?;
         Ok(answer != Value::Nil)
+    }
+
+    /// The fill is done. (If it took longer than the lock lasts, this may be another's lock. A second fill does no harm.)
+    ///
+    /// # Errors
+    /// When Redis does not answer in time; then the lock ends by itself.
+    pub async fn unlock_fill(&self, queue: &QueueName) -> Result<(), Error> {
+        let mut unlock = redis::cmd("DEL");
+        unlock.arg(QueueKeys::of(queue).fill_lock());
+        let (_,): (Value,) = self.run("ending a fill", vec![unlock.into()]).await?;
+        Ok(())
     }
 
     /// The most hints kept aside for one kind of one queue.

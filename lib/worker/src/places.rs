@@ -63,6 +63,11 @@ impl Places {
         }
     }
 
+    /// How many places will be free in a moment, by how long runs took so far.
+    pub(crate) fn soon(&self) -> usize {
+        ahead(self.count, self.run_ns.load(Ordering::Relaxed))
+    }
+
     /// Takes a place for a job that was claimed.
     pub(crate) fn take(self: &Arc<Self>) -> Place {
         self.held.fetch_add(1, Ordering::AcqRel);

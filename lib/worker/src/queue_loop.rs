@@ -5,7 +5,7 @@ use crate::{
     claim::{Claimed, Queue},
     hints::give_back,
     member::Member,
-    places::Places,
+    places::{AHEAD_PATIENCE, Places},
     take::{Take, Took},
     wait::Waits,
 };
@@ -18,7 +18,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a take that is woken may need to end: it has been answered already, or Redis is away.
 const WAKING_TAKES: Duration = Duration::from_secs(2);
@@ -26,14 +26,20 @@ const WAKING_TAKES: Duration = Duration::from_secs(2);
 /// there are free slots), but must not become a spin if somebody puts the same hints back all the time.
 const FRUITLESS_IN_A_ROW: u32 = 32;
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
-/// How long a worker that fills the head keeps others from doing the same. A little longer than it takes: a second fill
-/// does no harm, but one that is needed and not made stops the fleet.
+/// How long a worker that fills the head, and dies at it, keeps others from doing the same. A little longer than it takes:
+/// a second fill does no harm, but one that is needed and not made stops the fleet.
 const FILL_LOCK: Duration = Duration::from_millis(100);
+/// How soon a worker that found somebody else filling looks again.
+const FILL_LOOK: Duration = Duration::from_millis(20);
 
 /// The loop of one queue.
 pub(crate) struct QueueLoop {
     queue: Queue,
     take: Take,
+    /// Hints that Redis handed out while PostgreSQL was at the claim before: the next one is for them.
+    taken: Vec<JobId>,
+    /// Until when they are kept, if no slot is free for them.
+    kept_until: Instant,
     /// The last claim got less than it asked for: the head is empty.
     dry: bool,
     /// Claims in a row that started nothing.
@@ -75,6 +81,8 @@ impl QueueLoop {
         Self {
             queue: Queue { member, name, places },
             take,
+            taken: Vec::new(),
+            kept_until: Instant::now(),
             dry: false,
             fruitless: 0,
             aside_kinds: Vec::new(),
@@ -92,8 +100,13 @@ impl QueueLoop {
                 biased;
                 () = member.stopping.cancelled() => break,
                 free = self.queue.places.free() => free.min(BATCH_MAX),
+                () = sleep_until(self.kept_until), if !self.taken.is_empty() => {
+                    self.give_back_taken().await;
+                    continue;
+                }
             };
-            match decide(member.postgres.is_away(), member.redis.is_away(), self.dry) {
+            let dry = self.dry && self.taken.is_empty();
+            match decide(member.postgres.is_away(), member.redis.is_away(), dry) {
                 Move::Probe => self.probe().await,
                 Move::Line => self.claim_line(free).await,
                 Move::Take => self.wait_for_hint(free).await,
@@ -101,8 +114,14 @@ impl QueueLoop {
             }
         }
         if let Some(Took::Hint(id)) = self.take.cut_short(WAKING_TAKES).await {
-            give_back(&member, &self.queue.name, &[id]).await;
+            self.taken.push(id);
         }
+        self.give_back_taken().await;
+    }
+
+    async fn give_back_taken(&mut self) {
+        let ids = std::mem::take(&mut self.taken);
+        give_back(&self.queue.member, &self.queue.name, &ids).await;
     }
 
     async fn probe(&mut self) {
@@ -118,7 +137,11 @@ impl QueueLoop {
         // Whatever Redis holds when it is back, it is to be looked at first.
         self.dry = false;
         if let Some(Took::Hint(id)) = self.take.ended_already().await {
-            self.claim_ids(vec![id]).await;
+            self.taken.push(id);
+        }
+        if !self.taken.is_empty() {
+            let ids = std::mem::take(&mut self.taken);
+            self.claim_ids(ids).await;
             return;
         }
         match self.queue.claim_line(free).await {
@@ -197,13 +220,32 @@ impl QueueLoop {
         }
     }
 
+    /// Claims, and while PostgreSQL is at it has Redis hand out the hints for the next claim: as many as there will be slots
+    /// for in a moment, which is none where jobs are long.
     async fn claim(&mut self, free: usize) {
-        let Some(taken) = self.take_hints(&[], free).await else { return };
-        let ids = self.took(taken, free);
-        if !ids.is_empty() {
-            pass(FailPoint::HintsLeased);
+        if self.taken.is_empty() {
+            let Some(taken) = self.take_hints(&[], free).await else { return };
+            self.taken = self.took(taken, free);
         }
-        self.claim_ids(ids).await;
+        let ids: Vec<JobId> = self.taken.drain(..free.min(self.taken.len())).collect();
+        if ids.is_empty() {
+            return;
+        }
+        pass(FailPoint::HintsLeased);
+        if self.queue.member.stopping.is_cancelled() {
+            return self.taken.extend(ids);
+        }
+        let soon = if self.dry || !self.taken.is_empty() { 0 } else { self.queue.places.soon().min(BATCH_MAX) };
+        let next = async { if soon > 0 { self.take_hints(&[], soon).await } else { None } };
+        let (claimed, next) = tokio::join!(self.queue.claim(&ids), next);
+        if let Some(next) = next {
+            self.taken = self.took(next, soon);
+            self.kept_until = Instant::now() + AHEAD_PATIENCE;
+        }
+        match claimed {
+            Claimed::Decided { started, refused } => self.decided(started, refused).await,
+            Claimed::Unanswered => give_back(&self.queue.member, &self.queue.name, &ids).await,
+        }
     }
 
     async fn take_hints(&self, adopt: &[JobId], limit: usize) -> Option<Taken> {
@@ -283,7 +325,7 @@ async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_r
         // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
         tokio::select! {
             biased;
-            () = sleep(FILL_LOCK) => {}
+            () = sleep(FILL_LOOK) => {}
             () = member.stopping.cancelled() => return Ok(()),
         }
         let head = handoff.stats(queue).await?;
@@ -291,7 +333,9 @@ async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_r
             return Ok(());
         }
     }
-    leasehold_reaper::fill_head(&*member.store, &**handoff, queue, handoff.head_max()).await?;
+    let filled = leasehold_reaper::fill_head(&*member.store, &**handoff, queue, handoff.head_max()).await;
+    handoff.unlock_fill(queue).await?;
+    filled?;
     Ok(())
 }
 

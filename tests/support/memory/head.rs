@@ -215,6 +215,10 @@ impl Head for MemoryHead {
         .await
     }
 
+    async fn unlock_fill(&self, queue: &QueueName) -> Result<(), Error> {
+        self.call("unlock_fill", |server, _| server.of(queue).fill_lock_until = None).await
+    }
+
     async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error> {
         self.call("announce", |server, now| {
             let holds = until(now, ttl);
