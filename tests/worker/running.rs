@@ -1,6 +1,6 @@
 //! Jobs run, within their slots and their time, and their ends are written.
 
-use crate::fixture::{Fixture, SOON, handler, handlers, job, jobs, json, kind, settings, succeeded};
+use crate::fixture::{Fixture, HEAD_MAX, SOON, handler, handlers, job, jobs, json, kind, settings, succeeded};
 use leasehold_core::{NewJob, Outcome, QueueName, RESULT_MAX_BYTES, State};
 use leasehold_tests::eventually;
 use leasehold_worker::{Handlers, Settings};
@@ -134,6 +134,39 @@ async fn what_is_held_ahead_behind_long_jobs_goes_to_a_worker_that_is_free() {
     }
     assert!(first.stop().await.released >= 1, "the first worker held none ahead: this shows nothing");
     assert_eq!(second.stop().await.succeeded, 18);
+}
+
+/// While PostgreSQL is at one claim, Redis hands out the hints of the next. If no slot comes free for those, they are for
+/// others.
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_that_were_taken_ahead_of_long_jobs_go_back() {
+    let fixture = Fixture::start().await;
+    let end = Arc::new(Semaphore::new(0));
+    let waits_for_end = Arc::clone(&end);
+    let handlers = handlers("k", move |run| {
+        let end = Arc::clone(&waits_for_end);
+        async move {
+            if run.job().payload.get() == "\"long\"" {
+                drop(end.acquire().await);
+            }
+            succeeded()
+        }
+    });
+    let worker = fixture.worker(settings(2), handlers).await;
+    // Small jobs before the long ones, so that it is at claims one after the other when it comes upon these.
+    let long = (0..1_000).map(|_| NewJob { payload: json("\"long\""), ..job("k") });
+    let ids = fixture.enqueue(&jobs("k", 2_000).into_iter().chain(long).collect::<Vec<_>>()).await;
+    eventually("all hints wait but those of the two runs", SOON, async || {
+        let head = fixture.handoff.stats(&QueueName::default()).await.expect("stats");
+        if (head.leased, head.ready) == (2, u64::from(HEAD_MAX)) { Ok(()) } else { Err(head) }
+    })
+    .await;
+    end.add_permits(1_000);
+    for id in ids {
+        fixture.until(id, State::Succeeded).await;
+    }
+    let tally = worker.stop().await;
+    assert_eq!((tally.succeeded, tally.leases_lost), (3_000, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

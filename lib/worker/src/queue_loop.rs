@@ -14,7 +14,7 @@ use leasehold_handoff::Taken;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -46,7 +46,8 @@ pub(crate) struct QueueLoop {
     fruitless: u32,
     /// For a worker of every kind, which cannot name them all: those that had hints aside when it claimed last.
     aside_kinds: Vec<Kind>,
-    filling: Arc<AtomicBool>,
+    /// Times the head was found low since a fill began; above zero, one is under way.
+    fills_wanted: Arc<AtomicU32>,
     /// After PostgreSQL did not answer, or the line was empty.
     waits: Waits,
     /// After a take failed.
@@ -86,7 +87,7 @@ impl QueueLoop {
             dry: false,
             fruitless: 0,
             aside_kinds: Vec::new(),
-            filling: Arc::default(),
+            fills_wanted: Arc::default(),
             waits: Waits::new(20, 1000),
             take_waits: Waits::new(50, 1000),
         }
@@ -294,19 +295,19 @@ impl QueueLoop {
         }
     }
 
-    /// The head is low and the line longer: one worker at a time brings more of it, beside its other work.
+    /// The head is low and the line longer: one worker at a time brings more of it, beside its other work. What is found
+    /// low while that is under way may be so without the hints that it brings, or with them: afterwards it is looked at.
     fn fill(&self) {
-        if self.filling.swap(true, Ordering::AcqRel) {
+        if self.fills_wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
         let (member, queue) = (Arc::clone(&self.queue.member), self.queue.name.clone());
-        let filling = Arc::clone(&self.filling);
+        let wanted = Arc::clone(&self.fills_wanted);
         self.queue.member.errands.spawn(async move {
-            if let Err(error) = fill_head(&member, &queue).await {
+            if let Err(error) = keep_filled(&member, &queue, &wanted).await {
                 // Whoever needs that store next finds out by itself whether it is away.
                 tracing::debug!(%queue, %error, "the head was not filled");
             }
-            filling.store(false, Ordering::Release);
         });
     }
 
@@ -328,8 +329,7 @@ async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_r
             () = sleep(FILL_LOOK) => {}
             () = member.stopping.cancelled() => return Ok(()),
         }
-        let head = handoff.stats(queue).await?;
-        if !head.overflow || head.ready * 2 >= u64::from(handoff.head_max()) {
+        if !is_low(member, queue).await? {
             return Ok(());
         }
     }
@@ -337,6 +337,29 @@ async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_r
     handoff.unlock_fill(queue).await?;
     filled?;
     Ok(())
+}
+
+async fn keep_filled(member: &Member, queue: &QueueName, wanted: &AtomicU32) -> Result<(), leasehold_reaper::Error> {
+    let mut filled = fill_head(member, queue).await;
+    loop {
+        let seen = wanted.load(Ordering::Acquire);
+        if filled.is_ok() && seen > 1 && !member.stopping.is_cancelled() {
+            wanted.fetch_sub(seen - 1, Ordering::AcqRel);
+            filled = fill_if_low(member, queue).await;
+        } else if wanted.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return filled;
+        }
+    }
+}
+
+async fn fill_if_low(member: &Member, queue: &QueueName) -> Result<(), leasehold_reaper::Error> {
+    if is_low(member, queue).await? { fill_head(member, queue).await } else { Ok(()) }
+}
+
+/// As a claim would find it.
+async fn is_low(member: &Member, queue: &QueueName) -> Result<bool, leasehold_reaper::Error> {
+    let head = member.handoff.stats(queue).await?;
+    Ok(head.overflow && head.ready * 2 < u64::from(member.handoff.head_max()))
 }
 
 #[cfg(test)]
