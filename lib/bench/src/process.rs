@@ -104,7 +104,8 @@ mod tests {
             sum = (0..100_000).fold(sum, |sum, n| sum ^ n);
         }
         assert!(machine_busy_s().expect("the machine's times") > 0.0, "{sum}");
-        assert!(memory_peak_bytes(us) >= memory_now_bytes(us) && memory_now_bytes(us) > Some(1 << 16));
+        // Which of the two is larger cannot be asked: they are read one after the other, and the kernel counts in lumps.
+        assert!(memory_peak_bytes(us) > Some(1 << 16) && memory_now_bytes(us) > Some(1 << 16));
         assert_eq!((cpu_s(0), tree_cpu_s(0), memory_peak_bytes(0)), (None, None, None));
     }
 }
