@@ -86,6 +86,10 @@ const BOUNDS: [Bound; 7] = [
     },
 ];
 
+/// What the floor's latency counts as at least, in ms: the two commits that it is take nearly nothing where the disk
+/// syncs at once, and then our round trips would be compared with that.
+const FLOOR_LATENCY_MS: f64 = 0.8;
+
 /// The floor needs more jobs to be seen by a clock.
 const FLOOR_SCALE: u64 = 5;
 
@@ -133,6 +137,7 @@ impl Bound {
             None => Some(ours),
             Some(figure) => {
                 let floor = best(results.spread("floor", "floor", figure)?);
+                let floor = if figure.ends_with("_ms") { floor.max(FLOOR_LATENCY_MS) } else { floor };
                 (floor > 0.0).then(|| ours / floor)
             }
         }
