@@ -58,7 +58,7 @@ impl Place {
         let file = self.settings_file();
         eventually("dev is up", WITHIN, || async {
             match fs::read_to_string(&file) {
-                Ok(_) if self.log().contains("is up") => Ok(()),
+                Ok(_) if self.log().contains("leasehold dev is up") => Ok(()),
                 _ => Err(self.log()),
             }
         })
