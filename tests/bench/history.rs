@@ -9,6 +9,7 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use leasehold::{Config, Store};
 use leasehold_store::JobFilter;
+use leasehold_tests::eventually;
 use serde_json::json;
 use sqlx::{Executor as _, PgConnection};
 use std::{
@@ -23,8 +24,9 @@ pub(crate) const FULL: &str = "with";
 const CHUNK: u64 = 250_000;
 /// Over how many days the jobs have finished, the last of them an hour ago: `stats` looks at the last minute.
 const DAYS: u64 = 10;
-/// What `stats` counts as finished of late, and a little more. Below so many jobs that costs nothing.
-const LAST_MINUTE: Duration = Duration::from_secs(62);
+/// Whether `stats` has jobs to count that finished of late. Below so many that costs nothing.
+const OF_LATE: &str = "SELECT EXISTS (SELECT FROM leasehold.history WHERE finished_at > now() - interval '1 minute')";
+const NONE_WITHIN: Duration = Duration::from_secs(180);
 const FEW_JOBS: u64 = 5_000;
 const LOOKS: usize = 25;
 /// A page, as `leasehold job list` shows it.
@@ -87,7 +89,14 @@ async fn check(connection: &mut PgConnection, finished: u64) -> Result<()> {
 async fn looks(lab: &mut Lab, setting: &str, size: &History) -> Result<()> {
     if size.n >= FEW_JOBS {
         eprintln!("waiting until the last minute is one without finished jobs");
-        tokio::time::sleep(LAST_MINUTE).await;
+        let mut postgres = lab.servers.connect().await?;
+        eventually("the last minute is one without finished jobs", NONE_WITHIN, async || {
+            match sqlx::query_scalar::<_, bool>(OF_LATE).fetch_one(&mut postgres).await {
+                Ok(false) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
     }
     let config = Config::new(&lab.servers.database_url(), &lab.servers.redis_url());
     let settings = config.store_settings("leasehold").context("the settings of the store")?;

@@ -7,6 +7,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, ensure};
 use leasehold_bench::{cpu_s, memory_now_bytes};
+use leasehold_tests::eventually;
 use serde_json::json;
 use sqlx::PgConnection;
 use std::{
@@ -18,7 +19,6 @@ use tokio::process::Child;
 /// How long workers may take to come up, and how long they are left alone then: what starting costs is no idling.
 const BOOTS_WITHIN: Duration = Duration::from_secs(60);
 const SETTLES_FOR: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(50);
 
 const ANNOUNCED: &str =
     "SELECT count(DISTINCT client_port) FROM pg_stat_activity WHERE application_name = 'leasehold worker'";
@@ -32,7 +32,7 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Idle) -> Result<Result
     ensure!(migrated.context("making the schema")?.success(), "leasehold migrate failed");
     let mut postgres = lab.servers.connect().await?;
     let workers: Vec<Child> = (0..size.procs).map(|_| start(&lab)).collect::<Result<_>>()?;
-    until_connected(&mut postgres, size.procs).await?;
+    until_connected(&mut postgres, size.procs).await;
     tokio::time::sleep(SETTLES_FOR).await;
 
     let pids: Vec<u32> = workers.iter().filter_map(Child::id).collect();
@@ -59,14 +59,11 @@ fn start(lab: &Lab) -> Result<Child> {
     worker.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("starting a worker")
 }
 
-async fn until_connected(postgres: &mut PgConnection, workers: u32) -> Result<()> {
-    let begun = Instant::now();
-    loop {
-        let connected: i64 = sqlx::query_scalar(ANNOUNCED).fetch_one(&mut *postgres).await?;
-        if connected >= i64::from(workers) {
-            return Ok(());
-        }
-        ensure!(begun.elapsed() < BOOTS_WITHIN, "{connected} of {workers} workers are connected");
-        tokio::time::sleep(LOOK).await;
-    }
+async fn until_connected(postgres: &mut PgConnection, workers: u32) {
+    eventually("all workers are connected", BOOTS_WITHIN, async || {
+        let connected: i64 =
+            sqlx::query_scalar(ANNOUNCED).fetch_one(&mut *postgres).await.map_err(|error| error.to_string())?;
+        if connected >= i64::from(workers) { Ok(()) } else { Err(format!("{connected} of {workers}")) }
+    })
+    .await;
 }

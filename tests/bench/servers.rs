@@ -1,11 +1,11 @@
 //! A PostgreSQL and a Redis for measurements, with the same settings as every other queue is measured with.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
-use leasehold_tests::private_folder;
+use leasehold_tests::{eventually, private_folder};
 use redis::aio::MultiplexedConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// All else is PostgreSQL's default: a commit is on the disk before it is answered.
@@ -86,13 +86,13 @@ impl Servers {
         let mut redis = self.redis().await?;
         redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await.context("emptying Redis")?;
         redis::cmd("BGREWRITEAOF").query_async::<()>(&mut redis).await.context("writing out Redis")?;
-        let begun = Instant::now();
-        while self.is_rewriting(&mut redis).await? {
-            if begun.elapsed() > REWRITES_WITHIN {
-                bail!("Redis still writes its file after {REWRITES_WITHIN:?}");
+        eventually("Redis has written out its file", REWRITES_WITHIN, async || {
+            match self.is_rewriting(&mut redis).await {
+                Ok(false) => Ok(()),
+                other => Err(format!("still writing: {other:?}")),
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        })
+        .await;
         Ok(())
     }
 

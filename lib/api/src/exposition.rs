@@ -17,29 +17,17 @@ pub(crate) fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str,
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-/// One counter for each value of a label.
-pub(crate) fn counters<'a>(
+/// One counter for each value of a label: whole numbers, or parts of a whole, such as seconds.
+pub(crate) fn counters<'a, N>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     label: &str,
-    values: impl IntoIterator<Item = (&'a str, u64)>,
-) -> Result<(), Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (of, value) in values {
-        ConstCounter::new(value).encode(family.encode_family(&[(label, of)])?)?;
-    }
-    Ok(())
-}
-
-/// The same with parts of a whole, such as seconds.
-pub(crate) fn fractional_counters<'a>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: impl IntoIterator<Item = (&'a str, f64)>,
-) -> Result<(), Error> {
+    values: impl IntoIterator<Item = (&'a str, N)>,
+) -> Result<(), Error>
+where
+    ConstCounter<N>: EncodeMetric,
+{
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (of, value) in values {
         ConstCounter::new(value).encode(family.encode_family(&[(label, of)])?)?;

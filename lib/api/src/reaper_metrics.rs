@@ -1,6 +1,6 @@
 //! The counters of a reaper.
 
-use crate::exposition::{counter, counters, fractional_counters};
+use crate::exposition::{counter, counters};
 use leasehold_reaper::{Drift, Watch};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::fmt;
@@ -16,7 +16,7 @@ impl Collector for ReaperMetrics {
         let runs = steps().map(|(step, of)| (step, of.runs));
         counters(encoder, "leasehold_reaper_steps", "Times a step was done", "step", runs)?;
         let seconds = steps().map(|(step, of)| (step, of.took.as_secs_f64()));
-        fractional_counters(encoder, "leasehold_reaper_step_seconds", "Time a step took", "step", seconds)?;
+        counters(encoder, "leasehold_reaper_step_seconds", "Time a step took", "step", seconds)?;
         let found = steps().map(|(step, of)| (step, of.found));
         counters(encoder, "leasehold_reaper_found", "Things a step looked at", "step", found)?;
         let changed = steps().map(|(step, of)| (step, of.changed));
