@@ -73,7 +73,7 @@ async fn run(lab: &Lab, size: &Claimers, claimers: u32, way: &str) -> Result<ser
     let spent = meter.read(&[]).await?.since(&before);
     meter.close().await;
     for store in &stores {
-        store.pool().close().await;
+        store.close().await;
     }
     let costs = Costs::per_job(&spent, 0, size.n);
     let cpu = costs.postgres_cpu_us_per_job;

@@ -112,7 +112,7 @@ async fn looks(lab: &mut Lab, setting: &str, size: &History) -> Result<()> {
         times[1].push(counted.elapsed().as_secs_f64() * 1e3);
         ensure!(jobs.len() as i64 == PAGE.min(size.n as i64), "a page has {} jobs", jobs.len());
     }
-    store.pool().close().await;
+    store.close().await;
     let [stats, list] = times.map(|times| crate::results::Spread::of(times).map(|spread| spread.median));
     // The program itself, once: with its start.
     let mut command = lab.leasehold();

@@ -114,5 +114,5 @@ async fn migrate(url: &str) {
     let store = Store::connect(&settings).await.expect("connecting to the template");
     store.migrate().await.expect("migrating the template");
     // A database can be copied only when nobody is connected to it.
-    store.pool().close().await;
+    store.close().await;
 }

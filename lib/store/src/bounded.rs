@@ -1,4 +1,4 @@
-//! The pool, for statements that commit by themselves: each has its time, and its way through a pooler.
+//! Statements that commit by themselves: each has its time, and its way through a pooler.
 //!
 //! A connection can be dead without a word: a firewall forgot it, or the machine at the other end is gone. The driver
 //! waits for its answer for ever, and with it a worker would for ever hold results that others could have written. So
@@ -8,55 +8,66 @@
 //! The driver sends a statement in two steps: it has it prepared, and when that is answered, has it executed. A pooler
 //! in transaction mode may give the steps to two connections of the server. So there each statement is sent without a
 //! name and in a transaction of its own, which holds the connection from the first step to the last.
+//!
+//! Those that workers send all the time are planned once: planning a claim anew takes as long as a tenth of its jobs. What
+//! is asked now and then is planned each time, for its very parameters.
 
-use crate::connect::Pooler;
+use crate::{
+    connect::Pooler,
+    pool::{Connection, Pool},
+};
 use futures_util::{
     StreamExt, TryStreamExt,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
 use sqlx::{
-    Describe, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr,
+    Describe, Either, Error, Execute, Executor, Postgres, SqlStr,
     error::BoxDynError,
-    pool::PoolConnection,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use std::{io, time::Duration};
-use tokio::{
-    runtime::Handle,
-    time::{error::Elapsed, timeout},
-};
+use tokio::time::{error::Elapsed, timeout};
 
 pub(crate) const BEGIN: &str = include_str!("../sql/pooled_begin.sql");
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
 const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
 
-/// The pool, and how long an answer may take. An executor like the pool itself, for small answers: each is read to its
-/// end before any of it is passed on.
+/// When a statement is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planned {
+    /// Once a connection, for any parameters.
+    Once,
+    /// Each time, for its parameters.
+    EachTime,
+}
+
+/// The pool, and how long an answer may take. An executor, for small answers: each is read to its end before any of it is
+/// passed on.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounded {
-    pool: PgPool,
+    pool: Pool,
     pooler: Pooler,
+    planned: Planned,
     within: Duration,
 }
 
-/// A connection in use. Closed when it is dropped with an answer outstanding, or within a transaction.
+/// A connection that was asked something.
 struct Asked {
-    connection: PoolConnection<Postgres>,
+    connection: Connection,
     pooler: Pooler,
     within: Duration,
-    is_owed: bool,
 }
 
-/// A query as it is sent: without a name where a pooler is in between.
+/// A query as it is sent: a plan can only be kept under a name.
 struct Sent<E> {
     query: E,
-    pooler: Pooler,
+    has_name: bool,
 }
 
 impl Bounded {
-    pub(crate) fn new(pool: PgPool, pooler: Pooler, within: Duration) -> Self {
-        Self { pool, pooler, within }
+    pub(crate) const fn new(pool: Pool, pooler: Pooler, planned: Planned, within: Duration) -> Self {
+        Self { pool, pooler, planned, within }
     }
 
     /// How long an answer may take.
@@ -67,11 +78,11 @@ impl Bounded {
     /// A connection for one question.
     async fn ask(&self) -> Result<Asked, Error> {
         let connection = self.pool.acquire().await?;
-        Ok(Asked { connection, pooler: self.pooler, within: self.within, is_owed: true })
+        Ok(Asked { connection, pooler: self.pooler, within: self.within })
     }
 
     fn sent<E>(&self, query: E) -> Sent<E> {
-        Sent { query, pooler: self.pooler }
+        Sent { query, has_name: self.pooler == Pooler::None && self.planned == Planned::Once }
     }
 }
 
@@ -80,7 +91,7 @@ impl Asked {
     async fn begin(&mut self) -> Result<(), Error> {
         match self.pooler {
             Pooler::None => Ok(()),
-            Pooler::Transaction => sqlx::raw_sql(BEGIN).execute(&mut *self.connection).await.map(drop),
+            Pooler::Transaction => sqlx::raw_sql(BEGIN).execute(self.connection.postgres()).await.map(drop),
         }
     }
 
@@ -88,10 +99,10 @@ impl Asked {
     async fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
         let ended = match (self.pooler, &answer) {
             (Pooler::None, _) => Ok(()),
-            (Pooler::Transaction, Ok(_)) => sqlx::raw_sql(COMMIT).execute(&mut *self.connection).await.map(drop),
-            (Pooler::Transaction, Err(_)) => sqlx::raw_sql(ROLLBACK).execute(&mut *self.connection).await.map(drop),
+            (Pooler::Transaction, Ok(_)) => sqlx::raw_sql(COMMIT).execute(self.connection.postgres()).await.map(drop),
+            (Pooler::Transaction, Err(_)) => sqlx::raw_sql(ROLLBACK).execute(self.connection.postgres()).await.map(drop),
         };
-        self.is_owed = ended.is_err();
+        self.connection.is_owed = ended.is_err();
         match (answer, ended) {
             (Ok(answer), Ok(())) => Ok(answer),
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
@@ -104,18 +115,6 @@ impl Asked {
             let text = format!("no answer within {} ms", self.within.as_millis());
             Err(Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
         })
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        if self.is_owed {
-            self.connection.close_on_drop();
-        } else if let Ok(runtime) = Handle::try_current() {
-            // The pool asks a connection that comes back whether it still stands, and waits for that for ever too: then its
-            // place would never be free again.
-            runtime.spawn(timeout(self.within, self.connection.return_to_pool()));
-        }
     }
 }
 
@@ -133,7 +132,7 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Sent<E> {
     }
 
     fn persistent(&self) -> bool {
-        self.pooler == Pooler::None && self.query.persistent()
+        self.has_name && self.query.persistent()
     }
 }
 
@@ -149,7 +148,7 @@ impl<'p> Executor<'p> for &'_ Bounded {
             let mut asked = bounded.ask().await?;
             let answer = timeout(bounded.within, async {
                 asked.begin().await?;
-                let answer = asked.connection.fetch_many(query).try_collect::<Vec<_>>().await;
+                let answer = asked.connection.postgres().fetch_many(query).try_collect::<Vec<_>>().await;
                 asked.end(answer).await
             });
             let answer = answer.await;
@@ -167,7 +166,7 @@ impl<'p> Executor<'p> for &'_ Bounded {
             let mut asked = bounded.ask().await?;
             let answer = timeout(bounded.within, async {
                 asked.begin().await?;
-                let answer = asked.connection.fetch_optional(query).await;
+                let answer = asked.connection.postgres().fetch_optional(query).await;
                 asked.end(answer).await
             });
             let answer = answer.await;
@@ -184,7 +183,7 @@ impl<'p> Executor<'p> for &'_ Bounded {
             let mut asked = bounded.ask().await?;
             let answer = timeout(bounded.within, async {
                 asked.begin().await?;
-                let answer = asked.connection.prepare_with(sql, parameters).await;
+                let answer = asked.connection.postgres().prepare_with(sql, parameters).await;
                 asked.end(answer).await
             });
             let answer = answer.await;
@@ -201,7 +200,7 @@ impl<'p> Executor<'p> for &'_ Bounded {
             let mut asked = bounded.ask().await?;
             let answer = timeout(bounded.within, async {
                 asked.begin().await?;
-                let answer = asked.connection.describe(sql).await;
+                let answer = asked.connection.postgres().describe(sql).await;
                 asked.end(answer).await
             });
             let answer = answer.await;

@@ -1,8 +1,9 @@
 //! Reaching the server: one pool a process, and clear words when there is none to be reached.
 
 use crate::{
-    bounded::{BEGIN, Bounded, COMMIT},
+    bounded::{BEGIN, Bounded, COMMIT, Planned},
     error::Error,
+    pool::Pool,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -11,10 +12,6 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{io, str::FromStr, time::Duration};
-
-/// A connection that has lain idle for longer is asked whether it still stands before it is used:
-/// a restart of the server must not cost each connection one failed statement.
-const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 
 /// How long an answer may take, in times that a connection may: by default 10 s, longer than any batch on a server that
 /// is well, and a third of the default lease, so that a renewal can be sent again in time.
@@ -85,11 +82,13 @@ pub struct Settings {
 /// PostgreSQL, as Leasehold uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(crate) pool: PgPool,
+    /// For transactions of several statements.
+    pub(crate) transactions: PgPool,
     pub(crate) pooler: Pooler,
+    statements: Pool,
     /// For nearly all statements.
     pub(crate) bounded: Bounded,
-    /// For those that may take long.
+    /// For those that may take long, or whose plan depends on what is asked.
     pub(crate) patient: Bounded,
 }
 
@@ -116,23 +115,15 @@ impl Store {
             Ok(false) => return Err(Error::pooler("connecting to PostgreSQL", "our options do not arrive")),
             Err(source) => return Err(Error::connect(address(&options), source)),
         }
-        let pool = PgPoolOptions::new()
+        let transactions = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
-            .test_before_acquire(false)
-            .before_acquire(|connection, metadata| {
-                Box::pin(async move {
-                    if metadata.idle_for > IDLE_TRUSTED {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options);
-        let answers_within = |within| Bounded::new(pool.clone(), settings.pooler, within);
-        let bounded = answers_within(settings.acquire_timeout * ANSWERS_AFTER);
-        let patient = answers_within(ANSWERS_AT_LENGTH_AFTER);
-        Ok(Self { bounded, patient, pool, pooler: settings.pooler })
+            .connect_lazy_with(options.clone());
+        let statements = Pool::new(options, settings.max_connections, settings.acquire_timeout);
+        let sent = |planned, within| Bounded::new(statements.clone(), settings.pooler, planned, within);
+        let bounded = sent(Planned::Once, settings.acquire_timeout * ANSWERS_AFTER);
+        let patient = sent(Planned::EachTime, ANSWERS_AT_LENGTH_AFTER);
+        Ok(Self { bounded, patient, statements, transactions, pooler: settings.pooler })
     }
 
     /// The pool, for a caller's own transactions. Its connections plan as our statements need it (no walking of whole
@@ -140,7 +131,13 @@ impl Store {
     /// does by itself, and a statement needs a transaction around it and `.persistent(false)`.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.pool
+        &self.transactions
+    }
+
+    /// Closes all connections. Statements that are under way end first.
+    pub async fn close(&self) {
+        self.statements.close();
+        self.transactions.close().await;
     }
 
     /// How long an answer of the server is waited for.
@@ -161,11 +158,11 @@ impl Store {
 
 /// How our statements are planned. They are correct without, but not as steady.
 ///
-/// Custom plans, since a plan kept from the time when a table was empty walks the whole of it later. No walking of
-/// tables where an index will do, since the planner takes a table that has just grown for a small one. No compiling,
-/// since it guesses high for a line of many kinds, and compiling costs more than our statements run.
-const PLANNING: [(&str, &str); 3] =
-    [("plan_cache_mode", "force_custom_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+/// Those with a name once, for any parameters: they are written so that there is one way for them, and this is found on
+/// an empty table too. No walking of tables where an index will do, since the planner takes a table that has just grown
+/// for a small one. No compiling, since it guesses high for a line of many kinds, and compiling costs more than our
+/// statements run.
+const PLANNING: [(&str, &str); 3] = [("plan_cache_mode", "auto"), ("enable_seqscan", "off"), ("jit", "off")];
 
 /// Whether our settings hold where our statements run: there are poolers that drop the options of a connection and say
 /// nothing.

@@ -25,6 +25,7 @@ mod look;
 mod migrate;
 mod note_repairs;
 mod pause;
+mod pool;
 mod position;
 mod promote;
 mod purge;

@@ -48,7 +48,7 @@ impl Store {
     /// statement failed. Nothing was changed then.
     pub async fn migrate(&self) -> Result<Vec<Migration>, Error> {
         let sql = || Error::sql("migrating the schema");
-        let mut transaction = self.pool.begin().await.map_err(sql())?;
+        let mut transaction = self.transactions.begin().await.map_err(sql())?;
         self.forget_statements(&mut transaction).await.map_err(sql())?;
         sqlx::query(LOCK).execute(&mut *transaction).await.map_err(sql())?;
         let before = applied_if_begun(&mut transaction).await.map_err(sql())?;

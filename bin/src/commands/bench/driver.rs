@@ -60,7 +60,7 @@ pub(crate) async fn measure(plan: &Plan, context: &Context) -> Result<(Figures, 
         return Err(Failure::new("jobs were left that neither wait in a line nor run: the figures would not be right"));
     }
     drop(client);
-    store.pool().close().await;
+    store.close().await;
     let figures = figures?;
     let jobs = if let Figures::FlowForATime { jobs, .. } = figures { jobs } else { plan.jobs };
     Ok((figures, meters.costs(jobs).await?))
@@ -73,7 +73,7 @@ async fn prepare(plan: &Plan, context: &Context) -> Result<(), Failure> {
     if !is_empty(&store, context).await? {
         return Err(Failure::usage("bench wants an empty queue, and this database has live jobs"));
     }
-    store.pool().close().await;
+    store.close().await;
     Ok(())
 }
 
