@@ -35,8 +35,9 @@ end
 
 local room = #ARGV
 if mode == 'back' then
+  -- The usual case of a long line, and no id has to be looked at.
+  if redis.call('HEXISTS', flags, 'overflow') == 1 then return {0, 0, #ARGV - FIRST_ID + 1, 0} end
   room = bound - redis.call('LLEN', ready)
-  if redis.call('HEXISTS', flags, 'overflow') == 1 then room = 0 end
 end
 
 local function is_double(id)

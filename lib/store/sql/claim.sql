@@ -19,7 +19,7 @@ WITH found AS MATERIALIZED (
         -- As text, or the planner may walk all of job_line to find one id.
         WHERE j.id = hint.id AND j.state::text = 'queued'
           AND ($3::text[] IS NULL OR j.kind::text = ANY ($3::text[]))
-          AND NOT EXISTS (SELECT FROM leasehold.queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL)
+          AND j.queue::text <> ALL (ARRAY(SELECT q.name::text FROM leasehold.queue q WHERE q.paused_at IS NOT NULL))
         FOR UPDATE OF j SKIP LOCKED
     ) j
 )
