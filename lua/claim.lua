@@ -66,7 +66,7 @@ for first = 1, #taken, CHUNK do
 end
 
 local low = 0
-if redis.call('HEXISTS', flags, 'overflow') == 1 and redis.call('LLEN', ready) * 4 < bound then low = 1 end
+if redis.call('HEXISTS', flags, 'overflow') == 1 and redis.call('LLEN', ready) * 2 < bound then low = 1 end
 
 local left_aside = {}
 for kind in pairs(aside) do left_aside[#left_aside + 1] = kind end

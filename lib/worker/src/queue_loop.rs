@@ -359,7 +359,7 @@ async fn fill_if_low(member: &Member, queue: &QueueName) -> Result<(), leasehold
 /// As a claim would find it.
 async fn is_low(member: &Member, queue: &QueueName) -> Result<bool, leasehold_reaper::Error> {
     let head = member.handoff.stats(queue).await?;
-    Ok(head.overflow && head.ready * 4 < u64::from(member.handoff.head_max()))
+    Ok(head.overflow && head.ready * 2 < u64::from(member.handoff.head_max()))
 }
 
 #[cfg(test)]
