@@ -11,9 +11,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with their parameters for a batch.
-const BY_ID: [(&str, &str); 15] = [
+const BY_ID: [(&str, &str); 17] = [
     ("claim", "$worker, $ids, NULL, 1000"),
     ("claim", "$worker, $ids, '{k,other}', 1000"),
+    ("claim_careful", "$worker, $ids, NULL, 1000"),
+    ("claim_careful", "$worker, $ids, '{k,other}', 1000"),
     ("look", "$ids"),
     ("renew", "$worker, $ids, $ones, 1000"),
     ("complete", "$worker, $ids, $ones, $texts"),
@@ -90,13 +92,16 @@ async fn plan(connection: &mut PgConnection, name: &str, parameters: &str, ids: 
     (found, plan)
 }
 
-/// All statements, for batches of several sizes, planned as the store's connections plan; and, when the table is
-/// not so small that it does not matter, planned once for any parameters and with no settings of ours, as behind a
-/// pooler that does not pass them on.
+/// All statements, planned as the store's connections may plan them: for batches of several sizes, and once for any
+/// parameters; and, when the table is not so small that it does not matter, the latter with no settings of ours, as behind
+/// a pooler that does not pass them on.
 async fn check(fixture: &Fixture, situation: &str) {
     let mut ours = fixture.pool().acquire().await.expect("a connection");
+    let mut once = fixture.pool().acquire().await.expect("a connection");
     let mut bare = fixture.connection().await;
-    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut bare).await.expect("set");
+    for connection in [&mut *once, &mut bare] {
+        sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(connection).await.expect("set");
+    }
     let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM leasehold.job ORDER BY md5(id::text) LIMIT 500")
         .fetch_all(&mut *ours)
         .await
@@ -108,23 +113,37 @@ async fn check(fixture: &Fixture, situation: &str) {
             finds_by_id(seen, &format!("{situation}, {pages} pages, {size} ids: {name}"));
         }
     }
-    if pages >= 100 {
+    for (name, parameters) in BY_ID {
+        let seen = plan(&mut once, name, parameters, &ids[..50.min(ids.len())]).await;
+        finds_by_id(seen, &format!("{situation}, {pages} pages, any ids: {name}"));
+    }
+    if pages >= 200 {
         for (name, parameters) in BY_ID {
             let seen = plan(&mut bare, name, parameters, &ids[..50]).await;
             finds_by_id(seen, &format!("{situation}, {pages} pages, any ids, no settings: {name}"));
         }
     }
     for (name, parameters, indexes) in BY_INDEX {
-        let (found, plan) = plan(&mut ours, name, parameters, &ids[..1]).await;
-        let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
-        assert_eq!(found, indexes.iter().copied().collect(), "{situation}, {pages} pages: {name}\n{plan}");
+        // A page of a list is planned for what is asked.
+        let whens: &mut [(&str, &mut PgConnection)] = match name {
+            "jobs" => &mut [("", &mut ours)],
+            _ => &mut [("", &mut ours), (", any parameters", &mut once)],
+        };
+        for (when, connection) in whens {
+            let (found, plan) = plan(connection, name, parameters, &ids[..1]).await;
+            let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
+            assert_eq!(found, indexes.iter().copied().collect(), "{situation}, {pages} pages{when}: {name}\n{plan}");
+        }
     }
+    // Back as it was, for whoever gets it next from the pool.
+    sqlx::raw_sql("RESET plan_cache_mode").execute(&mut *once).await.expect("reset");
 }
 
 fn finds_by_id((found, plan): (BTreeSet<String>, Value), what: &str) {
     // The unique key of what is to be revived is looked for among live jobs; a claim that finds a job in danger looks
     // whether its worker has one already.
-    let also = |index: &str| index == "job_unique_key" || (index == "job_in_danger" && what.ends_with(": claim"));
+    let also =
+        |index: &str| index == "job_unique_key" || (index == "job_in_danger" && what.ends_with(": claim_careful"));
     let found: BTreeSet<&str> = found.iter().map(String::as_str).filter(|index| !also(index)).collect();
     assert_eq!(found, ["job_pkey"].into(), "{what}\n{plan}");
 }

@@ -7,6 +7,6 @@
 -- Zero rows:  always.
 -- Index:      none.
 BEGIN;
-SET LOCAL plan_cache_mode = force_custom_plan;
+SET LOCAL plan_cache_mode = auto;
 SET LOCAL enable_seqscan = off;
 SET LOCAL jit = off

@@ -95,18 +95,21 @@ impl Asked {
         }
     }
 
-    /// After its answer. Of two errors the first one says why.
+    /// After its answer. Of two errors the first one says why, and after one the connection is not used again: it may say
+    /// that this server is no longer the one to talk to.
     async fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
-        let ended = match (self.pooler, &answer) {
-            (Pooler::None, _) => Ok(()),
-            (Pooler::Transaction, Ok(_)) => sqlx::raw_sql(COMMIT).execute(self.connection.postgres()).await.map(drop),
-            (Pooler::Transaction, Err(_)) => sqlx::raw_sql(ROLLBACK).execute(self.connection.postgres()).await.map(drop),
+        let closing = match (self.pooler, &answer) {
+            (Pooler::None, _) => None,
+            (Pooler::Transaction, Ok(_)) => Some(COMMIT),
+            (Pooler::Transaction, Err(_)) => Some(ROLLBACK),
         };
-        self.connection.is_owed = ended.is_err();
-        match (answer, ended) {
-            (Ok(answer), Ok(())) => Ok(answer),
-            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-        }
+        let ended = match closing {
+            None => Ok(()),
+            Some(closing) => sqlx::raw_sql(closing).execute(self.connection.postgres()).await.map(drop),
+        };
+        let answer = answer.and_then(|answer| ended.map(|()| answer));
+        self.connection.is_owed = answer.is_err();
+        answer
     }
 
     /// What came of the question: an answer, or none in time.

@@ -40,7 +40,7 @@ struct Manager {
 pub(crate) struct Connection {
     /// Gone when this is dropped.
     kept: Option<Object<Manager>>,
-    /// It has yet to answer, or is within a transaction: if it is dropped like that, it is closed.
+    /// It has yet to answer well: if it is dropped like that, it is closed.
     pub(crate) is_owed: bool,
 }
 

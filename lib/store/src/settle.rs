@@ -39,7 +39,11 @@ impl Store {
                 continue;
             }
             let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-            let done = match ending.write(&self.bounded, worker, &batch).await {
+            let mut written = ending.write(&self.bounded, worker, &batch).await;
+            if written.as_ref().is_err_and(was_routed_late) {
+                written = ending.write(&self.bounded, worker, &batch).await;
+            }
+            let done = match written {
                 Err(error) if ending == Ending::Complete && refuses_the_data(&error) => {
                     complete_one_by_one(&self.bounded, worker, &batch).await
                 }
@@ -126,6 +130,12 @@ impl Ending {
         };
         Ok(query.fetch_all(pool).await?.into_iter().collect())
     }
+}
+
+/// Whether a partition of history was made while the statement was about to write into the default one, which must not
+/// hold that day any more. Sent again, it finds the new one.
+fn was_routed_late(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code == "23514")
 }
 
 /// Whether the server cannot hold a value that it was sent: data exceptions, and limits such as its stack, which
