@@ -1,7 +1,8 @@
 //! The rounds a hint makes.
 
-use crate::{HEAD_MAX, LEASE, Server, connect, kind, new_ids, queue};
-use leasehold_handoff::{Filled, HeadStats, Held, Pushed, Swept, Taken};
+use crate::{HEAD_MAX, LEASE, SOON, Server, connect, kind, new_ids, queue};
+use leasehold_handoff::{Extended, Filled, HeadStats, Held, Pushed, Swept, Tail, Taken};
+use leasehold_tests::eventually;
 use std::time::Duration;
 
 #[tokio::test]
@@ -86,6 +87,62 @@ async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
     assert_eq!(filled, Filled { pushed: 3, ..Filled::default() });
     let taken = handoff.claim(&queue(), &[], &[], 9, LEASE).await.expect("claim");
     assert_eq!(taken.ids, ids[1..]);
+}
+
+#[tokio::test]
+async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let bound = HEAD_MAX as usize;
+    let line = new_ids(3 * bound);
+    assert_eq!(handoff.tail(&queue()).await.expect("tail"), Tail::default());
+    handoff.fill(&queue(), &line[..bound], true).await.expect("fill");
+    let tail = handoff.tail(&queue()).await.expect("tail");
+    assert_eq!((tail.ready, tail.last), (HEAD_MAX, Some(line[bound - 1])));
+    eventually("the fill is some time ago", SOON, async || {
+        if handoff.tail(&queue()).await.expect("tail").filled_lately { Err(()) } else { Ok(()) }
+    })
+    .await;
+
+    let taken = handoff.claim(&queue(), &[], &[], HEAD_MAX - 2, LEASE).await.expect("claim").ids;
+    handoff.release(&queue(), &taken[..1]).await.expect("release");
+    let (last, behind) = (line[bound - 1], &line[bound..]);
+    let extend = async |after, ids| handoff.extend(&queue(), after, ids).await.expect("extend");
+    let changed = Extended { changed: true, ..Extended::default() };
+    assert_eq!(extend(line[0], behind).await, changed, "not the last one");
+    assert_eq!(extend(last, &behind[..4]).await, Extended { pushed: 4, ..Extended::default() });
+    assert_eq!(extend(last, &behind[..4]).await, changed, "the same again");
+    let (pushed, held) = (HEAD_MAX - 7, 3);
+    let mixed = [&taken[1..3], &behind[..1], &behind[4..]].concat();
+    assert_eq!(extend(behind[3], &mixed).await, Extended { pushed, held, changed: false });
+    let snapshot = handoff.snapshot(&queue()).await.expect("snapshot");
+    assert_eq!(snapshot.ready, [&taken[..1], &line[bound - 2..2 * bound - 3]].concat(), "in order, up to the bound");
+    assert!(snapshot.overflow);
+    assert!(!handoff.tail(&queue()).await.expect("tail").filled_lately, "an extension is no fill");
+
+    let front: Vec<_> = [&taken[..], &line[bound - 2..2 * bound - 4]].concat();
+    let filled = handoff.fill(&queue(), &front, true).await.expect("fill");
+    assert_eq!(filled, Filled { pushed: 0, held: front.len() as u32, swept: Swept::default() });
+    let after = handoff.snapshot(&queue()).await.expect("snapshot");
+    assert_eq!((after.ready, after.overflow), (snapshot.ready, true), "a fill finds all as it would leave it");
+
+    handoff.pause(&queue()).await.expect("pause");
+    assert_eq!(extend(line[2 * bound - 4], behind).await, changed, "paused");
+    assert_eq!(handoff.stats(&queue()).await.expect("stats").ready, 0);
+}
+
+#[tokio::test]
+async fn a_fill_is_told_of_for_a_while() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    handoff.fill(&queue(), &[], false).await.expect("fill");
+    assert!(!handoff.tail(&queue()).await.expect("tail").filled_lately, "of an empty line nothing is kept");
+    eventually("a look within that while", SOON, async || {
+        handoff.fill(&queue(), &new_ids(1), true).await.expect("fill");
+        let tail = handoff.tail(&queue()).await.expect("tail");
+        if tail.filled_lately { Ok(()) } else { Err(tail) }
+    })
+    .await;
 }
 
 #[tokio::test]

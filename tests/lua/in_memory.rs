@@ -5,7 +5,7 @@
 
 use crate::state::{Case, tidy};
 use leasehold_core::{JobId, Kind};
-use leasehold_handoff::{Pushed, Swept, Taken};
+use leasehold_handoff::{Extended, Pushed, Swept, Taken};
 use leasehold_tests::{Mode, QueueKeys};
 use std::collections::VecDeque;
 
@@ -58,6 +58,12 @@ fn call<'a>(
             format!("[{}, {}, [{}], [{}]]", u8::from(paused), u8::from(low), list(&ids, ", "), aside.join(", "))
         }
         "expired" => format!("[{}]", list(&keys.expired(NOW, number()), ", ")),
+        "extend" => {
+            let bound = number();
+            let after = id(args.next().expect("an id"));
+            let Extended { pushed, held, changed } = keys.extend(bound, after, &ids(args));
+            format!("[{pushed}, {held}, {}]", u8::from(changed))
+        }
         "fill" => {
             let (bound, more) = (number(), number() == 1);
             let paused = keys.paused;

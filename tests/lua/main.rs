@@ -7,6 +7,7 @@ mod adopt;
 mod aside;
 mod claim;
 mod expired;
+mod extend;
 mod fill;
 mod in_memory;
 mod push;

@@ -6,6 +6,7 @@ mod adopt;
 mod cancel;
 mod drift;
 mod expire;
+mod extend;
 mod head;
 mod idle;
 mod leases;

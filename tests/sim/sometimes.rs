@@ -73,6 +73,8 @@ const MUST_BE_SEEN: &[&str] = &[
     "late Complete: running to succeeded",
     "a claim from the line while Redis was away",
     "a fill brought hints",
+    "a head was extended",
+    "a head changed before it was extended",
     "a handler was told: Cancelled",
     "a handler was told: LeaseLost",
     "a handler was told: Stopping",

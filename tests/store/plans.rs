@@ -32,9 +32,11 @@ const BY_ID: [(&str, &str); 17] = [
 ];
 
 /// The statements that walk one index, its name, and what else they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 12] = [
+const BY_INDEX: [(&str, &str, &[&str]); 14] = [
     ("line", "'default', NULL, 100", &["job_line"]),
     ("line", "'default', '{k,other}', 4096", &["job_line"]),
+    ("line_after", "'default', NULL, $id, 2000", &["job_line", "job_pkey"]),
+    ("line_after", "'default', '{k,other}', $id, 2000", &["job_line", "job_pkey"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_in_danger"]),
     ("claim_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_line", "job_in_danger"]),
     ("lines", "", &["job_line"]),

@@ -9,7 +9,7 @@ use crate::{
     notices::Notice,
     operator::HeadStats,
     producer::Pushed,
-    reaper::{Filled, Swept},
+    reaper::{Extended, Filled, Swept, Tail},
     registry::{Served, WorkerRecord},
     snapshot::Snapshot,
     taker::{Taker, Unblock},
@@ -116,6 +116,10 @@ head! {
     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
     /// Makes the head match the front of the line.
     async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool) -> Filled;
+    /// The end of the head.
+    async fn tail(&self, queue: &QueueName) -> Tail;
+    /// Appends to the head what follows its end in the line.
+    async fn extend(&self, queue: &QueueName, after: JobId, ids: &[JobId]) -> Extended;
     /// Makes the lists of a queue and its set of waiting hints agree.
     async fn sweep(&self, queue: &QueueName) -> Swept;
     /// Forgets members wherever they are.

@@ -74,4 +74,9 @@ impl QueueKeys {
     pub(crate) fn fill_lock(&self) -> String {
         self.key("fill")
     }
+
+    /// String: there for a while after the head was filled in full.
+    pub(crate) fn filled(&self) -> String {
+        self.key("filled")
+    }
 }

@@ -4,9 +4,10 @@ use crate::{
     connect::Handoff,
     error::Error,
     keys::{GENERATION, QueueKeys},
+    operator::command,
     producer::note_queue,
-    scripts::{ADOPT, Call, EXPIRED, FILL, SWEEP},
-    worker::{milliseconds, parse_members},
+    scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP},
+    worker::{milliseconds, parse_member, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use redis::Value;
@@ -17,6 +18,10 @@ use uuid::Uuid;
 /// Hints adopted in one call: far more than `claimed` ever holds, and still well under a millisecond.
 const ADOPT_MAX: u32 = 500;
 
+/// How long after a fill a head is extended only. As long as a tick of the reaper by default, which fills it too: so long
+/// may a job wait that belongs before others there, and whose hint was lost or never pushed.
+pub const EXTEND_FOR: Duration = Duration::from_millis(250);
+
 /// What a fill did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filled {
@@ -26,6 +31,28 @@ pub struct Filled {
     pub held: u32,
     /// What had to be put right before; all zero in a healthy system.
     pub swept: Swept,
+}
+
+/// The end of a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// How many hints wait for any worker.
+    pub ready: u32,
+    /// The last of them.
+    pub last: Option<JobId>,
+    /// The head was filled in full less than [`EXTEND_FOR`] ago, by whomever.
+    pub filled_lately: bool,
+}
+
+/// What an extension did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extended {
+    /// Put behind the others.
+    pub pushed: u32,
+    /// Waiting or leased here already.
+    pub held: u32,
+    /// Another hint is the last one by now, or the queue is paused: nothing was done.
+    pub changed: bool,
 }
 
 /// What a sweep put right.
@@ -74,17 +101,48 @@ impl Handoff {
         let sweep = sweep_call(&keys, &self.aside_kinds(queue).await?, false);
         let fill =
             FILL.on([keys.ready(), keys.leases(), keys.flags()]).arg(self.inner.head_max).arg(u8::from(more)).args(ids);
-        type Answer = ((u32, u32, u32), (u32, u32, bool));
+        type Counts = (u32, u32, u32);
+        let mut steps = vec![sweep.into(), fill.into()];
         let (swept, (pushed, held, _paused)) = if ids.is_empty() {
             // No note of the queue: it may have no keys left.
-            self.run::<Answer>("filling the head", vec![sweep.into(), fill.into()]).await?
+            self.run::<(Counts, Counts)>("filling the head", steps).await?
         } else {
-            let steps = vec![sweep.into(), fill.into(), note_queue(queue)];
-            let (swept, filled, _): ((u32, u32, u32), (u32, u32, bool), u32) =
-                self.run("filling the head", steps).await?;
+            let mut lately = redis::cmd("SET");
+            lately.arg(keys.filled()).arg(1).arg("PX").arg(milliseconds(EXTEND_FOR));
+            steps.extend([lately.into(), note_queue(queue)]);
+            let (swept, filled, _, _): (Counts, Counts, Value, u32) = self.run("filling the head", steps).await?;
             (swept, filled)
         };
         Ok(Filled { pushed, held, swept: swept.into() })
+    }
+
+    /// The end of the head, behind which [`Handoff::extend`] appends.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
+        let keys = QueueKeys::of(queue);
+        let steps = vec![
+            command("LLEN", keys.ready()).into(),
+            command("LINDEX", (keys.ready(), -1)).into(),
+            command("EXISTS", keys.filled()).into(),
+        ];
+        type Answer = (u32, Option<Vec<u8>>, bool);
+        let (ready, last, filled_lately): Answer = self.run("looking at the end of the head", steps).await?;
+        Ok(Tail { ready, last: last.and_then(|member| parse_member(&member)), filled_lately })
+    }
+
+    /// Appends those of `ids` that Redis does not hold to the head, up to the bound, if `after` is still the last hint that
+    /// waits: they are what follows it in the line, and the line goes on behind them. It puts nothing right; a fill does.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. It can be done again.
+    pub async fn extend(&self, queue: &QueueName, after: JobId, ids: &[JobId]) -> Result<Extended, Error> {
+        let keys = QueueKeys::of(queue);
+        let call = EXTEND.on([keys.ready(), keys.leases(), keys.flags()]).arg(self.inner.head_max);
+        let call = call.args([after]).args(ids);
+        let ((pushed, held, changed),): ((u32, u32, bool),) = self.run("extending the head", vec![call.into()]).await?;
+        Ok(Extended { pushed, held, changed })
     }
 
     /// Makes the lists of a queue and its set of waiting hints agree, comparing id by id. A fill afterwards brings back

@@ -26,6 +26,7 @@ scripts! {
     ASIDE = "aside.lua";
     CLAIM = "claim.lua";
     EXPIRED = "expired.lua";
+    EXTEND = "extend.lua";
     FILL = "fill.lua";
     PUSH = "push.lua";
     RENEW = "renew.lua";

@@ -1,7 +1,8 @@
 //! Keeps the head in Redis like the front of the line in PostgreSQL.
 //!
 //! One operation puts right whatever happened to Redis: read the first ids of the line, push those that
-//! Redis does not hold. It owns the choice of which kinds the head is filled with. It does not order
+//! Redis does not hold. Between two such fills a head may be extended, which puts nothing right and is cheaper.
+//! It owns the choice of which kinds the head is filled with. It does not order
 //! the line (the statement does) and does not bound the head (the script does).
 
 use crate::{
@@ -55,8 +56,7 @@ pub async fn fill_head(
     head_max: u32,
 ) -> Result<HeadReport, Error> {
     let (served, full) = who_serves(handoff, queue).await?;
-    // The kinds in the line matter only where "every kind but those" has to be said.
-    let present = if !matches!(served, Served::Only(_)) && !full.is_empty() {
+    let present = if must_name_others(&served, &full) {
         let lines = store.lines().await?;
         lines.into_iter().find(|line| &line.queue == queue).map(|line| line.kinds)
     } else {
@@ -65,6 +65,40 @@ pub async fn fill_head(
     let kinds = wanted(&served, &full, present.as_deref());
     let (report, _) = fill_with(handoff, queue, &read_line(store, queue, &kinds, head_max).await?).await?;
     Ok(report)
+}
+
+/// Appends to a low head what follows its last hint in the line: about half of what [`fill_head`] costs, since nothing is
+/// read and sent that Redis holds. `None` if only that will do: the last fill is [some time](leasehold_handoff::EXTEND_FOR)
+/// ago; no hint waits, or the job of the last one is not in the line any more; the end of the line is near, which a fill
+/// alone may say; another has changed the head meanwhile; or nothing came of it.
+///
+/// What it appends is a part of what a fill would push. It is as safe to call as a fill, at any time and by many at once.
+///
+/// # Errors
+/// When a store does not answer. What was pushed before that is right and stays.
+pub async fn extend_head(
+    store: &dyn Authority,
+    handoff: &dyn Head,
+    queue: &QueueName,
+    head_max: u32,
+) -> Result<Option<HeadReport>, Error> {
+    let tail = handoff.tail(queue).await?;
+    let (Some(last), true) = (tail.last, tail.filled_lately) else { return Ok(None) };
+    let room = head_max.saturating_sub(tail.ready);
+    if room == 0 {
+        return Ok(Some(HeadReport { more: true, ..HeadReport::default() }));
+    }
+    let (served, full) = who_serves(handoff, queue).await?;
+    if must_name_others(&served, &full) {
+        return Ok(None);
+    }
+    let behind = store.line_after(queue, &wanted(&served, &full, None), last, i64::from(room)).await?;
+    let Some(Line { ids, more: true }) = behind else { return Ok(None) };
+    pass(FailPoint::LineRead);
+    let extended = handoff.extend(queue, last, &ids).await?;
+    let read = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    let report = HeadReport { read, pushed: extended.pushed, held: extended.held, more: true };
+    Ok((!extended.changed && extended.pushed > 0).then_some(report))
 }
 
 /// The step: every queue that has a line, and every head that says of a line which is gone that it overflows.
@@ -199,6 +233,11 @@ async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Resul
     let filled = handoff.fill(queue, &front.ids, front.more).await?;
     let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
     Ok((HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }, filled.swept))
+}
+
+/// Whether "every kind but those" has to be said: only then do the kinds in the line matter.
+fn must_name_others(served: &Served, full: &BTreeSet<Kind>) -> bool {
+    !matches!(served, Served::Only(_)) && !full.is_empty()
 }
 
 /// Which kinds the head is filled with.

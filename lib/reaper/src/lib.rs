@@ -2,7 +2,7 @@
 //! run twice, at any time, by any number of reapers.
 //!
 //! [`Reaper`] runs them on its tick. [`fill_head`] is also what a worker runs that finds the head of
-//! a long line low. [`examine`] looks for what should not be, in both stores, and changes nothing; [`repair`] has the steps
+//! a long line low, and in between [`extend_head`]. [`examine`] looks for what should not be, in both stores, and changes nothing; [`repair`] has the steps
 //! done about it. What can come apart has one name each, in [`Drift`].
 //!
 //! What is not here: claims, results, and anything that needs to know why a job exists.
@@ -35,7 +35,7 @@ mod watch;
 pub use doctor::{Examination, Finding, examine, examine_for, repair};
 pub use drift::{Drift, Drifted};
 pub use error::Error;
-pub use head::{HeadReport, fill_head};
+pub use head::{HeadReport, extend_head, fill_head};
 pub use pulse::Pulse;
 pub use reaper::Reaper;
 pub use report::StepReport;

@@ -61,6 +61,8 @@ authority! {
     async fn lines(&self) -> Vec<LineSummary>;
     /// The first ids of a queue's line.
     async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Line;
+    /// The ids of a queue's line that follow a job of it; `None` if that is not in it.
+    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: JobId, limit: i64) -> Option<Line>;
     /// Which runs hold a lease.
     async fn leases(&self, limit: i64) -> Vec<Lease>;
     /// What was put right about jobs, into their trails.

@@ -20,6 +20,7 @@ mod job;
 mod jobs;
 mod leases;
 mod line;
+mod line_after;
 mod lines;
 mod look;
 mod migrate;

@@ -8,7 +8,7 @@
 //! | resolve, run, classify | `attempt`; `places`: how many are held, and when one may begin |
 //! | settle, ack | `settler`, `hints` |
 //!
-//! Beside it: `heartbeat` renews the leases of all runs, `notices` hears of cancels, `registry` says that the worker
+//! Beside it: `filling` brings more of the line into a low head, `heartbeat` renews the leases of all runs, `notices` hears of cancels, `registry` says that the worker
 //! lives, `watch` shows from beside what it does, `worker` puts the parts together and stops them in order.
 //!
 //! PostgreSQL decides about everything. Redis only says where to look first, so each of its errors leads to another
@@ -19,6 +19,7 @@ mod chance;
 mod claim;
 mod counters;
 mod exec;
+mod filling;
 mod handler;
 mod health;
 mod heartbeat;

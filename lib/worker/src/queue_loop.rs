@@ -3,6 +3,7 @@
 
 use crate::{
     claim::{Claimed, Queue},
+    filling::Filling,
     hints::give_back,
     member::Member,
     places::{AHEAD_PATIENCE, Places},
@@ -11,13 +12,7 @@ use crate::{
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};
 use leasehold_handoff::Taken;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a take that is woken may need to end: it has been answered already, or Redis is away.
@@ -26,11 +21,6 @@ const WAKING_TAKES: Duration = Duration::from_secs(2);
 /// there are free slots), but must not become a spin if somebody puts the same hints back all the time.
 const FRUITLESS_IN_A_ROW: u32 = 32;
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
-/// How long a worker that fills the head, and dies at it, keeps others from doing the same. A little longer than it takes:
-/// a second fill does no harm, but one that is needed and not made stops the fleet.
-const FILL_LOCK: Duration = Duration::from_millis(100);
-/// How soon a worker that found somebody else filling looks again.
-const FILL_LOOK: Duration = Duration::from_millis(20);
 
 /// The loop of one queue.
 pub(crate) struct QueueLoop {
@@ -46,8 +36,7 @@ pub(crate) struct QueueLoop {
     fruitless: u32,
     /// For a worker of every kind, which cannot name them all: those that had hints aside when it claimed last.
     aside_kinds: Vec<Kind>,
-    /// Times the head was found low since a fill began; above zero, one is under way.
-    fills_wanted: Arc<AtomicU32>,
+    filling: Arc<Filling>,
     /// After PostgreSQL did not answer, or the line was empty.
     waits: Waits,
     /// After a take failed.
@@ -79,6 +68,7 @@ const fn decide(postgres_away: bool, redis_away: bool, dry: bool) -> Move {
 impl QueueLoop {
     pub(crate) fn new(member: Arc<Member>, name: QueueName, places: Arc<Places>) -> Self {
         let take = Take::new(Arc::clone(&member.handoff), name.clone());
+        let filling = Arc::new(Filling::new(Arc::clone(&member), name.clone()));
         Self {
             queue: Queue { member, name, places },
             take,
@@ -87,7 +77,7 @@ impl QueueLoop {
             dry: false,
             fruitless: 0,
             aside_kinds: Vec::new(),
-            fills_wanted: Arc::default(),
+            filling,
             waits: Waits::new(20, 1000),
             take_waits: Waits::new(50, 1000),
         }
@@ -268,7 +258,7 @@ impl QueueLoop {
         }
         self.dry = taken.ids.len() < asked && self.aside_kinds.is_empty();
         if taken.low {
-            self.fill();
+            Filling::want(&self.filling);
         }
         taken.ids
     }
@@ -295,22 +285,6 @@ impl QueueLoop {
         }
     }
 
-    /// The head is low and the line longer: one worker at a time brings more of it, beside its other work. What is found
-    /// low while that is under way may be so without the hints that it brings, or with them: afterwards it is looked at.
-    fn fill(&self) {
-        if self.fills_wanted.fetch_add(1, Ordering::AcqRel) > 0 {
-            return;
-        }
-        let (member, queue) = (Arc::clone(&self.queue.member), self.queue.name.clone());
-        let wanted = Arc::clone(&self.fills_wanted);
-        self.queue.member.errands.spawn(async move {
-            if let Err(error) = keep_filled(&member, &queue, &wanted).await {
-                // Whoever needs that store next finds out by itself whether it is away.
-                tracing::debug!(%queue, %error, "the head was not filled");
-            }
-        });
-    }
-
     async fn pause_after_failure(&mut self) {
         tokio::select! {
             biased;
@@ -318,48 +292,6 @@ impl QueueLoop {
             () = self.queue.member.stopping.cancelled() => {}
         }
     }
-}
-
-async fn fill_head(member: &Member, queue: &QueueName) -> Result<(), leasehold_reaper::Error> {
-    let handoff = &member.handoff;
-    while !handoff.lock_fill(queue, FILL_LOCK).await? {
-        // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
-        tokio::select! {
-            biased;
-            () = sleep(FILL_LOOK) => {}
-            () = member.stopping.cancelled() => return Ok(()),
-        }
-        if !is_low(member, queue).await? {
-            return Ok(());
-        }
-    }
-    let filled = leasehold_reaper::fill_head(&*member.store, &**handoff, queue, handoff.head_max()).await;
-    handoff.unlock_fill(queue).await?;
-    filled?;
-    Ok(())
-}
-
-async fn keep_filled(member: &Member, queue: &QueueName, wanted: &AtomicU32) -> Result<(), leasehold_reaper::Error> {
-    let mut filled = fill_head(member, queue).await;
-    loop {
-        let seen = wanted.load(Ordering::Acquire);
-        if filled.is_ok() && seen > 1 && !member.stopping.is_cancelled() {
-            wanted.fetch_sub(seen - 1, Ordering::AcqRel);
-            filled = fill_if_low(member, queue).await;
-        } else if wanted.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            return filled;
-        }
-    }
-}
-
-async fn fill_if_low(member: &Member, queue: &QueueName) -> Result<(), leasehold_reaper::Error> {
-    if is_low(member, queue).await? { fill_head(member, queue).await } else { Ok(()) }
-}
-
-/// As a claim would find it.
-async fn is_low(member: &Member, queue: &QueueName) -> Result<bool, leasehold_reaper::Error> {
-    let head = member.handoff.stats(queue).await?;
-    Ok(head.overflow && head.ready * 2 < u64::from(member.handoff.head_max()))
 }
 
 #[cfg(test)]

@@ -183,6 +183,16 @@ impl Authority for MemoryStore {
         self.call("line", |rows| rows.line(queue, kinds, limit)).await
     }
 
+    async fn line_after(
+        &self,
+        queue: &QueueName,
+        kinds: &Kinds,
+        after: JobId,
+        limit: i64,
+    ) -> Result<Option<Line>, Error> {
+        self.call("line_after", |rows| rows.line_after(queue, kinds, after, limit)).await
+    }
+
     async fn leases(&self, limit: i64) -> Result<Vec<Lease>, Error> {
         self.call("leases", |rows| rows.leases(limit)).await
     }

@@ -11,7 +11,8 @@ use super::{
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{
-    BlockingTake, Error, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept, Taken, WorkerRecord,
+    BlockingTake, EXTEND_FOR, Error, Extended, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept, Tail,
+    Taken, WorkerRecord,
 };
 use std::{
     collections::BTreeMap,
@@ -307,7 +308,7 @@ impl Head for MemoryHead {
     }
 
     async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool) -> Result<Filled, Error> {
-        self.call("fill", |server, _| {
+        self.call("fill", |server, now| {
             if server.is_broken(Broken::NothingIsFilled) {
                 return Filled::default();
             }
@@ -316,9 +317,30 @@ impl Head for MemoryHead {
             let filled = server.of(queue).fill(bound, ids, more);
             if !ids.is_empty() {
                 server.keys.noted.insert(queue.clone());
+                server.of(queue).filled_until = Some(until(now, EXTEND_FOR));
             }
             server.count("a fill brought hints", filled.pushed > 0);
             Filled { swept, ..filled }
+        })
+        .await
+    }
+
+    async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
+        self.call("tail", |server, now| {
+            let keys = server.of(queue);
+            let filled_lately = keys.filled_until.is_some_and(|until| until > now);
+            Tail { ready: keys.ready.len() as u32, last: keys.ready.back().copied(), filled_lately }
+        })
+        .await
+    }
+
+    async fn extend(&self, queue: &QueueName, after: JobId, ids: &[JobId]) -> Result<Extended, Error> {
+        self.call("extend", |server, _| {
+            let bound = server.head_max;
+            let extended = server.of(queue).extend(bound, after, ids);
+            server.count("a head was extended", extended.pushed > 0);
+            server.count("a head changed before it was extended", extended.changed);
+            extended
         })
         .await
     }

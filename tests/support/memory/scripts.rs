@@ -2,7 +2,7 @@
 
 use super::keys::QueueKeys;
 use leasehold_core::{JobId, Kind};
-use leasehold_handoff::{Filled, Pushed, Swept, Taken};
+use leasehold_handoff::{Extended, Filled, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How hints come into the head.
@@ -200,6 +200,20 @@ impl QueueKeys {
         more |= pushed < missing.len();
         self.overflow = more;
         Filled { pushed: pushed as u32, held, swept: Swept::default() }
+    }
+
+    /// extend.lua
+    pub fn extend(&mut self, bound: u32, after: JobId, ids: &[JobId]) -> Extended {
+        if self.paused || self.ready.back() != Some(&after) {
+            return Extended { changed: true, ..Extended::default() };
+        }
+        let room = (bound as usize).saturating_sub(self.ready.len());
+        let missing: Vec<JobId> = ids.iter().copied().filter(|id| !self.leases.contains_key(id)).collect();
+        let pushed = missing.len().min(room);
+        self.leases.extend(missing[..pushed].iter().map(|id| (*id, None)));
+        self.ready.extend(&missing[..pushed]);
+        self.overflow = true;
+        Extended { pushed: pushed as u32, held: (ids.len() - missing.len()) as u32, changed: false }
     }
 
     /// Hints from further back in the line make place, from the end. Whether any did.

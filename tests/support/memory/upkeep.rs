@@ -150,8 +150,17 @@ impl Rows {
     }
 
     pub(super) fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Line {
-        let limit = usize::try_from(limit).unwrap_or_default();
-        let line = self.line_of(queue, kinds);
-        Line { more: line.len() > limit, ids: line.into_iter().take(limit).map(|row| row.life.id).collect() }
+        first_of(&self.line_of(queue, kinds), limit)
     }
+
+    pub(super) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: JobId, limit: i64) -> Option<Line> {
+        let line = self.line_of(queue, kinds);
+        let place = line.iter().position(|row| row.life.id == after)?;
+        Some(first_of(&line[place + 1..], limit))
+    }
+}
+
+fn first_of(line: &[&Row], limit: i64) -> Line {
+    let limit = usize::try_from(limit).unwrap_or_default();
+    Line { more: line.len() > limit, ids: line.iter().take(limit).map(|row| row.life.id).collect() }
 }

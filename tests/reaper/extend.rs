@@ -1,0 +1,139 @@
+//! Between two fills a low head is extended, which puts nothing right: so there must be a fill again soon.
+
+use crate::world::{HEAD_MAX, SOON, World, kind, new_job, queue};
+use leasehold_core::{NewJob, WorkerId};
+use leasehold_handoff::WorkerRecord;
+use leasehold_reaper::{HeadReport, extend_head, fill_head};
+use leasehold_store::Kinds;
+use leasehold_tests::eventually;
+use std::{cell::Cell, time::Duration};
+
+const LEASE: Duration = Duration::from_secs(600);
+const BOUND: usize = HEAD_MAX as usize;
+
+async fn fill(world: &World) -> HeadReport {
+    fill_head(&world.store, &world.handoff, &queue(), HEAD_MAX).await.expect("fill")
+}
+
+async fn extend(world: &World) -> Option<HeadReport> {
+    extend_head(&world.store, &world.handoff, &queue(), HEAD_MAX).await.expect("extend")
+}
+
+async fn filled_lately(world: &World) -> bool {
+    world.handoff.tail(&queue()).await.expect("tail").filled_lately
+}
+
+/// Fills, lets something happen, and extends: again if that took longer than heads are extended after a fill.
+async fn extend_soon_after_a_fill(world: &World, between: impl AsyncFn()) -> Option<HeadReport> {
+    eventually("an extension soon after a fill", SOON, async || {
+        fill(world).await;
+        between().await;
+        let report = extend(world).await;
+        if report.is_some() || filled_lately(world).await { Ok(report) } else { Err(()) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_follows_in_the_line_comes_behind_what_waits() {
+    let world = World::start().await;
+    let ids = world.enqueue(30 * BOUND).await;
+    let taken = Cell::new(0);
+    let take = async || taken.set(taken.get() + world.take(WorkerId::new(), HEAD_MAX - 10).await.len());
+    let report = extend_soon_after_a_fill(&world, take).await;
+    let pushed = HEAD_MAX - 10;
+    assert_eq!(report, Some(HeadReport { read: pushed, pushed, held: 0, more: true }));
+    let extended = world.snapshot().await;
+    assert_eq!((extended.ready.as_slice(), extended.overflow), (&ids[taken.get()..taken.get() + BOUND], true));
+
+    let filled = fill(&world).await;
+    assert_eq!((filled.pushed, filled.held), (0, HEAD_MAX), "a fill finds what it would have made");
+    assert_eq!(world.snapshot().await.ready, extended.ready);
+    assert_eq!(
+        extend_soon_after_a_fill(&world, async || ()).await,
+        Some(HeadReport { more: true, ..HeadReport::default() }),
+        "a full head needs nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_belongs_before_others_waits_for_a_fill_and_one_is_due_soon() {
+    let world = World::start().await;
+    let ids = world.enqueue(3 * BOUND).await;
+    fill(&world).await;
+    world.take(WorkerId::new(), 10).await;
+    let urgent = world.enqueue_these(&[NewJob { priority: 9, ..new_job() }]).await;
+    eventually("an extension will not do", SOON, async || {
+        let report = extend(&world).await;
+        assert!(!world.snapshot().await.ready.contains(&urgent[0]), "it belongs before the others");
+        if report.is_none() { Ok(()) } else { Err(report) }
+    })
+    .await;
+    assert!(!filled_lately(&world).await);
+    fill(&world).await;
+    let ready = world.snapshot().await.ready;
+    assert_eq!((ready.len(), &ready[..2]), (BOUND, &[urgent[0], ids[10]][..]));
+}
+
+#[tokio::test]
+async fn where_the_end_of_the_head_tells_nothing_a_fill_is_needed() {
+    let world = World::start().await;
+    world.enqueue(30 * BOUND).await;
+    assert_eq!(extend(&world).await, None, "Redis is empty");
+
+    let take_all = async || drop(world.take(WorkerId::new(), HEAD_MAX).await);
+    assert_eq!(extend_soon_after_a_fill(&world, take_all).await, None, "no hint waits");
+
+    let last_is_gone = async || {
+        world.take(WorkerId::new(), 10).await;
+        let last = world.handoff.tail(&queue()).await.expect("tail").last.expect("a hint waits");
+        world.store.claim(WorkerId::new(), &[last], &Kinds::All, LEASE).await.expect("claim");
+    };
+    assert_eq!(extend_soon_after_a_fill(&world, last_is_gone).await, None, "somebody has claimed its job");
+}
+
+#[tokio::test]
+async fn only_a_fill_says_that_all_of_the_line_is_in_redis() {
+    let world = World::start().await;
+    world.enqueue(BOUND + 5).await;
+    let take = async || drop(world.take(WorkerId::new(), 10).await);
+    assert_eq!(extend_soon_after_a_fill(&world, take).await, None);
+    assert!(world.head().await.overflow);
+    fill(&world).await;
+    assert!(!world.head().await.overflow);
+}
+
+#[tokio::test]
+async fn an_extension_is_of_the_kinds_that_are_served() {
+    let world = World::start().await;
+    let worker = |kinds: Option<&[&str]>| WorkerRecord {
+        id: WorkerId::new(),
+        host: "here".to_owned(),
+        pid: 1,
+        version: "0".to_owned(),
+        started_at: "now".to_owned(),
+        queues: vec![(queue(), 1)],
+        kinds: kinds.map(|kinds| kinds.iter().map(|name| kind(name)).collect()),
+        running: 0,
+    };
+    let jobs: Vec<NewJob> = (0..30 * BOUND)
+        .map(|nth| NewJob { kind: kind(if nth % 3 == 0 { "foreign" } else { "served" }), ..new_job() })
+        .collect();
+    let ids = world.enqueue_these(&jobs).await;
+    let served: Vec<_> = ids.iter().enumerate().filter(|(nth, _)| nth % 3 > 0).map(|(_, id)| *id).collect();
+    world.handoff.announce(&worker(Some(&["served"])), LEASE).await.expect("announce");
+    let taken = Cell::new(0);
+    let take = async || taken.set(taken.get() + world.take(WorkerId::new(), 20).await.len());
+    let report = extend_soon_after_a_fill(&world, take).await;
+    assert_eq!(report, Some(HeadReport { read: 20, pushed: 20, held: 0, more: true }));
+    assert_eq!(world.snapshot().await.ready, served[taken.get()..taken.get() + BOUND]);
+
+    // A worker of every kind has come, and put hints of one aside: every other kind has to be named.
+    world.handoff.announce(&worker(None), LEASE).await.expect("announce");
+    assert!(extend_soon_after_a_fill(&world, take).await.is_some());
+    let put_aside = async || {
+        let taken = world.handoff.claim(&queue(), &[], &[], 20, LEASE).await.expect("claim");
+        world.handoff.set_aside(&queue(), &kind("foreign"), &taken.ids).await.expect("aside");
+    };
+    assert_eq!(extend_soon_after_a_fill(&world, put_aside).await, None);
+}
