@@ -74,7 +74,7 @@ async fn every_statement_is_planned_as_without_a_pooler() {
         .fetch_all(fixture.pool())
         .await
         .expect("what was seen");
-    let wanted = ["DELETE", "INSERT", "UPDATE"].map(|verb| (verb.to_owned(), "auto off off".to_owned()));
+    let wanted = ["DELETE", "INSERT", "UPDATE"].map(|verb| (verb.to_owned(), "force_custom_plan off off".to_owned()));
     assert_eq!(seen, wanted);
 }
 
@@ -130,7 +130,7 @@ async fn a_pooler_that_nobody_told_of_is_found_by_statements_that_get_mixed_up()
     let (database, _pgbouncer, url) =
         narrow("transaction", &["ignore_startup_parameters = extra_float_digits, options"]).await;
     let mut admin = database.connect().await;
-    for set in ["plan_cache_mode = auto", "enable_seqscan = off", "jit = off"] {
+    for set in ["plan_cache_mode = force_custom_plan", "enable_seqscan = off", "jit = off"] {
         let set = format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {set}', current_database()); END $$");
         sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(&mut admin).await.expect("set");
     }

@@ -9,13 +9,11 @@
 //! in transaction mode may give the steps to two connections of the server. So there each statement is sent without a
 //! name and in a transaction of its own, which holds the connection from the first step to the last.
 //!
-//! Those that workers send all the time are planned once: planning a claim anew takes as long as a tenth of its jobs. What
-//! is asked now and then is planned each time, for its very parameters.
+//! Those that workers send all the time have a name, and are planned once for a connection: to plan a claim takes a tenth
+//! of the time that it takes. What is asked now and then, and is best done in one way or the other depending on what is
+//! asked, goes the way of a pooler too, and is planned for its very parameters.
 
-use crate::{
-    connect::Pooler,
-    pool::{Connection, Pool},
-};
+use crate::pool::{Connection, Pool};
 use futures_util::{
     StreamExt, TryStreamExt,
     future::BoxFuture,
@@ -33,13 +31,13 @@ pub(crate) const BEGIN: &str = include_str!("../sql/pooled_begin.sql");
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
 const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
 
-/// When a statement is planned.
+/// In which form statements are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Planned {
-    /// Once a connection, for any parameters.
-    Once,
-    /// Each time, for its parameters.
-    EachTime,
+pub(crate) enum Form {
+    /// Each by itself and with a name, under which its plan is kept: one round trip.
+    Named,
+    /// Without a name, in a transaction of its own with its settings: four round trips.
+    InTransaction,
 }
 
 /// The pool, and how long an answer may take. An executor, for small answers: each is read to its end before any of it is
@@ -47,27 +45,31 @@ pub(crate) enum Planned {
 #[derive(Clone, Debug)]
 pub(crate) struct Bounded {
     pool: Pool,
-    pooler: Pooler,
-    planned: Planned,
+    form: Form,
     within: Duration,
 }
 
 /// A connection that was asked something.
 struct Asked {
     connection: Connection,
-    pooler: Pooler,
+    form: Form,
     within: Duration,
 }
 
-/// A query as it is sent: a plan can only be kept under a name.
+/// A query in its form.
 struct Sent<E> {
     query: E,
-    has_name: bool,
+    form: Form,
 }
 
 impl Bounded {
-    pub(crate) const fn new(pool: Pool, pooler: Pooler, planned: Planned, within: Duration) -> Self {
-        Self { pool, pooler, planned, within }
+    pub(crate) const fn new(pool: Pool, form: Form, within: Duration) -> Self {
+        Self { pool, form, within }
+    }
+
+    /// Closes its connections: those in use when they are given back.
+    pub(crate) fn close(&self) {
+        self.pool.close();
     }
 
     /// How long an answer may take.
@@ -78,30 +80,30 @@ impl Bounded {
     /// A connection for one question.
     async fn ask(&self) -> Result<Asked, Error> {
         let connection = self.pool.acquire().await?;
-        Ok(Asked { connection, pooler: self.pooler, within: self.within })
+        Ok(Asked { connection, form: self.form, within: self.within })
     }
 
     fn sent<E>(&self, query: E) -> Sent<E> {
-        Sent { query, has_name: self.pooler == Pooler::None && self.planned == Planned::Once }
+        Sent { query, form: self.form }
     }
 }
 
 impl Asked {
     /// Before the question.
     async fn begin(&mut self) -> Result<(), Error> {
-        match self.pooler {
-            Pooler::None => Ok(()),
-            Pooler::Transaction => sqlx::raw_sql(BEGIN).execute(self.connection.postgres()).await.map(drop),
+        match self.form {
+            Form::Named => Ok(()),
+            Form::InTransaction => sqlx::raw_sql(BEGIN).execute(self.connection.postgres()).await.map(drop),
         }
     }
 
     /// After its answer. Of two errors the first one says why, and after one the connection is not used again: it may say
     /// that this server is no longer the one to talk to.
     async fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
-        let closing = match (self.pooler, &answer) {
-            (Pooler::None, _) => None,
-            (Pooler::Transaction, Ok(_)) => Some(COMMIT),
-            (Pooler::Transaction, Err(_)) => Some(ROLLBACK),
+        let closing = match (self.form, &answer) {
+            (Form::Named, _) => None,
+            (Form::InTransaction, Ok(_)) => Some(COMMIT),
+            (Form::InTransaction, Err(_)) => Some(ROLLBACK),
         };
         let ended = match closing {
             None => Ok(()),
@@ -135,7 +137,7 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Sent<E> {
     }
 
     fn persistent(&self) -> bool {
-        self.has_name && self.query.persistent()
+        self.form == Form::Named && self.query.persistent()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reaching the server: one pool a process, and clear words when there is none to be reached.
 
 use crate::{
-    bounded::{BEGIN, Bounded, COMMIT, Planned},
+    bounded::{BEGIN, Bounded, COMMIT, Form},
     error::Error,
     pool::Pool,
 };
@@ -85,10 +85,9 @@ pub struct Store {
     /// For transactions of several statements.
     pub(crate) transactions: PgPool,
     pub(crate) pooler: Pooler,
-    statements: Pool,
     /// For nearly all statements.
     pub(crate) bounded: Bounded,
-    /// For those that may take long, or whose plan depends on what is asked.
+    /// For those that may take long, or whose best plan depends on what is asked.
     pub(crate) patient: Bounded,
 }
 
@@ -119,14 +118,17 @@ impl Store {
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .connect_lazy_with(options.clone());
-        let statements = Pool::new(options, settings.max_connections, settings.acquire_timeout);
-        let sent = |planned, within| Bounded::new(statements.clone(), settings.pooler, planned, within);
-        let bounded = sent(Planned::Once, settings.acquire_timeout * ANSWERS_AFTER);
-        let patient = sent(Planned::EachTime, ANSWERS_AT_LENGTH_AFTER);
-        Ok(Self { bounded, patient, statements, transactions, pooler: settings.pooler })
+        let (form, options) = match settings.pooler {
+            Pooler::None => (Form::Named, options.options([PLANNED_ONCE])),
+            Pooler::Transaction => (Form::InTransaction, options),
+        };
+        let pool = Pool::new(options, settings.max_connections, settings.acquire_timeout);
+        let bounded = Bounded::new(pool.clone(), form, settings.acquire_timeout * ANSWERS_AFTER);
+        let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER);
+        Ok(Self { bounded, patient, transactions, pooler: settings.pooler })
     }
 
-    /// The pool, for a caller's own transactions. Its connections plan as our statements need it (no walking of whole
+    /// A pool for a caller's own transactions, with as many connections again. They plan as our statements need it (no walking of whole
     /// tables, no compiling), which is not what a report over many rows wants. Behind a pooler they plan as the server
     /// does by itself, and a statement needs a transaction around it and `.persistent(false)`.
     #[must_use]
@@ -136,7 +138,7 @@ impl Store {
 
     /// Closes all connections. Statements that are under way end first.
     pub async fn close(&self) {
-        self.statements.close();
+        self.bounded.close();
         self.transactions.close().await;
     }
 
@@ -158,11 +160,15 @@ impl Store {
 
 /// How our statements are planned. They are correct without, but not as steady.
 ///
-/// Those with a name once, for any parameters: they are written so that there is one way for them, and this is found on
-/// an empty table too. No walking of tables where an index will do, since the planner takes a table that has just grown
-/// for a small one. No compiling, since it guesses high for a line of many kinds, and compiling costs more than our
-/// statements run.
-const PLANNING: [(&str, &str); 3] = [("plan_cache_mode", "auto"), ("enable_seqscan", "off"), ("jit", "off")];
+/// Custom plans, since the best one depends on what is asked. No walking of tables where an index will do, since the planner
+/// takes a table that has just grown for a small one. No compiling, since it guesses high for a line of many kinds, and
+/// compiling costs more than our statements run.
+const PLANNING: [(&str, &str); 3] =
+    [("plan_cache_mode", "force_custom_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+
+/// Instead of custom plans, for statements that are sent with a name. These are written so that there is but one way for
+/// them, which is found on an empty table too.
+const PLANNED_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 
 /// Whether our settings hold where our statements run: there are poolers that drop the options of a connection and say
 /// nothing.
