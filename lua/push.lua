@@ -10,7 +10,8 @@
 -- Returns {pushed, doubles, overflowed, paused}
 --   pushed      put into `ready` and kept there
 --   doubles     already waiting here (or, unless given back, leased): left as they are
---   overflowed  not kept, or taken from the end to make room: the line has them, and `overflow` says so
+--   overflowed  not kept, or taken from the end to make room: the line has them, and `overflow` says so. All of them
+--               when `overflow` did so before
 --   paused      1 if the queue is paused: nothing was pushed, and hints given back are forgotten
 -- Cost  O(log members) for each id; O(length of claimed) for each id given back, which is next to nothing
 --
@@ -35,7 +36,7 @@ end
 
 local room = #ARGV
 if mode == 'back' then
-  -- The usual case of a long line, and no id has to be looked at.
+  -- All that comes in while the line is long: none has to be looked at.
   if redis.call('HEXISTS', flags, 'overflow') == 1 then return {0, 0, #ARGV - FIRST_ID + 1, 0} end
   room = bound - redis.call('LLEN', ready)
 end

@@ -41,7 +41,7 @@ async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
     let pushed = handoff.push(&queue(), &line, false).await.expect("push");
     assert_eq!(pushed, Pushed { pushed: HEAD_MAX, overflowed: 4, ..Pushed::default() });
     let again = handoff.push(&queue(), &line, false).await.expect("the same push again");
-    assert_eq!(again, Pushed { doubles: HEAD_MAX, overflowed: 4, ..Pushed::default() });
+    assert_eq!(again, Pushed { overflowed: HEAD_MAX + 4, ..Pushed::default() }, "the line has them");
 
     let taken = handoff.claim(&queue(), &[], &[], HEAD_MAX / 2 + 1, LEASE).await.expect("claim");
     assert_eq!(taken.ids, head[..bound / 2 + 1]);

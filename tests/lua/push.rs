@@ -39,13 +39,13 @@ async fn push() {
                         ready: a b",
             },
             Case {
-                name: "behind a cut-off head there is no room, but doubles are still known",
+                name: "behind a cut-off head there is no room, and no id is looked at",
                 seed: "flags: overflow=1
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
                 args: "10 back a b",
-                returns: "[0, 1, 1, 0]",
+                returns: "[0, 0, 2, 0]",
                 after: "flags: overflow=1
                         leases: a=waits
                         ready: a",

@@ -17,7 +17,7 @@ pub struct Pushed {
     /// There already.
     pub doubles: u32,
     /// Not kept in Redis for want of room, or taken from the end of the head to make some. The line has them, and a
-    /// fill brings them back.
+    /// fill brings them back. Behind a head that overflows all count as this, without a look at which are there.
     pub overflowed: u32,
     /// The queue is paused: Redis keeps no hints of it.
     pub paused: bool,

@@ -32,6 +32,8 @@ pub(crate) struct QueueLoop {
     kept_until: Instant,
     /// The last claim got less than it asked for: the head is empty.
     dry: bool,
+    /// The line was longer than the head when it was looked at last, and the head low.
+    long: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
     /// For a worker of every kind, which cannot name them all: those that had hints aside when it claimed last.
@@ -75,6 +77,7 @@ impl QueueLoop {
             taken: Vec::new(),
             kept_until: Instant::now(),
             dry: false,
+            long: false,
             fruitless: 0,
             aside_kinds: Vec::new(),
             filling,
@@ -188,7 +191,8 @@ impl QueueLoop {
         }
     }
 
-    /// Leases the hint that a take got in Redis, with more for the other free slots, and at the same time claims its job.
+    /// Leases the hint that a take got in Redis, with more for the other free slots. Its job is claimed at the same time,
+    /// or, where a long line brings hints by the thousand, with the others.
     async fn claim_taken(&mut self, id: JobId, free: usize) {
         pass(FailPoint::HintTaken);
         self.take_waits.reset();
@@ -196,6 +200,14 @@ impl QueueLoop {
             return give_back(&self.queue.member, &self.queue.name, &[id]).await;
         }
         let ids = [id];
+        if self.long {
+            let taken = self.take_hints(&ids, free - 1).await;
+            let mut all = taken.map_or_else(Vec::new, |taken| self.took(taken, free));
+            if !all.contains(&id) {
+                all.push(id);
+            }
+            return self.claim_ids(all).await;
+        }
         let (taken, claimed) = tokio::join!(self.take_hints(&ids, free - 1), self.queue.claim(&ids));
         let mut others = taken.map_or_else(Vec::new, |taken| self.took(taken, free));
         others.retain(|other| *other != id);
@@ -257,6 +269,7 @@ impl QueueLoop {
             self.aside_kinds = taken.aside;
         }
         self.dry = taken.ids.len() < asked && self.aside_kinds.is_empty();
+        self.long = taken.low;
         if taken.low {
             Filling::want(&self.filling);
         }

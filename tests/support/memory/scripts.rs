@@ -35,11 +35,13 @@ impl QueueKeys {
             }
             return Pushed { paused: true, ..Pushed::default() };
         }
+        if mode == Mode::Back && self.overflow {
+            return Pushed { overflowed: ids.len() as u32, ..Pushed::default() };
+        }
         let bound = bound as usize;
-        let room = match (mode, self.overflow) {
-            (Mode::Back, true) => 0,
-            (Mode::Back, false) => bound.saturating_sub(self.ready.len()),
-            (Mode::Front | Mode::Return, _) => ids.len(),
+        let room = match mode {
+            Mode::Back => bound.saturating_sub(self.ready.len()),
+            Mode::Front | Mode::Return => ids.len(),
         };
         let (mut fresh, mut pushed) = (Vec::new(), Pushed::default());
         for &id in ids {
