@@ -110,6 +110,7 @@ impl WorkerBuilder {
             self.config.store_settings("leasehold worker").ok_or_else(|| ConfigError::missing("database.url"))?;
         let store = Store::connect(&settings).await?;
         store.check_schema().await?;
+        store.prepare().await?;
         let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
         let handoff = handoff_or_later(&settings).await?;
         let queues: Vec<String> = self.queues.iter().map(|(queue, slots)| format!("{queue}={slots}")).collect();

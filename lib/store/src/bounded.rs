@@ -162,6 +162,24 @@ impl<'p> Executor<'p> for &'_ Bounded {
         stream::once(whole).map_ok(|parts| stream::iter(parts.into_iter().map(Ok))).try_flatten().boxed()
     }
 
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let (bounded, query) = (self.clone(), self.sent(query));
+        Box::pin(async move {
+            let mut asked = bounded.ask().await?;
+            let answer = timeout(bounded.within, async {
+                asked.begin().await?;
+                let answer = asked.connection.postgres().fetch_all(query).await;
+                asked.end(answer).await
+            });
+            let answer = answer.await;
+            asked.conclude(answer)
+        })
+    }
+
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
     where
         E: 'q + Execute<'q, Postgres>,

@@ -82,7 +82,8 @@ impl Claim<'_> {
         bounded: &Bounded,
     ) -> Result<Vec<ClaimedJob>, sqlx::Error> {
         let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
-        query.try_map(|row| claimed(&row, self.worker)).fetch_all(bounded).await
+        let rows = query.fetch_all(bounded).await?;
+        rows.iter().map(|row| claimed(row, self.worker)).collect()
     }
 }
 

@@ -28,6 +28,7 @@ mod note_repairs;
 mod pause;
 mod pool;
 mod position;
+mod prepare;
 mod promote;
 mod purge;
 mod renew;

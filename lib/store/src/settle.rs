@@ -27,6 +27,11 @@ impl Store {
         Ok(answers)
     }
 
+    /// The statement that workers send most, without a run.
+    pub(crate) async fn complete_none(&self, worker: WorkerId) -> Result<(), Error> {
+        Ending::Complete.write(&self.bounded, worker, &[]).await.map(drop).map_err(Error::sql(DOING))
+    }
+
     async fn settle_batch(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();
@@ -122,13 +127,14 @@ impl Ending {
             Self::Bury => include_str!("../sql/bury.sql"),
             Self::Cancel => include_str!("../sql/cancel_run.sql"),
         };
-        let query = sqlx::query_as(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
+        let query = sqlx::query(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
         let query = match self {
             Self::Release | Self::Cancel => query,
             Self::Complete | Self::Bury => query.bind(texts(runs)),
             Self::Retry | Self::Snooze => query.bind(delays(runs)).bind(texts(runs)),
         };
-        Ok(query.fetch_all(pool).await?.into_iter().collect())
+        let rows = query.fetch_all(pool).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// How often a worker reports. Rare enough to weigh on nothing, often enough for a clock.
-const REPORT_EVERY: Duration = Duration::from_millis(4);
+const REPORT_EVERY: Duration = Duration::from_millis(10);
 
 /// What the handler has seen since the last report.
 #[derive(Default)]
@@ -47,6 +47,7 @@ pub(crate) async fn work(plan: &Plan, context: &Context) -> Result<(), Failure> 
     let missing = || Failure::usage("a member of a bench needs both URLs");
     let settings = plan.config.store_settings("leasehold worker").ok_or_else(missing)?;
     let store = Store::connect(&settings).await.map_err(|error| context.store_failure(error))?;
+    store.prepare().await.map_err(|error| context.store_failure(error))?;
     let settings = plan.config.handoff_settings().ok_or_else(missing)?;
     let handoff = handoff_or_later(&settings).await.map_err(|error| context.handoff_failure(&error))?;
     let seen = Arc::new(Seen::default());
