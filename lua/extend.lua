@@ -1,24 +1,26 @@
--- extend: appends to the head what follows in the line behind the last hint that waits, and nothing else. A fill is what
--- puts the head right; this is cheaper, for a head that is low and was filled a moment ago.
+-- extend: appends to the head what comes in the line behind the place up to which the head was filled, and nothing else. A
+-- fill is what puts the head right; this is cheaper, for a head that is low and was filled a moment ago.
 --
--- KEYS  1 ready   2 leases   3 flags
+-- KEYS  1 ready   2 leases   3 flags   4 filled
 -- ARGV  1 bound: the most hints that `ready` may hold
---       2 the hint that must be the last one that waits
---       3… the ids that follow it in the line, in order; the line goes on behind them
+--       2 from: the place that `filled` must hold
+--       3 to: the place of the last of these ids
+--       4… the ids that come after `from` in the line, in order; the line goes on behind them
 -- Returns {pushed, held, changed}
 --   pushed   put behind the others
 --   held     waiting or leased here already
---   changed  1 if another hint is the last one, or the queue is paused: nothing was done
--- Sets `overflow`: the line is longer than what is held after this. Only a fill clears it.
+--   changed  1 if the head was filled up to another place, or longer ago, or the queue is paused: nothing was done
+-- Sets `overflow`: the line is longer than what is held after this. Only a fill clears it. Sets `filled` to `to` for as long
+-- as it would have held `from`, so that there is a fill when one is due; where not all ids had room, it stays `from`.
 -- Cost  O(log members) for each id.
 
-local ready, leases, flags = KEYS[1], KEYS[2], KEYS[3]
-local bound, last_hint = tonumber(ARGV[1]), ARGV[2]
-local FIRST_ID = 3
+local ready, leases, flags, filled = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local bound, from, to = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local FIRST_ID = 4
 -- Arguments of one call; Lua's `unpack` gives up at some 8,000.
 local CHUNK = 500
 
-if redis.call('HEXISTS', flags, 'paused') == 1 or redis.call('LINDEX', ready, -1) ~= last_hint then return {0, 0, 1} end
+if redis.call('HEXISTS', flags, 'paused') == 1 or redis.call('GET', filled) ~= from then return {0, 0, 1} end
 
 local room = bound - redis.call('LLEN', ready)
 local pushed, held = 0, 0
@@ -41,4 +43,5 @@ for first = FIRST_ID, #ARGV, CHUNK do
   end
 end
 redis.call('HSET', flags, 'overflow', 1)
+if pushed + held == #ARGV - FIRST_ID + 1 then redis.call('SET', filled, to, 'KEEPTTL') end
 return {pushed, held, 0}

@@ -1,20 +1,24 @@
 -- fill: makes the head match the front of the line. Pushes those ids that Redis does not hold, each to its place.
 --
--- KEYS  1 ready   2 leases   3 flags
+-- KEYS  1 ready   2 leases   3 flags   4 filled
 -- ARGV  1 bound: the most hints that `ready` may hold
 --       2 more: 1 if the line goes on behind these ids
---       3… the first ids of the line, the next one first
+--       3 the place of the last of these ids in the line, or `-`
+--       4 how long that may be kept, in ms
+--       5… the first ids of the line, the next one first
 -- Returns {pushed, held, paused}
 --   pushed  put into `ready` and kept there
 --   held    waiting or leased here already
 --   paused  1 if the queue is paused: nothing was done
--- Sets `overflow` if the line is longer than what is held after this, and clears it if all of it is.
+-- Sets `overflow` if the line is longer than what is held after this, and clears it if all of it is. Keeps the place in
+-- `filled` if the line goes on behind it and all before it is held, so that the head can be extended from there; otherwise
+-- `filled` goes.
 -- Cost  O(log members) for each id. When an id belongs before one that waits in `ready`, or there is no room for it, also
 --       O(length of ready).
 
-local ready, leases, flags = KEYS[1], KEYS[2], KEYS[3]
-local bound, more = tonumber(ARGV[1]), ARGV[2] == '1'
-local FIRST_ID = 3
+local ready, leases, flags, filled = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local bound, more, place, kept_ms = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
+local FIRST_ID = 5
 -- Arguments of one call; Lua's `unpack` gives up at some 8,000.
 local CHUNK = 500
 
@@ -35,6 +39,8 @@ for first = FIRST_ID, #ARGV, CHUNK do
   end
 end
 local held = #ARGV - FIRST_ID + 1 - #missing
+-- Whether hints that waited had to make place.
+local fell = false
 
 local function append(ids, last)
   for first = 1, last, CHUNK do
@@ -95,7 +101,7 @@ local function make_room(wanted)
   end
   redis.call('DEL', ready)
   append(kept, #kept)
-  more = true
+  fell = true
 end
 
 local pushed = 0
@@ -113,7 +119,7 @@ elseif #missing > 0 then
       new[#new + 1] = id
     elseif i > bound and not is_missing[id] then
       redis.call('ZREM', leases, id)
-      more = true
+      fell = true
     end
   end
   pushed = #new
@@ -122,9 +128,15 @@ elseif #missing > 0 then
   append(merged, math.min(bound, #merged))
 end
 
-if more or pushed < #missing then
+local all_held = pushed == #missing and not fell
+if more or not all_held then
   redis.call('HSET', flags, 'overflow', 1)
 else
   redis.call('HDEL', flags, 'overflow')
+end
+if more and all_held and place ~= '-' then
+  redis.call('SET', filled, place, 'PX', kept_ms)
+else
+  redis.call('DEL', filled)
 end
 return {pushed, held, 0}

@@ -1,6 +1,6 @@
 -- push: puts hints into the head.
 --
--- KEYS  1 ready   2 leases   3 flags   4 claimed
+-- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled
 -- ARGV  1 bound: the most hints that `ready` may hold
 --       2 mode: `back`    new hints, behind the others
 --               `front`   new hints, before the others
@@ -16,9 +16,10 @@
 -- Cost  O(log members) for each id; O(length of claimed) for each id given back, which is next to nothing
 --
 -- `overflow` closes the back only: a new hint behind a cut-off head would overtake the rest of the line. The front
--- stays open, and what does not fit any more falls off the end.
+-- stays open, and what does not fit any more falls off the end. Then the head does not reach as far as it was filled, so
+-- it must not be extended from there: `filled` goes.
 
-local ready, leases, flags, claimed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ready, leases, flags, claimed, filled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
 local FIRST_ID = 3
 -- Arguments of one call; Lua's `unpack` gives up at some 8,000.
@@ -72,6 +73,7 @@ else
     redis.call('LPUSH', ready, unpack(reversed, first, math.min(first + CHUNK - 1, #reversed)))
   end
   local excess = redis.call('LLEN', ready) - bound
+  if excess > 0 then redis.call('DEL', filled) end
   while excess > 0 do
     local fallen = redis.call('RPOP', ready, math.min(excess, CHUNK))
     redis.call('ZREM', leases, unpack(fallen))

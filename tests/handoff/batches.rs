@@ -53,7 +53,7 @@ async fn a_fill_and_a_sweep_of_a_long_head() {
     let odd: Vec<_> = ids.iter().copied().skip(1).step_by(2).collect();
     let missing = all - u32::try_from(odd.len()).expect("a count");
     handoff.push(&queue(), &odd, false).await.expect("push");
-    let filled = handoff.fill(&queue(), &ids, false).await.expect("a fill in between");
+    let filled = handoff.fill(&queue(), &ids, false, None).await.expect("a fill in between");
     assert_eq!(filled, Filled { pushed: missing, held: all - missing, swept: Swept::default() });
     assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").ready, ids);
 

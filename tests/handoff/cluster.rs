@@ -35,9 +35,9 @@ async fn keys_of_one_call_lie_in_one_slot() {
     handoff.ack(&leased).await.expect("ack");
     assert_eq!(handoff.adopt(&queue(), LEASE).await.expect("adopt"), 0);
     assert_eq!(handoff.expired(&queue(), 9).await.expect("expired"), []);
-    handoff.fill(&queue(), &ids, true).await.expect("fill");
-    let last = handoff.tail(&queue()).await.expect("tail").last.expect("a hint waits");
-    assert!(!handoff.extend(&queue(), last, &ids).await.expect("extend").changed);
+    handoff.fill(&queue(), &ids, true, Some("here")).await.expect("fill");
+    handoff.tail(&queue()).await.expect("tail");
+    handoff.extend(&queue(), "here", "there", &ids).await.expect("extend");
     assert_eq!(handoff.sweep(&queue()).await.expect("sweep"), Swept::default());
     assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").held.len(), ids.len());
     handoff.forget(&queue(), &[ids[0].to_string().into_bytes()]).await.expect("forget");

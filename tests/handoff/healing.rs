@@ -33,7 +33,7 @@ async fn every_call_goes_through() {
     forget_scripts(&mut connection).await;
     assert_eq!(handoff.expired(&queue(), 9).await.expect("expired"), []);
     forget_scripts(&mut connection).await;
-    assert_eq!(handoff.fill(&queue(), &new_ids(1), false).await.expect("fill").pushed, 1);
+    assert_eq!(handoff.fill(&queue(), &new_ids(1), false, None).await.expect("fill").pushed, 1);
     forget_scripts(&mut connection).await;
     handoff.ack(&[(queue(), ids)]).await.expect("ack");
     assert_eq!(handoff.stats(&queue()).await.expect("stats").leased, 0);

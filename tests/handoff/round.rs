@@ -1,9 +1,12 @@
 //! The rounds a hint makes.
 
 use crate::{HEAD_MAX, LEASE, SOON, Server, connect, kind, new_ids, queue};
+use leasehold_core::JobId;
 use leasehold_handoff::{Extended, Filled, HeadStats, Held, Pushed, Swept, Tail, Taken};
 use leasehold_tests::eventually;
 use std::time::Duration;
+
+const CHANGED: Extended = Extended { pushed: 0, held: 0, changed: true };
 
 #[tokio::test]
 async fn a_hint_from_push_to_ack() {
@@ -54,7 +57,7 @@ async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
     assert_eq!(front, Pushed { pushed: 2, ..Pushed::default() });
 
     let waiting: Vec<_> = [&urgent, &head[bound / 2 + 1..], rest, &late].concat();
-    let filled = handoff.fill(&queue(), &waiting, false).await.expect("fill");
+    let filled = handoff.fill(&queue(), &waiting, false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 5, held: waiting.len() as u32 - 5, swept: Swept::default() });
     let snapshot = handoff.snapshot(&queue()).await.expect("snapshot");
     assert_eq!(snapshot.ready, waiting);
@@ -77,13 +80,13 @@ async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
     assert_eq!(push, Pushed { paused: true, ..Pushed::default() });
     let taken = handoff.claim(&queue(), &[], &[], 9, LEASE).await.expect("a claim from a paused queue");
     assert_eq!(taken, Taken { paused: true, ..Taken::default() });
-    handoff.fill(&queue(), &ids[1..], false).await.expect("a fill of a paused queue");
+    handoff.fill(&queue(), &ids[1..], false, None).await.expect("a fill of a paused queue");
     assert_eq!(handoff.stats(&queue()).await.expect("stats"), stats);
 
     handoff.resume(&queue()).await.expect("resume");
     let push = handoff.push(&queue(), &new_ids(1), false).await.expect("a push before the fill");
     assert_eq!(push, Pushed { overflowed: 1, ..Pushed::default() }, "nothing new may overtake the line");
-    let filled = handoff.fill(&queue(), &ids[1..], false).await.expect("fill");
+    let filled = handoff.fill(&queue(), &ids[1..], false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 3, ..Filled::default() });
     let taken = handoff.claim(&queue(), &[], &[], 9, LEASE).await.expect("claim");
     assert_eq!(taken.ids, ids[1..]);
@@ -95,54 +98,97 @@ async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
     let handoff = connect(&server).await;
     let bound = HEAD_MAX as usize;
     let line = new_ids(3 * bound);
+    let behind = &line[bound..];
+    let extend = async |from, to, ids| handoff.extend(&queue(), from, to, ids).await.expect("extend");
+    let filled_to = async || handoff.tail(&queue()).await.expect("tail").filled_to;
+    // At once after a fill that finds all of the front held; again if that was not soon enough.
+    let extend_soon = async |front: &[JobId], from, to, ids| {
+        eventually("an extension soon after a fill", SOON, async || {
+            let filled = handoff.fill(&queue(), front, true, Some(from)).await.expect("fill");
+            assert_eq!(filled, Filled { pushed: 0, held: front.len() as u32, swept: Swept::default() });
+            assert_eq!(extend("elsewhere", to, ids).await, CHANGED, "from another place");
+            let extended = extend(from, to, ids).await;
+            if extended == CHANGED { Err(filled_to().await) } else { Ok(extended) }
+        })
+        .await
+    };
     assert_eq!(handoff.tail(&queue()).await.expect("tail"), Tail::default());
-    handoff.fill(&queue(), &line[..bound], true).await.expect("fill");
-    let tail = handoff.tail(&queue()).await.expect("tail");
-    assert_eq!((tail.ready, tail.last), (HEAD_MAX, Some(line[bound - 1])));
-    eventually("the fill is some time ago", SOON, async || {
-        if handoff.tail(&queue()).await.expect("tail").filled_lately { Err(()) } else { Ok(()) }
-    })
-    .await;
+    handoff.fill(&queue(), &line[..bound], true, Some("a")).await.expect("fill");
+    assert_eq!(handoff.tail(&queue()).await.expect("tail").ready, HEAD_MAX);
+    eventually("the fill is some time ago", SOON, async || filled_to().await.map_or(Ok(()), Err)).await;
+    assert_eq!(extend("a", "b", behind).await, CHANGED, "too long ago");
 
     let taken = handoff.claim(&queue(), &[], &[], HEAD_MAX - 2, LEASE).await.expect("claim").ids;
     handoff.release(&queue(), &taken[..1]).await.expect("release");
-    let (last, behind) = (line[bound - 1], &line[bound..]);
-    let extend = async |after, ids| handoff.extend(&queue(), after, ids).await.expect("extend");
-    let changed = Extended { changed: true, ..Extended::default() };
-    assert_eq!(extend(line[0], behind).await, changed, "not the last one");
-    assert_eq!(extend(last, &behind[..4]).await, Extended { pushed: 4, ..Extended::default() });
-    assert_eq!(extend(last, &behind[..4]).await, changed, "the same again");
+    let extended = extend_soon(&line[..bound], "a", "b", &behind[..4]).await;
+    assert_eq!(extended, Extended { pushed: 4, ..Extended::default() });
+    assert_eq!(extend("a", "b", &behind[..4]).await, CHANGED, "the same again");
     let (pushed, held) = (HEAD_MAX - 7, 3);
     let mixed = [&taken[1..3], &behind[..1], &behind[4..]].concat();
-    assert_eq!(extend(behind[3], &mixed).await, Extended { pushed, held, changed: false });
+    let extended = extend_soon(&line[..bound + 4], "b", "c", &mixed).await;
+    assert_eq!(extended, Extended { pushed, held, changed: false });
+    assert_ne!(filled_to().await.as_deref(), Some("c"), "not all had room");
     let snapshot = handoff.snapshot(&queue()).await.expect("snapshot");
     assert_eq!(snapshot.ready, [&taken[..1], &line[bound - 2..2 * bound - 3]].concat(), "in order, up to the bound");
     assert!(snapshot.overflow);
-    assert!(!handoff.tail(&queue()).await.expect("tail").filled_lately, "an extension is no fill");
 
     let front: Vec<_> = [&taken[..], &line[bound - 2..2 * bound - 4]].concat();
-    let filled = handoff.fill(&queue(), &front, true).await.expect("fill");
+    let filled = handoff.fill(&queue(), &front, true, Some("d")).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 0, held: front.len() as u32, swept: Swept::default() });
     let after = handoff.snapshot(&queue()).await.expect("snapshot");
     assert_eq!((after.ready, after.overflow), (snapshot.ready, true), "a fill finds all as it would leave it");
 
     handoff.pause(&queue()).await.expect("pause");
-    assert_eq!(extend(line[2 * bound - 4], behind).await, changed, "paused");
+    assert_eq!(extend("d", "e", behind).await, CHANGED, "paused");
+    handoff.resume(&queue()).await.expect("resume");
+    assert_eq!(extend("d", "e", behind).await, CHANGED, "nothing is left of what was there");
     assert_eq!(handoff.stats(&queue()).await.expect("stats").ready, 0);
 }
 
 #[tokio::test]
-async fn a_fill_is_told_of_for_a_while() {
+async fn a_head_with_no_hint_left_is_extended_from_where_it_ended() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
-    handoff.fill(&queue(), &[], false).await.expect("fill");
-    assert!(!handoff.tail(&queue()).await.expect("tail").filled_lately, "of an empty line nothing is kept");
-    eventually("a look within that while", SOON, async || {
-        handoff.fill(&queue(), &new_ids(1), true).await.expect("fill");
+    let line = new_ids(12);
+    let (front, behind) = line.split_at(6);
+    eventually("an extension soon after a fill", SOON, async || {
+        handoff.fill(&queue(), front, true, Some("a")).await.expect("fill");
+        let taken = handoff.claim(&queue(), &[], &[], HEAD_MAX, LEASE).await.expect("claim").ids;
+        handoff.ack(&[(queue(), taken)]).await.expect("ack");
         let tail = handoff.tail(&queue()).await.expect("tail");
-        if tail.filled_lately { Ok(()) } else { Err(tail) }
+        assert_eq!(tail.ready, 0);
+        let extended = handoff.extend(&queue(), "a", "b", behind).await.expect("extend");
+        if extended == CHANGED { Err(tail) } else { Ok(()) }
     })
     .await;
+    assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").ready, behind);
+}
+
+#[tokio::test]
+async fn how_far_a_fill_went_is_kept_for_a_while() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let ids = new_ids(HEAD_MAX as usize);
+    let fill = async |ids: &[JobId], more| handoff.fill(&queue(), ids, more, Some("a")).await.expect("fill");
+    let filled_to = async || handoff.tail(&queue()).await.expect("tail").filled_to;
+    let soon_after_a_fill = async || {
+        eventually("a look within that while", SOON, async || {
+            fill(&ids, true).await;
+            let filled_to = filled_to().await;
+            if filled_to.as_deref() == Some("a") { Ok(()) } else { Err(filled_to) }
+        })
+        .await;
+    };
+    soon_after_a_fill().await;
+    handoff.push(&queue(), &new_ids(1), true).await.expect("push");
+    assert_eq!(filled_to().await, None, "the last one has fallen off the end");
+    handoff.claim(&queue(), &[], &[], 1, LEASE).await.expect("claim");
+    soon_after_a_fill().await;
+    fill(&ids, false).await;
+    assert_eq!(filled_to().await, None, "all of the line is there");
+    soon_after_a_fill().await;
+    fill(&[], false).await;
+    assert_eq!(filled_to().await, None, "the line is empty");
 }
 
 #[tokio::test]

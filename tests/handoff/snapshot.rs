@@ -39,20 +39,20 @@ async fn a_fill_repairs_a_list_or_a_set_that_was_deleted() {
     handoff.push(&queue(), &line, false).await.expect("push");
 
     server.lose_list().await;
-    let filled = handoff.fill(&queue(), &line, false).await.expect("fill");
+    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 5, held: 0, swept: Swept { orphans: 5, ..Swept::default() } });
 
     server.lose_set().await;
-    let filled = handoff.fill(&queue(), &line, false).await.expect("fill");
+    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 0, held: 5, swept: Swept { readmitted: 5, ..Swept::default() } });
 
     server.repeat_at_front(line[4]).await;
-    let filled = handoff.fill(&queue(), &line, false).await.expect("fill");
+    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 0, held: 5, swept: Swept { dropped: 1, ..Swept::default() } });
-    assert_eq!(handoff.fill(&queue(), &[], false).await.expect("fill"), Filled::default());
+    assert_eq!(handoff.fill(&queue(), &[], false, None).await.expect("fill"), Filled::default());
 
     server.lose_everything().await;
-    let filled = handoff.fill(&queue(), &line, false).await.expect("fill");
+    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 5, ..Filled::default() });
     assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").ready, line);
 }

@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags";
+const KEYS: &str = "ready leases flags filled";
 
 #[tokio::test]
 async fn extend() {
@@ -9,104 +9,135 @@ async fn extend() {
         &[
             Case {
                 name: "behind the last hint, in the order of the line",
-                seed: "flags: overflow=1
+                seed: "filled: m=+60s
+                       flags: overflow=1
                        leases: a=+60s b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 c d e f",
+                args: "10 m n d e f",
                 returns: "[3, 0, 0]",
-                after: "flags: overflow=1
+                after: "filled: n=+60s
+                        flags: overflow=1
                         leases: a=+60s b=waits c=waits d=waits e=waits f=waits
                         ready: b c d e f",
+            },
+            Case {
+                name: "no hint waits",
+                seed: "filled: m=+60s
+                       flags: overflow=1
+                       leases: a=+60s",
+                keys: KEYS,
+                args: "10 m n b c",
+                returns: "[2, 0, 0]",
+                after: "filled: n=+60s
+                        flags: overflow=1
+                        leases: a=+60s b=waits c=waits
+                        ready: b c",
             },
             Case {
                 name: "what is held already is not pushed again",
                 seed: "aside:paint: e
                        asides: paint
+                       filled: m=+30s
                        flags: overflow=1
                        leases: b=waits c=waits d=+60s e=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 c b d e f",
+                args: "10 m n b d e f",
                 returns: "[1, 3, 0]",
                 after: "aside:paint: e
                         asides: paint
+                        filled: n=+30s
                         flags: overflow=1
                         leases: b=waits c=waits d=+60s e=waits f=waits
                         ready: b c f",
             },
             Case {
                 name: "all of them are held",
-                seed: "flags: overflow=1
+                seed: "filled: m=+60s
+                       flags: overflow=1
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 a b",
+                args: "10 m n b",
                 returns: "[0, 1, 0]",
-                after: "flags: overflow=1
+                after: "filled: n=+60s
+                        flags: overflow=1
                         leases: a=waits b=+60s
                         ready: a",
             },
             Case {
-                name: "up to the bound",
-                seed: "leases: a=waits b=+60s
+                name: "up to the bound: the next one begins at the same place",
+                seed: "filled: m=+60s
+                       leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "3 a b c d e",
+                args: "3 m n b c d e",
                 returns: "[2, 1, 0]",
-                after: "flags: overflow=1
+                after: "filled: m=+60s
+                        flags: overflow=1
                         leases: a=waits b=+60s c=waits d=waits
                         ready: a c d",
             },
             Case {
                 name: "a full head, and one over its bound",
-                seed: "leases: a=waits b=waits
+                seed: "filled: m=+60s
+                       leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "1 b c d",
+                args: "1 m n c d",
                 returns: "[0, 0, 0]",
-                after: "flags: overflow=1
+                after: "filled: m=+60s
+                        flags: overflow=1
                         leases: a=waits b=waits
                         ready: a b",
             },
             Case {
                 name: "nothing follows: the line is longer all the same",
-                seed: "leases: a=waits
+                seed: "filled: m=+60s
+                       leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 a",
+                args: "10 m n",
                 returns: "[0, 0, 0]",
-                after: "flags: overflow=1
+                after: "filled: n=+60s
+                        flags: overflow=1
                         leases: a=waits
                         ready: a",
             },
             Case {
-                name: "another hint is the last one: nothing is done",
-                seed: "leases: a=waits b=waits
+                name: "filled up to another place: nothing is done",
+                seed: "filled: n=+60s
+                       leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "10 a c",
+                args: "10 m n c",
                 returns: "[0, 0, 1]",
-                after: "leases: a=waits b=waits
+                after: "filled: n=+60s
+                        leases: a=waits b=waits
                         ready: a b",
             },
             Case {
-                name: "none waits any more: nothing is done",
-                seed: "leases: a=+60s",
+                name: "filled too long ago: nothing is done",
+                seed: "leases: a=waits
+                       ready: a",
                 keys: KEYS,
-                args: "10 a b",
+                args: "10 m n b",
                 returns: "[0, 0, 1]",
-                after: "leases: a=+60s",
+                after: "leases: a=waits
+                        ready: a",
             },
             Case {
                 name: "paused: nothing is done",
-                seed: "flags: overflow=1 paused=1
+                seed: "filled: m=+60s
+                       flags: overflow=1 paused=1
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 a b",
+                args: "10 m n b",
                 returns: "[0, 0, 1]",
-                after: "flags: overflow=1 paused=1
+                after: "filled: m=+60s
+                        flags: overflow=1 paused=1
                         leases: a=waits
                         ready: a",
             },

@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags";
+const KEYS: &str = "ready leases flags filled";
 
 #[tokio::test]
 async fn fill() {
@@ -11,18 +11,19 @@ async fn fill() {
                 name: "into an empty head, in the order of the line",
                 seed: "",
                 keys: KEYS,
-                args: "10 0 a b c",
+                args: "10 0 m 30000 a b c",
                 returns: "[3, 0, 0]",
                 after: "leases: a=waits b=waits c=waits
                         ready: a b c",
             },
             Case {
                 name: "nothing is missing: only `overflow` is put right",
-                seed: "flags: overflow=1
+                seed: "filled: l=+60s
+                       flags: overflow=1
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 0 a b",
+                args: "10 0 m 30000 a b",
                 returns: "[0, 2, 0]",
                 after: "leases: a=waits b=+60s
                         ready: a",
@@ -32,8 +33,56 @@ async fn fill() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 a b",
+                args: "10 1 m 30000 a b",
                 returns: "[1, 1, 0]",
+                after: "filled: m=+30s
+                        flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "the line goes on, and up to another place than before",
+                seed: "filled: l=+60s
+                       flags: overflow=1
+                       leases: a=waits b=+60s
+                       ready: a",
+                keys: KEYS,
+                args: "10 1 m 30000 a b",
+                returns: "[0, 2, 0]",
+                after: "filled: m=+30s
+                        flags: overflow=1
+                        leases: a=waits b=+60s
+                        ready: a",
+            },
+            Case {
+                name: "the line goes on, up to a place that is not known",
+                seed: "filled: l=+60s",
+                keys: KEYS,
+                args: "10 1 - 30000 a",
+                returns: "[1, 0, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits
+                        ready: a",
+            },
+            Case {
+                name: "the line goes on, and not all before it has room",
+                seed: "filled: l=+60s
+                       leases: a=waits
+                       ready: a",
+                keys: KEYS,
+                args: "2 1 m 30000 a b c",
+                returns: "[1, 1, 0]",
+                after: "flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "the line goes on, and what waits before it has no room any more",
+                seed: "leases: a=waits c=waits
+                       ready: a c",
+                keys: KEYS,
+                args: "2 1 m 30000 a b c",
+                returns: "[1, 2, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
                         ready: a b",
@@ -43,7 +92,7 @@ async fn fill() {
                 seed: "leases: b=waits c=+60s d=waits x=waits
                        ready: x d b",
                 keys: KEYS,
-                args: "10 0 a b c d e",
+                args: "10 0 m 30000 a b c d e",
                 returns: "[2, 3, 0]",
                 after: "leases: a=waits b=waits c=+60s d=waits e=waits x=waits
                         ready: x d a b e",
@@ -53,17 +102,18 @@ async fn fill() {
                 seed: "leases: a=+60s b=waits
                        ready: b",
                 keys: KEYS,
-                args: "10 0 b a c",
+                args: "10 0 m 30000 b a c",
                 returns: "[1, 2, 0]",
                 after: "leases: a=+60s b=waits c=waits
                         ready: b c",
             },
             Case {
                 name: "no room for all at the end",
-                seed: "leases: a=waits
+                seed: "filled: l=+60s
+                       leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 0 a b c",
+                args: "2 0 m 30000 a b c",
                 returns: "[1, 1, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -71,10 +121,11 @@ async fn fill() {
             },
             Case {
                 name: "no room at the end: hints from further back make place",
-                seed: "leases: w=waits x=waits y=waits z=waits
+                seed: "filled: l=+60s
+                       leases: w=waits x=waits y=waits z=waits
                        ready: w x y z",
                 keys: KEYS,
-                args: "4 1 x a b",
+                args: "4 1 m 30000 x a b",
                 returns: "[2, 1, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits w=waits x=waits
@@ -86,7 +137,7 @@ async fn fill() {
                        leases: w=waits x=waits y=waits
                        ready: w x y",
                 keys: KEYS,
-                args: "3 1 a b",
+                args: "3 1 m 30000 a b",
                 returns: "[2, 0, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits w=waits
@@ -94,10 +145,11 @@ async fn fill() {
             },
             Case {
                 name: "no room in the middle: the last ones make place",
-                seed: "leases: b=waits c=waits
+                seed: "filled: l=+60s
+                       leases: b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "2 0 a b c d",
+                args: "2 0 m 30000 a b c d",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -105,10 +157,11 @@ async fn fill() {
             },
             Case {
                 name: "no room in the middle: all that is missing fits, what waits does not",
-                seed: "leases: a=waits c=waits
+                seed: "filled: l=+60s
+                       leases: a=waits c=waits
                        ready: a c",
                 keys: KEYS,
-                args: "2 0 a b c",
+                args: "2 0 m 30000 a b c",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -119,7 +172,7 @@ async fn fill() {
                 seed: "leases: b=+60s c=waits
                        ready: c",
                 keys: KEYS,
-                args: "10 0 a b c",
+                args: "10 0 m 30000 a b c",
                 returns: "[1, 2, 0]",
                 after: "leases: a=waits b=+60s c=waits
                         ready: a c",
@@ -129,7 +182,7 @@ async fn fill() {
                 seed: "leases: b=waits
                        ready: b b",
                 keys: KEYS,
-                args: "10 0 a b",
+                args: "10 0 m 30000 a b",
                 returns: "[1, 1, 0]",
                 after: "leases: a=waits b=waits
                         ready: a b b",
@@ -139,7 +192,7 @@ async fn fill() {
                 seed: "leases: a=waits b=waits c=waits
                        ready: a b c",
                 keys: KEYS,
-                args: "2 0 a b c d",
+                args: "2 0 m 30000 a b c d",
                 returns: "[0, 3, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits c=waits
@@ -147,10 +200,11 @@ async fn fill() {
             },
             Case {
                 name: "an empty line ends the overflow",
-                seed: "flags: overflow=1
+                seed: "filled: l=+60s
+                       flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 0",
+                args: "10 0 m 30000",
                 returns: "[0, 0, 0]",
                 after: "leases: a=+60s",
             },
@@ -158,7 +212,7 @@ async fn fill() {
                 name: "paused: nothing is done",
                 seed: "flags: overflow=1 paused=1",
                 keys: KEYS,
-                args: "10 0 a",
+                args: "10 0 m 30000 a",
                 returns: "[0, 0, 1]",
                 after: "flags: overflow=1 paused=1",
             },

@@ -60,14 +60,17 @@ fn call<'a>(
         "expired" => format!("[{}]", list(&keys.expired(NOW, number()), ", ")),
         "extend" => {
             let bound = number();
-            let after = id(args.next().expect("an id"));
-            let Extended { pushed, held, changed } = keys.extend(bound, after, &ids(args));
+            let (from, to) = (args.next().expect("a place"), args.next().expect("a place"));
+            let Extended { pushed, held, changed } = keys.extend(bound, from, to, &ids(args), NOW);
             format!("[{pushed}, {held}, {}]", u8::from(changed))
         }
         "fill" => {
             let (bound, more) = (number(), number() == 1);
+            let place = args.next().expect("a place");
+            let kept_ms: i64 = args.next().and_then(|text| text.parse().ok()).expect("a time");
             let paused = keys.paused;
-            let filled = keys.fill(bound, &ids(args), more);
+            let to = (place != "-").then_some((place, NOW + kept_ms));
+            let filled = keys.fill(bound, &ids(args), more, to);
             format!("[{}, {}, {}]", filled.pushed, filled.held, u8::from(paused))
         }
         "push" => {
@@ -111,6 +114,13 @@ fn kind(name: &str) -> Kind {
     name.parse().expect("a kind")
 }
 
+/// `name=+60s`, or without an end.
+fn timed(item: &str) -> (&str, Option<i64>) {
+    let (name, time) = item.split_once('=').expect("a time");
+    let seconds: Option<i64> = time.trim_end_matches('s').parse().ok();
+    (name, seconds.map(|seconds| NOW + seconds * 1000))
+}
+
 fn read(text: &str) -> QueueKeys {
     let mut keys = QueueKeys::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -121,13 +131,10 @@ fn read(text: &str) -> QueueKeys {
             "claimed" => keys.claimed = items().map(id).collect(),
             "asides" => keys.asides = items().map(kind).collect(),
             "flags" => (keys.paused, keys.overflow) = (contents.contains("paused"), contents.contains("overflow")),
-            "leases" => {
-                let lease = |item: &str| {
-                    let (name, time) = item.split_once('=').expect("a time");
-                    let seconds: Option<i64> = time.trim_end_matches('s').parse().ok();
-                    (id(name), seconds.map(|seconds| NOW + seconds * 1000))
-                };
-                keys.leases = items().map(lease).collect();
+            "leases" => keys.leases = items().map(timed).map(|(name, until)| (id(name), until)).collect(),
+            "filled" => {
+                let (place, until) = timed(contents);
+                keys.filled = Some((place.to_owned(), until.expect("a time")));
             }
             _ => drop(keys.aside.insert(kind(key.trim_start_matches("aside:")), items().map(id).collect())),
         }
@@ -148,6 +155,9 @@ fn write(keys: &QueueKeys) -> String {
     }
     line("asides", keys.asides.iter().map(Kind::as_str).collect::<Vec<_>>().join(" "));
     line("claimed", of(&keys.claimed));
+    if let Some((place, until)) = &keys.filled {
+        line("filled", format!("{place}={:+}s", (until - NOW) / 1000));
+    }
     let flags = [("overflow=1", keys.overflow), ("paused=1", keys.paused)];
     line("flags", flags.iter().filter(|(_, set)| *set).map(|(flag, _)| *flag).collect::<Vec<_>>().join(" "));
     let lease = |(id, until): (&JobId, &Option<i64>)| match until {

@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags claimed";
+const KEYS: &str = "ready leases flags claimed filled";
 
 #[tokio::test]
 async fn push() {
@@ -40,31 +40,36 @@ async fn push() {
             },
             Case {
                 name: "behind a cut-off head there is no room, and no id is looked at",
-                seed: "flags: overflow=1
+                seed: "filled: m=+60s
+                       flags: overflow=1
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
                 args: "10 back a b",
                 returns: "[0, 0, 2, 0]",
-                after: "flags: overflow=1
+                after: "filled: m=+60s
+                        flags: overflow=1
                         leases: a=waits
                         ready: a",
             },
             Case {
                 name: "the front is open even then, and keeps the order given",
-                seed: "flags: overflow=1
+                seed: "filled: m=+60s
+                       flags: overflow=1
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
                 args: "10 front b c",
                 returns: "[2, 0, 0, 0]",
-                after: "flags: overflow=1
+                after: "filled: m=+60s
+                        flags: overflow=1
                         leases: a=waits b=waits c=waits
                         ready: b c a",
             },
             Case {
-                name: "at the front of a full head, the last ones fall off",
-                seed: "leases: a=waits b=waits c=waits
+                name: "at the front of a full head, the last ones fall off: it is not filled as far any more",
+                seed: "filled: m=+60s
+                       leases: a=waits b=waits c=waits
                        ready: a b c",
                 keys: KEYS,
                 args: "3 front d e",

@@ -6,6 +6,7 @@
 //! flags: overflow=1           a hash
 //! leases: a=waits b=+60s      a sorted set; deadlines in whole tens of seconds from now
 //! ready: a c                  a list
+//! filled: m=+60s              a string, and when it goes away
 //! ```
 //!
 //! Keys that are not there have no line. Every key of the server is compared, so a script that writes
@@ -94,9 +95,15 @@ async fn seed(connection: &mut MultiplexedConnection, text: &str) {
                 });
                 command
             }
+            "filled" => {
+                let (text, time) = contents[0].split_once('=').unwrap_or_else(|| panic!("no time in {line:?}"));
+                let mut command = redis::cmd("SET");
+                command.arg(format!("{PREFIX}{key}")).arg(text).arg("PXAT").arg(score(time, now_ms));
+                command
+            }
             _ => redis::cmd(if key == "asides" { "SADD" } else { "RPUSH" }).arg(format!("{PREFIX}{key}")).to_owned(),
         };
-        if !matches!(key, "leases" | "kinds" | "flags") {
+        if !matches!(key, "leases" | "kinds" | "flags" | "filled") {
             command.arg(&contents);
         }
         command.exec_async(connection).await.unwrap_or_else(|error| panic!("seeding {line:?}: {error}"));
@@ -129,7 +136,11 @@ async fn state(connection: &mut MultiplexedConnection) -> String {
                 let members: BTreeMap<String, String> = members.into_iter().collect();
                 members.into_iter().map(|(member, score)| format!("{member}={}", time(&score, now_ms))).collect()
             }
-            Key::String(text) => panic!("{key} is the string {text:?}, which no key of a queue is here"),
+            Key::String(text) => {
+                let left_ms: i64 = redis::cmd("PTTL").arg(&key).query_async(connection).await.expect("PTTL");
+                assert!(left_ms > 0, "{key}, the string {text:?}, stays for ever");
+                vec![format!("{text}={}", time(&(now_ms + left_ms).to_string(), now_ms))]
+            }
         };
         lines.push(format!("{}: {}", key.strip_prefix(PREFIX).unwrap_or(&key), items.join(" ")));
     }

@@ -4,7 +4,6 @@ use crate::world::{HEAD_MAX, SOON, World, kind, new_job, queue};
 use leasehold_core::{NewJob, WorkerId};
 use leasehold_handoff::WorkerRecord;
 use leasehold_reaper::{HeadReport, extend_head, fill_head};
-use leasehold_store::Kinds;
 use leasehold_tests::eventually;
 use std::{cell::Cell, time::Duration};
 
@@ -20,7 +19,7 @@ async fn extend(world: &World) -> Option<HeadReport> {
 }
 
 async fn filled_lately(world: &World) -> bool {
-    world.handoff.tail(&queue()).await.expect("tail").filled_lately
+    world.handoff.tail(&queue()).await.expect("tail").filled_to.is_some()
 }
 
 /// Fills, lets something happen, and extends: again if that took longer than heads are extended after a fill.
@@ -76,20 +75,49 @@ async fn a_job_that_belongs_before_others_waits_for_a_fill_and_one_is_due_soon()
 }
 
 #[tokio::test]
-async fn where_the_end_of_the_head_tells_nothing_a_fill_is_needed() {
+async fn a_head_drained_to_nothing_is_extended_from_where_it_ended() {
     let world = World::start().await;
-    world.enqueue(30 * BOUND).await;
-    assert_eq!(extend(&world).await, None, "Redis is empty");
-
-    let take_all = async || drop(world.take(WorkerId::new(), HEAD_MAX).await);
-    assert_eq!(extend_soon_after_a_fill(&world, take_all).await, None, "no hint waits");
-
-    let last_is_gone = async || {
-        world.take(WorkerId::new(), 10).await;
-        let last = world.handoff.tail(&queue()).await.expect("tail").last.expect("a hint waits");
-        world.store.claim(WorkerId::new(), &[last], &Kinds::All, LEASE).await.expect("claim");
+    let ids = world.enqueue(30 * BOUND).await;
+    assert_eq!(extend(&world).await, None, "nothing is known of an empty Redis");
+    let taken = Cell::new(0);
+    let take_all = async || {
+        taken.set(taken.get() + world.work(WorkerId::new(), HEAD_MAX).await);
+        assert_eq!(world.head().await.ready, 0);
     };
-    assert_eq!(extend_soon_after_a_fill(&world, last_is_gone).await, None, "somebody has claimed its job");
+    let report = extend_soon_after_a_fill(&world, take_all).await;
+    let whole = Some(HeadReport { read: HEAD_MAX, pushed: HEAD_MAX, held: 0, more: true });
+    assert_eq!(report, whole, "although no job of those that the fill has read is in the line");
+    assert_eq!(world.snapshot().await.ready, ids[taken.get()..taken.get() + BOUND]);
+
+    // And again and again, if each is soon enough.
+    let report = extend_soon_after_a_fill(&world, async || {
+        take_all().await;
+        if extend(&world).await.is_some() {
+            take_all().await;
+        }
+    })
+    .await;
+    assert_eq!(report, whole);
+    assert_eq!(world.snapshot().await.ready, ids[taken.get()..taken.get() + BOUND]);
+}
+
+#[tokio::test]
+async fn of_two_that_extend_at_once_one_does() {
+    let world = World::start().await;
+    let ids = world.enqueue(30 * BOUND).await;
+    let taken = Cell::new(0);
+    eventually("two extensions soon after a fill", SOON, async || {
+        fill(&world).await;
+        taken.set(taken.get() + world.take(WorkerId::new(), HEAD_MAX).await.len());
+        let both = tokio::join!(extend(&world), extend(&world));
+        let ready = world.snapshot().await.ready;
+        if ready.is_empty() {
+            return Err(both);
+        }
+        assert_eq!(ready, ids[taken.get()..taken.get() + BOUND], "{both:?}");
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]

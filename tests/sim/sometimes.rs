@@ -74,6 +74,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "a claim from the line while Redis was away",
     "a fill brought hints",
     "a head was extended",
+    "a head with no hint left was extended",
     "a head changed before it was extended",
     "a handler was told: Cancelled",
     "a handler was told: LeaseLost",

@@ -33,10 +33,10 @@ const BY_ID: [(&str, &str); 17] = [
 
 /// The statements that walk one index, its name, and what else they may use.
 const BY_INDEX: [(&str, &str, &[&str]); 14] = [
-    ("line", "'default', NULL, 100", &["job_line"]),
-    ("line", "'default', '{k,other}', 4096", &["job_line"]),
-    ("line_after", "'default', NULL, $id, 2000", &["job_line", "job_pkey"]),
-    ("line_after", "'default', '{k,other}', $id, 2000", &["job_line", "job_pkey"]),
+    ("line", "'default', NULL, 100", &["job_line", "job_pkey"]),
+    ("line", "'default', '{k,other}', 4096", &["job_line", "job_pkey"]),
+    ("line_after", "'default', NULL, 0, now(), $id, 2000", &["job_line", "job_pkey"]),
+    ("line_after", "'default', '{k,other}', 0, now(), $id, 2000", &["job_line", "job_pkey"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_in_danger"]),
     ("claim_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_line", "job_in_danger"]),
     ("lines", "", &["job_line"]),
@@ -92,6 +92,20 @@ async fn plan(connection: &mut PgConnection, name: &str, parameters: &str, ids: 
     let mut found = BTreeSet::new();
     uses(&plan, &mut found);
     (found, plan)
+}
+
+/// How many entries of the line a plan that was carried out has read.
+fn entries_read(plan: &Value) -> f64 {
+    match plan {
+        Value::Array(parts) => parts.iter().map(entries_read).sum(),
+        Value::Object(fields) => {
+            let number = |name: &str| fields.get(name).and_then(Value::as_f64).unwrap_or_default();
+            let rows = number("Actual Rows") + number("Rows Removed by Filter");
+            let own = if fields.get("Index Name").and_then(Value::as_str) == Some("job_line") { rows } else { 0.0 };
+            own * number("Actual Loops") + fields.values().map(entries_read).sum::<f64>()
+        }
+        _ => 0.0,
+    }
 }
 
 /// All statements, planned as the store's connections may plan them: for batches of several sizes, and once for any
@@ -190,6 +204,35 @@ async fn with_a_long_line() {
     check(&fixture, "100,000 jobs, never analyzed").await;
     fixture.sql("ANALYZE leasehold.job").await;
     check(&fixture, "100,000 jobs, analyzed").await;
+}
+
+#[tokio::test]
+async fn a_part_of_the_line_is_read_without_the_rest() {
+    let fixture = start().await;
+    fill(&fixture, 5_000).await;
+    fixture.sql("UPDATE leasehold.job SET priority = 9 WHERE id < '80000000-0000-0000-0000-000000000000'").await;
+    let default = crate::fixture::name("default");
+    let high = fixture.number("SELECT count(*) FROM leasehold.job WHERE priority = 9 AND state = 'queued'").await;
+    let mut connection = fixture.pool().acquire().await.expect("a connection");
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await.expect("set");
+    let script = format!("PREPARE s AS {};", statement("line_after"));
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect("prepare");
+    for (before, what) in
+        [(1000, "far from the next priority"), (high - 50, "in two"), (high + 1000, "in the last one")]
+    {
+        let place = fixture.line(&default, &Kinds::All, before).await.expect("line").last.expect("a place");
+        let explain = format!(
+            "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s('default', NULL, {}, '{}', '{}', 100)",
+            place.priority, place.run_at, place.id
+        );
+        let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.expect("a plan");
+        let text: String = row.try_get_unchecked(0).expect("a plan");
+        let plan: Value = serde_json::from_str(&text).expect("JSON");
+        let read = entries_read(&plan);
+        assert!((101.0..110.0).contains(&read), "{what}: {read} entries\n{plan}");
+    }
+    // As it was, for whoever gets it next from the pool.
+    sqlx::raw_sql("DEALLOCATE s; RESET plan_cache_mode").execute(&mut *connection).await.expect("reset");
 }
 
 #[tokio::test]

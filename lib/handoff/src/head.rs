@@ -115,11 +115,11 @@ head! {
     /// Ids whose lease ran out.
     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
     /// Makes the head match the front of the line.
-    async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool) -> Filled;
-    /// The end of the head.
+    async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Filled;
+    /// How long the head is, and up to where it was filled.
     async fn tail(&self, queue: &QueueName) -> Tail;
-    /// Appends to the head what follows its end in the line.
-    async fn extend(&self, queue: &QueueName, after: JobId, ids: &[JobId]) -> Extended;
+    /// Appends to the head what follows in the line behind that.
+    async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Extended;
     /// Makes the lists of a queue and its set of waiting hints agree.
     async fn sweep(&self, queue: &QueueName) -> Swept;
     /// Forgets members wherever they are.

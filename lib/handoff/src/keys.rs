@@ -75,7 +75,7 @@ impl QueueKeys {
         self.key("fill")
     }
 
-    /// String: there for a while after the head was filled in full.
+    /// String: up to which place of the line the head was filled; there for a while after that.
     pub(crate) fn filled(&self) -> String {
         self.key("filled")
     }

@@ -47,7 +47,7 @@ impl Handoff {
     pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
         let keys = QueueKeys::of(queue);
         let aside = self.aside_kinds(queue).await?;
-        let lists = [keys.ready(), keys.claimed(), keys.asides()];
+        let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled()];
         // `overflow` outlasts the pause: the first new hint after it must not overtake the line.
         let commands = vec![
             command("HSET", (keys.flags(), "paused", 1, "overflow", 1)),

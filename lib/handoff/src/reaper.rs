@@ -7,7 +7,7 @@ use crate::{
     operator::command,
     producer::note_queue,
     scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP},
-    worker::{milliseconds, parse_member, parse_members},
+    worker::{milliseconds, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use redis::Value;
@@ -21,6 +21,8 @@ const ADOPT_MAX: u32 = 500;
 /// How long after a fill a head is extended only. As long as a tick of the reaper by default, which fills it too: so long
 /// may a job wait that belongs before others there, and whose hint was lost or never pushed.
 pub const EXTEND_FOR: Duration = Duration::from_millis(250);
+/// What `fill.lua` is told where there is no place.
+const NO_PLACE: &str = "-";
 
 /// What a fill did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -33,15 +35,13 @@ pub struct Filled {
     pub swept: Swept,
 }
 
-/// The end of a head.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How far a head goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
     /// How many hints wait for any worker.
     pub ready: u32,
-    /// The last of them.
-    pub last: Option<JobId>,
-    /// The head was filled in full less than [`EXTEND_FOR`] ago, by whomever.
-    pub filled_lately: bool,
+    /// The place in the line up to which it was filled, in the words of whoever filled it; less than [`EXTEND_FOR`] ago.
+    pub filled_to: Option<String>,
 }
 
 /// What an extension did.
@@ -51,7 +51,7 @@ pub struct Extended {
     pub pushed: u32,
     /// Waiting or leased here already.
     pub held: u32,
-    /// Another hint is the last one by now, or the queue is paused: nothing was done.
+    /// By now the head was filled up to another place, or too long ago, or the queue is paused: nothing was done.
     pub changed: bool,
 }
 
@@ -94,53 +94,51 @@ impl Handoff {
     /// place, up to the bound, and sets `overflow` when there are more. Sweeps first, so that what Redis only seems to
     /// hold is brought back too. A paused queue is left alone.
     ///
+    /// `to` is the place in the line of the last id, in words of the caller's own, which are kept for [`EXTEND_FOR`]: if
+    /// the line goes on behind it and Redis now holds all before it, [`Handoff::extend`] can go on from there.
+    ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
-    pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool) -> Result<Filled, Error> {
+    pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
         let keys = QueueKeys::of(queue);
         let sweep = sweep_call(&keys, &self.aside_kinds(queue).await?, false);
-        let fill =
-            FILL.on([keys.ready(), keys.leases(), keys.flags()]).arg(self.inner.head_max).arg(u8::from(more)).args(ids);
+        let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled()]);
+        let fill = fill.arg(self.inner.head_max).arg(u8::from(more));
+        let fill = fill.arg(to.unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR)).args(ids);
         type Counts = (u32, u32, u32);
         let mut steps = vec![sweep.into(), fill.into()];
         let (swept, (pushed, held, _paused)) = if ids.is_empty() {
             // No note of the queue: it may have no keys left.
             self.run::<(Counts, Counts)>("filling the head", steps).await?
         } else {
-            let mut lately = redis::cmd("SET");
-            lately.arg(keys.filled()).arg(1).arg("PX").arg(milliseconds(EXTEND_FOR));
-            steps.extend([lately.into(), note_queue(queue)]);
-            let (swept, filled, _, _): (Counts, Counts, Value, u32) = self.run("filling the head", steps).await?;
+            steps.push(note_queue(queue));
+            let (swept, filled, _): (Counts, Counts, u32) = self.run("filling the head", steps).await?;
             (swept, filled)
         };
         Ok(Filled { pushed, held, swept: swept.into() })
     }
 
-    /// The end of the head, behind which [`Handoff::extend`] appends.
+    /// How long the head is, and up to where it was filled, from where [`Handoff::extend`] goes on.
     ///
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
         let keys = QueueKeys::of(queue);
-        let steps = vec![
-            command("LLEN", keys.ready()).into(),
-            command("LINDEX", (keys.ready(), -1)).into(),
-            command("EXISTS", keys.filled()).into(),
-        ];
-        type Answer = (u32, Option<Vec<u8>>, bool);
-        let (ready, last, filled_lately): Answer = self.run("looking at the end of the head", steps).await?;
-        Ok(Tail { ready, last: last.and_then(|member| parse_member(&member)), filled_lately })
+        let steps = vec![command("LLEN", keys.ready()).into(), command("GET", keys.filled()).into()];
+        let (ready, filled_to): (u32, Option<Vec<u8>>) = self.run("looking how far the head goes", steps).await?;
+        Ok(Tail { ready, filled_to: filled_to.and_then(|text| String::from_utf8(text).ok()) })
     }
 
-    /// Appends those of `ids` that Redis does not hold to the head, up to the bound, if `after` is still the last hint that
-    /// waits: they are what follows it in the line, and the line goes on behind them. It puts nothing right; a fill does.
+    /// Appends those of `ids` that Redis does not hold to the head, up to the bound, if it is filled up to `from` and that
+    /// was less than [`EXTEND_FOR`] ago: they are what comes after that place in the line, and the line goes on behind
+    /// them. Then it is filled up to `to`, the place of the last one. It puts nothing right; a fill does.
     ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
-    pub async fn extend(&self, queue: &QueueName, after: JobId, ids: &[JobId]) -> Result<Extended, Error> {
+    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
         let keys = QueueKeys::of(queue);
-        let call = EXTEND.on([keys.ready(), keys.leases(), keys.flags()]).arg(self.inner.head_max);
-        let call = call.args([after]).args(ids);
+        let call = EXTEND.on([keys.ready(), keys.leases(), keys.flags(), keys.filled()]).arg(self.inner.head_max);
+        let call = call.arg(from).arg(to).args(ids);
         let ((pushed, held, changed),): ((u32, u32, bool),) = self.run("extending the head", vec![call.into()]).await?;
         Ok(Extended { pushed, held, changed })
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 use leasehold_core::{FailPoint, JobId, Kind, QueueName, State, pass};
 use leasehold_handoff::{Head, HeadStats, Served, Swept};
-use leasehold_store::{Authority, Kinds, Line, LineSummary};
+use leasehold_store::{Authority, Kinds, Line, LineSummary, Place};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -67,10 +67,10 @@ pub async fn fill_head(
     Ok(report)
 }
 
-/// Appends to a low head what follows its last hint in the line: about half of what [`fill_head`] costs, since nothing is
-/// read and sent that Redis holds. `None` if only that will do: the last fill is [some time](leasehold_handoff::EXTEND_FOR)
-/// ago; no hint waits, or the job of the last one is not in the line any more; the end of the line is near, which a fill
-/// alone may say; another has changed the head meanwhile; or nothing came of it.
+/// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
+/// [`fill_head`] costs, since nothing is read and sent that Redis holds. `None` if only that will do: the last fill is [some
+/// time](leasehold_handoff::EXTEND_FOR) ago, or the head no longer reaches as far; the end of the line is near, which a
+/// fill alone may say; another has filled it meanwhile; or nothing came of it.
 ///
 /// What it appends is a part of what a fill would push. It is as safe to call as a fill, at any time and by many at once.
 ///
@@ -83,7 +83,8 @@ pub async fn extend_head(
     head_max: u32,
 ) -> Result<Option<HeadReport>, Error> {
     let tail = handoff.tail(queue).await?;
-    let (Some(last), true) = (tail.last, tail.filled_lately) else { return Ok(None) };
+    let Some(from) = tail.filled_to else { return Ok(None) };
+    let Ok(place) = from.parse::<Place>() else { return Ok(None) };
     let room = head_max.saturating_sub(tail.ready);
     if room == 0 {
         return Ok(Some(HeadReport { more: true, ..HeadReport::default() }));
@@ -92,10 +93,10 @@ pub async fn extend_head(
     if must_name_others(&served, &full) {
         return Ok(None);
     }
-    let behind = store.line_after(queue, &wanted(&served, &full, None), last, i64::from(room)).await?;
-    let Some(Line { ids, more: true }) = behind else { return Ok(None) };
+    let behind = store.line_after(queue, &wanted(&served, &full, None), &place, i64::from(room)).await?;
+    let Line { ids, more: true, last: Some(to) } = behind else { return Ok(None) };
     pass(FailPoint::LineRead);
-    let extended = handoff.extend(queue, last, &ids).await?;
+    let extended = handoff.extend(queue, &from, &to.to_string(), &ids).await?;
     let read = u32::try_from(ids.len()).unwrap_or(u32::MAX);
     let report = HeadReport { read, pushed: extended.pushed, held: extended.held, more: true };
     Ok((!extended.changed && extended.pushed > 0).then_some(report))
@@ -119,7 +120,7 @@ pub(crate) async fn step(tick: &Tick<'_>, reads: &mut Reads, sweeps: &mut Sweeps
     for (queue, head) in tick.heads {
         // A paused queue keeps the flag: it is the first fill after the pause that knows.
         if head.overflow && !head.paused && !lines.iter().any(|line| &line.queue == queue) {
-            handoff.fill(queue, &[], false).await?;
+            handoff.fill(queue, &[], false, None).await?;
             tick.counts.changed(1);
         }
         let line = reports.get(queue).copied().unwrap_or_default();
@@ -223,14 +224,15 @@ async fn who_serves(handoff: &dyn Head, queue: &QueueName) -> Result<(Served, BT
 async fn read_line(store: &dyn Authority, queue: &QueueName, kinds: &Kinds, depth: u32) -> Result<Line, Error> {
     match kinds {
         // Nothing that anybody could run: no need to read the line to know it.
-        Kinds::Only(kinds) if kinds.is_empty() => Ok(Line { ids: Vec::new(), more: false }),
+        Kinds::Only(kinds) if kinds.is_empty() => Ok(Line::default()),
         kinds => Ok(store.line(queue, kinds, i64::from(depth)).await?),
     }
 }
 
 async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Result<(HeadReport, Swept), Error> {
     pass(FailPoint::LineRead);
-    let filled = handoff.fill(queue, &front.ids, front.more).await?;
+    let to = front.last.map(|place| place.to_string());
+    let filled = handoff.fill(queue, &front.ids, front.more, to.as_deref()).await?;
     let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
     Ok((HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }, filled.swept))
 }

@@ -1,9 +1,10 @@
--- line: the first ids of a queue's line, in order.
+-- line: the first ids of a queue's line, in order, and the place of the last of them.
 --
 -- Guard:      none, it only reads; each id is a hint that a claim may find taken.
 -- Parameters: $1 queue, $2 kinds or NULL for every kind, $3 limit.
--- Zero rows:  the line is empty.
--- Index:      job_line, one range of at most `limit` entries a kind.
+-- Zero rows:  never. One row: an array, which has one id more than the limit if the line goes on; priority and run_at of
+--             the last one within the limit, NULL if there is none, or if it has no finite time.
+-- Index:      job_line, one range of at most `limit + 1` entries a kind; job_pkey for the last one.
 WITH RECURSIVE kind(name) AS (
     SELECT given.name FROM unnest($2::text[]) AS given(name)
     UNION
@@ -17,15 +18,24 @@ WITH RECURSIVE kind(name) AS (
             WHERE j.state = 'queued' AND j.queue = $1 AND j.kind > k.name ORDER BY j.kind LIMIT 1)
     FROM kind k
     WHERE $2::text[] IS NULL AND k.name IS NOT NULL
+), line(ids) AS MATERIALIZED (
+    SELECT ARRAY(
+        SELECT front.id
+        FROM kind k
+        CROSS JOIN LATERAL (
+            SELECT j.id, j.priority, j.run_at FROM leasehold.job j
+            WHERE j.state = 'queued' AND j.queue = $1 AND j.kind = k.name
+            ORDER BY j.priority DESC, j.run_at, j.id
+            LIMIT $3::bigint + 1
+        ) front
+        WHERE k.name IS NOT NULL
+        ORDER BY front.priority DESC, front.run_at, front.id
+        LIMIT $3::bigint + 1)
 )
-SELECT front.id
-FROM kind k
-CROSS JOIN LATERAL (
-    SELECT j.id, j.priority, j.run_at FROM leasehold.job j
-    WHERE j.state = 'queued' AND j.queue = $1 AND j.kind = k.name
-    ORDER BY j.priority DESC, j.run_at, j.id
-    LIMIT $3::bigint
-) front
-WHERE k.name IS NOT NULL
-ORDER BY front.priority DESC, front.run_at, front.id
-LIMIT $3::bigint
+SELECT l.ids, last.priority, last.run_at
+FROM line l
+-- Looked up once more by its id, so that only ids are gathered and sent.
+LEFT JOIN LATERAL (
+    SELECT j.priority, CASE WHEN isfinite(j.run_at) THEN j.run_at END AS run_at FROM leasehold.job j
+    WHERE j.id = l.ids[least($3::bigint, cardinality(l.ids))::integer]
+) last ON true

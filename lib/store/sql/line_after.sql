@@ -1,18 +1,14 @@
--- line_after: the ids of a queue's line from a given job of it on, in order.
+-- line_after: the ids of a queue's line that come after a given place of it, in order, and the place of the last of them.
 --
--- Guard:      none, it only reads; each id is a hint that a claim may find taken. The job is queued, in this queue and of
---             one of the kinds.
--- Parameters: $1 queue, $2 kinds or NULL for every kind, $3 the job, $4 limit.
--- Zero rows:  never. One row, an array, whose first id is that of the job; it is empty, or begins with another id, if the
---             job is not in the line, or of none of the kinds.
--- Index:      job_pkey for the job; job_line, two ranges a kind: those of its priority from it on, at most `limit`
---             entries, and those of lower priorities, only as many as are still missing then.
-WITH RECURSIVE given AS MATERIALIZED (
-    -- As text, so that this is not answered by walking the line.
-    SELECT j.priority, j.run_at, j.id FROM leasehold.job j
-    WHERE j.id = $3::uuid AND j.queue = $1 AND j.state::text = 'queued'
-), kind(name) AS (
-    SELECT named.name FROM unnest($2::text[]) AS named(name)
+-- Guard:      none, it only reads; each id is a hint that a claim may find taken.
+-- Parameters: $1 queue, $2 kinds or NULL for every kind; the place: $3 priority, $4 run_at, $5 id, at which no job need
+--             be; $6 limit.
+-- Zero rows:  never. One row: an array, which has one id more than the limit if the line goes on; priority and run_at of
+--             the last one within the limit, NULL if there is none, or if it has no finite time.
+-- Index:      job_line, two ranges a kind: those of the same priority after the place, at most `limit + 1` entries, and
+--             those of lower priorities, only as many as are still missing then; job_pkey for the last one.
+WITH RECURSIVE kind(name) AS (
+    SELECT given.name FROM unnest($2::text[]) AS given(name)
     UNION
     -- No kinds given: those in the line, one index probe each.
     SELECT next.name FROM (
@@ -27,30 +23,36 @@ WITH RECURSIVE given AS MATERIALIZED (
 ), same_priority(ids) AS MATERIALIZED (
     SELECT ARRAY(
         SELECT front.id
-        FROM given g
-        CROSS JOIN kind k
+        FROM kind k
         CROSS JOIN LATERAL (
             SELECT j.id, j.run_at FROM leasehold.job j
             WHERE j.state = 'queued' AND j.queue = $1 AND j.kind = k.name
-              AND j.priority = g.priority AND (j.run_at, j.id) >= (g.run_at, g.id)
+              AND j.priority = $3::smallint AND (j.run_at, j.id) > ($4::timestamptz, $5::uuid)
             ORDER BY j.run_at, j.id
-            LIMIT $4::bigint
+            LIMIT $6::bigint + 1
         ) front
         WHERE k.name IS NOT NULL
         ORDER BY front.run_at, front.id
-        LIMIT $4::bigint)
+        LIMIT $6::bigint + 1)
+), line(ids) AS MATERIALIZED (
+    SELECT s.ids || ARRAY(
+        SELECT front.id
+        FROM kind k
+        CROSS JOIN LATERAL (
+            SELECT j.id, j.priority, j.run_at FROM leasehold.job j
+            WHERE j.state = 'queued' AND j.queue = $1 AND j.kind = k.name AND j.priority < $3::smallint
+            ORDER BY j.priority DESC, j.run_at, j.id
+            LIMIT $6::bigint + 1 - (SELECT cardinality(ids) FROM same_priority)
+        ) front
+        WHERE k.name IS NOT NULL
+        ORDER BY front.priority DESC, front.run_at, front.id
+        LIMIT $6::bigint + 1 - (SELECT cardinality(ids) FROM same_priority))
+    FROM same_priority s
 )
-SELECT s.ids || ARRAY(
-    SELECT front.id
-    FROM given g
-    CROSS JOIN kind k
-    CROSS JOIN LATERAL (
-        SELECT j.id, j.priority, j.run_at FROM leasehold.job j
-        WHERE j.state = 'queued' AND j.queue = $1 AND j.kind = k.name AND j.priority < g.priority
-        ORDER BY j.priority DESC, j.run_at, j.id
-        LIMIT $4::bigint - (SELECT cardinality(ids) FROM same_priority)
-    ) front
-    WHERE k.name IS NOT NULL
-    ORDER BY front.priority DESC, front.run_at, front.id
-    LIMIT $4::bigint - (SELECT cardinality(ids) FROM same_priority))
-FROM same_priority s
+SELECT l.ids, last.priority, last.run_at
+FROM line l
+-- Looked up once more by its id, so that only ids are gathered and sent.
+LEFT JOIN LATERAL (
+    SELECT j.priority, CASE WHEN isfinite(j.run_at) THEN j.run_at END AS run_at FROM leasehold.job j
+    WHERE j.id = l.ids[least($6::bigint, cardinality(l.ids))::integer]
+) last ON true

@@ -5,7 +5,7 @@
 
 use crate::{
     cancel_wanted::CancelWanted, claim::Kinds, connect::Store, error::Error, expire::Expired, leases::Lease,
-    line::Line, lines::LineSummary, look::Looked, note_repairs::Repair, promote::Waiting, renew::Renewed,
+    line::Line, lines::LineSummary, look::Looked, note_repairs::Repair, place::Place, promote::Waiting, renew::Renewed,
     retain::Retained,
 };
 use async_trait::async_trait;
@@ -61,8 +61,8 @@ authority! {
     async fn lines(&self) -> Vec<LineSummary>;
     /// The first ids of a queue's line.
     async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Line;
-    /// The ids of a queue's line that follow a job of it; `None` if that is not in it.
-    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: JobId, limit: i64) -> Option<Line>;
+    /// The ids of a queue's line behind a place in it.
+    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Line;
     /// Which runs hold a lease.
     async fn leases(&self, limit: i64) -> Vec<Lease>;
     /// What was put right about jobs, into their trails.

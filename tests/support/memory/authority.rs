@@ -9,8 +9,8 @@ use super::{
 use async_trait::async_trait;
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, LineSummary, Looked, Renewed,
-    Repair, Retained, Revived, Waiting,
+    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, LineSummary, Looked, Place,
+    Renewed, Repair, Retained, Revived, Waiting,
 };
 use std::{
     io,
@@ -183,13 +183,7 @@ impl Authority for MemoryStore {
         self.call("line", |rows| rows.line(queue, kinds, limit)).await
     }
 
-    async fn line_after(
-        &self,
-        queue: &QueueName,
-        kinds: &Kinds,
-        after: JobId,
-        limit: i64,
-    ) -> Result<Option<Line>, Error> {
+    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Result<Line, Error> {
         self.call("line_after", |rows| rows.line_after(queue, kinds, after, limit)).await
     }
 

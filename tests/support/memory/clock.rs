@@ -1,6 +1,6 @@
 //! The clock of both stores: what tokio says, so that a test can hold it and move it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::time::Instant;
 
 /// A clock that starts at the same time in every run.
@@ -20,10 +20,10 @@ impl Clock {
         Self::start_at(DateTime::from_timestamp(START_S, 0).unwrap_or_default())
     }
 
-    /// Starts now, at this date.
+    /// Starts now, at this date, less what it has of a microsecond.
     #[must_use]
     pub fn start_at(start_date: DateTime<Utc>) -> Self {
-        Self { start: Instant::now(), start_date }
+        Self { start: Instant::now(), start_date: start_date.trunc_subsecs(6) }
     }
 
     /// Milliseconds since the start.

@@ -307,17 +307,16 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool) -> Result<Filled, Error> {
+    async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
         self.call("fill", |server, now| {
             if server.is_broken(Broken::NothingIsFilled) {
                 return Filled::default();
             }
             let swept = sweep(server, queue, false);
             let bound = server.head_max;
-            let filled = server.of(queue).fill(bound, ids, more);
+            let filled = server.of(queue).fill(bound, ids, more, to.map(|place| (place, until(now, EXTEND_FOR))));
             if !ids.is_empty() {
                 server.keys.noted.insert(queue.clone());
-                server.of(queue).filled_until = Some(until(now, EXTEND_FOR));
             }
             server.count("a fill brought hints", filled.pushed > 0);
             Filled { swept, ..filled }
@@ -328,17 +327,19 @@ impl Head for MemoryHead {
     async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
         self.call("tail", |server, now| {
             let keys = server.of(queue);
-            let filled_lately = keys.filled_until.is_some_and(|until| until > now);
-            Tail { ready: keys.ready.len() as u32, last: keys.ready.back().copied(), filled_lately }
+            let filled = keys.filled.as_ref().filter(|(_, until)| *until > now);
+            Tail { ready: keys.ready.len() as u32, filled_to: filled.map(|(place, _)| place.clone()) }
         })
         .await
     }
 
-    async fn extend(&self, queue: &QueueName, after: JobId, ids: &[JobId]) -> Result<Extended, Error> {
-        self.call("extend", |server, _| {
+    async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
+        self.call("extend", |server, now| {
             let bound = server.head_max;
-            let extended = server.of(queue).extend(bound, after, ids);
+            let drained = server.of(queue).ready.is_empty();
+            let extended = server.of(queue).extend(bound, from, to, ids, now);
             server.count("a head was extended", extended.pushed > 0);
+            server.count("a head with no hint left was extended", drained && extended.pushed > 0);
             server.count("a head changed before it was extended", extended.changed);
             extended
         })

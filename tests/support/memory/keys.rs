@@ -37,7 +37,8 @@ pub struct QueueKeys {
     /// Kinds that workers serve, and until when; every kind is an empty text.
     pub kinds: BTreeMap<String, i64>,
     pub fill_lock_until: Option<i64>,
-    pub filled_until: Option<i64>,
+    /// Up to which place of the line the head was filled, and until when that is known.
+    pub filled: Option<(String, i64)>,
 }
 
 /// The server: its keys, and its connections as far as they wait for something.

@@ -66,6 +66,7 @@ impl QueueKeys {
             for fallen in self.ready.split_off(self.ready.len().min(bound)) {
                 self.leases.remove(&fallen);
                 pushed.overflowed += 1;
+                self.filled = None;
             }
         }
         self.overflow |= pushed.overflowed > 0;
@@ -172,6 +173,7 @@ impl QueueKeys {
     /// What a pause does to the keys.
     pub fn pause(&mut self) {
         (self.paused, self.overflow) = (true, true);
+        self.filled = None;
         self.ready.clear();
         self.claimed.clear();
         self.aside.clear();
@@ -179,8 +181,8 @@ impl QueueKeys {
         self.leases.retain(|_, until| until.is_some());
     }
 
-    /// fill.lua
-    pub fn fill(&mut self, bound: u32, ids: &[JobId], more: bool) -> Filled {
+    /// fill.lua; with the place of the last id, and until when that is kept.
+    pub fn fill(&mut self, bound: u32, ids: &[JobId], more: bool, to: Option<(&str, i64)>) -> Filled {
         if self.paused {
             return Filled::default();
         }
@@ -189,29 +191,32 @@ impl QueueKeys {
         let first_missing = ids.iter().position(|id| !self.leases.contains_key(id)).unwrap_or(ids.len());
         let in_order = !ids[first_missing..].iter().any(|id| self.waits(*id));
         let held = (ids.len() - missing.len()) as u32;
-        let (pushed, mut more) = if in_order {
+        let (pushed, fell) = if in_order {
             let room = bound.saturating_sub(self.ready.len());
-            let more = self.make_room(missing.len().saturating_sub(room), ids) || more;
+            let fell = self.make_room(missing.len().saturating_sub(room), ids);
             let pushed = missing.len().min(bound.saturating_sub(self.ready.len()));
             self.leases.extend(missing[..pushed].iter().map(|id| (*id, None)));
             self.ready.extend(&missing[..pushed]);
-            (pushed, more)
+            (pushed, fell)
         } else {
-            self.merge(bound, ids, &missing, more)
+            self.merge(bound, ids, &missing)
         };
-        more |= pushed < missing.len();
-        self.overflow = more;
+        let all_held = pushed == missing.len() && !fell;
+        self.overflow = more || !all_held;
+        self.filled = to.filter(|_| more && all_held).map(|(place, until)| (place.to_owned(), until));
         Filled { pushed: pushed as u32, held, swept: Swept::default() }
     }
 
     /// extend.lua
-    pub fn extend(&mut self, bound: u32, after: JobId, ids: &[JobId]) -> Extended {
-        if self.paused || self.ready.back() != Some(&after) {
-            return Extended { changed: true, ..Extended::default() };
-        }
+    pub fn extend(&mut self, bound: u32, from: &str, to: &str, ids: &[JobId], now: i64) -> Extended {
+        let filled = self.filled.as_mut().filter(|(place, until)| !self.paused && place == from && *until > now);
+        let Some((place, _)) = filled else { return Extended { changed: true, ..Extended::default() } };
         let room = (bound as usize).saturating_sub(self.ready.len());
         let missing: Vec<JobId> = ids.iter().copied().filter(|id| !self.leases.contains_key(id)).collect();
         let pushed = missing.len().min(room);
+        if pushed == missing.len() {
+            to.clone_into(place);
+        }
         self.leases.extend(missing[..pushed].iter().map(|id| (*id, None)));
         self.ready.extend(&missing[..pushed]);
         self.overflow = true;
@@ -227,8 +232,9 @@ impl QueueKeys {
         !dropped.is_empty()
     }
 
-    /// The missing ones each before the hint that follows it in the line; what waits keeps its order.
-    fn merge(&mut self, bound: usize, ids: &[JobId], missing: &[JobId], mut more: bool) -> (usize, bool) {
+    /// The missing ones each before the hint that follows it in the line; what waits keeps its order. How many have room,
+    /// and whether any that waited have none any more.
+    fn merge(&mut self, bound: usize, ids: &[JobId], missing: &[JobId]) -> (usize, bool) {
         let missing: BTreeSet<JobId> = missing.iter().copied().collect();
         let (mut before, mut group) = (BTreeMap::<JobId, Vec<JobId>>::new(), Vec::new());
         for &id in ids {
@@ -244,19 +250,19 @@ impl QueueKeys {
             merged.push(id);
         }
         merged.extend(group);
-        let mut pushed = 0;
+        let (mut pushed, mut fell) = (0, false);
         for (nth, id) in merged.iter().enumerate() {
             if nth < bound && missing.contains(id) {
                 self.leases.insert(*id, None);
                 pushed += 1;
             } else if nth >= bound && !missing.contains(id) {
                 self.leases.remove(id);
-                more = true;
+                fell = true;
             }
         }
         merged.truncate(bound);
         self.ready = merged.into();
-        (pushed, more)
+        (pushed, fell)
     }
 
     /// sweep.lua

@@ -6,8 +6,11 @@ use super::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
-use leasehold_store::{CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Repair, Waiting};
-use std::collections::{BTreeMap, BTreeSet};
+use leasehold_store::{CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Waiting};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 impl Rows {
     pub(super) fn expire(&mut self, limit: i64) -> Vec<Expired> {
@@ -153,14 +156,16 @@ impl Rows {
         first_of(&self.line_of(queue, kinds), limit)
     }
 
-    pub(super) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: JobId, limit: i64) -> Option<Line> {
+    pub(super) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Line {
         let line = self.line_of(queue, kinds);
-        let place = line.iter().position(|row| row.life.id == after)?;
-        Some(first_of(&line[place + 1..], limit))
+        let place = (Reverse(after.priority), after.run_at, after.id);
+        first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)
     }
 }
 
 fn first_of(line: &[&Row], limit: i64) -> Line {
-    let limit = usize::try_from(limit).unwrap_or_default();
-    Line { more: line.len() > limit, ids: line.iter().take(limit).map(|row| row.life.id).collect() }
+    let kept = &line[..line.len().min(usize::try_from(limit).unwrap_or_default())];
+    let place = |row: &&Row| Place { priority: row.job.priority, run_at: row.run_at, id: row.life.id };
+    let ids = kept.iter().map(|row| row.life.id).collect();
+    Line { more: line.len() > kept.len(), ids, last: kept.last().map(place) }
 }

@@ -76,7 +76,7 @@ impl QueueEvidence {
         paused: bool,
     ) -> Result<Self, Error> {
         let front = if paused || kinds.is_empty() {
-            Line { ids: Vec::new(), more: false }
+            Line::default()
         } else {
             front_of_line(store, handoff, &queue, &kinds, handoff.head_max()).await?
         };
