@@ -12,7 +12,7 @@
 --   paused  1 if the queue is paused: nothing was done
 -- Sets `overflow` if the line is longer than what is held after this, and clears it if all of it is. Keeps the place in
 -- `filled` if the line goes on behind it and all before it is held, so that the head can be extended from there; otherwise
--- `filled` goes.
+-- `filled` goes. If nothing was missing, what `filled` holds already stays: more may be leased than was read.
 -- Cost  O(log members) for each id. When an id belongs before one that waits in `ready`, or there is no room for it, also
 --       O(length of ready).
 
@@ -135,7 +135,7 @@ else
   redis.call('HDEL', flags, 'overflow')
 end
 if more and all_held and place ~= '-' then
-  redis.call('SET', filled, place, 'PX', kept_ms)
+  if pushed > 0 or redis.call('PEXPIRE', filled, kept_ms) == 0 then redis.call('SET', filled, place, 'PX', kept_ms) end
 else
   redis.call('DEL', filled)
 end

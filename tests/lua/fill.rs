@@ -44,14 +44,40 @@ async fn fill() {
                 name: "the line goes on, and up to another place than before",
                 seed: "filled: l=+60s
                        flags: overflow=1
+                       leases: a=waits
+                       ready: a",
+                keys: KEYS,
+                args: "10 1 m 30000 a b",
+                returns: "[1, 1, 0]",
+                after: "filled: m=+30s
+                        flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "nothing is missing up to this place: it is still filled as far as before",
+                seed: "filled: z=+60s
+                       flags: overflow=1
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
                 args: "10 1 m 30000 a b",
                 returns: "[0, 2, 0]",
-                after: "filled: m=+30s
+                after: "filled: z=+30s
                         flags: overflow=1
                         leases: a=waits b=+60s
+                        ready: a",
+            },
+            Case {
+                name: "nothing is missing up to this place, and it was not known how far it is filled",
+                seed: "leases: a=waits
+                       ready: a",
+                keys: KEYS,
+                args: "10 1 m 30000 a",
+                returns: "[0, 1, 0]",
+                after: "filled: m=+30s
+                        flags: overflow=1
+                        leases: a=waits
                         ready: a",
             },
             Case {

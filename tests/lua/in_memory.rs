@@ -70,7 +70,7 @@ fn call<'a>(
             let kept_ms: i64 = args.next().and_then(|text| text.parse().ok()).expect("a time");
             let paused = keys.paused;
             let to = (place != "-").then_some((place, NOW + kept_ms));
-            let filled = keys.fill(bound, &ids(args), more, to);
+            let filled = keys.fill(bound, &ids(args), more, to, NOW);
             format!("[{}, {}, {}]", filled.pushed, filled.held, u8::from(paused))
         }
         "push" => {

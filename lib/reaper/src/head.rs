@@ -28,6 +28,9 @@ use tokio::time::Instant;
 /// about when the head was filled last is not said to have lost its hint.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 
+/// How many heads' lengths of leased hints an extension passes over at most before it leaves it for another time.
+const EXTENSIONS: u32 = 8;
+
 /// What one fill found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeadReport {
@@ -70,7 +73,7 @@ pub async fn fill_head(
 /// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
 /// [`fill_head`] costs, since nothing is read and sent that Redis holds. `None` if only that will do: the last fill is [some
 /// time](leasehold_handoff::EXTEND_FOR) ago, or the head no longer reaches as far; the end of the line is near, which a
-/// fill alone may say; another has filled it meanwhile; or nothing came of it.
+/// fill alone may say; or another has filled it meanwhile.
 ///
 /// What it appends is a part of what a fill would push. It is as safe to call as a fill, at any time and by many at once.
 ///
@@ -83,23 +86,37 @@ pub async fn extend_head(
     head_max: u32,
 ) -> Result<Option<HeadReport>, Error> {
     let tail = handoff.tail(queue).await?;
-    let Some(from) = tail.filled_to else { return Ok(None) };
-    let Ok(place) = from.parse::<Place>() else { return Ok(None) };
+    let Some(mut from) = tail.filled_to else { return Ok(None) };
+    let mut report = HeadReport { more: true, ..HeadReport::default() };
     let room = head_max.saturating_sub(tail.ready);
     if room == 0 {
-        return Ok(Some(HeadReport { more: true, ..HeadReport::default() }));
+        return Ok(Some(report));
     }
     let (served, full) = who_serves(handoff, queue).await?;
     if must_name_others(&served, &full) {
         return Ok(None);
     }
-    let behind = store.line_after(queue, &wanted(&served, &full, None), &place, i64::from(room)).await?;
-    let Line { ids, more: true, last: Some(to) } = behind else { return Ok(None) };
-    pass(FailPoint::LineRead);
-    let extended = handoff.extend(queue, &from, &to.to_string(), &ids).await?;
-    let read = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-    let report = HeadReport { read, pushed: extended.pushed, held: extended.held, more: true };
-    Ok((!extended.changed && extended.pushed > 0).then_some(report))
+    let kinds = wanted(&served, &full, None);
+    // A fleet may have leased more than a head's length, which a fill that found some of the first missing has set it back to.
+    for _ in 0..EXTENSIONS {
+        let Ok(place) = from.parse::<Place>() else { return Ok(None) };
+        let behind = store.line_after(queue, &kinds, &place, i64::from(room)).await?;
+        let Line { ids, more: true, last: Some(to) } = behind else { return Ok(None) };
+        pass(FailPoint::LineRead);
+        let to = to.to_string();
+        let extended = handoff.extend(queue, &from, &to, &ids).await?;
+        if extended.changed {
+            return Ok(None);
+        }
+        report.read += u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        report.pushed += extended.pushed;
+        report.held += extended.held;
+        if report.pushed > 0 {
+            break;
+        }
+        from = to;
+    }
+    Ok(Some(report))
 }
 
 /// The step: every queue that has a line, and every head that says of a line which is gone that it overflows.

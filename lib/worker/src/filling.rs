@@ -2,7 +2,7 @@
 //!
 //! It owns when to fill, and that one process does it at a time. What to fill it with is the reaper's knowledge.
 
-use crate::member::Member;
+use crate::{member::Member, wait::Waits};
 use leasehold_core::QueueName;
 use leasehold_reaper::{Error, extend_head, fill_head};
 use std::{
@@ -19,6 +19,19 @@ use tokio::time::sleep;
 const FILL_LOCK: Duration = Duration::from_millis(100);
 /// How soon a worker that found somebody else filling looks again.
 const FILL_LOOK: Duration = Duration::from_millis(20);
+
+/// When all that a fill could bring is held by Redis already, because the claims of it are still under way: before the next
+/// one, at first and at most.
+const ALL_UNDER_WAY_MS: (u64, u64) = (5, 250);
+
+/// What came of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    /// The head is not what a claim would wait for any more, by this fill or by somebody else's.
+    Hints,
+    /// All that was read is leased, and the line goes on.
+    Nothing,
+}
 
 /// Fills the head of one queue.
 pub(crate) struct Filling {
@@ -50,33 +63,42 @@ impl Filling {
     }
 
     async fn keep_filled(&self) -> Result<(), Error> {
+        let mut waits = Waits::new(ALL_UNDER_WAY_MS.0, ALL_UNDER_WAY_MS.1);
         let mut filled = self.fill().await;
         loop {
             let seen = self.wanted.load(Ordering::Acquire);
-            if filled.is_ok() && seen > 1 && !self.member.stopping.is_cancelled() {
+            let again = match filled {
+                Ok(Brought::Hints) => {
+                    waits.reset();
+                    seen > 1
+                }
+                // Who claims those will block in a take when it is done, and nobody will come by to notice.
+                Ok(Brought::Nothing) => {
+                    self.pause(waits.next(&self.member.chance)).await;
+                    true
+                }
+                Err(_) => false,
+            };
+            if again && !self.member.stopping.is_cancelled() {
                 self.wanted.fetch_sub(seen - 1, Ordering::AcqRel);
                 filled = self.fill_if_low().await;
             } else if self.wanted.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                return filled;
+                return filled.map(drop);
             }
         }
     }
 
-    async fn fill_if_low(&self) -> Result<(), Error> {
-        if self.is_low().await? { self.fill().await } else { Ok(()) }
+    async fn fill_if_low(&self) -> Result<Brought, Error> {
+        if self.is_low().await? { self.fill().await } else { Ok(Brought::Hints) }
     }
 
-    async fn fill(&self) -> Result<(), Error> {
+    async fn fill(&self) -> Result<Brought, Error> {
         let Self { member, queue, .. } = self;
         while !member.handoff.lock_fill(queue, FILL_LOCK).await? {
             // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
-            tokio::select! {
-                biased;
-                () = sleep(FILL_LOOK) => {}
-                () = member.stopping.cancelled() => return Ok(()),
-            }
-            if !self.is_low().await? {
-                return Ok(());
+            self.pause(FILL_LOOK).await;
+            if member.stopping.is_cancelled() || !self.is_low().await? {
+                return Ok(Brought::Hints);
             }
         }
         let filled = self.extend_or_fill().await;
@@ -84,12 +106,21 @@ impl Filling {
         filled
     }
 
-    async fn extend_or_fill(&self) -> Result<(), Error> {
+    async fn extend_or_fill(&self) -> Result<Brought, Error> {
         let (store, handoff) = (&*self.member.store, &*self.member.handoff);
-        if extend_head(store, handoff, &self.queue, handoff.head_max()).await?.is_none() {
-            fill_head(store, handoff, &self.queue, handoff.head_max()).await?;
+        let report = match extend_head(store, handoff, &self.queue, handoff.head_max()).await? {
+            Some(report) => report,
+            None => fill_head(store, handoff, &self.queue, handoff.head_max()).await?,
+        };
+        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::Hints })
+    }
+
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            biased;
+            () = sleep(time) => {}
+            () = self.member.stopping.cancelled() => {}
         }
-        Ok(())
     }
 
     /// As a claim would find it.

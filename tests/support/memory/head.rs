@@ -314,7 +314,7 @@ impl Head for MemoryHead {
             }
             let swept = sweep(server, queue, false);
             let bound = server.head_max;
-            let filled = server.of(queue).fill(bound, ids, more, to.map(|place| (place, until(now, EXTEND_FOR))));
+            let filled = server.of(queue).fill(bound, ids, more, to.map(|place| (place, until(now, EXTEND_FOR))), now);
             if !ids.is_empty() {
                 server.keys.noted.insert(queue.clone());
             }

@@ -182,7 +182,7 @@ impl QueueKeys {
     }
 
     /// fill.lua; with the place of the last id, and until when that is kept.
-    pub fn fill(&mut self, bound: u32, ids: &[JobId], more: bool, to: Option<(&str, i64)>) -> Filled {
+    pub fn fill(&mut self, bound: u32, ids: &[JobId], more: bool, to: Option<(&str, i64)>, now: i64) -> Filled {
         if self.paused {
             return Filled::default();
         }
@@ -203,7 +203,12 @@ impl QueueKeys {
         };
         let all_held = pushed == missing.len() && !fell;
         self.overflow = more || !all_held;
-        self.filled = to.filter(|_| more && all_held).map(|(place, until)| (place.to_owned(), until));
+        self.filled = match (to.filter(|_| more && all_held), self.filled.take()) {
+            // When all was held already, the head may reach further than these ids.
+            (Some((_, until)), Some((further, still))) if pushed == 0 && still > now => Some((further, until)),
+            (Some((place, until)), _) => Some((place.to_owned(), until)),
+            (None, _) => None,
+        };
         Filled { pushed: pushed as u32, held, swept: Swept::default() }
     }
 
