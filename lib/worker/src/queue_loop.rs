@@ -208,7 +208,8 @@ impl QueueLoop {
             }
             return self.claim_ids(all).await;
         }
-        let (taken, claimed) = tokio::join!(self.take_hints(&ids, free - 1), self.queue.claim(&ids));
+        // The claim first: it is what the job waits for.
+        let (claimed, taken) = tokio::join!(biased; self.queue.claim(&ids), self.take_hints(&ids, free - 1));
         let mut others = taken.map_or_else(Vec::new, |taken| self.took(taken, free));
         others.retain(|other| *other != id);
         match claimed {
