@@ -1,6 +1,6 @@
 //! Reaching the server: each way to fail has one clear line, without the password.
 
-use crate::subject::settings;
+use crate::subject::{connect, settings};
 use leasehold_servers::PostgresOptions;
 use leasehold_store::{Error, Store};
 use leasehold_tests::{Database, Proxy, Way, eventually};
@@ -68,6 +68,36 @@ async fn an_error_of_a_server_that_went_away_is_transient() {
         assert!(error.is_transient(), "{error}");
     }
     store.ping().await.expect("a new connection");
+}
+
+/// How many connections the store has at the server.
+async fn connections(database: &Database) -> i64 {
+    let others = "SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND application_name = 'leasehold tests' AND pid <> pg_backend_pid()";
+    sqlx::query_scalar(others).fetch_one(&mut database.connect().await).await.expect("a number")
+}
+
+/// However many it may have, a process has as many as it has statements at once.
+#[tokio::test]
+async fn the_connection_that_was_used_last_is_used_next() {
+    let database = Database::start().await;
+    let store = connect(&database, 8).await;
+    let is = async |wanted: i64| {
+        eventually("the connections", Duration::from_secs(10), || async {
+            let count = connections(&database).await;
+            if count == wanted { Ok(()) } else { Err(count) }
+        })
+        .await;
+    };
+    for _ in 0..20 {
+        store.ping().await.expect("ping");
+    }
+    is(1).await;
+    store.prepare().await.expect("prepare");
+    for _ in 0..20 {
+        tokio::try_join!(store.ping(), store.ping()).expect("two at once");
+    }
+    is(2).await;
 }
 
 /// A firewall forgot the connection: what was asked on it is never answered. The one who asked is told, and the pool's
