@@ -25,7 +25,7 @@ struct Bound {
     /// The figure of the floor that it is divided by; none if it is a count.
     floor: Option<&'static str>,
     worst: Worst,
-    /// What it was when the bound was set, in a debug build.
+    /// What it was when the bound was set, in a debug build on a quiet machine.
     usual: &'static str,
 }
 
@@ -39,50 +39,50 @@ const BOUNDS: [Bound; 7] = [
         what: "drain, of the floor",
         of: ("drain", "drain_per_s"),
         floor: Some("drain_per_s"),
-        worst: Worst::AtLeast(0.07),
-        usual: "0.12 to 0.27",
+        worst: Worst::AtLeast(0.09),
+        usual: "0.24",
     },
     Bound {
         what: "flow, of the floor",
         of: ("flow", "flow_per_s"),
         floor: Some("flow_per_s"),
-        worst: Worst::AtLeast(0.07),
-        usual: "0.14 to 0.27",
+        worst: Worst::AtLeast(0.09),
+        usual: "0.24",
     },
     Bound {
         what: "latency p50, of the floor",
         of: ("latency", "p50_ms"),
         floor: Some("p50_ms"),
         worst: Worst::AtMost(5.5),
-        usual: "1.1 to 3.9",
+        usual: "1.9",
     },
     Bound {
         what: "from enqueue to result p50, of the floor's latency",
         of: ("latency", "settled_p50_ms"),
         floor: Some("p50_ms"),
         worst: Worst::AtMost(6.0),
-        usual: "2.9 to 3.8",
+        usual: "1.9",
     },
     Bound {
         what: "transactions for a job, drain",
         of: ("drain", "costs/transactions_per_job"),
         floor: None,
-        worst: Worst::AtMost(0.06),
-        usual: "0.025",
+        worst: Worst::AtMost(0.05),
+        usual: "0.018",
     },
     Bound {
         what: "WAL for a job, of the floor, drain",
         of: ("drain", "costs/wal_bytes_per_job"),
         floor: Some("costs/wal_bytes_per_job"),
-        worst: Worst::AtMost(3.3),
-        usual: "2.7",
+        worst: Worst::AtMost(2.8),
+        usual: "2.3",
     },
     Bound {
         what: "PostgreSQL's CPU for a job, of the floor, drain",
         of: ("drain", "costs/postgres_cpu_us_per_job"),
         floor: Some("costs/postgres_cpu_us_per_job"),
-        worst: Worst::AtMost(9.0),
-        usual: "3.9 to 5.2",
+        worst: Worst::AtMost(6.0),
+        usual: "2.9",
     },
 ];
 
