@@ -56,7 +56,7 @@ async fn leases_hold_whatever_the_clocks_of_workers_say() {
     assert_eq!(fleet.count(&mut database, disturbed).await, 0, "runs that were not the first");
     // The clocks were as wrong as that.
     let errors = clock_errors(&log);
-    let of = |nth: usize| errors[&fleet.workers[nth].pid()];
+    let of = |nth: usize| *errors.get(&fleet.workers[nth].pid()).unwrap_or_else(|| panic!("a right clock: {errors:?}"));
     let is_hour = |ms: i64| ABOUT_AN_HOUR_MS.contains(&ms);
     assert!(is_hour(of(0).0) && is_hour(of(0).1), "ahead: {errors:?}");
     assert!(is_hour(-of(1).0) && is_hour(-of(1).1), "behind: {errors:?}");
