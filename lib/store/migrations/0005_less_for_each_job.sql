@@ -2,7 +2,7 @@
 
 -- Half of a page stays free, so that the version of a row that a claim writes goes beside the one before it: into a page
 -- that is in memory already, and as the difference alone into the write-ahead log (40 bytes less for each claim than with
--- a fillfactor of 70). A line of a million jobs takes some 300 MB.
+-- a fillfactor of 70). A line of a million jobs takes 220 MB instead of 160.
 ALTER TABLE leasehold.job SET (fillfactor = 50);
 
 -- The same names as before, told at a sixth of the time: a bounded repetition is 128 states of an automaton, which
