@@ -16,9 +16,10 @@ use std::{
 };
 use tokio::process::Child;
 
-/// How long workers may take to come up, and how long they are left alone then: what starting costs is no idling.
+/// How long workers may take to come up and to come to rest.
 const BOOTS_WITHIN: Duration = Duration::from_secs(60);
-const SETTLES_FOR: Duration = Duration::from_secs(3);
+/// At rest they have sent no statement for so many seconds: what starting costs is no idling.
+const AT_REST_S: f64 = 3.0;
 
 const ANNOUNCED: &str =
     "SELECT count(DISTINCT client_port) FROM pg_stat_activity WHERE application_name = 'leasehold worker'";
@@ -33,7 +34,7 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Idle) -> Result<Result
     let mut postgres = lab.servers.connect().await?;
     let workers: Vec<Child> = (0..size.procs).map(|_| start(&lab)).collect::<Result<_>>()?;
     until_connected(&mut postgres, size.procs).await;
-    tokio::time::sleep(SETTLES_FOR).await;
+    until_at_rest(&mut postgres).await;
 
     let pids: Vec<u32> = workers.iter().filter_map(Child::id).collect();
     let cpu = || pids.iter().filter_map(|pid| cpu_s(*pid)).sum::<f64>();
@@ -64,6 +65,16 @@ async fn until_connected(postgres: &mut PgConnection, workers: u32) {
         let connected: i64 =
             sqlx::query_scalar(ANNOUNCED).fetch_one(&mut *postgres).await.map_err(|error| error.to_string())?;
         if connected >= i64::from(workers) { Ok(()) } else { Err(format!("{connected} of {workers}")) }
+    })
+    .await;
+}
+
+async fn until_at_rest(postgres: &mut PgConnection) {
+    eventually("no worker sends a statement", BOOTS_WITHIN, async || {
+        match sqlx::query_scalar::<_, i64>(LATEST).bind(AT_REST_S).fetch_one(&mut *postgres).await {
+            Ok(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     })
     .await;
 }

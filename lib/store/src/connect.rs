@@ -128,9 +128,9 @@ impl Store {
         Ok(Self { bounded, patient, transactions, pooler: settings.pooler })
     }
 
-    /// A pool for a caller's own transactions, with as many connections again. They plan as our statements need it (no walking of whole
-    /// tables, no compiling), which is not what a report over many rows wants. Behind a pooler they plan as the server
-    /// does by itself, and a statement needs a transaction around it and `.persistent(false)`.
+    /// A pool for a caller's own transactions, with as many connections again. They plan as our statements need it (no
+    /// walking of whole tables, no compiling), which is not what a report over many rows wants. Behind a pooler they plan
+    /// as the server does by itself, and a statement needs a transaction around it and `.persistent(false)`.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.transactions
