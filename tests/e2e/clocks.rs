@@ -111,7 +111,8 @@ async fn the_line_is_in_the_order_in_which_jobs_came() {
         came[1] < came[3] && came[3] < came[0] && came[0] < came[2],
         "ids are in the order of their clients' clocks"
     );
-    let line = fleet.client.store().line(&QueueName::default(), &Kinds::All, 10).await.expect("the line");
+    let line =
+        leasehold_tests::front(fleet.client.store(), &QueueName::default(), &Kinds::All, 10).await.expect("the line");
     assert_eq!(line.ids, came);
     fleet.start_probe_worker(1, None);
     fleet.wait_until_succeeded(4).await;

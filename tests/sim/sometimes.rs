@@ -30,6 +30,8 @@ const MUST_BE_SEEN: &[&str] = &[
     "director: stops a worker",
     "director: stops a worker at once",
     "a job killed its worker",
+    "PostgreSQL kept dead rows",
+    "a line was read on from where it was known to begin",
     // Calls that went wrong, before and after what they did.
     "Postgres: done for one who died meanwhile",
     "Postgres: no answer in time",

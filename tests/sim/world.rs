@@ -25,6 +25,8 @@ use tokio::time::{Instant, sleep};
 const DRAINS_WITHIN: Duration = Duration::from_secs(90);
 /// After that both stores agree within this time; the slowest mend is a sweep, every ten seconds.
 const AGREES_WITHIN: Duration = Duration::from_secs(15);
+/// In so many runs PostgreSQL has to keep dead rows, and a survey takes its time.
+const DEAD_ROWS: f64 = 0.2;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What came of a run.
@@ -78,9 +80,13 @@ impl World {
             grace: dice.ms(100..3000),
             head_max: 4 + u32::try_from(dice.below(28)).unwrap_or_default(),
         };
-        let (store, head) =
-            (MemoryStore::new(clock, order.broken), MemoryHead::new(clock, times.head_max, order.broken));
+        let dead_rows = if dice.chance(DEAD_ROWS) { dice.ms(50..400) } else { Duration::ZERO };
+        let store = MemoryStore::new(clock, order.broken).with_dead_rows(dead_rows);
+        let head = MemoryHead::new(clock, times.head_max, order.broken);
         let trace = Trace::start(order.keeps_lines);
+        if !dead_rows.is_zero() {
+            trace.count("PostgreSQL kept dead rows");
+        }
         let around = Arc::new(Surroundings { dice, trace, weather: Weather::fine() });
         let book = Arc::new(Book::default());
         let mut fleet = Fleet {

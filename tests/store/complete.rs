@@ -69,7 +69,7 @@ async fn of_two_runs_of_one_job_the_lost_one_is_told_so() {
         let worker = WorkerId::new();
         let lost = fixture.running(worker).await;
         fixture.let_lapse(lost.id).await;
-        fixture.expire(10).await.expect("expire");
+        fixture.expire(10, None).await.expect("expire");
         let current = fixture.claim_one(worker, lost.id).await.fence;
         for fences in [[lost, current], [current, lost]] {
             let runs = fences.map(|fence| FinishedRun { fence, settle: settle.clone() });
@@ -113,7 +113,7 @@ async fn a_death_by_expiry_is_not_the_workers_own() {
     let fence = fixture.running(WorkerId::new()).await;
     fixture.set_crashes(fence.id, 2).await;
     fixture.let_lapse(fence.id).await;
-    assert_eq!(fixture.expire(10).await.expect("expire")[0].state, State::Dead);
+    assert_eq!(fixture.expire(10, None).await.expect("expire")[0].state, State::Dead);
     assert_eq!(fixture.settle_one(fence, Settle::Bury { error: "late".into() }).await, Settled::LeaseLost);
 }
 
@@ -129,7 +129,7 @@ async fn complete_cancel_and_expire_at_once_have_one_winner() {
         let (settled, cancelled, expired) = tokio::join!(
             fixture.settle_one(fence, complete()),
             async { fixture.cancel(&[fence.id]).await.expect("cancel") },
-            async { fixture.expire(10).await.expect("expire") },
+            async { fixture.expire(10, None).await.expect("expire") },
         );
         let record = fixture.record(fence.id).await;
         let seen = format!("{settled:?} {cancelled:?} {expired:?} {record:?}");

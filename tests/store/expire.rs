@@ -11,7 +11,7 @@ async fn spends_a_crash_and_keeps_the_place_in_the_line() {
     let stands = fixture.running(worker).await;
     let before = fixture.record(fence.id).await;
     fixture.let_lapse(fence.id).await;
-    let expired = fixture.expire(10).await.expect("expire");
+    let expired = fixture.expire(10, None).await.expect("expire");
     assert_eq!(expired.len(), 1);
     assert_eq!((expired[0].id, expired[0].worker, expired[0].epoch), (fence.id, worker, 1));
     assert_eq!(expired[0].state, State::Queued);
@@ -29,7 +29,7 @@ async fn a_job_that_kills_its_workers_stops() {
         fixture.claim_one(WorkerId::new(), id).await;
         fixture.let_lapse(id).await;
         let expected = if crash < 3 { State::Queued } else { State::Dead };
-        assert_eq!(fixture.expire(10).await.expect("expire")[0].state, expected);
+        assert_eq!(fixture.expire(10, None).await.expect("expire")[0].state, expected);
     }
     let record = fixture.record(id).await;
     assert_eq!((record.state, record.crashes, record.attempt), (State::Dead, 3, 3));
@@ -44,7 +44,7 @@ async fn in_the_last_attempt_it_is_dead_and_when_a_cancel_was_wanted_cancelled()
     fixture.cancel(&[wanted.id]).await.expect("cancel");
     fixture.let_lapse(last.id).await;
     fixture.let_lapse(wanted.id).await;
-    assert_eq!(fixture.expire(10).await.expect("expire").len(), 2);
+    assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 2);
     assert_eq!(fixture.record(last.id).await.state, State::Dead);
     assert_eq!(fixture.record(wanted.id).await.state, State::Cancelled);
 }
@@ -59,9 +59,9 @@ async fn many_at_once_expire_each_lease_once() {
     for run in &runs {
         fixture.let_lapse(run.id).await;
     }
-    let answers = at_once((0..8).map(|_| fixture.expire(10))).await;
+    let answers = at_once((0..8).map(|_| fixture.expire(10, None))).await;
     let expired: usize = answers.into_iter().map(|answer| answer.expect("expire").len()).sum();
-    assert_eq!(expired + fixture.expire(100).await.expect("expire").len(), 40);
+    assert_eq!(expired + fixture.expire(100, None).await.expect("expire").len(), 40);
     for run in runs {
         assert_eq!(fixture.record(run.id).await.crashes, 1);
     }

@@ -5,7 +5,7 @@ pub(crate) use crate::subject::Fixture;
 use leasehold_core::{
     ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settle, Settled, WorkerId,
 };
-use leasehold_store::Kinds;
+use leasehold_store::{Error, Kinds, Line};
 use serde_json::value::RawValue;
 use std::{future::Future, time::Duration};
 
@@ -69,7 +69,7 @@ pub(crate) async fn refuses_jobs_not_running(settle: Settle) {
     let worker = WorkerId::new();
     let fence = fixture.running(worker).await;
     fixture.let_lapse(fence.id).await;
-    assert_eq!(fixture.expire(10).await.expect("expire").len(), 1);
+    assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 1);
     for look in ["queued", "cancelled"] {
         let before = fixture.record(fence.id).await;
         assert_eq!(before.state.as_str(), look);
@@ -97,6 +97,11 @@ pub(crate) async fn is_written_once(settle: Settle, wanted: impl AsyncFn(&Fixtur
 pub(crate) async fn as_it_is(_: &Fixture, _: Fence) {}
 
 impl Fixture {
+    /// The front of a line, from wherever it begins.
+    pub(crate) async fn front(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Result<Line, Error> {
+        leasehold_tests::front(&**self, queue, kinds, limit).await
+    }
+
     /// One job in the line.
     pub(crate) async fn queued(&self) -> JobId {
         let job = new_job();

@@ -19,10 +19,10 @@ async fn a_life() {
     let retry = Settle::Retry { delay: Duration::ZERO, error: "once".into() };
     assert_eq!(fixture.settle_one(fence, retry.clone()).await, Settled::Done);
     assert_eq!(fixture.settle_one(fence, retry).await, Settled::Already);
-    assert_eq!(fixture.promote(10).await.expect("promote").len(), 1);
+    assert_eq!(fixture.promote(10, None).await.expect("promote").len(), 1);
     assert_eq!(fixture.position(fence.id, 10).await.expect("position"), Some(0));
-    assert_eq!(fixture.lines().await.expect("lines")[0].queue, name("default"));
-    assert_eq!(fixture.line(&name("default"), &Kinds::All, 10).await.expect("line").ids, [fence.id]);
+    assert_eq!(fixture.survey(None).await.expect("survey").lines[0].queue, name("default"));
+    assert_eq!(fixture.front(&name("default"), &Kinds::All, 10).await.expect("line").ids, [fence.id]);
     let again = fixture.claim_line(worker, &name("default"), &Kinds::All, 10, LEASE).await.expect("claim_line");
     let fence = again[0].fence;
     assert_eq!(fence.epoch, 2);
@@ -51,7 +51,7 @@ async fn a_life() {
 
     let fence = fixture.running(worker).await;
     fixture.let_lapse(fence.id).await;
-    assert_eq!(fixture.expire(10).await.expect("expire")[0].worker, worker);
+    assert_eq!(fixture.expire(10, None).await.expect("expire")[0].worker, worker);
     assert_eq!(fixture.look(&[fence.id]).await.expect("look")[0].state, State::Queued);
     assert_eq!(fixture.purge(&name("default"), 10).await.expect("purge"), [fence.id]);
     assert_eq!(fixture.unblock(&[fence.id]).await.expect("unblock").len(), 0);

@@ -105,10 +105,10 @@ async fn send(fixture: &Fixture, workers: &Workers, events: &[(JobId, Event)]) -
         answers.extend(runs.iter().map(|run| run.fence.id).zip(settled));
     }
     match events[0].1 {
-        Event::Promote => drop(fixture.promote(10_000).await.expect("promote")),
+        Event::Promote => drop(fixture.promote(10_000, None).await.expect("promote")),
         Event::Unblock => drop(fixture.unblock(&ids).await.expect("unblock")),
         Event::Claim(_) => claim_all(fixture, workers.claiming, &ids).await,
-        Event::Expire => drop(fixture.expire(10_000).await.expect("expire")),
+        Event::Expire => drop(fixture.expire(10_000, None).await.expect("expire")),
         Event::Cancel => drop(fixture.cancel(&ids).await.expect("cancel")),
         Event::Revive => drop(fixture.revive(&ids).await.expect("revive")),
         _ => {}

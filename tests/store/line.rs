@@ -1,8 +1,9 @@
-//! line and lines: what the head in Redis is filled from.
+//! line and survey: what the head in Redis is filled from.
 
-use crate::fixture::{Fixture, kind, name, new_job};
-use leasehold_core::{JobId, NewJob, WorkerId};
-use leasehold_store::{Kinds, Place};
+use crate::fixture::{Fixture, LEASE, kind, name, new_job};
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold_core::{JobId, NewJob, QueueName, WorkerId};
+use leasehold_store::{Kinds, LineSummary, Place, Stretch, Survey};
 use std::{collections::BTreeMap, time::Duration};
 
 #[tokio::test]
@@ -18,7 +19,7 @@ async fn the_line_is_in_order_and_of_the_kinds_asked_for() {
     fixture.running(WorkerId::new()).await;
     let ids = |which: &[usize]| which.iter().map(|&nth| jobs[nth].id).collect::<Vec<JobId>>();
     let line = async |kinds: Kinds, limit| {
-        let line = fixture.line(&name("default"), &kinds, limit).await.expect("line");
+        let line = fixture.front(&name("default"), &kinds, limit).await.expect("line");
         (line.ids, line.more)
     };
     assert_eq!(line(Kinds::All, 10).await, (ids(&[1, 3, 0, 2]), false));
@@ -39,7 +40,7 @@ async fn what_follows_a_place_in_the_line() {
     let ids = |which: &[usize]| which.iter().map(|&nth| jobs[nth].id).collect::<Vec<JobId>>();
     let mut places = BTreeMap::new();
     for count in 1..=6 {
-        let line = fixture.line(&name("default"), &Kinds::All, count).await.expect("line");
+        let line = fixture.front(&name("default"), &Kinds::All, count).await.expect("line");
         places.insert(line.ids[line.ids.len() - 1], line.last.expect("a place"));
     }
     assert!(places.iter().all(|(id, place)| place.id == *id));
@@ -89,10 +90,10 @@ async fn the_line_is_read_bit_by_bit_from_place_to_place() {
         let batch: Vec<NewJob> = (0..9).map(|nth| NewJob { priority: nth % 2, ..new_job() }).collect();
         fixture.enqueue(&batch).await.expect("enqueue");
     }
-    let whole = fixture.line(&name("default"), &Kinds::All, 100).await.expect("line");
+    let whole = fixture.front(&name("default"), &Kinds::All, 100).await.expect("line");
     assert_eq!(whole.ids.len(), 27);
     for step in 1..=9 {
-        let mut line = fixture.line(&name("default"), &Kinds::All, step).await.expect("line");
+        let mut line = fixture.front(&name("default"), &Kinds::All, step).await.expect("line");
         let mut read = line.ids.clone();
         while line.more {
             let place = line.last.expect("a place");
@@ -107,21 +108,101 @@ async fn the_line_is_read_bit_by_bit_from_place_to_place() {
 }
 
 #[tokio::test]
-async fn the_lines_name_their_kinds_and_pauses() {
+async fn a_survey_names_the_stretches_of_each_line_and_pauses() {
     let fixture = Fixture::start().await;
-    for (queue, of) in [("b", "z"), ("a", "y"), ("b", "x"), ("a", "y"), ("c", "y")] {
-        fixture.enqueue(&[NewJob { queue: name(queue), kind: kind(of), ..new_job() }]).await.expect("enqueue");
+    for (queue, of, priority) in
+        [("b", "z", 0), ("a", "y", -1), ("b", "x", 0), ("a", "y", 7), ("a", "y", 7), ("c", "y", 0)]
+    {
+        fixture
+            .enqueue(&[NewJob { queue: name(queue), kind: kind(of), priority, ..new_job() }])
+            .await
+            .expect("enqueue");
     }
     fixture.pause(&name("b")).await.expect("pause");
     fixture.pause(&name("empty")).await.expect("pause");
-    let lines = fixture.lines().await.expect("lines");
-    let seen: Vec<_> = lines.into_iter().map(|line| (line.queue, line.kinds, line.paused)).collect();
-    assert_eq!(
-        seen,
-        [
-            (name("a"), vec![kind("y")], false),
-            (name("b"), vec![kind("x"), kind("z")], true),
-            (name("c"), vec![kind("y")], false)
-        ]
-    );
+    let found = async |queue: Option<&QueueName>| {
+        let lines = fixture.survey(queue).await.expect("survey").lines;
+        let stretches = |line: &LineSummary| {
+            line.stretches.iter().map(|one| (one.kind.to_string(), one.priority)).collect::<Vec<_>>()
+        };
+        lines.iter().map(|line| (line.queue.to_string(), line.paused, stretches(line))).collect::<Vec<_>>()
+    };
+    let stretch = |kind: &str, priority| (kind.to_owned(), priority);
+    let a = ("a".to_owned(), false, vec![stretch("y", 7), stretch("y", -1)]);
+    let b = ("b".to_owned(), true, vec![stretch("x", 0), stretch("z", 0)]);
+    let c = ("c".to_owned(), false, vec![stretch("y", 0)]);
+    assert_eq!(found(None).await, [a.clone(), b.clone(), c.clone()]);
+    assert_eq!(found(Some(&name("a"))).await, [a]);
+    assert_eq!(found(Some(&name("b"))).await, [b]);
+    assert_eq!(found(Some(&name("c"))).await, [c]);
+    assert_eq!(found(Some(&name("bb"))).await, []);
+    assert_eq!(found(Some(&name("empty"))).await, []);
+}
+
+/// A job, its kind, its priority, and how many seconds it has waited.
+async fn waiting(fixture: &Fixture, of: &str, priority: i16, seconds: i64) -> JobId {
+    let job = NewJob { kind: kind(of), priority, run_at: Some(Utc::now() - TimeDelta::seconds(seconds)), ..new_job() };
+    fixture.enqueue(&[job]).await.expect("enqueue")[0].id
+}
+
+#[tokio::test]
+async fn a_line_is_read_on_from_where_it_began() {
+    let fixture = Fixture::start().await;
+    let old = waiting(&fixture, "a", 0, 60).await;
+    let urgent = waiting(&fixture, "a", 9, 30).await;
+    let other = waiting(&fixture, "b", 0, 45).await;
+    let later = waiting(&fixture, "a", 0, 20).await;
+    let queue = name("default");
+    let survey = fixture.survey(Some(&queue)).await.expect("survey");
+    let stretches = survey.lines[0].stretches.clone();
+    let ages = |stretches: &[Stretch]| {
+        let age = |stretch: &Stretch| (survey.at - stretch.begins.expect("a time")).as_seconds_f64().round() as i64;
+        stretches.iter().map(age).collect::<Vec<i64>>()
+    };
+    assert_eq!(ages(&stretches), [30, 60, 45]);
+
+    let (line, moved) = fixture.line(&queue, &stretches, 9).await.expect("line");
+    assert_eq!((line.ids, moved.clone()), (vec![urgent, old, other, later], stretches.clone()));
+
+    fixture.claim(WorkerId::new(), &[urgent, old], &Kinds::All, LEASE).await.expect("claim");
+    let (line, moved) = fixture.line(&queue, &moved, 9).await.expect("line");
+    assert_eq!(line.ids, [other, later]);
+    assert_eq!(ages(&moved), [0, 20, 45], "one has no job any more: it begins just before now");
+
+    let before = waiting(&fixture, "a", 0, 30).await;
+    let (line, still) = fixture.line(&queue, &moved, 9).await.expect("line");
+    assert_eq!((line.ids, ages(&still)), (vec![other, later], vec![0, 20, 45]), "what comes before is not looked for");
+    let whole = fixture.front(&queue, &Kinds::All, 9).await.expect("line");
+    assert_eq!(whole.ids, [other, before, later], "a survey finds it");
+
+    let unknown: Vec<Stretch> = still.into_iter().map(|stretch| Stretch { begins: None, ..stretch }).collect();
+    let (line, known) = fixture.line(&queue, &unknown, 2).await.expect("line");
+    assert_eq!((line.ids, line.more, ages(&known)), (vec![other, before], true, vec![0, 30, 45]));
+}
+
+#[tokio::test]
+async fn leases_and_the_schedule_begin_with_their_first() {
+    let fixture = Fixture::start().await;
+    let began = |survey: &Survey| {
+        let ago = |time: Option<DateTime<Utc>>| (survey.at - time.expect("a time")).num_milliseconds();
+        (ago(survey.leases_begin), ago(survey.schedule_begins))
+    };
+    let survey = fixture.survey(None).await.expect("survey");
+    assert_eq!(began(&survey), (250, 250), "there is none");
+    fixture.running(WorkerId::new()).await;
+    fixture.enqueue(&[NewJob { delay: Some(Duration::from_secs(60)), ..new_job() }]).await.expect("enqueue");
+    let survey = fixture.survey(None).await.expect("survey");
+    assert_eq!(began(&survey), (250, 250), "they are to come");
+    let lost = fixture.running(WorkerId::new()).await;
+    fixture.let_lapse(lost.id).await;
+    let survey = fixture.survey(None).await.expect("survey");
+    assert!(began(&survey).0 >= 1000, "it ran out a second ago: {survey:?}");
+    let of_one = fixture.survey(Some(&name("default"))).await.expect("survey");
+    assert_eq!((of_one.leases_begin, of_one.schedule_begins), (None, None), "not asked");
+
+    let since = |ms: i64| Some(survey.at + TimeDelta::milliseconds(ms));
+    assert_eq!(fixture.leases(9, since(-60_000)).await.expect("leases").len(), 2);
+    assert_eq!(fixture.leases(9, since(0)).await.expect("leases").len(), 1);
+    assert_eq!(fixture.expire(9, since(0)).await.expect("expire").len(), 0, "it ran out before");
+    assert_eq!(fixture.expire(9, survey.leases_begin).await.expect("expire").len(), 1);
 }

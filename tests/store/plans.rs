@@ -33,18 +33,18 @@ const BY_ID: [(&str, &str); 17] = [
 
 /// The statements that walk one index, its name, and what else they may use.
 const BY_INDEX: [(&str, &str, &[&str]); 14] = [
-    ("line", "'default', NULL, 100", &["job_line", "job_pkey"]),
-    ("line", "'default', '{k,other}', 4096", &["job_line", "job_pkey"]),
+    ("line", "'default', '{k,other}', '{0,0}', '{NULL,now}', 4096", &["job_line", "job_pkey"]),
     ("line_after", "'default', NULL, 0, now(), $id, 2000", &["job_line", "job_pkey"]),
     ("line_after", "'default', '{k,other}', 0, now(), $id, 2000", &["job_line", "job_pkey"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_in_danger"]),
     ("claim_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_line", "job_in_danger"]),
-    ("lines", "", &["job_line"]),
+    ("survey", "NULL", &["job_due", "job_lease", "job_line"]),
     ("position", "$id, 1000", &["job_line", "job_pkey"]),
-    ("expire", "100", &["job_lease", "job_pkey"]),
-    ("promote", "100", &["job_due", "job_pkey"]),
+    ("expire", "100, now()", &["job_lease", "job_pkey"]),
+    ("promote", "100, now()", &["job_due", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
     ("held", "$worker", &["job_lease"]),
+    ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_pkey, all of it"]),
 ];
@@ -220,7 +220,7 @@ async fn a_part_of_the_line_is_read_without_the_rest() {
     for (before, what) in
         [(1000, "far from the next priority"), (high - 50, "in two"), (high + 1000, "in the last one")]
     {
-        let place = fixture.line(&default, &Kinds::All, before).await.expect("line").last.expect("a place");
+        let place = fixture.front(&default, &Kinds::All, before).await.expect("line").last.expect("a place");
         let explain = format!(
             "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s('default', NULL, {}, '{}', '{}', 100)",
             place.priority, place.run_at, place.id

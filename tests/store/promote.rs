@@ -17,19 +17,19 @@ async fn takes_what_is_due_and_nothing_else() {
     due(&fixture, 3).await;
     let later = NewJob { delay: Some(Duration::from_secs(60)), ..new_job() };
     fixture.enqueue(std::slice::from_ref(&later)).await.expect("enqueue");
-    assert_eq!(fixture.promote(2).await.expect("promote").len(), 2);
-    assert_eq!(fixture.promote(2).await.expect("promote").len(), 1);
-    assert_eq!(fixture.promote(2).await.expect("promote").len(), 0);
+    assert_eq!(fixture.promote(2, None).await.expect("promote").len(), 2);
+    assert_eq!(fixture.promote(2, None).await.expect("promote").len(), 1);
+    assert_eq!(fixture.promote(2, None).await.expect("promote").len(), 0);
     assert_eq!(fixture.record(later.id).await.state, State::Scheduled);
-    assert_eq!(fixture.line(&name("default"), &Kinds::All, 10).await.expect("line").ids.len(), 3);
+    assert_eq!(fixture.front(&name("default"), &Kinds::All, 10).await.expect("line").ids.len(), 3);
 }
 
 #[tokio::test]
 async fn many_at_once_promote_each_job_once() {
     let fixture = Fixture::start().await;
     due(&fixture, 200).await;
-    let answers = at_once((0..8).map(|_| fixture.promote(50))).await;
+    let answers = at_once((0..8).map(|_| fixture.promote(50, None))).await;
     let promoted: usize = answers.into_iter().map(|answer| answer.expect("promote").len()).sum();
-    let rest = fixture.promote(1000).await.expect("promote").len();
+    let rest = fixture.promote(1000, None).await.expect("promote").len();
     assert_eq!(promoted + rest, 200);
 }

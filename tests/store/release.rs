@@ -12,7 +12,7 @@ async fn goes_back_to_its_old_place() {
     assert_eq!(fixture.settle_one(fence, Settle::Release).await, Settled::Done);
     let record = fixture.record(fence.id).await;
     assert_eq!((record.state, record.attempt, record.epoch, record.worker), (State::Queued, 0, 1, None));
-    let line = fixture.line(&name("default"), &Kinds::All, 10).await.expect("line");
+    let line = fixture.front(&name("default"), &Kinds::All, 10).await.expect("line");
     assert_eq!(line.ids, [fence.id, later]);
 }
 

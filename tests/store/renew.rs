@@ -26,7 +26,7 @@ async fn stale_fence_and_illegal_state() {
     let current = fixture.running(worker).await;
     let (expired, finished) = (fixture.running(worker).await, fixture.running(worker).await);
     fixture.let_lapse(expired.id).await;
-    fixture.expire(10).await.expect("expire");
+    fixture.expire(10, None).await.expect("expire");
     fixture.settle_one(finished, Settle::Complete(None)).await;
     let stale = [
         Fence { epoch: 2, ..current },
@@ -51,7 +51,7 @@ async fn renew_and_expire_at_once_have_one_winner() {
         let fence = fixture.running(worker).await;
         fixture.let_lapse(fence.id).await;
         let (renewed, expired) =
-            tokio::join!(fixture.renew(worker, std::slice::from_ref(&fence), LEASE), fixture.expire(10));
+            tokio::join!(fixture.renew(worker, std::slice::from_ref(&fence), LEASE), fixture.expire(10, None));
         let (renewed, expired) = (renewed.expect("renew").len(), expired.expect("expire").len());
         // Renew may find the row locked by expire, call it still its own, and be told the truth by the next renew.
         let stands = fixture.renew(worker, &[fence], LEASE).await.expect("renew").len();

@@ -52,7 +52,7 @@ async fn is_known_again_however_far_the_job_has_gone() {
     let fixture = Fixture::start().await;
     let first = fixture.running(WorkerId::new()).await;
     assert_eq!(fixture.settle_one(first, retry()).await, Settled::Done);
-    fixture.promote(10).await.expect("promote");
+    fixture.promote(10, None).await.expect("promote");
     assert_eq!(fixture.settle_one(first, retry()).await, Settled::Already);
     let second = fixture.claim_one(WorkerId::new(), first.id).await.fence;
     assert_eq!(fixture.settle_one(first, retry()).await, Settled::Already);
@@ -70,7 +70,7 @@ async fn the_trail_keeps_the_newest_twenty() {
     for _ in 0..23 {
         let fence = fixture.claim_one(worker, id).await.fence;
         assert_eq!(fixture.settle_one(fence, retry()).await, Settled::Done);
-        fixture.promote(1).await.expect("promote");
+        fixture.promote(1, None).await.expect("promote");
     }
     let epochs: Vec<i32> = fixture.record(id).await.trail.iter().map(|entry| entry.epoch).collect();
     assert_eq!(epochs, (4..=23).collect::<Vec<i32>>());

@@ -62,11 +62,11 @@ async fn a_renewal_does_not_wait_for_a_locked_row() {
     let renewed = without_waiting(fixture.renew(worker, &[locked, free], LEASE)).await.expect("renew");
     assert_eq!(renewed.len(), 2, "both are still the worker's: {renewed:?}");
     // Nobody can expire the locked one meanwhile.
-    assert_eq!(fixture.expire(10).await.expect("expire").len(), 0);
+    assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 0);
     sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
     let renewed = fixture.renew(worker, &[locked, free], LEASE).await.expect("renew");
     assert_eq!(renewed.iter().filter(|lease| lease.cancel_wanted).count(), 1);
-    assert_eq!(fixture.expire(10).await.expect("expire").len(), 0);
+    assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 0);
 }
 
 /// A result that PostgreSQL cannot hold is its own job's misfortune, not that of the batch.

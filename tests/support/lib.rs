@@ -3,6 +3,7 @@
 mod binary;
 mod clock;
 mod eventually;
+mod front;
 mod keys;
 mod memory;
 mod probe;
@@ -14,6 +15,7 @@ mod stores;
 pub use binary::leasehold_program;
 pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
+pub use front::front;
 pub use keys::{Key, all_keys};
 pub use memory::{
     Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, QueueKeys, Row, Rows,

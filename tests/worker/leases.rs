@@ -117,7 +117,7 @@ async fn the_fence_refuses_a_result_that_comes_before_the_handler_is_told() {
 async fn expire(fixture: &Fixture, id: JobId) {
     eventually("the lease is expired", SOON, || async {
         fixture.sql("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 s' WHERE id = $1", id).await;
-        let expired = fixture.store.expire(10).await.expect("expiring");
+        let expired = fixture.store.expire(10, None).await.expect("expiring");
         if expired.iter().any(|lost| lost.id == id) { Ok(()) } else { Err(expired) }
     })
     .await;

@@ -79,4 +79,9 @@ impl QueueKeys {
     pub(crate) fn filled(&self) -> String {
         self.key("filled")
     }
+
+    /// String: where the line begins; there only while it takes PostgreSQL long to say so.
+    pub(crate) fn begins(&self) -> String {
+        self.key("begins")
+    }
 }

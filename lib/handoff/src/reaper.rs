@@ -42,6 +42,8 @@ pub struct Tail {
     pub ready: u32,
     /// The place in the line up to which it was filled, in the words of whoever filled it; less than [`EXTEND_FOR`] ago.
     pub filled_to: Option<String>,
+    /// Where the line begins in PostgreSQL, in the words of whoever found it out; if that took long enough to be told to others.
+    pub begins: Option<String>,
 }
 
 /// What an extension did.
@@ -118,15 +120,36 @@ impl Handoff {
         Ok(Filled { pushed, held, swept: swept.into() })
     }
 
-    /// How long the head is, and up to where it was filled, from where [`Handoff::extend`] goes on.
+    /// How long the head is, and up to where it was filled, from where [`Handoff::extend`] goes on; and where the line begins.
     ///
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
         let keys = QueueKeys::of(queue);
-        let steps = vec![command("LLEN", keys.ready()).into(), command("GET", keys.filled()).into()];
-        let (ready, filled_to): (u32, Option<Vec<u8>>) = self.run("looking how far the head goes", steps).await?;
-        Ok(Tail { ready, filled_to: filled_to.and_then(|text| String::from_utf8(text).ok()) })
+        let steps = vec![
+            command("LLEN", keys.ready()).into(),
+            command("GET", keys.filled()).into(),
+            command("GET", keys.begins()).into(),
+        ];
+        let (ready, filled_to, begins): (u32, Option<Vec<u8>>, Option<Vec<u8>>) =
+            self.run("looking how far the head goes", steps).await?;
+        let text = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        Ok(Tail { ready, filled_to: text(filled_to), begins: text(begins) })
+    }
+
+    /// Tells others where the line of a queue begins: for so long; or, if they go by something else already, instead of that
+    /// and for as long.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time.
+    pub async fn keep_begins(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> Result<(), Error> {
+        let mut set = command("SET", (QueueKeys::of(queue).begins(), begins));
+        match kept_for {
+            Some(time) => set.arg("PX").arg(milliseconds(time).max(1)),
+            None => set.arg("XX").arg("KEEPTTL"),
+        };
+        let (_,): (Value,) = self.run("telling where the line begins", vec![set.into()]).await?;
+        Ok(())
     }
 
     /// Appends those of `ids` that Redis does not hold to the head, up to the bound, if it is filled up to `from` and that

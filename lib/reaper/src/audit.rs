@@ -80,7 +80,7 @@ impl Fault {
 pub(crate) fn audit(
     hints: &Hints,
     live: &HashMap<JobId, Looked>,
-    runs: &[&Lease],
+    runs: &[Lease],
     handoff_lease: Duration,
 ) -> Vec<Fault> {
     let state_of = |id: &JobId| live.get(id).map(|job| job.state);
@@ -154,7 +154,7 @@ mod tests {
         };
         let hints = Hints { waiting: vec![gone, ids[0]], leased: vec![(ids[1], 9), (ids[2], 60_000)] };
         assert_eq!(
-            audit(&hints, &jobs, &[&run], HANDOFF),
+            audit(&hints, &jobs, std::slice::from_ref(&run), HANDOFF),
             [
                 Fault::WaitsWithoutJob(gone),
                 Fault::WaitsOutOfLine(ids[0], State::Scheduled),

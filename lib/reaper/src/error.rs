@@ -17,6 +17,9 @@ pub enum Error {
     /// Redis did not answer at the start of the tick, so it was not asked again.
     #[error("Redis is away")]
     HandoffAway,
+    /// PostgreSQL is at it; the ticks go on.
+    #[error("it is not known yet where the lines begin; PostgreSQL is looking through dead rows for that")]
+    NotSurveyed,
     /// A call that hung, or a flood.
     #[error("not done within {} s; the next tick goes on", .0.as_secs())]
     TookTooLong(Duration),

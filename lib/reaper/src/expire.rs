@@ -8,13 +8,14 @@ use crate::{
     by_queue::by_queue,
     drift::Drift,
     error::Error,
+    surveys::Surveys,
     tick::{BATCHES_PER_TICK, Tick},
 };
 use leasehold_core::{BATCH_MAX, FailPoint, State, pass};
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), Error> {
     for _ in 0..BATCHES_PER_TICK {
-        let expired = tick.store()?.expire(BATCH_MAX as i64).await?;
+        let expired = tick.store()?.expire(BATCH_MAX as i64, surveys.leases_begin()).await?;
         let batch = expired.len();
         tick.counts.found(batch as u64);
         tick.counts.changed(batch as u64);
@@ -35,6 +36,7 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
             }
         }
         if batch < BATCH_MAX {
+            tick.began.into_iter().for_each(|time| surveys.expired_until(time));
             break;
         }
     }

@@ -11,12 +11,13 @@ use crate::{
     error::Error,
     note::Mend,
     reads::{GLANCE, Reads, Seen},
+    surveys::{Surveys, move_on, rest_after},
     sweep::Sweeps,
     tick::{Tick, all_of},
 };
 use leasehold_core::{FailPoint, JobId, Kind, QueueName, State, pass};
 use leasehold_handoff::{Head, HeadStats, Served, Swept};
-use leasehold_store::{Authority, Kinds, Line, LineSummary, Place};
+use leasehold_store::{Authority, Kinds, Line, LineSummary, Place, Stretch};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -30,6 +31,14 @@ const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 /// How many heads' lengths of leased hints an extension passes over at most before it leaves it for another time.
 const EXTENSIONS: u32 = 8;
+
+/// Where a line begins is shared if it has no more stretches than this: some 50 KB.
+const SHARED_AT_MOST: usize = 500;
+/// How long others go by what a reaper shares, which it does at every tick: while another one may be started.
+const SHARED_FOR: Duration = Duration::from_secs(30);
+
+/// The same for a worker, who cannot tell whether it was only held up.
+const SHARED_BY_WORKERS_FOR: Duration = Duration::from_secs(5);
 
 /// What one fill found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -58,16 +67,52 @@ pub async fn fill_head(
     queue: &QueueName,
     head_max: u32,
 ) -> Result<HeadReport, Error> {
-    let (served, full) = who_serves(handoff, queue).await?;
-    let present = if must_name_others(&served, &full) {
-        let lines = store.lines().await?;
-        lines.into_iter().find(|line| &line.queue == queue).map(|line| line.kinds)
-    } else {
-        None
-    };
-    let kinds = wanted(&served, &full, present.as_deref());
-    let (report, _) = fill_with(handoff, queue, &read_line(store, queue, &kinds, head_max).await?).await?;
+    let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
+    let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
+    let (report, _) = fill_with(handoff, queue, &front).await?;
+    if shared {
+        move_on(&mut stretches, moved);
+        share(handoff, queue, &stretches, None).await?;
+    }
     Ok(report)
+}
+
+/// Where the line of a queue begins: as others have found out and keep up to date in Redis, while that takes long, or as a
+/// survey says. Whether others go by it too.
+async fn stretches_of(
+    store: &dyn Authority,
+    handoff: &dyn Head,
+    queue: &QueueName,
+) -> Result<(Vec<Stretch>, bool), Error> {
+    if let Some(known) = handoff.tail(queue).await?.begins.as_deref().and_then(read_shared) {
+        return Ok((known, true));
+    }
+    let survey = store.survey(Some(queue)).await?;
+    let stretches = survey.lines.into_iter().next().map(|line| line.stretches).unwrap_or_default();
+    let rest = rest_after(survey.took);
+    if !rest.is_zero() {
+        // A reaper knows better how long it should be, and says so soon.
+        share(handoff, queue, &stretches, Some(rest.min(SHARED_BY_WORKERS_FOR))).await?;
+    }
+    Ok((stretches, !rest.is_zero()))
+}
+
+/// Tells others where the line of a queue begins: for so long, or for as long as they go by it already.
+async fn share(
+    handoff: &dyn Head,
+    queue: &QueueName,
+    stretches: &[Stretch],
+    kept_for: Option<Duration>,
+) -> Result<(), Error> {
+    match serde_json::to_string(stretches) {
+        Ok(text) if stretches.len() <= SHARED_AT_MOST => Ok(handoff.keep_begins(queue, &text, kept_for).await?),
+        // Each of them surveys by itself.
+        _ => Ok(()),
+    }
+}
+
+fn read_shared(text: &str) -> Option<Vec<Stretch>> {
+    serde_json::from_str(text).ok()
 }
 
 /// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
@@ -93,10 +138,16 @@ pub async fn extend_head(
         return Ok(Some(report));
     }
     let (served, full) = who_serves(handoff, queue).await?;
-    if must_name_others(&served, &full) {
-        return Ok(None);
-    }
-    let kinds = wanted(&served, &full, None);
+    let kinds = match (served, tail.begins.as_deref().and_then(read_shared)) {
+        (Served::Only(served), _) => Kinds::Only(served.into_iter().filter(|kind| !full.contains(kind)).collect()),
+        // To find out which kinds there are would take a survey.
+        (_, Some(stretches)) => {
+            let kinds: BTreeSet<Kind> = stretches.into_iter().map(|stretch| stretch.kind).collect();
+            Kinds::Only(kinds.into_iter().filter(|kind| !full.contains(kind)).collect())
+        }
+        _ if full.is_empty() => Kinds::All,
+        _ => return Ok(None),
+    };
     // A fleet may have leased more than a head's length, which a fill that found some of the first missing has set it back to.
     for _ in 0..EXTENSIONS {
         let Ok(place) = from.parse::<Place>() else { return Ok(None) };
@@ -121,10 +172,16 @@ pub async fn extend_head(
 
 /// The step: every queue that has a line, and every head that says of a line which is gone that it overflows.
 /// Tells `sweeps` where more hints wait than the line has jobs. Returns how many queues got hints.
-pub(crate) async fn step(tick: &Tick<'_>, reads: &mut Reads, sweeps: &mut Sweeps) -> Result<u32, Error> {
-    let lines = tick.store()?.lines().await?;
+pub(crate) async fn step(
+    tick: &Tick<'_>,
+    surveys: &mut Surveys,
+    reads: &mut Reads,
+    sweeps: &mut Sweeps,
+) -> Result<u32, Error> {
+    tick.store()?;
+    let (lines, is_slow) = (surveys.lines()?, surveys.is_slow());
     let handoff = tick.handoff()?;
-    reads.forget_all_but(&lines);
+    reads.forget_all_but(lines);
     let now = Instant::now();
     let open = lines.iter().filter(|line| !line.paused);
     let fills = open.map(|line| {
@@ -133,7 +190,7 @@ pub(crate) async fn step(tick: &Tick<'_>, reads: &mut Reads, sweeps: &mut Sweeps
         fill_line(tick, line, head, known, reads.seen(&line.queue))
     });
     let fills = all_of(fills).await?;
-    let reports: BTreeMap<&QueueName, HeadReport> = fills.iter().map(|(queue, report, _)| (*queue, *report)).collect();
+    let reports: BTreeMap<&QueueName, HeadReport> = fills.iter().map(|fill| (&fill.queue, fill.report)).collect();
     for (queue, head) in tick.heads {
         // A paused queue keeps the flag: it is the first fill after the pause that knows.
         if head.overflow && !head.paused && !lines.iter().any(|line| &line.queue == queue) {
@@ -146,31 +203,47 @@ pub(crate) async fn step(tick: &Tick<'_>, reads: &mut Reads, sweeps: &mut Sweeps
         }
     }
     let filled = reports.values().map(|report| u32::from(report.pushed > 0)).sum();
-    for (queue, _, in_full) in fills {
-        if let Some(ids) = in_full {
-            reads.remember(queue, ids, now);
+    for Fill { queue, read_in_full, moved, .. } in fills {
+        if let Some(ids) = read_in_full {
+            reads.remember(&queue, ids, now);
+        }
+        surveys.moved(&queue, moved);
+    }
+    if is_slow {
+        for line in surveys.lines()? {
+            share(handoff, &line.queue, &line.stretches, Some(SHARED_FOR)).await?;
         }
     }
     Ok(filled)
 }
 
-/// Fills the head of one line, and returns the ids that it was filled from; none where a glance was enough.
-async fn fill_line<'a>(
+/// What became of the head of one line.
+struct Fill {
+    queue: QueueName,
+    report: HeadReport,
+    /// The ids that it was filled from; none where a glance was enough.
+    read_in_full: Option<Vec<JobId>>,
+    /// Where the stretches that were read begin by now.
+    moved: Vec<Stretch>,
+}
+
+async fn fill_line(
     tick: &Tick<'_>,
-    line: &'a LineSummary,
+    line: &LineSummary,
     head: Option<&HeadStats>,
     known: Option<&HashSet<JobId>>,
     seen: Option<&Seen>,
-) -> Result<(&'a QueueName, HeadReport, Option<Vec<JobId>>), Error> {
-    let (store, handoff) = (tick.store()?, tick.handoff()?);
+) -> Result<Fill, Error> {
+    let (store, handoff, queue) = (tick.store()?, tick.handoff()?, line.queue.clone());
     if let Some(known) = known {
-        let front = front_of_line(store, handoff, &line.queue, &line.kinds, GLANCE).await?;
+        let (front, moved) = front_of_line(store, handoff, &queue, &line.stretches, GLANCE).await?;
         if front.more && front.ids.iter().all(|id| known.contains(id)) {
             tick.counts.found(u64::from(GLANCE));
-            return Ok((&line.queue, HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true }, None));
+            let report = HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true };
+            return Ok(Fill { queue, report, read_in_full: None, moved });
         }
     }
-    let front = front_of_line(store, handoff, &line.queue, &line.kinds, tick.settings.head_max).await?;
+    let (front, moved) = front_of_line(store, handoff, &queue, &line.stretches, tick.settings.head_max).await?;
     let lost = match seen {
         Some(seen) => lost_hints(tick, line, head.cloned().unwrap_or_default(), &front, seen).await?,
         None => 0,
@@ -180,7 +253,7 @@ async fn fill_line<'a>(
     tick.swept(swept);
     tick.counts.found(u64::from(report.read));
     tick.counts.changed(u64::from(report.pushed));
-    Ok((&line.queue, report, Some(front.ids)))
+    Ok(Fill { queue, report, read_in_full: Some(front.ids), moved })
 }
 
 /// Hints that Redis held after the last fill and lost since, although their jobs have waited all the time: noted in the
@@ -220,30 +293,28 @@ const fn too_few(head: &HeadStats, front: usize, expected: usize) -> bool {
     waiting < expected || (front <= GLANCE as usize && waiting < front)
 }
 
-/// What the head of a queue should hold first, given the kinds that have jobs in its line.
+/// What the head of a queue should hold first, given the stretches of its line; and where those that were read begin by now.
 pub(crate) async fn front_of_line(
     store: &dyn Authority,
     handoff: &dyn Head,
     queue: &QueueName,
-    present: &[Kind],
+    stretches: &[Stretch],
     depth: u32,
-) -> Result<Line, Error> {
+) -> Result<(Line, Vec<Stretch>), Error> {
     let (served, full) = who_serves(handoff, queue).await?;
-    read_line(store, queue, &wanted(&served, &full, Some(present)), depth).await
+    let wanted: Vec<Stretch> =
+        stretches.iter().filter(|stretch| is_wanted(&stretch.kind, &served, &full)).cloned().collect();
+    if wanted.is_empty() {
+        // Nothing that anybody could run: no need to read the line to know it.
+        return Ok((Line::default(), wanted));
+    }
+    Ok(store.line(queue, &wanted, i64::from(depth)).await?)
 }
 
 async fn who_serves(handoff: &dyn Head, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
     let served = handoff.served_kinds(queue).await?;
     let asides = handoff.asides(queue).await?;
     Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
-}
-
-async fn read_line(store: &dyn Authority, queue: &QueueName, kinds: &Kinds, depth: u32) -> Result<Line, Error> {
-    match kinds {
-        // Nothing that anybody could run: no need to read the line to know it.
-        Kinds::Only(kinds) if kinds.is_empty() => Ok(Line::default()),
-        kinds => Ok(store.line(queue, kinds, i64::from(depth)).await?),
-    }
 }
 
 async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Result<(HeadReport, Swept), Error> {
@@ -254,31 +325,17 @@ async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Resul
     Ok((HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }, filled.swept))
 }
 
-/// Whether "every kind but those" has to be said: only then do the kinds in the line matter.
-fn must_name_others(served: &Served, full: &BTreeSet<Kind>) -> bool {
-    !matches!(served, Served::Only(_)) && !full.is_empty()
-}
-
-/// Which kinds the head is filled with.
+/// Whether the head is filled with jobs of this kind.
 ///
 /// Kinds that nobody serves stay in the line, where they cost nothing. So do kinds of which as many hints
 /// as are kept wait aside: one more would be taken, found foreign and forgotten, over and over. With no
 /// worker known at all (none is up yet, or Redis has forgotten them) nothing is left out.
-fn wanted(served: &Served, full: &BTreeSet<Kind>, present: Option<&[Kind]>) -> Kinds {
-    match (served, present) {
-        (Served::Unknown | Served::Every, None) => Kinds::All,
-        (Served::Unknown | Served::Every, Some(_)) if full.is_empty() => Kinds::All,
-        (Served::Unknown | Served::Every, Some(present)) => {
-            Kinds::Only(present.iter().filter(|kind| !full.contains(kind)).cloned().collect())
-        }
-        (Served::Only(served), present) => Kinds::Only(
-            served
-                .iter()
-                .filter(|kind| !full.contains(kind) && present.is_none_or(|present| present.contains(kind)))
-                .cloned()
-                .collect(),
-        ),
-    }
+fn is_wanted(kind: &Kind, served: &Served, full: &BTreeSet<Kind>) -> bool {
+    let is_served = match served {
+        Served::Unknown | Served::Every => true,
+        Served::Only(served) => served.contains(kind),
+    };
+    is_served && !full.contains(kind)
 }
 
 #[cfg(test)]
@@ -289,25 +346,24 @@ mod tests {
         names.iter().map(|name| name.parse().expect("a kind")).collect()
     }
 
-    fn full(names: &[&str]) -> BTreeSet<Kind> {
-        kinds(names).into_iter().collect()
+    fn wanted(served: &Served, full: &[&str]) -> Vec<Kind> {
+        let full: BTreeSet<Kind> = kinds(full).into_iter().collect();
+        kinds(&["a", "b", "c"]).into_iter().filter(|kind| is_wanted(kind, served, &full)).collect()
     }
 
     #[test]
     fn with_no_worker_known_nothing_is_left_out() {
-        assert_eq!(wanted(&Served::Unknown, &full(&[]), Some(&kinds(&["a", "b"]))), Kinds::All);
+        assert_eq!(wanted(&Served::Unknown, &[]), kinds(&["a", "b", "c"]));
     }
 
     #[test]
     fn kinds_nobody_serves_stay_in_the_line() {
-        let served = Served::Only(kinds(&["a", "c"]));
-        assert_eq!(wanted(&served, &full(&[]), Some(&kinds(&["a", "b"]))), Kinds::Only(kinds(&["a"])));
-        assert_eq!(wanted(&served, &full(&[]), None), Kinds::Only(kinds(&["a", "c"])));
+        assert_eq!(wanted(&Served::Only(kinds(&["a", "c", "x"])), &[]), kinds(&["a", "c"]));
     }
 
     #[test]
     fn kinds_with_a_full_aside_list_stay_in_the_line() {
-        assert_eq!(wanted(&Served::Every, &full(&["b"]), Some(&kinds(&["a", "b"]))), Kinds::Only(kinds(&["a"])));
-        assert_eq!(wanted(&Served::Only(kinds(&["a", "b"])), &full(&["b"]), None), Kinds::Only(kinds(&["a"])));
+        assert_eq!(wanted(&Served::Every, &["b"]), kinds(&["a", "c"]));
+        assert_eq!(wanted(&Served::Only(kinds(&["a", "b"])), &["b"]), kinds(&["a"]));
     }
 }

@@ -28,6 +28,7 @@ mod report;
 mod retain;
 mod settings;
 mod sight;
+mod surveys;
 mod sweep;
 mod tick;
 mod watch;

@@ -6,13 +6,14 @@
 use crate::{
     by_queue::by_queue,
     error::Error,
+    surveys::Surveys,
     tick::{BATCHES_PER_TICK, Tick},
 };
 use leasehold_core::{BATCH_MAX, FailPoint, pass};
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), Error> {
     for _ in 0..BATCHES_PER_TICK {
-        let due = tick.store()?.promote(BATCH_MAX as i64).await?;
+        let due = tick.store()?.promote(BATCH_MAX as i64, surveys.schedule_begins()).await?;
         let batch = due.len();
         tick.counts.found(batch as u64);
         tick.counts.changed(batch as u64);
@@ -25,6 +26,7 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
             }
         }
         if batch < BATCH_MAX {
+            tick.began.into_iter().for_each(|time| surveys.promoted_until(time));
             break;
         }
     }

@@ -13,13 +13,15 @@ use crate::{
     retain,
     settings::Settings,
     sight::Sight,
+    surveys::Surveys,
     sweep::{self, Sweeps},
     tick::{Tick, all_of},
     watch::Watch,
 };
+use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::{Head, HeadStats};
-use leasehold_store::Authority;
+use leasehold_store::{Authority, Uptime};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,7 @@ pub struct Reaper {
     sight: Sight,
     conditions: Conditions,
     retention: retain::Due,
+    surveys: Surveys,
     reads: Reads,
     sweeps: Sweeps,
     generation: Option<String>,
@@ -59,6 +62,7 @@ impl Reaper {
             sight: Sight::new(settings.lease),
             conditions: Conditions::default(),
             retention: retain::Due::default(),
+            surveys: Surveys::default(),
             reads: Reads::default(),
             sweeps: Sweeps::default(),
             generation: None,
@@ -107,7 +111,8 @@ impl Reaper {
     /// All steps once. An error of one stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
         self.watch.beat();
-        let store_is_there = self.look_at_postgres().await;
+        let began = self.look_at_postgres().await;
+        let store_is_there = !self.sight.is_away();
         let (handoff_is_there, lost) = self.look_at_redis().await;
         let is_news = lost && self.loss_was_seen;
         let lost = lost || self.loss_is_open;
@@ -123,29 +128,35 @@ impl Reaper {
             handoff: handoff_is_there.then_some(&*self.handoff),
             settings: &self.settings,
             heads: &heads,
+            began,
             counts: Counts::new(self.watch.clone()),
             by: self.author,
             quiet: self.lost_at.is_some_and(|at| at.elapsed() < LOSS_LASTS),
         };
 
         let (counts, sweeps, mut refilled, loss_was_seen) = (&tick.counts, &mut self.sweeps, 0, self.loss_was_seen);
-        let mut reports = Vec::with_capacity(9);
-        if self.sight.may_expire(Instant::now()) {
-            reports.push(measured(counts, "expire", expire::step(&tick)).await);
+        let surveys = &mut self.surveys;
+        let mut reports = Vec::with_capacity(10);
+        if store_is_there {
+            reports.push(measured(counts, "survey", surveys.look(&self.store)).await);
+            self.conditions.log("dead rows", surveys.complaint().as_deref());
         }
-        reports.push(measured(counts, "promote", promote::step(&tick)).await);
+        if self.sight.may_expire(Instant::now()) {
+            reports.push(measured(counts, "expire", expire::step(&tick, surveys)).await);
+        }
+        reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
         reports.push(measured(counts, "cancel", cancel::step(&tick)).await);
         reports.push(measured(counts, "pauses", pauses::step(&tick)).await);
         reports.push(measured(counts, "adopt", adopt::step(&tick)).await);
         reports.push(measured(counts, "leases", leases::step(&tick)).await);
         let head = async {
             tick.counts.drifted(Drift::RedisLost, u64::from(is_news));
-            refilled = head::step(&tick, &mut self.reads, sweeps).await?;
+            refilled = head::step(&tick, surveys, &mut self.reads, sweeps).await?;
             tick.counts.repaired(Drift::RedisLost, u64::from(loss_was_seen));
             Ok(())
         };
         reports.push(measured(counts, "head", head).await);
-        reports.push(measured(counts, "sweep", sweep::step(&tick, &mut self.sweeps, lost)).await);
+        reports.push(measured(counts, "sweep", sweep::step(&tick, surveys, sweeps, lost)).await);
         if store_is_there && self.retention.is_now(Instant::now()) {
             let report = measured(counts, "retain", retain::step(&tick)).await;
             self.retention.done(Instant::now(), report.error.is_none());
@@ -156,15 +167,21 @@ impl Reaper {
         reports
     }
 
-    /// Whether PostgreSQL answers. Asked once a tick, so that a server that is away costs one wait.
-    async fn look_at_postgres(&mut self) -> bool {
+    /// PostgreSQL's time, if it answers. Asked once a tick, so that a server that is away costs one wait.
+    async fn look_at_postgres(&mut self) -> Option<DateTime<Utc>> {
         let answer = in_time(async { Ok(self.store.uptime().await?) }).await;
         self.conditions.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
         match answer {
-            Ok(uptime) => self.sight.seen(Instant::now(), uptime),
-            Err(_) => self.sight.missed(),
+            Ok(Uptime { now, up_for }) => {
+                self.sight.seen(Instant::now(), up_for);
+                Some(now)
+            }
+            Err(_) => {
+                self.sight.missed();
+                self.surveys.forget();
+                None
+            }
         }
-        !self.sight.is_away()
     }
 
     /// Whether Redis answers, and whether it has been emptied since this reaper or anybody saw it last.

@@ -3,22 +3,23 @@
 //! that nobody takes from, and for damage.
 //!
 //! A queue is compared with PostgreSQL every ten seconds while Redis holds anything of it, and sooner when the
-//! numbers say that something is wrong. Nothing is mended that was not seen twice, a tick apart. A mend that is wrong
-//! all the same costs a claim or a fill and nothing more.
+//! numbers say that something is wrong. Nothing is mended that was not seen twice, a tick apart: what is suspected is
+//! looked at again, and nothing else is. A mend that is wrong all the same costs a claim or a fill and nothing more.
 
 use crate::{
-    audit::{Fault, audit, hints_of},
+    audit::{Fault, Hints, audit, hints_of},
     drift::Drift,
     error::Error,
     leases::whole_seconds,
     note::Mend,
+    surveys::{Surveys, rest_after},
     tick::Tick,
 };
 use leasehold_core::{BATCH_MAX, Epoch, FailPoint, JobId, QueueName, State, pass};
 use leasehold_handoff::HeadStats;
 use leasehold_store::{Authority, Lease, Looked};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -34,6 +35,8 @@ pub(crate) const RUNS_MAX: i64 = 10_000;
 pub(crate) struct Sweeps {
     queues: BTreeMap<QueueName, Memory>,
     surplus: BTreeSet<QueueName>,
+    /// Reading the leases took long: until then no queue is compared as a whole.
+    rests_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -41,6 +44,15 @@ struct Memory {
     audited: Instant,
     for_surplus: Option<Instant>,
     suspects: Vec<Fault>,
+    /// The runs that suspects are about.
+    runs: Vec<Lease>,
+}
+
+/// What of a queue is compared with PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    All,
+    Suspects,
 }
 
 impl Sweeps {
@@ -50,12 +62,17 @@ impl Sweeps {
     }
 
     /// The queues to be compared with PostgreSQL now.
-    fn due(&mut self, heads: &[(QueueName, HeadStats)], now: Instant) -> BTreeSet<QueueName> {
+    fn due(&mut self, heads: &[(QueueName, HeadStats)], now: Instant) -> BTreeMap<QueueName, Due> {
         let held: BTreeSet<&QueueName> =
             heads.iter().filter(|(_, head)| head.leased + head.waiting_members > 0).map(|(queue, _)| queue).collect();
         self.queues.retain(|queue, memory| held.contains(queue) || !memory.suspects.is_empty());
-        let suspected = self.queues.iter().filter(|(_, memory)| !memory.suspects.is_empty()).map(|(queue, _)| queue);
-        suspected.chain(held.into_iter().filter(|queue| self.is_due(queue, now))).cloned().collect()
+        let suspected = self.queues.iter().filter(|(_, memory)| !memory.suspects.is_empty());
+        let suspected = suspected.map(|(queue, _)| (queue.clone(), Due::Suspects));
+        if self.rests_until.is_some_and(|until| now < until) {
+            return suspected.collect();
+        }
+        let all = held.into_iter().filter(|queue| self.is_due(queue, now)).map(|queue| (queue.clone(), Due::All));
+        suspected.chain(all).collect()
     }
 
     fn is_due(&self, queue: &QueueName, now: Instant) -> bool {
@@ -66,33 +83,57 @@ impl Sweeps {
         since(memory.audited) >= EVERY || surplus()
     }
 
-    /// Those of `faults` that were there at the last look too. The others are remembered for the next one.
-    fn seen_again(&mut self, queue: &QueueName, faults: Vec<Fault>, surplus: bool, now: Instant) -> Vec<Fault> {
-        let memory = self.queues.remove(queue);
-        let for_surplus = if surplus { Some(now) } else { memory.as_ref().and_then(|memory| memory.for_surplus) };
-        let before = memory.map(|memory| memory.suspects).unwrap_or_default();
-        let (again, new): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(|fault| before.contains(fault));
-        self.queues.insert(queue.clone(), Memory { audited: now, for_surplus, suspects: new });
-        again
+    /// What is suspected in a queue, and is not from now on.
+    fn take_suspects(&mut self, queue: &QueueName) -> (Vec<Fault>, Vec<Lease>) {
+        let memory = self.queues.get_mut(queue);
+        memory
+            .map(|memory| (std::mem::take(&mut memory.suspects), std::mem::take(&mut memory.runs)))
+            .unwrap_or_default()
+    }
+
+    /// All of a queue was compared: what is to be looked at again.
+    fn suspect(&mut self, queue: &QueueName, suspects: Vec<Fault>, runs: &[Lease], surplus: bool, now: Instant) {
+        let for_surplus =
+            if surplus { Some(now) } else { self.queues.get(queue).and_then(|memory| memory.for_surplus) };
+        let runs = runs.iter().filter(|run| suspects.iter().any(|fault| fault.id() == run.id)).cloned().collect();
+        self.queues.insert(queue.clone(), Memory { audited: now, for_surplus, suspects, runs });
     }
 }
 
-pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps, lost: bool) -> Result<(), Error> {
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps, lost: bool) -> Result<(), Error> {
     let now = Instant::now();
     let agreed = agree(tick).await;
     let mut due = sweeps.due(tick.heads, now);
     let surplus = std::mem::take(&mut sweeps.surplus);
-    if due.is_empty() && !lost {
-        return agreed;
-    }
-    let runs = tick.store()?.leases(RUNS_MAX).await?;
+    let runs = if lost || due.values().any(|due| *due == Due::All) {
+        let runs = tick.store()?.leases(RUNS_MAX, surveys.leases_begin()).await?;
+        sweeps.rests_until = surveys.is_slow().then(|| Instant::now() + rest_after(now.elapsed()));
+        runs
+    } else {
+        Vec::new()
+    };
     if lost {
         // All leases are gone, and most queues with them.
-        due.extend(runs.iter().map(|run| run.queue.clone()));
+        due.extend(runs.iter().map(|run| (run.queue.clone(), Due::All)));
     }
-    for queue in due {
-        let faults = faults_of(tick, &queue, &runs).await?;
-        let again = sweeps.seen_again(&queue, faults, surplus.contains(&queue), now);
+    for (queue, due) in due {
+        let (suspects, runs_then) = sweeps.take_suspects(&queue);
+        let hints = hints_of(&tick.handoff()?.snapshot(&queue).await?);
+        let (again, runs) = match due {
+            Due::All => {
+                let runs: Vec<Lease> = runs.iter().filter(|run| run.queue == queue).cloned().collect();
+                let faults = faults_of(tick, &hints, &runs).await?;
+                let (again, new): (Vec<Fault>, Vec<Fault>) =
+                    faults.into_iter().partition(|fault| suspects.contains(fault));
+                sweeps.suspect(&queue, new, &runs, surplus.contains(&queue), now);
+                (again, runs)
+            }
+            Due::Suspects => {
+                let faults =
+                    faults_of(tick, &only(hints, &suspects), &still_run(tick, runs_then.clone()).await?).await?;
+                (faults.into_iter().filter(|fault| suspects.contains(fault)).collect(), runs_then)
+            }
+        };
         tick.counts.found(again.len() as u64);
         tick.counts.changed(again.len() as u64);
         again.iter().for_each(|fault| tick.counts.drifted(fault.kind(), 1));
@@ -104,6 +145,25 @@ pub(crate) async fn step(tick: &Tick<'_>, sweeps: &mut Sweeps, lost: bool) -> Re
         again.iter().for_each(|fault| tick.counts.repaired(fault.kind(), 1));
     }
     agreed
+}
+
+/// The hints of suspects. All leases are among them: what is not known as leased, is not.
+fn only(mut hints: Hints, suspects: &[Fault]) -> Hints {
+    let ids: HashSet<JobId> = suspects.iter().map(|fault| fault.id()).collect();
+    hints.waiting.retain(|id| ids.contains(id));
+    hints.leased.retain(|(id, _)| ids.contains(id));
+    hints
+}
+
+/// Those of these runs that PostgreSQL still holds a good lease of.
+async fn still_run(tick: &Tick<'_>, runs: Vec<Lease>) -> Result<Vec<Lease>, Error> {
+    let ids: Vec<JobId> = runs.iter().map(|run| run.id).collect();
+    let live = look_at(tick.store()?, &ids).await?;
+    let now = |run: Lease| {
+        let lease_ms_left = live.get(&run.id).filter(|job| job.state == State::Running)?.lease_ms_left?;
+        Some(Lease { lease_ms_left, ..run })
+    };
+    Ok(runs.into_iter().filter_map(now).collect())
 }
 
 /// Makes lists and set agree where their lengths say that they do not. Redis knows how by itself. Every fill does
@@ -118,12 +178,10 @@ async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn faults_of(tick: &Tick<'_>, queue: &QueueName, runs: &[Lease]) -> Result<Vec<Fault>, Error> {
-    let hints = hints_of(&tick.handoff()?.snapshot(queue).await?);
+async fn faults_of(tick: &Tick<'_>, hints: &Hints, runs: &[Lease]) -> Result<Vec<Fault>, Error> {
     let ids: Vec<JobId> = hints.waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
     let live = look_at(tick.store()?, &ids).await?;
-    let runs: Vec<&Lease> = runs.iter().filter(|run| &run.queue == queue).collect();
-    Ok(audit(&hints, &live, &runs, tick.settings.handoff_lease))
+    Ok(audit(hints, &live, runs, tick.settings.handoff_lease))
 }
 
 /// The live jobs among `ids`.

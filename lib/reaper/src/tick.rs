@@ -1,6 +1,7 @@
 //! What every step of one tick is given.
 
 use crate::{error::Error, note::Author, report::Counts, settings::Settings};
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use leasehold_core::QueueName;
 use leasehold_handoff::{Head, HeadStats};
@@ -16,6 +17,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) handoff: Option<&'a dyn Head>,
     pub(crate) settings: &'a Settings,
     pub(crate) heads: &'a [(QueueName, HeadStats)],
+    /// The time at its start, by the clock of PostgreSQL, if that answered.
+    pub(crate) began: Option<DateTime<Utc>>,
     pub(crate) counts: Counts,
     /// Who ticks, for the trails of jobs.
     pub(crate) by: Author,

@@ -2,7 +2,7 @@
 --
 -- Guard:      the lease ran out on the database's clock. A row that somebody else has locked is passed over: a renew
 --             or a settle is at it.
--- Parameters: $1 limit.
+-- Parameters: $1 limit, $2 the time before which there is none, or NULL.
 -- Zero rows:  no lease ran out.
 -- Becomes:    cancelled if a cancel was wanted; dead if it was the last crash or the last attempt allowed; else
 --             queued, with run_at as it was, so that it stays near the front.
@@ -14,6 +14,7 @@ WITH target AS MATERIALIZED (
                 ELSE 'queued' END AS becomes
     FROM leasehold.job j
     WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now()
+      AND j.lease_expires_at >= coalesce($2::timestamptz, '-infinity')
     ORDER BY j.lease_expires_at LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
 ), again AS (

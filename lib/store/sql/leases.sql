@@ -1,12 +1,12 @@
 -- leases: which runs hold a lease, and how long each still does.
 --
 -- Guard:      none, it reads. Leases that have run out and were not expired yet are among them.
--- Parameters: $1 limit
+-- Parameters: $1 limit, $2 the time before which none ends, or NULL
 -- Zero rows:  nothing runs
 -- Index:      job_lease
 SELECT j.id, j.queue::text AS queue, j.worker, j.epoch,
        (extract(epoch FROM j.lease_expires_at - now()) * 1000)::bigint AS lease_ms_left
 FROM leasehold.job j
-WHERE j.lease_expires_at IS NOT NULL
+WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at >= coalesce($2::timestamptz, '-infinity')
 ORDER BY j.lease_expires_at
-LIMIT $1
+LIMIT $1::bigint

@@ -1,12 +1,12 @@
 -- promote: scheduled → queued, for jobs whose time has come on the database's clock.
 --
 -- Guard:      the row is scheduled and due. A row that somebody else has locked is passed over.
--- Parameters: $1 limit.
+-- Parameters: $1 limit, $2 the time before which there is none, or NULL.
 -- Zero rows:  nothing is due.
 -- Index:      job_due; then job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
-    WHERE j.state = 'scheduled' AND j.run_at <= now()
+    WHERE j.state = 'scheduled' AND j.run_at <= now() AND j.run_at >= coalesce($2::timestamptz, '-infinity')
     ORDER BY j.run_at LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
 )

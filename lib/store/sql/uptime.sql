@@ -1,7 +1,7 @@
--- uptime: how long the server has been up. Also the cheapest way to see that it answers.
+-- uptime: the server's time, and how long it has been up. Also the cheapest way to see that it answers.
 --
 -- Guard:      none, it reads
 -- Parameters: none
 -- Zero rows:  cannot be
 -- Index:      none
-SELECT (extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS uptime_ms
+SELECT now() AS now, (extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS uptime_ms

@@ -4,11 +4,24 @@
 //! Only what they call is here. What clients and operators do is on [`Store`] alone.
 
 use crate::{
-    cancel_wanted::CancelWanted, claim::Kinds, connect::Store, error::Error, expire::Expired, leases::Lease,
-    line::Line, lines::LineSummary, look::Looked, note_repairs::Repair, place::Place, promote::Waiting, renew::Renewed,
+    cancel_wanted::CancelWanted,
+    claim::Kinds,
+    connect::Store,
+    error::Error,
+    expire::Expired,
+    leases::Lease,
+    line::Line,
+    look::Looked,
+    note_repairs::Repair,
+    place::Place,
+    promote::Waiting,
+    renew::Renewed,
     retain::Retained,
+    survey::{Stretch, Survey},
+    uptime::Uptime,
 };
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -47,24 +60,24 @@ authority! {
     async fn held(&self, worker: WorkerId) -> Vec<Lease>;
     /// Answers when the server does.
     async fn ping(&self) -> ();
-    /// How long the server has been up.
-    async fn uptime(&self) -> Duration;
+    /// What the server's clock says, and how long the server has been up.
+    async fn uptime(&self) -> Uptime;
     /// Ends runs whose lease ran out.
-    async fn expire(&self, limit: i64) -> Vec<Expired>;
+    async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Expired>;
     /// Due jobs into the line.
-    async fn promote(&self, limit: i64) -> Vec<Waiting>;
+    async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
     /// Running jobs whose workers are to be told to stop.
     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
     /// The queues of which nothing is claimed.
     async fn paused(&self) -> Vec<QueueName>;
-    /// The queues with a line, and the kinds in each.
-    async fn lines(&self) -> Vec<LineSummary>;
+    /// Where the live jobs begin.
+    async fn survey(&self, queue: Option<&QueueName>) -> Survey;
     /// The first ids of a queue's line.
-    async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Line;
+    async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
     /// The ids of a queue's line behind a place in it.
     async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Line;
     /// Which runs hold a lease.
-    async fn leases(&self, limit: i64) -> Vec<Lease>;
+    async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease>;
     /// What was put right about jobs, into their trails.
     async fn note_repairs(&self, repair: &Repair) -> Vec<JobId>;
     /// Keeps history to its age.

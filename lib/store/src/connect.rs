@@ -17,6 +17,9 @@ use std::{io, str::FromStr, time::Duration};
 /// is well, and a third of the default lease, so that a renewal can be sent again in time.
 const ANSWERS_AFTER: u32 = 2;
 
+/// The same for what walks over all that is dead and has to be kept. A billion such rows take some four minutes.
+const ANSWERS_UNHURRIED_AFTER: Duration = Duration::from_secs(600);
+
 /// The same for a person's question, or for the making of a partition, that may take long.
 const ANSWERS_AT_LENGTH_AFTER: Duration = Duration::from_secs(3600);
 
@@ -87,6 +90,8 @@ pub struct Store {
     pub(crate) pooler: Pooler,
     /// For nearly all statements.
     pub(crate) bounded: Bounded,
+    /// For those of them that may take long where PostgreSQL has to keep what is dead.
+    pub(crate) unhurried: Bounded,
     /// For those that may take long, or whose best plan depends on what is asked.
     pub(crate) patient: Bounded,
 }
@@ -124,8 +129,9 @@ impl Store {
         };
         let pool = Pool::new(options, settings.max_connections, settings.acquire_timeout);
         let bounded = Bounded::new(pool.clone(), form, settings.acquire_timeout * ANSWERS_AFTER);
+        let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER);
         let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER);
-        Ok(Self { bounded, patient, transactions, pooler: settings.pooler })
+        Ok(Self { bounded, unhurried, patient, transactions, pooler: settings.pooler })
     }
 
     /// A pool for a caller's own transactions, with as many connections again. They plan as our statements need it (no

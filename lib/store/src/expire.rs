@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     row::{job_id, word},
 };
+use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, QueueName, State, WorkerId};
 use sqlx::{Row, postgres::PgRow};
 
@@ -22,12 +23,12 @@ pub struct Expired {
 }
 
 impl Store {
-    /// Leases that ran out.
+    /// Leases that ran out: all of them, or those that did at or after `since`.
     ///
     /// # Errors
     /// That the statement failed.
-    pub async fn expire(&self, limit: i64) -> Result<Vec<Expired>, Error> {
-        let statement = sqlx::query(include_str!("../sql/expire.sql")).bind(limit);
+    pub async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
+        let statement = sqlx::query(include_str!("../sql/expire.sql")).bind(limit).bind(since);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("expiring leases"))
     }

@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     row::{job_id, word},
 };
+use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, Fence, JobId, QueueName, WorkerId};
 use sqlx::{Row, postgres::PgRow};
 
@@ -29,12 +30,12 @@ impl Lease {
 }
 
 impl Store {
-    /// Leases of running jobs, those that run out first first.
+    /// Leases of running jobs, those that run out first first: all of them, or those that do so at or after `since`.
     ///
     /// # Errors
     /// That the statement failed.
-    pub async fn leases(&self, limit: i64) -> Result<Vec<Lease>, Error> {
-        let statement = sqlx::query(include_str!("../sql/leases.sql")).bind(limit);
+    pub async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Lease>, Error> {
+        let statement = sqlx::query(include_str!("../sql/leases.sql")).bind(limit).bind(since);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("reading the leases"))
     }

@@ -1,6 +1,6 @@
 //! line: the first ids of a queue's line, from which the head in Redis is filled.
 
-use crate::{claim::Kinds, connect::Store, error::Error, place::Place};
+use crate::{connect::Store, error::Error, place::Place, survey::Stretch};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use uuid::Uuid;
@@ -20,15 +20,29 @@ pub struct Line {
 pub(crate) type Answer = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>);
 
 impl Store {
-    /// The first `limit` ids of a queue's line, of these kinds.
+    /// The first `limit` ids of a queue's line, of these stretches; and the same stretches as they begin by now.
     ///
     /// # Errors
     /// That the statement failed.
-    pub async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Result<Line, Error> {
-        let statement =
-            sqlx::query_as(include_str!("../sql/line.sql")).bind(queue.as_str()).bind(kinds.names()).bind(limit);
-        let answer = statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading the line"))?;
-        Ok(Line::of(answer, limit))
+    pub async fn line(
+        &self,
+        queue: &QueueName,
+        stretches: &[Stretch],
+        limit: i64,
+    ) -> Result<(Line, Vec<Stretch>), Error> {
+        let kinds: Vec<&str> = stretches.iter().map(|stretch| stretch.kind.as_str()).collect();
+        let priorities: Vec<i16> = stretches.iter().map(|stretch| stretch.priority).collect();
+        let begin: Vec<Option<DateTime<Utc>>> = stretches.iter().map(|stretch| stretch.begins).collect();
+        let statement = sqlx::query_as(include_str!("../sql/line.sql"))
+            .bind(queue.as_str())
+            .bind(kinds)
+            .bind(priorities)
+            .bind(begin)
+            .bind(limit);
+        let answer: Result<(_, _, _, Vec<Option<DateTime<Utc>>>), _> = statement.fetch_one(&self.bounded).await;
+        let (ids, priority, run_at, begin) = answer.map_err(Error::sql("reading the line"))?;
+        let moved = stretches.iter().zip(begin).map(|(stretch, begins)| Stretch { begins, ..stretch.clone() });
+        Ok((Line::of((ids, priority, run_at), limit), moved.collect()))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     row::{job_id, word},
 };
+use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use sqlx::{Row, postgres::PgRow};
 
@@ -18,12 +19,12 @@ pub struct Waiting {
 }
 
 impl Store {
-    /// Due scheduled jobs into the line.
+    /// Due scheduled jobs into the line: all of them, or those that became due at or after `since`.
     ///
     /// # Errors
     /// That the statement failed.
-    pub async fn promote(&self, limit: i64) -> Result<Vec<Waiting>, Error> {
-        let statement = sqlx::query(include_str!("../sql/promote.sql")).bind(limit);
+    pub async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error> {
+        let statement = sqlx::query(include_str!("../sql/promote.sql")).bind(limit).bind(since);
         let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("promoting due jobs"))
     }

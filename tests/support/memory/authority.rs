@@ -7,35 +7,45 @@ use super::{
     rows::Rows,
 };
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, LineSummary, Looked, Place,
-    Renewed, Repair, Retained, Revived, Waiting,
+    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, Looked, Place, Renewed, Repair,
+    Retained, Revived, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::sleep;
 
 /// PostgreSQL in memory. Cheap to clone: all clones are of one database.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     rows: Arc<Mutex<Rows>>,
     link: Arc<dyn Link>,
+    /// How long a survey walks over dead rows.
+    dead_rows: Duration,
 }
 
 impl MemoryStore {
     /// An empty database, reached without faults.
     #[must_use]
     pub fn new(clock: Clock, broken: Option<Broken>) -> Self {
-        Self { rows: Arc::new(Mutex::new(Rows::new(clock, broken))), link: Arc::new(Direct) }
+        Self { rows: Arc::new(Mutex::new(Rows::new(clock, broken))), link: Arc::new(Direct), dead_rows: Duration::ZERO }
+    }
+
+    /// The same database, if it has to keep dead rows: how long a survey walks over them.
+    #[must_use]
+    pub fn with_dead_rows(self, dead_rows: Duration) -> Self {
+        Self { dead_rows, ..self }
     }
 
     /// The same database, reached in another way.
     #[must_use]
     pub fn by(&self, link: Arc<dyn Link>) -> Self {
-        Self { rows: Arc::clone(&self.rows), link }
+        Self { rows: Arc::clone(&self.rows), link, dead_rows: self.dead_rows }
     }
 
     /// All that is in it, to be looked at from outside.
@@ -154,17 +164,17 @@ impl Authority for MemoryStore {
         self.call("ping", |_| ()).await
     }
 
-    async fn uptime(&self) -> Result<Duration, Error> {
-        let up_ms = self.call("uptime", |rows| rows.clock.ms() - rows.up_since_ms).await?;
-        Ok(Duration::from_millis(u64::try_from(up_ms).unwrap_or_default()))
+    async fn uptime(&self) -> Result<Uptime, Error> {
+        let (now, up_ms) = self.call("uptime", |rows| (rows.clock.now(), rows.clock.ms() - rows.up_since_ms)).await?;
+        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or_default()) })
     }
 
-    async fn expire(&self, limit: i64) -> Result<Vec<Expired>, Error> {
-        self.call("expire", |rows| rows.expire(limit)).await
+    async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
+        self.call("expire", |rows| rows.expire(limit, since)).await
     }
 
-    async fn promote(&self, limit: i64) -> Result<Vec<Waiting>, Error> {
-        self.call("promote", |rows| rows.promote(limit)).await
+    async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error> {
+        self.call("promote", |rows| rows.promote(limit, since)).await
     }
 
     async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error> {
@@ -175,20 +185,22 @@ impl Authority for MemoryStore {
         self.call("paused", |rows| rows.paused.iter().cloned().collect()).await
     }
 
-    async fn lines(&self) -> Result<Vec<LineSummary>, Error> {
-        self.call("lines", |rows| rows.lines()).await
+    async fn survey(&self, queue: Option<&QueueName>) -> Result<Survey, Error> {
+        let survey = self.call("survey", |rows| rows.survey(queue)).await?;
+        sleep(self.dead_rows).await;
+        Ok(Survey { took: self.dead_rows, ..survey })
     }
 
-    async fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Result<Line, Error> {
-        self.call("line", |rows| rows.line(queue, kinds, limit)).await
+    async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> Result<(Line, Vec<Stretch>), Error> {
+        self.call("line", |rows| rows.line(queue, stretches, limit)).await
     }
 
     async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Result<Line, Error> {
         self.call("line_after", |rows| rows.line_after(queue, kinds, after, limit)).await
     }
 
-    async fn leases(&self, limit: i64) -> Result<Vec<Lease>, Error> {
-        self.call("leases", |rows| rows.leases(limit)).await
+    async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Lease>, Error> {
+        self.call("leases", |rows| rows.leases(limit, since)).await
     }
 
     async fn note_repairs(&self, repair: &Repair) -> Result<Vec<JobId>, Error> {

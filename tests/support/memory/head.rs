@@ -327,8 +327,23 @@ impl Head for MemoryHead {
     async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
         self.call("tail", |server, now| {
             let keys = server.of(queue);
-            let filled = keys.filled.as_ref().filter(|(_, until)| *until > now);
-            Tail { ready: keys.ready.len() as u32, filled_to: filled.map(|(place, _)| place.clone()) }
+            let text = |kept: &Option<(String, i64)>| {
+                kept.as_ref().filter(|(_, until)| *until > now).map(|(text, _)| text.clone())
+            };
+            Tail { ready: keys.ready.len() as u32, filled_to: text(&keys.filled), begins: text(&keys.begins) }
+        })
+        .await
+    }
+
+    async fn keep_begins(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> Result<(), Error> {
+        self.call("keep_begins", |server, now| {
+            let kept = &mut server.of(queue).begins;
+            let until = match kept_for {
+                Some(time) => Some(until(now, time)),
+                None => kept.as_ref().map(|(_, until)| *until).filter(|until| *until > now),
+            };
+            *kept = until.map(|until| (begins.to_owned(), until));
+            server.count("a line was read on from where it was known to begin", kept_for.is_none());
         })
         .await
     }

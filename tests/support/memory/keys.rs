@@ -39,6 +39,8 @@ pub struct QueueKeys {
     pub fill_lock_until: Option<i64>,
     /// Up to which place of the line the head was filled, and until when that is known.
     pub filled: Option<(String, i64)>,
+    /// Where the line begins, as somebody has told, and until when others go by it.
+    pub begins: Option<(String, i64)>,
 }
 
 /// The server: its keys, and its connections as far as they wait for something.

@@ -6,19 +6,23 @@ use super::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
-use leasehold_store::{CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Waiting};
+use leasehold_store::{
+    CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Stretch, Survey, Waiting,
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
 impl Rows {
-    pub(super) fn expire(&mut self, limit: i64) -> Vec<Expired> {
+    pub(super) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Expired> {
         let now = self.clock.now();
+        let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
         let mut lapsed: Vec<(DateTime<Utc>, JobId)> = self
             .live
             .values()
-            .filter_map(|row| row.lease_until.filter(|until| *until < now).map(|until| (until, row.life.id)))
+            .filter_map(|row| row.lease_until.filter(ran_out).map(|until| (until, row.life.id)))
             .collect();
         lapsed.sort();
         lapsed.truncate(usize::try_from(limit).unwrap_or_default());
@@ -44,12 +48,13 @@ impl Rows {
         Some(Expired { id, queue, priority, worker, epoch: before.epoch, state: after.state })
     }
 
-    pub(super) fn promote(&mut self, limit: i64) -> Vec<Waiting> {
+    pub(super) fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
         if self.is_broken(Broken::NothingIsPromoted) {
             return Vec::new();
         }
         let now = self.clock.now();
-        let is_due = |row: &&Row| row.life.state == State::Scheduled && row.run_at <= now;
+        let in_time = |time: DateTime<Utc>| time <= now && since.is_none_or(|since| time >= since);
+        let is_due = |row: &&Row| row.life.state == State::Scheduled && in_time(row.run_at);
         let mut due: Vec<(DateTime<Utc>, JobId)> =
             self.live.values().filter(is_due).map(|row| (row.run_at, row.life.id)).collect();
         due.sort();
@@ -128,8 +133,10 @@ impl Rows {
         })
     }
 
-    pub(super) fn leases(&self, limit: i64) -> Vec<Lease> {
-        let mut leases: Vec<Lease> = self.live.values().filter_map(|row| self.lease_of(row)).collect();
+    pub(super) fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease> {
+        let ends_later = |row: &&Row| since.is_none_or(|since| row.lease_until.is_some_and(|until| until >= since));
+        let mut leases: Vec<Lease> =
+            self.live.values().filter(ends_later).filter_map(|row| self.lease_of(row)).collect();
         leases.sort_by_key(|lease| (lease.lease_ms_left, lease.id));
         leases.truncate(usize::try_from(limit).unwrap_or_default());
         leases
@@ -139,21 +146,55 @@ impl Rows {
         (time - self.clock.now()).num_milliseconds()
     }
 
-    pub(super) fn lines(&self) -> Vec<LineSummary> {
-        let mut lines: BTreeMap<&QueueName, BTreeSet<&Kind>> = BTreeMap::new();
-        for row in self.live.values().filter(|row| row.life.state == State::Queued) {
-            lines.entry(&row.job.queue).or_default().insert(&row.job.kind);
+    pub(super) fn survey(&self, queue: Option<&QueueName>) -> Survey {
+        /// When each stretch of a line begins.
+        type Begins<'a> = BTreeMap<(&'a Kind, Reverse<i16>), DateTime<Utc>>;
+        let mut lines: BTreeMap<&QueueName, Begins<'_>> = BTreeMap::new();
+        let asked_of = |row: &&Row| queue.is_none_or(|queue| *queue == row.job.queue);
+        for row in self.live.values().filter(|row| row.life.state == State::Queued).filter(asked_of) {
+            let stretches = lines.entry(&row.job.queue).or_default();
+            let first = stretches.entry((&row.job.kind, Reverse(row.job.priority))).or_insert(row.run_at);
+            *first = row.run_at.min(*first);
         }
-        let summary = |(queue, kinds): (&QueueName, BTreeSet<&Kind>)| LineSummary {
-            queue: queue.clone(),
-            kinds: kinds.into_iter().cloned().collect(),
-            paused: self.paused.contains(queue),
+        let stretch = |((kind, priority), first): ((&Kind, Reverse<i16>), DateTime<Utc>)| Stretch {
+            kind: kind.clone(),
+            priority: priority.0,
+            begins: Some(self.begins(Some(first))),
         };
-        lines.into_iter().map(summary).collect()
+        let summary = |(queue, stretches): (&QueueName, Begins<'_>)| LineSummary {
+            queue: queue.clone(),
+            paused: self.paused.contains(queue),
+            stretches: stretches.into_iter().map(stretch).collect(),
+        };
+        let lines = lines.into_iter().map(summary).collect();
+        let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
+        let scheduled = self.live.values().filter(|row| row.life.state == State::Scheduled);
+        let first_due = scheduled.map(|row| row.run_at).min();
+        let (leases_begin, schedule_begins) = match queue {
+            None => (Some(self.begins(first_lease)), Some(self.begins(first_due))),
+            Some(_) => (None, None),
+        };
+        Survey { at: self.clock.now(), lines, leases_begin, schedule_begins, took: Duration::ZERO }
     }
 
-    pub(super) fn line(&self, queue: &QueueName, kinds: &Kinds, limit: i64) -> Line {
-        first_of(&self.line_of(queue, kinds), limit)
+    fn begins(&self, first: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        let latest = self.clock.now() - TimeDelta::milliseconds(250);
+        first.map_or(latest, |first| first.min(latest))
+    }
+
+    pub(super) fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>) {
+        let within = |row: &Row, stretch: &Stretch| {
+            row.job.kind == stretch.kind
+                && row.job.priority == stretch.priority
+                && stretch.begins.is_none_or(|begins| row.run_at >= begins)
+        };
+        let mut line = self.line_of(queue, &Kinds::All);
+        line.retain(|row| stretches.iter().any(|stretch| within(row, stretch)));
+        let moved = |stretch: &Stretch| {
+            let first = line.iter().filter(|row| within(row, stretch)).map(|row| row.run_at).min();
+            Stretch { begins: Some(self.begins(first)), ..stretch.clone() }
+        };
+        (first_of(&line, limit), stretches.iter().map(moved).collect())
     }
 
     pub(super) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Line {

@@ -89,15 +89,15 @@ impl Scene<'_> {
         self.meters.begin(&[]).await?;
         let begun = Instant::now();
         enqueues::all(self.plan, self.context, &self.client).await?;
-        let enqueue_per_s = rate(jobs, begun);
+        let enqueue_per_s = rate(jobs, begun.elapsed());
         self.meters.end(&[]).await?;
 
         let mut workers = Workers::start(self.plan).await?;
         meters::begin(&mut self.meters, &workers).await?;
         workers.begin().await?;
         let (before_ready, begun) = (workers.done(), Instant::now());
-        self.finish(jobs, &mut workers).await?;
-        let (drain_per_s, took) = (rate(jobs - before_ready, begun), begun.elapsed());
+        let took = self.finish(jobs, &mut workers).await? - begun;
+        let drain_per_s = rate(jobs - before_ready, took);
         meters::end(&mut self.meters, &workers).await?;
         let progress = workers.progress_since(begun);
         let (first_tenth_per_s, last_tenth_per_s) = pace::first_and_last_tenth(&progress, took);
@@ -115,8 +115,7 @@ impl Scene<'_> {
                 let enqueued = enqueues::all(self.plan, self.context, &self.client);
                 let (enqueued, finished) = tokio::join!(enqueued, self.finish(self.plan.jobs, &mut workers));
                 enqueued?;
-                finished?;
-                Figures::Flow { flow_per_s: rate(self.plan.jobs, begun) }
+                Figures::Flow { flow_per_s: rate(self.plan.jobs, finished? - begun) }
             }
         };
         meters::end(&mut self.meters, &workers).await?;
@@ -133,8 +132,7 @@ impl Scene<'_> {
                 heard = workers.hear() => heard?,
             }
         };
-        self.finish(jobs, workers).await?;
-        let flow_per_s = rate(jobs, begun);
+        let flow_per_s = rate(jobs, self.finish(jobs, workers).await? - begun);
         let tenths_per_s = pace::tenths(&workers.progress_since(begun), time);
         Ok(Figures::FlowForATime { flow_per_s, jobs, seconds: time.as_secs(), tenths_per_s })
     }
@@ -164,23 +162,27 @@ impl Scene<'_> {
         Ok(workers)
     }
 
-    /// Waits until every handler has run *and* PostgreSQL holds no live job.
-    async fn finish(&self, jobs: u64, workers: &mut Workers) -> Result<(), Failure> {
+    /// Waits until every handler has run *and* PostgreSQL holds no live job. Returns when that was so: as soon as it was asked,
+    /// since an answer may take long where dead rows have to be kept.
+    async fn finish(&self, jobs: u64, workers: &mut Workers) -> Result<Instant, Failure> {
         if !workers.wait_until_done(jobs, Instant::now() + PATIENCE).await? {
             return Err(Failure::new(format!("only {} of {jobs} jobs were run", workers.done())));
         }
-        while !self.nothing_waits_or_runs().await? {
+        loop {
+            let asked = Instant::now();
+            if self.nothing_waits_or_runs().await? {
+                return Ok(asked);
+            }
             sleep(Duration::from_millis(1)).await;
         }
-        Ok(())
     }
 
     /// Two short questions. `stats`, which also counts what the last minute has finished, would take its share of a
     /// measurement that has just finished a great many.
     async fn nothing_waits_or_runs(&self) -> Result<bool, Failure> {
-        let (lines, leases) = tokio::join!(self.store.lines(), self.store.leases(1));
+        let (lines, leases) = tokio::join!(self.store.survey(None), self.store.leases(1, None));
         let failed = |error| self.context.store_failure(error);
-        Ok(lines.map_err(failed)?.is_empty() && leases.map_err(failed)?.is_empty())
+        Ok(lines.map_err(failed)?.lines.is_empty() && leases.map_err(failed)?.is_empty())
     }
 }
 
@@ -189,6 +191,6 @@ async fn is_empty(store: &Store, context: &Context) -> Result<bool, Failure> {
     Ok(stats.iter().all(|queue| queue.queued + queue.running + queue.scheduled + queue.blocked == 0))
 }
 
-fn rate(jobs: u64, since: Instant) -> f64 {
-    jobs as f64 / since.elapsed().as_secs_f64()
+fn rate(jobs: u64, took: Duration) -> f64 {
+    jobs as f64 / took.as_secs_f64()
 }

@@ -50,9 +50,9 @@ impl Evidence {
         let reapers = handoff.reapers().await?;
         let eviction = handoff.eviction_policy().await?;
         let violations = store.violations().await?;
-        let runs = store.leases(RUNS_MAX).await?;
+        let runs = store.leases(RUNS_MAX, None).await?;
         let lines: BTreeMap<QueueName, LineSummary> =
-            store.lines().await?.into_iter().map(|line| (line.queue.clone(), line)).collect();
+            store.survey(None).await?.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
         let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
         let mut names: BTreeSet<QueueName> = handoff.queues().await?.into_iter().collect();
         names.extend(lines.keys().cloned());
@@ -60,8 +60,8 @@ impl Evidence {
         names.extend(runs.iter().map(|run| run.queue.clone()));
         let mut queues = Vec::with_capacity(names.len());
         for name in names {
-            let (kinds, paused) = (lines.get(&name).map(|line| line.kinds.clone()), paused.contains(&name));
-            queues.push(QueueEvidence::gather(store, handoff, name, kinds.unwrap_or_default(), paused).await?);
+            let (line, paused) = (lines.get(&name), paused.contains(&name));
+            queues.push(QueueEvidence::gather(store, handoff, name, line, paused).await?);
         }
         Ok(Self { violations, runs, queues, generation, reapers, eviction })
     }
@@ -72,14 +72,14 @@ impl QueueEvidence {
         store: &Store,
         handoff: &Handoff,
         queue: QueueName,
-        kinds: Vec<Kind>,
+        line: Option<&LineSummary>,
         paused: bool,
     ) -> Result<Self, Error> {
-        let front = if paused || kinds.is_empty() {
-            Line::default()
-        } else {
-            front_of_line(store, handoff, &queue, &kinds, handoff.head_max()).await?
+        let front = match line.filter(|_| !paused) {
+            Some(line) => front_of_line(store, handoff, &queue, &line.stretches, handoff.head_max()).await?.0,
+            None => Line::default(),
         };
+        let kinds = line.map(LineSummary::kinds).unwrap_or_default();
         let head = handoff.snapshot(&queue).await?;
         let served = handoff.served_kinds(&queue).await?;
         let ids: BTreeSet<JobId> = head.held.iter().map(|(id, _)| *id).chain(listed(&head)).collect();

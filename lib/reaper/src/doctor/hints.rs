@@ -96,7 +96,7 @@ fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
 fn fit_their_jobs(evidence: &QueueEvidence, runs: &[Lease], notebook: &mut Notebook) {
     let queue = &evidence.queue;
     let hints = hints_of(&evidence.head);
-    let runs: Vec<&Lease> = runs.iter().filter(|run| &run.queue == queue).collect();
+    let runs: Vec<Lease> = runs.iter().filter(|run| &run.queue == queue).cloned().collect();
     notebook.looked(&WAITING, hints.waiting.len());
     notebook.looked(&LEASED, hints.leased.len());
     notebook.looked(&UNLEASED, runs.len());

@@ -1,0 +1,46 @@
+-- survey: where the live jobs begin in each order that is walked from its front: of each stretch of each line, of the leases,
+-- and of what is scheduled. What stands before is dead.
+--
+-- Guard:      none, it only reads.
+-- Parameters: $1 queue, or NULL for all of them, and for leases and schedule too.
+-- Zero rows:  never. One row for each stretch, which is one kind and one priority of a queue; or one without a stretch.
+-- Begins:     no job has an earlier time, nor will one that is enqueued from now on, unless its transaction began more than
+--             250 ms before. NULL: not known, since it has no finite time.
+-- Index:      job_line, one probe for each stretch; job_lease and job_due, one probe each.
+-- Cost:       that of all entries of dead rows before the first live one of each: next to nothing where PostgreSQL may
+--             clear them away, else some 0.25 µs each.
+WITH RECURSIVE stretch(queue, kind, priority, run_at) AS (
+    (SELECT j.queue::text, j.kind::text, j.priority::smallint, j.run_at FROM leasehold.job j
+     WHERE j.state = 'queued' AND j.queue >= coalesce($1::text, '')
+     ORDER BY j.queue, j.kind, j.priority DESC, j.run_at LIMIT 1)
+    UNION ALL
+    SELECT next.queue, next.kind, next.priority, next.run_at
+    FROM stretch s
+    CROSS JOIN LATERAL (
+        (SELECT j.queue::text AS queue, j.kind::text AS kind, j.priority::smallint AS priority, j.run_at FROM leasehold.job j
+         WHERE j.state = 'queued' AND j.queue = s.queue AND j.kind = s.kind AND j.priority < s.priority
+         ORDER BY j.priority DESC, j.run_at LIMIT 1)
+        UNION ALL
+        (SELECT j.queue::text, j.kind::text, j.priority::smallint, j.run_at FROM leasehold.job j
+         WHERE j.state = 'queued' AND (j.queue, j.kind) > (s.queue, s.kind)
+         ORDER BY j.queue, j.kind, j.priority DESC, j.run_at LIMIT 1)
+        LIMIT 1
+    ) next
+    WHERE s.queue = coalesce($1::text, s.queue)
+), look AS (
+    SELECT now() AS at, now() - interval '250 milliseconds' AS latest,
+           CASE WHEN $1::text IS NULL THEN coalesce((
+               SELECT min(j.lease_expires_at) FROM leasehold.job j WHERE j.lease_expires_at IS NOT NULL), 'infinity') END AS lease,
+           CASE WHEN $1::text IS NULL THEN coalesce((
+               SELECT min(j.run_at) FROM leasehold.job j WHERE j.state = 'scheduled'), 'infinity') END AS due
+)
+SELECT k.at, s.queue, s.kind, s.priority, q.paused_at IS NOT NULL AS paused,
+       CASE WHEN s.run_at > '-infinity' THEN least(s.run_at, k.latest) END AS begins,
+       CASE WHEN k.lease > '-infinity' THEN least(k.lease, k.latest) END AS leases_begin,
+       CASE WHEN k.due > '-infinity' THEN least(k.due, k.latest) END AS schedule_begins,
+       -- The last column, and most in the last row: when all else is known.
+       (extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint AS took_ms
+FROM look k
+LEFT JOIN stretch s ON s.queue = coalesce($1::text, s.queue)
+LEFT JOIN leasehold.queue q ON q.name = s.queue
+ORDER BY s.queue, s.kind, s.priority DESC

@@ -1,0 +1,115 @@
+//! survey: where the live jobs begin. What is walked from its front is walked from there, or it would be walked over all
+//! that has died, which PostgreSQL may have to keep for as long as a transaction is open.
+
+use crate::{connect::Store, error::Error, row::word};
+use chrono::{DateTime, Utc};
+use leasehold_core::{Kind, QueueName};
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+
+/// Where the live jobs begin, as PostgreSQL saw it at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// That time, by the clock of the database.
+    pub at: DateTime<Utc>,
+    /// The queues that have jobs in their line.
+    pub lines: Vec<LineSummary>,
+    /// No lease ends earlier. `None`: not asked, or not known.
+    pub leases_begin: Option<DateTime<Utc>>,
+    /// No scheduled job is due earlier. `None`: not asked, or not known.
+    pub schedule_begins: Option<DateTime<Utc>>,
+    /// How long PostgreSQL was at it. What it does quickly is done again, and need not be remembered.
+    pub took: Duration,
+}
+
+/// A queue that has jobs in its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineSummary {
+    /// Its name.
+    pub queue: QueueName,
+    /// Whether nothing of it is claimed.
+    pub paused: bool,
+    /// The parts of the line, by kind, and of one kind by priority, the higher ones first.
+    pub stretches: Vec<Stretch>,
+}
+
+/// The jobs of one kind and one priority in the line of a queue: they stand in the order of their times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Their kind.
+    pub kind: Kind,
+    /// Their priority.
+    pub priority: i16,
+    /// None of them has an earlier time. `None`: not known.
+    pub begins: Option<DateTime<Utc>>,
+}
+
+impl LineSummary {
+    /// The kinds in the line, each once.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<Kind> = self.stretches.iter().map(|stretch| stretch.kind.clone()).collect();
+        kinds.dedup();
+        kinds
+    }
+}
+
+impl Store {
+    /// Where the live jobs begin: in the lines of all queues, in the leases and in what is scheduled; or in the line of one
+    /// queue only. Takes as long as it must, which is next to nothing unless PostgreSQL has to keep what is dead.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn survey(&self, queue: Option<&QueueName>) -> Result<Survey, Error> {
+        let statement = sqlx::query(include_str!("../sql/survey.sql")).bind(queue.map(QueueName::as_str));
+        let rows = statement.try_map(|row| Found::decode(&row)).fetch_all(&self.unhurried).await;
+        Ok(Survey::of(rows.map_err(Error::sql("looking where the lines begin"))?))
+    }
+}
+
+/// One row of the answer.
+struct Found {
+    at: DateTime<Utc>,
+    stretch: Option<(QueueName, bool, Stretch)>,
+    leases_begin: Option<DateTime<Utc>>,
+    schedule_begins: Option<DateTime<Utc>>,
+    took_ms: i64,
+}
+
+impl Found {
+    fn decode(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let queue: Option<&str> = row.try_get("queue")?;
+        let stretch = match queue {
+            Some(_) => {
+                let (kind, priority) = (word(row, "kind")?, row.try_get("priority")?);
+                Some((
+                    word(row, "queue")?,
+                    row.try_get("paused")?,
+                    Stretch { kind, priority, begins: row.try_get("begins")? },
+                ))
+            }
+            None => None,
+        };
+        let (leases_begin, schedule_begins) = (row.try_get("leases_begin")?, row.try_get("schedule_begins")?);
+        let (at, took_ms) = (row.try_get("at")?, row.try_get("took_ms")?);
+        Ok(Self { at, stretch, leases_begin, schedule_begins, took_ms })
+    }
+}
+
+impl Survey {
+    fn of(found: Vec<Found>) -> Self {
+        let (at, took) = (DateTime::UNIX_EPOCH, Duration::ZERO);
+        let mut survey = Self { at, lines: Vec::new(), leases_begin: None, schedule_begins: None, took };
+        for Found { at, stretch, leases_begin, schedule_begins, took_ms } in found {
+            (survey.at, survey.leases_begin, survey.schedule_begins) = (at, leases_begin, schedule_begins);
+            survey.took = survey.took.max(Duration::from_millis(u64::try_from(took_ms).unwrap_or(0)));
+            let Some((queue, paused, stretch)) = stretch else { continue };
+            match survey.lines.last_mut().filter(|line| line.queue == queue) {
+                Some(line) => line.stretches.push(stretch),
+                None => survey.lines.push(LineSummary { queue, paused, stretches: vec![stretch] }),
+            }
+        }
+        survey
+    }
+}
