@@ -259,6 +259,55 @@ async fn with_statistics_from_when_nothing_was_running() {
     check(&fixture, "analyzed when all were queued").await;
 }
 
+/// Pages of index and table that a statement has to look at.
+async fn pages_read(connection: &mut PgConnection, name: &str, parameters: &str) -> i64 {
+    let script = format!("PREPARE s AS {};", statement(name));
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect(name);
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE s({parameters})");
+    let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await;
+    let text: String = row.unwrap_or_else(|error| panic!("{name}: {error}")).try_get_unchecked(0).expect("a plan");
+    sqlx::raw_sql("DEALLOCATE s").execute(connection).await.expect("deallocate");
+    let plan: Value = serde_json::from_str(&text).expect("JSON");
+    let pages = |kind: &str| plan[0]["Plan"][kind].as_i64().expect("a number of pages");
+    pages("Shared Hit Blocks") + pages("Shared Read Blocks")
+}
+
+/// Told where the live jobs begin, no statement walks over what died before.
+#[tokio::test]
+async fn what_died_before_the_live_jobs_is_not_walked_over() {
+    let fixture = start().await;
+    let mut old = fixture.connection().await;
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
+        .execute(&mut old)
+        .await
+        .expect("a snapshot");
+    let jobs = |state: &str, lease: &str, worker: &str| {
+        format!(
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state,
+                                        started_at, epoch, attempt, lease_expires_at, worker)
+             SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{{}}', '{state}',
+                    now(), 1, 1, {lease}, {worker} FROM generate_series(1, 5000)"
+        )
+    };
+    fixture.sql(jobs("queued", "NULL", "NULL")).await;
+    fixture.sql(jobs("scheduled", "NULL", "NULL")).await;
+    fixture.sql(jobs("running", "now() - interval '1 hour'", "gen_random_uuid()")).await;
+    fixture.sql("DELETE FROM leasehold.job").await;
+    let mut connection = fixture.connection().await;
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.expect("set");
+    for (name, since, always) in [
+        ("line", "'default', '{k}', '{0}', $since, 100", "'{NULL}'"),
+        ("leases", "100, $since", "NULL"),
+        ("expire", "100, $since", "NULL"),
+        ("promote", "100, $since", "NULL"),
+    ] {
+        let recent = if name == "line" { "ARRAY[now() - interval '1 minute']" } else { "now() - interval '1 minute'" };
+        let all = pages_read(&mut connection, name, &since.replace("$since", always)).await;
+        let few = pages_read(&mut connection, name, &since.replace("$since", recent)).await;
+        assert!(all > 100 && few < 20, "{name}: {few} pages, and {all} from the very front");
+    }
+}
+
 /// A backup or a forgotten session: nothing that has died since can be cleared away.
 #[tokio::test]
 async fn with_an_old_snapshot_open() {

@@ -1,0 +1,126 @@
+//! A transaction stays open, and PostgreSQL has to keep what is dead: looks go on from where the live jobs begin, and what
+//! comes to stand before that is found all the same.
+
+use crate::world::{SOON, World, new_job, queue, report};
+use chrono::{TimeDelta, Utc};
+use leasehold_core::{JobId, NewJob, State, WorkerId};
+use leasehold_reaper::fill_head;
+use leasehold_tests::eventually;
+use sqlx::{Connection, Executor, PgConnection};
+
+/// Dead entries that take any machine more than some 10 ms to walk over.
+const DEAD: u32 = 300_000;
+
+/// A world in which jobs have died, and the transaction for which PostgreSQL keeps them.
+async fn start() -> (World, PgConnection) {
+    let world = World::start().await;
+    let mut open = PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL");
+    open.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
+        .await
+        .expect("a snapshot");
+    world
+        .sql(format!(
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
+             SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{{}}', 'queued'
+             FROM generate_series(1, {DEAD})"
+        ))
+        .await;
+    world.sql("DELETE FROM leasehold.job").await;
+    (world, open)
+}
+
+async fn begins(world: &World) -> Option<String> {
+    world.handoff.tail(&queue()).await.expect("tail").begins
+}
+
+/// A job that stands where nobody looks, and that nobody was told of.
+async fn one_of_an_hour_ago(world: &World) -> JobId {
+    let job = NewJob { run_at: Some(Utc::now() - TimeDelta::hours(1)), ..new_job() };
+    world.enqueue_these(&[job]).await[0]
+}
+
+#[tokio::test]
+async fn jobs_go_through_and_what_stands_before_them_is_found() {
+    let (world, open) = start().await;
+    let mut reaper = world.reaper().await;
+    let worker = WorkerId::new();
+    let first = world.enqueue(3).await;
+    eventually("the line is known, by a survey that took long", SOON, async || {
+        let reports = reaper.tick().await;
+        if begins(&world).await.is_some() { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    assert_eq!(world.snapshot().await.ready, first);
+
+    // From here on others go by it too.
+    let second = world.enqueue(3).await;
+    let filled = fill_head(&world.store, &world.handoff, &queue(), world.head_max).await.expect("fill");
+    assert_eq!((filled.pushed, filled.held), (3, 3));
+    assert_eq!(world.work(worker, 6).await, 6);
+    reaper.tick().await;
+    let moved = begins(&world).await;
+    let third = world.enqueue(1).await;
+    reaper.tick().await;
+    assert_eq!(world.snapshot().await.ready, third, "a tick is enough for what comes behind");
+    assert_ne!(begins(&world).await, moved, "its beginning moves on");
+
+    let early = one_of_an_hour_ago(&world).await;
+    eventually("a survey finds what stands before", SOON, async || {
+        let reports = reaper.tick().await;
+        if world.snapshot().await.ready == [early, third[0]] { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    assert!(second.len() == 3 && world.work(worker, 2).await == 2);
+    open.close().await.expect("the transaction stayed open");
+}
+
+#[tokio::test]
+async fn leases_run_out_and_what_is_due_gets_into_the_line() {
+    let (world, open) = start().await;
+    let mut reaper = world.reaper().await;
+    let worker = WorkerId::new();
+    let ids = world.enqueue_and_push(2).await;
+    assert_eq!(world.take(worker, 2).await.len(), 2);
+    world.enqueue_and_push(1).await;
+    eventually("the line is known, by a survey that took long", SOON, async || {
+        let reports = reaper.tick().await;
+        if begins(&world).await.is_some() { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    let in_a_moment =
+        format!("UPDATE leasehold.job SET lease_expires_at = now() + interval '1 ms' WHERE id = '{}'", ids[0]);
+    world.sql(in_a_moment).await;
+    let due = "SELECT leasehold.enqueue('due', '{}', run_at => now() + interval '1 ms')";
+    world.sql(due).await;
+    eventually("both are in the line at the next ticks", SOON, async || {
+        let reports = reaper.tick().await;
+        let waits = world.snapshot().await.ready.len();
+        if waits == 3 { Ok(()) } else { Err((waits, reports)) }
+    })
+    .await;
+
+    world.let_leases_lapse().await;
+    eventually("a survey finds the lease that ran out before", SOON, async || {
+        let reports = reaper.tick().await;
+        if world.state(ids[1]).await == State::Queued { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    assert!(report(&reaper.tick().await, "survey").error.is_none());
+    open.close().await.expect("the transaction stayed open");
+}
+
+/// One that starts among dead rows has to look through them once.
+#[tokio::test]
+async fn no_head_is_emptied_before_the_lines_are_known() {
+    let (world, open) = start().await;
+    let ids = world.enqueue_and_push(2).await;
+    let mut reaper = world.reaper().await;
+    eventually("the head step has worked", SOON, async || {
+        let reports = reaper.tick().await;
+        let head = report(&reports, "head");
+        if head.error.is_none() { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    assert_eq!(world.snapshot().await.ready, ids);
+    open.close().await.expect("the transaction stayed open");
+}
