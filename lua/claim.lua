@@ -55,7 +55,8 @@ end
 pop(ready)
 
 local now = redis.call('TIME')
-local deadline = now[1] * 1000 + math.floor(now[2] / 1000) + lease_ms
+-- As text: a number would be made one for each id.
+local deadline = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) + lease_ms)
 for first = 1, #taken, CHUNK do
   local scored = {}
   for i = first, math.min(first + CHUNK - 1, #taken) do

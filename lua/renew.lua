@@ -10,7 +10,8 @@
 
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local deadline = now_ms + tonumber(ARGV[1])
+-- As text: a number would be made one for each member.
+local deadline = string.format('%.0f', now_ms + tonumber(ARGV[1]))
 local FIRST_MEMBER = 3
 -- Members of one call; Lua's `unpack` gives up at some 8,000 arguments, and each has two.
 local CHUNK = 1000
