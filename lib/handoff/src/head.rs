@@ -118,6 +118,8 @@ head! {
     async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Filled;
     /// How long the head is, and up to where it was filled.
     async fn tail(&self, queue: &QueueName) -> Tail;
+    /// Whether Redis holds a hint of each of these.
+    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> bool;
     /// Tells others where the line begins.
     async fn keep_begins(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> ();
     /// Appends to the head what follows in the line behind that.

@@ -18,9 +18,9 @@ use uuid::Uuid;
 /// Hints adopted in one call: far more than `claimed` ever holds, and still well under a millisecond.
 const ADOPT_MAX: u32 = 500;
 
-/// How long after a fill a head is extended only. As long as a tick of the reaper by default, which fills it too: so long
-/// may a job wait that belongs before others there, and whose hint was lost or never pushed.
-pub const EXTEND_FOR: Duration = Duration::from_millis(250);
+/// How long after a fill a head is extended only. So long may a job wait that belongs before others there, and whose hint was
+/// lost or never pushed, if no reaper comes by, which looks at the front of each line at every tick.
+pub const EXTEND_FOR: Duration = Duration::from_secs(1);
 /// What `fill.lua` is told where there is no place.
 const NO_PLACE: &str = "-";
 
@@ -135,6 +135,22 @@ impl Handoff {
             self.run("looking how far the head goes", steps).await?;
         let text = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(Tail { ready, filled_to: text(filled_to), begins: text(begins) })
+    }
+
+    /// Reaper: whether Redis holds a hint of each of these, waiting or leased.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
+        let mut scores = command("ZMSCORE", QueueKeys::of(queue).leases());
+        for id in ids {
+            scores.arg(id.to_string());
+        }
+        if ids.is_empty() {
+            return Ok(true);
+        }
+        let (scores,): (Vec<Value>,) = self.run("looking for hints", vec![scores.into()]).await?;
+        Ok(scores.iter().all(|score| *score != Value::Nil))
     }
 
     /// Tells others where the line of a queue begins: for so long; or, if they go by something else already, instead of that

@@ -237,7 +237,10 @@ async fn fill_line(
     let (store, handoff, queue) = (tick.store()?, tick.handoff()?, line.queue.clone());
     if let Some(known) = known {
         let (front, moved) = front_of_line(store, handoff, &queue, &line.stretches, GLANCE).await?;
-        if front.more && front.ids.iter().all(|id| known.contains(id)) {
+        // An empty one may have workers waiting that nobody fills it for.
+        let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(&queue).await?.filled_to.is_some();
+        let is_known = front.ids.iter().all(|id| known.contains(id));
+        if front.more && is_tended && (is_known || handoff.holds_all(&queue, &front.ids).await?) {
             tick.counts.found(u64::from(GLANCE));
             let report = HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true };
             return Ok(Fill { queue, report, read_in_full: None, moved });

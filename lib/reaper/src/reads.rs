@@ -1,9 +1,9 @@
-//! What was read of long lines lately, so that a line which is longer than its head and moves slowly is not read and
-//! sent as a whole four times a second.
+//! What was read of long lines lately, so that a line which is longer than its head is not read and sent as a whole four
+//! times a second.
 //!
-//! While a head is well filled, a glance at the very front of its line tells whether anything new stands there. It owns
-//! that decision only: a fill is always made from all that the head can hold, since only so does each hint come to its
-//! place.
+//! In between a glance at the very front of the line tells whether anything stands there that Redis does not hold; what comes
+//! further back is reached as the head moves on, and workers fill it when it is low. It owns that decision only: a fill is
+//! always made from all that the head can hold, since only so does each hint come to its place.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::HeadStats;
@@ -44,10 +44,9 @@ impl Reads {
         now: Instant,
     ) -> Option<&HashSet<JobId>> {
         let head = head?;
-        let well_filled = head.overflow && head.ready * 2 >= u64::from(head_max);
         let Seen { at, ids } = self.in_full.get(queue)?;
         let lately = now.saturating_duration_since(*at) < IN_FULL_EVERY;
-        (well_filled && lately && head_max > GLANCE).then_some(ids)
+        (head.overflow && lately && head_max > GLANCE).then_some(ids)
     }
 
     pub(crate) fn remember(&mut self, queue: &QueueName, ids: Vec<JobId>, now: Instant) {
@@ -76,24 +75,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_glance_will_do_while_the_head_is_well_filled_and_was_compared_lately() {
+    fn a_glance_will_do_while_the_line_is_longer_and_was_compared_lately() {
         let (mut reads, queue, start) = (Reads::default(), QueueName::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        let full = HeadStats { ready: 2048, overflow: true, ..HeadStats::default() };
-        let low = HeadStats { ready: 2047, overflow: true, ..HeadStats::default() };
+        let some = HeadStats { ready: 1, overflow: true, ..HeadStats::default() };
         let whole = HeadStats { ready: 4000, overflow: false, ..HeadStats::default() };
-        assert!(reads.known(&queue, Some(&full), 4096, at(0)).is_none(), "never compared");
+        assert!(reads.known(&queue, Some(&some), 4096, at(0)).is_none(), "never compared");
         reads.remember(&queue, vec![JobId::new()], at(0));
-        assert!(reads.known(&queue, Some(&full), 4096, at(1999)).is_some());
-        assert!(reads.known(&queue, Some(&full), 4096, at(2000)).is_none(), "not lately");
-        assert!(reads.known(&queue, Some(&low), 4096, at(1)).is_none());
+        assert!(reads.known(&queue, Some(&some), 4096, at(1999)).is_some());
+        assert!(reads.known(&queue, Some(&some), 4096, at(2000)).is_none(), "not lately");
         assert!(
             reads.known(&queue, Some(&whole), 4096, at(1)).is_none(),
             "all of the line is in Redis, cheap to compare"
         );
-        assert!(reads.known(&queue, Some(&full), GLANCE, at(1)).is_none());
+        assert!(reads.known(&queue, Some(&some), GLANCE, at(1)).is_none());
         assert!(reads.known(&queue, None, 4096, at(1)).is_none(), "Redis was lost");
         reads.forget_all_but(&[]);
-        assert!(reads.known(&queue, Some(&full), 4096, at(1)).is_none());
+        assert!(reads.known(&queue, Some(&some), 4096, at(1)).is_none());
     }
 }

@@ -43,8 +43,14 @@ pub(crate) struct Sweeps {
 struct Memory {
     audited: Instant,
     for_surplus: Option<Instant>,
-    suspects: Vec<Fault>,
-    /// The runs that suspects are about.
+    suspects: Suspects,
+}
+
+/// What may be wrong in a queue, to be looked at again.
+#[derive(Debug, Default)]
+struct Suspects {
+    faults: Vec<Fault>,
+    /// The runs that some of them are about.
     runs: Vec<Lease>,
 }
 
@@ -65,8 +71,8 @@ impl Sweeps {
     fn due(&mut self, heads: &[(QueueName, HeadStats)], now: Instant) -> BTreeMap<QueueName, Due> {
         let held: BTreeSet<&QueueName> =
             heads.iter().filter(|(_, head)| head.leased + head.waiting_members > 0).map(|(queue, _)| queue).collect();
-        self.queues.retain(|queue, memory| held.contains(queue) || !memory.suspects.is_empty());
-        let suspected = self.queues.iter().filter(|(_, memory)| !memory.suspects.is_empty());
+        self.queues.retain(|queue, memory| held.contains(queue) || !memory.suspects.faults.is_empty());
+        let suspected = self.queues.iter().filter(|(_, memory)| !memory.suspects.faults.is_empty());
         let suspected = suspected.map(|(queue, _)| (queue.clone(), Due::Suspects));
         if self.rests_until.is_some_and(|until| now < until) {
             return suspected.collect();
@@ -84,19 +90,17 @@ impl Sweeps {
     }
 
     /// What is suspected in a queue, and is not from now on.
-    fn take_suspects(&mut self, queue: &QueueName) -> (Vec<Fault>, Vec<Lease>) {
-        let memory = self.queues.get_mut(queue);
-        memory
-            .map(|memory| (std::mem::take(&mut memory.suspects), std::mem::take(&mut memory.runs)))
-            .unwrap_or_default()
+    fn take_suspects(&mut self, queue: &QueueName) -> Suspects {
+        self.queues.get_mut(queue).map(|memory| std::mem::take(&mut memory.suspects)).unwrap_or_default()
     }
 
-    /// All of a queue was compared: what is to be looked at again.
-    fn suspect(&mut self, queue: &QueueName, suspects: Vec<Fault>, runs: &[Lease], surplus: bool, now: Instant) {
+    /// All of a queue was compared.
+    fn suspect(&mut self, queue: &QueueName, faults: Vec<Fault>, runs: &[Lease], surplus: bool, now: Instant) {
         let for_surplus =
             if surplus { Some(now) } else { self.queues.get(queue).and_then(|memory| memory.for_surplus) };
-        let runs = runs.iter().filter(|run| suspects.iter().any(|fault| fault.id() == run.id)).cloned().collect();
-        self.queues.insert(queue.clone(), Memory { audited: now, for_surplus, suspects, runs });
+        let runs = runs.iter().filter(|run| faults.iter().any(|fault| fault.id() == run.id)).cloned().collect();
+        let suspects = Suspects { faults, runs };
+        self.queues.insert(queue.clone(), Memory { audited: now, for_surplus, suspects });
     }
 }
 
@@ -117,21 +121,16 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps
         due.extend(runs.iter().map(|run| (run.queue.clone(), Due::All)));
     }
     for (queue, due) in due {
-        let (suspects, runs_then) = sweeps.take_suspects(&queue);
+        let suspects = sweeps.take_suspects(&queue);
         let hints = hints_of(&tick.handoff()?.snapshot(&queue).await?);
         let (again, runs) = match due {
+            Due::Suspects => look_again(tick, hints, suspects).await?,
             Due::All => {
                 let runs: Vec<Lease> = runs.iter().filter(|run| run.queue == queue).cloned().collect();
                 let faults = faults_of(tick, &hints, &runs).await?;
-                let (again, new): (Vec<Fault>, Vec<Fault>) =
-                    faults.into_iter().partition(|fault| suspects.contains(fault));
+                let (again, new) = faults.into_iter().partition(|fault| suspects.faults.contains(fault));
                 sweeps.suspect(&queue, new, &runs, surplus.contains(&queue), now);
                 (again, runs)
-            }
-            Due::Suspects => {
-                let faults =
-                    faults_of(tick, &only(hints, &suspects), &still_run(tick, runs_then.clone()).await?).await?;
-                (faults.into_iter().filter(|fault| suspects.contains(fault)).collect(), runs_then)
             }
         };
         tick.counts.found(again.len() as u64);
@@ -147,23 +146,24 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps
     agreed
 }
 
-/// The hints of suspects. All leases are among them: what is not known as leased, is not.
-fn only(mut hints: Hints, suspects: &[Fault]) -> Hints {
-    let ids: HashSet<JobId> = suspects.iter().map(|fault| fault.id()).collect();
+/// Those of the suspects that are as they were, and the runs that they are about, whose leases PostgreSQL still holds good.
+async fn look_again(
+    tick: &Tick<'_>,
+    mut hints: Hints,
+    Suspects { faults, mut runs }: Suspects,
+) -> Result<(Vec<Fault>, Vec<Lease>), Error> {
+    let ids: HashSet<JobId> = faults.iter().map(|fault| fault.id()).collect();
     hints.waiting.retain(|id| ids.contains(id));
     hints.leased.retain(|(id, _)| ids.contains(id));
-    hints
-}
-
-/// Those of these runs that PostgreSQL still holds a good lease of.
-async fn still_run(tick: &Tick<'_>, runs: Vec<Lease>) -> Result<Vec<Lease>, Error> {
-    let ids: Vec<JobId> = runs.iter().map(|run| run.id).collect();
-    let live = look_at(tick.store()?, &ids).await?;
-    let now = |run: Lease| {
-        let lease_ms_left = live.get(&run.id).filter(|job| job.state == State::Running)?.lease_ms_left?;
-        Some(Lease { lease_ms_left, ..run })
+    let live = look_at(tick.store()?, &ids.into_iter().collect::<Vec<_>>()).await?;
+    let still_runs = |run: &mut Lease| {
+        let job = live.get(&run.id).filter(|job| job.state == State::Running);
+        job.and_then(|job| job.lease_ms_left).map(|ms_left| run.lease_ms_left = ms_left).is_some()
     };
-    Ok(runs.into_iter().filter_map(now).collect())
+    runs.retain_mut(still_runs);
+    let mut again = audit(&hints, &live, &runs, tick.settings.handoff_lease);
+    again.retain(|fault| faults.contains(fault));
+    Ok((again, runs))
 }
 
 /// Makes lists and set agree where their lengths say that they do not. Redis knows how by itself. Every fill does

@@ -335,6 +335,14 @@ impl Head for MemoryHead {
         .await
     }
 
+    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
+        self.call("holds_all", |server, _| {
+            let leases = &server.of(queue).leases;
+            ids.iter().all(|id| leases.contains_key(id))
+        })
+        .await
+    }
+
     async fn keep_begins(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> Result<(), Error> {
         self.call("keep_begins", |server, now| {
             let kept = &mut server.of(queue).begins;
