@@ -97,19 +97,23 @@ async fn a_head_is_glanced_at_and_what_comes_to_the_front_of_the_line_still_gets
     let found = report(&reaper.tick().await, "head").found;
     assert!(found < u64::from(head_max), "a glance: {found}");
 
-    // The line moves on, and the head is low.
+    // The line moves on, and a worker fills the head.
     let running = world.take(WorkerId::new(), 400).await;
     assert_eq!(running.len(), 400);
-    let found = report(&reaper.tick().await, "head").found;
-    assert!(found < u64::from(head_max), "a glance will do while workers fill it: {found}");
     fill_head(&world.store, &world.handoff, &queue(), head_max).await.expect("fill");
+    let running = world.take(WorkerId::new(), 256).await;
+    let found = report(&reaper.tick().await, "head").found;
+    assert!(found < u64::from(head_max), "low, and all of its front is there: {found}");
+    world.handoff.ack(&[(queue(), vec![ids[700]])]).await.expect("ack");
+    let changed = report(&reaper.tick().await, "head").changed;
+    assert_eq!((running.len(), changed), (256, 256 + 1), "one was lost: all of it is read, and filled");
 
     // More than a glance holds, before all others, and nobody tells Redis.
     let urgent = world.enqueue_these(&(0..300).map(|_| NewJob { priority: 9, ..new_job() }).collect::<Vec<_>>()).await;
     reaper.tick().await;
     let ready = world.snapshot().await.ready;
     assert_eq!(ready[..300], urgent);
-    assert_eq!(ready[300..], ids[400..612]);
+    assert_eq!(ready[300..], ids[656..868]);
 }
 
 #[tokio::test]
