@@ -145,8 +145,8 @@ fn drawn(
             }
             chart
                 .configure_series_labels()
-                // Where no curve goes: a share rises from the lower left, and what is against processes stays above nothing.
-                .position(if frame.percent { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::LowerLeft })
+                // Where no curve goes: a share rises to the upper right, and what is against processes stays above nothing.
+                .position(if frame.percent { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::LowerLeft })
                 .background_style(WHITE.mix(0.85))
                 .border_style(BLACK.mix(0.2))
                 .label_font(LETTERS)
