@@ -36,7 +36,9 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), E
             }
         }
         if batch < BATCH_MAX {
-            tick.began.into_iter().for_each(|time| surveys.expired_until(time));
+            if let Some(time) = tick.began {
+                surveys.expired_until(time);
+            }
             break;
         }
     }

@@ -7,11 +7,12 @@
 
 use crate::{
     audit::{hints_of, missing},
+    begins::{For, share, shared_in, stretches_of},
     drift::Drift,
     error::Error,
     note::Mend,
     reads::{GLANCE, Reads, Seen},
-    surveys::{Surveys, move_on, rest_after},
+    surveys::{Surveys, move_on},
     sweep::Sweeps,
     tick::{Tick, all_of},
 };
@@ -31,14 +32,6 @@ const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 /// How many heads' lengths of leased hints an extension passes over at most before it leaves it for another time.
 const EXTENSIONS: u32 = 8;
-
-/// Where a line begins is shared if it has no more stretches than this: some 50 KB.
-const SHARED_AT_MOST: usize = 500;
-/// How long others go by what a reaper shares, which it does at every tick: while another one may be started.
-const SHARED_FOR: Duration = Duration::from_secs(30);
-
-/// The same for a worker, who cannot tell whether it was only held up.
-const SHARED_BY_WORKERS_FOR: Duration = Duration::from_secs(5);
 
 /// What one fill found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -72,47 +65,9 @@ pub async fn fill_head(
     let (report, _) = fill_with(handoff, queue, &front).await?;
     if shared {
         move_on(&mut stretches, moved);
-        share(handoff, queue, &stretches, None).await?;
+        share(handoff, queue, &stretches, For::AsBefore).await?;
     }
     Ok(report)
-}
-
-/// Where the line of a queue begins: as others have found out and keep up to date in Redis, while that takes long, or as a
-/// survey says. Whether others go by it too.
-async fn stretches_of(
-    store: &dyn Authority,
-    handoff: &dyn Head,
-    queue: &QueueName,
-) -> Result<(Vec<Stretch>, bool), Error> {
-    if let Some(known) = handoff.tail(queue).await?.begins.as_deref().and_then(read_shared) {
-        return Ok((known, true));
-    }
-    let survey = store.survey(Some(queue)).await?;
-    let stretches = survey.lines.into_iter().next().map(|line| line.stretches).unwrap_or_default();
-    let rest = rest_after(survey.took);
-    if !rest.is_zero() {
-        // A reaper knows better how long it should be, and says so soon.
-        share(handoff, queue, &stretches, Some(rest.min(SHARED_BY_WORKERS_FOR))).await?;
-    }
-    Ok((stretches, !rest.is_zero()))
-}
-
-/// Tells others where the line of a queue begins: for so long, or for as long as they go by it already.
-async fn share(
-    handoff: &dyn Head,
-    queue: &QueueName,
-    stretches: &[Stretch],
-    kept_for: Option<Duration>,
-) -> Result<(), Error> {
-    match serde_json::to_string(stretches) {
-        Ok(text) if stretches.len() <= SHARED_AT_MOST => Ok(handoff.keep_begins(queue, &text, kept_for).await?),
-        // Each of them surveys by itself.
-        _ => Ok(()),
-    }
-}
-
-fn read_shared(text: &str) -> Option<Vec<Stretch>> {
-    serde_json::from_str(text).ok()
 }
 
 /// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
@@ -131,14 +86,14 @@ pub async fn extend_head(
     head_max: u32,
 ) -> Result<Option<HeadReport>, Error> {
     let tail = handoff.tail(queue).await?;
-    let Some(mut from) = tail.filled_to else { return Ok(None) };
+    let Some(mut from) = tail.filled_to.clone() else { return Ok(None) };
     let mut report = HeadReport { more: true, ..HeadReport::default() };
     let room = head_max.saturating_sub(tail.ready);
     if room == 0 {
         return Ok(Some(report));
     }
     let (served, full) = who_serves(handoff, queue).await?;
-    let kinds = match (served, tail.begins.as_deref().and_then(read_shared)) {
+    let kinds = match (served, shared_in(&tail)) {
         (Served::Only(served), _) => Kinds::Only(served.into_iter().filter(|kind| !full.contains(kind)).collect()),
         // To find out which kinds there are would take a survey.
         (_, Some(stretches)) => {
@@ -211,7 +166,7 @@ pub(crate) async fn step(
     }
     if is_slow {
         for line in surveys.lines()? {
-            share(handoff, &line.queue, &line.stretches, Some(SHARED_FOR)).await?;
+            share(handoff, &line.queue, &line.stretches, For::WhileAReaperMayCome).await?;
         }
     }
     Ok(filled)
@@ -227,6 +182,7 @@ struct Fill {
     moved: Vec<Stretch>,
 }
 
+/// Fills the head of one line, or finds that it need not be.
 async fn fill_line(
     tick: &Tick<'_>,
     line: &LineSummary,

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod audit;
+mod begins;
 mod by_queue;
 mod cancel;
 mod conditions;

@@ -26,7 +26,9 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), E
             }
         }
         if batch < BATCH_MAX {
-            tick.began.into_iter().for_each(|time| surveys.promoted_until(time));
+            if let Some(time) = tick.began {
+                surveys.promoted_until(time);
+            }
             break;
         }
     }

@@ -121,12 +121,16 @@ impl Surveys {
 
     /// All leases that had run out at that time are ended.
     pub(crate) fn expired_until(&mut self, time: DateTime<Utc>) {
-        self.known.iter_mut().for_each(|survey| survey.leases_begin = Some(time - COMMITS_WITHIN));
+        if let Some(survey) = &mut self.known {
+            survey.leases_begin = Some(time - COMMITS_WITHIN);
+        }
     }
 
     /// All that was due at that time is in the line.
     pub(crate) fn promoted_until(&mut self, time: DateTime<Utc>) {
-        self.known.iter_mut().for_each(|survey| survey.schedule_begins = Some(time - COMMITS_WITHIN));
+        if let Some(survey) = &mut self.known {
+            survey.schedule_begins = Some(time - COMMITS_WITHIN);
+        }
     }
 }
 
