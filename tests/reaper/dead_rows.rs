@@ -4,7 +4,7 @@
 use crate::world::{SOON, World, new_job, queue, report};
 use chrono::{TimeDelta, Utc};
 use leasehold_core::{JobId, NewJob, State, WorkerId};
-use leasehold_reaper::fill_head;
+use leasehold_reaper::{Reaper, fill_head};
 use leasehold_tests::eventually;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -33,6 +33,15 @@ async fn begins(world: &World) -> Option<String> {
     world.handoff.tail(&queue()).await.expect("tail").begins
 }
 
+/// Ticks until the line is known, by a survey that took long.
+async fn learn_the_line(world: &World, reaper: &mut Reaper) {
+    eventually("the line is known, by a survey that took long", SOON, async || {
+        let reports = reaper.tick().await;
+        if begins(world).await.is_some() { Ok(()) } else { Err(reports) }
+    })
+    .await;
+}
+
 /// A job that stands where nobody looks, and that nobody was told of.
 async fn one_of_an_hour_ago(world: &World) -> JobId {
     let job = NewJob { run_at: Some(Utc::now() - TimeDelta::hours(1)), ..new_job() };
@@ -45,11 +54,7 @@ async fn jobs_go_through_and_what_stands_before_them_is_found() {
     let mut reaper = world.reaper().await;
     let worker = WorkerId::new();
     let first = world.enqueue(3).await;
-    eventually("the line is known, by a survey that took long", SOON, async || {
-        let reports = reaper.tick().await;
-        if begins(&world).await.is_some() { Ok(()) } else { Err(reports) }
-    })
-    .await;
+    learn_the_line(&world, &mut reaper).await;
     assert_eq!(world.snapshot().await.ready, first);
 
     // From here on others go by it too.
@@ -82,11 +87,7 @@ async fn leases_run_out_and_what_is_due_gets_into_the_line() {
     let ids = world.enqueue_and_push(2).await;
     assert_eq!(world.take(worker, 2).await.len(), 2);
     world.enqueue_and_push(1).await;
-    eventually("the line is known, by a survey that took long", SOON, async || {
-        let reports = reaper.tick().await;
-        if begins(&world).await.is_some() { Ok(()) } else { Err(reports) }
-    })
-    .await;
+    learn_the_line(&world, &mut reaper).await;
     let in_a_moment =
         format!("UPDATE leasehold.job SET lease_expires_at = now() + interval '1 ms' WHERE id = '{}'", ids[0]);
     world.sql(in_a_moment).await;

@@ -259,6 +259,16 @@ async fn with_statistics_from_when_nothing_was_running() {
     check(&fixture, "analyzed when all were queued").await;
 }
 
+/// A transaction that stays open: nothing that dies from now on can be cleared away.
+async fn old_snapshot(fixture: &Fixture) -> PgConnection {
+    let mut old = fixture.connection().await;
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
+        .execute(&mut old)
+        .await
+        .expect("a snapshot");
+    old
+}
+
 /// Pages of index and table that a statement has to look at.
 async fn pages_read(connection: &mut PgConnection, name: &str, parameters: &str) -> i64 {
     let script = format!("PREPARE s AS {};", statement(name));
@@ -276,11 +286,7 @@ async fn pages_read(connection: &mut PgConnection, name: &str, parameters: &str)
 #[tokio::test]
 async fn what_died_before_the_live_jobs_is_not_walked_over() {
     let fixture = start().await;
-    let mut old = fixture.connection().await;
-    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
-        .execute(&mut old)
-        .await
-        .expect("a snapshot");
+    let _old = old_snapshot(&fixture).await;
     let jobs = |state: &str, lease: &str, worker: &str| {
         format!(
             "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state,
@@ -312,11 +318,7 @@ async fn what_died_before_the_live_jobs_is_not_walked_over() {
 #[tokio::test]
 async fn with_an_old_snapshot_open() {
     let fixture = start().await;
-    let mut old = fixture.connection().await;
-    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
-        .execute(&mut old)
-        .await
-        .expect("a snapshot");
+    let _old = old_snapshot(&fixture).await;
     for _ in 0..4 {
         fill(&fixture, 5_000).await;
         fixture.sql("DELETE FROM leasehold.job WHERE state = 'queued' AND md5(id::text) < 'e'").await;

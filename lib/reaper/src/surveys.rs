@@ -136,9 +136,9 @@ impl Surveys {
 
 /// Some of `stretches` begin elsewhere by now.
 pub(crate) fn move_on(stretches: &mut [Stretch], moved: Vec<Stretch>) {
-    for now in moved {
-        if let Some(stretch) = stretches.iter_mut().find(|one| one.kind == now.kind && one.priority == now.priority) {
-            stretch.begins = now.begins;
+    for Stretch { kind, priority, begins } in moved {
+        if let Some(stretch) = stretches.iter_mut().find(|one| one.kind == kind && one.priority == priority) {
+            stretch.begins = begins;
         }
     }
 }
