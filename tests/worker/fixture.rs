@@ -5,7 +5,7 @@ use leasehold_handoff::Handoff;
 use leasehold_reaper::Reaper;
 use leasehold_store::Store;
 use leasehold_tests::{Stores, eventually};
-use leasehold_worker::{Handler, Handlers, Run, Settings, Tally, Worker};
+use leasehold_worker::{Handler, Handlers, Run, Settings, Tally, Watch, Worker};
 use serde_json::value::RawValue;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
@@ -45,6 +45,7 @@ impl Fixture {
         let (stop, stop_now) = (CancellationToken::new(), CancellationToken::new());
         Running {
             id: worker.id(),
+            watch: worker.watch(),
             task: tokio::spawn(worker.run(stop.clone(), stop_now.clone())),
             _stopped_at_the_end: stop_now.clone().drop_guard(),
             stop,
@@ -135,6 +136,7 @@ async fn connect_handoff(url: &str) -> Handoff {
 /// A worker at work.
 pub(crate) struct Running {
     pub(crate) id: WorkerId,
+    pub(crate) watch: Watch,
     pub(crate) stop: CancellationToken,
     pub(crate) stop_now: CancellationToken,
     pub(crate) task: JoinHandle<Tally>,

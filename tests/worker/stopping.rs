@@ -23,6 +23,7 @@ async fn handlers_finish_within_the_grace() {
     fixture.until(ids[0], State::Running).await;
     fixture.until(ids[1], State::Running).await;
     worker.stop.cancel();
+    eventually("it takes no more", SOON, || async { worker.watch.is_stopping().then_some(()).ok_or(()) }).await;
     open.send(true).expect("handlers wait at the gate");
     let tally = worker.ended().await;
     assert_eq!((tally.succeeded, tally.released), (2, 0));

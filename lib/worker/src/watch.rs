@@ -34,6 +34,12 @@ impl Watch {
         self.0.counters.tally()
     }
 
+    /// Whether it has been told to stop, and takes no more work.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
     /// Jobs that it holds, from claim to settle.
     #[must_use]
     pub fn running(&self) -> usize {
