@@ -1,23 +1,35 @@
 -- claim: takes hints and leases them for the hand-off.
 --
--- KEYS  1 ready   2 claimed   3 leases   4 flags   5 asides   6… the aside lists of the kinds that the worker serves
+-- KEYS  1 ready   2 claimed   3 leases   4 flags   5 asides   6 bell   7… the aside lists of the kinds that the worker
+--       serves
 -- ARGV  1 bound of `ready`
 --       2 lease in ms
 --       3 limit: how many hints to take from the lists
---       4… the kinds of KEYS[6…], in the same order
+--       4… the kinds of KEYS[7…], in the same order
 --       then ids that a BLMOVE of this worker has put into `claimed`, to be leased as well; those no longer there are
 --       somebody else's by now and left alone
 -- Returns {paused, low, {ids leased: from `claimed`, then aside, then ready}, {kinds that still have hints aside}}
 --   paused  1 if the queue is paused: nothing was taken, and what was in `claimed` is forgotten
 --   low     1 if `ready` is below half of its bound while the line is longer: time for a fill
+-- Rings the bell if it leaves hints in `ready`.
 -- Cost  O(log members) for each id, and one call for each kind that has hints aside and is served
 
-local ready, claimed, leases, flags, asides = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local ready, claimed, leases, flags, asides, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local bound, lease_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local FIRST_LIST, FIRST_KIND = 6, 4
+local FIRST_LIST, FIRST_KIND = 7, 4
 local FIRST_ADOPTED = FIRST_KIND + #KEYS - FIRST_LIST + 1
 -- Arguments of one call, two for each id; Lua's `unpack` gives up at some 8,000.
 local CHUNK = 1000
+-- Long enough for a worker that has found nothing to begin its wait for the bell.
+local BELL_KEPT_MS = 10000
+
+-- Wakes one of the workers that wait for the bell, or the next one to do so. They look themselves what there is.
+local function ring()
+  if redis.call('EXISTS', bell) == 0 then
+    redis.call('RPUSH', bell, 1)
+    redis.call('PEXPIRE', bell, BELL_KEPT_MS)
+  end
+end
 
 local taken = {}
 for i = FIRST_ADOPTED, #ARGV do
@@ -66,8 +78,9 @@ for first = 1, #taken, CHUNK do
   redis.call('ZADD', leases, unpack(scored))
 end
 
-local low = 0
-if redis.call('HEXISTS', flags, 'overflow') == 1 and redis.call('LLEN', ready) * 2 < bound then low = 1 end
+local low, left = 0, redis.call('LLEN', ready)
+if left > 0 then ring() end
+if left * 2 < bound and redis.call('HEXISTS', flags, 'overflow') == 1 then low = 1 end
 
 local left_aside = {}
 for kind in pairs(aside) do left_aside[#left_aside + 1] = kind end

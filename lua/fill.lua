@@ -1,6 +1,6 @@
 -- fill: makes the head match the front of the line. Pushes those ids that Redis does not hold, each to its place.
 --
--- KEYS  1 ready   2 leases   3 flags   4 filled
+-- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell
 -- ARGV  1 bound: the most hints that `ready` may hold
 --       2 more: 1 if the line goes on behind these ids
 --       3 the place of the last of these ids in the line, or `-`
@@ -13,14 +13,25 @@
 -- Sets `overflow` if the line is longer than what is held after this, and clears it if all of it is. Keeps the place in
 -- `filled` if the line goes on behind it and all before it is held, so that the head can be extended from there; otherwise
 -- `filled` goes. If nothing was missing, what `filled` holds already stays: more may be leased than was read.
+-- Rings the bell if it has pushed any.
 -- Cost  O(log members) for each id. When an id belongs before one that waits in `ready`, or there is no room for it, also
 --       O(length of ready).
 
-local ready, leases, flags, filled = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ready, leases, flags, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bound, more, place, kept_ms = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
 local FIRST_ID = 5
 -- Arguments of one call; Lua's `unpack` gives up at some 8,000.
 local CHUNK = 500
+-- Long enough for a worker that has found nothing to begin its wait for the bell.
+local BELL_KEPT_MS = 10000
+
+-- Wakes one of the workers that wait for the bell, or the next one to do so. They look themselves what there is.
+local function ring()
+  if redis.call('EXISTS', bell) == 0 then
+    redis.call('RPUSH', bell, 1)
+    redis.call('PEXPIRE', bell, BELL_KEPT_MS)
+  end
+end
 
 if redis.call('HEXISTS', flags, 'paused') == 1 then return {0, 0, 1} end
 
@@ -139,4 +150,5 @@ if more and all_held and place ~= '-' then
 else
   redis.call('DEL', filled)
 end
+if pushed > 0 then ring() end
 return {pushed, held, 0}

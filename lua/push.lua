@@ -1,6 +1,6 @@
 -- push: puts hints into the head.
 --
--- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled
+-- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled   6 bell
 -- ARGV  1 bound: the most hints that `ready` may hold
 --       2 mode: `back`    new hints, behind the others
 --               `front`   new hints, before the others
@@ -17,13 +17,23 @@
 --
 -- `overflow` closes the back only: a new hint behind a cut-off head would overtake the rest of the line. The front
 -- stays open, and what does not fit any more falls off the end. Then the head does not reach as far as it was filled, so
--- it must not be extended from there: `filled` goes.
+-- it must not be extended from there: `filled` goes. Rings the bell if it has pushed any.
 
-local ready, leases, flags, claimed, filled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local ready, leases, flags, claimed, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
 local FIRST_ID = 3
 -- Arguments of one call; Lua's `unpack` gives up at some 8,000.
 local CHUNK = 1000
+-- Long enough for a worker that has found nothing to begin its wait for the bell.
+local BELL_KEPT_MS = 10000
+
+-- Wakes one of the workers that wait for the bell, or the next one to do so. They look themselves what there is.
+local function ring()
+  if redis.call('EXISTS', bell) == 0 then
+    redis.call('RPUSH', bell, 1)
+    redis.call('PEXPIRE', bell, BELL_KEPT_MS)
+  end
+end
 
 if redis.call('HEXISTS', flags, 'paused') == 1 then
   if mode == 'return' then
@@ -83,4 +93,5 @@ else
 end
 
 if overflowed > 0 then redis.call('HSET', flags, 'overflow', 1) end
+if #fresh > 0 then ring() end
 return {#fresh, doubles, overflowed, 0}

@@ -3,6 +3,7 @@
 //! `timeouts`, `connect`), scripts that are forgotten (`healing`), batches beyond what Lua takes in one call (`batches`),
 //! clusters, and members that are no ids (`strays`).
 
+mod bell;
 mod claimers;
 mod notices;
 mod registry;

@@ -3,6 +3,7 @@
 //! `in_memory.rs` is the part of this suite that the head of the simulation must pass too.
 
 mod batches;
+mod bell;
 mod claimers;
 mod cluster;
 mod connect;

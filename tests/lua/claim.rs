@@ -9,7 +9,7 @@ async fn claim() {
                 name: "takes up to the limit, next one first",
                 seed: "leases: a=waits b=waits c=waits
                        ready: a b c",
-                keys: "ready claimed leases flags asides",
+                keys: "ready claimed leases flags asides bell",
                 args: "10 60000 2",
                 returns: "[0, 0, [a, b], []]",
                 after: "leases: a=+60s b=+60s c=waits
@@ -18,7 +18,7 @@ async fn claim() {
             Case {
                 name: "nothing there",
                 seed: "",
-                keys: "ready claimed leases flags asides",
+                keys: "ready claimed leases flags asides bell",
                 args: "10 60000 5",
                 returns: "[0, 0, [], []]",
                 after: "",
@@ -28,7 +28,7 @@ async fn claim() {
                 seed: "claimed: a
                        leases: a=waits b=waits
                        ready: b",
-                keys: "ready claimed leases flags asides",
+                keys: "ready claimed leases flags asides bell",
                 args: "10 60000 0 a",
                 returns: "[0, 0, [a], []]",
                 after: "leases: a=+60s b=waits
@@ -39,7 +39,7 @@ async fn claim() {
                 seed: "claimed: c
                        leases: a=+20s b=waits c=waits
                        ready: b",
-                keys: "ready claimed leases flags asides",
+                keys: "ready claimed leases flags asides bell",
                 args: "10 60000 1 a",
                 returns: "[0, 0, [b], []]",
                 after: "claimed: c
@@ -52,7 +52,7 @@ async fn claim() {
                        asides: ink oil
                        leases: a=waits i=waits o=waits p=waits
                        ready: a",
-                keys: "ready claimed leases flags asides aside:oil aside:ink",
+                keys: "ready claimed leases flags asides bell aside:oil aside:ink",
                 args: "10 60000 3 oil ink",
                 returns: "[0, 0, [o, p, i], []]",
                 after: "leases: a=waits i=+60s o=+60s p=+60s
@@ -65,7 +65,7 @@ async fn claim() {
                        asides: ink oil
                        leases: a=waits i=waits o=waits
                        ready: a",
-                keys: "ready claimed leases flags asides aside:oil",
+                keys: "ready claimed leases flags asides bell aside:oil",
                 args: "10 60000 9 oil",
                 returns: "[0, 0, [o, a], [ink]]",
                 after: "aside:ink: i
@@ -78,7 +78,7 @@ async fn claim() {
                        asides: oil
                        claimed: c
                        leases: c=waits o=waits",
-                keys: "ready claimed leases flags asides aside:ink aside:oil",
+                keys: "ready claimed leases flags asides bell aside:ink aside:oil",
                 args: "10 60000 9 ink oil c",
                 returns: "[0, 0, [c, o], []]",
                 after: "leases: c=+60s o=+60s",
@@ -88,7 +88,7 @@ async fn claim() {
                 seed: "flags: overflow=1
                        leases: a=waits b=waits
                        ready: a b",
-                keys: "ready claimed leases flags asides",
+                keys: "ready claimed leases flags asides bell",
                 args: "4 60000 1",
                 returns: "[0, 1, [a], []]",
                 after: "flags: overflow=1
@@ -100,7 +100,7 @@ async fn claim() {
                 seed: "flags: overflow=1
                        leases: a=waits b=waits c=waits
                        ready: a b c",
-                keys: "ready claimed leases flags asides",
+                keys: "ready claimed leases flags asides bell",
                 args: "4 60000 1",
                 returns: "[0, 0, [a], []]",
                 after: "flags: overflow=1
@@ -112,11 +112,34 @@ async fn claim() {
                 seed: "claimed: a
                        flags: overflow=1 paused=1
                        leases: a=waits b=+60s",
-                keys: "ready claimed leases flags asides",
+                keys: "ready claimed leases flags asides bell",
                 args: "10 60000 5 a b",
                 returns: "[1, 0, [], []]",
                 after: "flags: overflow=1 paused=1
                         leases: b=+60s",
+            },
+            Case {
+                name: "what is left is rung for",
+                seed: "bell:
+                       leases: a=waits b=waits
+                       ready: a b",
+                keys: "ready claimed leases flags asides bell",
+                args: "10 60000 1",
+                returns: "[0, 0, [a], []]",
+                after: "bell: 1
+                        leases: a=+60s b=waits
+                        ready: b",
+            },
+            Case {
+                name: "nothing is left, and nobody told",
+                seed: "bell:
+                       leases: a=waits
+                       ready: a",
+                keys: "ready claimed leases flags asides bell",
+                args: "10 60000 1",
+                returns: "[0, 0, [a], []]",
+                after: "bell:
+                        leases: a=+60s",
             },
         ],
     )

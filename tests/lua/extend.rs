@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags filled";
+const KEYS: &str = "ready leases flags filled bell";
 
 #[tokio::test]
 async fn extend() {
@@ -140,6 +140,34 @@ async fn extend() {
                         flags: overflow=1 paused=1
                         leases: a=waits
                         ready: a",
+            },
+            Case {
+                name: "what is pushed is rung for",
+                seed: "bell:
+                       filled: m=+60s
+                       flags: overflow=1",
+                keys: KEYS,
+                args: "10 m n a b",
+                returns: "[2, 0, 0]",
+                after: "bell: 1
+                        filled: n=+60s
+                        flags: overflow=1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "nothing is pushed, and nobody told",
+                seed: "bell:
+                       filled: m=+60s
+                       flags: overflow=1
+                       leases: a=+60s",
+                keys: KEYS,
+                args: "10 m n a",
+                returns: "[0, 1, 0]",
+                after: "bell:
+                        filled: n=+60s
+                        flags: overflow=1
+                        leases: a=+60s",
             },
         ],
     )

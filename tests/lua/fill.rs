@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags filled";
+const KEYS: &str = "ready leases flags filled bell";
 
 #[tokio::test]
 async fn fill() {
@@ -241,6 +241,26 @@ async fn fill() {
                 args: "10 0 m 30000 a",
                 returns: "[0, 0, 1]",
                 after: "flags: overflow=1 paused=1",
+            },
+            Case {
+                name: "what is pushed is rung for",
+                seed: "bell:",
+                keys: KEYS,
+                args: "10 0 - 30000 a b",
+                returns: "[2, 0, 0]",
+                after: "bell: 1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "nothing is pushed, and nobody told",
+                seed: "bell:
+                       leases: a=+60s",
+                keys: KEYS,
+                args: "10 0 - 30000 a",
+                returns: "[0, 1, 0]",
+                after: "bell:
+                        leases: a=+60s",
             },
         ],
     )

@@ -14,7 +14,7 @@ const NOW: i64 = 1_000_000_000;
 
 /// Makes the call of one case and compares everything.
 pub(crate) fn check(script: &str, case: &Case) {
-    let mut keys = read(case.seed);
+    let mut keys = read(&tidy(case.seed));
     let names = |list: &str| case.keys.split_whitespace().filter(|key| key.starts_with(list)).count();
     if script == "renew" || script == "sweep" && names("aside:") < keys.asides.len() {
         return;
@@ -132,6 +132,7 @@ fn read(text: &str) -> QueueKeys {
             "asides" => keys.asides = items().map(kind).collect(),
             "flags" => (keys.paused, keys.overflow) = (contents.contains("paused"), contents.contains("overflow")),
             "leases" => keys.leases = items().map(timed).map(|(name, until)| (id(name), until)).collect(),
+            "bell" => keys.bell = true,
             "filled" => {
                 let (place, until) = timed(contents);
                 keys.filled = Some((place.to_owned(), until.expect("a time")));
@@ -154,6 +155,7 @@ fn write(keys: &QueueKeys) -> String {
         line(&format!("aside:{kind}"), of(ids));
     }
     line("asides", keys.asides.iter().map(Kind::as_str).collect::<Vec<_>>().join(" "));
+    line("bell", if keys.bell { "1".to_owned() } else { String::new() });
     line("claimed", of(&keys.claimed));
     if let Some((place, until)) = &keys.filled {
         line("filled", format!("{place}={:+}s", (until - NOW) / 1000));

@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags claimed filled";
+const KEYS: &str = "ready leases flags claimed filled bell";
 
 #[tokio::test]
 async fn push() {
@@ -124,6 +124,26 @@ async fn push() {
                 returns: "[0, 0, 0, 1]",
                 after: "flags: paused=1
                         leases: c=+60s",
+            },
+            Case {
+                name: "what is pushed is rung for",
+                seed: "bell:",
+                keys: KEYS,
+                args: "10 back a b",
+                returns: "[2, 0, 0, 0]",
+                after: "bell: 1
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "nothing is pushed, and nobody told",
+                seed: "bell:
+                       leases: a=+60s",
+                keys: KEYS,
+                args: "10 back a",
+                returns: "[0, 1, 0, 0]",
+                after: "bell:
+                        leases: a=+60s",
             },
         ],
     )

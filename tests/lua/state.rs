@@ -7,9 +7,11 @@
 //! leases: a=waits b=+60s      a sorted set; deadlines in whole tens of seconds from now
 //! ready: a c                  a list
 //! filled: m=+60s              a string, and when it goes away
+//! bell: 1                     a list, which must go away
 //! ```
 //!
-//! Keys that are not there have no line. Every key of the server is compared, so a script that writes
+//! Keys that are not there have no line. The bell has rung in each case that does not speak of it, so that scripts have no
+//! reason to touch it. Every key of the server is compared, so a script that writes
 //! where it should not is found out.
 
 use crate::in_memory;
@@ -44,7 +46,7 @@ pub(crate) async fn check(script: &str, cases: &[Case]) {
     for case in cases {
         let name = case.name;
         redis::cmd("FLUSHALL").exec_async(&mut connection).await.expect("emptying Redis");
-        seed(&mut connection, case.seed).await;
+        seed(&mut connection, &tidy(case.seed)).await;
         assert_eq!(state(&mut connection).await, tidy(case.seed), "{script}, {name}: the seed reads as it is written");
         let keys: Vec<String> = case.keys.split_whitespace().map(|key| format!("{PREFIX}{key}")).collect();
         let args: Vec<&str> = case.args.split_whitespace().collect();
@@ -68,6 +70,10 @@ pub(crate) fn tidy(text: &str) -> String {
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .filter(|l| !l.is_empty())
         .collect();
+    if !lines.iter().any(|line| line.starts_with("bell:")) {
+        lines.push("bell: 1".to_owned());
+    }
+    lines.retain(|line| line != "bell:");
     lines.sort();
     lines.join("\n")
 }
@@ -107,6 +113,10 @@ async fn seed(connection: &mut MultiplexedConnection, text: &str) {
             command.arg(&contents);
         }
         command.exec_async(connection).await.unwrap_or_else(|error| panic!("seeding {line:?}: {error}"));
+        if key == "bell" {
+            let key = format!("{PREFIX}{key}");
+            redis::cmd("EXPIRE").arg(key).arg(60).exec_async(connection).await.expect("a time for the bell");
+        }
     }
 }
 
@@ -129,7 +139,11 @@ async fn state(connection: &mut MultiplexedConnection) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (key, held) in all_keys(connection).await {
         let items: Vec<String> = match held {
-            Key::List(items) => items,
+            Key::List(items) => {
+                let left_ms: i64 = redis::cmd("PTTL").arg(&key).query_async(connection).await.expect("PTTL");
+                assert_eq!(left_ms > 0, key.ends_with(":bell"), "{key}: of the lists, only a bell goes away by itself");
+                items
+            }
             Key::Set(members) => members.into_iter().collect(),
             Key::Hash(fields) => fields.into_iter().map(|(field, value)| format!("{field}={value}")).collect(),
             Key::SortedSet(members) => {

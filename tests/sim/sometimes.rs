@@ -91,6 +91,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "a worker stopped with nothing wrong and gave runs back",
     "a worker's late result was refused",
     "lists and set of Redis were made to agree",
+    "the bell rang for one who waits",
 ];
 
 /// Those that were not.

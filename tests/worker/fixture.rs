@@ -101,6 +101,18 @@ impl Fixture {
         sqlx::query(sql).bind(id.0).execute(self.store.pool()).await.expect(sql).rows_affected()
     }
 
+    /// Waits until a connection to Redis is blocked by this command.
+    pub(crate) async fn until_a_worker_blocks_in(&self, command: &str) {
+        let connection = self.stores.redis.connect().await;
+        eventually(&format!("a worker waits in {command}"), SOON, || async {
+            let mut list = redis::cmd("CLIENT");
+            let clients: String = list.arg("LIST").query_async(&mut connection.clone()).await.expect("CLIENT LIST");
+            let blocked = |client: &str| client.contains(" flags=b ") && client.contains(&format!(" cmd={command} "));
+            if clients.lines().any(blocked) { Ok(()) } else { Err(clients) }
+        })
+        .await;
+    }
+
     /// How many hints and leases Redis holds for the queue: nothing when all is settled and acked.
     pub(crate) async fn until_redis_is_empty(&self, queue: &QueueName) {
         eventually("Redis holds nothing of the queue", SOON, || async {

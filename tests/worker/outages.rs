@@ -26,12 +26,7 @@ async fn without_redis_jobs_come_from_the_line_and_with_it_from_the_head_again()
     })
     .await;
     // Back at the head: a blocking take is what an idle worker does there, and nowhere else.
-    eventually("the worker waits in a take", SOON, || async {
-        let mut redis = fixture.stores.redis.connect().await;
-        let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.expect("CLIENT LIST");
-        if clients.contains("cmd=blmove") { Ok(()) } else { Err(clients) }
-    })
-    .await;
+    fixture.until_a_worker_blocks_in("blmove").await;
     for id in fixture.enqueue(&jobs("k", 10)).await {
         fixture.until(id, State::Succeeded).await;
     }

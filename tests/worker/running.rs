@@ -4,6 +4,7 @@ use crate::fixture::{Fixture, HEAD_MAX, SOON, handler, handlers, job, jobs, json
 use leasehold_core::{NewJob, Outcome, QueueName, RESULT_MAX_BYTES, State};
 use leasehold_tests::eventually;
 use leasehold_worker::{Handlers, Settings};
+use redis::AsyncTypedCommands;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -82,6 +83,32 @@ async fn a_long_line_flows_through_a_short_head() {
     }
     fixture.until_redis_is_empty(&queue).await;
     assert_eq!(worker.stop().await.succeeded, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_line_is_long_a_worker_waits_for_the_bell() {
+    let fixture = Fixture::start().await;
+    let queue = QueueName::default();
+    let mut redis = fixture.stores.redis.connect().await;
+    // The line is longer than the head, and somebody is at filling it for as long as this test wants.
+    redis.hset("leasehold:{default}:flags", "overflow", 1).await.expect("HSET");
+    redis.set("leasehold:{default}:fill", 1).await.expect("SET");
+    let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;
+    fixture.until_a_worker_blocks_in("blpop").await;
+    let jobs = jobs("k", 20);
+    fixture.store.enqueue(&jobs).await.expect("enqueueing");
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    fixture.handoff.fill(&queue, &ids[..10], true, None).await.expect("a fill");
+    for id in &ids[..10] {
+        fixture.until(*id, State::Succeeded).await;
+    }
+    fixture.until_a_worker_blocks_in("blpop").await;
+    fixture.handoff.fill(&queue, &ids[10..], false, None).await.expect("the last fill");
+    for id in &ids[10..] {
+        fixture.until(*id, State::Succeeded).await;
+    }
+    fixture.until_a_worker_blocks_in("blmove").await;
+    assert_eq!(worker.stop().await.succeeded, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]

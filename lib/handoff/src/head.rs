@@ -26,6 +26,8 @@ use uuid::Uuid;
 pub trait BlockingTake: fmt::Debug + Send + Sync {
     /// Waits up to `timeout` for a hint and moves it to `claimed`. To be driven to its end.
     async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error>;
+    /// Waits up to `timeout` for the bell: whether it rang. To be driven to its end.
+    async fn bell(&mut self, timeout: Duration) -> Result<bool, Error>;
     /// The means to wake it.
     fn unblock(&self) -> Arc<dyn WakeTake>;
 }
@@ -142,6 +144,10 @@ head! {
 impl BlockingTake for Taker {
     async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
         Self::take(self, timeout).await
+    }
+
+    async fn bell(&mut self, timeout: Duration) -> Result<bool, Error> {
+        Self::bell(self, timeout).await
     }
 
     fn unblock(&self) -> Arc<dyn WakeTake> {

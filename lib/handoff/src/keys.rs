@@ -75,6 +75,11 @@ impl QueueKeys {
         self.key("fill")
     }
 
+    /// List: a word to one of the workers that wait for hints of a long line, that there are some.
+    pub(crate) fn bell(&self) -> String {
+        self.key("bell")
+    }
+
     /// String: up to which place of the line the head was filled; there for a while after that.
     pub(crate) fn filled(&self) -> String {
         self.key("filled")

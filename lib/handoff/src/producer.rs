@@ -63,7 +63,7 @@ impl Handoff {
             Mode::Front => "front",
             Mode::Return => "return",
         };
-        PUSH.on([keys.ready(), keys.leases(), keys.flags(), keys.claimed(), keys.filled()])
+        PUSH.on([keys.ready(), keys.leases(), keys.flags(), keys.claimed(), keys.filled(), keys.bell()])
             .arg(self.inner.head_max)
             .arg(mode)
             .args(ids)

@@ -104,7 +104,7 @@ impl Handoff {
     pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
         let keys = QueueKeys::of(queue);
         let sweep = sweep_call(&keys, &self.aside_kinds(queue).await?, false);
-        let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled()]);
+        let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()]);
         let fill = fill.arg(self.inner.head_max).arg(u8::from(more));
         let fill = fill.arg(to.unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR)).args(ids);
         type Counts = (u32, u32, u32);
@@ -176,7 +176,8 @@ impl Handoff {
     /// When Redis does not do it in time. It can be done again.
     pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
         let keys = QueueKeys::of(queue);
-        let call = EXTEND.on([keys.ready(), keys.leases(), keys.flags(), keys.filled()]).arg(self.inner.head_max);
+        let fixed = [keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()];
+        let call = EXTEND.on(fixed).arg(self.inner.head_max);
         let call = call.arg(from).arg(to).args(ids);
         let ((pushed, held, changed),): ((u32, u32, bool),) = self.run("extending the head", vec![call.into()]).await?;
         Ok(Extended { pushed, held, changed })

@@ -1,4 +1,4 @@
-//! Waiting for a hint without asking again and again.
+//! Waiting for a hint, or for the bell, without asking again and again.
 
 use crate::{
     connect::Handoff,
@@ -9,7 +9,7 @@ use crate::{
     worker::parse_member,
 };
 use leasehold_core::{JobId, QueueName};
-use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, aio::MultiplexedConnection};
 use std::{
     sync::{
         Arc,
@@ -23,10 +23,10 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// Between two attempts to wake a taker whose command is still on its way to the server.
 const WAKE_AGAIN: Duration = Duration::from_millis(2);
 
-/// A connection that blocks in `BLMOVE ready claimed LEFT RIGHT`, and nothing else.
+/// A connection that blocks in `BLMOVE ready claimed LEFT RIGHT` or `BLPOP bell`, and nothing else.
 ///
-/// [`Taker::take`] should be driven to its end, not dropped half-way: to end it early, use [`Unblock`]
-/// from elsewhere.
+/// [`Taker::take`] and [`Taker::bell`] should be driven to their end, not dropped half-way: to end one early, use
+/// [`Unblock`] from elsewhere.
 #[derive(Debug)]
 pub struct Taker {
     handoff: Handoff,
@@ -41,13 +41,13 @@ pub struct Taker {
 struct Waker {
     /// The taker's connection, as the server calls it.
     client_id: i64,
-    /// A take is under way.
-    taking: AtomicBool,
-    /// A wake came that no take has ended by yet.
+    /// A wait is under way.
+    waiting: AtomicBool,
+    /// A wake came that no wait has ended by yet.
     woken: AtomicBool,
 }
 
-/// Wakes a taker: it then returns `None`, or the hint that it had already been given.
+/// Wakes a taker: its wait then ends with nothing, or with what it had already been given.
 #[derive(Clone, Debug)]
 pub struct Unblock {
     handoff: Handoff,
@@ -71,7 +71,7 @@ impl Handoff {
             .await
             .unwrap_or_else(|_| Err(no_answer_within(time)))
             .map_err(|source| Error::Redis { doing: DOING, source })?;
-        let waker = Waker { client_id, taking: AtomicBool::new(false), woken: AtomicBool::new(false) };
+        let waker = Waker { client_id, waiting: AtomicBool::new(false), woken: AtomicBool::new(false) };
         Ok(Taker { handoff: self.clone(), queue: queue.clone(), connection: Some(connection), waker: Arc::new(waker) })
     }
 }
@@ -87,23 +87,9 @@ impl Taker {
     /// When the connection fails, or the server says nothing for well over `timeout`. The connection is gone then:
     /// make a new taker.
     pub async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
-        const DOING: &str = "waiting for a hint";
-        let mut connection = self.connection.take().ok_or_else(|| Error::Pool {
-            doing: DOING,
-            reason: "the connection was given up; make a new taker".to_owned(),
-        })?;
-        let taking = Taking::begin(&self.waker);
-        let answer = if self.waker.woken.load(SeqCst) {
-            Ok(None)
-        } else {
-            // Only a server that is gone is silent for that long: it answers an empty wait by itself.
-            let patience = timeout.max(SHORTEST) + self.handoff.inner.timeout;
-            let take = self.move_one(&mut connection, timeout);
-            tokio::time::timeout(patience, take).await.unwrap_or_else(|_| Err(no_answer_within(patience)))
-        };
-        drop(taking);
-        let member = answer.map_err(|source| Error::Redis { doing: DOING, source })?;
-        self.connection = Some(connection);
+        let (keys, timeout) = (QueueKeys::of(&self.queue), timeout.max(SHORTEST));
+        let blmove = command("BLMOVE", (keys.ready(), keys.claimed(), "LEFT", "RIGHT", timeout.as_secs_f64()));
+        let member: Option<Vec<u8>> = self.block("waiting for a hint", blmove, timeout).await?;
         let Some(member) = member else { return Ok(None) };
         let id = parse_member(&member);
         if id.is_none() {
@@ -112,14 +98,48 @@ impl Taker {
         Ok(id)
     }
 
-    async fn move_one(
-        &self,
-        connection: &mut MultiplexedConnection,
+    /// Waits up to `timeout` for the bell: whether it rang. Then there are hints in the head, or were a moment ago:
+    /// [`Handoff::claim`] takes them, and rings again if it leaves any.
+    ///
+    /// While the line is longer than the head, hints come by the thousand, and a server hands one of them to each who
+    /// blocks in [`Taker::take`] before any can ask for more. Who waits for the bell instead is woken one after the other,
+    /// and only as many as there is work for.
+    ///
+    /// If this future is dropped before its end, the connection goes with it, and nobody may hear a ring.
+    ///
+    /// # Errors
+    /// As [`Taker::take`].
+    pub async fn bell(&mut self, timeout: Duration) -> Result<bool, Error> {
+        let timeout = timeout.max(SHORTEST);
+        let blpop = command("BLPOP", (QueueKeys::of(&self.queue).bell(), timeout.as_secs_f64()));
+        let rung: Option<(String, String)> = self.block("waiting for the bell", blpop, timeout).await?;
+        Ok(rung.is_some())
+    }
+
+    /// Sends a command that blocks for at most `timeout`, and waits for its end.
+    async fn block<T: FromRedisValue>(
+        &mut self,
+        doing: &'static str,
+        blocking: Cmd,
         timeout: Duration,
-    ) -> redis::RedisResult<Option<Vec<u8>>> {
-        let keys = QueueKeys::of(&self.queue);
-        let seconds = timeout.max(SHORTEST).as_secs_f64();
-        command("BLMOVE", (keys.ready(), keys.claimed(), "LEFT", "RIGHT", seconds)).query_async(connection).await
+    ) -> Result<Option<T>, Error> {
+        let mut connection = self
+            .connection
+            .take()
+            .ok_or_else(|| Error::Pool { doing, reason: "the connection was given up; make a new taker".to_owned() })?;
+        let waiting = Waiting::begin(&self.waker);
+        let answer = if self.waker.woken.load(SeqCst) {
+            Ok(None)
+        } else {
+            // Only a server that is gone is silent for that long: it answers an empty wait by itself.
+            let patience = timeout + self.handoff.inner.timeout;
+            let answered = blocking.query_async(&mut connection);
+            tokio::time::timeout(patience, answered).await.unwrap_or_else(|_| Err(no_answer_within(patience)))
+        };
+        drop(waiting);
+        let answer = answer.map_err(|source| Error::Redis { doing, source })?;
+        self.connection = Some(connection);
+        Ok(answer)
     }
 
     /// The means to wake this taker.
@@ -129,34 +149,34 @@ impl Taker {
     }
 }
 
-/// Says that a take is under way for as long as it lives. Its end serves every wake that came before.
-struct Taking<'a>(&'a Waker);
+/// Says that a wait is under way for as long as it lives. Its end serves every wake that came before.
+struct Waiting<'a>(&'a Waker);
 
-impl<'a> Taking<'a> {
+impl<'a> Waiting<'a> {
     fn begin(waker: &'a Waker) -> Self {
-        waker.taking.store(true, SeqCst);
+        waker.waiting.store(true, SeqCst);
         Self(waker)
     }
 }
 
-impl Drop for Taking<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.taking.store(false, SeqCst);
+        self.0.waiting.store(false, SeqCst);
         self.0.woken.store(false, SeqCst);
     }
 }
 
 impl Unblock {
-    /// Ends the take that is under way, or the next one if there is none, by `CLIENT UNBLOCK` from another connection.
+    /// Ends the wait that is under way, or the next one if there is none, by `CLIENT UNBLOCK` from another connection.
     ///
     /// # Errors
-    /// When Redis does not do it in time. The take ends by itself when its time is over.
+    /// When Redis does not do it in time. The wait ends by itself when its time is over.
     pub async fn wake(&self) -> Result<(), Error> {
         const DOING: &str = "waking a waiting worker";
         self.waker.woken.store(true, SeqCst);
         let wake = async {
             // The server does not know of a wait that has begun here and is still on its way there.
-            while self.waker.taking.load(SeqCst) {
+            while self.waker.waiting.load(SeqCst) {
                 let unblock = command("CLIENT", ("UNBLOCK", self.waker.client_id)).into();
                 let (unblocked,): (bool,) = self.handoff.run(DOING, vec![unblock]).await?;
                 if unblocked {

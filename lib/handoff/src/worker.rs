@@ -44,7 +44,7 @@ impl Handoff {
         lease: Duration,
     ) -> Result<Taken, Error> {
         let keys = QueueKeys::of(queue);
-        let fixed = [keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()];
+        let fixed = [keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides(), keys.bell()];
         let call = CLAIM
             .on(fixed.into_iter().chain(kinds.iter().map(|kind| keys.aside(kind.as_str()))))
             .arg(self.inner.head_max)

@@ -7,7 +7,7 @@ use crate::{
     hints::give_back,
     member::Member,
     places::{AHEAD_PATIENCE, Places},
-    take::{Take, Took},
+    take::{Awaited, Take, Took},
     wait::Waits,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};
@@ -32,7 +32,8 @@ pub(crate) struct QueueLoop {
     kept_until: Instant,
     /// The last claim got less than it asked for: the head is empty.
     dry: bool,
-    /// The line was longer than the head when it was looked at last, and the head low.
+    /// The line was longer than the head when it was looked at last, and the head low: hints will come by the thousand, and
+    /// the bell with them.
     long: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
@@ -52,7 +53,7 @@ enum Move {
     Probe,
     /// Redis is away: claim from the line.
     Line,
-    /// The head is empty: wait for a hint.
+    /// The head is empty: wait for a hint, or for the bell.
     Take,
     /// Claim.
     Claim,
@@ -156,7 +157,8 @@ impl QueueLoop {
     }
 
     async fn wait_for_hint(&mut self, free: usize) {
-        if let Err(error) = self.take.start().await {
+        let awaited = if self.long { Awaited::Bell } else { Awaited::Hint };
+        if let Err(error) = self.take.start(awaited).await {
             return self.take_failed(&error.to_string()).await;
         }
         let member = Arc::clone(&self.queue.member);
@@ -170,7 +172,7 @@ impl QueueLoop {
         };
         match took {
             Some(Took::Hint(id)) => self.claim_taken(id, free).await,
-            // Nobody pushed anything, or hints were set aside: a claim sees what no take is told of.
+            // The bell, hints that were set aside, or nothing: a claim sees what no take is told of.
             Some(Took::Nothing) | None => {
                 self.take_waits.reset();
                 self.dry = false;
@@ -191,8 +193,7 @@ impl QueueLoop {
         }
     }
 
-    /// Leases the hint that a take got in Redis, with more for the other free slots. Its job is claimed at the same time,
-    /// or, where a long line brings hints by the thousand, with the others.
+    /// Leases the hint that a take got in Redis, with more for the other free slots. Its job is claimed at the same time.
     async fn claim_taken(&mut self, id: JobId, free: usize) {
         pass(FailPoint::HintTaken);
         self.take_waits.reset();
@@ -200,14 +201,6 @@ impl QueueLoop {
             return give_back(&self.queue.member, &self.queue.name, &[id]).await;
         }
         let ids = [id];
-        if self.long {
-            let taken = self.take_hints(&ids, free - 1).await;
-            let mut all = taken.map_or_else(Vec::new, |taken| self.took(taken, free));
-            if !all.contains(&id) {
-                all.push(id);
-            }
-            return self.claim_ids(all).await;
-        }
         // The claim first: it is what the job waits for.
         let (claimed, taken) = tokio::join!(biased; self.queue.claim(&ids), self.take_hints(&ids, free - 1));
         let mut others = taken.map_or_else(Vec::new, |taken| self.took(taken, free));

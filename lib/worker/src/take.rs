@@ -1,5 +1,5 @@
-//! The blocking take of one queue: always driven to its end, in a task of its own, so that a hint which the server moves
-//! at the last moment has somebody to go to.
+//! The blocking wait of one queue, for a hint or for the bell: always driven to its end, in a task of its own, so that a
+//! hint which the server moves at the last moment has somebody to go to.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::{BlockingTake, Error, Head, WakeTake};
@@ -9,6 +9,8 @@ use tokio::{task::JoinHandle, time::timeout};
 /// How long one take blocks. Between two of them a claim looks for what no take is told of: hints set aside whose
 /// notice was lost.
 const BLOCKS_FOR: Duration = Duration::from_secs(5);
+/// How long one wait for the bell is. Whoever heard it last may have died before it rang for the next.
+const BELL_WAIT: Duration = Duration::from_secs(1);
 
 /// The blocking take of one queue.
 pub(crate) struct Take {
@@ -16,6 +18,15 @@ pub(crate) struct Take {
     queue: QueueName,
     taker: Option<Box<dyn BlockingTake>>,
     under_way: Option<UnderWay>,
+}
+
+/// What a wait is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// A hint.
+    Hint,
+    /// That somebody says there are some.
+    Bell,
 }
 
 /// A taker, and what it took.
@@ -26,9 +37,10 @@ struct UnderWay {
     unblock: Arc<dyn WakeTake>,
 }
 
-/// How a take ended.
+/// How a wait ended.
 pub(crate) enum Took {
     Hint(JobId),
+    /// No hint. There may be some all the same: it may be the bell that rang.
     Nothing,
     /// Its connection is gone; the next one gets another.
     Failed(String),
@@ -39,8 +51,8 @@ impl Take {
         Self { handoff, queue, taker: None, under_way: None }
     }
 
-    /// Starts a take, unless one is under way.
-    pub(crate) async fn start(&mut self) -> Result<(), Error> {
+    /// Starts a wait, unless one is under way.
+    pub(crate) async fn start(&mut self, awaited: Awaited) -> Result<(), Error> {
         if self.under_way.is_some() {
             return Ok(());
         }
@@ -50,7 +62,10 @@ impl Take {
         };
         let unblock = taker.unblock();
         let task = tokio::spawn(async move {
-            let took = taker.take(BLOCKS_FOR).await;
+            let took = match awaited {
+                Awaited::Hint => taker.take(BLOCKS_FOR).await,
+                Awaited::Bell => taker.bell(BELL_WAIT).await.map(|_| None),
+            };
             (taker, took)
         });
         self.under_way = Some(UnderWay { task, unblock });

@@ -36,6 +36,7 @@ pub struct QueueKeys {
     pub overflow: bool,
     /// Kinds that workers serve, and until when; every kind is an empty text.
     pub kinds: BTreeMap<String, i64>,
+    pub bell: bool,
     pub fill_lock_until: Option<i64>,
     /// Up to which place of the line the head was filled, and until when that is known.
     pub filled: Option<(String, i64)>,
@@ -63,7 +64,37 @@ struct Waiter {
     number: u64,
     queue: QueueName,
     link: Arc<dyn Link>,
-    answer: oneshot::Sender<Option<JobId>>,
+    awaited: Awaited,
+    answer: oneshot::Sender<Option<Served>>,
+}
+
+/// What a connection blocks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Awaited {
+    /// `BLMOVE ready claimed LEFT RIGHT`
+    Hint,
+    /// `BLPOP bell`
+    Bell,
+}
+
+/// What it is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Served {
+    Hint(JobId),
+    Bell,
+}
+
+impl QueueKeys {
+    fn serve(&mut self, awaited: Awaited) -> Option<Served> {
+        match awaited {
+            Awaited::Hint => {
+                let id = self.ready.pop_front()?;
+                self.claimed.push_back(id);
+                Some(Served::Hint(id))
+            }
+            Awaited::Bell => std::mem::take(&mut self.bell).then_some(Served::Bell),
+        }
+    }
 }
 
 impl Server {
@@ -96,12 +127,17 @@ impl Server {
         self.keys.queues.entry(queue.clone()).or_default()
     }
 
-    /// Blocks a connection in `BLMOVE ready claimed LEFT RIGHT`; its number.
-    pub(super) fn wait(&mut self, queue: &QueueName, link: Arc<dyn Link>) -> (u64, oneshot::Receiver<Option<JobId>>) {
+    /// Blocks a connection; its number.
+    pub(super) fn wait(
+        &mut self,
+        queue: &QueueName,
+        awaited: Awaited,
+        link: Arc<dyn Link>,
+    ) -> (u64, oneshot::Receiver<Option<Served>>) {
         let (answer, answered) = oneshot::channel();
         self.waiters_so_far += 1;
         let number = self.waiters_so_far;
-        self.waiters.push_back(Waiter { number, queue: queue.clone(), link, answer });
+        self.waiters.push_back(Waiter { number, queue: queue.clone(), link, awaited, answer });
         self.serve();
         (number, answered)
     }
@@ -116,21 +152,21 @@ impl Server {
         self.waiters.remove(place).is_some_and(|waiter| waiter.answer.send(None).is_ok())
     }
 
-    /// Hands hints to those who wait, the one who has waited longest first. After each command, as Redis does.
+    /// Hands out what there is to those who wait, the one who has waited longest first. After each command, as Redis does.
     pub(super) fn serve(&mut self) {
         self.waiters.retain(|waiter| !waiter.link.is_gone());
         let mut place = 0;
         while place < self.waiters.len() {
-            let keys = self.keys.queues.get_mut(&self.waiters[place].queue);
-            let Some((id, keys)) = keys.and_then(|keys| Some((keys.ready.pop_front()?, keys))) else {
+            let Waiter { queue, awaited, .. } = &self.waiters[place];
+            let Some(served) = self.keys.queues.get_mut(queue).and_then(|keys| keys.serve(*awaited)) else {
                 place += 1;
                 continue;
             };
-            keys.claimed.push_back(id);
-            self.count("a hint was handed to one who waits", true);
+            self.count("a hint was handed to one who waits", matches!(served, Served::Hint(_)));
+            self.count("the bell rang for one who waits", matches!(served, Served::Bell));
             if let Some(waiter) = self.waiters.remove(place) {
                 // One that has left in this very moment leaves the hint in `claimed`.
-                let _ = waiter.answer.send(Some(id));
+                let _ = waiter.answer.send(Some(served));
             }
         }
     }

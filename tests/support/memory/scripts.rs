@@ -59,6 +59,7 @@ impl QueueKeys {
             }
         }
         pushed.pushed = fresh.len() as u32;
+        self.bell |= !fresh.is_empty();
         if mode == Mode::Back {
             self.ready.extend(fresh);
         } else {
@@ -104,6 +105,7 @@ impl QueueKeys {
         for &id in &taken {
             self.leases.insert(id, Some(until));
         }
+        self.bell |= !self.ready.is_empty();
         let low = self.overflow && self.ready.len() * 2 < bound as usize;
         Taken { ids: taken, aside: self.asides.iter().cloned().collect(), low, paused: false }
     }
@@ -201,6 +203,7 @@ impl QueueKeys {
         } else {
             self.merge(bound, ids, &missing)
         };
+        self.bell |= pushed > 0;
         let all_held = pushed == missing.len() && !fell;
         self.overflow = more || !all_held;
         self.filled = match (to.filter(|_| more && all_held), self.filled.take()) {
@@ -224,6 +227,7 @@ impl QueueKeys {
         }
         self.leases.extend(missing[..pushed].iter().map(|id| (*id, None)));
         self.ready.extend(&missing[..pushed]);
+        self.bell |= pushed > 0;
         self.overflow = true;
         Extended { pushed: pushed as u32, held: (ids.len() - missing.len()) as u32, changed: false }
     }

@@ -1,6 +1,9 @@
 //! A blocking take, and the means to wake it.
 
-use super::{head::MemoryHead, keys::Server};
+use super::{
+    head::MemoryHead,
+    keys::{Awaited, Served, Server},
+};
 use async_trait::async_trait;
 use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::{BlockingTake, Error, WakeTake};
@@ -55,10 +58,9 @@ impl MemoryTaker {
     }
 }
 
-#[async_trait]
-impl BlockingTake for MemoryTaker {
-    async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
-        const DOING: &str = "waiting for a hint";
+impl MemoryTaker {
+    async fn block(&mut self, awaited: Awaited, timeout: Duration) -> Result<Option<Served>, Error> {
+        const DOING: &str = "waiting at Redis";
         if !std::mem::replace(&mut self.is_connected, false) {
             return Err(Error::Pool {
                 doing: DOING,
@@ -74,18 +76,30 @@ impl BlockingTake for MemoryTaker {
             return Ok(None);
         }
         head.link.there("take").await.map_err(|_| MemoryHead::lost(DOING))?;
-        let (waiter, answered) = head.server().wait(&self.queue, Arc::clone(&head.link));
+        let (waiter, answered) = head.server().wait(&self.queue, awaited, Arc::clone(&head.link));
         state.waiter.store(waiter, SeqCst);
-        let hint = tokio::select! {
+        let served = tokio::select! {
             biased;
-            hint = answered => hint.unwrap_or_default(),
+            served = answered => served.unwrap_or_default(),
             _ = head.link.cut() => return Err(MemoryHead::lost(DOING)),
             () = sleep(timeout.max(SHORTEST)) => None,
         };
         drop(taking);
         head.link.back("take").await.map_err(|_| MemoryHead::lost(DOING))?;
         self.is_connected = true;
-        Ok(hint)
+        Ok(served)
+    }
+}
+
+#[async_trait]
+impl BlockingTake for MemoryTaker {
+    async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
+        let served = self.block(Awaited::Hint, timeout).await?;
+        Ok(served.and_then(|served| if let Served::Hint(id) = served { Some(id) } else { None }))
+    }
+
+    async fn bell(&mut self, timeout: Duration) -> Result<bool, Error> {
+        Ok(self.block(Awaited::Bell, timeout).await?.is_some())
     }
 
     fn unblock(&self) -> Arc<dyn WakeTake> {

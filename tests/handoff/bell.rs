@@ -1,0 +1,61 @@
+//! Waiting for the bell: as many are woken as there is work for, and none sleeps while there is some.
+
+use crate::{LEASE, SOON, Server, connect, new_ids, queue};
+use leasehold_handoff::Taken;
+use std::time::Duration;
+
+/// No wait in these tests ends by itself.
+const LONG: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn who_hears_it_and_leaves_hints_rings_for_the_next() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let ids = new_ids(5);
+    let (mut waits, mut wakes) = (Vec::new(), Vec::new());
+    for nth in 1..=3 {
+        let mut taker = handoff.taker(&queue()).await.expect("taker");
+        wakes.push(taker.unblock());
+        waits.push(tokio::spawn(async move { taker.bell(LONG).await.expect("waiting for the bell") }));
+        server.until_waiting(nth).await;
+    }
+    handoff.push(&queue(), &ids, false).await.expect("push");
+    server.until_waiting(2).await;
+    let two = handoff.claim(&queue(), &[], &[], 2, LEASE).await.expect("claim");
+    assert_eq!(two, Taken { ids: ids[..2].to_vec(), ..Taken::default() });
+    server.until_waiting(1).await;
+    let rest = handoff.claim(&queue(), &[], &[], 500, LEASE).await.expect("claim");
+    assert_eq!(rest, Taken { ids: ids[2..].to_vec(), ..Taken::default() });
+    // Whom that claim had to wake would be awake before its answer was here.
+    server.until_waiting(1).await;
+    wakes[2].wake().await.expect("wake");
+    let heard = [waits.remove(0).await, waits.remove(0).await, waits.remove(0).await];
+    assert_eq!(heard.map(|heard| heard.expect("a wait")), [true, true, false], "the longest wait ends first");
+}
+
+#[tokio::test]
+async fn it_is_heard_once_and_by_one_who_comes_a_moment_late() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let mut taker = handoff.taker(&queue()).await.expect("taker");
+    assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "nothing has come yet");
+    for ids in [new_ids(3), new_ids(2)] {
+        handoff.push(&queue(), &ids, false).await.expect("push");
+    }
+    assert!(taker.bell(SOON).await.expect("a wait"));
+    assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "two pushes are one reason to look");
+}
+
+#[tokio::test]
+async fn what_a_fill_brings_is_rung_for() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let ids = new_ids(4);
+    let mut taker = handoff.taker(&queue()).await.expect("taker");
+    handoff.fill(&queue(), &ids[..2], true, Some("a place")).await.expect("fill");
+    assert!(taker.bell(SOON).await.expect("a wait"));
+    handoff.fill(&queue(), &ids[..2], true, Some("a place")).await.expect("fill");
+    assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "all of them were there");
+    handoff.extend(&queue(), "a place", "another", &ids[2..]).await.expect("extend");
+    assert!(taker.bell(SOON).await.expect("a wait"));
+}
