@@ -3,7 +3,7 @@
 use crate::{
     arguments::{Arguments, History},
     lab::{Lab, Order},
-    results::{Results, Run},
+    results::{Results, Run, Spread},
     servers::Servers,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +11,7 @@ use leasehold::{Config, Store};
 use leasehold_store::JobFilter;
 use leasehold_tests::eventually;
 use serde_json::json;
-use sqlx::{Executor as _, PgConnection};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::{
     process::Stdio,
     time::{Duration, Instant},
@@ -50,20 +50,21 @@ pub(crate) async fn measure(arguments: &Arguments, size: &History) -> Result<Res
     lab.servers.fresh().await?;
     make_days(&lab.servers).await?;
     let order = Order::new("drain", size.n).here();
-    for setting in [EMPTY, FULL] {
-        if setting == FULL {
-            fill(&lab.servers, size.finished).await?;
-        }
-        for _ in 0..size.rounds {
-            lab.bench("leasehold", setting, &order).await?;
-        }
-        looks(&mut lab, setting, size).await?;
+    for _ in 0..size.rounds {
+        lab.bench("leasehold", EMPTY, &order).await?;
     }
+    let without = lab.servers.copy().await?;
+    fill(&lab.servers, size.finished).await?;
+    for _ in 0..size.rounds {
+        lab.bench("leasehold", FULL, &order).await?;
+    }
+    let with = lab.servers.database_url();
+    looks(&mut lab, [(EMPTY, &without), (FULL, &with)], size).await?;
     Ok(lab.results)
 }
 
-async fn connect(servers: &Servers) -> Result<Store> {
-    let config = Config::new(&servers.database_url(), &servers.redis_url());
+async fn connect(database_url: &str, servers: &Servers) -> Result<Store> {
+    let config = Config::new(database_url, &servers.redis_url());
     let settings = config.store_settings("leasehold").context("the settings of the store")?;
     Ok(Store::connect(&settings).await?)
 }
@@ -71,7 +72,7 @@ async fn connect(servers: &Servers) -> Result<Store> {
 /// The partitions of all days, from the beginning: what is compared is the rows in them. Each partition costs some 30 µs of
 /// planning, when somebody lists jobs or counts them.
 async fn make_days(servers: &Servers) -> Result<()> {
-    let store = connect(servers).await?;
+    let store = connect(&servers.database_url(), servers).await?;
     store.migrate().await?;
     store.close().await;
     let make = sqlx::query(DAYS_OF).bind(DAYS as i32 + 1);
@@ -107,8 +108,8 @@ async fn check(connection: &mut PgConnection, finished: u64) -> Result<()> {
     Ok(())
 }
 
-/// How long the figures take that people look at.
-async fn looks(lab: &mut Lab, setting: &str, size: &History) -> Result<()> {
+/// How long the figures take that people look at, of both databases in turns.
+async fn looks(lab: &mut Lab, databases: [(&str, &str); 2], size: &History) -> Result<()> {
     if size.n >= FEW_JOBS {
         eprintln!("waiting until the last minute is one without finished jobs");
         let mut postgres = lab.servers.connect().await?;
@@ -120,30 +121,37 @@ async fn looks(lab: &mut Lab, setting: &str, size: &History) -> Result<()> {
         })
         .await;
     }
-    // The drains before left dead jobs: how many of them are still there must not be what is compared.
-    tidy(&mut lab.servers.connect().await?).await?;
-    let store = connect(&lab.servers).await?;
+    let mut looked = Vec::new();
+    for (setting, url) in databases {
+        // The drains before left dead jobs: how many of them are still there must not be what is compared.
+        tidy(&mut PgConnection::connect(url).await?).await?;
+        looked.push((setting, url, connect(url, &lab.servers).await?, [Vec::new(), Vec::new(), Vec::new()]));
+    }
     let page = JobFilter { limit: PAGE, ..JobFilter::default() };
-    let mut times = [Vec::new(), Vec::new()];
     for _ in 0..LOOKS {
-        let begun = Instant::now();
-        store.stats().await?;
-        let counted = Instant::now();
-        let jobs = store.jobs(&page).await?;
-        times[0].push((counted - begun).as_secs_f64() * 1e3);
-        times[1].push(counted.elapsed().as_secs_f64() * 1e3);
-        ensure!(jobs.len() as i64 == PAGE.min(size.n as i64), "a page has {} jobs", jobs.len());
+        for (_, _, store, [stats, list, _]) in &mut looked {
+            let begun = Instant::now();
+            store.stats().await?;
+            let counted = Instant::now();
+            let jobs = store.jobs(&page).await?;
+            stats.push((counted - begun).as_secs_f64() * 1e3);
+            list.push(counted.elapsed().as_secs_f64() * 1e3);
+            ensure!(jobs.len() as i64 == PAGE.min(size.n as i64), "a page has {} jobs", jobs.len());
+        }
     }
-    store.close().await;
-    let [stats, list] = times.map(|times| crate::results::Spread::of(times).map(|spread| spread.median));
     // The program itself: with its start.
-    let mut seconds = Vec::new();
     for _ in 0..PROGRAMS {
-        let mut command = lab.leasehold();
-        seconds.push(lab.time(command.args(["job", "list"]).stdout(Stdio::null())).await? * 1e3);
+        for (_, url, _, [_, _, program]) in &mut looked {
+            let mut command = lab.leasehold();
+            command.env("LEASEHOLD_DATABASE_URL", url).args(["job", "list"]).stdout(Stdio::null());
+            program.push(lab.time(&mut command).await? * 1e3);
+        }
     }
-    let program = crate::results::Spread::of(seconds).map(|spread| spread.median);
-    let line = json!({ "stats_ms": stats, "list_ms": list, "job_list_program_ms": program });
-    lab.results.runs.push(Run::of("looks", setting, line, 0.0, false));
+    for (setting, _, store, times) in looked {
+        store.close().await;
+        let [stats, list, program] = times.map(|times| Spread::of(times).map(|spread| spread.median));
+        let line = json!({ "stats_ms": stats, "list_ms": list, "job_list_program_ms": program });
+        lab.results.runs.push(Run::of("looks", setting, line, 0.0, false));
+    }
     Ok(())
 }

@@ -15,7 +15,9 @@ pub(crate) const CONNECTIONS: u32 = 400;
 /// What a Redis that is not to lose more than a second has.
 pub(crate) const REDIS: [&str; 1] = ["appendfsync everysec"];
 const DATABASE: &str = "bench";
+const COPY: &str = "bench_copy";
 const REWRITES_WITHIN: Duration = Duration::from_secs(20);
+const COPIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Both servers. Gone when dropped.
 pub(crate) struct Servers {
@@ -94,6 +96,20 @@ impl Servers {
         })
         .await;
         Ok(())
+    }
+
+    /// A copy of the database as it is now, which nobody may be connected to; its URL.
+    pub(crate) async fn copy(&self) -> Result<String> {
+        let url = self.postgres.url(self.postgres.database());
+        let mut server = PgConnection::connect(&url).await.context("connecting to PostgreSQL")?;
+        let copy = format!("CREATE DATABASE {COPY} TEMPLATE {DATABASE}");
+        eventually("the database is copied", COPIED_WITHIN, async || {
+            // The server may not have noticed yet that the last one has left.
+            server.execute(AssertSqlSafe(copy.clone())).await.map_err(|error| error.to_string())
+        })
+        .await;
+        server.close().await?;
+        Ok(self.postgres.url(COPY))
     }
 
     /// Versions of PostgreSQL and Redis.

@@ -2,6 +2,7 @@
 //! moment. Small jobs are so claimed and settled in batches much larger than the slots; of long ones none is held that
 //! another worker could run.
 
+use leasehold_core::BATCH_MAX;
 use std::{
     sync::{
         Arc,
@@ -14,8 +15,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// What is held ahead should have a slot within this time. A job waits no longer for being claimed too early than it
 /// would for a round trip on a busy day.
 const AHEAD: Duration = Duration::from_millis(10);
-/// The most that is held ahead, whatever the jobs: with it a claim, a settle and an ack are full batches.
-pub(crate) const AHEAD_MAX: usize = 500;
+/// The most that is held ahead, whatever the jobs: one full batch runs while the next one is claimed.
+pub(crate) const AHEAD_MAX: usize = 2 * BATCH_MAX;
 /// A job that has got no slot after this time is given back: the slots have come upon longer jobs than before.
 pub(crate) const AHEAD_PATIENCE: Duration = Duration::from_millis(250);
 
