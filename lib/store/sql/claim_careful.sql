@@ -3,8 +3,8 @@
 -- Guard:      the row is queued, of a kind that the worker has a handler for, and of no paused queue. A row that
 --             somebody else has locked is passed over: whoever has it decides. Of jobs that have crashed before, a
 --             worker runs at most ten at once that began within the last second: one of them may be what killed theirs,
---             and would take all others along again. Those that are dead if they crash once more, one at a time; what has run for 10 s holds up
---             no other.
+--             and would take all others along again. Those that are dead if they crash once more, one at a time; what
+--             has run for 10 s holds up no other.
 -- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds or NULL for every kind, $4 lease in ms.
 -- Zero rows:  for an id that is not in the answer: it is not to be had (any more), or not now, which is normal.
 -- Index:      job_pkey; queue_paused; job_in_danger, but only if there is a job that has crashed.
