@@ -21,7 +21,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// A blocking take, as [`Taker`] is one.
+/// A connection that blocks, for a hint or for the bell, as [`Taker`] is one.
 #[async_trait]
 pub trait BlockingTake: fmt::Debug + Send + Sync {
     /// Waits up to `timeout` for a hint and moves it to `claimed`. To be driven to its end.
@@ -32,10 +32,10 @@ pub trait BlockingTake: fmt::Debug + Send + Sync {
     fn unblock(&self) -> Arc<dyn WakeTake>;
 }
 
-/// Wakes a blocking take, as [`Unblock`] does.
+/// Wakes one that blocks, as [`Unblock`] does.
 #[async_trait]
 pub trait WakeTake: fmt::Debug + Send + Sync {
-    /// Ends the take that is under way, or the next one.
+    /// Ends the wait that is under way, or the next one.
     async fn wake(&self) -> Result<(), Error>;
 }
 

@@ -4,7 +4,7 @@
 //!
 //! | step | where |
 //! | --- | --- |
-//! | take, claim | `queue_loop`: when to do which; `take`: the blocking take; `claim`: hints into jobs; `refused`: hints that are none; `unclear`: claims without an answer |
+//! | take, claim | `queue_loop`: when to do which; `take`: the blocking wait, for a hint or for the bell; `claim`: hints into jobs; `refused`: hints that are none; `unclear`: claims without an answer |
 //! | resolve, run, classify | `attempt`; `places`: how many are held, and when one may begin |
 //! | settle, ack | `settler`, `hints` |
 //!

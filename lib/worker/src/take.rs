@@ -12,7 +12,7 @@ const BLOCKS_FOR: Duration = Duration::from_secs(5);
 /// How long one wait for the bell is. Whoever heard it last may have died before it rang for the next.
 const BELL_WAIT: Duration = Duration::from_secs(1);
 
-/// The blocking take of one queue.
+/// The blocking wait of one queue.
 pub(crate) struct Take {
     handoff: Arc<dyn Head>,
     queue: QueueName,
