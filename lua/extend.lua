@@ -5,7 +5,7 @@
 -- ARGV  1 bound: the most hints that `ready` may hold
 --       2 from: the place that `filled` must hold
 --       3 to: the place of the last of these ids
---       4… the ids that come after `from` in the line, in order; the line goes on behind them
+--       4… the ids that come after `from` in the line, in order
 -- Returns {pushed, held, changed}
 --   pushed   put behind the others
 --   held     waiting or leased here already

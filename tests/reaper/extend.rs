@@ -121,12 +121,18 @@ async fn of_two_that_extend_at_once_one_does() {
 }
 
 #[tokio::test]
-async fn only_a_fill_says_that_all_of_the_line_is_in_redis() {
+async fn the_end_of_the_line_is_brought_and_only_a_fill_says_that_it_is_the_end() {
     let world = World::start().await;
     world.enqueue(BOUND + 5).await;
     let take = async || drop(world.take(WorkerId::new(), 10).await);
-    assert_eq!(extend_soon_after_a_fill(&world, take).await, None);
+    let end = extend_soon_after_a_fill(&world, take).await.expect("the end of the line");
+    assert_eq!((end.pushed, end.held, world.head().await.ready), (5, 0, u64::from(HEAD_MAX) - 5));
     assert!(world.head().await.overflow);
+    eventually("nothing comes behind it", SOON, async || match extend(&world).await {
+        None => Ok(()),
+        report => Err(report),
+    })
+    .await;
     fill(&world).await;
     assert!(!world.head().await.overflow);
 }

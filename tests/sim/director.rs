@@ -30,7 +30,7 @@ impl Director {
         while Instant::now() < until {
             sleep(self.around.dice.ms(1..busy)).await;
             self.restart(false);
-            let harm = self.around.dice.below(20);
+            let harm = self.around.dice.below(22);
             self.harm(harm);
         }
     }
@@ -39,6 +39,7 @@ impl Director {
     pub(crate) fn heal(&mut self) {
         self.around.trace.line("director", &"heals");
         self.around.weather.clear();
+        self.fleet.store.rows().locked.clear();
         self.fleet.members.iter().for_each(|member| member.process.thaw());
         self.restart(true);
         if self.fleet.at_work(false).is_empty() {
@@ -91,6 +92,7 @@ impl Director {
             14 => self.lossy(),
             15 => self.flush(),
             16 => self.backup_or_rewind(),
+            17 | 18 => self.lock_rows(lease_ms),
             _ => self.damage(),
         }
     }
@@ -152,6 +154,19 @@ impl Director {
         let latency_ms = self.around.dice.pick(&[0, 3, 20, 100]);
         self.did(&format!("calls to {place:?} are lost"));
         self.around.weather.change(place, |now| *now = Condition { loss, latency_ms, ..*now });
+    }
+
+    /// A user's transaction locks some rows, and stays open for longer than a lease or not.
+    fn lock_rows(&self, lease_ms: u64) {
+        let dice = &self.around.dice;
+        let (count, time) = (1 + dice.index(8), dice.ms(20..lease_ms * 2));
+        let mut rows = self.fleet.store.rows();
+        let live: Vec<JobId> = rows.live.keys().copied().collect();
+        for _ in 0..count.min(live.len()) {
+            rows.lock(dice.pick(&live), time);
+        }
+        drop(rows);
+        self.did("locks rows");
     }
 
     fn flush(&self) {

@@ -168,8 +168,13 @@ impl Watch {
         let (asked_at, tally) = tokio::join!(asked, ended);
         // One that is dead makes no last step.
         self.process.awake().await;
-        let is_its = |row: &&Row| row.life.state == State::Running && row.life.worker == Some(self.id);
-        let left_running = self.store.rows().live.values().filter(is_its).count();
+        let left_running = {
+            let rows = self.store.rows();
+            let is_its = |row: &&Row| row.life.state == State::Running && row.life.worker == Some(self.id);
+            // Not those whose ends it left for the reaper, because somebody had their rows locked.
+            let is_left = |row: &&Row| row.life.fence().is_none_or(|fence| !rows.deferred.contains_key(&fence));
+            rows.live.values().filter(is_its).filter(is_left).count()
+        };
         self.around.trace.line(&self.process.name, &"has stopped");
         let well_from = asked_at.checked_sub(self.lease).unwrap_or(asked_at);
         let was_well = !self.stop_now.is_cancelled() && self.process.was_well_since(well_from);

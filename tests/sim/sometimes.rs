@@ -24,6 +24,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "director: flushes Redis",
     "director: freezes a reaper",
     "director: freezes a worker",
+    "director: locks rows",
     "director: kills a reaper",
     "director: kills a worker",
     "director: rewinds Redis",
@@ -57,6 +58,8 @@ const MUST_BE_SEEN: &[&str] = &[
     // What came of it.
     "Complete was answered Already",
     "Complete was answered LeaseLost",
+    "Complete was answered Locked",
+    "Release was answered Locked",
     "Retry was answered Already",
     "Retry was answered CancelWanted",
     "Retry was answered LeaseLost",

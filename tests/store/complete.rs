@@ -146,7 +146,7 @@ async fn complete_cancel_and_expire_at_once_have_one_winner() {
                 assert_eq!(record.state, State::Cancelled, "{seen}");
                 winners[if expired[0].state == State::Cancelled { 1 } else { 2 }] += 1;
             }
-            Settled::Already | Settled::CancelWanted => panic!("{seen}"),
+            Settled::Already | Settled::CancelWanted | Settled::Locked => panic!("{seen}"),
         }
         assert_eq!(fixture.rows_of(fence.id).await, (0, 1));
     }

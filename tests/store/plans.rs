@@ -11,14 +11,15 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with their parameters for a batch.
-const BY_ID: [(&str, &str); 17] = [
+const BY_ID: [(&str, &str); 18] = [
     ("claim", "$worker, $ids, NULL, 1000"),
     ("claim", "$worker, $ids, '{k,other}', 1000"),
-    ("claim_careful", "$worker, $ids, NULL, 1000"),
-    ("claim_careful", "$worker, $ids, '{k,other}', 1000"),
+    ("claim_careful", "$worker, $ids, NULL, 1000, 10"),
+    ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10"),
     ("look", "$ids"),
     ("renew", "$worker, $ids, $ones, 1000"),
     ("complete", "$worker, $ids, $ones, $texts"),
+    ("complete_careful", "$worker, $ids, $ones, $texts"),
     ("retry", "$worker, $ids, $ones, $ones, $texts"),
     ("snooze", "$worker, $ids, $ones, $ones, $texts"),
     ("release", "$worker, $ids, $ones"),

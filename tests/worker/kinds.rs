@@ -107,3 +107,31 @@ async fn a_paused_queue_runs_nothing_until_it_is_resumed() {
     fixture.until(id, State::Succeeded).await;
     assert_eq!(worker.stop().await.claimed, 2);
 }
+
+/// A worker of one kind finds its job whatever waits before it, and whoever serves that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_behind_a_crowd_of_another_kind_is_begun_within_a_second() {
+    let fixture = Fixture::start().await;
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    let mine = fixture.worker(settings(10), handlers("mine", |_| async { succeeded() })).await;
+    let slow = handlers("other", |run| async move {
+        // Until the end of the test.
+        drop(run.cancelled().await);
+        succeeded()
+    });
+    let mut few = settings(2);
+    few.grace = Duration::ZERO;
+    let other = fixture.worker(few, slow).await;
+    // More than the head and the aside list hold.
+    fixture.enqueue(&jobs("other", 20 * HEAD_MAX as usize)).await;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let id = fixture.enqueue_one(job("mine")).await;
+        fixture.until(id, State::Succeeded).await;
+        slowest = slowest.max(start.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(1), "the slowest took {slowest:?}");
+    assert_eq!(mine.stop().await.claimed, 5);
+    assert_eq!(other.stop().await.claimed, 2);
+}

@@ -96,10 +96,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         leases_lost = tally.leases_lost,
         late_results_refused = tally.late_results_refused,
         hints_refused = tally.hints_refused,
+        deferred = tally.deferred,
+        unwritten = tally.unwritten,
         "the worker has stopped"
     );
     if context.json {
         output::json_lines(&[tally])?;
     }
-    Ok(ExitCode::SUCCESS)
+    match tally.deferred + tally.unwritten {
+        0 => Ok(ExitCode::SUCCESS),
+        // The worker has said why. Whoever runs it should know that this stop was not a clean one.
+        _ => Ok(ExitCode::FAILURE),
+    }
 }

@@ -42,6 +42,9 @@ pub enum Settled {
     Already,
     /// The run goes nowhere but to cancelled: a cancel is wanted.
     CancelWanted,
+    /// The run stands, but another transaction holds a lock on the job's row (an open `leasehold.cancel`, say). Nothing was
+    /// changed: send the same settle again later.
+    Locked,
     /// The fence is stale. Nothing was changed, and somebody else decides about the job.
     LeaseLost,
 }

@@ -86,6 +86,8 @@ head! {
     ) -> Taken;
     /// Sets the leases of running jobs.
     async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> ();
+    /// Keeps the leases of parked hints.
+    async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> ();
     /// Forgets hints whose jobs are no longer in the line.
     async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> ();
     /// Gives hints back to the front.

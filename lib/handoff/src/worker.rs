@@ -73,6 +73,19 @@ impl Handoff {
         self.run_unless_empty("renewing leases in Redis", steps).await
     }
 
+    /// Keeps the leases of hints that a worker has parked: a hint that has lost its lease, or waits in the head again, is
+    /// left alone.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. The leases run out, and the reaper gives the hints back.
+    pub async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let call = RENEW.on([QueueKeys::of(queue).leases()]).arg(milliseconds(lease)).arg("held").args(ids);
+        self.run::<(Value,)>("holding hints", vec![call.into()]).await.map(drop)
+    }
+
     /// Forgets hints: their jobs are finished, elsewhere, or no longer in the line.
     ///
     /// # Errors

@@ -122,6 +122,8 @@ mod tests {
         let jobs: Vec<Looked> = states
             .iter()
             .map(|&state| Looked {
+                crashes: 0,
+                max_crashes: 3,
                 id: JobId::new(),
                 state,
                 kind: "k".parse().expect("a kind"),

@@ -72,8 +72,8 @@ pub async fn fill_head(
 
 /// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
 /// [`fill_head`] costs, since nothing is read and sent that Redis holds. `None` if only that will do: the last fill is [some
-/// time](leasehold_handoff::EXTEND_FOR) ago, or the head no longer reaches as far; the end of the line is near, which a
-/// fill alone may say; or another has filled it meanwhile.
+/// time](leasehold_handoff::EXTEND_FOR) ago, or the head no longer reaches as far; the line ends there, which a fill alone
+/// may say; or another has filled it meanwhile.
 ///
 /// What it appends is a part of what a fill would push. It is as safe to call as a fill, at any time and by many at once.
 ///
@@ -107,7 +107,10 @@ pub async fn extend_head(
     for _ in 0..EXTENSIONS {
         let Ok(place) = from.parse::<Place>() else { return Ok(None) };
         let behind = store.line_after(queue, &kinds, &place, i64::from(room)).await?;
-        let Line { ids, more: true, last: Some(to) } = behind else { return Ok(None) };
+        // At its end, whether the line is longer than what Redis holds only a fill can say. What is there before the end is
+        // brought all the same: a fill sees no further than the length of a head, which may be full of jobs that wait for
+        // somebody's lock.
+        let Line { ids, last: Some(to), .. } = behind else { return Ok(None) };
         pass(FailPoint::LineRead);
         let to = to.to_string();
         let extended = handoff.extend(queue, &from, &to, &ids).await?;

@@ -105,7 +105,15 @@ mod tests {
     use super::*;
 
     fn looked(state: State, paused: bool, lease_ms_left: Option<i64>) -> Looked {
-        Looked { id: JobId::new(), state, kind: "k".parse().expect("a kind"), paused, lease_ms_left }
+        Looked {
+            id: JobId::new(),
+            state,
+            kind: "k".parse().expect("a kind"),
+            paused,
+            crashes: 0,
+            max_crashes: 3,
+            lease_ms_left,
+        }
     }
 
     #[test]

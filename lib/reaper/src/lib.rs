@@ -13,6 +13,7 @@ mod begins;
 mod by_queue;
 mod cancel;
 mod conditions;
+mod deferred;
 mod doctor;
 mod drift;
 mod error;

@@ -3,6 +3,7 @@
 use crate::{
     adopt, cancel,
     conditions::Conditions,
+    deferred,
     drift::Drift,
     error::Error,
     expire, head, leases,
@@ -18,7 +19,6 @@ use crate::{
     tick::{Tick, all_of},
     watch::Watch,
 };
-use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::{Head, HeadStats};
 use leasehold_store::{Authority, Uptime};
@@ -111,7 +111,8 @@ impl Reaper {
     /// All steps once. An error of one stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
         self.watch.beat();
-        let began = self.look_at_postgres().await;
+        let seen = self.look_at_postgres().await;
+        let (began, has_deferred) = (seen.map(|seen| seen.now), seen.is_some_and(|seen| seen.has_deferred));
         let store_is_there = !self.sight.is_away();
         let (handoff_is_there, lost) = self.look_at_redis().await;
         let is_news = lost && self.loss_was_seen;
@@ -141,6 +142,9 @@ impl Reaper {
             reports.push(measured(counts, "survey", surveys.look(&self.store)).await);
             self.conditions.log("dead rows", surveys.complaint().as_deref());
         }
+        if has_deferred {
+            reports.push(measured(counts, "deferred", deferred::step(&tick)).await);
+        }
         if self.sight.may_expire(Instant::now()) {
             reports.push(measured(counts, "expire", expire::step(&tick, surveys)).await);
         }
@@ -167,14 +171,14 @@ impl Reaper {
         reports
     }
 
-    /// PostgreSQL's time, if it answers. Asked once a tick, so that a server that is away costs one wait.
-    async fn look_at_postgres(&mut self) -> Option<DateTime<Utc>> {
+    /// What PostgreSQL says of itself, if it answers. Asked once a tick, so that a server that is away costs one wait.
+    async fn look_at_postgres(&mut self) -> Option<Uptime> {
         let answer = in_time(async { Ok(self.store.uptime().await?) }).await;
         self.conditions.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
         match answer {
-            Ok(Uptime { now, up_for }) => {
-                self.sight.seen(Instant::now(), up_for);
-                Some(now)
+            Ok(seen) => {
+                self.sight.seen(Instant::now(), seen.up_for);
+                Some(seen)
             }
             Err(_) => {
                 self.sight.missed();

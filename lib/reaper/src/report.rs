@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 /// What one step found and changed.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
-    /// The step: survey, expire, promote, cancel, pauses, adopt, leases, head, sweep, retain.
+    /// The step: survey, deferred, expire, promote, cancel, pauses, adopt, leases, head, sweep, retain.
     pub step: &'static str,
     /// What it looked at.
     pub found: u64,

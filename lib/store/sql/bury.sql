@@ -2,6 +2,7 @@
 --
 -- Guard:      fence (id, epoch, worker), locked in id order.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 errors.
+-- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
 -- Zero rows:  for a run that is not in the answer the fence is stale, or an earlier answer was lost: settle_again
 --             tells which.
 -- Index:      job_pkey.
@@ -12,7 +13,7 @@ WITH target AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT j.id FROM leasehold.job j
         WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
-        FOR UPDATE
+        FOR UPDATE SKIP LOCKED
     ) j
 ), gone AS (
     DELETE FROM leasehold.job j

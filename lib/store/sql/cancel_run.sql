@@ -2,6 +2,7 @@
 --
 -- Guard:      fence (id, epoch, worker), locked in id order, and a cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs.
+-- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
 -- Zero rows:  for a run that is not in the answer the fence is stale, nobody wants a cancel, or an earlier answer
 --             was lost: settle_again tells which.
 -- Index:      job_pkey.
@@ -13,7 +14,7 @@ WITH target AS MATERIALIZED (
         -- Said in this way since with IS NOT NULL the planner may walk job_cancel_wanted.
         WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
           AND coalesce(j.cancel_requested_at, 'infinity') < 'infinity'
-        FOR UPDATE
+        FOR UPDATE SKIP LOCKED
     ) j
 ), gone AS (
     DELETE FROM leasehold.job j

@@ -1,11 +1,12 @@
--- claim_careful: queued → running, for hints that claim did not get.
+-- claim_careful: queued → running, for hints that claim did not get, and for those that have waited for a lock to go.
 --
 -- Guard:      the row is queued, of a kind that the worker has a handler for, and of no paused queue. A row that
 --             somebody else has locked is passed over: whoever has it decides. Of jobs that have crashed before, a
 --             worker runs at most ten at once that began within the last second: one of them may be what killed theirs,
 --             and would take all others along again. Those that are dead if they crash once more, one at a time; what
 --             has run for 10 s holds up no other.
--- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds or NULL for every kind, $4 lease in ms.
+-- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds or NULL for every kind, $4 lease in ms, $5 the
+--             most jobs to claim.
 -- Zero rows:  for an id that is not in the answer: it is not to be had (any more), or not now, which is normal.
 -- Index:      job_pkey; queue_paused; job_in_danger, but only if there is a job that has crashed.
 -- Why ctid:   the rows are locked, so they stay where they are; finding them by id again costs a sixth of the statement.
@@ -22,6 +23,7 @@ WITH found AS MATERIALIZED (
           AND j.queue::text <> ALL (ARRAY(SELECT q.name::text FROM leasehold.queue q WHERE q.paused_at IS NOT NULL))
         FOR UPDATE OF j SKIP LOCKED
     ) j
+    LIMIT $5::bigint
 )
 UPDATE leasehold.job j
 SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),

@@ -14,6 +14,8 @@ WITH target AS MATERIALIZED (
                 ELSE 'queued' END AS becomes
     FROM leasehold.job j
     WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now()
+      -- Its worker has left its end to be written.
+      AND NOT EXISTS (SELECT FROM leasehold.deferred_settle d WHERE d.id = j.id AND d.epoch = j.epoch)
       AND j.lease_expires_at >= coalesce($2::timestamptz, '-infinity')
     ORDER BY j.lease_expires_at LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED

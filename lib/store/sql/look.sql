@@ -4,7 +4,8 @@
 -- Parameters: $1 ids.
 -- Zero rows:  for an id that is not in the answer there is no live job: its hint can be forgotten.
 -- Index:      job_pkey.
-SELECT j.id, j.state::text AS state, j.kind::text AS kind, q.paused_at IS NOT NULL AS paused,
+SELECT j.id, j.state::text AS state, j.kind::text AS kind, q.paused_at IS NOT NULL AS paused, j.crashes,
+       j.max_crashes,
        (extract(epoch FROM j.lease_expires_at - now()) * 1000)::bigint AS lease_ms_left
 FROM leasehold.job j
 LEFT JOIN leasehold.queue q ON q.name = j.queue

@@ -2,6 +2,7 @@
 --
 -- Guard:      fence (id, epoch, worker), locked in id order; no cancel is wanted; an attempt is left.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 delays in ms, $5 errors.
+-- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
 -- Zero rows:  for a run that is not in the answer: settle_again tells why.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
@@ -13,7 +14,7 @@ WITH target AS MATERIALIZED (
         SELECT j.id FROM leasehold.job j
         WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
           AND j.cancel_requested_at IS NULL AND j.attempt < j.max_attempts
-        FOR UPDATE
+        FOR UPDATE SKIP LOCKED
     ) j
 )
 UPDATE leasehold.job j

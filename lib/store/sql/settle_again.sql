@@ -3,8 +3,9 @@
 -- Already:    the job ended as wanted by this very run, or its trail says that this very run was put back as wanted.
 --             An end that the reaper made for this run (its trail says `expire`) is not the worker's.
 -- Cancel:     the run stands and goes nowhere but to cancelled.
+-- Locked:     the run stands and the settle would have been written, but another transaction had the row locked.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 verbs, $5 final states or NULL for verbs that put back.
--- Answer:     one row a run: `nth` (1 is the first), `already`, `cancel_wanted`.
+-- Answer:     one row a run: `nth` (1 is the first), `already`, `cancel_wanted`, `locked`.
 -- Index:      job_pkey, and the primary keys of the partitions of history.
 SELECT r.nth,
        EXISTS (
@@ -16,9 +17,19 @@ SELECT r.nth,
            WHERE j.id = r.id AND r.final IS NULL
              AND j.trail @> jsonb_build_array(jsonb_build_object('verb', r.verb, 'epoch', r.epoch, 'worker', $1::uuid))
        ) AS already,
-       EXISTS (
-           SELECT FROM leasehold.job j
-           WHERE j.id = r.id AND r.final IS NULL AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
-             AND coalesce(j.cancel_requested_at, 'infinity') < 'infinity'
-       ) AS cancel_wanted
+       coalesce(stands.cancel_wanted AND r.final IS NULL, false) AS cancel_wanted,
+       -- The guards of the verbs, for a run that stands: what they refuse is not locked.
+       coalesce(CASE
+           WHEN r.verb = 'cancel' THEN stands.cancel_wanted
+           WHEN r.verb = 'retry' THEN NOT stands.cancel_wanted AND stands.attempt_left
+           WHEN r.final IS NULL THEN NOT stands.cancel_wanted
+           ELSE true
+       END AND stands.id IS NOT NULL, false) AS locked
 FROM unnest($2::uuid[], $3::integer[], $4::text[], $5::text[]) WITH ORDINALITY AS r(id, epoch, verb, final, nth)
+LEFT JOIN LATERAL (
+    SELECT j.id, coalesce(j.cancel_requested_at, 'infinity') < 'infinity' AS cancel_wanted,
+           j.attempt < j.max_attempts AS attempt_left
+    FROM leasehold.job j
+    WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
+    OFFSET 0
+) stands ON true

@@ -7,6 +7,7 @@ use crate::{
     cancel_wanted::CancelWanted,
     claim::Kinds,
     connect::Store,
+    deferred::Deferred,
     error::Error,
     expire::Expired,
     leases::Lease,
@@ -46,6 +47,10 @@ macro_rules! authority {
 authority! {
     /// Hints become jobs that this worker holds on a lease.
     async fn claim(&self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob>;
+    /// The same for hints that were refused because of a lock or of crashes: up to `limit` jobs.
+    async fn claim_careful(
+        &self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, limit: usize, lease: Duration
+    ) -> Vec<ClaimedJob>;
     /// The same from the front of the line, without hints.
     async fn claim_line(
         &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration
@@ -54,6 +59,12 @@ authority! {
     async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed>;
     /// Ends runs.
     async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled>;
+    /// Leaves the ends of runs whose rows are locked for a reaper to write.
+    async fn defer(&self, ends: &[Deferred]) -> ();
+    /// The ends of runs that workers have left.
+    async fn deferred(&self, limit: i64) -> Vec<Deferred>;
+    /// Forgets those that have been decided.
+    async fn deferred_done(&self, runs: &[Fence]) -> ();
     /// Why hints were not claimed: the live jobs among them.
     async fn look(&self, ids: &[JobId]) -> Vec<Looked>;
     /// Every run that a worker holds.

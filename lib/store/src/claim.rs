@@ -8,7 +8,10 @@ use crate::{
 };
 use leasehold_core::{ClaimedJob, Fence, JobId, Kind, WorkerId};
 use sqlx::{Row, postgres::PgRow};
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
 const DOING: &str = "claiming jobs";
@@ -36,7 +39,8 @@ impl Kinds {
 }
 
 impl Store {
-    /// Claims what of `ids` is queued, of a known kind and of no paused queue.
+    /// Claims what of `ids` is queued, of a known kind and of no paused queue; the jobs in the order of `ids`. What another
+    /// transaction has locked is not waited for any longer than a moment, and holds up no other job.
     ///
     /// # Errors
     /// That a statement failed. If it was the second of two, what the first one claimed is held nonetheless, until it is
@@ -48,23 +52,67 @@ impl Store {
         kinds: &Kinds,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        // The order in which every statement locks rows: two that meet wait for each other in one direction only.
-        let mut ids = uuids(ids);
-        ids.sort_unstable();
-        ids.dedup();
+        let mut left = sorted(ids);
         let claim = Claim { worker, kinds: kinds.names(), lease_ms: millis(lease) };
-        let mut jobs = match claim.send(include_str!("../sql/claim.sql"), &ids, &self.bounded).await {
-            Err(error) if code_of(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) => Vec::new(),
-            answer => answer.map_err(Error::sql(DOING))?,
-        };
-        if jobs.len() < ids.len() {
-            let claimed: HashSet<Uuid> = jobs.iter().map(|job| job.fence.id.0).collect();
-            ids.retain(|id| !claimed.contains(id));
-            let careful = claim.send(include_str!("../sql/claim_careful.sql"), &ids, &self.bounded).await;
-            jobs.extend(careful.map_err(Error::sql(DOING))?);
+        let mut jobs = Vec::new();
+        if !self.locks_at_claims.are_around() {
+            match claim.send(&left, &self.bounded).await {
+                Ok(claimed) => jobs = claimed,
+                Err(error) if is_locked(&error) => self.locks_at_claims.found(),
+                Err(error) => return Err(Error::sql(DOING)(error)),
+            }
+            if jobs.len() < left.len() {
+                let claimed: HashSet<Uuid> = jobs.iter().map(|job| job.fence.id.0).collect();
+                left.retain(|id| !claimed.contains(id));
+            } else {
+                left.clear();
+            }
         }
-        Ok(jobs)
+        if !left.is_empty() {
+            jobs.extend(claim.send_careful(&left, left.len(), &self.bounded).await.map_err(Error::sql(DOING))?);
+        }
+        Ok(in_order_of(ids, jobs))
     }
+
+    /// The same for hints that were refused before because their rows were locked, or because too many jobs that crash
+    /// their workers ran already: up to `limit` jobs, and no wait for any lock.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn claim_careful(
+        &self,
+        worker: WorkerId,
+        ids: &[JobId],
+        kinds: &Kinds,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        let claim = Claim { worker, kinds: kinds.names(), lease_ms: millis(lease) };
+        let jobs = claim.send_careful(&sorted(ids), limit, &self.bounded).await.map_err(Error::sql(DOING))?;
+        Ok(in_order_of(ids, jobs))
+    }
+}
+
+/// The order in which every statement locks rows: two that meet wait for each other in one direction only.
+fn sorted(ids: &[JobId]) -> Vec<Uuid> {
+    let mut ids = uuids(ids);
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// The server answers in the order of its table; jobs start in the order of the line, which is that of their hints.
+fn in_order_of(ids: &[JobId], mut jobs: Vec<ClaimedJob>) -> Vec<ClaimedJob> {
+    if jobs.len() > 1 {
+        let places: HashMap<JobId, usize> = ids.iter().enumerate().rev().map(|(place, id)| (*id, place)).collect();
+        jobs.sort_by_key(|job| places.get(&job.fence.id).copied());
+    }
+    jobs
+}
+
+/// Whether the statement gave up because another transaction held a lock.
+pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+    code_of(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// What both statements are told.
@@ -75,14 +123,24 @@ struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    async fn send(
+    async fn send(&self, ids: &[Uuid], bounded: &Bounded) -> Result<Vec<ClaimedJob>, sqlx::Error> {
+        let statement = include_str!("../sql/claim.sql");
+        let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        self.decode(&query.fetch_all(bounded).await?)
+    }
+
+    async fn send_careful(
         &self,
-        statement: &'static str,
         ids: &[Uuid],
+        limit: usize,
         bounded: &Bounded,
     ) -> Result<Vec<ClaimedJob>, sqlx::Error> {
+        let statement = include_str!("../sql/claim_careful.sql");
         let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
-        let rows = query.fetch_all(bounded).await?;
+        self.decode(&query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(bounded).await?)
+    }
+
+    fn decode(&self, rows: &[PgRow]) -> Result<Vec<ClaimedJob>, sqlx::Error> {
         rows.iter().map(|row| claimed(row, self.worker)).collect()
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     bounded::{BEGIN, Bounded, COMMIT, Form},
     error::Error,
+    locks::Locks,
     pool::Pool,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +12,7 @@ use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::{io, str::FromStr, time::Duration};
+use std::{io, str::FromStr, sync::Arc, time::Duration};
 
 /// How long an answer may take, in times that a connection may: by default 10 s, longer than any batch on a server that
 /// is well, and a third of the default lease, so that a renewal can be sent again in time.
@@ -94,6 +95,10 @@ pub struct Store {
     pub(crate) unhurried: Bounded,
     /// For those that may take long, or whose best plan depends on what is asked.
     pub(crate) patient: Bounded,
+    /// Locks that claims have met.
+    pub(crate) locks_at_claims: Arc<Locks>,
+    /// Locks that settles have met.
+    pub(crate) locks_at_settles: Arc<Locks>,
 }
 
 impl Store {
@@ -131,7 +136,16 @@ impl Store {
         let bounded = Bounded::new(pool.clone(), form, settings.acquire_timeout * ANSWERS_AFTER);
         let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER);
         let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER);
-        Ok(Self { bounded, unhurried, patient, transactions, pooler: settings.pooler })
+        let (locks_at_claims, locks_at_settles) = Default::default();
+        Ok(Self {
+            bounded,
+            unhurried,
+            patient,
+            transactions,
+            pooler: settings.pooler,
+            locks_at_claims,
+            locks_at_settles,
+        })
     }
 
     /// A pool for a caller's own transactions, with as many connections again. They plan as our statements need it (no

@@ -16,6 +16,10 @@ pub struct Looked {
     pub state: State,
     pub kind: Kind,
     pub paused: bool,
+    /// How often its lease has run out.
+    pub crashes: i16,
+    /// How often that may happen.
+    pub max_crashes: i16,
     /// Of a running job; below zero when the lease ran out and nobody has expired it yet.
     pub lease_ms_left: Option<i64>,
 }
@@ -38,6 +42,8 @@ fn decode(row: &PgRow) -> Result<Looked, sqlx::Error> {
         state: word(row, "state")?,
         kind: word(row, "kind")?,
         paused: row.try_get("paused")?,
+        crashes: row.try_get("crashes")?,
+        max_crashes: row.try_get("max_crashes")?,
         lease_ms_left: row.try_get("lease_ms_left")?,
     })
 }

@@ -17,6 +17,8 @@ pub struct Renewed {
     pub id: JobId,
     pub epoch: Epoch,
     pub cancel_wanted: bool,
+    /// Another transaction has locked the row: the lease stands, but was not made longer.
+    pub locked: bool,
 }
 
 impl Store {
@@ -35,6 +37,10 @@ impl Store {
 }
 
 fn decode(row: &PgRow) -> Result<Renewed, sqlx::Error> {
-    let (epoch, cancel_wanted) = (row.try_get("epoch")?, row.try_get("cancel_wanted")?);
-    Ok(Renewed { id: job_id(row, "id")?, epoch, cancel_wanted })
+    Ok(Renewed {
+        id: job_id(row, "id")?,
+        epoch: row.try_get("epoch")?,
+        cancel_wanted: row.try_get("cancel_wanted")?,
+        locked: row.try_get("locked")?,
+    })
 }

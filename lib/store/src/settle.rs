@@ -2,6 +2,7 @@
 
 use crate::{
     bounded::Bounded,
+    claim::is_locked,
     connect::Store,
     error::{Cause, Error, code_of},
     row::millis,
@@ -29,7 +30,7 @@ impl Store {
 
     /// The statement that workers send most, without a run.
     pub(crate) async fn complete_none(&self, worker: WorkerId) -> Result<(), Error> {
-        Ending::Complete.write(&self.bounded, worker, &[]).await.map(drop).map_err(Error::sql(DOING))
+        Ending::Complete.write(&self.bounded, worker, &[], Locked::WaitFor).await.map(drop).map_err(Error::sql(DOING))
     }
 
     async fn settle_batch(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
@@ -44,17 +45,7 @@ impl Store {
                 continue;
             }
             let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-            let mut written = ending.write(&self.bounded, worker, &batch).await;
-            if written.as_ref().is_err_and(was_routed_late) {
-                written = ending.write(&self.bounded, worker, &batch).await;
-            }
-            let done = match written {
-                Err(error) if ending == Ending::Complete && refuses_the_data(&error) => {
-                    complete_one_by_one(&self.bounded, worker, &batch).await
-                }
-                written => written,
-            };
-            let done = done.map_err(Error::sql(DOING))?;
+            let done = self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
             for nth in which {
                 if done.contains(&(runs[nth].fence.id.0, runs[nth].fence.epoch)) {
                     answers[nth] = Settled::Done;
@@ -67,11 +58,46 @@ impl Store {
             let batch: Vec<&FinishedRun> = unclear.iter().map(|&nth| &runs[nth]).collect();
             let found = look_again(&self.bounded, worker, &batch).await.map_err(Error::sql(DOING))?;
             for (nth, settled) in unclear.into_iter().zip(found) {
+                if settled == Settled::Locked {
+                    self.locks_at_settles.found();
+                }
                 answers[nth] = settled;
             }
         }
         Ok(answers)
     }
+
+    /// Writes runs that all end in this way, whatever the server says to the first try.
+    async fn write(
+        &self,
+        ending: Ending,
+        worker: WorkerId,
+        runs: &[&FinishedRun],
+    ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
+        let locked = if self.locks_at_settles.are_around() { Locked::Skip } else { Locked::WaitFor };
+        let mut written = ending.write(&self.bounded, worker, runs, locked).await;
+        if written.as_ref().is_err_and(is_locked) {
+            self.locks_at_settles.found();
+            written = ending.write(&self.bounded, worker, runs, Locked::Skip).await;
+        }
+        if written.as_ref().is_err_and(was_routed_late) {
+            written = ending.write(&self.bounded, worker, runs, Locked::Skip).await;
+        }
+        match written {
+            Err(error) if ending == Ending::Complete && refuses_the_data(&error) => {
+                complete_one_by_one(&self.bounded, worker, runs).await
+            }
+            written => written,
+        }
+    }
+}
+
+/// What a completion does about a row that another transaction has locked. All other endings skip it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Locked {
+    /// Waits for a moment, then fails: the cheaper statement.
+    WaitFor,
+    Skip,
 }
 
 /// The ways in which a run can end, each a statement.
@@ -118,9 +144,11 @@ impl Ending {
         pool: &Bounded,
         worker: WorkerId,
         runs: &[&FinishedRun],
+        locked: Locked,
     ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
         let statement = match self {
-            Self::Complete => include_str!("../sql/complete.sql"),
+            Self::Complete if locked == Locked::WaitFor => include_str!("../sql/complete.sql"),
+            Self::Complete => include_str!("../sql/complete_careful.sql"),
             Self::Retry => include_str!("../sql/retry.sql"),
             Self::Snooze => include_str!("../sql/snooze.sql"),
             Self::Release => include_str!("../sql/release.sql"),
@@ -159,11 +187,11 @@ async fn complete_one_by_one(
 ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
     let mut done = HashSet::new();
     for run in runs {
-        done.extend(match Ending::Complete.write(pool, worker, &[run]).await {
+        done.extend(match Ending::Complete.write(pool, worker, &[run], Locked::Skip).await {
             Err(refusal) if refuses_the_data(&refusal) => {
                 let error = format!("its result cannot be stored: {}", Cause(&refusal));
                 let buried = FinishedRun { fence: run.fence, settle: Settle::Bury { error } };
-                Ending::Bury.write(pool, worker, &[&buried]).await?
+                Ending::Bury.write(pool, worker, &[&buried], Locked::Skip).await?
             }
             written => written?,
         });
@@ -173,9 +201,9 @@ async fn complete_one_by_one(
 
 /// Why the first statement found no row for these runs.
 async fn look_again(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Vec<Settled>, sqlx::Error> {
-    let leaves = || runs.iter().map(|run| Ending::of(&run.settle).leaves());
-    let verbs: Vec<String> = leaves().map(|(verb, _)| format!("{verb:?}").to_lowercase()).collect();
-    let finals: Vec<Option<&str>> = leaves().map(|(_, state)| state.map(State::as_str)).collect();
+    let verbs: Vec<String> = runs.iter().map(|run| verb_of(&run.settle)).collect();
+    let final_state = |run: &&FinishedRun| Ending::of(&run.settle).leaves().1.map(State::as_str);
+    let finals: Vec<Option<&str>> = runs.iter().map(final_state).collect();
     let rows = sqlx::query(include_str!("../sql/settle_again.sql"))
         .bind(worker.0)
         .bind(ids(runs))
@@ -191,6 +219,8 @@ async fn look_again(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> 
             Settled::Already
         } else if row.try_get("cancel_wanted")? {
             Settled::CancelWanted
+        } else if row.try_get("locked")? {
+            Settled::Locked
         } else {
             continue;
         };
@@ -210,25 +240,37 @@ fn epochs(runs: &[&FinishedRun]) -> Vec<Epoch> {
 }
 
 fn delays(runs: &[&FinishedRun]) -> Vec<i64> {
-    let delay = |settle: &Settle| match settle {
+    runs.iter().map(|run| delay_of(&run.settle)).collect()
+}
+
+/// The delay in ms, as rows have it.
+pub(crate) fn delay_of(settle: &Settle) -> i64 {
+    match settle {
         Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } => millis(*delay),
         Settle::Complete(_) | Settle::Release | Settle::Bury { .. } | Settle::Cancel => 0,
-    };
-    runs.iter().map(|run| delay(&run.settle)).collect()
+    }
+}
+
+fn texts<'a>(runs: &[&'a FinishedRun]) -> Vec<Option<Cow<'a, str>>> {
+    runs.iter().map(|run| text_of(&run.settle)).collect()
 }
 
 /// The result, error or reason. Texts are cleared of NUL, which PostgreSQL refuses: one such would keep the whole
 /// batch from being written. JSON has none, since there it is an escape.
-fn texts<'a>(runs: &[&'a FinishedRun]) -> Vec<Option<Cow<'a, str>>> {
-    let clear = |text: &'a str| match text.contains('\0') {
-        true => Cow::Owned(text.replace('\0', "\u{FFFD}")),
-        false => Cow::Borrowed(text),
-    };
-    let text = |settle: &'a Settle| match settle {
+pub(crate) fn text_of(settle: &Settle) -> Option<Cow<'_, str>> {
+    fn clear(text: &str) -> Cow<'_, str> {
+        if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
+    }
+    match settle {
         Settle::Complete(result) => result.as_deref().map(|json| Cow::Borrowed(json.get())),
         Settle::Retry { error, .. } | Settle::Bury { error } => Some(clear(error)),
         Settle::Snooze { reason, .. } => reason.as_deref().map(clear),
         Settle::Release | Settle::Cancel => None,
-    };
-    runs.iter().map(|run| text(&run.settle)).collect()
+    }
+}
+
+/// The word in the trail, and among the settles that are left for a reaper.
+pub(crate) fn verb_of(settle: &Settle) -> String {
+    let (verb, _) = Ending::of(settle).leaves();
+    format!("{verb:?}").to_lowercase()
 }

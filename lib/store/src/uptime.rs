@@ -12,6 +12,8 @@ pub struct Uptime {
     pub now: DateTime<Utc>,
     /// How long it has been up.
     pub up_for: Duration,
+    /// Whether workers have left ends of runs for a reaper to write ([`Store::deferred`]).
+    pub has_deferred: bool,
 }
 
 impl Store {
@@ -20,9 +22,9 @@ impl Store {
     /// # Errors
     /// That the statement failed.
     pub async fn uptime(&self) -> Result<Uptime, Error> {
-        let answer: Result<(DateTime<Utc>, i64), _> =
+        let answer: Result<(DateTime<Utc>, i64, bool), _> =
             sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
-        let (now, up_ms) = answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
-        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or(0)) })
+        let (now, up_ms, has_deferred) = answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
+        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or(0)), has_deferred })
     }
 }

@@ -28,13 +28,33 @@ impl Queue {
             return Claimed::Decided { started: 0, refused: Vec::new() };
         }
         let member = &self.member;
+        let claimed =
+            self.claim_by(ids, member.store.claim(member.id, ids, &member.kinds, member.settings.lease)).await;
+        if let Claimed::Decided { refused, .. } = &claimed {
+            member.counters.hints_refused.add(refused.len());
+        }
+        claimed
+    }
+
+    /// The same for hints that were parked, up to `limit` jobs.
+    pub(crate) async fn claim_parked(&self, ids: &[JobId], limit: usize) -> Claimed {
+        let member = &self.member;
+        let claim = member.store.claim_careful(member.id, ids, &member.kinds, limit, member.settings.lease);
+        self.claim_by(ids, claim).await
+    }
+
+    async fn claim_by(
+        &self,
+        ids: &[JobId],
+        claim: impl Future<Output = Result<Vec<ClaimedJob>, leasehold_store::Error>>,
+    ) -> Claimed {
+        let member = &self.member;
         let _claiming = member.unclear.claiming().await;
         let sent_at = Instant::now();
-        match member.store.claim(member.id, ids, &member.kinds, member.settings.lease).await {
+        match claim.await {
             Ok(jobs) => {
                 member.postgres.answered();
                 let refused = refused(ids, &jobs);
-                member.counters.hints_refused.add(refused.len());
                 let started = jobs.len();
                 self.forget_strays(&jobs);
                 self.start(jobs, sent_at);
@@ -48,8 +68,8 @@ impl Queue {
         }
     }
 
-    /// Claims and starts what is first in the line, without asking Redis. `None`: PostgreSQL did not answer.
-    pub(crate) async fn claim_line(&self, limit: usize) -> Option<usize> {
+    /// Claims and starts what is first in the line, without asking Redis. Which jobs; `None`: PostgreSQL did not answer.
+    pub(crate) async fn claim_line(&self, limit: usize) -> Option<Vec<JobId>> {
         let member = &self.member;
         let _claiming = member.unclear.claiming().await;
         let sent_at = Instant::now();
@@ -57,7 +77,7 @@ impl Queue {
         match member.store.claim_line(member.id, &self.name, &member.kinds, limit, member.settings.lease).await {
             Ok(jobs) => {
                 member.postgres.answered();
-                let started = jobs.len();
+                let started = jobs.iter().map(|job| job.fence.id).collect();
                 self.start(jobs, sent_at);
                 Some(started)
             }
@@ -81,6 +101,17 @@ impl Queue {
                 }
             });
         }
+    }
+
+    /// The hints of jobs that were claimed without them may wait in the head: others need not find out that they are stale.
+    pub(crate) fn forget_unused(&self, ids: &[JobId]) {
+        let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
+        let (member, queue) = (Arc::clone(&self.member), self.name.clone());
+        self.member.errands.spawn(async move {
+            if let Err(error) = member.handoff.forget(&queue, &members).await {
+                member.redis.failed(&error);
+            }
+        });
     }
 
     fn start(&self, jobs: Vec<ClaimedJob>, sent_at: Instant) {

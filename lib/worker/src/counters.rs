@@ -27,6 +27,12 @@ pub struct Tally {
     pub leases_lost: u64,
     /// Results of handlers that came after the lease was lost, and were not written.
     pub late_results_refused: u64,
+    /// Times the end of a run could not be written yet, because another transaction held a lock on its job.
+    pub settles_held_up: u64,
+    /// Ends of runs that a stop left for the reaper to write, for the same reason.
+    pub deferred: u64,
+    /// Ends of runs that a stop could not write anywhere: their jobs run again when the leases run out.
+    pub unwritten: u64,
 }
 
 /// The same while it is being counted.
@@ -36,6 +42,9 @@ pub(crate) struct Counters {
     pub(crate) hints_refused: Counter,
     pub(crate) leases_lost: Counter,
     pub(crate) late_results_refused: Counter,
+    pub(crate) settles_held_up: Counter,
+    pub(crate) deferred: Counter,
+    pub(crate) unwritten: Counter,
     succeeded: Counter,
     retried: Counter,
     snoozed: Counter,
@@ -84,6 +93,9 @@ impl Counters {
             cancelled: self.cancelled.get(),
             leases_lost: self.leases_lost.get(),
             late_results_refused: self.late_results_refused.get(),
+            settles_held_up: self.settles_held_up.get(),
+            deferred: self.deferred.get(),
+            unwritten: self.unwritten.get(),
         }
     }
 }

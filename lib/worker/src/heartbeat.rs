@@ -47,7 +47,12 @@ async fn renew_leases(member: &Member, due: &[Fence]) {
         for lease in renewed {
             let fence = Fence { id: lease.id, epoch: lease.epoch, worker: member.id };
             lost.remove(&fence);
-            member.runs.renewed(fence, sent_at);
+            if lease.locked {
+                // It stays due, so it is tried again at the next beat.
+                member.runs.not_renewed(fence);
+            } else {
+                member.runs.renewed(fence, sent_at);
+            }
             if lease.cancel_wanted {
                 member.runs.tell(fence, StopReason::Cancelled);
             }

@@ -26,6 +26,7 @@ mod heartbeat;
 mod hints;
 mod member;
 mod notices;
+mod parked;
 mod places;
 mod queue_loop;
 mod refused;

@@ -6,13 +6,15 @@ use crate::{
     filling::Filling,
     hints::give_back,
     member::Member,
+    parked::Parked,
     places::{AHEAD_PATIENCE, Places},
+    refused::Sorted,
     take::{Awaited, Take, Took},
     wait::Waits,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};
 use leasehold_handoff::Taken;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a take that is woken may need to end: it has been answered already, or Redis is away.
@@ -21,6 +23,9 @@ const WAKING_TAKES: Duration = Duration::from_secs(2);
 /// there are free slots), but must not become a spin if somebody puts the same hints back all the time.
 const FRUITLESS_IN_A_ROW: u32 = 32;
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
+/// Between two looks for jobs of its own kinds while jobs of other kinds are in the way, at first and at most: such a job is
+/// begun within a second, whatever waits before it.
+const CROWD_PAUSE_MS: (u64, u64) = (50, 400);
 
 /// The loop of one queue.
 pub(crate) struct QueueLoop {
@@ -37,6 +42,13 @@ pub(crate) struct QueueLoop {
     long: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
+    /// Hints whose jobs wait in the line and could not be claimed.
+    parked: Parked,
+    /// The front of the head was mostly of kinds that this worker does not serve, and more waits behind it. The jobs of its
+    /// own kinds may be far behind: they are claimed from the line, where an index finds them.
+    is_crowded_out: bool,
+    /// Between two looks for jobs of its own kinds behind such a crowd.
+    crowd_waits: Waits,
     /// For a worker of every kind, which cannot name them all: those that had hints aside when it claimed last.
     aside_kinds: Vec<Kind>,
     filling: Arc<Filling>,
@@ -53,18 +65,21 @@ enum Move {
     Probe,
     /// Redis is away: claim from the line.
     Line,
+    /// Jobs of other kinds are in the way: claim from the line, by kind.
+    OwnKinds,
     /// The head is empty: wait for a hint, or for the bell.
     Take,
     /// Claim.
     Claim,
 }
 
-const fn decide(postgres_away: bool, redis_away: bool, dry: bool) -> Move {
-    match (postgres_away, redis_away, dry) {
-        (true, _, _) => Move::Probe,
-        (false, true, _) => Move::Line,
-        (false, false, true) => Move::Take,
-        (false, false, false) => Move::Claim,
+const fn decide(postgres_away: bool, redis_away: bool, is_crowded_out: bool, dry: bool) -> Move {
+    match (postgres_away, redis_away, is_crowded_out, dry) {
+        (true, ..) => Move::Probe,
+        (false, true, ..) => Move::Line,
+        (false, false, true, _) => Move::OwnKinds,
+        (false, false, false, true) => Move::Take,
+        (false, false, false, false) => Move::Claim,
     }
 }
 
@@ -72,6 +87,7 @@ impl QueueLoop {
     pub(crate) fn new(member: Arc<Member>, name: QueueName, places: Arc<Places>) -> Self {
         let take = Take::new(Arc::clone(&member.handoff), name.clone());
         let filling = Arc::new(Filling::new(Arc::clone(&member), name.clone()));
+        let parked = Parked::new(member.settings.handoff_lease());
         Self {
             queue: Queue { member, name, places },
             take,
@@ -80,6 +96,9 @@ impl QueueLoop {
             dry: false,
             long: false,
             fruitless: 0,
+            parked,
+            is_crowded_out: false,
+            crowd_waits: Waits::new(CROWD_PAUSE_MS.0, CROWD_PAUSE_MS.1),
             aside_kinds: Vec::new(),
             filling,
             waits: Waits::new(20, 1000),
@@ -100,10 +119,16 @@ impl QueueLoop {
                     continue;
                 }
             };
+            let (postgres_away, redis_away) = (member.postgres.is_away(), member.redis.is_away());
+            if !postgres_away && !redis_away && self.parked.next().is_some_and(|due| due <= Instant::now()) {
+                self.claim_parked(free).await;
+                continue;
+            }
             let dry = self.dry && self.taken.is_empty();
-            match decide(member.postgres.is_away(), member.redis.is_away(), dry) {
+            match decide(postgres_away, redis_away, self.is_crowded_out && self.taken.is_empty(), dry) {
                 Move::Probe => self.probe().await,
                 Move::Line => self.claim_line(free).await,
+                Move::OwnKinds => self.claim_own_kinds(free).await,
                 Move::Take => self.wait_for_hint(free).await,
                 Move::Claim => self.claim(free).await,
             }
@@ -111,6 +136,7 @@ impl QueueLoop {
         if let Some(Took::Hint(id)) = self.take.cut_short(WAKING_TAKES).await {
             self.taken.push(id);
         }
+        self.taken.extend(self.parked.take_all());
         self.give_back_taken().await;
     }
 
@@ -131,6 +157,8 @@ impl QueueLoop {
     async fn claim_line(&mut self, free: usize) {
         // Whatever Redis holds when it is back, it is to be looked at first.
         self.dry = false;
+        // Claims from the line skip locked rows by themselves, and Redis keeps no leases now.
+        self.parked.take_all();
         if let Some(Took::Hint(id)) = self.take.ended_already().await {
             self.taken.push(id);
         }
@@ -139,7 +167,7 @@ impl QueueLoop {
             self.claim_ids(ids).await;
             return;
         }
-        match self.queue.claim_line(free).await {
+        match self.queue.claim_line(free).await.map(|started| started.len()) {
             Some(started) if started == free => self.waits.reset(),
             Some(started) => {
                 if started > 0 {
@@ -156,6 +184,56 @@ impl QueueLoop {
         }
     }
 
+    /// Claims from the line what is of the kinds that this worker serves. When that is all, waits for a moment before the
+    /// head is looked at again.
+    async fn claim_own_kinds(&mut self, free: usize) {
+        let Some(started) = self.queue.claim_line(free).await else { return };
+        if !started.is_empty() {
+            self.crowd_waits.reset();
+            self.queue.forget_unused(&started);
+        }
+        if started.len() == free {
+            return;
+        }
+        self.is_crowded_out = false;
+        let member = Arc::clone(&self.queue.member);
+        tokio::select! {
+            biased;
+            () = sleep(self.crowd_waits.next(&member.chance)) => {}
+            () = member.pokes[&self.queue.name].notified() => {}
+            () = member.stopping.cancelled() => {}
+            () = member.redis.until_away() => {}
+        }
+    }
+
+    /// Tries parked hints again that are due.
+    async fn claim_parked(&mut self, free: usize) {
+        let member = Arc::clone(&self.queue.member);
+        let held = self.parked.to_hold();
+        if let Err(error) = member.handoff.hold(&self.queue.name, &held, member.settings.handoff_lease()).await {
+            return member.redis.failed(&error);
+        }
+        let ids = self.parked.due();
+        if ids.is_empty() {
+            return;
+        }
+        let Claimed::Decided { started, refused } = self.queue.claim_parked(&ids, free).await else { return };
+        let claimed: BTreeSet<JobId> = ids.iter().copied().filter(|id| !refused.contains(id)).collect();
+        if started >= free {
+            // The others may only have found no slot: they stay due.
+            let claimed_ids: Vec<JobId> = claimed.iter().copied().collect();
+            return self.parked.tried(&claimed_ids, &claimed);
+        }
+        self.parked.tried(&ids, &claimed);
+        let sorted = self.queue.sort_refused(refused).await;
+        self.park(sorted);
+    }
+
+    fn park(&mut self, sorted: Sorted) {
+        sorted.forget.iter().chain(sorted.aside.values().flatten()).for_each(|id| self.parked.forget(*id));
+        self.parked.park(sorted.park);
+    }
+
     async fn wait_for_hint(&mut self, free: usize) {
         let awaited = if self.long { Awaited::Bell } else { Awaited::Hint };
         if let Err(error) = self.take.start(awaited).await {
@@ -163,9 +241,12 @@ impl QueueLoop {
         }
         let member = Arc::clone(&self.queue.member);
         let poke = &member.pokes[&self.queue.name];
+        let parked_due = self.parked.next();
         let took = tokio::select! {
             biased;
             took = self.take.ended() => Some(took),
+            // The take goes on meanwhile.
+            () = sleep_until(parked_due.unwrap_or_else(Instant::now)), if parked_due.is_some() => return,
             () = member.stopping.cancelled() => return,
             () = member.redis.until_away() => return,
             () = poke.notified() => self.take.cut_short(WAKING_TAKES).await,
@@ -285,7 +366,9 @@ impl QueueLoop {
 
     async fn decided(&mut self, started: usize, refused: Vec<JobId>) {
         self.waits.reset();
-        self.queue.sort_refused(refused).await;
+        let sorted = self.queue.sort_refused(refused).await;
+        self.is_crowded_out = self.queue.member.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
+        self.park(sorted);
         self.fruitless = if started > 0 { 0 } else { self.fruitless.saturating_add(1) };
         if self.fruitless > FRUITLESS_IN_A_ROW {
             sleep(FRUITLESS_PAUSE).await;
@@ -307,13 +390,14 @@ mod tests {
 
     #[test]
     fn postgres_comes_first_then_redis_then_the_head() {
-        for dry in [false, true] {
+        for (dry, crowded) in [(false, false), (false, true), (true, false), (true, true)] {
             for redis_away in [false, true] {
-                assert_eq!(decide(true, redis_away, dry), Move::Probe);
+                assert_eq!(decide(true, redis_away, crowded, dry), Move::Probe);
             }
-            assert_eq!(decide(false, true, dry), Move::Line);
+            assert_eq!(decide(false, true, crowded, dry), Move::Line);
+            assert_eq!(decide(false, false, true, dry), Move::OwnKinds);
         }
-        assert_eq!(decide(false, false, true), Move::Take);
-        assert_eq!(decide(false, false, false), Move::Claim);
+        assert_eq!(decide(false, false, false, true), Move::Take);
+        assert_eq!(decide(false, false, false, false), Move::Claim);
     }
 }

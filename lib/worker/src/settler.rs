@@ -3,10 +3,20 @@
 
 use crate::{hints::Hints, member::Member, run::Run, wait::Waits};
 use leasehold_core::{BATCH_MAX, FailPoint, FinishedRun, Settle, Settled, pass};
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use leasehold_store::Deferred;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
+/// The first pause before the end of a run is sent again whose row another transaction has locked, and the longest.
+const LOCKED_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// How long a worker that stops goes on trying to write to locked rows.
+const WAIT_FOR_LOCKS: Duration = Duration::from_secs(1);
+/// How long a worker that stops tries to leave for the reaper what it could not write.
+const DEFER_WITHIN: Duration = Duration::from_secs(5);
 /// How often the store must refuse a run for good until it is believed.
 const REFUSALS_BELIEVED: u32 = 3;
 
@@ -15,6 +25,29 @@ const REFUSALS_BELIEVED: u32 = 3;
 pub(crate) struct Ended {
     pub(crate) run: Run,
     pub(crate) settle: Settle,
+}
+
+impl Ended {
+    fn deferred(&self) -> Deferred {
+        let run = FinishedRun { fence: self.run.fence(), settle: self.settle.clone() };
+        Deferred { queue: self.run.job().queue.clone(), run }
+    }
+}
+
+/// What a batch came to, apart from what was decided.
+#[derive(Debug, Default)]
+struct Left {
+    /// Rows that other transactions have locked.
+    locked: Vec<Ended>,
+    /// Given up, since PostgreSQL was away for too long.
+    unwritten: Vec<Ended>,
+}
+
+impl Left {
+    fn and_unwritten(mut self, batch: Batch) -> Self {
+        self.unwritten.extend(batch.into_ended());
+        self
+    }
 }
 
 /// Runs that are written together, and in the same order what is written about each.
@@ -57,73 +90,154 @@ pub(crate) struct Settler {
     pub(crate) give_up: CancellationToken,
 }
 
+/// Runs whose rows other transactions have locked: written later, and nothing else waits for them.
+#[derive(Default)]
+struct HeldUp {
+    runs: Vec<Ended>,
+    due: Option<Instant>,
+    tries: u32,
+}
+
+impl HeldUp {
+    fn add(&mut self, runs: Vec<Ended>) {
+        if runs.is_empty() {
+            return;
+        }
+        self.runs.extend(runs);
+        if self.due.is_some() {
+            return;
+        }
+        let (first, longest) = LOCKED_PAUSE;
+        let pause = (first * 2u32.saturating_pow(self.tries.min(16))).min(longest);
+        self.tries += 1;
+        self.due = Some(Instant::now() + pause);
+    }
+
+    fn take_due(&mut self) -> Vec<Ended> {
+        if self.due.is_none_or(|due| due > Instant::now()) {
+            return Vec::new();
+        }
+        self.take()
+    }
+
+    fn take(&mut self) -> Vec<Ended> {
+        self.due = None;
+        std::mem::take(&mut self.runs)
+    }
+}
+
 impl Settler {
     /// Settles until [`Settler::last`] and the channel is empty. Returns how many results could not be written.
     pub(crate) async fn run(self, mut ended: mpsc::Receiver<Ended>) -> usize {
-        let mut unwritten = 0;
+        let mut unwritten = Vec::new();
+        let mut held_up = HeldUp::default();
         let mut waiting = Vec::new();
         loop {
+            let due = held_up.due;
             let count = tokio::select! {
                 biased;
                 count = ended.recv_many(&mut waiting, BATCH_MAX) => count,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    waiting = held_up.take_due();
+                    waiting.len()
+                }
                 () = self.last.cancelled(), if !ended.is_closed() => { ended.close(); continue }
             };
             if count == 0 {
-                return unwritten;
+                break;
             }
             let batch: Batch = waiting.drain(..).collect();
             self.member.runs.settling(batch.runs.iter());
-            unwritten += self.settle(batch).await;
+            let left = self.settle(batch).await;
+            if left.locked.is_empty() && held_up.runs.is_empty() {
+                held_up.tries = 0;
+            }
+            held_up.add(left.locked);
+            unwritten.extend(left.unwritten);
+        }
+        // The worker stops. Locks may stay for longer than it may wait.
+        let give_up_at = Instant::now() + WAIT_FOR_LOCKS;
+        while !held_up.runs.is_empty() && Instant::now() < give_up_at {
+            sleep(LOCKED_PAUSE.0).await;
+            let left = self.settle(held_up.take().into_iter().collect()).await;
+            unwritten.extend(left.unwritten);
+            held_up.add(left.locked);
+        }
+        unwritten.extend(held_up.take());
+        self.defer(unwritten).await
+    }
+
+    /// Leaves the ends of runs that could not be written in a table of their own, from which a reaper writes them: so a stop
+    /// spends no attempt of theirs. How many those are which are written nowhere.
+    async fn defer(&self, unwritten: Vec<Ended>) -> usize {
+        if unwritten.is_empty() {
+            return 0;
+        }
+        let ends: Vec<Deferred> = unwritten.iter().map(Ended::deferred).collect();
+        match timeout(DEFER_WITHIN, self.member.store.defer(&ends)).await {
+            Ok(Ok(())) => {
+                self.member.counters.deferred.add(ends.len());
+                self.member.runs.remove(unwritten.iter().map(|ended| &ended.run));
+                0
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "results were not left for the reaper");
+                ends.len()
+            }
+            Err(_) => ends.len(),
         }
     }
 
-    /// Writes one batch, again and again until the store has said of each run what became of it. Sent twice, a run that
-    /// was written the first time is answered with [`Settled::Already`]. Returns how many were given up.
-    async fn settle(&self, mut batch: Batch) -> usize {
+    /// Writes one batch, again and again until the store has said of each run what became of it, or that its row is locked.
+    /// Sent twice, a run that was written the first time is answered with [`Settled::Already`].
+    async fn settle(&self, mut batch: Batch) -> Left {
         let mut waits = Waits::new(50, 2000);
         let mut refusals = 0;
+        let mut left = Left::default();
         while batch.len() > 0 {
             let answer = tokio::select! {
                 biased;
                 answer = self.member.store.settle(self.member.id, &batch.finished) => answer,
-                () = self.give_up.cancelled() => return batch.len(),
+                () = self.give_up.cancelled() => return left.and_unwritten(batch),
             };
             match answer {
                 Ok(answers) => {
                     pass(FailPoint::SettleCommitted);
                     self.member.postgres.answered();
-                    batch = self.take_answers(batch, &answers);
+                    batch = self.take_answers(batch, &answers, &mut left.locked);
                     continue;
                 }
                 Err(error) if !error.is_refusal() => self.member.postgres.failed(&error),
                 // One of its runs must be the reason: each goes by itself, so that it holds up no other.
                 Err(_) if batch.len() > 1 => {
-                    let mut unwritten = 0;
                     for ended in batch.into_ended() {
-                        unwritten += Box::pin(self.settle([ended].into_iter().collect())).await;
+                        let of_one = Box::pin(self.settle([ended].into_iter().collect())).await;
+                        left.locked.extend(of_one.locked);
+                        left.unwritten.extend(of_one.unwritten);
                     }
-                    return unwritten;
+                    return left;
                 }
                 // A broken connection can look like this as well, so it is not believed the first time.
                 Err(error) => {
                     refusals += 1;
                     if refusals >= REFUSALS_BELIEVED {
                         self.refused(&batch, &error);
-                        return batch.len();
+                        return left;
                     }
                 }
             }
             tokio::select! {
                 biased;
                 () = tokio::time::sleep(waits.next(&self.member.chance)) => {}
-                () = self.give_up.cancelled() => return batch.len(),
+                () = self.give_up.cancelled() => return left.and_unwritten(batch),
             }
         }
-        0
+        left
     }
 
-    /// Counts, drops and acks what is decided; returns what must be written in another way.
-    fn take_answers(&self, batch: Batch, answers: &[Settled]) -> Batch {
+    /// Counts, drops and acks what is decided; returns what must be written in another way, and adds to `locked` what must
+    /// be written later.
+    fn take_answers(&self, batch: Batch, answers: &[Settled], locked: &mut Vec<Ended>) -> Batch {
         let counters = &self.member.counters;
         let mut again = Batch::default();
         let mut over = Vec::with_capacity(batch.len());
@@ -138,6 +252,11 @@ impl Settler {
                 }
                 Settled::CancelWanted => {
                     again.add(Ended { settle: Settle::Cancel, ..ended });
+                    continue;
+                }
+                Settled::Locked => {
+                    counters.settles_held_up.add(1);
+                    locked.push(ended);
                     continue;
                 }
                 // The hint is left alone: it may be another worker's by now.

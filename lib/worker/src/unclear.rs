@@ -6,7 +6,7 @@
 
 use crate::{hints::give_back, member::Member, wait::Waits};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
-use leasehold_store::{Error, Lease};
+use leasehold_store::{Deferred, Error, Lease};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -76,7 +76,9 @@ async fn look_until_answered(member: &Member) {
             () = member.postgres.until_back() => {}
         }
         match give_back_unknown(member).await {
-            Ok(()) => return,
+            Ok(true) => return,
+            // Another transaction holds a lock on some of them.
+            Ok(false) => {}
             Err(_) if member.stopping.is_cancelled() => return,
             // Whether PostgreSQL is away, the loops of the queues say.
             Err(error) => tracing::debug!(%error, "what this worker holds is not known yet"),
@@ -93,7 +95,8 @@ async fn pause(member: &Member, time: Duration) {
     }
 }
 
-async fn give_back_unknown(member: &Member) -> Result<(), Error> {
+/// Whether nothing is left to be given back.
+async fn give_back_unknown(member: &Member) -> Result<bool, Error> {
     let unknown: Vec<Lease> = {
         let _nobody_claims = member.unclear.claiming.write().await;
         // Before it asks: what ends meanwhile was known.
@@ -102,20 +105,33 @@ async fn give_back_unknown(member: &Member) -> Result<(), Error> {
         held.into_iter().filter(|run| !known.contains(&run.fence())).collect()
     };
     if unknown.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let runs: Vec<FinishedRun> =
         unknown.iter().map(|run| FinishedRun { fence: run.fence(), settle: Settle::Release }).collect();
     let answers = member.store.settle(member.id, &runs).await?;
     let mut hints = BTreeMap::<QueueName, Vec<JobId>>::new();
+    let mut locked = Vec::new();
     for (run, answer) in unknown.into_iter().zip(answers) {
-        if matches!(answer, Settled::Done | Settled::Already) {
-            member.counters.settled(&Settle::Release);
-            hints.entry(run.queue).or_default().push(run.id);
+        match answer {
+            Settled::Done | Settled::Already => {
+                member.counters.settled(&Settle::Release);
+                hints.entry(run.queue).or_default().push(run.id);
+            }
+            Settled::Locked => {
+                let end = FinishedRun { fence: run.fence(), settle: Settle::Release };
+                locked.push(Deferred { queue: run.queue, run: end });
+            }
+            Settled::CancelWanted | Settled::LeaseLost => {}
         }
     }
     for (queue, ids) in hints {
         give_back(member, &queue, &ids).await;
     }
-    Ok(())
+    let is_all = locked.is_empty();
+    if !is_all && member.stopping.is_cancelled() {
+        member.store.defer(&locked).await?;
+        return Ok(true);
+    }
+    Ok(is_all)
 }

@@ -159,8 +159,16 @@ impl Running {
         self.last.cancel();
         let unwritten = self.settler.await.unwrap_or(0);
         patience.abort();
+        member.counters.unwritten.add(unwritten);
         if unwritten > 0 {
             tracing::warn!(unwritten, "results could not be written; their jobs run again when the leases run out");
+        }
+        let deferred = member.counters.tally().deferred;
+        if deferred > 0 {
+            tracing::warn!(
+                deferred,
+                "other transactions hold locks on jobs that ran here; the reaper writes their results when the locks are gone"
+            );
         }
 
         let _ = self.disposer.await;

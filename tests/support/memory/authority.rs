@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, Looked, Place, Renewed, Repair,
-    Retained, Revived, Stretch, Survey, Uptime, Waiting,
+    Authority, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expired, Kinds, Lease, Line, Looked, Place, Renewed,
+    Repair, Retained, Revived, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     io,
@@ -134,7 +134,18 @@ impl Authority for MemoryStore {
         kinds: &Kinds,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        self.call("claim", |rows| rows.claim(worker, ids, kinds, lease)).await
+        self.call("claim", |rows| rows.claim(worker, ids, kinds, usize::MAX, lease)).await
+    }
+
+    async fn claim_careful(
+        &self,
+        worker: WorkerId,
+        ids: &[JobId],
+        kinds: &Kinds,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        self.call("claim_careful", |rows| rows.claim(worker, ids, kinds, limit, lease)).await
     }
 
     async fn claim_line(
@@ -156,6 +167,20 @@ impl Authority for MemoryStore {
         self.call("settle", |rows| rows.settle(worker, runs)).await
     }
 
+    async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
+        let ends = ends.iter().map(|end| (end.run.fence, end.clone()));
+        self.call("defer", |rows| rows.deferred.extend(ends)).await
+    }
+
+    async fn deferred(&self, limit: i64) -> Result<Vec<Deferred>, Error> {
+        let limit = usize::try_from(limit).unwrap_or_default();
+        self.call("deferred", |rows| rows.deferred.values().take(limit).cloned().collect()).await
+    }
+
+    async fn deferred_done(&self, runs: &[Fence]) -> Result<(), Error> {
+        self.call("deferred_done", |rows| rows.deferred.retain(|fence, _| !runs.contains(fence))).await
+    }
+
     async fn look(&self, ids: &[JobId]) -> Result<Vec<Looked>, Error> {
         self.call("look", |rows| rows.look(ids)).await
     }
@@ -165,8 +190,9 @@ impl Authority for MemoryStore {
     }
 
     async fn uptime(&self) -> Result<Uptime, Error> {
-        let (now, up_ms) = self.call("uptime", |rows| (rows.clock.now(), rows.clock.ms() - rows.up_since_ms)).await?;
-        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or_default()) })
+        let look = |rows: &mut Rows| (rows.clock.now(), rows.clock.ms() - rows.up_since_ms, !rows.deferred.is_empty());
+        let (now, up_ms, has_deferred) = self.call("uptime", look).await?;
+        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or_default()), has_deferred })
     }
 
     async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {

@@ -16,16 +16,25 @@ const CRASHED_AT_ONCE: usize = 10;
 const CRASHED_S: i64 = 1;
 
 impl Rows {
-    pub(super) fn claim(&mut self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob> {
+    pub(super) fn claim(
+        &mut self,
+        worker: WorkerId,
+        ids: &[JobId],
+        kinds: &Kinds,
+        limit: usize,
+        lease: Duration,
+    ) -> Vec<ClaimedJob> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
         let is_to_be_had = |row: &&Row| {
             (row.life.state == State::Queued
                 || row.life.state == State::Running && self.is_broken(Broken::ClaimTakesRunningJobs))
                 && serves(kinds, &row.job.kind)
+                && !self.is_locked(row.life.id)
                 && (!self.paused.contains(&row.job.queue) || self.is_broken(Broken::ClaimIgnoresPauses))
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
-        let target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
+        let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
+        target.truncate(limit);
         self.start(worker, &target, lease)
     }
 
@@ -43,8 +52,10 @@ impl Rows {
         let danger_is_taken = self.runs_one_in_danger(worker);
         let crashed_are_taken = self.crashed_begun_by(worker) >= CRASHED_AT_ONCE;
         let limit = usize::try_from(limit).unwrap_or_default();
-        let may_go =
-            |row: &&Row| !if row.is_in_danger() { danger_is_taken } else { row.has_crashed() && crashed_are_taken };
+        let may_go = |row: &&Row| {
+            !self.is_locked(row.life.id)
+                && !if row.is_in_danger() { danger_is_taken } else { row.has_crashed() && crashed_are_taken }
+        };
         let found: Vec<&Row> = self.line_of(queue, kinds).into_iter().filter(may_go).take(limit).collect();
         let target = self.few_that_crashed(worker, &found, false);
         self.start(worker, &target, lease)
@@ -105,6 +116,16 @@ impl Rows {
         let mut renewed = Vec::with_capacity(ours.len());
         for fence in ours {
             let until = self.live.get(&fence.id).and_then(|row| row.lease_until);
+            if self.is_locked(fence.id) {
+                let held = self.live.get(&fence.id).filter(|row| row.life.fence() == Some(fence));
+                renewed.extend(held.map(|row| Renewed {
+                    id: fence.id,
+                    epoch: fence.epoch,
+                    cancel_wanted: row.life.cancel_wanted,
+                    locked: true,
+                }));
+                continue;
+            }
             if self.happen(fence.id, Event::Renew(fence), Some(lease), |_, _| {}).is_err() {
                 continue;
             }
@@ -114,7 +135,7 @@ impl Rows {
                     row.lease_until = until;
                 }
                 let cancel_wanted = row.life.cancel_wanted;
-                renewed.push(Renewed { id: fence.id, epoch: fence.epoch, cancel_wanted });
+                renewed.push(Renewed { id: fence.id, epoch: fence.epoch, cancel_wanted, locked: false });
             }
         }
         renewed

@@ -43,7 +43,7 @@ impl Rows {
                     continue;
                 }
                 // The same run twice in one batch is one change, and both are told so.
-                if done.contains(fence) || self.end(*fence, event, settle) {
+                if done.contains(fence) || !self.is_locked(fence.id) && self.end(*fence, event, settle) {
                     done.insert(*fence);
                     answers[nth] = Settled::Done;
                 } else {
@@ -122,9 +122,16 @@ impl Rows {
             None => live.or(ended).is_some_and(|row| of_this_run(row, &name, Some(fence.worker))),
         };
         let wanted = live.is_some_and(|row| row.life.fence() == Some(fence) && row.life.cancel_wanted);
+        // The guards of the verbs, for a run that stands.
+        let may_be_written = live.filter(|row| row.life.fence() == Some(fence)).is_some_and(|row| match verb {
+            Verb::Cancel => wanted,
+            Verb::Retry => row.life.attempt < row.life.max_attempts,
+            _ => true,
+        });
         match (already, wanted && final_state(verb).is_none()) {
             (true, _) => Settled::Already,
             (false, true) => Settled::CancelWanted,
+            (false, false) if self.is_locked(fence.id) && may_be_written => Settled::Locked,
             (false, false) => Settled::LeaseLost,
         }
     }

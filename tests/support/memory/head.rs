@@ -180,6 +180,17 @@ impl Head for MemoryHead {
         .await
     }
 
+    async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error> {
+        self.call("hold", |server, now| {
+            for id in ids {
+                if let Some(Some(deadline)) = server.of(queue).leases.get_mut(id) {
+                    *deadline = until(now, lease);
+                }
+            }
+        })
+        .await
+    }
+
     async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
         self.call("ack", |server, _| {
             for (queue, ids) in hints {

@@ -7,10 +7,10 @@ use super::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{
-    Event, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, State, TRAIL_MAX_ENTRIES, TrailEntry, Verb,
-    WorkerId,
+    Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, State, TRAIL_MAX_ENTRIES, TrailEntry,
+    Verb, WorkerId,
 };
-use leasehold_store::Kinds;
+use leasehold_store::{Deferred, Kinds};
 use serde_json::value::RawValue;
 use std::{
     cmp::Reverse,
@@ -48,6 +48,10 @@ pub struct Rows {
     pub paused: BTreeSet<QueueName>,
     /// All that happened.
     pub journal: Vec<Entry>,
+    /// Rows that somebody's transactions have locked, and until when.
+    pub locked: BTreeMap<JobId, DateTime<Utc>>,
+    /// Ends of runs that workers have left for a reaper.
+    pub deferred: BTreeMap<Fence, Deferred>,
     /// Since when the server is up, in ms of the clock.
     pub up_since_ms: i64,
     pub(super) clock: Clock,
@@ -121,6 +125,8 @@ impl Rows {
             live: BTreeMap::new(),
             history: BTreeMap::new(),
             paused: BTreeSet::new(),
+            locked: BTreeMap::new(),
+            deferred: BTreeMap::new(),
             journal: Vec::new(),
             // It has been up for a day.
             up_since_ms: -86_400_000,
@@ -132,6 +138,16 @@ impl Rows {
     /// The server goes down and is up again after so long.
     pub fn restarted_in(&mut self, time: Duration) {
         self.up_since_ms = self.clock.ms().saturating_add(i64::try_from(time.as_millis()).unwrap_or_default());
+    }
+
+    /// Somebody's transaction locks a row for so long.
+    pub fn lock(&mut self, id: JobId, time: Duration) {
+        self.locked.insert(id, later(self.clock.now(), time));
+    }
+
+    /// Whether somebody's transaction holds a lock on the row.
+    pub fn is_locked(&self, id: JobId) -> bool {
+        self.locked.get(&id).is_some_and(|until| *until > self.clock.now())
     }
 
     pub(super) fn is_broken(&self, rule: Broken) -> bool {

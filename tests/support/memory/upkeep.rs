@@ -22,6 +22,9 @@ impl Rows {
         let mut lapsed: Vec<(DateTime<Utc>, JobId)> = self
             .live
             .values()
+            .filter(|row| !self.is_locked(row.life.id))
+            // Their workers have left their ends to be written.
+            .filter(|row| row.life.fence().is_none_or(|fence| !self.deferred.contains_key(&fence)))
             .filter_map(|row| row.lease_until.filter(ran_out).map(|until| (until, row.life.id)))
             .collect();
         lapsed.sort();
@@ -54,7 +57,8 @@ impl Rows {
         }
         let now = self.clock.now();
         let in_time = |time: DateTime<Utc>| time <= now && since.is_none_or(|since| time >= since);
-        let is_due = |row: &&Row| row.life.state == State::Scheduled && in_time(row.run_at);
+        let is_due =
+            |row: &&Row| row.life.state == State::Scheduled && in_time(row.run_at) && !self.is_locked(row.life.id);
         let mut due: Vec<(DateTime<Utc>, JobId)> =
             self.live.values().filter(is_due).map(|row| (row.run_at, row.life.id)).collect();
         due.sort();
@@ -89,6 +93,8 @@ impl Rows {
             state: row.life.state,
             kind: row.job.kind.clone(),
             paused: self.paused.contains(&row.job.queue),
+            crashes: row.life.crashes,
+            max_crashes: row.life.max_crashes,
             lease_ms_left: row.lease_until.map(|until| self.ms_until(until)),
         })
         .collect()

@@ -1,0 +1,84 @@
+//! Writes the ends of runs that stopping workers left, because other transactions held locks on the jobs' rows.
+//!
+//! Runs before `expire`, which passes such runs over. A run whose row is still locked is tried again at the next tick.
+
+use crate::{by_queue::by_queue, error::Error, tick::Tick};
+use leasehold_core::{BATCH_MAX, Fence, FinishedRun, JobId, QueueName, Settle, Settled, WorkerId};
+use leasehold_store::{Authority, Deferred};
+use std::collections::BTreeMap;
+
+pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
+    let store = tick.store()?;
+    let left = store.deferred(BATCH_MAX as i64).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    tick.counts.found(left.len() as u64);
+    let mut by_worker = BTreeMap::<WorkerId, Vec<Deferred>>::new();
+    for end in left {
+        by_worker.entry(end.run.fence.worker).or_default().push(end);
+    }
+    for (worker, ends) in by_worker {
+        let decided = settle(store, worker, ends).await?;
+        let fences: Vec<Fence> = decided.iter().map(|(end, _)| end.run.fence).collect();
+        store.deferred_done(&fences).await?;
+        tick.counts.changed(fences.len() as u64);
+        tell_redis(tick, decided).await?;
+    }
+    Ok(())
+}
+
+/// Writes what one worker left; what has been decided. If the store refuses the batch, each goes by itself: one that is
+/// refused for good is given up, and its lease runs out.
+async fn settle(
+    store: &dyn Authority,
+    worker: WorkerId,
+    ends: Vec<Deferred>,
+) -> Result<Vec<(Deferred, Settled)>, Error> {
+    let mut decided = Vec::new();
+    let runs: Vec<FinishedRun> = ends.iter().map(|end| end.run.clone()).collect();
+    match store.settle(worker, &runs).await {
+        Ok(answers) => {
+            for (end, answer) in ends.into_iter().zip(answers) {
+                match answer {
+                    Settled::Locked => {}
+                    Settled::CancelWanted => {
+                        let run = FinishedRun { fence: end.run.fence, settle: Settle::Cancel };
+                        decided.extend(Box::pin(settle(store, worker, vec![Deferred { run, ..end }])).await?);
+                    }
+                    Settled::Done | Settled::Already | Settled::LeaseLost => decided.push((end, answer)),
+                }
+            }
+        }
+        Err(error) if error.is_refusal() && ends.len() > 1 => {
+            for end in ends {
+                decided.extend(Box::pin(settle(store, worker, vec![end])).await?);
+            }
+        }
+        Err(error) if error.is_refusal() => {
+            for end in ends {
+                let fence = end.run.fence;
+                tracing::error!(id = %fence.id, epoch = fence.epoch, %error, "the end of a run cannot be written");
+                decided.push((end, Settled::LeaseLost));
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(decided)
+}
+
+/// Hints of released jobs go back to the front, those of others are forgotten.
+async fn tell_redis(tick: &Tick<'_>, decided: Vec<(Deferred, Settled)>) -> Result<(), Error> {
+    let Some(handoff) = tick.handoff else { return Ok(()) };
+    let written = decided.into_iter().filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
+    let hints = written.map(|(end, _)| (end.queue, matches!(end.run.settle, Settle::Release), end.run.fence.id));
+    let groups: Vec<((QueueName, bool), Vec<JobId>)> = by_queue(hints).into_iter().collect();
+    for ((queue, waits_again), ids) in groups {
+        if waits_again {
+            handoff.release(&queue, &ids).await?;
+        } else {
+            handoff.ack(&[(queue, ids)]).await?;
+        }
+    }
+    Ok(())
+}

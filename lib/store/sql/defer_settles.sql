@@ -1,0 +1,12 @@
+-- defer_settles: leaves the ends of runs for a reaper to write. Touches no job.
+--
+-- Guard:      none: the fence is checked when the end is written.
+-- Parameters: $1 ids, $2 epochs, $3 workers, $4 queues, $5 verbs, $6 texts (result, error or reason) or NULL, $7 delays
+--             in ms.
+-- Zero rows:  all of them were left before, by this very call whose answer was lost.
+-- Index:      deferred_settle_pkey.
+INSERT INTO leasehold.deferred_settle (id, epoch, worker, queue, verb, text, delay_ms)
+SELECT d.id, d.epoch, d.worker, d.queue, d.verb, d.text, d.delay_ms
+FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+     AS d(id, epoch, worker, queue, verb, text, delay_ms)
+ON CONFLICT DO NOTHING

@@ -1,0 +1,9 @@
+-- deferred_settles_done: forgets ends of runs that have been decided: they are written, or their fences were stale.
+--
+-- Guard:      none: another reaper may have done the same.
+-- Parameters: $1 ids, $2 epochs.
+-- Zero rows:  another reaper was first.
+-- Index:      deferred_settle_pkey.
+DELETE FROM leasehold.deferred_settle d
+USING unnest($1::uuid[], $2::integer[]) AS done(id, epoch)
+WHERE d.id = done.id AND d.epoch = done.epoch

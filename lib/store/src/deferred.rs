@@ -1,0 +1,83 @@
+//! The ends of runs that stopping workers left for a reaper to write.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, json, word},
+    settle::{delay_of, text_of, verb_of},
+};
+use leasehold_core::{Fence, FinishedRun, QueueName, Settle, WorkerId};
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+
+/// The end of a run that could not be written yet.
+#[derive(Clone, Debug)]
+pub struct Deferred {
+    /// The queue of its job.
+    pub queue: QueueName,
+    /// What to write.
+    pub run: FinishedRun,
+}
+
+impl Store {
+    /// Leaves the ends of runs whose rows are locked for a reaper to write. Can be sent again when the answer was lost.
+    ///
+    /// # Errors
+    /// That the statement failed: nothing is left then.
+    pub async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
+        let of = |end: &Deferred| end.run.fence;
+        sqlx::query(include_str!("../sql/defer_settles.sql"))
+            .bind(ends.iter().map(|end| of(end).id.0).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| of(end).epoch).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| of(end).worker.0).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.queue.as_str()).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| verb_of(&end.run.settle)).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| text_of(&end.run.settle)).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| delay_of(&end.run.settle)).collect::<Vec<_>>())
+            .execute(&self.bounded)
+            .await
+            .map(drop)
+            .map_err(Error::sql("leaving results for the reaper"))
+    }
+
+    /// Up to `limit` ends of runs that workers have left, the oldest first.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn deferred(&self, limit: i64) -> Result<Vec<Deferred>, Error> {
+        let statement = sqlx::query(include_str!("../sql/deferred_settles.sql")).bind(limit);
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("reading results that were left"))
+    }
+
+    /// Forgets ends of runs that have been decided.
+    ///
+    /// # Errors
+    /// That the statement failed. They are settled again then, which changes nothing.
+    pub async fn deferred_done(&self, runs: &[Fence]) -> Result<(), Error> {
+        sqlx::query(include_str!("../sql/deferred_settles_done.sql"))
+            .bind(runs.iter().map(|fence| fence.id.0).collect::<Vec<_>>())
+            .bind(runs.iter().map(|fence| fence.epoch).collect::<Vec<_>>())
+            .execute(&self.bounded)
+            .await
+            .map(drop)
+            .map_err(Error::sql("forgetting results that were left"))
+    }
+}
+
+fn decode(row: &PgRow) -> Result<Deferred, sqlx::Error> {
+    let fence =
+        Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker: WorkerId(row.try_get("worker")?) };
+    let text: Option<String> = row.try_get("text")?;
+    let delay = Duration::from_millis(u64::try_from(row.try_get::<i64, _>("delay_ms")?).unwrap_or_default());
+    let settle = match row.try_get::<&str, _>("verb")? {
+        "complete" => Settle::Complete(json(row, "text")?),
+        "retry" => Settle::Retry { delay, error: text.unwrap_or_default() },
+        "snooze" => Settle::Snooze { delay, reason: text },
+        "release" => Settle::Release,
+        "bury" => Settle::Bury { error: text.unwrap_or_default() },
+        // The table allows no other verb.
+        _ => Settle::Cancel,
+    };
+    Ok(Deferred { queue: word(row, "queue")?, run: FinishedRun { fence, settle } })
+}

@@ -1,0 +1,166 @@
+//! A row that somebody's open transaction has locked costs its own job a wait, and nothing else.
+
+use crate::fixture::{Fixture, HEAD_MAX, SOON, handler, handlers, job, jobs, kind, settings, succeeded};
+use leasehold_core::{JobId, QueueName, State};
+use leasehold_tests::eventually;
+use leasehold_worker::Handlers;
+use sqlx::PgConnection;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A connection of somebody else's, with an open transaction that holds locks on these rows.
+async fn locked(fixture: &Fixture, ids: &[JobId]) -> PgConnection {
+    let mut somebody = fixture.stores.database.connect().await;
+    sqlx::raw_sql("BEGIN").execute(&mut somebody).await.expect("BEGIN");
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    sqlx::query("SELECT FROM leasehold.job WHERE id = ANY ($1) FOR UPDATE")
+        .bind(ids)
+        .execute(&mut somebody)
+        .await
+        .expect("locking rows");
+    somebody
+}
+
+async fn rollback(mut somebody: PgConnection) {
+    sqlx::raw_sql("ROLLBACK").execute(&mut somebody).await.expect("ROLLBACK");
+}
+
+async fn until_finished(fixture: &Fixture, count: i64) {
+    eventually(&format!("{count} jobs are finished"), SOON, || async {
+        let finished: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.history")
+            .fetch_one(fixture.store.pool())
+            .await
+            .expect("a count");
+        if finished == count { Ok(()) } else { Err(finished) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_jobs_that_are_locked_hold_up_none_behind_them() {
+    let fixture = Fixture::start().await;
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    // More than the head holds, all of them at the front.
+    let front = fixture.enqueue(&jobs("k", 3 * HEAD_MAX as usize)).await;
+    let somebody = locked(&fixture, &front).await;
+    let behind = fixture.enqueue(&jobs("k", 1000)).await;
+    let worker = fixture.worker(settings(10), handlers("k", |_| async { succeeded() })).await;
+    until_finished(&fixture, behind.len() as i64).await;
+    assert_eq!(fixture.job(front[0]).await.state, State::Queued);
+    // They are tried again without a hint of anybody's.
+    rollback(somebody).await;
+    until_finished(&fixture, (front.len() + behind.len()) as i64).await;
+    fixture.until_redis_is_empty(&QueueName::default()).await;
+    let tally = worker.stop().await;
+    assert_eq!(tally.claimed as usize, front.len() + behind.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_that_is_locked_holds_up_no_other_result() {
+    let fixture = Fixture::start().await;
+    let (go, gone) = watch::channel(false);
+    let worker = fixture
+        .worker(
+            settings(10),
+            handlers("k", move |run| {
+                let mut gone = gone.clone();
+                async move {
+                    if run.job().payload.get() == "\"waits\"" {
+                        gone.wait_for(|gone| *gone).await.expect("a word to go on");
+                    }
+                    succeeded()
+                }
+            }),
+        )
+        .await;
+    let mut waits = job("k");
+    waits.payload = crate::fixture::json("\"waits\"");
+    let held = fixture.enqueue_one(waits).await;
+    fixture.until(held, State::Running).await;
+    let somebody = locked(&fixture, &[held]).await;
+    go.send_replace(true);
+    let others = fixture.enqueue(&jobs("k", 3000)).await;
+    until_finished(&fixture, others.len() as i64).await;
+    assert_eq!(fixture.job(held).await.state, State::Running, "nobody can write about it");
+    assert_eq!(worker.watch.running(), 1, "only the locked one is held");
+    rollback(somebody).await;
+    let job = fixture.until(held, State::Succeeded).await;
+    assert_eq!((job.attempt, job.crashes, job.epoch), (1, 0, 1));
+    let tally = worker.stop().await;
+    assert!(tally.settles_held_up > 0, "{tally:?}");
+    assert_eq!((tally.deferred, tally.unwritten, tally.leases_lost), (0, 0, 0), "{tally:?}");
+}
+
+/// The end of a run whose row is locked when its worker stops is written when the lock is gone, by a reaper: whatever its
+/// end is, no attempt is spent and nothing runs twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_leaves_locked_ends_to_the_reaper() {
+    let fixture = Fixture::start().await;
+    let mut settings = settings(10);
+    settings.grace = Duration::from_millis(100);
+    settings.lease = Duration::from_secs(2);
+    let mut both = Handlers::new();
+    both.insert(
+        kind("quick"),
+        handler(|run| async move {
+            drop(run.cancelled().await);
+            succeeded()
+        }),
+    );
+    both.insert(kind("slow"), handler(|_| std::future::pending()));
+    let worker = fixture.worker(settings.clone(), both).await;
+    let (quick, slow) = (fixture.enqueue_one(job("quick")).await, fixture.enqueue_one(job("slow")).await);
+    fixture.until(quick, State::Running).await;
+    fixture.until(slow, State::Running).await;
+    let somebody = locked(&fixture, &[quick, slow]).await;
+    let tally = worker.stop().await;
+    assert_eq!((tally.deferred, tally.unwritten), (2, 0), "{tally:?}");
+    // Their leases run out meanwhile.
+    let _reaper = fixture.reaper(settings.lease);
+    eventually("the leases have run out", SOON, || async {
+        let job = fixture.job(slow).await;
+        let ran_out = job.lease_expires_at.is_some_and(|until| until < chrono::Utc::now());
+        if ran_out { Ok(()) } else { Err(job.lease_expires_at) }
+    })
+    .await;
+    rollback(somebody).await;
+    let quick = fixture.until(quick, State::Succeeded).await;
+    assert_eq!((quick.attempt, quick.crashes, quick.epoch), (1, 0, 1));
+    let slow = fixture.until(slow, State::Queued).await;
+    assert_eq!((slow.attempt, slow.crashes, slow.epoch), (0, 0, 1), "given back with its attempt");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.deferred_settle")
+        .fetch_one(fixture.store.pool())
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
+}
+
+/// Jobs whose workers were killed twice run one at a time; those behind them do not notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_in_danger_hold_up_none_behind_them() {
+    let fixture = Fixture::start().await;
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    let front = fixture.enqueue(&jobs("k", 90)).await;
+    sqlx::query("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2")
+        .execute(fixture.store.pool())
+        .await
+        .expect("crashes");
+    let behind = fixture.enqueue(&jobs("k", 1000)).await;
+    let worker = fixture.worker(settings(10), handlers("k", |_| async { succeeded() })).await;
+    eventually("those behind are finished", SOON, || async {
+        let live: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.job WHERE crashes = 0")
+            .fetch_one(fixture.store.pool())
+            .await
+            .expect("a count");
+        if live == 0 { Ok(()) } else { Err(live) }
+    })
+    .await;
+    let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.job")
+        .fetch_one(fixture.store.pool())
+        .await
+        .expect("a count");
+    assert!(waiting > 45, "those in danger run one at a time: {waiting} of 90 wait still");
+    until_finished(&fixture, (front.len() + behind.len()) as i64).await;
+    fixture.until_redis_is_empty(&QueueName::default()).await;
+    worker.stop().await;
+}
