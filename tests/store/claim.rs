@@ -130,3 +130,17 @@ async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time() {
     fixture.let_runs_be_old().await;
     assert_eq!(claim(worker).await, (5, 0), "what has run for a second holds up no other");
 }
+
+/// Jobs start in the order of their hints, which is that of the line, whatever their ids are.
+#[tokio::test]
+async fn answers_in_the_order_of_the_hints() {
+    let fixture = Fixture::start().await;
+    let mut hints = Vec::new();
+    for _ in 0..50 {
+        hints.push(fixture.queued().await);
+    }
+    hints.reverse();
+    hints.swap(3, 40);
+    let claimed = fixture.claim(WorkerId::new(), &hints, &Kinds::All, LEASE).await.expect("claim");
+    assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), hints);
+}

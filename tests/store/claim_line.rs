@@ -25,16 +25,16 @@ async fn takes_the_front_of_the_line_across_kinds() {
     let mut elsewhere = job("a", 100);
     elsewhere.queue = name("elsewhere");
     fixture.enqueue(&[elsewhere]).await.expect("enqueue");
-    let ids = |which: &[usize]| which.iter().map(|&nth| jobs[nth].id).collect::<HashSet<_>>();
-    let set = |ids: Vec<JobId>| ids.into_iter().collect::<HashSet<_>>();
-    assert_eq!(set(claim(&fixture, &Kinds::All, 3).await), ids(&[1, 3, 0]));
-    assert_eq!(set(claim(&fixture, &Kinds::Only(vec![kind("a"), kind("b"), kind("a")]), 1).await), ids(&[5]));
-    assert_eq!(set(claim(&fixture, &Kinds::Only(vec![kind("x")]), 10).await), ids(&[]));
-    assert_eq!(set(claim(&fixture, &Kinds::Only(vec![]), 10).await), ids(&[]));
+    // In the order of the line.
+    let ids = |which: &[usize]| which.iter().map(|&nth| jobs[nth].id).collect::<Vec<_>>();
+    assert_eq!(claim(&fixture, &Kinds::All, 3).await, ids(&[1, 3, 0]));
+    assert_eq!(claim(&fixture, &Kinds::Only(vec![kind("a"), kind("b"), kind("a")]), 1).await, ids(&[5]));
+    assert_eq!(claim(&fixture, &Kinds::Only(vec![kind("x")]), 10).await, ids(&[]));
+    assert_eq!(claim(&fixture, &Kinds::Only(vec![]), 10).await, ids(&[]));
     fixture.pause(&name("default")).await.expect("pause");
-    assert_eq!(set(claim(&fixture, &Kinds::All, 10).await), ids(&[]));
+    assert_eq!(claim(&fixture, &Kinds::All, 10).await, ids(&[]));
     fixture.resume(&name("default")).await.expect("resume");
-    assert_eq!(set(claim(&fixture, &Kinds::All, 10).await), ids(&[2, 4]));
+    assert_eq!(claim(&fixture, &Kinds::All, 10).await, ids(&[2, 4]));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 -- Zero rows:  nothing to be had.
 -- Index:      job_line, one short range a kind; job_in_danger, but only if there is a job that has crashed. What is
 --             found is locked, and found again by ctid.
--- Order:      of the line as far as this statement could lock it. For several kinds the front of each is locked, and
+-- Order:      of the line as far as this statement could lock it, in the answer too. For several kinds the front of each is locked, and
 --             what is not taken is free again at once.
 WITH RECURSIVE kind(name) AS (
     SELECT given.name FROM unnest($3::text[]) AS given(name)
@@ -48,22 +48,27 @@ WITH RECURSIVE kind(name) AS (
       AND NOT EXISTS (SELECT FROM leasehold.queue q WHERE q.name = $2 AND q.paused_at IS NOT NULL)
     ORDER BY front.priority DESC, front.run_at, front.id
     LIMIT $4::bigint
+), claimed AS (
+    UPDATE leasehold.job j
+    SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
+        lease_expires_at = now() + $5::bigint * interval '1 millisecond'
+    WHERE j.ctid = ANY (ARRAY(
+        SELECT f.at FROM found f
+        WHERE CASE
+            WHEN f.in_danger THEN f.id = (SELECT d.id FROM found d WHERE d.in_danger ORDER BY d.id LIMIT 1)
+            WHEN f.crashed THEN
+                f.id = ANY (ARRAY(
+                    SELECT c.id FROM found c WHERE c.crashed AND NOT c.in_danger
+                    ORDER BY c.id
+                    LIMIT greatest(0, 10 - (
+                        SELECT count(*) FROM leasehold.job r
+                        WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second'))))
+            ELSE true
+        END))
+    RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.priority,
+              j.run_at
 )
-UPDATE leasehold.job j
-SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
-    lease_expires_at = now() + $5::bigint * interval '1 millisecond'
-WHERE j.ctid = ANY (ARRAY(
-    SELECT f.at FROM found f
-    WHERE CASE
-        WHEN f.in_danger THEN f.id = (SELECT d.id FROM found d WHERE d.in_danger ORDER BY d.id LIMIT 1)
-        WHEN f.crashed THEN
-            f.id = ANY (ARRAY(
-                SELECT c.id FROM found c WHERE c.crashed AND NOT c.in_danger
-                ORDER BY c.id
-                LIMIT greatest(0, 10 - (
-                    SELECT count(*) FROM leasehold.job r
-                    WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second'))))
-        ELSE true
-    END))
-RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
-          j.max_attempts, j.crashes, j.timeout_ms
+SELECT c.id, c.epoch, c.queue::text AS queue, c.kind::text AS kind, c.payload::text AS payload, c.attempt,
+       c.max_attempts, c.crashes, c.timeout_ms
+FROM claimed c
+ORDER BY c.priority DESC, c.run_at, c.id

@@ -16,6 +16,7 @@ pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
     // Four looks within the third of a lease after which it is renewed; none of them costs a round trip.
     let period = (member.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
     let mut ticks = tokio::time::interval(period);
+    let mut locks_told = false;
     // A process that was frozen has one look to catch up on, not all it has missed.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -26,12 +27,31 @@ pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
         }
         member.pulse.beat();
         let due = member.runs.due(Instant::now());
-        tokio::join!(renew_leases(&member, &due.leases), renew_hints(&member, due.hints));
+        let (overdue, ()) = tokio::join!(renew_leases(&member, &due.leases), renew_hints(&member, due.hints));
+        tell_of_locks(overdue, &mut locks_told);
     }
 }
 
-/// PostgreSQL: its answer decides. No answer decides nothing: the handlers go on.
-async fn renew_leases(member: &Member, due: &[Fence]) {
+/// A person should know of a transaction that keeps leases from being renewed: once when that begins, once when it ends.
+fn tell_of_locks(overdue: Option<usize>, told: &mut bool) {
+    match overdue {
+        Some(0) if std::mem::take(told) => tracing::info!("all leases are renewed again"),
+        Some(runs) if runs > 0 && !*told => {
+            *told = true;
+            tracing::warn!(
+                runs,
+                "leases of running jobs cannot be renewed: another transaction holds locks on their rows; \
+                 trying again at every heartbeat"
+            );
+        }
+        _ => {}
+    }
+}
+
+/// PostgreSQL: its answer decides. No answer decides nothing: the handlers go on. How many leases are more than half over
+/// because another transaction has locked their rows; `None` when PostgreSQL did not answer.
+async fn renew_leases(member: &Member, due: &[Fence]) -> Option<usize> {
+    let mut overdue = 0;
     for fences in due.chunks(BATCH_MAX) {
         member.pulse.beat();
         let sent_at = Instant::now();
@@ -39,7 +59,7 @@ async fn renew_leases(member: &Member, due: &[Fence]) {
             Ok(renewed) => renewed,
             Err(error) => {
                 member.postgres.failed(&error);
-                return;
+                return None;
             }
         };
         member.postgres.answered();
@@ -49,7 +69,7 @@ async fn renew_leases(member: &Member, due: &[Fence]) {
             lost.remove(&fence);
             if lease.locked {
                 // It stays due, so it is tried again at the next beat.
-                member.runs.not_renewed(fence);
+                overdue += usize::from(member.runs.is_overdue(fence));
             } else {
                 member.runs.renewed(fence, sent_at);
             }
@@ -63,6 +83,7 @@ async fn renew_leases(member: &Member, due: &[Fence]) {
             }
         }
     }
+    Some(overdue)
 }
 
 /// Redis: only so that no other worker is sent to look for these jobs.

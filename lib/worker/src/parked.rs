@@ -139,7 +139,7 @@ impl Parked {
 
     /// Whether Redis is to be asked now to keep the leases, and which. If that was missed for so long that they may have
     /// run out, the hints belong to others by now: none is parked any more.
-    pub(crate) fn to_hold(&mut self) -> Vec<JobId> {
+    pub(crate) fn leases_to_hold(&mut self) -> Vec<JobId> {
         if self.is_empty() || self.held_at.elapsed() < self.handoff_lease / 3 {
             return Vec::new();
         }

@@ -47,6 +47,8 @@ pub(crate) struct QueueLoop {
     /// The front of the head was mostly of kinds that this worker does not serve, and more waits behind it. The jobs of its
     /// own kinds may be far behind: they are claimed from the line, where an index finds them.
     is_crowded_out: bool,
+    /// Most of the last hints could not be claimed now: there may be thousands like them, so many are tried together.
+    is_blocked_ahead: bool,
     /// Between two looks for jobs of its own kinds behind such a crowd.
     crowd_waits: Waits,
     /// For a worker of every kind, which cannot name them all: those that had hints aside when it claimed last.
@@ -98,6 +100,7 @@ impl QueueLoop {
             fruitless: 0,
             parked,
             is_crowded_out: false,
+            is_blocked_ahead: false,
             crowd_waits: Waits::new(CROWD_PAUSE_MS.0, CROWD_PAUSE_MS.1),
             aside_kinds: Vec::new(),
             filling,
@@ -209,7 +212,7 @@ impl QueueLoop {
     /// Tries parked hints again that are due.
     async fn claim_parked(&mut self, free: usize) {
         let member = Arc::clone(&self.queue.member);
-        let held = self.parked.to_hold();
+        let held = self.parked.leases_to_hold();
         if let Err(error) = member.handoff.hold(&self.queue.name, &held, member.settings.handoff_lease()).await {
             return member.redis.failed(&error);
         }
@@ -302,8 +305,12 @@ impl QueueLoop {
     /// for in a moment, which is none where jobs are long.
     async fn claim(&mut self, free: usize) {
         if self.taken.is_empty() {
-            let Some(taken) = self.take_hints(&[], free).await else { return };
-            self.taken = self.took(taken, free);
+            let limit = if self.is_blocked_ahead { BATCH_MAX } else { free };
+            let Some(taken) = self.take_hints(&[], limit).await else { return };
+            self.taken = self.took(taken, limit);
+        }
+        if self.is_blocked_ahead {
+            return self.claim_past_blocked(free).await;
         }
         let ids: Vec<JobId> = self.taken.drain(..free.min(self.taken.len())).collect();
         if ids.is_empty() {
@@ -321,6 +328,28 @@ impl QueueLoop {
             self.kept_until = Instant::now() + AHEAD_PATIENCE;
         }
         match claimed {
+            Claimed::Decided { started, refused } => self.decided(started, refused).await,
+            Claimed::Unanswered => give_back(&self.queue.member, &self.queue.name, &ids).await,
+        }
+    }
+
+    /// Tries many hints for the few free slots, because most of them cannot be claimed now.
+    async fn claim_past_blocked(&mut self, free: usize) {
+        let ids = std::mem::take(&mut self.taken);
+        if self.queue.member.stopping.is_cancelled() {
+            return self.taken.extend(ids);
+        }
+        if ids.is_empty() {
+            self.is_blocked_ahead = false;
+            return;
+        }
+        match self.queue.claim_parked(&ids, free).await {
+            // The others may only have found no slot.
+            Claimed::Decided { started, refused } if started >= free => {
+                self.is_blocked_ahead = false;
+                self.taken = refused;
+                self.kept_until = Instant::now() + AHEAD_PATIENCE;
+            }
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
             Claimed::Unanswered => give_back(&self.queue.member, &self.queue.name, &ids).await,
         }
@@ -368,6 +397,7 @@ impl QueueLoop {
         self.waits.reset();
         let sorted = self.queue.sort_refused(refused).await;
         self.is_crowded_out = self.queue.member.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
+        self.is_blocked_ahead = sorted.park.len() > started;
         self.park(sorted);
         self.fruitless = if started > 0 { 0 } else { self.fruitless.saturating_add(1) };
         if self.fruitless > FRUITLESS_IN_A_ROW {

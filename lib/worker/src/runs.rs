@@ -29,8 +29,6 @@ struct Held {
     /// Its handler has ended and the result is on its way: the answer to that decides, not the heartbeat.
     settling: bool,
     lost: bool,
-    /// It was told that a lock keeps this lease from being renewed.
-    lock_was_told: bool,
 }
 
 /// What the heartbeat has to renew.
@@ -74,7 +72,6 @@ impl Runs {
                     hint_lease: self.handoff_lease,
                     settling: false,
                     lost: false,
-                    lock_was_told: false,
                 },
             );
         }
@@ -116,25 +113,12 @@ impl Runs {
     pub(crate) fn renewed(&self, fence: Fence, sent_at: Instant) {
         if let Some(held) = self.held().get_mut(&fence) {
             held.renewed_at = sent_at;
-            if std::mem::take(&mut held.lock_was_told) {
-                tracing::info!(id = %fence.id, "the lease of a running job is renewed again");
-            }
         }
     }
 
-    /// Another transaction holds a lock on the row of this run, so its lease was not made longer. Says so once, when the
-    /// lease is more than half over: a person should know of a transaction that stays open for so long.
-    pub(crate) fn not_renewed(&self, fence: Fence) {
-        let mut held = self.held();
-        let Some(held) = held.get_mut(&fence).filter(|held| !held.lock_was_told) else { return };
-        if held.renewed_at.elapsed() >= self.lease / 2 {
-            held.lock_was_told = true;
-            tracing::warn!(
-                id = %fence.id,
-                "the lease of a running job could not be renewed: another transaction holds a lock on its row; \
-                 trying again at every heartbeat"
-            );
-        }
+    /// Whether more than half of the lease of this run is over, by the last write that set it.
+    pub(crate) fn is_overdue(&self, fence: Fence) -> bool {
+        self.held().get(&fence).is_some_and(|held| held.renewed_at.elapsed() >= self.lease / 2)
     }
 
     /// PostgreSQL did not renew this run: its handler is told. Whether that was news. A run whose result is on its way

@@ -54,6 +54,7 @@ scenarios! {
     postgres_away,
     postgres_half_open,
     postgres_pinned,
+    rows_locked,
     worker_kill_repeated,
     clock_skew,
     everything,
@@ -69,6 +70,7 @@ const SHORT: &[&str] = &[
     "postgres_backends_killed",
     "poison_job",
     "rolling_restart",
+    "rows_locked",
 ];
 
 pub(crate) fn is_short(name: &str) -> bool {
