@@ -116,7 +116,7 @@ async fn a_job_behind_a_crowd_of_another_kind_is_begun_within_a_second() {
     let mine = fixture.worker(settings(10), handlers("mine", |_| async { succeeded() })).await;
     let slow = handlers("other", |run| async move {
         // Until the end of the test.
-        drop(run.cancelled().await);
+        let _ = run.cancelled().await;
         succeeded()
     });
     let mut few = settings(2);

@@ -103,7 +103,7 @@ async fn a_stop_leaves_locked_ends_to_the_reaper() {
     both.insert(
         kind("quick"),
         handler(|run| async move {
-            drop(run.cancelled().await);
+            let _ = run.cancelled().await;
             succeeded()
         }),
     );
