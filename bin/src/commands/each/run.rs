@@ -7,6 +7,7 @@ use super::{
     send::send,
 };
 use crate::{
+    commands::worker::PassEnv,
     context::Context,
     failure::Failure,
     lines::Lines,
@@ -44,6 +45,8 @@ pub(crate) struct Args {
     /// Also run this many at once in this process
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     jobs: Option<u32>,
+    #[command(flatten)]
+    pass_env: PassEnv,
     /// Read lines from this file [default: standard input]
     #[arg(long, value_name = "FILE|-")]
     from: Option<PathBuf>,
@@ -75,7 +78,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     };
     let client = context.client().await?;
     let local = match args.jobs {
-        Some(slots) => Some(Local::start(plan.queue(), slots, context).await?),
+        Some(slots) => Some(Local::start(plan.queue(), slots, &args.pass_env, context).await?),
         None => None,
     };
     let worked = work(&plan, &client, local.as_ref(), &stop, context).await;
