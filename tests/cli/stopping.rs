@@ -127,6 +127,43 @@ async fn commands_end_when_their_worker_is_killed() {
     end_all_in(scene.folder());
 }
 
+/// The process that ends the commands may itself be ended: another one takes its place with the next command.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_end_with_their_worker_though_their_guard_was_killed() {
+    let scene = Scene::start().await;
+    let worker = Beside::start(&scene, &["worker", "--queue", "q=3", "--exec", "k=sleep 600; :"], &[]);
+    let sleeps = || processes_in(scene.folder()).iter().filter(|process| process.starts_with("sleep 600")).count();
+    let until_sleeping = async |count: usize| {
+        eventually("commands are at work", Duration::from_secs(30), || async {
+            if sleeps() == count { Ok(()) } else { Err(sleeps()) }
+        })
+        .await;
+    };
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    until_sleeping(1).await;
+    let guard = guard_of(worker.id()).expect("a guard");
+    kill(guard, Signal::SIGKILL).expect("killing it");
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    until_sleeping(2).await;
+    eventually("there is another guard", Duration::from_secs(20), || async {
+        guard_of(worker.id()).filter(|other| *other != guard).ok_or("none")
+    })
+    .await;
+    worker.signal(Signal::SIGKILL);
+    until_sleeping(0).await;
+}
+
+/// The process that ends the commands of a worker.
+fn guard_of(worker: u32) -> Option<Pid> {
+    fs::read_dir("/proc").expect("all processes").flatten().find_map(|process| {
+        let words = fs::read(process.path().join("cmdline")).ok()?;
+        let stat = fs::read_to_string(process.path().join("stat")).ok()?;
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()?;
+        let guards = parent == worker && words.ends_with(b"leasehold-guard\0");
+        guards.then(|| process.file_name().to_string_lossy().parse().ok().map(Pid::from_raw))?
+    })
+}
+
 fn end_all_in(folder: &Path) {
     let folder = fs::canonicalize(folder).expect("the folder");
     for process in fs::read_dir("/proc").expect("all processes").flatten() {

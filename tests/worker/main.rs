@@ -8,4 +8,5 @@ mod kinds;
 mod leases;
 mod outages;
 mod running;
+mod shortage;
 mod stopping;

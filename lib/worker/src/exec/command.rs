@@ -285,7 +285,11 @@ fn first_word(command: &str) -> Option<&str> {
 
 /// Runs the shell for a question; what it said if it says no.
 fn ask_shell(arguments: &[&str]) -> Result<(), String> {
-    let answer = std::process::Command::new("sh")
+    let mut shell = std::process::Command::new("sh");
+    for name in PassedEnv::None.withheld() {
+        shell.env_remove(name);
+    }
+    let answer = shell
         .args(arguments)
         .stdin(Stdio::null())
         .output()

@@ -3,6 +3,7 @@
 //!
 //! A folder counts only after a command has failed: a command that succeeds without it did not need it.
 
+use crate::exec::environment::PassedEnv;
 use nix::{
     errno::Errno,
     sys::statvfs::statvfs,
@@ -154,6 +155,9 @@ pub(crate) async fn lack_of_shell(code: i32, stderr: &str) -> Option<String> {
     }
     // It could not run its command, which is most often the fault of whoever wrote the command.
     let mut shell = Command::new("sh");
+    PassedEnv::None.withheld().iter().for_each(|name| {
+        shell.env_remove(name);
+    });
     shell.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match shell.status().await {
         Ok(status) if status.success() => None,
