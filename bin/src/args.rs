@@ -13,7 +13,8 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Debug, Parser)]
 #[command(name = "leasehold", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Settings come from leasehold.toml, LEASEHOLD_… variables and flags; `leasehold config` lists them."
+    after_help = "Settings come from leasehold.toml, LEASEHOLD_… variables and flags; `leasehold config` lists them.
+LEASEHOLD_…_FILE names a file with the value of a variable, for passwords."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -29,10 +30,11 @@ pub(crate) struct Globals {
     /// The file of settings [default: leasehold.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "LEASEHOLD_CONFIG", hide_env = true)]
     pub(crate) config: Option<PathBuf>,
-    /// Where PostgreSQL is: postgres://user:password@host:port/database
+    /// Where PostgreSQL is: postgres://user:password@host:port/database. Better in a file or in LEASEHOLD_DATABASE_URL:
+    /// every user of this machine can read arguments
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// Where Redis is: redis://:password@host:port/0
+    /// Where Redis is: redis://:password@host:port/0. Better in a file or in LEASEHOLD_REDIS_URL
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,
     /// Any other setting, such as worker.lease_ms=5000 (repeatable)

@@ -7,6 +7,12 @@ use std::{
     process::ExitCode,
 };
 
+/// The longest message, in characters. A longer one shows input, of which the beginning is enough to know it by. What is
+/// wrong with the input stands at the end.
+const MESSAGE_MAX: usize = 600;
+const BEGINNING: usize = 200;
+const END: usize = 300;
+
 /// The end of a command that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -17,12 +23,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// It failed: exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+        Self { message: clipped(message.into()), code: 1 }
     }
 
     /// It was asked for something that makes no sense: exit code 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self { message: clipped(message.into()), code: 2 }
     }
 
     /// Whether it was asked for something that makes no sense.
@@ -60,6 +66,17 @@ impl Failure {
     }
 }
 
+/// The message without its middle, if it is too long.
+fn clipped(message: String) -> String {
+    let characters = message.chars().count();
+    if characters <= MESSAGE_MAX {
+        return message;
+    }
+    let beginning: String = message.chars().take(BEGINNING).collect();
+    let end: String = message.chars().skip(characters - END).collect();
+    format!("{beginning} … ({} characters are left out) … {end}", characters - BEGINNING - END)
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -75,5 +92,20 @@ impl From<ConfigError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe { Self::reader_gone() } else { Self::new(error.to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let long = format!("begin {} end", "é".repeat(200_000));
+        let failure = Failure::usage(long).at_line(7).with("nothing was accepted");
+        let said = failure.to_string();
+        assert!(said.starts_with("line 7: begin é") && said.ends_with("é end; nothing was accepted"), "{said}");
+        assert!(said.contains("(199510 characters are left out)") && said.chars().count() < 700, "{said}");
+        assert_eq!(Failure::new("short").to_string(), "short");
     }
 }

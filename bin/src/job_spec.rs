@@ -98,11 +98,14 @@ pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure>
     job.limit_key = line.limit_key.or(job.limit_key);
     job.unique_key = line.unique_key;
     let field = |name: &'static str| move |problem: String| Failure::usage(format!("{name} {problem}"));
+    if line.delay.is_some() && line.run_at.is_some() {
+        return Err(Failure::usage("delay and run_at cannot be given together: each says when the job may run"));
+    }
     if let Some(delay) = line.delay {
         (job.delay, job.run_at) = (Some(times::duration(&delay).map_err(field("delay"))?), None);
     }
     if let Some(time) = line.run_at {
-        job.run_at = Some(times::time(&time).map_err(field("run_at"))?);
+        (job.delay, job.run_at) = (None, Some(times::time(&time).map_err(field("run_at"))?));
     }
     if let Some(timeout) = line.timeout {
         job.timeout = Some(times::duration(&timeout).map_err(field("timeout"))?);

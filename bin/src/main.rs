@@ -11,6 +11,7 @@ mod job_spec;
 mod lines;
 mod logging;
 mod output;
+mod secret_arguments;
 mod signals;
 mod stdin_jobs;
 mod times;
@@ -19,7 +20,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let cli = match args::Cli::try_parse_from(secret_arguments::given()) {
         Ok(cli) => cli,
         Err(error) => return args::refuse(&error),
     };

@@ -1,7 +1,11 @@
-//! TERM and INT: the first asks for a graceful stop, the second for an immediate one.
+//! TERM, INT and HUP: the first asks for a graceful stop, the second for an immediate one.
 
 use crate::failure::Failure;
-use std::time::{Duration, Instant};
+use nix::libc::SIGHUP;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,13 +24,22 @@ pub(crate) struct Stop {
 /// Listens for signals from here on.
 pub(crate) fn listen() -> Result<Stop, Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // A terminal that is closed sends it. Whoever started this with `nohup` wants it to run on.
+    let mut hang_up = if hang_up_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
     let stop = Stop::default();
     let asked = stop.clone();
     tokio::spawn(async move {
         let mut heard = async || {
+            let hung_up = async {
+                match &mut hang_up {
+                    Some(signal) => signal.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hung_up => {}
             }
         };
         heard().await;
@@ -38,4 +51,29 @@ pub(crate) fn listen() -> Result<Stop, Failure> {
         asked.now.cancel();
     });
     Ok(stop)
+}
+
+/// Whether this process was started with HUP ignored. Read from the kernel, since asking `sigaction` takes `unsafe`; where
+/// there is no such file, it is taken not to be.
+fn hang_up_is_ignored() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SIGHUP))
+}
+
+/// Whether a signal is among those that `SigIgn` in `/proc/PID/status` names.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_hang_up_is_noticed() {
+        assert!(ignores("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n", SIGHUP));
+        assert!(!ignores("Name:\tx\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n", SIGHUP));
+        assert!(!ignores("", SIGHUP));
+    }
 }

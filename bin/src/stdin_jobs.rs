@@ -13,16 +13,28 @@ use tokio::sync::mpsc;
 /// A batch is sent when no line has come for this long, so that a slow writer need not fill it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Batches of valid jobs, until the input ends or a line is bad. The lines before a bad one in its batch are not sent.
-pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Vec<NewJob>, Failure>> {
+/// Jobs that are sent together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) jobs: Vec<NewJob>,
+    /// The number of the line of its last job.
+    pub(crate) last_line: u64,
+}
+
+/// Batches of valid jobs, until the input ends or a line is bad. The lines before a bad one in its batch are not sent. Blank
+/// lines are passed over.
+pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Batch, Failure>> {
     let (tell, mut lines) = mpsc::channel(BATCH_MAX);
     // A thread, since reading standard input cannot be given up half-way.
     std::thread::spawn(move || {
         let read = || -> Result<(), Failure> {
             let mut input = Lines::open(None)?;
             while let Some((number, line)) = input.next()? {
+                if line.trim().is_empty() {
+                    continue;
+                }
                 let job = job_spec::from_line(&line, &flags).map_err(|failure| failure.at_line(number))?;
-                if tell.blocking_send(Ok(job)).is_err() {
+                if tell.blocking_send(Ok((number, job))).is_err() {
                     break;
                 }
             }
@@ -34,13 +46,14 @@ pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Vec<NewJob>, Fai
     });
     let (send, batches) = mpsc::channel(2);
     tokio::spawn(async move {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         loop {
-            let waiting = if batch.is_empty() { Duration::MAX } else { PATIENCE };
+            let waiting = if batch.jobs.is_empty() { Duration::MAX } else { PATIENCE };
             let more = match tokio::time::timeout(waiting, lines.recv()).await {
-                Ok(Some(Ok(job))) => {
-                    batch.push(job);
-                    if batch.len() < BATCH_MAX {
+                Ok(Some(Ok((number, job)))) => {
+                    batch.jobs.push(job);
+                    batch.last_line = number;
+                    if batch.jobs.len() < BATCH_MAX {
                         continue;
                     }
                     true
@@ -52,7 +65,7 @@ pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Vec<NewJob>, Fai
                 Ok(None) => false,
                 Err(_) => true,
             };
-            if !batch.is_empty() && send.send(Ok(std::mem::take(&mut batch))).await.is_err() || !more {
+            if !batch.jobs.is_empty() && send.send(Ok(std::mem::take(&mut batch))).await.is_err() || !more {
                 return;
             }
         }

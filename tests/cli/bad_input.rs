@@ -83,7 +83,7 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
         (b"nonsense", "line 2: not a job: expected"),
         (b"{\"kind\":\"k\0\"}", "line 2 has a NUL byte at byte 11"),
         (b"{\"kind\":\"\xff\"}", "line 2 is not UTF-8: the first bad byte is byte 10"),
-        (b"", "line 2: not a job: EOF"),
+        (b"{", "line 2: not a job: EOF"),
         (b"[1]", "line 2: not a job: invalid type"),
         (br#"{"kind":"a b"}"#, "line 2: not a job: has ' ' at byte 1"),
         (br#"{"kind":"k","prio":1}"#, "line 2: not a job: unknown field `prio`"),
@@ -92,6 +92,10 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
         (
             br#"{"kind":"k","run_at":"1960-01-01T00:00:00Z"}"#,
             "line 2: run_at \"1960-01-01T00:00:00Z\" lies before 1970",
+        ),
+        (
+            br#"{"kind":"k","delay":"10s","run_at":"2030-01-31T08:00:00Z"}"#,
+            "line 2: delay and run_at cannot be given together",
         ),
         (br#"{"kind":"k","delay":"soon"}"#, "line 2: delay \"soon\" is no duration"),
         (br#"{"kind":"k","unique_key":"\u0000"}"#, "line 2: unique_key has a NUL byte"),
@@ -102,6 +106,68 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
         let ran = scene.run_with_input(&["enqueue", "--stdin"], &input);
         ran.refused(2, message);
         ran.said("nothing was accepted");
+    }
+    assert_eq!(scene.contents().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blank_lines_are_passed_over_and_counted() {
+    let scene = Scene::start().await;
+    let input = "\n{\"kind\":\"k\"}\n\n \t\r\n{\"kind\":\"k\"}\r\n\n";
+    assert_eq!(scene.run_with_input(&["enqueue", "--stdin"], input.as_bytes()).succeeded().lines().count(), 2);
+    assert_eq!(scene.run_with_input(&["enqueue", "--stdin"], b"\n\n").succeeded(), "");
+    // The number is that of the line in the input, so that whoever goes on there leaves nothing out.
+    let ran = scene.run_with_input(&["enqueue", "--stdin"], format!("\n{input}nonsense\n").as_bytes());
+    ran.refused(2, "line 8: not a job");
+    let many = format!("{}\n\nnonsense\n", "{\"kind\":\"k\"}\n\n".repeat(500));
+    let ran = scene.run_with_input(&["enqueue", "--stdin"], many.as_bytes());
+    ran.said("line 1003: not a job");
+    ran.said("lines 1 to 999 were accepted, nothing after them: go on from line 1000");
+}
+
+/// A line of any length is named, and shown in part.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_echoes_long_input_whole() {
+    let scene = Scene::start().await;
+    let before = scene.contents().await;
+    let long = "é".repeat(100_000);
+    let lines = [
+        long.clone(),
+        format!("{{\"kind\":\"k\",\"delay\":\"{long}\"}}"),
+        format!("{{\"kind\":\"k\",\"run_at\":\"{long}\"}}"),
+        format!("{{\"kind\":\"k\",\"{long}\":1}}"),
+        format!("{{\"kind\":\"k\",\"priority\":\"{long}\"}}"),
+        format!("{{\"kind\":\"{long}\"}}"),
+        format!("{{\"kind\":\"k\",\"id\":\"{long}\"}}"),
+    ];
+    for line in &lines {
+        let ran = scene.run_with_input(&["enqueue", "--stdin"], format!("{line}\n").as_bytes());
+        ran.refused(2, "line 1: ");
+        ran.said("nothing was accepted");
+        assert!(ran.stderr.chars().count() < 1_000, "{}", ran.stderr);
+    }
+    // Arguments are shorter than 128 KiB.
+    let long = &long[..100_000];
+    for args in [
+        &["enqueue", "--kind", "k", "--delay", long][..],
+        &["enqueue", "--kind", "k", "--at", long],
+        &["enqueue", "--kind", "k", "--priority", long],
+        &["enqueue", "--kind", long],
+        &["enqueue", "--kind", "k", "--payload", long],
+        &["enqueue", "--kind", "k", "--payload", &format!("@{long}")],
+        &["job", "show", long],
+        &["job", "list", "--state", long],
+        &["queue", "pause", long],
+        &["stats", "--set", long],
+        &["stats", "--set", &format!("head.max={long}")],
+        &["stats", "--database-url", long],
+        &["worker", "--queue", "q", "--exec", &format!("k={long}")],
+        &["each", "--queue", "q", "--from", long, "--", "cat"],
+        &[long],
+    ] {
+        let ran = scene.run(args);
+        ran.refused(2, "");
+        assert!(ran.stderr.chars().count() < 1_000, "{}", ran.stderr);
     }
     assert_eq!(scene.contents().await, before);
 }

@@ -47,6 +47,38 @@ async fn a_fleet_runs_the_lines_and_results_come_in_order() {
     assert_eq!((again, runs(&scene).len()), (printed, 300));
 }
 
+/// A batch that waits says what for, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_queue_is_told_and_so_is_one_that_nobody_serves() {
+    let scene = Scene::start().await;
+    fs::write(scene.folder().join("lines"), "a\nb\n").expect("written");
+    scene.output(&["queue", "pause", "q"]);
+    let each = Beside::start(&scene, &["each", "--queue", "q", "--from", "lines", "--", "echo"], &[]);
+    each.says("the queue q is paused, so nothing of it is started: `leasehold queue resume q` ends that").await;
+    each.says("no worker runs commands of the queue q").await;
+    let _fleet = Beside::fleet(&scene);
+    scene.output(&["queue", "resume", "q"]);
+    let ran = each.ended(Duration::from_secs(60));
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.matches("is paused").count()), (0, "a\nb\n", 1), "{ran:?}");
+
+    // Paused when it is under way, and with slots of its own.
+    let script = "test $1 != b || while ! test -e go; do sleep 0.05; done; sleep 0.1; echo $1";
+    let args = ["each", "--queue", "r", "--jobs", "1", "--from", "lines", "--", "sh", "-c", script, "sh"];
+    fs::write(scene.folder().join("lines"), "a\nb\nc\nd\ne\n").expect("written");
+    let each = Beside::start(&scene, &args, &[]);
+    each.prints(1).await;
+    scene.output(&["queue", "pause", "r"]);
+    fs::write(scene.folder().join("go"), "").expect("written");
+    each.says("the queue r is paused").await;
+    scene.output(&["queue", "resume", "r"]);
+    let ran = each.ended(Duration::from_secs(60));
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.matches("no worker").count()),
+        (0, "a\nb\nc\nd\ne\n", 0),
+        "{ran:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn local_slots_need_no_other_process() {
     let scene = Scene::start().await;

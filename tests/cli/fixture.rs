@@ -99,6 +99,17 @@ pub(crate) fn program_in(folder: &Path) -> Command {
     command
 }
 
+/// The same command with its arguments handed to a script of the shell, which must run it with `exec "$@"`.
+pub(crate) fn under_shell(command: &Command, script: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args()).env_clear();
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(mut command: Command, input: &[u8]) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

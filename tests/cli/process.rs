@@ -7,7 +7,7 @@ use nix::{
 };
 use std::{
     io::Read,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -56,6 +56,11 @@ impl Beside {
     pub(crate) fn start(scene: &Scene, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = scene.command(args);
         command.envs(variables.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts any command.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("starting the program");
         let stdout = Output::of(child.stdout.take().expect("its output"));
@@ -68,6 +73,15 @@ impl Beside {
         let quick = [("LEASEHOLD_WORKER__BACKOFF_BASE_MS", "100"), ("LEASEHOLD_WORKER__LEASE_MS", "5000")];
         let worker = Self::start(scene, &["worker", "--queue", "q=4", "--commands"], &quick);
         [worker, Self::start(scene, &["reaper"], &quick)]
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said on standard error.
+    pub(crate) fn said(&self) -> String {
+        self.stderr.so_far()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

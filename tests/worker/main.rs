@@ -9,4 +9,5 @@ mod leases;
 mod locks;
 mod outages;
 mod running;
+mod shortage;
 mod stopping;

@@ -21,7 +21,8 @@ use std::{io::IsTerminal, process::ExitCode};
   jq -c '{kind: \"mail\", payload: .}' people.json | leasehold enqueue --stdin
 
 With --stdin, each line is a JSON object with the fields kind, queue, payload, priority, delay (\"10s\"),
-run_at (a time), unique_key, limit_key, max_attempts, timeout (\"30s\") and id. Flags give what a line leaves out.
+run_at (a time; not beside delay), unique_key, limit_key, max_attempts, timeout (\"30s\") and id. Flags give what a
+line leaves out. Blank lines are passed over.
 Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
 the line, and says how many lines before it were accepted. Lines with an id can be sent again safely.")]
 pub(crate) struct Args {
@@ -50,17 +51,20 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     let bar = if std::io::stdin().is_terminal() { progress::hidden() } else { progress::counter() };
     bar.set_message("accepted");
     let mut batches = stdin_jobs::batches(flags.clone());
-    let mut accepted = 0;
+    let (mut accepted, mut last_line) = (0, 0);
     while let Some(batch) = batches.recv().await {
         let ended = match batch {
-            Ok(jobs) => send(&client, &jobs, context).await.map(|()| jobs.len() as u64),
+            Ok(batch) => send(&client, &batch.jobs, context).await.map(|()| batch),
             Err(failure) => Err(failure),
         };
         match ended {
-            Ok(more) => accepted += more,
+            Ok(batch) => {
+                accepted += batch.jobs.len() as u64;
+                last_line = batch.last_line;
+            }
             Err(failure) => {
                 bar.finish_and_clear();
-                return Err(failure.with(&so_far(accepted)));
+                return Err(failure.with(&so_far(last_line)));
             }
         }
         bar.set_position(accepted);
@@ -77,11 +81,11 @@ async fn send(client: &Client, jobs: &[leasehold::NewJob], context: &Context) ->
     output::text(&accepted.iter().map(|answer| format!("{}\n", answer.id)).collect::<String>())
 }
 
-fn so_far(accepted: u64) -> String {
-    match accepted {
+fn so_far(last_line: u64) -> String {
+    match last_line {
         0 => "nothing was accepted".to_owned(),
-        accepted => {
-            format!("lines 1 to {accepted} were accepted, nothing after them: go on from line {}", accepted + 1)
+        line => {
+            format!("lines 1 to {line} were accepted, nothing after them: go on from line {}", line + 1)
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::{context::Context, failure::Failure, output, signals};
 use leasehold::{Kind, QueueName, Worker};
-use leasehold_worker::Exec;
+use leasehold_worker::{Exec, PassedEnv};
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
 
 /// Run a worker process: take jobs, run commands, keep the leases alive
 ///
-/// TERM or Ctrl-C stops it gracefully: it takes nothing more, lets commands finish for worker.grace_ms, and gives the
+/// TERM, HUP or Ctrl-C stops it gracefully: it takes nothing more, lets commands finish for worker.grace_ms, and gives the
 /// others back with their attempt. A second signal skips the grace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -27,9 +27,39 @@ pub(crate) struct Args {
     /// Run the commands that jobs of `leasehold each` carry. Whoever may enqueue can then run programs here
     #[arg(long)]
     commands: bool,
+    #[command(flatten)]
+    pass_env: PassEnv,
     /// Serve /healthz, /readyz and /metrics here, such as 0.0.0.0:9464 [default: worker.listen]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+}
+
+/// Which variables commands get.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PassEnv {
+    /// Also give commands these of this process's own LEASEHOLD_… variables, or all of them if none is named. Without it they
+    /// get none, since there are passwords among them (repeatable)
+    #[arg(long = "pass-env", value_name = "NAME", num_args = 0..=1, value_delimiter = ',', default_missing_value = ALL)]
+    names: Vec<String>,
+}
+
+/// What stands for all names.
+const ALL: &str = "*";
+
+impl PassEnv {
+    /// The same for the library.
+    pub(crate) fn passed(&self) -> PassedEnv {
+        match &self.names {
+            names if names.is_empty() => PassedEnv::None,
+            names if names.iter().any(|name| name == ALL) => PassedEnv::All,
+            names => PassedEnv::Only(names.clone()),
+        }
+    }
+
+    /// The same as an argument of another process.
+    pub(crate) fn as_argument(&self) -> Option<String> {
+        (!self.names.is_empty()).then(|| format!("--pass-env={}", self.names.join(",")))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -69,16 +99,18 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             "this worker would never take a job: give it --exec KIND=COMMAND, or --commands for jobs of `leasehold each`",
         ));
     }
+    let passed = args.pass_env.passed();
     for (served, command) in &args.commands_by_kind {
         let exec =
             Exec::shell(command, kill_after).map_err(|error| Failure::usage(format!("--exec {command:?}: {error}")))?;
+        let exec = exec.passing(&passed);
         worker = match served {
             Served::Kind(kind) => worker.handler(kind.as_str(), Arc::new(exec)),
             Served::Any => worker.handler_of_any_kind(Arc::new(exec)),
         };
     }
     if args.commands {
-        worker = worker.handler(super::each::KIND, Arc::new(Exec::from_payload(kill_after)));
+        worker = worker.handler(super::each::KIND, Arc::new(Exec::from_payload(kill_after).passing(&passed)));
     }
     let one_per_cpu = available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
     for (queue, slots) in &args.queues {

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 /// Run everything on this machine: servers, schema, reaper and workers
 ///
 /// Where no URL is set, starts a PostgreSQL and a Redis of its own, on free ports of 127.0.0.1, with their data in one
-/// folder. Ctrl-C stops all of it, letting running jobs finish for worker.grace_ms; a second one does not wait. The data
+/// folder. Ctrl-C, TERM or HUP stops all of it, letting running jobs finish for worker.grace_ms; a second one does not wait. The data
 /// stay for the next start.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -31,6 +31,8 @@ pub(crate) struct Args {
     /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)
     #[arg(long = "exec", value_name = "KIND=COMMAND", value_parser = exec)]
     pub(super) exec: Vec<String>,
+    #[command(flatten)]
+    pub(super) pass_env: worker::PassEnv,
 }
 
 // The workers take these as they are; looked at here too, so that a mistake is told before any server is started.

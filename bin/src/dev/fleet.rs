@@ -31,7 +31,7 @@ impl Fleet {
     pub(super) fn start(args: &Args, context: &Context) -> Result<Self, Failure> {
         let undertaker = Undertaker::start()?;
         let group = undertaker.group();
-        let environment = environment(context);
+        let (environment, unset) = environment(context);
         let (tell, failed) = mpsc::channel(1);
         let (stop_workers, stop_reaper) = (CancellationToken::new(), CancellationToken::new());
         let now = CancellationToken::new();
@@ -40,6 +40,7 @@ impl Fleet {
             name: "reaper".to_owned(),
             arguments: vec!["reaper".to_owned()],
             environment: environment.clone(),
+            unset: unset.clone(),
             group,
             patience: REAPER_PATIENCE,
         };
@@ -52,6 +53,7 @@ impl Fleet {
                 name: format!("worker {number}"),
                 arguments: worker_arguments(args),
                 environment: environment.clone(),
+                unset: unset.clone(),
                 group,
                 patience: Duration::from_millis(context.config.worker.grace_ms) + BEYOND_GRACE,
             };
@@ -95,16 +97,21 @@ fn worker_arguments(args: &Args) -> Vec<String> {
     for command in &args.exec {
         arguments.extend(["--exec".to_owned(), command.clone()]);
     }
+    arguments.extend(args.pass_env.as_argument());
     arguments
 }
 
-/// Our settings, as variables: the file that a flag named, what other flags set, and the servers.
-fn environment(context: &Context) -> Vec<(String, String)> {
+/// Our settings, as variables: the file that a flag named, what other flags set, and the servers. And the other variables
+/// that would set the same.
+fn environment(context: &Context) -> (Vec<(String, String)>, Vec<String>) {
     let Sources { file, overrides, .. } = &context.sources;
-    let mut variables = Vec::new();
+    let (mut variables, mut unset) = (Vec::new(), Vec::new());
     variables.extend(file.iter().map(|file| ("LEASEHOLD_CONFIG".to_owned(), file.display().to_string())));
     let mut set = |key: &str, value: &str| {
-        variables.extend(Setting::find(key).map(|setting| (setting.variable(), value.to_owned())));
+        let Some(setting) = Setting::find(key) else { return };
+        let by_key = format!("LEASEHOLD_{}", key.replace('.', "__").to_uppercase());
+        unset.extend([format!("{}_FILE", setting.variable()), format!("{by_key}_FILE"), by_key]);
+        variables.push((setting.variable(), value.to_owned()));
     };
     for (key, value) in overrides {
         set(key, value);
@@ -116,5 +123,5 @@ fn environment(context: &Context) -> Vec<(String, String)> {
     if let Some(address) = context.config.worker.listen {
         set("worker.listen", &SocketAddr::new(address.ip(), 0).to_string());
     }
-    variables
+    (variables, unset)
 }

@@ -32,6 +32,8 @@ pub(super) struct Member {
     pub(super) arguments: Vec<String>,
     /// Added to our own environment, which it inherits; not in the arguments, since there are passwords in it.
     pub(super) environment: Vec<(String, String)>,
+    /// Taken out of our own environment before that.
+    pub(super) unset: Vec<String>,
     pub(super) group: i32,
     /// How long it may take to stop.
     pub(super) patience: Duration,
@@ -63,6 +65,9 @@ impl Member {
 
     fn spawn(&self) -> std::io::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
+        for name in &self.unset {
+            command.env_remove(name);
+        }
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         // What it prints is not our data; its log goes where ours goes.
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(self.group);

@@ -54,7 +54,8 @@ async fn serve(args: &Args, context: &Context, folder: &Folder, servers: &Server
     };
     drop(settings_file);
     if ended.is_ok() {
-        banner::say("stopping: workers first, then the reaper and the servers (Ctrl-C again: at once)")?;
+        // The terminal may be gone, which is no reason to leave everything running.
+        let _ = banner::say("stopping: workers first, then the reaper and the servers (Ctrl-C again: at once)");
     }
     fleet.stop(&stop.now).await;
     ended

@@ -5,6 +5,8 @@ use leasehold::{Finished, QueueName};
 
 /// Jobs that are named one by one; the rest is counted.
 const NAMED_MAX: usize = 10;
+/// Characters of a line or of an error that are shown.
+const SHOWN_MAX: usize = 200;
 
 /// Which jobs did not succeed, why, and how to look further.
 pub(crate) fn failures<'a>(
@@ -18,11 +20,11 @@ pub(crate) fn failures<'a>(
     for (nth, end) in failed.iter().take(NAMED_MAX) {
         let error = end.last_error.as_deref().unwrap_or_default();
         let error = error.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-        let why = if error.is_empty() { String::new() } else { format!(": {error}") };
+        let why = if error.is_empty() { String::new() } else { format!(": {}", clipped(error)) };
         out.push_str(&format!(
             "  line {} ({}) is {}{why}\n    leasehold job show {}\n",
             nth + 1,
-            line(*nth),
+            clipped(line(*nth)),
             end.state,
             end.id
         ));
@@ -50,6 +52,19 @@ pub(crate) fn unserved(queue: &QueueName) -> String {
         "no worker runs commands of the queue {queue}: start one with `leasehold worker --queue {queue} --commands`, or \
          run some here with --jobs N"
     )
+}
+
+/// That nothing of a queue is started.
+pub(crate) fn paused(queue: &QueueName) -> String {
+    format!("the queue {queue} is paused, so nothing of it is started: `leasehold queue resume {queue}` ends that")
+}
+
+/// As much of a text as a line has room for.
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((at, _)) => format!("{} …", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 /// As a shell reads it back.

@@ -4,7 +4,11 @@
 //! - `/readyz`: it can do its work now. 200 or 503, and either way what it knows of its stores.
 //! - `/metrics`: its counters, in the text format of OpenMetrics, which Prometheus reads.
 
-use crate::{reaper_metrics::ReaperMetrics, stores::Stores, worker_metrics::WorkerMetrics};
+use crate::{
+    reaper_metrics::ReaperMetrics,
+    stores::{Readiness, Stores},
+    worker_metrics::WorkerMetrics,
+};
 use axum::{
     Json, Router,
     extract::State,
@@ -24,6 +28,8 @@ const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
 /// What a process says of itself.
 pub struct Vitals {
     idle_for: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// What the process itself lacks to do its work.
+    lack: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// Without progress for longer than this, it hangs.
     patience: Duration,
     stores: Stores,
@@ -34,6 +40,15 @@ impl fmt::Debug for Vitals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vitals").field("stores", &self.stores).finish_non_exhaustive()
     }
+}
+
+/// What `/readyz` says.
+#[derive(Serialize)]
+struct Ready {
+    #[serde(flatten)]
+    readiness: Readiness,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +64,14 @@ impl Vitals {
     pub fn of_worker(watch: leasehold_worker::Watch, stores: Stores) -> Self {
         let patience = HEARTBEAT_PATIENCE + stores.answers_within() * 2;
         let metrics = with(&stores, WorkerMetrics(watch.clone()));
-        Self { idle_for: Box::new(move || watch.since_progress()), patience, stores, metrics }
+        let watched = watch.clone();
+        Self {
+            idle_for: Box::new(move || watch.since_progress()),
+            lack: Box::new(move || watched.lack()),
+            patience,
+            stores,
+            metrics,
+        }
     }
 
     /// Of a reaper.
@@ -57,7 +79,7 @@ impl Vitals {
     pub fn of_reaper(watch: leasehold_reaper::Watch, stores: Stores) -> Self {
         let patience = watch.patience();
         let metrics = with(&stores, ReaperMetrics(watch.clone()));
-        Self { idle_for: Box::new(move || watch.since_progress()), patience, stores, metrics }
+        Self { idle_for: Box::new(move || watch.since_progress()), lack: Box::new(|| None), patience, stores, metrics }
     }
 
     pub(crate) fn router(self) -> Router {
@@ -88,8 +110,9 @@ async fn healthz(State(vitals): State<Arc<Vitals>>) -> Response {
 }
 
 async fn readyz(State(vitals): State<Arc<Vitals>>) -> Response {
-    let readiness = vitals.stores.look().await;
-    (status(readiness.ready), Json(readiness)).into_response()
+    let (mut readiness, lacks) = (vitals.stores.look().await, (vitals.lack)());
+    readiness.ready &= lacks.is_none();
+    (status(readiness.ready), Json(Ready { readiness, lacks })).into_response()
 }
 
 async fn metrics(State(vitals): State<Arc<Vitals>>) -> Response {

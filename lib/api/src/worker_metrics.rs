@@ -28,6 +28,8 @@ impl Collector for WorkerMetrics {
             tally.late_results_refused,
         )?;
         gauge(encoder, "leasehold_running", "Jobs held by this worker", self.0.running() as u64)?;
+        let lacks = u64::from(self.0.lack().is_some());
+        gauge(encoder, "leasehold_worker_lacking", "1 while it lacks something that its jobs need", lacks)?;
         let slots = self.0.slots();
         let each = || slots.iter().map(|(queue, of)| (queue.as_str(), of));
         let all = each().map(|(queue, of)| (queue, of.all as u64));

@@ -17,6 +17,8 @@ pub enum Outcome {
     Hopeless(String),
     /// The worker stops and the handler did not finish in time.
     Interrupted,
+    /// The worker lacks what any job would need, such as file descriptors. Says what, for its log.
+    Lacking(String),
     /// The handler stopped because a cancel was wanted.
     Cancelled,
     /// The lease was lost while the handler ran: nothing may be written.
@@ -37,7 +39,7 @@ impl Outcome {
                 Settle::Snooze { delay: delay.unwrap_or_else(|| backoff.delay(1, random)), reason: reason.map(clipped) }
             }
             Self::Hopeless(error) => Settle::Bury { error: clipped(error) },
-            Self::Interrupted => Settle::Release,
+            Self::Interrupted | Self::Lacking(_) => Settle::Release,
             Self::Cancelled => Settle::Cancel,
             Self::Lost => return None,
         })
@@ -64,6 +66,7 @@ mod tests {
         let failed = || Outcome::Failed("no".into());
         assert!(matches!(failed().settle(4, 5, &backoff, 0.5), Some(Settle::Retry { .. })));
         assert!(matches!(failed().settle(5, 5, &backoff, 0.5), Some(Settle::Bury { .. })));
+        assert!(matches!(Outcome::Lacking("files".into()).settle(5, 5, &backoff, 0.5), Some(Settle::Release)));
         assert!(Outcome::Lost.settle(1, 5, &backoff, 0.5).is_none());
     }
 

@@ -7,6 +7,7 @@ use crate::{
     places::{AHEAD_PATIENCE, Place},
     run::{Run, StopReason},
     settler::Ended,
+    shortage,
 };
 use leasehold_core::{FailPoint, Outcome, RESULT_MAX_BYTES, pass};
 use std::{any::Any, sync::Arc, time::Duration};
@@ -34,7 +35,11 @@ pub(crate) async fn attempt(member: Arc<Member>, run: Run, place: Place) {
         (Some(_), Some(handler)) => {
             let begun = Instant::now();
             let outcome = classify(&run, execute(handler, &run).await, &member);
-            place.took(begun.elapsed());
+            match &outcome {
+                // How long that took says nothing about the runs of now.
+                Outcome::Lacking(what) => shortage::noted(&member, what),
+                _ => place.took(begun.elapsed()),
+            }
             outcome
         }
         // Never begun. Claims name the kinds that there are handlers for, so it is the slot that is missing.

@@ -19,6 +19,12 @@ pub trait Handler: Send + Sync + 'static {
     fn stop_moment(&self) -> Duration {
         STOP_MOMENT
     }
+
+    /// What it lacks just now to run any job, as the end of a sentence that begins with `it lacks`. Asked only after a run
+    /// has ended in [`Outcome::Lacking`]: jobs are taken again when this is `None`.
+    fn lack(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Handlers by kind.
@@ -65,6 +71,11 @@ impl Handlers {
     /// Whether there is a handler for this kind.
     pub(crate) fn serves(&self, kind: &Kind) -> bool {
         self.any.is_some() || self.by_kind.contains_key(kind)
+    }
+
+    /// What one of them lacks to run any job.
+    pub(crate) fn lack(&self) -> Option<String> {
+        self.by_kind.values().chain(&self.any).find_map(|handler| handler.lack())
     }
 
     /// The handler for this kind.

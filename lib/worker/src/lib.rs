@@ -9,7 +9,8 @@
 //! | settle, ack | `settler`, `hints` |
 //!
 //! Beside it: `filling` brings more of the line into a low head, `heartbeat` renews the leases of all runs, `notices` hears of cancels, `registry` says that the worker
-//! lives, `watch` shows from beside what it does, `worker` puts the parts together and stops them in order.
+//! lives, `shortage` has it take fewer jobs while it lacks something,
+//! `watch` shows from beside what it does, `worker` puts the parts together and stops them in order.
 //!
 //! PostgreSQL decides about everything. Redis only says where to look first, so each of its errors leads to another
 //! way (`queue_loop` claims from the line), never to a lost job.
@@ -35,6 +36,7 @@ mod run;
 mod runs;
 mod settings;
 mod settler;
+mod shortage;
 mod take;
 mod unclear;
 mod wait;
@@ -42,7 +44,7 @@ mod watch;
 mod worker;
 
 pub use counters::Tally;
-pub use exec::{Exec, ExecError};
+pub use exec::{Exec, ExecError, PassedEnv};
 pub use handler::{Handler, Handlers, STOP_MOMENT};
 pub use run::{Run, StopReason};
 pub use settings::Settings;

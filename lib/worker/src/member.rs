@@ -2,7 +2,7 @@
 
 use crate::{
     chance::Chance, counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, places::Places,
-    runs::Runs, settings::Settings, settler::Ended, unclear::Unclear,
+    runs::Runs, settings::Settings, settler::Ended, shortage::Shortage, unclear::Unclear,
 };
 use leasehold_core::{Kind, QueueName, WorkerId};
 use leasehold_handoff::Head;
@@ -28,6 +28,7 @@ pub(crate) struct Member {
     /// Of the heartbeat: without it, leases run out.
     pub(crate) pulse: Pulse,
     pub(crate) unclear: Unclear,
+    pub(crate) shortage: Arc<Shortage>,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
     /// Wakes the loop of a queue: hints of a kind that it serves were set aside there.
@@ -51,13 +52,19 @@ impl Member {
     ) -> (Self, mpsc::Receiver<Ended>) {
         let places: usize = settings.queues.iter().map(|(_, slots)| *slots as usize + AHEAD_MAX).sum();
         let (ended, receiver) = mpsc::channel(places.max(1));
+        let shortage = Arc::new(Shortage::default());
         let member = Self {
             id: WorkerId::new(),
             kinds: handlers.kinds(),
             runs: Runs::new(settings.lease, settings.handoff_lease()),
             counters: Counters::default(),
             pulse: Pulse::default(),
-            places: settings.queues.iter().map(|(queue, slots)| (queue.clone(), Places::new(*slots))).collect(),
+            places: settings
+                .queues
+                .iter()
+                .map(|(queue, slots)| (queue.clone(), Places::new(*slots, Arc::clone(&shortage))))
+                .collect(),
+            shortage,
             unclear: Unclear::default(),
             redis: Health::new("Redis", "jobs are claimed straight from PostgreSQL until it is back"),
             postgres: Health::new("PostgreSQL", "nothing is claimed and results are held until it is back"),

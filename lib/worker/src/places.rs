@@ -2,6 +2,7 @@
 //! moment. Small jobs are so claimed and settled in batches much larger than the slots; of long ones none is held that
 //! another worker could run.
 
+use crate::shortage::Shortage;
 use leasehold_core::BATCH_MAX;
 use std::{
     sync::{
@@ -29,6 +30,7 @@ pub(crate) struct Places {
     /// How long a run takes, in ns, as a moving average; 0 before the first has ended.
     run_ns: AtomicU64,
     freed: Notify,
+    shortage: Arc<Shortage>,
 }
 
 /// A place that is taken, until it is dropped.
@@ -36,7 +38,7 @@ pub(crate) struct Places {
 pub(crate) struct Place(Arc<Places>);
 
 impl Places {
-    pub(crate) fn new(slots: u32) -> Arc<Self> {
+    pub(crate) fn new(slots: u32, shortage: Arc<Shortage>) -> Arc<Self> {
         let count = slots as usize;
         Arc::new(Self {
             count,
@@ -44,6 +46,7 @@ impl Places {
             held: AtomicUsize::new(0),
             run_ns: AtomicU64::new(0),
             freed: Notify::new(),
+            shortage,
         })
     }
 
@@ -56,7 +59,7 @@ impl Places {
     pub(crate) async fn free(&self) -> usize {
         loop {
             let held = self.held.load(Ordering::Acquire);
-            let allowed = self.count + ahead(self.count, self.run_ns.load(Ordering::Relaxed));
+            let allowed = self.shortage.within(self.count) + self.soon();
             if held < allowed {
                 return allowed - held;
             }
@@ -66,7 +69,12 @@ impl Places {
 
     /// How many places will be free in a moment, by how long runs took so far.
     pub(crate) fn soon(&self) -> usize {
-        ahead(self.count, self.run_ns.load(Ordering::Relaxed))
+        if self.shortage.may_hold_ahead() { ahead(self.count, self.run_ns.load(Ordering::Relaxed)) } else { 0 }
+    }
+
+    /// How many jobs may be held has changed.
+    pub(crate) fn look_again(&self) {
+        self.freed.notify_one();
     }
 
     /// Takes a place for a job that was claimed.
@@ -137,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_free_again_when_it_is_dropped() {
-        let places = Places::new(2);
+        let places = Places::new(2, Arc::default());
         let (first, second) = (places.take(), places.take());
         let waiting = tokio::spawn({
             let places = Arc::clone(&places);
@@ -150,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_wait_in_vain_ends_the_holding_ahead() {
-        let places = Places::new(50);
+        let places = Places::new(50, Arc::default());
         let place = places.take();
         place.took(Duration::from_micros(5));
         place.waited_in_vain();

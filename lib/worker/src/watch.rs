@@ -40,6 +40,12 @@ impl Watch {
         self.0.stopping.is_cancelled()
     }
 
+    /// What it lacks to run its jobs, as the end of a sentence that begins with `it lacks`.
+    #[must_use]
+    pub fn lack(&self) -> Option<String> {
+        self.0.shortage.what()
+    }
+
     /// Jobs that it holds, from claim to settle.
     #[must_use]
     pub fn running(&self) -> usize {

@@ -17,8 +17,10 @@ const WINDOW: usize = 1_000;
 /// The delay after a look that found something; it doubles with each that does not, up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_millis(20);
 const SLOWEST: Duration = Duration::from_millis(500);
-/// How long nothing may finish before somebody should be told why.
+/// How long nothing may finish before somebody should be told why. It is looked for again after twice as long each time, as
+/// a queue may be paused at any time.
 const QUIET: Duration = Duration::from_secs(3);
+const QUIET_MAX: Duration = Duration::from_secs(60);
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -46,16 +48,17 @@ impl<'a> Collector<'a> {
         Self { plan, store, context, bar, ends: Ends::default(), kept: HashMap::new(), next: 0 }
     }
 
-    /// Runs until the last line is printed. `sent` says how many lines have a job; `when_quiet` is called when nothing
-    /// has finished for a while, once.
+    /// Runs until the last line is printed. `sent` says how many lines have a job; `when_quiet` is called when nothing has
+    /// finished for a while, and says whether there is nothing more to tell.
     pub(crate) async fn run(
         &mut self,
         mut sent: watch::Receiver<usize>,
-        when_quiet: impl AsyncFn() -> Result<(), Failure>,
+        mut when_quiet: impl AsyncFnMut() -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let mut delay = FIRST;
-        // `None` once `when_quiet` was called.
+        // `None` when there is nothing more to tell.
         let mut last_end = Some(Instant::now());
+        let mut quiet = QUIET;
         while self.next < self.plan.len() {
             let end = (*sent.borrow_and_update()).min(self.next + WINDOW);
             let window = self.plan.ids()[self.next..end].iter();
@@ -64,11 +67,12 @@ impl<'a> Collector<'a> {
                 self.print()?;
                 delay = FIRST;
                 last_end = last_end.map(|_| Instant::now());
+                quiet = QUIET;
             } else {
                 delay = (delay * 2).min(SLOWEST);
-                if last_end.is_some_and(|since| since.elapsed() > QUIET) {
-                    last_end = None;
-                    when_quiet().await?;
+                if last_end.is_some_and(|since| since.elapsed() > quiet) {
+                    last_end = if when_quiet().await? { None } else { Some(Instant::now()) };
+                    quiet = (quiet * 2).min(QUIET_MAX);
                 }
             }
             if self.next < self.plan.len() {

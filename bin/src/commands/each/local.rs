@@ -2,7 +2,7 @@
 //! process runs.
 
 use super::plan::KIND;
-use crate::{context::Context, failure::Failure, signals::Stop};
+use crate::{commands::worker::PassEnv, context::Context, failure::Failure, signals::Stop};
 use leasehold::{Error, QueueName, Tally, Worker};
 use leasehold_reaper::Reaper;
 use leasehold_worker::Exec;
@@ -17,12 +17,17 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) async fn start(queue: &QueueName, slots: u32, context: &Context) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        queue: &QueueName,
+        slots: u32,
+        pass_env: &PassEnv,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let stop = Stop::default();
         let kill_after = Duration::from_millis(context.config.worker.kill_after_ms);
         let worker = Worker::builder(&context.config)
             .queue(queue.as_str(), slots)
-            .handler(KIND, Arc::new(Exec::from_payload(kill_after)))
+            .handler(KIND, Arc::new(Exec::from_payload(kill_after).passing(&pass_env.passed())))
             .run(stop.soon.clone(), stop.now.clone());
         let reaper = Reaper::new(context.store().await?, context.handoff_or_later().await?, context.reaper_settings());
         let reaper = tokio::spawn(reaper.run(stop.soon.clone()));

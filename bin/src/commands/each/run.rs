@@ -7,6 +7,7 @@ use super::{
     send::send,
 };
 use crate::{
+    commands::worker::PassEnv,
     context::Context,
     failure::Failure,
     lines::Lines,
@@ -14,7 +15,7 @@ use crate::{
     signals::{self, Stop},
     times,
 };
-use leasehold::{Client, QueueName};
+use leasehold::{Client, QueueName, Store};
 use leasehold_core::MAX_ATTEMPTS_MAX;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::sync::watch;
@@ -44,6 +45,8 @@ pub(crate) struct Args {
     /// Also run this many at once in this process
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     jobs: Option<u32>,
+    #[command(flatten)]
+    pass_env: PassEnv,
     /// Read lines from this file [default: standard input]
     #[arg(long, value_name = "FILE|-")]
     from: Option<PathBuf>,
@@ -75,7 +78,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     };
     let client = context.client().await?;
     let local = match args.jobs {
-        Some(slots) => Some(Local::start(plan.queue(), slots, context).await?),
+        Some(slots) => Some(Local::start(plan.queue(), slots, &args.pass_env, context).await?),
         None => None,
     };
     let worked = work(&plan, &client, local.as_ref(), &stop, context).await;
@@ -108,7 +111,8 @@ async fn work(
     let (sent, sending) = watch::channel(0);
     let mut collector = Collector::new(plan, client.store(), context, &bar);
     let both = async {
-        let when_quiet = async || tell_if_unserved(plan, context).await;
+        let mut told = Told::default();
+        let when_quiet = async || Ok(told.why_nothing_finishes(plan, client.store(), context).await);
         tokio::try_join!(send(plan, client, context, &sent), collector.run(sending, when_quiet))
     };
     let ended = tokio::select! {
@@ -132,17 +136,34 @@ async fn ended_by_itself(local: Option<&Local>) {
     }
 }
 
-/// Nothing finishes: says so if that is since nobody is there to run it.
-async fn tell_if_unserved(plan: &Plan, context: &Context) -> Result<(), Failure> {
-    let Ok(handoff) = context.handoff().await else { return Ok(()) };
-    let Ok(workers) = handoff.workers().await else { return Ok(()) };
-    let served = workers.iter().any(|worker| {
+/// What a person was told about why nothing finishes.
+#[derive(Default)]
+struct Told {
+    paused: bool,
+    unserved: bool,
+}
+
+impl Told {
+    /// Nothing finishes: says why, if it is known and was not said before. Whether all has been said.
+    async fn why_nothing_finishes(&mut self, plan: &Plan, store: &Store, context: &Context) -> bool {
+        if !self.paused && store.paused().await.is_ok_and(|paused| paused.contains(plan.queue())) {
+            self.paused = true;
+            output::note(&each::paused(plan.queue()));
+        }
+        if !self.unserved && is_served(plan, context).await == Some(false) {
+            self.unserved = true;
+            output::note(&each::unserved(plan.queue()));
+        }
+        self.paused && self.unserved
+    }
+}
+
+/// Whether a worker runs commands of the queue; `None` when that cannot be known.
+async fn is_served(plan: &Plan, context: &Context) -> Option<bool> {
+    let workers = context.handoff().await.ok()?.workers().await.ok()?;
+    Some(workers.iter().any(|worker| {
         let kinds = worker.kinds.as_ref();
         worker.queues.iter().any(|(queue, _)| queue == plan.queue())
             && kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind.as_str() == KIND))
-    });
-    if !served {
-        output::note(&each::unserved(plan.queue()));
-    }
-    Ok(())
+    }))
 }

@@ -2,6 +2,7 @@
 //! a server), `leasehold.toml`, the environment, flags.
 
 use super::{
+    services::is_of_a_service,
     settings::{SETTINGS, Setting},
     tree::Config,
 };
@@ -17,8 +18,10 @@ pub const FILE: &str = "leasehold.toml";
 /// The file in which `leasehold dev` says where its servers are.
 pub const DEV_FILE: &str = ".leasehold/leasehold.toml";
 
-/// Variables of other meaning: the file itself, and what commands run by `--exec` inherit.
-const NOT_SETTINGS: [&str; 6] = ["CONFIG", "JOB_ID", "EPOCH", "ATTEMPT", "KIND", "QUEUE"];
+/// Variables of other meaning: the file itself, what commands run by `--exec` inherit, and what the program tells itself.
+const NOT_SETTINGS: [&str; 8] = ["CONFIG", "JOB_ID", "RUN", "EPOCH", "ATTEMPT", "KIND", "QUEUE", "_ARGUMENTS"];
+/// The end of a variable that names a file with the value of a setting, as containers are given secrets.
+const FILE_SUFFIX: &str = "_FILE";
 
 /// Why the settings cannot be used. One line that names the setting; never shows a secret.
 #[derive(Debug, thiserror::Error)]
@@ -161,27 +164,67 @@ fn read_file(path: &Path) -> Result<Layer, ConfigError> {
 
 fn from_environment(environment: &[(OsString, OsString)]) -> Result<Layer, ConfigError> {
     let mut layer = Layer::new();
+    // Which variable has set which setting, and whether by a file.
+    let mut by = BTreeMap::<&str, (String, bool)>::new();
     for (name, value) in environment {
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("LEASEHOLD_")) else { continue };
         if NOT_SETTINGS.contains(&rest) {
             continue;
         }
         let name = format!("LEASEHOLD_{rest}");
-        let lower = rest.to_lowercase();
-        let setting = SETTINGS
-            .iter()
-            .find(|setting| setting.variable() == name || setting.key == lower.replace("__", "."))
-            .ok_or_else(|| unknown(&name, &lower.replace("__", "."), " (in the environment)", Setting::variable))?;
-        let origin = format!(" (set by {name})");
-        let Some(value) = value.to_str() else {
-            return Err(impossible(setting, "is not UTF-8", &origin));
+        let in_file = rest.strip_suffix(FILE_SUFFIX).and_then(set_by);
+        let Some(setting) = set_by(rest).or(in_file) else {
+            if is_of_a_service(&name, value) {
+                continue;
+            }
+            return Err(unknown(&name, &key_of(rest), " (in the environment)", Setting::variable));
         };
         // `LEASEHOLD_X= leasehold …` is how shells and compose files say "not set".
-        if !value.is_empty() {
-            layer.insert(setting.key, Given { value: value.to_owned(), origin });
+        if value.is_empty() {
+            continue;
         }
+        let given = if in_file.is_some() {
+            value_in_file(setting, &name, Path::new(value))?
+        } else {
+            let origin = format!(" (set by {name})");
+            let value = value.to_str().ok_or_else(|| impossible(setting, "is not UTF-8", &origin))?;
+            Given { value: value.to_owned(), origin }
+        };
+        if let Some(other) = by.insert(setting.key, (name.clone(), in_file.is_some()))
+            && other.1 != in_file.is_some()
+        {
+            let (first, second) = if other.0 < name { (&other.0, &name) } else { (&name, &other.0) };
+            return Err(impossible(setting, &format!("is set twice, by {first} and by {second}; unset one"), ""));
+        }
+        layer.insert(setting.key, given);
     }
     Ok(layer)
+}
+
+/// The setting that a variable sets, by its name without `LEASEHOLD_`.
+fn set_by(rest: &str) -> Option<&'static Setting> {
+    let name = format!("LEASEHOLD_{rest}");
+    let key = key_of(rest);
+    SETTINGS.iter().find(|setting| setting.variable() == name || setting.key == key)
+}
+
+fn key_of(rest: &str) -> String {
+    rest.to_lowercase().replace("__", ".")
+}
+
+/// The value of a setting in a file that a variable names. The line break at its end is not part of it.
+fn value_in_file(setting: &Setting, variable: &str, path: &Path) -> Result<Given, ConfigError> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| {
+        impossible(
+            setting,
+            &format!("cannot be read from the file {shown}: {error}"),
+            &format!(" (named by {variable})"),
+        )
+    })?;
+    let origin = format!(" (in the file {shown}, named by {variable})");
+    let text = String::from_utf8(bytes).map_err(|_| impossible(setting, "is not UTF-8", &origin))?;
+    Ok(Given { value: text.trim_end_matches(['\n', '\r']).to_owned(), origin })
 }
 
 fn from_overrides(overrides: &[(String, String)]) -> Result<Layer, ConfigError> {
@@ -286,6 +329,7 @@ fn distance(from: &str, to: &str) -> usize {
 mod tests {
     use super::*;
     use crate::config::ValueKind;
+    use secrecy::ExposeSecret;
 
     fn sources(folder: &Path, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Sources {
         Sources {
@@ -370,6 +414,64 @@ mod tests {
             problem(&[("LEASEHOLD_LOG__FORMAT", "xml")]),
             "log.format is \"xml\"; it must be one of plain, json (set by LEASEHOLD_LOG__FORMAT)"
         );
+    }
+
+    #[test]
+    fn a_variable_can_name_a_file_with_the_value() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(folder.path().join("url"), "postgres://u:hunter2@h/d\r\n").expect("written");
+        std::fs::write(folder.path().join("lease"), "2000\n").expect("written");
+        std::fs::write(folder.path().join("empty"), "\n").expect("written");
+        std::fs::write(folder.path().join("latin1"), b"caf\xe9").expect("written");
+        let (url, lease, none) = (path("url"), path("lease"), path("none"));
+        for variable in ["LEASEHOLD_DATABASE_URL_FILE", "LEASEHOLD_DATABASE__URL_FILE"] {
+            let environment = [(variable, url.as_str()), ("LEASEHOLD_WORKER__LEASE_MS_FILE", lease.as_str())];
+            let config = Config::load_from(&sources(folder.path(), &environment, &[])).expect("both are there");
+            assert_eq!(config.worker.lease_ms, 2000);
+            assert_eq!(config.database.url.expect("a URL").expose_secret(), "postgres://u:hunter2@h/d");
+        }
+        assert_eq!(
+            problem(&[("LEASEHOLD_REDIS_URL_FILE", &none)]),
+            format!(
+                "redis.url cannot be read from the file {none}: No such file or directory (os error 2) (named by \
+                 LEASEHOLD_REDIS_URL_FILE)"
+            )
+        );
+        for (first, second) in [
+            ("LEASEHOLD_DATABASE_URL", "LEASEHOLD_DATABASE_URL_FILE"),
+            ("LEASEHOLD_DATABASE_URL_FILE", "LEASEHOLD_DATABASE__URL"),
+        ] {
+            let said = problem(&[(first, &url), (second, &url)]);
+            assert!(
+                said.contains("database.url is set twice") && said.contains(first) && said.contains(second),
+                "{said}"
+            );
+        }
+        assert!(
+            problem(&[("LEASEHOLD_REDIS_URL_FILE", &path("empty"))]).starts_with("redis.url is empty (in the file ")
+        );
+        assert!(problem(&[("LEASEHOLD_REDIS_URL_FILE", &path("latin1"))]).starts_with("redis.url is not UTF-8"));
+        assert!(problem(&[("LEASEHOLD_REDIS_URI_FILE", &url)]).contains("LEASEHOLD_REDIS_URI_FILE is no setting"));
+        // Empty is not set, whichever of the two it is.
+        let environment =
+            [("LEASEHOLD_REDIS_URL", ""), ("LEASEHOLD_REDIS_URL_FILE", &url), ("LEASEHOLD_API_URL_FILE", "")];
+        let config = Config::load_from(&sources(folder.path(), &environment, &[])).expect("set once");
+        assert!(config.redis.url.is_some() && config.api.url.is_none());
+    }
+
+    #[test]
+    fn variables_of_kubernetes_are_passed_over() {
+        let environment = [
+            ("LEASEHOLD_PORT", "tcp://10.0.0.1:80"),
+            ("LEASEHOLD_SERVICE_HOST", "10.0.0.1"),
+            ("LEASEHOLD_WORKER_SERVICE_PORT_METRICS", "9464"),
+            ("LEASEHOLD_API_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("LEASEHOLD_HEAD__MAX", "7"),
+        ];
+        let config = Config::load_from(&sources(Path::new("/nonexistent"), &environment, &[])).expect("all known");
+        assert_eq!(config.head.max, 7);
+        assert!(problem(&[("LEASEHOLD_PORT", "5432")]).starts_with("LEASEHOLD_PORT is no setting"));
     }
 
     #[test]

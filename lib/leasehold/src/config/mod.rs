@@ -1,6 +1,7 @@
 //! Settings: what there is ([`SETTINGS`]), where values come from ([`Sources`]), and what comes out ([`Config`]).
 
 mod load;
+mod services;
 mod settings;
 mod tree;
 

@@ -2,6 +2,9 @@
 
 use crate::{
     exec::{
+        environment::PassedEnv,
+        guard::Guarded,
+        lack::{Descriptors, Surroundings, is_lack, lack_of_shell, shell_lack},
         output::{end_of, result_of},
         process::{End, Finished, run_to_end},
     },
@@ -12,11 +15,13 @@ use leasehold_core::{Outcome, RESULT_MAX_BYTES};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::{
+    ffi::OsString,
     future::Future,
     io,
     os::unix::process::ExitStatusExt,
     pin::Pin,
     process::{ExitStatus, Stdio},
+    sync::Once,
     time::Duration,
 };
 use tokio::process::Command;
@@ -31,6 +36,9 @@ const NEVER_WILL: i32 = 65;
 pub struct Exec {
     source: Source,
     grace: Duration,
+    /// Variables of the worker that commands do not get.
+    withheld: Vec<OsString>,
+    surroundings: Surroundings,
 }
 
 #[derive(Clone, Debug)]
@@ -70,7 +78,7 @@ impl Exec {
                 ExecError(format!("`{word}`, the first word of `{command}`, is no program or command of the shell"))
             })?;
         }
-        Ok(Self { source: Source::Shell(command.to_owned()), grace })
+        Ok(Self::of(Source::Shell(command.to_owned()), grace))
     }
 
     /// The command is in each job's payload, as `leasehold each` sends it: `{"argv": ["program", "argument", …]}`.
@@ -78,7 +86,18 @@ impl Exec {
     /// Whoever may enqueue such jobs can run any program as the user of this worker.
     #[must_use]
     pub fn from_payload(grace: Duration) -> Self {
-        Self { source: Source::Payload, grace }
+        Self::of(Source::Payload, grace)
+    }
+
+    fn of(source: Source, grace: Duration) -> Self {
+        Self { source, grace, withheld: PassedEnv::default().withheld(), surroundings: Surroundings::note() }
+    }
+
+    /// Has commands get these of the worker's own variables. Without it they get none.
+    #[must_use]
+    pub fn passing(mut self, passed: &PassedEnv) -> Self {
+        self.withheld = passed.withheld();
+        self
     }
 
     /// The command for one job, and the name of its program.
@@ -106,7 +125,24 @@ impl Exec {
             Ok(command) => command,
             Err(error) => return Outcome::Hopeless(error),
         };
+        let _descriptors = match Descriptors::take() {
+            Ok(taken) => taken,
+            Err(what) => return Outcome::Lacking(what),
+        };
+        let name = format!("{}.{}", job.fence.epoch, job.fence.id);
+        let guarded = match Guarded::begin(name.clone()) {
+            Ok(guarded) => guarded,
+            Err(error) if is_lack(&error) => return Outcome::Lacking(lack_at_start("/bin/sh", &error)),
+            Err(error) => {
+                tell_unguarded(&error);
+                Guarded::none()
+            }
+        };
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
         command
+            .env("LEASEHOLD_RUN", name)
             .env("LEASEHOLD_JOB_ID", job.fence.id.to_string())
             .env("LEASEHOLD_EPOCH", job.fence.epoch.to_string())
             .env("LEASEHOLD_ATTEMPT", job.attempt.to_string())
@@ -117,13 +153,61 @@ impl Exec {
             .stderr(Stdio::piped())
             .process_group(0);
         match command.spawn() {
-            Ok(child) => match run_to_end(child, &run, self.grace).await {
-                Ok(finished) => classify(finished),
+            Ok(child) => match run_to_end(child, guarded, &run, self.grace).await {
+                Ok(finished) => match self.lack_behind(&finished).await {
+                    Some(what) => Outcome::Lacking(what),
+                    None => classify(finished),
+                },
                 Err(error) => Outcome::Failed(format!("waiting for {program}: {error}")),
             },
-            Err(error) => not_started(&program, &error),
+            Err(error) => self.not_started(&program, &error),
         }
     }
+
+    /// What the worker lacks, if that is why the command failed.
+    async fn lack_behind(&self, Finished { end, stderr, .. }: &Finished) -> Option<String> {
+        let End::Exited(status) = end else { return None };
+        let code = status.code().filter(|code| ![0, TRY_LATER, NEVER_WILL].contains(code))?;
+        if let Some(what) = self.surroundings.lack() {
+            return Some(what);
+        }
+        match self.source {
+            Source::Shell(_) => lack_of_shell(code, &end_of(stderr)).await,
+            Source::Payload => None,
+        }
+    }
+
+    /// A program that is not there will not be there next time. That the worker has no shell, or is short of something, says
+    /// nothing about the job.
+    fn not_started(&self, program: &str, error: &io::Error) -> Outcome {
+        let text = format!("{program} could not be started: {error}");
+        if is_lack(error) {
+            return Outcome::Lacking(lack_at_start(program, error));
+        }
+        if let Some(what) = self.lack() {
+            return Outcome::Lacking(what);
+        }
+        match (&self.source, error.kind()) {
+            (Source::Shell(_), _) => Outcome::Lacking(format!("a shell that can be started: {error}")),
+            (_, io::ErrorKind::NotFound) => Outcome::Hopeless(format!("there is no program {program} on this worker")),
+            (_, io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong) => {
+                Outcome::Hopeless(text)
+            }
+            _ => Outcome::Failed(text),
+        }
+    }
+}
+
+fn lack_at_start(program: &str, error: &io::Error) -> String {
+    format!("what it takes to start {program}: {error}")
+}
+
+/// Commands that outlive a killed worker are worth a word, once.
+fn tell_unguarded(error: &io::Error) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(%error, "/bin/sh cannot be started: commands will outlive this worker if it is killed");
+    });
 }
 
 impl Handler for Exec {
@@ -133,6 +217,11 @@ impl Handler for Exec {
 
     fn stop_moment(&self) -> Duration {
         self.grace + STOP_MOMENT
+    }
+
+    fn lack(&self) -> Option<String> {
+        let of_shell = || if let Source::Shell(_) = self.source { shell_lack() } else { None };
+        self.surroundings.lack().or_else(of_shell)
     }
 }
 
@@ -170,18 +259,6 @@ fn error_text(status: ExitStatus, stderr: &[u8]) -> String {
     if said.is_empty() { ended } else { format!("{said}\n{ended}") }
 }
 
-/// A program that is not there will not be there next time; a machine that is short of something may have it again.
-fn not_started(program: &str, error: &io::Error) -> Outcome {
-    let text = format!("{program} could not be started: {error}");
-    match error.kind() {
-        io::ErrorKind::NotFound => Outcome::Hopeless(format!("there is no program {program} on this worker")),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
-            Outcome::Hopeless(text)
-        }
-        _ => Outcome::Failed(text),
-    }
-}
-
 /// The word that must name a program, where that can be told without being a shell: `None` for anything quoted, expanded
 /// or grouped.
 fn first_word(command: &str) -> Option<&str> {
@@ -208,7 +285,11 @@ fn first_word(command: &str) -> Option<&str> {
 
 /// Runs the shell for a question; what it said if it says no.
 fn ask_shell(arguments: &[&str]) -> Result<(), String> {
-    let answer = std::process::Command::new("sh")
+    let mut shell = std::process::Command::new("sh");
+    for name in PassedEnv::None.withheld() {
+        shell.env_remove(name);
+    }
+    let answer = shell
         .args(arguments)
         .stdin(Stdio::null())
         .output()

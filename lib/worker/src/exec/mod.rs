@@ -15,11 +15,20 @@
 //!
 //! *Processes.* Each command leads a process group of its own. To stop it, the group gets TERM and after the grace KILL; an
 //! exit code of 0 after a TERM is not taken for success, since many programs end so when they are interrupted. What is
-//! left of the group when its leader has ended is killed: a job is over when it says so. A worker that is itself killed
-//! with KILL cannot do any of this, and its commands run on; the fence in `LEASEHOLD_EPOCH` tells them from the next run.
+//! left of the group when its leader has ended is killed: a job is over when it says so. On Linux the commands of a worker
+//! that is itself killed with KILL end too (`guard`).
+//!
+//! *The environment* is that of the worker without its settings (`environment`).
+//!
+//! *What the worker lacks* (file descriptors, processes, memory, a shell, a folder) is not the job's fault (`lack`): the job is
+//! given back, and the worker takes fewer.
 
 mod command;
+mod environment;
+mod guard;
+mod lack;
 mod output;
 mod process;
 
 pub use command::{Exec, ExecError};
+pub use environment::PassedEnv;

@@ -39,12 +39,13 @@ pub(crate) async fn read_end(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8
     }
 }
 
-/// The last [`ERROR_MAX_BYTES`] of what was said, without the line break at its end.
+/// The last [`ERROR_MAX_BYTES`] of what was said, without the line break at its end. What is no UTF-8, and NUL, which
+/// PostgreSQL cannot hold in a text, is U+FFFD.
 pub(crate) fn end_of(stderr: &[u8]) -> String {
     let end = &stderr[stderr.len().saturating_sub(ERROR_MAX_BYTES)..];
     // Cut in the middle of a character: its last bytes would be shown as a broken one.
     let broken = end.iter().take(3).take_while(|byte| end.len() < stderr.len() && **byte & 0xC0 == 0x80).count();
-    String::from_utf8_lossy(&end[broken..]).trim_end().to_owned()
+    String::from_utf8_lossy(&end[broken..]).trim_end().replace('\0', "\u{FFFD}")
 }
 
 /// The result: JSON where it is one value, else a string.
@@ -114,5 +115,6 @@ mod tests {
         let text = end_of(&kept);
         assert!(text.len() <= ERROR_MAX_BYTES && text.ends_with("é\nthe end") && !text.contains('\u{FFFD}'));
         assert_eq!(end_of(b"short\n\n"), "short");
+        assert_eq!(end_of(b"nul \0, latin \xe9, half \xc3"), "nul \u{FFFD}, latin \u{FFFD}, half \u{FFFD}");
     }
 }

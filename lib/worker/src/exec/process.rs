@@ -1,7 +1,10 @@
 //! One command from its start to the end of its whole process group.
 
 use crate::{
-    exec::output::{read_all, read_end},
+    exec::{
+        guard::Guarded,
+        output::{read_all, read_end},
+    },
     run::{Run, StopReason},
 };
 use nix::{
@@ -46,8 +49,8 @@ pub(crate) struct Finished {
 
 /// Feeds the command its payload, reads what it writes, and waits for its end or makes it end. Nothing of its process
 /// group is left then, not even when this future is dropped.
-pub(crate) async fn run_to_end(mut child: Child, run: &Run, grace: Duration) -> io::Result<Finished> {
-    let group = Group::led_by(&child);
+pub(crate) async fn run_to_end(mut child: Child, guarded: Guarded, run: &Run, grace: Duration) -> io::Result<Finished> {
+    let group = Group::led_by(&child, guarded);
     let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let end = {
@@ -137,11 +140,16 @@ async fn feed(mut stdin: ChildStdin, payload: &str) {
 /// The process group of a command, killed when this is dropped before it is over.
 struct Group {
     leader: Option<Pid>,
+    guarded: Guarded,
 }
 
 impl Group {
-    fn led_by(child: &Child) -> Self {
-        Self { leader: child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) }
+    fn led_by(child: &Child, guarded: Guarded) -> Self {
+        let leader = child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(leader) = leader {
+            guarded.leads(leader);
+        }
+        Self { leader: leader.map(Pid::from_raw), guarded }
     }
 
     /// Right after the leader was waited for, its id can name only what is left of the group: ids are given out in turn,
@@ -155,6 +163,7 @@ impl Group {
 
     fn over(&mut self) {
         self.leader = None;
+        self.guarded = Guarded::none();
     }
 }
 

@@ -1,0 +1,190 @@
+//! What a worker does when it lacks something that every job needs: it takes fewer jobs at once, pauses, and tries again.
+//! It says so once when this begins and once when it is over.
+//!
+//! The share of its slots that a worker uses is halved when a run ends in [`Outcome::Lacking`](leasehold_core::Outcome), and
+//! grows slowly while no further run does. So a limit that stays (such as `ulimit -n`) is met again now and then, which
+//! costs a few claims and no attempt.
+
+use crate::member::Member;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, time::sleep};
+
+/// All slots, as a share.
+const ALL: u32 = 1000;
+/// The pause in claiming after a lack; doubled while it lasts, up to [`PAUSE_MAX`].
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long it must go well until more slots are used.
+const STEP: Duration = Duration::from_secs(3);
+
+/// What a worker lacks, and what that does to the number of jobs that it takes.
+#[derive(Debug)]
+pub(crate) struct Shortage {
+    /// Of its slots, in thousandths; 0 during a pause.
+    share: AtomicU32,
+    state: Mutex<Option<Lack>>,
+    again: Notify,
+}
+
+#[derive(Debug)]
+struct Lack {
+    what: String,
+    /// The share after the pause.
+    share: u32,
+    paused: bool,
+}
+
+impl Default for Shortage {
+    fn default() -> Self {
+        Self { share: AtomicU32::new(ALL), state: Mutex::new(None), again: Notify::new() }
+    }
+}
+
+impl Shortage {
+    /// How many of so many slots are used; none during a pause, else at least one.
+    pub(crate) fn within(&self, slots: usize) -> usize {
+        match self.share.load(Ordering::Acquire) {
+            ALL => slots,
+            0 => 0,
+            share => (slots * share as usize / ALL as usize).max(1),
+        }
+    }
+
+    /// Whether jobs may be held that no slot is free for.
+    pub(crate) fn may_hold_ahead(&self) -> bool {
+        self.share.load(Ordering::Acquire) == ALL
+    }
+
+    /// What the worker lacks.
+    pub(crate) fn what(&self) -> Option<String> {
+        self.state().as_ref().map(|lack| lack.what.clone())
+    }
+
+    /// A run lacked something. Whether this is new.
+    fn begin(&self, what: &str) -> bool {
+        let mut state = self.state();
+        let new = state.is_none();
+        let lack = state.get_or_insert_with(|| Lack { what: what.to_owned(), share: ALL, paused: false });
+        // One step for all runs that were under way together.
+        if !lack.paused {
+            (lack.share, lack.paused) = ((lack.share / 2).max(1), true);
+            what.clone_into(&mut lack.what);
+            self.share.store(0, Ordering::Release);
+            // The one who hears it has not begun to listen when the lack is new.
+            if !new {
+                self.again.notify_one();
+            }
+        }
+        new
+    }
+
+    /// The pause goes on for this reason.
+    fn still(&self, what: String) {
+        if let Some(lack) = self.state().as_mut() {
+            lack.what = what;
+        }
+    }
+
+    fn end_pause(&self) {
+        if let Some(lack) = self.state().as_mut() {
+            lack.paused = false;
+            self.share.store(lack.share, Ordering::Release);
+        }
+    }
+
+    /// It went well for a while: more slots are used. Whether all of them are.
+    fn grow(&self) -> bool {
+        let mut state = self.state();
+        let Some(lack) = state.as_mut() else { return true };
+        if lack.paused {
+            return false;
+        }
+        lack.share = grown(lack.share);
+        self.share.store(lack.share, Ordering::Release);
+        let over = lack.share == ALL;
+        if over {
+            *state = None;
+        }
+        over
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<Lack>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An eighth more, and at least a fiftieth of all.
+fn grown(share: u32) -> u32 {
+    (share + (share / 8).max(ALL / 50)).min(ALL)
+}
+
+/// A run ended because this worker lacks something.
+pub(crate) fn noted(member: &Arc<Member>, what: &str) {
+    if member.shortage.begin(what) {
+        tracing::warn!("this worker lacks {what}; jobs are given back unharmed, and it takes fewer at once");
+        tokio::spawn(recover(Arc::clone(member)));
+    }
+}
+
+/// Tries again after each pause, with more and more slots, until all of them are used.
+async fn recover(member: Arc<Member>) {
+    let stopping = member.stopping.clone();
+    let _ = stopping.run_until_cancelled(pauses_and_steps(&member)).await;
+}
+
+async fn pauses_and_steps(member: &Member) {
+    let shortage = &member.shortage;
+    let mut pause = PAUSE_FIRST;
+    loop {
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+        if let Some(what) = member.handlers.lack() {
+            shortage.still(what);
+            continue;
+        }
+        shortage.end_pause();
+        loop {
+            member.places.iter().for_each(|(_, places)| places.look_again());
+            tokio::select! {
+                biased;
+                () = shortage.again.notified() => break,
+                () = sleep(STEP) => {}
+            }
+            pause = PAUSE_FIRST;
+            if shortage.grow() {
+                member.places.iter().for_each(|(_, places)| places.look_again());
+                tracing::info!("this worker has what it lacked, and takes as many jobs as before");
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_lack_of_many_runs_halves_the_slots_once_and_all_come_back() {
+        let shortage = Shortage::default();
+        assert_eq!((shortage.within(50), shortage.what()), (50, None));
+        assert!(shortage.begin("files"));
+        assert!(!shortage.begin("files") && !shortage.begin("files"));
+        assert_eq!((shortage.within(50), shortage.may_hold_ahead()), (0, false));
+        assert!(!shortage.grow(), "not during a pause");
+        shortage.end_pause();
+        assert_eq!((shortage.within(50), shortage.what().as_deref()), (25, Some("files")));
+        assert!(!shortage.begin("processes"));
+        shortage.end_pause();
+        assert_eq!((shortage.within(50), shortage.within(1), shortage.what().as_deref()), (12, 1, Some("processes")));
+        let steps = (1..100).find(|_| shortage.grow()).expect("an end");
+        assert!((10..20).contains(&steps), "{steps}");
+        assert_eq!((shortage.within(50), shortage.what()), (50, None));
+    }
+}
