@@ -65,6 +65,16 @@ pub enum Error {
         #[doc = "of the migration"]
         version: i64,
     },
+    /// Others held the locks that a migration needs for longer than it had patience.
+    #[error("migration {version} of the schema leasehold waited {} s for {by}; run `leasehold migrate` again to go on", waited.as_secs())]
+    MigrationHeldUp {
+        #[doc = "of the migration; 0 if none was begun"]
+        version: i64,
+        #[doc = "how long"]
+        waited: std::time::Duration,
+        #[doc = "what was waited for, and who has it"]
+        by: String,
+    },
     /// A unique key of the job is in use by a live one.
     #[error("the unique key of {0} is taken by a live job")]
     UniqueKeyTaken(JobId),
@@ -127,6 +137,7 @@ impl Error {
         let source = match self {
             Self::Sql { source, .. } | Self::Connect { source, .. } => source,
             Self::InPart { source, .. } => return source.is_transient(),
+            Self::MigrationHeldUp { .. } => return true,
             _ => return false,
         };
         match source {

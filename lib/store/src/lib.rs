@@ -55,7 +55,7 @@ pub use jobs::JobFilter;
 pub use leases::Lease;
 pub use line::Line;
 pub use look::Looked;
-pub use migrate::Migration;
+pub use migrate::{MIGRATION_PATIENCE, Migration};
 pub use note_repairs::Repair;
 pub use place::{InvalidPlace, Place};
 pub use promote::Waiting;
