@@ -46,7 +46,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 14] = [
     ("held", "$worker", &["job_lease"]),
     ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
-    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_off_clock", "job_pkey"]),
+    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];
 
 fn statement(name: &str) -> String {

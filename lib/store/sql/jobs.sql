@@ -7,9 +7,9 @@
 -- How:        most ids say when their jobs were enqueued, but for two seconds: those are found by walking a primary key
 --             backwards. `newest` walks until it has a page; then no job outside of two seconds around those times can
 --             belong to the page, and `ordinary` reads what is inside. The ids that do not say it have an index of their own
---             in the right order (`job_off_clock`, `history_off_clock`), and so have finished jobs that did not succeed.
--- Index:      job_pkey and the primary keys of the partitions of history, backwards; job_off_clock, history_off_clock,
---             history_ended_badly; then the primary keys. A page costs as many entries as it passes over, and those of four
+--             in the right order (`job_off_clock`, `history_off_clock`; running jobs are few, and read by `job_lease`), and so have finished jobs that did not succeed.
+-- Index:      job_pkey and the primary keys of the partitions of history, backwards; job_off_clock, job_lease,
+--             history_off_clock, history_ended_badly; then the primary keys. A page costs as many entries as it passes over, and those of four
 --             seconds.
 -- Form:       each state by its name, so that the planner, which knows the parameters, sees which one is asked for and leaves
 --             out what cannot have it. Only the times and ids are put in order: payloads may be large.
@@ -51,14 +51,20 @@ WITH given AS MATERIALIZED (
     ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
 ), live_off_clock AS (
     SELECT l.created_at, l.id, NULL::timestamptz AS finished_at FROM leasehold.job l
-    WHERE leasehold.is_off_clock(l.id, l.created_at)
+    WHERE l.state <> 'running' AND leasehold.is_off_clock(l.id, l.created_at)
       AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
       AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
-      AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued', 'running'))
+      AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued'))
       AND ($3::text IS DISTINCT FROM 'blocked' OR l.state = 'blocked')
       AND ($3::text IS DISTINCT FROM 'scheduled' OR l.state = 'scheduled')
       AND ($3::text IS DISTINCT FROM 'queued' OR l.state = 'queued')
-      AND ($3::text IS DISTINCT FROM 'running' OR (l.state = 'running' AND l.lease_expires_at IS NOT NULL))
+    ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
+), running_off_clock AS (
+    SELECT l.created_at, l.id, NULL::timestamptz AS finished_at FROM leasehold.job l
+    WHERE l.lease_expires_at IS NOT NULL AND leasehold.is_off_clock(l.id, l.created_at)
+      AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
+      AND ($3::text IS NULL OR $3::text = 'running')
     ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
 ), finished_newest AS MATERIALIZED (
     SELECT h.created_at, h.id FROM leasehold.history h
@@ -94,6 +100,7 @@ WITH given AS MATERIALIZED (
 ), page AS MATERIALIZED (
     SELECT a.created_at, a.id, a.finished_at
     FROM (SELECT * FROM live_ordinary UNION ALL SELECT * FROM live_off_clock
+          UNION ALL SELECT * FROM running_off_clock
           UNION ALL SELECT * FROM finished_ordinary UNION ALL SELECT * FROM finished_off_clock
           UNION ALL SELECT * FROM ended_badly) a
     ORDER BY a.created_at DESC, a.id DESC LIMIT $5::bigint

@@ -115,16 +115,28 @@ impl Session {
         let Some(steps) = steps(migration.sql.as_str()) else {
             return self.transaction(&[], &[(migration.sql.as_str().to_owned(), migration)]).await;
         };
+        // deadlock_detected: what an earlier migration began, which was killed, has not ended yet. All steps bear to be
+        // done twice.
+        while let Err(error) = self.steps(&steps).await {
+            if error.code().as_deref() != Some("40P01") {
+                return Err(error);
+            }
+            self.pause(PAUSE.0, Duration::ZERO, &"the end of an earlier migration").await?;
+        }
+        self.transaction(&[], &[(String::new(), migration)]).await
+    }
+
+    async fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
         for step in steps {
             let Some(index) = &step.partitions_without else {
-                self.step(&step).await?;
+                self.step(step).await?;
                 continue;
             };
             for partition in self.partitions_without(index).await? {
                 self.step(&step.of_partition(&partition)).await?;
             }
         }
-        self.transaction(&[], &[(String::new(), migration)]).await
+        Ok(())
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Error> {
