@@ -147,3 +147,44 @@ async fn times_beyond_the_limits_are_refused() {
         scene.run_with_input(&["enqueue", "--stdin"], line.as_bytes()).refused(2, told);
     }
 }
+
+/// A row or a key in somebody's open transaction: every command ends soon, says what it waited for, and does the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_hold_is_named_and_the_rest_is_done() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    let ended = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    scene.output(&["job", "cancel", &ended]);
+    scene.output(&["queue", "pause", "p"]);
+    let mut other = scene.sql().await;
+    let hold = format!(
+        "SET application_name = 'an import'; BEGIN; SELECT leasehold.enqueue('k', '1', unique_key => 'u');
+         SELECT leasehold.cancel('{id}'); SELECT FROM leasehold.history WHERE id = '{ended}' FOR UPDATE;
+         UPDATE leasehold.queue SET paused_at = now()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut other).await.expect("a transaction");
+    let begun = std::time::Instant::now();
+    let soon = ["--set", "database.lock_timeout_ms=500"];
+    let run = |args: &[&str]| scene.run(&[args, &soon].concat());
+    for (args, told) in [
+        (&["enqueue", "--kind", "k", "--unique-key", "u"][..], "unique key \"u\" is held by an open transaction"),
+        (&["job", "cancel", &id], "is held by an open transaction"),
+        (&["job", "retry", &ended], "is held by an open transaction"),
+        (&["queue", "resume", "p"], "queue p is held by an open transaction"),
+    ] {
+        let ran = run(args);
+        ran.refused(1, told);
+        ran.said("application an import");
+    }
+    let purged = run(&["queue", "purge", "q"]);
+    assert_eq!(purged.code, 1);
+    purged.said("1 job still waits in q: open transactions of other sessions hold them");
+    let lines = "{\"kind\":\"k\"}\n{\"kind\":\"k\",\"unique_key\":\"u\"}\n{\"kind\":\"k\",\"unique_key\":\"v\"}\n";
+    let ran = scene.run_with_input(&[&["enqueue", "--stdin"][..], &soon].concat(), lines.as_bytes());
+    assert_eq!((ran.code, ran.stdout.lines().count()), (1, 2), "{ran:?}");
+    assert!(ran.stderr.contains("error: line 2: unique key \"u\" is held by"), "{ran:?}");
+    assert!(ran.stderr.contains("1 of 3 lines were not accepted"), "{ran:?}");
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    let left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(&mut other).await.expect("a number"), 0);
+}

@@ -17,6 +17,7 @@ mod life;
 mod lifecycle;
 mod limits;
 mod line;
+mod locked_out;
 mod look;
 mod migrate;
 mod note_repairs;

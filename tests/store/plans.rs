@@ -26,7 +26,7 @@ const BY_ID: [(&str, &str); 17] = [
     ("cancel_run", "$worker, $ids, $ones"),
     ("settle_again", "$worker, $ids, $ones, $texts, $texts"),
     ("unblock", "$ids"),
-    ("revive", "$ids"),
+    ("revive", "$ids, '200ms'"),
     ("note_repairs", "$worker, $ids, $ones, 'running', 0, 'a note'"),
     ("note_repairs", "$worker, $ids, $ones, NULL, 1000, 'a note'"),
 ];

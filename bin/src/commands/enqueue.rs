@@ -23,7 +23,9 @@ use std::{io::IsTerminal, process::ExitCode};
 With --stdin, each line is a JSON object with the fields kind, queue, payload, priority, delay (\"10s\"),
 run_at (a time), unique_key, limit_key, max_attempts, timeout (\"30s\") and id. Flags give what a line leaves out.
 Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
-the line, and says how many lines before it were accepted. Lines with an id can be sent again safely.")]
+the line, and says how many lines before it were accepted. Lines with an id can be sent again safely. A line
+whose unique key or id is held by an open transaction of another session for longer than
+database.lock_timeout_ms is named and passed over: exit 1.")]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: JobFlags,
@@ -50,38 +52,55 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     let bar = if std::io::stdin().is_terminal() { progress::hidden() } else { progress::counter() };
     bar.set_message("accepted");
     let mut batches = stdin_jobs::batches(flags.clone());
-    let mut accepted = 0;
+    let (mut lines, mut held) = (0, 0);
     while let Some(batch) = batches.recv().await {
         let ended = match batch {
-            Ok(jobs) => send(&client, &jobs, context).await.map(|()| jobs.len() as u64),
+            Ok(jobs) => send(&client, &jobs, lines, context).await.map(|held| (jobs.len() as u64, held)),
             Err(failure) => Err(failure),
         };
         match ended {
-            Ok(more) => accepted += more,
+            Ok((more, more_held)) => (lines, held) = (lines + more, held + more_held),
             Err(failure) => {
                 bar.finish_and_clear();
-                return Err(failure.with(&so_far(accepted)));
+                return Err(failure.with(&so_far(lines, held)));
             }
         }
-        bar.set_position(accepted);
+        bar.set_position(lines - held);
     }
     bar.finish_and_clear();
+    if held > 0 {
+        return Err(Failure::new(format!(
+            "{held} of {lines} lines were not accepted, those named before this; all others were"
+        )));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn send(client: &Client, jobs: &[leasehold::NewJob], context: &Context) -> Result<(), Failure> {
-    let accepted = client.enqueue_many(jobs).await.map_err(|error| context.failure(&error))?;
+/// One batch, which begins after so many lines. Answers how many of its jobs are held by transactions of others, each of which
+/// is named.
+async fn send(client: &Client, jobs: &[leasehold::NewJob], lines: u64, context: &Context) -> Result<u64, Failure> {
+    let (accepted, held) = match client.enqueue_many(jobs).await {
+        Err(leasehold::Error::Store(leasehold_store::Error::Locked(locked))) => (locked.accepted, locked.held),
+        answers => (answers.map_err(|error| context.failure(&error))?.into_iter().map(Some).collect(), Vec::new()),
+    };
+    let accepted: Vec<_> = accepted.into_iter().flatten().collect();
     if context.json {
-        return output::json_lines(&accepted);
+        output::json_lines(&accepted)?;
+    } else {
+        output::text(&accepted.iter().map(|answer| format!("{}\n", answer.id)).collect::<String>())?;
     }
-    output::text(&accepted.iter().map(|answer| format!("{}\n", answer.id)).collect::<String>())
+    for held in &held {
+        Failure::new(held.to_string()).at_line(lines + held.nth as u64 + 1).report();
+    }
+    Ok(held.len() as u64)
 }
 
-fn so_far(accepted: u64) -> String {
-    match accepted {
+fn so_far(lines: u64, held: u64) -> String {
+    let but = if held > 0 { " but for those named before this" } else { "" };
+    match lines {
         0 => "nothing was accepted".to_owned(),
-        accepted => {
-            format!("lines 1 to {accepted} were accepted, nothing after them: go on from line {}", accepted + 1)
+        lines => {
+            format!("lines 1 to {lines} were accepted{but}, nothing after them: go on from line {}", lines + 1)
         }
     }
 }

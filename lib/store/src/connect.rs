@@ -23,6 +23,9 @@ const ANSWERS_UNHURRIED_AFTER: Duration = Duration::from_secs(600);
 /// The same for a person's question, or for the making of a partition, that may take long.
 const ANSWERS_AT_LENGTH_AFTER: Duration = Duration::from_secs(3600);
 
+/// How long what others have locked is waited for when nothing else is said: longer than an ordinary transaction is open.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Parameters a URL may have. The driver logs one that it does not know, with its value.
 const PARAMETERS: [&str; 17] = [
     "sslmode",
@@ -85,6 +88,8 @@ pub struct Settings {
 /// PostgreSQL, as Leasehold uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
+    /// How long what others have locked is waited for.
+    pub(crate) lock_timeout: Duration,
     /// For transactions of several statements.
     pub(crate) transactions: PgPool,
     pub(crate) pooler: Pooler,
@@ -131,7 +136,7 @@ impl Store {
         let bounded = Bounded::new(pool.clone(), form, settings.acquire_timeout * ANSWERS_AFTER);
         let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER);
         let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER);
-        Ok(Self { bounded, unhurried, patient, transactions, pooler: settings.pooler })
+        Ok(Self { lock_timeout: LOCK_TIMEOUT, bounded, unhurried, patient, transactions, pooler: settings.pooler })
     }
 
     /// A pool for a caller's own transactions, with as many connections again. They plan as our statements need it (no

@@ -8,6 +8,7 @@ use super::steps::{Step, plain, steps};
 use crate::{
     connect::{Pooler, Store},
     error::{Error, code_of},
+    locked::Holder,
 };
 use sqlx::{Connection, PgConnection, Row, migrate::Migration};
 use std::{
@@ -42,24 +43,15 @@ pub(super) struct Session {
     version: i64,
 }
 
-/// What is waited for.
-#[derive(Clone, Debug)]
-struct Blocker {
-    lock: String,
-    pid: i32,
-    application: String,
-    state: String,
-    open_s: i64,
-}
+/// A session that is in the way, in words.
+struct InTheWay(Holder);
 
-impl fmt::Display for Blocker {
+impl fmt::Display for InTheWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lock, pid, application, state, open_s } = self;
-        match lock.as_str() {
-            "virtualxid" | "transactionid" => write!(f, "the end of a transaction of another session")?,
-            lock => write!(f, "a lock on {lock} that another session has")?,
+        match self.0.lock.as_str() {
+            "virtualxid" | "transactionid" => write!(f, "the end of a transaction of another session ({})", self.0),
+            lock => write!(f, "a lock on {lock} that the transaction of another session has ({})", self.0),
         }
-        write!(f, " (pid {pid}, application {application}, {state}, its transaction is open for {open_s} s)")
     }
 }
 
@@ -69,9 +61,9 @@ impl Session {
         let mut work = PgConnection::connect_with(&options).await?;
         let guard = PgConnection::connect_with(&options).await?;
         let pid = match store.pooler {
-            Pooler::None => Some(
-                sqlx::raw_sql(include_str!("../../sql/migration_pid.sql")).fetch_one(&mut work).await?.try_get(0)?,
-            ),
+            Pooler::None => {
+                Some(sqlx::raw_sql(include_str!("../../sql/pid.sql")).fetch_one(&mut work).await?.try_get(0)?)
+            }
             Pooler::Transaction => None,
         };
         Ok(Self { work, guard, pid, patience, waited: Duration::ZERO, said: None, version: 0 })
@@ -251,7 +243,11 @@ async fn run(
 }
 
 /// The answer of some work, and what it waited for meanwhile.
-async fn watched<T>(work: impl Future<Output = T>, guard: &mut PgConnection, pid: Option<i32>) -> (T, Option<Blocker>) {
+async fn watched<T>(
+    work: impl Future<Output = T>,
+    guard: &mut PgConnection,
+    pid: Option<i32>,
+) -> (T, Option<InTheWay>) {
     let mut work = pin!(work);
     let mut seen = None;
     loop {
@@ -263,16 +259,10 @@ async fn watched<T>(work: impl Future<Output = T>, guard: &mut PgConnection, pid
 }
 
 /// Whom a session waits for. Only to be told: if it cannot be found out, nothing is lost.
-async fn blocker(guard: &mut PgConnection, pid: Option<i32>) -> Option<Blocker> {
-    let query = sqlx::query(include_str!("../../sql/migration_waits_for.sql")).bind(pid?).persistent(false);
+async fn blocker(guard: &mut PgConnection, pid: Option<i32>) -> Option<InTheWay> {
+    let query = sqlx::query(include_str!("../../sql/waits_for.sql")).bind(pid?).persistent(false);
     let row = query.fetch_optional(guard).await.ok()??;
-    Some(Blocker {
-        lock: row.try_get("lock").ok()?,
-        pid: row.try_get("pid").ok()?,
-        application: row.try_get("application").ok()?,
-        state: row.try_get("state").ok()?,
-        open_s: row.try_get("open_s").ok()?,
-    })
+    Holder::of(&row).map(InTheWay)
 }
 
 fn say(said: &mut Option<Instant>, version: i64, by: &impl fmt::Display) {

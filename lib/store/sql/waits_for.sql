@@ -1,4 +1,4 @@
--- migration_waits_for: what a session waits for, and who has it.
+-- waits_for: what a session waits for, and who has it.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 the pid of the session that waits.

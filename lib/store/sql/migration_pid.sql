@@ -1,2 +1,0 @@
--- migration_pid: which session does the work.
-SELECT pg_backend_pid()
