@@ -42,7 +42,8 @@ impl Context {
     /// PostgreSQL, whatever its schema.
     pub(crate) async fn database(&self) -> Result<Store, Failure> {
         let settings = self.config.store_settings("leasehold").ok_or_else(|| ConfigError::missing("database.url"))?;
-        Store::connect(&settings).await.map_err(|error| self.store_failure(error))
+        let store = Store::connect(&settings).await.map_err(|error| self.store_failure(error))?;
+        Ok(store.with_lock_timeout(self.config.lock_timeout()))
     }
 
     /// PostgreSQL with the schema of this program.

@@ -74,3 +74,117 @@ async fn a_waiting_job_says_why() {
         "{text}"
     );
 }
+
+/// Times that only a person's hand, or an older version, writes: every command bears them.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_times_in_the_tables_break_no_command() {
+    let scene = Scene::start().await;
+    let mut ids = Vec::new();
+    for time in ["infinity", "-infinity", "290000-01-01+00", "10000-01-01+00", "4713-01-01+00 BC"] {
+        for set in [
+            format!("run_at = '{time}'"),
+            format!("state = 'scheduled', run_at = '{time}', created_at = '{time}'"),
+            format!(
+                "state = 'running', worker = gen_random_uuid(), lease_expires_at = '{time}', started_at = '{time}', epoch = 1,
+                 attempt = 1, cancel_requested_at = '{time}'"
+            ),
+        ] {
+            let id = scene.output(&["enqueue", "--kind", "k"]);
+            let update = format!("UPDATE leasehold.job SET {set} WHERE id = '{id}'");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(update)).execute(&mut scene.sql().await).await.expect("an odd time");
+            ids.push(id);
+        }
+    }
+    assert_eq!(scene.json(&["job", "list"]).as_array().expect("a list").len(), ids.len());
+    scene.output(&["job", "list"]);
+    for id in &ids {
+        for command in ["show", "explain"] {
+            scene.output(&["job", command, id]);
+            scene.json(&["job", command, id]);
+        }
+    }
+    for command in [&["stats"][..], &["queue", "list"]] {
+        scene.output(command);
+        scene.json(command);
+    }
+    let looked = scene.run(&["doctor", "--json"]);
+    assert!(looked.code == 1 && looked.stdout.contains("findings"), "{looked:?}");
+    let mended = scene.run(&["doctor", "--repair"]);
+    assert!(!mended.stderr.contains("panicked") && !mended.stderr.contains("cannot look"), "{mended:?}");
+    scene.output(&["queue", "purge", "default"]);
+    assert_eq!(scene.json(&["job", "list"]).as_array().expect("a list").len(), ids.len());
+}
+
+/// What SQL refuses the command line refuses too.
+#[tokio::test(flavor = "multi_thread")]
+async fn times_beyond_the_limits_are_refused() {
+    let scene = Scene::start().await;
+    for (flags, told) in [
+        (&["--at", "+10000-01-01 12:00"][..], "it must lie in the years from 1970 to 9999"),
+        (&["--at", "+262142-12-31 23:59:59"], "it must lie in the years from 1970 to 9999"),
+        (&["--at", "-0044-03-15 12:00"], "before 1970"),
+        (&["--delay", "36501d"], "it must be at most 36500 days"),
+        (&["--delay", "99999999999d"], "it must be at most 36500 days"),
+        (&["--timeout", "25d"], "it must be from 1 ms to 24 days"),
+        (&["--timeout", "10us"], "it must be from 1 ms to 24 days"),
+    ] {
+        let flags: Vec<String> = if flags[0] == "--at" {
+            vec![format!("--at={}", flags[1])]
+        } else {
+            flags.iter().map(ToString::to_string).collect()
+        };
+        let args: Vec<&str> = ["enqueue", "--kind", "k"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+        scene.run(&args).refused(2, told);
+    }
+    let deep = format!("{}{}", "[".repeat(101), "]".repeat(101));
+    scene.run(&["enqueue", "--kind", "k", "--payload", &deep]).refused(2, "payload is nested too deeply");
+    scene.output(&["enqueue", "--kind", "k", "--payload", &deep[1..201]]);
+    for (line, told) in [
+        (format!(r#"{{"kind":"k","payload":{deep}}}"#), "line 1: payload is nested too deeply"),
+        (r#"{"kind":"k","run_at":"+20000-01-01 00:00"}"#.to_owned(), "line 1: run_at is"),
+        (r#"{"kind":"k","delay":"40000d"}"#.to_owned(), "line 1: delay is"),
+    ] {
+        scene.run_with_input(&["enqueue", "--stdin"], line.as_bytes()).refused(2, told);
+    }
+}
+
+/// A row or a key in somebody's open transaction: every command ends soon, says what it waited for, and does the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_hold_is_named_and_the_rest_is_done() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    let ended = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    scene.output(&["job", "cancel", &ended]);
+    scene.output(&["queue", "pause", "p"]);
+    let mut other = scene.sql().await;
+    let hold = format!(
+        "SET application_name = 'an import'; BEGIN; SELECT leasehold.enqueue('k', '1', unique_key => 'u');
+         SELECT leasehold.cancel('{id}'); SELECT FROM leasehold.history WHERE id = '{ended}' FOR UPDATE;
+         UPDATE leasehold.queue SET paused_at = now()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut other).await.expect("a transaction");
+    let begun = std::time::Instant::now();
+    let soon = ["--set", "database.lock_timeout_ms=500"];
+    let run = |args: &[&str]| scene.run(&[args, &soon].concat());
+    for (args, told) in [
+        (&["enqueue", "--kind", "k", "--unique-key", "u"][..], "unique key \"u\" is held by an open transaction"),
+        (&["job", "cancel", &id], "is held by an open transaction"),
+        (&["job", "retry", &ended], "is held by an open transaction"),
+        (&["queue", "resume", "p"], "queue p is held by an open transaction"),
+    ] {
+        let ran = run(args);
+        ran.refused(1, told);
+        ran.said("application an import");
+    }
+    let purged = run(&["queue", "purge", "q"]);
+    assert_eq!(purged.code, 1);
+    purged.said("1 job still waits in q: open transactions of other sessions hold them");
+    let lines = "{\"kind\":\"k\"}\n{\"kind\":\"k\",\"unique_key\":\"u\"}\n{\"kind\":\"k\",\"unique_key\":\"v\"}\n";
+    let ran = scene.run_with_input(&[&["enqueue", "--stdin"][..], &soon].concat(), lines.as_bytes());
+    assert_eq!((ran.code, ran.stdout.lines().count()), (1, 2), "{ran:?}");
+    assert!(ran.stderr.contains("error: line 2: unique key \"u\" is held by"), "{ran:?}");
+    assert!(ran.stderr.contains("1 of 3 lines were not accepted"), "{ran:?}");
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    let left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(&mut other).await.expect("a number"), 0);
+}

@@ -42,7 +42,7 @@ async fn waits_for_its_time_on_the_databases_clock() {
         NewJob { run_at: at(60), ..new_job() },
         NewJob { run_at: at(-60), delay: Some(Duration::from_secs(60)), ..new_job() },
         NewJob { delay: Some(Duration::ZERO), ..new_job() },
-        NewJob { delay: Some(Duration::MAX), ..new_job() },
+        NewJob { delay: Some(leasehold_core::DELAY_MAX), ..new_job() },
     ];
     for jobs in [
         jobs.to_vec(),

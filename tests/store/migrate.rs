@@ -4,9 +4,14 @@ use crate::{
     fixture::{Fixture, at_once},
     subject::connect,
 };
+use leasehold_core::WorkerId;
 use leasehold_store::{Error, Store};
 use leasehold_tests::Database;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 /// A store on a database without the schema.
 async fn bare() -> (Database, Store) {
@@ -40,14 +45,16 @@ async fn many_at_once_make_it_once() {
 #[tokio::test]
 async fn older_newer_and_different_are_told_apart() {
     let fixture = Fixture::start().await;
-    let known = fixture.migrations().await.expect("migrations").len() as i64;
+    let versions: Vec<i64> =
+        fixture.migrations().await.expect("migrations").iter().map(|migration| migration.version).collect();
+    let [.., before, known] = versions[..] else { panic!("two migrations at least: {versions:?}") };
     fixture.sql("INSERT INTO leasehold.migration SELECT 9999, 'later', now(), true, '', 0").await;
     let newer = fixture.check_schema().await.expect_err("newer");
     assert!(matches!(newer, Error::SchemaNewer { found: 9999, known: version } if version == known), "{newer}");
     assert!(matches!(fixture.migrate().await, Err(Error::SchemaNewer { found: 9999, .. })));
     fixture.sql("DELETE FROM leasehold.migration WHERE version IN (9999, (SELECT max(version) FROM leasehold.migration WHERE version < 9999))").await;
     let older = fixture.check_schema().await.expect_err("older");
-    assert!(matches!(older, Error::SchemaOlder { found, needed } if found == known - 1 && needed == known), "{older}");
+    assert!(matches!(older, Error::SchemaOlder { found, needed } if found == before && needed == known), "{older}");
     fixture.sql(r"UPDATE leasehold.migration SET checksum = '\x00' WHERE version = 1").await;
     assert!(matches!(fixture.migrate().await, Err(Error::SchemaDiffers { version: 1 })));
 }
@@ -79,4 +86,109 @@ async fn by_hand_it_is_the_same() {
     store.check_schema().await.expect("the schema");
     assert!(store.migrate().await.expect("migrate").is_empty());
     assert!(store.violations().await.expect("violations").is_empty());
+}
+
+/// As it was before the migration that makes indexes on tables in use.
+async fn one_behind(fixture: &Fixture) {
+    fixture
+        .sql(
+            "DELETE FROM leasehold.migration WHERE version = 9;
+             DROP INDEX leasehold.job_off_clock, leasehold.history_off_clock, leasehold.history_ended_badly;
+             CREATE INDEX history_unsuccessful ON leasehold.history (state, id) WHERE state <> 'succeeded'",
+        )
+        .await;
+}
+
+/// Enqueues and settles until it is stopped; the longest that one of these took, and how many there were.
+async fn writes(fixture: &Fixture, stop: &AtomicBool) -> (Duration, u32) {
+    let (worker, mut longest, mut count) = (WorkerId::new(), Duration::ZERO, 0);
+    while !stop.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let fence = fixture.running(worker).await;
+        longest = longest.max(begun.elapsed());
+        let begun = Instant::now();
+        fixture.settle_one(fence, leasehold_core::Settle::Complete(None)).await;
+        longest = longest.max(begun.elapsed());
+        count += 1;
+    }
+    (longest, count)
+}
+
+/// A long reader, and a cancel in a caller's transaction.
+async fn users_transaction(fixture: &Fixture) -> PgConnection {
+    let id = fixture.queued().await;
+    let mut user = fixture.connection().await;
+    let script = format!(
+        "SET application_name = 'a report'; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.jobs;
+         SELECT leasehold.cancel('{id}')"
+    );
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut user).await.expect("a transaction that stays open");
+    user
+}
+
+async fn commit(user: &mut PgConnection) {
+    sqlx::raw_sql("COMMIT").execute(user).await.expect("commit");
+}
+
+/// While somebody's transaction is open, writers get on, and when it ends the migration does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_waits_holds_up_no_writer() {
+    let fixture = Fixture::start().await;
+    one_behind(&fixture).await;
+    let mut user = users_transaction(&fixture).await;
+    let stop = AtomicBool::new(false);
+    let migrating = async {
+        let (applied, ()) = tokio::join!(fixture.migrate(), async {
+            // Long enough for several tries to have failed.
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            commit(&mut user).await;
+        });
+        stop.store(true, Ordering::Relaxed);
+        applied.expect("migrate")
+    };
+    let (applied, (longest, count)) = tokio::join!(migrating, writes(&fixture, &stop));
+    assert!(applied.len() == 1 && applied[0].version == 9 && count > 20, "{applied:?}, {count} jobs meanwhile");
+    assert!(longest < Duration::from_secs(1), "a writer waited for {longest:?}");
+    fixture.check_schema().await.expect("the schema");
+    let broken = fixture.violations().await.expect("violations");
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
+/// Patience ends with a line that says who is in the way; what was begun is made anew by the next call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_was_held_up_goes_on_later() {
+    let fixture = Fixture::start().await;
+    one_behind(&fixture).await;
+    let mut user = users_transaction(&fixture).await;
+    let begun = Instant::now();
+    let error = fixture.migrate_within(Duration::from_secs(2)).await.expect_err("held up");
+    assert!(matches!(error, Error::MigrationHeldUp { version: 9, .. }) && error.is_transient(), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("application a report") && told.contains("is open for") && told.contains("(pid "), "{told}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    let missing = fixture.migrations().await.expect("migrations").into_iter().filter(|one| one.applied_at.is_none());
+    assert_eq!(missing.map(|one| one.version).collect::<Vec<_>>(), [9]);
+    let invalid = "SELECT count(*) FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE NOT x.indisvalid
+                   AND c.relnamespace = 'leasehold'::regnamespace";
+    assert!(fixture.number(invalid).await > 0, "an index was begun");
+    commit(&mut user).await;
+    assert_eq!(fixture.migrate().await.expect("migrate").len(), 1);
+    assert_eq!(fixture.number(invalid).await, 0);
+}
+
+/// Killed at any time, the next one goes on; and several at once do it once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_was_killed_goes_on_later() {
+    let fixture = Fixture::start().await;
+    for millis in [0, 20, 60, 120, 250] {
+        one_behind(&fixture).await;
+        let mut user = users_transaction(&fixture).await;
+        let cut = tokio::time::timeout(Duration::from_millis(millis), fixture.migrate()).await;
+        assert!(cut.is_err(), "it cannot be done while that transaction is open");
+        commit(&mut user).await;
+        let answers = at_once((0..4).map(|_| fixture.migrate())).await;
+        let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").len()).collect();
+        assert_eq!(applied.iter().sum::<usize>(), 1, "{applied:?}");
+        assert!(fixture.violations().await.expect("violations").is_empty());
+    }
 }

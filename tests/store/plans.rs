@@ -27,7 +27,7 @@ const BY_ID: [(&str, &str); 18] = [
     ("cancel_run", "$worker, $ids, $ones"),
     ("settle_again", "$worker, $ids, $ones, $texts, $texts"),
     ("unblock", "$ids"),
-    ("revive", "$ids"),
+    ("revive", "$ids, '200ms'"),
     ("note_repairs", "$worker, $ids, $ones, 'running', 0, 'a note'"),
     ("note_repairs", "$worker, $ids, $ones, NULL, 1000, 'a note'"),
 ];
@@ -47,7 +47,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 14] = [
     ("held", "$worker", &["job_lease"]),
     ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
-    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_pkey, all of it"]),
+    ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];
 
 fn statement(name: &str) -> String {

@@ -47,6 +47,88 @@ async fn jobs_pages_through_both_tables_by_id() {
     }
 }
 
+/// The id of a job that was made from something else than a clock, as those of `each` are.
+fn hashed(nth: u128) -> JobId {
+    let mixed = (nth + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    JobId(uuid::Builder::from_u128(mixed).with_version(uuid::Version::Custom).into_uuid())
+}
+
+/// Every page, in every size, is what the view says when it is put in order.
+#[tokio::test]
+async fn jobs_are_newest_first_whatever_their_ids() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    for nth in 0..60_u128 {
+        let id = if nth % 3 == 0 { JobId::new() } else { hashed(nth) };
+        let job = NewJob { id, id_may_exist: true, queue: name(if nth % 5 == 0 { "a" } else { "b" }), ..new_job() };
+        fixture.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+        if nth % 4 < 2 {
+            let fence = fixture.claim_one(worker, id).await.fence;
+            let end = if nth % 4 == 0 { Settle::Complete(None) } else { Settle::Bury { error: "no".into() } };
+            fixture.settle_one(fence, end).await;
+        }
+    }
+    // Clients whose clocks are wrong by a little and by a lot, and a transaction that brought many jobs at one time.
+    let (early, late) = (chrono::TimeDelta::milliseconds(1500), chrono::TimeDelta::hours(5));
+    for shift in [early, -early, late, -late] {
+        let millis = (chrono::Utc::now() + shift).timestamp_millis() as u64;
+        let id = JobId(uuid::Builder::from_unix_timestamp_millis(millis, &[7; 10]).into_uuid());
+        fixture.enqueue(&[NewJob { id, id_may_exist: true, ..new_job() }]).await.expect("enqueue");
+    }
+    fixture
+        .sql("BEGIN; SELECT leasehold.enqueue('k', '1', queue => 'a') FROM generate_series(1, 20);
+              SELECT leasehold.enqueue('k', '1', queue => 'a', id => gen_random_uuid()) FROM generate_series(1, 20); COMMIT")
+        .await;
+    for (filter, condition) in [
+        (JobFilter::default(), "true"),
+        (JobFilter { queue: Some(name("a")), ..JobFilter::default() }, "queue = 'a'"),
+        (JobFilter { queue: Some(name("none")), ..JobFilter::default() }, "false"),
+        (JobFilter { state: Some(State::Dead), ..JobFilter::default() }, "state = 'dead'"),
+        (JobFilter { state: Some(State::Cancelled), ..JobFilter::default() }, "state = 'cancelled'"),
+        (JobFilter { state: Some(State::Succeeded), ..JobFilter::default() }, "state = 'succeeded'"),
+        (
+            JobFilter {
+                state: Some(State::Queued),
+                queue: Some(name("b")),
+                kind: Some(kind("k")),
+                ..JobFilter::default()
+            },
+            "state = 'queued' AND queue = 'b'",
+        ),
+    ] {
+        let query = format!("SELECT id FROM leasehold.jobs WHERE {condition} ORDER BY created_at DESC, id DESC");
+        let wanted: Vec<uuid::Uuid> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(fixture.pool()).await.expect("ids");
+        for limit in [1, 3, 7, 50, 1000] {
+            let mut seen = Vec::new();
+            let mut filter = JobFilter { limit, before: None, ..filter.clone() };
+            loop {
+                let page = fixture.jobs(&filter).await.expect("jobs");
+                seen.extend(page.iter().map(|job| job.id.0));
+                match page.last() {
+                    Some(last) if page.len() == usize::try_from(limit).expect("small") => filter.before = Some(last.id),
+                    _ => break,
+                }
+            }
+            assert_eq!(seen, wanted, "{condition}, {limit} a page");
+        }
+    }
+}
+
+/// The last job of a page may be gone when the next page is asked for.
+#[tokio::test]
+async fn a_page_goes_on_after_a_job_that_is_gone() {
+    let fixture = Fixture::start().await;
+    let ids = [fixture.queued().await, fixture.queued().await, fixture.queued().await];
+    fixture.sql(format!("DELETE FROM leasehold.job WHERE id = '{}'", ids[1])).await;
+    let after = async |id| {
+        let filter = JobFilter { before: Some(id), limit: 10, ..JobFilter::default() };
+        fixture.jobs(&filter).await.expect("jobs").iter().map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(after(ids[1]).await, [ids[0]]);
+    assert_eq!(after(hashed(1)).await, [], "of such an id nobody knows when it was");
+}
+
 #[tokio::test]
 async fn jobs_by_queue_kind_and_state_together() {
     let fixture = Fixture::start().await;

@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     job_spec::{self, JobFlags},
     output::{self, progress},
-    stdin_jobs,
+    stdin_jobs::{self, Batch},
 };
 use leasehold::Client;
 use std::{io::IsTerminal, process::ExitCode};
@@ -24,7 +24,9 @@ With --stdin, each line is a JSON object with the fields kind, queue, payload, p
 run_at (a time; not beside delay), unique_key, limit_key, max_attempts, timeout (\"30s\") and id. Flags give what a
 line leaves out. Blank lines are passed over.
 Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
-the line, and says how many lines before it were accepted. Lines with an id can be sent again safely.")]
+the line, and says how many lines before it were accepted. Lines with an id can be sent again safely. A line
+whose unique key or id is held by an open transaction of another session for longer than
+database.lock_timeout_ms is named and passed over: exit 1.")]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: JobFlags,
@@ -51,41 +53,59 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     let bar = if std::io::stdin().is_terminal() { progress::hidden() } else { progress::counter() };
     bar.set_message("accepted");
     let mut batches = stdin_jobs::batches(flags.clone());
-    let (mut accepted, mut last_line) = (0, 0);
+    let (mut jobs, mut held, mut last_line) = (0, 0, 0);
     while let Some(batch) = batches.recv().await {
         let ended = match batch {
-            Ok(batch) => send(&client, &batch.jobs, context).await.map(|()| batch),
+            Ok(batch) => send(&client, &batch, context).await.map(|held| (batch, held)),
             Err(failure) => Err(failure),
         };
         match ended {
-            Ok(batch) => {
-                accepted += batch.jobs.len() as u64;
-                last_line = batch.last_line;
+            Ok((batch, more_held)) => {
+                jobs += batch.jobs.len() as u64;
+                held += more_held;
+                last_line = batch.lines.last().copied().unwrap_or(last_line);
             }
             Err(failure) => {
                 bar.finish_and_clear();
-                return Err(failure.with(&so_far(last_line)));
+                return Err(failure.with(&so_far(last_line, held)));
             }
         }
-        bar.set_position(accepted);
+        bar.set_position(jobs - held);
     }
     bar.finish_and_clear();
+    if held > 0 {
+        return Err(Failure::new(format!(
+            "{held} of {jobs} jobs were not accepted, those named before this; all others were"
+        )));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn send(client: &Client, jobs: &[leasehold::NewJob], context: &Context) -> Result<(), Failure> {
-    let accepted = client.enqueue_many(jobs).await.map_err(|error| context.failure(&error))?;
+/// One batch. Answers how many of its jobs are held by transactions of others, each of which is named.
+async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<u64, Failure> {
+    let (accepted, held) = match client.enqueue_many(&batch.jobs).await {
+        Err(leasehold::Error::Store(leasehold_store::Error::Locked(locked))) => (locked.accepted, locked.held),
+        answers => (answers.map_err(|error| context.failure(&error))?.into_iter().map(Some).collect(), Vec::new()),
+    };
+    let accepted: Vec<_> = accepted.into_iter().flatten().collect();
     if context.json {
-        return output::json_lines(&accepted);
+        output::json_lines(&accepted)?;
+    } else {
+        output::text(&accepted.iter().map(|answer| format!("{}\n", answer.id)).collect::<String>())?;
     }
-    output::text(&accepted.iter().map(|answer| format!("{}\n", answer.id)).collect::<String>())
+    for held in &held {
+        let line = batch.lines.get(held.nth).copied().unwrap_or_default();
+        Failure::new(held.to_string()).at_line(line).report();
+    }
+    Ok(held.len() as u64)
 }
 
-fn so_far(last_line: u64) -> String {
+fn so_far(last_line: u64, held: u64) -> String {
+    let but = if held > 0 { " but for those named before this" } else { "" };
     match last_line {
         0 => "nothing was accepted".to_owned(),
         line => {
-            format!("lines 1 to {line} were accepted, nothing after them: go on from line {}", line + 1)
+            format!("lines 1 to {line} were accepted{but}, nothing after them: go on from line {}", line + 1)
         }
     }
 }

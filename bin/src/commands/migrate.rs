@@ -4,25 +4,33 @@ use crate::{
     context::Context,
     failure::Failure,
     output::{self, migrations},
+    times,
 };
 use clap::Subcommand;
 use leasehold_store::Store;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 /// Bring the schema `leasehold` of the database up to date
+///
+/// Holds up nobody who uses the database: locks are waited for only for moments, again and again, and indexes are made
+/// concurrently. If it is interrupted, the next call goes on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold migrate            # applies what is missing; safe to run again, and by many at once
+  leasehold migrate --within 1h
   leasehold migrate status     # what is applied and what is not
   leasehold migrate sql        # the statements, for those who run migrations by other means")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
+    /// How long to wait, all in all, for locks that others have
+    #[arg(long, global = true, value_name = "DURATION", default_value = "5m", value_parser = times::duration)]
+    within: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Action {
-    /// Apply what is missing, in one transaction (the default)
+    /// Apply what is missing (the default)
     Up,
     /// Say which migrations the database has; exit 1 if one is missing
     Status,
@@ -35,7 +43,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Sql => output::text(&Store::migration_sql())?,
         Action::Up => {
             let store = context.database().await?;
-            let applied = store.migrate().await.map_err(|error| context.store_failure(error))?;
+            let applied = store.migrate_within(args.within).await.map_err(|error| context.store_failure(error))?;
             output::either(context.json, &applied, || migrations::applied(&applied))?;
         }
         Action::Status => {

@@ -102,6 +102,13 @@ async fn purge(queue: &QueueName, yes: bool, context: &Context) -> Result<ExitCo
     output::either(context.json, &json!({ "queue": queue, "cancelled": cancelled }), || {
         format!("cancelled {} of {queue}", human::count(cancelled, "waiting job", "waiting jobs"))
     })?;
+    let left = waiting(queue, &client, context).await?;
+    if left > 0 && !stop.soon.is_cancelled() {
+        let jobs = human::count(left, "job still waits", "jobs still wait");
+        return Err(Failure::new(format!(
+            "{jobs} in {queue}: open transactions of other sessions hold them, or they have just come; run it again"
+        )));
+    }
     if stop.soon.is_cancelled() {
         return Err(Failure::new("stopped before the queue was empty; run it again to go on"));
     }
@@ -113,12 +120,18 @@ async fn agreed(queue: &QueueName, client: &Client, context: &Context) -> Result
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(true);
     }
-    let stats = client.store().stats().await.map_err(|error| context.store_failure(error))?;
-    let waiting = stats.iter().find(|stats| stats.queue == queue.as_str());
-    let waiting = waiting.map_or(0, |stats| stats.blocked + stats.scheduled + stats.queued);
-    let jobs = human::count(u64::try_from(waiting).unwrap_or(0), "job that waits", "jobs that wait");
+    let waiting = waiting(queue, client, context).await?;
+    let jobs = human::count(waiting, "job that waits", "jobs that wait");
     write!(io::stderr(), "cancel {jobs} in {queue}? [y/N] ")?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// How many jobs wait in a queue.
+async fn waiting(queue: &QueueName, client: &Client, context: &Context) -> Result<u64, Failure> {
+    let stats = client.store().stats().await.map_err(|error| context.store_failure(error))?;
+    let of_queue = stats.iter().find(|stats| stats.queue == queue.as_str());
+    let waiting = of_queue.map_or(0, |stats| stats.blocked + stats.scheduled + stats.queued);
+    Ok(u64::try_from(waiting).unwrap_or(0))
 }

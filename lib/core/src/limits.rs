@@ -28,6 +28,17 @@ pub const MAX_ATTEMPTS_MAX: i32 = 10_000;
 /// Leases a job may lose before it is dead: one that kills its worker each time must stop.
 pub const MAX_CRASHES: i16 = 3;
 
+/// Levels of arrays and objects in a payload. `serde_json` reads at most 127 and PostgreSQL a few thousand: a job that
+/// nobody can read would be retried until it is dead.
+pub const PAYLOAD_MAX_DEPTH: usize = 100;
+
+/// The first time that a job may be given, in seconds since 1970: 1970 itself.
+pub const RUN_AT_MIN_S: i64 = 0;
+/// The end of the times that a job may be given, in seconds since 1970: the year 10000, which RFC 3339 cannot write.
+pub const RUN_AT_END_S: i64 = 253_402_300_800;
+/// The longest delay that a job may be given: 100 years. Longer ones are mistakes.
+pub const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// The longest time a run may be given.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 24 * 3600);
 /// How long a claim holds without being renewed, when nothing else is said.

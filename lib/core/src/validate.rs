@@ -37,6 +37,8 @@ impl NewJob {
         let bytes = self.payload.get().len();
         if bytes > PAYLOAD_MAX_BYTES {
             refuse("payload", format!("is {bytes} bytes long; at most {PAYLOAD_MAX_BYTES} are allowed"));
+        } else if is_deeper_than(self.payload.get(), PAYLOAD_MAX_DEPTH) {
+            refuse("payload", format!("is nested too deeply; at most {PAYLOAD_MAX_DEPTH} levels are allowed"));
         }
         if !(PRIORITY_MIN..=PRIORITY_MAX).contains(&self.priority) {
             refuse("priority", format!("is {}; it must be from {PRIORITY_MIN} to {PRIORITY_MAX}", self.priority));
@@ -60,9 +62,15 @@ impl NewJob {
             );
         }
         if let Some(run_at) = self.run_at
-            && run_at.timestamp() < 0
+            && !(RUN_AT_MIN_S..RUN_AT_END_S).contains(&run_at.timestamp())
         {
-            refuse("run_at", format!("is {}; it must not lie before 1970", run_at.to_rfc3339()));
+            refuse("run_at", format!("is {}; it must lie in the years from 1970 to 9999", run_at.to_rfc3339()));
+        }
+        if let Some(delay) = self.delay
+            && delay > DELAY_MAX
+        {
+            let (seconds, days) = (delay.as_secs(), DELAY_MAX.as_secs() / 86_400);
+            refuse("delay", format!("is {seconds} s; it must be at most {days} days"));
         }
         for (field, key) in [("unique_key", &self.unique_key), ("limit_key", &self.limit_key)] {
             match key.as_deref() {
@@ -76,6 +84,29 @@ impl NewJob {
         }
         if errors.is_empty() { Ok(()) } else { Err(InvalidJob(errors)) }
     }
+}
+
+/// Whether JSON has more levels of arrays and objects than this. The text is JSON already, so that brackets outside of
+/// strings are in pairs.
+fn is_deeper_than(json: &str, limit: usize) -> bool {
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -98,5 +129,20 @@ mod tests {
             error.to_string(),
             "priority is 101; it must be from -100 to 100; max_attempts is 0; it must be from 1 to 10000; unique_key is empty"
         );
+    }
+
+    #[test]
+    fn levels_are_counted_outside_of_strings() {
+        for (json, depth) in [
+            ("1", 0),
+            ("[]", 1),
+            (r#"{"a":[{"b":[1]}],"c":[]}"#, 4),
+            (r#"["[[[[[[[["]"#, 1),
+            (r#"["\"[[[[[[","\\",[1]]"#, 2),
+            ("[[],[],[[]]]", 3),
+        ] {
+            assert!(!is_deeper_than(json, depth), "{json}");
+            assert!(depth == 0 || is_deeper_than(json, depth - 1), "{json}");
+        }
     }
 }

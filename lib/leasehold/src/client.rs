@@ -9,7 +9,7 @@ use crate::{
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
 use leasehold_handoff::Notice;
-use leasehold_store::{Cancelled, Enqueued, Finished, Revived, Store};
+use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Revived, Store};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How often one statement is sent before its outcome counts as unknown.
@@ -36,7 +36,7 @@ impl Client {
     /// PostgreSQL is away or has another schema; Redis is there but unfit or refuses the password.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
         let settings = config.store_settings("leasehold client").ok_or_else(|| ConfigError::missing("database.url"))?;
-        let store = Store::connect(&settings).await?;
+        let store = Store::connect(&settings).await?.with_lock_timeout(config.lock_timeout());
         store.check_schema().await?;
         let hints = match config.handoff_settings() {
             Some(settings) => Some(Arc::new(Hints::connect(&settings).await?)),
@@ -60,24 +60,44 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Invalid`] if one is (then none is sent). Otherwise the batches before the one that failed
-    /// are accepted. When a connection is lost, the batch is sent again under the same ids, a few times.
+    /// are accepted. When a connection is lost, the batch is sent again under the same ids, a few times. When open
+    /// transactions of others hold ids or unique keys for longer than `database.lock_timeout_ms`, it is
+    /// [`leasehold_store::Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         for job in jobs {
             job.validate()?;
         }
         let mut answers = Vec::with_capacity(jobs.len());
+        let mut held = Vec::new();
         for batch in jobs.chunks(BATCH_MAX) {
-            let (accepted, resent) = self.send(batch).await?;
-            self.tell_of(batch, &accepted, resent).await;
+            let (accepted, resent) = match self.send(batch).await {
+                Err(Error::Store(leasehold_store::Error::Locked(locked))) => {
+                    let first = answers.len();
+                    held.extend(locked.held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
+                    (locked.accepted, false)
+                }
+                sent => {
+                    let (accepted, resent) = sent?;
+                    (accepted.into_iter().map(Some).collect(), resent)
+                }
+            };
+            let there = batch.iter().zip(&accepted).filter_map(|(job, answer)| Some((job, answer.as_ref()?)));
+            self.tell_of(there, resent).await;
             answers.extend(accepted);
         }
-        Ok(answers)
+        let all: Option<Vec<Enqueued>> = if held.is_empty() { answers.iter().cloned().collect() } else { None };
+        all.ok_or_else(|| {
+            let locked = LockedOut { doing: "enqueueing jobs", held, accepted: answers };
+            Error::Store(leasehold_store::Error::Locked(Box::new(locked)))
+        })
     }
 
     /// One batch, sent until its outcome is known or patience ends; and whether it was sent more than once.
     async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
+        // What others hold was waited for already.
+        let is_locked = |error: &leasehold_store::Error| matches!(error, leasehold_store::Error::Locked(_));
         let mut failed = match self.store.enqueue(batch).await {
-            Err(error) if error.is_transient() => error,
+            Err(error) if error.is_transient() && !is_locked(&error) => error,
             answers => return Ok((answers?, false)),
         };
         let mut unsure = may_have_been_written(&failed);
@@ -88,8 +108,8 @@ impl Client {
             tokio::time::sleep(delay).await;
             delay *= 2;
             failed = match self.store.enqueue(&again).await {
-                Err(error) if error.is_transient() => error,
-                Err(error) if unsure => return Err(outcome_unknown(batch, error)),
+                Err(error) if error.is_transient() && !is_locked(&error) => error,
+                Err(error) if unsure && !is_locked(&error) => return Err(outcome_unknown(batch, error)),
                 answers => return Ok((answers?, true)),
             };
             unsure |= may_have_been_written(&failed);
@@ -98,11 +118,11 @@ impl Client {
     }
 
     /// Hints for what is new in the line. A job that was there before may be of another queue: it is left alone.
-    async fn tell_of(&self, batch: &[NewJob], accepted: &[Enqueued], resent: bool) {
+    async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
-        for (job, answer) in batch.iter().zip(accepted) {
+        for (job, answer) in accepted {
             let ours = answer.inserted || (resent && answer.id == job.id);
             if ours && answer.state == State::Queued {
                 by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);

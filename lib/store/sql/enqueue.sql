@@ -3,7 +3,8 @@
 -- Guard:      the primary key, and the unique index on live unique keys. A job that is in the way of neither is inserted.
 -- Parameters: one array a column: $1 ids, $2 queues, $3 kinds, $4 payloads (JSON as text), $5 priorities,
 --             $6 run_at or NULL, $7 delays in ms on the database's clock or NULL, $8 max_attempts, $9 max_crashes,
---             $10 timeouts in ms or NULL, $11 unique keys or NULL, $12 limit keys or NULL.
+--             $10 timeouts in ms or NULL, $11 unique keys or NULL, $12 limit keys or NULL; $13 how long to wait for a
+--             lock, such as 200ms, or NULL: as it is set. What takes longer fails with lock_not_available (55P03).
 -- Zero rows:  for a job that is not in the answer, something has its id or its unique key: enqueue_checked tells what.
 -- Index:      job_pkey, job_unique_key.
 -- Order:      by unique key, so that two batches with the same keys wait for each other in one direction only.
@@ -17,6 +18,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::
          AS s(id, queue, kind, payload, priority, run_at, delay_ms, max_attempts, max_crashes, timeout_ms,
               unique_key, limit_key)
 CROSS JOIN LATERAL (SELECT coalesce(s.run_at, now() + s.delay_ms * interval '1 millisecond', now()) AS at) due
+WHERE $13::text IS NULL OR (SELECT set_config('lock_timeout', $13::text, true)) IS NOT NULL
 ORDER BY s.unique_key NULLS FIRST, s.id
 ON CONFLICT DO NOTHING
 RETURNING j.id, j.state::text AS state

@@ -19,3 +19,4 @@ CROSS JOIN LATERAL leasehold.enqueue_checked(
     coalesce(s.run_at, now() + s.delay_ms * interval '1 millisecond', now()),
     s.max_attempts, s.max_crashes, s.timeout_ms, s.unique_key, s.limit_key
 ) c
+WHERE $13::text IS NULL OR (SELECT set_config('lock_timeout', $13::text, true)) IS NOT NULL

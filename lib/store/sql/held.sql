@@ -5,6 +5,6 @@
 -- Zero rows:  it holds nothing.
 -- Index:      job_lease: all that runs is read, which is little. Asked only after a claim was not answered.
 SELECT j.id, j.queue::text AS queue, j.worker, j.epoch,
-       (extract(epoch FROM j.lease_expires_at - now()) * 1000)::bigint AS lease_ms_left
+       (extract(epoch FROM least(greatest(j.lease_expires_at, '0001-01-01'), '9999-12-31') - now()) * 1000)::bigint AS lease_ms_left
 FROM leasehold.job j
 WHERE j.lease_expires_at IS NOT NULL AND j.worker = $1

@@ -1,38 +1,126 @@
--- jobs: a page of jobs, live and finished, newest id first.
+-- jobs: a page of jobs, live and finished, newest first: by the time of their enqueue, and of one time the highest id first.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 queue, $2 kind, $3 state, $4 the id below which to begin, each NULL for any; $5 limit.
+-- Parameters: $1 queue, $2 kind, $3 state, $4 the job after which to begin (the last one of the page before), each NULL for
+--             any; $5 limit.
 -- Zero rows:  there are no more.
--- Index:      job_pkey and the primary keys of the partitions of history, walked backwards and merged: a page costs
---             as many entries as it passes over. States other than succeeded have an index of their own in history.
--- Form:       the two tables themselves, not the view, where state is text; and each state by its name, so that the
---             planner sees which one is asked for, passes over the table that cannot have it, and uses its index.
-SELECT j.id, j.queue, j.kind, j.state::text AS state, j.priority, j.payload::text AS payload, j.result::text AS result,
+-- How:        most ids say when their jobs were enqueued, but for two seconds: those are found by walking a primary key
+--             backwards. `newest` walks until it has a page; then no job outside of two seconds around those times can
+--             belong to the page, and `ordinary` reads what is inside. The ids that do not say it have an index of their own
+--             in the right order (`job_off_clock`, `history_off_clock`; running jobs are few, and read by `job_lease`), and so have finished jobs that did not succeed.
+-- Index:      job_pkey and the primary keys of the partitions of history, backwards; job_off_clock, job_lease,
+--             history_off_clock, history_ended_badly; then the primary keys. A page costs as many entries as it passes over, and those of four
+--             seconds.
+-- Form:       each state by its name, so that the planner, which knows the parameters, sees which one is asked for and leaves
+--             out what cannot have it. Only the times and ids are put in order: payloads may be large.
+WITH given AS MATERIALIZED (
+    SELECT CASE WHEN $4::uuid IS NULL THEN timestamptz 'infinity'
+                ELSE coalesce((SELECT j.created_at FROM leasehold.job j WHERE j.id = $4::uuid),
+                              (SELECT h.created_at FROM leasehold.history h WHERE h.id = $4::uuid LIMIT 1),
+                              leasehold.time_of_id($4::uuid)) END AS at
+), start AS MATERIALIZED (
+    -- A clock may have been put back: an ordinary id may lie ahead of now, but not by a year.
+    SELECT g.at, coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS id,
+           leasehold.first_id_at(least(g.at, now() + interval '1 year') + interval '2002 milliseconds') AS above
+    FROM given g
+), live_newest AS MATERIALIZED (
+    SELECT l.created_at, l.id FROM leasehold.job l
+    WHERE l.id < (SELECT s.above FROM start s) AND NOT leasehold.is_off_clock(l.id, l.created_at)
+      AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
+      AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued', 'running'))
+      AND ($3::text IS DISTINCT FROM 'blocked' OR l.state = 'blocked')
+      AND ($3::text IS DISTINCT FROM 'scheduled' OR l.state = 'scheduled')
+      AND ($3::text IS DISTINCT FROM 'queued' OR l.state = 'queued')
+      AND ($3::text IS DISTINCT FROM 'running' OR (l.state = 'running' AND l.lease_expires_at IS NOT NULL))
+    ORDER BY l.id DESC LIMIT $5::bigint
+), live_ordinary AS (
+    SELECT l.created_at, l.id, NULL::timestamptz AS finished_at FROM leasehold.job l
+    WHERE l.id < (SELECT s.above FROM start s)
+      AND l.id >= (SELECT CASE WHEN count(*) < $5::bigint THEN (array_agg(n.id ORDER BY n.id))[1]
+                               ELSE leasehold.first_id_at(min(n.created_at) - interval '2002 milliseconds') END
+                   FROM live_newest n)
+      AND NOT leasehold.is_off_clock(l.id, l.created_at)
+      AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
+      AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued', 'running'))
+      AND ($3::text IS DISTINCT FROM 'blocked' OR l.state = 'blocked')
+      AND ($3::text IS DISTINCT FROM 'scheduled' OR l.state = 'scheduled')
+      AND ($3::text IS DISTINCT FROM 'queued' OR l.state = 'queued')
+      AND ($3::text IS DISTINCT FROM 'running' OR (l.state = 'running' AND l.lease_expires_at IS NOT NULL))
+    ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
+), live_off_clock AS (
+    SELECT l.created_at, l.id, NULL::timestamptz AS finished_at FROM leasehold.job l
+    WHERE l.state <> 'running' AND leasehold.is_off_clock(l.id, l.created_at)
+      AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
+      AND ($3::text IS NULL OR $3::text IN ('blocked', 'scheduled', 'queued'))
+      AND ($3::text IS DISTINCT FROM 'blocked' OR l.state = 'blocked')
+      AND ($3::text IS DISTINCT FROM 'scheduled' OR l.state = 'scheduled')
+      AND ($3::text IS DISTINCT FROM 'queued' OR l.state = 'queued')
+    ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
+), running_off_clock AS (
+    SELECT l.created_at, l.id, NULL::timestamptz AS finished_at FROM leasehold.job l
+    WHERE l.lease_expires_at IS NOT NULL AND leasehold.is_off_clock(l.id, l.created_at)
+      AND (l.created_at, l.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR l.queue = $1) AND ($2::text IS NULL OR l.kind = $2)
+      AND ($3::text IS NULL OR $3::text = 'running')
+    ORDER BY l.created_at DESC, l.id DESC LIMIT $5::bigint
+), finished_newest AS MATERIALIZED (
+    SELECT h.created_at, h.id FROM leasehold.history h
+    WHERE h.id < (SELECT s.above FROM start s) AND NOT leasehold.is_off_clock(h.id, h.created_at)
+      AND (h.created_at, h.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR h.queue = $1) AND ($2::text IS NULL OR h.kind = $2)
+      AND ($3::text IS NULL OR ($3::text = 'succeeded' AND h.state = 'succeeded'))
+    ORDER BY h.id DESC LIMIT $5::bigint
+), finished_ordinary AS (
+    SELECT h.created_at, h.id, h.finished_at FROM leasehold.history h
+    WHERE h.id < (SELECT s.above FROM start s)
+      AND h.id >= (SELECT CASE WHEN count(*) < $5::bigint THEN (array_agg(n.id ORDER BY n.id))[1]
+                               ELSE leasehold.first_id_at(min(n.created_at) - interval '2002 milliseconds') END
+                   FROM finished_newest n)
+      AND NOT leasehold.is_off_clock(h.id, h.created_at)
+      AND (h.created_at, h.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR h.queue = $1) AND ($2::text IS NULL OR h.kind = $2)
+      AND ($3::text IS NULL OR ($3::text = 'succeeded' AND h.state = 'succeeded'))
+    ORDER BY h.created_at DESC, h.id DESC LIMIT $5::bigint
+), finished_off_clock AS (
+    SELECT h.created_at, h.id, h.finished_at FROM leasehold.history h
+    WHERE leasehold.is_off_clock(h.id, h.created_at)
+      AND (h.created_at, h.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR h.queue = $1) AND ($2::text IS NULL OR h.kind = $2)
+      AND ($3::text IS NULL OR ($3::text = 'succeeded' AND h.state = 'succeeded'))
+    ORDER BY h.created_at DESC, h.id DESC LIMIT $5::bigint
+), ended_badly AS (
+    SELECT h.created_at, h.id, h.finished_at FROM leasehold.history h
+    WHERE h.state <> 'succeeded' AND h.state = CASE $3::text WHEN 'dead' THEN 'dead' WHEN 'cancelled' THEN 'cancelled' END::leasehold.job_state
+      AND (h.created_at, h.id) < ((SELECT s.at FROM start s), (SELECT s.id FROM start s))
+      AND ($1::text IS NULL OR h.queue = $1) AND ($2::text IS NULL OR h.kind = $2)
+    ORDER BY h.created_at DESC, h.id DESC LIMIT $5::bigint
+), page AS MATERIALIZED (
+    SELECT a.created_at, a.id, a.finished_at
+    FROM (SELECT * FROM live_ordinary UNION ALL SELECT * FROM live_off_clock
+          UNION ALL SELECT * FROM running_off_clock
+          UNION ALL SELECT * FROM finished_ordinary UNION ALL SELECT * FROM finished_off_clock
+          UNION ALL SELECT * FROM ended_badly) a
+    ORDER BY a.created_at DESC, a.id DESC LIMIT $5::bigint
+)
+SELECT j.id, j.queue, j.kind, j.state, j.priority, j.payload::text AS payload, j.result::text AS result,
        j.last_error, j.attempt, j.max_attempts, j.crashes, j.max_crashes, j.epoch, j.worker, j.run_at, j.created_at,
        j.started_at, j.finished_at, j.lease_expires_at, j.cancel_requested_at, j.timeout_ms, j.unique_key, j.limit_key,
        j.trail
-FROM (
-    SELECT l.id, l.queue::text AS queue, l.kind::text AS kind, l.state, l.priority::smallint AS priority,
+FROM page p
+CROSS JOIN LATERAL (
+    SELECT l.id, l.queue::text AS queue, l.kind::text AS kind, l.state::text AS state, l.priority::smallint AS priority,
            l.payload::json AS payload, NULL::json AS result, l.last_error, l.attempt, l.max_attempts, l.crashes,
            l.max_crashes, l.epoch, l.worker, l.run_at, l.created_at, l.started_at, NULL::timestamptz AS finished_at,
            l.lease_expires_at, l.cancel_requested_at, l.timeout_ms, l.unique_key::text AS unique_key,
            l.limit_key::text AS limit_key, l.trail
-    FROM leasehold.job l
+    FROM leasehold.job l WHERE p.finished_at IS NULL AND l.id = p.id
     UNION ALL
-    SELECT h.id, h.queue, h.kind, h.state, h.priority, h.payload, h.result, h.last_error, h.attempt, h.max_attempts,
+    SELECT h.id, h.queue, h.kind, h.state::text, h.priority, h.payload, h.result, h.last_error, h.attempt, h.max_attempts,
            h.crashes, h.max_crashes, h.epoch, h.worker, h.run_at, h.created_at, h.started_at, h.finished_at,
            NULL, NULL, h.timeout_ms, h.unique_key, h.limit_key, h.trail
-    FROM leasehold.history h
+    FROM leasehold.history h WHERE h.id = p.id AND h.finished_at = p.finished_at
 ) j
-WHERE ($1::text IS NULL OR j.queue = $1)
-  AND ($2::text IS NULL OR j.kind = $2)
-  AND ($3::text IS DISTINCT FROM 'blocked' OR j.state = 'blocked')
-  AND ($3::text IS DISTINCT FROM 'scheduled' OR j.state = 'scheduled')
-  AND ($3::text IS DISTINCT FROM 'queued' OR j.state = 'queued')
-  AND ($3::text IS DISTINCT FROM 'running' OR (j.state = 'running' AND j.lease_expires_at IS NOT NULL))
-  AND ($3::text IS DISTINCT FROM 'succeeded' OR j.state = 'succeeded')
-  AND ($3::text IS DISTINCT FROM 'dead' OR j.state = 'dead')
-  AND ($3::text IS DISTINCT FROM 'cancelled' OR j.state = 'cancelled')
-  AND ($4::uuid IS NULL OR j.id < $4)
-ORDER BY j.id DESC
-LIMIT $5::bigint
+ORDER BY p.created_at DESC, p.id DESC

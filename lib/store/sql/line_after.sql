@@ -53,6 +53,6 @@ SELECT l.ids, last.priority, last.run_at
 FROM line l
 -- Looked up once more by its id, so that only ids are gathered and sent.
 LEFT JOIN LATERAL (
-    SELECT j.priority, CASE WHEN isfinite(j.run_at) THEN j.run_at END AS run_at FROM leasehold.job j
+    SELECT j.priority, CASE WHEN j.run_at BETWEEN '0001-01-01' AND '9999-12-31' THEN j.run_at END AS run_at FROM leasehold.job j
     WHERE j.id = l.ids[least($6::bigint, cardinality(l.ids))::integer]
 ) last ON true

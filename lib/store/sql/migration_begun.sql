@@ -1,4 +1,4 @@
--- migration_begun: whether this database has been migrated before.
+-- migration_begun: whether the database has the schema, and whether it has been migrated before.
 --
 -- Guard:      none, it only reads.
-SELECT to_regclass('leasehold.migration') IS NOT NULL
+SELECT to_regnamespace('leasehold') IS NOT NULL AS has_schema, to_regclass('leasehold.migration') IS NOT NULL AS begun

@@ -4,12 +4,5 @@
 BEGIN;
 $LOCK;
 CREATE SCHEMA leasehold;
-CREATE TABLE leasehold.migration (
-    version        bigint PRIMARY KEY,
-    description    text NOT NULL,
-    installed_on   timestamptz NOT NULL DEFAULT now(),
-    success        boolean NOT NULL,
-    checksum       bytea NOT NULL,
-    execution_time bigint NOT NULL
-);
+$TABLE;
 

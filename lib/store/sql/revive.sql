@@ -3,12 +3,12 @@
 -- Guard:      the row is in history (locked in id order), or live and scheduled; and no live job has its unique key.
 --             If one key is taken, nothing at all is changed, and the rows say whose.
 --             A key taken in the same moment is refused by the unique index: the whole statement can be sent again.
--- Parameters: $1 ids.
+-- Parameters: $1 ids, $2 how long to wait for a lock, such as 200ms. What takes longer fails with lock_not_available (55P03).
 -- Zero rows:  for an id that is not in the answer: no such job, or neither finished nor scheduled.
 -- Index:      the primary keys of the partitions of history, job_pkey, job_unique_key.
 WITH found AS MATERIALIZED (
     SELECT h.id, h.unique_key FROM leasehold.history h
-    WHERE h.id = ANY ($1::uuid[])
+    WHERE h.id = ANY ($1::uuid[]) AND (SELECT set_config('lock_timeout', $2::text, true)) IS NOT NULL
     ORDER BY h.id FOR UPDATE
 ), taken AS MATERIALIZED (
     SELECT f.id FROM found f JOIN leasehold.job j ON j.unique_key = f.unique_key
@@ -32,6 +32,7 @@ WITH found AS MATERIALIZED (
         trail = leasehold.with_trail(j.trail, 'revive', j.epoch, NULL, 'was scheduled for ' || j.run_at)
     -- As text, or the planner may walk all of job_due to find them.
     WHERE j.id = ANY ($1::uuid[]) AND j.state::text = 'scheduled' AND NOT EXISTS (SELECT FROM taken)
+      AND (SELECT set_config('lock_timeout', $2::text, true)) IS NOT NULL
     RETURNING j.id, j.queue, j.priority
 )
 SELECT r.id, r.queue::text AS queue, r.priority::smallint AS priority FROM revived r

@@ -4,6 +4,7 @@
 -- Zero rows:  no queue has a job or a row.
 -- Index:      job_line, job_due and job_blocked alone hold what is counted of waiting jobs; job_lease leads to the
 --             running ones; history_finished to the last minute.
+-- Times:      a time that somebody wrote by hand may be infinite, from which PostgreSQL cannot subtract.
 -- Cost:       walks the index entries of every waiting job: some 100 ms for a million. For people and gauges that
 --             look every few seconds, not for the path of a job.
 WITH counted(queue, blocked, scheduled, queued, running, oldest, succeeded, dead, cancelled) AS (
@@ -27,7 +28,7 @@ WITH counted(queue, blocked, scheduled, queued, running, oldest, succeeded, dead
 )
 SELECT c.queue, bool_or(q.paused_at IS NOT NULL) AS paused,
        sum(c.blocked)::bigint AS blocked, sum(c.scheduled)::bigint AS scheduled, sum(c.queued)::bigint AS queued,
-       sum(c.running)::bigint AS running, extract(epoch FROM now() - min(c.oldest))::double precision AS oldest_s,
+       sum(c.running)::bigint AS running, extract(epoch FROM now() - least(greatest(min(c.oldest), '0001-01-01'), '9999-12-31'))::double precision AS oldest_s,
        sum(c.succeeded)::bigint AS succeeded_last_minute, sum(c.dead)::bigint AS dead_last_minute,
        sum(c.cancelled)::bigint AS cancelled_last_minute
 FROM counted c

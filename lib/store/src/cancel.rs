@@ -3,11 +3,19 @@
 use crate::{
     connect::Store,
     error::Error,
+    locked::{AT_FIRST, BY_ITSELF, Locked, LockedOut, Tried, Tries, WATCHED, patiently},
     row::{job_id, uuids, word, worker},
 };
+use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Epoch, JobId, QueueName, State, WorkerId};
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{
+    PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use std::collections::HashSet;
+
+const DOING: &str = "cancelling jobs";
 
 /// The answer to one cancel.
 #[derive(Clone, Debug)]
@@ -23,30 +31,79 @@ pub struct Cancelled {
 }
 
 impl Store {
-    /// Cancels; an id of no job is not in the answer.
+    /// Cancels; an id of no job is not in the answer. What others have locked is waited for as long as `lock_timeout`, without
+    /// holding up the rest.
     ///
     /// # Errors
-    /// That a statement failed.
+    /// [`Error::Locked`] when some are still locked then: the others are cancelled. Or that a statement failed.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
         let mut answers = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(BATCH_MAX) {
-            let first = self.cancel_batch(batch).await?;
-            let seen: HashSet<JobId> = first.iter().map(|answer| answer.id).collect();
-            answers.extend(first);
-            // A job that finished while the statement waited for its lock is in neither table as seen by it.
-            let unseen: Vec<JobId> = batch.iter().filter(|id| !seen.contains(id)).copied().collect();
-            if !unseen.is_empty() {
-                answers.extend(self.cancel_batch(&unseen).await?);
+        let mut locked = Vec::new();
+        for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
+            match self.cancel_batch(batch, AT_FIRST).await {
+                Err(error) if error.is_locked() => {
+                    let tries = patiently(self, &Each { store: self, ids: batch }, batch.len()).await?;
+                    answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
+                    let tell = |(nth, by)| Locked { nth: first + nth, what: format!("job {}", batch[nth]), by };
+                    locked.extend(tries.held.into_iter().map(tell));
+                }
+                batch => answers.extend(batch?),
             }
+        }
+        if locked.is_empty() {
+            return Ok(answers);
+        }
+        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held: locked, accepted: Vec::new() })))
+    }
+
+    async fn cancel_batch(&self, ids: &[JobId], lock_timeout: &str) -> Result<Vec<Cancelled>, Error> {
+        let mut answers = self.cancel_once(ids, lock_timeout).await?;
+        let seen: HashSet<JobId> = answers.iter().map(|answer| answer.id).collect();
+        // A job that finished while the statement waited for its lock is in neither table as seen by it.
+        let unseen: Vec<JobId> = ids.iter().filter(|id| !seen.contains(id)).copied().collect();
+        if !unseen.is_empty() {
+            answers.extend(self.cancel_once(&unseen, lock_timeout).await?);
         }
         Ok(answers)
     }
 
-    async fn cancel_batch(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
-        let statement = sqlx::query(include_str!("../sql/cancel.sql")).bind(uuids(ids));
-        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("cancelling jobs"))
+    async fn cancel_once(&self, ids: &[JobId], lock_timeout: &str) -> Result<Vec<Cancelled>, Error> {
+        let rows = statement(ids, lock_timeout).try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql(DOING))
     }
+}
+
+/// Each job by itself.
+struct Each<'a> {
+    store: &'a Store,
+    ids: &'a [JobId],
+}
+
+#[async_trait]
+impl Tried for Each<'_> {
+    type Answer = Vec<Cancelled>;
+
+    async fn each(&self, left: Vec<usize>) -> Result<Tries<Vec<Cancelled>>, Error> {
+        let mut tries = Tries::default();
+        for nth in left {
+            match self.store.cancel_batch(&self.ids[nth..=nth], BY_ITSELF).await {
+                Ok(answer) => tries.done.push((nth, answer)),
+                Err(error) if error.is_locked() => tries.held.push(nth),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(tries)
+    }
+
+    async fn one(&self, connection: &mut PgConnection, nth: usize) -> Result<Option<Vec<Cancelled>>, Error> {
+        let statement = statement(&self.ids[nth..=nth], WATCHED).persistent(false);
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(connection).await;
+        rows.map(Some).map_err(Error::sql(DOING))
+    }
+}
+
+fn statement<'a>(ids: &[JobId], lock_timeout: &'a str) -> Query<'a, Postgres, PgArguments> {
+    sqlx::query(include_str!("../sql/cancel.sql")).bind(uuids(ids)).bind(lock_timeout)
 }
 
 fn decode(row: &PgRow) -> Result<Cancelled, sqlx::Error> {

@@ -24,6 +24,9 @@ const ANSWERS_UNHURRIED_AFTER: Duration = Duration::from_secs(600);
 /// The same for a person's question, or for the making of a partition, that may take long.
 const ANSWERS_AT_LENGTH_AFTER: Duration = Duration::from_secs(3600);
 
+/// How long what others have locked is waited for when nothing else is said: longer than an ordinary transaction is open.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Parameters a URL may have. The driver logs one that it does not know, with its value.
 const PARAMETERS: [&str; 17] = [
     "sslmode",
@@ -86,6 +89,8 @@ pub struct Settings {
 /// PostgreSQL, as Leasehold uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
+    /// How long what others have locked is waited for.
+    pub(crate) lock_timeout: Duration,
     /// For transactions of several statements.
     pub(crate) transactions: PgPool,
     pub(crate) pooler: Pooler,
@@ -138,6 +143,7 @@ impl Store {
         let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER);
         let (locks_at_claims, locks_at_settles) = Default::default();
         Ok(Self {
+            lock_timeout: LOCK_TIMEOUT,
             bounded,
             unhurried,
             patient,

@@ -1,11 +1,12 @@
 //! enqueue: jobs into the store, each exactly once however often it is sent.
 
 use crate::{
-    bounded::Bounded,
     connect::Store,
     error::Error,
+    locked::{AT_FIRST, Locked, LockedOut, Tried, Tries, patiently},
     row::{job_id, millis, word},
 };
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{BATCH_MAX, JobId, NewJob, State};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
 const ENQUEUE_NEW: &str = include_str!("../sql/enqueue_new.sql");
 const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
+const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
 const DOING: &str = "enqueueing jobs";
 
 /// How often a statement that the server rolled back for others' sake is sent. Each time somebody got on, so two
@@ -41,14 +43,20 @@ impl Store {
     /// the outcome of a statement is unknown is the caller's business (`id_may_exist`).
     ///
     /// # Errors
-    /// [`Error::Invalid`] before anything is sent, or that a statement failed: batches before it were accepted.
+    /// [`Error::Invalid`] before anything is sent. [`Error::Locked`] when open transactions of others hold ids or unique keys
+    /// for longer than `lock_timeout`: all other jobs were accepted. Or that a statement failed: batches before it were
+    /// accepted.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         let mut answers = Vec::with_capacity(jobs.len());
+        let mut locked = Vec::new();
         for batch in jobs.chunks(BATCH_MAX) {
-            answers.extend(enqueue_batch(&mut Way::Ours(&self.bounded), batch).await?);
+            let first = answers.len();
+            let (batch_answers, held) = enqueue_batch(&mut Way::Ours(self), batch).await?;
+            answers.extend(batch_answers);
+            locked.extend(held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
         }
-        Ok(answers)
+        complete(answers, locked)
     }
 
     /// The same inside the caller's transaction. A job whose id may exist already (`id_may_exist`) needs one that is
@@ -60,28 +68,37 @@ impl Store {
         jobs.iter().try_for_each(NewJob::validate)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            answers.extend(enqueue_batch(&mut Way::Callers(connection), batch).await?);
+            answers.extend(enqueue_batch(&mut Way::Callers(connection), batch).await?.0);
         }
-        Ok(answers)
+        complete(answers, Vec::new())
     }
 }
 
 /// Through which statements go.
 enum Way<'a> {
     /// Each is a transaction.
-    Ours(&'a Bounded),
+    Ours(&'a Store),
     /// All belong to the transaction of the caller.
     Callers(&'a mut PgConnection),
 }
 
 /// One statement for jobs whose ids are new; a second one for the others, and for those that the first found
 /// something in the way of.
-async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
     let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !jobs[nth].id_may_exist).collect();
+    let mut is_locked = false;
     if !fresh.is_empty() {
         let mut inserted = HashMap::with_capacity(fresh.len());
-        for row in insert(way, jobs, &fresh).await? {
+        let rows = match insert(way, jobs, &fresh).await {
+            // Nothing of it was written.
+            Err(error) if error.is_locked() && matches!(way, Way::Ours(_)) => {
+                is_locked = true;
+                Vec::new()
+            }
+            rows => rows?,
+        };
+        for row in rows {
             let decoded = job_id(&row, "id").and_then(|id| Ok((id, word(&row, "state")?)));
             let (id, state) = decoded.map_err(Error::sql(DOING))?;
             inserted.insert(id, state);
@@ -93,23 +110,87 @@ async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<Vec<Enqueue
         }
     }
     let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
-    if !rest.is_empty() {
-        let accepted = jobs.len() - rest.len();
-        let rows = send(way, ENQUEUE_CHECKED, jobs, &rest).await;
-        let rows = rows.map_err(|error| match way {
-            // What the first statement wrote stands: a caller that is told of a refusal would believe that nothing does.
-            Way::Ours(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
-            _ => error,
-        })?;
-        for row in rows {
-            let (nth, answer) = checked(&row).map_err(Error::sql(DOING))?;
-            if let Some(&nth) = rest.get(nth) {
-                answers[nth] = Some(answer);
-            }
+    if rest.is_empty() {
+        return Ok((answers, Vec::new()));
+    }
+    let accepted = jobs.len() - rest.len();
+    let rows = match way {
+        Way::Ours(_) if is_locked => None,
+        _ => match send(way, ENQUEUE_CHECKED, jobs, &rest).await {
+            Err(error) if error.is_locked() && matches!(way, Way::Ours(_)) => None,
+            rows => Some(rows),
+        },
+    };
+    let (checked, locked) = match (rows, &*way) {
+        (Some(rows), _) => (rows.and_then(|rows| rows.iter().map(decode).collect()), Vec::new()),
+        (None, Way::Ours(store)) => match patiently(store, &Each { store, jobs, which: &rest }, rest.len()).await {
+            Ok(tries) => (Ok(tries.done), tries.held),
+            Err(error) => (Err(error), Vec::new()),
+        },
+        (None, Way::Callers(_)) => (Ok(Vec::new()), Vec::new()),
+    };
+    let checked = checked.map_err(|error| match way {
+        // What the first statement wrote stands: a caller that is told of a refusal would believe that nothing does.
+        Way::Ours(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
+        _ => error,
+    })?;
+    for (nth, answer) in checked {
+        if let Some(&nth) = rest.get(nth) {
+            answers[nth] = Some(answer);
         }
+    }
+    let locked = locked.into_iter().filter_map(|(nth, by)| {
+        let &nth = rest.get(nth)?;
+        let job = &jobs[nth];
+        let what = match &job.unique_key {
+            Some(key) => format!("unique key {key:?}"),
+            None => format!("id {}", job.id),
+        };
+        Some(Locked { nth, what, by })
+    });
+    Ok((answers, locked.collect()))
+}
+
+/// An answer for each job, or what is held.
+fn complete(answers: Vec<Option<Enqueued>>, held: Vec<Locked>) -> Result<Vec<Enqueued>, Error> {
+    if !held.is_empty() {
+        return Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: answers })));
     }
     let answers: Option<Vec<Enqueued>> = answers.into_iter().collect();
     answers.ok_or_else(|| Error::sql(DOING)(sqlx::Error::RowNotFound))
+}
+
+/// Those of `jobs` that may be held, each by itself. Their numbers are places in `which`.
+struct Each<'a> {
+    store: &'a Store,
+    jobs: &'a [NewJob],
+    which: &'a [usize],
+}
+
+#[async_trait]
+impl Tried for Each<'_> {
+    type Answer = Enqueued;
+
+    async fn each(&self, left: Vec<usize>) -> Result<Tries<Enqueued>, Error> {
+        let nths: Vec<usize> = left.iter().map(|&place| self.which[place]).collect();
+        let rows = send(&mut Way::Ours(self.store), ENQUEUE_UNLESS_HELD, self.jobs, &nths).await?;
+        let mut tries = Tries::default();
+        for row in rows {
+            let nth: i64 = row.try_get("nth").map_err(Error::sql(DOING))?;
+            let Some(&place) = usize::try_from(nth - 1).ok().and_then(|nth| left.get(nth)) else { continue };
+            if row.try_get("held").map_err(Error::sql(DOING))? {
+                tries.held.push(place);
+            } else {
+                tries.done.push((place, answer(&row).map_err(Error::sql(DOING))?));
+            }
+        }
+        Ok(tries)
+    }
+
+    async fn one(&self, connection: &mut PgConnection, place: usize) -> Result<Option<Enqueued>, Error> {
+        let rows = send(&mut Way::Callers(connection), ENQUEUE_CHECKED, self.jobs, &[self.which[place]]).await?;
+        rows.first().map(answer).transpose().map_err(Error::sql(DOING))
+    }
 }
 
 /// Those of `jobs` whose ids are new, in the cheaper way if there is one. It fails where something is in the way after all,
@@ -133,9 +214,13 @@ async fn send(
 ) -> Result<Vec<PgRow>, Error> {
     let mut tried = 1;
     loop {
-        let query = bound(statement, which.iter().map(|&nth| &jobs[nth]));
+        let mut query = bound(statement, which.iter().map(|&nth| &jobs[nth]));
+        if statement == ENQUEUE || statement == ENQUEUE_CHECKED {
+            // A caller's transaction keeps the caller's settings.
+            query = query.bind(matches!(way, Way::Ours(_)).then_some(AT_FIRST));
+        }
         let sent = match way {
-            Way::Ours(bounded) => query.fetch_all(*bounded).await,
+            Way::Ours(store) => query.fetch_all(&store.bounded).await,
             // Without a name: the caller's connection may lead through a pooler, whatever ours does.
             Way::Callers(connection) => {
                 return query.persistent(false).fetch_all(&mut **connection).await.map_err(Error::sql(DOING));
@@ -173,8 +258,14 @@ fn bound<'a>(
 }
 
 /// Which of the jobs sent, from 0, and its answer.
-fn checked(row: &PgRow) -> Result<(usize, Enqueued), sqlx::Error> {
-    let nth: i64 = row.try_get("nth")?;
-    let answer = Enqueued { id: job_id(row, "id")?, inserted: row.try_get("inserted")?, state: word(row, "state")? };
-    Ok((usize::try_from(nth - 1).unwrap_or(usize::MAX), answer))
+fn decode(row: &PgRow) -> Result<(usize, Enqueued), Error> {
+    let read = || -> Result<_, sqlx::Error> {
+        let nth: i64 = row.try_get("nth")?;
+        Ok((usize::try_from(nth - 1).unwrap_or(usize::MAX), answer(row)?))
+    };
+    read().map_err(Error::sql(DOING))
+}
+
+fn answer(row: &PgRow) -> Result<Enqueued, sqlx::Error> {
+    Ok(Enqueued { id: job_id(row, "id")?, inserted: row.try_get("inserted")?, state: word(row, "state")? })
 }

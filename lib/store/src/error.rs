@@ -1,6 +1,7 @@
 //! What can go wrong on the way to PostgreSQL and back. That somebody else was first is not among it:
 //! such answers are values.
 
+use crate::locked::LockedOut;
 use leasehold_core::{InvalidJob, JobId};
 use std::fmt;
 
@@ -65,6 +66,20 @@ pub enum Error {
         #[doc = "of the migration"]
         version: i64,
     },
+    /// Others held the locks that a migration needs for longer than it had patience.
+    #[error("migration {version} of the schema leasehold waited {} s for {by}; run `leasehold migrate` again to go on", waited.as_secs())]
+    MigrationHeldUp {
+        #[doc = "of the migration; 0 if none was begun"]
+        version: i64,
+        #[doc = "how long"]
+        waited: std::time::Duration,
+        #[doc = "what was waited for, and who has it"]
+        by: String,
+    },
+    /// Open transactions of others hold some of what was asked for. The rest was done. Trying again helps when they have
+    /// ended.
+    #[error("{0}; try again when it has ended")]
+    Locked(Box<LockedOut>),
     /// A unique key of the job is in use by a live one.
     #[error("the unique key of {0} is taken by a live job")]
     UniqueKeyTaken(JobId),
@@ -127,6 +142,7 @@ impl Error {
         let source = match self {
             Self::Sql { source, .. } | Self::Connect { source, .. } => source,
             Self::InPart { source, .. } => return source.is_transient(),
+            Self::MigrationHeldUp { .. } | Self::Locked(_) => return true,
             _ => return false,
         };
         match source {
@@ -160,6 +176,11 @@ impl Error {
     /// again at once.
     pub(crate) fn is_rolled_back(&self) -> bool {
         self.code().is_some_and(|code| code == "40001" || code == "40P01")
+    }
+
+    /// Whether a lock was not to be had in the time that there was for it.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.code().is_some_and(|code| code == "55P03")
     }
 
     /// The SQLSTATE, if the server gave one.

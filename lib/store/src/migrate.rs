@@ -1,19 +1,25 @@
 //! The schema: what this program needs, what the database has, and how the one becomes the other.
 
+mod session;
+mod steps;
+
+use self::{session::Session, steps::plain};
 use crate::{
-    connect::{Pooler, Store},
+    connect::Store,
     error::{Error, code_of},
+    row::time,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{
-    PgConnection,
-    migrate::{MigrateError, Migrator},
-};
-use std::{collections::HashMap, fmt::Write};
+use sqlx::{Row, migrate::Migrator};
+use std::{collections::HashMap, fmt::Write, time::Duration};
 
-const SCHEMA: &str = "leasehold";
-const TABLE: &str = "leasehold.migration";
+/// How long locks of others are waited for, all in all, when nothing else is said: longer than an ordinary report or backup
+/// of a small database takes.
+pub const MIGRATION_PATIENCE: Duration = Duration::from_secs(300);
+
+const SCHEMA: &str = include_str!("../sql/migration_make_schema.sql");
+const TABLE: &str = include_str!("../sql/migration_make_table.sql");
 const LOCK: &str = include_str!("../sql/migration_lock.sql");
 
 /// One migration and whether the database has it.
@@ -41,45 +47,27 @@ impl Store {
         }
     }
 
-    /// Applies what is missing, in one transaction; returns what was applied.
+    /// Applies what is missing, and returns it; waits for locks of others as long as [`MIGRATION_PATIENCE`].
     ///
     /// # Errors
-    /// [`Error::SchemaNewer`] and [`Error::SchemaDiffers`] when the database has what this program has not, or that a
-    /// statement failed. Nothing was changed then.
+    /// As [`Store::migrate_within`].
     pub async fn migrate(&self) -> Result<Vec<Migration>, Error> {
-        let sql = || Error::sql("migrating the schema");
-        let mut transaction = self.transactions.begin().await.map_err(sql())?;
-        self.forget_statements(&mut transaction).await.map_err(sql())?;
-        sqlx::query(LOCK).execute(&mut *transaction).await.map_err(sql())?;
-        let before = applied_if_begun(&mut transaction).await.map_err(sql())?;
-        let known = known_version();
-        if let Some(&found) = before.keys().max()
-            && found > known
-        {
-            return Err(Error::SchemaNewer { found, known });
-        }
-        migrator().run_direct(None, &mut *transaction, false).await.map_err(|error| match error {
-            MigrateError::VersionMismatch(version) | MigrateError::VersionMissing(version) => {
-                Error::SchemaDiffers { version }
-            }
-            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => sql()(source),
-            other => sql()(sqlx::Error::Migrate(Box::new(other))),
-        })?;
-        let after = applied_if_begun(&mut transaction).await.map_err(sql())?;
-        self.forget_statements(&mut transaction).await.map_err(sql())?;
-        transaction.commit().await.map_err(sql())?;
-        let new = |migration: &Migration| !before.contains_key(&migration.version);
-        Ok(listed(&after).into_iter().filter(new).collect())
+        self.migrate_within(MIGRATION_PATIENCE).await
     }
 
-    /// The driver's migrations have names for their statements, and a connection of a pooler is used by others next.
-    async fn forget_statements(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        match self.pooler {
-            Pooler::None => Ok(()),
-            Pooler::Transaction => {
-                sqlx::raw_sql(include_str!("../sql/forget_statements.sql")).execute(connection).await.map(drop)
-            }
-        }
+    /// Applies what is missing, and returns it. A schema that is not there yet is made in one transaction. One in use is
+    /// changed migration by migration, each in a transaction or in steps that commit by themselves, none of which holds up
+    /// those who use it for longer than a moment. Locks of others are waited for as long as `patience`, all in all.
+    ///
+    /// # Errors
+    /// [`Error::SchemaNewer`] and [`Error::SchemaDiffers`] when the database has what this program has not: nothing was
+    /// changed then. [`Error::MigrationHeldUp`], or that a statement failed: what was applied before stays, and the next
+    /// call goes on from there.
+    pub async fn migrate_within(&self, patience: Duration) -> Result<Vec<Migration>, Error> {
+        let mut session = Session::open(self, patience).await.map_err(Error::sql("migrating the schema"))?;
+        let answer = bring_up_to_date(&mut session).await;
+        session.close().await;
+        answer
     }
 
     /// Every migration this program knows.
@@ -95,14 +83,16 @@ impl Store {
     /// as [`Store::migrate`] would.
     #[must_use]
     pub fn migration_sql() -> String {
-        let mut script = include_str!("../sql/migration_script_begin.sql").replace("$LOCK", LOCK.trim_end());
+        let mut script = include_str!("../sql/migration_script_begin.sql")
+            .replace("$LOCK", LOCK.trim_end())
+            .replace("$TABLE", TABLE.trim_end());
         for migration in migrator().iter() {
             let checksum = migration.checksum.iter().fold(String::new(), |mut hex, byte| {
                 let _ = write!(hex, "{byte:02x}");
                 hex
             });
             script += &include_str!("../sql/migration_script_step.sql")
-                .replace("$MIGRATION", migration.sql.as_str().trim_end())
+                .replace("$MIGRATION", &plain(migration.sql.as_str()))
                 .replace("$VERSION", &migration.version.to_string())
                 .replace("$DESCRIPTION", &migration.description)
                 .replace("$CHECKSUM", &checksum);
@@ -111,42 +101,87 @@ impl Store {
     }
 }
 
-/// The migrations as the driver runs them, its bookkeeping inside our schema. Its own lock belongs to the session and
-/// would not survive a pooler; ours belongs to the transaction.
+/// What is missing, applied by a session that nobody else disturbs.
+async fn bring_up_to_date(session: &mut Session) -> Result<Vec<Migration>, Error> {
+    let sql = || Error::sql("migrating the schema");
+    session.lock().await?;
+    let begun = sqlx::raw_sql(include_str!("../sql/migration_begun.sql")).fetch_one(session.work()).await;
+    let begun = begun.and_then(|row| Ok((row.try_get("has_schema")?, row.try_get("begun")?)));
+    let (has_schema, is_begun): (bool, bool) = begun.map_err(sql())?;
+    let before = if is_begun { applied(session.work()).await.map_err(sql())? } else { HashMap::new() };
+    check_applied(&before)?;
+    let migrator = migrator();
+    let missing: Vec<_> = migrator.iter().filter(|migration| !before.contains_key(&migration.version)).collect();
+    if is_begun {
+        for migration in missing {
+            session.apply(migration).await?;
+        }
+    } else {
+        let scripts = [SCHEMA, TABLE];
+        session.make(&scripts[usize::from(has_schema)..], &missing).await?;
+    }
+    let after = applied(session.work()).await.map_err(sql())?;
+    let is_new = |migration: &Migration| !before.contains_key(&migration.version);
+    Ok(listed(&after).into_iter().filter(is_new).collect())
+}
+
+/// That the database has no migration that this program does not have, to the letter.
+fn check_applied(applied: &HashMap<i64, Applied>) -> Result<(), Error> {
+    let known = known_version();
+    if let Some(&found) = applied.keys().max()
+        && found > known
+    {
+        return Err(Error::SchemaNewer { found, known });
+    }
+    let migrator = migrator();
+    for (&version, applied) in applied {
+        if !migrator.iter().any(|ours| ours.version == version && ours.checksum.as_ref() == applied.checksum) {
+            return Err(Error::SchemaDiffers { version });
+        }
+    }
+    Ok(())
+}
+
+/// A migration that the database has.
+struct Applied {
+    at: DateTime<Utc>,
+    checksum: Vec<u8>,
+}
+
+/// The migrations, compiled in.
 fn migrator() -> Migrator {
-    let mut migrator = sqlx::migrate!();
-    migrator.set_locking(false).create_schema(SCHEMA);
-    migrator.dangerous_set_table_name(TABLE);
-    migrator
+    sqlx::migrate!()
 }
 
 fn known_version() -> i64 {
     migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-fn listed(applied: &HashMap<i64, DateTime<Utc>>) -> Vec<Migration> {
+fn listed(applied: &HashMap<i64, Applied>) -> Vec<Migration> {
     let describe = |migration: &sqlx::migrate::Migration| Migration {
         version: migration.version,
         name: migration.description.clone().into_owned(),
-        applied_at: applied.get(&migration.version).copied(),
+        applied_at: applied.get(&migration.version).map(|applied| applied.at),
     };
     migrator().iter().map(describe).collect()
 }
 
-/// What the database has; nothing when there is no schema.
-async fn applied(executor: impl sqlx::PgExecutor<'_>) -> Result<HashMap<i64, DateTime<Utc>>, sqlx::Error> {
-    let rows: Result<Vec<(i64, DateTime<Utc>)>, _> =
-        sqlx::query_as(include_str!("../sql/migrations.sql")).fetch_all(executor).await;
-    match rows {
-        Ok(rows) => Ok(rows.into_iter().collect()),
+/// What the database has; nothing when there is no schema. In a statement without a name, since the connection may lead
+/// through a pooler.
+async fn applied(executor: impl sqlx::PgExecutor<'_>) -> Result<HashMap<i64, Applied>, sqlx::Error> {
+    let query = sqlx::query(include_str!("../sql/migrations.sql")).persistent(false);
+    match query.fetch_all(executor).await {
+        Ok(rows) => rows
+            .iter()
+            .map(|row| {
+                Ok((
+                    row.try_get("version")?,
+                    Applied { at: time(row, "applied_at")?, checksum: row.try_get("checksum")? },
+                ))
+            })
+            .collect(),
         // undefined_table, invalid_schema_name
         Err(error) if matches!(code_of(&error).as_deref(), Some("42P01" | "3F000")) => Ok(HashMap::new()),
         Err(error) => Err(error),
     }
-}
-
-/// The same inside a transaction, which an error would end.
-async fn applied_if_begun(connection: &mut PgConnection) -> Result<HashMap<i64, DateTime<Utc>>, sqlx::Error> {
-    let begun = sqlx::query_scalar(include_str!("../sql/migration_begun.sql")).fetch_one(&mut *connection).await?;
-    if begun { applied(connection).await } else { Ok(HashMap::new()) }
 }

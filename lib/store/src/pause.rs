@@ -1,27 +1,39 @@
 //! pause and resume: queues of which nothing is claimed.
 
-use crate::{connect::Store, error::Error};
+use crate::{
+    connect::Store,
+    error::Error,
+    locked::{AT_FIRST, Locked, LockedOut, Tried, Tries, WATCHED, patiently},
+};
+use async_trait::async_trait;
 use leasehold_core::QueueName;
+use sqlx::PgConnection;
 
 impl Store {
     /// Nothing of this queue is claimed until it is resumed. Whether that changed anything.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// [`Error::Locked`], or that the statement failed.
     pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
-        let statement = sqlx::query(include_str!("../sql/pause.sql")).bind(queue.as_str());
-        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("pausing a queue"))?;
-        Ok(row.is_some())
+        self.set_paused(queue, "pausing a queue", include_str!("../sql/pause.sql")).await
     }
 
     /// Ends a pause. Whether there was one.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// [`Error::Locked`], or that the statement failed.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        let statement = sqlx::query(include_str!("../sql/resume.sql")).bind(queue.as_str());
-        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("resuming a queue"))?;
-        Ok(row.is_some())
+        self.set_paused(queue, "resuming a queue", include_str!("../sql/resume.sql")).await
+    }
+
+    async fn set_paused(&self, queue: &QueueName, doing: &'static str, sql: &'static str) -> Result<bool, Error> {
+        let tries = patiently(self, &Set { store: self, queue, doing, sql }, 1).await?;
+        if let Some((_, changed)) = tries.done.into_iter().next() {
+            return Ok(changed);
+        }
+        let tell = |(nth, by)| Locked { nth, what: format!("queue {queue}"), by };
+        let held = tries.held.into_iter().map(tell).collect();
+        Err(Error::Locked(Box::new(LockedOut { doing, held, accepted: Vec::new() })))
     }
 
     /// The paused queues.
@@ -34,5 +46,31 @@ impl Store {
             sqlx::query_scalar(include_str!("../sql/paused.sql")).fetch_all(&self.bounded).await.map_err(sql())?;
         let names: Result<Vec<QueueName>, _> = names.into_iter().map(QueueName::try_from).collect();
         names.map_err(|error| sql()(sqlx::Error::Decode(error.into())))
+    }
+}
+
+/// What changes the row of a queue.
+struct Set<'a> {
+    store: &'a Store,
+    queue: &'a QueueName,
+    doing: &'static str,
+    sql: &'static str,
+}
+
+#[async_trait]
+impl Tried for Set<'_> {
+    type Answer = bool;
+
+    async fn each(&self, left: Vec<usize>) -> Result<Tries<bool>, Error> {
+        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(AT_FIRST);
+        match statement.fetch_optional(&self.store.bounded).await.map_err(Error::sql(self.doing)) {
+            Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
+            row => row.map(|row| Tries { done: vec![(0, row.is_some())], held: Vec::new() }),
+        }
+    }
+
+    async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<bool>, Error> {
+        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(WATCHED).persistent(false);
+        statement.fetch_optional(connection).await.map(|row| Some(row.is_some())).map_err(Error::sql(self.doing))
     }
 }

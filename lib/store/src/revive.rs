@@ -3,10 +3,16 @@
 use crate::{
     connect::Store,
     error::Error,
+    locked::{AT_FIRST, BY_ITSELF, Locked, LockedOut, Tried, Tries, WATCHED, patiently},
     row::{job_id, uuids, word},
 };
+use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, JobId, QueueName};
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{
+    PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 const DOING: &str = "reviving jobs";
 /// How often a unique key that was taken in the very same moment is looked at again.
@@ -22,29 +28,85 @@ pub struct Revived {
 }
 
 impl Store {
-    /// Finished jobs back to the line with a new budget; scheduled ones at once. Others are not in the answer.
+    /// Finished jobs back to the line with a new budget; scheduled ones at once. Others are not in the answer. What others
+    /// have locked is waited for as long as `lock_timeout`.
     ///
     /// # Errors
     /// [`Error::UniqueKeyTaken`] when a live job has the unique key of one of them: of its batch of `BATCH_MAX`, none
-    /// was revived. Or that a statement failed.
+    /// was revived. [`Error::Locked`] when one is still locked by others, or its unique key is: the others are revived. Or
+    /// that a statement failed.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         let mut answers = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(BATCH_MAX) {
-            let mut tried = 1;
-            let rows = loop {
-                let statement = sqlx::query(include_str!("../sql/revive.sql")).bind(uuids(batch));
-                match statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await.map_err(Error::sql(DOING)) {
-                    // unique_violation: the key was taken between the look and the insert.
-                    Err(error) if error.code().as_deref() == Some("23505") && tried < TRIES => tried += 1,
-                    rows => break rows?,
+        let mut locked = Vec::new();
+        for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
+            match self.revive_batch(batch, AT_FIRST).await {
+                Err(error) if error.is_locked() => {
+                    let tries = patiently(self, &Each { store: self, ids: batch }, batch.len()).await?;
+                    answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
+                    let tell = |(nth, by)| Locked {
+                        nth: first + nth,
+                        what: format!("job {} or its unique key", batch[nth]),
+                        by,
+                    };
+                    locked.extend(tries.held.into_iter().map(tell));
                 }
-            };
-            for (id, revived) in rows {
-                answers.push(revived.ok_or(Error::UniqueKeyTaken(id))?);
+                batch => answers.extend(batch?),
             }
         }
-        Ok(answers)
+        if locked.is_empty() {
+            return Ok(answers);
+        }
+        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held: locked, accepted: Vec::new() })))
     }
+
+    async fn revive_batch(&self, ids: &[JobId], lock_timeout: &str) -> Result<Vec<Revived>, Error> {
+        let mut tried = 1;
+        loop {
+            let rows = statement(ids, lock_timeout).try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
+            match rows.map_err(Error::sql(DOING)) {
+                // unique_violation: the key was taken between the look and the insert.
+                Err(error) if error.code().as_deref() == Some("23505") && tried < TRIES => tried += 1,
+                rows => return revived(rows?),
+            }
+        }
+    }
+}
+
+/// Each job by itself.
+struct Each<'a> {
+    store: &'a Store,
+    ids: &'a [JobId],
+}
+
+#[async_trait]
+impl Tried for Each<'_> {
+    type Answer = Vec<Revived>;
+
+    async fn each(&self, left: Vec<usize>) -> Result<Tries<Vec<Revived>>, Error> {
+        let mut tries = Tries::default();
+        for nth in left {
+            match self.store.revive_batch(&self.ids[nth..=nth], BY_ITSELF).await {
+                Ok(answer) => tries.done.push((nth, answer)),
+                Err(error) if error.is_locked() => tries.held.push(nth),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(tries)
+    }
+
+    async fn one(&self, connection: &mut PgConnection, nth: usize) -> Result<Option<Vec<Revived>>, Error> {
+        let statement = statement(&self.ids[nth..=nth], WATCHED).persistent(false);
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(connection).await;
+        revived(rows.map_err(Error::sql(DOING))?).map(Some)
+    }
+}
+
+fn statement<'a>(ids: &[JobId], lock_timeout: &'a str) -> Query<'a, Postgres, PgArguments> {
+    sqlx::query(include_str!("../sql/revive.sql")).bind(uuids(ids)).bind(lock_timeout)
+}
+
+fn revived(rows: Vec<(JobId, Option<Revived>)>) -> Result<Vec<Revived>, Error> {
+    rows.into_iter().map(|(id, revived)| revived.ok_or(Error::UniqueKeyTaken(id))).collect()
 }
 
 /// A row without a queue is a job whose key is taken.

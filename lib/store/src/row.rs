@@ -1,13 +1,87 @@
 //! From rows to words, and from durations to what PostgreSQL can add.
 
-use leasehold_core::{JobId, JobRecord, State, WorkerId};
-use serde_json::value::RawValue;
-use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use leasehold_core::{DELAY_MAX, JobId, JobRecord, State, TrailEntry, WorkerId};
+use serde_json::{Value, value::RawValue};
+use sqlx::{
+    Decode, FromRow, Postgres, Row, Type,
+    error::BoxDynError,
+    postgres::{PgRow, PgTypeInfo, PgValueRef},
+};
 use std::{str::FromStr, time::Duration};
 use uuid::Uuid;
 
-/// No delay is longer: PostgreSQL's times end, and a sum that passes their end is an error.
-const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// 2000-01-01 in µs since 1970, from where PostgreSQL counts.
+const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+
+/// A time as a row has it, whatever that is: PostgreSQL knows years that chrono does not, `infinity` among them, on which the
+/// driver's own decoding panics. What cannot be written in the four digits of a year becomes the first or the last time
+/// that can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) DateTime<Utc>);
+
+impl Time {
+    /// From what PostgreSQL sends: µs since 2000.
+    fn of_postgres(micros: i64) -> Self {
+        let time = micros.checked_add(POSTGRES_EPOCH_US).and_then(DateTime::from_timestamp_micros);
+        let fits = time.filter(|time| (1..=9999).contains(&time.year()));
+        Self(fits.unwrap_or_else(|| if micros < 0 { first_time() } else { last_time() }))
+    }
+}
+
+/// 0001-01-01T00:00:00Z
+fn first_time() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH - TimeDelta::days(719_162)
+}
+
+/// 9999-12-31T23:59:59.999999Z
+fn last_time() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(2_932_897) - TimeDelta::microseconds(1)
+}
+
+impl Type<Postgres> for Time {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl Decode<'_, Postgres> for Time {
+    /// Only for statements whose answers come in binary, as those of prepared ones do.
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        <i64 as Decode<Postgres>>::decode(value).map(Self::of_postgres)
+    }
+}
+
+/// A column that has a time.
+pub(crate) fn time(row: &PgRow, column: &str) -> Result<DateTime<Utc>, sqlx::Error> {
+    row.try_get::<Time, _>(column).map(|time| time.0)
+}
+
+/// A column that may have a time.
+pub(crate) fn time_if_any(row: &PgRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    row.try_get::<Option<Time>, _>(column).map(|time| time.map(|time| time.0))
+}
+
+/// The trail of a job. An entry that was written by hand, and is not as ours are, is shown as it is.
+fn trail(row: &PgRow) -> Result<Vec<TrailEntry>, sqlx::Error> {
+    let entries = match row.try_get::<Option<Value>, _>("trail")? {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(entries)) => entries,
+        Some(other) => vec![other],
+    };
+    let at = time(row, "created_at")?;
+    let read = |entry: Value| {
+        let text = entry.to_string();
+        serde_json::from_value(entry).unwrap_or_else(|_| TrailEntry {
+            at,
+            verb: "unreadable".to_owned(),
+            epoch: 0,
+            worker: None,
+            note: Some(text),
+        })
+    };
+    Ok(entries.into_iter().map(read).collect())
+}
 
 /// A column whose text is one of our words.
 pub(crate) fn word<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
@@ -76,20 +150,43 @@ impl FromRow<'_, PgRow> for Record {
             max_crashes: row.try_get("max_crashes")?,
             epoch: row.try_get("epoch")?,
             worker: worker(row, "worker")?,
-            run_at: row.try_get("run_at")?,
-            created_at: row.try_get("created_at")?,
-            started_at: row.try_get("started_at")?,
-            finished_at: row.try_get("finished_at")?,
-            lease_expires_at: row.try_get("lease_expires_at")?,
-            cancel_requested_at: row.try_get("cancel_requested_at")?,
+            run_at: time(row, "run_at")?,
+            created_at: time(row, "created_at")?,
+            started_at: time_if_any(row, "started_at")?,
+            finished_at: time_if_any(row, "finished_at")?,
+            lease_expires_at: time_if_any(row, "lease_expires_at")?,
+            cancel_requested_at: time_if_any(row, "cancel_requested_at")?,
             timeout_ms: row.try_get("timeout_ms")?,
             unique_key: row.try_get("unique_key")?,
             limit_key: row.try_get("limit_key")?,
-            trail: row.try_get::<Option<Json<_>>, _>("trail")?.map(|trail| trail.0).unwrap_or_default(),
+            trail: trail(row)?,
         }))
     }
 }
 
 fn decode(column: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_of_postgresql_is_one_of_ours() {
+        for (micros, text) in [
+            (0, "2000-01-01T00:00:00+00:00"),
+            (-POSTGRES_EPOCH_US, "1970-01-01T00:00:00+00:00"),
+            (i64::MIN, "0001-01-01T00:00:00+00:00"),
+            (i64::MIN + 1, "0001-01-01T00:00:00+00:00"),
+            (i64::MAX, "9999-12-31T23:59:59.999999+00:00"),
+            (i64::MAX - 1, "9999-12-31T23:59:59.999999+00:00"),
+            (252_455_615_999_999_999, "9999-12-31T23:59:59.999999+00:00"),
+            (-63_082_281_600_000_000, "0001-01-01T00:00:00+00:00"),
+            // 290000-01-01, beyond what chrono has.
+            (9_088_289_000_000_000_000, "9999-12-31T23:59:59.999999+00:00"),
+        ] {
+            assert_eq!(Time::of_postgres(micros).0.to_rfc3339(), text, "{micros}");
+        }
+    }
 }

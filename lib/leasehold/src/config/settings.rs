@@ -116,6 +116,14 @@ pub const SETTINGS: &[Setting] = &[
         reason: "Longer than a restart of a pooler, shorter than a person's patience.",
     },
     Setting {
+        key: "database.lock_timeout_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("5000"),
+        about: "How long enqueue, cancel, retry, pause and resume wait for what another session's open transaction holds: \
+                a row, an id or a unique key.",
+        reason: "Longer than an ordinary transaction is open, shorter than a person's patience.",
+    },
+    Setting {
         key: "redis.url",
         kind: ValueKind::Secret,
         default: None,

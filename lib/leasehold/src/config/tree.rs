@@ -38,6 +38,7 @@ pub struct DatabaseConfig {
     pub pooler: Pooler,
     pub max_connections: u32,
     pub acquire_timeout_ms: u64,
+    pub lock_timeout_ms: u64,
 }
 
 /// Redis.
@@ -117,7 +118,7 @@ pub struct ApiConfig {
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: None, pooler: Pooler::None, max_connections: 10, acquire_timeout_ms: 5_000 }
+        Self { url: None, pooler: Pooler::None, max_connections: 10, acquire_timeout_ms: 5_000, lock_timeout_ms: 5_000 }
     }
 }
 
@@ -185,6 +186,12 @@ impl Config {
             acquire_timeout: Duration::from_millis(self.database.acquire_timeout_ms),
             application_name: application_name.to_owned(),
         })
+    }
+
+    /// How long what others have locked is waited for.
+    #[must_use]
+    pub const fn lock_timeout(&self) -> Duration {
+        Duration::from_millis(self.database.lock_timeout_ms)
     }
 
     /// How the hand-off is reached; `None` without `redis.url`.

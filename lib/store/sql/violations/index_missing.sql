@@ -14,9 +14,11 @@ FROM (VALUES
     ('job', 'job_cancel_wanted', false),
     ('job', 'job_in_danger', false),
     ('job', 'job_unique_key', true),
+    ('job', 'job_off_clock', false),
     ('history', 'history_pkey', true),
     ('history', 'history_finished', false),
-    ('history', 'history_unsuccessful', false),
+    ('history', 'history_off_clock', false),
+    ('history', 'history_ended_badly', false),
     ('queue', 'queue_pkey', true)
 ) AS e(owner, name, is_unique)
 LEFT JOIN pg_index i

@@ -1,0 +1,2 @@
+-- migration_commit: ends the transaction of a migration.
+COMMIT

@@ -1,0 +1,2 @@
+-- migration_rollback: ends the transaction of a migration that failed.
+ROLLBACK

@@ -1,0 +1,4 @@
+-- pid: which session this is.
+--
+-- Guard:      none, it only reads.
+SELECT pg_backend_pid()

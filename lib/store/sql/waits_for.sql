@@ -1,0 +1,14 @@
+-- waits_for: what a session waits for, and who has it.
+--
+-- Guard:      none, it only reads.
+-- Parameters: $1 the pid of the session that waits.
+-- Zero rows:  it does not wait for a lock.
+-- Rights:     of sessions of other roles PostgreSQL tells only some the application and the time.
+SELECT coalesce(l.relation::regclass::text, l.locktype) AS lock, a.pid, coalesce(nullif(a.application_name, ''), '?') AS application,
+       coalesce(a.state, '?') AS state, coalesce(round(extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::bigint AS open_s
+FROM pg_locks l
+CROSS JOIN LATERAL unnest(pg_blocking_pids(l.pid)) AS b(pid)
+JOIN pg_stat_activity a ON a.pid = b.pid
+WHERE l.pid = $1::integer AND NOT l.granted
+ORDER BY a.xact_start NULLS LAST
+LIMIT 1

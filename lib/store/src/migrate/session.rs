@@ -1,0 +1,273 @@
+//! The connections of a migration, and the patience that it has.
+//!
+//! A statement that changes a table waits until nobody uses the table, and everybody who comes later waits behind it. So each
+//! wait is short, and there are many of them, with pauses in which the others get on. One connection does the work; the other
+//! keeps the lock that only one migration has, and looks what the first one waits for.
+
+use super::steps::{Step, plain, steps};
+use crate::{
+    connect::{Pooler, Store},
+    error::{Error, code_of},
+    locked::Holder,
+};
+use sqlx::{Connection, PgConnection, Row, migrate::Migration};
+use std::{
+    fmt,
+    future::Future,
+    pin::pin,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+
+const BEGIN: &str = include_str!("../../sql/migration_begin.sql");
+const COMMIT: &str = include_str!("../../sql/migration_commit.sql");
+const ROLLBACK: &str = include_str!("../../sql/migration_rollback.sql");
+const TRY_LOCK: &str = include_str!("../../sql/migration_try_lock.sql");
+
+/// The pause after a lock that could not be had, the first and the longest one.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// How often it is looked what the work waits for: more than once within the time that a lock is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(70);
+/// How often it is said.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+pub(super) struct Session {
+    work: PgConnection,
+    guard: PgConnection,
+    /// Of the connection that works. Not known through a pooler, where it may be another one each time.
+    pid: Option<i32>,
+    patience: Duration,
+    waited: Duration,
+    said: Option<Instant>,
+    /// What is being applied.
+    version: i64,
+}
+
+/// A session that is in the way, in words.
+struct InTheWay(Holder);
+
+impl fmt::Display for InTheWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.lock.as_str() {
+            "virtualxid" | "transactionid" => write!(f, "the end of a transaction of another session ({})", self.0),
+            lock => write!(f, "a lock on {lock} that the transaction of another session has ({})", self.0),
+        }
+    }
+}
+
+impl Session {
+    pub(super) async fn open(store: &Store, patience: Duration) -> Result<Self, sqlx::Error> {
+        let options = store.transactions.connect_options();
+        let mut work = PgConnection::connect_with(&options).await?;
+        let guard = PgConnection::connect_with(&options).await?;
+        let pid = match store.pooler {
+            Pooler::None => {
+                Some(sqlx::raw_sql(include_str!("../../sql/pid.sql")).fetch_one(&mut work).await?.try_get(0)?)
+            }
+            Pooler::Transaction => None,
+        };
+        Ok(Self { work, guard, pid, patience, waited: Duration::ZERO, said: None, version: 0 })
+    }
+
+    pub(super) fn work(&mut self) -> &mut PgConnection {
+        &mut self.work
+    }
+
+    pub(super) async fn close(self) {
+        // Whatever is not committed by now is to be rolled back.
+        let _ = self.work.close().await;
+        let _ = self.guard.close().await;
+    }
+
+    /// Waits until no other migration is under way. It is ours until the session is closed.
+    pub(super) async fn lock(&mut self) -> Result<(), Error> {
+        let sql = Error::sql("waiting for another migration");
+        loop {
+            sqlx::raw_sql(BEGIN).execute(&mut self.guard).await.map_err(&sql)?;
+            let row = sqlx::raw_sql(TRY_LOCK).fetch_one(&mut self.guard).await.map_err(&sql)?;
+            if row.try_get(0).map_err(&sql)? {
+                return Ok(());
+            }
+            sqlx::raw_sql(ROLLBACK).execute(&mut self.guard).await.map_err(&sql)?;
+            self.pause(PAUSE.0, Duration::ZERO, &"the end of another migration").await?;
+        }
+    }
+
+    /// All of it, as one transaction, into a schema that nobody uses.
+    pub(super) async fn make(&mut self, scripts: &[&str], migrations: &[&Migration]) -> Result<(), Error> {
+        let scripts: Vec<&str> = scripts.to_vec();
+        let texts: Vec<(String, &Migration)> =
+            migrations.iter().map(|migration| (plain(migration.sql.as_str()), *migration)).collect();
+        self.transaction(&scripts, &texts).await
+    }
+
+    /// One migration, into a schema in use.
+    pub(super) async fn apply(&mut self, migration: &Migration) -> Result<(), Error> {
+        self.version = migration.version;
+        let Some(steps) = steps(migration.sql.as_str()) else {
+            return self.transaction(&[], &[(migration.sql.as_str().to_owned(), migration)]).await;
+        };
+        // deadlock_detected: what an earlier migration began, which was killed, has not ended yet. All steps bear to be
+        // done twice.
+        while let Err(error) = self.steps(&steps).await {
+            if error.code().as_deref() != Some("40P01") {
+                return Err(error);
+            }
+            self.pause(PAUSE.0, Duration::ZERO, &"the end of an earlier migration").await?;
+        }
+        self.transaction(&[], &[(String::new(), migration)]).await
+    }
+
+    async fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
+        for step in steps {
+            let Some(index) = &step.partitions_without else {
+                self.step(step).await?;
+                continue;
+            };
+            for partition in self.partitions_without(index).await? {
+                self.step(&step.of_partition(&partition)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Error> {
+        if let Some(index) = &step.if_invalid
+            && !self.is_invalid(index).await?
+        {
+            return Ok(());
+        }
+        if step.is_concurrent() {
+            self.concurrently(&step.sql).await
+        } else {
+            self.transaction(&[&step.sql], &[]).await
+        }
+    }
+
+    async fn partitions_without(&mut self, index: &str) -> Result<Vec<String>, Error> {
+        let query =
+            sqlx::query_scalar(include_str!("../../sql/migration_partitions.sql")).bind(index).persistent(false);
+        query.fetch_all(&mut self.guard).await.map_err(Error::sql("reading the partitions of history"))
+    }
+
+    async fn is_invalid(&mut self, index: &str) -> Result<bool, Error> {
+        let query =
+            sqlx::query_scalar(include_str!("../../sql/migration_index_invalid.sql")).bind(index).persistent(false);
+        query.fetch_one(&mut self.guard).await.map_err(Error::sql("reading whether an index is finished"))
+    }
+
+    /// Scripts, then migrations that are noted as applied, in one transaction, tried until all locks are to be had.
+    async fn transaction(&mut self, scripts: &[&str], migrations: &[(String, &Migration)]) -> Result<(), Error> {
+        let mut pause = PAUSE.0;
+        loop {
+            let begun = Instant::now();
+            let (answer, blocker) = watched(run(&mut self.work, scripts, migrations), &mut self.guard, self.pid).await;
+            let Err(error) = answer else { return Ok(()) };
+            // If the connection is gone, so is the transaction.
+            let _ = sqlx::raw_sql(ROLLBACK).execute(&mut self.work).await;
+            // lock_not_available, deadlock_detected, serialization_failure
+            if !matches!(code_of(&error).as_deref(), Some("55P03" | "40P01" | "40001")) {
+                return Err(Error::sql("migrating the schema")(error));
+            }
+            match blocker {
+                Some(blocker) => self.pause(pause, begun.elapsed(), &blocker).await?,
+                None => self.pause(pause, begun.elapsed(), &"a lock of another session").await?,
+            }
+            pause = PAUSE.1.min(pause * 3 / 2);
+        }
+    }
+
+    /// What cannot be done in a transaction. It holds up nobody, so that it may wait in one go.
+    async fn concurrently(&mut self, sql: &str) -> Result<(), Error> {
+        let doing = Error::sql("migrating the schema");
+        if self.pid.is_some() {
+            let limits = include_str!("../../sql/migration_concurrent_begin.sql");
+            sqlx::raw_sql(limits).execute(&mut self.work).await.map_err(&doing)?;
+        }
+        let (version, patience, pid) = (self.version, self.patience, self.pid);
+        let mut work = pin!(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut self.work));
+        loop {
+            let begun = Instant::now();
+            match timeout(LOOK_EVERY * 4, work.as_mut()).await {
+                Ok(answer) => return answer.map(drop).map_err(doing),
+                Err(_) => {
+                    let Some(blocker) = blocker(&mut self.guard, pid).await else { continue };
+                    self.waited += begun.elapsed();
+                    say(&mut self.said, version, &blocker);
+                    if self.waited > patience {
+                        let cancel =
+                            sqlx::query(include_str!("../../sql/migration_cancel.sql")).bind(pid).persistent(false);
+                        cancel.execute(&mut self.guard).await.map_err(&doing)?;
+                        let _ = work.await;
+                        return Err(Error::MigrationHeldUp { version, waited: self.waited, by: blocker.to_string() });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the others get on, if there is patience left.
+    async fn pause(&mut self, pause: Duration, waited: Duration, by: &impl fmt::Display) -> Result<(), Error> {
+        self.waited += waited;
+        if self.waited >= self.patience {
+            return Err(Error::MigrationHeldUp { version: self.version, waited: self.waited, by: by.to_string() });
+        }
+        say(&mut self.said, self.version, by);
+        sleep(pause).await;
+        self.waited += pause;
+        Ok(())
+    }
+}
+
+/// One try.
+async fn run(
+    work: &mut PgConnection,
+    scripts: &[&str],
+    migrations: &[(String, &Migration)],
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(BEGIN).execute(&mut *work).await?;
+    for script in scripts {
+        sqlx::raw_sql(sqlx::AssertSqlSafe((*script).to_owned())).execute(&mut *work).await?;
+    }
+    for (script, migration) in migrations {
+        let begun = Instant::now();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(script.clone())).execute(&mut *work).await?;
+        let note = sqlx::query(include_str!("../../sql/migration_note.sql"))
+            .bind(migration.version)
+            .bind(migration.description.as_ref())
+            .bind(migration.checksum.as_ref())
+            .bind(i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX));
+        note.persistent(false).execute(&mut *work).await?;
+    }
+    sqlx::raw_sql(COMMIT).execute(&mut *work).await.map(drop)
+}
+
+/// The answer of some work, and what it waited for meanwhile.
+async fn watched<T>(
+    work: impl Future<Output = T>,
+    guard: &mut PgConnection,
+    pid: Option<i32>,
+) -> (T, Option<InTheWay>) {
+    let mut work = pin!(work);
+    let mut seen = None;
+    loop {
+        match timeout(LOOK_EVERY, work.as_mut()).await {
+            Ok(answer) => return (answer, seen),
+            Err(_) => seen = blocker(guard, pid).await.or(seen),
+        }
+    }
+}
+
+/// Whom a session waits for. Only to be told: if it cannot be found out, nothing is lost.
+async fn blocker(guard: &mut PgConnection, pid: Option<i32>) -> Option<InTheWay> {
+    let query = sqlx::query(include_str!("../../sql/waits_for.sql")).bind(pid?).persistent(false);
+    let row = query.fetch_optional(guard).await.ok()??;
+    Holder::of(&row).map(InTheWay)
+}
+
+fn say(said: &mut Option<Instant>, version: i64, by: &impl fmt::Display) {
+    if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+        *said = Some(Instant::now());
+        tracing::warn!(migration = version, "the migration waits for {by}");
+    }
+}

@@ -1,0 +1,135 @@
+//! A migration as steps.
+//!
+//! A migration is one transaction, unless its first line is `-- no-transaction`: then it is a list of steps, each of which
+//! commits by itself, and which is begun anew when it was interrupted. So each step must bear to be done twice. A line
+//! `-- step` begins one; after a comma it may say more:
+//!
+//! - `for partitions without INDEX`: once for each partition of history that has no part of this index; `$PARTITION` stands
+//!   for its name.
+//! - `if invalid INDEX`: only if this index was begun and not finished.
+//!
+//! What says CONCURRENTLY is not put into a transaction. In a schema that is just being made nobody can be held up, and
+//! everything is one transaction: there each step is taken in its plain form.
+
+const HEADER: &str = "-- no-transaction";
+const STEP: &str = "-- step";
+
+/// A part of a migration that commits by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) partitions_without: Option<String>,
+    pub(super) if_invalid: Option<String>,
+    pub(super) sql: String,
+}
+
+impl Step {
+    pub(super) fn is_concurrent(&self) -> bool {
+        self.sql.contains(" CONCURRENTLY")
+    }
+
+    /// The same for one partition.
+    pub(super) fn of_partition(&self, partition: &str) -> Self {
+        let with_name = |text: &str| text.replace("$PARTITION", partition);
+        Self {
+            partitions_without: None,
+            if_invalid: self.if_invalid.as_deref().map(with_name),
+            sql: with_name(&self.sql),
+        }
+    }
+
+    fn of_line(line: &str) -> Option<Self> {
+        let mut said = line.strip_prefix(STEP)?.split(',').map(str::trim);
+        let is_alone = said.next() == Some("");
+        let mut step = Self::default();
+        for part in said {
+            if let Some(index) = part.strip_prefix("for partitions without ") {
+                step.partitions_without = Some(index.to_owned());
+            } else if let Some(index) = part.strip_prefix("if invalid ") {
+                step.if_invalid = Some(index.to_owned());
+            } else {
+                return None;
+            }
+        }
+        is_alone.then_some(step)
+    }
+}
+
+/// The steps of a migration, or none if it is one transaction.
+pub(super) fn steps(sql: &str) -> Option<Vec<Step>> {
+    if !sql.starts_with(HEADER) {
+        return None;
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    for line in sql.lines() {
+        match (Step::of_line(line), steps.last_mut()) {
+            (Some(step), _) => steps.push(step),
+            (None, Some(step)) => {
+                step.sql.push_str(line);
+                step.sql.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    Some(steps)
+}
+
+/// The migration as it is applied to a schema that nobody uses yet.
+pub(super) fn plain(sql: &str) -> String {
+    let Some(steps) = steps(sql) else { return sql.trim_end().to_owned() };
+    let needed = steps.into_iter().filter(|step| step.partitions_without.is_none() && step.if_invalid.is_none());
+    let parts: Vec<String> = needed
+        .map(|step| step.sql.replace(" CONCURRENTLY", "").replace("ON ONLY ", "ON ").trim_end().to_owned())
+        .collect();
+    parts.join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::migrator;
+
+    #[test]
+    fn a_migration_is_cut_into_its_steps() {
+        let sql = "-- no-transaction\n-- Why.\n\n-- step\nA;\n\n-- step, if invalid i\nDROP INDEX CONCURRENTLY i;\n-- step\n\
+                   CREATE INDEX CONCURRENTLY i ON ONLY t;\n-- step, for partitions without i, if invalid $PARTITION_i\nC $PARTITION;\n";
+        let cut = steps(sql).expect("steps");
+        assert_eq!(cut.len(), 4);
+        assert_eq!((cut[0].sql.as_str(), cut[0].is_concurrent()), ("A;\n\n", false));
+        assert_eq!(cut[1].if_invalid.as_deref(), Some("i"));
+        assert!(cut[2].is_concurrent());
+        let of = cut[3].of_partition("p");
+        assert_eq!((of.if_invalid.as_deref(), of.sql.as_str()), (Some("p_i"), "C p;\n"));
+        assert_eq!(plain(sql), "A;\n\nCREATE INDEX i ON t;");
+        assert_eq!((steps("A;\n"), plain("A;\n")), (None, "A;".to_owned()));
+    }
+
+    /// Those before were made when no database had jobs yet.
+    const FIRST_TO_KEEP_THE_RULES: i64 = 6;
+
+    /// What would hold up all writers for as long as it takes to read a table.
+    #[test]
+    fn no_new_migration_holds_up_writers() {
+        for migration in migrator().iter().filter(|migration| migration.version >= FIRST_TO_KEEP_THE_RULES) {
+            let sql = migration.sql.as_str();
+            let made_here = |table: &str| sql.contains(&format!("CREATE TABLE {table}"));
+            for statement in sql.split(';').map(|part| {
+                let code: Vec<&str> = part.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+                code.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+            }) {
+                let table =
+                    statement.split(" ON ").nth(1).and_then(|rest| rest.split([' ', '(']).next()).unwrap_or_default();
+                let is_index = statement.starts_with("CREATE INDEX") || statement.starts_with("CREATE UNIQUE INDEX");
+                let waits = statement.contains(" CONCURRENTLY") || statement.contains(" ON ONLY ") || made_here(table);
+                assert!(!is_index || waits, "{}: make this index CONCURRENTLY: {statement}", migration.version);
+                let is_check = statement.starts_with("ALTER TABLE") && statement.contains(" ADD CONSTRAINT ");
+                let table = statement.split(' ').nth(2).unwrap_or_default();
+                let waits = statement.contains(" NOT VALID") || statement.contains(" USING INDEX ") || made_here(table);
+                assert!(
+                    !is_check || waits,
+                    "{}: add this NOT VALID, validate it later: {statement}",
+                    migration.version
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What an open transaction of somebody else holds: it is waited for within bounds, named, and holds up nothing else.
+
+use crate::{
+    fixture::{Fixture, json, new_job},
+    subject::connect,
+};
+use leasehold_core::{JobId, NewJob, Settle, WorkerId};
+use leasehold_store::{Error, LockedOut, Store};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_millis(600);
+
+/// Another session, in the middle of a transaction.
+async fn somebody(fixture: &Fixture, script: &str) -> PgConnection {
+    let mut other = fixture.connection().await;
+    let script = format!("SET application_name = 'an import'; BEGIN; {script}");
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut other).await.expect("a transaction that stays open");
+    other
+}
+
+async fn ends(mut other: PgConnection, how: &str) {
+    sqlx::raw_sql(AssertSqlSafe(how.to_owned())).execute(&mut other).await.expect("its end");
+}
+
+async fn impatient(fixture: &Fixture) -> Store {
+    connect(&fixture.database, 8).await.with_lock_timeout(PATIENCE)
+}
+
+fn keyed(key: &str) -> NewJob {
+    NewJob { unique_key: Some(key.to_owned()), ..new_job() }
+}
+
+fn locked(error: Error) -> LockedOut {
+    assert!(error.is_transient() && !error.is_refusal(), "{error}");
+    match error {
+        Error::Locked(locked) => *locked,
+        other => panic!("{other}"),
+    }
+}
+
+/// Statements of the store that are still waiting at the server.
+async fn nothing_is_left(fixture: &Fixture) {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(fixture.number(waiting).await, 0);
+}
+
+#[tokio::test]
+async fn a_held_key_is_named_and_the_others_are_accepted() {
+    let fixture = Fixture::start().await;
+    let store = impatient(&fixture).await;
+    let other = somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => 'b')").await;
+    let begun = Instant::now();
+    let jobs = [keyed("a"), keyed("b"), new_job(), keyed("c"), keyed("b")];
+    let error = store.enqueue(&jobs).await.expect_err("held");
+    assert!(begun.elapsed() >= PATIENCE && begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let told = error.to_string();
+    for part in [
+        "unique key \"b\" is held by an open transaction of another session (pid ",
+        "application an import, idle in transaction, open for",
+        "try again",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let locked = locked(error);
+    assert_eq!(locked.held.iter().map(|held| held.nth).collect::<Vec<_>>(), [1, 4]);
+    let accepted: Vec<bool> = locked.accepted.iter().map(Option::is_some).collect();
+    assert_eq!(accepted, [true, false, true, true, false]);
+    assert_eq!(fixture.live_jobs().await, 3);
+    nothing_is_left(&fixture).await;
+    ends(other, "ROLLBACK").await;
+    let answers = store.enqueue(&jobs).await.expect("free again");
+    assert_eq!(answers.iter().map(|answer| answer.inserted).collect::<Vec<_>>(), [false, true, false, false, false]);
+}
+
+/// A transaction that ends in time is waited for, and counts.
+#[tokio::test]
+async fn a_key_that_is_free_in_time_is_taken_or_answered() {
+    for (end, inserted) in [("COMMIT", false), ("ROLLBACK", true)] {
+        let fixture = Fixture::start().await;
+        let other = somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => 'b')").await;
+        let job = [keyed("b")];
+        let (answers, ()) = tokio::join!(fixture.enqueue(&job), async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            ends(other, end).await;
+        });
+        assert_eq!(answers.expect("enqueue")[0].inserted, inserted, "{end}");
+        assert_eq!(fixture.live_jobs().await, 1);
+    }
+}
+
+/// An id that an open transaction inserted, and a key whose job an open transaction cancels.
+#[tokio::test]
+async fn ids_and_cancelled_keys_are_held_too() {
+    let fixture = Fixture::start().await;
+    let store = impatient(&fixture).await;
+    store.enqueue(&[keyed("x")]).await.expect("enqueue");
+    let id = JobId::new();
+    let other = somebody(
+        &fixture,
+        &format!(
+            "SELECT leasehold.enqueue('k', '1', id => '{id}');
+             SELECT leasehold.cancel(id) FROM leasehold.job WHERE unique_key = 'x'"
+        ),
+    )
+    .await;
+    let sent = NewJob { id, id_may_exist: true, ..new_job() };
+    let locked = locked(store.enqueue(&[sent, keyed("x"), new_job()]).await.expect_err("held"));
+    let named: Vec<&str> = locked.held.iter().map(|held| held.what.as_str()).collect();
+    assert_eq!(named, [&format!("id {id}"), "unique key \"x\""]);
+    nothing_is_left(&fixture).await;
+    ends(other, "COMMIT").await;
+}
+
+/// Five hundred held keys cost seconds, not minutes, and no connection.
+#[tokio::test]
+async fn many_held_keys_are_bounded() {
+    let fixture = Fixture::start().await;
+    let store = impatient(&fixture).await;
+    let other =
+        somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => n::text) FROM generate_series(1, 500) n")
+            .await;
+    let jobs: Vec<NewJob> = (1..=510).map(|nth: u32| keyed(&nth.to_string())).collect();
+    let begun = Instant::now();
+    let locked = locked(store.enqueue(&jobs).await.expect_err("held"));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(locked.held.len(), 500);
+    assert_eq!(fixture.live_jobs().await, 10);
+    assert!(locked.to_string().ends_with("; and 497 more"), "{locked}");
+    ends(other, "ROLLBACK").await;
+}
+
+/// In a caller's own transaction the caller's settings hold.
+#[tokio::test]
+async fn a_callers_transaction_keeps_its_settings() {
+    let fixture = Fixture::start().await;
+    let mut own = somebody(&fixture, "SET LOCAL lock_timeout = '7s'").await;
+    Store::enqueue_in(&mut own, &[keyed("a"), NewJob { payload: json("2"), ..new_job() }]).await.expect("enqueue");
+    let timeout: String = sqlx::query_scalar("SHOW lock_timeout").fetch_one(&mut own).await.expect("show");
+    assert_eq!(timeout, "7s");
+    ends(own, "COMMIT").await;
+    assert_eq!(fixture.live_jobs().await, 2);
+}
+
+#[tokio::test]
+async fn cancel_and_revive_wait_within_bounds_and_do_the_rest() {
+    let fixture = Fixture::start().await;
+    let store = impatient(&fixture).await;
+    let (held, free) = (fixture.queued().await, fixture.queued().await);
+    let other = somebody(&fixture, &format!("SELECT FROM leasehold.job WHERE id = '{held}' FOR UPDATE")).await;
+    let error = store.cancel(&[held, free]).await.expect_err("held");
+    assert!(error.to_string().contains(&format!("cancelling jobs: job {held} is held by")), "{error}");
+    assert!(error.to_string().contains("application an import"), "{error}");
+    assert_eq!(locked(error).held.len(), 1);
+    assert_eq!(fixture.record(free).await.state.as_str(), "cancelled");
+    ends(other, "COMMIT").await;
+    assert_eq!(store.cancel(&[held]).await.expect("cancel")[0].id, held);
+
+    let other = somebody(&fixture, &format!("SELECT FROM leasehold.history WHERE id = '{held}' FOR UPDATE")).await;
+    let error = store.revive(&[held, free]).await.expect_err("held");
+    assert!(error.to_string().contains(&format!("job {held} or its unique key is held by")), "{error}");
+    assert_eq!(fixture.record(free).await.state.as_str(), "queued");
+    nothing_is_left(&fixture).await;
+    ends(other, "COMMIT").await;
+    assert_eq!(store.revive(&[held]).await.expect("revive").len(), 1);
+}
+
+#[tokio::test]
+async fn pause_waits_within_bounds() {
+    let fixture = Fixture::start().await;
+    let store = impatient(&fixture).await;
+    let queue = crate::fixture::name("q");
+    assert!(store.pause(&queue).await.expect("pause"));
+    let other = somebody(&fixture, "UPDATE leasehold.queue SET paused_at = NULL WHERE name = 'q'").await;
+    for error in [store.pause(&queue).await.expect_err("held"), store.resume(&queue).await.expect_err("held")] {
+        assert!(error.to_string().contains("queue q is held by an open transaction"), "{error}");
+    }
+    nothing_is_left(&fixture).await;
+    ends(other, "COMMIT").await;
+    assert!(store.pause(&queue).await.expect("pause"));
+}
+
+/// What is settled meanwhile is not what is held.
+#[tokio::test]
+async fn a_held_key_does_not_hold_up_runs() {
+    let fixture = Fixture::start().await;
+    let other = somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => 'b')").await;
+    let fence = fixture.running(WorkerId::new()).await;
+    fixture.settle_one(fence, Settle::Complete(None)).await;
+    ends(other, "ROLLBACK").await;
+}
