@@ -75,7 +75,7 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     bar.finish_and_clear();
     if held > 0 {
         return Err(Failure::new(format!(
-            "{held} of {jobs} jobs were not accepted, those named before this; all others were"
+            "{held} of {jobs} lines were not accepted, those named before this; all others were"
         )));
     }
     Ok(ExitCode::SUCCESS)
