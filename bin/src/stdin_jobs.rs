@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<NewJob>,
-    /// The number of the line of its last job.
-    pub(crate) last_line: u64,
+    /// The number of the line of each.
+    pub(crate) lines: Vec<u64>,
 }
 
 /// Batches of valid jobs, until the input ends or a line is bad. The lines before a bad one in its batch are not sent. Blank
@@ -52,7 +52,7 @@ pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Batch, Failure>>
             let more = match tokio::time::timeout(waiting, lines.recv()).await {
                 Ok(Some(Ok((number, job)))) => {
                     batch.jobs.push(job);
-                    batch.last_line = number;
+                    batch.lines.push(number);
                     if batch.jobs.len() < BATCH_MAX {
                         continue;
                     }

@@ -60,7 +60,7 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
         match ended {
             Ok(batch) => {
                 accepted += batch.jobs.len() as u64;
-                last_line = batch.last_line;
+                last_line = batch.lines.last().copied().unwrap_or(last_line);
             }
             Err(failure) => {
                 bar.finish_and_clear();
