@@ -167,7 +167,10 @@ impl Exec {
     /// What the worker lacks, if that is why the command failed.
     async fn lack_behind(&self, Finished { end, stderr, .. }: &Finished) -> Option<String> {
         let End::Exited(status) = end else { return None };
-        let code = status.code().filter(|code| ![0, TRY_LATER, NEVER_WILL].contains(code))?;
+        let code = status.code();
+        if matches!(code, Some(0 | TRY_LATER | NEVER_WILL)) {
+            return None;
+        }
         if let Some(what) = self.surroundings.lack() {
             return Some(what);
         }

@@ -143,17 +143,17 @@ pub(crate) fn shell_lack() -> Option<String> {
     (!found).then(|| "a shell: there is no program sh in PATH that it may run".to_owned())
 }
 
-/// What a shell lacks that ended with such a code after saying this: a process for what it was to run, or what it takes to
+/// What a shell lacks that ended with such a code, or by a signal, after saying this: a process for what it was to run, or what it takes to
 /// be a shell at all. Only the shell itself begins its words with its name.
-pub(crate) async fn lack_of_shell(code: i32, stderr: &str) -> Option<String> {
+pub(crate) async fn lack_of_shell(code: Option<i32>, stderr: &str) -> Option<String> {
     let last = stderr.lines().next_back().unwrap_or_default();
     if last.starts_with("sh: ") && last.to_ascii_lowercase().contains("fork") {
         return Some(format!("processes: {last}"));
     }
-    if code != 126 && code != 127 {
+    if code.is_some_and(|code| code != 126 && code != 127) {
         return None;
     }
-    // It could not run its command, which is most often the fault of whoever wrote the command.
+    // It could not run its command, or was killed: most often the fault of the command.
     let mut shell = Command::new("sh");
     PassedEnv::None.withheld().iter().for_each(|name| {
         shell.env_remove(name);
@@ -182,12 +182,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_shell_that_works_is_not_blamed() {
-        assert_eq!(lack_of_shell(127, "sh: 1: no-such-program: not found").await, None);
-        assert_eq!(lack_of_shell(2, "my-program: cannot fork").await, None);
+        assert_eq!(lack_of_shell(Some(127), "sh: 1: no-such-program: not found").await, None);
+        assert_eq!(lack_of_shell(Some(2), "my-program: cannot fork").await, None);
         for said in ["sh: 1: Cannot fork", "sh: fork: retry: Resource temporarily unavailable", "a\nsh: can't fork: x"]
         {
-            assert!(lack_of_shell(2, said).await.is_some(), "{said}");
+            assert!(lack_of_shell(Some(2), said).await.is_some(), "{said}");
         }
+        assert_eq!(lack_of_shell(None, "").await, None);
         assert_eq!(shell_lack(), None);
     }
 
