@@ -10,6 +10,7 @@ mod jobs;
 mod process;
 mod queues;
 mod readme;
+mod rights;
 mod servers;
 mod settings;
 mod stopping;

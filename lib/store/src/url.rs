@@ -4,7 +4,7 @@
 //! secret. So it is given only what it knows. A parameter that nobody knows is a mistake, and refused by name.
 
 use crate::error::Error;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::PgConnectOptions;
 use std::{str::FromStr, time::Duration};
 
 /// What becomes of a parameter.
@@ -225,13 +225,13 @@ async fn takes_writes(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     answer
 }
 
-/// As libpq has it when nothing is said.
-#[cfg(test)]
-const SSL_DEFAULT: PgSslMode = PgSslMode::Prefer;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sqlx::postgres::PgSslMode;
+
+    /// As libpq has it when nothing is said.
+    const SSL_DEFAULT: PgSslMode = PgSslMode::Prefer;
 
     fn servers(url: &str) -> Vec<(String, u16)> {
         let parsed = parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
