@@ -11,6 +11,7 @@ mod lacks;
 mod process;
 mod queues;
 mod readme;
+mod rights;
 mod secrets;
 mod servers;
 mod settings;

@@ -127,3 +127,25 @@ async fn a_connection_that_is_dead_without_a_word_is_given_up() {
     proxy.set(Way::Open);
     eventually("it answers again", Duration::from_secs(10), || async { store.ping().await }).await;
 }
+
+/// What libpq takes is taken: parameters of hosted servers, and several hosts, of which the first that answers is used.
+#[tokio::test]
+async fn parameters_and_hosts_as_libpq_has_them() {
+    let database = Database::start().await;
+    let (server, name) = database.url.rsplit_once('/').expect("a database");
+    let (user, place) = server.rsplit_once('@').expect("a user");
+    for url in [
+        format!(
+            "{server}/{name}?sslmode=prefer&connect_timeout=10&channel_binding=prefer&gssencmode=disable&keepalives=1"
+        ),
+        format!("{server}/{name}?target_session_attrs=read-write&client_encoding=UTF8&fallback_application_name=x"),
+        format!("{user}@127.0.0.1:1,{place}/{name}?target_session_attrs=primary"),
+    ] {
+        let store = Store::connect(&settings(&url, 1)).await.unwrap_or_else(|error| panic!("{error}"));
+        store.ping().await.expect("ping");
+    }
+    let refused = refused(&format!("{server}/{name}?conect_timeout=hunter2")).await;
+    assert!(refused.to_string().contains("\"conect_timeout\", which means nothing here"), "{refused}");
+    let away = self::refused("postgres://u:hunter2@[::1]:1/d").await;
+    assert!(away.to_string().contains("[::1]:1, database d, user u: ") && away.is_transient(), "{away}");
+}

@@ -19,7 +19,8 @@ use std::{process::ExitCode, time::Duration};
   leasehold migrate            # applies what is missing; safe to run again, and by many at once
   leasehold migrate --within 1h
   leasehold migrate status     # what is applied and what is not
-  leasehold migrate sql        # the statements, for those who run migrations by other means")]
+  leasehold migrate sql        # the statements, for those who run migrations by other means
+  leasehold migrate roles      # the statements that make roles with as few rights as each needs")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "DURATION", default_value = "5m", value_parser = times::duration)]
     within: Duration,
 }
+
+/// The roles, each for a part of the system.
+const ROLES: [&str; 4] = ["leasehold_owner", "leasehold_app", "leasehold_worker", "leasehold_reader"];
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Action {
@@ -36,11 +40,23 @@ enum Action {
     Status,
     /// Print the SQL of all migrations
     Sql,
+    /// Print the SQL that makes the roles leasehold_owner, leasehold_app, leasehold_worker and leasehold_reader
+    Roles {
+        /// Run it instead, as the user of database.url
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     match args.action.unwrap_or(Action::Up) {
         Action::Sql => output::text(&Store::migration_sql())?,
+        Action::Roles { apply: false } => output::text(Store::roles_sql())?,
+        Action::Roles { apply: true } => {
+            let store = context.store().await?;
+            store.make_roles().await.map_err(|error| context.store_failure(error))?;
+            output::either(context.json, &ROLES, || format!("made {}", ROLES.join(", ")))?;
+        }
         Action::Up => {
             let store = context.database().await?;
             let applied = store.migrate_within(args.within).await.map_err(|error| context.store_failure(error))?;

@@ -56,5 +56,8 @@ pub(crate) fn as_text(told: &Told<'_>) -> String {
             out.push_str(&format!("  What to do: {}\n", first.advice));
         }
     }
+    for note in &examined.notes {
+        out.push_str(&format!("\nnote: {note}\n"));
+    }
     out
 }

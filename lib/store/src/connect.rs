@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     locks::Locks,
     pool::Pool,
+    url,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::{io, str::FromStr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 /// How long an answer may take, in times that a connection may: by default 10 s, longer than any batch on a server that
 /// is well, and a third of the default lease, so that a renewal can be sent again in time.
@@ -26,27 +27,6 @@ const ANSWERS_AT_LENGTH_AFTER: Duration = Duration::from_secs(3600);
 
 /// How long what others have locked is waited for when nothing else is said: longer than an ordinary transaction is open.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Parameters a URL may have. The driver logs one that it does not know, with its value.
-const PARAMETERS: [&str; 17] = [
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "statement-cache-capacity",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "options",
-];
 
 /// What stands between this process and the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -113,7 +93,8 @@ impl Store {
     /// [`Error::Url`] when the URL cannot be understood, [`Error::Connect`] when no server answers within
     /// `acquire_timeout`, or it refuses; [`Error::Pooler`] when there is a pooler that `pooler` does not tell of.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let options = options(settings)?;
+        let options = url::choose(options(settings)?, settings.acquire_timeout).await;
+        let options = options.ok_or_else(|| Error::Url("names no server".into()))?;
         let trial = tokio::time::timeout(settings.acquire_timeout, async {
             let mut connection = options.connect().await?;
             let plans_as_asked = plans_as_asked(&mut connection, settings.pooler).await?;
@@ -215,34 +196,33 @@ async fn plans_as_asked(connection: &mut PgConnection, pooler: Pooler) -> Result
     Ok(true)
 }
 
-fn options(settings: &Settings) -> Result<PgConnectOptions, Error> {
-    let url = settings.url.expose_secret();
-    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-        return Err(Error::Url("is no URL of PostgreSQL: postgres://user@host:port/database".into()));
-    }
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    for parameter in query.split('&').filter_map(|pair| pair.split('=').next()).filter(|key| !key.is_empty()) {
-        if !(PARAMETERS.contains(&parameter) || parameter.starts_with("options[") || parameter == "application_name") {
-            return Err(Error::Url(format!("has the parameter {parameter:?}, which means nothing here")));
+/// How the servers are reached that the URL names, in order.
+fn options(settings: &Settings) -> Result<Vec<PgConnectOptions>, Error> {
+    let url::Parsed { servers, remarks } = url::parse(settings.url.expose_secret())?;
+    for (parameter, why, is_missed) in remarks {
+        if is_missed {
+            tracing::warn!("database.url: {parameter} is passed over: {why}");
+        } else {
+            tracing::info!("database.url: {parameter} is passed over: {why}");
         }
     }
-    let options = PgConnectOptions::from_str(url).map_err(|error| match error {
-        sqlx::Error::Configuration(cause) => Error::Url(format!("cannot be understood: {cause}")),
-        other => Error::Url(format!("cannot be understood: {other}")),
-    })?;
-    let options = options.application_name(&settings.application_name).disable_statement_logging();
-    Ok(match settings.pooler {
-        Pooler::None => options.options(PLANNING),
-        // A pooler refuses what it cannot hand on: nothing is sent but what it keeps for each client. Floats are sent as
-        // they are, so the digits of their text do not matter.
-        Pooler::Transaction => options.extra_float_digits(None).statement_cache_capacity(0),
-    })
+    let ours = |options: PgConnectOptions| {
+        let options = options.application_name(&settings.application_name).disable_statement_logging();
+        match settings.pooler {
+            Pooler::None => options.options(PLANNING),
+            // A pooler refuses what it cannot hand on: nothing is sent but what it keeps for each client. Floats are sent as
+            // they are, so the digits of their text do not matter.
+            Pooler::Transaction => options.extra_float_digits(None).statement_cache_capacity(0),
+        }
+    };
+    Ok(servers.into_iter().map(ours).collect())
 }
 
 /// Where a connection goes, without the password.
 fn address(options: &PgConnectOptions) -> String {
     let server = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
+        None if options.get_host().contains(':') => format!("[{}]:{}", options.get_host(), options.get_port()),
         None => format!("{}:{}", options.get_host(), options.get_port()),
     };
     let user = options.get_username();

@@ -43,6 +43,7 @@ mod stats;
 mod survey;
 mod unblock;
 mod uptime;
+mod url;
 mod violations;
 
 pub use authority::Authority;

@@ -79,6 +79,27 @@ impl Store {
         Ok(listed(&applied))
     }
 
+    /// The SQL that makes the roles `leasehold_owner`, `leasehold_app`, `leasehold_worker` and `leasehold_reader`, with the
+    /// rights of each.
+    #[must_use]
+    pub const fn roles_sql() -> &'static str {
+        include_str!("../sql/roles.sql")
+    }
+
+    /// Makes those roles, in one transaction.
+    ///
+    /// # Errors
+    /// That a statement failed: mostly for lack of rights. Nothing was changed then.
+    pub async fn make_roles(&self) -> Result<(), Error> {
+        let mut session = Session::open(self, MIGRATION_PATIENCE).await.map_err(Error::sql("making the roles"))?;
+        let made = match session.lock().await {
+            Ok(()) => session.make(&[Self::roles_sql()], &[]).await,
+            Err(error) => Err(error),
+        };
+        session.close().await;
+        made
+    }
+
     /// The SQL of all migrations, for people who run them by hand: a script for `psql` that leaves the database
     /// as [`Store::migrate`] would.
     #[must_use]

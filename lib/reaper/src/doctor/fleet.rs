@@ -109,5 +109,10 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
                 format!("maxmemory-policy is {policy}"),
             );
         }
+    } else {
+        notebook.note(
+            "Redis does not tell this user how it evicts (INFO): see to it that maxmemory-policy is noeviction"
+                .to_owned(),
+        );
     }
 }

@@ -1,0 +1,89 @@
+-- roles: the roles of Leasehold, and what each may do. For a superuser, or for a role that may create roles and owns the
+-- schema; after `leasehold migrate`, and again after each. Safe to run again.
+--
+--   leasehold_owner    owns the schema: `leasehold migrate`
+--   leasehold_app      enqueues and cancels, and reads: clients
+--   leasehold_worker   workers and reapers, and an operator's commands
+--   leasehold_reader   reads: stats, lists, explanations, doctor
+--
+-- None of them can log in. Give them to those who can:  GRANT leasehold_worker TO my_worker;
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['leasehold_owner', 'leasehold_app', 'leasehold_worker', 'leasehold_reader'] LOOP
+        IF to_regrole(name) IS NULL THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                -- Somebody else has just made it.
+                NULL;
+            END;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- What is in the schema belongs to its owner. The functions for users run with the rights of theirs.
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format('ALTER SCHEMA leasehold OWNER TO leasehold_owner')
+        FROM pg_namespace n WHERE n.nspname = 'leasehold' AND n.nspowner <> to_regrole('leasehold_owner')::oid
+        UNION ALL
+        SELECT format('ALTER %s %s OWNER TO leasehold_owner', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                      c.oid::regclass)
+        FROM pg_class c
+        WHERE c.relnamespace = 'leasehold'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
+          AND c.relowner <> to_regrole('leasehold_owner')::oid
+        UNION ALL
+        SELECT format('ALTER %s %s OWNER TO leasehold_owner', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.oid::regtype)
+        FROM pg_type t
+        WHERE t.typnamespace = 'leasehold'::regnamespace AND t.typtype IN ('d', 'e')
+          AND t.typowner <> to_regrole('leasehold_owner')::oid
+        UNION ALL
+        SELECT format('ALTER FUNCTION %s OWNER TO leasehold_owner', p.oid::regprocedure)
+        FROM pg_proc p
+        WHERE p.pronamespace = 'leasehold'::regnamespace AND p.proowner <> to_regrole('leasehold_owner')::oid
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
+
+REVOKE ALL ON SCHEMA leasehold FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA leasehold FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+GRANT USAGE ON SCHEMA leasehold TO leasehold_app, leasehold_worker, leasehold_reader;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
+GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid)
+    TO leasehold_reader, leasehold_app;
+
+GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.migration TO leasehold_app;
+GRANT INSERT ON leasehold.job TO leasehold_app;
+DO $$
+DECLARE
+    called regprocedure;
+BEGIN
+    FOR called IN
+        SELECT p.oid FROM pg_proc p
+        WHERE p.pronamespace = 'leasehold'::regnamespace
+          AND p.proname IN ('enqueue', 'enqueue_checked', 'enqueue_unless_held', 'cancel', 'cancel_batch', 'new_id')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO leasehold_app', called);
+    END LOOP;
+END
+$$;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leasehold TO leasehold_worker;
+REVOKE INSERT, UPDATE, DELETE ON leasehold.migration FROM leasehold_worker;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA leasehold TO leasehold_worker;
+
+-- For what later migrations make.
+ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner IN SCHEMA leasehold GRANT SELECT ON TABLES TO leasehold_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner IN SCHEMA leasehold
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO leasehold_worker;
+ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner IN SCHEMA leasehold GRANT EXECUTE ON FUNCTIONS TO leasehold_worker;

@@ -1,0 +1,183 @@
+//! Each role has what it needs and no more: owner, app, worker, reader; and whoever may call one function.
+
+use crate::{
+    fixture::{Ran, Scene},
+    process::Beside,
+};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+/// The URL of the scene's database, for a role.
+fn as_role(scene: &Scene, role: &str) -> String {
+    let url = &scene.stores.database.url;
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}options=-c%20role%3D{role}")
+}
+
+fn run_as(scene: &Scene, role: &str, args: &[&str]) -> Ran {
+    scene.run(&[args, &["--database-url", &as_role(scene, role)]].concat())
+}
+
+async fn sql(connection: &mut PgConnection, script: &str) -> Result<(), String> {
+    let done = sqlx::raw_sql(AssertSqlSafe(script.to_owned())).execute(connection).await;
+    done.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_has_what_it_needs_and_no_more() {
+    let scene = Scene::start().await;
+    let printed = scene.output(&["migrate", "roles"]);
+    assert!(printed.starts_with("-- roles:") && printed.contains("GRANT USAGE ON SCHEMA leasehold"), "{printed}");
+    for _ in 0..2 {
+        assert_eq!(
+            scene.json(&["migrate", "roles", "--apply"]),
+            json!(["leasehold_owner", "leasehold_app", "leasehold_worker", "leasehold_reader"])
+        );
+    }
+    let url = as_role(&scene, "leasehold_worker");
+    let fleet = ["--database-url", &*url];
+    let _reaper = Beside::start(&scene, &[&["reaper"][..], &fleet].concat(), &[]);
+    let worker = Beside::start(
+        &scene,
+        &[
+            &[
+                "worker",
+                "--queue",
+                "q=2",
+                "--exec",
+                "good=echo done",
+                "--exec",
+                "bad=exit 65",
+                "--exec",
+                "again=exit 1",
+            ][..],
+            &fleet,
+        ]
+        .concat(),
+        &[],
+    );
+    let app = |args: &[&str]| run_as(&scene, "leasehold_app", args).succeeded();
+    let good = app(&["enqueue", "--kind", "good", "--queue", "q", "--unique-key", "u"]);
+    let later =
+        app(&["enqueue", "--kind", "good", "--queue", "q", "--delay", "1s", "--id", &uuid::Uuid::now_v7().to_string()]);
+    let bad = app(&["enqueue", "--kind", "bad", "--queue", "q"]);
+    let again = app(&["enqueue", "--kind", "again", "--queue", "q", "--max-attempts", "2"]);
+    let waiting = app(&["enqueue", "--kind", "good", "--queue", "elsewhere"]);
+    assert_eq!(app(&["job", "cancel", &waiting]), format!("{waiting}  cancelled"));
+    assert!(app(&["job", "wait", "--timeout", "60s", &good, &later]).contains("succeeded"));
+    for dead in [&bad, &again] {
+        assert_eq!(run_as(&scene, "leasehold_app", &["job", "wait", "--timeout", "60s", dead]).code, 1);
+        assert_eq!(scene.json(&["job", "show", dead])["state"], "dead");
+    }
+
+    let reader = |args: &[&str]| run_as(&scene, "leasehold_reader", args);
+    for args in [
+        &["stats"][..],
+        &["queue", "list"],
+        &["job", "list"],
+        &["job", "list", "--before", &good],
+        &["job", "show", &bad],
+        &["job", "explain", &good],
+        &["migrate", "status"],
+        &["doctor"],
+    ] {
+        let ran = reader(args);
+        assert_eq!(ran.code, 0, "{args:?}: {ran:?}");
+    }
+    for (role, args) in [
+        ("leasehold_reader", &["enqueue", "--kind", "k"][..]),
+        ("leasehold_reader", &["job", "cancel", &good]),
+        ("leasehold_reader", &["queue", "pause", "q"]),
+        ("leasehold_app", &["queue", "pause", "q"]),
+        ("leasehold_app", &["job", "retry", &bad]),
+        ("leasehold_app", &["queue", "purge", "q", "--yes"]),
+    ] {
+        let ran = run_as(&scene, role, args);
+        assert!(ran.code == 1 && ran.stderr.contains("permission denied"), "{role} {args:?}: {ran:?}");
+    }
+    let operator = |args: &[&str]| run_as(&scene, "leasehold_worker", args).succeeded();
+    operator(&["queue", "pause", "q"]);
+    operator(&["queue", "resume", "q"]);
+    assert_eq!(operator(&["job", "retry", &bad]), format!("{bad}  back in the line"));
+    operator(&["doctor", "--repair"]);
+    let ran = worker.stop();
+    assert!(ran.code == 0 && !ran.stderr.contains("permission denied"), "{ran:?}");
+
+    // What the owner migrates, it owns; and a partition that a reaper makes or drops.
+    let mut admin = scene.sql().await;
+    sql(&mut admin, "SET ROLE leasehold_worker; SELECT leasehold.make_partition('2030-01-01'); RESET ROLE")
+        .await
+        .expect("made");
+    assert_eq!(run_as(&scene, "leasehold_owner", &["migrate"]).succeeded(), "the schema is up to date");
+}
+
+/// USAGE on the schema and EXECUTE on one function are enough to call it, and for nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_needs_no_rights_on_tables() {
+    let scene = Scene::start().await;
+    let mut caller = scene.sql().await;
+    let public = "SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'leasehold'::regnamespace
+                  AND p.proname <> 'is_off_clock' AND has_function_privilege('public', p.oid, 'EXECUTE')";
+    assert_eq!(sqlx::query_scalar::<_, i64>(public).fetch_one(&mut caller).await.expect("a number"), 0);
+    sql(
+        &mut caller,
+        "CREATE ROLE nobody_special; GRANT USAGE ON SCHEMA leasehold TO nobody_special; SET ROLE nobody_special",
+    )
+    .await
+    .expect("a role");
+    let enqueue = "SELECT leasehold.enqueue('k', '{}', unique_key => 'u')";
+    for script in [enqueue, "SELECT leasehold.cancel(gen_random_uuid())", "SELECT FROM leasehold.jobs"] {
+        assert!(sql(&mut caller, script).await.expect_err(script).contains("permission denied"), "{script}");
+    }
+    let grant = "RESET ROLE; GRANT EXECUTE ON FUNCTION
+                 leasehold.enqueue(text, text, text, integer, timestamptz, integer, text, interval, uuid[], text, uuid),
+                 leasehold.cancel(uuid) TO nobody_special; SET ROLE nobody_special";
+    sql(&mut caller, grant).await.expect("a grant");
+    let id: uuid::Uuid = sqlx::query_scalar(enqueue).fetch_one(&mut caller).await.expect("enqueued");
+    let again: uuid::Uuid = sqlx::query_scalar(enqueue).fetch_one(&mut caller).await.expect("the same job");
+    assert_eq!(id, again);
+    // Nothing that a caller puts in the way is called with the rights of the owner.
+    let trap = "CREATE TEMP TABLE job (id uuid); SET search_path = pg_temp, leasehold, public";
+    sql(&mut caller, trap).await.expect("a table in the way");
+    let state: String =
+        sqlx::query_scalar("SELECT leasehold.cancel($1)").bind(id).fetch_one(&mut caller).await.expect("cancelled");
+    assert_eq!(state, "cancelled");
+    assert!(sql(&mut caller, "SELECT FROM leasehold.job").await.is_err());
+    sql(&mut caller, "RESET ROLE; DROP OWNED BY nobody_special; DROP ROLE nobody_special").await.expect("dropped");
+}
+
+/// Who owns the schema needs no rights on the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_of_the_schema_migrates_without_rights_on_the_database() {
+    let scene = Scene::start().await;
+    let mut admin = scene.sql().await;
+    let prepare =
+        "DROP SCHEMA leasehold CASCADE; CREATE ROLE schema_owner; CREATE SCHEMA leasehold AUTHORIZATION schema_owner";
+    sql(&mut admin, prepare).await.expect("prepared");
+    let told = run_as(&scene, "schema_owner", &["migrate"]).succeeded();
+    assert!(told.starts_with("applied 0001"), "{told}");
+    run_as(&scene, "schema_owner", &["enqueue", "--kind", "k"]).succeeded();
+    sql(&mut admin, "DROP OWNED BY schema_owner CASCADE; DROP ROLE schema_owner").await.expect("dropped");
+}
+
+/// A Redis that does not let us ask how it evicts is looked at in all other respects.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_bears_a_redis_that_forbids_info() {
+    let scene = Scene::start().await;
+    let mut redis = scene.stores.redis.connect().await;
+    let rules = ["SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-info"];
+    redis::cmd("ACL").arg(&rules).query_async::<()>(&mut redis).await.expect("a user");
+    let place = scene.stores.redis.url.rsplit_once("//").expect("a URL").1;
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let _reaper = Beside::start(&scene, &["reaper"], &[]);
+    let url = format!("redis://limited:secret@{place}");
+    leasehold_tests::eventually("doctor is content", std::time::Duration::from_secs(30), || async {
+        let ran = scene.run(&["doctor", "--redis-url", &url]);
+        if ran.code == 0 && (ran.stdout.clone() + &ran.stderr).contains("Redis does not tell this user how it evicts") {
+            Ok(())
+        } else {
+            Err(ran)
+        }
+    })
+    .await;
+}
