@@ -5,7 +5,9 @@ use crate::{
     conditions::Conditions,
     drift::Drift,
     error::Error,
-    expire, head, leases,
+    expire, head,
+    heads::{Heads, WANTED},
+    leases,
     note::Author,
     pauses, promote,
     reads::Reads,
@@ -15,12 +17,12 @@ use crate::{
     sight::Sight,
     surveys::Surveys,
     sweep::{self, Sweeps},
-    tick::{Tick, all_of},
+    tick::Tick,
     watch::Watch,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::{Head, HeadStats};
+use leasehold_handoff::Head;
 use leasehold_store::{Authority, Uptime};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -42,6 +44,7 @@ pub struct Reaper {
     conditions: Conditions,
     retention: retain::Due,
     surveys: Surveys,
+    heads: Heads,
     reads: Reads,
     sweeps: Sweeps,
     generation: Option<String>,
@@ -49,6 +52,8 @@ pub struct Reaper {
     loss_is_open: bool,
     /// The same, and this reaper had seen it filled before.
     loss_was_seen: bool,
+    /// Queues that got hints since then.
+    refilled: u32,
     lost_at: Option<Instant>,
     watch: Watch,
 }
@@ -63,11 +68,13 @@ impl Reaper {
             conditions: Conditions::default(),
             retention: retain::Due::default(),
             surveys: Surveys::default(),
+            heads: Heads::default(),
             reads: Reads::default(),
             sweeps: Sweeps::default(),
             generation: None,
             loss_is_open: false,
             loss_was_seen: false,
+            refilled: 0,
             lost_at: None,
             watch: Watch::new(settings.tick),
             store: store.into(),
@@ -111,23 +118,39 @@ impl Reaper {
     /// All steps once. An error of one stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
         self.watch.beat();
-        let began = self.look_at_postgres().await;
+        let (began, snapshot) = self.look_at_postgres().await.unzip();
         let store_is_there = !self.sight.is_away();
         let (handoff_is_there, lost) = self.look_at_redis().await;
         let is_news = lost && self.loss_was_seen;
-        let lost = lost || self.loss_is_open;
         if lost {
+            self.heads.forget();
             self.reads = Reads::default();
+            self.sweeps.lose_all();
+            (self.loss_is_open, self.refilled) = (true, 0);
         }
         if is_news {
             self.lost_at = Some(Instant::now());
         }
-        let heads = if handoff_is_there { self.heads().await } else { Vec::new() };
+        let mut reports = Vec::with_capacity(10);
+        let first_counts = Counts::new(self.watch.clone());
+        if store_is_there {
+            let look = self.surveys.look(&self.store, snapshot.as_deref());
+            reports.push(measured(&first_counts, "survey", look).await);
+            self.conditions.log("dead rows", self.surveys.complaint().as_deref());
+        }
+        if lost {
+            self.surveys.all_changed();
+        }
+        if handoff_is_there {
+            self.look_at_heads().await;
+        } else {
+            self.heads.forget();
+        }
         let tick = Tick {
             store: store_is_there.then_some(&*self.store),
             handoff: handoff_is_there.then_some(&*self.handoff),
             settings: &self.settings,
-            heads: &heads,
+            heads: &self.heads,
             began,
             counts: Counts::new(self.watch.clone()),
             by: self.author,
@@ -136,45 +159,42 @@ impl Reaper {
 
         let (counts, sweeps, mut refilled, loss_was_seen) = (&tick.counts, &mut self.sweeps, 0, self.loss_was_seen);
         let surveys = &mut self.surveys;
-        let mut reports = Vec::with_capacity(10);
-        if store_is_there {
-            reports.push(measured(counts, "survey", surveys.look(&self.store)).await);
-            self.conditions.log("dead rows", surveys.complaint().as_deref());
-        }
         if self.sight.may_expire(Instant::now()) {
             reports.push(measured(counts, "expire", expire::step(&tick, surveys)).await);
         }
         reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
         reports.push(measured(counts, "cancel", cancel::step(&tick)).await);
-        reports.push(measured(counts, "pauses", pauses::step(&tick)).await);
+        reports.push(measured(counts, "pauses", pauses::step(&tick, surveys)).await);
         reports.push(measured(counts, "adopt", adopt::step(&tick)).await);
         reports.push(measured(counts, "leases", leases::step(&tick)).await);
         let head = async {
             tick.counts.drifted(Drift::RedisLost, u64::from(is_news));
             refilled = head::step(&tick, surveys, &mut self.reads, sweeps).await?;
-            tick.counts.repaired(Drift::RedisLost, u64::from(loss_was_seen));
+            let is_whole = self.reads.wanted().next().is_none();
+            tick.counts.repaired(Drift::RedisLost, u64::from(loss_was_seen && is_whole));
             Ok(())
         };
         reports.push(measured(counts, "head", head).await);
-        reports.push(measured(counts, "sweep", sweep::step(&tick, surveys, sweeps, lost)).await);
+        reports.push(measured(counts, "sweep", sweep::step(&tick, surveys, sweeps)).await);
         if store_is_there && self.retention.is_now(Instant::now()) {
             let report = measured(counts, "retain", retain::step(&tick)).await;
             self.retention.done(Instant::now(), report.error.is_none());
             reports.push(report);
         }
-        self.note_loss(lost, refilled, &reports);
+        self.refilled += refilled;
+        self.note_loss(&reports);
         self.log(&reports, store_is_there && handoff_is_there);
         reports
     }
 
-    /// PostgreSQL's time, if it answers. Asked once a tick, so that a server that is away costs one wait.
-    async fn look_at_postgres(&mut self) -> Option<DateTime<Utc>> {
+    /// PostgreSQL's time and its snapshot, if it answers. Asked once a tick, so that a server that is away costs one wait.
+    async fn look_at_postgres(&mut self) -> Option<(DateTime<Utc>, String)> {
         let answer = in_time(async { Ok(self.store.uptime().await?) }).await;
         self.conditions.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
         match answer {
-            Ok(Uptime { now, up_for }) => {
+            Ok(Uptime { now, up_for, snapshot }) => {
                 self.sight.seen(Instant::now(), up_for);
-                Some(now)
+                Some((now, snapshot))
             }
             Err(_) => {
                 self.sight.missed();
@@ -202,27 +222,30 @@ impl Reaper {
         (true, made_now || changed)
     }
 
-    /// Redis is whole again when a head step got through after the loss. That is what a person should read of, once. A
-    /// Redis that was empty when this reaper first saw it may as well be new: filled all the same, and no news.
-    fn note_loss(&mut self, lost: bool, refilled: u32, reports: &[StepReport]) {
-        let filled = reports.iter().any(|report| report.step == "head" && report.error.is_none());
-        self.loss_is_open = lost && !filled;
-        if filled && std::mem::take(&mut self.loss_was_seen) && refilled > 0 {
+    /// Redis is whole again when the head of every line was filled after the loss. That is what a person should read of, once.
+    /// A Redis that was empty when this reaper first saw it may as well be new: filled all the same, and no news.
+    fn note_loss(&mut self, reports: &[StepReport]) {
+        if !self.loss_is_open {
+            return;
+        }
+        let is_whole = self.reads.wanted().next().is_none();
+        let filled = reports.iter().any(|report| report.step == "head" && report.error.is_none()) && is_whole;
+        self.loss_is_open = !filled;
+        let queues = self.refilled;
+        if filled && std::mem::take(&mut self.loss_was_seen) && queues > 0 {
             self.watch.count_loss();
-            tracing::warn!(queues = refilled, "Redis came back empty; {refilled} queues refilled");
+            tracing::warn!(queues, "Redis came back empty; {queues} queues refilled");
         }
     }
 
-    /// Every queue that Redis has keys of, as it is now. Without this the steps that need it find nothing to do.
-    async fn heads(&mut self) -> Vec<(QueueName, HeadStats)> {
-        let handoff = &*self.handoff;
-        let heads = in_time(async {
-            let queues = handoff.queues().await?;
-            all_of(queues.into_iter().map(|queue| head_of(handoff, queue))).await
-        })
-        .await;
-        self.conditions.log("heads", heads.as_ref().err().map(String::as_str));
-        heads.unwrap_or_default()
+    /// Looks at some of the queues that Redis has keys of. Without this the steps that need it find nothing to do.
+    async fn look_at_heads(&mut self) {
+        let wanted = self.reads.wanted().chain(self.surveys.changed()).take(WANTED).cloned().collect();
+        let looked = in_time(self.heads.look(&*self.handoff, wanted)).await;
+        self.conditions.log("heads", looked.as_ref().err().map(String::as_str));
+        if looked.is_err() {
+            self.heads.forget();
+        }
     }
 
     /// One line when a step begins to fail and one when it works again; none for what a store that is away explains.
@@ -247,11 +270,6 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, S
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
-}
-
-async fn head_of(handoff: &dyn Head, queue: QueueName) -> Result<(QueueName, HeadStats), Error> {
-    let head = handoff.stats(&queue).await?;
-    Ok((queue, head))
 }
 
 #[cfg(test)]

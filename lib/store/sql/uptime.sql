@@ -1,7 +1,10 @@
--- uptime: the server's time, and how long it has been up. Also the cheapest way to see that it answers.
+-- uptime: the server's time, how long it has been up, and which transactions have ended so far. Also the cheapest way to
+-- see that it answers.
 --
 -- Guard:      none, it reads
 -- Parameters: none
 -- Zero rows:  cannot be
+-- Snapshot:   as long as it stays the same, no transaction that wrote anything has ended: all that was read before is so.
 -- Index:      none
-SELECT now() AS now, (extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS uptime_ms
+SELECT now() AS now, (extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS uptime_ms,
+       pg_current_snapshot()::text AS snapshot

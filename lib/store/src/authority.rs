@@ -10,14 +10,15 @@ use crate::{
     error::Error,
     expire::Expired,
     leases::Lease,
-    line::Line,
+    fingerprint::{Fingerprints, Slice},
+    line::{Front, Line},
     look::Looked,
     note_repairs::Repair,
     place::Place,
     promote::Waiting,
     renew::Renewed,
     retain::Retained,
-    survey::{Stretch, Survey},
+    survey::{LineSummary, Stretch, Survey},
     uptime::Uptime,
 };
 use async_trait::async_trait;
@@ -72,6 +73,12 @@ authority! {
     async fn paused(&self) -> Vec<QueueName>;
     /// Where the live jobs begin.
     async fn survey(&self, queue: Option<&QueueName>) -> Survey;
+    /// Whether anything changed in some slices of the line, or in what is paused.
+    async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints;
+    /// Where the live jobs begin in some slices of the line.
+    async fn survey_slices(&self, slices: &[Slice]) -> Vec<Vec<LineSummary>>;
+    /// The first ids of the lines of some queues.
+    async fn lines(&self, fronts: &[Front]) -> Vec<(Line, Vec<Stretch>)>;
     /// The first ids of a queue's line.
     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
     /// The ids of a queue's line behind a place in it.

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Kinds, Lease, Line, Looked, Place, Renewed, Repair,
-    Retained, Revived, Stretch, Survey, Uptime, Waiting,
+    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Fingerprints, Front, Kinds, Lease, Line, LineSummary,
+    Looked, Place, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     io,
@@ -165,8 +165,12 @@ impl Authority for MemoryStore {
     }
 
     async fn uptime(&self) -> Result<Uptime, Error> {
-        let (now, up_ms) = self.call("uptime", |rows| (rows.clock.now(), rows.clock.ms() - rows.up_since_ms)).await?;
-        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or_default()) })
+        self.call("uptime", |rows| Uptime {
+            now: rows.clock.now(),
+            up_for: Duration::from_millis(u64::try_from(rows.clock.ms() - rows.up_since_ms).unwrap_or_default()),
+            snapshot: rows.journal.len().to_string(),
+        })
+        .await
     }
 
     async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
@@ -189,6 +193,24 @@ impl Authority for MemoryStore {
         let survey = self.call("survey", |rows| rows.survey(queue)).await?;
         sleep(self.dead_rows).await;
         Ok(Survey { took: self.dead_rows, ..survey })
+    }
+
+    async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Result<Fingerprints, Error> {
+        let answer = self.call("fingerprint", |rows| rows.fingerprint(slices, limit)).await?;
+        sleep(self.dead_rows).await;
+        Ok(Fingerprints { took: self.dead_rows, ..answer })
+    }
+
+    async fn survey_slices(&self, slices: &[Slice]) -> Result<Vec<Vec<LineSummary>>, Error> {
+        self.call("survey_slices", |rows| slices.iter().map(|slice| rows.survey_slice(slice)).collect()).await
+    }
+
+    async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error> {
+        self.call("lines", |rows| {
+            let line = |front: &Front| rows.line(&front.queue, &front.stretches, i64::from(front.limit));
+            fronts.iter().map(line).collect()
+        })
+        .await
     }
 
     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> Result<(Line, Vec<Stretch>), Error> {

@@ -7,11 +7,13 @@ use super::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_store::{
-    CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Stretch, Survey, Waiting,
+    CancelWanted, Expired, Fingerprint, Fingerprints, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Slice, Stretch,
+    Survey, Waiting,
 };
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
 
@@ -177,6 +179,41 @@ impl Rows {
         Survey { at: self.clock.now(), lines, leases_begin, schedule_begins, took: Duration::ZERO }
     }
 
+    /// The jobs in the line of a slice.
+    fn line_in(&self, slice: &Slice) -> impl Iterator<Item = &Row> {
+        let is_in = |queue: &QueueName| {
+            slice.after.as_ref().is_none_or(|after| queue > after)
+                && slice.until.as_ref().is_none_or(|until| queue <= until)
+        };
+        self.live.values().filter(move |row| row.life.state == State::Queued && is_in(&row.job.queue))
+    }
+
+    pub(super) fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints {
+        let slice = |slice: &Slice| {
+            let mut line: Vec<&Row> = self.line_in(slice).collect();
+            line.sort_by_key(|row| (&row.job.queue, &row.job.kind, row.place()));
+            line.truncate(usize::try_from(limit).unwrap_or_default().saturating_add(1));
+            let of_job = |row: &Row| hash((row.life.id, row.run_at));
+            fingerprint_of(line.into_iter().map(of_job))
+        };
+        let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
+        let scheduled = self.live.values().filter(|row| row.life.state == State::Scheduled);
+        let next_due = scheduled.map(|row| row.run_at).min();
+        Fingerprints {
+            slices: slices.iter().map(slice).collect(),
+            paused: fingerprint_of(self.paused.iter().map(hash)),
+            leases_begin: Some(self.begins(first_lease)),
+            schedule_begins: Some(self.begins(next_due)),
+            next_due,
+            took: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn survey_slice(&self, slice: &Slice) -> Vec<LineSummary> {
+        let queues: BTreeSet<&QueueName> = self.line_in(slice).map(|row| &row.job.queue).collect();
+        queues.into_iter().flat_map(|queue| self.survey(Some(queue)).lines).collect()
+    }
+
     fn begins(&self, first: Option<DateTime<Utc>>) -> DateTime<Utc> {
         let latest = self.clock.now() - TimeDelta::milliseconds(250);
         first.map_or(latest, |first| first.min(latest))
@@ -202,6 +239,16 @@ impl Rows {
         let place = (Reverse(after.priority), after.run_at, after.id);
         first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)
     }
+}
+
+fn hash(thing: impl Hash) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish().cast_signed()
+}
+
+fn fingerprint_of(hashes: impl Iterator<Item = i64>) -> Fingerprint {
+    hashes.fold(Fingerprint::default(), |seen, hash| Fingerprint { count: seen.count + 1, hash: seen.hash ^ hash })
 }
 
 fn first_of(line: &[&Row], limit: i64) -> Line {
