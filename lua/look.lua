@@ -2,7 +2,7 @@
 --
 -- KEYS  1 ready   2 claimed   3 leases   4 flags   5 asides
 -- Returns {in use, paused, overflow, ready, claimed, members, waiting, overdue, kinds aside}
---   in use       1 if any of these keys exists
+--   in use       1 if anything is set or held
 --   members      ids with a deadline, and those that wait
 --   waiting      ids that count as waiting
 --   overdue      ids whose deadline has passed
@@ -10,18 +10,18 @@
 -- Cost  O(log members)
 
 local ready, claimed, leases, flags, asides = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-if redis.call('EXISTS', ready, claimed, leases, flags, asides) == 0 then return {0, 0, 0, 0, 0, 0, 0, 0, 0} end
 
-local now = redis.call('TIME')
-local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-return {
-  1,
-  redis.call('HEXISTS', flags, 'paused'),
-  redis.call('HEXISTS', flags, 'overflow'),
-  redis.call('LLEN', ready),
-  redis.call('LLEN', claimed),
-  redis.call('ZCARD', leases),
-  redis.call('ZCOUNT', leases, '+inf', '+inf'),
-  redis.call('ZCOUNT', leases, '-inf', now_ms),
-  redis.call('SCARD', asides),
-}
+local set = redis.call('HMGET', flags, 'paused', 'overflow')
+local paused, overflow = set[1] and 1 or 0, set[2] and 1 or 0
+local in_ready, in_claimed = redis.call('LLEN', ready), redis.call('LLEN', claimed)
+local kinds_aside = redis.call('SCARD', asides)
+local members, waiting, overdue = redis.call('ZCARD', leases), 0, 0
+if members > 0 then waiting = redis.call('ZCOUNT', leases, '+inf', '+inf') end
+-- Most queues have no lease: what there is to count costs more than half of the look.
+if members > waiting then
+  local now = redis.call('TIME')
+  overdue = redis.call('ZCOUNT', leases, '-inf', now[1] * 1000 + math.floor(now[2] / 1000))
+end
+
+local in_use = paused + overflow + in_ready + in_claimed + members + kinds_aside > 0 and 1 or 0
+return {in_use, paused, overflow, in_ready, in_claimed, members, waiting, overdue, kinds_aside}

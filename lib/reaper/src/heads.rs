@@ -63,6 +63,11 @@ impl Heads {
         Ok(())
     }
 
+    /// Whether all of them have had their turn in this round.
+    pub(crate) fn are_through(&self) -> bool {
+        self.in_turn.is_empty()
+    }
+
     /// Redis was lost, or could not be asked.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();

@@ -20,6 +20,7 @@ mod expire;
 mod head;
 mod heads;
 mod leases;
+mod locked;
 mod note;
 mod pauses;
 mod promote;

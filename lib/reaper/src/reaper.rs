@@ -8,6 +8,7 @@ use crate::{
     expire, head,
     heads::{Heads, WANTED},
     leases,
+    locked::Locked,
     note::Author,
     pauses, promote,
     reads::Reads,
@@ -33,6 +34,8 @@ use uuid::Uuid;
 const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
 /// After Redis was lost: for so long, what is put right is part of that. Workers renew all of their hints within seconds.
 const LOSS_LASTS: Duration = Duration::from_secs(15);
+/// A tick that takes longer looks once more for what is due.
+const PROMOTE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The reaper.
 pub struct Reaper {
@@ -44,6 +47,7 @@ pub struct Reaper {
     conditions: Conditions,
     retention: retain::Due,
     surveys: Surveys,
+    locked: Locked,
     heads: Heads,
     reads: Reads,
     sweeps: Sweeps,
@@ -68,6 +72,7 @@ impl Reaper {
             conditions: Conditions::default(),
             retention: retain::Due::default(),
             surveys: Surveys::default(),
+            locked: Locked::default(),
             heads: Heads::default(),
             reads: Reads::default(),
             sweeps: Sweeps::default(),
@@ -102,6 +107,20 @@ impl Reaper {
         self
     }
 
+    /// Whether each queue has had its turn, and each line in which something changed was compared with its head. Where there
+    /// are many, that takes more than one tick.
+    #[must_use]
+    pub fn is_through(&self) -> bool {
+        self.heads.are_through() && self.reads.wanted().next().is_none()
+    }
+
+    /// Whether it waits for workers to renew their leases, after what may have been an outage of PostgreSQL, before it expires
+    /// any.
+    #[must_use]
+    pub fn waits_to_expire(&self) -> bool {
+        !self.sight.is_away() && !self.sight.may_expire(Instant::now())
+    }
+
     /// Ticks until `stop`. Ticks keep to their grid: one that takes longer than the interval makes the next
     /// ones fall out, not pile up.
     pub async fn run(mut self, stop: CancellationToken) {
@@ -118,6 +137,7 @@ impl Reaper {
     /// All steps once. An error of one stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
         self.watch.beat();
+        let started = Instant::now();
         let (began, snapshot) = self.look_at_postgres().await.unzip();
         let store_is_there = !self.sight.is_away();
         let (handoff_is_there, lost) = self.look_at_redis().await;
@@ -160,7 +180,7 @@ impl Reaper {
         let (counts, sweeps, mut refilled, loss_was_seen) = (&tick.counts, &mut self.sweeps, 0, self.loss_was_seen);
         let surveys = &mut self.surveys;
         if self.sight.may_expire(Instant::now()) {
-            reports.push(measured(counts, "expire", expire::step(&tick, surveys)).await);
+            reports.push(measured(counts, "expire", expire::step(&tick, surveys, &mut self.locked)).await);
         }
         reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
         reports.push(measured(counts, "cancel", cancel::step(&tick)).await);
@@ -181,6 +201,10 @@ impl Reaper {
             self.retention.done(Instant::now(), report.error.is_none());
             reports.push(report);
         }
+        if started.elapsed() >= PROMOTE_AGAIN_AFTER {
+            // What became due meanwhile must not wait for the next tick too.
+            reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
+        }
         self.refilled += refilled;
         self.note_loss(&reports);
         self.log(&reports, store_is_there && handoff_is_there);
@@ -192,8 +216,12 @@ impl Reaper {
         let answer = in_time(async { Ok(self.store.uptime().await?) }).await;
         self.conditions.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
         match answer {
-            Ok(Uptime { now, up_for, snapshot }) => {
-                self.sight.seen(Instant::now(), up_for);
+            Ok(Uptime { now, up_for, snapshot, watched_ago }) => {
+                self.sight.seen(Instant::now(), up_for, watched_ago);
+                if self.sight.has_to_say(Instant::now()) {
+                    let kept = in_time(async { Ok(self.store.keep_watch().await?) }).await;
+                    self.conditions.log("watch", kept.as_ref().err().map(String::as_str));
+                }
                 Some((now, snapshot))
             }
             Err(_) => {

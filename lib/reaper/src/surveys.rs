@@ -54,7 +54,6 @@ pub(crate) struct Surveys {
     lines: Option<BTreeMap<QueueName, LineSummary>>,
     leases_begin: Option<DateTime<Utc>>,
     schedule_begins: Option<DateTime<Utc>>,
-    next_due: Option<DateTime<Utc>>,
     /// None while it takes long to find out where the lines begin.
     slices: Slices,
     paused: BTreeSet<QueueName>,
@@ -84,9 +83,9 @@ impl Surveys {
             return Ok(());
         }
         let (range, asked) = self.slices.next(snapshot);
-        let Fingerprints { slices: seen, paused, leases_begin, schedule_begins, next_due, took } =
+        let Fingerprints { slices: seen, paused, leases_begin, schedule_begins, took } =
             store.fingerprint(&asked, JOBS).await?;
-        (self.leases_begin, self.schedule_begins, self.next_due) = (leases_begin, schedule_begins, next_due);
+        (self.leases_begin, self.schedule_begins) = (leases_begin, schedule_begins);
         let jobs = seen.iter().map(|seen| usize::try_from(seen.count).unwrap_or_default()).sum();
         self.took = [delay(delay(took, seen.len(), QUICK_FOR_EACH), jobs, QUICK_FOR_EACH_JOB), self.took[0]];
         if self.took.iter().all(|took| *took > QUICK) {
@@ -157,7 +156,6 @@ impl Surveys {
         self.rests_until = Some(Instant::now() + rest_after(took.min(self.took[1])));
         self.slices = if self.is_slow() { Slices::default() } else { Slices::of(&survey.lines) };
         (self.leases_begin, self.schedule_begins) = (survey.leases_begin, survey.schedule_begins);
-        self.next_due = None;
         let known = self.lines.take();
         let mut lines: BTreeMap<QueueName, LineSummary> =
             survey.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
@@ -240,11 +238,6 @@ impl Surveys {
     /// Nothing is due before.
     pub(crate) const fn schedule_begins(&self) -> Option<DateTime<Utc>> {
         self.schedule_begins
-    }
-
-    /// When the first job that is scheduled becomes due, if that is known.
-    pub(crate) const fn next_due(&self) -> Option<DateTime<Utc>> {
-        self.next_due
     }
 
     /// All leases that had run out at that time are ended.

@@ -6,7 +6,7 @@
 -- Zero rows:  never. One row for each slice, in order.
 -- Jobs, hash: of the jobs in the line of the slice, the first $3 + 1 of them by queue, kind, priority and time. Two looks
 --             with equal numbers have seen the same jobs.
--- Begins:     as in survey; next_due is the time of the first scheduled job, which is usually in the future.
+-- Begins:     as in survey.
 -- Index:      job_line, one range for each slice; job_lease and job_due, one probe each.
 -- Cost:       some 0.3 µs for each job and 8 µs for each slice, besides that of dead rows.
 WITH look AS MATERIALIZED (
@@ -20,7 +20,6 @@ WITH look AS MATERIALIZED (
 SELECT f.jobs, f.hash, p.queues AS paused, p.hash AS paused_hash,
        CASE WHEN coalesce(k.lease, 'infinity') > '-infinity' THEN least(k.lease, k.latest) END AS leases_begin,
        CASE WHEN coalesce(k.due, 'infinity') > '-infinity' THEN least(k.due, k.latest) END AS schedule_begins,
-       CASE WHEN isfinite(k.due) THEN k.due END AS next_due,
        (extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint AS took_ms
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS s(after, until, nth)
 CROSS JOIN LATERAL (

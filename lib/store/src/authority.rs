@@ -8,7 +8,7 @@ use crate::{
     claim::Kinds,
     connect::Store,
     error::Error,
-    expire::Expired,
+    expire::{Expired, Expiry},
     leases::Lease,
     fingerprint::{Fingerprints, Slice},
     line::{Front, Line},
@@ -63,8 +63,14 @@ authority! {
     async fn ping(&self) -> ();
     /// What the server's clock says, and how long the server has been up.
     async fn uptime(&self) -> Uptime;
+    /// A reaper says that the server could be reached until now, and that leases may expire.
+    async fn keep_watch(&self) -> ();
     /// Ends runs whose lease ran out.
     async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Expired>;
+    /// The same except for some, and with which of them are locked.
+    async fn expire_except(
+        &self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId], soon: Duration
+    ) -> Expiry;
     /// Due jobs into the line.
     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
     /// Running jobs whose workers are to be told to stop.

@@ -39,8 +39,6 @@ pub struct Fingerprints {
     pub leases_begin: Option<DateTime<Utc>>,
     /// No scheduled job is due earlier. `None`: not known.
     pub schedule_begins: Option<DateTime<Utc>>,
-    /// When the first scheduled job is due, if there is one.
-    pub next_due: Option<DateTime<Utc>>,
     /// How long PostgreSQL was at it.
     pub took: Duration,
 }
@@ -64,17 +62,17 @@ impl Store {
             .try_map(|row: PgRow| {
                 let slice = Fingerprint { count: row.try_get("jobs")?, hash: row.try_get("hash")? };
                 let paused = Fingerprint { count: row.try_get("paused")?, hash: row.try_get("paused_hash")? };
-                let begins = (row.try_get("leases_begin")?, row.try_get("schedule_begins")?, row.try_get("next_due")?);
+                let begins = (row.try_get("leases_begin")?, row.try_get("schedule_begins")?);
                 Ok((slice, paused, begins, row.try_get::<i64, _>("took_ms")?))
             })
             .fetch_all(&self.bounded)
             .await
             .map_err(Error::sql("looking whether the line changed"))?;
         let mut answer = Fingerprints::default();
-        for (slice, paused, (leases_begin, schedule_begins, next_due), took_ms) in rows {
+        for (slice, paused, (leases_begin, schedule_begins), took_ms) in rows {
             answer.slices.push(slice);
             answer.paused = paused;
-            (answer.leases_begin, answer.schedule_begins, answer.next_due) = (leases_begin, schedule_begins, next_due);
+            (answer.leases_begin, answer.schedule_begins) = (leases_begin, schedule_begins);
             answer.took = answer.took.max(Duration::from_millis(u64::try_from(took_ms).unwrap_or(0)));
         }
         Ok(answer)

@@ -50,7 +50,7 @@ pub use claim::Kinds;
 pub use connect::{Pooler, Settings, Store};
 pub use enqueue::Enqueued;
 pub use error::Error;
-pub use expire::Expired;
+pub use expire::{Expired, Expiry};
 pub use fingerprint::{Fingerprint, Fingerprints, Slice};
 pub use finished::Finished;
 pub use jobs::JobFilter;

@@ -14,6 +14,8 @@ pub struct Uptime {
     pub up_for: Duration,
     /// Which transactions have ended. As long as it stays the same, no row has changed.
     pub snapshot: String,
+    /// How long ago some reaper knew that nothing kept workers from renewing their leases. `None`: no reaper ever said so.
+    pub watched_ago: Option<Duration>,
 }
 
 impl Store {
@@ -22,9 +24,20 @@ impl Store {
     /// # Errors
     /// That the statement failed.
     pub async fn uptime(&self) -> Result<Uptime, Error> {
-        let answer: Result<(DateTime<Utc>, i64, String), _> =
+        let answer: Result<(DateTime<Utc>, i64, String, Option<i64>), _> =
             sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
-        let (now, up_ms, snapshot) = answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
-        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or(0)), snapshot })
+        let (now, up_ms, snapshot, watched_ms_ago) = answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
+        // A clock that was set back may show a time to come.
+        let time = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        Ok(Uptime { now, up_for: time(up_ms), snapshot, watched_ago: watched_ms_ago.map(time) })
+    }
+
+    /// Says that the server could be reached until now, and that leases may expire.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn keep_watch(&self) -> Result<(), Error> {
+        let statement = sqlx::query(include_str!("../sql/keep_watch.sql")).execute(&self.bounded).await;
+        statement.map(drop).map_err(Error::sql("keeping watch"))
     }
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Fingerprints, Front, Kinds, Lease, Line, LineSummary,
+    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Expiry, Fingerprints, Front, Kinds, Lease, Line, LineSummary,
     Looked, Place, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
@@ -169,12 +169,29 @@ impl Authority for MemoryStore {
             now: rows.clock.now(),
             up_for: Duration::from_millis(u64::try_from(rows.clock.ms() - rows.up_since_ms).unwrap_or_default()),
             snapshot: rows.journal.len().to_string(),
+            watched_ago: rows.watched_at.map(|at| (rows.clock.now() - at).to_std().unwrap_or_default()),
         })
         .await
     }
 
+    async fn keep_watch(&self) -> Result<(), Error> {
+        self.call("keep_watch", |rows| rows.watched_at = Some(rows.clock.now())).await
+    }
+
     async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
-        self.call("expire", |rows| rows.expire(limit, since)).await
+        self.call("expire", |rows| rows.expire(limit, since, &[])).await
+    }
+
+    /// Nothing is ever locked here.
+    async fn expire_except(
+        &self,
+        limit: i64,
+        since: Option<DateTime<Utc>>,
+        spared: &[JobId],
+        _soon: Duration,
+    ) -> Result<Expiry, Error> {
+        let expired = self.call("expire", |rows| rows.expire(limit, since, spared)).await?;
+        Ok(Expiry { expired, locked: Vec::new() })
     }
 
     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error> {

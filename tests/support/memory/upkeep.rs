@@ -18,12 +18,13 @@ use std::{
 };
 
 impl Rows {
-    pub(super) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Expired> {
+    pub(super) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
         let now = self.clock.now();
         let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
         let mut lapsed: Vec<(DateTime<Utc>, JobId)> = self
             .live
             .values()
+            .filter(|row| !spared.contains(&row.life.id))
             .filter_map(|row| row.lease_until.filter(ran_out).map(|until| (until, row.life.id)))
             .collect();
         lapsed.sort();
@@ -198,13 +199,12 @@ impl Rows {
         };
         let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
         let scheduled = self.live.values().filter(|row| row.life.state == State::Scheduled);
-        let next_due = scheduled.map(|row| row.run_at).min();
+        let first_due = scheduled.map(|row| row.run_at).min();
         Fingerprints {
             slices: slices.iter().map(slice).collect(),
             paused: fingerprint_of(self.paused.iter().map(hash)),
             leases_begin: Some(self.begins(first_lease)),
-            schedule_begins: Some(self.begins(next_due)),
-            next_due,
+            schedule_begins: Some(self.begins(first_due)),
             took: Duration::ZERO,
         }
     }

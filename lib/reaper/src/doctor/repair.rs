@@ -14,9 +14,13 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
+use tokio::time::{Instant, sleep};
 
 /// Long enough that what only moves is not taken for wrong. What it overlooks, the steps put right all the same.
 const LOOK_FOR: Duration = Duration::from_millis(300);
+
+/// Many thousand queues take more than two ticks; a system in which something changes all the time is never through.
+const TICKS_AT_MOST: u32 = 200;
 
 /// Has every step of a reaper done twice, since what only seems to be wrong is left alone until it is seen again. Signs as
 /// doctor in the trails of jobs. Returns what had come apart and was put right, by kind.
@@ -25,14 +29,29 @@ const LOOK_FOR: Duration = Duration::from_millis(300);
 /// When a store does not answer to the first look.
 pub async fn repair(store: &Store, handoff: &Handoff, settings: Settings) -> Result<BTreeMap<Drift, Drifted>, Error> {
     let mut missing = HashMap::<QueueName, HashSet<JobId>>::new();
+    let mut is_any_overdue = false;
     for finding in examine_for(store, handoff, LOOK_FOR).await?.findings {
+        is_any_overdue |= finding.kind == Drift::LeaseExpired;
         if let (Drift::HintMissing, Some(queue), Some(job)) = (finding.kind, finding.queue, finding.job) {
             missing.entry(queue).or_default().insert(job);
         }
     }
+    let (lease, tick_every) = (settings.lease, settings.tick);
     let mut reaper = Reaper::new(store.clone(), handoff.clone(), settings).for_doctor(missing);
-    for _ in 0..2 {
+    if is_any_overdue {
+        // No reaper was there to know whether workers could renew these leases: they are given one lease for it.
+        let began = Instant::now();
         reaper.tick().await;
+        while reaper.waits_to_expire() && began.elapsed() <= lease {
+            sleep(tick_every).await;
+            reaper.tick().await;
+        }
+    }
+    for tick in 1..=TICKS_AT_MOST {
+        reaper.tick().await;
+        if tick >= 2 && reaper.is_through() {
+            break;
+        }
     }
     Ok(reaper.watch().totals().drift)
 }
