@@ -33,7 +33,11 @@ const BY_ID: [(&str, &str); 17] = [
 
 /// The statements that walk one index, its name, and what else they may use.
 const BY_INDEX: [(&str, &str, &[&str]); 16] = [
-    ("lines", "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{0,0,0}', '{NULL,now,NULL}'", &["job_line", "job_pkey"]),
+    (
+        "lines",
+        "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{0,0,0}', '{NULL,now,NULL}'",
+        &["job_line", "job_pkey"],
+    ),
     ("line_after", "'default', NULL, 0, now(), $id, 2000", &["job_line", "job_pkey"]),
     ("line_after", "'default', '{k,other}', 0, now(), $id, 2000", &["job_line", "job_pkey"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_in_danger"]),

@@ -189,6 +189,8 @@ pub(crate) async fn step(
         };
         let now = Instant::now();
         for Fill { queue, report, read_in_full, is_well, moved } in fills {
+            let line = surveys.lines()?.get(&queue);
+            reads.leave_out(&queue, line.is_some_and(|line| moved.len() < line.stretches.len()));
             filled += u32::from(report.pushed > 0);
             if let Some(ids) = read_in_full {
                 let head = tick.heads.fresh_of(&queue).filter(|_| is_well).cloned();
@@ -246,6 +248,10 @@ fn choose(tick: &Tick<'_>, surveys: &mut Surveys, reads: &mut Reads) -> Result<B
             reads.want(&queue);
         }
     }
+    reads.want_left_out();
+    for queue in tick.heads.empty().filter(|queue| lines.contains_key(*queue)) {
+        reads.want(queue);
+    }
     for (queue, head) in tick.heads.fresh() {
         if lines.contains_key(queue) && !reads.is_well(queue, Some(head), None) {
             reads.want(queue);
@@ -262,7 +268,7 @@ struct Fill {
     read_in_full: Option<Vec<JobId>>,
     /// Nothing was to be put right.
     is_well: bool,
-    /// Where the stretches that were read begin by now.
+    /// Where the stretches that were read begin by now. Those of kinds that are left out were not read.
     moved: Vec<Stretch>,
 }
 
@@ -276,7 +282,8 @@ async fn compare(
 ) -> Result<Vec<Fill>, Error> {
     let (store, handoff, head_max, now) = (tick.store()?, tick.handoff()?, tick.settings.head_max, Instant::now());
     let lines = surveys.lines()?;
-    let lines: Vec<&LineSummary> = queues.iter().filter_map(|queue| lines.get(queue)).filter(|line| !line.paused).collect();
+    let lines: Vec<&LineSummary> =
+        queues.iter().filter_map(|queue| lines.get(queue)).filter(|line| !line.paused).collect();
     if lines.is_empty() {
         return Ok(Vec::new());
     }

@@ -4,10 +4,7 @@
 //! each queue is looked at in every tick where there are few, and every few seconds where there are thousands. Steps act upon
 //! what was looked at in this tick.
 
-use crate::{
-    error::Error,
-    tick::all_of,
-};
+use crate::{error::Error, tick::all_of};
 use leasehold_core::QueueName;
 use leasehold_handoff::{Head, HeadStats};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,6 +21,8 @@ pub(crate) struct Heads {
     /// Those whose turn comes in this round.
     in_turn: VecDeque<QueueName>,
     fresh: BTreeSet<QueueName>,
+    /// Those that were looked at in this tick and have no keys.
+    empty: BTreeSet<QueueName>,
 }
 
 impl Heads {
@@ -32,6 +31,7 @@ impl Heads {
         let restless = self.fresh().filter(|(_, head)| head.claimed + head.overdue > 0);
         let mut names: BTreeSet<QueueName> = restless.map(|(queue, _)| queue.clone()).collect();
         self.fresh.clear();
+        self.empty.clear();
         names.extend(wanted.into_iter().take(WANTED));
         if self.in_turn.is_empty() {
             let noted = handoff.noted_queues().await?;
@@ -54,8 +54,9 @@ impl Heads {
                 None => {
                     self.known.remove(&queue);
                     if in_turn.contains(&queue) {
-                        unused.push(queue);
+                        unused.push(queue.clone());
                     }
+                    self.empty.insert(queue);
                 }
             }
         }
@@ -78,6 +79,11 @@ impl Heads {
         self.fresh.iter().filter_map(|queue| Some((queue, self.known.get(queue)?)))
     }
 
+    /// The queues that were looked at in this tick and have no keys.
+    pub(crate) fn empty(&self) -> impl Iterator<Item = &QueueName> {
+        self.empty.iter()
+    }
+
     /// A queue, if it was looked at in this tick and has keys.
     pub(crate) fn fresh_of(&self, queue: &QueueName) -> Option<&HeadStats> {
         self.known.get(queue).filter(|_| self.fresh.contains(queue))
@@ -92,7 +98,7 @@ impl Heads {
     #[cfg(test)]
     pub(crate) fn of(heads: impl IntoIterator<Item = (QueueName, HeadStats)>) -> Self {
         let known: BTreeMap<QueueName, HeadStats> = heads.into_iter().collect();
-        Self { fresh: known.keys().cloned().collect(), known, in_turn: VecDeque::new() }
+        Self { fresh: known.keys().cloned().collect(), known, ..Self::default() }
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) const GLANCE: u32 = 256;
 const IN_FULL_EVERY: Duration = Duration::from_secs(2);
 /// Lines that are compared in each tick although nothing is known to have changed there, in turns.
 const IN_TURN: usize = 8;
+/// The same of lines of which some kinds are left out.
+const LEFT_OUT_IN_TURN: usize = 64;
 
 /// When each line was last read as far as its head goes, and what stood there.
 #[derive(Debug, Default)]
@@ -35,6 +37,10 @@ pub(crate) struct Reads {
     under_way: Vec<QueueName>,
     /// The last one whose turn it was.
     turn: Option<QueueName>,
+    /// Lines of which some kinds are left out, as nobody serves them or as many hints as are kept wait aside.
+    left_out: BTreeSet<QueueName>,
+    /// The last one of these whose turn it was.
+    turn_of_left_out: Option<QueueName>,
 }
 
 /// Ids that a head held, or should have held, at some time.
@@ -123,20 +129,51 @@ impl Reads {
 
     /// Some of the lines in which nothing is known to have changed, in turns.
     pub(crate) fn next_in_turn(&mut self, lines: &BTreeMap<QueueName, LineSummary>) -> BTreeSet<QueueName> {
-        let rest = match &self.turn {
-            Some(last) => lines.range::<QueueName, _>((Excluded(last), Unbounded)),
-            None => lines.range::<QueueName, _>(..),
-        };
-        let mut turns: Vec<QueueName> = rest.take(IN_TURN).map(|(queue, _)| queue.clone()).collect();
-        turns.extend(lines.keys().take(IN_TURN - turns.len()).cloned());
+        let turns = next(
+            lines.keys(),
+            |last| lines.range((Excluded(last), Unbounded)).map(|(queue, _)| queue),
+            &self.turn,
+            IN_TURN,
+        );
         self.turn = turns.last().cloned();
         turns.into_iter().collect()
+    }
+
+    /// Whether kinds of a line were left out when it was read.
+    pub(crate) fn leave_out(&mut self, queue: &QueueName, is_any: bool) {
+        if is_any {
+            self.left_out.insert(queue.clone());
+        } else {
+            self.left_out.remove(queue);
+        }
+    }
+
+    /// Wants lines of which kinds were left out, in turns: who serves what changes without a change of the line.
+    pub(crate) fn want_left_out(&mut self) {
+        let (all, last) = (&self.left_out, &self.turn_of_left_out);
+        let turns = next(all.iter(), |last| all.range((Excluded(last), Unbounded)), last, LEFT_OUT_IN_TURN);
+        self.turn_of_left_out = turns.last().cloned();
+        turns.iter().for_each(|queue| self.want(queue));
     }
 
     /// A line that is gone, or paused: a pause takes all hints away, and what was there before it is not missing after it.
     pub(crate) fn forget(&mut self, queue: &QueueName) {
         self.in_full.remove(queue);
+        self.left_out.remove(queue);
     }
+}
+
+/// The next ones of a circle.
+fn next<'a, Rest: Iterator<Item = &'a QueueName>>(
+    all: impl Iterator<Item = &'a QueueName>,
+    behind: impl FnOnce(&'a QueueName) -> Rest,
+    last: &'a Option<QueueName>,
+    count: usize,
+) -> Vec<QueueName> {
+    let mut next: Vec<QueueName> = last.as_ref().map(behind).into_iter().flatten().take(count).cloned().collect();
+    let again: Vec<QueueName> = all.take(count - next.len()).filter(|queue| !next.contains(queue)).cloned().collect();
+    next.extend(again);
+    next
 }
 
 #[cfg(test)]

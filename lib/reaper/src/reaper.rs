@@ -34,6 +34,8 @@ use uuid::Uuid;
 const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
 /// After Redis was lost: for so long, what is put right is part of that. Workers renew all of their hints within seconds.
 const LOSS_LASTS: Duration = Duration::from_secs(15);
+/// Enough for a hundred thousand queues.
+const TICKS_OF_A_ROUND: u32 = 200;
 /// A tick that takes longer looks once more for what is due.
 const PROMOTE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -110,14 +112,14 @@ impl Reaper {
     /// Whether each queue has had its turn, and each line in which something changed was compared with its head. Where there
     /// are many, that takes more than one tick.
     #[must_use]
-    pub fn is_through(&self) -> bool {
+    fn is_through(&self) -> bool {
         self.heads.are_through() && self.reads.wanted().next().is_none()
     }
 
     /// Whether it waits for workers to renew their leases, after what may have been an outage of PostgreSQL, before it expires
     /// any.
     #[must_use]
-    pub fn waits_to_expire(&self) -> bool {
+    pub(crate) fn waits_to_expire(&self) -> bool {
         !self.sight.is_away() && !self.sight.may_expire(Instant::now())
     }
 
@@ -132,6 +134,19 @@ impl Reaper {
         if let Ok(Err(error)) = timeout(Duration::from_secs(1), self.handoff.withdraw_reaper(self.author.id)).await {
             tracing::debug!(%error, "could not withdraw; the announcement ends by itself");
         }
+    }
+
+    /// Ticks until each queue has had its turn, and answers what all of that found and changed. On a system where something
+    /// changes all the time it ends after a while all the same.
+    pub async fn round(&mut self) -> Vec<StepReport> {
+        let mut reports = self.tick().await;
+        for _ in 1..TICKS_OF_A_ROUND {
+            if self.is_through() || reports.iter().any(|report| report.error.is_some()) {
+                break;
+            }
+            self.tick().await.into_iter().for_each(|report| add(&mut reports, report));
+        }
+        reports
     }
 
     /// All steps once. An error of one stops no other.
@@ -203,7 +218,7 @@ impl Reaper {
         }
         if started.elapsed() >= PROMOTE_AGAIN_AFTER {
             // What became due meanwhile must not wait for the next tick too.
-            reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
+            add(&mut reports, measured(counts, "promote", promote::step(&tick, surveys)).await);
         }
         self.refilled += refilled;
         self.note_loss(&reports);
@@ -290,6 +305,14 @@ impl Reaper {
                 "step"
             );
         }
+    }
+}
+
+/// What a step has found again belongs to what it found before.
+fn add(reports: &mut Vec<StepReport>, report: StepReport) {
+    match reports.iter_mut().find(|earlier| earlier.step == report.step) {
+        Some(earlier) => earlier.add(report),
+        None => reports.push(report),
     }
 }
 

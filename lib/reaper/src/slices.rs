@@ -136,7 +136,8 @@ impl Slices {
             match joined.last_mut() {
                 // Not if it would be too long to be compared, and parted again.
                 Some(last)
-                    if last.queues.len() + known.queues.len() <= QUEUES / 2 && jobs(last) + jobs(&known) <= JOBS / 2 =>
+                    if last.queues.len() + known.queues.len() <= QUEUES / 2
+                        && jobs(last) + jobs(&known) <= JOBS / 2 =>
                 {
                     last.slice.until = known.slice.until;
                     last.queues.extend(known.queues);
@@ -209,7 +210,10 @@ mod tests {
     #[test]
     fn the_slices_follow_upon_one_another_and_leave_no_name_out() {
         let slices = Slices::of(&lines(1000));
-        assert_eq!((slices.slices[0].slice.after.clone(), slices.slices.last().expect("one").slice.until.clone()), (None, None));
+        assert_eq!(
+            (slices.slices[0].slice.after.clone(), slices.slices.last().expect("one").slice.until.clone()),
+            (None, None)
+        );
         for pair in slices.slices.windows(2) {
             assert!(pair[0].slice.until.is_some() && pair[0].slice.until == pair[1].slice.after);
         }

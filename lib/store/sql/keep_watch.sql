@@ -6,8 +6,8 @@
 -- Index:      watch_pkey
 WITH kept AS (
     UPDATE leasehold.watch w SET kept_at = now()
-    WHERE w.only IN (SELECT o.only FROM leasehold.watch o WHERE o.only FOR UPDATE SKIP LOCKED)
-    RETURNING w.only
+    WHERE w.one_row IN (SELECT o.one_row FROM leasehold.watch o WHERE o.one_row FOR UPDATE SKIP LOCKED)
+    RETURNING w.one_row
 )
 INSERT INTO leasehold.watch (kept_at)
 SELECT now() WHERE NOT EXISTS (SELECT FROM leasehold.watch)

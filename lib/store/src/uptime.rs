@@ -26,7 +26,8 @@ impl Store {
     pub async fn uptime(&self) -> Result<Uptime, Error> {
         let answer: Result<(DateTime<Utc>, i64, String, Option<i64>), _> =
             sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
-        let (now, up_ms, snapshot, watched_ms_ago) = answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
+        let (now, up_ms, snapshot, watched_ms_ago) =
+            answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
         // A clock that was set back may show a time to come.
         let time = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         Ok(Uptime { now, up_for: time(up_ms), snapshot, watched_ago: watched_ms_ago.map(time) })

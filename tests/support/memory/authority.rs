@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Expiry, Fingerprints, Front, Kinds, Lease, Line, LineSummary,
-    Looked, Place, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime, Waiting,
+    Authority, CancelWanted, Cancelled, Enqueued, Error, Expired, Expiry, Fingerprints, Front, Kinds, Lease, Line,
+    LineSummary, Looked, Place, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     io,

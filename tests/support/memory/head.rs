@@ -11,8 +11,8 @@ use super::{
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{
-    BlockingTake, EXTEND_FOR, Error, Extended, Fill, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept, Tail,
-    Taken, WorkerRecord,
+    BlockingTake, EXTEND_FOR, Error, Extended, Fill, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept,
+    Tail, Taken, WorkerRecord,
 };
 use std::{
     collections::BTreeMap,

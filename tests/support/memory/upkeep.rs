@@ -7,8 +7,8 @@ use super::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_store::{
-    CancelWanted, Expired, Fingerprint, Fingerprints, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Slice, Stretch,
-    Survey, Waiting,
+    CancelWanted, Expired, Fingerprint, Fingerprints, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Slice,
+    Stretch, Survey, Waiting,
 };
 use std::{
     cmp::Reverse,

@@ -19,9 +19,6 @@ use tokio::time::{Instant, sleep};
 /// Long enough that what only moves is not taken for wrong. What it overlooks, the steps put right all the same.
 const LOOK_FOR: Duration = Duration::from_millis(300);
 
-/// Many thousand queues take more than two ticks; a system in which something changes all the time is never through.
-const TICKS_AT_MOST: u32 = 200;
-
 /// Has every step of a reaper done twice, since what only seems to be wrong is left alone until it is seen again. Signs as
 /// doctor in the trails of jobs. Returns what had come apart and was put right, by kind.
 ///
@@ -47,11 +44,8 @@ pub async fn repair(store: &Store, handoff: &Handoff, settings: Settings) -> Res
             reaper.tick().await;
         }
     }
-    for tick in 1..=TICKS_AT_MOST {
-        reaper.tick().await;
-        if tick >= 2 && reaper.is_through() {
-            break;
-        }
+    for _ in 0..2 {
+        reaper.round().await;
     }
     Ok(reaper.watch().totals().drift)
 }
