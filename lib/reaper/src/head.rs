@@ -227,7 +227,7 @@ pub(crate) async fn step(
     handoff.fill_all(&without_line).await?;
     tick.counts.changed(without_line.len() as u64);
     if is_slow {
-        for line in lines.values() {
+        for line in reports.keys().filter_map(|queue| lines.get(queue)) {
             share(handoff, &line.queue, &line.stretches, For::WhileAReaperMayCome).await?;
         }
     }

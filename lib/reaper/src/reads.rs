@@ -210,7 +210,7 @@ mod tests {
         reads.remember(&queue, vec![one, two], Some(head.clone()), now);
         assert!(reads.is_well(&queue, Some(&head), Some(&[two, one])));
         assert!(!reads.is_well(&queue, Some(&head), Some(&[one])));
-        assert!(!reads.is_well(&queue, Some(&HeadStats { ready: 1, ..head.clone() }), Some(&[one, two])));
+        assert!(!reads.is_well(&queue, Some(&HeadStats { ready: 1, ..head }), Some(&[one, two])));
         assert!(!reads.is_well(&queue, None, Some(&[one, two])), "not looked at");
         reads.miss(queue.clone(), HashSet::from([one]));
         assert!(!reads.is_well(&queue, Some(&head), Some(&[one, two])), "doctor has found one missing");
