@@ -66,6 +66,7 @@ async fn every_check_refuses_its_illegal_row() {
         ("key_is_1_to_512_bytes", queued("limit_key = ''")),
         ("payload_is_at_most_1_mib", queued("payload = to_json(repeat('x', 1048577))")),
         ("priority_is_from_minus_100_to_100", queued("priority = 101")),
+        ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];
     let mut proven = BTreeSet::new();
     for (check, illegal) in cases {
