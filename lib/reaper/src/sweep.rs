@@ -44,7 +44,9 @@ pub(crate) struct Sweeps {
     after_loss: BTreeSet<QueueName>,
     /// As many queues were compared as are in one tick: until then no others are.
     pauses_until: Option<Instant>,
-    /// Reading the leases took long: until then no queue is compared as a whole.
+    /// How long it took to read the leases, and the time before: one may only have been held up.
+    took: [Duration; 2],
+    /// Reading the leases took long, twice: until then no queue is compared as a whole.
     rests_until: Option<Instant>,
 }
 
@@ -137,8 +139,11 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps
     let surplus = std::mem::take(&mut sweeps.surplus);
     let after_loss: Vec<QueueName> = sweeps.after_loss.iter().take(QUEUES_AT_ONCE).cloned().collect();
     let runs = if sweeps.lost || !after_loss.is_empty() || due.values().any(|due| *due == Due::All) {
+        let began = Instant::now();
         let runs = tick.store()?.leases(RUNS_MAX, surveys.leases_begin()).await?;
-        sweeps.rests_until = surveys.is_slow().then(|| Instant::now() + rest_after(now.elapsed()));
+        sweeps.took = [began.elapsed(), sweeps.took[0]];
+        let rest = rest_after(sweeps.took[0].min(sweeps.took[1]));
+        sweeps.rests_until = surveys.is_slow().then(|| Instant::now() + rest);
         runs
     } else {
         Vec::new()
