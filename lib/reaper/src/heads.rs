@@ -18,6 +18,8 @@ pub(crate) const WANTED: usize = 500;
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     known: BTreeMap<QueueName, HeadStats>,
+    /// How many of them are paused.
+    paused: usize,
     /// Those whose turn comes in this round.
     in_turn: VecDeque<QueueName>,
     fresh: BTreeSet<QueueName>,
@@ -37,6 +39,7 @@ impl Heads {
             let noted = handoff.noted_queues().await?;
             let listed: BTreeSet<&QueueName> = noted.iter().collect();
             self.known.retain(|queue, _| listed.contains(queue));
+            self.paused = self.known.values().filter(|head| head.paused).count();
             self.in_turn = noted.into();
         }
         let turns = IN_TURN.min(self.in_turn.len());
@@ -48,11 +51,13 @@ impl Heads {
         for (queue, head) in names.into_iter().zip(heads) {
             match head {
                 Some(head) => {
-                    self.known.insert(queue.clone(), head);
+                    self.paused += usize::from(head.paused);
+                    let before = self.known.insert(queue.clone(), head);
+                    self.paused -= usize::from(before.is_some_and(|head| head.paused));
                     self.fresh.insert(queue);
                 }
                 None => {
-                    self.known.remove(&queue);
+                    self.paused -= usize::from(self.known.remove(&queue).is_some_and(|head| head.paused));
                     if in_turn.contains(&queue) {
                         unused.push(queue.clone());
                     }
@@ -79,6 +84,11 @@ impl Heads {
         self.fresh.iter().filter_map(|queue| Some((queue, self.known.get(queue)?)))
     }
 
+    /// How many queues are paused, as far as is known.
+    pub(crate) const fn paused(&self) -> usize {
+        self.paused
+    }
+
     /// The queues that were looked at in this tick and have no keys.
     pub(crate) fn empty(&self) -> impl Iterator<Item = &QueueName> {
         self.empty.iter()
@@ -98,7 +108,8 @@ impl Heads {
     #[cfg(test)]
     pub(crate) fn of(heads: impl IntoIterator<Item = (QueueName, HeadStats)>) -> Self {
         let known: BTreeMap<QueueName, HeadStats> = heads.into_iter().collect();
-        Self { fresh: known.keys().cloned().collect(), known, ..Self::default() }
+        let paused = known.values().filter(|head| head.paused).count();
+        Self { fresh: known.keys().cloned().collect(), known, paused, ..Self::default() }
     }
 }
 

@@ -46,10 +46,13 @@ struct Differences {
 fn differences(paused: &BTreeSet<QueueName>, heads: &Heads) -> Differences {
     let is_flagged = |queue: &QueueName| heads.get(queue).is_some_and(|head| head.paused);
     let flagged = heads.fresh().filter(|(_, head)| head.paused).map(|(queue, _)| queue);
-    Differences {
-        to_pause: paused.iter().filter(|queue| !is_flagged(queue)).take(PAUSES_A_TICK).cloned().collect(),
-        to_resume: flagged.filter(|queue| !paused.contains(*queue)).cloned().collect(),
+    let to_resume: Vec<QueueName> = flagged.filter(|queue| !paused.contains(*queue)).cloned().collect();
+    // As many on both sides: they are the same, or one that is not comes to be looked at.
+    if to_resume.is_empty() && heads.paused() == paused.len() {
+        return Differences::default();
     }
+    let to_pause = paused.iter().filter(|queue| !is_flagged(queue)).take(PAUSES_A_TICK).cloned().collect();
+    Differences { to_pause, to_resume }
 }
 
 #[cfg(test)]
