@@ -1,8 +1,8 @@
 //! Who is there and what they serve.
 
 use crate::{LEASE, SOON, Server, connect, kind, queue};
-use leasehold_core::{Kind, QueueName, WorkerId};
-use leasehold_handoff::{Served, WorkerRecord};
+use leasehold_core::{JobId, Kind, QueueName, WorkerId};
+use leasehold_handoff::{Fill, HeadStats, Served, WorkerRecord};
 use leasehold_tests::eventually;
 use std::time::Duration;
 
@@ -63,4 +63,34 @@ async fn a_worker_that_stops_saying_so_is_gone() {
         if seen == wanted { Ok(()) } else { Err(seen) }
     };
     eventually("only the other worker is there", SOON, look).await;
+}
+
+#[tokio::test]
+async fn several_queues_are_asked_about_in_one_go() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let other: QueueName = "other".parse().expect("a name");
+    let none: QueueName = "none".parse().expect("a name");
+    let all = [queue(), none.clone(), other.clone()];
+    handoff.announce(&worker(&[queue()], Some(vec![kind("saw")])), LEASE).await.expect("announce");
+    handoff.announce(&worker(std::slice::from_ref(&other), None), LEASE).await.expect("announce");
+    let served = handoff.served_in(&all).await.expect("kinds");
+    let only = Served::Only(vec![kind("saw")]);
+    assert_eq!(served, [(only, vec![]), (Served::Unknown, vec![]), (Served::Every, vec![])]);
+
+    let ids = [JobId::new(), JobId::new()];
+    let fill =
+        |queue: &QueueName, ids: &[JobId], more| Fill { queue: queue.clone(), ids: ids.to_vec(), more, to: None };
+    let fills = [fill(&queue(), &ids, true), fill(&none, &[], false), fill(&other, &ids[..1], false)];
+    let filled = handoff.fill_all(&fills).await.expect("fill");
+    assert_eq!(filled.iter().map(|filled| filled.pushed).collect::<Vec<_>>(), [2, 0, 1]);
+    let heads = handoff.look(&all).await.expect("look");
+    let ready = |head: &Option<HeadStats>| head.as_ref().map(|head| (head.ready, head.waiting_members, head.overflow));
+    assert_eq!(heads.iter().map(ready).collect::<Vec<_>>(), [Some((2, 2, true)), None, Some((1, 1, false))]);
+    assert_eq!(handoff.noted_queues().await.expect("queues"), [queue(), other.clone()]);
+
+    handoff.ack(&[(other.clone(), ids.to_vec())]).await.expect("ack");
+    handoff.forget(&other, &[ids[0].to_string().into_bytes()]).await.expect("forget");
+    handoff.unnote(&all).await.expect("unnote");
+    assert_eq!(handoff.noted_queues().await.expect("queues"), [queue()], "one that is in use stays noted");
 }

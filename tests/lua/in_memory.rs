@@ -5,7 +5,7 @@
 
 use crate::state::{Case, tidy};
 use leasehold_core::{JobId, Kind};
-use leasehold_handoff::{Extended, Pushed, Swept, Taken};
+use leasehold_handoff::{Extended, HeadStats, Pushed, Swept, Taken};
 use leasehold_tests::{Mode, QueueKeys};
 use std::collections::VecDeque;
 
@@ -57,6 +57,15 @@ fn call<'a>(
             let aside: Vec<&str> = aside.iter().map(Kind::as_str).collect();
             format!("[{}, {}, [{}], [{}]]", u8::from(paused), u8::from(low), list(&ids, ", "), aside.join(", "))
         }
+        "look" => match keys.look(NOW) {
+            None => "[0, 0, 0, 0, 0, 0, 0, 0, 0]".to_owned(),
+            Some(head) => {
+                let flags = format!("1, {}, {}", u8::from(head.paused), u8::from(head.overflow));
+                let members = head.leased + head.waiting_members;
+                let HeadStats { ready, claimed, waiting_members, overdue, .. } = head;
+                format!("[{flags}, {ready}, {claimed}, {members}, {waiting_members}, {overdue}, {}]", keys.asides.len())
+            }
+        },
         "expired" => format!("[{}]", list(&keys.expired(NOW, number()), ", ")),
         "extend" => {
             let bound = number();

@@ -10,6 +10,7 @@ mod expired;
 mod extend;
 mod fill;
 mod in_memory;
+mod look;
 mod push;
 mod renew;
 mod state;

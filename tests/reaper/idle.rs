@@ -27,6 +27,8 @@ async fn an_idle_system_costs_a_handful_of_cheap_statements() {
     let ours = "FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
     let calls = world.number(format!("SELECT coalesce(sum(calls), 0)::bigint {ours}")).await;
     let milliseconds = world.number(format!("SELECT coalesce(sum(total_exec_time), 0)::bigint {ours}")).await;
-    assert_eq!(calls, 6 * TICKS, "uptime, expire, promote, cancel_wanted, paused, survey");
+    // Uptime, expire, promote, cancel_wanted. And every tenth of a lease, which is short in these tests, that there is a watch;
+    // then it is asked what changed.
+    assert!((4 * TICKS..=6 * TICKS).contains(&calls), "{calls} statements in {TICKS} ticks");
     assert!(milliseconds <= TICKS * 20, "{milliseconds} ms for {TICKS} ticks");
 }

@@ -11,6 +11,8 @@ mod extend;
 mod head;
 mod idle;
 mod leases;
+mod locked;
+mod many_queues;
 mod outages;
 mod pauses;
 mod promote;

@@ -80,3 +80,57 @@ async fn a_frozen_postgres_holds_up_one_call_and_not_the_loop() {
     running.await.expect("the reaper ends");
     assert_eq!(world.handoff.reapers().await.expect("reapers"), 0, "it takes its announcement back");
 }
+
+/// PostgreSQL was away, and the reaper that looks next is a new one.
+#[tokio::test]
+async fn one_that_starts_after_an_outage_waits_for_one_lease_too() {
+    let world = World::start().await;
+    let mut before = world.reaper().await;
+    let ids = world.enqueue_and_push(1).await;
+    world.take(WorkerId::new(), 1).await;
+    before.tick().await;
+    drop(before);
+    world.let_leases_lapse().await;
+    // So long ago nobody was there to say that PostgreSQL can be reached.
+    world.sql("UPDATE leasehold.watch SET kept_at = now() - interval '1 minute'").await;
+
+    let began = Instant::now();
+    let mut fresh = world.new_reaper();
+    eventually("the lease is expired", SOON, async || {
+        let reports = fresh.tick().await;
+        if world.state(ids[0]).await == State::Queued { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    assert!(began.elapsed() >= QUIET, "the workers had {:?} to renew", began.elapsed());
+}
+
+#[tokio::test]
+async fn one_that_takes_over_from_another_expires_at_once() {
+    let world = World::start().await;
+    let mut before = world.reaper().await;
+    let ids = world.enqueue_and_push(1).await;
+    world.take(WorkerId::new(), 1).await;
+    eventually("the first one has said that leases may expire", SOON, async || {
+        let reports = before.tick().await;
+        let said = world.number("SELECT count(*) FROM leasehold.watch WHERE kept_at > now() - interval '150 ms'").await;
+        if said == 1 { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    drop(before);
+    world.let_leases_lapse().await;
+    world.new_reaper().tick().await;
+    assert_eq!(world.state(ids[0]).await, State::Queued);
+}
+
+/// The same of doctor: it is a reaper that has just started.
+#[tokio::test]
+async fn doctor_gives_workers_a_lease_if_no_reaper_was_there() {
+    let world = World::start().await;
+    let ids = world.enqueue_and_push(1).await;
+    world.take(WorkerId::new(), 1).await;
+    world.sql("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 minute' WHERE state = 'running'").await;
+    let began = Instant::now();
+    leasehold_reaper::repair(&world.store, &world.handoff, world.settings()).await.expect("repair");
+    assert!(began.elapsed() >= QUIET, "{:?}", began.elapsed());
+    assert_eq!(world.state(ids[0]).await, State::Queued);
+}

@@ -72,8 +72,10 @@ impl World {
         Self { store, handoff, stores, head_max }
     }
 
-    /// A reaper that has seen enough of PostgreSQL to expire, and has done its work of the start.
+    /// A reaper that has seen enough of PostgreSQL to expire, since another one was there until now, and has done its work of
+    /// the start.
     pub(crate) async fn reaper(&self) -> Reaper {
+        self.store.keep_watch().await.expect("keeping watch");
         let mut reaper = self.new_reaper();
         leasehold_tests::eventually("the reaper may expire", SOON, async || {
             let reports = reaper.tick().await;

@@ -73,6 +73,7 @@ async fn every_check_refuses_its_illegal_row() {
                 &["id = gen_random_uuid(); epoch = 1; worker = gen_random_uuid(); queue = 'q'; verb = 'promote'"],
             ),
         ),
+        ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];
     let mut proven = BTreeSet::new();
     for (check, illegal) in cases {

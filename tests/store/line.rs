@@ -1,9 +1,9 @@
-//! line and survey: what the head in Redis is filled from.
+//! line, survey and fingerprint: what the head in Redis is filled from.
 
 use crate::fixture::{Fixture, LEASE, kind, name, new_job};
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{JobId, NewJob, QueueName, WorkerId};
-use leasehold_store::{Kinds, LineSummary, Place, Stretch, Survey};
+use leasehold_store::{Fingerprints, Front, Kinds, LineSummary, Place, Slice, Stretch, Survey};
 use std::{collections::BTreeMap, time::Duration};
 
 #[tokio::test]
@@ -205,4 +205,104 @@ async fn leases_and_the_schedule_begin_with_their_first() {
     assert_eq!(fixture.leases(9, since(0)).await.expect("leases").len(), 1);
     assert_eq!(fixture.expire(9, since(0)).await.expect("expire").len(), 0, "it ran out before");
     assert_eq!(fixture.expire(9, survey.leases_begin).await.expect("expire").len(), 1);
+}
+
+#[tokio::test]
+async fn a_fingerprint_tells_which_slice_of_the_line_changed() {
+    let fixture = Fixture::start().await;
+    let one_in = async |queue: &str| {
+        let job = NewJob { queue: name(queue), ..new_job() };
+        fixture.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+        job.id
+    };
+    for queue in ["a", "b", "c", "d", "e"] {
+        one_in(queue).await;
+    }
+    let slice = |after: Option<&str>, until: Option<&str>| Slice { after: after.map(name), until: until.map(name) };
+    let slices = [slice(None, Some("b")), slice(Some("b"), Some("d")), slice(Some("d"), None)];
+    let look = async || fixture.fingerprint(&slices, 10).await.expect("fingerprint");
+    let changed = |one: &Fingerprints, other: &Fingerprints| {
+        one.slices.iter().zip(&other.slices).map(|(one, other)| one != other).collect::<Vec<bool>>()
+    };
+    let first = look().await;
+    assert_eq!(first.slices.iter().map(|seen| seen.count).collect::<Vec<i64>>(), [2, 2, 1]);
+    assert_eq!(changed(&first, &look().await), [false; 3]);
+
+    let new = one_in("bb").await;
+    let second = look().await;
+    assert_eq!(changed(&first, &second), [false, true, false]);
+    fixture.claim(WorkerId::new(), &[new], &Kinds::All, LEASE).await.expect("claim");
+    assert_eq!(changed(&first, &look().await), [false; 3], "it is as it was");
+    one_in("z").await;
+    assert_eq!(changed(&first, &look().await), [false, false, true]);
+    assert_eq!(
+        fixture.fingerprint(&slices, 1).await.expect("fingerprint").slices[0].count,
+        2,
+        "one more than the limit"
+    );
+
+    assert_eq!(first.paused, look().await.paused);
+    fixture.pause(&name("elsewhere")).await.expect("pause");
+    assert_ne!(first.paused, look().await.paused);
+
+    let lines = fixture.survey_slices(&slices).await.expect("survey");
+    let queues = |lines: &Vec<LineSummary>| lines.iter().map(|line| line.queue.to_string()).collect::<Vec<String>>();
+    assert_eq!(lines.iter().map(queues).collect::<Vec<_>>(), [vec!["a", "b"], vec!["c", "d"], vec!["e", "z"]]);
+    let whole = fixture.survey(None).await.expect("survey").lines;
+    let of = |line: &LineSummary| line.stretches.iter().map(|one| (one.kind.clone(), one.priority)).collect::<Vec<_>>();
+    assert_eq!(lines.concat().iter().map(of).collect::<Vec<_>>(), whole.iter().map(of).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn several_lines_are_read_in_one_go() {
+    let fixture = Fixture::start().await;
+    let mut fronts = Vec::new();
+    for (queue, jobs, limit) in [("a", 3, 2), ("b", 0, 2), ("c", 2, 2)] {
+        for _ in 0..jobs {
+            let job = NewJob { queue: name(queue), ..new_job() };
+            fixture.enqueue(&[job]).await.expect("enqueue");
+        }
+        let lines = fixture.survey(Some(&name(queue))).await.expect("survey").lines;
+        let stretches = lines.into_iter().flat_map(|line| line.stretches).collect();
+        fronts.push(Front { queue: name(queue), stretches, limit });
+    }
+    let lines = fixture.lines(&fronts).await.expect("lines");
+    for (front, (line, moved)) in fronts.iter().zip(&lines) {
+        let (alone, _) = fixture.line(&front.queue, &front.stretches, i64::from(front.limit)).await.expect("line");
+        assert_eq!((&line.ids, line.more, line.last), (&alone.ids, alone.more, alone.last));
+        assert_eq!(moved.len(), front.stretches.len());
+    }
+    let lengths: Vec<(usize, bool)> = lines.iter().map(|(line, _)| (line.ids.len(), line.more)).collect();
+    assert_eq!(lengths, [(2, true), (0, false), (2, false)]);
+}
+
+/// As long as the snapshot is the same, so is all that was read.
+#[tokio::test]
+async fn the_snapshot_changes_with_every_row() {
+    let fixture = Fixture::start().await;
+    let snapshot = async || fixture.uptime().await.expect("uptime").snapshot;
+    let worker = WorkerId::new();
+    let mut before = snapshot().await;
+    let id = fixture.queued().await;
+    for step in ["enqueue", "claim", "pause"] {
+        match step {
+            "claim" => drop(fixture.claim(worker, &[id], &Kinds::All, LEASE).await.expect("claim")),
+            "pause" => drop(fixture.pause(&name("q")).await.expect("pause")),
+            _ => {}
+        }
+        let after = snapshot().await;
+        assert_ne!(before, after, "{step}");
+        before = after;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_is_remembered() {
+    let fixture = Fixture::start().await;
+    assert_eq!(fixture.uptime().await.expect("uptime").watched_ago, None);
+    for _ in 0..2 {
+        fixture.keep_watch().await.expect("watch");
+        let ago = fixture.uptime().await.expect("uptime").watched_ago.expect("a time");
+        assert!(ago < Duration::from_secs(10), "{ago:?}");
+    }
 }

@@ -33,15 +33,21 @@ const BY_ID: [(&str, &str); 18] = [
 ];
 
 /// The statements that walk one index, its name, and what else they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 14] = [
-    ("line", "'default', '{k,other}', '{0,0}', '{NULL,now}', 4096", &["job_line", "job_pkey"]),
+const BY_INDEX: [(&str, &str, &[&str]); 16] = [
+    (
+        "lines",
+        "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{0,0,0}', '{NULL,now,NULL}'",
+        &["job_line", "job_pkey"],
+    ),
     ("line_after", "'default', NULL, 0, now(), $id, 2000", &["job_line", "job_pkey"]),
     ("line_after", "'default', '{k,other}', 0, now(), $id, 2000", &["job_line", "job_pkey"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000", &["job_line", "job_in_danger"]),
     ("claim_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_line", "job_in_danger"]),
     ("survey", "NULL", &["job_due", "job_lease", "job_line"]),
+    ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line"]),
+    ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line"]),
     ("position", "$id, 1000", &["job_line", "job_pkey"]),
-    ("expire", "100, now()", &["job_lease", "job_pkey"]),
+    ("expire", "100, now(), '{}', 1000", &["job_lease", "job_pkey"]),
     ("promote", "100, now()", &["job_due", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
     ("held", "$worker", &["job_lease"]),
@@ -303,12 +309,12 @@ async fn what_died_before_the_live_jobs_is_not_walked_over() {
     let mut connection = fixture.connection().await;
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.expect("set");
     for (name, since, always) in [
-        ("line", "'default', '{k}', '{0}', $since, 100", "'{NULL}'"),
+        ("lines", "'{default}', '{100}', '{1}', '{k}', '{0}', $since", "'{NULL}'"),
         ("leases", "100, $since", "NULL"),
-        ("expire", "100, $since", "NULL"),
+        ("expire", "100, $since, '{}', 1000", "NULL"),
         ("promote", "100, $since", "NULL"),
     ] {
-        let recent = if name == "line" { "ARRAY[now() - interval '1 minute']" } else { "now() - interval '1 minute'" };
+        let recent = if name == "lines" { "ARRAY[now() - interval '1 minute']" } else { "now() - interval '1 minute'" };
         let all = pages_read(&mut connection, name, &since.replace("$since", always)).await;
         let few = pages_read(&mut connection, name, &since.replace("$since", recent)).await;
         assert!(all > 100 && few < 20, "{name}: {few} pages, and {all} from the very front");

@@ -1,8 +1,8 @@
 //! What only a server has: transactions of others, rows that they hold locked, and values that it cannot store.
 
 use crate::fixture::{Fixture, LEASE, json, new_job};
-use leasehold_core::{FinishedRun, NewJob, Settle, Settled, State, WorkerId};
-use leasehold_store::{Kinds, Repair, Store};
+use leasehold_core::{FinishedRun, JobId, NewJob, Settle, Settled, State, WorkerId};
+use leasehold_store::{Expiry, Kinds, Repair, Store};
 use sqlx::Connection;
 use std::{future::Future, slice::from_ref, time::Duration};
 use uuid::Uuid;
@@ -67,6 +67,38 @@ async fn a_renewal_does_not_wait_for_a_locked_row() {
     let renewed = fixture.renew(worker, &[locked, free], LEASE).await.expect("renew");
     assert_eq!(renewed.iter().filter(|lease| lease.cancel_wanted).count(), 1);
     assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 0);
+}
+
+/// Somebody must be able to tell a run that nobody renews from one that nobody can renew.
+#[tokio::test]
+async fn expire_tells_which_rows_are_locked() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let (over, nearly, free, spared) = (
+        fixture.running(worker).await.id,
+        fixture.running(worker).await.id,
+        fixture.running(worker).await.id,
+        fixture.running(worker).await.id,
+    );
+    for id in [over, free, spared] {
+        fixture.let_lapse(id).await;
+    }
+    let soon = format!("UPDATE leasehold.job SET lease_expires_at = now() + interval '20 s' WHERE id = '{nearly}'");
+    fixture.sql(&soon).await;
+    let mut other = fixture.connection().await;
+    let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id IN ('{over}', '{nearly}') FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("lock");
+    let expire = async |spared: &[JobId], soon| {
+        let expiry = without_waiting(fixture.expire_except(10, None, spared, Duration::from_secs(soon))).await;
+        let Expiry { expired, mut locked } = expiry.expect("expire");
+        locked.sort();
+        (expired.into_iter().map(|job| job.id).collect::<Vec<_>>(), locked)
+    };
+    assert_eq!(expire(&[spared], 30).await, (vec![free], vec![over, nearly]));
+    assert_eq!(expire(&[spared, over], 10).await, (vec![], vec![over]), "one that is spared is tried too");
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
+    assert_eq!(expire(&[over], 30).await, (vec![spared], vec![]));
+    assert_eq!(expire(&[], 30).await, (vec![over], vec![]));
 }
 
 /// A result that PostgreSQL cannot hold is its own job's misfortune, not that of the batch.

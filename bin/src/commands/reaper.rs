@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         tracing::info!("the reaper has stopped");
         return Ok(ExitCode::SUCCESS);
     }
-    let reports = reaper.tick().await;
+    let reports = reaper.round().await;
     output::either(context.json, &reports, || steps::as_text(&reports))?;
     let failed = reports.iter().any(|report| report.error.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

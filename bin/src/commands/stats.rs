@@ -74,10 +74,10 @@ async fn gather(store: &Store, handoff: &Result<Handoff, Failure>, context: &Con
 }
 
 async fn heads(handoff: &Handoff) -> Result<Heads, leasehold_handoff::Error> {
-    let mut queues = Vec::new();
-    for queue in handoff.queues().await? {
-        queues.push(Head { stats: handoff.stats(&queue).await?, queue: queue.into() });
-    }
+    let names = handoff.noted_queues().await?;
+    let heads = handoff.look(&names).await?;
+    let in_use = names.into_iter().zip(heads).filter_map(|(queue, stats)| Some((queue, stats?)));
+    let mut queues: Vec<Head> = in_use.map(|(queue, stats)| Head { stats, queue: queue.into() }).collect();
     queues.sort_by(|left, right| left.queue.cmp(&right.queue));
     Ok(Heads { workers: handoff.workers().await?.len() as u64, queues })
 }

@@ -9,7 +9,7 @@ use crate::{
     notices::Notice,
     operator::HeadStats,
     producer::Pushed,
-    reaper::{Extended, Filled, Swept, Tail},
+    reaper::{Extended, Fill, Filled, Swept, Tail},
     registry::{Served, WorkerRecord},
     snapshot::Snapshot,
     taker::{Taker, Unblock},
@@ -104,8 +104,16 @@ head! {
     async fn withdraw(&self, worker: &WorkerRecord) -> ();
     /// Which kinds of a queue the living workers serve.
     async fn served_kinds(&self, queue: &QueueName) -> Served;
+    /// Which kinds of some queues are served, and those of which no more hints are kept aside.
+    async fn served_in(&self, queues: &[QueueName]) -> Vec<(Served, Vec<Kind>)>;
     /// Every queue that has keys.
     async fn queues(&self) -> Vec<QueueName>;
+    /// Every queue that has, or had, keys.
+    async fn noted_queues(&self) -> Vec<QueueName>;
+    /// Takes the note of queues without keys away.
+    async fn unnote(&self, queues: &[QueueName]) -> ();
+    /// Some queues in numbers, `None` of those without keys.
+    async fn look(&self, queues: &[QueueName]) -> Vec<Option<HeadStats>>;
     /// One queue in numbers.
     async fn stats(&self, queue: &QueueName) -> HeadStats;
     /// One queue, whole.
@@ -120,6 +128,8 @@ head! {
     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
     /// Makes the head match the front of the line.
     async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Filled;
+    /// The same for several queues.
+    async fn fill_all(&self, fills: &[Fill]) -> Vec<Filled>;
     /// How long the head is, and up to where it was filled.
     async fn tail(&self, queue: &QueueName) -> Tail;
     /// Whether Redis holds a hint of each of these.

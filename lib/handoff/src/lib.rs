@@ -30,7 +30,7 @@ pub use head::{BlockingTake, Head, WakeTake};
 pub use notices::Notice;
 pub use operator::HeadStats;
 pub use producer::Pushed;
-pub use reaper::{EXTEND_FOR, Extended, Filled, Swept, Tail};
+pub use reaper::{EXTEND_FOR, Extended, Fill, Filled, Swept, Tail};
 pub use registry::{Served, WorkerRecord};
 pub use snapshot::{Held, Snapshot, Stray};
 pub use taker::{Taker, Unblock};

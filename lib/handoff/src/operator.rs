@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     keys::{QUEUES, QueueKeys},
     producer::note_queue,
-    scripts::ACK,
+    scripts::{ACK, LOOK, Step},
 };
 use leasehold_core::QueueName;
 use redis::{Cmd, ToRedisArgs, Value};
@@ -28,7 +28,13 @@ pub struct HeadStats {
     pub paused: bool,
     /// The line is longer than what Redis holds of it.
     pub overflow: bool,
+    /// Ids whose deadline has passed; only [`Handoff::look`] counts them.
+    #[serde(skip)]
+    pub overdue: u64,
 }
+
+/// Queues that are asked about in one go: a few milliseconds of work for Redis.
+const QUEUES_IN_ONE_GO: usize = 500;
 
 impl Handoff {
     /// Answers when the server does.
@@ -100,7 +106,57 @@ impl Handoff {
             aside: aside.iter().sum(),
             paused: paused.is_some(),
             overflow: overflow.is_some(),
+            overdue: 0,
         })
+    }
+
+    /// Several queues in numbers, `None` of those that have no keys here. It asks all of them in one go.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn look(&self, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
+        const DOING: &str = "looking at queues";
+        let mut heads = Vec::with_capacity(queues.len());
+        for queues in queues.chunks(QUEUES_IN_ONE_GO) {
+            let looks = queues.iter().map(|queue| {
+                let keys = QueueKeys::of(queue);
+                LOOK.on([keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()]).into()
+            });
+            type Look = (bool, bool, bool, u64, u64, u64, u64, u64, u64);
+            let answers: Vec<Look> = self.run(DOING, looks.collect()).await?;
+            for (queue, answer) in queues.iter().zip(answers) {
+                let (in_use, paused, overflow, ready, claimed, members, waiting_members, overdue, kinds_aside) = answer;
+                let head = HeadStats {
+                    ready,
+                    claimed,
+                    leased: members.saturating_sub(waiting_members),
+                    waiting_members,
+                    aside: 0,
+                    paused,
+                    overflow,
+                    overdue,
+                };
+                heads.push(match (in_use, kinds_aside) {
+                    (false, _) => None,
+                    (true, 0) => Some(head),
+                    // All of its numbers must be of one moment.
+                    (true, _) => Some(HeadStats { overdue, ..self.stats(queue).await? }),
+                });
+            }
+        }
+        Ok(heads)
+    }
+
+    /// Every queue that has, or had, keys here, without a look at which of them has some now.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn noted_queues(&self) -> Result<Vec<QueueName>, Error> {
+        let (noted,): (Vec<Vec<u8>>,) = self.run("listing queues", vec![command("SMEMBERS", QUEUES).into()]).await?;
+        let mut queues: Vec<QueueName> =
+            noted.iter().filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok()).collect();
+        queues.sort();
+        Ok(queues)
     }
 
     /// Every queue that has keys here.
@@ -108,13 +164,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        let (noted,): (Vec<Vec<u8>>,) = self.run("listing queues", vec![command("SMEMBERS", QUEUES).into()]).await?;
-        if noted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut queues: Vec<QueueName> =
-            noted.iter().filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok()).collect();
-        queues.sort();
+        let queues = self.noted_queues().await?;
         let in_use = self.in_use(&queues).await?;
         let (used, unused): (Vec<_>, Vec<_>) = queues.into_iter().zip(in_use).partition(|(_, in_use)| *in_use);
         let unused: Vec<QueueName> = unused.into_iter().map(|(queue, _)| queue).collect();
@@ -141,21 +191,31 @@ impl Handoff {
 
     /// Whether each of these queues has keys.
     async fn in_use(&self, queues: &[QueueName]) -> Result<Vec<bool>, Error> {
-        let exist = queues.iter().map(|queue| {
-            let keys = QueueKeys::of(queue);
-            command("EXISTS", vec![keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()]).into()
-        });
-        let counts: Vec<u32> = self.run("looking which queues are in use", exist.collect()).await?;
-        Ok(counts.into_iter().map(|count| count > 0).collect())
+        let mut in_use = Vec::with_capacity(queues.len());
+        for queues in queues.chunks(QUEUES_IN_ONE_GO) {
+            let exist = queues.iter().map(|queue| {
+                let keys = QueueKeys::of(queue);
+                command("EXISTS", vec![keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()]).into()
+            });
+            let counts: Vec<u32> = self.run("looking which queues are in use", exist.collect()).await?;
+            in_use.extend(counts.into_iter().map(|count| count > 0));
+        }
+        Ok(in_use)
     }
 
     /// Takes the note of empty queues away. Keys are made before the note is, so one that came into use since it was
     /// looked at shows now, and is noted again.
-    async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. It can be done again.
+    pub async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error> {
+        if queues.is_empty() {
+            return Ok(());
+        }
         let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
         self.run::<(u32,)>("tidying the list of queues", vec![command("SREM", (QUEUES, names)).into()]).await?;
         let in_use = self.in_use(queues).await?;
-        let again: Vec<_> =
+        let again: Vec<Step> =
             queues.iter().zip(in_use).filter(|(_, in_use)| *in_use).map(|(queue, _)| note_queue(queue)).collect();
         if again.is_empty() { Ok(()) } else { self.run::<Vec<u32>>("noting queues", again).await.map(|_| ()) }
     }

@@ -6,7 +6,7 @@ use crate::{
     keys::{GENERATION, QueueKeys},
     operator::command,
     producer::note_queue,
-    scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP},
+    scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP, Step},
     worker::{milliseconds, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};
@@ -23,6 +23,16 @@ const ADOPT_MAX: u32 = 500;
 pub const EXTEND_FOR: Duration = Duration::from_secs(1);
 /// What `fill.lua` is told where there is no place.
 const NO_PLACE: &str = "-";
+
+/// What a head is to be filled with; [`Handoff::fill`] says what each means.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the arguments of a fill")]
+pub struct Fill {
+    pub queue: QueueName,
+    pub ids: Vec<JobId>,
+    pub more: bool,
+    pub to: Option<String>,
+}
 
 /// What a fill did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -102,22 +112,48 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
     pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
-        let keys = QueueKeys::of(queue);
-        let sweep = sweep_call(&keys, &self.aside_kinds(queue).await?, false);
-        let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()]);
-        let fill = fill.arg(self.inner.head_max).arg(u8::from(more));
-        let fill = fill.arg(to.unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR)).args(ids);
-        type Counts = (u32, u32, u32);
-        let mut steps = vec![sweep.into(), fill.into()];
-        let (swept, (pushed, held, _paused)) = if ids.is_empty() {
-            // No note of the queue: it may have no keys left.
-            self.run::<(Counts, Counts)>("filling the head", steps).await?
-        } else {
-            steps.push(note_queue(queue));
-            let (swept, filled, _): (Counts, Counts, u32) = self.run("filling the head", steps).await?;
-            (swept, filled)
+        let fill = Fill { queue: queue.clone(), ids: ids.to_vec(), more, to: to.map(str::to_owned) };
+        Ok(self.fill_all(&[fill]).await?.pop().unwrap_or_default())
+    }
+
+    /// The same for several queues, in one go.
+    ///
+    /// # Errors
+    /// When Redis does not do it in time. It can be done again.
+    pub async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error> {
+        const DOING: &str = "filling the head";
+        if fills.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asides = fills.iter().map(|fill| command("SMEMBERS", QueueKeys::of(&fill.queue).asides()).into());
+        let asides: Vec<Vec<String>> = self.run("reading the kinds set aside", asides.collect()).await?;
+        let mut steps: Vec<Step> = Vec::with_capacity(fills.len() * 3);
+        for (Fill { queue, ids, more, to }, aside) in fills.iter().zip(&asides) {
+            let keys = QueueKeys::of(queue);
+            steps.push(sweep_call(&keys, aside, false).into());
+            let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()]);
+            let fill = fill.arg(self.inner.head_max).arg(u8::from(*more));
+            let fill = fill.arg(to.as_deref().unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR)).args(ids);
+            steps.push(fill.into());
+            // A queue that is filled with nothing may have no keys left, and is not noted.
+            if !ids.is_empty() {
+                steps.push(note_queue(queue));
+            }
+        }
+        let mut answers = self.run::<Vec<Value>>(DOING, steps).await?.into_iter();
+        let counts = |answer: Option<Value>| {
+            let counts: Result<(u32, u32, u32), _> = redis::from_redis_value(answer.unwrap_or(Value::Nil));
+            counts.map_err(|error| Error::Redis { doing: DOING, source: error.into() })
         };
-        Ok(Filled { pushed, held, swept: swept.into() })
+        let mut filled = Vec::with_capacity(fills.len());
+        for fill in fills {
+            let (swept, (pushed, held, _paused)) = (counts(answers.next())?, counts(answers.next())?);
+            filled.push(Filled { pushed, held, swept: swept.into() });
+            if !fill.ids.is_empty() {
+                answers.next();
+            }
+        }
+        Ok(filled)
     }
 
     /// How long the head is, and up to where it was filled, from where [`Handoff::extend`] goes on; and where the line begins.

@@ -110,21 +110,57 @@ impl Handoff {
     /// When Redis does not answer in time.
     pub async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
         let kinds = self.holding("reading which kinds are served", QueueKeys::of(queue).kinds()).await?;
-        Ok(if kinds.is_empty() {
-            Served::Unknown
-        } else if kinds.iter().any(|kind| kind == EVERY_KIND) {
-            Served::Every
-        } else {
-            Served::Only(kinds.iter().filter_map(|kind| kind.parse().ok()).collect())
-        })
+        Ok(served(&kinds))
+    }
+
+    /// Which kinds of some queues the living workers serve, and the kinds of which as many hints wait aside as are kept. All
+    /// queues are asked about in one go.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn served_in(&self, queues: &[QueueName]) -> Result<Vec<(Served, Vec<Kind>)>, Error> {
+        const DOING: &str = "reading which kinds are served";
+        let mut steps: Vec<Step> = vec![redis::cmd("TIME").into()];
+        for queue in queues {
+            let keys = QueueKeys::of(queue);
+            steps.push(command("ZRANGE", (keys.kinds(), 0, -1, "WITHSCORES")).into());
+            steps.push(command("SMEMBERS", keys.asides()).into());
+        }
+        let mut answers = self.run::<Vec<Value>>(DOING, steps).await?.into_iter();
+        let read = |error: redis::ParsingError| Error::Redis { doing: DOING, source: error.into() };
+        let time: (f64, f64) = redis::from_redis_value(answers.next().unwrap_or(Value::Nil)).map_err(read)?;
+        let mut all = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let members: Vec<(String, f64)> =
+                redis::from_redis_value(answers.next().unwrap_or(Value::Nil)).map_err(read)?;
+            let aside: Vec<String> = redis::from_redis_value(answers.next().unwrap_or(Value::Nil)).map_err(read)?;
+            let full = if aside.is_empty() { Vec::new() } else { self.asides(queue).await? };
+            let full = full.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect();
+            all.push((served(&holding(members, time)), full));
+        }
+        Ok(all)
     }
 
     /// Members of a set of deadlines that have not passed, by the clock of Redis.
     pub(crate) async fn holding(&self, doing: &'static str, key: String) -> Result<Vec<String>, Error> {
         let commands = vec![redis::cmd("TIME"), command("ZRANGE", (key, 0, -1, "WITHSCORES"))];
-        let ((seconds, microseconds), members): ((f64, f64), Vec<(String, f64)>) =
-            self.run_atomically(doing, commands).await?;
-        let now_ms = seconds * 1000.0 + microseconds / 1000.0;
-        Ok(members.into_iter().filter(|(_, deadline)| *deadline > now_ms).map(|(member, _)| member).collect())
+        let (time, members): ((f64, f64), Vec<(String, f64)>) = self.run_atomically(doing, commands).await?;
+        Ok(holding(members, time))
+    }
+}
+
+/// The members whose deadlines have not passed at a time in seconds and microseconds.
+fn holding(members: Vec<(String, f64)>, (seconds, microseconds): (f64, f64)) -> Vec<String> {
+    let now_ms = seconds * 1000.0 + microseconds / 1000.0;
+    members.into_iter().filter(|(_, deadline)| *deadline > now_ms).map(|(member, _)| member).collect()
+}
+
+fn served(kinds: &[String]) -> Served {
+    if kinds.is_empty() {
+        Served::Unknown
+    } else if kinds.iter().any(|kind| kind == EVERY_KIND) {
+        Served::Every
+    } else {
+        Served::Only(kinds.iter().filter_map(|kind| kind.parse().ok()).collect())
     }
 }

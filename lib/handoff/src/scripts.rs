@@ -28,6 +28,7 @@ scripts! {
     EXPIRED = "expired.lua";
     EXTEND = "extend.lua";
     FILL = "fill.lua";
+    LOOK = "look.lua";
     PUSH = "push.lua";
     RENEW = "renew.lua";
     SWEEP = "sweep.lua";

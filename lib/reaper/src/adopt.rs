@@ -13,7 +13,7 @@ use leasehold_handoff::HeadStats;
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     tick.handoff()?;
-    let with_claimed = tick.heads.iter().filter(|(_, head)| head.claimed > 0);
+    let with_claimed = tick.heads.fresh().filter(|(_, head)| head.claimed > 0);
     all_of(with_claimed.map(|(queue, head)| one_queue(tick, queue, head))).await.map(|_| ())
 }
 

@@ -21,6 +21,13 @@ pub(crate) struct Hints {
     pub(crate) leased: Vec<(JobId, i64)>,
 }
 
+impl Hints {
+    /// Of which jobs they are.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = JobId> {
+        self.waiting.iter().copied().chain(self.leased.iter().map(|(id, _)| *id))
+    }
+}
+
 /// The hints in a snapshot, apart by whether they wait or are leased.
 pub(crate) fn hints_of(snapshot: &Snapshot) -> Hints {
     let mut hints = Hints::default();

@@ -2,20 +2,29 @@
 //!
 //! The statement decides what becomes of each: back in the line, dead, or cancelled. This step puts those
 //! that wait again to the front of their heads, since they have waited once already, and makes Redis forget
-//! the others. When expiring has to wait (see `sight.rs`), it is not called.
+//! the others. A run whose row was locked a moment ago is spared (see `locked.rs`). When expiring has to wait (see `sight.rs`), it is not called.
 
 use crate::{
     by_queue::by_queue,
     drift::Drift,
     error::Error,
+    locked::{Locked, spared_for},
     surveys::Surveys,
     tick::{BATCHES_PER_TICK, Tick},
 };
 use leasehold_core::{BATCH_MAX, FailPoint, State, pass};
+use leasehold_store::Expiry;
+use tokio::time::Instant;
 
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), Error> {
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys, locked: &mut Locked) -> Result<(), Error> {
+    let soon = spared_for(tick.settings.lease);
     for _ in 0..BATCHES_PER_TICK {
-        let expired = tick.store()?.expire(BATCH_MAX as i64, surveys.leases_begin()).await?;
+        let now = Instant::now();
+        let spared = locked.spared(now, soon);
+        let Expiry { expired, locked: seen } =
+            tick.store()?.expire_except(BATCH_MAX as i64, surveys.leases_begin(), &spared, soon).await?;
+        let is_any_locked = !(seen.is_empty() && spared.is_empty());
+        locked.see(seen, now);
         let batch = expired.len();
         tick.counts.found(batch as u64);
         tick.counts.changed(batch as u64);
@@ -36,7 +45,8 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), E
             }
         }
         if batch < BATCH_MAX {
-            if let Some(time) = tick.began {
+            // What is locked stands before that time.
+            if let Some(time) = tick.began.filter(|_| !is_any_locked) {
                 surveys.expired_until(time);
             }
             break;

@@ -14,11 +14,11 @@ use crate::{
     reads::{GLANCE, Reads, Seen},
     surveys::{Surveys, move_on},
     sweep::Sweeps,
-    tick::{Tick, all_of},
+    tick::Tick,
 };
 use leasehold_core::{FailPoint, JobId, Kind, QueueName, State, pass};
-use leasehold_handoff::{Head, HeadStats, Served, Swept};
-use leasehold_store::{Authority, Kinds, Line, LineSummary, Place, Stretch};
+use leasehold_handoff::{Filled, Head, HeadStats, Served, Swept};
+use leasehold_store::{Authority, Front, Kinds, Line, LineSummary, Place, Stretch};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -62,7 +62,9 @@ pub async fn fill_head(
 ) -> Result<HeadReport, Error> {
     let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
     let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
-    let (report, _) = fill_with(handoff, queue, &front).await?;
+    pass(FailPoint::LineRead);
+    let filled = handoff.fill_all(&[fill_from(queue, &front)]).await?.pop().unwrap_or_default();
+    let report = report_of(&front, filled);
     if shared {
         move_on(&mut stretches, moved);
         share(handoff, queue, &stretches, For::AsBefore).await?;
@@ -128,7 +130,18 @@ pub async fn extend_head(
     Ok(Some(report))
 }
 
-/// The step: every queue that has a line, and every head that says of a line which is gone that it overflows.
+/// How long the step goes on with one more batch of lines. What is left is compared at the next ticks: jobs that become due
+/// must not wait for it.
+const TIME_A_TICK: Duration = Duration::from_millis(150);
+/// Lines that are compared in one go,
+const LINES_AT_ONCE: usize = 64;
+/// and ids that they are reckoned to have.
+const IDS_AT_ONCE: usize = 32_768;
+/// The same of a line of which nothing is known.
+const IDS_UNKNOWN: usize = 64;
+
+/// The step: every line in which something changed, or whose head did, and some others in turns; and every head that says of
+/// a line which is gone that it overflows.
 /// Tells `sweeps` where more hints wait than the line has jobs. Returns how many queues got hints.
 pub(crate) async fn step(
     tick: &Tick<'_>,
@@ -137,42 +150,117 @@ pub(crate) async fn step(
     sweeps: &mut Sweeps,
 ) -> Result<u32, Error> {
     tick.store()?;
-    let (lines, is_slow) = (surveys.lines()?, surveys.is_slow());
+    let is_slow = surveys.is_slow();
     let handoff = tick.handoff()?;
-    reads.forget_all_but(lines);
-    let now = Instant::now();
-    let open = lines.iter().filter(|line| !line.paused);
-    let fills = open.map(|line| {
-        let head = tick.heads.iter().find(|(queue, _)| queue == &line.queue).map(|(_, head)| head);
-        let known = reads.known(&line.queue, head, tick.settings.head_max, now);
-        fill_line(tick, line, head, known, reads.seen(&line.queue))
-    });
-    let fills = all_of(fills).await?;
-    let reports: BTreeMap<&QueueName, HeadReport> = fills.iter().map(|fill| (&fill.queue, fill.report)).collect();
-    for (queue, head) in tick.heads {
-        // A paused queue keeps the flag: it is the first fill after the pause that knows.
-        if head.overflow && !head.paused && !lines.iter().any(|line| &line.queue == queue) {
-            handoff.fill(queue, &[], false, None).await?;
-            tick.counts.changed(1);
+    let turns = choose(tick, surveys, reads)?;
+    let began = Instant::now();
+    let (mut reports, mut filled, mut failed) = (BTreeMap::new(), 0, None);
+    let mut batch: Vec<QueueName> = turns.iter().cloned().collect();
+    loop {
+        let mut ids: usize = batch.iter().map(|queue| reads.length(queue).unwrap_or(IDS_UNKNOWN)).sum();
+        while batch.len() < LINES_AT_ONCE && ids < IDS_AT_ONCE {
+            let Some(queue) = reads.next_wanted() else { break };
+            if !turns.contains(&queue) || !reports.contains_key(&queue) && !batch.contains(&queue) {
+                ids += reads.length(&queue).unwrap_or(IDS_UNKNOWN);
+                batch.push(queue);
+            }
         }
-        let line = reports.get(queue).copied().unwrap_or_default();
+        if batch.is_empty() {
+            break;
+        }
+        reads.set_under_way(&batch);
+        let fills = match compare(tick, surveys, reads, &batch, &turns).await {
+            Ok(fills) => fills,
+            // One queue whose keys are damaged must not keep the others from being filled.
+            Err(_) if batch.len() > 1 => {
+                let mut fills = Vec::with_capacity(batch.len());
+                for queue in &batch {
+                    match compare(tick, surveys, reads, std::slice::from_ref(queue), &turns).await {
+                        Ok(one) => fills.extend(one),
+                        Err(error) => {
+                            reads.want(queue);
+                            failed = Some(error);
+                        }
+                    }
+                }
+                fills
+            }
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        };
+        let now = Instant::now();
+        for Fill { queue, report, read_in_full, is_well, moved } in fills {
+            let line = surveys.lines()?.get(&queue);
+            reads.leave_out(&queue, line.is_some_and(|line| moved.len() < line.stretches.len()));
+            filled += u32::from(report.pushed > 0);
+            if let Some(ids) = read_in_full {
+                let head = tick.heads.fresh_of(&queue).filter(|_| is_well).cloned();
+                reads.remember(&queue, ids, head, now);
+            }
+            if is_slow {
+                surveys.moved(&queue, moved);
+            }
+            reports.insert(queue, report);
+        }
+        reads.set_under_way(&[]);
+        batch.clear();
+        if failed.is_some() || began.elapsed() >= TIME_A_TICK {
+            break;
+        }
+    }
+    let lines = surveys.lines()?;
+    let mut without_line = Vec::new();
+    for (queue, head) in tick.heads.fresh() {
+        let is_gone = !lines.contains_key(queue);
+        // A paused queue keeps the flag: it is the first fill after the pause that knows.
+        if head.overflow && !head.paused && is_gone {
+            without_line.push(leasehold_handoff::Fill { queue: queue.clone(), ids: Vec::new(), more: false, to: None });
+        }
+        let line = match reports.get(queue) {
+            Some(report) => *report,
+            None if is_gone => HeadReport::default(),
+            None => continue,
+        };
         if !line.more && head.ready + head.claimed > u64::from(line.read) {
             sweeps.surplus(queue);
         }
     }
-    let filled = reports.values().map(|report| u32::from(report.pushed > 0)).sum();
-    for Fill { queue, read_in_full, moved, .. } in fills {
-        if let Some(ids) = read_in_full {
-            reads.remember(&queue, ids, now);
-        }
-        surveys.moved(&queue, moved);
-    }
+    handoff.fill_all(&without_line).await?;
+    tick.counts.changed(without_line.len() as u64);
     if is_slow {
-        for line in surveys.lines()? {
+        for line in reports.keys().filter_map(|queue| lines.get(queue)) {
             share(handoff, &line.queue, &line.stretches, For::WhileAReaperMayCome).await?;
         }
     }
-    Ok(filled)
+    failed.map_or(Ok(filled), Err)
+}
+
+/// Notes which lines are to be compared with their heads, and answers those whose turn it is in this tick, to be compared
+/// whatever is known of them.
+fn choose(tick: &Tick<'_>, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTreeSet<QueueName>, Error> {
+    reads.want_broken_off();
+    surveys.lines()?;
+    let changed = surveys.take_changed();
+    let lines = surveys.lines()?;
+    for queue in changed {
+        if lines.get(&queue).is_none_or(|line| line.paused) {
+            reads.forget(&queue);
+        } else {
+            reads.want(&queue);
+        }
+    }
+    reads.want_left_out();
+    for queue in tick.heads.empty().filter(|queue| lines.contains_key(*queue)) {
+        reads.want(queue);
+    }
+    for (queue, head) in tick.heads.fresh() {
+        if lines.contains_key(queue) && !reads.is_well(queue, Some(head), None) {
+            reads.want(queue);
+        }
+    }
+    Ok(reads.next_in_turn(lines))
 }
 
 /// What became of the head of one line.
@@ -181,41 +269,98 @@ struct Fill {
     report: HeadReport,
     /// The ids that it was filled from; none where a glance was enough.
     read_in_full: Option<Vec<JobId>>,
-    /// Where the stretches that were read begin by now.
+    /// Nothing was to be put right.
+    is_well: bool,
+    /// Where the stretches that were read begin by now. Those of kinds that are left out were not read.
     moved: Vec<Stretch>,
 }
 
-/// Fills the head of one line, or finds that it need not be.
-async fn fill_line(
+/// Fills the heads of some lines, or finds that they need not be. Those of `turns` are compared whatever is known of them.
+async fn compare(
     tick: &Tick<'_>,
-    line: &LineSummary,
-    head: Option<&HeadStats>,
-    known: Option<&HashSet<JobId>>,
-    seen: Option<&Seen>,
-) -> Result<Fill, Error> {
-    let (store, handoff, queue) = (tick.store()?, tick.handoff()?, line.queue.clone());
-    if let Some(known) = known {
-        let (front, moved) = front_of_line(store, handoff, &queue, &line.stretches, GLANCE).await?;
-        // An empty one may have workers waiting that nobody fills it for.
-        let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(&queue).await?.filled_to.is_some();
-        let is_known = front.ids.iter().all(|id| known.contains(id));
-        if front.more && is_tended && (is_known || handoff.holds_all(&queue, &front.ids).await?) {
-            tick.counts.found(u64::from(GLANCE));
-            let report = HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true };
-            return Ok(Fill { queue, report, read_in_full: None, moved });
-        }
+    surveys: &Surveys,
+    reads: &Reads,
+    queues: &[QueueName],
+    turns: &BTreeSet<QueueName>,
+) -> Result<Vec<Fill>, Error> {
+    let (store, handoff, head_max, now) = (tick.store()?, tick.handoff()?, tick.settings.head_max, Instant::now());
+    let lines = surveys.lines()?;
+    let lines: Vec<&LineSummary> =
+        queues.iter().filter_map(|queue| lines.get(queue)).filter(|line| !line.paused).collect();
+    if lines.is_empty() {
+        return Ok(Vec::new());
     }
-    let (front, moved) = front_of_line(store, handoff, &queue, &line.stretches, tick.settings.head_max).await?;
-    let lost = match seen {
-        Some(seen) => lost_hints(tick, line, head.cloned().unwrap_or_default(), &front, seen).await?,
-        None => 0,
-    };
-    let (report, swept) = fill_with(handoff, &line.queue, &front).await?;
-    tick.counts.repaired(Drift::HintMissing, lost);
-    tick.swept(swept);
-    tick.counts.found(u64::from(report.read));
-    tick.counts.changed(u64::from(report.pushed));
-    Ok(Fill { queue, report, read_in_full: Some(front.ids), moved })
+    let names: Vec<QueueName> = lines.iter().map(|line| line.queue.clone()).collect();
+    let served = handoff.served_in(&names).await?;
+    let mut fronts = Vec::with_capacity(lines.len());
+    for (line, (served, full)) in lines.iter().zip(&served) {
+        let head = tick.heads.get(&line.queue);
+        let limit = if reads.known(&line.queue, head, head_max, now).is_some() { GLANCE } else { head_max };
+        let full: BTreeSet<Kind> = full.iter().cloned().collect();
+        let wanted = line.stretches.iter().filter(|stretch| is_wanted(&stretch.kind, served, &full));
+        fronts.push(Front { queue: line.queue.clone(), stretches: wanted.cloned().collect(), limit });
+    }
+    let read = store.lines(&fronts).await?;
+    let (mut done, mut to_fill, mut lost, mut moves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for ((line, front), (mut read, mut moved)) in lines.into_iter().zip(fronts).zip(read) {
+        let (queue, head) = (front.queue.clone(), tick.heads.get(&front.queue));
+        if let Some(known) = reads.known(&queue, head, head_max, now) {
+            if glance_is_enough(handoff, &queue, head, &read, known).await? {
+                tick.counts.found(u64::from(GLANCE));
+                let report = HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true };
+                done.push(Fill { queue, report, read_in_full: None, is_well: true, moved });
+                continue;
+            }
+            (read, moved) = store.line(&queue, &front.stretches, i64::from(head_max)).await?;
+        }
+        let length = u32::try_from(read.ids.len()).unwrap_or(u32::MAX);
+        if !turns.contains(&queue) && reads.is_well(&queue, tick.heads.fresh_of(&queue), Some(&read.ids)) {
+            tick.counts.found(u64::from(length));
+            let report = HeadReport { read: length, pushed: 0, held: length, more: read.more };
+            done.push(Fill { queue, report, read_in_full: Some(read.ids), is_well: true, moved });
+            continue;
+        }
+        lost.push(match reads.seen(&queue) {
+            Some(seen) => lost_hints(tick, line, head.cloned().unwrap_or_default(), &read, seen).await?,
+            None => 0,
+        });
+        to_fill.push((queue, read));
+        moves.push(moved);
+    }
+    if !to_fill.is_empty() {
+        pass(FailPoint::LineRead);
+    }
+    let fills: Vec<leasehold_handoff::Fill> = to_fill.iter().map(|(queue, front)| fill_from(queue, front)).collect();
+    let filled = handoff.fill_all(&fills).await?;
+    for ((((queue, front), filled), lost), moved) in to_fill.into_iter().zip(filled).zip(lost).zip(moves) {
+        let report = report_of(&front, filled);
+        tick.counts.repaired(Drift::HintMissing, lost);
+        tick.swept(filled.swept);
+        tick.counts.found(u64::from(report.read));
+        tick.counts.changed(u64::from(report.pushed));
+        // Of a longer line of which nothing waits, workers may be waiting for more.
+        let waits = tick.heads.get(&queue).is_some_and(|head| head.ready > 0);
+        let is_well = report.pushed == 0 && filled.swept == Swept::default() && (waits || !report.more);
+        done.push(Fill { queue, report, read_in_full: Some(front.ids), is_well, moved });
+    }
+    Ok(done)
+}
+
+/// Whether the very front of a long line says that its head need not be filled.
+async fn glance_is_enough(
+    handoff: &dyn Head,
+    queue: &QueueName,
+    head: Option<&HeadStats>,
+    front: &Line,
+    known: &HashSet<JobId>,
+) -> Result<bool, Error> {
+    if !front.more {
+        return Ok(false);
+    }
+    // An empty one may have workers waiting that nobody fills it for.
+    let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(queue).await?.filled_to.is_some();
+    let is_known = front.ids.iter().all(|id| known.contains(id));
+    Ok(is_tended && (is_known || handoff.holds_all(queue, &front.ids).await?))
 }
 
 /// Hints that Redis held after the last fill and lost since, although their jobs have waited all the time: noted in the
@@ -279,12 +424,14 @@ async fn who_serves(handoff: &dyn Head, queue: &QueueName) -> Result<(Served, BT
     Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
 }
 
-async fn fill_with(handoff: &dyn Head, queue: &QueueName, front: &Line) -> Result<(HeadReport, Swept), Error> {
-    pass(FailPoint::LineRead);
+fn fill_from(queue: &QueueName, front: &Line) -> leasehold_handoff::Fill {
     let to = front.last.map(|place| place.to_string());
-    let filled = handoff.fill(queue, &front.ids, front.more, to.as_deref()).await?;
+    leasehold_handoff::Fill { queue: queue.clone(), ids: front.ids.clone(), more: front.more, to }
+}
+
+fn report_of(front: &Line, filled: Filled) -> HeadReport {
     let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
-    Ok((HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }, filled.swept))
+    HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }
 }
 
 /// Whether the head is filled with jobs of this kind.

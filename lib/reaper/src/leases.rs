@@ -18,8 +18,8 @@ use std::{
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     tick.handoff()?;
-    let with_leases = tick.heads.iter().filter(|(_, head)| head.leased > 0);
-    all_of(with_leases.map(|(queue, _)| one_queue(tick, queue))).await.map(|_| ())
+    let overdue = tick.heads.fresh().filter(|(_, head)| head.overdue > 0);
+    all_of(overdue.map(|(queue, _)| one_queue(tick, queue))).await.map(|_| ())
 }
 
 async fn one_queue(tick: &Tick<'_>, queue: &QueueName) -> Result<(), Error> {

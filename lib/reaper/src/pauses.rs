@@ -1,19 +1,26 @@
 //! Makes the pause flag in Redis say what PostgreSQL says, both ways: after a flush, a client that died
 //! between the two stores, or a pause written by SQL.
 //!
-//! The flags were read at the start of the tick, before PostgreSQL is asked here. Clients write PostgreSQL
-//! first, so a flag that is seen is never ahead of what is read after it.
+//! What is done follows from what PostgreSQL is asked after the flags were read. Clients write PostgreSQL first, so a flag that
+//! is seen is never ahead of what is read after it. What the survey knows of pauses only tells whether there is anything to ask.
 
-use crate::{drift::Drift, error::Error, tick::Tick};
+use crate::{drift::Drift, error::Error, heads::Heads, surveys::Surveys, tick::Tick};
 use leasehold_core::QueueName;
-use leasehold_handoff::HeadStats;
 use std::collections::BTreeSet;
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
-    let paused: BTreeSet<QueueName> = tick.store()?.paused().await?.into_iter().collect();
-    let handoff = tick.handoff()?;
-    let differences = differences(&paused, tick.heads);
-    tick.counts.found(paused.len() as u64);
+/// Pauses that are made up for in one tick: after Redis was lost there may be thousands.
+const PAUSES_A_TICK: usize = 200;
+
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys) -> Result<(), Error> {
+    let (store, handoff) = (tick.store()?, tick.handoff()?);
+    tick.counts.found(surveys.paused().len() as u64);
+    let mut differences = differences(surveys.paused(), tick.heads);
+    if differences == Differences::default() {
+        return Ok(());
+    }
+    let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
+    differences.to_pause.retain(|queue| paused.contains(queue));
+    differences.to_resume.retain(|queue| !paused.contains(queue));
     let apart = differences.to_pause.len() + differences.to_resume.len();
     tick.counts.drifted(Drift::PauseFlag, apart as u64);
     for queue in &differences.to_pause {
@@ -35,23 +42,29 @@ struct Differences {
     to_resume: Vec<QueueName>,
 }
 
-fn differences(paused: &BTreeSet<QueueName>, heads: &[(QueueName, HeadStats)]) -> Differences {
-    let flagged: BTreeSet<&QueueName> = heads.iter().filter(|(_, head)| head.paused).map(|(queue, _)| queue).collect();
-    Differences {
-        to_pause: paused.iter().filter(|queue| !flagged.contains(queue)).cloned().collect(),
-        to_resume: flagged.into_iter().filter(|queue| !paused.contains(*queue)).cloned().collect(),
+/// A flag that is set is only believed of a queue that was looked at in this tick; one of which nothing is known is not set.
+fn differences(paused: &BTreeSet<QueueName>, heads: &Heads) -> Differences {
+    let is_flagged = |queue: &QueueName| heads.get(queue).is_some_and(|head| head.paused);
+    let flagged = heads.fresh().filter(|(_, head)| head.paused).map(|(queue, _)| queue);
+    let to_resume: Vec<QueueName> = flagged.filter(|queue| !paused.contains(*queue)).cloned().collect();
+    // As many on both sides: they are the same, or one that is not comes to be looked at.
+    if to_resume.is_empty() && heads.paused() == paused.len() {
+        return Differences::default();
     }
+    let to_pause = paused.iter().filter(|queue| !is_flagged(queue)).take(PAUSES_A_TICK).cloned().collect();
+    Differences { to_pause, to_resume }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leasehold_handoff::HeadStats;
 
     #[test]
     fn flags_follow_postgres_both_ways() {
         let name = |text: &str| text.parse::<QueueName>().expect("a name");
         let head = |text: &str, paused| (name(text), HeadStats { paused, ..HeadStats::default() });
-        let heads = [head("both", true), head("only-redis", true), head("neither", false)];
+        let heads = Heads::of([head("both", true), head("only-redis", true), head("neither", false)]);
         let paused = BTreeSet::from([name("both"), name("only-postgres")]);
         assert_eq!(
             differences(&paused, &heads),

@@ -6,7 +6,10 @@ use crate::{
     deferred,
     drift::Drift,
     error::Error,
-    expire, head, leases,
+    expire, head,
+    heads::{Heads, WANTED},
+    leases,
+    locked::Locked,
     note::Author,
     pauses, promote,
     reads::Reads,
@@ -16,11 +19,11 @@ use crate::{
     sight::Sight,
     surveys::Surveys,
     sweep::{self, Sweeps},
-    tick::{Tick, all_of},
+    tick::Tick,
     watch::Watch,
 };
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::{Head, HeadStats};
+use leasehold_handoff::Head;
 use leasehold_store::{Authority, Uptime};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -31,6 +34,10 @@ use uuid::Uuid;
 const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
 /// After Redis was lost: for so long, what is put right is part of that. Workers renew all of their hints within seconds.
 const LOSS_LASTS: Duration = Duration::from_secs(15);
+/// Enough for a hundred thousand queues.
+const TICKS_OF_A_ROUND: u32 = 200;
+/// A tick that takes longer looks once more for what is due.
+const PROMOTE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The reaper.
 pub struct Reaper {
@@ -42,6 +49,8 @@ pub struct Reaper {
     conditions: Conditions,
     retention: retain::Due,
     surveys: Surveys,
+    locked: Locked,
+    heads: Heads,
     reads: Reads,
     sweeps: Sweeps,
     generation: Option<String>,
@@ -49,6 +58,8 @@ pub struct Reaper {
     loss_is_open: bool,
     /// The same, and this reaper had seen it filled before.
     loss_was_seen: bool,
+    /// Queues that got hints since then.
+    refilled: u32,
     lost_at: Option<Instant>,
     watch: Watch,
 }
@@ -63,11 +74,14 @@ impl Reaper {
             conditions: Conditions::default(),
             retention: retain::Due::default(),
             surveys: Surveys::default(),
+            locked: Locked::default(),
+            heads: Heads::default(),
             reads: Reads::default(),
             sweeps: Sweeps::default(),
             generation: None,
             loss_is_open: false,
             loss_was_seen: false,
+            refilled: 0,
             lost_at: None,
             watch: Watch::new(settings.tick),
             store: store.into(),
@@ -95,6 +109,20 @@ impl Reaper {
         self
     }
 
+    /// Whether each queue has had its turn, and each line in which something changed was compared with its head. Where there
+    /// are many, that takes more than one tick.
+    #[must_use]
+    fn is_through(&self) -> bool {
+        self.heads.are_through() && self.reads.wanted().next().is_none()
+    }
+
+    /// Whether it waits for workers to renew their leases, after what may have been an outage of PostgreSQL, before it expires
+    /// any.
+    #[must_use]
+    pub(crate) fn waits_to_expire(&self) -> bool {
+        !self.sight.is_away() && !self.sight.may_expire(Instant::now())
+    }
+
     /// Ticks until `stop`. Ticks keep to their grid: one that takes longer than the interval makes the next
     /// ones fall out, not pile up.
     pub async fn run(mut self, stop: CancellationToken) {
@@ -108,27 +136,58 @@ impl Reaper {
         }
     }
 
+    /// Ticks until each queue has had its turn, and answers what all of that found and changed. On a system where something
+    /// changes all the time it ends after a while all the same.
+    pub async fn round(&mut self) -> Vec<StepReport> {
+        let mut reports = self.tick().await;
+        for _ in 1..TICKS_OF_A_ROUND {
+            if self.is_through() || reports.iter().any(|report| report.error.is_some()) {
+                break;
+            }
+            self.tick().await.into_iter().for_each(|report| add(&mut reports, report));
+        }
+        reports
+    }
+
     /// All steps once. An error of one stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
         self.watch.beat();
+        let started = Instant::now();
         let seen = self.look_at_postgres().await;
-        let (began, has_deferred) = (seen.map(|seen| seen.now), seen.is_some_and(|seen| seen.has_deferred));
+        let has_deferred = seen.as_ref().is_some_and(|seen| seen.has_deferred);
+        let (began, snapshot) = seen.map(|seen| (seen.now, seen.snapshot)).unzip();
         let store_is_there = !self.sight.is_away();
         let (handoff_is_there, lost) = self.look_at_redis().await;
         let is_news = lost && self.loss_was_seen;
-        let lost = lost || self.loss_is_open;
         if lost {
+            self.heads.forget();
             self.reads = Reads::default();
+            self.sweeps.lose_all();
+            (self.loss_is_open, self.refilled) = (true, 0);
         }
         if is_news {
             self.lost_at = Some(Instant::now());
         }
-        let heads = if handoff_is_there { self.heads().await } else { Vec::new() };
+        let mut reports = Vec::with_capacity(10);
+        let first_counts = Counts::new(self.watch.clone());
+        if store_is_there {
+            let look = self.surveys.look(&self.store, snapshot.as_deref());
+            reports.push(measured(&first_counts, "survey", look).await);
+            self.conditions.log("dead rows", self.surveys.complaint().as_deref());
+        }
+        if lost {
+            self.surveys.all_changed();
+        }
+        if handoff_is_there {
+            self.look_at_heads().await;
+        } else {
+            self.heads.forget();
+        }
         let tick = Tick {
             store: store_is_there.then_some(&*self.store),
             handoff: handoff_is_there.then_some(&*self.handoff),
             settings: &self.settings,
-            heads: &heads,
+            heads: &self.heads,
             began,
             counts: Counts::new(self.watch.clone()),
             by: self.author,
@@ -137,36 +196,37 @@ impl Reaper {
 
         let (counts, sweeps, mut refilled, loss_was_seen) = (&tick.counts, &mut self.sweeps, 0, self.loss_was_seen);
         let surveys = &mut self.surveys;
-        let mut reports = Vec::with_capacity(10);
-        if store_is_there {
-            reports.push(measured(counts, "survey", surveys.look(&self.store)).await);
-            self.conditions.log("dead rows", surveys.complaint().as_deref());
-        }
         if has_deferred {
             reports.push(measured(counts, "deferred", deferred::step(&tick)).await);
         }
         if self.sight.may_expire(Instant::now()) {
-            reports.push(measured(counts, "expire", expire::step(&tick, surveys)).await);
+            reports.push(measured(counts, "expire", expire::step(&tick, surveys, &mut self.locked)).await);
         }
         reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
         reports.push(measured(counts, "cancel", cancel::step(&tick)).await);
-        reports.push(measured(counts, "pauses", pauses::step(&tick)).await);
+        reports.push(measured(counts, "pauses", pauses::step(&tick, surveys)).await);
         reports.push(measured(counts, "adopt", adopt::step(&tick)).await);
         reports.push(measured(counts, "leases", leases::step(&tick)).await);
         let head = async {
             tick.counts.drifted(Drift::RedisLost, u64::from(is_news));
             refilled = head::step(&tick, surveys, &mut self.reads, sweeps).await?;
-            tick.counts.repaired(Drift::RedisLost, u64::from(loss_was_seen));
+            let is_whole = self.reads.wanted().next().is_none();
+            tick.counts.repaired(Drift::RedisLost, u64::from(loss_was_seen && is_whole));
             Ok(())
         };
         reports.push(measured(counts, "head", head).await);
-        reports.push(measured(counts, "sweep", sweep::step(&tick, surveys, sweeps, lost)).await);
+        reports.push(measured(counts, "sweep", sweep::step(&tick, surveys, sweeps)).await);
         if store_is_there && self.retention.is_now(Instant::now()) {
             let report = measured(counts, "retain", retain::step(&tick)).await;
             self.retention.done(Instant::now(), report.error.is_none());
             reports.push(report);
         }
-        self.note_loss(lost, refilled, &reports);
+        if started.elapsed() >= PROMOTE_AGAIN_AFTER {
+            // What became due meanwhile must not wait for the next tick too.
+            add(&mut reports, measured(counts, "promote", promote::step(&tick, surveys)).await);
+        }
+        self.refilled += refilled;
+        self.note_loss(&reports);
         self.log(&reports, store_is_there && handoff_is_there);
         reports
     }
@@ -177,7 +237,11 @@ impl Reaper {
         self.conditions.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
         match answer {
             Ok(seen) => {
-                self.sight.seen(Instant::now(), seen.up_for);
+                self.sight.seen(Instant::now(), seen.up_for, seen.watched_ago);
+                if self.sight.has_to_say(Instant::now()) {
+                    let kept = in_time(async { Ok(self.store.keep_watch().await?) }).await;
+                    self.conditions.log("watch", kept.as_ref().err().map(String::as_str));
+                }
                 Some(seen)
             }
             Err(_) => {
@@ -206,27 +270,30 @@ impl Reaper {
         (true, made_now || changed)
     }
 
-    /// Redis is whole again when a head step got through after the loss. That is what a person should read of, once. A
-    /// Redis that was empty when this reaper first saw it may as well be new: filled all the same, and no news.
-    fn note_loss(&mut self, lost: bool, refilled: u32, reports: &[StepReport]) {
-        let filled = reports.iter().any(|report| report.step == "head" && report.error.is_none());
-        self.loss_is_open = lost && !filled;
-        if filled && std::mem::take(&mut self.loss_was_seen) && refilled > 0 {
+    /// Redis is whole again when the head of every line was filled after the loss. That is what a person should read of, once.
+    /// A Redis that was empty when this reaper first saw it may as well be new: filled all the same, and no news.
+    fn note_loss(&mut self, reports: &[StepReport]) {
+        if !self.loss_is_open {
+            return;
+        }
+        let is_whole = self.reads.wanted().next().is_none();
+        let filled = reports.iter().any(|report| report.step == "head" && report.error.is_none()) && is_whole;
+        self.loss_is_open = !filled;
+        let queues = self.refilled;
+        if filled && std::mem::take(&mut self.loss_was_seen) && queues > 0 {
             self.watch.count_loss();
-            tracing::warn!(queues = refilled, "Redis came back empty; {refilled} queues refilled");
+            tracing::warn!(queues, "Redis came back empty; {queues} queues refilled");
         }
     }
 
-    /// Every queue that Redis has keys of, as it is now. Without this the steps that need it find nothing to do.
-    async fn heads(&mut self) -> Vec<(QueueName, HeadStats)> {
-        let handoff = &*self.handoff;
-        let heads = in_time(async {
-            let queues = handoff.queues().await?;
-            all_of(queues.into_iter().map(|queue| head_of(handoff, queue))).await
-        })
-        .await;
-        self.conditions.log("heads", heads.as_ref().err().map(String::as_str));
-        heads.unwrap_or_default()
+    /// Looks at some of the queues that Redis has keys of. Without this the steps that need it find nothing to do.
+    async fn look_at_heads(&mut self) {
+        let wanted = self.reads.wanted().chain(self.surveys.changed()).take(WANTED).cloned().collect();
+        let looked = in_time(self.heads.look(&*self.handoff, wanted)).await;
+        self.conditions.log("heads", looked.as_ref().err().map(String::as_str));
+        if looked.is_err() {
+            self.heads.forget();
+        }
     }
 
     /// One line when a step begins to fail and one when it works again; none for what a store that is away explains.
@@ -246,16 +313,19 @@ impl Reaper {
     }
 }
 
+/// What a step has found again belongs to what it found before.
+fn add(reports: &mut Vec<StepReport>, report: StepReport) {
+    match reports.iter_mut().find(|earlier| earlier.step == report.step) {
+        Some(earlier) => earlier.add(report),
+        None => reports.push(report),
+    }
+}
+
 async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match timeout(PATIENCE, work).await {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
-}
-
-async fn head_of(handoff: &dyn Head, queue: QueueName) -> Result<(QueueName, HeadStats), Error> {
-    let head = handoff.stats(&queue).await?;
-    Ok((queue, head))
 }
 
 #[cfg(test)]

@@ -35,6 +35,19 @@ pub struct StepReport {
     pub error: Option<String>,
 }
 
+impl StepReport {
+    /// The same step was done again.
+    pub(crate) fn add(&mut self, again: Self) {
+        self.found += again.found;
+        self.changed += again.changed;
+        self.took_ms += again.took_ms;
+        self.error = again.error.or(self.error.take());
+        for (kind, drifted) in again.drift {
+            *self.drift.entry(kind).or_default() += drifted;
+        }
+    }
+}
+
 /// What the step at work has done so far; kept outside of it, so that an error half-way loses no count.
 #[derive(Debug)]
 pub(crate) struct Counts {

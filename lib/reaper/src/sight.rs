@@ -1,8 +1,9 @@
 //! When a lease that has run out may be called lost.
 //!
 //! Leases stand in PostgreSQL and run by its clock, also while nobody can reach it to renew them. So
-//! after PostgreSQL was away nothing is expired for one lease: the workers come back first. This
-//! file owns that decision and nothing else; it has no clock of its own.
+//! after PostgreSQL was away nothing is expired for one lease: the workers come back first. A reaper that has just started
+//! does not know whether it was away. It goes by what reapers before it have left in PostgreSQL: until when one of them knew
+//! that leases may expire. This file owns that decision and nothing else; it has no clock of its own.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,11 +15,12 @@ pub(crate) struct Sight {
     last_seen: Option<Instant>,
     away: bool,
     quiet_until: Option<Instant>,
+    said_at: Option<Instant>,
 }
 
 impl Sight {
     pub(crate) const fn new(lease: Duration) -> Self {
-        Self { lease, last_seen: None, away: false, quiet_until: None }
+        Self { lease, last_seen: None, away: false, quiet_until: None, said_at: None }
     }
 
     /// PostgreSQL did not answer.
@@ -26,12 +28,16 @@ impl Sight {
         self.away = true;
     }
 
-    /// PostgreSQL answered, and has been up for `uptime`.
+    /// PostgreSQL answered, has been up for `uptime`, and some reaper knew so long ago that leases may expire.
     ///
-    /// A reaper that has just started needs no wait: the leases it finds are by the database's clock.
-    /// A server that has just started does, whoever looks. That wait delays no lease claimed since the
-    /// start, because none of them can have run out before it is over.
-    pub(crate) fn seen(&mut self, now: Instant, uptime: Duration) {
+    /// A reaper that has just started needs no wait if that was just now: an outage since then was too short for a worker
+    /// that renews its leases to lose one. Else it waits, which delays no lease that is claimed after its start, because none
+    /// of them can have run out before the wait is over. The same is true of a server that has just started, whoever looks.
+    pub(crate) fn seen(&mut self, now: Instant, uptime: Duration, watched_ago: Option<Duration>) {
+        let is_watched = watched_ago.is_some_and(|ago| ago < self.lease / 2);
+        if self.last_seen.is_none() && !is_watched {
+            self.stay_quiet_until(now + self.lease);
+        }
         // A reaper that did not look for a lease (frozen, or a call that hung) does not know what was.
         let looked_away = self.last_seen.is_some_and(|last| now.saturating_duration_since(last) >= self.lease);
         if self.away || looked_away {
@@ -54,6 +60,17 @@ impl Sight {
         !self.away && self.quiet_until.is_none_or(|until| now >= until)
     }
 
+    /// Whether it is time to say in PostgreSQL that leases may expire. Not while this reaper waits: another one that starts
+    /// now must wait too.
+    pub(crate) fn has_to_say(&mut self, now: Instant) -> bool {
+        let is_due = self.said_at.is_none_or(|said| now.saturating_duration_since(said) >= self.lease / 10);
+        let says = is_due && self.may_expire(now);
+        if says {
+            self.said_at = Some(now);
+        }
+        says
+    }
+
     fn stay_quiet_until(&mut self, until: Instant) {
         self.quiet_until = Some(self.quiet_until.map_or(until, |set| set.max(until)));
     }
@@ -65,26 +82,40 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(30);
     const LONG: Duration = Duration::from_secs(3600);
+    const JUST_NOW: Option<Duration> = Some(Duration::from_secs(3));
 
     fn at(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
     }
 
     #[test]
-    fn a_reaper_that_has_just_started_expires_at_once() {
+    fn a_reaper_that_has_just_started_expires_at_once_if_another_one_did_until_now() {
         let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, LONG);
+        sight.seen(start, LONG, JUST_NOW);
         assert!(sight.may_expire(start));
+    }
+
+    #[test]
+    fn one_that_cannot_know_of_an_outage_waits_for_one_lease() {
+        for watched_ago in [None, Some(LEASE / 2)] {
+            let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
+            sight.seen(start, LONG, watched_ago);
+            sight.seen(at(start, 29), LONG, watched_ago);
+            assert!(!sight.may_expire(at(start, 29)) && !sight.has_to_say(at(start, 29)));
+            sight.seen(at(start, 30), LONG, watched_ago);
+            assert!(sight.may_expire(at(start, 30)) && sight.has_to_say(at(start, 30)));
+            assert!(!sight.has_to_say(at(start, 32)) && sight.has_to_say(at(start, 33)), "a tenth of a lease later");
+        }
     }
 
     #[test]
     fn after_an_outage_nothing_expires_for_one_lease() {
         let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, LONG);
+        sight.seen(start, LONG, JUST_NOW);
         sight.missed();
         assert!(!sight.may_expire(at(start, 1)));
-        sight.seen(at(start, 2), LONG);
-        sight.seen(at(start, 3), LONG);
+        sight.seen(at(start, 2), LONG, JUST_NOW);
+        sight.seen(at(start, 3), LONG, JUST_NOW);
         assert!(!sight.may_expire(at(start, 31)));
         assert!(sight.may_expire(at(start, 32)));
     }
@@ -92,7 +123,7 @@ mod tests {
     #[test]
     fn a_server_that_has_just_started_is_given_what_is_missing_of_a_lease() {
         let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, Duration::from_secs(20));
+        sight.seen(start, Duration::from_secs(20), JUST_NOW);
         assert!(!sight.may_expire(at(start, 9)));
         assert!(sight.may_expire(at(start, 10)));
     }
@@ -100,8 +131,8 @@ mod tests {
     #[test]
     fn a_reaper_that_was_frozen_for_a_lease_waits_too() {
         let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, LONG);
-        sight.seen(at(start, 30), LONG);
+        sight.seen(start, LONG, JUST_NOW);
+        sight.seen(at(start, 30), LONG, JUST_NOW);
         assert!(!sight.may_expire(at(start, 59)));
         assert!(sight.may_expire(at(start, 60)));
     }

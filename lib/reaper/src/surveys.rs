@@ -1,19 +1,32 @@
-//! Where the live jobs begin, as far as this reaper knows.
+//! Where the live jobs begin, as far as this reaper knows, and in which lines something changed.
 //!
-//! A survey finds out, and walks over all that is dead for it. Where PostgreSQL may clear that away it takes next to nothing,
-//! and is made at every tick. Where it may not, since a transaction stays open, each survey takes longer than the one before:
-//! then it goes on beside the ticks, takes a fiftieth of the time, and in between what is read says how far things moved.
+//! A survey finds out where each line begins, and walks over all that is dead for it. Where PostgreSQL may clear that away, the
+//! line of all queues is surveyed once; then it is compared slice by slice with what was seen of it (`slices.rs`), whenever
+//! any transaction has ended, and only slices that changed are surveyed again. Where PostgreSQL may not, since a transaction
+//! stays open, each look takes longer than the one before: then a survey goes on beside the ticks, takes a fiftieth of the
+//! time, in between what is read says how far things moved, and every line counts as changed.
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    slices::{CHANGED_A_TICK, JOBS, Looked, Slices},
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::QueueName;
-use leasehold_store::{Authority, LineSummary, Stretch, Survey};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use leasehold_store::{Authority, Fingerprint, Fingerprints, LineSummary, Slice, Stretch, Survey};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A survey that takes no longer costs no more than the ticks do.
+/// A survey that takes no longer costs no more than the ticks do,
 const QUICK: Duration = Duration::from_millis(10);
+/// besides this for each thing that it found, which is several times what it takes on a machine with little to do.
+const QUICK_FOR_EACH: Duration = Duration::from_micros(50);
+/// The same for each job that is compared.
+const QUICK_FOR_EACH_JOB: Duration = Duration::from_micros(5);
 /// Of what takes longer: so many times as long nothing is surveyed.
 const RESTS: u32 = 50;
 /// After that, things that came before what was known to be the first of them are found at last.
@@ -30,45 +43,157 @@ pub(crate) fn rest_after(took: Duration) -> Duration {
     (took.saturating_sub(QUICK) * RESTS).min(REST_AT_MOST)
 }
 
+/// How much longer something took than it does where nothing is dead.
+fn delay(took: Duration, things: usize, each: Duration) -> Duration {
+    took.saturating_sub(each * u32::try_from(things).unwrap_or(u32::MAX))
+}
+
 /// The surveys of one reaper.
 #[derive(Default)]
 pub(crate) struct Surveys {
-    known: Option<Survey>,
+    lines: Option<BTreeMap<QueueName, LineSummary>>,
+    leases_begin: Option<DateTime<Utc>>,
+    schedule_begins: Option<DateTime<Utc>>,
+    /// None while it takes long to find out where the lines begin.
+    slices: Slices,
+    paused: BTreeSet<QueueName>,
+    /// Of `paused`, when it was read.
+    paused_seen: Option<Fingerprint>,
+    /// Queues in whose lines, or pauses, something may have changed since they were taken from here.
+    changed: BTreeSet<QueueName>,
     under_way: Option<AbortOnDropHandle<Result<Survey, leasehold_store::Error>>>,
-    /// How long the last one took, and the one before: only two that took long tell of dead rows, one may have been held up.
+    /// How long the last look took, and the one before, besides what it takes where nothing is dead: only two that took long
+    /// tell of dead rows, one may have been held up.
     took: [Duration; 2],
     rests_until: Option<Instant>,
 }
 
 impl Surveys {
-    /// Looks again, if it is time. What was known stays known until there is an answer.
-    pub(crate) async fn look(&mut self, store: &Arc<dyn Authority>) -> Result<(), Error> {
+    /// Looks again, if anything may have changed and it is time. What was known stays known until there is an answer.
+    /// `snapshot` says which transactions had ended before.
+    pub(crate) async fn look(&mut self, store: &Arc<dyn Authority>, snapshot: Option<&str>) -> Result<(), Error> {
+        match snapshot {
+            Some(snapshot) if !self.slices.is_empty() => self.look_by_slices(&**store, snapshot).await,
+            _ => self.look_at_all(store).await,
+        }
+    }
+
+    async fn look_by_slices(&mut self, store: &dyn Authority, snapshot: &str) -> Result<(), Error> {
+        if self.slices.are_verified(snapshot) {
+            return Ok(());
+        }
+        let (range, asked) = self.slices.next(snapshot);
+        let Fingerprints { slices: seen, paused, leases_begin, schedule_begins, took } =
+            store.fingerprint(&asked, JOBS).await?;
+        (self.leases_begin, self.schedule_begins) = (leases_begin, schedule_begins);
+        let jobs = seen.iter().map(|seen| usize::try_from(seen.count).unwrap_or_default()).sum();
+        self.took = [delay(delay(took, seen.len(), QUICK_FOR_EACH), jobs, QUICK_FOR_EACH_JOB), self.took[0]];
+        if self.took.iter().all(|took| *took > QUICK) {
+            // There are dead rows to be walked over: the next look is at all of it, beside the ticks.
+            self.slices = Slices::default();
+        }
+        if self.paused_seen != Some(paused) {
+            self.learn_paused(store.paused().await?);
+            self.paused_seen = Some(paused);
+        }
+        if self.slices.is_empty() {
+            return Ok(());
+        }
+        let changed = range.clone().zip(seen).filter(|(nth, seen)| self.slices.has_changed(*nth, *seen));
+        let changed: Vec<(usize, Fingerprint)> = changed.take(CHANGED_A_TICK).collect();
+        let end = match changed.last() {
+            Some((last, _)) if changed.len() == CHANGED_A_TICK => last + 1,
+            _ => range.end,
+        };
+        let looked = if changed.is_empty() {
+            Vec::new()
+        } else {
+            let slices: Vec<Slice> = changed.iter().map(|(nth, _)| asked[nth - range.start].clone()).collect();
+            let lines = store.survey_slices(&slices).await?;
+            changed.into_iter().zip(lines).map(|((nth, seen), lines)| Looked { nth, seen, lines }).collect()
+        };
+        self.learn_slices(looked, end);
+        Ok(())
+    }
+
+    fn learn_slices(&mut self, looked: Vec<Looked>, end: usize) {
+        let before = self.slices.learn(&looked, end);
+        self.slices.end_round();
+        let lines = self.lines.get_or_insert_default();
+        for queue in before {
+            lines.remove(&queue);
+            self.changed.insert(queue);
+        }
+        for line in looked.into_iter().flat_map(|looked| looked.lines) {
+            self.changed.insert(line.queue.clone());
+            lines.insert(line.queue.clone(), line);
+        }
+    }
+
+    async fn look_at_all(&mut self, store: &Arc<dyn Authority>) -> Result<(), Error> {
         let now = Instant::now();
         if self.under_way.is_none() && self.rests_until.is_none_or(|until| now >= until) {
             let store = Arc::clone(store);
             self.under_way = Some(AbortOnDropHandle::new(tokio::spawn(async move { store.survey(None).await })));
         }
         if let Some(survey) = &mut self.under_way {
-            let wait = if self.known.is_some() { WAIT.0 } else { WAIT.1 };
+            let wait = if self.lines.is_some() { WAIT.0 } else { WAIT.1 };
             if let Ok(ended) = timeout(wait, survey).await {
                 self.under_way = None;
                 self.learn(ended.map_err(|_| Error::NotSurveyed)??);
             }
         }
-        if self.is_slow() {
-            let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
-            self.lines_mut().for_each(|line| line.paused = paused.contains(&line.queue));
-        }
+        self.learn_paused(store.paused().await?);
+        self.paused_seen = None;
+        self.all_changed();
         Ok(())
     }
 
-    fn learn(&mut self, mut survey: Survey) {
-        self.took = [survey.took, self.took[0]];
-        self.rests_until = Some(Instant::now() + rest_after(self.took[0].min(self.took[1])));
-        if let (true, Some(known)) = (self.is_slow(), self.known.take()) {
-            remember(&mut survey, known);
+    fn learn(&mut self, survey: Survey) {
+        let stretches = survey.lines.iter().map(|line| line.stretches.len()).sum();
+        let took = delay(survey.took, stretches, QUICK_FOR_EACH);
+        self.took = [took, self.took[0]];
+        self.rests_until = Some(Instant::now() + rest_after(took.min(self.took[1])));
+        self.slices = if self.is_slow() { Slices::default() } else { Slices::of(&survey.lines) };
+        (self.leases_begin, self.schedule_begins) = (survey.leases_begin, survey.schedule_begins);
+        let known = self.lines.take();
+        let mut lines: BTreeMap<QueueName, LineSummary> =
+            survey.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
+        if let (true, Some(known)) = (self.is_slow(), known) {
+            remember(&mut lines, known);
         }
-        self.known = Some(survey);
+        self.lines = Some(lines);
+    }
+
+    fn learn_paused(&mut self, paused: Vec<QueueName>) {
+        let paused: BTreeSet<QueueName> = paused.into_iter().collect();
+        for queue in self.paused.symmetric_difference(&paused) {
+            self.changed.insert(queue.clone());
+        }
+        for line in self.lines.iter_mut().flat_map(BTreeMap::values_mut) {
+            line.paused = paused.contains(&line.queue);
+        }
+        self.paused = paused;
+    }
+
+    /// Every line is to be compared with its head.
+    pub(crate) fn all_changed(&mut self) {
+        self.changed.extend(self.lines.iter().flat_map(BTreeMap::keys).cloned());
+    }
+
+    /// The queues in which something may have changed.
+    pub(crate) const fn changed(&self) -> &BTreeSet<QueueName> {
+        &self.changed
+    }
+
+    /// The same, once.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<QueueName> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The paused queues.
+    pub(crate) const fn paused(&self) -> &BTreeSet<QueueName> {
+        &self.paused
     }
 
     /// PostgreSQL was away, and may be another server with another clock now.
@@ -78,7 +203,7 @@ impl Surveys {
 
     /// Whether what is known is from a while ago, and has to be moved on by whoever reads on from it.
     pub(crate) fn is_slow(&self) -> bool {
-        self.took[0] > QUICK
+        self.took[0] > QUICK && self.slices.is_empty()
     }
 
     /// What a person should know of it.
@@ -94,42 +219,38 @@ impl Surveys {
     }
 
     /// The lines as they are known.
-    pub(crate) fn lines(&self) -> Result<&[LineSummary], Error> {
-        self.known.as_ref().map(|survey| &*survey.lines).ok_or(Error::NotSurveyed)
-    }
-
-    fn lines_mut(&mut self) -> impl Iterator<Item = &mut LineSummary> {
-        self.known.iter_mut().flat_map(|survey| &mut survey.lines)
+    pub(crate) fn lines(&self) -> Result<&BTreeMap<QueueName, LineSummary>, Error> {
+        self.lines.as_ref().ok_or(Error::NotSurveyed)
     }
 
     /// Some stretches of a line begin there by now.
     pub(crate) fn moved(&mut self, queue: &QueueName, stretches: Vec<Stretch>) {
-        if let Some(line) = self.lines_mut().find(|line| &line.queue == queue) {
+        if let Some(line) = self.lines.as_mut().and_then(|lines| lines.get_mut(queue)) {
             move_on(&mut line.stretches, stretches);
         }
     }
 
     /// No lease ends before.
-    pub(crate) fn leases_begin(&self) -> Option<DateTime<Utc>> {
-        self.known.as_ref()?.leases_begin
+    pub(crate) const fn leases_begin(&self) -> Option<DateTime<Utc>> {
+        self.leases_begin
     }
 
     /// Nothing is due before.
-    pub(crate) fn schedule_begins(&self) -> Option<DateTime<Utc>> {
-        self.known.as_ref()?.schedule_begins
+    pub(crate) const fn schedule_begins(&self) -> Option<DateTime<Utc>> {
+        self.schedule_begins
     }
 
     /// All leases that had run out at that time are ended.
     pub(crate) fn expired_until(&mut self, time: DateTime<Utc>) {
-        if let Some(survey) = &mut self.known {
-            survey.leases_begin = Some(time - COMMITS_WITHIN);
+        if self.lines.is_some() {
+            self.leases_begin = Some(time - COMMITS_WITHIN);
         }
     }
 
     /// All that was due at that time is in the line.
     pub(crate) fn promoted_until(&mut self, time: DateTime<Utc>) {
-        if let Some(survey) = &mut self.known {
-            survey.schedule_begins = Some(time - COMMITS_WITHIN);
+        if self.lines.is_some() {
+            self.schedule_begins = Some(time - COMMITS_WITHIN);
         }
     }
 }
@@ -144,10 +265,10 @@ pub(crate) fn move_on(stretches: &mut [Stretch], moved: Vec<Stretch>) {
 }
 
 /// What a survey did not find, because it had no job just then, is read on from where it was known to begin.
-fn remember(survey: &mut Survey, known: Survey) {
-    for line in known.lines {
-        let Some(found) = survey.lines.iter_mut().find(|found| found.queue == line.queue) else {
-            survey.lines.push(line);
+fn remember(lines: &mut BTreeMap<QueueName, LineSummary>, known: BTreeMap<QueueName, LineSummary>) {
+    for (queue, line) in known {
+        let Some(found) = lines.get_mut(&queue) else {
+            lines.insert(queue, line);
             continue;
         };
         for stretch in line.stretches {
@@ -207,10 +328,11 @@ mod tests {
         surveys.moved(&queue, vec![stretch("b", 5, 7), stretch("other", 0, 3)]);
         surveys.learn(survey(slow, &[("q", &[stretch("a", 0, 3), stretch("b", 0, 4)])]));
         let q = [stretch("a", 0, 3), stretch("b", 5, 7), stretch("b", 0, 4)];
-        assert_eq!(surveys.lines().expect("known"), survey(slow, &[("q", &q), ("r", &r)]).lines);
+        let known = |surveys: &Surveys| surveys.lines().expect("known").values().cloned().collect::<Vec<_>>();
+        assert_eq!(known(&surveys), survey(slow, &[("q", &q), ("r", &r)]).lines);
         assert!(surveys.rests_until.is_some_and(|until| until > Instant::now() + slow));
         let quick = survey(QUICK, &[("q", &[stretch("a", 0, 4)])]);
         surveys.learn(quick.clone());
-        assert_eq!(surveys.lines().expect("known"), quick.lines);
+        assert_eq!(known(&surveys), quick.lines);
     }
 }

@@ -3,20 +3,20 @@
 //! that nobody takes from, and for damage.
 //!
 //! A queue is compared with PostgreSQL every ten seconds while Redis holds anything of it, and sooner when the
-//! numbers say that something is wrong. Nothing is mended that was not seen twice, a tick apart: what is suspected is
+//! numbers say that something is wrong; where there are many hundred queues, some of them every second, in turns. Nothing is mended that was not seen twice, a tick apart: what is suspected is
 //! looked at again, and nothing else is. A mend that is wrong all the same costs a claim or a fill and nothing more.
 
 use crate::{
     audit::{Fault, Hints, audit, hints_of},
     drift::Drift,
     error::Error,
+    heads::Heads,
     leases::whole_seconds,
     note::Mend,
     surveys::{Surveys, rest_after},
     tick::Tick,
 };
 use leasehold_core::{BATCH_MAX, Epoch, FailPoint, JobId, QueueName, State, pass};
-use leasehold_handoff::HeadStats;
 use leasehold_store::{Authority, Lease, Looked};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -27,6 +27,9 @@ use tokio::time::Instant;
 const EVERY: Duration = Duration::from_secs(10);
 /// Numbers that disagree are often only moving: between two audits for that reason lies this much.
 const SURPLUS_EVERY: Duration = Duration::from_secs(2);
+/// Queues that are compared in one tick. If there were as many, the next ones wait for a while.
+const QUEUES_AT_ONCE: usize = 64;
+const PAUSE_BETWEEN: Duration = Duration::from_secs(1);
 /// The most runs that are compared with Redis in one sweep.
 pub(crate) const RUNS_MAX: i64 = 10_000;
 
@@ -35,7 +38,15 @@ pub(crate) const RUNS_MAX: i64 = 10_000;
 pub(crate) struct Sweeps {
     queues: BTreeMap<QueueName, Memory>,
     surplus: BTreeSet<QueueName>,
-    /// Reading the leases took long: until then no queue is compared as a whole.
+    /// Redis was lost, and it is not known yet which queues have runs.
+    lost: bool,
+    /// Queues that had runs when Redis was lost, and were not compared since.
+    after_loss: BTreeSet<QueueName>,
+    /// As many queues were compared as are in one tick: until then no others are.
+    pauses_until: Option<Instant>,
+    /// How long it took to read the leases, and the time before: one may only have been held up.
+    took: [Duration; 2],
+    /// Reading the leases took long, twice: until then no queue is compared as a whole.
     rests_until: Option<Instant>,
 }
 
@@ -67,18 +78,35 @@ impl Sweeps {
         self.surplus.insert(queue.clone());
     }
 
+    /// All leases in Redis are gone, and most queues with them.
+    pub(crate) fn lose_all(&mut self) {
+        self.lost = true;
+    }
+
     /// The queues to be compared with PostgreSQL now.
-    fn due(&mut self, heads: &[(QueueName, HeadStats)], now: Instant) -> BTreeMap<QueueName, Due> {
-        let held: BTreeSet<&QueueName> =
-            heads.iter().filter(|(_, head)| head.leased + head.waiting_members > 0).map(|(queue, _)| queue).collect();
-        self.queues.retain(|queue, memory| held.contains(queue) || !memory.suspects.faults.is_empty());
-        let suspected = self.queues.iter().filter(|(_, memory)| !memory.suspects.faults.is_empty());
-        let suspected = suspected.map(|(queue, _)| (queue.clone(), Due::Suspects));
-        if self.rests_until.is_some_and(|until| now < until) {
-            return suspected.collect();
+    fn due(&mut self, heads: &Heads, now: Instant) -> BTreeMap<QueueName, Due> {
+        for (queue, head) in heads.fresh() {
+            let is_empty = head.leased + head.waiting_members == 0;
+            if is_empty && self.queues.get(queue).is_some_and(|memory| memory.suspects.faults.is_empty()) {
+                self.queues.remove(queue);
+            }
         }
-        let all = held.into_iter().filter(|queue| self.is_due(queue, now)).map(|queue| (queue.clone(), Due::All));
-        suspected.chain(all).collect()
+        let suspected = self.queues.iter().filter(|(_, memory)| !memory.suspects.faults.is_empty());
+        let mut due: BTreeMap<QueueName, Due> =
+            suspected.map(|(queue, _)| (queue.clone(), Due::Suspects)).take(QUEUES_AT_ONCE).collect();
+        if self.rests_until.is_some_and(|until| now < until) || self.pauses_until.is_some_and(|until| now < until) {
+            return due;
+        }
+        let held = heads.fresh().filter(|(_, head)| head.leased + head.waiting_members > 0).map(|(queue, _)| queue);
+        let mut all: Vec<&QueueName> = held.filter(|queue| self.is_due(queue, now)).collect();
+        // Those that were not compared for the longest time, and those that never were.
+        all.sort_by_key(|queue| self.queues.get(*queue).map(|memory| memory.audited));
+        all.truncate(QUEUES_AT_ONCE);
+        if all.len() == QUEUES_AT_ONCE {
+            self.pauses_until = Some(now + PAUSE_BETWEEN);
+        }
+        due.extend(all.into_iter().map(|queue| (queue.clone(), Due::All)));
+        due
     }
 
     fn is_due(&self, queue: &QueueName, now: Instant) -> bool {
@@ -104,32 +132,58 @@ impl Sweeps {
     }
 }
 
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps, lost: bool) -> Result<(), Error> {
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps) -> Result<(), Error> {
     let now = Instant::now();
     let agreed = agree(tick).await;
     let mut due = sweeps.due(tick.heads, now);
     let surplus = std::mem::take(&mut sweeps.surplus);
-    let runs = if lost || due.values().any(|due| *due == Due::All) {
+    let after_loss: Vec<QueueName> = sweeps.after_loss.iter().take(QUEUES_AT_ONCE).cloned().collect();
+    let runs = if sweeps.lost || !after_loss.is_empty() || due.values().any(|due| *due == Due::All) {
+        let began = Instant::now();
         let runs = tick.store()?.leases(RUNS_MAX, surveys.leases_begin()).await?;
-        sweeps.rests_until = surveys.is_slow().then(|| Instant::now() + rest_after(now.elapsed()));
+        sweeps.took = [began.elapsed(), sweeps.took[0]];
+        let rest = rest_after(sweeps.took[0].min(sweeps.took[1]));
+        sweeps.rests_until = surveys.is_slow().then(|| Instant::now() + rest);
         runs
     } else {
         Vec::new()
     };
-    if lost {
-        // All leases are gone, and most queues with them.
-        due.extend(runs.iter().map(|run| (run.queue.clone(), Due::All)));
+    if std::mem::take(&mut sweeps.lost) {
+        sweeps.after_loss = runs.iter().map(|run| run.queue.clone()).collect();
+        due.extend(sweeps.after_loss.iter().take(QUEUES_AT_ONCE).map(|queue| (queue.clone(), Due::All)));
     }
-    for (queue, due) in due {
-        let suspects = sweeps.take_suspects(&queue);
-        let hints = hints_of(&tick.handoff()?.snapshot(&queue).await?);
+    due.extend(after_loss.into_iter().map(|queue| (queue, Due::All)));
+    for batch in due.into_iter().collect::<Vec<_>>().chunks(QUEUES_AT_ONCE) {
+        sweep_some(tick, sweeps, batch, &surplus, &runs, now).await?;
+    }
+    agreed
+}
+
+async fn sweep_some(
+    tick: &Tick<'_>,
+    sweeps: &mut Sweeps,
+    queues: &[(QueueName, Due)],
+    surplus: &BTreeSet<QueueName>,
+    runs: &[Lease],
+    now: Instant,
+) -> Result<(), Error> {
+    let mut snapshots = Vec::with_capacity(queues.len());
+    for (queue, due) in queues {
+        snapshots.push((queue, *due, hints_of(&tick.handoff()?.snapshot(queue).await?)));
+    }
+    let compared = snapshots.iter().filter(|(_, due, _)| *due == Due::All);
+    let ids: Vec<JobId> = compared.flat_map(|(_, _, hints)| hints.ids()).collect();
+    let live = look_at(tick.store()?, &ids).await?;
+    for (queue, due, hints) in snapshots {
+        let suspects = sweeps.take_suspects(queue);
         let (again, runs) = match due {
             Due::Suspects => look_again(tick, hints, suspects).await?,
             Due::All => {
-                let runs: Vec<Lease> = runs.iter().filter(|run| run.queue == queue).cloned().collect();
-                let faults = faults_of(tick, &hints, &runs).await?;
+                let runs: Vec<Lease> = runs.iter().filter(|run| run.queue == *queue).cloned().collect();
+                let faults = audit(&hints, &live, &runs, tick.settings.handoff_lease);
                 let (again, new) = faults.into_iter().partition(|fault| suspects.faults.contains(fault));
-                sweeps.suspect(&queue, new, &runs, surplus.contains(&queue), now);
+                sweeps.suspect(queue, new, &runs, surplus.contains(queue), now);
+                sweeps.after_loss.remove(queue);
                 (again, runs)
             }
         };
@@ -140,10 +194,10 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps
         if !again.is_empty() {
             pass(FailPoint::DriftRead);
         }
-        mend(tick, &queue, &again, &runs).await?;
+        mend(tick, queue, &again, &runs).await?;
         again.iter().for_each(|fault| tick.counts.repaired(fault.kind(), 1));
     }
-    agreed
+    Ok(())
 }
 
 /// Those of the suspects that are as they were, and the runs that they are about, whose leases PostgreSQL still holds good.
@@ -170,18 +224,12 @@ async fn look_again(
 /// the same for its queue; this is for those that have no line.
 async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
     let handoff = tick.handoff()?;
-    for (queue, head) in tick.heads {
+    for (queue, head) in tick.heads.fresh() {
         if head.ready + head.claimed + head.aside != head.waiting_members {
             tick.swept(handoff.sweep(queue).await?);
         }
     }
     Ok(())
-}
-
-async fn faults_of(tick: &Tick<'_>, hints: &Hints, runs: &[Lease]) -> Result<Vec<Fault>, Error> {
-    let ids: Vec<JobId> = hints.waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
-    let live = look_at(tick.store()?, &ids).await?;
-    Ok(audit(hints, &live, runs, tick.settings.handoff_lease))
 }
 
 /// The live jobs among `ids`.

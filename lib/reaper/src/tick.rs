@@ -1,22 +1,21 @@
 //! What every step of one tick is given.
 
-use crate::{error::Error, note::Author, report::Counts, settings::Settings};
+use crate::{error::Error, heads::Heads, note::Author, report::Counts, settings::Settings};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
-use leasehold_core::QueueName;
-use leasehold_handoff::{Head, HeadStats};
+use leasehold_handoff::Head;
 use leasehold_store::Authority;
 
 /// Statements of one kind in one tick, each of up to `BATCH_MAX` jobs: a flood is worked off over several
 /// ticks, so that the other steps are not kept waiting.
 pub(crate) const BATCHES_PER_TICK: usize = 20;
 
-/// One tick: the stores that answered at its start, the heads as they were then, and what the step at work counts.
+/// One tick: the stores that answered at its start, what is known of the heads, and what the step at work counts.
 pub(crate) struct Tick<'a> {
     pub(crate) store: Option<&'a dyn Authority>,
     pub(crate) handoff: Option<&'a dyn Head>,
     pub(crate) settings: &'a Settings,
-    pub(crate) heads: &'a [(QueueName, HeadStats)],
+    pub(crate) heads: &'a Heads,
     /// The time at its start, by the clock of PostgreSQL, if that answered.
     pub(crate) began: Option<DateTime<Utc>>,
     pub(crate) counts: Counts,

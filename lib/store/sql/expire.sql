@@ -1,13 +1,19 @@
 -- expire: running → queued, dead or cancelled, for leases that ran out: the attempt stays spent, and a crash with it.
 --
 -- Guard:      the lease ran out on the database's clock. A row that somebody else has locked is passed over: a renew
---             or a settle is at it.
--- Parameters: $1 limit, $2 the time before which there is none, or NULL.
--- Zero rows:  no lease ran out.
+--             or a settle is at it, or a transaction of a caller, for as long as it likes. Its worker cannot renew it
+--             meanwhile, and is given time for that afterwards.
+-- Parameters: $1 limit, $2 the time before which there is none, or NULL; $3 ids that are not expired, since they were locked
+--             a moment ago; $4 how soon in ms a lease must run out for its row to be tried whether it is locked.
+-- Zero rows:  no lease ran out, and no row that is about to is locked.
+-- Locked:     a row whose lease has run out or is about to, and which somebody else has locked, is in the answer as
+--             running: nothing became of it. Up to 20 times the limit are tried.
 -- Becomes:    cancelled if a cancel was wanted; dead if it was the last crash or the last attempt allowed; else
 --             queued, with run_at as it was, so that it stays near the front.
 -- Index:      job_lease; then job_pkey.
-WITH target AS MATERIALIZED (
+WITH spared AS MATERIALIZED (
+    SELECT s.id FROM unnest($3::uuid[]) AS s(id)
+), target AS MATERIALIZED (
     SELECT j.id,
            CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                 WHEN j.crashes + 1 >= j.max_crashes OR j.attempt >= j.max_attempts THEN 'dead'
@@ -17,8 +23,20 @@ WITH target AS MATERIALIZED (
       -- Its worker has left its end to be written.
       AND NOT EXISTS (SELECT FROM leasehold.deferred_settle d WHERE d.id = j.id AND d.epoch = j.epoch)
       AND j.lease_expires_at >= coalesce($2::timestamptz, '-infinity')
+      AND NOT EXISTS (SELECT FROM spared s WHERE s.id = j.id)
     ORDER BY j.lease_expires_at LIMIT $1::bigint
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF j SKIP LOCKED
+), near AS MATERIALIZED (
+    SELECT j.id FROM leasehold.job j
+    WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now() + $4::bigint * interval '1 millisecond'
+      AND j.lease_expires_at >= coalesce($2::timestamptz, '-infinity')
+      AND NOT EXISTS (SELECT FROM target t WHERE t.id = j.id)
+    ORDER BY j.lease_expires_at LIMIT $1::bigint * 20
+), free AS MATERIALIZED (
+    -- Not for update: two reapers that try at the same time must not take each other for a lock.
+    SELECT j.id FROM leasehold.job j
+    WHERE j.id = ANY (ARRAY(SELECT n.id FROM near n))
+    FOR SHARE SKIP LOCKED
 ), again AS (
     UPDATE leasehold.job j
     SET state = 'queued', worker = NULL, lease_expires_at = NULL, crashes = j.crashes + 1,
@@ -49,3 +67,8 @@ WITH target AS MATERIALIZED (
 SELECT a.id, a.queue, a.priority, a.worker, a.epoch, a.state FROM again a
 UNION ALL
 SELECT e.id, e.queue, e.priority, e.worker, e.epoch, e.state FROM ended e
+UNION ALL
+SELECT j.id, j.queue::text, j.priority::smallint, j.worker, j.epoch, 'running'
+FROM leasehold.job j
+WHERE j.id = ANY (ARRAY(SELECT n.id FROM near n WHERE NOT EXISTS (SELECT FROM free f WHERE f.id = n.id)))
+  AND j.state = 'running'

@@ -9,16 +9,17 @@ use crate::{
     connect::Store,
     deferred::Deferred,
     error::Error,
-    expire::Expired,
+    expire::{Expired, Expiry},
+    fingerprint::{Fingerprints, Slice},
     leases::Lease,
-    line::Line,
+    line::{Front, Line},
     look::Looked,
     note_repairs::Repair,
     place::Place,
     promote::Waiting,
     renew::Renewed,
     retain::Retained,
-    survey::{Stretch, Survey},
+    survey::{LineSummary, Stretch, Survey},
     uptime::Uptime,
 };
 use async_trait::async_trait;
@@ -73,8 +74,14 @@ authority! {
     async fn ping(&self) -> ();
     /// What the server's clock says, and how long the server has been up.
     async fn uptime(&self) -> Uptime;
+    /// A reaper says that the server could be reached until now, and that leases may expire.
+    async fn keep_watch(&self) -> ();
     /// Ends runs whose lease ran out.
     async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Expired>;
+    /// The same except for some, and with which of them are locked.
+    async fn expire_except(
+        &self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId], soon: Duration
+    ) -> Expiry;
     /// Due jobs into the line.
     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
     /// Running jobs whose workers are to be told to stop.
@@ -83,6 +90,12 @@ authority! {
     async fn paused(&self) -> Vec<QueueName>;
     /// Where the live jobs begin.
     async fn survey(&self, queue: Option<&QueueName>) -> Survey;
+    /// Whether anything changed in some slices of the line, or in what is paused.
+    async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints;
+    /// Where the live jobs begin in some slices of the line.
+    async fn survey_slices(&self, slices: &[Slice]) -> Vec<Vec<LineSummary>>;
+    /// The first ids of the lines of some queues.
+    async fn lines(&self, fronts: &[Front]) -> Vec<(Line, Vec<Stretch>)>;
     /// The first ids of a queue's line.
     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
     /// The ids of a queue's line behind a place in it.

@@ -19,6 +19,17 @@ pub struct Line {
 /// One id more than asked for, if there is one; and what says, with its id, the place of the last one asked for.
 pub(crate) type Answer = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>);
 
+/// What is asked of one line.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// The queue.
+    pub queue: QueueName,
+    /// The stretches of it that are wanted.
+    pub stretches: Vec<Stretch>,
+    /// The most ids that are.
+    pub limit: u32,
+}
+
 impl Store {
     /// The first `limit` ids of a queue's line, of these stretches; and the same stretches as they begin by now.
     ///
@@ -30,19 +41,41 @@ impl Store {
         stretches: &[Stretch],
         limit: i64,
     ) -> Result<(Line, Vec<Stretch>), Error> {
-        let kinds: Vec<&str> = stretches.iter().map(|stretch| stretch.kind.as_str()).collect();
-        let priorities: Vec<i16> = stretches.iter().map(|stretch| stretch.priority).collect();
-        let begin: Vec<Option<DateTime<Utc>>> = stretches.iter().map(|stretch| stretch.begins).collect();
-        let statement = sqlx::query_as(include_str!("../sql/line.sql"))
-            .bind(queue.as_str())
+        let limit = u32::try_from(limit).unwrap_or_default();
+        let front = Front { queue: queue.clone(), stretches: stretches.to_vec(), limit };
+        Ok(self.lines(&[front]).await?.pop().unwrap_or_default())
+    }
+
+    /// The same of several queues, in one statement.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error> {
+        let (mut of, mut kinds, mut priorities, mut begin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (front, nth) in fronts.iter().zip(1_i64..) {
+            for stretch in &front.stretches {
+                of.push(nth);
+                kinds.push(stretch.kind.as_str());
+                priorities.push(stretch.priority);
+                begin.push(stretch.begins);
+            }
+        }
+        let statement = sqlx::query_as(include_str!("../sql/lines.sql"))
+            .bind(fronts.iter().map(|front| front.queue.as_str()).collect::<Vec<_>>())
+            .bind(fronts.iter().map(|front| i64::from(front.limit)).collect::<Vec<_>>())
+            .bind(of)
             .bind(kinds)
             .bind(priorities)
-            .bind(begin)
-            .bind(limit);
-        let answer: Result<(_, _, _, Vec<Option<DateTime<Utc>>>), _> = statement.fetch_one(&self.bounded).await;
-        let (ids, priority, run_at, begin) = answer.map_err(Error::sql("reading the line"))?;
-        let moved = stretches.iter().zip(begin).map(|(stretch, begins)| Stretch { begins, ..stretch.clone() });
-        Ok((Line::of((ids, priority, run_at), limit), moved.collect()))
+            .bind(begin);
+        type Row = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>, Vec<Option<DateTime<Utc>>>);
+        let answers: Result<Vec<Row>, _> = statement.fetch_all(&self.bounded).await;
+        let answers = answers.map_err(Error::sql("reading the line"))?;
+        let lines = fronts.iter().zip(answers).map(|(front, (ids, priority, run_at, begin))| {
+            let moved = front.stretches.iter().zip(begin);
+            let moved = moved.map(|(stretch, begins)| Stretch { begins, ..stretch.clone() }).collect();
+            (Line::of((ids, priority, run_at), i64::from(front.limit)), moved)
+        });
+        Ok(lines.collect())
     }
 }
 

@@ -68,10 +68,37 @@ impl Store {
     }
 }
 
+/// One stretch of a line, as a row has it.
+pub(crate) struct FoundStretch {
+    queue: QueueName,
+    paused: bool,
+    stretch: Stretch,
+}
+
+impl FoundStretch {
+    pub(crate) fn decode(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let (kind, priority) = (word(row, "kind")?, row.try_get("priority")?);
+        Ok(Self {
+            queue: word(row, "queue")?,
+            paused: row.try_get("paused")?,
+            stretch: Stretch { kind, priority, begins: row.try_get("begins")? },
+        })
+    }
+
+    /// Stretches come in the order of their queues.
+    pub(crate) fn add_to(self, lines: &mut Vec<LineSummary>) {
+        let Self { queue, paused, stretch } = self;
+        match lines.last_mut().filter(|line| line.queue == queue) {
+            Some(line) => line.stretches.push(stretch),
+            None => lines.push(LineSummary { queue, paused, stretches: vec![stretch] }),
+        }
+    }
+}
+
 /// One row of the answer.
 struct Found {
     at: DateTime<Utc>,
-    stretch: Option<(QueueName, bool, Stretch)>,
+    stretch: Option<FoundStretch>,
     leases_begin: Option<DateTime<Utc>>,
     schedule_begins: Option<DateTime<Utc>>,
     took_ms: i64,
@@ -80,17 +107,7 @@ struct Found {
 impl Found {
     fn decode(row: &PgRow) -> Result<Self, sqlx::Error> {
         let queue: Option<&str> = row.try_get("queue")?;
-        let stretch = match queue {
-            Some(_) => {
-                let (kind, priority) = (word(row, "kind")?, row.try_get("priority")?);
-                Some((
-                    word(row, "queue")?,
-                    row.try_get("paused")?,
-                    Stretch { kind, priority, begins: row.try_get("begins")? },
-                ))
-            }
-            None => None,
-        };
+        let stretch = queue.map(|_| FoundStretch::decode(row)).transpose()?;
         let (leases_begin, schedule_begins) = (row.try_get("leases_begin")?, row.try_get("schedule_begins")?);
         let (at, took_ms) = (row.try_get("at")?, row.try_get("took_ms")?);
         Ok(Self { at, stretch, leases_begin, schedule_begins, took_ms })
@@ -104,10 +121,8 @@ impl Survey {
         for Found { at, stretch, leases_begin, schedule_begins, took_ms } in found {
             (survey.at, survey.leases_begin, survey.schedule_begins) = (at, leases_begin, schedule_begins);
             survey.took = survey.took.max(Duration::from_millis(u64::try_from(took_ms).unwrap_or(0)));
-            let Some((queue, paused, stretch)) = stretch else { continue };
-            match survey.lines.last_mut().filter(|line| line.queue == queue) {
-                Some(line) => line.stretches.push(stretch),
-                None => survey.lines.push(LineSummary { queue, paused, stretches: vec![stretch] }),
+            if let Some(stretch) = stretch {
+                stretch.add_to(&mut survey.lines);
             }
         }
         survey

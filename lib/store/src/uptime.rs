@@ -6,12 +6,16 @@ use chrono::{DateTime, Utc};
 use std::time::Duration;
 
 /// What the server says of its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uptime {
     /// Its clock, which decides about leases and what is due.
     pub now: DateTime<Utc>,
     /// How long it has been up.
     pub up_for: Duration,
+    /// Which transactions have ended. As long as it stays the same, no row has changed.
+    pub snapshot: String,
+    /// How long ago some reaper knew that nothing kept workers from renewing their leases. `None`: no reaper ever said so.
+    pub watched_ago: Option<Duration>,
     /// Whether workers have left ends of runs for a reaper to write ([`Store::deferred`]).
     pub has_deferred: bool,
 }
@@ -22,9 +26,21 @@ impl Store {
     /// # Errors
     /// That the statement failed.
     pub async fn uptime(&self) -> Result<Uptime, Error> {
-        let answer: Result<(DateTime<Utc>, i64, bool), _> =
+        let answer: Result<(DateTime<Utc>, i64, String, Option<i64>, bool), _> =
             sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
-        let (now, up_ms, has_deferred) = answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
-        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or(0)), has_deferred })
+        let (now, up_ms, snapshot, watched_ms_ago, has_deferred) =
+            answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
+        // A clock that was set back may show a time to come.
+        let time = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        Ok(Uptime { now, up_for: time(up_ms), snapshot, watched_ago: watched_ms_ago.map(time), has_deferred })
+    }
+
+    /// Says that the server could be reached until now, and that leases may expire.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn keep_watch(&self) -> Result<(), Error> {
+        let statement = sqlx::query(include_str!("../sql/keep_watch.sql")).execute(&self.bounded).await;
+        statement.map(drop).map_err(Error::sql("keeping watch"))
     }
 }

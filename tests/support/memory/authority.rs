@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expired, Kinds, Lease, Line, Looked, Place, Renewed,
-    Repair, Retained, Revived, Stretch, Survey, Uptime, Waiting,
+    Authority, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expired, Expiry, Fingerprints, Front, Kinds, Lease,
+    Line, LineSummary, Looked, Place, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     io,
@@ -190,13 +190,37 @@ impl Authority for MemoryStore {
     }
 
     async fn uptime(&self) -> Result<Uptime, Error> {
-        let look = |rows: &mut Rows| (rows.clock.now(), rows.clock.ms() - rows.up_since_ms, !rows.deferred.is_empty());
-        let (now, up_ms, has_deferred) = self.call("uptime", look).await?;
-        Ok(Uptime { now, up_for: Duration::from_millis(u64::try_from(up_ms).unwrap_or_default()), has_deferred })
+        self.call("uptime", |rows| Uptime {
+            now: rows.clock.now(),
+            up_for: Duration::from_millis(u64::try_from(rows.clock.ms() - rows.up_since_ms).unwrap_or_default()),
+            snapshot: rows.journal.len().to_string(),
+            has_deferred: !rows.deferred.is_empty(),
+            watched_ago: rows.watched_at.map(|at| (rows.clock.now() - at).to_std().unwrap_or_default()),
+        })
+        .await
+    }
+
+    async fn keep_watch(&self) -> Result<(), Error> {
+        self.call("keep_watch", |rows| rows.watched_at = Some(rows.clock.now())).await
     }
 
     async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
-        self.call("expire", |rows| rows.expire(limit, since)).await
+        self.call("expire", |rows| rows.expire(limit, since, &[])).await
+    }
+
+    /// Nothing is ever locked here.
+    async fn expire_except(
+        &self,
+        limit: i64,
+        since: Option<DateTime<Utc>>,
+        spared: &[JobId],
+        soon: Duration,
+    ) -> Result<Expiry, Error> {
+        let expire = |rows: &mut Rows| Expiry {
+            expired: rows.expire(limit, since, spared),
+            locked: rows.locked_and_about_to_run_out(soon),
+        };
+        self.call("expire", expire).await
     }
 
     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error> {
@@ -215,6 +239,24 @@ impl Authority for MemoryStore {
         let survey = self.call("survey", |rows| rows.survey(queue)).await?;
         sleep(self.dead_rows).await;
         Ok(Survey { took: self.dead_rows, ..survey })
+    }
+
+    async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Result<Fingerprints, Error> {
+        let answer = self.call("fingerprint", |rows| rows.fingerprint(slices, limit)).await?;
+        sleep(self.dead_rows).await;
+        Ok(Fingerprints { took: self.dead_rows, ..answer })
+    }
+
+    async fn survey_slices(&self, slices: &[Slice]) -> Result<Vec<Vec<LineSummary>>, Error> {
+        self.call("survey_slices", |rows| slices.iter().map(|slice| rows.survey_slice(slice)).collect()).await
+    }
+
+    async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error> {
+        self.call("lines", |rows| {
+            let line = |front: &Front| rows.line(&front.queue, &front.stretches, i64::from(front.limit));
+            fronts.iter().map(line).collect()
+        })
+        .await
     }
 
     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> Result<(Line, Vec<Stretch>), Error> {

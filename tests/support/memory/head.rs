@@ -11,8 +11,8 @@ use super::{
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{
-    BlockingTake, EXTEND_FOR, Error, Extended, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept, Tail,
-    Taken, WorkerRecord,
+    BlockingTake, EXTEND_FOR, Error, Extended, Fill, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept,
+    Tail, Taken, WorkerRecord,
 };
 use std::{
     collections::BTreeMap,
@@ -127,6 +127,36 @@ fn sweep(server: &mut Server, queue: &QueueName, force: bool) -> Swept {
     let swept = server.of(queue).sweep(force);
     server.count("lists and set of Redis were made to agree", swept != Swept::default());
     swept
+}
+
+fn served(server: &mut Server, queue: &QueueName, now: i64) -> Served {
+    let kinds = &server.of(queue).kinds;
+    let holding: Vec<&String> = kinds.iter().filter(|(_, until)| **until > now).map(|(kind, _)| kind).collect();
+    match holding.as_slice() {
+        [] => Served::Unknown,
+        kinds if kinds.iter().any(|kind| *kind == EVERY_KIND) => Served::Every,
+        kinds => Served::Only(kinds.iter().filter_map(|kind| kind.parse().ok()).collect()),
+    }
+}
+
+fn asides(server: &mut Server, queue: &QueueName) -> Vec<(Kind, u64, bool)> {
+    let bound = u64::from((server.head_max / ASIDE_PART_OF_HEAD).max(1));
+    let keys = server.of(queue);
+    keys.named_asides().map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
+}
+
+fn fill(server: &mut Server, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>, now: i64) -> Filled {
+    if server.is_broken(Broken::NothingIsFilled) {
+        return Filled::default();
+    }
+    let swept = sweep(server, queue, false);
+    let bound = server.head_max;
+    let filled = server.of(queue).fill(bound, ids, more, to.map(|place| (place, until(now, EXTEND_FOR))), now);
+    if !ids.is_empty() {
+        server.keys.noted.insert(queue.clone());
+    }
+    server.count("a fill brought hints", filled.pushed > 0);
+    Filled { swept, ..filled }
 }
 
 #[async_trait]
@@ -253,16 +283,38 @@ impl Head for MemoryHead {
     }
 
     async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
-        self.call("served_kinds", |server, now| {
-            let kinds = &server.of(queue).kinds;
-            let holding: Vec<&String> = kinds.iter().filter(|(_, until)| **until > now).map(|(kind, _)| kind).collect();
-            match holding.as_slice() {
-                [] => Served::Unknown,
-                kinds if kinds.iter().any(|kind| *kind == EVERY_KIND) => Served::Every,
-                kinds => Served::Only(kinds.iter().filter_map(|kind| kind.parse().ok()).collect()),
-            }
+        self.call("served_kinds", |server, now| served(server, queue, now)).await
+    }
+
+    async fn served_in(&self, queues: &[QueueName]) -> Result<Vec<(Served, Vec<Kind>)>, Error> {
+        self.call("served_in", |server, now| {
+            let of_one = |queue: &QueueName| {
+                let full = asides(server, queue).into_iter().filter(|(_, _, full)| *full);
+                let full = full.map(|(kind, _, _)| kind).collect();
+                (served(server, queue, now), full)
+            };
+            queues.iter().map(of_one).collect()
         })
         .await
+    }
+
+    async fn noted_queues(&self) -> Result<Vec<QueueName>, Error> {
+        self.call("noted_queues", |server, _| server.keys.noted.iter().cloned().collect()).await
+    }
+
+    async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error> {
+        if queues.is_empty() {
+            return Ok(());
+        }
+        self.call("unnote", |server, _| {
+            let Keys { noted, queues: of, .. } = &mut server.keys;
+            noted.retain(|queue| !queues.contains(queue) || of.get(queue).is_some_and(QueueKeys::is_in_use));
+        })
+        .await
+    }
+
+    async fn look(&self, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
+        self.call("look_at_heads", |server, now| queues.iter().map(|queue| server.of(queue).look(now)).collect()).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueName>, Error> {
@@ -319,18 +371,16 @@ impl Head for MemoryHead {
     }
 
     async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
+        self.call("fill", |server, now| fill(server, queue, ids, more, to, now)).await
+    }
+
+    async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error> {
+        if fills.is_empty() {
+            return Ok(Vec::new());
+        }
         self.call("fill", |server, now| {
-            if server.is_broken(Broken::NothingIsFilled) {
-                return Filled::default();
-            }
-            let swept = sweep(server, queue, false);
-            let bound = server.head_max;
-            let filled = server.of(queue).fill(bound, ids, more, to.map(|place| (place, until(now, EXTEND_FOR))), now);
-            if !ids.is_empty() {
-                server.keys.noted.insert(queue.clone());
-            }
-            server.count("a fill brought hints", filled.pushed > 0);
-            Filled { swept, ..filled }
+            let one = |Fill { queue, ids, more, to }: &Fill| fill(server, queue, ids, *more, to.as_deref(), now);
+            fills.iter().map(one).collect()
         })
         .await
     }
@@ -391,12 +441,7 @@ impl Head for MemoryHead {
     }
 
     async fn asides(&self, queue: &QueueName) -> Result<Vec<(Kind, u64, bool)>, Error> {
-        self.call("asides", |server, _| {
-            let bound = u64::from((server.head_max / ASIDE_PART_OF_HEAD).max(1));
-            let keys = server.of(queue);
-            keys.named_asides().map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
-        })
-        .await
+        self.call("asides", |server, _| asides(server, queue)).await
     }
 
     async fn generation(&self) -> Result<(String, bool), Error> {

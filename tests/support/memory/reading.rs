@@ -27,7 +27,14 @@ impl QueueKeys {
             aside: self.named_asides().map(|(_, list)| list.len() as u64).sum(),
             paused: self.paused,
             overflow: self.overflow,
+            overdue: 0,
         }
+    }
+
+    /// look.lua
+    pub fn look(&self, now: i64) -> Option<HeadStats> {
+        let overdue = self.leases.values().flatten().filter(|until| **until <= now).count() as u64;
+        self.is_in_use().then(|| HeadStats { overdue, ..self.stats() })
     }
 
     pub(super) fn snapshot(&self, now: i64) -> Snapshot {

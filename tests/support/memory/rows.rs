@@ -54,6 +54,8 @@ pub struct Rows {
     pub deferred: BTreeMap<Fence, Deferred>,
     /// Since when the server is up, in ms of the clock.
     pub up_since_ms: i64,
+    /// When a reaper last said that the server can be reached and that leases may expire.
+    pub watched_at: Option<DateTime<Utc>>,
     pub(super) clock: Clock,
     pub(super) broken: Option<Broken>,
 }
@@ -130,6 +132,7 @@ impl Rows {
             journal: Vec::new(),
             // It has been up for a day.
             up_since_ms: -86_400_000,
+            watched_at: None,
             clock,
             broken,
         }

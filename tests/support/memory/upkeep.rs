@@ -2,27 +2,29 @@
 
 use super::{
     broken::Broken,
-    rows::{Row, Rows},
+    rows::{Row, Rows, later},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_store::{
-    CancelWanted, Expired, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Stretch, Survey, Waiting,
+    CancelWanted, Expired, Fingerprint, Fingerprints, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Slice,
+    Stretch, Survey, Waiting,
 };
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
 
 impl Rows {
-    pub(super) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Expired> {
+    pub(super) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
         let now = self.clock.now();
         let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
         let mut lapsed: Vec<(DateTime<Utc>, JobId)> = self
             .live
             .values()
-            .filter(|row| !self.is_locked(row.life.id))
+            .filter(|row| !spared.contains(&row.life.id) && !self.is_locked(row.life.id))
             // Their workers have left their ends to be written.
             .filter(|row| row.life.fence().is_none_or(|fence| !self.deferred.contains_key(&fence)))
             .filter_map(|row| row.lease_until.filter(ran_out).map(|until| (until, row.life.id)))
@@ -30,6 +32,13 @@ impl Rows {
         lapsed.sort();
         lapsed.truncate(usize::try_from(limit).unwrap_or_default());
         lapsed.into_iter().filter_map(|(_, id)| self.expire_one(id)).collect()
+    }
+
+    /// Runs whose leases have run out or are about to, and whose rows somebody's transactions have locked.
+    pub(super) fn locked_and_about_to_run_out(&self, soon: Duration) -> Vec<JobId> {
+        let until = later(self.clock.now(), soon);
+        let runs_out = |row: &&Row| row.lease_until.is_some_and(|lease| lease < until);
+        self.live.values().filter(runs_out).map(|row| row.life.id).filter(|id| self.is_locked(*id)).collect()
     }
 
     fn expire_one(&mut self, id: JobId) -> Option<Expired> {
@@ -183,6 +192,40 @@ impl Rows {
         Survey { at: self.clock.now(), lines, leases_begin, schedule_begins, took: Duration::ZERO }
     }
 
+    /// The jobs in the line of a slice.
+    fn line_in(&self, slice: &Slice) -> impl Iterator<Item = &Row> {
+        let is_in = |queue: &QueueName| {
+            slice.after.as_ref().is_none_or(|after| queue > after)
+                && slice.until.as_ref().is_none_or(|until| queue <= until)
+        };
+        self.live.values().filter(move |row| row.life.state == State::Queued && is_in(&row.job.queue))
+    }
+
+    pub(super) fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints {
+        let slice = |slice: &Slice| {
+            let mut line: Vec<&Row> = self.line_in(slice).collect();
+            line.sort_by_key(|row| (&row.job.queue, &row.job.kind, row.place()));
+            line.truncate(usize::try_from(limit).unwrap_or_default().saturating_add(1));
+            let of_job = |row: &Row| hash((row.life.id, row.run_at));
+            fingerprint_of(line.into_iter().map(of_job))
+        };
+        let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
+        let scheduled = self.live.values().filter(|row| row.life.state == State::Scheduled);
+        let first_due = scheduled.map(|row| row.run_at).min();
+        Fingerprints {
+            slices: slices.iter().map(slice).collect(),
+            paused: fingerprint_of(self.paused.iter().map(hash)),
+            leases_begin: Some(self.begins(first_lease)),
+            schedule_begins: Some(self.begins(first_due)),
+            took: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn survey_slice(&self, slice: &Slice) -> Vec<LineSummary> {
+        let queues: BTreeSet<&QueueName> = self.line_in(slice).map(|row| &row.job.queue).collect();
+        queues.into_iter().flat_map(|queue| self.survey(Some(queue)).lines).collect()
+    }
+
     fn begins(&self, first: Option<DateTime<Utc>>) -> DateTime<Utc> {
         let latest = self.clock.now() - TimeDelta::milliseconds(250);
         first.map_or(latest, |first| first.min(latest))
@@ -208,6 +251,16 @@ impl Rows {
         let place = (Reverse(after.priority), after.run_at, after.id);
         first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)
     }
+}
+
+fn hash(thing: impl Hash) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish().cast_signed()
+}
+
+fn fingerprint_of(hashes: impl Iterator<Item = i64>) -> Fingerprint {
+    hashes.fold(Fingerprint::default(), |seen, hash| Fingerprint { count: seen.count + 1, hash: seen.hash ^ hash })
 }
 
 fn first_of(line: &[&Row], limit: i64) -> Line {

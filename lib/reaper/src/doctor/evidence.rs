@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     head::front_of_line,
     sweep::{RUNS_MAX, look_at},
+    tick::all_of,
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{Handoff, Served, Snapshot};
@@ -58,11 +59,12 @@ impl Evidence {
         names.extend(lines.keys().cloned());
         names.extend(paused.iter().cloned());
         names.extend(runs.iter().map(|run| run.queue.clone()));
-        let mut queues = Vec::with_capacity(names.len());
-        for name in names {
+        let gather = |name: QueueName| {
             let (line, paused) = (lines.get(&name), paused.contains(&name));
-            queues.push(QueueEvidence::gather(store, handoff, name, line, paused).await?);
-        }
+            QueueEvidence::gather(store, handoff, name, line, paused)
+        };
+        let mut queues = all_of(names.into_iter().map(gather)).await?;
+        queues.sort_by(|one, other| one.queue.cmp(&other.queue));
         Ok(Self { violations, runs, queues, generation, reapers, eviction })
     }
 }

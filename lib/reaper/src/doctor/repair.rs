@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
+use tokio::time::{Instant, sleep};
 
 /// Long enough that what only moves is not taken for wrong. What it overlooks, the steps put right all the same.
 const LOOK_FOR: Duration = Duration::from_millis(300);
@@ -25,14 +26,26 @@ const LOOK_FOR: Duration = Duration::from_millis(300);
 /// When a store does not answer to the first look.
 pub async fn repair(store: &Store, handoff: &Handoff, settings: Settings) -> Result<BTreeMap<Drift, Drifted>, Error> {
     let mut missing = HashMap::<QueueName, HashSet<JobId>>::new();
+    let mut is_any_overdue = false;
     for finding in examine_for(store, handoff, LOOK_FOR).await?.findings {
+        is_any_overdue |= finding.kind == Drift::LeaseExpired;
         if let (Drift::HintMissing, Some(queue), Some(job)) = (finding.kind, finding.queue, finding.job) {
             missing.entry(queue).or_default().insert(job);
         }
     }
+    let (lease, tick_every) = (settings.lease, settings.tick);
     let mut reaper = Reaper::new(store.clone(), handoff.clone(), settings).for_doctor(missing);
-    for _ in 0..2 {
+    if is_any_overdue {
+        // No reaper was there to know whether workers could renew these leases: they are given one lease for it.
+        let began = Instant::now();
         reaper.tick().await;
+        while reaper.waits_to_expire() && began.elapsed() <= lease {
+            sleep(tick_every).await;
+            reaper.tick().await;
+        }
+    }
+    for _ in 0..2 {
+        reaper.round().await;
     }
     Ok(reaper.watch().totals().drift)
 }

@@ -1,0 +1,50 @@
+-- lines: the first ids of some stretches of the lines of some queues, in order, and the place of the last of each queue.
+--
+-- Guard:      none, it only reads; each id is a hint that a claim may find taken.
+-- Parameters: $1 queues, $2 for each the most ids; the stretches: $3 the place of its queue in $1, from 1, $4 kinds,
+--             $5 priorities, $6 when each begins, or NULL if that is not known.
+-- Zero rows:  never. One row for each queue, in order: an array, which has one id more than the limit if the line goes on;
+--             priority and run_at of the last one within the limit, NULL if there is none, or if it has no finite time; and
+--             when each of its stretches begins by now, as survey says it.
+-- Index:      job_line, for each stretch one probe and one range of at most `limit + 1` entries, besides those of rows that
+--             died since it began as the parameters say; job_pkey for the last one.
+WITH asked AS MATERIALIZED (
+    SELECT a.nth, a.queue, a.bound FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS a(queue, bound, nth)
+), stretch AS MATERIALIZED (
+    SELECT s.nth, s.of, s.kind, s.priority, first.run_at
+    FROM unnest($3::bigint[], $4::text[], $5::smallint[], $6::timestamptz[])
+        WITH ORDINALITY AS s(of, kind, priority, begins, nth)
+    LEFT JOIN LATERAL (
+        SELECT j.run_at FROM leasehold.job j
+        WHERE j.state = 'queued' AND j.queue = ($1::text[])[s.of] AND j.kind = s.kind AND j.priority = s.priority
+          AND j.run_at >= coalesce(s.begins, '-infinity')
+        ORDER BY j.run_at, j.id LIMIT 1
+    ) first ON true
+), line AS MATERIALIZED (
+    SELECT a.nth, a.bound, ARRAY(
+        SELECT front.id
+        FROM stretch s
+        CROSS JOIN LATERAL (
+            SELECT j.id, j.priority, j.run_at FROM leasehold.job j
+            WHERE j.state = 'queued' AND j.queue = a.queue AND j.kind = s.kind AND j.priority = s.priority
+              AND j.run_at >= s.run_at
+            ORDER BY j.run_at, j.id
+            LIMIT a.bound + 1
+        ) front
+        WHERE s.of = a.nth
+        ORDER BY front.priority DESC, front.run_at, front.id
+        LIMIT a.bound + 1) AS ids
+    FROM asked a
+)
+SELECT l.ids, last.priority, last.run_at, (
+    SELECT coalesce(array_agg(CASE WHEN coalesce(s.run_at > '-infinity', true)
+                                   THEN least(s.run_at, now() - interval '250 milliseconds') END ORDER BY s.nth), '{}')
+    FROM stretch s WHERE s.of = l.nth
+) AS begins
+FROM line l
+-- Looked up once more by its id, so that only ids are gathered and sent.
+LEFT JOIN LATERAL (
+    SELECT j.priority, CASE WHEN j.run_at BETWEEN '0001-01-01' AND '9999-12-31' THEN j.run_at END AS run_at FROM leasehold.job j
+    WHERE j.id = l.ids[least(l.bound, cardinality(l.ids))::integer]
+) last ON true
+ORDER BY l.nth

@@ -1,0 +1,104 @@
+//! fingerprint: whether anything changed in the line or in what is paused, asked in one statement for all queues.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    survey::{FoundStretch, LineSummary},
+};
+use chrono::{DateTime, Utc};
+use leasehold_core::QueueName;
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+
+/// The queues whose names lie between two names, as the database orders names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// They come after this one. `None`: from the first name on.
+    pub after: Option<QueueName>,
+    /// This is the last of them. `None`: all that follow.
+    pub until: Option<QueueName>,
+}
+
+/// What is compared of a number of things. Equal ones are of the same things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// How many they are, up to the limit and one more.
+    pub count: i64,
+    /// A hash of them, in which their order does not matter.
+    pub hash: i64,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// Of the jobs in the line of each slice.
+    pub slices: Vec<Fingerprint>,
+    /// Of the names of the paused queues.
+    pub paused: Fingerprint,
+    /// No lease ends earlier. `None`: not known.
+    pub leases_begin: Option<DateTime<Utc>>,
+    /// No scheduled job is due earlier. `None`: not known.
+    pub schedule_begins: Option<DateTime<Utc>>,
+    /// How long PostgreSQL was at it.
+    pub took: Duration,
+}
+
+/// The bounds of slices as they are sent: after which name, and until which one.
+fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {
+    let after = slices.iter().map(|slice| slice.after.as_ref().map_or("", QueueName::as_str));
+    let until = slices.iter().map(|slice| slice.until.as_ref().map(QueueName::as_str));
+    (after.collect(), until.collect())
+}
+
+impl Store {
+    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of what is paused.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Result<Fingerprints, Error> {
+        let (after, until) = bounds(slices);
+        let statement = sqlx::query(include_str!("../sql/fingerprint.sql")).bind(after).bind(until).bind(limit);
+        let rows = statement
+            .try_map(|row: PgRow| {
+                let slice = Fingerprint { count: row.try_get("jobs")?, hash: row.try_get("hash")? };
+                let paused = Fingerprint { count: row.try_get("paused")?, hash: row.try_get("paused_hash")? };
+                let begins = (row.try_get("leases_begin")?, row.try_get("schedule_begins")?);
+                Ok((slice, paused, begins, row.try_get::<i64, _>("took_ms")?))
+            })
+            .fetch_all(&self.bounded)
+            .await
+            .map_err(Error::sql("looking whether the line changed"))?;
+        let mut answer = Fingerprints::default();
+        for (slice, paused, (leases_begin, schedule_begins), took_ms) in rows {
+            answer.slices.push(slice);
+            answer.paused = paused;
+            (answer.leases_begin, answer.schedule_begins) = (leases_begin, schedule_begins);
+            answer.took = answer.took.max(Duration::from_millis(u64::try_from(took_ms).unwrap_or(0)));
+        }
+        Ok(answer)
+    }
+
+    /// Where the live jobs begin in the lines of some slices, for each slice in the order of the database.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn survey_slices(&self, slices: &[Slice]) -> Result<Vec<Vec<LineSummary>>, Error> {
+        let (after, until) = bounds(slices);
+        let statement = sqlx::query(include_str!("../sql/survey_slices.sql")).bind(after).bind(until);
+        let rows = statement
+            .try_map(|row: PgRow| {
+                let nth = usize::try_from(row.try_get::<i64, _>("nth")?).unwrap_or_default();
+                Ok((nth.saturating_sub(1), FoundStretch::decode(&row)?))
+            })
+            .fetch_all(&self.bounded)
+            .await
+            .map_err(Error::sql("looking where some lines begin"))?;
+        let mut lines = vec![Vec::new(); slices.len()];
+        for (nth, found) in rows {
+            if let Some(lines) = lines.get_mut(nth) {
+                found.add_to(lines);
+            }
+        }
+        Ok(lines)
+    }
+}

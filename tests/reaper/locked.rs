@@ -1,0 +1,90 @@
+//! A caller's transaction locks the row of a running job for longer than its lease.
+
+use crate::world::{QUIET, SOON, World, report};
+use leasehold_core::{ClaimedJob, State, WorkerId};
+use leasehold_reaper::Reaper;
+use leasehold_tests::eventually;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::time::{Duration, Instant};
+
+/// A running job whose lease is over in a moment, a transaction that has locked its row, and a reaper that may expire.
+async fn start(lease: Duration) -> (World, Reaper, ClaimedJob, PgConnection) {
+    let world = World::start().await;
+    let reaper = world.reaper().await;
+    let id = world.enqueue_and_push(1).await[0];
+    let job = world.take(WorkerId::new(), 1).await.remove(0);
+    world.store.renew(job.fence.worker, &[job.fence], lease).await.expect("renew");
+    let mut other = PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL");
+    other.execute(AssertSqlSafe(format!("BEGIN; SELECT leasehold.cancel('{id}')"))).await.expect("a cancel");
+    (world, reaper, job, other)
+}
+
+async fn tick_until(reaper: &mut Reaper, time: Instant) {
+    while Instant::now() < time {
+        assert_eq!(report(&reaper.tick().await, "expire").changed, 0);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The leases of these tests have beats of 83 ms: a twelfth of `QUIET`.
+#[tokio::test]
+async fn its_worker_has_two_beats_to_renew_it_after_that() {
+    let (world, mut reaper, job, mut other) = start(Duration::from_millis(100)).await;
+    tick_until(&mut reaper, Instant::now() + Duration::from_millis(400)).await;
+    other.execute("ROLLBACK").await.expect("the lock is gone");
+    let unlocked = Instant::now();
+    tick_until(&mut reaper, unlocked + QUIET / 6).await;
+    let renewed = world.store.renew(job.fence.worker, &[job.fence], Duration::from_secs(60)).await.expect("renew");
+    assert_eq!(renewed.len(), 1);
+    tick_until(&mut reaper, unlocked + QUIET).await;
+    let row = world.store.job(job.fence.id).await.expect("job").expect("the job exists");
+    assert_eq!((row.state, row.epoch, row.crashes), (State::Running, 1, 0));
+}
+
+/// The lock ends just before the lease does.
+#[tokio::test]
+async fn so_it_has_if_the_lock_was_gone_before_any_reaper_found_the_lease_over() {
+    let (world, mut reaper, job, mut other) = start(Duration::from_millis(200)).await;
+    reaper.tick().await;
+    let lease_ends = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < lease_ends - Duration::from_millis(20) {
+        reaper.tick().await;
+    }
+    other.execute("ROLLBACK").await.expect("the lock is gone");
+    let unlocked = Instant::now();
+    tick_until(&mut reaper, unlocked + QUIET / 6).await;
+    assert_eq!(world.state(job.fence.id).await, State::Running);
+}
+
+#[tokio::test]
+async fn if_its_worker_is_dead_it_expires_soon_after() {
+    let (world, mut reaper, job, mut other) = start(Duration::from_millis(1)).await;
+    tick_until(&mut reaper, Instant::now() + Duration::from_millis(200)).await;
+    other.execute("ROLLBACK").await.expect("the lock is gone");
+    let unlocked = Instant::now();
+    eventually("it is expired", SOON, async || {
+        let reports = reaper.tick().await;
+        if world.state(job.fence.id).await == State::Queued { Ok(()) } else { Err(reports) }
+    })
+    .await;
+    assert!(unlocked.elapsed() < Duration::from_secs(5), "{:?}", unlocked.elapsed());
+}
+
+#[tokio::test]
+async fn one_that_is_locked_keeps_no_other_from_being_expired() {
+    let (world, mut reaper, job, mut other) = start(Duration::from_millis(1)).await;
+    reaper.tick().await;
+    let dead = world.enqueue_and_push(1).await[0];
+    world.take(WorkerId::new(), 1).await;
+    world
+        .sql(format!("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 second' WHERE id = '{dead}'"))
+        .await;
+    reaper.tick().await;
+    assert_eq!((world.state(dead).await, world.state(job.fence.id).await), (State::Queued, State::Running));
+    other.execute("COMMIT").await.expect("the cancel");
+    eventually("it is cancelled with its worker dead", SOON, async || {
+        let reports = reaper.tick().await;
+        if world.state(job.fence.id).await == State::Cancelled { Ok(()) } else { Err(reports) }
+    })
+    .await;
+}
