@@ -15,6 +15,7 @@ mod fixture;
 mod functions;
 mod life;
 mod lifecycle;
+mod limits;
 mod line;
 mod look;
 mod migrate;

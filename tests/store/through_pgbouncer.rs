@@ -12,6 +12,7 @@ mod expire;
 mod fixture;
 mod life;
 mod lifecycle;
+mod limits;
 mod line;
 mod look;
 mod migrate;

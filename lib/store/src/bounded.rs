@@ -5,6 +5,11 @@
 //! an answer has its time, and a connection that still owes one is closed and never used again, also when whoever
 //! asked has gone away.
 //!
+//! A statement can also wait for long at the server, for a row that somebody has locked. The server ends it a little before
+//! the client gives up (`statement_timeout`): the client is told why, keeps its connection, and no statement goes on for
+//! nobody. When a caller goes away earlier, its connection is closed, and the server notices that within
+//! `CONNECTION_CHECKED_EVERY`; the place of that connection in the pool is free only after it.
+//!
 //! The driver sends a statement in two steps: it has it prepared, and when that is answered, has it executed. A pooler
 //! in transaction mode may give the steps to two connections of the server. So there each statement is sent without a
 //! name and in a transaction of its own, which holds the connection from the first step to the last.
@@ -13,23 +18,37 @@
 //! of the time that it takes. What is asked now and then, and is best done in one way or the other depending on what is
 //! asked, goes the way of a pooler too, and is planned for its very parameters.
 
-use crate::pool::{Connection, Pool};
+use crate::{
+    error::leaves_connection_fit,
+    pool::{Connection, Fitness, Pool},
+    statement_timeout::explain,
+};
 use futures_util::{
     StreamExt, TryStreamExt,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
 use sqlx::{
-    Describe, Either, Error, Execute, Executor, Postgres, SqlStr,
+    AssertSqlSafe, Describe, Either, Error, Execute, Executor, Postgres, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::time::{error::Elapsed, timeout};
 
-pub(crate) const BEGIN: &str = include_str!("../sql/pooled_begin.sql");
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
 const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
+
+/// How the server gives up a statement before the client gives up its answer: with a tenth of the time left, in which the
+/// error comes back and the transaction is rolled back.
+pub(crate) fn statement_timeout(within: Duration) -> Duration {
+    within * 9 / 10
+}
+
+/// Begins a transaction with its settings, each statement of which has a statement timeout.
+pub(crate) fn begin(statement_timeout: Duration) -> Arc<str> {
+    include_str!("../sql/pooled_begin.sql").replace("$LIMIT", &statement_timeout.as_millis().to_string()).into()
+}
 
 /// In which form statements are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +66,14 @@ pub(crate) struct Bounded {
     pool: Pool,
     form: Form,
     within: Duration,
+    /// Begins a transaction with these limits.
+    begin: Arc<str>,
 }
 
 /// A connection that was asked something.
 struct Asked {
     connection: Connection,
-    form: Form,
-    within: Duration,
+    bounded: Bounded,
 }
 
 /// A query in its form.
@@ -63,8 +83,8 @@ struct Sent<E> {
 }
 
 impl Bounded {
-    pub(crate) const fn new(pool: Pool, form: Form, within: Duration) -> Self {
-        Self { pool, form, within }
+    pub(crate) fn new(pool: Pool, form: Form, within: Duration) -> Self {
+        Self { pool, form, within, begin: begin(statement_timeout(within)) }
     }
 
     /// Closes its connections: those in use when they are given back.
@@ -80,7 +100,7 @@ impl Bounded {
     /// A connection for one question.
     async fn ask(&self) -> Result<Asked, Error> {
         let connection = self.pool.acquire().await?;
-        Ok(Asked { connection, form: self.form, within: self.within })
+        Ok(Asked { connection, bounded: self.clone() })
     }
 
     fn sent<E>(&self, query: E) -> Sent<E> {
@@ -91,16 +111,24 @@ impl Bounded {
 impl Asked {
     /// Before the question.
     async fn begin(&mut self) -> Result<(), Error> {
-        match self.form {
-            Form::Named => Ok(()),
-            Form::InTransaction => sqlx::raw_sql(BEGIN).execute(self.connection.postgres()).await.map(drop),
+        let limit = statement_timeout(self.bounded.within);
+        let begun = match self.bounded.form {
+            Form::Named => self.connection.set_statement_timeout(limit).await,
+            Form::InTransaction => {
+                let begin = sqlx::raw_sql(AssertSqlSafe(Arc::clone(&self.bounded.begin)));
+                begin.execute(self.connection.postgres()).await.map(drop)
+            }
+        };
+        if begun.is_err() {
+            self.connection.fitness = Fitness::Unfit;
         }
+        begun
     }
 
-    /// After its answer. Of two errors the first one says why, and after one the connection is not used again: it may say
-    /// that this server is no longer the one to talk to.
+    /// After its answer. Of two errors the first one says why. What the server said against a statement says nothing
+    /// against the connection, but some errors say that this server is no longer the one to talk to.
     async fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
-        let closing = match (self.form, &answer) {
+        let closing = match (self.bounded.form, &answer) {
             (Form::Named, _) => None,
             (Form::InTransaction, Ok(_)) => Some(COMMIT),
             (Form::InTransaction, Err(_)) => Some(ROLLBACK),
@@ -109,15 +137,20 @@ impl Asked {
             None => Ok(()),
             Some(closing) => sqlx::raw_sql(closing).execute(self.connection.postgres()).await.map(drop),
         };
+        let is_fit = match (&answer, &ended) {
+            (Ok(_), Ok(())) => true,
+            (Err(error), Ok(())) | (Ok(_), Err(error)) => leaves_connection_fit(error),
+            (Err(_), Err(_)) => false,
+        };
+        self.connection.fitness = if is_fit { Fitness::Fit } else { Fitness::Unfit };
         let answer = answer.and_then(|answer| ended.map(|()| answer));
-        self.connection.is_owed = answer.is_err();
-        answer
+        answer.map_err(|error| explain(error, statement_timeout(self.bounded.within)))
     }
 
     /// What came of the question: an answer, or none in time.
     fn conclude<T>(&self, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         answer.unwrap_or_else(|_| {
-            let text = format!("no answer within {} ms", self.within.as_millis());
+            let text = format!("no answer within {} ms", self.bounded.within.as_millis());
             Err(Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
         })
     }

@@ -1,14 +1,14 @@
 //! Reaching the server: one pool a process, and clear words when there is none to be reached.
 
 use crate::{
-    bounded::{BEGIN, Bounded, COMMIT, Form},
+    bounded::{Bounded, COMMIT, Form, begin, statement_timeout},
     error::Error,
-    pool::Pool,
+    pool::{CONNECTION_CHECKED_EVERY, Pool},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Row,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{io, str::FromStr, time::Duration};
@@ -106,7 +106,7 @@ impl Store {
         let options = options(settings)?;
         let trial = tokio::time::timeout(settings.acquire_timeout, async {
             let mut connection = options.connect().await?;
-            let plans_as_asked = plans_as_asked(&mut connection, settings.pooler).await?;
+            let plans_as_asked = plans_as_asked(&mut connection, settings).await?;
             connection.close().await?;
             Ok(plans_as_asked)
         });
@@ -127,8 +127,14 @@ impl Store {
             Pooler::None => (Form::Named, options.options([PLANNED_ONCE])),
             Pooler::Transaction => (Form::InTransaction, options),
         };
-        let pool = Pool::new(options, settings.max_connections, settings.acquire_timeout);
-        let bounded = Bounded::new(pool.clone(), form, settings.acquire_timeout * ANSWERS_AFTER);
+        let within = settings.acquire_timeout * ANSWERS_AFTER;
+        let limit = statement_timeout(within);
+        let options = match settings.pooler {
+            Pooler::None => options.options(limits(limit)),
+            Pooler::Transaction => options,
+        };
+        let pool = Pool::new(options, limit, settings.max_connections, settings.acquire_timeout);
+        let bounded = Bounded::new(pool.clone(), form, within);
         let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER);
         let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER);
         Ok(Self { bounded, unhurried, patient, transactions, pooler: settings.pooler })
@@ -176,12 +182,23 @@ const PLANNING: [(&str, &str); 3] =
 /// them, which is found on an empty table too.
 const PLANNED_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 
+/// No statement goes on for nobody: the server ends one that takes longer than its client waits, one whose client has gone
+/// away, and a transaction in which its client has stopped.
+fn limits(statement_timeout: Duration) -> [(&'static str, String); 3] {
+    let ms = |duration: Duration| duration.as_millis().to_string();
+    [
+        ("statement_timeout", ms(statement_timeout)),
+        ("idle_in_transaction_session_timeout", ms(statement_timeout)),
+        ("client_connection_check_interval", ms(CONNECTION_CHECKED_EVERY)),
+    ]
+}
+
 /// Whether our settings hold where our statements run: there are poolers that drop the options of a connection and say
 /// nothing.
-async fn plans_as_asked(connection: &mut PgConnection, pooler: Pooler) -> Result<bool, sqlx::Error> {
-    let is_pooled = pooler == Pooler::Transaction;
+async fn plans_as_asked(connection: &mut PgConnection, settings: &Settings) -> Result<bool, sqlx::Error> {
+    let is_pooled = settings.pooler == Pooler::Transaction;
     if is_pooled {
-        sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(begin(settings.acquire_timeout))).execute(&mut *connection).await?;
     }
     let row = sqlx::raw_sql(include_str!("../sql/planning.sql")).fetch_one(&mut *connection).await?;
     if is_pooled {

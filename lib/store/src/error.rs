@@ -2,6 +2,7 @@
 //! such answers are values.
 
 use leasehold_core::{InvalidJob, JobId};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::fmt;
 
 /// What went wrong, and what was being done.
@@ -172,6 +173,26 @@ impl Error {
 /// The SQLSTATE of a driver's error.
 pub(crate) fn code_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(Into::into)
+}
+
+/// Classes and codes of errors after which the connection is as good as before: the statement could not be done with these
+/// data (22, 23, 44), was rolled back for others' sake (40001, 40P01), was refused as it is (42, 54), found something in use
+/// or locked (55), took too long (57014), needs more room on the disk (53100), or is one that a function raised (P0).
+const SAY_NOTHING_OF_THE_CONNECTION: [&str; 11] =
+    ["22", "23", "40001", "40P01", "42", "44", "53100", "54", "55", "57014", "P0"];
+
+/// Whether the connection can be used after this error. Not after one of the connection itself, nor where the server ends
+/// it, nor after one that another server may not give: this one takes no writes (25006), or is about to stop. And not after
+/// one that a kept plan may give each time (0A000).
+pub(crate) fn leaves_connection_fit(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    let code = error.code().unwrap_or_default();
+    let is_of_the_statement = SAY_NOTHING_OF_THE_CONNECTION.iter().any(|prefix| code.starts_with(prefix));
+    let ends_the_connection = error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic));
+    // duplicate_prepared_statement: a pooler has given us a connection that knows the statements of another client.
+    is_of_the_statement && code != "42P05" && !ends_the_connection
 }
 
 /// A driver's error in one line, in the words of the server where it has spoken.

@@ -36,6 +36,7 @@ mod retain;
 mod revive;
 mod row;
 mod settle;
+mod statement_timeout;
 mod stats;
 mod survey;
 mod unblock;
