@@ -31,6 +31,7 @@ mod retain;
 mod retry;
 mod revive;
 mod server;
+mod sessions;
 mod snooze;
 mod stats;
 mod subject;

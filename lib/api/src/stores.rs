@@ -1,4 +1,4 @@
-//! Whether the stores answer. They are asked only when somebody asks here, at most once in [`HOLDS_FOR`] and by one at a
+//! Whether the stores can be used: whether they answer, and take writes. They are asked only when somebody asks here, at most once in [`HOLDS_FOR`] and by one at a
 //! time: an idle worker sends no statement for its own sake.
 
 use crate::exposition::gauges;
@@ -82,7 +82,7 @@ impl Stores {
         });
         let redis = Probe::new("redis", false, move || {
             let handoff = handoff.clone();
-            Box::pin(async move { handoff.ping().await.map_err(|error| error.to_string()) })
+            Box::pin(async move { handoff.check().await.map_err(|error| error.to_string()) })
         });
         Self { postgres: Arc::new(postgres), redis: Arc::new(redis), answers_within }
     }
@@ -143,7 +143,7 @@ impl fmt::Debug for Probe {
 impl Collector for Stores {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let up = [&self.postgres, &self.redis].map(|probe| (probe.store, u64::from(probe.up.load(Relaxed))));
-        gauges(&mut encoder, "leasehold_store_up", "Whether a store answered when it was asked last", "store", up)
+        gauges(&mut encoder, "leasehold_store_up", "Whether a store could be used when it was asked last", "store", up)
     }
 }
 

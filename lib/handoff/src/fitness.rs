@@ -30,12 +30,17 @@ impl Handoff {
         Ok(exists)
     }
 
-    /// What Redis does when its memory is full: `noeviction`, or which keys it throws away. `None` when it does not say.
+    /// What Redis does when its memory is full: `noeviction`, or which keys it throws away. `None` when it does not say, or
+    /// not to this user.
     ///
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn eviction_policy(&self) -> Result<Option<String>, Error> {
-        let (memory,): (String,) = self.run("reading how Redis evicts", vec![command("INFO", "memory").into()]).await?;
+        let memory: String = match self.run("reading how Redis evicts", vec![command("INFO", "memory").into()]).await {
+            Ok((memory,)) => memory,
+            Err(Error::Redis { source, .. }) if source.code() == Some("NOPERM") => return Ok(None),
+            Err(error) => return Err(error),
+        };
         Ok(memory
             .lines()
             .find_map(|line| line.strip_prefix("maxmemory_policy:"))

@@ -45,9 +45,15 @@ pub(crate) fn statement_timeout(within: Duration) -> Duration {
     within * 9 / 10
 }
 
-/// Begins a transaction with its settings, each statement of which has a statement timeout.
-pub(crate) fn begin(statement_timeout: Duration) -> Arc<str> {
-    include_str!("../sql/pooled_begin.sql").replace("$LIMIT", &statement_timeout.as_millis().to_string()).into()
+/// Begins a transaction with its settings, each statement of which has a statement timeout. `limits_transactions`: the
+/// server knows a limit for whole transactions too, which a database or a role may have set.
+pub(crate) fn begin(statement_timeout: Duration, limits_transactions: bool) -> Arc<str> {
+    let limit = statement_timeout.as_millis().to_string();
+    let mut begin = include_str!("../sql/pooled_begin.sql").trim_end().replace("$LIMIT", &limit);
+    if limits_transactions {
+        begin += include_str!("../sql/pooled_begin_17.sql");
+    }
+    begin.into()
 }
 
 /// In which form statements are sent.
@@ -83,13 +89,18 @@ struct Sent<E> {
 }
 
 impl Bounded {
-    pub(crate) fn new(pool: Pool, form: Form, within: Duration) -> Self {
-        Self { pool, form, within, begin: begin(statement_timeout(within)) }
+    pub(crate) fn new(pool: Pool, form: Form, within: Duration, limits_transactions: bool) -> Self {
+        Self { pool, form, within, begin: begin(statement_timeout(within), limits_transactions) }
     }
 
     /// Closes its connections: those in use when they are given back.
     pub(crate) fn close(&self) {
         self.pool.close();
+    }
+
+    /// Closes the connections that nobody uses at the moment.
+    pub(crate) fn forget_connections(&self) {
+        self.pool.forget_connections();
     }
 
     /// How long an answer may take.

@@ -41,6 +41,20 @@ pub enum Error {
         #[doc = "what the pooler said"]
         said: String,
     },
+    /// The server answers, and takes no writes.
+    #[error("{doing}: PostgreSQL takes no writes ({})", why_read_only(*is_standby))]
+    ReadOnly {
+        #[doc = "what was being done"]
+        doing: &'static str,
+        #[doc = "it follows another server; else somebody has set it read-only"]
+        is_standby: bool,
+    },
+    /// The database keeps text in another encoding.
+    #[error(
+        "the database has the encoding {0}, and Leasehold needs UTF8; make another one: \
+         CREATE DATABASE jobs ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    Encoding(String),
     /// There is no schema `leasehold` yet.
     #[error("the database has no schema leasehold; run `leasehold migrate`")]
     SchemaMissing,
@@ -89,8 +103,8 @@ pub enum Error {
 
 /// SQLSTATE classes and codes that say nothing against the statement itself: connection trouble (08),
 /// a transaction rolled back for others' sake (40), resources used up (53), an operator or a failover
-/// (57P), a lock or a time limit, a server that is only a standby now, and its disk.
-const TRANSIENT: [&str; 9] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006"];
+/// (57P), a lock or a time limit (25P for a transaction), a server that is only a standby now, and its disk.
+const TRANSIENT: [&str; 10] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006", "25P"];
 
 /// SQLSTATE classes of a connection that is refused: who we are (28), and the database that we name (3D).
 const OF_CONNECTING: [&str; 2] = ["28", "3D"];
@@ -128,6 +142,7 @@ impl Error {
         let source = match self {
             Self::Sql { source, .. } | Self::Connect { source, .. } => source,
             Self::InPart { source, .. } => return source.is_transient(),
+            Self::ReadOnly { .. } => return true,
             _ => return false,
         };
         match source {
@@ -170,6 +185,17 @@ impl Error {
     }
 }
 
+/// What an error of a statement cannot tell apart.
+const WHY_READ_ONLY: &str = "it is a standby, or default_transaction_read_only is on";
+
+const fn why_read_only(is_standby: bool) -> &'static str {
+    if is_standby {
+        "it is a standby: database.url must name the primary"
+    } else {
+        "default_transaction_read_only is on: on the server, the database or the role"
+    }
+}
+
 /// The SQLSTATE of a driver's error.
 pub(crate) fn code_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(Into::into)
@@ -201,6 +227,9 @@ pub(crate) struct Cause<'a>(pub(crate) &'a sqlx::Error);
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("25006") => {
+                write!(f, "PostgreSQL takes no writes ({}): {}", WHY_READ_ONLY, error.message())
+            }
             sqlx::Error::Database(error) => f.write_str(error.message()),
             sqlx::Error::Io(error) => error.fmt(f),
             sqlx::Error::PoolTimedOut => f.write_str("no connection to PostgreSQL could be had in time"),

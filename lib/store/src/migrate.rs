@@ -48,6 +48,7 @@ impl Store {
     /// statement failed. Nothing was changed then.
     pub async fn migrate(&self) -> Result<Vec<Migration>, Error> {
         let sql = || Error::sql("migrating the schema");
+        self.refuse_other_encodings().await?;
         let mut transaction = self.transactions.begin().await.map_err(sql())?;
         self.forget_statements(&mut transaction).await.map_err(sql())?;
         sqlx::query(LOCK).execute(&mut *transaction).await.map_err(sql())?;
@@ -70,6 +71,15 @@ impl Store {
         transaction.commit().await.map_err(sql())?;
         let new = |migration: &Migration| !before.contains_key(&migration.version);
         Ok(listed(&after).into_iter().filter(new).collect())
+    }
+
+    /// Payloads, errors and results are whatever people write: they have to fit.
+    async fn refuse_other_encodings(&self) -> Result<(), Error> {
+        let encoding = sqlx::query_scalar(include_str!("../sql/encoding.sql")).fetch_one(&self.bounded).await;
+        match encoding.map_err(Error::sql("asking for the encoding of the database"))? {
+            encoding if encoding == "UTF8" => Ok(()),
+            encoding => Err(Error::Encoding(encoding)),
+        }
     }
 
     /// The driver's migrations have names for their statements, and a connection of a pooler is used by others next.

@@ -107,6 +107,11 @@ impl Pool {
         }
     }
 
+    /// Closes the connections that are not in use.
+    pub(crate) fn forget_connections(&self) {
+        self.inner.retain(|_, _| false);
+    }
+
     /// Closes all connections: those in use when they are given back.
     pub(crate) fn close(&self) {
         self.inner.close();
