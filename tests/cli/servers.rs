@@ -83,7 +83,7 @@ async fn a_redis_that_cannot_be_used_keeps_no_job_from_being_accepted() {
         (evicting.url.clone(), "evicts keys"),
         (full.url.clone(), "is full: raise maxmemory"),
         (replica.url.clone(), "is a replica: it can be read only; redis.url must name the primary"),
-        (poor.url.clone(), "does not let this user do what is needed"),
+        (poor.url, "does not let this user do what is needed"),
         (format!("redis://127.0.0.1:{other}"), "no Redis answers at"),
     ] {
         let with_url = |args: &[&str]| {

@@ -73,3 +73,39 @@ async fn a_statement_runs_under_settings_of_its_own() {
         .collect();
     assert_eq!(seen, wanted);
 }
+
+/// A deadlock, or a change that met another: the statement is sent again, and its caller does not notice.
+#[tokio::test]
+async fn a_statement_that_is_rolled_back_is_sent_again() {
+    let fixture = Fixture::start().await;
+    // What is rolled back does not give numbers of a sequence back.
+    fixture
+        .sql(
+            "CREATE SEQUENCE public.tries;
+             CREATE FUNCTION public.conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 CASE nextval('public.tries') % 3
+                     WHEN 1 THEN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01';
+                     WHEN 2 THEN RAISE EXCEPTION 'conflict' USING ERRCODE = '40001';
+                     ELSE RETURN NULL;
+                 END CASE;
+             END $$;
+             CREATE TRIGGER conflict AFTER UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.conflict()",
+        )
+        .await;
+    let worker = WorkerId::new();
+    let fence = fixture.running(worker).await;
+    assert_eq!(fixture.rollbacks(), 2);
+    assert_eq!(fixture.settle_one(fence, Settle::Release).await, Settled::Done);
+    assert_eq!(fixture.record(fence.id).await.epoch, fence.epoch);
+    assert_eq!(fixture.rollbacks(), 4);
+    fixture
+        .sql(
+            "CREATE OR REPLACE FUNCTION public.conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     RAISE EXCEPTION 'conflict' USING ERRCODE = '40001';
+                 END $$",
+        )
+        .await;
+    let error = fixture.claim(worker, &[fence.id], &Kinds::All, LEASE).await.expect_err("always in conflict");
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(fixture.rollbacks(), 9, "five times, and no more");
+}

@@ -19,7 +19,7 @@
 //! asked, goes the way of a pooler too, and is planned for its very parameters.
 
 use crate::{
-    error::leaves_connection_fit,
+    error::{is_rolled_back, leaves_connection_fit},
     pool::{Connection, Fitness, Pool},
     statement_timeout::explain,
 };
@@ -56,6 +56,10 @@ pub(crate) fn begin(statement_timeout: Duration, limits_transactions: bool) -> A
     begin.into()
 }
 
+/// How often a statement is sent that the server rolls back for others' sake. It changed nothing then, and says nothing
+/// about the server: it is no failure until it is so each time.
+const TRIES: u32 = 5;
+
 /// In which form statements are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -82,10 +86,33 @@ struct Asked {
     bounded: Bounded,
 }
 
-/// A query in its form.
-struct Sent<E> {
-    query: E,
-    form: Form,
+/// A query in its form. It can be sent again.
+#[derive(Clone)]
+struct Sent {
+    sql: SqlStr,
+    arguments: Option<PgArguments>,
+    persistent: bool,
+}
+
+/// Asks, and asks again where the server rolled the statement back.
+macro_rules! answer {
+    ($bounded:ident, $connection:ident => $answer:expr) => {{
+        let mut asked = $bounded.ask().await?;
+        let answer = timeout($bounded.within, async {
+            let mut tries = 1;
+            loop {
+                asked.begin().await?;
+                let $connection = asked.connection.postgres();
+                let answer = $answer.await;
+                let answer = asked.end(answer).await;
+                if !asked.is_sent_again(&answer, &mut tries) {
+                    break answer;
+                }
+            }
+        });
+        let answer = answer.await;
+        asked.conclude(answer)
+    }};
 }
 
 impl Bounded {
@@ -103,6 +130,11 @@ impl Bounded {
         self.pool.forget_connections();
     }
 
+    /// How many statements the server rolled back for others' sake.
+    pub(crate) fn rollbacks(&self) -> u64 {
+        self.pool.rollbacks()
+    }
+
     /// How long an answer may take.
     pub(crate) const fn within(&self) -> Duration {
         self.within
@@ -114,8 +146,10 @@ impl Bounded {
         Ok(Asked { connection, bounded: self.clone() })
     }
 
-    fn sent<E>(&self, query: E) -> Sent<E> {
-        Sent { query, form: self.form }
+    fn sent<'q>(&self, mut query: impl Execute<'q, Postgres>) -> Result<Sent, Error> {
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
+        let persistent = self.form == Form::Named && query.persistent();
+        Ok(Sent { sql: query.sql(), arguments, persistent })
     }
 }
 
@@ -158,6 +192,21 @@ impl Asked {
         answer.map_err(|error| explain(error, statement_timeout(self.bounded.within)))
     }
 
+    /// Whether the same is to be asked once more.
+    fn is_sent_again<T>(&mut self, answer: &Result<T, Error>, tries: &mut u32) -> bool {
+        let Err(error) = answer else { return false };
+        if !is_rolled_back(error) {
+            return false;
+        }
+        self.bounded.pool.count_rollback();
+        *tries += 1;
+        let again = *tries <= TRIES && self.connection.fitness == Fitness::Fit;
+        if again {
+            self.connection.fitness = Fitness::Asked;
+        }
+        again
+    }
+
     /// What came of the question: an answer, or none in time.
     fn conclude<T>(&self, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         answer.unwrap_or_else(|_| {
@@ -167,21 +216,21 @@ impl Asked {
     }
 }
 
-impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Sent<E> {
+impl<'q> Execute<'q, Postgres> for Sent {
     fn sql(self) -> SqlStr {
-        self.query.sql()
+        self.sql
     }
 
     fn statement(&self) -> Option<&PgStatement> {
-        self.query.statement()
+        None
     }
 
     fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
-        self.query.take_arguments()
+        Ok(self.arguments.take())
     }
 
     fn persistent(&self) -> bool {
-        self.form == Form::Named && self.query.persistent()
+        self.persistent
     }
 }
 
@@ -194,14 +243,8 @@ impl<'p> Executor<'p> for &'_ Bounded {
     {
         let (bounded, query) = (self.clone(), self.sent(query));
         let whole = async move {
-            let mut asked = bounded.ask().await?;
-            let answer = timeout(bounded.within, async {
-                asked.begin().await?;
-                let answer = asked.connection.postgres().fetch_many(query).try_collect::<Vec<_>>().await;
-                asked.end(answer).await
-            });
-            let answer = answer.await;
-            asked.conclude(answer)
+            let query = query?;
+            answer!(bounded, connection => connection.fetch_many(query.clone()).try_collect::<Vec<_>>())
         };
         stream::once(whole).map_ok(|parts| stream::iter(parts.into_iter().map(Ok))).try_flatten().boxed()
     }
@@ -213,14 +256,8 @@ impl<'p> Executor<'p> for &'_ Bounded {
     {
         let (bounded, query) = (self.clone(), self.sent(query));
         Box::pin(async move {
-            let mut asked = bounded.ask().await?;
-            let answer = timeout(bounded.within, async {
-                asked.begin().await?;
-                let answer = asked.connection.postgres().fetch_all(query).await;
-                asked.end(answer).await
-            });
-            let answer = answer.await;
-            asked.conclude(answer)
+            let query = query?;
+            answer!(bounded, connection => connection.fetch_all(query.clone()))
         })
     }
 
@@ -230,14 +267,8 @@ impl<'p> Executor<'p> for &'_ Bounded {
     {
         let (bounded, query) = (self.clone(), self.sent(query));
         Box::pin(async move {
-            let mut asked = bounded.ask().await?;
-            let answer = timeout(bounded.within, async {
-                asked.begin().await?;
-                let answer = asked.connection.postgres().fetch_optional(query).await;
-                asked.end(answer).await
-            });
-            let answer = answer.await;
-            asked.conclude(answer)
+            let query = query?;
+            answer!(bounded, connection => connection.fetch_optional(query.clone()))
         })
     }
 
@@ -246,16 +277,7 @@ impl<'p> Executor<'p> for &'_ Bounded {
         'p: 'e,
     {
         let bounded = self.clone();
-        Box::pin(async move {
-            let mut asked = bounded.ask().await?;
-            let answer = timeout(bounded.within, async {
-                asked.begin().await?;
-                let answer = asked.connection.postgres().prepare_with(sql, parameters).await;
-                asked.end(answer).await
-            });
-            let answer = answer.await;
-            asked.conclude(answer)
-        })
+        Box::pin(async move { answer!(bounded, connection => connection.prepare_with(sql.clone(), parameters)) })
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
@@ -263,15 +285,6 @@ impl<'p> Executor<'p> for &'_ Bounded {
         'p: 'e,
     {
         let bounded = self.clone();
-        Box::pin(async move {
-            let mut asked = bounded.ask().await?;
-            let answer = timeout(bounded.within, async {
-                asked.begin().await?;
-                let answer = asked.connection.postgres().describe(sql).await;
-                asked.end(answer).await
-            });
-            let answer = answer.await;
-            asked.conclude(answer)
-        })
+        Box::pin(async move { answer!(bounded, connection => connection.describe(sql.clone())) })
     }
 }

@@ -157,6 +157,13 @@ impl Store {
         self.transactions.close().await;
     }
 
+    /// How many statements the server has rolled back for others' sake: deadlocks, and changes that met (SQLSTATE 40P01 and
+    /// 40001). Each was sent again at once, a few times.
+    #[must_use]
+    pub fn rollbacks(&self) -> u64 {
+        self.bounded.rollbacks()
+    }
+
     /// How long an answer of the server is waited for.
     #[must_use]
     pub const fn answers_within(&self) -> Duration {

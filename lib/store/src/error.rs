@@ -175,7 +175,10 @@ impl Error {
     /// Whether the server rolled the statement back for others' sake: it surely changed nothing, and can be sent
     /// again at once.
     pub(crate) fn is_rolled_back(&self) -> bool {
-        self.code().is_some_and(|code| code == "40001" || code == "40P01")
+        match self {
+            Self::Sql { source, .. } | Self::Connect { source, .. } => is_rolled_back(source),
+            _ => false,
+        }
     }
 
     /// The SQLSTATE, if the server gave one.
@@ -194,6 +197,11 @@ const fn why_read_only(is_standby: bool) -> &'static str {
     } else {
         "default_transaction_read_only is on: on the server, the database or the role"
     }
+}
+
+/// The same of a driver's error.
+pub(crate) fn is_rolled_back(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code == "40001" || code == "40P01")
 }
 
 /// The SQLSTATE of a driver's error.

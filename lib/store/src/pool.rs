@@ -8,7 +8,14 @@
 use crate::error::code_of;
 use deadpool::managed::{self, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult};
 use sqlx::{ConnectOptions, Connection as _, Error, PgConnection, postgres::PgConnectOptions};
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::{
     runtime::Handle,
     time::{interval, sleep, timeout},
@@ -37,6 +44,8 @@ const CONNECT_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration
 pub(crate) struct Pool {
     inner: managed::Pool<Manager>,
     acquire_timeout: Duration,
+    /// Statements that the server rolled back for others' sake.
+    rollbacks: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -94,7 +103,7 @@ impl Pool {
                 pool.retain(|_, metrics| metrics.last_used() < KEPT_FOR);
             }
         });
-        Self { inner, acquire_timeout }
+        Self { inner, acquire_timeout, rollbacks: Arc::default() }
     }
 
     /// A connection, within the time that there is for it.
@@ -105,6 +114,16 @@ impl Pool {
             Ok(Err(PoolError::Closed)) => Err(Error::PoolClosed),
             Ok(Err(_)) | Err(_) => Err(Error::PoolTimedOut),
         }
+    }
+
+    /// A statement was rolled back for others' sake.
+    pub(crate) fn count_rollback(&self) {
+        self.rollbacks.fetch_add(1, Relaxed);
+    }
+
+    /// How many were.
+    pub(crate) fn rollbacks(&self) -> u64 {
+        self.rollbacks.load(Relaxed)
     }
 
     /// Closes the connections that are not in use.
