@@ -2,11 +2,14 @@
 
 use crate::{
     fixture::{Fixture, LEASE, new_job},
-    subject::connect,
+    subject::{connect, settings},
 };
 use leasehold_core::{FinishedRun, Settle, Settled, WorkerId};
-use leasehold_store::Kinds;
-use sqlx::AssertSqlSafe;
+use leasehold_servers::PostgresOptions;
+use leasehold_store::{Error, Kinds, Pooler, Settings, Store};
+use leasehold_tests::{Database, eventually};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::{slice::from_ref, time::Duration};
 
 const SETTINGS: [(&str, &str, &str); 9] = [
     ("default_transaction_isolation", "serializable", "read committed"),
@@ -108,4 +111,46 @@ async fn a_statement_that_is_rolled_back_is_sent_again() {
     let error = fixture.claim(worker, &[fence.id], &Kinds::All, LEASE).await.expect_err("always in conflict");
     assert!(error.is_transient(), "{error}");
     assert_eq!(fixture.rollbacks(), 9, "five times, and no more");
+}
+
+/// What a failover leaves behind: the connections lead to a server that takes no writes. They are given up, and with the
+/// first new one that leads to a primary all is as before.
+#[tokio::test]
+async fn connections_to_a_server_that_takes_no_writes_are_given_up() {
+    let options = PostgresOptions { fsync: false, max_connections: 20, password: false, settings: Vec::new() };
+    let database = Database::start_apart(options).await;
+    let settings = Settings { pooler: Pooler::None, ..settings(&database.url, 2) };
+    let store = Store::connect(&settings).await.expect("connecting");
+    store.ping().await.expect("ping");
+    let admin = tokio::sync::Mutex::new(database.connect().await);
+    let backends = async || -> Vec<i32> {
+        let query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'leasehold tests'";
+        sqlx::query_scalar(query).fetch_all(&mut *admin.lock().await).await.expect("a look")
+    };
+    let set = async |admin: &mut PgConnection, statement: &'static str| {
+        sqlx::raw_sql(statement).execute(&mut *admin).await.expect(statement);
+        sqlx::raw_sql("SELECT pg_reload_conf()").execute(admin).await.expect("reload");
+    };
+    let before = backends().await;
+    assert_eq!(before.len(), 1);
+    set(&mut *admin.lock().await, "ALTER SYSTEM SET default_transaction_read_only = on").await;
+    eventually("it takes no writes", Duration::from_secs(20), || async {
+        match store.ping().await {
+            Err(Error::ReadOnly { is_standby: false, .. }) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    assert!(matches!(store.uptime().await, Err(Error::ReadOnly { .. })));
+    let job = new_job();
+    let error = store.enqueue(from_ref(&job)).await.expect_err("no writes");
+    assert!(error.is_transient() && error.to_string().contains("PostgreSQL takes no writes"), "{error}");
+    eventually("its connections are closed", Duration::from_secs(20), || async {
+        let left = backends().await;
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    })
+    .await;
+    set(&mut *admin.lock().await, "ALTER SYSTEM RESET default_transaction_read_only").await;
+    eventually("it takes writes", Duration::from_secs(20), || async { store.ping().await }).await;
+    store.enqueue(&[job]).await.expect("enqueue");
 }
