@@ -21,7 +21,7 @@
 use crate::{
     error::{is_rolled_back, leaves_connection_fit},
     pool::{Connection, Fitness, Pool},
-    statement_timeout::explain,
+    statement_timeout::{explain, is_cancelled},
 };
 use futures_util::{
     StreamExt, TryStreamExt,
@@ -84,6 +84,8 @@ pub(crate) struct Bounded {
 struct Asked {
     connection: Connection,
     bounded: Bounded,
+    /// It took longer than statements usually may, and may.
+    takes_long: bool,
 }
 
 /// A query in its form. It can be sent again.
@@ -143,7 +145,7 @@ impl Bounded {
     /// A connection for one question.
     async fn ask(&self) -> Result<Asked, Error> {
         let connection = self.pool.acquire().await?;
-        Ok(Asked { connection, bounded: self.clone() })
+        Ok(Asked { connection, bounded: self.clone(), takes_long: false })
     }
 
     fn sent<'q>(&self, mut query: impl Execute<'q, Postgres>) -> Result<Sent, Error> {
@@ -154,11 +156,15 @@ impl Bounded {
 }
 
 impl Asked {
-    /// Before the question.
+    /// Before the question. Only what was seen to take long has its longer limit set: to set it each time, and the usual one
+    /// for the next statement, would be two more statements for each that may take long and does not.
     async fn begin(&mut self) -> Result<(), Error> {
         let limit = statement_timeout(self.bounded.within);
         let begun = match self.bounded.form {
-            Form::Named => self.connection.set_statement_timeout(limit).await,
+            Form::Named if self.connection.statement_timeout() > limit || self.takes_long => {
+                self.connection.set_statement_timeout(limit).await
+            }
+            Form::Named => Ok(()),
             Form::InTransaction => {
                 let begin = sqlx::raw_sql(AssertSqlSafe(Arc::clone(&self.bounded.begin)));
                 begin.execute(self.connection.postgres()).await.map(drop)
@@ -195,6 +201,12 @@ impl Asked {
     /// Whether the same is to be asked once more.
     fn is_sent_again<T>(&mut self, answer: &Result<T, Error>, tries: &mut u32) -> bool {
         let Err(error) = answer else { return false };
+        let may_take_longer = self.connection.statement_timeout() < statement_timeout(self.bounded.within);
+        if self.bounded.form == Form::Named && is_cancelled(error) && may_take_longer && !self.takes_long {
+            self.takes_long = true;
+            self.connection.fitness = Fitness::Asked;
+            return true;
+        }
         if !is_rolled_back(error) {
             return false;
         }

@@ -143,12 +143,13 @@ impl Connection {
         session.postgres.as_mut().expect("it is here until this is dropped")
     }
 
-    /// Sets how long a statement may take, unless that is set already: nearly all statements have the same limit.
+    /// How long a statement may take on it.
+    pub(crate) fn statement_timeout(&self) -> Duration {
+        self.kept.as_ref().expect("it is here until this is dropped").statement_timeout
+    }
+
+    /// Sets that.
     pub(crate) async fn set_statement_timeout(&mut self, limit: Duration) -> Result<(), Error> {
-        let session = self.kept.as_ref().expect("it is here until this is dropped");
-        if session.statement_timeout == limit {
-            return Ok(());
-        }
         let set = sqlx::query(include_str!("../sql/statement_timeout.sql")).bind(limit.as_millis().to_string());
         set.execute(self.postgres()).await?;
         self.kept.as_mut().expect("it is here until this is dropped").statement_timeout = limit;

@@ -1,5 +1,6 @@
 //! The error of a statement that took longer than its statement timeout, in words that say what it may have waited for.
 
+use crate::error::code_of;
 use sqlx::{
     Error,
     error::{DatabaseError, ErrorKind},
@@ -9,6 +10,11 @@ use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 /// The SQLSTATE of a statement that was cancelled, by its statement timeout or by a person (`query_canceled`).
 const CANCELLED: &str = "57014";
+
+/// Whether the server ended the statement before it was done.
+pub(crate) fn is_cancelled(error: &Error) -> bool {
+    code_of(error).as_deref() == Some(CANCELLED)
+}
 
 /// The server's error, with other words. "canceling statement due to statement timeout" says neither how long that was nor
 /// what to look for.
