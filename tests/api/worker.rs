@@ -66,6 +66,60 @@ async fn without_redis_it_is_ready_and_says_that_it_is_not_as_it_should_be() {
     worker.until("/readyz", "Redis is back", |answer| answer.json()["degraded"] == false).await;
 }
 
+/// A Redis that answers and is no good is as one that is away: the health says so, and jobs run all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_cannot_be_used_is_away() {
+    let stores = Stores::start().await;
+    let worker = Member::start(&stores, &stores.database.url, &WORKER);
+    let mut redis = stores.redis.connect().await;
+    for (harm, cure, said) in [
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "is a replica"),
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "is full"),
+        ("ACL SETUSER default -blmove", "ACL SETUSER default +blmove", "does not let this user do what is needed"),
+        ("ACL SETUSER default -evalsha -eval", "ACL SETUSER default +evalsha +eval", "does not let this user"),
+    ] {
+        let ask = |command: &str| {
+            let mut words = command.split(' ');
+            let mut command = redis::cmd(words.next().expect("a command"));
+            command.arg(words.collect::<Vec<_>>());
+            command
+        };
+        worker.until("/readyz", "both are up", |answer| answer.json()["degraded"] == false).await;
+        ask(harm).exec_async(&mut redis).await.expect(harm);
+        let answer = worker.until("/readyz", harm, |answer| answer.json()["degraded"] == true).await;
+        assert_eq!((answer.status, &answer.store("redis")["up"]), (200, &false.into()), "{harm}");
+        let error = answer.store("redis")["error"].to_string();
+        assert!(error.contains(said), "{harm}: {error}");
+        assert_eq!(worker.metrics().await["leasehold_store_up{store=\"redis\"}"], 0.0, "{harm}");
+        run_jobs(&stores, 3).await;
+        ask(cure).exec_async(&mut redis).await.expect(cure);
+    }
+    worker.until("/readyz", "Redis is back", |answer| answer.json()["degraded"] == false).await;
+    run_jobs(&stores, 3).await;
+}
+
+/// A PostgreSQL that answers and takes no writes is as one that is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_takes_no_writes_is_away() {
+    let stores = Stores::start_apart().await;
+    let worker = Member::start(&stores, &stores.database.url, &WORKER);
+    run_jobs(&stores, 1).await;
+    let mut admin = stores.database.connect().await;
+    let set = async |admin: &mut sqlx::PgConnection, to: &'static str| {
+        sqlx::raw_sql(to).execute(&mut *admin).await.expect(to);
+        sqlx::raw_sql("SELECT pg_reload_conf()").execute(admin).await.expect("reload");
+    };
+    set(&mut admin, "ALTER SYSTEM SET default_transaction_read_only = on").await;
+    let answer = worker.until("/readyz", "it is not ready", |answer| answer.status == 503).await;
+    let error = answer.store("postgres")["error"].to_string();
+    assert!(error.contains("takes no writes") && error.contains("default_transaction_read_only"), "{error}");
+    assert_eq!(worker.metrics().await["leasehold_store_up{store=\"postgres\"}"], 0.0);
+    assert_eq!(worker.get("/healthz").await.status, 200, "nobody is to kill it for that");
+    set(&mut admin, "ALTER SYSTEM RESET default_transaction_read_only").await;
+    worker.until("/readyz", "it is ready again", |answer| answer.status == 200).await;
+    run_jobs(&stores, 3).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_it_is_alive_and_not_ready_until_that_is_back() {
     let stores = Stores::start().await;

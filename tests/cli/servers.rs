@@ -61,33 +61,70 @@ async fn a_refused_password_is_said_so() {
     run(command, b"").refused(1, "has no database no_such_");
 }
 
+/// PostgreSQL accepts jobs whatever is wrong with Redis. Doctor says what that is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_refuses_or_evicts_stops_an_enqueue_before_it_changes_anything() {
+async fn a_redis_that_cannot_be_used_keeps_no_job_from_being_accepted() {
     let scene = Scene::start().await;
-    let before = scene.contents().await;
     let locked = RedisServer::start_with(RedisOptions { password: true, ..RedisOptions::default() }).await;
     let place = locked.url.rsplit_once('@').expect("a URL with a password").1;
-    let evicting = RedisServer::start().await;
-    let mut connection = evicting.connect().await;
-    for (name, value) in [("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")] {
-        let mut set = redis::cmd("CONFIG");
-        set.arg("SET").arg(name).arg(value);
-        set.query_async::<()>(&mut connection).await.expect("CONFIG SET");
-    }
+    let with = async |lines: &[&str]| {
+        let settings = lines.iter().map(ToString::to_string).collect();
+        RedisServer::start_with(RedisOptions { password: false, settings, ..RedisOptions::default() }).await
+    };
+    let evicting = with(&["maxmemory 100mb", "maxmemory-policy allkeys-lru"]).await;
+    let full = with(&["maxmemory 1"]).await;
+    let replica = with(&["replicaof 127.0.0.1 1"]).await;
+    let poor = with(&["user default on nopass ~* &* +@all -blmove"]).await;
+    // It answers, but not in the protocol of Redis.
+    let other = scene.stores.database.server().port();
     for (url, message) in [
         (format!("redis://:hunter2@{place}"), "refuses the user or the password of redis.url"),
         (format!("redis://{place}"), "asks for a password"),
         (evicting.url.clone(), "evicts keys"),
+        (full.url.clone(), "is full: raise maxmemory"),
+        (replica.url.clone(), "is a replica: it can be read only; redis.url must name the primary"),
+        (poor.url, "does not let this user do what is needed"),
+        (format!("redis://127.0.0.1:{other}"), "no Redis answers at"),
     ] {
-        for args in [&["enqueue", "--kind", "k"][..], &["doctor"], &["reaper"]] {
+        let with_url = |args: &[&str]| {
             let mut command = scene.command(args);
             command.env("LEASEHOLD_REDIS_URL", &url);
-            let ran = run(command, b"");
-            ran.refused(1, message);
-            assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
-        }
+            run(command, b"")
+        };
+        let accepted = with_url(&["enqueue", "--kind", "k"]);
+        assert!(!accepted.stderr.contains("hunter2"), "{accepted:?}");
+        let id = accepted.succeeded();
+        assert_eq!(scene.json(&["job", "show", &id])["state"], "queued");
+        let doctor = with_url(&["doctor"]);
+        doctor.refused(1, message);
+        assert!(!doctor.stderr.contains("hunter2"), "{doctor:?}");
     }
-    assert_eq!(scene.contents().await, before);
+}
+
+/// Doctor only reads, and says all the same that nothing can be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_no_writes_is_said_so() {
+    let scene = Scene::start().await;
+    let mut postgres = scene.sql().await;
+    let set = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$";
+    postgres.execute(set).await.expect("read-only from now on");
+    scene.run(&["doctor"]).refused(1, "PostgreSQL takes no writes (default_transaction_read_only is on");
+    scene.run(&["enqueue", "--kind", "k"]).refused(1, "takes no writes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_encoding_is_refused() {
+    let scene = Scene::start().await;
+    let create = "CREATE DATABASE in_ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0";
+    scene.sql().await.execute(create).await.expect("a database");
+    let (server, _) = scene.stores.database.url.rsplit_once('/').expect("a name");
+    let mut command = scene.command(&["migrate"]);
+    command.env("LEASEHOLD_DATABASE_URL", format!("{server}/in_ascii"));
+    run(command, b"").refused(
+        1,
+        "the database has the encoding SQL_ASCII, and Leasehold needs UTF8; make another one: \
+         CREATE DATABASE jobs ENCODING 'UTF8' TEMPLATE template0",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

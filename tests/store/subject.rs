@@ -34,11 +34,17 @@ pub(crate) fn settings(url: &str, max_connections: u32) -> Settings {
 
 /// A store on this database, through a pooler if this is that suite.
 pub(crate) async fn connect(database: &Database, max_connections: u32) -> Store {
+    connect_within(database, max_connections, Duration::from_secs(20)).await
+}
+
+/// The same, with another time for a connection. An answer may take twice as long.
+pub(crate) async fn connect_within(database: &Database, max_connections: u32, acquire_timeout: Duration) -> Store {
     let url = match POOLER {
         Pooler::None => database.url.clone(),
         Pooler::Transaction => database.url_through_pgbouncer().await,
     };
-    Store::connect(&settings(&url, max_connections)).await.expect("connecting")
+    let settings = Settings { acquire_timeout, ..settings(&url, max_connections) };
+    Store::connect(&settings).await.expect("connecting")
 }
 
 impl Fixture {

@@ -178,10 +178,10 @@ async fn a_settle_whose_answer_is_lost_counts_once() {
 /// Nobody expires anything here: only the worker itself can find these runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_is_lost_spends_no_attempt() {
-    for (statement, with_redis) in [("claim: queued", true), ("claim_line: queued", false)] {
+    for (statement, tag, with_redis) in [("claim: queued", "UPDATE ", true), ("claim_line: queued", "SELECT ", false)] {
         let fixture = Fixture::start().await;
         let proxy = Proxy::start(fixture.stores.database.server().port()).await;
-        proxy.lose_answers(statement, "UPDATE ", 2);
+        proxy.lose_answers(statement, tag, 2);
         let url = proxy.instead_of(&fixture.stores.database.url);
         let long = Settings { lease: Duration::from_secs(600), ..settings(4) };
         let worker = fixture.worker_by(&url, long, handlers("k", |_| async { succeeded() })).await;

@@ -1,7 +1,7 @@
-//! Whether the stores answer. They are asked only when somebody asks here, at most once in [`HOLDS_FOR`] and by one at a
+//! Whether the stores can be used: whether they answer, and take writes. They are asked only when somebody asks here, at most once in [`HOLDS_FOR`] and by one at a
 //! time: an idle worker sends no statement for its own sake.
 
-use crate::exposition::gauges;
+use crate::exposition::{counter, gauges};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use leasehold_handoff::Handoff;
@@ -33,6 +33,7 @@ pub struct Stores {
     postgres: Arc<Probe>,
     answers_within: Duration,
     redis: Arc<Probe>,
+    store: Store,
 }
 
 /// Whether a process can do its work, and what it knows of its stores.
@@ -75,16 +76,16 @@ impl Stores {
     /// PostgreSQL.
     #[must_use]
     pub fn new(store: Store, handoff: Handoff) -> Self {
-        let answers_within = store.answers_within();
+        let (answers_within, counted) = (store.answers_within(), store.clone());
         let postgres = Probe::new("postgres", true, move || {
             let store = store.clone();
             Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
         });
         let redis = Probe::new("redis", false, move || {
             let handoff = handoff.clone();
-            Box::pin(async move { handoff.ping().await.map_err(|error| error.to_string()) })
+            Box::pin(async move { handoff.check().await.map_err(|error| error.to_string()) })
         });
-        Self { postgres: Arc::new(postgres), redis: Arc::new(redis), answers_within }
+        Self { postgres: Arc::new(postgres), redis: Arc::new(redis), answers_within, store: counted }
     }
 
     /// How long one answer of PostgreSQL may take a process at work.
@@ -143,7 +144,15 @@ impl fmt::Debug for Probe {
 impl Collector for Stores {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let up = [&self.postgres, &self.redis].map(|probe| (probe.store, u64::from(probe.up.load(Relaxed))));
-        gauges(&mut encoder, "leasehold_store_up", "Whether a store answered when it was asked last", "store", up)
+        gauges(
+            &mut encoder,
+            "leasehold_store_up",
+            "Whether a store could be used when it was asked last",
+            "store",
+            up,
+        )?;
+        let help = "Statements that PostgreSQL rolled back for a deadlock or a conflict; each was sent again";
+        counter(&mut encoder, "leasehold_statements_rolled_back", help, self.store.rollbacks())
     }
 }
 

@@ -2,14 +2,13 @@
 
 use crate::{
     error::Error,
-    keys::{GENERATION, QueueKeys},
+    health::{needs, why_unfit},
     pool::{Manager, no_answer_within},
-    scripts::{EXPIRED, send},
+    scripts::send,
 };
 use deadpool::managed::Pool;
-use leasehold_core::QueueName;
 use redis::{
-    Client, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value,
+    Client, ConnectionInfo, FromRedisValue, RedisError, Value,
     aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
@@ -66,13 +65,23 @@ impl Handoff {
     /// [`Error::Url`] and [`Error::Unfit`] do not go away by trying again; the others may.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let handoff = Self::connect_lazily(settings)?;
-        tokio::time::timeout(settings.timeout, handoff.check()).await.unwrap_or_else(|_| {
+        handoff.check().await?;
+        Ok(handoff)
+    }
+
+    /// Checks that the server answers and is fit: what [`Handoff::connect`] does, at any time. It does what is needed for
+    /// work, writes among it, since a server that is no good for that may well answer a PING.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] when the server answers and cannot be used, others when it does not answer.
+    pub async fn check(&self) -> Result<(), Error> {
+        let time = self.inner.timeout;
+        tokio::time::timeout(time, self.check_without_limit()).await.unwrap_or_else(|_| {
             Err(Error::Pool {
                 doing: "connecting to Redis",
-                reason: format!("{}: {}", handoff.address(), no_answer_within(settings.timeout)),
+                reason: format!("{}: {}", self.address(), no_answer_within(time)),
             })
-        })?;
-        Ok(handoff)
+        })
     }
 
     /// Connects when it is first used, and checks nothing: for those who can begin while Redis is away.
@@ -95,7 +104,7 @@ impl Handoff {
         self.inner.client.get_connection_info().addr().to_string()
     }
 
-    async fn check(&self) -> Result<(), Error> {
+    async fn check_without_limit(&self) -> Result<(), Error> {
         let mut connection = self.inner.pool.get().await.map_err(|error| {
             let deadpool::managed::PoolError::Backend(error) = error else {
                 return Error::Pool { doing: "connecting to Redis", reason: error.to_string() };
@@ -105,7 +114,10 @@ impl Handoff {
                 reason: format!("{}: {error}", self.address()),
             })
         })?;
-        self.check_server(&mut connection.redis).await.map_err(|error| match error {
+        connection.spoilt = true;
+        let checked = self.check_server(&mut connection.redis).await;
+        connection.spoilt = checked.is_err();
+        checked.map_err(|error| match error {
             Check::Unfit(why) => Error::Unfit(format!("Redis at {} {why}", self.address())),
             Check::Failed(source) => {
                 self.refusal(&source).unwrap_or(Error::Redis { doing: "asking Redis what it is", source })
@@ -115,16 +127,7 @@ impl Handoff {
 
     /// The line for a server that does not let us in, or lets us do too little.
     fn refusal(&self, error: &RedisError) -> Option<Error> {
-        let why = match error.kind() {
-            ErrorKind::AuthenticationFailed => "refuses the user or the password of redis.url".to_owned(),
-            ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                format!("does not let this user do what is needed: {}", error.detail().unwrap_or("NOPERM"))
-            }
-            _ if error.code() == Some("NOAUTH") => "asks for a password, and redis.url has none".to_owned(),
-            _ if error.code() == Some("WRONGPASS") => "refuses the user or the password of redis.url".to_owned(),
-            _ => return None,
-        };
-        Some(Error::Unfit(format!("Redis at {} {why}", self.address())))
+        why_unfit(error).map(|why| Error::Unfit(format!("Redis at {} {why}", self.address())))
     }
 
     async fn check_server(&self, connection: &mut MultiplexedConnection) -> Result<(), Check> {
@@ -154,10 +157,7 @@ impl Handoff {
             }
         }
 
-        let mut generation = redis::cmd("GET");
-        generation.arg(GENERATION);
-        let expired = EXPIRED.on([QueueKeys::of(&QueueName::default()).leases()]).arg(1);
-        send(connection, &[generation.into(), expired.into()]).await?;
+        send(connection, &needs()).await?;
         Ok(())
     }
 }

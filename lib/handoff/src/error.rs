@@ -1,5 +1,7 @@
 //! What can go wrong with Redis, each with what was being done.
 
+use crate::health::advice;
+
 /// What went wrong, and what was being done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -18,7 +20,7 @@ pub enum Error {
         reason: String,
     },
     /// The server answered with an error, or did not answer in time.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {source}{}", advice(source))]
     Redis {
         /// What was being done.
         doing: &'static str,

@@ -31,15 +31,15 @@ impl Handoff {
     }
 
     /// What Redis does when its memory is full: `noeviction`, or which keys it throws away. `None` when it does not say, or
-    /// does not let this user ask.
+    /// not to this user.
     ///
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn eviction_policy(&self) -> Result<Option<String>, Error> {
-        let told = self.run::<(String,)>("reading how Redis evicts", vec![command("INFO", "memory").into()]).await;
-        let (memory,) = match told {
+        let memory: String = match self.run("reading how Redis evicts", vec![command("INFO", "memory").into()]).await {
+            Ok((memory,)) => memory,
             Err(Error::Redis { source, .. }) if source.code() == Some("NOPERM") => return Ok(None),
-            told => told?,
+            Err(error) => return Err(error),
         };
         Ok(memory
             .lines()

@@ -51,6 +51,10 @@ macro_rules! head {
             fn listen(&self) -> mpsc::Receiver<Notice>;
             /// Waits for hints on a connection of its own.
             async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error>;
+            /// Whether the server can do all that is needed of it. A head that no server holds always can.
+            async fn check(&self) -> Result<(), Error> {
+                Ok(())
+            }
             $($(#[$doc])* async fn $verb(&self $(, $name: $of)*) -> Result<$answer, Error>;)*
         }
 
@@ -66,6 +70,10 @@ macro_rules! head {
 
             async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
                 Ok(Box::new(Handoff::taker(self, queue).await?))
+            }
+
+            async fn check(&self) -> Result<(), Error> {
+                Handoff::check(self).await
             }
 
             $(async fn $verb(&self $(, $name: $of)*) -> Result<$answer, Error> {

@@ -15,6 +15,11 @@ pub(crate) const NOTICES: &str = "leasehold:notices";
 /// Member of a queue's `kinds` that stands for every kind. No kind can be called that.
 pub(crate) const EVERY_KIND: &str = "*";
 
+/// What a check of the server writes and deletes again, and its channel. In one slot, and of no queue.
+pub(crate) fn health(name: &str) -> String {
+    format!("leasehold:health:{{health}}:{name}")
+}
+
 /// String: what a worker says of itself, as JSON; goes away by itself.
 pub(crate) fn worker(id: WorkerId) -> String {
     format!("leasehold:worker:{id}")

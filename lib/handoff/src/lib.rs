@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod fitness;
 mod head;
+mod health;
 mod keys;
 mod notices;
 mod operator;

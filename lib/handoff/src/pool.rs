@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     /// Whether something was asked of it that has not been answered well. It is then not used again:
     /// not when the answer is late or the caller has left, nor after an error, which may say that this
     /// server is no longer the one to talk to (it became a replica, or is still loading).
-    spoilt: bool,
+    pub(crate) spoilt: bool,
 }
 
 impl managed::Manager for Manager {

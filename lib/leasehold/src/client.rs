@@ -30,10 +30,10 @@ pub struct Client {
 impl Client {
     /// Connects to both stores and checks the schema.
     ///
-    /// Without `redis.url`, or while Redis is away, jobs are accepted and found by the next tick of a reaper.
+    /// Without `redis.url`, or while Redis is away or cannot be used, jobs are accepted and found by the next tick of a reaper.
     ///
     /// # Errors
-    /// PostgreSQL is away or has another schema; Redis is there but unfit or refuses the password.
+    /// PostgreSQL is away or has another schema; a URL is none.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
         let settings = config.store_settings("leasehold client").ok_or_else(|| ConfigError::missing("database.url"))?;
         let store = Store::connect(&settings).await?.with_lock_timeout(config.lock_timeout());

@@ -63,6 +63,10 @@ impl Config {
                      database.max_connections, or put a pooler before it"
                 ),
                 Some("57P03") => format!("PostgreSQL at {address} is starting up or shutting down; try again shortly"),
+                Some("25006") => format!(
+                    "PostgreSQL at {address} takes no writes: is it a standby (then database.url must name the primary), or \
+                     is default_transaction_read_only on?"
+                ),
                 Some("53100") => {
                     format!("the disk of PostgreSQL at {address} is full; free some space, then try again")
                 }

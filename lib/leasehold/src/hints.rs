@@ -19,19 +19,16 @@ pub(crate) struct Hints {
     resting_until: Mutex<Option<Instant>>,
 }
 
-/// Redis, connected to now or, if it is away, when it is back.
+/// Redis, connected to now or, if it is away or cannot be used, when it can.
 ///
 /// # Errors
-/// What no waiting can help: an unfit server, a refused password, a URL that is none.
+/// A URL that is none. Anything else that is wrong with Redis is no reason to stop: all work goes on without it.
 pub async fn handoff_or_later(settings: &Settings) -> Result<Handoff, leasehold_handoff::Error> {
-    use leasehold_handoff::Error;
-    match Handoff::connect(settings).await {
-        Err(error @ (Error::Pool { .. } | Error::Redis { .. })) => {
-            tracing::warn!("Redis is away; the work goes on without it: {error}");
-            Handoff::connect_lazily(settings)
-        }
-        connected => connected,
+    let handoff = Handoff::connect_lazily(settings)?;
+    if let Err(error) = handoff.check().await {
+        tracing::warn!("Redis cannot be used; the work goes on without it: {error}");
     }
+    Ok(handoff)
 }
 
 impl Hints {

@@ -1,16 +1,16 @@
 //! Reaching the server: one pool a process, and clear words when there is none to be reached.
 
 use crate::{
-    bounded::{BEGIN, Bounded, COMMIT, Form},
+    bounded::{Bounded, COMMIT, Form, begin, statement_timeout},
     error::Error,
     locks::Locks,
-    pool::Pool,
+    pool::{CONNECTION_CHECKED_EVERY, Pool},
     url,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Row,
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{io, sync::Arc, time::Duration};
@@ -95,33 +95,42 @@ impl Store {
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let options = url::choose(options(settings)?, settings.acquire_timeout).await;
         let options = options.ok_or_else(|| Error::Url("names no server".into()))?;
+        let within = settings.acquire_timeout * ANSWERS_AFTER;
+        let limit = statement_timeout(within);
+        let own = match settings.pooler {
+            Pooler::None => options.clone().options(PINNED).options(limits(limit)),
+            Pooler::Transaction => options.clone(),
+        };
         let trial = tokio::time::timeout(settings.acquire_timeout, async {
-            let mut connection = options.connect().await?;
-            let plans_as_asked = plans_as_asked(&mut connection, settings.pooler).await?;
+            let mut connection = own.connect().await?;
+            let manners = manners(&mut connection, settings).await?;
             connection.close().await?;
-            Ok(plans_as_asked)
+            Ok(manners)
         });
         let answered = trial.await.unwrap_or_else(|_| {
             let text = format!("no answer within {} ms", settings.acquire_timeout.as_millis());
             Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
         });
-        match answered {
-            Ok(true) => {}
-            Ok(false) => return Err(Error::pooler("connecting to PostgreSQL", "our options do not arrive")),
+        let limits_transactions = match answered {
+            Ok(Manners { plans_as_asked: true, limits_transactions }) => limits_transactions,
+            Ok(_) => return Err(Error::pooler("connecting to PostgreSQL", "our options do not arrive")),
             Err(source) => return Err(Error::connect(address(&options), source)),
-        }
+        };
         let transactions = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
-            .connect_lazy_with(options.clone());
-        let (form, options) = match settings.pooler {
-            Pooler::None => (Form::Named, options.options([PLANNED_ONCE])),
-            Pooler::Transaction => (Form::InTransaction, options),
+            .connect_lazy_with(options);
+        let (form, own) = match settings.pooler {
+            Pooler::None => {
+                let of_transactions = limits_transactions.then_some(("transaction_timeout", "0"));
+                (Form::Named, own.options([PLANNED_ONCE]).options(of_transactions))
+            }
+            Pooler::Transaction => (Form::InTransaction, own),
         };
-        let pool = Pool::new(options, settings.max_connections, settings.acquire_timeout);
-        let bounded = Bounded::new(pool.clone(), form, settings.acquire_timeout * ANSWERS_AFTER);
-        let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER);
-        let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER);
+        let pool = Pool::new(own, limit, settings.max_connections, settings.acquire_timeout);
+        let bounded = Bounded::new(pool.clone(), form, within, limits_transactions);
+        let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER, limits_transactions);
+        let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER, limits_transactions);
         let (locks_at_claims, locks_at_settles) = Default::default();
         Ok(Self {
             lock_timeout: LOCK_TIMEOUT,
@@ -149,19 +158,44 @@ impl Store {
         self.transactions.close().await;
     }
 
+    /// How many statements the server has rolled back for others' sake: deadlocks, and changes that met (SQLSTATE 40P01 and
+    /// 40001). Each was sent again at once, a few times.
+    #[must_use]
+    pub fn rollbacks(&self) -> u64 {
+        self.bounded.rollbacks()
+    }
+
     /// How long an answer of the server is waited for.
     #[must_use]
     pub const fn answers_within(&self) -> Duration {
         self.bounded.within()
     }
 
-    /// Answers when the server does.
+    /// Answers when the server does, and takes writes.
     ///
     /// # Errors
-    /// [`Error::Sql`] when it does not.
+    /// [`Error::Sql`] when it does not answer, [`Error::ReadOnly`] when it takes no writes.
     pub async fn ping(&self) -> Result<(), Error> {
-        let answer = sqlx::query(include_str!("../sql/ping.sql")).execute(&self.bounded).await;
-        answer.map(drop).map_err(Error::sql("asking whether PostgreSQL answers"))
+        const DOING: &str = "asking whether PostgreSQL answers";
+        let answer: Result<(bool, bool), _> =
+            sqlx::query_as(include_str!("../sql/ping.sql")).fetch_one(&self.bounded).await;
+        let (is_standby, is_read_only) = answer.map_err(Error::sql(DOING))?;
+        self.refuse_read_only(DOING, is_standby, is_read_only)
+    }
+
+    /// A server that takes no writes is as good as none. Another one may take them by now (after a failover the old primary
+    /// is a standby), so the connections to this one are not kept.
+    pub(crate) fn refuse_read_only(
+        &self,
+        doing: &'static str,
+        is_standby: bool,
+        is_read_only: bool,
+    ) -> Result<(), Error> {
+        if is_standby || is_read_only {
+            self.bounded.forget_connections();
+            return Err(Error::ReadOnly { doing, is_standby });
+        }
+        Ok(())
     }
 }
 
@@ -177,23 +211,60 @@ const PLANNING: [(&str, &str); 3] =
 /// them, which is found on an empty table too.
 const PLANNED_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 
-/// Whether our settings hold where our statements run: there are poolers that drop the options of a connection and say
-/// nothing.
-async fn plans_as_asked(connection: &mut PgConnection, pooler: Pooler) -> Result<bool, sqlx::Error> {
-    let is_pooled = pooler == Pooler::Transaction;
+/// What a database or a role can set for all its sessions (`ALTER DATABASE … SET`), and our statements do not mean to have.
+///
+/// Under another isolation they fail where two meet, instead of one finding nothing to do. A lock timeout is for each
+/// statement to set. A connection of the pool may lie idle. The others change what a statement says. Encoding, time zone and
+/// the style of dates are set by the driver.
+///
+/// Not here: `default_transaction_read_only`, which is somebody's wish that nothing be written, and `synchronous_commit`,
+/// which is the server's.
+const PINNED: [(&str, &str); 9] = [
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
+    ("lock_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("search_path", "pg_catalog, public"),
+    ("row_security", "on"),
+    ("transform_null_equals", "off"),
+    ("standard_conforming_strings", "on"),
+    ("IntervalStyle", "postgres"),
+];
+
+/// No statement goes on for nobody: the server ends one that takes longer than its client waits, one whose client has gone
+/// away, and a transaction in which its client has stopped.
+fn limits(statement_timeout: Duration) -> [(&'static str, String); 3] {
+    let ms = |duration: Duration| duration.as_millis().to_string();
+    [
+        ("statement_timeout", ms(statement_timeout)),
+        ("idle_in_transaction_session_timeout", ms(statement_timeout)),
+        ("client_connection_check_interval", ms(CONNECTION_CHECKED_EVERY)),
+    ]
+}
+
+/// What a first connection was seen to do.
+struct Manners {
+    /// Our settings hold where our statements run: there are poolers that drop the options of a connection and say nothing.
+    plans_as_asked: bool,
+    /// The server knows `transaction_timeout`.
+    limits_transactions: bool,
+}
+
+async fn manners(connection: &mut PgConnection, settings: &Settings) -> Result<Manners, sqlx::Error> {
+    let is_pooled = settings.pooler == Pooler::Transaction;
     if is_pooled {
-        sqlx::raw_sql(BEGIN).execute(&mut *connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(begin(settings.acquire_timeout, false))).execute(&mut *connection).await?;
     }
     let row = sqlx::raw_sql(include_str!("../sql/planning.sql")).fetch_one(&mut *connection).await?;
     if is_pooled {
         sqlx::raw_sql(COMMIT).execute(&mut *connection).await?;
     }
+    let limits_transactions = row.try_get("limits_transactions")?;
+    let mut plans_as_asked = true;
     for (name, wanted) in PLANNING {
-        if row.try_get::<&str, _>(name)? != wanted {
-            return Ok(false);
-        }
+        plans_as_asked &= row.try_get::<&str, _>(name)? == wanted;
     }
-    Ok(true)
+    Ok(Manners { plans_as_asked, limits_transactions })
 }
 
 /// How the servers are reached that the URL names, in order.

@@ -3,6 +3,7 @@
 
 use crate::locked::LockedOut;
 use leasehold_core::{InvalidJob, JobId};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::fmt;
 
 /// What went wrong, and what was being done.
@@ -41,6 +42,20 @@ pub enum Error {
         #[doc = "what the pooler said"]
         said: String,
     },
+    /// The server answers, and takes no writes.
+    #[error("{doing}: PostgreSQL takes no writes ({})", why_read_only(*is_standby))]
+    ReadOnly {
+        #[doc = "what was being done"]
+        doing: &'static str,
+        #[doc = "it follows another server; else somebody has set it read-only"]
+        is_standby: bool,
+    },
+    /// The database keeps text in another encoding.
+    #[error(
+        "the database has the encoding {0}, and Leasehold needs UTF8; make another one: \
+         CREATE DATABASE jobs ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    Encoding(String),
     /// There is no schema `leasehold` yet.
     #[error("the database has no schema leasehold; run `leasehold migrate`")]
     SchemaMissing,
@@ -103,8 +118,8 @@ pub enum Error {
 
 /// SQLSTATE classes and codes that say nothing against the statement itself: connection trouble (08),
 /// a transaction rolled back for others' sake (40), resources used up (53), an operator or a failover
-/// (57P), a lock or a time limit, a server that is only a standby now, and its disk.
-const TRANSIENT: [&str; 9] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006"];
+/// (57P), a lock or a time limit (25P for a transaction), a server that is only a standby now, and its disk.
+const TRANSIENT: [&str; 10] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006", "25P"];
 
 /// SQLSTATE classes of a connection that is refused: who we are (28), and the database that we name (3D).
 const OF_CONNECTING: [&str; 2] = ["28", "3D"];
@@ -142,7 +157,7 @@ impl Error {
         let source = match self {
             Self::Sql { source, .. } | Self::Connect { source, .. } => source,
             Self::InPart { source, .. } => return source.is_transient(),
-            Self::MigrationHeldUp { .. } | Self::Locked(_) => return true,
+            Self::MigrationHeldUp { .. } | Self::Locked(_) | Self::ReadOnly { .. } => return true,
             _ => return false,
         };
         match source {
@@ -175,7 +190,10 @@ impl Error {
     /// Whether the server rolled the statement back for others' sake: it surely changed nothing, and can be sent
     /// again at once.
     pub(crate) fn is_rolled_back(&self) -> bool {
-        self.code().is_some_and(|code| code == "40001" || code == "40P01")
+        match self {
+            Self::Sql { source, .. } | Self::Connect { source, .. } => is_rolled_back(source),
+            _ => false,
+        }
     }
 
     /// Whether a lock was not to be had in the time that there was for it.
@@ -190,9 +208,45 @@ impl Error {
     }
 }
 
+/// What an error of a statement cannot tell apart.
+const WHY_READ_ONLY: &str = "it is a standby, or default_transaction_read_only is on";
+
+const fn why_read_only(is_standby: bool) -> &'static str {
+    if is_standby {
+        "it is a standby: database.url must name the primary"
+    } else {
+        "default_transaction_read_only is on: on the server, the database or the role"
+    }
+}
+
+/// The same of a driver's error.
+pub(crate) fn is_rolled_back(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code == "40001" || code == "40P01")
+}
+
 /// The SQLSTATE of a driver's error.
 pub(crate) fn code_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(Into::into)
+}
+
+/// Classes and codes of errors after which the connection is as good as before: the statement could not be done with these
+/// data (22, 23, 44), was rolled back for others' sake (40001, 40P01), was refused as it is (42, 54), found something in use
+/// or locked (55), took too long (57014), needs more room on the disk (53100), or is one that a function raised (P0).
+const SAY_NOTHING_OF_THE_CONNECTION: [&str; 11] =
+    ["22", "23", "40001", "40P01", "42", "44", "53100", "54", "55", "57014", "P0"];
+
+/// Whether the connection can be used after this error. Not after one of the connection itself, nor where the server ends
+/// it, nor after one that another server may not give: this one takes no writes (25006), or is about to stop. And not after
+/// one that a kept plan may give each time (0A000).
+pub(crate) fn leaves_connection_fit(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    let code = error.code().unwrap_or_default();
+    let is_of_the_statement = SAY_NOTHING_OF_THE_CONNECTION.iter().any(|prefix| code.starts_with(prefix));
+    let ends_the_connection = error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic));
+    // duplicate_prepared_statement: a pooler has given us a connection that knows the statements of another client.
+    is_of_the_statement && code != "42P05" && !ends_the_connection
 }
 
 /// A driver's error in one line, in the words of the server where it has spoken.
@@ -201,6 +255,9 @@ pub(crate) struct Cause<'a>(pub(crate) &'a sqlx::Error);
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("25006") => {
+                write!(f, "PostgreSQL takes no writes ({}): {}", WHY_READ_ONLY, error.message())
+            }
             sqlx::Error::Database(error) => f.write_str(error.message()),
             sqlx::Error::Io(error) => error.fmt(f),
             sqlx::Error::PoolTimedOut => f.write_str("no connection to PostgreSQL could be had in time"),

@@ -40,6 +40,7 @@ mod retain;
 mod revive;
 mod row;
 mod settle;
+mod statement_timeout;
 mod stats;
 mod survey;
 mod unblock;

@@ -64,10 +64,20 @@ impl Store {
     /// changed then. [`Error::MigrationHeldUp`], or that a statement failed: what was applied before stays, and the next
     /// call goes on from there.
     pub async fn migrate_within(&self, patience: Duration) -> Result<Vec<Migration>, Error> {
+        self.refuse_other_encodings().await?;
         let mut session = Session::open(self, patience).await.map_err(Error::sql("migrating the schema"))?;
         let answer = bring_up_to_date(&mut session).await;
         session.close().await;
         answer
+    }
+
+    /// Payloads, errors and results are whatever people write: they have to fit.
+    async fn refuse_other_encodings(&self) -> Result<(), Error> {
+        let encoding = sqlx::query_scalar(include_str!("../sql/encoding.sql")).fetch_one(&self.bounded).await;
+        match encoding.map_err(Error::sql("asking for the encoding of the database"))? {
+            encoding if encoding == "UTF8" => Ok(()),
+            encoding => Err(Error::Encoding(encoding)),
+        }
     }
 
     /// Every migration this program knows.

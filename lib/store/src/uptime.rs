@@ -21,15 +21,18 @@ pub struct Uptime {
 }
 
 impl Store {
-    /// What time the server has, and since when. Fails when it does not answer, which is the other thing to learn from it.
+    /// What time the server has, and since when. Fails when it does not answer or takes no writes, which is the other thing
+    /// to learn from it.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// That the statement failed, or [`Error::ReadOnly`].
     pub async fn uptime(&self) -> Result<Uptime, Error> {
-        let answer: Result<(DateTime<Utc>, i64, String, Option<i64>, bool), _> =
+        const DOING: &str = "asking how long PostgreSQL has been up";
+        let answer: Result<(DateTime<Utc>, i64, String, Option<i64>, bool, bool, bool), _> =
             sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
-        let (now, up_ms, snapshot, watched_ms_ago, has_deferred) =
-            answer.map_err(Error::sql("asking how long PostgreSQL has been up"))?;
+        let (now, up_ms, snapshot, watched_ms_ago, has_deferred, is_standby, is_read_only) =
+            answer.map_err(Error::sql(DOING))?;
+        self.refuse_read_only(DOING, is_standby, is_read_only)?;
         // A clock that was set back may show a time to come.
         let time = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         Ok(Uptime { now, up_for: time(up_ms), snapshot, watched_ago: watched_ms_ago.map(time), has_deferred })

@@ -1,4 +1,4 @@
-//! Whether a store answers, as far as this worker knows. Says so once when it stops and once when it is back.
+//! Whether a store can be used, as far as this worker knows. Says so once when it cannot, and once when it can again.
 
 use std::{
     fmt,
@@ -28,7 +28,7 @@ impl Health {
     /// A call failed.
     pub(crate) fn failed(&self, error: &dyn fmt::Display) {
         if !self.away.swap(true, Ordering::AcqRel) {
-            tracing::warn!(store = self.store, %error, "{} does not answer; {}", self.store, self.meanwhile);
+            tracing::warn!(store = self.store, %error, "{} is unavailable; {}", self.store, self.meanwhile);
             self.changed.notify_waiters();
         }
     }
@@ -37,7 +37,7 @@ impl Health {
     pub(crate) fn answered(&self) {
         // The load first: this is called for every batch, and a swap would take the cache line each time.
         if self.is_away() && self.away.swap(false, Ordering::AcqRel) {
-            tracing::info!(store = self.store, "{} answers again", self.store);
+            tracing::info!(store = self.store, "{} is available again", self.store);
             self.changed.notify_waiters();
         }
     }

@@ -19,7 +19,16 @@ pub(crate) async fn announce(member: Arc<Member>, done: CancellationToken) {
     loop {
         record.running = u32::try_from(member.runs.len()).unwrap_or(u32::MAX);
         let was_away = member.redis.is_away();
-        let wait = match member.handoff.announce(&record, HOLDS_FOR).await {
+        // A server may take the announcement and refuse what comes next. It is not back before it can do everything.
+        let answer = match was_away {
+            true => member.handoff.check().await,
+            false => Ok(()),
+        };
+        let answer = match answer {
+            Ok(()) => member.handoff.announce(&record, HOLDS_FOR).await,
+            unfit => unfit,
+        };
+        let wait = match answer {
             Ok(()) => {
                 member.redis.answered();
                 // Only when it held: a Redis that answers this and fails at the next claim is asked less and less often.

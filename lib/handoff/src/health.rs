@@ -1,0 +1,138 @@
+//! Whether Redis can do what is needed of it, and in plain words why not.
+//!
+//! A PING says nothing: a replica, a full server and one that refuses a command all answer it. So the check does what the
+//! protocol does, once each, on keys of its own.
+
+use crate::{
+    keys::{GENERATION, QueueKeys, health},
+    operator::command,
+    scripts::{EXPIRED, Step},
+};
+use leasehold_core::QueueName;
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
+use std::borrow::Cow;
+
+/// The keys of a check go away by themselves, should their deletion ever fail.
+const KEPT_FOR_MS: u32 = 10_000;
+
+/// What a server must be able to do, in one go. The commands are those of `lua/` and of this crate: in a script each is
+/// refused to a user who may not send it himself. Blocking ones do not block inside `MULTI`.
+pub(crate) fn needs() -> Vec<Step> {
+    let expired = EXPIRED.on([QueueKeys::of(&QueueName::default()).leases()]).arg(1);
+    let outside = [command("CLIENT", "ID"), command("GET", GENERATION), command("PUBLISH", (health("channel"), ""))];
+    let inside = [vec![redis::cmd("MULTI")], reads_and_writes(), vec![redis::cmd("EXEC")]].concat();
+    outside.into_iter().map(Step::from).chain([expired.into()]).chain(inside.into_iter().map(Step::from)).collect()
+}
+
+fn reads_and_writes() -> Vec<Cmd> {
+    let [string, list, other, sorted, hash, set] = ["string", "list", "other", "sorted", "hash", "set"].map(health);
+    let (string, list, other, sorted, hash, set) = (&string, &list, &other, &sorted, &hash, &set);
+    vec![
+        redis::cmd("TIME"),
+        command("SET", (string, 1, "PX", KEPT_FOR_MS)),
+        command("GET", string),
+        command("EXISTS", string),
+        command("PEXPIRE", (string, KEPT_FOR_MS)),
+        command("RPUSH", (list, "b")),
+        command("LPUSH", (list, "a")),
+        command("LLEN", list),
+        command("LRANGE", (list, 0, -1)),
+        command("BLMOVE", (list, other, "LEFT", "RIGHT", 1)),
+        command("LREM", (other, 1, "a")),
+        command("BLPOP", (list, 1)),
+        command("LPOP", (list, 1)),
+        command("RPOP", list),
+        command("ZADD", (sorted, 1, "a")),
+        command("ZSCORE", (sorted, "a")),
+        command("ZMSCORE", (sorted, "a")),
+        command("ZCARD", sorted),
+        command("ZCOUNT", (sorted, "-inf", "+inf")),
+        command("ZRANGE", (sorted, 0, -1)),
+        command("ZRANGEBYSCORE", (sorted, "-inf", "+inf")),
+        command("ZREMRANGEBYSCORE", (sorted, "-inf", 0)),
+        command("ZREM", (sorted, "a")),
+        command("HSET", (hash, "a", 1)),
+        command("HMGET", (hash, "a")),
+        command("HEXISTS", (hash, "a")),
+        command("HDEL", (hash, "a")),
+        command("SADD", (set, "a")),
+        command("SMEMBERS", set),
+        command("SREM", (set, "a")),
+        command("DEL", vec![string, list, other, sorted, hash, set]),
+    ]
+}
+
+/// What an error of the server says about it, and what to do: the words that follow "Redis". `None` for errors that are
+/// not about the server as a whole.
+pub(crate) fn why_unfit(error: &RedisError) -> Option<Cow<'static, str>> {
+    let said = error.to_string();
+    // In a script the code is not always the first word.
+    let says = |code: &str| error.code() == Some(code) || said.contains(code);
+    let why = match error.kind() {
+        ErrorKind::AuthenticationFailed => "refuses the user or the password of redis.url",
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            let detail = error.detail().unwrap_or("NOPERM").to_owned();
+            return Some(format!("does not let this user do what is needed: {detail}").into());
+        }
+        ErrorKind::Parse => "is something else: what answers at this address does not speak its protocol",
+        _ if says("WRONGPASS") => "refuses the user or the password of redis.url",
+        _ if says("NOAUTH") => "asks for a password, and redis.url has none",
+        _ if says("NOPERM") => "does not let this user do what is needed: add the command to its ACL",
+        _ if says("READONLY") => "is a replica: it can be read only; redis.url must name the primary",
+        _ if says("MASTERDOWN") => "is a replica without its primary; redis.url must name the primary",
+        _ if says("NOREPLICAS") => "has too few replicas to take writes (min-replicas-to-write)",
+        _ if says("OOM") => "is full: raise maxmemory, or find out what else is kept there",
+        _ if says("MISCONF") => {
+            "takes no writes, since it cannot save to its disk: see its log, or set stop-writes-on-bgsave-error to no"
+        }
+        _ if says("LOADING") => "is loading its data after a start: that ends by itself",
+        _ if says("BUSY ") => "is busy with a script of somebody else: end it with SCRIPT KILL",
+        _ if ["MOVED", "ASK ", "CLUSTERDOWN", "CROSSSLOT"].into_iter().any(says) => {
+            "is one node of a cluster: redis.url must name a server that holds all keys"
+        }
+        _ if said.contains("max number of clients") => {
+            "has no connection left: raise its maxclients, or lower redis.max_connections"
+        }
+        _ => return None,
+    };
+    Some(why.into())
+}
+
+/// The same in a sentence that can follow the error; nothing for other errors.
+pub(crate) fn advice(error: &RedisError) -> String {
+    why_unfit(error).map(|why| format!("; Redis {why}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> RedisError {
+        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("an answer");
+        value.extract_error().expect_err("an error")
+    }
+
+    #[test]
+    fn each_reason_is_told_with_what_to_do() {
+        for (said, why) in [
+            ("READONLY You can't write against a read only replica.", "is a replica"),
+            ("ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write", "is a replica"),
+            ("OOM command not allowed when used memory > 'maxmemory'.", "is full"),
+            ("MISCONF Redis is configured to save RDB snapshots", "cannot save to its disk"),
+            ("NOAUTH Authentication required.", "asks for a password"),
+            ("WRONGPASS invalid username-password pair or user is disabled.", "refuses the user or the password"),
+            ("NOPERM User default has no permissions to run the 'blmove' command", "run the 'blmove' command"),
+            ("LOADING Redis is loading the dataset in memory", "is loading its data"),
+            ("MASTERDOWN Link with MASTER is down", "replica without its primary"),
+            ("MOVED 3999 127.0.0.1:6381", "one node of a cluster"),
+            ("CLUSTERDOWN Hash slot not served", "one node of a cluster"),
+            ("NOREPLICAS Not enough good replicas to write.", "min-replicas-to-write"),
+            ("ERR max number of clients reached", "no connection left"),
+        ] {
+            let told = why_unfit(&error(said)).unwrap_or_else(|| panic!("nothing is told of: {said}"));
+            assert!(told.contains(why), "{said}: {told}");
+        }
+        assert_eq!(why_unfit(&error("WRONGTYPE Operation against a key")), None);
+        assert_eq!(advice(&error("ERR no such key")), "");
+    }
+}

@@ -1,0 +1,147 @@
+//! What a statement leaves at the server when it fails, takes too long, or when nobody waits for its answer any more:
+//! nothing, and its connection is used again wherever it can be.
+
+use crate::{
+    fixture::{Fixture, LEASE, json},
+    subject::{connect, connect_within},
+};
+use leasehold_core::{FinishedRun, JobId, Settle, Settled, WorkerId};
+use leasehold_store::Kinds;
+use leasehold_tests::{Database, eventually};
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::{collections::BTreeSet, time::Duration};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A transaction of somebody else that holds the row of this job.
+async fn lock(database: &Database, id: JobId) -> PgConnection {
+    let mut other = database.connect().await;
+    let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id = '{id}' FOR UPDATE");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut other).await.expect("a lock");
+    other
+}
+
+/// The processes of the server that work for stores.
+async fn backends(watch: &mut PgConnection, which: &str) -> BTreeSet<i32> {
+    let query = format!(
+        "SELECT pid FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'leasehold tests' AND {which}"
+    );
+    let pids: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(watch).await.expect("a look");
+    pids.into_iter().collect()
+}
+
+async fn nobody_waits_at_the_server(database: &Database) {
+    let watch = tokio::sync::Mutex::new(database.connect().await);
+    eventually("no statement waits for a lock", SOON, || async {
+        let waiting = backends(&mut *watch.lock().await, "wait_event_type = 'Lock'").await;
+        if waiting.is_empty() { Ok(()) } else { Err(waiting) }
+    })
+    .await;
+}
+
+/// The server could not do what a statement asked: its connection is as good as before.
+#[tokio::test]
+async fn an_error_of_a_statement_costs_no_connection() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let locked = fixture.queued().await;
+    let _lock = lock(&fixture.database, locked).await;
+    let mut watch = fixture.connection().await;
+    let mut seen = BTreeSet::new();
+    for _ in 0..5 {
+        // More than the stack of the server can hold (54001), and a lock that is not to be had in time (55P03).
+        let deep = json(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
+        let run = FinishedRun { fence: fixture.running(worker).await, settle: Settle::Complete(Some(deep)) };
+        assert_eq!(fixture.settle(worker, &[run]).await.expect("settle"), [Settled::Done]);
+        assert!(fixture.claim(worker, &[locked], &Kinds::All, LEASE).await.expect("claim").is_empty());
+        seen.extend(backends(&mut watch, "true").await);
+    }
+    // One of the fixture's own is of the same name.
+    assert!(seen.len() <= 2, "{seen:?}");
+}
+
+/// The server ends a statement before its caller gives up, and the caller is told what to look for.
+#[tokio::test]
+async fn a_statement_that_waits_for_a_lock_ends_before_its_caller_does() {
+    let fixture = Fixture::start().await;
+    let store = connect_within(&fixture.database, 2, Duration::from_millis(500)).await;
+    let locked = fixture.queued().await;
+    let _lock = lock(&fixture.database, locked).await;
+    let mut watch = fixture.connection().await;
+    store.ping().await.expect("ping");
+    let before = backends(&mut watch, "state = 'idle'").await;
+    let error = store.cancel(&[locked]).await.expect_err("the row is locked");
+    let told = error.to_string();
+    assert!(told.contains("did not end within 900 ms, maybe it waits for a lock (while "), "{told}");
+    assert!(told.contains("in relation \"job\"") && !told.contains('\n'), "{told}");
+    assert!(error.is_transient() && !error.is_refusal(), "{error:?}");
+    nobody_waits_at_the_server(&fixture.database).await;
+    store.ping().await.expect("ping");
+    let after = backends(&mut watch, "state = 'idle'").await;
+    assert!(after.is_subset(&before), "a new connection: {before:?}, {after:?}");
+}
+
+/// What may take long has its own limit, and what comes after it on the same connection has its own again.
+#[tokio::test]
+async fn each_statement_has_its_own_limit() {
+    let fixture = Fixture::start().await;
+    let store = connect_within(&fixture.database, 1, Duration::from_millis(500)).await;
+    let locked = fixture.queued().await;
+    let lock = lock(&fixture.database, locked).await;
+    for _ in 0..2 {
+        store.survey(None).await.expect("survey");
+        store.stats().await.expect("stats");
+        let error = store.cancel(&[locked]).await.expect_err("the row is locked");
+        assert!(error.to_string().contains("did not end within 900 ms"), "{error}");
+    }
+    drop(lock);
+    // One that waits for longer than others may.
+    let mut whole = fixture.connection().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE leasehold.job").execute(&mut whole).await.expect("a lock");
+    let survey = tokio::spawn({
+        let store = store.clone();
+        async move { store.survey(None).await.map(drop) }
+    });
+    let watch = tokio::sync::Mutex::new(fixture.connection().await);
+    let longer = "wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '1500 milliseconds'";
+    eventually("the survey waits", SOON, || async {
+        let waiting = backends(&mut *watch.lock().await, longer).await;
+        if waiting.is_empty() { Err(()) } else { Ok(()) }
+    })
+    .await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut whole).await.expect("the lock is let go");
+    survey.await.expect("no panic").expect("survey");
+}
+
+/// Callers that go away leave nothing behind, and however many do, the server has never more connections of a process than
+/// it may have.
+#[tokio::test]
+async fn callers_that_give_up_leave_nothing_at_the_server() {
+    let fixture = Fixture::start().await;
+    let store = connect(&fixture.database, 4).await;
+    let locked = fixture.queued().await;
+    let mut watch = fixture.connection().await;
+    let own = backends(&mut watch, "true").await;
+    let _lock = lock(&fixture.database, locked).await;
+    let callers: Vec<_> = (0..50)
+        .map(|nth| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let patience = Duration::from_millis(100 + 40 * nth);
+                tokio::time::timeout(patience, store.cancel(&[locked])).await.is_err()
+            })
+        })
+        .collect();
+    let mut most = 0;
+    while callers.iter().any(|caller| !caller.is_finished()) {
+        most = most.max(backends(&mut watch, "true").await.difference(&own).count());
+        tokio::task::yield_now().await;
+    }
+    assert!((1..=4).contains(&most), "{most} connections");
+    for caller in callers {
+        assert!(caller.await.expect("no panic"), "it had an answer while the row was locked");
+    }
+    nobody_waits_at_the_server(&fixture.database).await;
+    eventually("it answers again", SOON, || async { store.ping().await }).await;
+}
