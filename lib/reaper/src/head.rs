@@ -252,11 +252,12 @@ fn choose(tick: &Tick<'_>, surveys: &mut Surveys, reads: &mut Reads) -> Result<B
         }
     }
     reads.want_left_out();
-    for queue in tick.heads.empty().filter(|queue| lines.contains_key(*queue)) {
+    let is_open = |queue: &QueueName| lines.get(queue).is_some_and(|line| !line.paused);
+    for queue in tick.heads.empty().filter(|queue| is_open(queue)) {
         reads.want(queue);
     }
     for (queue, head) in tick.heads.fresh() {
-        if lines.contains_key(queue) && !reads.is_well(queue, Some(head), None) {
+        if is_open(queue) && !reads.is_well(queue, Some(head), None) {
             reads.want(queue);
         }
     }

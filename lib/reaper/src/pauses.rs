@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 /// Pauses that are made up for in one tick: after Redis was lost there may be thousands.
 const PAUSES_A_TICK: usize = 200;
 
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys) -> Result<(), Error> {
+/// The queues whose flag it changed are added to `changed`: what is known of them is no longer so.
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, changed: &mut BTreeSet<QueueName>) -> Result<(), Error> {
     let (store, handoff) = (tick.store()?, tick.handoff()?);
     tick.counts.found(surveys.paused().len() as u64);
     let mut differences = differences(surveys.paused(), tick.heads);
@@ -25,11 +26,13 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys) -> Result<(), Error
     tick.counts.drifted(Drift::PauseFlag, apart as u64);
     for queue in &differences.to_pause {
         handoff.pause(queue).await?;
+        changed.insert(queue.clone());
         tick.counts.changed(1);
         tick.counts.repaired(Drift::PauseFlag, 1);
     }
     for queue in &differences.to_resume {
         handoff.resume(queue).await?;
+        changed.insert(queue.clone());
         tick.counts.changed(1);
         tick.counts.repaired(Drift::PauseFlag, 1);
     }

@@ -25,7 +25,11 @@ use crate::{
 use leasehold_core::{JobId, QueueName};
 use leasehold_handoff::Head;
 use leasehold_store::{Authority, Uptime};
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -51,6 +55,8 @@ pub struct Reaper {
     surveys: Surveys,
     locked: Locked,
     heads: Heads,
+    /// Queues that were paused or resumed in Redis since their heads were looked at.
+    flagged: BTreeSet<QueueName>,
     reads: Reads,
     sweeps: Sweeps,
     generation: Option<String>,
@@ -76,6 +82,7 @@ impl Reaper {
             surveys: Surveys::default(),
             locked: Locked::default(),
             heads: Heads::default(),
+            flagged: BTreeSet::new(),
             reads: Reads::default(),
             sweeps: Sweeps::default(),
             generation: None,
@@ -204,7 +211,7 @@ impl Reaper {
         }
         reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
         reports.push(measured(counts, "cancel", cancel::step(&tick)).await);
-        reports.push(measured(counts, "pauses", pauses::step(&tick, surveys)).await);
+        reports.push(measured(counts, "pauses", pauses::step(&tick, surveys, &mut self.flagged)).await);
         reports.push(measured(counts, "adopt", adopt::step(&tick)).await);
         reports.push(measured(counts, "leases", leases::step(&tick)).await);
         let head = async {
@@ -288,7 +295,9 @@ impl Reaper {
 
     /// Looks at some of the queues that Redis has keys of. Without this the steps that need it find nothing to do.
     async fn look_at_heads(&mut self) {
-        let wanted = self.reads.wanted().chain(self.surveys.changed()).take(WANTED).cloned().collect();
+        let flagged = std::mem::take(&mut self.flagged);
+        let wanted = flagged.iter().chain(self.reads.wanted()).chain(self.surveys.changed());
+        let wanted = wanted.take(WANTED).cloned().collect();
         let looked = in_time(self.heads.look(&*self.handoff, wanted)).await;
         self.conditions.log("heads", looked.as_ref().err().map(String::as_str));
         if looked.is_err() {
