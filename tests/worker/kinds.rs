@@ -125,13 +125,13 @@ async fn a_job_behind_a_crowd_of_another_kind_is_begun_within_a_second() {
     // More than the head and the aside list hold.
     fixture.enqueue(&jobs("other", 20 * HEAD_MAX as usize)).await;
     let mut slowest = Duration::ZERO;
-    for _ in 0..5 {
+    for _ in 0..15 {
         let start = Instant::now();
         let id = fixture.enqueue_one(job("mine")).await;
         fixture.until(id, State::Succeeded).await;
         slowest = slowest.max(start.elapsed());
     }
     assert!(slowest < Duration::from_secs(1), "the slowest took {slowest:?}");
-    assert_eq!(mine.stop().await.claimed, 5);
+    assert_eq!(mine.stop().await.claimed, 15);
     assert_eq!(other.stop().await.claimed, 2);
 }

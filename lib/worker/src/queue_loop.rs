@@ -26,6 +26,8 @@ const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
 /// Between two looks for jobs of its own kinds while jobs of other kinds are in the way, at first and at most: such a job is
 /// begun within a second, whatever waits before it.
 const CROWD_PAUSE_MS: (u64, u64) = (50, 400);
+/// How many hints tell whether they still are.
+const CROWD_TRIAL: usize = 16;
 
 /// The loop of one queue.
 pub(crate) struct QueueLoop {
@@ -44,9 +46,8 @@ pub(crate) struct QueueLoop {
     fruitless: u32,
     /// Hints whose jobs wait in the line and could not be claimed.
     parked: Parked,
-    /// The front of the head was mostly of kinds that this worker does not serve, and more waits behind it. The jobs of its
-    /// own kinds may be far behind: they are claimed from the line, where an index finds them.
-    is_crowded_out: bool,
+    /// Whether jobs of other kinds are in the way.
+    crowd: Crowd,
     /// Most of the last hints could not be claimed now: there may be thousands like them, so many are tried together.
     is_blocked_ahead: bool,
     /// Between two looks for jobs of its own kinds behind such a crowd.
@@ -58,6 +59,18 @@ pub(crate) struct QueueLoop {
     waits: Waits,
     /// After a take failed.
     take_waits: Waits,
+}
+
+/// Whether jobs of kinds that this worker does not serve stand before those that it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crowd {
+    /// Not as far as is known.
+    No,
+    /// Most of the hints at the front of the head were of other kinds, and more wait behind them. The jobs of this worker's
+    /// kinds may be far behind: they are claimed from the line, where an index finds them.
+    Ahead,
+    /// That was so a moment ago. A few hints will tell whether it still is; the others are left to their workers.
+    Perhaps,
 }
 
 /// What a loop with a free slot does next.
@@ -99,7 +112,7 @@ impl QueueLoop {
             long: false,
             fruitless: 0,
             parked,
-            is_crowded_out: false,
+            crowd: Crowd::No,
             is_blocked_ahead: false,
             crowd_waits: Waits::new(CROWD_PAUSE_MS.0, CROWD_PAUSE_MS.1),
             aside_kinds: Vec::new(),
@@ -128,7 +141,7 @@ impl QueueLoop {
                 continue;
             }
             let dry = self.dry && self.taken.is_empty();
-            match decide(postgres_away, redis_away, self.is_crowded_out && self.taken.is_empty(), dry) {
+            match decide(postgres_away, redis_away, self.crowd == Crowd::Ahead, dry) {
                 Move::Probe => self.probe().await,
                 Move::Line => self.claim_line(free).await,
                 Move::OwnKinds => self.claim_own_kinds(free).await,
@@ -190,6 +203,7 @@ impl QueueLoop {
     /// Claims from the line what is of the kinds that this worker serves. When that is all, waits for a moment before the
     /// head is looked at again.
     async fn claim_own_kinds(&mut self, free: usize) {
+        self.give_back_taken().await;
         let Some(started) = self.queue.claim_line(free).await else { return };
         if !started.is_empty() {
             self.crowd_waits.reset();
@@ -198,7 +212,7 @@ impl QueueLoop {
         if started.len() == free {
             return;
         }
-        self.is_crowded_out = false;
+        self.crowd = Crowd::Perhaps;
         let member = Arc::clone(&self.queue.member);
         tokio::select! {
             biased;
@@ -305,7 +319,11 @@ impl QueueLoop {
     /// for in a moment, which is none where jobs are long.
     async fn claim(&mut self, free: usize) {
         if self.taken.is_empty() {
-            let limit = if self.is_blocked_ahead { BATCH_MAX } else { free };
+            let limit = match self.crowd {
+                Crowd::No if self.is_blocked_ahead => BATCH_MAX,
+                Crowd::No => free,
+                Crowd::Ahead | Crowd::Perhaps => free.min(CROWD_TRIAL),
+            };
             let Some(taken) = self.take_hints(&[], limit).await else { return };
             self.taken = self.took(taken, limit);
         }
@@ -320,7 +338,8 @@ impl QueueLoop {
         if self.queue.member.stopping.is_cancelled() {
             return self.taken.extend(ids);
         }
-        let soon = if self.dry || !self.taken.is_empty() { 0 } else { self.queue.places.soon().min(BATCH_MAX) };
+        let is_sure = !self.dry && self.taken.is_empty() && self.crowd == Crowd::No;
+        let soon = if !is_sure { 0 } else { self.queue.places.soon().min(BATCH_MAX) };
         let next = async { if soon > 0 { self.take_hints(&[], soon).await } else { None } };
         let (claimed, next) = tokio::join!(self.queue.claim(&ids), next);
         if let Some(next) = next {
@@ -396,7 +415,12 @@ impl QueueLoop {
     async fn decided(&mut self, started: usize, refused: Vec<JobId>) {
         self.waits.reset();
         let sorted = self.queue.sort_refused(refused).await;
-        self.is_crowded_out = self.queue.member.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
+        let is_crowded = self.queue.member.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
+        self.crowd = if is_crowded { Crowd::Ahead } else { Crowd::No };
+        if is_crowded {
+            // They were taken together with those that are of other kinds.
+            self.give_back_taken().await;
+        }
         self.is_blocked_ahead = sorted.park.len() > started;
         self.park(sorted);
         self.fruitless = if started > 0 { 0 } else { self.fruitless.saturating_add(1) };
