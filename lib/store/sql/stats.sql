@@ -28,7 +28,9 @@ WITH counted(queue, blocked, scheduled, queued, running, oldest, succeeded, dead
 )
 SELECT c.queue, bool_or(q.paused_at IS NOT NULL) AS paused,
        sum(c.blocked)::bigint AS blocked, sum(c.scheduled)::bigint AS scheduled, sum(c.queued)::bigint AS queued,
-       sum(c.running)::bigint AS running, extract(epoch FROM now() - least(greatest(min(c.oldest), '0001-01-01'), '9999-12-31'))::double precision AS oldest_s,
+       sum(c.running)::bigint AS running, CASE WHEN min(c.oldest) IS NOT NULL
+           THEN extract(epoch FROM now() - least(greatest(min(c.oldest), '0001-01-01'), '9999-12-31'))::double precision
+       END AS oldest_s,
        sum(c.succeeded)::bigint AS succeeded_last_minute, sum(c.dead)::bigint AS dead_last_minute,
        sum(c.cancelled)::bigint AS cancelled_last_minute
 FROM counted c

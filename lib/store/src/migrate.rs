@@ -103,7 +103,7 @@ impl Store {
     pub async fn make_roles(&self) -> Result<(), Error> {
         let mut session = Session::open(self, MIGRATION_PATIENCE).await.map_err(Error::sql("making the roles"))?;
         let made = match session.lock().await {
-            Ok(()) => session.make(&[Self::roles_sql()], &[]).await,
+            Ok(()) => session.script(Self::roles_sql()).await,
             Err(error) => Err(error),
         };
         session.close().await;
@@ -136,10 +136,10 @@ impl Store {
 async fn bring_up_to_date(session: &mut Session) -> Result<Vec<Migration>, Error> {
     let sql = || Error::sql("migrating the schema");
     session.lock().await?;
-    let begun = sqlx::raw_sql(include_str!("../sql/migration_begun.sql")).fetch_one(session.work()).await;
+    let begun = sqlx::raw_sql(include_str!("../sql/migration_begun.sql")).fetch_one(session.guard()).await;
     let begun = begun.and_then(|row| Ok((row.try_get("has_schema")?, row.try_get("begun")?)));
     let (has_schema, is_begun): (bool, bool) = begun.map_err(sql())?;
-    let before = if is_begun { applied(session.work()).await.map_err(sql())? } else { HashMap::new() };
+    let before = if is_begun { applied(session.guard()).await.map_err(sql())? } else { HashMap::new() };
     check_applied(&before)?;
     let migrator = migrator();
     let missing: Vec<_> = migrator.iter().filter(|migration| !before.contains_key(&migration.version)).collect();
@@ -151,7 +151,8 @@ async fn bring_up_to_date(session: &mut Session) -> Result<Vec<Migration>, Error
         let scripts = [SCHEMA, TABLE];
         session.make(&scripts[usize::from(has_schema)..], &missing).await?;
     }
-    let after = applied(session.work()).await.map_err(sql())?;
+    let after = applied(session.guard()).await.map_err(sql())?;
+    session.commit().await?;
     let is_new = |migration: &Migration| !before.contains_key(&migration.version);
     Ok(listed(&after).into_iter().filter(is_new).collect())
 }

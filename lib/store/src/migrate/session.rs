@@ -32,7 +32,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(70);
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
-    work: PgConnection,
+    store: Store,
+    /// Made when it is needed: for a schema in use. A pooler may have one connection only for us.
+    work: Option<PgConnection>,
+    /// In a transaction from the time when it has the lock.
     guard: PgConnection,
     /// Of the connection that works. Not known through a pooler, where it may be another one each time.
     pid: Option<i32>,
@@ -57,25 +60,41 @@ impl fmt::Display for InTheWay {
 
 impl Session {
     pub(super) async fn open(store: &Store, patience: Duration) -> Result<Self, sqlx::Error> {
-        let options = store.transactions.connect_options();
-        let mut work = PgConnection::connect_with(&options).await?;
-        let guard = PgConnection::connect_with(&options).await?;
-        let pid = match store.pooler {
-            Pooler::None => {
-                Some(sqlx::raw_sql(include_str!("../../sql/pid.sql")).fetch_one(&mut work).await?.try_get(0)?)
-            }
-            Pooler::Transaction => None,
-        };
-        Ok(Self { work, guard, pid, patience, waited: Duration::ZERO, said: None, version: 0 })
+        let guard = PgConnection::connect_with(&store.transactions.connect_options()).await?;
+        let (work, pid, waited) = (None, None, Duration::ZERO);
+        Ok(Self { store: store.clone(), work, guard, pid, patience, waited, said: None, version: 0 })
     }
 
-    pub(super) fn work(&mut self) -> &mut PgConnection {
-        &mut self.work
+    /// The connection that has the lock, in its transaction: to look at what there is.
+    pub(super) fn guard(&mut self) -> &mut PgConnection {
+        &mut self.guard
+    }
+
+    /// Has the connection made that works.
+    async fn begin_work(&mut self) -> Result<(), Error> {
+        if self.work.is_none() {
+            let sql = || Error::sql("migrating the schema");
+            let options = self.store.transactions.connect_options();
+            let mut work = PgConnection::connect_with(&options).await.map_err(sql())?;
+            if self.store.pooler == Pooler::None {
+                let row = sqlx::raw_sql(include_str!("../../sql/pid.sql")).fetch_one(&mut work).await;
+                self.pid = Some(row.and_then(|row| row.try_get(0)).map_err(sql())?);
+            }
+            self.work = Some(work);
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction that has the lock, and keeps what was made in it.
+    pub(super) async fn commit(&mut self) -> Result<(), Error> {
+        sqlx::raw_sql(COMMIT).execute(&mut self.guard).await.map(drop).map_err(Error::sql("migrating the schema"))
     }
 
     pub(super) async fn close(self) {
         // Whatever is not committed by now is to be rolled back.
-        let _ = self.work.close().await;
+        if let Some(work) = self.work {
+            let _ = work.close().await;
+        }
         let _ = self.guard.close().await;
     }
 
@@ -93,17 +112,24 @@ impl Session {
         }
     }
 
-    /// All of it, as one transaction, into a schema that nobody uses.
+    /// All of it, in the transaction that has the lock, into a schema that nobody uses.
     pub(super) async fn make(&mut self, scripts: &[&str], migrations: &[&Migration]) -> Result<(), Error> {
-        let scripts: Vec<&str> = scripts.to_vec();
         let texts: Vec<(String, &Migration)> =
             migrations.iter().map(|migration| (plain(migration.sql.as_str()), *migration)).collect();
-        self.transaction(&scripts, &texts).await
+        let made = carry_out(&mut self.guard, scripts, &texts).await;
+        made.map_err(Error::sql("migrating the schema"))
+    }
+
+    /// A script, as one transaction, on a schema in use.
+    pub(super) async fn script(&mut self, script: &str) -> Result<(), Error> {
+        self.begin_work().await?;
+        self.transaction(&[script], &[]).await
     }
 
     /// One migration, into a schema in use.
     pub(super) async fn apply(&mut self, migration: &Migration) -> Result<(), Error> {
         self.version = migration.version;
+        self.begin_work().await?;
         let Some(steps) = steps(migration.sql.as_str()) else {
             return self.transaction(&[], &[(migration.sql.as_str().to_owned(), migration)]).await;
         };
@@ -161,10 +187,11 @@ impl Session {
         let mut pause = PAUSE.0;
         loop {
             let begun = Instant::now();
-            let (answer, blocker) = watched(run(&mut self.work, scripts, migrations), &mut self.guard, self.pid).await;
+            let Some(work) = &mut self.work else { return Err(no_connection()) };
+            let (answer, blocker) = watched(run(work, scripts, migrations), &mut self.guard, self.pid).await;
             let Err(error) = answer else { return Ok(()) };
             // If the connection is gone, so is the transaction.
-            let _ = sqlx::raw_sql(ROLLBACK).execute(&mut self.work).await;
+            let _ = sqlx::raw_sql(ROLLBACK).execute(work).await;
             // lock_not_available, deadlock_detected, serialization_failure
             if !matches!(code_of(&error).as_deref(), Some("55P03" | "40P01" | "40001")) {
                 return Err(Error::sql("migrating the schema")(error));
@@ -180,17 +207,22 @@ impl Session {
     /// What cannot be done in a transaction. It holds up nobody, so that it may wait in one go.
     async fn concurrently(&mut self, sql: &str) -> Result<(), Error> {
         let doing = Error::sql("migrating the schema");
+        let Some(connection) = &mut self.work else { return Err(no_connection()) };
         if self.pid.is_some() {
             let limits = include_str!("../../sql/migration_concurrent_begin.sql");
-            sqlx::raw_sql(limits).execute(&mut self.work).await.map_err(&doing)?;
+            sqlx::raw_sql(limits).execute(&mut *connection).await.map_err(&doing)?;
         }
-        let (version, patience, pid) = (self.version, self.patience, self.pid);
-        let mut work = pin!(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut self.work));
+        let (version, patience) = (self.version, self.patience);
+        let mut work = pin!(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(connection));
         loop {
             let begun = Instant::now();
             match timeout(LOOK_EVERY * 4, work.as_mut()).await {
                 Ok(answer) => return answer.map(drop).map_err(doing),
                 Err(_) => {
+                    let pid = match self.pid {
+                        None => builder(&mut self.guard).await,
+                        known => known,
+                    };
                     let Some(blocker) = blocker(&mut self.guard, pid).await else { continue };
                     self.waited += begun.elapsed();
                     say(&mut self.said, version, &blocker);
@@ -226,6 +258,16 @@ async fn run(
     migrations: &[(String, &Migration)],
 ) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(BEGIN).execute(&mut *work).await?;
+    carry_out(work, scripts, migrations).await?;
+    sqlx::raw_sql(COMMIT).execute(work).await.map(drop)
+}
+
+/// Scripts, then migrations that are noted as applied, in a transaction that has begun.
+async fn carry_out(
+    work: &mut PgConnection,
+    scripts: &[&str],
+    migrations: &[(String, &Migration)],
+) -> Result<(), sqlx::Error> {
     for script in scripts {
         sqlx::raw_sql(sqlx::AssertSqlSafe((*script).to_owned())).execute(&mut *work).await?;
     }
@@ -239,7 +281,18 @@ async fn run(
             .bind(i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX));
         note.persistent(false).execute(&mut *work).await?;
     }
-    sqlx::raw_sql(COMMIT).execute(&mut *work).await.map(drop)
+    Ok(())
+}
+
+/// The work begins before anything is asked of it.
+fn no_connection() -> Error {
+    Error::sql("migrating the schema")(sqlx::Error::PoolClosed)
+}
+
+/// The session that makes an index for us, through a pooler.
+async fn builder(guard: &mut PgConnection) -> Option<i32> {
+    let query = sqlx::query_scalar(include_str!("../../sql/migration_builder.sql")).persistent(false);
+    query.fetch_optional(guard).await.ok()?
 }
 
 /// The answer of some work, and what it waited for meanwhile.
