@@ -27,6 +27,18 @@ impl Collector for WorkerMetrics {
             "Results that came after the lease was lost, and were not written",
             tally.late_results_refused,
         )?;
+        counter(
+            encoder,
+            "leasehold_settles_held_up",
+            "Times the end of a run could not be written yet, because another transaction had locked its row",
+            tally.settles_held_up,
+        )?;
+        counter(
+            encoder,
+            "leasehold_settles_deferred",
+            "Ends of runs that a stop left for the reaper to write",
+            tally.deferred,
+        )?;
         gauge(encoder, "leasehold_running", "Jobs held by this worker", self.0.running() as u64)?;
         let lacks = u64::from(self.0.lack().is_some());
         gauge(encoder, "leasehold_worker_lacking", "1 while it lacks something that its jobs need", lacks)?;
