@@ -42,6 +42,26 @@ async fn makes_the_days_to_come_and_moves_what_waited_for_them() {
     assert_eq!((again.partitions_made, again.rows_moved), (0, 0));
 }
 
+/// To move them would lock out everybody who ends a job for as long as it takes.
+#[tokio::test]
+async fn a_day_with_too_many_jobs_to_be_moved_stays_in_the_default_partition() {
+    let fixture = Fixture::start().await;
+    neglected(&fixture, 1).await;
+    let many = "INSERT INTO leasehold.history_default (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
+                    max_attempts, state, priority, crashes, max_crashes, queue, kind, payload)
+                SELECT gen_random_uuid(), d.run_at, d.created_at, d.started_at, d.finished_at, d.worker, d.epoch, d.attempt,
+                       d.max_attempts, d.state, d.priority, d.crashes, d.max_crashes, d.queue, d.kind, d.payload
+                FROM leasehold.history_default d, generate_series(1, 10000)";
+    fixture.sql(many).await;
+    let done = fixture.retain(KEEP).await.expect("retain");
+    assert_eq!((done.partitions_made, done.rows_moved), (3, 0), "the days to come, without today: {done:?}");
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.history").await, 10_001);
+    let broken = fixture.violations().await.expect("violations");
+    assert!(broken.is_empty(), "nothing is wrong with that: {broken:?}");
+    fixture.settle_one(fixture.running(WorkerId::new()).await, Settle::Complete(None)).await;
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.history_default").await, 10_002);
+}
+
 #[tokio::test]
 async fn drops_what_is_older_than_it_is_kept() {
     let fixture = Fixture::start().await;
