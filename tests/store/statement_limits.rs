@@ -21,6 +21,13 @@ async fn lock(database: &Database, id: JobId) -> PgConnection {
     other
 }
 
+/// A job whose `unblock` waits for as long as a statement may: other verbs give up sooner when a row is locked.
+async fn blocked(fixture: &Fixture) -> JobId {
+    let id = fixture.queued().await;
+    fixture.sql(format!("UPDATE leasehold.job SET state = 'blocked' WHERE id = '{id}'")).await;
+    id
+}
+
 /// The processes of the server that work for stores.
 async fn backends(watch: &mut PgConnection, which: &str) -> BTreeSet<i32> {
     let query = format!(
@@ -66,12 +73,12 @@ async fn an_error_of_a_statement_costs_no_connection() {
 async fn a_statement_that_waits_for_a_lock_ends_before_its_caller_does() {
     let fixture = Fixture::start().await;
     let store = connect_within(&fixture.database, 2, Duration::from_millis(500)).await;
-    let locked = fixture.queued().await;
+    let locked = blocked(&fixture).await;
     let _lock = lock(&fixture.database, locked).await;
     let mut watch = fixture.connection().await;
     store.ping().await.expect("ping");
     let before = backends(&mut watch, "state = 'idle'").await;
-    let error = store.cancel(&[locked]).await.expect_err("the row is locked");
+    let error = store.unblock(&[locked]).await.expect_err("the row is locked");
     let told = error.to_string();
     assert!(told.contains("did not end within 900 ms, maybe it waits for a lock (while "), "{told}");
     assert!(told.contains("in relation \"job\"") && !told.contains('\n'), "{told}");
@@ -87,12 +94,12 @@ async fn a_statement_that_waits_for_a_lock_ends_before_its_caller_does() {
 async fn each_statement_has_its_own_limit() {
     let fixture = Fixture::start().await;
     let store = connect_within(&fixture.database, 1, Duration::from_millis(500)).await;
-    let locked = fixture.queued().await;
+    let locked = blocked(&fixture).await;
     let lock = lock(&fixture.database, locked).await;
     for _ in 0..2 {
         store.survey(None).await.expect("survey");
         store.stats().await.expect("stats");
-        let error = store.cancel(&[locked]).await.expect_err("the row is locked");
+        let error = store.unblock(&[locked]).await.expect_err("the row is locked");
         assert!(error.to_string().contains("did not end within 900 ms"), "{error}");
     }
     drop(lock);

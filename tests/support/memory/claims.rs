@@ -19,12 +19,12 @@ impl Rows {
     pub(super) fn claim(
         &mut self,
         worker: WorkerId,
-        ids: &[JobId],
+        hints: &[JobId],
         kinds: &Kinds,
         limit: usize,
         lease: Duration,
     ) -> Vec<ClaimedJob> {
-        let ids: BTreeSet<JobId> = ids.iter().copied().collect();
+        let ids: BTreeSet<JobId> = hints.iter().copied().collect();
         let is_to_be_had = |row: &&Row| {
             (row.life.state == State::Queued
                 || row.life.state == State::Running && self.is_broken(Broken::ClaimTakesRunningJobs))
@@ -35,6 +35,8 @@ impl Rows {
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
         target.truncate(limit);
+        // Jobs are answered in the order of their hints.
+        target.sort_by_key(|id| hints.iter().position(|hint| hint == id));
         self.start(worker, &target, lease)
     }
 
