@@ -3,6 +3,7 @@
 
 use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
+use sqlx::FromRow;
 use std::time::Duration;
 
 /// What the server says of its time.
@@ -20,6 +21,18 @@ pub struct Uptime {
     pub has_deferred: bool,
 }
 
+/// The answer of uptime.sql.
+#[derive(FromRow)]
+struct Row {
+    now: DateTime<Utc>,
+    uptime_ms: i64,
+    is_standby: bool,
+    is_read_only: bool,
+    snapshot: String,
+    watched_ms_ago: Option<i64>,
+    has_deferred: bool,
+}
+
 impl Store {
     /// What time the server has, and since when. Fails when it does not answer or takes no writes, which is the other thing
     /// to learn from it.
@@ -28,14 +41,18 @@ impl Store {
     /// That the statement failed, or [`Error::ReadOnly`].
     pub async fn uptime(&self) -> Result<Uptime, Error> {
         const DOING: &str = "asking how long PostgreSQL has been up";
-        let answer: Result<(DateTime<Utc>, i64, String, Option<i64>, bool, bool, bool), _> =
-            sqlx::query_as(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
-        let (now, up_ms, snapshot, watched_ms_ago, has_deferred, is_standby, is_read_only) =
-            answer.map_err(Error::sql(DOING))?;
-        self.refuse_read_only(DOING, is_standby, is_read_only)?;
+        let row = sqlx::query_as::<_, Row>(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
+        let row = row.map_err(Error::sql(DOING))?;
+        self.refuse_read_only(DOING, row.is_standby, row.is_read_only)?;
         // A clock that was set back may show a time to come.
         let time = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        Ok(Uptime { now, up_for: time(up_ms), snapshot, watched_ago: watched_ms_ago.map(time), has_deferred })
+        Ok(Uptime {
+            now: row.now,
+            up_for: time(row.uptime_ms),
+            snapshot: row.snapshot,
+            watched_ago: row.watched_ms_ago.map(time),
+            has_deferred: row.has_deferred,
+        })
     }
 
     /// Says that the server could be reached until now, and that leases may expire.
