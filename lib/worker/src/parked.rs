@@ -162,3 +162,49 @@ impl Parked {
         ids
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const LEASE: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_locked_hint_is_tried_after_pauses_that_double() {
+        let (mut parked, id) = (Parked::new(LEASE), JobId::new());
+        for pause_ms in [100, 200, 400, 800, 1600, 2000, 2000] {
+            parked.park([(id, Reason::Locked)]);
+            advance(Duration::from_millis(pause_ms - 1)).await;
+            assert!(parked.due().is_empty(), "before {pause_ms} ms");
+            advance(Duration::from_millis(1)).await;
+            assert_eq!(parked.due(), [id], "after {pause_ms} ms");
+            parked.tried(&[id], &BTreeSet::new());
+        }
+        parked.tried(&[id], &BTreeSet::from([id]));
+        assert!(parked.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jobs_in_danger_are_tried_two_at_a_time_and_in_turns() {
+        let (mut parked, ids) = (Parked::new(LEASE), [(); 4].map(|()| JobId::new()));
+        parked.park(ids.map(|id| (id, Reason::InDanger)));
+        assert_eq!(parked.due(), ids[..2]);
+        parked.tried(&ids[..2], &BTreeSet::from([ids[0]]));
+        parked.park([(ids[1], Reason::InDanger)]);
+        assert!(parked.due().is_empty());
+        advance(CRASHED_PAUSE.0).await;
+        assert_eq!(parked.due(), ids[2..], "the one that was not claimed waits for its next turn");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hints_whose_leases_may_have_run_out_are_others() {
+        let (mut parked, id) = (Parked::new(LEASE), JobId::new());
+        parked.park([(id, Reason::Crashed)]);
+        assert!(parked.leases_to_hold().is_empty(), "they are fresh");
+        advance(LEASE / 2).await;
+        assert_eq!(parked.leases_to_hold(), [id]);
+        advance(LEASE).await;
+        assert!(parked.leases_to_hold().is_empty() && parked.is_empty());
+    }
+}
