@@ -105,7 +105,7 @@ async fn claimer(store: &Store, jobs: &Jobs, batch: usize, by_id: bool) -> Resul
             let ids = jobs.next(batch);
             if ids.is_empty() { Vec::new() } else { store.claim(worker, &ids, &kinds, LEASE).await? }
         } else {
-            store.claim_line(worker, &jobs.queue, &kinds, batch as i64, LEASE).await?
+            store.claim_line(worker, &jobs.queue, &kinds, batch as i64, LEASE, true).await?
         };
         if claimed.is_empty() {
             tokio::time::sleep(NOTHING_FOR).await;

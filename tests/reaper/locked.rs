@@ -88,3 +88,34 @@ async fn one_that_is_locked_keeps_no_other_from_being_expired() {
     })
     .await;
 }
+
+/// A lock on the whole table holds up the reaper as well as the workers: when it is gone, they come first.
+#[tokio::test]
+async fn a_lock_on_the_whole_table_expires_nothing() {
+    let (world, mut reaper, job, mut other) = start(Duration::from_millis(100)).await;
+    other.execute("ROLLBACK; BEGIN; LOCK TABLE leasehold.job").await.expect("the table is locked");
+    let watch = tokio::sync::Mutex::new(PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL"));
+    let unlocked = std::cell::Cell::new(None);
+    let unlock = async {
+        // The reaper's own statement has waited for longer than the lease is.
+        eventually("the reaper waits", SOON, async || {
+            let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- %'
+                         AND query_start < clock_timestamp() - interval '700 milliseconds'";
+            let waiting = watch.lock().await.fetch_optional(waits).await.expect("a look");
+            if waiting.is_some() { Ok(()) } else { Err(()) }
+        })
+        .await;
+        other.execute("ROLLBACK").await.expect("the lock is gone");
+        unlocked.set(Some(Instant::now()));
+    };
+    let ticks = async {
+        while unlocked.get().is_none_or(|at| at.elapsed() < QUIET / 4) {
+            reaper.tick().await;
+        }
+    };
+    tokio::join!(unlock, ticks);
+    let renewed = world.store.renew(job.fence.worker, &[job.fence], Duration::from_secs(60)).await.expect("renew");
+    assert_eq!(renewed.len(), 1, "the lease has run out, and nobody has expired it");
+    let row = world.store.job(job.fence.id).await.expect("job").expect("the job exists");
+    assert_eq!((row.state, row.epoch, row.crashes), (State::Running, 1, 0));
+}

@@ -10,7 +10,8 @@ fn job(of: &str, priority: i16) -> NewJob {
 }
 
 async fn claim(fixture: &Fixture, kinds: &Kinds, limit: i64) -> Vec<JobId> {
-    let claimed = fixture.claim_line(WorkerId::new(), &name("default"), kinds, limit, LEASE).await.expect("claim_line");
+    let claimed =
+        fixture.claim_line(WorkerId::new(), &name("default"), kinds, limit, LEASE, true).await.expect("claim_line");
     claimed.iter().map(|job| job.fence.id).collect()
 }
 

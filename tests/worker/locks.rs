@@ -164,3 +164,32 @@ async fn jobs_in_danger_hold_up_none_behind_them() {
     fixture.until_redis_is_empty(&QueueName::default()).await;
     worker.stop().await;
 }
+
+/// The same without Redis, where jobs come from the line.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_jobs_in_danger_hold_up_none_behind_them() {
+    let fixture = Fixture::start().await;
+    let front = fixture.enqueue(&jobs("k", 300)).await;
+    sqlx::query("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2")
+        .execute(fixture.store.pool())
+        .await
+        .expect("crashes");
+    let behind = fixture.enqueue(&jobs("k", 1000)).await;
+    let worker = fixture.worker(settings(10), handlers("k", |_| async { succeeded() })).await;
+    fixture.stores.redis.server().kill();
+    eventually("those behind are finished", SOON, || async {
+        let live: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.job WHERE crashes = 0")
+            .fetch_one(fixture.store.pool())
+            .await
+            .expect("a count");
+        if live == 0 { Ok(()) } else { Err(live) }
+    })
+    .await;
+    let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.job")
+        .fetch_one(fixture.store.pool())
+        .await
+        .expect("a count");
+    assert!(waiting > front.len() as i64 / 2, "those in danger run one at a time: {waiting} of 300 wait still");
+    until_finished(&fixture, (front.len() + behind.len()) as i64).await;
+    worker.stop().await;
+}

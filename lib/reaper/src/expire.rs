@@ -2,7 +2,10 @@
 //!
 //! The statement decides what becomes of each: back in the line, dead, or cancelled. This step puts those
 //! that wait again to the front of their heads, since they have waited once already, and makes Redis forget
-//! the others. A run whose row was locked a moment ago is spared (see `locked.rs`). When expiring has to wait (see `sight.rs`), it is not called.
+//! the others. A run whose row was locked a moment ago is spared (see `locked.rs`).
+//!
+//! When expiring has to wait (see `sight.rs`), nothing is expired. The statement is sent all the same, for no row: if it is held
+//! up, the table is locked, and the wait begins anew.
 
 use crate::{
     by_queue::by_queue,
@@ -14,15 +17,36 @@ use crate::{
 };
 use leasehold_core::{BATCH_MAX, FailPoint, State, pass};
 use leasehold_store::Expiry;
+use std::time::Duration;
 use tokio::time::Instant;
 
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys, locked: &mut Locked) -> Result<(), Error> {
+/// A statement that finds nothing to expire takes a few milliseconds. One that took this long has waited for a lock.
+const HELD_UP: Duration = Duration::from_millis(500);
+
+/// Whether the look at the leases was held up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Free,
+    HeldUp,
+}
+
+/// Looks whether leases could be renewed now, and expires none.
+pub(crate) async fn look(tick: &Tick<'_>, surveys: &Surveys) -> Result<Look, Error> {
+    let began = Instant::now();
+    tick.store()?.expire_except(0, surveys.leases_begin(), &[], Duration::ZERO).await?;
+    Ok(if began.elapsed() >= HELD_UP { Look::HeldUp } else { Look::Free })
+}
+
+pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys, locked: &mut Locked) -> Result<Look, Error> {
     let soon = spared_for(tick.settings.lease);
     for _ in 0..BATCHES_PER_TICK {
         let now = Instant::now();
         let spared = locked.spared(now, soon);
         let Expiry { expired, locked: seen } =
             tick.store()?.expire_except(BATCH_MAX as i64, surveys.leases_begin(), &spared, soon).await?;
+        if expired.is_empty() && now.elapsed() >= HELD_UP {
+            return Ok(Look::HeldUp);
+        }
         let is_any_locked = !(seen.is_empty() && spared.is_empty());
         locked.see(seen, now);
         let batch = expired.len();
@@ -52,5 +76,5 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys, locked: &mut Lo
             break;
         }
     }
-    Ok(())
+    Ok(Look::Free)
 }

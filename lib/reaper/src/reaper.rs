@@ -206,8 +206,25 @@ impl Reaper {
         if has_deferred {
             reports.push(measured(counts, "deferred", deferred::step(&tick)).await);
         }
-        if self.sight.may_expire(Instant::now()) {
-            reports.push(measured(counts, "expire", expire::step(&tick, surveys, &mut self.locked)).await);
+        self.sight.about_to_look(Instant::now());
+        let may_expire = self.sight.may_expire(Instant::now());
+        if store_is_there {
+            let mut look = expire::Look::HeldUp;
+            let expire = async {
+                look = match may_expire {
+                    true => expire::step(&tick, surveys, &mut self.locked).await?,
+                    false => expire::look(&tick, surveys).await?,
+                };
+                Ok(())
+            };
+            let report = measured(counts, "expire", expire).await;
+            match look {
+                expire::Look::Free => self.sight.looked(Instant::now()),
+                expire::Look::HeldUp => self.sight.held_up(Instant::now()),
+            }
+            if may_expire || report.error.is_some() {
+                reports.push(report);
+            }
         }
         reports.push(measured(counts, "promote", promote::step(&tick, surveys)).await);
         reports.push(measured(counts, "cancel", cancel::step(&tick)).await);

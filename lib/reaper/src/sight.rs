@@ -16,16 +16,37 @@ pub(crate) struct Sight {
     away: bool,
     quiet_until: Option<Instant>,
     said_at: Option<Instant>,
+    /// When this reaper last looked at the leases and nothing held it up.
+    looked_at: Option<Instant>,
 }
 
 impl Sight {
     pub(crate) const fn new(lease: Duration) -> Self {
-        Self { lease, last_seen: None, away: false, quiet_until: None, said_at: None }
+        Self { lease, last_seen: None, away: false, quiet_until: None, said_at: None, looked_at: None }
     }
 
     /// PostgreSQL did not answer.
     pub(crate) const fn missed(&mut self) {
         self.away = true;
+    }
+
+    /// A look at the leases was held up, by a lock on the whole table: so were workers that wanted to renew theirs.
+    pub(crate) fn held_up(&mut self, now: Instant) {
+        self.stay_quiet_until(now + self.lease);
+    }
+
+    /// A look at the leases was not held up.
+    pub(crate) const fn looked(&mut self, now: Instant) {
+        self.looked_at = Some(now);
+    }
+
+    /// Before a look: if the last one is half a lease ago, something has held up this reaper, perhaps a lock on the table
+    /// that is gone by now. A worker renews a lease when a third of it is over, so no lease of a living worker has run out
+    /// within less.
+    pub(crate) fn about_to_look(&mut self, now: Instant) {
+        if self.looked_at.is_some_and(|looked| now.saturating_duration_since(looked) >= self.lease / 2) {
+            self.held_up(now);
+        }
     }
 
     /// PostgreSQL answered, has been up for `uptime`, and some reaper knew so long ago that leases may expire.
@@ -106,6 +127,22 @@ mod tests {
             assert!(sight.may_expire(at(start, 30)) && sight.has_to_say(at(start, 30)));
             assert!(!sight.has_to_say(at(start, 32)) && sight.has_to_say(at(start, 33)), "a tenth of a lease later");
         }
+    }
+
+    #[test]
+    fn after_it_was_held_up_nothing_expires_for_one_lease() {
+        let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
+        sight.seen(start, LONG, JUST_NOW);
+        sight.held_up(at(start, 5));
+        assert!(!sight.may_expire(at(start, 34)) && sight.may_expire(at(start, 35)));
+        sight.looked(at(start, 35));
+        sight.about_to_look(at(start, 49));
+        assert!(sight.may_expire(at(start, 49)));
+        sight.about_to_look(at(start, 50));
+        assert!(
+            !sight.may_expire(at(start, 79)) && sight.may_expire(at(start, 80)),
+            "it had not looked for half a lease"
+        );
     }
 
     #[test]

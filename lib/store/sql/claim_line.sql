@@ -3,7 +3,8 @@
 -- Guard:      the row is queued and the queue is not paused. A row that somebody else has locked is passed over, so
 --             any number of workers may claim at once and none waits. Jobs that have crashed before are claimed a few
 --             at a time, as in claim.
--- Parameters: $1 worker, $2 queue, $3 kinds or NULL for every kind, $4 limit, $5 lease in ms.
+-- Parameters: $1 worker, $2 queue, $3 kinds or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs
+--             that have crashed before may be claimed too.
 -- Zero rows:  nothing to be had.
 -- Index:      job_line, one short range a kind; job_in_danger, but only if there is a job that has crashed. What is
 --             found is locked, and found again by ctid.
@@ -30,6 +31,7 @@ WITH RECURSIVE kind(name) AS (
         SELECT j.ctid AS at, j.id, j.priority, j.run_at, j.crashes, j.max_crashes FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
           AND CASE
+              WHEN j.crashes > 0 AND NOT $6 THEN false
               WHEN j.crashes > 0 AND j.crashes + 1 >= j.max_crashes THEN
                   NOT EXISTS (
                       SELECT FROM leasehold.job r

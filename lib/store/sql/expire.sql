@@ -3,6 +3,8 @@
 -- Guard:      the lease ran out on the database's clock. A row that somebody else has locked is passed over: a renew
 --             or a settle is at it, or a transaction of a caller, for as long as it likes. Its worker cannot renew it
 --             meanwhile, and is given time for that afterwards.
+-- Held up:    a statement that had to wait itself for half a second, for a lock on the whole table, expires nothing: whatever
+--             held it up has kept workers from renewing their leases too.
 -- Parameters: $1 limit, $2 the time before which there is none, or NULL; $3 ids that are not expired, since they were locked
 --             a moment ago; $4 how soon in ms a lease must run out for its row to be tried whether it is locked.
 -- Zero rows:  no lease ran out, and no row that is about to is locked.
@@ -20,6 +22,7 @@ WITH spared AS MATERIALIZED (
                 ELSE 'queued' END AS becomes
     FROM leasehold.job j
     WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now()
+      AND (SELECT clock_timestamp() - statement_timestamp() < interval '500 milliseconds')
       -- Its worker has left its end to be written.
       AND NOT EXISTS (SELECT FROM leasehold.deferred_settle d WHERE d.id = j.id AND d.epoch = j.epoch)
       AND j.lease_expires_at >= coalesce($2::timestamptz, '-infinity')

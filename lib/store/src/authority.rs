@@ -54,7 +54,7 @@ authority! {
     ) -> Vec<ClaimedJob>;
     /// The same from the front of the line, without hints.
     async fn claim_line(
-        &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration
+        &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
     ) -> Vec<ClaimedJob>;
     /// A worker holds on to its runs.
     async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed>;

@@ -69,12 +69,14 @@ impl Queue {
     }
 
     /// Claims and starts what is first in the line, without asking Redis. Which jobs; `None`: PostgreSQL did not answer.
-    pub(crate) async fn claim_line(&self, limit: usize) -> Option<Vec<JobId>> {
+    /// Jobs that have crashed before only `with_crashed`.
+    pub(crate) async fn claim_line(&self, limit: usize, with_crashed: bool) -> Option<Vec<JobId>> {
         let member = &self.member;
         let _claiming = member.unclear.claiming().await;
         let sent_at = Instant::now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        match member.store.claim_line(member.id, &self.name, &member.kinds, limit, member.settings.lease).await {
+        let (kinds, lease) = (&member.kinds, member.settings.lease);
+        match member.store.claim_line(member.id, &self.name, kinds, limit, lease, with_crashed).await {
             Ok(jobs) => {
                 member.postgres.answered();
                 let started = jobs.iter().map(|job| job.fence.id).collect();

@@ -26,6 +26,8 @@ const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
 /// Between two looks for jobs of its own kinds while jobs of other kinds are in the way, at first and at most: such a job is
 /// begun within a second, whatever waits before it.
 const CROWD_PAUSE_MS: (u64, u64) = (50, 400);
+/// Between two slots that are kept for jobs of the line that have crashed before, while there are others.
+const CRASHED_TURN: Duration = Duration::from_millis(100);
 /// How many hints tell whether they still are.
 const CROWD_TRIAL: usize = 16;
 
@@ -48,6 +50,8 @@ pub(crate) struct QueueLoop {
     parked: Parked,
     /// Whether jobs of other kinds are in the way.
     crowd: Crowd,
+    /// When a slot is to be kept for a job of the line that has crashed before.
+    crashed_turn: Instant,
     /// Most of the last hints could not be claimed now: there may be thousands like them, so many are tried together.
     is_blocked_ahead: bool,
     /// Between two looks for jobs of its own kinds behind such a crowd.
@@ -113,6 +117,7 @@ impl QueueLoop {
             fruitless: 0,
             parked,
             crowd: Crowd::No,
+            crashed_turn: Instant::now(),
             is_blocked_ahead: false,
             crowd_waits: Waits::new(CROWD_PAUSE_MS.0, CROWD_PAUSE_MS.1),
             aside_kinds: Vec::new(),
@@ -183,7 +188,7 @@ impl QueueLoop {
             self.claim_ids(ids).await;
             return;
         }
-        match self.queue.claim_line(free).await.map(|started| started.len()) {
+        match self.claim_front(free).await.map(|started| started.len()) {
             Some(started) if started == free => self.waits.reset(),
             Some(started) => {
                 if started > 0 {
@@ -200,11 +205,24 @@ impl QueueLoop {
         }
     }
 
+    /// Claims from the front of the line: those that have never crashed, and now and then, or where slots are left, of the
+    /// others as many as may run at once. `None`: PostgreSQL did not answer.
+    async fn claim_front(&mut self, free: usize) -> Option<Vec<JobId>> {
+        let is_turn = self.crashed_turn <= Instant::now();
+        // One slot is kept for them when it is their turn, or they would wait for as long as there are others.
+        let mut started = self.queue.claim_line(free - usize::from(is_turn && free > 1), false).await?;
+        if started.len() < free {
+            self.crashed_turn = Instant::now() + CRASHED_TURN;
+            started.extend(self.queue.claim_line(free - started.len(), true).await?);
+        }
+        Some(started)
+    }
+
     /// Claims from the line what is of the kinds that this worker serves. When that is all, waits for a moment before the
     /// head is looked at again.
     async fn claim_own_kinds(&mut self, free: usize) {
         self.give_back_taken().await;
-        let Some(started) = self.queue.claim_line(free).await else { return };
+        let Some(started) = self.claim_front(free).await else { return };
         if !started.is_empty() {
             self.crowd_waits.reset();
             self.queue.forget_unused(&started);

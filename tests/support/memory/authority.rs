@@ -155,8 +155,9 @@ impl Authority for MemoryStore {
         kinds: &Kinds,
         limit: i64,
         lease: Duration,
+        with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        self.call("claim_line", |rows| rows.claim_line(worker, queue, kinds, limit, lease)).await
+        self.call("claim_line", |rows| rows.claim_line(worker, queue, kinds, limit, lease, with_crashed)).await
     }
 
     async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Result<Vec<Renewed>, Error> {

@@ -47,6 +47,7 @@ impl Rows {
         kinds: &Kinds,
         limit: i64,
         lease: Duration,
+        with_crashed: bool,
     ) -> Vec<ClaimedJob> {
         if self.paused.contains(queue) && !self.is_broken(Broken::ClaimIgnoresPauses) {
             return Vec::new();
@@ -55,7 +56,8 @@ impl Rows {
         let crashed_are_taken = self.crashed_begun_by(worker) >= CRASHED_AT_ONCE;
         let limit = usize::try_from(limit).unwrap_or_default();
         let may_go = |row: &&Row| {
-            !self.is_locked(row.life.id)
+            (with_crashed || !row.has_crashed())
+                && !self.is_locked(row.life.id)
                 && !if row.is_in_danger() { danger_is_taken } else { row.has_crashed() && crashed_are_taken }
         };
         let found: Vec<&Row> = self.line_of(queue, kinds).into_iter().filter(may_go).take(limit).collect();
