@@ -62,7 +62,7 @@ async fn jobs_in_danger_are_claimed_one_at_a_time_and_hold_up_no_other() {
     let worker = WorkerId::new();
     let mut claimed = Vec::new();
     for _ in 0..3 {
-        let jobs = fixture.claim_line(worker, &name("default"), &Kinds::All, 2, LEASE).await.expect("claim_line");
+        let jobs = fixture.claim_line(worker, &name("default"), &Kinds::All, 2, LEASE, true).await.expect("claim_line");
         claimed.extend(jobs.iter().map(|job| job.crashes));
     }
     claimed.sort_unstable();
@@ -80,7 +80,8 @@ async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time_and_hold_up_no_other
     fixture.enqueue(&jobs(5)).await.expect("enqueue");
     let worker = WorkerId::new();
     let claim = async |limit| {
-        let jobs = fixture.claim_line(worker, &name("default"), &Kinds::All, limit, LEASE).await.expect("claim_line");
+        let jobs =
+            fixture.claim_line(worker, &name("default"), &Kinds::All, limit, LEASE, true).await.expect("claim_line");
         jobs.iter().map(|job| i32::from(job.crashes)).collect::<Vec<_>>()
     };
     assert_eq!(claim(12).await, [1; 10], "ten of twelve");

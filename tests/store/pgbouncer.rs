@@ -44,7 +44,7 @@ async fn connect(url: &str, pooler: Pooler) -> Result<Store, Error> {
 async fn some_verbs(store: &Store) {
     let worker = WorkerId::new();
     store.enqueue(&[new_job(), new_job()]).await.expect("enqueue");
-    let claimed = store.claim_line(worker, &name("default"), &Kinds::Only(vec![kind("k")]), 2, LEASE).await;
+    let claimed = store.claim_line(worker, &name("default"), &Kinds::Only(vec![kind("k")]), 2, LEASE, true).await;
     let claimed = claimed.expect("claim_line");
     for (job, settle) in claimed.iter().zip([Settle::Complete(None), retry()]) {
         let runs = [leasehold_core::FinishedRun { fence: job.fence, settle }];

@@ -183,7 +183,7 @@ async fn fill(fixture: &Fixture, count: u32) {
         .await;
     let worker = WorkerId::new();
     fixture
-        .claim_line(worker, &crate::fixture::name("default"), &Kinds::All, i64::from(count / 50), LEASE)
+        .claim_line(worker, &crate::fixture::name("default"), &Kinds::All, i64::from(count / 50), LEASE, true)
         .await
         .expect("claim_line");
 }
