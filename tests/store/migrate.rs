@@ -179,11 +179,6 @@ async fn a_migration_that_was_held_up_goes_on_later() {
 /// Killed at any time, the next one goes on; and several at once do it once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_was_killed_goes_on_later() {
-    // Behind a pooler the server does not notice that a migration is gone, and may build its index for minutes, in the way of
-    // the next one, which then says so and gives up.
-    if crate::POOLER != leasehold_store::Pooler::None {
-        return;
-    }
     let fixture = Fixture::start().await;
     for millis in [0, 20, 60, 120, 250] {
         one_behind(&fixture).await;

@@ -23,6 +23,10 @@ const BEGIN: &str = include_str!("../../sql/migration_begin.sql");
 const COMMIT: &str = include_str!("../../sql/migration_commit.sql");
 const ROLLBACK: &str = include_str!("../../sql/migration_rollback.sql");
 const TRY_LOCK: &str = include_str!("../../sql/migration_try_lock.sql");
+/// PostgreSQL remembers within a transaction what it told of the sessions, until it is asked to forget.
+const LOOK_AGAIN: &str = include_str!("../../sql/migration_look_again.sql");
+/// Stands before each statement that runs outside a transaction, so that the next migration finds those that a killed one left.
+const MARK: &str = "/* leasehold migrate */ ";
 
 /// The pause after a lock that could not be had, the first and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
@@ -133,15 +137,32 @@ impl Session {
         let Some(steps) = steps(migration.sql.as_str()) else {
             return self.transaction(&[], &[(migration.sql.as_str().to_owned(), migration)]).await;
         };
-        // deadlock_detected: what an earlier migration began, which was killed, has not ended yet. All steps bear to be
-        // done twice.
+        self.end_leftovers().await?;
+        // deadlock_detected: a leftover began in the meantime. All steps bear to be done twice.
         while let Err(error) = self.steps(&steps).await {
             if error.code().as_deref() != Some("40P01") {
                 return Err(error);
             }
             self.pause(PAUSE.0, Duration::ZERO, &"the end of an earlier migration").await?;
+            self.end_leftovers().await?;
         }
         self.transaction(&[], &[(String::new(), migration)]).await
+    }
+
+    /// Ends the statements that a killed migration left at the server. Behind a pooler the server does not notice that the
+    /// client is gone and goes on building an index, which the next migration would wait for. This session has the lock that
+    /// only one migration has, so whatever else runs is a leftover.
+    async fn end_leftovers(&mut self) -> Result<(), Error> {
+        let doing = Error::sql("ending what a killed migration left");
+        loop {
+            sqlx::raw_sql(LOOK_AGAIN).execute(&mut self.guard).await.map_err(&doing)?;
+            let query = sqlx::query_scalar(include_str!("../../sql/migration_end_leftovers.sql")).bind(MARK);
+            let ended: i64 = query.persistent(false).fetch_one(&mut self.guard).await.map_err(&doing)?;
+            if ended == 0 {
+                return Ok(());
+            }
+            self.pause(LOOK_EVERY, Duration::ZERO, &"the end of an earlier migration").await?;
+        }
     }
 
     async fn steps(&mut self, steps: &[Step]) -> Result<(), Error> {
@@ -213,7 +234,7 @@ impl Session {
             sqlx::raw_sql(limits).execute(&mut *connection).await.map_err(&doing)?;
         }
         let (version, patience) = (self.version, self.patience);
-        let mut work = pin!(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(connection));
+        let mut work = pin!(sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{MARK}{sql}"))).execute(connection));
         loop {
             let begun = Instant::now();
             match timeout(LOOK_EVERY * 4, work.as_mut()).await {
@@ -291,7 +312,8 @@ fn no_connection() -> Error {
 
 /// The session that makes an index for us, through a pooler.
 async fn builder(guard: &mut PgConnection) -> Option<i32> {
-    let query = sqlx::query_scalar(include_str!("../../sql/migration_builder.sql")).persistent(false);
+    sqlx::raw_sql(LOOK_AGAIN).execute(&mut *guard).await.ok()?;
+    let query = sqlx::query_scalar(include_str!("../../sql/migration_builder.sql")).bind(MARK).persistent(false);
     query.fetch_optional(guard).await.ok()?
 }
 
@@ -313,7 +335,9 @@ async fn watched<T>(
 
 /// Whom a session waits for. Only to be told: if it cannot be found out, nothing is lost.
 async fn blocker(guard: &mut PgConnection, pid: Option<i32>) -> Option<InTheWay> {
-    let query = sqlx::query(include_str!("../../sql/waits_for.sql")).bind(pid?).persistent(false);
+    let pid = pid?;
+    sqlx::raw_sql(LOOK_AGAIN).execute(&mut *guard).await.ok()?;
+    let query = sqlx::query(include_str!("../../sql/waits_for.sql")).bind(pid).persistent(false);
     let row = query.fetch_optional(guard).await.ok()??;
     Holder::of(&row).map(InTheWay)
 }
