@@ -11,6 +11,7 @@ mod complete;
 mod connect;
 mod enqueue;
 mod expire;
+mod failover;
 mod fixture;
 mod functions;
 mod life;

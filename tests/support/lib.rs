@@ -23,5 +23,5 @@ pub use memory::{
 pub use probe::{LogLine, Probe, Step, clock_errors, hurry, read_log, starts};
 pub use proxy::{End, Proxy, Way};
 pub use reaper::quick_reaper;
-pub use shared::private_folder;
+pub use shared::{postgres_options, private_folder};
 pub use stores::{Database, OwnPgBouncer, RedisServer, Stores};

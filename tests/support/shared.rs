@@ -41,7 +41,8 @@ pub fn private_folder() -> TempDir {
 }
 
 /// How a PostgreSQL for tests runs: nothing here has to survive a loss of power.
-pub(crate) fn postgres_options() -> PostgresOptions {
+#[must_use]
+pub fn postgres_options() -> PostgresOptions {
     PostgresOptions { fsync: false, max_connections: CONNECTIONS, password: false, settings: Vec::new() }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     locks::Locks,
     pool::{CONNECTION_CHECKED_EVERY, Pool},
+    servers::{self, Server, Servers},
     url,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -93,16 +94,17 @@ impl Store {
     /// [`Error::Url`] when the URL cannot be understood, [`Error::Connect`] when no server answers within
     /// `acquire_timeout`, or it refuses; [`Error::Pooler`] when there is a pooler that `pooler` does not tell of.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let options = url::choose(options(settings)?, settings.acquire_timeout).await;
-        let options = options.ok_or_else(|| Error::Url("names no server".into()))?;
+        let servers = options(settings)?;
+        let chosen = servers::choose(&servers, settings.acquire_timeout).await;
+        let options = servers.get(chosen).ok_or_else(|| Error::Url("names no server".into()))?;
         let within = settings.acquire_timeout * ANSWERS_AFTER;
         let limit = statement_timeout(within);
-        let own = match settings.pooler {
+        let pinned = |options: &PgConnectOptions| match settings.pooler {
             Pooler::None => options.clone().options(PINNED).options(limits(limit)),
             Pooler::Transaction => options.clone(),
         };
         let trial = tokio::time::timeout(settings.acquire_timeout, async {
-            let mut connection = own.connect().await?;
+            let mut connection = pinned(options).connect().await?;
             let manners = manners(&mut connection, settings).await?;
             connection.close().await?;
             Ok(manners)
@@ -114,20 +116,20 @@ impl Store {
         let limits_transactions = match answered {
             Ok(Manners { plans_as_asked: true, limits_transactions }) => limits_transactions,
             Ok(_) => return Err(Error::pooler("connecting to PostgreSQL", "our options do not arrive")),
-            Err(source) => return Err(Error::connect(address(&options), source)),
+            Err(source) => return Err(Error::connect(address(options), source)),
         };
         let transactions = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
-            .connect_lazy_with(options);
-        let (form, own) = match settings.pooler {
-            Pooler::None => {
-                let of_transactions = limits_transactions.then_some(("transaction_timeout", "0"));
-                (Form::Named, own.options([PLANNED_ONCE]).options(of_transactions))
-            }
-            Pooler::Transaction => (Form::InTransaction, own),
+            .connect_lazy_with(options.clone());
+        let of_transactions = limits_transactions.then_some(("transaction_timeout", "0"));
+        let (form, own): (_, &dyn Fn(&PgConnectOptions) -> PgConnectOptions) = match settings.pooler {
+            Pooler::None => (Form::Named, &|options| pinned(options).options([PLANNED_ONCE]).options(of_transactions)),
+            Pooler::Transaction => (Form::InTransaction, &pinned),
         };
-        let pool = Pool::new(own, limit, settings.max_connections, settings.acquire_timeout);
+        let servers = servers.into_iter().map(|options| Server { own: own(&options), transactions: options });
+        let servers = Servers::new(servers.collect(), chosen, transactions.clone(), settings.acquire_timeout);
+        let pool = Pool::new(servers, limit, settings.max_connections, settings.acquire_timeout);
         let bounded = Bounded::new(pool.clone(), form, within, limits_transactions);
         let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER, limits_transactions);
         let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER, limits_transactions);

@@ -39,6 +39,7 @@ mod renew;
 mod retain;
 mod revive;
 mod row;
+mod servers;
 mod settle;
 mod statement_timeout;
 mod stats;

@@ -5,9 +5,9 @@
 //! its connections pays that for all of them. The driver's own pool does go round, and asks each that comes back whether
 //! it still stands, which is a second round trip for every statement.
 
-use crate::error::code_of;
+use crate::{error::code_of, servers::Servers};
 use deadpool::managed::{self, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult};
-use sqlx::{ConnectOptions, Connection as _, Error, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection as _, Error, PgConnection};
 use std::{
     io,
     sync::{
@@ -50,8 +50,8 @@ pub(crate) struct Pool {
 
 #[derive(Debug)]
 struct Manager {
-    options: PgConnectOptions,
-    /// The one that is set in the options.
+    servers: Servers,
+    /// The one that is set when connecting.
     statement_timeout: Duration,
 }
 
@@ -84,15 +84,15 @@ pub(crate) enum Fitness {
 }
 
 impl Pool {
-    /// Connects when the first statement wants to. `statement_timeout` is the one that `options` set, if they set one.
+    /// Connects when the first statement wants to. `statement_timeout` is the one that connections have from the start.
     pub(crate) fn new(
-        options: PgConnectOptions,
+        servers: Servers,
         statement_timeout: Duration,
         max_connections: u32,
         acquire_timeout: Duration,
     ) -> Self {
         let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(max_connections as usize) };
-        let inner = managed::Pool::builder(Manager { options, statement_timeout }).config(config).build();
+        let inner = managed::Pool::builder(Manager { servers, statement_timeout }).config(config).build();
         let inner = inner.expect("a pool without time limits of its own can be built");
         let pool = inner.weak();
         tokio::spawn(async move {
@@ -182,7 +182,7 @@ impl managed::Manager for Manager {
     async fn create(&self) -> Result<Session, Error> {
         let (mut pause, longest) = CONNECT_AGAIN;
         loop {
-            match self.options.connect().await {
+            match self.servers.connect().await {
                 Err(error) if is_starting(&error) => sleep(pause).await,
                 connected => {
                     let postgres = Some(connected?);

@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use sqlx::postgres::PgConnectOptions;
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 /// What becomes of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,27 +202,6 @@ fn host_and_port(text: &str) -> (String, String) {
     }
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     (host.to_owned(), port.to_owned())
-}
-
-/// The first of several servers that answers and takes writes; if there is none, the first.
-pub(crate) async fn choose(servers: Vec<PgConnectOptions>, within: Duration) -> Option<PgConnectOptions> {
-    if servers.len() > 1 {
-        for server in &servers {
-            if let Ok(Ok(true)) = tokio::time::timeout(within, takes_writes(server)).await {
-                return Some(server.clone());
-            }
-        }
-    }
-    servers.into_iter().next()
-}
-
-async fn takes_writes(server: &PgConnectOptions) -> Result<bool, sqlx::Error> {
-    use sqlx::{ConnectOptions, Connection, Row};
-    let mut connection = server.connect().await?;
-    let row = sqlx::raw_sql(include_str!("../sql/takes_writes.sql")).fetch_one(&mut connection).await?;
-    let answer = row.try_get(0);
-    connection.close().await?;
-    answer
 }
 
 #[cfg(test)]
