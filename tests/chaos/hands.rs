@@ -28,7 +28,7 @@ const SLOW: Duration = Duration::from_millis(20);
 
 /// Where in a job's life its worker dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DeathPoint {
     /// Claimed in PostgreSQL, no handler has begun.
     Claim,
     /// In the handler.
@@ -51,13 +51,13 @@ pub(crate) struct Hands {
 }
 
 impl Hands {
-    fn at(&self, place: Place) -> bool {
+    fn at(&self, place: DeathPoint) -> bool {
         match place {
-            Place::Claim => !self.claimed.is_empty(),
-            Place::Handler => !self.in_handler.is_empty(),
-            Place::Settle => !self.ended.is_empty(),
-            Place::Ack => !self.settled.is_empty(),
-            Place::Anywhere => !self.claimed.is_empty() || !self.in_handler.is_empty() || !self.ended.is_empty(),
+            DeathPoint::Claim => !self.claimed.is_empty(),
+            DeathPoint::Handler => !self.in_handler.is_empty(),
+            DeathPoint::Settle => !self.ended.is_empty(),
+            DeathPoint::Ack => !self.settled.is_empty(),
+            DeathPoint::Anywhere => !self.claimed.is_empty() || !self.in_handler.is_empty() || !self.ended.is_empty(),
         }
     }
 
@@ -74,8 +74,8 @@ impl Hands {
 
 impl Stage {
     /// Stops workers until one is at this place, and leaves it stopped.
-    pub(crate) async fn stop_one_at(&mut self, place: Place, dice: &mut Dice) -> Result<(u32, Hands)> {
-        if place != Place::Anywhere {
+    pub(crate) async fn stop_one_at(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<(u32, Hands)> {
+        if place != DeathPoint::Anywhere {
             self.to_postgres.set(Way::Slow(SLOW));
         }
         let found = self.seek(place, dice).await;
@@ -83,7 +83,7 @@ impl Stage {
         found
     }
 
-    async fn seek(&mut self, place: Place, dice: &mut Dice) -> Result<(u32, Hands)> {
+    async fn seek(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<(u32, Hands)> {
         let begun = Instant::now();
         while begun.elapsed() < FOUND_WITHIN {
             let victim = dice.number(0..self.members.workers.len());
@@ -102,11 +102,11 @@ impl Stage {
     }
 
     /// Kills a worker at this place; another is started.
-    pub(crate) async fn kill_at(&mut self, place: Place, dice: &mut Dice) -> Result<()> {
+    pub(crate) async fn kill_at(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<()> {
         let (pid, hands) = self.stop_one_at(place, dice).await?;
         let at_ms = now_ms();
         self.members.kill(pid)?;
-        let hints = if place == Place::Ack { hands.settled } else { Vec::new() };
+        let hints = if place == DeathPoint::Ack { hands.settled } else { Vec::new() };
         self.moments.kills.push(Kill { pid, at_ms, hints, hints_gone_ms: None });
         Ok(())
     }

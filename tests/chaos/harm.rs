@@ -2,7 +2,7 @@
 
 use crate::{
     dice::Dice,
-    hands::Place,
+    hands::DeathPoint,
     stage::{PATIENCE, Stage},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -130,7 +130,7 @@ impl Stage {
     /// it goes on. Whether one of its handlers came to its end after that: it may have been told in time that its lease is
     /// lost.
     pub(crate) async fn freeze_a_worker(&mut self, at_least: Duration, dice: &mut Dice) -> Result<bool> {
-        let (pid, hands) = self.stop_one_at(Place::Handler, dice).await?;
+        let (pid, hands) = self.stop_one_at(DeathPoint::Handler, dice).await?;
         let begun = Instant::now();
         self.moments.frozen.push(pid);
         let mut postgres = self.connect_postgres().await?;

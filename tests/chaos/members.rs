@@ -19,7 +19,7 @@ const REPLACED_AFTER: Duration = Duration::from_millis(300);
 /// What a worker says of itself when it ends.
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
 pub(crate) struct Tally {
-    pub(crate) late_results_refused: u64,
+    pub(crate) stale_writes_refused: u64,
 }
 
 /// Workers and reapers.

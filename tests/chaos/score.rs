@@ -75,7 +75,7 @@ impl Score {
             illegal_transitions: findings.illegal.len(),
             dead: final_rows().filter(|row| row.state == "dead").count(),
             runs_beyond_first: starts.saturating_sub(run),
-            stale_writes_refused: evidence.tallies.iter().map(|tally| tally.late_results_refused).sum(),
+            stale_writes_refused: evidence.tallies.iter().map(|tally| tally.stale_writes_refused).sum(),
             attempts_burned: final_rows().map(|row| i64::from((row.attempt - 1).max(0))).sum(),
             enqueues_failed: evidence.ledger.failed_calls,
             rate_before: rates.before,

@@ -1,6 +1,6 @@
 //! Reapers that die between two writes of a step. Each step can be run twice: the next tick, of whichever reaper, does it.
 
-use crate::scene::{Left, PATIENCE, Place, Scene, untouched};
+use crate::scene::{HintHome, Left, PATIENCE, Scene, untouched};
 use leasehold::{JobId, QueueName, State};
 use leasehold_core::{FailPoint, WorkerId};
 use leasehold_store::Kinds;
@@ -16,7 +16,7 @@ async fn a_promoted_job_that_was_not_pushed_is_found_by_the_head() {
     let job = scene.client.enqueue(scene.probe(0)).delay(Duration::from_millis(100));
     let id = job.send().await.expect("enqueueing").get();
     scene.dead(scene.mortal(&["reaper"], FailPoint::PromoteCommitted)).await;
-    assert_eq!(scene.left(id).await, untouched(Place::Nowhere));
+    assert_eq!(scene.left(id).await, untouched(HintHome::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
     scene.succeeds(id, 1).await;
@@ -27,7 +27,7 @@ async fn an_expired_job_whose_lease_still_stands_in_redis_is_swept_back() {
     let mut scene = Scene::start().await;
     let id = orphan(&scene, LONG, Duration::from_millis(10)).await;
     scene.dead(scene.mortal(&["reaper"], FailPoint::ExpireCommitted)).await;
-    let left = Left { state: State::Queued, epoch: 1, attempt: 1, crashes: 1, hint: Place::Leased };
+    let left = Left { state: State::Queued, epoch: 1, attempt: 1, crashes: 1, hint: HintHome::Leased };
     assert_eq!(scene.left(id).await, left);
 
     assert_eq!(scene.ready_again(id).await, ["sweep"]);
@@ -60,7 +60,7 @@ async fn an_adopted_hint_needs_no_second_adoption() {
     let mut taker = scene.handoff.taker(&QueueName::default()).await.expect("a taker");
     assert_eq!(taker.take(PATIENCE).await.expect("a take"), Some(id));
     scene.dead(scene.mortal(&["reaper"], FailPoint::HintsAdopted)).await;
-    assert_eq!(scene.left(id).await, untouched(Place::Leased));
+    assert_eq!(scene.left(id).await, untouched(HintHome::Leased));
 
     assert_eq!(scene.ready_again(id).await, ["leases"]);
     scene.succeeds(id, 1).await;
@@ -72,7 +72,7 @@ async fn a_lease_that_ran_out_is_looked_at_again() {
     let id = scene.enqueue().await;
     lease(&scene, Duration::from_millis(10)).await;
     scene.dead(scene.mortal(&["reaper"], FailPoint::LeasesRead)).await;
-    assert_eq!(scene.left(id).await, untouched(Place::Leased));
+    assert_eq!(scene.left(id).await, untouched(HintHome::Leased));
 
     assert_eq!(scene.ready_again(id).await, ["leases"]);
     scene.succeeds(id, 1).await;
@@ -87,7 +87,7 @@ async fn a_line_that_was_read_and_not_pushed_is_read_again() {
     );
     scene.store.enqueue(std::slice::from_ref(&job)).await.expect("enqueueing");
     scene.dead(scene.mortal(&["reaper"], FailPoint::LineRead)).await;
-    assert_eq!(scene.left(job.id).await, untouched(Place::Nowhere));
+    assert_eq!(scene.left(job.id).await, untouched(HintHome::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
     scene.succeeds(job.id, 1).await;
@@ -100,7 +100,7 @@ async fn drift_that_was_seen_and_not_mended_is_seen_again() {
     // Leased for so long that no lease runs out: only a comparison of the stores finds it.
     lease(&scene, LONG).await;
     scene.dead(scene.mortal(&["reaper"], FailPoint::DriftRead)).await;
-    assert_eq!(scene.left(id).await, untouched(Place::Leased));
+    assert_eq!(scene.left(id).await, untouched(HintHome::Leased));
 
     assert_eq!(scene.ready_again(id).await, ["sweep"]);
     scene.succeeds(id, 1).await;

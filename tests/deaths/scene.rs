@@ -32,7 +32,7 @@ pub(crate) struct Scene {
 
 /// Where Redis holds a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum HintHome {
     Nowhere,
     Ready,
     /// A blocking take has moved it, and no lease covers it.
@@ -47,11 +47,11 @@ pub(crate) struct Left {
     pub(crate) epoch: i32,
     pub(crate) attempt: i32,
     pub(crate) crashes: i16,
-    pub(crate) hint: Place,
+    pub(crate) hint: HintHome,
 }
 
 /// A job that nobody has claimed yet.
-pub(crate) const fn untouched(hint: Place) -> Left {
+pub(crate) const fn untouched(hint: HintHome) -> Left {
     Left { state: State::Queued, epoch: 0, attempt: 0, crashes: 0, hint }
 }
 
@@ -157,13 +157,13 @@ impl Scene {
         let snapshot = self.handoff.snapshot(&QueueName::default()).await.expect("reading a queue");
         let leased = |(held, how): &(JobId, Held)| *held == id && matches!(how, Held::Leased { .. });
         let hint = if snapshot.ready.contains(&id) {
-            Place::Ready
+            HintHome::Ready
         } else if snapshot.claimed.contains(&id) {
-            Place::Claimed
+            HintHome::Claimed
         } else if snapshot.held.iter().any(leased) {
-            Place::Leased
+            HintHome::Leased
         } else {
-            Place::Nowhere
+            HintHome::Nowhere
         };
         Left { state: job.state, epoch: job.epoch, attempt: job.attempt, crashes: job.crashes, hint }
     }
@@ -180,7 +180,7 @@ impl Scene {
             let reports = self.reaper.tick().await;
             steps.extend(reports.iter().filter(|report| report.changed > 0).map(|report| report.step));
             let left = self.left(id).await;
-            if (left.state, left.hint) == (State::Queued, Place::Ready) {
+            if (left.state, left.hint) == (State::Queued, HintHome::Ready) {
                 steps.dedup();
                 return steps;
             }

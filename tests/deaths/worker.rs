@@ -1,6 +1,6 @@
 //! Workers that die on the way from a hint to a settled run.
 
-use crate::scene::{Left, Place, Scene, untouched};
+use crate::scene::{HintHome, Left, Scene, untouched};
 use leasehold::{JobId, JobRecord, NewJob, State};
 use leasehold_core::FailPoint;
 use leasehold_tests::eventually;
@@ -11,7 +11,7 @@ use nix::{
 use serde_json::value::to_raw_value;
 
 /// A job whose worker is gone, and whose lease in both stores runs out.
-const ORPHAN: Left = Left { state: State::Running, epoch: 1, attempt: 1, crashes: 0, hint: Place::Leased };
+const ORPHAN: Left = Left { state: State::Running, epoch: 1, attempt: 1, crashes: 0, hint: HintHome::Leased };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hint_that_was_taken_and_not_leased_is_adopted() {
@@ -27,12 +27,12 @@ async fn a_hint_that_was_taken_and_not_leased_is_adopted() {
     .await;
     let id = scene.enqueue().await;
     scene.dead(worker).await;
-    assert_eq!(scene.left(id).await, untouched(Place::Claimed));
+    assert_eq!(scene.left(id).await, untouched(HintHome::Claimed));
 
     assert_eq!(scene.tick("adopt").await, 1, "within a tick");
-    assert_eq!(scene.left(id).await, untouched(Place::Leased));
+    assert_eq!(scene.left(id).await, untouched(HintHome::Leased));
     assert_eq!(scene.ready_again(id).await, ["leases"], "when the short lease has run out");
-    assert_eq!(scene.left(id).await, untouched(Place::Ready), "no attempt is spent");
+    assert_eq!(scene.left(id).await, untouched(HintHome::Ready), "no attempt is spent");
     scene.succeeds(id, 1).await;
 }
 
@@ -41,11 +41,11 @@ async fn a_hint_that_was_leased_and_not_claimed_comes_back() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::HintsLeased)).await;
-    assert_eq!(scene.left(id).await, untouched(Place::Leased));
+    assert_eq!(scene.left(id).await, untouched(HintHome::Leased));
 
     let steps = scene.ready_again(id).await;
     assert!(matches!(steps.last(), Some(&("leases" | "sweep"))), "when the hand-off lease has run out: {steps:?}");
-    assert_eq!(scene.left(id).await, untouched(Place::Ready), "no attempt is spent");
+    assert_eq!(scene.left(id).await, untouched(HintHome::Ready), "no attempt is spent");
     scene.succeeds(id, 1).await;
 }
 
@@ -89,7 +89,7 @@ async fn comes_back_by_expiry(scene: &mut Scene, id: JobId) {
     assert_eq!(steps.last(), Some(&"expire"), "when the lease has run out: {steps:?}");
     assert_eq!(
         scene.left(id).await,
-        Left { state: State::Queued, epoch: 1, attempt: 1, crashes: 1, hint: Place::Ready }
+        Left { state: State::Queued, epoch: 1, attempt: 1, crashes: 1, hint: HintHome::Ready }
     );
 }
 
@@ -98,12 +98,12 @@ async fn a_hint_that_was_not_acked_is_dropped() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
-    let left = Left { state: State::Succeeded, epoch: 1, attempt: 1, crashes: 0, hint: Place::Leased };
+    let left = Left { state: State::Succeeded, epoch: 1, attempt: 1, crashes: 0, hint: HintHome::Leased };
     assert_eq!(scene.left(id).await, left);
 
     let steps = scene.redis_is_empty().await;
     assert!(matches!(steps.last(), Some(&("leases" | "sweep"))), "when the lease in Redis has run out: {steps:?}");
-    assert_eq!(scene.left(id).await, Left { hint: Place::Nowhere, ..left });
+    assert_eq!(scene.left(id).await, Left { hint: HintHome::Nowhere, ..left });
     scene.succeeds(id, 1).await;
 }
 
@@ -115,7 +115,7 @@ async fn a_failed_job_whose_hint_was_not_acked_is_run_again_when_it_is_due() {
     scene.client.enqueue_many(std::slice::from_ref(&job)).await.expect("enqueueing");
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
     // Its retry is promoted while Redis still holds the dead worker's lease on it, or after: both must do.
-    let left = Left { state: State::Scheduled, epoch: 1, attempt: 1, crashes: 0, hint: Place::Leased };
+    let left = Left { state: State::Scheduled, epoch: 1, attempt: 1, crashes: 0, hint: HintHome::Leased };
     assert_eq!(scene.left(job.id).await, left);
     scene.succeeds(job.id, 2).await;
 }
@@ -132,7 +132,7 @@ async fn a_released_job_whose_hint_was_not_given_back_returns_with_its_attempt()
     kill(Pid::from_raw(worker.pid()), Signal::SIGTERM).expect("stopping a worker");
     scene.dead(worker).await;
     let left = scene.left(id).await;
-    assert_eq!(left, Left { state: State::Queued, epoch: 1, attempt: 0, crashes: 0, hint: Place::Leased });
+    assert_eq!(left, Left { state: State::Queued, epoch: 1, attempt: 0, crashes: 0, hint: HintHome::Leased });
 
     scene.ready_again(id).await;
     let JobRecord { attempt, crashes, .. } = scene.record(id).await;

@@ -1,6 +1,6 @@
 //! From the start to the end, and the next start.
 
-use crate::running::{Place, WITHIN, descendants};
+use crate::running::{DevFolder, WITHIN, descendants};
 use leasehold_tests::eventually;
 use nix::sys::signal::Signal;
 use std::{fs, os::unix::fs::PermissionsExt};
@@ -10,7 +10,7 @@ const SLEEP: [&str; 4] = ["--workers", "2", "--exec", "sleep=sleep 600"];
 
 #[tokio::test]
 async fn it_runs_jobs_stops_cleanly_and_has_them_still_at_the_next_start() {
-    let place = Place::new().await;
+    let place = DevFolder::new().await;
     let dev = place.up(&["--exec", "echo=cat"]).await;
     let mode = fs::metadata(place.settings_file()).expect("the file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "it holds passwords");
@@ -35,7 +35,7 @@ async fn it_runs_jobs_stops_cleanly_and_has_them_still_at_the_next_start() {
 
 #[tokio::test]
 async fn a_second_one_in_the_same_folder_is_refused() {
-    let place = Place::new().await;
+    let place = DevFolder::new().await;
     let dev = place.up(&["--workers", "0"]).await;
     let second = place.dev(&[]).output().expect("leasehold dev");
     let words = String::from_utf8_lossy(&second.stderr);
@@ -47,7 +47,7 @@ async fn a_second_one_in_the_same_folder_is_refused() {
 
 #[tokio::test]
 async fn killed_it_leaves_neither_servers_nor_workers_nor_their_commands() {
-    let place = Place::new().await;
+    let place = DevFolder::new().await;
     let dev = place.up(&SLEEP).await;
     place.ask(&["enqueue", "--kind", "sleep"]);
     let family = eventually("a worker runs its command", WITHIN, || async {
@@ -67,7 +67,7 @@ async fn killed_it_leaves_neither_servers_nor_workers_nor_their_commands() {
 
 #[tokio::test]
 async fn a_second_signal_does_not_wait_for_jobs() {
-    let place = Place::new().await;
+    let place = DevFolder::new().await;
     // Longer than the end is waited for.
     let dev = place.up(&[&SLEEP[..], &["--set", "worker.grace_ms=600000"]].concat()).await;
     let id = place.ask(&["enqueue", "--kind", "sleep"]);
@@ -90,7 +90,7 @@ async fn a_second_signal_does_not_wait_for_jobs() {
 
 #[tokio::test]
 async fn what_is_wrong_is_told_before_anything_starts() {
-    let place = Place::new().await;
+    let place = DevFolder::new().await;
     for (arguments, code, words) in [
         (&["--queue", "no name"][..], 2, "--queue"),
         (&["--exec", "nothing"], 2, "KIND=COMMAND"),

@@ -1,11 +1,11 @@
 //! What dies under `dev` is started again.
 
-use crate::running::{Place, Running, WITHIN, send};
+use crate::running::{DevFolder, Running, WITHIN, send};
 use leasehold_tests::eventually;
 use nix::sys::signal::Signal;
 
 /// Waits for a child like the one that was killed, with another number.
-async fn replaced(dev: &Running, place: &Place, word: &str, killed: i32) -> i32 {
+async fn replaced(dev: &Running, place: &DevFolder, word: &str, killed: i32) -> i32 {
     eventually("another one runs in its place", WITHIN, || async {
         let children = dev.children_with(word);
         children.into_iter().find(|pid| *pid != killed).ok_or_else(|| place.log())
@@ -15,7 +15,7 @@ async fn replaced(dev: &Running, place: &Place, word: &str, killed: i32) -> i32 
 
 #[tokio::test]
 async fn a_worker_a_reaper_and_both_servers_are_replaced_and_jobs_run() {
-    let place = Place::new().await;
+    let place = DevFolder::new().await;
     let dev = place.up(&["--workers", "1", "--exec", "echo=cat"]).await;
     let settings = std::fs::read_to_string(place.settings_file()).expect("the file");
     for word in [" worker ", "leasehold reaper", "redis-server", "postgres -D"] {

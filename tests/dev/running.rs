@@ -17,12 +17,12 @@ use tempfile::TempDir;
 pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 /// The folder of a `dev`, and the program.
-pub(crate) struct Place {
+pub(crate) struct DevFolder {
     folder: TempDir,
     program: PathBuf,
 }
 
-impl Place {
+impl DevFolder {
     pub(crate) async fn new() -> Self {
         let program = tokio::task::spawn_blocking(leasehold_program).await.expect("the program");
         Self { folder: private_folder(), program }

@@ -35,7 +35,7 @@ pub(crate) struct Stopped {
     /// Every process that belonged to the fleet.
     pub(crate) pids: BTreeSet<i32>,
     /// Counted by the workers themselves, told when they stop.
-    pub(crate) late_results_refused: u64,
+    pub(crate) stale_writes_refused: u64,
 }
 
 /// A running `leasehold dev`.
@@ -183,7 +183,7 @@ impl Fleet {
         let log = fs::read_to_string(self.folder.path().join("dev.log"))?;
         Ok(Stopped {
             pids: std::mem::take(&mut self.pids),
-            late_results_refused: sum_of("late_results_refused=", &log),
+            stale_writes_refused: sum_of("stale_writes_refused=", &log),
         })
     }
 

@@ -8,7 +8,7 @@ pub(crate) struct Verdict {
     files: usize,
     seconds: f64,
     counts: Counts,
-    late_results_refused: u64,
+    stale_writes_refused: u64,
     lost: usize,
     wrong: Vec<String>,
 }
@@ -35,7 +35,7 @@ impl Verdict {
             seconds,
             lost: paths.len().saturating_sub(output.len().min(counts.succeeded)),
             counts,
-            late_results_refused: stopped.late_results_refused,
+            stale_writes_refused: stopped.stale_writes_refused,
             wrong,
         }
     }
@@ -46,7 +46,7 @@ impl Verdict {
             && self.wrong.is_empty()
             && self.counts.succeeded == self.files
             && self.counts.leases_lost > 0
-            && self.late_results_refused > 0
+            && self.stale_writes_refused > 0
     }
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(f, "  runs                   {runs:>8}   ({} beyond the first)", runs.saturating_sub(self.files))?;
         writeln!(f, "  leases lost            {leases_lost:>8}")?;
-        writeln!(f, "  late results refused   {:>8}", self.late_results_refused)?;
+        writeln!(f, "  late results refused   {:>8}", self.stale_writes_refused)?;
         writeln!(f, "  lost                   {:>8}", self.lost)?;
         writeln!(f, "  wrong                  {:>8}", self.wrong.len())?;
         for wrong in self.wrong.iter().take(10) {
@@ -78,7 +78,7 @@ impl fmt::Display for Verdict {
             self.lost,
             self.wrong.len()
         )?;
-        if self.counts.leases_lost == 0 || self.late_results_refused == 0 {
+        if self.counts.leases_lost == 0 || self.stale_writes_refused == 0 {
             writeln!(
                 f,
                 "The harm was not felt: a killed and a frozen worker should have lost leases and had a result refused."

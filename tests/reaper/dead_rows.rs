@@ -30,7 +30,7 @@ async fn start() -> (World, PgConnection) {
 }
 
 async fn begins(world: &World) -> Option<String> {
-    world.handoff.tail(&queue()).await.expect("tail").begins
+    world.handoff.tail(&queue()).await.expect("tail").scan_start
 }
 
 /// Ticks until the line is known, by a survey that took long.

@@ -3,7 +3,7 @@
 use crate::{
     dice::Dice,
     process::{Process, Surroundings, Wire},
-    weather::Place,
+    weather::Server,
     work::{Book, Work, short},
 };
 use leasehold_core::{JobId, Kind, NewJob, QueueName, State};
@@ -54,7 +54,7 @@ impl Clients {
     pub(crate) fn client(self: &Arc<Self>, number: u32) -> Client {
         let process = Process::start(format!("client {number}"), &self.around);
         let wire = |place| Arc::new(Wire { process: Arc::clone(&process), place });
-        let (store, head) = (self.store.by(wire(Place::Postgres)), self.head.by(wire(Place::Redis)));
+        let (store, head) = (self.store.by(wire(Server::Postgres)), self.head.by(wire(Server::Redis)));
         Client { shared: Arc::clone(self), process, store, head, mine: Vec::new() }
     }
 

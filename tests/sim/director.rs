@@ -3,7 +3,7 @@
 use crate::{
     fleet::{Fleet, Role},
     process::Surroundings,
-    weather::{Condition, Place},
+    weather::{Condition, Server},
 };
 use leasehold_core::JobId;
 use leasehold_tests::{Keys, QueueKeys};
@@ -86,8 +86,8 @@ impl Director {
                     self.fleet.start_reaper();
                 }
             }
-            10 => self.away(Place::Postgres, lease_ms),
-            11..13 => self.away(Place::Redis, lease_ms),
+            10 => self.away(Server::Postgres, lease_ms),
+            11..13 => self.away(Server::Redis, lease_ms),
             13 => self.stall(),
             14 => self.lossy(),
             15 => self.flush(),
@@ -130,11 +130,11 @@ impl Director {
         }
     }
 
-    fn away(&self, place: Place, lease_ms: u64) {
+    fn away(&self, place: Server, lease_ms: u64) {
         let time = self.around.dice.ms(50..lease_ms * 2);
         self.did(&format!("{place:?} is away"));
         self.around.weather.change(place, |now| now.away_until = Some(Instant::now() + time));
-        if place == Place::Postgres && self.around.dice.chance(0.5) {
+        if place == Server::Postgres && self.around.dice.chance(0.5) {
             self.did("Postgres restarts");
             let mut rows = self.fleet.store.rows();
             rows.restarted_in(time);
@@ -142,14 +142,14 @@ impl Director {
     }
 
     fn stall(&self) {
-        let place = self.around.dice.pick(&[Place::Postgres, Place::Redis]);
+        let place = self.around.dice.pick(&[Server::Postgres, Server::Redis]);
         let time = self.around.dice.ms(50..4000);
         self.did(&format!("{place:?} stalls"));
         self.around.weather.change(place, |now| now.stalled_until = Some(Instant::now() + time));
     }
 
     fn lossy(&self) {
-        let place = self.around.dice.pick(&[Place::Postgres, Place::Redis]);
+        let place = self.around.dice.pick(&[Server::Postgres, Server::Redis]);
         let loss = self.around.dice.pick(&[0.0, 0.02, 0.1, 0.3]);
         let latency_ms = self.around.dice.pick(&[0, 3, 20, 100]);
         self.did(&format!("calls to {place:?} are lost"));

@@ -2,7 +2,7 @@
 
 use crate::{
     process::{Process, Surroundings, Wire},
-    weather::Place,
+    weather::Server,
     work::{Book, Doer},
 };
 use leasehold_core::{Backoff, Kind, QueueName, State, WorkerId};
@@ -74,8 +74,8 @@ impl Fleet {
         self.started += 1;
         let process = Process::start(format!("{what} {}", self.started), &self.around);
         let wire = |place| Arc::new(Wire { process: Arc::clone(&process), place });
-        let store = Arc::new(self.store.by(wire(Place::Postgres)));
-        let head = Arc::new(self.head.by(wire(Place::Redis)));
+        let store = Arc::new(self.store.by(wire(Server::Postgres)));
+        let head = Arc::new(self.head.by(wire(Server::Redis)));
         self.around.trace.line(&process.name, &"starts");
         (process, store, head)
     }

@@ -218,7 +218,7 @@ impl Reader {
     /// A graceful stop with nothing else wrong burns no attempt and leaves nothing behind.
     fn stop(&mut self, stopped: &Stopped) {
         self.saw("a worker stopped");
-        if stopped.tally.late_results_refused > 0 {
+        if stopped.tally.stale_writes_refused > 0 {
             self.saw("a worker's late result was refused");
         }
         if !stopped.was_well {

@@ -6,7 +6,7 @@
 use crate::{
     dice::Dice,
     trace::Trace,
-    weather::{Place, Weather},
+    weather::{Server, Weather},
 };
 use async_trait::async_trait;
 use leasehold_tests::{Link, Lost};
@@ -128,7 +128,7 @@ impl Process {
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) process: Arc<Process>,
-    pub(crate) place: Place,
+    pub(crate) place: Server,
 }
 
 impl Wire {
@@ -179,7 +179,7 @@ impl Link for Wire {
             return Err(self.lost(verb, "the request was lost"));
         }
         around.trace.line(&self.process.name, &verb);
-        let redis_is_away = around.weather.at(Place::Redis).is_away();
+        let redis_is_away = around.weather.at(Server::Redis).is_away();
         if verb == "claim_line" && redis_is_away {
             around.trace.count("a claim from the line while Redis was away");
         }

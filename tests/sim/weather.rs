@@ -8,7 +8,7 @@ use tokio::{sync::Notify, time::Instant};
 
 /// The two stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Server {
     Postgres,
     Redis,
 }
@@ -59,13 +59,13 @@ impl Weather {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn at(&self, place: Place) -> Condition {
+    pub(crate) fn at(&self, place: Server) -> Condition {
         self.now()[place as usize]
     }
 
-    pub(crate) fn change(&self, place: Place, change: impl FnOnce(&mut Condition)) {
+    pub(crate) fn change(&self, place: Server, change: impl FnOnce(&mut Condition)) {
         change(&mut self.now()[place as usize]);
-        if place == Place::Redis && self.at(place).is_away() {
+        if place == Server::Redis && self.at(place).is_away() {
             self.cuts.notify_waiters();
         }
     }

@@ -112,7 +112,7 @@ impl Handler for Doer {
         })
     }
 
-    fn stop_moment(&self) -> Duration {
+    fn stop_timeout(&self) -> Duration {
         Duration::from_millis(300)
     }
 }

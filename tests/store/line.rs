@@ -3,7 +3,7 @@
 use crate::fixture::{Fixture, LEASE, kind, name, new_job};
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{JobId, NewJob, QueueName, WorkerId};
-use leasehold_store::{Fingerprints, Front, Kinds, LineSummary, Place, Slice, Stretch, Survey};
+use leasehold_store::{Fingerprints, Front, Kinds, LinePosition, LineSummary, Slice, Stretch, Survey};
 use std::{collections::BTreeMap, time::Duration};
 
 #[tokio::test]
@@ -73,9 +73,9 @@ async fn what_follows_a_place_in_the_line() {
     assert_eq!(after(Kinds::All, 0, 9).await, (ids(&[2, 5, 4]), false));
     let place = places[&jobs[5].id];
     for (at, expected, more) in [
-        (Place { priority: 10, ..place }, ids(&[0, 2]), true),
-        (Place { priority: 0, run_at: place.run_at + Duration::from_secs(60), ..place }, ids(&[4]), false),
-        (Place { priority: -4, ..place }, vec![], false),
+        (LinePosition { priority: 10, ..place }, ids(&[0, 2]), true),
+        (LinePosition { priority: 0, run_at: place.run_at + Duration::from_secs(60), ..place }, ids(&[4]), false),
+        (LinePosition { priority: -4, ..place }, vec![], false),
     ] {
         let line = fixture.line_after(&name("default"), &Kinds::All, &at, 2).await.expect("line_after");
         assert_eq!((line.ids, line.more), (expected, more), "no job was ever at {at}");
@@ -156,7 +156,7 @@ async fn a_line_is_read_on_from_where_it_began() {
     let survey = fixture.survey(Some(&queue)).await.expect("survey");
     let stretches = survey.lines[0].stretches.clone();
     let ages = |stretches: &[Stretch]| {
-        let age = |stretch: &Stretch| (survey.at - stretch.begins.expect("a time")).as_seconds_f64().round() as i64;
+        let age = |stretch: &Stretch| (survey.at - stretch.scan_start.expect("a time")).as_seconds_f64().round() as i64;
         stretches.iter().map(age).collect::<Vec<i64>>()
     };
     assert_eq!(ages(&stretches), [30, 60, 45]);
@@ -175,7 +175,7 @@ async fn a_line_is_read_on_from_where_it_began() {
     let whole = fixture.front(&queue, &Kinds::All, 9).await.expect("line");
     assert_eq!(whole.ids, [other, before, later], "a survey finds it");
 
-    let unknown: Vec<Stretch> = still.into_iter().map(|stretch| Stretch { begins: None, ..stretch }).collect();
+    let unknown: Vec<Stretch> = still.into_iter().map(|stretch| Stretch { scan_start: None, ..stretch }).collect();
     let (line, known) = fixture.line(&queue, &unknown, 2).await.expect("line");
     assert_eq!((line.ids, line.more, ages(&known)), (vec![other, before], true, vec![0, 30, 45]));
 }
@@ -185,7 +185,7 @@ async fn leases_and_the_schedule_begin_with_their_first() {
     let fixture = Fixture::start().await;
     let began = |survey: &Survey| {
         let ago = |time: Option<DateTime<Utc>>| (survey.at - time.expect("a time")).num_milliseconds();
-        (ago(survey.leases_begin), ago(survey.schedule_begins))
+        (ago(survey.leases_scan_start), ago(survey.schedule_scan_start))
     };
     let survey = fixture.survey(None).await.expect("survey");
     assert_eq!(began(&survey), (250, 250), "there is none");
@@ -198,13 +198,13 @@ async fn leases_and_the_schedule_begin_with_their_first() {
     let survey = fixture.survey(None).await.expect("survey");
     assert!(began(&survey).0 >= 1000, "it ran out a second ago: {survey:?}");
     let of_one = fixture.survey(Some(&name("default"))).await.expect("survey");
-    assert_eq!((of_one.leases_begin, of_one.schedule_begins), (None, None), "not asked");
+    assert_eq!((of_one.leases_scan_start, of_one.schedule_scan_start), (None, None), "not asked");
 
     let since = |ms: i64| Some(survey.at + TimeDelta::milliseconds(ms));
     assert_eq!(fixture.leases(9, since(-60_000)).await.expect("leases").len(), 2);
     assert_eq!(fixture.leases(9, since(0)).await.expect("leases").len(), 1);
     assert_eq!(fixture.expire(9, since(0)).await.expect("expire").len(), 0, "it ran out before");
-    assert_eq!(fixture.expire(9, survey.leases_begin).await.expect("expire").len(), 1);
+    assert_eq!(fixture.expire(9, survey.leases_scan_start).await.expect("expire").len(), 1);
 }
 
 #[tokio::test]

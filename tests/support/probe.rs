@@ -161,7 +161,7 @@ fn read(log: &Path) -> String {
     std::fs::read_to_string(log).unwrap_or_default()
 }
 
-/// What the wall clock of this process said when the monotonic one began. Looked at once, so that lines keep their order.
+/// What the wall clock of this process said when the monotonic one began. JobStatus at once, so that lines keep their order.
 fn booted_at_ms() -> i64 {
     static BOOTED_AT_MS: OnceLock<i64> = OnceLock::new();
     *BOOTED_AT_MS.get_or_init(|| chrono::Utc::now().timestamp_millis() - monotonic_ms())

@@ -203,7 +203,7 @@ pub(crate) fn succeeded() -> Outcome {
 /// A closure as a handler.
 struct Calls<F> {
     call: F,
-    stop_moment: Duration,
+    stop_timeout: Duration,
 }
 
 impl<F, Running> Handler for Calls<F>
@@ -215,8 +215,8 @@ where
         Box::pin((self.call)(run))
     }
 
-    fn stop_moment(&self) -> Duration {
-        self.stop_moment
+    fn stop_timeout(&self) -> Duration {
+        self.stop_timeout
     }
 }
 
@@ -225,7 +225,7 @@ where
     F: Fn(Run) -> Running + Send + Sync + 'static,
     Running: Future<Output = Outcome> + Send + 'static,
 {
-    Arc::new(Calls { call, stop_moment: Duration::from_secs(1) })
+    Arc::new(Calls { call, stop_timeout: Duration::from_secs(1) })
 }
 
 /// One kind with one closure.

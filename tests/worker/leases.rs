@@ -87,7 +87,7 @@ async fn a_handler_hears_that_its_lease_is_lost_and_its_result_is_refused() {
     expire(&fixture, id).await;
     assert_eq!(told(&mut hears).await, (id, StopReason::LeaseLost));
     let tally = worker.stop().await;
-    assert_eq!((tally.leases_lost, tally.late_results_refused, tally.succeeded), (1, 1, 0));
+    assert_eq!((tally.leases_lost, tally.stale_writes_refused, tally.succeeded), (1, 1, 0));
     let job = fixture.job(id).await;
     assert_eq!((job.state, job.crashes), (State::Queued, 1), "the late result was not written");
 }
@@ -109,7 +109,7 @@ async fn the_fence_refuses_a_result_that_comes_before_the_handler_is_told() {
     expire(&fixture, id).await;
     go.send(true).expect("the handler waits");
     let tally = worker.stop().await;
-    assert_eq!((tally.leases_lost, tally.late_results_refused, tally.succeeded), (1, 1, 0));
+    assert_eq!((tally.leases_lost, tally.stale_writes_refused, tally.succeeded), (1, 1, 0));
     assert_eq!(fixture.job(id).await.state, State::Queued);
 }
 

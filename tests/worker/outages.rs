@@ -172,7 +172,7 @@ async fn a_settle_whose_answer_is_lost_counts_once() {
     }
     let tally = worker.stop().await;
     assert_eq!(proxy.answers_left(), 0, "answers were lost");
-    assert_eq!((tally.succeeded, tally.leases_lost, tally.late_results_refused), (20, 0, 0));
+    assert_eq!((tally.succeeded, tally.leases_lost, tally.stale_writes_refused), (20, 0, 0));
 }
 
 /// Nobody expires anything here: only the worker itself can find these runs.

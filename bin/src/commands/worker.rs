@@ -126,7 +126,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         buried = tally.buried,
         cancelled = tally.cancelled,
         leases_lost = tally.leases_lost,
-        late_results_refused = tally.late_results_refused,
+        stale_writes_refused = tally.stale_writes_refused,
         hints_refused = tally.hints_refused,
         deferred = tally.deferred,
         unwritten = tally.unwritten,

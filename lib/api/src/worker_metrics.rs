@@ -25,7 +25,7 @@ impl Collector for WorkerMetrics {
             encoder,
             "leasehold_stale_writes_refused",
             "Results that came after the lease was lost, and were not written",
-            tally.late_results_refused,
+            tally.stale_writes_refused,
         )?;
         counter(
             encoder,

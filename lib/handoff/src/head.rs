@@ -143,7 +143,7 @@ head! {
     /// Whether Redis holds a hint of each of these.
     async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> bool;
     /// Tells others where the line begins.
-    async fn keep_begins(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> ();
+    async fn keep_scan_start(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> ();
     /// Appends to the head what follows in the line behind that.
     async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Extended;
     /// Makes the lists of a queue and its set of waiting hints agree.

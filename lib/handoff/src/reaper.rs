@@ -52,8 +52,8 @@ pub struct Tail {
     pub ready: u32,
     /// The place in the line up to which it was filled, in the words of whoever filled it; less than [`EXTEND_FOR`] ago.
     pub filled_to: Option<String>,
-    /// Where the line begins in PostgreSQL, in the words of whoever found it out; if that took long enough to be told to others.
-    pub begins: Option<String>,
+    /// Where the line scan_start in PostgreSQL, in the words of whoever found it out; if that took long enough to be told to others.
+    pub scan_start: Option<String>,
 }
 
 /// What an extension did.
@@ -170,7 +170,7 @@ impl Handoff {
         let (ready, filled_to, begins): (u32, Option<Vec<u8>>, Option<Vec<u8>>) =
             self.run("looking how far the head goes", steps).await?;
         let text = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        Ok(Tail { ready, filled_to: text(filled_to), begins: text(begins) })
+        Ok(Tail { ready, filled_to: text(filled_to), scan_start: text(begins) })
     }
 
     /// Reaper: whether Redis holds a hint of each of these, waiting or leased.
@@ -194,7 +194,12 @@ impl Handoff {
     ///
     /// # Errors
     /// When Redis does not do it in time.
-    pub async fn keep_begins(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> Result<(), Error> {
+    pub async fn keep_scan_start(
+        &self,
+        queue: &QueueName,
+        begins: &str,
+        kept_for: Option<Duration>,
+    ) -> Result<(), Error> {
         let mut set = command("SET", (QueueKeys::of(queue).begins(), begins));
         match kept_for {
             Some(time) => set.arg("PX").arg(milliseconds(time).max(1)),

@@ -3,7 +3,7 @@
 use crate::{
     Config, ConfigError, Error,
     enqueue::Enqueue,
-    hints::Hints,
+    hints::HintSender,
     job::{Id, Job},
     waiter::Waiter,
 };
@@ -23,7 +23,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Client {
     store: Store,
-    hints: Option<Arc<Hints>>,
+    hints: Option<Arc<HintSender>>,
     waiter: Waiter,
 }
 
@@ -39,7 +39,7 @@ impl Client {
         let store = Store::connect(&settings).await?.with_lock_timeout(config.lock_timeout());
         store.check_schema().await?;
         let hints = match config.handoff_settings() {
-            Some(settings) => Some(Arc::new(Hints::connect(&settings).await?)),
+            Some(settings) => Some(Arc::new(HintSender::connect(&settings).await?)),
             None => None,
         };
         Ok(Self { waiter: Waiter::new(store.clone()), store, hints })
@@ -117,7 +117,7 @@ impl Client {
         Err(if unsure { outcome_unknown(batch, failed) } else { failed.into() })
     }
 
-    /// Hints for what is new in the line. A job that was there before may be of another queue: it is left alone.
+    /// HintSender for what is new in the line. A job that was there before may be of another queue: it is left alone.
     async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
@@ -205,7 +205,7 @@ impl Client {
     ///
     /// # Errors
     /// PostgreSQL fails, or a live job has taken the unique key of one of them.
-    pub async fn retry(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
+    pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         let mut answers = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH_MAX) {
             let revived = self.store.revive(batch).await?;

@@ -5,13 +5,13 @@ use secrecy::ExposeSecret;
 use std::io::ErrorKind;
 
 /// A server as its URL names it, without the password.
-struct Place {
+struct ServerAddress {
     address: String,
     user: Option<String>,
     database: Option<String>,
 }
 
-impl Place {
+impl ServerAddress {
     fn of(url: &str) -> Self {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -40,10 +40,10 @@ impl Config {
             leasehold_store::Error::Connect { source, .. } => ("connecting to PostgreSQL", source),
             other => return one_line(&other.to_string()),
         };
-        let place = Place::of(self.database.url.as_ref().map_or("", |url| url.expose_secret()));
-        let address = &place.address;
-        let user = place.user.map(|user| format!(" of user {user}")).unwrap_or_default();
-        let database = place.database.unwrap_or_default();
+        let server = ServerAddress::of(self.database.url.as_ref().map_or("", |url| url.expose_secret()));
+        let address = &server.address;
+        let user = server.user.map(|user| format!(" of user {user}")).unwrap_or_default();
+        let database = server.database.unwrap_or_default();
         match source {
             sqlx::Error::Database(said) => match said.code().as_deref() {
                 Some("28P01") => format!(
@@ -96,8 +96,8 @@ impl Config {
     /// What is wrong with Redis, and what to do.
     #[must_use]
     pub fn explain_handoff(&self, error: &leasehold_handoff::Error) -> String {
-        let place = Place::of(self.redis.url.as_ref().map_or("", |url| url.expose_secret()));
-        let address = &place.address;
+        let server = ServerAddress::of(self.redis.url.as_ref().map_or("", |url| url.expose_secret()));
+        let address = &server.address;
         match error {
             leasehold_handoff::Error::Redis { doing, source } => {
                 let said = one_line(&source.to_string());
@@ -143,8 +143,11 @@ mod tests {
             ("redis://:secret@127.0.0.1:6379/0", "127.0.0.1:6379", None, Some("0")),
             ("", "localhost", None, None),
         ] {
-            let place = Place::of(url);
-            assert_eq!((&*place.address, place.user.as_deref(), place.database.as_deref()), (address, user, database));
+            let server = ServerAddress::of(url);
+            assert_eq!(
+                (&*server.address, server.user.as_deref(), server.database.as_deref()),
+                (address, user, database)
+            );
         }
     }
 }

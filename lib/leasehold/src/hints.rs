@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const REST: Duration = Duration::from_secs(1);
 
 /// Redis as a client uses it.
-pub(crate) struct Hints {
+pub(crate) struct HintSender {
     handoff: Handoff,
     resting_until: Mutex<Option<Instant>>,
 }
@@ -31,12 +31,12 @@ pub async fn handoff_or_later(settings: &Settings) -> Result<Handoff, leasehold_
     Ok(handoff)
 }
 
-impl Hints {
+impl HintSender {
     pub(crate) async fn connect(settings: &Settings) -> Result<Self, leasehold_handoff::Error> {
         Ok(Self { handoff: handoff_or_later(settings).await?, resting_until: Mutex::default() })
     }
 
-    /// Hints for jobs that were just put into the line, in order.
+    /// HintSender for jobs that were just put into the line, in order.
     pub(crate) async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> bool {
         self.tell("push", async |handoff: &Handoff| handoff.push(queue, ids, front).await.map(drop)).await
     }

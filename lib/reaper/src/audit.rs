@@ -6,7 +6,7 @@
 use crate::drift::Drift;
 use leasehold_core::{JobId, State};
 use leasehold_handoff::{Held, Snapshot};
-use leasehold_store::{Lease, Looked};
+use leasehold_store::{JobStatus, Lease};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -14,14 +14,14 @@ use std::{
 
 /// The hints of one queue as Redis has them.
 #[derive(Debug, Default)]
-pub(crate) struct Hints {
+pub(crate) struct QueueHints {
     /// In a list, to be taken.
     pub(crate) waiting: Vec<JobId>,
     /// Leased, with the ms that are left.
     pub(crate) leased: Vec<(JobId, i64)>,
 }
 
-impl Hints {
+impl QueueHints {
     /// Of which jobs they are.
     pub(crate) fn ids(&self) -> impl Iterator<Item = JobId> {
         self.waiting.iter().copied().chain(self.leased.iter().map(|(id, _)| *id))
@@ -29,8 +29,8 @@ impl Hints {
 }
 
 /// The hints in a snapshot, apart by whether they wait or are leased.
-pub(crate) fn hints_of(snapshot: &Snapshot) -> Hints {
-    let mut hints = Hints::default();
+pub(crate) fn hints_of(snapshot: &Snapshot) -> QueueHints {
+    let mut hints = QueueHints::default();
     for (id, held) in &snapshot.held {
         match held {
             Held::Waiting => hints.waiting.push(*id),
@@ -85,8 +85,8 @@ impl Fault {
 
 /// The faults of one queue: its hints, the live jobs among them, and the runs of the queue.
 pub(crate) fn audit(
-    hints: &Hints,
-    live: &HashMap<JobId, Looked>,
+    hints: &QueueHints,
+    live: &HashMap<JobId, JobStatus>,
     runs: &[Lease],
     handoff_lease: Duration,
 ) -> Vec<Fault> {
@@ -112,7 +112,7 @@ pub(crate) fn audit(
 
 /// Jobs at the front of the line that Redis should hold and does not. Where the line is longer than the head, those
 /// behind all that waits come when there is room; one that stands before a hint which waits was overtaken.
-pub(crate) fn missing(front: &[JobId], hints: &Hints, overflow: bool) -> Vec<JobId> {
+pub(crate) fn missing(front: &[JobId], hints: &QueueHints, overflow: bool) -> Vec<JobId> {
     let waiting: HashSet<JobId> = hints.waiting.iter().copied().collect();
     let held: HashSet<JobId> = waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
     let last_waiting = if overflow { front.iter().rposition(|id| waiting.contains(id)) } else { None };
@@ -125,10 +125,10 @@ mod tests {
     use super::*;
     use leasehold_core::WorkerId;
 
-    fn live(states: &[State]) -> (Vec<JobId>, HashMap<JobId, Looked>) {
-        let jobs: Vec<Looked> = states
+    fn live(states: &[State]) -> (Vec<JobId>, HashMap<JobId, JobStatus>) {
+        let jobs: Vec<JobStatus> = states
             .iter()
-            .map(|&state| Looked {
+            .map(|&state| JobStatus {
                 crashes: 0,
                 max_crashes: 3,
                 id: JobId::new(),
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn hints_that_fit_their_jobs_are_no_faults() {
         let (ids, jobs) = live(&[State::Queued, State::Queued, State::Running]);
-        let hints = Hints { waiting: vec![ids[0]], leased: vec![(ids[1], 4_900), (ids[2], 29_000)] };
+        let hints = QueueHints { waiting: vec![ids[0]], leased: vec![(ids[1], 4_900), (ids[2], 29_000)] };
         assert_eq!(audit(&hints, &jobs, &[], HANDOFF), []);
     }
 
@@ -161,7 +161,7 @@ mod tests {
             epoch: 1,
             lease_ms_left: 1,
         };
-        let hints = Hints { waiting: vec![gone, ids[0]], leased: vec![(ids[1], 9), (ids[2], 60_000)] };
+        let hints = QueueHints { waiting: vec![gone, ids[0]], leased: vec![(ids[1], 9), (ids[2], 60_000)] };
         assert_eq!(
             audit(&hints, &jobs, std::slice::from_ref(&run), HANDOFF),
             [

@@ -34,7 +34,7 @@ impl Conditions {
     /// Notes it and writes the log line, if there is one to write.
     pub(crate) fn log(&mut self, what: &'static str, wrong: Option<&str>) {
         match self.note(what, wrong) {
-            Change::Began => tracing::warn!(what, reason = wrong.unwrap_or_default(), "{what}: trouble began"),
+            Change::Began => tracing::warn!(what, reason = wrong.unwrap_or_default(), "{what} is unavailable"),
             Change::Ended => tracing::info!(what, "{what}: well again"),
             Change::None => {}
         }

@@ -67,7 +67,7 @@ async fn settle(
     Ok(decided)
 }
 
-/// Hints of released jobs go back to the front, those of others are forgotten.
+/// QueueHints of released jobs go back to the front, those of others are forgotten.
 async fn tell_redis(tick: &Tick<'_>, decided: Vec<(Deferred, Settled)>) -> Result<(), Error> {
     let Some(handoff) = tick.handoff else { return Ok(()) };
     let written = decided.into_iter().filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));

@@ -1,10 +1,10 @@
-//! Ends runs whose lease ran out: somebody died, or lost sight of PostgreSQL for too long.
+//! Ends runs whose lease ran out: somebody died, or lost expiry_guard of PostgreSQL for too long.
 //!
 //! The statement decides what becomes of each: back in the line, dead, or cancelled. This step puts those
 //! that wait again to the front of their heads, since they have waited once already, and makes Redis forget
 //! the others. A run whose row was locked a moment ago is spared (see `locked.rs`).
 //!
-//! When expiring has to wait (see `sight.rs`), nothing is expired. The statement is sent all the same, for no row: if it is held
+//! When expiring has to wait (see `expiry_guard.rs`), nothing is expired. The statement is sent all the same, for no row: if it is held
 //! up, the table is locked, and the wait begins anew.
 
 use crate::{
@@ -33,7 +33,7 @@ pub(crate) enum Look {
 /// Looks whether leases could be renewed now, and expires none.
 pub(crate) async fn look(tick: &Tick<'_>, surveys: &Surveys) -> Result<Look, Error> {
     let began = Instant::now();
-    tick.store()?.expire_except(0, surveys.leases_begin(), &[], Duration::ZERO).await?;
+    tick.store()?.expire_except(0, surveys.leases_scan_start(), &[], Duration::ZERO).await?;
     Ok(if began.elapsed() >= HELD_UP { Look::HeldUp } else { Look::Free })
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys, locked: &mut Lo
         let now = Instant::now();
         let spared = locked.spared(now, soon);
         let Expiry { expired, locked: seen } =
-            tick.store()?.expire_except(BATCH_MAX as i64, surveys.leases_begin(), &spared, soon).await?;
+            tick.store()?.expire_except(BATCH_MAX as i64, surveys.leases_scan_start(), &spared, soon).await?;
         if expired.is_empty() && now.elapsed() >= HELD_UP {
             return Ok(Look::HeldUp);
         }

@@ -7,18 +7,18 @@
 
 use crate::{
     audit::{hints_of, missing},
-    begins::{For, share, shared_in, stretches_of},
     drift::Drift,
     error::Error,
     note::Mend,
     reads::{GLANCE, Reads, Seen},
+    scan_starts::{Ttl, share, shared_in, stretches_of},
     surveys::{Surveys, move_on},
     sweep::Sweeps,
     tick::Tick,
 };
 use leasehold_core::{FailPoint, JobId, Kind, QueueName, State, pass};
 use leasehold_handoff::{Filled, Head, HeadStats, Served, Swept};
-use leasehold_store::{Authority, Front, Kinds, Line, LineSummary, Place, Stretch};
+use leasehold_store::{Authority, Front, Kinds, Line, LinePosition, LineSummary, Stretch};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -38,9 +38,9 @@ const EXTENSIONS: u32 = 8;
 pub struct HeadReport {
     /// Ids read from the front of the line.
     pub read: u32,
-    /// Hints that Redis did not hold and holds now.
+    /// QueueHints that Redis did not hold and holds now.
     pub pushed: u32,
-    /// Hints that it held already.
+    /// QueueHints that it held already.
     pub held: u32,
     /// Whether the line goes on behind what was read.
     pub more: bool,
@@ -67,7 +67,7 @@ pub async fn fill_head(
     let report = report_of(&front, filled);
     if shared {
         move_on(&mut stretches, moved);
-        share(handoff, queue, &stretches, For::AsBefore).await?;
+        share(handoff, queue, &stretches, Ttl::Keep).await?;
     }
     Ok(report)
 }
@@ -107,7 +107,7 @@ pub async fn extend_head(
     };
     // A fleet may have leased more than a head's length, which a fill that found some of the first missing has set it back to.
     for _ in 0..EXTENSIONS {
-        let Ok(place) = from.parse::<Place>() else { return Ok(None) };
+        let Ok(place) = from.parse::<LinePosition>() else { return Ok(None) };
         let behind = store.line_after(queue, &kinds, &place, i64::from(room)).await?;
         // At its end, whether the line is longer than what Redis holds only a fill can say. What is there before the end is
         // brought all the same: a fill sees no further than the length of a head, which may be full of jobs that wait for
@@ -231,7 +231,7 @@ pub(crate) async fn step(
     tick.counts.changed(without_line.len() as u64);
     if is_slow {
         for line in reports.keys().filter_map(|queue| lines.get(queue)) {
-            share(handoff, &line.queue, &line.stretches, For::WhileAReaperMayCome).await?;
+            share(handoff, &line.queue, &line.stretches, Ttl::Reaper).await?;
         }
     }
     failed.map_or(Ok(filled), Err)
@@ -364,7 +364,7 @@ async fn glance_is_enough(
     Ok(is_tended && (is_known || handoff.holds_all(queue, &front.ids).await?))
 }
 
-/// Hints that Redis held after the last fill and lost since, although their jobs have waited all the time: noted in the
+/// QueueHints that Redis held after the last fill and lost since, although their jobs have waited all the time: noted in the
 /// trails of those, and counted. The fill that follows pushes them again, with all else that is missing.
 ///
 /// A comparison reads all hints of the queue, so it is made only where the numbers say that some are gone.

@@ -10,7 +10,7 @@ use crate::{
     tick::{Tick, all_of},
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, QueueName, State, pass};
-use leasehold_store::Looked;
+use leasehold_store::JobStatus;
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -72,8 +72,8 @@ struct Plan {
     lapsed: Vec<JobId>,
 }
 
-fn decide(ran_out: &[JobId], looked: Vec<Looked>, handoff_lease: Duration) -> Plan {
-    let live: HashMap<JobId, Looked> = looked.into_iter().map(|job| (job.id, job)).collect();
+fn decide(ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) -> Plan {
+    let live: HashMap<JobId, JobStatus> = looked.into_iter().map(|job| (job.id, job)).collect();
     let mut plan = Plan::default();
     for &id in ran_out {
         match live.get(&id) {
@@ -104,8 +104,8 @@ pub(crate) fn whole_seconds(ms_left: i64) -> u64 {
 mod tests {
     use super::*;
 
-    fn looked(state: State, paused: bool, lease_ms_left: Option<i64>) -> Looked {
-        Looked {
+    fn looked(state: State, paused: bool, lease_ms_left: Option<i64>) -> JobStatus {
+        JobStatus {
             id: JobId::new(),
             state,
             kind: "k".parse().expect("a kind"),

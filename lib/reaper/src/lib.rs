@@ -9,7 +9,6 @@
 
 mod adopt;
 mod audit;
-mod begins;
 mod by_queue;
 mod cancel;
 mod conditions;
@@ -18,6 +17,7 @@ mod doctor;
 mod drift;
 mod error;
 mod expire;
+mod expiry_guard;
 mod head;
 mod heads;
 mod leases;
@@ -30,8 +30,8 @@ mod reads;
 mod reaper;
 mod report;
 mod retain;
+mod scan_starts;
 mod settings;
-mod sight;
 mod slices;
 mod surveys;
 mod sweep;

@@ -13,7 +13,7 @@ use leasehold_core::{BATCH_MAX, FailPoint, pass};
 
 pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), Error> {
     for _ in 0..BATCHES_PER_TICK {
-        let due = tick.store()?.promote(BATCH_MAX as i64, surveys.schedule_begins()).await?;
+        let due = tick.store()?.promote(BATCH_MAX as i64, surveys.schedule_scan_start()).await?;
         let batch = due.len();
         tick.counts.found(batch as u64);
         tick.counts.changed(batch as u64);

@@ -6,7 +6,9 @@ use crate::{
     deferred,
     drift::Drift,
     error::Error,
-    expire, head,
+    expire,
+    expiry_guard::ExpiryGuard,
+    head,
     heads::{Heads, WANTED},
     leases,
     locked::Locked,
@@ -16,7 +18,6 @@ use crate::{
     report::{Counts, PATIENCE, StepReport, measured},
     retain,
     settings::Settings,
-    sight::Sight,
     surveys::Surveys,
     sweep::{self, Sweeps},
     tick::Tick,
@@ -49,7 +50,7 @@ pub struct Reaper {
     store: Arc<dyn Authority>,
     handoff: Arc<dyn Head>,
     settings: Settings,
-    sight: Sight,
+    expiry_guard: ExpiryGuard,
     conditions: Conditions,
     retention: retain::Due,
     surveys: Surveys,
@@ -76,7 +77,7 @@ impl Reaper {
     pub fn new(store: impl Into<Arc<dyn Authority>>, handoff: impl Into<Arc<dyn Head>>, settings: Settings) -> Self {
         Self {
             author: Author { id: Uuid::now_v7(), name: "a reaper" },
-            sight: Sight::new(settings.lease),
+            expiry_guard: ExpiryGuard::new(settings.lease),
             conditions: Conditions::default(),
             retention: retain::Due::default(),
             surveys: Surveys::default(),
@@ -127,7 +128,7 @@ impl Reaper {
     /// any.
     #[must_use]
     pub(crate) fn waits_to_expire(&self) -> bool {
-        !self.sight.is_away() && !self.sight.may_expire(Instant::now())
+        !self.expiry_guard.is_away() && !self.expiry_guard.may_expire(Instant::now())
     }
 
     /// Ticks until `stop`. Ticks keep to their grid: one that takes longer than the interval makes the next
@@ -163,7 +164,7 @@ impl Reaper {
         let seen = self.look_at_postgres().await;
         let has_deferred = seen.as_ref().is_some_and(|seen| seen.has_deferred);
         let (began, snapshot) = seen.map(|seen| (seen.now, seen.snapshot)).unzip();
-        let store_is_there = !self.sight.is_away();
+        let store_is_there = !self.expiry_guard.is_away();
         let (handoff_is_there, lost) = self.look_at_redis().await;
         let is_news = lost && self.loss_was_seen;
         if lost {
@@ -206,8 +207,8 @@ impl Reaper {
         if has_deferred {
             reports.push(measured(counts, "deferred", deferred::step(&tick)).await);
         }
-        self.sight.about_to_look(Instant::now());
-        let may_expire = self.sight.may_expire(Instant::now());
+        self.expiry_guard.about_to_look(Instant::now());
+        let may_expire = self.expiry_guard.may_expire(Instant::now());
         if store_is_there {
             let mut look = expire::Look::HeldUp;
             let expire = async {
@@ -219,8 +220,8 @@ impl Reaper {
             };
             let report = measured(counts, "expire", expire).await;
             match look {
-                expire::Look::Free => self.sight.looked(Instant::now()),
-                expire::Look::HeldUp => self.sight.held_up(Instant::now()),
+                expire::Look::Free => self.expiry_guard.looked(Instant::now()),
+                expire::Look::HeldUp => self.expiry_guard.held_up(Instant::now()),
             }
             if may_expire || report.error.is_some() {
                 reports.push(report);
@@ -261,15 +262,15 @@ impl Reaper {
         self.conditions.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
         match answer {
             Ok(seen) => {
-                self.sight.seen(Instant::now(), seen.up_for, seen.watched_ago);
-                if self.sight.has_to_say(Instant::now()) {
+                self.expiry_guard.seen(Instant::now(), seen.up_for, seen.watched_ago);
+                if self.expiry_guard.has_to_say(Instant::now()) {
                     let kept = in_time(async { Ok(self.store.keep_watch().await?) }).await;
                     self.conditions.log("watch", kept.as_ref().err().map(String::as_str));
                 }
                 Some(seen)
             }
             Err(_) => {
-                self.sight.missed();
+                self.expiry_guard.missed();
                 self.surveys.forget();
                 None
             }

@@ -11,7 +11,7 @@ pub const HANDOFF_LEASE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// Between two ticks.
     pub tick: Duration,
-    /// Hints in the head of one queue.
+    /// QueueHints in the head of one queue.
     pub head_max: u32,
     /// The lease given to a hint that lies in `claimed` without one, and the one a hand-off gets.
     pub handoff_lease: Duration,

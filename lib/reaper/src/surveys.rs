@@ -8,7 +8,7 @@
 
 use crate::{
     error::Error,
-    slices::{CHANGED_A_TICK, JOBS, Looked, Slices},
+    slices::{CHANGED_A_TICK, JOBS, JobStatus, Slices},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::QueueName;
@@ -52,8 +52,8 @@ fn delay(took: Duration, things: usize, each: Duration) -> Duration {
 #[derive(Default)]
 pub(crate) struct Surveys {
     lines: Option<BTreeMap<QueueName, LineSummary>>,
-    leases_begin: Option<DateTime<Utc>>,
-    schedule_begins: Option<DateTime<Utc>>,
+    leases_scan_start: Option<DateTime<Utc>>,
+    schedule_scan_start: Option<DateTime<Utc>>,
     /// None while it takes long to find out where the lines begin.
     slices: Slices,
     paused: BTreeSet<QueueName>,
@@ -83,9 +83,9 @@ impl Surveys {
             return Ok(());
         }
         let (range, asked) = self.slices.next(snapshot);
-        let Fingerprints { slices: seen, paused, leases_begin, schedule_begins, took } =
+        let Fingerprints { slices: seen, paused, leases_scan_start, schedule_scan_start, took } =
             store.fingerprint(&asked, JOBS).await?;
-        (self.leases_begin, self.schedule_begins) = (leases_begin, schedule_begins);
+        (self.leases_scan_start, self.schedule_scan_start) = (leases_scan_start, schedule_scan_start);
         let jobs = seen.iter().map(|seen| usize::try_from(seen.count).unwrap_or_default()).sum();
         self.took = [delay(delay(took, seen.len(), QUICK_FOR_EACH), jobs, QUICK_FOR_EACH_JOB), self.took[0]];
         if self.took.iter().all(|took| *took > QUICK) {
@@ -110,13 +110,13 @@ impl Surveys {
         } else {
             let slices: Vec<Slice> = changed.iter().map(|(nth, _)| asked[nth - range.start].clone()).collect();
             let lines = store.survey_slices(&slices).await?;
-            changed.into_iter().zip(lines).map(|((nth, seen), lines)| Looked { nth, seen, lines }).collect()
+            changed.into_iter().zip(lines).map(|((nth, seen), lines)| JobStatus { nth, seen, lines }).collect()
         };
         self.learn_slices(looked, end);
         Ok(())
     }
 
-    fn learn_slices(&mut self, looked: Vec<Looked>, end: usize) {
+    fn learn_slices(&mut self, looked: Vec<JobStatus>, end: usize) {
         let before = self.slices.learn(&looked, end);
         self.slices.end_round();
         let lines = self.lines.get_or_insert_default();
@@ -155,7 +155,7 @@ impl Surveys {
         self.took = [took, self.took[0]];
         self.rests_until = Some(Instant::now() + rest_after(took.min(self.took[1])));
         self.slices = if self.is_slow() { Slices::default() } else { Slices::of(&survey.lines) };
-        (self.leases_begin, self.schedule_begins) = (survey.leases_begin, survey.schedule_begins);
+        (self.leases_scan_start, self.schedule_scan_start) = (survey.leases_scan_start, survey.schedule_scan_start);
         let known = self.lines.take();
         let mut lines: BTreeMap<QueueName, LineSummary> =
             survey.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
@@ -231,35 +231,35 @@ impl Surveys {
     }
 
     /// No lease ends before.
-    pub(crate) const fn leases_begin(&self) -> Option<DateTime<Utc>> {
-        self.leases_begin
+    pub(crate) const fn leases_scan_start(&self) -> Option<DateTime<Utc>> {
+        self.leases_scan_start
     }
 
     /// Nothing is due before.
-    pub(crate) const fn schedule_begins(&self) -> Option<DateTime<Utc>> {
-        self.schedule_begins
+    pub(crate) const fn schedule_scan_start(&self) -> Option<DateTime<Utc>> {
+        self.schedule_scan_start
     }
 
     /// All leases that had run out at that time are ended.
     pub(crate) fn expired_until(&mut self, time: DateTime<Utc>) {
         if self.lines.is_some() {
-            self.leases_begin = Some(time - COMMITS_WITHIN);
+            self.leases_scan_start = Some(time - COMMITS_WITHIN);
         }
     }
 
     /// All that was due at that time is in the line.
     pub(crate) fn promoted_until(&mut self, time: DateTime<Utc>) {
         if self.lines.is_some() {
-            self.schedule_begins = Some(time - COMMITS_WITHIN);
+            self.schedule_scan_start = Some(time - COMMITS_WITHIN);
         }
     }
 }
 
 /// Some of `stretches` begin elsewhere by now.
 pub(crate) fn move_on(stretches: &mut [Stretch], moved: Vec<Stretch>) {
-    for Stretch { kind, priority, begins } in moved {
+    for Stretch { kind, priority, scan_start } in moved {
         if let Some(stretch) = stretches.iter_mut().find(|one| one.kind == kind && one.priority == priority) {
-            stretch.begins = begins;
+            stretch.scan_start = scan_start;
         }
     }
 }
@@ -288,8 +288,8 @@ mod tests {
         DateTime::from_timestamp(second, 0)
     }
 
-    fn stretch(kind: &str, priority: i16, begins: i64) -> Stretch {
-        Stretch { kind: kind.parse().expect("a kind"), priority, begins: time(begins) }
+    fn stretch(kind: &str, priority: i16, start: i64) -> Stretch {
+        Stretch { kind: kind.parse().expect("a kind"), priority, scan_start: time(start) }
     }
 
     fn survey(took: Duration, lines: &[(&str, &[Stretch])]) -> Survey {
@@ -299,7 +299,7 @@ mod tests {
             stretches: stretches.to_vec(),
         };
         let lines = lines.iter().map(line).collect();
-        Survey { at: time(9).expect("a time"), lines, leases_begin: time(9), schedule_begins: time(9), took }
+        Survey { at: time(9).expect("a time"), lines, leases_scan_start: time(9), schedule_scan_start: time(9), took }
     }
 
     #[test]

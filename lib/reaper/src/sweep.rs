@@ -7,7 +7,7 @@
 //! looked at again, and nothing else is. A mend that is wrong all the same costs a claim or a fill and nothing more.
 
 use crate::{
-    audit::{Fault, Hints, audit, hints_of},
+    audit::{Fault, QueueHints, audit, hints_of},
     drift::Drift,
     error::Error,
     heads::Heads,
@@ -17,7 +17,7 @@ use crate::{
     tick::Tick,
 };
 use leasehold_core::{BATCH_MAX, Epoch, FailPoint, JobId, QueueName, State, pass};
-use leasehold_store::{Authority, Lease, Looked};
+use leasehold_store::{Authority, JobStatus, Lease};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -140,7 +140,7 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps
     let after_loss: Vec<QueueName> = sweeps.after_loss.iter().take(QUEUES_AT_ONCE).cloned().collect();
     let runs = if sweeps.lost || !after_loss.is_empty() || due.values().any(|due| *due == Due::All) {
         let began = Instant::now();
-        let runs = tick.store()?.leases(RUNS_MAX, surveys.leases_begin()).await?;
+        let runs = tick.store()?.leases(RUNS_MAX, surveys.leases_scan_start()).await?;
         sweeps.took = [began.elapsed(), sweeps.took[0]];
         let rest = rest_after(sweeps.took[0].min(sweeps.took[1]));
         sweeps.rests_until = surveys.is_slow().then(|| Instant::now() + rest);
@@ -203,7 +203,7 @@ async fn sweep_some(
 /// Those of the suspects that are as they were, and the runs that they are about, whose leases PostgreSQL still holds good.
 async fn look_again(
     tick: &Tick<'_>,
-    mut hints: Hints,
+    mut hints: QueueHints,
     Suspects { faults, mut runs }: Suspects,
 ) -> Result<(Vec<Fault>, Vec<Lease>), Error> {
     let ids: HashSet<JobId> = faults.iter().map(|fault| fault.id()).collect();
@@ -233,7 +233,7 @@ async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
 }
 
 /// The live jobs among `ids`.
-pub(crate) async fn look_at(store: &dyn Authority, ids: &[JobId]) -> Result<HashMap<JobId, Looked>, Error> {
+pub(crate) async fn look_at(store: &dyn Authority, ids: &[JobId]) -> Result<HashMap<JobId, JobStatus>, Error> {
     let mut live = HashMap::with_capacity(ids.len());
     for batch in ids.chunks(BATCH_MAX) {
         live.extend(store.look(batch).await?.into_iter().map(|job| (job.id, job)));

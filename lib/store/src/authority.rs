@@ -13,9 +13,9 @@ use crate::{
     fingerprint::{Fingerprints, Slice},
     leases::Lease,
     line::{Front, Line},
-    look::Looked,
+    line_position::LinePosition,
+    look::JobStatus,
     note_repairs::Repair,
-    place::Place,
     promote::Waiting,
     renew::Renewed,
     retain::Retained,
@@ -67,7 +67,7 @@ authority! {
     /// Forgets those that have been decided.
     async fn deferred_done(&self, runs: &[Fence]) -> ();
     /// Why hints were not claimed: the live jobs among them.
-    async fn look(&self, ids: &[JobId]) -> Vec<Looked>;
+    async fn look(&self, ids: &[JobId]) -> Vec<JobStatus>;
     /// Every run that a worker holds.
     async fn held(&self, worker: WorkerId) -> Vec<Lease>;
     /// Answers when the server does.
@@ -99,7 +99,7 @@ authority! {
     /// The first ids of a queue's line.
     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
     /// The ids of a queue's line behind a place in it.
-    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Line;
+    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line;
     /// Which runs hold a lease.
     async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease>;
     /// What was put right about jobs, into their trails.

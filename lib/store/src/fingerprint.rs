@@ -36,9 +36,9 @@ pub struct Fingerprints {
     /// Of the names of the paused queues.
     pub paused: Fingerprint,
     /// No lease ends earlier. `None`: not known.
-    pub leases_begin: Option<DateTime<Utc>>,
+    pub leases_scan_start: Option<DateTime<Utc>>,
     /// No scheduled job is due earlier. `None`: not known.
-    pub schedule_begins: Option<DateTime<Utc>>,
+    pub schedule_scan_start: Option<DateTime<Utc>>,
     /// How long PostgreSQL was at it.
     pub took: Duration,
 }
@@ -69,10 +69,10 @@ impl Store {
             .await
             .map_err(Error::sql("looking whether the line changed"))?;
         let mut answer = Fingerprints::default();
-        for (slice, paused, (leases_begin, schedule_begins), took_ms) in rows {
+        for (slice, paused, (leases_scan_start, schedule_scan_start), took_ms) in rows {
             answer.slices.push(slice);
             answer.paused = paused;
-            (answer.leases_begin, answer.schedule_begins) = (leases_begin, schedule_begins);
+            (answer.leases_scan_start, answer.schedule_scan_start) = (leases_scan_start, schedule_scan_start);
             answer.took = answer.took.max(Duration::from_millis(u64::try_from(took_ms).unwrap_or(0)));
         }
         Ok(answer)

@@ -1,6 +1,6 @@
 //! line: the first ids of a queue's line, from which the head in Redis is filled.
 
-use crate::{connect::Store, error::Error, place::Place, survey::Stretch};
+use crate::{connect::Store, error::Error, line_position::LinePosition, survey::Stretch};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ pub struct Line {
     /// Whether there are more behind them.
     pub more: bool,
     /// The place of the last of them. `None` of no ids, and of a job that was given a time without end by hand.
-    pub last: Option<Place>,
+    pub last: Option<LinePosition>,
 }
 
 /// One id more than asked for, if there is one; and what says, with its id, the place of the last one asked for.
@@ -57,7 +57,7 @@ impl Store {
                 of.push(nth);
                 kinds.push(stretch.kind.as_str());
                 priorities.push(stretch.priority);
-                begin.push(stretch.begins);
+                begin.push(stretch.scan_start);
             }
         }
         let statement = sqlx::query_as(include_str!("../sql/lines.sql"))
@@ -72,7 +72,7 @@ impl Store {
         let answers = answers.map_err(Error::sql("reading the line"))?;
         let lines = fronts.iter().zip(answers).map(|(front, (ids, priority, run_at, begin))| {
             let moved = front.stretches.iter().zip(begin);
-            let moved = moved.map(|(stretch, begins)| Stretch { begins, ..stretch.clone() }).collect();
+            let moved = moved.map(|(stretch, scan_start)| Stretch { scan_start, ..stretch.clone() }).collect();
             (Line::of((ids, priority, run_at), i64::from(front.limit)), moved)
         });
         Ok(lines.collect())
@@ -84,7 +84,7 @@ impl Line {
         let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
         let more = ids.len() > kept;
         let ids: Vec<JobId> = ids[..kept].iter().copied().map(JobId).collect();
-        let last = ids.last().and_then(|&id| Some(Place { priority: priority?, run_at: run_at?, id }));
+        let last = ids.last().and_then(|&id| Some(LinePosition { priority: priority?, run_at: run_at?, id }));
         Self { ids, more, last }
     }
 }

@@ -1,6 +1,6 @@
 //! line_after: the ids of a queue's line behind a place in it, by which a head is extended.
 
-use crate::{claim::Kinds, connect::Store, error::Error, line::Line, place::Place};
+use crate::{claim::Kinds, connect::Store, error::Error, line::Line, line_position::LinePosition};
 use leasehold_core::QueueName;
 
 impl Store {
@@ -9,7 +9,13 @@ impl Store {
     ///
     /// # Errors
     /// That the statement failed.
-    pub async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Result<Line, Error> {
+    pub async fn line_after(
+        &self,
+        queue: &QueueName,
+        kinds: &Kinds,
+        after: &LinePosition,
+        limit: i64,
+    ) -> Result<Line, Error> {
         let statement = sqlx::query_as(include_str!("../sql/line_after.sql"))
             .bind(queue.as_str())
             .bind(kinds.names())

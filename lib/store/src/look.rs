@@ -11,7 +11,7 @@ use sqlx::{Row, postgres::PgRow};
 /// Why a hint was not claimed.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
-pub struct Looked {
+pub struct JobStatus {
     pub id: JobId,
     pub state: State,
     pub kind: Kind,
@@ -29,15 +29,15 @@ impl Store {
     ///
     /// # Errors
     /// That the statement failed.
-    pub async fn look(&self, ids: &[JobId]) -> Result<Vec<Looked>, Error> {
+    pub async fn look(&self, ids: &[JobId]) -> Result<Vec<JobStatus>, Error> {
         let statement = sqlx::query(include_str!("../sql/look.sql")).bind(uuids(ids));
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("looking at hints that were not claimed"))
     }
 }
 
-fn decode(row: &PgRow) -> Result<Looked, sqlx::Error> {
-    Ok(Looked {
+fn decode(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
+    Ok(JobStatus {
         id: job_id(row, "id")?,
         state: word(row, "state")?,
         kind: word(row, "kind")?,

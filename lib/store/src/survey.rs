@@ -16,9 +16,9 @@ pub struct Survey {
     /// The queues that have jobs in their line.
     pub lines: Vec<LineSummary>,
     /// No lease ends earlier. `None`: not asked, or not known.
-    pub leases_begin: Option<DateTime<Utc>>,
+    pub leases_scan_start: Option<DateTime<Utc>>,
     /// No scheduled job is due earlier. `None`: not asked, or not known.
-    pub schedule_begins: Option<DateTime<Utc>>,
+    pub schedule_scan_start: Option<DateTime<Utc>>,
     /// How long PostgreSQL was at it. What it does quickly is done again, and need not be remembered.
     pub took: Duration,
 }
@@ -42,7 +42,7 @@ pub struct Stretch {
     /// Their priority.
     pub priority: i16,
     /// None of them has an earlier time. `None`: not known.
-    pub begins: Option<DateTime<Utc>>,
+    pub scan_start: Option<DateTime<Utc>>,
 }
 
 impl LineSummary {
@@ -81,7 +81,7 @@ impl FoundStretch {
         Ok(Self {
             queue: word(row, "queue")?,
             paused: row.try_get("paused")?,
-            stretch: Stretch { kind, priority, begins: row.try_get("begins")? },
+            stretch: Stretch { kind, priority, scan_start: row.try_get("begins")? },
         })
     }
 
@@ -99,8 +99,8 @@ impl FoundStretch {
 struct Found {
     at: DateTime<Utc>,
     stretch: Option<FoundStretch>,
-    leases_begin: Option<DateTime<Utc>>,
-    schedule_begins: Option<DateTime<Utc>>,
+    leases_scan_start: Option<DateTime<Utc>>,
+    schedule_scan_start: Option<DateTime<Utc>>,
     took_ms: i64,
 }
 
@@ -108,18 +108,19 @@ impl Found {
     fn decode(row: &PgRow) -> Result<Self, sqlx::Error> {
         let queue: Option<&str> = row.try_get("queue")?;
         let stretch = queue.map(|_| FoundStretch::decode(row)).transpose()?;
-        let (leases_begin, schedule_begins) = (row.try_get("leases_begin")?, row.try_get("schedule_begins")?);
+        let (leases_scan_start, schedule_scan_start) = (row.try_get("leases_begin")?, row.try_get("schedule_begins")?);
         let (at, took_ms) = (row.try_get("at")?, row.try_get("took_ms")?);
-        Ok(Self { at, stretch, leases_begin, schedule_begins, took_ms })
+        Ok(Self { at, stretch, leases_scan_start, schedule_scan_start, took_ms })
     }
 }
 
 impl Survey {
     fn of(found: Vec<Found>) -> Self {
         let (at, took) = (DateTime::UNIX_EPOCH, Duration::ZERO);
-        let mut survey = Self { at, lines: Vec::new(), leases_begin: None, schedule_begins: None, took };
-        for Found { at, stretch, leases_begin, schedule_begins, took_ms } in found {
-            (survey.at, survey.leases_begin, survey.schedule_begins) = (at, leases_begin, schedule_begins);
+        let mut survey = Self { at, lines: Vec::new(), leases_scan_start: None, schedule_scan_start: None, took };
+        for Found { at, stretch, leases_scan_start, schedule_scan_start, took_ms } in found {
+            (survey.at, survey.leases_scan_start, survey.schedule_scan_start) =
+                (at, leases_scan_start, schedule_scan_start);
             survey.took = survey.took.max(Duration::from_millis(u64::try_from(took_ms).unwrap_or(0)));
             if let Some(stretch) = stretch {
                 stretch.add_to(&mut survey.lines);

@@ -2,12 +2,12 @@
 //! then on to the settler.
 
 use crate::{
+    capacity::{PREFETCH_TIMEOUT, Reservation},
     handler::Handler,
-    member::Member,
-    places::{AHEAD_PATIENCE, Place},
     run::{Run, StopReason},
     settler::Ended,
     shortage,
+    worker_state::WorkerState,
 };
 use leasehold_core::{FailPoint, Outcome, RESULT_MAX_BYTES, pass};
 use std::{any::Any, sync::Arc, time::Duration};
@@ -25,20 +25,20 @@ enum End {
     Dropped,
 }
 
-/// The run as a pipeline. Slot and place are free again when its result is with the settler.
-pub(crate) async fn attempt(member: Arc<Member>, run: Run, place: Place) {
-    let slot = match place.slot_now() {
+/// The run as a pipeline. Slot and reservation are free again when its result is with the settler.
+pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation) {
+    let slot = match reservation.slot_now() {
         Some(slot) => Some(slot),
-        None => wait_for_slot(&member, &run, &place).await,
+        None => wait_for_slot(&state, &run, &reservation).await,
     };
-    let outcome = match (&slot, member.handlers.resolve(&run.job().kind)) {
+    let outcome = match (&slot, state.handlers.resolve(&run.job().kind)) {
         (Some(_), Some(handler)) => {
             let begun = Instant::now();
-            let outcome = classify(&run, execute(handler, &run).await, &member);
+            let outcome = classify(&run, execute(handler, &run).await, &state);
             match &outcome {
                 // How long that took says nothing about the runs of now.
-                Outcome::Lacking(what) => shortage::noted(&member, what),
-                _ => place.took(begun.elapsed()),
+                Outcome::Lacking(what) => shortage::noted(&state, what),
+                _ => reservation.took(begun.elapsed()),
             }
             outcome
         }
@@ -47,24 +47,24 @@ pub(crate) async fn attempt(member: Arc<Member>, run: Run, place: Place) {
     };
     pass(FailPoint::RunEnded);
     let job = run.job();
-    match outcome.settle(job.attempt, job.max_attempts, &member.settings.backoff, member.chance.fraction()) {
+    match outcome.settle(job.attempt, job.max_attempts, &state.settings.backoff, state.jitter.fraction()) {
         // The receiver outlives every run; if it did not, the lease would run out and the job run again.
-        Some(settle) => drop(member.ended.send(Ended { run, settle }).await),
-        None => member.runs.remove([&run].into_iter()),
+        Some(settle) => drop(state.ended.send(Ended { run, settle }).await),
+        None => state.runs.remove([&run].into_iter()),
     }
-    drop((slot, place));
+    drop((slot, reservation));
 }
 
 /// For a job that is held ahead. None when it is not to be begun here: the worker stops, the job is told to, or the slots
 /// are busy for longer than was thought, and another worker may be free.
-async fn wait_for_slot(member: &Member, run: &Run, place: &Place) -> Option<OwnedSemaphorePermit> {
+async fn wait_for_slot(state: &WorkerState, run: &Run, reservation: &Reservation) -> Option<OwnedSemaphorePermit> {
     tokio::select! {
         biased;
-        () = member.stopping.cancelled() => None,
+        () = state.stopping.cancelled() => None,
         _ = run.cancelled() => None,
-        slot = place.slot() => slot,
-        () = sleep(AHEAD_PATIENCE) => {
-            place.waited_in_vain();
+        slot = reservation.slot() => slot,
+        () = sleep(PREFETCH_TIMEOUT) => {
+            reservation.slot_wait_timed_out();
             None
         }
     }
@@ -81,7 +81,7 @@ const fn outcome_unbegun(told: Option<StopReason>) -> Outcome {
 
 /// Runs the handler in a task of its own, so that its panic ends nothing else and one that blocks its thread can be left.
 async fn execute(handler: Arc<dyn Handler>, run: &Run) -> End {
-    let moment = handler.stop_moment();
+    let moment = handler.stop_timeout();
     let its_run = run.clone();
     let mut task = tokio::spawn(async move { handler.run(its_run).await });
     tokio::select! {
@@ -124,10 +124,10 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("with a value that is no text")
 }
 
-fn classify(run: &Run, end: End, member: &Member) -> Outcome {
+fn classify(run: &Run, end: End, state: &WorkerState) -> Outcome {
     let reason = run.stop_reason();
     if reason == Some(StopReason::LeaseLost) && matches!(end, End::Returned(Outcome::Succeeded(_))) {
-        member.counters.late_results_refused.add(1);
+        state.counters.stale_writes_refused.add(1);
     }
     outcome(reason, end, run.job().timeout.unwrap_or_default())
 }

@@ -1,16 +1,18 @@
-//! Hints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
+//! SettledHints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
 
-use crate::{attempt::attempt, member::Member, places::Places, run::Run, unclear::find_out};
+use crate::{
+    attempt::attempt, capacity::Capacity, run::Run, unanswered::reconcile_unanswered, worker_state::WorkerState,
+};
 use leasehold_core::{ClaimedJob, FailPoint, JobId, QueueName, pass};
 use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
 
-/// One queue of a worker, with its places.
+/// One queue of a worker, with its capacity.
 pub(crate) struct Queue {
-    pub(crate) member: Arc<Member>,
+    pub(crate) state: Arc<WorkerState>,
     pub(crate) name: QueueName,
     /// Only the loop of this queue takes any, so the number of free ones only grows while that does something else.
-    pub(crate) places: Arc<Places>,
+    pub(crate) capacity: Arc<Capacity>,
 }
 
 /// What a claim came to.
@@ -27,19 +29,18 @@ impl Queue {
         if ids.is_empty() {
             return Claimed::Decided { started: 0, refused: Vec::new() };
         }
-        let member = &self.member;
-        let claimed =
-            self.claim_by(ids, member.store.claim(member.id, ids, &member.kinds, member.settings.lease)).await;
+        let state = &self.state;
+        let claimed = self.claim_by(ids, state.store.claim(state.id, ids, &state.kinds, state.settings.lease)).await;
         if let Claimed::Decided { refused, .. } = &claimed {
-            member.counters.hints_refused.add(refused.len());
+            state.counters.hints_refused.add(refused.len());
         }
         claimed
     }
 
     /// The same for hints that were parked, up to `limit` jobs.
     pub(crate) async fn claim_parked(&self, ids: &[JobId], limit: usize) -> Claimed {
-        let member = &self.member;
-        let claim = member.store.claim_careful(member.id, ids, &member.kinds, limit, member.settings.lease);
+        let state = &self.state;
+        let claim = state.store.claim_careful(state.id, ids, &state.kinds, limit, state.settings.lease);
         self.claim_by(ids, claim).await
     }
 
@@ -48,12 +49,12 @@ impl Queue {
         ids: &[JobId],
         claim: impl Future<Output = Result<Vec<ClaimedJob>, leasehold_store::Error>>,
     ) -> Claimed {
-        let member = &self.member;
-        let _claiming = member.unclear.claiming().await;
+        let state = &self.state;
+        let _claiming = state.unanswered.claiming().await;
         let sent_at = Instant::now();
         match claim.await {
             Ok(jobs) => {
-                member.postgres.answered();
+                state.postgres.answered();
                 let refused = refused(ids, &jobs);
                 let started = jobs.len();
                 self.forget_strays(&jobs);
@@ -61,8 +62,8 @@ impl Queue {
                 Claimed::Decided { started, refused }
             }
             Err(error) => {
-                member.postgres.failed(&error);
-                find_out(member);
+                state.postgres.failed(&error);
+                reconcile_unanswered(state);
                 Claimed::Unanswered
             }
         }
@@ -71,21 +72,21 @@ impl Queue {
     /// Claims and starts what is first in the line, without asking Redis. Which jobs; `None`: PostgreSQL did not answer.
     /// Jobs that have crashed before only `with_crashed`.
     pub(crate) async fn claim_line(&self, limit: usize, with_crashed: bool) -> Option<Vec<JobId>> {
-        let member = &self.member;
-        let _claiming = member.unclear.claiming().await;
+        let state = &self.state;
+        let _claiming = state.unanswered.claiming().await;
         let sent_at = Instant::now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let (kinds, lease) = (&member.kinds, member.settings.lease);
-        match member.store.claim_line(member.id, &self.name, kinds, limit, lease, with_crashed).await {
+        let (kinds, lease) = (&state.kinds, state.settings.lease);
+        match state.store.claim_line(state.id, &self.name, kinds, limit, lease, with_crashed).await {
             Ok(jobs) => {
-                member.postgres.answered();
+                state.postgres.answered();
                 let started = jobs.iter().map(|job| job.fence.id).collect();
                 self.start(jobs, sent_at);
                 Some(started)
             }
             Err(error) => {
-                member.postgres.failed(&error);
-                find_out(member);
+                state.postgres.failed(&error);
+                reconcile_unanswered(state);
                 None
             }
         }
@@ -96,10 +97,10 @@ impl Queue {
     fn forget_strays(&self, jobs: &[ClaimedJob]) {
         let strays: Vec<JobId> = jobs.iter().filter(|job| job.queue != self.name).map(|job| job.fence.id).collect();
         if !strays.is_empty() {
-            let (member, queue) = (Arc::clone(&self.member), self.name.clone());
-            self.member.errands.spawn(async move {
-                if let Err(error) = member.handoff.ack(&[(queue, strays)]).await {
-                    member.redis.failed(&error);
+            let (state, queue) = (Arc::clone(&self.state), self.name.clone());
+            self.state.background.spawn(async move {
+                if let Err(error) = state.handoff.ack(&[(queue, strays)]).await {
+                    state.redis.failed(&error);
                 }
             });
         }
@@ -108,10 +109,10 @@ impl Queue {
     /// The hints of jobs that were claimed without them may wait in the head: others need not find out that they are stale.
     pub(crate) fn forget_unused(&self, ids: &[JobId]) {
         let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
-        let (member, queue) = (Arc::clone(&self.member), self.name.clone());
-        self.member.errands.spawn(async move {
-            if let Err(error) = member.handoff.forget(&queue, &members).await {
-                member.redis.failed(&error);
+        let (state, queue) = (Arc::clone(&self.state), self.name.clone());
+        self.state.background.spawn(async move {
+            if let Err(error) = state.handoff.forget(&queue, &members).await {
+                state.redis.failed(&error);
             }
         });
     }
@@ -120,12 +121,12 @@ impl Queue {
         if !jobs.is_empty() {
             pass(FailPoint::JobsClaimed);
         }
-        let member = &self.member;
-        member.counters.claimed.add(jobs.len());
+        let state = &self.state;
+        state.counters.claimed.add(jobs.len());
         let runs: Vec<Run> = jobs.into_iter().map(Run::new).collect();
-        member.runs.insert(&runs, sent_at);
+        state.runs.insert(&runs, sent_at);
         for run in runs {
-            member.attempts.spawn(attempt(Arc::clone(member), run, self.places.take()));
+            state.attempts.spawn(attempt(Arc::clone(state), run, self.capacity.take()));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Tally {
     /// Jobs claimed.
     pub claimed: u64,
-    /// Hints that PostgreSQL did not confirm.
+    /// SettledHints that PostgreSQL did not confirm.
     pub hints_refused: u64,
     /// Runs that ended in a result.
     pub succeeded: u64,
@@ -26,7 +26,7 @@ pub struct Tally {
     /// Runs whose lease was found lost.
     pub leases_lost: u64,
     /// Results of handlers that came after the lease was lost, and were not written.
-    pub late_results_refused: u64,
+    pub stale_writes_refused: u64,
     /// Times the end of a run could not be written yet, because another transaction held a lock on its job.
     pub settles_held_up: u64,
     /// Ends of runs that a stop left for the reaper to write, for the same reason.
@@ -41,7 +41,7 @@ pub(crate) struct Counters {
     pub(crate) claimed: Counter,
     pub(crate) hints_refused: Counter,
     pub(crate) leases_lost: Counter,
-    pub(crate) late_results_refused: Counter,
+    pub(crate) stale_writes_refused: Counter,
     pub(crate) settles_held_up: Counter,
     pub(crate) deferred: Counter,
     pub(crate) unwritten: Counter,
@@ -92,7 +92,7 @@ impl Counters {
             buried: self.buried.get(),
             cancelled: self.cancelled.get(),
             leases_lost: self.leases_lost.get(),
-            late_results_refused: self.late_results_refused.get(),
+            stale_writes_refused: self.stale_writes_refused.get(),
             settles_held_up: self.settles_held_up.get(),
             deferred: self.deferred.get(),
             unwritten: self.unwritten.get(),

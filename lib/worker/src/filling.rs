@@ -2,7 +2,7 @@
 //!
 //! It owns when to fill, and that one process does it at a time. What to fill it with is the reaper's knowledge.
 
-use crate::{member::Member, wait::Waits};
+use crate::{wait::Waits, worker_state::WorkerState};
 use leasehold_core::QueueName;
 use leasehold_reaper::{Error, extend_head, fill_head};
 use std::{
@@ -28,22 +28,22 @@ const ALL_UNDER_WAY_MS: (u64, u64) = (5, 250);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brought {
     /// The head is not what a claim would wait for any more, by this fill or by somebody else's.
-    Hints,
+    SettledHints,
     /// All that was read is leased, and the line goes on.
     Nothing,
 }
 
 /// Fills the head of one queue.
 pub(crate) struct Filling {
-    member: Arc<Member>,
+    state: Arc<WorkerState>,
     queue: QueueName,
     /// Times the head was found low since a fill began; above zero, one is under way.
     wanted: AtomicU32,
 }
 
 impl Filling {
-    pub(crate) fn new(member: Arc<Member>, queue: QueueName) -> Self {
-        Self { member, queue, wanted: AtomicU32::new(0) }
+    pub(crate) fn new(state: Arc<WorkerState>, queue: QueueName) -> Self {
+        Self { state, queue, wanted: AtomicU32::new(0) }
     }
 
     /// The head is low and the line longer: one worker at a time brings more of it, beside its other work. What is found
@@ -53,8 +53,8 @@ impl Filling {
             return;
         }
         let filling = Arc::clone(filling);
-        let member = Arc::clone(&filling.member);
-        member.errands.spawn(async move {
+        let state = Arc::clone(&filling.state);
+        state.background.spawn(async move {
             if let Err(error) = filling.keep_filled().await {
                 // Whoever needs that store next finds out by itself whether it is away.
                 tracing::debug!(queue = %filling.queue, %error, "the head was not filled");
@@ -68,18 +68,18 @@ impl Filling {
         loop {
             let seen = self.wanted.load(Ordering::Acquire);
             let again = match filled {
-                Ok(Brought::Hints) => {
+                Ok(Brought::SettledHints) => {
                     waits.reset();
                     seen > 1
                 }
                 // Who claims those will block in a take when it is done, and nobody will come by to notice.
                 Ok(Brought::Nothing) => {
-                    self.pause(waits.next(&self.member.chance)).await;
+                    self.pause(waits.next(&self.state.jitter)).await;
                     true
                 }
                 Err(_) => false,
             };
-            if again && !self.member.stopping.is_cancelled() {
+            if again && !self.state.stopping.is_cancelled() {
                 self.wanted.fetch_sub(seen - 1, Ordering::AcqRel);
                 filled = self.fill_if_low().await;
             } else if self.wanted.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
@@ -89,43 +89,43 @@ impl Filling {
     }
 
     async fn fill_if_low(&self) -> Result<Brought, Error> {
-        if self.is_low().await? { self.fill().await } else { Ok(Brought::Hints) }
+        if self.is_low().await? { self.fill().await } else { Ok(Brought::SettledHints) }
     }
 
     async fn fill(&self) -> Result<Brought, Error> {
-        let Self { member, queue, .. } = self;
-        while !member.handoff.lock_fill(queue, FILL_LOCK).await? {
+        let Self { state, queue, .. } = self;
+        while !state.handoff.lock_fill(queue, FILL_LOCK).await? {
             // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
             self.pause(FILL_LOOK).await;
-            if member.stopping.is_cancelled() || !self.is_low().await? {
-                return Ok(Brought::Hints);
+            if state.stopping.is_cancelled() || !self.is_low().await? {
+                return Ok(Brought::SettledHints);
             }
         }
         let filled = self.extend_or_fill().await;
-        member.handoff.unlock_fill(queue).await?;
+        state.handoff.unlock_fill(queue).await?;
         filled
     }
 
     async fn extend_or_fill(&self) -> Result<Brought, Error> {
-        let (store, handoff) = (&*self.member.store, &*self.member.handoff);
+        let (store, handoff) = (&*self.state.store, &*self.state.handoff);
         let report = match extend_head(store, handoff, &self.queue, handoff.head_max()).await? {
             Some(report) => report,
             None => fill_head(store, handoff, &self.queue, handoff.head_max()).await?,
         };
-        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::Hints })
+        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::SettledHints })
     }
 
     async fn pause(&self, time: Duration) {
         tokio::select! {
             biased;
             () = sleep(time) => {}
-            () = self.member.stopping.cancelled() => {}
+            () = self.state.stopping.cancelled() => {}
         }
     }
 
     /// As a claim would find it.
     async fn is_low(&self) -> Result<bool, Error> {
-        let head = self.member.handoff.stats(&self.queue).await?;
-        Ok(head.overflow && head.ready * 2 < u64::from(self.member.handoff.head_max()))
+        let head = self.state.handoff.stats(&self.queue).await?;
+        Ok(head.overflow && head.ready * 2 < u64::from(self.state.handoff.head_max()))
     }
 }

@@ -7,17 +7,17 @@ use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::
 
 /// How long a handler that was told to stop may take to do so, unless it says otherwise. Together with the default
 /// grace of 25 s it stays within the 30 s that supervisors usually wait before they kill.
-pub const STOP_MOMENT: Duration = Duration::from_secs(3);
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What runs jobs of a kind. Dyn-safe: typed handlers and commands are both behind it.
 pub trait Handler: Send + Sync + 'static {
     /// Runs one job to its outcome. Told to stop through [`Run::cancelled`]; dropped at an await when it has not ended
-    /// [`Handler::stop_moment`] after that. A panic is the same as a failure with its message.
+    /// [`Handler::stop_timeout`] after that. A panic is the same as a failure with its message.
     fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
 
     /// How long it may go on after it was told to stop.
-    fn stop_moment(&self) -> Duration {
-        STOP_MOMENT
+    fn stop_timeout(&self) -> Duration {
+        STOP_TIMEOUT
     }
 
     /// What it lacks just now to run any job, as the end of a sentence that begins with `it lacks`. Asked only after a run

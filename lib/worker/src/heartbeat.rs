@@ -2,9 +2,9 @@
 //! lease is lost or a cancel wanted.
 
 use crate::{
-    hints::by_queue,
-    member::Member,
     run::{Run, StopReason},
+    settled_hints::by_queue,
+    worker_state::WorkerState,
 };
 use leasehold_core::{BATCH_MAX, Fence};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -12,9 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Beats until `done`.
-pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
+pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
     // Four looks within the third of a lease after which it is renewed; none of them costs a round trip.
-    let period = (member.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
+    let period = (state.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
     let mut ticks = tokio::time::interval(period);
     let mut locks_told = false;
     // A process that was frozen has one look to catch up on, not all it has missed.
@@ -25,9 +25,9 @@ pub(crate) async fn beat(member: Arc<Member>, done: CancellationToken) {
             () = done.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        member.pulse.beat();
-        let due = member.runs.due(Instant::now());
-        let (overdue, ()) = tokio::join!(renew_leases(&member, &due.leases), renew_hints(&member, due.hints));
+        state.pulse.beat();
+        let due = state.runs.due(Instant::now());
+        let (overdue, ()) = tokio::join!(renew_leases(&state, &due.leases), renew_hints(&state, due.hints));
         tell_of_locks(overdue, &mut locks_told);
     }
 }
@@ -50,36 +50,36 @@ fn tell_of_locks(overdue: Option<usize>, told: &mut bool) {
 
 /// PostgreSQL: its answer decides. No answer decides nothing: the handlers go on. How many leases are more than half over
 /// because another transaction has locked their rows; `None` when PostgreSQL did not answer.
-async fn renew_leases(member: &Member, due: &[Fence]) -> Option<usize> {
+async fn renew_leases(state: &WorkerState, due: &[Fence]) -> Option<usize> {
     let mut overdue = 0;
     for fences in due.chunks(BATCH_MAX) {
-        member.pulse.beat();
+        state.pulse.beat();
         let sent_at = Instant::now();
-        let renewed = match member.store.renew(member.id, fences, member.settings.lease).await {
+        let renewed = match state.store.renew(state.id, fences, state.settings.lease).await {
             Ok(renewed) => renewed,
             Err(error) => {
-                member.postgres.failed(&error);
+                state.postgres.failed(&error);
                 return None;
             }
         };
-        member.postgres.answered();
+        state.postgres.answered();
         let mut lost: BTreeSet<Fence> = fences.iter().copied().collect();
         for lease in renewed {
-            let fence = Fence { id: lease.id, epoch: lease.epoch, worker: member.id };
+            let fence = Fence { id: lease.id, epoch: lease.epoch, worker: state.id };
             lost.remove(&fence);
             if lease.locked {
                 // It stays due, so it is tried again at the next beat.
-                overdue += usize::from(member.runs.is_overdue(fence));
+                overdue += usize::from(state.runs.is_overdue(fence));
             } else {
-                member.runs.renewed(fence, sent_at);
+                state.runs.renewed(fence, sent_at);
             }
             if lease.cancel_wanted {
-                member.runs.tell(fence, StopReason::Cancelled);
+                state.runs.tell(fence, StopReason::Cancelled);
             }
         }
         for fence in lost {
-            if member.runs.lost(fence) {
-                member.counters.leases_lost.add(1);
+            if state.runs.lost(fence) {
+                state.counters.leases_lost.add(1);
             }
         }
     }
@@ -87,19 +87,19 @@ async fn renew_leases(member: &Member, due: &[Fence]) -> Option<usize> {
 }
 
 /// Redis: only so that no other worker is sent to look for these jobs.
-async fn renew_hints(member: &Member, due: Vec<Run>) {
-    if due.is_empty() || member.redis.is_away() {
+async fn renew_hints(state: &WorkerState, due: Vec<Run>) {
+    if due.is_empty() || state.redis.is_away() {
         return;
     }
     let sent_at = Instant::now();
-    if let Err(error) = member.handoff.renew(&by_queue(due.iter()), member.settings.lease).await {
-        member.redis.failed(&error);
+    if let Err(error) = state.handoff.renew(&by_queue(due.iter()), state.settings.lease).await {
+        state.redis.failed(&error);
         return;
     }
-    let ended = member.runs.hints_renewed(due, sent_at);
+    let ended = state.runs.hints_renewed(due, sent_at);
     if !ended.is_empty()
-        && let Err(error) = member.handoff.ack(&by_queue(ended.iter())).await
+        && let Err(error) = state.handoff.ack(&by_queue(ended.iter())).await
     {
-        member.redis.failed(&error);
+        state.redis.failed(&error);
     }
 }

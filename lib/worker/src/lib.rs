@@ -1,11 +1,11 @@
-//! The fleet member: takes hints, claims, runs handlers, keeps the leases alive, settles, and stops gracefully.
+//! The fleet state: takes hints, claims, runs handlers, keeps the leases alive, settles, and stops gracefully.
 //!
 //! One run is the pipeline `take → claim → resolve → run → classify → settle → ack`:
 //!
 //! | step | where |
 //! | --- | --- |
-//! | take, claim | `queue_loop`: when to do which; `take`: the blocking wait, for a hint or for the bell; `claim`: hints into jobs; `refused`: hints that are none; `unclear`: claims without an answer |
-//! | resolve, run, classify | `attempt`; `places`: how many are held, and when one may begin |
+//! | take, claim | `queue_loop`: when to do which; `take`: the blocking wait, for a hint or for the bell; `claim`: hints into jobs; `refused`: hints that are none; `unanswered`: claims without an answer |
+//! | resolve, run, classify | `attempt`; `capacity`: how many are held, and when one may begin |
 //! | settle, ack | `settler`, `hints` |
 //!
 //! Beside it: `filling` brings more of the line into a low head, `heartbeat` renews the leases of all runs, `notices` hears of cancels, `registry` says that the worker
@@ -16,7 +16,7 @@
 //! way (`queue_loop` claims from the line), never to a lost job.
 
 mod attempt;
-mod chance;
+mod capacity;
 mod claim;
 mod counters;
 mod exec;
@@ -24,28 +24,28 @@ mod filling;
 mod handler;
 mod health;
 mod heartbeat;
-mod hints;
-mod member;
+mod jitter;
 mod notices;
 mod parked;
-mod places;
 mod queue_loop;
 mod refused;
 mod registry;
 mod run;
 mod runs;
 mod settings;
+mod settled_hints;
 mod settler;
 mod shortage;
 mod take;
-mod unclear;
+mod unanswered;
 mod wait;
 mod watch;
 mod worker;
+mod worker_state;
 
 pub use counters::Tally;
 pub use exec::{Exec, ExecError, PassedEnv};
-pub use handler::{Handler, Handlers, STOP_MOMENT};
+pub use handler::{Handler, Handlers, STOP_TIMEOUT};
 pub use run::{Run, StopReason};
 pub use settings::Settings;
 pub use watch::{Slots, Watch};

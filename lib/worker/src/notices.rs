@@ -1,14 +1,14 @@
 //! Hears what is said over Redis. It only makes things quicker: whatever a notice says is found out without it too.
 
-use crate::{member::Member, run::StopReason};
+use crate::{run::StopReason, worker_state::WorkerState};
 use leasehold_core::Fence;
 use leasehold_handoff::Notice;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Listens until `done`.
-pub(crate) async fn hear(member: Arc<Member>, done: CancellationToken) {
-    let mut notices = member.handoff.listen();
+pub(crate) async fn hear(state: Arc<WorkerState>, done: CancellationToken) {
+    let mut notices = state.handoff.listen();
     loop {
         let notice = tokio::select! {
             biased;
@@ -17,10 +17,10 @@ pub(crate) async fn hear(member: Arc<Member>, done: CancellationToken) {
         };
         match notice {
             Some(Notice::Cancel { id, epoch, worker }) => {
-                member.runs.tell(Fence { id, epoch, worker }, StopReason::Cancelled);
+                state.runs.tell(Fence { id, epoch, worker }, StopReason::Cancelled);
             }
             Some(Notice::Aside { queue, kind }) => {
-                if let Some(poke) = member.pokes.get(&queue).filter(|_| member.handlers.serves(&kind)) {
+                if let Some(poke) = state.wakeups.get(&queue).filter(|_| state.handlers.serves(&kind)) {
                     // Keeps one poke for a loop that is busy just now.
                     poke.notify_one();
                 }

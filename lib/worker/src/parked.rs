@@ -1,4 +1,4 @@
-//! Hints that were refused although their jobs wait in the line and this worker could run them: a row is locked by somebody's
+//! SettledHints that were refused although their jobs wait in the line and this worker could run them: a row is locked by somebody's
 //! open transaction, or the job has crashed its workers before and has to wait until the ones before it have ended.
 //!
 //! Such hints are parked here, so that they hold up nobody behind them, and tried again after pauses. Redis keeps them

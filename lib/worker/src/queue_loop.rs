@@ -2,15 +2,15 @@
 //! Redis it claims from the line; without PostgreSQL it waits.
 
 use crate::{
+    capacity::{Capacity, PREFETCH_TIMEOUT},
     claim::{Claimed, Queue},
     filling::Filling,
-    hints::give_back,
-    member::Member,
     parked::Parked,
-    places::{AHEAD_PATIENCE, Places},
     refused::Sorted,
+    settled_hints::give_back,
     take::{Awaited, Take, Took},
     wait::Waits,
+    worker_state::WorkerState,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};
 use leasehold_handoff::Taken;
@@ -35,7 +35,7 @@ const CROWD_TRIAL: usize = 16;
 pub(crate) struct QueueLoop {
     queue: Queue,
     take: Take,
-    /// Hints that Redis handed out while PostgreSQL was at the claim before: the next one is for them.
+    /// SettledHints that Redis handed out while PostgreSQL was at the claim before: the next one is for them.
     taken: Vec<JobId>,
     /// Until when they are kept, if no slot is free for them.
     kept_until: Instant,
@@ -46,7 +46,7 @@ pub(crate) struct QueueLoop {
     long: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
-    /// Hints whose jobs wait in the line and could not be claimed.
+    /// SettledHints whose jobs wait in the line and could not be claimed.
     parked: Parked,
     /// Whether jobs of other kinds are in the way.
     crowd: Crowd,
@@ -103,12 +103,12 @@ const fn decide(postgres_away: bool, redis_away: bool, is_crowded_out: bool, dry
 }
 
 impl QueueLoop {
-    pub(crate) fn new(member: Arc<Member>, name: QueueName, places: Arc<Places>) -> Self {
-        let take = Take::new(Arc::clone(&member.handoff), name.clone());
-        let filling = Arc::new(Filling::new(Arc::clone(&member), name.clone()));
-        let parked = Parked::new(member.settings.handoff_lease());
+    pub(crate) fn new(state: Arc<WorkerState>, name: QueueName, capacity: Arc<Capacity>) -> Self {
+        let take = Take::new(Arc::clone(&state.handoff), name.clone());
+        let filling = Arc::new(Filling::new(Arc::clone(&state), name.clone()));
+        let parked = Parked::new(state.settings.handoff_lease());
         Self {
-            queue: Queue { member, name, places },
+            queue: Queue { state, name, capacity },
             take,
             taken: Vec::new(),
             kept_until: Instant::now(),
@@ -129,18 +129,18 @@ impl QueueLoop {
 
     /// Runs until the worker stops. Whatever hints it holds then are given back.
     pub(crate) async fn run(mut self) {
-        let member = Arc::clone(&self.queue.member);
+        let state = Arc::clone(&self.queue.state);
         loop {
             let free = tokio::select! {
                 biased;
-                () = member.stopping.cancelled() => break,
-                free = self.queue.places.free() => free.min(BATCH_MAX),
+                () = state.stopping.cancelled() => break,
+                free = self.queue.capacity.free() => free.min(BATCH_MAX),
                 () = sleep_until(self.kept_until), if !self.taken.is_empty() => {
                     self.give_back_taken().await;
                     continue;
                 }
             };
-            let (postgres_away, redis_away) = (member.postgres.is_away(), member.redis.is_away());
+            let (postgres_away, redis_away) = (state.postgres.is_away(), state.redis.is_away());
             if !postgres_away && !redis_away && self.parked.next().is_some_and(|due| due <= Instant::now()) {
                 self.claim_parked(free).await;
                 continue;
@@ -163,15 +163,15 @@ impl QueueLoop {
 
     async fn give_back_taken(&mut self) {
         let ids = std::mem::take(&mut self.taken);
-        give_back(&self.queue.member, &self.queue.name, &ids).await;
+        give_back(&self.queue.state, &self.queue.name, &ids).await;
     }
 
     async fn probe(&mut self) {
         self.pause_after_failure().await;
-        let member = &self.queue.member;
-        match member.store.ping().await {
-            Ok(()) => member.postgres.answered(),
-            Err(error) => member.postgres.failed(&error),
+        let state = &self.queue.state;
+        match state.store.ping().await {
+            Ok(()) => state.postgres.answered(),
+            Err(error) => state.postgres.failed(&error),
         }
     }
 
@@ -194,11 +194,11 @@ impl QueueLoop {
                 if started > 0 {
                     self.waits.reset();
                 }
-                let member = Arc::clone(&self.queue.member);
+                let state = Arc::clone(&self.queue.state);
                 tokio::select! {
                     biased;
                     () = self.pause_after_failure() => {}
-                    () = member.redis.until_back() => {}
+                    () = state.redis.until_back() => {}
                 }
             }
             None => {}
@@ -231,22 +231,22 @@ impl QueueLoop {
             return;
         }
         self.crowd = Crowd::Perhaps;
-        let member = Arc::clone(&self.queue.member);
+        let state = Arc::clone(&self.queue.state);
         tokio::select! {
             biased;
-            () = sleep(self.crowd_waits.next(&member.chance)) => {}
-            () = member.pokes[&self.queue.name].notified() => {}
-            () = member.stopping.cancelled() => {}
-            () = member.redis.until_away() => {}
+            () = sleep(self.crowd_waits.next(&state.jitter)) => {}
+            () = state.wakeups[&self.queue.name].notified() => {}
+            () = state.stopping.cancelled() => {}
+            () = state.redis.until_away() => {}
         }
     }
 
     /// Tries parked hints again that are due.
     async fn claim_parked(&mut self, free: usize) {
-        let member = Arc::clone(&self.queue.member);
+        let state = Arc::clone(&self.queue.state);
         let held = self.parked.leases_to_hold();
-        if let Err(error) = member.handoff.hold(&self.queue.name, &held, member.settings.handoff_lease()).await {
-            return member.redis.failed(&error);
+        if let Err(error) = state.handoff.hold(&self.queue.name, &held, state.settings.handoff_lease()).await {
+            return state.redis.failed(&error);
         }
         let ids = self.parked.due();
         if ids.is_empty() {
@@ -274,16 +274,16 @@ impl QueueLoop {
         if let Err(error) = self.take.start(awaited).await {
             return self.take_failed(&error.to_string()).await;
         }
-        let member = Arc::clone(&self.queue.member);
-        let poke = &member.pokes[&self.queue.name];
+        let state = Arc::clone(&self.queue.state);
+        let poke = &state.wakeups[&self.queue.name];
         let parked_due = self.parked.next();
         let took = tokio::select! {
             biased;
             took = self.take.ended() => Some(took),
             // The take goes on meanwhile.
             () = sleep_until(parked_due.unwrap_or_else(Instant::now)), if parked_due.is_some() => return,
-            () = member.stopping.cancelled() => return,
-            () = member.redis.until_away() => return,
+            () = state.stopping.cancelled() => return,
+            () = state.redis.until_away() => return,
             () = poke.notified() => self.take.cut_short(WAKING_TAKES).await,
         };
         match took {
@@ -304,8 +304,8 @@ impl QueueLoop {
         self.dry = false;
         tokio::select! {
             biased;
-            () = sleep(self.take_waits.next(&self.queue.member.chance)) => {}
-            () = self.queue.member.stopping.cancelled() => {}
+            () = sleep(self.take_waits.next(&self.queue.state.jitter)) => {}
+            () = self.queue.state.stopping.cancelled() => {}
         }
     }
 
@@ -313,8 +313,8 @@ impl QueueLoop {
     async fn claim_taken(&mut self, id: JobId, free: usize) {
         pass(FailPoint::HintTaken);
         self.take_waits.reset();
-        if self.queue.member.stopping.is_cancelled() {
-            return give_back(&self.queue.member, &self.queue.name, &[id]).await;
+        if self.queue.state.stopping.is_cancelled() {
+            return give_back(&self.queue.state, &self.queue.name, &[id]).await;
         }
         let ids = [id];
         // The claim first: it is what the job waits for.
@@ -324,7 +324,7 @@ impl QueueLoop {
         match claimed {
             Claimed::Unanswered => {
                 others.push(id);
-                give_back(&self.queue.member, &self.queue.name, &others).await;
+                give_back(&self.queue.state, &self.queue.name, &others).await;
             }
             Claimed::Decided { started, refused } => {
                 self.decided(started, refused).await;
@@ -353,27 +353,27 @@ impl QueueLoop {
             return;
         }
         pass(FailPoint::HintsLeased);
-        if self.queue.member.stopping.is_cancelled() {
+        if self.queue.state.stopping.is_cancelled() {
             return self.taken.extend(ids);
         }
         let is_sure = !self.dry && self.taken.is_empty() && self.crowd == Crowd::No;
-        let soon = if !is_sure { 0 } else { self.queue.places.soon().min(BATCH_MAX) };
+        let soon = if !is_sure { 0 } else { self.queue.capacity.soon().min(BATCH_MAX) };
         let next = async { if soon > 0 { self.take_hints(&[], soon).await } else { None } };
         let (claimed, next) = tokio::join!(self.queue.claim(&ids), next);
         if let Some(next) = next {
             self.taken = self.took(next, soon);
-            self.kept_until = Instant::now() + AHEAD_PATIENCE;
+            self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
         }
         match claimed {
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
-            Claimed::Unanswered => give_back(&self.queue.member, &self.queue.name, &ids).await,
+            Claimed::Unanswered => give_back(&self.queue.state, &self.queue.name, &ids).await,
         }
     }
 
     /// Tries many hints for the few free slots, because most of them cannot be claimed now.
     async fn claim_past_blocked(&mut self, free: usize) {
         let ids = std::mem::take(&mut self.taken);
-        if self.queue.member.stopping.is_cancelled() {
+        if self.queue.state.stopping.is_cancelled() {
             return self.taken.extend(ids);
         }
         if ids.is_empty() {
@@ -385,28 +385,28 @@ impl QueueLoop {
             Claimed::Decided { started, refused } if started >= free => {
                 self.is_blocked_ahead = false;
                 self.taken = refused;
-                self.kept_until = Instant::now() + AHEAD_PATIENCE;
+                self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
             }
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
-            Claimed::Unanswered => give_back(&self.queue.member, &self.queue.name, &ids).await,
+            Claimed::Unanswered => give_back(&self.queue.state, &self.queue.name, &ids).await,
         }
     }
 
     async fn take_hints(&self, adopt: &[JobId], limit: usize) -> Option<Taken> {
-        let member = &self.queue.member;
-        let kinds = member.named_kinds().unwrap_or(&self.aside_kinds);
+        let state = &self.queue.state;
+        let kinds = state.named_kinds().unwrap_or(&self.aside_kinds);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        match member.handoff.claim(&self.queue.name, adopt, kinds, limit, member.settings.handoff_lease()).await {
+        match state.handoff.claim(&self.queue.name, adopt, kinds, limit, state.settings.handoff_lease()).await {
             Ok(taken) => Some(taken),
             Err(error) => {
-                member.redis.failed(&error);
+                state.redis.failed(&error);
                 None
             }
         }
     }
 
     fn took(&mut self, taken: Taken, asked: usize) -> Vec<JobId> {
-        if self.queue.member.named_kinds().is_none() {
+        if self.queue.state.named_kinds().is_none() {
             self.aside_kinds = taken.aside;
         }
         self.dry = taken.ids.len() < asked && self.aside_kinds.is_empty();
@@ -421,19 +421,19 @@ impl QueueLoop {
         if ids.is_empty() {
             return;
         }
-        if self.queue.member.stopping.is_cancelled() {
-            return give_back(&self.queue.member, &self.queue.name, &ids).await;
+        if self.queue.state.stopping.is_cancelled() {
+            return give_back(&self.queue.state, &self.queue.name, &ids).await;
         }
         match self.queue.claim(&ids).await {
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
-            Claimed::Unanswered => give_back(&self.queue.member, &self.queue.name, &ids).await,
+            Claimed::Unanswered => give_back(&self.queue.state, &self.queue.name, &ids).await,
         }
     }
 
     async fn decided(&mut self, started: usize, refused: Vec<JobId>) {
         self.waits.reset();
         let sorted = self.queue.sort_refused(refused).await;
-        let is_crowded = self.queue.member.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
+        let is_crowded = self.queue.state.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
         self.crowd = if is_crowded { Crowd::Ahead } else { Crowd::No };
         if is_crowded {
             // They were taken together with those that are of other kinds.
@@ -450,8 +450,8 @@ impl QueueLoop {
     async fn pause_after_failure(&mut self) {
         tokio::select! {
             biased;
-            () = sleep(self.waits.next(&self.queue.member.chance)) => {}
-            () = self.queue.member.stopping.cancelled() => {}
+            () = sleep(self.waits.next(&self.queue.state.jitter)) => {}
+            () = self.queue.state.stopping.cancelled() => {}
         }
     }
 }

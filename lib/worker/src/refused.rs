@@ -1,8 +1,8 @@
 //! What becomes of hints that PostgreSQL did not confirm: one look tells why, and each reason has its place.
 
-use crate::{claim::Queue, hints::give_back, parked::Reason};
+use crate::{claim::Queue, parked::Reason, settled_hints::give_back};
 use leasehold_core::{JobId, Kind, State};
-use leasehold_store::Looked;
+use leasehold_store::JobStatus;
 use std::collections::BTreeMap;
 
 /// Where refused hints go.
@@ -29,33 +29,33 @@ impl Queue {
         if refused.is_empty() {
             return Sorted::default();
         }
-        let member = &self.member;
-        let looked = match member.store.look(&refused).await {
+        let state = &self.state;
+        let looked = match state.store.look(&refused).await {
             Ok(looked) => looked,
             Err(error) => {
-                member.postgres.failed(&error);
-                give_back(member, &self.name, &refused).await;
+                state.postgres.failed(&error);
+                give_back(state, &self.name, &refused).await;
                 return Sorted { forget: refused, ..Sorted::default() };
             }
         };
-        let sorted = sort(refused, looked, |kind| member.handlers.serves(kind));
+        let sorted = sort(refused, looked, |kind| state.handlers.serves(kind));
         if !sorted.forget.is_empty()
-            && let Err(error) = member.handoff.ack(&[(self.name.clone(), sorted.forget.clone())]).await
+            && let Err(error) = state.handoff.ack(&[(self.name.clone(), sorted.forget.clone())]).await
         {
-            member.redis.failed(&error);
+            state.redis.failed(&error);
         }
         for (kind, ids) in &sorted.aside {
-            if let Err(error) = member.handoff.set_aside(&self.name, kind, ids).await {
-                member.redis.failed(&error);
+            if let Err(error) = state.handoff.set_aside(&self.name, kind, ids).await {
+                state.redis.failed(&error);
             }
         }
         sorted
     }
 }
 
-fn sort(refused: Vec<JobId>, looked: Vec<Looked>, serves: impl Fn(&Kind) -> bool) -> Sorted {
+fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>, serves: impl Fn(&Kind) -> bool) -> Sorted {
     let mut sorted = Sorted::default();
-    let mut in_line: BTreeMap<JobId, Looked> =
+    let mut in_line: BTreeMap<JobId, JobStatus> =
         looked.into_iter().filter(|job| job.state == State::Queued && !job.paused).map(|job| (job.id, job)).collect();
     for id in refused {
         match in_line.remove(&id) {
@@ -69,7 +69,7 @@ fn sort(refused: Vec<JobId>, looked: Vec<Looked>, serves: impl Fn(&Kind) -> bool
 
 /// Why a job of the line that this worker serves was not claimed. (One that crashed may be locked as well. It is tried again
 /// all the same.)
-const fn why_not_now(job: &Looked) -> Reason {
+const fn why_not_now(job: &JobStatus) -> Reason {
     match job.crashes {
         0 => Reason::Locked,
         crashes if crashes + 1 >= job.max_crashes => Reason::InDanger,
@@ -85,7 +85,7 @@ mod tests {
     fn each_reason_has_its_place() {
         let [gone, running, paused, foreign, locked, crashed, in_danger] = std::array::from_fn(|_| JobId::new());
         let (mine, other): (Kind, Kind) = ("mine".parse().expect("a kind"), "other".parse().expect("a kind"));
-        let look = |id, state, kind: &Kind, paused, crashes| Looked {
+        let look = |id, state, kind: &Kind, paused, crashes| JobStatus {
             id,
             state,
             kind: kind.clone(),

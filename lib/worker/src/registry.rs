@@ -1,7 +1,7 @@
 //! Says in Redis that this worker lives and what it serves. As the one call that is made whatever else goes on, it is
 //! also the probe for a Redis that was away.
 
-use crate::{member::Member, wait::Waits};
+use crate::{wait::Waits, worker_state::WorkerState};
 use chrono::{SecondsFormat, Utc};
 use leasehold_handoff::WorkerRecord;
 use std::{sync::Arc, time::Duration};
@@ -13,24 +13,24 @@ const EVERY: Duration = Duration::from_secs(3);
 const HOLDS_FOR: Duration = Duration::from_secs(10);
 
 /// Announces until `done`, then takes it back.
-pub(crate) async fn announce(member: Arc<Member>, done: CancellationToken) {
-    let mut record = record(&member);
+pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
+    let mut record = record(&state);
     let mut waits = Waits::new(100, 2000);
     loop {
-        record.running = u32::try_from(member.runs.len()).unwrap_or(u32::MAX);
-        let was_away = member.redis.is_away();
+        record.running = u32::try_from(state.runs.len()).unwrap_or(u32::MAX);
+        let was_away = state.redis.is_away();
         // A server may take the announcement and refuse what comes next. It is not back before it can do everything.
         let answer = match was_away {
-            true => member.handoff.check().await,
+            true => state.handoff.check().await,
             false => Ok(()),
         };
         let answer = match answer {
-            Ok(()) => member.handoff.announce(&record, HOLDS_FOR).await,
+            Ok(()) => state.handoff.announce(&record, HOLDS_FOR).await,
             unfit => unfit,
         };
         let wait = match answer {
             Ok(()) => {
-                member.redis.answered();
+                state.redis.answered();
                 // Only when it held: a Redis that answers this and fails at the next claim is asked less and less often.
                 if !was_away {
                     waits.reset();
@@ -38,34 +38,34 @@ pub(crate) async fn announce(member: Arc<Member>, done: CancellationToken) {
                 EVERY
             }
             Err(error) => {
-                member.redis.failed(&error);
+                state.redis.failed(&error);
                 Duration::ZERO
             }
         };
         tokio::select! {
             biased;
             () = done.cancelled() => break,
-            () = async { member.redis.until_away().await; sleep(waits.next(&member.chance)).await } => {}
+            () = async { state.redis.until_away().await; sleep(waits.next(&state.jitter)).await } => {}
             () = sleep(wait), if !wait.is_zero() => {}
         }
     }
-    if !member.redis.is_away()
-        && let Err(error) = member.handoff.withdraw(&record).await
+    if !state.redis.is_away()
+        && let Err(error) = state.handoff.withdraw(&record).await
     {
         tracing::debug!(%error, "the announcement was not taken back; it runs out by itself");
     }
 }
 
-fn record(member: &Member) -> WorkerRecord {
+fn record(state: &WorkerState) -> WorkerRecord {
     WorkerRecord {
-        id: member.id,
+        id: state.id,
         // For people to read only: nothing is decided by it.
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-        queues: member.settings.queues.clone(),
-        kinds: member.named_kinds().map(<[_]>::to_vec),
+        queues: state.settings.queues.clone(),
+        kinds: state.named_kinds().map(<[_]>::to_vec),
         running: 0,
     }
 }

@@ -49,7 +49,7 @@ impl Run {
 
     /// Ready when the handler should stop.
     ///
-    /// A handler that goes on is given a moment (see [`Handler::stop_moment`](crate::Handler::stop_moment)) and then
+    /// A handler that goes on is given a moment (see [`Handler::stop_timeout`](crate::Handler::stop_timeout)) and then
     /// dropped at its next await.
     pub async fn cancelled(&self) -> StopReason {
         loop {

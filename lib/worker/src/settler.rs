@@ -1,7 +1,7 @@
 //! Writes how runs ended. What ends while one write is under way goes with the next: batches grow with the load, and an
 //! idle worker adds no delay.
 
-use crate::{hints::Hints, member::Member, run::Run, wait::Waits};
+use crate::{run::Run, settled_hints::SettledHints, wait::Waits, worker_state::WorkerState};
 use leasehold_core::{BATCH_MAX, FailPoint, FinishedRun, Settle, Settled, pass};
 use leasehold_store::Deferred;
 use std::{sync::Arc, time::Duration};
@@ -82,8 +82,8 @@ impl FromIterator<Ended> for Batch {
 
 /// Writes how runs ended.
 pub(crate) struct Settler {
-    pub(crate) member: Arc<Member>,
-    pub(crate) hints: mpsc::UnboundedSender<Hints>,
+    pub(crate) state: Arc<WorkerState>,
+    pub(crate) hints: mpsc::UnboundedSender<SettledHints>,
     /// No run is left: what is in the channel is all there is.
     pub(crate) last: CancellationToken,
     /// PostgreSQL was away for longer than can be waited for.
@@ -147,7 +147,7 @@ impl Settler {
                 break;
             }
             let batch: Batch = waiting.drain(..).collect();
-            self.member.runs.settling(batch.runs.iter());
+            self.state.runs.settling(batch.runs.iter());
             let left = self.settle(batch).await;
             if left.locked.is_empty() && held_up.runs.is_empty() {
                 held_up.tries = 0;
@@ -174,10 +174,10 @@ impl Settler {
             return 0;
         }
         let ends: Vec<Deferred> = unwritten.iter().map(Ended::deferred).collect();
-        match timeout(DEFER_WITHIN, self.member.store.defer(&ends)).await {
+        match timeout(DEFER_WITHIN, self.state.store.defer(&ends)).await {
             Ok(Ok(())) => {
-                self.member.counters.deferred.add(ends.len());
-                self.member.runs.remove(unwritten.iter().map(|ended| &ended.run));
+                self.state.counters.deferred.add(ends.len());
+                self.state.runs.remove(unwritten.iter().map(|ended| &ended.run));
                 0
             }
             Ok(Err(error)) => {
@@ -197,17 +197,17 @@ impl Settler {
         while batch.len() > 0 {
             let answer = tokio::select! {
                 biased;
-                answer = self.member.store.settle(self.member.id, &batch.finished) => answer,
+                answer = self.state.store.settle(self.state.id, &batch.finished) => answer,
                 () = self.give_up.cancelled() => return left.and_unwritten(batch),
             };
             match answer {
                 Ok(answers) => {
                     pass(FailPoint::SettleCommitted);
-                    self.member.postgres.answered();
+                    self.state.postgres.answered();
                     batch = self.take_answers(batch, &answers, &mut left.locked);
                     continue;
                 }
-                Err(error) if !error.is_refusal() => self.member.postgres.failed(&error),
+                Err(error) if !error.is_refusal() => self.state.postgres.failed(&error),
                 // One of its runs must be the reason: each goes by itself, so that it holds up no other.
                 Err(_) if batch.len() > 1 => {
                     for ended in batch.into_ended() {
@@ -228,7 +228,7 @@ impl Settler {
             }
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(waits.next(&self.member.chance)) => {}
+                () = tokio::time::sleep(waits.next(&self.state.jitter)) => {}
                 () = self.give_up.cancelled() => return left.and_unwritten(batch),
             }
         }
@@ -238,10 +238,10 @@ impl Settler {
     /// Counts, drops and acks what is decided; returns what must be written in another way, and adds to `locked` what must
     /// be written later.
     fn take_answers(&self, batch: Batch, answers: &[Settled], locked: &mut Vec<Ended>) -> Batch {
-        let counters = &self.member.counters;
+        let counters = &self.state.counters;
         let mut again = Batch::default();
         let mut over = Vec::with_capacity(batch.len());
-        let mut hints = Hints::default();
+        let mut hints = SettledHints::default();
         for (ended, answer) in batch.into_ended().zip(answers) {
             match answer {
                 Settled::Done | Settled::Already => {
@@ -261,17 +261,17 @@ impl Settler {
                 }
                 // The hint is left alone: it may be another worker's by now.
                 Settled::LeaseLost => {
-                    if self.member.runs.note_lost(ended.run.fence()) {
+                    if self.state.runs.note_lost(ended.run.fence()) {
                         counters.leases_lost.add(1);
                     }
                     if !matches!(ended.settle, Settle::Release | Settle::Cancel) {
-                        counters.late_results_refused.add(1);
+                        counters.stale_writes_refused.add(1);
                     }
                 }
             }
             over.push(ended.run);
         }
-        self.member.runs.remove(over.iter());
+        self.state.runs.remove(over.iter());
         // Without a receiver the hints' leases run out, and the reaper drops them.
         drop(self.hints.send(hints));
         again
@@ -284,6 +284,6 @@ impl Settler {
             let fence = run.fence();
             tracing::error!(id = %fence.id, epoch = fence.epoch, %error, "the end of a run cannot be written");
         }
-        self.member.runs.remove(batch.runs.iter());
+        self.state.runs.remove(batch.runs.iter());
     }
 }

@@ -5,7 +5,7 @@
 //! grows slowly while no further run does. So a limit that stays (such as `ulimit -n`) is met again now and then, which
 //! costs a few claims and no attempt.
 
-use crate::member::Member;
+use crate::worker_state::WorkerState;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -125,32 +125,32 @@ fn grown(share: u32) -> u32 {
 }
 
 /// A run ended because this worker lacks something.
-pub(crate) fn noted(member: &Arc<Member>, what: &str) {
-    if member.shortage.begin(what) {
+pub(crate) fn noted(state: &Arc<WorkerState>, what: &str) {
+    if state.shortage.begin(what) {
         tracing::warn!("this worker lacks {what}; jobs are given back unharmed, and it takes fewer at once");
-        tokio::spawn(recover(Arc::clone(member)));
+        tokio::spawn(recover(Arc::clone(state)));
     }
 }
 
 /// Tries again after each pause, with more and more slots, until all of them are used.
-async fn recover(member: Arc<Member>) {
-    let stopping = member.stopping.clone();
-    let _ = stopping.run_until_cancelled(pauses_and_steps(&member)).await;
+async fn recover(state: Arc<WorkerState>) {
+    let stopping = state.stopping.clone();
+    let _ = stopping.run_until_cancelled(pauses_and_steps(&state)).await;
 }
 
-async fn pauses_and_steps(member: &Member) {
-    let shortage = &member.shortage;
+async fn pauses_and_steps(state: &WorkerState) {
+    let shortage = &state.shortage;
     let mut pause = PAUSE_FIRST;
     loop {
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
-        if let Some(what) = member.handlers.lack() {
+        if let Some(what) = state.handlers.lack() {
             shortage.still(what);
             continue;
         }
         shortage.end_pause();
         loop {
-            member.places.iter().for_each(|(_, places)| places.look_again());
+            state.capacity.iter().for_each(|(_, capacity)| capacity.look_again());
             tokio::select! {
                 biased;
                 () = shortage.again.notified() => break,
@@ -158,7 +158,7 @@ async fn pauses_and_steps(member: &Member) {
             }
             pause = PAUSE_FIRST;
             if shortage.grow() {
-                member.places.iter().for_each(|(_, places)| places.look_again());
+                state.capacity.iter().for_each(|(_, capacity)| capacity.look_again());
                 tracing::info!("this worker has what it lacked, and takes as many jobs as before");
                 return;
             }

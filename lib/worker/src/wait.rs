@@ -1,6 +1,6 @@
 //! How long to wait before trying again what has just failed or found nothing.
 
-use crate::chance::Chance;
+use crate::jitter::Jitter;
 use leasehold_core::Backoff;
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ impl Waits {
     }
 
     /// The next wait.
-    pub(crate) fn next(&mut self, chance: &Chance) -> Duration {
+    pub(crate) fn next(&mut self, jitter: &Jitter) -> Duration {
         self.tries = self.tries.saturating_add(1);
-        self.backoff.delay(self.tries, chance.fraction())
+        self.backoff.delay(self.tries, jitter.fraction())
     }
 
     /// It went well: the next wait is a short one again.

@@ -1,12 +1,12 @@
 //! What a worker does, for whoever watches it from beside: its counters, its slots and its pulse.
 
-use crate::{counters::Tally, member::Member};
+use crate::{counters::Tally, worker_state::WorkerState};
 use leasehold_core::QueueName;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 /// A view of a worker. Cheap to clone.
 #[derive(Clone)]
-pub struct Watch(Arc<Member>);
+pub struct Watch(Arc<WorkerState>);
 
 /// The slots of one queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +24,8 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    pub(crate) const fn new(member: Arc<Member>) -> Self {
-        Self(member)
+    pub(crate) const fn new(state: Arc<WorkerState>) -> Self {
+        Self(state)
     }
 
     /// What it has done so far.
@@ -56,8 +56,8 @@ impl Watch {
     #[must_use]
     pub fn slots(&self) -> BTreeMap<QueueName, Slots> {
         let mut slots = BTreeMap::<QueueName, Slots>::new();
-        for (queue, places) in &self.0.places {
-            let (all, free) = places.slots();
+        for (queue, capacity) in &self.0.capacity {
+            let (all, free) = capacity.slots();
             let of_queue = slots.entry(queue.clone()).or_default();
             of_queue.all += all;
             of_queue.free += free;

@@ -8,7 +8,7 @@
 
 use crate::{
     dice::Dice,
-    hands::Place,
+    hands::DeathPoint,
     plan::{Plan, Recovery, Shape},
     stage::{PATIENCE, Stage},
 };
@@ -23,7 +23,7 @@ pub(crate) const PLAN: Plan = Plan {
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     stage.fault_begins("workers are killed, one at each place in a job's life");
-    for place in [Place::Claim, Place::Handler, Place::Settle, Place::Ack] {
+    for place in [DeathPoint::Claim, DeathPoint::Handler, DeathPoint::Settle, DeathPoint::Ack] {
         stage.kill_at(place, dice).await?;
     }
     stage.until_all_taken_over(PATIENCE).await?;

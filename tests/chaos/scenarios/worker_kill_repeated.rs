@@ -7,7 +7,7 @@
 
 use crate::{
     dice::Dice,
-    hands::Place,
+    hands::DeathPoint,
     plan::{Plan, Recovery, Shape},
     stage::{PATIENCE, Stage},
 };
@@ -26,7 +26,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(8) {
         stage.pass(dice.millis(300..900)).await;
-        stage.kill_at(Place::Anywhere, dice).await?;
+        stage.kill_at(DeathPoint::Anywhere, dice).await?;
     }
     stage.until_all_taken_over(PATIENCE).await?;
     stage.heals();

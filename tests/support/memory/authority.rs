@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_store::{
-    Authority, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expired, Expiry, Fingerprints, Front, Kinds, Lease,
-    Line, LineSummary, Looked, Place, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime, Waiting,
+    Authority, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expired, Expiry, Fingerprints, Front, JobStatus,
+    Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime,
+    Waiting,
 };
 use std::{
     io,
@@ -182,7 +183,7 @@ impl Authority for MemoryStore {
         self.call("deferred_done", |rows| rows.deferred.retain(|fence, _| !runs.contains(fence))).await
     }
 
-    async fn look(&self, ids: &[JobId]) -> Result<Vec<Looked>, Error> {
+    async fn look(&self, ids: &[JobId]) -> Result<Vec<JobStatus>, Error> {
         self.call("look", |rows| rows.look(ids)).await
     }
 
@@ -264,7 +265,13 @@ impl Authority for MemoryStore {
         self.call("line", |rows| rows.line(queue, stretches, limit)).await
     }
 
-    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Result<Line, Error> {
+    async fn line_after(
+        &self,
+        queue: &QueueName,
+        kinds: &Kinds,
+        after: &LinePosition,
+        limit: i64,
+    ) -> Result<Line, Error> {
         self.call("line_after", |rows| rows.line_after(queue, kinds, after, limit)).await
     }
 

@@ -391,7 +391,7 @@ impl Head for MemoryHead {
             let text = |kept: &Option<(String, i64)>| {
                 kept.as_ref().filter(|(_, until)| *until > now).map(|(text, _)| text.clone())
             };
-            Tail { ready: keys.ready.len() as u32, filled_to: text(&keys.filled), begins: text(&keys.begins) }
+            Tail { ready: keys.ready.len() as u32, filled_to: text(&keys.filled), scan_start: text(&keys.scan_start) }
         })
         .await
     }
@@ -404,9 +404,9 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn keep_begins(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> Result<(), Error> {
-        self.call("keep_begins", |server, now| {
-            let kept = &mut server.of(queue).begins;
+    async fn keep_scan_start(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> Result<(), Error> {
+        self.call("keep_scan_start", |server, now| {
+            let kept = &mut server.of(queue).scan_start;
             let until = match kept_for {
                 Some(time) => Some(until(now, time)),
                 None => kept.as_ref().map(|(_, until)| *until).filter(|until| *until > now),

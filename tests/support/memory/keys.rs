@@ -41,7 +41,7 @@ pub struct QueueKeys {
     /// Up to which place of the line the head was filled, and until when that is known.
     pub filled: Option<(String, i64)>,
     /// Where the line begins, as somebody has told, and until when others go by it.
-    pub begins: Option<(String, i64)>,
+    pub scan_start: Option<(String, i64)>,
 }
 
 /// The server: its keys, and its connections as far as they wait for something.

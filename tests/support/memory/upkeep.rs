@@ -7,8 +7,8 @@ use super::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_store::{
-    CancelWanted, Expired, Fingerprint, Fingerprints, Kinds, Lease, Line, LineSummary, Looked, Place, Repair, Slice,
-    Stretch, Survey, Waiting,
+    CancelWanted, Expired, Fingerprint, Fingerprints, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Repair,
+    Slice, Stretch, Survey, Waiting,
 };
 use std::{
     cmp::Reverse,
@@ -94,10 +94,10 @@ impl Rows {
         wanted.take(usize::try_from(limit).unwrap_or_default()).collect()
     }
 
-    pub(super) fn look(&self, ids: &[JobId]) -> Vec<Looked> {
+    pub(super) fn look(&self, ids: &[JobId]) -> Vec<JobStatus> {
         let ids: BTreeSet<&JobId> = ids.iter().collect();
         let live = ids.into_iter().filter_map(|id| self.live.get(id));
-        live.map(|row| Looked {
+        live.map(|row| JobStatus {
             id: row.life.id,
             state: row.life.state,
             kind: row.job.kind.clone(),
@@ -174,7 +174,7 @@ impl Rows {
         let stretch = |((kind, priority), first): ((&Kind, Reverse<i16>), DateTime<Utc>)| Stretch {
             kind: kind.clone(),
             priority: priority.0,
-            begins: Some(self.begins(Some(first))),
+            scan_start: Some(self.scan_start(Some(first))),
         };
         let summary = |(queue, stretches): (&QueueName, Begins<'_>)| LineSummary {
             queue: queue.clone(),
@@ -185,11 +185,11 @@ impl Rows {
         let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
         let scheduled = self.live.values().filter(|row| row.life.state == State::Scheduled);
         let first_due = scheduled.map(|row| row.run_at).min();
-        let (leases_begin, schedule_begins) = match queue {
-            None => (Some(self.begins(first_lease)), Some(self.begins(first_due))),
+        let (leases_scan_start, schedule_scan_start) = match queue {
+            None => (Some(self.scan_start(first_lease)), Some(self.scan_start(first_due))),
             Some(_) => (None, None),
         };
-        Survey { at: self.clock.now(), lines, leases_begin, schedule_begins, took: Duration::ZERO }
+        Survey { at: self.clock.now(), lines, leases_scan_start, schedule_scan_start, took: Duration::ZERO }
     }
 
     /// The jobs in the line of a slice.
@@ -215,8 +215,8 @@ impl Rows {
         Fingerprints {
             slices: slices.iter().map(slice).collect(),
             paused: fingerprint_of(self.paused.iter().map(hash)),
-            leases_begin: Some(self.begins(first_lease)),
-            schedule_begins: Some(self.begins(first_due)),
+            leases_scan_start: Some(self.scan_start(first_lease)),
+            schedule_scan_start: Some(self.scan_start(first_due)),
             took: Duration::ZERO,
         }
     }
@@ -226,7 +226,7 @@ impl Rows {
         queues.into_iter().flat_map(|queue| self.survey(Some(queue)).lines).collect()
     }
 
-    fn begins(&self, first: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    fn scan_start(&self, first: Option<DateTime<Utc>>) -> DateTime<Utc> {
         let latest = self.clock.now() - TimeDelta::milliseconds(250);
         first.map_or(latest, |first| first.min(latest))
     }
@@ -235,18 +235,18 @@ impl Rows {
         let within = |row: &Row, stretch: &Stretch| {
             row.job.kind == stretch.kind
                 && row.job.priority == stretch.priority
-                && stretch.begins.is_none_or(|begins| row.run_at >= begins)
+                && stretch.scan_start.is_none_or(|start| row.run_at >= start)
         };
         let mut line = self.line_of(queue, &Kinds::All);
         line.retain(|row| stretches.iter().any(|stretch| within(row, stretch)));
         let moved = |stretch: &Stretch| {
             let first = line.iter().filter(|row| within(row, stretch)).map(|row| row.run_at).min();
-            Stretch { begins: Some(self.begins(first)), ..stretch.clone() }
+            Stretch { scan_start: Some(self.scan_start(first)), ..stretch.clone() }
         };
         (first_of(&line, limit), stretches.iter().map(moved).collect())
     }
 
-    pub(super) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &Place, limit: i64) -> Line {
+    pub(super) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line {
         let line = self.line_of(queue, kinds);
         let place = (Reverse(after.priority), after.run_at, after.id);
         first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)
@@ -265,7 +265,7 @@ fn fingerprint_of(hashes: impl Iterator<Item = i64>) -> Fingerprint {
 
 fn first_of(line: &[&Row], limit: i64) -> Line {
     let kept = &line[..line.len().min(usize::try_from(limit).unwrap_or_default())];
-    let place = |row: &&Row| Place { priority: row.job.priority, run_at: row.run_at, id: row.life.id };
+    let place = |row: &&Row| LinePosition { priority: row.job.priority, run_at: row.run_at, id: row.life.id };
     let ids = kept.iter().map(|row| row.life.id).collect();
     Line { more: line.len() > kept.len(), ids, last: kept.last().map(place) }
 }

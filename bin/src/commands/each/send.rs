@@ -27,7 +27,7 @@ pub(crate) async fn send(
         let again: Vec<JobId> =
             answers.iter().filter(|answer| !answer.inserted && failed(answer.state)).map(|answer| answer.id).collect();
         if !again.is_empty() {
-            client.retry(&again).await.map_err(|error| context.failure(&error))?;
+            client.revive(&again).await.map_err(|error| context.failure(&error))?;
         }
         sent.send_replace(end);
     }

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
-    let revived = client.retry(&args.ids).await.map_err(|error| context.failure(&error))?;
+    let revived = client.revive(&args.ids).await.map_err(|error| context.failure(&error))?;
     let mut failed = false;
     let mut missing = Vec::new();
     for id in &args.ids {

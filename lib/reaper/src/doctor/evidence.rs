@@ -9,7 +9,7 @@ use crate::{
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_handoff::{Handoff, Served, Snapshot};
-use leasehold_store::{Lease, Line, LineSummary, Looked, Store, Violation};
+use leasehold_store::{JobStatus, Lease, Line, LineSummary, Store, Violation};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Everything one look has seen.
@@ -42,7 +42,7 @@ pub(super) struct QueueEvidence {
     /// All hints.
     pub(super) head: Snapshot,
     /// The live jobs that the hints are about.
-    pub(super) live: HashMap<JobId, Looked>,
+    pub(super) live: HashMap<JobId, JobStatus>,
 }
 
 impl Evidence {

@@ -8,7 +8,7 @@ use crate::{
         output::{end_of, result_of},
         process::{End, Finished, run_to_end},
     },
-    handler::{Handler, STOP_MOMENT},
+    handler::{Handler, STOP_TIMEOUT},
     run::{Run, StopReason},
 };
 use leasehold_core::{Outcome, RESULT_MAX_BYTES};
@@ -218,8 +218,8 @@ impl Handler for Exec {
         Box::pin(self.run_job(run))
     }
 
-    fn stop_moment(&self) -> Duration {
-        self.grace + STOP_MOMENT
+    fn stop_timeout(&self) -> Duration {
+        self.grace + STOP_TIMEOUT
     }
 
     fn lack(&self) -> Option<String> {

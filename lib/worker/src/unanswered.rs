@@ -4,7 +4,7 @@
 //!
 //! Claims and this question exclude each other, since a run is unknown between its claim and the answer to that.
 
-use crate::{hints::give_back, member::Member, wait::Waits};
+use crate::{settled_hints::give_back, wait::Waits, worker_state::WorkerState};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
 use leasehold_store::{Deferred, Error, Lease};
 use std::{
@@ -26,14 +26,14 @@ const LOOKS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Dura
 
 /// What is not known about claims.
 #[derive(Debug, Default)]
-pub(crate) struct Unclear {
+pub(crate) struct Unanswered {
     /// Read by whoever claims, written by whoever asks what is held.
     claiming: RwLock<()>,
     /// Claims without an answer that nobody has looked for yet; above zero, somebody is at it.
     unanswered: AtomicU32,
 }
 
-impl Unclear {
+impl Unanswered {
     /// To be held from before a claim is sent until its runs are known.
     pub(crate) async fn claiming(&self) -> RwLockReadGuard<'_, ()> {
         self.claiming.read().await
@@ -41,67 +41,67 @@ impl Unclear {
 }
 
 /// A claim was not answered: finds out what it came to, beside all else.
-pub(crate) fn find_out(member: &Arc<Member>) {
-    if member.unclear.unanswered.fetch_add(1, Ordering::AcqRel) == 0 {
-        let member_there = Arc::clone(member);
-        member.errands.spawn(async move { look_until_clear(&member_there).await });
+pub(crate) fn reconcile_unanswered(state: &Arc<WorkerState>) {
+    if state.unanswered.unanswered.fetch_add(1, Ordering::AcqRel) == 0 {
+        let state_there = Arc::clone(state);
+        state.background.spawn(async move { reconcile_until_none_is_left(&state_there).await });
     }
 }
 
-async fn look_until_clear(member: &Member) {
+async fn reconcile_until_none_is_left(state: &WorkerState) {
     loop {
-        let seen = member.unclear.unanswered.load(Ordering::Acquire);
+        let seen = state.unanswered.unanswered.load(Ordering::Acquire);
         for after in LOOKS_AFTER {
-            pause(member, after).await;
-            look_until_answered(member).await;
-            if member.stopping.is_cancelled() {
+            pause(state, after).await;
+            look_until_answered(state).await;
+            if state.stopping.is_cancelled() {
                 break;
             }
         }
         // Those that came up meanwhile are looked for too.
-        let done = member.unclear.unanswered.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
-        if done.is_ok() || member.stopping.is_cancelled() {
+        let done = state.unanswered.unanswered.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
+        if done.is_ok() || state.stopping.is_cancelled() {
             return;
         }
     }
 }
 
 /// A worker that stops asks once more and waits for nothing.
-async fn look_until_answered(member: &Member) {
+async fn look_until_answered(state: &WorkerState) {
     let mut waits = Waits::new(50, 1000);
     loop {
         tokio::select! {
             biased;
-            () = member.stopping.cancelled() => {}
-            () = member.postgres.until_back() => {}
+            () = state.stopping.cancelled() => {}
+            () = state.postgres.until_back() => {}
         }
-        match give_back_unknown(member).await {
+        match give_back_unknown(state).await {
             Ok(true) => return,
             // Another transaction holds a lock on some of them.
             Ok(false) => {}
-            Err(_) if member.stopping.is_cancelled() => return,
+            Err(_) if state.stopping.is_cancelled() => return,
             // Whether PostgreSQL is away, the loops of the queues say.
             Err(error) => tracing::debug!(%error, "what this worker holds is not known yet"),
         }
-        pause(member, waits.next(&member.chance)).await;
+        pause(state, waits.next(&state.jitter)).await;
     }
 }
 
-async fn pause(member: &Member, time: Duration) {
+async fn pause(state: &WorkerState, time: Duration) {
     tokio::select! {
         biased;
-        () = member.stopping.cancelled() => {}
+        () = state.stopping.cancelled() => {}
         () = sleep(time) => {}
     }
 }
 
 /// Whether nothing is left to be given back.
-async fn give_back_unknown(member: &Member) -> Result<bool, Error> {
+async fn give_back_unknown(state: &WorkerState) -> Result<bool, Error> {
     let unknown: Vec<Lease> = {
-        let _nobody_claims = member.unclear.claiming.write().await;
+        let _nobody_claims = state.unanswered.claiming.write().await;
         // Before it asks: what ends meanwhile was known.
-        let known = member.runs.fences();
-        let held = member.store.held(member.id).await?;
+        let known = state.runs.fences();
+        let held = state.store.held(state.id).await?;
         held.into_iter().filter(|run| !known.contains(&run.fence())).collect()
     };
     if unknown.is_empty() {
@@ -109,13 +109,13 @@ async fn give_back_unknown(member: &Member) -> Result<bool, Error> {
     }
     let runs: Vec<FinishedRun> =
         unknown.iter().map(|run| FinishedRun { fence: run.fence(), settle: Settle::Release }).collect();
-    let answers = member.store.settle(member.id, &runs).await?;
+    let answers = state.store.settle(state.id, &runs).await?;
     let mut hints = BTreeMap::<QueueName, Vec<JobId>>::new();
     let mut locked = Vec::new();
     for (run, answer) in unknown.into_iter().zip(answers) {
         match answer {
             Settled::Done | Settled::Already => {
-                member.counters.settled(&Settle::Release);
+                state.counters.settled(&Settle::Release);
                 hints.entry(run.queue).or_default().push(run.id);
             }
             Settled::Locked => {
@@ -126,11 +126,11 @@ async fn give_back_unknown(member: &Member) -> Result<bool, Error> {
         }
     }
     for (queue, ids) in hints {
-        give_back(member, &queue, &ids).await;
+        give_back(state, &queue, &ids).await;
     }
     let is_all = locked.is_empty();
-    if !is_all && member.stopping.is_cancelled() {
-        member.store.defer(&locked).await?;
+    if !is_all && state.stopping.is_cancelled() {
+        state.store.defer(&locked).await?;
         return Ok(true);
     }
     Ok(is_all)

@@ -1,20 +1,20 @@
 //! What becomes of the hints of runs that are settled. A task of its own, so that no settle waits for Redis.
 
-use crate::{member::Member, run::Run};
+use crate::{run::Run, worker_state::WorkerState};
 use leasehold_core::{JobId, QueueName};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// The hints of settled runs.
 #[derive(Debug, Default)]
-pub(crate) struct Hints {
+pub(crate) struct SettledHints {
     /// Their jobs are no longer in the line.
     pub(crate) ack: Vec<Run>,
     /// Their jobs are back in the line.
     pub(crate) release: Vec<Run>,
 }
 
-/// Hints by queue, as Redis is told of them.
+/// SettledHints by queue, as Redis is told of them.
 pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueName, Vec<JobId>)> {
     let mut hints: Vec<(QueueName, Vec<JobId>)> = Vec::new();
     for job in runs.map(Run::job) {
@@ -29,31 +29,31 @@ pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueNam
 
 /// Tells Redis, all that came up since it was told last in one call. What it does not hear (it is away), the reaper finds
 /// out when the leases there run out.
-pub(crate) async fn dispose(member: Arc<Member>, mut settled: mpsc::UnboundedReceiver<Hints>) {
+pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::UnboundedReceiver<SettledHints>) {
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, 64).await > 0 {
         let ack = by_queue(batch.iter().flat_map(|hints| &hints.ack));
         let release = by_queue(batch.iter().flat_map(|hints| &hints.release));
         batch.clear();
-        if member.redis.is_away() {
+        if state.redis.is_away() {
             continue;
         }
         if !ack.is_empty()
-            && let Err(error) = member.handoff.ack(&ack).await
+            && let Err(error) = state.handoff.ack(&ack).await
         {
-            member.redis.failed(&error);
+            state.redis.failed(&error);
         }
         for (queue, ids) in release {
-            give_back(&member, &queue, &ids).await;
+            give_back(&state, &queue, &ids).await;
         }
     }
 }
 
-/// Hints that others may have now.
-pub(crate) async fn give_back(member: &Member, queue: &QueueName, ids: &[JobId]) {
+/// SettledHints that others may have now.
+pub(crate) async fn give_back(state: &WorkerState, queue: &QueueName, ids: &[JobId]) {
     if !ids.is_empty()
-        && let Err(error) = member.handoff.release(queue, ids).await
+        && let Err(error) = state.handoff.release(queue, ids).await
     {
-        member.redis.failed(&error);
+        state.redis.failed(&error);
     }
 }

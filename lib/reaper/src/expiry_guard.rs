@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// What this reaper has seen of PostgreSQL.
 #[derive(Debug)]
-pub(crate) struct Sight {
+pub(crate) struct ExpiryGuard {
     lease: Duration,
     last_seen: Option<Instant>,
     away: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Sight {
     looked_at: Option<Instant>,
 }
 
-impl Sight {
+impl ExpiryGuard {
     pub(crate) const fn new(lease: Duration) -> Self {
         Self { lease, last_seen: None, away: false, quiet_until: None, said_at: None, looked_at: None }
     }
@@ -111,66 +111,69 @@ mod tests {
 
     #[test]
     fn a_reaper_that_has_just_started_expires_at_once_if_another_one_did_until_now() {
-        let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, LONG, JUST_NOW);
-        assert!(sight.may_expire(start));
+        let (start, mut expiry_guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+        expiry_guard.seen(start, LONG, JUST_NOW);
+        assert!(expiry_guard.may_expire(start));
     }
 
     #[test]
     fn one_that_cannot_know_of_an_outage_waits_for_one_lease() {
         for watched_ago in [None, Some(LEASE / 2)] {
-            let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-            sight.seen(start, LONG, watched_ago);
-            sight.seen(at(start, 29), LONG, watched_ago);
-            assert!(!sight.may_expire(at(start, 29)) && !sight.has_to_say(at(start, 29)));
-            sight.seen(at(start, 30), LONG, watched_ago);
-            assert!(sight.may_expire(at(start, 30)) && sight.has_to_say(at(start, 30)));
-            assert!(!sight.has_to_say(at(start, 32)) && sight.has_to_say(at(start, 33)), "a tenth of a lease later");
+            let (start, mut expiry_guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+            expiry_guard.seen(start, LONG, watched_ago);
+            expiry_guard.seen(at(start, 29), LONG, watched_ago);
+            assert!(!expiry_guard.may_expire(at(start, 29)) && !expiry_guard.has_to_say(at(start, 29)));
+            expiry_guard.seen(at(start, 30), LONG, watched_ago);
+            assert!(expiry_guard.may_expire(at(start, 30)) && expiry_guard.has_to_say(at(start, 30)));
+            assert!(
+                !expiry_guard.has_to_say(at(start, 32)) && expiry_guard.has_to_say(at(start, 33)),
+                "a tenth of a lease later"
+            );
         }
     }
 
     #[test]
     fn after_it_was_held_up_nothing_expires_for_one_lease() {
-        let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, LONG, JUST_NOW);
-        sight.held_up(at(start, 5));
-        assert!(!sight.may_expire(at(start, 34)) && sight.may_expire(at(start, 35)));
-        sight.looked(at(start, 35));
-        sight.about_to_look(at(start, 49));
-        assert!(sight.may_expire(at(start, 49)));
-        sight.about_to_look(at(start, 50));
+        let (start, mut expiry_guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+        expiry_guard.seen(start, LONG, JUST_NOW);
+        expiry_guard.held_up(at(start, 5));
+        assert!(!expiry_guard.may_expire(at(start, 34)) && expiry_guard.may_expire(at(start, 35)));
+        expiry_guard.looked(at(start, 35));
+        expiry_guard.about_to_look(at(start, 49));
+        assert!(expiry_guard.may_expire(at(start, 49)));
+        expiry_guard.about_to_look(at(start, 50));
         assert!(
-            !sight.may_expire(at(start, 79)) && sight.may_expire(at(start, 80)),
+            !expiry_guard.may_expire(at(start, 79)) && expiry_guard.may_expire(at(start, 80)),
             "it had not looked for half a lease"
         );
     }
 
     #[test]
     fn after_an_outage_nothing_expires_for_one_lease() {
-        let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, LONG, JUST_NOW);
-        sight.missed();
-        assert!(!sight.may_expire(at(start, 1)));
-        sight.seen(at(start, 2), LONG, JUST_NOW);
-        sight.seen(at(start, 3), LONG, JUST_NOW);
-        assert!(!sight.may_expire(at(start, 31)));
-        assert!(sight.may_expire(at(start, 32)));
+        let (start, mut expiry_guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+        expiry_guard.seen(start, LONG, JUST_NOW);
+        expiry_guard.missed();
+        assert!(!expiry_guard.may_expire(at(start, 1)));
+        expiry_guard.seen(at(start, 2), LONG, JUST_NOW);
+        expiry_guard.seen(at(start, 3), LONG, JUST_NOW);
+        assert!(!expiry_guard.may_expire(at(start, 31)));
+        assert!(expiry_guard.may_expire(at(start, 32)));
     }
 
     #[test]
     fn a_server_that_has_just_started_is_given_what_is_missing_of_a_lease() {
-        let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, Duration::from_secs(20), JUST_NOW);
-        assert!(!sight.may_expire(at(start, 9)));
-        assert!(sight.may_expire(at(start, 10)));
+        let (start, mut expiry_guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+        expiry_guard.seen(start, Duration::from_secs(20), JUST_NOW);
+        assert!(!expiry_guard.may_expire(at(start, 9)));
+        assert!(expiry_guard.may_expire(at(start, 10)));
     }
 
     #[test]
     fn a_reaper_that_was_frozen_for_a_lease_waits_too() {
-        let (start, mut sight) = (Instant::now(), Sight::new(LEASE));
-        sight.seen(start, LONG, JUST_NOW);
-        sight.seen(at(start, 30), LONG, JUST_NOW);
-        assert!(!sight.may_expire(at(start, 59)));
-        assert!(sight.may_expire(at(start, 60)));
+        let (start, mut expiry_guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+        expiry_guard.seen(start, LONG, JUST_NOW);
+        expiry_guard.seen(at(start, 30), LONG, JUST_NOW);
+        assert!(!expiry_guard.may_expire(at(start, 59)));
+        assert!(expiry_guard.may_expire(at(start, 60)));
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// Random numbers of one worker.
 #[derive(Debug)]
-pub(crate) struct Chance(Mutex<StdRng>);
+pub(crate) struct Jitter(Mutex<StdRng>);
 
-impl Chance {
+impl Jitter {
     pub(crate) fn new() -> Self {
         Self::seeded(rand::random())
     }

@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 ///
 /// As text it is short and without spaces, `<priority>/<run_at in µs since 1970>/<id>`, to be kept elsewhere for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LinePosition {
     /// The higher ones come first,
     pub priority: i16,
     /// then those that may run since longer; in whole µs,
@@ -20,25 +20,25 @@ pub struct Place {
 /// A text that is no place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no place in a line")]
-pub struct InvalidPlace(String);
+pub struct InvalidLinePosition(String);
 
-impl fmt::Display for Place {
+impl fmt::Display for LinePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.priority, self.run_at.timestamp_micros(), self.id)
     }
 }
 
-impl FromStr for Place {
-    type Err = InvalidPlace;
+impl FromStr for LinePosition {
+    type Err = InvalidLinePosition;
 
-    fn from_str(text: &str) -> Result<Self, InvalidPlace> {
+    fn from_str(text: &str) -> Result<Self, InvalidLinePosition> {
         let read = || {
             let (priority, rest) = text.split_once('/')?;
             let (run_at, id) = rest.split_once('/')?;
             let run_at = DateTime::from_timestamp_micros(run_at.parse().ok()?)?;
             Some(Self { priority: priority.parse().ok()?, run_at, id: id.parse().ok()? })
         };
-        read().ok_or_else(|| InvalidPlace(text.to_owned()))
+        read().ok_or_else(|| InvalidLinePosition(text.to_owned()))
     }
 }
 
@@ -56,13 +56,13 @@ mod tests {
         #[test]
         fn a_place_survives_being_text(priority: i16, micros in RANGE, id: u128) {
             let run_at = DateTime::from_timestamp_micros(micros).expect("a time");
-            let place = Place { priority, run_at, id: JobId(Uuid::from_u128(id)) };
+            let place = LinePosition { priority, run_at, id: JobId(Uuid::from_u128(id)) };
             prop_assert_eq!(place.to_string().parse(), Ok(place));
         }
 
         #[test]
         fn no_text_is_too_much(text: String) {
-            if let Ok(place) = text.parse::<Place>() {
+            if let Ok(place) = text.parse::<LinePosition>() {
                 prop_assert_eq!(place.to_string().parse(), Ok(place));
             }
         }
@@ -71,11 +71,11 @@ mod tests {
     #[test]
     fn it_is_short_and_other_texts_are_refused() {
         let id = "0190163d-8694-739b-aea5-966c26f8ad91";
-        let place: Place = format!("-7/1763884800123456/{id}").parse().expect("a place");
+        let place: LinePosition = format!("-7/1763884800123456/{id}").parse().expect("a place");
         assert_eq!((place.priority, place.run_at.to_rfc3339()), (-7, "2025-11-23T08:00:00.123456+00:00".to_owned()));
         assert_eq!(place.to_string(), format!("-7/1763884800123456/{id}"));
         for wrong in ["", "1", "0/0", &format!("40000/0/{id}"), &format!("0/x/{id}"), &format!("0/0/{id}/1"), "0/0/x"] {
-            assert_eq!(wrong.parse::<Place>(), Err(InvalidPlace(wrong.to_owned())));
+            assert_eq!(wrong.parse::<LinePosition>(), Err(InvalidLinePosition(wrong.to_owned())));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the parts of one worker share.
 
 use crate::{
-    chance::Chance, counters::Counters, handler::Handlers, health::Health, places::AHEAD_MAX, places::Places,
-    runs::Runs, settings::Settings, settler::Ended, shortage::Shortage, unclear::Unclear,
+    capacity::Capacity, capacity::PREFETCH_MAX, counters::Counters, handler::Handlers, health::Health, jitter::Jitter,
+    runs::Runs, settings::Settings, settler::Ended, shortage::Shortage, unanswered::Unanswered,
 };
 use leasehold_core::{Kind, QueueName, WorkerId};
 use leasehold_handoff::Head;
@@ -13,26 +13,26 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the parts of one worker share.
-pub(crate) struct Member {
+pub(crate) struct WorkerState {
     pub(crate) id: WorkerId,
     pub(crate) store: Arc<dyn Authority>,
     pub(crate) handoff: Arc<dyn Head>,
-    pub(crate) chance: Chance,
+    pub(crate) jitter: Jitter,
     pub(crate) settings: Settings,
     pub(crate) handlers: Handlers,
     pub(crate) kinds: Kinds,
     /// By queue, in the order of the settings.
-    pub(crate) places: Vec<(QueueName, Arc<Places>)>,
+    pub(crate) capacity: Vec<(QueueName, Arc<Capacity>)>,
     pub(crate) runs: Runs,
     pub(crate) counters: Counters,
     /// Of the heartbeat: without it, leases run out.
     pub(crate) pulse: Pulse,
-    pub(crate) unclear: Unclear,
+    pub(crate) unanswered: Unanswered,
     pub(crate) shortage: Arc<Shortage>,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
     /// Wakes the loop of a queue: hints of a kind that it serves were set aside there.
-    pub(crate) pokes: HashMap<QueueName, Notify>,
+    pub(crate) wakeups: HashMap<QueueName, Notify>,
     /// Where runs go when their handler has ended. Bounded by what can be held at once.
     pub(crate) ended: mpsc::Sender<Ended>,
     /// No new work is taken.
@@ -40,46 +40,46 @@ pub(crate) struct Member {
     /// The runs.
     pub(crate) attempts: TaskTracker,
     /// Short tasks that a stop waits for.
-    pub(crate) errands: TaskTracker,
+    pub(crate) background: TaskTracker,
 }
 
-impl Member {
+impl WorkerState {
     pub(crate) fn new(
         store: Arc<dyn Authority>,
         handoff: Arc<dyn Head>,
         settings: Settings,
         handlers: Handlers,
     ) -> (Self, mpsc::Receiver<Ended>) {
-        let places: usize = settings.queues.iter().map(|(_, slots)| *slots as usize + AHEAD_MAX).sum();
-        let (ended, receiver) = mpsc::channel(places.max(1));
+        let capacity: usize = settings.queues.iter().map(|(_, slots)| *slots as usize + PREFETCH_MAX).sum();
+        let (ended, receiver) = mpsc::channel(capacity.max(1));
         let shortage = Arc::new(Shortage::default());
-        let member = Self {
+        let state = Self {
             id: WorkerId::new(),
             kinds: handlers.kinds(),
             runs: Runs::new(settings.lease, settings.handoff_lease()),
             counters: Counters::default(),
             pulse: Pulse::default(),
-            places: settings
+            capacity: settings
                 .queues
                 .iter()
-                .map(|(queue, slots)| (queue.clone(), Places::new(*slots, Arc::clone(&shortage))))
+                .map(|(queue, slots)| (queue.clone(), Capacity::new(*slots, Arc::clone(&shortage))))
                 .collect(),
             shortage,
-            unclear: Unclear::default(),
+            unanswered: Unanswered::default(),
             redis: Health::new("Redis", "jobs are claimed straight from PostgreSQL until it is back"),
             postgres: Health::new("PostgreSQL", "nothing is claimed and results are held until it is back"),
-            pokes: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),
+            wakeups: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),
             ended,
             stopping: CancellationToken::new(),
             attempts: TaskTracker::new(),
-            errands: TaskTracker::new(),
-            chance: Chance::new(),
+            background: TaskTracker::new(),
+            jitter: Jitter::new(),
             store,
             handoff,
             settings,
             handlers,
         };
-        (member, receiver)
+        (state, receiver)
     }
 
     /// The kinds by name; `None` is every kind.

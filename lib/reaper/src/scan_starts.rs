@@ -1,4 +1,4 @@
-//! Where a line begins, told to others through Redis while it takes long to find out.
+//! Where a line scan_start, told to others through Redis while it takes long to find out.
 //!
 //! Whoever fills a head has to know it. It owns the text that stands there and how long others go by it; what is in it is
 //! the surveys' (`surveys.rs`) and moved on by each look.
@@ -14,26 +14,26 @@ const SHARED_AT_MOST: usize = 500;
 
 /// How long others go by what is shared.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum For {
+pub(crate) enum Ttl {
     /// As long as by what they have.
-    AsBefore,
+    Keep,
     /// A reaper shares at every tick: as long as it takes until another one is at work.
-    WhileAReaperMayCome,
+    Reaper,
     /// A worker cannot tell whether its survey was only held up.
-    AMoment(Duration),
+    Worker(Duration),
 }
 
-impl For {
+impl Ttl {
     fn time(self) -> Option<Duration> {
         match self {
-            Self::AsBefore => None,
-            Self::WhileAReaperMayCome => Some(Duration::from_secs(30)),
-            Self::AMoment(time) => Some(time.min(Duration::from_secs(5))),
+            Self::Keep => None,
+            Self::Reaper => Some(Duration::from_secs(30)),
+            Self::Worker(time) => Some(time.min(Duration::from_secs(5))),
         }
     }
 }
 
-/// Where the line of a queue begins: as others have found out and keep up to date, or as a survey says. And whether others go
+/// Where the line of a queue scan_start: as others have found out and keep up to date, or as a survey says. And whether others go
 /// by it too.
 pub(crate) async fn stretches_of(
     store: &dyn Authority,
@@ -47,25 +47,20 @@ pub(crate) async fn stretches_of(
     let stretches = survey.lines.into_iter().next().map(|line| line.stretches).unwrap_or_default();
     let rest = rest_after(survey.took);
     if !rest.is_zero() {
-        share(handoff, queue, &stretches, For::AMoment(rest)).await?;
+        share(handoff, queue, &stretches, Ttl::Worker(rest)).await?;
     }
     Ok((stretches, !rest.is_zero()))
 }
 
-/// Tells others where the line of a queue begins.
-pub(crate) async fn share(
-    handoff: &dyn Head,
-    queue: &QueueName,
-    stretches: &[Stretch],
-    how_long: For,
-) -> Result<(), Error> {
+/// Tells others where the line of a queue scan_start.
+pub(crate) async fn share(handoff: &dyn Head, queue: &QueueName, stretches: &[Stretch], ttl: Ttl) -> Result<(), Error> {
     match serde_json::to_string(stretches) {
-        Ok(text) if stretches.len() <= SHARED_AT_MOST => Ok(handoff.keep_begins(queue, &text, how_long.time()).await?),
+        Ok(text) if stretches.len() <= SHARED_AT_MOST => Ok(handoff.keep_scan_start(queue, &text, ttl.time()).await?),
         _ => Ok(()),
     }
 }
 
-/// What somebody told of where the line begins.
+/// What somebody told of where the line scan_start.
 pub(crate) fn shared_in(tail: &Tail) -> Option<Vec<Stretch>> {
-    serde_json::from_str(tail.begins.as_deref()?).ok()
+    serde_json::from_str(tail.scan_start.as_deref()?).ok()
 }
