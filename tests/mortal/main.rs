@@ -85,7 +85,7 @@ async fn main() -> Result<()> {
             client.enqueue(Probe { log, ms: 0, is_poison: false }).id(JobId(id)).send().await?;
         }
         Role::Revive { id } => {
-            Client::connect(&config).await?.retry(&[JobId(id)]).await?;
+            Client::connect(&config).await?.revive(&[JobId(id)]).await?;
         }
         Role::Worker { slots } => {
             let worker = Worker::builder(&config).register::<Probe>().register::<FailsOnce>().queue("default", slots);
