@@ -1,5 +1,7 @@
 //! Documents are held to the code and to each other, where words can rot.
 
+mod crates;
+
 use leasehold_core::Transitions;
 use std::{
     fs,
