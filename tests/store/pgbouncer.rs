@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeSet, time::Duration};
 
 /// What is not of the store, or not of a pooler.
-const LEFT_OUT: [&str; 4] = ["checks", "connect", "functions", "plans"];
+const LEFT_OUT: [&str; 5] = ["checks", "connect", "failover", "functions", "plans"];
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
