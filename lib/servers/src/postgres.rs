@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The superuser of the server, and the database made with it.
+/// The name of the superuser and of the first database.
 const NAME: &str = "leasehold";
 /// Crash recovery reads the write-ahead log since the last checkpoint, which takes long on a slow disk.
 const START_WITHIN: Duration = Duration::from_secs(90);

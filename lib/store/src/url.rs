@@ -175,7 +175,8 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
     }
     let query = kept.join("&");
     let servers = hosts.iter().map(|(host, port)| {
-        // Without a host the driver takes its default, which a user in its ordinary place would not let it.
+        // Without a host, the driver uses its default host. But it does not allow an empty host after a user, so user
+        // and password become parameters.
         let (user_name, password) = user.split_once(':').unwrap_or((user, ""));
         let beside = if host.is_empty() { [("user", user_name), ("password", password)] } else { [("", ""); 2] };
         let said = [("host", host.as_str()), ("port", port)].into_iter().chain(beside);
