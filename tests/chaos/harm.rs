@@ -2,7 +2,7 @@
 
 use crate::{
     dice::Dice,
-    held::DeathPoint,
+    held_jobs::DeathPoint,
     stage::{STEP_TIMEOUT, Stage},
 };
 use anyhow::{Context as _, Result, ensure};

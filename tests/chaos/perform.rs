@@ -55,7 +55,7 @@ async fn one(
     minutes: Duration,
     progress: Progress,
 ) -> Result<Score> {
-    let plan = if is_relaxed { scenarios::plan(name).roomy() } else { scenarios::plan(name) };
+    let plan = if is_relaxed { scenarios::plan(name).relaxed() } else { scenarios::plan(name) };
     let mut dice = Dice::of(seed);
     let mut stage = Stage::set_up(plan.shape, &folder, seed, progress).await?;
     stage.window = minutes;
