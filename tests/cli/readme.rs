@@ -1,4 +1,4 @@
-//! The commands in the README work as they stand there.
+//! The commands in the README work exactly as written.
 
 use crate::{
     fixture::{Scene, run},
@@ -9,13 +9,13 @@ use std::{fs, process::Command, time::Duration};
 
 const README: &str = include_str!("../../README.md");
 
-/// The fenced blocks of a language.
+/// The fenced code blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     README.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-/// The block that has this in it.
+/// The code block that contains this text.
 fn block(language: &str, with: &str) -> &'static str {
     blocks(language).into_iter().find(|block| block.contains(with)).unwrap_or_else(|| panic!("no block with {with}"))
 }
@@ -48,7 +48,7 @@ async fn servers_of_ones_own() {
     let scene = Scene::start().await;
     fs::write(scene.folder().join("send-mail"), "#!/bin/sh\ncat > sent\n").expect("written");
     let script = block("sh", "leasehold migrate");
-    // The servers are those of the test; all else is as it stands there.
+    // Uses the servers of the test; the rest is unchanged.
     let script: String =
         script.lines().filter(|line| !line.starts_with("export ")).map(|line| format!("{line}\n")).collect();
     assert!(script.contains("leasehold worker") && script.contains("leasehold enqueue"), "{script}");
@@ -60,7 +60,7 @@ async fn servers_of_ones_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sql_and_the_trouble_table() {
+async fn the_sql_and_the_troubleshooting_table() {
     let scene = Scene::start().await;
     let mut postgres = scene.sql().await;
     sqlx::raw_sql(block("sql", "leasehold.enqueue")).execute(&mut postgres).await.expect("the SQL of the README");
@@ -88,6 +88,6 @@ async fn sql_and_the_trouble_table() {
 }
 
 #[test]
-fn it_is_short_enough_to_be_read() {
+fn the_readme_is_short() {
     assert!(README.lines().count() <= 200);
 }

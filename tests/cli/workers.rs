@@ -1,4 +1,4 @@
-//! `leasehold worker`, `reaper`, `doctor`, `stats --watch`: the processes as they are run.
+//! `leasehold worker`, `reaper`, `doctor`, `stats --watch`: the processes from their users' view.
 
 use crate::{
     fixture::{Scene, run},
@@ -17,7 +17,7 @@ async fn state_becomes(scene: &Scene, id: &str, wanted: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_runs_commands_by_kind_and_tells_its_tally() {
+async fn a_worker_runs_commands_by_kind_and_reports_its_tally() {
     let scene = Scene::start().await;
     let script = "#!/bin/sh\necho \"{\\\"kind\\\": \\\"$LEASEHOLD_KIND\\\", \\\"payload\\\": $(cat)}\"\n";
     fs::write(scene.folder().join("tell"), script).expect("written");
@@ -55,7 +55,7 @@ async fn a_running_job_is_explained_and_cancelled() {
     let explained = scene.output(&["job", "explain", &foreign]);
     let told = "none of the 1 worker that serves the queue q has a handler for the kind other";
     assert!(explained.contains(told), "{explained}");
-    eventually("the next one knows that all slots are taken", Duration::from_secs(20), || async {
+    eventually("explain of the next job says that all slots are taken", Duration::from_secs(20), || async {
         let explained = scene.output(&["job", "explain", &next]);
         if explained.contains("all 1 slots of the workers that serve it are taken") { Ok(()) } else { Err(explained) }
     })
@@ -65,7 +65,7 @@ async fn a_running_job_is_explained_and_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reaper_brings_what_is_due_and_the_doctor_is_content() {
+async fn a_reaper_promotes_due_jobs_and_doctor_finds_nothing_wrong() {
     let scene = Scene::start().await;
     let _fleet = Beside::fleet(&scene);
     let payload = r#"{"argv": ["echo", "due"]}"#;
@@ -79,7 +79,7 @@ async fn a_reaper_brings_what_is_due_and_the_doctor_is_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_and_repairs_a_head_that_lost_its_hints() {
+async fn doctor_finds_and_repairs_a_head_that_lost_its_hints() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     scene.output(&["reaper", "--once"]);
@@ -91,7 +91,7 @@ async fn the_doctor_finds_and_repairs_a_head_that_lost_its_hints() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stats_are_shown_again_and_again() {
+async fn watched_stats_are_shown_repeatedly() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     let watching = Beside::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
@@ -101,9 +101,9 @@ async fn stats_are_shown_again_and_again() {
     assert!(ran.code == 0 && seen.len() >= 2 && seen[1]["postgres"][0]["queued"] == 1, "{ran:?}");
 }
 
-/// Redis away at the start is no reason not to work.
+/// A worker starts even if Redis is unavailable.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_starts_while_redis_is_away() {
+async fn a_worker_starts_while_redis_is_unavailable() {
     let scene = Scene::start().await;
     let away = [("LEASEHOLD_REDIS_URL", "redis://127.0.0.1:1")];
     let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo done"], &away);

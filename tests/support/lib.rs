@@ -1,4 +1,4 @@
-//! What the tests stand on: real servers of their own, waits that are on a condition, and a look at all keys.
+//! Support for tests: real servers, waits on conditions, and the content of all keys.
 
 mod binary;
 mod clock;

@@ -1,8 +1,8 @@
-//! A way to a server on which everything can go wrong that goes wrong on networks.
+//! A proxy that simulates every fault of a network.
 //!
-//! It sits between processes and a store. Bytes are passed on as they come; connections can be slowed down, held up,
-//! silenced for ever, cut, refused, and lost at a chosen byte or with a chosen answer: then the statement is done, and
-//! nobody hears of it.
+//! The proxy is between processes and a store. Normally it passes all bytes on. It can delay connections, stall them,
+//! silence them for ever, cut them, refuse them, and lose them at a chosen byte or at a chosen answer: then the
+//! statement was executed, but nobody gets the answer.
 
 use std::{
     sync::{
@@ -22,32 +22,33 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What the way is like now.
+/// The state of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Everything passes.
+    /// All data passes.
     Open,
-    /// Everything passes, each piece so much later.
+    /// All data passes, each piece after this delay.
     Slow(Duration),
-    /// Connections stand and new ones are taken, but nothing passes until this is over. Then all of it does.
+    /// Connections stay open and new ones are accepted, but no data passes until the state changes. Then all of it
+    /// passes.
     Stalled,
-    /// The same, but what was sent is lost, and connections of this time never carry anything again: the other end has
-    /// gone without a word.
+    /// The same, but data that is sent is lost, and connections from this time never carry data again: the other end
+    /// has silently gone.
     Silent,
-    /// Connections are cut, and new ones too.
+    /// Connections are cut, new ones too.
     Shut,
 }
 
-/// Which end bytes come from.
+/// The end that sends bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Whoever connected.
+    /// The process that connected.
     Client,
     /// The server.
     Server,
 }
 
-/// A proxy to one server on loopback. Gone when it is dropped, with all its connections.
+/// A proxy to one server on loopback. A drop ends it and all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -60,25 +61,25 @@ struct Shared {
     server_port: u16,
     way: watch::Sender<Way>,
     traps: Mutex<Traps>,
-    /// Number of the connection that came last.
+    /// The number of the newest connection.
     newest: AtomicU64,
     /// Connections up to this number are silent for ever.
     silent_up_to: AtomicU64,
-    /// Connections that were lost on purpose.
+    /// The number of connections that were cut by a trap.
     cuts: AtomicU64,
-    /// Ended to cut all connections there are.
+    /// Cancelled to cut all current connections.
     all: Mutex<CancellationToken>,
 }
 
-/// What lies in wait.
+/// Faults that wait for their trigger.
 #[derive(Debug, Default)]
 struct Traps {
-    /// After so many more bytes from this end, the connection that carries the last of them is lost.
+    /// After this many more bytes from this end, the connection that carries the last of these bytes is cut.
     after: Option<(End, usize)>,
     lose: Option<Loss>,
 }
 
-/// Answers that are not to arrive.
+/// Answers to lose.
 #[derive(Clone, Copy, Debug)]
 struct Loss {
     asked: &'static str,
@@ -86,20 +87,20 @@ struct Loss {
     left: u32,
 }
 
-/// One connection through the proxy, as both of its directions know it.
+/// One connection through the proxy, shared by its two directions.
 struct Passage {
     shared: Arc<Shared>,
     number: u64,
-    /// The statement whose answer is to be lost was sent on it, now or earlier.
+    /// The statement whose answer will be lost was sent on this connection.
     asked: AtomicBool,
     over: CancellationToken,
 }
 
 impl Proxy {
-    /// A proxy to the server at this port of 127.0.0.1.
+    /// Starts a proxy to the server at this port of 127.0.0.1.
     ///
     /// # Panics
-    /// When no port is free.
+    /// No port is free.
     pub async fn start(server_port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -116,18 +117,18 @@ impl Proxy {
         Self { port, shared, accepting }
     }
 
-    /// A URL of the server, so that it leads by this proxy.
+    /// A URL of the server, changed so that it leads through this proxy.
     ///
     /// # Panics
-    /// When the URL does not name the server's port.
+    /// The URL does not contain the server's port.
     #[must_use]
     pub fn instead_of(&self, url: &str) -> String {
         let by_proxy = url.replace(&format!(":{}/", self.shared.server_port), &format!(":{}/", self.port));
-        assert_ne!(by_proxy, url, "the URL names the port {}", self.shared.server_port);
+        assert_ne!(by_proxy, url, "the URL must contain the port {}", self.shared.server_port);
         by_proxy
     }
 
-    /// Changes what the way is like, for connections that stand and for new ones.
+    /// Changes the state of the link, for existing and for new connections.
     pub fn set(&self, way: Way) {
         if *self.shared.way.borrow() == Way::Silent {
             self.shared.silent_up_to.store(self.shared.newest.load(SeqCst), SeqCst);
@@ -138,20 +139,20 @@ impl Proxy {
         }
     }
 
-    /// Cuts every connection there is.
+    /// Cuts every connection.
     pub fn cut_all(&self) {
         let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *all).cancel();
     }
 
-    /// Lets so many more bytes from this end pass, over all connections, and cuts the one that carries the last of them
-    /// there: in the middle of a statement, or of an answer.
+    /// Passes this many more bytes from this end, counted over all connections. Then cuts the connection that carries
+    /// the last of these bytes: in the middle of a statement or of an answer.
     pub fn cut_after(&self, from: End, bytes: usize) {
         self.shared.traps().after = Some((from, bytes));
     }
 
-    /// Loses the next `count` answers that contain `answered`, on connections on which `asked` was sent at some time (a
-    /// statement is parsed once and run often): the connection is cut instead.
+    /// Loses the next `count` answers that contain `answered`, on connections on which `asked` was ever sent (a
+    /// statement is parsed once and run often). The connection is cut instead.
     pub fn lose_answers(&self, asked: &'static str, answered: &'static str, count: u32) {
         self.shared.traps().lose = Some(Loss { asked, answered, left: count });
     }
@@ -162,13 +163,13 @@ impl Proxy {
         self.shared.traps().lose.map_or(0, |loss| loss.left)
     }
 
-    /// How many connections were made, those included that came to nothing.
+    /// How many connections were accepted, including those that never reached the server.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.newest.load(SeqCst)
     }
 
-    /// How many connections were lost in a trap.
+    /// How many connections a trap has cut.
     #[must_use]
     pub fn cuts(&self) -> u64 {
         self.shared.cuts.load(SeqCst)
@@ -192,7 +193,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let over = shared.all.lock().unwrap_or_else(PoisonError::into_inner).child_token();
         let passage = Passage { shared: Arc::clone(&shared), number, asked: AtomicBool::new(false), over };
         tokio::spawn(async move {
-            // A server that is not there is told to the client by the end of its connection.
+            // If the server does not run, the client learns it from the end of its connection.
             if let Ok(server) = TcpStream::connect(("127.0.0.1", passage.shared.server_port)).await {
                 pass(client, server, Arc::new(passage)).await;
             }
@@ -208,7 +209,7 @@ async fn pass(client: TcpStream, server: TcpStream, passage: Arc<Passage>) {
     let _ = there.await;
 }
 
-/// One direction, until either of the two ends.
+/// Carries one direction until either end closes.
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passage: Arc<Passage>) {
     let over = passage.over.clone();
     let _ends_both = over.clone().drop_guard();
@@ -233,7 +234,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passag
 }
 
 impl Passage {
-    /// Waits for as long as the way says. Whether what is waiting passes at all.
+    /// Waits until the state of the link lets data pass. Answers false if the data is lost.
     async fn may_pass(&self) -> bool {
         let mut way = self.shared.way.subscribe();
         loop {
@@ -257,7 +258,7 @@ impl Passage {
         }
     }
 
-    /// How much of this piece passes. Less than all of it: the connection is lost with the rest.
+    /// How many bytes of this piece pass. If not all pass, the connection is cut and the rest is lost.
     fn trapped(&self, end: End, piece: &[u8]) -> usize {
         let mut traps = self.shared.traps();
         if let Some(loss) = &mut traps.lose {
