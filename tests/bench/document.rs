@@ -35,7 +35,7 @@ pub(crate) fn write(results: &Path, document: &Path, plots: Option<&Path>) -> Re
     fs::write(document, text).with_context(|| format!("writing {}", document.display()))
 }
 
-/// Draws the plots of these results. Answers their links, relative to the document's folder.
+/// Draws the plots of these results. Returns their links, relative to the document's folder.
 fn pictures(results: &Results, folder: &Path, document: &Path) -> Result<String> {
     let from = document.parent().unwrap_or(Path::new(""));
     let near = folder.strip_prefix(from).unwrap_or(folder);

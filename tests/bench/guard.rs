@@ -107,7 +107,7 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Guard) -> Result<Resul
     Ok(lab.results)
 }
 
-/// Prints each figure. Answers whether all figures are within their bounds.
+/// Prints each figure. Returns whether all figures are within their bounds.
 pub(crate) fn judge(results: &Results) -> bool {
     let mut good = true;
     for bound in &BOUNDS {

@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Answers a question. The result is false only if the guard found a figure out of bounds.
+/// Runs one question. The result is false only if the guard found a figure out of bounds.
 async fn answer(arguments: &Arguments) -> anyhow::Result<bool> {
     let results = match &arguments.question {
         Question::Short(size) => short::measure(arguments, size).await?,

@@ -73,7 +73,7 @@ pub(crate) async fn rows(connection: &mut PgConnection) -> Result<Vec<Row>> {
     .context("reading all jobs")
 }
 
-/// Waits until Redis holds no hint and no lease. Answers how long that took, or what is left.
+/// Waits until Redis holds no hint and no lease. Returns how long that took, or what is left.
 pub(crate) async fn redis_at_rest(
     redis: &mut MultiplexedConnection,
     lease_ms: u64,

@@ -127,7 +127,7 @@ impl Stage {
     }
 
     /// Freezes a worker that runs handlers until other workers have finished its jobs, and at least for this long. Then
-    /// the worker continues. Answers whether one of its handlers ran to its end after that. No handler does if all
+    /// the worker continues. Returns whether one of its handlers ran to its end after that. No handler does if all
     /// learn in time that their lease is lost.
     pub(crate) async fn freeze_a_worker(&mut self, at_least: Duration, dice: &mut Dice) -> Result<bool> {
         let (pid, held) = self.stop_one_at(DeathPoint::Handler, dice).await?;

@@ -105,12 +105,12 @@ impl Load {
         self.pauses.store(true, Ordering::Release);
     }
 
-    /// How long the line was when it was last looked at.
+    /// The length of the line at the last count.
     pub(crate) fn length(&self) -> usize {
         self.length.load(Ordering::Acquire)
     }
 
-    /// What was told so far.
+    /// The ledger so far.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,7 +133,7 @@ impl Load {
         Ok(id)
     }
 
-    /// Stops the load. Answers the complete ledger.
+    /// Stops the load. Returns the complete ledger.
     pub(crate) async fn stop(&mut self) -> Ledger {
         self.stop.cancel();
         let _ = (&mut self.task).await;

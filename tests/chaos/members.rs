@@ -65,7 +65,7 @@ impl Members {
         Ok(())
     }
 
-    /// Starts a worker with a wrong wall clock. Answers its process id.
+    /// Starts a worker with a wrong wall clock. Returns its process id.
     pub(crate) fn start_worker_by(&mut self, clock: &WrongClock) -> Result<u32> {
         let slots = self.shape.slots.to_string();
         let worker = self.start("probe_worker", &["default", &slots], &clock.environment())?;
@@ -111,7 +111,7 @@ impl Members {
         self.workers.iter().filter(|worker| worker.pid() == pid).for_each(|worker| worker.signal(signal));
     }
 
-    /// Replaces processes that ended by themselves, as a process supervisor does, but not in a tight loop. Answers
+    /// Replaces processes that ended by themselves, as a process supervisor does, but not in a tight loop. Returns
     /// which workers were replaced.
     pub(crate) fn replace_ended(&mut self) -> Result<Vec<Kill>> {
         let mut ended = Vec::new();

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Runs all requested scenarios. Answers whether all of them held.
+/// Runs all requested scenarios. Returns whether all of them held.
 pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
     let names = arguments.names()?;
     let folder = arguments.scorecard.parent().map_or_else(PathBuf::new, PathBuf::from);

@@ -61,7 +61,7 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits for the end of the process. Answers whether it ended in time and with success.
+    /// Waits for the end of the process. Returns whether it ended in time and with success.
     pub(crate) async fn wait(&mut self, within: Duration) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < within {

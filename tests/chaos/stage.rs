@@ -202,7 +202,7 @@ impl Stage {
         }
     }
 
-    /// Waits until the line is empty. Answers how long that took, if it became empty. A long line may take long, but it
+    /// Waits until the line is empty. Returns how long that took, if it became empty. A long line may take long, but it
     /// must keep shrinking.
     async fn drain(&mut self, line: &mut PgConnection) -> Result<Option<f64>> {
         std::fs::write(hurry(self.log.path()), "")?;

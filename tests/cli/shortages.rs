@@ -15,7 +15,7 @@ use tokio::{
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Enqueues jobs with one attempt each. Answers their ids.
+/// Enqueues jobs with one attempt each. Returns their ids.
 fn enqueue(scene: &Scene, count: usize) -> Vec<String> {
     let lines = "{\"kind\":\"k\",\"queue\":\"q\",\"max_attempts\":1}\n".repeat(count);
     let printed = scene.run_with_input(&["enqueue", "--stdin"], lines.as_bytes()).succeeded();

@@ -168,12 +168,12 @@ impl Scene {
         Left { state: job.state, epoch: job.epoch, attempt: job.attempt, crashes: job.crashes, hint }
     }
 
-    /// Runs one tick of the reaper. Answers how much this step changed.
+    /// Runs one tick of the reaper. Returns how much this step changed.
     pub(crate) async fn tick(&mut self, step: &str) -> u64 {
         changed(&self.reaper.tick().await, step)
     }
 
-    /// Ticks until a worker can take the job. Answers the steps that changed anything.
+    /// Ticks until a worker can take the job. Returns the steps that changed anything.
     pub(crate) async fn ready_again(&mut self, id: JobId) -> Vec<&'static str> {
         let mut steps: Vec<&'static str> = Vec::new();
         for _ in 0..1_000 {
@@ -189,7 +189,7 @@ impl Scene {
         panic!("the job did not return to the head: {:?}; steps: {steps:?}", self.left(id).await);
     }
 
-    /// Ticks until Redis holds nothing. Answers the steps that changed anything.
+    /// Ticks until Redis holds nothing. Returns the steps that changed anything.
     pub(crate) async fn redis_is_empty(&mut self) -> Vec<&'static str> {
         let mut steps: Vec<&'static str> = Vec::new();
         for _ in 0..1_000 {

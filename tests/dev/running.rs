@@ -67,7 +67,7 @@ impl DevFolder {
         Running { child, log: self.folder.path().join("log") }
     }
 
-    /// Runs a command against the running `dev`. Answers its output.
+    /// Runs a command against the running `dev`. Returns its output.
     pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         let mut command = self.leasehold(&["--config", "data/leasehold.toml"]);
         let output = command.args(arguments).output().expect("leasehold");

@@ -18,7 +18,7 @@ impl Fleet {
         WrongClock::new(self.folder(), name, ahead_s)
     }
 
-    /// Enqueues a probe with the command line, under a wrong clock. Answers the id.
+    /// Enqueues a probe with the command line, under a wrong clock. Returns the id.
     fn enqueue_by(&self, clock: &WrongClock, further: &[&str]) -> JobId {
         let payload = serde_json::to_string(&self.probe(10)).expect("JSON");
         let arguments = [&["enqueue", "--kind", "probe", "--payload", &payload], further].concat();

@@ -101,7 +101,7 @@ impl Fleet {
         self.workers.push(Process::start(command));
     }
 
-    /// Runs the program `leasehold` until it ends with success. Its clock may be wrong. Answers its output.
+    /// Runs the program `leasehold` until it ends with success. Its clock may be wrong. Returns its output.
     pub(crate) fn leasehold(&self, arguments: &[&str], clock: Option<&WrongClock>) -> String {
         let Output { status, stdout, stderr } = self.leasehold_ends(arguments, clock);
         assert!(status.success(), "leasehold {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));

@@ -103,7 +103,7 @@ async fn enqueue(fleet: &Fleet, count: usize) {
 }
 
 /// Freezes a worker that is running a job, and removes it from the fleet. A fast fleet may have no jobs left, or this
-/// worker may have none. Then more jobs are enqueued, and another worker is tried. Answers how many jobs were added.
+/// worker may have none. Then more jobs are enqueued, and another worker is tried. Returns how many jobs were added.
 async fn freeze_a_busy_worker(fleet: &mut Fleet, random: &mut StdRng) -> (Process, usize) {
     let mut more = 0;
     let fleet_ref = &*fleet;

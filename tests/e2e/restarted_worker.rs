@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 const LEASE: Duration = Duration::from_secs(5);
 
-/// Waits until a job has been started this many times. Answers the last start.
+/// Waits until a job has been started this many times. Returns the last start.
 async fn started(log: &Path, id: JobId, times: usize) -> LogLine {
     eventually("the job has started", TIMEOUT, || async {
         let lines = read_log(log).into_iter().filter(|line| line.id == id.0 && line.step == Step::Start);

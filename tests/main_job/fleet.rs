@@ -231,7 +231,7 @@ pub(crate) struct Each {
 }
 
 impl Each {
-    /// Waits for the end of `each`. Answers the printed lines.
+    /// Waits for the end of `each`. Returns the printed lines.
     pub(crate) fn finish(mut self) -> Result<Vec<String>> {
         let status = self.child.wait()?;
         let reader = self.reader.take().context("read twice")?;

@@ -34,7 +34,7 @@ pub(crate) fn retry() -> Settle {
     Settle::Retry { delay: Duration::ZERO, error: "it failed".into() }
 }
 
-/// Runs calls concurrently: all start before the first one ends. Answers in order.
+/// Runs calls concurrently: all start before the first one ends. The results are in order.
 pub(crate) async fn concurrently<T, Call: Future<Output = T>>(calls: impl IntoIterator<Item = Call>) -> Vec<T> {
     futures_util::future::join_all(calls).await
 }

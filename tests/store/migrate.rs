@@ -99,7 +99,7 @@ async fn one_behind(fixture: &Fixture) {
         .await;
 }
 
-/// Enqueues and settles until it is stopped. Answers the longest duration and the number of calls.
+/// Enqueues and settles until it is stopped. Returns the longest duration and the number of calls.
 async fn writes(fixture: &Fixture, stop: &AtomicBool) -> (Duration, u32) {
     let (worker, mut longest, mut count) = (WorkerId::new(), Duration::ZERO, 0);
     while !stop.load(Ordering::Relaxed) {

@@ -8,7 +8,7 @@ use std::{
 /// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Checks again and again until a check returns `Ok`. Answers its value.
+/// Checks again and again until a check returns `Ok`. Returns its value.
 ///
 /// # Panics
 /// `within` is over. The message contains `what` and what the last check saw.

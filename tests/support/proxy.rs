@@ -234,7 +234,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passag
 }
 
 impl Passage {
-    /// Waits until the state of the link lets data pass. Answers false if the data is lost.
+    /// Waits until the state of the link lets data pass. Returns false if the data is lost.
     async fn may_pass(&self) -> bool {
         let mut way = self.shared.way.subscribe();
         loop {

@@ -86,7 +86,7 @@ impl Database {
         shared_pgbouncer(self.postgres.clone()).await.instead_of(&self.postgres, &self.url)
     }
 
-    /// Starts a PgBouncer of its own in front of the database. Answers the URL through it. PgBouncer ends when the
+    /// Starts a PgBouncer of its own in front of the database. Returns the URL through it. PgBouncer ends when the
     /// returned value is dropped.
     ///
     /// # Panics

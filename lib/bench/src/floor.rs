@@ -55,7 +55,7 @@ impl Floor {
         Ok(floor)
     }
 
-    /// Inserts all jobs, then claims and finishes them. Answers both rates, in jobs per second.
+    /// Inserts all jobs, then claims and finishes them. Returns both rates, in jobs per second.
     ///
     /// # Errors
     /// A statement failed.
@@ -70,7 +70,7 @@ impl Floor {
         Ok((enqueue_per_s, rate(jobs, begun)))
     }
 
-    /// Inserts, claims and finishes at the same time. Answers the rate, in jobs per second.
+    /// Inserts, claims and finishes at the same time. Returns the rate, in jobs per second.
     ///
     /// # Errors
     /// A statement failed.
@@ -82,7 +82,7 @@ impl Floor {
         Ok(rate(jobs, begun))
     }
 
-    /// One job after the other, with `gap` between them. Answers how long insert and claim took together, in ms,
+    /// One job after the other, with `gap` between them. Returns how long insert and claim took together, in ms,
     /// sorted.
     ///
     /// # Errors

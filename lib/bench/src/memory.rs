@@ -53,7 +53,7 @@ impl RedisMemoryWatch {
         Ok(Self { stop, looking })
     }
 
-    /// Stops sampling. Answers what was seen.
+    /// Stops sampling. Returns what was seen.
     ///
     /// # Errors
     /// Redis did not answer during the measurement.

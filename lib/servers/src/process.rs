@@ -87,7 +87,7 @@ impl Process {
         }
     }
 
-    /// Sends `signal` and waits for the end. Kills whatever still runs after `within`. Answers whether the process
+    /// Sends `signal` and waits for the end. Kills whatever still runs after `within`. Returns whether the process
     /// ended by itself.
     pub(crate) fn stop(&self, signal: Signal, within: Duration) -> bool {
         self.thaw();

@@ -39,7 +39,7 @@ pub struct Enqueued {
 }
 
 impl Store {
-    /// Validates and enqueues jobs in batches of `BATCH_MAX`. Answers in the order of `jobs`. When the outcome of a
+    /// Validates and enqueues jobs in batches of `BATCH_MAX`. Results are in the order of `jobs`. When the outcome of a
     /// statement is unknown, the caller must send the jobs again, with the same ids and `id_may_exist`.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub struct Repair {
 }
 
 impl Store {
-    /// Records a repair in the trails of the jobs that it applies to. Answers with the ids of these jobs. Changes
+    /// Records a repair in the trails of the jobs that it applies to. Returns the ids of these jobs. Changes
     /// nothing else in the rows.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use leasehold_core::QueueName;
 use sqlx::PgConnection;
 
 impl Store {
-    /// Pauses a queue: no job of it is claimed until it is resumed. Answers whether that changed anything.
+    /// Pauses a queue: no job of it is claimed until it is resumed. Returns whether that changed anything.
     ///
     /// # Errors
     /// [`Error::Locked`], or the statement failed.
@@ -18,7 +18,7 @@ impl Store {
         self.set_paused(queue, "pausing a queue", include_str!("../sql/pause.sql")).await
     }
 
-    /// Resumes a queue. Answers whether it was paused.
+    /// Resumes a queue. Returns whether it was paused.
     ///
     /// # Errors
     /// [`Error::Locked`], or the statement failed.
