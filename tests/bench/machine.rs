@@ -79,7 +79,7 @@ fn sync_ms(folder: &Path) -> Result<f64> {
 pub(crate) struct Watch {
     begun: Instant,
     machine_s: Option<f64>,
-    ours_s: f64,
+    own_cpu_s: f64,
 }
 
 /// What other processes did during a run.
@@ -92,13 +92,13 @@ pub(crate) struct Others {
 
 impl Watch {
     pub(crate) fn begin(servers: &Servers) -> Self {
-        Self { begun: Instant::now(), machine_s: machine_busy_s(), ours_s: ours_s(servers) }
+        Self { begun: Instant::now(), machine_s: machine_busy_s(), own_cpu_s: own_cpu_s(servers) }
     }
 
     pub(crate) fn end(self, servers: &Servers) -> Others {
         let capacity_s = self.begun.elapsed().as_secs_f64() * cpus();
         let busy_s = machine_busy_s().zip(self.machine_s).map_or(0.0, |(now, before)| now - before);
-        let others_s = (busy_s - (ours_s(servers) - self.ours_s)).max(0.0);
+        let others_s = (busy_s - (own_cpu_s(servers) - self.own_cpu_s)).max(0.0);
         let share = others_s / capacity_s;
         Others { share, disturbed: share > OTHERS_MAX && others_s > OTHERS_MAX_S }
     }
@@ -118,7 +118,7 @@ pub(crate) async fn until_quiet(within: Duration) {
 }
 
 /// CPU seconds of the servers, of this process, and of its ended children.
-fn ours_s(servers: &Servers) -> f64 {
+fn own_cpu_s(servers: &Servers) -> f64 {
     let servers: f64 = servers.pids().into_iter().filter_map(tree_cpu_s).sum();
     servers + leasehold_bench::cpu_s(std::process::id()).unwrap_or(0.0) + reaped_cpu_s().unwrap_or(0.0)
 }

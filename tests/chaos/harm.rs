@@ -6,7 +6,7 @@ use crate::{
     stage::{STEP_TIMEOUT, Stage},
 };
 use anyhow::{Context as _, Result, ensure};
-use leasehold_tests::{End, LogLine, Step, Way};
+use leasehold_tests::{End, LinkState, LogLine, Step};
 use nix::sys::signal::Signal;
 use redis::aio::MultiplexedConnection;
 use std::time::{Duration, Instant};
@@ -120,10 +120,10 @@ impl Stage {
     }
 
     /// Puts the link to Redis into this state for a while, then opens it again.
-    pub(crate) async fn redis_link(&mut self, way: Way, time: Duration) {
-        self.to_redis.set(way);
+    pub(crate) async fn redis_link(&mut self, state: LinkState, time: Duration) {
+        self.to_redis.set(state);
         self.pass(time).await;
-        self.to_redis.set(Way::Open);
+        self.to_redis.set(LinkState::Open);
     }
 
     /// Freezes a worker that runs handlers until other workers have finished its jobs, and at least for this long. Then

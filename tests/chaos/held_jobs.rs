@@ -11,7 +11,7 @@ use crate::{
     stage::Stage,
 };
 use anyhow::{Result, bail};
-use leasehold_tests::{Step, Way};
+use leasehold_tests::{LinkState, Step};
 use nix::sys::signal::Signal;
 use std::{
     collections::BTreeSet,
@@ -77,10 +77,10 @@ impl Stage {
     /// Stops workers until one holds a job at this point. Leaves this worker stopped.
     pub(crate) async fn stop_one_at(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<(u32, HeldJobs)> {
         if place != DeathPoint::Anywhere {
-            self.to_postgres.set(Way::Slow(ANSWER_DELAY));
+            self.to_postgres.set(LinkState::Slow(ANSWER_DELAY));
         }
         let found = self.find_one_at(place, dice).await;
-        self.to_postgres.set(Way::Open);
+        self.to_postgres.set(LinkState::Open);
         found
     }
 
@@ -146,7 +146,7 @@ impl Stage {
     }
 
     /// Waits until killed workers hold nothing any more: no lease, and no hint of a finished job. The load continues.
-    pub(crate) async fn until_all_taken_over(&mut self, within: Duration) -> Result<()> {
+    pub(crate) async fn until_killed_workers_hold_nothing(&mut self, within: Duration) -> Result<()> {
         let (mut postgres, mut redis) = (self.connect_postgres().await?, self.connect_redis().await?);
         let begun = Instant::now();
         loop {

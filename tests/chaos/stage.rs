@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use leasehold::{Client, Config};
 use leasehold_servers::PostgresOptions;
 use leasehold_servers::RedisOptions;
-use leasehold_tests::{Database, LogLine, Proxy, RedisServer, Stores, hurry};
+use leasehold_tests::{Database, LogLine, Proxy, RedisServer, Stores, no_sleep_file};
 use redis::aio::MultiplexedConnection;
 use sqlx::{Connection as _, PgConnection};
 use std::{
@@ -205,7 +205,7 @@ impl Stage {
     /// Waits until the line is empty. Returns how long that took, if it became empty. A long line may take long, but it
     /// must keep shrinking.
     async fn drain(&mut self, line: &mut PgConnection) -> Result<Option<f64>> {
-        std::fs::write(hurry(self.log.path()), "")?;
+        std::fs::write(no_sleep_file(self.log.path()), "")?;
         let begun = Instant::now();
         let (mut least, mut shrank) = (i64::MAX, begun);
         self.progress.phase("the line drains");

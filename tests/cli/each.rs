@@ -1,6 +1,6 @@
 //! `leasehold each`: results in order, no line runs twice, and an interrupted batch continues.
 
-use crate::{fixture::Scene, process::Beside};
+use crate::{fixture::Scene, process::Background};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::{fs, time::Duration};
@@ -33,7 +33,7 @@ fn refs(args: &[String]) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_runs_the_lines_and_results_are_in_order() {
     let scene = Scene::start().await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     let input: String = (0..300).map(|nth| format!("line {nth}\n")).collect();
     // The first lines take longest, so that jobs do not finish in the order of the lines.
     let script = "case \"$1\" in *\\ ?) sleep 0.3;; esac; echo \"did $1\"";
@@ -53,10 +53,10 @@ async fn a_paused_queue_and_a_queue_without_workers_are_reported() {
     let scene = Scene::start().await;
     fs::write(scene.folder().join("lines"), "a\nb\n").expect("written");
     scene.output(&["queue", "pause", "q"]);
-    let each = Beside::start(&scene, &["each", "--queue", "q", "--from", "lines", "--", "echo"], &[]);
+    let each = Background::start(&scene, &["each", "--queue", "q", "--from", "lines", "--", "echo"], &[]);
     each.says("the queue q is paused, so nothing of it is started: `leasehold queue resume q` ends that").await;
     each.says("no worker runs commands of the queue q").await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     scene.output(&["queue", "resume", "q"]);
     let ran = each.ended(Duration::from_secs(60));
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.matches("is paused").count()), (0, "a\nb\n", 1), "{ran:?}");
@@ -65,7 +65,7 @@ async fn a_paused_queue_and_a_queue_without_workers_are_reported() {
     let script = "test $1 != b || while ! test -e go; do sleep 0.05; done; sleep 0.1; echo $1";
     let args = ["each", "--queue", "r", "--jobs", "1", "--from", "lines", "--", "sh", "-c", script, "sh"];
     fs::write(scene.folder().join("lines"), "a\nb\nc\nd\ne\n").expect("written");
-    let each = Beside::start(&scene, &args, &[]);
+    let each = Background::start(&scene, &args, &[]);
     each.prints(1).await;
     scene.output(&["queue", "pause", "r"]);
     fs::write(scene.folder().join("go"), "").expect("written");
@@ -97,7 +97,7 @@ async fn local_slots_need_no_worker_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_jobs_are_reported_and_a_second_run_repeats_only_these() {
     let scene = Scene::start().await;
-    let fleet = Beside::fleet(&scene);
+    let fleet = Background::fleet(&scene);
     let script = "test -e fixed || case \"$1\" in *5) echo \"no luck with $1\" >&2; exit 65;; esac; echo \"did $1\"";
     let input: String = (0..20).map(|nth| format!("{nth}\n")).collect();
     let first = scene.run_with_input(&refs(&each("b", script)), input.as_bytes());
@@ -133,7 +133,7 @@ async fn a_signal_keeps_the_jobs_and_the_next_run_continues() {
     fs::write(scene.folder().join("input"), input).expect("written");
     let mut args = each("b", "test -e open || { sleep 600; exit 1; }; echo \"did $1\"");
     args.splice(1..1, ["--from".to_owned(), "input".to_owned(), "--jobs".to_owned(), "2".to_owned()]);
-    let first = Beside::start(&scene, &refs(&args), &[]);
+    let first = Background::start(&scene, &refs(&args), &[]);
     leasehold_tests::eventually("two lines are running", Duration::from_secs(30), || async {
         let seen = runs(&scene);
         if seen.len() == 2 { Ok(()) } else { Err(seen) }
@@ -156,7 +156,7 @@ async fn a_signal_keeps_the_jobs_and_the_next_run_continues() {
 async fn a_missing_worker_is_reported() {
     let scene = Scene::start().await;
     fs::write(scene.folder().join("input"), "x\n").expect("written");
-    let waiting = Beside::start(&scene, &["each", "--queue", "q", "--from", "input", "--", "echo"], &[]);
+    let waiting = Background::start(&scene, &["each", "--queue", "q", "--from", "input", "--", "echo"], &[]);
     leasehold_tests::eventually("the job exists", Duration::from_secs(20), || async {
         let queues = scene.json(&["queue", "list"]);
         if queues[0]["queued"] == 1 { Ok(()) } else { Err(queues) }
@@ -164,7 +164,7 @@ async fn a_missing_worker_is_reported() {
     .await;
     // `each` looks for workers after some time without news. A worker that starts later runs the job.
     waiting.says("no worker runs commands of the queue q").await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     let ran = waiting.ended(Duration::from_secs(30));
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "x\n"), "{ran:?}");
     assert!(ran.stderr.contains("no worker runs commands of the queue q: start one with `leasehold worker"), "{ran:?}");
@@ -177,7 +177,7 @@ async fn twenty_thousand_finished_lines_are_printed_quickly() {
     let input: String = (0..20_000).map(|nth| format!("{nth}\n")).collect();
     fs::write(scene.folder().join("input"), &input).expect("written");
     let args = ["each", "--queue", "q", "--batch", "b", "--from", "input", "--", "true"];
-    let first = Beside::start(&scene, &args, &[]);
+    let first = Background::start(&scene, &args, &[]);
     leasehold_tests::eventually("all jobs exist", Duration::from_secs(60), || async {
         let queues = scene.json(&["queue", "list"]);
         if queues[0]["queued"] == 20_000 { Ok(()) } else { Err(queues) }

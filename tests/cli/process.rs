@@ -14,7 +14,7 @@ use std::{
 };
 
 /// A program that runs during the test.
-pub(crate) struct Beside {
+pub(crate) struct Background {
     child: Child,
     stdout: Output,
     stderr: Output,
@@ -51,7 +51,7 @@ impl Output {
     }
 }
 
-impl Beside {
+impl Background {
     /// Starts `leasehold` with these arguments and environment variables on the stores of the scene.
     pub(crate) fn start(scene: &Scene, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = scene.command(args);
@@ -139,7 +139,7 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for Background {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Scene, run},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::{eventually, leasehold_program};
 use std::{fs, process::Command, time::Duration};
@@ -34,8 +34,8 @@ fn shell(scene: &Scene, script: &str) -> Command {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_five_minutes() {
     let scene = Scene::start().await;
-    let _worker = Beside::start(&scene, &["worker", "--queue", "default", "--commands"], &[]);
-    let _reaper = Beside::start(&scene, &["reaper"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "default", "--commands"], &[]);
+    let _reaper = Background::start(&scene, &["reaper"], &[]);
     let ran = run(shell(&scene, block("sh", "leasehold each")), b"");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
@@ -75,8 +75,8 @@ async fn the_sql_and_the_troubleshooting_table() {
     };
     assert!(run(shell(&scene, &cell("Why does this job not run?")), b"").succeeded().contains("no live worker"));
     assert_eq!(run(shell(&scene, &cell("What died")), b"").succeeded(), "no jobs");
-    let _worker = Beside::start(&scene, &["worker", "--queue", "mail", "--exec", "mail=exit 65"], &[]);
-    let _reaper = Beside::start(&scene, &["reaper"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "mail", "--exec", "mail=exit 65"], &[]);
+    let _reaper = Background::start(&scene, &["reaper"], &[]);
     eventually("the job is dead", Duration::from_secs(30), || async {
         let job = scene.json(&["job", "show", &id]);
         if job["state"] == "dead" { Ok(()) } else { Err(job) }

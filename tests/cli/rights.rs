@@ -3,7 +3,7 @@
 
 use crate::{
     fixture::{Ran, Scene},
-    process::Beside,
+    process::Background,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -37,8 +37,8 @@ async fn each_role_has_what_it_needs_and_no_more() {
     }
     let url = as_role(&scene, "leasehold_worker");
     let fleet = ["--database-url", &*url];
-    let _reaper = Beside::start(&scene, &[&["reaper"][..], &fleet].concat(), &[]);
-    let worker = Beside::start(
+    let _reaper = Background::start(&scene, &[&["reaper"][..], &fleet].concat(), &[]);
+    let worker = Background::start(
         &scene,
         &[
             &[
@@ -170,7 +170,7 @@ async fn doctor_works_with_a_redis_that_forbids_info() {
     redis::cmd("ACL").arg(&rules).query_async::<()>(&mut redis).await.expect("a user");
     let place = scene.stores.redis.url.rsplit_once("//").expect("a URL").1;
     let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-    let _reaper = Beside::start(&scene, &["reaper"], &[]);
+    let _reaper = Background::start(&scene, &["reaper"], &[]);
     let url = format!("redis://limited:secret@{place}");
     leasehold_tests::eventually("doctor finds nothing wrong", std::time::Duration::from_secs(30), || async {
         let ran = scene.run(&["doctor", "--redis-url", &url]);

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Ran, Scene, program_in, run},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::eventually;
 use serde_json::Value;
@@ -68,7 +68,7 @@ async fn commands_get_no_secrets_unless_the_user_asks_for_them() {
         let mut command = program_in(scene.folder());
         command.args(args).env("LEASEHOLD_DATABASE_URL", &database).env("LEASEHOLD_REDIS_URL_FILE", "url");
         command.env("LEASEHOLD_LOG__FILTER", "info").env("MY_OWN_PASSWORD", "is my own affair");
-        let worker = Beside::spawn(command);
+        let worker = Background::spawn(command);
         let call = |args: &[&str]| run(program(&scene, args, &database, &redis), b"");
         let id = call(&["enqueue", "--kind", "k", "--queue", "q"]).succeeded();
         let told = result(call(&["job", "wait", "--timeout", "30s", "--json", &id]));
@@ -110,7 +110,7 @@ async fn a_password_among_the_arguments_is_blanked() {
     {
         let mut command = program_in(scene.folder());
         command.args(["worker", "--queue", "q"]).args(&stores).args(["--exec", "k=env; echo done"]);
-        let worker = Beside::spawn(command);
+        let worker = Background::spawn(command);
         let shown = || fs::read(format!("/proc/{}/cmdline", worker.id())).unwrap_or_default();
         worker.says("the worker has started").await;
         let shown = String::from_utf8_lossy(&shown()).replace('\0', " ");
@@ -189,7 +189,7 @@ async fn errors_show_no_password() {
     let away = format!("postgres://ann:{SECRET}@127.0.0.1:1/jobs");
     let mut command = program_in(scene.folder());
     command.args(["each", "--queue", "q", "--database-url", &away, "--redis-url", redis, "--", "cat"]);
-    let each = Beside::spawn(command);
+    let each = Background::spawn(command);
     eventually("the process has ended or has blanked its arguments", Duration::from_secs(20), || async {
         let shown = fs::read(format!("/proc/{}/cmdline", each.id())).unwrap_or_default();
         let shown = String::from_utf8_lossy(&shown).into_owned();

@@ -3,7 +3,7 @@
 
 use crate::{
     fixture::{Scene, under_shell},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::eventually;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn worker(scene: &Scene, command: &str) -> Command {
 }
 
 /// The status and the body of `/readyz`.
-async fn readiness(worker: &Beside) -> (u16, Value) {
+async fn readiness(worker: &Background) -> (u16, Value) {
     worker.says("are served address=").await;
     let said = worker.said();
     let address = said.split("are served address=").nth(1).and_then(|rest| rest.split_whitespace().next());
@@ -43,7 +43,7 @@ async fn readiness(worker: &Beside) -> (u16, Value) {
     (status, serde_json::from_str(body).expect("JSON"))
 }
 
-async fn not_ready_for_lack_of(worker: &Beside, what: &str) {
+async fn not_ready_for_lack_of(worker: &Background, what: &str) {
     eventually("the worker is not ready", TIMEOUT, || async {
         let (status, body) = readiness(worker).await;
         let told = body["lacks"].as_str().is_some_and(|lacks| lacks.contains(what));
@@ -52,7 +52,7 @@ async fn not_ready_for_lack_of(worker: &Beside, what: &str) {
     .await;
 }
 
-async fn ready_again(worker: &Beside) {
+async fn ready_again(worker: &Background) {
     worker.says("this worker has what it lacked").await;
     let (status, body) = readiness(worker).await;
     assert_eq!((status, &body["ready"], &body["lacks"]), (200, &json!(true), &Value::Null));
@@ -84,7 +84,7 @@ fn nothing_is_spent(scene: &Scene, ids: &[String]) {
 async fn too_few_file_descriptors_cost_no_attempt() {
     let scene = Scene::start().await;
     let ids = enqueue(&scene, 100);
-    let worker = Beside::spawn(under_shell(&worker(&scene, "sleep 0.1"), "ulimit -n 60; exec \"$@\""));
+    let worker = Background::spawn(under_shell(&worker(&scene, "sleep 0.1"), "ulimit -n 60; exec \"$@\""));
     not_ready_for_lack_of(&worker, "file descriptors: the limit of this process is 60").await;
     all_succeeded(&scene, &ids);
     let ran = worker.stop();
@@ -109,7 +109,7 @@ async fn a_missing_shell_costs_no_attempt() {
     let path = programs(&scene, &["sh"]);
     let mut command = worker(&scene, "echo done");
     command.env("PATH", &path);
-    let worker = Beside::spawn(command);
+    let worker = Background::spawn(command);
     worker.says("the worker has started").await;
     fs::remove_file(path.join("sh")).expect("removed");
     let ids = enqueue(&scene, 5);
@@ -132,7 +132,7 @@ async fn a_missing_folder_costs_no_attempt() {
     let temp = scene.folder().join("temp");
     let mut command = worker(&scene, ": > \"$TMPDIR/file\"");
     command.env("TMPDIR", &temp);
-    let worker = Beside::spawn(command);
+    let worker = Background::spawn(command);
     worker.says("the worker has started").await;
     let ids = enqueue(&scene, 5);
     not_ready_for_lack_of(&worker, "a folder for temporary files that can be written to").await;
@@ -154,7 +154,7 @@ async fn a_working_folder_that_was_removed_costs_no_attempt() {
     fs::create_dir(&folder).expect("made");
     let mut command = worker(&scene, ": > file");
     command.current_dir(&folder);
-    let worker = Beside::spawn(command);
+    let worker = Background::spawn(command);
     worker.says("the worker has started").await;
     fs::remove_dir(&folder).expect("removed");
     let ids = enqueue(&scene, 1);
@@ -176,7 +176,7 @@ async fn a_resource_that_the_job_lacks_is_a_failure_of_the_job() {
         ("true; /etc/passwd", "ermission denied"),
         ("echo 'fork: Resource temporarily unavailable' >&2; exit 2", "fork: Resource"),
     ] {
-        let worker = Beside::spawn(worker(&scene, command));
+        let worker = Background::spawn(worker(&scene, command));
         let id = enqueue(&scene, 1).remove(0);
         scene.run(&["job", "wait", "--timeout", "60s", &id]);
         let job = scene.json(&["job", "show", &id]);

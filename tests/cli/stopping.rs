@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Scene, under_shell},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::eventually;
 use nix::{
@@ -31,7 +31,7 @@ async fn the_first_signal_lets_a_command_finish() {
     for signal in GRACEFUL {
         let scene = Scene::start().await;
         let command = "k=while ! test -e go; do sleep 0.05; done; echo finished";
-        let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", command], &[]);
+        let worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", command], &[]);
         let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
         running(&scene, &id).await;
         worker.signal(signal);
@@ -47,7 +47,7 @@ async fn the_first_signal_lets_a_command_finish() {
 async fn a_reaper_and_a_batch_stop_cleanly_at_each_signal() {
     for signal in GRACEFUL {
         let scene = Scene::start().await;
-        let reaper = Beside::start(&scene, &["reaper"], &[]);
+        let reaper = Background::start(&scene, &["reaper"], &[]);
         reaper.says("the reaper has started").await;
         reaper.signal(signal);
         let ran = reaper.ended(Duration::from_secs(30));
@@ -55,7 +55,7 @@ async fn a_reaper_and_a_batch_stop_cleanly_at_each_signal() {
 
         fs::write(scene.folder().join("lines"), "x\n").expect("written");
         let args = ["each", "--queue", "q", "--from", "lines", "--", "cat"];
-        let each = Beside::start(&scene, &args, &[]);
+        let each = Background::start(&scene, &args, &[]);
         each.says("no worker runs commands of the queue q").await;
         each.signal(signal);
         let ran = each.ended(Duration::from_secs(30));
@@ -68,7 +68,7 @@ async fn a_reaper_and_a_batch_stop_cleanly_at_each_signal() {
 async fn a_sighup_that_was_ignored_at_the_start_stays_ignored() {
     let scene = Scene::start().await;
     let program = scene.command(&["worker", "--queue", "q", "--exec", "k=echo done"]);
-    let worker = Beside::spawn(under_shell(&program, "trap '' HUP; exec \"$@\""));
+    let worker = Background::spawn(under_shell(&program, "trap '' HUP; exec \"$@\""));
     worker.says("the worker has started").await;
     worker.signal(Signal::SIGHUP);
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
@@ -96,7 +96,7 @@ async fn commands_end_when_their_worker_is_killed() {
     // Child processes in the process group of the command, without its environment, outside of its group, and ignoring
     // SIGTERM.
     let command = "k=sleep 600 & env -i sleep 600 & setsid sleep 600 & (trap '' TERM; sleep 600) & sleep 600";
-    let worker = Beside::start(&scene, &["worker", "--queue", "q=3", "--exec", command], &[]);
+    let worker = Background::start(&scene, &["worker", "--queue", "q=3", "--exec", command], &[]);
     // A run that has ended before must not be counted as a running one.
     let first = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     running(&scene, &first).await;
@@ -132,7 +132,7 @@ async fn commands_end_when_their_worker_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_end_with_their_worker_even_if_their_guard_was_killed() {
     let scene = Scene::start().await;
-    let worker = Beside::start(&scene, &["worker", "--queue", "q=3", "--exec", "k=sleep 600; :"], &[]);
+    let worker = Background::start(&scene, &["worker", "--queue", "q=3", "--exec", "k=sleep 600; :"], &[]);
     let sleeps = || processes_in(scene.folder()).iter().filter(|process| process.starts_with("sleep 600")).count();
     let until_sleeping = async |count: usize| {
         eventually("commands run", Duration::from_secs(30), || async {
@@ -180,7 +180,7 @@ fn end_all_in(folder: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_gives_the_job_back_with_its_attempt() {
     let scene = Scene::start().await;
-    let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=sleep 600"], &[]);
+    let worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", "k=sleep 600"], &[]);
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     running(&scene, &id).await;
     worker.signal(Signal::SIGTERM);
@@ -198,7 +198,7 @@ async fn a_stopped_wait_can_be_repeated() {
     let scene = Scene::start().await;
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     let before = scene.contents().await;
-    let waiting = Beside::start(&scene, &["job", "wait", &id], &[]);
+    let waiting = Background::start(&scene, &["job", "wait", &id], &[]);
     eventually("the command is connected and waits", Duration::from_secs(20), || async {
         let waits =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '-- finished:%'";
@@ -209,6 +209,6 @@ async fn a_stopped_wait_can_be_repeated() {
     waiting.signal(Signal::SIGINT);
     waiting.ended(Duration::from_secs(30)).refused(1, "stopped waiting; the jobs go on");
     assert_eq!(scene.contents().await, before);
-    let _worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo now"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo now"], &[]);
     assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"now\\n\""));
 }

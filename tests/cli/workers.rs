@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Scene, run},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::eventually;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn a_worker_runs_commands_by_kind_and_reports_its_tally() {
     fs::write(scene.folder().join("tell"), script).expect("written");
     let args =
         ["worker", "--queue", "q=2", "--queue", "r", "--exec", "a=sh ./tell", "--exec", "*=echo other", "--json"];
-    let worker = Beside::start(&scene, &args, &[]);
+    let worker = Background::start(&scene, &args, &[]);
     let first = scene.output(&["enqueue", "--kind", "a", "--queue", "q", "--payload", "[1]"]);
     let second = scene.output(&["enqueue", "--kind", "b", "--queue", "r"]);
     let ends = scene.output(&["job", "wait", "--timeout", "30s", "--json", &first, &second]);
@@ -43,7 +43,7 @@ async fn a_worker_runs_commands_by_kind_and_reports_its_tally() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_is_explained_and_cancelled() {
     let scene = Scene::start().await;
-    let _worker = Beside::start(&scene, &["worker", "--queue", "q=1", "--exec", "k=sleep 600"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "q=1", "--exec", "k=sleep 600"], &[]);
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     state_becomes(&scene, &id, "running").await;
     let next = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
@@ -67,7 +67,7 @@ async fn a_running_job_is_explained_and_cancelled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reaper_promotes_due_jobs_and_doctor_finds_nothing_wrong() {
     let scene = Scene::start().await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     let payload = r#"{"argv": ["echo", "due"]}"#;
     let id = scene.output(&["enqueue", "--kind", "command", "--queue", "q", "--delay", "1s", "--payload", payload]);
     assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"due\\n\""));
@@ -94,7 +94,7 @@ async fn doctor_finds_and_repairs_a_head_that_lost_its_hints() {
 async fn watched_stats_are_shown_repeatedly() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
-    let watching = Beside::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
+    let watching = Background::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
     watching.prints(2).await;
     let ran = watching.stop();
     let seen: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -106,7 +106,7 @@ async fn watched_stats_are_shown_repeatedly() {
 async fn a_worker_starts_while_redis_is_unavailable() {
     let scene = Scene::start().await;
     let away = [("LEASEHOLD_REDIS_URL", "redis://127.0.0.1:1")];
-    let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo done"], &away);
+    let worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo done"], &away);
     let mut command = scene.command(&["enqueue", "--kind", "k", "--queue", "q"]);
     command.envs(away);
     let id = run(command, b"").succeeded();

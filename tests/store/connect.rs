@@ -3,7 +3,7 @@
 use crate::subject::{connect, settings};
 use leasehold_servers::PostgresOptions;
 use leasehold_store::{Error, Store};
-use leasehold_tests::{Database, Proxy, Way, eventually};
+use leasehold_tests::{Database, LinkState, Proxy, eventually};
 use std::time::{Duration, Instant};
 
 async fn refused(url: &str) -> Error {
@@ -113,18 +113,18 @@ async fn a_half_open_connection_is_closed() {
     };
     let store = Store::connect(&limits).await.expect("connecting");
     store.ping().await.expect("ping");
-    proxy.set(Way::Silent);
+    proxy.set(LinkState::Silent);
     let start = Instant::now();
     let error = store.ping().await.expect_err("silence");
     assert!(error.is_transient() && start.elapsed() < Duration::from_secs(5), "{error} after {:?}", start.elapsed());
-    proxy.set(Way::Open);
+    proxy.set(LinkState::Open);
     eventually("the store answers again", Duration::from_secs(10), || async { store.ping().await }).await;
     let left = tokio::time::timeout(Duration::from_millis(1), async {
-        proxy.set(Way::Stalled);
+        proxy.set(LinkState::Stalled);
         store.look(&[]).await
     });
     assert!(left.await.is_err(), "the caller must have gone away");
-    proxy.set(Way::Open);
+    proxy.set(LinkState::Open);
     eventually("the store answers again", Duration::from_secs(10), || async { store.ping().await }).await;
 }
 

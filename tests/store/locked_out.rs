@@ -41,7 +41,7 @@ fn locked(error: Error) -> LockedOut {
 }
 
 /// Checks that no statement of the store still waits at the server.
-async fn nothing_is_left(fixture: &Fixture) {
+async fn no_statement_waits(fixture: &Fixture) {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     assert_eq!(fixture.number(waiting).await, 0);
@@ -69,7 +69,7 @@ async fn a_held_key_is_named_and_the_others_are_accepted() {
     let accepted: Vec<bool> = locked.accepted.iter().map(Option::is_some).collect();
     assert_eq!(accepted, [true, false, true, true, false]);
     assert_eq!(fixture.live_jobs().await, 3);
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "ROLLBACK").await;
     let answers = store.enqueue(&jobs).await.expect("the keys are free again");
     assert_eq!(answers.iter().map(|answer| answer.inserted).collect::<Vec<_>>(), [false, true, false, false, false]);
@@ -110,7 +110,7 @@ async fn ids_and_keys_of_cancelled_jobs_are_held_too() {
     let locked = locked(store.enqueue(&[sent, keyed("x"), new_job()]).await.expect_err("held"));
     let named: Vec<&str> = locked.held.iter().map(|held| held.what.as_str()).collect();
     assert_eq!(named, [&format!("id {id}"), "unique key \"x\""]);
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "COMMIT").await;
 }
 
@@ -162,7 +162,7 @@ async fn cancel_and_revive_wait_with_a_timeout_and_do_the_rest() {
     let error = store.revive(&[held, free]).await.expect_err("held");
     assert!(error.to_string().contains(&format!("job {held} or its unique key is held by")), "{error}");
     assert_eq!(fixture.record(free).await.state.as_str(), "queued");
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "COMMIT").await;
     assert_eq!(store.revive(&[held]).await.expect("revive").len(), 1);
 }
@@ -177,7 +177,7 @@ async fn pause_waits_with_a_timeout() {
     for error in [store.pause(&queue).await.expect_err("held"), store.resume(&queue).await.expect_err("held")] {
         assert!(error.to_string().contains("queue q is held by an open transaction"), "{error}");
     }
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "COMMIT").await;
     assert!(store.pause(&queue).await.expect("pause"));
 }

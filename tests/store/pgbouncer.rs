@@ -8,7 +8,7 @@ use crate::{
 use leasehold_core::{Settle, Settled, WorkerId};
 use leasehold_servers::PgBouncerOptions;
 use leasehold_store::{Error, Kinds, Pooler, Settings, Store};
-use leasehold_tests::{Database, OwnPgBouncer, Proxy, Way, eventually};
+use leasehold_tests::{Database, LinkState, OwnPgBouncer, Proxy, eventually};
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -168,10 +168,10 @@ async fn a_caller_that_goes_away_leaves_no_transaction() {
     let mut lock = database.connect().await;
 
     // The caller goes away while BEGIN is in flight.
-    proxy.set(Way::Stalled);
+    proxy.set(LinkState::Stalled);
     let asked = tokio::time::timeout(Duration::from_millis(20), store.ping()).await;
     assert!(asked.is_err(), "got an answer through a stalled proxy");
-    proxy.set(Way::Open);
+    proxy.set(LinkState::Open);
     eventually("the store answers again", TIMEOUT, || async { store.ping().await }).await;
 
     // The caller goes away while the statement waits for a lock.

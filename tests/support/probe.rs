@@ -13,7 +13,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Sleeps for `ms`, and writes a line to `log` at its start and at its end. After the file [`hurry`] exists, no probe
+/// Sleeps for `ms`, and writes a line to `log` at its start and at its end. After the file [`no_sleep_file`] exists, no probe
 /// sleeps any more, so that a long line drains quickly.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Probe {
@@ -93,7 +93,7 @@ impl Job for Probe {
         if self.is_poison {
             std::process::abort();
         }
-        let ms = if hurry(&self.log).exists() { 0 } else { self.ms };
+        let ms = if no_sleep_file(&self.log).exists() { 0 } else { self.ms };
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(ms)) => {}
             reason = run.cancelled() => {
@@ -112,8 +112,8 @@ impl Job for Probe {
 
 /// The file that tells the probes of this log not to sleep any more.
 #[must_use]
-pub fn hurry(log: &Path) -> PathBuf {
-    log.with_extension("hurry")
+pub fn no_sleep_file(log: &Path) -> PathBuf {
+    log.with_extension("no_sleep_file")
 }
 
 /// Appends a line with one `write` of less than a page, so that lines of many processes do not mix.

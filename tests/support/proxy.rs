@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The state of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum LinkState {
     /// All data passes.
     Open,
     /// All data passes, each piece after this delay.
@@ -59,8 +59,8 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     server_port: u16,
-    way: watch::Sender<Way>,
-    traps: Mutex<Traps>,
+    state: watch::Sender<LinkState>,
+    armed: Mutex<ArmedFaults>,
     /// The number of the newest connection.
     newest: AtomicU64,
     /// Connections up to this number are silent for ever.
@@ -73,22 +73,22 @@ struct Shared {
 
 /// Faults that wait for their trigger.
 #[derive(Debug, Default)]
-struct Traps {
+struct ArmedFaults {
     /// After this many more bytes from this end, the connection that carries the last of these bytes is cut.
     after: Option<(End, usize)>,
-    lose: Option<Loss>,
+    lose: Option<LostAnswers>,
 }
 
 /// Answers to lose.
 #[derive(Clone, Copy, Debug)]
-struct Loss {
+struct LostAnswers {
     asked: &'static str,
     answered: &'static str,
     left: u32,
 }
 
 /// One connection through the proxy, shared by its two directions.
-struct Passage {
+struct ProxiedConnection {
     shared: Arc<Shared>,
     number: u64,
     /// The statement whose answer will be lost was sent on this connection.
@@ -106,8 +106,8 @@ impl Proxy {
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared {
             server_port,
-            way: watch::Sender::new(Way::Open),
-            traps: Mutex::default(),
+            state: watch::Sender::new(LinkState::Open),
+            armed: Mutex::default(),
             newest: AtomicU64::new(0),
             silent_up_to: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
@@ -129,12 +129,12 @@ impl Proxy {
     }
 
     /// Changes the state of the link, for existing and for new connections.
-    pub fn set(&self, way: Way) {
-        if *self.shared.way.borrow() == Way::Silent {
+    pub fn set(&self, state: LinkState) {
+        if *self.shared.state.borrow() == LinkState::Silent {
             self.shared.silent_up_to.store(self.shared.newest.load(SeqCst), SeqCst);
         }
-        self.shared.way.send_replace(way);
-        if way == Way::Shut {
+        self.shared.state.send_replace(state);
+        if state == LinkState::Shut {
             self.cut_all();
         }
     }
@@ -148,19 +148,19 @@ impl Proxy {
     /// Passes this many more bytes from this end, counted over all connections. Then cuts the connection that carries
     /// the last of these bytes: in the middle of a statement or of an answer.
     pub fn cut_after(&self, from: End, bytes: usize) {
-        self.shared.traps().after = Some((from, bytes));
+        self.shared.armed().after = Some((from, bytes));
     }
 
     /// Loses the next `count` answers that contain `answered`, on connections on which `asked` was ever sent (a
     /// statement is parsed once and run often). The connection is cut instead.
     pub fn lose_answers(&self, asked: &'static str, answered: &'static str, count: u32) {
-        self.shared.traps().lose = Some(Loss { asked, answered, left: count });
+        self.shared.armed().lose = Some(LostAnswers { asked, answered, left: count });
     }
 
     /// How many answers are still to be lost.
     #[must_use]
     pub fn answers_left(&self) -> u32 {
-        self.shared.traps().lose.map_or(0, |loss| loss.left)
+        self.shared.armed().lose.map_or(0, |loss| loss.left)
     }
 
     /// How many connections were accepted, including those that never reached the server.
@@ -187,40 +187,40 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let number = shared.newest.fetch_add(1, SeqCst) + 1;
-        if *shared.way.borrow() == Way::Shut {
+        if *shared.state.borrow() == LinkState::Shut {
             continue;
         }
         let over = shared.all.lock().unwrap_or_else(PoisonError::into_inner).child_token();
-        let passage = Passage { shared: Arc::clone(&shared), number, asked: AtomicBool::new(false), over };
+        let connection = ProxiedConnection { shared: Arc::clone(&shared), number, asked: AtomicBool::new(false), over };
         tokio::spawn(async move {
             // If the server does not run, the client learns it from the end of its connection.
-            if let Ok(server) = TcpStream::connect(("127.0.0.1", passage.shared.server_port)).await {
-                pass(client, server, Arc::new(passage)).await;
+            if let Ok(server) = TcpStream::connect(("127.0.0.1", connection.shared.server_port)).await {
+                pass(client, server, Arc::new(connection)).await;
             }
         });
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, passage: Arc<Passage>) {
+async fn pass(client: TcpStream, server: TcpStream, connection: Arc<ProxiedConnection>) {
     let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let there = tokio::spawn(carry(from_client, to_server, End::Client, Arc::clone(&passage)));
-    carry(from_server, to_client, End::Server, passage).await;
+    let there = tokio::spawn(carry(from_client, to_server, End::Client, Arc::clone(&connection)));
+    carry(from_server, to_client, End::Server, connection).await;
     let _ = there.await;
 }
 
 /// Carries one direction until either end closes.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passage: Arc<Passage>) {
-    let over = passage.over.clone();
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, connection: Arc<ProxiedConnection>) {
+    let over = connection.over.clone();
     let _ends_both = over.clone().drop_guard();
     let mut buffer = vec![0; 1 << 16];
     let carrying = async {
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            if !passage.may_pass().await {
+            if !connection.may_pass().await {
                 continue;
             }
             let piece = &buffer[..count];
-            let passes = passage.trapped(end, piece);
+            let passes = connection.passing_bytes(end, piece);
             let whole = passes == count;
             if passes > 0 && to.write_all(&piece[..passes]).await.is_err() || !whole {
                 return;
@@ -233,24 +233,24 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passag
     }
 }
 
-impl Passage {
+impl ProxiedConnection {
     /// Waits until the state of the link lets data pass. Returns false if the data is lost.
     async fn may_pass(&self) -> bool {
-        let mut way = self.shared.way.subscribe();
+        let mut state = self.shared.state.subscribe();
         loop {
             if self.number <= self.shared.silent_up_to.load(SeqCst) {
                 return false;
             }
-            let now = *way.borrow_and_update();
+            let now = *state.borrow_and_update();
             match now {
-                Way::Open => return true,
-                Way::Slow(delay) => {
+                LinkState::Open => return true,
+                LinkState::Slow(delay) => {
                     tokio::time::sleep(delay).await;
                     return true;
                 }
-                Way::Silent | Way::Shut => return false,
-                Way::Stalled => {
-                    if way.changed().await.is_err() {
+                LinkState::Silent | LinkState::Shut => return false,
+                LinkState::Stalled => {
+                    if state.changed().await.is_err() {
                         return false;
                     }
                 }
@@ -259,9 +259,9 @@ impl Passage {
     }
 
     /// How many bytes of this piece pass. If not all pass, the connection is cut and the rest is lost.
-    fn trapped(&self, end: End, piece: &[u8]) -> usize {
-        let mut traps = self.shared.traps();
-        if let Some(loss) = &mut traps.lose {
+    fn passing_bytes(&self, end: End, piece: &[u8]) -> usize {
+        let mut armed = self.shared.armed();
+        if let Some(loss) = &mut armed.lose {
             if end == End::Client && contains(piece, loss.asked) {
                 self.asked.store(true, SeqCst);
             }
@@ -271,10 +271,10 @@ impl Passage {
                 return 0;
             }
         }
-        match &mut traps.after {
+        match &mut armed.after {
             Some((from, left)) if *from == end && *left < piece.len() => {
                 let passes = *left;
-                traps.after = None;
+                armed.after = None;
                 self.shared.cuts.fetch_add(1, SeqCst);
                 passes
             }
@@ -288,8 +288,8 @@ impl Passage {
 }
 
 impl Shared {
-    fn traps(&self) -> MutexGuard<'_, Traps> {
-        self.traps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn armed(&self) -> MutexGuard<'_, ArmedFaults> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

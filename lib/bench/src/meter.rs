@@ -45,8 +45,10 @@ impl Meter {
         let options = PgConnectOptions::from_str(database_url).map_err(Error::postgres(doing))?;
         let options = options.application_name("leasehold bench").disable_statement_logging();
         let mut postgres = options.connect().await.map_err(Error::postgres(doing))?;
-        let backend: i32 =
-            sqlx::query_scalar(include_str!("../sql/backend.sql")).fetch_one(&mut postgres).await.map_err(asking)?;
+        let backend: i32 = sqlx::query_scalar(include_str!("../sql/backend.sql"))
+            .fetch_one(&mut postgres)
+            .await
+            .map_err(reading_meters)?;
         // A process id from another machine may be any process here, but hardly one with the name `postgres`.
         let postmaster = u32::try_from(backend).ok().and_then(|backend| parent_of(backend, "postgres"));
         let redis = match redis_url {
@@ -62,7 +64,7 @@ impl Meter {
     /// A server does not answer.
     pub async fn read(&mut self, workers: &[u32]) -> Result<Reading, Error> {
         let wal = sqlx::query_scalar(include_str!("../sql/wal.sql"));
-        let wal_bytes = wal.fetch_one(&mut self.postgres).await.map_err(asking)?;
+        let wal_bytes = wal.fetch_one(&mut self.postgres).await.map_err(reading_meters)?;
         let redis_cpu_s = match &mut self.redis {
             Some(redis) => Some(redis_cpu_s(redis).await?),
             None => None,
@@ -85,7 +87,8 @@ impl Meter {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             let asked = sqlx::query_as(include_str!("../sql/transactions.sql"));
-            let (transactions, others): (i64, i64) = asked.fetch_one(&mut self.postgres).await.map_err(asking)?;
+            let (transactions, others): (i64, i64) =
+                asked.fetch_one(&mut self.postgres).await.map_err(reading_meters)?;
             if others == 0 || Instant::now() > until {
                 return Ok(transactions.max(0) as u64);
             }
@@ -120,6 +123,6 @@ async fn redis_cpu_s(redis: &mut MultiplexedConnection) -> Result<f64, Error> {
     Ok(memory::info(redis, "cpu", names).await?.iter().sum())
 }
 
-fn asking(source: sqlx::Error) -> Error {
-    Error::Postgres { doing: "asking PostgreSQL for its meters", source }
+fn reading_meters(source: sqlx::Error) -> Error {
+    Error::Postgres { doing: "reading the meters of PostgreSQL", source }
 }

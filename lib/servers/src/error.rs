@@ -74,14 +74,14 @@ pub enum Error {
         source: io::Error,
     },
     /// The server, or the program that prepares it, failed. The last lines of its log follow.
-    #[error("{doing} failed: {why}\n{last_words}")]
+    #[error("{doing} failed: {why}\n{log_tail}")]
     Failed {
         /// What was being done.
         doing: String,
         /// How the program ended.
         why: String,
         /// The last lines of its log.
-        last_words: String,
+        log_tail: String,
     },
 }
 

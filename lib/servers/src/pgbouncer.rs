@@ -56,7 +56,7 @@ impl PgBouncer {
             let port = port::free()?;
             match start(programs, folder, &account, &configuration(server, options, port)) {
                 Ok(process) => return Ok(Self { port, process }),
-                Err(Error::Failed { last_words, .. }) if tries < 5 && last_words.contains("Address already in use") => {
+                Err(Error::Failed { log_tail, .. }) if tries < 5 && log_tail.contains("Address already in use") => {
                     tries += 1;
                 }
                 Err(error) => return Err(error),
@@ -78,8 +78,8 @@ impl PgBouncer {
 
     /// The last lines of the log.
     #[must_use]
-    pub fn last_words(&self) -> String {
-        self.process.last_words()
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail()
     }
 }
 

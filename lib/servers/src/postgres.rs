@@ -147,8 +147,8 @@ impl Postgres {
 
     /// The last lines of the log since the start.
     #[must_use]
-    pub fn last_words(&self) -> String {
-        self.process().last_words()
+    pub fn log_tail(&self) -> String {
+        self.process().log_tail()
     }
 
     /// Ends all connections and stops cleanly. Blocks until it is gone; killed if it takes longer than 20 s.
@@ -266,7 +266,7 @@ impl Setup<'_> {
             why.push_str("; the disk is full");
         }
         let words = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
-        Err(Error::Failed { doing, why, last_words: last_lines(&words) })
+        Err(Error::Failed { doing, why, log_tail: last_lines(&words) })
     }
 
     /// Tries several ports: another process may take a free port before the server binds it.
@@ -276,7 +276,7 @@ impl Setup<'_> {
             let port = port::free()?;
             match self.start_with_retries(port) {
                 Ok(process) => return Ok((port, process)),
-                Err(Error::Failed { last_words, .. }) if tries < 5 && last_words.contains("Address already in use") => {
+                Err(Error::Failed { log_tail, .. }) if tries < 5 && log_tail.contains("Address already in use") => {
                     tries += 1;
                 }
                 Err(error) => return Err(error),
@@ -290,8 +290,8 @@ impl Setup<'_> {
         let mut tries = 0;
         loop {
             match self.start_once(port) {
-                Err(Error::Failed { last_words, .. })
-                    if tries < 20 && last_words.contains("pre-existing shared memory block") =>
+                Err(Error::Failed { log_tail, .. })
+                    if tries < 20 && log_tail.contains("pre-existing shared memory block") =>
                 {
                     tries += 1;
                     thread::sleep(Duration::from_millis(200));

@@ -138,11 +138,11 @@ impl Process {
             Some(folder) if disk_full(folder) => format!("{why}; the disk that holds {} is full", folder.display()),
             _ => why,
         };
-        Error::Failed { doing, why, last_words: self.last_words() }
+        Error::Failed { doing, why, log_tail: self.log_tail() }
     }
 
     /// The last lines of the process's log.
-    pub(crate) fn last_words(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let mut text = Vec::new();
         let _ = File::open(&self.log.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.log.from))?;

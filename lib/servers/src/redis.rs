@@ -59,7 +59,7 @@ impl Redis {
             let port = port::free()?;
             match start(programs, folder, &options, password.as_deref(), port) {
                 Ok(process) => break (port, process),
-                Err(Error::Failed { last_words, .. }) if tries < 5 && last_words.contains("Address already in use") => {
+                Err(Error::Failed { log_tail, .. }) if tries < 5 && log_tail.contains("Address already in use") => {
                     tries += 1;
                 }
                 Err(error) => return Err(error),
@@ -105,8 +105,8 @@ impl Redis {
 
     /// The last lines of the log since the start.
     #[must_use]
-    pub fn last_words(&self) -> String {
-        self.process().last_words()
+    pub fn log_tail(&self) -> String {
+        self.process().log_tail()
     }
 
     /// Stops the server cleanly. Blocks until it has ended; kills it after 10 s.

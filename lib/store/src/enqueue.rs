@@ -52,7 +52,7 @@ impl Store {
         let mut locked = Vec::new();
         for batch in jobs.chunks(BATCH_MAX) {
             let first = answers.len();
-            let (batch_answers, held) = enqueue_batch(&mut Way::Ours(self), batch).await?;
+            let (batch_answers, held) = enqueue_batch(&mut Target::Pool(self), batch).await?;
             answers.extend(batch_answers);
             locked.extend(held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
         }
@@ -68,31 +68,34 @@ impl Store {
         jobs.iter().try_for_each(NewJob::validate)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            answers.extend(enqueue_batch(&mut Way::Callers(connection), batch).await?.0);
+            answers.extend(enqueue_batch(&mut Target::Transaction(connection), batch).await?.0);
         }
         complete(answers, Vec::new())
     }
 }
 
 /// Where statements are sent.
-enum Way<'a> {
+enum Target<'a> {
     /// Each statement is a transaction of its own.
-    Ours(&'a Store),
+    Pool(&'a Store),
     /// All statements belong to the caller's transaction.
-    Callers(&'a mut PgConnection),
+    Transaction(&'a mut PgConnection),
 }
 
 /// One statement for jobs with new ids. A second statement for the other jobs, and for the jobs that conflicted in the
 /// first one.
-async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
+async fn enqueue_batch(
+    target: &mut Target<'_>,
+    jobs: &[NewJob],
+) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
     let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !jobs[nth].id_may_exist).collect();
     let mut is_locked = false;
     if !fresh.is_empty() {
         let mut inserted = HashMap::with_capacity(fresh.len());
-        let rows = match insert(way, jobs, &fresh).await {
+        let rows = match insert(target, jobs, &fresh).await {
             // The statement wrote nothing.
-            Err(error) if error.is_locked() && matches!(way, Way::Ours(_)) => {
+            Err(error) if error.is_locked() && matches!(target, Target::Pool(_)) => {
                 is_locked = true;
                 Vec::new()
             }
@@ -114,25 +117,26 @@ async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<(Vec<Option
         return Ok((answers, Vec::new()));
     }
     let accepted = jobs.len() - rest.len();
-    let rows = match way {
-        Way::Ours(_) if is_locked => None,
-        _ => match send(way, ENQUEUE_CHECKED, jobs, &rest).await {
-            Err(error) if error.is_locked() && matches!(way, Way::Ours(_)) => None,
+    let rows = match target {
+        Target::Pool(_) if is_locked => None,
+        _ => match send(target, ENQUEUE_CHECKED, jobs, &rest).await {
+            Err(error) if error.is_locked() && matches!(target, Target::Pool(_)) => None,
             rows => Some(rows),
         },
     };
-    let (checked, locked) = match (rows, &*way) {
+    let (checked, locked) = match (rows, &*target) {
         (Some(rows), _) => (rows.and_then(|rows| rows.iter().map(decode).collect()), Vec::new()),
-        (None, Way::Ours(store)) => match retry_locked(store, &Each { store, jobs, which: &rest }, rest.len()).await {
+        (None, Target::Pool(store)) => match retry_locked(store, &Each { store, jobs, which: &rest }, rest.len()).await
+        {
             Ok(tries) => (Ok(tries.done), tries.held),
             Err(error) => (Err(error), Vec::new()),
         },
-        (None, Way::Callers(_)) => (Ok(Vec::new()), Vec::new()),
+        (None, Target::Transaction(_)) => (Ok(Vec::new()), Vec::new()),
     };
-    let checked = checked.map_err(|error| match way {
+    let checked = checked.map_err(|error| match target {
         // The first statement's jobs are accepted. A caller that only hears of a refusal would believe that no job is
         // accepted.
-        Way::Ours(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
+        Target::Pool(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
         _ => error,
     })?;
     for (nth, answer) in checked {
@@ -174,7 +178,7 @@ impl Lockable for Each<'_> {
 
     async fn each(&self, left: Vec<usize>) -> Result<Tries<Enqueued>, Error> {
         let nths: Vec<usize> = left.iter().map(|&place| self.which[place]).collect();
-        let rows = send(&mut Way::Ours(self.store), ENQUEUE_UNLESS_HELD, self.jobs, &nths).await?;
+        let rows = send(&mut Target::Pool(self.store), ENQUEUE_UNLESS_HELD, self.jobs, &nths).await?;
         let mut tries = Tries::default();
         for row in rows {
             let nth: i64 = row.try_get("nth").map_err(Error::sql(DOING))?;
@@ -189,26 +193,26 @@ impl Lockable for Each<'_> {
     }
 
     async fn one(&self, connection: &mut PgConnection, place: usize) -> Result<Option<Enqueued>, Error> {
-        let rows = send(&mut Way::Callers(connection), ENQUEUE_CHECKED, self.jobs, &[self.which[place]]).await?;
+        let rows = send(&mut Target::Transaction(connection), ENQUEUE_CHECKED, self.jobs, &[self.which[place]]).await?;
         rows.first().map(answer).transpose().map_err(Error::sql(DOING))
     }
 }
 
 /// Inserts jobs with new ids by the cheaper statement where possible. The cheaper statement fails on a conflict. In a
 /// caller's transaction this failure would leave only a rollback, so it is not used there.
-async fn insert(way: &mut Way<'_>, jobs: &[NewJob], fresh: &[usize]) -> Result<Vec<PgRow>, Error> {
-    let is_free = matches!(way, Way::Ours(_)) && fresh.iter().all(|&nth| jobs[nth].unique_key.is_none());
+async fn insert(target: &mut Target<'_>, jobs: &[NewJob], fresh: &[usize]) -> Result<Vec<PgRow>, Error> {
+    let is_free = matches!(target, Target::Pool(_)) && fresh.iter().all(|&nth| jobs[nth].unique_key.is_none());
     if is_free {
-        match send(way, ENQUEUE_NEW, jobs, fresh).await {
+        match send(target, ENQUEUE_NEW, jobs, fresh).await {
             Err(error) if error.code().as_deref() == Some(UNIQUE_VIOLATION) => {}
             answer => return answer,
         }
     }
-    send(way, ENQUEUE, jobs, fresh).await
+    send(target, ENQUEUE, jobs, fresh).await
 }
 
 async fn send(
-    way: &mut Way<'_>,
+    target: &mut Target<'_>,
     statement: &'static str,
     jobs: &[NewJob],
     which: &[usize],
@@ -218,12 +222,12 @@ async fn send(
         let mut query = bound(statement, which.iter().map(|&nth| &jobs[nth]));
         if statement == ENQUEUE || statement == ENQUEUE_CHECKED {
             // A caller's transaction keeps the caller's lock timeout.
-            query = query.bind(matches!(way, Way::Ours(_)).then_some(BATCH_LOCK_TIMEOUT));
+            query = query.bind(matches!(target, Target::Pool(_)).then_some(BATCH_LOCK_TIMEOUT));
         }
-        let sent = match way {
-            Way::Ours(store) => query.fetch_all(&store.bounded).await,
+        let sent = match target {
+            Target::Pool(store) => query.fetch_all(&store.bounded).await,
             // Unnamed: the caller's connection may lead through a pooler, even if our connections do not.
-            Way::Callers(connection) => {
+            Target::Transaction(connection) => {
                 return query.persistent(false).fetch_all(&mut **connection).await.map_err(Error::sql(DOING));
             }
         };

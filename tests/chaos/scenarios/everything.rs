@@ -12,7 +12,7 @@ use crate::{
     stage::Stage,
 };
 use anyhow::Result;
-use leasehold_tests::Way;
+use leasehold_tests::LinkState;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) const PLAN: Plan =
 /// A fault with a duration, and the action that ends it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lasting {
-    RedisWay,
+    RedisLink,
     RedisServer,
     Postgres,
     Frozen(u32),
@@ -58,7 +58,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
 
 fn end(stage: &Stage, over: Lasting) -> Result<()> {
     match over {
-        Lasting::RedisWay => stage.to_redis.set(Way::Open),
+        Lasting::RedisLink => stage.to_redis.set(LinkState::Open),
         Lasting::RedisServer => stage.start_redis()?,
         Lasting::Postgres => stage.start_postgres()?,
         Lasting::Frozen(pid) => stage.members.signal(pid, Signal::SIGCONT),
@@ -98,10 +98,10 @@ async fn harm(stage: &mut Stage, dice: &mut Dice, open: &mut Open) -> Result<()>
             stage.kill_redis();
             open.push((until, Lasting::RedisServer));
         }
-        8 if !lasts(open, Lasting::RedisWay) => {
-            let way = [Way::Shut, Way::Stalled, Way::Silent, Way::Slow(Duration::from_millis(50))][dice.number(0..4)];
-            stage.to_redis.set(way);
-            open.push((until, Lasting::RedisWay));
+        8 if !lasts(open, Lasting::RedisLink) => {
+            let state = [LinkState::Shut, LinkState::Stalled, LinkState::Silent, LinkState::Slow(Duration::from_millis(50))][dice.number(0..4)];
+            stage.to_redis.set(state);
+            open.push((until, Lasting::RedisLink));
         }
         9 if !postgres_is_away => {
             stage.stop_postgres(dice.percent(50));

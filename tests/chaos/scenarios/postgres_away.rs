@@ -20,23 +20,23 @@ pub(crate) const PLAN: Plan = Plan { recovers_within_s: 6.0, live_leases_lost_ma
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("PostgreSQL is away");
     stage.stop_postgres(false);
-    let (_, failed) = told(stage);
+    let (_, failed) = accepted_and_failed(stage);
     let begun = Instant::now();
     // The client makes one call at a time: after one call has failed, no earlier call can still be answered.
-    while told(stage).1 == failed {
+    while accepted_and_failed(stage).1 == failed {
         ensure!(begun.elapsed() < STEP_TIMEOUT, "no call of the client was refused within {STEP_TIMEOUT:?}");
         stage.pass(Duration::from_millis(50)).await;
     }
-    let (accepted, _) = told(stage);
+    let (accepted, _) = accepted_and_failed(stage);
     stage.pass(stage.minute).await;
-    let (accepted_meanwhile, _) = told(stage);
+    let (accepted_meanwhile, _) = accepted_and_failed(stage);
     ensure!(accepted_meanwhile == accepted, "{} jobs were accepted without PostgreSQL", accepted_meanwhile - accepted);
     stage.start_postgres()?;
     stage.heals();
     Ok(())
 }
 
-fn told(stage: &Stage) -> (usize, u64) {
+fn accepted_and_failed(stage: &Stage) -> (usize, u64) {
     let ledger = stage.load.ledger();
     (ledger.accepted.len(), ledger.failed_calls)
 }

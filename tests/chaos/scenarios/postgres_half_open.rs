@@ -7,16 +7,16 @@
 
 use crate::{dice::Dice, plan::Plan, stage::Stage};
 use anyhow::Result;
-use leasehold_tests::Way;
+use leasehold_tests::LinkState;
 use std::time::Duration;
 
 pub(crate) const PLAN: Plan = Plan { recovers_within_s: 15.0, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("connections to PostgreSQL are half-open");
-    stage.to_postgres.set(Way::Silent);
+    stage.to_postgres.set(LinkState::Silent);
     stage.pass(Duration::from_millis(stage.lease_ms() * 2)).await;
-    stage.to_postgres.set(Way::Open);
+    stage.to_postgres.set(LinkState::Open);
     stage.heals();
     Ok(())
 }

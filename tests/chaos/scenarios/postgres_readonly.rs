@@ -24,18 +24,18 @@ pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     let store = Store::connect(&settings).await?;
     stage.fault_begins("PostgreSQL takes no writes");
     set(stage, "ALTER SYSTEM SET default_transaction_read_only = on").await?;
-    let (_, failed) = told(stage);
+    let (_, failed) = accepted_and_failed(stage);
     let begun = Instant::now();
     // The client makes one call at a time: after one call has failed, no earlier call can still be answered.
-    while told(stage).1 == failed {
+    while accepted_and_failed(stage).1 == failed {
         ensure!(begun.elapsed() < STEP_TIMEOUT, "no call of the client was refused within {STEP_TIMEOUT:?}");
         stage.pass(Duration::from_millis(50)).await;
     }
     let found = store.ping().await.err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(found.contains("takes no writes"), "the check of PostgreSQL answered {found:?}");
-    let (accepted, _) = told(stage);
+    let (accepted, _) = accepted_and_failed(stage);
     stage.pass(stage.minute).await;
-    let (accepted_meanwhile, _) = told(stage);
+    let (accepted_meanwhile, _) = accepted_and_failed(stage);
     ensure!(accepted_meanwhile == accepted, "{} jobs were accepted without a write", accepted_meanwhile - accepted);
     set(stage, "ALTER SYSTEM RESET default_transaction_read_only").await?;
     stage.heals();
@@ -50,7 +50,7 @@ async fn set(stage: &Stage, statement: &'static str) -> Result<()> {
     Ok(())
 }
 
-fn told(stage: &Stage) -> (usize, u64) {
+fn accepted_and_failed(stage: &Stage) -> (usize, u64) {
     let ledger = stage.load.ledger();
     (ledger.accepted.len(), ledger.failed_calls)
 }

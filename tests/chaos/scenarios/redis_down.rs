@@ -11,7 +11,7 @@ use crate::{
     stage::Stage,
 };
 use anyhow::Result;
-use leasehold_tests::Way;
+use leasehold_tests::LinkState;
 
 pub(crate) const PLAN: Plan = Plan {
     // A tenth of the window, or half of it in the short form: a heartbeat that waited for Redis would lose leases.
@@ -25,7 +25,7 @@ pub(crate) const PLAN: Plan = Plan {
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("Redis is unreachable");
     let minute = stage.minute;
-    stage.redis_link(Way::Shut, minute).await;
+    stage.redis_link(LinkState::Shut, minute).await;
     stage.heals();
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
     stage::Stage,
 };
 use anyhow::Result;
-use leasehold_tests::Way;
+use leasehold_tests::LinkState;
 use std::time::Duration;
 
 pub(crate) const PLAN: Plan = Plan {
@@ -35,7 +35,7 @@ pub(crate) const PLAN: Plan = Plan {
 
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("Redis is unreachable for 64 workers");
-    stage.redis_link(Way::Shut, Duration::from_secs(15)).await;
+    stage.redis_link(LinkState::Shut, Duration::from_secs(15)).await;
     stage.heals();
     Ok(())
 }

@@ -8,14 +8,14 @@
 
 use crate::{dice::Dice, plan::Plan, stage::Stage};
 use anyhow::Result;
-use leasehold_tests::Way;
+use leasehold_tests::LinkState;
 use std::time::Duration;
 
 pub(crate) const PLAN: Plan = Plan { recovers_within_s: 5.0, rate_min: 0.3, burned_max: 0, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     stage.fault_begins("connections to Redis are half-open");
-    stage.redis_link(Way::Silent, Duration::from_secs(8)).await;
+    stage.redis_link(LinkState::Silent, Duration::from_secs(8)).await;
     stage.heals();
     Ok(())
 }

@@ -37,11 +37,11 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     stage.fault_begins("waiting and running jobs are locked");
     let half = stage.minute / 2;
     stage.pass(half).await;
-    nobody_is_left_waiting(&mut waiting).await?;
+    no_statement_waits_for_a_lock(&mut waiting).await?;
     stage.members.start_worker()?;
     stage.members.end_first().await?;
     stage.pass(half + dice.millis(0..500)).await;
-    nobody_is_left_waiting(&mut waiting).await?;
+    no_statement_waits_for_a_lock(&mut waiting).await?;
     stage.heals();
     for transaction in [&mut waiting, &mut running] {
         sqlx::raw_sql("ROLLBACK").execute(transaction).await?;
@@ -61,7 +61,7 @@ async fn lock(transaction: &mut PgConnection, state: &str, count: i64) -> Result
     Ok(())
 }
 
-async fn nobody_is_left_waiting(connection: &mut PgConnection) -> Result<()> {
+async fn no_statement_waits_for_a_lock(connection: &mut PgConnection) -> Result<()> {
     let waiting: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity
          WHERE wait_event_type = 'Lock' AND state = 'active' AND now() - query_start > $1",

@@ -27,7 +27,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     for place in [DeathPoint::Claim, DeathPoint::Handler, DeathPoint::Settle, DeathPoint::Ack] {
         stage.kill_at(place, dice).await?;
     }
-    stage.until_all_taken_over(STEP_TIMEOUT).await?;
+    stage.until_killed_workers_hold_nothing(STEP_TIMEOUT).await?;
     stage.heals();
     Ok(())
 }

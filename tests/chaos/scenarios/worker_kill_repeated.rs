@@ -29,7 +29,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
         stage.pass(dice.millis(300..900)).await;
         stage.kill_at(DeathPoint::Anywhere, dice).await?;
     }
-    stage.until_all_taken_over(STEP_TIMEOUT).await?;
+    stage.until_killed_workers_hold_nothing(STEP_TIMEOUT).await?;
     stage.heals();
     Ok(())
 }
