@@ -176,6 +176,21 @@ async fn a_blocked_migration_continues_later() {
     assert_eq!(fixture.number(invalid).await, 0);
 }
 
+/// A migration waits for a lock on the table of migrations, and names the session that holds the lock when its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_of_migrations_is_waited_for() {
+    let fixture = Fixture::start().await;
+    let mut user = fixture.connection().await;
+    let lock = "SET application_name = 'a backup'; BEGIN; LOCK TABLE leasehold.migration";
+    sqlx::raw_sql(lock).execute(&mut user).await.expect("a lock");
+    let begun = Instant::now();
+    let told = fixture.migrate_within(Duration::from_secs(2)).await.expect_err("locked").to_string();
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(told.contains("a lock on leasehold.migration") && told.contains("a backup"), "{told}");
+    let (migrated, ()) = tokio::join!(fixture.migrate_within(Duration::from_secs(60)), commit(&mut user));
+    assert!(migrated.expect("the lock is gone").is_empty());
+}
+
 /// A migration is killed at any time: the next one continues, and concurrent ones do the work once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_migration_continues_later() {
