@@ -1,7 +1,7 @@
 //! A process of a fleet that SIGKILL ends at a given point between two writes.
 //!
-//! `mortal ROLE [--dies-at POINT]`. The stores come from the environment, and so does `MORTAL_LOG`, the file that
-//! probes write to. Without a point the process runs until another process kills it.
+//! `mortal ROLE [--dies-at POINT]`; the URLs of the stores come from the environment. Without a point the process runs
+//! until another process kills it.
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
