@@ -88,7 +88,7 @@ async fn the_script_for_psql_creates_the_same_schema() {
     assert!(store.violations().await.expect("violations").is_empty());
 }
 
-/// Reverts the last migration, which creates indexes on tables in use.
+/// Reverts migration 9, which creates indexes on tables in use.
 async fn one_behind(fixture: &Fixture) {
     fixture
         .sql(
