@@ -21,6 +21,7 @@ mod line;
 mod locked_out;
 mod look;
 mod migrate;
+mod migrate_functions;
 mod note_repairs;
 mod pause;
 mod plans;

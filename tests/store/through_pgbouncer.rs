@@ -17,6 +17,7 @@ mod line;
 mod locked_out;
 mod look;
 mod migrate;
+mod migrate_functions;
 mod note_repairs;
 mod pause;
 mod pgbouncer;

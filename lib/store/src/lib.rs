@@ -66,7 +66,7 @@ pub use line::{Front, Line};
 pub use line_position::{InvalidLinePosition, LinePosition};
 pub use locked::{Holder, Locked, LockedOut};
 pub use look::JobStatus;
-pub use migrate::{MIGRATION_PATIENCE, Migration};
+pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
 pub use note_repairs::Repair;
 pub use promote::Waiting;
 pub use renew::Renewed;
