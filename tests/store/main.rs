@@ -23,6 +23,7 @@ mod look;
 mod migrate;
 mod migrate_functions;
 mod note_repairs;
+mod old_schema;
 mod pause;
 mod plans;
 mod promote;

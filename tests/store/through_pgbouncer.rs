@@ -19,6 +19,7 @@ mod look;
 mod migrate;
 mod migrate_functions;
 mod note_repairs;
+mod old_schema;
 mod pause;
 mod pgbouncer;
 mod promote;

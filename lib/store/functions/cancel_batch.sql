@@ -18,14 +18,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
         RETURNING j.*
     ), kept AS (
-        INSERT INTO leasehold.history (id, run_at, created_at, started_at, finished_at, epoch, attempt, max_attempts,
-                                       timeout_ms, state, priority, crashes, max_crashes, queue, kind, payload,
-                                       unique_key, limit_key, last_error, trail)
-        SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.epoch, g.attempt, g.max_attempts,
-               g.timeout_ms, 'cancelled', g.priority, g.crashes, g.max_crashes, g.queue, g.kind, g.payload,
-               g.unique_key, g.limit_key, g.last_error, g.trail
-        FROM gone g
-        RETURNING history.id, history.queue, history.epoch
+        -- include finish: state = 'cancelled'
+        RETURNING h.id, h.queue, h.epoch
     ), flagged AS (
         -- CASE, since PostgreSQL first makes the new row from the version that its snapshot shows, checks it, and
         -- only then finds that there is a newer one to begin with: a job just claimed looks queued to it.

@@ -41,6 +41,7 @@ mod revive;
 mod row;
 mod servers;
 mod settle;
+mod statement;
 mod statement_timeout;
 mod stats;
 mod survey;

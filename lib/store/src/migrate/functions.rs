@@ -7,6 +7,7 @@
 use crate::{
     error::{Error, code_of},
     row::time,
+    statement::function,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -16,20 +17,20 @@ use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in: each after those that it calls.
 const FILES: [(&str, &str); 14] = [
-    ("new_id", include_str!("../../functions/new_id.sql")),
-    ("with_trail", include_str!("../../functions/with_trail.sql")),
-    ("is_deeper_than", include_str!("../../functions/is_deeper_than.sql")),
-    ("is_off_clock", include_str!("../../functions/is_off_clock.sql")),
-    ("first_id_at", include_str!("../../functions/first_id_at.sql")),
-    ("time_of_id", include_str!("../../functions/time_of_id.sql")),
-    ("enqueue_spec", include_str!("../../functions/enqueue_spec.sql")),
-    ("enqueue_checked", include_str!("../../functions/enqueue_checked.sql")),
-    ("enqueue_unless_held", include_str!("../../functions/enqueue_unless_held.sql")),
-    ("enqueue", include_str!("../../functions/enqueue.sql")),
-    ("cancel_batch", include_str!("../../functions/cancel_batch.sql")),
-    ("cancel", include_str!("../../functions/cancel.sql")),
-    ("make_partition", include_str!("../../functions/make_partition.sql")),
-    ("drop_partition", include_str!("../../functions/drop_partition.sql")),
+    function!("new_id"),
+    function!("with_trail"),
+    function!("is_deeper_than"),
+    function!("is_off_clock"),
+    function!("first_id_at"),
+    function!("time_of_id"),
+    function!("enqueue_spec"),
+    function!("enqueue_checked"),
+    function!("enqueue_unless_held"),
+    function!("enqueue"),
+    function!("cancel_batch"),
+    function!("cancel"),
+    function!("make_partition"),
+    function!("drop_partition"),
 ];
 
 /// The revision of all files together in the first line, their digest in the second.
