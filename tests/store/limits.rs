@@ -15,7 +15,7 @@ use proptest::{
 };
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 use uuid::Uuid;
 
 /// The parameters of an enqueue, in a form for both entrances.
@@ -155,7 +155,7 @@ async fn by_sql(connection: &mut PgConnection, call: &Call) -> Result<JobId, sql
 }
 
 #[tokio::test]
-async fn both_entrances_refuse_and_store_the_same() {
+async fn all_entrances_refuse_and_store_the_same() {
     let fixture = Fixture::start().await;
     let mut connection = fixture.connection().await;
     // A day has 24 hours in this time zone.
@@ -173,20 +173,54 @@ async fn both_entrances_refuse_and_store_the_same() {
                 accepted += 1;
                 let there = fixture.record(id).await;
                 fixture.sql("TRUNCATE leasehold.job").await;
-                let answer = fixture.enqueue(std::slice::from_ref(&job)).await.expect("as core says")[0].clone();
-                let mut ours = fixture.record(answer.id).await;
-                if call.run_at.is_none() {
-                    assert_eq!((there.run_at, ours.run_at), (there.created_at, ours.created_at));
-                    ours.run_at = there.run_at;
+                // A new id goes through the client's own INSERT, one that may exist through the function.
+                for id_may_exist in [false, true] {
+                    let job = NewJob { id_may_exist, ..job.clone() };
+                    let answer = fixture.enqueue(std::slice::from_ref(&job)).await.expect("as core says")[0].clone();
+                    assert!(answer.inserted, "{shown}");
+                    let mut ours = fixture.record(answer.id).await;
+                    if call.run_at.is_none() {
+                        assert_eq!((there.run_at, ours.run_at), (there.created_at, ours.created_at));
+                        ours.run_at = there.run_at;
+                    }
+                    (ours.id, ours.created_at) = (there.id, there.created_at);
+                    assert_eq!(format!("{there:?}"), format!("{ours:?}"), "{shown}");
+                    fixture.sql("TRUNCATE leasehold.job").await;
                 }
-                (ours.id, ours.created_at) = (there.id, there.created_at);
-                assert_eq!(format!("{there:?}"), format!("{ours:?}"), "{shown}");
-                fixture.sql("TRUNCATE leasehold.job").await;
             }
             (core, sql) => panic!("core: {core:?}, SQL: {sql:?}\n{shown}"),
         }
     }
     assert!(accepted > 20 && refused > 50, "{accepted} accepted, {refused} refused");
+}
+
+/// The three places that insert a job: the function beneath all others, and the two statements of the client that spare
+/// plain jobs its cost. A column that one of them does not know would be lost on some ways in.
+#[test]
+fn all_entrances_insert_the_same_columns() {
+    let columns = |file: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store").join(file);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let list = text.split("INSERT INTO leasehold.job AS j (").nth(1).and_then(|rest| rest.split(')').next());
+        let list = list.unwrap_or_else(|| panic!("{file}: no INSERT"));
+        list.split(',').map(|column| column.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let of_function = columns("functions/enqueue_spec.sql");
+    assert!(of_function.len() > 10, "{of_function:?}");
+    for file in ["sql/enqueue_new.sql", "sql/enqueue.sql"] {
+        assert_eq!(columns(file), of_function, "{file}");
+    }
+    // No function and no statement beside these inserts a job that is new.
+    for folder in ["functions", "sql"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store").join(folder);
+        for file in fs::read_dir(path).expect("the folder").map(|entry| entry.expect("an entry").path()) {
+            let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            let inserts =
+                file.is_file() && fs::read_to_string(&file).expect("a file").contains("INSERT INTO leasehold.job ");
+            let may = ["enqueue_spec", "enqueue_new", "enqueue", "revive"].contains(&name);
+            assert!(!inserts || may, "{folder}/{name} inserts jobs past enqueue_spec");
+        }
+    }
 }
 
 #[test]

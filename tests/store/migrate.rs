@@ -28,8 +28,10 @@ async fn a_missing_schema_is_created_once() {
     assert!(matches!(store.check_schema().await, Err(Error::SchemaMissing)));
     assert!(store.migrations().await.expect("migrations").iter().all(|migration| migration.applied_at.is_none()));
     let applied = store.migrate().await.expect("migrate");
-    assert_eq!(applied.len(), store.migrations().await.expect("migrations").len());
-    assert!(applied.iter().all(|migration| migration.applied_at.is_some() && !migration.name.is_empty()));
+    let known = store.schema().await.expect("the schema");
+    assert_eq!(applied.migrations.len(), known.migrations.len());
+    assert!(applied.is_applied() && applied.migrations.iter().all(|migration| !migration.name.is_empty()));
+    assert!(applied.functions.len() == known.functions.len() && known.functions.len() > 10);
     store.check_schema().await.expect("the schema");
     assert!(store.migrate().await.expect("migrate").is_empty());
 }
@@ -38,7 +40,7 @@ async fn a_missing_schema_is_created_once() {
 async fn concurrent_migrations_create_the_schema_once() {
     let (_database, store) = bare().await;
     let answers = concurrently((0..6).map(|_| store.migrate())).await;
-    let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").len()).collect();
+    let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").migrations.len()).collect();
     assert_eq!(applied.iter().filter(|&&count| count > 0).count(), 1, "{applied:?}");
 }
 
@@ -147,7 +149,10 @@ async fn a_waiting_migration_blocks_no_writer() {
         applied.expect("migrate")
     };
     let (applied, (longest, count)) = tokio::join!(migrating, writes(&fixture, &stop));
-    assert!(applied.len() == 1 && applied[0].version == 9 && count > 20, "{applied:?}, {count} jobs meanwhile");
+    assert!(
+        applied.migrations.len() == 1 && applied.migrations[0].version == 9 && count > 20,
+        "{applied:?}, {count} jobs meanwhile"
+    );
     assert!(longest < Duration::from_secs(1), "a writer waited for {longest:?}");
     fixture.check_schema().await.expect("the schema");
     let broken = fixture.violations().await.expect("violations");
@@ -172,7 +177,7 @@ async fn a_blocked_migration_continues_later() {
                    AND c.relnamespace = 'leasehold'::regnamespace";
     assert!(fixture.number(invalid).await > 0, "an index must have been started");
     commit(&mut user).await;
-    assert_eq!(fixture.migrate().await.expect("migrate").len(), 1);
+    assert_eq!(fixture.migrate().await.expect("migrate").migrations.len(), 1);
     assert_eq!(fixture.number(invalid).await, 0);
 }
 
@@ -188,7 +193,7 @@ async fn a_locked_table_of_migrations_is_waited_for() {
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(told.contains("a lock on leasehold.migration") && told.contains("a backup"), "{told}");
     let (migrated, ()) = tokio::join!(fixture.migrate_within(Duration::from_secs(60)), commit(&mut user));
-    assert!(migrated.expect("the lock is gone").is_empty());
+    assert!(migrated.expect("the lock is gone").migrations.is_empty());
 }
 
 /// A migration is killed at any time: the next one continues, and concurrent ones do the work once.
@@ -202,7 +207,7 @@ async fn a_killed_migration_continues_later() {
         assert!(cut.is_err(), "the migration cannot finish while that transaction is open");
         commit(&mut user).await;
         let answers = concurrently((0..4).map(|_| fixture.migrate())).await;
-        let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").len()).collect();
+        let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").migrations.len()).collect();
         assert_eq!(applied.iter().sum::<usize>(), 1, "{applied:?}");
         assert!(fixture.violations().await.expect("violations").is_empty());
     }

@@ -56,9 +56,41 @@ const BY_INDEX: [(&str, &str, &[&str]); 16] = [
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];
 
+/// What puts statements together when the store is built.
+#[path = "../../lib/store/build/expand.rs"]
+mod expand;
+
 fn statement(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql").join(name).with_extension("sql");
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql");
+    let path = folder.join(name).with_extension("sql");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    expand::expand(&text, &folder.join("parts")).expect("the parts")
+}
+
+#[test]
+fn a_part_takes_what_it_is_given_and_no_more() {
+    let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql/parts");
+    let expanded = |include: &str| expand::expand(&format!("A\n  {include}\nB\n"), &parts);
+    let text =
+        expanded("-- include finish: state = 'dead'; error = t.error;\n  --     from = gone g JOIN target t ON true")
+            .expect("text");
+    assert!(
+        text.starts_with("A\n  INSERT INTO leasehold.history AS h (")
+            && text.ends_with("  FROM gone g JOIN target t ON true\nB\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("NULL::json") && text.contains("'dead'") && text.contains("t.error") && !text.contains('$'),
+        "{text}"
+    );
+    for (include, told) in [
+        ("-- include finish", "state is not given"),
+        ("-- include finish: state = 1; stat = 2", "takes no stat"),
+        ("-- include finishes: state = 1", "finishes.sql"),
+    ] {
+        let error = expanded(include).expect_err(include);
+        assert!(error.contains(told), "{error}");
+    }
 }
 
 /// The indexes of `leasehold.job` that a plan uses, and `seq scan` if the plan reads the table itself.

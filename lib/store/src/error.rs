@@ -75,6 +75,22 @@ pub enum Error {
         #[doc = "in this program"]
         known: i64,
     },
+    /// The functions of the schema are older than this program's.
+    #[error("functions of the schema leasehold are not those of this program ({names}); run `leasehold migrate`")]
+    FunctionsOlder {
+        #[doc = "which ones"]
+        names: String,
+    },
+    /// The functions of the schema are newer than this program's.
+    #[error(
+        "the functions of the schema leasehold are at revision {found}, this program has {known}; use a newer leasehold"
+    )]
+    FunctionsNewer {
+        #[doc = "in the database"]
+        found: i32,
+        #[doc = "in this program"]
+        known: i32,
+    },
     /// A migration was applied with another text than this program has.
     #[error("migration {version} of the schema leasehold was applied with another text than this program's")]
     SchemaDiffers {

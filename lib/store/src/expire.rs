@@ -4,6 +4,7 @@ use crate::{
     connect::Store,
     error::Error,
     row::{job_id, millis, uuids, word},
+    statement::statement,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, QueueName, State, WorkerId};
@@ -54,7 +55,7 @@ impl Store {
         spared: &[JobId],
         soon: Duration,
     ) -> Result<Expiry, Error> {
-        let statement = sqlx::query(include_str!("../sql/expire.sql"));
+        let statement = sqlx::query(statement!("expire"));
         let statement = statement.bind(limit).bind(since).bind(uuids(spared)).bind(millis(soon));
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         let (locked, expired): (Vec<Expired>, Vec<Expired>) =

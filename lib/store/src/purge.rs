@@ -1,6 +1,6 @@
 //! purge: cancels everything that waits in a queue.
 
-use crate::{connect::Store, error::Error};
+use crate::{connect::Store, error::Error, statement::statement};
 use leasehold_core::{JobId, QueueName};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn purge(&self, queue: &QueueName, limit: i64) -> Result<Vec<JobId>, Error> {
-        let statement = sqlx::query_scalar(include_str!("../sql/purge.sql")).bind(queue.as_str()).bind(limit);
+        let statement = sqlx::query_scalar(statement!("purge")).bind(queue.as_str()).bind(limit);
         let ids: Vec<Uuid> = statement.fetch_all(&self.long_statements).await.map_err(Error::sql("purging a queue"))?;
         Ok(ids.into_iter().map(JobId).collect())
     }

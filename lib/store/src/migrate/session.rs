@@ -132,10 +132,18 @@ impl Session {
     }
 
     /// All of it, in the transaction that has the lock, into a schema that nobody uses.
-    pub(super) async fn make(&mut self, scripts: &[&str], migrations: &[&Migration]) -> Result<(), Error> {
+    pub(super) async fn make(
+        &mut self,
+        scripts: &[&str],
+        migrations: &[&Migration],
+        functions: Option<&str>,
+    ) -> Result<(), Error> {
         let texts: Vec<(String, &Migration)> =
             migrations.iter().map(|migration| (plain(migration.sql.as_str()), *migration)).collect();
-        let made = carry_out(&mut self.guard, scripts, &texts).await;
+        let mut made = carry_out(&mut self.guard, scripts, &texts).await;
+        if let (Ok(()), Some(functions)) = (&made, functions) {
+            made = carry_out(&mut self.guard, &[functions], &[]).await;
+        }
         made.map_err(Error::sql("migrating the schema"))
     }
 
