@@ -5,7 +5,7 @@ pub(crate) use crate::subject::Fixture;
 use leasehold_core::{
     ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settle, Settled, WorkerId,
 };
-use leasehold_store::{Error, Kinds, Line};
+use leasehold_ports::{Error, Kinds, Line};
 use serde_json::value::RawValue;
 use std::{future::Future, time::Duration};
 
@@ -91,6 +91,11 @@ pub(crate) async fn is_written_once(settle: Settle, wanted: impl AsyncFn(&Fixtur
     assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Already).count(), 8, "{answers:?}");
     let (live, finished) = fixture.rows_of(fence.id).await;
     assert_eq!(live + finished, 1);
+}
+
+/// The error as a caller has it that knows no driver.
+pub(crate) fn neutral(error: impl Into<Error>) -> Error {
+    error.into()
 }
 
 /// For [`is_written_once`]: a run that nobody wants to be cancelled.

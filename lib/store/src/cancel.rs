@@ -7,7 +7,8 @@ use crate::{
     row::{job_id, uuids, word, worker},
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, Epoch, JobId, QueueName, State, WorkerId};
+use leasehold_core::{BATCH_MAX, Epoch, JobId};
+use leasehold_ports::Cancelled;
 use sqlx::{
     PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -16,19 +17,6 @@ use sqlx::{
 use std::collections::HashSet;
 
 const DOING: &str = "cancelling jobs";
-
-/// The answer to one cancel.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Cancelled {
-    pub id: JobId,
-    pub queue: QueueName,
-    /// After the call: `Cancelled`, `Running` (its worker is to be told) or the final state it had before.
-    pub state: State,
-    pub running: Option<(WorkerId, Epoch)>,
-    /// Whether this call changed anything.
-    pub changed: bool,
-}
 
 impl Store {
     /// Cancels; an id of no job is not in the answer. What others have locked is waited for as long as `lock_timeout`, without

@@ -8,8 +8,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use leasehold_core::{BATCH_MAX, JobId, NewJob, State};
-use serde::Serialize;
+use leasehold_core::{BATCH_MAX, NewJob};
+use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -26,17 +26,6 @@ const TRIES: u32 = 5;
 
 /// The SQLSTATE of a row that another one is in the way of.
 const UNIQUE_VIOLATION: &str = "23505";
-
-/// The answer to one enqueued job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Enqueued {
-    /// The job's id: the one sent, or that of the job which was there already.
-    pub id: JobId,
-    /// Whether this call made it.
-    pub inserted: bool,
-    /// Its state.
-    pub state: State,
-}
 
 impl Store {
     /// Validates and enqueues; answers in the order of `jobs`. Sent in batches of `BATCH_MAX`; sending again by id when

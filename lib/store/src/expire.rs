@@ -6,32 +6,10 @@ use crate::{
     row::{job_id, millis, uuids, word},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Epoch, JobId, QueueName, State, WorkerId};
+use leasehold_core::{JobId, State, WorkerId};
+use leasehold_ports::{Expired, Expiry};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
-
-/// One lease that ran out.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Expired {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub priority: i16,
-    pub worker: WorkerId,
-    pub epoch: Epoch,
-    /// What became of the job: queued, dead or cancelled.
-    pub state: State,
-}
-
-/// What became of leases that ran out.
-#[derive(Clone, Debug, Default)]
-pub struct Expiry {
-    /// Those that were ended.
-    pub expired: Vec<Expired>,
-    /// Running jobs whose lease ran out or is about to, and whose rows somebody else has locked: their workers cannot renew
-    /// them, and nothing became of them.
-    pub locked: Vec<JobId>,
-}
 
 impl Store {
     /// Leases that ran out: all of them, or those that did at or after `since`.

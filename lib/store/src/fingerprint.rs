@@ -1,47 +1,10 @@
 //! fingerprint: whether anything changed in the line or in what is paused, asked in one statement for all queues.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    survey::{FoundStretch, LineSummary},
-};
-use chrono::{DateTime, Utc};
+use crate::{connect::Store, error::Error, survey::FoundStretch};
 use leasehold_core::QueueName;
+use leasehold_ports::{Fingerprint, Fingerprints, LineSummary, Slice};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
-
-/// The queues whose names lie between two names, as the database orders names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slice {
-    /// They come after this one. `None`: from the first name on.
-    pub after: Option<QueueName>,
-    /// This is the last of them. `None`: all that follow.
-    pub until: Option<QueueName>,
-}
-
-/// What is compared of a number of things. Equal ones are of the same things.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// How many they are, up to the limit and one more.
-    pub count: i64,
-    /// A hash of them, in which their order does not matter.
-    pub hash: i64,
-}
-
-/// The answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprints {
-    /// Of the jobs in the line of each slice.
-    pub slices: Vec<Fingerprint>,
-    /// Of the names of the paused queues.
-    pub paused: Fingerprint,
-    /// No lease ends earlier. `None`: not known.
-    pub leases_scan_start: Option<DateTime<Utc>>,
-    /// No scheduled job is due earlier. `None`: not known.
-    pub schedule_scan_start: Option<DateTime<Utc>>,
-    /// How long PostgreSQL was at it.
-    pub took: Duration,
-}
 
 /// The bounds of slices as they are sent: after which name, and until which one.
 fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {

@@ -6,28 +6,9 @@ use crate::{
     row::{job_id, word},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Epoch, Fence, JobId, QueueName, WorkerId};
+use leasehold_core::WorkerId;
+use leasehold_ports::Lease;
 use sqlx::{Row, postgres::PgRow};
-
-/// A running job and its lease.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Lease {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub worker: WorkerId,
-    pub epoch: Epoch,
-    /// By the clock of the database; negative when it ran out and was not expired yet.
-    pub lease_ms_left: i64,
-}
-
-impl Lease {
-    /// Names the run.
-    #[must_use]
-    pub const fn fence(&self) -> Fence {
-        Fence { id: self.id, epoch: self.epoch, worker: self.worker }
-    }
-}
 
 impl Store {
     /// Leases of running jobs, those that run out first first: all of them, or those that do so at or after `since`.

@@ -1,7 +1,8 @@
 //! line_after: the ids of a queue's line behind a place in it, by which a head is extended.
 
-use crate::{claim::Kinds, connect::Store, error::Error, line::Line, line_position::LinePosition};
+use crate::{connect::Store, error::Error, line::line_of};
 use leasehold_core::QueueName;
+use leasehold_ports::{Kinds, Line, LinePosition};
 
 impl Store {
     /// The first `limit` ids of a queue's line, of these kinds, that come after the place `after`, whether or not a job
@@ -24,6 +25,6 @@ impl Store {
             .bind(after.id.0)
             .bind(limit);
         let answer = statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading on in the line"))?;
-        Ok(Line::of(answer, limit))
+        Ok(line_of(answer, limit))
     }
 }

@@ -5,8 +5,9 @@
 //! those that nobody holds are done at once, no statement waits at the server, and what is held for longer than
 //! `database.lock_timeout_ms` is an error that names it.
 
-use crate::{connect::Store, enqueue::Enqueued, error::Error};
+use crate::{connect::Store, error::Error};
 use async_trait::async_trait;
+use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Row};
 use std::{
     fmt,

@@ -6,23 +6,8 @@ use crate::{
     row::{job_id, millis},
 };
 use leasehold_core::{Epoch, JobId, State};
-use std::time::Duration;
+use leasehold_ports::Repair;
 use uuid::Uuid;
-
-/// The same thing put right about some jobs.
-#[derive(Clone, Debug)]
-pub struct Repair {
-    /// Which process does it.
-    pub by: Uuid,
-    /// The jobs, each with the epoch of the run that it is about; `None` for any.
-    pub jobs: Vec<(JobId, Option<Epoch>)>,
-    /// The state in which this was wrong; `None` for any live one.
-    pub state: Option<State>,
-    /// For how long it has been so: a job that was claimed since has moved on by itself.
-    pub unclaimed_for: Duration,
-    /// What was wrong, what was done, and by whom.
-    pub note: String,
-}
 
 impl Store {
     /// Notes a repair in the trails of those jobs that it is about, and says which they are. Of the row nothing else is

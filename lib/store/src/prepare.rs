@@ -1,7 +1,8 @@
 //! prepare: what the first jobs of a worker would wait for, done before there are any.
 
-use crate::{claim::Kinds, connect::Store, error::Error};
+use crate::{connect::Store, error::Error};
 use leasehold_core::WorkerId;
+use leasehold_ports::Kinds;
 use std::time::Duration;
 use uuid::Uuid;
 

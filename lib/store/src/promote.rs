@@ -6,17 +6,8 @@ use crate::{
     row::{job_id, word},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, QueueName};
+use leasehold_ports::Waiting;
 use sqlx::{Row, postgres::PgRow};
-
-/// A job that is in the line and that Redis may be told of.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Waiting {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub priority: i16,
-}
 
 impl Store {
     /// Due scheduled jobs into the line: all of them, or those that became due at or after `since`.

@@ -5,21 +5,11 @@ use crate::{
     error::Error,
     row::{job_id, millis},
 };
-use leasehold_core::{Epoch, Fence, JobId, WorkerId};
+use leasehold_core::{Epoch, Fence, WorkerId};
+use leasehold_ports::Renewed;
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 use uuid::Uuid;
-
-/// One lease that still stands.
-#[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Renewed {
-    pub id: JobId,
-    pub epoch: Epoch,
-    pub cancel_wanted: bool,
-    /// Another transaction has locked the row: the lease stands, but was not made longer.
-    pub locked: bool,
-}
 
 impl Store {
     /// Renews; a lease that is not in the answer is lost.

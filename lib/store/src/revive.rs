@@ -7,7 +7,8 @@ use crate::{
     row::{job_id, uuids, word},
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, JobId, QueueName};
+use leasehold_core::{BATCH_MAX, JobId};
+use leasehold_ports::Revived;
 use sqlx::{
     PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -17,15 +18,6 @@ use sqlx::{
 const DOING: &str = "reviving jobs";
 /// How often a unique key that was taken in the very same moment is looked at again.
 const TRIES: u32 = 3;
-
-/// The answer to one revive.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Revived {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub priority: i16,
-}
 
 impl Store {
     /// Finished jobs back to the line with a new budget; scheduled ones at once. Others are not in the answer. What others

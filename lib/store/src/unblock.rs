@@ -1,12 +1,8 @@
 //! unblock: jobs into the line whose parents have succeeded.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    promote::{Waiting, waiting},
-    row::uuids,
-};
+use crate::{connect::Store, error::Error, promote::waiting, row::uuids};
 use leasehold_core::JobId;
+use leasehold_ports::Waiting;
 
 impl Store {
     /// Blocked jobs into the line.

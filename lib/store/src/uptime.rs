@@ -3,23 +3,9 @@
 
 use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
+use leasehold_ports::Uptime;
 use sqlx::FromRow;
 use std::time::Duration;
-
-/// What the server says of its time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uptime {
-    /// Its clock, which decides about leases and what is due.
-    pub now: DateTime<Utc>,
-    /// How long it has been up.
-    pub up_for: Duration,
-    /// Which transactions have ended. As long as it stays the same, no row has changed.
-    pub snapshot: String,
-    /// How long ago some reaper knew that nothing kept workers from renewing their leases. `None`: no reaper ever said so.
-    pub watched_ago: Option<Duration>,
-    /// Whether workers have left ends of runs for a reaper to write ([`Store::deferred`]).
-    pub has_deferred: bool,
-}
 
 /// The answer of uptime.sql.
 #[derive(FromRow)]

@@ -11,7 +11,7 @@ use std::{fmt, str::FromStr};
 pub struct LinePosition {
     /// The higher ones come first,
     pub priority: i16,
-    /// then those that may run since longer; in whole µs,
+    /// then those that could run earlier; in whole µs,
     pub run_at: DateTime<Utc>,
     /// then the lower id.
     pub id: JobId,
