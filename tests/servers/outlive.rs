@@ -1,4 +1,4 @@
-//! No server outlives the process that started it, not even when that one is killed.
+//! No server outlives the process that started it, even if this process is killed.
 
 use leasehold_tests::{eventually, private_folder};
 use std::{
@@ -25,8 +25,8 @@ async fn servers_end_with_a_process_that_is_killed() {
     let alive = || pids.split(' ').filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect::<Vec<_>>();
     assert_eq!(alive().len(), 2);
 
-    other.kill().expect("killing it");
-    other.wait().expect("its end");
+    other.kill().expect("killing the process");
+    other.wait().expect("waiting for the process");
     eventually("its servers are gone", Duration::from_secs(10), || async {
         let alive = alive();
         if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }

@@ -1,10 +1,10 @@
-//! Illegal rows cannot exist: each named CHECK refuses a row that only it can refuse.
+//! Illegal rows cannot exist: for each named CHECK there is a row that only this CHECK refuses.
 
 use crate::fixture::Fixture;
 use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Columns of legal rows, each to be spoiled in one way.
+/// Columns of legal rows. Each test changes one of them to an illegal value.
 const QUEUED: &str = "id = gen_random_uuid(); run_at = now(); max_attempts = 5; max_crashes = 3; state = 'queued';
     priority = 0; queue = 'q'; kind = 'k'; payload = '1'";
 const RUNNING: &str =
@@ -15,7 +15,7 @@ const SUCCEEDED: &str =
     max_crashes = 3; state = 'succeeded'; priority = 0; queue = 'q'; kind = 'k'; payload = '1'; epoch = 1; attempt = 1;
     crashes = 0; worker = gen_random_uuid()";
 
-/// `INSERT` of the columns named last where one is named twice.
+/// An `INSERT` statement. If a column is given twice, the last value counts.
 fn insert(table: &str, parts: &[&str]) -> String {
     let mut columns: Vec<(&str, &str)> = Vec::new();
     for pair in parts.iter().flat_map(|part| part.split(';')) {
@@ -89,7 +89,7 @@ async fn every_check_refuses_its_illegal_row() {
     .fetch_all(fixture.pool())
     .await
     .expect("constraints");
-    assert_eq!(proven, named.into_iter().collect(), "each CHECK is proven by a row");
+    assert_eq!(proven, named.into_iter().collect(), "each CHECK must be proven by a row");
 }
 
 async fn columns(fixture: &Fixture, table: &str) -> BTreeSet<String> {

@@ -1,5 +1,5 @@
-//! One set of limits: what lib/core refuses leasehold.enqueue refuses, and what it accepts is stored as the client stores
-//! it. And rows that are beyond all limits, written by hand or by an older version, are borne by every reader.
+//! One set of limits: leasehold.enqueue refuses what lib/core refuses. What it accepts, it stores as the client does.
+//! Every reader can also read rows that exceed all limits, which an operator or an older version wrote.
 
 use crate::fixture::{Fixture, json, name, new_job};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +18,7 @@ use sqlx::PgConnection;
 use std::{fs, path::Path, time::Duration};
 use uuid::Uuid;
 
-/// What a caller may say, in the form that both entrances can be given.
+/// The parameters of an enqueue, in a form for both entrances.
 #[derive(Clone, Debug)]
 struct Call {
     id: Option<u128>,
@@ -112,7 +112,7 @@ fn calls() -> impl Strategy<Value = Call> {
         })
 }
 
-/// What lib/core says, in the way that a program makes a job.
+/// The job that lib/core makes of the parameters, as a program would.
 fn by_core(call: &Call) -> Option<NewJob> {
     let payload = RawValue::from_string(call.payload.clone()).ok()?;
     let run_at = match call.run_at {
@@ -132,7 +132,7 @@ fn by_core(call: &Call) -> Option<NewJob> {
     job.validate().ok().map(|()| job)
 }
 
-/// What the function says, to a caller whose transaction is rolled back if it refuses.
+/// Calls the function. The caller's transaction is rolled back if the function refuses.
 async fn by_sql(connection: &mut PgConnection, call: &Call) -> Result<JobId, sqlx::Error> {
     let query = "SELECT leasehold.enqueue($1, $2::text, queue => $3, priority => $4,
                         run_at => timestamptz 'epoch' + ($5::bigint / 86400000000)::integer * interval '1 day'
@@ -158,7 +158,7 @@ async fn by_sql(connection: &mut PgConnection, call: &Call) -> Result<JobId, sql
 async fn all_entrances_refuse_and_store_the_same() {
     let fixture = Fixture::start().await;
     let mut connection = fixture.connection().await;
-    // A day is one of 24 hours.
+    // A day has 24 hours in this time zone.
     sqlx::raw_sql("SET timezone = 'UTC'").execute(&mut connection).await.expect("set");
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
@@ -224,7 +224,7 @@ fn all_entrances_insert_the_same_columns() {
 }
 
 #[test]
-fn delays_have_an_end() {
+fn delays_have_a_maximum() {
     let day = Duration::from_secs(86_400);
     let job = |delay| NewJob { delay: Some(delay), ..new_job() };
     assert_eq!(job(100 * 365 * day).validate(), Ok(()));
@@ -232,8 +232,8 @@ fn delays_have_an_end() {
     assert_eq!(refused.to_string(), "delay is 3153600001 s; it must be at most 36500 days");
 }
 
-/// Times as only a person's hand, or an older version, writes them.
-const ODD_TIMES: [&str; 7] = [
+/// Times that only an operator by hand, or an older version, can write.
+const EXTREME_TIMES: [&str; 7] = [
     "infinity",
     "-infinity",
     "294276-12-31 23:59:59.999999+00",
@@ -244,10 +244,10 @@ const ODD_TIMES: [&str; 7] = [
 ];
 
 #[tokio::test]
-async fn no_reader_fails_for_what_is_in_a_table() {
+async fn no_reader_fails_on_any_content_of_a_table() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
-    for time in ODD_TIMES {
+    for time in EXTREME_TIMES {
         for columns in [
             format!("state = 'queued', run_at = '{time}'"),
             format!("state = 'scheduled', run_at = '{time}', created_at = '{time}'"),
@@ -270,7 +270,7 @@ async fn no_reader_fails_for_what_is_in_a_table() {
             .await;
     }
     let all = fixture.jobs(&JobFilter { limit: 1000, ..JobFilter::default() }).await.expect("jobs");
-    assert_eq!(all.len(), 6 * ODD_TIMES.len());
+    assert_eq!(all.len(), 6 * EXTREME_TIMES.len());
     for job in &all {
         let one = fixture.record(job.id).await;
         let text = serde_json::to_string(&one).expect("JSON");
@@ -278,12 +278,12 @@ async fn no_reader_fails_for_what_is_in_a_table() {
         assert_eq!(format!("{one:?}"), format!("{again:?}"));
         let years = [Some(one.run_at), Some(one.created_at), one.started_at, one.finished_at, one.lease_expires_at];
         for time in years.into_iter().flatten() {
-            assert!(time.to_rfc3339().find('-') == Some(4), "a year of four digits: {time}");
+            assert!(time.to_rfc3339().find('-') == Some(4), "the year must have four digits: {time}");
         }
         fixture.position(job.id, 100).await.expect("position");
     }
     let unreadable = all.iter().flat_map(|job| &job.trail).filter(|entry| entry.verb == "unreadable").count();
-    assert_eq!(unreadable, 4 * ODD_TIMES.len());
+    assert_eq!(unreadable, 4 * EXTREME_TIMES.len());
 
     fixture.stats().await.expect("stats");
     fixture.violations().await.expect("violations");
@@ -306,12 +306,12 @@ async fn no_reader_fails_for_what_is_in_a_table() {
     fixture.finished(&ids).await.expect("finished");
     fixture.revive(&ids).await.expect("revive");
     fixture.cancel(&ids).await.expect("cancel");
-    // Of those that finished before all times, nothing is kept.
+    // Jobs that finished at time -infinity are not kept.
     let left = fixture.jobs(&JobFilter { limit: 1000, ..JobFilter::default() }).await.expect("jobs");
-    assert_eq!(left.len(), 6 * ODD_TIMES.len() - 3);
+    assert_eq!(left.len(), 6 * EXTREME_TIMES.len() - 3);
 }
 
-/// What is accepted is far from where times end.
+/// Accepted times are far from the limits of time types.
 #[tokio::test]
 async fn the_last_time_that_is_accepted_can_be_read() {
     let fixture = Fixture::start().await;

@@ -1,7 +1,7 @@
 //! Functions of the schema: made again when their file changed, with owner and rights as they were, and dropped with it.
 
 use crate::{
-    fixture::{Fixture, at_once, new_job},
+    fixture::{Fixture, concurrently, new_job},
     subject::connect,
 };
 use leasehold_store::{Error, Store};
@@ -186,10 +186,10 @@ async fn all_of_them_or_none() {
 }
 
 #[tokio::test]
-async fn many_at_once_make_them_once() {
+async fn many_concurrently_make_them_once() {
     let fixture = Fixture::start().await;
     fixture.sql(r"UPDATE leasehold.function SET hash = '\x00'").await;
-    let answers = at_once((0..6).map(|_| fixture.migrate())).await;
+    let answers = concurrently((0..6).map(|_| fixture.migrate())).await;
     let applied = answers.into_iter().map(|answer| answer.expect("migrate").functions.len());
     assert_eq!(applied.filter(|&count| count > 0).count(), 1);
     fixture.check_schema().await.expect("the schema");

@@ -75,7 +75,7 @@ impl Store {
         worker: WorkerId,
         runs: &[&FinishedRun],
     ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
-        let locked = if self.locks_at_settles.are_around() { Locked::Skip } else { Locked::WaitFor };
+        let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = ending.write(&self.bounded, worker, runs, locked).await;
         if written.as_ref().is_err_and(is_locked) {
             self.locks_at_settles.found();
