@@ -5,6 +5,7 @@ use crate::{
     connect::Store,
     error::Error,
     row::millis,
+    statement::statement,
 };
 use leasehold_core::{ClaimedJob, QueueName, WorkerId};
 use std::time::Duration;
@@ -24,7 +25,7 @@ impl Store {
         lease: Duration,
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let statement = sqlx::query(include_str!("../sql/claim_line.sql"))
+        let statement = sqlx::query(statement!("claim_line"))
             .bind(worker.0)
             .bind(queue.as_str())
             .bind(kinds.names())
