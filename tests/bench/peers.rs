@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments, size: &Peers) -> Result<()> {
         .output()
         .with_context(|| format!("running {}", script.display()))?;
     ensure!(output.status.success(), "{} ended with {}", script.display(), output.status);
-    let tables = String::from_utf8(output.stdout).context("its tables are text")?;
+    let tables = String::from_utf8(output.stdout).context("reading the tables as text")?;
     fs::write(out.join("peers.md"), &tables)?;
     println!("{tables}");
     Ok(())

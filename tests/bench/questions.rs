@@ -97,8 +97,8 @@ fn each_question_produces_a_table() {
         ("pinned", "| tenth 10"),
         ("exec", "| `xargs`"),
     ] {
-        let section = text.split(&format!("<!-- bench:{name} -->")).nth(1).expect("its mark");
-        let section = section.split(&format!("<!-- /bench:{name} -->")).next().expect("its end");
+        let section = text.split(&format!("<!-- bench:{name} -->")).nth(1).expect("the start mark");
+        let section = section.split(&format!("<!-- /bench:{name} -->")).next().expect("the end mark");
         assert!(section.contains(row), "{name}: {section}");
     }
     assert!(

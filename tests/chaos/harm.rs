@@ -17,7 +17,7 @@ const READY: &str = "leasehold:{default}:ready";
 const CLAIMED: &str = "leasehold:{default}:claimed";
 pub(crate) const LEASES: &str = "leasehold:{default}:leases";
 
-/// Ends a connection of the fleet that is in use.
+/// Ends two connections of the fleet at the server. Connections that run a statement come first.
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                          WHERE datname = current_database() AND application_name LIKE 'leasehold%'
                          ORDER BY (state = 'active') DESC, md5(pid::text || $1) LIMIT 2";

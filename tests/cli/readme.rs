@@ -23,7 +23,7 @@ fn block(language: &str, with: &str) -> &'static str {
 /// A shell that finds the program, in the folder and on the stores of the scene.
 fn shell(scene: &Scene, script: &str) -> Command {
     let program = leasehold_program();
-    let folder = program.parent().expect("its folder");
+    let folder = program.parent().expect("the folder of the program");
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", script]).current_dir(scene.folder()).env_clear();
     shell.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default()));

@@ -161,7 +161,7 @@ async fn the_owner_of_the_schema_migrates_without_rights_on_the_database() {
     sql(&mut admin, "DROP OWNED BY schema_owner CASCADE; DROP ROLE schema_owner").await.expect("dropped");
 }
 
-/// If Redis forbids INFO and CONFIG, doctor cannot check the eviction policy but still checks everything else.
+/// If Redis forbids INFO, doctor cannot read the eviction policy but still checks everything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_works_with_a_redis_that_forbids_info() {
     let scene = Scene::start().await;

@@ -63,7 +63,7 @@ impl DevFolder {
             }
         })
         .await;
-        assert!(child.try_wait().expect("its state").is_none(), "{}", self.log());
+        assert!(child.try_wait().expect("the state of dev").is_none(), "{}", self.log());
         Running { child, log: self.folder.path().join("log") }
     }
 
@@ -104,7 +104,7 @@ impl Running {
     /// Waits for the end of `dev` and of all these processes.
     pub(crate) async fn ends(mut self, descendants: &[i32]) -> ExitStatus {
         let status = eventually("dev has ended", WITHIN, || {
-            let ended = self.child.try_wait().expect("its state");
+            let ended = self.child.try_wait().expect("the state of dev");
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             async move { ended.ok_or(log) }
         })

@@ -51,7 +51,7 @@ fn files_of_another_version_are_refused() {
     fs::create_dir(&data).expect("a folder");
     fs::write(data.join("PG_VERSION"), "8\n").expect("a version");
     let refused = Postgres::start(&Programs::find(), &opened, PostgresOptions::default()).expect_err("version 8");
-    assert!(refused.to_string().contains("was made by PostgreSQL 8, and only "), "{refused}");
+    assert!(refused.to_string().contains("was made by PostgreSQL 8, but only "), "{refused}");
 }
 
 /// If this process is root, PostgreSQL runs as another user, who cannot enter every folder. Otherwise this case does

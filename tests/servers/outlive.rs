@@ -16,7 +16,7 @@ async fn servers_end_with_a_process_that_is_killed() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the other process");
-    let output = BufReader::new(other.stdout.take().expect("its output"));
+    let output = BufReader::new(other.stdout.take().expect("the output"));
     let pids = output
         .lines()
         .map_while(Result::ok)
@@ -27,7 +27,7 @@ async fn servers_end_with_a_process_that_is_killed() {
 
     other.kill().expect("killing the process");
     other.wait().expect("waiting for the process");
-    eventually("its servers are gone", Duration::from_secs(10), || async {
+    eventually("the servers are gone", Duration::from_secs(10), || async {
         let alive = alive();
         if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
     })

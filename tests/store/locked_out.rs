@@ -3,10 +3,10 @@
 
 use crate::{
     fixture::{Fixture, json, new_job},
-    subject::connect,
+    subject::{connect, settings},
 };
 use leasehold_core::{JobId, NewJob, Settle, WorkerId};
-use leasehold_store::{Error, LockedOut, Store};
+use leasehold_store::{Error, LockedOut, Settings, Store};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,29 @@ async fn a_held_key_is_named_and_the_others_are_accepted() {
     ends(other, "ROLLBACK").await;
     let answers = store.enqueue(&jobs).await.expect("the keys are free again");
     assert_eq!(answers.iter().map(|answer| answer.inserted).collect::<Vec<_>>(), [false, true, false, false, false]);
+}
+
+/// The error names the table and its holder, and comes when the first statement has timed out: the time for other locks
+/// is not added.
+#[tokio::test]
+async fn a_locked_table_is_named_after_one_statement_timeout() {
+    let fixture = Fixture::start().await;
+    let acquire_timeout = Duration::from_millis(1500);
+    let settings = Settings { acquire_timeout, ..settings(&fixture.database.url, 8) };
+    let store = Store::connect(&settings).await.expect("connecting").with_lock_timeout(Duration::from_secs(2));
+    store.enqueue(&[new_job()]).await.expect("enqueue");
+    let other = somebody(&fixture, "LOCK TABLE leasehold.job").await;
+    let begun = Instant::now();
+    let told = store.enqueue(&[new_job()]).await.expect_err("locked").to_string();
+    let statement_timeout = acquire_timeout * 2 * 9 / 10;
+    assert!(begun.elapsed() < statement_timeout + Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        told.contains("the table leasehold.job is locked by an open transaction of another session (pid "),
+        "{told}"
+    );
+    no_statement_waits(&fixture).await;
+    ends(other, "ROLLBACK").await;
+    assert_eq!(fixture.live_jobs().await, 1);
 }
 
 /// A transaction that ends in time is waited for, and its result is respected.

@@ -90,7 +90,7 @@ async fn the_script_for_psql_creates_the_same_schema() {
     assert!(store.violations().await.expect("violations").is_empty());
 }
 
-/// Reverts the last migration, which creates indexes on tables in use.
+/// Reverts migration 9, which creates indexes on tables in use.
 async fn one_behind(fixture: &Fixture) {
     fixture
         .sql(
@@ -179,6 +179,21 @@ async fn a_blocked_migration_continues_later() {
     commit(&mut user).await;
     assert_eq!(fixture.migrate().await.expect("migrate").migrations.len(), 1);
     assert_eq!(fixture.number(invalid).await, 0);
+}
+
+/// A migration waits for a lock on the table of migrations, and names the session that holds the lock when its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_of_migrations_is_waited_for() {
+    let fixture = Fixture::start().await;
+    let mut user = fixture.connection().await;
+    let lock = "SET application_name = 'a backup'; BEGIN; LOCK TABLE leasehold.migration";
+    sqlx::raw_sql(lock).execute(&mut user).await.expect("a lock");
+    let begun = Instant::now();
+    let told = fixture.migrate_within(Duration::from_secs(2)).await.expect_err("locked").to_string();
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(told.contains("a lock on leasehold.migration") && told.contains("a backup"), "{told}");
+    let (migrated, ()) = tokio::join!(fixture.migrate_within(Duration::from_secs(60)), commit(&mut user));
+    assert!(migrated.expect("the lock is gone").is_empty());
 }
 
 /// A migration is killed at any time: the next one continues, and concurrent ones do the work once.

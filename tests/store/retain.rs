@@ -74,7 +74,7 @@ async fn drops_partitions_older_than_the_retention() {
                  UPDATE leasehold.history_default d SET finished_at = now() - n.n * interval '3 days' FROM n WHERE n.ctid = d.ctid").await;
     fixture.retain(Duration::from_secs(100 * 86_400)).await.expect("retain");
     assert_eq!(partitions(&fixture).await.len(), 9);
-    // An insert into the default partition, as if a job had arrived late.
+    // An insert of no rows: the default partition still accepts inserts.
     fixture.sql("INSERT INTO leasehold.history_default SELECT * FROM leasehold.history LIMIT 0").await;
     let done = fixture.retain(KEEP).await.expect("retain");
     assert_eq!((done.partitions_made, done.partitions_dropped), (0, 2), "the partitions of 9 and 12 days ago");

@@ -80,7 +80,7 @@ async fn a_statement_that_waits_for_a_lock_ends_before_its_caller_does() {
     let before = backends(&mut watch, "state = 'idle'").await;
     let error = store.unblock(&[locked]).await.expect_err("the row is locked");
     let told = error.to_string();
-    assert!(told.contains("did not end within 900 ms, maybe it waits for a lock (while "), "{told}");
+    assert!(told.contains("did not end within 900 ms; it may be waiting for a lock (while "), "{told}");
     assert!(told.contains("in relation \"job\"") && !told.contains('\n'), "{told}");
     assert!(error.is_transient() && !error.is_refusal(), "{error:?}");
     nobody_waits_at_the_server(&fixture.database).await;

@@ -151,7 +151,7 @@ impl Postgres {
         self.process().log_tail()
     }
 
-    /// Ends all connections and stops cleanly. Blocks until it is gone; killed if it takes longer than 20 s.
+    /// Ends all connections and stops the server cleanly. Blocks until it has ended; kills it after 20 s.
     pub fn stop(&self) {
         self.process().stop(Signal::SIGINT, STOP_WITHIN);
     }
@@ -209,7 +209,7 @@ fn major_version(bin: &Path) -> Result<String, Error> {
     let output = Command::new(bin.join("postgres"))
         .arg("--version")
         .output()
-        .map_err(|source| Error::Run { doing: "asking postgres for its version".into(), source })?;
+        .map_err(|source| Error::Run { doing: "reading the version of postgres".into(), source })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     Ok(version.unwrap_or("?").chars().take_while(char::is_ascii_digit).collect())

@@ -16,7 +16,7 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Instant};
 
 const DOING: &str = "cancelling jobs";
 
@@ -45,9 +45,10 @@ impl Store {
         let mut answers = Vec::with_capacity(ids.len());
         let mut locked = Vec::new();
         for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
+            let begun = Instant::now();
             match self.cancel_batch(batch, BATCH_LOCK_TIMEOUT).await {
-                Err(error) if error.is_locked() => {
-                    let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len()).await?;
+                Err(error) if error.may_be_locked() => {
+                    let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len(), begun).await?;
                     answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
                     let tell = |(nth, by)| Locked { nth: first + nth, what: format!("job {}", batch[nth]), by };
                     locked.extend(tries.held.into_iter().map(tell));

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{BATCH_MAX, JobId, NewJob, State};
 use serde::Serialize;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 use uuid::Uuid;
 
 const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
@@ -88,6 +88,7 @@ async fn enqueue_batch(
     target: &mut Target<'_>,
     jobs: &[NewJob],
 ) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
+    let begun = Instant::now();
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
     let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !jobs[nth].id_may_exist).collect();
     let mut is_locked = false;
@@ -95,7 +96,7 @@ async fn enqueue_batch(
         let mut inserted = HashMap::with_capacity(fresh.len());
         let rows = match insert(target, jobs, &fresh).await {
             // The statement wrote nothing.
-            Err(error) if error.is_locked() && matches!(target, Target::Pool(_)) => {
+            Err(error) if error.may_be_locked() && matches!(target, Target::Pool(_)) => {
                 is_locked = true;
                 Vec::new()
             }
@@ -120,17 +121,18 @@ async fn enqueue_batch(
     let rows = match target {
         Target::Pool(_) if is_locked => None,
         _ => match send(target, ENQUEUE_CHECKED, jobs, &rest).await {
-            Err(error) if error.is_locked() && matches!(target, Target::Pool(_)) => None,
+            Err(error) if error.may_be_locked() && matches!(target, Target::Pool(_)) => None,
             rows => Some(rows),
         },
     };
     let (checked, locked) = match (rows, &*target) {
         (Some(rows), _) => (rows.and_then(|rows| rows.iter().map(decode).collect()), Vec::new()),
-        (None, Target::Pool(store)) => match retry_locked(store, &Each { store, jobs, which: &rest }, rest.len()).await
-        {
-            Ok(tries) => (Ok(tries.done), tries.held),
-            Err(error) => (Err(error), Vec::new()),
-        },
+        (None, Target::Pool(store)) => {
+            match retry_locked(store, &Each { store, jobs, which: &rest }, rest.len(), begun).await {
+                Ok(tries) => (Ok(tries.done), tries.held),
+                Err(error) => (Err(error), Vec::new()),
+            }
+        }
         (None, Target::Transaction(_)) => (Ok(Vec::new()), Vec::new()),
     };
     let checked = checked.map_err(|error| match target {

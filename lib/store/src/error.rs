@@ -98,7 +98,11 @@ pub enum Error {
         version: i64,
     },
     /// Others held the locks that a migration needs for longer than it had patience.
-    #[error("migration {version} of the schema leasehold waited {} s for {by}; run `leasehold migrate` again to go on", waited.as_secs())]
+    #[error(
+        "{} waited {} s for {by}; run `leasehold migrate` again to go on",
+        if *version == 0 { "migrating the schema leasehold".to_owned() } else { format!("migration {version} of the schema leasehold") },
+        waited.as_secs()
+    )]
     MigrationHeldUp {
         #[doc = "of the migration; 0 if none was begun"]
         version: i64,
@@ -215,6 +219,12 @@ impl Error {
     /// Whether a lock was not to be had in the time that there was for it.
     pub(crate) fn is_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03")
+    }
+
+    /// Whether the statement timed out, for a lock on a row or perhaps for a lock on the whole table: a statement waits for
+    /// that one before its own `lock_timeout` is set.
+    pub(crate) fn may_be_locked(&self) -> bool {
+        self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }
 
     /// The SQLSTATE, if the server gave one.

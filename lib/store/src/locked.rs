@@ -33,7 +33,7 @@ const HOLDERS_MAX: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "columns of pg_stat_activity")]
 pub struct Holder {
-    /// The kind of lock, or the table.
+    /// The table, if the whole table is locked; else the kind of lock.
     pub lock: String,
     pub pid: i32,
     pub application: String,
@@ -62,7 +62,10 @@ pub struct Locked {
 
 impl fmt::Display for Locked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is held by an open transaction of another session", self.what)?;
+        match self.by.as_ref().filter(|by| by.lock.starts_with("leasehold.")) {
+            Some(by) => write!(f, "the table {} is locked by an open transaction of another session", by.lock)?,
+            None => write!(f, "{} is held by an open transaction of another session", self.what)?,
+        }
         self.by.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
     }
 }
@@ -119,14 +122,14 @@ impl<T, H> Default for Tries<T, H> {
 /// The number of a blocked task, and the session that holds the lock, if known.
 pub(crate) type Held = (usize, Option<Holder>);
 
-/// Tries the tasks until all are done or `lock_timeout` is over. Then tries the first blocked tasks once more, to find
+/// Tries the tasks until all are done or `lock_timeout` is over, counted from `begun`, the start of the call. Then tries the first blocked tasks once more, to find
 /// the sessions that hold the locks.
 pub(crate) async fn retry_locked<T: Lockable>(
     store: &Store,
     tried: &T,
     count: usize,
+    begun: Instant,
 ) -> Result<Tries<T::Answer, Held>, Error> {
-    let begun = Instant::now();
     let mut tries = Tries::default();
     let mut left: Vec<usize> = (0..count).collect();
     loop {

@@ -116,7 +116,16 @@ impl Store {
     pub async fn migrate_within(&self, patience: Duration) -> Result<Schema, Error> {
         self.refuse_other_encodings().await?;
         let mut session = Session::open(self, patience).await.map_err(Error::sql("migrating the schema"))?;
-        let answer = bring_up_to_date(&mut session).await;
+        let answer = loop {
+            match bring_up_to_date(&mut session).await {
+                // Another session holds a lock on the table of migrations, or makes the schema and has not committed.
+                Err(error) if error.code().as_deref() == Some("55P03") => match session.wait_for_table().await {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+                answer => break answer,
+            }
+        };
         session.close().await;
         answer
     }

@@ -8,6 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use leasehold_core::QueueName;
 use sqlx::PgConnection;
+use std::time::Instant;
 
 impl Store {
     /// Pauses a queue: no job of it is claimed until it is resumed. Returns whether that changed anything.
@@ -27,7 +28,8 @@ impl Store {
     }
 
     async fn set_paused(&self, queue: &QueueName, doing: &'static str, sql: &'static str) -> Result<bool, Error> {
-        let tries = retry_locked(self, &Set { store: self, queue, doing, sql }, 1).await?;
+        let begun = Instant::now();
+        let tries = retry_locked(self, &Set { store: self, queue, doing, sql }, 1, begun).await?;
         if let Some((_, changed)) = tries.done.into_iter().next() {
             return Ok(changed);
         }

@@ -16,6 +16,7 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
+use std::time::Instant;
 
 const DOING: &str = "reviving jobs";
 /// How many times to try when another job takes the unique key during the statement.
@@ -42,9 +43,10 @@ impl Store {
         let mut answers = Vec::with_capacity(ids.len());
         let mut locked = Vec::new();
         for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
+            let begun = Instant::now();
             match self.revive_batch(batch, BATCH_LOCK_TIMEOUT).await {
-                Err(error) if error.is_locked() => {
-                    let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len()).await?;
+                Err(error) if error.may_be_locked() => {
+                    let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len(), begun).await?;
                     answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
                     let tell = |(nth, by)| Locked {
                         nth: first + nth,

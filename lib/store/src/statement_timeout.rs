@@ -31,7 +31,7 @@ pub(crate) fn explain(error: Error, limit: Duration) -> Error {
             let context = source.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::r#where);
             let at = context.and_then(|context| context.lines().next()).map(|line| format!(" ({line})"));
             let text = format!(
-                "did not end within {} ms, maybe it waits for a lock{}: {}",
+                "did not end within {} ms; it may be waiting for a lock{}: {}",
                 limit.as_millis(),
                 at.unwrap_or_default(),
                 source.message()

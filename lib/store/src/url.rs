@@ -147,7 +147,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
             ("sslrootcert", _) if value == "system" => kept.push("sslmode=verify-full".to_owned()),
             ("sslrootcert", _) => kept.push(pair.to_owned()),
             ("gssencmode" | "channel_binding", _) if value == "require" => {
-                remarks.push((name, "this program has no such encryption; TLS it has, by sslmode", true));
+                remarks.push((name, "this program has no such encryption, but it has TLS: see sslmode", true));
             }
             ("target_session_attrs", _) if matches!(value, "read-only" | "standby") => {
                 return Err(wrong("has target_session_attrs for a server that takes no writes"));

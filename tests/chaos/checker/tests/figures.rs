@@ -20,7 +20,7 @@ fn rates_and_recovery_are_computed_from_the_log() {
     evidence.moments = Moments { steady: 0, fault: 10_000, healed: 20_000, load_stopped: 40_000, ..Moments::default() };
     let rates = Rates::of(&evidence.log, &evidence.moments, 0.7);
     assert_eq!((rates.before, rates.during), (10.0, 0.0));
-    let back_s = rates.back_s.expect("it came back");
+    let back_s = rates.back_s.expect("the rate recovered");
     assert!((1.7..=2.0).contains(&back_s), "{back_s}");
     evidence.log.retain(|line| line.at_ms < 20_000);
     assert_eq!(Rates::of(&evidence.log, &evidence.moments, 0.7).back_s, None);
@@ -95,7 +95,7 @@ fn busy_slots_are_computed_from_the_log_and_the_slowest_injection_counts() {
     assert_eq!((busy.before, busy.back_s), (10.0, Some(0.0)));
     assert!(busy.least > 9.9, "{}", busy.least);
     let busy = Busy::of(&slots(5_000..6_000), &moments, 0.9);
-    assert!((0.9..=1.1).contains(&busy.back_s.expect("they were busy again")), "{:?}", busy.back_s);
+    assert!((0.9..=1.1).contains(&busy.back_s.expect("the busy slots recovered")), "{:?}", busy.back_s);
     assert_eq!(busy.least, 0.0);
     assert_eq!(Busy::of(&slots(5_000..20_000), &moments, 0.9).back_s, None, "no recovery after the second injection");
 }
