@@ -125,7 +125,8 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     async fn send(&self, ids: &[Uuid], bounded: &Bounded) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let query = sqlx::query(statement!("claim")).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query =
+            sqlx::query(statement!("claim")).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
         self.decode(&query.fetch_all(bounded).await?)
     }
 
@@ -135,7 +136,11 @@ impl Claim<'_> {
         limit: usize,
         bounded: &Bounded,
     ) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let query = sqlx::query(statement!("claim_careful")).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query = sqlx::query(statement!("claim_careful"))
+            .bind(self.worker.0)
+            .bind(ids)
+            .bind(&self.kinds)
+            .bind(self.lease_ms);
         self.decode(&query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(bounded).await?)
     }
 
