@@ -5,6 +5,7 @@
 //! in its own language; this crate is what they are checked against.
 
 mod backoff;
+mod claimability;
 mod fail_point;
 mod id;
 mod job;
@@ -17,6 +18,7 @@ mod transitions;
 mod validate;
 
 pub use backoff::Backoff;
+pub use claimability::Claimability;
 #[cfg(feature = "fail-points")]
 pub use fail_point::on_fail_points;
 pub use fail_point::{FailPoint, pass};

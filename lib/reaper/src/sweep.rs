@@ -17,7 +17,7 @@ use crate::{
     tick::Tick,
 };
 use leasehold_core::{BATCH_MAX, Epoch, FailPoint, JobId, QueueName, State, pass};
-use leasehold_store::{Authority, JobStatus, Lease};
+use leasehold_store::{Authority, JobStatus, Kinds, Lease};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -236,7 +236,7 @@ async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
 pub(crate) async fn look_at(store: &dyn Authority, ids: &[JobId]) -> Result<HashMap<JobId, JobStatus>, Error> {
     let mut live = HashMap::with_capacity(ids.len());
     for batch in ids.chunks(BATCH_MAX) {
-        live.extend(store.look(batch).await?.into_iter().map(|job| (job.id, job)));
+        live.extend(store.look(batch, &Kinds::All).await?.into_iter().map(|job| (job.id, job)));
     }
     Ok(live)
 }

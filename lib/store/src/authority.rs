@@ -67,7 +67,7 @@ authority! {
     /// Forgets those that have been decided.
     async fn deferred_done(&self, runs: &[Fence]) -> ();
     /// Why hints were not claimed: the live jobs among them.
-    async fn look(&self, ids: &[JobId]) -> Vec<JobStatus>;
+    async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus>;
     /// Every run that a worker holds.
     async fn held(&self, worker: WorkerId) -> Vec<Lease>;
     /// Answers when the server does.

@@ -183,8 +183,8 @@ impl Authority for MemoryStore {
         self.call("deferred_done", |rows| rows.deferred.retain(|fence, _| !runs.contains(fence))).await
     }
 
-    async fn look(&self, ids: &[JobId]) -> Result<Vec<JobStatus>, Error> {
-        self.call("look", |rows| rows.look(ids)).await
+    async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error> {
+        self.call("look", |rows| rows.look(ids, kinds)).await
     }
 
     async fn ping(&self) -> Result<(), Error> {
