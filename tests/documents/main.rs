@@ -47,6 +47,7 @@ fn links_and_files_that_documents_name_are_there() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
+        "docs/README.md",
         "docs/adr/README.md",
         "docs/performance.md",
         "docs/reference.md",
