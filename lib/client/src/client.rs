@@ -81,9 +81,7 @@ impl Client {
             answers.extend(accepted);
         }
         let all: Option<Vec<Enqueued>> = if held.is_empty() { answers.iter().cloned().collect() } else { None };
-        all.ok_or_else(|| {
-            Error::Locked(Box::new(LockedOut { doing: "enqueueing jobs", held, accepted: answers }))
-        })
+        all.ok_or_else(|| Error::Locked(Box::new(LockedOut { doing: "enqueueing jobs", held, accepted: answers })))
     }
 
     /// Sends one batch until its outcome is known or all attempts are spent. Also answers whether it sent more than once.

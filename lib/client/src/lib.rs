@@ -21,5 +21,5 @@ pub use config::{
     ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, ValueKind, WorkerConfig,
 };
 pub use error::{Error, StoreError};
-pub use pair::{Pair, handoff_or_later};
 pub use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Pooler, Revived, Store};
+pub use pair::{Pair, handoff_or_later};

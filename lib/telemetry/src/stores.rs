@@ -153,13 +153,7 @@ impl fmt::Debug for Probe {
 impl Collector for Stores {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let up = self.probes.iter().map(|probe| (probe.store, u64::from(probe.up.load(Relaxed))));
-        gauges(
-            &mut encoder,
-            "leasehold_store_up",
-            "1 if the store could be used at the last look",
-            "store",
-            up,
-        )?;
+        gauges(&mut encoder, "leasehold_store_up", "1 if the store could be used at the last look", "store", up)?;
         let help = "Statements that PostgreSQL rolled back for a deadlock or a conflict; each one was sent again";
         counter(&mut encoder, "leasehold_statements_rolled_back", help, (self.rolled_back)())
     }

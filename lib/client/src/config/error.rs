@@ -1,6 +1,9 @@
 //! Why settings cannot be used, in one line that names the setting.
 
-use super::{load::FILE, settings::{SETTINGS, Setting}};
+use super::{
+    load::FILE,
+    settings::{SETTINGS, Setting},
+};
 use std::path::PathBuf;
 
 /// Why the settings cannot be used. One line that names the setting; never shows a secret.
