@@ -1,4 +1,4 @@
--- aside: keeps leased hints for workers that serve their kind. A worker that serves it takes them in `claim`.
+-- aside: keeps leased hints for workers that serve their kind. A worker that serves it takes them by `take`.
 --
 -- KEYS  1 the aside list of the kind   2 asides   3 leases   4 flags
 -- ARGV  1 the kind

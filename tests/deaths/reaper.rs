@@ -108,7 +108,7 @@ async fn drift_that_was_seen_and_not_mended_is_seen_again() {
 
 /// Leases the hint that waits, as a worker does before it claims.
 async fn lease(scene: &Scene, lease: Duration) -> Vec<JobId> {
-    scene.handoff.claim(&QueueName::default(), &[], &[], 1, lease).await.expect("a claim in Redis").ids
+    scene.handoff.take(&QueueName::default(), &[], &[], 1, lease).await.expect("a take in Redis").ids
 }
 
 /// A job that a worker has claimed which is not there any more.

@@ -9,3 +9,4 @@ mod kill;
 mod new_self;
 mod pgbouncer;
 mod plain_sql;
+mod shared_redis;

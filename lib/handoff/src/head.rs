@@ -89,7 +89,7 @@ head! {
     /// Tells workers.
     async fn notify(&self, notices: &[Notice]) -> ();
     /// Leases what a blocking take moved, and up to `limit` more hints.
-    async fn claim(
+    async fn take(
         &self, queue: &QueueName, adopt: &[JobId], kinds: &[Kind], limit: u32, lease: Duration
     ) -> Taken;
     /// Sets the leases of running jobs.

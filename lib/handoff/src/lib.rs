@@ -28,6 +28,7 @@ mod worker;
 pub use connect::{Handoff, Settings};
 pub use error::Error;
 pub use head::{BlockingTake, Head, WakeTake};
+pub use keys::{InvalidPrefix, KeyPrefix};
 pub use notices::Notice;
 pub use operator::HeadStats;
 pub use producer::Pushed;

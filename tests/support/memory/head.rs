@@ -185,7 +185,7 @@ impl Head for MemoryHead {
         self.call("notify", |server, _| notices.iter().for_each(|notice| server.say(notice))).await
     }
 
-    async fn claim(
+    async fn take(
         &self,
         queue: &QueueName,
         adopt: &[JobId],
@@ -193,9 +193,9 @@ impl Head for MemoryHead {
         limit: u32,
         lease: Duration,
     ) -> Result<Taken, Error> {
-        self.call("claim_hints", |server, now| {
+        self.call("take_hints", |server, now| {
             let bound = server.head_max;
-            server.of(queue).claim(bound, adopt, kinds, limit, until(now, lease))
+            server.of(queue).take(bound, adopt, kinds, limit, until(now, lease))
         })
         .await
     }

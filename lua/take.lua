@@ -1,4 +1,4 @@
--- claim: takes hints and leases them for the hand-off.
+-- take: takes hints and leases them for the hand-off.
 --
 -- KEYS  1 ready   2 claimed   3 leases   4 flags   5 asides   6 bell   7… the aside lists of the kinds that the worker
 --       serves
