@@ -1,4 +1,5 @@
-//! Whether a transaction that stays open slows anything down: while its snapshot stands, no dead row can be cleared away.
+//! Whether a transaction that stays open slows anything down: while its snapshot is held, PostgreSQL cannot remove dead
+//! rows.
 
 use crate::{
     arguments::{Arguments, Pinned},
@@ -16,13 +17,13 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Pinned) -> Result<Resu
     let order = Order::new("flow", 1).with(["--seconds", &size.seconds.to_string()]).without_costs();
     for _ in 0..size.rounds {
         lab.bench("leasehold", FREE, &order).await?;
-        // Made here and not by the run: the snapshot stands before its first job.
+        // The database is created here and not by the run, so that the snapshot is older than the first job.
         lab.servers.fresh().await?;
         let mut pin = lab.servers.connect().await?;
         pin.execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         pin.execute("SELECT count(*) FROM pg_class").await.context("taking a snapshot")?;
         lab.bench("leasehold", PINNED, &order.clone().here()).await?;
-        pin.execute("COMMIT").await.context("the open transaction did not stay open")?;
+        pin.execute("COMMIT").await.context("closing the open transaction")?;
     }
     Ok(lab.results)
 }

@@ -1,4 +1,4 @@
-//! The usual figures, beside the floor.
+//! The usual figures, compared with the floor.
 
 use crate::{
     arguments::{Arguments, Short},
@@ -7,9 +7,9 @@ use crate::{
 };
 use anyhow::Result;
 
-/// The floor is so much faster that it needs more jobs to be seen by a clock.
+/// The floor is much faster, so it needs more jobs for a measurable time.
 const FLOOR_SCALE: u64 = 2;
-/// Processes and slots, of the usual run and of a fleet of small processes.
+/// Processes and slots: of the usual run, and of a fleet of small processes.
 const USUAL: (u32, u32) = (2, 50);
 const FLEET: (u32, u32) = (32, 4);
 

@@ -20,13 +20,13 @@ use std::{
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// How long a fleet on a busy machine may take for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout for anything that a fleet on a busy machine does.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One fleet at a time: these tests measure times, and would measure each other.
+/// Only one fleet at a time: these tests measure times and would slow each other down.
 static TURN: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
 
-/// The processes of one test. All are killed when it is dropped.
+/// The processes of one test. A drop kills all of them.
 pub(crate) struct Fleet {
     pub(crate) workers: Vec<Process>,
     _reaper: Option<Process>,
@@ -34,15 +34,15 @@ pub(crate) struct Fleet {
     pub(crate) stores: Stores,
     folder: TempDir,
     config: Config,
-    /// After all processes: the next test may begin.
+    /// Declared after all processes: the next test may start when it is dropped.
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// A child that does not outlive its test.
+/// A child process that ends with its test.
 pub(crate) struct Process(Child);
 
 impl Fleet {
-    /// Stores and a reaper; workers are started one by one.
+    /// Stores and a reaper. Workers are started one by one.
     pub(crate) async fn start(lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
@@ -66,7 +66,7 @@ impl Fleet {
         [Self::on(Some(turn), first, of_first).await, second]
     }
 
-    /// The same, and all that processes of the fleet ask of PostgreSQL goes through PgBouncer in transaction mode.
+    /// The same, but all processes of the fleet reach PostgreSQL through PgBouncer in transaction mode.
     pub(crate) async fn start_through_pgbouncer(lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
@@ -86,7 +86,7 @@ impl Fleet {
         fleet
     }
 
-    /// Starts worker processes that run probes, and waits until all have said that they are there.
+    /// Starts worker processes that run probes, and waits until all of them are registered.
     pub(crate) async fn start_probe_workers(&mut self, count: usize, slots: u32) {
         for _ in 0..count {
             self.start_probe_worker(slots, None);
@@ -94,28 +94,28 @@ impl Fleet {
         self.until_all_are_registered().await;
     }
 
-    /// One of them, whose clock may be wrong.
+    /// Starts one worker process that runs probes. Its clock may be wrong.
     pub(crate) fn start_probe_worker(&mut self, slots: u32, clock: Option<&WrongClock>) {
         let mut worker = self.command(env!("CARGO_BIN_EXE_probe_worker").into());
         worker.args(["default", &slots.to_string()]).envs(clock.map(WrongClock::environment).unwrap_or_default());
         self.workers.push(Process::start(worker));
     }
 
-    /// Starts the program `leasehold`, by a clock that may be wrong. It is killed with the fleet.
+    /// Starts the program `leasehold`, whose clock may be wrong. It is killed with the fleet.
     pub(crate) fn start_leasehold(&mut self, arguments: &[&str], clock: Option<&WrongClock>) {
         let mut command = self.command(leasehold_program());
         command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
         self.workers.push(Process::start(command));
     }
 
-    /// Runs the program `leasehold` to its end, which must be a good one, by a clock that may be wrong. What it printed.
+    /// Runs the program `leasehold` until it ends with success. Its clock may be wrong. Returns its output.
     pub(crate) fn leasehold(&self, arguments: &[&str], clock: Option<&WrongClock>) -> String {
         let Output { status, stdout, stderr } = self.leasehold_ends(arguments, clock);
         assert!(status.success(), "leasehold {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
         String::from_utf8(stdout).expect("UTF-8").trim_end().to_owned()
     }
 
-    /// The same, however it ends.
+    /// The same, with or without success.
     pub(crate) fn leasehold_ends(&self, arguments: &[&str], clock: Option<&WrongClock>) -> Output {
         let mut command = self.command(leasehold_program());
         command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
@@ -127,7 +127,7 @@ impl Fleet {
         let client = redis::Client::open(self.redis_url()).expect("the URL of Redis");
         let redis = client.get_multiplexed_async_connection().await.expect("a connection");
         let workers = format!("{}:workers", self.config.redis.key_prefix);
-        eventually("every worker is registered", PATIENCE, || {
+        eventually("every worker is registered", TIMEOUT, || {
             let (mut redis, workers) = (redis.clone(), workers.clone());
             async move {
                 let found: usize = redis::cmd("ZCARD").arg(workers).query_async(&mut redis).await.unwrap_or(0);
@@ -158,31 +158,31 @@ impl Fleet {
         exposed(self.config.redis.url.as_ref())
     }
 
-    /// A folder that is gone with the fleet.
+    /// A folder that is deleted with the fleet.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where probes of this fleet log.
+    /// The file that probes of this fleet write to.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("probes.log")
     }
 
-    /// A probe that runs for so long.
+    /// A probe that runs for `ms`.
     pub(crate) fn probe(&self, ms: u64) -> Probe {
         Probe { log: self.log(), ms, is_poison: false }
     }
 
-    /// One number out of the database.
+    /// The number that a query returns.
     pub(crate) async fn count(&self, database: &mut PgConnection, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(database).await.expect("counting")
     }
 
-    /// Waits until so many jobs have succeeded.
+    /// Waits until this many jobs have succeeded.
     pub(crate) async fn wait_until_succeeded(&self, wanted: i64) {
         let store = self.stores.database.connect().await;
         let database = Arc::new(Mutex::new(store));
-        eventually("enough jobs have succeeded", PATIENCE, || {
+        eventually("enough jobs have succeeded", TIMEOUT, || {
             let database = database.clone();
             async move {
                 let mut database = database.lock().await;
@@ -202,19 +202,19 @@ impl Process {
         Self(command.spawn().expect("starting a process of the fleet"))
     }
 
-    /// The process.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    /// Stops it where it is, and returns when it has stopped: a signal alone takes a moment to arrive.
+    /// Freezes the process. Returns after it has stopped, because a signal takes a moment to arrive.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
         let status = waitpid(self.nix_pid(), Some(WaitPidFlag::WUNTRACED)).expect("waiting for a process to stop");
-        assert!(matches!(status, WaitStatus::Stopped(..)), "it was to stop, and instead: {status:?}");
+        assert!(matches!(status, WaitStatus::Stopped(..)), "expected a stopped process, found: {status:?}");
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the process.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.nix_pid(), signal).expect("sending a signal");
     }

@@ -4,7 +4,7 @@ use crate::fixture::{Fixture, LEASE, name, new_job};
 use leasehold_core::{JobId, Settle, State, WorkerId};
 
 #[tokio::test]
-async fn tells_the_live_ones_apart() {
+async fn reports_the_status_of_live_jobs() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (running, finished) = (fixture.running(worker).await, fixture.running(worker).await);

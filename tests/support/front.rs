@@ -1,4 +1,4 @@
-//! Reading a line from its very front, in one call.
+//! Reads a line from its front, in one call.
 
 use leasehold_core::QueueName;
 use leasehold_store::{Authority, Error, Kinds, Line, Stretch};
@@ -6,7 +6,7 @@ use leasehold_store::{Authority, Error, Kinds, Line, Stretch};
 /// The first `limit` ids of a queue's line, of these kinds.
 ///
 /// # Errors
-/// That a statement failed.
+/// A statement failed.
 pub async fn front(store: &dyn Authority, queue: &QueueName, kinds: &Kinds, limit: i64) -> Result<Line, Error> {
     let lines = store.survey(Some(queue)).await?.lines;
     let is_asked_for = |stretch: &Stretch| match kinds {

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     let handoff = context.handoff().await?;
     let blind = |error| Failure::new(format!("cannot look: {error}"));
     let repairs = match args.repair {
-        true => Some(repair(&store, &handoff, context.reaper_settings()).await.map_err(blind)?),
+        true => Some(repair(&store, &handoff, leasehold::reaper_settings(&context.config)).await.map_err(blind)?),
         false => None,
     };
     let examined = examine(&store, &handoff).await.map_err(blind)?;

@@ -84,7 +84,7 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
 /// One batch. Answers how many of its jobs are held by transactions of others, each of which is named.
 async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<u64, Failure> {
     let (accepted, held) = match client.enqueue_many(&batch.jobs).await {
-        Err(leasehold::Error::Store(leasehold_store::Error::Locked(locked))) => (locked.accepted, locked.held),
+        Err(leasehold::Error::Locked(locked)) => (locked.accepted, locked.held),
         answers => (answers.map_err(|error| context.failure(&error))?.into_iter().map(Some).collect(), Vec::new()),
     };
     let accepted: Vec<_> = accepted.into_iter().flatten().collect();

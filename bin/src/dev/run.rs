@@ -40,7 +40,8 @@ async fn serve(args: &Args, context: &Context, folder: &Folder, servers: &Server
     let store = context.database().await?;
     let applied = store.migrate().await.map_err(|error| context.store_failure(error))?;
     if !applied.is_empty() {
-        tracing::info!(migrations = applied.len(), "the schema is up to date");
+        let (migrations, functions) = (applied.migrations.len(), applied.functions.len());
+        tracing::info!(migrations, functions, "the schema is up to date");
     }
     drop(store);
 

@@ -44,14 +44,14 @@ impl Servers {
             if let Some(postgres) = &self.postgres
                 && let Some(status) = postgres.exited()
             {
-                tracing::warn!(%status, last_words = %one_line(&postgres.last_words()), "PostgreSQL has died; starting it again");
+                tracing::warn!(%status, log_tail = %one_line(&postgres.log_tail()), "PostgreSQL has died; starting it again");
                 let postgres = postgres.clone();
                 tell(tokio::task::spawn_blocking(move || postgres.start_again()).await);
             }
             if let Some(redis) = &self.redis
                 && let Some(status) = redis.exited()
             {
-                tracing::warn!(%status, last_words = %one_line(&redis.last_words()), "Redis has died; starting it again");
+                tracing::warn!(%status, log_tail = %one_line(&redis.log_tail()), "Redis has died; starting it again");
                 let redis = redis.clone();
                 tell(tokio::task::spawn_blocking(move || redis.start_again()).await);
             }
@@ -87,9 +87,9 @@ fn start((postgres, redis): (bool, bool), folder: &Folder, connections: usize) -
 /// One line that says what is wrong; a server's own last words, if it had any, come before it.
 pub(super) fn failure(error: Error) -> Failure {
     match error {
-        Error::Failed { doing, why, last_words } => {
+        Error::Failed { doing, why, log_tail } => {
             // The failure itself is still reported when this cannot be.
-            let _ = writeln!(std::io::stderr(), "{last_words}");
+            let _ = writeln!(std::io::stderr(), "{log_tail}");
             Failure::new(format!("{doing} failed: {why}; its last words are above"))
         }
         Error::Missing { .. } => Failure::new(format!(

@@ -20,11 +20,5 @@ WITH target AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.*
 )
-INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
-                                    max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
-                                    payload, unique_key, limit_key, last_error, trail)
-SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
-       g.max_attempts, g.timeout_ms, 'dead', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
-       g.payload, g.unique_key, g.limit_key, t.error, g.trail
-FROM gone g JOIN target t ON t.id = g.id
+-- include finish: state = 'dead'; error = t.error; from = gone g JOIN target t ON t.id = g.id
 RETURNING h.id, h.epoch

@@ -18,12 +18,5 @@ WITH gone AS (
       AND (SELECT set_config('lock_timeout', '50ms', true)) IS NOT NULL
     RETURNING j.*, r.result
 )
-INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
-                                    max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
-                                    payload, result, unique_key, limit_key, last_error, trail)
-SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
-       g.max_attempts, g.timeout_ms, 'succeeded', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
-       g.payload, g.result::json, g.unique_key, g.limit_key,
-       g.last_error, g.trail
-FROM gone g
+-- include finish: state = 'succeeded'; result = g.result::json
 RETURNING h.id, h.epoch

@@ -19,7 +19,11 @@ WITH spared AS MATERIALIZED (
     SELECT j.id,
            CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                 WHEN j.crashes + 1 >= j.max_crashes OR j.attempt >= j.max_attempts THEN 'dead'
-                ELSE 'queued' END AS becomes
+                ELSE 'queued' END AS becomes,
+           CASE WHEN j.cancel_requested_at IS NOT NULL THEN j.last_error
+                WHEN j.crashes + 1 >= j.max_crashes
+                    THEN format('its lease ran out %s times, as often as is allowed', j.crashes + 1)
+                ELSE 'its lease ran out in its last attempt' END AS error
     FROM leasehold.job j
     WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now()
       AND (SELECT clock_timestamp() - statement_timestamp() < interval '500 milliseconds')
@@ -53,18 +57,8 @@ WITH spared AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.becomes <> 'queued'))
     RETURNING j.*
 ), ended AS (
-    INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
-                                        max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
-                                        payload, unique_key, limit_key, last_error, trail)
-    SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
-           g.max_attempts, g.timeout_ms, t.becomes::leasehold.job_state, g.priority, g.crashes + 1, g.max_crashes,
-           g.queue, g.kind, g.payload, g.unique_key, g.limit_key,
-           CASE WHEN t.becomes = 'dead' AND g.crashes + 1 >= g.max_crashes
-                    THEN format('its lease ran out %s times, as often as is allowed', g.crashes + 1)
-                WHEN t.becomes = 'dead' THEN 'its lease ran out in its last attempt'
-                ELSE g.last_error END,
-           leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL)
-    FROM gone g JOIN target t ON t.id = g.id
+    -- include finish: state = t.becomes::leasehold.job_state; crashes = g.crashes + 1; error = t.error;
+    --     trail = leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL); from = gone g JOIN target t ON t.id = g.id
     RETURNING h.id, h.queue, h.priority, h.worker, h.epoch, h.state::text AS state
 )
 SELECT a.id, a.queue, a.priority, a.worker, a.epoch, a.state FROM again a

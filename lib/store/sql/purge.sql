@@ -22,11 +22,5 @@ WITH line AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT l.id FROM line l UNION ALL SELECT s.id FROM scheduled s UNION ALL SELECT b.id FROM blocked b))
     RETURNING j.*
 )
-INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, epoch, attempt, max_attempts,
-                                    timeout_ms, state, priority, crashes, max_crashes, queue, kind, payload,
-                                    unique_key, limit_key, last_error, trail)
-SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.epoch, g.attempt, g.max_attempts,
-       g.timeout_ms, 'cancelled', g.priority, g.crashes, g.max_crashes, g.queue, g.kind, g.payload,
-       g.unique_key, g.limit_key, g.last_error, g.trail
-FROM gone g
+-- include finish: state = 'cancelled'
 RETURNING h.id

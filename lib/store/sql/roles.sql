@@ -41,7 +41,9 @@ BEGIN
         UNION ALL
         SELECT format('ALTER %s %s OWNER TO leasehold_owner', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.oid::regtype)
         FROM pg_type t
-        WHERE t.typnamespace = 'leasehold'::regnamespace AND t.typtype IN ('d', 'e')
+        WHERE t.typnamespace = 'leasehold'::regnamespace
+          -- A table has a type too, whose owner is that of the table.
+          AND (t.typtype IN ('d', 'e') OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
           AND t.typowner <> to_regrole('leasehold_owner')::oid
         UNION ALL
         SELECT format('ALTER FUNCTION %s OWNER TO leasehold_owner', p.oid::regprocedure)
@@ -62,7 +64,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
 GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid)
     TO leasehold_reader, leasehold_app;
 
-GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.migration TO leasehold_app;
+GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.migration, leasehold.function
+    TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
 DO $$
 DECLARE
@@ -79,7 +82,7 @@ END
 $$;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leasehold TO leasehold_worker;
-REVOKE INSERT, UPDATE, DELETE ON leasehold.migration FROM leasehold_worker;
+REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.function FROM leasehold_worker;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA leasehold TO leasehold_worker;
 
 -- For what later migrations make.

@@ -4,7 +4,8 @@
 -- Parameters: $1 the pid of the session that waits.
 -- Zero rows:  it does not wait for a lock.
 -- Rights:     of sessions of other roles PostgreSQL tells only some the application and the time.
-SELECT coalesce(l.relation::regclass::text, l.locktype) AS lock, a.pid, coalesce(nullif(a.application_name, ''), '?') AS application,
+SELECT CASE l.locktype WHEN 'relation' THEN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                                        WHERE c.oid = l.relation) ELSE l.locktype END AS lock, a.pid, coalesce(nullif(a.application_name, ''), '?') AS application,
        coalesce(a.state, '?') AS state, coalesce(round(extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::bigint AS open_s
 FROM pg_locks l
 CROSS JOIN LATERAL unnest(pg_blocking_pids(l.pid)) AS b(pid)

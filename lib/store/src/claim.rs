@@ -43,7 +43,7 @@ impl Store {
     /// transaction has locked is not waited for any longer than a moment, and holds up no other job.
     ///
     /// # Errors
-    /// That a statement failed. If it was the second of two, what the first one claimed is held nonetheless, until it is
+    /// A statement failed. If it was the second of two, what the first one claimed is held nonetheless, until it is
     /// found ([`Store::held`]) or its lease runs out.
     pub async fn claim(
         &self,
@@ -55,7 +55,7 @@ impl Store {
         let mut left = sorted(ids);
         let claim = Claim { worker, kinds: kinds.names(), lease_ms: millis(lease) };
         let mut jobs = Vec::new();
-        if !self.locks_at_claims.are_around() {
+        if !self.locks_at_claims.found_recently() {
             match claim.send(&left, &self.bounded).await {
                 Ok(claimed) => jobs = claimed,
                 Err(error) if is_locked(&error) => self.locks_at_claims.found(),
@@ -78,7 +78,7 @@ impl Store {
     /// their workers ran already: up to `limit` jobs, and no wait for any lock.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn claim_careful(
         &self,
         worker: WorkerId,

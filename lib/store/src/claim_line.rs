@@ -1,4 +1,4 @@
-//! claim_line: jobs from the front of the line, when there are no hints to be had.
+//! claim_line: claims jobs from the front of the line when there are no hints.
 
 use crate::{
     claim::{Kinds, claimed},
@@ -10,11 +10,11 @@ use leasehold_core::{ClaimedJob, QueueName, WorkerId};
 use std::time::Duration;
 
 impl Store {
-    /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Jobs that have crashed before stand in
-    /// the way of others, since only a few of them run at once: `with_crashed` says whether this call is for them too.
+    /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Only a few jobs that crashed before
+    /// run at the same time, so they can block other jobs. `with_crashed` says whether this call may claim them too.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn claim_line(
         &self,
         worker: WorkerId,

@@ -75,6 +75,22 @@ pub enum Error {
         #[doc = "in this program"]
         known: i64,
     },
+    /// The functions of the schema are older than this program's.
+    #[error("functions of the schema leasehold are not those of this program ({names}); run `leasehold migrate`")]
+    FunctionsOlder {
+        #[doc = "which ones"]
+        names: String,
+    },
+    /// The functions of the schema are newer than this program's.
+    #[error(
+        "the functions of the schema leasehold are at revision {found}, this program has {known}; use a newer leasehold"
+    )]
+    FunctionsNewer {
+        #[doc = "in the database"]
+        found: i32,
+        #[doc = "in this program"]
+        known: i32,
+    },
     /// A migration was applied with another text than this program has.
     #[error("migration {version} of the schema leasehold was applied with another text than this program's")]
     SchemaDiffers {
@@ -82,7 +98,11 @@ pub enum Error {
         version: i64,
     },
     /// Others held the locks that a migration needs for longer than it had patience.
-    #[error("migration {version} of the schema leasehold waited {} s for {by}; run `leasehold migrate` again to go on", waited.as_secs())]
+    #[error(
+        "{} waited {} s for {by}; run `leasehold migrate` again to go on",
+        if *version == 0 { "migrating the schema leasehold".to_owned() } else { format!("migration {version} of the schema leasehold") },
+        waited.as_secs()
+    )]
     MigrationHeldUp {
         #[doc = "of the migration; 0 if none was begun"]
         version: i64,
@@ -199,6 +219,12 @@ impl Error {
     /// Whether a lock was not to be had in the time that there was for it.
     pub(crate) fn is_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03")
+    }
+
+    /// Whether the statement timed out, for a lock on a row or perhaps for a lock on the whole table: a statement waits for
+    /// that one before its own `lock_timeout` is set.
+    pub(crate) fn may_be_locked(&self) -> bool {
+        self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }
 
     /// The SQLSTATE, if the server gave one.

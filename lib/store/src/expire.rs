@@ -1,16 +1,17 @@
-//! expire: leases that ran out.
+//! expire: ends runs whose leases ran out.
 
 use crate::{
     connect::Store,
     error::Error,
     row::{job_id, millis, uuids, word},
+    statement::statement,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, QueueName, State, WorkerId};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
-/// One lease that ran out.
+/// A run whose lease ran out.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct Expired {
@@ -19,33 +20,34 @@ pub struct Expired {
     pub priority: i16,
     pub worker: WorkerId,
     pub epoch: Epoch,
-    /// What became of the job: queued, dead or cancelled.
+    /// The job's state now: queued, dead or cancelled.
     pub state: State,
 }
 
-/// What became of leases that ran out.
+/// The result of an expire.
 #[derive(Clone, Debug, Default)]
 pub struct Expiry {
-    /// Those that were ended.
+    /// The runs that were ended.
     pub expired: Vec<Expired>,
-    /// Running jobs whose lease ran out or is about to, and whose rows somebody else has locked: their workers cannot renew
-    /// them, and nothing became of them.
+    /// Running jobs whose lease ran out or is about to run out, and whose rows another session has locked: their
+    /// workers cannot renew the lease. These jobs did not change.
     pub locked: Vec<JobId>,
 }
 
 impl Store {
-    /// Leases that ran out: all of them, or those that did at or after `since`.
+    /// Ends runs whose leases ran out: all of them, or only those whose lease ran out at or after `since`.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
         Ok(self.expire_except(limit, since, &[], Duration::ZERO).await?.expired)
     }
 
-    /// The same except for jobs that are `spared`. Tells which rows are locked, also of leases that run out within `soon`.
+    /// The same, without the jobs in `spared`. Also reports the locked rows, including those whose lease runs out
+    /// within `soon`.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn expire_except(
         &self,
         limit: i64,
@@ -53,7 +55,7 @@ impl Store {
         spared: &[JobId],
         soon: Duration,
     ) -> Result<Expiry, Error> {
-        let statement = sqlx::query(include_str!("../sql/expire.sql"));
+        let statement = sqlx::query(statement!("expire"));
         let statement = statement.bind(limit).bind(since).bind(uuids(spared)).bind(millis(soon));
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         let (locked, expired): (Vec<Expired>, Vec<Expired>) =

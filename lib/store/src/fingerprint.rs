@@ -1,4 +1,4 @@
-//! fingerprint: whether anything changed in the line or in what is paused, asked in one statement for all queues.
+//! fingerprint: whether a line or the set of paused queues changed. One statement asks this for all queues.
 
 use crate::{
     connect::Store,
@@ -10,40 +10,40 @@ use leasehold_core::QueueName;
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
-/// The queues whose names lie between two names, as the database orders names.
+/// The queues with names between two names, in the database's order of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slice {
-    /// They come after this one. `None`: from the first name on.
+    /// The names come after this one. `None`: from the first name on.
     pub after: Option<QueueName>,
-    /// This is the last of them. `None`: all that follow.
+    /// The last name of the slice. `None`: all names that follow.
     pub until: Option<QueueName>,
 }
 
-/// What is compared of a number of things. Equal ones are of the same things.
+/// A fingerprint of a set. Equal fingerprints mean equal sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// How many they are, up to the limit and one more.
+    /// The size of the set, counted up to the limit plus one.
     pub count: i64,
-    /// A hash of them, in which their order does not matter.
+    /// A hash of the elements. Their order does not matter.
     pub hash: i64,
 }
 
-/// The answer.
+/// The answer to [`Store::fingerprint`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprints {
-    /// Of the jobs in the line of each slice.
+    /// The fingerprint of the jobs in the line, for each slice.
     pub slices: Vec<Fingerprint>,
-    /// Of the names of the paused queues.
+    /// The fingerprint of the names of paused queues.
     pub paused: Fingerprint,
-    /// No lease ends earlier. `None`: not known.
+    /// No lease ends before this time. `None`: not known.
     pub leases_scan_start: Option<DateTime<Utc>>,
-    /// No scheduled job is due earlier. `None`: not known.
+    /// No scheduled job is due before this time. `None`: not known.
     pub schedule_scan_start: Option<DateTime<Utc>>,
-    /// How long PostgreSQL was at it.
+    /// How long the statement ran in PostgreSQL.
     pub took: Duration,
 }
 
-/// The bounds of slices as they are sent: after which name, and until which one.
+/// The bounds of slices in the form in which they are sent: the name before each slice, and its last name.
 fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {
     let after = slices.iter().map(|slice| slice.after.as_ref().map_or("", QueueName::as_str));
     let until = slices.iter().map(|slice| slice.until.as_ref().map(QueueName::as_str));
@@ -51,10 +51,10 @@ fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {
 }
 
 impl Store {
-    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of what is paused.
+    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of the set of paused queues.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Result<Fingerprints, Error> {
         let (after, until) = bounds(slices);
         let statement = sqlx::query(include_str!("../sql/fingerprint.sql")).bind(after).bind(until).bind(limit);
@@ -67,7 +67,7 @@ impl Store {
             })
             .fetch_all(&self.bounded)
             .await
-            .map_err(Error::sql("looking whether the line changed"))?;
+            .map_err(Error::sql("comparing the lines"))?;
         let mut answer = Fingerprints::default();
         for (slice, paused, (leases_scan_start, schedule_scan_start), took_ms) in rows {
             answer.slices.push(slice);
@@ -78,10 +78,10 @@ impl Store {
         Ok(answer)
     }
 
-    /// Where the live jobs begin in the lines of some slices, for each slice in the order of the database.
+    /// The scan starts in the lines of some slices, for each slice in the order of the database.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn survey_slices(&self, slices: &[Slice]) -> Result<Vec<Vec<LineSummary>>, Error> {
         let (after, until) = bounds(slices);
         let statement = sqlx::query(include_str!("../sql/survey_slices.sql")).bind(after).bind(until);
@@ -92,7 +92,7 @@ impl Store {
             })
             .fetch_all(&self.bounded)
             .await
-            .map_err(Error::sql("looking where some lines begin"))?;
+            .map_err(Error::sql("surveying some lines"))?;
         let mut lines = vec![Vec::new(); slices.len()];
         for (nth, found) in rows {
             if let Some(lines) = lines.get_mut(nth) {

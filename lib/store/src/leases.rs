@@ -1,4 +1,4 @@
-//! leases: which runs hold a lease, for whoever compares them with what Redis knows.
+//! leases: which runs hold a lease, for comparison with the leases in Redis.
 
 use crate::{
     connect::Store,
@@ -17,12 +17,13 @@ pub struct Lease {
     pub queue: QueueName,
     pub worker: WorkerId,
     pub epoch: Epoch,
-    /// By the clock of the database; negative when it ran out and was not expired yet.
+    /// The rest of the lease by the database's clock. Negative when the lease ran out and `expire` has not ended the
+    /// run yet.
     pub lease_ms_left: i64,
 }
 
 impl Lease {
-    /// Names the run.
+    /// The fence of the run.
     #[must_use]
     pub const fn fence(&self) -> Fence {
         Fence { id: self.id, epoch: self.epoch, worker: self.worker }
@@ -30,10 +31,10 @@ impl Lease {
 }
 
 impl Store {
-    /// Leases of running jobs, those that run out first first: all of them, or those that do so at or after `since`.
+    /// Leases of running jobs, ordered by their end: all of them, or only those that end at or after `since`.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Lease>, Error> {
         let statement = sqlx::query(include_str!("../sql/leases.sql")).bind(limit).bind(since);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;

@@ -1,4 +1,4 @@
-//! line: the first ids of a queue's line, from which the head in Redis is filled.
+//! line: the first ids of a queue's line. The reaper fills the head in Redis from these ids.
 
 use crate::{connect::Store, error::Error, line_position::LinePosition, survey::Stretch};
 use chrono::{DateTime, Utc};
@@ -8,33 +8,36 @@ use uuid::Uuid;
 /// A part of a line, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    /// The ids, next one first.
+    /// The ids, the next job first.
     pub ids: Vec<JobId>,
-    /// Whether there are more behind them.
+    /// Whether more jobs follow.
     pub more: bool,
-    /// The place of the last of them. `None` of no ids, and of a job that was given a time without end by hand.
+    /// The position of the last of these ids. `None` when there are no ids, or when somebody set the job's time to
+    /// infinity by hand.
     pub last: Option<LinePosition>,
 }
 
-/// One id more than asked for, if there is one; and what says, with its id, the place of the last one asked for.
+/// The ids: one more than the limit, if there is one. Then the priority and the time of the last id within the limit:
+/// its position.
 pub(crate) type Answer = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>);
 
-/// What is asked of one line.
+/// A request for the front of one line.
 #[derive(Clone, Debug)]
 pub struct Front {
     /// The queue.
     pub queue: QueueName,
-    /// The stretches of it that are wanted.
+    /// The stretches of the line to read.
     pub stretches: Vec<Stretch>,
-    /// The most ids that are.
+    /// The maximum number of ids.
     pub limit: u32,
 }
 
 impl Store {
-    /// The first `limit` ids of a queue's line, of these stretches; and the same stretches as they begin by now.
+    /// The first `limit` ids of these stretches of a queue's line, and the same stretches with their current scan
+    /// starts.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn line(
         &self,
         queue: &QueueName,
@@ -46,10 +49,10 @@ impl Store {
         Ok(self.lines(&[front]).await?.pop().unwrap_or_default())
     }
 
-    /// The same of several queues, in one statement.
+    /// The same for several queues, in one statement.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error> {
         let (mut of, mut kinds, mut priorities, mut begin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (front, nth) in fronts.iter().zip(1_i64..) {

@@ -1,14 +1,14 @@
-//! line_after: the ids of a queue's line behind a place in it, by which a head is extended.
+//! line_after: the ids of a queue's line behind a given position. The head is extended with these ids.
 
 use crate::{claim::Kinds, connect::Store, error::Error, line::Line, line_position::LinePosition};
 use leasehold_core::QueueName;
 
 impl Store {
-    /// The first `limit` ids of a queue's line, of these kinds, that come after the place `after`, whether or not a job
-    /// stands there.
+    /// The first `limit` ids of a queue's line, of these kinds, that come after the position `after`. The position may
+    /// be empty now.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn line_after(
         &self,
         queue: &QueueName,
@@ -23,7 +23,8 @@ impl Store {
             .bind(after.run_at)
             .bind(after.id.0)
             .bind(limit);
-        let answer = statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading on in the line"))?;
+        let answer =
+            statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading the line after a position"))?;
         Ok(Line::of(answer, limit))
     }
 }

@@ -28,7 +28,7 @@ impl Store {
     /// Why some hints were not claimed: the live ones among them.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn look(&self, ids: &[JobId]) -> Result<Vec<JobStatus>, Error> {
         let statement = sqlx::query(include_str!("../sql/look.sql")).bind(uuids(ids));
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;

@@ -1,4 +1,4 @@
-//! note_repairs: what somebody put right about a job, into its trail.
+//! note_repairs: records a repair in the trail of a job.
 
 use crate::{
     connect::Store,
@@ -9,27 +9,27 @@ use leasehold_core::{Epoch, JobId, State};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The same thing put right about some jobs.
+/// One repair that applies to several jobs.
 #[derive(Clone, Debug)]
 pub struct Repair {
-    /// Which process does it.
+    /// The process that makes the repair.
     pub by: Uuid,
-    /// The jobs, each with the epoch of the run that it is about; `None` for any.
+    /// The jobs, each with the epoch of the run that the repair is about; `None`: any run.
     pub jobs: Vec<(JobId, Option<Epoch>)>,
-    /// The state in which this was wrong; `None` for any live one.
+    /// The job's state when the problem was found; `None`: any live state.
     pub state: Option<State>,
-    /// For how long it has been so: a job that was claimed since has moved on by itself.
+    /// For how long the problem has existed. A job that was claimed within this time has moved on by itself.
     pub unclaimed_for: Duration,
     /// What was wrong, what was done, and by whom.
     pub note: String,
 }
 
 impl Store {
-    /// Notes a repair in the trails of those jobs that it is about, and says which they are. Of the row nothing else is
-    /// changed.
+    /// Records a repair in the trails of the jobs that it applies to. Returns the ids of these jobs. Changes
+    /// nothing else in the rows.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn note_repairs(&self, repair: &Repair) -> Result<Vec<JobId>, Error> {
         let (ids, epochs): (Vec<Uuid>, Vec<Option<Epoch>>) =
             repair.jobs.iter().map(|(id, epoch)| (id.0, *epoch)).unzip();
@@ -41,6 +41,6 @@ impl Store {
             .bind(millis(repair.unclaimed_for))
             .bind(&repair.note);
         let rows = statement.try_map(|row| job_id(&row, "id")).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("noting repairs"))
+        rows.map_err(Error::sql("recording repairs"))
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     connect::Store,
     error::{Cause, Error, code_of},
     row::millis,
+    statement::statement,
 };
 use leasehold_core::{BATCH_MAX, Epoch, FinishedRun, Settle, Settled, State, Verb, WorkerId};
 use sqlx::Row;
@@ -74,7 +75,7 @@ impl Store {
         worker: WorkerId,
         runs: &[&FinishedRun],
     ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
-        let locked = if self.locks_at_settles.are_around() { Locked::Skip } else { Locked::WaitFor };
+        let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = ending.write(&self.bounded, worker, runs, locked).await;
         if written.as_ref().is_err_and(is_locked) {
             self.locks_at_settles.found();
@@ -147,13 +148,13 @@ impl Ending {
         locked: Locked,
     ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
         let statement = match self {
-            Self::Complete if locked == Locked::WaitFor => include_str!("../sql/complete.sql"),
-            Self::Complete => include_str!("../sql/complete_careful.sql"),
+            Self::Complete if locked == Locked::WaitFor => statement!("complete"),
+            Self::Complete => statement!("complete_careful"),
             Self::Retry => include_str!("../sql/retry.sql"),
             Self::Snooze => include_str!("../sql/snooze.sql"),
             Self::Release => include_str!("../sql/release.sql"),
-            Self::Bury => include_str!("../sql/bury.sql"),
-            Self::Cancel => include_str!("../sql/cancel_run.sql"),
+            Self::Bury => statement!("bury"),
+            Self::Cancel => statement!("cancel_run"),
         };
         let query = sqlx::query(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
         let query = match self {

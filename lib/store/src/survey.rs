@@ -1,5 +1,5 @@
-//! survey: where the live jobs begin. What is walked from its front is walked from there, or it would be walked over all
-//! that has died, which PostgreSQL may have to keep for as long as a transaction is open.
+//! survey: where the live jobs begin. Index scans start there. Otherwise they would read all dead index entries first,
+//! and PostgreSQL must keep dead entries for as long as a transaction is open.
 
 use crate::{connect::Store, error::Error, row::word};
 use chrono::{DateTime, Utc};
@@ -8,40 +8,40 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
-/// Where the live jobs begin, as PostgreSQL saw it at one time.
+/// The scan starts as PostgreSQL saw them at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// That time, by the clock of the database.
+    /// The time of the survey, by the database's clock.
     pub at: DateTime<Utc>,
     /// The queues that have jobs in their line.
     pub lines: Vec<LineSummary>,
-    /// No lease ends earlier. `None`: not asked, or not known.
+    /// No lease ends before this time. `None`: not asked, or not known.
     pub leases_scan_start: Option<DateTime<Utc>>,
-    /// No scheduled job is due earlier. `None`: not asked, or not known.
+    /// No scheduled job is due before this time. `None`: not asked, or not known.
     pub schedule_scan_start: Option<DateTime<Utc>>,
-    /// How long PostgreSQL was at it. What it does quickly is done again, and need not be remembered.
+    /// How long the statement ran in PostgreSQL. The result of a quick survey need not be cached.
     pub took: Duration,
 }
 
 /// A queue that has jobs in its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineSummary {
-    /// Its name.
+    /// The queue's name.
     pub queue: QueueName,
-    /// Whether nothing of it is claimed.
+    /// Whether the queue is paused: no job of it is claimed.
     pub paused: bool,
-    /// The parts of the line, by kind, and of one kind by priority, the higher ones first.
+    /// The stretches of the line, by kind, then by priority, the highest first.
     pub stretches: Vec<Stretch>,
 }
 
-/// The jobs of one kind and one priority in the line of a queue: they stand in the order of their times.
+/// The jobs of one kind and one priority in the line of a queue, in the order of their `run_at`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// Their kind.
+    /// The kind of the jobs.
     pub kind: Kind,
-    /// Their priority.
+    /// The priority of the jobs.
     pub priority: i16,
-    /// None of them has an earlier time. `None`: not known.
+    /// No job of the stretch has an earlier `run_at`. `None`: not known.
     pub scan_start: Option<DateTime<Utc>>,
 }
 
@@ -56,19 +56,19 @@ impl LineSummary {
 }
 
 impl Store {
-    /// Where the live jobs begin: in the lines of all queues, in the leases and in what is scheduled; or in the line of one
-    /// queue only. Takes as long as it must, which is next to nothing unless PostgreSQL has to keep what is dead.
+    /// The scan starts in the lines of all queues, in the leases and in the scheduled jobs; or only in the line of one
+    /// queue. Has a long timeout, but takes almost no time unless PostgreSQL must keep many dead rows.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn survey(&self, queue: Option<&QueueName>) -> Result<Survey, Error> {
         let statement = sqlx::query(include_str!("../sql/survey.sql")).bind(queue.map(QueueName::as_str));
-        let rows = statement.try_map(|row| Found::decode(&row)).fetch_all(&self.unhurried).await;
-        Ok(Survey::of(rows.map_err(Error::sql("looking where the lines begin"))?))
+        let rows = statement.try_map(|row| Found::decode(&row)).fetch_all(&self.scans).await;
+        Ok(Survey::of(rows.map_err(Error::sql("surveying the lines"))?))
     }
 }
 
-/// One stretch of a line, as a row has it.
+/// One stretch of a line, decoded from a row.
 pub(crate) struct FoundStretch {
     queue: QueueName,
     paused: bool,
@@ -85,7 +85,7 @@ impl FoundStretch {
         })
     }
 
-    /// Stretches come in the order of their queues.
+    /// Adds the stretch to the line of its queue. Stretches arrive in the order of their queues.
     pub(crate) fn add_to(self, lines: &mut Vec<LineSummary>) {
         let Self { queue, paused, stretch } = self;
         match lines.last_mut().filter(|line| line.queue == queue) {

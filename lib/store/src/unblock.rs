@@ -1,4 +1,4 @@
-//! unblock: jobs into the line whose parents have succeeded.
+//! unblock: moves jobs whose parents have succeeded into the line.
 
 use crate::{
     connect::Store,
@@ -9,10 +9,10 @@ use crate::{
 use leasehold_core::JobId;
 
 impl Store {
-    /// Blocked jobs into the line.
+    /// Moves blocked jobs into the line.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
         let statement = sqlx::query(include_str!("../sql/unblock.sql")).bind(uuids(ids));
         let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;

@@ -1,7 +1,8 @@
-//! What a worker that was stopped in its tracks has in its hands: told from outside, by both stores and the handlers' log.
+//! The jobs that a stopped worker holds, found from outside: from both stores and from the handlers' log.
 //!
-//! A kill at a moment of chance may hit a worker that holds nothing, and shows nothing then. So a victim is stopped first
-//! (STOP), looked at, and killed only where it is wanted dead; otherwise it goes on, and is stopped again a little later.
+//! A kill at a random time may hit a worker that holds nothing, and then it tests nothing. So the victim is stopped
+//! first (SIGSTOP) and inspected. It is killed only if it holds a job at the wanted point; otherwise it continues and
+//! is stopped again a little later.
 
 use crate::{
     dice::Dice,
@@ -10,7 +11,7 @@ use crate::{
     stage::Stage,
 };
 use anyhow::{Result, bail};
-use leasehold_tests::{Step, Way};
+use leasehold_tests::{LinkState, Step};
 use nix::sys::signal::Signal;
 use std::{
     collections::BTreeSet,
@@ -18,39 +19,39 @@ use std::{
 };
 use uuid::Uuid;
 
-/// How long it may take to stop a worker at the wanted place. Each try takes a tenth of a second.
-const FOUND_WITHIN: Duration = Duration::from_secs(60);
-/// What was sent before the stop must have arrived before one looks.
-const ARRIVED_AFTER: Duration = Duration::from_millis(60);
-/// An answer of PostgreSQL is so long on its way while a place is looked for: as on a real network, and so that there is
-/// a moment at which a claim or a settle is done and its worker does not know.
-const SLOW: Duration = Duration::from_millis(20);
+/// How long to search for a worker at the wanted point. Each attempt takes a tenth of a second.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long after the stop to inspect the worker: what it sent before must have arrived by then.
+const INSPECT_DELAY: Duration = Duration::from_millis(60);
+/// The delay of PostgreSQL's answers during the search. It is as large as in a real network, and it creates a time in
+/// which a claim or a settle is committed but its worker does not know yet.
+const ANSWER_DELAY: Duration = Duration::from_millis(20);
 
-/// Where in a job's life its worker dies.
+/// The point in a job's life at which its worker dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeathPoint {
-    /// Claimed in PostgreSQL, no handler has begun.
+    /// The job is claimed in PostgreSQL; no handler has started.
     Claim,
-    /// In the handler.
+    /// The handler is running.
     Handler,
-    /// The handler has ended, its result is not written.
+    /// The handler has ended; its result is not written.
     Settle,
-    /// The result is written, the hint still leased in Redis.
+    /// The result is written; the hint is still leased in Redis.
     Ack,
-    /// Anywhere, as long as a job is running in PostgreSQL.
+    /// Any point at which a job is running in PostgreSQL.
     Anywhere,
 }
 
-/// Jobs in the hands of a worker, by where they are.
+/// The jobs that a worker holds, by their point.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hands {
+pub(crate) struct HeldJobs {
     pub(crate) claimed: Vec<Uuid>,
     pub(crate) in_handler: Vec<Uuid>,
     pub(crate) ended: Vec<Uuid>,
     pub(crate) settled: Vec<Uuid>,
 }
 
-impl Hands {
+impl HeldJobs {
     fn at(&self, place: DeathPoint) -> bool {
         match place {
             DeathPoint::Claim => !self.claimed.is_empty(),
@@ -61,7 +62,7 @@ impl Hands {
         }
     }
 
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         format!(
             "{} claimed, {} in handlers, {} ended, {} settled and not acked",
             self.claimed.len(),
@@ -73,49 +74,49 @@ impl Hands {
 }
 
 impl Stage {
-    /// Stops workers until one is at this place, and leaves it stopped.
-    pub(crate) async fn stop_one_at(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<(u32, Hands)> {
+    /// Stops workers until one holds a job at this point. Leaves this worker stopped.
+    pub(crate) async fn stop_one_at(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<(u32, HeldJobs)> {
         if place != DeathPoint::Anywhere {
-            self.to_postgres.set(Way::Slow(SLOW));
+            self.to_postgres.set(LinkState::Slow(ANSWER_DELAY));
         }
-        let found = self.seek(place, dice).await;
-        self.to_postgres.set(Way::Open);
+        let found = self.find_one_at(place, dice).await;
+        self.to_postgres.set(LinkState::Open);
         found
     }
 
-    async fn seek(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<(u32, Hands)> {
+    async fn find_one_at(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<(u32, HeldJobs)> {
         let begun = Instant::now();
-        while begun.elapsed() < FOUND_WITHIN {
+        while begun.elapsed() < SEARCH_TIMEOUT {
             let victim = dice.number(0..self.members.workers.len());
             let pid = self.members.workers[victim].pid();
             self.members.workers[victim].signal(Signal::SIGSTOP);
-            tokio::time::sleep(ARRIVED_AFTER).await;
-            let hands = self.hands_of(pid).await?;
-            if hands.at(place) {
-                self.progress.phase(&format!("a worker is stopped with {}", hands.told()));
-                return Ok((pid, hands));
+            tokio::time::sleep(INSPECT_DELAY).await;
+            let held = self.held_jobs_of(pid).await?;
+            if held.at(place) {
+                self.progress.phase(&format!("stopped a worker that holds {}", held.describe()));
+                return Ok((pid, held));
             }
             self.members.signal(pid, Signal::SIGCONT);
             self.pass(dice.millis(5..80)).await;
         }
-        bail!("within {FOUND_WITHIN:?} no worker was stopped at {place:?}")
+        bail!("within {SEARCH_TIMEOUT:?} no worker was stopped at {place:?}")
     }
 
-    /// Kills a worker at this place; another is started.
+    /// Kills a worker that holds a job at this point, and starts another worker.
     pub(crate) async fn kill_at(&mut self, place: DeathPoint, dice: &mut Dice) -> Result<()> {
-        let (pid, hands) = self.stop_one_at(place, dice).await?;
+        let (pid, held) = self.stop_one_at(place, dice).await?;
         let at_ms = now_ms();
         self.members.kill(pid)?;
-        let hints = if place == DeathPoint::Ack { hands.settled } else { Vec::new() };
+        let hints = if place == DeathPoint::Ack { held.settled } else { Vec::new() };
         self.moments.kills.push(Kill { pid, at_ms, hints, hints_gone_ms: None });
         Ok(())
     }
 
-    async fn hands_of(&mut self, pid: u32) -> Result<Hands> {
-        let mut hands = Hands::default();
+    async fn held_jobs_of(&mut self, pid: u32) -> Result<HeldJobs> {
+        let mut held = HeldJobs::default();
         let log = self.log();
         let Some(worker) = log.iter().rev().find(|line| line.pid == pid).map(|line| line.worker) else {
-            return Ok(hands);
+            return Ok(held);
         };
         let of_it = log.iter().filter(|line| line.pid == pid);
         let seen: BTreeSet<(Uuid, i32, Step)> = of_it.map(|line| (line.id, line.epoch, line.step)).collect();
@@ -127,26 +128,25 @@ impl Stage {
         for (id, epoch) in running {
             let saw = |step| seen.contains(&(id, epoch, step));
             match (saw(Step::Start), saw(Step::End)) {
-                (false, _) => hands.claimed.push(id),
-                (true, false) => hands.in_handler.push(id),
-                (true, true) => hands.ended.push(id),
+                (false, _) => held.claimed.push(id),
+                (true, false) => held.in_handler.push(id),
+                (true, true) => held.ended.push(id),
             }
         }
         let mut redis = self.connect_redis().await?;
         let leased: Vec<String> =
             redis::cmd("ZRANGE").arg(LEASES).arg("(0").arg("(inf").arg("BYSCORE").query_async(&mut redis).await?;
         let leased: Vec<Uuid> = leased.iter().filter_map(|id| id.parse().ok()).collect();
-        hands.settled = sqlx::query_scalar("SELECT id FROM leasehold.history WHERE id = ANY ($1) AND worker = $2")
+        held.settled = sqlx::query_scalar("SELECT id FROM leasehold.history WHERE id = ANY ($1) AND worker = $2")
             .bind(leased)
             .bind(worker)
             .fetch_all(&mut postgres)
             .await?;
-        Ok(hands)
+        Ok(held)
     }
 
-    /// Waits until nothing is left of what killed workers held: no lease, and no hint of a job that is finished. The load
-    /// goes on meanwhile.
-    pub(crate) async fn until_all_taken_over(&mut self, within: Duration) -> Result<()> {
+    /// Waits until killed workers hold nothing any more: no lease, and no hint of a finished job. The load continues.
+    pub(crate) async fn until_killed_workers_hold_nothing(&mut self, within: Duration) -> Result<()> {
         let (mut postgres, mut redis) = (self.connect_postgres().await?, self.connect_redis().await?);
         let begun = Instant::now();
         loop {
@@ -174,7 +174,7 @@ impl Stage {
                 return Ok(());
             }
             if begun.elapsed() > within {
-                bail!("{held} jobs and {hints} hints of killed workers are left after {within:?}");
+                bail!("killed workers still hold {held} jobs and {hints} hints after {within:?}");
             }
             self.pass(Duration::from_millis(50)).await;
         }

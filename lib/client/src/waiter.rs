@@ -1,7 +1,7 @@
-//! Waiting for jobs by asking: all waits of a client share their statements, so that a thousand of them cost
-//! what one does. There is no `LISTEN`, which would not pass a pooler.
+//! Waiting for jobs by polling. All waits of a client share their statements, so a thousand waits cost what one wait costs.
+//! There is no `LISTEN`: `LISTEN` does not work through a pooler in transaction mode.
 
-use crate::Error;
+use crate::{Error, StoreError};
 use leasehold_core::JobId;
 use leasehold_store::{Finished, Store};
 use std::{
@@ -13,14 +13,14 @@ use tokio::{sync::oneshot, time::Instant};
 
 /// The delay after the first look. It doubles while nothing finishes, up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_millis(10);
-/// The longest delay between two looks: what a wait may lag behind.
+/// The longest delay between two looks: a wait ends at most this long after its job.
 const SLOWEST: Duration = Duration::from_millis(500);
 /// Ids in one statement.
 const IDS_MAX: usize = 5_000;
-/// For how long errors of PostgreSQL are taken for an outage that ends by itself.
+/// How long errors of PostgreSQL count as an outage that ends by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-type Answer = Result<Finished, Arc<leasehold_store::Error>>;
+type Answer = Result<Finished, StoreError>;
 
 #[derive(Clone)]
 pub(crate) struct Waiter {
@@ -31,9 +31,9 @@ pub(crate) struct Waiter {
 #[derive(Default)]
 struct Waiting {
     by_id: HashMap<JobId, Vec<oneshot::Sender<Answer>>>,
-    /// Whether a task looks after them.
+    /// A task polls for these ids.
     attended: bool,
-    /// Whether somebody came since the last look.
+    /// A new wait began since the last look.
     news: bool,
 }
 
@@ -55,13 +55,13 @@ impl Waiter {
         }
         match told.await {
             Ok(Ok(finished)) => Ok(finished),
-            Ok(Err(error)) => Err(Error::Waiting(error)),
+            Ok(Err(error)) => Err(Error::Store(error)),
             Err(_) => Err(Error::Worker("the program is shutting down")),
         }
     }
 }
 
-/// Looks for all ids that somebody waits for, until nobody waits.
+/// Polls for all ids that are waited for, until no wait is left.
 async fn look_until_done(store: Store, waiting: Arc<Mutex<Waiting>>) {
     let mut delay = FIRST;
     let mut failing_since = None;
@@ -98,10 +98,10 @@ async fn look_until_done(store: Store, waiting: Arc<Mutex<Waiting>>) {
                 Err(error) => {
                     let since = *failing_since.get_or_insert_with(Instant::now);
                     if !error.is_transient() || since.elapsed() > PATIENCE {
-                        let error = Arc::new(error);
+                        let error = StoreError::from(error);
                         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
                         for tell in waiting.by_id.drain().flat_map(|(_, tells)| tells) {
-                            let _ = tell.send(Err(Arc::clone(&error)));
+                            let _ = tell.send(Err(error.clone()));
                         }
                     }
                 }

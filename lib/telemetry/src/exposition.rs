@@ -1,4 +1,4 @@
-//! The few forms that our metrics have, written once.
+//! The four forms of a metric: one counter or gauge, or one for each value of a label.
 
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -6,19 +6,28 @@ use prometheus_client::{
 };
 use std::fmt::Error;
 
-/// A number that only grows. The name without the `_total` that the format adds.
-pub(crate) fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
+/// A number that only grows. `name` is without `_total`, which the text format adds.
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
     ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
 /// A number that goes up and down.
-pub(crate) fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
     let value = i64::try_from(value).unwrap_or(i64::MAX);
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-/// One counter for each value of a label: whole numbers, or parts of a whole, such as seconds.
-pub(crate) fn counters<'a, N>(
+/// One counter for each value of a label. The numbers are whole, or fractions such as seconds.
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn counters<'a, N>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -36,7 +45,10 @@ where
 }
 
 /// One gauge for each value of a label.
-pub(crate) fn gauges<'a>(
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn gauges<'a>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

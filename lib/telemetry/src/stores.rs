@@ -1,11 +1,11 @@
-//! Whether the stores can be used: whether they answer, and take writes. They are asked only when somebody asks here, at most once in [`HOLDS_FOR`] and by one at a
-//! time: an idle worker sends no statement for its own sake.
+//! Whether the stores can be used: whether each store answers and takes writes.
+//!
+//! A store is asked only when a reader asks for its state, at most once in two seconds ([`HOLDS_FOR`]), and by one reader at
+//! a time. So an idle worker sends no statement for its own sake.
 
 use crate::exposition::{counter, gauges};
 use chrono::{DateTime, Utc};
-use futures_util::future::BoxFuture;
-use leasehold_handoff::Handoff;
-use leasehold_store::Store;
+use futures_util::future::{BoxFuture, join_all};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use serde::Serialize;
 use std::{
@@ -21,82 +21,82 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long an answer holds: probes and scrapes of many sorts cost one question.
+/// How long an answer is reused: many probes and scrapes cost one question.
 const HOLDS_FOR: Duration = Duration::from_secs(2);
-/// How long a store may take to answer: shorter than the patience of whoever asks, longer than a healthy store on a bad
-/// day.
+/// How long a store may take to answer: shorter than the timeout of a probe of Kubernetes or a scrape of Prometheus, longer
+/// than a healthy store under load needs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Both stores of a process.
-#[derive(Clone, Debug)]
+/// The stores of a process, each with its [`Probe`]. Cheap to clone.
+#[derive(Clone)]
 pub struct Stores {
-    postgres: Arc<Probe>,
+    probes: Arc<[Probe]>,
     answers_within: Duration,
-    redis: Arc<Probe>,
-    store: Store,
+    rolled_back: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
-/// Whether a process can do its work, and what it knows of its stores.
+/// Whether a process can do its work, and the state of its stores.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Readiness {
-    /// All stores that are needed answer.
-    pub(crate) ready: bool,
-    /// It works, but not as it should: a store that it can do without does not answer.
-    pub(crate) degraded: bool,
-    pub(crate) stores: [StoreState; 2],
+#[non_exhaustive]
+pub struct Readiness {
+    /// Every needed store can be used.
+    pub ready: bool,
+    /// At least one store cannot be used.
+    pub degraded: bool,
+    /// Each store, in the order of [`Stores::new`].
+    pub stores: Vec<StoreState>,
 }
 
-/// One store, as it was when it was asked last.
+/// One store, as of the last question to it.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct StoreState {
-    store: &'static str,
-    up: bool,
-    /// Whether the process is of no use without it.
-    needed: bool,
-    /// Since when it has been seen as it is now.
-    since: DateTime<Utc>,
+#[non_exhaustive]
+pub struct StoreState {
+    /// `postgres` or `redis`.
+    pub store: &'static str,
+    /// The store can be used.
+    pub up: bool,
+    /// The process cannot work without the store.
+    pub needed: bool,
+    /// When `up` changed last, as far as this process has seen.
+    pub since: DateTime<Utc>,
+    /// Why the store cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    pub error: Option<String>,
 }
 
 type Ask = dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 
-/// Asks one store.
-struct Probe {
+/// Asks one store whether it can be used.
+pub struct Probe {
     store: &'static str,
     needed: bool,
     ask: Box<Ask>,
-    /// Held while a question is under way: whoever comes meanwhile waits for its answer.
+    /// Locked during a question: a reader that comes meanwhile waits for the same answer.
     last: Mutex<Option<(Instant, StoreState)>>,
     up: AtomicBool,
 }
 
 impl Stores {
-    /// PostgreSQL is needed. Redis is not: without it workers claim from the line, and reapers do their steps for
-    /// PostgreSQL.
+    /// `answers_within`: how long one answer of PostgreSQL may take a process at work. `rolled_back`: how many statements
+    /// PostgreSQL has rolled back for a deadlock or a conflict.
     #[must_use]
-    pub fn new(store: Store, handoff: Handoff) -> Self {
-        let (answers_within, counted) = (store.answers_within(), store.clone());
-        let postgres = Probe::new("postgres", true, move || {
-            let store = store.clone();
-            Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
-        });
-        let redis = Probe::new("redis", false, move || {
-            let handoff = handoff.clone();
-            Box::pin(async move { handoff.check().await.map_err(|error| error.to_string()) })
-        });
-        Self { postgres: Arc::new(postgres), redis: Arc::new(redis), answers_within, store: counted }
+    pub fn new(
+        probes: Vec<Probe>,
+        answers_within: Duration,
+        rolled_back: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self { probes: probes.into(), answers_within, rolled_back: Arc::new(rolled_back) }
     }
 
     /// How long one answer of PostgreSQL may take a process at work.
-    pub(crate) const fn answers_within(&self) -> Duration {
+    #[must_use]
+    pub const fn answers_within(&self) -> Duration {
         self.answers_within
     }
 
-    /// Both stores, as they are now or were a moment ago.
-    pub(crate) async fn look(&self) -> Readiness {
-        let (postgres, redis) = tokio::join!(self.postgres.look(), self.redis.look());
-        let stores = [postgres, redis];
+    /// The state of every store now, or up to two seconds ago.
+    pub async fn look(&self) -> Readiness {
+        let stores = join_all(self.probes.iter().map(Probe::look)).await;
         Readiness {
             ready: stores.iter().all(|store| store.up || !store.needed),
             degraded: stores.iter().any(|store| !store.up),
@@ -105,8 +105,17 @@ impl Stores {
     }
 }
 
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stores").field("probes", &self.probes).finish_non_exhaustive()
+    }
+}
+
 impl Probe {
-    fn new(
+    /// `ask` answers `Ok` when the store can be used, and else why the store cannot be used. `needed`: the process cannot
+    /// work without the store.
+    #[must_use]
+    pub fn new(
         store: &'static str,
         needed: bool,
         ask: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
@@ -143,16 +152,10 @@ impl fmt::Debug for Probe {
 
 impl Collector for Stores {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let up = [&self.postgres, &self.redis].map(|probe| (probe.store, u64::from(probe.up.load(Relaxed))));
-        gauges(
-            &mut encoder,
-            "leasehold_store_up",
-            "Whether a store could be used when it was asked last",
-            "store",
-            up,
-        )?;
-        let help = "Statements that PostgreSQL rolled back for a deadlock or a conflict; each was sent again";
-        counter(&mut encoder, "leasehold_statements_rolled_back", help, self.store.rollbacks())
+        let up = self.probes.iter().map(|probe| (probe.store, u64::from(probe.up.load(Relaxed))));
+        gauges(&mut encoder, "leasehold_store_up", "1 if the store could be used at the last look", "store", up)?;
+        let help = "Statements that PostgreSQL rolled back for a deadlock or a conflict; each one was sent again";
+        counter(&mut encoder, "leasehold_statements_rolled_back", help, (self.rolled_back)())
     }
 }
 

@@ -1,77 +1,19 @@
-//! Where values come from, lowest first: the file that `leasehold dev` writes (only when nobody else names
-//! a server), `leasehold.toml`, the environment, flags.
+//! Where values come from, lowest first: the file that `leasehold dev` writes (only when no other source names a server),
+//! `leasehold.toml`, the environment, flags. Later sources win; then all values are checked.
 
 use super::{
-    services::is_of_a_service,
-    settings::{SETTINGS, Setting},
+    error::{ConfigError, impossible, unknown},
+    layers::{Layer, from_environment, from_overrides, read_file},
+    settings::Setting,
     tree::Config,
 };
-use config::{Environment, File, FileFormat, Source, Value};
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use config::Environment;
+use std::{ffi::OsString, path::PathBuf};
 
 /// The file that is read when no other is named.
 pub const FILE: &str = "leasehold.toml";
 /// The file in which `leasehold dev` says where its servers are.
 pub const DEV_FILE: &str = ".leasehold/leasehold.toml";
-
-/// Variables of other meaning: the file itself, what commands run by `--exec` inherit, and what the program tells itself.
-const NOT_SETTINGS: [&str; 8] = ["CONFIG", "JOB_ID", "RUN", "EPOCH", "ATTEMPT", "KIND", "QUEUE", "_ARGUMENTS"];
-/// The end of a variable that names a file with the value of a setting, as containers are given secrets.
-const FILE_SUFFIX: &str = "_FILE";
-
-/// Why the settings cannot be used. One line that names the setting; never shows a secret.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A file that was named cannot be read.
-    #[error("cannot read the settings in {path}: {reason}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// There is no setting of this name.
-    #[error("{name} is no setting{origin}{hint}")]
-    Unknown {
-        /// As it was written.
-        name: String,
-        /// Where it was written, as the end of a sentence.
-        origin: String,
-        /// The setting that may have been meant, or where to look.
-        hint: String,
-    },
-    /// A value that the setting cannot have.
-    #[error("{key} {problem}{origin}")]
-    Impossible {
-        /// The setting.
-        key: String,
-        /// What is wrong with it.
-        problem: String,
-        /// Where it was set, as the end of a sentence.
-        origin: String,
-    },
-    /// A setting that has no default is needed.
-    #[error("{key} is not set; set {variable}, or `{key}` in {FILE}, or start `leasehold dev`")]
-    Missing {
-        /// The setting.
-        key: &'static str,
-        /// The environment variable that sets it.
-        variable: String,
-    },
-}
-
-impl ConfigError {
-    /// That this setting is needed and has no value.
-    #[must_use]
-    pub fn missing(key: &'static str) -> Self {
-        let variable = Setting::find(key).map(Setting::variable).unwrap_or_default();
-        Self::Missing { key, variable }
-    }
-}
 
 /// Where to look for settings.
 #[derive(Clone, Debug)]
@@ -136,128 +78,6 @@ impl Config {
     }
 }
 
-/// One value and where it was written, as the end of a sentence.
-struct Given {
-    value: String,
-    origin: String,
-}
-
-type Layer = BTreeMap<&'static str, Given>;
-
-fn read_file(path: &Path) -> Result<Layer, ConfigError> {
-    let unreadable = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
-    let tree = File::from_str(&text, FileFormat::Toml).collect().map_err(|error| {
-        // The lines in between quote the file, which may hold a password.
-        let message = error.to_string();
-        let mut lines = message.lines();
-        let (first, last) = (lines.next().unwrap_or_default(), lines.next_back().unwrap_or_default());
-        unreadable(format!("{first} {last}").trim().to_owned())
-    })?;
-    let origin = format!(" (in {})", path.display());
-    let mut layer = Layer::new();
-    for (key, value) in tree {
-        flatten(&key, value, &origin, &mut layer)?;
-    }
-    Ok(layer)
-}
-
-fn from_environment(environment: &[(OsString, OsString)]) -> Result<Layer, ConfigError> {
-    let mut layer = Layer::new();
-    // Which variable has set which setting, and whether by a file.
-    let mut by = BTreeMap::<&str, (String, bool)>::new();
-    for (name, value) in environment {
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("LEASEHOLD_")) else { continue };
-        if NOT_SETTINGS.contains(&rest) {
-            continue;
-        }
-        let name = format!("LEASEHOLD_{rest}");
-        let in_file = rest.strip_suffix(FILE_SUFFIX).and_then(set_by);
-        let Some(setting) = set_by(rest).or(in_file) else {
-            if is_of_a_service(&name, value) {
-                continue;
-            }
-            return Err(unknown(&name, &key_of(rest), " (in the environment)", Setting::variable));
-        };
-        // `LEASEHOLD_X= leasehold …` is how shells and compose files say "not set".
-        if value.is_empty() {
-            continue;
-        }
-        let given = if in_file.is_some() {
-            value_in_file(setting, &name, Path::new(value))?
-        } else {
-            let origin = format!(" (set by {name})");
-            let value = value.to_str().ok_or_else(|| impossible(setting, "is not UTF-8", &origin))?;
-            Given { value: value.to_owned(), origin }
-        };
-        if let Some(other) = by.insert(setting.key, (name.clone(), in_file.is_some()))
-            && other.1 != in_file.is_some()
-        {
-            let (first, second) = if other.0 < name { (&other.0, &name) } else { (&name, &other.0) };
-            return Err(impossible(setting, &format!("is set twice, by {first} and by {second}; unset one"), ""));
-        }
-        layer.insert(setting.key, given);
-    }
-    Ok(layer)
-}
-
-/// The setting that a variable sets, by its name without `LEASEHOLD_`.
-fn set_by(rest: &str) -> Option<&'static Setting> {
-    let name = format!("LEASEHOLD_{rest}");
-    let key = key_of(rest);
-    SETTINGS.iter().find(|setting| setting.variable() == name || setting.key == key)
-}
-
-fn key_of(rest: &str) -> String {
-    rest.to_lowercase().replace("__", ".")
-}
-
-/// The value of a setting in a file that a variable names. The line break at its end is not part of it.
-fn value_in_file(setting: &Setting, variable: &str, path: &Path) -> Result<Given, ConfigError> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| {
-        impossible(
-            setting,
-            &format!("cannot be read from the file {shown}: {error}"),
-            &format!(" (named by {variable})"),
-        )
-    })?;
-    let origin = format!(" (in the file {shown}, named by {variable})");
-    let text = String::from_utf8(bytes).map_err(|_| impossible(setting, "is not UTF-8", &origin))?;
-    Ok(Given { value: text.trim_end_matches(['\n', '\r']).to_owned(), origin })
-}
-
-fn from_overrides(overrides: &[(String, String)]) -> Result<Layer, ConfigError> {
-    let mut layer = Layer::new();
-    for (key, value) in overrides {
-        let setting = Setting::find(key).ok_or_else(|| unknown(key, key, "", |setting| setting.key.to_owned()))?;
-        layer.insert(setting.key, Given { value: value.clone(), origin: String::new() });
-    }
-    Ok(layer)
-}
-
-/// Tables become paths; what is left must be a value of a setting that exists.
-fn flatten(key: &str, value: Value, origin: &str, layer: &mut Layer) -> Result<(), ConfigError> {
-    let value = match value.kind {
-        config::ValueKind::Table(table) => {
-            let known =
-                SETTINGS.iter().any(|setting| setting.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
-            if !known {
-                return Err(unknown(key, key, origin, |setting| setting.key.to_owned()));
-            }
-            for (name, value) in table {
-                flatten(&format!("{key}.{name}"), value, origin, layer)?;
-            }
-            return Ok(());
-        }
-        _ => value,
-    };
-    let setting = Setting::find(key).ok_or_else(|| unknown(key, key, origin, |setting| setting.key.to_owned()))?;
-    let value = value.into_string().map_err(|_| impossible(setting, "must be a single value", origin))?;
-    layer.insert(setting.key, Given { value, origin: origin.to_owned() });
-    Ok(())
-}
-
 fn merge(layers: Vec<Layer>) -> Result<Config, ConfigError> {
     let mut merged = Layer::new();
     for layer in layers {
@@ -295,41 +115,12 @@ fn check_together(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn impossible(setting: &Setting, problem: &str, origin: &str) -> ConfigError {
-    ConfigError::Impossible { key: setting.key.to_owned(), problem: problem.to_owned(), origin: origin.to_owned() }
-}
-
-fn unknown(name: &str, key: &str, origin: &str, shown: impl Fn(&Setting) -> String) -> ConfigError {
-    let near =
-        SETTINGS.iter().map(|setting| (distance(key, setting.key), setting)).min_by_key(|(distance, _)| *distance);
-    let hint = match near {
-        Some((distance, setting)) if distance <= 4 => format!("; is {} meant?", shown(setting)),
-        _ => "; `leasehold config` lists all".to_owned(),
-    };
-    ConfigError::Unknown { name: name.to_owned(), origin: origin.to_owned(), hint }
-}
-
-/// How many characters to add, drop or change to get from one text to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (nth, left) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = nth + 1;
-        for (at, right) in to.iter().enumerate() {
-            let kept = diagonal + usize::from(left != *right);
-            diagonal = row[at + 1];
-            row[at + 1] = kept.min(row[at] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ValueKind;
+    use crate::config::{SETTINGS, ValueKind, layers::Given};
     use secrecy::ExposeSecret;
+    use std::path::Path;
 
     fn sources(folder: &Path, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Sources {
         Sources {

@@ -1,6 +1,6 @@
 //! The settings as a program uses them.
 
-use leasehold_core::{Backoff, QueueName};
+use leasehold_core::Backoff;
 use leasehold_handoff::KeyPrefix;
 use leasehold_store::Pooler;
 use secrecy::SecretString;
@@ -178,7 +178,7 @@ impl Config {
         }
     }
 
-    /// How the store is reached; `None` without `database.url`. `application_name` is shown in `pg_stat_activity`.
+    /// How PostgreSQL is reached; `None` without `database.url`. `application_name` is shown in `pg_stat_activity`.
     #[must_use]
     pub fn store_settings(&self, application_name: &str) -> Option<leasehold_store::Settings> {
         Some(leasehold_store::Settings {
@@ -190,13 +190,13 @@ impl Config {
         })
     }
 
-    /// How long what others have locked is waited for.
+    /// `database.lock_timeout_ms` as a duration: how long a call waits for a row that another transaction has locked.
     #[must_use]
     pub const fn lock_timeout(&self) -> Duration {
         Duration::from_millis(self.database.lock_timeout_ms)
     }
 
-    /// How the hand-off is reached; `None` without `redis.url`.
+    /// How Redis is reached; `None` without `redis.url`.
     #[must_use]
     pub fn handoff_settings(&self) -> Option<leasehold_handoff::Settings> {
         Some(leasehold_handoff::Settings {
@@ -208,17 +208,12 @@ impl Config {
         })
     }
 
-    /// How a worker of these queues behaves.
+    /// `worker.backoff_base_ms` and `worker.backoff_cap_ms`: the delays of retries, unless the kind has its own.
     #[must_use]
-    pub fn worker_settings(&self, queues: Vec<(QueueName, u32)>) -> leasehold_worker::Settings {
-        leasehold_worker::Settings {
-            queues,
-            lease: self.lease(),
-            grace: Duration::from_millis(self.worker.grace_ms),
-            backoff: Backoff {
-                base: Duration::from_millis(self.worker.backoff_base_ms),
-                cap: Duration::from_millis(self.worker.backoff_cap_ms),
-            },
+    pub const fn backoff(&self) -> Backoff {
+        Backoff {
+            base: Duration::from_millis(self.worker.backoff_base_ms),
+            cap: Duration::from_millis(self.worker.backoff_cap_ms),
         }
     }
 
