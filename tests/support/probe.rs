@@ -100,7 +100,7 @@ impl Job for Probe {
                 write(match reason {
                     StopReason::LeaseLost => Step::LeaseLost,
                     StopReason::Cancelled => Step::Cancelled,
-                    StopReason::TimedOut | StopReason::Stopping => Step::Stopped,
+                    _ => Step::Stopped,
                 })?;
                 return Err(JobError::failed("told to stop"));
             }
