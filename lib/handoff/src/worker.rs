@@ -3,30 +3,17 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    notices::Notice,
     producer::Mode,
     scripts::{ACK, ASIDE, RENEW, Step, TAKE},
 };
 use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_ports::{Notice, Taken};
 use redis::Value;
 use std::time::Duration;
 
 /// A list of hints aside is as long as this part of the head at most: enough to start a worker of that kind on, and
 /// ten kinds that nobody serves do not double the memory that the head takes.
 const ASIDE_PART_OF_HEAD: u32 = 8;
-
-/// What a call of [`Handoff::take`] took.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Hints, now leased in Redis. Nothing more than hints: PostgreSQL decides.
-    pub ids: Vec<JobId>,
-    /// Kinds that still have hints aside. A worker that serves every kind takes these next.
-    pub aside: Vec<Kind>,
-    /// The head is below half of its bound and the line is longer: time for a fill.
-    pub low: bool,
-    /// The queue is paused.
-    pub paused: bool,
-}
 
 impl Handoff {
     /// Leases `adopt` (which a blocking take moved to `claimed`) and up to `limit` more hints, those aside for `kinds`

@@ -1,8 +1,8 @@
--- look: why some hints were not claimed: the live jobs among them.
+-- look: why some hints were not claimed: returns the live jobs among them.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 ids.
--- Zero rows:  for an id that is not in the answer there is no live job: its hint can be forgotten.
+-- Zero rows:  an id that is not in the answer belongs to no live job: its hint can be forgotten.
 -- Index:      job_pkey.
 SELECT j.id, j.state::text AS state, j.kind::text AS kind, q.paused_at IS NOT NULL AS paused, j.crashes,
        j.max_crashes,

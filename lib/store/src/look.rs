@@ -5,24 +5,9 @@ use crate::{
     error::Error,
     row::{job_id, uuids, word},
 };
-use leasehold_core::{JobId, Kind, State};
+use leasehold_core::JobId;
+use leasehold_ports::JobStatus;
 use sqlx::{Row, postgres::PgRow};
-
-/// Why a hint was not claimed.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct JobStatus {
-    pub id: JobId,
-    pub state: State,
-    pub kind: Kind,
-    pub paused: bool,
-    /// How often its lease has run out.
-    pub crashes: i16,
-    /// How often that may happen.
-    pub max_crashes: i16,
-    /// Of a running job; below zero when the lease ran out and nobody has expired it yet.
-    pub lease_ms_left: Option<i64>,
-}
 
 impl Store {
     /// Why some hints were not claimed: the live ones among them.

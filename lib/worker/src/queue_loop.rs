@@ -13,7 +13,7 @@ use crate::{
     worker_state::WorkerState,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};
-use leasehold_handoff::Taken;
+use leasehold_ports::Taken;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
