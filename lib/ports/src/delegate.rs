@@ -66,7 +66,7 @@ macro_rules! delegate_store {
             }
             $crate::port! {
                 $store: LookUp {
-                    async fn look(&self, ids: &[JobId]) -> Vec<JobStatus>;
+                    async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus>;
                 }
             }
             $crate::port! {

@@ -10,12 +10,10 @@
 -- Why wait:   to skip locked rows, each row must be locked first. That makes the statement a fifth slower and writes 53
 --             more bytes of WAL for each job. The lock timeout is set within the statement and ends with it.
 UPDATE leasehold.job j
-SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
-    lease_expires_at = now() + $4::bigint * interval '1 millisecond'
--- The state is compared as text. Otherwise the planner may scan all of job_line to find one id.
-WHERE j.id = ANY ($2::uuid[]) AND j.state::text = 'queued' AND j.crashes = 0
-  AND ($3::text[] IS NULL OR j.kind::text = ANY ($3::text[]))
-  AND j.queue::text <> ALL (ARRAY(SELECT q.name::text FROM leasehold.queue q WHERE q.paused_at IS NOT NULL))
+-- include start_run: lease_ms = $4
+WHERE j.id = ANY ($2::uuid[]) AND j.crashes = 0
+  AND
+  -- include claimable
   AND (SELECT set_config('lock_timeout', '50ms', true)) IS NOT NULL
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
           j.max_attempts, j.crashes, j.timeout_ms

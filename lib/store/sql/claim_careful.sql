@@ -17,34 +17,18 @@ WITH found AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.crashes > 0 AS crashed, j.crashes > 0 AND j.crashes + 1 >= j.max_crashes AS in_danger
         FROM leasehold.job j
-        -- Compared as text. Otherwise the planner may scan all of job_line to find one id.
-        WHERE j.id = hint.id AND j.state::text = 'queued'
-          AND ($3::text[] IS NULL OR j.kind::text = ANY ($3::text[]))
-          AND j.queue::text <> ALL (ARRAY(SELECT q.name::text FROM leasehold.queue q WHERE q.paused_at IS NOT NULL))
+        WHERE j.id = hint.id AND
+          -- include claimable
         FOR UPDATE OF j SKIP LOCKED
     ) j
     LIMIT $5::bigint
 )
 UPDATE leasehold.job j
-SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
-    lease_expires_at = now() + $4::bigint * interval '1 millisecond'
+-- include start_run: lease_ms = $4
 WHERE j.ctid = ANY (ARRAY(
     SELECT f.at FROM found f
-    WHERE CASE
-        WHEN f.in_danger THEN
-            f.id = (SELECT d.id FROM found d WHERE d.in_danger ORDER BY d.id LIMIT 1)
-            AND NOT EXISTS (
-                SELECT FROM leasehold.job r
-                WHERE r.worker = $1 AND r.crashes > 0 AND r.crashes + 1 >= r.max_crashes
-                  AND r.started_at > now() - interval '10 seconds')
-        WHEN f.crashed THEN
-            f.id = ANY (ARRAY(
-                SELECT c.id FROM found c WHERE c.crashed AND NOT c.in_danger
-                ORDER BY c.id
-                LIMIT greatest(0, 10 - (
-                    SELECT count(*) FROM leasehold.job r
-                    WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second'))))
-        ELSE true
-    END))
+    WHERE
+        -- include few_crashed
+    ))
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
           j.max_attempts, j.crashes, j.timeout_ms

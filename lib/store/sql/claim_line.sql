@@ -33,13 +33,9 @@ WITH RECURSIVE kind(name) AS (
           AND CASE
               WHEN j.crashes > 0 AND NOT $6 THEN false
               WHEN j.crashes > 0 AND j.crashes + 1 >= j.max_crashes THEN
-                  NOT EXISTS (
-                      SELECT FROM leasehold.job r
-                      WHERE r.worker = $1 AND r.crashes > 0 AND r.crashes + 1 >= r.max_crashes
-                        AND r.started_at > now() - interval '10 seconds')
-              WHEN j.crashes > 0 THEN
-                  (SELECT count(*) FROM leasehold.job r
-                   WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second') < 10
+                  -- include danger_room
+              WHEN j.crashes > 0 THEN 0 <
+                  -- include crashed_room
               ELSE true
           END
         ORDER BY j.priority DESC, j.run_at, j.id
@@ -52,21 +48,12 @@ WITH RECURSIVE kind(name) AS (
     LIMIT $4::bigint
 ), claimed AS (
     UPDATE leasehold.job j
-    SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
-        lease_expires_at = now() + $5::bigint * interval '1 millisecond'
+    -- include start_run: lease_ms = $5
     WHERE j.ctid = ANY (ARRAY(
         SELECT f.at FROM found f
-        WHERE CASE
-            WHEN f.in_danger THEN f.id = (SELECT d.id FROM found d WHERE d.in_danger ORDER BY d.id LIMIT 1)
-            WHEN f.crashed THEN
-                f.id = ANY (ARRAY(
-                    SELECT c.id FROM found c WHERE c.crashed AND NOT c.in_danger
-                    ORDER BY c.id
-                    LIMIT greatest(0, 10 - (
-                        SELECT count(*) FROM leasehold.job r
-                        WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second'))))
-            ELSE true
-        END))
+        WHERE
+            -- include few_crashed
+        ))
     RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.priority,
               j.run_at
 )

@@ -5,6 +5,7 @@ use crate::{
     connect::Store,
     error::{Error, code_of},
     row::{job_id, json_present, millis, timeout, uuids, word},
+    statement::statement,
 };
 use leasehold_core::{ClaimedJob, Fence, JobId, WorkerId};
 use leasehold_ports::Kinds;
@@ -106,8 +107,8 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     async fn send(&self, ids: &[Uuid], bounded: &Bounded) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let statement = include_str!("../sql/claim.sql");
-        let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query =
+            sqlx::query(statement!("claim")).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
         self.decode(&query.fetch_all(bounded).await?)
     }
 
@@ -117,8 +118,11 @@ impl Claim<'_> {
         limit: usize,
         bounded: &Bounded,
     ) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let statement = include_str!("../sql/claim_careful.sql");
-        let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query = sqlx::query(statement!("claim_careful"))
+            .bind(self.worker.0)
+            .bind(ids)
+            .bind(&self.kinds)
+            .bind(self.lease_ms);
         self.decode(&query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(bounded).await?)
     }
 
