@@ -1,6 +1,7 @@
 //! Every setting: its name, what values it takes, its default, and why. The loader checks values against
 //! this table, `leasehold config` prints it, and a test compares it with the struct and with the reference.
 
+use leasehold_handoff::KeyPrefix;
 use std::net::SocketAddr;
 
 /// One setting.
@@ -34,6 +35,8 @@ pub enum ValueKind {
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
+    /// What keys in Redis may begin with.
+    KeyPrefix,
     /// An address and a port to listen on.
     Address,
     /// A text that is never shown or logged, since it may hold a password.
@@ -71,6 +74,9 @@ impl Setting {
             ValueKind::Text | ValueKind::Secret if value.is_empty() => Err("is empty".to_owned()),
             ValueKind::Address if value.parse::<SocketAddr>().is_err() => {
                 Err(format!("is {value:?}; it must be an address and a port, such as 127.0.0.1:9464"))
+            }
+            ValueKind::KeyPrefix => {
+                value.parse::<KeyPrefix>().map(|_| ()).map_err(|invalid| format!("is {value:?}; it {invalid}"))
             }
             ValueKind::Address | ValueKind::Choice(_) | ValueKind::Text | ValueKind::Secret => Ok(()),
         }
@@ -129,6 +135,14 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         about: "Where Redis is: redis://:password@host:port/0, or rediss:// for TLS.",
         reason: "There is no safe default, as for database.url.",
+    },
+    Setting {
+        key: "redis.key_prefix",
+        kind: ValueKind::KeyPrefix,
+        default: Some("leasehold"),
+        about: "What every key and channel in Redis begins with. Fleets with different prefixes can share one Redis \
+                server. All processes of one fleet need the same prefix.",
+        reason: "One fleet on one Redis is the usual case, and the name says whose keys they are.",
     },
     Setting {
         key: "redis.max_connections",
