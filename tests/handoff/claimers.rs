@@ -12,7 +12,7 @@ async fn twenty_claimers_get_what_is_there_each_hint_once() {
         handoff.push(&queue(), &ids, false).await.expect("push");
         let claims = (0..20).map(|_| {
             let handoff = handoff.clone();
-            tokio::spawn(async move { handoff.claim(&queue(), &[], &[], 3, LEASE).await.expect("claim").ids })
+            tokio::spawn(async move { handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("claim").ids })
         });
         let mut taken = Vec::new();
         for claim in claims.collect::<Vec<_>>() {

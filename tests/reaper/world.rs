@@ -118,7 +118,7 @@ impl World {
 
     /// Takes up to `limit` hints and claims their jobs, as a worker does.
     pub(crate) async fn take(&self, worker: WorkerId, limit: u32) -> Vec<ClaimedJob> {
-        let taken = self.handoff.claim(&queue(), &[], &[], limit, HANDOFF_LEASE).await.expect("claim in Redis");
+        let taken = self.handoff.take(&queue(), &[], &[], limit, HANDOFF_LEASE).await.expect("claim in Redis");
         if taken.ids.is_empty() {
             return Vec::new();
         }

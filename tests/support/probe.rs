@@ -100,7 +100,8 @@ impl Job for Probe {
                 write(match reason {
                     StopReason::LeaseLost => Step::LeaseLost,
                     StopReason::Cancelled => Step::Cancelled,
-                    StopReason::TimedOut | StopReason::Stopping => Step::Stopped,
+                    // Timed out, stopping, and whatever reasons will be added.
+                    _ => Step::Stopped,
                 })?;
                 return Err(JobError::failed("told to stop"));
             }

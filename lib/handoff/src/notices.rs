@@ -2,33 +2,11 @@
 
 use crate::{connect::Handoff, error::Error, keys::NOTICES, operator::command};
 use futures_util::StreamExt;
-use leasehold_core::{Backoff, Epoch, JobId, Kind, QueueName, WorkerId};
+use leasehold_core::Backoff;
+use leasehold_ports::Notice;
 use redis::RedisResult;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// A message to workers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Notice {
-    /// A cancel of this run is wanted.
-    Cancel {
-        /// The job.
-        id: JobId,
-        /// Its run.
-        epoch: Epoch,
-        /// Who runs it.
-        worker: WorkerId,
-    },
-    /// Hints of this kind were set aside by a worker that has no handler for it.
-    Aside {
-        /// Where.
-        queue: QueueName,
-        /// Which.
-        kind: Kind,
-    },
-}
 
 /// Notices that wait for a listener which is busy; then the server waits with the next ones.
 const BACKLOG: usize = 256;

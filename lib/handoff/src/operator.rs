@@ -8,30 +8,8 @@ use crate::{
     scripts::{ACK, LOOK, Step},
 };
 use leasehold_core::QueueName;
+use leasehold_ports::HeadStats;
 use redis::{Cmd, ToRedisArgs, Value};
-use serde::Serialize;
-
-/// One queue as Redis has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct HeadStats {
-    /// Hints that wait for any worker.
-    pub ready: u64,
-    /// Hints that a blocking take has moved and no lease covers yet.
-    pub claimed: u64,
-    /// Ids with a deadline.
-    pub leased: u64,
-    /// Ids known as waiting: as many as there are in `ready`, `claimed` and aside together.
-    pub waiting_members: u64,
-    /// Hints that wait for workers of their kind.
-    pub aside: u64,
-    /// Redis keeps no hints of this queue.
-    pub paused: bool,
-    /// The line is longer than what Redis holds of it.
-    pub overflow: bool,
-    /// Ids whose deadline has passed; only [`Handoff::look`] counts them.
-    #[serde(skip)]
-    pub overdue: u64,
-}
 
 /// Queues that are asked about in one go: a few milliseconds of work for Redis.
 const QUEUES_IN_ONE_GO: usize = 500;

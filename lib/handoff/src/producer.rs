@@ -7,21 +7,7 @@ use crate::{
     scripts::{Call, PUSH, Step},
 };
 use leasehold_core::{JobId, QueueName};
-use serde::Serialize;
-
-/// What a push did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Pushed {
-    /// Put into the head.
-    pub pushed: u32,
-    /// There already.
-    pub doubles: u32,
-    /// Not kept in Redis for want of room, or taken from the end of the head to make some. The line has them, and a
-    /// fill brings them back. Behind a head that overflows all count as this, without a look at which are there.
-    pub overflowed: u32,
-    /// The queue is paused: Redis keeps no hints of it.
-    pub paused: bool,
-}
+use leasehold_ports::Pushed;
 
 /// The ways into the head; `lua/push.lua` says what each does.
 #[derive(Clone, Copy)]

@@ -10,73 +10,16 @@ use crate::{
     worker::{milliseconds, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_ports::{EXTEND_FOR, Extended, Fill, Filled, Swept, Tail};
 use redis::Value;
-use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Hints adopted in one call: far more than `claimed` ever holds, and still well under a millisecond.
 const ADOPT_MAX: u32 = 500;
 
-/// How long after a fill a head is extended only. So long may a job wait that belongs before others there, and whose hint was
-/// lost or never pushed, if no reaper comes by, which looks at the front of each line at every tick.
-pub const EXTEND_FOR: Duration = Duration::from_secs(1);
 /// What `fill.lua` is told where there is no place.
 const NO_PLACE: &str = "-";
-
-/// What a head is to be filled with; [`Handoff::fill`] says what each means.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the arguments of a fill")]
-pub struct Fill {
-    pub queue: QueueName,
-    pub ids: Vec<JobId>,
-    pub more: bool,
-    pub to: Option<String>,
-}
-
-/// What a fill did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Filled {
-    /// Put into the head.
-    pub pushed: u32,
-    /// Waiting or leased here already.
-    pub held: u32,
-    /// What had to be put right before; all zero in a healthy system.
-    pub swept: Swept,
-}
-
-/// How far a head goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tail {
-    /// How many hints wait for any worker.
-    pub ready: u32,
-    /// The place in the line up to which it was filled, in the words of whoever filled it; less than [`EXTEND_FOR`] ago.
-    pub filled_to: Option<String>,
-    /// Where the line scan_start in PostgreSQL, in the words of whoever found it out; if that took long enough to be told to others.
-    pub scan_start: Option<String>,
-}
-
-/// What an extension did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extended {
-    /// Put behind the others.
-    pub pushed: u32,
-    /// Waiting or leased here already.
-    pub held: u32,
-    /// By now the head was filled up to another place, or too long ago, or the queue is paused: nothing was done.
-    pub changed: bool,
-}
-
-/// What a sweep put right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Swept {
-    /// Waited in no list.
-    pub orphans: u32,
-    /// In a list, and not known as waiting.
-    pub readmitted: u32,
-    /// Second mentions, and leased jobs, in a list.
-    pub dropped: u32,
-}
 
 impl Handoff {
     /// Reaper: short leases for what lies in `claimed` without one; returns how many.
@@ -148,7 +91,7 @@ impl Handoff {
         let mut filled = Vec::with_capacity(fills.len());
         for fill in fills {
             let (swept, (pushed, held, _paused)) = (counts(answers.next())?, counts(answers.next())?);
-            filled.push(Filled { pushed, held, swept: swept.into() });
+            filled.push(Filled { pushed, held, swept: swept_of(swept) });
             if !fill.ids.is_empty() {
                 answers.next();
             }
@@ -232,7 +175,7 @@ impl Handoff {
     pub async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error> {
         let call = sweep_call(&QueueKeys::of(queue), &self.aside_kinds(queue).await?, true);
         let (swept,): ((u32, u32, u32),) = self.run("sweeping a queue", vec![call.into()]).await?;
-        Ok(swept.into())
+        Ok(swept_of(swept))
     }
 
     /// The kinds set aside in a queue, with how many hints, and whether that is as many as are kept.
@@ -282,8 +225,7 @@ fn sweep_call(keys: &QueueKeys, aside: &[String], force: bool) -> Call {
     SWEEP.on(fixed.into_iter().chain(aside.iter().map(|kind| keys.aside(kind)))).arg(u8::from(force)).args(aside)
 }
 
-impl From<(u32, u32, u32)> for Swept {
-    fn from((orphans, readmitted, dropped): (u32, u32, u32)) -> Self {
-        Self { orphans, readmitted, dropped }
-    }
+/// The answer of a sweep.
+const fn swept_of((orphans, readmitted, dropped): (u32, u32, u32)) -> Swept {
+    Swept { orphans, readmitted, dropped }
 }

@@ -8,42 +8,10 @@ use crate::{
     scripts::{RENEW, Step},
     worker::milliseconds,
 };
-use leasehold_core::{Kind, QueueName, WorkerId};
+use leasehold_core::{Kind, QueueName};
+use leasehold_ports::{Served, WorkerRecord};
 use redis::Value;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// What a worker says of itself every few seconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerRecord {
-    /// New at every start.
-    pub id: WorkerId,
-    /// Where it runs.
-    pub host: String,
-    /// Its process there.
-    pub pid: u32,
-    /// Of the program.
-    pub version: String,
-    /// When it started, as text for people.
-    pub started_at: String,
-    /// Queue → slots.
-    pub queues: Vec<(QueueName, u32)>,
-    /// `None` is every kind.
-    pub kinds: Option<Vec<Kind>>,
-    /// Jobs it runs now.
-    pub running: u32,
-}
-
-/// Which kinds of a queue the living workers serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Served {
-    /// No worker has announced itself for this queue: nothing is known.
-    Unknown,
-    /// Some worker takes every kind.
-    Every,
-    /// Only these.
-    Only(Vec<Kind>),
-}
 
 impl Handoff {
     /// Says that a worker lives and what it serves; holds for `ttl`.

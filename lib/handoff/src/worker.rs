@@ -4,11 +4,11 @@ use crate::{
     connect::Handoff,
     error::Error,
     keys::QueueKeys,
-    notices::Notice,
     producer::{Mode, note_queue},
     scripts::{ACK, ASIDE, CLAIM, RENEW, Step},
 };
 use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_ports::{Notice, Taken};
 use redis::Value;
 use std::time::Duration;
 
@@ -16,26 +16,13 @@ use std::time::Duration;
 /// ten kinds that nobody serves do not double the memory that the head takes.
 const ASIDE_PART_OF_HEAD: u32 = 8;
 
-/// What a claim took.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Hints, now leased in Redis. Nothing more than hints: PostgreSQL decides.
-    pub ids: Vec<JobId>,
-    /// Kinds that still have hints aside. A worker that serves every kind claims these next.
-    pub aside: Vec<Kind>,
-    /// The head is below half of its bound and the line is longer: time for a fill.
-    pub low: bool,
-    /// The queue is paused.
-    pub paused: bool,
-}
-
 impl Handoff {
     /// Leases `adopt` (which a blocking take moved to `claimed`) and up to `limit` more hints, those aside for `kinds`
     /// first. An id of `adopt` that somebody else has taken over meanwhile is not in the answer.
     ///
     /// # Errors
     /// When Redis does not do it in time. What it may have leased comes back when the lease runs out.
-    pub async fn claim(
+    pub async fn take(
         &self,
         queue: &QueueName,
         adopt: &[JobId],

@@ -4,13 +4,12 @@
 //! Redis to renew. It owns leases in Redis only; leases in PostgreSQL are `expire`'s.
 
 use crate::{
-    drift::Drift,
     error::Error,
     note::Mend,
     tick::{Tick, all_of},
 };
-use leasehold_core::{BATCH_MAX, FailPoint, JobId, QueueName, State, pass};
-use leasehold_store::{JobStatus, Kinds};
+use leasehold_core::{BATCH_MAX, Drift, FailPoint, JobId, QueueName, State, pass};
+use leasehold_ports::{JobStatus, Kinds};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,

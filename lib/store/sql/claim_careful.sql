@@ -1,16 +1,16 @@
--- claim_careful: queued → running, for hints that claim did not get, and for those that have waited for a lock to go.
+-- claim_careful: queued → running, for hints that claim did not get, and for parked hints that waited for a lock to end.
 --
--- Guard:      the row is queued, of a kind that the worker has a handler for, and of no paused queue. A row that
---             somebody else has locked is passed over: whoever has it decides. Of jobs that have crashed before, a
---             worker runs at most ten at once that began within the last second: one of them may be what killed theirs,
---             and would take all others along again. Those that are dead if they crash once more, one at a time; what
---             has run for 10 s holds up no other.
--- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds or NULL for every kind, $4 lease in ms, $5 the
---             most jobs to claim.
--- Zero rows:  for an id that is not in the answer: it is not to be had (any more), or not now, which is normal.
+-- Guard:      the row is queued, its kind has a handler in the worker, and its queue is not paused. A row that another
+--             session has locked is skipped: that session decides about the job. Of jobs that have crashed before, a worker
+--             runs at most ten that started within the last second: one of them may have killed the earlier worker, and
+--             would crash all of them again. Jobs that one more crash would end run one at a time. A job that has run for
+--             10 s does not block the others.
+-- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds, or NULL for every kind, $4 lease in ms, $5 the maximum
+--             number of jobs.
+-- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
 -- Index:      job_pkey; queue_paused; job_in_danger, but only if there is a job that has crashed.
--- Why ctid:   the rows are locked, so they stay where they are; finding them by id again costs a sixth of the statement.
---             One that somebody changed since this statement began is at another place by then, and not claimed.
+-- Why ctid:   locked rows stay where they are. To find them by id again would make the statement a sixth slower. A row that
+--             another session has changed since the start of this statement has another ctid and is not claimed.
 WITH found AS MATERIALIZED (
     SELECT j.at, j.id, j.crashed, j.in_danger
     FROM unnest($2::uuid[]) AS hint(id)

@@ -1,19 +1,19 @@
 -- claim_line: queued → running, from the front of a queue's line, without hints.
 --
--- Guard:      the row is queued and the queue is not paused. A row that somebody else has locked is passed over, so
---             any number of workers may claim at once and none waits. Jobs that have crashed before are claimed a few
---             at a time, as in claim.
--- Parameters: $1 worker, $2 queue, $3 kinds or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs
---             that have crashed before may be claimed too.
--- Zero rows:  nothing to be had.
--- Index:      job_line, one short range a kind; job_in_danger, but only if there is a job that has crashed. What is
---             found is locked, and found again by ctid.
--- Order:      of the line as far as this statement could lock it, in the answer too. For several kinds the front of each is locked, and
---             what is not taken is free again at once.
+-- Guard:      the row is queued and the queue is not paused. A row that another session has locked is skipped, so any
+--             number of workers may claim at the same time and none waits. Jobs that have crashed before are claimed a few
+--             at a time, as in claim_careful.
+-- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs that have
+--             crashed before may be claimed too.
+-- Zero rows:  no job can be claimed.
+-- Index:      job_line, one short range for each kind; job_in_danger, but only if there is a job that has crashed. Rows
+--             that are found are locked, and found again by ctid.
+-- Order:      the order of the line, as far as this statement could lock it; the answer has this order too. For several
+--             kinds, the front of each kind is locked; rows that are not claimed are free again at once.
 WITH RECURSIVE kind(name) AS (
     SELECT given.name FROM unnest($3::text[]) AS given(name)
     UNION
-    -- No kinds given: those in the line, one index probe each.
+    -- No kinds given: the kinds in the line, one index probe for each.
     SELECT next.name FROM (
         (SELECT j.kind::text AS name FROM leasehold.job j
          WHERE $3::text[] IS NULL AND j.state = 'queued' AND j.queue = $2 ORDER BY j.kind LIMIT 1)

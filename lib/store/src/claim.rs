@@ -7,7 +7,8 @@ use crate::{
     row::{job_id, json_present, millis, timeout, uuids, word},
     statement::statement,
 };
-use leasehold_core::{ClaimedJob, Fence, JobId, Kind, WorkerId};
+use leasehold_core::{ClaimedJob, Fence, JobId, WorkerId};
+use leasehold_ports::Kinds;
 use sqlx::{Row, postgres::PgRow};
 use std::{
     collections::{HashMap, HashSet},
@@ -19,25 +20,6 @@ const DOING: &str = "claiming jobs";
 
 /// The SQLSTATE of a lock that was not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-
-/// The kinds that a worker has handlers for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kinds {
-    /// Every kind.
-    All,
-    /// These.
-    Only(Vec<Kind>),
-}
-
-impl Kinds {
-    /// As statements take them: NULL is every kind.
-    pub(crate) fn names(&self) -> Option<Vec<&str>> {
-        match self {
-            Self::All => None,
-            Self::Only(kinds) => Some(kinds.iter().map(Kind::as_str).collect()),
-        }
-    }
-}
 
 impl Store {
     /// Claims what of `ids` is queued, of a known kind and of no paused queue; the jobs in the order of `ids`. What another

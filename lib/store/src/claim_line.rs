@@ -1,13 +1,8 @@
 //! claim_line: claims jobs from the front of the line when there are no hints.
 
-use crate::{
-    claim::{Kinds, claimed},
-    connect::Store,
-    error::Error,
-    row::millis,
-    statement::statement,
-};
+use crate::{claim::claimed, connect::Store, error::Error, row::millis, statement::statement};
 use leasehold_core::{ClaimedJob, QueueName, WorkerId};
+use leasehold_ports::Kinds;
 use std::time::Duration;
 
 impl Store {

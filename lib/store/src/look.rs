@@ -1,27 +1,14 @@
 //! look: why hints were not claimed.
 
 use crate::{
-    claim::Kinds,
     connect::Store,
     error::Error,
     row::{job_id, uuids, word},
     statement::statement,
 };
-use leasehold_core::{Claimability, JobId, Kind, State};
+use leasehold_core::JobId;
+use leasehold_ports::{JobStatus, Kinds};
 use sqlx::{Row, postgres::PgRow};
-
-/// Why a hint was not claimed.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct JobStatus {
-    pub id: JobId,
-    pub state: State,
-    pub kind: Kind,
-    /// Whether a worker of the kinds that were given may claim the job. Never `Finished`: the job is live.
-    pub claimability: Claimability,
-    /// Of a running job; below zero when the lease ran out and nobody has expired it yet.
-    pub lease_ms_left: Option<i64>,
-}
 
 impl Store {
     /// Why some hints were not claimed by a worker of these kinds: the live jobs among them.

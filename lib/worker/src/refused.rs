@@ -2,7 +2,7 @@
 
 use crate::{claim::Queue, parked::Reason, settled_hints::give_back};
 use leasehold_core::{Claimability, JobId, Kind};
-use leasehold_store::JobStatus;
+use leasehold_ports::JobStatus;
 use std::collections::BTreeMap;
 
 /// Where refused hints go.

@@ -1,45 +1,22 @@
 //! settle: what ends runs, and what the store says when it found no such run.
 
-use super::{
+use crate::{
     broken::Broken,
     journal::Change,
     rows::{Row, Rows, later},
 };
-use leasehold_core::{Event, Fence, FinishedRun, Lifecycle, Settle, Settled, State, Verb, WorkerId};
+use leasehold_core::{Ending, Event, Fence, FinishedRun, Lifecycle, Settle, Settled, State, Verb, WorkerId};
 use std::collections::BTreeSet;
 
-/// The order in which the store writes the ways in which runs end, one statement each.
-const ORDER: [Verb; 6] = [Verb::Complete, Verb::Retry, Verb::Snooze, Verb::Release, Verb::Bury, Verb::Cancel];
-
-const fn event_of(settle: &Settle, fence: Fence) -> Event {
-    match settle {
-        Settle::Complete(_) => Event::Complete(fence),
-        Settle::Retry { .. } => Event::Retry(fence),
-        Settle::Snooze { .. } => Event::Snooze(fence),
-        Settle::Release => Event::Release(fence),
-        Settle::Bury { .. } => Event::Bury(fence),
-        Settle::Cancel => Event::CancelRun(fence),
-    }
-}
-
-const fn final_state(verb: Verb) -> Option<State> {
-    match verb {
-        Verb::Complete => Some(State::Succeeded),
-        Verb::Bury => Some(State::Dead),
-        Verb::Cancel => Some(State::Cancelled),
-        _ => None,
-    }
-}
-
 impl Rows {
-    pub(super) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled> {
+    pub(crate) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled> {
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();
-        for verb in ORDER {
+        for ending in Ending::ALL {
             let mut done: BTreeSet<Fence> = BTreeSet::new();
             for (nth, FinishedRun { fence, settle }) in runs.iter().enumerate() {
-                let event = event_of(settle, *fence);
-                if fence.worker != worker || event.verb() != verb {
+                let event = ending.event(*fence);
+                if fence.worker != worker || settle.ending() != ending {
                     continue;
                 }
                 // The same run twice in one batch is one change, and both are told so.
@@ -47,15 +24,15 @@ impl Rows {
                     done.insert(*fence);
                     answers[nth] = Settled::Done;
                 } else {
-                    unclear.push((nth, verb));
+                    unclear.push((nth, ending));
                 }
             }
         }
-        for (nth, verb) in unclear {
-            answers[nth] = self.look_again(runs[nth].fence, verb);
+        for (nth, ending) in unclear {
+            answers[nth] = self.look_again(runs[nth].fence, ending);
         }
         for (run, answer) in runs.iter().zip(&answers) {
-            let verb = event_of(&run.settle, run.fence).verb();
+            let verb = run.settle.ending().verb();
             self.log(Change::Settled { fence: run.fence, verb, answer: *answer });
         }
         answers
@@ -96,7 +73,7 @@ impl Rows {
             && let Some(current) = self.live.get(&fence.id).and_then(|row| row.life.fence())
             && current != fence
         {
-            let Ok(after) = self.live[&fence.id].life.apply(event_of(settle, current)) else { return false };
+            let Ok(after) = self.live[&fence.id].life.apply(settle.ending().event(current)) else { return false };
             self.write(fence.id, event, after, None, write);
             return true;
         }
@@ -104,31 +81,30 @@ impl Rows {
     }
 
     /// Why the first statement found no row.
-    fn look_again(&self, fence: Fence, verb: Verb) -> Settled {
-        let name = format!("{verb:?}").to_lowercase();
+    fn look_again(&self, fence: Fence, ending: Ending) -> Settled {
         let of_this_run = |row: &Row, verb: &str, by: Option<WorkerId>| {
             row.trail
                 .iter()
                 .any(|entry| entry.verb == verb && entry.epoch == fence.epoch && (by.is_none() || entry.worker == by))
         };
         let (live, ended) = (self.live.get(&fence.id), self.history.get(&fence.id));
-        let already = match final_state(verb) {
+        let already = match ending.final_state() {
             Some(state) => ended.is_some_and(|row| {
                 row.life.epoch == fence.epoch
                     && row.ended_by == Some(fence.worker)
                     && row.life.state == state
-                    && !of_this_run(row, "expire", None)
+                    && !of_this_run(row, Verb::Expire.as_str(), None)
             }),
-            None => live.or(ended).is_some_and(|row| of_this_run(row, &name, Some(fence.worker))),
+            None => live.or(ended).is_some_and(|row| of_this_run(row, ending.as_str(), Some(fence.worker))),
         };
         let wanted = live.is_some_and(|row| row.life.fence() == Some(fence) && row.life.cancel_wanted);
         // The guards of the verbs, for a run that stands.
-        let may_be_written = live.filter(|row| row.life.fence() == Some(fence)).is_some_and(|row| match verb {
-            Verb::Cancel => wanted,
-            Verb::Retry => row.life.attempt < row.life.max_attempts,
+        let may_be_written = live.filter(|row| row.life.fence() == Some(fence)).is_some_and(|row| match ending {
+            Ending::Cancel => wanted,
+            Ending::Retry => row.life.attempt < row.life.max_attempts,
             _ => true,
         });
-        match (already, wanted && final_state(verb).is_none()) {
+        match (already, wanted && ending.final_state().is_none()) {
             (true, _) => Settled::Already,
             (false, true) => Settled::CancelWanted,
             (false, false) if self.is_locked(fence.id) && may_be_written => Settled::Locked,

@@ -1,5 +1,5 @@
-//! Both stores in memory, for simulations: the same verbs with the same answers as PostgreSQL and Redis, in virtual time,
-//! and every call goes through a [`Link`] on which things go wrong.
+//! Both stores in memory, for simulations and unit tests: the same verbs with the same answers as PostgreSQL and Redis, in
+//! virtual time. Every call goes through a [`Link`], on which things go wrong.
 //!
 //! They are no second implementation to be trusted. Every transition of a job is [`Lifecycle::apply`], what Redis does is
 //! written after the scripts in `lua/` and compared with them in every case of `tests/lua`, and both pass the conformance
@@ -16,6 +16,7 @@ mod claims;
 mod clients;
 mod clock;
 mod ends;
+mod error;
 mod head;
 mod journal;
 mod keys;
@@ -35,3 +36,4 @@ pub use keys::{Keys, QueueKeys};
 pub use link::{Direct, Link, Lost};
 pub use rows::{Row, Rows};
 pub use scripts::Mode;
+pub use taker::MemoryTaker;

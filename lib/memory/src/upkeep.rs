@@ -1,12 +1,12 @@
 //! What a reaper asks and does.
 
-use super::{
+use crate::{
     broken::Broken,
     rows::{Row, Rows, later},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
-use leasehold_store::{
+use leasehold_ports::{
     CancelWanted, Expired, Fingerprint, Fingerprints, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Repair,
     Slice, Stretch, Survey, Waiting,
 };
@@ -18,7 +18,7 @@ use std::{
 };
 
 impl Rows {
-    pub(super) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
+    pub(crate) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
         let now = self.clock.now();
         let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
         let mut lapsed: Vec<(DateTime<Utc>, JobId)> = self
@@ -35,7 +35,7 @@ impl Rows {
     }
 
     /// Runs whose leases have run out or are about to, and whose rows somebody's transactions have locked.
-    pub(super) fn locked_and_about_to_run_out(&self, soon: Duration) -> Vec<JobId> {
+    pub(crate) fn locked_and_about_to_run_out(&self, soon: Duration) -> Vec<JobId> {
         let until = later(self.clock.now(), soon);
         let runs_out = |row: &&Row| row.lease_until.is_some_and(|lease| lease < until);
         self.live.values().filter(runs_out).map(|row| row.life.id).filter(|id| self.is_locked(*id)).collect()
@@ -60,7 +60,7 @@ impl Rows {
         Some(Expired { id, queue, priority, worker, epoch: before.epoch, state: after.state })
     }
 
-    pub(super) fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
+    pub(crate) fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
         if self.is_broken(Broken::NothingIsPromoted) {
             return Vec::new();
         }
@@ -75,7 +75,7 @@ impl Rows {
         due.into_iter().filter_map(|(_, id)| self.put_in_line(id, Event::Promote)).collect()
     }
 
-    pub(super) fn unblock(&mut self, ids: &[JobId]) -> Vec<Waiting> {
+    pub(crate) fn unblock(&mut self, ids: &[JobId]) -> Vec<Waiting> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
         ids.into_iter().filter_map(|id| self.put_in_line(id, Event::Unblock)).collect()
     }
@@ -86,7 +86,7 @@ impl Rows {
         Some(Waiting { id, queue: row.job.queue.clone(), priority: row.job.priority })
     }
 
-    pub(super) fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted> {
+    pub(crate) fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted> {
         let wanted = self.live.values().filter(|row| row.life.cancel_wanted).filter_map(|row| {
             let fence = row.life.fence()?;
             Some(CancelWanted { id: fence.id, queue: row.job.queue.clone(), worker: fence.worker, epoch: fence.epoch })
@@ -94,7 +94,7 @@ impl Rows {
         wanted.take(usize::try_from(limit).unwrap_or_default()).collect()
     }
 
-    pub(super) fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus> {
+    pub(crate) fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus> {
         let ids: BTreeSet<&JobId> = ids.iter().collect();
         let live = ids.into_iter().filter_map(|id| self.live.get(id));
         live.map(|row| JobStatus {
@@ -107,7 +107,7 @@ impl Rows {
         .collect()
     }
 
-    pub(super) fn note_repairs(&mut self, repair: &Repair) -> Vec<JobId> {
+    pub(crate) fn note_repairs(&mut self, repair: &Repair) -> Vec<JobId> {
         let now = self.clock.now();
         let waits_since = now - TimeDelta::from_std(repair.unclaimed_for).unwrap_or(TimeDelta::MAX);
         let mut noted = Vec::new();
@@ -130,7 +130,7 @@ impl Rows {
         noted
     }
 
-    pub(super) fn held(&self, worker: WorkerId) -> Vec<Lease> {
+    pub(crate) fn held(&self, worker: WorkerId) -> Vec<Lease> {
         let runs = self.live.values().filter(|row| row.life.worker == Some(worker));
         runs.filter_map(|row| self.lease_of(row)).collect()
     }
@@ -146,7 +146,7 @@ impl Rows {
         })
     }
 
-    pub(super) fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease> {
+    pub(crate) fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease> {
         let ends_later = |row: &&Row| since.is_none_or(|since| row.lease_until.is_some_and(|until| until >= since));
         let mut leases: Vec<Lease> =
             self.live.values().filter(ends_later).filter_map(|row| self.lease_of(row)).collect();
@@ -159,7 +159,7 @@ impl Rows {
         (time - self.clock.now()).num_milliseconds()
     }
 
-    pub(super) fn survey(&self, queue: Option<&QueueName>) -> Survey {
+    pub(crate) fn survey(&self, queue: Option<&QueueName>) -> Survey {
         /// When each stretch of a line begins.
         type Begins<'a> = BTreeMap<(&'a Kind, Reverse<i16>), DateTime<Utc>>;
         let mut lines: BTreeMap<&QueueName, Begins<'_>> = BTreeMap::new();
@@ -199,7 +199,7 @@ impl Rows {
         self.live.values().filter(move |row| row.life.state == State::Queued && is_in(&row.job.queue))
     }
 
-    pub(super) fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints {
+    pub(crate) fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints {
         let slice = |slice: &Slice| {
             let mut line: Vec<&Row> = self.line_in(slice).collect();
             line.sort_by_key(|row| (&row.job.queue, &row.job.kind, row.place()));
@@ -219,7 +219,7 @@ impl Rows {
         }
     }
 
-    pub(super) fn survey_slice(&self, slice: &Slice) -> Vec<LineSummary> {
+    pub(crate) fn survey_slice(&self, slice: &Slice) -> Vec<LineSummary> {
         let queues: BTreeSet<&QueueName> = self.line_in(slice).map(|row| &row.job.queue).collect();
         queues.into_iter().flat_map(|queue| self.survey(Some(queue)).lines).collect()
     }
@@ -229,7 +229,7 @@ impl Rows {
         first.map_or(latest, |first| first.min(latest))
     }
 
-    pub(super) fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>) {
+    pub(crate) fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>) {
         let within = |row: &Row, stretch: &Stretch| {
             row.job.kind == stretch.kind
                 && row.job.priority == stretch.priority
@@ -244,7 +244,7 @@ impl Rows {
         (first_of(&line, limit), stretches.iter().map(moved).collect())
     }
 
-    pub(super) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line {
+    pub(crate) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line {
         let line = self.line_of(queue, kinds);
         let place = (Reverse(after.priority), after.run_at, after.id);
         first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)

@@ -3,10 +3,8 @@
 //! Both stores move while they are read one after the other, so what is found here is a suspicion. It becomes a
 //! fault when it is found again, about the same job in the same way, a look later.
 
-use crate::drift::Drift;
-use leasehold_core::{JobId, State};
-use leasehold_handoff::{Held, Snapshot};
-use leasehold_store::{JobStatus, Lease};
+use leasehold_core::{Drift, JobId, State};
+use leasehold_ports::{Held, JobStatus, Lease, Snapshot};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -14,22 +12,23 @@ use std::{
 
 /// The hints of one queue as Redis has them.
 #[derive(Debug, Default)]
-pub(crate) struct QueueHints {
+pub struct QueueHints {
     /// In a list, to be taken.
-    pub(crate) waiting: Vec<JobId>,
+    pub waiting: Vec<JobId>,
     /// Leased, with the ms that are left.
-    pub(crate) leased: Vec<(JobId, i64)>,
+    pub leased: Vec<(JobId, i64)>,
 }
 
 impl QueueHints {
-    /// Of which jobs they are.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = JobId> {
+    /// The jobs that they are about.
+    pub fn ids(&self) -> impl Iterator<Item = JobId> {
         self.waiting.iter().copied().chain(self.leased.iter().map(|(id, _)| *id))
     }
 }
 
-/// The hints in a snapshot, apart by whether they wait or are leased.
-pub(crate) fn hints_of(snapshot: &Snapshot) -> QueueHints {
+/// The hints in a snapshot: those that wait, and those that are leased.
+#[must_use]
+pub fn hints_of(snapshot: &Snapshot) -> QueueHints {
     let mut hints = QueueHints::default();
     for (id, held) in &snapshot.held {
         match held {
@@ -40,15 +39,15 @@ pub(crate) fn hints_of(snapshot: &Snapshot) -> QueueHints {
     hints
 }
 
-/// Every id in a list, in whichever.
-pub(crate) fn listed(snapshot: &Snapshot) -> impl Iterator<Item = JobId> {
+/// Every id that is in some list.
+pub fn listed(snapshot: &Snapshot) -> impl Iterator<Item = JobId> {
     let aside = snapshot.aside.iter().flat_map(|(_, ids)| ids);
     snapshot.ready.iter().chain(&snapshot.claimed).chain(aside).copied()
 }
 
 /// A hint that does not fit its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Waits, and its job is finished or never was.
     WaitsWithoutJob(JobId),
     /// Waits, and its job is live but not in the line.
@@ -62,7 +61,9 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const fn id(self) -> JobId {
+    /// The job that it is about.
+    #[must_use]
+    pub const fn id(self) -> JobId {
         match self {
             Self::WaitsWithoutJob(id)
             | Self::WaitsOutOfLine(id, _)
@@ -72,7 +73,9 @@ impl Fault {
         }
     }
 
-    pub(crate) const fn kind(self) -> Drift {
+    /// Its name in metrics and reports.
+    #[must_use]
+    pub const fn kind(self) -> Drift {
         match self {
             Self::WaitsWithoutJob(_) => Drift::HintWithoutJob,
             Self::WaitsOutOfLine(..) => Drift::HintOutOfLine,
@@ -84,7 +87,8 @@ impl Fault {
 }
 
 /// The faults of one queue: its hints, the live jobs among them, and the runs of the queue.
-pub(crate) fn audit(
+#[must_use]
+pub fn audit(
     hints: &QueueHints,
     live: &HashMap<JobId, JobStatus>,
     runs: &[Lease],
@@ -112,7 +116,8 @@ pub(crate) fn audit(
 
 /// Jobs at the front of the line that Redis should hold and does not. Where the line is longer than the head, those
 /// behind all that waits come when there is room; one that stands before a hint which waits was overtaken.
-pub(crate) fn missing(front: &[JobId], hints: &QueueHints, overflow: bool) -> Vec<JobId> {
+#[must_use]
+pub fn missing(front: &[JobId], hints: &QueueHints, overflow: bool) -> Vec<JobId> {
     let waiting: HashSet<JobId> = hints.waiting.iter().copied().collect();
     let held: HashSet<JobId> = waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
     let last_waiting = if overflow { front.iter().rposition(|id| waiting.contains(id)) } else { None };

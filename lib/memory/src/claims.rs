@@ -1,12 +1,12 @@
 //! claim, claim_line and renew.
 
-use super::{
+use crate::{
     broken::Broken,
     rows::{Row, Rows, serves},
 };
 use chrono::TimeDelta;
 use leasehold_core::{ClaimedJob, Event, Fence, JobId, QueueName, State, WorkerId};
-use leasehold_store::{Kinds, Renewed};
+use leasehold_ports::{Kinds, Renewed};
 use std::{collections::BTreeSet, time::Duration};
 
 /// A run in danger that has gone on for longer holds up no other.
@@ -16,7 +16,7 @@ const CRASHED_AT_ONCE: usize = 10;
 const CRASHED_S: i64 = 1;
 
 impl Rows {
-    pub(super) fn claim(
+    pub(crate) fn claim(
         &mut self,
         worker: WorkerId,
         hints: &[JobId],
@@ -41,7 +41,7 @@ impl Rows {
         self.start(worker, &target, lease)
     }
 
-    pub(super) fn claim_line(
+    pub(crate) fn claim_line(
         &mut self,
         worker: WorkerId,
         queue: &QueueName,
@@ -116,7 +116,7 @@ impl Rows {
         claimed
     }
 
-    pub(super) fn renew(&mut self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed> {
+    pub(crate) fn renew(&mut self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed> {
         let ours: BTreeSet<Fence> = runs.iter().copied().filter(|fence| fence.worker == worker).collect();
         let mut renewed = Vec::with_capacity(ours.len());
         for fence in ours {

@@ -1,8 +1,8 @@
 //! The keys of Redis, and who waits there for something.
 
-use super::{broken::Broken, clock::Clock, link::Link};
+use crate::{broken::Broken, clock::Clock, link::Link};
 use leasehold_core::{JobId, Kind, QueueName, WorkerId};
-use leasehold_handoff::{Notice, WorkerRecord};
+use leasehold_ports::{Notice, WorkerRecord};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -46,14 +46,14 @@ pub struct QueueKeys {
 
 /// The server: its keys, and its connections as far as they wait for something.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) keys: Keys,
-    pub(super) head_max: u32,
-    pub(super) clock: Clock,
-    pub(super) broken: Option<Broken>,
-    pub(super) generations: u64,
+pub(crate) struct Server {
+    pub(crate) keys: Keys,
+    pub(crate) head_max: u32,
+    pub(crate) clock: Clock,
+    pub(crate) broken: Option<Broken>,
+    pub(crate) generations: u64,
     /// How often something worth knowing happened.
-    pub(super) counts: BTreeMap<&'static str, u64>,
+    pub(crate) counts: BTreeMap<&'static str, u64>,
     waiters: VecDeque<Waiter>,
     waiters_so_far: u64,
     listeners: Vec<(mpsc::Sender<Notice>, Arc<dyn Link>)>,
@@ -70,7 +70,7 @@ struct Waiter {
 
 /// What a connection blocks for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Awaited {
+pub(crate) enum Awaited {
     /// `BLMOVE ready claimed LEFT RIGHT`
     Hint,
     /// `BLPOP bell`
@@ -79,7 +79,7 @@ pub(super) enum Awaited {
 
 /// What it is given.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Served {
+pub(crate) enum Served {
     Hint(JobId),
     Bell,
 }
@@ -98,7 +98,7 @@ impl QueueKeys {
 }
 
 impl Server {
-    pub(super) fn new(clock: Clock, head_max: u32, broken: Option<Broken>) -> Self {
+    pub(crate) fn new(clock: Clock, head_max: u32, broken: Option<Broken>) -> Self {
         Self {
             keys: Keys::default(),
             head_max,
@@ -112,23 +112,23 @@ impl Server {
         }
     }
 
-    pub(super) fn is_broken(&self, rule: Broken) -> bool {
+    pub(crate) fn is_broken(&self, rule: Broken) -> bool {
         self.broken == Some(rule)
     }
 
-    pub(super) fn count(&mut self, what: &'static str, happened: bool) {
+    pub(crate) fn count(&mut self, what: &'static str, happened: bool) {
         if happened {
             *self.counts.entry(what).or_default() += 1;
         }
     }
 
     /// The keys of a queue, to be changed.
-    pub(super) fn of(&mut self, queue: &QueueName) -> &mut QueueKeys {
+    pub(crate) fn of(&mut self, queue: &QueueName) -> &mut QueueKeys {
         self.keys.queues.entry(queue.clone()).or_default()
     }
 
     /// Blocks a connection; its number.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         queue: &QueueName,
         awaited: Awaited,
@@ -142,18 +142,18 @@ impl Server {
         (number, answered)
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiters.len()
     }
 
     /// Ends a wait without a hint. Whether there was one.
-    pub(super) fn unblock(&mut self, number: u64) -> bool {
+    pub(crate) fn unblock(&mut self, number: u64) -> bool {
         let Some(place) = self.waiters.iter().position(|waiter| waiter.number == number) else { return false };
         self.waiters.remove(place).is_some_and(|waiter| waiter.answer.send(None).is_ok())
     }
 
     /// Hands out what there is to those who wait, the one who has waited longest first. After each command, as Redis does.
-    pub(super) fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         self.waiters.retain(|waiter| !waiter.link.is_gone());
         let mut place = 0;
         while place < self.waiters.len() {
@@ -171,12 +171,12 @@ impl Server {
         }
     }
 
-    pub(super) fn listen(&mut self, listener: mpsc::Sender<Notice>, link: Arc<dyn Link>) {
+    pub(crate) fn listen(&mut self, listener: mpsc::Sender<Notice>, link: Arc<dyn Link>) {
         self.listeners.push((listener, link));
     }
 
     /// Says something to all who listen at the moment.
-    pub(super) fn say(&mut self, notice: &Notice) {
+    pub(crate) fn say(&mut self, notice: &Notice) {
         self.listeners.retain(|(listener, _)| !listener.is_closed());
         for (listener, _) in self.listeners.iter().filter(|(_, link)| link.hears()) {
             let _ = listener.try_send(notice.clone());

@@ -1,23 +1,22 @@
-//! Where a line scan_start, told to others through Redis while it takes long to find out.
+//! Where a line begins, told to other processes through Redis while a survey takes long.
 //!
-//! Whoever fills a head has to know it. It owns the text that stands there and how long others go by it; what is in it is
-//! the surveys' (`surveys.rs`) and moved on by each look.
+//! Whoever fills a head has to know where its line begins. This file owns the text in Redis and how long others go by it.
+//! The content is made by surveys (`surveys.rs`), and each look at the line moves it on.
 
-use crate::{error::Error, surveys::rest_after};
+use crate::surveys::rest_after;
 use leasehold_core::QueueName;
-use leasehold_handoff::{Head, Tail};
-use leasehold_store::{Authority, Stretch};
+use leasehold_ports::{Error, FillHead, ReadLine, Stretch, Tail};
 use std::time::Duration;
 
-/// A line of more stretches is not shared, which would be more than some 50 KB: each who fills its head surveys it.
+/// A line of more stretches is not shared, since its text would be longer than 50 KB: whoever fills the head surveys the line.
 const SHARED_AT_MOST: usize = 500;
 
 /// How long others go by what is shared.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Ttl {
-    /// As long as by what they have.
+pub enum Ttl {
+    /// As long as they go by what was shared before.
     Keep,
-    /// A reaper shares at every tick: as long as it takes until another one is at work.
+    /// A reaper shares at every tick: until another reaper is at work.
     Reaper,
     /// A worker cannot tell whether its survey was only held up.
     Worker(Duration),
@@ -33,11 +32,10 @@ impl Ttl {
     }
 }
 
-/// Where the line of a queue scan_start: as others have found out and keep up to date, or as a survey says. And whether others go
-/// by it too.
+/// Where the line of a queue begins: as shared by others, or as a survey says. And whether others go by the same.
 pub(crate) async fn stretches_of(
-    store: &dyn Authority,
-    handoff: &dyn Head,
+    store: &dyn ReadLine,
+    handoff: &dyn FillHead,
     queue: &QueueName,
 ) -> Result<(Vec<Stretch>, bool), Error> {
     if let Some(known) = shared_in(&handoff.tail(queue).await?) {
@@ -52,15 +50,18 @@ pub(crate) async fn stretches_of(
     Ok((stretches, !rest.is_zero()))
 }
 
-/// Tells others where the line of a queue scan_start.
-pub(crate) async fn share(handoff: &dyn Head, queue: &QueueName, stretches: &[Stretch], ttl: Ttl) -> Result<(), Error> {
+/// Tells others where the line of a queue begins.
+///
+/// # Errors
+/// That Redis does not answer. Others survey the line themselves then.
+pub async fn share(handoff: &dyn FillHead, queue: &QueueName, stretches: &[Stretch], ttl: Ttl) -> Result<(), Error> {
     match serde_json::to_string(stretches) {
         Ok(text) if stretches.len() <= SHARED_AT_MOST => Ok(handoff.keep_scan_start(queue, &text, ttl.time()).await?),
         _ => Ok(()),
     }
 }
 
-/// What somebody told of where the line scan_start.
+/// Where the line begins, if somebody shared that.
 pub(crate) fn shared_in(tail: &Tail) -> Option<Vec<Stretch>> {
     serde_json::from_str(tail.scan_start.as_deref()?).ok()
 }

@@ -1,12 +1,12 @@
 //! A blocking take, and the means to wake it.
 
-use super::{
+use crate::{
     head::MemoryHead,
     keys::{Awaited, Served, Server},
 };
 use async_trait::async_trait;
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::{BlockingTake, Error, WakeTake};
+use leasehold_ports::{BlockingTake, Class, Error, WakeTake};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,8 +20,9 @@ use tokio::time::sleep;
 const WAKE_AGAIN: Duration = Duration::from_millis(2);
 const SHORTEST: Duration = Duration::from_millis(10);
 
+/// A connection that blocks, for a hint or for the bell.
 #[derive(Debug)]
-pub(super) struct MemoryTaker {
+pub struct MemoryTaker {
     head: MemoryHead,
     queue: QueueName,
     is_connected: bool,
@@ -53,7 +54,7 @@ impl Drop for Taking<'_> {
 }
 
 impl MemoryTaker {
-    pub(super) fn new(head: MemoryHead, queue: QueueName) -> Self {
+    pub(crate) fn new(head: MemoryHead, queue: QueueName) -> Self {
         Self { head, queue, is_connected: true, state: Arc::default() }
     }
 }
@@ -62,10 +63,8 @@ impl MemoryTaker {
     async fn block(&mut self, awaited: Awaited, timeout: Duration) -> Result<Option<Served>, Error> {
         const DOING: &str = "waiting at Redis";
         if !std::mem::replace(&mut self.is_connected, false) {
-            return Err(Error::Pool {
-                doing: DOING,
-                reason: "the connection was given up; make a new taker".to_owned(),
-            });
+            let given_up = format!("{DOING}: the connection was given up; make a new taker");
+            return Err(Error::new("Redis", DOING, Class::Transient, given_up));
         }
         let (head, state) = (&self.head, &*self.state);
         state.taking.store(true, SeqCst);
@@ -129,7 +128,7 @@ impl WakeTake for MemoryUnblock {
         };
         match tokio::time::timeout(Duration::from_secs(2), wake).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(super::link::Lost)) | Err(_) => Err(MemoryHead::lost("waking a waiting worker")),
+            Ok(Err(crate::link::Lost)) | Err(_) => Err(MemoryHead::lost("waking a waiting worker")),
         }
     }
 }

@@ -1,23 +1,23 @@
 //! One queue as it is read: in numbers, and whole.
 
-use super::keys::QueueKeys;
+use crate::keys::QueueKeys;
 use leasehold_core::{JobId, Kind};
-use leasehold_handoff::{HeadStats, Held, Snapshot};
+use leasehold_ports::{HeadStats, Held, Snapshot};
 use std::collections::VecDeque;
 
 impl QueueKeys {
     /// The lists aside that Redis is asked for: those of the kinds in `asides`.
-    pub(super) fn named_asides(&self) -> impl Iterator<Item = (&Kind, &VecDeque<JobId>)> {
+    pub(crate) fn named_asides(&self) -> impl Iterator<Item = (&Kind, &VecDeque<JobId>)> {
         self.aside.iter().filter(|(kind, _)| self.asides.contains(*kind))
     }
 
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(crate) fn is_in_use(&self) -> bool {
         !(self.ready.is_empty() && self.claimed.is_empty() && self.leases.is_empty() && self.asides.is_empty())
             || self.paused
             || self.overflow
     }
 
-    pub(super) fn stats(&self) -> HeadStats {
+    pub(crate) fn stats(&self) -> HeadStats {
         let waiting = self.leases.values().filter(|until| until.is_none()).count() as u64;
         HeadStats {
             ready: self.ready.len() as u64,
@@ -37,7 +37,7 @@ impl QueueKeys {
         self.is_in_use().then(|| HeadStats { overdue, ..self.stats() })
     }
 
-    pub(super) fn snapshot(&self, now: i64) -> Snapshot {
+    pub(crate) fn snapshot(&self, now: i64) -> Snapshot {
         let held = |until: &Option<i64>| until.map_or(Held::Waiting, |until| Held::Leased { ms_left: until - now });
         Snapshot {
             ready: self.ready.iter().copied().collect(),

@@ -1,18 +1,19 @@
 //! Where the live jobs begin, as far as this reaper knows, and in which lines something changed.
 //!
-//! A survey finds out where each line begins, and walks over all that is dead for it. Where PostgreSQL may clear that away, the
-//! line of all queues is surveyed once; then it is compared slice by slice with what was seen of it (`slices.rs`), whenever
-//! any transaction has ended, and only slices that changed are surveyed again. Where PostgreSQL may not, since a transaction
-//! stays open, each look takes longer than the one before: then a survey goes on beside the ticks, takes a fiftieth of the
-//! time, in between what is read says how far things moved, and every line counts as changed.
+//! A survey finds out where each line begins, and walks over all dead rows for it. While PostgreSQL may remove dead rows, the
+//! line of all queues is surveyed once. From then on the line is compared slice by slice with what was seen of it
+//! (`slices.rs`), whenever any transaction has ended, and only slices that changed are surveyed again. While a transaction
+//! stays open, PostgreSQL may not remove dead rows, and each survey takes longer than the one before. Then surveys run beside
+//! the ticks, for at most a fiftieth of the time; between two surveys each read of a line says how far its beginning moved,
+//! and every line counts as changed.
 
 use crate::{
     error::Error,
-    slices::{CHANGED_A_TICK, JOBS, JobStatus, Slices},
+    slices::{CHANGED_A_TICK, JOBS, SliceLook, Slices},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::QueueName;
-use leasehold_store::{Authority, Fingerprint, Fingerprints, LineSummary, Slice, Stretch, Survey};
+use leasehold_ports::{Fingerprint, Fingerprints, LineChanges, LineSummary, Slice, Stretch, Survey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -21,25 +22,26 @@ use std::{
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A survey that takes no longer costs no more than the ticks do,
+/// A survey that takes no longer than this is quick: it costs no more than the ticks do.
 const QUICK: Duration = Duration::from_millis(10);
-/// besides this for each thing that it found, which is several times what it takes on a machine with little to do.
+/// Added to [`QUICK`] for each thing that was found: several times what a thing takes on an idle machine.
 const QUICK_FOR_EACH: Duration = Duration::from_micros(50);
 /// The same for each job that is compared.
 const QUICK_FOR_EACH_JOB: Duration = Duration::from_micros(5);
-/// Of what takes longer: so many times as long nothing is surveyed.
+/// The rest after a survey that is not quick, as a multiple of what it took above [`QUICK`].
 const RESTS: u32 = 50;
-/// After that, things that came before what was known to be the first of them are found at last.
+/// The longest rest. A job that stands before the known beginning of its line is found at the latest then.
 const REST_AT_MOST: Duration = Duration::from_secs(300);
-/// So long a tick waits for a survey, if it knows of an earlier one; and if it does not.
+/// Survey timeout of a tick: with, and without, the result of an earlier survey.
 const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-/// A transaction that began so long ago may still put something in at the time when it began.
+/// A transaction that is open for this long may still commit a job with the time at which the transaction began.
 const COMMITS_WITHIN: TimeDelta = TimeDelta::milliseconds(250);
-/// From here on a person should know why things slow down.
+/// A survey that takes this long is worth a line in the log: a person should know why things slow down.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
-/// How long after a survey the next one is made. Zero: at once, what it found need not be remembered.
-pub(crate) fn rest_after(took: Duration) -> Duration {
+/// How long after a survey the next one is made. Zero: at once, and the result need not be remembered.
+#[must_use]
+pub fn rest_after(took: Duration) -> Duration {
     (took.saturating_sub(QUICK) * RESTS).min(REST_AT_MOST)
 }
 
@@ -49,21 +51,21 @@ fn delay(took: Duration, things: usize, each: Duration) -> Duration {
 }
 
 /// The surveys of one reaper.
-#[derive(Default)]
-pub(crate) struct Surveys {
+#[derive(Debug, Default)]
+pub struct Surveys {
     lines: Option<BTreeMap<QueueName, LineSummary>>,
     leases_scan_start: Option<DateTime<Utc>>,
     schedule_scan_start: Option<DateTime<Utc>>,
-    /// None while it takes long to find out where the lines begin.
+    /// Empty while surveys take long.
     slices: Slices,
     paused: BTreeSet<QueueName>,
     /// Of `paused`, when it was read.
     paused_seen: Option<Fingerprint>,
     /// Queues in whose lines, or pauses, something may have changed since they were taken from here.
     changed: BTreeSet<QueueName>,
-    under_way: Option<AbortOnDropHandle<Result<Survey, leasehold_store::Error>>>,
-    /// How long the last look took, and the one before, besides what it takes where nothing is dead: only two that took long
-    /// tell of dead rows, one may have been held up.
+    under_way: Option<AbortOnDropHandle<Result<Survey, leasehold_ports::Error>>>,
+    /// How long the last look took, and the one before, above what a look takes without dead rows. One look may have been held
+    /// up; two slow looks in a row mean dead rows.
     took: [Duration; 2],
     rests_until: Option<Instant>,
 }
@@ -71,14 +73,17 @@ pub(crate) struct Surveys {
 impl Surveys {
     /// Looks again, if anything may have changed and it is time. What was known stays known until there is an answer.
     /// `snapshot` says which transactions had ended before.
-    pub(crate) async fn look(&mut self, store: &Arc<dyn Authority>, snapshot: Option<&str>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// That PostgreSQL does not answer, or that the first survey is still under way.
+    pub async fn look(&mut self, store: &Arc<dyn LineChanges>, snapshot: Option<&str>) -> Result<(), Error> {
         match snapshot {
             Some(snapshot) if !self.slices.is_empty() => self.look_by_slices(&**store, snapshot).await,
             _ => self.look_at_all(store).await,
         }
     }
 
-    async fn look_by_slices(&mut self, store: &dyn Authority, snapshot: &str) -> Result<(), Error> {
+    async fn look_by_slices(&mut self, store: &dyn LineChanges, snapshot: &str) -> Result<(), Error> {
         if self.slices.are_verified(snapshot) {
             return Ok(());
         }
@@ -89,7 +94,7 @@ impl Surveys {
         let jobs = seen.iter().map(|seen| usize::try_from(seen.count).unwrap_or_default()).sum();
         self.took = [delay(delay(took, seen.len(), QUICK_FOR_EACH), jobs, QUICK_FOR_EACH_JOB), self.took[0]];
         if self.took.iter().all(|took| *took > QUICK) {
-            // There are dead rows to be walked over: the next look is at all of it, beside the ticks.
+            // There are dead rows to be walked over: the next look is a survey of all lines, beside the ticks.
             self.slices = Slices::default();
         }
         if self.paused_seen != Some(paused) {
@@ -110,13 +115,13 @@ impl Surveys {
         } else {
             let slices: Vec<Slice> = changed.iter().map(|(nth, _)| asked[nth - range.start].clone()).collect();
             let lines = store.survey_slices(&slices).await?;
-            changed.into_iter().zip(lines).map(|((nth, seen), lines)| JobStatus { nth, seen, lines }).collect()
+            changed.into_iter().zip(lines).map(|((nth, seen), lines)| SliceLook { nth, seen, lines }).collect()
         };
         self.learn_slices(looked, end);
         Ok(())
     }
 
-    fn learn_slices(&mut self, looked: Vec<JobStatus>, end: usize) {
+    fn learn_slices(&mut self, looked: Vec<SliceLook>, end: usize) {
         let before = self.slices.learn(&looked, end);
         self.slices.end_round();
         let lines = self.lines.get_or_insert_default();
@@ -130,7 +135,7 @@ impl Surveys {
         }
     }
 
-    async fn look_at_all(&mut self, store: &Arc<dyn Authority>) -> Result<(), Error> {
+    async fn look_at_all(&mut self, store: &Arc<dyn LineChanges>) -> Result<(), Error> {
         let now = Instant::now();
         if self.under_way.is_none() && self.rests_until.is_none_or(|until| now >= until) {
             let store = Arc::clone(store);
@@ -177,37 +182,42 @@ impl Surveys {
     }
 
     /// Every line is to be compared with its head.
-    pub(crate) fn all_changed(&mut self) {
+    pub fn all_changed(&mut self) {
         self.changed.extend(self.lines.iter().flat_map(BTreeMap::keys).cloned());
     }
 
     /// The queues in which something may have changed.
-    pub(crate) const fn changed(&self) -> &BTreeSet<QueueName> {
+    #[must_use]
+    pub const fn changed(&self) -> &BTreeSet<QueueName> {
         &self.changed
     }
 
     /// The same, once.
-    pub(crate) fn take_changed(&mut self) -> BTreeSet<QueueName> {
+    #[must_use]
+    pub fn take_changed(&mut self) -> BTreeSet<QueueName> {
         std::mem::take(&mut self.changed)
     }
 
     /// The paused queues.
-    pub(crate) const fn paused(&self) -> &BTreeSet<QueueName> {
+    #[must_use]
+    pub const fn paused(&self) -> &BTreeSet<QueueName> {
         &self.paused
     }
 
     /// PostgreSQL was away, and may be another server with another clock now.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         *self = Self::default();
     }
 
     /// Whether what is known is from a while ago, and has to be moved on by whoever reads on from it.
-    pub(crate) fn is_slow(&self) -> bool {
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
         self.took[0] > QUICK && self.slices.is_empty()
     }
 
     /// What a person should know of it.
-    pub(crate) fn complaint(&self) -> Option<String> {
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
         let took = self.took[0].min(self.took[1]);
         (took >= WORTH_A_WORD).then(|| {
             format!(
@@ -219,36 +229,41 @@ impl Surveys {
     }
 
     /// The lines as they are known.
-    pub(crate) fn lines(&self) -> Result<&BTreeMap<QueueName, LineSummary>, Error> {
+    ///
+    /// # Errors
+    /// That the first survey is still under way.
+    pub fn lines(&self) -> Result<&BTreeMap<QueueName, LineSummary>, Error> {
         self.lines.as_ref().ok_or(Error::NotSurveyed)
     }
 
     /// Some stretches of a line begin there by now.
-    pub(crate) fn moved(&mut self, queue: &QueueName, stretches: Vec<Stretch>) {
+    pub fn moved(&mut self, queue: &QueueName, stretches: Vec<Stretch>) {
         if let Some(line) = self.lines.as_mut().and_then(|lines| lines.get_mut(queue)) {
             move_on(&mut line.stretches, stretches);
         }
     }
 
     /// No lease ends before.
-    pub(crate) const fn leases_scan_start(&self) -> Option<DateTime<Utc>> {
+    #[must_use]
+    pub const fn leases_scan_start(&self) -> Option<DateTime<Utc>> {
         self.leases_scan_start
     }
 
     /// Nothing is due before.
-    pub(crate) const fn schedule_scan_start(&self) -> Option<DateTime<Utc>> {
+    #[must_use]
+    pub const fn schedule_scan_start(&self) -> Option<DateTime<Utc>> {
         self.schedule_scan_start
     }
 
     /// All leases that had run out at that time are ended.
-    pub(crate) fn expired_until(&mut self, time: DateTime<Utc>) {
+    pub fn expired_until(&mut self, time: DateTime<Utc>) {
         if self.lines.is_some() {
             self.leases_scan_start = Some(time - COMMITS_WITHIN);
         }
     }
 
     /// All that was due at that time is in the line.
-    pub(crate) fn promoted_until(&mut self, time: DateTime<Utc>) {
+    pub fn promoted_until(&mut self, time: DateTime<Utc>) {
         if self.lines.is_some() {
             self.schedule_scan_start = Some(time - COMMITS_WITHIN);
         }

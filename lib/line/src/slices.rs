@@ -5,7 +5,7 @@
 //! known by `surveys.rs`.
 
 use leasehold_core::QueueName;
-use leasehold_store::{Fingerprint, LineSummary, Slice};
+use leasehold_ports::{Fingerprint, LineSummary, Slice};
 use std::ops::Range;
 
 /// Queues in a slice when it is made. One that has twice as many is parted: a change of one queue is a look at all queues of
@@ -44,7 +44,7 @@ pub(crate) struct Slices {
 }
 
 /// What a look at a changed slice found.
-pub(crate) struct JobStatus {
+pub(crate) struct SliceLook {
     /// Which one of those that were asked about.
     pub(crate) nth: usize,
     /// Its fingerprint, taken before the look.
@@ -92,13 +92,13 @@ impl Slices {
 
     /// Takes what was found in slices before the one at `end`, with which the next tick goes on. Answers the queues that were
     /// in them before.
-    pub(crate) fn learn(&mut self, looked: &[JobStatus], end: usize) -> Vec<QueueName> {
+    pub(crate) fn learn(&mut self, looked: &[SliceLook], end: usize) -> Vec<QueueName> {
         let mut before = Vec::new();
         let mut looked = looked.iter().peekable();
         let rest = self.slices.split_off(end.min(self.slices.len()));
         let mut slices = Vec::with_capacity(self.slices.len() + rest.len());
         for (nth, mut known) in std::mem::take(&mut self.slices).into_iter().enumerate() {
-            let Some(JobStatus { seen, lines, .. }) = looked.next_if(|looked| looked.nth == nth) else {
+            let Some(SliceLook { seen, lines, .. }) = looked.next_if(|looked| looked.nth == nth) else {
                 slices.push(known);
                 continue;
             };
@@ -195,7 +195,7 @@ mod tests {
                 let seen = seen(queues.len() as i64);
                 if slices.has_changed(nth, seen) {
                     let line = |queue: QueueName| LineSummary { queue, paused: false, stretches: Vec::new() };
-                    looked.push(JobStatus { nth, seen, lines: queues.into_iter().map(line).collect() });
+                    looked.push(SliceLook { nth, seen, lines: queues.into_iter().map(line).collect() });
                 }
             }
             changed += looked.len();
@@ -232,13 +232,13 @@ mod tests {
     fn a_crowded_slice_is_parted_and_small_ones_are_joined() {
         let mut slices = Slices::of(&[]);
         slices.next("1");
-        slices.learn(&[JobStatus { nth: 0, seen: seen(100), lines: lines(100) }], 1);
+        slices.learn(&[SliceLook { nth: 0, seen: seen(100), lines: lines(100) }], 1);
         slices.end_round();
         assert!(!slices.are_verified("1"), "its parts have not been compared");
         assert_eq!(slices.slices.len(), 4);
         compare(&mut slices, "1");
         slices.next("2");
-        let gone = (0..4).map(|nth| JobStatus { nth, seen: seen(0), lines: Vec::new() }).collect::<Vec<_>>();
+        let gone = (0..4).map(|nth| SliceLook { nth, seen: seen(0), lines: Vec::new() }).collect::<Vec<_>>();
         assert_eq!(slices.learn(&gone, 4).len(), 100);
         slices.end_round();
         assert_eq!(slices.slices.len(), 2, "two by two");
@@ -250,7 +250,7 @@ mod tests {
     fn a_line_that_is_too_long_to_compare_counts_as_changed() {
         let mut slices = Slices::of(&lines(1));
         slices.next("1");
-        slices.learn(&[JobStatus { nth: 0, seen: seen(JOBS + 1), lines: lines(1) }], 1);
+        slices.learn(&[SliceLook { nth: 0, seen: seen(JOBS + 1), lines: lines(1) }], 1);
         slices.end_round();
         assert!(slices.are_verified("1"), "nothing changed: it need not be looked at");
         assert!(slices.has_changed(0, seen(JOBS + 1)));

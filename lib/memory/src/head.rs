@@ -1,18 +1,18 @@
 //! Redis in memory, as one process reaches it.
 
-use super::{
+use crate::{
     broken::Broken,
     clock::Clock,
+    error::ConnectionLost,
     keys::{Keys, QueueKeys, Server},
     link::{Direct, Link},
     scripts::Mode,
     taker::MemoryTaker,
 };
-use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_handoff::{
-    BlockingTake, EXTEND_FOR, Error, Extended, Fill, Filled, Head, HeadStats, Notice, Pushed, Served, Snapshot, Swept,
-    Tail, Taken, WorkerRecord,
+use leasehold_ports::{
+    Class, EXTEND_FOR, Error, Extended, Fill, Filled, HeadStats, Notice, Pushed, Served, Snapshot, Swept, Tail, Taken,
+    WorkerRecord,
 };
 use std::{
     collections::BTreeMap,
@@ -29,11 +29,13 @@ const ADOPT_MAX: u32 = 500;
 /// As a member of the kinds that are served.
 const EVERY_KIND: &str = "";
 
+leasehold_ports::delegate_head!(MemoryHead);
+
 /// Redis in memory. Cheap to clone: all clones are of one server.
 #[derive(Clone, Debug)]
 pub struct MemoryHead {
-    pub(super) server: Arc<Mutex<Server>>,
-    pub(super) link: Arc<dyn Link>,
+    pub(crate) server: Arc<Mutex<Server>>,
+    pub(crate) link: Arc<dyn Link>,
 }
 
 impl MemoryHead {
@@ -49,7 +51,7 @@ impl MemoryHead {
         Self { server: Arc::clone(&self.server), link }
     }
 
-    pub(super) fn server(&self) -> MutexGuard<'_, Server> {
+    pub(crate) fn server(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -86,8 +88,8 @@ impl MemoryHead {
         server.serve();
     }
 
-    pub(super) fn lost(doing: &'static str) -> Error {
-        Error::Pool { doing, reason: "the connection was lost".to_owned() }
+    pub(crate) fn lost(doing: &'static str) -> Error {
+        Error::new("Redis", doing, Class::Transient, ConnectionLost { doing })
     }
 
     async fn call<T>(&self, verb: &'static str, work: impl FnOnce(&mut Server, i64) -> T) -> Result<T, Error> {
@@ -159,33 +161,34 @@ fn fill(server: &mut Server, queue: &QueueName, ids: &[JobId], more: bool, to: O
     Filled { swept, ..filled }
 }
 
-#[async_trait]
-impl Head for MemoryHead {
-    fn head_max(&self) -> u32 {
+/// What workers and reapers do.
+#[expect(missing_docs, reason = "each verb is described at the port of the same name")]
+impl MemoryHead {
+    pub fn head_max(&self) -> u32 {
         self.server().head_max
     }
 
-    fn listen(&self) -> mpsc::Receiver<Notice> {
+    pub fn listen(&self) -> mpsc::Receiver<Notice> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         self.server().listen(sender, Arc::clone(&self.link));
         receiver
     }
 
-    async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
+    pub async fn taker(&self, queue: &QueueName) -> Result<MemoryTaker, Error> {
         self.call("taker", |_, _| ()).await?;
-        Ok(Box::new(MemoryTaker::new(self.clone(), queue.clone())))
+        Ok(MemoryTaker::new(self.clone(), queue.clone()))
     }
 
-    async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Result<Pushed, Error> {
+    pub async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Result<Pushed, Error> {
         let mode = if front { Mode::Front } else { Mode::Back };
         self.call("push", |server, _| push(server, queue, mode, ids)).await
     }
 
-    async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
+    pub async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
         self.call("notify", |server, _| notices.iter().for_each(|notice| server.say(notice))).await
     }
 
-    async fn claim(
+    pub async fn take(
         &self,
         queue: &QueueName,
         adopt: &[JobId],
@@ -200,7 +203,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> Result<(), Error> {
+    pub async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> Result<(), Error> {
         self.call("renew_hints", |server, now| {
             for (queue, ids) in runs.iter().filter(|(_, ids)| !ids.is_empty()) {
                 server.of(queue).leases.extend(ids.iter().map(|id| (*id, Some(until(now, lease)))));
@@ -210,7 +213,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error> {
+    pub async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error> {
         self.call("hold", |server, now| {
             for id in ids {
                 if let Some(Some(deadline)) = server.of(queue).leases.get_mut(id) {
@@ -221,7 +224,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
+    pub async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
         self.call("ack", |server, _| {
             for (queue, ids) in hints {
                 server.of(queue).ack(ids);
@@ -230,11 +233,11 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error> {
+    pub async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error> {
         self.call("release", |server, _| push(server, queue, Mode::Return, ids)).await.map(drop)
     }
 
-    async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
+    pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
         self.call("set_aside", |server, _| {
             let bound = (server.head_max / ASIDE_PART_OF_HEAD).max(1);
             if server.of(queue).set_aside(kind, bound, ids).0 > 0 {
@@ -245,7 +248,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> Result<bool, Error> {
+    pub async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> Result<bool, Error> {
         self.call("lock_fill", |server, now| {
             let lock = &mut server.of(queue).fill_lock_until;
             let is_free = lock.is_none_or(|until| until <= now);
@@ -257,11 +260,11 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn unlock_fill(&self, queue: &QueueName) -> Result<(), Error> {
+    pub async fn unlock_fill(&self, queue: &QueueName) -> Result<(), Error> {
         self.call("unlock_fill", |server, _| server.of(queue).fill_lock_until = None).await
     }
 
-    async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error> {
+    pub async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error> {
         self.call("announce", |server, now| {
             let holds = until(now, ttl);
             server.keys.workers.retain(|_, (_, until)| *until > now);
@@ -278,15 +281,15 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error> {
+    pub async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error> {
         self.call("withdraw", |server, _| drop(server.keys.workers.remove(&worker.id))).await
     }
 
-    async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
+    pub async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
         self.call("served_kinds", |server, now| served(server, queue, now)).await
     }
 
-    async fn served_in(&self, queues: &[QueueName]) -> Result<Vec<(Served, Vec<Kind>)>, Error> {
+    pub async fn served_in(&self, queues: &[QueueName]) -> Result<Vec<(Served, Vec<Kind>)>, Error> {
         self.call("served_in", |server, now| {
             let of_one = |queue: &QueueName| {
                 let full = asides(server, queue).into_iter().filter(|(_, _, full)| *full);
@@ -298,11 +301,11 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn noted_queues(&self) -> Result<Vec<QueueName>, Error> {
+    pub async fn noted_queues(&self) -> Result<Vec<QueueName>, Error> {
         self.call("noted_queues", |server, _| server.keys.noted.iter().cloned().collect()).await
     }
 
-    async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error> {
+    pub async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error> {
         if queues.is_empty() {
             return Ok(());
         }
@@ -313,11 +316,15 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn look(&self, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
+    pub async fn look(&self, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
         self.call("look_at_heads", |server, now| queues.iter().map(|queue| server.of(queue).look(now)).collect()).await
     }
 
-    async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+    /// Every queue that has keys.
+    ///
+    /// # Errors
+    /// That the call was lost on its way.
+    pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
         self.call("queues", |server, _| {
             let Keys { noted, queues, .. } = &mut server.keys;
             noted.retain(|queue| queues.get(queue).is_some_and(QueueKeys::is_in_use));
@@ -326,15 +333,15 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn stats(&self, queue: &QueueName) -> Result<HeadStats, Error> {
+    pub async fn stats(&self, queue: &QueueName) -> Result<HeadStats, Error> {
         self.call("stats", |server, _| server.of(queue).stats()).await
     }
 
-    async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error> {
+    pub async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error> {
         self.call("snapshot", |server, now| server.of(queue).snapshot(now)).await
     }
 
-    async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
+    pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
         self.call("pause_head", |server, _| {
             server.of(queue).pause();
             server.keys.noted.insert(queue.clone());
@@ -342,11 +349,11 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn resume(&self, queue: &QueueName) -> Result<(), Error> {
+    pub async fn resume(&self, queue: &QueueName) -> Result<(), Error> {
         self.call("resume_head", |server, _| server.of(queue).paused = false).await
     }
 
-    async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error> {
+    pub async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error> {
         self.call("adopt", |server, now| {
             if server.is_broken(Broken::NothingIsAdopted) {
                 return 0;
@@ -358,7 +365,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn expired(&self, queue: &QueueName, limit: u32) -> Result<Vec<JobId>, Error> {
+    pub async fn expired(&self, queue: &QueueName, limit: u32) -> Result<Vec<JobId>, Error> {
         self.call("expired", |server, now| {
             if server.is_broken(Broken::ExpiredHintsAreNotTold) {
                 return Vec::new();
@@ -370,11 +377,15 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
+    /// Makes one head match the front of its line.
+    ///
+    /// # Errors
+    /// That the call was lost on its way.
+    pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
         self.call("fill", |server, now| fill(server, queue, ids, more, to, now)).await
     }
 
-    async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error> {
+    pub async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error> {
         if fills.is_empty() {
             return Ok(Vec::new());
         }
@@ -385,7 +396,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
+    pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
         self.call("tail", |server, now| {
             let keys = server.of(queue);
             let text = |kept: &Option<(String, i64)>| {
@@ -396,7 +407,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
+    pub async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
         self.call("holds_all", |server, _| {
             let leases = &server.of(queue).leases;
             ids.iter().all(|id| leases.contains_key(id))
@@ -404,7 +415,12 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn keep_scan_start(&self, queue: &QueueName, begins: &str, kept_for: Option<Duration>) -> Result<(), Error> {
+    pub async fn keep_scan_start(
+        &self,
+        queue: &QueueName,
+        begins: &str,
+        kept_for: Option<Duration>,
+    ) -> Result<(), Error> {
         self.call("keep_scan_start", |server, now| {
             let kept = &mut server.of(queue).scan_start;
             let until = match kept_for {
@@ -417,7 +433,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
+    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
         self.call("extend", |server, now| {
             let bound = server.head_max;
             let drained = server.of(queue).ready.is_empty();
@@ -430,21 +446,21 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error> {
+    pub async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error> {
         self.call("sweep", |server, _| sweep(server, queue, true)).await
     }
 
-    async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error> {
+    pub async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error> {
         let ids: Vec<JobId> =
             members.iter().filter_map(|member| std::str::from_utf8(member).ok()?.parse().ok()).collect();
         self.call("forget", |server, _| server.of(queue).forget(&ids)).await.map(drop)
     }
 
-    async fn asides(&self, queue: &QueueName) -> Result<Vec<(Kind, u64, bool)>, Error> {
+    pub async fn asides(&self, queue: &QueueName) -> Result<Vec<(Kind, u64, bool)>, Error> {
         self.call("asides", |server, _| asides(server, queue)).await
     }
 
-    async fn generation(&self) -> Result<(String, bool), Error> {
+    pub async fn generation(&self) -> Result<(String, bool), Error> {
         self.call("generation", |server, _| {
             if let Some(generation) = &server.keys.generation {
                 return (generation.clone(), false);
@@ -457,7 +473,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn announce_reaper(&self, reaper: Uuid, ttl: Duration) -> Result<(), Error> {
+    pub async fn announce_reaper(&self, reaper: Uuid, ttl: Duration) -> Result<(), Error> {
         self.call("announce_reaper", |server, now| {
             server.keys.reapers.retain(|_, until| *until > now);
             server.keys.reapers.insert(reaper, until(now, ttl));
@@ -465,7 +481,7 @@ impl Head for MemoryHead {
         .await
     }
 
-    async fn withdraw_reaper(&self, reaper: Uuid) -> Result<(), Error> {
+    pub async fn withdraw_reaper(&self, reaper: Uuid) -> Result<(), Error> {
         self.call("withdraw_reaper", |server, _| {
             server.keys.reapers.remove(&reaper);
         })

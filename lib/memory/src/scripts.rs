@@ -1,8 +1,8 @@
 //! The scripts of `lua/`, each written after the file of its name.
 
-use super::keys::QueueKeys;
+use crate::keys::QueueKeys;
 use leasehold_core::{JobId, Kind};
-use leasehold_handoff::{Extended, Filled, Pushed, Swept, Taken};
+use leasehold_ports::{Extended, Filled, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How hints come into the head.

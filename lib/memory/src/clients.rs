@@ -1,16 +1,16 @@
 //! What clients and operators do.
 
-use super::{
+use crate::{
     broken::Broken,
     journal::Change,
     rows::{Row, Rows, later},
 };
 use leasehold_core::{Event, JobId, Lifecycle, NewJob, QueueName, State, Verb};
-use leasehold_store::{Cancelled, Enqueued, Revived};
+use leasehold_ports::{Cancelled, Enqueued, Revived};
 use std::collections::BTreeSet;
 
 impl Rows {
-    pub(super) fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<Enqueued> {
+    pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<Enqueued> {
         jobs.iter().map(|job| self.enqueue_one(job)).collect()
     }
 
@@ -58,7 +58,7 @@ impl Rows {
         answer
     }
 
-    pub(super) fn cancel(&mut self, ids: &[JobId]) -> Vec<Cancelled> {
+    pub(crate) fn cancel(&mut self, ids: &[JobId]) -> Vec<Cancelled> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
         let answers: Vec<Cancelled> = ids.into_iter().filter_map(|id| self.cancel_one(id)).collect();
         for answer in answers.iter().filter(|answer| answer.changed) {
@@ -89,20 +89,20 @@ impl Rows {
         Some(Cancelled { id, queue, state: row.life.state, running: None, changed: false })
     }
 
-    pub(super) fn pause(&mut self, queue: &QueueName) -> bool {
+    pub(crate) fn pause(&mut self, queue: &QueueName) -> bool {
         let changed = self.paused.insert(queue.clone());
         self.log(Change::Paused { queue: queue.clone() });
         changed
     }
 
-    pub(super) fn resume(&mut self, queue: &QueueName) -> bool {
+    pub(crate) fn resume(&mut self, queue: &QueueName) -> bool {
         let changed = self.paused.remove(queue);
         self.log(Change::Resumed { queue: queue.clone() });
         changed
     }
 
     /// Or the job whose unique key is taken.
-    pub(super) fn revive(&mut self, ids: &[JobId]) -> Result<Vec<Revived>, JobId> {
+    pub(crate) fn revive(&mut self, ids: &[JobId]) -> Result<Vec<Revived>, JobId> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
         let mut keys: BTreeSet<&str> = self.live.values().filter_map(|row| row.job.unique_key.as_deref()).collect();
         for row in ids.iter().filter_map(|id| self.history.get(id)) {

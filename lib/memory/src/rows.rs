@@ -1,6 +1,6 @@
 //! The rows of PostgreSQL, and the one place that changes the state of one.
 
-use super::{
+use crate::{
     broken::Broken,
     clock::Clock,
     journal::{Change, Entry},
@@ -10,7 +10,7 @@ use leasehold_core::{
     Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, State,
     TRAIL_MAX_ENTRIES, TrailEntry, Verb, WorkerId,
 };
-use leasehold_store::{Deferred, Kinds};
+use leasehold_ports::{Deferred, Kinds};
 use serde_json::value::RawValue;
 use std::{
     cmp::Reverse,
@@ -56,22 +56,22 @@ pub struct Rows {
     pub up_since_ms: i64,
     /// When a reaper last said that the server can be reached and that leases may expire.
     pub watched_at: Option<DateTime<Utc>>,
-    pub(super) clock: Clock,
-    pub(super) broken: Option<Broken>,
+    pub(crate) clock: Clock,
+    pub(crate) broken: Option<Broken>,
 }
 
 impl Row {
     /// The place in the line.
-    pub(super) fn place(&self) -> (Reverse<i16>, DateTime<Utc>, JobId) {
+    pub(crate) fn place(&self) -> (Reverse<i16>, DateTime<Utc>, JobId) {
         (Reverse(self.job.priority), self.run_at, self.life.id)
     }
 
-    pub(super) const fn has_crashed(&self) -> bool {
+    pub(crate) const fn has_crashed(&self) -> bool {
         self.life.crashes > 0
     }
 
     /// One crash more would end it.
-    pub(super) const fn is_in_danger(&self) -> bool {
+    pub(crate) const fn is_in_danger(&self) -> bool {
         self.life.crashes > 0 && self.life.crashes + 1 >= self.life.max_crashes
     }
 
@@ -82,12 +82,12 @@ impl Row {
     }
 
     /// What happened, on the trail.
-    pub(super) fn note(&mut self, at: DateTime<Utc>, verb: Verb, worker: Option<WorkerId>, note: Option<String>) {
-        self.enter(at, format!("{verb:?}").to_lowercase(), worker, note);
+    pub(crate) fn note(&mut self, at: DateTime<Utc>, verb: Verb, worker: Option<WorkerId>, note: Option<String>) {
+        self.enter(at, verb.as_str().to_owned(), worker, note);
     }
 
     /// One more entry on the trail; the newest are kept.
-    pub(super) fn enter(&mut self, at: DateTime<Utc>, verb: String, worker: Option<WorkerId>, note: Option<String>) {
+    pub(crate) fn enter(&mut self, at: DateTime<Utc>, verb: String, worker: Option<WorkerId>, note: Option<String>) {
         if self.trail.len() >= TRAIL_MAX_ENTRIES {
             self.trail.remove(0);
         }
@@ -96,7 +96,7 @@ impl Row {
     }
 
     /// As the view shows it.
-    pub(super) fn record(&self) -> JobRecord {
+    pub(crate) fn record(&self) -> JobRecord {
         let Self { life, job, .. } = self.clone();
         JobRecord {
             id: life.id,
@@ -128,7 +128,7 @@ impl Row {
 }
 
 impl Rows {
-    pub(super) fn new(clock: Clock, broken: Option<Broken>) -> Self {
+    pub(crate) fn new(clock: Clock, broken: Option<Broken>) -> Self {
         Self {
             live: BTreeMap::new(),
             history: BTreeMap::new(),
@@ -159,16 +159,16 @@ impl Rows {
         self.locked.get(&id).is_some_and(|until| *until > self.clock.now())
     }
 
-    pub(super) fn is_broken(&self, rule: Broken) -> bool {
+    pub(crate) fn is_broken(&self, rule: Broken) -> bool {
         self.broken == Some(rule)
     }
 
-    pub(super) fn log(&mut self, change: Change) {
+    pub(crate) fn log(&mut self, change: Change) {
         self.journal.push(Entry { at: self.clock.now(), change });
     }
 
     /// Lets an event happen to a live job, as the state machine has it. `with` writes what else changes in the row.
-    pub(super) fn happen(
+    pub(crate) fn happen(
         &mut self,
         id: JobId,
         event: Event,
@@ -182,7 +182,7 @@ impl Rows {
     }
 
     /// Writes the state that a job is in after an event, whether that is legal or not.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         id: JobId,
         event: Event,
@@ -212,7 +212,7 @@ impl Rows {
     }
 
     /// The line of a queue, in order.
-    pub(super) fn line_of(&self, queue: &QueueName, kinds: &Kinds) -> Vec<&Row> {
+    pub(crate) fn line_of(&self, queue: &QueueName, kinds: &Kinds) -> Vec<&Row> {
         let mut line: Vec<&Row> = self
             .live
             .values()
@@ -224,7 +224,7 @@ impl Rows {
 }
 
 /// Whether `kind` is among `kinds`.
-pub(super) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
+pub(crate) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
     match kinds {
         Kinds::All => true,
         Kinds::Only(kinds) => kinds.contains(kind),
@@ -232,7 +232,7 @@ pub(super) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
 }
 
 /// A time this much later, in whole ms; nothing is later than a century.
-pub(super) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+pub(crate) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
     now + TimeDelta::milliseconds(i64::try_from(by.as_millis()).unwrap_or(CENTURY_MS).min(CENTURY_MS))
 }
