@@ -34,7 +34,7 @@ const BY_ID: [(&str, &str); 19] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 16] = [
+const BY_INDEX: [(&str, &str, &[&str]); 17] = [
     (
         "lines",
         "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{0,0,0}', '{NULL,now,NULL}'",
@@ -54,6 +54,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 16] = [
     ("held", "$worker", &["job_lease"]),
     ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
+    ("explain", "$id", &["job_pkey"]),
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];
 

@@ -174,6 +174,10 @@ impl MemoryHead {
         receiver
     }
 
+    pub async fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     pub async fn taker(&self, queue: &QueueName) -> Result<MemoryTaker, Error> {
         self.call("taker", |_, _| ()).await?;
         Ok(MemoryTaker::new(self.clone(), queue.clone()))
@@ -196,9 +200,9 @@ impl MemoryHead {
         limit: u32,
         lease: Duration,
     ) -> Result<Taken, Error> {
-        self.call("claim_hints", |server, now| {
+        self.call("take_hints", |server, now| {
             let bound = server.head_max;
-            server.of(queue).claim(bound, adopt, kinds, limit, until(now, lease))
+            server.of(queue).take(bound, adopt, kinds, limit, until(now, lease))
         })
         .await
     }

@@ -12,7 +12,7 @@ pub struct JobStatus {
     pub id: JobId,
     pub state: State,
     pub kind: Kind,
-    /// Whether a worker of the kinds that were given may claim the job. Never `Finished`: the job is live.
+    /// Whether a worker of the given kinds may claim the job. Never `Finished`: the job is live.
     pub claimability: Claimability,
     /// Of a running job; below zero when the lease ran out and nobody has expired it yet.
     pub lease_ms_left: Option<i64>,
@@ -21,7 +21,7 @@ pub struct JobStatus {
 /// A look at jobs, which changes nothing.
 #[async_trait]
 pub trait LookUp: fmt::Debug + Send + Sync {
-    /// The live jobs among these, and whether a worker of these kinds may claim them. A job that is not in the answer is finished
-    /// or never was.
+    /// The live jobs among these, and whether a worker of these kinds may claim each. A job that is not in the answer has
+    /// finished or never existed.
     async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error>;
 }

@@ -4,7 +4,7 @@ use crate::{HEAD_MAX, LEASE, Server, connect, new_ids, queue};
 use std::collections::HashSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn twenty_claimers_get_what_is_there_each_hint_once() {
+async fn twenty_takers_get_what_is_there_each_hint_once() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
     for round in 0..20 {
@@ -12,7 +12,7 @@ async fn twenty_claimers_get_what_is_there_each_hint_once() {
         handoff.push(&queue(), &ids, false).await.expect("push");
         let claims = (0..20).map(|_| {
             let handoff = handoff.clone();
-            tokio::spawn(async move { handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("claim").ids })
+            tokio::spawn(async move { handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("take").ids })
         });
         let mut taken = Vec::new();
         for claim in claims.collect::<Vec<_>>() {

@@ -1,9 +1,9 @@
 use crate::state::{Case, check};
 
 #[tokio::test]
-async fn claim() {
+async fn take() {
     check(
-        "claim",
+        "take",
         &[
             Case {
                 name: "takes up to the limit, next one first",

@@ -1,29 +1,29 @@
--- claim: takes hints and leases them for the hand-off.
+-- take: takes hints from the head and leases them to a worker for the hand-off.
 --
 -- KEYS  1 ready   2 claimed   3 leases   4 flags   5 asides   6 bell   7… the aside lists of the kinds that the worker
 --       serves
 -- ARGV  1 bound of `ready`
 --       2 lease in ms
---       3 limit: how many hints to take from the lists
+--       3 limit: the maximum number of hints to take from the lists
 --       4… the kinds of KEYS[7…], in the same order
---       then ids that a BLMOVE of this worker has put into `claimed`, to be leased as well; those no longer there are
---       somebody else's by now and left alone
--- Returns {paused, low, {ids leased: from `claimed`, then aside, then ready}, {kinds that still have hints aside}}
---   paused  1 if the queue is paused: nothing was taken, and what was in `claimed` is forgotten
---   low     1 if `ready` is below half of its bound while the line is longer: time for a fill
--- Rings the bell if it leaves hints in `ready`.
--- Cost  O(log members) for each id, and one call for each kind that has hints aside and is served
+--       then ids that a BLMOVE of this worker moved to `claimed`: they are leased too. An id that is no longer in `claimed`
+--       is skipped: another process has adopted it.
+-- Returns {paused, low, {leased ids: from `claimed`, then aside, then ready}, {kinds that still have hints aside}}
+--   paused  1 if the queue is paused: nothing was taken, and the given ids that were in `claimed` are forgotten
+--   low     1 if `ready` has less than half of its bound while the line is longer: time for a fill
+-- Rings the bell if hints remain in `ready`.
+-- Cost  O(log members) per id, and one call per served kind that has hints aside
 
 local ready, claimed, leases, flags, asides, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local bound, lease_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local FIRST_LIST, FIRST_KIND = 7, 4
 local FIRST_ADOPTED = FIRST_KIND + #KEYS - FIRST_LIST + 1
--- Arguments of one call, two for each id; Lua's `unpack` gives up at some 8,000.
+-- Maximum number of ids of one call, two arguments each. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
--- Long enough for a worker that has found nothing to begin its wait for the bell.
+-- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one of the workers that wait for the bell, or the next one to do so. They look themselves what there is.
+-- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)
@@ -67,7 +67,7 @@ end
 pop(ready)
 
 local now = redis.call('TIME')
--- As text: a number would be made one for each id.
+-- As text: Redis would convert a number again for each id.
 local deadline = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) + lease_ms)
 for first = 1, #taken, CHUNK do
   local scored = {}
