@@ -25,10 +25,10 @@ pub(crate) struct Args {
     /// Only jobs in this state: blocked, scheduled, queued, running, succeeded, dead or cancelled
     #[arg(long)]
     state: Option<State>,
-    /// How many
+    /// At most this many jobs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
-    /// The page after this one: only jobs with a lower id
+    /// Only jobs with an id below this one: the next page
     #[arg(long, value_name = "ID")]
     before: Option<JobId>,
 }
