@@ -33,7 +33,7 @@ pub(crate) struct JobFlags {
     /// While a live job has this key, print the id of that job and make no new job
     #[arg(long, value_name = "KEY")]
     pub(crate) unique_key: Option<String>,
-    /// A key that is kept with the job
+    /// Reserved: this version stores the key and enforces no limit
     #[arg(long, value_name = "KEY")]
     pub(crate) limit_key: Option<String>,
     /// How many attempts the job may spend

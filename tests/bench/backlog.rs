@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, Backlog},
-    lab::{Lab, Order},
+    lab::{Lab, RunSpec},
     results::Results,
 };
 use anyhow::Result;
@@ -12,7 +12,7 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Backlog) -> Result<Res
     for _ in 0..size.rounds {
         // A tenth of the line too: the comparison shows what grows with the line.
         for n in [size.n / 10, size.n] {
-            lab.bench("leasehold", &n.to_string(), &Order::new("drain", n)).await?;
+            lab.bench("leasehold", &n.to_string(), &RunSpec::new("drain", n)).await?;
         }
     }
     Ok(lab.results)

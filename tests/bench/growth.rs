@@ -6,7 +6,7 @@
 
 use crate::{
     arguments::{Arguments, Growth},
-    lab::{Lab, Order},
+    lab::{Lab, RunSpec},
     results::Results,
 };
 use anyhow::Result;
@@ -20,9 +20,9 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Growth) -> Result<Resu
     let mut lab = Lab::open("growth", arguments).await?;
     for _ in 0..size.rounds {
         for procs in &size.procs {
-            let order = Order::new("drain", size.n).processes(*procs, size.conc);
-            lab.bench(BY_ID, &procs.to_string(), &order).await?;
-            lab.bench(SKIP_LOCKED, &procs.to_string(), &order.with(["--without-redis"])).await?;
+            let spec = RunSpec::new("drain", size.n).processes(*procs, size.conc);
+            lab.bench(BY_ID, &procs.to_string(), &spec).await?;
+            lab.bench(SKIP_LOCKED, &procs.to_string(), &spec.with(["--without-redis"])).await?;
         }
     }
     Ok(lab.results)

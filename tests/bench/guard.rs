@@ -10,7 +10,7 @@
 
 use crate::{
     arguments::{Arguments, Guard},
-    lab::{Lab, Order},
+    lab::{Lab, RunSpec},
     results::{Results, Spread},
     table::number,
 };
@@ -99,10 +99,10 @@ const RUN_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) async fn measure(arguments: &Arguments, size: &Guard) -> Result<Results> {
     let mut lab = Lab::open("guard", arguments).await?.run_within(RUN_WITHIN);
     for _ in 0..size.rounds {
-        lab.bench("floor", "floor", &Order::new("floor", size.n * FLOOR_SCALE).with(["--gap-ms", "5"])).await?;
-        lab.bench("leasehold", "drain", &Order::new("drain", size.n)).await?;
-        lab.bench("leasehold", "flow", &Order::new("flow", size.n)).await?;
-        lab.bench("leasehold", "latency", &Order::new("latency", size.latency_n).with(["--gap-ms", "5"])).await?;
+        lab.bench("floor", "floor", &RunSpec::new("floor", size.n * FLOOR_SCALE).with(["--gap-ms", "5"])).await?;
+        lab.bench("leasehold", "drain", &RunSpec::new("drain", size.n)).await?;
+        lab.bench("leasehold", "flow", &RunSpec::new("flow", size.n)).await?;
+        lab.bench("leasehold", "latency", &RunSpec::new("latency", size.latency_n).with(["--gap-ms", "5"])).await?;
     }
     Ok(lab.results)
 }

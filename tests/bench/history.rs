@@ -2,7 +2,7 @@
 
 use crate::{
     arguments::{Arguments, History},
-    lab::{Lab, Order},
+    lab::{Lab, RunSpec},
     results::{Results, Run, Spread},
     servers::Servers,
 };
@@ -50,14 +50,14 @@ pub(crate) async fn measure(arguments: &Arguments, size: &History) -> Result<Res
     let mut lab = Lab::open("history", arguments).await?;
     lab.servers.fresh().await?;
     make_days(&lab.servers).await?;
-    let order = Order::new("drain", size.n).here();
+    let spec = RunSpec::new("drain", size.n).on_current_database();
     for _ in 0..size.rounds {
-        lab.bench("leasehold", EMPTY, &order).await?;
+        lab.bench("leasehold", EMPTY, &spec).await?;
     }
     let without = lab.servers.copy().await?;
     fill(&lab.servers, size.finished).await?;
     for _ in 0..size.rounds {
-        lab.bench("leasehold", FULL, &order).await?;
+        lab.bench("leasehold", FULL, &spec).await?;
     }
     let with = lab.servers.database_url();
     looks(&mut lab, [(EMPTY, &without), (FULL, &with)], size).await?;

@@ -38,7 +38,7 @@ pub(crate) struct Lab {
 
 /// The parameters of a run of `leasehold bench`.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
+pub(crate) struct RunSpec {
     mode: &'static str,
     arguments: Vec<String>,
     /// Whether the run starts with an empty database and an empty Redis.
@@ -47,7 +47,7 @@ pub(crate) struct Order {
     costs: bool,
 }
 
-impl Order {
+impl RunSpec {
     pub(crate) fn new(mode: &'static str, n: u64) -> Self {
         Self { mode, arguments: vec!["--n".to_owned(), n.to_string()], fresh: true, costs: true }
     }
@@ -62,7 +62,7 @@ impl Order {
     }
 
     /// Runs on the database as it is.
-    pub(crate) fn here(self) -> Self {
+    pub(crate) fn on_current_database(self) -> Self {
         Self { fresh: false, ..self }
     }
 
@@ -92,14 +92,14 @@ impl Lab {
     }
 
     /// Runs `leasehold bench` and keeps the results.
-    pub(crate) async fn bench(&mut self, subject: &str, setting: &str, order: &Order) -> Result<()> {
+    pub(crate) async fn bench(&mut self, subject: &str, setting: &str, spec: &RunSpec) -> Result<()> {
         let mut command = self.leasehold();
-        command.args(["bench", "--mode", order.mode]).args(&order.arguments);
-        if order.costs {
+        command.args(["bench", "--mode", spec.mode]).args(&spec.arguments);
+        if spec.costs {
             command.arg("--costs");
         }
         for try_number in 1.. {
-            if order.fresh {
+            if spec.fresh {
                 self.servers.fresh().await?;
             }
             until_quiet(self.quiet_within).await;
@@ -113,12 +113,12 @@ impl Lab {
             ensure!(output.status.success(), "{subject}, {setting}: {}", errors.trim());
             let mut line: Value =
                 serde_json::from_slice(&output.stdout).context("reading the line of leasehold bench")?;
-            if order.mode == "latency" {
+            if spec.mode == "latency" {
                 line["settled_p50_ms"] = json!(self.settled_p50_ms().await?);
             }
             let run = Run::of(subject, setting, line, others.share, others.disturbed);
             eprintln!("{}", run.describe());
-            let again = others.disturbed && order.fresh && try_number < TRIES && !self.quiet_within.is_zero();
+            let again = others.disturbed && spec.fresh && try_number < TRIES && !self.quiet_within.is_zero();
             if !again {
                 self.results.runs.push(run);
                 break;

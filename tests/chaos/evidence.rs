@@ -134,6 +134,7 @@ async fn violations(stores: &Stores) -> Result<Vec<String>> {
     };
     let store = Store::connect(&settings).await?;
     let settings = HandoffSettings {
+        key_prefix: leasehold_handoff::KeyPrefix::default(),
         url: stores.redis.url.as_str().into(),
         head_max: 4096,
         max_connections: 2,

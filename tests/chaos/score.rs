@@ -10,7 +10,7 @@ use leasehold_tests::Step;
 use serde::Serialize;
 
 /// The maximum number of findings of each kind to print.
-const TOLD: usize = 8;
+const FINDINGS_SHOWN: usize = 8;
 
 /// One row of the scorecard.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -95,8 +95,8 @@ impl Score {
             ..Self::default()
         };
         for (kind, found) in [("lost", findings.lost), ("twice", findings.twice), ("illegal", findings.illegal)] {
-            let more = found.len().saturating_sub(TOLD);
-            score.wrong.extend(found.into_iter().take(TOLD).map(|finding| format!("{kind}: {finding}")));
+            let more = found.len().saturating_sub(FINDINGS_SHOWN);
+            score.wrong.extend(found.into_iter().take(FINDINGS_SHOWN).map(|finding| format!("{kind}: {finding}")));
             if more > 0 {
                 score.wrong.push(format!("{kind}: and {more} more"));
             }

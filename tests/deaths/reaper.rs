@@ -108,7 +108,7 @@ async fn drift_that_was_found_and_not_repaired_is_found_again() {
 
 /// Takes and leases the waiting hint, as a worker does before a claim.
 async fn lease(scene: &Scene, lease: Duration) -> Vec<JobId> {
-    scene.handoff.claim(&QueueName::default(), &[], &[], 1, lease).await.expect("a claim in Redis").ids
+    scene.handoff.take(&QueueName::default(), &[], &[], 1, lease).await.expect("a take in Redis").ids
 }
 
 /// A job that was claimed by a worker that no longer exists.

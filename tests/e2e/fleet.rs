@@ -9,6 +9,7 @@ use nix::{
     },
     unistd::Pid,
 };
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 use std::{
     path::{Path, PathBuf},
@@ -32,11 +33,9 @@ pub(crate) struct Fleet {
     pub(crate) client: Client,
     pub(crate) stores: Stores,
     folder: TempDir,
-    database_url: String,
-    pooler: Pooler,
-    lease: Duration,
+    config: Config,
     /// Declared after all processes: the next test may start when it is dropped.
-    _turn: OwnedMutexGuard<()>,
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// A child process that ends with its test.
@@ -47,32 +46,40 @@ impl Fleet {
     pub(crate) async fn start(lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
-        let database_url = stores.database.url.clone();
-        Self::on(turn, stores, database_url, Pooler::None, lease).await
+        let mut config = Config::new(&stores.database.url, &stores.redis.url);
+        config.worker.lease_ms = millis(lease);
+        Self::on(Some(turn), stores, config).await
+    }
+
+    /// Two fleets, each with a database of its own, on one Redis server. Only the prefix of their keys tells them apart.
+    pub(crate) async fn start_two_on_one_redis(lease: Duration, prefixes: [&str; 2]) -> [Self; 2] {
+        let turn = TURN.clone().lock_owned().await;
+        let (first, second) = (Stores::start().await, Stores::start().await);
+        let configs = [(&first, prefixes[0]), (&second, prefixes[1])].map(|(stores, prefix)| {
+            let mut config = Config::new(&stores.database.url, &first.redis.url);
+            config.worker.lease_ms = millis(lease);
+            config.redis.key_prefix = prefix.parse().expect("a prefix");
+            config
+        });
+        let [of_first, of_second] = configs;
+        let second = Self::on(None, second, of_second).await;
+        [Self::on(Some(turn), first, of_first).await, second]
     }
 
     /// The same, but all processes of the fleet reach PostgreSQL through PgBouncer in transaction mode.
     pub(crate) async fn start_through_pgbouncer(lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
-        let database_url = stores.database.url_through_pgbouncer().await;
-        Self::on(turn, stores, database_url, Pooler::Transaction, lease).await
+        let mut config = Config::new(&stores.database.url_through_pgbouncer().await, &stores.redis.url);
+        config.database.pooler = Pooler::Transaction;
+        config.worker.lease_ms = millis(lease);
+        Self::on(Some(turn), stores, config).await
     }
 
-    async fn on(
-        turn: OwnedMutexGuard<()>,
-        stores: Stores,
-        database_url: String,
-        pooler: Pooler,
-        lease: Duration,
-    ) -> Self {
-        let mut config = Config::new(&database_url, &stores.redis.url);
-        config.database.pooler = pooler;
-        config.worker.lease_ms = millis(lease);
+    async fn on(turn: Option<OwnedMutexGuard<()>>, stores: Stores, config: Config) -> Self {
         let client = Client::connect(&config).await.expect("a client");
         let (workers, folder) = (Vec::new(), private_folder());
-        let mut fleet =
-            Self { workers, _reaper: None, client, stores, folder, database_url, pooler, lease, _turn: turn };
+        let mut fleet = Self { workers, _reaper: None, client, stores, folder, config, _turn: turn };
         let mut reaper = fleet.command(leasehold_program());
         reaper.arg("reaper");
         fleet._reaper = Some(Process::start(reaper));
@@ -117,12 +124,13 @@ impl Fleet {
 
     pub(crate) async fn until_all_are_registered(&self) {
         let wanted = self.workers.len();
-        let redis = self.stores.redis.connect().await;
+        let client = redis::Client::open(self.redis_url()).expect("the URL of Redis");
+        let redis = client.get_multiplexed_async_connection().await.expect("a connection");
+        let workers = format!("{}:workers", self.config.redis.key_prefix);
         eventually("every worker is registered", TIMEOUT, || {
-            let mut redis = redis.clone();
+            let (mut redis, workers) = (redis.clone(), workers.clone());
             async move {
-                let found: usize =
-                    redis::cmd("ZCARD").arg("leasehold:workers").query_async(&mut redis).await.unwrap_or(0);
+                let found: usize = redis::cmd("ZCARD").arg(workers).query_async(&mut redis).await.unwrap_or(0);
                 if found >= wanted { Ok(()) } else { Err(found) }
             }
         })
@@ -136,13 +144,18 @@ impl Fleet {
         }
         command
             .current_dir(self.folder.path())
-            .env("LEASEHOLD_DATABASE_URL", &self.database_url)
-            .env("LEASEHOLD_DATABASE__POOLER", self.pooler.as_str())
-            .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
-            .env("LEASEHOLD_WORKER__LEASE_MS", millis(self.lease).to_string())
+            .env("LEASEHOLD_DATABASE_URL", exposed(self.config.database.url.as_ref()))
+            .env("LEASEHOLD_DATABASE__POOLER", self.config.database.pooler.as_str())
+            .env("LEASEHOLD_REDIS_URL", self.redis_url())
+            .env("LEASEHOLD_REDIS__KEY_PREFIX", self.config.redis.key_prefix.to_string())
+            .env("LEASEHOLD_WORKER__LEASE_MS", self.config.worker.lease_ms.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command
+    }
+
+    fn redis_url(&self) -> &str {
+        exposed(self.config.redis.url.as_ref())
     }
 
     /// A folder that is deleted with the fleet.
@@ -217,6 +230,10 @@ impl Drop for Process {
         let _ = self.0.wait();
         forget_clock_of(self.pid());
     }
+}
+
+fn exposed(url: Option<&SecretString>) -> &str {
+    url.expect("a URL").expose_secret()
 }
 
 fn millis(duration: Duration) -> u64 {

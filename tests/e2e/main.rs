@@ -9,3 +9,4 @@ mod kill;
 mod pgbouncer;
 mod plain_sql;
 mod restarted_worker;
+mod shared_redis;

@@ -1,8 +1,8 @@
 //! The head in memory, and what tests do to it by hand: always to the default queue.
 
 use crate::words::{HEAD_MAX, SOON, queue};
-use leasehold_core::JobId;
-use leasehold_handoff::{Error, Head, WorkerRecord};
+use leasehold_core::{JobId, QueueName};
+use leasehold_ports::{Error, Filled, ReaperHead, WorkerHead, WorkerRecord};
 use leasehold_tests::{Clock, Keys, MemoryHead, QueueKeys, eventually};
 use std::ops::Deref;
 
@@ -13,14 +13,33 @@ pub(crate) struct Server(MemoryHead);
 #[derive(Clone)]
 pub(crate) struct Handoff(MemoryHead);
 
+/// All that the suite asks of a head.
+pub(crate) trait All: WorkerHead + ReaperHead {}
+
+impl All for MemoryHead {}
+
 impl Deref for Handoff {
-    type Target = dyn Head;
+    type Target = dyn All;
     fn deref(&self) -> &Self::Target {
         &self.0
     }
 }
 
 impl Handoff {
+    pub(crate) async fn queues(&self) -> Result<Vec<QueueName>, Error> {
+        self.0.queues().await
+    }
+
+    pub(crate) async fn fill(
+        &self,
+        queue: &QueueName,
+        ids: &[JobId],
+        more: bool,
+        to: Option<&str>,
+    ) -> Result<Filled, Error> {
+        self.0.fill(queue, ids, more, to).await
+    }
+
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
         Ok(self.0.workers())
     }

@@ -7,7 +7,7 @@ use crate::{
     work::{Book, Work, short},
 };
 use leasehold_core::{JobId, Kind, NewJob, QueueName, State};
-use leasehold_handoff::{Head, Notice};
+use leasehold_ports::Notice;
 use leasehold_tests::{MemoryHead, MemoryStore};
 use serde_json::value::RawValue;
 use std::{

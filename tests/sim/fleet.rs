@@ -6,9 +6,7 @@ use crate::{
     work::{Book, Doer},
 };
 use leasehold_core::{Backoff, Kind, QueueName, State, WorkerId};
-use leasehold_handoff::Head;
 use leasehold_reaper::Reaper;
-use leasehold_store::Authority;
 use leasehold_tests::{MemoryHead, MemoryStore, Row};
 use leasehold_worker::{Handlers, Settings, Tally, Worker};
 use std::{
@@ -70,12 +68,12 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    fn process(&mut self, what: &str) -> (Arc<Process>, Arc<dyn Authority>, Arc<dyn Head>) {
+    fn process(&mut self, what: &str) -> (Arc<Process>, MemoryStore, MemoryHead) {
         self.started += 1;
         let process = Process::start(format!("{what} {}", self.started), &self.around);
         let wire = |place| Arc::new(Wire { process: Arc::clone(&process), place });
-        let store = Arc::new(self.store.by(wire(Server::Postgres)));
-        let head = Arc::new(self.head.by(wire(Server::Redis)));
+        let store = self.store.by(wire(Server::Postgres));
+        let head = self.head.by(wire(Server::Redis));
         self.around.trace.line(&process.name, &"starts");
         (process, store, head)
     }

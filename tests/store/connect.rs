@@ -121,7 +121,7 @@ async fn a_half_open_connection_is_closed() {
     eventually("the store answers again", Duration::from_secs(10), || async { store.ping().await }).await;
     let left = tokio::time::timeout(Duration::from_millis(1), async {
         proxy.set(LinkState::Stalled);
-        store.look(&[]).await
+        store.look(&[], &leasehold_store::Kinds::All).await
     });
     assert!(left.await.is_err(), "the caller must have gone away");
     proxy.set(LinkState::Open);

@@ -1,8 +1,8 @@
 //! enqueue: each job exists once, no matter how often it is sent.
 
-use crate::fixture::{Fixture, concurrently, json, kind, name, new_job};
+use crate::fixture::{Fixture, concurrently, json, kind, name, neutral, new_job};
 use leasehold_core::{NewJob, Settle, State, WorkerId};
-use leasehold_store::Error;
+use leasehold_ports::Class;
 use std::{slice::from_ref, time::Duration};
 
 fn again(job: &NewJob) -> NewJob {
@@ -59,9 +59,10 @@ async fn waits_for_its_time_by_the_clock_of_the_database() {
 async fn a_bad_job_makes_the_whole_call_fail_and_change_nothing() {
     let fixture = Fixture::start().await;
     let bad = NewJob { priority: 101, max_attempts: 0, ..new_job() };
-    let refused = fixture.enqueue(&[new_job(), bad]).await.expect_err("a bad job");
-    assert!(matches!(&refused, Error::Invalid(invalid) if invalid.0.len() == 2), "{refused}");
-    assert!(!refused.is_transient());
+    let problems = bad.validate().expect_err("two problems");
+    let refused = neutral(fixture.enqueue(&[new_job(), bad]).await.expect_err("a bad job"));
+    assert_eq!((problems.0.len(), refused.class), (2, Class::Invalid), "{refused}");
+    assert_eq!(refused.to_string(), problems.to_string());
     assert_eq!(fixture.live_jobs().await, 0);
 }
 

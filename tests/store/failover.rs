@@ -73,7 +73,7 @@ async fn a_running_store_follows_a_failover() {
         store.enqueue(&[new_job()]).await
     })
     .await;
-    assert_eq!(store.look(&[first.id]).await.expect("look").len(), 1);
+    assert_eq!(store.look(&[first.id], &leasehold_store::Kinds::All).await.expect("look").len(), 1);
     let mine: i32 = sqlx::query_scalar("SELECT inet_server_port()").fetch_one(store.pool()).await.expect("the port");
     assert_eq!(u16::try_from(mine), Ok(standby.port()), "callers' transactions must go to the new primary too");
 }

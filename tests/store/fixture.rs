@@ -5,7 +5,7 @@ pub(crate) use crate::subject::Fixture;
 use leasehold_core::{
     ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settle, Settled, WorkerId,
 };
-use leasehold_store::{Error, Kinds, Line};
+use leasehold_ports::{Error, Kinds, Line};
 use serde_json::value::RawValue;
 use std::{future::Future, time::Duration};
 
@@ -101,7 +101,12 @@ pub(crate) async fn is_written_once(settle: Settle, wanted: impl AsyncFn(&Fixtur
     assert_eq!(live + finished, 1);
 }
 
-/// For [`is_written_once`]: the run needs no preparation, because no cancel is wanted.
+/// The error as a caller has it that knows no driver.
+pub(crate) fn neutral(error: impl Into<Error>) -> Error {
+    error.into()
+}
+
+/// For [`is_written_once`]: a run that nobody wants to be cancelled.
 pub(crate) async fn as_it_is(_: &Fixture, _: Fence) {}
 
 impl Fixture {

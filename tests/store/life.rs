@@ -52,7 +52,7 @@ async fn a_life() {
     let fence = fixture.running(worker).await;
     fixture.end_lease(fence.id).await;
     assert_eq!(fixture.expire(10, None).await.expect("expire")[0].worker, worker);
-    assert_eq!(fixture.look(&[fence.id]).await.expect("look")[0].state, State::Queued);
+    assert_eq!(fixture.look(&[fence.id], &Kinds::All).await.expect("look")[0].state, State::Queued);
     assert_eq!(fixture.purge(&name("default"), 10).await.expect("purge"), [fence.id]);
     assert_eq!(fixture.unblock(&[fence.id]).await.expect("unblock").len(), 0);
     assert!(fixture.pause(&name("default")).await.expect("pause"));

@@ -302,7 +302,7 @@ async fn no_reader_fails_on_any_content_of_a_table() {
     fixture.expire(100, None).await.expect("expire");
     fixture.retain(Duration::from_secs(86_400)).await.expect("retain");
     let ids: Vec<JobId> = all.iter().map(|job| job.id).collect();
-    fixture.look(&ids).await.expect("look");
+    fixture.look(&ids, &leasehold_store::Kinds::All).await.expect("look");
     fixture.finished(&ids).await.expect("finished");
     fixture.revive(&ids).await.expect("revive");
     fixture.cancel(&ids).await.expect("cancel");

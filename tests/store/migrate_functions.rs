@@ -186,7 +186,7 @@ async fn all_of_them_or_none() {
 }
 
 #[tokio::test]
-async fn many_at_once_make_them_once() {
+async fn many_concurrently_make_them_once() {
     let fixture = Fixture::start().await;
     fixture.sql(r"UPDATE leasehold.function SET hash = '\x00'").await;
     let answers = concurrently((0..6).map(|_| fixture.migrate())).await;

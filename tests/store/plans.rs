@@ -11,12 +11,13 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
-const BY_ID: [(&str, &str); 18] = [
+const BY_ID: [(&str, &str); 19] = [
     ("claim", "$worker, $ids, NULL, 1000"),
     ("claim", "$worker, $ids, '{k,other}', 1000"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10"),
     ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10"),
-    ("look", "$ids"),
+    ("look", "$ids, NULL"),
+    ("look", "$ids, '{k,other}'"),
     ("renew", "$worker, $ids, $ones, 1000"),
     ("complete", "$worker, $ids, $ones, $texts"),
     ("complete_careful", "$worker, $ids, $ones, $texts"),

@@ -1,8 +1,15 @@
 //! revive: finished → queued.
 
-use crate::fixture::{Fixture, concurrently, new_job, retry};
+use crate::fixture::{Fixture, concurrently, neutral, new_job, retry};
 use leasehold_core::{JobId, NewJob, Settle, State, WorkerId};
-use leasehold_store::Error;
+use leasehold_ports::{Class, Error};
+
+/// The store refused to revive this job, because a live one has its unique key.
+fn assert_key_is_taken(refused: impl Into<Error>, id: JobId) {
+    let refused = neutral(refused);
+    assert_eq!(refused.class, Class::Refused, "{refused}");
+    assert_eq!(refused.to_string(), format!("the unique key of {id} is taken by a live job"));
+}
 
 #[tokio::test]
 async fn gives_new_attempts_and_keeps_epoch_and_trail() {
@@ -43,12 +50,12 @@ async fn is_refused_while_its_unique_key_is_taken() {
     fixture.enqueue(std::slice::from_ref(&second)).await.expect("enqueue");
     let other = fixture.queued().await;
     fixture.cancel(&[other]).await.expect("cancel");
-    let refused = fixture.revive(&[other, first.id]).await.expect_err("the key is in use");
-    assert!(matches!(refused, Error::UniqueKeyTaken(id) if id == first.id), "{refused}");
-    assert_eq!(fixture.record(other).await.state, State::Cancelled, "nothing may change");
+    let refused = fixture.revive(&[other, first.id]).await.expect_err("the key is taken");
+    assert_key_is_taken(refused, first.id);
+    assert_eq!(fixture.record(other).await.state, State::Cancelled, "nothing was changed");
     fixture.cancel(&[second.id]).await.expect("cancel");
-    let refused = fixture.revive(&[first.id, second.id]).await.expect_err("only one of them can have the key");
-    assert!(matches!(refused, Error::UniqueKeyTaken(id) if id == second.id.max(first.id)), "{refused}");
+    let refused = fixture.revive(&[first.id, second.id]).await.expect_err("one of them only");
+    assert_key_is_taken(refused, second.id.max(first.id));
     assert_eq!(fixture.revive(&[first.id, other]).await.expect("revive").len(), 2);
 }
 
@@ -68,8 +75,7 @@ async fn concurrent_revives_have_one_winner_and_so_have_revive_and_enqueue_of_it
         for answer in revives {
             match answer {
                 Ok(jobs) => revived += jobs.len(),
-                Err(Error::UniqueKeyTaken(id)) => assert_eq!(id, old.id),
-                Err(error) => panic!("{error}"),
+                Err(error) => assert_key_is_taken(error, old.id),
             }
         }
         assert_eq!(revived + usize::from(enqueued.inserted), 1, "{enqueued:?}");

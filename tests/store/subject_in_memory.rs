@@ -1,8 +1,8 @@
 //! The subject of the tests: the store in memory. Also the changes that tests make to rows by hand.
 
-use chrono::{TimeDelta, Utc};
-use leasehold_core::{JobId, JobRecord, Lifecycle, NewJob, QueueName, State, WorkerId};
-use leasehold_store::{Authority, Cancelled, Enqueued, Error, Revived, Waiting};
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold_core::{JobId, Lifecycle, NewJob, State, WorkerId};
+use leasehold_ports::{Error, Expired, Jobs, ReaperStore, Waiting, WorkerStore};
 use leasehold_tests::{Clock, MemoryStore, Row};
 use serde_json::value::RawValue;
 use std::ops::Deref;
@@ -12,8 +12,13 @@ pub(crate) struct Fixture {
     store: MemoryStore,
 }
 
+/// All that the suite asks of a store.
+pub(crate) trait All: Jobs + WorkerStore + ReaperStore {}
+
+impl All for MemoryStore {}
+
 impl Deref for Fixture {
-    type Target = dyn Authority;
+    type Target = dyn All;
     fn deref(&self) -> &Self::Target {
         &self.store
     }
@@ -29,32 +34,12 @@ impl Fixture {
         Self::start().await
     }
 
-    pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
-        self.store.enqueue(jobs).await
-    }
-
-    pub(crate) async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
-        self.store.cancel(ids).await
-    }
-
-    pub(crate) async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.store.pause(queue).await
-    }
-
-    pub(crate) async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.store.resume(queue).await
+    pub(crate) async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
+        self.store.expire(limit, since).await
     }
 
     pub(crate) async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
         self.store.unblock(ids).await
-    }
-
-    pub(crate) async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
-        self.store.revive(ids).await
-    }
-
-    pub(crate) async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
-        self.store.job(id).await
     }
 }
 

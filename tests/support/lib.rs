@@ -5,7 +5,6 @@ mod clock;
 mod eventually;
 mod front;
 mod keys;
-mod memory;
 mod probe;
 mod proxy;
 mod reaper;
@@ -17,7 +16,7 @@ pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
 pub use front::front;
 pub use keys::{Key, all_keys};
-pub use memory::{
+pub use leasehold_memory::{
     Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, QueueKeys, Row, Rows,
 };
 pub use probe::{LogLine, Probe, Step, clock_errors, no_sleep_file, read_log, starts};

@@ -100,6 +100,7 @@ impl Job for Probe {
                 write(match reason {
                     StopReason::LeaseLost => Step::LeaseLost,
                     StopReason::Cancelled => Step::Cancelled,
+                    // Timed out, stopping, and whatever reasons will be added.
                     _ => Step::Stopped,
                 })?;
                 return Err(JobError::failed("told to stop"));

@@ -5,6 +5,8 @@
 //! in its own language; this crate is what they are checked against.
 
 mod backoff;
+mod claimability;
+mod drift;
 mod fail_point;
 mod id;
 mod job;
@@ -17,6 +19,8 @@ mod transitions;
 mod validate;
 
 pub use backoff::Backoff;
+pub use claimability::Claimability;
+pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
 pub use fail_point::on_fail_points;
 pub use fail_point::{FailPoint, pass};
@@ -25,7 +29,7 @@ pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;
 pub use names::{InvalidName, Kind, QueueName};
 pub use outcome::Outcome;
-pub use settle::{Settle, Settled};
+pub use settle::{Ending, Settle, Settled};
 pub use state::{Event, Lifecycle, Refusal, State, Verb};
 pub use transitions::Transitions;
 pub use validate::{FieldError, InvalidJob};

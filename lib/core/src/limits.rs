@@ -45,5 +45,8 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 24 * 3600);
 pub const LEASE_DEFAULT: Duration = Duration::from_millis(30_000);
 /// The shortest lease that can be set: below it, an ordinary pause of a process would lose it.
 pub const LEASE_MIN: Duration = Duration::from_millis(500);
+/// How long a hint may be leased in Redis before PostgreSQL has granted the claim: far longer than a claim takes, and short
+/// enough that a job whose worker died in between waits only seconds.
+pub const HANDOFF_LEASE: Duration = Duration::from_secs(5);
 /// Jobs in one statement. Larger requests are cut into batches of this size.
 pub const BATCH_MAX: usize = 500;

@@ -89,6 +89,51 @@ pub enum Verb {
     Revive,
 }
 
+impl Verb {
+    /// All verbs, in the order of a life.
+    pub const ALL: [Self; 13] = [
+        Self::Enqueue,
+        Self::Promote,
+        Self::Unblock,
+        Self::Claim,
+        Self::Renew,
+        Self::Complete,
+        Self::Retry,
+        Self::Snooze,
+        Self::Release,
+        Self::Expire,
+        Self::Bury,
+        Self::Cancel,
+        Self::Revive,
+    ];
+
+    /// The name used in rows, trails, documents and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueue => "enqueue",
+            Self::Promote => "promote",
+            Self::Unblock => "unblock",
+            Self::Claim => "claim",
+            Self::Renew => "renew",
+            Self::Complete => "complete",
+            Self::Retry => "retry",
+            Self::Snooze => "snooze",
+            Self::Release => "release",
+            Self::Expire => "expire",
+            Self::Bury => "bury",
+            Self::Cancel => "cancel",
+            Self::Revive => "revive",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// Something that happens to a job that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {

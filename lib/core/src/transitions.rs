@@ -60,9 +60,9 @@ fn events(job: &Lifecycle, worker: WorkerId) -> Vec<Event> {
 impl fmt::Display for Transitions {
     /// One line for each pair of states: from, the verbs, to.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut pairs: Vec<((State, State), Vec<String>)> = Vec::new();
+        let mut pairs: Vec<((State, State), Vec<&str>)> = Vec::new();
         for (from, verb, to) in &self.0 {
-            let verb = format!("{verb:?}").to_lowercase();
+            let verb = verb.as_str();
             match pairs.iter_mut().find(|(pair, _)| *pair == (*from, *to)) {
                 Some((_, verbs)) => verbs.push(verb),
                 None => pairs.push(((*from, *to), vec![verb])),

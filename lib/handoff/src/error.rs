@@ -1,6 +1,8 @@
 //! What can go wrong with Redis, each with what was being done.
 
-use crate::health::advice;
+use crate::health::{advice, why_unfit};
+use leasehold_ports::Class;
+use redis::ErrorKind;
 
 /// What went wrong, and what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -27,4 +29,38 @@ pub enum Error {
         /// Why it failed.
         source: redis::RedisError,
     },
+}
+
+impl From<Error> for leasehold_ports::Error {
+    fn from(error: Error) -> Self {
+        Self::new("Redis", error.doing(), error.class(), error)
+    }
+}
+
+impl Error {
+    const fn doing(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "connecting to Redis",
+            Self::Unfit(_) => "checking Redis",
+            Self::Pool { doing, .. } | Self::Redis { doing, .. } => doing,
+        }
+    }
+
+    /// What a caller that knows no driver can do about it.
+    fn class(&self) -> Class {
+        match self {
+            Self::Url(_) | Self::Unfit(_) => Class::Broken,
+            Self::Pool { .. } => Class::Transient,
+            // The server is busy, or answers again after a failover.
+            Self::Redis { source, .. } if matches!(source.code(), None | Some("LOADING" | "BUSY" | "TRYAGAIN")) => {
+                if source.kind() == ErrorKind::Parse {
+                    Class::Broken
+                } else {
+                    Class::Transient
+                }
+            }
+            Self::Redis { source, .. } if why_unfit(source).is_some() => Class::Broken,
+            Self::Redis { .. } => Class::Refused,
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! One file a side of the protocol: who puts jobs into the line (`producer`), who takes them
 //! (`worker`, and `taker` for waiting without asking), who puts right what others left (`reaper`), who
 //! looks and intervenes (`operator`); beside them who is there (`registry`), what is said (`notices`) and
-//! how Redis itself is doing (`fitness`). `head` is the part of all this that workers and reapers call, as a trait.
+//! how Redis itself is doing (`fitness`). `head` has the part of all this that workers, reapers and operators call, as the traits of `lib/ports`.
 //! Keys are spelled in `keys` only. Scripts live in `lua/` at the top of the repository and are loaded in
 //! `scripts` only. What this crate does not do: decide anything. A hint grants nothing.
 
@@ -27,12 +27,9 @@ mod worker;
 
 pub use connect::{Handoff, Settings};
 pub use error::Error;
-pub use head::{BlockingTake, Head, WakeTake};
-pub use notices::Notice;
-pub use operator::HeadStats;
-pub use producer::Pushed;
-pub use reaper::{EXTEND_FOR, Extended, Fill, Filled, Swept, Tail};
-pub use registry::{Served, WorkerRecord};
-pub use snapshot::{Held, Snapshot, Stray};
+pub use keys::{InvalidPrefix, KeyPrefix};
+pub use leasehold_ports::{
+    EXTEND_FOR, Extended, Fill, Filled, HeadStats, Held, Notice, Pushed, Served, Snapshot, Stray, Swept, Tail, Taken,
+    WorkerRecord,
+};
 pub use taker::{Taker, Unblock};
-pub use worker::Taken;

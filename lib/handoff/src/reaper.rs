@@ -3,80 +3,22 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::{GENERATION, QueueKeys},
+    keys::QueueKeys,
     operator::command,
-    producer::note_queue,
     scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP, Step},
     worker::{milliseconds, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_ports::{EXTEND_FOR, Extended, Fill, Filled, Swept, Tail};
 use redis::Value;
-use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Hints adopted in one call: far more than `claimed` ever holds, and still well under a millisecond.
 const ADOPT_MAX: u32 = 500;
 
-/// How long after a fill a head is extended only. So long may a job wait that belongs before others there, and whose hint was
-/// lost or never pushed, if no reaper comes by, which looks at the front of each line at every tick.
-pub const EXTEND_FOR: Duration = Duration::from_secs(1);
 /// What `fill.lua` is told where there is no place.
 const NO_PLACE: &str = "-";
-
-/// What a head is to be filled with; [`Handoff::fill`] says what each means.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the arguments of a fill")]
-pub struct Fill {
-    pub queue: QueueName,
-    pub ids: Vec<JobId>,
-    pub more: bool,
-    pub to: Option<String>,
-}
-
-/// What a fill did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Filled {
-    /// Put into the head.
-    pub pushed: u32,
-    /// Waiting or leased here already.
-    pub held: u32,
-    /// What had to be put right before; all zero in a healthy system.
-    pub swept: Swept,
-}
-
-/// How far a head goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tail {
-    /// How many hints wait for any worker.
-    pub ready: u32,
-    /// The place in the line up to which it was filled, in the words of whoever filled it; less than [`EXTEND_FOR`] ago.
-    pub filled_to: Option<String>,
-    /// Where the line scan_start in PostgreSQL, in the words of whoever found it out; if that took long enough to be told to others.
-    pub scan_start: Option<String>,
-}
-
-/// What an extension did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extended {
-    /// Put behind the others.
-    pub pushed: u32,
-    /// Waiting or leased here already.
-    pub held: u32,
-    /// By now the head was filled up to another place, or too long ago, or the queue is paused: nothing was done.
-    pub changed: bool,
-}
-
-/// What a sweep put right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Swept {
-    /// Waited in no list.
-    pub orphans: u32,
-    /// In a list, and not known as waiting.
-    pub readmitted: u32,
-    /// Second mentions, and leased jobs, in a list.
-    pub dropped: u32,
-}
 
 impl Handoff {
     /// Reaper: short leases for what lies in `claimed` without one; returns how many.
@@ -84,7 +26,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time.
     pub async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let call = ADOPT.on([keys.claimed(), keys.leases()]).arg(milliseconds(lease)).arg(ADOPT_MAX);
         let (adopted,): (u32,) = self.run("adopting hints", vec![call.into()]).await?;
         Ok(adopted)
@@ -95,7 +37,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn expired(&self, queue: &QueueName, limit: u32) -> Result<Vec<JobId>, Error> {
-        let call = EXPIRED.on([QueueKeys::of(queue).leases()]).arg(limit);
+        let call = EXPIRED.on([self.keys().of(queue).leases()]).arg(limit);
         let (members,): (Vec<Vec<u8>>,) = self.run("looking for expired leases in Redis", vec![call.into()]).await?;
         let (ids, strays) = parse_members(members);
         self.forget_strays(queue, strays).await;
@@ -125,11 +67,11 @@ impl Handoff {
         if fills.is_empty() {
             return Ok(Vec::new());
         }
-        let asides = fills.iter().map(|fill| command("SMEMBERS", QueueKeys::of(&fill.queue).asides()).into());
+        let asides = fills.iter().map(|fill| command("SMEMBERS", self.keys().of(&fill.queue).asides()).into());
         let asides: Vec<Vec<String>> = self.run("reading the kinds set aside", asides.collect()).await?;
         let mut steps: Vec<Step> = Vec::with_capacity(fills.len() * 3);
         for (Fill { queue, ids, more, to }, aside) in fills.iter().zip(&asides) {
-            let keys = QueueKeys::of(queue);
+            let keys = self.keys().of(queue);
             steps.push(sweep_call(&keys, aside, false).into());
             let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()]);
             let fill = fill.arg(self.inner.head_max).arg(u8::from(*more));
@@ -137,7 +79,7 @@ impl Handoff {
             steps.push(fill.into());
             // A queue that is filled with nothing may have no keys left, and is not noted.
             if !ids.is_empty() {
-                steps.push(note_queue(queue));
+                steps.push(self.note_queue(queue));
             }
         }
         let mut answers = self.run::<Vec<Value>>(DOING, steps).await?.into_iter();
@@ -148,7 +90,7 @@ impl Handoff {
         let mut filled = Vec::with_capacity(fills.len());
         for fill in fills {
             let (swept, (pushed, held, _paused)) = (counts(answers.next())?, counts(answers.next())?);
-            filled.push(Filled { pushed, held, swept: swept.into() });
+            filled.push(Filled { pushed, held, swept: swept_of(swept) });
             if !fill.ids.is_empty() {
                 answers.next();
             }
@@ -161,7 +103,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let steps = vec![
             command("LLEN", keys.ready()).into(),
             command("GET", keys.filled()).into(),
@@ -178,7 +120,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
-        let mut scores = command("ZMSCORE", QueueKeys::of(queue).leases());
+        let mut scores = command("ZMSCORE", self.keys().of(queue).leases());
         for id in ids {
             scores.arg(id.to_string());
         }
@@ -200,7 +142,7 @@ impl Handoff {
         begins: &str,
         kept_for: Option<Duration>,
     ) -> Result<(), Error> {
-        let mut set = command("SET", (QueueKeys::of(queue).begins(), begins));
+        let mut set = command("SET", (self.keys().of(queue).begins(), begins));
         match kept_for {
             Some(time) => set.arg("PX").arg(milliseconds(time).max(1)),
             None => set.arg("XX").arg("KEEPTTL"),
@@ -216,7 +158,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
     pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let fixed = [keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()];
         let call = EXTEND.on(fixed).arg(self.inner.head_max);
         let call = call.arg(from).arg(to).args(ids);
@@ -230,9 +172,9 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
     pub async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error> {
-        let call = sweep_call(&QueueKeys::of(queue), &self.aside_kinds(queue).await?, true);
+        let call = sweep_call(&self.keys().of(queue), &self.aside_kinds(queue).await?, true);
         let (swept,): ((u32, u32, u32),) = self.run("sweeping a queue", vec![call.into()]).await?;
-        Ok(swept.into())
+        Ok(swept_of(swept))
     }
 
     /// The kinds set aside in a queue, with how many hints, and whether that is as many as are kept.
@@ -244,7 +186,7 @@ impl Handoff {
         if kinds.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let lengths = kinds.iter().map(|kind| {
             let mut length = redis::cmd("LLEN");
             length.arg(keys.aside(kind)).to_owned().into()
@@ -261,8 +203,8 @@ impl Handoff {
     /// When Redis does not answer in time.
     pub async fn generation(&self) -> Result<(String, bool), Error> {
         let (mut set, mut get) = (redis::cmd("SET"), redis::cmd("GET"));
-        set.arg(GENERATION).arg(Uuid::new_v4().to_string()).arg("NX");
-        get.arg(GENERATION);
+        set.arg(self.keys().generation()).arg(Uuid::new_v4().to_string()).arg("NX");
+        get.arg(self.keys().generation());
         let (made, generation): (Value, String) =
             self.run("reading the generation of Redis", vec![set.into(), get.into()]).await?;
         Ok((generation, made != Value::Nil))
@@ -271,7 +213,7 @@ impl Handoff {
     /// The kinds that have an aside list, as Redis spells them.
     pub(crate) async fn aside_kinds(&self, queue: &QueueName) -> Result<Vec<String>, Error> {
         let mut members = redis::cmd("SMEMBERS");
-        members.arg(QueueKeys::of(queue).asides());
+        members.arg(self.keys().of(queue).asides());
         let (kinds,): (Vec<String>,) = self.run("reading the kinds set aside", vec![members.into()]).await?;
         Ok(kinds)
     }
@@ -282,8 +224,7 @@ fn sweep_call(keys: &QueueKeys, aside: &[String], force: bool) -> Call {
     SWEEP.on(fixed.into_iter().chain(aside.iter().map(|kind| keys.aside(kind)))).arg(u8::from(force)).args(aside)
 }
 
-impl From<(u32, u32, u32)> for Swept {
-    fn from((orphans, readmitted, dropped): (u32, u32, u32)) -> Self {
-        Self { orphans, readmitted, dropped }
-    }
+/// The answer of a sweep.
+const fn swept_of((orphans, readmitted, dropped): (u32, u32, u32)) -> Swept {
+    Swept { orphans, readmitted, dropped }
 }

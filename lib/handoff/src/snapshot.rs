@@ -3,61 +3,12 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::QueueKeys,
     operator::command,
     worker::{parse_member, parse_members},
 };
-use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_core::{JobId, QueueName};
+use leasehold_ports::{Held, Snapshot, Stray};
 use redis::Value;
-use serde::Serialize;
-use std::fmt;
-
-/// How Redis holds an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Held {
-    /// Waits in a list, or should.
-    Waiting,
-    /// Leased; ms left, negative once it has run out.
-    Leased {
-        /// Milliseconds until the deadline, on the clock of Redis.
-        ms_left: i64,
-    },
-}
-
-/// Something in a queue's keys that is no job id, or no kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Stray {
-    /// The key it was found in.
-    pub key: String,
-    /// Byte for byte, as [`Handoff::forget`] takes it.
-    pub member: Vec<u8>,
-}
-
-impl fmt::Display for Stray {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} in {}", String::from_utf8_lossy(&self.member), self.key)
-    }
-}
-
-/// One queue, whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Snapshot {
-    /// The head, next one first.
-    pub ready: Vec<JobId>,
-    /// Taken by a blocking take, and not leased yet.
-    pub claimed: Vec<JobId>,
-    /// Set aside, by kind.
-    pub aside: Vec<(Kind, Vec<JobId>)>,
-    /// Every id that Redis knows, with how it holds it.
-    pub held: Vec<(JobId, Held)>,
-    /// Redis keeps no hints of this queue.
-    pub paused: bool,
-    /// The line is longer than what Redis holds of it.
-    pub overflow: bool,
-    /// What does not belong here.
-    pub strays: Vec<Stray>,
-}
 
 /// Seconds and microseconds.
 type Time = (i64, i64);
@@ -72,7 +23,7 @@ impl Handoff {
     /// When Redis does not answer in time, or a key holds another type than it should.
     pub async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error> {
         const DOING: &str = "reading all of a queue";
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let kinds = self.aside_kinds(queue).await?;
         let all = |key: String| command("LRANGE", (key, 0, -1));
         let mut commands = vec![
@@ -94,11 +45,11 @@ impl Handoff {
         let mut snapshot = Snapshot { paused: paused.is_some(), overflow: overflow.is_some(), ..Snapshot::default() };
         let asides = lists.split_off(lists.len().min(2));
         if let [ready, claimed] = &mut lists[..] {
-            snapshot.ready = snapshot.ids(keys.ready(), std::mem::take(ready));
-            snapshot.claimed = snapshot.ids(keys.claimed(), std::mem::take(claimed));
+            snapshot.ready = ids_of(&mut snapshot.strays, keys.ready(), std::mem::take(ready));
+            snapshot.claimed = ids_of(&mut snapshot.strays, keys.claimed(), std::mem::take(claimed));
         }
         for (kind, members) in kinds.into_iter().zip(asides) {
-            let ids = snapshot.ids(keys.aside(&kind), members);
+            let ids = ids_of(&mut snapshot.strays, keys.aside(&kind), members);
             match kind.parse() {
                 Ok(kind) => snapshot.aside.push((kind, ids)),
                 Err(_) => snapshot.strays.push(Stray { key: keys.asides(), member: kind.into_bytes() }),
@@ -115,13 +66,11 @@ impl Handoff {
     }
 }
 
-impl Snapshot {
-    /// The ids among the members of a key; the others are noted as strays.
-    fn ids(&mut self, key: String, members: Members) -> Vec<JobId> {
-        let (ids, strays) = parse_members(members);
-        self.strays.extend(strays.into_iter().map(|member| Stray { key: key.clone(), member }));
-        ids
-    }
+/// The ids among the members of a key; the others are added to the strays.
+fn ids_of(strays: &mut Vec<Stray>, key: String, members: Members) -> Vec<JobId> {
+    let (ids, others) = parse_members(members);
+    strays.extend(others.into_iter().map(|member| Stray { key: key.clone(), member }));
+    ids
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "deadlines in ms are far below 2^53")]

@@ -9,7 +9,7 @@ use crate::{
     tick::{Tick, all_of},
 };
 use leasehold_core::{FailPoint, QueueName, pass};
-use leasehold_handoff::HeadStats;
+use leasehold_ports::HeadStats;
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     tick.handoff()?;

@@ -5,7 +5,7 @@
 
 use crate::{error::Error, tick::Tick};
 use leasehold_core::{BATCH_MAX, FailPoint, pass};
-use leasehold_handoff::Notice;
+use leasehold_ports::Notice;
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
     let wanted = tick.store()?.cancel_wanted(BATCH_MAX as i64).await?;

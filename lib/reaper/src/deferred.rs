@@ -4,7 +4,7 @@
 
 use crate::{by_queue::by_queue, error::Error, tick::Tick};
 use leasehold_core::{BATCH_MAX, Fence, FinishedRun, JobId, QueueName, Settle, Settled, WorkerId};
-use leasehold_store::{Authority, Deferred};
+use leasehold_ports::{Deferred, ReaperStore};
 use std::collections::BTreeMap;
 
 pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
@@ -31,7 +31,7 @@ pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
 /// Writes what one worker left; what has been decided. If the store refuses the batch, each goes by itself: one that is
 /// refused for good is given up, and its lease runs out.
 async fn settle(
-    store: &dyn Authority,
+    store: &dyn ReaperStore,
     worker: WorkerId,
     ends: Vec<Deferred>,
 ) -> Result<Vec<(Deferred, Settled)>, Error> {

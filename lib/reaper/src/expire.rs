@@ -9,14 +9,13 @@
 
 use crate::{
     by_queue::by_queue,
-    drift::Drift,
     error::Error,
     locked::{Locked, spared_for},
-    surveys::Surveys,
     tick::{BATCHES_PER_TICK, Tick},
 };
-use leasehold_core::{BATCH_MAX, FailPoint, State, pass};
-use leasehold_store::Expiry;
+use leasehold_core::{BATCH_MAX, Drift, FailPoint, State, pass};
+use leasehold_line::Surveys;
+use leasehold_ports::Expiry;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -6,20 +6,15 @@
 //! the line (the statement does) and does not bound the head (the script does).
 
 use crate::{
-    audit::{hints_of, missing},
-    drift::Drift,
     error::Error,
     note::Mend,
     reads::{GLANCE, Reads, Seen},
-    scan_starts::{Ttl, share, shared_in, stretches_of},
-    surveys::{Surveys, move_on},
     sweep::Sweeps,
     tick::Tick,
 };
-use leasehold_core::{FailPoint, JobId, Kind, QueueName, State, pass};
-use leasehold_handoff::{Filled, Head, HeadStats, Served, Swept};
-use leasehold_store::{Authority, Front, Kinds, Line, LinePosition, LineSummary, Stretch};
-use serde::Serialize;
+use leasehold_core::{Drift, FailPoint, JobId, Kind, QueueName, State, pass};
+use leasehold_line::{HeadReport, Surveys, Ttl, fill_from, hints_of, is_wanted, missing, report_of, share};
+use leasehold_ports::{Front, HeadStats, Line, LineSummary, ReaperHead, Stretch, Swept};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
@@ -29,106 +24,6 @@ use tokio::time::Instant;
 /// How long a statement may be on its way to PostgreSQL, which counts back from when it comes there. A job that was claimed
 /// about when the head was filled last is not said to have lost its hint.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
-
-/// How many heads' lengths of leased hints an extension passes over at most before it leaves it for another time.
-const EXTENSIONS: u32 = 8;
-
-/// What one fill found and changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct HeadReport {
-    /// Ids read from the front of the line.
-    pub read: u32,
-    /// QueueHints that Redis did not hold and holds now.
-    pub pushed: u32,
-    /// QueueHints that it held already.
-    pub held: u32,
-    /// Whether the line goes on behind what was read.
-    pub more: bool,
-}
-
-/// Makes the head of `queue` match the front of its line: up to `head_max` ids, of the kinds that a
-/// live worker serves and whose hints are not already set aside in number.
-///
-/// Safe to call at any time and by many at once: Redis refuses a hint that it holds, and PostgreSQL
-/// a hint that is out of date.
-///
-/// # Errors
-/// When a store does not answer. What was pushed before that is right and stays.
-pub async fn fill_head(
-    store: &dyn Authority,
-    handoff: &dyn Head,
-    queue: &QueueName,
-    head_max: u32,
-) -> Result<HeadReport, Error> {
-    let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
-    let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
-    pass(FailPoint::LineRead);
-    let filled = handoff.fill_all(&[fill_from(queue, &front)]).await?.pop().unwrap_or_default();
-    let report = report_of(&front, filled);
-    if shared {
-        move_on(&mut stretches, moved);
-        share(handoff, queue, &stretches, Ttl::Keep).await?;
-    }
-    Ok(report)
-}
-
-/// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
-/// [`fill_head`] costs, since nothing is read and sent that Redis holds. `None` if only that will do: the last fill is [some
-/// time](leasehold_handoff::EXTEND_FOR) ago, or the head no longer reaches as far; the line ends there, which a fill alone
-/// may say; or another has filled it meanwhile.
-///
-/// What it appends is a part of what a fill would push. It is as safe to call as a fill, at any time and by many at once.
-///
-/// # Errors
-/// When a store does not answer. What was pushed before that is right and stays.
-pub async fn extend_head(
-    store: &dyn Authority,
-    handoff: &dyn Head,
-    queue: &QueueName,
-    head_max: u32,
-) -> Result<Option<HeadReport>, Error> {
-    let tail = handoff.tail(queue).await?;
-    let Some(mut from) = tail.filled_to.clone() else { return Ok(None) };
-    let mut report = HeadReport { more: true, ..HeadReport::default() };
-    let room = head_max.saturating_sub(tail.ready);
-    if room == 0 {
-        return Ok(Some(report));
-    }
-    let (served, full) = who_serves(handoff, queue).await?;
-    let kinds = match (served, shared_in(&tail)) {
-        (Served::Only(served), _) => Kinds::Only(served.into_iter().filter(|kind| !full.contains(kind)).collect()),
-        // To find out which kinds there are would take a survey.
-        (_, Some(stretches)) => {
-            let kinds: BTreeSet<Kind> = stretches.into_iter().map(|stretch| stretch.kind).collect();
-            Kinds::Only(kinds.into_iter().filter(|kind| !full.contains(kind)).collect())
-        }
-        _ if full.is_empty() => Kinds::All,
-        _ => return Ok(None),
-    };
-    // A fleet may have leased more than a head's length, which a fill that found some of the first missing has set it back to.
-    for _ in 0..EXTENSIONS {
-        let Ok(place) = from.parse::<LinePosition>() else { return Ok(None) };
-        let behind = store.line_after(queue, &kinds, &place, i64::from(room)).await?;
-        // At its end, whether the line is longer than what Redis holds only a fill can say. What is there before the end is
-        // brought all the same: a fill sees no further than the length of a head, which may be full of jobs that wait for
-        // somebody's lock.
-        let Line { ids, last: Some(to), .. } = behind else { return Ok(None) };
-        pass(FailPoint::LineRead);
-        let to = to.to_string();
-        let extended = handoff.extend(queue, &from, &to, &ids).await?;
-        if extended.changed {
-            return Ok(None);
-        }
-        report.read += u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        report.pushed += extended.pushed;
-        report.held += extended.held;
-        if report.pushed > 0 {
-            break;
-        }
-        from = to;
-    }
-    Ok(Some(report))
-}
 
 /// How long the step goes on with one more batch of lines. What is left is compared at the next ticks: jobs that become due
 /// must not wait for it.
@@ -216,7 +111,7 @@ pub(crate) async fn step(
         let is_gone = !lines.contains_key(queue);
         // A paused queue keeps the flag: it is the first fill after the pause that knows.
         if head.overflow && !head.paused && is_gone {
-            without_line.push(leasehold_handoff::Fill { queue: queue.clone(), ids: Vec::new(), more: false, to: None });
+            without_line.push(leasehold_ports::Fill { queue: queue.clone(), ids: Vec::new(), more: false, to: None });
         }
         let line = match reports.get(queue) {
             Some(report) => *report,
@@ -331,7 +226,7 @@ async fn compare(
     if !to_fill.is_empty() {
         pass(FailPoint::LineRead);
     }
-    let fills: Vec<leasehold_handoff::Fill> = to_fill.iter().map(|(queue, front)| fill_from(queue, front)).collect();
+    let fills: Vec<leasehold_ports::Fill> = to_fill.iter().map(|(queue, front)| fill_from(queue, front)).collect();
     let filled = handoff.fill_all(&fills).await?;
     for ((((queue, front), filled), lost), moved) in to_fill.into_iter().zip(filled).zip(lost).zip(moves) {
         let report = report_of(&front, filled);
@@ -349,7 +244,7 @@ async fn compare(
 
 /// Whether the very front of a long line says that its head need not be filled.
 async fn glance_is_enough(
-    handoff: &dyn Head,
+    handoff: &dyn ReaperHead,
     queue: &QueueName,
     head: Option<&HeadStats>,
     front: &Line,
@@ -399,81 +294,4 @@ async fn lost_hints(
 const fn too_few(head: &HeadStats, front: usize, expected: usize) -> bool {
     let waiting = head.waiting_members as usize;
     waiting < expected || (front <= GLANCE as usize && waiting < front)
-}
-
-/// What the head of a queue should hold first, given the stretches of its line; and where those that were read begin by now.
-pub(crate) async fn front_of_line(
-    store: &dyn Authority,
-    handoff: &dyn Head,
-    queue: &QueueName,
-    stretches: &[Stretch],
-    depth: u32,
-) -> Result<(Line, Vec<Stretch>), Error> {
-    let (served, full) = who_serves(handoff, queue).await?;
-    let wanted: Vec<Stretch> =
-        stretches.iter().filter(|stretch| is_wanted(&stretch.kind, &served, &full)).cloned().collect();
-    if wanted.is_empty() {
-        // Nothing that anybody could run: no need to read the line to know it.
-        return Ok((Line::default(), wanted));
-    }
-    Ok(store.line(queue, &wanted, i64::from(depth)).await?)
-}
-
-async fn who_serves(handoff: &dyn Head, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
-    let served = handoff.served_kinds(queue).await?;
-    let asides = handoff.asides(queue).await?;
-    Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
-}
-
-fn fill_from(queue: &QueueName, front: &Line) -> leasehold_handoff::Fill {
-    let to = front.last.map(|place| place.to_string());
-    leasehold_handoff::Fill { queue: queue.clone(), ids: front.ids.clone(), more: front.more, to }
-}
-
-fn report_of(front: &Line, filled: Filled) -> HeadReport {
-    let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
-    HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }
-}
-
-/// Whether the head is filled with jobs of this kind.
-///
-/// Kinds that nobody serves stay in the line, where they cost nothing. So do kinds of which as many hints
-/// as are kept wait aside: one more would be taken, found foreign and forgotten, over and over. With no
-/// worker known at all (none is up yet, or Redis has forgotten them) nothing is left out.
-fn is_wanted(kind: &Kind, served: &Served, full: &BTreeSet<Kind>) -> bool {
-    let is_served = match served {
-        Served::Unknown | Served::Every => true,
-        Served::Only(served) => served.contains(kind),
-    };
-    is_served && !full.contains(kind)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kinds(names: &[&str]) -> Vec<Kind> {
-        names.iter().map(|name| name.parse().expect("a kind")).collect()
-    }
-
-    fn wanted(served: &Served, full: &[&str]) -> Vec<Kind> {
-        let full: BTreeSet<Kind> = kinds(full).into_iter().collect();
-        kinds(&["a", "b", "c"]).into_iter().filter(|kind| is_wanted(kind, served, &full)).collect()
-    }
-
-    #[test]
-    fn with_no_worker_known_nothing_is_left_out() {
-        assert_eq!(wanted(&Served::Unknown, &[]), kinds(&["a", "b", "c"]));
-    }
-
-    #[test]
-    fn kinds_nobody_serves_stay_in_the_line() {
-        assert_eq!(wanted(&Served::Only(kinds(&["a", "c", "x"])), &[]), kinds(&["a", "c"]));
-    }
-
-    #[test]
-    fn kinds_with_a_full_aside_list_stay_in_the_line() {
-        assert_eq!(wanted(&Served::Every, &["b"]), kinds(&["a", "c"]));
-        assert_eq!(wanted(&Served::Only(kinds(&["a", "b"])), &["b"]), kinds(&["a"]));
-    }
 }

@@ -6,7 +6,7 @@
 
 use crate::{error::Error, tick::all_of};
 use leasehold_core::QueueName;
-use leasehold_handoff::{Head, HeadStats};
+use leasehold_ports::{HeadStats, ReaperHead};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Queues that are looked at in one tick since it is their turn.
@@ -29,7 +29,7 @@ pub(crate) struct Heads {
 
 impl Heads {
     /// Looks at those that are `wanted`, at those with something left to do, and at those whose turn it is.
-    pub(crate) async fn look(&mut self, handoff: &dyn Head, wanted: BTreeSet<QueueName>) -> Result<(), Error> {
+    pub(crate) async fn look(&mut self, handoff: &dyn ReaperHead, wanted: BTreeSet<QueueName>) -> Result<(), Error> {
         let restless = self.fresh().filter(|(_, head)| head.claimed + head.overdue > 0);
         let mut names: BTreeSet<QueueName> = restless.map(|(queue, _)| queue.clone()).collect();
         self.fresh.clear();
@@ -114,7 +114,7 @@ impl Heads {
 }
 
 /// All of them in one go. If that fails, one by one: a queue whose keys are damaged must not hide the others.
-async fn look_at(handoff: &dyn Head, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
+async fn look_at(handoff: &dyn ReaperHead, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
     match handoff.look(queues).await {
         Ok(heads) => Ok(heads),
         Err(_) if queues.len() > 1 => {

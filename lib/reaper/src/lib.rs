@@ -8,13 +8,11 @@
 //! What is not here: claims, results, and anything that needs to know why a job exists.
 
 mod adopt;
-mod audit;
 mod by_queue;
 mod cancel;
 mod conditions;
 mod deferred;
 mod doctor;
-mod drift;
 mod error;
 mod expire;
 mod expiry_guard;
@@ -25,25 +23,20 @@ mod locked;
 mod note;
 mod pauses;
 mod promote;
-mod pulse;
 mod reads;
 mod reaper;
 mod report;
 mod retain;
-mod scan_starts;
 mod settings;
-mod slices;
-mod surveys;
 mod sweep;
 mod tick;
 mod watch;
 
 pub use doctor::{Examination, Finding, examine, examine_for, repair};
-pub use drift::{Drift, Drifted};
 pub use error::Error;
-pub use head::{HeadReport, extend_head, fill_head};
-pub use pulse::Pulse;
+pub use leasehold_core::{Drift, Drifted, HANDOFF_LEASE};
+pub use leasehold_line::{HeadReport, extend_head, fill_head};
 pub use reaper::Reaper;
 pub use report::StepReport;
-pub use settings::{HANDOFF_LEASE, Settings};
+pub use settings::Settings;
 pub use watch::{StepTotals, Totals, Watch};

@@ -3,10 +3,9 @@
 //! Only what the comparison of line, head and leases found about a single job is. The flow of a line into its head is no
 //! repair, and a Redis that has to be filled again is one event for the log and the counters: its jobs get no entries.
 
-use crate::{drift::Drift, error::Error, tick::Tick};
-use leasehold_core::{Epoch, JobId, State};
-use leasehold_handoff::Swept;
-use leasehold_store::Repair;
+use crate::{error::Error, tick::Tick};
+use leasehold_core::{Drift, Epoch, JobId, State};
+use leasehold_ports::{Repair, Swept};
 use std::time::Duration;
 use uuid::Uuid;
 

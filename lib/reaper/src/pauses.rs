@@ -4,8 +4,9 @@
 //! What is done follows from what PostgreSQL is asked after the flags were read. Clients write PostgreSQL first, so a flag that
 //! is seen is never ahead of what is read after it. What the survey knows of pauses only tells whether there is anything to ask.
 
-use crate::{drift::Drift, error::Error, heads::Heads, surveys::Surveys, tick::Tick};
-use leasehold_core::QueueName;
+use crate::{error::Error, heads::Heads, tick::Tick};
+use leasehold_core::{Drift, QueueName};
+use leasehold_line::Surveys;
 use std::collections::BTreeSet;
 
 /// Pauses that are made up for in one tick: after Redis was lost there may be thousands.
@@ -61,7 +62,7 @@ fn differences(paused: &BTreeSet<QueueName>, heads: &Heads) -> Differences {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_handoff::HeadStats;
+    use leasehold_ports::HeadStats;
 
     #[test]
     fn flags_follow_postgres_both_ways() {

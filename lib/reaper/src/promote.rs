@@ -6,10 +6,10 @@
 use crate::{
     by_queue::by_queue,
     error::Error,
-    surveys::Surveys,
     tick::{BATCHES_PER_TICK, Tick},
 };
 use leasehold_core::{BATCH_MAX, FailPoint, pass};
+use leasehold_line::Surveys;
 
 pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), Error> {
     for _ in 0..BATCHES_PER_TICK {

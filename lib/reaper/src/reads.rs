@@ -6,8 +6,7 @@
 //! always made from all that the head can hold, since only so does each hint come to its place.
 
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::HeadStats;
-use leasehold_store::LineSummary;
+use leasehold_ports::{HeadStats, LineSummary};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     ops::Bound::{Excluded, Unbounded},

@@ -4,7 +4,6 @@ use crate::{
     adopt, cancel,
     conditions::Conditions,
     deferred,
-    drift::Drift,
     error::Error,
     expire,
     expiry_guard::ExpiryGuard,
@@ -18,14 +17,13 @@ use crate::{
     report::{Counts, PATIENCE, StepReport, measured},
     retain,
     settings::Settings,
-    surveys::Surveys,
     sweep::{self, Sweeps},
     tick::Tick,
     watch::Watch,
 };
-use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::Head;
-use leasehold_store::{Authority, Uptime};
+use leasehold_core::{Drift, JobId, QueueName};
+use leasehold_line::Surveys;
+use leasehold_ports::{LineChanges, ReaperHead, ReaperStore, Uptime};
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
@@ -47,8 +45,8 @@ const PROMOTE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// The reaper.
 pub struct Reaper {
     author: Author,
-    store: Arc<dyn Authority>,
-    handoff: Arc<dyn Head>,
+    store: Arc<dyn ReaperStore>,
+    handoff: Arc<dyn ReaperHead>,
     settings: Settings,
     expiry_guard: ExpiryGuard,
     conditions: Conditions,
@@ -74,7 +72,11 @@ pub struct Reaper {
 impl Reaper {
     /// A reaper; any number may run at once.
     #[must_use]
-    pub fn new(store: impl Into<Arc<dyn Authority>>, handoff: impl Into<Arc<dyn Head>>, settings: Settings) -> Self {
+    pub fn new(
+        store: impl Into<Arc<dyn ReaperStore>>,
+        handoff: impl Into<Arc<dyn ReaperHead>>,
+        settings: Settings,
+    ) -> Self {
         Self {
             author: Author { id: Uuid::now_v7(), name: "a reaper" },
             expiry_guard: ExpiryGuard::new(settings.lease),
@@ -179,7 +181,8 @@ impl Reaper {
         let mut reports = Vec::with_capacity(10);
         let first_counts = Counts::new(self.watch.clone());
         if store_is_there {
-            let look = self.surveys.look(&self.store, snapshot.as_deref());
+            let store: Arc<dyn LineChanges> = self.store.clone();
+            let look = async { Ok(self.surveys.look(&store, snapshot.as_deref()).await?) };
             reports.push(measured(&first_counts, "survey", look).await);
             self.conditions.log("dead rows", self.surveys.complaint().as_deref());
         }

@@ -1,10 +1,7 @@
 //! What the steps of a tick found and changed.
 
-use crate::{
-    drift::{Drift, Drifted},
-    error::Error,
-    watch::Watch,
-};
+use crate::{error::Error, watch::Watch};
+use leasehold_core::{Drift, Drifted};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-/// How long a hint may be leased before PostgreSQL has granted the claim: far longer than a claim takes, short enough
-/// that the job of a worker which died in between waits only seconds.
-pub const HANDOFF_LEASE: Duration = Duration::from_secs(5);
-
 /// How a reaper behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Between two ticks.
     pub tick: Duration,
-    /// QueueHints in the head of one queue.
+    /// The most hints in the head of one queue.
     pub head_max: u32,
     /// The lease given to a hint that lies in `claimed` without one, and the one a hand-off gets.
     pub handoff_lease: Duration,

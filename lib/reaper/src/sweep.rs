@@ -6,18 +6,10 @@
 //! numbers say that something is wrong; where there are many hundred queues, some of them every second, in turns. Nothing is mended that was not seen twice, a tick apart: what is suspected is
 //! looked at again, and nothing else is. A mend that is wrong all the same costs a claim or a fill and nothing more.
 
-use crate::{
-    audit::{Fault, QueueHints, audit, hints_of},
-    drift::Drift,
-    error::Error,
-    heads::Heads,
-    leases::whole_seconds,
-    note::Mend,
-    surveys::{Surveys, rest_after},
-    tick::Tick,
-};
-use leasehold_core::{BATCH_MAX, Epoch, FailPoint, JobId, QueueName, State, pass};
-use leasehold_store::{Authority, JobStatus, Lease};
+use crate::{error::Error, heads::Heads, leases::whole_seconds, note::Mend, tick::Tick};
+use leasehold_core::{BATCH_MAX, Drift, Epoch, FailPoint, JobId, QueueName, State, pass};
+use leasehold_line::{Fault, QueueHints, Surveys, audit, hints_of, rest_after};
+use leasehold_ports::{JobStatus, Kinds, Lease, ReaperStore};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -233,10 +225,10 @@ async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
 }
 
 /// The live jobs among `ids`.
-pub(crate) async fn look_at(store: &dyn Authority, ids: &[JobId]) -> Result<HashMap<JobId, JobStatus>, Error> {
+pub(crate) async fn look_at(store: &dyn ReaperStore, ids: &[JobId]) -> Result<HashMap<JobId, JobStatus>, Error> {
     let mut live = HashMap::with_capacity(ids.len());
     for batch in ids.chunks(BATCH_MAX) {
-        live.extend(store.look(batch).await?.into_iter().map(|job| (job.id, job)));
+        live.extend(store.look(batch, &Kinds::All).await?.into_iter().map(|job| (job.id, job)));
     }
     Ok(live)
 }

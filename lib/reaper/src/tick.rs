@@ -3,8 +3,7 @@
 use crate::{error::Error, heads::Heads, note::Author, report::Counts, settings::Settings};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
-use leasehold_handoff::Head;
-use leasehold_store::Authority;
+use leasehold_ports::{ReaperHead, ReaperStore};
 
 /// Statements of one kind in one tick, each of up to `BATCH_MAX` jobs: a flood is worked off over several
 /// ticks, so that the other steps are not kept waiting.
@@ -12,8 +11,8 @@ pub(crate) const BATCHES_PER_TICK: usize = 20;
 
 /// One tick: the stores that answered at its start, what is known of the heads, and what the step at work counts.
 pub(crate) struct Tick<'a> {
-    pub(crate) store: Option<&'a dyn Authority>,
-    pub(crate) handoff: Option<&'a dyn Head>,
+    pub(crate) store: Option<&'a dyn ReaperStore>,
+    pub(crate) handoff: Option<&'a dyn ReaperHead>,
     pub(crate) settings: &'a Settings,
     pub(crate) heads: &'a Heads,
     /// The time at its start, by the clock of PostgreSQL, if that answered.
@@ -40,12 +39,12 @@ where
 
 impl<'a> Tick<'a> {
     /// PostgreSQL, if it is there. A store that is away is asked once a tick, not once a step.
-    pub(crate) fn store(&self) -> Result<&'a dyn Authority, Error> {
+    pub(crate) fn store(&self) -> Result<&'a dyn ReaperStore, Error> {
         self.store.ok_or(Error::StoreAway)
     }
 
     /// Redis, if it is there.
-    pub(crate) fn handoff(&self) -> Result<&'a dyn Head, Error> {
+    pub(crate) fn handoff(&self) -> Result<&'a dyn ReaperHead, Error> {
         self.handoff.ok_or(Error::HandoffAway)
     }
 }

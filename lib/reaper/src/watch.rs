@@ -1,10 +1,8 @@
 //! What a reaper has done so far, for whoever watches it from beside: its counters and its pulse.
 
-use crate::{
-    drift::{Drift, Drifted},
-    pulse::Pulse,
-    report::{PATIENCE, StepReport},
-};
+use crate::report::{PATIENCE, StepReport};
+use leasehold_core::{Drift, Drifted};
+use leasehold_ports::Pulse;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

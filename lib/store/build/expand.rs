@@ -8,7 +8,7 @@ const INCLUDE: &str = "-- include ";
 const TAKES: &str = "-- Takes:";
 
 /// The text with each line `-- include PART: NAME = VALUE; …` replaced by the file PART.sql of the folder of parts, in which
-/// `$NAME` stands for the value. Lines that begin with `--` and follow at once belong to the include.
+/// `$NAME` stands for the value. Lines that begin with `--` and follow at once belong to the include. Parts may have parts.
 pub(crate) fn expand(text: &str, parts: &Path) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
     let mut lines = text.lines().peekable();
@@ -26,7 +26,8 @@ pub(crate) fn expand(text: &str, parts: &Path) -> Result<String, String> {
         let (name, given) = include.split_once(':').unwrap_or((&include, ""));
         let path = parts.join(name.trim()).with_extension("sql");
         let part = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        for line in filled_in(&part, given).map_err(|error| format!("{}: {error}", path.display()))?.lines() {
+        let part = filled_in(&part, given).map_err(|error| format!("{}: {error}", path.display()))?;
+        for line in expand(&part, parts)?.lines() {
             expanded += indent;
             expanded += line;
             expanded.push('\n');

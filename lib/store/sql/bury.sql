@@ -1,10 +1,9 @@
--- bury: running → dead: the attempts are used up, or it never can succeed. The row moves to history.
+-- bury: running → dead. The attempts are used up, or the job can never succeed. The row moves to history.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 errors.
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer the fence is stale, or an earlier answer was lost: settle_again
---             tells which.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  a run that is not in the answer has a stale fence, or an earlier answer was lost: settle_again says which.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.error

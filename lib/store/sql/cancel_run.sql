@@ -1,17 +1,17 @@
--- cancel_run: running → cancelled: the worker has stopped a run whose cancel was wanted. The row moves to history.
+-- cancel_run: running → cancelled. The worker has stopped a run whose cancel was wanted. The row moves to history.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order, and a cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs.
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer the fence is stale, nobody wants a cancel, or an earlier answer
---             was lost: settle_again tells which.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  a run that is not in the answer has a stale fence, or no cancel is wanted, or an earlier answer was lost:
+--             settle_again says which.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id
     FROM (SELECT * FROM unnest($2::uuid[], $3::integer[]) AS r(id, epoch) ORDER BY r.id) r
     CROSS JOIN LATERAL (
         SELECT j.id FROM leasehold.job j
-        -- Said in this way since with IS NOT NULL the planner may walk job_cancel_wanted.
+        -- Not IS NOT NULL: with that condition the planner may scan job_cancel_wanted.
         WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
           AND coalesce(j.cancel_requested_at, 'infinity') < 'infinity'
         FOR UPDATE SKIP LOCKED

@@ -1,9 +1,9 @@
--- complete_careful: complete, for while somebody else's transactions hold locks on running jobs.
+-- complete_careful: the same as complete, for times when other transactions hold locks on running jobs.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order. A result is accepted even when a cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 results (JSON as text, or NULL).
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer: settle_again tells why.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  for a run that is not in the answer, settle_again says why.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.result

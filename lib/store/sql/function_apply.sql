@@ -1,4 +1,4 @@
--- The function $NAME, from its file. What the file does not make any more (an overload) is dropped; owner and rights stay.
+-- Creates the function $NAME from its file. Overloads that the file no longer creates are dropped; owner and rights stay.
 DO $apply$
 DECLARE
     source constant text := $file$
@@ -14,7 +14,7 @@ BEGIN
     SELECT coalesce(array_agg(p.oid), '{}'), coalesce(array_agg(p.ctid), '{}'), coalesce(min(p.proowner), owner)
     INTO old_functions, old_versions, owner
     FROM pg_proc p WHERE p.pronamespace = 'leasehold'::regnamespace AND p.proname = '$NAME';
-    -- Whoever may call an overload of today may call those of tomorrow. A new name has the rights that the owner gives by default.
+    -- A role that may call an existing overload may call the new ones too. A function with a new name gets the owner's default rights.
     SELECT coalesce(array_agg(DISTINCT a.grantee), '{}') INTO grantees
     FROM (
         SELECT coalesce(p.proacl, acldefault('f', p.proowner)) AS rights FROM pg_proc p WHERE p.oid = ANY (old_functions)

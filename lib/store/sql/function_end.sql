@@ -1,5 +1,5 @@
--- Functions that have no file any more are dropped: only those that an earlier file or migration has made. All that are left are
--- as revision $REVISION has them.
+-- Drops functions that no longer have a file, but only those that an earlier file or migration has created. Then sets the
+-- revision of all remaining functions to $REVISION.
 DO $apply$
 DECLARE
     made record;

@@ -1,4 +1,4 @@
--- migration_begun: whether the database has the schema, whether it has been migrated before, and whether it knows of
+-- migration_begun: whether the database has the schema, whether it was migrated before, and whether it has the table of
 -- functions that come from files.
 --
 -- Guard:      none, it only reads.

@@ -1,8 +1,8 @@
--- purge: cancels jobs of a queue that wait, up to a limit. Running ones are left alone.
+-- purge: cancels waiting jobs of a queue, up to a limit. Running jobs are not changed.
 --
--- Guard:      the row lock; a row that somebody else has locked is passed over (it is about to be something else).
+-- Guard:      the row lock; a row that another session has locked is skipped, because its state is about to change.
 -- Parameters: $1 queue, $2 limit.
--- Zero rows:  nothing waits in the queue.
+-- Zero rows:  no job waits in the queue.
 -- Index:      job_line, job_due, job_blocked; then job_pkey.
 WITH line AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j

@@ -1,12 +1,12 @@
--- roles: the roles of Leasehold, and what each may do. For a superuser, or for a role that may create roles and owns the
--- schema; after `leasehold migrate`, and again after each. Safe to run again.
+-- roles: the roles of Leasehold and their rights. Run by a superuser, or by a role that may create roles and owns the
+-- schema, after each `leasehold migrate`. May be run again.
 --
 --   leasehold_owner    owns the schema: `leasehold migrate`
---   leasehold_app      enqueues and cancels, and reads: clients
---   leasehold_worker   workers and reapers, and an operator's commands
+--   leasehold_app      enqueues, cancels and reads: clients
+--   leasehold_worker   workers, reapers, and an operator's commands
 --   leasehold_reader   reads: stats, lists, explanations, doctor
 --
--- None of them can log in. Give them to those who can:  GRANT leasehold_worker TO my_worker;
+-- None of these roles can log in. Grant them to roles that can:  GRANT leasehold_worker TO my_worker;
 DO $$
 DECLARE
     name text;
@@ -16,7 +16,7 @@ BEGIN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
-                -- Somebody else has just made it.
+                -- Another session has just created the role.
                 NULL;
             END;
         END IF;
@@ -24,7 +24,7 @@ BEGIN
 END
 $$;
 
--- What is in the schema belongs to its owner. The functions for users run with the rights of theirs.
+-- Everything in the schema belongs to the schema's owner. The functions for users run with the rights of their owner.
 DO $$
 DECLARE
     statement text;
@@ -85,7 +85,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leasehold TO leaseh
 REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.function FROM leasehold_worker;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA leasehold TO leasehold_worker;
 
--- For what later migrations make.
+-- For objects that later migrations create.
 ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner IN SCHEMA leasehold GRANT SELECT ON TABLES TO leasehold_reader;
 ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner IN SCHEMA leasehold
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO leasehold_worker;

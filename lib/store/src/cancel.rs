@@ -10,7 +10,8 @@ use crate::{
     row::{job_id, uuids, word, worker},
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, Epoch, JobId, QueueName, State, WorkerId};
+use leasehold_core::{BATCH_MAX, Epoch, JobId};
+use leasehold_ports::Cancelled;
 use sqlx::{
     PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -19,20 +20,6 @@ use sqlx::{
 use std::{collections::HashSet, time::Instant};
 
 const DOING: &str = "cancelling jobs";
-
-/// The answer to one cancel.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Cancelled {
-    pub id: JobId,
-    pub queue: QueueName,
-    /// The state after the call: `Cancelled`; `Running` (its worker must be told); or the final state that the job had
-    /// before.
-    pub state: State,
-    pub running: Option<(WorkerId, Epoch)>,
-    /// Whether this call changed the job.
-    pub changed: bool,
-}
 
 impl Store {
     /// Cancels jobs. The answer leaves out ids that belong to no job. Waits up to `lock_timeout` for jobs that other

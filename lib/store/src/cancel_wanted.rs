@@ -5,18 +5,9 @@ use crate::{
     error::Error,
     row::{job_id, word},
 };
-use leasehold_core::{Epoch, JobId, QueueName, WorkerId};
+use leasehold_core::WorkerId;
+use leasehold_ports::CancelWanted;
 use sqlx::{Row, postgres::PgRow};
-
-/// A running job whose worker must be told to stop.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct CancelWanted {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub worker: WorkerId,
-    pub epoch: Epoch,
-}
 
 impl Store {
     /// Running jobs that somebody asked to cancel.

@@ -5,8 +5,10 @@ use crate::{
     connect::Store,
     error::{Error, code_of},
     row::{job_id, json_present, millis, timeout, uuids, word},
+    statement::statement,
 };
-use leasehold_core::{ClaimedJob, Fence, JobId, Kind, WorkerId};
+use leasehold_core::{ClaimedJob, Fence, JobId, WorkerId};
+use leasehold_ports::Kinds;
 use sqlx::{Row, postgres::PgRow};
 use std::{
     collections::{HashMap, HashSet},
@@ -18,25 +20,6 @@ const DOING: &str = "claiming jobs";
 
 /// The SQLSTATE of a lock that was not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-
-/// The kinds that a worker has handlers for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kinds {
-    /// Every kind.
-    All,
-    /// These.
-    Only(Vec<Kind>),
-}
-
-impl Kinds {
-    /// As statements take them: NULL is every kind.
-    pub(crate) fn names(&self) -> Option<Vec<&str>> {
-        match self {
-            Self::All => None,
-            Self::Only(kinds) => Some(kinds.iter().map(Kind::as_str).collect()),
-        }
-    }
-}
 
 impl Store {
     /// Claims what of `ids` is queued, of a known kind and of no paused queue; the jobs in the order of `ids`. What another
@@ -124,8 +107,8 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     async fn send(&self, ids: &[Uuid], bounded: &Bounded) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let statement = include_str!("../sql/claim.sql");
-        let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query =
+            sqlx::query(statement!("claim")).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
         self.decode(&query.fetch_all(bounded).await?)
     }
 
@@ -135,8 +118,11 @@ impl Claim<'_> {
         limit: usize,
         bounded: &Bounded,
     ) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let statement = include_str!("../sql/claim_careful.sql");
-        let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query = sqlx::query(statement!("claim_careful"))
+            .bind(self.worker.0)
+            .bind(ids)
+            .bind(&self.kinds)
+            .bind(self.lease_ms);
         self.decode(&query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(bounded).await?)
     }
 

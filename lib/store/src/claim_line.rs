@@ -1,12 +1,8 @@
 //! claim_line: claims jobs from the front of the line when there are no hints.
 
-use crate::{
-    claim::{Kinds, claimed},
-    connect::Store,
-    error::Error,
-    row::millis,
-};
+use crate::{claim::claimed, connect::Store, error::Error, row::millis, statement::statement};
 use leasehold_core::{ClaimedJob, QueueName, WorkerId};
+use leasehold_ports::Kinds;
 use std::time::Duration;
 
 impl Store {
@@ -24,7 +20,7 @@ impl Store {
         lease: Duration,
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let statement = sqlx::query(include_str!("../sql/claim_line.sql"))
+        let statement = sqlx::query(statement!("claim_line"))
             .bind(worker.0)
             .bind(queue.as_str())
             .bind(kinds.names())

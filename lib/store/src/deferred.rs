@@ -4,20 +4,12 @@ use crate::{
     connect::Store,
     error::Error,
     row::{job_id, json, word},
-    settle::{delay_of, text_of, verb_of},
+    settle::{delay_of, text_of},
 };
-use leasehold_core::{Fence, FinishedRun, QueueName, Settle, WorkerId};
+use leasehold_core::{Ending, Fence, FinishedRun, Settle, WorkerId};
+use leasehold_ports::Deferred;
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
-
-/// The result of a run that could not be written yet.
-#[derive(Clone, Debug)]
-pub struct Deferred {
-    /// The queue of its job.
-    pub queue: QueueName,
-    /// The fence of the run, and the result.
-    pub run: FinishedRun,
-}
 
 impl Store {
     /// Leaves the results of runs whose rows are locked, for a reaper to write. May be sent again when the answer was
@@ -32,7 +24,7 @@ impl Store {
             .bind(ends.iter().map(|end| of(end).epoch).collect::<Vec<_>>())
             .bind(ends.iter().map(|end| of(end).worker.0).collect::<Vec<_>>())
             .bind(ends.iter().map(|end| end.queue.as_str()).collect::<Vec<_>>())
-            .bind(ends.iter().map(|end| verb_of(&end.run.settle)).collect::<Vec<_>>())
+            .bind(ends.iter().map(|end| end.run.settle.ending().as_str()).collect::<Vec<_>>())
             .bind(ends.iter().map(|end| text_of(&end.run.settle)).collect::<Vec<_>>())
             .bind(ends.iter().map(|end| delay_of(&end.run.settle)).collect::<Vec<_>>())
             .execute(&self.bounded)
@@ -71,14 +63,13 @@ fn decode(row: &PgRow) -> Result<Deferred, sqlx::Error> {
         Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker: WorkerId(row.try_get("worker")?) };
     let text: Option<String> = row.try_get("text")?;
     let delay = Duration::from_millis(u64::try_from(row.try_get::<i64, _>("delay_ms")?).unwrap_or_default());
-    let settle = match row.try_get::<&str, _>("verb")? {
-        "complete" => Settle::Complete(json(row, "text")?),
-        "retry" => Settle::Retry { delay, error: text.unwrap_or_default() },
-        "snooze" => Settle::Snooze { delay, reason: text },
-        "release" => Settle::Release,
-        "bury" => Settle::Bury { error: text.unwrap_or_default() },
-        // The table allows no other verb.
-        _ => Settle::Cancel,
+    let settle = match word(row, "verb")? {
+        Ending::Complete => Settle::Complete(json(row, "text")?),
+        Ending::Retry => Settle::Retry { delay, error: text.unwrap_or_default() },
+        Ending::Snooze => Settle::Snooze { delay, reason: text },
+        Ending::Release => Settle::Release,
+        Ending::Bury => Settle::Bury { error: text.unwrap_or_default() },
+        Ending::Cancel => Settle::Cancel,
     };
     Ok(Deferred { queue: word(row, "queue")?, run: FinishedRun { fence, settle } })
 }

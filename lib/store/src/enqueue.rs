@@ -8,8 +8,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use leasehold_core::{BATCH_MAX, JobId, NewJob, State};
-use serde::Serialize;
+use leasehold_core::{BATCH_MAX, NewJob};
+use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
 use std::{collections::HashMap, time::Instant};
 use uuid::Uuid;
@@ -26,17 +26,6 @@ const TRIES: u32 = 5;
 
 /// The SQLSTATE of a conflict with another row (`unique_violation`).
 const UNIQUE_VIOLATION: &str = "23505";
-
-/// The answer to one enqueued job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Enqueued {
-    /// The job's id: the id that was sent, or the id of the job that already exists.
-    pub id: JobId,
-    /// Whether this call inserted the job.
-    pub inserted: bool,
-    /// The job's state.
-    pub state: State,
-}
 
 impl Store {
     /// Validates and enqueues jobs in batches of `BATCH_MAX`. Results are in the order of `jobs`. When the outcome of a

@@ -3,6 +3,7 @@
 
 use crate::locked::LockedOut;
 use leasehold_core::{InvalidJob, JobId};
+use leasehold_ports::Class;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::fmt;
 
@@ -231,6 +232,58 @@ impl Error {
     pub(crate) fn code(&self) -> Option<String> {
         let (Self::Sql { source, .. } | Self::Connect { source, .. }) = self else { return None };
         code_of(source)
+    }
+}
+
+impl From<Error> for leasehold_ports::Error {
+    fn from(error: Error) -> Self {
+        Self::new("PostgreSQL", error.doing(), error.class(), error)
+    }
+}
+
+impl Error {
+    /// What was being done.
+    fn doing(&self) -> &'static str {
+        match self {
+            Self::Pooler { doing, .. }
+            | Self::PoolMode { doing, .. }
+            | Self::ReadOnly { doing, .. }
+            | Self::Sql { doing, .. } => doing,
+            Self::Locked(locked) => locked.doing,
+            Self::InPart { source, .. } => source.doing(),
+            Self::Invalid(_) => "checking jobs",
+            Self::UniqueKeyTaken(_) => "reviving jobs",
+            Self::Url(_) | Self::Connect { .. } | Self::Encoding(_) => "connecting to PostgreSQL",
+            Self::SchemaMissing
+            | Self::SchemaOlder { .. }
+            | Self::SchemaNewer { .. }
+            | Self::SchemaDiffers { .. }
+            | Self::FunctionsOlder { .. }
+            | Self::FunctionsNewer { .. } => "checking the schema",
+            Self::MigrationHeldUp { .. } => "migrating the schema",
+        }
+    }
+
+    /// What a caller that knows no driver can do about it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::InPart { source, .. } => source.class(),
+            Self::Invalid(_) => Class::Invalid,
+            Self::Url(_)
+            | Self::Pooler { .. }
+            | Self::PoolMode { .. }
+            | Self::Encoding(_)
+            | Self::SchemaMissing
+            | Self::SchemaOlder { .. }
+            | Self::SchemaNewer { .. }
+            | Self::SchemaDiffers { .. }
+            | Self::FunctionsOlder { .. }
+            | Self::FunctionsNewer { .. } => Class::Broken,
+            _ if self.is_transient() => Class::Transient,
+            _ if self.is_refusal() => Class::Refused,
+            _ => Class::Broken,
+        }
     }
 }
 

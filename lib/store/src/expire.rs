@@ -7,32 +7,10 @@ use crate::{
     statement::statement,
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Epoch, JobId, QueueName, State, WorkerId};
+use leasehold_core::{JobId, State, WorkerId};
+use leasehold_ports::{Expired, Expiry};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
-
-/// A run whose lease ran out.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Expired {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub priority: i16,
-    pub worker: WorkerId,
-    pub epoch: Epoch,
-    /// The job's state now: queued, dead or cancelled.
-    pub state: State,
-}
-
-/// The result of an expire.
-#[derive(Clone, Debug, Default)]
-pub struct Expiry {
-    /// The runs that were ended.
-    pub expired: Vec<Expired>,
-    /// Running jobs whose lease ran out or is about to run out, and whose rows another session has locked: their
-    /// workers cannot renew the lease. These jobs did not change.
-    pub locked: Vec<JobId>,
-}
 
 impl Store {
     /// Ends runs whose leases ran out: all of them, or only those whose lease ran out at or after `since`.

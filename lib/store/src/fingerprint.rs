@@ -1,49 +1,12 @@
 //! fingerprint: whether a line or the set of paused queues changed. One statement asks this for all queues.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    survey::{FoundStretch, LineSummary},
-};
-use chrono::{DateTime, Utc};
+use crate::{connect::Store, error::Error, survey::FoundStretch};
 use leasehold_core::QueueName;
+use leasehold_ports::{Fingerprint, Fingerprints, LineSummary, Slice};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
-/// The queues with names between two names, in the database's order of names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slice {
-    /// The names come after this one. `None`: from the first name on.
-    pub after: Option<QueueName>,
-    /// The last name of the slice. `None`: all names that follow.
-    pub until: Option<QueueName>,
-}
-
-/// A fingerprint of a set. Equal fingerprints mean equal sets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// The size of the set, counted up to the limit plus one.
-    pub count: i64,
-    /// A hash of the elements. Their order does not matter.
-    pub hash: i64,
-}
-
-/// The answer to [`Store::fingerprint`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprints {
-    /// The fingerprint of the jobs in the line, for each slice.
-    pub slices: Vec<Fingerprint>,
-    /// The fingerprint of the names of paused queues.
-    pub paused: Fingerprint,
-    /// No lease ends before this time. `None`: not known.
-    pub leases_scan_start: Option<DateTime<Utc>>,
-    /// No scheduled job is due before this time. `None`: not known.
-    pub schedule_scan_start: Option<DateTime<Utc>>,
-    /// How long the statement ran in PostgreSQL.
-    pub took: Duration,
-}
-
-/// The bounds of slices in the form in which they are sent: the name before each slice, and its last name.
+/// The bounds of slices as they are sent: after which name, and until which one.
 fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {
     let after = slices.iter().map(|slice| slice.after.as_ref().map_or("", QueueName::as_str));
     let until = slices.iter().map(|slice| slice.until.as_ref().map(QueueName::as_str));

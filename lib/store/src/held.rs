@@ -1,11 +1,8 @@
 //! held: the runs of one worker.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    leases::{Lease, decode},
-};
+use crate::{connect::Store, error::Error, leases::decode};
 use leasehold_core::WorkerId;
+use leasehold_ports::Lease;
 
 impl Store {
     /// Every run that this worker holds. The worker may not know of some of these runs.

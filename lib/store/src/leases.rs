@@ -6,29 +6,9 @@ use crate::{
     row::{job_id, word},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Epoch, Fence, JobId, QueueName, WorkerId};
+use leasehold_core::WorkerId;
+use leasehold_ports::Lease;
 use sqlx::{Row, postgres::PgRow};
-
-/// A running job and its lease.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Lease {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub worker: WorkerId,
-    pub epoch: Epoch,
-    /// The rest of the lease by the database's clock. Negative when the lease ran out and `expire` has not ended the
-    /// run yet.
-    pub lease_ms_left: i64,
-}
-
-impl Lease {
-    /// The fence of the run.
-    #[must_use]
-    pub const fn fence(&self) -> Fence {
-        Fence { id: self.id, epoch: self.epoch, worker: self.worker }
-    }
-}
 
 impl Store {
     /// Leases of running jobs, ordered by their end: all of them, or only those that end at or after `since`.

@@ -24,7 +24,6 @@ mod jobs;
 mod leases;
 mod line;
 mod line_after;
-mod line_position;
 mod locked;
 mod locks;
 mod look;
@@ -51,31 +50,17 @@ mod uptime;
 mod url;
 mod violations;
 
-pub use authority::Authority;
-pub use cancel::Cancelled;
-pub use cancel_wanted::CancelWanted;
-pub use claim::Kinds;
 pub use connect::{Pooler, Settings, Store};
-pub use deferred::Deferred;
-pub use enqueue::Enqueued;
 pub use error::Error;
-pub use expire::{Expired, Expiry};
 pub use explain::JobMoment;
-pub use fingerprint::{Fingerprint, Fingerprints, Slice};
 pub use finished::Finished;
 pub use jobs::JobFilter;
-pub use leases::Lease;
-pub use line::{Front, Line};
-pub use line_position::{InvalidLinePosition, LinePosition};
+pub use leasehold_ports::{
+    CancelWanted, Cancelled, Deferred, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Front,
+    InvalidLinePosition, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived,
+    Slice, Stretch, Survey, Uptime, Violation, Waiting,
+};
 pub use locked::{Holder, Locked, LockedOut};
-pub use look::JobStatus;
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
-pub use note_repairs::Repair;
-pub use promote::Waiting;
-pub use renew::Renewed;
-pub use retain::Retained;
-pub use revive::Revived;
 pub use stats::QueueStats;
-pub use survey::{LineSummary, Stretch, Survey};
-pub use uptime::Uptime;
-pub use violations::{CHECKS, Violation};
+pub use violations::CHECKS;

@@ -1,36 +1,13 @@
 //! line: the first ids of a queue's line. The reaper fills the head in Redis from these ids.
 
-use crate::{connect::Store, error::Error, line_position::LinePosition, survey::Stretch};
+use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
+use leasehold_ports::{Front, Line, LinePosition, Stretch};
 use uuid::Uuid;
 
-/// A part of a line, in order.
-#[derive(Clone, Debug, Default)]
-pub struct Line {
-    /// The ids, the next job first.
-    pub ids: Vec<JobId>,
-    /// Whether more jobs follow.
-    pub more: bool,
-    /// The position of the last of these ids. `None` when there are no ids, or when somebody set the job's time to
-    /// infinity by hand.
-    pub last: Option<LinePosition>,
-}
-
-/// The ids: one more than the limit, if there is one. Then the priority and the time of the last id within the limit:
-/// its position.
+/// One id more than asked for, if there is one; and what says, with its id, the place of the last one asked for.
 pub(crate) type Answer = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>);
-
-/// A request for the front of one line.
-#[derive(Clone, Debug)]
-pub struct Front {
-    /// The queue.
-    pub queue: QueueName,
-    /// The stretches of the line to read.
-    pub stretches: Vec<Stretch>,
-    /// The maximum number of ids.
-    pub limit: u32,
-}
 
 impl Store {
     /// The first `limit` ids of these stretches of a queue's line, and the same stretches with their current scan
@@ -76,18 +53,17 @@ impl Store {
         let lines = fronts.iter().zip(answers).map(|(front, (ids, priority, run_at, begin))| {
             let moved = front.stretches.iter().zip(begin);
             let moved = moved.map(|(stretch, scan_start)| Stretch { scan_start, ..stretch.clone() }).collect();
-            (Line::of((ids, priority, run_at), i64::from(front.limit)), moved)
+            (line_of((ids, priority, run_at), i64::from(front.limit)), moved)
         });
         Ok(lines.collect())
     }
 }
 
-impl Line {
-    pub(crate) fn of((ids, priority, run_at): Answer, limit: i64) -> Self {
-        let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
-        let more = ids.len() > kept;
-        let ids: Vec<JobId> = ids[..kept].iter().copied().map(JobId).collect();
-        let last = ids.last().and_then(|&id| Some(LinePosition { priority: priority?, run_at: run_at?, id }));
-        Self { ids, more, last }
-    }
+/// An answer as a part of a line of at most `limit` ids.
+pub(crate) fn line_of((ids, priority, run_at): Answer, limit: i64) -> Line {
+    let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
+    let more = ids.len() > kept;
+    let ids: Vec<JobId> = ids[..kept].iter().copied().map(JobId).collect();
+    let last = ids.last().and_then(|&id| Some(LinePosition { priority: priority?, run_at: run_at?, id }));
+    Line { ids, more, last }
 }

@@ -1,7 +1,8 @@
 //! line_after: the ids of a queue's line behind a given position. The head is extended with these ids.
 
-use crate::{claim::Kinds, connect::Store, error::Error, line::Line, line_position::LinePosition};
+use crate::{connect::Store, error::Error, line::line_of};
 use leasehold_core::QueueName;
+use leasehold_ports::{Kinds, Line, LinePosition};
 
 impl Store {
     /// The first `limit` ids of a queue's line, of these kinds, that come after the position `after`. The position may
@@ -23,8 +24,7 @@ impl Store {
             .bind(after.run_at)
             .bind(after.id.0)
             .bind(limit);
-        let answer =
-            statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading the line after a position"))?;
-        Ok(Line::of(answer, limit))
+        let answer = statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading on in the line"))?;
+        Ok(line_of(answer, limit))
     }
 }

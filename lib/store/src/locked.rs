@@ -5,8 +5,9 @@
 //! statement of its own, again and again. So jobs that nobody holds are done at once, no statement waits at the server
 //! for long, and a lock that lasts longer than `database.lock_timeout_ms` becomes an error that names the lock.
 
-use crate::{connect::Store, enqueue::Enqueued, error::Error};
+use crate::{connect::Store, error::Error};
 use async_trait::async_trait;
+use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Row};
 use std::{
     fmt,

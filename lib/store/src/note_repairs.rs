@@ -6,23 +6,8 @@ use crate::{
     row::{job_id, millis},
 };
 use leasehold_core::{Epoch, JobId, State};
-use std::time::Duration;
+use leasehold_ports::Repair;
 use uuid::Uuid;
-
-/// One repair that applies to several jobs.
-#[derive(Clone, Debug)]
-pub struct Repair {
-    /// The process that makes the repair.
-    pub by: Uuid,
-    /// The jobs, each with the epoch of the run that the repair is about; `None`: any run.
-    pub jobs: Vec<(JobId, Option<Epoch>)>,
-    /// The job's state when the problem was found; `None`: any live state.
-    pub state: Option<State>,
-    /// For how long the problem has existed. A job that was claimed within this time has moved on by itself.
-    pub unclaimed_for: Duration,
-    /// What was wrong, what was done, and by whom.
-    pub note: String,
-}
 
 impl Store {
     /// Records a repair in the trails of the jobs that it applies to. Returns the ids of these jobs. Changes

@@ -1,7 +1,8 @@
 //! prepare: warms up the connections of a worker before its first jobs.
 
-use crate::{claim::Kinds, connect::Store, error::Error};
+use crate::{connect::Store, error::Error};
 use leasehold_core::WorkerId;
+use leasehold_ports::Kinds;
 use std::time::Duration;
 use uuid::Uuid;
 

@@ -6,17 +6,8 @@ use crate::{
     row::{job_id, word},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, QueueName};
+use leasehold_ports::Waiting;
 use sqlx::{Row, postgres::PgRow};
-
-/// A job that is now in the line. Its id can be pushed to Redis.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Waiting {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub priority: i16,
-}
 
 impl Store {
     /// Moves due scheduled jobs into the line: all of them, or only those that became due at or after `since`.

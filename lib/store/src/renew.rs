@@ -5,21 +5,11 @@ use crate::{
     error::Error,
     row::{job_id, millis},
 };
-use leasehold_core::{Epoch, Fence, JobId, WorkerId};
+use leasehold_core::{Epoch, Fence, WorkerId};
+use leasehold_ports::Renewed;
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 use uuid::Uuid;
-
-/// A lease that is still valid.
-#[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Renewed {
-    pub id: JobId,
-    pub epoch: Epoch,
-    pub cancel_wanted: bool,
-    /// Another transaction has locked the row: the lease is still valid but was not extended.
-    pub locked: bool,
-}
 
 impl Store {
     /// Renews leases. A lease that is not in the answer is lost.

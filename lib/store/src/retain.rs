@@ -2,7 +2,7 @@
 
 use crate::{connect::Store, error::Error};
 use chrono::NaiveDate;
-use serde::Serialize;
+use leasehold_ports::Retained;
 use std::time::Duration;
 
 const DOING: &str = "retaining finished jobs";
@@ -11,16 +11,6 @@ const DELETE_ROWS: i64 = 5_000;
 const DELETE_ROUNDS: u32 = 20;
 /// A thousand years. Beyond it, times exceed the range of PostgreSQL.
 const KEEP_MAX_S: i64 = 1_000 * 365 * 86_400;
-
-/// What the retention step did.
-#[derive(Clone, Debug, Default, Serialize)]
-#[expect(missing_docs, reason = "counts")]
-pub struct Retained {
-    pub partitions_made: u32,
-    pub partitions_dropped: u32,
-    pub rows_moved: u64,
-    pub rows_deleted: u64,
-}
 
 impl Store {
     /// Creates partitions for the coming days and drops partitions older than `keep`. What fails now because other

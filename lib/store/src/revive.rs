@@ -10,7 +10,8 @@ use crate::{
     row::{job_id, uuids, word},
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, JobId, QueueName};
+use leasehold_core::{BATCH_MAX, JobId};
+use leasehold_ports::Revived;
 use sqlx::{
     PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -21,15 +22,6 @@ use std::time::Instant;
 const DOING: &str = "reviving jobs";
 /// How many times to try when another job takes the unique key during the statement.
 const TRIES: u32 = 3;
-
-/// The answer to one revive.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Revived {
-    pub id: JobId,
-    pub queue: QueueName,
-    pub priority: i16,
-}
 
 impl Store {
     /// Moves finished jobs back to the line with new attempts, and scheduled jobs at once. The answer leaves out all

@@ -8,7 +8,7 @@ use crate::{
     row::millis,
     statement::statement,
 };
-use leasehold_core::{BATCH_MAX, Epoch, FinishedRun, Settle, Settled, State, Verb, WorkerId};
+use leasehold_core::{BATCH_MAX, Ending, Epoch, FinishedRun, Settle, Settled, State, WorkerId};
 use sqlx::Row;
 use std::{borrow::Cow, collections::HashSet};
 use uuid::Uuid;
@@ -31,14 +31,14 @@ impl Store {
 
     /// The statement that workers send most, without a run.
     pub(crate) async fn complete_none(&self, worker: WorkerId) -> Result<(), Error> {
-        Ending::Complete.write(&self.bounded, worker, &[], Locked::WaitFor).await.map(drop).map_err(Error::sql(DOING))
+        write(Ending::Complete, &self.bounded, worker, &[], Locked::WaitFor).await.map(drop).map_err(Error::sql(DOING))
     }
 
     async fn settle_batch(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
-            let ours = |&nth: &usize| runs[nth].fence.worker == worker && Ending::of(&runs[nth].settle) == ending;
+            let ours = |&nth: &usize| runs[nth].fence.worker == worker && runs[nth].settle.ending() == ending;
             let mut which: Vec<usize> = (0..runs.len()).filter(ours).collect();
             // The order in which every statement locks rows: two that meet wait for each other in one direction only.
             which.sort_unstable_by_key(|&nth| runs[nth].fence.id);
@@ -76,13 +76,13 @@ impl Store {
         runs: &[&FinishedRun],
     ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
         let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
-        let mut written = ending.write(&self.bounded, worker, runs, locked).await;
+        let mut written = write(ending, &self.bounded, worker, runs, locked).await;
         if written.as_ref().is_err_and(is_locked) {
             self.locks_at_settles.found();
-            written = ending.write(&self.bounded, worker, runs, Locked::Skip).await;
+            written = write(ending, &self.bounded, worker, runs, Locked::Skip).await;
         }
         if written.as_ref().is_err_and(was_routed_late) {
-            written = ending.write(&self.bounded, worker, runs, Locked::Skip).await;
+            written = write(ending, &self.bounded, worker, runs, Locked::Skip).await;
         }
         match written {
             Err(error) if ending == Ending::Complete && refuses_the_data(&error) => {
@@ -101,70 +101,32 @@ enum Locked {
     Skip,
 }
 
-/// The ways in which a run can end, each a statement.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Complete,
-    Retry,
-    Snooze,
-    Release,
-    Bury,
-    Cancel,
-}
-
-impl Ending {
-    const ALL: [Self; 6] = [Self::Complete, Self::Retry, Self::Snooze, Self::Release, Self::Bury, Self::Cancel];
-
-    const fn of(settle: &Settle) -> Self {
-        match settle {
-            Settle::Complete(_) => Self::Complete,
-            Settle::Retry { .. } => Self::Retry,
-            Settle::Snooze { .. } => Self::Snooze,
-            Settle::Release => Self::Release,
-            Settle::Bury { .. } => Self::Bury,
-            Settle::Cancel => Self::Cancel,
-        }
-    }
-
-    /// The word in the trail, and the final state, if it is one that ends the job.
-    const fn leaves(self) -> (Verb, Option<State>) {
-        match self {
-            Self::Complete => (Verb::Complete, Some(State::Succeeded)),
-            Self::Retry => (Verb::Retry, None),
-            Self::Snooze => (Verb::Snooze, None),
-            Self::Release => (Verb::Release, None),
-            Self::Bury => (Verb::Bury, Some(State::Dead)),
-            Self::Cancel => (Verb::Cancel, Some(State::Cancelled)),
-        }
-    }
-
-    /// Writes runs that all end in this way; which were written. Not by id alone: a worker may have lost a run without
-    /// noticing, claimed its job again, and end both in one batch.
-    async fn write(
-        self,
-        pool: &Bounded,
-        worker: WorkerId,
-        runs: &[&FinishedRun],
-        locked: Locked,
-    ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
-        let statement = match self {
-            Self::Complete if locked == Locked::WaitFor => statement!("complete"),
-            Self::Complete => statement!("complete_careful"),
-            Self::Retry => include_str!("../sql/retry.sql"),
-            Self::Snooze => include_str!("../sql/snooze.sql"),
-            Self::Release => include_str!("../sql/release.sql"),
-            Self::Bury => statement!("bury"),
-            Self::Cancel => statement!("cancel_run"),
-        };
-        let query = sqlx::query(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
-        let query = match self {
-            Self::Release | Self::Cancel => query,
-            Self::Complete | Self::Bury => query.bind(texts(runs)),
-            Self::Retry | Self::Snooze => query.bind(delays(runs)).bind(texts(runs)),
-        };
-        let rows = query.fetch_all(pool).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
-    }
+/// Writes runs that all end in this way, each way a statement; which were written. Not by id alone: a worker may have lost a
+/// run without noticing, claimed its job again, and end both in one batch.
+async fn write(
+    ending: Ending,
+    pool: &Bounded,
+    worker: WorkerId,
+    runs: &[&FinishedRun],
+    locked: Locked,
+) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
+    let statement = match ending {
+        Ending::Complete if locked == Locked::WaitFor => statement!("complete"),
+        Ending::Complete => statement!("complete_careful"),
+        Ending::Retry => include_str!("../sql/retry.sql"),
+        Ending::Snooze => include_str!("../sql/snooze.sql"),
+        Ending::Release => include_str!("../sql/release.sql"),
+        Ending::Bury => statement!("bury"),
+        Ending::Cancel => statement!("cancel_run"),
+    };
+    let query = sqlx::query(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
+    let query = match ending {
+        Ending::Release | Ending::Cancel => query,
+        Ending::Complete | Ending::Bury => query.bind(texts(runs)),
+        Ending::Retry | Ending::Snooze => query.bind(delays(runs)).bind(texts(runs)),
+    };
+    let rows = query.fetch_all(pool).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Whether a partition of history was made while the statement was about to write into the default one, which must not
@@ -188,11 +150,11 @@ async fn complete_one_by_one(
 ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
     let mut done = HashSet::new();
     for run in runs {
-        done.extend(match Ending::Complete.write(pool, worker, &[run], Locked::Skip).await {
+        done.extend(match write(Ending::Complete, pool, worker, &[run], Locked::Skip).await {
             Err(refusal) if refuses_the_data(&refusal) => {
                 let error = format!("its result cannot be stored: {}", Cause(&refusal));
                 let buried = FinishedRun { fence: run.fence, settle: Settle::Bury { error } };
-                Ending::Bury.write(pool, worker, &[&buried], Locked::Skip).await?
+                write(Ending::Bury, pool, worker, &[&buried], Locked::Skip).await?
             }
             written => written?,
         });
@@ -202,8 +164,8 @@ async fn complete_one_by_one(
 
 /// Why the first statement found no row for these runs.
 async fn look_again(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Vec<Settled>, sqlx::Error> {
-    let verbs: Vec<String> = runs.iter().map(|run| verb_of(&run.settle)).collect();
-    let final_state = |run: &&FinishedRun| Ending::of(&run.settle).leaves().1.map(State::as_str);
+    let verbs: Vec<&str> = runs.iter().map(|run| run.settle.ending().as_str()).collect();
+    let final_state = |run: &&FinishedRun| run.settle.ending().final_state().map(State::as_str);
     let finals: Vec<Option<&str>> = runs.iter().map(final_state).collect();
     let rows = sqlx::query(include_str!("../sql/settle_again.sql"))
         .bind(worker.0)
@@ -268,10 +230,4 @@ pub(crate) fn text_of(settle: &Settle) -> Option<Cow<'_, str>> {
         Settle::Snooze { reason, .. } => reason.as_deref().map(clear),
         Settle::Release | Settle::Cancel => None,
     }
-}
-
-/// The word in the trail, and among the settles that are left for a reaper.
-pub(crate) fn verb_of(settle: &Settle) -> String {
-    let (verb, _) = Ending::of(settle).leaves();
-    format!("{verb:?}").to_lowercase()
 }

@@ -1,12 +1,8 @@
 //! unblock: moves jobs whose parents have succeeded into the line.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    promote::{Waiting, waiting},
-    row::uuids,
-};
+use crate::{connect::Store, error::Error, promote::waiting, row::uuids};
 use leasehold_core::JobId;
+use leasehold_ports::Waiting;
 
 impl Store {
     /// Moves blocked jobs into the line.

@@ -3,23 +3,9 @@
 
 use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
+use leasehold_ports::Uptime;
 use sqlx::FromRow;
 use std::time::Duration;
-
-/// What the server reports about its clock and its uptime.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uptime {
-    /// The server's clock, which decides about leases and due jobs.
-    pub now: DateTime<Utc>,
-    /// For how long the server has been up.
-    pub up_for: Duration,
-    /// Which transactions have ended. As long as this text is the same, no row has changed.
-    pub snapshot: String,
-    /// How long ago a reaper last confirmed that workers could renew their leases. `None`: no reaper ever confirmed it.
-    pub watched_ago: Option<Duration>,
-    /// Whether workers have left results for a reaper to write ([`Store::deferred`]).
-    pub has_deferred: bool,
-}
 
 /// The answer of uptime.sql.
 #[derive(FromRow)]

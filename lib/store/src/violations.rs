@@ -3,7 +3,7 @@
 
 use crate::{connect::Store, error::Error};
 use leasehold_core::JobId;
-use serde::Serialize;
+use leasehold_ports::Violation;
 use uuid::Uuid;
 
 macro_rules! checks {
@@ -28,17 +28,6 @@ checks! {
     partition_missing,
     constraint_missing,
     index_missing,
-}
-
-/// A broken invariant, found in the rows.
-#[derive(Clone, Debug, Serialize)]
-pub struct Violation {
-    /// The name of the check.
-    pub check: String,
-    /// The job, if the violation is about one job.
-    pub id: Option<JobId>,
-    /// What was found.
-    pub detail: String,
 }
 
 impl Store {

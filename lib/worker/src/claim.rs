@@ -47,7 +47,7 @@ impl Queue {
     async fn claim_by(
         &self,
         ids: &[JobId],
-        claim: impl Future<Output = Result<Vec<ClaimedJob>, leasehold_store::Error>>,
+        claim: impl Future<Output = Result<Vec<ClaimedJob>, leasehold_ports::Error>>,
     ) -> Claimed {
         let state = &self.state;
         let _claiming = state.unanswered.claiming().await;

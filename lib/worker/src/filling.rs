@@ -4,7 +4,8 @@
 
 use crate::{wait::Waits, worker_state::WorkerState};
 use leasehold_core::QueueName;
-use leasehold_reaper::{Error, extend_head, fill_head};
+use leasehold_line::{extend_head, fill_head};
+use leasehold_ports::Error;
 use std::{
     sync::{
         Arc,

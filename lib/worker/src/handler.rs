@@ -2,7 +2,7 @@
 
 use crate::run::Run;
 use leasehold_core::{Backoff, Kind, Outcome};
-use leasehold_store::Kinds;
+use leasehold_ports::Kinds;
 use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// How long a handler that was told to stop may take to do so, unless it says otherwise. Together with the default

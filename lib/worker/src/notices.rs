@@ -2,7 +2,7 @@
 
 use crate::{run::StopReason, worker_state::WorkerState};
 use leasehold_core::Fence;
-use leasehold_handoff::Notice;
+use leasehold_ports::Notice;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

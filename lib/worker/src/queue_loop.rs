@@ -13,7 +13,7 @@ use crate::{
     worker_state::WorkerState,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};
-use leasehold_handoff::Taken;
+use leasehold_ports::Taken;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -396,7 +396,7 @@ impl QueueLoop {
         let state = &self.queue.state;
         let kinds = state.named_kinds().unwrap_or(&self.aside_kinds);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        match state.handoff.claim(&self.queue.name, adopt, kinds, limit, state.settings.handoff_lease()).await {
+        match state.handoff.take(&self.queue.name, adopt, kinds, limit, state.settings.handoff_lease()).await {
             Ok(taken) => Some(taken),
             Err(error) => {
                 state.redis.failed(&error);

@@ -3,7 +3,7 @@
 
 use crate::{wait::Waits, worker_state::WorkerState};
 use chrono::{SecondsFormat, Utc};
-use leasehold_handoff::WorkerRecord;
+use leasehold_ports::WorkerRecord;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;

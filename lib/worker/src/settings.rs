@@ -1,7 +1,6 @@
 //! How a worker behaves.
 
-use leasehold_core::{Backoff, QueueName};
-use leasehold_reaper::HANDOFF_LEASE;
+use leasehold_core::{Backoff, HANDOFF_LEASE, QueueName};
 use std::time::Duration;
 
 /// How a worker behaves.

@@ -3,7 +3,7 @@
 
 use crate::{run::Run, settled_hints::SettledHints, wait::Waits, worker_state::WorkerState};
 use leasehold_core::{BATCH_MAX, FailPoint, FinishedRun, Settle, Settled, pass};
-use leasehold_store::Deferred;
+use leasehold_ports::Deferred;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -279,7 +279,7 @@ impl Settler {
 
     /// The store refuses to write this, and not for what the result is: it buries a job whose result it cannot hold. That
     /// is a fault which people must see; the lease will run out, and the job run again.
-    fn refused(&self, batch: &Batch, error: &leasehold_store::Error) {
+    fn refused(&self, batch: &Batch, error: &leasehold_ports::Error) {
         for run in &batch.runs {
             let fence = run.fence();
             tracing::error!(id = %fence.id, epoch = fence.epoch, %error, "the end of a run cannot be written");

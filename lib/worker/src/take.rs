@@ -2,7 +2,7 @@
 //! hint which the server moves at the last moment has somebody to go to.
 
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::{BlockingTake, Error, Head, WakeTake};
+use leasehold_ports::{BlockingTake, Error, WakeTake, WorkerHead};
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::timeout};
 
@@ -14,7 +14,7 @@ const BELL_WAIT: Duration = Duration::from_secs(1);
 
 /// The blocking wait of one queue.
 pub(crate) struct Take {
-    handoff: Arc<dyn Head>,
+    handoff: Arc<dyn WorkerHead>,
     queue: QueueName,
     taker: Option<Box<dyn BlockingTake>>,
     under_way: Option<UnderWay>,
@@ -47,7 +47,7 @@ pub(crate) enum Took {
 }
 
 impl Take {
-    pub(crate) fn new(handoff: Arc<dyn Head>, queue: QueueName) -> Self {
+    pub(crate) fn new(handoff: Arc<dyn WorkerHead>, queue: QueueName) -> Self {
         Self { handoff, queue, taker: None, under_way: None }
     }
 

@@ -6,7 +6,7 @@
 
 use crate::{settled_hints::give_back, wait::Waits, worker_state::WorkerState};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
-use leasehold_store::{Deferred, Error, Lease};
+use leasehold_ports::{Deferred, Error, Lease};
 use std::{
     collections::BTreeMap,
     sync::{

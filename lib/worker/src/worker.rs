@@ -16,8 +16,7 @@ use crate::{
     worker_state::WorkerState,
 };
 use leasehold_core::WorkerId;
-use leasehold_handoff::Head;
-use leasehold_store::Authority;
+use leasehold_ports::{WorkerHead, WorkerStore};
 use std::sync::Arc;
 use tokio::{
     sync::mpsc,
@@ -42,8 +41,8 @@ impl Worker {
     /// A worker with a new id.
     #[must_use]
     pub fn new(
-        store: impl Into<Arc<dyn Authority>>,
-        handoff: impl Into<Arc<dyn Head>>,
+        store: impl Into<Arc<dyn WorkerStore>>,
+        handoff: impl Into<Arc<dyn WorkerHead>>,
         settings: Settings,
         handlers: Handlers,
     ) -> Self {

@@ -5,9 +5,8 @@ use crate::{
     runs::Runs, settings::Settings, settler::Ended, shortage::Shortage, unanswered::Unanswered,
 };
 use leasehold_core::{Kind, QueueName, WorkerId};
-use leasehold_handoff::Head;
-use leasehold_reaper::Pulse;
-use leasehold_store::{Authority, Kinds};
+use leasehold_ports::Pulse;
+use leasehold_ports::{Kinds, WorkerHead, WorkerStore};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,8 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// What the parts of one worker share.
 pub(crate) struct WorkerState {
     pub(crate) id: WorkerId,
-    pub(crate) store: Arc<dyn Authority>,
-    pub(crate) handoff: Arc<dyn Head>,
+    pub(crate) store: Arc<dyn WorkerStore>,
+    pub(crate) handoff: Arc<dyn WorkerHead>,
     pub(crate) jitter: Jitter,
     pub(crate) settings: Settings,
     pub(crate) handlers: Handlers,
@@ -45,8 +44,8 @@ pub(crate) struct WorkerState {
 
 impl WorkerState {
     pub(crate) fn new(
-        store: Arc<dyn Authority>,
-        handoff: Arc<dyn Head>,
+        store: Arc<dyn WorkerStore>,
+        handoff: Arc<dyn WorkerHead>,
         settings: Settings,
         handlers: Handlers,
     ) -> (Self, mpsc::Receiver<Ended>) {

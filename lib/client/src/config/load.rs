@@ -156,7 +156,7 @@ mod tests {
             let value = match setting.kind {
                 ValueKind::Number { max, .. } => max.to_string(),
                 ValueKind::Choice(words) => words[1].to_owned(),
-                ValueKind::Text | ValueKind::Secret => "some-text".to_owned(),
+                ValueKind::Text | ValueKind::Secret | ValueKind::KeyPrefix => "some-text".to_owned(),
                 ValueKind::Address => "127.0.0.1:9464".to_owned(),
             };
             let cap = ("worker.backoff_cap_ms", "2592000000");

@@ -1,6 +1,7 @@
 //! The settings as a program uses them.
 
 use leasehold_core::Backoff;
+use leasehold_handoff::KeyPrefix;
 use leasehold_store::Pooler;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -47,6 +48,7 @@ pub struct DatabaseConfig {
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct RedisConfig {
     pub url: Option<SecretString>,
+    pub key_prefix: KeyPrefix,
     pub max_connections: u32,
     pub timeout_ms: u64,
 }
@@ -124,7 +126,7 @@ impl Default for DatabaseConfig {
 
 impl Default for RedisConfig {
     fn default() -> Self {
-        Self { url: None, max_connections: 8, timeout_ms: 1_000 }
+        Self { url: None, key_prefix: KeyPrefix::default(), max_connections: 8, timeout_ms: 1_000 }
     }
 }
 
@@ -199,6 +201,7 @@ impl Config {
     pub fn handoff_settings(&self) -> Option<leasehold_handoff::Settings> {
         Some(leasehold_handoff::Settings {
             url: self.redis.url.clone()?,
+            key_prefix: self.redis.key_prefix.clone(),
             head_max: self.head.max,
             max_connections: self.redis.max_connections,
             timeout: Duration::from_millis(self.redis.timeout_ms),

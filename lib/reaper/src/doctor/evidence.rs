@@ -1,21 +1,21 @@
 //! Reads what the checks judge. One look at both stores, as near to one moment as two stores allow.
 
 use crate::{
-    audit::listed,
     error::Error,
-    head::front_of_line,
     sweep::{RUNS_MAX, look_at},
     tick::all_of,
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_handoff::{Handoff, Served, Snapshot};
-use leasehold_store::{JobStatus, Lease, Line, LineSummary, Store, Violation};
+use leasehold_line::{front_of_line, listed};
+use leasehold_ports::{JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, Served, Snapshot, Violation};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Everything one look has seen.
 pub(super) struct Evidence {
     /// Broken invariants that PostgreSQL finds in its rows.
     pub(super) violations: Vec<Violation>,
+    /// The checks by which PostgreSQL looked for them.
+    pub(super) checks: &'static [&'static str],
     /// Leases in PostgreSQL.
     pub(super) runs: Vec<Lease>,
     /// Every queue that either store knows of.
@@ -46,7 +46,7 @@ pub(super) struct QueueEvidence {
 }
 
 impl Evidence {
-    pub(super) async fn gather(store: &Store, handoff: &Handoff) -> Result<Self, Error> {
+    pub(super) async fn gather(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> Result<Self, Error> {
         let generation = handoff.has_generation().await?;
         let reapers = handoff.reapers().await?;
         let eviction = handoff.eviction_policy().await?;
@@ -65,14 +65,14 @@ impl Evidence {
         };
         let mut queues = all_of(names.into_iter().map(gather)).await?;
         queues.sort_by(|one, other| one.queue.cmp(&other.queue));
-        Ok(Self { violations, runs, queues, generation, reapers, eviction })
+        Ok(Self { violations, checks: store.checks(), runs, queues, generation, reapers, eviction })
     }
 }
 
 impl QueueEvidence {
     async fn gather(
-        store: &Store,
-        handoff: &Handoff,
+        store: &dyn OperatorStore,
+        handoff: &dyn OperatorHead,
         queue: QueueName,
         line: Option<&LineSummary>,
         paused: bool,

@@ -5,10 +5,9 @@ use super::{
     fleet, hints, lines,
     notebook::{Notebook, Suspicion},
 };
-use crate::{drift::Drift, error::Error};
-use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::Handoff;
-use leasehold_store::Store;
+use crate::error::Error;
+use leasehold_core::{Drift, JobId, QueueName};
+use leasehold_ports::{OperatorHead, OperatorStore};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -56,7 +55,7 @@ pub struct Examination {
 ///
 /// # Errors
 /// When a store does not answer: then nothing can be said.
-pub async fn examine(store: &Store, handoff: &Handoff) -> Result<Examination, Error> {
+pub async fn examine(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> Result<Examination, Error> {
     examine_for(store, handoff, PATIENCE).await
 }
 
@@ -65,7 +64,11 @@ pub async fn examine(store: &Store, handoff: &Handoff) -> Result<Examination, Er
 ///
 /// # Errors
 /// When a store does not answer.
-pub async fn examine_for(store: &Store, handoff: &Handoff, patience: Duration) -> Result<Examination, Error> {
+pub async fn examine_for(
+    store: &dyn OperatorStore,
+    handoff: &dyn OperatorHead,
+    patience: Duration,
+) -> Result<Examination, Error> {
     let first = look(store, handoff).await?;
     let (looked_at, notes) = (first.looked_at, first.notes);
     let mut suspicions = first.suspicions;
@@ -83,7 +86,7 @@ pub async fn examine_for(store: &Store, handoff: &Handoff, patience: Duration) -
     })
 }
 
-async fn look(store: &Store, handoff: &Handoff) -> Result<Notebook, Error> {
+async fn look(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> Result<Notebook, Error> {
     let evidence = Evidence::gather(store, handoff).await?;
     let mut notebook = Notebook::default();
     fleet::check(&evidence, &mut notebook);

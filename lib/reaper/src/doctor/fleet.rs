@@ -4,8 +4,7 @@ use super::{
     evidence::Evidence,
     notebook::{About, Check, Notebook},
 };
-use crate::drift::Drift;
-use leasehold_store::CHECKS;
+use leasehold_core::Drift;
 
 /// An expired lease is a reaper's business for a few ticks; after this it is nobody's.
 const OVERDUE_MS: i64 = 3_000;
@@ -48,7 +47,7 @@ const EVICTION: Check = Check {
 };
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
-    notebook.looked(&ROWS, CHECKS.len() - OF_THE_REAPER.len());
+    notebook.looked(&ROWS, evidence.checks.len() - OF_THE_REAPER.len());
     notebook.looked(&UNTENDED, OF_THE_REAPER.len());
     for violation in &evidence.violations {
         let about = violation.id.map_or_else(String::new, |id| format!("job {id}: "));
@@ -85,7 +84,7 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
             Drift::RedisLost,
             About::default(),
             "",
-            "the key leasehold:generation is missing".to_owned(),
+            "Redis has no key `generation`".to_owned(),
         );
     }
     notebook.looked(&REAPER, 1);

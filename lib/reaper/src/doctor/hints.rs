@@ -4,14 +4,9 @@ use super::{
     evidence::{Evidence, QueueEvidence},
     notebook::{About, Check, Notebook},
 };
-use crate::{
-    audit::{Fault, audit, hints_of, listed},
-    drift::Drift,
-    settings::HANDOFF_LEASE,
-};
-use leasehold_core::JobId;
-use leasehold_handoff::Held;
-use leasehold_store::Lease;
+use leasehold_core::{Drift, HANDOFF_LEASE, JobId};
+use leasehold_line::{Fault, audit, hints_of, listed};
+use leasehold_ports::{Held, Lease};
 use std::collections::{HashMap, HashSet};
 
 const MEND: &str = "the reaper mends this within a few ticks; if it stays, look at the reaper's log";

@@ -4,11 +4,9 @@ use super::{
     evidence::{Evidence, QueueEvidence},
     notebook::{About, Check, Notebook},
 };
-use crate::{
-    audit::{hints_of, missing},
-    drift::Drift,
-};
-use leasehold_handoff::Served;
+use leasehold_core::Drift;
+use leasehold_line::{hints_of, missing};
+use leasehold_ports::Served;
 
 const FRONT: Check = Check {
     name: "the head holds the front of the line",

@@ -1,8 +1,7 @@
 //! What the checks write down: what they looked at, what they suspect, what a person may want to know.
 
 use super::examination::Finding;
-use crate::drift::Drift;
-use leasehold_core::{JobId, QueueName};
+use leasehold_core::{Drift, JobId, QueueName};
 use std::collections::BTreeMap;
 
 /// One check: its name, what it says of a healthy system, and where it looks.

@@ -1,17 +1,12 @@
 //! What can be put right, now: looks first, so that it is known what was wrong, then has every step of a reaper done.
 
 use super::examination::examine_for;
-use crate::{
-    drift::{Drift, Drifted},
-    error::Error,
-    reaper::Reaper,
-    settings::Settings,
-};
-use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::Handoff;
-use leasehold_store::Store;
+use crate::{error::Error, reaper::Reaper, settings::Settings};
+use leasehold_core::{Drift, Drifted, JobId, QueueName};
+use leasehold_ports::{OperatorHead, OperatorStore, ReaperHead, ReaperStore};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
@@ -24,7 +19,11 @@ const LOOK_FOR: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// When a store does not answer to the first look.
-pub async fn repair(store: &Store, handoff: &Handoff, settings: Settings) -> Result<BTreeMap<Drift, Drifted>, Error> {
+pub async fn repair<S, H>(store: &S, handoff: &H, settings: Settings) -> Result<BTreeMap<Drift, Drifted>, Error>
+where
+    S: OperatorStore + Clone + 'static,
+    H: OperatorHead + Clone + 'static,
+{
     let mut missing = HashMap::<QueueName, HashSet<JobId>>::new();
     let mut is_any_overdue = false;
     for finding in examine_for(store, handoff, LOOK_FOR).await?.findings {
@@ -33,8 +32,10 @@ pub async fn repair(store: &Store, handoff: &Handoff, settings: Settings) -> Res
             missing.entry(queue).or_default().insert(job);
         }
     }
+    let store_of_reaper: Arc<dyn ReaperStore> = Arc::new(store.clone());
+    let head_of_reaper: Arc<dyn ReaperHead> = Arc::new(handoff.clone());
     let (lease, tick_every) = (settings.lease, settings.tick);
-    let mut reaper = Reaper::new(store.clone(), handoff.clone(), settings).for_doctor(missing);
+    let mut reaper = Reaper::new(store_of_reaper, head_of_reaper, settings).for_doctor(missing);
     if is_any_overdue {
         // No reaper was there to know whether workers could renew these leases: they are given one lease for it.
         let began = Instant::now();

@@ -1,0 +1,179 @@
+//! Compares the hints of one queue with the jobs they are about. Pure: the sweep mends by it, doctor reports by it.
+//!
+//! Both stores move while they are read one after the other, so what is found here is a suspicion. It becomes a
+//! fault when it is found again, about the same job in the same way, a look later.
+
+use leasehold_core::{Drift, JobId, State};
+use leasehold_ports::{Held, JobStatus, Lease, Snapshot};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+/// The hints of one queue as Redis has them.
+#[derive(Debug, Default)]
+pub struct QueueHints {
+    /// In a list, to be taken.
+    pub waiting: Vec<JobId>,
+    /// Leased, with the ms that are left.
+    pub leased: Vec<(JobId, i64)>,
+}
+
+impl QueueHints {
+    /// The jobs that they are about.
+    pub fn ids(&self) -> impl Iterator<Item = JobId> {
+        self.waiting.iter().copied().chain(self.leased.iter().map(|(id, _)| *id))
+    }
+}
+
+/// The hints in a snapshot: those that wait, and those that are leased.
+#[must_use]
+pub fn hints_of(snapshot: &Snapshot) -> QueueHints {
+    let mut hints = QueueHints::default();
+    for (id, held) in &snapshot.held {
+        match held {
+            Held::Waiting => hints.waiting.push(*id),
+            Held::Leased { ms_left } => hints.leased.push((*id, *ms_left)),
+        }
+    }
+    hints
+}
+
+/// Every id that is in some list.
+pub fn listed(snapshot: &Snapshot) -> impl Iterator<Item = JobId> {
+    let aside = snapshot.aside.iter().flat_map(|(_, ids)| ids);
+    snapshot.ready.iter().chain(&snapshot.claimed).chain(aside).copied()
+}
+
+/// A hint that does not fit its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Waits, and its job is finished or never was.
+    WaitsWithoutJob(JobId),
+    /// Waits, and its job is live but not in the line.
+    WaitsOutOfLine(JobId, State),
+    /// Leased, and its job is finished, never was, or neither runs nor waits to be claimed.
+    LeasedWithoutRun(JobId),
+    /// Leased for longer than any hand-off takes, and its job is still in the line: nobody can take it.
+    LeasedInLine(JobId),
+    /// Runs on a lease that Redis does not know.
+    RunsUnleased(JobId),
+}
+
+impl Fault {
+    /// The job that it is about.
+    #[must_use]
+    pub const fn id(self) -> JobId {
+        match self {
+            Self::WaitsWithoutJob(id)
+            | Self::WaitsOutOfLine(id, _)
+            | Self::LeasedWithoutRun(id)
+            | Self::LeasedInLine(id)
+            | Self::RunsUnleased(id) => id,
+        }
+    }
+
+    /// Its name in metrics and reports.
+    #[must_use]
+    pub const fn kind(self) -> Drift {
+        match self {
+            Self::WaitsWithoutJob(_) => Drift::HintWithoutJob,
+            Self::WaitsOutOfLine(..) => Drift::HintOutOfLine,
+            Self::LeasedWithoutRun(_) => Drift::LeaseWithoutRun,
+            Self::LeasedInLine(_) => Drift::LeaseInLine,
+            Self::RunsUnleased(_) => Drift::LeaseMissing,
+        }
+    }
+}
+
+/// The faults of one queue: its hints, the live jobs among them, and the runs of the queue.
+#[must_use]
+pub fn audit(
+    hints: &QueueHints,
+    live: &HashMap<JobId, JobStatus>,
+    runs: &[Lease],
+    handoff_lease: Duration,
+) -> Vec<Fault> {
+    let state_of = |id: &JobId| live.get(id).map(|job| job.state);
+    let handoff_ms = i64::try_from(handoff_lease.as_millis()).unwrap_or(i64::MAX);
+    let waiting = hints.waiting.iter().filter_map(|id| match state_of(id) {
+        Some(State::Queued) => None,
+        Some(state) => Some(Fault::WaitsOutOfLine(*id, state)),
+        None => Some(Fault::WaitsWithoutJob(*id)),
+    });
+    let leased = hints.leased.iter().filter_map(|(id, ms_left)| match state_of(id) {
+        Some(State::Running) => None,
+        Some(State::Queued) => (*ms_left > handoff_ms).then_some(Fault::LeasedInLine(*id)),
+        _ => Some(Fault::LeasedWithoutRun(*id)),
+    });
+    let known: HashMap<JobId, i64> = hints.leased.iter().copied().collect();
+    let unleased = runs
+        .iter()
+        .filter(|run| run.lease_ms_left > 0 && !known.contains_key(&run.id))
+        .map(|run| Fault::RunsUnleased(run.id));
+    waiting.chain(leased).chain(unleased).collect()
+}
+
+/// Jobs at the front of the line that Redis should hold and does not. Where the line is longer than the head, those
+/// behind all that waits come when there is room; one that stands before a hint which waits was overtaken.
+#[must_use]
+pub fn missing(front: &[JobId], hints: &QueueHints, overflow: bool) -> Vec<JobId> {
+    let waiting: HashSet<JobId> = hints.waiting.iter().copied().collect();
+    let held: HashSet<JobId> = waiting.iter().copied().chain(hints.leased.iter().map(|(id, _)| *id)).collect();
+    let last_waiting = if overflow { front.iter().rposition(|id| waiting.contains(id)) } else { None };
+    let end = last_waiting.unwrap_or(front.len());
+    front[..end].iter().filter(|id| !held.contains(id)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_core::{Claimability, WorkerId};
+
+    fn live(states: &[State]) -> (Vec<JobId>, HashMap<JobId, JobStatus>) {
+        let jobs: Vec<JobStatus> = states
+            .iter()
+            .map(|&state| JobStatus {
+                id: JobId::new(),
+                state,
+                kind: "k".parse().expect("a kind"),
+                claimability: Claimability::of(state, false, true, 0, 3),
+                lease_ms_left: None,
+            })
+            .collect();
+        (jobs.iter().map(|job| job.id).collect(), jobs.into_iter().map(|job| (job.id, job)).collect())
+    }
+
+    const HANDOFF: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn hints_that_fit_their_jobs_are_no_faults() {
+        let (ids, jobs) = live(&[State::Queued, State::Queued, State::Running]);
+        let hints = QueueHints { waiting: vec![ids[0]], leased: vec![(ids[1], 4_900), (ids[2], 29_000)] };
+        assert_eq!(audit(&hints, &jobs, &[], HANDOFF), []);
+    }
+
+    #[test]
+    fn each_way_not_to_fit_is_told_apart() {
+        let (ids, jobs) = live(&[State::Scheduled, State::Blocked, State::Queued]);
+        let gone = JobId::new();
+        let run = Lease {
+            id: JobId::new(),
+            queue: "q".parse().expect("a queue"),
+            worker: WorkerId::new(),
+            epoch: 1,
+            lease_ms_left: 1,
+        };
+        let hints = QueueHints { waiting: vec![gone, ids[0]], leased: vec![(ids[1], 9), (ids[2], 60_000)] };
+        assert_eq!(
+            audit(&hints, &jobs, std::slice::from_ref(&run), HANDOFF),
+            [
+                Fault::WaitsWithoutJob(gone),
+                Fault::WaitsOutOfLine(ids[0], State::Scheduled),
+                Fault::LeasedWithoutRun(ids[1]),
+                Fault::LeasedInLine(ids[2]),
+                Fault::RunsUnleased(run.id),
+            ]
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! Fills the head in Redis from the front of the line in PostgreSQL.
+//!
+//! One operation puts right whatever happened to Redis: read the first ids of the line, and push those that Redis does not
+//! hold. Between two fills a head may be extended (`extend.rs`), which is cheaper and puts nothing right. This file owns the
+//! choice of kinds that a head is filled with. The order of the line is the statement's, the bound of the head the script's.
+
+use crate::{
+    scan_starts::{Ttl, share, stretches_of},
+    surveys::move_on,
+};
+use leasehold_core::{FailPoint, Kind, QueueName, pass};
+use leasehold_ports::{Error, Fill, FillHead, Filled, Line, ReadLine, Served, Stretch};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// What one fill found and changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HeadReport {
+    /// Ids read from the front of the line.
+    pub read: u32,
+    /// Hints that Redis did not hold and holds now.
+    pub pushed: u32,
+    /// Hints that it held already.
+    pub held: u32,
+    /// Whether the line goes on behind what was read.
+    pub more: bool,
+}
+
+/// Makes the head of `queue` match the front of its line: up to `head_max` ids, of the kinds that a
+/// live worker serves and whose hints are not already set aside in number.
+///
+/// Safe to call at any time and by many at once: Redis refuses a hint that it holds, and PostgreSQL
+/// a hint that is out of date.
+///
+/// # Errors
+/// When a store does not answer. What was pushed before that is right and stays.
+pub async fn fill_head(
+    store: &dyn ReadLine,
+    handoff: &dyn FillHead,
+    queue: &QueueName,
+    head_max: u32,
+) -> Result<HeadReport, Error> {
+    let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
+    let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
+    pass(FailPoint::LineRead);
+    let filled = handoff.fill_all(&[fill_from(queue, &front)]).await?.pop().unwrap_or_default();
+    let report = report_of(&front, filled);
+    if shared {
+        move_on(&mut stretches, moved);
+        share(handoff, queue, &stretches, Ttl::Keep).await?;
+    }
+    Ok(report)
+}
+
+/// What the head of a queue should hold first, given the stretches of its line; and where the stretches that were read begin
+/// by now.
+///
+/// # Errors
+/// When a store does not answer.
+pub async fn front_of_line(
+    store: &dyn ReadLine,
+    handoff: &dyn FillHead,
+    queue: &QueueName,
+    stretches: &[Stretch],
+    depth: u32,
+) -> Result<(Line, Vec<Stretch>), Error> {
+    let (served, full) = who_serves(handoff, queue).await?;
+    let wanted: Vec<Stretch> =
+        stretches.iter().filter(|stretch| is_wanted(&stretch.kind, &served, &full)).cloned().collect();
+    if wanted.is_empty() {
+        // Nothing that anybody could run: no need to read the line to know it.
+        return Ok((Line::default(), wanted));
+    }
+    store.line(queue, &wanted, i64::from(depth)).await
+}
+
+/// Which kinds of a queue are served, and the kinds of which no more hints are kept aside.
+pub(crate) async fn who_serves(handoff: &dyn FillHead, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
+    let served = handoff.served_kinds(queue).await?;
+    let asides = handoff.asides(queue).await?;
+    Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
+}
+
+/// What the head of a queue is filled with.
+#[must_use]
+pub fn fill_from(queue: &QueueName, front: &Line) -> Fill {
+    let to = front.last.map(|place| place.to_string());
+    Fill { queue: queue.clone(), ids: front.ids.clone(), more: front.more, to }
+}
+
+/// What a fill from this front found and changed.
+#[must_use]
+pub fn report_of(front: &Line, filled: Filled) -> HeadReport {
+    let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
+    HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }
+}
+
+/// Whether the head is filled with jobs of this kind.
+///
+/// Kinds that nobody serves stay in the line, where they cost nothing. So do kinds of which no more hints are kept aside: one
+/// more hint would be taken, found foreign and forgotten, again and again. If no worker is known at all (none is up yet, or
+/// Redis was lost), nothing is left out.
+#[must_use]
+pub fn is_wanted(kind: &Kind, served: &Served, full: &BTreeSet<Kind>) -> bool {
+    let is_served = match served {
+        Served::Unknown | Served::Every => true,
+        Served::Only(served) => served.contains(kind),
+    };
+    is_served && !full.contains(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(names: &[&str]) -> Vec<Kind> {
+        names.iter().map(|name| name.parse().expect("a kind")).collect()
+    }
+
+    fn wanted(served: &Served, full: &[&str]) -> Vec<Kind> {
+        let full: BTreeSet<Kind> = kinds(full).into_iter().collect();
+        kinds(&["a", "b", "c"]).into_iter().filter(|kind| is_wanted(kind, served, &full)).collect()
+    }
+
+    #[test]
+    fn with_no_worker_known_nothing_is_left_out() {
+        assert_eq!(wanted(&Served::Unknown, &[]), kinds(&["a", "b", "c"]));
+    }
+
+    #[test]
+    fn kinds_nobody_serves_stay_in_the_line() {
+        assert_eq!(wanted(&Served::Only(kinds(&["a", "c", "x"])), &[]), kinds(&["a", "c"]));
+    }
+
+    #[test]
+    fn kinds_with_a_full_aside_list_stay_in_the_line() {
+        assert_eq!(wanted(&Served::Every, &["b"]), kinds(&["a", "c"]));
+        assert_eq!(wanted(&Served::Only(kinds(&["a", "b"])), &["b"]), kinds(&["a"]));
+    }
+}

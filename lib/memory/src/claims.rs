@@ -1,0 +1,148 @@
+//! claim, claim_line and renew.
+
+use crate::{
+    broken::Broken,
+    rows::{Row, Rows, serves},
+};
+use chrono::TimeDelta;
+use leasehold_core::{ClaimedJob, Event, Fence, JobId, QueueName, State, WorkerId};
+use leasehold_ports::{Kinds, Renewed};
+use std::{collections::BTreeSet, time::Duration};
+
+/// A run in danger that has gone on for longer holds up no other.
+const DANGER_S: i64 = 10;
+/// So many jobs that have crashed before are claimed within so long.
+const CRASHED_AT_ONCE: usize = 10;
+const CRASHED_S: i64 = 1;
+
+impl Rows {
+    pub(crate) fn claim(
+        &mut self,
+        worker: WorkerId,
+        hints: &[JobId],
+        kinds: &Kinds,
+        limit: usize,
+        lease: Duration,
+    ) -> Vec<ClaimedJob> {
+        let ids: BTreeSet<JobId> = hints.iter().copied().collect();
+        let is_to_be_had = |row: &&Row| {
+            let is_paused = self.paused.contains(&row.job.queue) && !self.is_broken(Broken::ClaimIgnoresPauses);
+            let is_taken = row.life.state == State::Running
+                && serves(kinds, &row.job.kind)
+                && !is_paused
+                && self.is_broken(Broken::ClaimTakesRunningJobs);
+            (is_taken || row.claimability(is_paused, kinds).may_be_claimed()) && !self.is_locked(row.life.id)
+        };
+        let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
+        let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
+        target.truncate(limit);
+        // Jobs are answered in the order of their hints.
+        target.sort_by_key(|id| hints.iter().position(|hint| hint == id));
+        self.start(worker, &target, lease)
+    }
+
+    pub(crate) fn claim_line(
+        &mut self,
+        worker: WorkerId,
+        queue: &QueueName,
+        kinds: &Kinds,
+        limit: i64,
+        lease: Duration,
+        with_crashed: bool,
+    ) -> Vec<ClaimedJob> {
+        if self.paused.contains(queue) && !self.is_broken(Broken::ClaimIgnoresPauses) {
+            return Vec::new();
+        }
+        let danger_is_taken = self.runs_one_in_danger(worker);
+        let crashed_are_taken = self.crashed_begun_by(worker) >= CRASHED_AT_ONCE;
+        let limit = usize::try_from(limit).unwrap_or_default();
+        let may_go = |row: &&Row| {
+            (with_crashed || !row.has_crashed())
+                && !self.is_locked(row.life.id)
+                && !if row.is_in_danger() { danger_is_taken } else { row.has_crashed() && crashed_are_taken }
+        };
+        let found: Vec<&Row> = self.line_of(queue, kinds).into_iter().filter(may_go).take(limit).collect();
+        let target = self.few_that_crashed(worker, &found, false);
+        self.start(worker, &target, lease)
+    }
+
+    /// Of the jobs in danger the first one, unless they have to wait; of those that crashed otherwise, as many as may go
+    /// together; and all others.
+    fn few_that_crashed(&self, worker: WorkerId, found: &[&Row], danger_is_taken: bool) -> Vec<JobId> {
+        let ids = |which: &dyn Fn(&Row) -> bool| -> BTreeSet<JobId> {
+            found.iter().filter(|row| which(row)).map(|row| row.life.id).collect()
+        };
+        let in_danger = ids(&Row::is_in_danger).into_iter().take(usize::from(!danger_is_taken));
+        let room = CRASHED_AT_ONCE.saturating_sub(self.crashed_begun_by(worker));
+        let crashed = ids(&|row| row.has_crashed() && !row.is_in_danger()).into_iter().take(room);
+        let few: BTreeSet<JobId> = in_danger.chain(crashed).collect();
+        found.iter().filter(|row| !row.has_crashed() || few.contains(&row.life.id)).map(|row| row.life.id).collect()
+    }
+
+    fn crashed_begun_by(&self, worker: WorkerId) -> usize {
+        let since = self.clock.now() - TimeDelta::seconds(CRASHED_S);
+        let begun = |row: &&Row| row.life.worker == Some(worker) && row.started_at.is_some_and(|began| began > since);
+        self.live.values().filter(begun).filter(|row| row.has_crashed()).count()
+    }
+
+    fn runs_one_in_danger(&self, worker: WorkerId) -> bool {
+        let since = self.clock.now() - TimeDelta::seconds(DANGER_S);
+        let runs = |row: &Row| row.life.worker == Some(worker) && row.started_at.is_some_and(|began| began > since);
+        self.live.values().any(|row| row.is_in_danger() && runs(row))
+    }
+
+    fn start(&mut self, worker: WorkerId, target: &[JobId], lease: Duration) -> Vec<ClaimedJob> {
+        let mut claimed = Vec::with_capacity(target.len());
+        for &id in target {
+            let event = Event::Claim(worker);
+            if self.happen(id, event, Some(lease), |row, now| row.started_at = Some(now)).is_err() {
+                // Only where the claim is broken: the one who runs it is robbed.
+                let Some(before) = self.live.get(&id).map(|row| row.life) else { continue };
+                let after = leasehold_core::Lifecycle { epoch: before.epoch + 1, worker: Some(worker), ..before };
+                self.write(id, event, after, Some(lease), |row, now| row.started_at = Some(now));
+            }
+            let row = &self.live[&id];
+            claimed.push(ClaimedJob {
+                fence: Fence { id, epoch: row.life.epoch, worker },
+                queue: row.job.queue.clone(),
+                kind: row.job.kind.clone(),
+                payload: row.job.payload.clone(),
+                attempt: row.life.attempt,
+                max_attempts: row.life.max_attempts,
+                crashes: row.life.crashes,
+                timeout: row.job.timeout,
+            });
+        }
+        claimed
+    }
+
+    pub(crate) fn renew(&mut self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed> {
+        let ours: BTreeSet<Fence> = runs.iter().copied().filter(|fence| fence.worker == worker).collect();
+        let mut renewed = Vec::with_capacity(ours.len());
+        for fence in ours {
+            let until = self.live.get(&fence.id).and_then(|row| row.lease_until);
+            if self.is_locked(fence.id) {
+                let held = self.live.get(&fence.id).filter(|row| row.life.fence() == Some(fence));
+                renewed.extend(held.map(|row| Renewed {
+                    id: fence.id,
+                    epoch: fence.epoch,
+                    cancel_wanted: row.life.cancel_wanted,
+                    locked: true,
+                }));
+                continue;
+            }
+            if self.happen(fence.id, Event::Renew(fence), Some(lease), |_, _| {}).is_err() {
+                continue;
+            }
+            let ignored = self.is_broken(Broken::ExpireIgnoresRenewals);
+            if let Some(row) = self.live.get_mut(&fence.id) {
+                if ignored {
+                    row.lease_until = until;
+                }
+                let cancel_wanted = row.life.cancel_wanted;
+                renewed.push(Renewed { id: fence.id, epoch: fence.epoch, cancel_wanted, locked: false });
+            }
+        }
+        renewed
+    }
+}

@@ -1,0 +1,139 @@
+//! What clients and operators do.
+
+use crate::{
+    broken::Broken,
+    journal::Change,
+    rows::{Row, Rows, later},
+};
+use leasehold_core::{Event, JobId, Lifecycle, NewJob, QueueName, State, Verb};
+use leasehold_ports::{Cancelled, Enqueued, Revived};
+use std::collections::BTreeSet;
+
+impl Rows {
+    pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<Enqueued> {
+        jobs.iter().map(|job| self.enqueue_one(job)).collect()
+    }
+
+    fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
+        let there = |row: &Row| Enqueued { id: row.life.id, inserted: false, state: row.life.state };
+        if job.id_may_exist
+            && let Some(row) = self.history.get(&job.id)
+        {
+            return there(row);
+        }
+        if let Some(row) = self.live.get(&job.id) {
+            return there(row);
+        }
+        let same_key = |row: &&Row| job.unique_key.is_some() && row.job.unique_key == job.unique_key;
+        if let Some(row) = self.live.values().find(same_key)
+            && !self.is_broken(Broken::UniqueKeysAreNotGuarded)
+        {
+            return there(row);
+        }
+        let now = self.clock.now();
+        let run_at = job.run_at.or_else(|| job.delay.map(|delay| later(now, delay))).unwrap_or(now);
+        let state = if run_at > now { State::Scheduled } else { State::Queued };
+        let answer = Enqueued { id: job.id, inserted: true, state };
+        if self.is_broken(Broken::EnqueueIsAnsweredUnwritten) && job.id.0.as_bytes()[15].is_multiple_of(8) {
+            return answer;
+        }
+        let life = Lifecycle::new(job.id, state, job.max_attempts, job.max_crashes);
+        let row = Row {
+            life,
+            job: job.clone(),
+            run_at,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            lease_until: None,
+            cancel_at: None,
+            ended_by: None,
+            last_error: None,
+            result: None,
+            trail: Vec::new(),
+        };
+        self.live.insert(job.id, row);
+        let (queue, unique_key) = (job.queue.clone(), job.unique_key.clone());
+        self.log(Change::Enqueued { job: life, queue, unique_key });
+        answer
+    }
+
+    pub(crate) fn cancel(&mut self, ids: &[JobId]) -> Vec<Cancelled> {
+        let ids: BTreeSet<JobId> = ids.iter().copied().collect();
+        let answers: Vec<Cancelled> = ids.into_iter().filter_map(|id| self.cancel_one(id)).collect();
+        for answer in answers.iter().filter(|answer| answer.changed) {
+            self.log(Change::CancelAnswered { id: answer.id });
+        }
+        answers
+    }
+
+    fn cancel_one(&mut self, id: JobId) -> Option<Cancelled> {
+        if let Some(row) = self.live.get(&id) {
+            let forgotten = self.is_broken(Broken::CancelIsForgotten) && row.life.state == State::Running;
+            let running = row.life.worker.map(|worker| (worker, row.life.epoch));
+            let queue = row.job.queue.clone();
+            if !forgotten {
+                let flag = running.is_some();
+                let asked = self.happen(id, Event::Cancel, None, |row, now| {
+                    if flag {
+                        row.cancel_at.get_or_insert(now);
+                    }
+                });
+                asked.ok()?;
+            }
+            let state = if running.is_some() { State::Running } else { State::Cancelled };
+            return Some(Cancelled { id, queue, state, running, changed: true });
+        }
+        let row = self.history.get(&id)?;
+        let queue = row.job.queue.clone();
+        Some(Cancelled { id, queue, state: row.life.state, running: None, changed: false })
+    }
+
+    pub(crate) fn pause(&mut self, queue: &QueueName) -> bool {
+        let changed = self.paused.insert(queue.clone());
+        self.log(Change::Paused { queue: queue.clone() });
+        changed
+    }
+
+    pub(crate) fn resume(&mut self, queue: &QueueName) -> bool {
+        let changed = self.paused.remove(queue);
+        self.log(Change::Resumed { queue: queue.clone() });
+        changed
+    }
+
+    /// Or the job whose unique key is taken.
+    pub(crate) fn revive(&mut self, ids: &[JobId]) -> Result<Vec<Revived>, JobId> {
+        let ids: BTreeSet<JobId> = ids.iter().copied().collect();
+        let mut keys: BTreeSet<&str> = self.live.values().filter_map(|row| row.job.unique_key.as_deref()).collect();
+        for row in ids.iter().filter_map(|id| self.history.get(id)) {
+            if let Some(key) = row.job.unique_key.as_deref()
+                && !keys.insert(key)
+            {
+                return Err(row.life.id);
+            }
+        }
+        Ok(ids.into_iter().filter_map(|id| self.revive_one(id)).collect())
+    }
+
+    fn revive_one(&mut self, id: JobId) -> Option<Revived> {
+        if let Some(mut row) = self.history.remove(&id) {
+            let now = self.clock.now();
+            let (before, ended_by) = (row.life, row.ended_by.take());
+            row.note(now, Verb::Revive, ended_by, Some(format!("was {}", before.state)));
+            (row.run_at, row.started_at, row.finished_at, row.result) = (now, None, None, None);
+            self.live.insert(id, row);
+            self.happen(id, Event::Revive, None, |_, _| {}).ok()?;
+        } else {
+            // A promotion before its time.
+            self.live.get(&id).filter(|row| row.life.state == State::Scheduled)?;
+            let hurry = |row: &mut Row, now| {
+                let note = format!("was scheduled for {}", row.run_at);
+                row.note(now, Verb::Revive, None, Some(note));
+                row.run_at = now;
+            };
+            self.happen(id, Event::Promote, None, hurry).ok()?;
+        }
+        let row = self.live.get(&id)?;
+        Some(Revived { id, queue: row.job.queue.clone(), priority: row.job.priority })
+    }
+}

@@ -1,0 +1,119 @@
+//! settle: what ends runs, and what the store says when it found no such run.
+
+use crate::{
+    broken::Broken,
+    journal::Change,
+    rows::{Row, Rows, later},
+};
+use leasehold_core::{Ending, Event, Fence, FinishedRun, Lifecycle, Settle, Settled, State, Verb, WorkerId};
+use std::collections::BTreeSet;
+
+impl Rows {
+    pub(crate) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled> {
+        let mut answers = vec![Settled::LeaseLost; runs.len()];
+        let mut unclear = Vec::new();
+        for ending in Ending::ALL {
+            let mut done: BTreeSet<Fence> = BTreeSet::new();
+            for (nth, FinishedRun { fence, settle }) in runs.iter().enumerate() {
+                let event = ending.event(*fence);
+                if fence.worker != worker || settle.ending() != ending {
+                    continue;
+                }
+                // The same run twice in one batch is one change, and both are told so.
+                if done.contains(fence) || !self.is_locked(fence.id) && self.end(*fence, event, settle) {
+                    done.insert(*fence);
+                    answers[nth] = Settled::Done;
+                } else {
+                    unclear.push((nth, ending));
+                }
+            }
+        }
+        for (nth, ending) in unclear {
+            answers[nth] = self.look_again(runs[nth].fence, ending);
+        }
+        for (run, answer) in runs.iter().zip(&answers) {
+            let verb = run.settle.ending().verb();
+            self.log(Change::Settled { fence: run.fence, verb, answer: *answer });
+        }
+        answers
+    }
+
+    fn end(&mut self, fence: Fence, event: Event, settle: &Settle) -> bool {
+        if self.is_broken(Broken::SettleIsAnsweredUnwritten) && matches!(settle, Settle::Complete(_)) {
+            let stands = self.live.get(&fence.id).is_some_and(|row| row.life.fence() == Some(fence));
+            // Only the first run of each job, or nothing would ever end.
+            if stands && fence.epoch == 1 {
+                return true;
+            }
+        }
+        let write = |row: &mut Row, now| match settle {
+            Settle::Complete(result) => row.result.clone_from(result),
+            Settle::Retry { delay, error } => {
+                row.last_error = Some(cleared(error));
+                row.run_at = later(now, *delay);
+                row.note(now, Verb::Retry, Some(fence.worker), Some(cleared(error)));
+            }
+            Settle::Snooze { delay, reason } => {
+                row.run_at = later(now, *delay);
+                row.note(now, Verb::Snooze, Some(fence.worker), reason.as_deref().map(cleared));
+            }
+            Settle::Release => row.note(now, Verb::Release, Some(fence.worker), None),
+            Settle::Bury { error } => row.last_error = Some(cleared(error)),
+            Settle::Cancel => {}
+        };
+        if self.is_broken(Broken::ReleaseKeepsTheAttempt) && matches!(settle, Settle::Release) {
+            let Some(before) = self.live.get(&fence.id).map(|row| row.life) else { return false };
+            if before.fence() == Some(fence) && !before.cancel_wanted && before.attempt < before.max_attempts {
+                let after = Lifecycle { state: State::Queued, worker: None, ..before };
+                self.write(fence.id, event, after, None, write);
+                return true;
+            }
+        }
+        if self.is_broken(Broken::SettleIgnoresTheFence)
+            && let Some(current) = self.live.get(&fence.id).and_then(|row| row.life.fence())
+            && current != fence
+        {
+            let Ok(after) = self.live[&fence.id].life.apply(settle.ending().event(current)) else { return false };
+            self.write(fence.id, event, after, None, write);
+            return true;
+        }
+        self.happen(fence.id, event, None, write).is_ok()
+    }
+
+    /// Why the first statement found no row.
+    fn look_again(&self, fence: Fence, ending: Ending) -> Settled {
+        let of_this_run = |row: &Row, verb: &str, by: Option<WorkerId>| {
+            row.trail
+                .iter()
+                .any(|entry| entry.verb == verb && entry.epoch == fence.epoch && (by.is_none() || entry.worker == by))
+        };
+        let (live, ended) = (self.live.get(&fence.id), self.history.get(&fence.id));
+        let already = match ending.final_state() {
+            Some(state) => ended.is_some_and(|row| {
+                row.life.epoch == fence.epoch
+                    && row.ended_by == Some(fence.worker)
+                    && row.life.state == state
+                    && !of_this_run(row, Verb::Expire.as_str(), None)
+            }),
+            None => live.or(ended).is_some_and(|row| of_this_run(row, ending.as_str(), Some(fence.worker))),
+        };
+        let wanted = live.is_some_and(|row| row.life.fence() == Some(fence) && row.life.cancel_wanted);
+        // The guards of the verbs, for a run that stands.
+        let may_be_written = live.filter(|row| row.life.fence() == Some(fence)).is_some_and(|row| match ending {
+            Ending::Cancel => wanted,
+            Ending::Retry => row.life.attempt < row.life.max_attempts,
+            _ => true,
+        });
+        match (already, wanted && ending.final_state().is_none()) {
+            (true, _) => Settled::Already,
+            (false, true) => Settled::CancelWanted,
+            (false, false) if self.is_locked(fence.id) && may_be_written => Settled::Locked,
+            (false, false) => Settled::LeaseLost,
+        }
+    }
+}
+
+/// PostgreSQL's text holds no NUL.
+fn cleared(text: impl AsRef<str>) -> String {
+    text.as_ref().replace('\0', "\u{FFFD}")
+}

@@ -1,0 +1,185 @@
+//! The keys of Redis, and who waits there for something.
+
+use crate::{broken::Broken, clock::Clock, link::Link};
+use leasehold_core::{JobId, Kind, QueueName, WorkerId};
+use leasehold_ports::{Notice, WorkerRecord};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// All keys. A clone of them is a backup: one that is put back later is what a stale replica has.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the keys of lua/README.md")]
+pub struct Keys {
+    pub queues: BTreeMap<QueueName, QueueKeys>,
+    pub noted: BTreeSet<QueueName>,
+    pub generation: Option<String>,
+    /// With the time until which each holds, as all deadlines here in ms of the clock.
+    pub workers: BTreeMap<WorkerId, (WorkerRecord, i64)>,
+    pub reapers: BTreeMap<Uuid, i64>,
+}
+
+/// The keys of one queue.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the keys of lua/README.md")]
+pub struct QueueKeys {
+    pub ready: VecDeque<JobId>,
+    pub claimed: VecDeque<JobId>,
+    pub aside: BTreeMap<Kind, VecDeque<JobId>>,
+    pub asides: BTreeSet<Kind>,
+    /// The deadline of a lease; `None` of a hint that waits.
+    pub leases: BTreeMap<JobId, Option<i64>>,
+    pub paused: bool,
+    pub overflow: bool,
+    /// Kinds that workers serve, and until when; every kind is an empty text.
+    pub kinds: BTreeMap<String, i64>,
+    pub bell: bool,
+    pub fill_lock_until: Option<i64>,
+    /// Up to which place of the line the head was filled, and until when that is known.
+    pub filled: Option<(String, i64)>,
+    /// Where the line begins, as somebody has told, and until when others go by it.
+    pub scan_start: Option<(String, i64)>,
+}
+
+/// The server: its keys, and its connections as far as they wait for something.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) keys: Keys,
+    pub(crate) head_max: u32,
+    pub(crate) clock: Clock,
+    pub(crate) broken: Option<Broken>,
+    pub(crate) generations: u64,
+    /// How often something worth knowing happened.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+    waiters: VecDeque<Waiter>,
+    waiters_so_far: u64,
+    listeners: Vec<(mpsc::Sender<Notice>, Arc<dyn Link>)>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    queue: QueueName,
+    link: Arc<dyn Link>,
+    awaited: Awaited,
+    answer: oneshot::Sender<Option<Served>>,
+}
+
+/// What a connection blocks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Awaited {
+    /// `BLMOVE ready claimed LEFT RIGHT`
+    Hint,
+    /// `BLPOP bell`
+    Bell,
+}
+
+/// What it is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Served {
+    Hint(JobId),
+    Bell,
+}
+
+impl QueueKeys {
+    fn serve(&mut self, awaited: Awaited) -> Option<Served> {
+        match awaited {
+            Awaited::Hint => {
+                let id = self.ready.pop_front()?;
+                self.claimed.push_back(id);
+                Some(Served::Hint(id))
+            }
+            Awaited::Bell => std::mem::take(&mut self.bell).then_some(Served::Bell),
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn new(clock: Clock, head_max: u32, broken: Option<Broken>) -> Self {
+        Self {
+            keys: Keys::default(),
+            head_max,
+            clock,
+            broken,
+            generations: 0,
+            counts: BTreeMap::new(),
+            waiters: VecDeque::new(),
+            waiters_so_far: 0,
+            listeners: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_broken(&self, rule: Broken) -> bool {
+        self.broken == Some(rule)
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str, happened: bool) {
+        if happened {
+            *self.counts.entry(what).or_default() += 1;
+        }
+    }
+
+    /// The keys of a queue, to be changed.
+    pub(crate) fn of(&mut self, queue: &QueueName) -> &mut QueueKeys {
+        self.keys.queues.entry(queue.clone()).or_default()
+    }
+
+    /// Blocks a connection; its number.
+    pub(crate) fn wait(
+        &mut self,
+        queue: &QueueName,
+        awaited: Awaited,
+        link: Arc<dyn Link>,
+    ) -> (u64, oneshot::Receiver<Option<Served>>) {
+        let (answer, answered) = oneshot::channel();
+        self.waiters_so_far += 1;
+        let number = self.waiters_so_far;
+        self.waiters.push_back(Waiter { number, queue: queue.clone(), link, awaited, answer });
+        self.serve();
+        (number, answered)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// Ends a wait without a hint. Whether there was one.
+    pub(crate) fn unblock(&mut self, number: u64) -> bool {
+        let Some(place) = self.waiters.iter().position(|waiter| waiter.number == number) else { return false };
+        self.waiters.remove(place).is_some_and(|waiter| waiter.answer.send(None).is_ok())
+    }
+
+    /// Hands out what there is to those who wait, the one who has waited longest first. After each command, as Redis does.
+    pub(crate) fn serve(&mut self) {
+        self.waiters.retain(|waiter| !waiter.link.is_gone());
+        let mut place = 0;
+        while place < self.waiters.len() {
+            let Waiter { queue, awaited, .. } = &self.waiters[place];
+            let Some(served) = self.keys.queues.get_mut(queue).and_then(|keys| keys.serve(*awaited)) else {
+                place += 1;
+                continue;
+            };
+            self.count("a hint was handed to one who waits", matches!(served, Served::Hint(_)));
+            self.count("the bell rang for one who waits", matches!(served, Served::Bell));
+            if let Some(waiter) = self.waiters.remove(place) {
+                // One that has left in this very moment leaves the hint in `claimed`.
+                let _ = waiter.answer.send(Some(served));
+            }
+        }
+    }
+
+    pub(crate) fn listen(&mut self, listener: mpsc::Sender<Notice>, link: Arc<dyn Link>) {
+        self.listeners.push((listener, link));
+    }
+
+    /// Says something to all who listen at the moment.
+    pub(crate) fn say(&mut self, notice: &Notice) {
+        self.listeners.retain(|(listener, _)| !listener.is_closed());
+        for (listener, _) in self.listeners.iter().filter(|(_, link)| link.hears()) {
+            let _ = listener.try_send(notice.clone());
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The rows of PostgreSQL, and the one place that changes the state of one.
+
+use crate::{
+    broken::Broken,
+    clock::Clock,
+    journal::{Change, Entry},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold_core::{
+    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, State,
+    TRAIL_MAX_ENTRIES, TrailEntry, Verb, WorkerId,
+};
+use leasehold_ports::{Deferred, Kinds};
+use serde_json::value::RawValue;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A job, live or finished.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns of the table")]
+pub struct Row {
+    pub life: Lifecycle,
+    pub job: NewJob,
+    pub run_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub lease_until: Option<DateTime<Utc>>,
+    pub cancel_at: Option<DateTime<Utc>>,
+    /// Who ran it when it ended.
+    pub ended_by: Option<WorkerId>,
+    pub last_error: Option<String>,
+    pub result: Option<Box<RawValue>>,
+    pub trail: Vec<TrailEntry>,
+}
+
+/// Everything in PostgreSQL.
+#[derive(Debug)]
+pub struct Rows {
+    /// Live jobs.
+    pub live: BTreeMap<JobId, Row>,
+    /// Finished ones.
+    pub history: BTreeMap<JobId, Row>,
+    /// Queues of which nothing is claimed.
+    pub paused: BTreeSet<QueueName>,
+    /// All that happened.
+    pub journal: Vec<Entry>,
+    /// Rows that somebody's transactions have locked, and until when.
+    pub locked: BTreeMap<JobId, DateTime<Utc>>,
+    /// Ends of runs that workers have left for a reaper.
+    pub deferred: BTreeMap<Fence, Deferred>,
+    /// Since when the server is up, in ms of the clock.
+    pub up_since_ms: i64,
+    /// When a reaper last said that the server can be reached and that leases may expire.
+    pub watched_at: Option<DateTime<Utc>>,
+    pub(crate) clock: Clock,
+    pub(crate) broken: Option<Broken>,
+}
+
+impl Row {
+    /// The place in the line.
+    pub(crate) fn place(&self) -> (Reverse<i16>, DateTime<Utc>, JobId) {
+        (Reverse(self.job.priority), self.run_at, self.life.id)
+    }
+
+    pub(crate) const fn has_crashed(&self) -> bool {
+        self.life.crashes > 0
+    }
+
+    /// One crash more would end it.
+    pub(crate) const fn is_in_danger(&self) -> bool {
+        self.life.crashes > 0 && self.life.crashes + 1 >= self.life.max_crashes
+    }
+
+    /// What a claim by a worker of these kinds can make of the job, apart from locks.
+    pub(super) fn claimability(&self, is_paused: bool, kinds: &Kinds) -> Claimability {
+        let Lifecycle { state, crashes, max_crashes, .. } = self.life;
+        Claimability::of(state, is_paused, serves(kinds, &self.job.kind), crashes, max_crashes)
+    }
+
+    /// What happened, on the trail.
+    pub(crate) fn note(&mut self, at: DateTime<Utc>, verb: Verb, worker: Option<WorkerId>, note: Option<String>) {
+        self.enter(at, verb.as_str().to_owned(), worker, note);
+    }
+
+    /// One more entry on the trail; the newest are kept.
+    pub(crate) fn enter(&mut self, at: DateTime<Utc>, verb: String, worker: Option<WorkerId>, note: Option<String>) {
+        if self.trail.len() >= TRAIL_MAX_ENTRIES {
+            self.trail.remove(0);
+        }
+        let note = note.map(|note| note.chars().take(1000).collect());
+        self.trail.push(TrailEntry { at, verb, epoch: self.life.epoch, worker, note });
+    }
+
+    /// As the view shows it.
+    pub(crate) fn record(&self) -> JobRecord {
+        let Self { life, job, .. } = self.clone();
+        JobRecord {
+            id: life.id,
+            queue: job.queue.into(),
+            kind: job.kind.into(),
+            state: life.state,
+            priority: job.priority,
+            payload: job.payload,
+            result: self.result.clone(),
+            last_error: self.last_error.clone(),
+            attempt: life.attempt,
+            max_attempts: life.max_attempts,
+            crashes: life.crashes,
+            max_crashes: life.max_crashes,
+            epoch: life.epoch,
+            worker: life.worker.or(self.ended_by),
+            run_at: self.run_at,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            lease_expires_at: self.lease_until,
+            cancel_requested_at: self.cancel_at,
+            timeout_ms: job.timeout.and_then(|timeout| i32::try_from(timeout.as_millis()).ok()),
+            unique_key: job.unique_key,
+            limit_key: job.limit_key,
+            trail: self.trail.clone(),
+        }
+    }
+}
+
+impl Rows {
+    pub(crate) fn new(clock: Clock, broken: Option<Broken>) -> Self {
+        Self {
+            live: BTreeMap::new(),
+            history: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            locked: BTreeMap::new(),
+            deferred: BTreeMap::new(),
+            journal: Vec::new(),
+            // It has been up for a day.
+            up_since_ms: -86_400_000,
+            watched_at: None,
+            clock,
+            broken,
+        }
+    }
+
+    /// The server goes down and is up again after so long.
+    pub fn restarted_in(&mut self, time: Duration) {
+        self.up_since_ms = self.clock.ms().saturating_add(i64::try_from(time.as_millis()).unwrap_or_default());
+    }
+
+    /// Somebody's transaction locks a row for so long.
+    pub fn lock(&mut self, id: JobId, time: Duration) {
+        self.locked.insert(id, later(self.clock.now(), time));
+    }
+
+    /// Whether somebody's transaction holds a lock on the row.
+    pub fn is_locked(&self, id: JobId) -> bool {
+        self.locked.get(&id).is_some_and(|until| *until > self.clock.now())
+    }
+
+    pub(crate) fn is_broken(&self, rule: Broken) -> bool {
+        self.broken == Some(rule)
+    }
+
+    pub(crate) fn log(&mut self, change: Change) {
+        self.journal.push(Entry { at: self.clock.now(), change });
+    }
+
+    /// Lets an event happen to a live job, as the state machine has it. `with` writes what else changes in the row.
+    pub(crate) fn happen(
+        &mut self,
+        id: JobId,
+        event: Event,
+        lease: Option<Duration>,
+        with: impl FnOnce(&mut Row, DateTime<Utc>),
+    ) -> Result<(), Refusal> {
+        let row = self.live.get(&id).ok_or(Refusal::StaleFence)?;
+        let after = row.life.apply(event)?;
+        self.write(id, event, after, lease, with);
+        Ok(())
+    }
+
+    /// Writes the state that a job is in after an event, whether that is legal or not.
+    pub(crate) fn write(
+        &mut self,
+        id: JobId,
+        event: Event,
+        after: Lifecycle,
+        lease: Option<Duration>,
+        with: impl FnOnce(&mut Row, DateTime<Utc>),
+    ) {
+        let now = self.clock.now();
+        let Some(row) = self.live.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut row.life, after);
+        if let Some(lease) = lease {
+            row.lease_until = Some(later(now, lease));
+        }
+        if after.state != State::Running {
+            row.lease_until = None;
+            row.cancel_at = None;
+        }
+        with(row, now);
+        if after.state.is_final() {
+            row.finished_at = Some(now);
+            row.ended_by = before.worker;
+            if let Some(row) = self.live.remove(&id) {
+                self.history.insert(id, row);
+            }
+        }
+        self.log(Change::Moved { event, before, after, lease });
+    }
+
+    /// The line of a queue, in order.
+    pub(crate) fn line_of(&self, queue: &QueueName, kinds: &Kinds) -> Vec<&Row> {
+        let mut line: Vec<&Row> = self
+            .live
+            .values()
+            .filter(|row| row.life.state == State::Queued && row.job.queue == *queue && serves(kinds, &row.job.kind))
+            .collect();
+        line.sort_by_key(|row| row.place());
+        line
+    }
+}
+
+/// Whether `kind` is among `kinds`.
+pub(crate) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
+    match kinds {
+        Kinds::All => true,
+        Kinds::Only(kinds) => kinds.contains(kind),
+    }
+}
+
+/// A time this much later, in whole ms; nothing is later than a century.
+pub(crate) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
+    now + TimeDelta::milliseconds(i64::try_from(by.as_millis()).unwrap_or(CENTURY_MS).min(CENTURY_MS))
+}

@@ -1,0 +1,134 @@
+//! A blocking take, and the means to wake it.
+
+use crate::{
+    head::MemoryHead,
+    keys::{Awaited, Served, Server},
+};
+use async_trait::async_trait;
+use leasehold_core::{JobId, QueueName};
+use leasehold_ports::{BlockingTake, Class, Error, WakeTake};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// Between two attempts to wake a taker whose command is still on its way.
+const WAKE_AGAIN: Duration = Duration::from_millis(2);
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// A connection that blocks, for a hint or for the bell.
+#[derive(Debug)]
+pub struct MemoryTaker {
+    head: MemoryHead,
+    queue: QueueName,
+    is_connected: bool,
+    state: Arc<TakerState>,
+}
+
+/// What a taker and those who wake it share.
+#[derive(Debug, Default)]
+struct TakerState {
+    taking: AtomicBool,
+    woken: AtomicBool,
+    /// The wait at the server; 0 when there is none.
+    waiter: AtomicU64,
+}
+
+/// Says that a take is under way for as long as it lives, and leaves nobody waiting at the server.
+struct Taking<'a> {
+    state: &'a TakerState,
+    server: &'a Mutex<Server>,
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.state.taking.store(false, SeqCst);
+        self.state.woken.store(false, SeqCst);
+        let waiter = self.state.waiter.swap(0, SeqCst);
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).unblock(waiter);
+    }
+}
+
+impl MemoryTaker {
+    pub(crate) fn new(head: MemoryHead, queue: QueueName) -> Self {
+        Self { head, queue, is_connected: true, state: Arc::default() }
+    }
+}
+
+impl MemoryTaker {
+    async fn block(&mut self, awaited: Awaited, timeout: Duration) -> Result<Option<Served>, Error> {
+        const DOING: &str = "waiting at Redis";
+        if !std::mem::replace(&mut self.is_connected, false) {
+            let given_up = format!("{DOING}: the connection was given up; make a new taker");
+            return Err(Error::new("Redis", DOING, Class::Transient, given_up));
+        }
+        let (head, state) = (&self.head, &*self.state);
+        state.taking.store(true, SeqCst);
+        let taking = Taking { state, server: &head.server };
+        if state.woken.load(SeqCst) {
+            drop(taking);
+            self.is_connected = true;
+            return Ok(None);
+        }
+        head.link.there("take").await.map_err(|_| MemoryHead::lost(DOING))?;
+        let (waiter, answered) = head.server().wait(&self.queue, awaited, Arc::clone(&head.link));
+        state.waiter.store(waiter, SeqCst);
+        let served = tokio::select! {
+            biased;
+            served = answered => served.unwrap_or_default(),
+            _ = head.link.cut() => return Err(MemoryHead::lost(DOING)),
+            () = sleep(timeout.max(SHORTEST)) => None,
+        };
+        drop(taking);
+        head.link.back("take").await.map_err(|_| MemoryHead::lost(DOING))?;
+        self.is_connected = true;
+        Ok(served)
+    }
+}
+
+#[async_trait]
+impl BlockingTake for MemoryTaker {
+    async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
+        let served = self.block(Awaited::Hint, timeout).await?;
+        Ok(served.and_then(|served| if let Served::Hint(id) = served { Some(id) } else { None }))
+    }
+
+    async fn bell(&mut self, timeout: Duration) -> Result<bool, Error> {
+        Ok(self.block(Awaited::Bell, timeout).await?.is_some())
+    }
+
+    fn unblock(&self) -> Arc<dyn WakeTake> {
+        Arc::new(MemoryUnblock { head: self.head.clone(), state: Arc::clone(&self.state) })
+    }
+}
+
+#[derive(Debug)]
+struct MemoryUnblock {
+    head: MemoryHead,
+    state: Arc<TakerState>,
+}
+
+#[async_trait]
+impl WakeTake for MemoryUnblock {
+    async fn wake(&self) -> Result<(), Error> {
+        self.state.woken.store(true, SeqCst);
+        let wake = async {
+            while self.state.taking.load(SeqCst) {
+                self.head.link.there("wake").await?;
+                if self.head.server().unblock(self.state.waiter.load(SeqCst)) {
+                    break;
+                }
+                sleep(WAKE_AGAIN).await;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(Duration::from_secs(2), wake).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(crate::link::Lost)) | Err(_) => Err(MemoryHead::lost("waking a waiting worker")),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What a reaper asks and does.
+
+use crate::{
+    broken::Broken,
+    rows::{Row, Rows, later},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
+use leasehold_ports::{
+    CancelWanted, Expired, Fingerprint, Fingerprints, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Repair,
+    Slice, Stretch, Survey, Waiting,
+};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+impl Rows {
+    pub(crate) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
+        let now = self.clock.now();
+        let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
+        let mut lapsed: Vec<(DateTime<Utc>, JobId)> = self
+            .live
+            .values()
+            .filter(|row| !spared.contains(&row.life.id) && !self.is_locked(row.life.id))
+            // Their workers have left their ends to be written.
+            .filter(|row| row.life.fence().is_none_or(|fence| !self.deferred.contains_key(&fence)))
+            .filter_map(|row| row.lease_until.filter(ran_out).map(|until| (until, row.life.id)))
+            .collect();
+        lapsed.sort();
+        lapsed.truncate(usize::try_from(limit).unwrap_or_default());
+        lapsed.into_iter().filter_map(|(_, id)| self.expire_one(id)).collect()
+    }
+
+    /// Runs whose leases have run out or are about to, and whose rows somebody's transactions have locked.
+    pub(crate) fn locked_and_about_to_run_out(&self, soon: Duration) -> Vec<JobId> {
+        let until = later(self.clock.now(), soon);
+        let runs_out = |row: &&Row| row.lease_until.is_some_and(|lease| lease < until);
+        self.live.values().filter(runs_out).map(|row| row.life.id).filter(|id| self.is_locked(*id)).collect()
+    }
+
+    fn expire_one(&mut self, id: JobId) -> Option<Expired> {
+        let row = self.live.get(&id)?;
+        let (before, queue, priority) = (row.life, row.job.queue.clone(), row.job.priority);
+        let worker = before.worker?;
+        let mut after = before.apply(Event::Expire).ok()?;
+        if self.is_broken(Broken::ExpireCountsNoCrash) && !before.cancel_wanted {
+            after = Lifecycle { state: State::Queued, worker: None, attempt: before.attempt - 1, ..before };
+        }
+        self.write(id, Event::Expire, after, None, |row, now| {
+            row.note(now, Verb::Expire, Some(worker), None);
+            if after.state == State::Dead && after.crashes >= after.max_crashes {
+                row.last_error = Some(format!("its lease ran out {} times, as often as is allowed", after.crashes));
+            } else if after.state == State::Dead {
+                row.last_error = Some("its lease ran out in its last attempt".to_owned());
+            }
+        });
+        Some(Expired { id, queue, priority, worker, epoch: before.epoch, state: after.state })
+    }
+
+    pub(crate) fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
+        if self.is_broken(Broken::NothingIsPromoted) {
+            return Vec::new();
+        }
+        let now = self.clock.now();
+        let in_time = |time: DateTime<Utc>| time <= now && since.is_none_or(|since| time >= since);
+        let is_due =
+            |row: &&Row| row.life.state == State::Scheduled && in_time(row.run_at) && !self.is_locked(row.life.id);
+        let mut due: Vec<(DateTime<Utc>, JobId)> =
+            self.live.values().filter(is_due).map(|row| (row.run_at, row.life.id)).collect();
+        due.sort();
+        due.truncate(usize::try_from(limit).unwrap_or_default());
+        due.into_iter().filter_map(|(_, id)| self.put_in_line(id, Event::Promote)).collect()
+    }
+
+    pub(crate) fn unblock(&mut self, ids: &[JobId]) -> Vec<Waiting> {
+        let ids: BTreeSet<JobId> = ids.iter().copied().collect();
+        ids.into_iter().filter_map(|id| self.put_in_line(id, Event::Unblock)).collect()
+    }
+
+    fn put_in_line(&mut self, id: JobId, event: Event) -> Option<Waiting> {
+        self.happen(id, event, None, |row, now| row.run_at = row.run_at.min(now)).ok()?;
+        let row = self.live.get(&id)?;
+        Some(Waiting { id, queue: row.job.queue.clone(), priority: row.job.priority })
+    }
+
+    pub(crate) fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted> {
+        let wanted = self.live.values().filter(|row| row.life.cancel_wanted).filter_map(|row| {
+            let fence = row.life.fence()?;
+            Some(CancelWanted { id: fence.id, queue: row.job.queue.clone(), worker: fence.worker, epoch: fence.epoch })
+        });
+        wanted.take(usize::try_from(limit).unwrap_or_default()).collect()
+    }
+
+    pub(crate) fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus> {
+        let ids: BTreeSet<&JobId> = ids.iter().collect();
+        let live = ids.into_iter().filter_map(|id| self.live.get(id));
+        live.map(|row| JobStatus {
+            id: row.life.id,
+            state: row.life.state,
+            kind: row.job.kind.clone(),
+            claimability: row.claimability(self.paused.contains(&row.job.queue), kinds),
+            lease_ms_left: row.lease_until.map(|until| self.ms_until(until)),
+        })
+        .collect()
+    }
+
+    pub(crate) fn note_repairs(&mut self, repair: &Repair) -> Vec<JobId> {
+        let now = self.clock.now();
+        let waits_since = now - TimeDelta::from_std(repair.unclaimed_for).unwrap_or(TimeDelta::MAX);
+        let mut noted = Vec::new();
+        for (id, epoch) in &repair.jobs {
+            let Some(row) = self.live.get_mut(id) else { continue };
+            let fits = epoch.is_none_or(|epoch| epoch == row.life.epoch)
+                && repair.state.is_none_or(|state| state == row.life.state)
+                && row.started_at.is_none_or(|started| started <= waits_since);
+            if !fits {
+                continue;
+            }
+            let said = row.trail.last().is_some_and(|last| {
+                last.verb == "repair" && last.epoch == row.life.epoch && last.note.as_deref() == Some(&*repair.note)
+            });
+            if !said {
+                row.enter(now, "repair".to_owned(), Some(WorkerId(repair.by)), Some(repair.note.clone()));
+            }
+            noted.push(*id);
+        }
+        noted
+    }
+
+    pub(crate) fn held(&self, worker: WorkerId) -> Vec<Lease> {
+        let runs = self.live.values().filter(|row| row.life.worker == Some(worker));
+        runs.filter_map(|row| self.lease_of(row)).collect()
+    }
+
+    fn lease_of(&self, row: &Row) -> Option<Lease> {
+        let fence = row.life.fence()?;
+        Some(Lease {
+            id: fence.id,
+            queue: row.job.queue.clone(),
+            worker: fence.worker,
+            epoch: fence.epoch,
+            lease_ms_left: self.ms_until(row.lease_until?),
+        })
+    }
+
+    pub(crate) fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease> {
+        let ends_later = |row: &&Row| since.is_none_or(|since| row.lease_until.is_some_and(|until| until >= since));
+        let mut leases: Vec<Lease> =
+            self.live.values().filter(ends_later).filter_map(|row| self.lease_of(row)).collect();
+        leases.sort_by_key(|lease| (lease.lease_ms_left, lease.id));
+        leases.truncate(usize::try_from(limit).unwrap_or_default());
+        leases
+    }
+
+    fn ms_until(&self, time: DateTime<Utc>) -> i64 {
+        (time - self.clock.now()).num_milliseconds()
+    }
+
+    pub(crate) fn survey(&self, queue: Option<&QueueName>) -> Survey {
+        /// When each stretch of a line begins.
+        type Begins<'a> = BTreeMap<(&'a Kind, Reverse<i16>), DateTime<Utc>>;
+        let mut lines: BTreeMap<&QueueName, Begins<'_>> = BTreeMap::new();
+        let asked_of = |row: &&Row| queue.is_none_or(|queue| *queue == row.job.queue);
+        for row in self.live.values().filter(|row| row.life.state == State::Queued).filter(asked_of) {
+            let stretches = lines.entry(&row.job.queue).or_default();
+            let first = stretches.entry((&row.job.kind, Reverse(row.job.priority))).or_insert(row.run_at);
+            *first = row.run_at.min(*first);
+        }
+        let stretch = |((kind, priority), first): ((&Kind, Reverse<i16>), DateTime<Utc>)| Stretch {
+            kind: kind.clone(),
+            priority: priority.0,
+            scan_start: Some(self.scan_start(Some(first))),
+        };
+        let summary = |(queue, stretches): (&QueueName, Begins<'_>)| LineSummary {
+            queue: queue.clone(),
+            paused: self.paused.contains(queue),
+            stretches: stretches.into_iter().map(stretch).collect(),
+        };
+        let lines = lines.into_iter().map(summary).collect();
+        let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
+        let scheduled = self.live.values().filter(|row| row.life.state == State::Scheduled);
+        let first_due = scheduled.map(|row| row.run_at).min();
+        let (leases_scan_start, schedule_scan_start) = match queue {
+            None => (Some(self.scan_start(first_lease)), Some(self.scan_start(first_due))),
+            Some(_) => (None, None),
+        };
+        Survey { at: self.clock.now(), lines, leases_scan_start, schedule_scan_start, took: Duration::ZERO }
+    }
+
+    /// The jobs in the line of a slice.
+    fn line_in(&self, slice: &Slice) -> impl Iterator<Item = &Row> {
+        let is_in = |queue: &QueueName| {
+            slice.after.as_ref().is_none_or(|after| queue > after)
+                && slice.until.as_ref().is_none_or(|until| queue <= until)
+        };
+        self.live.values().filter(move |row| row.life.state == State::Queued && is_in(&row.job.queue))
+    }
+
+    pub(crate) fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints {
+        let slice = |slice: &Slice| {
+            let mut line: Vec<&Row> = self.line_in(slice).collect();
+            line.sort_by_key(|row| (&row.job.queue, &row.job.kind, row.place()));
+            line.truncate(usize::try_from(limit).unwrap_or_default().saturating_add(1));
+            let of_job = |row: &Row| hash((row.life.id, row.run_at));
+            fingerprint_of(line.into_iter().map(of_job))
+        };
+        let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
+        let scheduled = self.live.values().filter(|row| row.life.state == State::Scheduled);
+        let first_due = scheduled.map(|row| row.run_at).min();
+        Fingerprints {
+            slices: slices.iter().map(slice).collect(),
+            paused: fingerprint_of(self.paused.iter().map(hash)),
+            leases_scan_start: Some(self.scan_start(first_lease)),
+            schedule_scan_start: Some(self.scan_start(first_due)),
+            took: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn survey_slice(&self, slice: &Slice) -> Vec<LineSummary> {
+        let queues: BTreeSet<&QueueName> = self.line_in(slice).map(|row| &row.job.queue).collect();
+        queues.into_iter().flat_map(|queue| self.survey(Some(queue)).lines).collect()
+    }
+
+    fn scan_start(&self, first: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        let latest = self.clock.now() - TimeDelta::milliseconds(250);
+        first.map_or(latest, |first| first.min(latest))
+    }
+
+    pub(crate) fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>) {
+        let within = |row: &Row, stretch: &Stretch| {
+            row.job.kind == stretch.kind
+                && row.job.priority == stretch.priority
+                && stretch.scan_start.is_none_or(|start| row.run_at >= start)
+        };
+        let mut line = self.line_of(queue, &Kinds::All);
+        line.retain(|row| stretches.iter().any(|stretch| within(row, stretch)));
+        let moved = |stretch: &Stretch| {
+            let first = line.iter().filter(|row| within(row, stretch)).map(|row| row.run_at).min();
+            Stretch { scan_start: Some(self.scan_start(first)), ..stretch.clone() }
+        };
+        (first_of(&line, limit), stretches.iter().map(moved).collect())
+    }
+
+    pub(crate) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line {
+        let line = self.line_of(queue, kinds);
+        let place = (Reverse(after.priority), after.run_at, after.id);
+        first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)
+    }
+}
+
+fn hash(thing: impl Hash) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish().cast_signed()
+}
+
+fn fingerprint_of(hashes: impl Iterator<Item = i64>) -> Fingerprint {
+    hashes.fold(Fingerprint::default(), |seen, hash| Fingerprint { count: seen.count + 1, hash: seen.hash ^ hash })
+}
+
+fn first_of(line: &[&Row], limit: i64) -> Line {
+    let kept = &line[..line.len().min(usize::try_from(limit).unwrap_or_default())];
+    let place = |row: &&Row| LinePosition { priority: row.job.priority, run_at: row.run_at, id: row.life.id };
+    let ids = kept.iter().map(|row| row.life.id).collect();
+    Line { more: line.len() > kept.len(), ids, last: kept.last().map(place) }
+}

@@ -1,0 +1,254 @@
+//! One table of all calls, by which a store implements the ports: each call is the function of the store with the same name.
+//!
+//! A store that has all functions of its role with the arguments of the traits writes one line, `delegate_store!(Store)` or
+//! `delegate_head!(Handoff)`. Its own error must turn into [`Error`](crate::Error).
+
+#[doc(hidden)]
+pub mod names {
+    pub use crate::*;
+    pub use async_trait::async_trait;
+    pub use chrono::{DateTime, Utc};
+    pub use leasehold_core::{
+        ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settled, WorkerId,
+    };
+    pub use std::{boxed::Box, option::Option, result::Result, string::String, sync::Arc, time::Duration, vec::Vec};
+    pub use tokio::sync::mpsc;
+    pub use uuid::Uuid;
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! port {
+    ($store:ty: $port:ident {
+        $($(fn $quick:ident(&self) -> $value:ty;)+)?
+        $(async fn $verb:ident(&self $(, $name:ident: $of:ty)* $(,)?) -> $answer:ty;)*
+    }) => {
+        #[async_trait]
+        impl $port for $store {
+            $($(fn $quick(&self) -> $value {
+                <$store>::$quick(self)
+            })+)?
+            $(async fn $verb(&self $(, $name: $of)*) -> Result<$answer, Error> {
+                Ok(<$store>::$verb(self $(, $name)*).await?)
+            })*
+        }
+    };
+}
+
+/// Implements all ports of clients, workers and reapers to the authority for a store.
+#[macro_export]
+macro_rules! delegate_store {
+    ($store:ty) => {
+        const _: () = {
+            #[allow(clippy::wildcard_imports, reason = "the names of the table")]
+            use $crate::delegate::names::*;
+
+            $crate::port! {
+                $store: Jobs {
+                    async fn enqueue(&self, jobs: &[NewJob]) -> Vec<Enqueued>;
+                    async fn cancel(&self, ids: &[JobId]) -> Vec<Cancelled>;
+                    async fn revive(&self, ids: &[JobId]) -> Vec<Revived>;
+                    async fn job(&self, id: JobId) -> Option<JobRecord>;
+                    async fn pause(&self, queue: &QueueName) -> bool;
+                    async fn resume(&self, queue: &QueueName) -> bool;
+                }
+            }
+            $crate::port! {
+                $store: Claims {
+                    async fn claim(&self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob>;
+                    async fn claim_careful(
+                        &self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, limit: usize, lease: Duration
+                    ) -> Vec<ClaimedJob>;
+                    async fn claim_line(
+                        &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
+                    ) -> Vec<ClaimedJob>;
+                }
+            }
+            $crate::port! {
+                $store: LookUp {
+                    async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus>;
+                }
+            }
+            $crate::port! {
+                $store: Renewals {
+                    async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed>;
+                    async fn held(&self, worker: WorkerId) -> Vec<Lease>;
+                    async fn ping(&self) -> ();
+                }
+            }
+            $crate::port! {
+                $store: Settles {
+                    async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled>;
+                    async fn defer(&self, ends: &[Deferred]) -> ();
+                }
+            }
+            $crate::port! {
+                $store: DeferredSettles {
+                    async fn deferred(&self, limit: i64) -> Vec<Deferred>;
+                    async fn deferred_done(&self, runs: &[Fence]) -> ();
+                }
+            }
+            $crate::port! {
+                $store: ReadLine {
+                    async fn survey(&self, queue: Option<&QueueName>) -> Survey;
+                    async fn lines(&self, fronts: &[Front]) -> Vec<(Line, Vec<Stretch>)>;
+                    async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
+                    async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line;
+                    async fn paused(&self) -> Vec<QueueName>;
+                }
+            }
+            $crate::port! {
+                $store: LineChanges {
+                    async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints;
+                    async fn survey_slices(&self, slices: &[Slice]) -> Vec<Vec<LineSummary>>;
+                }
+            }
+            $crate::port! {
+                $store: DueJobs {
+                    async fn expire_except(
+                        &self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId], soon: Duration
+                    ) -> Expiry;
+                    async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
+                    async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
+                }
+            }
+            $crate::port! {
+                $store: Upkeep {
+                    async fn uptime(&self) -> Uptime;
+                    async fn keep_watch(&self) -> ();
+                    async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease>;
+                    async fn note_repairs(&self, repair: &Repair) -> Vec<JobId>;
+                    async fn retain(&self, keep: Duration) -> Retained;
+                }
+            }
+
+
+            impl From<$store> for Arc<dyn WorkerStore> {
+                fn from(store: $store) -> Self {
+                    Arc::new(store)
+                }
+            }
+
+            impl From<$store> for Arc<dyn ReaperStore> {
+                fn from(store: $store) -> Self {
+                    Arc::new(store)
+                }
+            }
+        };
+    };
+}
+
+/// Implements all ports of workers and reapers to the head for a head.
+#[macro_export]
+macro_rules! delegate_head {
+    ($head:ty) => {
+        const _: () = {
+            #[allow(clippy::wildcard_imports, reason = "the names of the table")]
+            use $crate::delegate::names::*;
+
+            #[async_trait]
+            impl TakeHints for $head {
+                async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
+                    Ok(Box::new(<$head>::taker(self, queue).await?))
+                }
+
+                async fn take(
+                    &self,
+                    queue: &QueueName,
+                    adopt: &[JobId],
+                    kinds: &[Kind],
+                    limit: u32,
+                    lease: Duration,
+                ) -> Result<Taken, Error> {
+                    Ok(<$head>::take(self, queue, adopt, kinds, limit, lease).await?)
+                }
+
+                async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error> {
+                    Ok(<$head>::hold(self, queue, ids, lease).await?)
+                }
+
+                async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
+                    Ok(<$head>::set_aside(self, queue, kind, ids).await?)
+                }
+            }
+            $crate::port! {
+                $head: HintLeases {
+                    async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> ();
+                    async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> ();
+                    async fn release(&self, queue: &QueueName, ids: &[JobId]) -> ();
+                    async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> ();
+                }
+            }
+            $crate::port! {
+                $head: FillHead {
+                    fn head_max(&self) -> u32;
+                    async fn served_kinds(&self, queue: &QueueName) -> Served;
+                    async fn asides(&self, queue: &QueueName) -> Vec<(Kind, u64, bool)>;
+                    async fn served_in(&self, queues: &[QueueName]) -> Vec<(Served, Vec<Kind>)>;
+                    async fn tail(&self, queue: &QueueName) -> Tail;
+                    async fn fill_all(&self, fills: &[Fill]) -> Vec<Filled>;
+                    async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Extended;
+                    async fn keep_scan_start(&self, queue: &QueueName, scan_start: &str, kept_for: Option<Duration>) -> ();
+                    async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> bool;
+                    async fn unlock_fill(&self, queue: &QueueName) -> ();
+                    async fn stats(&self, queue: &QueueName) -> HeadStats;
+                }
+            }
+            $crate::port! {
+                $head: LookAtHeads {
+                    async fn noted_queues(&self) -> Vec<QueueName>;
+                    async fn unnote(&self, queues: &[QueueName]) -> ();
+                    async fn look(&self, queues: &[QueueName]) -> Vec<Option<HeadStats>>;
+                    async fn snapshot(&self, queue: &QueueName) -> Snapshot;
+                    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> bool;
+                }
+            }
+            $crate::port! {
+                $head: RepairHead {
+                    async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Pushed;
+                    async fn adopt(&self, queue: &QueueName, lease: Duration) -> u32;
+                    async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
+                    async fn sweep(&self, queue: &QueueName) -> Swept;
+                    async fn pause(&self, queue: &QueueName) -> ();
+                    async fn resume(&self, queue: &QueueName) -> ();
+                }
+            }
+            $crate::port! {
+                $head: HearNotices {
+                    fn listen(&self) -> mpsc::Receiver<Notice>;
+                }
+            }
+            $crate::port! {
+                $head: SendNotices {
+                    async fn notify(&self, notices: &[Notice]) -> ();
+                }
+            }
+            $crate::port! {
+                $head: WorkerRegistry {
+                    async fn check(&self) -> ();
+                    async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> ();
+                    async fn withdraw(&self, worker: &WorkerRecord) -> ();
+                }
+            }
+            $crate::port! {
+                $head: ReaperRegistry {
+                    async fn generation(&self) -> (String, bool);
+                    async fn announce_reaper(&self, reaper: Uuid, ttl: Duration) -> ();
+                    async fn withdraw_reaper(&self, reaper: Uuid) -> ();
+                }
+            }
+
+            impl From<$head> for Arc<dyn WorkerHead> {
+                fn from(head: $head) -> Self {
+                    Arc::new(head)
+                }
+            }
+
+            impl From<$head> for Arc<dyn ReaperHead> {
+                fn from(head: $head) -> Self {
+                    Arc::new(head)
+                }
+            }
+        };
+    };
+}

@@ -1,0 +1,41 @@
+//! What each role asks of each store: the sum of some traits, which every store that implements those has by itself.
+
+use crate::{
+    claims::Claims,
+    due::DueJobs,
+    filling::FillHead,
+    hints::{HintLeases, TakeHints},
+    line::ReadLine,
+    line_changes::LineChanges,
+    look::LookUp,
+    notices::{HearNotices, SendNotices},
+    operator::{FindViolations, InspectHead},
+    registry::{ReaperRegistry, WorkerRegistry},
+    repairs::{LookAtHeads, RepairHead},
+    runs::{DeferredSettles, Renewals, Settles},
+    upkeep::Upkeep,
+};
+
+macro_rules! roles {
+    ($($(#[$doc:meta])* $role:ident = $first:ident $(+ $more:ident)*;)*) => {$(
+        $(#[$doc])*
+        pub trait $role: $first $(+ $more)* {}
+
+        impl<T: $first $(+ $more)* + ?Sized> $role for T {}
+    )*};
+}
+
+roles! {
+    /// What a worker asks of the authority.
+    WorkerStore = Claims + LookUp + Renewals + Settles + ReadLine;
+    /// What a worker asks of the head.
+    WorkerHead = TakeHints + HintLeases + FillHead + HearNotices + WorkerRegistry;
+    /// What a reaper asks of the authority.
+    ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Upkeep;
+    /// What a reaper asks of the head.
+    ReaperHead = FillHead + LookAtHeads + RepairHead + HintLeases + SendNotices + ReaperRegistry;
+    /// What an operator's tool asks of the authority.
+    OperatorStore = ReaperStore + FindViolations;
+    /// What an operator's tool asks of the head.
+    OperatorHead = ReaperHead + InspectHead;
+}
