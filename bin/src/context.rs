@@ -1,8 +1,8 @@
-//! What a command works with: the settings, and connections made when they are first needed.
+//! What a command works with: the settings, and connections made on demand.
 
 use crate::{
-    args::Globals,
     failure::Failure,
+    globals::Globals,
     logging::{self, Log},
 };
 use leasehold::{Client, Config, ConfigError, Error, Sources, reaper_settings};
@@ -26,7 +26,7 @@ impl Context {
         Self::load_from(globals.sources(), globals.json, log)
     }
 
-    /// The same without the file of a running `leasehold dev`, whose servers are not meant.
+    /// The same without the file of a running `leasehold dev`: the caller wants other servers.
     pub(crate) fn load_apart(globals: Globals) -> Result<Self, Failure> {
         Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json, Log::AsSet)
     }

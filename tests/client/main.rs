@@ -3,4 +3,5 @@
 mod enqueue;
 mod house;
 mod outage;
+mod testing;
 mod typed;

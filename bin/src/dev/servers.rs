@@ -1,23 +1,23 @@
-//! The servers of `dev`: those that the settings name, and private ones for the rest.
+//! The servers of `dev`: the servers that the settings name, and private servers for the rest.
 
 use crate::failure::Failure;
 use leasehold::Config;
 use leasehold_servers::{Error, Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
 use std::{convert::Infallible, io::Write, sync::Arc, time::Duration};
 
-/// Between two looks at whether the servers are still there.
+/// The interval between two checks whether the private servers still run.
 const LOOK: Duration = Duration::from_millis(500);
-/// Connections for people and tools beside the fleet, and for `leasehold each` and its like.
+/// Connections for people and tools beside the fleet, such as `leasehold each`.
 const CONNECTIONS_TO_SPARE: usize = 60;
 
-/// The private servers; none of a kind where a URL was given.
+/// The private servers. There is none of a kind whose URL is set.
 pub(super) struct Servers {
     pub(super) postgres: Option<Arc<Postgres>>,
     pub(super) redis: Option<Arc<Redis>>,
 }
 
 impl Servers {
-    /// Starts what no URL names.
+    /// Starts a private server for each URL that is not set.
     pub(super) async fn start(config: &Config, folder: &Folder, workers: usize) -> Result<Self, Failure> {
         let needs = (config.database.url.is_none(), config.redis.url.is_none());
         // The workers', the reaper's and this process's own.
@@ -37,7 +37,7 @@ impl Servers {
         }
     }
 
-    /// Starts again, on its port, a server that has died. The fleet bridges the time.
+    /// Restarts a private server that has died, on the same port. The fleet outlasts the gap.
     pub(super) async fn keep(&self) -> Infallible {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -58,7 +58,7 @@ impl Servers {
         }
     }
 
-    /// Stops them; what they hold is kept.
+    /// Stops the private servers. Their data stay.
     pub(super) async fn stop(self, at_once: bool) {
         let stopping = tokio::task::spawn_blocking(move || {
             if let Some(redis) = &self.redis {
@@ -84,7 +84,7 @@ fn start((postgres, redis): (bool, bool), folder: &Folder, connections: usize) -
     Ok(Servers { postgres: postgres.map(Arc::new), redis: redis.map(Arc::new) })
 }
 
-/// One line that says what is wrong; a server's own last words, if it had any, come before it.
+/// One line that says what is wrong, after the last log lines of the server.
 pub(super) fn failure(error: Error) -> Failure {
     match error {
         Error::Failed { doing, why, log_tail } => {

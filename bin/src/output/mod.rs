@@ -1,4 +1,4 @@
-//! How things look. Nothing here asks a store or decides anything.
+//! From values to text and JSON. Nothing here asks a store or decides anything.
 
 pub(crate) mod each;
 pub(crate) mod examination;

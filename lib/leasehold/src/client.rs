@@ -4,9 +4,10 @@ use crate::{
     Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, QueueName, Revived, State,
     enqueue::Enqueue,
     job::{Id, Job},
+    testing,
 };
-use leasehold_client::{Pair, Store};
-use std::time::Duration;
+use leasehold_client::Store;
+use std::{sync::Arc, time::Duration};
 
 /// Enqueues jobs, waits for them, cancels and revives them. Cheap to clone.
 ///
@@ -31,7 +32,14 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    inner: leasehold_client::Client,
+    inner: Inner,
+}
+
+/// Where the jobs of a client are.
+#[derive(Clone)]
+enum Inner {
+    Stores(Arc<leasehold_client::Client>),
+    Memory(testing::Queue),
 }
 
 impl Client {
@@ -43,28 +51,25 @@ impl Client {
     /// # Errors
     /// PostgreSQL is unavailable or has another schema; a URL is malformed.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
-        Ok(Self { inner: leasehold_client::Client::connect(config).await? })
+        Ok(Self { inner: Inner::Stores(Arc::new(leasehold_client::Client::connect(config).await?)) })
     }
 
-    /// A client of stores that are connected already, for programs of Leasehold itself.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn of(pair: Pair) -> Self {
-        Self { inner: leasehold_client::Client::new(pair) }
-    }
-
-    /// The untyped client, for programs of Leasehold itself.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn untyped(&self) -> &leasehold_client::Client {
-        &self.inner
+    /// A client of a queue in memory.
+    pub(crate) const fn in_memory(queue: testing::Queue) -> Self {
+        Self { inner: Inner::Memory(queue) }
     }
 
     /// PostgreSQL, for programs of Leasehold itself.
+    ///
+    /// # Panics
+    /// The client is of a queue in memory.
     #[doc(hidden)]
     #[must_use]
-    pub const fn store(&self) -> &Store {
-        &self.inner.pair().store
+    pub fn store(&self) -> &Store {
+        match &self.inner {
+            Inner::Stores(client) => &client.pair().store,
+            Inner::Memory(_) => panic!("a queue in memory has no PostgreSQL"),
+        }
     }
 
     /// Begins to enqueue a job: see [`Enqueue`] for the options.
@@ -92,7 +97,10 @@ impl Client {
     /// [`Error::OutcomeUnknown`]. When open transactions of other sessions hold ids or unique keys for longer than
     /// `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
-        self.inner.enqueue_many(jobs).await
+        match &self.inner {
+            Inner::Stores(client) => client.enqueue_many(jobs).await,
+            Inner::Memory(queue) => queue.rows(|rows| rows.enqueue(jobs)),
+        }
     }
 
     /// Waits until a job has succeeded, and returns its result.
@@ -120,7 +128,10 @@ impl Client {
     /// # Errors
     /// [`Error::TimedOut`], [`Error::NoSuchJob`], or PostgreSQL fails.
     pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
-        self.inner.wait_finished(id, timeout).await
+        match &self.inner {
+            Inner::Stores(client) => client.wait_finished(id, timeout).await,
+            Inner::Memory(queue) => queue.wait_finished(id, timeout).await,
+        }
     }
 
     /// One job as it is now, live or finished; `None` if no job has this id.
@@ -128,7 +139,10 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
-        self.inner.job(id).await
+        match &self.inner {
+            Inner::Stores(client) => client.job(id).await,
+            Inner::Memory(queue) => Ok(queue.rows(|rows| rows.job(id.into()))),
+        }
     }
 
     /// Why a job is where it is, by the clock of the database; `None` if no job has this id.
@@ -149,7 +163,10 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn explain(&self, id: impl Into<JobId>) -> Result<Option<Explanation>, Error> {
-        self.inner.explain(id).await
+        match &self.inner {
+            Inner::Stores(client) => client.explain(id).await,
+            Inner::Memory(queue) => Ok(queue.explain(id.into())),
+        }
     }
 
     /// Cancels jobs. Waiting jobs end at once; the workers of running jobs are told to stop them. An id of no job is not in
@@ -158,7 +175,10 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
-        self.inner.cancel(ids).await
+        match &self.inner {
+            Inner::Stores(client) => client.cancel(ids).await,
+            Inner::Memory(queue) => Ok(queue.changing(|rows| rows.cancel(ids))),
+        }
     }
 
     /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states, and
@@ -167,7 +187,10 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
-        self.inner.revive(ids).await
+        match &self.inner {
+            Inner::Stores(client) => client.revive(ids).await,
+            Inner::Memory(queue) => Ok(queue.changing(|rows| rows.revive(ids))),
+        }
     }
 
     /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs go on. Whether the queue was not
@@ -176,7 +199,10 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.inner.pause(queue).await
+        match &self.inner {
+            Inner::Stores(client) => client.pause(queue).await,
+            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_paused(queue, true))),
+        }
     }
 
     /// Resumes a queue. Whether the queue was paused.
@@ -184,7 +210,10 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.inner.resume(queue).await
+        match &self.inner {
+            Inner::Stores(client) => client.resume(queue).await,
+            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_paused(queue, false))),
+        }
     }
 
     /// Cancels one batch of the waiting jobs of a queue, and returns their ids: none when no job waits.
@@ -192,6 +221,9 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn purge(&self, queue: &QueueName) -> Result<Vec<JobId>, Error> {
-        self.inner.purge(queue).await
+        match &self.inner {
+            Inner::Stores(client) => client.purge(queue).await,
+            Inner::Memory(memory) => Ok(memory.changing(|rows| rows.purge(queue))),
+        }
     }
 }

@@ -145,6 +145,22 @@ impl WorkerBuilder {
         self
     }
 
+    /// The checked parts, each handler with all that goes around it.
+    pub(crate) fn parts(self) -> Result<Parts, Error> {
+        let Self { config, handlers, any_kind, around, queues, wrong } = self;
+        if let Some(error) = wrong {
+            return Err(error);
+        }
+        if queues.is_empty() {
+            return Err(Error::Worker("a worker needs a queue to serve"));
+        }
+        if handlers.is_empty() && any_kind.is_none() {
+            return Err(Error::Worker("a worker needs a handler: without one it would never take a job"));
+        }
+        let handlers = handlers.into_iter().map(|(kind, handler)| (kind, around.wrap(handler))).collect();
+        Ok(Parts { config, handlers, any_kind: any_kind.map(|handler| around.wrap(handler)), queues })
+    }
+
     fn refuse(&mut self, error: Error) {
         self.wrong.get_or_insert(error);
     }
@@ -171,28 +187,20 @@ impl WorkerBuilder {
     /// # Errors
     /// As [`WorkerBuilder::run_until`].
     pub async fn run(self, stop: CancellationToken, stop_now: CancellationToken) -> Result<Tally, Error> {
-        if let Some(error) = self.wrong {
-            return Err(error);
-        }
-        if self.queues.is_empty() {
-            return Err(Error::Worker("a worker needs a queue to serve"));
-        }
-        if self.handlers.is_empty() && self.any_kind.is_none() {
-            return Err(Error::Worker("a worker needs a handler: without one it would never take a job"));
-        }
+        let Parts { config, handlers: by_kind, any_kind, queues } = self.parts()?;
         let mut handlers = Handlers::new();
-        for (kind, handler) in self.handlers {
-            handlers.insert(kind, self.around.wrap(handler));
+        for (kind, handler) in by_kind {
+            handlers.insert(kind, handler);
         }
-        if let Some(handler) = self.any_kind {
-            handlers.insert_any(self.around.wrap(handler));
+        if let Some(handler) = any_kind {
+            handlers.insert_any(handler);
         }
-        let listener = bind(self.config.worker.listen).await?;
-        let pair = Pair::connect(&self.config, "leasehold worker").await?;
+        let listener = bind(config.worker.listen).await?;
+        let pair = Pair::connect(&config, "leasehold worker").await?;
         let handoff = pair.handoff()?.clone();
         pair.store.prepare().await?;
-        let queues: Vec<String> = self.queues.iter().map(|(queue, slots)| format!("{queue}={slots}")).collect();
-        let settings = worker_settings(&self.config, self.queues);
+        let names: Vec<String> = queues.iter().map(|(queue, slots)| format!("{queue}={slots}")).collect();
+        let settings = worker_settings(&config, queues);
         let worker = leasehold_worker::Worker::new(pair.store.clone(), handoff, settings, handlers);
         let watch = worker.watch();
         let served = listener.map(|listener| {
@@ -201,13 +209,21 @@ impl WorkerBuilder {
             let vitals = Vitals::new(stores, patience, move || pulse.since_progress());
             listener.serve(vitals.with_lack(move || shortage.lack()).with_metrics(WorkerMetrics(watch)))
         });
-        tracing::info!(pair = pair.name, worker = %worker.id(), queues = queues.join(" "), "the worker has started");
+        tracing::info!(pair = pair.name, worker = %worker.id(), queues = names.join(" "), "the worker has started");
         let tally = worker.run(stop, stop_now).await;
         if let Some(served) = served {
             served.stop().await;
         }
         Ok(tally)
     }
+}
+
+/// A builder whose description is valid.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) handlers: Vec<(Kind, Arc<dyn Handler>)>,
+    pub(crate) any_kind: Option<Arc<dyn Handler>>,
+    pub(crate) queues: Vec<(QueueName, u32)>,
 }
 
 /// How a worker of these settings behaves, for programs of Leasehold itself.

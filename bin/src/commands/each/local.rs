@@ -2,7 +2,7 @@
 //! process runs.
 
 use super::plan::KIND;
-use crate::{commands::worker::PassEnv, context::Context, failure::Failure, signals::Stop};
+use crate::{commands::served::PassEnv, context::Context, failure::Failure, signals::Stop};
 use leasehold::{Error, QueueName, Tally, Worker};
 use leasehold_worker::Exec;
 use std::{sync::Arc, time::Duration};

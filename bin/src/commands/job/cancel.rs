@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 /// Cancel jobs
 ///
-/// A job that waits is cancelled at once. A running one is told to stop and is cancelled when it has. Exit 1 if an
-/// id is of no job, or its job had finished already.
+/// A waiting job is cancelled at once. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if an id is
+/// of no job, or its job had finished already.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job cancel 0198c5a4-…")]
 pub(crate) struct Args {
-    /// Their ids
+    /// The ids of the jobs
     #[arg(required = true)]
     ids: Vec<JobId>,
 }

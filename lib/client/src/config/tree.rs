@@ -33,6 +33,7 @@ pub struct Config {
 /// PostgreSQL.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct DatabaseConfig {
     pub url: Option<SecretString>,
@@ -45,6 +46,7 @@ pub struct DatabaseConfig {
 /// Redis.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct RedisConfig {
     pub url: Option<SecretString>,
@@ -56,6 +58,7 @@ pub struct RedisConfig {
 /// Workers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct WorkerConfig {
     pub lease_ms: u64,
@@ -69,6 +72,7 @@ pub struct WorkerConfig {
 /// The reaper.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct ReaperConfig {
     pub listen: Option<SocketAddr>,
@@ -78,6 +82,7 @@ pub struct ReaperConfig {
 /// The head of the line.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct HeadConfig {
     pub max: u32,
@@ -86,6 +91,7 @@ pub struct HeadConfig {
 /// Finished jobs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct HistoryConfig {
     pub keep_days: u32,
@@ -94,6 +100,7 @@ pub struct HistoryConfig {
 /// Logs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct LogConfig {
     pub filter: String,
@@ -113,6 +120,7 @@ pub enum LogFormat {
 /// The HTTP API.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct ApiConfig {
     pub url: Option<String>,

@@ -12,12 +12,15 @@ use std::fmt;
 pub(crate) const POSITION_LIMIT: i64 = 100_000;
 
 /// What the stores say about a job.
-pub(crate) struct Facts {
-    pub(crate) moment: JobMoment,
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Facts {
+    /// The job, as PostgreSQL has it.
+    pub moment: JobMoment,
     /// How many jobs stand before the job in the line; `None` if the job is not in the line.
-    pub(crate) position: Option<i64>,
+    pub position: Option<i64>,
     /// The live workers, or why Redis cannot be asked.
-    pub(crate) workers: Result<Vec<WorkerRecord>, String>,
+    pub workers: Result<Vec<WorkerRecord>, String>,
 }
 
 /// Why a job is where it is. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the job
@@ -58,7 +61,10 @@ impl fmt::Display for Explanation {
 }
 
 impl Explanation {
-    pub(crate) fn of(facts: &Facts) -> Self {
+    /// The reasons that follow from the facts.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of(facts: &Facts) -> Self {
         let JobMoment { job, as_of, .. } = &facts.moment;
         let mut reasons = match job.state {
             State::Blocked => vec![Reason::Blocked],
@@ -273,7 +279,7 @@ mod tests {
         let end = as_of() + chrono::Duration::seconds(20);
         let run = JobRecord { worker: Some(lives.id), attempt: 1, lease_expires_at: Some(end), ..job("running") };
         let texts = |facts: &Facts| Explanation::of(facts).to_string();
-        let text = texts(&facts(run.clone(), false, None, Ok(vec![lives.clone()])));
+        let text = texts(&facts(run.clone(), false, None, Ok(vec![lives])));
         assert!(text.contains("(process 1 on h) runs it, attempt 1 of 5"), "{text}");
         assert!(text.contains("its lease holds for another 20s"), "{text}");
         let over = JobRecord { lease_expires_at: Some(as_of() - chrono::Duration::seconds(3)), ..run };
