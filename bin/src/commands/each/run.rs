@@ -53,8 +53,8 @@ pub(crate) struct Args {
     /// Attempts each job may spend
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
     max_attempts: i32,
-    /// How long one run may take, such as 30s [default: for ever]
-    #[arg(long, value_parser = times::duration)]
+    /// How long one run may take, such as 30s [default: no limit]
+    #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     timeout: Option<Duration>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]

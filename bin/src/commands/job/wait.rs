@@ -22,8 +22,8 @@ pub(crate) struct Args {
     /// The ids of the jobs
     #[arg(required = true)]
     ids: Vec<JobId>,
-    /// How long to wait, such as 30s [default: without end]
-    #[arg(long, value_parser = times::duration)]
+    /// How long to wait, such as 30s [default: no limit]
+    #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     timeout: Option<Duration>,
 }
 
