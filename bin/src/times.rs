@@ -18,7 +18,11 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// Reads the time between two repetitions.
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
-    if interval < INTERVAL_MIN { Err(format!("{text:?} is too short; the shortest interval is 100ms")) } else { Ok(interval) }
+    if interval < INTERVAL_MIN {
+        Err(format!("{text:?} is too short; the shortest interval is 100ms"))
+    } else {
+        Ok(interval)
+    }
 }
 
 /// Reads a time such as `2030-01-31T08:00:00Z`, or `2030-01-31 08:00` in the local zone.

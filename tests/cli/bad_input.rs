@@ -100,10 +100,7 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
         (br#"{"kind":"k","prio":1}"#, "line 2: not a job: unknown field `prio`"),
         (br#"{"kind":"k","priority":101}"#, "line 2: priority is 101; it must be from -100 to 100"),
         (br#"{"kind":"k","max_attempts":0}"#, "line 2: max_attempts is 0; it must be from 1 to 10000"),
-        (
-            br#"{"kind":"k","run_at":"1960-01-01T00:00:00Z"}"#,
-            "line 2: run_at \"1960-01-01T00:00:00Z\" is before 1970",
-        ),
+        (br#"{"kind":"k","run_at":"1960-01-01T00:00:00Z"}"#, "line 2: run_at \"1960-01-01T00:00:00Z\" is before 1970"),
         (
             br#"{"kind":"k","delay":"10s","run_at":"2030-01-31T08:00:00Z"}"#,
             "line 2: delay and run_at cannot be given together",

@@ -11,11 +11,11 @@ async fn a_pause_is_set_in_both_stores_and_can_be_ended() {
     assert_eq!(scene.json(&["queue", "pause", "q"]), json!({ "changed": true, "paused": true, "queue": "q" }));
     let keys = all_keys(&mut scene.stores.redis.connect().await).await;
     assert!(!keys.contains_key("leasehold:{q}:ready"), "{keys:?}");
-    assert_eq!(scene.output(&["queue", "pause", "q"]), "q was paused already");
+    assert_eq!(scene.output(&["queue", "pause", "q"]), "q was already paused");
     let stats = scene.json(&["stats"]);
     assert_eq!((&stats["postgres"][0]["paused"], &stats["redis"]["queues"][0]["paused"]), (&json!(true), &json!(true)));
     assert!(scene.output(&["queue", "list"]).contains("q (paused)"));
-    assert_eq!(scene.output(&["queue", "resume", "q"]), "q goes on");
+    assert_eq!(scene.output(&["queue", "resume", "q"]), "q is resumed");
     assert_eq!(scene.output(&["queue", "resume", "q"]), "q was not paused");
     assert_eq!(scene.json(&["job", "show", &id])["state"], "queued");
 }

@@ -25,13 +25,7 @@ pub(crate) fn list(queues: &[QueueStats]) -> String {
     table(
         ["queue", "queued>", "running>", "scheduled>", "oldest>"],
         queues.iter().map(|stats| {
-            [
-                name(stats),
-                number(stats.queued),
-                number(stats.running),
-                number(stats.scheduled),
-                oldest(stats),
-            ]
+            [name(stats), number(stats.queued), number(stats.running), number(stats.scheduled), oldest(stats)]
         }),
     )
 }
@@ -83,16 +77,8 @@ pub(crate) fn stats(stats: &Stats) -> String {
 }
 
 fn jobs(queues: &[QueueStats]) -> String {
-    let headings = [
-        "queue",
-        "queued>",
-        "running>",
-        "scheduled>",
-        "oldest>",
-        "done/min>",
-        "dead/min>",
-        "cancelled/min>",
-    ];
+    let headings =
+        ["queue", "queued>", "running>", "scheduled>", "oldest>", "done/min>", "dead/min>", "cancelled/min>"];
     table(
         headings,
         queues.iter().map(|stats| {

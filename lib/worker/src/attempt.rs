@@ -150,9 +150,9 @@ fn outcome(told: Option<StopReason>, end: End, timeout: Duration) -> Outcome {
             Outcome::Failed(format!("timed out after {timeout:?}: {error}"))
         }
         (Some(TimedOut), Some(_)) => Outcome::Failed(format!("timed out after {timeout:?}")),
-        (Some(TimedOut), None) => Outcome::Failed(format!(
-            "timed out after {timeout:?}; the handler did not stop in time and was dropped"
-        )),
+        (Some(TimedOut), None) => {
+            Outcome::Failed(format!("timed out after {timeout:?}; the handler did not stop in time and was dropped"))
+        }
         // The handler finished before the stop: keep its result.
         (Some(Cancelled | Stopping), Some(Outcome::Succeeded(result))) => Outcome::Succeeded(result),
         (Some(Cancelled), _) => Outcome::Cancelled,

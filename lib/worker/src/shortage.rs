@@ -127,7 +127,9 @@ fn grown(share: u32) -> u32 {
 /// A run ended because this worker lacks something.
 pub(crate) fn noted(state: &Arc<WorkerState>, what: &str) {
     if state.shortage.begin(what) {
-        tracing::warn!("this worker lacks {what}; it releases jobs without spending an attempt, and takes fewer jobs at once");
+        tracing::warn!(
+            "this worker lacks {what}; it releases jobs without spending an attempt, and takes fewer jobs at once"
+        );
         tokio::spawn(recover(Arc::clone(state)));
     }
 }

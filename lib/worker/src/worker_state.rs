@@ -66,7 +66,10 @@ impl WorkerState {
             shortage,
             unanswered: Unanswered::default(),
             redis: Health::new("Redis", "jobs are claimed from the line in PostgreSQL until Redis is available again"),
-            postgres: Health::new("PostgreSQL", "no jobs are claimed, and results are kept in memory until PostgreSQL is available again"),
+            postgres: Health::new(
+                "PostgreSQL",
+                "no jobs are claimed, and results are kept in memory until PostgreSQL is available again",
+            ),
             wakeups: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),
             ended,
             stopping: CancellationToken::new(),

@@ -57,7 +57,8 @@ fn front_and_overflow(evidence: &QueueEvidence, notebook: &mut Notebook) {
     let missing = missing(&front.ids, &hints_of(&evidence.head), evidence.head.overflow);
     notebook.looked(&FRONT, front.ids.len());
     for id in &missing {
-        let detail = format!("queue {queue}: job {id} is next in the line in PostgreSQL, but Redis has no hint for the job");
+        let detail =
+            format!("queue {queue}: job {id} is next in the line in PostgreSQL, but Redis has no hint for the job");
         notebook.suspect(&FRONT, Drift::HintMissing, About::job(queue, *id), format!("{queue}/{id}"), detail);
     }
 
@@ -104,8 +105,9 @@ fn without_workers(queues: &[QueueEvidence], notebook: &mut Notebook) {
     };
     match names.len() {
         0 => {}
-        1 => notebook
-            .note(format!("queue {named} has jobs in its line (PostgreSQL), but no live worker serves the queue (Redis)")),
+        1 => notebook.note(format!(
+            "queue {named} has jobs in its line (PostgreSQL), but no live worker serves the queue (Redis)"
+        )),
         count => notebook.note(format!(
             "{count} queues have jobs in their lines (PostgreSQL), but no live worker serves these queues (Redis): \
              {named}{rest}"

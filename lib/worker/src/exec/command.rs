@@ -76,7 +76,9 @@ impl Exec {
             .map_err(|said| ExecError(format!("the shell cannot read the command `{command}`: {said}")))?;
         if let Some(word) = first_word(command) {
             ask_shell(&["-c", "command -v -- \"$1\"", "sh", word]).map_err(|_| {
-                ExecError(format!("`{word}`, the first word of `{command}`, is neither a program nor a command of the shell"))
+                ExecError(format!(
+                    "`{word}`, the first word of `{command}`, is neither a program nor a command of the shell"
+                ))
             })?;
         }
         Ok(Self::of(Source::Shell(command.to_owned()), grace))
