@@ -1,5 +1,5 @@
-//! Migrations are compiled in; a new file among them must cause that again. Statements and functions are put together from the
-//! parts that they share, so that what is sent is one text that is known when the program is built.
+//! Migrations are compiled in, so a new migration file must trigger a new build. Statements and functions are assembled
+//! from the parts that they share, so the text that is sent is known when the program is built.
 
 #[path = "build/expand.rs"]
 mod expand;

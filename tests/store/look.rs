@@ -29,9 +29,9 @@ async fn reports_the_status_of_live_jobs() {
     }
 }
 
-/// A look, a claim and the rules in lib/core agree about each state, pause, kind and number of crashes.
+/// Look, claim and the rules in lib/core agree for each state, pause, kind and number of crashes.
 #[tokio::test]
-async fn what_a_look_calls_claimable_a_claim_takes() {
+async fn claim_takes_exactly_the_jobs_that_look_calls_claimable() {
     let fixture = Fixture::start().await;
     let mut wanted = BTreeMap::new();
     for state in [State::Blocked, State::Scheduled, State::Queued, State::Running] {

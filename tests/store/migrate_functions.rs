@@ -1,4 +1,5 @@
-//! Functions of the schema: made again when their file changed, with owner and rights as they were, and dropped with it.
+//! Functions of the schema: created again when their file changed, with the same owner and rights, and dropped when
+//! their file is gone.
 
 use crate::{
     fixture::{Fixture, concurrently, new_job},
@@ -8,13 +9,13 @@ use leasehold_store::{Error, Store};
 use leasehold_tests::Database;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// Lets a function be one that an older program has made.
+/// Makes a function look like one that an older program created.
 async fn outdate(fixture: &Fixture, name: &str, script: &str) {
     fixture.sql(script).await;
     fixture.sql(format!(r"UPDATE leasehold.function SET hash = '\x00' WHERE name = '{name}'")).await;
 }
 
-/// All that can be known of the functions, their hashes, the columns and the rights of a schema.
+/// Everything that can be described: the functions of a schema, their hashes, the columns and the rights.
 pub(crate) async fn described(connection: &mut PgConnection) -> Vec<String> {
     let query = "SELECT format('%s returns %s: %s owner %s acl %s', p.oid::regprocedure, pg_get_function_result(p.oid),
                                pg_get_functiondef(p.oid), p.proowner::regrole,
@@ -33,7 +34,7 @@ pub(crate) async fn described(connection: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(query).fetch_all(connection).await.expect("the functions")
 }
 
-/// The same description, or what differs.
+/// Checks that two descriptions are equal. Shows only the differences.
 pub(crate) fn assert_same(left: &[String], right: &[String]) {
     let only = |ones: &[String], others: &[String]| {
         ones.iter().filter(|one| !others.contains(one)).cloned().collect::<Vec<_>>()
@@ -47,7 +48,7 @@ async fn functions_of(fixture: &Fixture) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn one_that_differs_is_made_again() {
+async fn a_function_that_differs_is_created_again() {
     let fixture = Fixture::start().await;
     let before = functions_of(&fixture).await;
     outdate(
@@ -71,7 +72,7 @@ async fn one_that_differs_is_made_again() {
     assert!(fixture.migrate().await.expect("migrate").is_empty());
 }
 
-/// What CREATE OR REPLACE cannot change: the answer, names of parameters, and which overloads there are.
+/// CREATE OR REPLACE cannot change the return type, the names of parameters, or the set of overloads.
 #[tokio::test]
 async fn owner_and_rights_outlive_another_signature() {
     let fixture = Fixture::start().await;
@@ -107,7 +108,7 @@ async fn owner_and_rights_outlive_another_signature() {
             .await,
         1
     );
-    // And it works for whoever could call it before.
+    // Roles that could call the function before can call it now.
     let id = fixture.queued().await;
     let mut caller = fixture.connection().await;
     sqlx::raw_sql(AssertSqlSafe(format!("SET ROLE {role}"))).execute(&mut caller).await.expect("set role");
@@ -128,9 +129,9 @@ async fn owner_and_rights_outlive_another_signature() {
     assert_eq!(body(&before[0]), body(&after[0]));
 }
 
-/// A function without a file goes, if a file has made it; what a user has made is the user's.
+/// A function without a file is dropped if a file created it. A function that a user created stays.
 #[tokio::test]
-async fn only_what_a_file_has_made_is_dropped() {
+async fn only_functions_that_a_file_created_are_dropped() {
     let fixture = Fixture::start().await;
     fixture
         .sql(
@@ -148,9 +149,9 @@ async fn only_what_a_file_has_made_is_dropped() {
     assert_eq!(fixture.number(format!("{left}'of_a_user'")).await, 1);
 }
 
-/// A program of yesterday starts beside the functions of today, and does not put its own over them.
+/// An older program that starts while the database has newer functions does not replace them with its own.
 #[tokio::test]
-async fn newer_ones_are_borne() {
+async fn newer_functions_are_kept() {
     let fixture = Fixture::start().await;
     let newer =
         r"UPDATE leasehold.function SET revision = 9999, hash = CASE name WHEN 'cancel' THEN '\x01' ELSE hash END";
@@ -161,9 +162,9 @@ async fn newer_ones_are_borne() {
     assert!(matches!(error, Error::FunctionsNewer { found: 9999, .. }) && !error.is_transient(), "{error}");
 }
 
-/// One that fails leaves all of them as they were.
+/// If one function fails, all of them stay unchanged.
 #[tokio::test]
-async fn all_of_them_or_none() {
+async fn all_functions_are_replaced_or_none() {
     let fixture = Fixture::start().await;
     outdate(
         &fixture,
@@ -171,7 +172,7 @@ async fn all_of_them_or_none() {
         "CREATE OR REPLACE FUNCTION leasehold.cancel(id uuid) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'",
     )
     .await;
-    // Another answer, and an index in the way of dropping it.
+    // Another return type, and an index that prevents the drop.
     let script = "CREATE FUNCTION leasehold.from_before(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
                   CREATE INDEX in_the_way ON leasehold.queue (leasehold.from_before(1));
                   INSERT INTO leasehold.function (name, hash, revision) VALUES ('from_before', '', 0)";
@@ -186,7 +187,7 @@ async fn all_of_them_or_none() {
 }
 
 #[tokio::test]
-async fn many_concurrently_make_them_once() {
+async fn concurrent_migrations_create_the_functions_once() {
     let fixture = Fixture::start().await;
     fixture.sql(r"UPDATE leasehold.function SET hash = '\x00'").await;
     let answers = concurrently((0..6).map(|_| fixture.migrate())).await;
@@ -196,9 +197,9 @@ async fn many_concurrently_make_them_once() {
     fixture.enqueue(std::slice::from_ref(&new_job())).await.expect("enqueue");
 }
 
-/// The script for psql leaves the same functions, types, hashes and rights.
+/// The script for psql creates the same functions, types, hashes and rights.
 #[tokio::test]
-async fn by_hand_they_are_the_same() {
+async fn the_script_for_psql_creates_the_same_functions() {
     let fixture = Fixture::start().await;
     let ours = functions_of(&fixture).await;
     let database = Database::start().await;

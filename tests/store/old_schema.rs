@@ -1,5 +1,6 @@
-//! The schema of the version before, with jobs in every state, migrates while programs of that version go on: no job is lost,
-//! and no writer waits. Afterwards statements of both versions work beside each other. See `schema/README.md`.
+//! The schema of the version before, with jobs in every state, migrates while programs of that version keep running: no
+//! job is lost, and no writer waits. Afterwards statements of both versions work at the same time. See
+//! `schema/README.md`.
 
 use crate::{
     fixture::{Fixture, LEASE, new_job},
@@ -19,19 +20,19 @@ use std::{
 };
 use uuid::Uuid;
 
-/// The schema and the rows.
+/// The schema and its rows.
 const SCHEMA: &str = include_str!("schema/0012.sql");
 const ENQUEUE: &str = include_str!("schema/0012/enqueue_new.sql");
 const CLAIM: &str = include_str!("schema/0012/claim.sql");
 const RENEW: &str = include_str!("schema/0012/renew.sql");
 const COMPLETE: &str = include_str!("schema/0012/complete.sql");
 
-/// How many rounds of each program go on before the migration, and after it.
+/// How many rounds each program runs before the migration, and after it.
 const ROUNDS: u32 = 25;
-/// Programs at once.
+/// The number of concurrent programs.
 const PROGRAMS: u32 = 3;
 
-/// A database as the version before has left it.
+/// A database as the version before left it.
 async fn restored() -> (Database, Store) {
     let database = Database::start().await;
     let mut connection = PgConnection::connect(&database.url).await.expect("connecting");
@@ -42,10 +43,10 @@ async fn restored() -> (Database, Store) {
     (database, store)
 }
 
-/// What the programs have seen, all together.
+/// What all programs have seen together.
 #[derive(Default)]
 struct Seen {
-    /// Jobs that were accepted: all must be there at the end, those of `completed` as succeeded ones.
+    /// Accepted jobs: all of them must exist at the end, and those in `completed` must have succeeded.
     accepted: Mutex<Vec<Uuid>>,
     completed: Mutex<Vec<Uuid>>,
     cancelled: Mutex<Vec<Uuid>>,
@@ -77,8 +78,8 @@ impl Seen {
     }
 }
 
-/// A program of the version before, on a connection that it made before the migration and keeps, statements prepared:
-/// five jobs enqueued, claimed, renewed and completed, one enqueued and cancelled by SQL, again and again.
+/// A program of the version before, on a connection with prepared statements from before the migration. It enqueues,
+/// claims, renews and completes five jobs, and enqueues and cancels one by SQL, again and again.
 async fn old_program(mut connection: PgConnection, seen: &Seen) {
     let worker = Uuid::now_v7();
     while !seen.stop.load(Ordering::Relaxed) {
@@ -124,11 +125,11 @@ async fn old_program(mut connection: PgConnection, seen: &Seen) {
     connection.close().await.expect("closing");
 }
 
-/// A program of this version beside it.
+/// A program of this version that runs at the same time.
 async fn new_program(store: &Store, seen: &Seen) {
     let worker = WorkerId::new();
     for _ in 0..ROUNDS {
-        // One of them goes through the function.
+        // One of the jobs goes through the function.
         let jobs = [new_job(), leasehold_core::NewJob { id_may_exist: true, ..new_job() }];
         let ids = jobs.each_ref().map(|job| job.id);
         seen.timed(store.enqueue(&jobs)).await.expect("enqueue");
@@ -148,7 +149,7 @@ async fn states(connection: &mut PgConnection, ids: &[Uuid]) -> Vec<(String, i64
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_migrates_under_load() {
+async fn the_old_schema_migrates_under_load() {
     let (database, store) = restored().await;
     assert!(matches!(store.check_schema().await, Err(Error::SchemaOlder { found: 12, .. })));
     let query = "SELECT id, state FROM leasehold.jobs ORDER BY id";
@@ -168,7 +169,7 @@ async fn it_migrates_under_load() {
         seen.rounds_more(ROUNDS).await;
         let applied = store.migrate().await.expect("migrate");
         assert!(applied.migrations.first().is_some_and(|first| first.version == 13), "{applied:?}");
-        // Both versions at once.
+        // Both versions run at the same time.
         tokio::join!(seen.rounds_more(ROUNDS), new_program(&store, &seen));
         seen.stop.store(true, Ordering::Relaxed);
     };
@@ -194,7 +195,7 @@ async fn it_migrates_under_load() {
         sqlx::query_scalar("SELECT count(*) FROM leasehold.jobs").fetch_one(&mut connection).await.expect("a number");
     assert_eq!(jobs, count(&accepted) + i64::try_from(kept.len()).expect("fits"), "a job was made twice");
 
-    // What a reaper of this version finds left over, and ends.
+    // The leftover runs, which a reaper of this version finds and ends.
     store.retain(Duration::from_secs(86_400)).await.expect("retain");
     let left = store.deferred(10).await.expect("deferred");
     assert_eq!(left.len(), 1);
@@ -208,9 +209,9 @@ async fn it_migrates_under_load() {
     assert!(broken.is_empty(), "{broken:?}");
 }
 
-/// The same functions, types, tables and rights as in a schema that this version has made anew.
+/// The same functions, types, tables and rights as in a schema that this version creates.
 #[tokio::test]
-async fn it_becomes_what_a_new_one_is() {
+async fn a_migrated_schema_equals_a_new_one() {
     let (database, store) = restored().await;
     store.migrate().await.expect("migrate");
     let mut old = PgConnection::connect(&database.url).await.expect("connecting");
@@ -219,8 +220,8 @@ async fn it_becomes_what_a_new_one_is() {
     assert_same(&described(&mut old).await, &described(&mut new).await);
 }
 
-/// Whoever could ask for the version of the schema can after the migration, before the roles are made anew; and nobody gets to
-/// write what only the owner may.
+/// A role that could read the version of the schema still can after the migration, before the roles are created again;
+/// and no role may write what only the owner may write.
 #[tokio::test]
 async fn rights_outlive_the_migration() {
     let (database, store) = restored().await;

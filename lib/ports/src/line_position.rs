@@ -12,7 +12,7 @@ use std::{fmt, str::FromStr};
 pub struct LinePosition {
     /// A higher priority comes first,
     pub priority: i16,
-    /// then those that could run earlier; in whole µs,
+    /// then an earlier `run_at`, in whole µs,
     pub run_at: DateTime<Utc>,
     /// then a lower id.
     pub id: JobId,

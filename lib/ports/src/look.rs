@@ -1,11 +1,11 @@
-//! Looking up what became of the jobs that hints are about.
+//! Looks up the jobs of hints.
 
 use crate::{claims::Kinds, error::Error};
 use async_trait::async_trait;
 use leasehold_core::{Claimability, JobId, Kind, State};
 use std::fmt;
 
-/// The state of a live job that a hint is about.
+/// The status of a live job that a hint refers to.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct JobStatus {
@@ -14,11 +14,11 @@ pub struct JobStatus {
     pub kind: Kind,
     /// Whether a worker of the given kinds may claim the job. Never `Finished`: the job is live.
     pub claimability: Claimability,
-    /// Of a running job; below zero when the lease ran out and nobody has expired it yet.
+    /// The rest of a running job's lease; negative when the lease ran out and `expire` has not ended the run yet.
     pub lease_ms_left: Option<i64>,
 }
 
-/// A look at jobs, which changes nothing.
+/// Looks up jobs. Changes nothing.
 #[async_trait]
 pub trait LookUp: fmt::Debug + Send + Sync {
     /// The live jobs among these, and whether a worker of these kinds may claim each. A job that is not in the answer has

@@ -1,14 +1,15 @@
-// Puts a statement together from the parts that it shares with others. Compiled into build.rs, and into the tests that look at
-// the plans of the very statements.
+// Assembles a statement from the parts that it shares with other statements. Compiled into build.rs, and into the tests
+// of the statements' plans.
 
 use std::{fs, path::Path};
 
 const INCLUDE: &str = "-- include ";
-/// In the header of a part: the names that it takes, each with what stands for it if an include does not say.
+/// In the header of a part: the names that the part takes, each with its default value.
 const TAKES: &str = "-- Takes:";
 
-/// The text with each line `-- include PART: NAME = VALUE; …` replaced by the file PART.sql of the folder of parts, in which
-/// `$NAME` stands for the value. Lines that begin with `--` and follow at once belong to the include. Parts may have parts.
+/// The text with each line `-- include PART: NAME = VALUE; …` replaced by the file PART.sql in the folder of parts, in
+/// which `$NAME` is replaced by the value. Lines directly after it that begin with `--` belong to the include. Parts
+/// may contain parts.
 pub(crate) fn expand(text: &str, parts: &Path) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
     let mut lines = text.lines().peekable();
@@ -36,7 +37,7 @@ pub(crate) fn expand(text: &str, parts: &Path) -> Result<String, String> {
     Ok(expanded)
 }
 
-/// A part without its header, with the values in place of the names.
+/// A part without its header, with values in place of the names.
 fn filled_in(part: &str, given: &str) -> Result<String, String> {
     let takes = part.lines().find_map(|line| line.strip_prefix(TAKES)).unwrap_or_default();
     let mut given: Vec<(&str, &str)> = pairs(given);

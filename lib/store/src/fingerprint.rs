@@ -6,7 +6,7 @@ use leasehold_ports::{Fingerprint, Fingerprints, LineSummary, Slice};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
-/// The bounds of slices as they are sent: after which name, and until which one.
+/// The bounds of slices in the form in which they are sent: the name before each slice, and its last name.
 fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {
     let after = slices.iter().map(|slice| slice.after.as_ref().map_or("", QueueName::as_str));
     let until = slices.iter().map(|slice| slice.until.as_ref().map(QueueName::as_str));

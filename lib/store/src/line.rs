@@ -6,7 +6,8 @@ use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{Front, Line, LinePosition, Stretch};
 use uuid::Uuid;
 
-/// One id more than asked for, if there is one; and what says, with its id, the place of the last one asked for.
+/// The ids: one more than the limit, if there is one. Then the priority and the time of the last id within the limit:
+/// its position.
 pub(crate) type Answer = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>);
 
 impl Store {
@@ -59,7 +60,7 @@ impl Store {
     }
 }
 
-/// An answer as a part of a line of at most `limit` ids.
+/// Converts an answer into a part of a line of at most `limit` ids.
 pub(crate) fn line_of((ids, priority, run_at): Answer, limit: i64) -> Line {
     let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
     let more = ids.len() > kept;

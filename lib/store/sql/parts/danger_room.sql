@@ -1,5 +1,5 @@
--- danger_room: whether a job that one more crash would end may begin on worker $1 now. They run one at a time; what has run for
--- 10 s holds up no other.
+-- danger_room: whether a job that one more crash would end may start on worker $1 now. Such jobs run one at a time. A job that
+-- has run for 10 s does not block the others.
 --
 -- Index:      job_in_danger.
 NOT EXISTS (

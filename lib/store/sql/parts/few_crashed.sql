@@ -1,7 +1,7 @@
--- few_crashed: of the jobs that were found and locked, those to claim: all that have never crashed, of the others as many as
--- there is room for.
+-- few_crashed: the jobs to claim among those that were found and locked: all jobs that have never crashed, and as many of the
+-- others as there is room for.
 --
--- From:       rows of `found`, as `f`: id, crashed (has crashed before), in_danger (one more crash would end it).
+-- From:       rows of `found`, as `f`: id, crashed (the job has crashed before), in_danger (one more crash would end the job).
 -- Index:      job_in_danger, but only if there is a job that has crashed.
 CASE
     WHEN f.in_danger THEN
