@@ -1,12 +1,13 @@
--- ack: forgets hints. Their jobs are finished, held elsewhere or no longer in the line.
+-- ack: forgets hints whose jobs are finished, held by another worker, or no longer in the line.
 --
--- KEYS  1 leases   2… lists to take them from as well
+-- KEYS  1 leases   2… lists from which the ids are removed too
 -- ARGV  1… ids
--- Returns how many of them had a lease or waited
--- Cost  O(log members) for each id; O(length) for each list, and for each id that is found there; of lists that are longer
---       than there are ids, for each id. Workers name `claimed` only, which is empty or short; a repair names all lists.
+-- Returns how many of the ids were in `leases`
+-- Cost  O(log members) per id. For each list: O(length), plus O(length) per id found in the list; when the list has at least
+--       as many items as ARGV has ids: O(length) per id. Workers name only `claimed`, which is empty or short. A repair names
+--       all lists.
 
-local CHUNK = 1000 -- ids of one call; Lua's `unpack` gives up at some 8,000
+local CHUNK = 1000 -- maximum number of ids of one call; Lua's `unpack` fails at about 8,000
 
 local known = 0
 for first = 1, #ARGV, CHUNK do

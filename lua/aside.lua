@@ -1,13 +1,14 @@
--- aside: keeps leased hints for workers that serve their kind. A worker that serves it takes them in `claim`.
+-- aside: stores leased hints in the list of their kind, for workers that serve the kind. Such a worker gets them from `take`.
 --
 -- KEYS  1 the aside list of the kind   2 asides   3 leases   4 flags
 -- ARGV  1 the kind
---       2 bound: the most hints that the list may hold
---       3… ids, the next one first
+--       2 bound: the maximum length of the list
+--       3… ids, the next job first
 -- Returns {kept, forgotten}
---   forgotten  for want of room, or since the queue is paused: the line has them
---   Ids without a lease are counted nowhere and left alone: they wait here already, or Redis was lost since.
--- Cost  O(log members) for each id
+--   kept       added to the list
+--   forgotten  dropped, because the list is full or the queue is paused. The line in PostgreSQL still has their jobs.
+--   An id without a lease is skipped and not counted: it waits in a list already, or Redis was lost after the lease.
+-- Cost  O(log members) per id
 
 local list, asides, leases, flags = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local kind, bound = ARGV[1], tonumber(ARGV[2])

@@ -1,9 +1,9 @@
--- expired: which leases have run out. Changes nothing.
+-- expired: lists the leases that have run out. Changes nothing.
 --
 -- KEYS  1 leases
 -- ARGV  1 limit
--- Returns ids, the one that ran out first first
--- Cost  O(log members + ids returned)
+-- Returns ids, the lease that ran out first comes first
+-- Cost  O(log members + returned ids)
 
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)

@@ -1,29 +1,29 @@
--- extend: appends to the head what comes in the line behind the place up to which the head was filled, and nothing else. A
--- fill is what puts the head right; this is cheaper, for a head that is low and was filled a moment ago.
+-- extend: appends to the head the ids that follow in the line behind the position to which the head was filled. Repairs
+-- nothing; `fill` does. Cheaper than a fill, for a head that is low and was filled a moment ago.
 --
 -- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell
--- ARGV  1 bound: the most hints that `ready` may hold
---       2 from: the place that `filled` must hold
---       3 to: the place of the last of these ids
---       4… the ids that come after `from` in the line, in order
+-- ARGV  1 bound: the maximum length of `ready`
+--       2 from: the position that `filled` must hold
+--       3 to: the position of the last of these ids
+--       4… the ids that follow `from` in the line, in order
 -- Returns {pushed, held, changed}
---   pushed   put behind the others
---   held     waiting or leased here already
---   changed  1 if the head was filled up to another place, or longer ago, or the queue is paused: nothing was done
--- Sets `overflow`: the line is longer than what is held after this. Only a fill clears it. Sets `filled` to `to` for as long
--- as it would have held `from`, so that there is a fill when one is due; where not all ids had room, it stays `from`.
--- Rings the bell if it has pushed any.
--- Cost  O(log members) for each id.
+--   pushed   appended to `ready`
+--   held     already waiting or leased in Redis
+--   changed  1 if nothing was done: `filled` holds another position or has expired, or the queue is paused
+-- Sets `overflow`, because the line is longer than the head; only a fill clears the flag. Sets `filled` to `to` and keeps its
+-- remaining time to live, so that a fill still comes when it is due. If some ids had no room, `filled` stays `from`.
+-- Rings the bell if it pushed any hint.
+-- Cost  O(log members) per id
 
 local ready, leases, flags, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bound, from, to = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local FIRST_ID = 4
--- Arguments of one call; Lua's `unpack` gives up at some 8,000.
+-- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 500
--- Long enough for a worker that has found nothing to begin its wait for the bell.
+-- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one of the workers that wait for the bell, or the next one to do so. They look themselves what there is.
+-- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)

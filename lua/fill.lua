@@ -1,31 +1,30 @@
--- fill: makes the head match the front of the line. Pushes those ids that Redis does not hold, each to its place.
+-- fill: makes the head match the front of the line. Inserts the ids that Redis does not hold, each at its position.
 --
 -- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell
--- ARGV  1 bound: the most hints that `ready` may hold
---       2 more: 1 if the line goes on behind these ids
---       3 the place of the last of these ids in the line, or `-`
---       4 how long that may be kept, in ms
---       5… the first ids of the line, the next one first
+-- ARGV  1 bound: the maximum length of `ready`
+--       2 more: 1 if the line continues behind these ids
+--       3 the position of the last of these ids in the line, or `-`
+--       4 how long to keep that position, in ms
+--       5… the first ids of the line, the next job first
 -- Returns {pushed, held, paused}
---   pushed  put into `ready` and kept there
---   held    waiting or leased here already
+--   pushed  inserted into `ready` and kept there
+--   held    already waiting or leased in Redis
 --   paused  1 if the queue is paused: nothing was done
--- Sets `overflow` if the line is longer than what is held after this, and clears it if all of it is. Keeps the place in
--- `filled` if the line goes on behind it and all before it is held, so that the head can be extended from there; otherwise
--- `filled` goes. If nothing was missing, what `filled` holds already stays: more may be leased than was read.
--- Rings the bell if it has pushed any.
--- Cost  O(log members) for each id. When an id belongs before one that waits in `ready`, or there is no room for it, also
---       O(length of ready).
+-- Sets `overflow` if the line is longer than what Redis holds afterwards, else clears the flag. Stores the position in
+-- `filled` if the line continues behind it and Redis holds all ids before it, so that `extend` can continue from there;
+-- otherwise deletes `filled`. If no id was missing, the position in `filled` stays: the head may reach further than these ids.
+-- Rings the bell if it pushed any hint.
+-- Cost  O(log members) per id, plus O(length of ready) if a missing id belongs before a waiting one or `ready` has no room
 
 local ready, leases, flags, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bound, more, place, kept_ms = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
 local FIRST_ID = 5
--- Arguments of one call; Lua's `unpack` gives up at some 8,000.
+-- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 500
--- Long enough for a worker that has found nothing to begin its wait for the bell.
+-- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one of the workers that wait for the bell, or the next one to do so. They look themselves what there is.
+-- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)
@@ -35,7 +34,7 @@ end
 
 if redis.call('HEXISTS', flags, 'paused') == 1 then return {0, 0, 1} end
 
--- Which ids are missing, and whether all of them belong behind all that wait.
+-- The missing ids, and whether all of them belong behind all waiting hints.
 local missing, is_missing, in_order = {}, {}, true
 for first = FIRST_ID, #ARGV, CHUNK do
   local last = math.min(first + CHUNK - 1, #ARGV)
@@ -50,7 +49,7 @@ for first = FIRST_ID, #ARGV, CHUNK do
   end
 end
 local held = #ARGV - FIRST_ID + 1 - #missing
--- Whether hints that waited had to make place.
+-- Whether waiting hints were dropped to make room.
 local fell = false
 
 local function append(ids, last)
@@ -70,7 +69,7 @@ local function hold(ids, last)
   end
 end
 
--- The missing ones each before the hint that follows it in the line; what waits keeps its order.
+-- Inserts each missing id before the waiting hint that follows it in the line. Waiting hints keep their order.
 local function merge(waiting)
   local waits = {}
   for _, id in ipairs(waiting) do waits[id] = true end
@@ -93,8 +92,8 @@ local function merge(waiting)
   return merged
 end
 
--- A full head may hold hints from further back, pushed while Redis had lost what comes before them. They would stand in
--- the way for as long as nobody takes them: so many of them, from the end, make place for the missing ones.
+-- A full head may hold hints from further back in the line, pushed while Redis had lost earlier ones. They would keep the
+-- missing ids out until a worker takes them. So as many of them as needed are dropped, from the end.
 local function make_room(wanted)
   local given, waiting, dropped = {}, redis.call('LRANGE', ready, 0, -1), {}
   for i = FIRST_ID, #ARGV do given[ARGV[i]] = true end

@@ -1,12 +1,12 @@
--- look: one queue in numbers. Changes nothing.
+-- look: the numbers of one queue. Changes nothing.
 --
 -- KEYS  1 ready   2 claimed   3 leases   4 flags   5 asides
 -- Returns {in use, paused, overflow, ready, claimed, members, waiting, overdue, kinds aside}
---   in use       1 if anything is set or held
---   members      ids with a deadline, and those that wait
---   waiting      ids that count as waiting
+--   in use       1 if any of these keys exists
+--   members      ids in `leases`, with a deadline or waiting
+--   waiting      ids that wait
 --   overdue      ids whose deadline has passed
---   kinds aside  kinds that have hints aside, which are to be counted apart
+--   kinds aside  kinds that have hints aside; the caller counts those hints
 -- Cost  O(log members)
 
 local ready, claimed, leases, flags, asides = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -17,7 +17,7 @@ local in_ready, in_claimed = redis.call('LLEN', ready), redis.call('LLEN', claim
 local kinds_aside = redis.call('SCARD', asides)
 local members, waiting, overdue = redis.call('ZCARD', leases), 0, 0
 if members > 0 then waiting = redis.call('ZCOUNT', leases, '+inf', '+inf') end
--- Most queues have no lease: what there is to count costs more than half of the look.
+-- Most queues have no lease. Counting overdue leases would cost more than half of this script.
 if members > waiting then
   local now = redis.call('TIME')
   overdue = redis.call('ZCOUNT', leases, '-inf', now[1] * 1000 + math.floor(now[2] / 1000))

@@ -1,33 +1,33 @@
 -- push: puts hints into the head.
 --
 -- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled   6 bell
--- ARGV  1 bound: the most hints that `ready` may hold
---       2 mode: `back`    new hints, behind the others
---               `front`   new hints, before the others
---               `return`  hints that a worker gives back, before the others: leased ones are taken too, and those
---                         still in `claimed`
---       3… ids, the next one first
+-- ARGV  1 bound: the maximum length of `ready`
+--       2 mode: `back`    new hints, behind the waiting ones
+--               `front`   new hints, before the waiting ones
+--               `return`  hints that a worker gives back, before the waiting ones; also hints that are leased or still in
+--                         `claimed`
+--       3… ids, the next job first
 -- Returns {pushed, doubles, overflowed, paused}
---   pushed      put into `ready` and kept there
---   doubles     already waiting here (or, unless given back, leased): left as they are
---   overflowed  not kept, or taken from the end to make room: the line has them, and `overflow` says so. All of them
---               when `overflow` did so before
---   paused      1 if the queue is paused: nothing was pushed, and hints given back are forgotten
--- Cost  O(log members) for each id; O(length of claimed) for each id given back, which is next to nothing
+--   pushed      put into `ready`
+--   doubles     skipped, because they already wait (in the modes `back` and `front` also: because they are leased)
+--   overflowed  not kept, or dropped from the end to make room. The line in PostgreSQL still has their jobs, and `overflow`
+--               is set. If `overflow` was set before and the mode is `back`: all ids
+--   paused      1 if the queue is paused: nothing was pushed, and hints that were given back are forgotten
+-- Cost  O(log members) per id; O(length of claimed) per id that is given back, and `claimed` is empty or short
 --
--- `overflow` closes the back only: a new hint behind a cut-off head would overtake the rest of the line. The front
--- stays open, and what does not fit any more falls off the end. Then the head does not reach as far as it was filled, so
--- it must not be extended from there: `filled` goes. Rings the bell if it has pushed any.
+-- `overflow` closes only the back: a new hint behind a head that is shorter than the line would overtake the rest of the line.
+-- The front stays open, and what exceeds the bound is dropped from the end. Then the head no longer reaches the position in
+-- `filled` and must not be extended from there, so `filled` is deleted. Rings the bell if it pushed any hint.
 
 local ready, leases, flags, claimed, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
 local FIRST_ID = 3
--- Arguments of one call; Lua's `unpack` gives up at some 8,000.
+-- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
--- Long enough for a worker that has found nothing to begin its wait for the bell.
+-- Longer than a worker that found nothing needs until it waits for the bell.
 local BELL_KEPT_MS = 10000
 
--- Wakes one of the workers that wait for the bell, or the next one to do so. They look themselves what there is.
+-- Wakes one worker that waits for the bell, or the next one that will. The worker itself looks for hints.
 local function ring()
   if redis.call('EXISTS', bell) == 0 then
     redis.call('RPUSH', bell, 1)
@@ -47,7 +47,7 @@ end
 
 local room = #ARGV
 if mode == 'back' then
-  -- All that comes in while the line is long: none has to be looked at.
+  -- While the line is longer than the head, no new hint is looked at.
   if redis.call('HEXISTS', flags, 'overflow') == 1 then return {0, 0, #ARGV - FIRST_ID + 1, 0} end
   room = bound - redis.call('LLEN', ready)
 end
@@ -76,7 +76,7 @@ if mode == 'back' then
     redis.call('RPUSH', ready, unpack(fresh, first, math.min(first + CHUNK - 1, #fresh)))
   end
 else
-  -- Each LPUSH goes before the one before it: from the last to the first.
+  -- LPUSH reverses the order of its arguments: push from the last to the first.
   local reversed = {}
   for i = #fresh, 1, -1 do reversed[#reversed + 1] = fresh[i] end
   for first = 1, #reversed, CHUNK do

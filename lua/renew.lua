@@ -1,21 +1,21 @@
--- renew: says until when members of a set hold: the leases of running jobs and of parked hints, or what workers announce of
--- themselves.
+-- renew: sets deadlines in a sorted set: of the leases of running jobs and parked hints, or of announcements of processes.
 --
 -- KEYS  1 a sorted set of deadlines
--- ARGV  1 ms from now
---       2 what to do with members whose deadline has passed: `keep` them (a lease that ran out is the reaper's to look
---         at) or `drop` them (a worker that stopped announcing itself is gone). `held` keeps them, and sets the deadline
---         only of those members that have one now: a hint that has gone back to the head meanwhile waits there
+-- ARGV  1 the new deadline, in ms from now
+--       2 mode: `keep`  members whose deadline has passed stay: the reaper looks at leases that ran out
+--               `drop`  members whose deadline has passed are removed: a process that stopped its announcements is gone
+--               `held`  members whose deadline has passed stay, and only members that have a deadline get the new one: a
+--                       hint that has gone back to the head in the meantime keeps waiting there
 --       3… members, known or not
--- Returns how many of them were not there before
--- Cost  O(log members) for each one set or dropped
+-- Returns how many of the members were new
+-- Cost  O(log members) per member that is set or removed
 
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
--- As text: a number would be made one for each member.
+-- As text: Redis would convert a number again for each member.
 local deadline = string.format('%.0f', now_ms + tonumber(ARGV[1]))
 local FIRST_MEMBER = 3
--- Members of one call; Lua's `unpack` gives up at some 8,000 arguments, and each has two.
+-- Maximum number of members of one call, two arguments each. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
 
 local added = 0

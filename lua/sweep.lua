@@ -1,21 +1,21 @@
--- sweep: makes the lists and the set of waiting hints agree, whatever happened to either. In use they do; what brings
--- them apart is a key deleted by hand, or one worker renewing or acking a job while its hint waits for another.
+-- sweep: makes the lists and the waiting members of `leases` agree again. They disagree after somebody deleted a key by hand,
+-- or after one worker renewed or acked a job whose hint was waiting for another worker.
 --
 -- KEYS  1 leases   2 asides   3 claimed   4 ready   5… the aside lists
--- ARGV  1 force: 1 to compare id by id even if the numbers agree
+-- ARGV  1 force: 1 to compare id by id even if the counts agree
 --       2… the kinds of KEYS[5…], in the same order
 -- Returns {orphans, readmitted, dropped}
---   orphans     waiting in no list: forgotten, so that a fill can bring them back
---   readmitted  in a list and not known: now they wait
---   dropped     taken out of a list: a second mention of an id, or a job that is leased
--- Cost  O(kinds aside + log members) when the numbers agree; else O(hints that wait)
+--   orphans     waited and were in no list: forgotten, so that a fill can bring them back
+--   readmitted  were in a list and not in `leases`: they wait now
+--   dropped     removed from a list: the second mention of an id, or a leased job
+-- Cost  O(kinds aside + log members) if the counts agree, else O(waiting hints)
 --
--- Does nothing if KEYS does not name every aside list: one came up since the caller looked.
+-- Does nothing if KEYS does not name every aside list: a list was made after the caller read their names.
 
 local leases, asides, claimed, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local force = ARGV[1] == '1'
 local FIRST_LIST, FIRST_ASIDE, FIRST_KIND = 3, 5, 2
--- Arguments of one call; Lua's `unpack` gives up at some 8,000.
+-- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
 
 for i = FIRST_ASIDE, #KEYS do
@@ -37,7 +37,7 @@ for i = FIRST_LIST, #KEYS do
   local ids, kept = redis.call('LRANGE', list, 0, -1), {}
   for _, id in ipairs(ids) do
     local score = redis.call('ZSCORE', leases, id)
-    -- What lies in `claimed` with a lease is left for `adopt`.
+    -- A leased hint in `claimed` is left for `adopt`.
     if not seen[id] and (not score or score == 'inf' or list == claimed) then
       seen[id] = true
       kept[#kept + 1] = id

@@ -1,17 +1,15 @@
-//! What a command works with: the settings, and connections made when they are first needed.
+//! What a command works with: the settings, and connections made on demand.
 
 use crate::{
-    args::Globals,
     failure::Failure,
+    globals::Globals,
     logging::{self, Log},
 };
-use leasehold::{Client, Config, ConfigError, Error, Sources, handoff_or_later};
+use leasehold::{Client, Config, ConfigError, Error, Sources, reaper_settings};
+use leasehold_client::Pair;
 use leasehold_handoff::Handoff;
+use leasehold_reaper::Reaper;
 use leasehold_store::Store;
-use std::time::Duration;
-
-/// How long a hint that was taken and not yet claimed is kept from others.
-const HANDOFF_LEASE: Duration = Duration::from_secs(5);
 
 /// The settings of this call.
 pub(crate) struct Context {
@@ -28,7 +26,7 @@ impl Context {
         Self::load_from(globals.sources(), globals.json, log)
     }
 
-    /// The same without the file of a running `leasehold dev`, whose servers are not meant.
+    /// The same without the file of a running `leasehold dev`: the caller wants other servers.
     pub(crate) fn load_apart(globals: Globals) -> Result<Self, Failure> {
         Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json, Log::AsSet)
     }
@@ -59,39 +57,28 @@ impl Context {
         Handoff::connect(&settings).await.map_err(|error| self.handoff_failure(&error))
     }
 
-    /// Redis; if it is away, connected to when it is back.
-    pub(crate) async fn handoff_or_later(&self) -> Result<Handoff, Failure> {
-        let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
-        handoff_or_later(&settings).await.map_err(|error| self.handoff_failure(&error))
+    /// Both stores. While Redis is unavailable, the pair connects to Redis later.
+    pub(crate) async fn pair(&self, application_name: &str) -> Result<Pair, Failure> {
+        let pair = Pair::connect(&self.config, application_name).await.map_err(|error| self.failure(&error))?;
+        // A process that begins without the URL would never use Redis.
+        pair.handoff()?;
+        Ok(pair)
     }
 
-    /// A client of both.
+    /// A client of both stores.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         Client::connect(&self.config).await.map_err(|error| self.failure(&error))
     }
 
-    /// How a reaper behaves.
-    pub(crate) fn reaper_settings(&self) -> leasehold_reaper::Settings {
-        leasehold_reaper::Settings {
-            tick: Duration::from_millis(self.config.reaper.tick_ms),
-            head_max: self.config.head.max,
-            handoff_lease: HANDOFF_LEASE.min(self.config.lease()),
-            lease: self.config.lease(),
-            keep_finished: self.config.keep_finished(),
-        }
+    /// A reaper of these stores.
+    pub(crate) fn reaper(&self, pair: &Pair) -> Result<Reaper, Failure> {
+        Ok(Reaper::new(pair.store.clone(), pair.handoff()?.clone(), reaper_settings(&self.config)))
     }
 
     /// An error of the library, as one line with what to do.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         let message = error.explain(&self.config);
-        match error {
-            Error::Config(_) | Error::Invalid(_) | Error::Name { .. } => Failure::usage(message),
-            Error::Store(leasehold_store::Error::Invalid(_) | leasehold_store::Error::Url(_)) => {
-                Failure::usage(message)
-            }
-            Error::Handoff(leasehold_handoff::Error::Url(_)) => Failure::usage(message),
-            _ => Failure::new(message),
-        }
+        if error.is_usage() { Failure::usage(message) } else { Failure::new(message) }
     }
 
     /// An error of PostgreSQL, as one line with what to do.

@@ -7,8 +7,8 @@ use std::{
     process::ExitCode,
 };
 
-/// The longest message, in characters. A longer one shows input, of which the beginning is enough to know it by. What is
-/// wrong with the input stands at the end.
+/// The longest message, in characters. A longer message quotes input. The beginning identifies the input; the end says what
+/// is wrong.
 const MESSAGE_MAX: usize = 600;
 const BEGINNING: usize = 200;
 const END: usize = 300;
@@ -21,22 +21,22 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// It failed: exit code 1.
+    /// The command failed: exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: clipped(message.into()), code: 1 }
     }
 
-    /// It was asked for something that makes no sense: exit code 2.
+    /// The command was called wrongly: exit code 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { message: clipped(message.into()), code: 2 }
     }
 
-    /// Whether it was asked for something that makes no sense.
+    /// Whether the command was called wrongly.
     pub(crate) const fn is_usage(&self) -> bool {
         self.code == 2
     }
 
-    /// The same with what has become of the rest.
+    /// The same, with the state of the rest of the work.
     pub(crate) fn with(mut self, more: &str) -> Self {
         if !self.message.is_empty() {
             self.message = format!("{}; {more}", self.message);
@@ -50,12 +50,12 @@ impl Failure {
         self
     }
 
-    /// Whoever read our output has gone (`leasehold … | head`): not worth a word.
+    /// The reader of the output has closed the pipe (`leasehold … | head`): no message.
     fn reader_gone() -> Self {
         Self { message: String::new(), code: 0 }
     }
 
-    /// Says it on standard error.
+    /// Prints the message on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
             let line = self.message.replace('\n', " ");
@@ -66,7 +66,7 @@ impl Failure {
     }
 }
 
-/// The message without its middle, if it is too long.
+/// The message, without its middle if the message is too long.
 fn clipped(message: String) -> String {
     let characters = message.chars().count();
     if characters <= MESSAGE_MAX {

@@ -1,4 +1,4 @@
-//! A job as it is written on the command line or in a line of input, made into one that can be sent.
+//! From flags, or from a line of input, to a job that can be sent.
 
 use crate::{failure::Failure, times};
 use chrono::{DateTime, Utc};
@@ -8,42 +8,42 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{fs::File, io::Read, time::Duration};
 
-/// What can be said about a job by flags.
+/// The flags that describe a job.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct JobFlags {
-    /// Which handler runs it
+    /// The kind: which handler runs the job
     #[arg(long, required_unless_present = "stdin")]
     pub(crate) kind: Option<Kind>,
-    /// Where it waits
+    /// The queue
     #[arg(long, default_value = "default")]
     pub(crate) queue: QueueName,
-    /// What the handler is given: JSON, @FILE to read it from a file, or - from standard input
+    /// The payload for the handler: JSON, @FILE to read JSON from a file, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     pub(crate) payload: String,
     /// From -100 to 100, higher first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i16).range(i64::from(PRIORITY_MIN)..=i64::from(PRIORITY_MAX)))]
     pub(crate) priority: i16,
-    /// Not before this long from now, such as 10s or 1h30m
+    /// Start no sooner than after this delay, such as 10s or 1h30m
     #[arg(long, value_parser = times::duration, conflicts_with = "at")]
     pub(crate) delay: Option<Duration>,
-    /// Not before this time: 2030-01-31T08:00:00Z, or 2030-01-31 08:00 in the local zone
+    /// Start no sooner than at this time: 2030-01-31T08:00:00Z, or 2030-01-31 08:00 in the local zone
     #[arg(long, value_name = "TIME", value_parser = times::time)]
     pub(crate) at: Option<DateTime<Utc>>,
-    /// While a live job has this key, that job is the answer and no other is made
+    /// While a live job has this key, print the id of that job and make no new job
     #[arg(long, value_name = "KEY")]
     pub(crate) unique_key: Option<String>,
-    /// The key by which running jobs are limited; kept with the job
+    /// Reserved: this version stores the key and enforces no limit
     #[arg(long, value_name = "KEY")]
     pub(crate) limit_key: Option<String>,
-    /// Attempts it may spend
+    /// How many attempts the job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
     pub(crate) max_attempts: i32,
-    /// How long one run may take, such as 30s [default: for ever]
+    /// How long one run may take, such as 30s [default: without end]
     #[arg(long, value_parser = times::duration)]
     pub(crate) timeout: Option<Duration>,
-    /// The id of the job; if there is one of this id already, it is the answer and no other is made
+    /// The id of the job. If a job with this id exists, print the id and make no new job
     #[arg(long)]
     pub(crate) id: Option<JobId>,
 }
@@ -77,7 +77,7 @@ pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
     checked(job)
 }
 
-/// The job that a line describes; the flags say what the line does not.
+/// The job that a line describes. The flags are the defaults of the line.
 pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure> {
     let line: Line = serde_json::from_str(line).map_err(|error| {
         // Every input is line 1 to the parser, which would read as a line number of the file.

@@ -1,4 +1,4 @@
-//! Reading input line by line, with every line checked to be text that both stores can hold.
+//! Reads input line by line, and checks that each line is text that PostgreSQL can store.
 
 use crate::failure::Failure;
 use leasehold_core::PAYLOAD_MAX_BYTES;
@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-/// Bytes of one line: a payload of the greatest length, and room for what is said beside it.
+/// The longest line, in bytes: a payload of the greatest length, and room for the other fields.
 const LINE_MAX_BYTES: u64 = PAYLOAD_MAX_BYTES as u64 + 64 * 1024;
 
 /// Lines of a file or of standard input.

@@ -14,8 +14,8 @@ pub(crate) enum Log {
     Quiet,
 }
 
-/// The pool warns of each connection that it finds broken. That PostgreSQL does not answer we say ourselves, once. Comes
-/// first, so that `log.filter` can ask for it.
+/// The pool of connections warns of each broken connection; Leasehold logs once that PostgreSQL is unavailable. This filter
+/// comes first, so `log.filter` can turn the warnings of the pool on again.
 const CONNECTIONS: &str = "sqlx_core::pool=error";
 
 /// Starts the log of this process.
@@ -35,7 +35,7 @@ pub(crate) fn start(config: &LogConfig, log: Log) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Standard error, with any progress bar taken away while a line is written.
+/// Standard error. Progress bars are hidden while a line is written.
 struct AroundBars;
 
 impl<'a> MakeWriter<'a> for AroundBars {

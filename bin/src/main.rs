@@ -1,12 +1,12 @@
-//! The command line of Leasehold: one binary, one file per command in `commands/`. What is printed is made in
-//! `output/`; what is done, in the crates under `lib/`.
+//! The command line of Leasehold: one binary, one file per command in `commands/`. `output/` makes what is printed; the crates
+//! in `lib/` do the work.
 
-mod args;
+mod cli;
 mod commands;
 mod context;
 mod dev;
-mod explain;
 mod failure;
+mod globals;
 mod job_spec;
 mod lines;
 mod logging;
@@ -20,14 +20,14 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse_from(secret_arguments::given()) {
+    let cli = match cli::Cli::try_parse_from(secret_arguments::given()) {
         Ok(cli) => cli,
-        Err(error) => return args::refuse(&error),
+        Err(error) => return cli::refuse(&error),
     };
     let ended = tokio::runtime::Runtime::new()
         .map_err(|error| failure::Failure::new(format!("cannot start: {error}")))
         .and_then(|runtime| {
-            let ended = runtime.block_on(commands::run(cli));
+            let ended = runtime.block_on(cli::run(cli));
             // A read of standard input cannot be interrupted: do not wait for its thread.
             runtime.shutdown_background();
             ended

@@ -1,8 +1,8 @@
-//! Passwords in arguments. Every user of a machine can read the arguments of every process (`ps`), so a process that was
-//! given a password there starts itself again, at once and under the same process id, without it. The value goes with it in
-//! the environment, which only the same user can read.
+//! Passwords in arguments. Every user of a machine can read the arguments of every process (`ps`). So a process with a
+//! password in its arguments replaces itself at once, under the same process id, by the same program without the password.
+//! The value goes along in the environment, which only the same user can read.
 //!
-//! For a moment it stands there all the same: a file or the environment is a better place (`LEASEHOLD_DATABASE_URL_FILE`).
+//! For a moment the password is visible. A file or the environment is a better place (`LEASEHOLD_DATABASE_URL_FILE`).
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -13,7 +13,7 @@ use std::{
     process::{self, Command},
 };
 
-/// Carries the arguments that were blanked. It stays in the environment, and is no concern of the processes that inherit it.
+/// Carries the blanked arguments. Processes that inherit this variable ignore it: it names the process that it is for.
 const VARIABLE: &str = "LEASEHOLD__ARGUMENTS";
 /// Flags whose value is a URL.
 const URLS: [&str; 2] = ["--database-url", "--redis-url"];
@@ -21,16 +21,16 @@ const URLS: [&str; 2] = ["--database-url", "--redis-url"];
 const SET: &str = "--set";
 const KEYS: [&str; 2] = ["database.url=", "redis.url="];
 
-/// What was blanked, and for which process.
+/// The blanked arguments, and the process that they are for.
 #[derive(Debug, Deserialize, Serialize)]
 struct Blanked {
     process: u32,
-    /// Arguments as they were given, by their place.
+    /// The original arguments, by position.
     arguments: BTreeMap<usize, String>,
 }
 
-/// The arguments of this process as they were given. Does not return where a password stands in them: the same program
-/// runs on without it.
+/// The original arguments of this process. Does not return if one has a password: then the same program starts anew without
+/// the password in its arguments.
 pub(crate) fn given() -> Vec<OsString> {
     let arguments: Vec<OsString> = env::args_os().collect();
     if let Some(blanked) = blanked_before() {
@@ -57,7 +57,7 @@ fn restored(mut arguments: Vec<OsString>, blanked: Blanked) -> Vec<OsString> {
     arguments
 }
 
-/// Returns only if that is impossible. Then the arguments stay as they are, which is better than not to run.
+/// Returns only if the system refuses. Then the arguments stay visible: the command still runs.
 fn start_again(shown: &[OsString], arguments: BTreeMap<usize, String>) {
     let blanked = Blanked { process: process::id(), arguments };
     let (Ok(program), Ok(blanked)) = (env::current_exe(), serde_json::to_string(&blanked)) else { return };
@@ -68,7 +68,7 @@ fn start_again(shown: &[OsString], arguments: BTreeMap<usize, String>) {
     let _ = command.env(VARIABLE, blanked).exec();
 }
 
-/// The arguments without passwords, and those that had one, by their place.
+/// The arguments without passwords, and the original ones of those that had a password, by position.
 fn blank(arguments: &[OsString]) -> (Vec<OsString>, BTreeMap<usize, String>) {
     let (mut shown, mut hidden) = (arguments.to_vec(), BTreeMap::new());
     let mut flag = None;

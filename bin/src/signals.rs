@@ -9,7 +9,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// `timeout`, and others that signal a process and then its group, send theirs twice and mean it once.
+/// Two signals within this time count as one: `timeout` and similar programs signal a process and then its group.
 const SAME_REQUEST: Duration = Duration::from_millis(200);
 
 /// What the signals of this process ask for.
@@ -53,8 +53,8 @@ pub(crate) fn listen() -> Result<Stop, Failure> {
     Ok(stop)
 }
 
-/// Whether this process was started with HUP ignored. Read from the kernel, since asking `sigaction` takes `unsafe`; where
-/// there is no such file, it is taken not to be.
+/// Whether this process was started with HUP ignored, as `nohup` does. Read from `/proc`, since `sigaction` needs `unsafe`;
+/// `false` where there is no `/proc`.
 fn hang_up_is_ignored() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SIGHUP))
 }

@@ -10,19 +10,19 @@ use leasehold_core::BATCH_MAX;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// A batch is sent when no line has come for this long, so that a slow writer need not fill it.
+/// After this time without a new line an incomplete batch is sent: a slow writer does not delay its jobs.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Jobs that are sent together.
+/// Jobs that are sent in one call.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) jobs: Vec<NewJob>,
-    /// The number of the line of each.
+    /// The line number of each job.
     pub(crate) lines: Vec<u64>,
 }
 
-/// Batches of valid jobs, until the input ends or a line is bad. The lines before a bad one in its batch are not sent. Blank
-/// lines are passed over.
+/// Batches of valid jobs, until the input ends or a line is invalid. The batch of the invalid line is not sent, not even its
+/// lines before that line. Blank lines are skipped.
 pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Batch, Failure>> {
     let (tell, mut lines) = mpsc::channel(BATCH_MAX);
     // A thread, since reading standard input cannot be given up half-way.

@@ -1,7 +1,7 @@
 //! A reaper.
 
 use crate::member::{Member, SOON};
-use leasehold_tests::{Proxy, Stores, Way, eventually};
+use leasehold_tests::{LinkState, Proxy, Stores, eventually};
 use sqlx::Executor;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,10 +42,10 @@ async fn it_is_ready_while_postgres_answers() {
     let answer =
         reaper.until("/readyz", "it sees that Redis is away", |answer| answer.json()["degraded"] == true).await;
     assert_eq!((answer.status, &answer.store("redis")["up"]), (200, &false.into()));
-    proxy.set(Way::Shut);
+    proxy.set(LinkState::Shut);
     let answer = reaper.until("/readyz", "it is not ready", |answer| answer.status == 503).await;
     assert!(answer.store("postgres")["error"].is_string());
     assert_eq!(reaper.get("/healthz").await.status, 200);
-    proxy.set(Way::Open);
+    proxy.set(LinkState::Open);
     reaper.until("/readyz", "it is ready again", |answer| answer.status == 200).await;
 }

@@ -2,7 +2,7 @@
 
 use crate::member::{Member, SOON};
 use leasehold::{Client, Config, Kind, NewJob};
-use leasehold_tests::{Proxy, Stores, Way, eventually};
+use leasehold_tests::{LinkState, Proxy, Stores, eventually};
 use serde_json::value::RawValue;
 
 const WORKER: [&str; 5] = ["worker", "--queue", "default=3", "--exec", "echo=cat"];
@@ -126,7 +126,7 @@ async fn without_postgres_it_is_alive_and_not_ready_until_that_is_back() {
     let proxy = Proxy::start(stores.database.server().port()).await;
     let worker = Member::start(&stores, &proxy.instead_of(&stores.database.url), &WORKER);
     assert_eq!(worker.get("/readyz").await.status, 200);
-    for away in [Way::Shut, Way::Silent] {
+    for away in [LinkState::Shut, LinkState::Silent] {
         proxy.set(away);
         let answer = worker.until("/readyz", "it is not ready", |answer| answer.status == 503).await;
         let postgres = answer.store("postgres");
@@ -134,7 +134,7 @@ async fn without_postgres_it_is_alive_and_not_ready_until_that_is_back() {
         assert!(postgres["since"].is_string() && postgres["error"].is_string(), "{postgres}");
         assert_eq!(answer.store("redis")["up"], true);
         assert_eq!(worker.get("/healthz").await.status, 200, "nobody is to kill it for that");
-        proxy.set(Way::Open);
+        proxy.set(LinkState::Open);
         worker.until("/readyz", "it is ready again", |answer| answer.status == 200).await;
     }
 }

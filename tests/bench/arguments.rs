@@ -1,49 +1,49 @@
-//! What can be asked.
+//! Command-line arguments.
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Measure Leasehold on private servers, beside the physical floor of the same servers
+/// Measures Leasehold on private servers, and the physical floor of the same servers
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {
-    /// Where results are kept
+    /// Folder for the results
     #[arg(long, global = true, default_value = "target/bench", value_name = "FOLDER")]
     pub(crate) out: PathBuf,
-    /// How long to wait, before each run, for others to leave the machine alone; 0 also takes disturbed runs as they are
+    /// How long to wait, before each run, until no other process uses the machine; 0 also accepts disturbed runs
     #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS")]
     pub(crate) quiet_within: u64,
     #[command(subcommand)]
     pub(crate) question: Question,
 }
 
-/// One question.
+/// One question, which a set of runs answers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Question {
-    /// Drain, flow, a fleet of small processes and latency, beside the floor
+    /// Drain, flow, a fleet of small processes, and latency, compared with the floor
     Short(Short),
-    /// Throughput and PostgreSQL's cost of a job against the number of processes, with Redis and without
+    /// Throughput and PostgreSQL's cost of a job by number of processes, with and without Redis
     Growth(Growth),
-    /// What a claim costs PostgreSQL against the number of claimers, by id and by SKIP LOCKED, without workers around it
+    /// PostgreSQL's cost of a claim by number of claimers, by id and by SKIP LOCKED, without workers
     Claimers(Claimers),
-    /// Whether the end of a long line is drained as fast as its beginning
+    /// Whether the end of a long line drains as fast as its beginning
     Backlog(Backlog),
     /// Whether finished jobs in history slow anything down
     History(History),
     /// Whether a transaction that stays open slows anything down
     Pinned(Pinned),
-    /// `leasehold each` beside `xargs`, with real processes
+    /// `leasehold each` compared with `xargs`, with real processes
     Exec(Exec),
-    /// What a fleet costs that has nothing to do
+    /// The cost of an idle fleet
     Idle(Idle),
-    /// What CI asks: whether throughput, latency and costs are still what they were, as ratios to the floor
+    /// For CI: whether throughput, latency and costs are unchanged, as ratios to the floor
     Guard(Guard),
-    /// Other queues, by a script that measures them
+    /// Other queues, measured by a given script
     Peers(Peers),
-    /// Put all results into a document, between its marks
+    /// Write all results into a document, between its marks
     Write {
         /// The document
         document: PathBuf,
-        /// Also draw plots, into this folder
+        /// Also draw plots into this folder
         #[arg(long, value_name = "FOLDER")]
         plots: Option<PathBuf>,
     },
@@ -51,10 +51,10 @@ pub(crate) enum Question {
 
 #[derive(Debug, Args)]
 pub(crate) struct Short {
-    /// Jobs of a run; the floor does twice as many
+    /// Jobs of a run; the floor runs twice as many
     #[arg(long, default_value_t = 100_000)]
     pub(crate) n: u64,
-    /// Jobs of a run for latency
+    /// Jobs of a latency run
     #[arg(long, default_value_t = 300)]
     pub(crate) latency_n: u64,
     #[arg(long, default_value_t = 3)]
@@ -66,10 +66,10 @@ pub(crate) struct Growth {
     /// Jobs of a run
     #[arg(long, default_value_t = 40_000)]
     pub(crate) n: u64,
-    /// Numbers of processes
+    /// Numbers of worker processes
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32,64")]
     pub(crate) procs: Vec<u32>,
-    /// Slots of each
+    /// Slots of each process
     #[arg(long, default_value_t = 4)]
     pub(crate) conc: u32,
     #[arg(long, default_value_t = 3)]
@@ -84,7 +84,7 @@ pub(crate) struct Claimers {
     /// Numbers of claimers
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32,64")]
     pub(crate) claimers: Vec<u32>,
-    /// Jobs of a claim
+    /// Jobs of one claim
     #[arg(long, default_value_t = 10)]
     pub(crate) batch: usize,
     #[arg(long, default_value_t = 3)]
@@ -115,7 +115,7 @@ pub(crate) struct History {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pinned {
-    /// How long each of the two runs goes on
+    /// Duration of each of the two runs
     #[arg(long, default_value_t = 600)]
     pub(crate) seconds: u64,
     #[arg(long, default_value_t = 1)]
@@ -127,7 +127,7 @@ pub(crate) struct Exec {
     /// Lines of input
     #[arg(long, default_value_t = 20_000)]
     pub(crate) n: u64,
-    /// Commands at once
+    /// Number of concurrent commands
     #[arg(long, default_value_t = 4)]
     pub(crate) parallel: u32,
     #[arg(long, default_value_t = 3)]
@@ -156,14 +156,14 @@ pub(crate) struct Guard {
 
 #[derive(Debug, Args)]
 pub(crate) struct Peers {
-    /// A program that measures queues by the contract in docs/performance.md
+    /// A program that measures queues as docs/performance.md specifies
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) script: Option<PathBuf>,
     #[arg(long, default_value_t = 100_000)]
     pub(crate) n: u64,
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// Further arguments of the script
+    /// More arguments for the script
     #[arg(last = true)]
     pub(crate) more: Vec<String>,
 }

@@ -1,7 +1,8 @@
-//! What a claim costs PostgreSQL, against the number of those who claim at once: by ids that somebody hands out, as
-//! Leasehold does with Redis, and from the front of the line past what others have locked, as queues on PostgreSQL alone do
-//! and Leasehold without Redis. The statements are those of the worker, each claimer has a connection of its own, and what
-//! it has claimed it completes at once. No processes, no Redis: what differs is how jobs are found, and nothing else.
+//! PostgreSQL's cost of a claim by number of concurrent claimers. By id: somebody hands out the ids, as Redis does for
+//! Leasehold. By SKIP LOCKED: from the front of the line past locked rows, as queues that only use PostgreSQL do, and
+//! Leasehold without Redis. The statements are the worker's statements. Each claimer has its own connection and
+//! completes at once what it has claimed. There are no worker processes and no Redis, so the only difference is how
+//! jobs are found.
 
 use crate::{
     arguments::{Arguments, Claimers},
@@ -27,14 +28,14 @@ use std::{
 };
 
 const LEASE: Duration = Duration::from_secs(60);
-/// Whoever finds nothing waits so long: others hold it locked, or it is over.
-const NOTHING_FOR: Duration = Duration::from_millis(1);
+/// How long a claimer that found nothing waits: other claimers hold the rest, or the run is over.
+const EMPTY_WAIT: Duration = Duration::from_millis(1);
 
 /// The jobs of a run.
 struct Jobs {
     queue: QueueName,
     kind: Kind,
-    /// Those that wait to be handed out, in order.
+    /// The jobs that are not handed out yet, in order.
     ids: Mutex<VecDeque<JobId>>,
     all: usize,
     done: AtomicUsize,
@@ -63,7 +64,7 @@ async fn run(lab: &Lab, size: &Claimers, claimers: u32, way: &str) -> Result<ser
     let store = stores.first().context("at least one claimer")?;
     store.migrate().await?;
     let jobs = enqueue(store, size.n).await?;
-    // Connected before the clock starts.
+    // Connects before the measurement starts.
     try_join_all(stores.iter().map(Store::ping)).await?;
     let mut meter = Meter::open(&lab.servers.database_url(), None).await?;
     let before = meter.read(&[]).await?;
@@ -97,7 +98,7 @@ async fn enqueue(store: &Store, count: u64) -> Result<Jobs> {
     Ok(Jobs { queue, kind, ids: Mutex::new(ids), all, done: AtomicUsize::new(0) })
 }
 
-/// Claims and completes until all jobs are done, by whomever.
+/// Claims and completes jobs until all jobs are done, by any claimer.
 async fn claimer(store: &Store, jobs: &Jobs, batch: usize, by_id: bool) -> Result<()> {
     let (worker, kinds) = (WorkerId(uuid::Uuid::now_v7()), Kinds::Only(vec![jobs.kind.clone()]));
     while jobs.done.load(Ordering::Relaxed) < jobs.all {
@@ -108,7 +109,7 @@ async fn claimer(store: &Store, jobs: &Jobs, batch: usize, by_id: bool) -> Resul
             store.claim_line(worker, &jobs.queue, &kinds, batch as i64, LEASE, true).await?
         };
         if claimed.is_empty() {
-            tokio::time::sleep(NOTHING_FOR).await;
+            tokio::time::sleep(EMPTY_WAIT).await;
             continue;
         }
         let settle = |job: &ClaimedJob| FinishedRun { fence: job.fence, settle: Settle::Complete(None) };

@@ -1,5 +1,5 @@
-//! Puts what was found into a document: between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->` stands what the program
-//! made of the results of that name, and everything else is people's.
+//! Writes results into a document. The text between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->` is generated from
+//! the results of this name; people write all other text.
 
 use crate::{
     growth::{BY_ID, SKIP_LOCKED},
@@ -10,12 +10,12 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use std::{fs, path::Path};
 
-/// Every question whose answer a document may hold.
+/// Every question whose answer a document can contain.
 const NAMES: [&str; 8] = ["idle", "short", "growth", "claimers", "backlog", "history", "pinned", "exec"];
-/// The one that a program of others answers.
+/// The question that another program answers.
 const PEERS: &str = "peers";
 
-/// Fills the document, and draws plots if a folder is given.
+/// Updates the document, and draws plots if a folder is given.
 pub(crate) fn write(results: &Path, document: &Path, plots: Option<&Path>) -> Result<()> {
     let mut text = fs::read_to_string(document).with_context(|| format!("reading {}", document.display()))?;
     for name in NAMES {
@@ -29,13 +29,13 @@ pub(crate) fn write(results: &Path, document: &Path, plots: Option<&Path>) -> Re
     }
     if let Ok(tables) = fs::read_to_string(results.join("peers.md")) {
         let json =
-            fs::read_to_string(results.join("peers.json")).context("reading peers.json, which peers.md is of")?;
+            fs::read_to_string(results.join("peers.json")).context("reading peers.json, which belongs to peers.md")?;
         text = replaced(&text, PEERS, &format!("{}\n{}", ranking::of(&json)?, tables.trim_end()))?;
     }
     fs::write(document, text).with_context(|| format!("writing {}", document.display()))
 }
 
-/// Draws the plots of these results, and names them as the document must: from its own folder.
+/// Draws the plots of these results. Returns their links, relative to the document's folder.
 fn pictures(results: &Results, folder: &Path, document: &Path) -> Result<String> {
     let from = document.parent().unwrap_or(Path::new(""));
     let near = folder.strip_prefix(from).unwrap_or(folder);
@@ -43,7 +43,7 @@ fn pictures(results: &Results, folder: &Path, document: &Path) -> Result<String>
     Ok(drawn.iter().map(|(title, file)| format!("\n![{title}]({})\n", near.join(file).display())).collect())
 }
 
-/// The text with another content between the marks of this name.
+/// The text with new content between the marks of this name.
 fn replaced(text: &str, name: &str, content: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- bench:{name} -->\n"), format!("<!-- /bench:{name} -->"));
     let Some((before, rest)) = text.split_once(&begin) else { bail!("the document has no mark bench:{name}") };
@@ -51,7 +51,7 @@ fn replaced(text: &str, name: &str, content: &str) -> Result<String> {
     Ok(format!("{before}{begin}\n{}\n\n{end}{after}", content.trim()))
 }
 
-/// What the document says about these results.
+/// The section of a document for these results.
 pub(crate) fn section(results: &Results) -> String {
     let table = match results.name.as_str() {
         "short" => short(results),
@@ -73,7 +73,7 @@ fn measured_on(results: &Results) -> String {
     let disturbed = match disturbed {
         0 => String::new(),
         _ => format!(
-            " **During {disturbed} of {} runs others used the machine: these figures are too low.**",
+            " **During {disturbed} of {} runs other processes used the machine: these figures are too low.**",
             results.runs.len()
         ),
     };
@@ -129,7 +129,7 @@ fn short(results: &Results) -> String {
     )
 }
 
-/// Both ways to find jobs, against how many look for them.
+/// Both ways to find jobs, by number of claimers or processes.
 fn ways(results: &Results, those: &str, rate: &str, cost: &str) -> String {
     let row = |number: &str| {
         let figures = [BY_ID, SKIP_LOCKED].into_iter().flat_map(|way| [(way, rate), (way, cost)]);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_is_replaced_and_nothing_else() {
+    fn only_the_section_is_replaced() {
         let text = "a\n<!-- bench:exec -->\nold\n<!-- /bench:exec -->\nb";
         let new = replaced(text, "exec", "new\n").expect("the marks are there");
         assert_eq!(new, "a\n<!-- bench:exec -->\n\nnew\n\n<!-- /bench:exec -->\nb");

@@ -1,4 +1,4 @@
-//! `leasehold each` beside `xargs`: a real process for each line, which does nothing.
+//! `leasehold each` compared with `xargs`: a real process for each line, which does nothing.
 
 use crate::{
     arguments::{Arguments, Exec},
@@ -37,7 +37,7 @@ async fn keep(lab: &mut Lab, subject: &str, size: &Exec, command: &mut Command) 
     let seconds = lab.time(command).await?;
     let others = watch.end(&lab.servers);
     let rate = size.n as f64 / seconds;
-    eprintln!("{subject}: {rate:.0} lines a second; others used {:.0} %", others.share * 100.0);
+    eprintln!("{subject}: {rate:.0} lines per second; other processes used {:.0} %", others.share * 100.0);
     let line = json!({ "n": size.n, "parallel": size.parallel, "lines_per_s": rate });
     lab.results.runs.push(Run::of(subject, "lines", line, others.share, others.disturbed));
     Ok(())

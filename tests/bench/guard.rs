@@ -1,31 +1,31 @@
-//! What CI asks: is it still as fast as it was? No machine of CI is like another, so nothing is compared but ratios to the
-//! floor, measured in turns with it on the same servers, and counts that do not depend on the machine at all.
+//! The guard in CI: is Leasehold as fast as before? CI machines differ, so the guard compares only ratios to the floor,
+//! measured alternately with the floor on the same servers, and counts that do not depend on the machine.
 //!
-//! Of all rounds the best one counts, of the floor as of the queue: whoever else uses the machine can only make a run
-//! slower, and on a busy one medians lay twice as far apart as the best did.
+//! The best of all rounds counts, for the floor and for the queue. Other processes on the machine can only make a run
+//! slower; on a busy machine the medians varied twice as much as the best rounds.
 //!
-//! The bounds have slack for noise and for debug builds. What they catch is what goes wrong by a factor: a round trip or
-//! a sleep on the path of a job, batches that are none any more, an index that is not used, a statement that everybody
-//! waits for. A few percent are for `make bench`.
+//! The bounds leave room for noise and for debug builds. They catch problems that cost a factor: a round trip or a
+//! sleep on the path of a job, batches that no longer form, an unused index, a statement that everybody waits for. To
+//! see a few percent, use `make bench`.
 
 use crate::{
     arguments::{Arguments, Guard},
-    lab::{Lab, Order},
+    lab::{Lab, RunSpec},
     results::{Results, Spread},
     table::number,
 };
 use anyhow::Result;
 use std::time::Duration;
 
-/// A figure, and how bad it may be.
+/// A figure and its bound.
 struct Bound {
     what: &'static str,
-    /// Where the figure is found: the setting of its runs, and its name.
+    /// Where to find the figure: the setting of its runs, and the name of the figure.
     of: (&'static str, &'static str),
-    /// The figure of the floor that it is divided by; none if it is a count.
+    /// The figure of the floor to divide by; `None` for a count.
     floor: Option<&'static str>,
     worst: Worst,
-    /// What it was when the bound was set, in a debug build on a quiet machine.
+    /// The figure when the bound was set, in a debug build on a quiet machine.
     usual: &'static str,
 }
 
@@ -86,28 +86,28 @@ const BOUNDS: [Bound; 7] = [
     },
 ];
 
-/// What the floor's latency counts as at least, in ms: the two commits that it is take nearly nothing where the disk
-/// syncs at once, and then our round trips would be compared with that.
+/// The minimum for the floor's latency, in ms. The floor's latency is two commits, which take almost no time on a disk
+/// that syncs at once. Then our round trips would be compared with almost nothing.
 const FLOOR_LATENCY_MS: f64 = 0.8;
 
-/// The floor needs more jobs to be seen by a clock.
+/// The floor is faster, so it needs more jobs for a measurable time.
 const FLOOR_SCALE: u64 = 5;
 
-/// A run takes one or two seconds. One that is this slow need not be waited for.
+/// A run takes one or two seconds. A run that takes longer than this is abandoned.
 const RUN_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn measure(arguments: &Arguments, size: &Guard) -> Result<Results> {
     let mut lab = Lab::open("guard", arguments).await?.run_within(RUN_WITHIN);
     for _ in 0..size.rounds {
-        lab.bench("floor", "floor", &Order::new("floor", size.n * FLOOR_SCALE).with(["--gap-ms", "5"])).await?;
-        lab.bench("leasehold", "drain", &Order::new("drain", size.n)).await?;
-        lab.bench("leasehold", "flow", &Order::new("flow", size.n)).await?;
-        lab.bench("leasehold", "latency", &Order::new("latency", size.latency_n).with(["--gap-ms", "5"])).await?;
+        lab.bench("floor", "floor", &RunSpec::new("floor", size.n * FLOOR_SCALE).with(["--gap-ms", "5"])).await?;
+        lab.bench("leasehold", "drain", &RunSpec::new("drain", size.n)).await?;
+        lab.bench("leasehold", "flow", &RunSpec::new("flow", size.n)).await?;
+        lab.bench("leasehold", "latency", &RunSpec::new("latency", size.latency_n).with(["--gap-ms", "5"])).await?;
     }
     Ok(lab.results)
 }
 
-/// Says how it is, and whether all of it is within bounds.
+/// Prints each figure. Returns whether all figures are within their bounds.
 pub(crate) fn judge(results: &Results) -> bool {
     let mut good = true;
     for bound in &BOUNDS {
@@ -126,7 +126,7 @@ pub(crate) fn judge(results: &Results) -> bool {
 }
 
 impl Bound {
-    /// The best of all rounds, divided by that of the floor.
+    /// The best of all rounds, divided by the best of the floor.
     fn found(&self, results: &Results) -> Option<f64> {
         let best = |spread: Spread| match self.worst {
             Worst::AtLeast(_) => spread.most,
@@ -143,7 +143,7 @@ impl Bound {
         }
     }
 
-    /// What was not measured does not hold.
+    /// A figure that was not measured is out of bounds.
     fn holds(&self, found: Option<f64>) -> bool {
         found.is_some_and(|found| match self.worst {
             Worst::AtLeast(worst) => found >= worst,

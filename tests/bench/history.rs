@@ -1,8 +1,8 @@
-//! Whether finished jobs in history slow anything down: enqueues, claims, the figures that people look at.
+//! Whether finished jobs in history slow down enqueues, claims, and the figures that operators read.
 
 use crate::{
     arguments::{Arguments, History},
-    lab::{Lab, Order},
+    lab::{Lab, RunSpec},
     results::{Results, Run, Spread},
     servers::Servers,
 };
@@ -20,17 +20,18 @@ use std::{
 pub(crate) const EMPTY: &str = "without";
 pub(crate) const FULL: &str = "with";
 
-/// Rows of one statement, so that a person sees it go on.
+/// Rows in one statement, so that progress is visible.
 const CHUNK: u64 = 250_000;
-/// Over how many days the jobs have finished, the last of them an hour ago: `stats` looks at the last minute.
+/// The jobs finished over this many days, the last one an hour ago: `stats` counts the last minute.
 const DAYS: u64 = 10;
-/// Whether `stats` has jobs to count that finished of late. Below so many that costs nothing.
-const OF_LATE: &str = "SELECT EXISTS (SELECT FROM leasehold.history WHERE finished_at > now() - interval '1 minute')";
-const NONE_WITHIN: Duration = Duration::from_secs(180);
+/// Whether `stats` has recently finished jobs to count. Below `FEW_JOBS`, counting costs nothing.
+const RECENTLY_FINISHED: &str =
+    "SELECT EXISTS (SELECT FROM leasehold.history WHERE finished_at > now() - interval '1 minute')";
+const NONE_RECENT_TIMEOUT: Duration = Duration::from_secs(180);
 const FEW_JOBS: u64 = 5_000;
 const LOOKS: usize = 200;
 const PROGRAMS: usize = 9;
-/// A page, as `leasehold job list` shows it.
+/// The size of a page of `leasehold job list`.
 const PAGE: i64 = 50;
 
 const DAYS_OF: &str = "SELECT leasehold.make_partition((now() AT TIME ZONE 'UTC')::date - ahead)
@@ -49,14 +50,14 @@ pub(crate) async fn measure(arguments: &Arguments, size: &History) -> Result<Res
     let mut lab = Lab::open("history", arguments).await?;
     lab.servers.fresh().await?;
     make_days(&lab.servers).await?;
-    let order = Order::new("drain", size.n).here();
+    let spec = RunSpec::new("drain", size.n).on_current_database();
     for _ in 0..size.rounds {
-        lab.bench("leasehold", EMPTY, &order).await?;
+        lab.bench("leasehold", EMPTY, &spec).await?;
     }
     let without = lab.servers.copy().await?;
     fill(&lab.servers, size.finished).await?;
     for _ in 0..size.rounds {
-        lab.bench("leasehold", FULL, &order).await?;
+        lab.bench("leasehold", FULL, &spec).await?;
     }
     let with = lab.servers.database_url();
     looks(&mut lab, [(EMPTY, &without), (FULL, &with)], size).await?;
@@ -69,8 +70,8 @@ async fn connect(database_url: &str, servers: &Servers) -> Result<Store> {
     Ok(Store::connect(&settings).await?)
 }
 
-/// The partitions of all days, from the beginning: what is compared is the rows in them. Each partition costs some 30 µs of
-/// planning, when somebody lists jobs or counts them.
+/// Creates the partitions of all days at the start, so that only the rows in them are compared. Each partition costs
+/// about 30 µs of planning when jobs are listed or counted.
 async fn make_days(servers: &Servers) -> Result<()> {
     let store = connect(&servers.database_url(), servers).await?;
     store.migrate().await?;
@@ -90,41 +91,47 @@ async fn fill(servers: &Servers, finished: u64) -> Result<()> {
         eprintln!("{last} of {finished} finished jobs in history, {:.0} s", begun.elapsed().as_secs_f64());
     }
     check(&mut connection, finished).await?;
-    tidy(&mut connection).await
+    vacuum(&mut connection).await
 }
 
-/// What autovacuum would do sooner or later, in the middle of what is measured.
-async fn tidy(connection: &mut PgConnection) -> Result<()> {
+/// Vacuums, because autovacuum would otherwise do so in the middle of a measurement.
+async fn vacuum(connection: &mut PgConnection) -> Result<()> {
     connection.execute("VACUUM (ANALYZE) leasehold.job, leasehold.history").await.context("vacuuming")?;
     connection.execute("CHECKPOINT").await?;
     Ok(())
 }
 
-/// They lie in the partitions of their days, as if they had finished then.
+/// Checks that the jobs are in the partitions of their days, as if they had finished on those days.
 async fn check(connection: &mut PgConnection, finished: u64) -> Result<()> {
     let elsewhere: i64 =
         sqlx::query_scalar("SELECT count(*) FROM leasehold.history_default").fetch_one(&mut *connection).await?;
-    ensure!(elsewhere == 0, "{elsewhere} of {finished} finished jobs lie in no partition of a day");
+    ensure!(elsewhere == 0, "{elsewhere} of {finished} finished jobs are in no partition of a day");
     Ok(())
 }
 
-/// How long the figures take that people look at, of both databases in turns.
+/// How long the figures for operators take, on both databases alternately.
 async fn looks(lab: &mut Lab, databases: [(&str, &str); 2], size: &History) -> Result<()> {
     if size.n >= FEW_JOBS {
-        eprintln!("waiting until the last minute is one without finished jobs");
+        eprintln!("waiting until no job has finished in the last minute");
         let mut postgres = lab.servers.connect().await?;
-        eventually("the last minute is one without finished jobs", NONE_WITHIN, async || {
-            match sqlx::query_scalar::<_, bool>(OF_LATE).fetch_one(&mut postgres).await {
-                Ok(false) => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
+        eventually("no job has finished in the last minute", NONE_RECENT_TIMEOUT, async || match sqlx::query_scalar::<
+            _,
+            bool,
+        >(
+            RECENTLY_FINISHED
+        )
+        .fetch_one(&mut postgres)
+        .await
+        {
+            Ok(false) => Ok(()),
+            other => Err(format!("{other:?}")),
         })
         .await;
     }
     let mut looked = Vec::new();
     for (setting, url) in databases {
-        // The drains before left dead jobs: how many of them are still there must not be what is compared.
-        tidy(&mut PgConnection::connect(url).await?).await?;
+        // The drains before left dead rows. Without this vacuum, their number would change the result.
+        vacuum(&mut PgConnection::connect(url).await?).await?;
         looked.push((setting, url, connect(url, &lab.servers).await?, [Vec::new(), Vec::new(), Vec::new()]));
     }
     let page = JobFilter { limit: PAGE, ..JobFilter::default() };
@@ -139,7 +146,7 @@ async fn looks(lab: &mut Lab, databases: [(&str, &str); 2], size: &History) -> R
             ensure!(jobs.len() as i64 == PAGE.min(size.n as i64), "a page has {} jobs", jobs.len());
         }
     }
-    // The program itself: with its start.
+    // The program itself, with its start.
     for _ in 0..PROGRAMS {
         for (_, url, _, [_, _, program]) in &mut looked {
             let mut command = lab.leasehold();

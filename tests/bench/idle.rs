@@ -1,4 +1,4 @@
-//! What a fleet costs that has nothing to do: CPU, memory, and statements to PostgreSQL.
+//! The cost of an idle fleet: CPU, memory, and statements to PostgreSQL.
 
 use crate::{
     arguments::{Arguments, Idle},
@@ -16,10 +16,10 @@ use std::{
 };
 use tokio::process::Child;
 
-/// How long workers may take to come up and to come to rest.
-const BOOTS_WITHIN: Duration = Duration::from_secs(60);
-/// At rest they have sent no statement for so many seconds: what starting costs is no idling.
-const AT_REST_S: f64 = 3.0;
+/// How long workers may take to start and to become idle.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// For how many seconds an idle worker has sent no statement. The cost of starting is not part of the cost of idling.
+const IDLE_AFTER_S: f64 = 3.0;
 
 const ANNOUNCED: &str =
     "SELECT count(DISTINCT client_port) FROM pg_stat_activity WHERE application_name = 'leasehold worker'";
@@ -34,7 +34,7 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Idle) -> Result<Result
     let mut postgres = lab.servers.connect().await?;
     let workers: Vec<Child> = (0..size.procs).map(|_| start(&lab)).collect::<Result<_>>()?;
     until_connected(&mut postgres, size.procs).await;
-    until_at_rest(&mut postgres).await;
+    until_idle(&mut postgres).await;
 
     let pids: Vec<u32> = workers.iter().filter_map(Child::id).collect();
     let cpu = || pids.iter().filter_map(|pid| cpu_s(*pid)).sum::<f64>();
@@ -61,7 +61,7 @@ fn start(lab: &Lab) -> Result<Child> {
 }
 
 async fn until_connected(postgres: &mut PgConnection, workers: u32) {
-    eventually("all workers are connected", BOOTS_WITHIN, async || {
+    eventually("all workers are connected", START_TIMEOUT, async || {
         let connected: i64 =
             sqlx::query_scalar(ANNOUNCED).fetch_one(&mut *postgres).await.map_err(|error| error.to_string())?;
         if connected >= i64::from(workers) { Ok(()) } else { Err(format!("{connected} of {workers}")) }
@@ -69,9 +69,9 @@ async fn until_connected(postgres: &mut PgConnection, workers: u32) {
     .await;
 }
 
-async fn until_at_rest(postgres: &mut PgConnection) {
-    eventually("no worker sends a statement", BOOTS_WITHIN, async || {
-        match sqlx::query_scalar::<_, i64>(LATEST).bind(AT_REST_S).fetch_one(&mut *postgres).await {
+async fn until_idle(postgres: &mut PgConnection) {
+    eventually("no worker sends a statement", START_TIMEOUT, async || {
+        match sqlx::query_scalar::<_, i64>(LATEST).bind(IDLE_AFTER_S).fetch_one(&mut *postgres).await {
             Ok(0) => Ok(()),
             other => Err(format!("{other:?}")),
         }

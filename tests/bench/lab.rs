@@ -1,4 +1,4 @@
-//! One run: fresh servers, a quiet machine, `leasehold bench`, and its line.
+//! One run: fresh servers, a quiet machine, `leasehold bench`, and its output line.
 
 use crate::{
     arguments::Arguments,
@@ -15,39 +15,39 @@ use std::{
 };
 use tokio::process::Command;
 
-/// How often a disturbed run is done at most.
+/// The maximum number of attempts for a disturbed run.
 const TRIES: usize = 3;
-/// A run that takes longer has gone wrong: long ones are told their time, and that is minutes.
+/// A run that takes longer than this has failed. Long runs have a set duration of minutes.
 const RUN_WITHIN: Duration = Duration::from_secs(3 * 3600);
-/// 64 workers with ten connections each, which is the default, would be more than the server takes.
+/// 64 workers with ten connections each, the default, would exceed the server's limit.
 const CONNECTIONS_OF_A_WORKER: &str = "5";
 
 const SETTLED_P50_MS: &str =
     "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY (extract(epoch FROM finished_at - created_at) * 1000)::double precision)
      FROM leasehold.history";
 
-/// Where runs are made.
+/// The place of measurements: servers and results.
 pub(crate) struct Lab {
     pub(crate) servers: Servers,
     pub(crate) results: Results,
     program: PathBuf,
     quiet_within: Duration,
-    /// How long a run may take.
+    /// The timeout of a run.
     run_within: Duration,
 }
 
-/// What a run of `leasehold bench` is asked for.
+/// The parameters of a run of `leasehold bench`.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
+pub(crate) struct RunSpec {
     mode: &'static str,
     arguments: Vec<String>,
-    /// Whether the run begins with an empty database and an empty Redis.
+    /// Whether the run starts with an empty database and an empty Redis.
     pub(crate) fresh: bool,
-    /// Whether costs are metered.
+    /// Whether costs are measured.
     costs: bool,
 }
 
-impl Order {
+impl RunSpec {
     pub(crate) fn new(mode: &'static str, n: u64) -> Self {
         Self { mode, arguments: vec!["--n".to_owned(), n.to_string()], fresh: true, costs: true }
     }
@@ -61,8 +61,8 @@ impl Order {
         self
     }
 
-    /// On the database as it is.
-    pub(crate) fn here(self) -> Self {
+    /// Runs on the database as it is.
+    pub(crate) fn on_current_database(self) -> Self {
         Self { fresh: false, ..self }
     }
 
@@ -79,45 +79,46 @@ impl Lab {
         let servers = Servers::start().await?;
         let machine = Machine::look(&servers).await?;
         if machine.profile != "release" {
-            eprintln!("bench: a debug build: ratios to the floor mean something, jobs a second do not");
+            eprintln!("bench: this is a debug build: ratios to the floor are meaningful, jobs per second are not");
         }
         let quiet_within = Duration::from_secs(arguments.quiet_within);
         let results = Results::new(name, machine);
         Ok(Self { servers, results, program, quiet_within, run_within: RUN_WITHIN })
     }
 
-    /// With runs that are over sooner, or are given up.
+    /// Changes the timeout of runs.
     pub(crate) fn run_within(self, run_within: Duration) -> Self {
         Self { run_within, ..self }
     }
 
-    /// Makes a run of `leasehold bench` and keeps what it found.
-    pub(crate) async fn bench(&mut self, subject: &str, setting: &str, order: &Order) -> Result<()> {
+    /// Runs `leasehold bench` and keeps the results.
+    pub(crate) async fn bench(&mut self, subject: &str, setting: &str, spec: &RunSpec) -> Result<()> {
         let mut command = self.leasehold();
-        command.args(["bench", "--mode", order.mode]).args(&order.arguments);
-        if order.costs {
+        command.args(["bench", "--mode", spec.mode]).args(&spec.arguments);
+        if spec.costs {
             command.arg("--costs");
         }
         for try_number in 1.. {
-            if order.fresh {
+            if spec.fresh {
                 self.servers.fresh().await?;
             }
             until_quiet(self.quiet_within).await;
             let watch = Watch::begin(&self.servers);
             let output = tokio::time::timeout(self.run_within, command.output()).await;
-            let output = output.with_context(|| format!("{subject}, {setting}: not done after {:?}", self.run_within));
+            let output =
+                output.with_context(|| format!("{subject}, {setting}: not finished after {:?}", self.run_within));
             let output = output?.context("running leasehold bench")?;
             let others = watch.end(&self.servers);
             let errors = String::from_utf8_lossy(&output.stderr);
             ensure!(output.status.success(), "{subject}, {setting}: {}", errors.trim());
             let mut line: Value =
                 serde_json::from_slice(&output.stdout).context("reading the line of leasehold bench")?;
-            if order.mode == "latency" {
+            if spec.mode == "latency" {
                 line["settled_p50_ms"] = json!(self.settled_p50_ms().await?);
             }
             let run = Run::of(subject, setting, line, others.share, others.disturbed);
-            eprintln!("{}", run.told());
-            let again = others.disturbed && order.fresh && try_number < TRIES && !self.quiet_within.is_zero();
+            eprintln!("{}", run.describe());
+            let again = others.disturbed && spec.fresh && try_number < TRIES && !self.quiet_within.is_zero();
             if !again {
                 self.results.runs.push(run);
                 break;
@@ -126,24 +127,24 @@ impl Lab {
         Ok(())
     }
 
-    /// Median from the statement that enqueues a job to the one that writes its result, by PostgreSQL's clock: the handler
-    /// only sees the first half of that.
+    /// The median time from the statement that enqueues a job to the statement that writes its result, by PostgreSQL's
+    /// clock. The handler sees only the first half of this time.
     async fn settled_p50_ms(&self) -> Result<Option<f64>> {
         let mut connection = self.servers.connect().await?;
         Ok(sqlx::query_scalar(SETTLED_P50_MS).fetch_one(&mut connection).await?)
     }
 
-    /// Times a command from its start to its end, which must be a good one. In seconds.
+    /// Measures the time of a command, which must succeed. In seconds.
     pub(crate) async fn time(&mut self, command: &mut Command) -> Result<f64> {
         until_quiet(self.quiet_within).await;
         let begun = Instant::now();
         let status = command.status().await.context("running a command")?;
         let seconds = begun.elapsed().as_secs_f64();
-        ensure!(status.success(), "a command that is timed ended with {status}");
+        ensure!(status.success(), "the measured command ended with {status}");
         Ok(seconds)
     }
 
-    /// The program on these servers, with nothing else in its environment but a path.
+    /// The program on these servers, with only `PATH` in its environment.
     pub(crate) fn leasehold(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -160,12 +161,17 @@ impl Run {
         Self { subject: subject.to_owned(), setting: setting.to_owned(), line, others, disturbed }
     }
 
-    /// In a line, for whoever waits.
-    fn told(&self) -> String {
+    /// One line for a person who waits.
+    fn describe(&self) -> String {
         let names = ["drain_per_s", "flow_per_s", "p50_ms"];
         let figures = names.iter().filter_map(|name| Some(format!("{name} {:.1}", self.figure(name)?)));
         let figures = figures.collect::<Vec<_>>().join(", ");
         let disturbed = if self.disturbed { ", disturbed" } else { "" };
-        format!("{}, {}: {figures}; others used {:.0} %{disturbed}", self.subject, self.setting, self.others * 100.0)
+        format!(
+            "{}, {}: {figures}; other processes used {:.0} %{disturbed}",
+            self.subject,
+            self.setting,
+            self.others * 100.0
+        )
     }
 }

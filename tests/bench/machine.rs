@@ -1,4 +1,4 @@
-//! The machine: what it is, and who else uses it.
+//! The machine of a measurement, and other processes that use it.
 
 use crate::servers::Servers;
 use anyhow::Result;
@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A run is disturbed if others used more than this part of the machine, and more CPU seconds than that: the kernel's own
-/// writing counts as others.
+/// A run is disturbed if other processes used more than this part of the machine, and more than this many CPU seconds:
+/// the kernel's own disk writes count as other processes.
 const OTHERS_MAX: f64 = 0.12;
 const OTHERS_MAX_S: f64 = 1.0;
-const LOOK: Duration = Duration::from_millis(500);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What was measured on.
+/// The machine of a measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpus: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Machine {
     pub(crate) leasehold: String,
     /// `release` or `debug`.
     pub(crate) profile: String,
-    /// Median of one small write that is on the disk.
+    /// The median time of a small durable write.
     pub(crate) sync_ms: f64,
     pub(crate) measured_on: String,
 }
@@ -60,7 +60,7 @@ impl Machine {
     }
 }
 
-/// Median of small writes that are on the disk when they are answered, beside the databases.
+/// The median time of small durable writes, next to the databases.
 fn sync_ms(folder: &Path) -> Result<f64> {
     let mut file = File::create(folder.join("sync"))?;
     let mut times = Vec::new();
@@ -74,41 +74,42 @@ fn sync_ms(folder: &Path) -> Result<f64> {
     Ok(times[times.len() / 2])
 }
 
-/// Watches who uses the machine during a run. Begun before it, and asked when its processes have ended.
+/// Measures how much of the machine other processes use during a run. Start it before the run, and end it after the
+/// run's processes have ended.
 pub(crate) struct Watch {
     begun: Instant,
     machine_s: Option<f64>,
-    ours_s: f64,
+    own_cpu_s: f64,
 }
 
-/// What others did meanwhile.
+/// What other processes did during a run.
 pub(crate) struct Others {
-    /// Their part of the machine.
+    /// Their share of the machine.
     pub(crate) share: f64,
-    /// Whether that is too much.
+    /// Whether this share is too large.
     pub(crate) disturbed: bool,
 }
 
 impl Watch {
     pub(crate) fn begin(servers: &Servers) -> Self {
-        Self { begun: Instant::now(), machine_s: machine_busy_s(), ours_s: ours_s(servers) }
+        Self { begun: Instant::now(), machine_s: machine_busy_s(), own_cpu_s: own_cpu_s(servers) }
     }
 
     pub(crate) fn end(self, servers: &Servers) -> Others {
         let capacity_s = self.begun.elapsed().as_secs_f64() * cpus();
         let busy_s = machine_busy_s().zip(self.machine_s).map_or(0.0, |(now, before)| now - before);
-        let others_s = (busy_s - (ours_s(servers) - self.ours_s)).max(0.0);
+        let others_s = (busy_s - (own_cpu_s(servers) - self.own_cpu_s)).max(0.0);
         let share = others_s / capacity_s;
         Others { share, disturbed: share > OTHERS_MAX && others_s > OTHERS_MAX_S }
     }
 }
 
-/// Waits until others leave the machine alone, or until the time is over.
+/// Waits until other processes leave the machine idle, or until the time is over.
 pub(crate) async fn until_quiet(within: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < within {
         let (busy_s, from) = (machine_busy_s(), Instant::now());
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(SAMPLE_INTERVAL).await;
         let Some((now, before)) = machine_busy_s().zip(busy_s) else { return };
         if (now - before) / (from.elapsed().as_secs_f64() * cpus()) < OTHERS_MAX {
             return;
@@ -116,8 +117,8 @@ pub(crate) async fn until_quiet(within: Duration) {
     }
 }
 
-/// CPU seconds of the servers, of this process, and of what it has started and waited for.
-fn ours_s(servers: &Servers) -> f64 {
+/// CPU seconds of the servers, of this process, and of its ended children.
+fn own_cpu_s(servers: &Servers) -> f64 {
     let servers: f64 = servers.pids().into_iter().filter_map(tree_cpu_s).sum();
     servers + leasehold_bench::cpu_s(std::process::id()).unwrap_or(0.0) + reaped_cpu_s().unwrap_or(0.0)
 }

@@ -1,9 +1,9 @@
-//! `make bench`: measures Leasehold on private servers, beside the physical floor of the same servers.
+//! `make bench`: measures Leasehold on private servers, and the physical floor of the same servers.
 //!
-//! Each command is one question, and keeps what it found in `target/bench/<command>.json`; `write` makes tables and plots
-//! of all that is there. Runs are real: `leasehold bench` with worker processes, on servers that keep every commit. What
-//! is compared is measured in turns, since machines change their pace, and a run during which somebody else used the
-//! machine is done again, and marked if that does not help.
+//! Each command answers one question and keeps its results in `target/bench/<command>.json`. `write` generates tables
+//! and plots from all results. Runs are real: `leasehold bench` with worker processes, on servers with durable commits.
+//! Subjects that are compared are measured alternately, because the speed of machines varies. A run during which other
+//! processes used the machine is repeated, and marked if repeating does not help.
 
 mod arguments;
 mod backlog;
@@ -41,12 +41,12 @@ async fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
-        // What was started dies with this process.
+        // All child processes end with this process.
         _ = tokio::signal::ctrl_c() => ExitCode::from(130),
     }
 }
 
-/// Whether all is well: only the guard has an opinion.
+/// Runs one question. The result is false only if the guard found a figure out of bounds.
 async fn answer(arguments: &Arguments) -> anyhow::Result<bool> {
     let results = match &arguments.question {
         Question::Short(size) => short::measure(arguments, size).await?,

@@ -1,4 +1,4 @@
-//! Plots of what was found, as SVG.
+//! Plots of the results, as SVG.
 
 use crate::{
     growth::{BY_ID, SKIP_LOCKED},
@@ -14,7 +14,8 @@ const OTHER: RGBColor = RGBColor(201, 84, 26);
 const LETTERS: (&str, u32) = ("sans-serif", 14);
 const TITLE: (&str, u32) = ("sans-serif", 17);
 
-/// In percent: the last few jobs would make the axis so long that nothing is seen of the others. The table has them.
+/// In percent. The last few jobs would make the axis so long that the other jobs become invisible. The table shows
+/// them.
 const SHOWN_MAX: f64 = 99.0;
 
 /// One line of a plot.
@@ -24,38 +25,38 @@ struct Curve<'a> {
     points: Vec<(f64, f64)>,
 }
 
-/// What a plot says beside its curves.
+/// Everything of a plot besides its curves.
 struct Frame<'a> {
     title: &'a str,
     across: &'a str,
     up: &'a str,
-    /// Each step across is twice the one before.
+    /// Each step of the x axis doubles the value.
     doubling: bool,
-    /// Up goes to 100.
+    /// The y axis ends at 100.
     percent: bool,
 }
 
-/// A plot: its title, and its file.
+/// The title of a plot, and its file.
 type Picture = (&'static str, &'static str);
 
-/// Draws what there is to draw of these results.
+/// Draws all plots for these results.
 pub(crate) fn draw(results: &Results, folder: &Path) -> Result<Vec<Picture>> {
     fs::create_dir_all(folder)?;
     match results.name.as_str() {
         "growth" => {
             let picture = ("Throughput against worker processes", "throughput-by-processes.svg");
-            ways(results, folder, picture, ["worker processes", "jobs a second"], "drain_per_s")
+            ways(results, folder, picture, ["worker processes", "jobs per second"], "drain_per_s")
         }
         "claimers" => {
             let picture = ("What a job costs PostgreSQL, against claimers", "postgres-cost-by-claimers.svg");
-            ways(results, folder, picture, ["claimers", "µs of CPU for a job"], "postgres_cpu_us_per_job")
+            ways(results, folder, picture, ["claimers", "µs of CPU per job"], "postgres_cpu_us_per_job")
         }
         "short" => latency(results, folder),
         _ => Ok(Vec::new()),
     }
 }
 
-/// Both ways to find jobs, against how many look for them.
+/// Both ways to find jobs, by number of claimers or processes.
 fn ways(
     results: &Results,
     folder: &Path,
@@ -121,7 +122,7 @@ fn drawn(
     area.fill(&WHITE)?;
     let mut builder = ChartBuilder::on(&area);
     builder.caption(frame.title, TITLE).margin(14).x_label_area_size(42).y_label_area_size(74);
-    // The two kinds of axes are two types: the same is said about both.
+    // The two kinds of axes are two types, so a macro draws both.
     macro_rules! fill {
         ($chart:expr, $labels:expr) => {{
             let mut chart = $chart;
@@ -145,7 +146,7 @@ fn drawn(
             }
             chart
                 .configure_series_labels()
-                // Where no curve goes: a share rises to the upper right, and what is against processes stays above nothing.
+                // A corner without curves: a share rises to the upper right, and figures by processes stay above zero.
                 .position(if frame.percent { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::LowerLeft })
                 .background_style(WHITE.mix(0.85))
                 .border_style(BLACK.mix(0.2))
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn curves_become_a_picture_with_their_names() {
+    fn a_plot_shows_the_curves_and_their_names() {
         let folder = leasehold_tests::private_folder();
         let path = folder.path().join("plot.svg");
         let curves = [Curve { name: "one & only", color: OURS, points: vec![(1.0, 10.0), (64.0, 1234.0)] }];

@@ -1,5 +1,5 @@
-//! The program of `make bench`, with sizes that say nothing about speed: every question ends in a table, every table
-//! finds its place.
+//! Tests of the program of `make bench`, with sizes too small to measure speed: every question produces a table, and
+//! every table gets its place in the document.
 
 use leasehold_tests::{leasehold_program, private_folder};
 use std::{
@@ -9,9 +9,9 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A call that takes every machine as it is.
+/// Runs the program, which accepts a busy machine.
 fn bench(out: &Path, question: &str) -> Output {
-    // It stands beside the program that it runs.
+    // The program is in the same folder as the program that it runs.
     let program = leasehold_program().with_file_name("bench");
     let mut command = Command::new(program);
     command.args(["--quiet-within", "0", "--out"]).arg(out).args(question.split(' '));
@@ -25,7 +25,7 @@ fn answered(out: &Path, question: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The cells of the row that begins so.
+/// The cells of the row that begins with this text.
 fn row<'a>(table: &'a str, begins: &str) -> Vec<&'a str> {
     let line = table.lines().find(|line| line.starts_with(&format!("| {begins}")));
     let line = line.unwrap_or_else(|| panic!("no row {begins} in {table}"));
@@ -41,7 +41,7 @@ fn document() -> (TempDir, std::path::PathBuf) {
 }
 
 #[test]
-fn the_usual_figures_come_with_the_floor_and_into_the_document() {
+fn the_usual_figures_are_compared_with_the_floor_and_written_into_the_document() {
     let (folder, document) = document();
     let out = folder.path().join("out");
     let table = answered(&out, "short --n 600 --latency-n 10 --rounds 2");
@@ -58,7 +58,7 @@ fn the_usual_figures_come_with_the_floor_and_into_the_document() {
     let after = fs::read_to_string(&document).expect("the document");
     assert!(after.contains(&table.lines().last().expect("a row").to_owned()), "{after}");
     assert!(after.contains("](images/latency.svg)") && images.join("latency.svg").exists(), "{after}");
-    // Before its mark and behind it, nothing is touched.
+    // The text before the mark and after it is unchanged.
     assert_eq!(before.split("<!-- bench:short").next(), after.split("<!-- bench:short").next());
     assert_eq!(before.split("<!-- /bench:short").nth(1), after.split("<!-- /bench:short").nth(1));
     answered(&out, &write);
@@ -66,7 +66,7 @@ fn the_usual_figures_come_with_the_floor_and_into_the_document() {
 }
 
 #[test]
-fn each_question_ends_in_a_table() {
+fn each_question_produces_a_table() {
     let (folder, document) = document();
     let out = folder.path();
     let table = answered(out, "growth --n 400 --procs 1,2 --rounds 1");
@@ -97,8 +97,8 @@ fn each_question_ends_in_a_table() {
         ("pinned", "| tenth 10"),
         ("exec", "| `xargs`"),
     ] {
-        let section = text.split(&format!("<!-- bench:{name} -->")).nth(1).expect("its mark");
-        let section = section.split(&format!("<!-- /bench:{name} -->")).next().expect("its end");
+        let section = text.split(&format!("<!-- bench:{name} -->")).nth(1).expect("the start mark");
+        let section = section.split(&format!("<!-- /bench:{name} -->")).next().expect("the end mark");
         assert!(section.contains(row), "{name}: {section}");
     }
     assert!(
@@ -108,7 +108,7 @@ fn each_question_ends_in_a_table() {
 }
 
 #[test]
-fn peers_are_measured_by_a_program_that_is_there() {
+fn peers_are_measured_by_the_given_program() {
     let (folder, document) = document();
     let out = folder.path();
     let missing = bench(out, "peers");

@@ -1,11 +1,11 @@
-//! Who is ahead of Leasehold, and by how much: said first, before the tables.
+//! The queues that are faster than Leasehold, and by how much. The document shows this first, before the tables.
 
 use crate::results::Spread;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 const US: &str = "leasehold";
-/// What each mode is ranked by, and whether more is better.
+/// The figure by which each mode is ranked, and whether more is better.
 const FIGURES: [(&str, &str, bool); 4] = [
     ("drain", "drain_per_s", true),
     ("flow", "flow_per_s", true),
@@ -13,7 +13,7 @@ const FIGURES: [(&str, &str, bool); 4] = [
     ("fleet", "drain_per_s", true),
 ];
 
-/// A line for each mode, of results by mode and by peer, each a list of runs.
+/// One line for each mode. `json`: results by mode and by peer, each a list of runs.
 pub(crate) fn of(json: &str) -> Result<String> {
     let results: Value = serde_json::from_str(json).context("reading the results of peers")?;
     let lines = FIGURES.iter().filter_map(|(mode, figure, more_is_better)| {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_that_is_ahead_is_named() {
+    fn a_faster_peer_is_named() {
         let json = r#"{
             "drain": {"leasehold": [{"drain_per_s": 100}], "fast": [{"drain_per_s": 150}, {"error": "x"}],
                       "slow": [{"drain_per_s": 50}], "floor-pg": [{"drain_per_s": 900}]},

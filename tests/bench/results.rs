@@ -1,4 +1,4 @@
-//! What was found: every run as it came, and the machine it was found on.
+//! Results: every run, and the machine that it ran on.
 
 use crate::machine::Machine;
 use anyhow::{Context as _, Result};
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fs, path::Path};
 
-/// Everything that one question found.
+/// All results of one question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
-    /// The question.
+    /// The name of the question.
     pub(crate) name: String,
-    /// How it was asked.
+    /// The command line that asked it.
     pub(crate) command: String,
     pub(crate) machine: Machine,
     pub(crate) runs: Vec<Run>,
@@ -20,18 +20,18 @@ pub(crate) struct Results {
 /// One run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// What was measured: `leasehold`, `floor`, …
+    /// The subject: `leasehold`, `floor`, …
     pub(crate) subject: String,
-    /// How: `drain`, `32 processes`, …
+    /// The setting: `drain`, `32 processes`, …
     pub(crate) setting: String,
     /// The figures, as the program printed them.
     pub(crate) line: Value,
-    /// The part of the machine that others used meanwhile.
+    /// The share of the machine that other processes used during the run.
     pub(crate) others: f64,
     pub(crate) disturbed: bool,
 }
 
-/// The middle one of some figures, and how far they lie apart.
+/// The median of some figures, and their range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -42,12 +42,12 @@ pub(crate) struct Spread {
 
 impl Results {
     pub(crate) fn new(name: &str, machine: Machine) -> Self {
-        // As somebody would type it again: without the path of the program.
+        // Without the path of the program, as a person would type the command.
         let words: Vec<String> = std::env::args().skip(1).collect();
         Self { name: name.to_owned(), command: format!("bench {}", words.join(" ")), machine, runs: Vec::new() }
     }
 
-    /// Keeps them, in a file of its name.
+    /// Saves the results in a file with the name of the question.
     pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let path = folder.join(format!("{}.json", self.name));
@@ -55,20 +55,20 @@ impl Results {
             .with_context(|| format!("writing {}", path.display()))
     }
 
-    /// Those of this name, if there are any.
+    /// Loads the results of this question, if there are any.
     pub(crate) fn load(folder: &Path, name: &str) -> Result<Option<Self>> {
         let path = folder.join(format!("{name}.json"));
         let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
         serde_json::from_str(&text).map(Some).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// A figure of all runs of a subject in a setting; `/` between levels.
+    /// The spread of a figure over all runs of a subject in a setting; `/` separates levels.
     pub(crate) fn spread(&self, subject: &str, setting: &str, figure: &str) -> Option<Spread> {
         let runs = self.runs.iter().filter(|run| run.subject == subject && run.setting == setting);
         Spread::of(runs.filter_map(|run| run.figure(figure)).collect())
     }
 
-    /// The settings that there are, in the order in which they came.
+    /// All settings, in order of their first run.
     pub(crate) fn settings(&self) -> Vec<&str> {
         let mut settings: Vec<&str> = Vec::new();
         for run in &self.runs {
@@ -81,7 +81,7 @@ impl Results {
 }
 
 impl Run {
-    /// A figure; `/` between levels.
+    /// A figure; `/` separates levels.
     pub(crate) fn figure(&self, name: &str) -> Option<f64> {
         self.line.pointer(&format!("/{name}"))?.as_f64()
     }

@@ -1,4 +1,4 @@
-//! A PostgreSQL and a Redis for measurements, with the same settings as every other queue is measured with.
+//! A PostgreSQL and a Redis for measurements, with the same settings as for every other measured queue.
 
 use anyhow::{Context as _, Result};
 use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
@@ -8,22 +8,22 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// All else is PostgreSQL's default: a commit is on the disk before it is answered.
+/// All other settings are PostgreSQL's defaults: a commit is durable before it is answered.
 pub(crate) const POSTGRES: [&str; 2] = ["shared_buffers=512MB", "max_wal_size=4GB"];
 /// 64 processes need more than the default 100.
 pub(crate) const CONNECTIONS: u32 = 400;
-/// What a Redis that is not to lose more than a second has.
+/// The setting of a Redis that must not lose more than a second of data.
 pub(crate) const REDIS: [&str; 1] = ["appendfsync everysec"];
 const DATABASE: &str = "bench";
 const COPY: &str = "bench_copy";
-const REWRITES_WITHIN: Duration = Duration::from_secs(20);
-const COPIED_WITHIN: Duration = Duration::from_secs(60);
+const REWRITE_TIMEOUT: Duration = Duration::from_secs(20);
+const COPY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Both servers. Gone when dropped.
+/// Both servers. A drop ends them.
 pub(crate) struct Servers {
     postgres: Postgres,
     redis: Redis,
-    /// After the servers, which are dropped first.
+    /// Declared after the servers, which are dropped first.
     folder: TempDir,
 }
 
@@ -59,7 +59,7 @@ impl Servers {
         self.redis.url()
     }
 
-    /// A folder beside the data.
+    /// A folder on the same disk as the data.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
@@ -68,12 +68,12 @@ impl Servers {
         [self.postgres.pid(), self.redis.pid()].map(|pid| u32::try_from(pid).unwrap_or_default())
     }
 
-    /// A connection to the database that is measured.
+    /// A connection to the measured database.
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
         PgConnection::connect(&self.database_url()).await.context("connecting to the database of the measurement")
     }
 
-    /// An empty database and an empty Redis, both with their logs written out: no run pays for another.
+    /// An empty database and an empty Redis, both with their logs flushed, so that no run pays for an earlier run.
     pub(crate) async fn fresh(&self) -> Result<()> {
         let url = self.postgres.url(self.postgres.database());
         let mut server = PgConnection::connect(&url).await.context("connecting to PostgreSQL")?;
@@ -88,7 +88,7 @@ impl Servers {
         let mut redis = self.redis().await?;
         redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await.context("emptying Redis")?;
         redis::cmd("BGREWRITEAOF").query_async::<()>(&mut redis).await.context("writing out Redis")?;
-        eventually("Redis has written out its file", REWRITES_WITHIN, async || {
+        eventually("Redis has written out its file", REWRITE_TIMEOUT, async || {
             match self.is_rewriting(&mut redis).await {
                 Ok(false) => Ok(()),
                 other => Err(format!("still writing: {other:?}")),
@@ -98,13 +98,13 @@ impl Servers {
         Ok(())
     }
 
-    /// A copy of the database as it is now, which nobody may be connected to; its URL.
+    /// Copies the database and answers the URL of the copy. Nobody may be connected to the database.
     pub(crate) async fn copy(&self) -> Result<String> {
         let url = self.postgres.url(self.postgres.database());
         let mut server = PgConnection::connect(&url).await.context("connecting to PostgreSQL")?;
         let copy = format!("CREATE DATABASE {COPY} TEMPLATE {DATABASE}");
-        eventually("the database is copied", COPIED_WITHIN, async || {
-            // The server may not have noticed yet that the last one has left.
+        eventually("the database is copied", COPY_TIMEOUT, async || {
+            // The server may not have noticed yet that the last client has disconnected.
             server.execute(AssertSqlSafe(copy.clone())).await.map_err(|error| error.to_string())
         })
         .await;
@@ -112,7 +112,7 @@ impl Servers {
         Ok(self.postgres.url(COPY))
     }
 
-    /// Versions of PostgreSQL and Redis.
+    /// The versions of PostgreSQL and Redis.
     pub(crate) async fn versions(&self) -> Result<[String; 2]> {
         let url = self.postgres.url(self.postgres.database());
         let mut server = PgConnection::connect(&url).await.context("connecting to PostgreSQL")?;

@@ -1,15 +1,15 @@
-//! The usual figures, beside the floor.
+//! The usual figures, compared with the floor.
 
 use crate::{
     arguments::{Arguments, Short},
-    lab::{Lab, Order},
+    lab::{Lab, RunSpec},
     results::Results,
 };
 use anyhow::Result;
 
-/// The floor is so much faster that it needs more jobs to be seen by a clock.
+/// The floor is much faster, so it needs more jobs for a measurable time.
 const FLOOR_SCALE: u64 = 2;
-/// Processes and slots, of the usual run and of a fleet of small processes.
+/// Processes and slots: of the usual run, and of a fleet of small processes.
 const USUAL: (u32, u32) = (2, 50);
 const FLEET: (u32, u32) = (32, 4);
 
@@ -17,14 +17,14 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Short) -> Result<Resul
     let mut lab = Lab::open("short", arguments).await?;
     let (usual, fleet) = (USUAL, FLEET);
     for _ in 0..size.rounds {
-        for (subject, setting, order) in [
-            ("floor", "floor", Order::new("floor", size.n * FLOOR_SCALE).processes(usual.0, usual.1)),
-            ("leasehold", "drain", Order::new("drain", size.n).processes(usual.0, usual.1)),
-            ("leasehold", "flow", Order::new("flow", size.n).processes(usual.0, usual.1)),
-            ("leasehold", "fleet", Order::new("drain", size.n).processes(fleet.0, fleet.1)),
-            ("leasehold", "latency", Order::new("latency", size.latency_n).processes(usual.0, usual.1)),
+        for (subject, setting, spec) in [
+            ("floor", "floor", RunSpec::new("floor", size.n * FLOOR_SCALE).processes(usual.0, usual.1)),
+            ("leasehold", "drain", RunSpec::new("drain", size.n).processes(usual.0, usual.1)),
+            ("leasehold", "flow", RunSpec::new("flow", size.n).processes(usual.0, usual.1)),
+            ("leasehold", "fleet", RunSpec::new("drain", size.n).processes(fleet.0, fleet.1)),
+            ("leasehold", "latency", RunSpec::new("latency", size.latency_n).processes(usual.0, usual.1)),
         ] {
-            lab.bench(subject, setting, &order).await?;
+            lab.bench(subject, setting, &spec).await?;
         }
     }
     Ok(lab.results)

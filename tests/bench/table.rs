@@ -1,8 +1,8 @@
-//! Tables for documents, aligned so that they can be read as text too.
+//! Tables for documents, aligned so that they are readable as plain text too.
 
 use crate::results::{Results, Spread};
 
-/// A table. The first column is aligned to the left, all others to the right.
+/// A table. The first column is left-aligned, all others are right-aligned.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let all = || std::iter::once(headings.iter().map(|text| (*text).to_owned()).collect()).chain(rows.iter().cloned());
     let width = |nth: usize| all().map(|row: Vec<String>| row[nth].chars().count()).max().unwrap_or(0).max(3);
@@ -25,7 +25,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A number with as many digits as it deserves, and its thousands apart.
+/// A number with a suitable number of digits, and with separators between thousands.
 pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
         value if value >= 100.0 || value == 0.0 => 0,
@@ -45,13 +45,13 @@ pub(crate) fn number(value: f64) -> String {
     if rest.is_empty() { grouped } else { format!("{grouped}.{rest}") }
 }
 
-/// A number of an axis: whole ones without a fraction.
+/// A number on an axis: whole numbers have no fraction.
 pub(crate) fn tick(value: f64) -> String {
     let text = number(value);
     if value.fract() == 0.0 { text.split('.').next().unwrap_or_default().to_owned() } else { text }
 }
 
-/// The median, and how far figures lie apart; a dash for none.
+/// The median and the range; a dash if there are no values.
 pub(crate) fn spread(spread: Option<Spread>) -> String {
     match spread {
         None => "–".to_owned(),
@@ -62,12 +62,12 @@ pub(crate) fn spread(spread: Option<Spread>) -> String {
     }
 }
 
-/// The median alone; a dash for none.
+/// The median alone; a dash if there are no values.
 pub(crate) fn median(spread: Option<Spread>) -> String {
     spread.map_or_else(|| "–".to_owned(), |spread| number(spread.median))
 }
 
-/// One of another, in percent; a dash where there is none.
+/// A part of a whole, in percent; a dash if a value is missing.
 pub(crate) fn percent(part: Option<Spread>, whole: Option<Spread>) -> String {
     match (part, whole) {
         (Some(part), Some(whole)) if whole.median > 0.0 => format!("{:.0} %", part.median / whole.median * 100.0),
@@ -75,19 +75,19 @@ pub(crate) fn percent(part: Option<Spread>, whole: Option<Spread>) -> String {
     }
 }
 
-/// Bytes in MB; a dash for none.
+/// Bytes in MB; a dash if there are no values.
 pub(crate) fn megabytes(spread: Option<Spread>) -> String {
     spread.map_or_else(|| "–".to_owned(), |spread| format!("{:.1}", spread.median / 1e6))
 }
 
-/// What a job costs, for these runs: transactions, write-ahead log, CPU of PostgreSQL, of Redis and of ours.
+/// The cost of a job in these runs: transactions, write-ahead log, and CPU of PostgreSQL, Redis, workers and driver.
 pub(crate) fn costs(results: &Results, subject: &str, setting: &str) -> Vec<String> {
     let names = ["transactions", "wal_bytes", "postgres_cpu_us", "redis_cpu_us", "workers_cpu_us", "driver_cpu_us"];
     let cost = |name: &str| median(results.spread(subject, setting, &format!("costs/{name}_per_job")));
     names.map(cost).to_vec()
 }
 
-/// The headings of those.
+/// The headings of these columns.
 pub(crate) const COSTS: [&str; 6] =
     ["tx/job", "WAL B/job", "PostgreSQL CPU µs/job", "Redis CPU µs/job", "workers CPU µs/job", "driver CPU µs/job"];
 
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_digits_they_deserve() {
+    fn numbers_have_a_suitable_number_of_digits() {
         let texts = [0.0, 0.0123, 0.5, 12.34, 999.6, 1234.0, 1_234_567.8, -1234.0].map(number);
         assert_eq!(texts, ["0", "0.0123", "0.50", "12.3", "1,000", "1,234", "1,234,568", "-1,234"]);
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_a_dash() {
+    fn a_missing_measurement_is_a_dash() {
         assert_eq!((spread(None), percent(None, None)), ("–".to_owned(), "–".to_owned()));
         let of = |values: &[f64]| Spread::of(values.to_vec());
         assert_eq!(spread(of(&[10.0, 30.0, 20.0])), "20.0 [10.0–30.0]");

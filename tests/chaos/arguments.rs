@@ -1,24 +1,24 @@
-//! What to perform.
+//! Command-line arguments: which scenarios to run.
 
 use crate::scenarios;
 use std::path::PathBuf;
 
-/// Does harm to a fleet on purpose, and checks that nothing is lost
+/// Injects faults into a fleet, and checks that nothing is lost
 #[derive(Debug, clap::Parser)]
 pub(crate) struct Arguments {
-    /// Scenarios, with commas or spaces between them [default: all]
+    /// Scenarios, separated by commas or spaces [default: all]
     #[arg(long, env = "SCENARIO", value_delimiter = ',')]
     pub(crate) scenario: Vec<String>,
-    /// Picks targets and moments [default: another one each time]
+    /// Chooses targets and times of faults [default: a new one for each run]
     #[arg(long, env = "SEED")]
     pub(crate) seed: Option<u64>,
-    /// Only a handful of scenarios, for every change
+    /// Only a few scenarios, for every change
     #[arg(long)]
     pub(crate) short: bool,
-    /// How long the scenario `everything` goes on
+    /// How long the scenario `everything` runs
     #[arg(long, env = "MINUTES", default_value_t = 0.5)]
     pub(crate) minutes: f64,
-    /// Where the scorecard is written; what the processes said lies beside it
+    /// Where to write the scorecard; the output of the processes is stored next to it
     #[arg(long, default_value = "target/chaos/scorecard.json")]
     pub(crate) scorecard: PathBuf,
 }
@@ -36,7 +36,7 @@ impl Arguments {
         }
         let find = |name: &str| {
             scenarios::NAMES.iter().copied().find(|known| *known == name).ok_or_else(|| {
-                anyhow::anyhow!("there is no scenario {name}; there are: {}", scenarios::NAMES.join(", "))
+                anyhow::anyhow!("unknown scenario {name}; the scenarios are: {}", scenarios::NAMES.join(", "))
             })
         };
         asked.into_iter().map(find).collect()

@@ -1,9 +1,9 @@
-//! Chance, the same for the same seed.
+//! Random choices. The same seed gives the same choices.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{ops::Range, time::Duration};
 
-/// Picks targets and moments.
+/// Chooses targets and times of faults.
 pub(crate) struct Dice(StdRng);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! What is left after a run, gathered from outside: rows, keys, the handlers' log, the client's ledger.
+//! Evidence of a run, collected from outside: rows, keys, the handlers' log, the client's ledger.
 
 use crate::{load::Ledger, members::Tally, moments::Moments};
 use anyhow::{Context as _, Result};
@@ -12,10 +12,10 @@ use sqlx::{PgConnection, types::Json};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How long both stores may take to agree when nothing goes on any more.
+/// How long the stores may take to agree after all work has ended.
 const AT_REST_WITHIN: Duration = Duration::from_secs(15);
 
-/// One row of the view of all jobs.
+/// One row of the view `leasehold.jobs`.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct Row {
     pub(crate) id: Uuid,
@@ -26,7 +26,7 @@ pub(crate) struct Row {
     pub(crate) crashes: i16,
     pub(crate) max_crashes: i16,
     pub(crate) worker: Option<Uuid>,
-    /// A probe's result is the epoch of the run that it came from.
+    /// The result of a probe is the epoch of its run.
     pub(crate) result: Option<i32>,
     pub(crate) trail: Json<Vec<TrailEntry>>,
     pub(crate) unique_key: Option<String>,
@@ -34,24 +34,24 @@ pub(crate) struct Row {
     pub(crate) finished_at: Option<DateTime<Utc>>,
 }
 
-/// Everything there is to judge.
+/// All evidence that the checker judges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     pub(crate) ledger: Ledger,
     pub(crate) rows: Vec<Row>,
     pub(crate) log: Vec<LogLine>,
-    /// Hints and leases in Redis, although no job is live.
+    /// Hints and leases that Redis still holds although no job is live.
     pub(crate) left_in_redis: Vec<String>,
-    /// What the store's own checks, and doctor, say.
+    /// What the store's own checks and doctor report.
     pub(crate) violations: Vec<String>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) ended_badly: Vec<String>,
     pub(crate) moments: Moments,
-    /// Jobs in the line when the fault began.
+    /// Jobs in the line at the start of the fault.
     pub(crate) queued_at_fault: usize,
-    /// How long it took until the line was empty; `None`: it never was.
+    /// The time until the line was empty; `None`: the line never became empty.
     pub(crate) drained_s: Option<f64>,
-    /// How long it took after that until Redis held no hint any more.
+    /// The time from the empty line until Redis held no more hints.
     pub(crate) agreed_s: Option<f64>,
 }
 
@@ -73,12 +73,12 @@ pub(crate) async fn rows(connection: &mut PgConnection) -> Result<Vec<Row>> {
     .context("reading all jobs")
 }
 
-/// Waits until Redis holds no hint and no lease of any job: how long that took, and else what is left.
+/// Waits until Redis holds no hint and no lease. Returns how long that took, or what is left.
 pub(crate) async fn redis_at_rest(
     redis: &mut MultiplexedConnection,
     lease_ms: u64,
 ) -> Result<(Option<f64>, Vec<String>)> {
-    // What a lost worker had leased runs out, and is looked at in the tick after that.
+    // The leases of a lost worker run out first. The next reaper tick then handles them.
     let within = Duration::from_millis(lease_ms * 2) + AT_REST_WITHIN;
     let begun = Instant::now();
     loop {
@@ -110,8 +110,8 @@ async fn hints_in(redis: &mut MultiplexedConnection) -> Vec<String> {
     hints
 }
 
-/// The product's own checks, until they find nothing: what they find in passing (a worker that has not yet told that it is
-/// there) is not wrong.
+/// Runs the product's own checks until they find nothing. A transient finding (a worker that has not announced itself
+/// yet) is not an error.
 pub(crate) async fn violations_at_rest(stores: &Stores) -> Result<Vec<String>> {
     let begun = Instant::now();
     loop {
@@ -123,7 +123,7 @@ pub(crate) async fn violations_at_rest(stores: &Stores) -> Result<Vec<String>> {
     }
 }
 
-/// The product's own checks, on the live system, straight and not by the proxies.
+/// Runs the product's own checks once, on the live system, directly and not through the proxies.
 async fn violations(stores: &Stores) -> Result<Vec<String>> {
     let settings = Settings {
         url: stores.database.url.as_str().into(),
@@ -134,6 +134,7 @@ async fn violations(stores: &Stores) -> Result<Vec<String>> {
     };
     let store = Store::connect(&settings).await?;
     let settings = HandoffSettings {
+        key_prefix: leasehold_handoff::KeyPrefix::default(),
         url: stores.redis.url.as_str().into(),
         head_max: 4096,
         max_connections: 2,

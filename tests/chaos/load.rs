@@ -1,4 +1,4 @@
-//! The load: a client that enqueues without a pause, and remembers what it was told.
+//! The load: a client that enqueues without a pause and remembers every answer.
 
 use crate::{dice::Dice, plan::Shape};
 use leasehold::{Client, Error, NewJob};
@@ -18,47 +18,48 @@ use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Jobs in one call, at most: few, so that many calls are under way when something goes wrong; many where the line is
-/// long, or it would never be.
+/// The maximum number of jobs in a call. Small, so that many calls are in flight when a fault happens. Large for a long
+/// line, which would otherwise never become long.
 const BATCH: usize = 60;
 const BIG_BATCH: usize = 500;
-/// From so long a line on.
-const LONG: usize = 5_000;
-/// Unique keys that a few of the jobs have: so few that most of these find one of the same key alive, and are not made.
+/// The length from which a line counts as long.
+const LONG_LINE: usize = 5_000;
+/// The number of unique keys. A few jobs have a key. There are so few keys that most of these jobs find a live job with
+/// the same key and are not inserted.
 const KEYS: usize = 12;
-/// Even when the line is long enough.
-const TRICKLE: usize = 2;
+/// The minimum of jobs in a call, even when the line is long enough.
+const BATCH_MIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(40);
-/// Counting a long line takes its time: at most so much of one core, as a part.
-const COUNTING: u32 = 10;
-/// How long a call whose outcome is unknown is repeated after the load was told to stop.
-const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+/// Counting a long line takes time: at most one part in so many of one core.
+const COUNTING_SHARE: u32 = 10;
+/// How long a call with an unknown outcome is repeated after the load was stopped.
+const RESEND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the client was told, about each job.
+/// The answers that the client got for each job.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    /// These were accepted.
+    /// Accepted jobs.
     pub(crate) accepted: BTreeSet<Uuid>,
-    /// These were not, and the error said so.
+    /// Jobs that were not accepted, as the error said.
     pub(crate) refused: BTreeSet<Uuid>,
-    /// Of these it could not be said to the very end.
+    /// Jobs whose outcome stayed unknown until the end.
     pub(crate) unknown: BTreeSet<Uuid>,
-    /// Jobs among the accepted that kill their worker.
+    /// Accepted jobs that kill their worker.
     pub(crate) poison: BTreeSet<Uuid>,
-    /// Calls that failed.
+    /// The number of failed calls.
     pub(crate) failed_calls: u64,
-    /// The newest failure.
+    /// The latest failure.
     pub(crate) last_failure: Option<String>,
 }
 
-/// A client at work.
+/// A running client.
 pub(crate) struct Load {
     ledger: Arc<Mutex<Ledger>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
     client: Client,
     log: PathBuf,
-    /// The line, as it was last seen.
+    /// The length of the line at the last count.
     length: Arc<AtomicUsize>,
     pauses: Arc<AtomicBool>,
 }
@@ -75,7 +76,7 @@ struct Loader {
     pauses: Arc<AtomicBool>,
 }
 
-/// How long the line is, asked directly and not through the proxies: it only steers the load.
+/// Counts the line. Connects directly and not through the proxies, because the count only controls the load.
 struct Line {
     url: String,
     connection: Option<PgConnection>,
@@ -99,22 +100,22 @@ impl Load {
         Self { ledger, stop, task: tokio::spawn(loader.run()), client, log, length, pauses }
     }
 
-    /// Nothing more is enqueued from now on: a new job brings its hint along, and hides that those of others are missing.
+    /// Stops enqueueing for now. A new job would bring its own hint, and hide that hints of other jobs are missing.
     pub(crate) fn pause(&self) {
         self.pauses.store(true, Ordering::Release);
     }
 
-    /// How long the line was when it was last looked at.
+    /// The length of the line at the last count.
     pub(crate) fn length(&self) -> usize {
         self.length.load(Ordering::Acquire)
     }
 
-    /// What was told so far.
+    /// The ledger so far.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enqueues one job that kills every worker that runs it.
+    /// Enqueues a job that kills every worker that runs it.
     pub(crate) async fn poison(&self) -> Result<Uuid, Error> {
         let probe = Probe { log: self.log.clone(), ms: 0, is_poison: true };
         let id = self.client.enqueue(probe).send().await?.get().0;
@@ -124,7 +125,7 @@ impl Load {
         Ok(id)
     }
 
-    /// Enqueues one job before all others that runs for so long.
+    /// Enqueues a job at the front of the line that runs for `ms`.
     pub(crate) async fn long(&self, ms: u64) -> Result<Uuid, Error> {
         let probe = Probe { log: self.log.clone(), ms, is_poison: false };
         let id = self.client.enqueue(probe).priority(100).send().await?.get().0;
@@ -132,7 +133,7 @@ impl Load {
         Ok(id)
     }
 
-    /// Stops; what was told in all.
+    /// Stops the load. Returns the complete ledger.
     pub(crate) async fn stop(&mut self) -> Ledger {
         self.stop.cancel();
         let _ = (&mut self.task).await;
@@ -160,12 +161,12 @@ impl Loader {
                 counted.took(begun.elapsed());
                 self.length.store(counted.length.unwrap_or(0), Ordering::Release);
             }
-            let most = if self.shape.backlog >= LONG { BIG_BATCH } else { BATCH };
+            let most = if self.shape.backlog >= LONG_LINE { BIG_BATCH } else { BATCH };
             let missing = counted.length.map_or(most, |length| self.shape.backlog.saturating_sub(length));
-            let jobs = self.jobs(missing.clamp(TRICKLE, most));
+            let jobs = self.jobs(missing.clamp(BATCH_MIN, most));
             counted.length = counted.length.map(|length| length + jobs.len());
             self.send(jobs).await;
-            if missing <= TRICKLE {
+            if missing <= BATCH_MIN {
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -175,7 +176,7 @@ impl Loader {
         (0..count).map(|_| self.job()).collect()
     }
 
-    /// Most as plain as can be, a few before all others, a few for later, a few with a key.
+    /// Most jobs are plain. A few go to the front, a few are delayed, a few have a unique key.
     fn job(&mut self) -> NewJob {
         let (from, to) = self.shape.job_ms;
         let ms = u64::try_from(self.dice.millis(from..to).as_millis()).unwrap_or(to);
@@ -190,8 +191,8 @@ impl Loader {
         job
     }
 
-    /// As a careful client does: what may or may not have been accepted is sent again, under the same ids, until it is
-    /// known.
+    /// Sends jobs like a careful client: jobs that may or may not have been accepted are sent again under the same ids
+    /// until the outcome is known.
     async fn send(&mut self, mut jobs: Vec<NewJob>) {
         let mut is_unsure = false;
         let mut stopped_at = None;
@@ -208,7 +209,7 @@ impl Loader {
             if !is_unsure {
                 return ledger.refused.extend(jobs.iter().map(|job| job.id.0));
             }
-            if self.stop.is_cancelled() && stopped_at.get_or_insert_with(Instant::now).elapsed() > SETTLES_WITHIN {
+            if self.stop.is_cancelled() && stopped_at.get_or_insert_with(Instant::now).elapsed() > RESEND_TIMEOUT {
                 return ledger.unknown.extend(jobs.iter().map(|job| job.id.0));
             }
             drop(ledger);
@@ -217,7 +218,7 @@ impl Loader {
     }
 }
 
-/// What the line was like, and when it is worth another look.
+/// The last count of the line, and when the next count is due.
 #[derive(Debug, Default)]
 struct Counted {
     length: Option<usize>,
@@ -230,12 +231,12 @@ impl Counted {
     }
 
     fn took(&mut self, time: Duration) {
-        self.next = Some(Instant::now() + time * COUNTING);
+        self.next = Some(Instant::now() + time * COUNTING_SHARE);
     }
 }
 
 impl Line {
-    /// Live jobs; `None` when PostgreSQL does not say.
+    /// The number of live jobs; `None` when PostgreSQL does not answer.
     async fn length(&mut self) -> Option<usize> {
         let asking = async {
             let mut connection = match self.connection.take() {

@@ -1,15 +1,16 @@
-//! `make chaos`: real processes on real servers, a load that never pauses, and every fault there is a promise about.
+//! `make chaos`: real processes on real servers, a constant load, and every fault that the documentation makes a
+//! promise about.
 //!
-//! Each file in `scenarios/` is one fault. All of them go the same way: a while without harm, the fault, the time after
-//! it, then the load ends, the line must drain, and a checker that knows nothing of the program looks from outside at
-//! what is left: the rows, the keys, and a log that the handlers wrote.
+//! Each file in `scenarios/` is one fault. All scenarios have the same phases: normal operation, the fault, the time
+//! after the fault. Then the load ends and the line must drain. A checker that knows nothing about the program then
+//! judges the evidence from outside: the rows, the keys, and a log that the handlers wrote.
 
 mod arguments;
 mod checker;
 mod dice;
 mod evidence;
-mod hands;
 mod harm;
+mod held_jobs;
 mod load;
 mod members;
 mod moments;
@@ -37,7 +38,7 @@ async fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
-        // What was started dies with this process.
+        // All child processes end with this process.
         _ = tokio::signal::ctrl_c() => ExitCode::from(130),
     }
 }

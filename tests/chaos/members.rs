@@ -1,4 +1,4 @@
-//! The processes of the fleet, and how they are started, harmed and replaced.
+//! The processes of the fleet: start, faults and replacement.
 
 use crate::{dice::Dice, moments::Kill, plan::Shape, process::Process};
 use anyhow::{Context as _, Result, ensure};
@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a worker may take to end after TERM: its jobs are short, and stores may have just come back.
-const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a worker may take to stop after SIGTERM: its jobs are short, and the stores may have just come back.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Between two looks after those that ended by themselves.
-const REPLACED_AFTER: Duration = Duration::from_millis(300);
+/// How often to look for processes that ended by themselves.
+const REPLACE_INTERVAL: Duration = Duration::from_millis(300);
 
-/// What a worker says of itself when it ends.
+/// What a worker reports when it stops.
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
 pub(crate) struct Tally {
     pub(crate) stale_writes_refused: u64,
@@ -26,9 +26,9 @@ pub(crate) struct Tally {
 pub(crate) struct Members {
     pub(crate) workers: Vec<Process>,
     pub(crate) reapers: Vec<Process>,
-    /// Of the workers that ended as they should.
+    /// Reports of the workers that stopped correctly.
     pub(crate) tallies: Vec<Tally>,
-    /// Workers that did not.
+    /// Workers that did not stop correctly.
     pub(crate) ended_badly: Vec<String>,
     replaced_at: Option<Instant>,
     environment: Vec<(&'static str, OsString)>,
@@ -65,7 +65,7 @@ impl Members {
         Ok(())
     }
 
-    /// One whose wall clock is wrong. Its process.
+    /// Starts a worker with a wrong wall clock. Returns its process id.
     pub(crate) fn start_worker_by(&mut self, clock: &WrongClock) -> Result<u32> {
         let slots = self.shape.slots.to_string();
         let worker = self.start("probe_worker", &["default", &slots], &clock.environment())?;
@@ -89,7 +89,7 @@ impl Members {
         Process::start(&path, arguments, &environment, &self.folder, &name)
     }
 
-    /// Kills a worker and starts another, as whatever runs workers does.
+    /// Kills a worker and starts another one, as a process supervisor does.
     pub(crate) fn kill_a_worker(&mut self, dice: &mut Dice) -> Result<Kill> {
         ensure!(!self.workers.is_empty(), "no worker to kill");
         let kill = Kill::of(self.workers[dice.number(0..self.workers.len())].pid());
@@ -97,7 +97,7 @@ impl Members {
         Ok(kill)
     }
 
-    /// The same, of this one.
+    /// Kills this worker and starts another one.
     pub(crate) fn kill(&mut self, pid: u32) -> Result<()> {
         let nth = self.workers.iter().position(|worker| worker.pid() == pid).context("the worker to kill")?;
         let mut victim = self.workers.swap_remove(nth);
@@ -106,16 +106,16 @@ impl Members {
         self.start_worker()
     }
 
-    /// Sends a signal to this worker, if it is still there.
+    /// Sends a signal to this worker, if it still runs.
     pub(crate) fn signal(&self, pid: u32, signal: Signal) {
         self.workers.iter().filter(|worker| worker.pid() == pid).for_each(|worker| worker.signal(signal));
     }
 
-    /// Starts others for those that ended by themselves, as whatever runs them does: not at once again and again. The
-    /// workers among them.
+    /// Replaces processes that ended by themselves, as a process supervisor does, but not in a tight loop. Returns
+    /// which workers were replaced.
     pub(crate) fn replace_ended(&mut self) -> Result<Vec<Kill>> {
         let mut ended = Vec::new();
-        if self.replaced_at.is_some_and(|at| at.elapsed() < REPLACED_AFTER) {
+        if self.replaced_at.is_some_and(|at| at.elapsed() < REPLACE_INTERVAL) {
             return Ok(ended);
         }
         self.replaced_at = Some(Instant::now());
@@ -135,7 +135,7 @@ impl Members {
         Ok(ended)
     }
 
-    /// Stops the worker that is first as a deploy does.
+    /// Stops the first worker, as a deploy does.
     pub(crate) async fn end_first(&mut self) -> Result<()> {
         ensure!(!self.workers.is_empty(), "no worker to stop");
         let worker = self.workers.remove(0);
@@ -143,7 +143,7 @@ impl Members {
         Ok(())
     }
 
-    /// Stops all workers as a deploy does.
+    /// Stops all workers, as a deploy does.
     pub(crate) async fn end_workers(&mut self) {
         let workers = std::mem::take(&mut self.workers);
         workers.iter().for_each(|worker| worker.signal(Signal::SIGTERM));
@@ -154,7 +154,7 @@ impl Members {
 
     async fn end(&mut self, mut worker: Process) {
         worker.signal(Signal::SIGTERM);
-        let ended = worker.wait(ENDS_WITHIN).await;
+        let ended = worker.wait(STOP_TIMEOUT).await;
         match serde_json::from_str(worker.output().trim()) {
             Ok(tally) if ended => self.tallies.push(tally),
             _ => self.ended_badly.push(format!("worker {} ended with {:?}", worker.pid(), worker.ended())),

@@ -1,4 +1,4 @@
-//! Plays scenarios one after the other, and says what came of it.
+//! Runs scenarios one after the other and reports the results.
 
 use crate::{
     arguments::Arguments,
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Plays all that are asked for. Whether all held.
+/// Runs all requested scenarios. Returns whether all of them held.
 pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
     let names = arguments.names()?;
     let folder = arguments.scorecard.parent().map_or_else(PathBuf::new, PathBuf::from);
@@ -27,17 +27,18 @@ pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
         progress.note(&format!("seed {seed}"));
         let its_folder = folder.join(name);
         let minutes = Duration::from_secs_f64(arguments.minutes * 60.0);
-        // In a task of its own: a panic in it is a scenario that does not hold, and no reason to leave out the others.
+        // Each scenario runs in a task of its own: a panic means that this scenario did not hold, and the other
+        // scenarios still run.
         let playing = tokio::spawn(one(name, seed, arguments.short, its_folder.clone(), minutes, progress.clone()));
         let score = match playing.await {
             Ok(Ok(score)) => score,
-            Ok(Err(error)) => Score::broken_off(name, seed, format!("broken off: {error:#}")),
-            Err(panic) => Score::broken_off(name, seed, format!("broken off: {panic}")),
+            Ok(Err(error)) => Score::aborted(name, seed, format!("aborted: {error:#}")),
+            Err(panic) => Score::aborted(name, seed, format!("aborted: {panic}")),
         };
         progress.end();
         report(&score, &its_folder, arguments.minutes);
         scores.push(score);
-        // After each: whoever ends this half-way has what was found so far.
+        // Written after each scenario, so that an interrupted run keeps its results.
         fs::write(&arguments.scorecard, serde_json::to_string_pretty(&scores)? + "\n")
             .with_context(|| format!("writing {}", arguments.scorecard.display()))?;
     }
@@ -49,16 +50,16 @@ pub(crate) async fn all(arguments: &Arguments) -> Result<bool> {
 async fn one(
     name: &'static str,
     seed: u64,
-    is_roomy: bool,
+    is_relaxed: bool,
     folder: PathBuf,
     minutes: Duration,
     progress: Progress,
 ) -> Result<Score> {
-    let plan = if is_roomy { scenarios::plan(name).roomy() } else { scenarios::plan(name) };
+    let plan = if is_relaxed { scenarios::plan(name).relaxed() } else { scenarios::plan(name) };
     let mut dice = Dice::of(seed);
     let mut stage = Stage::set_up(plan.shape, &folder, seed, progress).await?;
     stage.window = minutes;
-    if is_roomy {
+    if is_relaxed {
         stage.minute /= 5;
     }
     stage.steady().await;
@@ -84,5 +85,5 @@ fn report(score: &Score, folder: &Path, minutes: f64) {
         eprintln!("    {wrong}");
     }
     eprintln!("  again: {}", score.replay(minutes));
-    eprintln!("  what the processes said: {}", folder.display());
+    eprintln!("  output of the processes: {}", folder.display());
 }

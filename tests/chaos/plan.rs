@@ -1,28 +1,28 @@
-//! What a scenario says of itself, beside what it does.
+//! The plan of a scenario: its fleet, its load and its promises.
 
-/// The fleet and the load that a scenario is played on.
+/// The fleet and the load of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     /// Worker processes.
     pub(crate) workers: usize,
-    /// Slots of each.
+    /// Slots of each worker.
     pub(crate) slots: u32,
     /// Reaper processes.
     pub(crate) reapers: usize,
-    /// `worker.lease_ms`: short, so that losing it is part of the run.
+    /// `worker.lease_ms`: short, so that the run includes lost leases.
     pub(crate) lease_ms: u64,
-    /// `head.max`: shorter than the backlog, so that the head has to be filled all the time.
+    /// `head.max`: shorter than the backlog, so that the head must be filled all the time.
     pub(crate) head_max: u32,
-    /// Jobs that the load keeps in the line.
+    /// The number of jobs that the load keeps in the line.
     pub(crate) backlog: usize,
-    /// How long a job takes, in ms: so long that sleeping fills the slots before the machine is busy.
+    /// The duration of a job, in ms: long enough that sleeping jobs fill the slots while the machine is not busy.
     pub(crate) job_ms: (u64, u64),
-    /// Leases a job may lose, and attempts it has. Where many workers die, more than the usual three.
+    /// How many leases a job may lose. Where many workers die, this is more than the usual three.
     pub(crate) max_crashes: i16,
 }
 
 impl Shape {
-    /// What most scenarios are played on.
+    /// The shape of most scenarios.
     pub(crate) const USUAL: Self = Self {
         workers: 3,
         slots: 8,
@@ -34,73 +34,75 @@ impl Shape {
         max_crashes: 3,
     };
 
-    /// Slots of the whole fleet.
+    /// The slots of the whole fleet.
     pub(crate) fn all_slots(&self) -> usize {
         self.workers * self.slots as usize
     }
 
-    /// Connections to PostgreSQL that each process may have: of many processes each has few.
+    /// The maximum of connections to PostgreSQL for each process: with many processes, each one has few.
     pub(crate) fn connections(&self) -> usize {
         (SERVER_CONNECTIONS as usize / 2 / self.workers.max(1)).clamp(3, 10)
     }
 }
 
-/// Connections that PostgreSQL takes.
+/// The maximum of connections that PostgreSQL accepts.
 pub(crate) const SERVER_CONNECTIONS: u32 = 500;
 
-/// When a scenario counts as recovered.
+/// When a fleet counts as recovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recovery {
-    /// Every job that a killed worker held was begun by another: the slowest, from the kill on.
+    /// Another worker has started every job that a killed worker held. Measured from each kill; the slowest counts.
     Orphans,
-    /// Jobs end about as fast as before: from the end of the fault on.
+    /// Jobs end about as fast as before the fault. Measured from the end of the fault.
     Rate,
-    /// As many slots are busy as before: the slowest, from each blow on.
+    /// As many slots are busy as before the fault. Measured from each injection; the slowest counts.
     Busy,
 }
 
-/// What a scenario is played on and what it promises, beyond the invariants.
+/// The fleet and the load of a scenario, and its promises beyond the invariants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) shape: Shape,
     pub(crate) recovery: Recovery,
-    /// Which part of the rate before, or of the slots that were busy, counts as all of it: no machine is always alike.
-    pub(crate) as_before: f64,
-    /// The recovery takes at most this long.
+    /// The part of the earlier rate, or of the earlier busy slots, that counts as recovered: the speed of a machine
+    /// always varies.
+    pub(crate) recovery_threshold: f64,
+    /// The maximum recovery time.
     pub(crate) recovers_within_s: f64,
-    /// Rate during the fault, as a part of the rate before: at least this.
-    pub(crate) least_rate: f64,
-    /// Jobs that may be dead at the end: those that killed their workers.
+    /// The minimum rate during the fault, as a part of the rate before.
+    pub(crate) rate_min: f64,
+    /// The number of jobs that must be dead at the end: those that killed their workers.
     pub(crate) dead: usize,
-    /// Late results that workers must have seen refused: fewer, and the fault was not felt.
-    pub(crate) least_refused: u64,
-    /// Attempts that were spent without a result: at most so many.
-    pub(crate) most_burned: i64,
-    /// Leases that ran out although their handler had begun and its worker was neither killed nor frozen: at most so many.
-    pub(crate) most_taken: usize,
+    /// The minimum number of late results that workers saw refused. With fewer, the fault had no effect.
+    pub(crate) refused_min: u64,
+    /// The maximum number of attempts that were spent without a result.
+    pub(crate) burned_max: i64,
+    /// The maximum number of leases that ran out although the handler had started and its worker was neither killed nor
+    /// frozen.
+    pub(crate) live_leases_lost_max: usize,
 }
 
 impl Plan {
-    /// For the rest of a plan.
+    /// Defaults for a plan.
     pub(crate) const USUAL: Self = Self {
         shape: Shape::USUAL,
         recovery: Recovery::Rate,
-        as_before: 0.7,
+        recovery_threshold: 0.7,
         recovers_within_s: 5.0,
-        least_rate: 0.0,
+        rate_min: 0.0,
         dead: 0,
-        least_refused: 0,
-        most_burned: i64::MAX,
-        most_taken: usize::MAX,
+        refused_min: 0,
+        burned_max: i64::MAX,
+        live_leases_lost_max: usize::MAX,
     };
 
-    /// For a machine of which nothing is known, with neighbours that make noise: how long things may take and how fast
-    /// they must go is judged with so much room that chance does not decide. What must never happen is judged as always.
-    pub(crate) fn roomy(self) -> Self {
+    /// The plan for an unknown machine with noisy neighbours: recovery times and rates get so much room that chance
+    /// does not decide. The invariants stay as strict.
+    pub(crate) fn relaxed(self) -> Self {
         Self {
             recovers_within_s: self.recovers_within_s * 5.0,
-            least_rate: self.least_rate / 2.0,
-            as_before: self.as_before * 0.6,
+            rate_min: self.rate_min / 2.0,
+            recovery_threshold: self.recovery_threshold * 0.6,
             ..self
         }
     }

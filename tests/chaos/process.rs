@@ -15,15 +15,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A process that does not outlive this one. Killed when it is dropped.
+/// A process that ends with this process. A drop kills it.
 pub(crate) struct Process {
     child: Child,
-    /// What it wrote to its standard output.
+    /// The file with its standard output.
     output: PathBuf,
 }
 
 impl Process {
-    /// Starts a program of the fleet; what it says goes to files of this name in `folder`.
+    /// Starts a program of the fleet. Its output goes to files of this name in `folder`.
     pub(crate) fn start(
         program: &Path,
         arguments: &[&str],
@@ -52,16 +52,16 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // It may be gone: a process that is not waited for keeps its number.
+        // The process may have ended. A process that was not waited for keeps its process id.
         let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
     }
 
-    /// How it ended, if it has.
+    /// How the process ended, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits for its end. Whether it was in time and without complaint.
+    /// Waits for the end of the process. Returns whether it ended in time and with success.
     pub(crate) async fn wait(&mut self, within: Duration) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < within {
@@ -73,13 +73,13 @@ impl Process {
         false
     }
 
-    /// What it wrote to its standard output.
+    /// The standard output of the process.
     pub(crate) fn output(&self) -> String {
         fs::read_to_string(&self.output).unwrap_or_default()
     }
 }
 
-/// Settings of the shell that started this must not steer the fleet.
+/// Settings in the environment of the calling shell must not change the fleet.
 fn is_setting(variable: &OsStr) -> bool {
     variable.to_string_lossy().starts_with("LEASEHOLD_")
 }

@@ -1,4 +1,4 @@
-//! What is going on, for whoever watches: one line that changes on a terminal, plain lines otherwise.
+//! Progress messages: on a terminal one line that changes, otherwise plain lines.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -7,17 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Nobody should have to wonder for longer whether it goes on.
+/// The maximum time without a message, so that a person sees that the run continues.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Says what is going on. Cheap to clone.
+/// Prints progress messages. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     scenario: String,
     begun: Instant,
-    /// When something was told last.
-    told: Arc<Mutex<Instant>>,
+    /// When the last message was printed.
+    last_message: Arc<Mutex<Instant>>,
 }
 
 impl Progress {
@@ -30,27 +30,27 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, scenario, begun: Instant::now(), told: Arc::new(Mutex::new(Instant::now())) }
+        Self { bar, scenario, begun: Instant::now(), last_message: Arc::new(Mutex::new(Instant::now())) }
     }
 
-    /// The next phase.
+    /// Reports the next phase.
     pub(crate) fn phase(&self, phase: &str) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.last_message.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match &self.bar {
             Some(bar) => bar.set_message(self.line(phase)),
             None => eprintln!("{}", self.line(phase)),
         }
     }
 
-    /// How far the phase is: told only after a while of silence.
+    /// Reports the progress of a phase, but only after a time without messages.
     pub(crate) fn now_and_then(&self, how_far: &str) {
-        let silent = self.told.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        let silent = self.last_message.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
         if silent >= SILENCE {
             self.phase(how_far);
         }
     }
 
-    /// Something worth keeping on the screen.
+    /// Prints a line that stays on the screen.
     pub(crate) fn note(&self, note: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{}", self.line(note))),

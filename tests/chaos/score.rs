@@ -1,4 +1,4 @@
-//! The scorecard: one row a scenario, as a table and as JSON.
+//! The scorecard: one row for each scenario, as a table and as JSON.
 
 use crate::{
     checker::{self, Busy, Rates},
@@ -9,10 +9,10 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableStyle};
 use leasehold_tests::Step;
 use serde::Serialize;
 
-/// How many of each kind of finding are told.
-const TOLD: usize = 8;
+/// The maximum number of findings of each kind to print.
+const FINDINGS_SHOWN: usize = 8;
 
-/// One row.
+/// One row of the scorecard.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Score {
     pub(crate) scenario: String,
@@ -34,30 +34,30 @@ pub(crate) struct Score {
     pub(crate) rate_kept: f64,
     pub(crate) least_rate_allowed: f64,
     pub(crate) slots: usize,
-    /// On average, before the fault.
+    /// The average before the fault.
     pub(crate) slots_busy_before: f64,
-    /// In the worst tenth of a second from the first blow on, or from the end of the fault.
+    /// The minimum over tenths of a second, from the first injection on, or from the end of the fault.
     pub(crate) least_slots_busy: f64,
-    /// Jobs in the line when the fault began.
+    /// Jobs in the line at the start of the fault.
     pub(crate) queued_at_fault: usize,
-    /// Leases that ran out although the handler had begun and its worker was neither killed nor frozen.
-    pub(crate) leases_taken_from_the_living: usize,
+    /// Leases that ran out although the handler had started and its worker was neither killed nor frozen.
+    pub(crate) leases_lost_by_live_workers: usize,
     pub(crate) recovery_s: Option<f64>,
     pub(crate) recovery_allowed_s: f64,
-    /// The longest time in which no job was begun, from the fault on.
+    /// The longest time in which no job was started, from the start of the fault on.
     pub(crate) longest_pause_s: f64,
     pub(crate) drained_s: Option<f64>,
     pub(crate) redis_agreed_s: Option<f64>,
-    /// What did not hold, in words.
+    /// What did not hold.
     pub(crate) wrong: Vec<String>,
 }
 
 impl Score {
-    /// Judges a run: the invariants, then what this scenario promises beyond them.
+    /// Judges a run: first the invariants, then what this scenario promises beyond them.
     pub(crate) fn of(scenario: &str, seed: u64, plan: &Plan, evidence: &Evidence) -> Self {
         let findings = checker::check(evidence);
-        let rates = Rates::of(&evidence.log, &evidence.moments, plan.as_before);
-        let busy = Busy::of(&evidence.log, &evidence.moments, plan.as_before);
+        let rates = Rates::of(&evidence.log, &evidence.moments, plan.recovery_threshold);
+        let busy = Busy::of(&evidence.log, &evidence.moments, plan.recovery_threshold);
         let final_rows = || evidence.rows.iter().filter(|row| row.is_final());
         let starts = evidence.log.iter().filter(|line| line.step == Step::Start).count();
         let run = evidence.rows.iter().filter(|row| row.epoch > 0).count();
@@ -81,12 +81,12 @@ impl Score {
             rate_before: rates.before,
             rate_during: rates.during,
             rate_kept: if rates.before > 0.0 { rates.during / rates.before } else { 0.0 },
-            least_rate_allowed: plan.least_rate,
+            least_rate_allowed: plan.rate_min,
             slots: plan.shape.all_slots(),
             slots_busy_before: busy.before,
             least_slots_busy: busy.least,
             queued_at_fault: evidence.queued_at_fault,
-            leases_taken_from_the_living: checker::taken_from_the_living(evidence),
+            leases_lost_by_live_workers: checker::leases_lost_by_live_workers(evidence),
             recovery_s,
             recovery_allowed_s: plan.recovers_within_s,
             longest_pause_s: rates.longest_pause_s,
@@ -95,8 +95,8 @@ impl Score {
             ..Self::default()
         };
         for (kind, found) in [("lost", findings.lost), ("twice", findings.twice), ("illegal", findings.illegal)] {
-            let more = found.len().saturating_sub(TOLD);
-            score.wrong.extend(found.into_iter().take(TOLD).map(|finding| format!("{kind}: {finding}")));
+            let more = found.len().saturating_sub(FINDINGS_SHOWN);
+            score.wrong.extend(found.into_iter().take(FINDINGS_SHOWN).map(|finding| format!("{kind}: {finding}")));
             if more > 0 {
                 score.wrong.push(format!("{kind}: and {more} more"));
             }
@@ -106,8 +106,8 @@ impl Score {
         score
     }
 
-    /// A scenario that could not be played to its end: nothing is known to hold.
-    pub(crate) fn broken_off(scenario: &str, seed: u64, why: String) -> Self {
+    /// A scenario that did not run to its end. Nothing is known to hold.
+    pub(crate) fn aborted(scenario: &str, seed: u64, why: String) -> Self {
         Self { scenario: scenario.to_owned(), seed, wrong: vec![why], ..Self::default() }
     }
 
@@ -115,58 +115,55 @@ impl Score {
         let wrong = &mut self.wrong;
         match self.recovery_s {
             None if plan.recovery == Recovery::Orphans => {
-                wrong.push("the killed workers held nothing: this shows nothing".to_owned())
+                wrong.push("the killed workers held nothing: this run proves nothing".to_owned())
             }
             None if plan.recovery == Recovery::Busy => {
-                wrong.push("as many slots as before were never busy again".to_owned())
+                wrong.push("the number of busy slots never recovered".to_owned())
             }
-            None => wrong.push("jobs never ended as fast as before again".to_owned()),
+            None => wrong.push("the rate of jobs never recovered".to_owned()),
             Some(took) if took > plan.recovers_within_s => {
-                wrong.push(format!("recovered after {took:.1} s; {} s are promised", plan.recovers_within_s));
+                wrong.push(format!("recovered after {took:.1} s; the promise is {} s", plan.recovers_within_s));
             }
             Some(_) => {}
         }
-        if self.rate_kept < plan.least_rate {
+        if self.rate_kept < plan.rate_min {
             wrong.push(format!(
-                "kept {:.0} % of its rate; {:.0} % are promised",
+                "kept {:.0} % of its rate; the promise is {:.0} %",
                 self.rate_kept * 100.0,
-                plan.least_rate * 100.0
+                plan.rate_min * 100.0
             ));
         }
         if evidence.drained_s.is_none() {
             wrong.push("the line did not drain".to_owned());
         }
         if self.dead != plan.dead {
-            wrong.push(format!("{} jobs are dead; {} should be", self.dead, plan.dead));
+            wrong.push(format!("{} jobs are dead; the plan expects {}", self.dead, plan.dead));
         }
-        if self.stale_writes_refused < plan.least_refused {
-            wrong.push("no late result was refused: this shows nothing".to_owned());
+        if self.stale_writes_refused < plan.refused_min {
+            wrong.push("no late result was refused: this run proves nothing".to_owned());
         }
-        if self.attempts_burned > plan.most_burned {
-            wrong.push(format!("{} attempts were burned; at most {} may be", self.attempts_burned, plan.most_burned));
+        if self.attempts_burned > plan.burned_max {
+            wrong.push(format!("{} attempts were burned; the maximum is {}", self.attempts_burned, plan.burned_max));
         }
-        if self.leases_taken_from_the_living > plan.most_taken {
+        if self.leases_lost_by_live_workers > plan.live_leases_lost_max {
             wrong.push(format!(
-                "{} leases ran out while their handlers ran and their workers lived; at most {} may",
-                self.leases_taken_from_the_living, plan.most_taken
+                "{} leases of live workers with running handlers ran out; the maximum is {}",
+                self.leases_lost_by_live_workers, plan.live_leases_lost_max
             ));
         }
         if !evidence.ledger.unknown.is_empty() {
-            wrong.push(format!(
-                "of {} jobs it is not known to this day whether they were accepted",
-                evidence.ledger.unknown.len()
-            ));
+            wrong.push(format!("the outcome of {} enqueued jobs is still unknown", evidence.ledger.unknown.len()));
         }
     }
 
-    /// How to do it again. Only one scenario goes on for as long as asked.
+    /// The command that repeats the run. Only one scenario has a duration of choice.
     pub(crate) fn replay(&self, minutes: f64) -> String {
         let window = if self.scenario == "everything" { format!(" MINUTES={minutes}") } else { String::new() };
         format!("make chaos SCENARIO={} SEED={}{window}", self.scenario, self.seed)
     }
 }
 
-/// The table of all of them.
+/// The table of all scores.
 pub(crate) fn table(scores: &[Score]) -> String {
     const HEADINGS: [&str; 17] = [
         "scenario", "held", "queued", "acked", "finished", "lost", "twice", "illegal", "dead", "again", "stale",
@@ -215,7 +212,7 @@ mod tests {
     use crate::load::Ledger;
     use uuid::Uuid;
 
-    /// A run of nothing, in which nothing is wrong but what `break_it` does.
+    /// Breaks an empty good run with `break_it` and expects this message only.
     #[track_caller]
     fn must_say(what: &str, plan: Plan, break_it: impl FnOnce(&mut Score, &mut Evidence)) {
         let mut evidence = Evidence { drained_s: Some(1.0), ..Evidence::default() };
@@ -229,40 +226,40 @@ mod tests {
     }
 
     #[test]
-    fn each_promise_that_is_broken_is_said() {
+    fn each_broken_promise_is_reported() {
         let usual = Plan::USUAL;
         must_say("recovered after 6.0 s", usual, |score, _| score.recovery_s = Some(6.0));
-        must_say("never ended as fast", usual, |score, _| score.recovery_s = None);
+        must_say("the rate of jobs never recovered", usual, |score, _| score.recovery_s = None);
         let plan = Plan { recovery: Recovery::Busy, ..usual };
-        must_say("were never busy again", plan, |score, _| score.recovery_s = None);
+        must_say("busy slots never recovered", plan, |score, _| score.recovery_s = None);
         let plan = Plan { recovery: Recovery::Orphans, ..usual };
         must_say("held nothing", plan, |score, _| score.recovery_s = None);
-        must_say("kept 20 %", Plan { least_rate: 0.3, ..usual }, |score, _| score.rate_kept = 0.2);
+        must_say("kept 20 %", Plan { rate_min: 0.3, ..usual }, |score, _| score.rate_kept = 0.2);
         must_say("did not drain", usual, |_, evidence| evidence.drained_s = None);
         must_say("1 jobs are dead", usual, |score, _| score.dead = 1);
-        must_say("1 attempts were burned", Plan { most_burned: 0, ..usual }, |score, _| score.attempts_burned = 1);
-        must_say("1 leases ran out", Plan { most_taken: 0, ..usual }, |score, _| {
-            score.leases_taken_from_the_living = 1
+        must_say("1 attempts were burned", Plan { burned_max: 0, ..usual }, |score, _| score.attempts_burned = 1);
+        must_say("1 leases of live workers", Plan { live_leases_lost_max: 0, ..usual }, |score, _| {
+            score.leases_lost_by_live_workers = 1
         });
-        must_say("of 1 jobs it is not known", usual, |_, evidence| {
+        must_say("the outcome of 1 enqueued jobs", usual, |_, evidence| {
             evidence.ledger = Ledger { unknown: [Uuid::nil()].into(), ..Ledger::default() };
         });
     }
 
     #[test]
-    fn a_late_result_that_must_be_refused_and_was_not_is_said() {
-        let plan = Plan { least_refused: 1, ..Plan::USUAL };
+    fn a_missing_refusal_of_a_late_result_is_reported() {
+        let plan = Plan { refused_min: 1, ..Plan::USUAL };
         let evidence = Evidence { drained_s: Some(1.0), ..Evidence::default() };
         let mut score = Score { rate_kept: 1.0, recovery_s: Some(0.0), ..Score::default() };
         score.promises(&plan, &evidence);
-        assert_eq!(score.wrong, ["no late result was refused: this shows nothing"]);
+        assert_eq!(score.wrong, ["no late result was refused: this run proves nothing"]);
     }
 
     #[test]
-    fn room_is_made_for_figures_and_not_for_what_must_never_happen() {
-        let plan = Plan { least_rate: 0.3, most_burned: 0, most_taken: 0, least_refused: 1, ..Plan::USUAL };
-        let roomy = plan.roomy();
-        assert!(roomy.recovers_within_s > plan.recovers_within_s && roomy.least_rate < plan.least_rate);
-        assert_eq!((roomy.dead, roomy.most_burned, roomy.most_taken, roomy.least_refused), (0, 0, 0, 1));
+    fn a_relaxed_plan_relaxes_figures_and_not_invariants() {
+        let plan = Plan { rate_min: 0.3, burned_max: 0, live_leases_lost_max: 0, refused_min: 1, ..Plan::USUAL };
+        let relaxed = plan.relaxed();
+        assert!(relaxed.recovers_within_s > plan.recovers_within_s && relaxed.rate_min < plan.rate_min);
+        assert_eq!((relaxed.dead, relaxed.burned_max, relaxed.live_leases_lost_max, relaxed.refused_min), (0, 0, 0, 1));
     }
 }

@@ -1,4 +1,4 @@
-//! A fleet under load with proxies between it and its stores: what every scenario is played on.
+//! The stage of every scenario: a fleet under load, with proxies between the fleet and its stores.
 
 use crate::{
     checker,
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use leasehold::{Client, Config};
 use leasehold_servers::PostgresOptions;
 use leasehold_servers::RedisOptions;
-use leasehold_tests::{Database, LogLine, Proxy, RedisServer, Stores, hurry};
+use leasehold_tests::{Database, LogLine, Proxy, RedisServer, Stores, no_sleep_file};
 use redis::aio::MultiplexedConnection;
 use sqlx::{Connection as _, PgConnection};
 use std::{
@@ -23,29 +23,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the load runs without harm, to know what it is like.
+/// How long the load runs before the fault, to measure normal operation.
 const STEADY: Duration = Duration::from_secs(4);
-/// How long it goes on after the fault, at least. Until the fleet has recovered, and no longer than it may take for that.
-const AFTER: Duration = Duration::from_secs(2);
-/// For what a fleet of debug builds on a busy machine must have done sooner or later.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// How long the load runs at least after the fault: until the fleet has recovered, or the allowed recovery time is
+/// over.
+const RECOVERY_MIN: Duration = Duration::from_secs(2);
+/// A timeout for steps that a fleet of debug builds on a busy machine must finish.
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What a scenario is played on. All of it is gone when it is dropped.
+/// The fleet, the servers and the proxies of a scenario. A drop ends all of them.
 pub(crate) struct Stage {
     pub(crate) members: Members,
     pub(crate) load: Load,
     pub(crate) stores: Stores,
-    /// Between all processes and PostgreSQL.
+    /// The proxy between all processes and PostgreSQL.
     pub(crate) to_postgres: Proxy,
-    /// Between all processes and Redis.
+    /// The proxy between all processes and Redis.
     pub(crate) to_redis: Proxy,
     pub(crate) moments: Moments,
     pub(crate) progress: Progress,
-    /// How long a scenario goes on that can go on for any time.
+    /// The duration of a scenario whose duration can be chosen.
     pub(crate) window: Duration,
-    /// What a long absence is: a minute, and a fifth of it in the short form.
+    /// The duration of a long outage: a minute, or a fifth of it in the short form.
     pub(crate) minute: Duration,
-    /// Jobs in the line when the fault began.
+    /// Jobs in the line at the start of the fault.
     pub(crate) queued_at_fault: usize,
     shape: Shape,
     folder: PathBuf,
@@ -53,13 +54,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts everything, and waits until jobs are done.
+    /// Starts everything, and waits until jobs are finished.
     pub(crate) async fn set_up(shape: Shape, folder: &Path, seed: u64, progress: Progress) -> Result<Self> {
         progress.phase("starting servers");
         let _ = std::fs::remove_dir_all(folder);
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let folder = folder.canonicalize()?;
-        // Commits as a server makes them by default: the time they take is a part of what can go wrong.
+        // Commits are durable, as they are by default on a server: the time of a commit influences what can go wrong.
         let options =
             PostgresOptions { password: false, max_connections: SERVER_CONNECTIONS, ..PostgresOptions::default() };
         let (database, redis) = tokio::join!(
@@ -105,7 +106,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The load before the workers: they take from a long line faster than one client makes it long.
+    /// The load starts before the workers: workers empty a line faster than one client fills it.
     async fn until_the_line_is_long(&self) -> Result<()> {
         let (mut longest, mut grew) = (0, Instant::now());
         self.progress.phase(&format!("enqueueing {} jobs", self.shape.backlog));
@@ -113,7 +114,7 @@ impl Stage {
             if self.load.length() > longest {
                 (longest, grew) = (self.load.length(), Instant::now());
             }
-            ensure!(grew.elapsed() < PATIENCE, "the line is {longest} jobs long and does not grow");
+            ensure!(grew.elapsed() < STEP_TIMEOUT, "the line has {longest} jobs and stopped growing");
             self.progress.now_and_then(&format!("enqueued {longest} of {} jobs", self.shape.backlog));
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -126,7 +127,7 @@ impl Stage {
         self.until_at_work(&wanted).await
     }
 
-    /// Waits until each of these processes has begun a job.
+    /// Waits until each of these processes has started a job.
     pub(crate) async fn until_at_work(&mut self, wanted: &[u32]) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -136,8 +137,8 @@ impl Stage {
                 return Ok(());
             }
             ensure!(
-                begun.elapsed() < PATIENCE,
-                "{missing} of {} workers have not begun a job; see {}",
+                begun.elapsed() < STEP_TIMEOUT,
+                "{missing} of {} workers have not started a job; see {}",
                 wanted.len(),
                 self.folder.display()
             );
@@ -145,37 +146,37 @@ impl Stage {
         }
     }
 
-    /// What the handlers wrote so far.
+    /// The handlers' log so far.
     pub(crate) fn log(&mut self) -> &[LogLine] {
         self.log.lines()
     }
 
-    /// A while without harm.
+    /// A time without faults.
     pub(crate) async fn steady(&mut self) {
         self.moments.steady = now_ms();
-        self.progress.phase("working, no harm yet");
+        self.progress.phase("normal operation, no fault yet");
         self.pass(STEADY).await;
     }
 
-    /// The fault begins now.
+    /// Records that the fault begins now.
     pub(crate) fn fault_begins(&mut self, what: &str) {
         self.moments.fault = now_ms();
         self.queued_at_fault = self.load.length();
         self.progress.phase(&format!("{what}; {} jobs are in the line", self.queued_at_fault));
     }
 
-    /// A blow, from which recovery is measured.
-    pub(crate) fn blow(&mut self) {
-        self.moments.blows.push(now_ms());
+    /// Records a fault injection. Recovery is measured from it.
+    pub(crate) fn injection(&mut self) {
+        self.moments.injections.push(now_ms());
     }
 
-    /// The fault is over.
+    /// Records that the fault ends now.
     pub(crate) fn heals(&mut self) {
         self.moments.healed = now_ms();
-        self.progress.phase("no more harm, the load goes on");
+        self.progress.phase("the fault has ended, the load continues");
     }
 
-    /// Time passes while the load goes on: this is what a window is, not a wait for something.
+    /// Lets time pass while the load continues. This is the duration of a fault and not a wait for a condition.
     pub(crate) async fn pass(&mut self, time: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < time {
@@ -186,24 +187,25 @@ impl Stage {
         }
     }
 
-    /// The load goes on until the fleet has recovered, or could not in time.
+    /// The load continues until the fleet has recovered or the allowed time is over.
     async fn recover(&mut self, plan: &Plan) {
         let begun = Instant::now();
-        let at_most = AFTER + Duration::from_secs_f64(plan.recovers_within_s);
+        let at_most = RECOVERY_MIN + Duration::from_secs_f64(plan.recovers_within_s);
         loop {
             self.pass(Duration::from_millis(500)).await;
             let mut so_far = self.moments.clone();
             so_far.load_stopped = now_ms();
             let has = plan.recovery == Recovery::Orphans || checker::recovery_s(plan, self.log(), &so_far).is_some();
-            if begun.elapsed() >= at_most || has && begun.elapsed() >= AFTER {
+            if begun.elapsed() >= at_most || has && begun.elapsed() >= RECOVERY_MIN {
                 return;
             }
         }
     }
 
-    /// The line drains: how long that took, if it did. It may take long where it is long, but must not stop.
+    /// Waits until the line is empty. Returns how long that took, if it became empty. A long line may take long, but it
+    /// must keep shrinking.
     async fn drain(&mut self, line: &mut PgConnection) -> Result<Option<f64>> {
-        std::fs::write(hurry(self.log.path()), "")?;
+        std::fs::write(no_sleep_file(self.log.path()), "")?;
         let begun = Instant::now();
         let (mut least, mut shrank) = (i64::MAX, begun);
         self.progress.phase("the line drains");
@@ -215,7 +217,7 @@ impl Stage {
             if left < least {
                 (least, shrank) = (left, Instant::now());
             }
-            if shrank.elapsed() > PATIENCE {
+            if shrank.elapsed() > STEP_TIMEOUT {
                 return Ok(None);
             }
             self.progress.now_and_then(&format!("{left} jobs left"));
@@ -223,14 +225,15 @@ impl Stage {
         }
     }
 
-    /// The fleet recovers, the load ends, the line drains, workers end; what is left.
+    /// The last phases: the fleet recovers, the load ends, the line drains, the workers stop, the evidence is
+    /// collected.
     pub(crate) async fn finish(mut self, plan: &Plan) -> Result<Evidence> {
         self.recover(plan).await;
         self.moments.load_stopped = now_ms();
         let ledger = self.load.stop().await;
         let mut line = self.connect_postgres().await?;
         let drained_s = self.drain(&mut line).await?;
-        self.progress.phase("looking at what is left");
+        self.progress.phase("collecting evidence");
         let mut redis = self.connect_redis().await?;
         let (agreed_s, left_in_redis) = evidence::redis_at_rest(&mut redis, self.shape.lease_ms).await?;
         let violations = evidence::violations_at_rest(&self.stores).await?;
@@ -250,12 +253,12 @@ impl Stage {
         })
     }
 
-    /// Where all files of the run are.
+    /// The folder with all files of the run.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What the handlers write to.
+    /// The path of the handlers' log.
     pub(crate) fn log_path(&self) -> &Path {
         self.log.path()
     }
@@ -265,12 +268,12 @@ impl Stage {
         self.shape.lease_ms
     }
 
-    /// Straight, not by the proxy.
+    /// A direct connection, not through the proxy.
     pub(crate) async fn connect_postgres(&self) -> Result<PgConnection> {
         PgConnection::connect(&self.stores.database.url).await.context("connecting to PostgreSQL")
     }
 
-    /// Straight, not by the proxy.
+    /// A direct connection, not through the proxy.
     pub(crate) async fn connect_redis(&self) -> Result<MultiplexedConnection> {
         Ok(self.stores.redis.connect().await)
     }

@@ -1,4 +1,4 @@
-//! The handlers' log, read as it grows: each line once, however often one looks.
+//! Reads the handlers' log while it grows. Each line is read once.
 
 use leasehold_tests::LogLine;
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What was read so far, and where to go on.
+/// The lines that were read so far, and the offset of the next line.
 pub(crate) struct Tail {
     path: PathBuf,
     offset: u64,
@@ -23,9 +23,9 @@ impl Tail {
         &self.path
     }
 
-    /// Every line that is there now.
+    /// Every line that is in the file now.
     pub(crate) fn lines(&mut self) -> &[LogLine] {
-        // Before the first job there is no file.
+        // The file does not exist before the first job.
         let _ = self.read_on();
         &self.lines
     }
@@ -35,7 +35,7 @@ impl Tail {
         file.seek(SeekFrom::Start(self.offset))?;
         let mut new = Vec::new();
         file.read_to_end(&mut new)?;
-        // A last one that is being written is left for the next look.
+        // An incomplete last line is left for the next read.
         let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         self.offset += whole as u64;
         self.lines.extend(new[..whole].split(|byte| *byte == b'\n').filter_map(LogLine::of));

@@ -1,4 +1,4 @@
-//! Bad input: one clear line, the right exit code, and nothing changed in either store.
+//! Bad input: one clear line, the right exit code, and no change in either store.
 
 use crate::fixture::Scene;
 use leasehold_core::PAYLOAD_MAX_BYTES;
@@ -56,7 +56,7 @@ async fn every_bad_argument_is_named_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_over_the_limit_is_refused_wherever_it_comes_from() {
+async fn a_payload_over_the_limit_is_refused_from_every_source() {
     let scene = Scene::start().await;
     let before = scene.contents().await;
     let fits = format!("\"{}\"", "x".repeat(PAYLOAD_MAX_BYTES - 2));
@@ -111,12 +111,12 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blank_lines_are_passed_over_and_counted() {
+async fn blank_lines_are_skipped_but_counted() {
     let scene = Scene::start().await;
     let input = "\n{\"kind\":\"k\"}\n\n \t\r\n{\"kind\":\"k\"}\r\n\n";
     assert_eq!(scene.run_with_input(&["enqueue", "--stdin"], input.as_bytes()).succeeded().lines().count(), 2);
     assert_eq!(scene.run_with_input(&["enqueue", "--stdin"], b"\n\n").succeeded(), "");
-    // The number is that of the line in the input, so that whoever goes on there leaves nothing out.
+    // The number is that of the line in the input, so that a user who continues there omits no line.
     let ran = scene.run_with_input(&["enqueue", "--stdin"], format!("\n{input}nonsense\n").as_bytes());
     ran.refused(2, "line 8: not a job");
     let many = format!("{}\n\nnonsense\n", "{\"kind\":\"k\"}\n\n".repeat(500));
@@ -125,9 +125,9 @@ async fn blank_lines_are_passed_over_and_counted() {
     ran.said("lines 1 to 999 were accepted, nothing after them: go on from line 1000");
 }
 
-/// A line of any length is named, and shown in part.
+/// A long line is named and shown only in part.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_error_echoes_long_input_whole() {
+async fn no_error_contains_the_whole_of_a_long_input() {
     let scene = Scene::start().await;
     let before = scene.contents().await;
     let long = "é".repeat(100_000);
@@ -146,7 +146,7 @@ async fn no_error_echoes_long_input_whole() {
         ran.said("nothing was accepted");
         assert!(ran.stderr.chars().count() < 1_000, "{}", ran.stderr);
     }
-    // Arguments are shorter than 128 KiB.
+    // Arguments must be shorter than 128 KiB.
     let long = &long[..100_000];
     for args in [
         &["enqueue", "--kind", "k", "--delay", long][..],
@@ -173,7 +173,7 @@ async fn no_error_echoes_long_input_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_line_further_on_says_where_to_go_on() {
+async fn the_error_of_a_later_line_says_where_to_continue() {
     let scene = Scene::start().await;
     let input = format!("{}nonsense\n", "{\"kind\":\"k\"}\n".repeat(1_203));
     let ran = scene.run_with_input(&["enqueue", "--stdin"], input.as_bytes());

@@ -1,4 +1,4 @@
-//! `leasehold bench`: the line that other programs read, and what it costs.
+//! `leasehold bench`: its output line for other programs, and the cost of jobs.
 
 use crate::fixture::{Ran, Scene};
 use leasehold_tests::all_keys;
@@ -26,7 +26,7 @@ fn positive(line: &Value, names: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_prints_one_line_and_leaves_nothing_in_the_line() {
+async fn a_drain_prints_one_line_and_leaves_no_jobs() {
     let scene = Scene::start().await;
     let ran = scene.run(&["bench", "--n", "700", "--procs", "2", "--conc", "10"]);
     let figures = ["enqueue_per_s", "drain_per_s", "before_ready", "first_tenth_per_s", "last_tenth_per_s"];
@@ -34,7 +34,7 @@ async fn a_drain_prints_one_line_and_leaves_nothing_in_the_line() {
     assert_eq!(keys(&line), with(&figures));
     assert_eq!((&line["peer"], &line["mode"], &line["n"]), (&"leasehold".into(), &"drain".into(), &700.into()));
     positive(&line, &["/enqueue_per_s", "/drain_per_s", "/first_tenth_per_s", "/last_tenth_per_s"]);
-    assert_eq!(ran.stderr, "", "standard error is no terminal");
+    assert_eq!(ran.stderr, "", "standard error is not a terminal, so there is no progress");
     let finished: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.history WHERE state = 'succeeded'")
         .fetch_one(&mut scene.sql().await)
         .await
@@ -43,25 +43,25 @@ async fn a_drain_prints_one_line_and_leaves_nothing_in_the_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn costs_are_in_the_line_and_in_a_table() {
+async fn costs_are_in_the_output_line_and_in_a_table() {
     let scene = Scene::start().await;
     let ran = scene.run(&["bench", "--n", "2000", "--costs"]);
     let line = line(&ran);
-    // CPU is counted in hundredths of a second: so few jobs may show none. The servers of tests are on this machine.
+    // CPU is counted in hundredths of a second, so a few jobs may show 0. The servers of tests run on this machine.
     for name in ["postgres_cpu_us_per_job", "redis_cpu_us_per_job", "driver_cpu_us_per_job", "workers_cpu_us_per_job"] {
         assert!(line["costs"][name].as_f64().is_some_and(|cost| cost >= 0.0), "{name}: {line}");
     }
     positive(&line, &["/costs/transactions_per_job", "/costs/wal_bytes_per_job", "/costs/worker_memory_peak_bytes"]);
     let memory = |name: &str| line["costs"]["redis_memory"][name].as_u64().expect("bytes");
     assert!(memory("peak_bytes") > memory("before_bytes") && memory("before_bytes") > 0, "{line}");
-    assert!(line["costs"]["transactions_per_job"].as_f64() < Some(0.5), "batches are none: {line}");
+    assert!(line["costs"]["transactions_per_job"].as_f64() < Some(0.5), "jobs are not batched: {line}");
     for words in ["transactions", "bytes a job", "CPU of PostgreSQL", "memory of Redis", "memory of a worker"] {
         assert!(ran.stderr.contains(words), "no {words} in {}", ran.stderr);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flow_goes_on_for_a_time() {
+async fn flow_runs_for_the_given_time() {
     let scene = Scene::start().await;
     let line = line(&scene.run(&["bench", "--mode", "flow", "--seconds", "1", "--procs", "1"]));
     assert_eq!(keys(&line), with(&["flow_per_s", "seconds", "tenths_per_s"]));
@@ -75,7 +75,7 @@ async fn flow_goes_on_for_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn latency_sees_every_job() {
+async fn latency_measures_every_job() {
     let scene = Scene::start().await;
     let line = line(&scene.run(&["bench", "--mode", "latency", "--n", "20", "--gap-ms", "1"]));
     assert_eq!(keys(&line), with(&["seen", "p50_ms", "p95_ms", "p99_ms", "quantiles_ms"]));
@@ -95,7 +95,7 @@ async fn without_redis_workers_claim_from_the_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_floor_is_measured_and_gone() {
+async fn the_floor_is_measured_and_removed() {
     let scene = Scene::start().await;
     let line = line(&scene.run(&["bench", "--mode", "floor", "--n", "1200", "--gap-ms", "0", "--costs"]));
     let figures = ["enqueue_per_s", "drain_per_s", "flow_per_s", "p50_ms", "p95_ms", "p99_ms", "quantiles_ms", "costs"];
@@ -104,12 +104,12 @@ async fn the_floor_is_measured_and_gone() {
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_namespace WHERE nspname = 'leasehold_floor'")
         .fetch_one(&mut scene.sql().await)
         .await
-        .expect("looking for its schema");
+        .expect("looking for the schema of the floor");
     assert_eq!(left, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused() {
+async fn contradictory_arguments_are_refused() {
     let scene = Scene::start().await;
     scene.run(&["bench", "--seconds", "5"]).refused(2, "--seconds is for --mode flow");
     scene.output(&["enqueue", "--kind", "k"]);

@@ -1,11 +1,11 @@
-//! `leasehold each`: results in order, nothing twice, and going on where it stopped.
+//! `leasehold each`: results in order, no line runs twice, and an interrupted batch continues.
 
-use crate::{fixture::Scene, process::Beside};
+use crate::{fixture::Scene, process::Background};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::{fs, time::Duration};
 
-/// The lines that a command noted in a file, sorted: one for each time it ran.
+/// The lines that commands wrote into the file `runs`, sorted: one line for each run.
 fn runs(scene: &Scene) -> Vec<String> {
     let noted = fs::read_to_string(scene.folder().join("runs")).unwrap_or_default();
     let mut lines: Vec<String> = noted.lines().map(str::to_owned).collect();
@@ -13,7 +13,7 @@ fn runs(scene: &Scene) -> Vec<String> {
     lines
 }
 
-/// Notes that it ran, then does as `script` says with the line in `$1`.
+/// A command that records its run in the file `runs`, and then runs `script` with the input line in `$1`.
 fn noting(script: &str) -> [String; 6] {
     let script = format!("echo \"$1\" >> runs; {script}");
     ["--".into(), "sh".into(), "-c".into(), script, "sh".into(), "{}".into()]
@@ -31,41 +31,41 @@ fn refs(args: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fleet_runs_the_lines_and_results_come_in_order() {
+async fn a_fleet_runs_the_lines_and_results_are_in_order() {
     let scene = Scene::start().await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     let input: String = (0..300).map(|nth| format!("line {nth}\n")).collect();
-    // The first ones take longest: order must not be that of finishing.
+    // The first lines take longest, so that jobs do not finish in the order of the lines.
     let script = "case \"$1\" in *\\ ?) sleep 0.3;; esac; echo \"did $1\"";
     let printed = scene.run_with_input(&refs(&each("b", script)), input.as_bytes()).succeeded();
     let wanted: Vec<String> = (0..300).map(|nth| format!("did line {nth}")).collect();
     assert_eq!(printed.lines().collect::<Vec<_>>(), wanted);
     assert_eq!(runs(&scene).len(), 300);
 
-    // The same batch again is the same jobs: the results without the work.
+    // The same batch again has the same jobs: their results are printed, and no job runs again.
     let again = scene.run_with_input(&refs(&each("b", script)), input.as_bytes()).succeeded();
     assert_eq!((again, runs(&scene).len()), (printed, 300));
 }
 
-/// A batch that waits says what for, once.
+/// A waiting batch reports once what it waits for.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_queue_is_told_and_so_is_one_that_nobody_serves() {
+async fn a_paused_queue_and_a_queue_without_workers_are_reported() {
     let scene = Scene::start().await;
     fs::write(scene.folder().join("lines"), "a\nb\n").expect("written");
     scene.output(&["queue", "pause", "q"]);
-    let each = Beside::start(&scene, &["each", "--queue", "q", "--from", "lines", "--", "echo"], &[]);
+    let each = Background::start(&scene, &["each", "--queue", "q", "--from", "lines", "--", "echo"], &[]);
     each.says("the queue q is paused, so nothing of it is started: `leasehold queue resume q` ends that").await;
     each.says("no worker runs commands of the queue q").await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     scene.output(&["queue", "resume", "q"]);
     let ran = each.ended(Duration::from_secs(60));
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.matches("is paused").count()), (0, "a\nb\n", 1), "{ran:?}");
 
-    // Paused when it is under way, and with slots of its own.
+    // Paused during the run, with local slots.
     let script = "test $1 != b || while ! test -e go; do sleep 0.05; done; sleep 0.1; echo $1";
     let args = ["each", "--queue", "r", "--jobs", "1", "--from", "lines", "--", "sh", "-c", script, "sh"];
     fs::write(scene.folder().join("lines"), "a\nb\nc\nd\ne\n").expect("written");
-    let each = Beside::start(&scene, &args, &[]);
+    let each = Background::start(&scene, &args, &[]);
     each.prints(1).await;
     scene.output(&["queue", "pause", "r"]);
     fs::write(scene.folder().join("go"), "").expect("written");
@@ -80,7 +80,7 @@ async fn a_paused_queue_is_told_and_so_is_one_that_nobody_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn local_slots_need_no_other_process() {
+async fn local_slots_need_no_worker_process() {
     let scene = Scene::start().await;
     let args = ["each", "--queue", "q", "--jobs", "3", "--", "echo"];
     let input = "b\na\na\n\n5\n{\"x\": 1}\n";
@@ -95,9 +95,9 @@ async fn local_slots_need_no_other_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_died_is_told_and_a_second_run_tries_only_that_again() {
+async fn dead_jobs_are_reported_and_a_second_run_repeats_only_these() {
     let scene = Scene::start().await;
-    let fleet = Beside::fleet(&scene);
+    let fleet = Background::fleet(&scene);
     let script = "test -e fixed || case \"$1\" in *5) echo \"no luck with $1\" >&2; exit 65;; esac; echo \"did $1\"";
     let input: String = (0..20).map(|nth| format!("{nth}\n")).collect();
     let first = scene.run_with_input(&refs(&each("b", script)), input.as_bytes());
@@ -116,7 +116,7 @@ async fn what_died_is_told_and_a_second_run_tries_only_that_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_command_under_an_old_name_is_refused() {
+async fn another_command_with_the_same_batch_name_is_refused() {
     let scene = Scene::start().await;
     let first = ["each", "--batch", "b", "--jobs", "1", "--", "echo", "old"];
     assert_eq!(scene.run_with_input(&first, b"x\n").succeeded(), "old x");
@@ -127,13 +127,13 @@ async fn another_command_under_an_old_name_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_leaves_the_jobs_and_the_next_run_goes_on() {
+async fn a_signal_keeps_the_jobs_and_the_next_run_continues() {
     let scene = Scene::start().await;
     let input: String = (0..30).map(|nth| format!("{nth}\n")).collect();
     fs::write(scene.folder().join("input"), input).expect("written");
     let mut args = each("b", "test -e open || { sleep 600; exit 1; }; echo \"did $1\"");
     args.splice(1..1, ["--from".to_owned(), "input".to_owned(), "--jobs".to_owned(), "2".to_owned()]);
-    let first = Beside::start(&scene, &refs(&args), &[]);
+    let first = Background::start(&scene, &refs(&args), &[]);
     leasehold_tests::eventually("two lines are running", Duration::from_secs(30), || async {
         let seen = runs(&scene);
         if seen.len() == 2 { Ok(()) } else { Err(seen) }
@@ -153,37 +153,37 @@ async fn a_signal_leaves_the_jobs_and_the_next_run_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_to_run_it_is_told() {
+async fn a_missing_worker_is_reported() {
     let scene = Scene::start().await;
     fs::write(scene.folder().join("input"), "x\n").expect("written");
-    let waiting = Beside::start(&scene, &["each", "--queue", "q", "--from", "input", "--", "echo"], &[]);
-    leasehold_tests::eventually("the job is there", Duration::from_secs(20), || async {
+    let waiting = Background::start(&scene, &["each", "--queue", "q", "--from", "input", "--", "echo"], &[]);
+    leasehold_tests::eventually("the job exists", Duration::from_secs(20), || async {
         let queues = scene.json(&["queue", "list"]);
         if queues[0]["queued"] == 1 { Ok(()) } else { Err(queues) }
     })
     .await;
-    // It looks for workers after some time without news; a worker that comes then does the work.
+    // `each` looks for workers after some time without news. A worker that starts later runs the job.
     waiting.says("no worker runs commands of the queue q").await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     let ran = waiting.ended(Duration::from_secs(30));
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "x\n"), "{ran:?}");
     assert!(ran.stderr.contains("no worker runs commands of the queue q: start one with `leasehold worker"), "{ran:?}");
 }
 
-/// As many lines as a large folder has files, with commands so short that the queue is what is measured.
+/// As many lines as a large folder has files. The commands are so short that the time is that of the queue.
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_thousand_lines_that_were_done_before_are_printed_quickly() {
+async fn twenty_thousand_finished_lines_are_printed_quickly() {
     let scene = Scene::start().await;
     let input: String = (0..20_000).map(|nth| format!("{nth}\n")).collect();
     fs::write(scene.folder().join("input"), &input).expect("written");
     let args = ["each", "--queue", "q", "--batch", "b", "--from", "input", "--", "true"];
-    let first = Beside::start(&scene, &args, &[]);
-    leasehold_tests::eventually("all jobs are there", Duration::from_secs(60), || async {
+    let first = Background::start(&scene, &args, &[]);
+    leasehold_tests::eventually("all jobs exist", Duration::from_secs(60), || async {
         let queues = scene.json(&["queue", "list"]);
         if queues[0]["queued"] == 20_000 { Ok(()) } else { Err(queues) }
     })
     .await;
-    // Finished by hand: twenty thousand processes are not what this is about.
+    // Finished by SQL: the test is not about running twenty thousand processes.
     let finish = "WITH gone AS (DELETE FROM leasehold.job RETURNING *)
                   INSERT INTO leasehold.history (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
                       max_attempts, state, priority, crashes, max_crashes, queue, kind, payload, result)

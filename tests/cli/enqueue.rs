@@ -1,4 +1,4 @@
-//! `leasehold enqueue`: what is said is what is stored.
+//! `leasehold enqueue`: the store holds what the flags say.
 
 use crate::fixture::{Scene, run};
 use leasehold_tests::Key;
@@ -69,7 +69,7 @@ async fn payloads_come_from_files_and_from_standard_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_become_jobs_in_order_and_flags_fill_their_gaps() {
+async fn lines_become_jobs_in_order_and_flags_are_their_defaults() {
     let scene = Scene::start().await;
     let lines: String = (0..1_700)
         .map(|nth| match nth % 3 {
@@ -106,19 +106,19 @@ async fn lines_with_ids_can_be_sent_again() {
     assert_eq!(scene.json(&["queue", "list"])[0]["queued"], 10);
 }
 
-/// A writer that keeps the pipe open must not keep its lines waiting.
+/// A writer that keeps the pipe open must not delay the jobs of its lines.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_writer_need_not_fill_a_batch() {
+async fn lines_of_a_slow_writer_are_sent_before_a_batch_is_full() {
     use std::io::{BufRead, BufReader, Write};
     let scene = Scene::start().await;
     let mut command = scene.command(&["enqueue", "--stdin"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
-    let mut stdin = child.stdin.take().expect("its input");
-    let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
+    let mut stdin = child.stdin.take().expect("the standard input");
+    let mut stdout = BufReader::new(child.stdout.take().expect("the standard output"));
     for _ in 0..2 {
         stdin.write_all(b"{\"kind\":\"k\"}\n").expect("written");
         let mut id = String::new();
-        stdout.read_line(&mut id).expect("an answer while the input is open");
+        stdout.read_line(&mut id).expect("an id while the input is still open");
         assert_eq!(id.trim().len(), 36, "{id:?}");
     }
     drop(stdin);
@@ -126,9 +126,9 @@ async fn a_slow_writer_need_not_fill_a_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_leaves_early_is_no_error() {
+async fn a_reader_that_closes_the_pipe_is_not_an_error() {
     let scene = Scene::start().await;
-    // Far more than a pipe holds: it is still writing when its reader leaves.
+    // Much more output than a pipe holds: the program is still writing when its reader exits.
     let script = "\"$0\" job list --limit 1000 --json | head -c 1; exit ${PIPESTATUS[0]}";
     for _ in 0..3 {
         scene.run_with_input(&["enqueue", "--stdin"], "{\"kind\":\"k\"}\n".repeat(500).as_bytes()).succeeded();
@@ -143,7 +143,7 @@ async fn a_reader_that_leaves_early_is_no_error() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
 }
 
-/// Twenty thousand lines are a matter of seconds, not minutes, even on a busy machine.
+/// Twenty thousand lines take seconds and not minutes, even on a busy machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_lines_are_quick() {
     let scene = Scene::start().await;

@@ -1,4 +1,4 @@
-//! Help on everything.
+//! Help for every command.
 
 use crate::fixture::{program_in, run};
 use leasehold_tests::private_folder;
@@ -36,14 +36,14 @@ fn every_command_has_help_with_examples() {
 }
 
 #[test]
-fn without_a_command_it_shows_help_and_is_a_mistake() {
+fn without_a_command_help_is_shown_and_the_exit_code_is_that_of_a_mistake() {
     let folder = private_folder();
     let ran = run(program_in(folder.path()), b"");
     assert!(ran.code == 2 && ran.stderr.contains("Usage: leasehold"), "{ran:?}");
 }
 
 #[test]
-fn completions_come_for_every_shell() {
+fn completions_exist_for_every_shell() {
     let folder = private_folder();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let mut command = program_in(folder.path());

@@ -1,4 +1,4 @@
-//! `leasehold job …` on jobs that no worker touches.
+//! `leasehold job …` on jobs that no worker runs.
 
 use crate::fixture::Scene;
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn jobs_are_listed_newest_first_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_job_is_gone_from_both_stores_and_can_be_brought_back() {
+async fn a_cancelled_job_is_not_live_in_either_store_and_can_be_retried() {
     let scene = Scene::start().await;
     let id = scene.output(&["enqueue", "--kind", "k"]);
     assert_eq!(scene.output(&["job", "cancel", &id]), format!("{id}  cancelled"));
@@ -35,7 +35,7 @@ async fn a_cancelled_job_is_gone_from_both_stores_and_can_be_brought_back() {
         (again.code, again.stdout.trim_end()),
         (1, &*format!("{id}  unchanged: it had finished already (cancelled)"))
     );
-    assert_eq!(scene.run(&["job", "wait", &id]).code, 1, "a cancelled job is no success");
+    assert_eq!(scene.run(&["job", "wait", &id]).code, 1, "a cancelled job is not a success");
 
     assert_eq!(scene.output(&["job", "retry", &id]), format!("{id}  back in the line"));
     assert_eq!(scene.json(&["job", "show", &id])["state"], "queued");
@@ -49,7 +49,7 @@ async fn a_cancelled_job_is_gone_from_both_stores_and_can_be_brought_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_job_says_why() {
+async fn explain_says_why_a_job_waits() {
     let scene = Scene::start().await;
     let first = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     let second = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
@@ -75,9 +75,9 @@ async fn a_waiting_job_says_why() {
     );
 }
 
-/// Times that only a person's hand, or an older version, writes: every command bears them.
+/// Times that only an operator by hand, or an older version, can write: no command fails on them.
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_times_in_the_tables_break_no_command() {
+async fn no_command_fails_on_extreme_times_in_the_tables() {
     let scene = Scene::start().await;
     let mut ids = Vec::new();
     for time in ["infinity", "-infinity", "290000-01-01+00", "10000-01-01+00", "4713-01-01+00 BC"] {
@@ -91,7 +91,7 @@ async fn odd_times_in_the_tables_break_no_command() {
         ] {
             let id = scene.output(&["enqueue", "--kind", "k"]);
             let update = format!("UPDATE leasehold.job SET {set} WHERE id = '{id}'");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(update)).execute(&mut scene.sql().await).await.expect("an odd time");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(update)).execute(&mut scene.sql().await).await.expect("an extreme time");
             ids.push(id);
         }
     }
@@ -115,7 +115,7 @@ async fn odd_times_in_the_tables_break_no_command() {
     assert_eq!(scene.json(&["job", "list"]).as_array().expect("a list").len(), ids.len());
 }
 
-/// What SQL refuses the command line refuses too.
+/// The command line refuses the same values as SQL.
 #[tokio::test(flavor = "multi_thread")]
 async fn times_beyond_the_limits_are_refused() {
     let scene = Scene::start().await;
@@ -148,9 +148,10 @@ async fn times_beyond_the_limits_are_refused() {
     }
 }
 
-/// A row or a key in somebody's open transaction: every command ends soon, says what it waited for, and does the rest.
+/// A row or a key is held by another session's open transaction: every command ends soon, says what it waited for, and
+/// does the rest.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_hold_is_named_and_the_rest_is_done() {
+async fn locked_jobs_are_named_and_the_other_jobs_are_processed() {
     let scene = Scene::start().await;
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     let ended = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);

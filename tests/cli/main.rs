@@ -1,4 +1,4 @@
-//! The command line as people use it: the real program, real servers, and what is seen on the outside.
+//! The command line from its users' view: the real program, real servers, and only what is visible from outside.
 
 mod bad_input;
 mod bench;
@@ -7,7 +7,6 @@ mod enqueue;
 mod fixture;
 mod help;
 mod jobs;
-mod lacks;
 mod process;
 mod queues;
 mod readme;
@@ -15,5 +14,6 @@ mod rights;
 mod secrets;
 mod servers;
 mod settings;
+mod shortages;
 mod stopping;
 mod workers;

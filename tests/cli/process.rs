@@ -1,4 +1,4 @@
-//! Programs that run beside a test: stopped with it, and asked to stop by it.
+//! Programs that run during a test. The test can ask them to stop, and they end with the test.
 
 use crate::fixture::{Ran, Scene};
 use nix::{
@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A program that runs beside the test.
-pub(crate) struct Beside {
+/// A program that runs during the test.
+pub(crate) struct Background {
     child: Child,
     stdout: Output,
     stderr: Output,
 }
 
-/// What a program has written so far, read as it comes, so that no pipe fills up.
+/// The output of a program so far. It is read continuously, so that no pipe fills up.
 struct Output {
     text: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
@@ -45,14 +45,14 @@ impl Output {
 
     fn whole(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
-            reader.join().expect("its output");
+            reader.join().expect("the reader of the output");
         }
         self.so_far()
     }
 }
 
-impl Beside {
-    /// Starts `leasehold` with these arguments and variables on the stores of the scene.
+impl Background {
+    /// Starts `leasehold` with these arguments and environment variables on the stores of the scene.
     pub(crate) fn start(scene: &Scene, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = scene.command(args);
         command.envs(variables.iter().copied());
@@ -63,12 +63,12 @@ impl Beside {
     pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("starting the program");
-        let stdout = Output::of(child.stdout.take().expect("its output"));
-        let stderr = Output::of(child.stderr.take().expect("its errors"));
+        let stdout = Output::of(child.stdout.take().expect("the standard output"));
+        let stderr = Output::of(child.stderr.take().expect("standard error"));
         Self { child, stdout, stderr }
     }
 
-    /// A worker that runs the commands of `each` on the queue `q`, and a reaper.
+    /// A worker that runs the commands of `each` for the queue `q`, and a reaper.
     pub(crate) fn fleet(scene: &Scene) -> [Self; 2] {
         let quick = [("LEASEHOLD_WORKER__BACKOFF_BASE_MS", "100"), ("LEASEHOLD_WORKER__LEASE_MS", "5000")];
         let worker = Self::start(scene, &["worker", "--queue", "q=4", "--commands"], &quick);
@@ -79,7 +79,7 @@ impl Beside {
         self.child.id()
     }
 
-    /// What it has said on standard error.
+    /// What the program has written to standard error so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.so_far()
     }
@@ -88,7 +88,7 @@ impl Beside {
         kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")), signal).expect("sending a signal");
     }
 
-    /// Waits until it has said this on standard error.
+    /// Waits until standard error contains these words.
     pub(crate) async fn says(&self, words: &str) {
         leasehold_tests::eventually(words, Duration::from_secs(20), async || {
             let said = self.stderr.so_far();
@@ -97,7 +97,7 @@ impl Beside {
         .await;
     }
 
-    /// Waits until it has printed so many whole lines on standard output.
+    /// Waits until standard output contains this many complete lines.
     pub(crate) async fn prints(&self, lines: usize) {
         leasehold_tests::eventually("lines on standard output", Duration::from_secs(20), async || {
             let printed = self.stdout.so_far();
@@ -106,31 +106,32 @@ impl Beside {
         .await;
     }
 
-    /// Signals it again and again until it ends: one signal too many is no matter, one too early is not heard.
+    /// Sends the signal again and again until the program ends. A signal too many does no harm, and a signal that comes
+    /// too early has no effect.
     pub(crate) fn signalled_to_its_end(mut self, signal: Signal, within: Duration) -> Ran {
         let begun = Instant::now();
-        while self.child.try_wait().expect("asking how it is").is_none() {
-            assert!(begun.elapsed() < within, "it still runs after {within:?}");
+        while self.child.try_wait().expect("asking for the exit status").is_none() {
+            assert!(begun.elapsed() < within, "the program still runs after {within:?}");
             self.signal(signal);
             std::thread::sleep(Duration::from_millis(50));
         }
         self.ended(within)
     }
 
-    /// Asks it to stop and waits for it.
+    /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(self) -> Ran {
         self.signal(Signal::SIGTERM);
         self.ended(Duration::from_secs(30))
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     pub(crate) fn ended(mut self, within: Duration) -> Ran {
         let begun = Instant::now();
         let status = loop {
-            if let Some(status) = self.child.try_wait().expect("asking how it is") {
+            if let Some(status) = self.child.try_wait().expect("asking for the exit status") {
                 break status;
             }
-            assert!(begun.elapsed() < within, "it still runs after {within:?}");
+            assert!(begun.elapsed() < within, "the program still runs after {within:?}");
             std::thread::sleep(Duration::from_millis(10));
         };
         let (stdout, stderr) = (self.stdout.whole(), self.stderr.whole());
@@ -138,7 +139,7 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for Background {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();

@@ -5,7 +5,7 @@ use leasehold_tests::all_keys;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_is_in_both_stores_and_ends() {
+async fn a_pause_is_set_in_both_stores_and_can_be_ended() {
     let scene = Scene::start().await;
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     assert_eq!(scene.json(&["queue", "pause", "q"]), json!({ "changed": true, "paused": true, "queue": "q" }));
@@ -21,7 +21,7 @@ async fn a_pause_is_in_both_stores_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_cancels_what_waits_and_nothing_else() {
+async fn a_purge_cancels_only_waiting_jobs() {
     let scene = Scene::start().await;
     scene
         .run_with_input(&["enqueue", "--stdin", "--queue", "q"], "{\"kind\":\"k\"}\n".repeat(1_201).as_bytes())
@@ -36,7 +36,7 @@ async fn a_purge_cancels_what_waits_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stats_say_which_store_each_number_is_from() {
+async fn stats_name_the_store_of_each_number() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--delay", "1h"]);

@@ -1,21 +1,21 @@
-//! The commands in the README work as they stand there.
+//! The commands in the README work exactly as written.
 
 use crate::{
     fixture::{Scene, run},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::{eventually, leasehold_program};
 use std::{fs, process::Command, time::Duration};
 
 const README: &str = include_str!("../../README.md");
 
-/// The fenced blocks of a language.
+/// The fenced code blocks of a language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     README.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-/// The block that has this in it.
+/// The code block that contains this text.
 fn block(language: &str, with: &str) -> &'static str {
     blocks(language).into_iter().find(|block| block.contains(with)).unwrap_or_else(|| panic!("no block with {with}"))
 }
@@ -23,7 +23,7 @@ fn block(language: &str, with: &str) -> &'static str {
 /// A shell that finds the program, in the folder and on the stores of the scene.
 fn shell(scene: &Scene, script: &str) -> Command {
     let program = leasehold_program();
-    let folder = program.parent().expect("its folder");
+    let folder = program.parent().expect("the folder of the program");
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", script]).current_dir(scene.folder()).env_clear();
     shell.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default()));
@@ -34,8 +34,8 @@ fn shell(scene: &Scene, script: &str) -> Command {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_five_minutes() {
     let scene = Scene::start().await;
-    let _worker = Beside::start(&scene, &["worker", "--queue", "default", "--commands"], &[]);
-    let _reaper = Beside::start(&scene, &["reaper"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "default", "--commands"], &[]);
+    let _reaper = Background::start(&scene, &["reaper"], &[]);
     let ran = run(shell(&scene, block("sh", "leasehold each")), b"");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
@@ -48,7 +48,7 @@ async fn servers_of_ones_own() {
     let scene = Scene::start().await;
     fs::write(scene.folder().join("send-mail"), "#!/bin/sh\ncat > sent\n").expect("written");
     let script = block("sh", "leasehold migrate");
-    // The servers are those of the test; all else is as it stands there.
+    // Uses the servers of the test; the rest is unchanged.
     let script: String =
         script.lines().filter(|line| !line.starts_with("export ")).map(|line| format!("{line}\n")).collect();
     assert!(script.contains("leasehold worker") && script.contains("leasehold enqueue"), "{script}");
@@ -60,7 +60,7 @@ async fn servers_of_ones_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sql_and_the_trouble_table() {
+async fn the_sql_and_the_troubleshooting_table() {
     let scene = Scene::start().await;
     let mut postgres = scene.sql().await;
     sqlx::raw_sql(block("sql", "leasehold.enqueue")).execute(&mut postgres).await.expect("the SQL of the README");
@@ -75,8 +75,8 @@ async fn sql_and_the_trouble_table() {
     };
     assert!(run(shell(&scene, &cell("Why does this job not run?")), b"").succeeded().contains("no live worker"));
     assert_eq!(run(shell(&scene, &cell("What died")), b"").succeeded(), "no jobs");
-    let _worker = Beside::start(&scene, &["worker", "--queue", "mail", "--exec", "mail=exit 65"], &[]);
-    let _reaper = Beside::start(&scene, &["reaper"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "mail", "--exec", "mail=exit 65"], &[]);
+    let _reaper = Background::start(&scene, &["reaper"], &[]);
     eventually("the job is dead", Duration::from_secs(30), || async {
         let job = scene.json(&["job", "show", &id]);
         if job["state"] == "dead" { Ok(()) } else { Err(job) }
@@ -88,6 +88,6 @@ async fn sql_and_the_trouble_table() {
 }
 
 #[test]
-fn it_is_short_enough_to_be_read() {
+fn the_readme_is_short() {
     assert!(README.lines().count() <= 200);
 }

@@ -1,13 +1,14 @@
-//! Each role has what it needs and no more: owner, app, worker, reader; and whoever may call one function.
+//! Each role (owner, app, worker, reader) has exactly the rights that it needs; so has a role that may only call one
+//! function.
 
 use crate::{
     fixture::{Ran, Scene},
-    process::Beside,
+    process::Background,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// The URL of the scene's database, for a role.
+/// The URL of the scene's database for a role.
 fn as_role(scene: &Scene, role: &str) -> String {
     let url = &scene.stores.database.url;
     let separator = if url.contains('?') { '&' } else { '?' };
@@ -36,8 +37,8 @@ async fn each_role_has_what_it_needs_and_no_more() {
     }
     let url = as_role(&scene, "leasehold_worker");
     let fleet = ["--database-url", &*url];
-    let _reaper = Beside::start(&scene, &[&["reaper"][..], &fleet].concat(), &[]);
-    let worker = Beside::start(
+    let _reaper = Background::start(&scene, &[&["reaper"][..], &fleet].concat(), &[]);
+    let worker = Background::start(
         &scene,
         &[
             &[
@@ -103,7 +104,7 @@ async fn each_role_has_what_it_needs_and_no_more() {
     let ran = worker.stop();
     assert!(ran.code == 0 && !ran.stderr.contains("permission denied"), "{ran:?}");
 
-    // What the owner migrates, it owns; and a partition that a reaper makes or drops.
+    // The owner owns what it migrates, and also the partitions that a reaper creates or drops.
     let mut admin = scene.sql().await;
     sql(&mut admin, "SET ROLE leasehold_worker; SELECT leasehold.make_partition('2030-01-01'); RESET ROLE")
         .await
@@ -111,7 +112,7 @@ async fn each_role_has_what_it_needs_and_no_more() {
     assert_eq!(run_as(&scene, "leasehold_owner", &["migrate"]).succeeded(), "the schema is up to date");
 }
 
-/// USAGE on the schema and EXECUTE on one function are enough to call it, and for nothing else.
+/// USAGE on the schema and EXECUTE on one function are enough to call this function, and allow nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_needs_no_rights_on_tables() {
     let scene = Scene::start().await;
@@ -136,9 +137,9 @@ async fn a_function_needs_no_rights_on_tables() {
     let id: uuid::Uuid = sqlx::query_scalar(enqueue).fetch_one(&mut caller).await.expect("enqueued");
     let again: uuid::Uuid = sqlx::query_scalar(enqueue).fetch_one(&mut caller).await.expect("the same job");
     assert_eq!(id, again);
-    // Nothing that a caller puts in the way is called with the rights of the owner.
+    // A function with the owner's rights must not use objects that its caller created with the same names.
     let trap = "CREATE TEMP TABLE job (id uuid); SET search_path = pg_temp, leasehold, public";
-    sql(&mut caller, trap).await.expect("a table in the way");
+    sql(&mut caller, trap).await.expect("a table with the same name");
     let state: String =
         sqlx::query_scalar("SELECT leasehold.cancel($1)").bind(id).fetch_one(&mut caller).await.expect("cancelled");
     assert_eq!(state, "cancelled");
@@ -146,7 +147,7 @@ async fn a_function_needs_no_rights_on_tables() {
     sql(&mut caller, "RESET ROLE; DROP OWNED BY nobody_special; DROP ROLE nobody_special").await.expect("dropped");
 }
 
-/// Who owns the schema needs no rights on the database.
+/// The owner of the schema needs no rights on the database.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_of_the_schema_migrates_without_rights_on_the_database() {
     let scene = Scene::start().await;
@@ -160,18 +161,18 @@ async fn the_owner_of_the_schema_migrates_without_rights_on_the_database() {
     sql(&mut admin, "DROP OWNED BY schema_owner CASCADE; DROP ROLE schema_owner").await.expect("dropped");
 }
 
-/// A Redis that does not let us ask how it evicts is looked at in all other respects.
+/// If Redis forbids INFO, doctor cannot read the eviction policy but still checks everything else.
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_bears_a_redis_that_forbids_info() {
+async fn doctor_works_with_a_redis_that_forbids_info() {
     let scene = Scene::start().await;
     let mut redis = scene.stores.redis.connect().await;
     let rules = ["SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-info"];
     redis::cmd("ACL").arg(&rules).query_async::<()>(&mut redis).await.expect("a user");
     let place = scene.stores.redis.url.rsplit_once("//").expect("a URL").1;
     let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-    let _reaper = Beside::start(&scene, &["reaper"], &[]);
+    let _reaper = Background::start(&scene, &["reaper"], &[]);
     let url = format!("redis://limited:secret@{place}");
-    leasehold_tests::eventually("doctor is content", std::time::Duration::from_secs(30), || async {
+    leasehold_tests::eventually("doctor finds nothing wrong", std::time::Duration::from_secs(30), || async {
         let ran = scene.run(&["doctor", "--redis-url", &url]);
         if ran.code == 0 && (ran.stdout.clone() + &ran.stderr).contains("Redis does not tell this user how it evicts") {
             Ok(())

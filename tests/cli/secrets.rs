@@ -1,14 +1,14 @@
-//! Passwords of the stores stay with the process that was given them.
+//! Passwords of the stores stay with the process that got them.
 
 use crate::{
     fixture::{Ran, Scene, program_in, run},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::eventually;
 use serde_json::Value;
 use std::{fs, process::Command, time::Duration};
 
-/// Both passwords. PostgreSQL of the tests trusts everybody, so it takes any.
+/// The password of both stores. The PostgreSQL of the tests accepts any password.
 const SECRET: &str = "hunter2-in-no-place";
 
 /// Both stores with passwords, and their URLs.
@@ -25,7 +25,7 @@ async fn scene_with_passwords() -> (Scene, String, String) {
     (scene, database, redis)
 }
 
-/// The URL with the password in place of any that it has.
+/// The URL with this password, which replaces any other.
 fn with_password(url: &str, no_user: &str) -> String {
     let (scheme, rest) = url.split_once("://").expect("a URL");
     match rest.split_once('@') {
@@ -47,12 +47,13 @@ fn result(ran: Ran) -> String {
     end["result"].as_str().unwrap_or_default().to_owned()
 }
 
-/// What a command finds when it looks around, and what is said about it, has no secret in it, unless it was asked for.
+/// The environment of a command, and what is logged about the command, contain no secrets unless the user asks for
+/// them.
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_get_no_secrets_unless_asked_for() {
+async fn commands_get_no_secrets_unless_the_user_asks_for_them() {
     let (scene, database, redis) = scene_with_passwords().await;
     fs::write(scene.folder().join("url"), &redis).expect("written");
-    // Its own environment, as itself and as a program that it starts sees it, and the arguments of all.
+    // The command's environment, as itself and as its child process see it, and the arguments of its parent.
     let look = "k=env; tr '\\0' '\\n' < /proc/self/environ; tr '\\0' ' ' < /proc/$PPID/cmdline; env >&2";
     for (pass, seen) in [
         (&[][..], &[][..]),
@@ -67,7 +68,7 @@ async fn commands_get_no_secrets_unless_asked_for() {
         let mut command = program_in(scene.folder());
         command.args(args).env("LEASEHOLD_DATABASE_URL", &database).env("LEASEHOLD_REDIS_URL_FILE", "url");
         command.env("LEASEHOLD_LOG__FILTER", "info").env("MY_OWN_PASSWORD", "is my own affair");
-        let worker = Beside::spawn(command);
+        let worker = Background::spawn(command);
         let call = |args: &[&str]| run(program(&scene, args, &database, &redis), b"");
         let id = call(&["enqueue", "--kind", "k", "--queue", "q"]).succeeded();
         let told = result(call(&["job", "wait", "--timeout", "30s", "--json", &id]));
@@ -88,7 +89,7 @@ async fn commands_get_no_secrets_unless_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn local_slots_of_each_keep_secrets_too() {
+async fn local_slots_of_each_hide_secrets_too() {
     let (scene, database, redis) = scene_with_passwords().await;
     for (pass, asked) in [(None, false), (Some("--pass-env"), true)] {
         let mut args = vec!["each", "--queue", "q", "--jobs", "1"];
@@ -109,13 +110,13 @@ async fn a_password_among_the_arguments_is_blanked() {
     {
         let mut command = program_in(scene.folder());
         command.args(["worker", "--queue", "q"]).args(&stores).args(["--exec", "k=env; echo done"]);
-        let worker = Beside::spawn(command);
+        let worker = Background::spawn(command);
         let shown = || fs::read(format!("/proc/{}/cmdline", worker.id())).unwrap_or_default();
         worker.says("the worker has started").await;
         let shown = String::from_utf8_lossy(&shown()).replace('\0', " ");
         assert!(shown.contains("worker --queue q") && shown.contains(":***@") && !shown.contains(SECRET), "{shown}");
-        let name = fs::read_to_string(format!("/proc/{}/comm", worker.id())).expect("its name");
-        assert_eq!(name.trim(), "leasehold", "it is found by its name as before");
+        let name = fs::read_to_string(format!("/proc/{}/comm", worker.id())).expect("the name of the process");
+        assert_eq!(name.trim(), "leasehold", "the name of the process must stay");
 
         let args = [&["enqueue", "--kind", "k", "--queue", "q"][..], &stores].concat();
         let mut command = program_in(scene.folder());
@@ -148,9 +149,9 @@ async fn urls_are_read_from_files() {
     assert!(!twice.stderr.contains(SECRET), "{twice:?}");
 }
 
-/// Kubernetes names variables after Services, and a Service may be called `leasehold`.
+/// Kubernetes names environment variables after Services, and a Service may have the name `leasehold`.
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_of_services_are_no_settings() {
+async fn variables_of_services_are_not_settings() {
     let scene = Scene::start().await;
     let mut command = scene.command(&["stats"]);
     command.env("LEASEHOLD_PORT", "tcp://10.0.0.1:80").env("LEASEHOLD_SERVICE_HOST", "10.0.0.1");
@@ -158,7 +159,7 @@ async fn variables_of_services_are_no_settings() {
     run(command, b"").succeeded();
 }
 
-/// Errors name the server, never the password.
+/// Errors name the server but never the password.
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_show_no_password() {
     let scene = Scene::start().await;
@@ -184,12 +185,12 @@ async fn errors_show_no_password() {
             assert!(!ran.stderr.contains(SECRET) && !ran.stdout.contains(SECRET), "{ran:?}");
         }
     }
-    // Not even while the process lasts that cannot reach its stores.
+    // Not even while a process runs that cannot reach its stores.
     let away = format!("postgres://ann:{SECRET}@127.0.0.1:1/jobs");
     let mut command = program_in(scene.folder());
     command.args(["each", "--queue", "q", "--database-url", &away, "--redis-url", redis, "--", "cat"]);
-    let each = Beside::spawn(command);
-    eventually("it has ended or blanked its arguments", Duration::from_secs(20), || async {
+    let each = Background::spawn(command);
+    eventually("the process has ended or has blanked its arguments", Duration::from_secs(20), || async {
         let shown = fs::read(format!("/proc/{}/cmdline", each.id())).unwrap_or_default();
         let shown = String::from_utf8_lossy(&shown).into_owned();
         if shown.contains(SECRET) { Err(shown) } else { Ok(()) }

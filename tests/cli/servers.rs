@@ -1,4 +1,5 @@
-//! Servers that are away, refuse, or are not fit: what is wrong and what to do, in one line, without a secret.
+//! Servers that are unavailable, refuse, or are misconfigured: one line says what is wrong and what to do, without a
+//! secret.
 
 use crate::fixture::{Scene, program_in, run};
 use leasehold_servers::{PostgresOptions, RedisOptions};
@@ -6,7 +7,7 @@ use leasehold_tests::{Database, RedisServer, private_folder};
 use sqlx::Executor;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_urls_it_says_how_to_give_them() {
+async fn missing_urls_are_reported_with_the_settings_to_use() {
     let folder = private_folder();
     let call = |variables: &[(&str, &str)], args: &[&str]| {
         let mut command = program_in(folder.path());
@@ -30,7 +31,7 @@ async fn without_urls_it_says_how_to_give_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_redis_url_is_named_and_nothing_is_changed() {
+async fn a_wrong_redis_url_is_named_and_changes_nothing() {
     let scene = Scene::start().await;
     let before = scene.contents().await;
     for url in ["http://127.0.0.1", "redis://:hunter2@:x:y", "127.0.0.1:6379"] {
@@ -44,7 +45,7 @@ async fn a_wrong_redis_url_is_named_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_password_is_said_so() {
+async fn a_refused_password_is_reported() {
     let options = PostgresOptions { password: true, fsync: false, ..PostgresOptions::default() };
     let database = Database::start_apart(options).await;
     let scene = Scene::start().await;
@@ -61,9 +62,9 @@ async fn a_refused_password_is_said_so() {
     run(command, b"").refused(1, "has no database no_such_");
 }
 
-/// PostgreSQL accepts jobs whatever is wrong with Redis. Doctor says what that is.
+/// PostgreSQL accepts jobs even if Redis cannot be used. Doctor names the problem.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_cannot_be_used_keeps_no_job_from_being_accepted() {
+async fn jobs_are_accepted_while_redis_cannot_be_used() {
     let scene = Scene::start().await;
     let locked = RedisServer::start_with(RedisOptions { password: true, ..RedisOptions::default() }).await;
     let place = locked.url.rsplit_once('@').expect("a URL with a password").1;
@@ -75,7 +76,7 @@ async fn a_redis_that_cannot_be_used_keeps_no_job_from_being_accepted() {
     let full = with(&["maxmemory 1"]).await;
     let replica = with(&["replicaof 127.0.0.1 1"]).await;
     let poor = with(&["user default on nopass ~* &* +@all -blmove"]).await;
-    // It answers, but not in the protocol of Redis.
+    // A server that answers, but not in the protocol of Redis.
     let other = scene.stores.database.server().port();
     for (url, message) in [
         (format!("redis://:hunter2@{place}"), "refuses the user or the password of redis.url"),
@@ -101,9 +102,9 @@ async fn a_redis_that_cannot_be_used_keeps_no_job_from_being_accepted() {
     }
 }
 
-/// Doctor only reads, and says all the same that nothing can be written.
+/// Doctor only reads, but it still reports that the server takes no writes.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_takes_no_writes_is_said_so() {
+async fn a_read_only_database_is_reported() {
     let scene = Scene::start().await;
     let mut postgres = scene.sql().await;
     let set = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$";
@@ -128,7 +129,7 @@ async fn a_database_of_another_encoding_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_accepted_while_redis_is_away_and_stats_says_which_store_is_silent() {
+async fn a_job_is_accepted_while_redis_is_unavailable_and_stats_names_the_unavailable_store() {
     let scene = Scene::start().await;
     let without_redis = |args: &[&str]| {
         let mut command = scene.command(args);
@@ -150,7 +151,8 @@ async fn a_schema_that_is_missing_or_newer_is_refused() {
     postgres.execute("DROP SCHEMA leasehold CASCADE").await.expect("dropped");
     scene.run(&["enqueue", "--kind", "k"]).refused(1, "the database has no schema leasehold; run `leasehold migrate`");
     let status = scene.run(&["migrate", "status"]);
-    assert!(status.code == 1 && status.stdout.contains("0001     jobs"), "{status:?}");
+    let is_unapplied = |line: &str| line.split_whitespace().eq(["0001", "jobs", "no"]);
+    assert!(status.code == 1 && status.stdout.lines().any(is_unapplied), "{status:?}");
     let applied = scene.output(&["migrate"]);
     assert!(applied.starts_with("applied 0001 jobs\napplied 0002 functions"), "{applied}");
     assert_eq!(scene.output(&["migrate", "up"]), "the schema is up to date");
@@ -167,7 +169,7 @@ async fn a_schema_that_is_missing_or_newer_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sql_of_the_migrations_makes_the_same_schema() {
+async fn the_sql_of_the_migrations_creates_the_same_schema() {
     let scene = Scene::start().await;
     let script = scene.output(&["migrate", "sql"]);
     let mut postgres = scene.sql().await;

@@ -1,4 +1,4 @@
-//! Settings: where they come from, and what is said about wrong ones.
+//! Settings: their sources, and the errors for wrong settings.
 
 use crate::fixture::{Scene, program_in, run};
 use leasehold_tests::private_folder;
@@ -27,12 +27,12 @@ async fn a_wrong_setting_is_named_in_one_line() {
     call(&[], &["stats", "--set", "log.filter=a=b=c"]).refused(2, "log.filter");
     std::fs::write(folder.path().join("leasehold.toml"), "[worker]\nlease = 1\n").expect("written");
     call(&[], &["stats"]).refused(2, "worker.lease is no setting (in ./leasehold.toml)");
-    // Completions must come even where settings are broken.
+    // Completions must work even if settings are wrong.
     assert!(call(&[], &["completions", "bash"]).succeeded().contains("leasehold"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_command_inherits_from_a_worker_is_no_setting() {
+async fn variables_that_a_command_inherits_from_a_worker_are_not_settings() {
     let scene = Scene::start().await;
     let mut command = scene.command(&["enqueue", "--kind", "k"]);
     for name in ["JOB_ID", "EPOCH", "ATTEMPT", "KIND", "QUEUE"] {
@@ -42,7 +42,7 @@ async fn what_a_command_inherits_from_a_worker_is_no_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_of_a_folder_are_found_unless_others_are_named() {
+async fn the_servers_of_a_data_folder_are_used_unless_urls_are_given() {
     let scene = Scene::start().await;
     std::fs::create_dir(scene.folder().join(".leasehold")).expect("made");
     let urls =
@@ -56,7 +56,7 @@ async fn servers_of_a_folder_are_found_unless_others_are_named() {
     run(command, b"").refused(1, "no PostgreSQL answers at 127.0.0.1:1");
 }
 
-/// The page is written by hand for people; this keeps it from leaving one out or telling another default.
+/// The reference is written by hand. This test ensures that it contains every setting with the right default.
 #[test]
 fn the_reference_page_names_every_setting_with_its_default() {
     let page = include_str!("../../docs/reference.md");

@@ -1,8 +1,8 @@
-//! Signals: the first asks, the second insists; waiting is given up without a trace.
+//! Signals: the first one asks to stop, the second one insists. A stopped wait changes nothing.
 
 use crate::{
     fixture::{Scene, under_shell},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::eventually;
 use nix::{
@@ -23,7 +23,7 @@ async fn running(scene: &Scene, id: &str) {
     .await;
 }
 
-/// A terminal that is closed sends HUP.
+/// A terminal that closes sends SIGHUP.
 const GRACEFUL: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn the_first_signal_lets_a_command_finish() {
     for signal in GRACEFUL {
         let scene = Scene::start().await;
         let command = "k=while ! test -e go; do sleep 0.05; done; echo finished";
-        let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", command], &[]);
+        let worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", command], &[]);
         let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
         running(&scene, &id).await;
         worker.signal(signal);
@@ -44,10 +44,10 @@ async fn the_first_signal_lets_a_command_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reaper_and_a_batch_stop_in_order_at_each_signal() {
+async fn a_reaper_and_a_batch_stop_cleanly_at_each_signal() {
     for signal in GRACEFUL {
         let scene = Scene::start().await;
-        let reaper = Beside::start(&scene, &["reaper"], &[]);
+        let reaper = Background::start(&scene, &["reaper"], &[]);
         reaper.says("the reaper has started").await;
         reaper.signal(signal);
         let ran = reaper.ended(Duration::from_secs(30));
@@ -55,7 +55,7 @@ async fn a_reaper_and_a_batch_stop_in_order_at_each_signal() {
 
         fs::write(scene.folder().join("lines"), "x\n").expect("written");
         let args = ["each", "--queue", "q", "--from", "lines", "--", "cat"];
-        let each = Beside::start(&scene, &args, &[]);
+        let each = Background::start(&scene, &args, &[]);
         each.says("no worker runs commands of the queue q").await;
         each.signal(signal);
         let ran = each.ended(Duration::from_secs(30));
@@ -63,12 +63,12 @@ async fn a_reaper_and_a_batch_stop_in_order_at_each_signal() {
     }
 }
 
-/// Whoever starts a worker with `nohup` wants it to outlive the terminal.
+/// A user who starts a worker with `nohup` wants it to outlive the terminal.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
+async fn a_sighup_that_was_ignored_at_the_start_stays_ignored() {
     let scene = Scene::start().await;
     let program = scene.command(&["worker", "--queue", "q", "--exec", "k=echo done"]);
-    let worker = Beside::spawn(under_shell(&program, "trap '' HUP; exec \"$@\""));
+    let worker = Background::spawn(under_shell(&program, "trap '' HUP; exec \"$@\""));
     worker.says("the worker has started").await;
     worker.signal(Signal::SIGHUP);
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
@@ -76,7 +76,7 @@ async fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
     assert_eq!(worker.stop().code, 0);
 }
 
-/// Processes whose working folder this is.
+/// Processes with this working folder.
 fn processes_in(folder: &Path) -> Vec<String> {
     let folder = fs::canonicalize(folder).expect("the folder");
     let all = fs::read_dir("/proc").expect("all processes").flatten();
@@ -88,22 +88,23 @@ fn processes_in(folder: &Path) -> Vec<String> {
     .collect()
 }
 
-/// Nothing can be done by a worker that is killed: something else must end its commands, or the second run of their jobs
-/// runs beside them.
+/// A killed worker can do nothing any more. Another process must end its commands, or they would run at the same time
+/// as the second run of their jobs.
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_end_when_their_worker_is_killed() {
     let scene = Scene::start().await;
-    // In the group of the command, without its environment, out of its group, and deaf to TERM.
+    // Child processes in the process group of the command, without its environment, outside of its group, and ignoring
+    // SIGTERM.
     let command = "k=sleep 600 & env -i sleep 600 & setsid sleep 600 & (trap '' TERM; sleep 600) & sleep 600";
-    let worker = Beside::start(&scene, &["worker", "--queue", "q=3", "--exec", command], &[]);
-    // One that has ended before must not be taken for one that runs.
+    let worker = Background::start(&scene, &["worker", "--queue", "q=3", "--exec", command], &[]);
+    // A run that has ended before must not be counted as a running one.
     let first = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     running(&scene, &first).await;
     scene.output(&["job", "cancel", &first]);
     scene.run(&["job", "wait", "--timeout", "30s", &first]);
-    // What has left its group outlives a run that ends in the usual way.
+    // A process that has left the group survives a run that ends normally.
     let left_over = |process: &String| process.starts_with("sleep 600");
-    eventually("one process of the first run is left", Duration::from_secs(30), || async {
+    eventually("one process of the first run still runs", Duration::from_secs(30), || async {
         let left: Vec<String> = processes_in(scene.folder()).into_iter().filter(left_over).collect();
         if left.len() == 1 { Ok(()) } else { Err(left) }
     })
@@ -111,14 +112,14 @@ async fn commands_end_when_their_worker_is_killed() {
     for _ in 0..3 {
         scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     }
-    eventually("three commands are at work", Duration::from_secs(30), || async {
+    eventually("three commands run", Duration::from_secs(30), || async {
         let there: Vec<String> = processes_in(scene.folder()).into_iter().filter(left_over).collect();
         if there.len() == 1 + 3 * 5 { Ok(()) } else { Err(there) }
     })
     .await;
     worker.signal(Signal::SIGKILL);
     let killed = Instant::now();
-    eventually("only what was left over before is there", Duration::from_secs(20), || async {
+    eventually("only the leftover process of the first run still runs", Duration::from_secs(20), || async {
         let there = processes_in(scene.folder());
         if there.len() == 1 { Ok(()) } else { Err(there) }
     })
@@ -127,14 +128,14 @@ async fn commands_end_when_their_worker_is_killed() {
     end_all_in(scene.folder());
 }
 
-/// The process that ends the commands may itself be ended: another one takes its place with the next command.
+/// The process that ends the commands (the guard) may be killed too: the next command starts a new guard.
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_end_with_their_worker_though_their_guard_was_killed() {
+async fn commands_end_with_their_worker_even_if_their_guard_was_killed() {
     let scene = Scene::start().await;
-    let worker = Beside::start(&scene, &["worker", "--queue", "q=3", "--exec", "k=sleep 600; :"], &[]);
+    let worker = Background::start(&scene, &["worker", "--queue", "q=3", "--exec", "k=sleep 600; :"], &[]);
     let sleeps = || processes_in(scene.folder()).iter().filter(|process| process.starts_with("sleep 600")).count();
     let until_sleeping = async |count: usize| {
-        eventually("commands are at work", Duration::from_secs(30), || async {
+        eventually("commands run", Duration::from_secs(30), || async {
             if sleeps() == count { Ok(()) } else { Err(sleeps()) }
         })
         .await;
@@ -142,10 +143,10 @@ async fn commands_end_with_their_worker_though_their_guard_was_killed() {
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     until_sleeping(1).await;
     let guard = guard_of(worker.id()).expect("a guard");
-    kill(guard, Signal::SIGKILL).expect("killing it");
+    kill(guard, Signal::SIGKILL).expect("killing the guard");
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     until_sleeping(2).await;
-    eventually("there is another guard", Duration::from_secs(20), || async {
+    eventually("another guard runs", Duration::from_secs(20), || async {
         guard_of(worker.id()).filter(|other| *other != guard).ok_or("none")
     })
     .await;
@@ -179,12 +180,12 @@ fn end_all_in(folder: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_gives_the_job_back_with_its_attempt() {
     let scene = Scene::start().await;
-    let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=sleep 600"], &[]);
+    let worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", "k=sleep 600"], &[]);
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     running(&scene, &id).await;
     worker.signal(Signal::SIGTERM);
     worker.says("stopping: no more work is taken").await;
-    // A signal sent twice within a moment is one request.
+    // Two signals within a moment count as one request.
     let ran = worker.signalled_to_its_end(Signal::SIGTERM, Duration::from_secs(60));
     assert_eq!(ran.code, 0, "{ran:?}");
     let job = scene.json(&["job", "show", &id]);
@@ -193,12 +194,12 @@ async fn a_second_signal_gives_the_job_back_with_its_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_is_given_up_and_taken_up_again() {
+async fn a_stopped_wait_can_be_repeated() {
     let scene = Scene::start().await;
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     let before = scene.contents().await;
-    let waiting = Beside::start(&scene, &["job", "wait", &id], &[]);
-    eventually("it is connected and waits", Duration::from_secs(20), || async {
+    let waiting = Background::start(&scene, &["job", "wait", &id], &[]);
+    eventually("the command is connected and waits", Duration::from_secs(20), || async {
         let waits =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '-- finished:%'";
         let count: i64 = sqlx::query_scalar(waits).fetch_one(&mut scene.sql().await).await.expect("asking who waits");
@@ -208,6 +209,6 @@ async fn waiting_is_given_up_and_taken_up_again() {
     waiting.signal(Signal::SIGINT);
     waiting.ended(Duration::from_secs(30)).refused(1, "stopped waiting; the jobs go on");
     assert_eq!(scene.contents().await, before);
-    let _worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo now"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo now"], &[]);
     assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"now\\n\""));
 }

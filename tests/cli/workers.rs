@@ -1,8 +1,8 @@
-//! `leasehold worker`, `reaper`, `doctor`, `stats --watch`: the processes as they are run.
+//! `leasehold worker`, `reaper`, `doctor`, `stats --watch`: the processes from their users' view.
 
 use crate::{
     fixture::{Scene, run},
-    process::Beside,
+    process::Background,
 };
 use leasehold_tests::eventually;
 use serde_json::{Value, json};
@@ -17,13 +17,13 @@ async fn state_becomes(scene: &Scene, id: &str, wanted: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_runs_commands_by_kind_and_tells_its_tally() {
+async fn a_worker_runs_commands_by_kind_and_reports_its_tally() {
     let scene = Scene::start().await;
     let script = "#!/bin/sh\necho \"{\\\"kind\\\": \\\"$LEASEHOLD_KIND\\\", \\\"payload\\\": $(cat)}\"\n";
     fs::write(scene.folder().join("tell"), script).expect("written");
     let args =
         ["worker", "--queue", "q=2", "--queue", "r", "--exec", "a=sh ./tell", "--exec", "*=echo other", "--json"];
-    let worker = Beside::start(&scene, &args, &[]);
+    let worker = Background::start(&scene, &args, &[]);
     let first = scene.output(&["enqueue", "--kind", "a", "--queue", "q", "--payload", "[1]"]);
     let second = scene.output(&["enqueue", "--kind", "b", "--queue", "r"]);
     let ends = scene.output(&["job", "wait", "--timeout", "30s", "--json", &first, &second]);
@@ -43,7 +43,7 @@ async fn a_worker_runs_commands_by_kind_and_tells_its_tally() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_is_explained_and_cancelled() {
     let scene = Scene::start().await;
-    let _worker = Beside::start(&scene, &["worker", "--queue", "q=1", "--exec", "k=sleep 600"], &[]);
+    let _worker = Background::start(&scene, &["worker", "--queue", "q=1", "--exec", "k=sleep 600"], &[]);
     let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     state_becomes(&scene, &id, "running").await;
     let next = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
@@ -55,7 +55,7 @@ async fn a_running_job_is_explained_and_cancelled() {
     let explained = scene.output(&["job", "explain", &foreign]);
     let told = "none of the 1 worker that serves the queue q has a handler for the kind other";
     assert!(explained.contains(told), "{explained}");
-    eventually("the next one knows that all slots are taken", Duration::from_secs(20), || async {
+    eventually("explain of the next job says that all slots are taken", Duration::from_secs(20), || async {
         let explained = scene.output(&["job", "explain", &next]);
         if explained.contains("all 1 slots of the workers that serve it are taken") { Ok(()) } else { Err(explained) }
     })
@@ -65,9 +65,9 @@ async fn a_running_job_is_explained_and_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reaper_brings_what_is_due_and_the_doctor_is_content() {
+async fn a_reaper_promotes_due_jobs_and_doctor_finds_nothing_wrong() {
     let scene = Scene::start().await;
-    let _fleet = Beside::fleet(&scene);
+    let _fleet = Background::fleet(&scene);
     let payload = r#"{"argv": ["echo", "due"]}"#;
     let id = scene.output(&["enqueue", "--kind", "command", "--queue", "q", "--delay", "1s", "--payload", payload]);
     assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"due\\n\""));
@@ -79,7 +79,7 @@ async fn a_reaper_brings_what_is_due_and_the_doctor_is_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_and_repairs_a_head_that_lost_its_hints() {
+async fn doctor_finds_and_repairs_a_head_that_lost_its_hints() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
     scene.output(&["reaper", "--once"]);
@@ -91,22 +91,22 @@ async fn the_doctor_finds_and_repairs_a_head_that_lost_its_hints() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stats_are_shown_again_and_again() {
+async fn watched_stats_are_shown_repeatedly() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
-    let watching = Beside::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
+    let watching = Background::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
     watching.prints(2).await;
     let ran = watching.stop();
     let seen: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(ran.code == 0 && seen.len() >= 2 && seen[1]["postgres"][0]["queued"] == 1, "{ran:?}");
 }
 
-/// Redis away at the start is no reason not to work.
+/// A worker starts even if Redis is unavailable.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_starts_while_redis_is_away() {
+async fn a_worker_starts_while_redis_is_unavailable() {
     let scene = Scene::start().await;
     let away = [("LEASEHOLD_REDIS_URL", "redis://127.0.0.1:1")];
-    let worker = Beside::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo done"], &away);
+    let worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo done"], &away);
     let mut command = scene.command(&["enqueue", "--kind", "k", "--queue", "q"]);
     command.envs(away);
     let id = run(command, b"").succeeded();

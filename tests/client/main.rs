@@ -1,5 +1,7 @@
 //! The crate for Rust programs: typed jobs end to end, the caller's own transaction, and stores that are away.
 
 mod enqueue;
+mod house;
 mod outage;
+mod testing;
 mod typed;

@@ -1,6 +1,6 @@
-//! Clients that die between the commit and the push: the job is in the line, and Redis knows nothing of it.
+//! Clients that die between commit and push: the job is in the line, but Redis does not know it.
 
-use crate::scene::{HintHome, Left, Scene, untouched};
+use crate::scene::{HintPlace, Left, Scene, untouched};
 use leasehold::{JobId, State};
 use leasehold_core::FailPoint;
 
@@ -11,10 +11,10 @@ async fn an_enqueue_that_was_not_pushed_is_found_by_the_head() {
     let log = scene.log();
     let role = ["enqueue", &id.to_string(), log.to_str().expect("a path")];
     scene.dead(scene.mortal(&role, FailPoint::EnqueueCommitted)).await;
-    assert_eq!(scene.left(id).await, untouched(HintHome::Nowhere));
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
-    assert_eq!(scene.left(id).await, untouched(HintHome::Ready));
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Ready));
     scene.succeeds(id, 1).await;
 }
 
@@ -24,9 +24,9 @@ async fn a_revived_job_that_was_not_pushed_is_found_by_the_head() {
     let id = scene.enqueue().await;
     scene.client.cancel(&[id]).await.expect("cancelling");
     scene.dead(scene.mortal(&["revive", &id.to_string()], FailPoint::ReviveCommitted)).await;
-    assert_eq!(scene.left(id).await, untouched(HintHome::Nowhere));
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
-    assert_eq!(scene.left(id).await, Left { state: State::Queued, ..untouched(HintHome::Ready) });
+    assert_eq!(scene.left(id).await, Left { state: State::Queued, ..untouched(HintPlace::Ready) });
     scene.succeeds(id, 1).await;
 }

@@ -1,9 +1,9 @@
-//! Every place between two writes at which a process can die: what it leaves behind, who puts it right, and that the job
-//! comes to its one end all the same.
+//! Every point between two writes at which a process can die: what it leaves behind, which step repairs it, and that
+//! the job still ends exactly once.
 //!
-//! The processes are real and end by KILL exactly at the place (`FailPoint`). The mending is done tick by tick by a
-//! reaper of the test's own, so that a test sees which step did it. What becomes of a settle whose answer is lost is
-//! tested where connections are cut: `tests/worker/outages.rs`.
+//! The processes are real, and SIGKILL ends them exactly at the point (`FailPoint`). The test's own reaper does the
+//! repair tick by tick, so that the test sees which step did it. A settle whose answer is lost is tested where
+//! connections are cut: `tests/worker/outages.rs`.
 
 mod client;
 mod reaper;

@@ -1,4 +1,4 @@
-//! Both stores, processes that die where they are told, and what they leave behind.
+//! Both stores, processes that die at a given point, and what they leave behind.
 
 use leasehold::{Client, Config, JobId, JobRecord, QueueName, State, Store};
 use leasehold_core::FailPoint;
@@ -17,8 +17,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What is waited for at most.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of each wait.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Both stores and the folder of one test.
 pub(crate) struct Scene {
@@ -30,41 +30,41 @@ pub(crate) struct Scene {
     folder: TempDir,
 }
 
-/// Where Redis holds a hint.
+/// The place in Redis that holds a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HintHome {
+pub(crate) enum HintPlace {
     Nowhere,
     Ready,
-    /// A blocking take has moved it, and no lease covers it.
+    /// A blocking take has moved the hint here, and no lease covers it.
     Claimed,
     Leased,
 }
 
-/// What can be seen of a job from outside.
+/// The state of a job, as seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) state: State,
     pub(crate) epoch: i32,
     pub(crate) attempt: i32,
     pub(crate) crashes: i16,
-    pub(crate) hint: HintHome,
+    pub(crate) hint: HintPlace,
 }
 
 /// A job that nobody has claimed yet.
-pub(crate) const fn untouched(hint: HintHome) -> Left {
+pub(crate) const fn untouched(hint: HintPlace) -> Left {
     Left { state: State::Queued, epoch: 0, attempt: 0, crashes: 0, hint }
 }
 
-/// A process of the fleet. Killed when it is dropped.
-pub(crate) struct Member(Child);
+/// A process of the fleet. A drop kills it.
+pub(crate) struct FleetProcess(Child);
 
-impl Member {
+impl FleetProcess {
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.0.id()).expect("a pid")
     }
 }
 
-impl Drop for Member {
+impl Drop for FleetProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -72,7 +72,7 @@ impl Drop for Member {
 }
 
 impl Scene {
-    /// Stores with nothing in them, and a reaper that has seen enough of PostgreSQL to expire.
+    /// Empty stores, and a reaper that has watched PostgreSQL long enough to expire leases.
     pub(crate) async fn start() -> Self {
         let stores = Stores::start().await;
         let config = Config::new(&stores.database.url, &stores.redis.url);
@@ -80,7 +80,7 @@ impl Scene {
         let store = client.store().clone();
         let handoff = Handoff::connect(&config.handoff_settings().expect("a URL")).await.expect("Redis");
         let mut reaper = Reaper::new(store.clone(), handoff.clone(), quick_reaper());
-        eventually("the reaper may expire", PATIENCE, async || {
+        eventually("the reaper may expire", TIMEOUT, async || {
             let reports = reaper.tick().await;
             if reports.iter().any(|report| report.step == "expire") { Ok(()) } else { Err(reports) }
         })
@@ -92,8 +92,8 @@ impl Scene {
         &self.stores
     }
 
-    /// A process in a role, that dies at a place.
-    pub(crate) fn mortal(&self, role: &[&str], dies_at: impl Into<Option<FailPoint>>) -> Member {
+    /// Starts a process with a role that dies at a fail point.
+    pub(crate) fn mortal(&self, role: &[&str], dies_at: impl Into<Option<FailPoint>>) -> FleetProcess {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mortal"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEASEHOLD_")) {
             command.env_remove(name);
@@ -111,24 +111,24 @@ impl Scene {
             let name = serde_json::to_value(point).expect("a name");
             command.arg("--dies-at").arg(name.as_str().expect("a name"));
         }
-        Member(command.spawn().expect("starting a process"))
+        FleetProcess(command.spawn().expect("starting a process"))
     }
 
-    /// A worker that lives.
-    pub(crate) fn worker(&self) -> Member {
+    /// Starts a worker that does not die.
+    pub(crate) fn worker(&self) -> FleetProcess {
         self.mortal(&["worker", "4"], None)
     }
 
-    /// Waits until a process has died as it was told.
-    pub(crate) async fn dead(&self, mut member: Member) {
-        let status = eventually("the process has died at its place", PATIENCE, async || {
-            member.0.try_wait().expect("waiting for a process").ok_or("it lives")
+    /// Waits until a process has died at its fail point.
+    pub(crate) async fn dead(&self, mut process: FleetProcess) {
+        let status = eventually("the process has died at its fail point", TIMEOUT, async || {
+            process.0.try_wait().expect("waiting for a process").ok_or("the process runs")
         })
         .await;
-        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "it was to die at its place: {status}");
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "the process must die at its fail point: {status}");
     }
 
-    /// Where probes write.
+    /// The file that probes write to.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("probes.log")
     }
@@ -137,12 +137,12 @@ impl Scene {
         Probe { log: self.log(), ms, is_poison: false }
     }
 
-    /// A probe in the line, with its hint in Redis.
+    /// Enqueues a probe: a job in the line, with a hint in Redis.
     pub(crate) async fn enqueue(&self) -> JobId {
         self.client.enqueue(self.probe(0)).send().await.expect("enqueueing").get()
     }
 
-    /// Runs that have begun.
+    /// The number of runs that have started.
     pub(crate) fn begun(&self, id: JobId) -> usize {
         read_log(&self.log()).iter().filter(|line| line.id == id.0 && line.step == Step::Start).count()
     }
@@ -151,45 +151,45 @@ impl Scene {
         self.client.job(id).await.expect("reading a job").expect("the job")
     }
 
-    /// What is left of a job in both stores.
+    /// The state of a job in both stores.
     pub(crate) async fn left(&self, id: JobId) -> Left {
         let job = self.record(id).await;
         let snapshot = self.handoff.snapshot(&QueueName::default()).await.expect("reading a queue");
         let leased = |(held, how): &(JobId, Held)| *held == id && matches!(how, Held::Leased { .. });
         let hint = if snapshot.ready.contains(&id) {
-            HintHome::Ready
+            HintPlace::Ready
         } else if snapshot.claimed.contains(&id) {
-            HintHome::Claimed
+            HintPlace::Claimed
         } else if snapshot.held.iter().any(leased) {
-            HintHome::Leased
+            HintPlace::Leased
         } else {
-            HintHome::Nowhere
+            HintPlace::Nowhere
         };
         Left { state: job.state, epoch: job.epoch, attempt: job.attempt, crashes: job.crashes, hint }
     }
 
-    /// One tick of the reaper; what a step changed in it.
+    /// Runs one tick of the reaper. Returns how much this step changed.
     pub(crate) async fn tick(&mut self, step: &str) -> u64 {
         changed(&self.reaper.tick().await, step)
     }
 
-    /// Ticks until a job is where a worker can take it; the steps that changed anything on the way.
+    /// Ticks until a worker can take the job. Returns the steps that changed anything.
     pub(crate) async fn ready_again(&mut self, id: JobId) -> Vec<&'static str> {
         let mut steps: Vec<&'static str> = Vec::new();
         for _ in 0..1_000 {
             let reports = self.reaper.tick().await;
             steps.extend(reports.iter().filter(|report| report.changed > 0).map(|report| report.step));
             let left = self.left(id).await;
-            if (left.state, left.hint) == (State::Queued, HintHome::Ready) {
+            if (left.state, left.hint) == (State::Queued, HintPlace::Ready) {
                 steps.dedup();
                 return steps;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("the job did not come back: {:?}; steps: {steps:?}", self.left(id).await);
+        panic!("the job did not return to the head: {:?}; steps: {steps:?}", self.left(id).await);
     }
 
-    /// Ticks until Redis holds nothing; the steps that changed anything on the way.
+    /// Ticks until Redis holds nothing. Returns the steps that changed anything.
     pub(crate) async fn redis_is_empty(&mut self) -> Vec<&'static str> {
         let mut steps: Vec<&'static str> = Vec::new();
         for _ in 0..1_000 {
@@ -204,10 +204,11 @@ impl Scene {
         panic!("Redis still holds something; steps: {steps:?}");
     }
 
-    /// With a worker that lives: the job succeeds, after so many runs in all, and both stores are whole.
+    /// Starts a live worker. Checks that the job succeeds after this many runs in total, and that both stores are
+    /// consistent.
     pub(crate) async fn succeeds(mut self, id: JobId, runs: usize) {
         let worker = self.worker();
-        eventually("the job has succeeded", PATIENCE, async || {
+        eventually("the job has succeeded", TIMEOUT, async || {
             self.reaper.tick().await;
             let state = self.record(id).await.state;
             if state == State::Succeeded { Ok(()) } else { Err(state) }
@@ -221,7 +222,7 @@ impl Scene {
     }
 }
 
-/// What a step changed.
+/// How much a step changed.
 pub(crate) fn changed(reports: &[StepReport], step: &str) -> u64 {
     reports.iter().find(|report| report.step == step).unwrap_or_else(|| panic!("no {step} among {reports:?}")).changed
 }

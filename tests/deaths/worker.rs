@@ -1,6 +1,6 @@
 //! Workers that die on the way from a hint to a settled run.
 
-use crate::scene::{HintHome, Left, Scene, untouched};
+use crate::scene::{HintPlace, Left, Scene, untouched};
 use leasehold::{JobId, JobRecord, NewJob, State};
 use leasehold_core::FailPoint;
 use leasehold_tests::eventually;
@@ -10,16 +10,16 @@ use nix::{
 };
 use serde_json::value::to_raw_value;
 
-/// A job whose worker is gone, and whose lease in both stores runs out.
-const ORPHAN: Left = Left { state: State::Running, epoch: 1, attempt: 1, crashes: 0, hint: HintHome::Leased };
+/// A job whose worker has died, and whose leases in both stores will run out.
+const ORPHAN: Left = Left { state: State::Running, epoch: 1, attempt: 1, crashes: 0, hint: HintPlace::Leased };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hint_that_was_taken_and_not_leased_is_adopted() {
     let mut scene = Scene::start().await;
     let worker = scene.mortal(&["worker", "4"], FailPoint::HintTaken);
-    // Only an idle worker takes: the hint comes when it waits for one.
+    // Only an idle worker takes a hint with a blocking take, so the job is enqueued while the worker waits.
     let redis = scene.stores().redis.connect().await;
-    eventually("the worker waits in a take", super::scene::PATIENCE, async || {
+    eventually("the worker waits in a blocking take", super::scene::TIMEOUT, async || {
         let clients: String =
             redis::cmd("CLIENT").arg("LIST").query_async(&mut redis.clone()).await.expect("CLIENT LIST");
         if clients.contains("cmd=blmove") { Ok(()) } else { Err(clients) }
@@ -27,12 +27,12 @@ async fn a_hint_that_was_taken_and_not_leased_is_adopted() {
     .await;
     let id = scene.enqueue().await;
     scene.dead(worker).await;
-    assert_eq!(scene.left(id).await, untouched(HintHome::Claimed));
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Claimed));
 
     assert_eq!(scene.tick("adopt").await, 1, "within a tick");
-    assert_eq!(scene.left(id).await, untouched(HintHome::Leased));
-    assert_eq!(scene.ready_again(id).await, ["leases"], "when the short lease has run out");
-    assert_eq!(scene.left(id).await, untouched(HintHome::Ready), "no attempt is spent");
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Leased));
+    assert_eq!(scene.ready_again(id).await, ["leases"], "after the short lease has run out");
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Ready), "no attempt may be spent");
     scene.succeeds(id, 1).await;
 }
 
@@ -41,16 +41,16 @@ async fn a_hint_that_was_leased_and_not_claimed_comes_back() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::HintsLeased)).await;
-    assert_eq!(scene.left(id).await, untouched(HintHome::Leased));
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Leased));
 
     let steps = scene.ready_again(id).await;
-    assert!(matches!(steps.last(), Some(&("leases" | "sweep"))), "when the hand-off lease has run out: {steps:?}");
-    assert_eq!(scene.left(id).await, untouched(HintHome::Ready), "no attempt is spent");
+    assert!(matches!(steps.last(), Some(&("leases" | "sweep"))), "after the hand-off lease has run out: {steps:?}");
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Ready), "no attempt may be spent");
     scene.succeeds(id, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_was_claimed_and_not_begun_expires() {
+async fn a_job_that_was_claimed_and_not_started_expires() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::JobsClaimed)).await;
@@ -64,7 +64,7 @@ async fn a_job_whose_worker_dies_in_the_handler_expires() {
     let mut scene = Scene::start().await;
     let id = scene.client.enqueue(scene.probe(1_000)).send().await.expect("enqueueing").get();
     let worker = scene.worker();
-    eventually("the handler has begun", super::scene::PATIENCE, async || {
+    eventually("the handler has started", super::scene::TIMEOUT, async || {
         if scene.begun(id) == 1 { Ok(()) } else { Err("not yet") }
     })
     .await;
@@ -75,7 +75,7 @@ async fn a_job_whose_worker_dies_in_the_handler_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_was_not_sent_is_lost_and_the_work_done_again() {
+async fn a_result_that_was_not_sent_is_lost_and_the_job_runs_again() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::RunEnded)).await;
@@ -86,10 +86,10 @@ async fn a_result_that_was_not_sent_is_lost_and_the_work_done_again() {
 
 async fn comes_back_by_expiry(scene: &mut Scene, id: JobId) {
     let steps = scene.ready_again(id).await;
-    assert_eq!(steps.last(), Some(&"expire"), "when the lease has run out: {steps:?}");
+    assert_eq!(steps.last(), Some(&"expire"), "after the lease has run out: {steps:?}");
     assert_eq!(
         scene.left(id).await,
-        Left { state: State::Queued, epoch: 1, attempt: 1, crashes: 1, hint: HintHome::Ready }
+        Left { state: State::Queued, epoch: 1, attempt: 1, crashes: 1, hint: HintPlace::Ready }
     );
 }
 
@@ -98,24 +98,24 @@ async fn a_hint_that_was_not_acked_is_dropped() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
-    let left = Left { state: State::Succeeded, epoch: 1, attempt: 1, crashes: 0, hint: HintHome::Leased };
+    let left = Left { state: State::Succeeded, epoch: 1, attempt: 1, crashes: 0, hint: HintPlace::Leased };
     assert_eq!(scene.left(id).await, left);
 
     let steps = scene.redis_is_empty().await;
-    assert!(matches!(steps.last(), Some(&("leases" | "sweep"))), "when the lease in Redis has run out: {steps:?}");
-    assert_eq!(scene.left(id).await, Left { hint: HintHome::Nowhere, ..left });
+    assert!(matches!(steps.last(), Some(&("leases" | "sweep"))), "after the lease in Redis has run out: {steps:?}");
+    assert_eq!(scene.left(id).await, Left { hint: HintPlace::Nowhere, ..left });
     scene.succeeds(id, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_job_whose_hint_was_not_acked_is_run_again_when_it_is_due() {
+async fn a_failed_job_whose_hint_was_not_acked_runs_again_when_it_is_due() {
     let scene = Scene::start().await;
     let payload = to_raw_value(&scene.probe(0)).expect("JSON");
     let job = NewJob::new("fails_once".parse().expect("a kind"), payload);
     scene.client.enqueue_many(std::slice::from_ref(&job)).await.expect("enqueueing");
     scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
-    // Its retry is promoted while Redis still holds the dead worker's lease on it, or after: both must do.
-    let left = Left { state: State::Scheduled, epoch: 1, attempt: 1, crashes: 0, hint: HintHome::Leased };
+    // The retry is promoted while Redis still holds the dead worker's lease, or after that: both must work.
+    let left = Left { state: State::Scheduled, epoch: 1, attempt: 1, crashes: 0, hint: HintPlace::Leased };
     assert_eq!(scene.left(job.id).await, left);
     scene.succeeds(job.id, 2).await;
 }
@@ -125,14 +125,14 @@ async fn a_released_job_whose_hint_was_not_given_back_returns_with_its_attempt()
     let mut scene = Scene::start().await;
     let id = scene.client.enqueue(scene.probe(60_000)).send().await.expect("enqueueing").get();
     let worker = scene.mortal(&["worker", "4"], FailPoint::SettleCommitted);
-    eventually("the handler has begun", super::scene::PATIENCE, async || {
+    eventually("the handler has started", super::scene::TIMEOUT, async || {
         if scene.begun(id) == 1 { Ok(()) } else { Err("not yet") }
     })
     .await;
     kill(Pid::from_raw(worker.pid()), Signal::SIGTERM).expect("stopping a worker");
     scene.dead(worker).await;
     let left = scene.left(id).await;
-    assert_eq!(left, Left { state: State::Queued, epoch: 1, attempt: 0, crashes: 0, hint: HintHome::Leased });
+    assert_eq!(left, Left { state: State::Queued, epoch: 1, attempt: 0, crashes: 0, hint: HintPlace::Leased });
 
     scene.ready_again(id).await;
     let JobRecord { attempt, crashes, .. } = scene.record(id).await;

@@ -1,4 +1,5 @@
-//! `leasehold dev` as its user meets it: it comes up, refuses a second one, mends itself, and leaves nothing behind.
+//! `leasehold dev` from its user's view: it starts, refuses a second instance, replaces dead processes, and leaves
+//! nothing behind.
 
 mod comes_and_goes;
 mod mends;

@@ -1,12 +1,12 @@
-//! What dies under `dev` is started again.
+//! `dev` restarts processes that die.
 
 use crate::running::{DevFolder, Running, WITHIN, send};
 use leasehold_tests::eventually;
 use nix::sys::signal::Signal;
 
-/// Waits for a child like the one that was killed, with another number.
+/// Waits for a child like the killed one, with another process id.
 async fn replaced(dev: &Running, place: &DevFolder, word: &str, killed: i32) -> i32 {
-    eventually("another one runs in its place", WITHIN, || async {
+    eventually("another process replaces the killed one", WITHIN, || async {
         let children = dev.children_with(word);
         children.into_iter().find(|pid| *pid != killed).ok_or_else(|| place.log())
     })
@@ -19,14 +19,18 @@ async fn a_worker_a_reaper_and_both_servers_are_replaced_and_jobs_run() {
     let dev = place.up(&["--workers", "1", "--exec", "echo=cat"]).await;
     let settings = std::fs::read_to_string(place.settings_file()).expect("the file");
     for word in [" worker ", "leasehold reaper", "redis-server", "postgres -D"] {
-        let killed = eventually("it runs", WITHIN, || async {
+        let killed = eventually("the process runs", WITHIN, || async {
             dev.children_with(word).first().copied().ok_or_else(|| place.log())
         })
         .await;
         send(killed, Signal::SIGKILL);
         replaced(&dev, &place, word, killed).await;
     }
-    assert_eq!(settings, std::fs::read_to_string(place.settings_file()).expect("the file"), "on the same ports");
+    assert_eq!(
+        settings,
+        std::fs::read_to_string(place.settings_file()).expect("the file"),
+        "the ports must stay the same"
+    );
 
     let id = eventually("a job is accepted", WITHIN, || async {
         let mut enqueue = place.leasehold(&["--config", "data/leasehold.toml", "enqueue", "--kind", "echo"]);
@@ -36,7 +40,7 @@ async fn a_worker_a_reaper_and_both_servers_are_replaced_and_jobs_run() {
     })
     .await;
     place.ask(&["job", "wait", &id]);
-    let family = dev.family();
+    let descendants = dev.descendants();
     dev.signal(Signal::SIGTERM);
-    assert!(dev.ends(&family).await.success(), "{}", place.log());
+    assert!(dev.ends(&descendants).await.success(), "{}", place.log());
 }

@@ -1,4 +1,4 @@
-//! A running `leasehold dev` and everything that belongs to it.
+//! A running `leasehold dev` and all its processes.
 
 use leasehold_tests::{eventually, leasehold_program, private_folder};
 use nix::{
@@ -13,7 +13,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A first start makes a database, and this machine may have other things to do.
+/// The timeout of each wait: a first start creates a database, and this machine may be busy.
 pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 
 /// The folder of a `dev`, and the program.
@@ -28,7 +28,7 @@ impl DevFolder {
         Self { folder: private_folder(), program }
     }
 
-    /// What `dev` writes while it runs.
+    /// The file that `dev` writes while it runs.
     pub(crate) fn settings_file(&self) -> PathBuf {
         self.folder.path().join("data/leasehold.toml")
     }
@@ -37,7 +37,7 @@ impl DevFolder {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// The program with arguments, and with nothing of our own settings.
+    /// The program with arguments, without the settings of this process's environment.
     pub(crate) fn leasehold(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").args(arguments);
@@ -63,11 +63,11 @@ impl DevFolder {
             }
         })
         .await;
-        assert!(child.try_wait().expect("its state").is_none(), "{}", self.log());
+        assert!(child.try_wait().expect("the state of dev").is_none(), "{}", self.log());
         Running { child, log: self.folder.path().join("log") }
     }
 
-    /// Runs a command against the running `dev`; what it printed.
+    /// Runs a command against the running `dev`. Returns its output.
     pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         let mut command = self.leasehold(&["--config", "data/leasehold.toml"]);
         let output = command.args(arguments).output().expect("leasehold");
@@ -76,7 +76,7 @@ impl DevFolder {
     }
 }
 
-/// A `dev` that runs.
+/// A running `dev`.
 pub(crate) struct Running {
     child: Child,
     log: PathBuf,
@@ -87,12 +87,12 @@ impl Running {
         self.child.id().cast_signed()
     }
 
-    /// Every process below it.
-    pub(crate) fn family(&self) -> Vec<i32> {
+    /// The process ids of all its descendants.
+    pub(crate) fn descendants(&self) -> Vec<i32> {
         descendants(self.pid())
     }
 
-    /// Its children whose command line has this word in it.
+    /// Its children whose command line contains this word.
     pub(crate) fn children_with(&self, word: &str) -> Vec<i32> {
         children(self.pid()).into_iter().filter(|pid| command_line(*pid).contains(word)).collect()
     }
@@ -101,16 +101,16 @@ impl Running {
         send(self.pid(), signal);
     }
 
-    /// Waits for its end, and for that of all `family`.
-    pub(crate) async fn ends(mut self, family: &[i32]) -> ExitStatus {
+    /// Waits for the end of `dev` and of all these processes.
+    pub(crate) async fn ends(mut self, descendants: &[i32]) -> ExitStatus {
         let status = eventually("dev has ended", WITHIN, || {
-            let ended = self.child.try_wait().expect("its state");
+            let ended = self.child.try_wait().expect("the state of dev");
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             async move { ended.ok_or(log) }
         })
         .await;
         eventually("all of its processes have ended", WITHIN, || async {
-            let left: Vec<_> = family.iter().filter(|pid| lives(**pid)).map(|pid| command_line(*pid)).collect();
+            let left: Vec<_> = descendants.iter().filter(|pid| lives(**pid)).map(|pid| command_line(*pid)).collect();
             if left.is_empty() { Ok(()) } else { Err(left) }
         })
         .await;
@@ -134,7 +134,7 @@ pub(crate) fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&line).replace('\0', " ")
 }
 
-/// Whether it is there and not merely waiting to be waited for: not every machine's first process does that.
+/// Whether the process runs and is not a zombie. Not every machine's init process reaps zombies.
 fn lives(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z")
 }

@@ -1,6 +1,6 @@
-//! A client cancels each job while the fleet claims it: one of the two wins, and both stores agree.
+//! A client cancels each job while the fleet claims it: exactly one of the two wins, and both stores agree.
 
-use crate::fleet::{Fleet, PATIENCE};
+use crate::fleet::{Fleet, TIMEOUT};
 use leasehold::State;
 use leasehold_tests::{Step, eventually, read_log};
 use nix::sys::signal::Signal;
@@ -9,19 +9,20 @@ use std::{collections::BTreeSet, time::Duration};
 const JOBS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_cancel_and_claim_exactly_one_wins_a_thousand_times() {
+async fn exactly_one_of_cancel_and_claim_wins_a_thousand_times() {
     let mut fleet = Fleet::start(Duration::from_secs(10)).await;
     fleet.start_probe_workers(2, 10).await;
     let mut ids = Vec::new();
     for number in 1..=JOBS / 20 {
-        // Which of the two is the faster depends on the machine. In the last round nobody can claim, so that cancels win too.
+        // Which one is faster depends on the machine. In the last round all workers are frozen, so that some cancels
+        // win too.
         if number == JOBS / 20 {
             fleet.workers.iter().for_each(|worker| worker.signal(Signal::SIGSTOP));
         }
         let mut round = Vec::new();
         for _ in 0..20 {
             round.push(fleet.client.enqueue(fleet.probe(0)).send().await.expect("enqueueing").get());
-            // The last one enqueued is the one that is about to be claimed.
+            // The last enqueued job is the one that is about to be claimed.
             let id = round[round.len() - 1];
             fleet.client.cancel(&[id]).await.expect("cancelling");
         }
@@ -29,7 +30,7 @@ async fn of_cancel_and_claim_exactly_one_wins_a_thousand_times() {
     }
     fleet.workers.iter().for_each(|worker| worker.signal(Signal::SIGCONT));
     let store = leasehold::Client::store(&fleet.client);
-    let finished = eventually("every job is finished", PATIENCE, || async {
+    let finished = eventually("every job has finished", TIMEOUT, || async {
         let finished = store.finished(&ids).await.expect("reading");
         if finished.len() == JOBS { Ok(finished) } else { Err(finished.len()) }
     })
@@ -52,12 +53,12 @@ async fn of_cancel_and_claim_exactly_one_wins_a_thousand_times() {
         }
     }
     println!(
-        "{cancelled_waiting} cancelled before a claim, {cancelled_running} while running, {succeeded} claimed and done first"
+        "{cancelled_waiting} cancelled before a claim, {cancelled_running} while running, {succeeded} claimed and finished first"
     );
     assert!(cancelled_waiting > 0, "no cancel ever won");
 
     let redis = fleet.stores.redis.connect().await;
-    eventually("Redis holds none of them", PATIENCE, || {
+    eventually("Redis holds none of the jobs", TIMEOUT, || {
         let mut redis = redis.clone();
         async move {
             let left: Vec<String> = redis::cmd("ZRANGE")

@@ -1,7 +1,7 @@
-//! Wall clocks that are an hour wrong, and one that is set: leases, delays, retries and the order of the line are by the
-//! database's clock, and time limits by each process's monotonic one.
+//! Wall clocks that are wrong by an hour, and one that changes: leases, delays, retries and the order of the line
+//! follow the database's clock, and timeouts follow each process's monotonic clock.
 
-use crate::fleet::{Fleet, PATIENCE};
+use crate::fleet::{Fleet, TIMEOUT};
 use leasehold::{JobId, NewJob, QueueName, State};
 use leasehold_store::Kinds;
 use leasehold_tests::{Step, WrongClock, clock_errors, eventually, read_log};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const HOUR_S: i64 = 3600;
 const LEASE: Duration = Duration::from_secs(2);
-/// Clocks are an hour off, give or take what a busy machine takes to write a line.
+/// An error of an hour, with room for the time that a busy machine takes to write a line.
 const ABOUT_AN_HOUR_MS: std::ops::Range<i64> = 3_500_000..3_700_000;
 
 impl Fleet {
@@ -18,7 +18,7 @@ impl Fleet {
         WrongClock::new(self.folder(), name, ahead_s)
     }
 
-    /// Enqueues a probe by the command line, with a clock that is wrong. Its id.
+    /// Enqueues a probe with the command line, under a wrong clock. Returns the id.
     fn enqueue_by(&self, clock: &WrongClock, further: &[&str]) -> JobId {
         let payload = serde_json::to_string(&self.probe(10)).expect("JSON");
         let arguments = [&["enqueue", "--kind", "probe", "--payload", &payload], further].concat();
@@ -26,10 +26,10 @@ impl Fleet {
     }
 }
 
-/// Each handler runs for longer than its lease; the clock of one worker is ahead, that of another behind, and that of the
-/// third is set back by two hours while it works.
+/// Each handler runs longer than its lease. The clock of one worker is ahead, the clock of another one is behind, and
+/// the clock of the third one is set back by two hours while it works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leases_hold_whatever_the_clocks_of_workers_say() {
+async fn leases_hold_under_wrong_clocks_of_workers() {
     let mut fleet = Fleet::start(LEASE).await;
     let jumps = fleet.clock("jumps", HOUR_S);
     for clock in [&fleet.clock("ahead", HOUR_S), &fleet.clock("behind", -HOUR_S), &jumps] {
@@ -40,7 +40,7 @@ async fn leases_hold_whatever_the_clocks_of_workers_say() {
     let mut jobs: Vec<_> = (0..12).map(|_| job(5_000)).collect();
     fleet.client.enqueue_many(&jobs).await.expect("enqueueing");
     let log = fleet.log();
-    eventually("every slot is taken", PATIENCE, || async {
+    eventually("every slot is busy", TIMEOUT, || async {
         let begun = read_log(&log).len();
         if begun >= 12 { Ok(()) } else { Err(begun) }
     })
@@ -53,19 +53,21 @@ async fn leases_hold_whatever_the_clocks_of_workers_say() {
 
     let mut database = fleet.stores.database.connect().await;
     let disturbed = "SELECT count(*) FROM leasehold.history WHERE epoch > 1 OR attempt > 1 OR crashes > 0";
-    assert_eq!(fleet.count(&mut database, disturbed).await, 0, "runs that were not the first");
-    // The clocks were as wrong as that.
+    assert_eq!(fleet.count(&mut database, disturbed).await, 0, "all jobs must need only one run");
+    // The clocks really were wrong.
     let errors = clock_errors(&log);
-    let of = |nth: usize| *errors.get(&fleet.workers[nth].pid()).unwrap_or_else(|| panic!("a right clock: {errors:?}"));
+    let of = |nth: usize| {
+        *errors.get(&fleet.workers[nth].pid()).unwrap_or_else(|| panic!("the clock was not wrong: {errors:?}"))
+    };
     let is_hour = |ms: i64| ABOUT_AN_HOUR_MS.contains(&ms);
     assert!(is_hour(of(0).0) && is_hour(of(0).1), "ahead: {errors:?}");
     assert!(is_hour(-of(1).0) && is_hour(-of(1).1), "behind: {errors:?}");
-    assert!(is_hour(-of(2).0) && is_hour(of(2).1), "first ahead and then behind: {errors:?}");
+    assert!(is_hour(-of(2).0) && is_hour(of(2).1), "the clock must first be ahead and then behind: {errors:?}");
 }
 
-/// A retry comes after its backoff, and a delayed job after its delay, whatever clock asked for it.
+/// A retry starts after its backoff and a delayed job after its delay, under every client's clock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delays_are_by_the_clock_of_the_database() {
+async fn delays_follow_the_clock_of_the_database() {
     let mut fleet = Fleet::start(LEASE).await;
     let clocks = [fleet.clock("ahead", HOUR_S), fleet.clock("behind", -HOUR_S)];
     let mut failing = Vec::new();
@@ -78,7 +80,7 @@ async fn delays_are_by_the_clock_of_the_database() {
         failing.push(fleet.enqueue_by(clock, &["--queue", queue]));
     }
     for id in failing {
-        eventually("it has failed and waits", PATIENCE, || async {
+        eventually("the job has failed and waits for its retry", TIMEOUT, || async {
             let state = fleet.client.job(id).await.expect("reading").expect("the job").state;
             if state == State::Scheduled { Ok(()) } else { Err(state) }
         })
@@ -87,7 +89,7 @@ async fn delays_are_by_the_clock_of_the_database() {
     let mut database = fleet.stores.database.connect().await;
     let waits = "SELECT count(*) FROM leasehold.job WHERE state = 'scheduled'
                  AND run_at BETWEEN created_at + interval '20 s' AND now() + interval '61 s'";
-    assert_eq!(fleet.count(&mut database, waits).await, 2, "both wait for about a minute");
+    assert_eq!(fleet.count(&mut database, waits).await, 2, "both jobs must wait for about a minute");
 
     let delayed: Vec<JobId> =
         clocks.iter().map(|clock| fleet.enqueue_by(clock, &["--queue", "default", "--delay", "2s"])).collect();
@@ -101,15 +103,15 @@ async fn delays_are_by_the_clock_of_the_database() {
     assert_eq!(fleet.count(&mut database, early).await, 0);
 }
 
-/// Ids are made by clients and have their clients' times in them. The line is in the order in which jobs came all the same.
+/// Clients generate ids, and ids contain the clients' times. The line still has the order in which the jobs arrived.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_line_is_in_the_order_in_which_jobs_came() {
+async fn the_line_has_the_order_in_which_jobs_arrived() {
     let mut fleet = Fleet::start(LEASE).await;
     let (ahead, behind) = (fleet.clock("ahead", HOUR_S), fleet.clock("behind", -HOUR_S));
     let came: Vec<JobId> = [&ahead, &behind, &ahead, &behind].map(|clock| fleet.enqueue_by(clock, &[])).into();
     assert!(
         came[1] < came[3] && came[3] < came[0] && came[0] < came[2],
-        "ids are in the order of their clients' clocks"
+        "the ids must have the order of their clients' clocks"
     );
     let line =
         leasehold_tests::front(fleet.client.store(), &QueueName::default(), &Kinds::All, 10).await.expect("the line");

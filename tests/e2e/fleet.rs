@@ -9,6 +9,7 @@ use nix::{
     },
     unistd::Pid,
 };
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 use std::{
     path::{Path, PathBuf},
@@ -19,67 +20,73 @@ use std::{
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// How long a fleet on a busy machine may take for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout for anything that a fleet on a busy machine does.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One fleet at a time: these tests measure times, and would measure each other.
+/// Only one fleet at a time: these tests measure times and would slow each other down.
 static TURN: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
 
-/// The processes of one test. All are killed when it is dropped.
+/// The processes of one test. A drop kills all of them.
 pub(crate) struct Fleet {
     pub(crate) workers: Vec<Process>,
     _reaper: Option<Process>,
     pub(crate) client: Client,
     pub(crate) stores: Stores,
     folder: TempDir,
-    database_url: String,
-    pooler: Pooler,
-    lease: Duration,
-    /// After all processes: the next test may begin.
-    _turn: OwnedMutexGuard<()>,
+    config: Config,
+    /// Declared after all processes: the next test may start when it is dropped.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// A child that does not outlive its test.
+/// A child process that ends with its test.
 pub(crate) struct Process(Child);
 
 impl Fleet {
-    /// Stores and a reaper; workers are started one by one.
+    /// Stores and a reaper. Workers are started one by one.
     pub(crate) async fn start(lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
-        let database_url = stores.database.url.clone();
-        Self::on(turn, stores, database_url, Pooler::None, lease).await
+        let mut config = Config::new(&stores.database.url, &stores.redis.url);
+        config.worker.lease_ms = millis(lease);
+        Self::on(Some(turn), stores, config).await
     }
 
-    /// The same, and all that processes of the fleet ask of PostgreSQL goes through PgBouncer in transaction mode.
+    /// Two fleets, each with a database of its own, on one Redis server. Only the prefix of their keys tells them apart.
+    pub(crate) async fn start_two_on_one_redis(lease: Duration, prefixes: [&str; 2]) -> [Self; 2] {
+        let turn = TURN.clone().lock_owned().await;
+        let (first, second) = (Stores::start().await, Stores::start().await);
+        let configs = [(&first, prefixes[0]), (&second, prefixes[1])].map(|(stores, prefix)| {
+            let mut config = Config::new(&stores.database.url, &first.redis.url);
+            config.worker.lease_ms = millis(lease);
+            config.redis.key_prefix = prefix.parse().expect("a prefix");
+            config
+        });
+        let [of_first, of_second] = configs;
+        let second = Self::on(None, second, of_second).await;
+        [Self::on(Some(turn), first, of_first).await, second]
+    }
+
+    /// The same, but all processes of the fleet reach PostgreSQL through PgBouncer in transaction mode.
     pub(crate) async fn start_through_pgbouncer(lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
         let stores = Stores::start().await;
-        let database_url = stores.database.url_through_pgbouncer().await;
-        Self::on(turn, stores, database_url, Pooler::Transaction, lease).await
+        let mut config = Config::new(&stores.database.url_through_pgbouncer().await, &stores.redis.url);
+        config.database.pooler = Pooler::Transaction;
+        config.worker.lease_ms = millis(lease);
+        Self::on(Some(turn), stores, config).await
     }
 
-    async fn on(
-        turn: OwnedMutexGuard<()>,
-        stores: Stores,
-        database_url: String,
-        pooler: Pooler,
-        lease: Duration,
-    ) -> Self {
-        let mut config = Config::new(&database_url, &stores.redis.url);
-        config.database.pooler = pooler;
-        config.worker.lease_ms = millis(lease);
+    async fn on(turn: Option<OwnedMutexGuard<()>>, stores: Stores, config: Config) -> Self {
         let client = Client::connect(&config).await.expect("a client");
         let (workers, folder) = (Vec::new(), private_folder());
-        let mut fleet =
-            Self { workers, _reaper: None, client, stores, folder, database_url, pooler, lease, _turn: turn };
+        let mut fleet = Self { workers, _reaper: None, client, stores, folder, config, _turn: turn };
         let mut reaper = fleet.command(leasehold_program());
         reaper.arg("reaper");
         fleet._reaper = Some(Process::start(reaper));
         fleet
     }
 
-    /// Starts worker processes that run probes, and waits until all have said that they are there.
+    /// Starts worker processes that run probes, and waits until all of them are registered.
     pub(crate) async fn start_probe_workers(&mut self, count: usize, slots: u32) {
         for _ in 0..count {
             self.start_probe_worker(slots, None);
@@ -87,28 +94,28 @@ impl Fleet {
         self.until_all_are_registered().await;
     }
 
-    /// One of them, whose clock may be wrong.
+    /// Starts one worker process that runs probes. Its clock may be wrong.
     pub(crate) fn start_probe_worker(&mut self, slots: u32, clock: Option<&WrongClock>) {
         let mut worker = self.command(env!("CARGO_BIN_EXE_probe_worker").into());
         worker.args(["default", &slots.to_string()]).envs(clock.map(WrongClock::environment).unwrap_or_default());
         self.workers.push(Process::start(worker));
     }
 
-    /// Starts the program `leasehold`, by a clock that may be wrong. It is killed with the fleet.
+    /// Starts the program `leasehold`, whose clock may be wrong. It is killed with the fleet.
     pub(crate) fn start_leasehold(&mut self, arguments: &[&str], clock: Option<&WrongClock>) {
         let mut command = self.command(leasehold_program());
         command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
         self.workers.push(Process::start(command));
     }
 
-    /// Runs the program `leasehold` to its end, which must be a good one, by a clock that may be wrong. What it printed.
+    /// Runs the program `leasehold` until it ends with success. Its clock may be wrong. Returns its output.
     pub(crate) fn leasehold(&self, arguments: &[&str], clock: Option<&WrongClock>) -> String {
         let Output { status, stdout, stderr } = self.leasehold_ends(arguments, clock);
         assert!(status.success(), "leasehold {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
         String::from_utf8(stdout).expect("UTF-8").trim_end().to_owned()
     }
 
-    /// The same, however it ends.
+    /// The same, with or without success.
     pub(crate) fn leasehold_ends(&self, arguments: &[&str], clock: Option<&WrongClock>) -> Output {
         let mut command = self.command(leasehold_program());
         command.args(arguments).envs(clock.map(WrongClock::environment).unwrap_or_default());
@@ -117,12 +124,13 @@ impl Fleet {
 
     pub(crate) async fn until_all_are_registered(&self) {
         let wanted = self.workers.len();
-        let redis = self.stores.redis.connect().await;
-        eventually("every worker is registered", PATIENCE, || {
-            let mut redis = redis.clone();
+        let client = redis::Client::open(self.redis_url()).expect("the URL of Redis");
+        let redis = client.get_multiplexed_async_connection().await.expect("a connection");
+        let workers = format!("{}:workers", self.config.redis.key_prefix);
+        eventually("every worker is registered", TIMEOUT, || {
+            let (mut redis, workers) = (redis.clone(), workers.clone());
             async move {
-                let found: usize =
-                    redis::cmd("ZCARD").arg("leasehold:workers").query_async(&mut redis).await.unwrap_or(0);
+                let found: usize = redis::cmd("ZCARD").arg(workers).query_async(&mut redis).await.unwrap_or(0);
                 if found >= wanted { Ok(()) } else { Err(found) }
             }
         })
@@ -136,40 +144,45 @@ impl Fleet {
         }
         command
             .current_dir(self.folder.path())
-            .env("LEASEHOLD_DATABASE_URL", &self.database_url)
-            .env("LEASEHOLD_DATABASE__POOLER", self.pooler.as_str())
-            .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
-            .env("LEASEHOLD_WORKER__LEASE_MS", millis(self.lease).to_string())
+            .env("LEASEHOLD_DATABASE_URL", exposed(self.config.database.url.as_ref()))
+            .env("LEASEHOLD_DATABASE__POOLER", self.config.database.pooler.as_str())
+            .env("LEASEHOLD_REDIS_URL", self.redis_url())
+            .env("LEASEHOLD_REDIS__KEY_PREFIX", self.config.redis.key_prefix.to_string())
+            .env("LEASEHOLD_WORKER__LEASE_MS", self.config.worker.lease_ms.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command
     }
 
-    /// A folder that is gone with the fleet.
+    fn redis_url(&self) -> &str {
+        exposed(self.config.redis.url.as_ref())
+    }
+
+    /// A folder that is deleted with the fleet.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where probes of this fleet log.
+    /// The file that probes of this fleet write to.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("probes.log")
     }
 
-    /// A probe that runs for so long.
+    /// A probe that runs for `ms`.
     pub(crate) fn probe(&self, ms: u64) -> Probe {
         Probe { log: self.log(), ms, is_poison: false }
     }
 
-    /// One number out of the database.
+    /// The number that a query returns.
     pub(crate) async fn count(&self, database: &mut PgConnection, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(database).await.expect("counting")
     }
 
-    /// Waits until so many jobs have succeeded.
+    /// Waits until this many jobs have succeeded.
     pub(crate) async fn wait_until_succeeded(&self, wanted: i64) {
         let store = self.stores.database.connect().await;
         let database = Arc::new(Mutex::new(store));
-        eventually("enough jobs have succeeded", PATIENCE, || {
+        eventually("enough jobs have succeeded", TIMEOUT, || {
             let database = database.clone();
             async move {
                 let mut database = database.lock().await;
@@ -189,19 +202,19 @@ impl Process {
         Self(command.spawn().expect("starting a process of the fleet"))
     }
 
-    /// The process.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    /// Stops it where it is, and returns when it has stopped: a signal alone takes a moment to arrive.
+    /// Freezes the process. Returns after it has stopped, because a signal takes a moment to arrive.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
         let status = waitpid(self.nix_pid(), Some(WaitPidFlag::WUNTRACED)).expect("waiting for a process to stop");
-        assert!(matches!(status, WaitStatus::Stopped(..)), "it was to stop, and instead: {status:?}");
+        assert!(matches!(status, WaitStatus::Stopped(..)), "expected a stopped process, found: {status:?}");
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the process.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.nix_pid(), signal).expect("sending a signal");
     }
@@ -217,6 +230,10 @@ impl Drop for Process {
         let _ = self.0.wait();
         forget_clock_of(self.pid());
     }
+}
+
+fn exposed(url: Option<&SecretString>) -> &str {
+    url.expect("a URL").expose_secret()
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,16 +1,16 @@
-//! A fleet with nothing to do asks nothing of PostgreSQL and next to nothing of the processor.
+//! An idle fleet sends PostgreSQL no statements and uses almost no CPU.
 
-use crate::fleet::{Fleet, PATIENCE};
+use crate::fleet::{Fleet, TIMEOUT};
 use leasehold_tests::eventually;
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
-/// Long enough for several rounds of everything that an idle worker does by the clock.
-const WATCHED: Duration = Duration::from_secs(12);
+/// Long enough for several rounds of all periodic work of an idle worker.
+const MEASURED: Duration = Duration::from_secs(12);
 
-/// CPU time used by a process so far, from `/proc/<pid>/stat` (100 ticks a second on Linux).
+/// The CPU time of a process so far, from `/proc/<pid>/stat` (100 ticks per second on Linux).
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("reading stat");
     let after_name = stat.rsplit(')').next().expect("the fields after the name");
@@ -23,14 +23,14 @@ async fn sixteen_idle_workers_send_no_statement_and_use_almost_no_cpu() {
     let mut fleet = Fleet::start(Duration::from_secs(30)).await;
     fleet.start_probe_workers(16, 10).await;
     let warm_up = fleet.client.enqueue(fleet.probe(0)).send().await.expect("enqueueing");
-    fleet.client.wait(warm_up, PATIENCE).await.expect("a first job");
+    fleet.client.wait(warm_up, TIMEOUT).await.expect("a first job");
 
     let database = &fleet.stores.database;
     let mut connection = database.connect().await;
-    // What each connection of a worker did last, and when: a statement moves it.
+    // The last statement of each connection of a worker, and its time. Every new statement changes this text.
     let last_statements = "SELECT coalesce(string_agg(pid || ' ' || query_start, ',' ORDER BY pid), '')
          FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'leasehold worker'";
-    let quiet_since = eventually("the workers' connections are quiet", PATIENCE, || async {
+    let quiet_since = eventually("the workers send no statements", TIMEOUT, || async {
         let mut connection = database.connect().await;
         let busy: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
@@ -45,15 +45,15 @@ async fn sixteen_idle_workers_send_no_statement_and_use_almost_no_cpu() {
 
     let before: String = sqlx::query_scalar(last_statements).fetch_one(&mut connection).await.expect("activity");
     let ticks: Vec<u64> = fleet.workers.iter().map(|worker| cpu_ticks(worker.pid())).collect();
-    eventually("the time to watch is over", WATCHED * 2, || async {
-        if quiet_since.elapsed() >= WATCHED { Ok(()) } else { Err(quiet_since.elapsed()) }
+    eventually("the measured time is over", MEASURED * 2, || async {
+        if quiet_since.elapsed() >= MEASURED { Ok(()) } else { Err(quiet_since.elapsed()) }
     })
     .await;
     let after: String = sqlx::query_scalar(last_statements).fetch_one(&mut connection).await.expect("activity");
     let used: u64 = fleet.workers.iter().zip(ticks).map(|(worker, before)| cpu_ticks(worker.pid()) - before).sum();
-    let percent = used as f64 / WATCHED.as_secs_f64();
-    println!("16 idle workers for {WATCHED:?}: {percent:.2} % of a core together");
+    let percent = used as f64 / MEASURED.as_secs_f64();
+    println!("16 idle workers for {MEASURED:?}: {percent:.2} % of a core together");
     assert_eq!(before, after, "an idle worker sent a statement to PostgreSQL");
-    // Next to nothing. One loop that spins takes a hundred.
+    // Almost nothing. One busy loop uses a hundred percent.
     assert!(percent < 10.0, "{percent} % of a core");
 }

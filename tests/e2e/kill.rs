@@ -1,6 +1,6 @@
-//! Workers are killed under load: every job is finished once, and soon.
+//! Workers are killed under load: every job finishes once, and soon.
 
-use crate::fleet::{Fleet, PATIENCE, Process};
+use crate::fleet::{Fleet, Process, TIMEOUT};
 use leasehold::NewJob;
 use leasehold_tests::{LogLine, Step, eventually, read_log, starts};
 use nix::sys::signal::Signal;
@@ -12,11 +12,11 @@ use std::{
 };
 
 const JOBS: usize = 20_000;
-/// What is put into the line when a worker is to be killed and finds nothing to do: so many jobs last for a moment.
+/// Jobs that are added when a worker that is to be killed has no jobs: enough for a moment.
 const MORE: usize = 2_000;
 const LEASE: Duration = Duration::from_secs(3);
 
-/// 8 worker processes, 20,000 small jobs, KILL to three of them at random moments.
+/// 8 worker processes, 20,000 small jobs, SIGKILL for three workers at random times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
     let mut fleet = Fleet::start(LEASE).await;
@@ -32,7 +32,7 @@ async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
     for nth in 1..=3 {
         let moment = random.random_range(JOBS * (nth - 1) / 4..JOBS * nth / 4).max(1);
         fleet.wait_until_succeeded(i64::try_from(moment).expect("a count")).await;
-        let (victim, more) = freeze_one_at_work(&mut fleet, &mut random).await;
+        let (victim, more) = freeze_a_busy_worker(&mut fleet, &mut random).await;
         jobs += more;
         victim.signal(Signal::SIGKILL);
         last_kill = Instant::now();
@@ -41,19 +41,20 @@ async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
 
     let all = i64::try_from(jobs).expect("a count");
     fleet.wait_until_succeeded(all).await;
-    println!("all {jobs} finished {:?} after the last kill", last_kill.elapsed());
+    println!("all {jobs} jobs finished {:?} after the last kill", last_kill.elapsed());
     let mut database = fleet.stores.database.connect().await;
     assert_eq!(
         fleet.count(&mut database, "SELECT count(*) FROM leasehold.jobs").await,
         all,
-        "each id once, in one table"
+        "each id must exist once, in one table"
     );
     assert_eq!(
         fleet.count(&mut database, "SELECT count(DISTINCT id) FROM leasehold.jobs WHERE state = 'succeeded'").await,
         all
     );
 
-    // Recovery: a job that lost its worker is claimed again within its lease and two seconds (a job can lose two).
+    // Recovery: a job that lost its worker is claimed again within its lease plus two seconds. A job can lose two
+    // workers.
     let slowest: f64 = sqlx::query_scalar(
         "SELECT coalesce(max(extract(epoch FROM started_at - (SELECT max((t ->> 'at')::timestamptz)
                   FROM jsonb_array_elements(trail) t WHERE t ->> 'verb' = 'expire'))), 0)::float8
@@ -63,9 +64,9 @@ async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
     .await
     .expect("reading trails");
     let crashed = fleet.count(&mut database, "SELECT count(*) FROM leasehold.history WHERE crashes > 0").await;
-    println!("{crashed} jobs lost their worker; the slowest was claimed {slowest:.3} s after its lease had been ended");
+    println!("{crashed} jobs lost their worker; the slowest one was claimed {slowest:.3} s after its lease was ended");
     let losses = fleet.count(&mut database, "SELECT coalesce(sum(crashes), 0)::int8 FROM leasehold.history").await;
-    assert!(losses >= 3, "each killed worker held a job at least, and lost it: {losses}");
+    assert!(losses >= 3, "each killed worker must lose at least one job: {losses}");
     assert!(slowest < 2.0, "{slowest} s");
 
     let lines = read_log(&fleet.log());
@@ -74,11 +75,11 @@ async fn three_of_eight_workers_are_killed_and_every_job_is_finished_once() {
     println!(
         "{beyond_first} jobs were run more than once; {ended_by_killed} runs were ended by workers that were killed later"
     );
-    assert_eq!(starts(&lines).len(), jobs, "every job was run");
+    assert_eq!(starts(&lines).len(), jobs, "every job must have run");
 
-    // What a dead worker had leased in Redis goes too.
+    // The leases of a dead worker in Redis are removed too.
     let redis = fleet.stores.redis.connect().await;
-    eventually("Redis holds nothing of finished jobs", LEASE * 3 + Duration::from_secs(10), || {
+    eventually("Redis holds no finished jobs", LEASE * 3 + Duration::from_secs(10), || {
         let mut redis = redis.clone();
         async move {
             let left: Vec<String> = redis::cmd("ZRANGE")
@@ -101,30 +102,30 @@ async fn enqueue(fleet: &Fleet, count: usize) {
     assert_eq!(enqueued.iter().filter(|job| job.inserted).count(), count);
 }
 
-/// Freezes a worker of the fleet in the middle of a job, and takes it out of the fleet. A quick fleet may have run out of
-/// jobs by then, or the worker may just have none: then there are more jobs, and another worker. How many more it tells.
-async fn freeze_one_at_work(fleet: &mut Fleet, random: &mut StdRng) -> (Process, usize) {
+/// Freezes a worker that is running a job, and removes it from the fleet. A fast fleet may have no jobs left, or this
+/// worker may have none. Then more jobs are enqueued, and another worker is tried. Returns how many jobs were added.
+async fn freeze_a_busy_worker(fleet: &mut Fleet, random: &mut StdRng) -> (Process, usize) {
     let mut more = 0;
     let fleet_ref = &*fleet;
-    let at = eventually("a worker was frozen in the middle of a job", PATIENCE, async || {
+    let at = eventually("a worker was frozen while it ran a job", TIMEOUT, async || {
         let at = random.random_range(0..fleet_ref.workers.len());
         let worker = &fleet_ref.workers[at];
         worker.freeze();
-        let begun = begun_by(worker.pid(), &read_log(&fleet_ref.log()));
+        let begun = running_in(worker.pid(), &read_log(&fleet_ref.log()));
         if begun > 0 {
             return Ok(at);
         }
         worker.signal(Signal::SIGCONT);
         enqueue(fleet_ref, MORE).await;
         more += MORE;
-        Err(format!("worker {at} had nothing to do"))
+        Err(format!("worker {at} ran no job"))
     })
     .await;
     (fleet.workers.swap_remove(at), more)
 }
 
-/// How many jobs a worker has begun and not ended.
-fn begun_by(pid: u32, lines: &[LogLine]) -> usize {
+/// The number of jobs that a worker has started and not ended.
+fn running_in(pid: u32, lines: &[LogLine]) -> usize {
     let of = |step| lines.iter().filter(move |line| line.pid == pid && line.step == step).map(|line| line.id);
     let ended: BTreeSet<_> = of(Step::End).collect();
     of(Step::Start).filter(|id| !ended.contains(id)).count()

@@ -1,4 +1,4 @@
-//! A whole fleet of real processes on real servers: what must be seen from outside.
+//! A whole fleet of real processes on real servers, observed from outside.
 
 mod cancel_against_claim;
 mod clocks;
@@ -6,6 +6,7 @@ mod fleet;
 mod freeze;
 mod idle;
 mod kill;
-mod new_self;
 mod pgbouncer;
 mod plain_sql;
+mod restarted_worker;
+mod shared_redis;

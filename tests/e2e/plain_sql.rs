@@ -1,6 +1,6 @@
 //! Jobs enqueued by plain SQL in the caller's own transaction.
 
-use crate::fleet::{Fleet, PATIENCE};
+use crate::fleet::{Fleet, TIMEOUT};
 use leasehold_tests::{Step, eventually, read_log};
 use sqlx::{Connection as _, PgConnection};
 use std::{
@@ -31,20 +31,20 @@ async fn a_job_runs_soon_after_commit_and_never_after_rollback() {
 
         let mut transaction = database.begin().await.expect("a transaction");
         let id = enqueue(&mut transaction, &log).await;
-        assert!(!read_log(&log).iter().any(|line| line.id == id), "it runs before the commit");
+        assert!(!read_log(&log).iter().any(|line| line.id == id), "the job ran before the commit");
         transaction.commit().await.expect("a commit");
         let committed = Instant::now();
-        eventually("the job has begun", PATIENCE, || async {
+        eventually("the job has started", TIMEOUT, || async {
             let lines = read_log(&log);
             if lines.iter().any(|line| line.id == id && line.step == Step::Start) { Ok(()) } else { Err(lines.len()) }
         })
         .await;
         times.push(committed.elapsed());
-        assert!(!read_log(&log).iter().any(|line| line.id == never), "a job that was rolled back has run");
+        assert!(!read_log(&log).iter().any(|line| line.id == never), "a job ran although it was rolled back");
     }
     times.sort();
     println!("from commit to handler: median {:?}, slowest {:?}", times[10], times[19]);
-    // The tick is 250 ms. Without it nothing would ever tell Redis of these jobs; the rest is what a machine that is slow, or
-    // busy with other tests, adds.
+    // The reaper's tick is 250 ms. Without the reaper, Redis would never learn of these jobs. The rest of the bound is
+    // room for a machine that is slow or busy with other tests.
     assert!(times[10] < Duration::from_millis(1500), "median {:?}", times[10]);
 }

@@ -22,7 +22,7 @@ async fn all_of_it_goes_round_in_order() {
     let everything = Pushed { pushed: all, ..Pushed::default() };
     for front in [false, true] {
         assert_eq!(handoff.push(&queue(), &ids, front).await.expect("push"), everything);
-        assert_eq!(handoff.take(&queue(), &[], &[], all, LEASE).await.expect("claim").ids, ids, "front: {front}");
+        assert_eq!(handoff.take(&queue(), &[], &[], all, LEASE).await.expect("take").ids, ids, "front: {front}");
         handoff.ack(&[(queue(), ids.clone())]).await.expect("ack");
         assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").held, []);
     }

@@ -21,10 +21,10 @@ async fn who_hears_it_and_leaves_hints_rings_for_the_next() {
     }
     handoff.push(&queue(), &ids, false).await.expect("push");
     server.until_waiting(2).await;
-    let two = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("claim");
+    let two = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take");
     assert_eq!(two, Taken { ids: ids[..2].to_vec(), ..Taken::default() });
     server.until_waiting(1).await;
-    let rest = handoff.take(&queue(), &[], &[], 500, LEASE).await.expect("claim");
+    let rest = handoff.take(&queue(), &[], &[], 500, LEASE).await.expect("take");
     assert_eq!(rest, Taken { ids: ids[2..].to_vec(), ..Taken::default() });
     // Whom that claim had to wake would be awake before its answer was here.
     server.until_waiting(1).await;

@@ -27,9 +27,9 @@ async fn keys_of_one_call_lie_in_one_slot() {
     let ids = new_ids(4);
     let leased = [(queue(), ids[1..2].to_vec()), ("other".parse().expect("a name"), new_ids(1))];
     handoff.push(&queue(), &ids, false).await.expect("push");
-    handoff.take(&queue(), &ids[..1], &[kind("saw"), kind("paint")], 2, LEASE).await.expect("claim");
+    handoff.take(&queue(), &ids[..1], &[kind("saw"), kind("paint")], 2, LEASE).await.expect("take");
     handoff.set_aside(&queue(), &kind("paint"), &ids[..1]).await.expect("set aside");
-    handoff.take(&queue(), &[], &[kind("paint")], 0, LEASE).await.expect("claim");
+    handoff.take(&queue(), &[], &[kind("paint")], 0, LEASE).await.expect("take");
     handoff.renew(&leased, LEASE).await.expect("renew");
     handoff.release(&queue(), &ids[1..2]).await.expect("release");
     handoff.ack(&leased).await.expect("ack");

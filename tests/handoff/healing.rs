@@ -29,7 +29,7 @@ async fn every_call_goes_through() {
     let pushed = handoff.push(&queue(), &ids, false).await.expect("push");
     assert_eq!(pushed, Pushed { pushed: 2, ..Pushed::default() });
     forget_scripts(&mut connection).await;
-    assert_eq!(handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("claim").ids, ids);
+    assert_eq!(handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take").ids, ids);
     forget_scripts(&mut connection).await;
     assert_eq!(handoff.expired(&queue(), 9).await.expect("expired"), []);
     forget_scripts(&mut connection).await;

@@ -4,7 +4,6 @@
 //! clusters, and members that are no ids (`strays`).
 
 mod bell;
-mod claimers;
 mod notices;
 mod registry;
 mod round;
@@ -12,6 +11,7 @@ mod snapshot;
 #[path = "subject_in_memory.rs"]
 mod subject;
 mod taker;
+mod takers;
 mod words;
 
 use subject::{Handoff, Server, connect};

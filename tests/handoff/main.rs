@@ -4,12 +4,12 @@
 
 mod batches;
 mod bell;
-mod claimers;
 mod cluster;
 mod connect;
 mod healing;
 mod listener;
 mod notices;
+mod prefixes;
 mod registry;
 mod round;
 mod snapshot;
@@ -17,16 +17,23 @@ mod strays;
 mod subject;
 mod taker;
 mod taker_cut_off;
+mod takers;
 mod timeouts;
 mod words;
 
-use leasehold_handoff::{Handoff, Settings};
+use leasehold_handoff::{Handoff, KeyPrefix, Settings};
 use leasehold_tests::RedisServer;
 use subject::Server;
 use words::{HEAD_MAX, LEASE, SOON, TIMEOUT, kind, new_ids, queue};
 
 fn settings(url: &str) -> Settings {
-    Settings { url: url.into(), head_max: HEAD_MAX, max_connections: 8, timeout: TIMEOUT }
+    Settings {
+        url: url.into(),
+        key_prefix: KeyPrefix::default(),
+        head_max: HEAD_MAX,
+        max_connections: 8,
+        timeout: TIMEOUT,
+    }
 }
 
 async fn connect(server: &RedisServer) -> Handoff {

@@ -39,7 +39,7 @@ async fn what_is_said_is_heard() {
 
     let ids = new_ids(1);
     handoff.push(&queue(), &ids, false).await.expect("push");
-    handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("claim");
+    handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("take");
     handoff.set_aside(&queue(), &kind("paint"), &ids).await.expect("set aside");
     assert_eq!(notices.recv().await, Some(Notice::Aside { queue: queue(), kind: kind("paint") }));
     handoff.set_aside(&queue(), &kind("paint"), &ids).await.expect("set aside what is aside");

@@ -18,7 +18,7 @@ async fn a_hint_from_push_to_ack() {
     assert_eq!(pushed, Pushed { pushed: 3, ..Pushed::default() });
     assert_eq!(handoff.queues().await.expect("queues"), [queue()]);
 
-    let taken = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("claim");
+    let taken = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take");
     assert_eq!(taken, Taken { ids: ids[..2].to_vec(), ..Taken::default() });
     handoff.renew(&[(queue(), taken.ids.clone())], LEASE).await.expect("renew");
     let stats = handoff.stats(&queue()).await.expect("stats");
@@ -46,7 +46,7 @@ async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
     let again = handoff.push(&queue(), &line, false).await.expect("the same push again");
     assert_eq!(again, Pushed { overflowed: HEAD_MAX + 4, ..Pushed::default() }, "the line has them");
 
-    let taken = handoff.take(&queue(), &[], &[], HEAD_MAX / 2 + 1, LEASE).await.expect("claim");
+    let taken = handoff.take(&queue(), &[], &[], HEAD_MAX / 2 + 1, LEASE).await.expect("take");
     assert_eq!(taken.ids, head[..bound / 2 + 1]);
     assert!(taken.low, "less than half is left, and the line is longer");
     let late = new_ids(1);
@@ -70,7 +70,7 @@ async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
     let handoff = connect(&server).await;
     let ids = new_ids(4);
     handoff.push(&queue(), &ids, false).await.expect("push");
-    let running = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("claim").ids;
+    let running = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take").ids;
     handoff.set_aside(&queue(), &kind("paint"), &running[1..]).await.expect("set aside");
 
     handoff.pause(&queue()).await.expect("pause");
@@ -78,7 +78,7 @@ async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
     assert_eq!(stats, HeadStats { leased: 1, paused: true, overflow: true, ..HeadStats::default() });
     let push = handoff.push(&queue(), &new_ids(1), true).await.expect("a push into a paused queue");
     assert_eq!(push, Pushed { paused: true, ..Pushed::default() });
-    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("a claim from a paused queue");
+    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("a take from a paused queue");
     assert_eq!(taken, Taken { paused: true, ..Taken::default() });
     handoff.fill(&queue(), &ids[1..], false, None).await.expect("a fill of a paused queue");
     assert_eq!(handoff.stats(&queue()).await.expect("stats"), stats);
@@ -88,7 +88,7 @@ async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
     assert_eq!(push, Pushed { overflowed: 1, ..Pushed::default() }, "nothing new may overtake the line");
     let filled = handoff.fill(&queue(), &ids[1..], false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 3, ..Filled::default() });
-    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("claim");
+    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("take");
     assert_eq!(taken.ids, ids[1..]);
 }
 
@@ -118,7 +118,7 @@ async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
     eventually("the fill is some time ago", SOON, async || filled_to().await.map_or(Ok(()), Err)).await;
     assert_eq!(extend("a", "b", behind).await, CHANGED, "too long ago");
 
-    let taken = handoff.take(&queue(), &[], &[], HEAD_MAX - 2, LEASE).await.expect("claim").ids;
+    let taken = handoff.take(&queue(), &[], &[], HEAD_MAX - 2, LEASE).await.expect("take").ids;
     handoff.release(&queue(), &taken[..1]).await.expect("release");
     let extended = extend_soon(&line[..bound], "a", "b", &behind[..4]).await;
     assert_eq!(extended, Extended { pushed: 4, ..Extended::default() });
@@ -153,7 +153,7 @@ async fn a_head_with_no_hint_left_is_extended_from_where_it_ended() {
     let (front, behind) = line.split_at(6);
     eventually("an extension soon after a fill", SOON, async || {
         handoff.fill(&queue(), front, true, Some("a")).await.expect("fill");
-        let taken = handoff.take(&queue(), &[], &[], HEAD_MAX, LEASE).await.expect("claim").ids;
+        let taken = handoff.take(&queue(), &[], &[], HEAD_MAX, LEASE).await.expect("take").ids;
         handoff.ack(&[(queue(), taken)]).await.expect("ack");
         let tail = handoff.tail(&queue()).await.expect("tail");
         assert_eq!(tail.ready, 0);
@@ -182,7 +182,7 @@ async fn how_far_a_fill_went_is_kept_for_a_while() {
     soon_after_a_fill().await;
     handoff.push(&queue(), &new_ids(1), true).await.expect("push");
     assert_eq!(filled_to().await, None, "the last one has fallen off the end");
-    handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("claim");
+    handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("take");
     soon_after_a_fill().await;
     fill(&ids, false).await;
     assert_eq!(filled_to().await, None, "all of the line is there");
@@ -197,7 +197,7 @@ async fn hints_aside_wait_for_their_kind_up_to_a_bound() {
     let handoff = connect(&server).await;
     let ids = new_ids(4);
     handoff.push(&queue(), &ids, false).await.expect("push");
-    handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("claim");
+    handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("take");
     assert_eq!(handoff.asides(&queue()).await.expect("asides"), []);
 
     handoff.set_aside(&queue(), &kind("paint"), &ids[..1]).await.expect("set aside");
@@ -206,9 +206,9 @@ async fn hints_aside_wait_for_their_kind_up_to_a_bound() {
     assert_eq!(handoff.asides(&queue()).await.expect("asides"), [(kind("paint"), 2, true)], "an eighth of the head");
     assert_eq!(handoff.stats(&queue()).await.expect("stats").leased, 0, "the third one is forgotten");
 
-    let other = handoff.take(&queue(), &[], &[kind("saw")], 9, LEASE).await.expect("a claim for another kind");
+    let other = handoff.take(&queue(), &[], &[kind("saw")], 9, LEASE).await.expect("a take for another kind");
     assert_eq!((other.ids, other.aside), (ids[3..].to_vec(), vec![kind("paint")]));
-    let painter = handoff.take(&queue(), &[], &[kind("saw"), kind("paint")], 9, LEASE).await.expect("claim");
+    let painter = handoff.take(&queue(), &[], &[kind("saw"), kind("paint")], 9, LEASE).await.expect("take");
     assert_eq!((painter.ids, painter.aside), (ids[..2].to_vec(), vec![]));
     assert_eq!(handoff.asides(&queue()).await.expect("asides"), []);
 }
@@ -220,12 +220,12 @@ async fn a_lease_that_ran_out_is_listed_until_it_is_dealt_with() {
     let ids = new_ids(3);
     handoff.push(&queue(), &ids, false).await.expect("push");
     let at_once = Duration::ZERO;
-    handoff.take(&queue(), &[], &[], 2, at_once).await.expect("claim");
+    handoff.take(&queue(), &[], &[], 2, at_once).await.expect("take");
     assert_eq!(handoff.expired(&queue(), 10).await.expect("expired"), ids[..2]);
     handoff.release(&queue(), &ids[..1]).await.expect("release");
     handoff.ack(&[(queue(), ids[1..2].to_vec())]).await.expect("ack");
     assert_eq!(handoff.expired(&queue(), 10).await.expect("expired"), []);
-    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("claim");
+    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("take");
     assert_eq!(taken.ids, [ids[0], ids[2]], "given back to the front");
 }
 

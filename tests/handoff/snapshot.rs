@@ -9,7 +9,7 @@ async fn a_snapshot_shows_all_there_is() {
     let handoff = connect(&server).await;
     let ids = new_ids(4);
     handoff.push(&queue(), &ids, false).await.expect("push");
-    handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("claim");
+    handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take");
     handoff.set_aside(&queue(), &kind("paint"), &ids[..1]).await.expect("set aside");
     server.take_by_hand().await;
 

@@ -75,6 +75,6 @@ async fn what_is_no_id_is_forgotten() {
     push.arg("leasehold:{default}:ready").arg(b"\xffno id".as_slice()).arg("another");
     push.exec_async(&mut server.connect().await).await.expect("damage");
     assert_eq!(taker.take(SOON).await.expect("take"), None);
-    assert_eq!(handoff.take(&queue(), &[], &[], 9, SOON).await.expect("claim").ids, []);
+    assert_eq!(handoff.take(&queue(), &[], &[], 9, SOON).await.expect("take").ids, []);
     assert_eq!(handoff.stats(&queue()).await.expect("stats"), HeadStats::default());
 }

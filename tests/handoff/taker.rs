@@ -23,7 +23,7 @@ async fn a_hint_that_comes_is_taken_and_then_leased() {
     let stats = handoff.stats(&queue()).await.expect("stats");
     assert_eq!(stats, HeadStats { ready: 1, claimed: 1, waiting_members: 2, ..HeadStats::default() });
 
-    let claimed = handoff.take(&queue(), &ids[..1], &[], 0, LEASE).await.expect("claim");
+    let claimed = handoff.take(&queue(), &ids[..1], &[], 0, LEASE).await.expect("take");
     assert_eq!(claimed, Taken { ids: ids[..1].to_vec(), ..Taken::default() });
     let stats = handoff.stats(&queue()).await.expect("stats");
     assert_eq!(stats, HeadStats { ready: 1, leased: 1, waiting_members: 1, ..HeadStats::default() });

@@ -67,7 +67,7 @@ async fn a_hint_given_to_a_caller_that_left_is_not_lost() {
     let expired = handoff.expired(&queue(), 9).await.expect("expired");
     assert_eq!(expired, ids[..1]);
     handoff.release(&queue(), &expired).await.expect("release");
-    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("claim");
+    let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("take");
     assert_eq!(taken.ids, ids, "back at the front");
 }
 

@@ -25,7 +25,7 @@ async fn a_command_ends_within_its_time_and_the_next_one_works() {
         assert!(error.to_string().starts_with("pushing hints: no "), "{error}");
         server.server().thaw();
         handoff.ping().await.expect("the answer to the next command, not to the last one");
-        assert_eq!(handoff.take(&queue(), &[], &[], 0, timeout).await.expect("claim").ids, []);
+        assert_eq!(handoff.take(&queue(), &[], &[], 0, timeout).await.expect("take").ids, []);
         assert!(
             connections_so_far(&mut connection).await > before,
             "a connection that owes an answer is not used again"

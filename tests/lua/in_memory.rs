@@ -49,10 +49,10 @@ fn call<'a>(
             let (kept, forgotten) = keys.set_aside(&kind, bound, &ids(args));
             format!("[{kept}, {forgotten}]")
         }
-        "claim" => {
+        "take" => {
             let (bound, lease_ms, limit) = (number(), number(), number());
             let kinds: Vec<Kind> = args.by_ref().take(asides).map(kind).collect();
-            let taken = keys.claim(bound, &ids(args), &kinds, limit, NOW + i64::from(lease_ms));
+            let taken = keys.take(bound, &ids(args), &kinds, limit, NOW + i64::from(lease_ms));
             let Taken { ids, aside, low, paused } = taken;
             let aside: Vec<&str> = aside.iter().map(Kind::as_str).collect();
             format!("[{}, {}, [{}], [{}]]", u8::from(paused), u8::from(low), list(&ids, ", "), aside.join(", "))

@@ -5,7 +5,6 @@
 mod ack;
 mod adopt;
 mod aside;
-mod claim;
 mod expired;
 mod extend;
 mod fill;
@@ -15,3 +14,4 @@ mod push;
 mod renew;
 mod state;
 mod sweep;
+mod take;

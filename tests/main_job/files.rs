@@ -1,4 +1,4 @@
-//! The input: files that every Debian has, and what is right about them.
+//! The input: files that every Debian system has, and their expected results.
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Larger files say nothing more about a queue.
+/// Larger files would not test the queue any better.
 const SIZE_MAX_BYTES: u64 = 1024 * 1024;
 
-/// `wanted` regular files, spread evenly over all there are, in order of their paths.
+/// Chooses `wanted` regular files, spread evenly over all files, in order of their paths.
 pub(crate) fn choose(wanted: usize) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for root in ["/usr/include", "/usr/share"] {
@@ -22,7 +22,7 @@ pub(crate) fn choose(wanted: usize) -> Result<Vec<PathBuf>> {
     Ok((0..wanted).map(|nth| found[nth * found.len() / wanted].clone()).collect())
 }
 
-/// Collects files whose paths can stand on a line. What cannot be read is passed over: it is not ours.
+/// Collects files whose paths fit on a line. Unreadable files are skipped.
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -37,7 +37,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What the fleet must print for each file: its SHA-256 and its number of lines.
+/// The output that the fleet must print for each file: its SHA-256 and its number of lines.
 pub(crate) fn expected(paths: &[PathBuf]) -> Result<Vec<String>> {
     paths
         .iter()

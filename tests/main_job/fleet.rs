@@ -1,4 +1,4 @@
-//! `leasehold dev` as a user starts it, `leasehold each` on top of it, and the harm done to it.
+//! `leasehold dev` as a user starts it, `leasehold each` that uses it, and the faults that are injected.
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::{
@@ -17,12 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The fleet must come up, move on, and end within this: far more than it needs on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// One file: its SHA-256 and its number of lines, on one line.
+/// The timeout for each phase of the fleet: much longer than needed on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(180);
+/// The command for one file: prints its SHA-256 and its number of lines on one line.
 const COUNT: &str = r#"set -e; sum=$(sha256sum <"$1"); lines=$(wc -l <"$1"); echo "${sum%% *} $lines""#;
 
-/// What the rows say at the end.
+/// Counts of rows at the end.
 #[derive(Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) succeeded: usize,
@@ -30,11 +30,11 @@ pub(crate) struct Counts {
     pub(crate) leases_lost: usize,
 }
 
-/// What is left to say when all is stopped.
+/// What is known after everything has stopped.
 pub(crate) struct Stopped {
     /// Every process that belonged to the fleet.
     pub(crate) pids: BTreeSet<i32>,
-    /// Counted by the workers themselves, told when they stop.
+    /// The workers count these themselves and report them when they stop.
     pub(crate) stale_writes_refused: u64,
 }
 
@@ -49,16 +49,16 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts the fleet in a folder and on ports of its own, and waits until it is up.
+    /// Starts the fleet in a folder of its own and on ports of its own, and waits until it is ready.
     pub(crate) fn start(workers: usize, lease_ms: u64) -> Result<Self> {
         let leasehold = beside_this_program("leasehold")?;
-        // Under /tmp, which the user that PostgreSQL runs as can enter, wherever the checkout lies.
+        // In /tmp, because PostgreSQL's user can enter it wherever the checkout is.
         let folder = tempfile::Builder::new()
             .prefix("leasehold-run-")
             .permissions(Permissions::from_mode(0o711))
             .tempdir_in("/tmp")?;
         let log = File::create(folder.path().join("dev.log"))?;
-        let mut dev = clean(Command::new(&leasehold))
+        let mut dev = without_settings(Command::new(&leasehold))
             .args(["dev", "--workers", &workers.to_string(), "--data-dir"])
             .arg(folder.path().join("data"))
             .env("LEASEHOLD_WORKER__LEASE_MS", lease_ms.to_string())
@@ -76,7 +76,7 @@ impl Fleet {
             if let Some(status) = dev.try_wait()? {
                 bail!("leasehold dev ended with {status}:\n{}", tail(folder.path()));
             }
-            ensure!(begun.elapsed() < PATIENCE, "leasehold dev did not come up:\n{}", tail(folder.path()));
+            ensure!(begun.elapsed() < TIMEOUT, "leasehold dev did not start:\n{}", tail(folder.path()));
             thread::sleep(Duration::from_millis(50));
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -86,14 +86,14 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Starts `leasehold each` over the paths.
+    /// Starts `leasehold each` for the paths.
     pub(crate) fn each(&self, paths: &[PathBuf]) -> Result<Each> {
         let mut input = tempfile::tempfile()?;
         for path in paths {
             writeln!(input, "{}", path.display())?;
         }
         std::io::Seek::rewind(&mut input)?;
-        let mut child = clean(Command::new(&self.leasehold))
+        let mut child = without_settings(Command::new(&self.leasehold))
             .arg("--config")
             .arg(self.folder.path().join("data/leasehold.toml"))
             .args([
@@ -105,12 +105,12 @@ impl Fleet {
             .spawn()
             .context("starting leasehold each")?;
         let stdout = child.stdout.take().context("no standard output")?;
-        // Read beside the work, so that a full pipe never holds it up.
+        // A thread reads the output, so that a full pipe never blocks the process.
         let reader = thread::spawn(move || BufReader::new(stdout).lines().collect::<std::io::Result<Vec<_>>>());
         Ok(Each { child, reader: Some(reader) })
     }
 
-    /// Waits until so many jobs have succeeded.
+    /// Waits until this many jobs have succeeded.
     pub(crate) fn wait_until_finished(&mut self, wanted: usize, each: &mut Each) -> Result<()> {
         self.until("enough jobs are finished", |fleet| {
             if let Some(status) = each.child.try_wait()? {
@@ -120,40 +120,41 @@ impl Fleet {
         })
     }
 
-    /// Kills a worker in the middle of its work; `dev` starts another in its place.
+    /// Kills a worker while it runs jobs; `dev` replaces it.
     pub(crate) fn kill_a_busy_worker(&mut self) -> Result<i32> {
         let pid = self.freeze_a_busy_worker()?;
         kill(Pid::from_raw(pid), Signal::SIGKILL)?;
         Ok(pid)
     }
 
-    /// Stops a worker in the middle of its work: frozen, looked at, and thawed again if it held nothing.
+    /// Freezes a worker while it runs jobs. A worker is frozen, inspected, and thawed again if it held no job.
     pub(crate) fn freeze_a_busy_worker(&mut self) -> Result<i32> {
         let begun = Instant::now();
         loop {
             for pid in self.workers()? {
                 kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
-                // Its commands run on in process groups of their own: that there are some shows that it holds leases.
+                // The worker's commands continue in process groups of their own. Their existence shows that the worker
+                // holds leases.
                 if !children_of(pid).is_empty() {
                     return Ok(pid);
                 }
                 kill(Pid::from_raw(pid), Signal::SIGCONT)?;
             }
-            ensure!(begun.elapsed() < PATIENCE, "no worker was ever busy");
+            ensure!(begun.elapsed() < TIMEOUT, "found no busy worker");
         }
     }
 
-    /// Waits until more leases were lost than before.
+    /// Waits until more leases than before were lost.
     pub(crate) fn wait_until_leases_lost_pass(&mut self, before: usize) -> Result<()> {
-        self.until("the harmed worker has lost its leases", |fleet| Ok(fleet.counts()?.leases_lost > before))
+        self.until("the killed or frozen worker has lost its leases", |fleet| Ok(fleet.counts()?.leases_lost > before))
     }
 
-    /// Lets a frozen worker go on.
+    /// Lets a frozen worker continue.
     pub(crate) fn thaw(&self, pid: i32) -> Result<()> {
         Ok(kill(Pid::from_raw(pid), Signal::SIGCONT)?)
     }
 
-    /// What the rows say now.
+    /// The current counts of rows.
     pub(crate) fn counts(&mut self) -> Result<Counts> {
         let row = self.runtime.block_on(
             sqlx::query(
@@ -167,7 +168,7 @@ impl Fleet {
         Ok(Counts { succeeded: count(0)?, runs: count(1)?, leases_lost: count(2)? })
     }
 
-    /// Stops the fleet as Ctrl-C does.
+    /// Stops the fleet like Ctrl-C.
     pub(crate) fn stop(mut self) -> Result<Stopped> {
         self.note_processes();
         kill(Pid::from_raw(i32::try_from(self.dev.id())?), Signal::SIGINT)?;
@@ -176,7 +177,7 @@ impl Fleet {
             if let Some(status) = self.dev.try_wait()? {
                 break status;
             }
-            ensure!(begun.elapsed() < PATIENCE, "leasehold dev did not stop:\n{}", tail(self.folder.path()));
+            ensure!(begun.elapsed() < TIMEOUT, "leasehold dev did not stop:\n{}", tail(self.folder.path()));
             thread::sleep(Duration::from_millis(50));
         };
         ensure!(status.success(), "leasehold dev ended with {status}:\n{}", tail(self.folder.path()));
@@ -203,7 +204,7 @@ impl Fleet {
     fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> Result<bool>) -> Result<()> {
         let begun = Instant::now();
         while !so(self)? {
-            ensure!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}:\n{}", tail(self.folder.path()));
+            ensure!(begun.elapsed() < TIMEOUT, "waited {TIMEOUT:?} until {what}:\n{}", tail(self.folder.path()));
             if let Some(status) = self.dev.try_wait()? {
                 bail!("leasehold dev ended with {status}:\n{}", tail(self.folder.path()));
             }
@@ -214,7 +215,7 @@ impl Fleet {
 }
 
 impl Drop for Fleet {
-    /// However the run ends, nothing of it goes on: what `dev` started dies with `dev`.
+    /// However the run ends, no process continues: the processes that `dev` started end with `dev`.
     fn drop(&mut self) {
         if matches!(self.dev.try_wait(), Ok(None)) {
             let _ = self.dev.kill();
@@ -230,7 +231,7 @@ pub(crate) struct Each {
 }
 
 impl Each {
-    /// Waits for its end; what it printed.
+    /// Waits for the end of `each`. Returns the printed lines.
     pub(crate) fn finish(mut self) -> Result<Vec<String>> {
         let status = self.child.wait()?;
         let reader = self.reader.take().context("read twice")?;
@@ -249,7 +250,7 @@ impl Drop for Each {
     }
 }
 
-/// Whether none of these processes is left.
+/// Whether all of these processes have ended.
 pub(crate) fn nothing_runs(pids: &BTreeSet<i32>) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(10) {
@@ -261,8 +262,8 @@ pub(crate) fn nothing_runs(pids: &BTreeSet<i32>) -> bool {
     false
 }
 
-/// Settings of the shell that started this must not steer the fleet.
-fn clean(mut command: Command) -> Command {
+/// Settings in the environment of the calling shell must not change the fleet.
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEASEHOLD_")) {
         command.env_remove(name);
     }

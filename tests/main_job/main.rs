@@ -1,5 +1,5 @@
-//! The main job, `make run`: a fleet does real work on real files while two of its workers come to harm,
-//! and every result is compared with the same computed here.
+//! The main job, `make run`: a fleet does real work on real files. One worker is killed and one is frozen. Every result
+//! is compared with the result computed here.
 
 mod files;
 mod fleet;
@@ -9,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use fleet::Fleet;
 use std::{process::ExitCode, time::Instant};
 
-/// Files that the fleet works through.
+/// How many files the fleet processes.
 const FILES: usize = 4_000;
 /// Worker processes.
 const WORKERS: usize = 4;
-/// A short lease, so that the frozen worker loses its own within the run.
+/// A short lease, so that the frozen worker loses its leases during the run.
 const LEASE_MS: u64 = 3_000;
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<verdict::Verdict> {
     let paths = files::choose(FILES)?;
-    eprintln!("{} files from /usr/include and /usr/share; computing what is right …", paths.len());
+    eprintln!("{} files from /usr/include and /usr/share; computing the expected results …", paths.len());
     let expected = files::expected(&paths)?;
 
     let mut fleet = Fleet::start(WORKERS, LEASE_MS)?;
@@ -41,12 +41,12 @@ fn run() -> Result<verdict::Verdict> {
     fleet.wait_until_finished(paths.len() / 4, &mut each)?;
     let lost = fleet.counts()?.leases_lost;
     let killed = fleet.kill_a_busy_worker().context("killing a worker")?;
-    eprintln!("\nworker {killed} killed with KILL after a quarter of the work");
+    eprintln!("\nworker {killed} killed (SIGKILL) after a quarter of the work");
     fleet.wait_until_finished(paths.len() / 2, &mut each)?;
     fleet.wait_until_leases_lost_pass(lost)?;
     let lost = fleet.counts()?.leases_lost;
     let frozen = fleet.freeze_a_busy_worker().context("freezing a worker")?;
-    eprintln!("\nworker {frozen} frozen with STOP after half of it");
+    eprintln!("\nworker {frozen} frozen (SIGSTOP) after half of the work");
     fleet.wait_until_leases_lost_pass(lost)?;
     fleet.thaw(frozen)?;
     eprintln!("\nworker {frozen} thawed after its leases had run out");
@@ -55,6 +55,6 @@ fn run() -> Result<verdict::Verdict> {
     let seconds = begun.elapsed().as_secs_f64();
     let counts = fleet.counts()?;
     let log = fleet.stop()?;
-    ensure!(fleet::nothing_runs(&log.pids), "processes of the fleet are still there: {:?}", log.pids);
+    ensure!(fleet::nothing_runs(&log.pids), "processes of the fleet are still running: {:?}", log.pids);
     Ok(verdict::Verdict::new(&paths, &expected, &output, seconds, counts, log))
 }

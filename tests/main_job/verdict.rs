@@ -1,9 +1,9 @@
-//! What came of it, in the words that the README uses.
+//! The result of the main job, in the words of the README.
 
 use crate::fleet::{Counts, Stopped};
 use std::{fmt, path::PathBuf};
 
-/// The end of the main job.
+/// The result of the main job.
 pub(crate) struct Verdict {
     files: usize,
     seconds: f64,
@@ -14,7 +14,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Compares what the fleet printed, a line a file in the order of the files, with what is right.
+    /// Compares the output of the fleet, one line for each file in the order of the files, with the expected output.
     pub(crate) fn new(
         paths: &[PathBuf],
         expected: &[String],
@@ -28,7 +28,7 @@ impl Verdict {
             .zip(expected)
             .zip(output)
             .filter(|((_, right), printed)| right != printed)
-            .map(|((path, right), printed)| format!("{}: {printed:?} instead of {right:?}", path.display()))
+            .map(|((path, right), printed)| format!("{}: {printed:?} expected {right:?}", path.display()))
             .collect();
         Self {
             files: paths.len(),
@@ -40,7 +40,8 @@ impl Verdict {
         }
     }
 
-    /// Nothing lost, nothing wrong, and the harm really was done: a run in which no lease was lost shows nothing.
+    /// Whether nothing is lost, nothing is wrong, and the faults had an effect: a run without a lost lease proves
+    /// nothing.
     pub(crate) fn is_good(&self) -> bool {
         self.lost == 0
             && self.wrong.is_empty()
@@ -81,10 +82,10 @@ impl fmt::Display for Verdict {
         if self.counts.leases_lost == 0 || self.stale_writes_refused == 0 {
             writeln!(
                 f,
-                "The harm was not felt: a killed and a frozen worker should have lost leases and had a result refused."
+                "The faults had no effect: the killed and the frozen worker should have lost leases, and a late result should have been refused."
             )?;
         }
-        writeln!(f, "To look further, start the same yourself and follow a job through it:")?;
+        writeln!(f, "To see more, start a fleet yourself and follow a job:")?;
         writeln!(f, "  target/release/leasehold dev --workers {}", crate::WORKERS)?;
         writeln!(f, "  target/release/leasehold enqueue --kind command --payload '{{\"argv\":[\"date\"]}}'")?;
         write!(f, "  target/release/leasehold job list   ·   job show ID   ·   stats --watch   ·   doctor")

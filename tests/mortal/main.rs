@@ -1,7 +1,7 @@
-//! One process of a fleet that ends, as by KILL, at the place between two writes that it is told.
+//! A process of a fleet that SIGKILL ends at a given point between two writes.
 //!
-//! `mortal ROLE [PLACE]`; the stores come from the environment, and so does `MORTAL_LOG`, where probes write. Without a
-//! place it lives until it is killed by somebody else.
+//! `mortal ROLE [--dies-at POINT]`; the URLs of the stores come from the environment. Without a point the process runs
+//! until another process kills it.
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -18,14 +18,14 @@ use std::{path::PathBuf, sync::OnceLock};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Where this process dies.
+/// The point at which this process dies.
 static PLACE: OnceLock<FailPoint> = OnceLock::new();
 
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
     role: Role,
-    /// Where it dies, as in `enqueue_committed`
+    /// The point at which the process dies, such as `enqueue_committed`
     #[arg(long, global = true, value_parser = fail_point)]
     dies_at: Option<FailPoint>,
 }
@@ -36,7 +36,7 @@ enum Role {
     Enqueue { id: Uuid, log: PathBuf },
     /// Revives a job
     Revive { id: Uuid },
-    /// Works on the default queue; TERM stops it
+    /// Works on the default queue; SIGTERM stops it
     Worker { slots: u32 },
     /// Reaps
     Reaper,
@@ -46,7 +46,7 @@ fn fail_point(name: &str) -> Result<FailPoint, serde_json::Error> {
     serde_json::from_value(name.into())
 }
 
-/// Fails at its first attempt, and then no more.
+/// A job that fails in its first attempt only.
 #[derive(Debug, Serialize, Deserialize)]
 struct FailsOnce(Probe);
 
@@ -63,7 +63,7 @@ impl Job for FailsOnce {
 fn die_here(point: FailPoint) {
     if PLACE.get() == Some(&point) {
         let _ = kill(getpid(), Signal::SIGKILL);
-        // The signal is on its way: this thread writes nothing more.
+        // The signal was sent: this thread must write nothing more.
         loop {
             std::thread::park();
         }

@@ -1,6 +1,6 @@
-//! A worker process for tests: the Rust crate as a user would use it, serving `Probe` jobs.
+//! A worker process for tests. It uses the Rust crate as a user would, and runs `Probe` jobs.
 //!
-//! `probe_worker QUEUE SLOTS`; where the stores are comes from the environment.
+//! `probe_worker QUEUE SLOTS`; the URLs of the stores come from the environment.
 
 use leasehold::{Config, Worker};
 use leasehold_tests::Probe;

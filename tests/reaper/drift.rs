@@ -134,7 +134,7 @@ async fn more_lost_hints_than_can_be_noted_are_counted() {
 #[tokio::test]
 async fn a_hint_whose_worker_died_before_its_claim_is_given_back() {
     let (world, mut reaper, ids) = at_rest(2).await;
-    world.handoff.take(&queue(), &[], &[], 1, HANDOFF_LEASE).await.expect("claim in Redis");
+    world.handoff.take(&queue(), &[], &[], 1, HANDOFF_LEASE).await.expect("take");
     world.let_hints_lapse().await;
     let reports = reaper.tick().await;
     assert_eq!(report(&reports, "leases").drift, only(Drift::LeaseInLine, ONE));

@@ -166,7 +166,7 @@ async fn an_extension_is_of_the_kinds_that_are_served() {
     world.handoff.announce(&worker(None), LEASE).await.expect("announce");
     assert!(extend_soon_after_a_fill(&world, take).await.is_some());
     let put_aside = async || {
-        let taken = world.handoff.take(&queue(), &[], &[], 20, LEASE).await.expect("claim");
+        let taken = world.handoff.take(&queue(), &[], &[], 20, LEASE).await.expect("take");
         world.handoff.set_aside(&queue(), &kind("foreign"), &taken.ids).await.expect("aside");
     };
     assert_eq!(extend_soon_after_a_fill(&world, put_aside).await, None);

@@ -151,7 +151,7 @@ async fn kinds_with_a_full_list_aside_wait_in_the_line() {
     let foreign = world.enqueue_these(&(0..100).map(|_| of_kind("foreign")).collect::<Vec<_>>()).await;
     let own = world.enqueue_these(&[of_kind("own")]).await;
     world.handoff.push(&queue(), &foreign[..20], false).await.expect("push");
-    let taken = world.handoff.take(&queue(), &[], &[], 20, TTL).await.expect("claim");
+    let taken = world.handoff.take(&queue(), &[], &[], 20, TTL).await.expect("take");
     world.handoff.set_aside(&queue(), &kind("foreign"), &taken.ids).await.expect("aside");
     let asides = world.handoff.asides(&queue()).await.expect("asides");
     assert!(matches!(&asides[..], [(_, _, true)]), "the list is full: {asides:?}");

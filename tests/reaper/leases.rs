@@ -11,7 +11,7 @@ async fn each_hint_goes_where_its_job_is() {
     let (mut one, mut two, mut three) = (world.reaper().await, world.reaper().await, world.reaper().await);
     let ids = world.enqueue_and_push(3).await;
     let worker = WorkerId::new();
-    let taken = world.handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("claim in Redis");
+    let taken = world.handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("take");
     assert_eq!(taken.ids, ids);
     // The first is never claimed, the second runs, the third has ended.
     let claimed = world.store.claim(worker, &ids[1..], &Kinds::All, LEASE).await.expect("claim");
@@ -38,7 +38,7 @@ async fn hints_of_a_paused_queue_are_forgotten() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
     world.enqueue_and_push(1).await;
-    world.handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("claim in Redis");
+    world.handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("take");
     world.store.pause(&queue()).await.expect("pause");
     world.let_hints_lapse().await;
     reaper.tick().await;

@@ -62,6 +62,7 @@ impl World {
             application_name: "leasehold tests".to_owned(),
         };
         let of_redis = leasehold_handoff::Settings {
+            key_prefix: leasehold_handoff::KeyPrefix::default(),
             url: stores.redis.url.clone().into(),
             head_max,
             max_connections: 8,
@@ -118,7 +119,7 @@ impl World {
 
     /// Takes up to `limit` hints and claims their jobs, as a worker does.
     pub(crate) async fn take(&self, worker: WorkerId, limit: u32) -> Vec<ClaimedJob> {
-        let taken = self.handoff.take(&queue(), &[], &[], limit, HANDOFF_LEASE).await.expect("claim in Redis");
+        let taken = self.handoff.take(&queue(), &[], &[], limit, HANDOFF_LEASE).await.expect("take");
         if taken.ids.is_empty() {
             return Vec::new();
         }

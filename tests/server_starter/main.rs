@@ -1,7 +1,8 @@
-//! A process that starts servers and waits to be killed, for the test that no server outlives it.
+//! A process that starts servers and waits to be killed, for the test that no server outlives the process that started
+//! it.
 //!
-//! `server_starter FOLDER`; prints the process ids of PostgreSQL and Redis. They are started by a thread that ends at once:
-//! they must not end with it.
+//! `server_starter FOLDER` prints the process ids of PostgreSQL and Redis. A thread that ends at once starts them; the
+//! servers must not end with this thread.
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
@@ -16,7 +17,7 @@ fn main() -> Result<()> {
     let folder: PathBuf = std::env::args_os().nth(1).context("server_starter FOLDER")?.into();
     let starting = thread::spawn(move || start(&folder));
     let (postgres, redis) = starting.join().map_err(|_| anyhow!("the thread has panicked"))??;
-    // What the thread has left behind has had its chance to come through when the next process has run.
+    // A signal that the ended thread caused has had time to arrive after another process has run.
     Command::new("/bin/true").status()?;
     ensure!((postgres.exited(), redis.exited()) == (None, None), "a server has ended with the thread that started it");
     println!("running: {} {}", postgres.pid(), redis.pid());

@@ -1,4 +1,4 @@
-//! The fixture that the other tests stand on.
+//! Tests of the fixtures that the other tests use.
 
 use leasehold_tests::{Key, Stores, all_keys, eventually};
 use redis::AsyncTypedCommands;

@@ -1,4 +1,4 @@
-//! The private servers: they start, come back, refuse with a reason, and never outlive who started them.
+//! The private servers: they start, restart, refuse with a reason, and never outlive the process that started them.
 
 mod fixture;
 mod folder;

@@ -1,4 +1,4 @@
-//! No server outlives the process that started it, not even when that one is killed.
+//! No server outlives the process that started it, even if this process is killed.
 
 use leasehold_tests::{eventually, private_folder};
 use std::{
@@ -16,7 +16,7 @@ async fn servers_end_with_a_process_that_is_killed() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the other process");
-    let output = BufReader::new(other.stdout.take().expect("its output"));
+    let output = BufReader::new(other.stdout.take().expect("the output"));
     let pids = output
         .lines()
         .map_while(Result::ok)
@@ -25,9 +25,9 @@ async fn servers_end_with_a_process_that_is_killed() {
     let alive = || pids.split(' ').filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect::<Vec<_>>();
     assert_eq!(alive().len(), 2);
 
-    other.kill().expect("killing it");
-    other.wait().expect("its end");
-    eventually("its servers are gone", Duration::from_secs(10), || async {
+    other.kill().expect("killing the process");
+    other.wait().expect("waiting for the process");
+    eventually("the servers are gone", Duration::from_secs(10), || async {
         let alive = alive();
         if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
     })

@@ -1,4 +1,4 @@
-//! PostgreSQL: what was committed is there again, whatever happened to the server.
+//! PostgreSQL: committed data survives every kind of stop.
 
 use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs};
 use leasehold_tests::{eventually, private_folder};
@@ -27,7 +27,7 @@ async fn read(postgres: &Postgres) -> i32 {
 }
 
 #[tokio::test]
-async fn killed_it_starts_again_on_its_port_with_its_data() {
+async fn a_killed_server_starts_again_on_its_port_with_its_data() {
     let folder = private_folder();
     let postgres = start(folder.path());
     let (port, pid) = (postgres.port(), postgres.pid());
@@ -41,19 +41,19 @@ async fn killed_it_starts_again_on_its_port_with_its_data() {
 }
 
 #[tokio::test]
-async fn a_later_process_finds_the_data_whatever_the_pid_file_says() {
+async fn a_stale_pid_file_does_not_block_the_next_start() {
     let folder = private_folder();
     let postgres = start(folder.path());
     write(&postgres).await;
     postgres.stop();
     drop(postgres);
-    // As after a crash and a reboot: the number is that of a process which has nothing to do with it.
+    // As after a crash and a reboot: the process id in the file belongs to an unrelated process.
     fs::write(folder.path().join("postgres/postmaster.pid"), format!("{}\n", std::process::id())).expect("a pid file");
     assert_eq!(read(&start(folder.path())).await, 42);
 }
 
 #[tokio::test]
-async fn a_first_start_that_was_interrupted_is_made_anew() {
+async fn an_interrupted_first_start_is_repeated() {
     let folder = private_folder();
     let half = folder.path().join("postgres.new");
     fs::create_dir(&half).expect("a folder");
@@ -63,7 +63,7 @@ async fn a_first_start_that_was_interrupted_is_made_anew() {
 }
 
 #[tokio::test]
-async fn frozen_it_does_not_answer_and_thawed_it_does() {
+async fn a_frozen_server_does_not_answer_until_it_is_thawed() {
     let folder = private_folder();
     let postgres = start(folder.path());
     let mut connection = connect(&postgres).await;
@@ -76,7 +76,7 @@ async fn frozen_it_does_not_answer_and_thawed_it_does() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_the_password() {
+async fn a_connection_without_the_password_is_refused() {
     let folder = private_folder();
     let postgres = start(folder.path());
     let url = postgres.url(postgres.database());
@@ -91,16 +91,16 @@ async fn nobody_gets_in_without_the_password() {
 }
 
 #[test]
-fn a_start_that_fails_shows_the_last_words() {
+fn a_failed_start_shows_the_last_lines_of_the_log() {
     let folder = private_folder();
     let opened = Folder::open(folder.path()).expect("a folder");
     let options = PostgresOptions { settings: vec!["no_such_setting=1".into()], ..PostgresOptions::default() };
-    let failed = Postgres::start(&Programs::find(), &opened, options).expect_err("it cannot start").to_string();
+    let failed = Postgres::start(&Programs::find(), &opened, options).expect_err("the start must fail").to_string();
     assert!(failed.contains("starting PostgreSQL failed") && failed.contains("no_such_setting"), "{failed}");
 }
 
 #[tokio::test]
-async fn dropped_it_is_gone() {
+async fn a_drop_stops_the_server() {
     let folder = private_folder();
     let postgres = start(folder.path());
     let pid = postgres.pid();

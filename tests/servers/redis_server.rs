@@ -1,4 +1,4 @@
-//! Redis: empty after each start unless it is told to keep its data.
+//! Redis: empty after each start unless it is configured to keep its data.
 
 use leasehold_servers::RedisOptions;
 use leasehold_tests::{RedisServer, all_keys};
@@ -6,7 +6,7 @@ use redis::AsyncTypedCommands;
 use std::time::Duration;
 
 #[tokio::test]
-async fn killed_it_starts_again_on_its_port_and_keeps_what_it_was_told_to() {
+async fn a_killed_server_starts_again_on_its_port_and_keeps_its_data_if_configured() {
     for keep in [true, false] {
         let options = RedisOptions { keep, password: false, settings: vec!["appendfsync always".into()] };
         let redis = RedisServer::start_with(options).await;
@@ -21,7 +21,7 @@ async fn killed_it_starts_again_on_its_port_and_keeps_what_it_was_told_to() {
 }
 
 #[tokio::test]
-async fn frozen_it_does_not_answer_and_thawed_it_does() {
+async fn a_frozen_server_does_not_answer_until_it_is_thawed() {
     let redis = RedisServer::start().await;
     let mut connection = redis.connect().await;
     redis.server().freeze();
@@ -33,7 +33,7 @@ async fn frozen_it_does_not_answer_and_thawed_it_does() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_the_password() {
+async fn a_connection_without_the_password_is_refused() {
     let redis = RedisServer::start_with(RedisOptions::default()).await;
     redis.connect().await.get("key").await.expect("with the password");
     let url = format!("redis://127.0.0.1:{}/", redis.server().port());

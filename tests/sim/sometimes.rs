@@ -46,7 +46,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "enqueue: its answer was lost",
     "claim: its answer was lost",
     "claim_line: its answer was lost",
-    "claim_hints: its answer was lost",
+    "take_hints: its answer was lost",
     "renew: its answer was lost",
     "settle: its answer was lost",
     "take: its answer was lost",

@@ -11,7 +11,7 @@ fn bury() -> Settle {
 async fn ends_the_job_with_its_error() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
-    // A NUL, which PostgreSQL refuses in text, must not keep a batch from being written.
+    // PostgreSQL refuses a NUL in text. Such a character must not fail the whole batch.
     assert_eq!(fixture.settle_one(fence, Settle::Bury { error: "a\0b".into() }).await, Settled::Done);
     let record = fixture.record(fence.id).await;
     assert_eq!((record.state, record.last_error.as_deref()), (State::Dead, Some("a\u{FFFD}b")));
@@ -29,6 +29,6 @@ async fn illegal_state() {
 }
 
 #[tokio::test]
-async fn many_times_at_once() {
+async fn many_times_concurrently() {
     is_written_once(bury(), as_it_is).await;
 }

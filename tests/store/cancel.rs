@@ -1,11 +1,11 @@
-//! cancel: any live job, by a client.
+//! cancel: a client cancels any live job.
 
-use crate::fixture::{Fixture, LEASE, at_once};
+use crate::fixture::{Fixture, LEASE, concurrently};
 use leasehold_core::{JobId, Settle, State, WorkerId};
 use leasehold_store::Kinds;
 
 #[tokio::test]
-async fn ends_what_waits_and_flags_what_runs() {
+async fn ends_waiting_jobs_and_flags_running_ones() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (waiting, running, finished) =
@@ -28,10 +28,14 @@ async fn ends_what_waits_and_flags_what_runs() {
     let again = fixture.cancel(&[waiting]).await.expect("cancel");
     assert_eq!((again[0].state, again[0].changed), (State::Cancelled, false));
     fixture.cancel(&[running.id]).await.expect("cancel");
-    assert_eq!(fixture.record(running.id).await.cancel_requested_at, flagged, "the first wish counts");
+    assert_eq!(
+        fixture.record(running.id).await.cancel_requested_at,
+        flagged,
+        "the time of the first request must stay"
+    );
 }
 
-/// 1,000 times: either the claim has it and the run is flagged, or the cancel has it and there is no run.
+/// 1,000 times: either the claim wins and the run is flagged, or the cancel wins and there is no run.
 #[tokio::test]
 async fn cancel_against_claim() {
     let fixture = Fixture::start().await;
@@ -66,9 +70,9 @@ async fn cancel_against_claim() {
     fixture.keeps_the_invariants().await;
 }
 
-/// Batches in opposite order do not deadlock, and each job is cancelled by one of them.
+/// Batches in opposite order do not deadlock, and each job is cancelled by exactly one of them.
 #[tokio::test]
-async fn batches_in_opposite_order_at_once() {
+async fn concurrent_batches_in_opposite_order() {
     let fixture = Fixture::start().await;
     for _ in 0..20 {
         let mut ids = Vec::new();
@@ -77,14 +81,14 @@ async fn batches_in_opposite_order_at_once() {
         }
         let reversed: Vec<JobId> = ids.iter().rev().copied().collect();
         let batches = [&ids, &reversed, &ids, &reversed];
-        let answers = at_once(batches.map(|batch| fixture.cancel(batch))).await;
+        let answers = concurrently(batches.map(|batch| fixture.cancel(batch))).await;
         let answers: Vec<_> = answers.into_iter().flat_map(|answer| answer.expect("no deadlock")).collect();
-        assert_eq!(answers.len(), 80, "a job that another call has just cancelled is found too");
+        assert_eq!(answers.len(), 80, "a job that the other call has just cancelled must be found too");
         assert_eq!(answers.iter().filter(|answer| answer.changed).count(), 20);
     }
 }
 
-/// A job that finishes while the cancel waits for its lock is told as finished.
+/// A job that finishes while the cancel waits for its lock is reported as finished.
 #[tokio::test]
 async fn cancel_against_complete() {
     let fixture = Fixture::start().await;

@@ -4,7 +4,7 @@ use crate::fixture::{Fixture, is_written_once, refuses_jobs_not_running, refuses
 use leasehold_core::{Settle, Settled, State, WorkerId};
 
 #[tokio::test]
-async fn ends_a_run_whose_cancel_is_wanted_and_no_other() {
+async fn ends_only_a_run_whose_cancel_is_wanted() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
     assert_eq!(fixture.settle_one(fence, Settle::Cancel).await, Settled::LeaseLost);
@@ -26,7 +26,7 @@ async fn illegal_state() {
 }
 
 #[tokio::test]
-async fn many_times_at_once() {
+async fn many_times_concurrently() {
     is_written_once(Settle::Cancel, async |fixture, fence| {
         fixture.cancel(&[fence.id]).await.expect("cancel");
     })

@@ -1,10 +1,10 @@
-//! Illegal rows cannot exist: each named CHECK refuses a row that only it can refuse.
+//! Illegal rows cannot exist: for each named CHECK there is a row that only this CHECK refuses.
 
 use crate::fixture::Fixture;
 use sqlx::AssertSqlSafe;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
-/// Columns of legal rows, each to be spoiled in one way.
+/// Columns of legal rows. Each test changes one of them to an illegal value.
 const QUEUED: &str = "id = gen_random_uuid(); run_at = now(); max_attempts = 5; max_crashes = 3; state = 'queued';
     priority = 0; queue = 'q'; kind = 'k'; payload = '1'";
 const RUNNING: &str =
@@ -15,7 +15,7 @@ const SUCCEEDED: &str =
     max_crashes = 3; state = 'succeeded'; priority = 0; queue = 'q'; kind = 'k'; payload = '1'; epoch = 1; attempt = 1;
     crashes = 0; worker = gen_random_uuid()";
 
-/// `INSERT` of the columns named last where one is named twice.
+/// An `INSERT` statement. If a column is given twice, the last value counts.
 fn insert(table: &str, parts: &[&str]) -> String {
     let mut columns: Vec<(&str, &str)> = Vec::new();
     for pair in parts.iter().flat_map(|part| part.split(';')) {
@@ -89,5 +89,51 @@ async fn every_check_refuses_its_illegal_row() {
     .fetch_all(fixture.pool())
     .await
     .expect("constraints");
-    assert_eq!(proven, named.into_iter().collect(), "each CHECK is proven by a row");
+    assert_eq!(proven, named.into_iter().collect(), "each CHECK must be proven by a row");
+}
+
+async fn columns(fixture: &Fixture, table: &str) -> BTreeSet<String> {
+    let query = "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass('leasehold.' || $1) AND attnum > 0
+                 AND NOT attisdropped";
+    let columns: Vec<String> = sqlx::query_scalar(query).bind(table).fetch_all(fixture.pool()).await.expect("columns");
+    columns.into_iter().collect()
+}
+
+/// What a finished job keeps: all that a live one has, but for what only a run has. And one place says so.
+#[tokio::test]
+async fn a_finished_job_keeps_the_columns_of_a_live_one() {
+    let fixture = Fixture::start().await;
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let (live, finished) = (columns(&fixture, "job").await, columns(&fixture, "history").await);
+    assert_eq!(&live - &finished, set(&["lease_expires_at", "cancel_requested_at"]));
+    assert_eq!(&finished - &live, set(&["finished_at", "result"]));
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store");
+    let part = fs::read_to_string(folder.join("sql/parts/finish.sql")).expect("the part");
+    let list = part.split("AS h (").nth(1).and_then(|rest| rest.split(')').next()).expect("a list of columns");
+    let list: Vec<&str> = list.split(',').map(str::trim).collect();
+    assert_eq!(set(&list), finished);
+    let values =
+        part.split("\nSELECT ").nth(1).and_then(|rest| rest.split("\nFROM ").next()).expect("a list of values");
+    let values: Vec<&str> = values.split(',').map(str::trim).collect();
+    assert_eq!(values.len(), list.len());
+    let own = [
+        ("finished_at", "now()"),
+        ("state", "$state"),
+        ("crashes", "$crashes"),
+        ("result", "$result"),
+        ("last_error", "$error"),
+        ("trail", "$trail"),
+    ];
+    for (column, value) in list.iter().zip(values) {
+        let wanted =
+            own.iter().find(|(name, _)| name == column).map_or(format!("g.{column}"), |(_, value)| (*value).to_owned());
+        assert_eq!(value, wanted, "the value of {column}");
+    }
+    for file in ["sql", "functions"].iter().flat_map(|name| fs::read_dir(folder.join(name)).expect("the folder")) {
+        let path = file.expect("an entry").path();
+        let inserts =
+            path.is_file() && fs::read_to_string(&path).expect("a file").contains("INSERT INTO leasehold.history");
+        assert!(!inserts, "{}: put in the part `finish`", path.display());
+    }
 }

@@ -1,12 +1,12 @@
 //! claim: queued → running, for hints.
 
-use crate::fixture::{Fixture, LEASE, at_once, json, kind, name, new_job};
+use crate::fixture::{Fixture, LEASE, concurrently, json, kind, name, new_job};
 use leasehold_core::{JobId, Settle, State, WorkerId};
 use leasehold_store::Kinds;
 use std::{collections::HashSet, time::Duration};
 
 #[tokio::test]
-async fn hands_out_all_of_the_job_on_a_lease() {
+async fn returns_every_field_of_the_job_with_a_lease() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let mut job = new_job();
@@ -27,7 +27,7 @@ async fn hands_out_all_of_the_job_on_a_lease() {
 }
 
 #[tokio::test]
-async fn takes_only_what_is_queued_of_a_known_kind_and_of_no_paused_queue() {
+async fn claims_only_queued_jobs_of_a_known_kind_in_queues_that_are_not_paused() {
     let fixture = Fixture::start().await;
     let (worker, known) = (WorkerId::new(), Kinds::Only(vec![kind("k"), kind("other")]));
     let (good, mut foreign, mut paused, mut later) = (new_job(), new_job(), new_job(), new_job());
@@ -58,15 +58,15 @@ async fn each_claim_takes_the_next_epoch() {
     }
 }
 
-/// 20 claimers on 10 jobs, all with the same hints, many rounds.
+/// 20 claimers for 10 jobs, all with the same hints, in many rounds.
 #[tokio::test]
-async fn twenty_at_once_on_ten_jobs() {
+async fn twenty_concurrent_claimers_of_ten_jobs() {
     let fixture = Fixture::with_connections(20).await;
     for round in 0..50 {
         let jobs: Vec<_> = (0..10).map(|_| new_job()).collect();
         fixture.enqueue(&jobs).await.expect("enqueue");
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-        let claims = at_once((0..20).map(|nth| {
+        let claims = concurrently((0..20).map(|nth| {
             let mut hints = ids.clone();
             hints.rotate_left(nth % 10);
             let fixture = &fixture;
@@ -74,13 +74,13 @@ async fn twenty_at_once_on_ten_jobs() {
         }))
         .await;
         let claimed: Vec<JobId> = claims.iter().flatten().map(|job| job.fence.id).collect();
-        assert_eq!(claimed.len(), 10, "round {round}: each job once");
+        assert_eq!(claimed.len(), 10, "round {round}: each job must be claimed once");
         assert_eq!(claimed.iter().collect::<HashSet<_>>(), ids.iter().collect::<HashSet<_>>(), "round {round}");
         assert!(claims.iter().flatten().all(|job| job.fence.epoch == 1));
     }
 }
 
-/// What killed two workers is among those that ran there; the others must not die with it.
+/// Such a job has killed two workers. The other jobs of a worker must not die with it.
 #[tokio::test]
 async fn jobs_in_danger_are_claimed_one_at_a_time() {
     let fixture = Fixture::start().await;
@@ -97,16 +97,16 @@ async fn jobs_in_danger_are_claimed_one_at_a_time() {
         claimed.iter().map(|job| job.fence).collect::<Vec<_>>()
     };
     let first = claim(worker).await;
-    assert_eq!(first.len(), 2, "one in danger, and the fresh one: {first:?}");
+    assert_eq!(first.len(), 2, "one job in danger and the fresh job: {first:?}");
     assert!(first.iter().any(|fence| fence.id == fresh));
-    assert_eq!(claim(worker).await, [], "the first is still at work");
-    assert_eq!(claim(WorkerId::new()).await.len(), 1, "another worker takes one too");
-    fixture.let_runs_be_old().await;
-    assert_eq!(claim(worker).await.len(), 1, "what has run for so long holds up no other");
-    assert_eq!(claim(WorkerId::new()).await.len(), 1, "the last one");
+    assert_eq!(claim(worker).await, [], "the first job still runs");
+    assert_eq!(claim(WorkerId::new()).await.len(), 1, "another worker must get one too");
+    fixture.make_runs_old().await;
+    assert_eq!(claim(worker).await.len(), 1, "a job that has run for this long must not block the others");
+    assert_eq!(claim(WorkerId::new()).await.len(), 1, "the last job");
 }
 
-/// What killed one worker is among those that ran there; it may take a few of them along again, not all.
+/// Such a job has killed one worker. A worker may run a few of them at the same time, but not all.
 #[tokio::test]
 async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time() {
     let fixture = Fixture::start().await;
@@ -124,14 +124,14 @@ async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time() {
         let crashed = claimed.iter().filter(|job| job.crashes > 0).count();
         (crashed, claimed.len() - crashed)
     };
-    assert_eq!(claim(worker).await, (10, 5), "ten that have crashed, and all the others");
-    assert_eq!(claim(worker).await, (0, 0), "they have only just begun");
-    assert_eq!(claim(WorkerId::new()).await, (10, 0), "another worker takes ten too");
-    fixture.let_runs_be_old().await;
-    assert_eq!(claim(worker).await, (5, 0), "what has run for a second holds up no other");
+    assert_eq!(claim(worker).await, (10, 5), "ten jobs that have crashed, and all other jobs");
+    assert_eq!(claim(worker).await, (0, 0), "the ten jobs have only just started");
+    assert_eq!(claim(WorkerId::new()).await, (10, 0), "another worker must get ten too");
+    fixture.make_runs_old().await;
+    assert_eq!(claim(worker).await, (5, 0), "jobs that have run for a second must not block the others");
 }
 
-/// Jobs start in the order of their hints, which is that of the line, whatever their ids are.
+/// Jobs start in the order of their hints, which is the order of the line. The ids do not matter.
 #[tokio::test]
 async fn answers_in_the_order_of_the_hints() {
     let fixture = Fixture::start().await;

@@ -1,6 +1,6 @@
 //! claim_line: queued → running, from the front of the line.
 
-use crate::fixture::{Fixture, LEASE, at_once, kind, name, new_job};
+use crate::fixture::{Fixture, LEASE, concurrently, kind, name, new_job};
 use leasehold_core::{JobId, NewJob, WorkerId};
 use leasehold_store::Kinds;
 use std::collections::HashSet;
@@ -19,14 +19,14 @@ async fn claim(fixture: &Fixture, kinds: &Kinds, limit: i64) -> Vec<JobId> {
 async fn takes_the_front_of_the_line_across_kinds() {
     let fixture = Fixture::start().await;
     let jobs = [job("a", 0), job("b", 5), job("c", 0), job("a", 5), job("b", -1), job("a", 0)];
-    // One by one, so that each is due a little later than the one before.
+    // Each job in a call of its own, so that each is due a little later than the one before.
     for job in &jobs {
         fixture.enqueue(std::slice::from_ref(job)).await.expect("enqueue");
     }
     let mut elsewhere = job("a", 100);
     elsewhere.queue = name("elsewhere");
     fixture.enqueue(&[elsewhere]).await.expect("enqueue");
-    // In the order of the line.
+    // The jobs must come in the order of the line.
     let ids = |which: &[usize]| which.iter().map(|&nth| jobs[nth].id).collect::<Vec<_>>();
     assert_eq!(claim(&fixture, &Kinds::All, 3).await, ids(&[1, 3, 0]));
     assert_eq!(claim(&fixture, &Kinds::Only(vec![kind("a"), kind("b"), kind("a")]), 1).await, ids(&[5]));
@@ -39,22 +39,22 @@ async fn takes_the_front_of_the_line_across_kinds() {
 }
 
 #[tokio::test]
-async fn twenty_at_once_on_ten_jobs() {
+async fn twenty_concurrent_claimers_of_ten_jobs() {
     let fixture = Fixture::with_connections(20).await;
     for round in 0..50 {
         let jobs: Vec<NewJob> = (0..10).map(|nth| job(["a", "b"][nth % 2], 0)).collect();
         fixture.enqueue(&jobs).await.expect("enqueue");
-        let claims = at_once((0..20).map(|_| claim(&fixture, &Kinds::All, 2))).await;
+        let claims = concurrently((0..20).map(|_| claim(&fixture, &Kinds::All, 2))).await;
         let mut claimed: Vec<JobId> = claims.into_iter().flatten().collect();
-        // What one has locked and not taken, others pass over; it is there for the next.
+        // Jobs that one claimer has locked and not claimed are skipped by the others. They are left for the next claim.
         claimed.extend(claim(&fixture, &Kinds::All, 10).await);
-        assert_eq!(claimed.len(), 10, "round {round}: each job once");
+        assert_eq!(claimed.len(), 10, "round {round}: each job must be claimed once");
         assert_eq!(claimed.iter().collect::<HashSet<_>>(), jobs.iter().map(|job| &job.id).collect::<HashSet<_>>());
     }
 }
 
 #[tokio::test]
-async fn jobs_in_danger_are_claimed_one_at_a_time_and_hold_up_no_other() {
+async fn jobs_in_danger_are_claimed_one_at_a_time_and_do_not_block_others() {
     let fixture = Fixture::start().await;
     fixture.enqueue(&[job("k", 0), job("k", 0), job("k", 0)]).await.expect("enqueue");
     fixture.endanger_all().await;
@@ -66,12 +66,12 @@ async fn jobs_in_danger_are_claimed_one_at_a_time_and_hold_up_no_other() {
         claimed.extend(jobs.iter().map(|job| job.crashes));
     }
     claimed.sort_unstable();
-    assert_eq!(claimed, [0, 0, 2], "one in danger, and all that is behind the others");
-    assert_eq!(claim(&fixture, &Kinds::All, 5).await.len(), 1, "another worker takes one");
+    assert_eq!(claimed, [0, 0, 2], "one job in danger, and all jobs behind those that were skipped");
+    assert_eq!(claim(&fixture, &Kinds::All, 5).await.len(), 1, "another worker must get one");
 }
 
 #[tokio::test]
-async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time_and_hold_up_no_other() {
+async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time_and_do_not_block_others() {
     let fixture = Fixture::start().await;
     let jobs = |count| (0..count).map(|_| job("k", 0)).collect::<Vec<_>>();
     for id in fixture.enqueue(&jobs(15)).await.expect("enqueue").iter().map(|answer| answer.id) {
@@ -84,8 +84,8 @@ async fn jobs_that_have_crashed_are_claimed_a_few_at_a_time_and_hold_up_no_other
             fixture.claim_line(worker, &name("default"), &Kinds::All, limit, LEASE, true).await.expect("claim_line");
         jobs.iter().map(|job| i32::from(job.crashes)).collect::<Vec<_>>()
     };
-    assert_eq!(claim(12).await, [1; 10], "ten of twelve");
-    assert_eq!(claim(12).await, [0; 5], "those behind the others");
-    fixture.let_runs_be_old().await;
+    assert_eq!(claim(12).await, [1; 10], "ten of the twelve jobs that have crashed");
+    assert_eq!(claim(12).await, [0; 5], "the jobs behind those that were skipped");
+    fixture.make_runs_old().await;
     assert_eq!(claim(12).await, [1; 5]);
 }

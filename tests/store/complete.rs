@@ -1,7 +1,7 @@
 //! complete: running → succeeded.
 
 use crate::fixture::{
-    Fixture, as_it_is, at_once, is_written_once, json, refuses_jobs_not_running, refuses_stale_fences, retry,
+    Fixture, as_it_is, concurrently, is_written_once, json, refuses_jobs_not_running, refuses_stale_fences, retry,
 };
 use leasehold_core::{FinishedRun, Settle, Settled, State, WorkerId};
 use std::time::Duration;
@@ -11,7 +11,7 @@ fn complete() -> Settle {
 }
 
 #[tokio::test]
-async fn keeps_the_result_to_the_letter_and_moves_the_row() {
+async fn keeps_the_result_byte_for_byte_and_moves_the_row() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     for result in [Some(r#"{"b": 1.50,  "a":"\u0000\ud83d\ude00"}"#), Some("null"), None] {
@@ -43,7 +43,7 @@ async fn answers_in_the_order_of_the_runs() {
         runs.push(FinishedRun { fence, settle });
     }
     runs.reverse();
-    // The same run twice in one batch is one change, and both are told so.
+    // The same run twice in one batch makes one change, and both answers say so.
     runs.push(runs[3].clone());
     let answers = fixture.settle(worker, &runs).await.expect("settle");
     for (run, answer) in runs.iter().zip(&answers) {
@@ -60,15 +60,15 @@ async fn answers_in_the_order_of_the_runs() {
     assert_eq!(answers.len(), 13);
 }
 
-/// A worker that lost a run without noticing, claimed the job again, and ends both in one batch.
+/// A worker lost a run without noticing and claimed the job again. It ends both runs in one batch.
 #[tokio::test]
-async fn of_two_runs_of_one_job_the_lost_one_is_told_so() {
+async fn of_two_runs_of_one_job_the_lost_one_is_reported_as_lost() {
     let snooze = Settle::Snooze { delay: Duration::from_secs(5), reason: None };
     for settle in [complete(), Settle::Bury { error: "no".into() }, retry(), snooze, Settle::Release] {
         let fixture = Fixture::start().await;
         let worker = WorkerId::new();
         let lost = fixture.running(worker).await;
-        fixture.let_lapse(lost.id).await;
+        fixture.end_lease(lost.id).await;
         fixture.expire(10, None).await.expect("expire");
         let current = fixture.claim_one(worker, lost.id).await.fence;
         for fences in [[lost, current], [current, lost]] {
@@ -76,14 +76,14 @@ async fn of_two_runs_of_one_job_the_lost_one_is_told_so() {
             let answers = fixture.settle(worker, &runs).await.expect("settle");
             for (fence, answer) in fences.iter().zip(answers) {
                 let is_lost = answer == Settled::LeaseLost;
-                assert_eq!(is_lost, *fence == lost, "{answer:?} to {fence:?} of {fences:?}, {settle:?}");
+                assert_eq!(is_lost, *fence == lost, "{answer:?} for {fence:?} of {fences:?}, {settle:?}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn is_accepted_though_a_cancel_is_wanted() {
+async fn is_accepted_even_if_a_cancel_is_wanted() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
     fixture.cancel(&[fence.id]).await.expect("cancel");
@@ -102,30 +102,30 @@ async fn illegal_state() {
 }
 
 #[tokio::test]
-async fn many_times_at_once() {
+async fn many_times_concurrently() {
     is_written_once(complete(), as_it_is).await;
 }
 
-/// The end of the same run by the reaper is not the worker's: it is told that the lease was lost.
+/// The reaper has ended the same run. The worker must be told that the lease was lost.
 #[tokio::test]
-async fn a_death_by_expiry_is_not_the_workers_own() {
+async fn a_death_by_expiry_is_not_the_workers_own_result() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
     fixture.set_crashes(fence.id, 2).await;
-    fixture.let_lapse(fence.id).await;
+    fixture.end_lease(fence.id).await;
     assert_eq!(fixture.expire(10, None).await.expect("expire")[0].state, State::Dead);
     assert_eq!(fixture.settle_one(fence, Settle::Bury { error: "late".into() }).await, Settled::LeaseLost);
 }
 
-/// Complete, cancel and expire meet on one run whose lease has lapsed: one of them decides.
+/// Complete, cancel and expire run at the same time on a run whose lease has run out: exactly one of them wins.
 #[tokio::test]
-async fn complete_cancel_and_expire_at_once_have_one_winner() {
+async fn concurrent_complete_cancel_and_expire_have_one_winner() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let mut winners = [0; 3];
     for _ in 0..150 {
         let fence = fixture.running(worker).await;
-        fixture.let_lapse(fence.id).await;
+        fixture.end_lease(fence.id).await;
         let (settled, cancelled, expired) = tokio::join!(
             fixture.settle_one(fence, complete()),
             async { fixture.cancel(&[fence.id]).await.expect("cancel") },
@@ -142,7 +142,8 @@ async fn complete_cancel_and_expire_at_once_have_one_winner() {
             Settled::LeaseLost => {
                 assert_eq!(expired.len(), 1, "{seen}");
                 assert!(record.result.is_none(), "{seen}");
-                // Flagged before the expiry, or cancelled after it, or (the flag coming late) in the line no more.
+                // The job was flagged before the expiry, or cancelled after it, or (if the flag came late) it left the
+                // line.
                 assert_eq!(record.state, State::Cancelled, "{seen}");
                 winners[if expired[0].state == State::Cancelled { 1 } else { 2 }] += 1;
             }
@@ -154,9 +155,9 @@ async fn complete_cancel_and_expire_at_once_have_one_winner() {
     assert_eq!(winners.iter().sum::<i32>(), 150, "{winners:?}");
 }
 
-/// Workers that settle overlapping batches in opposite order do not deadlock: rows are locked in id order.
+/// Workers that settle overlapping batches in opposite order do not deadlock, because rows are locked in id order.
 #[tokio::test]
-async fn batches_in_opposite_order_at_once() {
+async fn concurrent_batches_in_opposite_order() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     for _ in 0..20 {
@@ -166,7 +167,7 @@ async fn batches_in_opposite_order_at_once() {
         }
         let reversed: Vec<FinishedRun> = runs.iter().rev().cloned().collect();
         let batches = [&runs, &reversed, &runs, &reversed];
-        let answers = at_once(batches.map(|batch| fixture.settle(worker, batch))).await;
+        let answers = concurrently(batches.map(|batch| fixture.settle(worker, batch))).await;
         let answers: Vec<Settled> = answers.into_iter().flat_map(|answer| answer.expect("no deadlock")).collect();
         assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Done).count(), 20);
         assert_eq!(answers.iter().filter(|&&answer| answer == Settled::Already).count(), 60);

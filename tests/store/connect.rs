@@ -1,9 +1,9 @@
-//! Reaching the server: each way to fail has one clear line, without the password.
+//! Connecting to the server: each failure has one clear line, without the password.
 
 use crate::subject::{connect, settings};
 use leasehold_servers::PostgresOptions;
 use leasehold_store::{Error, Store};
-use leasehold_tests::{Database, Proxy, Way, eventually};
+use leasehold_tests::{Database, LinkState, Proxy, eventually};
 use std::time::{Duration, Instant};
 
 async fn refused(url: &str) -> Error {
@@ -15,7 +15,7 @@ async fn refused(url: &str) -> Error {
 }
 
 #[tokio::test]
-async fn each_way_to_fail_has_one_clear_line() {
+async fn each_failure_has_one_clear_line() {
     let options = PostgresOptions { fsync: false, max_connections: 20, password: true, settings: Vec::new() };
     let database = Database::start_apart(options).await;
     let (before, after) = database.url.rsplit_once('@').expect("a user");
@@ -27,7 +27,7 @@ async fn each_way_to_fail_has_one_clear_line() {
     let none = refused(&format!("{elsewhere}/nowhere")).await;
     assert!(none.to_string().contains("database \"nowhere\" does not exist") && !none.is_transient(), "{none}");
 
-    // Nobody listens on the port 1 of this machine.
+    // Nobody listens on port 1 of this machine.
     let away = refused("postgres://somebody:hunter2@127.0.0.1:1/jobs").await;
     assert!(away.to_string().contains("127.0.0.1:1, database jobs, user somebody: "), "{away}");
     assert!(away.to_string().contains("refused") && away.is_transient(), "{away}");
@@ -36,9 +36,9 @@ async fn each_way_to_fail_has_one_clear_line() {
     assert!(matches!(refused("postgres://somebody:hunter2@127.0.0.1:nine/jobs").await, Error::Url(_)));
 }
 
-/// A server that takes the connection and says nothing.
+/// A server that accepts the connection but never answers.
 #[tokio::test]
-async fn silence_ends_with_the_time_limit() {
+async fn a_silent_server_ends_with_a_timeout() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let start = Instant::now();
@@ -51,7 +51,7 @@ async fn silence_ends_with_the_time_limit() {
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
-/// After the server was gone and is back, connections that lay idle meanwhile are not what fails.
+/// After a server has gone and come back, connections that were idle during that time cause no failures.
 #[tokio::test]
 async fn an_error_of_a_server_that_went_away_is_transient() {
     let options = PostgresOptions { fsync: false, max_connections: 20, password: false, settings: Vec::new() };
@@ -70,14 +70,14 @@ async fn an_error_of_a_server_that_went_away_is_transient() {
     store.ping().await.expect("a new connection");
 }
 
-/// How many connections the store has at the server.
+/// The number of the store's connections at the server.
 async fn connections(database: &Database) -> i64 {
     let others = "SELECT count(*) FROM pg_stat_activity
                   WHERE datname = current_database() AND application_name = 'leasehold tests' AND pid <> pg_backend_pid()";
     sqlx::query_scalar(others).fetch_one(&mut database.connect().await).await.expect("a number")
 }
 
-/// However many it may have, a process has as many as it has statements at once.
+/// A process uses only as many connections as it has concurrent statements, even if it may have more.
 #[tokio::test]
 async fn the_connection_that_was_used_last_is_used_next() {
     let database = Database::start().await;
@@ -95,15 +95,15 @@ async fn the_connection_that_was_used_last_is_used_next() {
     is(1).await;
     store.prepare().await.expect("prepare");
     for _ in 0..20 {
-        tokio::try_join!(store.ping(), store.ping()).expect("two at once");
+        tokio::try_join!(store.ping(), store.ping()).expect("two statements at the same time");
     }
     is(2).await;
 }
 
-/// A firewall forgot the connection: what was asked on it is never answered. The one who asked is told, and the pool's
-/// only place is free again.
+/// A firewall drops the connection, so statements on it are never answered. The caller gets an error, and the only slot
+/// of the pool is free again.
 #[tokio::test]
-async fn a_connection_that_is_dead_without_a_word_is_given_up() {
+async fn a_half_open_connection_is_closed() {
     let database = Database::start().await;
     let port = database.url.rsplit_once('/').and_then(|(server, _)| server.rsplit_once(':')).expect("a port").1;
     let proxy = Proxy::start(port.parse().expect("a port")).await;
@@ -113,24 +113,25 @@ async fn a_connection_that_is_dead_without_a_word_is_given_up() {
     };
     let store = Store::connect(&limits).await.expect("connecting");
     store.ping().await.expect("ping");
-    proxy.set(Way::Silent);
+    proxy.set(LinkState::Silent);
     let start = Instant::now();
     let error = store.ping().await.expect_err("silence");
     assert!(error.is_transient() && start.elapsed() < Duration::from_secs(5), "{error} after {:?}", start.elapsed());
-    proxy.set(Way::Open);
-    eventually("it answers again", Duration::from_secs(10), || async { store.ping().await }).await;
+    proxy.set(LinkState::Open);
+    eventually("the store answers again", Duration::from_secs(10), || async { store.ping().await }).await;
     let left = tokio::time::timeout(Duration::from_millis(1), async {
-        proxy.set(Way::Stalled);
-        store.look(&[]).await
+        proxy.set(LinkState::Stalled);
+        store.look(&[], &leasehold_store::Kinds::All).await
     });
-    assert!(left.await.is_err(), "whoever asked has gone away");
-    proxy.set(Way::Open);
-    eventually("it answers again", Duration::from_secs(10), || async { store.ping().await }).await;
+    assert!(left.await.is_err(), "the caller must have gone away");
+    proxy.set(LinkState::Open);
+    eventually("the store answers again", Duration::from_secs(10), || async { store.ping().await }).await;
 }
 
-/// What libpq takes is taken: parameters of hosted servers, and several hosts, of which the first that answers is used.
+/// Everything that libpq accepts is accepted: parameters of hosted servers, and several hosts, of which the first one
+/// that answers is used.
 #[tokio::test]
-async fn parameters_and_hosts_as_libpq_has_them() {
+async fn parameters_and_hosts_are_read_like_in_libpq() {
     let database = Database::start().await;
     let (server, name) = database.url.rsplit_once('/').expect("a database");
     let (user, place) = server.rsplit_once('@').expect("a user");

@@ -1,6 +1,6 @@
-//! enqueue: each job once, however often it is sent.
+//! enqueue: each job exists once, no matter how often it is sent.
 
-use crate::fixture::{Fixture, at_once, json, kind, name, neutral, new_job};
+use crate::fixture::{Fixture, concurrently, json, kind, name, neutral, new_job};
 use leasehold_core::{NewJob, Settle, State, WorkerId};
 use leasehold_ports::Class;
 use std::{slice::from_ref, time::Duration};
@@ -10,7 +10,7 @@ fn again(job: &NewJob) -> NewJob {
 }
 
 #[tokio::test]
-async fn keeps_every_field_to_the_letter() {
+async fn keeps_every_field_unchanged() {
     let fixture = Fixture::start().await;
     let mut job = new_job();
     job.queue = name("tenant:7/low");
@@ -34,7 +34,7 @@ async fn keeps_every_field_to_the_letter() {
 }
 
 #[tokio::test]
-async fn waits_for_its_time_on_the_databases_clock() {
+async fn waits_for_its_time_by_the_clock_of_the_database() {
     let fixture = Fixture::start().await;
     let at = |seconds| Some(chrono::Utc::now() + chrono::TimeDelta::seconds(seconds));
     let jobs = [
@@ -56,7 +56,7 @@ async fn waits_for_its_time_on_the_databases_clock() {
 }
 
 #[tokio::test]
-async fn bad_jobs_are_refused_whole_and_change_nothing() {
+async fn a_bad_job_makes_the_whole_call_fail_and_change_nothing() {
     let fixture = Fixture::start().await;
     let bad = NewJob { priority: 101, max_attempts: 0, ..new_job() };
     let problems = bad.validate().expect_err("two problems");
@@ -67,7 +67,7 @@ async fn bad_jobs_are_refused_whole_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn answers_in_order_across_batches_and_doubles() {
+async fn answers_in_order_across_batches_and_duplicates() {
     let fixture = Fixture::start().await;
     let mut jobs: Vec<NewJob> = (0..1200).map(|_| new_job()).collect();
     jobs.reverse();
@@ -80,7 +80,7 @@ async fn answers_in_order_across_batches_and_doubles() {
 }
 
 #[tokio::test]
-async fn sent_again_it_is_the_same_job_live_or_finished() {
+async fn a_job_that_is_sent_again_is_the_same_job_live_or_finished() {
     let fixture = Fixture::start().await;
     let job = new_job();
     fixture.enqueue(from_ref(&job)).await.expect("enqueue");
@@ -104,16 +104,16 @@ async fn a_live_unique_key_names_one_job() {
     assert_eq!((answers[1].id, answers[1].inserted), (first.id, false));
     assert!(answers[2].inserted);
     fixture.cancel(&[first.id]).await.expect("cancel");
-    assert!(fixture.enqueue(from_ref(&third)).await.expect("enqueue")[0].inserted, "the key is free again");
+    assert!(fixture.enqueue(from_ref(&third)).await.expect("enqueue")[0].inserted, "the key must be free again");
 }
 
 #[tokio::test]
-async fn the_same_id_fifty_times_at_once() {
+async fn the_same_id_in_fifty_concurrent_calls() {
     let fixture = Fixture::with_connections(50).await;
     for round in 0..10 {
         let job = new_job();
         let sent = [job.clone(), again(&job)];
-        let answers = at_once((0..50).map(|nth| fixture.enqueue(from_ref(&sent[nth % 2])))).await;
+        let answers = concurrently((0..50).map(|nth| fixture.enqueue(from_ref(&sent[nth % 2])))).await;
         let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("no error").remove(0)).collect();
         assert!(answers.iter().all(|answer| answer.id == job.id && answer.state == State::Queued), "round {round}");
         assert_eq!(answers.iter().filter(|answer| answer.inserted).count(), 1, "round {round}");
@@ -122,22 +122,22 @@ async fn the_same_id_fifty_times_at_once() {
 }
 
 #[tokio::test]
-async fn the_same_unique_key_fifty_times_at_once() {
+async fn the_same_unique_key_in_fifty_concurrent_calls() {
     let fixture = Fixture::with_connections(50).await;
     for round in 0..10 {
         let jobs: Vec<NewJob> = (0..50)
             .map(|nth| NewJob { unique_key: Some(format!("key {round}")), id_may_exist: nth % 2 == 0, ..new_job() })
             .collect();
-        let answers = at_once(jobs.iter().map(|job| fixture.enqueue(from_ref(job)))).await;
+        let answers = concurrently(jobs.iter().map(|job| fixture.enqueue(from_ref(job)))).await;
         let answers: Vec<_> = answers.into_iter().map(|answer| answer.expect("no error").remove(0)).collect();
         assert!(answers.iter().all(|answer| answer.id == answers[0].id), "round {round}");
         assert_eq!(answers.iter().filter(|answer| answer.inserted).count(), 1, "round {round}");
     }
 }
 
-/// Batches with the same unique keys in opposite order: the statement sorts them, so none waits for the other in a ring.
+/// Batches with the same unique keys in opposite order. The statement sorts the keys, so no deadlock is possible.
 #[tokio::test]
-async fn the_same_keys_in_opposite_order_at_once() {
+async fn the_same_keys_in_opposite_order_concurrently() {
     let fixture = Fixture::with_connections(10).await;
     for round in 0..20 {
         let batch = |reverse: bool| {
@@ -149,16 +149,16 @@ async fn the_same_keys_in_opposite_order_at_once() {
             jobs
         };
         let batches: Vec<Vec<NewJob>> = (0..10).map(|nth| batch(nth % 2 == 0)).collect();
-        let answers = at_once(batches.iter().map(|batch| fixture.enqueue(batch))).await;
+        let answers = concurrently(batches.iter().map(|batch| fixture.enqueue(batch))).await;
         let inserted =
             answers.into_iter().flat_map(|answer| answer.expect("no error")).filter(|job| job.inserted).count();
         assert_eq!(inserted, 30, "round {round}");
     }
 }
 
-/// The job finishes while it is sent again: it must not come to life a second time.
+/// A job finishes while it is sent again. It must not run a second time.
 #[tokio::test]
-async fn sent_again_while_the_job_finishes() {
+async fn a_job_that_is_sent_again_while_it_finishes() {
     let fixture = Fixture::with_connections(10).await;
     for round in 0..200 {
         let job = NewJob { unique_key: (round % 2 == 0).then(|| format!("key {round}")), ..new_job() };
@@ -166,7 +166,7 @@ async fn sent_again_while_the_job_finishes() {
         let fence = fixture.claim_one(WorkerId::new(), job.id).await.fence;
         let sent = again(&job);
         let (answers, settled) = tokio::join!(
-            at_once((0..4).map(|_| fixture.enqueue(from_ref(&sent)))),
+            concurrently((0..4).map(|_| fixture.enqueue(from_ref(&sent)))),
             fixture.settle_one(fence, Settle::Complete(None))
         );
         for answer in answers {

@@ -1,4 +1,4 @@
-//! A failover to a real standby: the URL names both servers, and a running store follows the one that takes writes.
+//! A failover to a real standby: the URL names both servers, and a running store follows to the one that takes writes.
 
 use crate::fixture::new_job;
 use leasehold_servers::{Folder, Postgres, Programs};
@@ -7,21 +7,21 @@ use leasehold_tests::{Database, eventually, postgres_options, private_folder};
 use sqlx::{Connection, PgConnection};
 use std::{fs, os::unix::fs as unix, os::unix::fs::MetadataExt, path::Path, process::Command, time::Duration};
 
-/// A copy of a running server that follows it, in a folder of its own.
+/// A standby of a running server, in a folder of its own.
 fn start_standby(folder: &Path, primary: &str, data: &Path) -> Postgres {
     let copy = folder.join("postgres");
     let mut copying = Command::new("pg_basebackup");
     copying.arg("--pgdata").arg(&copy).args(["--write-recovery-conf", "--checkpoint=fast", "--dbname", primary]);
     let copied = copying.output().expect("pg_basebackup runs");
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    let owner = fs::metadata(data).expect("the primary's folder");
+    let owner = fs::metadata(data).expect("the data folder of the primary");
     give(&copy, owner.uid(), owner.gid());
     let opened = Folder::open(folder).unwrap_or_else(|error| panic!("{error}"));
     Postgres::start(&Programs::find(), &opened, postgres_options()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn give(path: &Path, uid: u32, gid: u32) {
-    unix::lchown(path, Some(uid), Some(gid)).expect("the copy is given to PostgreSQL's user");
+    unix::lchown(path, Some(uid), Some(gid)).expect("giving the copy to PostgreSQL's user");
     if path.is_dir() && !path.is_symlink() {
         for entry in fs::read_dir(path).expect("a folder") {
             give(&entry.expect("an entry").path(), uid, gid);
@@ -33,14 +33,14 @@ fn give(path: &Path, uid: u32, gid: u32) {
 async fn a_running_store_follows_a_failover() {
     let primary = Database::start_apart(postgres_options()).await;
     let mut admin = primary.connect().await;
-    let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut admin).await.expect("its folder");
+    let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut admin).await.expect("the data folder");
     let folder = private_folder();
     let (path, url) = (folder.path().to_owned(), primary.url.clone());
     let starting = tokio::task::spawn_blocking(move || start_standby(&path, &url, Path::new(&data)));
     let standby = starting.await.expect("a standby");
 
     let (server, name) = primary.url.rsplit_once('/').expect("a database");
-    // The standby stands first: it answers, and takes no writes.
+    // The standby comes first in the URL: it answers but takes no writes.
     let (user, place) = server.rsplit_once('@').expect("a user");
     let url = format!("{user}@127.0.0.1:{},{place}/{name}?target_session_attrs=read-write", standby.port());
     let settings = Settings {
@@ -54,7 +54,7 @@ async fn a_running_store_follows_a_failover() {
     let first = new_job();
     store.enqueue(std::slice::from_ref(&first)).await.expect("enqueue");
     let mut follower = PgConnection::connect(&standby.url(name)).await.expect("the standby");
-    eventually("the standby has it", Duration::from_secs(20), || async {
+    eventually("the standby has the job", Duration::from_secs(20), || async {
         let (seen, follower) = (store.ping().await, standby.url(name));
         seen.map_err(|error| error.to_string())?;
         let mut follower = PgConnection::connect(&follower).await.map_err(|error| error.to_string())?;
@@ -73,7 +73,7 @@ async fn a_running_store_follows_a_failover() {
         store.enqueue(&[new_job()]).await
     })
     .await;
-    assert_eq!(store.look(&[first.id]).await.expect("look").len(), 1);
-    let mine: i32 = sqlx::query_scalar("SELECT inet_server_port()").fetch_one(store.pool()).await.expect("its port");
-    assert_eq!(u16::try_from(mine), Ok(standby.port()), "transactions of callers go there too");
+    assert_eq!(store.look(&[first.id], &leasehold_store::Kinds::All).await.expect("look").len(), 1);
+    let mine: i32 = sqlx::query_scalar("SELECT inet_server_port()").fetch_one(store.pool()).await.expect("the port");
+    assert_eq!(u16::try_from(mine), Ok(standby.port()), "callers' transactions must go to the new primary too");
 }

@@ -1,6 +1,6 @@
-//! The SQL functions leasehold.enqueue and leasehold.cancel, for any language.
+//! The SQL functions leasehold.enqueue and leasehold.cancel, which any language can call.
 
-use crate::fixture::{Fixture, at_once, retry};
+use crate::fixture::{Fixture, concurrently, retry};
 use leasehold_core::{JobId, Settle, State, WorkerId};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
@@ -41,13 +41,13 @@ async fn enqueue_takes_every_option_by_name() {
         max_attempts => 2, unique_key => 'u', timeout => interval '90 seconds', limit_key => 'l',
         depends_on => NULL, id => '01890000-0000-7000-8000-000000000001')";
     let id = call(&mut connection, query).await.expect("enqueue");
-    assert_eq!(call(&mut connection, query).await.expect("enqueue"), id, "the same job");
+    assert_eq!(call(&mut connection, query).await.expect("enqueue"), id, "the same job must be answered");
     let record = fixture.record(id).await;
     assert_eq!((record.queue.as_str(), record.priority, record.max_attempts), ("q", 7, 2));
     assert_eq!((record.state, record.timeout_ms), (State::Scheduled, Some(90_000)));
     assert_eq!((record.unique_key.as_deref(), record.limit_key.as_deref()), (Some("u"), Some("l")));
     let other = call(&mut connection, "SELECT leasehold.enqueue('k', '{}', unique_key => 'u')").await.expect("enqueue");
-    assert_eq!(other, id, "the job that has the key");
+    assert_eq!(other, id, "the job with this key must be answered");
     assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 1);
 }
 
@@ -112,7 +112,7 @@ async fn enqueue_belongs_to_the_callers_transaction() {
 }
 
 #[tokio::test]
-async fn enqueue_fifty_times_at_once_is_one_job() {
+async fn fifty_concurrent_enqueues_make_one_job() {
     let fixture = Fixture::with_connections(50).await;
     for option in ["id => '01890000-0000-7000-8000-000000000002'", "unique_key => 'u'"] {
         let query = format!("SELECT leasehold.enqueue('k', '{{}}', {option})");
@@ -122,7 +122,7 @@ async fn enqueue_fifty_times_at_once_is_one_job() {
                 .await
                 .expect("no error")
         });
-        let ids = at_once(calls).await;
+        let ids = concurrently(calls).await;
         assert!(ids.iter().all(|id| *id == ids[0]));
     }
     assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 2);

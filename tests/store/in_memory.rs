@@ -1,7 +1,8 @@
-//! The conformance suite of the store on the one that simulations hold in memory, so that it cannot drift from PostgreSQL:
-//! the same files, a verb each. Left out is what only a server has (`server.rs`: locks held over time, transactions of
-//! others, values that it cannot store; constraints, functions, plans, migrations, connections) and what no simulation
-//! calls (stats, purge, retention, reading for people, doctor's checks).
+//! The conformance suite of the store, run on the in-memory store of the simulation, so that it cannot drift from
+//! PostgreSQL. The same files are compiled, one for each verb. Left out is everything that only a server has
+//! (`server.rs`: locks held over time, other sessions' transactions, values that cannot be stored; constraints,
+//! functions, plans, migrations, connections) and everything that no simulation calls (stats, purge, retention, reading
+//! for operators, doctor's checks).
 
 mod bury;
 mod cancel;

@@ -1,4 +1,4 @@
-//! A job's whole life, once through every verb.
+//! The whole life of a job, with every verb once.
 
 use crate::fixture::{Fixture, LEASE, json, name, new_job};
 use leasehold_core::{Settle, Settled, State, WorkerId};
@@ -10,8 +10,8 @@ async fn a_life() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     fixture.check_schema().await.expect("the schema of this program");
-    assert_eq!(fixture.migrate().await.expect("migrate").len(), 0);
-    assert!(fixture.migrations().await.expect("migrations").iter().all(|migration| migration.applied_at.is_some()));
+    assert!(fixture.migrate().await.expect("migrate").is_empty());
+    assert!(fixture.schema().await.expect("the schema").is_applied());
 
     let fence = fixture.running(worker).await;
     let renewed = fixture.renew(worker, &[fence], LEASE).await.expect("renew");
@@ -50,9 +50,9 @@ async fn a_life() {
     assert_eq!(fixture.record(fence.id).await.state, State::Dead);
 
     let fence = fixture.running(worker).await;
-    fixture.let_lapse(fence.id).await;
+    fixture.end_lease(fence.id).await;
     assert_eq!(fixture.expire(10, None).await.expect("expire")[0].worker, worker);
-    assert_eq!(fixture.look(&[fence.id]).await.expect("look")[0].state, State::Queued);
+    assert_eq!(fixture.look(&[fence.id], &Kinds::All).await.expect("look")[0].state, State::Queued);
     assert_eq!(fixture.purge(&name("default"), 10).await.expect("purge"), [fence.id]);
     assert_eq!(fixture.unblock(&[fence.id]).await.expect("unblock").len(), 0);
     assert!(fixture.pause(&name("default")).await.expect("pause"));

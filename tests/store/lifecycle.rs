@@ -1,5 +1,5 @@
-//! Each verb's statement against the pure state machine: for every state, every event, every way in which a fence can
-//! be stale, and every budget up to three, the row afterwards is what [`Lifecycle::apply`] says, or what it was.
+//! Compares each verb's statement with the pure state machine. For every state, every event, every kind of stale fence,
+//! and every budget up to three: afterwards the row is what [`Lifecycle::apply`] says, or it is unchanged.
 
 use crate::fixture::{Fixture, LEASE, retry};
 use leasehold_core::{
@@ -8,7 +8,7 @@ use leasehold_core::{
 use leasehold_store::Kinds;
 use std::{collections::HashMap, time::Duration};
 
-/// Who runs what is running at the start; who settled what is finished; who claims.
+/// The worker of running jobs, the worker that settled finished jobs, and the worker that claims.
 struct Workers {
     running: WorkerId,
     before: WorkerId,
@@ -51,7 +51,7 @@ fn lifecycles(worker: WorkerId) -> Vec<Lifecycle> {
     all
 }
 
-/// What decides about transitions, as the row has it now. The worker in history says who settled, not who runs.
+/// The part of a row that decides about transitions. The worker in history is the one that settled, not one that runs.
 fn read(record: &JobRecord) -> Lifecycle {
     Lifecycle {
         id: record.id,
@@ -66,7 +66,7 @@ fn read(record: &JobRecord) -> Lifecycle {
     }
 }
 
-/// The fences that a write can name: the right one, and each way to be stale.
+/// The fences that a write can name: the right one, and each kind of stale one.
 fn fences(job: &Lifecycle, workers: &Workers) -> [Fence; 4] {
     let right = Fence { id: job.id, epoch: job.epoch, worker: workers.running };
     [
@@ -77,7 +77,7 @@ fn fences(job: &Lifecycle, workers: &Workers) -> [Fence; 4] {
     ]
 }
 
-/// Sends one event about every job in as few calls as the store has for it; settles answer something.
+/// Sends one event for every job in as few calls as possible. Settles return answers.
 async fn send(fixture: &Fixture, workers: &Workers, events: &[(JobId, Event)]) -> HashMap<JobId, Settled> {
     let ids: Vec<JobId> = events.iter().map(|(id, _)| *id).collect();
     let mut settles: HashMap<WorkerId, Vec<FinishedRun>> = HashMap::new();
@@ -116,14 +116,14 @@ async fn send(fixture: &Fixture, workers: &Workers, events: &[(JobId, Event)]) -
     answers
 }
 
-/// Jobs in danger are claimed one at a time, so there are several rounds.
+/// Jobs in danger are claimed one at a time, so this needs several rounds.
 async fn claim_all(fixture: &Fixture, worker: WorkerId, ids: &[JobId]) {
     while !fixture.claim(worker, ids, &Kinds::All, LEASE).await.expect("claim").is_empty() {
-        fixture.let_runs_be_old().await;
+        fixture.make_runs_old().await;
     }
 }
 
-/// One event for every lifecycle, as a function of the fence that it names, if it names one.
+/// Sends one event for every lifecycle. `event` makes it from the fence that it names, if it names one.
 async fn compare(event: impl Fn(Fence, &Workers) -> Event) {
     let fixture = Fixture::start().await;
     let workers = Workers { running: WorkerId::new(), before: WorkerId::new(), claiming: WorkerId::new() };
@@ -158,7 +158,7 @@ async fn compare(event: impl Fn(Fence, &Workers) -> Event) {
     assert!(compared >= 80, "{compared} pairs");
 }
 
-/// The store's revive also sends a scheduled job into the line at once, which is a promotion before its time.
+/// The store's revive also moves a scheduled job into the line at once: an early promotion.
 fn apply(job: Lifecycle, event: Event) -> Result<Lifecycle, Refusal> {
     match (job.state, event) {
         (State::Scheduled, Event::Revive) => job.apply(Event::Promote),

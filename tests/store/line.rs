@@ -1,4 +1,4 @@
-//! line, survey and fingerprint: what the head in Redis is filled from.
+//! line, survey and fingerprint: the reaper fills the head in Redis from these.
 
 use crate::fixture::{Fixture, LEASE, kind, name, new_job};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,7 +30,7 @@ async fn the_line_is_in_order_and_of_the_kinds_asked_for() {
 }
 
 #[tokio::test]
-async fn what_follows_a_place_in_the_line() {
+async fn the_line_after_a_position() {
     let fixture = Fixture::start().await;
     let job = |of: &str, priority| NewJob { kind: kind(of), priority, ..new_job() };
     let jobs = [job("a", 0), job("b", 9), job("c", 0), job("a", 9), job("a", -3), job("b", 0)];
@@ -50,26 +50,30 @@ async fn what_follows_a_place_in_the_line() {
         assert_eq!(line.last, line.ids.last().map(|id| places[id]));
         (line.ids, line.more)
     };
-    // The line is 1 3 0 2 5 4.
+    // The order of the line is 1 3 0 2 5 4.
     assert_eq!(after(Kinds::All, 1, 10).await, (ids(&[3, 0, 2, 5, 4]), false));
     assert_eq!(after(Kinds::All, 1, 5).await, (ids(&[3, 0, 2, 5, 4]), false));
     assert_eq!(after(Kinds::All, 1, 4).await, (ids(&[3, 0, 2, 5]), true));
-    assert_eq!(after(Kinds::All, 1, 1).await, (ids(&[3]), true), "of its own priority alone");
+    assert_eq!(after(Kinds::All, 1, 1).await, (ids(&[3]), true), "only from its own priority");
     assert_eq!(after(Kinds::All, 2, 1).await, (ids(&[5]), true));
-    assert_eq!(after(Kinds::All, 5, 1).await, (ids(&[4]), false), "of lower priorities alone");
-    assert_eq!(after(Kinds::All, 4, 10).await, (ids(&[]), false), "the last one");
+    assert_eq!(after(Kinds::All, 5, 1).await, (ids(&[4]), false), "only from lower priorities");
+    assert_eq!(after(Kinds::All, 4, 10).await, (ids(&[]), false), "the last job");
     assert_eq!(after(Kinds::All, 4, 0).await, (ids(&[]), false));
     assert_eq!(after(Kinds::All, 3, 0).await, (ids(&[]), true));
     let some = |kinds: &[&str]| Kinds::Only(kinds.iter().map(|name| kind(name)).collect());
     assert_eq!(after(some(&["b", "c", "x"]), 1, 1).await, (ids(&[2]), true));
     assert_eq!(after(some(&["a", "a"]), 3, 9).await, (ids(&[0, 4]), false));
-    assert_eq!(after(some(&["a"]), 1, 9).await, (ids(&[3, 0, 4]), false), "behind one of another kind");
+    assert_eq!(after(some(&["a"]), 1, 9).await, (ids(&[3, 0, 4]), false), "after a job of another kind");
     assert_eq!(after(some(&[]), 1, 9).await, (ids(&[]), false));
 
     let other = fixture.line_after(&name("other"), &Kinds::All, &places[&jobs[1].id], 9).await.expect("line_after");
-    assert!(other.ids.is_empty() && other.last.is_none(), "of another queue");
+    assert!(other.ids.is_empty() && other.last.is_none(), "from another queue");
     fixture.claim(WorkerId::new(), &ids(&[3, 1]), &Kinds::All, Duration::from_secs(60)).await.expect("claim");
-    assert_eq!(after(Kinds::All, 1, 9).await, (ids(&[0, 2, 5, 4]), false), "its job and the next are running");
+    assert_eq!(
+        after(Kinds::All, 1, 9).await,
+        (ids(&[0, 2, 5, 4]), false),
+        "the job at the position and the next job are running"
+    );
     assert_eq!(after(Kinds::All, 0, 9).await, (ids(&[2, 5, 4]), false));
     let place = places[&jobs[5].id];
     for (at, expected, more) in [
@@ -83,9 +87,9 @@ async fn what_follows_a_place_in_the_line() {
 }
 
 #[tokio::test]
-async fn the_line_is_read_bit_by_bit_from_place_to_place() {
+async fn the_line_is_read_in_parts_from_position_to_position() {
     let fixture = Fixture::start().await;
-    // Those of one batch have one time: their ids alone tell them apart.
+    // Jobs of one batch have the same time and differ only in their ids.
     for _ in 0..3 {
         let batch: Vec<NewJob> = (0..9).map(|nth| NewJob { priority: nth % 2, ..new_job() }).collect();
         fixture.enqueue(&batch).await.expect("enqueue");
@@ -102,7 +106,7 @@ async fn the_line_is_read_bit_by_bit_from_place_to_place() {
             line = fixture.line_after(&name("default"), &Kinds::All, &place, step).await.expect("line_after");
             read.extend(&line.ids);
         }
-        assert_eq!(read, whole.ids, "by {step}");
+        assert_eq!(read, whole.ids, "in steps of {step}");
         assert_eq!(line.last, whole.last);
     }
 }
@@ -139,14 +143,14 @@ async fn a_survey_names_the_stretches_of_each_line_and_pauses() {
     assert_eq!(found(Some(&name("empty"))).await, []);
 }
 
-/// A job, its kind, its priority, and how many seconds it has waited.
+/// Enqueues a job of this kind and priority that has waited for this many seconds.
 async fn waiting(fixture: &Fixture, of: &str, priority: i16, seconds: i64) -> JobId {
     let job = NewJob { kind: kind(of), priority, run_at: Some(Utc::now() - TimeDelta::seconds(seconds)), ..new_job() };
     fixture.enqueue(&[job]).await.expect("enqueue")[0].id
 }
 
 #[tokio::test]
-async fn a_line_is_read_on_from_where_it_began() {
+async fn a_line_is_read_from_its_scan_start() {
     let fixture = Fixture::start().await;
     let old = waiting(&fixture, "a", 0, 60).await;
     let urgent = waiting(&fixture, "a", 9, 30).await;
@@ -167,13 +171,17 @@ async fn a_line_is_read_on_from_where_it_began() {
     fixture.claim(WorkerId::new(), &[urgent, old], &Kinds::All, LEASE).await.expect("claim");
     let (line, moved) = fixture.line(&queue, &moved, 9).await.expect("line");
     assert_eq!(line.ids, [other, later]);
-    assert_eq!(ages(&moved), [0, 20, 45], "one has no job any more: it begins just before now");
+    assert_eq!(ages(&moved), [0, 20, 45], "a stretch without jobs must start just before now");
 
     let before = waiting(&fixture, "a", 0, 30).await;
     let (line, still) = fixture.line(&queue, &moved, 9).await.expect("line");
-    assert_eq!((line.ids, ages(&still)), (vec![other, later], vec![0, 20, 45]), "what comes before is not looked for");
+    assert_eq!(
+        (line.ids, ages(&still)),
+        (vec![other, later], vec![0, 20, 45]),
+        "jobs before the scan start must not be searched"
+    );
     let whole = fixture.front(&queue, &Kinds::All, 9).await.expect("line");
-    assert_eq!(whole.ids, [other, before, later], "a survey finds it");
+    assert_eq!(whole.ids, [other, before, later], "a survey must find the job");
 
     let unknown: Vec<Stretch> = still.into_iter().map(|stretch| Stretch { scan_start: None, ..stretch }).collect();
     let (line, known) = fixture.line(&queue, &unknown, 2).await.expect("line");
@@ -181,29 +189,33 @@ async fn a_line_is_read_on_from_where_it_began() {
 }
 
 #[tokio::test]
-async fn leases_and_the_schedule_begin_with_their_first() {
+async fn scan_starts_of_leases_and_the_schedule_are_their_first_entries() {
     let fixture = Fixture::start().await;
     let began = |survey: &Survey| {
         let ago = |time: Option<DateTime<Utc>>| (survey.at - time.expect("a time")).num_milliseconds();
         (ago(survey.leases_scan_start), ago(survey.schedule_scan_start))
     };
     let survey = fixture.survey(None).await.expect("survey");
-    assert_eq!(began(&survey), (250, 250), "there is none");
+    assert_eq!(began(&survey), (250, 250), "there are no entries");
     fixture.running(WorkerId::new()).await;
     fixture.enqueue(&[NewJob { delay: Some(Duration::from_secs(60)), ..new_job() }]).await.expect("enqueue");
     let survey = fixture.survey(None).await.expect("survey");
-    assert_eq!(began(&survey), (250, 250), "they are to come");
+    assert_eq!(began(&survey), (250, 250), "the entries are in the future");
     let lost = fixture.running(WorkerId::new()).await;
-    fixture.let_lapse(lost.id).await;
+    fixture.end_lease(lost.id).await;
     let survey = fixture.survey(None).await.expect("survey");
-    assert!(began(&survey).0 >= 1000, "it ran out a second ago: {survey:?}");
+    assert!(began(&survey).0 >= 1000, "the lease ran out a second ago: {survey:?}");
     let of_one = fixture.survey(Some(&name("default"))).await.expect("survey");
-    assert_eq!((of_one.leases_scan_start, of_one.schedule_scan_start), (None, None), "not asked");
+    assert_eq!(
+        (of_one.leases_scan_start, of_one.schedule_scan_start),
+        (None, None),
+        "a survey of one line does not ask for these"
+    );
 
     let since = |ms: i64| Some(survey.at + TimeDelta::milliseconds(ms));
     assert_eq!(fixture.leases(9, since(-60_000)).await.expect("leases").len(), 2);
     assert_eq!(fixture.leases(9, since(0)).await.expect("leases").len(), 1);
-    assert_eq!(fixture.expire(9, since(0)).await.expect("expire").len(), 0, "it ran out before");
+    assert_eq!(fixture.expire(9, since(0)).await.expect("expire").len(), 0, "the lease ran out earlier");
     assert_eq!(fixture.expire(9, survey.leases_scan_start).await.expect("expire").len(), 1);
 }
 
@@ -232,14 +244,10 @@ async fn a_fingerprint_tells_which_slice_of_the_line_changed() {
     let second = look().await;
     assert_eq!(changed(&first, &second), [false, true, false]);
     fixture.claim(WorkerId::new(), &[new], &Kinds::All, LEASE).await.expect("claim");
-    assert_eq!(changed(&first, &look().await), [false; 3], "it is as it was");
+    assert_eq!(changed(&first, &look().await), [false; 3], "nothing has changed");
     one_in("z").await;
     assert_eq!(changed(&first, &look().await), [false, false, true]);
-    assert_eq!(
-        fixture.fingerprint(&slices, 1).await.expect("fingerprint").slices[0].count,
-        2,
-        "one more than the limit"
-    );
+    assert_eq!(fixture.fingerprint(&slices, 1).await.expect("fingerprint").slices[0].count, 2, "the limit plus one");
 
     assert_eq!(first.paused, look().await.paused);
     fixture.pause(&name("elsewhere")).await.expect("pause");
@@ -254,7 +262,7 @@ async fn a_fingerprint_tells_which_slice_of_the_line_changed() {
 }
 
 #[tokio::test]
-async fn several_lines_are_read_in_one_go() {
+async fn several_lines_are_read_in_one_statement() {
     let fixture = Fixture::start().await;
     let mut fronts = Vec::new();
     for (queue, jobs, limit) in [("a", 3, 2), ("b", 0, 2), ("c", 2, 2)] {
@@ -276,7 +284,7 @@ async fn several_lines_are_read_in_one_go() {
     assert_eq!(lengths, [(2, true), (0, false), (2, false)]);
 }
 
-/// As long as the snapshot is the same, so is all that was read.
+/// If the snapshot is the same, no row has changed.
 #[tokio::test]
 async fn the_snapshot_changes_with_every_row() {
     let fixture = Fixture::start().await;

@@ -1,30 +1,31 @@
-//! What an open transaction of somebody else holds: it is waited for within bounds, named, and holds up nothing else.
+//! Locks that another session's open transaction holds: the wait for them is bounded, the error names them, and they
+//! block nothing else.
 
 use crate::{
     fixture::{Fixture, json, new_job},
-    subject::connect,
+    subject::{connect, settings},
 };
 use leasehold_core::{JobId, NewJob, Settle, WorkerId};
-use leasehold_store::{Error, LockedOut, Store};
+use leasehold_store::{Error, LockedOut, Settings, Store};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_millis(600);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// Another session, in the middle of a transaction.
+/// Another session with an open transaction.
 async fn somebody(fixture: &Fixture, script: &str) -> PgConnection {
     let mut other = fixture.connection().await;
     let script = format!("SET application_name = 'an import'; BEGIN; {script}");
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut other).await.expect("a transaction that stays open");
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut other).await.expect("an open transaction");
     other
 }
 
 async fn ends(mut other: PgConnection, how: &str) {
-    sqlx::raw_sql(AssertSqlSafe(how.to_owned())).execute(&mut other).await.expect("its end");
+    sqlx::raw_sql(AssertSqlSafe(how.to_owned())).execute(&mut other).await.expect("the end of the transaction");
 }
 
-async fn impatient(fixture: &Fixture) -> Store {
-    connect(&fixture.database, 8).await.with_lock_timeout(PATIENCE)
+async fn store_with_short_lock_timeout(fixture: &Fixture) -> Store {
+    connect(&fixture.database, 8).await.with_lock_timeout(LOCK_TIMEOUT)
 }
 
 fn keyed(key: &str) -> NewJob {
@@ -39,8 +40,8 @@ fn locked(error: Error) -> LockedOut {
     }
 }
 
-/// Statements of the store that are still waiting at the server.
-async fn nothing_is_left(fixture: &Fixture) {
+/// Checks that no statement of the store still waits at the server.
+async fn no_statement_waits(fixture: &Fixture) {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     assert_eq!(fixture.number(waiting).await, 0);
@@ -49,12 +50,12 @@ async fn nothing_is_left(fixture: &Fixture) {
 #[tokio::test]
 async fn a_held_key_is_named_and_the_others_are_accepted() {
     let fixture = Fixture::start().await;
-    let store = impatient(&fixture).await;
+    let store = store_with_short_lock_timeout(&fixture).await;
     let other = somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => 'b')").await;
     let begun = Instant::now();
     let jobs = [keyed("a"), keyed("b"), new_job(), keyed("c"), keyed("b")];
     let error = store.enqueue(&jobs).await.expect_err("held");
-    assert!(begun.elapsed() >= PATIENCE && begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= LOCK_TIMEOUT && begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     let told = error.to_string();
     for part in [
         "unique key \"b\" is held by an open transaction of another session (pid ",
@@ -68,15 +69,38 @@ async fn a_held_key_is_named_and_the_others_are_accepted() {
     let accepted: Vec<bool> = locked.accepted.iter().map(Option::is_some).collect();
     assert_eq!(accepted, [true, false, true, true, false]);
     assert_eq!(fixture.live_jobs().await, 3);
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "ROLLBACK").await;
-    let answers = store.enqueue(&jobs).await.expect("free again");
+    let answers = store.enqueue(&jobs).await.expect("the keys are free again");
     assert_eq!(answers.iter().map(|answer| answer.inserted).collect::<Vec<_>>(), [false, true, false, false, false]);
 }
 
-/// A transaction that ends in time is waited for, and counts.
+/// The error names the table and its holder, and comes when the first statement has timed out: the time for other locks
+/// is not added.
 #[tokio::test]
-async fn a_key_that_is_free_in_time_is_taken_or_answered() {
+async fn a_locked_table_is_named_after_one_statement_timeout() {
+    let fixture = Fixture::start().await;
+    let acquire_timeout = Duration::from_millis(1500);
+    let settings = Settings { acquire_timeout, ..settings(&fixture.database.url, 8) };
+    let store = Store::connect(&settings).await.expect("connecting").with_lock_timeout(Duration::from_secs(2));
+    store.enqueue(&[new_job()]).await.expect("enqueue");
+    let other = somebody(&fixture, "LOCK TABLE leasehold.job").await;
+    let begun = Instant::now();
+    let told = store.enqueue(&[new_job()]).await.expect_err("locked").to_string();
+    let statement_timeout = acquire_timeout * 2 * 9 / 10;
+    assert!(begun.elapsed() < statement_timeout + Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        told.contains("the table leasehold.job is locked by an open transaction of another session (pid "),
+        "{told}"
+    );
+    no_statement_waits(&fixture).await;
+    ends(other, "ROLLBACK").await;
+    assert_eq!(fixture.live_jobs().await, 1);
+}
+
+/// A transaction that ends in time is waited for, and its result is respected.
+#[tokio::test]
+async fn a_key_that_becomes_free_in_time_is_used_or_its_job_is_answered() {
     for (end, inserted) in [("COMMIT", false), ("ROLLBACK", true)] {
         let fixture = Fixture::start().await;
         let other = somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => 'b')").await;
@@ -90,11 +114,11 @@ async fn a_key_that_is_free_in_time_is_taken_or_answered() {
     }
 }
 
-/// An id that an open transaction inserted, and a key whose job an open transaction cancels.
+/// An id that an open transaction has inserted, and a key whose job an open transaction has cancelled.
 #[tokio::test]
-async fn ids_and_cancelled_keys_are_held_too() {
+async fn ids_and_keys_of_cancelled_jobs_are_held_too() {
     let fixture = Fixture::start().await;
-    let store = impatient(&fixture).await;
+    let store = store_with_short_lock_timeout(&fixture).await;
     store.enqueue(&[keyed("x")]).await.expect("enqueue");
     let id = JobId::new();
     let other = somebody(
@@ -109,15 +133,15 @@ async fn ids_and_cancelled_keys_are_held_too() {
     let locked = locked(store.enqueue(&[sent, keyed("x"), new_job()]).await.expect_err("held"));
     let named: Vec<&str> = locked.held.iter().map(|held| held.what.as_str()).collect();
     assert_eq!(named, [&format!("id {id}"), "unique key \"x\""]);
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "COMMIT").await;
 }
 
-/// Five hundred held keys cost seconds, not minutes, and no connection.
+/// Five hundred held keys cost seconds and not minutes, and no connection.
 #[tokio::test]
 async fn many_held_keys_are_bounded() {
     let fixture = Fixture::start().await;
-    let store = impatient(&fixture).await;
+    let store = store_with_short_lock_timeout(&fixture).await;
     let other =
         somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => n::text) FROM generate_series(1, 500) n")
             .await;
@@ -131,7 +155,7 @@ async fn many_held_keys_are_bounded() {
     ends(other, "ROLLBACK").await;
 }
 
-/// In a caller's own transaction the caller's settings hold.
+/// A caller's own transaction keeps the caller's settings.
 #[tokio::test]
 async fn a_callers_transaction_keeps_its_settings() {
     let fixture = Fixture::start().await;
@@ -144,9 +168,9 @@ async fn a_callers_transaction_keeps_its_settings() {
 }
 
 #[tokio::test]
-async fn cancel_and_revive_wait_within_bounds_and_do_the_rest() {
+async fn cancel_and_revive_wait_with_a_timeout_and_do_the_rest() {
     let fixture = Fixture::start().await;
-    let store = impatient(&fixture).await;
+    let store = store_with_short_lock_timeout(&fixture).await;
     let (held, free) = (fixture.queued().await, fixture.queued().await);
     let other = somebody(&fixture, &format!("SELECT FROM leasehold.job WHERE id = '{held}' FOR UPDATE")).await;
     let error = store.cancel(&[held, free]).await.expect_err("held");
@@ -161,29 +185,29 @@ async fn cancel_and_revive_wait_within_bounds_and_do_the_rest() {
     let error = store.revive(&[held, free]).await.expect_err("held");
     assert!(error.to_string().contains(&format!("job {held} or its unique key is held by")), "{error}");
     assert_eq!(fixture.record(free).await.state.as_str(), "queued");
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "COMMIT").await;
     assert_eq!(store.revive(&[held]).await.expect("revive").len(), 1);
 }
 
 #[tokio::test]
-async fn pause_waits_within_bounds() {
+async fn pause_waits_with_a_timeout() {
     let fixture = Fixture::start().await;
-    let store = impatient(&fixture).await;
+    let store = store_with_short_lock_timeout(&fixture).await;
     let queue = crate::fixture::name("q");
     assert!(store.pause(&queue).await.expect("pause"));
     let other = somebody(&fixture, "UPDATE leasehold.queue SET paused_at = NULL WHERE name = 'q'").await;
     for error in [store.pause(&queue).await.expect_err("held"), store.resume(&queue).await.expect_err("held")] {
         assert!(error.to_string().contains("queue q is held by an open transaction"), "{error}");
     }
-    nothing_is_left(&fixture).await;
+    no_statement_waits(&fixture).await;
     ends(other, "COMMIT").await;
     assert!(store.pause(&queue).await.expect("pause"));
 }
 
-/// What is settled meanwhile is not what is held.
+/// Other runs are settled while a key is held.
 #[tokio::test]
-async fn a_held_key_does_not_hold_up_runs() {
+async fn a_held_key_does_not_block_runs() {
     let fixture = Fixture::start().await;
     let other = somebody(&fixture, "SELECT leasehold.enqueue('k', '1', unique_key => 'b')").await;
     let fence = fixture.running(WorkerId::new()).await;

@@ -1,10 +1,12 @@
 //! look: why hints were not claimed.
 
-use crate::fixture::{Fixture, LEASE, name, new_job};
-use leasehold_core::{JobId, Settle, State, WorkerId};
+use crate::fixture::{Fixture, LEASE, kind, name, new_job};
+use leasehold_core::{Claimability, JobId, NewJob, Settle, State, WorkerId};
+use leasehold_store::Kinds;
+use std::{collections::BTreeMap, time::Duration};
 
 #[tokio::test]
-async fn tells_the_live_ones_apart() {
+async fn reports_the_status_of_live_jobs() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (running, finished) = (fixture.running(worker).await, fixture.running(worker).await);
@@ -13,15 +15,65 @@ async fn tells_the_live_ones_apart() {
     paused.queue = name("paused");
     fixture.enqueue(std::slice::from_ref(&paused)).await.expect("enqueue");
     fixture.pause(&name("paused")).await.expect("pause");
-    let looked = fixture.look(&[running.id, finished.id, paused.id, JobId::new()]).await.expect("look");
+    let looked = fixture.look(&[running.id, finished.id, paused.id, JobId::new()], &Kinds::All).await.expect("look");
     assert_eq!(looked.len(), 2);
     for job in looked {
         if job.id == running.id {
             let lease_ms = i64::try_from(LEASE.as_millis()).expect("fits");
             assert!(job.lease_ms_left.is_some_and(|left| left > 0 && left <= lease_ms), "{job:?}");
-            assert_eq!((job.state, job.paused), (State::Running, false));
+            assert_eq!((job.state, job.claimability), (State::Running, Claimability::NotQueued));
         } else {
-            assert_eq!((job.state, job.paused, job.lease_ms_left), (State::Queued, true, None));
+            let seen = (job.state, job.claimability, job.lease_ms_left);
+            assert_eq!(seen, (State::Queued, Claimability::Paused, None));
         }
     }
+}
+
+/// Look, claim and the rules in lib/core agree for each state, pause, kind and number of crashes.
+#[tokio::test]
+async fn claim_takes_exactly_the_jobs_that_look_calls_claimable() {
+    let fixture = Fixture::start().await;
+    let mut wanted = BTreeMap::new();
+    for state in [State::Blocked, State::Scheduled, State::Queued, State::Running] {
+        for (is_paused, is_served, crashes) in [
+            (false, true, 0),
+            (false, true, 1),
+            (false, true, 2),
+            (false, false, 0),
+            (false, false, 2),
+            (true, true, 0),
+            (true, true, 1),
+            (true, false, 0),
+        ] {
+            let job = NewJob {
+                queue: name(if is_paused { "paused" } else { "open" }),
+                kind: kind(if is_served { "mine" } else { "other" }),
+                delay: (state == State::Scheduled).then_some(Duration::from_secs(3600)),
+                ..NewJob::new(kind("mine"), crate::fixture::json("1"))
+            };
+            fixture.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+            match state {
+                State::Running => drop(fixture.claim_one(WorkerId::new(), job.id).await),
+                State::Blocked => fixture.block(job.id).await,
+                _ => {}
+            }
+            fixture.set_crashes(job.id, crashes).await;
+            wanted.insert(job.id, Claimability::of(state, is_paused, is_served, crashes, 3));
+        }
+    }
+    fixture.pause(&name("paused")).await.expect("pause");
+    for one in Claimability::ALL {
+        let is_there = wanted.values().any(|other| *other == one);
+        assert_eq!(is_there, one != Claimability::Finished, "{one:?}");
+    }
+    let ids: Vec<JobId> = wanted.keys().copied().collect();
+    let mine = Kinds::Only(vec![kind("mine")]);
+    let looked = fixture.look(&ids, &mine).await.expect("look");
+    assert_eq!(looked.into_iter().map(|job| (job.id, job.claimability)).collect::<BTreeMap<_, _>>(), wanted);
+
+    let claimed = fixture.claim(WorkerId::new(), &ids, &mine, LEASE).await.expect("claim");
+    let mut claimed: Vec<JobId> = claimed.into_iter().map(|job| job.fence.id).collect();
+    claimed.sort_unstable();
+    let takes = wanted.iter().filter(|(_, claimability)| claimability.may_be_claimed());
+    assert_eq!(claimed, takes.map(|(id, _)| *id).collect::<Vec<_>>());
 }

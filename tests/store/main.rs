@@ -1,5 +1,5 @@
-//! The conformance suite of the store, on a real PostgreSQL: one file a verb. Each says that it works, that a stale
-//! fence and an illegal state change nothing, and that two at once leave one winner.
+//! The conformance suite of the store, on a real PostgreSQL: one file for each verb. Each file tests that the verb
+//! works, that a stale fence and an illegal state change nothing, and that of two concurrent calls one wins.
 
 mod bury;
 mod cancel;
@@ -21,7 +21,9 @@ mod line;
 mod locked_out;
 mod look;
 mod migrate;
+mod migrate_functions;
 mod note_repairs;
+mod old_schema;
 mod pause;
 mod plans;
 mod promote;
@@ -41,5 +43,5 @@ mod subject;
 mod unblock;
 mod violations;
 
-/// What stands between the store and the server in this suite.
+/// The pooler between the store and the server in this suite.
 const POOLER: leasehold_store::Pooler = leasehold_store::Pooler::None;

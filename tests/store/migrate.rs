@@ -1,7 +1,7 @@
-//! The schema: missing, older, newer, and made by hand.
+//! The schema: missing, older, newer, and created by the script for psql.
 
 use crate::{
-    fixture::{Fixture, at_once},
+    fixture::{Fixture, concurrently},
     subject::connect,
 };
 use leasehold_core::WorkerId;
@@ -23,31 +23,33 @@ async fn bare() -> (Database, Store) {
 }
 
 #[tokio::test]
-async fn missing_then_made_then_nothing_to_do() {
+async fn a_missing_schema_is_created_once() {
     let (_database, store) = bare().await;
     assert!(matches!(store.check_schema().await, Err(Error::SchemaMissing)));
     assert!(store.migrations().await.expect("migrations").iter().all(|migration| migration.applied_at.is_none()));
     let applied = store.migrate().await.expect("migrate");
-    assert_eq!(applied.len(), store.migrations().await.expect("migrations").len());
-    assert!(applied.iter().all(|migration| migration.applied_at.is_some() && !migration.name.is_empty()));
+    let known = store.schema().await.expect("the schema");
+    assert_eq!(applied.migrations.len(), known.migrations.len());
+    assert!(applied.is_applied() && applied.migrations.iter().all(|migration| !migration.name.is_empty()));
+    assert!(applied.functions.len() == known.functions.len() && known.functions.len() > 10);
     store.check_schema().await.expect("the schema");
     assert!(store.migrate().await.expect("migrate").is_empty());
 }
 
 #[tokio::test]
-async fn many_at_once_make_it_once() {
+async fn concurrent_migrations_create_the_schema_once() {
     let (_database, store) = bare().await;
-    let answers = at_once((0..6).map(|_| store.migrate())).await;
-    let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").len()).collect();
+    let answers = concurrently((0..6).map(|_| store.migrate())).await;
+    let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").migrations.len()).collect();
     assert_eq!(applied.iter().filter(|&&count| count > 0).count(), 1, "{applied:?}");
 }
 
 #[tokio::test]
-async fn older_newer_and_different_are_told_apart() {
+async fn older_newer_and_different_schemas_are_distinguished() {
     let fixture = Fixture::start().await;
     let versions: Vec<i64> =
         fixture.migrations().await.expect("migrations").iter().map(|migration| migration.version).collect();
-    let [.., before, known] = versions[..] else { panic!("two migrations at least: {versions:?}") };
+    let [.., before, known] = versions[..] else { panic!("expected at least two migrations: {versions:?}") };
     fixture.sql("INSERT INTO leasehold.migration SELECT 9999, 'later', now(), true, '', 0").await;
     let newer = fixture.check_schema().await.expect_err("newer");
     assert!(matches!(newer, Error::SchemaNewer { found: 9999, known: version } if version == known), "{newer}");
@@ -67,19 +69,19 @@ async fn a_failure_changes_nothing() {
     sqlx::raw_sql("CREATE SCHEMA leasehold; CREATE VIEW leasehold.jobs AS SELECT 1")
         .execute(&mut connection)
         .await
-        .expect("a view in the way");
-    let failed = store.migrate().await.expect_err("the name is taken");
+        .expect("a view with the name of a table");
+    let failed = store.migrate().await.expect_err("the name is in use");
     assert!(failed.to_string().contains("already exists") && !failed.is_transient(), "{failed}");
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_class WHERE relnamespace = 'leasehold'::regnamespace")
         .fetch_one(&mut connection)
         .await
         .expect("count");
-    assert_eq!(left, 1, "the view alone");
+    assert_eq!(left, 1, "only the view must exist");
 }
 
-/// The script for psql leaves the same database, bookkeeping included.
+/// The script for psql creates the same database, including the table of migrations.
 #[tokio::test]
-async fn by_hand_it_is_the_same() {
+async fn the_script_for_psql_creates_the_same_schema() {
     let (database, store) = bare().await;
     let mut connection = PgConnection::connect(&database.url).await.expect("connecting");
     sqlx::raw_sql(sqlx::AssertSqlSafe(Store::migration_sql())).execute(&mut connection).await.expect("the script");
@@ -88,7 +90,7 @@ async fn by_hand_it_is_the_same() {
     assert!(store.violations().await.expect("violations").is_empty());
 }
 
-/// As it was before the migration that makes indexes on tables in use.
+/// Reverts migration 9, which creates indexes on tables in use.
 async fn one_behind(fixture: &Fixture) {
     fixture
         .sql(
@@ -99,7 +101,7 @@ async fn one_behind(fixture: &Fixture) {
         .await;
 }
 
-/// Enqueues and settles until it is stopped; the longest that one of these took, and how many there were.
+/// Enqueues and settles until it is stopped. Returns the longest duration and the number of calls.
 async fn writes(fixture: &Fixture, stop: &AtomicBool) -> (Duration, u32) {
     let (worker, mut longest, mut count) = (WorkerId::new(), Duration::ZERO, 0);
     while !stop.load(Ordering::Relaxed) {
@@ -114,7 +116,7 @@ async fn writes(fixture: &Fixture, stop: &AtomicBool) -> (Duration, u32) {
     (longest, count)
 }
 
-/// A long reader, and a cancel in a caller's transaction.
+/// A user's open transaction: a long read, and a cancel.
 async fn users_transaction(fixture: &Fixture) -> PgConnection {
     let id = fixture.queued().await;
     let mut user = fixture.connection().await;
@@ -122,7 +124,7 @@ async fn users_transaction(fixture: &Fixture) -> PgConnection {
         "SET application_name = 'a report'; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.jobs;
          SELECT leasehold.cancel('{id}')"
     );
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut user).await.expect("a transaction that stays open");
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut user).await.expect("an open transaction");
     user
 }
 
@@ -130,16 +132,16 @@ async fn commit(user: &mut PgConnection) {
     sqlx::raw_sql("COMMIT").execute(user).await.expect("commit");
 }
 
-/// While somebody's transaction is open, writers get on, and when it ends the migration does.
+/// While a user's transaction is open, writers continue. When the transaction ends, the migration continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migration_that_waits_holds_up_no_writer() {
+async fn a_waiting_migration_blocks_no_writer() {
     let fixture = Fixture::start().await;
     one_behind(&fixture).await;
     let mut user = users_transaction(&fixture).await;
     let stop = AtomicBool::new(false);
     let migrating = async {
         let (applied, ()) = tokio::join!(fixture.migrate(), async {
-            // Long enough for several tries to have failed.
+            // Long enough for several attempts to fail.
             tokio::time::sleep(Duration::from_secs(4)).await;
             commit(&mut user).await;
         });
@@ -147,21 +149,24 @@ async fn a_migration_that_waits_holds_up_no_writer() {
         applied.expect("migrate")
     };
     let (applied, (longest, count)) = tokio::join!(migrating, writes(&fixture, &stop));
-    assert!(applied.len() == 1 && applied[0].version == 9 && count > 20, "{applied:?}, {count} jobs meanwhile");
+    assert!(
+        applied.migrations.len() == 1 && applied.migrations[0].version == 9 && count > 20,
+        "{applied:?}, {count} jobs meanwhile"
+    );
     assert!(longest < Duration::from_secs(1), "a writer waited for {longest:?}");
     fixture.check_schema().await.expect("the schema");
     let broken = fixture.violations().await.expect("violations");
     assert!(broken.is_empty(), "{broken:?}");
 }
 
-/// Patience ends with a line that says who is in the way; what was begun is made anew by the next call.
+/// After the timeout the error names the session that blocks the migration. The next call repeats the unfinished part.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migration_that_was_held_up_goes_on_later() {
+async fn a_blocked_migration_continues_later() {
     let fixture = Fixture::start().await;
     one_behind(&fixture).await;
     let mut user = users_transaction(&fixture).await;
     let begun = Instant::now();
-    let error = fixture.migrate_within(Duration::from_secs(2)).await.expect_err("held up");
+    let error = fixture.migrate_within(Duration::from_secs(2)).await.expect_err("blocked by the open transaction");
     assert!(matches!(error, Error::MigrationHeldUp { version: 9, .. }) && error.is_transient(), "{error}");
     let told = error.to_string();
     assert!(told.contains("application a report") && told.contains("open for") && told.contains("(pid "), "{told}");
@@ -170,24 +175,39 @@ async fn a_migration_that_was_held_up_goes_on_later() {
     assert_eq!(missing.map(|one| one.version).collect::<Vec<_>>(), [9]);
     let invalid = "SELECT count(*) FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE NOT x.indisvalid
                    AND c.relnamespace = 'leasehold'::regnamespace";
-    assert!(fixture.number(invalid).await > 0, "an index was begun");
+    assert!(fixture.number(invalid).await > 0, "an index must have been started");
     commit(&mut user).await;
-    assert_eq!(fixture.migrate().await.expect("migrate").len(), 1);
+    assert_eq!(fixture.migrate().await.expect("migrate").migrations.len(), 1);
     assert_eq!(fixture.number(invalid).await, 0);
 }
 
-/// Killed at any time, the next one goes on; and several at once do it once.
+/// A migration waits for a lock on the table of migrations, and names the session that holds the lock when its time is over.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migration_that_was_killed_goes_on_later() {
+async fn a_locked_table_of_migrations_is_waited_for() {
+    let fixture = Fixture::start().await;
+    let mut user = fixture.connection().await;
+    let lock = "SET application_name = 'a backup'; BEGIN; LOCK TABLE leasehold.migration";
+    sqlx::raw_sql(lock).execute(&mut user).await.expect("a lock");
+    let begun = Instant::now();
+    let told = fixture.migrate_within(Duration::from_secs(2)).await.expect_err("locked").to_string();
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(told.contains("a lock on leasehold.migration") && told.contains("a backup"), "{told}");
+    let (migrated, ()) = tokio::join!(fixture.migrate_within(Duration::from_secs(60)), commit(&mut user));
+    assert!(migrated.expect("the lock is gone").migrations.is_empty());
+}
+
+/// A migration is killed at any time: the next one continues, and concurrent ones do the work once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_migration_continues_later() {
     let fixture = Fixture::start().await;
     for millis in [0, 20, 60, 120, 250] {
         one_behind(&fixture).await;
         let mut user = users_transaction(&fixture).await;
         let cut = tokio::time::timeout(Duration::from_millis(millis), fixture.migrate()).await;
-        assert!(cut.is_err(), "it cannot be done while that transaction is open");
+        assert!(cut.is_err(), "the migration cannot finish while that transaction is open");
         commit(&mut user).await;
-        let answers = at_once((0..4).map(|_| fixture.migrate())).await;
-        let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").len()).collect();
+        let answers = concurrently((0..4).map(|_| fixture.migrate())).await;
+        let applied: Vec<usize> = answers.into_iter().map(|answer| answer.expect("migrate").migrations.len()).collect();
         assert_eq!(applied.iter().sum::<usize>(), 1, "{applied:?}");
         assert!(fixture.violations().await.expect("violations").is_empty());
     }

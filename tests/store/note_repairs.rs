@@ -1,4 +1,4 @@
-//! note_repairs: what was put right, in the trails of those that it is about and of nobody else.
+//! note_repairs: a repair is recorded in the trails of exactly the jobs that it applies to.
 
 use crate::fixture::{Fixture, new_job};
 use leasehold_core::{Epoch, JobId, JobRecord, Settle, State, TrailEntry, WorkerId};
@@ -22,13 +22,13 @@ fn said(trail: &[TrailEntry]) -> Vec<(&str, Epoch)> {
     trail.iter().map(|entry| (entry.verb.as_str(), entry.epoch)).collect()
 }
 
-/// All of a row but its trail.
+/// A row without its trail, as text.
 fn without_trail(record: JobRecord) -> String {
     format!("{:?}", JobRecord { trail: Vec::new(), ..record })
 }
 
 #[tokio::test]
-async fn only_the_trail_is_changed_and_says_what_when_and_by_whom() {
+async fn only_the_trail_changes_and_it_says_what_when_and_by_whom() {
     let fixture = Fixture::start().await;
     let run = fixture.running(WorkerId::new()).await;
     let before = fixture.record(run.id).await;
@@ -44,7 +44,7 @@ async fn only_the_trail_is_changed_and_says_what_when_and_by_whom() {
 }
 
 #[tokio::test]
-async fn what_has_moved_on_by_itself_is_left_alone() {
+async fn jobs_that_have_moved_on_are_left_unchanged() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (run, finished) = (fixture.running(worker).await, fixture.running(worker).await);
@@ -60,7 +60,7 @@ async fn what_has_moved_on_by_itself_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_job_that_was_never_claimed_has_waited_all_the_time() {
+async fn a_job_that_was_never_claimed_counts_as_unclaimed_for_any_time() {
     let fixture = Fixture::start().await;
     let job = new_job();
     fixture.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
@@ -70,7 +70,7 @@ async fn a_job_that_was_never_claimed_has_waited_all_the_time() {
 }
 
 #[tokio::test]
-async fn what_the_last_entry_says_is_not_said_again() {
+async fn a_repair_that_equals_the_last_entry_is_not_recorded_again() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let run = fixture.running(worker).await;
@@ -85,9 +85,9 @@ async fn what_the_last_entry_says_is_not_said_again() {
     assert_eq!(said(&fixture.record(run.id).await.trail), [("repair", 1), ("release", 1), ("repair", 2)]);
 }
 
-/// A worker whose settle was written and not answered finds that out in the trail: a repair must not hide it.
+/// A worker whose settle was written but not answered learns of it from the trail. A repair must not hide that.
 #[tokio::test]
-async fn a_settle_that_is_sent_again_is_still_known() {
+async fn a_settle_that_is_sent_again_is_still_recognized() {
     let fixture = Fixture::start().await;
     let run = fixture.running(WorkerId::new()).await;
     fixture.settle_one(run, Settle::Release).await;

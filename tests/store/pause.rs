@@ -1,9 +1,9 @@
 //! pause and resume.
 
-use crate::fixture::{Fixture, at_once, name};
+use crate::fixture::{Fixture, concurrently, name};
 
 #[tokio::test]
-async fn say_whether_they_changed_anything() {
+async fn answers_whether_anything_changed() {
     let fixture = Fixture::start().await;
     let queue = name("q");
     assert!(!fixture.resume(&queue).await.expect("resume"));
@@ -16,11 +16,11 @@ async fn say_whether_they_changed_anything() {
 }
 
 #[tokio::test]
-async fn many_at_once_have_one_winner() {
+async fn concurrent_calls_have_one_winner() {
     let fixture = Fixture::start().await;
     for nth in 0..20 {
         let queue = name(&format!("q{nth}"));
-        let answers = at_once((0..8).map(|_| fixture.pause(&queue))).await;
+        let answers = concurrently((0..8).map(|_| fixture.pause(&queue))).await;
         assert_eq!(answers.into_iter().filter(|answer| *answer.as_ref().expect("pause")).count(), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! What is special through a pooler: statements are transactions that have our settings and leave nothing behind, and
-//! whoever forgot to tell of the pooler is told.
+//! Special behaviour behind a pooler: each statement is a transaction with our settings that leaves nothing behind, and
+//! a user who did not configure the pooler gets an error.
 
 use crate::{
     fixture::{Fixture, LEASE, kind, name, new_job, retry},
@@ -8,13 +8,13 @@ use crate::{
 use leasehold_core::{Settle, Settled, WorkerId};
 use leasehold_servers::PgBouncerOptions;
 use leasehold_store::{Error, Kinds, Pooler, Settings, Store};
-use leasehold_tests::{Database, OwnPgBouncer, Proxy, Way, eventually};
+use leasehold_tests::{Database, LinkState, OwnPgBouncer, Proxy, eventually};
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeSet, time::Duration};
 
-/// What is not of the store, or not of a pooler.
-const LEFT_OUT: [&str; 4] = ["checks", "connect", "functions", "plans"];
-const SOON: Duration = Duration::from_secs(20);
+/// Modules that do not test the store, or that do not concern a pooler.
+const LEFT_OUT: [&str; 5] = ["checks", "connect", "failover", "functions", "plans"];
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[test]
 fn every_verb_is_tested_through_pgbouncer_too() {
@@ -27,8 +27,8 @@ fn every_verb_is_tested_through_pgbouncer_too() {
     assert_eq!(modules(include_str!("through_pgbouncer.rs")), wanted);
 }
 
-/// A database, a PgBouncer of its own before it with one connection for all, and the URL through it.
-async fn narrow(pool_mode: &'static str, lines: &[&str]) -> (Database, OwnPgBouncer, String) {
+/// A database, a PgBouncer in front of it with one server connection for all clients, and the URL through PgBouncer.
+async fn with_one_server_connection(pool_mode: &'static str, lines: &[&str]) -> (Database, OwnPgBouncer, String) {
     let database = Database::start().await;
     let lines = lines.iter().map(ToString::to_string).collect();
     let (pgbouncer, url) =
@@ -40,7 +40,7 @@ async fn connect(url: &str, pooler: Pooler) -> Result<Store, Error> {
     Store::connect(&Settings { pooler, acquire_timeout: Duration::from_secs(5), ..settings(url, 2) }).await
 }
 
-/// One of each kind of verb: an insert, an update, a move to history.
+/// Runs some verbs: an insert, an update, and a move to history.
 async fn some_verbs(store: &Store) {
     let worker = WorkerId::new();
     store.enqueue(&[new_job(), new_job()]).await.expect("enqueue");
@@ -54,9 +54,9 @@ async fn some_verbs(store: &Store) {
     store.violations().await.expect("violations");
 }
 
-/// What the planner is told is seen from within the statements.
+/// The planner settings are observed from within the statements.
 #[tokio::test]
-async fn every_statement_is_planned_as_without_a_pooler() {
+async fn every_statement_is_planned_like_without_a_pooler() {
     let fixture = Fixture::start().await;
     fixture
         .sql(
@@ -73,15 +73,15 @@ async fn every_statement_is_planned_as_without_a_pooler() {
     let seen: Vec<(String, String)> = sqlx::query_as("SELECT DISTINCT verb, settings FROM public.seen ORDER BY verb")
         .fetch_all(fixture.pool())
         .await
-        .expect("what was seen");
+        .expect("the observed settings");
     let wanted = ["DELETE", "INSERT", "UPDATE"].map(|verb| (verb.to_owned(), "force_custom_plan off off".to_owned()));
     assert_eq!(seen, wanted);
 }
 
-/// The next client of the server's connection finds it as it would be without us.
+/// The next client of the server connection must find it unchanged.
 #[tokio::test]
-async fn nothing_is_left_on_a_connection_of_the_server() {
-    let (database, _pgbouncer, url) = narrow("transaction", &[]).await;
+async fn nothing_is_left_on_a_server_connection() {
+    let (database, _pgbouncer, url) = with_one_server_connection("transaction", &[]).await;
     sqlx::raw_sql("DROP SCHEMA leasehold CASCADE").execute(&mut database.connect().await).await.expect("drop");
     for wanted in ["made", "there already"] {
         let store = connect(&url, Pooler::Transaction).await.expect("connecting");
@@ -110,39 +110,40 @@ fn names_the_setting(error: &Error) {
 }
 
 #[tokio::test]
-async fn a_pooler_that_nobody_told_of_is_found_when_connecting() {
-    let (_database, _pgbouncer, url) = narrow("transaction", &[]).await;
-    let refused = connect(&url, Pooler::None).await.expect_err("it does not pass our options on");
+async fn an_unconfigured_pooler_is_detected_when_connecting() {
+    let (_database, _pgbouncer, url) = with_one_server_connection("transaction", &[]).await;
+    let refused = connect(&url, Pooler::None).await.expect_err("the pooler refuses our options");
     assert!(refused.to_string().contains("unsupported startup parameter"), "{refused}");
     names_the_setting(&refused);
 
     let (_database, _pgbouncer, url) =
-        narrow("transaction", &["ignore_startup_parameters = extra_float_digits, options"]).await;
-    let refused = connect(&url, Pooler::None).await.expect_err("it drops our options");
+        with_one_server_connection("transaction", &["ignore_startup_parameters = extra_float_digits, options"]).await;
+    let refused = connect(&url, Pooler::None).await.expect_err("the pooler drops our options");
     assert!(refused.to_string().contains("our options do not arrive"), "{refused}");
     names_the_setting(&refused);
-    connect(&url, Pooler::Transaction).await.expect("as it should be");
+    connect(&url, Pooler::Transaction).await.expect("the right setting works");
 }
 
-/// The settings are the role's, so nothing is amiss at first: but statements have names, and the server knows them.
+/// The role has our settings, so nothing looks wrong at first. But statements have names, and the server connection
+/// already knows these names.
 #[tokio::test]
-async fn a_pooler_that_nobody_told_of_is_found_by_statements_that_get_mixed_up() {
+async fn an_unconfigured_pooler_is_detected_by_conflicting_statement_names() {
     let (database, _pgbouncer, url) =
-        narrow("transaction", &["ignore_startup_parameters = extra_float_digits, options"]).await;
+        with_one_server_connection("transaction", &["ignore_startup_parameters = extra_float_digits, options"]).await;
     let mut admin = database.connect().await;
     for set in ["plan_cache_mode = force_custom_plan", "enable_seqscan = off", "jit = off"] {
         let set = format!("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {set}', current_database()); END $$");
         sqlx::raw_sql(sqlx::AssertSqlSafe(set)).execute(&mut admin).await.expect("set");
     }
-    let first = connect(&url, Pooler::None).await.expect("nothing is amiss");
-    first.ping().await.expect("the first of its name");
-    let second = connect(&url, Pooler::None).await.expect("nothing is amiss");
-    names_the_setting(&second.ping().await.expect_err("the name is taken"));
+    let first = connect(&url, Pooler::None).await.expect("nothing looks wrong");
+    first.ping().await.expect("the first statement with this name");
+    let second = connect(&url, Pooler::None).await.expect("nothing looks wrong");
+    names_the_setting(&second.ping().await.expect_err("the name is in use"));
 }
 
 #[tokio::test]
-async fn a_pooler_that_knows_no_transactions_is_refused() {
-    let (_database, _pgbouncer, url) = narrow("statement", &[]).await;
+async fn a_pooler_in_statement_mode_is_refused() {
+    let (_database, _pgbouncer, url) = with_one_server_connection("statement", &[]).await;
     let refused = connect(&url, Pooler::Transaction).await.expect_err("no transactions");
     assert!(matches!(refused, Error::PoolMode { .. }) && !refused.is_transient(), "{refused:?}");
     assert!(refused.to_string().contains("pool_mode = transaction"), "{refused}");
@@ -150,15 +151,15 @@ async fn a_pooler_that_knows_no_transactions_is_refused() {
 
 #[tokio::test]
 async fn a_pooler_in_session_mode_is_fine() {
-    let (_database, _pgbouncer, url) = narrow("session", &[]).await;
+    let (_database, _pgbouncer, url) = with_one_server_connection("session", &[]).await;
     let settings = Settings { pooler: Pooler::Transaction, ..settings(&url, 1) };
     some_verbs(&Store::connect(&settings).await.expect("connecting")).await;
 }
 
 /// A connection that is left in the middle of its transaction is never used again, and the transaction is rolled back.
 #[tokio::test]
-async fn whoever_goes_away_half_way_leaves_no_transaction() {
-    let (database, _pgbouncer, url) = narrow("transaction", &[]).await;
+async fn a_caller_that_goes_away_leaves_no_transaction() {
+    let (database, _pgbouncer, url) = with_one_server_connection("transaction", &[]).await;
     let port = url.rsplit_once('/').and_then(|(server, _)| server.rsplit_once(':')).expect("a port").1;
     let proxy = Proxy::start(port.parse().expect("a port")).await;
     let store = connect(&proxy.instead_of(&url), Pooler::Transaction).await.expect("connecting");
@@ -166,14 +167,14 @@ async fn whoever_goes_away_half_way_leaves_no_transaction() {
     store.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
     let mut lock = database.connect().await;
 
-    // Gone while BEGIN is on its way.
-    proxy.set(Way::Stalled);
+    // The caller goes away while BEGIN is in flight.
+    proxy.set(LinkState::Stalled);
     let asked = tokio::time::timeout(Duration::from_millis(20), store.ping()).await;
-    assert!(asked.is_err(), "it had an answer from a proxy that passes nothing on");
-    proxy.set(Way::Open);
-    eventually("it answers again", SOON, || async { store.ping().await }).await;
+    assert!(asked.is_err(), "got an answer through a stalled proxy");
+    proxy.set(LinkState::Open);
+    eventually("the store answers again", TIMEOUT, || async { store.ping().await }).await;
 
-    // Gone while the statement waits for a lock.
+    // The caller goes away while the statement waits for a lock.
     sqlx::raw_sql("BEGIN; SELECT FROM leasehold.job FOR UPDATE").execute(&mut lock).await.expect("a lock");
     let mut watch = database.connect().await;
     let cancel = tokio::spawn({
@@ -184,8 +185,8 @@ async fn whoever_goes_away_half_way_leaves_no_transaction() {
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     wait_for(&mut watch, waiting, 1).await;
     cancel.abort();
-    assert!(cancel.await.expect_err("it was waiting").is_cancelled());
-    sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is let go");
+    assert!(cancel.await.expect_err("the call was waiting").is_cancelled());
+    sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.expect("releasing the lock");
     let in_transaction = "SELECT count(*) FROM pg_stat_activity
                           WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
     wait_for(&mut watch, in_transaction, 0).await;
@@ -194,7 +195,7 @@ async fn whoever_goes_away_half_way_leaves_no_transaction() {
 
 async fn wait_for(watch: &mut PgConnection, query: &'static str, wanted: i64) {
     let watch = tokio::sync::Mutex::new(watch);
-    eventually(query, SOON, || async {
+    eventually(query, TIMEOUT, || async {
         let found: i64 = sqlx::query_scalar(query).fetch_one(&mut **watch.lock().await).await.expect("a look");
         if found == wanted { Ok(()) } else { Err(found) }
     })

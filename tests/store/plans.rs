@@ -1,6 +1,6 @@
-//! The plans of the statements, asked of the very files: a verb that names its jobs finds them by primary key and never
-//! walks the table, the line or the leases, whatever the planner has been told about them. A plan that depends on
-//! statistics is well until the night when they are old.
+//! The plans of the statements, taken from their files. A verb that names its jobs must find them by primary key and
+//! never scan the table, the line or the leases, whatever statistics the planner has. A plan that depends on statistics
+//! works until the statistics are outdated.
 
 use crate::fixture::{Fixture, LEASE};
 use leasehold_core::WorkerId;
@@ -10,13 +10,14 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
-/// The statements that name their jobs, with their parameters for a batch.
-const BY_ID: [(&str, &str); 18] = [
+/// The statements that name their jobs, with parameters for a batch.
+const BY_ID: [(&str, &str); 19] = [
     ("claim", "$worker, $ids, NULL, 1000"),
     ("claim", "$worker, $ids, '{k,other}', 1000"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10"),
     ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10"),
-    ("look", "$ids"),
+    ("look", "$ids, NULL"),
+    ("look", "$ids, '{k,other}'"),
     ("renew", "$worker, $ids, $ones, 1000"),
     ("complete", "$worker, $ids, $ones, $texts"),
     ("complete_careful", "$worker, $ids, $ones, $texts"),
@@ -32,8 +33,8 @@ const BY_ID: [(&str, &str); 18] = [
     ("note_repairs", "$worker, $ids, $ones, NULL, 1000, 'a note'"),
 ];
 
-/// The statements that walk one index, its name, and what else they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 16] = [
+/// The statements that scan one index, the name of this index, and other indexes that they may use.
+const BY_INDEX: [(&str, &str, &[&str]); 17] = [
     (
         "lines",
         "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{0,0,0}', '{NULL,now,NULL}'",
@@ -53,15 +54,48 @@ const BY_INDEX: [(&str, &str, &[&str]); 16] = [
     ("held", "$worker", &["job_lease"]),
     ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
+    ("explain", "$id", &["job_pkey"]),
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];
 
+/// What puts statements together when the store is built.
+#[path = "../../lib/store/build/expand.rs"]
+mod expand;
+
 fn statement(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql").join(name).with_extension("sql");
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql");
+    let path = folder.join(name).with_extension("sql");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    expand::expand(&text, &folder.join("parts")).expect("the parts")
 }
 
-/// Which indexes of `leasehold.job` a plan uses, and `seq scan` if it reads the table itself.
+#[test]
+fn a_part_takes_what_it_is_given_and_no_more() {
+    let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql/parts");
+    let expanded = |include: &str| expand::expand(&format!("A\n  {include}\nB\n"), &parts);
+    let text =
+        expanded("-- include finish: state = 'dead'; error = t.error;\n  --     from = gone g JOIN target t ON true")
+            .expect("text");
+    assert!(
+        text.starts_with("A\n  INSERT INTO leasehold.history AS h (")
+            && text.ends_with("  FROM gone g JOIN target t ON true\nB\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("NULL::json") && text.contains("'dead'") && text.contains("t.error") && !text.contains('$'),
+        "{text}"
+    );
+    for (include, told) in [
+        ("-- include finish", "state is not given"),
+        ("-- include finish: state = 1; stat = 2", "takes no stat"),
+        ("-- include finishes: state = 1", "finishes.sql"),
+    ] {
+        let error = expanded(include).expect_err(include);
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+/// The indexes of `leasehold.job` that a plan uses, and `seq scan` if the plan reads the table itself.
 fn uses(plan: &Value, found: &mut BTreeSet<String>) {
     match plan {
         Value::Array(parts) => parts.iter().for_each(|part| uses(part, found)),
@@ -101,7 +135,7 @@ async fn plan(connection: &mut PgConnection, name: &str, parameters: &str, ids: 
     (found, plan)
 }
 
-/// How many entries of the line a plan that was carried out has read.
+/// How many entries of the line an executed plan has read.
 fn entries_read(plan: &Value) -> f64 {
     match plan {
         Value::Array(parts) => parts.iter().map(entries_read).sum(),
@@ -115,9 +149,9 @@ fn entries_read(plan: &Value) -> f64 {
     }
 }
 
-/// All statements, planned as the store's connections may plan them: for batches of several sizes, and once for any
-/// parameters; and, when the table is not so small that it does not matter, the latter with no settings of ours, as behind
-/// a pooler that does not pass them on.
+/// All statements, planned in each way that the store's connections may plan them: with custom plans for batches of
+/// several sizes, and with a generic plan. If the table is not tiny, also with a generic plan without our settings, as
+/// behind a pooler that does not pass the settings on.
 async fn check(fixture: &Fixture, situation: &str) {
     let mut ours = fixture.pool().acquire().await.expect("a connection");
     let mut once = fixture.pool().acquire().await.expect("a connection");
@@ -147,7 +181,7 @@ async fn check(fixture: &Fixture, situation: &str) {
         }
     }
     for (name, parameters, indexes) in BY_INDEX {
-        // A page of a list is planned for what is asked.
+        // The page of a list always gets a custom plan.
         let whens: &mut [(&str, &mut PgConnection)] = match name {
             "jobs" => &mut [("", &mut ours)],
             _ => &mut [("", &mut ours), (", any parameters", &mut once)],
@@ -158,20 +192,20 @@ async fn check(fixture: &Fixture, situation: &str) {
             assert_eq!(found, indexes.iter().copied().collect(), "{situation}, {pages} pages{when}: {name}\n{plan}");
         }
     }
-    // Back as it was, for whoever gets it next from the pool.
+    // Resets the connection for its next user.
     sqlx::raw_sql("RESET plan_cache_mode").execute(&mut *once).await.expect("reset");
 }
 
 fn finds_by_id((found, plan): (BTreeSet<String>, Value), what: &str) {
-    // The unique key of what is to be revived is looked for among live jobs; a claim that finds a job in danger looks
-    // whether its worker has one already.
+    // Revive searches live jobs for the unique key. A claim that finds a job in danger checks whether its worker
+    // already runs one.
     let also =
         |index: &str| index == "job_unique_key" || (index == "job_in_danger" && what.ends_with(": claim_careful"));
     let found: BTreeSet<&str> = found.iter().map(String::as_str).filter(|index| !also(index)).collect();
     assert_eq!(found, ["job_pkey"].into(), "{what}\n{plan}");
 }
 
-/// Jobs in the line, with a few running and scheduled ones among them.
+/// Jobs in the line, and a few running and scheduled ones.
 async fn fill(fixture: &Fixture, count: u32) {
     fixture
         .sql(format!(
@@ -188,7 +222,7 @@ async fn fill(fixture: &Fixture, count: u32) {
         .expect("claim_line");
 }
 
-/// A database in which nobody gathers statistics unasked.
+/// A database without autovacuum, so that statistics change only on request.
 async fn start() -> Fixture {
     let fixture = Fixture::start().await;
     fixture.sql("ALTER TABLE leasehold.job SET (autovacuum_enabled = off)").await;
@@ -214,7 +248,7 @@ async fn with_a_long_line() {
 }
 
 #[tokio::test]
-async fn a_part_of_the_line_is_read_without_the_rest() {
+async fn a_part_of_the_line_is_read_without_reading_the_rest() {
     let fixture = start().await;
     fill(&fixture, 5_000).await;
     fixture.sql("UPDATE leasehold.job SET priority = 9 WHERE id < '80000000-0000-0000-0000-000000000000'").await;
@@ -224,9 +258,11 @@ async fn a_part_of_the_line_is_read_without_the_rest() {
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await.expect("set");
     let script = format!("PREPARE s AS {};", statement("line_after"));
     sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect("prepare");
-    for (before, what) in
-        [(1000, "far from the next priority"), (high - 50, "in two"), (high + 1000, "in the last one")]
-    {
+    for (before, what) in [
+        (1000, "far from the next priority"),
+        (high - 50, "across two priorities"),
+        (high + 1000, "in the last priority"),
+    ] {
         let place = fixture.front(&default, &Kinds::All, before).await.expect("line").last.expect("a place");
         let explain = format!(
             "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s('default', NULL, {}, '{}', '{}', 100)",
@@ -238,7 +274,7 @@ async fn a_part_of_the_line_is_read_without_the_rest() {
         let read = entries_read(&plan);
         assert!((101.0..110.0).contains(&read), "{what}: {read} entries\n{plan}");
     }
-    // As it was, for whoever gets it next from the pool.
+    // Resets the connection for its next user.
     sqlx::raw_sql("DEALLOCATE s; RESET plan_cache_mode").execute(&mut *connection).await.expect("reset");
 }
 
@@ -266,7 +302,7 @@ async fn with_statistics_from_when_nothing_was_running() {
     check(&fixture, "analyzed when all were queued").await;
 }
 
-/// A transaction that stays open: nothing that dies from now on can be cleared away.
+/// A transaction that stays open: PostgreSQL cannot remove rows that die from now on.
 async fn old_snapshot(fixture: &Fixture) -> PgConnection {
     let mut old = fixture.connection().await;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
@@ -276,7 +312,7 @@ async fn old_snapshot(fixture: &Fixture) -> PgConnection {
     old
 }
 
-/// Pages of index and table that a statement has to look at.
+/// The number of index and table pages that a statement reads.
 async fn pages_read(connection: &mut PgConnection, name: &str, parameters: &str) -> i64 {
     let script = format!("PREPARE s AS {};", statement(name));
     sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect(name);
@@ -289,9 +325,9 @@ async fn pages_read(connection: &mut PgConnection, name: &str, parameters: &str)
     pages("Shared Hit Blocks") + pages("Shared Read Blocks")
 }
 
-/// Told where the live jobs begin, no statement walks over what died before.
+/// With a scan start, no statement scans the dead entries before the live jobs.
 #[tokio::test]
-async fn what_died_before_the_live_jobs_is_not_walked_over() {
+async fn dead_entries_before_the_live_jobs_are_not_scanned() {
     let fixture = start().await;
     let _old = old_snapshot(&fixture).await;
     let jobs = |state: &str, lease: &str, worker: &str| {
@@ -317,11 +353,11 @@ async fn what_died_before_the_live_jobs_is_not_walked_over() {
         let recent = if name == "lines" { "ARRAY[now() - interval '1 minute']" } else { "now() - interval '1 minute'" };
         let all = pages_read(&mut connection, name, &since.replace("$since", always)).await;
         let few = pages_read(&mut connection, name, &since.replace("$since", recent)).await;
-        assert!(all > 100 && few < 20, "{name}: {few} pages, and {all} from the very front");
+        assert!(all > 100 && few < 20, "{name}: {few} pages, but {all} without a scan start");
     }
 }
 
-/// A backup or a forgotten session: nothing that has died since can be cleared away.
+/// A backup or a forgotten session: PostgreSQL cannot remove rows that have died since.
 #[tokio::test]
 async fn with_an_old_snapshot_open() {
     let fixture = start().await;

@@ -1,6 +1,6 @@
 //! promote: scheduled → queued, when due.
 
-use crate::fixture::{Fixture, at_once, name, new_job};
+use crate::fixture::{Fixture, concurrently, name, new_job};
 use leasehold_core::{NewJob, State};
 use leasehold_store::Kinds;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use std::time::Duration;
 async fn due(fixture: &Fixture, count: usize) {
     let later = || NewJob { delay: Some(Duration::from_secs(60)), ..new_job() };
     fixture.enqueue(&(0..count).map(|_| later()).collect::<Vec<_>>()).await.expect("enqueue");
-    fixture.let_fall_due().await;
+    fixture.make_scheduled_due().await;
 }
 
 #[tokio::test]
-async fn takes_what_is_due_and_nothing_else() {
+async fn promotes_only_due_jobs() {
     let fixture = Fixture::start().await;
     due(&fixture, 3).await;
     let later = NewJob { delay: Some(Duration::from_secs(60)), ..new_job() };
@@ -25,10 +25,10 @@ async fn takes_what_is_due_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn many_at_once_promote_each_job_once() {
+async fn concurrent_calls_promote_each_job_once() {
     let fixture = Fixture::start().await;
     due(&fixture, 200).await;
-    let answers = at_once((0..8).map(|_| fixture.promote(50, None))).await;
+    let answers = concurrently((0..8).map(|_| fixture.promote(50, None))).await;
     let promoted: usize = answers.into_iter().map(|answer| answer.expect("promote").len()).sum();
     let rest = fixture.promote(1000, None).await.expect("promote").len();
     assert_eq!(promoted + rest, 200);

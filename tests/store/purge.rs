@@ -1,4 +1,4 @@
-//! purge: everything that waits in a queue is cancelled.
+//! purge: cancels everything that waits in a queue.
 
 use crate::fixture::{Fixture, LEASE, name, new_job};
 use leasehold_core::{JobId, NewJob, State, WorkerId};
@@ -6,7 +6,7 @@ use leasehold_store::Kinds;
 use std::{collections::HashSet, time::Duration};
 
 #[tokio::test]
-async fn takes_waiting_jobs_of_the_queue_up_to_the_limit() {
+async fn cancels_waiting_jobs_of_the_queue_up_to_the_limit() {
     let fixture = Fixture::start().await;
     let running = fixture.running(WorkerId::new()).await;
     let (queued, blocked) = (fixture.queued().await, fixture.queued().await);
@@ -25,7 +25,7 @@ async fn takes_waiting_jobs_of_the_queue_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn purge_against_claims_and_purges_has_one_winner_a_job() {
+async fn purge_against_claims_and_purges_has_one_winner_for_each_job() {
     let fixture = Fixture::start().await;
     for _ in 0..20 {
         let jobs: Vec<NewJob> = (0..50).map(|_| new_job()).collect();

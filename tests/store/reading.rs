@@ -1,11 +1,11 @@
-//! job, jobs, finished, position: what people and clients read.
+//! job, jobs, finished, position: the queries for operators and clients.
 
 use crate::fixture::{Fixture, json, kind, name, new_job, retry};
 use leasehold_core::{JobId, NewJob, Settle, State, WorkerId};
 use leasehold_store::JobFilter;
 
 #[tokio::test]
-async fn a_job_of_no_id_is_none() {
+async fn an_unknown_id_has_no_job() {
     let fixture = Fixture::start().await;
     assert!(fixture.job(JobId::new()).await.expect("job").is_none());
 }
@@ -47,13 +47,13 @@ async fn jobs_pages_through_both_tables_by_id() {
     }
 }
 
-/// The id of a job that was made from something else than a clock, as those of `each` are.
+/// An id that is not made from a clock, like the ids of `each`.
 fn hashed(nth: u128) -> JobId {
     let mixed = (nth + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     JobId(uuid::Builder::from_u128(mixed).with_version(uuid::Version::Custom).into_uuid())
 }
 
-/// Every page, in every size, is what the view says when it is put in order.
+/// Pages of every size give the rows of the view in order.
 #[tokio::test]
 async fn jobs_are_newest_first_whatever_their_ids() {
     let fixture = Fixture::start().await;
@@ -68,7 +68,8 @@ async fn jobs_are_newest_first_whatever_their_ids() {
             fixture.settle_one(fence, end).await;
         }
     }
-    // Clients whose clocks are wrong by a little and by a lot, and a transaction that brought many jobs at one time.
+    // Clients whose clocks are wrong by a little and by a lot, and a transaction that inserted many jobs at the same
+    // time.
     let (early, late) = (chrono::TimeDelta::milliseconds(1500), chrono::TimeDelta::hours(5));
     for shift in [early, -early, late, -late] {
         let millis = (chrono::Utc::now() + shift).timestamp_millis() as u64;
@@ -115,9 +116,9 @@ async fn jobs_are_newest_first_whatever_their_ids() {
     }
 }
 
-/// The last job of a page may be gone when the next page is asked for.
+/// The last job of a page may be gone when the next page is requested.
 #[tokio::test]
-async fn a_page_goes_on_after_a_job_that_is_gone() {
+async fn the_next_page_starts_after_a_job_that_is_gone() {
     let fixture = Fixture::start().await;
     let ids = [fixture.queued().await, fixture.queued().await, fixture.queued().await];
     fixture.sql(format!("DELETE FROM leasehold.job WHERE id = '{}'", ids[1])).await;
@@ -126,7 +127,7 @@ async fn a_page_goes_on_after_a_job_that_is_gone() {
         fixture.jobs(&filter).await.expect("jobs").iter().map(|job| job.id).collect::<Vec<_>>()
     };
     assert_eq!(after(ids[1]).await, [ids[0]]);
-    assert_eq!(after(hashed(1)).await, [], "of such an id nobody knows when it was");
+    assert_eq!(after(hashed(1)).await, [], "the time of such an id is unknown");
 }
 
 #[tokio::test]
@@ -146,7 +147,7 @@ async fn jobs_by_queue_kind_and_state_together() {
 }
 
 #[tokio::test]
-async fn finished_tells_ends_and_results_only() {
+async fn finished_answers_only_final_states_and_results() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (live, done, dead) = (fixture.queued().await, fixture.running(worker).await, fixture.running(worker).await);
@@ -176,7 +177,7 @@ async fn position_counts_the_line_of_all_kinds_up_to_a_limit() {
         positions.push(fixture.position(job.id, 100).await.expect("position"));
     }
     assert_eq!(positions, [Some(1), Some(2), Some(0), Some(3), Some(4)]);
-    assert_eq!(fixture.position(jobs[4].id, 2).await.expect("position"), Some(2), "counted up to the limit");
+    assert_eq!(fixture.position(jobs[4].id, 2).await.expect("position"), Some(2), "the count must stop at the limit");
     let running = fixture.running(WorkerId::new()).await;
     assert_eq!(fixture.position(running.id, 10).await.expect("position"), None);
     assert_eq!(fixture.position(JobId::new(), 10).await.expect("position"), None);

@@ -1,11 +1,11 @@
-//! release: running → queued, the attempt given back, the place in the line kept.
+//! release: running → queued. The attempt is given back, and the position in the line is kept.
 
 use crate::fixture::{Fixture, as_it_is, is_written_once, name, refuses_jobs_not_running, refuses_stale_fences};
 use leasehold_core::{Settle, Settled, State, WorkerId};
 use leasehold_store::Kinds;
 
 #[tokio::test]
-async fn goes_back_to_its_old_place() {
+async fn returns_to_its_old_position() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
     let later = fixture.queued().await;
@@ -35,6 +35,6 @@ async fn illegal_state() {
 }
 
 #[tokio::test]
-async fn many_times_at_once() {
+async fn many_times_concurrently() {
     is_written_once(Settle::Release, as_it_is).await;
 }

@@ -5,7 +5,7 @@ use leasehold_core::{Fence, JobId, Settle, WorkerId};
 use std::time::Duration;
 
 #[tokio::test]
-async fn moves_the_end_of_the_lease_and_says_whether_a_cancel_is_wanted() {
+async fn extends_the_lease_and_answers_whether_a_cancel_is_wanted() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let runs = [fixture.running(worker).await, fixture.running(worker).await];
@@ -25,7 +25,7 @@ async fn stale_fence_and_illegal_state() {
     let worker = WorkerId::new();
     let current = fixture.running(worker).await;
     let (expired, finished) = (fixture.running(worker).await, fixture.running(worker).await);
-    fixture.let_lapse(expired.id).await;
+    fixture.end_lease(expired.id).await;
     fixture.expire(10, None).await.expect("expire");
     fixture.settle_one(finished, Settle::Complete(None)).await;
     let stale = [
@@ -42,18 +42,19 @@ async fn stale_fence_and_illegal_state() {
     assert_eq!(before, format!("{:?}", fixture.record(current.id).await));
 }
 
-/// A lease that has run out and that nobody has expired yet still stands when it is renewed; one of two wins.
+/// A lease that has run out but was not expired yet is valid again after a renewal. Of renew and expire, exactly one
+/// wins.
 #[tokio::test]
-async fn renew_and_expire_at_once_have_one_winner() {
+async fn concurrent_renew_and_expire_have_one_winner() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     for _ in 0..100 {
         let fence = fixture.running(worker).await;
-        fixture.let_lapse(fence.id).await;
+        fixture.end_lease(fence.id).await;
         let (renewed, expired) =
             tokio::join!(fixture.renew(worker, std::slice::from_ref(&fence), LEASE), fixture.expire(10, None));
         let (renewed, expired) = (renewed.expect("renew").len(), expired.expect("expire").len());
-        // Renew may find the row locked by expire, call it still its own, and be told the truth by the next renew.
+        // Renew may find the row locked by expire and report the lease as valid; the next renew then reports the truth.
         let stands = fixture.renew(worker, &[fence], LEASE).await.expect("renew").len();
         assert_eq!(stands + expired, 1, "renewed {renewed}, expired {expired}");
         fixture.settle_one(fence, Settle::Complete(None)).await;

@@ -5,7 +5,7 @@ use leasehold_core::{Settle, Settled, State, WorkerId};
 use std::time::Duration;
 
 #[tokio::test]
-async fn waits_for_its_delay_and_remembers_why() {
+async fn waits_for_its_delay_and_keeps_the_error() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let fence = fixture.running(worker).await;
@@ -21,7 +21,7 @@ async fn waits_for_its_delay_and_remembers_why() {
 }
 
 #[tokio::test]
-async fn an_endless_delay_is_cut_to_what_a_time_can_hold() {
+async fn an_endless_delay_is_limited_to_the_range_of_times() {
     let fixture = Fixture::start().await;
     let fence = fixture.running(WorkerId::new()).await;
     let settle = Settle::Retry { delay: Duration::MAX, error: String::new() };
@@ -46,9 +46,9 @@ async fn is_refused_when_a_cancel_is_wanted() {
     assert_eq!(fixture.record(fence.id).await.state, State::Running);
 }
 
-/// The answer was lost, and the job has gone on since: still "already so, by me".
+/// The answer was lost, and the job has moved on since: the repeated settle still gets `Already`.
 #[tokio::test]
-async fn is_known_again_however_far_the_job_has_gone() {
+async fn is_recognized_again_however_far_the_job_has_moved_on() {
     let fixture = Fixture::start().await;
     let first = fixture.running(WorkerId::new()).await;
     assert_eq!(fixture.settle_one(first, retry()).await, Settled::Done);
@@ -87,6 +87,6 @@ async fn illegal_state() {
 }
 
 #[tokio::test]
-async fn many_times_at_once() {
+async fn many_times_concurrently() {
     is_written_once(retry(), as_it_is).await;
 }

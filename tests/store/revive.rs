@@ -1,6 +1,6 @@
 //! revive: finished → queued.
 
-use crate::fixture::{Fixture, at_once, neutral, new_job, retry};
+use crate::fixture::{Fixture, concurrently, neutral, new_job, retry};
 use leasehold_core::{JobId, NewJob, Settle, State, WorkerId};
 use leasehold_ports::{Class, Error};
 
@@ -12,7 +12,7 @@ fn assert_key_is_taken(refused: impl Into<Error>, id: JobId) {
 }
 
 #[tokio::test]
-async fn gives_a_new_budget_and_keeps_epoch_and_trail() {
+async fn gives_new_attempts_and_keeps_epoch_and_trail() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let fence = fixture.running(worker).await;
@@ -28,7 +28,7 @@ async fn gives_a_new_budget_and_keeps_epoch_and_trail() {
 }
 
 #[tokio::test]
-async fn hurries_a_scheduled_job_and_leaves_queued_and_running_ones() {
+async fn moves_a_scheduled_job_into_the_line_and_leaves_queued_and_running_ones() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (queued, running, scheduled) =
@@ -37,7 +37,7 @@ async fn hurries_a_scheduled_job_and_leaves_queued_and_running_ones() {
     let revived = fixture.revive(&[queued, running.id, scheduled.id]).await.expect("revive");
     assert_eq!(revived.iter().map(|job| job.id).collect::<Vec<_>>(), [scheduled.id]);
     let record = fixture.record(scheduled.id).await;
-    assert_eq!((record.state, record.attempt), (State::Queued, 1), "its attempt stays spent");
+    assert_eq!((record.state, record.attempt), (State::Queued, 1), "the spent attempt must stay spent");
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn is_refused_while_its_unique_key_is_taken() {
 }
 
 #[tokio::test]
-async fn many_at_once_revive_once_and_with_an_enqueue_of_its_key_one_wins() {
+async fn concurrent_revives_have_one_winner_and_so_have_revive_and_enqueue_of_its_key() {
     let fixture = Fixture::start().await;
     for nth in 0..50 {
         let job = |key: String| NewJob { unique_key: Some(key), ..new_job() };
@@ -68,7 +68,7 @@ async fn many_at_once_revive_once_and_with_an_enqueue_of_its_key_one_wins() {
         fixture.enqueue(std::slice::from_ref(&old)).await.expect("enqueue");
         fixture.cancel(&[old.id]).await.expect("cancel");
         let ids = [old.id];
-        let revives = at_once((0..4).map(|_| fixture.revive(&ids)));
+        let revives = concurrently((0..4).map(|_| fixture.revive(&ids)));
         let (revives, enqueued) = tokio::join!(revives, fixture.enqueue(std::slice::from_ref(&new)));
         let enqueued = &enqueued.expect("enqueue")[0];
         let mut revived = 0;

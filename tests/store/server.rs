@@ -1,4 +1,5 @@
-//! What only a server has: transactions of others, rows that they hold locked, and values that it cannot store.
+//! Tests that need a server: other sessions' transactions, rows that they lock, and values that PostgreSQL cannot
+//! store.
 
 use crate::fixture::{Fixture, LEASE, json, new_job};
 use leasehold_core::{FinishedRun, JobId, NewJob, Settle, Settled, State, WorkerId};
@@ -7,7 +8,7 @@ use sqlx::Connection;
 use std::{future::Future, slice::from_ref, time::Duration};
 use uuid::Uuid;
 
-/// The answer of a call that must not wait for anybody's lock.
+/// The answer of a call that must not wait for another session's lock.
 async fn without_waiting<T>(call: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), call).await.expect("an answer while the row is locked")
 }
@@ -16,7 +17,7 @@ fn sent_again(job: &NewJob) -> NewJob {
     NewJob { id_may_exist: true, ..job.clone() }
 }
 
-/// A row that somebody has locked in an open transaction is passed over, not waited for.
+/// A row that another session has locked is skipped; the claim does not wait for it.
 #[tokio::test]
 async fn a_claim_does_not_wait_for_a_locked_row() {
     let fixture = Fixture::start().await;
@@ -30,7 +31,7 @@ async fn a_claim_does_not_wait_for_a_locked_row() {
     assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), [free]);
 }
 
-/// Who notes what it put right waits for nobody.
+/// Recording a repair waits for no lock.
 #[tokio::test]
 async fn a_note_does_not_wait_for_a_locked_row() {
     let fixture = Fixture::start().await;
@@ -48,20 +49,20 @@ async fn a_note_does_not_wait_for_a_locked_row() {
     assert_eq!(without_waiting(fixture.note_repairs(&repair)).await.expect("note"), [free]);
 }
 
-/// One row locked in somebody's open transaction must not cost the worker its other leases.
+/// One locked row must not cost the worker its other leases.
 #[tokio::test]
 async fn a_renewal_does_not_wait_for_a_locked_row() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (locked, free) = (fixture.running(worker).await, fixture.running(worker).await);
-    fixture.let_lapse(locked.id).await;
-    fixture.let_lapse(free.id).await;
+    fixture.end_lease(locked.id).await;
+    fixture.end_lease(free.id).await;
     let mut other = fixture.connection().await;
     let cancel = format!("BEGIN; SELECT leasehold.cancel('{}')", locked.id);
     sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut other).await.expect("cancel");
     let renewed = without_waiting(fixture.renew(worker, &[locked, free], LEASE)).await.expect("renew");
-    assert_eq!(renewed.len(), 2, "both are still the worker's: {renewed:?}");
-    // Nobody can expire the locked one meanwhile.
+    assert_eq!(renewed.len(), 2, "the worker must still hold both leases: {renewed:?}");
+    // The locked run cannot be expired in the meantime.
     assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 0);
     sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
     let renewed = fixture.renew(worker, &[locked, free], LEASE).await.expect("renew");
@@ -69,9 +70,9 @@ async fn a_renewal_does_not_wait_for_a_locked_row() {
     assert_eq!(fixture.expire(10, None).await.expect("expire").len(), 0);
 }
 
-/// Somebody must be able to tell a run that nobody renews from one that nobody can renew.
+/// The reaper must be able to distinguish a run that nobody renews from a run that nobody can renew.
 #[tokio::test]
-async fn expire_tells_which_rows_are_locked() {
+async fn expire_reports_locked_rows() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let (over, nearly, free, spared) = (
@@ -81,7 +82,7 @@ async fn expire_tells_which_rows_are_locked() {
         fixture.running(worker).await.id,
     );
     for id in [over, free, spared] {
-        fixture.let_lapse(id).await;
+        fixture.end_lease(id).await;
     }
     let soon = format!("UPDATE leasehold.job SET lease_expires_at = now() + interval '20 s' WHERE id = '{nearly}'");
     fixture.sql(&soon).await;
@@ -95,15 +96,15 @@ async fn expire_tells_which_rows_are_locked() {
         (expired.into_iter().map(|job| job.id).collect::<Vec<_>>(), locked)
     };
     assert_eq!(expire(&[spared], 30).await, (vec![free], vec![over, nearly]));
-    assert_eq!(expire(&[spared, over], 10).await, (vec![], vec![over]), "one that is spared is tried too");
+    assert_eq!(expire(&[spared, over], 10).await, (vec![], vec![over]), "a spared job is tried too");
     sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
     assert_eq!(expire(&[over], 30).await, (vec![spared], vec![]));
     assert_eq!(expire(&[], 30).await, (vec![over], vec![]));
 }
 
-/// A result that PostgreSQL cannot hold is its own job's misfortune, not that of the batch.
+/// A result that PostgreSQL cannot store fails only its own job, not the batch.
 #[tokio::test]
-async fn one_result_that_cannot_be_stored_spoils_no_other() {
+async fn a_result_that_cannot_be_stored_does_not_affect_other_results() {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let deep = json(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
@@ -131,21 +132,23 @@ async fn an_enqueue_within_the_callers_transaction() {
     transaction.rollback().await.expect("rollback");
     let mut transaction = connection.begin().await.expect("begin");
     Store::enqueue_in(&mut transaction, &[kept.clone(), sent_again(&kept)]).await.expect("enqueue");
-    assert!(fixture.job(kept.id).await.expect("job").is_none(), "not before the commit");
+    assert!(fixture.job(kept.id).await.expect("job").is_none(), "the job must not exist before the commit");
     transaction.commit().await.expect("commit");
     assert_eq!(fixture.record(kept.id).await.state, State::Queued);
     assert!(fixture.job(lost.id).await.expect("job").is_none());
 }
 
-/// With one snapshot for the whole transaction it cannot be seen whether the job has finished: refused, not guessed.
+/// With one snapshot for the whole transaction, it cannot be known whether the job has finished. So the call is
+/// refused.
 #[tokio::test]
-async fn an_id_brought_along_needs_read_committed() {
+async fn an_id_that_may_exist_needs_read_committed() {
     let fixture = Fixture::start().await;
     let mut connection = fixture.connection().await;
     let mut transaction = connection.begin().await.expect("begin");
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *transaction).await.expect("set");
-    Store::enqueue_in(&mut transaction, &[new_job()]).await.expect("a new id is fine");
-    let refused =
-        Store::enqueue_in(&mut transaction, &[sent_again(&new_job())]).await.expect_err("one that may exist is not");
+    Store::enqueue_in(&mut transaction, &[new_job()]).await.expect("a new id is accepted");
+    let refused = Store::enqueue_in(&mut transaction, &[sent_again(&new_job())])
+        .await
+        .expect_err("an id that may exist is refused");
     assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
 }

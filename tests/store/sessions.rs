@@ -1,4 +1,4 @@
-//! What a database sets for all its sessions is not what our statements run under.
+//! Session settings of a database do not affect our statements.
 
 use crate::{
     fixture::{Fixture, LEASE, new_job},
@@ -26,7 +26,8 @@ const SETTINGS: [(&str, &str, &str); 9] = [
 #[tokio::test]
 async fn a_statement_runs_under_settings_of_its_own() {
     let fixture = Fixture::start().await;
-    // Seen from within the statements. The transaction's own isolation, and not that of the next one.
+    // The settings are observed from within the statements. For isolation this is the setting of the current
+    // transaction, not of the next one.
     let looks = SETTINGS.map(|(name, ..)| match name {
         "default_transaction_isolation" => "current_setting('transaction_isolation')".to_owned(),
         "default_transaction_deferrable" => "current_setting('transaction_deferrable')".to_owned(),
@@ -61,10 +62,10 @@ async fn a_statement_runs_under_settings_of_its_own() {
 
     let query = "SELECT DISTINCT verb, settings FROM public.seen ORDER BY verb";
     let seen: Vec<(String, Vec<String>)> =
-        sqlx::query_as(AssertSqlSafe(query)).fetch_all(fixture.pool()).await.expect("what was seen");
+        sqlx::query_as(AssertSqlSafe(query)).fetch_all(fixture.pool()).await.expect("the observed settings");
     let wanted = SETTINGS.map(|(.., wanted)| wanted.to_owned()).to_vec();
     let wanted = ["DELETE", "INSERT", "UPDATE"].map(|verb| (verb.to_owned(), wanted.clone()));
-    // A claim and a completion have a lock timeout of their own.
+    // Claim and complete set a lock timeout of their own.
     let seen: Vec<_> = seen
         .into_iter()
         .map(|(verb, mut settings)| {
@@ -77,11 +78,11 @@ async fn a_statement_runs_under_settings_of_its_own() {
     assert_eq!(seen, wanted);
 }
 
-/// A deadlock, or a change that met another: the statement is sent again, and its caller does not notice.
+/// After a deadlock or a serialization failure the statement is sent again, and its caller does not notice.
 #[tokio::test]
 async fn a_statement_that_is_rolled_back_is_sent_again() {
     let fixture = Fixture::start().await;
-    // What is rolled back does not give numbers of a sequence back.
+    // A rollback does not give back numbers of a sequence, so a sequence counts the attempts.
     fixture
         .sql(
             "CREATE SEQUENCE public.tries;
@@ -110,13 +111,13 @@ async fn a_statement_that_is_rolled_back_is_sent_again() {
         .await;
     let error = fixture.claim(worker, &[fence.id], &Kinds::All, LEASE).await.expect_err("always in conflict");
     assert!(error.is_transient(), "{error}");
-    assert_eq!(fixture.rollbacks(), 9, "five times, and no more");
+    assert_eq!(fixture.rollbacks(), 9, "no more than five attempts for each call");
 }
 
-/// What a failover leaves behind: the connections lead to a server that takes no writes. They are given up, and with the
-/// first new one that leads to a primary all is as before.
+/// After a failover, open connections lead to a server that takes no writes. They are closed. The first new connection
+/// that leads to a primary makes everything work again.
 #[tokio::test]
-async fn connections_to_a_server_that_takes_no_writes_are_given_up() {
+async fn connections_to_a_server_that_takes_no_writes_are_closed() {
     let options = PostgresOptions { fsync: false, max_connections: 20, password: false, settings: Vec::new() };
     let database = Database::start_apart(options).await;
     let settings = Settings { pooler: Pooler::None, ..settings(&database.url, 2) };
@@ -134,7 +135,7 @@ async fn connections_to_a_server_that_takes_no_writes_are_given_up() {
     let before = backends().await;
     assert_eq!(before.len(), 1);
     set(&mut *admin.lock().await, "ALTER SYSTEM SET default_transaction_read_only = on").await;
-    eventually("it takes no writes", Duration::from_secs(20), || async {
+    eventually("the server takes no writes", Duration::from_secs(20), || async {
         match store.ping().await {
             Err(Error::ReadOnly { is_standby: false, .. }) => Ok(()),
             other => Err(other),
@@ -145,12 +146,12 @@ async fn connections_to_a_server_that_takes_no_writes_are_given_up() {
     let job = new_job();
     let error = store.enqueue(from_ref(&job)).await.expect_err("no writes");
     assert!(error.is_transient() && error.to_string().contains("PostgreSQL takes no writes"), "{error}");
-    eventually("its connections are closed", Duration::from_secs(20), || async {
+    eventually("the connections of the store are closed", Duration::from_secs(20), || async {
         let left = backends().await;
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
     set(&mut *admin.lock().await, "ALTER SYSTEM RESET default_transaction_read_only").await;
-    eventually("it takes writes", Duration::from_secs(20), || async { store.ping().await }).await;
+    eventually("the server takes writes", Duration::from_secs(20), || async { store.ping().await }).await;
     store.enqueue(&[job]).await.expect("enqueue");
 }

@@ -39,6 +39,6 @@ async fn illegal_state() {
 }
 
 #[tokio::test]
-async fn many_times_at_once() {
+async fn many_times_concurrently() {
     is_written_once(snooze(), as_it_is).await;
 }

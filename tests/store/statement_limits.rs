@@ -1,5 +1,5 @@
-//! What a statement leaves at the server when it fails, takes too long, or when nobody waits for its answer any more:
-//! nothing, and its connection is used again wherever it can be.
+//! A statement that fails, takes too long, or whose caller has gone away leaves nothing at the server, and its
+//! connection is used again where possible.
 
 use crate::{
     fixture::{Fixture, LEASE, json},
@@ -11,9 +11,9 @@ use leasehold_tests::{Database, eventually};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::{collections::BTreeSet, time::Duration};
 
-const SOON: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A transaction of somebody else that holds the row of this job.
+/// Another session's transaction that holds the row of this job.
 async fn lock(database: &Database, id: JobId) -> PgConnection {
     let mut other = database.connect().await;
     let lock = format!("BEGIN; SELECT FROM leasehold.job WHERE id = '{id}' FOR UPDATE");
@@ -21,14 +21,14 @@ async fn lock(database: &Database, id: JobId) -> PgConnection {
     other
 }
 
-/// A job whose `unblock` waits for as long as a statement may: other verbs give up sooner when a row is locked.
+/// A job whose `unblock` waits for as long as a statement may. Other verbs give up sooner on a locked row.
 async fn blocked(fixture: &Fixture) -> JobId {
     let id = fixture.queued().await;
     fixture.sql(format!("UPDATE leasehold.job SET state = 'blocked' WHERE id = '{id}'")).await;
     id
 }
 
-/// The processes of the server that work for stores.
+/// The server processes that work for stores.
 async fn backends(watch: &mut PgConnection, which: &str) -> BTreeSet<i32> {
     let query = format!(
         "SELECT pid FROM pg_stat_activity
@@ -40,14 +40,14 @@ async fn backends(watch: &mut PgConnection, which: &str) -> BTreeSet<i32> {
 
 async fn nobody_waits_at_the_server(database: &Database) {
     let watch = tokio::sync::Mutex::new(database.connect().await);
-    eventually("no statement waits for a lock", SOON, || async {
+    eventually("no statement waits for a lock", TIMEOUT, || async {
         let waiting = backends(&mut *watch.lock().await, "wait_event_type = 'Lock'").await;
         if waiting.is_empty() { Ok(()) } else { Err(waiting) }
     })
     .await;
 }
 
-/// The server could not do what a statement asked: its connection is as good as before.
+/// The server could not execute a statement. Its connection can still be used.
 #[tokio::test]
 async fn an_error_of_a_statement_costs_no_connection() {
     let fixture = Fixture::start().await;
@@ -57,18 +57,18 @@ async fn an_error_of_a_statement_costs_no_connection() {
     let mut watch = fixture.connection().await;
     let mut seen = BTreeSet::new();
     for _ in 0..5 {
-        // More than the stack of the server can hold (54001), and a lock that is not to be had in time (55P03).
+        // A result that exceeds the server's stack (54001), and a lock that is not available in time (55P03).
         let deep = json(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
         let run = FinishedRun { fence: fixture.running(worker).await, settle: Settle::Complete(Some(deep)) };
         assert_eq!(fixture.settle(worker, &[run]).await.expect("settle"), [Settled::Done]);
         assert!(fixture.claim(worker, &[locked], &Kinds::All, LEASE).await.expect("claim").is_empty());
         seen.extend(backends(&mut watch, "true").await);
     }
-    // One of the fixture's own is of the same name.
+    // The fixture's own connection has the same application name.
     assert!(seen.len() <= 2, "{seen:?}");
 }
 
-/// The server ends a statement before its caller gives up, and the caller is told what to look for.
+/// The server cancels a statement before its caller gives up, and the error tells the caller what to look for.
 #[tokio::test]
 async fn a_statement_that_waits_for_a_lock_ends_before_its_caller_does() {
     let fixture = Fixture::start().await;
@@ -80,18 +80,19 @@ async fn a_statement_that_waits_for_a_lock_ends_before_its_caller_does() {
     let before = backends(&mut watch, "state = 'idle'").await;
     let error = store.unblock(&[locked]).await.expect_err("the row is locked");
     let told = error.to_string();
-    assert!(told.contains("did not end within 900 ms, maybe it waits for a lock (while "), "{told}");
+    assert!(told.contains("did not end within 900 ms; it may be waiting for a lock (while "), "{told}");
     assert!(told.contains("in relation \"job\"") && !told.contains('\n'), "{told}");
     assert!(error.is_transient() && !error.is_refusal(), "{error:?}");
     nobody_waits_at_the_server(&fixture.database).await;
     store.ping().await.expect("ping");
     let after = backends(&mut watch, "state = 'idle'").await;
-    assert!(after.is_subset(&before), "a new connection: {before:?}, {after:?}");
+    assert!(after.is_subset(&before), "there is a new connection: {before:?}, {after:?}");
 }
 
-/// What may take long has its own limit, and what comes after it on the same connection has its own again.
+/// A statement that may take long has its own timeout. The next statement on the same connection has the usual timeout
+/// again.
 #[tokio::test]
-async fn each_statement_has_its_own_limit() {
+async fn each_statement_has_its_own_timeout() {
     let fixture = Fixture::start().await;
     let store = connect_within(&fixture.database, 1, Duration::from_millis(500)).await;
     let locked = blocked(&fixture).await;
@@ -103,7 +104,7 @@ async fn each_statement_has_its_own_limit() {
         assert!(error.to_string().contains("did not end within 900 ms"), "{error}");
     }
     drop(lock);
-    // One that waits for longer than others may.
+    // A statement that waits longer than other statements may.
     let mut whole = fixture.connection().await;
     sqlx::raw_sql("BEGIN; LOCK TABLE leasehold.job").execute(&mut whole).await.expect("a lock");
     let survey = tokio::spawn({
@@ -112,19 +113,19 @@ async fn each_statement_has_its_own_limit() {
     });
     let watch = tokio::sync::Mutex::new(fixture.connection().await);
     let longer = "wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '1500 milliseconds'";
-    eventually("the survey waits", SOON, || async {
+    eventually("the survey waits", TIMEOUT, || async {
         let waiting = backends(&mut *watch.lock().await, longer).await;
         if waiting.is_empty() { Err(()) } else { Ok(()) }
     })
     .await;
-    sqlx::raw_sql("ROLLBACK").execute(&mut whole).await.expect("the lock is let go");
+    sqlx::raw_sql("ROLLBACK").execute(&mut whole).await.expect("releasing the lock");
     survey.await.expect("no panic").expect("survey");
 }
 
-/// Callers that go away leave nothing behind, and however many do, the server has never more connections of a process than
-/// it may have.
+/// Callers that go away leave nothing behind. However many they are, a process never has more connections at the server
+/// than it may have.
 #[tokio::test]
-async fn callers_that_give_up_leave_nothing_at_the_server() {
+async fn callers_that_go_away_leave_nothing_at_the_server() {
     let fixture = Fixture::start().await;
     let store = connect(&fixture.database, 4).await;
     let locked = fixture.queued().await;
@@ -147,8 +148,8 @@ async fn callers_that_give_up_leave_nothing_at_the_server() {
     }
     assert!((1..=4).contains(&most), "{most} connections");
     for caller in callers {
-        assert!(caller.await.expect("no panic"), "it had an answer while the row was locked");
+        assert!(caller.await.expect("no panic"), "got an answer while the row was locked");
     }
     nobody_waits_at_the_server(&fixture.database).await;
-    eventually("it answers again", SOON, || async { store.ping().await }).await;
+    eventually("the store answers again", TIMEOUT, || async { store.ping().await }).await;
 }

@@ -1,4 +1,4 @@
-//! What is tested: the store, on a real PostgreSQL. And what tests do to its rows by hand.
+//! The subject of the tests: the store on a real PostgreSQL. Also the changes that tests make to rows by hand.
 
 use crate::POOLER;
 use leasehold_core::{JobId, Lifecycle, State, WorkerId};
@@ -7,11 +7,11 @@ use leasehold_tests::Database;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
 use std::{ops::Deref, time::Duration};
 
-/// A store, and the database it is on.
+/// A store and its database.
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) database: Database,
-    /// For the test's own statements, which want no pooler.
+    /// For the test's own statements, which bypass the pooler.
     own: PgPool,
 }
 
@@ -32,12 +32,12 @@ pub(crate) fn settings(url: &str, max_connections: u32) -> Settings {
     }
 }
 
-/// A store on this database, through a pooler if this is that suite.
+/// A store on this database, through a pooler in the suite for it.
 pub(crate) async fn connect(database: &Database, max_connections: u32) -> Store {
     connect_within(database, max_connections, Duration::from_secs(20)).await
 }
 
-/// The same, with another time for a connection. An answer may take twice as long.
+/// The same with another connection timeout. The answer timeout is twice as long.
 pub(crate) async fn connect_within(database: &Database, max_connections: u32, acquire_timeout: Duration) -> Store {
     let url = match POOLER {
         Pooler::None => database.url.clone(),
@@ -62,17 +62,17 @@ impl Fixture {
         Self { store, database, own }
     }
 
-    /// For the test's own statements.
+    /// The pool for the test's own statements.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.own
     }
 
-    /// A connection beside the store's.
+    /// A new connection besides those of the store.
     pub(crate) async fn connection(&self) -> PgConnection {
         self.database.connect().await
     }
 
-    /// Statements of the test's own.
+    /// Runs the test's own statements.
     pub(crate) async fn sql(&self, script: impl Into<String>) {
         let script: String = script.into();
         let done = self.own.execute(AssertSqlSafe(script.clone())).await;
@@ -84,25 +84,25 @@ impl Fixture {
     }
 }
 
-/// What tests do to rows by hand.
+/// Changes that tests make to rows by hand.
 impl Fixture {
-    /// Lets the lease of this job have run out a second ago.
-    pub(crate) async fn let_lapse(&self, id: JobId) {
+    /// Makes the lease of this job end a second ago.
+    pub(crate) async fn end_lease(&self, id: JobId) {
         self.sql(format!("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 second' WHERE id = '{id}'"))
             .await;
     }
 
-    /// Lets all that is scheduled be due.
-    pub(crate) async fn let_fall_due(&self) {
+    /// Makes all scheduled jobs due.
+    pub(crate) async fn make_scheduled_due(&self) {
         self.sql("UPDATE leasehold.job SET run_at = now() - interval '1 second' WHERE state = 'scheduled'").await;
     }
 
-    /// Lets all runs have begun a minute ago.
-    pub(crate) async fn let_runs_be_old(&self) {
+    /// Makes all runs start a minute ago.
+    pub(crate) async fn make_runs_old(&self) {
         self.sql("UPDATE leasehold.job SET started_at = now() - interval '1 minute' WHERE state = 'running'").await;
     }
 
-    /// Lets one more crash end each of the jobs.
+    /// Brings all jobs in danger: one more crash ends each of them.
     pub(crate) async fn endanger_all(&self) {
         self.sql("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2").await;
     }
@@ -115,13 +115,13 @@ impl Fixture {
         self.sql(format!("UPDATE leasehold.job SET crashes = {crashes} WHERE id = '{id}'")).await;
     }
 
-    /// Lets a job that waits wait for others, and for a time to come.
+    /// Blocks a waiting job, with a `run_at` in the future.
     pub(crate) async fn block(&self, id: JobId) {
         let set = "state = 'blocked', run_at = now() + interval '1 day'";
         self.sql(format!("UPDATE leasehold.job SET {set} WHERE id = '{id}'")).await;
     }
 
-    /// These rows and no others, all of them due and with their lease run out.
+    /// Writes these rows and removes all others. All of them are due, and their leases have run out.
     pub(crate) async fn write_rows(&self, jobs: &[Lifecycle], finished_by: WorkerId) {
         let quoted = |worker: Option<WorkerId>| worker.map_or("NULL".to_owned(), |worker| format!("'{worker}'"));
         let (mut live, mut finished) = (Vec::new(), Vec::new());
@@ -151,17 +151,17 @@ impl Fixture {
         self.sql(insert).await;
     }
 
-    /// Live jobs.
+    /// The number of live jobs.
     pub(crate) async fn live_jobs(&self) -> i64 {
         self.number("SELECT count(*) FROM leasehold.job").await
     }
 
-    /// Live jobs with this unique key.
+    /// The number of live jobs with this unique key.
     pub(crate) async fn live_with_key(&self, key: &str) -> i64 {
         self.number(format!("SELECT count(*) FROM leasehold.job WHERE unique_key = '{key}'")).await
     }
 
-    /// The rows of a job: live ones, and finished ones.
+    /// The number of rows of a job: live ones and finished ones.
     pub(crate) async fn rows_of(&self, id: JobId) -> (i64, i64) {
         let count =
             async |table| self.number(format!("SELECT count(*) FROM leasehold.{table} WHERE id = '{id}'")).await;

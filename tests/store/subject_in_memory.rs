@@ -1,4 +1,4 @@
-//! What is tested: the store in memory. And what tests do to its rows by hand.
+//! The subject of the tests: the store in memory. Also the changes that tests make to rows by hand.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{JobId, Lifecycle, NewJob, State, WorkerId};
@@ -24,7 +24,7 @@ impl Deref for Fixture {
     }
 }
 
-/// What clients do.
+/// The verbs of clients.
 impl Fixture {
     pub(crate) async fn start() -> Self {
         Self { store: MemoryStore::new(Clock::start_at(Utc::now()), None) }
@@ -43,7 +43,7 @@ impl Fixture {
     }
 }
 
-/// What tests do to rows by hand.
+/// Changes that tests make to rows by hand.
 impl Fixture {
     fn edit(&self, mut edit: impl FnMut(&mut Row)) {
         self.store.rows().live.values_mut().for_each(&mut edit);
@@ -57,13 +57,13 @@ impl Fixture {
         });
     }
 
-    /// Lets the lease of this job have run out a second ago.
-    pub(crate) async fn let_lapse(&self, id: JobId) {
+    /// Makes the lease of this job end a second ago.
+    pub(crate) async fn end_lease(&self, id: JobId) {
         self.edit_one(id, |row| row.lease_until = Some(Utc::now() - TimeDelta::seconds(1)));
     }
 
-    /// Lets all that is scheduled be due.
-    pub(crate) async fn let_fall_due(&self) {
+    /// Makes all scheduled jobs due.
+    pub(crate) async fn make_scheduled_due(&self) {
         self.edit(|row| {
             if row.life.state == State::Scheduled {
                 row.run_at = Utc::now() - TimeDelta::seconds(1);
@@ -71,12 +71,12 @@ impl Fixture {
         });
     }
 
-    /// Lets all runs have begun a minute ago.
-    pub(crate) async fn let_runs_be_old(&self) {
+    /// Makes all runs start a minute ago.
+    pub(crate) async fn make_runs_old(&self) {
         self.edit(|row| row.started_at = row.started_at.map(|began| began - TimeDelta::minutes(1)));
     }
 
-    /// Lets one more crash end each of the jobs.
+    /// Brings all jobs in danger: one more crash ends each of them.
     pub(crate) async fn endanger_all(&self) {
         self.edit(|row| (row.life.crashes, row.life.epoch, row.life.attempt) = (2, 2, 2));
     }
@@ -89,7 +89,7 @@ impl Fixture {
         self.edit_one(id, |row| row.life.crashes = crashes);
     }
 
-    /// Lets a job that waits wait for others, and for a time to come.
+    /// Blocks a waiting job, with a `run_at` in the future.
     pub(crate) async fn block(&self, id: JobId) {
         self.edit_one(id, |row| {
             row.life.state = State::Blocked;
@@ -97,7 +97,7 @@ impl Fixture {
         });
     }
 
-    /// These rows and no others, all of them due and with their lease run out.
+    /// Writes these rows and removes all others. All of them are due, and their leases have run out.
     pub(crate) async fn write_rows(&self, jobs: &[Lifecycle], finished_by: WorkerId) {
         let mut rows = self.store.rows();
         rows.live.clear();
@@ -125,24 +125,24 @@ impl Fixture {
         }
     }
 
-    /// Live jobs.
+    /// The number of live jobs.
     pub(crate) async fn live_jobs(&self) -> i64 {
         self.store.rows().live.len() as i64
     }
 
-    /// Live jobs with this unique key.
+    /// The number of live jobs with this unique key.
     pub(crate) async fn live_with_key(&self, key: &str) -> i64 {
         let rows = self.store.rows();
         rows.live.values().filter(|row| row.job.unique_key.as_deref() == Some(key)).count() as i64
     }
 
-    /// The rows of a job: live ones, and finished ones.
+    /// The number of rows of a job: live ones and finished ones.
     pub(crate) async fn rows_of(&self, id: JobId) -> (i64, i64) {
         let rows = self.store.rows();
         (i64::from(rows.live.contains_key(&id)), i64::from(rows.history.contains_key(&id)))
     }
 
-    /// What the CHECKs of the tables say.
+    /// Checks the same conditions as the CHECKs of the tables.
     pub(crate) async fn keeps_the_invariants(&self) {
         let rows = self.store.rows();
         for row in rows.live.values() {

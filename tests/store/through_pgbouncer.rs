@@ -1,5 +1,5 @@
-//! The conformance suite of the store once more, through PgBouncer in transaction mode. What is not of the store but of
-//! the database (constraints, functions), and plans, which follow from settings that are checked here, are left to `main.rs`.
+//! The conformance suite of the store, run through PgBouncer in transaction mode. `main.rs` alone tests what belongs to
+//! the database (constraints, functions), and plans, which depend on settings that this suite checks.
 
 mod bury;
 mod cancel;
@@ -17,7 +17,9 @@ mod line;
 mod locked_out;
 mod look;
 mod migrate;
+mod migrate_functions;
 mod note_repairs;
+mod old_schema;
 mod pause;
 mod pgbouncer;
 mod promote;
@@ -37,5 +39,5 @@ mod subject;
 mod unblock;
 mod violations;
 
-/// What stands between the store and the server in this suite.
+/// The pooler between the store and the server in this suite.
 const POOLER: leasehold_store::Pooler = leasehold_store::Pooler::Transaction;

@@ -1,4 +1,4 @@
-//! violations: nothing on a healthy database, and each damage by its name.
+//! violations: none on a healthy database, and the right one for each damage.
 
 use crate::fixture::{Fixture, LEASE, new_job};
 use leasehold_core::{NewJob, Settle, WorkerId};
@@ -6,7 +6,7 @@ use leasehold_store::{CHECKS, Kinds};
 use std::{collections::BTreeSet, time::Duration};
 
 /// A database with jobs in every state.
-async fn lived_in() -> Fixture {
+async fn used_database() -> Fixture {
     let fixture = Fixture::start().await;
     let worker = WorkerId::new();
     let unique = |key: &str| NewJob { unique_key: Some(key.into()), ..new_job() };
@@ -25,7 +25,7 @@ async fn lived_in() -> Fixture {
 }
 
 #[tokio::test]
-async fn each_damage_is_found_by_its_name() {
+async fn each_damage_is_reported_by_the_right_check() {
     let one = |state: &str| format!("id = (SELECT id FROM leasehold.job WHERE state = '{state}' LIMIT 1)");
     let drop_checks = "ALTER TABLE leasehold.job DROP CONSTRAINT ";
     let damages: Vec<(&str, String, &[&str])> = vec![
@@ -34,8 +34,8 @@ async fn each_damage_is_found_by_its_name() {
         ("a job that finished twice", "INSERT INTO leasehold.history SELECT (jsonb_populate_record(h, jsonb_build_object('finished_at', now() - interval '1 second'))).*
             FROM leasehold.history h LIMIT 1".into(), &["finished_twice"]),
         ("a unique key twice", "DROP INDEX leasehold.job_unique_key; UPDATE leasehold.job SET unique_key = 'one' WHERE unique_key = 'two'".into(), &["unique_key_twice", "index_missing"]),
-        ("a lease nobody expires", "UPDATE leasehold.job SET lease_expires_at = now() - interval '2 minutes' WHERE state = 'running'".into(), &["lease_long_expired"]),
-        ("a due job nobody promotes", "UPDATE leasehold.job SET run_at = now() - interval '2 minutes' WHERE state = 'scheduled'".into(), &["scheduled_long_due"]),
+        ("a lease that nobody expires", "UPDATE leasehold.job SET lease_expires_at = now() - interval '2 minutes' WHERE state = 'running'".into(), &["lease_long_expired"]),
+        ("a due job that nobody promotes", "UPDATE leasehold.job SET run_at = now() - interval '2 minutes' WHERE state = 'scheduled'".into(), &["scheduled_long_due"]),
         ("a job in the line before its time", format!("UPDATE leasehold.job SET run_at = now() + interval '1 hour' WHERE {}", one("queued")), &["queued_before_its_time"]),
         ("a run without a worker", format!("{drop_checks} worker_exactly_while_running; UPDATE leasehold.job SET worker = NULL WHERE state = 'running'"), &["state_and_lease_disagree", "constraint_missing"]),
         ("more attempts than allowed", format!("{drop_checks} attempts_within_limit; UPDATE leasehold.job SET attempt = 6, epoch = 6 WHERE state = 'running'"), &["attempts_beyond_limit", "constraint_missing"]),
@@ -51,7 +51,7 @@ async fn each_damage_is_found_by_its_name() {
     ];
     let mut proven = BTreeSet::new();
     for (damage, script, expected) in damages {
-        let fixture = lived_in().await;
+        let fixture = used_database().await;
         let before = fixture.violations().await.expect("violations");
         assert!(before.is_empty(), "{damage}: {before:?}");
         fixture.sql(script).await;
@@ -60,7 +60,7 @@ async fn each_damage_is_found_by_its_name() {
         assert_eq!(found, expected.iter().copied().collect(), "{damage}: {after:?}");
         proven.extend(expected);
     }
-    assert_eq!(proven, CHECKS.iter().copied().collect(), "each check is proven by a damage");
+    assert_eq!(proven, CHECKS.iter().copied().collect(), "each check must be proven by a damage");
 }
 
 #[tokio::test]

@@ -1,28 +1,29 @@
-//! The program under test, built once for a test binary.
+//! The program under test, built once for each test binary.
 
 use std::{path::PathBuf, process::Command, sync::OnceLock};
 
-/// The path of the `leasehold` program, made from the source as it is now.
+/// The path of the `leasehold` program, built from the current source.
 ///
-/// Cargo tells a test the path of programs of its own package only, and `leasehold` belongs to another. It is built as
-/// part of the workspace, with the features that everything else was built with, so that nothing is built twice.
+/// Cargo tells a test only the paths of programs of its own package, and `leasehold` belongs to another package. It is
+/// built as a part of the workspace, with the same features as everything else, so that nothing is built twice.
 ///
 /// # Panics
-/// When it does not build.
+/// The build failed.
 pub fn leasehold_program() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(build).clone()
 }
 
 fn build() -> PathBuf {
-    // Beside the tests: target/<profile>/deps/<test> → target/<profile>/leasehold.
+    // The program is next to the tests: target/<profile>/deps/<test> → target/<profile>/leasehold.
     let test = std::env::current_exe().expect("the path of this test");
     let folder = test.ancestors().nth(2).expect("the folder of the profile").to_owned();
     let profile = if folder.ends_with("release") { "release" } else { "dev" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    // What cargo says to a test about its own package. Crates like ring are built anew when it changes, and with them
-    // half of the tree, for minutes: once for each test binary, and once more for each build after it.
+    // Remove the variables that cargo sets for the test's own package. Crates like ring are rebuilt when these change,
+    // and half of the dependency tree with them. That takes minutes: once for each test binary, and once more for the
+    // next build.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|own| text.starts_with(own)) {

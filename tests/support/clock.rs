@@ -1,7 +1,7 @@
-//! Clocks that are wrong, and times that are right all the same.
+//! Wrong wall clocks, and a clock that is always right.
 //!
-//! The wall clock of a single process is shifted by libfaketime, which is loaded before the C library. The monotonic
-//! clock, by which timeouts run, is left as it is: so is it on a machine whose clock is wrong, or is set.
+//! libfaketime, which is loaded before the C library, shifts the wall clock of a single process. The monotonic clock,
+//! which timeouts use, is not changed. The same is true on a machine with a wrong or changed clock.
 
 use nix::time::{ClockId, clock_gettime};
 use std::{
@@ -10,11 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where Debian, Ubuntu and others put it.
+/// The folders where Linux distributions install libfaketime.
 const FOLDERS: [&str; 3] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 const LIBRARY: &str = "faketime/libfaketime.so.1";
 
-/// The wall clock of a process, some hours off. Can be set while the process runs.
+/// The wall clock of a process, wrong by some hours. It can be changed while the process runs.
 #[derive(Debug)]
 pub struct WrongClock {
     library: PathBuf,
@@ -23,10 +23,10 @@ pub struct WrongClock {
 }
 
 impl WrongClock {
-    /// A clock that is this many seconds ahead, or behind if negative. It is kept in a file in `folder`.
+    /// A clock that is this many seconds ahead, or behind if negative. The setting is kept in a file in `folder`.
     ///
     /// # Panics
-    /// When libfaketime is not installed, or the file cannot be written.
+    /// libfaketime is not installed, or the file cannot be written.
     #[must_use]
     pub fn new(folder: &Path, name: &str, ahead_s: i64) -> Self {
         let library = find().expect("libfaketime: install the package `libfaketime` (`make test-setup` does)");
@@ -35,22 +35,22 @@ impl WrongClock {
         clock
     }
 
-    /// The same with the process id 1, as the first process of every container has.
+    /// The same clock, for a process that also gets the process id 1, like the first process of every container.
     #[must_use]
     pub fn as_process_1(self) -> Self {
         Self { pid: Some("1"), ..self }
     }
 
-    /// Lets it jump.
+    /// Changes the clock.
     ///
     /// # Panics
-    /// When the file cannot be written.
+    /// The file cannot be written.
     pub fn set(&self, ahead_s: i64) {
         let fresh = self.file.with_extension("new");
         fs::write(&fresh, format!("{ahead_s:+}s\n")).and_then(|()| fs::rename(&fresh, &self.file)).expect("a clock");
     }
 
-    /// For a process that is to have this clock.
+    /// The environment for a process with this clock.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
@@ -66,15 +66,16 @@ impl WrongClock {
     }
 }
 
-/// Removes what libfaketime leaves behind when a process is killed: another one may get its number.
+/// Removes the files that libfaketime leaves behind when a process is killed. Another process may get the same process
+/// id.
 pub fn forget_clock_of(pid: u32) {
     for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
-        // Most processes have right clocks.
+        // Most processes have right clocks and no such files.
         let _ = fs::remove_file(Path::new("/dev/shm").join(name));
     }
 }
 
-/// In a folder of libraries, or in one named after the machine's kind within it.
+/// Searches each folder, and its subfolders named after the machine's architecture.
 fn find() -> Option<PathBuf> {
     FOLDERS.iter().map(Path::new).find_map(|folder| {
         let within = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -82,10 +83,10 @@ fn find() -> Option<PathBuf> {
     })
 }
 
-/// Milliseconds on a clock that all processes of this machine share and that nobody can set.
+/// Milliseconds on a clock that all processes of this machine share and that nobody can change.
 ///
 /// # Panics
-/// When the machine has none.
+/// The machine has no such clock.
 pub(crate) fn monotonic_ms() -> i64 {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a monotonic clock");
     time.tv_sec() * 1_000 + time.tv_nsec() / 1_000_000

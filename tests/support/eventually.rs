@@ -1,26 +1,26 @@
-//! Waiting for something to become so, never for time to pass.
+//! Waits for a condition, never for time to pass.
 
 use std::{
     fmt::Debug,
     time::{Duration, Instant},
 };
 
-/// Between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks again and again until a look answers `Ok`, and returns that.
+/// Checks again and again until a check returns `Ok`. Returns its value.
 ///
 /// # Panics
-/// When `within` is over: with what was waited for, and what was last seen.
+/// `within` is over. The message contains `what` and what the last check saw.
 pub async fn eventually<T, Seen: Debug>(
     what: &str,
     within: Duration,
     mut look: impl AsyncFnMut() -> Result<T, Seen>,
 ) -> T {
     let start = Instant::now();
-    let mut last = String::from("nothing: the first look did not end");
+    let mut last = String::from("nothing: the first check did not end");
     loop {
-        // A look may hang too.
+        // A check may hang too.
         let left = within.saturating_sub(start.elapsed());
         match tokio::time::timeout(left, look()).await {
             Ok(Ok(found)) => return found,

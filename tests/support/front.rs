@@ -1,4 +1,4 @@
-//! Reading a line from its very front, in one call.
+//! Reads a line from its front, in one call.
 
 use leasehold_core::QueueName;
 use leasehold_ports::{Error, Kinds, Line, ReadLine, Stretch};

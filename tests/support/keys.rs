@@ -1,9 +1,9 @@
-//! Everything a Redis holds, as one value to compare.
+//! The whole content of a Redis, as one value to compare.
 
 use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one key holds.
+/// The value of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the types of Redis")]
 pub enum Key {
@@ -11,14 +11,14 @@ pub enum Key {
     List(Vec<String>),
     Set(BTreeSet<String>),
     Hash(BTreeMap<String, String>),
-    /// Members with their scores, in order. The score as Redis writes it (`inf`, `1700000000000`).
+    /// Members with their scores, in order. Scores are written as Redis writes them (`inf`, `1700000000000`).
     SortedSet(Vec<(String, String)>),
 }
 
-/// All keys of the server with what they hold.
+/// All keys of the server with their values.
 ///
 /// # Panics
-/// When the server does not answer, or holds a key of another type.
+/// The server does not answer, or a key has another type.
 pub async fn all_keys(connection: &mut MultiplexedConnection) -> BTreeMap<String, Key> {
     let mut all = BTreeMap::new();
     for name in connection.keys("*").await.expect("KEYS") {
@@ -34,7 +34,7 @@ pub async fn all_keys(connection: &mut MultiplexedConnection) -> BTreeMap<String
                 let flat: Vec<String> = range.query_async(connection).await.expect("ZRANGE");
                 Key::SortedSet(flat.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
             }
-            // It ran out between the two commands.
+            // The key expired between the two commands.
             "none" => continue,
             other => panic!("the key {name} has the type {other}"),
         };

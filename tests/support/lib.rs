@@ -1,4 +1,4 @@
-//! What the tests stand on: real servers of their own, waits that are on a condition, and a look at all keys.
+//! Support for tests: real servers, waits on conditions, and the content of all keys.
 
 mod binary;
 mod clock;
@@ -19,8 +19,8 @@ pub use keys::{Key, all_keys};
 pub use leasehold_memory::{
     Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, QueueKeys, Row, Rows,
 };
-pub use probe::{LogLine, Probe, Step, clock_errors, hurry, read_log, starts};
-pub use proxy::{End, Proxy, Way};
+pub use probe::{LogLine, Probe, Step, clock_errors, no_sleep_file, read_log, starts};
+pub use proxy::{End, LinkState, Proxy};
 pub use reaper::quick_reaper;
 pub use shared::{postgres_options, private_folder};
 pub use stores::{Database, OwnPgBouncer, RedisServer, Stores};

@@ -1,4 +1,4 @@
-//! A job that writes down when it runs and under which fence: what handlers saw, beside what the stores say.
+//! A job that logs its runs and their fences, so that tests can compare what handlers saw with what the stores say.
 
 use crate::clock::monotonic_ms;
 use leasehold::{Job, JobError, Run, StopReason};
@@ -13,54 +13,54 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Sleeps for so long, and writes a line to `log` at its start and at its end. Once the file [`hurry`] is there, no probe
-/// sleeps: so a long line is soon drained.
+/// Sleeps for `ms`, and writes a line to `log` at its start and at its end. After the file [`no_sleep_file`] exists, no probe
+/// sleeps any more, so that a long line drains quickly.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Probe {
-    /// A file that every worker process appends to.
+    /// The file that every worker process appends to.
     pub log: PathBuf,
-    /// How long one run takes, in ms.
+    /// The duration of one run, in ms.
     #[serde(default)]
     pub ms: u64,
-    /// Exits the whole process in the middle of the run, as a crash of native code would.
+    /// Exits the whole process during the run, like a crash of native code.
     #[serde(default)]
     pub is_poison: bool,
 }
 
-/// What a run did.
+/// An event of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// The handler began.
+    /// The handler started.
     Start,
-    /// The handler came to its end.
+    /// The handler ran to its end.
     End,
-    /// The handler was told that its lease is lost.
+    /// The handler was told that its lease was lost.
     LeaseLost,
     /// The handler was told that a cancel is wanted.
     Cancelled,
-    /// The handler was told to stop, since the worker stops or its time is over.
+    /// The handler was told to stop: the worker stops, or the job's timeout is over.
     Stopped,
 }
 
 /// One line of the log, as [`LogLine::of`] reads it.
 #[derive(Clone, Debug)]
 pub struct LogLine {
-    /// What happened.
+    /// The event.
     pub step: Step,
-    /// The job.
+    /// The id of the job.
     pub id: Uuid,
-    /// The claim.
+    /// The epoch of the claim.
     pub epoch: i32,
-    /// The worker.
+    /// The id of the worker.
     pub worker: Uuid,
-    /// The worker's process.
+    /// The process id of the worker.
     pub pid: u32,
-    /// When, in ms on the clock of whoever reads the log.
+    /// The time, in ms on the clock of the reader of the log.
     pub at_ms: i64,
 }
 
-/// A line as it stands in the file.
+/// A line in the form in which it is written.
 #[derive(Serialize, Deserialize)]
 struct Written {
     step: Step,
@@ -68,14 +68,14 @@ struct Written {
     epoch: i32,
     worker: Uuid,
     pid: u32,
-    /// On the monotonic clock, which all processes of the machine share: the other one may be wrong.
+    /// On the monotonic clock, which all processes of the machine share. The wall clock may be wrong.
     monotonic_ms: i64,
     /// On the wall clock of the worker.
     clock_ms: i64,
 }
 
 impl LogLine {
-    /// Reads a line, if it is a whole one.
+    /// Parses a line. `None` if it is incomplete.
     #[must_use]
     pub fn of(text: &[u8]) -> Option<Self> {
         let Written { step, id, epoch, worker, pid, monotonic_ms, .. } = serde_json::from_slice(text).ok()?;
@@ -93,14 +93,15 @@ impl Job for Probe {
         if self.is_poison {
             std::process::abort();
         }
-        let ms = if hurry(&self.log).exists() { 0 } else { self.ms };
+        let ms = if no_sleep_file(&self.log).exists() { 0 } else { self.ms };
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(ms)) => {}
             reason = run.cancelled() => {
                 write(match reason {
                     StopReason::LeaseLost => Step::LeaseLost,
                     StopReason::Cancelled => Step::Cancelled,
-                    StopReason::TimedOut | StopReason::Stopping => Step::Stopped,
+                    // Timed out, stopping, and whatever reasons will be added.
+                    _ => Step::Stopped,
                 })?;
                 return Err(JobError::failed("told to stop"));
             }
@@ -110,13 +111,13 @@ impl Job for Probe {
     }
 }
 
-/// The file that tells the probes of this log to sleep no more.
+/// The file that tells the probes of this log not to sleep any more.
 #[must_use]
-pub fn hurry(log: &Path) -> PathBuf {
-    log.with_extension("hurry")
+pub fn no_sleep_file(log: &Path) -> PathBuf {
+    log.with_extension("no_sleep_file")
 }
 
-/// One `write` of less than a page to a file opened for appending: lines of many processes do not mix.
+/// Appends a line with one `write` of less than a page, so that lines of many processes do not mix.
 fn append(log: &Path, run: &Run, step: Step) -> std::io::Result<()> {
     let fence = run.fence();
     let written = Written {
@@ -132,14 +133,15 @@ fn append(log: &Path, run: &Run, step: Step) -> std::io::Result<()> {
     OpenOptions::new().create(true).append(true).open(log)?.write_all(text.as_bytes())
 }
 
-/// Every line so far. A last one that is being written is left out.
+/// All lines so far, without an incomplete last line.
 #[must_use]
 pub fn read_log(log: &Path) -> Vec<LogLine> {
     read(log).lines().filter_map(|line| LogLine::of(line.as_bytes())).collect()
 }
 
-/// By how much the wall clock of each process was ahead, in ms: the least and the most, of when it was wrong at all.
-/// libfaketime reads its file anew for each answer, and now and then a true one slips through where threads ask at once.
+/// How far the wall clock of each process was ahead, in ms: minimum and maximum, of all times at which it was wrong.
+/// libfaketime reads its file again for each answer. Now and then it gives the true time, when several threads ask at
+/// once.
 #[must_use]
 pub fn clock_errors(log: &Path) -> BTreeMap<u32, (i64, i64)> {
     let mut errors = BTreeMap::new();
@@ -154,20 +156,21 @@ pub fn clock_errors(log: &Path) -> BTreeMap<u32, (i64, i64)> {
     errors
 }
 
-/// What may lie between the two looks that an error is the difference of.
+/// The maximum time between the two clock readings whose difference is the error.
 const RIGHT_WITHIN_MS: i64 = 1000;
 
 fn read(log: &Path) -> String {
     std::fs::read_to_string(log).unwrap_or_default()
 }
 
-/// What the wall clock of this process said when the monotonic one began. JobStatus at once, so that lines keep their order.
+/// The wall clock of this process at the time when the monotonic clock was 0. Computed only once, so that lines keep
+/// their order.
 fn booted_at_ms() -> i64 {
     static BOOTED_AT_MS: OnceLock<i64> = OnceLock::new();
     *BOOTED_AT_MS.get_or_init(|| chrono::Utc::now().timestamp_millis() - monotonic_ms())
 }
 
-/// How often each job was started.
+/// How many times each job was started.
 #[must_use]
 pub fn starts(lines: &[LogLine]) -> BTreeMap<Uuid, usize> {
     let mut starts = BTreeMap::new();

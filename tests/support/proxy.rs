@@ -1,8 +1,8 @@
-//! A way to a server on which everything can go wrong that goes wrong on networks.
+//! A proxy that simulates every fault of a network.
 //!
-//! It sits between processes and a store. Bytes are passed on as they come; connections can be slowed down, held up,
-//! silenced for ever, cut, refused, and lost at a chosen byte or with a chosen answer: then the statement is done, and
-//! nobody hears of it.
+//! The proxy is between processes and a store. Normally it passes all bytes on. It can delay connections, stall them,
+//! silence them for ever, cut them, refuse them, and lose them at a chosen byte or at a chosen answer: then the
+//! statement was executed, but nobody gets the answer.
 
 use std::{
     sync::{
@@ -22,32 +22,33 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What the way is like now.
+/// The state of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// Everything passes.
+pub enum LinkState {
+    /// All data passes.
     Open,
-    /// Everything passes, each piece so much later.
+    /// All data passes, each piece after this delay.
     Slow(Duration),
-    /// Connections stand and new ones are taken, but nothing passes until this is over. Then all of it does.
+    /// Connections stay open and new ones are accepted, but no data passes until the state changes. Then all of it
+    /// passes.
     Stalled,
-    /// The same, but what was sent is lost, and connections of this time never carry anything again: the other end has
-    /// gone without a word.
+    /// The same, but data that is sent is lost, and connections from this time never carry data again: the other end
+    /// has silently gone.
     Silent,
-    /// Connections are cut, and new ones too.
+    /// Connections are cut, new ones too.
     Shut,
 }
 
-/// Which end bytes come from.
+/// The end that sends bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Whoever connected.
+    /// The process that connected.
     Client,
     /// The server.
     Server,
 }
 
-/// A proxy to one server on loopback. Gone when it is dropped, with all its connections.
+/// A proxy to one server on loopback. A drop ends it and all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -58,55 +59,55 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     server_port: u16,
-    way: watch::Sender<Way>,
-    traps: Mutex<Traps>,
-    /// Number of the connection that came last.
+    state: watch::Sender<LinkState>,
+    armed: Mutex<ArmedFaults>,
+    /// The number of the newest connection.
     newest: AtomicU64,
     /// Connections up to this number are silent for ever.
     silent_up_to: AtomicU64,
-    /// Connections that were lost on purpose.
+    /// The number of connections that were cut by a trap.
     cuts: AtomicU64,
-    /// Ended to cut all connections there are.
+    /// Cancelled to cut all current connections.
     all: Mutex<CancellationToken>,
 }
 
-/// What lies in wait.
+/// Faults that wait for their trigger.
 #[derive(Debug, Default)]
-struct Traps {
-    /// After so many more bytes from this end, the connection that carries the last of them is lost.
+struct ArmedFaults {
+    /// After this many more bytes from this end, the connection that carries the last of these bytes is cut.
     after: Option<(End, usize)>,
-    lose: Option<Loss>,
+    lose: Option<LostAnswers>,
 }
 
-/// Answers that are not to arrive.
+/// Answers to lose.
 #[derive(Clone, Copy, Debug)]
-struct Loss {
+struct LostAnswers {
     asked: &'static str,
     answered: &'static str,
     left: u32,
 }
 
-/// One connection through the proxy, as both of its directions know it.
-struct Passage {
+/// One connection through the proxy, shared by its two directions.
+struct ProxiedConnection {
     shared: Arc<Shared>,
     number: u64,
-    /// The statement whose answer is to be lost was sent on it, now or earlier.
+    /// The statement whose answer will be lost was sent on this connection.
     asked: AtomicBool,
     over: CancellationToken,
 }
 
 impl Proxy {
-    /// A proxy to the server at this port of 127.0.0.1.
+    /// Starts a proxy to the server at this port of 127.0.0.1.
     ///
     /// # Panics
-    /// When no port is free.
+    /// No port is free.
     pub async fn start(server_port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared {
             server_port,
-            way: watch::Sender::new(Way::Open),
-            traps: Mutex::default(),
+            state: watch::Sender::new(LinkState::Open),
+            armed: Mutex::default(),
             newest: AtomicU64::new(0),
             silent_up_to: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
@@ -116,59 +117,59 @@ impl Proxy {
         Self { port, shared, accepting }
     }
 
-    /// A URL of the server, so that it leads by this proxy.
+    /// A URL of the server, changed so that it leads through this proxy.
     ///
     /// # Panics
-    /// When the URL does not name the server's port.
+    /// The URL does not contain the server's port.
     #[must_use]
     pub fn instead_of(&self, url: &str) -> String {
         let by_proxy = url.replace(&format!(":{}/", self.shared.server_port), &format!(":{}/", self.port));
-        assert_ne!(by_proxy, url, "the URL names the port {}", self.shared.server_port);
+        assert_ne!(by_proxy, url, "the URL must contain the port {}", self.shared.server_port);
         by_proxy
     }
 
-    /// Changes what the way is like, for connections that stand and for new ones.
-    pub fn set(&self, way: Way) {
-        if *self.shared.way.borrow() == Way::Silent {
+    /// Changes the state of the link, for existing and for new connections.
+    pub fn set(&self, state: LinkState) {
+        if *self.shared.state.borrow() == LinkState::Silent {
             self.shared.silent_up_to.store(self.shared.newest.load(SeqCst), SeqCst);
         }
-        self.shared.way.send_replace(way);
-        if way == Way::Shut {
+        self.shared.state.send_replace(state);
+        if state == LinkState::Shut {
             self.cut_all();
         }
     }
 
-    /// Cuts every connection there is.
+    /// Cuts every connection.
     pub fn cut_all(&self) {
         let mut all = self.shared.all.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *all).cancel();
     }
 
-    /// Lets so many more bytes from this end pass, over all connections, and cuts the one that carries the last of them
-    /// there: in the middle of a statement, or of an answer.
+    /// Passes this many more bytes from this end, counted over all connections. Then cuts the connection that carries
+    /// the last of these bytes: in the middle of a statement or of an answer.
     pub fn cut_after(&self, from: End, bytes: usize) {
-        self.shared.traps().after = Some((from, bytes));
+        self.shared.armed().after = Some((from, bytes));
     }
 
-    /// Loses the next `count` answers that contain `answered`, on connections on which `asked` was sent at some time (a
-    /// statement is parsed once and run often): the connection is cut instead.
+    /// Loses the next `count` answers that contain `answered`, on connections on which `asked` was ever sent (a
+    /// statement is parsed once and run often). The connection is cut instead.
     pub fn lose_answers(&self, asked: &'static str, answered: &'static str, count: u32) {
-        self.shared.traps().lose = Some(Loss { asked, answered, left: count });
+        self.shared.armed().lose = Some(LostAnswers { asked, answered, left: count });
     }
 
     /// How many answers are still to be lost.
     #[must_use]
     pub fn answers_left(&self) -> u32 {
-        self.shared.traps().lose.map_or(0, |loss| loss.left)
+        self.shared.armed().lose.map_or(0, |loss| loss.left)
     }
 
-    /// How many connections were made, those included that came to nothing.
+    /// How many connections were accepted, including those that never reached the server.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.newest.load(SeqCst)
     }
 
-    /// How many connections were lost in a trap.
+    /// How many connections a trap has cut.
     #[must_use]
     pub fn cuts(&self) -> u64 {
         self.shared.cuts.load(SeqCst)
@@ -186,40 +187,40 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let number = shared.newest.fetch_add(1, SeqCst) + 1;
-        if *shared.way.borrow() == Way::Shut {
+        if *shared.state.borrow() == LinkState::Shut {
             continue;
         }
         let over = shared.all.lock().unwrap_or_else(PoisonError::into_inner).child_token();
-        let passage = Passage { shared: Arc::clone(&shared), number, asked: AtomicBool::new(false), over };
+        let connection = ProxiedConnection { shared: Arc::clone(&shared), number, asked: AtomicBool::new(false), over };
         tokio::spawn(async move {
-            // A server that is not there is told to the client by the end of its connection.
-            if let Ok(server) = TcpStream::connect(("127.0.0.1", passage.shared.server_port)).await {
-                pass(client, server, Arc::new(passage)).await;
+            // If the server does not run, the client learns it from the end of its connection.
+            if let Ok(server) = TcpStream::connect(("127.0.0.1", connection.shared.server_port)).await {
+                pass(client, server, Arc::new(connection)).await;
             }
         });
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, passage: Arc<Passage>) {
+async fn pass(client: TcpStream, server: TcpStream, connection: Arc<ProxiedConnection>) {
     let (_, _) = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let there = tokio::spawn(carry(from_client, to_server, End::Client, Arc::clone(&passage)));
-    carry(from_server, to_client, End::Server, passage).await;
+    let there = tokio::spawn(carry(from_client, to_server, End::Client, Arc::clone(&connection)));
+    carry(from_server, to_client, End::Server, connection).await;
     let _ = there.await;
 }
 
-/// One direction, until either of the two ends.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passage: Arc<Passage>) {
-    let over = passage.over.clone();
+/// Carries one direction until either end closes.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, connection: Arc<ProxiedConnection>) {
+    let over = connection.over.clone();
     let _ends_both = over.clone().drop_guard();
     let mut buffer = vec![0; 1 << 16];
     let carrying = async {
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            if !passage.may_pass().await {
+            if !connection.may_pass().await {
                 continue;
             }
             let piece = &buffer[..count];
-            let passes = passage.trapped(end, piece);
+            let passes = connection.passing_bytes(end, piece);
             let whole = passes == count;
             if passes > 0 && to.write_all(&piece[..passes]).await.is_err() || !whole {
                 return;
@@ -232,24 +233,24 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, end: End, passag
     }
 }
 
-impl Passage {
-    /// Waits for as long as the way says. Whether what is waiting passes at all.
+impl ProxiedConnection {
+    /// Waits until the state of the link lets data pass. Returns false if the data is lost.
     async fn may_pass(&self) -> bool {
-        let mut way = self.shared.way.subscribe();
+        let mut state = self.shared.state.subscribe();
         loop {
             if self.number <= self.shared.silent_up_to.load(SeqCst) {
                 return false;
             }
-            let now = *way.borrow_and_update();
+            let now = *state.borrow_and_update();
             match now {
-                Way::Open => return true,
-                Way::Slow(delay) => {
+                LinkState::Open => return true,
+                LinkState::Slow(delay) => {
                     tokio::time::sleep(delay).await;
                     return true;
                 }
-                Way::Silent | Way::Shut => return false,
-                Way::Stalled => {
-                    if way.changed().await.is_err() {
+                LinkState::Silent | LinkState::Shut => return false,
+                LinkState::Stalled => {
+                    if state.changed().await.is_err() {
                         return false;
                     }
                 }
@@ -257,10 +258,10 @@ impl Passage {
         }
     }
 
-    /// How much of this piece passes. Less than all of it: the connection is lost with the rest.
-    fn trapped(&self, end: End, piece: &[u8]) -> usize {
-        let mut traps = self.shared.traps();
-        if let Some(loss) = &mut traps.lose {
+    /// How many bytes of this piece pass. If not all pass, the connection is cut and the rest is lost.
+    fn passing_bytes(&self, end: End, piece: &[u8]) -> usize {
+        let mut armed = self.shared.armed();
+        if let Some(loss) = &mut armed.lose {
             if end == End::Client && contains(piece, loss.asked) {
                 self.asked.store(true, SeqCst);
             }
@@ -270,10 +271,10 @@ impl Passage {
                 return 0;
             }
         }
-        match &mut traps.after {
+        match &mut armed.after {
             Some((from, left)) if *from == end && *left < piece.len() => {
                 let passes = *left;
-                traps.after = None;
+                armed.after = None;
                 self.shared.cuts.fetch_add(1, SeqCst);
                 passes
             }
@@ -287,8 +288,8 @@ impl Passage {
 }
 
 impl Shared {
-    fn traps(&self) -> MutexGuard<'_, Traps> {
-        self.traps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn armed(&self) -> MutexGuard<'_, ArmedFaults> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

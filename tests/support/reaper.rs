@@ -1,9 +1,9 @@
-//! A reaper that does not keep a test waiting.
+//! Settings of a fast reaper, so that tests do not wait.
 
 use leasehold_reaper::Settings;
 use std::time::Duration;
 
-/// Ticks often, and gives hints that nobody leased half a second.
+/// Ticks often. Gives unleased hints a lease of half a second.
 #[must_use]
 pub fn quick_reaper() -> Settings {
     Settings {

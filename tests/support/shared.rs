@@ -1,7 +1,7 @@
-//! The one PostgreSQL of a test binary, the one PgBouncer before it, their folders, and what clears these away.
+//! The PostgreSQL and the PgBouncer that all tests of a binary share, their folders, and the removal of the folders.
 //!
-//! Statics are never dropped, so a server ends with the process (it is tied to it), and its folder is
-//! removed by a little shell that outlives the process by the moment that this takes.
+//! Statics are never dropped, so a server ends with the process that it is tied to. A small shell, which outlives the
+//! process for a moment, removes the folder.
 
 use leasehold_servers::{Folder, PgBouncer, PgBouncerOptions, Postgres, PostgresOptions, Programs};
 use leasehold_store::{Pooler, Settings, Store};
@@ -17,36 +17,36 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The database that every test's own is a copy of.
+/// The template database. The database of each test is a copy of it.
 pub(crate) const TEMPLATE: &str = "template_leasehold";
-/// Twenty claimers and more, in as many tests as run at once.
+/// Enough for twenty and more claimers in each of several concurrent tests.
 const CONNECTIONS: u32 = 400;
 
 const SWEEP: &str = r#"read -r _; while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; rm -rf -- "$0""#;
 
 struct Shared<Server> {
     server: Arc<Server>,
-    /// Open as long as this process lives: its end is what the sweeper waits for.
+    /// Open as long as this process lives. The sweeper waits for its end.
     _sweeper: Option<ChildStdin>,
 }
 
 /// A new temporary folder that PostgreSQL's user can enter too.
 ///
 /// # Panics
-/// When it cannot be made.
+/// The folder cannot be created.
 #[must_use]
 pub fn private_folder() -> TempDir {
     let builder = &mut tempfile::Builder::new();
     builder.prefix("leasehold-test-").permissions(Permissions::from_mode(0o711)).tempdir().expect("a temporary folder")
 }
 
-/// How a PostgreSQL for tests runs: nothing here has to survive a loss of power.
+/// PostgreSQL options for tests: the data need not survive a power failure.
 #[must_use]
 pub fn postgres_options() -> PostgresOptions {
     PostgresOptions { fsync: false, max_connections: CONNECTIONS, password: false, settings: Vec::new() }
 }
 
-/// The PostgreSQL that all tests of this binary share, with the template in it. Started by whoever asks first.
+/// The PostgreSQL that all tests of this binary share, with the template database. The first caller starts it.
 pub(crate) async fn shared_postgres() -> Arc<Postgres> {
     static SHARED: OnceLock<Shared<Postgres>> = OnceLock::new();
     let get = || SHARED.get_or_init(start_postgres).server.clone();
@@ -63,8 +63,8 @@ fn start_postgres() -> Shared<Postgres> {
     Shared { server: Arc::new(postgres), _sweeper: sweeper }
 }
 
-/// A PgBouncer in transaction mode before that PostgreSQL, with fewer connections for a database than a test has
-/// clients: so statements of one client go to many connections, and many clients have the same one.
+/// A PgBouncer in transaction mode in front of the shared PostgreSQL. It has fewer connections for a database than a
+/// test has clients. So statements of one client use many connections, and many clients use the same connection.
 pub(crate) async fn shared_pgbouncer(postgres: Arc<Postgres>) -> Arc<PgBouncer> {
     static SHARED: OnceLock<Shared<PgBouncer>> = OnceLock::new();
     let get = move || SHARED.get_or_init(|| start_pgbouncer(&postgres)).server.clone();
@@ -80,7 +80,7 @@ fn start_pgbouncer(postgres: &Postgres) -> Shared<PgBouncer> {
     Shared { server: Arc::new(pgbouncer), _sweeper: sweeper }
 }
 
-/// Removes `folder` when this process and then process `pid` are gone.
+/// Removes `folder` after this process and then process `pid` have ended.
 fn sweep_after(folder: &Path, pid: i32) -> Option<ChildStdin> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", SWEEP]).arg(folder).arg(pid.to_string()).current_dir("/").process_group(0);
@@ -88,7 +88,7 @@ fn sweep_after(folder: &Path, pid: i32) -> Option<ChildStdin> {
     shell.spawn().ok().and_then(|mut child| child.stdin.take())
 }
 
-/// In a thread with a runtime of its own: the runtime of the test that happens to come first ends with it.
+/// Runs in a thread with its own runtime, because the runtime of the first test ends with this test.
 pub(crate) fn make_template(postgres: &Postgres) {
     let (server, template) = (postgres.url(postgres.database()), postgres.url(TEMPLATE));
     let making = thread::spawn(move || {

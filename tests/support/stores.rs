@@ -15,7 +15,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A machine that runs many tests at once is slow at times; the crate's own half second is too short for that.
+/// A machine that runs many tests at the same time is slow at times; the default timeout of half a second is too short
+/// for that.
 const REDIS_ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Both stores.
@@ -28,42 +29,42 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// A database of its own, with the schema, on the PostgreSQL that the tests of this binary share; and a
-    /// Redis of its own.
+    /// A database of its own, with the schema, on the PostgreSQL that the tests of this binary share; and a Redis of
+    /// its own.
     pub async fn start() -> Self {
         let (database, redis) = tokio::join!(Database::start(), RedisServer::start());
         Self { database, redis }
     }
 
-    /// The same on a PostgreSQL of its own, for tests that stop, kill or freeze it.
+    /// The same on a PostgreSQL of its own, for tests that stop, kill or freeze the server.
     pub async fn start_apart() -> Self {
         let (database, redis) = tokio::join!(Database::start_apart(postgres_options()), RedisServer::start());
         Self { database, redis }
     }
 }
 
-/// A database with the schema in it, and nothing else.
+/// A database that contains only the schema.
 #[derive(Debug)]
 pub struct Database {
     /// `postgres://…`
     pub url: String,
     postgres: Arc<Postgres>,
-    /// After the server, which is dropped first.
+    /// Declared after the server, which is dropped first.
     _folder: Option<TempDir>,
 }
 
 impl Database {
-    /// On the PostgreSQL that the tests of this binary share.
+    /// A database on the PostgreSQL that the tests of this binary share.
     pub async fn start() -> Self {
         let postgres = shared_postgres().await;
         let url = copy_template(&postgres).await;
         Self { url, postgres, _folder: None }
     }
 
-    /// On a PostgreSQL of its own.
+    /// A database on a PostgreSQL of its own.
     ///
     /// # Panics
-    /// When it does not start.
+    /// The server does not start.
     pub async fn start_apart(options: PostgresOptions) -> Self {
         let folder = private_folder();
         let path = folder.path().to_owned();
@@ -79,16 +80,17 @@ impl Database {
         Self { url, postgres, _folder: Some(folder) }
     }
 
-    /// Its URL through a PgBouncer in transaction mode. Only for databases on the PostgreSQL that the tests of this binary
-    /// share: they share the PgBouncer too.
+    /// The URL of the database through a PgBouncer in transaction mode. Only for databases on the shared PostgreSQL,
+    /// because the PgBouncer is shared too.
     pub async fn url_through_pgbouncer(&self) -> String {
         shared_pgbouncer(self.postgres.clone()).await.instead_of(&self.postgres, &self.url)
     }
 
-    /// A PgBouncer of its own before it, and the URL through that. It is gone with what is returned.
+    /// Starts a PgBouncer of its own in front of the database. Returns the URL through it. PgBouncer ends when the
+    /// returned value is dropped.
     ///
     /// # Panics
-    /// When it does not start.
+    /// PgBouncer does not start.
     pub async fn start_pgbouncer(&self, options: PgBouncerOptions) -> (OwnPgBouncer, String) {
         let folder = private_folder();
         let (path, postgres) = (folder.path().to_owned(), self.postgres.clone());
@@ -101,16 +103,16 @@ impl Database {
         (OwnPgBouncer { _pgbouncer: pgbouncer, _folder: folder }, url)
     }
 
-    /// The server it is on. Its calls block for a moment, which a test can bear.
+    /// The server of the database. Its functions block for a moment, which is fine in a test.
     #[must_use]
     pub fn server(&self) -> &Postgres {
         &self.postgres
     }
 
-    /// A new connection to it.
+    /// Opens a new connection to the database.
     ///
     /// # Panics
-    /// When there is none to be had.
+    /// The connection fails.
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.expect("connecting to the database of this test")
     }
@@ -120,7 +122,7 @@ impl Database {
 #[derive(Debug)]
 pub struct OwnPgBouncer {
     _pgbouncer: PgBouncer,
-    /// After the server, which is dropped first.
+    /// Declared after the server, which is dropped first.
     _folder: TempDir,
 }
 
@@ -135,26 +137,26 @@ async fn copy_template(postgres: &Postgres) -> String {
     postgres.url(&name)
 }
 
-/// A Redis of its own, empty.
+/// An empty Redis of one test.
 #[derive(Debug)]
 pub struct RedisServer {
     /// `redis://…`
     pub url: String,
     redis: Redis,
-    /// After the server, which is dropped first.
+    /// Declared after the server, which is dropped first.
     _folder: TempDir,
 }
 
 impl RedisServer {
-    /// One that keeps nothing when it stops.
+    /// Starts a Redis that keeps no data when it stops.
     pub async fn start() -> Self {
         Self::start_with(RedisOptions { password: false, ..RedisOptions::default() }).await
     }
 
-    /// One with these options.
+    /// Starts a Redis with these options.
     ///
     /// # Panics
-    /// When it does not start.
+    /// Redis does not start.
     pub async fn start_with(options: RedisOptions) -> Self {
         let folder = private_folder();
         let path = folder.path().to_owned();
@@ -166,16 +168,16 @@ impl RedisServer {
         Self { url: redis.url(), redis, _folder: folder }
     }
 
-    /// The server itself. Its calls block for a moment, which a test can bear.
+    /// The server. Its functions block for a moment, which is fine in a test.
     #[must_use]
     pub fn server(&self) -> &Redis {
         &self.redis
     }
 
-    /// A new connection to it.
+    /// Opens a new connection.
     ///
     /// # Panics
-    /// When there is none to be had.
+    /// The connection fails.
     pub async fn connect(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url.as_str()).expect("the URL of Redis");
         let config = AsyncConnectionConfig::new()

@@ -137,6 +137,7 @@ async fn connect_store(url: &str, name: &str) -> Store {
 
 async fn connect_handoff(url: &str) -> Handoff {
     let settings = leasehold_handoff::Settings {
+        key_prefix: leasehold_handoff::KeyPrefix::default(),
         url: url.into(),
         head_max: HEAD_MAX,
         max_connections: 8,

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, SOON, handlers, jobs, settings, succeeded};
 use leasehold_core::{QueueName, State};
-use leasehold_tests::{Proxy, Stores, Way, eventually};
+use leasehold_tests::{LinkState, Proxy, Stores, eventually};
 use leasehold_worker::Settings;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -142,7 +142,7 @@ async fn a_result_is_held_for_as_long_as_connections_come_to_nothing() {
     for id in &ids {
         fixture.until(*id, State::Running).await;
     }
-    proxy.set(Way::Shut);
+    proxy.set(LinkState::Shut);
     let before = proxy.connections();
     open.send(true).expect("handlers wait at the gate");
     eventually("many connections have come to nothing", SOON, || async {
@@ -150,7 +150,7 @@ async fn a_result_is_held_for_as_long_as_connections_come_to_nothing() {
         if since >= 20 { Ok(()) } else { Err(since) }
     })
     .await;
-    proxy.set(Way::Open);
+    proxy.set(LinkState::Open);
     for id in ids {
         let job = fixture.until(id, State::Succeeded).await;
         assert_eq!((job.epoch, job.attempt), (1, 1), "the result of the one run there was");

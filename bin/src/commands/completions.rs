@@ -1,23 +1,22 @@
 //! `leasehold completions`.
 
-use crate::{args::Cli, failure::Failure, output};
-use clap::CommandFactory;
+use crate::{failure::Failure, output};
 use clap_complete::Shell;
 use std::process::ExitCode;
 
-/// Print the completions of a shell
+/// Print the completion script of a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold completions bash > /usr/share/bash-completion/completions/leasehold
   source <(leasehold completions zsh)")]
 pub(crate) struct Args {
-    /// Which shell
+    /// The shell
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args, mut program: clap::Command) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "leasehold", &mut script);
+    clap_complete::generate(args.shell, &mut program, "leasehold", &mut script);
     output::bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }

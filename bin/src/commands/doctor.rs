@@ -10,25 +10,25 @@ use std::process::ExitCode;
 
 /// Check every invariant in both stores on a live system
 ///
-/// Says from which store each finding is. Exit 1 if there is one.
+/// Names the store of each finding. Exit 1 if there is a finding.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold doctor
-  leasehold doctor --repair     # runs the reaper's steps first, which put most things right")]
+  leasehold doctor --repair     # runs the reaper's steps first, which repair most findings")]
 pub(crate) struct Args {
-    /// Run every step of the reaper twice before looking, and say what they put right
+    /// Run every step of the reaper twice before the checks, and print what the steps repaired
     #[arg(long)]
     repair: bool,
 }
 
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let store = context.store().await?;
-    // All that doctor does is reading: it would find nothing wrong with a server that takes no writes.
+    // Doctor only reads. Without this check a read-only server would pass.
     store.ping().await.map_err(|error| context.store_failure(error))?;
     let handoff = context.handoff().await?;
     let blind = |error| Failure::new(format!("cannot look: {error}"));
     let repairs = match args.repair {
-        true => Some(repair(&store, &handoff, context.reaper_settings()).await.map_err(blind)?),
+        true => Some(repair(&store, &handoff, leasehold::reaper_settings(&context.config)).await.map_err(blind)?),
         false => None,
     };
     let examined = examine(&store, &handoff).await.map_err(blind)?;

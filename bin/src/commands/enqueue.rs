@@ -21,8 +21,8 @@ use std::{io::IsTerminal, process::ExitCode};
   jq -c '{kind: \"mail\", payload: .}' people.json | leasehold enqueue --stdin
 
 With --stdin, each line is a JSON object with the fields kind, queue, payload, priority, delay (\"10s\"),
-run_at (a time; not beside delay), unique_key, limit_key, max_attempts, timeout (\"30s\") and id. Flags give what a
-line leaves out. Blank lines are passed over.
+run_at (a time; not beside delay), unique_key, max_attempts, timeout (\"30s\") and id. Flags set the fields that a line
+does not have. Blank lines are ignored.
 Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
 the line, and says how many lines before it were accepted. Lines with an id can be sent again safely. A line
 whose unique key or id is held by an open transaction of another session for longer than
@@ -84,7 +84,7 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
 /// One batch. Answers how many of its jobs are held by transactions of others, each of which is named.
 async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<u64, Failure> {
     let (accepted, held) = match client.enqueue_many(&batch.jobs).await {
-        Err(leasehold::Error::Store(leasehold_store::Error::Locked(locked))) => (locked.accepted, locked.held),
+        Err(leasehold::Error::Locked(locked)) => (locked.accepted, locked.held),
         answers => (answers.map_err(|error| context.failure(&error))?.into_iter().map(Some).collect(), Vec::new()),
     };
     let accepted: Vec<_> = accepted.into_iter().flatten().collect();

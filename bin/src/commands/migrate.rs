@@ -36,9 +36,9 @@ const ROLES: [&str; 4] = ["leasehold_owner", "leasehold_app", "leasehold_worker"
 enum Action {
     /// Apply what is missing (the default)
     Up,
-    /// Say which migrations the database has; exit 1 if one is missing
+    /// Say which migrations and functions the database has; exit 1 if one is missing or older than this program
     Status,
-    /// Print the SQL of all migrations
+    /// Print the SQL of all migrations and functions
     Sql,
     /// Print the SQL that makes the roles leasehold_owner, leasehold_app, leasehold_worker and leasehold_reader
     Roles {
@@ -64,9 +64,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         }
         Action::Status => {
             let store = context.database().await?;
-            let known = store.migrations().await.map_err(|error| context.store_failure(error))?;
+            let known = store.schema().await.map_err(|error| context.store_failure(error))?;
             output::either(context.json, &known, || migrations::status(&known))?;
-            if known.iter().any(|migration| migration.applied_at.is_none()) {
+            if !known.is_applied() {
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -10,8 +10,6 @@ pub(crate) mod job;
 pub(crate) mod migrate;
 pub(crate) mod queue;
 pub(crate) mod reaper;
-mod run;
+pub(crate) mod served;
 pub(crate) mod stats;
 pub(crate) mod worker;
-
-pub(crate) use run::run;

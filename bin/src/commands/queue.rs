@@ -18,7 +18,7 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold queue list
-  leasehold queue pause mail      # nothing of it is started until resume; what runs goes on
+  leasehold queue pause mail      # no job of it starts until resume; running jobs go on
   leasehold queue purge mail      # cancels what waits in it")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -29,21 +29,21 @@ pub(crate) struct Args {
 enum Action {
     /// Every queue that has jobs or is paused
     List,
-    /// Start nothing of a queue until it is resumed; what runs goes on
+    /// Start no job of a queue until the queue is resumed; running jobs go on
     Pause {
-        /// Its name
+        /// The name of the queue
         queue: QueueName,
     },
     /// End a pause
     Resume {
-        /// Its name
+        /// The name of the queue
         queue: QueueName,
     },
-    /// Cancel every job that waits in a queue; what runs goes on
+    /// Cancel every waiting job of a queue; running jobs go on
     Purge {
-        /// Its name
+        /// The name of the queue
         queue: QueueName,
-        /// Do not ask, which is only done on a terminal
+        /// Do not ask for confirmation. Only a terminal is asked
         #[arg(long)]
         yes: bool,
     },
@@ -115,7 +115,7 @@ async fn purge(queue: &QueueName, yes: bool, context: &Context) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks a person; a script has said what it wants.
+/// Asks for confirmation on a terminal. A script is not asked.
 async fn agreed(queue: &QueueName, client: &Client, context: &Context) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(true);

@@ -24,7 +24,7 @@ use std::{
   leasehold stats --watch            # again every second, in place; Ctrl-C ends it
   leasehold stats --watch 10s --json # a line of JSON every ten seconds")]
 pub(crate) struct Args {
-    /// Show it again and again [default interval: 1s]
+    /// Repeat at this interval [default interval: 1s]
     #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s", value_parser = times::duration)]
     watch: Option<Duration>,
 }

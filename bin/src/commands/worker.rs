@@ -1,24 +1,25 @@
 //! `leasehold worker`.
 
+use super::served::{PassEnv, Served, kind_and_command, queue_and_slots};
 use crate::{context::Context, failure::Failure, output, signals};
-use leasehold::{Kind, QueueName, Worker};
-use leasehold_worker::{Exec, PassedEnv};
+use leasehold::{QueueName, Worker};
+use leasehold_worker::Exec;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
 
 /// Run a worker process: take jobs, run commands, keep the leases alive
 ///
-/// TERM, HUP or Ctrl-C stops it gracefully: it takes nothing more, lets commands finish for worker.grace_ms, and gives the
-/// others back with their attempt. A second signal skips the grace.
+/// TERM, HUP or Ctrl-C stops the worker gracefully: it takes no more jobs, lets commands finish for worker.grace_ms, and gives
+/// the other jobs back without spending an attempt. A second signal skips the grace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold worker --queue mail --exec 'mail=./send-mail'
   leasehold worker --queue images=8 --queue mail=2 --exec 'resize=./resize.sh' --exec '*=./other'
   leasehold worker --queue files --commands      # for the jobs of `leasehold each`
 
-A command gets the payload on standard input; what it prints is the result. Exit 0: succeeded; 75: again later, no
-attempt spent; 65: never will, dead at once; any other: failed, tried again with backoff.")]
+A command gets the payload on standard input; its standard output is the result. Exit 0: succeeded; 75: run again later
+without spending an attempt; 65: can never succeed, dead at once; any other: failed, retried with backoff.")]
 pub(crate) struct Args {
-    /// A queue to serve, and how many jobs of it run at once [default slots: one per CPU] (repeatable)
+    /// A queue to serve, and how many of its jobs run at once [default slots: one per CPU] (repeatable)
     #[arg(long = "queue", value_name = "NAME[=SLOTS]", required = true, value_parser = queue_and_slots)]
     queues: Vec<(QueueName, Option<u32>)>,
     /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)
@@ -32,60 +33,6 @@ pub(crate) struct Args {
     /// Serve /healthz, /readyz and /metrics here, such as 0.0.0.0:9464 [default: worker.listen]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-}
-
-/// Which variables commands get.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct PassEnv {
-    /// Also give commands these of this process's own LEASEHOLD_… variables, or all of them if none is named. Without it they
-    /// get none, since there are passwords among them (repeatable)
-    #[arg(long = "pass-env", value_name = "NAME", num_args = 0..=1, value_delimiter = ',', default_missing_value = ALL)]
-    names: Vec<String>,
-}
-
-/// What stands for all names.
-const ALL: &str = "*";
-
-impl PassEnv {
-    /// The same for the library.
-    pub(crate) fn passed(&self) -> PassedEnv {
-        match &self.names {
-            names if names.is_empty() => PassedEnv::None,
-            names if names.iter().any(|name| name == ALL) => PassedEnv::All,
-            names => PassedEnv::Only(names.clone()),
-        }
-    }
-
-    /// The same as an argument of another process.
-    pub(crate) fn as_argument(&self) -> Option<String> {
-        (!self.names.is_empty()).then(|| format!("--pass-env={}", self.names.join(",")))
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Served {
-    Kind(Kind),
-    Any,
-}
-
-pub(crate) fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), String> {
-    let (name, slots) = text.split_once('=').map_or((text, None), |(name, slots)| (name, Some(slots)));
-    let name = name.parse().map_err(|error| format!("the name {error}"))?;
-    let slots = match slots.map(str::parse) {
-        None => None,
-        Some(Ok(slots @ 1..=10_000)) => Some(slots),
-        Some(_) => return Err("the slots must be a number from 1 to 10000".to_owned()),
-    };
-    Ok((name, slots))
-}
-
-pub(crate) fn kind_and_command(text: &str) -> Result<(Served, String), String> {
-    let (kind, command) = text.split_once('=').ok_or("must be KIND=COMMAND, such as 'mail=./send-mail'")?;
-    let kind = match kind {
-        "*" => Served::Any,
-        kind => Served::Kind(kind.parse().map_err(|error| format!("the kind {error}"))?),
-    };
-    Ok((kind, command.to_owned()))
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -137,7 +84,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     }
     match tally.deferred + tally.unwritten {
         0 => Ok(ExitCode::SUCCESS),
-        // The worker has said why. Whoever runs it should know that this stop was not a clean one.
+        // The log has the reason. The exit code says that some ends of runs are not written yet.
         _ => Ok(ExitCode::FAILURE),
     }
 }

@@ -1,14 +1,14 @@
-//! What `leasehold dev` takes.
+//! The arguments of `leasehold dev`.
 
-use crate::commands::worker;
+use crate::commands::served::{self, PassEnv};
 use leasehold_worker::Exec;
 use std::{path::PathBuf, time::Duration};
 
 /// Run everything on this machine: servers, schema, reaper and workers
 ///
-/// Where no URL is set, starts a PostgreSQL and a Redis of its own, on free ports of 127.0.0.1, with their data in one
-/// folder. Ctrl-C, TERM or HUP stops all of it, letting running jobs finish for worker.grace_ms; a second one does not wait. The data
-/// stay for the next start.
+/// Where no URL is set, starts a private PostgreSQL or Redis on a free port of 127.0.0.1, with the data in one folder.
+/// Ctrl-C, TERM or HUP stops everything, and lets running jobs finish for worker.grace_ms; a second signal does not wait. The
+/// data stay for the next start.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold dev
@@ -18,31 +18,31 @@ use std::{path::PathBuf, time::Duration};
 While it runs, other commands find its servers: in the same folder by themselves, elsewhere with
 --config DIR/leasehold.toml.")]
 pub(crate) struct Args {
-    /// Worker processes
+    /// How many worker processes
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(super) workers: u16,
-    /// Where data, logs and secrets are kept
+    /// The folder for data, logs and secrets
     #[arg(long, value_name = "DIR", default_value = ".leasehold")]
     pub(super) data_dir: PathBuf,
-    /// A queue that every worker serves, and how many jobs of it each runs at once [default: the queue default, one job
-    /// per CPU] (repeatable)
+    /// A queue that every worker serves, and how many of its jobs each worker runs at once [default: the queue default, one
+    /// job per CPU] (repeatable)
     #[arg(long = "queue", value_name = "NAME[=SLOTS]", value_parser = queue)]
     pub(super) queues: Vec<String>,
     /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)
     #[arg(long = "exec", value_name = "KIND=COMMAND", value_parser = exec)]
     pub(super) exec: Vec<String>,
     #[command(flatten)]
-    pub(super) pass_env: worker::PassEnv,
+    pub(super) pass_env: PassEnv,
 }
 
-// The workers take these as they are; looked at here too, so that a mistake is told before any server is started.
+// The workers parse these arguments again. They are checked here so that a mistake is reported before a server starts.
 
 fn queue(text: &str) -> Result<String, String> {
-    worker::queue_and_slots(text).map(|_| text.to_owned())
+    served::queue_and_slots(text).map(|_| text.to_owned())
 }
 
 fn exec(text: &str) -> Result<String, String> {
-    let (_, command) = worker::kind_and_command(text)?;
+    let (_, command) = served::kind_and_command(text)?;
     Exec::shell(&command, Duration::ZERO).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
 }

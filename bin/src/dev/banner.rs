@@ -1,4 +1,4 @@
-//! What `dev` says to the person who started it. On standard error: it is no data.
+//! The messages of `dev` to the person who started it, on standard error.
 
 use super::{args::Args, servers::Servers, settings_file};
 use crate::context::Context;
@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-/// Says what runs, where, and what to type next.
+/// Prints what runs, where, and what to type next.
 pub(super) fn print(args: &Args, context: &Context, folder: &Folder, servers: &Servers) -> io::Result<()> {
     let config = &context.config;
     let whose = |private: bool| if private { "" } else { "   (given, not started here)" };

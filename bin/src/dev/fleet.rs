@@ -11,9 +11,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What a worker may take beyond its grace: to end commands, and to write down how its jobs ended.
+/// How long a worker may take after its grace: to end commands, and to write the ends of its jobs.
 const BEYOND_GRACE: Duration = Duration::from_secs(10);
-/// The reaper has nothing to finish.
+/// How long the reaper may take: it has nothing to finish.
 const REAPER_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Fleet {
@@ -62,7 +62,7 @@ impl Fleet {
         Ok(Self { undertaker, workers, reaper: reapers, stop_workers, stop_reaper, now, failed: Mutex::new(failed) })
     }
 
-    /// Ready when a member cannot run at all, whatever is tried.
+    /// Ready when a process cannot start at all.
     pub(super) async fn failed(&self) -> Failure {
         match self.failed.lock().await.recv().await {
             Some(name) => Failure::usage(format!("{name} cannot run; its own words are above")),
@@ -71,7 +71,7 @@ impl Fleet {
         }
     }
 
-    /// Stops the workers, then the reaper: what the workers give back finds one that is there.
+    /// Stops the workers, then the reaper: the reaper still handles what the workers give back.
     pub(super) async fn stop(mut self, now: &CancellationToken) {
         let (hurry, asked) = (self.now.clone(), now.clone());
         let passing_on = tokio::spawn(async move {
@@ -101,8 +101,8 @@ fn worker_arguments(args: &Args) -> Vec<String> {
     arguments
 }
 
-/// Our settings, as variables: the file that a flag named, what other flags set, and the servers. And the other variables
-/// that would set the same.
+/// The settings of this process, as variables: the file that a flag named, the settings that other flags set, and the servers.
+/// Also the names of other variables that would set the same.
 fn environment(context: &Context) -> (Vec<(String, String)>, Vec<String>) {
     let Sources { file, overrides, .. } = &context.sources;
     let (mut variables, mut unset) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! One process of the fleet: kept running until it is asked to stop.
+//! One process of the fleet. It is restarted until it is asked to stop.
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -14,28 +14,28 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The pause before a process that died is started again; doubled each time it dies young.
+/// The pause before a dead process is restarted. The pause doubles each time the process dies young.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A process that lived this long did not die of its own start.
+/// A process that lived this long did not die young.
 const OLD: Duration = Duration::from_secs(30);
-/// After a second signal: how long a worker may take to end its commands.
+/// How long a worker may take to end its commands after a second signal.
 const HURRY: Duration = Duration::from_secs(8);
-/// The exit code of a process that was started wrongly: starting it again cannot help.
+/// The exit code of a process that was called wrongly: a restart cannot help.
 const USAGE: i32 = 2;
 
-/// How to run it.
+/// How to run a process.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
-    /// What people call it.
+    /// The name for messages.
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
-    /// Added to our own environment, which it inherits; not in the arguments, since there are passwords in it.
+    /// Variables to add to the inherited environment. Not arguments: the values hold passwords.
     pub(super) environment: Vec<(String, String)>,
-    /// Taken out of our own environment before that.
+    /// Variables to remove from the inherited environment before.
     pub(super) unset: Vec<String>,
     pub(super) group: i32,
-    /// How long it may take to stop.
+    /// How long the process may take to stop.
     pub(super) patience: Duration,
 }
 
@@ -105,7 +105,7 @@ impl Member {
     }
 }
 
-/// A child that has not been waited for is still ours, so its number cannot be another's.
+/// The process id cannot belong to another process: the child has not been waited for.
 fn signal(child: &Child, signal: Signal) {
     if let Some(id) = child.id() {
         let _ = kill(Pid::from_raw(id.cast_signed()), signal);

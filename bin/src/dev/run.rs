@@ -1,4 +1,4 @@
-//! From the start of `dev` to its end.
+//! `dev` from start to end.
 
 use super::{args::Args, banner, fleet::Fleet, servers::Servers, settings_file::SettingsFile};
 use crate::{
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub(crate) async fn run(args: Args, mut context: Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
     let folder = Folder::open(&args.data_dir).map_err(super::servers::failure)?;
-    // Of a `dev` that was killed: it names servers that are gone.
+    // A `dev` that was killed may have left the file, which names servers that have ended.
     SettingsFile::forget(&folder);
 
     let Some(servers) = start_servers(&args, &mut context, &folder, &stop).await? else { return Ok(ExitCode::SUCCESS) };
@@ -21,7 +21,7 @@ pub(crate) async fn run(args: Args, mut context: Context) -> Result<ExitCode, Fa
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// `None` when a signal came first: what was about to start ends with this process.
+/// `None` when a signal came first. Servers that were about to start end with this process.
 async fn start_servers(
     args: &Args,
     context: &mut Context,
@@ -40,7 +40,8 @@ async fn serve(args: &Args, context: &Context, folder: &Folder, servers: &Server
     let store = context.database().await?;
     let applied = store.migrate().await.map_err(|error| context.store_failure(error))?;
     if !applied.is_empty() {
-        tracing::info!(migrations = applied.len(), "the schema is up to date");
+        let (migrations, functions) = (applied.migrations.len(), applied.functions.len());
+        tracing::info!(migrations, functions, "the schema is up to date");
     }
     drop(store);
 
@@ -54,7 +55,7 @@ async fn serve(args: &Args, context: &Context, folder: &Folder, servers: &Server
     };
     drop(settings_file);
     if ended.is_ok() {
-        // The terminal may be gone, which is no reason to leave everything running.
+        // The terminal may be closed. Everything is stopped all the same.
         let _ = banner::say("stopping: workers first, then the reaper and the servers (Ctrl-C again: at once)");
     }
     fleet.stop(&stop.now).await;

@@ -1,23 +1,23 @@
-//! The servers of `dev`: those that the settings name, and private ones for the rest.
+//! The servers of `dev`: the servers that the settings name, and private servers for the rest.
 
 use crate::failure::Failure;
 use leasehold::Config;
 use leasehold_servers::{Error, Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
 use std::{convert::Infallible, io::Write, sync::Arc, time::Duration};
 
-/// Between two looks at whether the servers are still there.
+/// The interval between two checks whether the private servers still run.
 const LOOK: Duration = Duration::from_millis(500);
-/// Connections for people and tools beside the fleet, and for `leasehold each` and its like.
+/// Connections for people and tools beside the fleet, such as `leasehold each`.
 const CONNECTIONS_TO_SPARE: usize = 60;
 
-/// The private servers; none of a kind where a URL was given.
+/// The private servers. There is none of a kind whose URL is set.
 pub(super) struct Servers {
     pub(super) postgres: Option<Arc<Postgres>>,
     pub(super) redis: Option<Arc<Redis>>,
 }
 
 impl Servers {
-    /// Starts what no URL names.
+    /// Starts a private server for each URL that is not set.
     pub(super) async fn start(config: &Config, folder: &Folder, workers: usize) -> Result<Self, Failure> {
         let needs = (config.database.url.is_none(), config.redis.url.is_none());
         // The workers', the reaper's and this process's own.
@@ -37,28 +37,28 @@ impl Servers {
         }
     }
 
-    /// Starts again, on its port, a server that has died. The fleet bridges the time.
+    /// Restarts a private server that has died, on the same port. The fleet outlasts the gap.
     pub(super) async fn keep(&self) -> Infallible {
         loop {
             tokio::time::sleep(LOOK).await;
             if let Some(postgres) = &self.postgres
                 && let Some(status) = postgres.exited()
             {
-                tracing::warn!(%status, last_words = %one_line(&postgres.last_words()), "PostgreSQL has died; starting it again");
+                tracing::warn!(%status, log_tail = %one_line(&postgres.log_tail()), "PostgreSQL has died; starting it again");
                 let postgres = postgres.clone();
                 tell(tokio::task::spawn_blocking(move || postgres.start_again()).await);
             }
             if let Some(redis) = &self.redis
                 && let Some(status) = redis.exited()
             {
-                tracing::warn!(%status, last_words = %one_line(&redis.last_words()), "Redis has died; starting it again");
+                tracing::warn!(%status, log_tail = %one_line(&redis.log_tail()), "Redis has died; starting it again");
                 let redis = redis.clone();
                 tell(tokio::task::spawn_blocking(move || redis.start_again()).await);
             }
         }
     }
 
-    /// Stops them; what they hold is kept.
+    /// Stops the private servers. Their data stay.
     pub(super) async fn stop(self, at_once: bool) {
         let stopping = tokio::task::spawn_blocking(move || {
             if let Some(redis) = &self.redis {
@@ -84,12 +84,12 @@ fn start((postgres, redis): (bool, bool), folder: &Folder, connections: usize) -
     Ok(Servers { postgres: postgres.map(Arc::new), redis: redis.map(Arc::new) })
 }
 
-/// One line that says what is wrong; a server's own last words, if it had any, come before it.
+/// One line that says what is wrong, after the last log lines of the server.
 pub(super) fn failure(error: Error) -> Failure {
     match error {
-        Error::Failed { doing, why, last_words } => {
+        Error::Failed { doing, why, log_tail } => {
             // The failure itself is still reported when this cannot be.
-            let _ = writeln!(std::io::stderr(), "{last_words}");
+            let _ = writeln!(std::io::stderr(), "{log_tail}");
             Failure::new(format!("{doing} failed: {why}; its last words are above"))
         }
         Error::Missing { .. } => Failure::new(format!(

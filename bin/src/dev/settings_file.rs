@@ -1,4 +1,4 @@
-//! The file in which a running `dev` says where its servers are, for the other commands.
+//! The settings file of a running `dev`: it names the servers for the other commands.
 
 use crate::failure::Failure;
 use leasehold::Config;
@@ -6,14 +6,14 @@ use leasehold_servers::Folder;
 use secrecy::ExposeSecret;
 use std::{fs, path::PathBuf};
 
-/// Its name, in the folder of the data.
+/// The name of the file, in the folder of the data.
 pub(super) const NAME: &str = "leasehold.toml";
 
-/// The file, there as long as this is.
+/// The file. Dropping this value removes the file.
 pub(super) struct SettingsFile(PathBuf);
 
 impl SettingsFile {
-    /// Writes it, for the eyes of its owner only: the URLs hold passwords.
+    /// Writes the file. Only its owner may read it: the URLs hold passwords.
     pub(super) fn write(folder: &Folder, config: &Config) -> Result<Self, Failure> {
         let url = |url: &Option<secrecy::SecretString>| quoted(url.as_ref().map_or("", |url| url.expose_secret()));
         let text = format!(
@@ -26,7 +26,7 @@ impl SettingsFile {
         folder.write_private(NAME, &text).map(Self).map_err(super::servers::failure)
     }
 
-    /// Removes what an earlier run has left.
+    /// Removes the file that an earlier `dev` has left.
     pub(super) fn forget(folder: &Folder) {
         drop(Self(folder.path().join(NAME)));
     }

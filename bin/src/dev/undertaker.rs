@@ -1,8 +1,8 @@
-//! What makes sure that no worker outlives `dev`, not even one that is killed.
+//! Makes sure that no worker outlives `dev`, even if `dev` is killed.
 //!
-//! A death signal from the kernel (as the servers get one) would be a single TERM or a KILL. A TERM leaves a
-//! worker that is frozen or waits out its grace; a KILL leaves the commands that it runs. So a small shell
-//! leads the process group of the whole fleet, waits for the end of this process, and ends the group in steps.
+//! A death signal from the kernel (which the servers get) is one TERM or one KILL. After a TERM alone a frozen worker, or a
+//! worker in its grace, would live on; after a KILL alone the commands of a worker would live on. So a small shell leads the
+//! process group of the fleet, waits for the end of this process, and ends the group in steps.
 
 use crate::failure::Failure;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 const SCRIPT: &str = include_str!("undertaker.sh");
 
-/// The shell that waits for our end.
+/// The shell that waits for the end of this process.
 pub(super) struct Undertaker {
     shell: Child,
     group: i32,
@@ -42,7 +42,7 @@ impl Undertaker {
         self.group
     }
 
-    /// Lets it go, and with it whatever may be left.
+    /// Ends the shell, and with it all that is left of the group.
     pub(super) async fn release(self) {
         let Self { mut shell, alive, .. } = self;
         drop(alive);

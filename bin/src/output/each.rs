@@ -1,9 +1,9 @@
-//! What `leasehold each` says to people.
+//! The messages of `leasehold each`.
 
 use super::human;
 use leasehold::{Finished, QueueName};
 
-/// Jobs that are named one by one; the rest is counted.
+/// So many jobs are named one by one; the rest is counted.
 const NAMED_MAX: usize = 10;
 /// Characters of a line or of an error that are shown.
 const SHOWN_MAX: usize = 200;
@@ -46,7 +46,7 @@ pub(crate) fn go_on(batch: &str) -> String {
     format!("to go on here: the same command with --batch {}", quoted(batch))
 }
 
-/// That no worker will run these jobs.
+/// The message that no worker will run these jobs.
 pub(crate) fn unserved(queue: &QueueName) -> String {
     format!(
         "no worker runs commands of the queue {queue}: start one with `leasehold worker --queue {queue} --commands`, or \
@@ -54,12 +54,12 @@ pub(crate) fn unserved(queue: &QueueName) -> String {
     )
 }
 
-/// That nothing of a queue is started.
+/// The message that a queue is paused.
 pub(crate) fn paused(queue: &QueueName) -> String {
     format!("the queue {queue} is paused, so nothing of it is started: `leasehold queue resume {queue}` ends that")
 }
 
-/// As much of a text as a line has room for.
+/// A text, cut to one line.
 fn clipped(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         Some((at, _)) => format!("{} …", &text[..at]),
@@ -67,7 +67,7 @@ fn clipped(text: &str) -> String {
     }
 }
 
-/// As a shell reads it back.
+/// A text, quoted for a shell.
 fn quoted(text: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
     if !text.is_empty() && text.chars().all(plain) {

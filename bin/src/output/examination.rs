@@ -1,14 +1,14 @@
-//! What doctor looked at and found.
+//! The checks and findings of doctor.
 
 use super::{human, table};
 use leasehold_reaper::{Drift, Drifted, Examination};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Findings of one check that are told one by one; the rest is counted.
+/// So many findings of one check are printed one by one; the rest is counted.
 const NAMED_MAX: usize = 5;
 
-/// What doctor found, and before that put right if it was told to.
+/// What doctor found, and what it repaired before if `--repair` was given.
 #[derive(Serialize)]
 pub(crate) struct Told<'a> {
     #[serde(flatten)]
@@ -23,9 +23,9 @@ pub(crate) fn as_text(told: &Told<'_>) -> String {
     if let Some(repairs) = &told.repairs {
         for (kind, of) in repairs {
             let (repaired, found) = (human::grouped(of.repaired), human::grouped(of.found));
-            out.push_str(&format!("put right: {kind}, {repaired} of {found}\n"));
+            out.push_str(&format!("repaired: {kind}, {repaired} of {found}\n"));
         }
-        out.push_str(if repairs.is_empty() { "nothing to put right\n\n" } else { "\n" });
+        out.push_str(if repairs.is_empty() { "nothing to repair\n\n" } else { "\n" });
     }
     out.push_str(&table(
         ["check", "store", "looked at>", "found>"],

@@ -1,10 +1,10 @@
-//! Jobs: a list, a card, an end.
+//! Jobs: as a list, one job in full, and the end of a job.
 
 use super::{human, table};
 use leasehold::{Finished, JobRecord, State};
 use serde_json::{Value, json};
 
-/// Characters of an error or a result in a list.
+/// The longest error or result in a list, in characters.
 const GIST_MAX_CHARS: usize = 60;
 
 /// A line per job.
@@ -28,7 +28,7 @@ pub(crate) fn list(jobs: &[JobRecord]) -> String {
     )
 }
 
-/// What one wants to know of a job in a few words.
+/// The most useful fact about a job in its state.
 fn gist(job: &JobRecord) -> String {
     let text = match job.state {
         State::Scheduled => format!("due {}", human::from_now(job.run_at)),

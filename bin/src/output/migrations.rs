@@ -1,24 +1,30 @@
-//! Migrations.
+//! Migrations and functions.
 
 use super::{human, table};
-use leasehold_store::Migration;
+use leasehold_store::Schema;
 
 /// What was applied just now.
-pub(crate) fn applied(applied: &[Migration]) -> String {
+pub(crate) fn applied(applied: &Schema) -> String {
     if applied.is_empty() {
         return "the schema is up to date".to_owned();
     }
-    let lines = applied.iter().map(|migration| format!("applied {:04} {}\n", migration.version, migration.name));
-    lines.collect()
+    let migrations = applied.migrations.iter();
+    let migrations = migrations.map(|migration| format!("applied {:04} {}\n", migration.version, migration.name));
+    let functions = applied.functions.iter().map(|function| format!("applied function {}\n", function.function));
+    migrations.chain(functions).collect()
 }
 
 /// What is applied and what is not.
-pub(crate) fn status(known: &[Migration]) -> String {
+pub(crate) fn status(known: &Schema) -> String {
+    let migrations = known.migrations.iter();
+    let migrations = migrations.map(|one| (format!("{:04}", one.version), one.name.clone(), one.applied_at.as_ref()));
+    let functions = known.functions.iter();
+    let functions = functions.map(|one| ("function".to_owned(), one.function.clone(), one.applied_at.as_ref()));
     table(
         ["version", "name", "applied"],
-        known.iter().map(|migration| {
-            let applied = migration.applied_at.map_or_else(|| "no".to_owned(), human::time);
-            [format!("{:04}", migration.version), migration.name.clone(), applied]
+        migrations.chain(functions).map(|(version, name, at)| {
+            let applied = at.map_or_else(|| "no".to_owned(), |at| human::time(*at));
+            [version, name, applied]
         }),
     )
 }

@@ -1,8 +1,7 @@
-//! How things look. Nothing here asks a store or decides anything.
+//! From values to text and JSON. Nothing here asks a store or decides anything.
 
 pub(crate) mod each;
 pub(crate) mod examination;
-pub(crate) mod explanation;
 pub(crate) mod human;
 pub(crate) mod jobs;
 pub(crate) mod migrations;

@@ -21,14 +21,14 @@ pub(crate) fn bar(total: u64) -> ProgressBar {
     bars().add(ProgressBar::new(total).with_style(style.with_key("rate", rate)))
 }
 
-/// A line that counts things whose number is not known yet.
+/// A counter for a number of things that is not known in advance.
 pub(crate) fn counter() -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:>10} {human_pos}  {rate}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     bars().add(ProgressBar::no_length().with_style(style.with_key("rate", rate)))
 }
 
-/// No bar: people type the input into the terminal where it would be.
+/// No bar: people type the input into the same terminal.
 pub(crate) fn hidden() -> ProgressBar {
     ProgressBar::hidden()
 }

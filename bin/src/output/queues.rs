@@ -37,21 +37,21 @@ pub(crate) fn list(queues: &[QueueStats]) -> String {
     )
 }
 
-/// What both stores say of the queues.
+/// The queues, as both stores have them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Stats {
     /// Counted in PostgreSQL.
     pub(crate) postgres: Vec<QueueStats>,
     /// The heads and workers, as Redis has them.
     pub(crate) redis: Option<Heads>,
-    /// Why Redis could not say.
+    /// Why Redis could not be asked.
     pub(crate) redis_error: Option<String>,
 }
 
-/// What Redis says.
+/// The queues and workers, as Redis has them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Heads {
-    /// Workers that live.
+    /// How many workers live.
     pub(crate) workers: u64,
     pub(crate) queues: Vec<Head>,
 }

@@ -8,6 +8,7 @@ fn takes(setting: &Setting) -> String {
         ValueKind::Number { min, max, unit } => format!("{unit}, {min} to {max}"),
         ValueKind::Choice(words) => words.join(" or "),
         ValueKind::Text => "text".to_owned(),
+        ValueKind::KeyPrefix => "1 to 64 of A-Z a-z 0-9 _ . - :".to_owned(),
         ValueKind::Address => "address and port".to_owned(),
         ValueKind::Secret => "URL, never shown".to_owned(),
     }

@@ -1,4 +1,4 @@
-//! What the reaper's steps did.
+//! The reports of the reaper's steps.
 
 use super::{human, table};
 use leasehold_reaper::StepReport;

@@ -1,4 +1,4 @@
-//! Writing to standard output. A reader that has gone ends the command quietly (see `Failure`).
+//! Writes to standard output. A closed pipe ends the command without a message (see `Failure`).
 
 use super::progress;
 use crate::failure::Failure;
@@ -48,7 +48,7 @@ pub(crate) fn json_lines<T: Serialize>(values: &[T]) -> Result<(), Failure> {
     bytes(&out)
 }
 
-/// JSON or text, as was asked for.
+/// JSON if `as_json`, else text.
 pub(crate) fn either(as_json: bool, value: &impl Serialize, as_text: impl FnOnce() -> String) -> Result<(), Failure> {
     if as_json { json(value) } else { text(&as_text()) }
 }

@@ -5,12 +5,12 @@ use std::{io, net::SocketAddr};
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Where it was to listen.
+        /// Where the process was to listen.
         address: SocketAddr,
-        /// Why it cannot.
+        /// Why the process cannot listen there.
         source: io::Error,
     },
 }

@@ -1,21 +1,22 @@
-//! A listener on an address, and serving on it until the process ends.
+//! Binds an address, and serves on it until the process stops.
 
-use crate::{error::Error, vitals::Vitals};
+use crate::{error::Error, vitals::router};
+use leasehold_telemetry::Vitals;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How long requests that are under way at the end may take: none is worth waiting for longer.
+/// How long a stop waits for requests in flight.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// An address that is ours, and not served yet: so that a process which cannot have it says so before it begins.
+/// An address that is bound and not served yet. A process whose address is taken fails before it takes work.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
 }
 
-/// Served as long as this is held.
+/// Serves until dropped.
 #[derive(Debug)]
 pub struct Served {
     address: SocketAddr,
@@ -24,10 +25,10 @@ pub struct Served {
 }
 
 impl Listener {
-    /// Takes an address; port 0 is one that is free.
+    /// Binds an address; port 0 is any free port.
     ///
     /// # Errors
-    /// [`Error::Bind`] when it is taken, or not of this machine.
+    /// [`Error::Bind`] when the address is taken, or not of this machine.
     pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
         let bound = async {
             let socket = TcpListener::bind(address).await?;
@@ -37,15 +38,15 @@ impl Listener {
         bound.await.map_err(|source| Error::Bind { address, source })
     }
 
-    /// Serves what a process says of itself.
+    /// Serves `/healthz`, `/readyz` and `/metrics`.
     #[must_use]
     pub fn serve(self, vitals: Vitals) -> Served {
         let Self { socket, address } = self;
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(socket, vitals.router()).with_graceful_shutdown(stopped).await {
-                tracing::error!(%address, %error, "nothing is served any more");
+            if let Err(error) = axum::serve(socket, router(vitals)).with_graceful_shutdown(stopped).await {
+                tracing::error!(%address, %error, "the HTTP server has failed");
             }
         });
         tracing::info!(%address, "/healthz, /readyz and /metrics are served");
@@ -54,13 +55,13 @@ impl Listener {
 }
 
 impl Served {
-    /// Where.
+    /// The bound address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops, and gives requests that are under way a moment.
+    /// Stops, and waits up to a second for requests in flight.
     pub async fn stop(self) {
         let Self { mut serving, _stop: stop, .. } = self;
         drop(stop);

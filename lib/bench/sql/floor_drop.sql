@@ -1,2 +1,2 @@
--- floor_drop: nothing of the floor is left behind.
+-- floor_drop: drops everything of the floor.
 DROP SCHEMA IF EXISTS leasehold_floor CASCADE

@@ -1,5 +1,5 @@
--- floor_finish: rows by their ids.
+-- floor_finish: finishes rows by their ids.
 --
--- Guard:      none: nobody else has these ids.
+-- Guard:      none: no other session has these ids.
 -- Parameters: $1 ids. Index: the primary key.
 UPDATE leasehold_floor.job SET state = 2, finished_at = now() WHERE id = ANY ($1::bigint[])

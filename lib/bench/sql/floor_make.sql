@@ -1,7 +1,7 @@
--- floor_make: the table of the floor, empty. Three columns of time and one of state, as much as a queue must keep; half
--- of each page is free, so that both updates of a row find room beside it and leave the index alone.
+-- floor_make: the empty table of the floor. It has three time columns and one state column, the minimum of a queue.
+-- Half of each page is free, so that both updates of a row stay on the row's page and do not touch the index.
 --
--- Guard:      none: what an earlier run left behind is dropped.
+-- Guard:      none: the leftovers of an earlier run are dropped.
 DROP SCHEMA IF EXISTS leasehold_floor CASCADE;
 CREATE SCHEMA leasehold_floor;
 CREATE TABLE leasehold_floor.job (

@@ -1,4 +1,4 @@
--- transactions: of this database so far, and how many other connections to it there are.
+-- transactions: the number of transactions in this database so far, and of other connections to it.
 --
 -- Guard:      none, it only reads.
 SELECT (d.xact_commit + d.xact_rollback)::bigint,

@@ -1,19 +1,19 @@
-//! What a job costs: what was spent while jobs were measured, divided by their number.
+//! The cost of a job: what was spent while jobs were measured, divided by the number of jobs.
 
 use crate::memory::RedisMemory;
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
-/// What was spent between two readings. CPU that cannot be seen from here is `None`.
+/// What was spent between two readings. `None`: this CPU time cannot be seen from here.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
-    /// Write-ahead log that was written.
+    /// Bytes of write-ahead log.
     pub wal_bytes: u64,
     /// CPU seconds of PostgreSQL, all its processes.
     pub postgres_cpu_s: Option<f64>,
     /// CPU seconds of Redis.
     pub redis_cpu_s: Option<f64>,
-    /// CPU seconds of the process that enqueues and keeps the clock.
+    /// CPU seconds of the process that enqueues and measures.
     pub driver_cpu_s: Option<f64>,
     /// CPU seconds of the worker processes.
     pub workers_cpu_s: Option<f64>,
@@ -36,29 +36,29 @@ impl AddAssign for Spent {
     }
 }
 
-/// What a job costs. CPU in µs for each job, which is ms for each thousand.
+/// The cost of a job. CPU in µs for each job, which equals ms for each thousand jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// Transactions of PostgreSQL, those of connecting, of reapers and of looking included.
+    /// Transactions of PostgreSQL, including those of connections, reapers and meters.
     pub transactions_per_job: f64,
-    /// Write-ahead log.
+    /// Bytes of write-ahead log.
     pub wal_bytes_per_job: f64,
-    /// All processes of PostgreSQL; `None` when it is on another machine.
+    /// CPU of all processes of PostgreSQL; `None` when it runs on another machine.
     pub postgres_cpu_us_per_job: Option<f64>,
-    /// Redis, wherever it is.
+    /// CPU of Redis, on any machine.
     pub redis_cpu_us_per_job: Option<f64>,
-    /// The process that enqueues.
+    /// CPU of the process that enqueues.
     pub driver_cpu_us_per_job: Option<f64>,
-    /// The worker processes.
+    /// CPU of the worker processes.
     pub workers_cpu_us_per_job: Option<f64>,
-    /// Memory that Redis used before, and at most meanwhile.
+    /// Memory of Redis before the measurement, and its peak.
     pub redis_memory: Option<RedisMemory>,
-    /// The most memory that a worker process had, in bytes.
+    /// The peak memory of any worker process, in bytes.
     pub worker_memory_peak_bytes: Option<u64>,
 }
 
 impl Costs {
-    /// Divides what was spent by the jobs that it was spent for. Memory is not divided.
+    /// Divides what was spent by the number of jobs. Memory is not divided.
     #[must_use]
     pub fn per_job(spent: &Spent, transactions: u64, jobs: u64) -> Self {
         let jobs = jobs.max(1) as f64;
@@ -75,7 +75,7 @@ impl Costs {
         }
     }
 
-    /// CPU of both servers in µs for each job; none when one of them cannot be seen.
+    /// CPU of both servers in µs for each job; `None` when one of them cannot be seen.
     #[must_use]
     pub fn servers_cpu_us_per_job(&self) -> Option<f64> {
         Some(self.postgres_cpu_us_per_job? + self.redis_cpu_us_per_job?)
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_not_nothing() {
+    fn an_unknown_cost_is_not_zero() {
         let costs = Costs::per_job(&Spent::default(), 0, 0);
         assert_eq!((costs.postgres_cpu_us_per_job, costs.servers_cpu_us_per_job()), (None, None));
         assert_eq!(costs.wal_bytes_per_job, 0.0);

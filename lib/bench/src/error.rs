@@ -1,6 +1,6 @@
-//! What can go wrong while measuring.
+//! Errors of a measurement.
 
-/// A store did not do what a meter or the floor asked of it.
+/// A store failed during a measurement.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// PostgreSQL.

@@ -1,8 +1,8 @@
-//! The physical floor: the least that any queue writes which keeps its truth in PostgreSQL, and finished jobs with it.
+//! The physical floor: the minimum that any queue must write if it keeps jobs and finished jobs in PostgreSQL.
 //!
-//! Each job is inserted, claimed and finished, three durable commits a batch, by primary key. There is no order, no
-//! lease, no second index and no search: ids go from who inserts to who claims through memory. What a queue reaches of
-//! this, in the same minute on the same server, says more than its jobs a second.
+//! Each job is inserted, claimed and finished by primary key, with three durable commits for each batch. There is no
+//! order, no lease, no second index and no search: ids go from the producer to the consumer through memory. A queue's
+//! speed as a part of the floor, measured in the same minute on the same server, tells more than its jobs per second.
 
 use crate::error::Error;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -17,10 +17,10 @@ use std::{
 };
 use tokio::sync::{Mutex, mpsc};
 
-/// Jobs in a batch, and batches that are inserted at once: as in the measurements of queues.
+/// Jobs in a batch, and in-flight batches of the producer: the same as in measurements of queues.
 const BATCH: u64 = 500;
 const IN_FLIGHT: usize = 4;
-/// A payload as small as that of the jobs which do nothing.
+/// A payload as small as that of jobs that do nothing.
 const PAYLOAD: &str = "null";
 
 /// The floor on one server.
@@ -33,16 +33,16 @@ pub struct Floor {
 type Ids = Vec<i64>;
 
 impl Floor {
-    /// Makes its table, in a schema of its own. `consumers` connections will claim and finish.
+    /// Creates the floor's table in a schema of its own. `consumers`: the number of connections that claim and finish.
     ///
     /// # Errors
-    /// When PostgreSQL does not answer or refuses.
+    /// PostgreSQL does not answer or refuses.
     pub async fn open(database_url: &str, consumers: usize) -> Result<Self, Error> {
         let doing = "connecting to PostgreSQL for the floor";
         let options = PgConnectOptions::from_str(database_url).map_err(Error::postgres(doing))?;
         let options = options.application_name("leasehold bench").disable_statement_logging();
         let connections = IN_FLIGHT + consumers;
-        // All of them from the start: nobody connects while the clock runs.
+        // Opens all connections now, so that no connection is opened during the measurement.
         let pool = PgPoolOptions::new()
             .max_connections(connections as u32)
             .min_connections(connections as u32)
@@ -55,10 +55,10 @@ impl Floor {
         Ok(floor)
     }
 
-    /// Inserts all jobs, then claims and finishes them. Both in jobs a second.
+    /// Inserts all jobs, then claims and finishes them. Returns both rates, in jobs per second.
     ///
     /// # Errors
-    /// That a statement failed.
+    /// A statement failed.
     pub async fn drain(&self, jobs: u64) -> Result<(f64, f64), Error> {
         self.make().await?;
         let (to, from) = mpsc::unbounded_channel();
@@ -70,10 +70,10 @@ impl Floor {
         Ok((enqueue_per_s, rate(jobs, begun)))
     }
 
-    /// The same at once, in jobs a second.
+    /// Inserts, claims and finishes at the same time. Returns the rate, in jobs per second.
     ///
     /// # Errors
-    /// That a statement failed.
+    /// A statement failed.
     pub async fn flow(&self, jobs: u64) -> Result<f64, Error> {
         self.make().await?;
         let (to, from) = mpsc::unbounded_channel();
@@ -82,10 +82,11 @@ impl Floor {
         Ok(rate(jobs, begun))
     }
 
-    /// One job after the other, `gap` between them: how long its insert and its claim take together, in ms, sorted.
+    /// One job after the other, with `gap` between them. Returns how long insert and claim took together, in ms,
+    /// sorted.
     ///
     /// # Errors
-    /// That a statement failed.
+    /// A statement failed.
     pub async fn latency(&self, jobs: u64, gap: Duration) -> Result<Vec<f64>, Error> {
         self.make().await?;
         let mut delays_ms = Vec::new();
@@ -101,10 +102,10 @@ impl Floor {
         Ok(delays_ms)
     }
 
-    /// Leaves nothing behind.
+    /// Drops the floor's schema.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn close(self) -> Result<(), Error> {
         let dropped = sqlx::query(include_str!("../sql/floor_drop.sql")).execute(&self.pool).await;
         self.pool.close().await;
@@ -120,7 +121,7 @@ impl Floor {
         let batches = (0..jobs).step_by(BATCH as usize).map(|first| Ok(BATCH.min(jobs - first)));
         let to = &to;
         let sending = stream::iter(batches).try_for_each_concurrent(IN_FLIGHT, |count| async move {
-            // The other side is gone only when it has failed, and then that is told.
+            // The receiver is gone only after it has failed, and that error is reported.
             let _ = to.send(self.insert(count).await?);
             Ok(())
         });
@@ -136,7 +137,7 @@ impl Floor {
                     let batch = from.lock().await.recv().await;
                     let Some(ids) = batch else { return Ok::<_, Error>(()) };
                     self.claim(&ids).await?;
-                    // Here the handlers would run.
+                    // A queue would run the handlers here.
                     self.finish(&ids).await?;
                 }
             }

@@ -1,7 +1,7 @@
-//! What a measurement needs beside the queue itself: meters of what a run costs on both servers and in its processes, and
-//! the physical floor, the least that a queue on PostgreSQL has to write.
+//! What a measurement needs besides the queue: meters of the cost of a run on both servers and in its processes, and
+//! the physical floor, the minimum that a queue on PostgreSQL must write.
 //!
-//! Nothing here knows the queue: no schema of it, no keys. Statements are in `sql/`, as everywhere.
+//! This crate does not know the queue: neither its schema nor its keys. Each statement is a file in `sql/`.
 
 mod costs;
 mod error;

@@ -1,4 +1,4 @@
-//! How much memory Redis uses while something is measured.
+//! The memory of Redis during a measurement.
 
 use crate::error::Error;
 use redis::aio::MultiplexedConnection;
@@ -10,19 +10,20 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-/// Ten short questions a second weigh on nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Ten short commands per second cost almost nothing.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// `used_memory` of Redis, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RedisMemory {
-    /// When the measurement began.
+    /// At the start of the measurement.
     pub before_bytes: u64,
-    /// The most that was seen: by the server itself, if it never used more before, else by looking ten times a second.
+    /// The peak during the measurement: Redis's own record if the measurement set a new one, otherwise the maximum of
+    /// ten samples per second.
     pub peak_bytes: u64,
 }
 
-/// Looks at it until it is asked what it saw.
+/// Samples the memory of Redis until it is stopped.
 #[derive(Debug)]
 pub struct RedisMemoryWatch {
     stop: oneshot::Sender<()>,
@@ -30,17 +31,17 @@ pub struct RedisMemoryWatch {
 }
 
 impl RedisMemoryWatch {
-    /// Begins to look.
+    /// Starts sampling.
     ///
     /// # Errors
-    /// When Redis does not answer.
+    /// Redis does not answer.
     pub async fn start(url: &str) -> Result<Self, Error> {
         let mut connection = connect(url).await?;
         let (before, old_record) = look(&mut connection).await?;
         let (stop, mut stopped) = oneshot::channel();
         let looking = tokio::spawn(async move {
             let mut seen = before;
-            let mut ticks = interval(LOOK_EVERY);
+            let mut ticks = interval(SAMPLE_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while tokio::select! { _ = ticks.tick() => true, _ = &mut stopped => false } {
                 seen = seen.max(look(&mut connection).await?.0);
@@ -52,24 +53,24 @@ impl RedisMemoryWatch {
         Ok(Self { stop, looking })
     }
 
-    /// What it saw.
+    /// Stops sampling. Returns what was seen.
     ///
     /// # Errors
-    /// When Redis did not answer meanwhile.
+    /// Redis did not answer during the measurement.
     pub async fn finish(self) -> Result<Option<RedisMemory>, Error> {
-        // It is there until it is told, unless it has failed: then that is the answer.
+        // The receiver exists until it is told to stop, unless it has failed; the next line then returns its error.
         let _ = self.stop.send(());
         self.looking.await.ok().transpose()
     }
 }
 
-/// A connection to Redis for questions to the server, not to its keys.
+/// A connection to Redis for commands about the server, not about keys.
 pub(crate) async fn connect(url: &str) -> Result<MultiplexedConnection, Error> {
     let client = redis::Client::open(url).map_err(Error::redis("reading the URL of Redis"))?;
     client.get_multiplexed_async_connection().await.map_err(Error::redis("connecting to Redis"))
 }
 
-/// Values of a section of INFO, by their names; 0 for one that is not there.
+/// Values of a section of INFO, by name; 0 for a missing value.
 pub(crate) async fn info<const N: usize>(
     connection: &mut MultiplexedConnection,
     section: &str,
@@ -84,7 +85,7 @@ pub(crate) async fn info<const N: usize>(
     Ok(names.map(|name| value(name).unwrap_or(0.0)))
 }
 
-/// What it uses, and the most it ever used.
+/// The memory in use, and the highest ever in use.
 async fn look(connection: &mut MultiplexedConnection) -> Result<(u64, u64), Error> {
     let [used, record] = info(connection, "memory", ["used_memory", "used_memory_peak"]).await?;
     Ok((used as u64, record as u64))

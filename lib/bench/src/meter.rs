@@ -1,5 +1,5 @@
-//! Reads the meters of both servers and of the processes of a measurement. A reading is two short questions: it is made
-//! before and after, never during.
+//! Reads the meters of both servers and of the processes of a measurement. A reading is two short statements, made
+//! before and after a measurement and never during one.
 
 use crate::{
     costs::Spent,
@@ -12,20 +12,20 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConne
 use std::{str::FromStr as _, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long the last connections may take to go.
-const GOES_WITHIN: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long to wait until the last connections have closed.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The meters of both servers.
 #[derive(Debug)]
 pub struct Meter {
     postgres: PgConnection,
-    /// The first process of PostgreSQL, if it is on this machine.
+    /// The postmaster process of PostgreSQL, if it runs on this machine.
     postmaster: Option<u32>,
     redis: Option<MultiplexedConnection>,
 }
 
-/// What the meters stood at.
+/// The values of the meters at one time.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     wal_bytes: i64,
@@ -36,18 +36,20 @@ pub struct Reading {
 }
 
 impl Meter {
-    /// Connects, with connections of its own. Without Redis its CPU is left out.
+    /// Opens connections for the meters. Without Redis its CPU is left out.
     ///
     /// # Errors
-    /// When a server does not answer.
+    /// A server does not answer.
     pub async fn open(database_url: &str, redis_url: Option<&str>) -> Result<Self, Error> {
         let doing = "connecting to PostgreSQL for its meters";
         let options = PgConnectOptions::from_str(database_url).map_err(Error::postgres(doing))?;
         let options = options.application_name("leasehold bench").disable_statement_logging();
         let mut postgres = options.connect().await.map_err(Error::postgres(doing))?;
-        let backend: i32 =
-            sqlx::query_scalar(include_str!("../sql/backend.sql")).fetch_one(&mut postgres).await.map_err(asking)?;
-        // A number of another machine may be anything here, but hardly a process with that name.
+        let backend: i32 = sqlx::query_scalar(include_str!("../sql/backend.sql"))
+            .fetch_one(&mut postgres)
+            .await
+            .map_err(reading_meters)?;
+        // A process id from another machine may be any process here, but hardly one with the name `postgres`.
         let postmaster = u32::try_from(backend).ok().and_then(|backend| parent_of(backend, "postgres"));
         let redis = match redis_url {
             Some(url) => Some(memory::connect(url).await?),
@@ -56,13 +58,13 @@ impl Meter {
         Ok(Self { postgres, postmaster, redis })
     }
 
-    /// Reads them. `workers` are the processes whose CPU is that of workers.
+    /// Reads the meters. `workers`: the worker processes.
     ///
     /// # Errors
-    /// When a server does not answer.
+    /// A server does not answer.
     pub async fn read(&mut self, workers: &[u32]) -> Result<Reading, Error> {
         let wal = sqlx::query_scalar(include_str!("../sql/wal.sql"));
-        let wal_bytes = wal.fetch_one(&mut self.postgres).await.map_err(asking)?;
+        let wal_bytes = wal.fetch_one(&mut self.postgres).await.map_err(reading_meters)?;
         let redis_cpu_s = match &mut self.redis {
             Some(redis) => Some(redis_cpu_s(redis).await?),
             None => None,
@@ -76,32 +78,33 @@ impl Meter {
         })
     }
 
-    /// Transactions of this database so far. Backends report theirs when they end, and else up to ten seconds late: this
-    /// waits, within bounds, until no other connection is left.
+    /// The number of transactions in this database so far. A backend reports its transactions when it ends, otherwise
+    /// up to ten seconds late. So this waits, up to a timeout, until no other connection is left.
     ///
     /// # Errors
-    /// When PostgreSQL does not answer.
+    /// PostgreSQL does not answer.
     pub async fn transactions(&mut self) -> Result<u64, Error> {
-        let until = Instant::now() + GOES_WITHIN;
+        let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             let asked = sqlx::query_as(include_str!("../sql/transactions.sql"));
-            let (transactions, others): (i64, i64) = asked.fetch_one(&mut self.postgres).await.map_err(asking)?;
+            let (transactions, others): (i64, i64) =
+                asked.fetch_one(&mut self.postgres).await.map_err(reading_meters)?;
             if others == 0 || Instant::now() > until {
                 return Ok(transactions.max(0) as u64);
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Ends its connection to PostgreSQL.
+    /// Closes the connection to PostgreSQL.
     pub async fn close(self) {
-        // What was read is read: a connection that is gone already is closed too.
+        // All readings are done, so a connection that failed to close is closed as well.
         let _ = self.postgres.close().await;
     }
 }
 
 impl Reading {
-    /// What was spent since an earlier one.
+    /// What was spent since an earlier reading.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Spent {
         let more = |now: Option<f64>, before: Option<f64>| Some((now? - before?).max(0.0));
@@ -120,6 +123,6 @@ async fn redis_cpu_s(redis: &mut MultiplexedConnection) -> Result<f64, Error> {
     Ok(memory::info(redis, "cpu", names).await?.iter().sum())
 }
 
-fn asking(source: sqlx::Error) -> Error {
-    Error::Postgres { doing: "asking PostgreSQL for its meters", source }
+fn reading_meters(source: sqlx::Error) -> Error {
+    Error::Postgres { doing: "reading the meters of PostgreSQL", source }
 }

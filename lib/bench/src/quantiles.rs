@@ -1,26 +1,26 @@
-//! Where the values of a measurement lie.
+//! Quantiles of the values of a measurement.
 
 use serde::{Deserialize, Serialize};
 
-/// The parts at which [`Quantiles`] says the value.
+/// The quantiles that [`Quantiles`] holds.
 const PARTS: [f64; 13] = [0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0];
 
-/// The smallest value that at least this part of all values is not above; none of no values.
+/// The smallest value such that at least this part of all values is not above it. `None` if there are no values.
 ///
-/// `sorted` must be.
+/// `sorted` must be sorted.
 #[must_use]
 pub fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     let nth = (sorted.len() as f64 * part).ceil() as usize;
     sorted.get(nth.saturating_sub(1)).copied()
 }
 
-/// A distribution, as pairs of part and value.
+/// A distribution as pairs of quantile and value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Quantiles(pub Vec<(f64, f64)>);
 
 impl Quantiles {
-    /// Of values that are sorted.
+    /// The quantiles of sorted values.
     #[must_use]
     pub fn of(sorted: &[f64]) -> Self {
         Self(PARTS.iter().filter_map(|part| Some((*part, quantile(sorted, *part)?))).collect())

@@ -5,6 +5,7 @@
 //! in its own language; this crate is what they are checked against.
 
 mod backoff;
+mod claimability;
 mod drift;
 mod fail_point;
 mod id;
@@ -18,6 +19,7 @@ mod transitions;
 mod validate;
 
 pub use backoff::Backoff;
+pub use claimability::Claimability;
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
 pub use fail_point::on_fail_points;

@@ -3,6 +3,7 @@
 use crate::{
     error::Error,
     health::{needs, why_unfit},
+    keys::{KeyPrefix, Keys},
     pool::{Manager, no_answer_within},
     scripts::send,
 };
@@ -29,6 +30,8 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// `redis://…` or `rediss://…`
     pub url: SecretString,
+    /// What every key begins with.
+    pub key_prefix: KeyPrefix,
     /// Hints in the head of one queue.
     pub head_max: u32,
     /// Connections this process may hold for commands (blocking ones are extra).
@@ -47,6 +50,7 @@ pub(crate) struct Inner {
     /// For connections that are shared with nothing.
     pub(crate) client: Client,
     pub(crate) pool: Pool<Manager>,
+    keys: Keys,
     pub(crate) head_max: u32,
     pub(crate) timeout: Duration,
 }
@@ -95,8 +99,20 @@ impl Handoff {
             .max_size(settings.max_connections.max(1) as usize)
             .build()
             .map_err(|error| Error::Pool { doing: "setting up the connections to Redis", reason: error.to_string() })?;
-        let inner = Inner { client, pool, head_max: settings.head_max, timeout: settings.timeout };
+        let keys = Keys::new(settings.key_prefix.clone());
+        let inner = Inner { client, pool, keys, head_max: settings.head_max, timeout: settings.timeout };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The keys of this fleet.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.inner.keys
+    }
+
+    /// The prefix of the keys of this fleet.
+    #[must_use]
+    pub fn key_prefix(&self) -> String {
+        self.inner.keys.prefix().to_string()
     }
 
     /// Host and port, or path: never a secret.
@@ -157,7 +173,7 @@ impl Handoff {
             }
         }
 
-        send(connection, &needs()).await?;
+        send(connection, &needs(self.keys())).await?;
         Ok(())
     }
 }

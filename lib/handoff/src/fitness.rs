@@ -1,14 +1,7 @@
 //! What is asked of Redis as a whole: whether it is the one that was filled, whether it keeps what it is given, and
 //! whether a reaper looks after it.
 
-use crate::{
-    connect::Handoff,
-    error::Error,
-    keys::{GENERATION, REAPERS},
-    operator::command,
-    scripts::RENEW,
-    worker::milliseconds,
-};
+use crate::{connect::Handoff, error::Error, operator::command, scripts::RENEW, worker::milliseconds};
 use redis::Value;
 use std::time::Duration;
 use uuid::Uuid;
@@ -25,8 +18,9 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn has_generation(&self) -> Result<bool, Error> {
-        let (exists,): (bool,) =
-            self.run("looking for the generation of Redis", vec![command("EXISTS", GENERATION).into()]).await?;
+        let (exists,): (bool,) = self
+            .run("looking for the generation of Redis", vec![command("EXISTS", self.keys().generation()).into()])
+            .await?;
         Ok(exists)
     }
 
@@ -52,7 +46,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time.
     pub async fn announce_reaper(&self, reaper: Uuid, ttl: Duration) -> Result<(), Error> {
-        let call = RENEW.on([REAPERS.to_owned()]).arg(milliseconds(ttl).max(1)).arg("drop").args([reaper]);
+        let call = RENEW.on([self.keys().reapers()]).arg(milliseconds(ttl).max(1)).arg("drop").args([reaper]);
         self.run::<(u32,)>("announcing a reaper", vec![call.into()]).await.map(|_| ())
     }
 
@@ -61,7 +55,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time. The announcement runs out by itself.
     pub async fn withdraw_reaper(&self, reaper: Uuid) -> Result<(), Error> {
-        let step = command("ZREM", (REAPERS, reaper.to_string())).into();
+        let step = command("ZREM", (self.keys().reapers(), reaper.to_string())).into();
         self.run::<(Value,)>("withdrawing a reaper", vec![step]).await.map(|_| ())
     }
 
@@ -70,6 +64,6 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn reapers(&self) -> Result<usize, Error> {
-        Ok(self.holding("counting reapers", REAPERS.to_owned()).await?.len())
+        Ok(self.holding("counting reapers", self.keys().reapers()).await?.len())
     }
 }

@@ -4,7 +4,7 @@
 //! protocol does, once each, on keys of its own.
 
 use crate::{
-    keys::{GENERATION, QueueKeys, health},
+    keys::Keys,
     operator::command,
     scripts::{EXPIRED, Step},
 };
@@ -17,15 +17,17 @@ const KEPT_FOR_MS: u32 = 10_000;
 
 /// What a server must be able to do, in one go. The commands are those of `lua/` and of this crate: in a script each is
 /// refused to a user who may not send it himself. Blocking ones do not block inside `MULTI`.
-pub(crate) fn needs() -> Vec<Step> {
-    let expired = EXPIRED.on([QueueKeys::of(&QueueName::default()).leases()]).arg(1);
-    let outside = [command("CLIENT", "ID"), command("GET", GENERATION), command("PUBLISH", (health("channel"), ""))];
-    let inside = [vec![redis::cmd("MULTI")], reads_and_writes(), vec![redis::cmd("EXEC")]].concat();
+pub(crate) fn needs(keys: &Keys) -> Vec<Step> {
+    let expired = EXPIRED.on([keys.of(&QueueName::default()).leases()]).arg(1);
+    let outside =
+        [command("CLIENT", "ID"), command("GET", keys.generation()), command("PUBLISH", (keys.health("channel"), ""))];
+    let inside = [vec![redis::cmd("MULTI")], reads_and_writes(keys), vec![redis::cmd("EXEC")]].concat();
     outside.into_iter().map(Step::from).chain([expired.into()]).chain(inside.into_iter().map(Step::from)).collect()
 }
 
-fn reads_and_writes() -> Vec<Cmd> {
-    let [string, list, other, sorted, hash, set] = ["string", "list", "other", "sorted", "hash", "set"].map(health);
+fn reads_and_writes(keys: &Keys) -> Vec<Cmd> {
+    let [string, list, other, sorted, hash, set] =
+        ["string", "list", "other", "sorted", "hash", "set"].map(|name| keys.health(name));
     let (string, list, other, sorted, hash, set) = (&string, &list, &other, &sorted, &hash, &set);
     vec![
         redis::cmd("TIME"),

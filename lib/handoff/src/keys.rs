@@ -1,41 +1,124 @@
-//! The only place that spells Redis keys. `lua/README.md` says what each one holds.
+//! The only place that spells Redis keys. `lua/README.md` says what each key holds.
 
 use leasehold_core::{QueueName, WorkerId};
+use serde::{Deserialize, Deserializer};
+use std::{fmt, str::FromStr, sync::Arc};
 
-/// Made when Redis is first used; gone or changed after Redis was lost.
-pub(crate) const GENERATION: &str = "leasehold:generation";
-/// Set: queues that have, or had, keys here.
-pub(crate) const QUEUES: &str = "leasehold:queues";
-/// Sorted set: worker id → alive until, in ms.
-pub(crate) const WORKERS: &str = "leasehold:workers";
-/// Sorted set: reaper id → alive until, in ms.
-pub(crate) const REAPERS: &str = "leasehold:reapers";
-/// Channel: messages to workers.
-pub(crate) const NOTICES: &str = "leasehold:notices";
+/// The default of [`KeyPrefix`].
+const DEFAULT_PREFIX: &str = "leasehold";
+/// The longest prefix, in bytes: every key carries the prefix.
+const PREFIX_MAX: usize = 64;
 /// Member of a queue's `kinds` that stands for every kind. No kind can be called that.
 pub(crate) const EVERY_KIND: &str = "*";
 
-/// What a check of the server writes and deletes again, and its channel. In one slot, and of no queue.
-pub(crate) fn health(name: &str) -> String {
-    format!("leasehold:health:{{health}}:{name}")
+/// The word that every key and channel of one fleet begins with. Fleets with different prefixes share a Redis server and
+/// never see each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPrefix(Arc<str>);
+
+impl Default for KeyPrefix {
+    fn default() -> Self {
+        Self(DEFAULT_PREFIX.into())
+    }
 }
 
-/// String: what a worker says of itself, as JSON; goes away by itself.
-pub(crate) fn worker(id: WorkerId) -> String {
-    format!("leasehold:worker:{id}")
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-/// The keys of one queue. Its name stands in braces, so that Redis Cluster keeps them together: a
-/// script may touch them all.
+impl FromStr for KeyPrefix {
+    type Err = InvalidPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPrefix> {
+        // A brace would begin a hash tag: Redis Cluster would then spread the keys of one queue.
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:".contains(&byte);
+        if (1..=PREFIX_MAX).contains(&text.len()) && text.bytes().all(is_allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidPrefix)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyPrefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The text is no [`KeyPrefix`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to {PREFIX_MAX} of the characters A-Z, a-z, 0-9, _ . - and :")]
+pub struct InvalidPrefix;
+
+/// All keys of one fleet.
+#[derive(Clone)]
+pub(crate) struct Keys(KeyPrefix);
+
+impl Keys {
+    pub(crate) const fn new(prefix: KeyPrefix) -> Self {
+        Self(prefix)
+    }
+
+    pub(crate) const fn prefix(&self) -> &KeyPrefix {
+        &self.0
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.0)
+    }
+
+    /// String: made when Redis is first used; gone or changed after Redis was lost.
+    pub(crate) fn generation(&self) -> String {
+        self.key("generation")
+    }
+
+    /// Set: queues that have, or had, keys here.
+    pub(crate) fn queues(&self) -> String {
+        self.key("queues")
+    }
+
+    /// Sorted set: worker id → alive until, in ms.
+    pub(crate) fn workers(&self) -> String {
+        self.key("workers")
+    }
+
+    /// Sorted set: reaper id → alive until, in ms.
+    pub(crate) fn reapers(&self) -> String {
+        self.key("reapers")
+    }
+
+    /// Channel: messages to workers.
+    pub(crate) fn notices(&self) -> String {
+        self.key("notices")
+    }
+
+    /// String: what a worker says of itself, as JSON. The key expires.
+    pub(crate) fn worker(&self, id: WorkerId) -> String {
+        self.key(&format!("worker:{id}"))
+    }
+
+    /// A key that a check of the server writes and deletes again, or the channel of the check. All are in one slot, and of
+    /// no queue.
+    pub(crate) fn health(&self, name: &str) -> String {
+        self.key(&format!("health:{{health}}:{name}"))
+    }
+
+    /// The keys of one queue.
+    pub(crate) fn of(&self, queue: &QueueName) -> QueueKeys {
+        QueueKeys { prefix: self.key(&format!("{{{queue}}}:")) }
+    }
+}
+
+/// The keys of one queue. The name of the queue stands in braces, so that Redis Cluster keeps all keys of the queue in one
+/// slot: a script may touch them all.
 pub(crate) struct QueueKeys {
     prefix: String,
 }
 
 impl QueueKeys {
-    pub(crate) fn of(queue: &QueueName) -> Self {
-        Self { prefix: format!("leasehold:{{{queue}}}:") }
-    }
-
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -93,5 +176,28 @@ impl QueueKeys {
     /// String: where the line begins; there only while it takes PostgreSQL long to say so.
     pub(crate) fn begins(&self) -> String {
         self.key("begins")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_has_no_braces_and_a_bounded_length() {
+        for good in ["leasehold", "a", "Team-1:lease_hold.v2", &"x".repeat(PREFIX_MAX)] {
+            assert_eq!(good.parse::<KeyPrefix>().expect(good).to_string(), good);
+        }
+        for bad in ["", "{a}", "a b", "a*", "caf\u{e9}", &"x".repeat(PREFIX_MAX + 1)] {
+            assert_eq!(bad.parse::<KeyPrefix>(), Err(InvalidPrefix), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_key_begins_with_the_prefix() {
+        let keys = Keys::new("team-1".parse().expect("a prefix"));
+        assert_eq!(keys.generation(), "team-1:generation");
+        assert_eq!(keys.health("list"), "team-1:health:{health}:list");
+        assert_eq!(keys.of(&"q".parse().expect("a queue")).aside("k"), "team-1:{q}:aside:k");
     }
 }

@@ -27,6 +27,7 @@ mod worker;
 
 pub use connect::{Handoff, Settings};
 pub use error::Error;
+pub use keys::{InvalidPrefix, KeyPrefix};
 pub use leasehold_ports::{
     EXTEND_FOR, Extended, Fill, Filled, HeadStats, Held, Notice, Pushed, Served, Snapshot, Stray, Swept, Tail, Taken,
     WorkerRecord,

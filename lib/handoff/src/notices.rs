@@ -1,6 +1,6 @@
 //! What is said to workers. It only makes things quicker: whatever a notice says is in PostgreSQL too.
 
-use crate::{connect::Handoff, error::Error, keys::NOTICES, operator::command};
+use crate::{connect::Handoff, error::Error, operator::command};
 use futures_util::StreamExt;
 use leasehold_core::Backoff;
 use leasehold_ports::Notice;
@@ -25,7 +25,8 @@ impl Handoff {
         }
         let texts: Result<Vec<String>, _> = notices.iter().map(serde_json::to_string).collect();
         let texts = texts.map_err(|error| Error::Pool { doing: DOING, reason: format!("the notice: {error}") })?;
-        let steps = texts.into_iter().map(|text| command("PUBLISH", (NOTICES, text)).into()).collect();
+        let channel = self.keys().notices();
+        let steps = texts.into_iter().map(|text| command("PUBLISH", (&channel, text)).into()).collect();
         self.run::<Vec<u32>>(DOING, steps).await.map(|_| ())
     }
 
@@ -56,7 +57,7 @@ impl Handoff {
     async fn pass_on(&self, sender: &mpsc::Sender<Notice>, failures: &mut i32) -> RedisResult<()> {
         let subscribe = async {
             let mut subscription = self.inner.client.get_async_pubsub().await?;
-            subscription.subscribe(NOTICES).await?;
+            subscription.subscribe(self.keys().notices()).await?;
             Ok(subscription)
         };
         let mut subscription = tokio::time::timeout(self.inner.timeout, subscribe)

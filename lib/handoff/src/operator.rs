@@ -3,8 +3,6 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::{QUEUES, QueueKeys},
-    producer::note_queue,
     scripts::{ACK, LOOK, Step},
 };
 use leasehold_core::QueueName;
@@ -29,7 +27,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time.
     pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
         let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled()];
         // `overflow` outlasts the pause: the first new hint after it must not overtake the line.
@@ -39,7 +37,7 @@ impl Handoff {
             command("ZREMRANGEBYSCORE", (keys.leases(), "+inf", "+inf")),
         ];
         self.run_atomically::<Vec<Value>>("pausing a queue in Redis", commands).await?;
-        self.run::<(u32,)>("noting a queue", vec![note_queue(queue)]).await.map(|_| ())
+        self.run::<(u32,)>("noting a queue", vec![self.note_queue(queue)]).await.map(|_| ())
     }
 
     /// Ends a pause. The head is filled by the next tick.
@@ -47,7 +45,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time.
     pub async fn resume(&self, queue: &QueueName) -> Result<(), Error> {
-        let resume = command("HDEL", (QueueKeys::of(queue).flags(), "paused"));
+        let resume = command("HDEL", (self.keys().of(queue).flags(), "paused"));
         self.run::<(u32,)>("resuming a queue in Redis", vec![resume.into()]).await.map(|_| ())
     }
 
@@ -56,7 +54,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn stats(&self, queue: &QueueName) -> Result<HeadStats, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
         let mut commands = vec![
             command("HMGET", (keys.flags(), "paused", "overflow")),
@@ -97,7 +95,7 @@ impl Handoff {
         let mut heads = Vec::with_capacity(queues.len());
         for queues in queues.chunks(QUEUES_IN_ONE_GO) {
             let looks = queues.iter().map(|queue| {
-                let keys = QueueKeys::of(queue);
+                let keys = self.keys().of(queue);
                 LOOK.on([keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()]).into()
             });
             type Look = (bool, bool, bool, u64, u64, u64, u64, u64, u64);
@@ -130,7 +128,8 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn noted_queues(&self) -> Result<Vec<QueueName>, Error> {
-        let (noted,): (Vec<Vec<u8>>,) = self.run("listing queues", vec![command("SMEMBERS", QUEUES).into()]).await?;
+        let (noted,): (Vec<Vec<u8>>,) =
+            self.run("listing queues", vec![command("SMEMBERS", self.keys().queues()).into()]).await?;
         let mut queues: Vec<QueueName> =
             noted.iter().filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok()).collect();
         queues.sort();
@@ -160,7 +159,7 @@ impl Handoff {
         if members.is_empty() {
             return Ok(());
         }
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
         let fixed = [keys.leases(), keys.claimed(), keys.ready()];
         let call = ACK.on(fixed.into_iter().chain(aside.iter().map(|kind| keys.aside(kind)))).arg(members);
@@ -172,7 +171,7 @@ impl Handoff {
         let mut in_use = Vec::with_capacity(queues.len());
         for queues in queues.chunks(QUEUES_IN_ONE_GO) {
             let exist = queues.iter().map(|queue| {
-                let keys = QueueKeys::of(queue);
+                let keys = self.keys().of(queue);
                 command("EXISTS", vec![keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides()]).into()
             });
             let counts: Vec<u32> = self.run("looking which queues are in use", exist.collect()).await?;
@@ -191,10 +190,11 @@ impl Handoff {
             return Ok(());
         }
         let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
-        self.run::<(u32,)>("tidying the list of queues", vec![command("SREM", (QUEUES, names)).into()]).await?;
+        self.run::<(u32,)>("tidying the list of queues", vec![command("SREM", (self.keys().queues(), names)).into()])
+            .await?;
         let in_use = self.in_use(queues).await?;
         let again: Vec<Step> =
-            queues.iter().zip(in_use).filter(|(_, in_use)| *in_use).map(|(queue, _)| note_queue(queue)).collect();
+            queues.iter().zip(in_use).filter(|(_, in_use)| *in_use).map(|(queue, _)| self.note_queue(queue)).collect();
         if again.is_empty() { Ok(()) } else { self.run::<Vec<u32>>("noting queues", again).await.map(|_| ()) }
     }
 }

@@ -3,7 +3,6 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::{QUEUES, QueueKeys},
     scripts::{Call, PUSH, Step},
 };
 use leasehold_core::{JobId, QueueName};
@@ -37,13 +36,13 @@ impl Handoff {
         if ids.is_empty() {
             return Ok(Pushed::default());
         }
-        let steps = vec![self.push_call(queue, ids, mode).into(), note_queue(queue)];
+        let steps = vec![self.push_call(queue, ids, mode).into(), self.note_queue(queue)];
         let ((pushed, doubles, overflowed, paused), _): ((u32, u32, u32, bool), u32) = self.run(doing, steps).await?;
         Ok(Pushed { pushed, doubles, overflowed, paused })
     }
 
     fn push_call(&self, queue: &QueueName, ids: &[JobId], mode: Mode) -> Call {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let mode = match mode {
             Mode::Back => "back",
             Mode::Front => "front",
@@ -54,12 +53,12 @@ impl Handoff {
             .arg(mode)
             .args(ids)
     }
-}
 
-/// Notes that a queue has keys here: always after the step that made them, so that [`Handoff::queues`]
-/// can take the note of an empty queue away without losing one that is just being filled.
-pub(crate) fn note_queue(queue: &QueueName) -> Step {
-    let mut note = redis::cmd("SADD");
-    note.arg(QUEUES).arg(queue.as_str());
-    note.into()
+    /// Notes that a queue has keys here. The note always comes after the step that made the keys, so that
+    /// [`Handoff::queues`] can take the note of an empty queue away without losing a queue that is just being filled.
+    pub(crate) fn note_queue(&self, queue: &QueueName) -> Step {
+        let mut note = redis::cmd("SADD");
+        note.arg(self.keys().queues()).arg(queue.as_str());
+        note.into()
+    }
 }

@@ -3,9 +3,8 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::{GENERATION, QueueKeys},
+    keys::QueueKeys,
     operator::command,
-    producer::note_queue,
     scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP, Step},
     worker::{milliseconds, parse_members},
 };
@@ -27,7 +26,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time.
     pub async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let call = ADOPT.on([keys.claimed(), keys.leases()]).arg(milliseconds(lease)).arg(ADOPT_MAX);
         let (adopted,): (u32,) = self.run("adopting hints", vec![call.into()]).await?;
         Ok(adopted)
@@ -38,7 +37,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn expired(&self, queue: &QueueName, limit: u32) -> Result<Vec<JobId>, Error> {
-        let call = EXPIRED.on([QueueKeys::of(queue).leases()]).arg(limit);
+        let call = EXPIRED.on([self.keys().of(queue).leases()]).arg(limit);
         let (members,): (Vec<Vec<u8>>,) = self.run("looking for expired leases in Redis", vec![call.into()]).await?;
         let (ids, strays) = parse_members(members);
         self.forget_strays(queue, strays).await;
@@ -68,11 +67,11 @@ impl Handoff {
         if fills.is_empty() {
             return Ok(Vec::new());
         }
-        let asides = fills.iter().map(|fill| command("SMEMBERS", QueueKeys::of(&fill.queue).asides()).into());
+        let asides = fills.iter().map(|fill| command("SMEMBERS", self.keys().of(&fill.queue).asides()).into());
         let asides: Vec<Vec<String>> = self.run("reading the kinds set aside", asides.collect()).await?;
         let mut steps: Vec<Step> = Vec::with_capacity(fills.len() * 3);
         for (Fill { queue, ids, more, to }, aside) in fills.iter().zip(&asides) {
-            let keys = QueueKeys::of(queue);
+            let keys = self.keys().of(queue);
             steps.push(sweep_call(&keys, aside, false).into());
             let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()]);
             let fill = fill.arg(self.inner.head_max).arg(u8::from(*more));
@@ -80,7 +79,7 @@ impl Handoff {
             steps.push(fill.into());
             // A queue that is filled with nothing may have no keys left, and is not noted.
             if !ids.is_empty() {
-                steps.push(note_queue(queue));
+                steps.push(self.note_queue(queue));
             }
         }
         let mut answers = self.run::<Vec<Value>>(DOING, steps).await?.into_iter();
@@ -104,7 +103,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let steps = vec![
             command("LLEN", keys.ready()).into(),
             command("GET", keys.filled()).into(),
@@ -121,7 +120,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
-        let mut scores = command("ZMSCORE", QueueKeys::of(queue).leases());
+        let mut scores = command("ZMSCORE", self.keys().of(queue).leases());
         for id in ids {
             scores.arg(id.to_string());
         }
@@ -143,7 +142,7 @@ impl Handoff {
         begins: &str,
         kept_for: Option<Duration>,
     ) -> Result<(), Error> {
-        let mut set = command("SET", (QueueKeys::of(queue).begins(), begins));
+        let mut set = command("SET", (self.keys().of(queue).begins(), begins));
         match kept_for {
             Some(time) => set.arg("PX").arg(milliseconds(time).max(1)),
             None => set.arg("XX").arg("KEEPTTL"),
@@ -159,7 +158,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
     pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let fixed = [keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()];
         let call = EXTEND.on(fixed).arg(self.inner.head_max);
         let call = call.arg(from).arg(to).args(ids);
@@ -173,7 +172,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
     pub async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error> {
-        let call = sweep_call(&QueueKeys::of(queue), &self.aside_kinds(queue).await?, true);
+        let call = sweep_call(&self.keys().of(queue), &self.aside_kinds(queue).await?, true);
         let (swept,): ((u32, u32, u32),) = self.run("sweeping a queue", vec![call.into()]).await?;
         Ok(swept_of(swept))
     }
@@ -187,7 +186,7 @@ impl Handoff {
         if kinds.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let lengths = kinds.iter().map(|kind| {
             let mut length = redis::cmd("LLEN");
             length.arg(keys.aside(kind)).to_owned().into()
@@ -204,8 +203,8 @@ impl Handoff {
     /// When Redis does not answer in time.
     pub async fn generation(&self) -> Result<(String, bool), Error> {
         let (mut set, mut get) = (redis::cmd("SET"), redis::cmd("GET"));
-        set.arg(GENERATION).arg(Uuid::new_v4().to_string()).arg("NX");
-        get.arg(GENERATION);
+        set.arg(self.keys().generation()).arg(Uuid::new_v4().to_string()).arg("NX");
+        get.arg(self.keys().generation());
         let (made, generation): (Value, String) =
             self.run("reading the generation of Redis", vec![set.into(), get.into()]).await?;
         Ok((generation, made != Value::Nil))
@@ -214,7 +213,7 @@ impl Handoff {
     /// The kinds that have an aside list, as Redis spells them.
     pub(crate) async fn aside_kinds(&self, queue: &QueueName) -> Result<Vec<String>, Error> {
         let mut members = redis::cmd("SMEMBERS");
-        members.arg(QueueKeys::of(queue).asides());
+        members.arg(self.keys().of(queue).asides());
         let (kinds,): (Vec<String>,) = self.run("reading the kinds set aside", vec![members.into()]).await?;
         Ok(kinds)
     }

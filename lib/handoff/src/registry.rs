@@ -3,7 +3,7 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::{self, EVERY_KIND, QueueKeys, WORKERS},
+    keys::EVERY_KIND,
     operator::command,
     scripts::{RENEW, Step},
     worker::milliseconds,
@@ -25,11 +25,11 @@ impl Handoff {
         let ttl_ms = milliseconds(ttl).max(1);
         let hold = |key: String| RENEW.on([key]).arg(ttl_ms).arg("drop");
         let mut steps: Vec<Step> = vec![
-            hold(WORKERS.to_owned()).args([worker.id]).into(),
-            command("SET", (keys::worker(worker.id), record, "PX", ttl_ms)).into(),
+            hold(self.keys().workers()).args([worker.id]).into(),
+            command("SET", (self.keys().worker(worker.id), record, "PX", ttl_ms)).into(),
         ];
         for (queue, _slots) in &worker.queues {
-            let key = QueueKeys::of(queue).kinds();
+            let key = self.keys().of(queue).kinds();
             let kinds = hold(key.clone());
             steps.push(match &worker.kinds {
                 None => kinds.args([EVERY_KIND]).into(),
@@ -47,8 +47,8 @@ impl Handoff {
     /// When Redis does not do it in time. The announcement runs out by itself.
     pub async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error> {
         let steps = vec![
-            command("ZREM", (WORKERS, worker.id.to_string())).into(),
-            command("DEL", keys::worker(worker.id)).into(),
+            command("ZREM", (self.keys().workers(), worker.id.to_string())).into(),
+            command("DEL", self.keys().worker(worker.id)).into(),
         ];
         self.run::<(u32, u32)>("withdrawing a worker", steps).await.map(|_| ())
     }
@@ -58,9 +58,9 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
-        let ids = self.holding("listing workers", WORKERS.to_owned()).await?;
+        let ids = self.holding("listing workers", self.keys().workers()).await?;
         let ids = ids.iter().filter_map(|id| id.parse().ok());
-        let records: Vec<Step> = ids.map(|id| command("GET", keys::worker(id)).into()).collect();
+        let records: Vec<Step> = ids.map(|id| command("GET", self.keys().worker(id)).into()).collect();
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -77,7 +77,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not answer in time.
     pub async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
-        let kinds = self.holding("reading which kinds are served", QueueKeys::of(queue).kinds()).await?;
+        let kinds = self.holding("reading which kinds are served", self.keys().of(queue).kinds()).await?;
         Ok(served(&kinds))
     }
 
@@ -90,7 +90,7 @@ impl Handoff {
         const DOING: &str = "reading which kinds are served";
         let mut steps: Vec<Step> = vec![redis::cmd("TIME").into()];
         for queue in queues {
-            let keys = QueueKeys::of(queue);
+            let keys = self.keys().of(queue);
             steps.push(command("ZRANGE", (keys.kinds(), 0, -1, "WITHSCORES")).into());
             steps.push(command("SMEMBERS", keys.asides()).into());
         }

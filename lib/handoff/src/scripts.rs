@@ -24,7 +24,6 @@ scripts! {
     ACK = "ack.lua";
     ADOPT = "adopt.lua";
     ASIDE = "aside.lua";
-    CLAIM = "claim.lua";
     EXPIRED = "expired.lua";
     EXTEND = "extend.lua";
     FILL = "fill.lua";
@@ -32,6 +31,7 @@ scripts! {
     PUSH = "push.lua";
     RENEW = "renew.lua";
     SWEEP = "sweep.lua";
+    TAKE = "take.lua";
 }
 
 /// One call of a script.

@@ -3,7 +3,6 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::QueueKeys,
     operator::command,
     worker::{parse_member, parse_members},
 };
@@ -24,7 +23,7 @@ impl Handoff {
     /// When Redis does not answer in time, or a key holds another type than it should.
     pub async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error> {
         const DOING: &str = "reading all of a queue";
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let kinds = self.aside_kinds(queue).await?;
         let all = |key: String| command("LRANGE", (key, 0, -1));
         let mut commands = vec![

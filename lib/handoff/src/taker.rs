@@ -3,7 +3,6 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::QueueKeys,
     operator::command,
     pool::{connection_of_its_own, no_answer_within},
     worker::parse_member,
@@ -77,7 +76,7 @@ impl Handoff {
 }
 
 impl Taker {
-    /// Waits up to `timeout` for a hint and moves it to `claimed`: lease it at once ([`Handoff::claim`] with `adopt`),
+    /// Waits up to `timeout` for a hint and moves it to `claimed`: lease it at once ([`Handoff::take`] with `adopt`),
     /// claim it in PostgreSQL, or give it back ([`Handoff::release`]).
     ///
     /// If this future is dropped before its end, the connection goes with it (make a new taker), and a hint that the
@@ -87,7 +86,7 @@ impl Taker {
     /// When the connection fails, or the server says nothing for well over `timeout`. The connection is gone then:
     /// make a new taker.
     pub async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
-        let (keys, timeout) = (QueueKeys::of(&self.queue), timeout.max(SHORTEST));
+        let (keys, timeout) = (self.handoff.keys().of(&self.queue), timeout.max(SHORTEST));
         let blmove = command("BLMOVE", (keys.ready(), keys.claimed(), "LEFT", "RIGHT", timeout.as_secs_f64()));
         let member: Option<Vec<u8>> = self.block("waiting for a hint", blmove, timeout).await?;
         let Some(member) = member else { return Ok(None) };
@@ -99,7 +98,7 @@ impl Taker {
     }
 
     /// Waits up to `timeout` for the bell: whether it rang. Then there are hints in the head, or were a moment ago:
-    /// [`Handoff::claim`] takes them, and rings again if it leaves any.
+    /// [`Handoff::take`] takes them, and rings again if it leaves any.
     ///
     /// While the line is longer than the head, hints come by the thousand, and a server hands one of them to each who
     /// blocks in [`Taker::take`] before any can ask for more. Who waits for the bell instead is woken one after the other,
@@ -111,7 +110,7 @@ impl Taker {
     /// As [`Taker::take`].
     pub async fn bell(&mut self, timeout: Duration) -> Result<bool, Error> {
         let timeout = timeout.max(SHORTEST);
-        let blpop = command("BLPOP", (QueueKeys::of(&self.queue).bell(), timeout.as_secs_f64()));
+        let blpop = command("BLPOP", (self.handoff.keys().of(&self.queue).bell(), timeout.as_secs_f64()));
         let rung: Option<(String, String)> = self.block("waiting for the bell", blpop, timeout).await?;
         Ok(rung.is_some())
     }

@@ -3,9 +3,8 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    keys::QueueKeys,
-    producer::{Mode, note_queue},
-    scripts::{ACK, ASIDE, CLAIM, RENEW, Step},
+    producer::Mode,
+    scripts::{ACK, ASIDE, RENEW, Step, TAKE},
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_ports::{Notice, Taken};
@@ -30,9 +29,9 @@ impl Handoff {
         limit: u32,
         lease: Duration,
     ) -> Result<Taken, Error> {
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let fixed = [keys.ready(), keys.claimed(), keys.leases(), keys.flags(), keys.asides(), keys.bell()];
-        let call = CLAIM
+        let call = TAKE
             .on(fixed.into_iter().chain(kinds.iter().map(|kind| keys.aside(kind.as_str()))))
             .arg(self.inner.head_max)
             .arg(milliseconds(lease))
@@ -40,7 +39,7 @@ impl Handoff {
             .args(kinds)
             .args(adopt);
         type Answer = (bool, bool, Vec<Vec<u8>>, Vec<String>);
-        let ((paused, low, members, aside),): (Answer,) = self.run("claiming hints", vec![call.into()]).await?;
+        let ((paused, low, members, aside),): (Answer,) = self.run("taking hints", vec![call.into()]).await?;
         let (ids, strays) = parse_members(members);
         self.forget_strays(queue, strays).await;
         Ok(Taken { ids, aside: aside.iter().filter_map(|kind| kind.parse().ok()).collect(), low, paused })
@@ -53,9 +52,9 @@ impl Handoff {
     pub async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> Result<(), Error> {
         let mut steps: Vec<Step> = Vec::with_capacity(runs.len() * 2);
         for (queue, ids) in runs.iter().filter(|(_, ids)| !ids.is_empty()) {
-            let leases = QueueKeys::of(queue).leases();
+            let leases = self.keys().of(queue).leases();
             steps.push(RENEW.on([leases]).arg(milliseconds(lease)).arg("keep").args(ids).into());
-            steps.push(note_queue(queue));
+            steps.push(self.note_queue(queue));
         }
         self.run_unless_empty("renewing leases in Redis", steps).await
     }
@@ -69,7 +68,7 @@ impl Handoff {
         if ids.is_empty() {
             return Ok(());
         }
-        let call = RENEW.on([QueueKeys::of(queue).leases()]).arg(milliseconds(lease)).arg("held").args(ids);
+        let call = RENEW.on([self.keys().of(queue).leases()]).arg(milliseconds(lease)).arg("held").args(ids);
         self.run::<(Value,)>("holding hints", vec![call.into()]).await.map(drop)
     }
 
@@ -79,7 +78,7 @@ impl Handoff {
     /// When Redis does not do it in time. The leases run out, and the reaper forgets them.
     pub async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error> {
         let steps = hints.iter().filter(|(_, ids)| !ids.is_empty()).map(|(queue, ids)| {
-            let keys = QueueKeys::of(queue);
+            let keys = self.keys().of(queue);
             ACK.on([keys.leases(), keys.claimed()]).args(ids).into()
         });
         self.run_unless_empty("forgetting hints", steps.collect()).await
@@ -103,7 +102,7 @@ impl Handoff {
         if ids.is_empty() {
             return Ok(());
         }
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let call = ASIDE
             .on([keys.aside(kind.as_str()), keys.asides(), keys.leases(), keys.flags()])
             .arg(kind.as_str())
@@ -123,7 +122,7 @@ impl Handoff {
     /// When Redis does not answer in time.
     pub async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> Result<bool, Error> {
         let mut lock = redis::cmd("SET");
-        lock.arg(QueueKeys::of(queue).fill_lock()).arg(1).arg("NX").arg("PX").arg(milliseconds(ttl).max(1));
+        lock.arg(self.keys().of(queue).fill_lock()).arg(1).arg("NX").arg("PX").arg(milliseconds(ttl).max(1));
         let (answer,): (Value,) = self.run("locking a fill", vec![lock.into()]).await?;
         Ok(answer != Value::Nil)
     }
@@ -134,7 +133,7 @@ impl Handoff {
     /// When Redis does not answer in time; then the lock ends by itself.
     pub async fn unlock_fill(&self, queue: &QueueName) -> Result<(), Error> {
         let mut unlock = redis::cmd("DEL");
-        unlock.arg(QueueKeys::of(queue).fill_lock());
+        unlock.arg(self.keys().of(queue).fill_lock());
         let (_,): (Value,) = self.run("ending a fill", vec![unlock.into()]).await?;
         Ok(())
     }
@@ -150,7 +149,7 @@ impl Handoff {
             return;
         }
         tracing::warn!(%queue, count = strays.len(), "Redis held hints that are no job ids; forgetting them");
-        let keys = QueueKeys::of(queue);
+        let keys = self.keys().of(queue);
         let call = ACK.on([keys.leases(), keys.claimed()]).arg(strays);
         if let Err(error) = self.run::<(u32,)>("forgetting what is no hint", vec![call.into()]).await {
             tracing::debug!(%queue, %error, "they come up again when their lease runs out");

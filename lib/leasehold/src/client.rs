@@ -1,145 +1,115 @@
-//! What a program that enqueues jobs holds.
+//! The client of a Rust program: typed jobs over the untyped client of `lib/client`.
 
 use crate::{
-    Config, ConfigError, Error,
+    Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, QueueName, Revived, State,
     enqueue::Enqueue,
-    hints::HintSender,
     job::{Id, Job},
-    waiter::Waiter,
+    testing,
 };
-use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_handoff::Notice;
-use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Revived, Store};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-/// How often one statement is sent before its outcome counts as unknown.
-const ATTEMPTS: u32 = 6;
-/// The delay before it is sent again; it doubles each time: 0.1 + 0.2 + … + 1.6 s in all.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
+use leasehold_client::Store;
+use std::{sync::Arc, time::Duration};
 
 /// Enqueues jobs, waits for them, cancels and revives them. Cheap to clone.
 ///
-/// Only PostgreSQL is needed for any of it. Redis is told when it is there, with little patience.
+/// Every call needs PostgreSQL only. Redis is told while Redis answers, within a quarter of a second.
+///
+/// ```no_run
+/// # use leasehold::{Client, Config, Job, JobError, Run};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Resize { path: String, width: u32 }
+/// # impl Job for Resize {
+/// #     const KIND: &'static str = "resize";
+/// #     type Output = String;
+/// #     async fn run(self, _: &Run) -> Result<String, JobError> { Ok(self.path) }
+/// # }
+/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::connect(&Config::load()?).await?;
+/// let id = client.enqueue(Resize { path: "a.png".into(), width: 160 }).queue("images").priority(5).send().await?;
+/// let path = client.wait(id, std::time::Duration::from_secs(30)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
-    store: Store,
-    hints: Option<Arc<HintSender>>,
-    waiter: Waiter,
+    inner: Inner,
+}
+
+/// Where the jobs of a client are.
+#[derive(Clone)]
+enum Inner {
+    Stores(Arc<leasehold_client::Client>),
+    Memory(testing::Queue),
 }
 
 impl Client {
     /// Connects to both stores and checks the schema.
     ///
-    /// Without `redis.url`, or while Redis is away or cannot be used, jobs are accepted and found by the next tick of a reaper.
+    /// Without `redis.url`, or while Redis is unavailable or unfit, jobs are accepted, and the next tick of a reaper finds
+    /// them.
     ///
     /// # Errors
-    /// PostgreSQL is away or has another schema; a URL is none.
+    /// PostgreSQL is unavailable or has another schema; a URL is malformed.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
-        let settings = config.store_settings("leasehold client").ok_or_else(|| ConfigError::missing("database.url"))?;
-        let store = Store::connect(&settings).await?.with_lock_timeout(config.lock_timeout());
-        store.check_schema().await?;
-        let hints = match config.handoff_settings() {
-            Some(settings) => Some(Arc::new(HintSender::connect(&settings).await?)),
-            None => None,
-        };
-        Ok(Self { waiter: Waiter::new(store.clone()), store, hints })
+        Ok(Self { inner: Inner::Stores(Arc::new(leasehold_client::Client::connect(config).await?)) })
     }
 
-    /// PostgreSQL, for what this client has no method for, and for transactions of the caller's own.
+    /// A client of a queue in memory.
+    pub(crate) const fn in_memory(queue: testing::Queue) -> Self {
+        Self { inner: Inner::Memory(queue) }
+    }
+
+    /// PostgreSQL, for programs of Leasehold itself.
+    ///
+    /// # Panics
+    /// The client is of a queue in memory.
+    #[doc(hidden)]
     #[must_use]
-    pub const fn store(&self) -> &Store {
-        &self.store
+    pub fn store(&self) -> &Store {
+        match &self.inner {
+            Inner::Stores(client) => &client.pair().store,
+            Inner::Memory(_) => panic!("a queue in memory has no PostgreSQL"),
+        }
     }
 
-    /// Begins to enqueue a job: see [`Enqueue`] for what can be said about it.
+    /// Begins to enqueue a job: see [`Enqueue`] for the options.
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J> {
         Enqueue::new(self, &job)
     }
 
-    /// Enqueues jobs, in batches; answers in their order. For thousands of jobs, and for jobs of any kind.
+    /// Enqueues jobs of any kind, in batches; the answers are in the order of the jobs.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Client, Kind, NewJob};
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let kind: Kind = "resize".parse()?;
+    /// let payload = |n| serde_json::value::to_raw_value(&serde_json::json!({ "path": format!("{n}.png"), "width": 160 }));
+    /// let jobs = (0..10_000).map(|n| Ok(NewJob::new(kind.clone(), payload(n)?))).collect::<Result<Vec<_>, serde_json::Error>>()?;
+    /// let answers = client.enqueue_many(&jobs).await?;
+    /// assert_eq!(answers[0].id, jobs[0].id);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] if one is (then none is sent). Otherwise the batches before the one that failed
-    /// are accepted. When a connection is lost, the batch is sent again under the same ids, a few times. When open
-    /// transactions of others hold ids or unique keys for longer than `database.lock_timeout_ms`, it is
-    /// [`leasehold_store::Error::Locked`], and all other jobs are accepted.
+    /// [`Error::Invalid`] if one job is invalid: then no job is sent. Otherwise the batches before the one that failed are
+    /// accepted. When a connection is lost, the batch is sent again under the same ids, a few times, and then is
+    /// [`Error::OutcomeUnknown`]. When open transactions of other sessions hold ids or unique keys for longer than
+    /// `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
-        for job in jobs {
-            job.validate()?;
-        }
-        let mut answers = Vec::with_capacity(jobs.len());
-        let mut held = Vec::new();
-        for batch in jobs.chunks(BATCH_MAX) {
-            let (accepted, resent) = match self.send(batch).await {
-                Err(Error::Store(leasehold_store::Error::Locked(locked))) => {
-                    let first = answers.len();
-                    held.extend(locked.held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
-                    (locked.accepted, false)
-                }
-                sent => {
-                    let (accepted, resent) = sent?;
-                    (accepted.into_iter().map(Some).collect(), resent)
-                }
-            };
-            let there = batch.iter().zip(&accepted).filter_map(|(job, answer)| Some((job, answer.as_ref()?)));
-            self.tell_of(there, resent).await;
-            answers.extend(accepted);
-        }
-        let all: Option<Vec<Enqueued>> = if held.is_empty() { answers.iter().cloned().collect() } else { None };
-        all.ok_or_else(|| {
-            let locked = LockedOut { doing: "enqueueing jobs", held, accepted: answers };
-            Error::Store(leasehold_store::Error::Locked(Box::new(locked)))
-        })
-    }
-
-    /// One batch, sent until its outcome is known or patience ends; and whether it was sent more than once.
-    async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
-        // What others hold was waited for already.
-        let is_locked = |error: &leasehold_store::Error| matches!(error, leasehold_store::Error::Locked(_));
-        let mut failed = match self.store.enqueue(batch).await {
-            Err(error) if error.is_transient() && !is_locked(&error) => error,
-            answers => return Ok((answers?, false)),
-        };
-        let mut unsure = may_have_been_written(&failed);
-        let resend = |job: &NewJob| NewJob { id_may_exist: true, ..job.clone() };
-        let again: Vec<NewJob> = batch.iter().map(resend).collect();
-        let mut delay = FIRST_DELAY;
-        for _ in 1..ATTEMPTS {
-            tokio::time::sleep(delay).await;
-            delay *= 2;
-            failed = match self.store.enqueue(&again).await {
-                Err(error) if error.is_transient() && !is_locked(&error) => error,
-                Err(error) if unsure && !is_locked(&error) => return Err(outcome_unknown(batch, error)),
-                answers => return Ok((answers?, true)),
-            };
-            unsure |= may_have_been_written(&failed);
-        }
-        Err(if unsure { outcome_unknown(batch, failed) } else { failed.into() })
-    }
-
-    /// HintSender for what is new in the line. A job that was there before may be of another queue: it is left alone.
-    async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
-        pass(FailPoint::EnqueueCommitted);
-        let Some(hints) = &self.hints else { return };
-        let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
-        for (job, answer) in accepted {
-            let ours = answer.inserted || (resent && answer.id == job.id);
-            if ours && answer.state == State::Queued {
-                by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
-            }
-        }
-        for ((queue, front), ids) in by_queue {
-            hints.push(queue, &ids, front).await;
+        match &self.inner {
+            Inner::Stores(client) => client.enqueue_many(jobs).await,
+            Inner::Memory(queue) => queue.rows(|rows| rows.enqueue(jobs)),
         }
     }
 
     /// Waits until a job has succeeded, and returns its result.
     ///
-    /// Asks PostgreSQL, at intervals that grow to half a second; waits of one client share their statements.
+    /// Polls PostgreSQL, at intervals that grow to half a second. All waits of one client share their statements.
     ///
     /// # Errors
     /// [`Error::Dead`], [`Error::Cancelled`], [`Error::TimedOut`] (the job goes on), [`Error::NoSuchJob`],
-    /// [`Error::Decode`], or that PostgreSQL fails.
+    /// [`Error::Decode`], or PostgreSQL fails.
     pub async fn wait<J: Job>(&self, id: Id<J>, timeout: Duration) -> Result<J::Output, Error> {
         let id = id.get();
         let finished = self.wait_finished(id, timeout).await?;
@@ -153,136 +123,107 @@ impl Client {
         }
     }
 
-    /// Waits until a job of any kind has reached its end, whichever it is.
+    /// Waits until a job of any kind has reached its end: succeeded, dead or cancelled.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::NoSuchJob`], or that PostgreSQL fails.
+    /// [`Error::TimedOut`], [`Error::NoSuchJob`], or PostgreSQL fails.
     pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
-        match tokio::time::timeout(timeout, self.waiter.wait(id)).await {
-            Ok(finished) => finished,
-            Err(_) if self.store.job(id).await?.is_none() => Err(Error::NoSuchJob(id)),
-            Err(_) => Err(Error::TimedOut(id)),
+        match &self.inner {
+            Inner::Stores(client) => client.wait_finished(id, timeout).await,
+            Inner::Memory(queue) => queue.wait_finished(id, timeout).await,
         }
     }
 
-    /// One job as it is now, live or finished.
+    /// One job as it is now, live or finished; `None` if no job has this id.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
-        Ok(self.store.job(id.into()).await?)
+        match &self.inner {
+            Inner::Stores(client) => client.job(id).await,
+            Inner::Memory(queue) => Ok(queue.rows(|rows| rows.job(id.into()))),
+        }
     }
 
-    /// Cancels jobs: those that wait end at once; the workers of running ones are told to stop. An id of no job
-    /// is not in the answer.
+    /// Why a job is where it is, by the clock of the database; `None` if no job has this id.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Client, JobId, Reason};
+    /// # async fn doc(client: &Client, id: JobId) -> Result<(), leasehold::Error> {
+    /// for reason in client.explain(id).await?.into_iter().flat_map(|explanation| explanation.reasons) {
+    ///     match reason {
+    ///         Reason::Position { before, .. } => println!("{before} jobs stand before it"),
+    ///         other => println!("{other}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn explain(&self, id: impl Into<JobId>) -> Result<Option<Explanation>, Error> {
+        match &self.inner {
+            Inner::Stores(client) => client.explain(id).await,
+            Inner::Memory(queue) => Ok(queue.explain(id.into())),
+        }
+    }
+
+    /// Cancels jobs. Waiting jobs end at once; the workers of running jobs are told to stop them. An id of no job is not in
+    /// the answer.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
-        let answers = self.store.cancel(ids).await?;
-        if let Some(hints) = &self.hints {
-            let mut ended: BTreeMap<&QueueName, Vec<JobId>> = BTreeMap::new();
-            let mut notices = Vec::new();
-            for answer in &answers {
-                if let Some((worker, epoch)) = answer.running {
-                    notices.push(Notice::Cancel { id: answer.id, epoch, worker });
-                } else if answer.changed {
-                    ended.entry(&answer.queue).or_default().push(answer.id);
-                }
-            }
-            if !notices.is_empty() {
-                hints.notify(&notices).await;
-            }
-            for (queue, ids) in ended {
-                hints.forget(queue, &ids).await;
-            }
+        match &self.inner {
+            Inner::Stores(client) => client.cancel(ids).await,
+            Inner::Memory(queue) => Ok(queue.changing(|rows| rows.cancel(ids))),
         }
-        Ok(answers)
     }
 
-    /// Gives finished jobs a new budget and puts them back into the line; scheduled ones go there at once. Jobs
-    /// in other states, and ids of no job, are not in the answer.
+    /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states, and
+    /// ids of no job, are not in the answer.
     ///
     /// # Errors
-    /// PostgreSQL fails, or a live job has taken the unique key of one of them.
+    /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
-        let mut answers = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(BATCH_MAX) {
-            let revived = self.store.revive(batch).await?;
-            pass(FailPoint::ReviveCommitted);
-            if let Some(hints) = &self.hints {
-                let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
-                for job in &revived {
-                    by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
-                }
-                for ((queue, front), ids) in by_queue {
-                    hints.push(queue, &ids, front).await;
-                }
-            }
-            answers.extend(revived);
+        match &self.inner {
+            Inner::Stores(client) => client.revive(ids).await,
+            Inner::Memory(queue) => Ok(queue.changing(|rows| rows.revive(ids))),
         }
-        Ok(answers)
     }
 
-    /// Nothing of this queue is claimed until it is resumed; what runs goes on. Whether that changed anything.
+    /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs go on. Whether the queue was not
+    /// paused before.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
-        let changed = self.store.pause(queue).await?;
-        self.set_paused(queue, true).await;
-        Ok(changed)
+        match &self.inner {
+            Inner::Stores(client) => client.pause(queue).await,
+            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_paused(queue, true))),
+        }
     }
 
-    /// Ends a pause. Whether there was one.
+    /// Resumes a queue. Whether the queue was paused.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        let changed = self.store.resume(queue).await?;
-        self.set_paused(queue, false).await;
-        Ok(changed)
-    }
-
-    /// Only a shortcut: claims of a paused queue are refused by PostgreSQL, and a reaper tells Redis too.
-    async fn set_paused(&self, queue: &QueueName, paused: bool) {
-        if let Some(hints) = &self.hints {
-            hints.set_paused(queue, paused).await;
+        match &self.inner {
+            Inner::Stores(client) => client.resume(queue).await,
+            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_paused(queue, false))),
         }
     }
 
-    /// Cancels what waits in a queue, a batch at a time; returns those of this batch, none when it is empty.
+    /// Cancels one batch of the waiting jobs of a queue, and returns their ids: none when no job waits.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn purge(&self, queue: &QueueName) -> Result<Vec<JobId>, Error> {
-        let gone = self.store.purge(queue, i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)).await?;
-        if let Some(hints) = &self.hints
-            && !gone.is_empty()
-        {
-            hints.forget(queue, &gone).await;
+        match &self.inner {
+            Inner::Stores(client) => client.purge(queue).await,
+            Inner::Memory(memory) => Ok(memory.changing(|rows| rows.purge(queue))),
         }
-        Ok(gone)
-    }
-}
-
-fn outcome_unknown(batch: &[NewJob], source: leasehold_store::Error) -> Error {
-    Error::OutcomeUnknown { ids: batch.iter().map(|job| job.id).collect(), source }
-}
-
-/// Whether a statement that failed so may have been carried out all the same.
-fn may_have_been_written(error: &leasehold_store::Error) -> bool {
-    let source = match error {
-        leasehold_store::Error::Sql { source, .. } => source,
-        other => return matches!(other, leasehold_store::Error::InPart { .. }),
-    };
-    match source {
-        // The server has said no, unless it was ended meanwhile.
-        sqlx::Error::Database(said) => {
-            said.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
-        }
-        // There was no connection to send anything on.
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => false,
-        _ => true,
     }
 }

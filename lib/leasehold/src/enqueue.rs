@@ -1,4 +1,4 @@
-//! What can be said about a job before it is sent.
+//! The options of a job that is about to be enqueued.
 
 use crate::{
     Client, Error,
@@ -29,7 +29,7 @@ impl<'c, J: Job> Enqueue<'c, J> {
         self
     }
 
-    /// Where it waits [default: `default`].
+    /// The queue [default: [`Job::QUEUE`]].
     pub fn queue(mut self, name: &str) -> Self {
         match name.parse::<QueueName>() {
             Ok(queue) => self.set(|job| job.queue = queue),
@@ -41,7 +41,7 @@ impl<'c, J: Job> Enqueue<'c, J> {
         }
     }
 
-    /// From −100 to 100, higher first [default: 0].
+    /// From −100 to 100, higher first [default: [`Job::PRIORITY`]].
     pub fn priority(self, priority: i16) -> Self {
         self.set(|job| job.priority = priority)
     }
@@ -56,24 +56,24 @@ impl<'c, J: Job> Enqueue<'c, J> {
         self.set(|job| job.run_at = Some(time))
     }
 
-    /// While a live job has this key, that job is the answer and no other is made.
+    /// While a live job has this key, that job is the answer and no new job is made.
     pub fn unique_key(self, key: impl Into<String>) -> Self {
         let key = key.into();
         self.set(|job| job.unique_key = Some(key))
     }
 
-    /// How many attempts it may spend [default: 5].
+    /// How many attempts the job may spend [default: [`Job::MAX_ATTEMPTS`]].
     pub fn max_attempts(self, attempts: i32) -> Self {
         self.set(|job| job.max_attempts = attempts)
     }
 
-    /// How long one run may take [default: for ever].
+    /// How long one run may take [default: [`Job::TIMEOUT`]].
     pub fn timeout(self, timeout: Duration) -> Self {
         self.set(|job| job.timeout = Some(timeout))
     }
 
-    /// The id of the job. If it exists already, live or finished, that job is the answer and no other is made: so a
-    /// caller that does not know whether an earlier call went through can repeat it.
+    /// The id of the job. If a job with this id exists, live or finished, that job is the answer and no new job is made. So a
+    /// caller that does not know whether an earlier call succeeded can repeat the call.
     pub fn id(self, id: JobId) -> Self {
         self.set(|job| (job.id, job.id_may_exist) = (id, true))
     }
@@ -81,14 +81,14 @@ impl<'c, J: Job> Enqueue<'c, J> {
     /// The job itself, for [`Client::enqueue_many`].
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the job.
     pub fn build(self) -> Result<NewJob, Error> {
         let job = self.job?;
         job.validate()?;
         Ok(job)
     }
 
-    /// Enqueues it. When this returns, the job is committed.
+    /// Enqueues the job. When this returns, the job is committed.
     ///
     /// # Errors
     /// As [`Client::enqueue_many`].
@@ -99,23 +99,46 @@ impl<'c, J: Job> Enqueue<'c, J> {
         Ok(Id::new(answers.first().map_or(job.id, |answer| answer.id)))
     }
 
-    /// Enqueues it in the caller's own transaction: the job is there exactly if that commits.
+    /// Enqueues the job in the caller's own transaction: the job exists exactly if the transaction commits.
     ///
-    /// Redis is not told, since nobody here learns of the commit: the job is found by the next fill of the head,
-    /// within a tick of a reaper (`reaper.tick_ms`).
+    /// Redis is not told, since the client does not learn of the commit. The next fill of the head finds the job, within a
+    /// tick of a reaper (`reaper.tick_ms`).
+    ///
+    /// ```no_run
+    /// # use leasehold::{Client, Job, JobError, Run};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Welcome { user: i64 }
+    /// # impl Job for Welcome {
+    /// #     const KIND: &'static str = "welcome";
+    /// #     type Output = ();
+    /// #     async fn run(self, _: &Run) -> Result<(), JobError> { Ok(()) }
+    /// # }
+    /// # async fn doc(client: &Client, pool: &sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut transaction = pool.begin().await?;
+    /// let user: i64 =
+    ///     sqlx::query_scalar("INSERT INTO users DEFAULT VALUES RETURNING id").fetch_one(&mut *transaction).await?;
+    /// client.enqueue(Welcome { user }).send_in(&mut transaction).await?;
+    /// transaction.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// What is wrong with the job, or that PostgreSQL fails (then the transaction is lost too).
+    /// The job is invalid, or PostgreSQL fails; then the transaction is lost too.
     pub async fn send_in(self, transaction: &mut PgConnection) -> Result<Id<J>, Error> {
         let job = self.build()?;
-        let answers = leasehold_store::Store::enqueue_in(transaction, std::slice::from_ref(&job)).await?;
+        let answers = leasehold_client::Store::enqueue_in(transaction, std::slice::from_ref(&job)).await?;
         Ok(Id::new(answers.first().map_or(job.id, |answer| answer.id)))
     }
 }
 
 fn new_job<J: Job>(job: &J) -> Result<NewJob, Error> {
-    let kind: Kind =
-        J::KIND.parse().map_err(|source| Error::Name { what: "kind", name: J::KIND.to_owned(), source })?;
+    let name = |what, name: &str, source| Error::Name { what, name: name.to_owned(), source };
+    let kind: Kind = J::KIND.parse().map_err(|source| name("kind", J::KIND, source))?;
+    let queue: QueueName = J::QUEUE.parse().map_err(|source| name("queue", J::QUEUE, source))?;
     let payload = serde_json::value::to_raw_value(job).map_err(|source| Error::Encode { kind: J::KIND, source })?;
-    Ok(NewJob::new(kind, payload))
+    let mut job = NewJob::new(kind, payload);
+    (job.queue, job.priority, job.max_attempts, job.timeout) = (queue, J::PRIORITY, J::MAX_ATTEMPTS, J::TIMEOUT);
+    Ok(job)
 }

@@ -1,17 +1,54 @@
 //! A kind of work as a Rust type.
 
-use leasehold_core::{JobId, Outcome};
-use leasehold_worker::{Handler, Run};
+use leasehold_core::{Backoff, JobId, MAX_ATTEMPTS_DEFAULT, Outcome};
+use leasehold_worker::{Handler, MissingState, Run};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error::Error as StdError, fmt, future::Future, hash, marker::PhantomData, pin::Pin, time::Duration};
+use std::{
+    error::Error as StdError, fmt, future::Future, hash, marker::PhantomData, pin::Pin, sync::OnceLock, time::Duration,
+};
 
-/// A kind of work: its fields are the payload, [`Job::run`] does it.
+/// A kind of work: its fields are the payload, [`Job::run`] does the work.
 ///
-/// Execution is at least once, so a run must be able to follow one that was cut short. What it does
-/// elsewhere can carry [`Run::fence`], by which a run that lost its lease is told from the current one.
+/// Execution is at least once: a run may follow a run that was cut short. A side effect can carry [`Run::fence`], which tells
+/// a run that lost its lease from the current run.
+///
+/// ```
+/// use leasehold::{Job, JobError, Run};
+/// use serde::{Deserialize, Serialize};
+/// use std::time::Duration;
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Resize { path: String, width: u32 }
+///
+/// impl Job for Resize {
+///     const KIND: &'static str = "resize";
+///     const QUEUE: &'static str = "images";
+///     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(60));
+///     type Output = String;
+///
+///     async fn run(self, run: &Run) -> Result<String, JobError> {
+///         if self.width == 0 {
+///             return Err(JobError::never("the width is 0"));
+///         }
+///         Ok(format!("{}.{}px.{}", self.path, self.width, run.fence().epoch))
+///     }
+/// }
+/// ```
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The kind by which workers find the handler. Renaming it orphans the jobs that wait.
+    /// The kind by which workers find the handler. After a renaming no worker runs the jobs that wait.
     const KIND: &'static str;
+    /// The queue of these jobs, unless [`Enqueue::queue`](crate::Enqueue::queue) names another.
+    const QUEUE: &'static str = "default";
+    /// The priority of these jobs, unless [`Enqueue::priority`](crate::Enqueue::priority) says otherwise.
+    const PRIORITY: i16 = 0;
+    /// The attempts of these jobs, unless [`Enqueue::max_attempts`](crate::Enqueue::max_attempts) says otherwise.
+    const MAX_ATTEMPTS: i32 = MAX_ATTEMPTS_DEFAULT;
+    /// How long one run may take, unless [`Enqueue::timeout`](crate::Enqueue::timeout) says otherwise; `None` is without
+    /// end.
+    const TIMEOUT: Option<Duration> = None;
+    /// The delays between attempts, as the worker of this version has them; `None` takes `worker.backoff_base_ms` and
+    /// `worker.backoff_cap_ms`.
+    const BACKOFF: Option<Backoff> = None;
     /// What a run returns.
     type Output: Serialize + DeserializeOwned + Send + 'static;
 
@@ -22,8 +59,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn run(self, run: &Run) -> impl Future<Output = Result<Self::Output, JobError>> + Send;
 }
 
-/// How a run ends that does not succeed. Deliberately no [`StdError`] itself, so that `?` turns any error
-/// into one.
+/// How a run ends that does not succeed. `?` turns any error into a [`JobError`] that is retried; for this reason
+/// [`JobError`] itself is no [`StdError`].
 #[derive(Debug)]
 pub struct JobError(Ending);
 
@@ -32,26 +69,28 @@ enum Ending {
     Failed(String),
     Snooze(Option<Duration>, Option<String>),
     Never(String),
+    /// The worker has no state of a type that the handler asks for.
+    Lacking(String),
 }
 
 impl JobError {
-    /// It went wrong; another attempt, with backoff, while attempts are left.
+    /// The run failed: another attempt after a backoff, while attempts are left.
     pub fn failed(error: impl Into<String>) -> Self {
         Self(Ending::Failed(error.into()))
     }
 
-    /// Not the job's fault: again after this time, no attempt spent.
+    /// Not the job's fault: run again after this delay, without spending an attempt.
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
         Self(Ending::Snooze(Some(delay), None))
     }
 
-    /// As [`JobError::snooze`], with the reason, which is kept on the job's trail.
+    /// As [`JobError::snooze`], with a reason for the job's trail.
     pub fn snooze_because(delay: Duration, reason: impl Into<String>) -> Self {
         Self(Ending::Snooze(Some(delay), Some(reason.into())))
     }
 
-    /// It can never succeed: dead at once, whatever attempts are left.
+    /// The job can never succeed: dead at once, whatever attempts are left.
     pub fn never(error: impl Into<String>) -> Self {
         Self(Ending::Never(error.into()))
     }
@@ -61,13 +100,19 @@ impl JobError {
             Ending::Failed(error) => Outcome::Failed(error),
             Ending::Snooze(delay, reason) => Outcome::Snoozed(delay, reason),
             Ending::Never(error) => Outcome::Hopeless(error),
+            Ending::Lacking(what) => Outcome::Lacking(what),
         }
     }
 }
 
-impl<E: StdError> From<E> for JobError {
-    /// Failed, with the texts of the error and of everything below it.
+impl<E: StdError + 'static> From<E> for JobError {
+    /// Failed, with the texts of the error and of all its sources. The error of [`Run::state`] is the worker's fault and not
+    /// the job's: the job goes back into the line without spending an attempt, and the worker says that it is not ready.
     fn from(error: E) -> Self {
+        let top: &(dyn StdError + 'static) = &error;
+        if top.is::<MissingState>() {
+            return Self(Ending::Lacking(error.to_string()));
+        }
         let mut text = error.to_string();
         let mut below = error.source();
         while let Some(source) = below {
@@ -80,11 +125,15 @@ impl<E: StdError> From<E> for JobError {
 }
 
 /// Runs the jobs of one type.
-pub(crate) struct Typed<J>(PhantomData<fn() -> J>);
+pub(crate) struct Typed<J> {
+    /// Why no job of this type can run here. The state of a worker never changes, so one run tells of all.
+    lack: OnceLock<String>,
+    job: PhantomData<fn() -> J>,
+}
 
 impl<J> Typed<J> {
     pub(crate) const fn new() -> Self {
-        Self(PhantomData)
+        Self { lack: OnceLock::new(), job: PhantomData }
     }
 }
 
@@ -93,10 +142,14 @@ impl<J: Job> Handler for Typed<J> {
         Box::pin(async move {
             let job: J = match serde_json::from_str(run.job().payload.get()) {
                 Ok(job) => job,
-                // Not hopeless: while versions are mixed, a newer worker may understand it.
+                // Not dead at once: while versions are mixed, a newer worker may understand the payload.
                 Err(error) => return Outcome::Failed(format!("the payload is not what {} takes: {error}", J::KIND)),
             };
             match job.run(&run).await {
+                Err(JobError(Ending::Lacking(what))) => {
+                    self.lack.get_or_init(|| what.clone());
+                    Outcome::Lacking(what)
+                }
                 Err(error) => error.outcome(),
                 Ok(output) => match serde_json::value::to_raw_value(&output) {
                     Ok(result) => Outcome::Succeeded(Some(result)),
@@ -104,6 +157,14 @@ impl<J: Job> Handler for Typed<J> {
                 },
             }
         })
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        J::BACKOFF
+    }
+
+    fn lack(&self) -> Option<String> {
+        self.lack.get().cloned()
     }
 }
 

@@ -1,32 +1,43 @@
 //! Leasehold for Rust programs: a job queue whose every job is a row in PostgreSQL, handed out at the
 //! speed of Redis, and held by a worker only on a lease.
 //!
-//! - [`Config`] says where the stores are and how the parts behave.
+//! - [`Config`] says where the stores are and how the processes behave.
 //! - [`Client`] enqueues jobs, waits for them, cancels and revives them.
 //! - [`Job`] is a kind of work as a Rust type; a [`Worker`] runs such jobs.
+//! - [`testing`] is a queue in memory for unit tests.
+//! - [`Reaper`] repairs what crashed processes left behind; every installation runs at least one.
 //!
 //! Execution is at least once: a job runs again after its worker was lost. At most one result is accepted.
+//!
+//! No type of a database driver is part of this interface, except the caller's own transaction in [`Enqueue::send_in`].
 
 mod client;
-mod config;
-mod diagnosis;
 mod enqueue;
-mod error;
-mod hints;
 mod job;
-mod waiter;
+mod metrics;
+mod middleware;
+mod reaper;
+mod serve;
+pub mod testing;
 mod worker;
 
 pub use client::Client;
-pub use config::{
-    ApiConfig, Config, ConfigError, DEV_FILE, DatabaseConfig, FILE, HeadConfig, HistoryConfig, LogConfig, LogFormat,
-    ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, ValueKind, WorkerConfig,
-};
 pub use enqueue::Enqueue;
-pub use error::Error;
-pub use hints::handoff_or_later;
 pub use job::{Id, Job, JobError};
-pub use leasehold_core::{Fence, InvalidJob, JobId, JobRecord, Kind, NewJob, QueueName, State};
-pub use leasehold_store::{Cancelled, Enqueued, Finished, Pooler, Revived, Store};
-pub use leasehold_worker::{Handler, Run, StopReason, Tally};
+pub use leasehold_client::{
+    ApiConfig, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error, Explanation,
+    FILE, Finished, HeadConfig, HistoryConfig, Locked, LockedOut, LogConfig, LogFormat, Pooler, Process, ReaperConfig,
+    Reason, RedisConfig, Revived, SETTINGS, Setting, Sources, StoreError, ValueKind, WorkerConfig,
+};
+#[doc(hidden)]
+pub use leasehold_client::{Pair, Store, handoff_or_later};
+pub use leasehold_core::{
+    Backoff, ClaimedJob, Epoch, Fence, FieldError, InvalidJob, InvalidName, JobId, JobRecord, Kind, NewJob, Outcome,
+    QueueName, State, TrailEntry, WorkerId,
+};
+pub use leasehold_worker::{Handler, MissingState, Run, STOP_TIMEOUT, StopReason, Tally};
+pub use middleware::Next;
+pub use reaper::{Reaper, ReaperBuilder};
 pub use worker::{Worker, WorkerBuilder};
+#[doc(hidden)]
+pub use {reaper::reaper_settings, worker::worker_settings};

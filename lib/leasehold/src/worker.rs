@@ -1,24 +1,55 @@
-//! A worker made of typed jobs.
+//! A worker of typed jobs: what it serves, and what goes around its runs.
 
 use crate::{
-    Config, ConfigError, Error,
-    hints::handoff_or_later,
+    Config, Error,
     job::{Job, Typed},
+    metrics::WorkerMetrics,
+    middleware::{Around, Next},
+    serve::bind,
 };
-use leasehold_api::{Listener, Stores, Vitals};
-use leasehold_core::{Kind, QueueName};
-use leasehold_store::Store;
-use leasehold_worker::{Handler, Handlers, Tally};
-use std::{future::Future, sync::Arc};
+use leasehold_client::Pair;
+use leasehold_core::{Kind, Outcome, QueueName};
+use leasehold_telemetry::Vitals;
+use leasehold_worker::{Handler, Handlers, Run, Tally};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
+/// How long the heartbeat of a worker may need for itself: sixty times the usual time.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
+
 /// A worker: takes jobs, runs them on a lease, settles them.
+///
+/// ```no_run
+/// # use leasehold::{Config, Job, JobError, Run, Worker};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Resize { path: String, width: u32 }
+/// # impl Job for Resize {
+/// #     const KIND: &'static str = "resize";
+/// #     type Output = String;
+/// #     async fn run(self, _: &Run) -> Result<String, JobError> { Ok(self.path) }
+/// # }
+/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::load()?;
+/// let stop = async { let _ = tokio::signal::ctrl_c().await; };
+/// let tally = Worker::builder(&config).register::<Resize>().queue("images", 32).run_until(stop).await?;
+/// println!("{} jobs succeeded", tally.succeeded);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Worker;
 
 impl Worker {
-    /// Begins to say what a worker serves.
+    /// Begins to describe a worker.
     pub fn builder(config: &Config) -> WorkerBuilder {
-        WorkerBuilder { config: config.clone(), handlers: Handlers::new(), queues: Vec::new(), wrong: None, any: false }
+        WorkerBuilder {
+            config: config.clone(),
+            handlers: Vec::new(),
+            any_kind: None,
+            around: Around::default(),
+            queues: Vec::new(),
+            wrong: None,
+        }
     }
 }
 
@@ -26,8 +57,9 @@ impl Worker {
 #[must_use = "nothing runs before `run_until`"]
 pub struct WorkerBuilder {
     config: Config,
-    handlers: Handlers,
-    any: bool,
+    handlers: Vec<(Kind, Arc<dyn Handler>)>,
+    any_kind: Option<Arc<dyn Handler>>,
+    around: Around,
     queues: Vec<(QueueName, u32)>,
     wrong: Option<Error>,
 }
@@ -41,10 +73,7 @@ impl WorkerBuilder {
     /// Runs jobs of a kind by a handler that sees them as they are.
     pub fn handler(mut self, kind: &str, handler: Arc<dyn Handler>) -> Self {
         match kind.parse::<Kind>() {
-            Ok(kind) => {
-                self.handlers.insert(kind, handler);
-                self.any = true;
-            }
+            Ok(kind) => self.handlers.push((kind, handler)),
             Err(source) => self.refuse(Error::Name { what: "kind", name: kind.to_owned(), source }),
         }
         self
@@ -52,8 +81,57 @@ impl WorkerBuilder {
 
     /// Runs jobs of every kind that has no handler of its own.
     pub fn handler_of_any_kind(mut self, handler: Arc<dyn Handler>) -> Self {
-        self.handlers.insert_any(handler);
-        self.any = true;
+        self.any_kind = Some(handler);
+        self
+    }
+
+    /// Gives every run a value of this type, such as a pool of connections: handlers get the value by [`Run::state`]. One
+    /// value of each type.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Config, Job, JobError, Run, Worker};
+    /// # use serde::{Deserialize, Serialize};
+    /// struct Templates(Vec<String>);
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct SendMail { template: usize }
+    ///
+    /// impl Job for SendMail {
+    ///     const KIND: &'static str = "send_mail";
+    ///     type Output = String;
+    ///     async fn run(self, run: &Run) -> Result<String, JobError> {
+    ///         let Templates(all) = run.state()?;
+    ///         Ok(all.get(self.template).cloned().unwrap_or_default())
+    ///     }
+    /// }
+    /// # fn doc(config: &Config) {
+    /// let worker = Worker::builder(config).state(Templates(vec!["Hello".into()])).register::<SendMail>();
+    /// # }
+    /// ```
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.around.add_state(value);
+        self
+    }
+
+    /// Calls a function around every run, for spans, metrics and checks. The function added first is the outermost.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Config, Worker};
+    /// # fn doc(config: &Config) {
+    /// let worker = Worker::builder(config).around(|run, next| async move {
+    ///     let (kind, begun) = (run.job().kind.clone(), std::time::Instant::now());
+    ///     let outcome = next.run(run).await;
+    ///     println!("a run of {kind} took {:?}", begun.elapsed());
+    ///     outcome
+    /// });
+    /// # }
+    /// ```
+    pub fn around<F, R>(mut self, layer: F) -> Self
+    where
+        F: Fn(Run, Next) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        self.around.add_layer(layer);
         self
     }
 
@@ -65,6 +143,22 @@ impl WorkerBuilder {
             Err(source) => self.refuse(Error::Name { what: "queue", name: name.to_owned(), source }),
         }
         self
+    }
+
+    /// The checked parts, each handler with all that goes around it.
+    pub(crate) fn parts(self) -> Result<Parts, Error> {
+        let Self { config, handlers, any_kind, around, queues, wrong } = self;
+        if let Some(error) = wrong {
+            return Err(error);
+        }
+        if queues.is_empty() {
+            return Err(Error::Worker("a worker needs a queue to serve"));
+        }
+        if handlers.is_empty() && any_kind.is_none() {
+            return Err(Error::Worker("a worker needs a handler: without one it would never take a job"));
+        }
+        let handlers = handlers.into_iter().map(|(kind, handler)| (kind, around.wrap(handler))).collect();
+        Ok(Parts { config, handlers, any_kind: any_kind.map(|handler| around.wrap(handler)), queues })
     }
 
     fn refuse(&mut self, error: Error) {
@@ -93,36 +187,53 @@ impl WorkerBuilder {
     /// # Errors
     /// As [`WorkerBuilder::run_until`].
     pub async fn run(self, stop: CancellationToken, stop_now: CancellationToken) -> Result<Tally, Error> {
-        if let Some(error) = self.wrong {
-            return Err(error);
+        let Parts { config, handlers: by_kind, any_kind, queues } = self.parts()?;
+        let mut handlers = Handlers::new();
+        for (kind, handler) in by_kind {
+            handlers.insert(kind, handler);
         }
-        if self.queues.is_empty() {
-            return Err(Error::Worker("a worker needs a queue to serve"));
+        if let Some(handler) = any_kind {
+            handlers.insert_any(handler);
         }
-        if !self.any {
-            return Err(Error::Worker("a worker needs a handler: without one it would never take a job"));
-        }
-        let listener = match self.config.worker.listen {
-            Some(address) => Some(Listener::bind(address).await?),
-            None => None,
-        };
-        let settings =
-            self.config.store_settings("leasehold worker").ok_or_else(|| ConfigError::missing("database.url"))?;
-        let store = Store::connect(&settings).await?;
-        store.check_schema().await?;
-        store.prepare().await?;
-        let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
-        let handoff = handoff_or_later(&settings).await?;
-        let queues: Vec<String> = self.queues.iter().map(|(queue, slots)| format!("{queue}={slots}")).collect();
-        let settings = self.config.worker_settings(self.queues);
-        let stores = Stores::new(store.clone(), handoff.clone());
-        let worker = leasehold_worker::Worker::new(store, handoff, settings, self.handlers);
-        let served = listener.map(|listener| listener.serve(Vitals::of_worker(worker.watch(), stores)));
-        tracing::info!(worker = %worker.id(), queues = queues.join(" "), "the worker has started");
+        let listener = bind(config.worker.listen).await?;
+        let pair = Pair::connect(&config, "leasehold worker").await?;
+        let handoff = pair.handoff()?.clone();
+        pair.store.prepare().await?;
+        let names: Vec<String> = queues.iter().map(|(queue, slots)| format!("{queue}={slots}")).collect();
+        let settings = worker_settings(&config, queues);
+        let worker = leasehold_worker::Worker::new(pair.store.clone(), handoff, settings, handlers);
+        let watch = worker.watch();
+        let served = listener.map(|listener| {
+            let (stores, pulse, shortage) = (pair.stores(), watch.clone(), watch.clone());
+            let patience = HEARTBEAT_PATIENCE + stores.answers_within() * 2;
+            let vitals = Vitals::new(stores, patience, move || pulse.since_progress());
+            listener.serve(vitals.with_lack(move || shortage.lack()).with_metrics(WorkerMetrics(watch)))
+        });
+        tracing::info!(pair = pair.name, worker = %worker.id(), queues = names.join(" "), "the worker has started");
         let tally = worker.run(stop, stop_now).await;
         if let Some(served) = served {
             served.stop().await;
         }
         Ok(tally)
+    }
+}
+
+/// A builder whose description is valid.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) handlers: Vec<(Kind, Arc<dyn Handler>)>,
+    pub(crate) any_kind: Option<Arc<dyn Handler>>,
+    pub(crate) queues: Vec<(QueueName, u32)>,
+}
+
+/// How a worker of these settings behaves, for programs of Leasehold itself.
+#[doc(hidden)]
+#[must_use]
+pub fn worker_settings(config: &Config, queues: Vec<(QueueName, u32)>) -> leasehold_worker::Settings {
+    leasehold_worker::Settings {
+        queues,
+        lease: config.lease(),
+        grace: Duration::from_millis(config.worker.grace_ms),
+        backoff: config.backoff(),
     }
 }

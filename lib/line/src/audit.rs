@@ -128,18 +128,16 @@ pub fn missing(front: &[JobId], hints: &QueueHints, overflow: bool) -> Vec<JobId
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::WorkerId;
+    use leasehold_core::{Claimability, WorkerId};
 
     fn live(states: &[State]) -> (Vec<JobId>, HashMap<JobId, JobStatus>) {
         let jobs: Vec<JobStatus> = states
             .iter()
             .map(|&state| JobStatus {
-                crashes: 0,
-                max_crashes: 3,
                 id: JobId::new(),
                 state,
                 kind: "k".parse().expect("a kind"),
-                paused: false,
+                claimability: Claimability::of(state, false, true, 0, 3),
                 lease_ms_left: None,
             })
             .collect();

@@ -71,7 +71,7 @@ pub async fn front_of_line(
         // Nothing that anybody could run: no need to read the line to know it.
         return Ok((Line::default(), wanted));
     }
-    Ok(store.line(queue, &wanted, i64::from(depth)).await?)
+    store.line(queue, &wanted, i64::from(depth)).await
 }
 
 /// Which kinds of a queue are served, and the kinds of which no more hints are kept aside.

@@ -190,8 +190,8 @@ impl MemoryStore {
         self.call("deferred_done", |rows| rows.deferred.retain(|fence, _| !runs.contains(fence))).await
     }
 
-    pub async fn look(&self, ids: &[JobId]) -> Result<Vec<JobStatus>, Error> {
-        self.call("look", |rows| rows.look(ids)).await
+    pub async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error> {
+        self.call("look", |rows| rows.look(ids, kinds)).await
     }
 
     pub async fn ping(&self) -> Result<(), Error> {

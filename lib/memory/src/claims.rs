@@ -26,11 +26,12 @@ impl Rows {
     ) -> Vec<ClaimedJob> {
         let ids: BTreeSet<JobId> = hints.iter().copied().collect();
         let is_to_be_had = |row: &&Row| {
-            (row.life.state == State::Queued
-                || row.life.state == State::Running && self.is_broken(Broken::ClaimTakesRunningJobs))
+            let is_paused = self.paused.contains(&row.job.queue) && !self.is_broken(Broken::ClaimIgnoresPauses);
+            let is_taken = row.life.state == State::Running
                 && serves(kinds, &row.job.kind)
-                && !self.is_locked(row.life.id)
-                && (!self.paused.contains(&row.job.queue) || self.is_broken(Broken::ClaimIgnoresPauses))
+                && !is_paused
+                && self.is_broken(Broken::ClaimTakesRunningJobs);
+            (is_taken || row.claimability(is_paused, kinds).may_be_claimed()) && !self.is_locked(row.life.id)
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));

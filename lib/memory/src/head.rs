@@ -200,9 +200,9 @@ impl MemoryHead {
         limit: u32,
         lease: Duration,
     ) -> Result<Taken, Error> {
-        self.call("claim_hints", |server, now| {
+        self.call("take_hints", |server, now| {
             let bound = server.head_max;
-            server.of(queue).claim(bound, adopt, kinds, limit, until(now, lease))
+            server.of(queue).take(bound, adopt, kinds, limit, until(now, lease))
         })
         .await
     }

@@ -7,8 +7,8 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{
-    Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, State, TRAIL_MAX_ENTRIES, TrailEntry,
-    Verb, WorkerId,
+    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, State,
+    TRAIL_MAX_ENTRIES, TrailEntry, Verb, WorkerId,
 };
 use leasehold_ports::{Deferred, Kinds};
 use serde_json::value::RawValue;
@@ -73,6 +73,12 @@ impl Row {
     /// One crash more would end it.
     pub(crate) const fn is_in_danger(&self) -> bool {
         self.life.crashes > 0 && self.life.crashes + 1 >= self.life.max_crashes
+    }
+
+    /// What a claim by a worker of these kinds can make of the job, apart from locks.
+    pub(super) fn claimability(&self, is_paused: bool, kinds: &Kinds) -> Claimability {
+        let Lifecycle { state, crashes, max_crashes, .. } = self.life;
+        Claimability::of(state, is_paused, serves(kinds, &self.job.kind), crashes, max_crashes)
     }
 
     /// What happened, on the trail.

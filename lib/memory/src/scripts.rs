@@ -74,8 +74,8 @@ impl QueueKeys {
         pushed
     }
 
-    /// claim.lua
-    pub fn claim(&mut self, bound: u32, adopt: &[JobId], kinds: &[Kind], limit: u32, until: i64) -> Taken {
+    /// take.lua
+    pub fn take(&mut self, bound: u32, adopt: &[JobId], kinds: &[Kind], limit: u32, until: i64) -> Taken {
         let mut taken: Vec<JobId> = adopt.iter().copied().filter(|id| remove_one(&mut self.claimed, *id)).collect();
         if self.paused {
             for id in &taken {

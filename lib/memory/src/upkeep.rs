@@ -94,16 +94,14 @@ impl Rows {
         wanted.take(usize::try_from(limit).unwrap_or_default()).collect()
     }
 
-    pub(crate) fn look(&self, ids: &[JobId]) -> Vec<JobStatus> {
+    pub(crate) fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus> {
         let ids: BTreeSet<&JobId> = ids.iter().collect();
         let live = ids.into_iter().filter_map(|id| self.live.get(id));
         live.map(|row| JobStatus {
             id: row.life.id,
             state: row.life.state,
             kind: row.job.kind.clone(),
-            paused: self.paused.contains(&row.job.queue),
-            crashes: row.life.crashes,
-            max_crashes: row.life.max_crashes,
+            claimability: row.claimability(self.paused.contains(&row.job.queue), kinds),
             lease_ms_left: row.lease_until.map(|until| self.ms_until(until)),
         })
         .collect()

@@ -1,4 +1,4 @@
-//! Claims: a job of the line becomes a run that this worker holds on a lease.
+//! Claims: a job in the line becomes a run that a worker holds on a lease.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -10,12 +10,12 @@ use std::{fmt, time::Duration};
 pub enum Kinds {
     /// Every kind.
     All,
-    /// These.
+    /// Only these kinds.
     Only(Vec<Kind>),
 }
 
 impl Kinds {
-    /// As statements take the kinds: `None` is every kind.
+    /// The kinds in the form for statements: `None` means every kind.
     #[must_use]
     pub fn names(&self) -> Option<Vec<&str>> {
         match self {
@@ -24,7 +24,7 @@ impl Kinds {
         }
     }
 
-    /// Whether this kind is one of them.
+    /// Whether this kind is included.
     #[must_use]
     pub fn include(&self, kind: &Kind) -> bool {
         match self {
@@ -37,8 +37,8 @@ impl Kinds {
 /// Claims of jobs.
 #[async_trait]
 pub trait Claims: fmt::Debug + Send + Sync {
-    /// Claims the jobs of these hints: those that are queued, of a served kind and of no paused queue. The answer has the
-    /// order of `ids`. A lock of another transaction holds up its own job only.
+    /// Claims the jobs of these hints that are queued, of a served kind and not in a paused queue. The answer has the
+    /// order of `ids`. A lock of another transaction blocks only its own job.
     async fn claim(
         &self,
         worker: WorkerId,
@@ -47,8 +47,8 @@ pub trait Claims: fmt::Debug + Send + Sync {
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error>;
 
-    /// The same for hints that were refused before because of a lock or of crashes: up to `limit` jobs, and without any wait
-    /// for locks.
+    /// The same for hints that were refused before because of a lock or of crashes. Claims up to `limit` jobs and waits
+    /// for no lock.
     async fn claim_careful(
         &self,
         worker: WorkerId,
@@ -58,7 +58,8 @@ pub trait Claims: fmt::Debug + Send + Sync {
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error>;
 
-    /// Claims from the front of the line, without hints. `with_crashed`: jobs that have lost a lease before, too.
+    /// Claims from the front of the line, without hints. `with_crashed`: also claims jobs that have lost a lease
+    /// before.
     async fn claim_line(
         &self,
         worker: WorkerId,

@@ -1,7 +1,8 @@
-//! One table of all calls, by which a store implements the ports: each call is the function of the store with the same name.
+//! One table of all calls, with which a store implements the ports: each call is the function of the store with the
+//! same name.
 //!
-//! A store that has all functions of its role with the arguments of the traits writes one line, `delegate_store!(Store)` or
-//! `delegate_head!(Handoff)`. Its own error must turn into [`Error`](crate::Error).
+//! A store that has all functions of its role, with the same arguments as the traits, needs only one line:
+//! `delegate_store!(Store)` or `delegate_head!(Handoff)`. Its own error type must convert into [`Error`](crate::Error).
 
 /// What the table names, without any port.
 #[doc(hidden)]
@@ -77,7 +78,7 @@ macro_rules! delegate_store {
             }
             $crate::port! {
                 $store: LookUp {
-                    async fn look(&self, ids: &[JobId]) -> Vec<JobStatus>;
+                    async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus>;
                 }
             }
             $crate::port! {
@@ -149,7 +150,7 @@ macro_rules! delegate_store {
     };
 }
 
-/// Implements all ports of workers and reapers to the head for a head.
+/// Implements all ports of workers and reapers to the head for a store of hints.
 #[macro_export]
 macro_rules! delegate_head {
     ($head:ty) => {

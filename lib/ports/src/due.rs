@@ -1,4 +1,4 @@
-//! What time has made due: leases that ran out, scheduled jobs, cancels that a worker must hear of.
+//! Work that is due: leases that ran out, scheduled jobs, cancels that a worker must be told of.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, QueueName, State, WorkerId};
 use std::{fmt, time::Duration};
 
-/// One lease that ran out.
+/// A run whose lease ran out.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct Expired {
@@ -15,21 +15,21 @@ pub struct Expired {
     pub priority: i16,
     pub worker: WorkerId,
     pub epoch: Epoch,
-    /// What became of the job: queued, dead or cancelled.
+    /// The job's state now: queued, dead or cancelled.
     pub state: State,
 }
 
-/// What became of leases that ran out.
+/// The result of an expire.
 #[derive(Clone, Debug, Default)]
 pub struct Expiry {
     /// The runs that were ended.
     pub expired: Vec<Expired>,
-    /// Running jobs whose lease ran out or is about to, and whose rows another transaction has locked: their workers cannot
-    /// renew the leases, and nothing became of the jobs.
+    /// Running jobs whose lease ran out or is about to run out, and whose rows another transaction has locked: their
+    /// workers cannot renew the lease. These jobs did not change.
     pub locked: Vec<JobId>,
 }
 
-/// A job that is in the line and that the head may be told of.
+/// A job that is now in the line. Its id can be pushed to the head.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct Waiting {
@@ -48,11 +48,11 @@ pub struct CancelWanted {
     pub epoch: Epoch,
 }
 
-/// Work that time brings, by the clock of the database.
+/// Work that becomes due by the database's clock.
 #[async_trait]
 pub trait DueJobs: fmt::Debug + Send + Sync {
-    /// Ends up to `limit` runs whose lease ran out: all such runs, or those whose lease ended at or after `since`. Passes over
-    /// `spared` jobs. Tells which rows are locked, also of leases that run out within `soon`.
+    /// Ends up to `limit` runs whose lease ran out: all such runs, or only those whose lease ended at or after `since`.
+    /// Skips `spared` jobs. Also reports the locked rows, including those whose lease runs out within `soon`.
     async fn expire_except(
         &self,
         limit: i64,
@@ -61,9 +61,9 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
         soon: Duration,
     ) -> Result<Expiry, Error>;
 
-    /// Due scheduled jobs into the line: all of them, or those that became due at or after `since`.
+    /// Moves due scheduled jobs into the line: all of them, or only those that became due at or after `since`.
     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error>;
 
-    /// Running jobs whose workers are to be told to stop.
+    /// Running jobs whose workers must be told to stop.
     async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error>;
 }

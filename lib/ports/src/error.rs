@@ -1,35 +1,37 @@
-//! What can go wrong between a caller and a store, without a word about the driver of that store.
+//! The error between a caller and a store. It names no driver.
 
 use std::{error, fmt};
 
-/// A call that failed. That somebody else was first is no error: such answers are values.
+/// A failed call. A lost race (another process was first) is not an error: such answers are values.
 #[derive(Debug)]
 pub struct Error {
-    /// Which store failed, as a log names it: `PostgreSQL`, `Redis`.
+    /// The store that failed, by its name in logs: `PostgreSQL`, `Redis`.
     pub store: &'static str,
-    /// What was being done.
+    /// What the call was doing.
     pub doing: &'static str,
     /// What the caller can do about it.
     pub class: Class,
-    /// Why it failed. Its text says also what was being done.
+    /// The cause. Its text also says what the call was doing.
     pub source: Box<dyn error::Error + Send + Sync>,
 }
 
 /// What a caller can do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The store is away, overloaded, read-only or full, or rolled the call back: the same call may succeed later.
+    /// The store is unavailable, overloaded, read-only or full, or it rolled the call back: the same call may succeed
+    /// later.
     Transient,
-    /// The store understood the call and refused it, and will refuse it each time.
+    /// The store understood the call and refused it. It will always refuse this call.
     Refused,
-    /// The values of the caller cannot be accepted as they are. The store did not see them.
+    /// The caller's values are not acceptable. The store did not see them.
     Invalid,
-    /// The store, the way to it or its configuration is wrong: a person must mend it. Says nothing against the call itself.
+    /// The store, the network or the configuration is wrong, and an operator must repair it. The call itself may be
+    /// right.
     Broken,
 }
 
 impl Error {
-    /// An error of one store.
+    /// An error of a store.
     pub fn new(
         store: &'static str,
         doing: &'static str,
@@ -39,8 +41,8 @@ impl Error {
         Self { store, doing, class, source: source.into() }
     }
 
-    /// Whether the store refused the call itself, and will each time. Trouble with the store or with the way to it says
-    /// nothing about the call.
+    /// Whether the store refused the call itself and always will. Problems of the store or of the network say nothing
+    /// about the call.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(self.class, Class::Refused | Class::Invalid)
@@ -60,7 +62,7 @@ impl fmt::Display for Error {
 }
 
 impl error::Error for Error {
-    /// The text of [`Error::source`] is the text of this error, so the chain goes on behind it.
+    /// The text of [`Error::source`] is already the text of this error, so the chain continues behind it.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.source.source()
     }

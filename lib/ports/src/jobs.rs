@@ -1,4 +1,4 @@
-//! What clients ask about jobs: to accept them, to end them early, to give them a new budget, to show them.
+//! The calls of clients: enqueue jobs, cancel them, revive them, show them.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -9,11 +9,11 @@ use std::fmt;
 /// The answer to one enqueued job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Enqueued {
-    /// The job's id: the one sent, or that of the job which was there already.
+    /// The job's id: the id that was sent, or the id of the job that already exists.
     pub id: JobId,
-    /// Whether this call made it.
+    /// Whether this call inserted the job.
     pub inserted: bool,
-    /// Its state.
+    /// The job's state.
     pub state: State,
 }
 
@@ -23,10 +23,11 @@ pub struct Enqueued {
 pub struct Cancelled {
     pub id: JobId,
     pub queue: QueueName,
-    /// After the call: `Cancelled`, `Running` (its worker is to be told) or the final state it had before.
+    /// The state after the call: `Cancelled`; `Running` (its worker must be told); or the final state that the job had
+    /// before.
     pub state: State,
     pub running: Option<(WorkerId, Epoch)>,
-    /// Whether this call changed anything.
+    /// Whether this call changed the job.
     pub changed: bool,
 }
 
@@ -39,24 +40,25 @@ pub struct Revived {
     pub priority: i16,
 }
 
-/// Jobs, as a client sees them.
+/// Jobs from a client's view.
 #[async_trait]
 pub trait Jobs: fmt::Debug + Send + Sync {
-    /// Accepts jobs, each exactly once however often it is sent; answers in the order of `jobs`.
+    /// Enqueues jobs, each exactly once, no matter how often a job is sent. Answers have the order of `jobs`.
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error>;
 
-    /// Cancels jobs. An id of no job is not in the answer.
+    /// Cancels jobs. The answer leaves out ids that belong to no job.
     async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error>;
 
-    /// Finished jobs back to the line with a new budget; scheduled ones at once. Others are not in the answer.
+    /// Moves finished jobs back to the line with new attempts, and scheduled jobs at once. The answer leaves out all
+    /// other jobs.
     async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error>;
 
     /// One job, live or finished.
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error>;
 
-    /// Keeps the jobs of a queue from being claimed: whether that is a change.
+    /// Pauses a queue: no job of it is claimed. Returns whether that changed anything.
     async fn pause(&self, queue: &QueueName) -> Result<bool, Error>;
 
-    /// Ends a pause: whether that is a change.
+    /// Resumes a queue. Returns whether that changed anything.
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error>;
 }

@@ -1,9 +1,10 @@
-//! What each caller asks of the two stores, as traits, with the values that pass through them and one error.
+//! What each caller asks of the two stores, as traits, with the values that these calls exchange and one error type.
 //!
-//! The *authority* is PostgreSQL: it holds every job. The *head* is Redis: it holds hints and leases on hints. Workers and
-//! reapers know these traits only. In a fleet `Store` and `Handoff` implement them, in a simulation two stores in memory.
+//! The *authority* is PostgreSQL: it holds every job. The *head* is Redis: it holds hints and the leases of hints.
+//! Workers and reapers only know these traits. In a fleet `Store` and `Handoff` implement them, in a simulation two
+//! stores in memory.
 //!
-//! Each trait is one thing that a caller does; a role is the sum of the traits that it needs:
+//! Each trait is one task of a caller. A role is the sum of the traits that it needs:
 //!
 //! | role | of the authority | of the head |
 //! | --- | --- | --- |
@@ -12,8 +13,8 @@
 //! | reaper | [`ReaperStore`] | [`ReaperHead`] |
 //! | operator (`doctor`) | [`OperatorStore`] | [`OperatorHead`] |
 //!
-//! Nothing here decides anything. What a call does in PostgreSQL is said in the file of its name in `lib/store/sql/`, what
-//! it does in Redis in `lua/` and `lib/handoff`.
+//! Nothing here decides anything. The file in `lib/store/sql/` with the name of the call says what the call does in
+//! PostgreSQL; `lua/` and `lib/handoff` say what it does in Redis.
 
 mod claims;
 #[doc(hidden)]

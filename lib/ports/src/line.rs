@@ -1,4 +1,4 @@
-//! Reading the line of a queue: where its jobs begin, and which come first.
+//! Reads the line of a queue: its scan starts and its first jobs.
 
 use crate::{claims::Kinds, error::Error, line_position::LinePosition};
 use async_trait::async_trait;
@@ -10,44 +10,45 @@ use std::{fmt, time::Duration};
 /// A part of a line, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    /// The ids, next one first.
+    /// The ids, the next job first.
     pub ids: Vec<JobId>,
-    /// Whether there are more behind them.
+    /// Whether more jobs follow.
     pub more: bool,
-    /// The place of the last of them. `None` of no ids, and of a job that was given a time without end by hand.
+    /// The position of the last of these ids. `None` when there are no ids, or when somebody set the job's time to
+    /// infinity by hand.
     pub last: Option<LinePosition>,
 }
 
-/// What is asked of one line.
+/// A request for the front of one line.
 #[derive(Clone, Debug)]
 pub struct Front {
     /// The queue.
     pub queue: QueueName,
-    /// The stretches of it that are wanted.
+    /// The stretches of the line to read.
     pub stretches: Vec<Stretch>,
-    /// The most ids that are wanted.
+    /// The maximum number of ids.
     pub limit: u32,
 }
 
-/// The jobs of one kind and one priority in the line of a queue: they stand in the order of their times.
+/// The jobs of one kind and one priority in the line of a queue, in the order of their `run_at`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// Their kind.
+    /// The kind of the jobs.
     pub kind: Kind,
-    /// Their priority.
+    /// The priority of the jobs.
     pub priority: i16,
-    /// None of them has an earlier time. `None`: not known.
+    /// No job of the stretch has an earlier `run_at`. `None`: not known.
     pub scan_start: Option<DateTime<Utc>>,
 }
 
 /// A queue that has jobs in its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineSummary {
-    /// Its name.
+    /// The queue's name.
     pub queue: QueueName,
-    /// Whether nothing of it is claimed.
+    /// Whether the queue is paused: no job of it is claimed.
     pub paused: bool,
-    /// The parts of the line, by kind, and of one kind by priority, the higher ones first.
+    /// The stretches of the line, by kind, then by priority, the highest first.
     pub stretches: Vec<Stretch>,
 }
 
@@ -61,35 +62,35 @@ impl LineSummary {
     }
 }
 
-/// Where the live jobs begin, as the database saw it at one time.
+/// The scan starts as the database saw them at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// That time, by the clock of the database.
+    /// The time of the survey, by the database's clock.
     pub at: DateTime<Utc>,
     /// The queues that have jobs in their line.
     pub lines: Vec<LineSummary>,
-    /// No lease ends earlier. `None`: not asked, or not known.
+    /// No lease ends before this time. `None`: not asked, or not known.
     pub leases_scan_start: Option<DateTime<Utc>>,
-    /// No scheduled job is due earlier. `None`: not asked, or not known.
+    /// No scheduled job is due before this time. `None`: not asked, or not known.
     pub schedule_scan_start: Option<DateTime<Utc>>,
-    /// How long the database took. A survey that is quick is made again, and its result need not be remembered.
+    /// How long the statement ran in the database. The result of a quick survey need not be cached.
     pub took: Duration,
 }
 
 /// Reads the lines of queues. Changes nothing.
 #[async_trait]
 pub trait ReadLine: fmt::Debug + Send + Sync {
-    /// Where the live jobs begin: in the lines of all queues, in the leases and in what is scheduled; or in the line of one
-    /// queue only.
+    /// The scan starts in the lines of all queues, in the leases and in the scheduled jobs; or only in the line of one
+    /// queue.
     async fn survey(&self, queue: Option<&QueueName>) -> Result<Survey, Error>;
 
-    /// The first ids of the lines of some queues; and the same stretches, with where they begin by now.
+    /// The first ids in the lines of some queues, and the same stretches with their current scan starts.
     async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error>;
 
-    /// The same of one queue.
+    /// The same for one queue.
     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> Result<(Line, Vec<Stretch>), Error>;
 
-    /// The ids of a queue's line behind a place in it.
+    /// The ids of a queue's line that come after a position.
     async fn line_after(
         &self,
         queue: &QueueName,
@@ -98,6 +99,6 @@ pub trait ReadLine: fmt::Debug + Send + Sync {
         limit: i64,
     ) -> Result<Line, Error>;
 
-    /// The queues of which nothing is claimed.
+    /// The paused queues.
     async fn paused(&self) -> Result<Vec<QueueName>, Error>;
 }

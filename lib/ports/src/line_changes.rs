@@ -1,4 +1,4 @@
-//! Whether anything changed in the line of many queues, asked without reading the line.
+//! Whether anything changed in the lines of many queues, without reading the lines.
 
 use crate::{
     error::Error,
@@ -9,45 +9,45 @@ use chrono::{DateTime, Utc};
 use leasehold_core::QueueName;
 use std::time::Duration;
 
-/// The queues whose names lie between two names, as the database orders names.
+/// The queues with names between two names, in the database's order of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slice {
-    /// They come after this one. `None`: from the first name on.
+    /// The names come after this one. `None`: from the first name on.
     pub after: Option<QueueName>,
-    /// This is the last of them. `None`: all that follow.
+    /// The last name of the slice. `None`: all names that follow.
     pub until: Option<QueueName>,
 }
 
-/// What is compared of a number of things. Equal fingerprints are of the same things.
+/// A fingerprint of a set. Equal fingerprints mean equal sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// How many things there are, up to the limit and one more.
+    /// The size of the set, counted up to the limit plus one.
     pub count: i64,
-    /// A hash of them, in which their order does not matter.
+    /// A hash of the elements. Their order does not matter.
     pub hash: i64,
 }
 
-/// The answer.
+/// The answer to [`LineChanges::fingerprint`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprints {
-    /// Of the jobs in the line of each slice.
+    /// The fingerprint of the jobs in the line, for each slice.
     pub slices: Vec<Fingerprint>,
-    /// Of the names of the paused queues.
+    /// The fingerprint of the names of paused queues.
     pub paused: Fingerprint,
-    /// No lease ends earlier. `None`: not known.
+    /// No lease ends before this time. `None`: not known.
     pub leases_scan_start: Option<DateTime<Utc>>,
-    /// No scheduled job is due earlier. `None`: not known.
+    /// No scheduled job is due before this time. `None`: not known.
     pub schedule_scan_start: Option<DateTime<Utc>>,
-    /// How long the database took.
+    /// How long the statement ran in the database.
     pub took: Duration,
 }
 
-/// Compares the line of many queues with what was seen of it before.
+/// Compares the lines of many queues with their earlier fingerprints.
 #[async_trait]
 pub trait LineChanges: ReadLine {
-    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of what is paused.
+    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of the set of paused queues.
     async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Result<Fingerprints, Error>;
 
-    /// Where the live jobs begin in the lines of some slices, for each slice in the order of the database.
+    /// The scan starts in the lines of some slices, for each slice in the order of the database.
     async fn survey_slices(&self, slices: &[Slice]) -> Result<Vec<Vec<LineSummary>>, Error>;
 }

@@ -1,25 +1,26 @@
-//! A place in the order of a line.
+//! A position in the order of a line.
 
 use chrono::{DateTime, Utc};
 use leasehold_core::JobId;
 use std::{fmt, str::FromStr};
 
-/// Where a job stands in its line, or stood: the order of the line goes on behind it whether or not it is still there.
+/// The position of a job in its line, now or in the past. The order of the line stays defined behind a position even
+/// when its job is gone.
 ///
-/// As text it is short and without spaces, `<priority>/<run_at in µs since 1970>/<id>`, to be kept elsewhere for a while.
+/// The text form is short and has no spaces: `<priority>/<run_at in µs since 1970>/<id>`. Redis keeps it for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinePosition {
-    /// The higher ones come first,
+    /// A higher priority comes first,
     pub priority: i16,
-    /// then those that could run earlier; in whole µs,
+    /// then an earlier `run_at`, in whole µs,
     pub run_at: DateTime<Utc>,
-    /// then the lower id.
+    /// then a lower id.
     pub id: JobId,
 }
 
-/// A text that is no place.
+/// A text that is not a position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no place in a line")]
+#[error("{0:?} is not a position in a line")]
 pub struct InvalidLinePosition(String);
 
 impl fmt::Display for LinePosition {
@@ -48,20 +49,20 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    /// What chrono can hold, in µs.
+    /// The range of chrono, in µs.
     const RANGE: std::ops::RangeInclusive<i64> =
         DateTime::<Utc>::MIN_UTC.timestamp_micros() + 1..=DateTime::<Utc>::MAX_UTC.timestamp_micros();
 
     proptest! {
         #[test]
-        fn a_place_survives_being_text(priority: i16, micros in RANGE, id: u128) {
+        fn a_position_survives_its_text_form(priority: i16, micros in RANGE, id: u128) {
             let run_at = DateTime::from_timestamp_micros(micros).expect("a time");
             let place = LinePosition { priority, run_at, id: JobId(Uuid::from_u128(id)) };
             prop_assert_eq!(place.to_string().parse(), Ok(place));
         }
 
         #[test]
-        fn no_text_is_too_much(text: String) {
+        fn every_text_is_parsed_without_a_panic(text: String) {
             if let Ok(place) = text.parse::<LinePosition>() {
                 prop_assert_eq!(place.to_string().parse(), Ok(place));
             }
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_short_and_other_texts_are_refused() {
+    fn the_text_form_is_short_and_other_texts_are_refused() {
         let id = "0190163d-8694-739b-aea5-966c26f8ad91";
         let place: LinePosition = format!("-7/1763884800123456/{id}").parse().expect("a place");
         assert_eq!((place.priority, place.run_at.to_rfc3339()), (-7, "2025-11-23T08:00:00.123456+00:00".to_owned()));

@@ -1,30 +1,27 @@
-//! Looking up what became of the jobs that hints are about.
+//! Looks up the jobs of hints.
 
-use crate::error::Error;
+use crate::{claims::Kinds, error::Error};
 use async_trait::async_trait;
-use leasehold_core::{JobId, Kind, State};
+use leasehold_core::{Claimability, JobId, Kind, State};
 use std::fmt;
 
-/// The state of a live job that a hint is about.
+/// The status of a live job that a hint refers to.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct JobStatus {
     pub id: JobId,
     pub state: State,
     pub kind: Kind,
-    /// Whether its queue is paused.
-    pub paused: bool,
-    /// How many leases it has lost.
-    pub crashes: i16,
-    /// How many leases it may lose.
-    pub max_crashes: i16,
-    /// Of a running job; below zero when the lease ran out and nobody has expired it yet.
+    /// Whether a worker of the given kinds may claim the job. Never `Finished`: the job is live.
+    pub claimability: Claimability,
+    /// The rest of a running job's lease; negative when the lease ran out and `expire` has not ended the run yet.
     pub lease_ms_left: Option<i64>,
 }
 
-/// A look at jobs, which changes nothing.
+/// Looks up jobs. Changes nothing.
 #[async_trait]
 pub trait LookUp: fmt::Debug + Send + Sync {
-    /// The live jobs among these. A job that is not in the answer is finished or never was.
-    async fn look(&self, ids: &[JobId]) -> Result<Vec<JobStatus>, Error>;
+    /// The live jobs among these, and whether a worker of these kinds may claim each. A job that is not in the answer has
+    /// finished or never existed.
+    async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error>;
 }

@@ -1,4 +1,4 @@
-//! Messages to workers. They only make things quicker: whatever a notice says is in PostgreSQL too.
+//! Messages to workers. They only make the fleet faster: PostgreSQL contains everything that a notice says.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -15,29 +15,29 @@ pub enum Notice {
     Cancel {
         /// The job.
         id: JobId,
-        /// Its run.
+        /// The epoch of the run.
         epoch: Epoch,
-        /// Who runs it.
+        /// The worker that runs the job.
         worker: WorkerId,
     },
-    /// Hints of this kind were set aside by a worker that has no handler for it.
+    /// A worker that has no handler for this kind has set hints aside.
     Aside {
-        /// Where.
+        /// The queue of the hints.
         queue: QueueName,
-        /// Which.
+        /// The kind of the hints.
         kind: Kind,
     },
 }
 
-/// Hears messages.
+/// Receives notices.
 pub trait HearNotices: fmt::Debug + Send + Sync {
-    /// Listens until the receiver is dropped. Messages that are sent while the connection is down are lost.
+    /// Listens until the receiver is dropped. Notices that are sent while the connection is down are lost.
     fn listen(&self) -> mpsc::Receiver<Notice>;
 }
 
-/// Sends messages.
+/// Sends notices.
 #[async_trait]
 pub trait SendNotices: fmt::Debug + Send + Sync {
-    /// Tells all workers that listen.
+    /// Sends notices to all workers that listen.
     async fn notify(&self, notices: &[Notice]) -> Result<(), Error>;
 }

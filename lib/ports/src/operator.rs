@@ -1,4 +1,4 @@
-//! What only an operator's tool asks: checks of all rows, and how Redis as a whole is doing.
+//! The calls of an operator's tool: checks of all rows, and the condition of Redis as a whole.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -6,12 +6,12 @@ use leasehold_core::{JobId, QueueName};
 use serde::Serialize;
 use std::fmt;
 
-/// One broken invariant found in the rows.
+/// A broken invariant, found in the rows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Violation {
     /// The name of the check.
     pub check: String,
-    /// The job, if it is about one.
+    /// The job, if the violation is about one job.
     pub id: Option<JobId>,
     /// What was found.
     pub detail: String,
@@ -20,25 +20,25 @@ pub struct Violation {
 /// Checks the rows. Changes nothing.
 #[async_trait]
 pub trait FindViolations: fmt::Debug + Send + Sync {
-    /// The names of the checks that [`FindViolations::violations`] makes.
+    /// The names of the checks of [`FindViolations::violations`].
     fn checks(&self) -> &'static [&'static str];
 
-    /// Every broken invariant that the store finds in its own rows.
+    /// Every broken invariant that the store finds in its rows.
     async fn violations(&self) -> Result<Vec<Violation>, Error>;
 }
 
-/// Looks at the head as a whole. Changes nothing.
+/// Inspects the head as a whole. Changes nothing.
 #[async_trait]
 pub trait InspectHead: fmt::Debug + Send + Sync {
     /// Every queue that has keys.
     async fn queues(&self) -> Result<Vec<QueueName>, Error>;
 
-    /// Whether the contents of the head have a name.
+    /// Whether the head has a generation: a name of its contents.
     async fn has_generation(&self) -> Result<bool, Error>;
 
-    /// How many reapers live.
+    /// The number of live reapers.
     async fn reapers(&self) -> Result<usize, Error>;
 
-    /// What Redis does when its memory is full; `None` if it does not tell this user.
+    /// What Redis does when its memory is full; `None` if this user may not ask.
     async fn eviction_policy(&self) -> Result<Option<String>, Error>;
 }

@@ -1,4 +1,4 @@
-//! When a loop came round last: whether a process still works is asked of this, never of a store.
+//! The last time that a loop ran. It answers whether a process still works, without asking a store.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -17,12 +17,12 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// The loop has come round.
+    /// Records that the loop runs.
     pub fn beat(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// How long ago that was; at first, since the pulse was made.
+    /// How long ago the loop last ran, or was created.
     #[must_use]
     pub fn since(&self) -> Duration {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()

@@ -1,4 +1,4 @@
-//! Who is there. An announcement holds for a while only: a process that stops announcing is gone.
+//! The registry of live processes. An announcement expires: a process that stops announcing itself counts as gone.
 
 use crate::error::Error;
 use async_trait::async_trait;
@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 use uuid::Uuid;
 
-/// What a worker says of itself every few seconds.
+/// What a worker announces every few seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerRecord {
-    /// New at every start.
+    /// A new id for each start.
     pub id: WorkerId,
-    /// Where it runs.
+    /// The host that the worker runs on.
     pub host: String,
-    /// Its process there.
+    /// The process id on that host.
     pub pid: u32,
-    /// Of the program.
+    /// The version of the program.
     pub version: String,
-    /// When it started, as text for people.
+    /// The start time, as text for operators.
     pub started_at: String,
-    /// Queue → slots.
+    /// Each queue and its number of slots.
     pub queues: Vec<(QueueName, u32)>,
-    /// `None` is every kind.
+    /// The served kinds. `None` means every kind.
     pub kinds: Option<Vec<Kind>>,
-    /// Jobs it runs now.
+    /// The number of jobs that run now.
     pub running: u32,
 }
 
-/// Where workers announce themselves.
+/// The registry of workers.
 #[async_trait]
 pub trait WorkerRegistry: fmt::Debug + Send + Sync {
-    /// Whether the store can do all that a worker needs of it.
+    /// Checks that the store can do everything that a worker needs.
     async fn check(&self) -> Result<(), Error>;
 
-    /// Says that a worker lives and what it serves; holds for `ttl`.
+    /// Announces that a worker lives and what it serves. Expires after `ttl`.
     async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error>;
 
-    /// Takes that back.
+    /// Withdraws the announcement.
     async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error>;
 }
 
-/// Where reapers announce themselves.
+/// The registry of reapers.
 #[async_trait]
 pub trait ReaperRegistry: fmt::Debug + Send + Sync {
-    /// The name of the contents of the head, and whether that name was made now, because there was none.
+    /// The generation of the head, and whether this call created it because there was none.
     async fn generation(&self) -> Result<(String, bool), Error>;
 
-    /// Says that a reaper lives; holds for `ttl`.
+    /// Announces that a reaper lives. Expires after `ttl`.
     async fn announce_reaper(&self, reaper: Uuid, ttl: Duration) -> Result<(), Error>;
 
-    /// Takes that back.
+    /// Withdraws the announcement.
     async fn withdraw_reaper(&self, reaper: Uuid) -> Result<(), Error>;
 }

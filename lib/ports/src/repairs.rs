@@ -1,4 +1,4 @@
-//! The heads of all queues, as a reaper looks at them and puts them right.
+//! The heads of all queues: how a reaper inspects and repairs them.
 
 use crate::{error::Error, filling::Swept};
 use async_trait::async_trait;
@@ -6,24 +6,24 @@ use leasehold_core::{JobId, Kind, QueueName};
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
-/// One queue as Redis has it, in numbers.
+/// One queue in Redis, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeadStats {
     /// Hints that wait for any worker.
     pub ready: u64,
-    /// Hints that a blocking take has moved and no lease covers yet.
+    /// Hints that a blocking take has moved and that have no lease yet.
     pub claimed: u64,
-    /// Ids with a deadline.
+    /// Leased ids.
     pub leased: u64,
-    /// Ids known as waiting: as many as there are in `ready`, `claimed` and aside together.
+    /// Ids in the set of waiting hints: as many as `ready`, `claimed` and the aside lists contain together.
     pub waiting_members: u64,
-    /// Hints that wait for workers of their kind.
+    /// Hints that wait for workers that serve their kind.
     pub aside: u64,
-    /// Redis keeps no hints of this queue.
+    /// The queue is paused: Redis keeps no hints of it.
     pub paused: bool,
-    /// The line is longer than what Redis holds of it.
+    /// The line is longer than the part of it in Redis.
     pub overflow: bool,
-    /// Ids whose deadline has passed; only [`LookAtHeads::look`] counts them.
+    /// Leased ids whose lease ran out; only [`LookAtHeads::look`] counts them.
     #[serde(skip)]
     pub overdue: u64,
 }
@@ -32,21 +32,21 @@ pub struct HeadStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Held {
-    /// Waits in a list, or should.
+    /// The id waits in a list, or should.
     Waiting,
-    /// Leased; ms left, negative once the lease has run out.
+    /// The id is leased.
     Leased {
-        /// Milliseconds until the deadline, on the clock of Redis.
+        /// The rest of the lease in ms, by the clock of Redis; negative after the lease has run out.
         ms_left: i64,
     },
 }
 
-/// Something in a queue's keys that is no job id, or no kind.
+/// A member of a queue's keys that should be a job id or a kind but is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stray {
-    /// The key it was found in.
+    /// The key that contains the member.
     pub key: String,
-    /// Byte for byte, as [`HintLeases::forget`](crate::HintLeases::forget) takes it.
+    /// The member byte for byte, in the form for [`HintLeases::forget`](crate::HintLeases::forget).
     pub member: Vec<u8>,
 }
 
@@ -56,74 +56,75 @@ impl fmt::Display for Stray {
     }
 }
 
-/// One queue, whole.
+/// The whole content of one queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
-    /// The head, next one first.
+    /// The head, the next hint first.
     pub ready: Vec<JobId>,
-    /// Taken by a blocking take, and not leased yet.
+    /// Hints that a blocking take has moved and that have no lease yet.
     pub claimed: Vec<JobId>,
-    /// Set aside, by kind.
+    /// Hints that are set aside, by kind.
     pub aside: Vec<(Kind, Vec<JobId>)>,
-    /// Every id that Redis knows, with how it holds it.
+    /// Every id that Redis knows, and how Redis holds it.
     pub held: Vec<(JobId, Held)>,
-    /// Redis keeps no hints of this queue.
+    /// The queue is paused: Redis keeps no hints of it.
     pub paused: bool,
-    /// The line is longer than what Redis holds of it.
+    /// The line is longer than the part of it in Redis.
     pub overflow: bool,
-    /// What does not belong here.
+    /// Members that do not belong here.
     pub strays: Vec<Stray>,
 }
 
-/// What a push did.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pushed {
-    /// Put into the head.
+    /// Hints put into the head.
     pub pushed: u32,
-    /// There already.
+    /// Hints that were already there.
     pub doubles: u32,
-    /// Not kept in Redis for want of room, or taken from the end of the head to make some. The line has them, and a fill
-    /// brings them back. Behind a head that overflows all hints count as this, without a look at which are there.
+    /// Hints that were not kept in Redis because the head is full, or that were removed from the end of the head to
+    /// make room. Their jobs are in the line, and a fill brings the hints back. Behind a head that overflows, all hints
+    /// count here, even those that are already there.
     pub overflowed: u32,
     /// The queue is paused: Redis keeps no hints of it.
     pub paused: bool,
 }
 
-/// Looks at heads. Changes nothing but the list of noted queues.
+/// Inspects heads. Changes only the list of noted queues.
 #[async_trait]
 pub trait LookAtHeads: fmt::Debug + Send + Sync {
-    /// Every queue that has, or had, keys.
+    /// Every queue that has keys or once had keys.
     async fn noted_queues(&self) -> Result<Vec<QueueName>, Error>;
 
-    /// Takes the note of queues without keys away.
+    /// Removes queues without keys from the list of noted queues.
     async fn unnote(&self, queues: &[QueueName]) -> Result<(), Error>;
 
-    /// Some queues in numbers; `None` of those without keys.
+    /// Numbers of some queues; `None` for queues without keys.
     async fn look(&self, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error>;
 
-    /// One queue, whole.
+    /// The whole content of one queue.
     async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error>;
 
-    /// Whether Redis holds a hint of each of these.
+    /// Whether Redis holds a hint for each of these ids.
     async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error>;
 }
 
-/// Puts heads right.
+/// Repairs heads.
 #[async_trait]
 pub trait RepairHead: fmt::Debug + Send + Sync {
-    /// Hints for jobs just put into the line; `front` puts them before the others.
+    /// Pushes hints for jobs that were just put into the line; `front`: before the other hints.
     async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Result<Pushed, Error>;
 
-    /// Gives short leases to what lies in `claimed` without one: how many hints that were.
+    /// Gives short leases to hints in `claimed` that have none. Returns the number of these hints.
     async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error>;
 
-    /// Ids whose lease ran out, the first one first.
+    /// Ids whose lease ran out, ordered by its end.
     async fn expired(&self, queue: &QueueName, limit: u32) -> Result<Vec<JobId>, Error>;
 
     /// Makes the lists of a queue and its set of waiting hints agree.
     async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error>;
 
-    /// Takes the hints of a queue away and refuses new ones.
+    /// Removes the hints of a queue and refuses new ones.
     async fn pause(&self, queue: &QueueName) -> Result<(), Error>;
 
     /// Ends a pause.

@@ -1,4 +1,5 @@
-//! What each role asks of each store: the sum of some traits, which every store that implements those has by itself.
+//! What each role asks of each store: a sum of traits. Every store that implements these traits has the role
+//! automatically.
 
 use crate::{
     claims::Claims,

@@ -1,4 +1,5 @@
-//! What only a reaper asks of the authority: its time, the leases of all workers, notes of repairs, retention.
+//! The calls that only a reaper makes to the authority: its clock, the leases of all workers, notes of repairs,
+//! retention.
 
 use crate::{error::Error, runs::Lease};
 use async_trait::async_trait;
@@ -8,31 +9,31 @@ use serde::Serialize;
 use std::{fmt, time::Duration};
 use uuid::Uuid;
 
-/// What the server says of its time.
+/// What the server reports about its clock and its uptime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uptime {
-    /// Its clock, which decides about leases and what is due.
+    /// The server's clock, which decides about leases and due jobs.
     pub now: DateTime<Utc>,
-    /// How long it has been up.
+    /// For how long the server has been up.
     pub up_for: Duration,
-    /// Which transactions have ended. As long as it stays the same, no row has changed.
+    /// Which transactions have ended. As long as this text is the same, no row has changed.
     pub snapshot: String,
-    /// How long ago some reaper knew that nothing kept workers from renewing their leases. `None`: no reaper ever said so.
+    /// How long ago a reaper last confirmed that workers could renew their leases. `None`: no reaper ever confirmed it.
     pub watched_ago: Option<Duration>,
-    /// Whether workers have left ends of runs for a reaper to write.
+    /// Whether workers have left results for a reaper to write.
     pub has_deferred: bool,
 }
 
-/// The same thing put right about some jobs.
+/// One repair that applies to several jobs.
 #[derive(Clone, Debug)]
 pub struct Repair {
-    /// Which process does it.
+    /// The process that makes the repair.
     pub by: Uuid,
-    /// The jobs, each with the epoch of the run that it is about; `None` for any.
+    /// The jobs, each with the epoch of the run that the repair is about; `None`: any run.
     pub jobs: Vec<(JobId, Option<Epoch>)>,
-    /// The state in which this was wrong; `None` for any live one.
+    /// The job's state when the problem was found; `None`: any live state.
     pub state: Option<State>,
-    /// For how long it has been so: a job that was claimed since has moved on by itself.
+    /// For how long the problem has existed. A job that was claimed within this time has moved on by itself.
     pub unclaimed_for: Duration,
     /// What was wrong, what was done, and by whom.
     pub note: String,
@@ -51,18 +52,18 @@ pub struct Retained {
 /// The upkeep of the authority.
 #[async_trait]
 pub trait Upkeep: fmt::Debug + Send + Sync {
-    /// What the server's clock says, and how long the server has been up. An error also if it takes no writes.
+    /// The server's clock and uptime. An error if the server takes no writes.
     async fn uptime(&self) -> Result<Uptime, Error>;
 
-    /// A reaper says that the server could be reached until now, and that leases may expire.
+    /// Records that the server could be reached until now, and that leases may expire.
     async fn keep_watch(&self) -> Result<(), Error>;
 
-    /// Leases of running jobs, those that run out first first: all of them, or those that end at or after `since`.
+    /// Leases of running jobs, ordered by their end: all of them, or only those that end at or after `since`.
     async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Lease>, Error>;
 
-    /// Writes what was put right about jobs into their trails. The answer: which jobs the repair was about.
+    /// Records a repair in the trails of jobs. Returns the jobs that the repair applies to.
     async fn note_repairs(&self, repair: &Repair) -> Result<Vec<JobId>, Error>;
 
-    /// Keeps history to its age.
+    /// Drops history that is older than the retention, and creates partitions ahead of time.
     async fn retain(&self, keep: Duration) -> Result<Retained, Error>;
 }

@@ -9,7 +9,7 @@ use crate::{
     tick::{Tick, all_of},
 };
 use leasehold_core::{BATCH_MAX, Drift, FailPoint, JobId, QueueName, State, pass};
-use leasehold_ports::JobStatus;
+use leasehold_ports::{JobStatus, Kinds};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -28,7 +28,7 @@ async fn one_queue(tick: &Tick<'_>, queue: &QueueName) -> Result<(), Error> {
         return Ok(());
     }
     tick.counts.found(ran_out.len() as u64);
-    let plan = decide(&ran_out, tick.store()?.look(&ran_out).await?, tick.settings.handoff_lease);
+    let plan = decide(&ran_out, tick.store()?.look(&ran_out, &Kinds::All).await?, tick.settings.handoff_lease);
     let drift = [
         (Drift::LeaseInLine, plan.back.len()),
         (Drift::LeaseWithoutRun, plan.forget.len()),
@@ -76,7 +76,7 @@ fn decide(ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) ->
     let mut plan = Plan::default();
     for &id in ran_out {
         match live.get(&id) {
-            Some(job) if job.state == State::Queued && !job.paused => plan.back.push(id),
+            Some(job) if job.claimability.may_be_claimed() => plan.back.push(id),
             Some(job) if job.state == State::Running => {
                 // One that ran out in PostgreSQL too is expired there, which tells Redis. Until then it is
                 // held for a moment, so that it does not stand before others at every tick.
@@ -102,15 +102,14 @@ pub(crate) fn whole_seconds(ms_left: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leasehold_core::Claimability;
 
     fn looked(state: State, paused: bool, lease_ms_left: Option<i64>) -> JobStatus {
         JobStatus {
             id: JobId::new(),
             state,
             kind: "k".parse().expect("a kind"),
-            paused,
-            crashes: 0,
-            max_crashes: 3,
+            claimability: Claimability::of(state, paused, true, 0, 3),
             lease_ms_left,
         }
     }

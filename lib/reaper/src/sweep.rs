@@ -9,7 +9,7 @@
 use crate::{error::Error, heads::Heads, leases::whole_seconds, note::Mend, tick::Tick};
 use leasehold_core::{BATCH_MAX, Drift, Epoch, FailPoint, JobId, QueueName, State, pass};
 use leasehold_line::{Fault, QueueHints, Surveys, audit, hints_of, rest_after};
-use leasehold_ports::{JobStatus, Lease, ReaperStore};
+use leasehold_ports::{JobStatus, Kinds, Lease, ReaperStore};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -228,7 +228,7 @@ async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
 pub(crate) async fn look_at(store: &dyn ReaperStore, ids: &[JobId]) -> Result<HashMap<JobId, JobStatus>, Error> {
     let mut live = HashMap::with_capacity(ids.len());
     for batch in ids.chunks(BATCH_MAX) {
-        live.extend(store.look(batch).await?.into_iter().map(|job| (job.id, job)));
+        live.extend(store.look(batch, &Kinds::All).await?.into_iter().map(|job| (job.id, job)));
     }
     Ok(live)
 }

@@ -1,23 +1,23 @@
-//! Whom PostgreSQL runs as: it refuses to run as root.
+//! The user that PostgreSQL runs as. PostgreSQL refuses to run as root.
 
 use crate::{error::Error, programs::Programs};
 use nix::unistd::{Uid, User, chown};
 use std::{path::Path, process::Command};
 
-/// The user that Debian's and RPM's packages make.
+/// The user that the packages of Debian and RPM create.
 const POSTGRES_USER: &str = "postgres";
 
 /// The user that a server runs as.
 #[derive(Clone, Debug)]
 pub(crate) enum Account {
-    /// The one we run as.
+    /// The user of this process.
     Ours,
-    /// Another one; we are root.
+    /// Another user; this process runs as root.
     Other(Box<User>),
 }
 
 impl Account {
-    /// For PostgreSQL.
+    /// The account for PostgreSQL.
     pub(crate) fn for_postgres() -> Result<Self, Error> {
         if !Uid::effective().is_root() {
             return Ok(Self::Ours);
@@ -28,7 +28,7 @@ impl Account {
         }
     }
 
-    /// What `setpriv` must be told to run something as this user.
+    /// The arguments of `setpriv` that run a program as this user.
     pub(crate) fn privileges(&self) -> Vec<String> {
         match self {
             Self::Ours => Vec::new(),
@@ -39,14 +39,14 @@ impl Account {
         }
     }
 
-    /// Gives this user a file or folder of ours.
+    /// Gives this user a file or folder that this process created.
     pub(crate) fn own(&self, path: &Path) -> Result<(), Error> {
         let Self::Other(user) = self else { return Ok(()) };
         chown(path, Some(user.uid), Some(user.gid))
             .map_err(|errno| Error::file("giving to the user postgres", path)(errno.into()))
     }
 
-    /// Fails unless this user can get into the folder, through all the folders above it.
+    /// Fails unless this user can enter the folder and all folders above it.
     pub(crate) fn must_enter(&self, programs: &Programs, folder: &Path) -> Result<(), Error> {
         let Self::Other(user) = self else { return Ok(()) };
         let entered = Command::new(programs.setpriv()?)

@@ -1,20 +1,20 @@
-//! What can go wrong on the way to a running server, each in words that say what to do.
+//! Why a server could not be started or stopped. Each message says what to do.
 
 use std::{io, path::PathBuf};
 
 /// Why a server did not start, or did not stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Programs that are needed are not on this machine.
+    /// Required programs are missing on this machine.
     #[error(
         "found no {missing}; install the packages `postgresql` and `redis-server` \
          (Debian, Ubuntu: apt-get install postgresql redis-server)"
     )]
     Missing {
-        /// Which, in words.
+        /// The names of the missing programs.
         missing: String,
     },
-    /// PgBouncer is not on this machine. Only tests want it.
+    /// PgBouncer is missing on this machine. Only tests need it.
     #[error("found no pgbouncer; install the package `pgbouncer` (`make test-setup` does)")]
     NoPgBouncer,
     /// Another process uses the folder.
@@ -22,10 +22,10 @@ pub enum Error {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// The process id of the holder, as it wrote it down.
+        /// The process id of the holder, from the lock file.
         holder: String,
     },
-    /// PostgreSQL and PgBouncer refuse to run as root, and the user they would run as cannot get there.
+    /// PostgreSQL and PgBouncer refuse to run as root, and the user for them cannot enter the folder.
     #[error(
         "PostgreSQL does not run as root, and the user {user} may not enter {}; \
          choose a folder that it can reach",
@@ -37,20 +37,20 @@ pub enum Error {
         /// The user.
         user: String,
     },
-    /// There is no user to run PostgreSQL as.
+    /// The user to run PostgreSQL as does not exist.
     #[error(
         "PostgreSQL does not run as root, and there is no user `postgres` to run it as; install the package `postgresql`"
     )]
     NoAccount,
-    /// The folder was filled by a PostgreSQL that is not on this machine any more.
+    /// The folder was created by a PostgreSQL version that is no longer on this machine.
     #[error(
-        "{} was made by PostgreSQL {made_by}, and only {found} is here; install that version or choose another folder",
+        "{} was made by PostgreSQL {made_by}, but only {found} is installed; install that version or choose another folder",
         path.display()
     )]
     OtherVersion {
         /// The folder.
         path: PathBuf,
-        /// The major version that made it.
+        /// The major version that created the folder.
         made_by: String,
         /// The versions that were found.
         found: String,
@@ -60,12 +60,12 @@ pub enum Error {
     File {
         /// What was being done.
         doing: &'static str,
-        /// To which file.
+        /// The path of the file.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// A program could not be run at all.
+    /// A program could not be started.
     #[error("{doing}: {source}")]
     Run {
         /// What was being done.
@@ -73,15 +73,15 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
-    /// The server, or the program that prepares it, gave up. Its own last words follow.
-    #[error("{doing} failed: {why}\n{last_words}")]
+    /// The server, or the program that prepares it, failed. The last lines of its log follow.
+    #[error("{doing} failed: {why}\n{log_tail}")]
     Failed {
         /// What was being done.
         doing: String,
-        /// How it ended.
+        /// How the program ended.
         why: String,
-        /// The last lines that it wrote.
-        last_words: String,
+        /// The last lines of its log.
+        log_tail: String,
     },
 }
 

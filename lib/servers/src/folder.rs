@@ -1,4 +1,4 @@
-//! The folder that servers live in: made, locked against a second user, and with the secrets in it.
+//! The folder of the private servers: it is created and locked here, and it holds the secrets.
 
 use crate::{account::Account, error::Error, port::random_bytes};
 use nix::{
@@ -14,8 +14,8 @@ use std::{
     sync::Arc,
 };
 
-/// A folder that this process alone uses for its servers. Free for others when all clones are dropped, and
-/// when this process ends in any way.
+/// A folder that only this process uses for its servers. The lock is released when all clones are dropped, and when
+/// this process ends in any way.
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -23,23 +23,24 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, and those above it, and locks it.
+    /// Creates the folder and its parents, and locks it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let path = std::path::absolute(path).map_err(Error::file("finding", path))?;
-        // As root, PostgreSQL runs as another user, who must be able to pass through. Secrets have their own mode.
+        // If this process is root, PostgreSQL runs as another user, who must be able to enter. Secrets have a mode of
+        // their own.
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(&path).map_err(Error::file("making the folder", &path))?;
         let lock = lock(&path)?;
         Ok(Self { path, _lock: Arc::new(lock) })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The secret kept in the file `name`, made at its first use. Only `reader` and root can read it.
+    /// The secret in the file `name`, created at the first use. Only `reader` and root can read it.
     pub(crate) fn secret(&self, name: &str, reader: &Account) -> Result<String, Error> {
         let path = self.path.join(name);
         if let Ok(secret) = fs::read_to_string(&path)
@@ -53,7 +54,7 @@ impl Folder {
         Ok(secret)
     }
 
-    /// Writes a file that only its owner can read. It is whole or not there, whenever this process ends.
+    /// Writes a file that only its owner can read. The file is complete or absent, even if this process is killed.
     pub fn write_private(&self, name: &str, content: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
         let fresh = self.path.join(format!(".{name}.new"));
@@ -70,7 +71,7 @@ impl Folder {
     }
 }
 
-/// A lock of the file, not a file that means a lock: it is gone with its holder, so nothing is ever stale.
+/// Locks the file. The existence of the file means nothing: a lock ends with its holder, so there are no stale locks.
 fn lock(folder: &Path) -> Result<Flock<File>, Error> {
     let path = folder.join("lock");
     let file = OpenOptions::new()

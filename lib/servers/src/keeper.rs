@@ -1,8 +1,8 @@
-//! The one thread that starts child processes, and the wrapper that ties their life to ours.
+//! The one thread that starts child processes, and the wrapper that ends them when this process ends.
 //!
-//! `PR_SET_PDEATHSIG` sends its signal when the *thread* that forked the child ends, not the process. A child
-//! started from a test's thread or from a thread of an executor would be killed when that thread goes, with
-//! its users still there. So all of them are started by one thread that lives as long as the process.
+//! `PR_SET_PDEATHSIG` sends its signal when the *thread* that forked the child ends, not when the process ends. A child
+//! that was started from a test's thread or from an executor's thread would be killed when this thread ends, while
+//! others still use the child. So one thread that lives as long as the process starts all children.
 
 use std::{
     io,
@@ -13,12 +13,12 @@ use std::{
     thread,
 };
 
-/// What a child is sent when this process is gone.
+/// The signal for a child when this process is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeathSignal {
-    /// End at once; works on a stopped process too.
+    /// SIGKILL: the child ends at once, even if it is stopped.
     Kill,
-    /// PostgreSQL's immediate shutdown: its own children are told, shared memory is given back.
+    /// SIGQUIT: PostgreSQL's immediate shutdown, which also ends its own children and releases shared memory.
     Quit,
 }
 
@@ -31,11 +31,11 @@ impl DeathSignal {
     }
 }
 
-/// The parent may be gone before `setpriv` has asked for the signal; the child would then never get one. So
-/// it looks, after asking, whether its parent is still the one that started it.
+/// The parent may end before `setpriv` has requested the signal; the child would then never get a signal. So after the
+/// request the child checks whether its parent is still the process that started it.
 const LOOK_AFTER_PARENT: &str = r#"[ "$PPID" = "$0" ] || exit 1; exec "$@""#;
 
-/// A command that runs `program`, which gets `signal` when this process ends in any way. Started by [`spawn`].
+/// A command that runs `program`. The program gets `signal` when this process ends in any way. Start it with [`spawn`].
 pub(crate) fn tied(setpriv: &Path, privileges: &[String], signal: DeathSignal, program: &Path) -> Command {
     let mut command = Command::new(setpriv);
     command.args(privileges).args(["--pdeathsig", signal.name(), "--", "/bin/sh", "-c", LOOK_AFTER_PARENT]);
@@ -43,17 +43,18 @@ pub(crate) fn tied(setpriv: &Path, privileges: &[String], signal: DeathSignal, p
     command
 }
 
-/// Starts a command from the thread that lives as long as the process, in a process group of its own: a
-/// Ctrl-C in the terminal then reaches only this process, which stops the others in its own order.
+/// Starts a command from the thread that lives as long as the process. The child gets a process group of its own:
+/// Ctrl-C in the terminal then reaches only this process, which stops its children in the right order.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// The program cannot be started.
 pub fn spawn(mut command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static KEEPER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let keeper = KEEPER.get_or_init(|| {
         let (orders, incoming) = mpsc::channel::<Order>();
-        // Ends never: the sender is static. If no thread can be made, the send below fails and says so.
+        // The loop never ends, because the sender is static. If the thread cannot be created, the send below fails and
+        // reports it.
         let _ = thread::Builder::new().name("server-keeper".into()).spawn(move || {
             for (mut command, answer) in incoming {
                 let _ = answer.send(command.spawn());

@@ -1,11 +1,11 @@
-//! Private PostgreSQL and Redis servers as child processes, for `leasehold dev` and for the tests; and PgBouncer, for the
-//! tests alone.
+//! Private PostgreSQL and Redis servers as child processes, for `leasehold dev` and for tests. Private PgBouncers, for
+//! tests only.
 //!
-//! A server here listens on 127.0.0.1 only, keeps everything in one folder, and dies with the process that
-//! started it, even when that one is killed. All calls block for as long as they say and need no runtime, so
-//! a server can be shared by tests that each have their own.
+//! Each server listens on 127.0.0.1 only, keeps all its files in one folder, and ends with the process that started it,
+//! even when that process is killed. All functions block and need no runtime, so tests with separate runtimes can share
+//! a server.
 //!
-//! Nothing here knows what the servers are used for: no schema, no keys, no client library.
+//! This crate does not know what the servers are used for: it has no schema, no keys and no client library.
 
 mod account;
 mod error;

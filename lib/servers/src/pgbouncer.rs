@@ -1,4 +1,4 @@
-//! A private PgBouncer before a private PostgreSQL. For tests: `leasehold dev` needs no pooler.
+//! A private PgBouncer in front of a private PostgreSQL. Only for tests: `leasehold dev` needs no pooler.
 
 use crate::{
     account::Account,
@@ -13,17 +13,17 @@ use crate::{
 use nix::unistd::Pid;
 use std::{fs, path::Path, time::Duration};
 
-/// It has nothing to read but its configuration.
+/// PgBouncer only reads its configuration, so its start is quick.
 const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a private PgBouncer is run.
 #[derive(Clone, Debug)]
 pub struct PgBouncerOptions {
-    /// `transaction`, `session` or `statement`: for how long a client keeps a connection of the server.
+    /// `transaction`, `session` or `statement`: for how long a client keeps a server connection.
     pub pool_mode: &'static str,
-    /// Connections of the server for each database. Clients beyond that wait for each other.
+    /// The number of server connections for each database. Further clients wait.
     pub pool_size: u32,
-    /// Further lines of its configuration.
+    /// More lines for the configuration file.
     pub settings: Vec<String>,
 }
 
@@ -41,8 +41,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it on a free port, before all databases of a server that wants no password. Blocks until it takes
-    /// connections.
+    /// Starts PgBouncer on a free port, for all databases of a server that requires no password. Blocks until PgBouncer
+    /// accepts connections.
     pub fn start(
         programs: &Programs,
         folder: &Folder,
@@ -56,7 +56,7 @@ impl PgBouncer {
             let port = port::free()?;
             match start(programs, folder, &account, &configuration(server, options, port)) {
                 Ok(process) => return Ok(Self { port, process }),
-                Err(Error::Failed { last_words, .. }) if tries < 5 && last_words.contains("Address already in use") => {
+                Err(Error::Failed { log_tail, .. }) if tries < 5 && log_tail.contains("Address already in use") => {
                     tries += 1;
                 }
                 Err(error) => return Err(error),
@@ -64,22 +64,22 @@ impl PgBouncer {
         }
     }
 
-    /// A URL of the server with this pooler in place of it.
+    /// A URL of the server, changed so that it leads through this pooler.
     #[must_use]
     pub fn instead_of(&self, server: &Postgres, url: &str) -> String {
         url.replace(&format!("127.0.0.1:{}/", server.port()), &format!("127.0.0.1:{}/", self.port))
     }
 
-    /// The id of its process.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.process.pid()
     }
 
-    /// The last lines of its log.
+    /// The last lines of the log.
     #[must_use]
-    pub fn last_words(&self) -> String {
-        self.process.last_words()
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail()
     }
 }
 
@@ -89,8 +89,8 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Whoever connects is the user of the server that `leasehold-servers` makes. It forgets clients that have gone at once,
-/// and servers that nobody has used for a while, so that tests leave no crowd behind.
+/// Every client connects as the superuser of the private server. PgBouncer closes the connections of clients that have
+/// gone at once, and idle server connections soon, so that tests leave no idle connections behind.
 fn configuration(server: &Postgres, options: &PgBouncerOptions, port: u16) -> String {
     let mut lines = vec![
         "[databases]".to_owned(),
@@ -119,7 +119,7 @@ fn start(programs: &Programs, folder: &Folder, account: &Account, configuration:
     Process::start("PgBouncer", command, &log, START_WITHIN, |pid| says_ready(&log, pid))
 }
 
-/// Its own word, said by this very process: another one may hold the port.
+/// Whether the log says that this very process is ready. Another process may hold the port.
 fn says_ready(log: &Path, pid: Pid) -> bool {
     let said = format!("[{pid}] LOG process up");
     fs::read_to_string(log).is_ok_and(|text| text.contains(&said))

@@ -1,4 +1,4 @@
-//! Free ports of 127.0.0.1.
+//! Free ports on 127.0.0.1.
 
 use crate::error::Error;
 use std::{
@@ -9,14 +9,14 @@ use std::{
 
 /// The lowest port that is tried.
 const LOWEST: u16 = 10_000;
-/// Where the kernel begins to hand out ports to outgoing connections, unless it says otherwise.
+/// The first port of the kernel's usual range for outgoing connections.
 const EPHEMERAL_USUAL: u16 = 32_768;
 
-/// A port that nobody listens on right now.
+/// A port that nobody listens on at the moment.
 ///
-/// It lies below the range of outgoing connections: a server that is stopped for a while and started again
-/// on its port would otherwise find it taken, at worst by a client that, calling the port in vain, was given
-/// that very port as its own and now talks to itself.
+/// The port is below the range for outgoing connections. Otherwise a server that is stopped for a while and started
+/// again on its port could find the port in use. In the worst case a client that tries to connect to the port gets this
+/// very port as its own and connects to itself.
 pub(crate) fn free() -> Result<u16, Error> {
     let highest = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
         .ok()
@@ -30,11 +30,11 @@ pub(crate) fn free() -> Result<u16, Error> {
             return Ok(port);
         }
     }
-    let source = io::Error::other(format!("200 ports from {LOWEST} to {highest} tried, none is free"));
+    let source = io::Error::other(format!("200 ports from {LOWEST} to {highest} are all in use"));
     Err(Error::Run { doing: "looking for a free port of 127.0.0.1".into(), source })
 }
 
-/// Bytes that nobody can guess.
+/// Unpredictable bytes.
 pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     fs::File::open("/dev/urandom")

@@ -1,4 +1,4 @@
-//! A private PostgreSQL: made at the first start, kept for the next.
+//! A private PostgreSQL. Its data folder is created at the first start and kept for later starts.
 
 use crate::{
     account::Account,
@@ -24,27 +24,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The superuser of the server, and the database made with it.
+/// The name of the superuser and of the first database.
 const NAME: &str = "leasehold";
-/// Recovery after a crash reads what was written since the last checkpoint, on a slow disk for a while.
+/// Crash recovery reads the write-ahead log since the last checkpoint, which takes long on a slow disk.
 const START_WITHIN: Duration = Duration::from_secs(90);
 /// A fast shutdown writes a checkpoint.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
-/// PostgreSQL itself kills children that have not gone 5 s after an immediate shutdown.
+/// After an immediate shutdown PostgreSQL itself kills children that have not ended within 5 s.
 const IMMEDIATE_WITHIN: Duration = Duration::from_secs(8);
 
-/// How a private PostgreSQL is run.
+/// Options of a private PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Whether a commit is on the disk when it is answered. Without it, only the loss of the machine's power
-    /// loses data, not the death of the server: right for tests.
+    /// Whether a commit is on disk before it is answered. Without fsync, a power failure loses data, but the death of
+    /// the server does not. That is right for tests.
     pub fsync: bool,
-    /// Connections it takes.
+    /// The maximum number of connections.
     pub max_connections: u32,
-    /// Whether a password is needed; without one, every local user of the machine may connect. Decided at the
+    /// Whether a password is required. Without a password, every local user of the machine may connect. Decided at the
     /// first start in a folder.
     pub password: bool,
-    /// Further settings, `name=value`.
+    /// More settings, as `name=value`.
     pub settings: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Default for PostgresOptions {
     }
 }
 
-/// A running private PostgreSQL. Stopped at once when dropped; nothing that was committed is lost by that.
+/// A running private PostgreSQL. A drop stops it immediately, which loses no committed data.
 #[derive(Debug)]
 pub struct Postgres {
     programs: Programs,
@@ -69,8 +69,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the server of this folder on a free port; makes it first if it is new. Blocks until it takes
-    /// connections.
+    /// Starts the server of this folder on a free port, after creating it if the folder is new. Blocks until the server
+    /// accepts connections.
     pub fn start(programs: &Programs, folder: &Folder, options: PostgresOptions) -> Result<Self, Error> {
         let account = Account::for_postgres()?;
         account.must_enter(programs, folder.path())?;
@@ -96,7 +96,7 @@ impl Postgres {
         })
     }
 
-    /// Starts it again on the same port, after a stop or a kill.
+    /// Starts the server again on the same port, after a stop or a kill.
     pub fn start_again(&self) -> Result<(), Error> {
         let mut process = self.process();
         if process.exited().is_none() {
@@ -110,63 +110,63 @@ impl Postgres {
             data: &self.data,
             bin: &self.bin,
         };
-        *process = setup.start_patiently(self.port)?;
+        *process = setup.start_with_retries(self.port)?;
         Ok(())
     }
 
-    /// The URL of a database on this server, password included.
+    /// The URL of a database on this server, with the password.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         let password = self.password.as_ref().map(|password| format!(":{password}")).unwrap_or_default();
         format!("postgres://{NAME}{password}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The database that every server here has from the start.
+    /// The database that every private server has from the start.
     #[must_use]
     pub fn database(&self) -> &'static str {
         NAME
     }
 
-    /// Where it listens.
+    /// The port that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The id of its first process.
+    /// The id of the postmaster process.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.process().pid()
     }
 
-    /// How it ended, if it has.
+    /// How the server ended, if it has ended.
     #[must_use]
     pub fn exited(&self) -> Option<String> {
         self.process().exited()
     }
 
-    /// The last lines of its log since it was started.
+    /// The last lines of the log since the start.
     #[must_use]
-    pub fn last_words(&self) -> String {
-        self.process().last_words()
+    pub fn log_tail(&self) -> String {
+        self.process().log_tail()
     }
 
-    /// Ends all connections and stops cleanly. Blocks until it is gone; killed if it takes longer than 20 s.
+    /// Ends all connections and stops the server cleanly. Blocks until it has ended; kills it after 20 s.
     pub fn stop(&self) {
         self.process().stop(Signal::SIGINT, STOP_WITHIN);
     }
 
-    /// Stops without a checkpoint: the next start recovers. Blocks until it is gone.
+    /// Stops without a checkpoint: the next start does crash recovery. Blocks until the server has ended.
     pub fn stop_immediately(&self) {
         self.process().stop(Signal::SIGQUIT, IMMEDIATE_WITHIN);
     }
 
-    /// Kills it and all its children, as a loss of power would.
+    /// Kills the server and all its children, like a power failure.
     pub fn kill(&self) {
         self.process().kill_all();
     }
 
-    /// Stops it and its children in their tracks: connections stay open and nothing answers.
+    /// Freezes the server and its children: connections stay open and nothing answers.
     pub fn freeze(&self) {
         self.process().freeze();
     }
@@ -189,7 +189,8 @@ impl Drop for Postgres {
     }
 }
 
-/// The programs that made this folder, or the newest ones for a new one: a major version reads only its own files.
+/// The programs of the version that created this folder, or the newest ones for a new folder. A major version reads
+/// only its own files.
 fn matching(programs: &Programs, data: &Path) -> Result<PathBuf, Error> {
     let Ok(made_by) = fs::read_to_string(data.join("PG_VERSION")) else { return Ok(programs.postgres()?[0].clone()) };
     let mut found = Vec::new();
@@ -203,18 +204,18 @@ fn matching(programs: &Programs, data: &Path) -> Result<PathBuf, Error> {
     Err(Error::OtherVersion { path: data.to_owned(), made_by: made_by.trim().to_owned(), found: found.join(", ") })
 }
 
-/// From `postgres (PostgreSQL) 15.18 (Debian …)`.
+/// Parses `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn major_version(bin: &Path) -> Result<String, Error> {
     let output = Command::new(bin.join("postgres"))
         .arg("--version")
         .output()
-        .map_err(|source| Error::Run { doing: "asking postgres for its version".into(), source })?;
+        .map_err(|source| Error::Run { doing: "reading the version of postgres".into(), source })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     Ok(version.unwrap_or("?").chars().take_while(char::is_ascii_digit).collect())
 }
 
-/// What the making and the starting of a server both need.
+/// What creating and starting a server have in common.
 struct Setup<'a> {
     programs: &'a Programs,
     account: &'a Account,
@@ -225,8 +226,8 @@ struct Setup<'a> {
 }
 
 impl Setup<'_> {
-    /// Makes the data folder aside and moves it into place when it is whole, so that one that was
-    /// interrupted (a full disk, a kill) never stands in the way of the next try.
+    /// Creates the data folder under a temporary name and renames it when it is complete. So an attempt that was
+    /// interrupted (full disk, kill) never blocks the next attempt.
     fn make(&self) -> Result<(), Error> {
         let fresh = self.folder.path().join("postgres.new");
         if fresh.exists() {
@@ -265,17 +266,17 @@ impl Setup<'_> {
             why.push_str("; the disk is full");
         }
         let words = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
-        Err(Error::Failed { doing, why, last_words: last_lines(&words) })
+        Err(Error::Failed { doing, why, log_tail: last_lines(&words) })
     }
 
-    /// A port that was free a moment ago may be taken by the time the server asks for it.
+    /// Tries several ports: another process may take a free port before the server binds it.
     fn start_anywhere(&self) -> Result<(u16, Process), Error> {
         let mut tries = 0;
         loop {
             let port = port::free()?;
-            match self.start_patiently(port) {
+            match self.start_with_retries(port) {
                 Ok(process) => return Ok((port, process)),
-                Err(Error::Failed { last_words, .. }) if tries < 5 && last_words.contains("Address already in use") => {
+                Err(Error::Failed { log_tail, .. }) if tries < 5 && log_tail.contains("Address already in use") => {
                     tries += 1;
                 }
                 Err(error) => return Err(error),
@@ -283,14 +284,14 @@ impl Setup<'_> {
         }
     }
 
-    /// Children of a server that was killed may be there for a moment longer than it, holding its memory.
-    fn start_patiently(&self, port: u16) -> Result<Process, Error> {
+    /// Retries while children of a killed server still hold its shared memory for a moment.
+    fn start_with_retries(&self, port: u16) -> Result<Process, Error> {
         self.clear_way()?;
         let mut tries = 0;
         loop {
             match self.start_once(port) {
-                Err(Error::Failed { last_words, .. })
-                    if tries < 20 && last_words.contains("pre-existing shared memory block") =>
+                Err(Error::Failed { log_tail, .. })
+                    if tries < 20 && log_tail.contains("pre-existing shared memory block") =>
                 {
                     tries += 1;
                     thread::sleep(Duration::from_millis(200));
@@ -306,7 +307,7 @@ impl Setup<'_> {
         let port = port.to_string();
         let connections = self.options.max_connections.to_string();
         let own = [("listen_addresses", "127.0.0.1"), ("port", &port), ("max_connections", &connections)];
-        // No socket in the file system: it would lie where others can reach it, or have too long a path.
+        // No Unix socket: other users could reach it, or its path could be too long.
         let fixed = [("unix_socket_directories", ""), ("cluster_name", NAME), ("logging_collector", "off")];
         for (name, value) in own.into_iter().chain(fixed) {
             command.arg("-c").arg(format!("{name}={value}"));
@@ -322,9 +323,9 @@ impl Setup<'_> {
         Process::start("PostgreSQL", command, &self.folder.path().join("postgres.log"), START_WITHIN, ready)
     }
 
-    /// A server of this folder that its parent left behind is ending (it was told to): waits for it, and then
-    /// ends it. A `postmaster.pid` of none is removed: its number may be another process's by now, as it
-    /// always is in a container that was started again, and PostgreSQL would refuse to start.
+    /// An old server of this folder whose parent has died is about to end (it got its signal): wait for its end, then
+    /// kill it. Remove a stale `postmaster.pid`: another process may have its process id by now, as is usual in a
+    /// restarted container, and PostgreSQL would refuse to start.
     fn clear_way(&self) -> Result<(), Error> {
         let pid_file = self.data.join("postmaster.pid");
         let Ok(content) = fs::read_to_string(&pid_file) else { return Ok(()) };
@@ -345,8 +346,8 @@ impl Setup<'_> {
         }
     }
 
-    /// A program of PostgreSQL, run as the right user, tied to our life, with nothing of our environment: a
-    /// `PGDATA` or `PGPORT` of the caller means another server.
+    /// A program of PostgreSQL, run as the right user, tied to this process, without our environment: the caller's
+    /// `PGDATA` or `PGPORT` means another server.
     fn command(&self, program: &str) -> Result<Command, Error> {
         let privileges = self.account.privileges();
         let mut command = tied(self.programs.setpriv()?, &privileges, DeathSignal::Quit, &self.bin.join(program));
@@ -356,7 +357,7 @@ impl Setup<'_> {
     }
 }
 
-/// The eighth line of its pid file is the server's own word for taking connections.
+/// Whether the eighth line of the pid file says that the server accepts connections.
 fn says_ready(pid_file: &Path, pid: Pid) -> bool {
     let Ok(content) = fs::read_to_string(pid_file) else { return false };
     let mut lines = content.lines().map(str::trim);
@@ -373,7 +374,7 @@ fn run(mut command: Command, input: &str) -> std::io::Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = keeper::spawn(command)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that has given up reads no more; its own words say why.
+        // A program that has failed reads no input; its log says why.
         let _ = stdin.write_all(input.as_bytes());
     }
     child.wait_with_output()

@@ -1,4 +1,4 @@
-//! One server process and its children: started, watched until it is ready, signalled, and ended within a bound.
+//! One server process and its children: start, wait until ready, signal, and stop within a timeout.
 
 use crate::{error::Error, keeper};
 use nix::{
@@ -19,11 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two looks at a process. Servers start in tens of milliseconds.
-const LOOK: Duration = Duration::from_millis(10);
-/// Lines of a log that an error shows.
+/// How often a process is checked. Servers start in tens of milliseconds.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// How many lines of the log an error shows.
 const LAST_LINES: usize = 12;
-/// A log that has grown beyond this is begun anew at the next start.
+/// A log larger than this is truncated at the next start.
 const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A server process. Its output goes to a log file.
@@ -34,7 +34,7 @@ pub(crate) struct Process {
     log: Log,
 }
 
-/// A log file, from where this start begins.
+/// A log file, and the offset at which this start begins.
 #[derive(Clone, Debug)]
 struct Log {
     path: PathBuf,
@@ -42,8 +42,8 @@ struct Log {
 }
 
 impl Process {
-    /// Starts `command` and waits until `ready` says so, for at most `within`. Whatever goes wrong, the
-    /// error holds the last lines of the server's log, and nothing is left running.
+    /// Starts `command` and waits up to `within` until `ready` returns true. On every failure the error holds the last
+    /// lines of the server's log, and no process is left running.
     pub(crate) fn start(
         name: &'static str,
         mut command: Command,
@@ -70,7 +70,7 @@ impl Process {
                 process.kill_all();
                 return Err(process.failed(format!("starting {name}"), format!("not ready within {within:?}")));
             }
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 
@@ -78,7 +78,7 @@ impl Process {
         self.pid.as_raw()
     }
 
-    /// How it ended, if it has.
+    /// How the process ended, if it has ended.
     pub(crate) fn exited(&self) -> Option<String> {
         match self.child().try_wait() {
             Ok(None) => None,
@@ -87,7 +87,8 @@ impl Process {
         }
     }
 
-    /// Sends `signal` and waits for the end; kills what is still there after `within`. Whether it went by itself.
+    /// Sends `signal` and waits for the end. Kills whatever still runs after `within`. Returns whether the process
+    /// ended by itself.
     pub(crate) fn stop(&self, signal: Signal, within: Duration) -> bool {
         self.thaw();
         self.signal(signal);
@@ -98,9 +99,9 @@ impl Process {
         gone
     }
 
-    /// The end of the process and all its children, as if the machine had lost power.
+    /// Kills the process and all its children, like a power failure.
     pub(crate) fn kill_all(&self) {
-        // Held still while its children are listed, so that it makes no new ones in between.
+        // Stopped while its children are listed, so that it starts no new children in between.
         self.signal(Signal::SIGSTOP);
         let children = if self.exited().is_none() { children_of(self.pid) } else { Vec::new() };
         self.signal(Signal::SIGKILL);
@@ -110,11 +111,11 @@ impl Process {
         self.gone(Duration::from_secs(10));
         let deadline = Instant::now() + Duration::from_secs(10);
         while children.iter().any(|child| lives(*child)) && Instant::now() < deadline {
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 
-    /// Stops the process and all its children in their tracks.
+    /// Freezes the process and all its children.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
         for child in children_of(self.pid) {
@@ -137,11 +138,11 @@ impl Process {
             Some(folder) if disk_full(folder) => format!("{why}; the disk that holds {} is full", folder.display()),
             _ => why,
         };
-        Error::Failed { doing, why, last_words: self.last_words() }
+        Error::Failed { doing, why, log_tail: self.log_tail() }
     }
 
-    /// The last lines that it wrote.
-    pub(crate) fn last_words(&self) -> String {
+    /// The last lines of the process's log.
+    pub(crate) fn log_tail(&self) -> String {
         let mut text = Vec::new();
         let _ = File::open(&self.log.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.log.from))?;
@@ -157,16 +158,16 @@ impl Process {
             if Instant::now() > deadline {
                 return false;
             }
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
         true
     }
 
-    /// A process that has been waited for has no pid any more: the number may be another's by now.
+    /// After the process was waited for, its process id may belong to another process.
     fn signal(&self, signal: Signal) {
         let mut child = self.child();
         if matches!(child.try_wait(), Ok(None)) {
-            // Cannot fail: it is our child, and not yet waited for.
+            // Cannot fail: it is our child, and it was not waited for yet.
             let _ = kill(self.pid, signal);
         }
     }
@@ -189,14 +190,15 @@ impl Log {
     }
 }
 
-/// The last lines of a text, each set in.
+/// The last lines of a text, indented.
 pub(crate) fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let shown = &lines[lines.len().saturating_sub(LAST_LINES)..];
     shown.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// The children of a process. PostgreSQL's make sessions of their own, so a process group would not hold them.
+/// The children of a process. Children of PostgreSQL start sessions of their own, so a process group would not contain
+/// them.
 fn children_of(parent: Pid) -> Vec<Pid> {
     parents().into_iter().filter(|(_, its_parent)| *its_parent == parent).map(|(pid, _)| pid).collect()
 }
@@ -208,20 +210,20 @@ fn parents() -> HashMap<Pid, Pid> {
     processes.filter_map(|pid| Some((pid, state_and_parent(pid)?.1))).collect()
 }
 
-/// Whether a process is there and not merely waiting to be waited for.
+/// Whether a process runs and is not a zombie.
 fn lives(pid: Pid) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
 
 fn state_and_parent(pid: Pid) -> Option<(String, Pid)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may hold anything; state and parent follow the last bracket.
+    // The name is in parentheses and may hold any character; state and parent follow the last parenthesis.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.to_owned();
     Some((state, Pid::from_raw(fields.next()?.parse().ok()?)))
 }
 
-/// Less than a megabyte for the likes of us.
+/// Whether less than a megabyte is available to ordinary users.
 pub(crate) fn disk_full(folder: &Path) -> bool {
     statvfs(folder).is_ok_and(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()) < 1024 * 1024)
 }

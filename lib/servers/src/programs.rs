@@ -1,4 +1,4 @@
-//! Where the server programs are on this machine.
+//! Finds the server programs on this machine.
 
 use crate::{
     error::Error,
@@ -12,7 +12,8 @@ use std::{
     process::Command,
 };
 
-/// Folders that hold one PostgreSQL per version, as `<folder>/<prefix><version>/bin`: Debian's, then PGDG's for RPM.
+/// Folders with one PostgreSQL for each version, as `<folder>/<prefix><version>/bin`: of Debian, and of PGDG's RPM
+/// packages.
 const VERSIONED: [(&str, &str); 2] = [("/usr/lib/postgresql", ""), ("/usr", "pgsql-")];
 /// Searched after `PATH`, which is short in cron jobs and containers.
 const USUAL: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -21,10 +22,10 @@ const POSTGRES: &str = "PostgreSQL server (initdb, postgres)";
 const REDIS: &str = "redis-server";
 const SETPRIV: &str = "setpriv (package util-linux)";
 
-/// The server programs of this machine: those that were found.
+/// The server programs that were found on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Programs {
-    /// Folders with `initdb` and `postgres` in them, the preferred one first.
+    /// Folders that hold `initdb` and `postgres`, the preferred one first.
     postgres: Vec<PathBuf>,
     redis: Option<PathBuf>,
     pgbouncer: Option<PathBuf>,
@@ -32,7 +33,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Searches `PATH` and the usual places, the newest PostgreSQL first.
+    /// Searches `PATH` and the usual folders. The newest PostgreSQL comes first.
     #[must_use]
     pub fn find() -> Self {
         let mut folders: Vec<PathBuf> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
@@ -42,7 +43,7 @@ impl Programs {
         Self::find_in(&folders)
     }
 
-    /// Searches these folders only, in their order.
+    /// Searches only these folders, in this order.
     #[must_use]
     pub fn find_in(folders: &[PathBuf]) -> Self {
         let mut postgres: Vec<PathBuf> = Vec::new();
@@ -57,7 +58,7 @@ impl Programs {
         Self { postgres, redis, pgbouncer, setpriv: first("setpriv") }
     }
 
-    /// Fails unless the servers that are needed can be run; names all that is missing at once.
+    /// Fails unless the required servers are installed. The error names all missing programs at once.
     pub fn require(&self, postgres: bool, redis: bool) -> Result<(), Error> {
         let mut missing = Vec::new();
         if postgres && self.postgres.is_empty() {
@@ -72,16 +73,16 @@ impl Programs {
         if missing.is_empty() { Ok(()) } else { Err(Error::Missing { missing: missing.join(" and no ") }) }
     }
 
-    /// A command that runs `program`, for [`crate::spawn`]: it is killed when this process ends in any way. Also what
-    /// belongs to the servers of this process, and is none itself, must not be left behind.
+    /// A command that runs `program`, for [`crate::spawn`]. The program is killed when this process ends in any way.
+    /// Programs that belong to the servers of this process, but are not servers, must not be left running either.
     ///
     /// # Errors
-    /// When `setpriv` is missing.
+    /// `setpriv` is missing.
     pub fn tied(&self, program: &Path) -> Result<Command, Error> {
         Ok(keeper::tied(self.setpriv()?, &[], DeathSignal::Kill, program))
     }
 
-    /// Folders of PostgreSQL, at least one.
+    /// The folders with PostgreSQL programs, at least one.
     pub(crate) fn postgres(&self) -> Result<&[PathBuf], Error> {
         if self.postgres.is_empty() { Err(missing(POSTGRES)) } else { Ok(&self.postgres) }
     }

@@ -1,4 +1,4 @@
-//! A private Redis. By default it keeps nothing: it is meant for what can be made again.
+//! A private Redis. By default it does not persist data, because Redis here only holds data that can be rebuilt.
 
 use crate::{
     account::Account,
@@ -18,18 +18,18 @@ use std::{
     time::Duration,
 };
 
-/// Reading an append-only file takes a while; otherwise a start takes milliseconds.
+/// To read an append-only file takes a while; otherwise a start takes milliseconds.
 const START_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// How a private Redis is run.
+/// Options of a private Redis.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
-    /// Whether it writes its data to an append-only file and has them again at the next start.
+    /// Whether Redis writes its data to an append-only file and reads the file at the next start.
     pub keep: bool,
-    /// Whether a password is needed; without one, every local user of the machine may connect.
+    /// Whether a password is required. Without a password, every local user of the machine may connect.
     pub password: bool,
-    /// Further lines of its configuration.
+    /// More lines for the configuration file.
     pub settings: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Default for RedisOptions {
     }
 }
 
-/// A running private Redis. Killed when dropped.
+/// A running private Redis. A drop kills it.
 #[derive(Debug)]
 pub struct Redis {
     programs: Programs,
@@ -51,7 +51,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts the server of this folder on a free port. Blocks until it answers.
+    /// Starts the server of this folder on a free port. Blocks until the server answers.
     pub fn start(programs: &Programs, folder: &Folder, options: RedisOptions) -> Result<Self, Error> {
         let password = if options.password { Some(folder.secret("redis.password", &Account::Ours)?) } else { None };
         let mut tries = 0;
@@ -59,7 +59,7 @@ impl Redis {
             let port = port::free()?;
             match start(programs, folder, &options, password.as_deref(), port) {
                 Ok(process) => break (port, process),
-                Err(Error::Failed { last_words, .. }) if tries < 5 && last_words.contains("Address already in use") => {
+                Err(Error::Failed { log_tail, .. }) if tries < 5 && log_tail.contains("Address already in use") => {
                     tries += 1;
                 }
                 Err(error) => return Err(error),
@@ -69,7 +69,7 @@ impl Redis {
         Ok(Self { programs: programs.clone(), folder: folder.clone(), options, password, port, process })
     }
 
-    /// Starts it again on the same port, after a stop or a kill.
+    /// Starts the server again on the same port, after a stop or a kill.
     pub fn start_again(&self) -> Result<(), Error> {
         let mut process = self.process();
         if process.exited().is_some() {
@@ -78,48 +78,48 @@ impl Redis {
         Ok(())
     }
 
-    /// The URL of the server, password included.
+    /// The URL of the server, with the password.
     #[must_use]
     pub fn url(&self) -> String {
         let password = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
         format!("redis://{password}127.0.0.1:{}/", self.port)
     }
 
-    /// Where it listens.
+    /// The port that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The id of its process.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.process().pid()
     }
 
-    /// How it ended, if it has.
+    /// How the server ended, if it has ended.
     #[must_use]
     pub fn exited(&self) -> Option<String> {
         self.process().exited()
     }
 
-    /// The last lines of its log since it was started.
+    /// The last lines of the log since the start.
     #[must_use]
-    pub fn last_words(&self) -> String {
-        self.process().last_words()
+    pub fn log_tail(&self) -> String {
+        self.process().log_tail()
     }
 
-    /// Stops cleanly. Blocks until it is gone; killed if it takes longer than 10 s.
+    /// Stops the server cleanly. Blocks until it has ended; kills it after 10 s.
     pub fn stop(&self) {
         self.process().stop(Signal::SIGTERM, STOP_WITHIN);
     }
 
-    /// Kills it.
+    /// Kills the server.
     pub fn kill(&self) {
         self.process().kill_all();
     }
 
-    /// Stops it in its tracks: connections stay open and nothing answers.
+    /// Freezes the server: connections stay open and nothing answers.
     pub fn freeze(&self) {
         self.process().freeze();
     }
@@ -161,7 +161,7 @@ fn start(
     ];
     settings.extend(password.map(|password| format!("requirepass {password}")));
     settings.extend(options.settings.iter().cloned());
-    // In a file and not in arguments, since the arguments of a process can be seen by everyone.
+    // In a file, because every user can see the arguments of a process.
     let file = folder.write_private("redis.conf", &(settings.join("\n") + "\n"))?;
 
     let mut command = tied(programs.setpriv()?, &[], DeathSignal::Kill, programs.redis()?);
@@ -170,7 +170,7 @@ fn start(
     Process::start("Redis", command, &folder.path().join("redis.log"), START_WITHIN, ready)
 }
 
-/// Whether the server at this port is process `pid`, and ready: another one may hold the port.
+/// Whether the server at this port is process `pid` and is ready. Another server may hold the port.
 fn answers(port: u16, password: Option<&str>, pid: Pid) -> std::io::Result<bool> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;

@@ -1,10 +1,9 @@
--- bury: running → dead: the attempts are used up, or it never can succeed. The row moves to history.
+-- bury: running → dead. The attempts are used up, or the job can never succeed. The row moves to history.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 errors.
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer the fence is stale, or an earlier answer was lost: settle_again
---             tells which.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  a run that is not in the answer has a stale fence, or an earlier answer was lost: settle_again says which.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.error
@@ -20,11 +19,5 @@ WITH target AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.*
 )
-INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
-                                    max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
-                                    payload, unique_key, limit_key, last_error, trail)
-SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
-       g.max_attempts, g.timeout_ms, 'dead', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
-       g.payload, g.unique_key, g.limit_key, t.error, g.trail
-FROM gone g JOIN target t ON t.id = g.id
+-- include finish: state = 'dead'; error = t.error; from = gone g JOIN target t ON t.id = g.id
 RETURNING h.id, h.epoch

@@ -1,17 +1,17 @@
--- cancel_run: running → cancelled: the worker has stopped a run whose cancel was wanted. The row moves to history.
+-- cancel_run: running → cancelled. The worker has stopped a run whose cancel was wanted. The row moves to history.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order, and a cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs.
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer the fence is stale, nobody wants a cancel, or an earlier answer
---             was lost: settle_again tells which.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  a run that is not in the answer has a stale fence, or no cancel is wanted, or an earlier answer was lost:
+--             settle_again says which.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id
     FROM (SELECT * FROM unnest($2::uuid[], $3::integer[]) AS r(id, epoch) ORDER BY r.id) r
     CROSS JOIN LATERAL (
         SELECT j.id FROM leasehold.job j
-        -- Said in this way since with IS NOT NULL the planner may walk job_cancel_wanted.
+        -- Not IS NOT NULL: with that condition the planner may scan job_cancel_wanted.
         WHERE j.id = r.id AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
           AND coalesce(j.cancel_requested_at, 'infinity') < 'infinity'
         FOR UPDATE SKIP LOCKED
@@ -21,11 +21,5 @@ WITH target AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.*
 )
-INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
-                                    max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
-                                    payload, unique_key, limit_key, last_error, trail)
-SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
-       g.max_attempts, g.timeout_ms, 'cancelled', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
-       g.payload, g.unique_key, g.limit_key, g.last_error, g.trail
-FROM gone g
+-- include finish: state = 'cancelled'
 RETURNING h.id, h.epoch

@@ -1,19 +1,19 @@
 -- claim_line: queued → running, from the front of a queue's line, without hints.
 --
--- Guard:      the row is queued and the queue is not paused. A row that somebody else has locked is passed over, so
---             any number of workers may claim at once and none waits. Jobs that have crashed before are claimed a few
---             at a time, as in claim.
--- Parameters: $1 worker, $2 queue, $3 kinds or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs
---             that have crashed before may be claimed too.
--- Zero rows:  nothing to be had.
--- Index:      job_line, one short range a kind; job_in_danger, but only if there is a job that has crashed. What is
---             found is locked, and found again by ctid.
--- Order:      of the line as far as this statement could lock it, in the answer too. For several kinds the front of each is locked, and
---             what is not taken is free again at once.
+-- Guard:      the row is queued and the queue is not paused. A row that another session has locked is skipped, so any
+--             number of workers may claim at the same time and none waits. Jobs that have crashed before are claimed a few
+--             at a time, as in claim_careful.
+-- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs that have
+--             crashed before may be claimed too.
+-- Zero rows:  no job can be claimed.
+-- Index:      job_line, one short range for each kind; job_in_danger, but only if there is a job that has crashed. Rows
+--             that are found are locked, and found again by ctid.
+-- Order:      the order of the line, as far as this statement could lock it; the answer has this order too. For several
+--             kinds, the front of each kind is locked; rows that are not claimed are free again at once.
 WITH RECURSIVE kind(name) AS (
     SELECT given.name FROM unnest($3::text[]) AS given(name)
     UNION
-    -- No kinds given: those in the line, one index probe each.
+    -- No kinds given: the kinds in the line, one index probe for each.
     SELECT next.name FROM (
         (SELECT j.kind::text AS name FROM leasehold.job j
          WHERE $3::text[] IS NULL AND j.state = 'queued' AND j.queue = $2 ORDER BY j.kind LIMIT 1)
@@ -33,13 +33,9 @@ WITH RECURSIVE kind(name) AS (
           AND CASE
               WHEN j.crashes > 0 AND NOT $6 THEN false
               WHEN j.crashes > 0 AND j.crashes + 1 >= j.max_crashes THEN
-                  NOT EXISTS (
-                      SELECT FROM leasehold.job r
-                      WHERE r.worker = $1 AND r.crashes > 0 AND r.crashes + 1 >= r.max_crashes
-                        AND r.started_at > now() - interval '10 seconds')
-              WHEN j.crashes > 0 THEN
-                  (SELECT count(*) FROM leasehold.job r
-                   WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second') < 10
+                  -- include danger_room
+              WHEN j.crashes > 0 THEN 0 <
+                  -- include crashed_room
               ELSE true
           END
         ORDER BY j.priority DESC, j.run_at, j.id
@@ -52,21 +48,12 @@ WITH RECURSIVE kind(name) AS (
     LIMIT $4::bigint
 ), claimed AS (
     UPDATE leasehold.job j
-    SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
-        lease_expires_at = now() + $5::bigint * interval '1 millisecond'
+    -- include start_run: lease_ms = $5
     WHERE j.ctid = ANY (ARRAY(
         SELECT f.at FROM found f
-        WHERE CASE
-            WHEN f.in_danger THEN f.id = (SELECT d.id FROM found d WHERE d.in_danger ORDER BY d.id LIMIT 1)
-            WHEN f.crashed THEN
-                f.id = ANY (ARRAY(
-                    SELECT c.id FROM found c WHERE c.crashed AND NOT c.in_danger
-                    ORDER BY c.id
-                    LIMIT greatest(0, 10 - (
-                        SELECT count(*) FROM leasehold.job r
-                        WHERE r.worker = $1 AND r.crashes > 0 AND r.started_at > now() - interval '1 second'))))
-            ELSE true
-        END))
+        WHERE
+            -- include few_crashed
+        ))
     RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.priority,
               j.run_at
 )

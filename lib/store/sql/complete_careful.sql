@@ -1,9 +1,9 @@
--- complete_careful: complete, for while somebody else's transactions hold locks on running jobs.
+-- complete_careful: the same as complete, for times when other transactions hold locks on running jobs.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order. A result is accepted even when a cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 results (JSON as text, or NULL).
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer: settle_again tells why.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  for a run that is not in the answer, settle_again says why.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.result
@@ -19,11 +19,5 @@ WITH target AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.*
 )
-INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
-                                    max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
-                                    payload, result, unique_key, limit_key, last_error, trail)
-SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
-       g.max_attempts, g.timeout_ms, 'succeeded', g.priority, g.crashes, g.max_crashes, g.queue, g.kind,
-       g.payload, t.result::json, g.unique_key, g.limit_key, g.last_error, g.trail
-FROM gone g JOIN target t ON t.id = g.id
+-- include finish: state = 'succeeded'; result = t.result::json; from = gone g JOIN target t ON t.id = g.id
 RETURNING h.id, h.epoch

@@ -1,9 +1,9 @@
--- defer_settles: leaves the ends of runs for a reaper to write. Touches no job.
+-- defer_settles: stores results for a reaper to write. Changes no job.
 --
--- Guard:      none: the fence is checked when the end is written.
--- Parameters: $1 ids, $2 epochs, $3 workers, $4 queues, $5 verbs, $6 texts (result, error or reason) or NULL, $7 delays
---             in ms.
--- Zero rows:  all of them were left before, by this very call whose answer was lost.
+-- Guard:      none: the fence is checked when the result is written.
+-- Parameters: $1 ids, $2 epochs, $3 workers, $4 queues, $5 verbs, $6 texts (result, error or reason) or NULL, $7 delays in
+--             ms.
+-- Zero rows:  an earlier call, whose answer was lost, has already stored all of them.
 -- Index:      deferred_settle_pkey.
 INSERT INTO leasehold.deferred_settle (id, epoch, worker, queue, verb, text, delay_ms)
 SELECT d.id, d.epoch, d.worker, d.queue, d.verb, d.text, d.delay_ms

@@ -1,4 +1,4 @@
--- deferred_settles_done: forgets ends of runs that have been decided: they are written, or their fences were stale.
+-- deferred_settles_done: deletes deferred results that are decided: either written, or refused because of a stale fence.
 --
 -- Guard:      none: another reaper may have done the same.
 -- Parameters: $1 ids, $2 epochs.

@@ -1,7 +1,7 @@
--- encoding: how this database keeps text.
+-- encoding: the text encoding of this database.
 --
--- Guard:      none, it reads.
+-- Guard:      none, it only reads.
 -- Parameters: none.
--- Zero rows:  cannot be.
+-- Zero rows:  impossible.
 -- Index:      none.
 SELECT current_setting('server_encoding')

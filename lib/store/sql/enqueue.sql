@@ -1,13 +1,13 @@
--- enqueue: jobs whose ids are new, many at once, each into the line or, when its time has not come, beside it.
+-- enqueue: inserts jobs with new ids, many in one statement. A due job is queued; a job for later is scheduled.
 --
--- Guard:      the primary key, and the unique index on live unique keys. A job that is in the way of neither is inserted.
--- Parameters: one array a column: $1 ids, $2 queues, $3 kinds, $4 payloads (JSON as text), $5 priorities,
---             $6 run_at or NULL, $7 delays in ms on the database's clock or NULL, $8 max_attempts, $9 max_crashes,
---             $10 timeouts in ms or NULL, $11 unique keys or NULL, $12 limit keys or NULL; $13 how long to wait for a
---             lock, such as 200ms, or NULL: as it is set. What takes longer fails with lock_not_available (55P03).
--- Zero rows:  for a job that is not in the answer, something has its id or its unique key: enqueue_checked tells what.
+-- Guard:      the primary key, and the unique index on live unique keys. A job that conflicts with neither is inserted.
+-- Parameters: one array for each column: $1 ids, $2 queues, $3 kinds, $4 payloads (JSON as text), $5 priorities, $6 run_at
+--             or NULL, $7 delays in ms by the database's clock, or NULL, $8 max_attempts, $9 max_crashes, $10 timeouts in
+--             ms, or NULL, $11 unique keys or NULL, $12 limit keys or NULL; $13 lock timeout, such as 200ms, or NULL for
+--             the current setting. After it, the statement fails with lock_not_available (55P03).
+-- Zero rows:  a job that is not in the answer conflicts with another job's id or unique key: enqueue_checked says which.
 -- Index:      job_pkey, job_unique_key.
--- Order:      by unique key, so that two batches with the same keys wait for each other in one direction only.
+-- Order:      by unique key, so that two batches with the same keys cannot wait for each other in a circle.
 INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
                                 unique_key, limit_key, state)
 SELECT s.id, s.queue, s.kind, s.payload::json, s.priority, due.at, s.max_attempts, s.max_crashes, s.timeout_ms,

@@ -1,9 +1,9 @@
--- enqueue_checked: jobs that may have been sent before, or whose unique key may be taken.
+-- enqueue_checked: inserts jobs that may have been sent before, or whose unique key may be in use.
 --
--- Guard:      that of the function: an id (live or finished) and a live unique key each name one job.
--- Parameters: as in enqueue.sql.
--- Answer:     one row a job: `nth` (1 is the first), the id that stands for it, whether this call made it, its state.
---             Never fewer rows than jobs.
+-- Guard:      the guard of the function: an id (live or finished) and a live unique key each name one job.
+-- Parameters: the same as enqueue.
+-- Answer:     one row for each job: `nth` (1 is the first), the id of the new or existing job, whether this call inserted
+--             it, its state. Never fewer rows than jobs.
 -- Index:      job_pkey, job_unique_key, and the primary keys of the partitions of history.
 SELECT s.nth, c.id, c.inserted, c.state
 FROM (

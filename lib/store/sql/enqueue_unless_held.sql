@@ -1,10 +1,10 @@
--- enqueue_unless_held: jobs of which some are held by transactions of others: those are passed over.
+-- enqueue_unless_held: inserts jobs, some of which are held by other sessions' transactions: these are skipped.
 --
--- Guard:      that of the function.
--- Parameters: as in enqueue.sql.
--- Answer:     one row a job: `nth` (1 is the first), the id that stands for it, whether this call made it, its state; or that
---             it is held.
--- Index:      as enqueue_checked.
+-- Guard:      the guard of the function.
+-- Parameters: the same as enqueue.
+-- Answer:     one row for each job: `nth` (1 is the first), the id of the new or existing job, whether this call inserted
+--             it, its state; or that the job is held.
+-- Index:      the same as enqueue_checked.
 SELECT h.nth, h.id, h.inserted, h.state, h.held
 FROM leasehold.enqueue_unless_held($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::bigint[],
                                    $8::integer[], $9::smallint[], $10::integer[], $11::text[], $12::text[]) h

@@ -1,17 +1,17 @@
--- expire: running → queued, dead or cancelled, for leases that ran out: the attempt stays spent, and a crash with it.
+-- expire: running → queued, dead or cancelled, for leases that ran out. The attempt stays spent, and a crash is counted.
 --
--- Guard:      the lease ran out on the database's clock. A row that somebody else has locked is passed over: a renew
---             or a settle is at it, or a transaction of a caller, for as long as it likes. Its worker cannot renew it
---             meanwhile, and is given time for that afterwards.
--- Held up:    a statement that had to wait itself for half a second, for a lock on the whole table, expires nothing: whatever
---             held it up has kept workers from renewing their leases too.
--- Parameters: $1 limit, $2 the time before which there is none, or NULL; $3 ids that are not expired, since they were locked
---             a moment ago; $4 how soon in ms a lease must run out for its row to be tried whether it is locked.
--- Zero rows:  no lease ran out, and no row that is about to is locked.
--- Locked:     a row whose lease has run out or is about to, and which somebody else has locked, is in the answer as
---             running: nothing became of it. Up to 20 times the limit are tried.
--- Becomes:    cancelled if a cancel was wanted; dead if it was the last crash or the last attempt allowed; else
---             queued, with run_at as it was, so that it stays near the front.
+-- Guard:      the lease ran out by the database's clock. A row that another session has locked is skipped: a renew or a
+--             settle is using it, or a user's transaction, for any length of time. Meanwhile the worker cannot renew this
+--             lease; afterwards the reaper gives it time for that.
+-- Held up:    a statement that itself waited for half a second, for a lock on the whole table, expires nothing: that lock
+--             has kept workers from renewing their leases too.
+-- Parameters: $1 limit, $2 scan start: no lease ends before this time, or NULL; $3 ids that must not expire, because they
+--             were locked a moment ago; $4 how soon, in ms, a lease must run out for its row to be checked for a lock.
+-- Zero rows:  no lease ran out, and no row whose lease is about to run out is locked.
+-- Locked:     a row whose lease has run out or is about to, and that another session has locked, is in the answer as
+--             running: it was not changed. Up to 20 times the limit of rows are checked.
+-- Becomes:    cancelled if a cancel was wanted; dead if this was the last allowed crash or attempt; otherwise queued, with
+--             the same run_at, so that the job stays near the front.
 -- Index:      job_lease; then job_pkey.
 WITH spared AS MATERIALIZED (
     SELECT s.id FROM unnest($3::uuid[]) AS s(id)
@@ -19,11 +19,15 @@ WITH spared AS MATERIALIZED (
     SELECT j.id,
            CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                 WHEN j.crashes + 1 >= j.max_crashes OR j.attempt >= j.max_attempts THEN 'dead'
-                ELSE 'queued' END AS becomes
+                ELSE 'queued' END AS becomes,
+           CASE WHEN j.cancel_requested_at IS NOT NULL THEN j.last_error
+                WHEN j.crashes + 1 >= j.max_crashes
+                    THEN format('its lease ran out %s times, as often as is allowed', j.crashes + 1)
+                ELSE 'its lease ran out in its last attempt' END AS error
     FROM leasehold.job j
     WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now()
       AND (SELECT clock_timestamp() - statement_timestamp() < interval '500 milliseconds')
-      -- Its worker has left its end to be written.
+      -- Its worker has left a deferred result.
       AND NOT EXISTS (SELECT FROM leasehold.deferred_settle d WHERE d.id = j.id AND d.epoch = j.epoch)
       AND j.lease_expires_at >= coalesce($2::timestamptz, '-infinity')
       AND NOT EXISTS (SELECT FROM spared s WHERE s.id = j.id)
@@ -36,7 +40,7 @@ WITH spared AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM target t WHERE t.id = j.id)
     ORDER BY j.lease_expires_at LIMIT $1::bigint * 20
 ), free AS MATERIALIZED (
-    -- Not for update: two reapers that try at the same time must not take each other for a lock.
+    -- Not FOR UPDATE: two reapers that check at the same time must not see each other as a lock.
     SELECT j.id FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT n.id FROM near n))
     FOR SHARE SKIP LOCKED
@@ -45,7 +49,7 @@ WITH spared AS MATERIALIZED (
     SET state = 'queued', worker = NULL, lease_expires_at = NULL, crashes = j.crashes + 1,
         trail = leasehold.with_trail(j.trail, 'expire', j.epoch, j.worker, NULL)
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.becomes = 'queued'))
-    -- The worker is no more in the row; it is in the entry just written.
+    -- The row no longer contains the worker; the new entry of the trail does.
     RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority, (j.trail -> -1 ->> 'worker')::uuid AS worker,
               j.epoch, 'queued' AS state
 ), gone AS (
@@ -53,18 +57,8 @@ WITH spared AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.becomes <> 'queued'))
     RETURNING j.*
 ), ended AS (
-    INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, worker, epoch, attempt,
-                                        max_attempts, timeout_ms, state, priority, crashes, max_crashes, queue, kind,
-                                        payload, unique_key, limit_key, last_error, trail)
-    SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.worker, g.epoch, g.attempt,
-           g.max_attempts, g.timeout_ms, t.becomes::leasehold.job_state, g.priority, g.crashes + 1, g.max_crashes,
-           g.queue, g.kind, g.payload, g.unique_key, g.limit_key,
-           CASE WHEN t.becomes = 'dead' AND g.crashes + 1 >= g.max_crashes
-                    THEN format('its lease ran out %s times, as often as is allowed', g.crashes + 1)
-                WHEN t.becomes = 'dead' THEN 'its lease ran out in its last attempt'
-                ELSE g.last_error END,
-           leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL)
-    FROM gone g JOIN target t ON t.id = g.id
+    -- include finish: state = t.becomes::leasehold.job_state; crashes = g.crashes + 1; error = t.error;
+    --     trail = leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL); from = gone g JOIN target t ON t.id = g.id
     RETURNING h.id, h.queue, h.priority, h.worker, h.epoch, h.state::text AS state
 )
 SELECT a.id, a.queue, a.priority, a.worker, a.epoch, a.state FROM again a

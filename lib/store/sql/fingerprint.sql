@@ -1,14 +1,14 @@
--- fingerprint: whether anything changed since an earlier look: in the line, slice by slice, and in what is paused.
+-- fingerprint: whether the line (slice by slice) or the set of paused queues has changed since an earlier fingerprint.
 --
 -- Guard:      none, it only reads.
--- Parameters: the slices of the line, by name of queue: $1 after which name each begins, $2 the last name that it has, or
---             NULL for all that follow; $3 the most jobs to compare in a slice.
+-- Parameters: the slices of the line, by name of queue: $1 the name before the slice, $2 the last name of the slice, or
+--             NULL for all names that follow; $3 the maximum number of jobs to compare in a slice.
 -- Zero rows:  never. One row for each slice, in order.
--- Jobs, hash: of the jobs in the line of the slice, the first $3 + 1 of them by queue, kind, priority and time. Two looks
---             with equal numbers have seen the same jobs.
--- Begins:     as in survey.
+-- Jobs, hash: computed from the first $3 + 1 jobs in the line of the slice, ordered by queue, kind, priority and time.
+--             Equal values mean the same jobs.
+-- Begins:     the same as in survey.
 -- Index:      job_line, one range for each slice; job_lease and job_due, one probe each.
--- Cost:       some 0.3 µs for each job and 8 µs for each slice, besides that of dead rows.
+-- Cost:       about 0.3 µs for each job and 8 µs for each slice, plus the cost of dead rows.
 WITH look AS MATERIALIZED (
     SELECT now() - interval '250 milliseconds' AS latest,
            (SELECT min(j.lease_expires_at) FROM leasehold.job j WHERE j.lease_expires_at IS NOT NULL) AS lease,
@@ -28,7 +28,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT j.id, j.run_at FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue > s.after
-          -- No name is longer than 128, and no letter comes behind z.
+          -- No name is longer than 128 characters, and no character of a name sorts after z.
           AND j.queue <= coalesce(s.until, repeat('z', 129))
         ORDER BY j.queue, j.kind, j.priority DESC, j.run_at, j.id
         LIMIT $3::bigint + 1

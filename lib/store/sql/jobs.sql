@@ -1,25 +1,27 @@
--- jobs: a page of jobs, live and finished, newest first: by the time of their enqueue, and of one time the highest id first.
+-- jobs: a page of jobs, live and finished, newest first: by the time of their enqueue, then by the highest id.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 queue, $2 kind, $3 state, $4 the job after which to begin (the last one of the page before), each NULL for
---             any; $5 limit.
--- Zero rows:  there are no more.
--- How:        most ids say when their jobs were enqueued, but for two seconds: those are found by walking a primary key
---             backwards. `newest` walks until it has a page; then no job outside of two seconds around those times can
---             belong to the page, and `ordinary` reads what is inside. The ids that do not say it have an index of their own
---             in the right order (`job_off_clock`, `history_off_clock`; running jobs are few, and read by `job_lease`), and so have finished jobs that did not succeed.
+-- Parameters: $1 queue, $2 kind, $3 state, $4 the job after which the page starts (the last job of the page before), each
+--             NULL for any; $5 limit.
+-- Zero rows:  there are no more jobs.
+-- How:        most ids contain the time of the enqueue, accurate to two seconds. These jobs are found by a backward scan of
+--             a primary key. `newest` scans until it has a page. Then no job more than two seconds outside of the times of
+--             this page can belong to it, and `ordinary` reads the jobs within this range. Ids that do not contain the time
+--             have an index in the right order (`job_off_clock`, `history_off_clock`; running jobs are few and are read by
+--             `job_lease`), and so do finished jobs that did not succeed.
 -- Index:      job_pkey and the primary keys of the partitions of history, backwards; job_off_clock, job_lease,
---             history_off_clock, history_ended_badly; then the primary keys. A page costs as many entries as it passes over, and those of four
---             seconds.
--- Form:       each state by its name, so that the planner, which knows the parameters, sees which one is asked for and leaves
---             out what cannot have it. Only the times and ids are put in order: payloads may be large.
+--             history_off_clock, history_ended_badly; then the primary keys. A page costs the index entries that it scans,
+--             and those of four seconds.
+-- Form:       each state is written by its name, so that the planner, which knows the parameters, sees which state is
+--             requested and leaves out branches that cannot contain it. Only times and ids are sorted, because payloads may
+--             be large.
 WITH given AS MATERIALIZED (
     SELECT CASE WHEN $4::uuid IS NULL THEN timestamptz 'infinity'
                 ELSE coalesce((SELECT j.created_at FROM leasehold.job j WHERE j.id = $4::uuid),
                               (SELECT h.created_at FROM leasehold.history h WHERE h.id = $4::uuid LIMIT 1),
                               leasehold.time_of_id($4::uuid)) END AS at
 ), start AS MATERIALIZED (
-    -- A clock may have been put back: an ordinary id may lie ahead of now, but not by a year.
+    -- A clock may have been set back, so an ordinary id may be ahead of now, but not by a year.
     SELECT g.at, coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS id,
            leasehold.first_id_at(least(g.at, now() + interval '1 year') + interval '2002 milliseconds') AS above
     FROM given g

@@ -1,9 +1,9 @@
--- keep_watch: a reaper says that PostgreSQL could be reached until now.
+-- keep_watch: a reaper records that PostgreSQL could be reached until now.
 --
--- Guard:      a row that somebody has locked is passed over: another reaper says the same.
--- Parameters: none
--- Zero rows:  the usual answer; it is asked for nothing.
--- Index:      watch_pkey
+-- Guard:      a row that another session has locked is skipped: another reaper records the same.
+-- Parameters: none.
+-- Zero rows:  the usual answer; the statement returns nothing.
+-- Index:      watch_pkey.
 WITH kept AS (
     UPDATE leasehold.watch w SET kept_at = now()
     WHERE w.one_row IN (SELECT o.one_row FROM leasehold.watch o WHERE o.one_row FOR UPDATE SKIP LOCKED)

@@ -1,16 +1,16 @@
--- line_after: the ids of a queue's line that come after a given place of it, in order, and the place of the last of them.
+-- line_after: the ids of a queue's line that come after a given position, in order, and the position of the last one.
 --
--- Guard:      none, it only reads; each id is a hint that a claim may find taken.
--- Parameters: $1 queue, $2 kinds or NULL for every kind; the place: $3 priority, $4 run_at, $5 id, at which no job need
---             be; $6 limit.
--- Zero rows:  never. One row: an array, which has one id more than the limit if the line goes on; priority and run_at of
---             the last one within the limit, NULL if there is none, or if it has no finite time.
--- Index:      job_line, two ranges a kind: those of the same priority after the place, at most `limit + 1` entries, and
---             those of lower priorities, only as many as are still missing then; job_pkey for the last one.
+-- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken.
+-- Parameters: $1 queue, $2 kinds, or NULL for every kind; the position: $3 priority, $4 run_at, $5 id. No job needs to be
+--             at this position; $6 limit.
+-- Zero rows:  never. One row: an array, with one id more than the limit if the line continues; priority and run_at of the
+--             last id within the limit, NULL if there is none or if it has no finite time.
+-- Index:      job_line, two ranges for each kind: jobs of the same priority after the position, at most `limit + 1`
+--             entries, and jobs of lower priorities, only as many as are still missing; job_pkey for the last one.
 WITH RECURSIVE kind(name) AS (
     SELECT given.name FROM unnest($2::text[]) AS given(name)
     UNION
-    -- No kinds given: those in the line, one index probe each.
+    -- No kinds given: the kinds in the line, one index probe for each.
     SELECT next.name FROM (
         (SELECT j.kind::text AS name FROM leasehold.job j
          WHERE $2::text[] IS NULL AND j.state = 'queued' AND j.queue = $1 ORDER BY j.kind LIMIT 1)
@@ -51,7 +51,7 @@ WITH RECURSIVE kind(name) AS (
 )
 SELECT l.ids, last.priority, last.run_at
 FROM line l
--- Looked up once more by its id, so that only ids are gathered and sent.
+-- The last job is looked up by its id, so that only ids are sorted and returned.
 LEFT JOIN LATERAL (
     SELECT j.priority, CASE WHEN j.run_at BETWEEN '0001-01-01' AND '9999-12-31' THEN j.run_at END AS run_at FROM leasehold.job j
     WHERE j.id = l.ids[least($6::bigint, cardinality(l.ids))::integer]

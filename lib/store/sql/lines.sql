@@ -1,13 +1,14 @@
--- lines: the first ids of some stretches of the lines of some queues, in order, and the place of the last of each queue.
+-- lines: the first ids of some stretches in the lines of some queues, in order, and the position of the last id of each
+-- queue.
 --
--- Guard:      none, it only reads; each id is a hint that a claim may find taken.
--- Parameters: $1 queues, $2 for each the most ids; the stretches: $3 the place of its queue in $1, from 1, $4 kinds,
---             $5 priorities, $6 when each begins, or NULL if that is not known.
--- Zero rows:  never. One row for each queue, in order: an array, which has one id more than the limit if the line goes on;
---             priority and run_at of the last one within the limit, NULL if there is none, or if it has no finite time; and
---             when each of its stretches begins by now, as survey says it.
--- Index:      job_line, for each stretch one probe and one range of at most `limit + 1` entries, besides those of rows that
---             died since it began as the parameters say; job_pkey for the last one.
+-- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken.
+-- Parameters: $1 queues, $2 the limit for each queue; the stretches: $3 the index of the queue in $1, from 1, $4 kinds, $5
+--             priorities, $6 scan starts, or NULL if not known.
+-- Zero rows:  never. One row for each queue, in order: an array, with one id more than the limit if the line continues;
+--             priority and run_at of the last id within the limit, NULL if there is none or if it has no finite time; and
+--             the current scan start of each stretch, as in survey.
+-- Index:      job_line, for each stretch one probe and one range of at most `limit + 1` entries, plus entries of rows that
+--             died after the given scan start; job_pkey for the last one.
 WITH asked AS MATERIALIZED (
     SELECT a.nth, a.queue, a.bound FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS a(queue, bound, nth)
 ), stretch AS MATERIALIZED (
@@ -42,7 +43,7 @@ SELECT l.ids, last.priority, last.run_at, (
     FROM stretch s WHERE s.of = l.nth
 ) AS begins
 FROM line l
--- Looked up once more by its id, so that only ids are gathered and sent.
+-- The last job is looked up by its id, so that only ids are sorted and returned.
 LEFT JOIN LATERAL (
     SELECT j.priority, CASE WHEN j.run_at BETWEEN '0001-01-01' AND '9999-12-31' THEN j.run_at END AS run_at FROM leasehold.job j
     WHERE j.id = l.ids[least(l.bound, cardinality(l.ids))::integer]

@@ -1,4 +1,4 @@
--- lock_timeout: how long the statements of this transaction wait for a lock.
+-- lock_timeout: sets the lock timeout of this transaction's statements.
 --
--- Parameters: $1 a time with its unit, such as 200ms.
+-- Parameters: $1 a duration with its unit, such as 200ms.
 SELECT set_config('lock_timeout', $1, true)

@@ -1,14 +1,22 @@
--- look: why some hints were not claimed: the live jobs among them.
+-- look: the live jobs among some ids, and whether each of them may be claimed. Tells why some hints were not claimed.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 ids.
--- Zero rows:  for an id that is not in the answer there is no live job: its hint can be forgotten.
+-- Parameters: $1 ids, $2 kinds that the worker has handlers for, or NULL for every kind.
+-- Zero rows:  an id that is not in the answer belongs to no live job: its hint can be forgotten.
+-- Answer:     claimability is a value of Claimability in lib/core, except `finished`. If the answer says that a job is
+--             claimable and a claim did not get the job, another session has locked its row.
 -- Index:      job_pkey.
-SELECT j.id, j.state::text AS state, j.kind::text AS kind, q.paused_at IS NOT NULL AS paused, j.crashes,
-       j.max_crashes,
+SELECT j.id, j.state::text AS state, j.kind::text AS kind,
+       CASE
+           WHEN
+               -- include claimable: kinds = $2
+           THEN CASE WHEN j.crashes = 0 THEN 'claimable' WHEN j.crashes + 1 >= j.max_crashes THEN 'in_danger' ELSE 'crashed' END
+           WHEN j.state <> 'queued' THEN 'not_queued'
+           WHEN EXISTS (SELECT FROM leasehold.queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL) THEN 'paused'
+           ELSE 'foreign'
+       END AS claimability,
        CASE WHEN j.lease_expires_at IS NOT NULL
            THEN (extract(epoch FROM least(greatest(j.lease_expires_at, '0001-01-01'), '9999-12-31') - now()) * 1000)::bigint
        END AS lease_ms_left
 FROM leasehold.job j
-LEFT JOIN leasehold.queue q ON q.name = j.queue
 WHERE j.id = ANY ($1::uuid[])

@@ -1,5 +1,6 @@
--- migration_begin: begins the transaction of a migration, which waits for each lock only for a moment: all who come after it
--- wait behind it meanwhile. What fails for that is tried again, after a pause in which the others get on.
+-- migration_begin: begins the transaction of a migration. It waits only a moment for each lock, because every session that
+-- comes later waits behind it. A step that fails because of that is tried again, after a pause in which other sessions
+-- continue.
 BEGIN;
 SET LOCAL lock_timeout = '200ms';
 SET LOCAL statement_timeout = 0;

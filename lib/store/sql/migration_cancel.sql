@@ -1,4 +1,4 @@
--- migration_cancel: ends the statement that a session is at.
+-- migration_cancel: cancels the current statement of a session.
 --
--- Parameters: $1 its pid.
+-- Parameters: $1 the session's pid.
 SELECT pg_cancel_backend($1::integer)

@@ -1,2 +1,3 @@
--- migration_look_again: makes PostgreSQL look anew at the sessions. Within a transaction it answers from what it saw first.
+-- migration_look_again: makes PostgreSQL read the list of sessions again. Within a transaction it otherwise returns the
+-- first result.
 SELECT pg_stat_clear_snapshot()

@@ -1,2 +1,2 @@
--- migration_make_schema: needs CREATE on the database, and is asked only where there is no schema yet.
+-- migration_make_schema: creates the schema. Needs CREATE on the database, and is sent only if there is no schema yet.
 CREATE SCHEMA leasehold

@@ -1,4 +1,4 @@
--- migration_make_table: which migrations the database has.
+-- migration_make_table: creates the table of the migrations that the database has.
 CREATE TABLE leasehold.migration (
     version        bigint PRIMARY KEY,
     description    text NOT NULL,

@@ -1,4 +1,4 @@
--- migration_note: a migration is applied.
+-- migration_note: records that a migration is applied.
 --
--- Parameters: $1 version, $2 description, $3 checksum, $4 how long it took, in ns.
+-- Parameters: $1 version, $2 description, $3 checksum, $4 duration in ns.
 INSERT INTO leasehold.migration (version, description, success, checksum, execution_time) VALUES ($1, $2, true, $3, $4)

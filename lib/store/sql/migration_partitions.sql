@@ -1,7 +1,7 @@
--- migration_partitions: the partitions of history that have no part of an index yet.
+-- migration_partitions: the partitions of history that do not have their part of an index yet.
 --
 -- Guard:      none, it only reads the catalog.
--- Parameters: $1 the name of the index of history.
+-- Parameters: $1 the name of the index on history.
 SELECT c.relname::text AS partition
 FROM pg_inherits i
 JOIN pg_class c ON c.oid = i.inhrelid

@@ -1,8 +1,8 @@
--- pause: nothing of this queue is claimed until it is resumed. Running jobs go on.
+-- pause: pauses a queue: none of its jobs is claimed until it is resumed. Running jobs continue.
 --
 -- Guard:      the queue is not paused.
--- Parameters: $1 queue, $2 how long to wait for a lock, such as 200ms. What takes longer fails with lock_not_available (55P03).
--- Zero rows:  it was paused already.
+-- Parameters: $1 queue, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).
+-- Zero rows:  the queue was already paused.
 -- Index:      queue_pkey.
 INSERT INTO leasehold.queue AS q (name, paused_at)
 SELECT $1, now() WHERE (SELECT set_config('lock_timeout', $2::text, true)) IS NOT NULL

@@ -1,6 +1,6 @@
 -- ping: whether the server answers, and whether it takes writes.
 --
--- Guard:      none, it reads.
+-- Guard:      none, it only reads.
 -- Parameters: none.
 -- Zero rows:  never.
 -- Index:      none.

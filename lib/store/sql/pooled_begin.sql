@@ -1,12 +1,12 @@
--- pooled_begin: begins the transaction in which a statement goes through a connection pooler, or is planned for what it asks.
+-- pooled_begin: begins the transaction in which a statement goes through a pooler, or is planned for its parameters.
 --
--- Guard:      a pooler keeps one connection of the server for us from here to the end of the transaction, and no longer.
---             So what is set here is set LOCAL: it ends with the transaction, and no other client ever has it.
--- Parameters: $LIMIT, put into the text: how many milliseconds the server gives each statement of the transaction, and the
---             client between two of them.
--- Settings:   those of `PLANNING`, `PINNED` and `limits` in connect.rs, with reasons. Whether writes are allowed is not among
---             them: a server or database that was set read-only means it.
--- Form:       one message, answered at once: the settings cost no round trip.
+-- Guard:      a pooler reserves one server connection for us from here to the end of the transaction, and no longer. So all
+--             settings here are SET LOCAL: they end with the transaction, and no other client sees them.
+-- Parameters: $LIMIT, inserted into the text: the timeout in ms for each statement of the transaction, and for the client
+--             between two statements.
+-- Settings:   those of `PLANNING`, `PINNED` and `limits` in connect.rs, where the reasons are. Whether writes are allowed
+--             is not set here: a server or a database that is read-only stays so.
+-- Form:       one message with one answer: the settings cost no extra round trip.
 -- Zero rows:  always.
 -- Index:      none.
 BEGIN ISOLATION LEVEL READ COMMITTED NOT DEFERRABLE;

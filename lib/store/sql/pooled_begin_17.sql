@@ -1,6 +1,6 @@
--- pooled_begin_17: what pooled_begin sets besides, on a server that has it: PostgreSQL 17 and later.
+-- pooled_begin_17: the additional settings of pooled_begin on PostgreSQL 17 and later.
 --
--- Guard:      as there. Each statement has its own limit, so the transaction needs none.
+-- Guard:      the same as pooled_begin. Each statement has a timeout, so the transaction needs none.
 -- Zero rows:  always.
 -- Index:      none.
 ;

@@ -1,4 +1,4 @@
--- pooled_rollback: ends what pooled_begin began, after the statement has failed.
+-- pooled_rollback: rolls back the transaction of pooled_begin after its statement has failed.
 --
 -- Guard:      none.
 -- Zero rows:  always.

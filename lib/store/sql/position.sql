@@ -1,13 +1,13 @@
--- position: how many jobs stand before this one in its line, counted up to a limit.
+-- position: the number of jobs before this one in its line, counted up to a limit.
 --
 -- Guard:      none, it only reads.
 -- Parameters: $1 id, $2 limit.
 -- Zero rows:  the job is not in the line.
--- Index:      job_pkey; job_line, one short range a kind of the queue.
+-- Index:      job_pkey; job_line, one short range for each kind of the queue.
 WITH RECURSIVE me AS MATERIALIZED (
     SELECT j.id, j.queue, j.priority, j.run_at FROM leasehold.job j WHERE j.id = $1 AND j.state::text = 'queued'
 ), kind(name) AS (
-    -- The kinds in the line, one index probe each.
+    -- The kinds in the line, one index probe for each.
     (SELECT j.kind::text FROM leasehold.job j
      WHERE j.state = 'queued' AND j.queue = (SELECT m.queue FROM me m) ORDER BY j.kind LIMIT 1)
     UNION ALL

@@ -1,8 +1,8 @@
--- promote: scheduled → queued, for jobs whose time has come on the database's clock.
+-- promote: scheduled → queued, for jobs that are due by the database's clock.
 --
--- Guard:      the row is scheduled and due. A row that somebody else has locked is passed over.
--- Parameters: $1 limit, $2 the time before which there is none, or NULL.
--- Zero rows:  nothing is due.
+-- Guard:      the row is scheduled and due. A row that another session has locked is skipped.
+-- Parameters: $1 limit, $2 scan start: no job is due before this time, or NULL.
+-- Zero rows:  no job is due.
 -- Index:      job_due; then job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j

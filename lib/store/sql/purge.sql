@@ -1,8 +1,8 @@
--- purge: cancels jobs of a queue that wait, up to a limit. Running ones are left alone.
+-- purge: cancels waiting jobs of a queue, up to a limit. Running jobs are not changed.
 --
--- Guard:      the row lock; a row that somebody else has locked is passed over (it is about to be something else).
+-- Guard:      the row lock; a row that another session has locked is skipped, because its state is about to change.
 -- Parameters: $1 queue, $2 limit.
--- Zero rows:  nothing waits in the queue.
+-- Zero rows:  no job waits in the queue.
 -- Index:      job_line, job_due, job_blocked; then job_pkey.
 WITH line AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
@@ -22,11 +22,5 @@ WITH line AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT l.id FROM line l UNION ALL SELECT s.id FROM scheduled s UNION ALL SELECT b.id FROM blocked b))
     RETURNING j.*
 )
-INSERT INTO leasehold.history AS h (id, run_at, created_at, started_at, finished_at, epoch, attempt, max_attempts,
-                                    timeout_ms, state, priority, crashes, max_crashes, queue, kind, payload,
-                                    unique_key, limit_key, last_error, trail)
-SELECT g.id, g.run_at, g.created_at, g.started_at, now(), g.epoch, g.attempt, g.max_attempts,
-       g.timeout_ms, 'cancelled', g.priority, g.crashes, g.max_crashes, g.queue, g.kind, g.payload,
-       g.unique_key, g.limit_key, g.last_error, g.trail
-FROM gone g
+-- include finish: state = 'cancelled'
 RETURNING h.id

@@ -1,10 +1,10 @@
--- release: running → queued: the worker stops. The attempt is given back, and run_at stays, so that the job is near
+-- release: running → queued, because the worker stops. The attempt is given back, and run_at stays, so that the job is near
 -- the front again.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order; no cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs.
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer: settle_again tells why.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  for a run that is not in the answer, settle_again says why.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id

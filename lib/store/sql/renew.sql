@@ -1,12 +1,12 @@
--- renew: running → running, all runs of a worker in one batch.
+-- renew: running → running, for all runs of a worker in one batch.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 lease in ms.
 -- Zero rows:  a run that is not in the answer has lost its lease; its handler must be told.
--- Locked:     a row that somebody else has locked (a cancel in an open transaction, say) is not waited for, or it
---             would cost the worker all of its other leases. It is in the answer as `locked`, since it is still the
---             worker's, with its old lease: to be renewed again at the next beat. Nobody can expire it while the lock
---             stands.
+-- Locked:     the statement does not wait for a row that another session has locked (for example a cancel in an open
+--             transaction). To wait would cost the worker all its other leases. Such a row is in the answer as `locked`:
+--             the worker still holds it with the old lease, and must renew it at the next heartbeat. No reaper can expire
+--             the row while it is locked.
 -- Index:      job_pkey.
 WITH run AS MATERIALIZED (
     SELECT r.id, r.epoch FROM unnest($2::uuid[], $3::integer[]) AS r(id, epoch) ORDER BY r.id

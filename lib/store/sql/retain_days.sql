@@ -1,9 +1,9 @@
--- retain_days: the days (UTC) that need a partition: today and the next three, and those of rows that landed in the
--- default partition and are to be kept.
+-- retain_days: the days (UTC) that need a partition: today, the next three days, and the days of rows in the default
+-- partition that must be kept.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 how long finished jobs are kept, in seconds.
--- Index:      none; the default partition is empty but for accidents.
+-- Parameters: $1 the retention of finished jobs, in seconds.
+-- Index:      none; the default partition is normally empty.
 SELECT (now() AT TIME ZONE 'UTC')::date + ahead AS day FROM generate_series(0, 3) AS ahead
 UNION
 SELECT (d.finished_at AT TIME ZONE 'UTC')::date FROM leasehold.history_default d

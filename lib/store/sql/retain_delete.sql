@@ -1,9 +1,9 @@
--- retain_delete: rows of the default partition that are older than they are kept, up to a limit.
+-- retain_delete: deletes rows of the default partition that are older than the retention, up to a limit.
 --
--- Guard:      age; a row that somebody else has locked is passed over.
--- Parameters: $1 how long finished jobs are kept, in seconds, $2 limit.
--- Answer:     how many were deleted.
--- Index:      none; the default partition is empty but for accidents.
+-- Guard:      age; a row that another session has locked is skipped.
+-- Parameters: $1 the retention of finished jobs, in seconds, $2 limit.
+-- Answer:     the number of deleted rows.
+-- Index:      none; the default partition is normally empty.
 WITH old AS MATERIALIZED (
     SELECT d.ctid FROM leasehold.history_default d
     WHERE d.finished_at < now() - $1::bigint * interval '1 second'

@@ -1,10 +1,10 @@
--- revive: finished jobs back to the line with a new budget of attempts and crashes; scheduled ones at once.
+-- revive: moves finished jobs back to the line with new attempts and no crashes, and scheduled jobs at once.
 --
--- Guard:      the row is in history (locked in id order), or live and scheduled; and no live job has its unique key.
---             If one key is taken, nothing at all is changed, and the rows say whose.
---             A key taken in the same moment is refused by the unique index: the whole statement can be sent again.
--- Parameters: $1 ids, $2 how long to wait for a lock, such as 200ms. What takes longer fails with lock_not_available (55P03).
--- Zero rows:  for an id that is not in the answer: no such job, or neither finished nor scheduled.
+-- Guard:      the row is in history (locked in id order), or live and scheduled; and no live job has its unique key. If one
+--             key is in use, nothing is changed, and the rows say whose key it is. A key that another session takes at the
+--             same moment is refused by the unique index; then the whole statement can be sent again.
+-- Parameters: $1 ids, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).
+-- Zero rows:  an id that is not in the answer belongs to no job, or to a job that is neither finished nor scheduled.
 -- Index:      the primary keys of the partitions of history, job_pkey, job_unique_key.
 WITH found AS MATERIALIZED (
     SELECT h.id, h.unique_key FROM leasehold.history h
@@ -30,7 +30,7 @@ WITH found AS MATERIALIZED (
     UPDATE leasehold.job j
     SET state = 'queued', run_at = now(),
         trail = leasehold.with_trail(j.trail, 'revive', j.epoch, NULL, 'was scheduled for ' || j.run_at)
-    -- As text, or the planner may walk all of job_due to find them.
+    -- Compared as text. Otherwise the planner may scan all of job_due to find them.
     WHERE j.id = ANY ($1::uuid[]) AND j.state::text = 'scheduled' AND NOT EXISTS (SELECT FROM taken)
       AND (SELECT set_config('lock_timeout', $2::text, true)) IS NOT NULL
     RETURNING j.id, j.queue, j.priority

@@ -1,12 +1,12 @@
--- roles: the roles of Leasehold, and what each may do. For a superuser, or for a role that may create roles and owns the
--- schema; after `leasehold migrate`, and again after each. Safe to run again.
+-- roles: the roles of Leasehold and their rights. Run by a superuser, or by a role that may create roles and owns the
+-- schema, after each `leasehold migrate`. May be run again.
 --
 --   leasehold_owner    owns the schema: `leasehold migrate`
---   leasehold_app      enqueues and cancels, and reads: clients
---   leasehold_worker   workers and reapers, and an operator's commands
+--   leasehold_app      enqueues, cancels and reads: clients
+--   leasehold_worker   workers, reapers, and an operator's commands
 --   leasehold_reader   reads: stats, lists, explanations, doctor
 --
--- None of them can log in. Give them to those who can:  GRANT leasehold_worker TO my_worker;
+-- None of these roles can log in. Grant them to roles that can:  GRANT leasehold_worker TO my_worker;
 DO $$
 DECLARE
     name text;
@@ -16,7 +16,7 @@ BEGIN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
-                -- Somebody else has just made it.
+                -- Another session has just created the role.
                 NULL;
             END;
         END IF;
@@ -24,7 +24,7 @@ BEGIN
 END
 $$;
 
--- What is in the schema belongs to its owner. The functions for users run with the rights of theirs.
+-- Everything in the schema belongs to the schema's owner. The functions for users run with the rights of their owner.
 DO $$
 DECLARE
     statement text;
@@ -41,7 +41,9 @@ BEGIN
         UNION ALL
         SELECT format('ALTER %s %s OWNER TO leasehold_owner', CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, t.oid::regtype)
         FROM pg_type t
-        WHERE t.typnamespace = 'leasehold'::regnamespace AND t.typtype IN ('d', 'e')
+        WHERE t.typnamespace = 'leasehold'::regnamespace
+          -- A table has a type too, whose owner is that of the table.
+          AND (t.typtype IN ('d', 'e') OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
           AND t.typowner <> to_regrole('leasehold_owner')::oid
         UNION ALL
         SELECT format('ALTER FUNCTION %s OWNER TO leasehold_owner', p.oid::regprocedure)
@@ -62,7 +64,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
 GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid)
     TO leasehold_reader, leasehold_app;
 
-GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.migration TO leasehold_app;
+GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.migration, leasehold.function
+    TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
 DO $$
 DECLARE
@@ -79,10 +82,10 @@ END
 $$;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leasehold TO leasehold_worker;
-REVOKE INSERT, UPDATE, DELETE ON leasehold.migration FROM leasehold_worker;
+REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.function FROM leasehold_worker;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA leasehold TO leasehold_worker;
 
--- For what later migrations make.
+-- For objects that later migrations create.
 ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner IN SCHEMA leasehold GRANT SELECT ON TABLES TO leasehold_reader;
 ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner IN SCHEMA leasehold
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO leasehold_worker;

@@ -1,11 +1,11 @@
--- settle_again: why a settle found no row. Reads only; its snapshot is later than the settle's.
+-- settle_again: why a settle found no row. It only reads, and its snapshot is later than that of the settle.
 --
--- Already:    the job ended as wanted by this very run, or its trail says that this very run was put back as wanted.
---             An end that the reaper made for this run (its trail says `expire`) is not the worker's.
--- Cancel:     the run stands and goes nowhere but to cancelled.
--- Locked:     the run stands and the settle would have been written, but another transaction had the row locked.
--- Parameters: $1 worker, $2 ids, $3 epochs, $4 verbs, $5 final states or NULL for verbs that put back.
--- Answer:     one row a run: `nth` (1 is the first), `already`, `cancel_wanted`, `locked`.
+-- Already:    this very run ended the job as wanted, or the trail says that this very run put the job back as wanted. If
+--             the reaper ended this run (the trail says `expire`), the worker did not.
+-- Cancel:     the run still holds the job, but only a cancel is accepted.
+-- Locked:     the run still holds the job and the settle is legal, but another transaction had locked the row.
+-- Parameters: $1 worker, $2 ids, $3 epochs, $4 verbs, $5 final states, or NULL for verbs that put the job back.
+-- Answer:     one row for each run: `nth` (1 is the first), `already`, `cancel_wanted`, `locked`.
 -- Index:      job_pkey, and the primary keys of the partitions of history.
 SELECT r.nth,
        EXISTS (
@@ -18,7 +18,7 @@ SELECT r.nth,
              AND j.trail @> jsonb_build_array(jsonb_build_object('verb', r.verb, 'epoch', r.epoch, 'worker', $1::uuid))
        ) AS already,
        coalesce(stands.cancel_wanted AND r.final IS NULL, false) AS cancel_wanted,
-       -- The guards of the verbs, for a run that stands: what they refuse is not locked.
+       -- The guards of the verbs, for a run that still holds its job: a settle that they refuse does not count as locked.
        coalesce(CASE
            WHEN r.verb = 'cancel' THEN stands.cancel_wanted
            WHEN r.verb = 'retry' THEN NOT stands.cancel_wanted AND stands.attempt_left

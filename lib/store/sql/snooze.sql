@@ -1,9 +1,9 @@
--- snooze: running → scheduled: not the job's fault, later again. The attempt is given back.
+-- snooze: running → scheduled. The handler asks to run later, and the job is not at fault. The attempt is given back.
 --
 -- Guard:      fence (id, epoch, worker), locked in id order; no cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 delays in ms, $5 reasons or NULL.
--- Locked:     a row that another transaction has locked is skipped, so that it holds up no other run of the batch.
--- Zero rows:  for a run that is not in the answer: settle_again tells why.
+-- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Zero rows:  for a run that is not in the answer, settle_again says why.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.delay_ms, r.reason
@@ -22,6 +22,6 @@ SET state = 'scheduled', worker = NULL, lease_expires_at = NULL, attempt = j.att
     run_at = now() + t.delay_ms * interval '1 millisecond',
     trail = leasehold.with_trail(j.trail, 'snooze', j.epoch, j.worker, t.reason)
 FROM target t
--- The array alone decides how rows are found; by the join alone, the planner hashes a long line for a large batch.
+-- The array determines how rows are found. With only the join, the planner would hash a long line for a large batch.
 WHERE j.id = t.id AND j.id = ANY (ARRAY(SELECT t.id FROM target t))
 RETURNING j.id, j.epoch

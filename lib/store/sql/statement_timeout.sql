@@ -1,7 +1,7 @@
--- statement_timeout: sets how long a statement of this connection may take, until it is set again.
+-- statement_timeout: sets the statement timeout of this connection, until it is set again.
 --
--- Guard:      only on a connection of our own, never through a pooler, where the next client would have it.
+-- Guard:      only on a direct connection, never through a pooler, where the next client would have this setting.
 -- Parameters: $1 milliseconds, as text.
--- Zero rows:  cannot be.
+-- Zero rows:  impossible.
 -- Index:      none.
 SELECT set_config('statement_timeout', $1::text, false)

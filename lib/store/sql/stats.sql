@@ -1,12 +1,12 @@
--- stats: what waits and runs in each queue that has a job or a row.
+-- stats: the waiting and running jobs of each queue that has a job or a row.
 --
 -- Guard:      none, it only reads.
 -- Zero rows:  no queue has a job or a row.
--- Index:      job_line, job_due and job_blocked alone hold what is counted of waiting jobs; job_lease leads to the
---             running ones; history_finished to the last minute.
--- Times:      a time that somebody wrote by hand may be infinite, from which PostgreSQL cannot subtract.
--- Cost:       walks the index entries of every waiting job: some 100 ms for a million. For people and gauges that
---             look every few seconds, not for the path of a job.
+-- Index:      job_line, job_due and job_blocked contain everything that is counted for waiting jobs; job_lease finds the
+--             running jobs; history_finished finds the last minute.
+-- Times:      a time that somebody wrote by hand may be infinite, and PostgreSQL cannot subtract from it.
+-- Cost:       scans the index entries of all waiting jobs: about 100 ms for a million. For operators, and for gauges that
+--             are read every few seconds. Must not be called for each job.
 WITH counted(queue, blocked, scheduled, queued, running, oldest, succeeded, dead, cancelled) AS (
     SELECT j.queue::text, 0, 0, count(*), 0, min(j.run_at), 0, 0, 0
     FROM leasehold.job j WHERE j.state = 'queued' GROUP BY j.queue

@@ -1,14 +1,14 @@
--- survey: where the live jobs begin in each order that is walked from its front: of each stretch of each line, of the leases,
--- and of what is scheduled. What stands before is dead.
+-- survey: where the live jobs begin in each order that is scanned from its front: in each stretch of each line, in the
+-- leases, and in the scheduled jobs. All entries before that are dead.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 queue, or NULL for all of them, and for leases and schedule too.
--- Zero rows:  never. One row for each stretch, which is one kind and one priority of a queue; or one without a stretch.
--- Begins:     no job has an earlier time, nor will one that is enqueued from now on, unless its transaction began more than
---             250 ms before. NULL: not known, since it has no finite time.
+-- Parameters: $1 queue, or NULL for all queues, the leases and the schedule.
+-- Zero rows:  never. One row for each stretch, which is one kind and one priority of a queue; or one row without a stretch.
+-- Begins:     the scan start. No job has an earlier time. A job that is enqueued later has no earlier time either, unless
+--             its transaction began more than 250 ms ago. NULL: not known, because the first job has no finite time.
 -- Index:      job_line, one probe for each stretch; job_lease and job_due, one probe each.
--- Cost:       that of all entries of dead rows before the first live one of each: next to nothing where PostgreSQL may
---             clear them away, else some 0.25 µs each.
+-- Cost:       that of all dead entries before the first live one of each: almost nothing where PostgreSQL may remove them,
+--             otherwise about 0.25 µs for each.
 WITH RECURSIVE stretch(queue, kind, priority, run_at) AS (
     (SELECT j.queue::text, j.kind::text, j.priority::smallint, j.run_at FROM leasehold.job j
      WHERE j.state = 'queued' AND j.queue >= coalesce($1::text, '')
@@ -38,7 +38,7 @@ SELECT k.at, s.queue, s.kind, s.priority, q.paused_at IS NOT NULL AS paused,
        CASE WHEN s.run_at > '-infinity' THEN least(s.run_at, k.latest) END AS begins,
        CASE WHEN k.lease > '-infinity' THEN least(k.lease, k.latest) END AS leases_begin,
        CASE WHEN k.due > '-infinity' THEN least(k.due, k.latest) END AS schedule_begins,
-       -- The last column, and most in the last row: when all else is known.
+       -- The last column is computed last, and the last row has the largest value: the duration of the whole statement.
        (extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint AS took_ms
 FROM look k
 LEFT JOIN stretch s ON s.queue = coalesce($1::text, s.queue)

@@ -1,13 +1,13 @@
--- survey_slices: where the live jobs begin in some slices of the line: of each stretch, as survey says it.
+-- survey_slices: the scan start of each stretch in some slices of the line, as in survey.
 --
 -- Guard:      none, it only reads.
--- Parameters: the slices, by name of queue: $1 after which name each begins, $2 the last name that it has, or NULL for all
---             that follow.
+-- Parameters: the slices, by name of queue: $1 the name before the slice, $2 the last name of the slice, or NULL for all
+--             names that follow.
 -- Zero rows:  no job waits in these slices.
--- Order:      by slice, and in a slice by queue, kind and priority as the database orders them.
+-- Order:      by slice, and within a slice by queue, kind and priority, in the database's order.
 -- Index:      job_line, one probe for each slice and each stretch.
 WITH RECURSIVE slice(nth, after, until) AS MATERIALIZED (
-    -- No name is longer than 128, and no letter comes behind z.
+    -- No name is longer than 128 characters, and no character of a name sorts after z.
     SELECT s.nth, s.after, coalesce(s.until, repeat('z', 129))
     FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS s(after, until, nth)
 ), stretch(nth, until, queue, kind, priority, run_at) AS (

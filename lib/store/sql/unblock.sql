@@ -1,19 +1,19 @@
--- unblock: blocked → queued: what the jobs waited for is there.
+-- unblock: blocked → queued. The jobs that these jobs waited for have succeeded.
 --
 -- Guard:      the row is blocked, locked in id order.
 -- Parameters: $1 ids.
--- Zero rows:  for an id that is not in the answer: it is not blocked (any more).
+-- Zero rows:  a job that is not in the answer is not blocked (any more).
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id
     FROM (SELECT DISTINCT w.id FROM unnest($1::uuid[]) AS w(id) ORDER BY w.id) wanted
     CROSS JOIN LATERAL (
-        -- As text, or the planner may walk all of job_blocked to find one id.
+        -- Compared as text. Otherwise the planner may scan all of job_blocked to find one id.
         SELECT j.id FROM leasehold.job j WHERE j.id = wanted.id AND j.state::text = 'blocked' FOR UPDATE
     ) j
 )
 UPDATE leasehold.job j
--- In the line means due: a time to come that it was sent with has no meaning any more.
+-- A job in the line must be due, so a run_at in the future is replaced by now.
 SET state = 'queued', run_at = least(j.run_at, now())
 WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
 RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority

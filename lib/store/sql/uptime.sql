@@ -1,12 +1,14 @@
--- uptime: the server's time, how long it has been up, whether it takes writes, which transactions have ended so far, and
--- whether workers have left ends of runs for a reaper. Also the cheapest way to see that it answers.
+-- uptime: the server's clock, how long the server has been up, whether it takes writes, which transactions have ended so
+-- far, and whether workers have left results for a reaper. Also the cheapest check that the server answers.
 --
--- Guard:      none, it reads
--- Parameters: none
--- Zero rows:  cannot be
--- Snapshot:   as long as it stays the same, no transaction that wrote anything has ended: all that was read before is so.
--- Watched:    how long ago some reaper said that it can be reached and that leases may expire; NULL if none ever did.
--- Index:      none
+-- Guard:      none, it only reads.
+-- Parameters: none.
+-- Zero rows:  impossible.
+-- Snapshot:   as long as this text is the same, no transaction that wrote anything has ended, so everything that was read
+--             before is still true.
+-- Watched:    how long ago a reaper recorded that the server can be reached and that leases may expire; NULL if no reaper
+--             ever did.
+-- Index:      none.
 SELECT now() AS now, (extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS uptime_ms,
        pg_current_snapshot()::text AS snapshot,
        (SELECT (extract(epoch FROM now() - max(w.kept_at)) * 1000)::bigint FROM leasehold.watch w) AS watched_ms_ago,

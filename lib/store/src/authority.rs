@@ -1,4 +1,4 @@
-//! What workers, reapers and operators ask of the authority: the ports, as [`Store`] has them. Each call is the function of
+//! The ports of workers, reapers and operators to the authority, implemented by [`Store`]. Each call is the function of
 //! [`Store`] with the same name.
 
 use crate::{connect::Store, violations::CHECKS};

@@ -1,22 +1,23 @@
-//! Statements that commit by themselves: each has its time, and its way through a pooler.
+//! Statements that commit by themselves. Each has a timeout, and each works through a pooler.
 //!
-//! A connection can be dead without a word: a firewall forgot it, or the machine at the other end is gone. The driver
-//! waits for its answer for ever, and with it a worker would for ever hold results that others could have written. So
-//! an answer has its time, and a connection that still owes one is closed and never used again, also when whoever
-//! asked has gone away.
+//! A connection can die silently: a firewall drops it, or the machine at the other end is gone. The driver then waits
+//! for an answer for ever, and the worker holds results that other workers could have written. So every answer has a
+//! timeout. A connection that still owes an answer is closed and never used again. This is also true when the caller
+//! has gone away.
 //!
-//! A statement can also wait for long at the server, for a row that somebody has locked. The server ends it a little before
-//! the client gives up (`statement_timeout`): the client is told why, keeps its connection, and no statement goes on for
-//! nobody. When a caller goes away earlier, its connection is closed, and the server notices that within
-//! `CONNECTION_CHECKED_EVERY`; the place of that connection in the pool is free only after it.
+//! A statement can also wait at the server for a long time, for a row that another session has locked. The server
+//! cancels the statement a little before the client gives up (`statement_timeout`): the client learns the reason and
+//! keeps its connection, and no statement runs on without a client. When a caller goes away earlier, its connection is
+//! closed. The server notices the closed connection within `CONNECTION_CHECKED_EVERY`; only after that time the
+//! connection's slot in the pool is free again.
 //!
-//! The driver sends a statement in two steps: it has it prepared, and when that is answered, has it executed. A pooler
-//! in transaction mode may give the steps to two connections of the server. So there each statement is sent without a
-//! name and in a transaction of its own, which holds the connection from the first step to the last.
+//! The driver sends a statement in two steps: prepare, then, after the answer, execute. A pooler in transaction mode
+//! may send the two steps to two different server connections. So behind a pooler each statement is unnamed and runs in
+//! a transaction of its own, which holds one server connection from the first step to the last.
 //!
-//! Those that workers send all the time have a name, and are planned once for a connection: to plan a claim takes a tenth
-//! of the time that it takes. What is asked now and then, and is best done in one way or the other depending on what is
-//! asked, goes the way of a pooler too, and is planned for its very parameters.
+//! Statements that workers send all the time are named and are planned once for each connection: planning a claim takes
+//! a tenth of the time of the claim. Rare statements whose best plan depends on their parameters are sent in the form
+//! for a pooler too: the server plans them for their actual parameters.
 
 use crate::{
     error::{is_rolled_back, leaves_connection_fit},
@@ -39,14 +40,14 @@ use tokio::time::{error::Elapsed, timeout};
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
 const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
 
-/// How the server gives up a statement before the client gives up its answer: with a tenth of the time left, in which the
-/// error comes back and the transaction is rolled back.
+/// The statement timeout at the server, for an answer timeout at the client. A tenth of the time is left for the error
+/// to come back and for the rollback.
 pub(crate) fn statement_timeout(within: Duration) -> Duration {
     within * 9 / 10
 }
 
-/// Begins a transaction with its settings, each statement of which has a statement timeout. `limits_transactions`: the
-/// server knows a limit for whole transactions too, which a database or a role may have set.
+/// The text that begins a transaction and sets a timeout for each of its statements. `limits_transactions`: the server
+/// knows `transaction_timeout`, which a database or a role may have set.
 pub(crate) fn begin(statement_timeout: Duration, limits_transactions: bool) -> Arc<str> {
     let limit = statement_timeout.as_millis().to_string();
     let mut begin = include_str!("../sql/pooled_begin.sql").trim_end().replace("$LIMIT", &limit);
@@ -56,39 +57,40 @@ pub(crate) fn begin(statement_timeout: Duration, limits_transactions: bool) -> A
     begin.into()
 }
 
-/// How often a statement is sent that the server rolls back for others' sake. It changed nothing then, and says nothing
-/// about the server: it is no failure until it is so each time.
+/// How many times a statement is sent when the server rolls it back because of a conflict with another transaction.
+/// Such a rollback changed nothing and does not mean that the server has a problem. It is a failure only when each
+/// attempt is rolled back.
 const TRIES: u32 = 5;
 
-/// In which form statements are sent.
+/// How statements are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Each by itself and with a name, under which its plan is kept: one round trip.
+    /// Each statement has a name, under which the server keeps its plan: one round trip.
     Named,
-    /// Without a name, in a transaction of its own with its settings: four round trips.
+    /// Each statement is unnamed and runs in a transaction of its own with its own settings: four round trips.
     InTransaction,
 }
 
-/// The pool, and how long an answer may take. An executor, for small answers: each is read to its end before any of it is
-/// passed on.
+/// The pool and the answer timeout. An executor for small answers: it reads each answer completely before it passes on
+/// any part of the answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounded {
     pool: Pool,
     form: Form,
     within: Duration,
-    /// Begins a transaction with these limits.
+    /// The text that begins a transaction with this timeout.
     begin: Arc<str>,
 }
 
-/// A connection that was asked something.
-struct Asked {
+/// A connection that a statement is using.
+struct InFlight {
     connection: Connection,
     bounded: Bounded,
-    /// It took longer than statements usually may, and may.
+    /// The statement ran longer than the usual timeout, and it may.
     takes_long: bool,
 }
 
-/// A query in its form. It can be sent again.
+/// A query in the form in which it is sent. A query can be sent again.
 #[derive(Clone)]
 struct Sent {
     sql: SqlStr,
@@ -96,7 +98,7 @@ struct Sent {
     persistent: bool,
 }
 
-/// Asks, and asks again where the server rolled the statement back.
+/// Sends a statement, and sends it again when the server rolled it back.
 macro_rules! answer {
     ($bounded:ident, $connection:ident => $answer:expr) => {{
         let mut asked = $bounded.ask().await?;
@@ -122,30 +124,30 @@ impl Bounded {
         Self { pool, form, within, begin: begin(statement_timeout(within), limits_transactions) }
     }
 
-    /// Closes its connections: those in use when they are given back.
+    /// Closes the pool's connections. A connection in use is closed when it is returned.
     pub(crate) fn close(&self) {
         self.pool.close();
     }
 
-    /// Closes the connections that nobody uses at the moment.
+    /// Closes the connections that are idle.
     pub(crate) fn forget_connections(&self) {
         self.pool.forget_connections();
     }
 
-    /// How many statements the server rolled back for others' sake.
+    /// How many statements the server rolled back because of a conflict with another transaction.
     pub(crate) fn rollbacks(&self) -> u64 {
         self.pool.rollbacks()
     }
 
-    /// How long an answer may take.
+    /// The answer timeout.
     pub(crate) const fn within(&self) -> Duration {
         self.within
     }
 
-    /// A connection for one question.
-    async fn ask(&self) -> Result<Asked, Error> {
+    /// A connection for one statement.
+    async fn ask(&self) -> Result<InFlight, Error> {
         let connection = self.pool.acquire().await?;
-        Ok(Asked { connection, bounded: self.clone(), takes_long: false })
+        Ok(InFlight { connection, bounded: self.clone(), takes_long: false })
     }
 
     fn sent<'q>(&self, mut query: impl Execute<'q, Postgres>) -> Result<Sent, Error> {
@@ -155,9 +157,10 @@ impl Bounded {
     }
 }
 
-impl Asked {
-    /// Before the question. Only what was seen to take long has its longer limit set: to set it each time, and the usual one
-    /// for the next statement, would be two more statements for each that may take long and does not.
+impl InFlight {
+    /// Before the statement. The longer timeout is set only after a statement was seen to take long. To set it every
+    /// time, and then to set the usual one for the next statement, would cost two more statements for each one that may
+    /// take long but does not.
     async fn begin(&mut self) -> Result<(), Error> {
         let limit = statement_timeout(self.bounded.within);
         let begun = match self.bounded.form {
@@ -176,8 +179,8 @@ impl Asked {
         begun
     }
 
-    /// After its answer. Of two errors the first one says why. What the server said against a statement says nothing
-    /// against the connection, but some errors say that this server is no longer the one to talk to.
+    /// After the answer. Of two errors the first one tells the cause. An error about a statement says nothing about the
+    /// connection, but some errors say that this server is no longer the right one.
     async fn end<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
         let closing = match (self.bounded.form, &answer) {
             (Form::Named, _) => None,
@@ -198,13 +201,13 @@ impl Asked {
         answer.map_err(|error| explain(error, statement_timeout(self.bounded.within)))
     }
 
-    /// Whether the same is to be asked once more.
+    /// Whether the same statement is sent once more.
     fn is_sent_again<T>(&mut self, answer: &Result<T, Error>, tries: &mut u32) -> bool {
         let Err(error) = answer else { return false };
         let may_take_longer = self.connection.statement_timeout() < statement_timeout(self.bounded.within);
         if self.bounded.form == Form::Named && is_cancelled(error) && may_take_longer && !self.takes_long {
             self.takes_long = true;
-            self.connection.fitness = Fitness::Asked;
+            self.connection.fitness = Fitness::InFlight;
             return true;
         }
         if !is_rolled_back(error) {
@@ -214,12 +217,12 @@ impl Asked {
         *tries += 1;
         let again = *tries <= TRIES && self.connection.fitness == Fitness::Fit;
         if again {
-            self.connection.fitness = Fitness::Asked;
+            self.connection.fitness = Fitness::InFlight;
         }
         again
     }
 
-    /// What came of the question: an answer, or none in time.
+    /// The result: an answer, or a timeout.
     fn conclude<T>(&self, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         answer.unwrap_or_else(|_| {
             let text = format!("no answer within {} ms", self.bounded.within.as_millis());

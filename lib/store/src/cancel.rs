@@ -1,9 +1,12 @@
-//! cancel: a client wants jobs stopped.
+//! cancel: a client asks to stop jobs.
 
 use crate::{
     connect::Store,
     error::Error,
-    locked::{AT_FIRST, BY_ITSELF, Locked, LockedOut, Tried, Tries, WATCHED, patiently},
+    locked::{
+        BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, SINGLE_LOCK_TIMEOUT, Tries,
+        retry_locked,
+    },
     row::{job_id, uuids, word, worker},
 };
 use async_trait::async_trait;
@@ -14,23 +17,25 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Instant};
 
 const DOING: &str = "cancelling jobs";
 
 impl Store {
-    /// Cancels; an id of no job is not in the answer. What others have locked is waited for as long as `lock_timeout`, without
-    /// holding up the rest.
+    /// Cancels jobs. The answer leaves out ids that belong to no job. Waits up to `lock_timeout` for jobs that other
+    /// sessions have locked; the other jobs do not wait for them.
     ///
     /// # Errors
-    /// [`Error::Locked`] when some are still locked then: the others are cancelled. Or that a statement failed.
+    /// [`Error::Locked`] when some jobs are still locked after that time; the other jobs are cancelled. Or a statement
+    /// failed.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
         let mut answers = Vec::with_capacity(ids.len());
         let mut locked = Vec::new();
         for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
-            match self.cancel_batch(batch, AT_FIRST).await {
-                Err(error) if error.is_locked() => {
-                    let tries = patiently(self, &Each { store: self, ids: batch }, batch.len()).await?;
+            let begun = Instant::now();
+            match self.cancel_batch(batch, BATCH_LOCK_TIMEOUT).await {
+                Err(error) if error.may_be_locked() => {
+                    let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len(), begun).await?;
                     answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
                     let tell = |(nth, by)| Locked { nth: first + nth, what: format!("job {}", batch[nth]), by };
                     locked.extend(tries.held.into_iter().map(tell));
@@ -47,7 +52,7 @@ impl Store {
     async fn cancel_batch(&self, ids: &[JobId], lock_timeout: &str) -> Result<Vec<Cancelled>, Error> {
         let mut answers = self.cancel_once(ids, lock_timeout).await?;
         let seen: HashSet<JobId> = answers.iter().map(|answer| answer.id).collect();
-        // A job that finished while the statement waited for its lock is in neither table as seen by it.
+        // A job that finished while the statement waited for the lock: the statement sees this job in neither table.
         let unseen: Vec<JobId> = ids.iter().filter(|id| !seen.contains(id)).copied().collect();
         if !unseen.is_empty() {
             answers.extend(self.cancel_once(&unseen, lock_timeout).await?);
@@ -61,20 +66,20 @@ impl Store {
     }
 }
 
-/// Each job by itself.
+/// Each job in a statement of its own.
 struct Each<'a> {
     store: &'a Store,
     ids: &'a [JobId],
 }
 
 #[async_trait]
-impl Tried for Each<'_> {
+impl Lockable for Each<'_> {
     type Answer = Vec<Cancelled>;
 
     async fn each(&self, left: Vec<usize>) -> Result<Tries<Vec<Cancelled>>, Error> {
         let mut tries = Tries::default();
         for nth in left {
-            match self.store.cancel_batch(&self.ids[nth..=nth], BY_ITSELF).await {
+            match self.store.cancel_batch(&self.ids[nth..=nth], SINGLE_LOCK_TIMEOUT).await {
                 Ok(answer) => tries.done.push((nth, answer)),
                 Err(error) if error.is_locked() => tries.held.push(nth),
                 Err(error) => return Err(error),
@@ -84,7 +89,7 @@ impl Tried for Each<'_> {
     }
 
     async fn one(&self, connection: &mut PgConnection, nth: usize) -> Result<Option<Vec<Cancelled>>, Error> {
-        let statement = statement(&self.ids[nth..=nth], WATCHED).persistent(false);
+        let statement = statement(&self.ids[nth..=nth], OBSERVED_LOCK_TIMEOUT).persistent(false);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(connection).await;
         rows.map(Some).map_err(Error::sql(DOING))
     }

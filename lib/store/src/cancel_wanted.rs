@@ -1,4 +1,4 @@
-//! cancel_wanted: the running jobs whose workers are to be told to stop.
+//! cancel_wanted: the running jobs whose workers must be told to stop.
 
 use crate::{
     connect::Store,
@@ -10,14 +10,14 @@ use leasehold_ports::CancelWanted;
 use sqlx::{Row, postgres::PgRow};
 
 impl Store {
-    /// Running jobs that are to be cancelled.
+    /// Running jobs that somebody asked to cancel.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error> {
         let statement = sqlx::query(include_str!("../sql/cancel_wanted.sql")).bind(limit);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("looking for runs to be cancelled"))
+        rows.map_err(Error::sql("looking for runs to cancel"))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     connect::Store,
     error::{Error, code_of},
     row::{job_id, json_present, millis, timeout, uuids, word},
+    statement::statement,
 };
 use leasehold_core::{ClaimedJob, Fence, JobId, WorkerId};
 use leasehold_ports::Kinds;
@@ -25,7 +26,7 @@ impl Store {
     /// transaction has locked is not waited for any longer than a moment, and holds up no other job.
     ///
     /// # Errors
-    /// That a statement failed. If it was the second of two, what the first one claimed is held nonetheless, until it is
+    /// A statement failed. If it was the second of two, what the first one claimed is held nonetheless, until it is
     /// found ([`Store::held`]) or its lease runs out.
     pub async fn claim(
         &self,
@@ -37,7 +38,7 @@ impl Store {
         let mut left = sorted(ids);
         let claim = Claim { worker, kinds: kinds.names(), lease_ms: millis(lease) };
         let mut jobs = Vec::new();
-        if !self.locks_at_claims.are_around() {
+        if !self.locks_at_claims.found_recently() {
             match claim.send(&left, &self.bounded).await {
                 Ok(claimed) => jobs = claimed,
                 Err(error) if is_locked(&error) => self.locks_at_claims.found(),
@@ -60,7 +61,7 @@ impl Store {
     /// their workers ran already: up to `limit` jobs, and no wait for any lock.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn claim_careful(
         &self,
         worker: WorkerId,
@@ -106,8 +107,8 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     async fn send(&self, ids: &[Uuid], bounded: &Bounded) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let statement = include_str!("../sql/claim.sql");
-        let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query =
+            sqlx::query(statement!("claim")).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
         self.decode(&query.fetch_all(bounded).await?)
     }
 
@@ -117,8 +118,11 @@ impl Claim<'_> {
         limit: usize,
         bounded: &Bounded,
     ) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let statement = include_str!("../sql/claim_careful.sql");
-        let query = sqlx::query(statement).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query = sqlx::query(statement!("claim_careful"))
+            .bind(self.worker.0)
+            .bind(ids)
+            .bind(&self.kinds)
+            .bind(self.lease_ms);
         self.decode(&query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(bounded).await?)
     }
 

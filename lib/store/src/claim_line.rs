@@ -1,16 +1,16 @@
-//! claim_line: jobs from the front of the line, when there are no hints to be had.
+//! claim_line: claims jobs from the front of the line when there are no hints.
 
-use crate::{claim::claimed, connect::Store, error::Error, row::millis};
+use crate::{claim::claimed, connect::Store, error::Error, row::millis, statement::statement};
 use leasehold_core::{ClaimedJob, QueueName, WorkerId};
 use leasehold_ports::Kinds;
 use std::time::Duration;
 
 impl Store {
-    /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Jobs that have crashed before stand in
-    /// the way of others, since only a few of them run at once: `with_crashed` says whether this call is for them too.
+    /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Only a few jobs that crashed before
+    /// run at the same time, so they can block other jobs. `with_crashed` says whether this call may claim them too.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn claim_line(
         &self,
         worker: WorkerId,
@@ -20,7 +20,7 @@ impl Store {
         lease: Duration,
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let statement = sqlx::query(include_str!("../sql/claim_line.sql"))
+        let statement = sqlx::query(statement!("claim_line"))
             .bind(worker.0)
             .bind(queue.as_str())
             .bind(kinds.names())

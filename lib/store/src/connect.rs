@@ -1,4 +1,4 @@
-//! Reaching the server: one pool a process, and clear words when there is none to be reached.
+//! Connecting to the server: one pool for each process, and clear errors when no server can be reached.
 
 use crate::{
     bounded::{Bounded, COMMIT, Form, begin, statement_timeout},
@@ -16,33 +16,34 @@ use sqlx::{
 };
 use std::{io, sync::Arc, time::Duration};
 
-/// How long an answer may take, in times that a connection may: by default 10 s, longer than any batch on a server that
-/// is well, and a third of the default lease, so that a renewal can be sent again in time.
-const ANSWERS_AFTER: u32 = 2;
+/// The answer timeout, as a multiple of the connection timeout. By default the answer timeout is 10 s: longer than any
+/// batch takes on a healthy server, and a third of the default lease, so that a renewal can be sent again in time.
+const ANSWER_TIMEOUT_FACTOR: u32 = 2;
 
-/// The same for what walks over all that is dead and has to be kept. A billion such rows take some four minutes.
-const ANSWERS_UNHURRIED_AFTER: Duration = Duration::from_secs(600);
+/// The answer timeout of statements that scan dead rows that PostgreSQL cannot remove yet. A billion such rows take
+/// about four minutes.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The same for a person's question, or for the making of a partition, that may take long.
-const ANSWERS_AT_LENGTH_AFTER: Duration = Duration::from_secs(3600);
+/// The answer timeout of an operator's query, and of creating a partition. Both may take long.
+const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// How long what others have locked is waited for when nothing else is said: longer than an ordinary transaction is open.
+/// The default for `lock_timeout`: longer than an ordinary transaction stays open.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What stands between this process and the server.
+/// What is between this process and the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooler {
-    /// Nothing: a connection is one of the server's, and stays it.
+    /// Nothing: one connection is always the same server connection.
     #[default]
     None,
-    /// A pooler that gives a connection of the server to whoever has a transaction, such as PgBouncer with
-    /// `pool_mode = transaction`. Each statement is a transaction then, with its settings, and has no name.
+    /// A pooler that assigns a server connection to each transaction, such as PgBouncer with `pool_mode = transaction`.
+    /// Each statement then is an unnamed statement in a transaction of its own, with its own settings.
     Transaction,
 }
 
 impl Pooler {
-    /// As it is written in settings.
+    /// The value in the settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -57,11 +58,11 @@ impl Pooler {
 pub struct Settings {
     /// `postgres://…`
     pub url: SecretString,
-    /// What is on the way there.
+    /// The pooler on the way to the server.
     pub pooler: Pooler,
-    /// Connections this process may hold.
+    /// How many connections this process may hold.
     pub max_connections: u32,
-    /// How long to wait for one.
+    /// How long to wait for a connection.
     pub acquire_timeout: Duration,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,
@@ -70,34 +71,34 @@ pub struct Settings {
 /// PostgreSQL, as Leasehold uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// How long what others have locked is waited for.
+    /// How long to wait for rows that other sessions have locked.
     pub(crate) lock_timeout: Duration,
     /// For transactions of several statements.
     pub(crate) transactions: PgPool,
     pub(crate) pooler: Pooler,
     /// For nearly all statements.
     pub(crate) bounded: Bounded,
-    /// For those of them that may take long where PostgreSQL has to keep what is dead.
-    pub(crate) unhurried: Bounded,
-    /// For those that may take long, or whose best plan depends on what is asked.
-    pub(crate) patient: Bounded,
-    /// Locks that claims have met.
+    /// For statements that may scan many dead rows, which take long to scan.
+    pub(crate) scans: Bounded,
+    /// For statements that may take long, or whose best plan depends on their parameters.
+    pub(crate) long_statements: Bounded,
+    /// Whether claims found locked rows.
     pub(crate) locks_at_claims: Arc<Locks>,
-    /// Locks that settles have met.
+    /// Whether settles found locked rows.
     pub(crate) locks_at_settles: Arc<Locks>,
 }
 
 impl Store {
-    /// Connects and checks that the server answers, and plans as it is asked to. Does not look at the schema.
+    /// Connects, and checks that the server answers and that it uses our planner settings. Does not check the schema.
     ///
     /// # Errors
-    /// [`Error::Url`] when the URL cannot be understood, [`Error::Connect`] when no server answers within
-    /// `acquire_timeout`, or it refuses; [`Error::Pooler`] when there is a pooler that `pooler` does not tell of.
+    /// [`Error::Url`] when the URL is invalid. [`Error::Connect`] when no server answers within `acquire_timeout`, or
+    /// when the server refuses. [`Error::Pooler`] when there is a pooler that the setting `pooler` does not mention.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let servers = options(settings)?;
         let chosen = servers::choose(&servers, settings.acquire_timeout).await;
         let options = servers.get(chosen).ok_or_else(|| Error::Url("names no server".into()))?;
-        let within = settings.acquire_timeout * ANSWERS_AFTER;
+        let within = settings.acquire_timeout * ANSWER_TIMEOUT_FACTOR;
         let limit = statement_timeout(within);
         let pinned = |options: &PgConnectOptions| match settings.pooler {
             Pooler::None => options.clone().options(PINNED).options(limits(limit)),
@@ -105,16 +106,16 @@ impl Store {
         };
         let trial = tokio::time::timeout(settings.acquire_timeout, async {
             let mut connection = pinned(options).connect().await?;
-            let manners = manners(&mut connection, settings).await?;
+            let behaviour = probe_behaviour(&mut connection, settings).await?;
             connection.close().await?;
-            Ok(manners)
+            Ok(behaviour)
         });
         let answered = trial.await.unwrap_or_else(|_| {
             let text = format!("no answer within {} ms", settings.acquire_timeout.as_millis());
             Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
         });
         let limits_transactions = match answered {
-            Ok(Manners { plans_as_asked: true, limits_transactions }) => limits_transactions,
+            Ok(ServerBehaviour { settings_apply: true, limits_transactions }) => limits_transactions,
             Ok(_) => return Err(Error::pooler("connecting to PostgreSQL", "our options do not arrive")),
             Err(source) => return Err(Error::connect(address(options), source)),
         };
@@ -122,23 +123,25 @@ impl Store {
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .connect_lazy_with(options.clone());
-        let of_transactions = limits_transactions.then_some(("transaction_timeout", "0"));
+        let transaction_limit = limits_transactions.then_some(("transaction_timeout", "0"));
         let (form, own): (_, &dyn Fn(&PgConnectOptions) -> PgConnectOptions) = match settings.pooler {
-            Pooler::None => (Form::Named, &|options| pinned(options).options([PLANNED_ONCE]).options(of_transactions)),
+            Pooler::None => {
+                (Form::Named, &|options| pinned(options).options([PLANNED_ONCE]).options(transaction_limit))
+            }
             Pooler::Transaction => (Form::InTransaction, &pinned),
         };
         let servers = servers.into_iter().map(|options| Server { own: own(&options), transactions: options });
         let servers = Servers::new(servers.collect(), chosen, transactions.clone(), settings.acquire_timeout);
         let pool = Pool::new(servers, limit, settings.max_connections, settings.acquire_timeout);
         let bounded = Bounded::new(pool.clone(), form, within, limits_transactions);
-        let unhurried = Bounded::new(pool.clone(), form, ANSWERS_UNHURRIED_AFTER, limits_transactions);
-        let patient = Bounded::new(pool, Form::InTransaction, ANSWERS_AT_LENGTH_AFTER, limits_transactions);
+        let scans = Bounded::new(pool.clone(), form, SCAN_TIMEOUT, limits_transactions);
+        let long_statements = Bounded::new(pool, Form::InTransaction, LONG_TIMEOUT, limits_transactions);
         let (locks_at_claims, locks_at_settles) = Default::default();
         Ok(Self {
             lock_timeout: LOCK_TIMEOUT,
             bounded,
-            unhurried,
-            patient,
+            scans,
+            long_statements,
             transactions,
             pooler: settings.pooler,
             locks_at_claims,
@@ -146,34 +149,34 @@ impl Store {
         })
     }
 
-    /// A pool for a caller's own transactions, with as many connections again. They plan as our statements need it (no
-    /// walking of whole tables, no compiling), which is not what a report over many rows wants. Behind a pooler they plan
-    /// as the server does by itself, and a statement needs a transaction around it and `.persistent(false)`.
+    /// A pool for a caller's own transactions, with as many connections again. Their statements use our planner
+    /// settings (no sequential scans, no JIT), which do not suit a report over many rows. Behind a pooler they use the
+    /// server's own planner settings; a statement there needs a transaction around it and `.persistent(false)`.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.transactions
     }
 
-    /// Closes all connections. Statements that are under way end first.
+    /// Closes all connections. In-flight statements end first.
     pub async fn close(&self) {
         self.bounded.close();
         self.transactions.close().await;
     }
 
-    /// How many statements the server has rolled back for others' sake: deadlocks, and changes that met (SQLSTATE 40P01 and
-    /// 40001). Each was sent again at once, a few times.
+    /// How many statements the server rolled back because of a conflict: deadlocks (SQLSTATE 40P01) and serialization
+    /// failures (40001). Each was sent again at once, up to a few times.
     #[must_use]
     pub fn rollbacks(&self) -> u64 {
         self.bounded.rollbacks()
     }
 
-    /// How long an answer of the server is waited for.
+    /// The answer timeout.
     #[must_use]
     pub const fn answers_within(&self) -> Duration {
         self.bounded.within()
     }
 
-    /// Answers when the server does, and takes writes.
+    /// Succeeds when the server answers and takes writes.
     ///
     /// # Errors
     /// [`Error::Sql`] when it does not answer, [`Error::ReadOnly`] when it takes no writes.
@@ -185,8 +188,8 @@ impl Store {
         self.refuse_read_only(DOING, is_standby, is_read_only)
     }
 
-    /// A server that takes no writes is as good as none. Another one may take them by now (after a failover the old primary
-    /// is a standby), so the connections to this one are not kept.
+    /// A server that takes no writes is as useless as no server. Another server may take writes now (after a failover
+    /// the old primary is a standby), so the connections to this one are closed.
     pub(crate) fn refuse_read_only(
         &self,
         doing: &'static str,
@@ -201,26 +204,27 @@ impl Store {
     }
 }
 
-/// How our statements are planned. They are correct without, but not as steady.
+/// The planner settings of our statements. Without these settings the statements are correct, but their speed varies.
 ///
-/// Custom plans, since the best one depends on what is asked. No walking of tables where an index will do, since the planner
-/// takes a table that has just grown for a small one. No compiling, since it guesses high for a line of many kinds, and
-/// compiling costs more than our statements run.
+/// `force_custom_plan`: the best plan depends on the parameters. `enable_seqscan` off: the planner believes that a
+/// table that has just grown is still small, and would scan it. `jit` off: the planner overestimates the cost of a line
+/// with many kinds, and JIT compilation takes longer than our statements run.
 const PLANNING: [(&str, &str); 3] =
     [("plan_cache_mode", "force_custom_plan"), ("enable_seqscan", "off"), ("jit", "off")];
 
-/// Instead of custom plans, for statements that are sent with a name. These are written so that there is but one way for
-/// them, which is found on an empty table too.
+/// Replaces `force_custom_plan` for named statements. They are written so that only one plan is possible, and the
+/// planner finds this plan on an empty table too.
 const PLANNED_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 
-/// What a database or a role can set for all its sessions (`ALTER DATABASE … SET`), and our statements do not mean to have.
+/// Settings that a database or a role can change for all its sessions (`ALTER DATABASE … SET`). Our statements need
+/// these values.
 ///
-/// Under another isolation they fail where two meet, instead of one finding nothing to do. A lock timeout is for each
-/// statement to set. A connection of the pool may lie idle. The others change what a statement says. Encoding, time zone and
-/// the style of dates are set by the driver.
+/// Under another isolation level, two concurrent statements would fail, where now one of them finds nothing to do. Each
+/// statement sets its own lock timeout. A pooled connection may be idle for long. The other settings change the meaning
+/// of statements. The driver sets encoding, time zone and date style.
 ///
-/// Not here: `default_transaction_read_only`, which is somebody's wish that nothing be written, and `synchronous_commit`,
-/// which is the server's.
+/// Not in this list: `default_transaction_read_only`, because somebody who sets it wants no writes, and
+/// `synchronous_commit`, because the server's administrator decides it.
 const PINNED: [(&str, &str); 9] = [
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
@@ -233,8 +237,8 @@ const PINNED: [(&str, &str); 9] = [
     ("IntervalStyle", "postgres"),
 ];
 
-/// No statement goes on for nobody: the server ends one that takes longer than its client waits, one whose client has gone
-/// away, and a transaction in which its client has stopped.
+/// No statement runs on without a client. The server ends a statement that takes longer than its client waits, a
+/// statement whose client has gone away, and a transaction whose client has stopped.
 fn limits(statement_timeout: Duration) -> [(&'static str, String); 3] {
     let ms = |duration: Duration| duration.as_millis().to_string();
     [
@@ -244,15 +248,15 @@ fn limits(statement_timeout: Duration) -> [(&'static str, String); 3] {
     ]
 }
 
-/// What a first connection was seen to do.
-struct Manners {
-    /// Our settings hold where our statements run: there are poolers that drop the options of a connection and say nothing.
-    plans_as_asked: bool,
+/// What the first connection showed about the server.
+struct ServerBehaviour {
+    /// Our settings apply where our statements run. Some poolers silently drop the options of a connection.
+    settings_apply: bool,
     /// The server knows `transaction_timeout`.
     limits_transactions: bool,
 }
 
-async fn manners(connection: &mut PgConnection, settings: &Settings) -> Result<Manners, sqlx::Error> {
+async fn probe_behaviour(connection: &mut PgConnection, settings: &Settings) -> Result<ServerBehaviour, sqlx::Error> {
     let is_pooled = settings.pooler == Pooler::Transaction;
     if is_pooled {
         sqlx::raw_sql(AssertSqlSafe(begin(settings.acquire_timeout, false))).execute(&mut *connection).await?;
@@ -262,36 +266,36 @@ async fn manners(connection: &mut PgConnection, settings: &Settings) -> Result<M
         sqlx::raw_sql(COMMIT).execute(&mut *connection).await?;
     }
     let limits_transactions = row.try_get("limits_transactions")?;
-    let mut plans_as_asked = true;
+    let mut settings_apply = true;
     for (name, wanted) in PLANNING {
-        plans_as_asked &= row.try_get::<&str, _>(name)? == wanted;
+        settings_apply &= row.try_get::<&str, _>(name)? == wanted;
     }
-    Ok(Manners { plans_as_asked, limits_transactions })
+    Ok(ServerBehaviour { settings_apply, limits_transactions })
 }
 
-/// How the servers are reached that the URL names, in order.
+/// Connect options for each server in the URL, in order.
 fn options(settings: &Settings) -> Result<Vec<PgConnectOptions>, Error> {
     let url::Parsed { servers, remarks } = url::parse(settings.url.expose_secret())?;
     for (parameter, why, is_missed) in remarks {
         if is_missed {
-            tracing::warn!("database.url: {parameter} is passed over: {why}");
+            tracing::warn!("database.url: {parameter} is ignored: {why}");
         } else {
-            tracing::info!("database.url: {parameter} is passed over: {why}");
+            tracing::info!("database.url: {parameter} is ignored: {why}");
         }
     }
     let ours = |options: PgConnectOptions| {
         let options = options.application_name(&settings.application_name).disable_statement_logging();
         match settings.pooler {
             Pooler::None => options.options(PLANNING),
-            // A pooler refuses what it cannot hand on: nothing is sent but what it keeps for each client. Floats are sent as
-            // they are, so the digits of their text do not matter.
+            // A pooler refuses options that it cannot pass on. So we send only options that the pooler keeps for each
+            // client. Floats are sent in binary, so `extra_float_digits` does not matter.
             Pooler::Transaction => options.extra_float_digits(None).statement_cache_capacity(0),
         }
     };
     Ok(servers.into_iter().map(ours).collect())
 }
 
-/// Where a connection goes, without the password.
+/// The address of a server, without the password.
 fn address(options: &PgConnectOptions) -> String {
     let server = match options.get_socket() {
         Some(socket) => socket.display().to_string(),

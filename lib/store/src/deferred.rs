@@ -1,4 +1,4 @@
-//! The ends of runs that stopping workers left for a reaper to write.
+//! Results of runs that stopping workers left for a reaper to write.
 
 use crate::{
     connect::Store,
@@ -12,10 +12,11 @@ use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
 impl Store {
-    /// Leaves the ends of runs whose rows are locked for a reaper to write. Can be sent again when the answer was lost.
+    /// Leaves the results of runs whose rows are locked, for a reaper to write. May be sent again when the answer was
+    /// lost.
     ///
     /// # Errors
-    /// That the statement failed: nothing is left then.
+    /// The statement failed. No result was left then.
     pub async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
         let of = |end: &Deferred| end.run.fence;
         sqlx::query(include_str!("../sql/defer_settles.sql"))
@@ -29,23 +30,23 @@ impl Store {
             .execute(&self.bounded)
             .await
             .map(drop)
-            .map_err(Error::sql("leaving results for the reaper"))
+            .map_err(Error::sql("storing deferred results"))
     }
 
-    /// Up to `limit` ends of runs that workers have left, the oldest first.
+    /// Up to `limit` results that workers have left, the oldest first.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn deferred(&self, limit: i64) -> Result<Vec<Deferred>, Error> {
         let statement = sqlx::query(include_str!("../sql/deferred_settles.sql")).bind(limit);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("reading results that were left"))
+        rows.map_err(Error::sql("reading deferred results"))
     }
 
-    /// Forgets ends of runs that have been decided.
+    /// Deletes deferred results that have been written or refused.
     ///
     /// # Errors
-    /// That the statement failed. They are settled again then, which changes nothing.
+    /// The statement failed. The results are settled again then, which changes nothing.
     pub async fn deferred_done(&self, runs: &[Fence]) -> Result<(), Error> {
         sqlx::query(include_str!("../sql/deferred_settles_done.sql"))
             .bind(runs.iter().map(|fence| fence.id.0).collect::<Vec<_>>())
@@ -53,7 +54,7 @@ impl Store {
             .execute(&self.bounded)
             .await
             .map(drop)
-            .map_err(Error::sql("forgetting results that were left"))
+            .map_err(Error::sql("deleting deferred results"))
     }
 }
 

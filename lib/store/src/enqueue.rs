@@ -1,9 +1,9 @@
-//! enqueue: jobs into the store, each exactly once however often it is sent.
+//! enqueue: inserts jobs, each exactly once, no matter how often a job is sent.
 
 use crate::{
     connect::Store,
     error::Error,
-    locked::{AT_FIRST, Locked, LockedOut, Tried, Tries, patiently},
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, Tries, retry_locked},
     row::{job_id, millis, word},
 };
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{BATCH_MAX, NewJob};
 use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 use uuid::Uuid;
 
 const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
@@ -20,68 +20,72 @@ const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
 const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
 const DOING: &str = "enqueueing jobs";
 
-/// How often a statement that the server rolled back for others' sake is sent. Each time somebody got on, so two
-/// batches need two; more only when many meet at once.
+/// How many times a statement is sent when the server rolls it back because of a conflict. In each conflict one of the
+/// transactions succeeds, so two batches need two attempts. More are needed only when many batches meet at once.
 const TRIES: u32 = 5;
 
-/// The SQLSTATE of a row that another one is in the way of.
+/// The SQLSTATE of a conflict with another row (`unique_violation`).
 const UNIQUE_VIOLATION: &str = "23505";
 
 impl Store {
-    /// Validates and enqueues; answers in the order of `jobs`. Sent in batches of `BATCH_MAX`; sending again by id when
-    /// the outcome of a statement is unknown is the caller's business (`id_may_exist`).
+    /// Validates and enqueues jobs in batches of `BATCH_MAX`. Results are in the order of `jobs`. When the outcome of a
+    /// statement is unknown, the caller must send the jobs again, with the same ids and `id_may_exist`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] before anything is sent. [`Error::Locked`] when open transactions of others hold ids or unique keys
-    /// for longer than `lock_timeout`: all other jobs were accepted. Or that a statement failed: batches before it were
-    /// accepted.
+    /// [`Error::Invalid`] before anything is sent. [`Error::Locked`] when open transactions of other sessions hold ids
+    /// or unique keys for longer than `lock_timeout`; all other jobs were accepted. Or a statement failed; the batches
+    /// before it were accepted.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         let mut answers = Vec::with_capacity(jobs.len());
         let mut locked = Vec::new();
         for batch in jobs.chunks(BATCH_MAX) {
             let first = answers.len();
-            let (batch_answers, held) = enqueue_batch(&mut Way::Ours(self), batch).await?;
+            let (batch_answers, held) = enqueue_batch(&mut Target::Pool(self), batch).await?;
             answers.extend(batch_answers);
             locked.extend(held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
         }
         complete(answers, locked)
     }
 
-    /// The same inside the caller's transaction. A job whose id may exist already (`id_may_exist`) needs one that is
-    /// `READ COMMITTED`.
+    /// The same inside the caller's transaction. A job whose id may already exist (`id_may_exist`) needs the isolation
+    /// level `READ COMMITTED`.
     ///
     /// # Errors
-    /// As [`Store::enqueue`]. After an error of the server the transaction can only be rolled back.
+    /// See [`Store::enqueue`]. After an error of the server the transaction can only be rolled back.
     pub async fn enqueue_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            answers.extend(enqueue_batch(&mut Way::Callers(connection), batch).await?.0);
+            answers.extend(enqueue_batch(&mut Target::Transaction(connection), batch).await?.0);
         }
         complete(answers, Vec::new())
     }
 }
 
-/// Through which statements go.
-enum Way<'a> {
-    /// Each is a transaction.
-    Ours(&'a Store),
-    /// All belong to the transaction of the caller.
-    Callers(&'a mut PgConnection),
+/// Where statements are sent.
+enum Target<'a> {
+    /// Each statement is a transaction of its own.
+    Pool(&'a Store),
+    /// All statements belong to the caller's transaction.
+    Transaction(&'a mut PgConnection),
 }
 
-/// One statement for jobs whose ids are new; a second one for the others, and for those that the first found
-/// something in the way of.
-async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
+/// One statement for jobs with new ids. A second statement for the other jobs, and for the jobs that conflicted in the
+/// first one.
+async fn enqueue_batch(
+    target: &mut Target<'_>,
+    jobs: &[NewJob],
+) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
+    let begun = Instant::now();
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
     let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !jobs[nth].id_may_exist).collect();
     let mut is_locked = false;
     if !fresh.is_empty() {
         let mut inserted = HashMap::with_capacity(fresh.len());
-        let rows = match insert(way, jobs, &fresh).await {
-            // Nothing of it was written.
-            Err(error) if error.is_locked() && matches!(way, Way::Ours(_)) => {
+        let rows = match insert(target, jobs, &fresh).await {
+            // The statement wrote nothing.
+            Err(error) if error.may_be_locked() && matches!(target, Target::Pool(_)) => {
                 is_locked = true;
                 Vec::new()
             }
@@ -94,7 +98,7 @@ async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<(Vec<Option
         }
         for nth in fresh {
             let id = jobs[nth].id;
-            // Removed, since a second job of the same id in the batch was not inserted.
+            // `remove`: a second job with the same id in the batch was not inserted.
             answers[nth] = inserted.remove(&id).map(|state| Enqueued { id, inserted: true, state });
         }
     }
@@ -103,24 +107,27 @@ async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<(Vec<Option
         return Ok((answers, Vec::new()));
     }
     let accepted = jobs.len() - rest.len();
-    let rows = match way {
-        Way::Ours(_) if is_locked => None,
-        _ => match send(way, ENQUEUE_CHECKED, jobs, &rest).await {
-            Err(error) if error.is_locked() && matches!(way, Way::Ours(_)) => None,
+    let rows = match target {
+        Target::Pool(_) if is_locked => None,
+        _ => match send(target, ENQUEUE_CHECKED, jobs, &rest).await {
+            Err(error) if error.may_be_locked() && matches!(target, Target::Pool(_)) => None,
             rows => Some(rows),
         },
     };
-    let (checked, locked) = match (rows, &*way) {
+    let (checked, locked) = match (rows, &*target) {
         (Some(rows), _) => (rows.and_then(|rows| rows.iter().map(decode).collect()), Vec::new()),
-        (None, Way::Ours(store)) => match patiently(store, &Each { store, jobs, which: &rest }, rest.len()).await {
-            Ok(tries) => (Ok(tries.done), tries.held),
-            Err(error) => (Err(error), Vec::new()),
-        },
-        (None, Way::Callers(_)) => (Ok(Vec::new()), Vec::new()),
+        (None, Target::Pool(store)) => {
+            match retry_locked(store, &Each { store, jobs, which: &rest }, rest.len(), begun).await {
+                Ok(tries) => (Ok(tries.done), tries.held),
+                Err(error) => (Err(error), Vec::new()),
+            }
+        }
+        (None, Target::Transaction(_)) => (Ok(Vec::new()), Vec::new()),
     };
-    let checked = checked.map_err(|error| match way {
-        // What the first statement wrote stands: a caller that is told of a refusal would believe that nothing does.
-        Way::Ours(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
+    let checked = checked.map_err(|error| match target {
+        // The first statement's jobs are accepted. A caller that only hears of a refusal would believe that no job is
+        // accepted.
+        Target::Pool(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
         _ => error,
     })?;
     for (nth, answer) in checked {
@@ -140,7 +147,7 @@ async fn enqueue_batch(way: &mut Way<'_>, jobs: &[NewJob]) -> Result<(Vec<Option
     Ok((answers, locked.collect()))
 }
 
-/// An answer for each job, or what is held.
+/// An answer for each job, or an error that lists the held jobs.
 fn complete(answers: Vec<Option<Enqueued>>, held: Vec<Locked>) -> Result<Vec<Enqueued>, Error> {
     if !held.is_empty() {
         return Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: answers })));
@@ -149,7 +156,7 @@ fn complete(answers: Vec<Option<Enqueued>>, held: Vec<Locked>) -> Result<Vec<Enq
     answers.ok_or_else(|| Error::sql(DOING)(sqlx::Error::RowNotFound))
 }
 
-/// Those of `jobs` that may be held, each by itself. Their numbers are places in `which`.
+/// The jobs that other sessions may hold, each in a statement of its own. The numbers are indexes into `which`.
 struct Each<'a> {
     store: &'a Store,
     jobs: &'a [NewJob],
@@ -157,12 +164,12 @@ struct Each<'a> {
 }
 
 #[async_trait]
-impl Tried for Each<'_> {
+impl Lockable for Each<'_> {
     type Answer = Enqueued;
 
     async fn each(&self, left: Vec<usize>) -> Result<Tries<Enqueued>, Error> {
         let nths: Vec<usize> = left.iter().map(|&place| self.which[place]).collect();
-        let rows = send(&mut Way::Ours(self.store), ENQUEUE_UNLESS_HELD, self.jobs, &nths).await?;
+        let rows = send(&mut Target::Pool(self.store), ENQUEUE_UNLESS_HELD, self.jobs, &nths).await?;
         let mut tries = Tries::default();
         for row in rows {
             let nth: i64 = row.try_get("nth").map_err(Error::sql(DOING))?;
@@ -177,26 +184,26 @@ impl Tried for Each<'_> {
     }
 
     async fn one(&self, connection: &mut PgConnection, place: usize) -> Result<Option<Enqueued>, Error> {
-        let rows = send(&mut Way::Callers(connection), ENQUEUE_CHECKED, self.jobs, &[self.which[place]]).await?;
+        let rows = send(&mut Target::Transaction(connection), ENQUEUE_CHECKED, self.jobs, &[self.which[place]]).await?;
         rows.first().map(answer).transpose().map_err(Error::sql(DOING))
     }
 }
 
-/// Those of `jobs` whose ids are new, in the cheaper way if there is one. It fails where something is in the way after all,
-/// which would leave the caller a transaction that can only be rolled back.
-async fn insert(way: &mut Way<'_>, jobs: &[NewJob], fresh: &[usize]) -> Result<Vec<PgRow>, Error> {
-    let is_free = matches!(way, Way::Ours(_)) && fresh.iter().all(|&nth| jobs[nth].unique_key.is_none());
+/// Inserts jobs with new ids by the cheaper statement where possible. The cheaper statement fails on a conflict. In a
+/// caller's transaction this failure would leave only a rollback, so it is not used there.
+async fn insert(target: &mut Target<'_>, jobs: &[NewJob], fresh: &[usize]) -> Result<Vec<PgRow>, Error> {
+    let is_free = matches!(target, Target::Pool(_)) && fresh.iter().all(|&nth| jobs[nth].unique_key.is_none());
     if is_free {
-        match send(way, ENQUEUE_NEW, jobs, fresh).await {
+        match send(target, ENQUEUE_NEW, jobs, fresh).await {
             Err(error) if error.code().as_deref() == Some(UNIQUE_VIOLATION) => {}
             answer => return answer,
         }
     }
-    send(way, ENQUEUE, jobs, fresh).await
+    send(target, ENQUEUE, jobs, fresh).await
 }
 
 async fn send(
-    way: &mut Way<'_>,
+    target: &mut Target<'_>,
     statement: &'static str,
     jobs: &[NewJob],
     which: &[usize],
@@ -205,13 +212,13 @@ async fn send(
     loop {
         let mut query = bound(statement, which.iter().map(|&nth| &jobs[nth]));
         if statement == ENQUEUE || statement == ENQUEUE_CHECKED {
-            // A caller's transaction keeps the caller's settings.
-            query = query.bind(matches!(way, Way::Ours(_)).then_some(AT_FIRST));
+            // A caller's transaction keeps the caller's lock timeout.
+            query = query.bind(matches!(target, Target::Pool(_)).then_some(BATCH_LOCK_TIMEOUT));
         }
-        let sent = match way {
-            Way::Ours(store) => query.fetch_all(&store.bounded).await,
-            // Without a name: the caller's connection may lead through a pooler, whatever ours does.
-            Way::Callers(connection) => {
+        let sent = match target {
+            Target::Pool(store) => query.fetch_all(&store.bounded).await,
+            // Unnamed: the caller's connection may lead through a pooler, even if our connections do not.
+            Target::Transaction(connection) => {
                 return query.persistent(false).fetch_all(&mut **connection).await.map_err(Error::sql(DOING));
             }
         };
@@ -222,7 +229,7 @@ async fn send(
     }
 }
 
-/// One array a column.
+/// One array for each column.
 fn bound<'a>(
     statement: &'static str,
     jobs: impl Iterator<Item = &'a NewJob> + Clone,
@@ -246,7 +253,7 @@ fn bound<'a>(
         .bind(column(jobs, |job| job.limit_key.as_deref()))
 }
 
-/// Which of the jobs sent, from 0, and its answer.
+/// The index of the job in the batch, and its answer.
 fn decode(row: &PgRow) -> Result<(usize, Enqueued), Error> {
     let read = || -> Result<_, sqlx::Error> {
         let nth: i64 = row.try_get("nth")?;

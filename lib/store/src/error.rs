@@ -76,6 +76,22 @@ pub enum Error {
         #[doc = "in this program"]
         known: i64,
     },
+    /// The functions of the schema are older than this program's.
+    #[error("functions of the schema leasehold are not those of this program ({names}); run `leasehold migrate`")]
+    FunctionsOlder {
+        #[doc = "which ones"]
+        names: String,
+    },
+    /// The functions of the schema are newer than this program's.
+    #[error(
+        "the functions of the schema leasehold are at revision {found}, this program has {known}; use a newer leasehold"
+    )]
+    FunctionsNewer {
+        #[doc = "in the database"]
+        found: i32,
+        #[doc = "in this program"]
+        known: i32,
+    },
     /// A migration was applied with another text than this program has.
     #[error("migration {version} of the schema leasehold was applied with another text than this program's")]
     SchemaDiffers {
@@ -83,7 +99,11 @@ pub enum Error {
         version: i64,
     },
     /// Others held the locks that a migration needs for longer than it had patience.
-    #[error("migration {version} of the schema leasehold waited {} s for {by}; run `leasehold migrate` again to go on", waited.as_secs())]
+    #[error(
+        "{} waited {} s for {by}; run `leasehold migrate` again to go on",
+        if *version == 0 { "migrating the schema leasehold".to_owned() } else { format!("migration {version} of the schema leasehold") },
+        waited.as_secs()
+    )]
     MigrationHeldUp {
         #[doc = "of the migration; 0 if none was begun"]
         version: i64,
@@ -202,6 +222,12 @@ impl Error {
         self.code().is_some_and(|code| code == "55P03")
     }
 
+    /// Whether the statement timed out, for a lock on a row or perhaps for a lock on the whole table: a statement waits for
+    /// that one before its own `lock_timeout` is set.
+    pub(crate) fn may_be_locked(&self) -> bool {
+        self.code().is_some_and(|code| code == "55P03" || code == "57014")
+    }
+
     /// The SQLSTATE, if the server gave one.
     pub(crate) fn code(&self) -> Option<String> {
         let (Self::Sql { source, .. } | Self::Connect { source, .. }) = self else { return None };
@@ -228,9 +254,12 @@ impl Error {
             Self::Invalid(_) => "checking jobs",
             Self::UniqueKeyTaken(_) => "reviving jobs",
             Self::Url(_) | Self::Connect { .. } | Self::Encoding(_) => "connecting to PostgreSQL",
-            Self::SchemaMissing | Self::SchemaOlder { .. } | Self::SchemaNewer { .. } | Self::SchemaDiffers { .. } => {
-                "checking the schema"
-            }
+            Self::SchemaMissing
+            | Self::SchemaOlder { .. }
+            | Self::SchemaNewer { .. }
+            | Self::SchemaDiffers { .. }
+            | Self::FunctionsOlder { .. }
+            | Self::FunctionsNewer { .. } => "checking the schema",
             Self::MigrationHeldUp { .. } => "migrating the schema",
         }
     }
@@ -248,7 +277,9 @@ impl Error {
             | Self::SchemaMissing
             | Self::SchemaOlder { .. }
             | Self::SchemaNewer { .. }
-            | Self::SchemaDiffers { .. } => Class::Broken,
+            | Self::SchemaDiffers { .. }
+            | Self::FunctionsOlder { .. }
+            | Self::FunctionsNewer { .. } => Class::Broken,
             _ if self.is_transient() => Class::Transient,
             _ if self.is_refusal() => Class::Refused,
             _ => Class::Broken,

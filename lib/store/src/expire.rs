@@ -1,9 +1,10 @@
-//! expire: leases that ran out.
+//! expire: ends runs whose leases ran out.
 
 use crate::{
     connect::Store,
     error::Error,
     row::{job_id, millis, uuids, word},
+    statement::statement,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, State, WorkerId};
@@ -12,18 +13,19 @@ use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
 impl Store {
-    /// Leases that ran out: all of them, or those that did at or after `since`.
+    /// Ends runs whose leases ran out: all of them, or only those whose lease ran out at or after `since`.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
         Ok(self.expire_except(limit, since, &[], Duration::ZERO).await?.expired)
     }
 
-    /// The same except for jobs that are `spared`. Tells which rows are locked, also of leases that run out within `soon`.
+    /// The same, without the jobs in `spared`. Also reports the locked rows, including those whose lease runs out
+    /// within `soon`.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn expire_except(
         &self,
         limit: i64,
@@ -31,7 +33,7 @@ impl Store {
         spared: &[JobId],
         soon: Duration,
     ) -> Result<Expiry, Error> {
-        let statement = sqlx::query(include_str!("../sql/expire.sql"));
+        let statement = sqlx::query(statement!("expire"));
         let statement = statement.bind(limit).bind(since).bind(uuids(spared)).bind(millis(soon));
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         let (locked, expired): (Vec<Expired>, Vec<Expired>) =

@@ -1,4 +1,4 @@
-//! fingerprint: whether anything changed in the line or in what is paused, asked in one statement for all queues.
+//! fingerprint: whether a line or the set of paused queues changed. One statement asks this for all queues.
 
 use crate::{connect::Store, error::Error, survey::FoundStretch};
 use leasehold_core::QueueName;
@@ -6,7 +6,7 @@ use leasehold_ports::{Fingerprint, Fingerprints, LineSummary, Slice};
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
-/// The bounds of slices as they are sent: after which name, and until which one.
+/// The bounds of slices in the form in which they are sent: the name before each slice, and its last name.
 fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {
     let after = slices.iter().map(|slice| slice.after.as_ref().map_or("", QueueName::as_str));
     let until = slices.iter().map(|slice| slice.until.as_ref().map(QueueName::as_str));
@@ -14,10 +14,10 @@ fn bounds(slices: &[Slice]) -> (Vec<&str>, Vec<Option<&str>>) {
 }
 
 impl Store {
-    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of what is paused.
+    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of the set of paused queues.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Result<Fingerprints, Error> {
         let (after, until) = bounds(slices);
         let statement = sqlx::query(include_str!("../sql/fingerprint.sql")).bind(after).bind(until).bind(limit);
@@ -30,7 +30,7 @@ impl Store {
             })
             .fetch_all(&self.bounded)
             .await
-            .map_err(Error::sql("looking whether the line changed"))?;
+            .map_err(Error::sql("comparing the lines"))?;
         let mut answer = Fingerprints::default();
         for (slice, paused, (leases_scan_start, schedule_scan_start), took_ms) in rows {
             answer.slices.push(slice);
@@ -41,10 +41,10 @@ impl Store {
         Ok(answer)
     }
 
-    /// Where the live jobs begin in the lines of some slices, for each slice in the order of the database.
+    /// The scan starts in the lines of some slices, for each slice in the order of the database.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn survey_slices(&self, slices: &[Slice]) -> Result<Vec<Vec<LineSummary>>, Error> {
         let (after, until) = bounds(slices);
         let statement = sqlx::query(include_str!("../sql/survey_slices.sql")).bind(after).bind(until);
@@ -55,7 +55,7 @@ impl Store {
             })
             .fetch_all(&self.bounded)
             .await
-            .map_err(Error::sql("looking where some lines begin"))?;
+            .map_err(Error::sql("surveying some lines"))?;
         let mut lines = vec![Vec::new(); slices.len()];
         for (nth, found) in rows {
             if let Some(lines) = lines.get_mut(nth) {

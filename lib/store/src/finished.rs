@@ -1,4 +1,4 @@
-//! finished: for those who wait for jobs to reach their end.
+//! finished: for callers that wait until jobs have finished.
 
 use crate::{
     connect::Store,
@@ -9,7 +9,7 @@ use leasehold_core::{JobId, State};
 use serde_json::value::RawValue;
 use sqlx::{Row, postgres::PgRow};
 
-/// A job that has reached its end.
+/// A finished job.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct Finished {
@@ -20,10 +20,10 @@ pub struct Finished {
 }
 
 impl Store {
-    /// Those of `ids` that have reached their end.
+    /// The jobs among `ids` that have finished.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error> {
         let statement = sqlx::query(include_str!("../sql/finished.sql")).bind(uuids(ids));
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;

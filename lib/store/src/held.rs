@@ -5,10 +5,10 @@ use leasehold_core::WorkerId;
 use leasehold_ports::Lease;
 
 impl Store {
-    /// Every run that this worker holds, whether it knows of it or not.
+    /// Every run that this worker holds. The worker may not know of some of these runs.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn held(&self, worker: WorkerId) -> Result<Vec<Lease>, Error> {
         let statement = sqlx::query(include_str!("../sql/held.sql")).bind(worker.0);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;

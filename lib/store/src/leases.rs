@@ -1,4 +1,4 @@
-//! leases: which runs hold a lease, for whoever compares them with what Redis knows.
+//! leases: which runs hold a lease, for comparison with the leases in Redis.
 
 use crate::{
     connect::Store,
@@ -11,10 +11,10 @@ use leasehold_ports::Lease;
 use sqlx::{Row, postgres::PgRow};
 
 impl Store {
-    /// Leases of running jobs, those that run out first first: all of them, or those that do so at or after `since`.
+    /// Leases of running jobs, ordered by their end: all of them, or only those that end at or after `since`.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Lease>, Error> {
         let statement = sqlx::query(include_str!("../sql/leases.sql")).bind(limit).bind(since);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;

@@ -1,8 +1,8 @@
-//! PostgreSQL, the authority: every job is a row here, and every transition one conditional statement.
+//! PostgreSQL, the authority: every job is a row here, and every transition is one conditional statement.
 //!
-//! Statements live in `sql/`, one file each; the function that runs one lives in the Rust file of the
-//! same name. All statements are single and commit by themselves (through a pooler, each in a transaction of
-//! its own), so a caller that stops waiting leaves no transaction open behind it. Nothing here knows of Redis.
+//! Each statement is a file in `sql/`. The function that runs a statement is in the Rust file of the same name. Each
+//! call is one statement that commits by itself (behind a pooler, in a transaction of its own), so a caller that stops
+//! waiting leaves no transaction open. This crate knows nothing of Redis.
 
 mod authority;
 mod bounded;
@@ -15,6 +15,7 @@ mod deferred;
 mod enqueue;
 mod error;
 mod expire;
+mod explain;
 mod fingerprint;
 mod finished;
 mod held;
@@ -40,6 +41,7 @@ mod revive;
 mod row;
 mod servers;
 mod settle;
+mod statement;
 mod statement_timeout;
 mod stats;
 mod survey;
@@ -50,6 +52,7 @@ mod violations;
 
 pub use connect::{Pooler, Settings, Store};
 pub use error::Error;
+pub use explain::JobMoment;
 pub use finished::Finished;
 pub use jobs::JobFilter;
 pub use leasehold_ports::{
@@ -58,6 +61,6 @@ pub use leasehold_ports::{
     Slice, Stretch, Survey, Uptime, Violation, Waiting,
 };
 pub use locked::{Holder, Locked, LockedOut};
-pub use migrate::{MIGRATION_PATIENCE, Migration};
+pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
 pub use stats::QueueStats;
 pub use violations::CHECKS;

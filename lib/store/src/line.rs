@@ -1,4 +1,4 @@
-//! line: the first ids of a queue's line, from which the head in Redis is filled.
+//! line: the first ids of a queue's line. The reaper fills the head in Redis from these ids.
 
 use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
@@ -6,14 +6,16 @@ use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{Front, Line, LinePosition, Stretch};
 use uuid::Uuid;
 
-/// One id more than asked for, if there is one; and what says, with its id, the place of the last one asked for.
+/// The ids: one more than the limit, if there is one. Then the priority and the time of the last id within the limit:
+/// its position.
 pub(crate) type Answer = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>);
 
 impl Store {
-    /// The first `limit` ids of a queue's line, of these stretches; and the same stretches as they begin by now.
+    /// The first `limit` ids of these stretches of a queue's line, and the same stretches with their current scan
+    /// starts.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn line(
         &self,
         queue: &QueueName,
@@ -25,10 +27,10 @@ impl Store {
         Ok(self.lines(&[front]).await?.pop().unwrap_or_default())
     }
 
-    /// The same of several queues, in one statement.
+    /// The same for several queues, in one statement.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error> {
         let (mut of, mut kinds, mut priorities, mut begin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (front, nth) in fronts.iter().zip(1_i64..) {
@@ -58,7 +60,7 @@ impl Store {
     }
 }
 
-/// An answer as a part of a line of at most `limit` ids.
+/// Converts an answer into a part of a line of at most `limit` ids.
 pub(crate) fn line_of((ids, priority, run_at): Answer, limit: i64) -> Line {
     let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
     let more = ids.len() > kept;

@@ -1,15 +1,15 @@
-//! line_after: the ids of a queue's line behind a place in it, by which a head is extended.
+//! line_after: the ids of a queue's line behind a given position. The head is extended with these ids.
 
 use crate::{connect::Store, error::Error, line::line_of};
 use leasehold_core::QueueName;
 use leasehold_ports::{Kinds, Line, LinePosition};
 
 impl Store {
-    /// The first `limit` ids of a queue's line, of these kinds, that come after the place `after`, whether or not a job
-    /// stands there.
+    /// The first `limit` ids of a queue's line, of these kinds, that come after the position `after`. The position may
+    /// be empty now.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn line_after(
         &self,
         queue: &QueueName,

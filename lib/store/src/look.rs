@@ -4,18 +4,19 @@ use crate::{
     connect::Store,
     error::Error,
     row::{job_id, uuids, word},
+    statement::statement,
 };
 use leasehold_core::JobId;
-use leasehold_ports::JobStatus;
+use leasehold_ports::{JobStatus, Kinds};
 use sqlx::{Row, postgres::PgRow};
 
 impl Store {
-    /// Why some hints were not claimed: the live ones among them.
+    /// Why some hints were not claimed by a worker of these kinds: the live jobs among them.
     ///
     /// # Errors
-    /// That the statement failed.
-    pub async fn look(&self, ids: &[JobId]) -> Result<Vec<JobStatus>, Error> {
-        let statement = sqlx::query(include_str!("../sql/look.sql")).bind(uuids(ids));
+    /// The statement failed.
+    pub async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error> {
+        let statement = sqlx::query(statement!("look")).bind(uuids(ids)).bind(kinds.names());
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("looking at hints that were not claimed"))
     }
@@ -26,9 +27,7 @@ fn decode(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
         id: job_id(row, "id")?,
         state: word(row, "state")?,
         kind: word(row, "kind")?,
-        paused: row.try_get("paused")?,
-        crashes: row.try_get("crashes")?,
-        max_crashes: row.try_get("max_crashes")?,
+        claimability: word(row, "claimability")?,
         lease_ms_left: row.try_get("lease_ms_left")?,
     })
 }

@@ -1,9 +1,15 @@
 //! The schema: what this program needs, what the database has, and how the one becomes the other.
 
+mod functions;
 mod session;
 mod steps;
 
-use self::{session::Session, steps::plain};
+pub use self::functions::Function;
+use self::{
+    functions::{AppliedFunctions, hex},
+    session::Session,
+    steps::plain,
+};
 use crate::{
     connect::Store,
     error::{Error, code_of},
@@ -12,7 +18,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{Row, migrate::Migrator};
-use std::{collections::HashMap, fmt::Write, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 /// How long locks of others are waited for, all in all, when nothing else is said: longer than an ordinary report or backup
 /// of a small database takes.
@@ -31,11 +37,51 @@ pub struct Migration {
     pub applied_at: Option<DateTime<Utc>>,
 }
 
+/// The schema, or a part of it: as a list, migrations first.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(into = "Vec<Part>")]
+#[expect(missing_docs, reason = "what it says")]
+pub struct Schema {
+    pub migrations: Vec<Migration>,
+    pub functions: Vec<Function>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Part {
+    Migration(Migration),
+    Function(Function),
+}
+
+impl Schema {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.migrations.is_empty() && self.functions.is_empty()
+    }
+
+    /// Whether the database has all of it.
+    #[must_use]
+    pub fn is_applied(&self) -> bool {
+        let functions = self.functions.iter().all(|function| function.applied_at.is_some());
+        functions && self.migrations.iter().all(|migration| migration.applied_at.is_some())
+    }
+}
+
+impl From<Schema> for Vec<Part> {
+    fn from(schema: Schema) -> Self {
+        let migrations = schema.migrations.into_iter().map(Part::Migration);
+        migrations.chain(schema.functions.into_iter().map(Part::Function)).collect()
+    }
+}
+
 impl Store {
-    /// Fails unless the schema is the one of this program.
+    /// Fails unless the schema is the one of this program. Functions of a newer program are accepted: they keep what this
+    /// program calls.
     ///
     /// # Errors
-    /// [`Error::SchemaMissing`], [`Error::SchemaOlder`], [`Error::SchemaNewer`], or that the server could not be asked.
+    /// [`Error::SchemaMissing`], [`Error::SchemaOlder`], [`Error::SchemaNewer`], [`Error::FunctionsOlder`], or that the server
+    /// could not be asked.
     pub async fn check_schema(&self) -> Result<(), Error> {
         let applied = applied(&self.bounded).await.map_err(Error::sql("reading the version of the schema"))?;
         let known = known_version();
@@ -43,7 +89,10 @@ impl Store {
             None => Err(Error::SchemaMissing),
             Some(found) if found > known => Err(Error::SchemaNewer { found, known }),
             Some(found) if found < known => Err(Error::SchemaOlder { found, needed: known }),
-            Some(_) => Ok(()),
+            Some(_) => {
+                let functions = AppliedFunctions::read(&self.bounded).await;
+                functions.map_err(Error::sql("reading which functions the schema has"))?.check()
+            }
         }
     }
 
@@ -51,22 +100,32 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::migrate_within`].
-    pub async fn migrate(&self) -> Result<Vec<Migration>, Error> {
+    pub async fn migrate(&self) -> Result<Schema, Error> {
         self.migrate_within(MIGRATION_PATIENCE).await
     }
 
     /// Applies what is missing, and returns it. A schema that is not there yet is made in one transaction. One in use is
     /// changed migration by migration, each in a transaction or in steps that commit by themselves, none of which holds up
-    /// those who use it for longer than a moment. Locks of others are waited for as long as `patience`, all in all.
+    /// those who use it for longer than a moment. Then functions whose files have changed are made again, all of them in one
+    /// transaction. Locks of others are waited for as long as `patience`, all in all.
     ///
     /// # Errors
-    /// [`Error::SchemaNewer`] and [`Error::SchemaDiffers`] when the database has what this program has not: nothing was
+    /// [`Error::SchemaNewer`], [`Error::FunctionsNewer`] and [`Error::SchemaDiffers`] when the database has what this program has not: nothing was
     /// changed then. [`Error::MigrationHeldUp`], or that a statement failed: what was applied before stays, and the next
     /// call goes on from there.
-    pub async fn migrate_within(&self, patience: Duration) -> Result<Vec<Migration>, Error> {
+    pub async fn migrate_within(&self, patience: Duration) -> Result<Schema, Error> {
         self.refuse_other_encodings().await?;
         let mut session = Session::open(self, patience).await.map_err(Error::sql("migrating the schema"))?;
-        let answer = bring_up_to_date(&mut session).await;
+        let answer = loop {
+            match bring_up_to_date(&mut session).await {
+                // Another session holds a lock on the table of migrations, or makes the schema and has not committed.
+                Err(error) if error.code().as_deref() == Some("55P03") => match session.wait_for_table().await {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+                answer => break answer,
+            }
+        };
         session.close().await;
         answer
     }
@@ -80,7 +139,18 @@ impl Store {
         }
     }
 
-    /// Every migration this program knows.
+    /// Every migration and every function that this program knows, and whether the database has it.
+    ///
+    /// # Errors
+    /// That the server could not be asked.
+    pub async fn schema(&self) -> Result<Schema, Error> {
+        let migrations = self.migrations().await?;
+        let functions = AppliedFunctions::read(&self.bounded).await;
+        let functions = functions.map_err(Error::sql("reading which functions the schema has"))?.listed();
+        Ok(Schema { migrations, functions })
+    }
+
+    /// Every migration that this program knows.
     ///
     /// # Errors
     /// That the server could not be asked.
@@ -110,51 +180,65 @@ impl Store {
         made
     }
 
-    /// The SQL of all migrations, for people who run them by hand: a script for `psql` that leaves the database
-    /// as [`Store::migrate`] would.
+    /// The SQL of all migrations and functions, for people who run them by hand: a script for `psql` that leaves the
+    /// database as [`Store::migrate`] would.
     #[must_use]
     pub fn migration_sql() -> String {
         let mut script = include_str!("../sql/migration_script_begin.sql")
             .replace("$LOCK", LOCK.trim_end())
             .replace("$TABLE", TABLE.trim_end());
         for migration in migrator().iter() {
-            let checksum = migration.checksum.iter().fold(String::new(), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            });
             script += &include_str!("../sql/migration_script_step.sql")
                 .replace("$MIGRATION", &plain(migration.sql.as_str()))
                 .replace("$VERSION", &migration.version.to_string())
                 .replace("$DESCRIPTION", &migration.description)
-                .replace("$CHECKSUM", &checksum);
+                .replace("$CHECKSUM", &hex(&migration.checksum));
         }
-        script + include_str!("../sql/migration_script_end.sql")
+        script + &functions::all() + include_str!("../sql/migration_script_end.sql")
     }
 }
 
 /// What is missing, applied by a session that nobody else disturbs.
-async fn bring_up_to_date(session: &mut Session) -> Result<Vec<Migration>, Error> {
+async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
     let sql = || Error::sql("migrating the schema");
     session.lock().await?;
     let begun = sqlx::raw_sql(include_str!("../sql/migration_begun.sql")).fetch_one(session.guard()).await;
-    let begun = begun.and_then(|row| Ok((row.try_get("has_schema")?, row.try_get("begun")?)));
-    let (has_schema, is_begun): (bool, bool) = begun.map_err(sql())?;
+    let begun =
+        begun.and_then(|row| Ok((row.try_get("has_schema")?, row.try_get("begun")?, row.try_get("has_functions")?)));
+    let (has_schema, is_begun, has_functions): (bool, bool, bool) = begun.map_err(sql())?;
     let before = if is_begun { applied(session.guard()).await.map_err(sql())? } else { HashMap::new() };
     check_applied(&before)?;
+    let functions_before = match has_functions {
+        true => AppliedFunctions::read(session.guard()).await.map_err(sql())?,
+        false => AppliedFunctions::default(),
+    };
+    functions_before.refuse_newer()?;
     let migrator = migrator();
     let missing: Vec<_> = migrator.iter().filter(|migration| !before.contains_key(&migration.version)).collect();
+    let functions = functions_before.script();
     if is_begun {
         for migration in missing {
             session.apply(migration).await?;
         }
+        if let Some(script) = &functions {
+            session.script(script).await?;
+        }
     } else {
         let scripts = [SCHEMA, TABLE];
-        session.make(&scripts[usize::from(has_schema)..], &missing).await?;
+        session.make(&scripts[usize::from(has_schema)..], &missing, functions.as_deref()).await?;
     }
     let after = applied(session.guard()).await.map_err(sql())?;
+    let functions_after = AppliedFunctions::read(session.guard()).await.map_err(sql())?;
     session.commit().await?;
     let is_new = |migration: &Migration| !before.contains_key(&migration.version);
-    Ok(listed(&after).into_iter().filter(is_new).collect())
+    let was_current = functions_before.listed();
+    let is_remade = |function: &Function| {
+        was_current.iter().any(|old| old.function == function.function && old.applied_at.is_none())
+    };
+    Ok(Schema {
+        migrations: listed(&after).into_iter().filter(is_new).collect(),
+        functions: functions_after.listed().into_iter().filter(is_remade).collect(),
+    })
 }
 
 /// That the database has no migration that this program does not have, to the letter.

@@ -1,4 +1,4 @@
-//! note_repairs: what somebody put right about a job, into its trail.
+//! note_repairs: records a repair in the trail of a job.
 
 use crate::{
     connect::Store,
@@ -10,11 +10,11 @@ use leasehold_ports::Repair;
 use uuid::Uuid;
 
 impl Store {
-    /// Notes a repair in the trails of those jobs that it is about, and says which they are. Of the row nothing else is
-    /// changed.
+    /// Records a repair in the trails of the jobs that it applies to. Returns the ids of these jobs. Changes
+    /// nothing else in the rows.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn note_repairs(&self, repair: &Repair) -> Result<Vec<JobId>, Error> {
         let (ids, epochs): (Vec<Uuid>, Vec<Option<Epoch>>) =
             repair.jobs.iter().map(|(id, epoch)| (id.0, *epoch)).unzip();
@@ -26,6 +26,6 @@ impl Store {
             .bind(millis(repair.unclaimed_for))
             .bind(&repair.note);
         let rows = statement.try_map(|row| job_id(&row, "id")).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("noting repairs"))
+        rows.map_err(Error::sql("recording repairs"))
     }
 }

@@ -1,33 +1,35 @@
-//! pause and resume: queues of which nothing is claimed.
+//! pause and resume: queues from which no job is claimed.
 
 use crate::{
     connect::Store,
     error::Error,
-    locked::{AT_FIRST, Locked, LockedOut, Tried, Tries, WATCHED, patiently},
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
 };
 use async_trait::async_trait;
 use leasehold_core::QueueName;
 use sqlx::PgConnection;
+use std::time::Instant;
 
 impl Store {
-    /// Nothing of this queue is claimed until it is resumed. Whether that changed anything.
+    /// Pauses a queue: no job of it is claimed until it is resumed. Returns whether that changed anything.
     ///
     /// # Errors
-    /// [`Error::Locked`], or that the statement failed.
+    /// [`Error::Locked`], or the statement failed.
     pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
         self.set_paused(queue, "pausing a queue", include_str!("../sql/pause.sql")).await
     }
 
-    /// Ends a pause. Whether there was one.
+    /// Resumes a queue. Returns whether it was paused.
     ///
     /// # Errors
-    /// [`Error::Locked`], or that the statement failed.
+    /// [`Error::Locked`], or the statement failed.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
         self.set_paused(queue, "resuming a queue", include_str!("../sql/resume.sql")).await
     }
 
     async fn set_paused(&self, queue: &QueueName, doing: &'static str, sql: &'static str) -> Result<bool, Error> {
-        let tries = patiently(self, &Set { store: self, queue, doing, sql }, 1).await?;
+        let begun = Instant::now();
+        let tries = retry_locked(self, &Set { store: self, queue, doing, sql }, 1, begun).await?;
         if let Some((_, changed)) = tries.done.into_iter().next() {
             return Ok(changed);
         }
@@ -39,7 +41,7 @@ impl Store {
     /// The paused queues.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn paused(&self) -> Result<Vec<QueueName>, Error> {
         let sql = || Error::sql("reading which queues are paused");
         let names: Vec<String> =
@@ -49,7 +51,7 @@ impl Store {
     }
 }
 
-/// What changes the row of a queue.
+/// A change to the row of one queue.
 struct Set<'a> {
     store: &'a Store,
     queue: &'a QueueName,
@@ -58,11 +60,11 @@ struct Set<'a> {
 }
 
 #[async_trait]
-impl Tried for Set<'_> {
+impl Lockable for Set<'_> {
     type Answer = bool;
 
     async fn each(&self, left: Vec<usize>) -> Result<Tries<bool>, Error> {
-        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(AT_FIRST);
+        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(BATCH_LOCK_TIMEOUT);
         match statement.fetch_optional(&self.store.bounded).await.map_err(Error::sql(self.doing)) {
             Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
             row => row.map(|row| Tries { done: vec![(0, row.is_some())], held: Vec::new() }),
@@ -70,7 +72,7 @@ impl Tried for Set<'_> {
     }
 
     async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<bool>, Error> {
-        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(WATCHED).persistent(false);
+        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(OBSERVED_LOCK_TIMEOUT).persistent(false);
         statement.fetch_optional(connection).await.map(|row| Some(row.is_some())).map_err(Error::sql(self.doing))
     }
 }

@@ -1,9 +1,9 @@
-//! Connections for statements that commit by themselves: how they are made, kept, and thrown away.
+//! Connections for statements that commit by themselves: how they are opened, kept and closed.
 //!
-//! The one that was used last is used next, so that a process has no more of them at work than it has statements at once.
-//! Each costs the server what its catalog caches and plans take to build, some 10 ms of CPU, and a pool that goes round
-//! its connections pays that for all of them. The driver's own pool does go round, and asks each that comes back whether
-//! it still stands, which is a second round trip for every statement.
+//! The connection that was used last is used next (LIFO), so that a process uses no more connections than it has
+//! concurrent statements. Each connection costs the server about 10 ms of CPU to build its catalog caches and plans,
+//! and a pool that uses its connections in rotation pays this for all of them. The driver's own pool does rotate, and
+//! it pings each connection that is returned, which is a second round trip for every statement.
 
 use crate::{error::code_of, servers::Servers};
 use deadpool::managed::{self, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult};
@@ -21,44 +21,44 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-/// A connection that has lain idle for longer is asked whether it still stands before it is used:
-/// a restart of the server must not cost each connection one failed statement.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
-/// One that nothing was asked of for this long is closed.
-const KEPT_FOR: Duration = Duration::from_mins(10);
-/// How often those are looked for.
-const LOOKED_FOR_EVERY: Duration = Duration::from_mins(1);
-/// None is used for longer, so that a process finds back to a server that was away for a while.
-const OLDEST: Duration = Duration::from_mins(30);
-/// How often the server looks, in the middle of a statement, whether the client is still there. Without it, a statement
-/// that waits for a lock goes on after its client has closed the connection.
+/// A connection that was idle for longer is pinged before it is used. Otherwise each connection would cost one failed
+/// statement after a restart of the server.
+const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// A connection that was idle for this long is closed.
+const IDLE_MAX: Duration = Duration::from_mins(10);
+/// How often idle connections are closed.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+/// The maximum age of a connection. It makes a process return to a server that was away for a while.
+const AGE_MAX: Duration = Duration::from_mins(30);
+/// How often the server checks during a statement whether the client is still connected. Without this check, a
+/// statement that waits for a lock runs on after its client has closed the connection.
 pub(crate) const CONNECTION_CHECKED_EVERY: Duration = Duration::from_millis(250);
-/// How long the place of a connection that was closed in the middle of a statement is not given to another: until the server
-/// has surely noticed, or a process whose callers give up would have ever more connections there.
-const PLACE_HELD_FOR: Duration = Duration::from_secs(1);
-/// Before the second attempt to reach a server that is starting up, and at most between two.
-const CONNECT_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// How long the slot of a connection that was closed during a statement stays taken: until the server has certainly
+/// noticed. Otherwise a process whose callers give up would hold more and more connections at the server.
+const SLOT_HELD_FOR: Duration = Duration::from_secs(1);
+/// Backoff while a server is starting up: before the second attempt, and the maximum.
+const CONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
 /// Connections that statements share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     inner: managed::Pool<Manager>,
     acquire_timeout: Duration,
-    /// Statements that the server rolled back for others' sake.
+    /// How many statements the server rolled back because of a conflict.
     rollbacks: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct Manager {
     servers: Servers,
-    /// The one that is set when connecting.
+    /// The timeout that is set when a connection is opened.
     statement_timeout: Duration,
 }
 
-/// A connection, and what is set on it.
+/// A connection and its settings.
 #[derive(Debug)]
 struct Session {
-    /// Gone when it was closed in the middle of a statement.
+    /// `None` after it was closed during a statement.
     postgres: Option<PgConnection>,
     statement_timeout: Duration,
 }
@@ -66,25 +66,25 @@ struct Session {
 /// A connection in use.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Gone when this is dropped.
+    /// `None` only while this value is dropped.
     kept: Option<Object<Manager>>,
-    /// What becomes of it then.
+    /// Decides what happens to the connection on drop.
     pub(crate) fitness: Fitness,
 }
 
 /// Whether a connection can be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fitness {
-    /// It was asked something and has not answered: the server may still be at work for it.
-    Asked,
-    /// It has answered.
+    /// A statement was sent and not answered yet: the server may still be executing it.
+    InFlight,
+    /// The last statement was answered.
     Fit,
-    /// It failed.
+    /// The connection failed.
     Unfit,
 }
 
 impl Pool {
-    /// Connects when the first statement wants to. `statement_timeout` is the one that connections have from the start.
+    /// Connects lazily. `statement_timeout` is the timeout that connections start with.
     pub(crate) fn new(
         servers: Servers,
         statement_timeout: Duration,
@@ -96,42 +96,42 @@ impl Pool {
         let inner = inner.expect("a pool without time limits of its own can be built");
         let pool = inner.weak();
         tokio::spawn(async move {
-            let mut minutes = interval(LOOKED_FOR_EVERY);
+            let mut minutes = interval(IDLE_CHECK_INTERVAL);
             loop {
                 minutes.tick().await;
                 let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) else { return };
-                pool.retain(|_, metrics| metrics.last_used() < KEPT_FOR);
+                pool.retain(|_, metrics| metrics.last_used() < IDLE_MAX);
             }
         });
         Self { inner, acquire_timeout, rollbacks: Arc::default() }
     }
 
-    /// A connection, within the time that there is for it.
+    /// A connection, within `acquire_timeout`.
     pub(crate) async fn acquire(&self) -> Result<Connection, Error> {
         match timeout(self.acquire_timeout, self.inner.get()).await {
-            Ok(Ok(connection)) => Ok(Connection { kept: Some(connection), fitness: Fitness::Asked }),
+            Ok(Ok(connection)) => Ok(Connection { kept: Some(connection), fitness: Fitness::InFlight }),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(PoolError::Closed)) => Err(Error::PoolClosed),
             Ok(Err(_)) | Err(_) => Err(Error::PoolTimedOut),
         }
     }
 
-    /// A statement was rolled back for others' sake.
+    /// Counts a statement that the server rolled back because of a conflict.
     pub(crate) fn count_rollback(&self) {
         self.rollbacks.fetch_add(1, Relaxed);
     }
 
-    /// How many were.
+    /// How many statements the server rolled back because of a conflict.
     pub(crate) fn rollbacks(&self) -> u64 {
         self.rollbacks.load(Relaxed)
     }
 
-    /// Closes the connections that are not in use.
+    /// Closes idle connections.
     pub(crate) fn forget_connections(&self) {
         self.inner.retain(|_, _| false);
     }
 
-    /// Closes all connections: those in use when they are given back.
+    /// Closes all connections. A connection in use is closed when it is returned.
     pub(crate) fn close(&self) {
         self.inner.close();
     }
@@ -139,20 +139,20 @@ impl Pool {
 
 impl Connection {
     pub(crate) fn postgres(&mut self) -> &mut PgConnection {
-        let session = self.kept.as_mut().expect("it is here until this is dropped");
-        session.postgres.as_mut().expect("it is here until this is dropped")
+        let session = self.kept.as_mut().expect("a connection is present until the drop");
+        session.postgres.as_mut().expect("a connection is present until the drop")
     }
 
-    /// How long a statement may take on it.
+    /// The current statement timeout of the connection.
     pub(crate) fn statement_timeout(&self) -> Duration {
-        self.kept.as_ref().expect("it is here until this is dropped").statement_timeout
+        self.kept.as_ref().expect("a connection is present until the drop").statement_timeout
     }
 
-    /// Sets that.
+    /// Changes the statement timeout of the connection.
     pub(crate) async fn set_statement_timeout(&mut self, limit: Duration) -> Result<(), Error> {
         let set = sqlx::query(include_str!("../sql/statement_timeout.sql")).bind(limit.as_millis().to_string());
         set.execute(self.postgres()).await?;
-        self.kept.as_mut().expect("it is here until this is dropped").statement_timeout = limit;
+        self.kept.as_mut().expect("a connection is present until the drop").statement_timeout = limit;
         Ok(())
     }
 }
@@ -162,14 +162,14 @@ impl Drop for Connection {
         let Some(mut connection) = self.kept.take() else { return };
         match (self.fitness, Handle::try_current()) {
             (Fitness::Fit, _) => {}
-            (Fitness::Asked, Ok(runtime)) => {
+            (Fitness::InFlight, Ok(runtime)) => {
                 drop(connection.postgres.take());
                 runtime.spawn(async move {
-                    sleep(PLACE_HELD_FOR).await;
+                    sleep(SLOT_HELD_FOR).await;
                     drop(Object::take(connection));
                 });
             }
-            (Fitness::Asked | Fitness::Unfit, _) => drop(Object::take(connection)),
+            (Fitness::InFlight | Fitness::Unfit, _) => drop(Object::take(connection)),
         }
     }
 }
@@ -178,9 +178,9 @@ impl managed::Manager for Manager {
     type Type = Session;
     type Error = Error;
 
-    /// Waits for a server that is starting up for as long as whoever wants the connection does.
+    /// Waits for a server that is starting up, until `acquire_timeout` is over.
     async fn create(&self) -> Result<Session, Error> {
-        let (mut pause, longest) = CONNECT_AGAIN;
+        let (mut pause, longest) = CONNECT_BACKOFF;
         loop {
             match self.servers.connect().await {
                 Err(error) if is_starting(&error) => sleep(pause).await,
@@ -194,17 +194,17 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<Error> {
-        let Some(connection) = session.postgres.as_mut().filter(|_| metrics.age() <= OLDEST) else {
+        let Some(connection) = session.postgres.as_mut().filter(|_| metrics.age() <= AGE_MAX) else {
             return Err(RecycleError::message("old, or closed"));
         };
-        if metrics.last_used() > TRUSTED_FOR {
+        if metrics.last_used() > PING_AFTER_IDLE {
             connection.ping().await?;
         }
         Ok(())
     }
 }
 
-/// Nobody listens there yet, the server says that it is starting, or that it has no connection left (53300).
+/// Whether nobody listens there yet, the server is starting (57P03), or it has no free connection (53300).
 fn is_starting(error: &Error) -> bool {
     match error {
         Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,

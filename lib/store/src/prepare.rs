@@ -1,4 +1,4 @@
-//! prepare: what the first jobs of a worker would wait for, done before there are any.
+//! prepare: warms up the connections of a worker before its first jobs.
 
 use crate::{connect::Store, error::Error};
 use leasehold_core::WorkerId;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 impl Store {
-    /// Has the connections of a busy worker made, and its statements planned on them: two, since it claims and settles at the
-    /// same time. Changes nothing.
+    /// Opens the two connections of a busy worker (it claims and settles at the same time) and plans its statements on
+    /// them. Changes nothing.
     ///
     /// # Errors
     /// That a statement failed.

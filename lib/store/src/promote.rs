@@ -1,4 +1,4 @@
-//! promote: due jobs into the line.
+//! promote: moves due jobs into the line.
 
 use crate::{
     connect::Store,
@@ -10,10 +10,10 @@ use leasehold_ports::Waiting;
 use sqlx::{Row, postgres::PgRow};
 
 impl Store {
-    /// Due scheduled jobs into the line: all of them, or those that became due at or after `since`.
+    /// Moves due scheduled jobs into the line: all of them, or only those that became due at or after `since`.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error> {
         let statement = sqlx::query(include_str!("../sql/promote.sql")).bind(limit).bind(since);
         let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
@@ -21,7 +21,7 @@ impl Store {
     }
 }
 
-/// What promote and unblock return.
+/// Decodes a row that promote or unblock returns.
 pub(crate) fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
     Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, priority: row.try_get("priority")? })
 }

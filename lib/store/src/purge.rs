@@ -1,18 +1,18 @@
-//! purge: everything that waits in a queue is cancelled.
+//! purge: cancels everything that waits in a queue.
 
-use crate::{connect::Store, error::Error};
+use crate::{connect::Store, error::Error, statement::statement};
 use leasehold_core::{JobId, QueueName};
 use uuid::Uuid;
 
 impl Store {
-    /// Cancels up to `limit` waiting (not running) jobs of a queue. Fewer than `limit` in the answer: none is left but
-    /// those that somebody else had locked.
+    /// Cancels up to `limit` waiting (not running) jobs of a queue. An answer with fewer than `limit` ids means: no
+    /// waiting job is left, except jobs that another session had locked.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn purge(&self, queue: &QueueName, limit: i64) -> Result<Vec<JobId>, Error> {
-        let statement = sqlx::query_scalar(include_str!("../sql/purge.sql")).bind(queue.as_str()).bind(limit);
-        let ids: Vec<Uuid> = statement.fetch_all(&self.patient).await.map_err(Error::sql("purging a queue"))?;
+        let statement = sqlx::query_scalar(statement!("purge")).bind(queue.as_str()).bind(limit);
+        let ids: Vec<Uuid> = statement.fetch_all(&self.long_statements).await.map_err(Error::sql("purging a queue"))?;
         Ok(ids.into_iter().map(JobId).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! renew: a worker holds on to its runs.
+//! renew: a worker renews the leases of its runs.
 
 use crate::{
     connect::Store,
@@ -12,10 +12,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 impl Store {
-    /// Renews; a lease that is not in the answer is lost.
+    /// Renews leases. A lease that is not in the answer is lost.
     ///
     /// # Errors
-    /// That the statement failed: which leases stand is then not known.
+    /// The statement failed. It is then unknown which leases are valid.
     pub async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Result<Vec<Renewed>, Error> {
         let ours = runs.iter().filter(|fence| fence.worker == worker);
         let (ids, epochs): (Vec<Uuid>, Vec<Epoch>) = ours.map(|fence| (fence.id.0, fence.epoch)).unzip();

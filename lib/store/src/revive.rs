@@ -1,9 +1,12 @@
-//! revive: an operator gives finished jobs another chance.
+//! revive: an operator runs finished jobs again.
 
 use crate::{
     connect::Store,
     error::Error,
-    locked::{AT_FIRST, BY_ITSELF, Locked, LockedOut, Tried, Tries, WATCHED, patiently},
+    locked::{
+        BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, SINGLE_LOCK_TIMEOUT, Tries,
+        retry_locked,
+    },
     row::{job_id, uuids, word},
 };
 use async_trait::async_trait;
@@ -14,26 +17,28 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
+use std::time::Instant;
 
 const DOING: &str = "reviving jobs";
-/// How often a unique key that was taken in the very same moment is looked at again.
+/// How many times to try when another job takes the unique key during the statement.
 const TRIES: u32 = 3;
 
 impl Store {
-    /// Finished jobs back to the line with a new budget; scheduled ones at once. Others are not in the answer. What others
-    /// have locked is waited for as long as `lock_timeout`.
+    /// Moves finished jobs back to the line with new attempts, and scheduled jobs at once. The answer leaves out all
+    /// other jobs. Waits up to `lock_timeout` for jobs that other sessions have locked.
     ///
     /// # Errors
-    /// [`Error::UniqueKeyTaken`] when a live job has the unique key of one of them: of its batch of `BATCH_MAX`, none
-    /// was revived. [`Error::Locked`] when one is still locked by others, or its unique key is: the others are revived. Or
-    /// that a statement failed.
+    /// [`Error::UniqueKeyTaken`] when a live job has the unique key of one of the jobs: no job of that batch of
+    /// `BATCH_MAX` was revived. [`Error::Locked`] when other sessions still hold a job or its unique key: all other
+    /// jobs were revived. Or a statement failed.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         let mut answers = Vec::with_capacity(ids.len());
         let mut locked = Vec::new();
         for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
-            match self.revive_batch(batch, AT_FIRST).await {
-                Err(error) if error.is_locked() => {
-                    let tries = patiently(self, &Each { store: self, ids: batch }, batch.len()).await?;
+            let begun = Instant::now();
+            match self.revive_batch(batch, BATCH_LOCK_TIMEOUT).await {
+                Err(error) if error.may_be_locked() => {
+                    let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len(), begun).await?;
                     answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
                     let tell = |(nth, by)| Locked {
                         nth: first + nth,
@@ -56,7 +61,7 @@ impl Store {
         loop {
             let rows = statement(ids, lock_timeout).try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
             match rows.map_err(Error::sql(DOING)) {
-                // unique_violation: the key was taken between the look and the insert.
+                // unique_violation: another job took the key between the check and the insert.
                 Err(error) if error.code().as_deref() == Some("23505") && tried < TRIES => tried += 1,
                 rows => return revived(rows?),
             }
@@ -64,20 +69,20 @@ impl Store {
     }
 }
 
-/// Each job by itself.
+/// Each job in a statement of its own.
 struct Each<'a> {
     store: &'a Store,
     ids: &'a [JobId],
 }
 
 #[async_trait]
-impl Tried for Each<'_> {
+impl Lockable for Each<'_> {
     type Answer = Vec<Revived>;
 
     async fn each(&self, left: Vec<usize>) -> Result<Tries<Vec<Revived>>, Error> {
         let mut tries = Tries::default();
         for nth in left {
-            match self.store.revive_batch(&self.ids[nth..=nth], BY_ITSELF).await {
+            match self.store.revive_batch(&self.ids[nth..=nth], SINGLE_LOCK_TIMEOUT).await {
                 Ok(answer) => tries.done.push((nth, answer)),
                 Err(error) if error.is_locked() => tries.held.push(nth),
                 Err(error) => return Err(error),
@@ -87,7 +92,7 @@ impl Tried for Each<'_> {
     }
 
     async fn one(&self, connection: &mut PgConnection, nth: usize) -> Result<Option<Vec<Revived>>, Error> {
-        let statement = statement(&self.ids[nth..=nth], WATCHED).persistent(false);
+        let statement = statement(&self.ids[nth..=nth], OBSERVED_LOCK_TIMEOUT).persistent(false);
         let rows = statement.try_map(|row| decode(&row)).fetch_all(connection).await;
         revived(rows.map_err(Error::sql(DOING))?).map(Some)
     }
@@ -101,7 +106,7 @@ fn revived(rows: Vec<(JobId, Option<Revived>)>) -> Result<Vec<Revived>, Error> {
     rows.into_iter().map(|(id, revived)| revived.ok_or(Error::UniqueKeyTaken(id))).collect()
 }
 
-/// A row without a queue is a job whose key is taken.
+/// A row without a queue: the unique key of this job is taken.
 fn decode(row: &PgRow) -> Result<(JobId, Option<Revived>), sqlx::Error> {
     let id = job_id(row, "id")?;
     if row.try_get::<Option<&str>, _>("queue")?.is_none() {

@@ -1,4 +1,4 @@
-//! From rows to words, and from durations to what PostgreSQL can add.
+//! Decodes rows into Rust types, and encodes durations for PostgreSQL.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use leasehold_core::{DELAY_MAX, JobId, JobRecord, State, TrailEntry, WorkerId};
@@ -11,17 +11,17 @@ use sqlx::{
 use std::{str::FromStr, time::Duration};
 use uuid::Uuid;
 
-/// 2000-01-01 in µs since 1970, from where PostgreSQL counts.
+/// 2000-01-01, from which PostgreSQL counts, in µs since 1970.
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
-/// A time as a row has it, whatever that is: PostgreSQL knows years that chrono does not, `infinity` among them, on which the
-/// driver's own decoding panics. What cannot be written in the four digits of a year becomes the first or the last time
-/// that can.
+/// A timestamp of a row, whatever its value. PostgreSQL knows years that chrono does not know, and `infinity`; the
+/// driver's own decoding panics on these values. A time whose year does not fit in four digits becomes the first or the
+/// last time that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) DateTime<Utc>);
 
 impl Time {
-    /// From what PostgreSQL sends: µs since 2000.
+    /// From µs since 2000, as PostgreSQL sends them.
     fn of_postgres(micros: i64) -> Self {
         let time = micros.checked_add(POSTGRES_EPOCH_US).and_then(DateTime::from_timestamp_micros);
         let fits = time.filter(|time| (1..=9999).contains(&time.year()));
@@ -46,23 +46,23 @@ impl Type<Postgres> for Time {
 }
 
 impl Decode<'_, Postgres> for Time {
-    /// Only for statements whose answers come in binary, as those of prepared ones do.
+    /// Only for binary answers, which all prepared statements give.
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         <i64 as Decode<Postgres>>::decode(value).map(Self::of_postgres)
     }
 }
 
-/// A column that has a time.
+/// A timestamp column.
 pub(crate) fn time(row: &PgRow, column: &str) -> Result<DateTime<Utc>, sqlx::Error> {
     row.try_get::<Time, _>(column).map(|time| time.0)
 }
 
-/// A column that may have a time.
+/// A timestamp column that may be NULL.
 pub(crate) fn time_if_any(row: &PgRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     row.try_get::<Option<Time>, _>(column).map(|time| time.map(|time| time.0))
 }
 
-/// The trail of a job. An entry that was written by hand, and is not as ours are, is shown as it is.
+/// The trail of a job. An entry that somebody wrote by hand in another format is shown unchanged.
 fn trail(row: &PgRow) -> Result<Vec<TrailEntry>, sqlx::Error> {
     let entries = match row.try_get::<Option<Value>, _>("trail")? {
         None => return Ok(Vec::new()),
@@ -83,7 +83,7 @@ fn trail(row: &PgRow) -> Result<Vec<TrailEntry>, sqlx::Error> {
     Ok(entries.into_iter().map(read).collect())
 }
 
-/// A column whose text is one of our words.
+/// A text column that holds one of our enum's values.
 pub(crate) fn word<T>(row: &PgRow, column: &str) -> Result<T, sqlx::Error>
 where
     T: FromStr,
@@ -93,44 +93,44 @@ where
     text.parse().map_err(|error: T::Err| decode(column, error))
 }
 
-/// A column that holds a job's id.
+/// A column with a job's id.
 pub(crate) fn job_id(row: &PgRow, column: &str) -> Result<JobId, sqlx::Error> {
     row.try_get::<Uuid, _>(column).map(JobId)
 }
 
-/// A column that may hold a worker's id.
+/// A column with a worker's id, which may be NULL.
 pub(crate) fn worker(row: &PgRow, column: &str) -> Result<Option<WorkerId>, sqlx::Error> {
     row.try_get::<Option<Uuid>, _>(column).map(|id| id.map(WorkerId))
 }
 
-/// A column of JSON, selected as text, to the letter.
+/// A JSON column, selected as text, byte for byte.
 pub(crate) fn json(row: &PgRow, column: &str) -> Result<Option<Box<RawValue>>, sqlx::Error> {
     let text: Option<String> = row.try_get(column)?;
     text.map(RawValue::from_string).transpose().map_err(|error| decode(column, error))
 }
 
-/// A column of JSON that is never NULL.
+/// A JSON column that is never NULL.
 pub(crate) fn json_present(row: &PgRow, column: &str) -> Result<Box<RawValue>, sqlx::Error> {
     json(row, column)?.ok_or_else(|| decode(column, sqlx::error::UnexpectedNullError))
 }
 
-/// The uuids of ids, as they are sent.
+/// The uuids of job ids, for binding.
 pub(crate) fn uuids(ids: &[JobId]) -> Vec<Uuid> {
     ids.iter().map(|id| id.0).collect()
 }
 
-/// A duration in whole ms, as PostgreSQL can add it to a time.
+/// A duration in whole ms, small enough for PostgreSQL to add it to a time.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.min(DELAY_MAX).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A timeout in ms as a row has it.
+/// A timeout column in ms.
 pub(crate) fn timeout(row: &PgRow) -> Result<Option<Duration>, sqlx::Error> {
     let timeout_ms: Option<i32> = row.try_get("timeout_ms")?;
     Ok(timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
 }
 
-/// The columns of the view, as job.sql and jobs.sql select them.
+/// The columns of the view `leasehold.jobs`, as job.sql and jobs.sql select them.
 pub(crate) struct Record(pub(crate) JobRecord);
 
 impl FromRow<'_, PgRow> for Record {
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_time_of_postgresql_is_one_of_ours() {
+    fn every_time_of_postgresql_can_be_decoded() {
         for (micros, text) in [
             (0, "2000-01-01T00:00:00+00:00"),
             (-POSTGRES_EPOCH_US, "1970-01-01T00:00:00+00:00"),
@@ -183,7 +183,7 @@ mod tests {
             (i64::MAX - 1, "9999-12-31T23:59:59.999999+00:00"),
             (252_455_615_999_999_999, "9999-12-31T23:59:59.999999+00:00"),
             (-63_082_281_600_000_000, "0001-01-01T00:00:00+00:00"),
-            // 290000-01-01, beyond what chrono has.
+            // 290000-01-01, outside the range of chrono.
             (9_088_289_000_000_000_000, "9999-12-31T23:59:59.999999+00:00"),
         ] {
             assert_eq!(Time::of_postgres(micros).0.to_rfc3339(), text, "{micros}");

@@ -1,4 +1,4 @@
-//! The servers that a URL names. One of them takes writes, and after a failover that is another one.
+//! The servers in a URL. One of them takes writes; after a failover another one does.
 
 use sqlx::{ConnectOptions, Connection, Error, PgConnection, PgPool, Row, postgres::PgConnectOptions};
 use std::{
@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How one server is reached.
+/// Connect options for one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     /// For statements that commit by themselves, with our settings.
@@ -22,11 +22,11 @@ pub(crate) struct Server {
 #[derive(Debug)]
 pub(crate) struct Servers {
     servers: Vec<Server>,
-    /// The one that took writes last.
+    /// The index of the server that last took writes.
     chosen: AtomicUsize,
-    /// Follows to another server.
+    /// The pool for callers' transactions, which is pointed to another server after a failover.
     transactions: PgPool,
-    /// How long all of them may take to answer.
+    /// The timeout for all servers together.
     within: Duration,
 }
 
@@ -35,13 +35,14 @@ impl Servers {
         Self { servers, chosen: AtomicUsize::new(chosen), transactions, within }
     }
 
-    /// A connection to the server that takes writes. If none does, to one that answers: it says itself that it takes none.
+    /// A connection to the server that takes writes. If no server takes writes, a connection to a server that answers;
+    /// the caller then learns from this server that it takes no writes.
     pub(crate) async fn connect(&self) -> Result<PgConnection, Error> {
         if let [server] = self.servers.as_slice() {
             return server.own.connect().await;
         }
-        // Whoever is asked first has most of the time: it is nearly always the right one, and a machine that is gone does not
-        // even refuse.
+        // The first server gets most of the time: it is nearly always the right one, and a machine that is gone does
+        // not even refuse connections.
         let share = self.within / 2 / u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
         let chosen = self.chosen.load(Relaxed);
         let mut reader = None;
@@ -67,7 +68,7 @@ impl Servers {
     }
 }
 
-/// The first of several servers that answers and takes writes; if there is none, the first.
+/// The first of several servers that answers and takes writes. If there is none, the first server.
 pub(crate) async fn choose(servers: &[PgConnectOptions], within: Duration) -> usize {
     if servers.len() > 1 {
         for (index, server) in servers.iter().enumerate() {
@@ -80,7 +81,7 @@ pub(crate) async fn choose(servers: &[PgConnectOptions], within: Duration) -> us
     0
 }
 
-/// A connection, and whether it takes writes.
+/// A connection, and whether its server takes writes.
 async fn connect_and_ask(server: &PgConnectOptions) -> Result<(PgConnection, bool), Error> {
     let mut connection = server.connect().await?;
     let row = sqlx::raw_sql(include_str!("../sql/takes_writes.sql")).fetch_one(&mut connection).await?;

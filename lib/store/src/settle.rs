@@ -6,6 +6,7 @@ use crate::{
     connect::Store,
     error::{Cause, Error, code_of},
     row::millis,
+    statement::statement,
 };
 use leasehold_core::{BATCH_MAX, Ending, Epoch, FinishedRun, Settle, Settled, State, WorkerId};
 use sqlx::Row;
@@ -74,7 +75,7 @@ impl Store {
         worker: WorkerId,
         runs: &[&FinishedRun],
     ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
-        let locked = if self.locks_at_settles.are_around() { Locked::Skip } else { Locked::WaitFor };
+        let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = write(ending, &self.bounded, worker, runs, locked).await;
         if written.as_ref().is_err_and(is_locked) {
             self.locks_at_settles.found();
@@ -110,13 +111,13 @@ async fn write(
     locked: Locked,
 ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
     let statement = match ending {
-        Ending::Complete if locked == Locked::WaitFor => include_str!("../sql/complete.sql"),
-        Ending::Complete => include_str!("../sql/complete_careful.sql"),
+        Ending::Complete if locked == Locked::WaitFor => statement!("complete"),
+        Ending::Complete => statement!("complete_careful"),
         Ending::Retry => include_str!("../sql/retry.sql"),
         Ending::Snooze => include_str!("../sql/snooze.sql"),
         Ending::Release => include_str!("../sql/release.sql"),
-        Ending::Bury => include_str!("../sql/bury.sql"),
-        Ending::Cancel => include_str!("../sql/cancel_run.sql"),
+        Ending::Bury => statement!("bury"),
+        Ending::Cancel => statement!("cancel_run"),
     };
     let query = sqlx::query(statement).bind(worker.0).bind(ids(runs)).bind(epochs(runs));
     let query = match ending {

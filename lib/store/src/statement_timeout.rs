@@ -1,4 +1,4 @@
-//! The error of a statement that took longer than its statement timeout, in words that say what it may have waited for.
+//! The error of a statement that exceeded its statement timeout, with a message that says what it may have waited for.
 
 use crate::error::code_of;
 use sqlx::{
@@ -8,30 +8,30 @@ use sqlx::{
 };
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
-/// The SQLSTATE of a statement that was cancelled, by its statement timeout or by a person (`query_canceled`).
+/// The SQLSTATE of a cancelled statement (`query_canceled`): by its statement timeout or by an operator.
 const CANCELLED: &str = "57014";
 
-/// Whether the server ended the statement before it was done.
+/// Whether the server cancelled the statement.
 pub(crate) fn is_cancelled(error: &Error) -> bool {
     code_of(error).as_deref() == Some(CANCELLED)
 }
 
-/// The server's error, with other words. "canceling statement due to statement timeout" says neither how long that was nor
-/// what to look for.
+/// The server's error with another message. "canceling statement due to statement timeout" tells neither the timeout
+/// nor the likely cause.
 #[derive(Debug)]
 struct StatementTimeout {
     text: String,
     source: Box<dyn DatabaseError>,
 }
 
-/// The same error, in better words if it is that of a statement that ran into its limit.
+/// The same error, with a better message if the statement exceeded its timeout.
 pub(crate) fn explain(error: Error, limit: Duration) -> Error {
     match error {
         Error::Database(source) if source.code().as_deref() == Some(CANCELLED) => {
             let context = source.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::r#where);
             let at = context.and_then(|context| context.lines().next()).map(|line| format!(" ({line})"));
             let text = format!(
-                "did not end within {} ms, maybe it waits for a lock{}: {}",
+                "did not end within {} ms; it may be waiting for a lock{}: {}",
                 limit.as_millis(),
                 at.unwrap_or_default(),
                 source.message()

@@ -1,5 +1,5 @@
-//! survey: where the live jobs begin. What is walked from its front is walked from there, or it would be walked over all
-//! that has died, which PostgreSQL may have to keep for as long as a transaction is open.
+//! survey: where the live jobs begin. Index scans start there. Otherwise they would read all dead index entries first,
+//! and PostgreSQL must keep dead entries for as long as a transaction is open.
 
 use crate::{connect::Store, error::Error, row::word};
 use chrono::{DateTime, Utc};
@@ -9,19 +9,19 @@ use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
 
 impl Store {
-    /// Where the live jobs begin: in the lines of all queues, in the leases and in what is scheduled; or in the line of one
-    /// queue only. Takes as long as it must, which is next to nothing unless PostgreSQL has to keep what is dead.
+    /// The scan starts in the lines of all queues, in the leases and in the scheduled jobs; or only in the line of one
+    /// queue. Has a long timeout, but takes almost no time unless PostgreSQL must keep many dead rows.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn survey(&self, queue: Option<&QueueName>) -> Result<Survey, Error> {
         let statement = sqlx::query(include_str!("../sql/survey.sql")).bind(queue.map(QueueName::as_str));
-        let rows = statement.try_map(|row| Found::decode(&row)).fetch_all(&self.unhurried).await;
+        let rows = statement.try_map(|row| Found::decode(&row)).fetch_all(&self.scans).await;
         Ok(survey_of(rows.map_err(Error::sql("looking where the lines begin"))?))
     }
 }
 
-/// One stretch of a line, as a row has it.
+/// One stretch of a line, decoded from a row.
 pub(crate) struct FoundStretch {
     queue: QueueName,
     paused: bool,
@@ -38,7 +38,7 @@ impl FoundStretch {
         })
     }
 
-    /// Stretches come in the order of their queues.
+    /// Adds the stretch to the line of its queue. Stretches arrive in the order of their queues.
     pub(crate) fn add_to(self, lines: &mut Vec<LineSummary>) {
         let Self { queue, paused, stretch } = self;
         match lines.last_mut().filter(|line| line.queue == queue) {

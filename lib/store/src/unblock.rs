@@ -1,14 +1,14 @@
-//! unblock: jobs into the line whose parents have succeeded.
+//! unblock: moves jobs whose parents have succeeded into the line.
 
 use crate::{connect::Store, error::Error, promote::waiting, row::uuids};
 use leasehold_core::JobId;
 use leasehold_ports::Waiting;
 
 impl Store {
-    /// Blocked jobs into the line.
+    /// Moves blocked jobs into the line.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
         let statement = sqlx::query(include_str!("../sql/unblock.sql")).bind(uuids(ids));
         let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;

@@ -1,5 +1,5 @@
-//! uptime: how long the server has been up, for whoever must know whether leases could be renewed all that time; and what
-//! time it has.
+//! uptime: the server's clock, and how long the server has been up. The reaper uses it to know whether leases could be
+//! renewed all that time.
 
 use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
@@ -20,17 +20,17 @@ struct Row {
 }
 
 impl Store {
-    /// What time the server has, and since when. Fails when it does not answer or takes no writes, which is the other thing
-    /// to learn from it.
+    /// The server's clock and uptime. Fails when the server does not answer or takes no writes, which callers also need
+    /// to know.
     ///
     /// # Errors
-    /// That the statement failed, or [`Error::ReadOnly`].
+    /// The statement failed, or [`Error::ReadOnly`].
     pub async fn uptime(&self) -> Result<Uptime, Error> {
         const DOING: &str = "asking how long PostgreSQL has been up";
         let row = sqlx::query_as::<_, Row>(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
         let row = row.map_err(Error::sql(DOING))?;
         self.refuse_read_only(DOING, row.is_standby, row.is_read_only)?;
-        // A clock that was set back may show a time to come.
+        // A clock that was set back may show a time in the future: negative here.
         let time = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         Ok(Uptime {
             now: row.now,
@@ -41,12 +41,12 @@ impl Store {
         })
     }
 
-    /// Says that the server could be reached until now, and that leases may expire.
+    /// Records that the server could be reached until now, and that leases may expire.
     ///
     /// # Errors
-    /// That the statement failed.
+    /// The statement failed.
     pub async fn keep_watch(&self) -> Result<(), Error> {
         let statement = sqlx::query(include_str!("../sql/keep_watch.sql")).execute(&self.bounded).await;
-        statement.map(drop).map_err(Error::sql("keeping watch"))
+        statement.map(drop).map_err(Error::sql("recording that leases may expire"))
     }
 }

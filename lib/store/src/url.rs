@@ -1,42 +1,44 @@
-//! The URL of the database: what libpq documents is honoured, or passed over with a remark.
+//! The URL of the database. Each parameter that libpq documents is honoured, or ignored with a log line.
 //!
-//! The driver reads a URL too, but knows few parameters, and logs one that it does not know with its value, which may be
-//! secret. So it is given only what it knows. A parameter that nobody knows is a mistake, and refused by name.
+//! The driver reads URLs too, but it knows few parameters, and it logs an unknown parameter with its value, which may
+//! be secret. So the driver gets only the parameters that it knows. A parameter that libpq does not document is a
+//! mistake and is refused by name.
 
 use crate::error::Error;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 
-/// What becomes of a parameter.
+/// How a parameter is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// The driver does as it says.
+enum Handling {
+    /// The driver honours the parameter.
     Driver,
-    /// It is honoured here.
-    Ours,
-    /// It changes nothing that matters to us; the reason ends a sentence that begins with its name.
-    Passed(&'static str),
-    /// The same, but somebody may have counted on it.
-    Missed(&'static str),
+    /// The code here honours the parameter.
+    Here,
+    /// The parameter is ignored because it changes nothing for us. The reason ends a sentence that begins with the
+    /// parameter's name.
+    Ignored(&'static str),
+    /// The parameter is ignored, but the user may rely on it: logged as a warning.
+    IgnoredWithWarning(&'static str),
 }
-use Fate::{Driver, Missed, Ours, Passed};
+use Handling::{Driver, Here, Ignored, IgnoredWithWarning};
 
 const KEEPALIVE: &str = "each answer has a time limit here instead";
 const TLS: &str = "the TLS of this program decides that itself";
 const NOT_HERE: &str = "this program cannot do that";
 
-/// Every parameter that libpq documents, and those of the driver.
-const PARAMETERS: [(&str, Fate); 70] = [
-    ("host", Ours),
-    ("hostaddr", Ours),
-    ("port", Ours),
+/// Every parameter that libpq documents, and the driver's own parameters.
+const PARAMETERS: [(&str, Handling); 70] = [
+    ("host", Here),
+    ("hostaddr", Here),
+    ("port", Here),
     ("dbname", Driver),
     ("user", Driver),
     ("password", Driver),
     ("options", Driver),
     ("sslmode", Driver),
     ("ssl-mode", Driver),
-    ("sslrootcert", Ours),
+    ("sslrootcert", Here),
     ("ssl-root-cert", Driver),
     ("ssl-ca", Driver),
     ("sslcert", Driver),
@@ -44,72 +46,72 @@ const PARAMETERS: [(&str, Fate); 70] = [
     ("sslkey", Driver),
     ("ssl-key", Driver),
     ("statement-cache-capacity", Driver),
-    ("ssl", Ours),
-    ("requiressl", Ours),
-    ("target_session_attrs", Ours),
-    ("service", Ours),
-    ("servicefile", Missed("services are not read")),
-    ("application_name", Passed("connections are named for what they are used for")),
-    ("fallback_application_name", Passed("connections are named for what they are used for")),
-    ("client_encoding", Passed("connections are always in UTF8")),
-    ("connect_timeout", Passed("database.acquire_timeout_ms says how long to wait")),
-    ("load_balance_hosts", Passed("hosts are tried in order")),
-    ("keepalives", Passed(KEEPALIVE)),
-    ("keepalives_idle", Passed(KEEPALIVE)),
-    ("keepalives_interval", Passed(KEEPALIVE)),
-    ("keepalives_count", Passed(KEEPALIVE)),
-    ("tcp_user_timeout", Passed(KEEPALIVE)),
-    ("gssencmode", Ours),
-    ("gsslib", Passed("there is no GSSAPI here")),
-    ("gssdelegation", Passed("there is no GSSAPI here")),
-    ("krbsrvname", Passed("there is no GSSAPI here")),
-    ("channel_binding", Ours),
-    ("sslnegotiation", Passed("TLS is always asked for in the ordinary way")),
-    ("sslcompression", Passed(TLS)),
-    ("sslsni", Passed("the name of the server is always sent")),
-    ("sslcertmode", Passed("a certificate is sent when there is one")),
-    ("ssl_min_protocol_version", Passed("TLS 1.2 is the least that is spoken")),
-    ("ssl_max_protocol_version", Passed(TLS)),
-    ("sslkeylogfile", Passed(NOT_HERE)),
-    ("sslcrl", Missed("revoked certificates are not looked for")),
-    ("sslcrldir", Missed("revoked certificates are not looked for")),
-    ("sslpassword", Missed("the key of a certificate must not be encrypted")),
-    ("requirepeer", Missed("who runs the server is not looked at")),
-    ("require_auth", Missed("any way to log in that the server asks for is taken")),
-    ("passfile", Missed("the variable PGPASSFILE names the file")),
-    ("replication", Ours),
-    ("min_protocol_version", Passed("protocol 3.0 is spoken")),
-    ("max_protocol_version", Passed("protocol 3.0 is spoken")),
-    ("scram_client_key", Missed(NOT_HERE)),
-    ("scram_server_key", Missed(NOT_HERE)),
-    ("oauth_issuer", Missed(NOT_HERE)),
-    ("oauth_client_id", Missed(NOT_HERE)),
-    ("oauth_client_secret", Missed(NOT_HERE)),
-    ("oauth_scope", Missed(NOT_HERE)),
-    ("authtype", Passed("libpq passes over it too")),
-    ("tty", Passed("libpq passes over it too")),
-    // Of hosted PostgreSQL and of programs beside libpq.
-    ("pgbouncer", Passed("database.pooler says whether there is one")),
-    ("connection_limit", Passed("database.max_connections says that")),
-    ("pool_timeout", Passed("database.acquire_timeout_ms says how long to wait")),
-    ("pool_max_conns", Passed("database.max_connections says that")),
-    ("schema", Passed("the schema is always leasehold")),
-    ("sslidentity", Missed(NOT_HERE)),
-    ("sslaccept", Missed("sslmode says what is accepted")),
-    ("socket_timeout", Passed(KEEPALIVE)),
-    ("statement_cache_size", Passed("the statements are ours")),
+    ("ssl", Here),
+    ("requiressl", Here),
+    ("target_session_attrs", Here),
+    ("service", Here),
+    ("servicefile", IgnoredWithWarning("services are not read")),
+    ("application_name", Ignored("connections are named for what they are used for")),
+    ("fallback_application_name", Ignored("connections are named for what they are used for")),
+    ("client_encoding", Ignored("connections are always in UTF8")),
+    ("connect_timeout", Ignored("database.acquire_timeout_ms says how long to wait")),
+    ("load_balance_hosts", Ignored("hosts are tried in order")),
+    ("keepalives", Ignored(KEEPALIVE)),
+    ("keepalives_idle", Ignored(KEEPALIVE)),
+    ("keepalives_interval", Ignored(KEEPALIVE)),
+    ("keepalives_count", Ignored(KEEPALIVE)),
+    ("tcp_user_timeout", Ignored(KEEPALIVE)),
+    ("gssencmode", Here),
+    ("gsslib", Ignored("there is no GSSAPI here")),
+    ("gssdelegation", Ignored("there is no GSSAPI here")),
+    ("krbsrvname", Ignored("there is no GSSAPI here")),
+    ("channel_binding", Here),
+    ("sslnegotiation", Ignored("TLS is always asked for in the ordinary way")),
+    ("sslcompression", Ignored(TLS)),
+    ("sslsni", Ignored("the name of the server is always sent")),
+    ("sslcertmode", Ignored("a certificate is sent when there is one")),
+    ("ssl_min_protocol_version", Ignored("TLS 1.2 is the least that is spoken")),
+    ("ssl_max_protocol_version", Ignored(TLS)),
+    ("sslkeylogfile", Ignored(NOT_HERE)),
+    ("sslcrl", IgnoredWithWarning("revoked certificates are not looked for")),
+    ("sslcrldir", IgnoredWithWarning("revoked certificates are not looked for")),
+    ("sslpassword", IgnoredWithWarning("the key of a certificate must not be encrypted")),
+    ("requirepeer", IgnoredWithWarning("who runs the server is not looked at")),
+    ("require_auth", IgnoredWithWarning("any way to log in that the server asks for is taken")),
+    ("passfile", IgnoredWithWarning("the variable PGPASSFILE names the file")),
+    ("replication", Here),
+    ("min_protocol_version", Ignored("protocol 3.0 is spoken")),
+    ("max_protocol_version", Ignored("protocol 3.0 is spoken")),
+    ("scram_client_key", IgnoredWithWarning(NOT_HERE)),
+    ("scram_server_key", IgnoredWithWarning(NOT_HERE)),
+    ("oauth_issuer", IgnoredWithWarning(NOT_HERE)),
+    ("oauth_client_id", IgnoredWithWarning(NOT_HERE)),
+    ("oauth_client_secret", IgnoredWithWarning(NOT_HERE)),
+    ("oauth_scope", IgnoredWithWarning(NOT_HERE)),
+    ("authtype", Ignored("libpq passes over it too")),
+    ("tty", Ignored("libpq passes over it too")),
+    // Parameters of hosted PostgreSQL and of other clients.
+    ("pgbouncer", Ignored("database.pooler says whether there is one")),
+    ("connection_limit", Ignored("database.max_connections says that")),
+    ("pool_timeout", Ignored("database.acquire_timeout_ms says how long to wait")),
+    ("pool_max_conns", Ignored("database.max_connections says that")),
+    ("schema", Ignored("the schema is always leasehold")),
+    ("sslidentity", IgnoredWithWarning(NOT_HERE)),
+    ("sslaccept", IgnoredWithWarning("sslmode says what is accepted")),
+    ("socket_timeout", Ignored(KEEPALIVE)),
+    ("statement_cache_size", Ignored("the statements are ours")),
 ];
 
-/// What a URL says.
+/// The contents of a URL.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     /// The servers, in order; at least one.
     pub(crate) servers: Vec<PgConnectOptions>,
-    /// What is passed over: the name of the parameter, why, and whether somebody may have counted on it.
+    /// The ignored parameters: the name, why, and whether the user may rely on the parameter.
     pub(crate) remarks: Vec<(&'static str, &'static str, bool)>,
 }
 
-/// Reads a URL. Errors name what is wrong, but never a value.
+/// Parses a URL. Errors name the problem, but never a value.
 pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
     let wrong = |text: &str| Error::Url(text.to_owned());
     let (scheme, rest) = url
@@ -129,14 +131,14 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
             kept.push(pair.to_owned());
             continue;
         }
-        let Some(&(name, fate)) = PARAMETERS.iter().find(|(name, _)| *name == key) else {
+        let Some(&(name, handling)) = PARAMETERS.iter().find(|(name, _)| *name == key) else {
             return Err(Error::Url(format!("has the parameter {key:?}, which means nothing here")));
         };
-        match (name, fate) {
+        match (name, handling) {
             (_, Driver) => kept.push(pair.to_owned()),
-            (_, Passed(why)) => remarks.push((name, why, false)),
-            (_, Missed(why)) => remarks.push((name, why, true)),
-            // An address stands for the host, whose lookup it spares.
+            (_, Ignored(why)) => remarks.push((name, why, false)),
+            (_, IgnoredWithWarning(why)) => remarks.push((name, why, true)),
+            // `hostaddr` replaces the host and saves its name lookup.
             ("hostaddr", _) => names = value.split(',').collect(),
             ("host", _) if names.is_empty() => names = value.split(',').collect(),
             ("port", _) => ports = value.split(',').collect(),
@@ -145,7 +147,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
             ("sslrootcert", _) if value == "system" => kept.push("sslmode=verify-full".to_owned()),
             ("sslrootcert", _) => kept.push(pair.to_owned()),
             ("gssencmode" | "channel_binding", _) if value == "require" => {
-                remarks.push((name, "this program has no such encryption; TLS it has, by sslmode", true));
+                remarks.push((name, "this program has no such encryption, but it has TLS: see sslmode", true));
             }
             ("target_session_attrs", _) if matches!(value, "read-only" | "standby") => {
                 return Err(wrong("has target_session_attrs for a server that takes no writes"));
@@ -173,7 +175,8 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
     }
     let query = kept.join("&");
     let servers = hosts.iter().map(|(host, port)| {
-        // Without a host the driver takes its default, which a user in its ordinary place would not let it.
+        // Without a host, the driver uses its default host. But it does not allow an empty host after a user, so user
+        // and password become parameters.
         let (user_name, password) = user.split_once(':').unwrap_or((user, ""));
         let beside = if host.is_empty() { [("user", user_name), ("password", password)] } else { [("", ""); 2] };
         let said = [("host", host.as_str()), ("port", port)].into_iter().chain(beside);
@@ -195,7 +198,7 @@ pub(crate) fn parse(url: &str) -> Result<Parsed, Error> {
     Ok(Parsed { servers: servers.collect::<Result<_, _>>()?, remarks })
 }
 
-/// `host:port`, `[::1]:5432`, or either without its port.
+/// Parses `host:port` or `[::1]:5432`, with or without the port.
 fn host_and_port(text: &str) -> (String, String) {
     if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         return (address.to_owned(), rest.trim_start_matches(':').to_owned());
@@ -209,7 +212,7 @@ mod tests {
     use super::*;
     use sqlx::postgres::PgSslMode;
 
-    /// As libpq has it when nothing is said.
+    /// libpq's default.
     const SSL_DEFAULT: PgSslMode = PgSslMode::Prefer;
 
     fn servers(url: &str) -> Vec<(String, u16)> {
@@ -243,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_honoured_or_passed_over_by_name() {
+    fn parameters_are_honoured_or_ignored_by_name() {
         let all: Vec<&str> = PARAMETERS.iter().map(|(name, _)| *name).collect();
         let mut once = all.clone();
         once.sort_unstable();
         once.dedup();
         assert_eq!(once.len(), all.len());
-        for (name, fate) in PARAMETERS {
+        for (name, handling) in PARAMETERS {
             let value = match name {
                 "sslmode" | "ssl-mode" => "require",
                 "port" | "statement-cache-capacity" => "7",
@@ -260,7 +263,7 @@ mod tests {
                 _ => "hunter2",
             };
             let parsed = parse(&format!("postgres://u@h/d?{name}={value}")).unwrap_or_else(|error| panic!("{error}"));
-            let remarked = matches!(fate, Passed(_) | Missed(_)) || name == "service";
+            let remarked = matches!(handling, Ignored(_) | IgnoredWithWarning(_)) || name == "service";
             assert_eq!(parsed.remarks.len(), usize::from(remarked), "{name}");
             assert!(!format!("{:?}", parsed.remarks).contains("hunter2"));
         }

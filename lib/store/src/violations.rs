@@ -1,5 +1,5 @@
-//! violations: the invariants that rows and catalog alone can show to be broken. Each check is a file in
-//! `sql/violations/`, returns `id` (or NULL) and `detail`, and at most a hundred rows.
+//! violations: the invariants that can be checked with rows and the catalog alone. Each check is a file in
+//! `sql/violations/`. A check returns `id` (or NULL) and `detail`, at most a hundred rows.
 
 use crate::{connect::Store, error::Error};
 use leasehold_core::JobId;
@@ -31,16 +31,18 @@ checks! {
 }
 
 impl Store {
-    /// Checks the invariants that can be seen in rows alone: all of [`CHECKS`]. Some read all live jobs, some what
-    /// finished in the last day: for a person who asks, not for a loop.
+    /// Runs all [`CHECKS`]. Some read all live jobs, some read the jobs that finished in the last day. So this is for
+    /// an operator who asks, and not for a loop.
     ///
     /// # Errors
     /// That a statement failed.
     pub async fn violations(&self) -> Result<Vec<Violation>, Error> {
         let mut found = Vec::new();
         for (check, statement) in CHECKS.iter().zip(STATEMENTS) {
-            let rows: Vec<(Option<Uuid>, String)> =
-                sqlx::query_as(*statement).fetch_all(&self.patient).await.map_err(Error::sql("checking the rows"))?;
+            let rows: Vec<(Option<Uuid>, String)> = sqlx::query_as(*statement)
+                .fetch_all(&self.long_statements)
+                .await
+                .map_err(Error::sql("checking the rows"))?;
             let violation = |(id, detail): (Option<Uuid>, String)| Violation {
                 check: (*check).to_owned(),
                 id: id.map(JobId),

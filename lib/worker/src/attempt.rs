@@ -31,7 +31,9 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
         Some(slot) => Some(slot),
         None => wait_for_slot(&state, &run, &reservation).await,
     };
-    let outcome = match (&slot, state.handlers.resolve(&run.job().kind)) {
+    let handler = state.handlers.resolve(&run.job().kind);
+    let backoff = handler.as_ref().and_then(|handler| handler.backoff()).unwrap_or(state.settings.backoff);
+    let outcome = match (&slot, handler) {
         (Some(_), Some(handler)) => {
             let begun = Instant::now();
             let outcome = classify(&run, execute(handler, &run).await, &state);
@@ -47,7 +49,7 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
     };
     pass(FailPoint::RunEnded);
     let job = run.job();
-    match outcome.settle(job.attempt, job.max_attempts, &state.settings.backoff, state.jitter.fraction()) {
+    match outcome.settle(job.attempt, job.max_attempts, &backoff, state.jitter.fraction()) {
         // The receiver outlives every run; if it did not, the lease would run out and the job run again.
         Some(settle) => drop(state.ended.send(Ended { run, settle }).await),
         None => state.runs.remove([&run].into_iter()),

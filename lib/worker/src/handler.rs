@@ -1,7 +1,7 @@
 //! What runs jobs of a kind, and which kinds there is a handler for.
 
 use crate::run::Run;
-use leasehold_core::{Kind, Outcome};
+use leasehold_core::{Backoff, Kind, Outcome};
 use leasehold_ports::Kinds;
 use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -18,6 +18,11 @@ pub trait Handler: Send + Sync + 'static {
     /// How long it may go on after it was told to stop.
     fn stop_timeout(&self) -> Duration {
         STOP_TIMEOUT
+    }
+
+    /// The delays between the attempts of a failing job; `None` uses the delays of the worker.
+    fn backoff(&self) -> Option<Backoff> {
+        None
     }
 
     /// What it lacks just now to run any job, as the end of a sentence that begins with `it lacks`. Asked only after a run

@@ -1,7 +1,7 @@
 //! What becomes of hints that PostgreSQL did not confirm: one look tells why, and each reason has its place.
 
 use crate::{claim::Queue, parked::Reason, settled_hints::give_back};
-use leasehold_core::{JobId, Kind, State};
+use leasehold_core::{Claimability, JobId, Kind};
 use leasehold_ports::JobStatus;
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Queue {
             return Sorted::default();
         }
         let state = &self.state;
-        let looked = match state.store.look(&refused).await {
+        let looked = match state.store.look(&refused, &state.kinds).await {
             Ok(looked) => looked,
             Err(error) => {
                 state.postgres.failed(&error);
@@ -38,7 +38,7 @@ impl Queue {
                 return Sorted { forget: refused, ..Sorted::default() };
             }
         };
-        let sorted = sort(refused, looked, |kind| state.handlers.serves(kind));
+        let sorted = sort(refused, looked);
         if !sorted.forget.is_empty()
             && let Err(error) = state.handoff.ack(&[(self.name.clone(), sorted.forget.clone())]).await
         {
@@ -53,33 +53,32 @@ impl Queue {
     }
 }
 
-fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>, serves: impl Fn(&Kind) -> bool) -> Sorted {
+fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
     let mut sorted = Sorted::default();
-    let mut in_line: BTreeMap<JobId, JobStatus> =
-        looked.into_iter().filter(|job| job.state == State::Queued && !job.paused).map(|job| (job.id, job)).collect();
+    let mut live: BTreeMap<JobId, JobStatus> = looked.into_iter().map(|job| (job.id, job)).collect();
     for id in refused {
-        match in_line.remove(&id) {
-            None => sorted.forget.push(id),
-            Some(job) if serves(&job.kind) => sorted.park.push((id, why_not_now(&job))),
-            Some(job) => sorted.aside.entry(job.kind).or_default().push(id),
+        // A hint that comes twice is sorted once and forgotten once.
+        let Some(job) = live.remove(&id) else {
+            sorted.forget.push(id);
+            continue;
+        };
+        match job.claimability {
+            // A claim did not get the job, so another transaction has locked its row. (The row of a job that crashed may be
+            // locked as well. That job is tried again all the same.)
+            Claimability::Claimable => sorted.park.push((id, Reason::Locked)),
+            Claimability::Crashed => sorted.park.push((id, Reason::Crashed)),
+            Claimability::InDanger => sorted.park.push((id, Reason::InDanger)),
+            Claimability::Foreign => sorted.aside.entry(job.kind).or_default().push(id),
+            Claimability::Paused | Claimability::NotQueued | Claimability::Finished => sorted.forget.push(id),
         }
     }
     sorted
 }
 
-/// Why a job of the line that this worker serves was not claimed. (One that crashed may be locked as well. It is tried again
-/// all the same.)
-const fn why_not_now(job: &JobStatus) -> Reason {
-    match job.crashes {
-        0 => Reason::Locked,
-        crashes if crashes + 1 >= job.max_crashes => Reason::InDanger,
-        _ => Reason::Crashed,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leasehold_core::State;
 
     #[test]
     fn each_reason_has_its_place() {
@@ -89,9 +88,7 @@ mod tests {
             id,
             state,
             kind: kind.clone(),
-            paused,
-            crashes,
-            max_crashes: 3,
+            claimability: Claimability::of(state, paused, *kind == mine, crashes, 3),
             lease_ms_left: None,
         };
         let looked = vec![
@@ -103,7 +100,7 @@ mod tests {
             look(in_danger, State::Queued, &mine, false, 2),
         ];
         let refused = vec![gone, running, paused, foreign, locked, locked, crashed, in_danger];
-        let sorted = sort(refused, looked, |kind| *kind == mine);
+        let sorted = sort(refused, looked);
         assert_eq!(sorted.forget, [gone, running, paused, locked], "a hint that comes twice is kept once");
         assert_eq!(sorted.foreign(), 1);
         assert_eq!(sorted.aside, BTreeMap::from([(other, vec![foreign])]));

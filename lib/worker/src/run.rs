@@ -1,11 +1,16 @@
 //! One run, as its handler sees it, and the signal that tells it to stop.
 
 use leasehold_core::{ClaimedJob, Fence};
-use std::sync::{Arc, OnceLock};
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::Notify;
 
 /// Why a handler should stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StopReason {
     /// A client cancelled the job.
     Cancelled,
@@ -21,6 +26,35 @@ pub enum StopReason {
 #[derive(Clone, Debug)]
 pub struct Run {
     inner: Arc<Inner>,
+    state: State,
+}
+
+/// Values that all runs of a worker share, one of each type: a pool of connections, a client of another service. Cheap to
+/// clone.
+#[derive(Clone, Debug, Default)]
+pub struct State(Option<Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
+
+impl State {
+    /// The same with this value. Replaces a value of the same type.
+    #[must_use]
+    pub fn with<T: Send + Sync + 'static>(self, value: T) -> Self {
+        let mut values = self.0.map(Arc::unwrap_or_clone).unwrap_or_default();
+        values.insert(TypeId::of::<T>(), Arc::new(value));
+        Self(Some(Arc::new(values)))
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// A worker has no value of a type that its handler asks for.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the worker has no state of type {of}; give it one with `WorkerBuilder::state`")]
+pub struct MissingState {
+    of: &'static str,
 }
 
 #[derive(Debug)]
@@ -31,8 +65,26 @@ struct Inner {
 }
 
 impl Run {
-    pub(crate) fn new(job: ClaimedJob) -> Self {
-        Self { inner: Arc::new(Inner { job, reason: OnceLock::new(), stopped: Notify::new() }) }
+    /// A run of this job, without state. Workers make runs; a test of a handler may.
+    #[must_use]
+    pub fn new(job: ClaimedJob) -> Self {
+        let inner = Inner { job, reason: OnceLock::new(), stopped: Notify::new() };
+        Self { inner: Arc::new(inner), state: State::default() }
+    }
+
+    /// The same run with the state of its worker.
+    #[must_use]
+    pub fn with_state(self, state: State) -> Self {
+        Self { state, ..self }
+    }
+
+    /// A value that all runs of this worker share.
+    ///
+    /// # Errors
+    /// The worker has no value of this type.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
+        let value = self.state.0.as_ref().and_then(|values| values.get(&TypeId::of::<T>()));
+        value.and_then(|value| value.downcast_ref()).ok_or(MissingState { of: type_name::<T>() })
     }
 
     /// The job.
@@ -69,7 +121,7 @@ impl Run {
     }
 
     /// Tells the handler to stop. The first reason stands; whether this was it.
-    pub(crate) fn stop(&self, reason: StopReason) -> bool {
+    pub fn stop(&self, reason: StopReason) -> bool {
         let first = self.inner.reason.set(reason).is_ok();
         self.inner.stopped.notify_waiters();
         first

@@ -1,4 +1,4 @@
-//! How many slots were busy before the fault, and how long it took after each blow until as many were busy again.
+//! The number of busy slots before the fault, and the time after each injection until as many slots were busy again.
 
 use super::rates::first;
 use crate::moments::Moments;
@@ -6,34 +6,36 @@ use leasehold_tests::{LogLine, Step};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Slots in which a handler ran, on average over a time.
+/// The average number of slots with a running handler.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Busy {
     pub(crate) before: f64,
-    /// The slowest, from each blow on; `None`: after one of them it was never so.
+    /// The recovery time, measured from each injection; the slowest counts. `None`: after one injection the slots did
+    /// not recover.
     pub(crate) back_s: Option<f64>,
-    /// In the worst tenth of a second between the first blow and the end of the load.
+    /// The minimum over tenths of a second between the first injection and the end of the load.
     pub(crate) least: f64,
 }
 
 const TENTH_MS: i64 = 100;
 
-/// Handlers, each from its start to its end, in the order of their starts.
+/// Runs of handlers from start to end, in the order of their starts.
 struct Runs {
     runs: Vec<(i64, i64)>,
     longest_ms: i64,
 }
 
 impl Busy {
-    /// `as_before`: which part of the slots busy before counts as all of them.
-    pub(crate) fn of(log: &[LogLine], moments: &Moments, as_before: f64) -> Self {
+    /// `recovery_threshold`: the part of the busy slots before the fault that counts as recovered.
+    pub(crate) fn of(log: &[LogLine], moments: &Moments, recovery_threshold: f64) -> Self {
         let runs = Runs::of(log, moments);
         let before = runs.mean(moments.steady, moments.fault);
-        let is_busy = |from, to| runs.mean(from, to) >= before * as_before;
-        let blows = if moments.blows.is_empty() { vec![moments.healed] } else { moments.blows.clone() };
-        let back = blows.iter().map(|blow| Some(first(*blow, moments.load_stopped, is_busy)? - blow));
+        let is_busy = |from, to| runs.mean(from, to) >= before * recovery_threshold;
+        let injections = if moments.injections.is_empty() { vec![moments.healed] } else { moments.injections.clone() };
+        let back =
+            injections.iter().map(|injection| Some(first(*injection, moments.load_stopped, is_busy)? - injection));
         let slowest: Option<i64> = back.collect::<Option<Vec<_>>>().and_then(|back| back.into_iter().max());
-        let from = blows.first().copied().unwrap_or(moments.healed);
+        let from = injections.first().copied().unwrap_or(moments.healed);
         let tenths = (from..=moments.load_stopped - TENTH_MS).step_by(TENTH_MS as usize / 2);
         let least = tenths.map(|from| runs.mean(from, from + TENTH_MS)).reduce(f64::min).unwrap_or(0.0);
         Self { before, back_s: slowest.map(|ms| ms as f64 / 1000.0), least }
@@ -46,7 +48,7 @@ impl Runs {
         for line in log.iter().filter(|line| line.step != Step::Start) {
             ends.insert((line.id, line.epoch), line.at_ms);
         }
-        // One that has no end is still running, or went with its worker.
+        // A run without an end is still running, or it ended with its worker.
         let open = |line: &LogLine| {
             let kill = moments.kills.iter().find(|kill| kill.pid == line.pid);
             kill.map_or(moments.load_stopped, |kill| kill.at_ms)

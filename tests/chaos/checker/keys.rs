@@ -1,11 +1,11 @@
-//! Unique keys: of the jobs with one key, each was made after the one before it had come to its end.
+//! Unique keys: each job with a key was inserted after the job before it with the same key had ended.
 
 use super::Findings;
 use crate::evidence::Row;
 use std::collections::BTreeMap;
 
-/// Both times are those at which the statement began, and each takes a moment; a server that is just ending or starting
-/// takes longer. What goes wrong overlaps for as long as a job waits in the line.
+/// A tolerance. Both times are those of the start of a statement, and a statement takes a moment, or longer on a server
+/// that is stopping or starting. A real violation overlaps for as long as a job waits in the line.
 const STATEMENT_MS: i64 = 1_000;
 
 pub(super) fn check(rows: &[Row], findings: &mut Findings) {
@@ -20,9 +20,10 @@ pub(super) fn check(rows: &[Row], findings: &mut Findings) {
         for pair in rows.windows(2) {
             let ended_ms = pair[0].finished_at.map_or(i64::MAX, |at| at.timestamp_millis());
             if pair[1].created_at.timestamp_millis() < ended_ms.saturating_sub(STATEMENT_MS) {
-                findings
-                    .illegal
-                    .push(format!("{} and {} have the key {key} and were live at once", pair[0].id, pair[1].id));
+                findings.illegal.push(format!(
+                    "{} and {} have the key {key} and were live at the same time",
+                    pair[0].id, pair[1].id
+                ));
             }
         }
     }

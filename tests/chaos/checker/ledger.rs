@@ -1,4 +1,4 @@
-//! What the client was told, against the rows: everything accepted has one end, nothing refused is there.
+//! The client's answers compared with the rows: every accepted job has one end, and no refused job exists.
 
 use super::{Findings, Rows};
 use crate::evidence::Evidence;
@@ -7,9 +7,9 @@ pub(super) fn check(evidence: &Evidence, rows: &Rows<'_>, findings: &mut Finding
     let ledger = &evidence.ledger;
     for id in &ledger.accepted {
         match rows.get(id).map(Vec::as_slice) {
-            None => findings.lost.push(format!("{id} was accepted, and is nowhere")),
+            None => findings.lost.push(format!("{id} was accepted but does not exist")),
             Some([row]) if !row.is_final() => {
-                findings.lost.push(format!("{id} was accepted, and is still {} (epoch {})", row.state, row.epoch));
+                findings.lost.push(format!("{id} was accepted but is still {} (epoch {})", row.state, row.epoch));
             }
             _ => {}
         }
@@ -17,15 +17,15 @@ pub(super) fn check(evidence: &Evidence, rows: &Rows<'_>, findings: &mut Finding
     for (id, rows) in rows {
         if rows.len() > 1 {
             let states: Vec<_> = rows.iter().map(|row| row.state.as_str()).collect();
-            findings.twice.push(format!("{id} is there {} times: {}", rows.len(), states.join(", ")));
+            findings.twice.push(format!("{id} exists {} times: {}", rows.len(), states.join(", ")));
         }
         if rows.iter().any(|row| row.state == "dead") && !ledger.poison.contains(id) {
-            findings.illegal.push(format!("{id} is dead, and it is no poison"));
+            findings.illegal.push(format!("{id} is dead but kills no worker"));
         }
         if ledger.refused.contains(id) {
-            findings.illegal.push(format!("{id} is there, and the client was told that it was not accepted"));
+            findings.illegal.push(format!("{id} exists, but the client was told that it was not accepted"));
         } else if !ledger.accepted.contains(id) && !ledger.unknown.contains(id) {
-            findings.illegal.push(format!("{id} is there, and nobody enqueued it"));
+            findings.illegal.push(format!("{id} exists, but nobody enqueued it"));
         }
     }
 }

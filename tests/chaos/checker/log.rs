@@ -1,5 +1,5 @@
-//! What the handlers saw, against the rows: each claim was run by one worker, once, after the one before it was over, and
-//! a result is of a run that came to its end.
+//! The handlers' log compared with the rows: each claim was run by one worker, once, after the run before it was over,
+//! and each result belongs to a run that ended.
 
 use super::{Findings, Rows};
 use crate::evidence::Evidence;
@@ -7,7 +7,7 @@ use leasehold_tests::{LogLine, Step};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Databases and handlers read the same clock, a little before or after they write it down.
+/// A tolerance. Databases and handlers use the same clock, but they read it a little before or after they write.
 const CLOCK_MS: i64 = 20;
 
 pub(super) fn check(evidence: &Evidence, rows: &Rows<'_>, findings: &mut Findings) {
@@ -21,34 +21,34 @@ pub(super) fn check(evidence: &Evidence, rows: &Rows<'_>, findings: &mut Finding
         };
         if let Some(seen) = seen {
             findings.illegal.push(format!(
-                "run {} of {} has two lines {:?}: of worker {} and of worker {}",
+                "run {} of {} has two lines {:?}: from worker {} and from worker {}",
                 line.epoch, line.id, line.step, seen.worker, line.worker
             ));
         }
     }
     for ((id, epoch), start) in &started {
         let Some(row) = rows.get(id).and_then(|rows| rows.first()) else {
-            findings.illegal.push(format!("{id} was run, and is nowhere"));
+            findings.illegal.push(format!("{id} was run but does not exist"));
             continue;
         };
         if *epoch > row.epoch {
-            findings.illegal.push(format!("{id} was run as claim {epoch}, and its row knows {} claims", row.epoch));
+            findings.illegal.push(format!("{id} was run as claim {epoch}, but its row has {} claims", row.epoch));
         }
-        // A repair is signed by who did it, not by who ran the job.
+        // The worker of a repair entry is the process that made the repair, not the worker that ran the job.
         for entry in row.trail.0.iter().filter(|entry| entry.verb != "repair") {
             if entry.epoch == *epoch && entry.worker.is_some_and(|worker| worker.0 != start.worker) {
-                findings.illegal.push(format!("run {epoch} of {id} was another worker's than its trail says"));
+                findings.illegal.push(format!("run {epoch} of {id} was made by another worker than its trail says"));
             }
             if entry.epoch + 1 == *epoch && start.at_ms + CLOCK_MS < entry.at.timestamp_millis() {
-                findings.illegal.push(format!("run {epoch} of {id} began while the one before it had its lease"));
+                findings.illegal.push(format!("run {epoch} of {id} started while the run before it held its lease"));
             }
         }
     }
     for row in rows.values().flatten().filter(|row| row.state == "succeeded") {
         match ended.get(&(row.id, row.epoch)) {
-            None => findings.illegal.push(format!("{} has a result, and no handler came to its end", row.id)),
+            None => findings.illegal.push(format!("{} has a result, but no handler ran to its end", row.id)),
             Some(line) if Some(line.worker) != row.worker => {
-                findings.twice.push(format!("the result of {} is of another worker than ran it", row.id));
+                findings.twice.push(format!("the result of {} is from another worker than its run", row.id));
             }
             Some(_) => {}
         }

@@ -1,19 +1,20 @@
-//! Judges a run by what is left of it. Pure: evidence in, findings out. It knows the promises and nothing of how they are
-//! kept.
+//! Judges the evidence of a run. Pure: evidence in, findings out. The checker knows the promises, but not how the
+//! program keeps them.
 //!
-//! What is promised, and who looks at it. For each there is a broken history in `tests.rs` that must be found.
+//! The promises, and the part of the checker that checks each one. For each promise `tests.rs` has a broken history
+//! that the checker must find.
 //!
-//! | promise | looked at by |
+//! | promise | checked by |
 //! | --- | --- |
-//! | what was accepted comes to exactly one end | `ledger` |
-//! | every transition is one of the table | `trail`, and the store's own checks |
-//! | one result a job, of its last run; a stale write changes nothing | `trail`, `log` |
+//! | an accepted job ends exactly once | `ledger` |
+//! | every transition is in the table | `trail`, and the store's own checks |
+//! | one result for each job, from its last run; a stale write changes nothing | `trail`, `log` |
 //! | two workers never hold a lease on one job | `log` |
-//! | attempts and crashes keep to their limits; what kills workers is dead | `trail`, the plan's `dead` |
-//! | a live unique key has one live job | `keys`; a cron tick is not looked at: there is no cron in the load |
-//! | limits on running jobs per key | nobody: nothing enforces a limit yet |
-//! | a graceful stop burns no attempt | `trail` (what is given back is not spent), the plan's `most_burned` |
-//! | Redis holds live jobs only, and is filled again | what is left in it at the end, doctor, the recovery of each flush |
+//! | attempts and crashes stay within their limits; a job that kills workers is dead | `trail`, the plan's `dead` |
+//! | a live unique key has one live job | `keys`; cron ticks are not checked: the load has no cron |
+//! | limits on running jobs per key | nothing: no limit is enforced yet |
+//! | a graceful stop burns no attempt | `trail` (an attempt that is given back is not spent), the plan's `burned_max` |
+//! | Redis holds only live jobs, and is filled again | what Redis holds at the end, doctor, the recovery of each flush |
 //! | when faults stop, the line drains and both stores agree | `drained_s`, what is left in Redis, doctor |
 
 mod busy;
@@ -27,7 +28,7 @@ mod tests;
 mod trail;
 
 pub(crate) use busy::Busy;
-pub(crate) use orphans::{orphans_back_s, taken_from_the_living};
+pub(crate) use orphans::{leases_lost_by_live_workers, orphans_back_s};
 pub(crate) use rates::Rates;
 
 use crate::{
@@ -39,21 +40,21 @@ use leasehold_tests::LogLine;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// What is wrong. All empty after a good run.
+/// The findings. All lists are empty after a good run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings {
-    /// Jobs that were accepted and did not come to an end.
+    /// Accepted jobs that did not end.
     pub(crate) lost: Vec<String>,
-    /// Jobs with more than one end, or with a result that is not of their last run.
+    /// Jobs that ended more than once, or with a result that is not from their last run.
     pub(crate) twice: Vec<String>,
-    /// Everything else that no legal history leaves behind.
+    /// Everything else that a legal history cannot produce.
     pub(crate) illegal: Vec<String>,
 }
 
-/// The rows of each job: one, in any good history.
+/// The rows of each job: one row in a good history.
 type Rows<'a> = BTreeMap<Uuid, Vec<&'a Row>>;
 
-/// Checks every invariant that can be seen from outside.
+/// Checks every invariant that is visible from outside.
 pub(crate) fn check(evidence: &Evidence) -> Findings {
     let mut findings = Findings::default();
     let mut rows = Rows::new();
@@ -72,11 +73,11 @@ pub(crate) fn check(evidence: &Evidence) -> Findings {
     findings
 }
 
-/// How long the fleet took to be as before, as far as that can be told while it works.
+/// The recovery time, as far as it can be measured while the fleet runs.
 pub(crate) fn recovery_s(plan: &Plan, log: &[LogLine], moments: &Moments) -> Option<f64> {
     match plan.recovery {
-        Recovery::Rate => Rates::of(log, moments, plan.as_before).back_s,
-        Recovery::Busy => Busy::of(log, moments, plan.as_before).back_s,
+        Recovery::Rate => Rates::of(log, moments, plan.recovery_threshold).back_s,
+        Recovery::Busy => Busy::of(log, moments, plan.recovery_threshold).back_s,
         Recovery::Orphans => None,
     }
 }

@@ -1,12 +1,12 @@
-//! What killed workers held, and runs whose lease ran out although their worker lived.
+//! The jobs that killed workers held, and runs whose lease ran out although their worker was alive.
 
 use crate::{evidence::Evidence, moments::now_ms};
 use leasehold_tests::Step;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Of the jobs that killed workers held: the longest time from a kill until another worker had begun the job, or until
-/// the hint of a finished one was gone. `None` if the killed held nothing, which shows nothing.
+/// For the jobs that killed workers held: the longest time from a kill until another worker started the job, or until
+/// the hint of a finished job was gone. `None` if the killed workers held nothing, which proves nothing.
 pub(crate) fn orphans_back_s(evidence: &Evidence) -> Option<f64> {
     let workers: BTreeMap<u32, Uuid> = evidence.log.iter().map(|line| (line.pid, line.worker)).collect();
     let mut begun: BTreeMap<Uuid, Vec<(i32, i64)>> = BTreeMap::new();
@@ -23,11 +23,12 @@ pub(crate) fn orphans_back_s(evidence: &Evidence) -> Option<f64> {
                     && entry.worker.is_some_and(|of| of.0 == *worker)
                     && entry.at.timestamp_millis() >= kill.at_ms
             });
-            // What is dead is not begun again.
+            // A dead job is not started again.
             let Some(lost) = lost.filter(|lost| lost.epoch < row.epoch) else { continue };
             let again = begun.get(&row.id).into_iter().flatten().filter(|(epoch, _)| *epoch > lost.epoch);
             let begun_ms = again.map(|(_, at_ms)| *at_ms).min();
-            // Who claimed it next may have been killed before it began: from then on it is that kill's orphan.
+            // The next worker that claimed the job may have been killed before it started the job. From then on the job
+            // counts for that kill.
             let lost_again = row.trail.iter().find(|entry| entry.verb == "expire" && entry.epoch == lost.epoch + 1);
             let next = lost_again.and_then(|entry| entry.worker);
             let killed_ms = next.and_then(|next| {
@@ -45,8 +46,8 @@ pub(crate) fn orphans_back_s(evidence: &Evidence) -> Option<f64> {
     slowest.map(|ms| ms as f64 / 1000.0)
 }
 
-/// Runs whose lease ran out although their handler had begun and its worker was neither killed nor frozen.
-pub(crate) fn taken_from_the_living(evidence: &Evidence) -> usize {
+/// Runs whose lease ran out although their handler had started and their worker was neither killed nor frozen.
+pub(crate) fn leases_lost_by_live_workers(evidence: &Evidence) -> usize {
     let moments = &evidence.moments;
     let harmed: BTreeSet<u32> =
         moments.kills.iter().map(|kill| kill.pid).chain(moments.frozen.iter().copied()).collect();

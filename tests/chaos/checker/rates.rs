@@ -1,26 +1,26 @@
-//! How fast jobs ended before, during and after the fault, and how long it took to be as before.
+//! The rate of jobs before, during and after the fault, and the time until the rate recovered.
 
 use crate::moments::Moments;
 use leasehold_tests::{LogLine, Step};
 
-/// Jobs ending in so long a time are compared with those before the fault.
-const SPAN_MS: i64 = 500;
+/// The length of the window whose rate is compared with the rate before the fault.
+const WINDOW_MS: i64 = 500;
 const STEP_MS: usize = 50;
 
-/// Ends of handlers a second.
+/// Ended handlers per second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rates {
     pub(crate) before: f64,
     pub(crate) during: f64,
-    /// From the end of the fault until jobs ended as fast as before; `None`: they never did.
+    /// The time from the end of the fault until the rate recovered; `None`: the rate never recovered.
     pub(crate) back_s: Option<f64>,
-    /// The longest time in which no job was begun, from the fault to the end of the load.
+    /// The longest time in which no job was started, from the start of the fault to the end of the load.
     pub(crate) longest_pause_s: f64,
 }
 
 impl Rates {
-    /// `as_before`: which part of the rate before counts as that rate again; no machine is always alike.
-    pub(crate) fn of(log: &[LogLine], moments: &Moments, as_before: f64) -> Self {
+    /// `recovery_threshold`: the part of the earlier rate that counts as recovered; the speed of a machine always varies.
+    pub(crate) fn of(log: &[LogLine], moments: &Moments, recovery_threshold: f64) -> Self {
         let mut ends: Vec<i64> = log.iter().filter(|line| line.step == Step::End).map(|line| line.at_ms).collect();
         ends.sort_unstable();
         let between =
@@ -28,7 +28,8 @@ impl Rates {
         let rate =
             |from: i64, to: i64| if to > from { between(from, to) as f64 * 1000.0 / (to - from) as f64 } else { 0.0 };
         let before = rate(moments.steady, moments.fault);
-        let back = first(moments.healed, moments.load_stopped, |from, to| rate(from, to) >= before * as_before);
+        let back =
+            first(moments.healed, moments.load_stopped, |from, to| rate(from, to) >= before * recovery_threshold);
         Self {
             before,
             during: rate(moments.fault, moments.healed),
@@ -38,9 +39,9 @@ impl Rates {
     }
 }
 
-/// The beginning of the first span after `from` of which this is so.
+/// The start of the first window after `from` for which `is_so` holds.
 pub(super) fn first(from: i64, end: i64, is_so: impl Fn(i64, i64) -> bool) -> Option<i64> {
-    (from..=end - SPAN_MS).step_by(STEP_MS).find(|from| is_so(*from, from + SPAN_MS))
+    (from..=end - WINDOW_MS).step_by(STEP_MS).find(|from| is_so(*from, from + WINDOW_MS))
 }
 
 fn longest_pause_s(log: &[LogLine], moments: &Moments) -> f64 {

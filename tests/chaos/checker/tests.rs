@@ -1,4 +1,4 @@
-//! Broken histories, each of which must be found, and a good one in which nothing is.
+//! Broken histories that the checker must find, and a good history in which it finds nothing.
 
 mod figures;
 
@@ -46,7 +46,7 @@ fn line(step: Step, id: Uuid, epoch: i32, worker: Uuid, at_ms: i64) -> LogLine {
     LogLine { step, id, epoch, worker, pid: if worker == ALICE { 100 } else { 200 }, at_ms }
 }
 
-/// Two jobs. The first is run once; the second loses its worker Alice, and is finished by Bob.
+/// Two jobs. The first job is run once. The second job loses its worker Alice, and Bob finishes it.
 fn good() -> Evidence {
     let mut evidence = Evidence::default();
     evidence.ledger.accepted.extend([FIRST, SECOND]);
@@ -70,7 +70,7 @@ fn good() -> Evidence {
     evidence
 }
 
-/// The one finding in a good history that was broken so: of which kind, and what it says.
+/// The only finding after `break_it` has broken the good history: its kind and its message.
 #[track_caller]
 fn found(break_it: impl FnOnce(&mut Evidence)) -> (&'static str, String) {
     let mut evidence = good();
@@ -79,8 +79,8 @@ fn found(break_it: impl FnOnce(&mut Evidence)) -> (&'static str, String) {
     let all = [("lost", lost), ("twice", twice), ("illegal", illegal)];
     let mut all: Vec<_> =
         all.into_iter().flat_map(|(kind, found)| found.into_iter().map(move |what| (kind, what))).collect();
-    assert!(!all.is_empty(), "nothing was found");
-    assert_eq!(all.len(), 1, "more than what was broken: {all:?}");
+    assert!(!all.is_empty(), "the checker found nothing");
+    assert_eq!(all.len(), 1, "the checker found more than the damage: {all:?}");
     all.remove(0)
 }
 
@@ -98,7 +98,7 @@ fn nothing_is_found_in_a_good_history() {
 }
 
 #[test]
-fn what_a_reaper_put_right_beside_the_runs_is_no_finding() {
+fn a_repair_of_a_reaper_between_runs_is_not_a_finding() {
     let mut evidence = good();
     let reaper = Uuid::from_u128(0xEE);
     evidence.rows[1].trail.0.insert(0, entry("repair", 1, reaper, 4_900));
@@ -109,7 +109,7 @@ fn what_a_reaper_put_right_beside_the_runs_is_no_finding() {
 
 #[test]
 fn a_job_that_vanished_is_lost() {
-    must_find("lost", "is nowhere", |evidence| {
+    must_find("lost", "does not exist", |evidence| {
         evidence.rows.remove(0);
         evidence.log.retain(|line| line.id != FIRST);
     });
@@ -140,7 +140,7 @@ fn a_job_that_is_live_after_its_end_is_accepted_twice() {
     must_find("twice", "2 times: succeeded, queued", |evidence| {
         let queued = Row { state: "queued".to_owned(), epoch: 0, attempt: 0, worker: None, result: None, ..row(FIRST) };
         evidence.rows.push(queued);
-        // A queued job has an entry for each of its claims, here none.
+        // A queued job has an entry in its trail for each of its claims; this one has none.
     });
 }
 
@@ -151,12 +151,12 @@ fn a_result_of_an_earlier_run_is_accepted_twice() {
 
 #[test]
 fn a_result_of_another_worker_is_accepted_twice() {
-    must_find("twice", "of another worker", |evidence| evidence.rows[0].worker = Some(BOB));
+    must_find("twice", "from another worker", |evidence| evidence.rows[0].worker = Some(BOB));
 }
 
 #[test]
 fn a_result_without_a_run_is_illegal() {
-    must_find("illegal", "no handler came to its end", |evidence| {
+    must_find("illegal", "no handler ran to its end", |evidence| {
         evidence.log.retain(|line| line.id != FIRST || line.step != Step::End);
     });
 }
@@ -169,7 +169,7 @@ fn a_job_that_nobody_enqueued_is_illegal() {
 }
 
 #[test]
-fn a_job_that_was_refused_and_is_there_is_illegal() {
+fn a_job_that_was_refused_and_exists_is_illegal() {
     must_find("illegal", "was not accepted", |evidence| {
         evidence.ledger.accepted.remove(&FIRST);
         evidence.ledger.refused.insert(FIRST);
@@ -177,7 +177,7 @@ fn a_job_that_was_refused_and_is_there_is_illegal() {
 }
 
 #[test]
-fn a_job_of_unknown_outcome_may_be_there_or_not() {
+fn a_job_with_an_unknown_outcome_may_exist_or_not() {
     let mut evidence = good();
     evidence.ledger.accepted.remove(&FIRST);
     evidence.ledger.unknown.extend([FIRST, Uuid::from_u128(3)]);
@@ -185,25 +185,25 @@ fn a_job_of_unknown_outcome_may_be_there_or_not() {
 }
 
 #[test]
-fn a_claim_that_is_run_by_two_is_illegal() {
+fn a_claim_that_two_workers_run_is_illegal() {
     must_find("illegal", "two lines Start", |evidence| evidence.log.push(line(Step::Start, FIRST, 1, BOB, 1_050)));
 }
 
 #[test]
 fn a_run_during_the_lease_of_the_one_before_is_illegal() {
-    must_find("illegal", "had its lease", |evidence| evidence.log[3].at_ms = 4_900);
+    must_find("illegal", "held its lease", |evidence| evidence.log[3].at_ms = 4_900);
 }
 
 #[test]
 fn a_run_that_its_row_does_not_know_is_illegal() {
-    must_find("illegal", "its row knows 1 claims", |evidence| {
+    must_find("illegal", "its row has 1 claims", |evidence| {
         evidence.log.push(line(Step::Start, FIRST, 2, BOB, 2_000));
     });
 }
 
 #[test]
 fn a_lease_lost_by_another_worker_than_ran_is_illegal() {
-    must_find("illegal", "another worker's than its trail says", |evidence| {
+    must_find("illegal", "by another worker than its trail says", |evidence| {
         evidence.rows[1].trail.0[0].worker = Some(WorkerId(BOB));
     });
 }
@@ -228,7 +228,7 @@ fn an_end_told_twice_is_illegal() {
 
 #[test]
 fn a_trail_that_goes_back_in_time_is_illegal() {
-    must_find("illegal", "is earlier than what came before it", |evidence| {
+    must_find("illegal", "is earlier than the entry before it", |evidence| {
         let row = &mut evidence.rows[1];
         row.trail.0.push(entry("expire", 2, BOB, 4_000));
         (row.epoch, row.attempt, row.crashes, row.result) = (3, 3, 2, Some(3));
@@ -239,12 +239,12 @@ fn a_trail_that_goes_back_in_time_is_illegal() {
 
 #[test]
 fn a_crash_that_is_not_counted_is_illegal() {
-    must_find("illegal", "0 crashes, and 1 lost leases", |evidence| evidence.rows[1].crashes = 0);
+    must_find("illegal", "0 crashes, but 1 lost leases", |evidence| evidence.rows[1].crashes = 0);
 }
 
 #[test]
 fn an_attempt_that_is_not_spent_is_illegal() {
-    must_find("illegal", "1 attempts in 2 claims, and 0 were given back", |evidence| evidence.rows[1].attempt = 1);
+    must_find("illegal", "1 attempts in 2 claims, 0 of them given back", |evidence| evidence.rows[1].attempt = 1);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_death_after_the_last_crash_is_fine() {
 
 #[test]
 fn a_death_of_a_job_that_kills_nobody_is_illegal() {
-    must_find("illegal", "and it is no poison", |evidence| {
+    must_find("illegal", "but kills no worker", |evidence| {
         let row = &mut evidence.rows[1];
         row.state = "dead".to_owned();
         row.trail.0.push(entry("expire", 2, BOB, 8_000));
@@ -315,7 +315,7 @@ fn a_verb_that_nobody_used_is_illegal() {
 
 #[test]
 fn a_stop_that_burns_an_attempt_is_illegal() {
-    must_find("illegal", "2 attempts in 2 claims, and 1 were given back", |evidence| {
+    must_find("illegal", "2 attempts in 2 claims, 1 of them given back", |evidence| {
         let row = &mut evidence.rows[1];
         row.trail.0[0].verb = "release".to_owned();
         row.crashes = 0;
@@ -324,7 +324,7 @@ fn a_stop_that_burns_an_attempt_is_illegal() {
 
 #[test]
 fn two_live_jobs_of_one_key_are_illegal() {
-    must_find("illegal", "have the key k and were live at once", |evidence| {
+    must_find("illegal", "have the key k and were live at the same time", |evidence| {
         evidence.rows.iter_mut().for_each(|row| row.unique_key = Some("k".to_owned()));
         evidence.rows[1].created_at = time(4_000);
     });
@@ -340,7 +340,7 @@ fn one_job_of_a_key_after_the_other_is_fine() {
 }
 
 #[test]
-fn what_is_left_in_redis_and_what_the_stores_own_checks_say_is_illegal() {
+fn leftovers_in_redis_and_findings_of_the_stores_own_checks_are_illegal() {
     must_find("illegal", "Redis still holds", |evidence| evidence.left_in_redis.push("x in leases".to_owned()));
     must_find("illegal", "doctor", |evidence| evidence.violations.push("doctor, drift: 1".to_owned()));
     must_find("illegal", "worker", |evidence| evidence.ended_badly.push("worker 1 ended".to_owned()));

@@ -1,13 +1,13 @@
-//! One row against itself: its state, its counts and its trail tell one story, and a legal one.
+//! One row checked by itself: its state, its counters and its trail must form one legal history.
 //!
-//! Every claim takes the next epoch, and every run but the last has ended in one entry of the trail. So the trail must
-//! hold each epoch once, in order, and the attempts and crashes must add up.
+//! Every claim takes the next epoch, and every run except the last one has left one entry in the trail. So the trail
+//! must hold each epoch once, in order, and the attempts and crashes must add up.
 
 use super::Findings;
 use crate::evidence::Row;
 
-/// The store keeps so many entries; what came before cannot be told.
-const KEPT: usize = 20;
+/// The store keeps this many entries. Earlier entries cannot be checked.
+const ENTRIES_MAX: usize = 20;
 
 pub(super) fn check(row: &Row, findings: &mut Findings) {
     let mut wrong = |what: String| findings.illegal.push(format!("{} ({}): {what}", row.id, row.state));
@@ -20,24 +20,24 @@ pub(super) fn check(row: &Row, findings: &mut Findings) {
     let trail = &row.trail.0;
     for pair in trail.windows(2) {
         if pair[1].at < pair[0].at {
-            wrong(format!("{} of epoch {} is earlier than what came before it", pair[1].verb, pair[1].epoch));
+            wrong(format!("{} of epoch {} is earlier than the entry before it", pair[1].verb, pair[1].epoch));
         }
     }
-    // What a reaper put right about a job beside its runs may happen at any time.
+    // A reaper's repair between runs may happen at any time.
     let runs = || trail.iter().filter(|entry| entry.verb != "repair");
     if let Some(strange) =
         runs().find(|entry| !matches!(entry.verb.as_str(), "retry" | "snooze" | "release" | "expire"))
     {
-        wrong(format!("{} in the trail, which nobody asked for", strange.verb));
+        wrong(format!("{} in the trail, but nobody requested it", strange.verb));
     }
-    if trail.len() >= KEPT {
+    if trail.len() >= ENTRIES_MAX {
         return;
     }
     let count = |verb: &str| trail.iter().filter(|entry| entry.verb == verb).count();
     let (expired, given_back) = (count("expire"), count("release") + count("snooze"));
     let epochs: Vec<i32> = runs().map(|entry| entry.epoch).collect();
-    // A run that was ended by its result, and one that is still going on, leave no entry. Of the dead some do: those
-    // whose last lease ran out.
+    // A run that ended with its result, and a run that is still running, leave no entry. Of the dead jobs, those whose
+    // last lease ran out have an entry for the last run.
     let last_run_has_entry = match row.state.as_str() {
         "succeeded" | "running" => false,
         "dead" => epochs.last() == Some(&row.epoch),
@@ -45,13 +45,13 @@ pub(super) fn check(row: &Row, findings: &mut Findings) {
     };
     let wanted: Vec<i32> = (1..=if last_run_has_entry { row.epoch } else { row.epoch - 1 }).collect();
     if epochs != wanted {
-        wrong(format!("claimed {} times, and its trail has the epochs {epochs:?}", row.epoch));
+        wrong(format!("claimed {} times, but its trail has the epochs {epochs:?}", row.epoch));
     }
     if usize::try_from(row.crashes) != Ok(expired) {
-        wrong(format!("{} crashes, and {expired} lost leases in its trail", row.crashes));
+        wrong(format!("{} crashes, but {expired} lost leases in its trail", row.crashes));
     }
     if usize::try_from(row.epoch - row.attempt) != Ok(given_back) {
-        wrong(format!("{} attempts in {} claims, and {given_back} were given back", row.attempt, row.epoch));
+        wrong(format!("{} attempts in {} claims, {given_back} of them given back", row.attempt, row.epoch));
     }
     match row.state.as_str() {
         "dead" if row.crashes < row.max_crashes && row.attempt < row.max_attempts => {

@@ -1,16 +1,18 @@
-//! **Fault**: the wall clocks of workers are an hour ahead and an hour behind, and that of one is set forward and back.
-//! **Window**: 12 s. For the first half, two leases, the clock that is set is behind, in the middle of a job that lasts as
-//! long; then it is set every second.
-//! **Heal**: none: the clocks stay as wrong as they are.
-//! **Must hold**: nothing is to be seen of it: no attempt is burned, no lease taken, six tenths of the rate are kept.
+//! **Fault**: wall clocks of workers are an hour ahead or an hour behind, and the clock of one worker is changed
+//! repeatedly.
+//! **Window**: 12 s. For the first half, two leases, the changed clock is behind, in the middle of a job that lasts as
+//! long. Then it is changed every second.
+//! **Heal**: none; the clocks stay wrong.
+//! **Must hold**: the fault has no effect: no attempt is burned, no live worker loses a lease, and 60 % of the rate is
+//! kept.
 //! **Converges within**: 1 s.
-//! **Not covered**: the clocks of the servers, by which all is decided; that of Redis and that of PostgreSQL are never
+//! **Not covered**: the clocks of the servers, which decide everything. The clocks of Redis and PostgreSQL are never
 //! compared.
 
 use crate::{
     dice::Dice,
     plan::Plan,
-    stage::{PATIENCE, Stage},
+    stage::{STEP_TIMEOUT, Stage},
 };
 use anyhow::{Result, ensure};
 use leasehold_tests::{WrongClock, clock_errors};
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 pub(crate) const PLAN: Plan =
-    Plan { recovers_within_s: 1.0, least_rate: 0.6, most_burned: 0, most_taken: 0, ..Plan::USUAL };
+    Plan { recovers_within_s: 1.0, rate_min: 0.6, burned_max: 0, live_leases_lost_max: 0, ..Plan::USUAL };
 
 const HOUR_S: i64 = 3600;
 const HALF_AN_HOUR_MS: i64 = 1_800_000;
@@ -33,8 +35,8 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
         stage.members.end_first().await?;
     }
     let long_ms = stage.lease_ms() * 2;
-    while !is_begun_by(stage, stage.load.long(long_ms).await?, pids[2]).await? {}
-    stage.fault_begins("clocks are wrong by an hour, and one is set");
+    while !is_started_by(stage, stage.load.long(long_ms).await?, pids[2]).await? {}
+    stage.fault_begins("clocks are wrong by an hour, and one changes");
     jumps.set(-HOUR_S);
     stage.pass(Duration::from_millis(long_ms)).await;
     for _ in 0..6 {
@@ -51,14 +53,14 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     Ok(())
 }
 
-/// Whether it is this process that runs the job, once one does.
-async fn is_begun_by(stage: &mut Stage, job: Uuid, pid: u32) -> Result<bool> {
+/// Whether this process runs the job, once some process runs it.
+async fn is_started_by(stage: &mut Stage, job: Uuid, pid: u32) -> Result<bool> {
     let since = Instant::now();
     loop {
         if let Some(line) = stage.log().iter().find(|line| line.id == job) {
             return Ok(line.pid == pid);
         }
-        ensure!(since.elapsed() < PATIENCE, "a job that is before all others was not begun");
+        ensure!(since.elapsed() < STEP_TIMEOUT, "a job at the front of the line was not started");
         stage.pass(Duration::from_millis(20)).await;
     }
 }

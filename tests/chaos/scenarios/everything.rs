@@ -1,10 +1,10 @@
-//! **Fault**: all of it, at random and at the same time: workers killed and frozen, reapers killed, Redis flushed, damaged,
-//! killed, stalled, silent and away, PostgreSQL stopped both ways, connections lost.
-//! **Window**: as long as asked (`MINUTES`); a harm every 0.1 to 1.5 s, of which some last for seconds.
-//! **Heal**: everything is there again.
-//! **Must hold**: the invariants. What the rate was is told, and not judged.
+//! **Fault**: all faults, at random and at the same time: workers killed and frozen, reapers killed, Redis flushed,
+//! damaged, killed, stalled, half-open and unreachable, PostgreSQL stopped in both ways, connections lost.
+//! **Window**: `MINUTES`. A fault every 0.1 to 1.5 s; some last for seconds.
+//! **Heal**: all faults end.
+//! **Must hold**: the invariants. The rate is reported but not judged.
 //! **Converges within**: 10 s.
-//! **Not covered**: what lasts for longer than a few seconds.
+//! **Not covered**: faults that last longer than a few seconds.
 
 use crate::{
     dice::Dice,
@@ -12,27 +12,27 @@ use crate::{
     stage::Stage,
 };
 use anyhow::Result;
-use leasehold_tests::Way;
+use leasehold_tests::LinkState;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 pub(crate) const PLAN: Plan =
     Plan { shape: Shape { reapers: 2, max_crashes: 1000, ..Shape::USUAL }, recovers_within_s: 10.0, ..Plan::USUAL };
 
-/// A harm that lasts, and what ends it.
+/// A fault with a duration, and the action that ends it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lasting {
-    RedisWay,
+    RedisLink,
     RedisServer,
     Postgres,
     Frozen(u32),
 }
 
-/// What lasts, and until when.
+/// The faults that last at the moment, and their ends.
 type Open = Vec<(Instant, Lasting)>;
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
-    stage.fault_begins("everything at random");
+    stage.fault_begins("all faults at random");
     let (begun, window) = (Instant::now(), stage.window);
     let mut open = Open::new();
     let mut minute = 0;
@@ -58,7 +58,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
 
 fn end(stage: &Stage, over: Lasting) -> Result<()> {
     match over {
-        Lasting::RedisWay => stage.to_redis.set(Way::Open),
+        Lasting::RedisLink => stage.to_redis.set(LinkState::Open),
         Lasting::RedisServer => stage.start_redis()?,
         Lasting::Postgres => stage.start_postgres()?,
         Lasting::Frozen(pid) => stage.members.signal(pid, Signal::SIGCONT),
@@ -66,7 +66,7 @@ fn end(stage: &Stage, over: Lasting) -> Result<()> {
     Ok(())
 }
 
-/// One more harm. What is harmed already in the same way is left as it is.
+/// Injects one more fault. A fault that is already active is not injected again.
 async fn harm(stage: &mut Stage, dice: &mut Dice, open: &mut Open) -> Result<()> {
     let lasts = |open: &Open, what: Lasting| open.iter().any(|(_, lasting)| *lasting == what);
     let (postgres_is_away, redis_is_away) = (lasts(open, Lasting::Postgres), lasts(open, Lasting::RedisServer));
@@ -98,10 +98,10 @@ async fn harm(stage: &mut Stage, dice: &mut Dice, open: &mut Open) -> Result<()>
             stage.kill_redis();
             open.push((until, Lasting::RedisServer));
         }
-        8 if !lasts(open, Lasting::RedisWay) => {
-            let way = [Way::Shut, Way::Stalled, Way::Silent, Way::Slow(Duration::from_millis(50))][dice.number(0..4)];
-            stage.to_redis.set(way);
-            open.push((until, Lasting::RedisWay));
+        8 if !lasts(open, Lasting::RedisLink) => {
+            let state = [LinkState::Shut, LinkState::Stalled, LinkState::Silent, LinkState::Slow(Duration::from_millis(50))][dice.number(0..4)];
+            stage.to_redis.set(state);
+            open.push((until, Lasting::RedisLink));
         }
         9 if !postgres_is_away => {
             stage.stop_postgres(dice.percent(50));

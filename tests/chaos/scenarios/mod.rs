@@ -1,7 +1,8 @@
-//! A file a fault. Each says at its top: fault · window · heal · must hold · converges within · not covered.
+//! One file for each fault. The header of each file says: fault, window, heal, must hold, converges within, not
+//! covered.
 //!
-//! What must hold is always this too: nothing accepted is lost or accepted twice, no transition is illegal, the line
-//! drains, and Redis agrees with PostgreSQL after that.
+//! In each scenario this must hold too: no accepted job is lost or accepted twice, no transition is illegal, the line
+//! drains, and after that Redis agrees with PostgreSQL.
 
 use crate::{dice::Dice, plan::Plan, stage::Stage};
 use anyhow::Result;
@@ -10,10 +11,10 @@ macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
         $(mod $name;)*
 
-        /// All scenarios, in the order in which they are played.
+        /// All scenarios, in the order in which they run.
         pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
 
-        /// What a scenario is played on. `name` is one of [`NAMES`].
+        /// The plan of a scenario. `name` is one of [`NAMES`].
         pub(crate) fn plan(name: &str) -> Plan {
             match name {
                 $(stringify!($name) => $name::PLAN,)*
@@ -21,7 +22,7 @@ macro_rules! scenarios {
             }
         }
 
-        /// Does the harm, and heals it.
+        /// Injects the fault and ends it.
         pub(crate) async fn play(name: &str, stage: &mut Stage, dice: &mut Dice) -> Result<()> {
             match name {
                 $(stringify!($name) => $name::play(stage, dice).await,)*
@@ -62,7 +63,7 @@ scenarios! {
     everything,
 }
 
-/// Those that are played for every change: one of each kind, within a few minutes.
+/// The scenarios that run for every change: one of each kind, in a few minutes.
 const SHORT: &[&str] = &[
     "worker_kill",
     "worker_freeze",

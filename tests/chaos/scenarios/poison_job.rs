@@ -1,10 +1,10 @@
 //! **Fault**: two jobs, one after the other, kill every worker that runs them.
-//! **Window**: until both are dead.
-//! **Heal**: they are dead, after `max_crashes` each.
-//! **Must hold**: nobody else dies of it: the jobs that ran beside them finish.
-//! **Converges within**: 5 s after the second is dead.
-//! **Not covered**: a job that takes the machine down; two such jobs at once, beside which a third may by bad luck lose
-//! three workers too.
+//! **Window**: until both jobs are dead.
+//! **Heal**: each job is dead after `max_crashes` crashes.
+//! **Must hold**: no other job dies: the jobs that ran at the same time finish.
+//! **Converges within**: 5 s after the second job is dead.
+//! **Not covered**: a job that takes down the machine; two such jobs at the same time, where by bad luck a third job
+//! may lose three workers too.
 
 use crate::{
     dice::Dice,
@@ -15,11 +15,11 @@ use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
 const POISON: usize = 2;
-/// Three leases each, and what it takes to start workers in between.
+/// Three leases for each job, and the time to start workers in between.
 const DEAD_WITHIN: Duration = Duration::from_secs(90);
 
 pub(crate) const PLAN: Plan = Plan {
-    // Six leases have to run out.
+    // Six leases must run out.
     shape: Shape { lease_ms: 2_000, ..Shape::USUAL },
     recovers_within_s: 5.0,
     dead: POISON,

@@ -1,10 +1,10 @@
-//! **Fault**: PostgreSQL is stopped with a checkpoint, and started again; twice.
-//! **Window**: it is away for up to 2 s each time.
-//! **Heal**: it is there again.
-//! **Must hold**: nothing acknowledged is lost; results are held and written after: no lease ends under a handler
-//! whose worker lives. Only claims whose answer was lost with the server may burn an attempt.
+//! **Fault**: PostgreSQL is stopped with a checkpoint and started again; twice.
+//! **Window**: PostgreSQL is unavailable for up to 2 s each time.
+//! **Heal**: PostgreSQL runs again.
+//! **Must hold**: no acknowledged job is lost. Workers keep their results and write them afterwards, so no live worker
+//! loses the lease of a running handler. Attempts are burned only by claims whose answer was lost with the server.
 //! **Converges within**: 5 s.
-//! **Not covered**: the loss of power, since no disk loses anything here.
+//! **Not covered**: a power failure, because no disk loses data here.
 
 use crate::{
     dice::Dice,
@@ -14,7 +14,7 @@ use crate::{
 use anyhow::Result;
 
 pub(crate) const PLAN: Plan =
-    Plan { shape: Shape { lease_ms: 5_000, ..Shape::USUAL }, recovers_within_s: 5.0, most_taken: 0, ..Plan::USUAL };
+    Plan { shape: Shape { lease_ms: 5_000, ..Shape::USUAL }, recovers_within_s: 5.0, live_leases_lost_max: 0, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     stage.fault_begins("PostgreSQL is restarted");

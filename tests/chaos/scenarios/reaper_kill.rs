@@ -1,19 +1,19 @@
-//! **Fault**: the only reaper is killed, and while there is none a worker is killed too.
+//! **Fault**: the only reaper is killed. While no reaper runs, a worker is killed too.
 //! **Window**: 8 s without a reaper.
 //! **Heal**: a reaper is started.
-//! **Must hold**: workers bring the line into Redis themselves, so 60 % of the rate is kept; what was left lies is put
-//! right by the new reaper.
+//! **Must hold**: workers fill the head themselves, so 60 % of the rate is kept. The new reaper repairs what the killed
+//! worker left.
 //! **Converges within**: 3 s.
-//! **Not covered**: hours without one.
+//! **Not covered**: hours without a reaper.
 
 use crate::{dice::Dice, plan::Plan, stage::Stage};
 use anyhow::Result;
 use std::time::Duration;
 
-pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, least_rate: 0.6, ..Plan::USUAL };
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, rate_min: 0.6, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
-    stage.fault_begins("there is no reaper");
+    stage.fault_begins("no reaper runs");
     stage.members.reapers.clear();
     stage.pass(dice.millis(500..2000)).await;
     stage.kill_a_worker(dice)?;

@@ -1,7 +1,8 @@
-//! **Fault**: three reapers at once, one of which is killed and replaced all the time, while workers are killed too.
+//! **Fault**: three reapers run at the same time. One of them is killed and replaced again and again, and workers are
+//! killed too.
 //! **Window**: 8 s.
-//! **Heal**: they are left alone.
-//! **Must hold**: what three do is as if one had done it.
+//! **Heal**: no process is killed any more.
+//! **Must hold**: three reapers have the same effect as one.
 //! **Converges within**: 3 s.
 //! **Not covered**: reapers of different versions.
 
@@ -16,12 +17,12 @@ use std::time::{Duration, Instant};
 pub(crate) const PLAN: Plan = Plan {
     shape: Shape { reapers: 3, max_crashes: 20, ..Shape::USUAL },
     recovers_within_s: 3.0,
-    least_rate: 0.4,
+    rate_min: 0.4,
     ..Plan::USUAL
 };
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
-    stage.fault_begins("three reapers, which are killed and replaced");
+    stage.fault_begins("three reapers run, and are killed and replaced");
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(8) {
         stage.pass(dice.millis(300..1200)).await;

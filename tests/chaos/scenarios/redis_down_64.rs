@@ -1,8 +1,9 @@
-//! **Fault**: Redis cannot be reached: connections are cut and refused, for 64 worker processes that claim at once.
+//! **Fault**: Redis is unreachable: connections are cut and refused, for 64 worker processes that claim at the same
+//! time.
 //! **Window**: 15 s.
-//! **Heal**: it can be reached again.
-//! **Must hold**: the fleet goes on from PostgreSQL, at 30 % of its rate or more: 64 that claim from the front of one line do
-//! not wait for each other. Jobs are so short that claiming them is what limits the rate. No attempt is burned.
+//! **Heal**: Redis is reachable again.
+//! **Must hold**: the fleet continues from PostgreSQL with at least 30 % of its rate: 64 workers that claim from the
+//! front of one line do not wait for each other. Jobs are so short that claims limit the rate. No attempt is burned.
 //! **Converges within**: 3 s.
 //! **Not covered**: 64 workers on as many processors.
 
@@ -12,7 +13,7 @@ use crate::{
     stage::Stage,
 };
 use anyhow::Result;
-use leasehold_tests::Way;
+use leasehold_tests::LinkState;
 use std::time::Duration;
 
 pub(crate) const PLAN: Plan = Plan {
@@ -27,14 +28,14 @@ pub(crate) const PLAN: Plan = Plan {
         ..Shape::USUAL
     },
     recovers_within_s: 3.0,
-    least_rate: 0.3,
-    most_burned: 0,
+    rate_min: 0.3,
+    burned_max: 0,
     ..Plan::USUAL
 };
 
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
-    stage.fault_begins("Redis is away, for 64 workers");
-    stage.redis_way(Way::Shut, Duration::from_secs(15)).await;
+    stage.fault_begins("Redis is unreachable for 64 workers");
+    stage.redis_link(LinkState::Shut, Duration::from_secs(15)).await;
     stage.heals();
     Ok(())
 }

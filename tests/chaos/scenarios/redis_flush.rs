@@ -1,9 +1,9 @@
-//! **Fault**: `FLUSHALL` with a line of thousands, three times.
-//! **Window**: 2 to 3 s between them.
-//! **Heal**: none is needed: the head is filled again.
+//! **Fault**: `FLUSHALL` with a line of thousands of jobs, three times.
+//! **Window**: 2 to 3 s between flushes.
+//! **Heal**: none; the reaper fills the head again.
 //! **Must hold**: no attempt is burned.
-//! **Converges within**: 2 s until as many slots are busy as before, from each flush on.
-//! **Not covered**: a flush of one database of several.
+//! **Converges within**: 2 s after each flush as many slots are busy as before.
+//! **Not covered**: a flush of only one of several databases.
 
 use crate::{
     dice::Dice,
@@ -15,9 +15,9 @@ use anyhow::Result;
 pub(crate) const PLAN: Plan = Plan {
     shape: Shape { backlog: 2500, lease_ms: 10_000, ..Shape::USUAL },
     recovery: Recovery::Busy,
-    as_before: 0.9,
+    recovery_threshold: 0.9,
     recovers_within_s: 2.0,
-    most_burned: 0,
+    burned_max: 0,
     ..Plan::USUAL
 };
 

@@ -1,10 +1,10 @@
-//! **Fault**: `FLUSHALL` with a line of 100,000, three times, at a head of the usual size. Nothing is enqueued meanwhile: new
-//! jobs would bring their hints along and keep the workers busy, whatever became of the line.
-//! **Window**: 2 to 3 s between them.
-//! **Heal**: none is needed: the head is filled again.
-//! **Must hold**: no attempt is burned; all of the line is run in the end.
-//! **Converges within**: 2 s until as many slots are busy as before, from each flush on.
-//! **Not covered**: a line that PostgreSQL cannot keep in its memory.
+//! **Fault**: `FLUSHALL` with a line of 100,000 jobs, three times, with a head of the usual size. Nothing is enqueued
+//! during the fault: new jobs would bring their own hints and keep the workers busy even if the line were stuck.
+//! **Window**: 2 to 3 s between flushes.
+//! **Heal**: none; the reaper fills the head again.
+//! **Must hold**: no attempt is burned; the whole line is run in the end.
+//! **Converges within**: 2 s after each flush as many slots are busy as before.
+//! **Not covered**: a line that does not fit into the memory of PostgreSQL.
 
 use crate::{
     dice::Dice,
@@ -21,15 +21,15 @@ pub(crate) const PLAN: Plan = Plan {
         slots: 16,
         lease_ms: 10_000,
         head_max: 4096,
-        // A little more, which is done until the last flush.
+        // A few more, which are run before the last flush.
         backlog: QUEUED + 5_000,
         job_ms: (100, 300),
         ..Shape::USUAL
     },
     recovery: Recovery::Busy,
-    as_before: 0.9,
+    recovery_threshold: 0.9,
     recovers_within_s: 2.0,
-    most_burned: 0,
+    burned_max: 0,
     ..Plan::USUAL
 };
 

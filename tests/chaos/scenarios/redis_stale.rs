@@ -1,20 +1,20 @@
-//! **Fault**: a copy of Redis of some time ago takes over: old hints, old leases, an old generation.
-//! **Window**: the copy is a minute old; in between, Redis was flushed as well.
+//! **Fault**: an old copy of Redis takes over: old hints, old leases, an old generation.
+//! **Window**: the copy is a minute old. Between the copy and the takeover, Redis was flushed as well.
 //! **Heal**: none is needed.
-//! **Must hold**: no attempt is burned: stale hints are refused by PostgreSQL.
+//! **Must hold**: no attempt is burned: PostgreSQL refuses stale hints.
 //! **Converges within**: 3 s.
-//! **Not covered**: two primaries at once.
+//! **Not covered**: two primaries at the same time.
 
 use crate::{dice::Dice, plan::Plan, stage::Stage};
 use anyhow::Result;
 
-pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, most_burned: 0, ..Plan::USUAL };
+pub(crate) const PLAN: Plan = Plan { recovers_within_s: 3.0, burned_max: 0, ..Plan::USUAL };
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
     let mut redis = stage.connect_redis().await?;
     let mut copy: Vec<(String, Vec<u8>)> = Vec::new();
     for key in redis::cmd("KEYS").arg("*").query_async::<Vec<String>>(&mut redis).await? {
-        // It may have run out meanwhile.
+        // The key may have expired.
         let dump: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query_async(&mut redis).await?;
         copy.extend(dump.map(|dump| (key, dump)));
     }

@@ -1,11 +1,11 @@
-//! **Fault**: Redis answers and cannot be used: it is a replica, its memory is full, it refuses a command to its user; one
-//! after the other, without a pause.
+//! **Fault**: Redis answers but cannot be used: it is a replica; its memory is full; it refuses a command to this user.
+//! One after the other, without a pause.
 //! **Window**: a minute.
-//! **Heal**: it is as before, with what it held, which has gone stale.
-//! **Must hold**: as while Redis is away: the fleet goes on from PostgreSQL, at 30 % of its rate or more, and no attempt is
-//! burned. The check behind `/readyz` and doctor says what is wrong, each time.
+//! **Heal**: Redis works as before, with its old data, which is stale.
+//! **Must hold**: the same as while Redis is unreachable: the fleet continues from PostgreSQL with at least 30 % of its
+//! rate, and no attempt is burned. The check behind `/readyz` and doctor names each problem.
 //! **Converges within**: 3 s.
-//! **Not covered**: a password that changes, since connections that are open outlast it.
+//! **Not covered**: a changed password, because open connections stay valid.
 
 use crate::{
     dice::Dice,
@@ -21,12 +21,12 @@ pub(crate) const PLAN: Plan = Plan {
     // As in `redis_down`: a heartbeat that waited for Redis would lose leases.
     shape: Shape { lease_ms: 6_000, ..Shape::USUAL },
     recovers_within_s: 3.0,
-    least_rate: 0.3,
-    most_burned: 0,
+    rate_min: 0.3,
+    burned_max: 0,
     ..Plan::USUAL
 };
 
-/// What is done, what undoes it, and what the check must say.
+/// The command that does the harm, the command that undoes it, and what the check must report.
 const HARMS: [(&str, &str, &str); 4] = [
     ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "is a replica"),
     ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "is full"),
@@ -37,6 +37,7 @@ const HARMS: [(&str, &str, &str); 4] = [
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     let mut redis = stage.connect_redis().await?;
     let handoff = Handoff::connect_lazily(&Settings {
+        key_prefix: leasehold_handoff::KeyPrefix::default(),
         url: stage.stores.redis.url.clone().into(),
         head_max: PLAN.shape.head_max,
         max_connections: 1,
@@ -48,7 +49,7 @@ pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
         stage.progress.phase(harm);
         send(&mut redis, harm).await?;
         let found = handoff.check().await.err().map(|error| error.to_string()).unwrap_or_default();
-        ensure!(found.contains(said), "after {harm} the check of Redis says {found:?}, not that it {said}");
+        ensure!(found.contains(said), "after {harm} the check of Redis answered {found:?}, without {said:?}");
         stage.pass(each).await;
         send(&mut redis, cure).await?;
     }

@@ -1,9 +1,9 @@
-//! **Fault**: a deploy: every worker in turn gets TERM, after another was started in its place and is at work.
-//! **Window**: as long as that takes, with up to a second between two; twice over.
+//! **Fault**: a deploy: every worker in turn gets SIGTERM, after its replacement has started its first jobs.
+//! **Window**: as long as two deploys take, with up to a second between two workers.
 //! **Heal**: none is needed.
-//! **Must hold**: no attempt is burned, nothing fails, every worker ends by itself; three quarters of the rate are kept.
+//! **Must hold**: no attempt is burned, no job fails, every worker stops by itself; 75 % of the rate is kept.
 //! **Converges within**: 1 s.
-//! **Not covered**: handlers that take longer than the grace.
+//! **Not covered**: handlers that take longer than the grace period.
 
 use crate::{
     dice::Dice,
@@ -15,8 +15,8 @@ use anyhow::Result;
 pub(crate) const PLAN: Plan = Plan {
     shape: Shape { lease_ms: 10_000, ..Shape::USUAL },
     recovers_within_s: 1.0,
-    least_rate: 0.75,
-    most_burned: 0,
+    rate_min: 0.75,
+    burned_max: 0,
     ..Plan::USUAL
 };
 

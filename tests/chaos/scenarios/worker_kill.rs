@@ -1,16 +1,17 @@
-//! **Fault**: workers are killed with KILL, one at each place in a job's life: claimed and not begun; in the handler; the
-//! handler ended and its result not written; the result written and its hint still leased. Another is started for each.
-//! **Window**: until nothing is left of what they held. A victim is stopped (STOP) until it is known to be at its place.
+//! **Fault**: workers are killed with SIGKILL, one at each point in a job's life: claimed but not started; in the
+//! handler; handler ended but result not written; result written but hint still leased. Each worker is replaced.
+//! **Window**: until the killed workers hold nothing any more. A victim is stopped (SIGSTOP) first, to know its point.
 //! **Heal**: none is needed.
-//! **Must hold**: every job that a dead worker held is begun again by another, and every hint of a finished one is gone.
-//! **Converges within**: the lease and 2 s, from each kill on.
-//! **Not covered**: the death of the machine; a kill between a `BLMOVE` and its lease, which leaves no trace to aim by.
+//! **Must hold**: another worker starts every job that a dead worker held, and every hint of a finished job is gone.
+//! **Converges within**: the lease plus 2 s after each kill.
+//! **Not covered**: the death of the machine; a kill between a `BLMOVE` and its lease, which cannot be seen from
+//! outside.
 
 use crate::{
     dice::Dice,
-    hands::DeathPoint,
+    held_jobs::DeathPoint,
     plan::{Plan, Recovery, Shape},
-    stage::{PATIENCE, Stage},
+    stage::{STEP_TIMEOUT, Stage},
 };
 use anyhow::Result;
 
@@ -22,11 +23,11 @@ pub(crate) const PLAN: Plan = Plan {
 };
 
 pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
-    stage.fault_begins("workers are killed, one at each place in a job's life");
+    stage.fault_begins("workers are killed, one at each point in a job's life");
     for place in [DeathPoint::Claim, DeathPoint::Handler, DeathPoint::Settle, DeathPoint::Ack] {
         stage.kill_at(place, dice).await?;
     }
-    stage.until_all_taken_over(PATIENCE).await?;
+    stage.until_killed_workers_hold_nothing(STEP_TIMEOUT).await?;
     stage.heals();
     Ok(())
 }

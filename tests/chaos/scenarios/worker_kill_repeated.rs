@@ -1,15 +1,16 @@
-//! **Fault**: workers are killed with KILL one after the other, each replaced at once.
-//! **Window**: 8 s, one every 300 to 900 ms, each while it holds jobs; then until nothing is left of what they held.
-//! **Heal**: they are left alone.
-//! **Must hold**: every job that a dead worker held is begun again by another.
-//! **Converges within**: the lease and 2 s, from each kill on.
-//! **Not covered**: jobs that use up their crashes by this, which end dead: here they have more.
+//! **Fault**: workers are killed with SIGKILL one after the other, and each is replaced at once.
+//! **Window**: 8 s, one kill every 300 to 900 ms, each of a worker that holds jobs; then until the killed workers hold
+//! nothing any more.
+//! **Heal**: no more kills.
+//! **Must hold**: another worker starts every job that a dead worker held.
+//! **Converges within**: the lease plus 2 s after each kill.
+//! **Not covered**: jobs that reach their crash limit and end dead: here the limit is higher.
 
 use crate::{
     dice::Dice,
-    hands::DeathPoint,
+    held_jobs::DeathPoint,
     plan::{Plan, Recovery, Shape},
-    stage::{PATIENCE, Stage},
+    stage::{STEP_TIMEOUT, Stage},
 };
 use anyhow::Result;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
         stage.pass(dice.millis(300..900)).await;
         stage.kill_at(DeathPoint::Anywhere, dice).await?;
     }
-    stage.until_all_taken_over(PATIENCE).await?;
+    stage.until_killed_workers_hold_nothing(STEP_TIMEOUT).await?;
     stage.heals();
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{context::Context, failure::Failure, output::progress};
 use leasehold::{Client, Store};
 use leasehold_bench::Costs;
-use leasehold_reaper::Reaper;
+use leasehold_client::Pair;
 use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -37,13 +37,11 @@ pub(crate) async fn measure(plan: &Plan, context: &Context) -> Result<(Figures, 
     prepare(plan, context).await?;
     // Before all others connect, or what they have done so far would count.
     let meters = Meters::open(plan, redis_url).await?;
-    let store = connect(plan, context).await?;
+    let pair = Pair::connect(&plan.config, "leasehold bench").await.map_err(|error| context.failure(&error))?;
     let client = Client::connect(&plan.config).await.map_err(|error| context.failure(&error))?;
-    let handoff_settings = plan.config.handoff_settings().ok_or_else(|| Failure::usage("bench needs REDIS_URL"))?;
-    let handoff =
-        leasehold::handoff_or_later(&handoff_settings).await.map_err(|error| context.handoff_failure(&error))?;
     let stop = CancellationToken::new();
-    let reaper = tokio::spawn(Reaper::new(store.clone(), handoff, context.reaper_settings()).run(stop.clone()));
+    let reaper = tokio::spawn(context.reaper(&pair)?.run(stop.clone()));
+    let store = pair.store;
 
     let mut scene = Scene { plan, context, client, store, meters };
     let figures = match plan.mode {

@@ -3,7 +3,8 @@
 
 use super::{Plan, kind, queue, wall_ms};
 use crate::{context::Context, failure::Failure};
-use leasehold::{Handler, Run, Store, handoff_or_later};
+use leasehold::{Handler, Run, worker_settings};
+use leasehold_client::Pair;
 use leasehold_core::Outcome;
 use leasehold_worker::{Handlers, Worker};
 use std::{
@@ -44,17 +45,13 @@ impl Handler for Noop {
 
 /// Works until standard input ends.
 pub(crate) async fn work(plan: &Plan, context: &Context) -> Result<(), Failure> {
-    let missing = || Failure::usage("a member of a bench needs both URLs");
-    let settings = plan.config.store_settings("leasehold worker").ok_or_else(missing)?;
-    let store = Store::connect(&settings).await.map_err(|error| context.store_failure(error))?;
-    store.prepare().await.map_err(|error| context.store_failure(error))?;
-    let settings = plan.config.handoff_settings().ok_or_else(missing)?;
-    let handoff = handoff_or_later(&settings).await.map_err(|error| context.handoff_failure(&error))?;
+    let pair = Pair::connect(&plan.config, "leasehold worker").await.map_err(|error| context.failure(&error))?;
+    pair.store.prepare().await.map_err(|error| context.store_failure(error))?;
     let seen = Arc::new(Seen::default());
     let mut handlers = Handlers::new();
     handlers.insert(kind()?, Arc::new(Noop(Arc::clone(&seen))));
-    let settings = plan.config.worker_settings(vec![(queue()?, plan.slots)]);
-    let worker = Worker::new(store, handoff, settings, handlers);
+    let settings = worker_settings(&plan.config, vec![(queue()?, plan.slots)]);
+    let worker = Worker::new(pair.store.clone(), pair.handoff()?.clone(), settings, handlers);
 
     say("booted\n");
     if !line_came().await {

@@ -2,9 +2,8 @@
 //! process runs.
 
 use super::plan::KIND;
-use crate::{commands::worker::PassEnv, context::Context, failure::Failure, signals::Stop};
+use crate::{commands::served::PassEnv, context::Context, failure::Failure, signals::Stop};
 use leasehold::{Error, QueueName, Tally, Worker};
-use leasehold_reaper::Reaper;
 use leasehold_worker::Exec;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
@@ -29,7 +28,7 @@ impl Local {
             .queue(queue.as_str(), slots)
             .handler(KIND, Arc::new(Exec::from_payload(kill_after).passing(&pass_env.passed())))
             .run(stop.soon.clone(), stop.now.clone());
-        let reaper = Reaper::new(context.store().await?, context.handoff_or_later().await?, context.reaper_settings());
+        let reaper = context.reaper(&context.pair("leasehold reaper").await?)?;
         let reaper = tokio::spawn(reaper.run(stop.soon.clone()));
         Ok(Self { worker: tokio::spawn(worker), reaper, stop })
     }

@@ -7,7 +7,7 @@ use super::{
     send::send,
 };
 use crate::{
-    commands::worker::PassEnv,
+    commands::served::PassEnv,
     context::Context,
     failure::Failure,
     lines::Lines,

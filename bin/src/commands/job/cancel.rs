@@ -1,6 +1,6 @@
 //! `leasehold job cancel`.
 
-use super::run::no_such_job;
+use super::ids::{finish, no_such_job};
 use crate::{context::Context, failure::Failure, output};
 use leasehold::{JobId, State};
 use serde_json::json;
@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 /// Cancel jobs
 ///
-/// A job that waits is cancelled at once. A running one is told to stop and is cancelled when it has. Exit 1 if an
-/// id is of no job, or its job had finished already.
+/// A waiting job is cancelled at once. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if an id is
+/// of no job, or its job had finished already.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job cancel 0198c5a4-…")]
 pub(crate) struct Args {
-    /// Their ids
+    /// The ids of the jobs
     #[arg(required = true)]
     ids: Vec<JobId>,
 }
@@ -44,17 +44,4 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         }
     }
     finish(missing, failed)
-}
-
-/// The exit code for ids of which some may be of no job.
-pub(super) fn finish(mut missing: Vec<Failure>, failed: bool) -> Result<ExitCode, Failure> {
-    let last = missing.pop();
-    for failure in missing {
-        failure.report();
-    }
-    match last {
-        Some(failure) => Err(failure),
-        None if failed => Ok(ExitCode::FAILURE),
-        None => Ok(ExitCode::SUCCESS),
-    }
 }

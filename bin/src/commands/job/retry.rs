@@ -1,12 +1,12 @@
 //! `leasehold job retry`.
 
-use super::{cancel::finish, run::no_such_job};
+use super::ids::{finish, no_such_job};
 use crate::{context::Context, failure::Failure, output};
 use leasehold::JobId;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Put finished jobs back into the line with a new budget of attempts, and scheduled ones at once
+/// Put finished jobs back into the line with all their attempts, and scheduled jobs at once
 ///
 /// Exit 1 if an id is of no job, or its job is waiting or running already.
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ use std::process::ExitCode;
   leasehold job retry 0198c5a4-…
   leasehold job list --state dead --json | jq -r '.[].id' | xargs leasehold job retry")]
 pub(crate) struct Args {
-    /// Their ids
+    /// The ids of the jobs
     #[arg(required = true)]
     ids: Vec<JobId>,
 }

@@ -1,6 +1,6 @@
 //! `leasehold job show`.
 
-use super::run::existing;
+use super::ids::existing;
 use crate::{
     context::Context,
     failure::Failure,
@@ -15,7 +15,7 @@ use std::process::ExitCode;
   leasehold job show 0198c5a4-…
   leasehold job show 0198c5a4-… --json | jq .result")]
 pub(crate) struct Args {
-    /// Its id
+    /// The id of the job
     id: JobId,
 }
 

@@ -1,6 +1,6 @@
 //! `leasehold job wait`.
 
-use super::run::existing;
+use super::ids::existing;
 use crate::{
     context::Context,
     failure::Failure,
@@ -19,10 +19,10 @@ use std::{process::ExitCode, time::Duration};
   leasehold job wait 0198c5a4-…
   leasehold job wait --timeout 30s --json $(leasehold enqueue --kind report)")]
 pub(crate) struct Args {
-    /// Their ids
+    /// The ids of the jobs
     #[arg(required = true)]
     ids: Vec<JobId>,
-    /// How long to wait, such as 30s [default: for ever]
+    /// How long to wait, such as 30s [default: without end]
     #[arg(long, value_parser = times::duration)]
     timeout: Option<Duration>,
 }

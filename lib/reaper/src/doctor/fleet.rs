@@ -84,7 +84,7 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
             Drift::RedisLost,
             About::default(),
             "",
-            "the key leasehold:generation is missing".to_owned(),
+            "Redis has no key `generation`".to_owned(),
         );
     }
     notebook.looked(&REAPER, 1);

@@ -1,4 +1,4 @@
--- attempts_beyond_limit: attempts and crashes never pass their limits. Of the finished, those of the last day.
+-- attempts_beyond_limit: attempts and crashes never exceed their limits. Checks live jobs, and jobs that finished in the last day.
 -- Index: history_finished.
 SELECT s.id, format('%s after %s of %s attempts and %s of %s crashes, %s claims', s.state, s.attempt, s.max_attempts,
                     s.crashes, s.max_crashes, s.epoch) AS detail

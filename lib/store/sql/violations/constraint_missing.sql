@@ -1,4 +1,4 @@
--- constraint_missing: the CHECKs that keep illegal rows out are there and valid.
+-- constraint_missing: the CHECKs that refuse illegal rows exist and are valid.
 -- Index: none, it reads the catalog.
 SELECT NULL::uuid AS id,
        format('constraint %s of %s %s', e.name, e.owner, CASE WHEN c.oid IS NULL THEN 'is missing' ELSE 'is not validated' END) AS detail

@@ -1,6 +1,6 @@
--- default_partition_used: finished jobs lie in the partition of their day; when there was none, in the default one,
--- from where the reaper moves them. Days of more than 10,000 jobs stay there (see make_partition).
--- Index: none; the default partition is empty but for accidents.
+-- default_partition_used: each finished job is in the partition of its day. If that partition did not exist, the job is in the
+-- default partition, and the reaper moves it. Days of more than 10,000 jobs stay there (see make_partition).
+-- Index: none; the default partition is normally empty.
 SELECT NULL::uuid AS id,
        format('%s finished jobs lie in the default partition, from %s to %s', sum(d.count), min(d.first), max(d.last)) AS detail
 FROM (

@@ -1,4 +1,4 @@
--- finished_twice: a job reaches one final state. Looks at what finished in the last day.
+-- finished_twice: a job reaches one final state. Checks jobs that finished in the last day.
 -- Index: history_finished.
 SELECT h.id, format('finished %s times: %s', count(*), string_agg(format('%s at %s', h.state, h.finished_at), ', ')) AS detail
 FROM leasehold.history h

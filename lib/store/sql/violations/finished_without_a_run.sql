@@ -1,4 +1,4 @@
--- finished_without_a_run: a result, or a death, comes from a run of some worker. Looks at the last day.
+-- finished_without_a_run: a result, or a death, comes from a worker's run. Checks jobs that finished in the last day.
 -- Index: history_finished.
 SELECT h.id, format('%s with worker %s, epoch %s, started %s', h.state, coalesce(h.worker::text, 'none'), h.epoch,
                     coalesce(h.started_at::text, 'never')) AS detail

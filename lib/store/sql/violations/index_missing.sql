@@ -1,4 +1,4 @@
--- index_missing: the indexes that the statements rely on are there, valid, and (where it matters) unique.
+-- index_missing: the indexes that statements need exist, are valid, and (where it matters) are unique.
 -- Index: none, it reads the catalog.
 SELECT NULL::uuid AS id,
        format('index %s of %s %s', e.name, e.owner,

@@ -1,4 +1,4 @@
--- partition_missing: today and tomorrow have a partition of history; the reaper makes them days ahead. But not of a day of
+-- partition_missing: today and tomorrow have a partition of history; the reaper creates partitions days ahead. Except a day of
 -- which the default partition holds more than 10,000 jobs (see make_partition).
 -- Index: none, it reads the catalog.
 SELECT NULL::uuid AS id, format('history has no partition for %s', d.day) AS detail

@@ -1,4 +1,4 @@
--- scheduled_long_due: a due job is promoted within a tick; after a minute, no reaper is at work.
+-- scheduled_long_due: a reaper promotes a due job within a tick. After a minute, no reaper is running.
 -- Index: job_due.
 SELECT j.id, format('scheduled for %s, and not in the line yet', j.run_at) AS detail
 FROM leasehold.job j

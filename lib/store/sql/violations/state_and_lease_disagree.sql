@@ -1,4 +1,4 @@
--- state_and_lease_disagree: worker, lease and start belong to running jobs, and to them only.
+-- state_and_lease_disagree: running jobs, and only they, have a worker, a lease and a start.
 -- Index: none.
 SELECT j.id, format('%s with worker %s, lease until %s, epoch %s, cancel wanted since %s', j.state,
                     coalesce(j.worker::text, 'none'), coalesce(j.lease_expires_at::text, 'never'), j.epoch,

@@ -1,5 +1,5 @@
 -- unique_key_twice: a unique key has at most one live job.
--- Index: none used on purpose (`|| ''`): if job_unique_key is damaged, it must not be what is asked.
+-- Index: none used on purpose (`|| ''`): if job_unique_key is damaged, the check must not use it.
 SELECT (array_agg(j.id ORDER BY j.id))[1] AS id,
        format('unique key %L has %s live jobs', j.unique_key || '', count(*)) AS detail
 FROM leasehold.job j

@@ -28,6 +28,8 @@ const LOOK_AGAIN: &str = include_str!("../../sql/migration_look_again.sql");
 /// Stands before each statement that runs outside a transaction, so that the next migration finds those that a killed one left.
 const MARK: &str = "/* leasehold migrate */ ";
 
+/// How long one statement waits for a lock: `lock_timeout` in `migration_begin.sql`.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 /// The pause after a lock that could not be had, the first and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 /// How often it is looked what the work waits for: more than once within the time that a lock is waited for.
@@ -116,11 +118,32 @@ impl Session {
         }
     }
 
+    /// Gives up the lock of migrations and pauses, because another session holds a lock on the table of migrations or on the
+    /// schema. The caller begins again.
+    pub(super) async fn wait_for_table(&mut self) -> Result<(), Error> {
+        let sql = Error::sql("waiting for a lock on the table of migrations");
+        sqlx::raw_sql(ROLLBACK).execute(&mut self.guard).await.map_err(&sql)?;
+        let row =
+            sqlx::raw_sql(include_str!("../../sql/migration_table_lock.sql")).fetch_optional(&mut self.guard).await;
+        match row.ok().flatten().as_ref().and_then(Holder::of).map(InTheWay) {
+            Some(holder) => self.pause(PAUSE.0, LOCK_TIMEOUT, &holder).await,
+            None => self.pause(PAUSE.0, LOCK_TIMEOUT, &"the transaction of another session that uses the schema").await,
+        }
+    }
+
     /// All of it, in the transaction that has the lock, into a schema that nobody uses.
-    pub(super) async fn make(&mut self, scripts: &[&str], migrations: &[&Migration]) -> Result<(), Error> {
+    pub(super) async fn make(
+        &mut self,
+        scripts: &[&str],
+        migrations: &[&Migration],
+        functions: Option<&str>,
+    ) -> Result<(), Error> {
         let texts: Vec<(String, &Migration)> =
             migrations.iter().map(|migration| (plain(migration.sql.as_str()), *migration)).collect();
-        let made = carry_out(&mut self.guard, scripts, &texts).await;
+        let mut made = carry_out(&mut self.guard, scripts, &texts).await;
+        if let (Ok(()), Some(functions)) = (&made, functions) {
+            made = carry_out(&mut self.guard, &[functions], &[]).await;
+        }
         made.map_err(Error::sql("migrating the schema"))
     }
 

@@ -132,4 +132,20 @@ mod tests {
             }
         }
     }
+    /// The first that came when functions had files of their own.
+    const FIRST_WITHOUT_FUNCTIONS: i64 = 13;
+
+    /// A function that a migration made would be one that no file says, and that no hash tells from an older one.
+    #[test]
+    fn no_new_migration_makes_a_function() {
+        let new = |migration: &&sqlx::migrate::Migration| migration.version >= FIRST_WITHOUT_FUNCTIONS;
+        for migration in migrator().iter().filter(new) {
+            let code = migration.sql.as_str().lines().filter(|line| !line.trim_start().starts_with("--"));
+            let words: Vec<String> = code.flat_map(str::split_whitespace).map(str::to_uppercase).collect();
+            let makes = |what: &str| words.windows(2).any(|two| two[0] != "ON" && two[1] == what);
+            for what in ["FUNCTION", "PROCEDURE", "AGGREGATE", "ROUTINE"] {
+                assert!(!makes(what), "{}: {what}: put it into lib/store/functions", migration.version);
+            }
+        }
+    }
 }

@@ -1,0 +1,59 @@
+//! What a worker serves, as arguments of `worker`, `each` and `dev`: queues with slots, commands by kind, and the variables
+//! that commands get.
+
+use leasehold::{Kind, QueueName};
+use leasehold_worker::PassedEnv;
+
+/// Which variables commands get.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PassEnv {
+    /// Also pass these LEASEHOLD_… variables of this process to commands, or all of them if none is named. Without this flag
+    /// commands get none of them: some hold passwords (repeatable)
+    #[arg(long = "pass-env", value_name = "NAME", num_args = 0..=1, value_delimiter = ',', default_missing_value = ALL)]
+    names: Vec<String>,
+}
+
+/// Stands for all names.
+const ALL: &str = "*";
+
+impl PassEnv {
+    /// As `lib/worker` takes them.
+    pub(crate) fn passed(&self) -> PassedEnv {
+        match &self.names {
+            names if names.is_empty() => PassedEnv::None,
+            names if names.iter().any(|name| name == ALL) => PassedEnv::All,
+            names => PassedEnv::Only(names.clone()),
+        }
+    }
+
+    /// As an argument of another process.
+    pub(crate) fn as_argument(&self) -> Option<String> {
+        (!self.names.is_empty()).then(|| format!("--pass-env={}", self.names.join(",")))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Served {
+    Kind(Kind),
+    Any,
+}
+
+pub(crate) fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), String> {
+    let (name, slots) = text.split_once('=').map_or((text, None), |(name, slots)| (name, Some(slots)));
+    let name = name.parse().map_err(|error| format!("the name {error}"))?;
+    let slots = match slots.map(str::parse) {
+        None => None,
+        Some(Ok(slots @ 1..=10_000)) => Some(slots),
+        Some(_) => return Err("the slots must be a number from 1 to 10000".to_owned()),
+    };
+    Ok((name, slots))
+}
+
+pub(crate) fn kind_and_command(text: &str) -> Result<(Served, String), String> {
+    let (kind, command) = text.split_once('=').ok_or("must be KIND=COMMAND, such as 'mail=./send-mail'")?;
+    let kind = match kind {
+        "*" => Served::Any,
+        kind => Served::Kind(kind.parse().map_err(|error| format!("the kind {error}"))?),
+    };
+    Ok((kind, command.to_owned()))
+}

@@ -1,0 +1,287 @@
+//! The calls of a client, on one pair of stores.
+
+use crate::{
+    Config, Error, StoreError,
+    explain::{Explanation, Facts, POSITION_LIMIT},
+    hints::HintSender,
+    pair::Pair,
+    waiter::Waiter,
+};
+use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
+use leasehold_handoff::Notice;
+use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Revived, Store};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// How many times a batch is sent before its outcome counts as unknown.
+const ATTEMPTS: u32 = 6;
+/// The delay before the second attempt; the delay doubles each time: 0.1 + 0.2 + … + 1.6 s in all.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// Enqueues jobs, waits for them, cancels and revives them. Cheap to clone.
+///
+/// Every call needs PostgreSQL only. Redis is told while Redis answers, within a quarter of a second.
+#[derive(Clone)]
+pub struct Client {
+    pair: Pair,
+    hints: Option<Arc<HintSender>>,
+    waiter: Waiter,
+}
+
+impl Client {
+    /// Connects to both stores and checks the schema.
+    ///
+    /// Without `redis.url`, or while Redis is unavailable or unfit, jobs are accepted, and the next tick of a reaper finds
+    /// them.
+    ///
+    /// # Errors
+    /// PostgreSQL is unavailable or has another schema; a URL is malformed.
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        Ok(Self::new(Pair::connect(config, "leasehold client").await?))
+    }
+
+    /// A client of stores that are connected already.
+    #[must_use]
+    pub fn new(pair: Pair) -> Self {
+        let hints = pair.handoff.clone().map(|handoff| Arc::new(HintSender::new(handoff)));
+        Self { waiter: Waiter::new(pair.store.clone()), pair, hints }
+    }
+
+    /// Both stores, for what this client has no method for.
+    #[must_use]
+    pub const fn pair(&self) -> &Pair {
+        &self.pair
+    }
+
+    /// PostgreSQL.
+    const fn store(&self) -> &Store {
+        &self.pair.store
+    }
+
+    /// Enqueues jobs of any kind, in batches; the answers are in the order of the jobs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if one is (then none is sent). Otherwise the batches before the one that failed
+    /// are accepted. When a connection is lost, the batch is sent again under the same ids, a few times. When open
+    /// transactions of others hold ids or unique keys for longer than `database.lock_timeout_ms`, it is
+    /// [`Error::Locked`], and all other jobs are accepted.
+    pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        for job in jobs {
+            job.validate()?;
+        }
+        let mut answers = Vec::with_capacity(jobs.len());
+        let mut held = Vec::new();
+        for batch in jobs.chunks(BATCH_MAX) {
+            let (accepted, resent) = match self.send(batch).await {
+                Err(Error::Locked(locked)) => {
+                    let first = answers.len();
+                    held.extend(locked.held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
+                    (locked.accepted, false)
+                }
+                sent => {
+                    let (accepted, resent) = sent?;
+                    (accepted.into_iter().map(Some).collect(), resent)
+                }
+            };
+            let there = batch.iter().zip(&accepted).filter_map(|(job, answer)| Some((job, answer.as_ref()?)));
+            self.tell_of(there, resent).await;
+            answers.extend(accepted);
+        }
+        let all: Option<Vec<Enqueued>> = if held.is_empty() { answers.iter().cloned().collect() } else { None };
+        all.ok_or_else(|| Error::Locked(Box::new(LockedOut { doing: "enqueueing jobs", held, accepted: answers })))
+    }
+
+    /// Sends one batch until its outcome is known or all attempts are spent. Also answers whether it sent more than once.
+    async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
+        // What others hold was waited for already.
+        let is_locked = |error: &leasehold_store::Error| matches!(error, leasehold_store::Error::Locked(_));
+        let mut failed = match self.store().enqueue(batch).await {
+            Err(error) if error.is_transient() && !is_locked(&error) => error,
+            answers => return Ok((answers?, false)),
+        };
+        let mut unsure = may_have_been_written(&failed);
+        let resend = |job: &NewJob| NewJob { id_may_exist: true, ..job.clone() };
+        let again: Vec<NewJob> = batch.iter().map(resend).collect();
+        let mut delay = FIRST_DELAY;
+        for _ in 1..ATTEMPTS {
+            tokio::time::sleep(delay).await;
+            delay *= 2;
+            failed = match self.store().enqueue(&again).await {
+                Err(error) if error.is_transient() && !is_locked(&error) => error,
+                Err(error) if unsure && !is_locked(&error) => return Err(outcome_unknown(batch, error)),
+                answers => return Ok((answers?, true)),
+            };
+            unsure |= may_have_been_written(&failed);
+        }
+        Err(if unsure { outcome_unknown(batch, failed) } else { failed.into() })
+    }
+
+    /// Pushes hints for jobs that are new in the line. A job that existed before may be of another queue: it gets no hint.
+    async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
+        pass(FailPoint::EnqueueCommitted);
+        let Some(hints) = &self.hints else { return };
+        let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
+        for (job, answer) in accepted {
+            let ours = answer.inserted || (resent && answer.id == job.id);
+            if ours && answer.state == State::Queued {
+                by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
+            }
+        }
+        for ((queue, front), ids) in by_queue {
+            hints.push(queue, &ids, front).await;
+        }
+    }
+
+    /// Waits until a job of any kind has reached its end: succeeded, dead or cancelled.
+    ///
+    /// Polls PostgreSQL at intervals that grow to half a second. All waits of one client share their statements.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::NoSuchJob`], or that PostgreSQL fails.
+    pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
+        match tokio::time::timeout(timeout, self.waiter.wait(id)).await {
+            Ok(finished) => finished,
+            Err(_) if self.store().job(id).await?.is_none() => Err(Error::NoSuchJob(id)),
+            Err(_) => Err(Error::TimedOut(id)),
+        }
+    }
+
+    /// One job as it is now, live or finished.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
+        Ok(self.store().job(id.into()).await?)
+    }
+
+    /// Why a job is where it is, by the clock of the database; `None` if no job has this id. Without Redis the explanation
+    /// leaves out the workers, and says so.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn explain(&self, id: impl Into<JobId>) -> Result<Option<Explanation>, Error> {
+        let id = id.into();
+        let Some(moment) = self.store().job_moment(id).await? else { return Ok(None) };
+        let position = match moment.job.state {
+            State::Queued => self.store().position(id, POSITION_LIMIT).await?,
+            _ => None,
+        };
+        let workers = match self.pair.handoff() {
+            Ok(handoff) => handoff.workers().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(Some(Explanation::of(&Facts { moment, position, workers })))
+    }
+
+    /// Cancels jobs: those that wait end at once; the workers of running ones are told to stop. An id of no job
+    /// is not in the answer.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
+        let answers = self.store().cancel(ids).await?;
+        if let Some(hints) = &self.hints {
+            let mut ended: BTreeMap<&QueueName, Vec<JobId>> = BTreeMap::new();
+            let mut notices = Vec::new();
+            for answer in &answers {
+                if let Some((worker, epoch)) = answer.running {
+                    notices.push(Notice::Cancel { id: answer.id, epoch, worker });
+                } else if answer.changed {
+                    ended.entry(&answer.queue).or_default().push(answer.id);
+                }
+            }
+            if !notices.is_empty() {
+                hints.notify(&notices).await;
+            }
+            for (queue, ids) in ended {
+                hints.forget(queue, &ids).await;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Gives finished jobs a new budget and puts them back into the line; scheduled ones go there at once. Jobs
+    /// in other states, and ids of no job, are not in the answer.
+    ///
+    /// # Errors
+    /// PostgreSQL fails, or a live job has taken the unique key of one of them.
+    pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
+        let mut answers = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH_MAX) {
+            let revived = self.store().revive(batch).await?;
+            pass(FailPoint::ReviveCommitted);
+            if let Some(hints) = &self.hints {
+                let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
+                for job in &revived {
+                    by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
+                }
+                for ((queue, front), ids) in by_queue {
+                    hints.push(queue, &ids, front).await;
+                }
+            }
+            answers.extend(revived);
+        }
+        Ok(answers)
+    }
+
+    /// Nothing of this queue is claimed until it is resumed; what runs goes on. Whether that changed anything.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
+        let changed = self.store().pause(queue).await?;
+        self.set_paused(queue, true).await;
+        Ok(changed)
+    }
+
+    /// Ends a pause. Whether there was one.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
+        let changed = self.store().resume(queue).await?;
+        self.set_paused(queue, false).await;
+        Ok(changed)
+    }
+
+    /// Only a shortcut: claims of a paused queue are refused by PostgreSQL, and a reaper tells Redis too.
+    async fn set_paused(&self, queue: &QueueName, paused: bool) {
+        if let Some(hints) = &self.hints {
+            hints.set_paused(queue, paused).await;
+        }
+    }
+
+    /// Cancels what waits in a queue, a batch at a time; returns those of this batch, none when it is empty.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn purge(&self, queue: &QueueName) -> Result<Vec<JobId>, Error> {
+        let gone = self.store().purge(queue, i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)).await?;
+        if let Some(hints) = &self.hints
+            && !gone.is_empty()
+        {
+            hints.forget(queue, &gone).await;
+        }
+        Ok(gone)
+    }
+}
+
+fn outcome_unknown(batch: &[NewJob], source: leasehold_store::Error) -> Error {
+    Error::OutcomeUnknown { ids: batch.iter().map(|job| job.id).collect(), source: StoreError::from(source) }
+}
+
+/// Whether the server may have done a statement that failed with this error.
+fn may_have_been_written(error: &leasehold_store::Error) -> bool {
+    let source = match error {
+        leasehold_store::Error::Sql { source, .. } => source,
+        other => return matches!(other, leasehold_store::Error::InPart { .. }),
+    };
+    match source {
+        // The server has said no, unless it was ended meanwhile.
+        sqlx::Error::Database(said) => {
+            said.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+        }
+        // There was no connection to send anything on.
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,16 @@
+//! Settings: all that exist ([`SETTINGS`]), where values come from ([`Sources`]), and the result ([`Config`]).
+
+mod error;
+mod layers;
+mod load;
+mod services;
+mod settings;
+mod tree;
+
+pub use error::ConfigError;
+pub use load::{DEV_FILE, FILE, Sources};
+pub use settings::{SETTINGS, Setting, ValueKind};
+pub use tree::{
+    ApiConfig, Config, DatabaseConfig, HeadConfig, HistoryConfig, LogConfig, LogFormat, ReaperConfig, RedisConfig,
+    WorkerConfig,
+};

@@ -1,0 +1,261 @@
+//! Every setting: its name, what values it takes, its default, and why. The loader checks values against
+//! this table, `leasehold config` prints it, and a test compares it with the struct and with the reference.
+
+use leasehold_handoff::KeyPrefix;
+use std::net::SocketAddr;
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its path, such as `worker.lease_ms`.
+    pub key: &'static str,
+    /// What values it takes.
+    pub kind: ValueKind,
+    /// The default as it would be written; `None` when there is none.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub about: &'static str,
+    /// Why the default is what it is.
+    pub reason: &'static str,
+}
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// A whole number within bounds, and the unit it counts.
+    Number {
+        /// The least value.
+        min: u64,
+        /// The greatest value.
+        max: u64,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// What keys in Redis may begin with.
+    KeyPrefix,
+    /// An address and a port to listen on.
+    Address,
+    /// A text that is never shown or logged, since it may hold a password.
+    Secret,
+}
+
+impl Setting {
+    /// The environment variable that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        match self.key {
+            "database.url" | "redis.url" | "api.url" => {
+                format!("LEASEHOLD_{}", self.key.replace('.', "_").to_uppercase())
+            }
+            key => format!("LEASEHOLD_{}", key.replace('.', "__").to_uppercase()),
+        }
+    }
+
+    /// The setting of this name.
+    #[must_use]
+    pub fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// Says what is wrong with a value, as the end of a sentence that begins with the setting's name.
+    pub(super) fn check(&self, value: &str) -> Result<(), String> {
+        match self.kind {
+            ValueKind::Number { min, max, unit } => match value.parse::<u64>() {
+                Ok(number) if (min..=max).contains(&number) => Ok(()),
+                _ => Err(format!("is {value:?}; it must be a whole number of {unit} from {min} to {max}")),
+            },
+            ValueKind::Choice(words) if !words.contains(&value) => {
+                Err(format!("is {value:?}; it must be one of {}", words.join(", ")))
+            }
+            ValueKind::Text | ValueKind::Secret if value.is_empty() => Err("is empty".to_owned()),
+            ValueKind::Address if value.parse::<SocketAddr>().is_err() => {
+                Err(format!("is {value:?}; it must be an address and a port, such as 127.0.0.1:9464"))
+            }
+            ValueKind::KeyPrefix => {
+                value.parse::<KeyPrefix>().map(|_| ()).map_err(|invalid| format!("is {value:?}; it {invalid}"))
+            }
+            ValueKind::Address | ValueKind::Choice(_) | ValueKind::Text | ValueKind::Secret => Ok(()),
+        }
+    }
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+const fn number(min: u64, max: u64, unit: &'static str) -> ValueKind {
+    ValueKind::Number { min, max, unit }
+}
+
+/// All settings, in the order of the reference.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "database.url",
+        kind: ValueKind::Secret,
+        default: None,
+        about: "Where PostgreSQL is: postgres://user:password@host:port/database.",
+        reason: "There is no safe default: a wrong URL would put jobs into another database.",
+    },
+    Setting {
+        key: "database.pooler",
+        kind: ValueKind::Choice(&["none", "transaction"]),
+        default: Some("none"),
+        about: "What stands between Leasehold and PostgreSQL: nothing, or a pooler such as PgBouncer with pool_mode = \
+                transaction.",
+        reason: "Without a pooler a statement is one round trip; through one it needs a transaction, which is four.",
+    },
+    Setting {
+        key: "database.max_connections",
+        kind: number(1, 10_000, "connections"),
+        default: Some("10"),
+        about: "Connections to PostgreSQL that one process may hold.",
+        reason: "A worker sends batches, so a few connections carry thousands of jobs a second; ten processes stay \
+                 below PostgreSQL's own default of 100.",
+    },
+    Setting {
+        key: "database.acquire_timeout_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("5000"),
+        about: "How long a statement waits for a connection before it fails. For its answer it waits twice as long.",
+        reason: "Longer than a restart of a pooler, shorter than a person wants to wait.",
+    },
+    Setting {
+        key: "database.lock_timeout_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("5000"),
+        about: "How long enqueue, cancel, retry, pause and resume wait for a row, an id or a unique key that another \
+                session's open transaction has locked.",
+        reason: "Longer than most transactions, shorter than a person wants to wait.",
+    },
+    Setting {
+        key: "redis.url",
+        kind: ValueKind::Secret,
+        default: None,
+        about: "Where Redis is: redis://:password@host:port/0, or rediss:// for TLS.",
+        reason: "There is no safe default, as for database.url.",
+    },
+    Setting {
+        key: "redis.key_prefix",
+        kind: ValueKind::KeyPrefix,
+        default: Some("leasehold"),
+        about: "What every key and channel in Redis begins with. Fleets with different prefixes can share one Redis \
+                server. All processes of one fleet need the same prefix.",
+        reason: "One fleet on one Redis is the usual case, and the name says whose keys they are.",
+    },
+    Setting {
+        key: "redis.max_connections",
+        kind: number(1, 10_000, "connections"),
+        default: Some("8"),
+        about: "Connections to Redis that one process may hold for commands. A worker has one more per queue, which \
+                blocks.",
+        reason: "Commands are short and sent in batches.",
+    },
+    Setting {
+        key: "redis.timeout_ms",
+        kind: number(10, 60_000, "milliseconds"),
+        default: Some("1000"),
+        about: "How long one command to Redis may take before Redis counts as unavailable.",
+        reason: "A healthy Redis answers within a millisecond or two; work goes on without it, so waiting longer \
+                 gains nothing.",
+    },
+    Setting {
+        key: "worker.lease_ms",
+        kind: number(500, DAY_MS, "milliseconds"),
+        default: Some("30000"),
+        about: "How long a claim is valid unless the worker renews it. After this time the job of a lost worker runs \
+                again.",
+        reason: "Longer than the pauses of healthy machines. A worker renews its leases three times in this time.",
+    },
+    Setting {
+        key: "worker.grace_ms",
+        kind: number(0, DAY_MS, "milliseconds"),
+        default: Some("25000"),
+        about: "How long a stopping worker lets handlers finish before it releases their jobs.",
+        reason: "Below the 30 s that Kubernetes gives a pod, so that the worker can still release the remaining jobs.",
+    },
+    Setting {
+        key: "worker.kill_after_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("3000"),
+        about: "How long a command has between TERM and KILL when its job is cancelled or times out, or when the \
+                lease is lost.",
+        reason: "Enough time to clean up. Together with worker.grace_ms (25 s) it is below the 30 s that Kubernetes \
+                 gives.",
+    },
+    Setting {
+        key: "worker.backoff_base_ms",
+        kind: number(1, DAY_MS, "milliseconds"),
+        default: Some("1000"),
+        about: "The delay after the first failure of a job. It doubles after each further failure.",
+        reason: "Long enough for a short outage to end.",
+    },
+    Setting {
+        key: "worker.backoff_cap_ms",
+        kind: number(1, 30 * DAY_MS, "milliseconds"),
+        default: Some("3600000"),
+        about: "The longest delay between two attempts.",
+        reason: "After an outage ends, no job waits longer than an hour for its next attempt.",
+    },
+    Setting {
+        key: "worker.listen",
+        kind: ValueKind::Address,
+        default: None,
+        about: "Where a worker serves /healthz, /readyz and /metrics; port 0 means any free port. If not set, the \
+                worker does not listen.",
+        reason: "Several workers on one machine cannot have the same port.",
+    },
+    Setting {
+        key: "reaper.listen",
+        kind: ValueKind::Address,
+        default: None,
+        about: "Where a reaper serves /healthz, /readyz and /metrics. If not set, the reaper does not listen.",
+        reason: "As for worker.listen.",
+    },
+    Setting {
+        key: "reaper.tick_ms",
+        kind: number(10, 60_000, "milliseconds"),
+        default: Some("250"),
+        about: "How long the reaper waits between two rounds. A scheduled job, or a job enqueued by SQL, can be late \
+                by about this time.",
+        reason: "A person does not notice such a delay, and an idle round costs a few index reads.",
+    },
+    Setting {
+        key: "head.max",
+        kind: number(1, 1_000_000, "hints"),
+        default: Some("4096"),
+        about: "Ids of waiting jobs that Redis holds for one queue; the rest of the line waits in PostgreSQL.",
+        reason: "More than a large fleet takes between two fills, and about half a megabyte of Redis.",
+    },
+    Setting {
+        key: "history.keep_days",
+        kind: number(1, 36_500, "days"),
+        default: Some("14"),
+        about: "How long finished jobs are kept.",
+        reason: "Two weeks: long enough to investigate a failure after a holiday.",
+    },
+    Setting {
+        key: "log.filter",
+        kind: ValueKind::Text,
+        default: Some("warn,leasehold=info"),
+        about: "Which events are logged to standard error, as a filter of the tracing crate: `info`, \
+                `leasehold_worker=debug,warn` …",
+        reason: "The operator of a fleet wants to read these events. Races that the protocol expects are counted, not \
+                 logged.",
+    },
+    Setting {
+        key: "log.format",
+        kind: ValueKind::Choice(&["plain", "json"]),
+        default: Some("plain"),
+        about: "The format of log lines: plain for people, json for log collectors.",
+        reason: "Most first readers are people.",
+    },
+    Setting {
+        key: "api.url",
+        kind: ValueKind::Text,
+        default: None,
+        about: "Reserved. No command of this version reads this setting.",
+        reason: "There is no safe default.",
+    },
+];

@@ -1,0 +1,239 @@
+//! The settings as a program uses them.
+
+use leasehold_core::Backoff;
+use leasehold_handoff::KeyPrefix;
+use leasehold_store::Pooler;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::{net::SocketAddr, time::Duration};
+
+/// All settings. [`crate::SETTINGS`] describes each.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// Workers.
+    pub worker: WorkerConfig,
+    /// The reaper.
+    pub reaper: ReaperConfig,
+    /// The head of the line.
+    pub head: HeadConfig,
+    /// Finished jobs.
+    pub history: HistoryConfig,
+    /// Logs.
+    pub log: LogConfig,
+    /// The HTTP API.
+    pub api: ApiConfig,
+}
+
+/// PostgreSQL.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct DatabaseConfig {
+    pub url: Option<SecretString>,
+    pub pooler: Pooler,
+    pub max_connections: u32,
+    pub acquire_timeout_ms: u64,
+    pub lock_timeout_ms: u64,
+}
+
+/// Redis.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct RedisConfig {
+    pub url: Option<SecretString>,
+    pub key_prefix: KeyPrefix,
+    pub max_connections: u32,
+    pub timeout_ms: u64,
+}
+
+/// Workers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct WorkerConfig {
+    pub lease_ms: u64,
+    pub grace_ms: u64,
+    pub kill_after_ms: u64,
+    pub backoff_base_ms: u64,
+    pub backoff_cap_ms: u64,
+    pub listen: Option<SocketAddr>,
+}
+
+/// The reaper.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct ReaperConfig {
+    pub listen: Option<SocketAddr>,
+    pub tick_ms: u64,
+}
+
+/// The head of the line.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct HeadConfig {
+    pub max: u32,
+}
+
+/// Finished jobs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct HistoryConfig {
+    pub keep_days: u32,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct LogConfig {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Plain,
+    /// For collectors.
+    Json,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct ApiConfig {
+    pub url: Option<String>,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { url: None, pooler: Pooler::None, max_connections: 10, acquire_timeout_ms: 5_000, lock_timeout_ms: 5_000 }
+    }
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self { url: None, key_prefix: KeyPrefix::default(), max_connections: 8, timeout_ms: 1_000 }
+    }
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            lease_ms: 30_000,
+            grace_ms: 25_000,
+            kill_after_ms: 3_000,
+            backoff_base_ms: 1_000,
+            backoff_cap_ms: 3_600_000,
+            listen: None,
+        }
+    }
+}
+
+impl Default for ReaperConfig {
+    fn default() -> Self {
+        Self { listen: None, tick_ms: 250 }
+    }
+}
+
+impl Default for HeadConfig {
+    fn default() -> Self {
+        Self { max: 4096 }
+    }
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { keep_days: 14 }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "warn,leasehold=info".to_owned(), format: LogFormat::Plain }
+    }
+}
+
+impl Config {
+    /// The defaults, with these two servers.
+    #[must_use]
+    pub fn new(database_url: &str, redis_url: &str) -> Self {
+        Self {
+            database: DatabaseConfig { url: Some(database_url.into()), ..DatabaseConfig::default() },
+            redis: RedisConfig { url: Some(redis_url.into()), ..RedisConfig::default() },
+            ..Self::default()
+        }
+    }
+
+    /// How PostgreSQL is reached; `None` without `database.url`. `application_name` is shown in `pg_stat_activity`.
+    #[must_use]
+    pub fn store_settings(&self, application_name: &str) -> Option<leasehold_store::Settings> {
+        Some(leasehold_store::Settings {
+            url: self.database.url.clone()?,
+            pooler: self.database.pooler,
+            max_connections: self.database.max_connections,
+            acquire_timeout: Duration::from_millis(self.database.acquire_timeout_ms),
+            application_name: application_name.to_owned(),
+        })
+    }
+
+    /// `database.lock_timeout_ms` as a duration: how long a call waits for a row that another transaction has locked.
+    #[must_use]
+    pub const fn lock_timeout(&self) -> Duration {
+        Duration::from_millis(self.database.lock_timeout_ms)
+    }
+
+    /// How Redis is reached; `None` without `redis.url`.
+    #[must_use]
+    pub fn handoff_settings(&self) -> Option<leasehold_handoff::Settings> {
+        Some(leasehold_handoff::Settings {
+            url: self.redis.url.clone()?,
+            key_prefix: self.redis.key_prefix.clone(),
+            head_max: self.head.max,
+            max_connections: self.redis.max_connections,
+            timeout: Duration::from_millis(self.redis.timeout_ms),
+        })
+    }
+
+    /// `worker.backoff_base_ms` and `worker.backoff_cap_ms`: the delays of retries, unless the kind has its own.
+    #[must_use]
+    pub const fn backoff(&self) -> Backoff {
+        Backoff {
+            base: Duration::from_millis(self.worker.backoff_base_ms),
+            cap: Duration::from_millis(self.worker.backoff_cap_ms),
+        }
+    }
+
+    /// `worker.lease_ms` as a duration.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        Duration::from_millis(self.worker.lease_ms)
+    }
+
+    /// `history.keep_days` as a duration.
+    #[must_use]
+    pub const fn keep_finished(&self) -> Duration {
+        Duration::from_secs(self.history.keep_days as u64 * 24 * 3600)
+    }
+}

@@ -1,0 +1,209 @@
+//! What can go wrong for a program that uses Leasehold.
+
+use crate::{Config, ConfigError};
+use leasehold_core::{InvalidJob, InvalidName, JobId};
+use leasehold_store::LockedOut;
+use std::{error::Error as StdError, fmt, io, net::SocketAddr, sync::Arc};
+
+/// What went wrong, and what was being done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A job is invalid. Nothing was changed.
+    #[error(transparent)]
+    Invalid(#[from] InvalidJob),
+    /// The name of a queue or a kind is invalid. Nothing was changed.
+    #[error("{what} {name:?} {source}")]
+    Name {
+        /// `queue` or `kind`.
+        what: &'static str,
+        /// The name as the caller gave it.
+        name: String,
+        /// What is wrong with the name.
+        source: InvalidName,
+    },
+    /// A job cannot be written as JSON. Nothing was changed.
+    #[error("a job of kind {kind} cannot be written as JSON: {source}")]
+    Encode {
+        /// The kind of the job.
+        kind: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The result of a job is not of the type that was asked for.
+    #[error("the result of {id} is not of the type expected: {source}")]
+    Decode {
+        /// The job.
+        id: JobId,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The connection was lost while jobs were sent, and did not come back: the jobs may or may not have been
+    /// accepted. Sending them again with the same ids is safe.
+    #[error("it is not known whether {} jobs were accepted, the first of them {}: {source}", ids.len(), ids[0])]
+    OutcomeUnknown {
+        /// The jobs, at least one.
+        ids: Vec<JobId>,
+        /// How the last attempt failed.
+        source: StoreError,
+    },
+    /// Open transactions of other sessions hold some rows of the call. The rest of the call was done.
+    #[error("{0}; try again when it has ended")]
+    Locked(Box<LockedOut>),
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No job has this id.
+    #[error("no job has the id {0}")]
+    NoSuchJob(JobId),
+    /// The job that was waited for is dead.
+    #[error("{id} is dead: {error}")]
+    Dead {
+        /// The job.
+        id: JobId,
+        /// The last error of the job.
+        error: String,
+    },
+    /// The job that was waited for was cancelled.
+    #[error("{0} was cancelled")]
+    Cancelled(JobId),
+    /// The job did not finish before the timeout of the wait. The job goes on.
+    #[error("{0} has not finished in time; it goes on")]
+    TimedOut(JobId),
+    /// The address where a worker or a reaper is to serve its health cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why it cannot be bound.
+        source: io::Error,
+    },
+    /// A worker was built that could do nothing, or the program is shutting down.
+    #[error("{0}")]
+    Worker(&'static str),
+}
+
+/// An error of PostgreSQL or Redis. The drivers are no part of this type: they can change without a new version of your
+/// program. [`StdError::source`] leads to their errors, for logs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StoreError(Arc<Cause>);
+
+/// Which store failed, and how.
+#[derive(Debug)]
+enum Cause {
+    Postgres(leasehold_store::Error),
+    Redis(leasehold_handoff::Error),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later: the store was unavailable, overloaded, or has broken a deadlock.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match &*self.0 {
+            Cause::Postgres(error) => error.is_transient(),
+            Cause::Redis(error) => !matches!(error, leasehold_handoff::Error::Url(_)),
+        }
+    }
+
+    /// Whether the caller is wrong and not the store: an invalid job, a malformed URL.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match &*self.0 {
+            Cause::Postgres(error) => {
+                matches!(error, leasehold_store::Error::Invalid(_) | leasehold_store::Error::Url(_))
+            }
+            Cause::Redis(error) => matches!(error, leasehold_handoff::Error::Url(_)),
+        }
+    }
+
+    /// The error as one line that says what to do, without secrets.
+    #[must_use]
+    pub fn explain(&self, config: &Config) -> String {
+        match &*self.0 {
+            Cause::Postgres(error) => config.explain_store(error),
+            Cause::Redis(error) => config.explain_handoff(error),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Cause::Postgres(error) => error.fmt(f),
+            Cause::Redis(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            Cause::Postgres(error) => error.source(),
+            Cause::Redis(error) => error.source(),
+        }
+    }
+}
+
+// Hidden, since both types are of crates that no program outside of Leasehold names.
+#[doc(hidden)]
+impl From<leasehold_store::Error> for StoreError {
+    fn from(error: leasehold_store::Error) -> Self {
+        Self(Arc::new(Cause::Postgres(error)))
+    }
+}
+
+#[doc(hidden)]
+impl From<leasehold_handoff::Error> for StoreError {
+    fn from(error: leasehold_handoff::Error) -> Self {
+        Self(Arc::new(Cause::Redis(error)))
+    }
+}
+
+#[doc(hidden)]
+impl From<leasehold_store::Error> for Error {
+    fn from(error: leasehold_store::Error) -> Self {
+        match error {
+            leasehold_store::Error::Locked(locked) => Self::Locked(locked),
+            leasehold_store::Error::Invalid(invalid) => Self::Invalid(invalid),
+            other => Self::Store(other.into()),
+        }
+    }
+}
+
+#[doc(hidden)]
+impl From<leasehold_handoff::Error> for Error {
+    fn from(error: leasehold_handoff::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Error {
+    /// Whether the caller is wrong and not a store: a setting, an invalid job, a malformed name.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Invalid(_) | Self::Name { .. } => true,
+            Self::Store(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+
+    /// The error as one line that says what to do, without secrets.
+    #[must_use]
+    pub fn explain(&self, config: &Config) -> String {
+        match self {
+            Self::Store(error) => error.explain(config),
+            Self::OutcomeUnknown { ids, source } => format!(
+                "it is not known whether {} jobs were accepted, the first of them {}; sending them again with the same \
+                 ids is safe: {}",
+                ids.len(),
+                ids[0],
+                source.explain(config)
+            ),
+            other => other.to_string(),
+        }
+    }
+}

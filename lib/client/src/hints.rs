@@ -1,0 +1,82 @@
+//! Sends hints and notices to Redis while Redis answers. Everything here only makes jobs start sooner: the next fill of the
+//! head finds a job without a hint. So nothing here may fail a call or delay a call for long.
+
+use leasehold_core::{JobId, QueueName};
+use leasehold_handoff::{Handoff, Notice};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long one call may wait for Redis. A healthy one answers within a few milliseconds.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// The pause after a failure of Redis. After the pause one call tries again.
+const REST: Duration = Duration::from_secs(1);
+
+/// Redis, as far as a client uses Redis.
+pub(crate) struct HintSender {
+    handoff: Handoff,
+    resting_until: Mutex<Option<Instant>>,
+}
+
+impl HintSender {
+    pub(crate) fn new(handoff: Handoff) -> Self {
+        Self { handoff, resting_until: Mutex::default() }
+    }
+
+    /// Pushes hints for jobs that have just come into the line, in order.
+    pub(crate) async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> bool {
+        self.tell("push", async |handoff: &Handoff| handoff.push(queue, ids, front).await.map(drop)).await
+    }
+
+    /// Forgets the hints of cancelled jobs: in the head they would take the places of other jobs.
+    pub(crate) async fn forget(&self, queue: &QueueName, ids: &[JobId]) -> bool {
+        let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
+        self.tell("forget", async |handoff: &Handoff| handoff.forget(queue, &members).await).await
+    }
+
+    /// Sends notices to workers.
+    pub(crate) async fn notify(&self, notices: &[Notice]) -> bool {
+        self.tell("notify", async |handoff: &Handoff| handoff.notify(notices).await).await
+    }
+
+    /// Stops the hints of a queue, or lets hints in again.
+    pub(crate) async fn set_paused(&self, queue: &QueueName, paused: bool) -> bool {
+        let tell = async |handoff: &Handoff| {
+            if paused { handoff.pause(queue).await } else { handoff.resume(queue).await }
+        };
+        self.tell("pause", tell).await
+    }
+
+    /// Calls Redis with a time limit. Whether the call succeeded.
+    async fn tell<F>(&self, what: &'static str, tell: F) -> bool
+    where
+        F: AsyncFnOnce(&Handoff) -> Result<(), leasehold_handoff::Error>,
+    {
+        if !self.may_try() {
+            return false;
+        }
+        let told = match tokio::time::timeout(PATIENCE, tell(&self.handoff)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} ms", PATIENCE.as_millis())),
+        };
+        if let Err(reason) = &told {
+            tracing::debug!(what, reason, "the call to Redis failed");
+        }
+        let rest = told.is_err().then(|| Instant::now() + REST);
+        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+        told.is_ok()
+    }
+
+    /// Whether this call may try Redis. After a failure only one call at a time may try.
+    fn may_try(&self) -> bool {
+        let mut resting_until = self.resting_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match *resting_until {
+            Some(until) if now < until => return false,
+            Some(_) => *resting_until = Some(now + REST),
+            None => {}
+        }
+        true
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether a job may be claimed, and why not: the rules of a claim as a closed set.
+
+use crate::state::State;
+use std::str::FromStr;
+
+/// What a claim by a worker can make of a job. PostgreSQL says the same in `sql/parts/claimable.sql` and `sql/look.sql`; a test of
+/// the store compares both. A claimable job that a claim did not get is locked by another transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Claimability {
+    /// The job may be claimed.
+    Claimable,
+    /// The job may be claimed. Its lease has run out before, so a worker runs only a few such jobs at once.
+    Crashed,
+    /// The job may be claimed. One more crash ends the job, so a worker runs only one such job at once.
+    InDanger,
+    /// The queue of the job is paused.
+    Paused,
+    /// The worker has no handler for the kind of the job.
+    Foreign,
+    /// The job is not in the line: it is blocked, scheduled or running.
+    NotQueued,
+    /// The job has ended, or there is no such job.
+    Finished,
+}
+
+impl Claimability {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Claimable, Self::Crashed, Self::InDanger, Self::Paused, Self::Foreign, Self::NotQueued, Self::Finished];
+
+    /// The rules, for one job and one worker.
+    #[must_use]
+    pub const fn of(state: State, is_paused: bool, is_served: bool, crashes: i16, max_crashes: i16) -> Self {
+        match state {
+            State::Succeeded | State::Dead | State::Cancelled => Self::Finished,
+            State::Blocked | State::Scheduled | State::Running => Self::NotQueued,
+            State::Queued if is_paused => Self::Paused,
+            State::Queued if !is_served => Self::Foreign,
+            State::Queued if crashes == 0 => Self::Claimable,
+            State::Queued if crashes + 1 >= max_crashes => Self::InDanger,
+            State::Queued => Self::Crashed,
+        }
+    }
+
+    /// Whether a claim may take the job, if no other transaction has locked it.
+    #[must_use]
+    pub const fn may_be_claimed(self) -> bool {
+        matches!(self, Self::Claimable | Self::Crashed | Self::InDanger)
+    }
+
+    /// The name used in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimable => "claimable",
+            Self::Crashed => "crashed",
+            Self::InDanger => "in_danger",
+            Self::Paused => "paused",
+            Self::Foreign => "foreign",
+            Self::NotQueued => "not_queued",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+impl FromStr for Claimability {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        named.ok_or_else(|| format!("{text:?} does not say whether a job may be claimed"))
+    }
+}

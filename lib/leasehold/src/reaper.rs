@@ -1,0 +1,94 @@
+//! A reaper in a Rust program, so that one process can do all that a small installation needs.
+
+use crate::{Config, Error, metrics::ReaperMetrics, serve::bind};
+use leasehold_client::Pair;
+use leasehold_telemetry::Vitals;
+use std::{future::Future, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How long a taken hint without a claim is kept from other workers.
+const HANDOFF_LEASE: Duration = Duration::from_secs(5);
+
+/// A reaper: repairs what crashed processes left behind, moves due jobs into the line, and keeps the head filled.
+///
+/// Every installation needs at least one running reaper: `leasehold reaper`, or this. More reapers do no harm; each can
+/// stand in for the others.
+///
+/// ```no_run
+/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// use leasehold::{Config, Reaper};
+///
+/// let config = Config::load()?;
+/// Reaper::builder(&config).run_until(async { let _ = tokio::signal::ctrl_c().await; }).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Reaper;
+
+impl Reaper {
+    /// Begins to describe a reaper.
+    pub fn builder(config: &Config) -> ReaperBuilder {
+        ReaperBuilder { config: config.clone() }
+    }
+}
+
+/// A reaper that has not started.
+#[must_use = "nothing runs before `run_until`"]
+pub struct ReaperBuilder {
+    config: Config,
+}
+
+impl ReaperBuilder {
+    /// Connects, and works until `shutdown` is ready. Serves `/healthz`, `/readyz` and `/metrics` on `reaper.listen` if that
+    /// is set.
+    ///
+    /// # Errors
+    /// A setting is missing, or PostgreSQL is unavailable at the start. A running reaper outlasts outages of both stores.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let stop = CancellationToken::new();
+        let work = self.run(stop.clone());
+        tokio::pin!(work, shutdown);
+        tokio::select! {
+            ended = &mut work => return ended,
+            () = &mut shutdown => stop.cancel(),
+        }
+        work.await
+    }
+
+    /// The same with a token that asks for the stop.
+    ///
+    /// # Errors
+    /// As [`ReaperBuilder::run_until`].
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let listener = bind(self.config.reaper.listen).await?;
+        let pair = Pair::connect(&self.config, "leasehold reaper").await?;
+        let reaper =
+            leasehold_reaper::Reaper::new(pair.store.clone(), pair.handoff()?.clone(), reaper_settings(&self.config));
+        let watch = reaper.watch();
+        let served = listener.map(|listener| {
+            let watched = watch.clone();
+            let vitals = Vitals::new(pair.stores(), watch.patience(), move || watched.since_progress());
+            listener.serve(vitals.with_metrics(ReaperMetrics(watch)))
+        });
+        tracing::info!(pair = pair.name, tick_ms = self.config.reaper.tick_ms, "the reaper has started");
+        reaper.run(stop).await;
+        if let Some(served) = served {
+            served.stop().await;
+        }
+        tracing::info!("the reaper has stopped");
+        Ok(())
+    }
+}
+
+/// How a reaper of these settings behaves, for programs of Leasehold itself.
+#[doc(hidden)]
+#[must_use]
+pub fn reaper_settings(config: &Config) -> leasehold_reaper::Settings {
+    leasehold_reaper::Settings {
+        tick: Duration::from_millis(config.reaper.tick_ms),
+        head_max: config.head.max,
+        handoff_lease: HANDOFF_LEASE.min(config.lease()),
+        lease: config.lease(),
+        keep_finished: config.keep_finished(),
+    }
+}

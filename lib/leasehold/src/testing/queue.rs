@@ -1,0 +1,181 @@
+//! The queue that a unit test holds.
+
+use super::{drain, rows::Rows};
+use crate::{Client, Error, Explanation, Finished, Id, Job, JobId, JobRecord, State, Tally, WorkerBuilder};
+use chrono::{DateTime, Utc};
+use leasehold_client::{Facts, JobMoment};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// A queue in memory. Cheap to clone; all clones are the same queue.
+#[derive(Clone)]
+pub struct Queue {
+    rows: Arc<Mutex<Rows>>,
+    /// Told after each change that a wait may wait for.
+    changed: Arc<Notify>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("now", &self.now()).field("jobs", &self.jobs().len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Queue {
+    /// An empty queue. Its time is the time of this machine, and stands still.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::starting_at(Utc::now())
+    }
+
+    /// An empty queue at a time of your choice.
+    #[must_use]
+    pub fn starting_at(now: DateTime<Utc>) -> Self {
+        Self { rows: Arc::new(Mutex::new(Rows::new(now))), changed: Arc::default() }
+    }
+
+    /// A client of this queue, for the code under test.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::in_memory(self.clone())
+    }
+
+    /// The time of the queue.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.rows(|rows| rows.now())
+    }
+
+    /// Moves the time of the queue on. Jobs whose time has come then wait in the line.
+    pub fn advance(&self, by: Duration) {
+        self.changing(|rows| rows.advance(by));
+    }
+
+    /// All jobs, live and finished, in the order in which they were enqueued.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<JobRecord> {
+        self.rows(|rows| rows.all())
+    }
+
+    /// The jobs of this type that wait: scheduled or queued.
+    ///
+    /// # Panics
+    /// The payload of a job of this kind is not of this type.
+    #[must_use]
+    #[track_caller]
+    pub fn enqueued<J: Job>(&self) -> Vec<J> {
+        self.waiting().into_iter().map(|(_, job)| job).collect()
+    }
+
+    /// Asserts that a job of this type waits for which `matches` is true, and returns the id of the first.
+    ///
+    /// # Panics
+    /// No such job waits, or the payload of a job of this kind is not of this type.
+    #[track_caller]
+    pub fn assert_enqueued<J: Job>(&self, matches: impl Fn(&J) -> bool) -> Id<J> {
+        let waiting = self.waiting();
+        let found = waiting.iter().find(|(_, job)| matches(job));
+        let Some((id, _)) = found else { panic!("no job of kind {} matches; {}", J::KIND, self.told()) };
+        Id::new(*id)
+    }
+
+    /// Asserts that no job of this type waits for which `matches` is true.
+    ///
+    /// # Panics
+    /// Such a job waits, or the payload of a job of this kind is not of this type.
+    #[track_caller]
+    pub fn assert_not_enqueued<J: Job>(&self, matches: impl Fn(&J) -> bool) {
+        let found = self.waiting::<J>().into_iter().find(|(_, job)| matches(job));
+        assert!(found.is_none(), "a job of kind {} matches; {}", J::KIND, self.told());
+    }
+
+    /// Runs the due jobs that this worker serves, one after another in the order of the line, each at most once: jobs that
+    /// the handlers enqueue too. A job that fails waits for its next attempt as long as its backoff says: see
+    /// [`Queue::advance`].
+    ///
+    /// Needs a runtime of tokio. Timeouts of jobs are measured in the time of tokio, which `start_paused = true` makes
+    /// virtual.
+    ///
+    /// # Errors
+    /// The worker is built wrongly, as in [`WorkerBuilder::run_until`].
+    pub async fn drain(&self, worker: WorkerBuilder) -> Result<Tally, Error> {
+        drain::drain(self, worker).await
+    }
+
+    #[track_caller]
+    fn waiting<J: Job>(&self) -> Vec<(JobId, J)> {
+        let waits = |job: &JobRecord| job.kind == J::KIND && matches!(job.state, State::Scheduled | State::Queued);
+        let typed = |job: JobRecord| match serde_json::from_str(job.payload.get()) {
+            Ok(typed) => (job.id, typed),
+            Err(error) => panic!("the payload of {} is not what {} takes: {error}", job.id, J::KIND),
+        };
+        self.jobs().into_iter().filter(waits).map(typed).collect()
+    }
+
+    /// All jobs in a few words, for the message of an assertion.
+    fn told(&self) -> String {
+        let jobs = self.jobs();
+        let each =
+            jobs.iter().map(|job| format!("\n  {} in {}, {}: {}", job.kind, job.queue, job.state, job.payload.get()));
+        format!("the queue has {} jobs:{}", jobs.len(), each.collect::<String>())
+    }
+
+    /// Waits until a job has finished.
+    pub(crate) async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
+        let finished = async {
+            loop {
+                // Listening before looking: a change in between is not missed.
+                let changed = self.changed.notified();
+                if let Some(finished) = self.rows(|rows| rows.finished(id)) {
+                    return finished;
+                }
+                changed.await;
+            }
+        };
+        match tokio::time::timeout(timeout, finished).await {
+            Ok(finished) => Ok(finished),
+            Err(_) if self.rows(|rows| rows.job(id)).is_none() => Err(Error::NoSuchJob(id)),
+            Err(_) => Err(Error::TimedOut(id)),
+        }
+    }
+
+    pub(crate) fn rows<T>(&self, with: impl FnOnce(&mut Rows) -> T) -> T {
+        // Every change is whole before anything can panic.
+        with(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same for a change that a wait may wait for.
+    pub(crate) fn changing<T>(&self, with: impl FnOnce(&mut Rows) -> T) -> T {
+        let answer = self.rows(with);
+        self.tell();
+        answer
+    }
+
+    /// Why a job is where it is. Between two drains no worker lives.
+    pub(crate) fn explain(&self, id: JobId) -> Option<Explanation> {
+        self.rows(|rows| {
+            let job = rows.job(id)?;
+            let (as_of, paused, position) = (rows.now(), rows.is_paused(&job.queue), rows.position(id));
+            Some(Explanation::of(&Facts {
+                moment: JobMoment { job, as_of, paused },
+                position,
+                workers: Ok(Vec::new()),
+            }))
+        })
+    }
+
+    /// Tells the waits that something has changed.
+    pub(crate) fn tell(&self) {
+        self.changed.notify_waiters();
+    }
+}

@@ -1,0 +1,37 @@
+-- cancel_batch: cancels many jobs at once: a job that waits ends here, a running job is flagged, and its worker ends the run.
+--
+-- Guard:      the row lock, taken in id order. Whoever gets the lock first, a cancel or a claim, decides; the other one sees
+--             the result.
+-- Parameters: ids.
+-- Answer:     the state of each job after the call, for those that exist. A job that finished between the snapshot and the
+--             lock is in neither table as this call sees them: no row, and a second call tells.
+-- Index:      job_pkey, and the primary keys of the partitions of history.
+-- Rights:     of the owner: clients need no rights on tables.
+CREATE OR REPLACE FUNCTION leasehold.cancel_batch(ids uuid[])
+RETURNS TABLE (id uuid, queue text, state text, worker uuid, epoch integer, changed boolean)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH target AS MATERIALIZED (
+        SELECT j.id, j.state FROM leasehold.job j
+        WHERE j.id = ANY (ids) ORDER BY j.id FOR UPDATE
+    ), gone AS (
+        DELETE FROM leasehold.job j
+        WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
+        RETURNING j.*
+    ), kept AS (
+        -- include finish: state = 'cancelled'
+        RETURNING h.id, h.queue, h.epoch
+    ), flagged AS (
+        -- CASE, since PostgreSQL first makes the new row from the version that its snapshot shows, checks it, and
+        -- only then finds that there is a newer one to begin with: a job just claimed looks queued to it.
+        UPDATE leasehold.job j
+        SET cancel_requested_at = CASE WHEN j.state = 'running' THEN coalesce(j.cancel_requested_at, now()) END
+        WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state = 'running'))
+        RETURNING j.id, j.queue, j.worker, j.epoch
+    )
+    SELECT k.id, k.queue, 'cancelled', NULL::uuid, k.epoch, true FROM kept k
+    UNION ALL
+    SELECT f.id, f.queue::text, 'running', f.worker, f.epoch, true FROM flagged f
+    UNION ALL
+    SELECT h.id, h.queue, h.state::text, NULL, h.epoch, false FROM leasehold.history h
+    WHERE h.id = ANY (ids) AND NOT EXISTS (SELECT FROM target t WHERE t.id = h.id)
+$$;

@@ -1,0 +1,10 @@
+-- first_id_at: the lowest id that says this time or a later one.
+--
+-- Guard:      none, it reads no table.
+-- Rights:     of the caller.
+CREATE OR REPLACE FUNCTION leasehold.first_id_at(at timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT rpad(encode(int8send((date_part('epoch', least(greatest(at, timestamptz '1970-01-01 00:00:00+00'),
+                                                          timestamptz '6000-01-01 00:00:00+00')
+                                            - timestamptz '1970-01-01 00:00:00+00') * 1000)::bigint << 16), 'hex'), 32, '0')::uuid
+$$;

@@ -1,0 +1,6 @@
+-- start_run: the changes that a claim makes to a queued job: it becomes a run, with the next epoch, one more attempt and a lease.
+--
+-- Takes:      lease_ms
+-- Guard:      the guard of the statement. Its worker is $1.
+SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = now(),
+    lease_expires_at = now() + $lease_ms::bigint * interval '1 millisecond'

@@ -1,0 +1,245 @@
+//! The SQL functions of the schema: a file each in `functions/`, made again when the hash of the file has changed.
+//!
+//! A program is older or newer than the functions of a database as `functions/revision.txt` says: the number there rises
+//! whenever a function changes, and stands in each row of `leasehold.function`. Functions of a higher revision are borne:
+//! they keep what callers of earlier versions use. What cannot be kept is a migration, whose number then tells.
+
+use crate::{
+    error::{Error, code_of},
+    row::time,
+    statement::function,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::Row;
+use std::{collections::HashMap, fmt::Write};
+
+/// The files, compiled in: each after those that it calls.
+const FILES: [(&str, &str); 14] = [
+    function!("new_id"),
+    function!("with_trail"),
+    function!("is_deeper_than"),
+    function!("is_off_clock"),
+    function!("first_id_at"),
+    function!("time_of_id"),
+    function!("enqueue_spec"),
+    function!("enqueue_checked"),
+    function!("enqueue_unless_held"),
+    function!("enqueue"),
+    function!("cancel_batch"),
+    function!("cancel"),
+    function!("make_partition"),
+    function!("drop_partition"),
+];
+
+/// The revision of all files together in the first line, their digest in the second.
+const REVISION: &str = include_str!("../../functions/revision.txt");
+
+/// A function of the schema, and whether the database has it as this program does.
+#[derive(Clone, Debug, Serialize)]
+pub struct Function {
+    /// Its name; all overloads are one.
+    pub function: String,
+    /// When the text of this program was applied.
+    pub applied_at: Option<DateTime<Utc>>,
+}
+
+/// The functions that a database has from files.
+#[derive(Default)]
+pub(super) struct AppliedFunctions {
+    revision: i32,
+    /// The hash of each file, and when it was applied.
+    by_name: HashMap<String, (Vec<u8>, DateTime<Utc>)>,
+}
+
+impl AppliedFunctions {
+    /// None in a schema that is older than that. In a statement without a name, since the connection may lead through a pooler.
+    pub(super) async fn read(executor: impl sqlx::PgExecutor<'_>) -> Result<Self, sqlx::Error> {
+        let query = sqlx::query(include_str!("../../sql/functions.sql")).persistent(false);
+        let rows = match query.fetch_all(executor).await {
+            Ok(rows) => rows,
+            // undefined_table, invalid_schema_name
+            Err(error) if matches!(code_of(&error).as_deref(), Some("42P01" | "3F000")) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let mut applied = Self::default();
+        for row in rows {
+            applied.revision = applied.revision.max(row.try_get("revision")?);
+            applied.by_name.insert(row.try_get("name")?, (row.try_get("hash")?, time(&row, "applied_at")?));
+        }
+        Ok(applied)
+    }
+
+    /// That no newer program has made them: then what this program has must not be put over them.
+    pub(super) fn refuse_newer(&self) -> Result<(), Error> {
+        let known = revision();
+        if self.revision > known { Err(Error::FunctionsNewer { found: self.revision, known }) } else { Ok(()) }
+    }
+
+    /// That they are those of this program, or of a newer one.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let differing = self.differing();
+        let is_current = differing.is_empty() && self.without_file().is_empty();
+        if is_current || self.revision > revision() {
+            return Ok(());
+        }
+        let names = differing.iter().map(|(name, _)| *name).chain(self.without_file());
+        Err(Error::FunctionsOlder { names: names.collect::<Vec<_>>().join(", ") })
+    }
+
+    /// Each function of this program.
+    pub(super) fn listed(&self) -> Vec<Function> {
+        let is_newer = self.revision > revision();
+        let applied_at = |name, text| {
+            let (hash, at) = self.by_name.get(name)?;
+            (is_newer || *hash == hash_of(text)).then_some(*at)
+        };
+        FILES
+            .iter()
+            .map(|(name, text)| Function { function: (*name).to_owned(), applied_at: applied_at(*name, text) })
+            .collect()
+    }
+
+    /// The SQL that brings them up to date; nothing if they are.
+    pub(super) fn script(&self) -> Option<String> {
+        let differing = self.differing();
+        let is_current = differing.is_empty() && self.without_file().is_empty() && self.revision == revision();
+        (!is_current).then(|| script(&differing))
+    }
+
+    fn differing(&self) -> Vec<(&'static str, &'static str)> {
+        let differs =
+            |(name, text): &(&str, &str)| self.by_name.get(*name).is_none_or(|(hash, _)| *hash != hash_of(text));
+        FILES.into_iter().filter(differs).collect()
+    }
+
+    fn without_file(&self) -> Vec<&str> {
+        let has_none = |name: &&str| FILES.iter().all(|(known, _)| known != name);
+        self.by_name.keys().map(String::as_str).filter(has_none).collect()
+    }
+}
+
+/// The SQL that makes all of them.
+pub(super) fn all() -> String {
+    script(&FILES)
+}
+
+fn script(files: &[(&str, &str)]) -> String {
+    let revision = revision().to_string();
+    let parts = files.iter().map(|(name, text)| {
+        include_str!("../../sql/function_apply.sql")
+            .replace("$NAME", name)
+            .replace("$HASH", &hex(&hash_of(text)))
+            .replace("$REVISION", &revision)
+            .replace("$TEXT", text)
+    });
+    let names: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+    let end =
+        include_str!("../../sql/function_end.sql").replace("$REVISION", &revision).replace("$NAMES", &names.join(","));
+    parts.collect::<String>() + &end
+}
+
+fn revision() -> i32 {
+    REVISION.lines().next().and_then(|line| line.trim().parse().ok()).unwrap_or_default()
+}
+
+fn hash_of(text: &str) -> Vec<u8> {
+    Sha256::digest(text).to_vec()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    #[test]
+    fn every_file_is_known_and_says_what_it_is() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("functions");
+        let entries = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").file_name());
+        let files = entries.filter_map(|name| name.to_str()?.strip_suffix(".sql").map(str::to_owned));
+        let mut files: Vec<String> = files.collect();
+        files.sort();
+        let mut known = FILES.map(|(name, _)| name);
+        known.sort_unstable();
+        assert_eq!(files, known);
+        for (name, text) in FILES {
+            let (header, code): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("-- "));
+            assert!(
+                header[0].starts_with(&format!("-- {name}: ")),
+                "{name}: the first line says what the function does"
+            );
+            for word in ["Guard:", "Rights:"] {
+                assert!(
+                    header.iter().any(|line| line.starts_with(&format!("-- {word} "))),
+                    "{name}: {word} is missing"
+                );
+            }
+            let made = code.iter().filter(|line| line.starts_with("CREATE "));
+            let ours = format!("CREATE OR REPLACE FUNCTION leasehold.{name}(");
+            assert!(made.clone().count() > 0 && made.clone().all(|line| line.starts_with(&ours)), "{name}: {made:?}");
+            assert!(!text.contains("$file$") && !text.contains("$apply$") && text.ends_with("$$;\n"), "{name}");
+        }
+    }
+
+    /// A function whose file says SECURITY DEFINER must not find what a caller has put in the way.
+    #[test]
+    fn whoever_runs_with_the_rights_of_the_owner_has_a_pinned_search_path() {
+        for (name, text) in FILES {
+            let parts =
+                text.split("CREATE OR REPLACE FUNCTION").skip(1).filter(|part| part.contains("SECURITY DEFINER"));
+            for part in parts {
+                assert!(part.contains("SET search_path = pg_catalog, pg_temp"), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_has_a_revision_of_its_own() {
+        let mut digest = Sha256::new();
+        for (name, text) in FILES {
+            digest.update(format!("{name}\n{text}\n"));
+        }
+        let digest = hex(&digest.finalize());
+        let next = revision() + 1;
+        assert_eq!(
+            REVISION.lines().nth(1),
+            Some(digest.as_str()),
+            "a function has changed; write this into lib/store/functions/revision.txt (the number as it is if it was raised \
+             since the last release):\n{next}\n{digest}\n"
+        );
+    }
+
+    #[test]
+    fn newer_ones_are_borne_and_not_overwritten() {
+        let current = || AppliedFunctions {
+            revision: revision(),
+            by_name: FILES
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (hash_of(text), DateTime::UNIX_EPOCH)))
+                .collect(),
+        };
+        assert!(current().check().is_ok() && current().refuse_newer().is_ok() && current().script().is_none());
+        let mut other = current();
+        other.by_name.insert("enqueue".to_owned(), (vec![1], DateTime::UNIX_EPOCH));
+        assert!(matches!(other.check(), Err(Error::FunctionsOlder { names }) if names == "enqueue"));
+        let script = other.script().expect("one to be made again");
+        assert!(
+            script.contains("CREATE OR REPLACE FUNCTION leasehold.enqueue(") && !script.contains("leasehold.cancel(")
+        );
+        other.revision += 1;
+        assert!(other.check().is_ok());
+        assert!(matches!(other.refuse_newer(), Err(Error::FunctionsNewer { .. })));
+        let mut left_over = current();
+        left_over.by_name.insert("gone".to_owned(), (vec![1], DateTime::UNIX_EPOCH));
+        assert!(matches!(left_over.check(), Err(Error::FunctionsOlder { names }) if names == "gone"));
+        assert!(left_over.script().is_some());
+    }
+}

@@ -1,0 +1,64 @@
+//! The four forms of a metric: one counter or gauge, or one for each value of a label.
+
+use prometheus_client::{
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+use std::fmt::Error;
+
+/// A number that only grows. `name` is without `_total`, which the text format adds.
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
+    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+}
+
+/// A number that goes up and down.
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+/// One counter for each value of a label. The numbers are whole, or fractions such as seconds.
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn counters<'a, N>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, N)>,
+) -> Result<(), Error>
+where
+    ConstCounter<N>: EncodeMetric,
+{
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (of, value) in values {
+        ConstCounter::new(value).encode(family.encode_family(&[(label, of)])?)?;
+    }
+    Ok(())
+}
+
+/// One gauge for each value of a label.
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn gauges<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, u64)>,
+) -> Result<(), Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (of, value) in values {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        ConstGauge::new(value).encode(family.encode_family(&[(label, of)])?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The three answers of a process about itself.
+//!
+//! - health: the main loop goes on. Asks no store: nobody must kill a process because its stores are away.
+//! - readiness: the process can do its work now.
+//! - metrics: all counters, in the text format of OpenMetrics, which Prometheus reads.
+
+use crate::stores::{Readiness, Stores};
+use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
+use serde::Serialize;
+use std::{fmt, time::Duration};
+
+/// The content type of [`Vitals::metrics`].
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a process reports about itself.
+pub struct Vitals {
+    idle_for: Box<dyn Fn() -> Duration + Send + Sync>,
+    lack: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    patience: Duration,
+    stores: Stores,
+    metrics: Registry,
+}
+
+/// Whether the main loop of the process goes on.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// The last progress is not too long ago.
+    pub alive: bool,
+    /// How long ago the main loop made progress.
+    pub last_progress_ms: u64,
+}
+
+/// Whether the process can do its work.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Ready {
+    /// The stores, and whether all is there that the process needs.
+    #[serde(flatten)]
+    pub readiness: Readiness,
+    /// What the process itself lacks, such as file descriptors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
+}
+
+impl fmt::Debug for Vitals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vitals").field("stores", &self.stores).finish_non_exhaustive()
+    }
+}
+
+impl Vitals {
+    /// `idle_for`: how long ago the main loop made progress. After more than `patience` the process counts as hanging.
+    #[must_use]
+    pub fn new(stores: Stores, patience: Duration, idle_for: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        let mut metrics = Registry::default();
+        metrics.register_collector(Box::new(stores.clone()));
+        Self { idle_for: Box::new(idle_for), lack: Box::new(|| None), patience, stores, metrics }
+    }
+
+    /// Adds counters to the metrics.
+    #[must_use]
+    pub fn with_metrics(mut self, collector: impl Collector) -> Self {
+        self.metrics.register_collector(Box::new(collector));
+        self
+    }
+
+    /// Adds the question what the process itself lacks. While it lacks something, it is not ready.
+    #[must_use]
+    pub fn with_lack(mut self, lack: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.lack = Box::new(lack);
+        self
+    }
+
+    /// Whether the main loop goes on. Asks no store.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let idle_for = (self.idle_for)();
+        let last_progress_ms = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
+        Health { alive: idle_for <= self.patience, last_progress_ms }
+    }
+
+    /// Whether the process can do its work now.
+    pub async fn readiness(&self) -> Ready {
+        let (mut readiness, lacks) = (self.stores.look().await, (self.lack)());
+        readiness.ready &= lacks.is_none();
+        Ready { readiness, lacks }
+    }
+
+    /// All metrics as text.
+    ///
+    /// # Errors
+    /// A collector cannot write its metrics.
+    pub async fn metrics(&self) -> Result<String, fmt::Error> {
+        // The gauge `leasehold_store_up` then shows the state of now.
+        self.stores.look().await;
+        let mut text = String::new();
+        encode(&mut text, &self.metrics)?;
+        Ok(text)
+    }
+}

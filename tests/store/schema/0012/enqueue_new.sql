@@ -1,0 +1,19 @@
+-- enqueue_new: jobs that nothing can be in the way of, their ids being new and none having a unique key.
+--
+-- Guard:      the primary key. If it refuses one after all, none is inserted, and enqueue does it.
+-- Parameters: as enqueue.
+-- Zero rows:  cannot be: it inserts all or fails.
+-- Index:      none is read.
+-- Why:        to look what is in the way, and to promise each row before it is written, costs enqueue a sixth of its time
+--             and 48 bytes of WAL a job.
+INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
+                                unique_key, limit_key, state)
+SELECT s.id, s.queue, s.kind, s.payload::json, s.priority, due.at, s.max_attempts, s.max_crashes, s.timeout_ms,
+       s.unique_key, s.limit_key,
+       CASE WHEN due.at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::timestamptz[], $7::bigint[],
+            $8::integer[], $9::smallint[], $10::integer[], $11::text[], $12::text[])
+         AS s(id, queue, kind, payload, priority, run_at, delay_ms, max_attempts, max_crashes, timeout_ms,
+              unique_key, limit_key)
+CROSS JOIN LATERAL (SELECT coalesce(s.run_at, now() + s.delay_ms * interval '1 millisecond', now()) AS at) due
+RETURNING j.id, j.state::text AS state
