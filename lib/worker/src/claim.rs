@@ -1,4 +1,4 @@
-//! SettledHints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
+//! From hints to jobs: the claim in PostgreSQL, which decides, and the start of the jobs that the claim granted.
 
 use crate::{
     attempt::attempt, capacity::Capacity, run::Run, unanswered::reconcile_unanswered, worker_state::WorkerState,

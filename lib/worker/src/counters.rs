@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Tally {
     /// Jobs claimed.
     pub claimed: u64,
-    /// SettledHints that PostgreSQL did not confirm.
+    /// Hints whose jobs PostgreSQL did not grant.
     pub hints_refused: u64,
     /// Runs that ended in a result.
     pub succeeded: u64,

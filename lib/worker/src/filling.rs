@@ -1,6 +1,6 @@
 //! Filling the head of one queue, for all workers, when this one finds it low.
 //!
-//! It owns when to fill, and that one process does it at a time. What to fill it with is the reaper's knowledge.
+//! This file owns when to fill, and that one process fills at a time. What a head is filled with is said in `lib/line`.
 
 use crate::{wait::Waits, worker_state::WorkerState};
 use leasehold_core::QueueName;
@@ -15,22 +15,22 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How long a worker that fills the head, and dies at it, keeps others from doing the same. A little longer than it takes:
-/// a second fill does no harm, but one that is needed and not made stops the fleet.
+/// How long a worker that dies during a fill keeps other workers from filling. A little longer than a fill takes: a second
+/// fill does no harm, but a missing fill stops the fleet.
 const FILL_LOCK: Duration = Duration::from_millis(100);
 /// How soon a worker that found somebody else filling looks again.
 const FILL_LOOK: Duration = Duration::from_millis(20);
 
-/// When all that a fill could bring is held by Redis already, because the claims of it are still under way: before the next
-/// one, at first and at most.
+/// The pause before the next fill, first and longest, when Redis already holds all that a fill could bring because the claims
+/// of those jobs are in flight.
 const ALL_UNDER_WAY_MS: (u64, u64) = (5, 250);
 
 /// What came of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brought {
-    /// The head is not what a claim would wait for any more, by this fill or by somebody else's.
-    SettledHints,
-    /// All that was read is leased, and the line goes on.
+    /// The head has hints again, by this fill or by one of another worker.
+    Hints,
+    /// All jobs that were read are leased, and the line goes on behind them.
     Nothing,
 }
 
@@ -47,8 +47,8 @@ impl Filling {
         Self { state, queue, wanted: AtomicU32::new(0) }
     }
 
-    /// The head is low and the line longer: one worker at a time brings more of it, beside its other work. What is found
-    /// low while that is under way may be so without the hints that it brings, or with them: afterwards it is looked at.
+    /// The head is low and the line longer: one worker at a time brings more of the line, beside its other work. A low reading
+    /// during a fill may be stale; the head is checked again after the fill.
     pub(crate) fn want(filling: &Arc<Self>) {
         if filling.wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
@@ -69,7 +69,7 @@ impl Filling {
         loop {
             let seen = self.wanted.load(Ordering::Acquire);
             let again = match filled {
-                Ok(Brought::SettledHints) => {
+                Ok(Brought::Hints) => {
                     waits.reset();
                     seen > 1
                 }
@@ -90,7 +90,7 @@ impl Filling {
     }
 
     async fn fill_if_low(&self) -> Result<Brought, Error> {
-        if self.is_low().await? { self.fill().await } else { Ok(Brought::SettledHints) }
+        if self.is_low().await? { self.fill().await } else { Ok(Brought::Hints) }
     }
 
     async fn fill(&self) -> Result<Brought, Error> {
@@ -99,7 +99,7 @@ impl Filling {
             // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
             self.pause(FILL_LOOK).await;
             if state.stopping.is_cancelled() || !self.is_low().await? {
-                return Ok(Brought::SettledHints);
+                return Ok(Brought::Hints);
             }
         }
         let filled = self.extend_or_fill().await;
@@ -113,7 +113,7 @@ impl Filling {
             Some(report) => report,
             None => fill_head(store, handoff, &self.queue, handoff.head_max()).await?,
         };
-        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::SettledHints })
+        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::Hints })
     }
 
     async fn pause(&self, time: Duration) {

@@ -1,4 +1,4 @@
-//! The fleet state: takes hints, claims, runs handlers, keeps the leases alive, settles, and stops gracefully.
+//! One worker of the fleet: takes hints, claims, runs handlers, keeps the leases alive, settles, and stops gracefully.
 //!
 //! One run is the pipeline `take → claim → resolve → run → classify → settle → ack`:
 //!
@@ -12,7 +12,7 @@
 //! lives, `shortage` has it take fewer jobs while it lacks something,
 //! `watch` shows from beside what it does, `worker` puts the parts together and stops them in order.
 //!
-//! PostgreSQL decides about everything. Redis only says where to look first, so each of its errors leads to another
+//! PostgreSQL decides about everything. Redis only says where to look first, so each error of Redis leads to another
 //! way (`queue_loop` claims from the line), never to a lost job.
 
 mod attempt;

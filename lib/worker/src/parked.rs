@@ -1,9 +1,10 @@
-//! SettledHints that were refused although their jobs wait in the line and this worker could run them: a row is locked by somebody's
-//! open transaction, or the job has crashed its workers before and has to wait until the ones before it have ended.
+//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. Either the open
+//! transaction of another session has locked the row, or the job has crashed its workers before and waits until other such
+//! jobs have ended.
 //!
-//! Such hints are parked here, so that they hold up nobody behind them, and tried again after pauses. Redis keeps them
-//! leased meanwhile, so that no fill brings them back to the head. If this worker has no time for them, the leases run
-//! out and the reaper gives the hints to others.
+//! Such hints are parked here, so that they hold up no job behind them, and tried again after pauses. Redis keeps their
+//! leases meanwhile, so that no fill brings the hints back to the head. If this worker has no time for parked hints, their
+//! leases run out, and the reaper gives the hints to other workers.
 
 use leasehold_core::JobId;
 use std::{

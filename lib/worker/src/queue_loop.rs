@@ -35,9 +35,9 @@ const CROWD_TRIAL: usize = 16;
 pub(crate) struct QueueLoop {
     queue: Queue,
     take: Take,
-    /// SettledHints that Redis handed out while PostgreSQL was at the claim before: the next one is for them.
+    /// Hints that Redis handed out during the last claim in PostgreSQL. The next claim is for these hints.
     taken: Vec<JobId>,
-    /// Until when they are kept, if no slot is free for them.
+    /// Until when these hints are kept, if no slot is free for them.
     kept_until: Instant,
     /// The last claim got less than it asked for: the head is empty.
     dry: bool,
@@ -46,7 +46,7 @@ pub(crate) struct QueueLoop {
     long: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
-    /// SettledHints whose jobs wait in the line and could not be claimed.
+    /// Hints whose jobs wait in the line and could not be claimed.
     parked: Parked,
     /// Whether jobs of other kinds are in the way.
     crowd: Crowd,

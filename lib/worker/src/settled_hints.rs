@@ -14,7 +14,7 @@ pub(crate) struct SettledHints {
     pub(crate) release: Vec<Run>,
 }
 
-/// SettledHints by queue, as Redis is told of them.
+/// Hints by queue, as Redis takes them.
 pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueName, Vec<JobId>)> {
     let mut hints: Vec<(QueueName, Vec<JobId>)> = Vec::new();
     for job in runs.map(Run::job) {
@@ -27,8 +27,8 @@ pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueNam
     hints
 }
 
-/// Tells Redis, all that came up since it was told last in one call. What it does not hear (it is away), the reaper finds
-/// out when the leases there run out.
+/// Tells Redis about settled runs, in one call all that ended since the call before. While Redis is unavailable it is not
+/// told; the reaper finds such hints when their leases in Redis run out.
 pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::UnboundedReceiver<SettledHints>) {
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, 64).await > 0 {
@@ -49,7 +49,7 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
     }
 }
 
-/// SettledHints that others may have now.
+/// Gives hints back, for any worker to take.
 pub(crate) async fn give_back(state: &WorkerState, queue: &QueueName, ids: &[JobId]) {
     if !ids.is_empty()
         && let Err(error) = state.handoff.release(queue, ids).await
