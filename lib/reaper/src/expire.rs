@@ -1,11 +1,11 @@
-//! Ends runs whose lease ran out: somebody died, or lost expiry_guard of PostgreSQL for too long.
+//! Ends runs whose lease ran out: their worker died, or could not reach PostgreSQL for too long.
 //!
-//! The statement decides what becomes of each: back in the line, dead, or cancelled. This step puts those
-//! that wait again to the front of their heads, since they have waited once already, and makes Redis forget
-//! the others. A run whose row was locked a moment ago is spared (see `locked.rs`).
+//! The statement decides what becomes of each job: back in the line, dead, or cancelled. This step puts the hints of jobs that
+//! wait again to the front of their heads, since these jobs have waited once already, and makes Redis forget the other hints.
+//! A run whose row was locked a moment ago is spared (see `locked.rs`).
 //!
-//! When expiring has to wait (see `expiry_guard.rs`), nothing is expired. The statement is sent all the same, for no row: if it is held
-//! up, the table is locked, and the wait begins anew.
+//! While the expiry guard forbids it (see `expiry_guard.rs`), nothing is expired. The statement is sent all the same, with a
+//! limit of no rows: if a lock on the table holds up this statement, the wait of the guard begins again.
 
 use crate::{
     by_queue::by_queue,
@@ -29,7 +29,7 @@ pub(crate) enum Look {
     HeldUp,
 }
 
-/// Looks whether leases could be renewed now, and expires none.
+/// Checks whether leases could be renewed now, and expires none.
 pub(crate) async fn look(tick: &Tick<'_>, surveys: &Surveys) -> Result<Look, Error> {
     let began = Instant::now();
     tick.store()?.expire_except(0, surveys.leases_scan_start(), &[], Duration::ZERO).await?;
@@ -68,7 +68,7 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys, locked: &mut Lo
             }
         }
         if batch < BATCH_MAX {
-            // What is locked stands before that time.
+            // A locked run has a lease that ended before that time.
             if let Some(time) = tick.began.filter(|_| !is_any_locked) {
                 surveys.expired_until(time);
             }

@@ -28,9 +28,9 @@ const ALL_UNDER_WAY_MS: (u64, u64) = (5, 250);
 /// The result of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brought {
-    /// The head is no longer so low that a claim would wait, by this fill or by another process.
-    SettledHints,
-    /// Every job that was read has a leased hint, and the line is longer.
+    /// The head has hints again, by this fill or by one of another worker.
+    Hints,
+    /// All jobs that were read are leased, and the line goes on behind them.
     Nothing,
 }
 
@@ -69,7 +69,7 @@ impl Filling {
         loop {
             let seen = self.wanted.load(Ordering::Acquire);
             let again = match filled {
-                Ok(Brought::SettledHints) => {
+                Ok(Brought::Hints) => {
                     waits.reset();
                     seen > 1
                 }
@@ -91,7 +91,7 @@ impl Filling {
     }
 
     async fn fill_if_low(&self) -> Result<Brought, Error> {
-        if self.is_low().await? { self.fill().await } else { Ok(Brought::SettledHints) }
+        if self.is_low().await? { self.fill().await } else { Ok(Brought::Hints) }
     }
 
     async fn fill(&self) -> Result<Brought, Error> {
@@ -101,7 +101,7 @@ impl Filling {
             // workers wait for hints.
             self.pause(FILL_LOOK).await;
             if state.stopping.is_cancelled() || !self.is_low().await? {
-                return Ok(Brought::SettledHints);
+                return Ok(Brought::Hints);
             }
         }
         let filled = self.extend_or_fill().await;
@@ -115,7 +115,7 @@ impl Filling {
             Some(report) => report,
             None => fill_head(store, handoff, &self.queue, handoff.head_max()).await?,
         };
-        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::SettledHints })
+        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::Hints })
     }
 
     async fn pause(&self, time: Duration) {
