@@ -1,13 +1,11 @@
-//! How long to wait before the next attempt.
+//! The delay before the next attempt of a failed job.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Exponential backoff with jitter.
-///
-/// The delay doubles from `base` with each attempt up to `cap`; then a random part of the upper
-/// half is taken, so that jobs that failed together do not return together, and none returns
-/// before half its time.
+/// The delay doubles from `base` with each attempt, up to `cap`. The jitter then takes a random part off the upper
+/// half: jobs that failed together do not return together, and no job returns before half of its delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
     /// The delay after the first attempt, before jitter.
@@ -17,8 +15,8 @@ pub struct Backoff {
 }
 
 impl Default for Backoff {
-    /// 1 s doubling to an hour: the ninth of ten attempts comes some nine minutes after the first,
-    /// long enough to outlast a restart of whatever failed.
+    /// From 1 s, doubled up to an hour: the ninth of ten attempts starts about nine minutes after the first. This
+    /// outlasts the restart of most servers.
     fn default() -> Self {
         Self { base: Duration::from_secs(1), cap: Duration::from_secs(3600) }
     }

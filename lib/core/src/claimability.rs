@@ -3,8 +3,8 @@
 use crate::state::State;
 use std::str::FromStr;
 
-/// What a claim by a worker can make of a job. PostgreSQL says the same in `sql/parts/claimable.sql` and `sql/look.sql`; a test of
-/// the store compares both. A claimable job that a claim did not get is locked by another transaction.
+/// Whether a worker may claim a job. PostgreSQL has the same rules in `sql/parts/claimable.sql` and `sql/look.sql`; a
+/// test of the store compares both. If a claim did not get a claimable job, another transaction has locked the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Claimability {
     /// The job may be claimed.
@@ -24,11 +24,11 @@ pub enum Claimability {
 }
 
 impl Claimability {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 7] =
         [Self::Claimable, Self::Crashed, Self::InDanger, Self::Paused, Self::Foreign, Self::NotQueued, Self::Finished];
 
-    /// The rules, for one job and one worker.
+    /// Applies the rules to one job and one worker.
     #[must_use]
     pub const fn of(state: State, is_paused: bool, is_served: bool, crashes: i16, max_crashes: i16) -> Self {
         match state {
@@ -42,7 +42,7 @@ impl Claimability {
         }
     }
 
-    /// Whether a claim may take the job, if no other transaction has locked it.
+    /// Whether a claim may take the job, unless another transaction has locked the job.
     #[must_use]
     pub const fn may_be_claimed(self) -> bool {
         matches!(self, Self::Claimable | Self::Crashed | Self::InDanger)

@@ -1,5 +1,5 @@
-//! The ways in which line, head and leases can come apart, each with its one name: in metrics, in what a step reports, in
-//! what doctor finds, and in the trail of a job that something was put right about.
+//! The ways in which line, head and leases can disagree. Each has one name, used in metrics, in the reports of steps,
+//! in the findings of doctor, and in the trail of a repaired job.
 
 use serde::Serialize;
 use std::fmt;
@@ -29,39 +29,39 @@ macro_rules! drift {
 }
 
 drift! {
-    /// A job is next in the line, and Redis has no hint of it any more.
+    /// A job is next in the line, but Redis has no hint for the job.
     HintMissing = "hint_missing",
-    /// A hint waits, and its job is finished or never was.
+    /// A hint waits, but its job is finished or never existed.
     HintWithoutJob = "hint_without_job",
-    /// A hint waits, and its job is live but not in the line.
+    /// A hint waits, but its job is live and not in the line.
     HintOutOfLine = "hint_out_of_line",
-    /// A blocking take moved a hint, and nobody has leased it.
+    /// A blocking take moved a hint, and no worker has leased the hint.
     HintUnleased = "hint_unleased",
     /// The lists of a queue in Redis and its set of known ids disagree.
     ListsDisagree = "lists_disagree",
-    /// Something in the keys of a queue is no id.
+    /// A member of a queue's keys is not a job id.
     Stray = "stray",
-    /// A job is leased in Redis, and does not run.
+    /// A job is leased in Redis, but does not run.
     LeaseWithoutRun = "lease_without_run",
-    /// A job is in the line, and leased in Redis although no hand-off takes that long: nobody can take it.
+    /// A job is in the line, but has been leased in Redis for longer than a hand-off takes: no worker can take the job.
     LeaseInLine = "lease_in_line",
-    /// A job runs on a lease that Redis does not know, or does not know to be renewed.
+    /// Redis has no lease for a running job, or does not know that the lease was renewed.
     LeaseMissing = "lease_missing",
     /// A lease ran out in PostgreSQL.
     LeaseExpired = "lease_expired",
-    /// The pause flag in Redis is not that of PostgreSQL.
+    /// The pause flag in Redis differs from the flag in PostgreSQL.
     PauseFlag = "pause_flag",
     /// The flag that says whether a line is longer than its head is wrong.
     OverflowFlag = "overflow_flag",
-    /// Redis was emptied, or another one took its place.
+    /// Redis was emptied, or replaced by another server.
     RedisLost = "redis_lost",
-    /// A key of Redis may be evicted at any time.
+    /// Redis may evict a key at any time.
     EvictionAllowed = "eviction_allowed",
-    /// Nobody puts anything right.
+    /// No reaper runs, so nothing is repaired.
     ReaperMissing = "reaper_missing",
     /// A row breaks an invariant.
     RowBroken = "row_broken",
-    /// A row waits for a reaper that does not come.
+    /// A row waits for a reaper, but no reaper comes.
     RowUntended = "row_untended",
 }
 
@@ -77,12 +77,12 @@ impl fmt::Display for Drift {
     }
 }
 
-/// How much of one kind was found, and how much of it was put right.
+/// How often one kind was found, and how often it was repaired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Drifted {
-    /// Things that had come apart.
+    /// The number of findings.
     pub found: u64,
-    /// Those that were put together again.
+    /// The number of repairs.
     pub repaired: u64,
 }
 

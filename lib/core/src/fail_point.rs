@@ -1,54 +1,54 @@
-//! The places between two writes at which a process that dies leaves something behind.
+//! The points between two writes. A process that dies at such a point leaves the second write undone.
 //!
-//! A test installs a hook and ends the process at one of them. In any other build there is no hook, and passing a
-//! place costs nothing: the feature `fail-points` is for tests alone.
+//! A test installs a hook and ends the process at one of these points. Other builds have no hook, and passing a point
+//! costs nothing: the feature `fail-points` is only for tests.
 
 use serde::{Deserialize, Serialize};
 
-/// A place between two writes.
+/// A point between two writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailPoint {
-    /// Client: new jobs are committed, Redis knows nothing of them.
+    /// Client: new jobs are committed, Redis does not know them yet.
     EnqueueCommitted,
-    /// Client: finished jobs are back in the line, Redis knows nothing of it.
+    /// Client: revived jobs are in the line, Redis does not know them yet.
     ReviveCommitted,
-    /// Worker: a blocking take has got a hint, no lease covers it.
+    /// Worker: a blocking take has moved a hint, and the hint has no lease yet.
     HintTaken,
-    /// Worker: hints are leased in Redis, their jobs not claimed.
+    /// Worker: hints are leased in Redis, their jobs are not claimed yet.
     HintsLeased,
     /// Worker: jobs are claimed, no handler has begun.
     JobsClaimed,
-    /// Worker: a handler has ended, its result is not sent.
+    /// Worker: a handler has ended, its result is not sent yet.
     RunEnded,
     /// Worker: results are written, Redis still holds the leases.
     SettleCommitted,
-    /// Reaper: due jobs are in the line, Redis knows nothing of it.
+    /// Reaper: due jobs are in the line, Redis does not know them yet.
     PromoteCommitted,
     /// Reaper: expired runs are ended, Redis still holds their leases.
     ExpireCommitted,
-    /// Reaper: it knows who is to be told of a cancel, and has told nobody.
+    /// Reaper: it knows which workers to tell about a cancel, and has told none of them.
     CancelsRead,
-    /// Reaper: hints that nobody had leased have a short lease, and wait for it to run out.
+    /// Reaper: hints without a lease got a short lease, which has not run out yet.
     HintsAdopted,
-    /// Reaper: it knows what became of leases that ran out in Redis, and has done nothing about it.
+    /// Reaper: it knows what became of leases that ran out in Redis, and has changed nothing yet.
     LeasesRead,
-    /// Reaper: the front of a line is read, the head not filled.
+    /// Reaper: the front of a line is read, the head is not filled yet.
     LineRead,
-    /// Reaper: it knows what disagrees between the stores, and has mended nothing.
+    /// Reaper: it knows where the stores disagree, and has repaired nothing yet.
     DriftRead,
 }
 
 #[cfg(feature = "fail-points")]
 static HOOK: std::sync::OnceLock<fn(FailPoint)> = std::sync::OnceLock::new();
 
-/// Has `hook` called at every place that is passed from now on. The first one that is installed stays.
+/// Calls `hook` at every point from now on. Only the first hook that is installed counts.
 #[cfg(feature = "fail-points")]
 pub fn on_fail_points(hook: fn(FailPoint)) {
     let _ = HOOK.set(hook);
 }
 
-/// The process is at this place.
+/// The process reached this point.
 #[cfg(feature = "fail-points")]
 pub fn pass(point: FailPoint) {
     if let Some(hook) = HOOK.get() {
@@ -56,7 +56,7 @@ pub fn pass(point: FailPoint) {
     }
 }
 
-/// The process is at this place: nothing happens, since this build is not for tests.
+/// The process reached this point. Nothing happens, because this build is not for tests.
 #[cfg(not(feature = "fail-points"))]
 #[inline(always)]
 pub const fn pass(_point: FailPoint) {}

@@ -1,4 +1,4 @@
-//! Who: jobs, workers, and the fence that ties one run to both.
+//! Identities: the ids of jobs and workers, and the fence, which connects one run to both.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -36,19 +36,20 @@ macro_rules! uuid_newtype {
 }
 
 uuid_newtype! {
-    /// A job. Made by the client before it sends anything, so that an enqueue sent twice is one job.
+    /// The id of a job. The client makes the id before it sends the job, so that an enqueue that is sent twice makes
+    /// one job.
     JobId
 }
 uuid_newtype! {
-    /// One start of one worker process. Never a host name: a process that restarts is another worker.
+    /// The id of one start of one worker process. Never a host name: a process that restarts is another worker.
     WorkerId
 }
 
-/// How often a job has been claimed. Each claim takes the next one and it never falls, so a write
-/// that names an older epoch can be told from the current run's.
+/// How often a job has been claimed. Each claim adds one, and the number never falls. So a write of an older run, which
+/// names an older epoch, can be refused.
 pub type Epoch = i32;
 
-/// What every write about a running job must name. A write whose fence is stale changes nothing.
+/// Every write about a running job must name this fence. A write with a stale fence changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fence {
     /// The job.

@@ -1,4 +1,4 @@
-//! A job as each side sees it: the client that makes it, the worker that runs it, the reader.
+//! A job from the view of the client that makes it, of the worker that runs it, and of a reader.
 
 use crate::{
     id::{Epoch, Fence, JobId, WorkerId},
@@ -15,31 +15,31 @@ use std::time::Duration;
 /// A job to be enqueued.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// Made here and now unless the caller brings one.
+    /// A new id, unless the caller sets one.
     pub id: JobId,
-    /// Whether `id` may have been sent before. Only then the finished jobs are searched for it.
+    /// Whether a job with `id` may have been sent before. Only then the finished jobs are searched for this id.
     pub id_may_exist: bool,
-    /// Where it waits.
+    /// The queue in which the job waits.
     pub queue: QueueName,
-    /// Which handler runs it.
+    /// The kind, which names the handler.
     pub kind: Kind,
-    /// JSON, kept to the letter.
+    /// The payload: JSON, stored unchanged.
     pub payload: Box<RawValue>,
-    /// −100 to 100, higher first.
+    /// From −100 to 100; a higher priority comes first.
     pub priority: i16,
-    /// Not before this time; `None` is at once.
+    /// The earliest start; `None` means at once.
     pub run_at: Option<DateTime<Utc>>,
-    /// Not before this long from now, on the database's clock; ignored when `run_at` is set.
+    /// The delay before the earliest start, by the database's clock; ignored if `run_at` is set.
     pub delay: Option<Duration>,
-    /// Attempts it may spend.
+    /// How many attempts the job may spend.
     pub max_attempts: i32,
-    /// Leases it may lose.
+    /// How many leases the job may lose.
     pub max_crashes: i16,
-    /// How long one run may take; `None` is for ever.
+    /// How long one run may take; `None` means no limit.
     pub timeout: Option<Duration>,
     /// At most one live job has this key.
     pub unique_key: Option<String>,
-    /// Jobs of one key share a limit on how many of them run.
+    /// A key of jobs that share a limit. This version stores the key and enforces no limit.
     pub limit_key: Option<String>,
 }
 
@@ -65,22 +65,22 @@ impl NewJob {
     }
 }
 
-/// A job that this worker holds on a lease.
+/// A job that a worker holds on a lease.
 #[derive(Clone, Debug)]
 pub struct ClaimedJob {
-    /// Names this run in every write about it.
+    /// The fence, which every write about this run names.
     pub fence: Fence,
-    /// Where it waited.
+    /// The queue in which the job waited.
     pub queue: QueueName,
-    /// Which handler runs it.
+    /// The kind, which names the handler.
     pub kind: Kind,
-    /// JSON, as the client sent it.
+    /// The payload: JSON, as the client sent it.
     pub payload: Box<RawValue>,
-    /// Which attempt this is; 1 is the first.
+    /// The number of this attempt; 1 is the first.
     pub attempt: i32,
-    /// Attempts it may spend.
+    /// How many attempts the job may spend.
     pub max_attempts: i32,
-    /// Leases lost before this run.
+    /// How many leases the job lost before this run.
     pub crashes: i16,
     /// How long this run may take.
     pub timeout: Option<Duration>,
@@ -89,30 +89,30 @@ pub struct ClaimedJob {
 /// The end of a run, to be written.
 #[derive(Clone, Debug)]
 pub struct FinishedRun {
-    /// Which run.
+    /// The fence of the run.
     pub fence: Fence,
-    /// What to write.
+    /// How the run ends.
     pub settle: Settle,
 }
 
-/// Something other than the plain way that happened to a job: a retry, a lost lease, a repair.
+/// An unusual event in the life of a job: a retry, a lost lease, a repair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrailEntry {
-    /// When, on the database's clock.
+    /// The time, by the database's clock.
     pub at: DateTime<Utc>,
     /// The verb: `retry`, `snooze`, `release`, `expire`, `revive` …
     pub verb: String,
-    /// The epoch of the run it happened to.
+    /// The epoch of the run that the event belongs to.
     pub epoch: Epoch,
-    /// Who ran it.
+    /// The worker of that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerId>,
-    /// What was said about it.
+    /// A remark about the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// A job as the view `leasehold.jobs` shows it, live or finished.
+/// A job in the form of the view `leasehold.jobs`, live or finished.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of the view, described in docs/reference.md")]
 pub struct JobRecord {

@@ -1,8 +1,8 @@
-//! The words of Leasehold, pure: what a job is, which transitions it can make, who may make them,
-//! and the limits that every part keeps.
+//! The vocabulary of Leasehold, without side effects: what a job is, which transitions a job can make, who may cause
+//! them, and the limits that every part keeps.
 //!
-//! Nothing here knows of a clock, a socket, an executor or a store. Each store writes these rules
-//! in its own language; this crate is what they are checked against.
+//! Nothing here uses a clock, a socket, an executor or a store. Each store writes these rules in its own language, and
+//! tests compare the stores with this crate.
 
 mod backoff;
 mod claimability;

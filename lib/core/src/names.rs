@@ -1,25 +1,25 @@
-//! Names of queues and kinds, checked once at the edge.
+//! The names of queues and kinds. They are checked once, where they enter the system.
 
 use crate::limits::NAME_MAX_BYTES;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Why a text is no name.
+/// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// Nothing there.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// Longer than [`NAME_MAX_BYTES`].
+    /// The text is longer than [`NAME_MAX_BYTES`].
     #[error("is {0} bytes long; at most {NAME_MAX_BYTES} are allowed")]
     TooLong(usize),
-    /// A character outside the alphabet, or a first one that is no letter, digit or underscore.
+    /// The text has a character outside of the alphabet, or does not begin with a letter, a digit or an underscore.
     #[error("has {0:?} at byte {1}; allowed are letters, digits and . _ : / - (the first one a letter, digit or _)")]
     Character(char, usize),
 }
 
-/// The alphabet keeps braces out, which would break the hash tag of the Redis keys, and `*`,
-/// which stands for "every kind".
+/// The alphabet has no braces, which would break the hash tag of the Redis keys, and no `*`, which stands for "every
+/// kind".
 fn check(text: &str) -> Result<(), InvalidName> {
     if text.is_empty() {
         return Err(InvalidName::Empty);
@@ -81,16 +81,16 @@ macro_rules! name_newtype {
 }
 
 name_newtype! {
-    /// Where a job waits.
+    /// The name of a queue, in which jobs wait.
     QueueName
 }
 name_newtype! {
-    /// Which handler runs a job.
+    /// The name of a kind, which names the handler of a job.
     Kind
 }
 
 impl Default for QueueName {
-    /// The queue of jobs that name none: `default`.
+    /// The queue of jobs that name no queue: `default`.
     fn default() -> Self {
         Self("default".to_owned())
     }

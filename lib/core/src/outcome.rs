@@ -1,25 +1,25 @@
-//! How a handler's run came out, and what is to be done about it.
+//! How a run ended, and what to write about it.
 
 use crate::{backoff::Backoff, limits::ERROR_MAX_BYTES, settle::Settle};
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// The closed set of ways in which a run can end, seen from the worker.
+/// The closed set of ways in which a run can end, from the view of the worker.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The handler returned.
+    /// The handler returned a result.
     Succeeded(Option<Box<RawValue>>),
-    /// The handler failed, panicked, or ran out of time.
+    /// The handler failed, panicked, or timed out.
     Failed(String),
-    /// The handler wants to be called again later and blames nobody.
+    /// The handler wants to run again later. The attempt is not spent.
     Snoozed(Option<Duration>, Option<String>),
-    /// The handler says that it never can succeed.
+    /// The handler says that the job can never succeed.
     Hopeless(String),
-    /// The worker stops and the handler did not finish in time.
+    /// The worker stops, and the handler did not finish in time.
     Interrupted,
-    /// The worker lacks what any job would need, such as file descriptors. Says what, for its log.
+    /// The worker lacks something that every job needs, such as file descriptors. The text names it for the log.
     Lacking(String),
-    /// The handler stopped because a cancel was wanted.
+    /// The handler stopped because of a cancel request.
     Cancelled,
     /// The lease was lost while the handler ran: nothing may be written.
     Lost,
@@ -28,7 +28,7 @@ pub enum Outcome {
 impl Outcome {
     /// What to write for this outcome; `None` when nothing may be written.
     ///
-    /// `random` is uniform in `0.0..1.0` and spreads the retries.
+    /// `random` is uniform in `0.0..1.0` and gives the retries their jitter.
     #[must_use]
     pub fn settle(self, attempt: i32, max_attempts: i32, backoff: &Backoff, random: f64) -> Option<Settle> {
         Some(match self {
@@ -46,7 +46,7 @@ impl Outcome {
     }
 }
 
-/// The last [`ERROR_MAX_BYTES`] of a text, without NUL, which PostgreSQL's text cannot hold.
+/// The last [`ERROR_MAX_BYTES`] of a text, without NUL, which PostgreSQL cannot store in a text.
 fn clipped(text: String) -> String {
     let mut text = if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text };
     if text.len() > ERROR_MAX_BYTES {

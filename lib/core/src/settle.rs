@@ -1,4 +1,4 @@
-//! What ends a run, as it is sent to the store, and what the store answers.
+//! The end of a run, as the worker sends it to the store, and the answer of the store.
 
 use crate::{
     id::Fence,
@@ -10,35 +10,35 @@ use std::{str::FromStr, time::Duration};
 /// How a run ends.
 #[derive(Clone, Debug)]
 pub enum Settle {
-    /// Succeeded, with a result.
+    /// The run succeeded, with a result.
     Complete(Option<Box<RawValue>>),
-    /// Failed; again after the delay, the attempt spent.
+    /// The run failed. The job runs again after the delay; the attempt is spent.
     Retry {
-        /// How long to wait, on the database's clock.
+        /// The delay, by the database's clock.
         delay: Duration,
-        /// What went wrong.
+        /// The error.
         error: String,
     },
-    /// Not the job's fault; again after the delay, the attempt given back.
+    /// The job is not at fault. It runs again after the delay; the attempt is given back.
     Snooze {
-        /// How long to wait, on the database's clock.
+        /// The delay, by the database's clock.
         delay: Duration,
-        /// Why, if the handler said.
+        /// The reason, if the handler gave one.
         reason: Option<String>,
     },
-    /// Back to the line at once, the attempt given back.
+    /// The job returns to the line at once; the attempt is given back.
     Release,
-    /// Dead: it cannot succeed.
+    /// The job is dead: it cannot succeed.
     Bury {
-        /// What went wrong.
+        /// The error.
         error: String,
     },
-    /// Stopped because a cancel was wanted.
+    /// The run was stopped because of a cancel request.
     Cancel,
 }
 
 impl Settle {
-    /// The way in which the run ends, without the values that go with it.
+    /// The way in which the run ends, without the values.
     #[must_use]
     pub const fn ending(&self) -> Ending {
         match self {
@@ -65,7 +65,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// All of them, in the order in which a store writes a batch.
+    /// All ways, in the order in which a store writes a batch.
     pub const ALL: [Self; 6] = [Self::Complete, Self::Retry, Self::Snooze, Self::Release, Self::Bury, Self::Cancel];
 
     /// The verb of the transition.
@@ -81,7 +81,7 @@ impl Ending {
         }
     }
 
-    /// The event that the state machine knows.
+    /// The event of the state machine.
     #[must_use]
     pub const fn event(self, fence: Fence) -> Event {
         match self {
@@ -94,7 +94,7 @@ impl Ending {
         }
     }
 
-    /// The state in which the job ends; `None` when the job goes on.
+    /// The final state of the job; `None` when the job continues.
     #[must_use]
     pub const fn final_state(self) -> Option<State> {
         match self {
@@ -105,7 +105,7 @@ impl Ending {
         }
     }
 
-    /// The word in rows and trails: that of the verb.
+    /// The word in rows and trails: the name of the verb.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.verb().as_str()
@@ -122,19 +122,20 @@ impl FromStr for Ending {
     }
 }
 
-/// What became of a settle. Only [`Settled::Done`] and [`Settled::Already`] mean that it counts.
+/// The answer to a settle. The end of the run is stored only if the answer is [`Settled::Done`] or
+/// [`Settled::Already`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// Written now.
+    /// This call wrote the end of the run.
     Done,
-    /// It was so already, written by this very run: an earlier answer was lost on its way.
+    /// An earlier call of the same run wrote the end, and its answer was lost.
     Already,
-    /// The run goes nowhere but to cancelled: a cancel is wanted.
+    /// A cancel was requested, so this run can only end as cancelled.
     CancelWanted,
-    /// The run stands, but another transaction holds a lock on the job's row (an open `leasehold.cancel`, say). Nothing was
-    /// changed: send the same settle again later.
+    /// The run still holds its lease, but another transaction has locked the row of the job (an open
+    /// `leasehold.cancel`, for example). Nothing was changed: send the same settle again later.
     Locked,
-    /// The fence is stale. Nothing was changed, and somebody else decides about the job.
+    /// The fence is stale. Nothing was changed; another process decides about the job.
     LeaseLost,
 }
 

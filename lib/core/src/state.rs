@@ -1,34 +1,34 @@
-//! The state machine: the one place that says which transition is legal.
+//! The state machine: the one place that says which transitions are legal.
 //!
-//! [`Lifecycle::apply`] is pure and exhaustive. PostgreSQL holds the authoritative copy of it, one
-//! conditional statement per verb; the tests of the store compare each statement with this function.
+//! [`Lifecycle::apply`] is pure and exhaustive. PostgreSQL has the authoritative copy, as one conditional statement for
+//! each verb. The tests of the store compare each statement with this function.
 
 use crate::id::{Epoch, Fence, JobId, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Where a job is in its life.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Waits for other jobs to succeed.
+    /// The job waits for other jobs to succeed.
     Blocked,
-    /// Waits for a time.
+    /// The job waits for a time.
     Scheduled,
-    /// In the line, to be claimed.
+    /// The job is in the line and can be claimed.
     Queued,
-    /// Claimed by a worker, on a lease.
+    /// A worker has claimed the job and holds it on a lease.
     Running,
-    /// Finished with a result.
+    /// The job finished with a result.
     Succeeded,
-    /// Finished without: attempts or crashes used up, or it can never succeed.
+    /// The job finished without a result: its attempts or crashes are used up, or it can never succeed.
     Dead,
-    /// Finished because somebody said so.
+    /// The job finished because of a cancel.
     Cancelled,
 }
 
 impl State {
-    /// All states, in the order of a life.
+    /// All states, in the order of a job's life.
     pub const ALL: [Self; 7] =
         [Self::Blocked, Self::Scheduled, Self::Queued, Self::Running, Self::Succeeded, Self::Dead, Self::Cancelled];
 
@@ -46,7 +46,7 @@ impl State {
         }
     }
 
-    /// Whether the job has reached its end (an operator's revive aside).
+    /// Whether the job has ended (only an operator can revive it).
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
@@ -90,7 +90,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All verbs, in the order of a life.
+    /// All verbs, in the order of a job's life.
     pub const ALL: [Self; 13] = [
         Self::Enqueue,
         Self::Promote,
@@ -134,34 +134,34 @@ impl fmt::Display for Verb {
     }
 }
 
-/// Something that happens to a job that exists.
+/// An event in the life of an existing job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Its time has come.
+    /// The time of a scheduled job has come.
     Promote,
-    /// The last job it waited for has succeeded.
+    /// The last job that this job waited for has succeeded.
     Unblock,
-    /// A worker takes it on a lease.
+    /// A worker claims the job on a lease.
     Claim(WorkerId),
-    /// The worker holds on to it.
+    /// The worker renews its lease.
     Renew(Fence),
     /// The handler returned a result.
     Complete(Fence),
-    /// The handler failed and attempts are left.
+    /// The handler failed, and attempts are left.
     Retry(Fence),
-    /// The handler asks to be called again later; the attempt is given back.
+    /// The handler asks to run again later; the attempt is given back.
     Snooze(Fence),
-    /// The worker gives it back unharmed; the attempt is given back.
+    /// The worker releases the job; the attempt is given back.
     Release(Fence),
-    /// The lease ran out: somebody's crash.
+    /// The lease ran out: a worker has crashed.
     Expire,
-    /// The handler failed for good.
+    /// The handler failed for the last time.
     Bury(Fence),
-    /// A client wants it stopped. A running job is flagged, any other live one ends here.
+    /// A client wants to stop the job. A running job is flagged; any other live job ends here.
     Cancel,
-    /// The worker stopped a run whose cancel was wanted.
+    /// The worker stopped a run because of a cancel request.
     CancelRun(Fence),
-    /// An operator gives a finished job a new budget.
+    /// An operator puts a finished job back into the line, with all its attempts.
     Revive,
 }
 
@@ -199,51 +199,51 @@ impl Event {
     }
 }
 
-/// Why an event changes nothing. A normal answer: somebody else was first.
+/// Why an event changes nothing. A refusal is a normal answer: another process was first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The state has no such transition.
     #[error("a job that is {0} cannot {1:?}")]
     State(State, Verb),
-    /// The write is of an older claim, or of another worker's.
+    /// The write belongs to an older claim, or to another worker.
     #[error("the lease was lost")]
     StaleFence,
-    /// The run must end as cancelled, not go back to wait.
+    /// The run must end as cancelled. It may not return to the line.
     #[error("a cancel is wanted")]
     CancelWanted,
-    /// No cancel of this run was asked for.
+    /// Nobody requested a cancel of this run.
     #[error("no cancel is wanted")]
     NoCancelWanted,
-    /// No attempt is left to retry with.
+    /// No attempt is left for a retry.
     #[error("no attempt is left")]
     NoAttemptLeft,
 }
 
-/// All of a job that decides about its transitions.
+/// Every field of a job that decides about its transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     /// The job.
     pub id: JobId,
-    /// Where it is.
+    /// The state of the job.
     pub state: State,
-    /// Claims so far; never falls.
+    /// The number of claims so far; it never falls.
     pub epoch: Epoch,
-    /// Attempts spent.
+    /// The attempts that are spent.
     pub attempt: i32,
-    /// Attempts it may spend.
+    /// The attempts that the job may spend.
     pub max_attempts: i32,
-    /// Leases lost.
+    /// The leases that are lost.
     pub crashes: i16,
-    /// Leases it may lose before it is dead.
+    /// The leases that the job may lose before it is dead.
     pub max_crashes: i16,
-    /// Who runs it; set exactly while it is running.
+    /// The worker of the job; set if and only if the job is running.
     pub worker: Option<WorkerId>,
-    /// A client asked for a cancel while it was running.
+    /// A client requested a cancel while the job was running.
     pub cancel_wanted: bool,
 }
 
 impl Lifecycle {
-    /// A job just enqueued into `state`, which is blocked, scheduled or queued.
+    /// A job that was just enqueued into `state`: blocked, scheduled or queued.
     #[must_use]
     pub const fn new(id: JobId, state: State, max_attempts: i32, max_crashes: i16) -> Self {
         Self {
@@ -259,7 +259,7 @@ impl Lifecycle {
         }
     }
 
-    /// The fence of the current run, if there is one.
+    /// The fence of the current run; `None` if the job does not run.
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
         self.worker.map(|worker| Fence { id: self.id, epoch: self.epoch, worker })
@@ -318,7 +318,7 @@ impl Lifecycle {
         Self { state, attempt: self.attempt - 1, worker: None, ..self }
     }
 
-    /// A lost lease spends its attempt and a crash. A run that was to be cancelled ends so.
+    /// A lost lease spends an attempt and a crash. If a cancel of the run was requested, the job ends as cancelled.
     const fn expired(self) -> Self {
         let crashed = Self { crashes: self.crashes + 1, ..self };
         if crashed.cancel_wanted {

@@ -1,5 +1,5 @@
-//! The state machine as a table, printed from [`Lifecycle::apply`] itself, so that what documents show cannot differ
-//! from what the code does.
+//! The state machine as a table, generated from [`Lifecycle::apply`]. So the tables in documents cannot differ from the
+//! code.
 
 use crate::{
     id::{JobId, WorkerId},
@@ -7,13 +7,13 @@ use crate::{
 };
 use std::{collections::BTreeSet, fmt};
 
-/// Every transition there is, in the order of a life.
+/// Every transition, in the order of a job's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transitions(BTreeSet<(State, Verb, State)>);
 
 impl Transitions {
     /// Tries every event on a job in every state, with attempts and crashes left and used up, and with and without a
-    /// cancel that is wanted. Renewing and asking for a cancel leave a running job running, and are no transitions.
+    /// cancel request. A renewal and a cancel request leave a running job running, so they are no transitions.
     #[must_use]
     pub fn all() -> Self {
         let worker = WorkerId::new();

@@ -1,18 +1,18 @@
-//! What is wrong with a job that somebody wants to enqueue: every bad field, not just the first.
+//! Checks a job before it is enqueued. Reports every bad field, not only the first.
 
 use crate::{job::NewJob, limits::*};
 use std::fmt;
 
-/// One field and what is wrong with it.
+/// One field, and what is wrong with the field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
-    /// The field's name as users write it.
+    /// The name of the field, as users write it.
     pub field: &'static str,
-    /// What is wrong, as the end of a sentence that begins with the field's name.
+    /// What is wrong, as the end of a sentence that begins with the name of the field.
     pub problem: String,
 }
 
-/// A job that cannot be accepted. Nothing was changed.
+/// The job cannot be accepted. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidJob(pub Vec<FieldError>);
 
@@ -27,10 +27,10 @@ impl fmt::Display for InvalidJob {
 }
 
 impl NewJob {
-    /// Checks every bound that can be checked without a store.
+    /// Checks every limit that can be checked without a store.
     ///
     /// # Errors
-    /// Every field that is out of its bounds.
+    /// Every field that is outside of its limits.
     pub fn validate(&self) -> Result<(), InvalidJob> {
         let mut errors = Vec::new();
         let mut refuse = |field, problem: String| errors.push(FieldError { field, problem });
@@ -86,8 +86,8 @@ impl NewJob {
     }
 }
 
-/// Whether JSON has more levels of arrays and objects than this. The text is JSON already, so that brackets outside of
-/// strings are in pairs.
+/// Whether JSON has more levels of arrays and objects than `depth`. The text is already valid JSON, so brackets outside
+/// of strings come in pairs.
 fn is_deeper_than(json: &str, limit: usize) -> bool {
     let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
     for byte in json.bytes() {

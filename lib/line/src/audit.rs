@@ -1,7 +1,7 @@
-//! Compares the hints of one queue with the jobs they are about. Pure: the sweep mends by it, doctor reports by it.
+//! Compares the hints of one queue with their jobs. Pure: the sweep repairs by the result, doctor reports the result.
 //!
-//! Both stores move while they are read one after the other, so what is found here is a suspicion. It becomes a
-//! fault when it is found again, about the same job in the same way, a look later.
+//! Both stores change while they are read one after the other, so each result is only a suspicion. It becomes a fault
+//! when the next check finds the same problem with the same job.
 
 use leasehold_core::{Drift, JobId, State};
 use leasehold_ports::{Held, JobStatus, Lease, Snapshot};
@@ -10,23 +10,23 @@ use std::{
     time::Duration,
 };
 
-/// The hints of one queue as Redis has them.
+/// The hints of one queue in Redis.
 #[derive(Debug, Default)]
 pub struct QueueHints {
-    /// In a list, to be taken.
+    /// The hint is in a list and can be taken.
     pub waiting: Vec<JobId>,
-    /// Leased, with the ms that are left.
+    /// The hint is leased; the rest of the lease in ms.
     pub leased: Vec<(JobId, i64)>,
 }
 
 impl QueueHints {
-    /// The jobs that they are about.
+    /// The jobs of these hints.
     pub fn ids(&self) -> impl Iterator<Item = JobId> {
         self.waiting.iter().copied().chain(self.leased.iter().map(|(id, _)| *id))
     }
 }
 
-/// The hints in a snapshot: those that wait, and those that are leased.
+/// The hints in a snapshot: the waiting hints and the leased hints.
 #[must_use]
 pub fn hints_of(snapshot: &Snapshot) -> QueueHints {
     let mut hints = QueueHints::default();
@@ -39,7 +39,7 @@ pub fn hints_of(snapshot: &Snapshot) -> QueueHints {
     hints
 }
 
-/// Every id that is in some list.
+/// Every id that is in a list.
 pub fn listed(snapshot: &Snapshot) -> impl Iterator<Item = JobId> {
     let aside = snapshot.aside.iter().flat_map(|(_, ids)| ids);
     snapshot.ready.iter().chain(&snapshot.claimed).chain(aside).copied()
@@ -48,20 +48,21 @@ pub fn listed(snapshot: &Snapshot) -> impl Iterator<Item = JobId> {
 /// A hint that does not fit its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Waits, and its job is finished or never was.
+    /// The hint waits, but its job is finished or never existed.
     WaitsWithoutJob(JobId),
-    /// Waits, and its job is live but not in the line.
+    /// The hint waits, but its job is live and not in the line.
     WaitsOutOfLine(JobId, State),
-    /// Leased, and its job is finished, never was, or neither runs nor waits to be claimed.
+    /// The hint is leased, but its job is finished, never existed, or neither runs nor can be claimed.
     LeasedWithoutRun(JobId),
-    /// Leased for longer than any hand-off takes, and its job is still in the line: nobody can take it.
+    /// The hint has been leased for longer than any hand-off takes, and its job is still in the line: no worker can
+    /// take the job.
     LeasedInLine(JobId),
-    /// Runs on a lease that Redis does not know.
+    /// The job runs, but Redis has no lease for it.
     RunsUnleased(JobId),
 }
 
 impl Fault {
-    /// The job that it is about.
+    /// The job of the hint.
     #[must_use]
     pub const fn id(self) -> JobId {
         match self {
@@ -73,7 +74,7 @@ impl Fault {
         }
     }
 
-    /// Its name in metrics and reports.
+    /// The name in metrics and reports.
     #[must_use]
     pub const fn kind(self) -> Drift {
         match self {
@@ -86,7 +87,7 @@ impl Fault {
     }
 }
 
-/// The faults of one queue: its hints, the live jobs among them, and the runs of the queue.
+/// The faults of one queue, from its hints, the live jobs of these hints, and the runs of the queue.
 #[must_use]
 pub fn audit(
     hints: &QueueHints,
@@ -114,8 +115,8 @@ pub fn audit(
     waiting.chain(leased).chain(unleased).collect()
 }
 
-/// Jobs at the front of the line that Redis should hold and does not. Where the line is longer than the head, those
-/// behind all that waits come when there is room; one that stands before a hint which waits was overtaken.
+/// Jobs at the front of the line whose hints Redis should hold and does not hold. If the line is longer than the head,
+/// jobs behind all waiting hints come when there is room. A missing job before a waiting hint was overtaken.
 #[must_use]
 pub fn missing(front: &[JobId], hints: &QueueHints, overflow: bool) -> Vec<JobId> {
     let waiting: HashSet<JobId> = hints.waiting.iter().copied().collect();

@@ -1,12 +1,12 @@
-//! Why the line could not be looked at.
+//! Why the line could not be read.
 
-/// A look at the line that failed.
+/// A failed read of the line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A store did not answer.
     #[error(transparent)]
     Store(#[from] leasehold_ports::Error),
-    /// The first survey is still under way, because PostgreSQL is looking through dead rows.
-    #[error("it is not known yet where the lines begin; PostgreSQL is looking through dead rows for that")]
+    /// The first survey is still in progress, because PostgreSQL must walk over dead rows.
+    #[error("the starts of the lines are not known yet: PostgreSQL is still walking over dead rows")]
     NotSurveyed,
 }

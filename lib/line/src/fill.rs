@@ -1,8 +1,9 @@
 //! Fills the head in Redis from the front of the line in PostgreSQL.
 //!
-//! One operation puts right whatever happened to Redis: read the first ids of the line, and push those that Redis does not
-//! hold. Between two fills a head may be extended (`extend.rs`), which is cheaper and puts nothing right. This file owns the
-//! choice of kinds that a head is filled with. The order of the line is the statement's, the bound of the head the script's.
+//! One operation repairs every possible damage of Redis: it reads the first ids of the line, and pushes those that
+//! Redis does not hold. Between two fills, a head may be extended (`extend.rs`), which costs less and repairs nothing.
+//! This file owns the choice of kinds for a head. The statement owns the order of the line, the script owns the maximum
+//! of the head.
 
 use crate::{
     scan_starts::{Ttl, share, stretches_of},
@@ -16,24 +17,24 @@ use std::collections::BTreeSet;
 /// What one fill found and changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeadReport {
-    /// Ids read from the front of the line.
+    /// Ids that were read from the front of the line.
     pub read: u32,
-    /// Hints that Redis did not hold and holds now.
+    /// Hints that the fill put into Redis.
     pub pushed: u32,
-    /// Hints that it held already.
+    /// Hints that Redis already held.
     pub held: u32,
-    /// Whether the line goes on behind what was read.
+    /// Whether the line continues behind the ids that were read.
     pub more: bool,
 }
 
-/// Makes the head of `queue` match the front of its line: up to `head_max` ids, of the kinds that a
-/// live worker serves and whose hints are not already set aside in number.
+/// Makes the head of `queue` match the front of its line: up to `head_max` ids, of the kinds that a live worker serves
+/// and whose aside lists are not full.
 ///
-/// Safe to call at any time and by many at once: Redis refuses a hint that it holds, and PostgreSQL
-/// a hint that is out of date.
+/// Safe to call at any time, and by many processes at once: Redis refuses a hint that it already holds, and PostgreSQL
+/// refuses a hint that is out of date.
 ///
 /// # Errors
-/// When a store does not answer. What was pushed before that is right and stays.
+/// A store does not answer. Hints that were pushed before that are right and stay.
 pub async fn fill_head(
     store: &dyn ReadLine,
     handoff: &dyn FillHead,
@@ -52,11 +53,11 @@ pub async fn fill_head(
     Ok(report)
 }
 
-/// What the head of a queue should hold first, given the stretches of its line; and where the stretches that were read begin
-/// by now.
+/// The ids that the head of a queue should hold first, from the stretches of its line, and the current scan starts of
+/// the stretches that were read.
 ///
 /// # Errors
-/// When a store does not answer.
+/// A store does not answer.
 pub async fn front_of_line(
     store: &dyn ReadLine,
     handoff: &dyn FillHead,
@@ -68,20 +69,20 @@ pub async fn front_of_line(
     let wanted: Vec<Stretch> =
         stretches.iter().filter(|stretch| is_wanted(&stretch.kind, &served, &full)).cloned().collect();
     if wanted.is_empty() {
-        // Nothing that anybody could run: no need to read the line to know it.
+        // No worker could run a job of this line, so the line need not be read.
         return Ok((Line::default(), wanted));
     }
     store.line(queue, &wanted, i64::from(depth)).await
 }
 
-/// Which kinds of a queue are served, and the kinds of which no more hints are kept aside.
+/// The served kinds of a queue, and the kinds whose aside lists are full.
 pub(crate) async fn who_serves(handoff: &dyn FillHead, queue: &QueueName) -> Result<(Served, BTreeSet<Kind>), Error> {
     let served = handoff.served_kinds(queue).await?;
     let asides = handoff.asides(queue).await?;
     Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
 }
 
-/// What the head of a queue is filled with.
+/// The ids for the head of a queue.
 #[must_use]
 pub fn fill_from(queue: &QueueName, front: &Line) -> Fill {
     let to = front.last.map(|place| place.to_string());
@@ -95,11 +96,11 @@ pub fn report_of(front: &Line, filled: Filled) -> HeadReport {
     HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }
 }
 
-/// Whether the head is filled with jobs of this kind.
+/// Whether jobs of this kind belong in the head.
 ///
-/// Kinds that nobody serves stay in the line, where they cost nothing. So do kinds of which no more hints are kept aside: one
-/// more hint would be taken, found foreign and forgotten, again and again. If no worker is known at all (none is up yet, or
-/// Redis was lost), nothing is left out.
+/// Kinds that no worker serves stay in the line, where they cost nothing. So do kinds whose aside lists are full: one
+/// more hint would be taken, refused as foreign and deleted, again and again. If no worker is known (none has started
+/// yet, or Redis lost its data), no kind is left out.
 #[must_use]
 pub fn is_wanted(kind: &Kind, served: &Served, full: &BTreeSet<Kind>) -> bool {
     let is_served = match served {

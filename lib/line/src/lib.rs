@@ -1,13 +1,15 @@
-//! The line of a queue in PostgreSQL, and its head in Redis: how the head is filled, where the line begins, and whether the
-//! two agree. Workers and reapers stand on this crate.
+//! The line of a queue in PostgreSQL, and its head in Redis: how the head is filled, where the line begins, and whether
+//! the two agree. Workers and reapers use this crate.
 //!
 //! | question | file |
 //! | --- | --- |
-//! | what is a head filled with? | `fill`: the whole head, puts everything right; `extend`: only what comes next, cheaper |
-//! | where does a line begin, and what changed? | `surveys`, by `slices`; told to others by `scan_starts` |
+//! | what is a head filled with? | `fill`: the whole head, repairs everything; `extend`: only the next ids, costs less
+//! |
+//! | where does a line begin, and what changed? | `surveys`, by `slices`; shared with other processes by `scan_starts`
+//! |
 //! | does each hint fit its job? | `audit` |
 //!
-//! Everything here is safe to call at any time and by many processes at once. What is not here: when to call it.
+//! Every function here is safe to call at any time and by many processes at once. The callers decide when to call it.
 
 mod audit;
 mod error;

@@ -1,24 +1,25 @@
-//! Where a line begins, told to other processes through Redis while a survey takes long.
+//! The scan start of a line, shared with other processes through Redis while surveys are slow.
 //!
-//! Whoever fills a head has to know where its line begins. This file owns the text in Redis and how long others go by it.
-//! The content is made by surveys (`surveys.rs`), and each look at the line moves it on.
+//! A process that fills a head must know where the line of the queue begins. This file owns the text in Redis, and how
+//! long other processes use the text. Surveys (`surveys.rs`) make the content, and each read of the line updates it.
 
 use crate::surveys::rest_after;
 use leasehold_core::QueueName;
 use leasehold_ports::{Error, FillHead, ReadLine, Stretch, Tail};
 use std::time::Duration;
 
-/// A line of more stretches is not shared, since its text would be longer than 50 KB: whoever fills the head surveys the line.
+/// A line with more stretches is not shared, because its text would be longer than 50 KB. Each process that fills such
+/// a head surveys the line.
 const SHARED_AT_MOST: usize = 500;
 
-/// How long others go by what is shared.
+/// How long other processes use what is shared.
 #[derive(Clone, Copy, Debug)]
 pub enum Ttl {
-    /// As long as they go by what was shared before.
+    /// As long as the earlier scan start.
     Keep,
-    /// A reaper shares at every tick: until another reaper is at work.
+    /// A reaper shares at every tick: the text is needed until another reaper works.
     Reaper,
-    /// A worker cannot tell whether its survey was only held up.
+    /// A worker cannot tell whether its survey was slow only by chance.
     Worker(Duration),
 }
 
@@ -32,7 +33,8 @@ impl Ttl {
     }
 }
 
-/// Where the line of a queue begins: as shared by others, or as a survey says. And whether others go by the same.
+/// The scan start of a queue's line, shared by another process or from a survey, and whether other processes use the
+/// same one.
 pub(crate) async fn stretches_of(
     store: &dyn ReadLine,
     handoff: &dyn FillHead,
@@ -50,10 +52,10 @@ pub(crate) async fn stretches_of(
     Ok((stretches, !rest.is_zero()))
 }
 
-/// Tells others where the line of a queue begins.
+/// Shares the scan start of a queue's line with other processes.
 ///
 /// # Errors
-/// That Redis does not answer. Others survey the line themselves then.
+/// Redis does not answer. Other processes then survey the line themselves.
 pub async fn share(handoff: &dyn FillHead, queue: &QueueName, stretches: &[Stretch], ttl: Ttl) -> Result<(), Error> {
     match serde_json::to_string(stretches) {
         Ok(text) if stretches.len() <= SHARED_AT_MOST => Ok(handoff.keep_scan_start(queue, &text, ttl.time()).await?),
@@ -61,7 +63,7 @@ pub async fn share(handoff: &dyn FillHead, queue: &QueueName, stretches: &[Stret
     }
 }
 
-/// Where the line begins, if somebody shared that.
+/// The shared scan start of a line, if there is one.
 pub(crate) fn shared_in(tail: &Tail) -> Option<Vec<Stretch>> {
     serde_json::from_str(tail.scan_start.as_deref()?).ok()
 }

@@ -1,30 +1,30 @@
-//! The line of all queues in slices, each with a fingerprint: so that only those slices are looked at in which something
-//! changed, however many queues there are.
+//! The lines of all queues in slices, each with a fingerprint. Only slices that have changed are read, however many
+//! queues there are.
 //!
-//! It owns which slices there are, which of them are asked about in a tick, and what was seen of them. What is in a line is
-//! known by `surveys.rs`.
+//! This file owns which slices there are, which of them are compared in a tick, and their last fingerprints.
+//! `surveys.rs` owns the content of the lines.
 
 use leasehold_core::QueueName;
 use leasehold_ports::{Fingerprint, LineSummary, Slice};
 use std::ops::Range;
 
-/// Queues in a slice when it is made. One that has twice as many is parted: a change of one queue is a look at all queues of
-/// its slice.
+/// Queues in a new slice. A slice with twice as many queues is split: if one queue changes, all queues of its slice are
+/// read.
 const QUEUES: usize = 32;
-/// Jobs that are compared in a slice. A line that is longer counts as changed whenever anything changed.
+/// Jobs that are compared in a slice. A longer line counts as changed whenever any transaction has ended.
 pub(crate) const JOBS: i64 = 1000;
 /// Slices, and jobs in them, that are compared in one tick: a few milliseconds of work for PostgreSQL.
 const SLICES_A_TICK: usize = 512;
 const JOBS_A_TICK: i64 = 20_000;
-/// Slices that are looked at in one tick since they changed.
+/// Changed slices that are read in one tick.
 pub(crate) const CHANGED_A_TICK: usize = 128;
-/// What is reckoned for a slice of which nothing is known.
+/// The estimate for a slice of which nothing is known.
 const JOBS_UNKNOWN: i64 = 64;
 
 #[derive(Debug)]
 struct Known {
     slice: Slice,
-    /// Those that had a line, in the order of the database.
+    /// The queues that had a line, in the order of the database.
     queues: Vec<QueueName>,
     seen: Option<Fingerprint>,
 }
@@ -33,28 +33,28 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     slices: Vec<Known>,
-    /// The first one that is not compared yet in this round.
+    /// The first slice that is not compared yet in this round.
     next: usize,
-    /// What PostgreSQL's snapshot was when this round began.
+    /// The snapshot of PostgreSQL at the start of this round.
     round: Option<String>,
-    /// Something is to be looked at again in the next round, even if nothing changes.
+    /// A slice must be read again in the next round, even if nothing changes.
     again: bool,
-    /// All slices were compared since the snapshot was this.
+    /// All slices have been compared since this snapshot.
     verified: Option<String>,
 }
 
-/// What a look at a changed slice found.
+/// The result of reading a changed slice.
 pub(crate) struct SliceLook {
-    /// Which one of those that were asked about.
+    /// Its index among the slices that were asked about.
     pub(crate) nth: usize,
-    /// Its fingerprint, taken before the look.
+    /// Its fingerprint, taken before the read.
     pub(crate) seen: Fingerprint,
     /// Its lines.
     pub(crate) lines: Vec<LineSummary>,
 }
 
 impl Slices {
-    /// Slices of these lines, which come in the order of the database.
+    /// Makes slices of these lines, which are in the order of the database.
     pub(crate) fn of(lines: &[LineSummary]) -> Self {
         let queues = lines.iter().map(|line| line.queue.clone()).collect();
         let all = Slice::default();
@@ -65,12 +65,12 @@ impl Slices {
         self.slices.is_empty()
     }
 
-    /// Whether nothing can have changed since all of them were compared.
+    /// Whether nothing can have changed since all slices were compared.
     pub(crate) fn are_verified(&self, snapshot: &str) -> bool {
         self.verified.as_deref() == Some(snapshot)
     }
 
-    /// Those to be compared in this tick.
+    /// The slices to compare in this tick.
     pub(crate) fn next(&mut self, snapshot: &str) -> (Range<usize>, Vec<Slice>) {
         if self.round.is_none() {
             (self.round, self.next, self.again) = (Some(snapshot.to_owned()), 0, false);
@@ -85,13 +85,13 @@ impl Slices {
         (begin..begin + slices.len(), slices)
     }
 
-    /// Whether a slice is to be looked at, now that this was seen of it.
+    /// Whether a slice must be read, given its new fingerprint.
     pub(crate) fn has_changed(&self, nth: usize, seen: Fingerprint) -> bool {
         seen.count > JOBS || self.slices[nth].seen != Some(seen)
     }
 
-    /// Takes what was found in slices before the one at `end`, with which the next tick goes on. Answers the queues that were
-    /// in them before.
+    /// Stores what was read in slices before the slice at `end`, with which the next tick continues. Returns the queues
+    /// that were in these slices before.
     pub(crate) fn learn(&mut self, looked: &[SliceLook], end: usize) -> Vec<QueueName> {
         let mut before = Vec::new();
         let mut looked = looked.iter().peekable();
@@ -128,13 +128,13 @@ impl Slices {
         self.join_small();
     }
 
-    /// Slices that have become small become one with the next: each costs a probe, also an empty one.
+    /// Merges a small slice with the next slice: each slice costs a probe, even an empty one.
     fn join_small(&mut self) {
         let mut joined: Vec<Known> = Vec::with_capacity(self.slices.len());
         let jobs = |known: &Known| known.seen.map_or(JOBS, |seen| seen.count);
         for known in std::mem::take(&mut self.slices) {
             match joined.last_mut() {
-                // Not if it would be too long to be compared, and parted again.
+                // Not if the merged slice would be too long to compare, and would be split again.
                 Some(last)
                     if last.queues.len() + known.queues.len() <= QUEUES / 2
                         && jobs(last) + jobs(&known) <= JOBS / 2 =>
@@ -151,7 +151,7 @@ impl Slices {
     }
 }
 
-/// Parts a slice that has these queues.
+/// Splits a slice that has these queues.
 fn part(slice: &Slice, queues: Vec<QueueName>, each: usize) -> Vec<Known> {
     let mut after = slice.after.clone();
     let count = queues.len().div_ceil(each.max(1)).max(1);
@@ -183,7 +183,7 @@ mod tests {
         Fingerprint { count, hash: count }
     }
 
-    /// Compares all slices, as if each had a job for each of its queues.
+    /// Compares all slices, as if each queue had one job.
     fn compare(slices: &mut Slices, snapshot: &str) -> (usize, usize) {
         let (mut ticks, mut changed) = (0, 0);
         while !slices.are_verified(snapshot) {

@@ -1,11 +1,11 @@
-//! Where the live jobs begin, as far as this reaper knows, and in which lines something changed.
+//! Where the lines begin, as far as this reaper knows, and in which lines something changed.
 //!
-//! A survey finds out where each line begins, and walks over all dead rows for it. While PostgreSQL may remove dead rows, the
-//! line of all queues is surveyed once. From then on the line is compared slice by slice with what was seen of it
-//! (`slices.rs`), whenever any transaction has ended, and only slices that changed are surveyed again. While a transaction
-//! stays open, PostgreSQL may not remove dead rows, and each survey takes longer than the one before. Then surveys run beside
-//! the ticks, for at most a fiftieth of the time; between two surveys each read of a line says how far its beginning moved,
-//! and every line counts as changed.
+//! A survey finds out where each line begins. For this, it must walk over all dead rows. While PostgreSQL can remove
+//! dead rows, the lines of all queues are surveyed once. From then on, whenever any transaction has ended, the lines
+//! are compared slice by slice with their last state (`slices.rs`), and only changed slices are surveyed again. While a
+//! transaction stays open, PostgreSQL cannot remove dead rows, and each survey takes longer than the one before. Then
+//! surveys run beside the ticks, for at most a fiftieth of the time. Between two surveys, each read of a line says how
+//! far its start has moved, and every line counts as changed.
 
 use crate::{
     error::Error,
@@ -22,30 +22,31 @@ use std::{
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A survey that takes no longer than this is quick: it costs no more than the ticks do.
+/// A survey that takes no longer than this is quick: it costs no more than a tick.
 const QUICK: Duration = Duration::from_millis(10);
-/// Added to [`QUICK`] for each thing that was found: several times what a thing takes on an idle machine.
+/// Added to [`QUICK`] for each row that was found: several times what a row takes on an idle machine.
 const QUICK_FOR_EACH: Duration = Duration::from_micros(50);
 /// The same for each job that is compared.
 const QUICK_FOR_EACH_JOB: Duration = Duration::from_micros(5);
-/// The rest after a survey that is not quick, as a multiple of what it took above [`QUICK`].
+/// The rest after a survey that is not quick, as a multiple of its time above [`QUICK`].
 const RESTS: u32 = 50;
-/// The longest rest. A job that stands before the known beginning of its line is found at the latest then.
+/// The longest rest. A job before the known start of its line is found after this time at the latest.
 const REST_AT_MOST: Duration = Duration::from_secs(300);
 /// Survey timeout of a tick: with, and without, the result of an earlier survey.
 const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// A transaction that is open for this long may still commit a job with the time at which the transaction began.
 const COMMITS_WITHIN: TimeDelta = TimeDelta::milliseconds(250);
-/// A survey that takes this long is worth a line in the log: a person should know why things slow down.
+/// A survey that takes this long is logged: an operator should know why the fleet becomes slow.
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 
-/// How long after a survey the next one is made. Zero: at once, and the result need not be remembered.
+/// The rest between a survey and the next one. Zero: the next survey may run at once, and the result need not be
+/// cached.
 #[must_use]
 pub fn rest_after(took: Duration) -> Duration {
     (took.saturating_sub(QUICK) * RESTS).min(REST_AT_MOST)
 }
 
-/// How much longer something took than it does where nothing is dead.
+/// How much longer a survey took than it takes without dead rows.
 fn delay(took: Duration, things: usize, each: Duration) -> Duration {
     took.saturating_sub(each * u32::try_from(things).unwrap_or(u32::MAX))
 }
@@ -56,26 +57,26 @@ pub struct Surveys {
     lines: Option<BTreeMap<QueueName, LineSummary>>,
     leases_scan_start: Option<DateTime<Utc>>,
     schedule_scan_start: Option<DateTime<Utc>>,
-    /// Empty while surveys take long.
+    /// Empty while surveys are slow.
     slices: Slices,
     paused: BTreeSet<QueueName>,
-    /// Of `paused`, when it was read.
+    /// The snapshot at which `paused` was read.
     paused_seen: Option<Fingerprint>,
-    /// Queues in whose lines, or pauses, something may have changed since they were taken from here.
+    /// Queues whose lines or pauses may have changed since the last call that took this set.
     changed: BTreeSet<QueueName>,
     under_way: Option<AbortOnDropHandle<Result<Survey, leasehold_ports::Error>>>,
-    /// How long the last look took, and the one before, above what a look takes without dead rows. One look may have been held
-    /// up; two slow looks in a row mean dead rows.
+    /// How much longer than without dead rows the last survey took, and the one before. One slow survey may be chance;
+    /// two slow surveys in a row mean dead rows.
     took: [Duration; 2],
     rests_until: Option<Instant>,
 }
 
 impl Surveys {
-    /// Looks again, if anything may have changed and it is time. What was known stays known until there is an answer.
-    /// `snapshot` says which transactions had ended before.
+    /// Surveys again if something may have changed and the rest is over. The earlier result stays valid until there is
+    /// a new one. `snapshot` says which transactions had ended before.
     ///
     /// # Errors
-    /// That PostgreSQL does not answer, or that the first survey is still under way.
+    /// PostgreSQL does not answer, or the first survey is still in progress.
     pub async fn look(&mut self, store: &Arc<dyn LineChanges>, snapshot: Option<&str>) -> Result<(), Error> {
         match snapshot {
             Some(snapshot) if !self.slices.is_empty() => self.look_by_slices(&**store, snapshot).await,
@@ -94,7 +95,7 @@ impl Surveys {
         let jobs = seen.iter().map(|seen| usize::try_from(seen.count).unwrap_or_default()).sum();
         self.took = [delay(delay(took, seen.len(), QUICK_FOR_EACH), jobs, QUICK_FOR_EACH_JOB), self.took[0]];
         if self.took.iter().all(|took| *took > QUICK) {
-            // There are dead rows to be walked over: the next look is a survey of all lines, beside the ticks.
+            // There are dead rows: the next survey covers all lines and runs beside the ticks.
             self.slices = Slices::default();
         }
         if self.paused_seen != Some(paused) {
@@ -181,7 +182,7 @@ impl Surveys {
         self.paused = paused;
     }
 
-    /// Every line is to be compared with its head.
+    /// Every line must be compared with its head.
     pub fn all_changed(&mut self) {
         self.changed.extend(self.lines.iter().flat_map(BTreeMap::keys).cloned());
     }
@@ -192,7 +193,7 @@ impl Surveys {
         &self.changed
     }
 
-    /// The same, once.
+    /// The same set, once: it is empty afterwards.
     #[must_use]
     pub fn take_changed(&mut self) -> BTreeSet<QueueName> {
         std::mem::take(&mut self.changed)
@@ -204,18 +205,18 @@ impl Surveys {
         &self.paused
     }
 
-    /// PostgreSQL was away, and may be another server with another clock now.
+    /// PostgreSQL was unavailable. It may now be another server with another clock.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether what is known is from a while ago, and has to be moved on by whoever reads on from it.
+    /// Whether the known scan starts are old, so that each reader must report how far they have moved.
     #[must_use]
     pub fn is_slow(&self) -> bool {
         self.took[0] > QUICK && self.slices.is_empty()
     }
 
-    /// What a person should know of it.
+    /// What an operator should know about the surveys.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         let took = self.took[0].min(self.took[1]);
@@ -228,41 +229,41 @@ impl Surveys {
         })
     }
 
-    /// The lines as they are known.
+    /// The known lines.
     ///
     /// # Errors
-    /// That the first survey is still under way.
+    /// The first survey is still in progress.
     pub fn lines(&self) -> Result<&BTreeMap<QueueName, LineSummary>, Error> {
         self.lines.as_ref().ok_or(Error::NotSurveyed)
     }
 
-    /// Some stretches of a line begin there by now.
+    /// Stores the current scan starts of some stretches of a line.
     pub fn moved(&mut self, queue: &QueueName, stretches: Vec<Stretch>) {
         if let Some(line) = self.lines.as_mut().and_then(|lines| lines.get_mut(queue)) {
             move_on(&mut line.stretches, stretches);
         }
     }
 
-    /// No lease ends before.
+    /// No lease ends before this time.
     #[must_use]
     pub const fn leases_scan_start(&self) -> Option<DateTime<Utc>> {
         self.leases_scan_start
     }
 
-    /// Nothing is due before.
+    /// No scheduled job is due before this time.
     #[must_use]
     pub const fn schedule_scan_start(&self) -> Option<DateTime<Utc>> {
         self.schedule_scan_start
     }
 
-    /// All leases that had run out at that time are ended.
+    /// All leases that had run out at this time are ended.
     pub fn expired_until(&mut self, time: DateTime<Utc>) {
         if self.lines.is_some() {
             self.leases_scan_start = Some(time - COMMITS_WITHIN);
         }
     }
 
-    /// All that was due at that time is in the line.
+    /// All jobs that were due at this time are in the line.
     pub fn promoted_until(&mut self, time: DateTime<Utc>) {
         if self.lines.is_some() {
             self.schedule_scan_start = Some(time - COMMITS_WITHIN);
@@ -270,7 +271,7 @@ impl Surveys {
     }
 }
 
-/// Some of `stretches` begin elsewhere by now.
+/// Some of `stretches` have new scan starts.
 pub(crate) fn move_on(stretches: &mut [Stretch], moved: Vec<Stretch>) {
     for Stretch { kind, priority, scan_start } in moved {
         if let Some(stretch) = stretches.iter_mut().find(|one| one.kind == kind && one.priority == priority) {
@@ -279,7 +280,7 @@ pub(crate) fn move_on(stretches: &mut [Stretch], moved: Vec<Stretch>) {
     }
 }
 
-/// What a survey did not find, because it had no job just then, is read on from where it was known to begin.
+/// A stretch that the survey did not find, because it had no job at that time, keeps its earlier scan start.
 fn remember(lines: &mut BTreeMap<QueueName, LineSummary>, known: BTreeMap<QueueName, LineSummary>) {
     for (queue, line) in known {
         let Some(found) = lines.get_mut(&queue) else {
