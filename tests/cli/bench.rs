@@ -111,7 +111,7 @@ async fn the_floor_is_measured_and_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn contradictory_arguments_are_refused() {
     let scene = Scene::start().await;
-    scene.run(&["bench", "--seconds", "5"]).refused(2, "--seconds is for --mode flow");
+    scene.run(&["bench", "--seconds", "5"]).refused(2, "--seconds works only with --mode flow");
     scene.output(&["enqueue", "--kind", "k"]);
     scene.run(&["bench", "--n", "10"]).refused(2, "this database has live jobs");
 }

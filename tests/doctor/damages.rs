@@ -110,9 +110,9 @@ macro_rules! damages {
 }
 
 damages! {
-    a_hint_of_a_finished_job_waits: "waiting hints are of queued jobs" mended
+    a_hint_of_a_finished_job_waits: "waiting hints belong to queued jobs" mended
         [Redis("RPUSH {key}:ready {finished}"), Redis("ZADD {key}:leases +inf {finished}")];
-    a_hint_of_a_scheduled_job_waits: "waiting hints are of queued jobs" mended
+    a_hint_of_a_scheduled_job_waits: "waiting hints belong to queued jobs" mended
         [Redis("RPUSH {key}:ready {scheduled}"), Redis("ZADD {key}:leases +inf {scheduled}")];
     a_hint_of_a_running_job_waits: "is in a list and leased" mended
         [Redis("RPUSH {key}:ready {running}")];
@@ -124,17 +124,17 @@ damages! {
         [Redis("ZREM {key}:leases {queued}")];
     an_id_waits_twice: "waits twice" mended
         [Redis("RPUSH {key}:ready {queued}")];
-    a_taken_hint_is_leased_by_nobody: "what a blocking take moved is leased" mended
+    a_taken_hint_is_leased_by_nobody: "hints that a blocking take moved are leased" mended
         [Redis("LMOVE {key}:ready {key}:claimed LEFT RIGHT")];
-    a_finished_job_is_leased: "leases in Redis are of runs" mended_in_time
+    a_finished_job_is_leased: "leases in Redis belong to runs" mended_in_time
         [Redis("ZADD {key}:leases 4000000000000 {finished}")];
-    a_queued_job_is_leased_for_years: "leases in Redis are of runs" mended_in_time
+    a_queued_job_is_leased_for_years: "leases in Redis belong to runs" mended_in_time
         [Redis("LREM {key}:ready 0 {queued}"), Redis("ZADD {key}:leases 4000000000000 {queued}")];
     a_run_has_no_lease_in_redis: "runs have a lease in Redis" mended_in_time
         [Redis("ZREM {key}:leases {running}")];
-    a_pause_is_in_redis_only: "the pause flag in Redis is that of PostgreSQL" mended
+    a_pause_is_in_redis_only: "the pause flag is the same in Redis and PostgreSQL" mended
         [Redis("HSET {key}:flags paused 1")];
-    a_pause_is_in_postgres_only: "the pause flag in Redis is that of PostgreSQL" mended
+    a_pause_is_in_postgres_only: "the pause flag is the same in Redis and PostgreSQL" mended
         [Sql("INSERT INTO leasehold.queue (name, paused_at) VALUES ('default', now())")];
     overflow_is_said_of_a_short_line: "which says that there is more" mended
         [Redis("HSET {key}:flags overflow 1")];

@@ -1,4 +1,4 @@
-//! Extends a low head: appends what follows in the line behind the place up to which the head was filled.
+//! Extends a low head: appends the ids that follow in the line behind the position up to which the head was filled.
 
 use crate::{
     fill::{HeadReport, who_serves},
@@ -8,19 +8,21 @@ use leasehold_core::{FailPoint, Kind, QueueName, pass};
 use leasehold_ports::{Error, FillHead, Kinds, Line, LinePosition, ReadLine, Served};
 use std::collections::BTreeSet;
 
-/// An extension passes over this many lengths of a head at most whose hints are leased; what comes behind them is left for
-/// another time.
+/// An extension reads at most this many lengths of a head whose hints are leased. The ids behind them are left for
+/// later.
 const EXTENSIONS: u32 = 8;
 
-/// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
-/// [`fill_head`](crate::fill_head) costs, since nothing is read and sent that Redis holds. `None` if only that will do: the last fill is [some
-/// time](leasehold_ports::EXTEND_FOR) ago, or the head no longer reaches as far; the line ends there, which a fill alone
-/// may say; or another has filled it meanwhile.
+/// Appends to a low head the ids that follow in the line behind the position up to which the head was filled. This
+/// costs about half of [`fill_head`](crate::fill_head), because ids that Redis holds are neither read nor sent. `None`
+/// means that a fill is needed: the last fill was [too long](leasehold_ports::EXTEND_FOR) ago; or the head no longer
+/// reaches that position; or the line ends there, which only a fill may say; or another process has filled the head
+/// meanwhile.
 ///
-/// What it appends is a part of what a fill would push. It is as safe to call as a fill, at any time and by many at once.
+/// An extension pushes a part of what a fill would push. It is as safe as a fill: at any time, and by many processes at
+/// once.
 ///
 /// # Errors
-/// When a store does not answer. What was pushed before that is right and stays.
+/// A store does not answer. Hints that were pushed before that are right and stay.
 pub async fn extend_head(
     store: &dyn ReadLine,
     handoff: &dyn FillHead,
@@ -37,7 +39,7 @@ pub async fn extend_head(
     let (served, full) = who_serves(handoff, queue).await?;
     let kinds = match (served, shared_in(&tail)) {
         (Served::Only(served), _) => Kinds::Only(served.into_iter().filter(|kind| !full.contains(kind)).collect()),
-        // To find out which kinds there are would take a survey.
+        // Only a survey could find out which kinds the line has.
         (_, Some(stretches)) => {
             let kinds: BTreeSet<Kind> = stretches.into_iter().map(|stretch| stretch.kind).collect();
             Kinds::Only(kinds.into_iter().filter(|kind| !full.contains(kind)).collect())
@@ -45,13 +47,14 @@ pub async fn extend_head(
         _ if full.is_empty() => Kinds::All,
         _ => return Ok(None),
     };
-    // A fleet may have leased more than a head's length, which a fill that found some of the first missing has set it back to.
+    // The fleet may have leased more than a head's length of hints. A fill that found some of the first ids missing may
+    // have moved the position back to there.
     for _ in 0..EXTENSIONS {
         let Ok(place) = from.parse::<LinePosition>() else { return Ok(None) };
         let behind = store.line_after(queue, &kinds, &place, i64::from(room)).await?;
-        // At its end, whether the line is longer than what Redis holds only a fill can say. What is there before the end is
-        // brought all the same: a fill sees no further than the length of a head, which may be full of jobs that wait for
-        // somebody's lock.
+        // At the end of the line, only a fill can say whether the line is longer than what Redis holds. The ids before
+        // the end are appended all the same: a fill sees only one length of a head, which may be full of jobs that wait
+        // for locks.
         let Line { ids, last: Some(to), .. } = behind else { return Ok(None) };
         pass(FailPoint::LineRead);
         let to = to.to_string();

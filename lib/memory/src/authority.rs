@@ -1,4 +1,4 @@
-//! PostgreSQL in memory, as one process reaches it.
+//! PostgreSQL in memory, from the view of one process.
 
 use crate::{
     broken::Broken,
@@ -22,7 +22,7 @@ use tokio::time::sleep;
 
 leasehold_ports::delegate_store!(MemoryStore);
 
-/// PostgreSQL in memory. Cheap to clone: all clones are of one database.
+/// PostgreSQL in memory. Cheap to clone: all clones share one database.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     rows: Arc<Mutex<Rows>>,
@@ -32,25 +32,25 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty database, reached without faults.
+    /// An empty database, with a connection that has no faults.
     #[must_use]
     pub fn new(clock: Clock, broken: Option<Broken>) -> Self {
         Self { rows: Arc::new(Mutex::new(Rows::new(clock, broken))), link: Arc::new(Direct), dead_rows: Duration::ZERO }
     }
 
-    /// The same database, if it has to keep dead rows: how long a survey walks over them.
+    /// The same database, which now has to keep dead rows: a survey walks over them for this long.
     #[must_use]
     pub fn with_dead_rows(self, dead_rows: Duration) -> Self {
         Self { dead_rows, ..self }
     }
 
-    /// The same database, reached in another way.
+    /// The same database over another connection.
     #[must_use]
     pub fn by(&self, link: Arc<dyn Link>) -> Self {
         Self { rows: Arc::clone(&self.rows), link, dead_rows: self.dead_rows }
     }
 
-    /// All that is in it, to be looked at from outside.
+    /// The whole content, for inspection from outside.
     pub fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,7 +64,7 @@ impl MemoryStore {
     }
 }
 
-/// What clients and operators do.
+/// The calls of clients and operators.
 impl MemoryStore {
     /// As [`leasehold_ports::Jobs::enqueue`].
     ///
@@ -100,7 +100,7 @@ impl MemoryStore {
         self.call("resume", |rows| rows.resume(queue)).await
     }
 
-    /// Does what `unblock` of the real store does.
+    /// The counterpart of `unblock` in the real store.
     ///
     /// # Errors
     /// As that.
@@ -132,7 +132,7 @@ impl MemoryStore {
     }
 }
 
-/// What workers and reapers do.
+/// The calls of workers and reapers.
 #[expect(missing_docs, reason = "each verb is described at the port of the same name")]
 impl MemoryStore {
     pub async fn claim(
@@ -213,15 +213,15 @@ impl MemoryStore {
         self.call("keep_watch", |rows| rows.watched_at = Some(rows.clock.now())).await
     }
 
-    /// Ends runs whose lease ran out, and spares none.
+    /// Ends the runs whose lease ran out, and spares none of them.
     ///
     /// # Errors
-    /// That the call was lost on its way.
+    /// The call was lost on its way.
     pub async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
         self.call("expire", |rows| rows.expire(limit, since, &[])).await
     }
 
-    /// Nothing is ever locked here.
+    /// No row is ever locked here.
     pub async fn expire_except(
         &self,
         limit: i64,
@@ -303,7 +303,7 @@ impl MemoryStore {
         self.call("held", |rows| rows.held(worker)).await
     }
 
-    /// History is kept: it is what is judged in the end.
+    /// History is kept, because the judge needs it in the end.
     pub async fn retain(&self, _keep: Duration) -> Result<Retained, Error> {
         self.call("retain", |_| Retained::default()).await
     }

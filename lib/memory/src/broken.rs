@@ -1,42 +1,42 @@
-//! Rules that a simulation can take away, to see that it would notice.
+//! Rules that a simulation can break, to prove that its judge notices.
 
-/// One rule of the stores that is not kept.
+/// One rule of the stores that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// A settle ends whatever runs under that id, whoever it is of.
+    /// A settle ends the current run of the job, whichever worker holds it.
     SettleIgnoresTheFence,
-    /// A settle is answered before it is written, and then not written.
+    /// A settle is answered as written, but is not written.
     SettleIsAnsweredUnwritten,
-    /// A lease runs out a lease after the claim, renewed or not.
+    /// A lease runs out one lease after the claim, even if it is renewed.
     ExpireIgnoresRenewals,
-    /// A lost lease counts as no crash.
+    /// A lost lease does not count as a crash.
     ExpireCountsNoCrash,
-    /// An enqueue is answered before it is written, and then, one time in eight, not written.
+    /// An enqueue is answered as written, but one in eight is not written.
     EnqueueIsAnsweredUnwritten,
-    /// Two live jobs may have one unique key.
+    /// Two live jobs may have the same unique key.
     UniqueKeysAreNotGuarded,
-    /// A claim also takes what somebody runs.
+    /// A claim also takes running jobs.
     ClaimTakesRunningJobs,
-    /// A claim does not ask whether the queue is paused.
+    /// A claim does not check whether the queue is paused.
     ClaimIgnoresPauses,
-    /// A cancel of a running job is answered and forgotten.
+    /// A cancel of a running job is answered and then forgotten.
     CancelIsForgotten,
-    /// A job that is given back has spent its attempt.
+    /// A released job has spent its attempt.
     ReleaseKeepsTheAttempt,
-    /// What is scheduled stays so.
+    /// Scheduled jobs stay scheduled.
     NothingIsPromoted,
-    /// What a blocking take moved and nobody leased stays where it is.
+    /// A hint that a blocking take moved and that has no lease stays where it is.
     NothingIsAdopted,
     /// The head is never filled from the line.
     NothingIsFilled,
-    /// Leases that ran out in Redis are not told.
+    /// Redis does not report leases that ran out.
     ExpiredHintsAreNotTold,
-    /// Lists and set of Redis are not made to agree.
+    /// The lists and the set of Redis are never made to agree.
     NothingIsSwept,
 }
 
 impl Broken {
-    /// All of them.
+    /// All rules.
     pub const ALL: [Self; 15] = [
         Self::SettleIgnoresTheFence,
         Self::SettleIsAnsweredUnwritten,

@@ -9,9 +9,9 @@ use leasehold_core::{ClaimedJob, Event, Fence, JobId, QueueName, State, WorkerId
 use leasehold_ports::{Kinds, Renewed};
 use std::{collections::BTreeSet, time::Duration};
 
-/// A run in danger that has gone on for longer holds up no other.
+/// A run in danger that takes longer than this no longer blocks others.
 const DANGER_S: i64 = 10;
-/// So many jobs that have crashed before are claimed within so long.
+/// At most this many jobs that have crashed before are claimed within this time.
 const CRASHED_AT_ONCE: usize = 10;
 const CRASHED_S: i64 = 1;
 
@@ -36,7 +36,7 @@ impl Rows {
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
         target.truncate(limit);
-        // Jobs are answered in the order of their hints.
+        // The answer has the order of the hints.
         target.sort_by_key(|id| hints.iter().position(|hint| hint == id));
         self.start(worker, &target, lease)
     }
@@ -66,8 +66,8 @@ impl Rows {
         self.start(worker, &target, lease)
     }
 
-    /// Of the jobs in danger the first one, unless they have to wait; of those that crashed otherwise, as many as may go
-    /// together; and all others.
+    /// Of the jobs in danger only the first, unless these jobs have to wait; of the other crashed jobs, as many as may
+    /// run together; and all other jobs.
     fn few_that_crashed(&self, worker: WorkerId, found: &[&Row], danger_is_taken: bool) -> Vec<JobId> {
         let ids = |which: &dyn Fn(&Row) -> bool| -> BTreeSet<JobId> {
             found.iter().filter(|row| which(row)).map(|row| row.life.id).collect()
@@ -96,7 +96,7 @@ impl Rows {
         for &id in target {
             let event = Event::Claim(worker);
             if self.happen(id, event, Some(lease), |row, now| row.started_at = Some(now)).is_err() {
-                // Only where the claim is broken: the one who runs it is robbed.
+                // Only if the claim is broken: the current worker loses the run.
                 let Some(before) = self.live.get(&id).map(|row| row.life) else { continue };
                 let after = leasehold_core::Lifecycle { epoch: before.epoch + 1, worker: Some(worker), ..before };
                 self.write(id, event, after, Some(lease), |row, now| row.started_at = Some(now));

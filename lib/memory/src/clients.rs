@@ -1,4 +1,4 @@
-//! What clients and operators do.
+//! The calls of clients and operators.
 
 use crate::{
     broken::Broken,
@@ -101,7 +101,7 @@ impl Rows {
         changed
     }
 
-    /// Or the job whose unique key is taken.
+    /// Or the job that has the unique key already.
     pub(crate) fn revive(&mut self, ids: &[JobId]) -> Result<Vec<Revived>, JobId> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
         let mut keys: BTreeSet<&str> = self.live.values().filter_map(|row| row.job.unique_key.as_deref()).collect();
@@ -124,7 +124,7 @@ impl Rows {
             self.live.insert(id, row);
             self.happen(id, Event::Revive, None, |_, _| {}).ok()?;
         } else {
-            // A promotion before its time.
+            // A promotion before the job is due.
             self.live.get(&id).filter(|row| row.life.state == State::Scheduled)?;
             let hurry = |row: &mut Row, now| {
                 let note = format!("was scheduled for {}", row.run_at);

@@ -1,4 +1,4 @@
-//! The clock of both stores: what tokio says, so that a test can hold it and move it.
+//! The clock of both stores: the time of tokio, so that a test can stop it and move it.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -10,17 +10,17 @@ pub struct Clock {
     start_date: DateTime<Utc>,
 }
 
-/// 2026-01-01, in seconds since 1970: some time.
+/// The start: 2026-01-01, in seconds since 1970. Any other time would do.
 const START_S: i64 = 1_767_225_600;
 
 impl Clock {
-    /// Starts now, at some date that is the same in every run.
+    /// Starts now, at a date that is the same in every run.
     #[must_use]
     pub fn start() -> Self {
         Self::start_at(DateTime::from_timestamp(START_S, 0).unwrap_or_default())
     }
 
-    /// Starts now, at this date, less what it has of a microsecond.
+    /// Starts now, at this date, rounded down to microseconds.
     #[must_use]
     pub fn start_at(start_date: DateTime<Utc>) -> Self {
         Self { start: Instant::now(), start_date: start_date.trunc_subsecs(6) }
@@ -32,7 +32,7 @@ impl Clock {
         i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The same as a date, in whole microseconds as PostgreSQL has them.
+    /// The time as a date, in whole microseconds, as PostgreSQL stores times.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         let us = i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX);

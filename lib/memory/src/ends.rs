@@ -1,4 +1,4 @@
-//! settle: what ends runs, and what the store says when it found no such run.
+//! settle: ends runs, and says why if there was no such run.
 
 use crate::{
     broken::Broken,
@@ -19,7 +19,7 @@ impl Rows {
                 if fence.worker != worker || settle.ending() != ending {
                     continue;
                 }
-                // The same run twice in one batch is one change, and both are told so.
+                // The same run twice in one batch is one change, and both get the answer.
                 if done.contains(fence) || !self.is_locked(fence.id) && self.end(*fence, event, settle) {
                     done.insert(*fence);
                     answers[nth] = Settled::Done;
@@ -41,7 +41,7 @@ impl Rows {
     fn end(&mut self, fence: Fence, event: Event, settle: &Settle) -> bool {
         if self.is_broken(Broken::SettleIsAnsweredUnwritten) && matches!(settle, Settle::Complete(_)) {
             let stands = self.live.get(&fence.id).is_some_and(|row| row.life.fence() == Some(fence));
-            // Only the first run of each job, or nothing would ever end.
+            // Only the first run of each job, or no job would ever end.
             if stands && fence.epoch == 1 {
                 return true;
             }
@@ -98,7 +98,7 @@ impl Rows {
             None => live.or(ended).is_some_and(|row| of_this_run(row, ending.as_str(), Some(fence.worker))),
         };
         let wanted = live.is_some_and(|row| row.life.fence() == Some(fence) && row.life.cancel_wanted);
-        // The guards of the verbs, for a run that stands.
+        // The guards of the verbs, for a run that holds its lease.
         let may_be_written = live.filter(|row| row.life.fence() == Some(fence)).is_some_and(|row| match ending {
             Ending::Cancel => wanted,
             Ending::Retry => row.life.attempt < row.life.max_attempts,
@@ -113,7 +113,7 @@ impl Rows {
     }
 }
 
-/// PostgreSQL's text holds no NUL.
+/// A text in PostgreSQL cannot hold NUL.
 fn cleared(text: impl AsRef<str>) -> String {
     text.as_ref().replace('\0', "\u{FFFD}")
 }

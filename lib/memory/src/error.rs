@@ -1,6 +1,6 @@
-//! The one error that a store in memory has of its own.
+//! The one error of the stores in memory.
 
-/// A call, or its answer, was lost on its way.
+/// The call, or its answer, was lost on its way.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: the connection was lost")]
 pub(crate) struct ConnectionLost {

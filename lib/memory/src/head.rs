@@ -1,4 +1,4 @@
-//! Redis in memory, as one process reaches it.
+//! Redis in memory, from the view of one process.
 
 use crate::{
     broken::Broken,
@@ -22,7 +22,7 @@ use std::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// As `lib/handoff` has it.
+/// The same value as in `lib/handoff`.
 const ASIDE_PART_OF_HEAD: u32 = 8;
 const BACKLOG: usize = 256;
 const ADOPT_MAX: u32 = 500;
@@ -31,7 +31,7 @@ const EVERY_KIND: &str = "";
 
 leasehold_ports::delegate_head!(MemoryHead);
 
-/// Redis in memory. Cheap to clone: all clones are of one server.
+/// Redis in memory. Cheap to clone: all clones share one server.
 #[derive(Clone, Debug)]
 pub struct MemoryHead {
     pub(crate) server: Arc<Mutex<Server>>,
@@ -39,13 +39,13 @@ pub struct MemoryHead {
 }
 
 impl MemoryHead {
-    /// An empty server, reached without faults.
+    /// An empty server, with a connection that has no faults.
     #[must_use]
     pub fn new(clock: Clock, head_max: u32, broken: Option<Broken>) -> Self {
         Self { server: Arc::new(Mutex::new(Server::new(clock, head_max, broken))), link: Arc::new(Direct) }
     }
 
-    /// The same server, reached in another way.
+    /// The same server over another connection.
     #[must_use]
     pub fn by(&self, link: Arc<dyn Link>) -> Self {
         Self { server: Arc::clone(&self.server), link }
@@ -55,19 +55,19 @@ impl MemoryHead {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All keys as they are now.
+    /// All keys at this moment.
     #[must_use]
     pub fn keys(&self) -> Keys {
         self.server().keys.clone()
     }
 
-    /// How often things happened here that a test may want to have seen.
+    /// How often events happened that a test may want to have seen.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.server().counts.clone()
     }
 
-    /// The workers that live.
+    /// The live workers.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerRecord> {
         let server = self.server();
@@ -75,13 +75,13 @@ impl MemoryHead {
         server.keys.workers.values().filter(|(_, until)| *until > now).map(|(worker, _)| worker.clone()).collect()
     }
 
-    /// How many blocking takes wait.
+    /// The number of waiting blocking takes.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.server().waiting()
     }
 
-    /// Changes keys by hand, as one command.
+    /// Changes keys by hand, in one command.
     pub fn damage(&self, work: impl FnOnce(&mut Keys)) {
         let mut server = self.server();
         work(&mut server.keys);
@@ -161,7 +161,7 @@ fn fill(server: &mut Server, queue: &QueueName, ids: &[JobId], more: bool, to: O
     Filled { swept, ..filled }
 }
 
-/// What workers and reapers do.
+/// The calls of workers and reapers.
 #[expect(missing_docs, reason = "each verb is described at the port of the same name")]
 impl MemoryHead {
     pub fn head_max(&self) -> u32 {
@@ -327,7 +327,7 @@ impl MemoryHead {
     /// Every queue that has keys.
     ///
     /// # Errors
-    /// That the call was lost on its way.
+    /// The call was lost on its way.
     pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
         self.call("queues", |server, _| {
             let Keys { noted, queues, .. } = &mut server.keys;
@@ -384,7 +384,7 @@ impl MemoryHead {
     /// Makes one head match the front of its line.
     ///
     /// # Errors
-    /// That the call was lost on its way.
+    /// The call was lost on its way.
     pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
         self.call("fill", |server, now| fill(server, queue, ids, more, to, now)).await
     }

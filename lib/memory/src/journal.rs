@@ -1,32 +1,32 @@
-//! What happened to the rows, in the order in which it did. Written by the store, judged by somebody else.
+//! The journal of all changes of rows, in order. The store writes the journal; the judge of the simulation reads it.
 
 use chrono::{DateTime, Utc};
 use leasehold_core::{Event, Fence, JobId, Lifecycle, QueueName, Settled, Verb};
 use std::time::Duration;
 
-/// One thing that happened, and when on the store's clock.
+/// One event, with its time by the store's clock.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// When.
+    /// The time.
     pub at: DateTime<Utc>,
-    /// What.
+    /// The event.
     pub change: Change,
 }
 
-/// What happened.
+/// An event.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "what each field holds is in its name")]
 pub enum Change {
-    /// A job is new.
+    /// A job was inserted.
     Enqueued { job: Lifecycle, queue: QueueName, unique_key: Option<String> },
-    /// An event changed a job, or renewed its lease. `lease` is set by a claim and a renewal.
+    /// An event changed a job, or renewed its lease. `lease` is set by a claim and by a renewal.
     Moved { event: Event, before: Lifecycle, after: Lifecycle, lease: Option<Duration> },
-    /// A worker was told what became of the end of this run.
+    /// A worker got the answer to the end of this run.
     Settled { fence: Fence, verb: Verb, answer: Settled },
-    /// A client was told that this job is, or will be, cancelled.
+    /// A client was told that this job is cancelled, or will be.
     CancelAnswered { id: JobId },
-    /// Nothing of the queue is claimed from now on.
+    /// The queue is paused from now on.
     Paused { queue: QueueName },
-    /// It is again.
+    /// The queue is resumed.
     Resumed { queue: QueueName },
 }

@@ -1,4 +1,4 @@
-//! The keys of Redis, and who waits there for something.
+//! The keys of Redis, and the connections that wait there.
 
 use crate::{broken::Broken, clock::Clock, link::Link};
 use leasehold_core::{JobId, Kind, QueueName, WorkerId};
@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-/// All keys. A clone of them is a backup: one that is put back later is what a stale replica has.
+/// All keys. A clone is a backup: putting it back later makes a stale replica.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the keys of lua/README.md")]
 pub struct Keys {
@@ -30,21 +30,21 @@ pub struct QueueKeys {
     pub claimed: VecDeque<JobId>,
     pub aside: BTreeMap<Kind, VecDeque<JobId>>,
     pub asides: BTreeSet<Kind>,
-    /// The deadline of a lease; `None` of a hint that waits.
+    /// The deadline of a lease; `None` for a waiting hint.
     pub leases: BTreeMap<JobId, Option<i64>>,
     pub paused: bool,
     pub overflow: bool,
-    /// Kinds that workers serve, and until when; every kind is an empty text.
+    /// The kinds that workers serve, each with its deadline; an empty text means every kind.
     pub kinds: BTreeMap<String, i64>,
     pub bell: bool,
     pub fill_lock_until: Option<i64>,
-    /// Up to which place of the line the head was filled, and until when that is known.
+    /// The position up to which the head was filled, and how long this is known.
     pub filled: Option<(String, i64)>,
-    /// Where the line begins, as somebody has told, and until when others go by it.
+    /// The shared scan start of the line, and how long other processes use it.
     pub scan_start: Option<(String, i64)>,
 }
 
-/// The server: its keys, and its connections as far as they wait for something.
+/// The server: its keys, and its waiting connections.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) keys: Keys,
@@ -52,7 +52,7 @@ pub(crate) struct Server {
     pub(crate) clock: Clock,
     pub(crate) broken: Option<Broken>,
     pub(crate) generations: u64,
-    /// How often something worth knowing happened.
+    /// How often notable events happened.
     pub(crate) counts: BTreeMap<&'static str, u64>,
     waiters: VecDeque<Waiter>,
     waiters_so_far: u64,
@@ -68,7 +68,7 @@ struct Waiter {
     answer: oneshot::Sender<Option<Served>>,
 }
 
-/// What a connection blocks for.
+/// What a connection waits for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Awaited {
     /// `BLMOVE ready claimed LEFT RIGHT`
@@ -77,7 +77,7 @@ pub(crate) enum Awaited {
     Bell,
 }
 
-/// What it is given.
+/// The answer to a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Served {
     Hint(JobId),
@@ -122,12 +122,12 @@ impl Server {
         }
     }
 
-    /// The keys of a queue, to be changed.
+    /// The keys of a queue, to change them.
     pub(crate) fn of(&mut self, queue: &QueueName) -> &mut QueueKeys {
         self.keys.queues.entry(queue.clone()).or_default()
     }
 
-    /// Blocks a connection; its number.
+    /// Makes a connection wait. Returns its number.
     pub(crate) fn wait(
         &mut self,
         queue: &QueueName,
@@ -146,13 +146,13 @@ impl Server {
         self.waiters.len()
     }
 
-    /// Ends a wait without a hint. Whether there was one.
+    /// Ends a wait without a hint. Returns whether the connection was waiting.
     pub(crate) fn unblock(&mut self, number: u64) -> bool {
         let Some(place) = self.waiters.iter().position(|waiter| waiter.number == number) else { return false };
         self.waiters.remove(place).is_some_and(|waiter| waiter.answer.send(None).is_ok())
     }
 
-    /// Hands out what there is to those who wait, the one who has waited longest first. After each command, as Redis does.
+    /// Gives hints to the waiting connections, the longest wait first. Called after each command, as Redis does.
     pub(crate) fn serve(&mut self) {
         self.waiters.retain(|waiter| !waiter.link.is_gone());
         let mut place = 0;
@@ -165,7 +165,7 @@ impl Server {
             self.count("a hint was handed to one who waits", matches!(served, Served::Hint(_)));
             self.count("the bell rang for one who waits", matches!(served, Served::Bell));
             if let Some(waiter) = self.waiters.remove(place) {
-                // One that has left in this very moment leaves the hint in `claimed`.
+                // A connection that has just left leaves the hint in `claimed`.
                 let _ = waiter.answer.send(Some(served));
             }
         }
@@ -175,7 +175,7 @@ impl Server {
         self.listeners.push((listener, link));
     }
 
-    /// Says something to all who listen at the moment.
+    /// Sends a notice to all connections that listen now.
     pub(crate) fn say(&mut self, notice: &Notice) {
         self.listeners.retain(|(listener, _)| !listener.is_closed());
         for (listener, _) in self.listeners.iter().filter(|(_, link)| link.hears()) {

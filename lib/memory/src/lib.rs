@@ -1,12 +1,12 @@
-//! Both stores in memory, for simulations and unit tests: the same verbs with the same answers as PostgreSQL and Redis, in
-//! virtual time. Every call goes through a [`Link`], on which things go wrong.
+//! Both stores in memory, for simulations and unit tests: the same verbs with the same answers as PostgreSQL and Redis,
+//! in virtual time. Every call goes through a [`Link`], which injects faults.
 //!
-//! They are no second implementation to be trusted. Every transition of a job is [`Lifecycle::apply`], what Redis does is
-//! written after the scripts in `lua/` and compared with them in every case of `tests/lua`, and both pass the conformance
-//! suites of the real ones (`tests/store`, `tests/handoff`), so that they cannot drift.
+//! Nobody has to trust a second implementation. Every transition of a job is [`Lifecycle::apply`]. The verbs of Redis
+//! follow the scripts in `lua/`, and every case of `tests/lua` compares both. Both stores pass the conformance suites
+//! of the real stores (`tests/store`, `tests/handoff`), so they cannot drift.
 //!
-//! What they do not have: locks that are held over time (each verb is one step here), plans, CHECK constraints, SQL
-//! functions, connections and pools; in Redis, members that are no ids.
+//! The stores in memory lack: locks that are held for a time (each verb is one step here), plans, CHECK constraints,
+//! SQL functions, connections and pools; in Redis, members that are not ids.
 //!
 //! [`Lifecycle::apply`]: leasehold_core::Lifecycle::apply
 

@@ -1,38 +1,38 @@
-//! The way between a process and a store. Faults are here, not in the stores.
+//! The connection between a process and a store. Faults are injected here, not in the stores.
 
 use async_trait::async_trait;
 use std::{fmt, future::pending};
 
-/// A call, or its answer, did not get through.
+/// A call, or its answer, was lost.
 #[derive(Debug)]
 pub struct Lost;
 
 /// What happens to the calls of one process on their way to one store and back.
 #[async_trait]
 pub trait Link: fmt::Debug + Send + Sync {
-    /// Before the store hears of the call. An error: it never does.
+    /// Called before the store receives the call. An error: the store never receives it.
     async fn there(&self, verb: &'static str) -> Result<(), Lost>;
 
-    /// After the store has done it. An error: nobody is told.
+    /// Called after the store has executed the call. An error: the answer is lost.
     async fn back(&self, verb: &'static str) -> Result<(), Lost>;
 
-    /// Ready when a connection that waits for something is cut.
+    /// Ready when a waiting connection is cut.
     async fn cut(&self) -> Lost {
         pending().await
     }
 
-    /// Whether the store knows that nobody is at the other end any more.
+    /// Whether the store knows that the process at the other end is gone.
     fn is_gone(&self) -> bool {
         false
     }
 
-    /// Whether a notice that is said now is heard.
+    /// Whether a notice that is sent now is received.
     fn hears(&self) -> bool {
         !self.is_gone()
     }
 }
 
-/// Nothing goes wrong, and nothing takes time.
+/// A connection without faults and without delay.
 #[derive(Debug)]
 pub struct Direct;
 

@@ -1,4 +1,4 @@
-//! One queue as it is read: in numbers, and whole.
+//! Reads one queue: its numbers, or its whole content.
 
 use crate::keys::QueueKeys;
 use leasehold_core::{JobId, Kind};

@@ -1,4 +1,4 @@
-//! The rows of PostgreSQL, and the one place that changes the state of one.
+//! The rows of PostgreSQL, and the one place that changes the state of a row.
 
 use crate::{
     broken::Broken,
@@ -30,38 +30,38 @@ pub struct Row {
     pub finished_at: Option<DateTime<Utc>>,
     pub lease_until: Option<DateTime<Utc>>,
     pub cancel_at: Option<DateTime<Utc>>,
-    /// Who ran it when it ended.
+    /// The worker that held the job when it ended.
     pub ended_by: Option<WorkerId>,
     pub last_error: Option<String>,
     pub result: Option<Box<RawValue>>,
     pub trail: Vec<TrailEntry>,
 }
 
-/// Everything in PostgreSQL.
+/// The whole content of PostgreSQL.
 #[derive(Debug)]
 pub struct Rows {
     /// Live jobs.
     pub live: BTreeMap<JobId, Row>,
-    /// Finished ones.
+    /// Finished jobs.
     pub history: BTreeMap<JobId, Row>,
-    /// Queues of which nothing is claimed.
+    /// Paused queues: none of their jobs is claimed.
     pub paused: BTreeSet<QueueName>,
-    /// All that happened.
+    /// The journal of all events.
     pub journal: Vec<Entry>,
-    /// Rows that somebody's transactions have locked, and until when.
+    /// Rows that other transactions have locked, each with the end of the lock.
     pub locked: BTreeMap<JobId, DateTime<Utc>>,
-    /// Ends of runs that workers have left for a reaper.
+    /// Results that workers have left for a reaper.
     pub deferred: BTreeMap<Fence, Deferred>,
-    /// Since when the server is up, in ms of the clock.
+    /// The start of the server, in ms of the clock.
     pub up_since_ms: i64,
-    /// When a reaper last said that the server can be reached and that leases may expire.
+    /// When a reaper last confirmed that the server can be reached and that leases may expire.
     pub watched_at: Option<DateTime<Utc>>,
     pub(crate) clock: Clock,
     pub(crate) broken: Option<Broken>,
 }
 
 impl Row {
-    /// The place in the line.
+    /// The position in the line.
     pub(crate) fn place(&self) -> (Reverse<i16>, DateTime<Utc>, JobId) {
         (Reverse(self.job.priority), self.run_at, self.life.id)
     }
@@ -70,23 +70,23 @@ impl Row {
         self.life.crashes > 0
     }
 
-    /// One crash more would end it.
+    /// One more crash ends the job.
     pub(crate) const fn is_in_danger(&self) -> bool {
         self.life.crashes > 0 && self.life.crashes + 1 >= self.life.max_crashes
     }
 
-    /// What a claim by a worker of these kinds can make of the job, apart from locks.
+    /// Whether a worker of these kinds may claim the job, apart from locks.
     pub(super) fn claimability(&self, is_paused: bool, kinds: &Kinds) -> Claimability {
         let Lifecycle { state, crashes, max_crashes, .. } = self.life;
         Claimability::of(state, is_paused, serves(kinds, &self.job.kind), crashes, max_crashes)
     }
 
-    /// What happened, on the trail.
+    /// Adds an event to the trail.
     pub(crate) fn note(&mut self, at: DateTime<Utc>, verb: Verb, worker: Option<WorkerId>, note: Option<String>) {
         self.enter(at, verb.as_str().to_owned(), worker, note);
     }
 
-    /// One more entry on the trail; the newest are kept.
+    /// Adds an entry to the trail; the newest entries are kept.
     pub(crate) fn enter(&mut self, at: DateTime<Utc>, verb: String, worker: Option<WorkerId>, note: Option<String>) {
         if self.trail.len() >= TRAIL_MAX_ENTRIES {
             self.trail.remove(0);
@@ -95,7 +95,7 @@ impl Row {
         self.trail.push(TrailEntry { at, verb, epoch: self.life.epoch, worker, note });
     }
 
-    /// As the view shows it.
+    /// The job in the form of the view.
     pub(crate) fn record(&self) -> JobRecord {
         let Self { life, job, .. } = self.clone();
         JobRecord {
@@ -136,7 +136,7 @@ impl Rows {
             locked: BTreeMap::new(),
             deferred: BTreeMap::new(),
             journal: Vec::new(),
-            // It has been up for a day.
+            // The server has been up for a day.
             up_since_ms: -86_400_000,
             watched_at: None,
             clock,
@@ -144,17 +144,17 @@ impl Rows {
         }
     }
 
-    /// The server goes down and is up again after so long.
+    /// Restarts the server; it is down for this long.
     pub fn restarted_in(&mut self, time: Duration) {
         self.up_since_ms = self.clock.ms().saturating_add(i64::try_from(time.as_millis()).unwrap_or_default());
     }
 
-    /// Somebody's transaction locks a row for so long.
+    /// Another transaction locks a row for this long.
     pub fn lock(&mut self, id: JobId, time: Duration) {
         self.locked.insert(id, later(self.clock.now(), time));
     }
 
-    /// Whether somebody's transaction holds a lock on the row.
+    /// Whether another transaction holds a lock on the row.
     pub fn is_locked(&self, id: JobId) -> bool {
         self.locked.get(&id).is_some_and(|until| *until > self.clock.now())
     }
@@ -167,7 +167,7 @@ impl Rows {
         self.journal.push(Entry { at: self.clock.now(), change });
     }
 
-    /// Lets an event happen to a live job, as the state machine has it. `with` writes what else changes in the row.
+    /// Applies an event to a live job, by the state machine. `with` writes the other changes of the row.
     pub(crate) fn happen(
         &mut self,
         id: JobId,
@@ -181,7 +181,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Writes the state that a job is in after an event, whether that is legal or not.
+    /// Writes the state of a job after an event, whether the transition is legal or not.
     pub(crate) fn write(
         &mut self,
         id: JobId,
@@ -223,7 +223,7 @@ impl Rows {
     }
 }
 
-/// Whether `kind` is among `kinds`.
+/// Whether `kinds` contains `kind`.
 pub(crate) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
     match kinds {
         Kinds::All => true,
@@ -231,7 +231,7 @@ pub(crate) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
     }
 }
 
-/// A time this much later, in whole ms; nothing is later than a century.
+/// A time this much later, in whole ms, at most a century later.
 pub(crate) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
     now + TimeDelta::milliseconds(i64::try_from(by.as_millis()).unwrap_or(CENTURY_MS).min(CENTURY_MS))

@@ -1,18 +1,18 @@
-//! The scripts of `lua/`, each written after the file of its name.
+//! The scripts of `lua/`. Each function follows the file of the same name.
 
 use crate::keys::QueueKeys;
 use leasehold_core::{JobId, Kind};
 use leasehold_ports::{Extended, Filled, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// How hints come into the head.
+/// How hints enter the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// New ones, behind the others.
+    /// New hints, behind the others.
     Back,
-    /// New ones, before the others.
+    /// New hints, before the others.
     Front,
-    /// Those that a worker gives back.
+    /// Hints that a worker gives back.
     Return,
 }
 
@@ -110,14 +110,14 @@ impl QueueKeys {
         Taken { ids: taken, aside: self.asides.iter().cloned().collect(), low, paused: false }
     }
 
-    /// ack.lua, on `claimed` alone. How many were known.
+    /// ack.lua, for `claimed` only. Returns how many hints were known.
     pub fn ack(&mut self, ids: &[JobId]) -> u32 {
         let known = ids.iter().filter(|id| self.leases.remove(id).is_some()).count();
         self.claimed.retain(|id| !ids.contains(id));
         known as u32
     }
 
-    /// ack.lua, on every list.
+    /// ack.lua, for every list.
     pub fn forget(&mut self, ids: &[JobId]) -> u32 {
         self.ready.retain(|id| !ids.contains(id));
         for (_, list) in self.aside.iter_mut().filter(|(kind, _)| self.asides.contains(*kind)) {
@@ -127,7 +127,7 @@ impl QueueKeys {
         self.ack(ids)
     }
 
-    /// aside.lua: how many were kept, and how many forgotten.
+    /// aside.lua. Returns how many hints were kept, and how many were deleted.
     pub fn set_aside(&mut self, kind: &Kind, bound: u32, ids: &[JobId]) -> (u32, u32) {
         let listed = self.aside.get(kind).map_or(0, VecDeque::len);
         let room = if self.paused { 0 } else { (bound as usize).saturating_sub(listed) };
@@ -163,7 +163,7 @@ impl QueueKeys {
         adopted.len() as u32
     }
 
-    /// expired.lua: the ones that ran out first first.
+    /// expired.lua: ordered by the end of the lease.
     pub fn expired(&self, now: i64, limit: u32) -> Vec<JobId> {
         let ran_out =
             self.leases.iter().filter_map(|(id, until)| until.filter(|until| *until <= now).map(|at| (at, *id)));
@@ -172,7 +172,7 @@ impl QueueKeys {
         ran_out.into_iter().take(limit as usize).map(|(_, id)| id).collect()
     }
 
-    /// What a pause does to the keys.
+    /// The effect of a pause on the keys.
     pub fn pause(&mut self) {
         (self.paused, self.overflow) = (true, true);
         self.filled = None;
@@ -183,7 +183,7 @@ impl QueueKeys {
         self.leases.retain(|_, until| until.is_some());
     }
 
-    /// fill.lua; with the place of the last id, and until when that is kept.
+    /// fill.lua, with the position of the last id, and how long this position is kept.
     pub fn fill(&mut self, bound: u32, ids: &[JobId], more: bool, to: Option<(&str, i64)>, now: i64) -> Filled {
         if self.paused {
             return Filled::default();
@@ -207,7 +207,7 @@ impl QueueKeys {
         let all_held = pushed == missing.len() && !fell;
         self.overflow = more || !all_held;
         self.filled = match (to.filter(|_| more && all_held), self.filled.take()) {
-            // When all was held already, the head may reach further than these ids.
+            // If all hints were already held, the head may reach further than these ids.
             (Some((_, until)), Some((further, still))) if pushed == 0 && still > now => Some((further, until)),
             (Some((place, until)), _) => Some((place.to_owned(), until)),
             (None, _) => None,
@@ -232,7 +232,7 @@ impl QueueKeys {
         Extended { pushed: pushed as u32, held: (ids.len() - missing.len()) as u32, changed: false }
     }
 
-    /// Hints from further back in the line make place, from the end. Whether any did.
+    /// Removes hints of jobs further back in the line from the end, to make room. Returns whether any was removed.
     fn make_room(&mut self, wanted: usize, ids: &[JobId]) -> bool {
         let beyond = self.ready.iter().rev().filter(|id| !ids.contains(id)).take(wanted);
         let dropped: BTreeSet<JobId> = beyond.copied().collect();
@@ -241,8 +241,8 @@ impl QueueKeys {
         !dropped.is_empty()
     }
 
-    /// The missing ones each before the hint that follows it in the line; what waits keeps its order. How many have room,
-    /// and whether any that waited have none any more.
+    /// Inserts each missing hint before the hint that follows it in the line; waiting hints keep their order. Returns
+    /// how many hints have room, and whether waiting hints lost their room.
     fn merge(&mut self, bound: usize, ids: &[JobId], missing: &[JobId]) -> (usize, bool) {
         let missing: BTreeSet<JobId> = missing.iter().copied().collect();
         let (mut before, mut group) = (BTreeMap::<JobId, Vec<JobId>>::new(), Vec::new());
@@ -293,7 +293,7 @@ impl QueueKeys {
         for (is_claimed, list) in lists.into_iter().chain(named) {
             list.retain(|id| {
                 let score = leases.get(id).copied();
-                // What lies in `claimed` with a lease is left for `adopt`.
+                // A hint in `claimed` that has a lease is left for `adopt`.
                 let kept = !seen.contains(id) && (!matches!(score, Some(Some(_))) || is_claimed);
                 if kept {
                     seen.insert(*id);

@@ -1,4 +1,4 @@
-//! A blocking take, and the means to wake it.
+//! A blocking take, and the handle that wakes it.
 
 use crate::{
     head::MemoryHead,
@@ -16,11 +16,11 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Between two attempts to wake a taker whose command is still on its way.
+/// The pause between two attempts to wake a taker whose command is still on its way.
 const WAKE_AGAIN: Duration = Duration::from_millis(2);
 const SHORTEST: Duration = Duration::from_millis(10);
 
-/// A connection that blocks, for a hint or for the bell.
+/// A connection that waits for a hint or for the bell.
 #[derive(Debug)]
 pub struct MemoryTaker {
     head: MemoryHead,
@@ -29,16 +29,16 @@ pub struct MemoryTaker {
     state: Arc<TakerState>,
 }
 
-/// What a taker and those who wake it share.
+/// Shared by a taker and the handles that wake it.
 #[derive(Debug, Default)]
 struct TakerState {
     taking: AtomicBool,
     woken: AtomicBool,
-    /// The wait at the server; 0 when there is none.
+    /// The number of the wait at the server; 0 when there is none.
     waiter: AtomicU64,
 }
 
-/// Says that a take is under way for as long as it lives, and leaves nobody waiting at the server.
+/// Marks a take as in progress while this value lives; when dropped, ends the wait at the server.
 struct Taking<'a> {
     state: &'a TakerState,
     server: &'a Mutex<Server>,

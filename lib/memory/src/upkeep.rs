@@ -1,4 +1,4 @@
-//! What a reaper asks and does.
+//! The calls of a reaper.
 
 use crate::{
     broken::Broken,
@@ -25,7 +25,7 @@ impl Rows {
             .live
             .values()
             .filter(|row| !spared.contains(&row.life.id) && !self.is_locked(row.life.id))
-            // Their workers have left their ends to be written.
+            // The workers of these runs have left results to write.
             .filter(|row| row.life.fence().is_none_or(|fence| !self.deferred.contains_key(&fence)))
             .filter_map(|row| row.lease_until.filter(ran_out).map(|until| (until, row.life.id)))
             .collect();
@@ -34,7 +34,7 @@ impl Rows {
         lapsed.into_iter().filter_map(|(_, id)| self.expire_one(id)).collect()
     }
 
-    /// Runs whose leases have run out or are about to, and whose rows somebody's transactions have locked.
+    /// Runs whose leases have run out or are about to, and whose rows other transactions have locked.
     pub(crate) fn locked_and_about_to_run_out(&self, soon: Duration) -> Vec<JobId> {
         let until = later(self.clock.now(), soon);
         let runs_out = |row: &&Row| row.lease_until.is_some_and(|lease| lease < until);
@@ -160,7 +160,7 @@ impl Rows {
     }
 
     pub(crate) fn survey(&self, queue: Option<&QueueName>) -> Survey {
-        /// When each stretch of a line begins.
+        /// The scan start of each stretch of a line.
         type Begins<'a> = BTreeMap<(&'a Kind, Reverse<i16>), DateTime<Utc>>;
         let mut lines: BTreeMap<&QueueName, Begins<'_>> = BTreeMap::new();
         let asked_of = |row: &&Row| queue.is_none_or(|queue| *queue == row.job.queue);

@@ -1,8 +1,8 @@
 //! What a process reports about itself: whether it is alive, whether its stores can be used, and its metrics.
 //!
-//! This crate is below all others: it knows no store and no HTTP. Whoever connects to a store makes a [`Probe`] for it;
-//! whoever counts something implements [`Collector`] with the functions of [`exposition`]; `lib/api` serves a
-//! [`Vitals`] over HTTP.
+//! This crate is below all others: it knows no store and no HTTP. Code that connects to a store makes a [`Probe`] for
+//! the store. Code that counts something implements [`Collector`] with the functions of [`exposition`]. `lib/api`
+//! serves a [`Vitals`] over HTTP.
 
 pub mod exposition;
 mod stores;

@@ -77,8 +77,8 @@ pub struct Probe {
 }
 
 impl Stores {
-    /// `answers_within`: how long one answer of PostgreSQL may take a process at work. `rolled_back`: how many statements
-    /// PostgreSQL has rolled back for a deadlock or a conflict.
+    /// `answers_within`: how long one answer of PostgreSQL may delay a working process. `rolled_back`: how many
+    /// statements PostgreSQL has rolled back because of a deadlock or a conflict.
     #[must_use]
     pub fn new(
         probes: Vec<Probe>,
@@ -88,13 +88,13 @@ impl Stores {
         Self { probes: probes.into(), answers_within, rolled_back: Arc::new(rolled_back) }
     }
 
-    /// How long one answer of PostgreSQL may take a process at work.
+    /// How long one answer of PostgreSQL may delay a working process.
     #[must_use]
     pub const fn answers_within(&self) -> Duration {
         self.answers_within
     }
 
-    /// The state of every store now, or up to two seconds ago.
+    /// The present state of every store, at most two seconds old.
     pub async fn look(&self) -> Readiness {
         let stores = join_all(self.probes.iter().map(Probe::look)).await;
         Readiness {
@@ -112,8 +112,8 @@ impl fmt::Debug for Stores {
 }
 
 impl Probe {
-    /// `ask` answers `Ok` when the store can be used, and else why the store cannot be used. `needed`: the process cannot
-    /// work without the store.
+    /// `ask` returns `Ok` if the store can be used, and otherwise the reason. `needed`: the process cannot work without
+    /// the store.
     #[must_use]
     pub fn new(
         store: &'static str,

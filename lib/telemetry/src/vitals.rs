@@ -1,6 +1,6 @@
 //! The three answers of a process about itself.
 //!
-//! - health: the main loop goes on. Asks no store: nobody must kill a process because its stores are away.
+//! - health: the main loop runs. Asks no store: nobody must kill a process because its stores are unavailable.
 //! - readiness: the process can do its work now.
 //! - metrics: all counters, in the text format of OpenMetrics, which Prometheus reads.
 
@@ -21,7 +21,7 @@ pub struct Vitals {
     metrics: Registry,
 }
 
-/// Whether the main loop of the process goes on.
+/// Whether the main loop of the process runs.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Health {
@@ -35,7 +35,7 @@ pub struct Health {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Ready {
-    /// The stores, and whether all is there that the process needs.
+    /// The stores, and whether the process can use every store that it needs.
     #[serde(flatten)]
     pub readiness: Readiness,
     /// What the process itself lacks, such as file descriptors.
@@ -50,7 +50,8 @@ impl fmt::Debug for Vitals {
 }
 
 impl Vitals {
-    /// `idle_for`: how long ago the main loop made progress. After more than `patience` the process counts as hanging.
+    /// `idle_for`: how long ago the main loop made progress. A process without progress for more than `patience` counts
+    /// as hanging.
     #[must_use]
     pub fn new(stores: Stores, patience: Duration, idle_for: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         let mut metrics = Registry::default();
@@ -65,14 +66,14 @@ impl Vitals {
         self
     }
 
-    /// Adds the question what the process itself lacks. While it lacks something, it is not ready.
+    /// Adds a function that says what the process itself lacks. While the process lacks something, it is not ready.
     #[must_use]
     pub fn with_lack(mut self, lack: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.lack = Box::new(lack);
         self
     }
 
-    /// Whether the main loop goes on. Asks no store.
+    /// Whether the main loop runs. Asks no store.
     #[must_use]
     pub fn health(&self) -> Health {
         let idle_for = (self.idle_for)();
@@ -92,7 +93,7 @@ impl Vitals {
     /// # Errors
     /// A collector cannot write its metrics.
     pub async fn metrics(&self) -> Result<String, fmt::Error> {
-        // The gauge `leasehold_store_up` then shows the state of now.
+        // After this call the gauge `leasehold_store_up` shows the present state.
         self.stores.look().await;
         let mut text = String::new();
         encode(&mut text, &self.metrics)?;

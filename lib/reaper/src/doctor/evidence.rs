@@ -1,4 +1,4 @@
-//! Reads what the checks judge. One look at both stores, as near to one moment as two stores allow.
+//! Reads what the checks judge: both stores, as close to one moment as two stores allow.
 
 use crate::{
     error::Error,
@@ -10,38 +10,38 @@ use leasehold_line::{front_of_line, listed};
 use leasehold_ports::{JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, Served, Snapshot, Violation};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Everything one look has seen.
+/// The content of one reading.
 pub(super) struct Evidence {
     /// Broken invariants that PostgreSQL finds in its rows.
     pub(super) violations: Vec<Violation>,
-    /// The checks by which PostgreSQL looked for them.
+    /// The checks that PostgreSQL made.
     pub(super) checks: &'static [&'static str],
     /// Leases in PostgreSQL.
     pub(super) runs: Vec<Lease>,
-    /// Every queue that either store knows of.
+    /// Every queue that one of the stores knows.
     pub(super) queues: Vec<QueueEvidence>,
-    /// Whether Redis knows its generation.
+    /// Whether Redis has a generation.
     pub(super) generation: bool,
-    /// Reapers that say they are alive.
+    /// The number of live reapers.
     pub(super) reapers: usize,
-    /// `maxmemory-policy`, if the server tells.
+    /// The value of `maxmemory-policy`, if this user may read it.
     pub(super) eviction: Option<String>,
 }
 
-/// What one look has seen of one queue.
+/// The content of one queue in one reading.
 pub(super) struct QueueEvidence {
     pub(super) queue: QueueName,
-    /// Paused in PostgreSQL.
+    /// The queue is paused in PostgreSQL.
     pub(super) paused: bool,
     /// Kinds that have jobs in the line.
     pub(super) kinds: Vec<Kind>,
     /// Which kinds live workers serve.
     pub(super) served: Served,
-    /// The front of the line as the head should have it; nothing of a paused queue.
+    /// The front of the line, as the head should hold it; empty for a paused queue.
     pub(super) front: Line,
     /// All hints.
     pub(super) head: Snapshot,
-    /// The live jobs that the hints are about.
+    /// The live jobs of these hints.
     pub(super) live: HashMap<JobId, JobStatus>,
 }
 

@@ -1,4 +1,4 @@
-//! The examination: look, look again at what was suspected, and report what stayed.
+//! The examination: reads both stores, checks every suspicion again, and reports the ones that stay.
 
 use super::{
     evidence::Evidence,
@@ -12,58 +12,58 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// A dozen ticks of a reaper: what it mends by itself, and what only moves, is gone by then.
+/// A dozen ticks of a reaper. Within this time the reaper repairs what it can, and jobs that only move have moved on.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How the patience is parted between looks, in fifteenths: most of what is suspected is gone at the second one.
+/// How the patience is divided between the readings, in fifteenths: most suspicions are gone at the second reading.
 const LOOK_AGAIN_AFTER: [u32; 5] = [1, 2, 3, 4, 5];
 
-/// One thing that is not as it should be.
+/// One thing that is wrong.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     /// The name of the check.
     pub check: String,
-    /// What kind of drift it is: the name that the counters of the reaper have for it.
+    /// The kind of drift. The counters of the reaper use the same name.
     pub kind: Drift,
-    /// The queue it is about.
+    /// The queue of the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueName>,
-    /// The job it is about.
+    /// The job of the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// Where it was seen: `postgres`, `redis` or `both`.
+    /// Where doctor found it: `postgres`, `redis` or `both`.
     pub store: &'static str,
     /// What was found.
     pub detail: String,
-    /// What to do, if a person must.
+    /// What to do, if an operator must act.
     pub advice: String,
 }
 
-/// What doctor looked at and found.
+/// What doctor checked and found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {
-    /// Every check that was made: its name, the store it looked at, and how many things it looked at there.
+    /// Every check: its name, the store, and the number of things that were checked.
     pub checks: Vec<(String, &'static str, u64)>,
-    /// What is wrong; empty on a healthy system.
+    /// What is wrong; empty for a healthy system.
     pub findings: Vec<Finding>,
-    /// Nothing wrong, but worth knowing: jobs that nobody serves, queues that are paused.
+    /// Not wrong, but good to know: jobs that no worker serves, queues that are paused.
     pub notes: Vec<String>,
 }
 
-/// Checks every invariant that can be seen on a live system, in both stores. What moves while it looks is looked at
-/// again before it is called wrong: on a quiet and healthy system it is done after one look, else within some
+/// Checks every invariant that can be checked on a live system, in both stores. A suspicion is checked again before it
+/// becomes a finding, because jobs move meanwhile. A quiet, healthy system needs one reading; any other takes about
 /// three seconds. Changes nothing.
 ///
 /// # Errors
-/// When a store does not answer: then nothing can be said.
+/// A store does not answer: then nothing can be said.
 pub async fn examine(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> Result<Examination, Error> {
     examine_for(store, handoff, PATIENCE).await
 }
 
-/// The same with another patience: how long something must stay wrong to be called so. Less than a few ticks of the
-/// reaper is of use only where none is at work.
+/// The same with another patience: how long something must stay wrong to become a finding. A patience of less than a
+/// few ticks only makes sense when no reaper runs.
 ///
 /// # Errors
-/// When a store does not answer.
+/// A store does not answer.
 pub async fn examine_for(
     store: &dyn OperatorStore,
     handoff: &dyn OperatorHead,
@@ -95,7 +95,7 @@ async fn look(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> Result<N
     Ok(notebook)
 }
 
-/// Those of the new suspicions that were there before, in their newest words.
+/// The new suspicions that already existed at the earlier reading, with their new texts.
 fn seen_again(before: &[Suspicion], now: Vec<Suspicion>) -> Vec<Suspicion> {
     now.into_iter().filter(|suspicion| before.iter().any(|earlier| earlier.is_same_as(suspicion))).collect()
 }

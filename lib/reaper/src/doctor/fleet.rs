@@ -1,4 +1,4 @@
-//! What is true of the whole system or of one store alone: rows, expired leases, the generation, who is there.
+//! Checks the system as a whole, or one store alone: rows, expired leases, the generation, live reapers.
 
 use super::{
     evidence::Evidence,
@@ -6,28 +6,28 @@ use super::{
 };
 use leasehold_core::Drift;
 
-/// An expired lease is a reaper's business for a few ticks; after this it is nobody's.
+/// A reaper ends an expired lease within a few ticks. After this time, no reaper has done so.
 const OVERDUE_MS: i64 = 3_000;
 
 const ROWS: Check = Check {
     name: "rows keep the invariants",
     store: "postgres",
-    advice: "no statement of Leasehold writes such a row: look for whoever wrote to the tables by hand, \
+    advice: "no statement of Leasehold writes such a row: find out who wrote to the tables by hand, \
              and compare with the CHECK constraints of the migrations",
 };
-/// Of the same kind, but what is missing is a reaper's work.
+/// The same for rows that wait for a reaper.
 const UNTENDED: Check = Check {
-    name: "rows are tended",
+    name: "no row waits for a reaper",
     store: "postgres",
-    advice: "is a reaper running and does it reach PostgreSQL? Its log says what it could not do",
+    advice: "check that a reaper runs and reaches PostgreSQL; its log says which actions failed",
 };
-/// The checks of the store that a reaper answers for.
+/// The checks of the store for which a reaper is responsible.
 const OF_THE_REAPER: [&str; 4] =
     ["lease_long_expired", "scheduled_long_due", "partition_missing", "default_partition_used"];
 const OVERDUE: Check = Check {
     name: "expired leases are ended",
     store: "postgres",
-    advice: "is a reaper running and does it reach PostgreSQL? After an outage of PostgreSQL it waits for one lease first",
+    advice: "check that a reaper runs and reaches PostgreSQL; after an outage of PostgreSQL, a reaper first waits for one lease",
 };
 const GENERATION: Check = Check {
     name: "Redis knows its generation",
@@ -43,7 +43,7 @@ const REAPER: Check = Check {
 const EVICTION: Check = Check {
     name: "Redis evicts nothing",
     store: "redis",
-    advice: "set maxmemory-policy to noeviction: a single key that goes away takes hints or leases with it",
+    advice: "set maxmemory-policy to noeviction: each evicted key loses hints or leases",
 };
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {

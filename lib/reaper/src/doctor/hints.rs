@@ -1,4 +1,4 @@
-//! Whether each hint in Redis fits its job, and whether Redis' own lists and set agree.
+//! Checks that each hint in Redis fits its job, and that the lists and the set of Redis agree.
 
 use super::{
     evidence::{Evidence, QueueEvidence},
@@ -11,19 +11,19 @@ use std::collections::{HashMap, HashSet};
 
 const MEND: &str = "the reaper mends this within a few ticks; if it stays, look at the reaper's log";
 
-const WAITING: Check = Check { name: "waiting hints are of queued jobs", store: "both", advice: MEND };
+const WAITING: Check = Check { name: "waiting hints belong to queued jobs", store: "both", advice: MEND };
 const AGREE: Check = Check { name: "lists and set of Redis agree", store: "redis", advice: MEND };
 const CLAIMED: Check = Check {
-    name: "what a blocking take moved is leased",
+    name: "hints that a blocking take moved are leased",
     store: "redis",
-    advice: "a reaper adopts it at its next tick: is one running and does it reach Redis?",
+    advice: "a reaper gives the hint a lease at its next tick; check that a reaper runs and reaches Redis",
 };
 const STRAYS: Check = Check {
     name: "Redis holds job ids and nothing else",
     store: "redis",
     advice: "something else writes to these keys; give Leasehold a Redis database of its own, and delete the member",
 };
-const LEASED: Check = Check { name: "leases in Redis are of runs", store: "both", advice: MEND };
+const LEASED: Check = Check { name: "leases in Redis belong to runs", store: "both", advice: MEND };
 const UNLEASED: Check = Check { name: "runs have a lease in Redis", store: "both", advice: MEND };
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
@@ -47,7 +47,7 @@ fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
                 Drift::ListsDisagree,
                 About::job(queue, id),
                 format!("{queue}/twice/{id}"),
-                format!("queue {queue}: {id} waits twice in its lists"),
+                format!("queue {queue}: {id} is in the lists of waiting hints twice"),
             );
         }
         let wrong = match held.get(&id) {
@@ -65,7 +65,9 @@ fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
     }
     for (id, held) in &head.held {
         if *held == Held::Waiting && !listed_once.contains(id) {
-            let detail = format!("queue {queue}: {id} counts as waiting and is in no list: it would never be taken");
+            let detail = format!(
+                "queue {queue}: {id} counts as waiting but is in no list, so no worker would ever take the hint"
+            );
             notebook.suspect(
                 &AGREE,
                 Drift::ListsDisagree,
@@ -79,7 +81,7 @@ fn agree(evidence: &QueueEvidence, notebook: &mut Notebook) {
 
     notebook.looked(&CLAIMED, head.claimed.len());
     for id in &head.claimed {
-        let detail = format!("queue {queue}: {id} was taken by a blocking take and nobody leased it");
+        let detail = format!("queue {queue}: a blocking take moved the hint {id}, but no worker leased the hint");
         notebook.suspect(&CLAIMED, Drift::HintUnleased, About::job(queue, *id), format!("{queue}/{id}"), detail);
     }
     notebook.looked(&STRAYS, head.held.len() + head.strays.len());
@@ -98,7 +100,7 @@ fn fit_their_jobs(evidence: &QueueEvidence, runs: &[Lease], notebook: &mut Noteb
     for fault in audit(&hints, &evidence.live, &runs, HANDOFF_LEASE) {
         let (check, is) = match fault {
             Fault::WaitsWithoutJob(_) => (&WAITING, "waits in Redis and is no live job in PostgreSQL".to_owned()),
-            Fault::WaitsOutOfLine(_, state) => (&WAITING, format!("waits in Redis and is {state} in PostgreSQL")),
+            Fault::WaitsOutOfLine(_, state) => (&WAITING, format!("waits in Redis but is {state} in PostgreSQL")),
             Fault::LeasedWithoutRun(_) => (&LEASED, "is leased in Redis and does not run in PostgreSQL".to_owned()),
             Fault::LeasedInLine(_) => {
                 (&LEASED, "is queued in PostgreSQL and leased in Redis for longer than a hand-off takes".to_owned())

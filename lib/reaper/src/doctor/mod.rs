@@ -1,8 +1,8 @@
-//! Looks for what should not be, in both stores of a live system. It changes nothing: the reaper's steps mend, also for
-//! `repair`, which has them done now and signs for them.
+//! Finds damage in both stores of a live system. Changes nothing. Only the steps of a reaper repair damage; `repair`
+//! runs these steps at once and signs as doctor.
 //!
-//! `evidence` reads, `fleet`, `hints` and `lines` judge what was read and know nothing of a store, `examination`
-//! looks again at what they suspect before it calls anything wrong.
+//! `evidence` reads the stores. `fleet`, `hints` and `lines` judge what was read, and call no store. `examination`
+//! checks every suspicion again before it becomes a finding.
 
 mod evidence;
 mod examination;

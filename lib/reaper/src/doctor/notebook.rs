@@ -1,10 +1,10 @@
-//! What the checks write down: what they looked at, what they suspect, what a person may want to know.
+//! The results of the checks: what was checked, what is suspected, and what an operator may want to know.
 
 use super::examination::Finding;
 use leasehold_core::{Drift, JobId, QueueName};
 use std::collections::BTreeMap;
 
-/// One check: its name, what it says of a healthy system, and where it looks.
+/// One check: its name, which describes a healthy system, and the store that it checks.
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) name: &'static str,
@@ -12,7 +12,7 @@ pub(super) struct Check {
     pub(super) advice: &'static str,
 }
 
-/// What a suspicion is about.
+/// The subject of a suspicion.
 #[derive(Clone, Debug, Default)]
 pub(super) struct About {
     pub(super) queue: Option<QueueName>,
@@ -29,11 +29,11 @@ impl About {
     }
 }
 
-/// Something that may be wrong, or only have moved while it was looked at.
+/// A thing that is wrong, or that only moved during the reading.
 #[derive(Clone, Debug)]
 pub(super) struct Suspicion {
     pub(super) finding: Finding,
-    /// What it is about: seen again about the same, it is no coincidence.
+    /// The subject. The same suspicion about the same subject in the next reading is no coincidence.
     subject: String,
 }
 
@@ -43,7 +43,7 @@ impl Suspicion {
     }
 }
 
-/// The notes of one look.
+/// The results of one reading.
 #[derive(Debug, Default)]
 pub(super) struct Notebook {
     pub(super) looked_at: BTreeMap<&'static str, (&'static str, u64)>,
@@ -52,12 +52,12 @@ pub(super) struct Notebook {
 }
 
 impl Notebook {
-    /// The check was made on so many things.
+    /// The check was made on this number of things.
     pub(super) fn looked(&mut self, check: &Check, things: usize) {
         self.looked_at.entry(check.name).or_insert((check.store, 0)).1 += things as u64;
     }
 
-    /// The check suspects something of this kind. `subject` names it the same way at every look; `detail` may differ.
+    /// The check suspects drift of this kind. `subject` is the same text at every reading; `detail` may differ.
     pub(super) fn suspect(&mut self, check: &Check, kind: Drift, about: About, subject: impl ToString, detail: String) {
         self.suspicions.push(Suspicion {
             finding: Finding {
@@ -73,7 +73,7 @@ impl Notebook {
         });
     }
 
-    /// Nothing wrong, but worth knowing.
+    /// Not wrong, but good to know.
     pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
     }

@@ -1,4 +1,5 @@
-//! What can be put right, now: looks first, so that it is known what was wrong, then has every step of a reaper done.
+//! Repairs what can be repaired, at once: first checks the stores, so that the damage is known, then runs every step of
+//! a reaper.
 
 use super::examination::examine_for;
 use crate::{error::Error, reaper::Reaper, settings::Settings};
@@ -11,14 +12,14 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Long enough that what only moves is not taken for wrong. What it overlooks, the steps put right all the same.
+/// Long enough to tell jobs that only move from damage. The steps also repair damage that this check misses.
 const LOOK_FOR: Duration = Duration::from_millis(300);
 
-/// Has every step of a reaper done twice, since what only seems to be wrong is left alone until it is seen again. Signs as
-/// doctor in the trails of jobs. Returns what had come apart and was put right, by kind.
+/// Runs every step of a reaper twice, because the steps repair damage only when they see it a second time. Signs as
+/// doctor in the trails of jobs. Returns the damage that was found and repaired, by kind.
 ///
 /// # Errors
-/// When a store does not answer to the first look.
+/// A store does not answer to the first reading.
 pub async fn repair<S, H>(store: &S, handoff: &H, settings: Settings) -> Result<BTreeMap<Drift, Drifted>, Error>
 where
     S: OperatorStore + Clone + 'static,
@@ -37,7 +38,8 @@ where
     let (lease, tick_every) = (settings.lease, settings.tick);
     let mut reaper = Reaper::new(store_of_reaper, head_of_reaper, settings).for_doctor(missing);
     if is_any_overdue {
-        // No reaper was there to know whether workers could renew these leases: they are given one lease for it.
+        // No reaper was running, so nobody knows whether workers could renew these leases: the workers get the time of
+        // one lease.
         let began = Instant::now();
         reaper.tick().await;
         while reaper.waits_to_expire() && began.elapsed() <= lease {
