@@ -6,18 +6,34 @@
 
 use crate::{
     error::Error,
+    step::{Needs, Ran, Step},
     tick::{Tick, all_of},
 };
+use async_trait::async_trait;
 use leasehold_core::{FailPoint, QueueName, pass};
 use leasehold_ports::HeadStats;
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
-    tick.handoff()?;
-    let with_claimed = tick.heads.fresh().filter(|(_, head)| head.claimed > 0);
-    all_of(with_claimed.map(|(queue, head)| one_queue(tick, queue, head))).await.map(|_| ())
+#[derive(Debug)]
+pub(crate) struct Adopt;
+
+#[async_trait]
+impl Step for Adopt {
+    fn name(&self) -> &'static str {
+        "adopt"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Redis
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let with_claimed: Vec<_> = tick.heads.fresh().filter(|(_, head)| head.claimed > 0).collect();
+        all_of(with_claimed.into_iter().map(|(queue, head)| one_queue(tick, queue, head))).await?;
+        Ok(Ran::Done)
+    }
 }
 
-async fn one_queue(tick: &Tick<'_>, queue: &QueueName, head: &HeadStats) -> Result<(), Error> {
+async fn one_queue(tick: &Tick, queue: &QueueName, head: &HeadStats) -> Result<(), Error> {
     let adopted = tick.handoff()?.adopt(queue, tick.settings.handoff_lease).await?;
     if adopted > 0 {
         pass(FailPoint::HintsAdopted);

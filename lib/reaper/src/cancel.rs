@@ -3,19 +3,38 @@
 //! Said again every tick until the run has ended: a notice is heard by whoever listens at the moment.
 //! It does not end the run. Only its worker does, or `expire` when the worker is gone.
 
-use crate::{error::Error, tick::Tick};
+use crate::{
+    error::Error,
+    step::{Needs, Ran, Step},
+    tick::Tick,
+};
+use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, FailPoint, pass};
 use leasehold_ports::Notice;
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
-    let wanted = tick.store()?.cancel_wanted(BATCH_MAX as i64).await?;
-    tick.counts.found(wanted.len() as u64);
-    if wanted.is_empty() {
-        return Ok(());
+#[derive(Debug)]
+pub(crate) struct Cancel;
+
+#[async_trait]
+impl Step for Cancel {
+    fn name(&self) -> &'static str {
+        "cancel"
     }
-    pass(FailPoint::CancelsRead);
-    let notices: Vec<Notice> =
-        wanted.into_iter().map(|run| Notice::Cancel { id: run.id, epoch: run.epoch, worker: run.worker }).collect();
-    tick.handoff()?.notify(&notices).await?;
-    Ok(())
+
+    fn needs(&self) -> Needs {
+        Needs::Postgres
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let wanted = tick.store()?.cancel_wanted(BATCH_MAX as i64).await?;
+        tick.counts.found(wanted.len() as u64);
+        if wanted.is_empty() {
+            return Ok(Ran::Done);
+        }
+        pass(FailPoint::CancelsRead);
+        let notices: Vec<Notice> =
+            wanted.into_iter().map(|run| Notice::Cancel { id: run.id, epoch: run.epoch, worker: run.worker }).collect();
+        tick.handoff()?.notify(&notices).await?;
+        Ok(Ran::Done)
+    }
 }

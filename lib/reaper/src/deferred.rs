@@ -1,13 +1,42 @@
 //! Writes the ends of runs that stopping workers left, because other transactions held locks on the jobs' rows.
 //!
-//! Runs before `expire`, which passes such runs over. A run whose row is still locked is tried again at the next tick.
+//! `expire` passes such runs over. A run whose row is still locked is tried again at the next tick.
 
-use crate::{by_queue::by_queue, error::Error, tick::Tick};
+use crate::{
+    by_queue::by_queue,
+    error::Error,
+    step::{Needs, Ran, Step},
+    tick::Tick,
+};
+use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Fence, FinishedRun, JobId, QueueName, Settle, Settled, WorkerId};
 use leasehold_ports::{Deferred, ReaperStore};
 use std::collections::BTreeMap;
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
+#[derive(Debug)]
+pub(crate) struct DeferredSettles;
+
+#[async_trait]
+impl Step for DeferredSettles {
+    fn name(&self) -> &'static str {
+        "deferred"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Postgres
+    }
+
+    fn is_wanted(&self, tick: &Tick) -> bool {
+        tick.store.is_some() && tick.has_deferred
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        write(tick).await?;
+        Ok(Ran::Done)
+    }
+}
+
+async fn write(tick: &Tick) -> Result<(), Error> {
     let store = tick.store()?;
     let left = store.deferred(BATCH_MAX as i64).await?;
     if left.is_empty() {
@@ -68,8 +97,8 @@ async fn settle(
 }
 
 /// Hints of released jobs go back to the front of the head. Redis forgets the hints of the other jobs.
-async fn tell_redis(tick: &Tick<'_>, decided: Vec<(Deferred, Settled)>) -> Result<(), Error> {
-    let Some(handoff) = tick.handoff else { return Ok(()) };
+async fn tell_redis(tick: &Tick, decided: Vec<(Deferred, Settled)>) -> Result<(), Error> {
+    let Some(handoff) = tick.handoff.as_deref() else { return Ok(()) };
     let written = decided.into_iter().filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
     let hints = written.map(|(end, _)| (end.queue, matches!(end.run.settle, Settle::Release), end.run.fence.id));
     let groups: Vec<((QueueName, bool), Vec<JobId>)> = by_queue(hints).into_iter().collect();

@@ -1,79 +1,195 @@
-//! Ends runs whose lease ran out: their worker died, or could not reach PostgreSQL for too long.
+//! Ends runs whose lease ran out: the worker died, or it could not reach PostgreSQL for too long.
 //!
-//! The statement decides what becomes of each job: back in the line, dead, or cancelled. This step puts the hints of jobs that
-//! wait again to the front of their heads, since these jobs have waited once already, and makes Redis forget the other hints.
-//! A run whose row was locked a moment ago is spared (see `locked.rs`).
+//! The statement decides what becomes of each run: back in the line, dead, or cancelled. A run whose row was locked a moment
+//! ago is spared (see `locked.rs`). This step asks PostgreSQL only, so that a Redis that stalls does not delay the next run
+//! of this step. A second step, `TellExpired`, tells Redis: hints of jobs that wait again go to the front of their heads,
+//! since these jobs have waited once already, and Redis forgets the others.
 //!
-//! While the expiry guard forbids it (see `expiry_guard.rs`), nothing is expired. The statement is sent all the same, with a
-//! limit of no rows: if a lock on the table holds up this statement, the wait of the guard begins again.
+//! While expiring has to wait (see `expiry_guard.rs`), nothing is expired. The statement is sent for no row: if the statement
+//! is held up, the table is locked, and the wait begins anew.
 
 use crate::{
     by_queue::by_queue,
     error::Error,
+    expiry_guard::Permit,
     locked::{Locked, spared_for},
+    shared::waits_again,
+    step::{Needs, Ran, Step},
     tick::{BATCHES_PER_TICK, Tick},
 };
-use leasehold_core::{BATCH_MAX, Drift, FailPoint, State, pass};
-use leasehold_line::Surveys;
+use async_trait::async_trait;
+use leasehold_core::{BATCH_MAX, Drift, FailPoint, pass};
 use leasehold_ports::Expiry;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// A statement that finds nothing to expire takes a few milliseconds. One that took this long has waited for a lock.
 const HELD_UP: Duration = Duration::from_millis(500);
+/// Timeout of the statement that records that leases may expire. Only a lock on its row makes it slow.
+const WATCH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Whether the look at the leases was held up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+enum Look {
     Free,
     HeldUp,
 }
 
+/// The step that asks PostgreSQL.
+#[derive(Debug, Default)]
+pub(crate) struct Expire {
+    locked: Locked,
+    /// The last run was given up before its end.
+    is_unfinished: bool,
+}
+
+#[async_trait]
+impl Step for Expire {
+    fn name(&self) -> &'static str {
+        "expire"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Postgres
+    }
+
+    fn is_wanted(&self, tick: &Tick) -> bool {
+        tick.store.is_some()
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let permit = self.permit(tick);
+        self.is_unfinished = true;
+        let looked = match permit {
+            Permit::None => look(tick).await.map(|look| (look, 0)),
+            Permit::One => self.expire(tick, 1, 1).await,
+            Permit::All => self.expire(tick, BATCHES_PER_TICK, BATCH_MAX).await,
+        };
+        self.is_unfinished = false;
+        {
+            let (mut guard, now) = (tick.shared.expiry_guard(), Instant::now());
+            match &looked {
+                Ok((Look::Free, expired)) => {
+                    guard.looked(now);
+                    if permit == Permit::One {
+                        guard.can_write(now, *expired > 0);
+                    }
+                }
+                Ok((Look::HeldUp, _)) => guard.held_up(now),
+                Err(_) => guard.cannot_write(now),
+            }
+        }
+        looked?;
+        keep_watch(tick).await;
+        Ok(if permit == Permit::None { Ran::Waited } else { Ran::Done })
+    }
+}
+
+impl Expire {
+    fn permit(&self, tick: &Tick) -> Permit {
+        let (mut guard, now) = (tick.shared.expiry_guard(), Instant::now());
+        if self.is_unfinished {
+            guard.held_up(now);
+        }
+        guard.about_to_look(now);
+        guard.permit(now)
+    }
+
+    async fn expire(&mut self, tick: &Tick, batches: usize, batch_max: usize) -> Result<(Look, usize), Error> {
+        let soon = spared_for(tick.settings.lease);
+        let (scan_start, mut all) = (tick.shared.known().leases, 0);
+        for _ in 0..batches {
+            let now = Instant::now();
+            let spared = self.locked.spared(now, soon);
+            let Expiry { expired, locked: seen } =
+                tick.store()?.expire_except(batch_max as i64, scan_start.at, &spared, soon).await?;
+            if expired.is_empty() && now.elapsed() >= HELD_UP {
+                return Ok((Look::HeldUp, all));
+            }
+            let is_any_locked = !(seen.is_empty() && spared.is_empty());
+            self.locked.see(seen, now);
+            let batch = expired.len();
+            all += batch;
+            tick.counts.found(batch as u64);
+            tick.counts.changed(batch as u64);
+            tick.counts.drifted(Drift::LeaseExpired, batch as u64);
+            tick.counts.repaired(Drift::LeaseExpired, batch as u64);
+            if batch > 0 {
+                pass(FailPoint::ExpireCommitted);
+                tick.shared.exchange().expired.extend(expired);
+            }
+            if batch < batch_max {
+                // The leases of locked rows ended before that time.
+                if let Some(time) = tick.began.filter(|_| !is_any_locked) {
+                    tick.shared.known().leases.done(scan_start, time);
+                }
+                break;
+            }
+        }
+        Ok((Look::Free, all))
+    }
+}
+
 /// Checks whether leases could be renewed now, and expires none.
-pub(crate) async fn look(tick: &Tick<'_>, surveys: &Surveys) -> Result<Look, Error> {
-    let began = Instant::now();
-    tick.store()?.expire_except(0, surveys.leases_scan_start(), &[], Duration::ZERO).await?;
+async fn look(tick: &Tick) -> Result<Look, Error> {
+    let (began, scan_start) = (Instant::now(), tick.shared.known().leases.at);
+    tick.store()?.expire_except(0, scan_start, &[], Duration::ZERO).await?;
     Ok(if began.elapsed() >= HELD_UP { Look::HeldUp } else { Look::Free })
 }
 
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys, locked: &mut Locked) -> Result<Look, Error> {
-    let soon = spared_for(tick.settings.lease);
-    for _ in 0..BATCHES_PER_TICK {
-        let now = Instant::now();
-        let spared = locked.spared(now, soon);
-        let Expiry { expired, locked: seen } =
-            tick.store()?.expire_except(BATCH_MAX as i64, surveys.leases_scan_start(), &spared, soon).await?;
-        if expired.is_empty() && now.elapsed() >= HELD_UP {
-            return Ok(Look::HeldUp);
-        }
-        let is_any_locked = !(seen.is_empty() && spared.is_empty());
-        locked.see(seen, now);
-        let batch = expired.len();
-        tick.counts.found(batch as u64);
-        tick.counts.changed(batch as u64);
-        tick.counts.drifted(Drift::LeaseExpired, batch as u64);
-        tick.counts.repaired(Drift::LeaseExpired, batch as u64);
-        if batch > 0 {
-            pass(FailPoint::ExpireCommitted);
-        }
-        if let Some(handoff) = tick.handoff {
-            let groups = by_queue(expired.into_iter().map(|job| (job.queue, job.state == State::Queued, job.id)));
-            for ((queue, waits_again), ids) in groups {
-                if waits_again {
-                    // Not a push: while the dead worker's lease stands in Redis, that would refuse the hint as held.
-                    handoff.release(&queue, &ids).await?;
-                } else {
-                    handoff.ack(&[(queue, ids)]).await?;
-                }
-            }
-        }
-        if batch < BATCH_MAX {
-            // A locked run has a lease that ended before that time.
-            if let Some(time) = tick.began.filter(|_| !is_any_locked) {
-                surveys.expired_until(time);
-            }
-            break;
-        }
+/// Records in PostgreSQL that leases may expire, for a reaper that starts later.
+async fn keep_watch(tick: &Tick) {
+    if !tick.shared.expiry_guard().has_to_say(Instant::now()) {
+        return;
     }
-    Ok(Look::Free)
+    let wrong = match tick.store() {
+        Ok(store) => match timeout(WATCH_TIMEOUT, store.keep_watch()).await {
+            Ok(kept) => kept.err().map(|error| error.to_string()),
+            Err(_) => Some(format!("no answer within {} ms", WATCH_TIMEOUT.as_millis())),
+        },
+        Err(error) => Some(error.to_string()),
+    };
+    tick.shared.log("watch", wrong.as_deref());
+}
+
+/// The step that tells Redis. A Redis that is not told finds out by itself: the lease in Redis runs out, and the `leases` step
+/// asks PostgreSQL.
+#[derive(Debug)]
+pub(crate) struct TellExpired;
+
+#[async_trait]
+impl Step for TellExpired {
+    fn name(&self) -> &'static str {
+        "expire"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Redis
+    }
+
+    fn is_wanted(&self, tick: &Tick) -> bool {
+        let mut exchange = tick.shared.exchange();
+        if tick.handoff.is_none() {
+            exchange.expired.clear();
+        }
+        !exchange.expired.is_empty()
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let handoff = tick.handoff()?;
+        let expired = std::mem::take(&mut tick.shared.exchange().expired);
+        let groups = by_queue(expired.into_iter().map(|job| {
+            let is_front = waits_again(&job);
+            (job.queue, is_front, job.id)
+        }));
+        for ((queue, waits_again), ids) in groups {
+            if waits_again {
+                // Not a push: while the lease of the dead worker stands in Redis, a push would refuse the hint as held.
+                handoff.release(&queue, &ids).await?;
+            } else {
+                handoff.ack(&[(queue, ids)]).await?;
+            }
+        }
+        Ok(Ran::Done)
+    }
 }

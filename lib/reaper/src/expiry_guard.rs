@@ -8,6 +8,15 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How many leases may be expired now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permit {
+    None,
+    /// One lease, to find out whether PostgreSQL can write again.
+    One,
+    All,
+}
+
 /// What this reaper has seen of PostgreSQL.
 #[derive(Debug)]
 pub(crate) struct ExpiryGuard {
@@ -16,13 +25,23 @@ pub(crate) struct ExpiryGuard {
     away: bool,
     quiet_until: Option<Instant>,
     said_at: Option<Instant>,
+    /// PostgreSQL failed to expire leases, and no write has succeeded since.
+    cannot_write: bool,
     /// When this reaper last looked at the leases and nothing held it up.
     looked_at: Option<Instant>,
 }
 
 impl ExpiryGuard {
     pub(crate) const fn new(lease: Duration) -> Self {
-        Self { lease, last_seen: None, away: false, quiet_until: None, said_at: None, looked_at: None }
+        Self {
+            lease,
+            last_seen: None,
+            away: false,
+            quiet_until: None,
+            said_at: None,
+            cannot_write: false,
+            looked_at: None,
+        }
     }
 
     /// PostgreSQL did not answer.
@@ -33,6 +52,31 @@ impl ExpiryGuard {
     /// A look at the leases was held up, by a lock on the whole table: so were workers that wanted to renew theirs.
     pub(crate) fn held_up(&mut self, now: Instant) {
         self.stay_quiet_until(now + self.lease);
+    }
+
+    /// PostgreSQL answered with an error, because its disk is full, because it is read-only, or for another reason. Workers
+    /// cannot renew their leases either, so this counts as an outage.
+    pub(crate) fn cannot_write(&mut self, now: Instant) {
+        self.cannot_write = true;
+        self.held_up(now);
+    }
+
+    /// One lease could be expired, or none had run out. If one had, the others had no time to be renewed: workers get one
+    /// lease from now on.
+    pub(crate) fn can_write(&mut self, now: Instant, has_expired: bool) {
+        self.cannot_write = false;
+        if has_expired {
+            self.held_up(now);
+        }
+    }
+
+    /// How many leases that have run out may be expired now.
+    pub(crate) fn permit(&self, now: Instant) -> Permit {
+        match (self.may_expire(now), self.cannot_write) {
+            (false, _) => Permit::None,
+            (true, true) => Permit::One,
+            (true, false) => Permit::All,
+        }
     }
 
     /// A look at the leases was not held up.
@@ -85,7 +129,7 @@ impl ExpiryGuard {
     /// now must wait too.
     pub(crate) fn has_to_say(&mut self, now: Instant) -> bool {
         let is_due = self.said_at.is_none_or(|said| now.saturating_duration_since(said) >= self.lease / 10);
-        let says = is_due && self.may_expire(now);
+        let says = is_due && self.permit(now) == Permit::All;
         if says {
             self.said_at = Some(now);
         }
@@ -158,6 +202,20 @@ mod tests {
         expiry_guard.seen(at(start, 3), LONG, JUST_NOW);
         assert!(!expiry_guard.may_expire(at(start, 31)));
         assert!(expiry_guard.may_expire(at(start, 32)));
+    }
+
+    #[test]
+    fn after_a_failed_write_one_lease_is_tried_and_the_others_get_one_lease_more() {
+        let (start, mut guard) = (Instant::now(), ExpiryGuard::new(LEASE));
+        guard.seen(start, LONG, JUST_NOW);
+        guard.cannot_write(start);
+        assert_eq!(guard.permit(at(start, 29)), Permit::None);
+        assert!(guard.permit(at(start, 30)) == Permit::One && !guard.has_to_say(at(start, 30)));
+        guard.can_write(at(start, 31), true);
+        assert_eq!((guard.permit(at(start, 60)), guard.permit(at(start, 61))), (Permit::None, Permit::All));
+        guard.cannot_write(at(start, 70));
+        guard.can_write(at(start, 100), false);
+        assert_eq!(guard.permit(at(start, 100)), Permit::All, "no lease had run out");
     }
 
     #[test]

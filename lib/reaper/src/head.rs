@@ -7,11 +7,13 @@
 
 use crate::{
     error::Error,
+    heads::WANTED,
     note::Mend,
     reads::{GLANCE, Reads, Seen},
-    sweep::Sweeps,
-    tick::Tick,
+    step::{Needs, Ran, Step},
+    tick::{Losses, Tick},
 };
+use async_trait::async_trait;
 use leasehold_core::{Drift, FailPoint, JobId, Kind, QueueName, State, pass};
 use leasehold_line::{HeadReport, Surveys, Ttl, fill_from, hints_of, is_wanted, missing, report_of, share};
 use leasehold_ports::{Front, HeadStats, Line, LineSummary, ReaperHead, Stretch, Swept};
@@ -35,16 +37,87 @@ const IDS_AT_ONCE: usize = 32_768;
 /// The same of a line of which nothing is known.
 const IDS_UNKNOWN: usize = 64;
 
-/// The step: every line in which something changed, or whose head did, and some others in turns; and every head that says of
+/// The step and its memory.
+#[derive(Debug, Default)]
+pub(crate) struct HeadStep {
+    reads: Reads,
+    losses: Losses,
+    /// After a loss, until every line is marked as changed.
+    all_changed: bool,
+    /// Redis was found empty, and since then not every head has been filled.
+    loss: Option<Loss>,
+}
+
+/// A loss of Redis that is being repaired.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    /// This reaper had seen the same Redis before the loss. Otherwise Redis may be new: it is filled, and that is no news.
+    is_news: bool,
+    /// Queues that got hints since the loss.
+    refilled: u32,
+}
+
+#[async_trait]
+impl Step for HeadStep {
+    fn name(&self) -> &'static str {
+        "head"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Both
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        self.learn_losses(tick);
+        let missed = std::mem::take(&mut tick.shared.exchange().missed);
+        missed.into_iter().for_each(|(queue, ids)| self.reads.miss(queue, ids));
+        let mut surveys = tick.shared.surveys.lock().await;
+        if std::mem::take(&mut self.all_changed) {
+            surveys.all_changed();
+        }
+        let filled = fill(tick, &mut surveys, &mut self.reads).await;
+        drop(surveys);
+        tick.shared.exchange().unfinished = self.reads.wanted().take(WANTED).cloned().collect();
+        self.note_loss(tick, filled?);
+        Ok(Ran::Done)
+    }
+}
+
+impl HeadStep {
+    /// Redis was emptied: what was read before says nothing about its heads.
+    fn learn_losses(&mut self, tick: &Tick) {
+        if self.losses.all == tick.losses.all {
+            return;
+        }
+        let is_news = tick.losses.seen > self.losses.seen;
+        (self.losses, self.all_changed) = (tick.losses, true);
+        self.reads = Reads::default();
+        let was_news = self.loss.is_some_and(|loss| loss.is_news);
+        self.loss = Some(Loss { is_news: is_news || was_news, refilled: 0 });
+        tick.counts.drifted(Drift::RedisLost, u64::from(is_news));
+    }
+
+    /// Redis is whole again when the head of every line was filled after the loss. A person reads this once.
+    fn note_loss(&mut self, tick: &Tick, filled: u32) {
+        let Some(loss) = &mut self.loss else { return };
+        loss.refilled += filled;
+        if self.reads.wanted().next().is_some() {
+            return;
+        }
+        let Loss { is_news, refilled: queues } = *loss;
+        self.loss = None;
+        tick.counts.repaired(Drift::RedisLost, u64::from(is_news));
+        if is_news && queues > 0 {
+            tick.shared.watch.count_loss();
+            tracing::warn!(queues, "Redis came back empty; {queues} queues refilled");
+        }
+    }
+}
+
+/// Fills every line in which something changed, or whose head did, and some others in turns; and every head that says of
 /// a line which is gone that it overflows.
-/// Tells `sweeps` where more hints wait than the line has jobs. Returns how many queues got hints.
-pub(crate) async fn step(
-    tick: &Tick<'_>,
-    surveys: &mut Surveys,
-    reads: &mut Reads,
-    sweeps: &mut Sweeps,
-) -> Result<u32, Error> {
-    tick.store()?;
+/// Tells the sweep where more hints wait than the line has jobs. Returns how many queues got hints.
+async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u32, Error> {
     let is_slow = surveys.is_slow();
     let handoff = tick.handoff()?;
     let turns = choose(tick, surveys, reads)?;
@@ -119,7 +192,7 @@ pub(crate) async fn step(
             None => continue,
         };
         if !line.more && head.ready + head.claimed > u64::from(line.read) {
-            sweeps.surplus(queue);
+            tick.shared.exchange().surplus.insert(queue.clone());
         }
     }
     handoff.fill_all(&without_line).await?;
@@ -134,7 +207,7 @@ pub(crate) async fn step(
 
 /// Notes which lines are to be compared with their heads, and answers those whose turn it is in this tick, to be compared
 /// whatever is known of them.
-fn choose(tick: &Tick<'_>, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTreeSet<QueueName>, Error> {
+fn choose(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTreeSet<QueueName>, Error> {
     reads.want_broken_off();
     surveys.lines()?;
     let changed = surveys.take_changed();
@@ -173,7 +246,7 @@ struct Fill {
 
 /// Fills the heads of some lines, or finds that they need not be. Those of `turns` are compared whatever is known of them.
 async fn compare(
-    tick: &Tick<'_>,
+    tick: &Tick,
     surveys: &Surveys,
     reads: &Reads,
     queues: &[QueueName],
@@ -263,13 +336,7 @@ async fn glance_is_enough(
 /// notes the loss in the trails of these jobs. The fill that follows pushes all missing hints.
 ///
 /// A comparison reads all hints of the queue. It is made only where the numbers say that some hints are gone.
-async fn lost_hints(
-    tick: &Tick<'_>,
-    line: &LineSummary,
-    head: HeadStats,
-    front: &Line,
-    seen: &Seen,
-) -> Result<u64, Error> {
+async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Line, seen: &Seen) -> Result<u64, Error> {
     let expected = front.ids.iter().filter(|id| seen.ids.contains(id)).count();
     let disagree = head.ready + head.claimed + head.aside != head.waiting_members;
     if expected == 0 || !(disagree || too_few(&head, front.ids.len(), expected)) {

@@ -15,7 +15,7 @@ const IN_TURN: usize = 500;
 pub(crate) const WANTED: usize = 500;
 
 /// The heads of all queues.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Heads {
     known: BTreeMap<QueueName, HeadStats>,
     /// How many of them are paused.

@@ -6,8 +6,10 @@
 use crate::{
     error::Error,
     note::Mend,
+    step::{Needs, Ran, Step},
     tick::{Tick, all_of},
 };
+use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, FailPoint, JobId, QueueName, State, pass};
 use leasehold_ports::{JobStatus, Kinds};
 use std::{
@@ -15,13 +17,27 @@ use std::{
     time::Duration,
 };
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
-    tick.handoff()?;
-    let overdue = tick.heads.fresh().filter(|(_, head)| head.overdue > 0);
-    all_of(overdue.map(|(queue, _)| one_queue(tick, queue))).await.map(|_| ())
+#[derive(Debug)]
+pub(crate) struct Leases;
+
+#[async_trait]
+impl Step for Leases {
+    fn name(&self) -> &'static str {
+        "leases"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Redis
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let overdue: Vec<_> = tick.heads.fresh().filter(|(_, head)| head.overdue > 0).collect();
+        all_of(overdue.into_iter().map(|(queue, _)| one_queue(tick, queue))).await?;
+        Ok(Ran::Done)
+    }
 }
 
-async fn one_queue(tick: &Tick<'_>, queue: &QueueName) -> Result<(), Error> {
+async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     let ran_out = handoff.expired(queue, BATCH_MAX as u32).await?;
     if ran_out.is_empty() {

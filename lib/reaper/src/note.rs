@@ -29,7 +29,7 @@ pub(crate) struct Mend {
     pub(crate) state: Option<State>,
 }
 
-impl Tick<'_> {
+impl Tick {
     /// Notes a repair of hints.
     pub(crate) async fn note(&self, mend: &Mend, ids: &[JobId]) -> Result<(), Error> {
         self.note_runs(mend, ids.iter().map(|id| (*id, None)).collect(), Duration::ZERO).await.map(drop)

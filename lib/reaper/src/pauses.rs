@@ -4,40 +4,62 @@
 //! What is done follows from what PostgreSQL is asked after the flags were read. Clients write PostgreSQL first, so a flag that
 //! is seen is never ahead of what is read after it. What the survey knows of pauses only tells whether there is anything to ask.
 
-use crate::{error::Error, heads::Heads, tick::Tick};
+use crate::{
+    error::Error,
+    heads::Heads,
+    step::{Needs, Ran, Step},
+    tick::Tick,
+};
+use async_trait::async_trait;
 use leasehold_core::{Drift, QueueName};
-use leasehold_line::Surveys;
 use std::collections::BTreeSet;
 
 /// Pauses that are made up for in one tick: after Redis was lost there may be thousands.
 const PAUSES_A_TICK: usize = 200;
 
-/// The queues whose flag it changed are added to `changed`: what is known of them is no longer so.
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, changed: &mut BTreeSet<QueueName>) -> Result<(), Error> {
-    let (store, handoff) = (tick.store()?, tick.handoff()?);
-    tick.counts.found(surveys.paused().len() as u64);
-    let mut differences = differences(surveys.paused(), tick.heads);
-    if differences == Differences::default() {
-        return Ok(());
+#[derive(Debug)]
+pub(crate) struct Pauses;
+
+#[async_trait]
+impl Step for Pauses {
+    fn name(&self) -> &'static str {
+        "pauses"
     }
-    let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
-    differences.to_pause.retain(|queue| paused.contains(queue));
-    differences.to_resume.retain(|queue| !paused.contains(queue));
-    let apart = differences.to_pause.len() + differences.to_resume.len();
-    tick.counts.drifted(Drift::PauseFlag, apart as u64);
-    for queue in &differences.to_pause {
-        handoff.pause(queue).await?;
-        changed.insert(queue.clone());
-        tick.counts.changed(1);
-        tick.counts.repaired(Drift::PauseFlag, 1);
+
+    fn needs(&self) -> Needs {
+        Needs::Both
     }
-    for queue in &differences.to_resume {
-        handoff.resume(queue).await?;
-        changed.insert(queue.clone());
-        tick.counts.changed(1);
-        tick.counts.repaired(Drift::PauseFlag, 1);
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let (store, handoff) = (tick.store()?, tick.handoff()?);
+        let surveyed = tick.shared.known().paused.clone();
+        tick.counts.found(surveyed.len() as u64);
+        let mut differences = differences(&surveyed, &tick.heads);
+        if differences == Differences::default() {
+            return Ok(Ran::Done);
+        }
+        let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
+        differences.to_pause.retain(|queue| paused.contains(queue));
+        differences.to_resume.retain(|queue| !paused.contains(queue));
+        let apart = differences.to_pause.len() + differences.to_resume.len();
+        tick.counts.drifted(Drift::PauseFlag, apart as u64);
+        for queue in &differences.to_pause {
+            handoff.pause(queue).await?;
+            changed(tick, queue);
+        }
+        for queue in &differences.to_resume {
+            handoff.resume(queue).await?;
+            changed(tick, queue);
+        }
+        Ok(Ran::Done)
     }
-    Ok(())
+}
+
+/// The flag of a queue was changed. What is known of its head is out of date.
+fn changed(tick: &Tick, queue: &QueueName) {
+    tick.shared.exchange().flagged.insert(queue.clone());
+    tick.counts.changed(1);
+    tick.counts.repaired(Drift::PauseFlag, 1);
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,31 +6,48 @@
 use crate::{
     by_queue::by_queue,
     error::Error,
+    step::{Needs, Ran, Step},
     tick::{BATCHES_PER_TICK, Tick},
 };
+use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, FailPoint, pass};
-use leasehold_line::Surveys;
 
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &mut Surveys) -> Result<(), Error> {
-    for _ in 0..BATCHES_PER_TICK {
-        let due = tick.store()?.promote(BATCH_MAX as i64, surveys.schedule_scan_start()).await?;
-        let batch = due.len();
-        tick.counts.found(batch as u64);
-        tick.counts.changed(batch as u64);
-        if batch > 0 {
-            pass(FailPoint::PromoteCommitted);
-        }
-        if let Some(handoff) = tick.handoff {
-            for ((queue, front), ids) in by_queue(due.into_iter().map(|job| (job.queue, job.priority > 0, job.id))) {
-                handoff.push(&queue, &ids, front).await?;
-            }
-        }
-        if batch < BATCH_MAX {
-            if let Some(time) = tick.began {
-                surveys.promoted_until(time);
-            }
-            break;
-        }
+#[derive(Debug)]
+pub(crate) struct Promote;
+
+#[async_trait]
+impl Step for Promote {
+    fn name(&self) -> &'static str {
+        "promote"
     }
-    Ok(())
+
+    fn needs(&self) -> Needs {
+        Needs::Postgres
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let scan_start = tick.shared.known().schedule;
+        for _ in 0..BATCHES_PER_TICK {
+            let due = tick.store()?.promote(BATCH_MAX as i64, scan_start.at).await?;
+            let batch = due.len();
+            tick.counts.found(batch as u64);
+            tick.counts.changed(batch as u64);
+            if batch > 0 {
+                pass(FailPoint::PromoteCommitted);
+            }
+            if let Some(handoff) = tick.handoff.as_deref() {
+                let groups = by_queue(due.into_iter().map(|job| (job.queue, job.priority > 0, job.id)));
+                for ((queue, front), ids) in groups {
+                    handoff.push(&queue, &ids, front).await?;
+                }
+            }
+            if batch < BATCH_MAX {
+                if let Some(time) = tick.began {
+                    tick.shared.known().schedule.done(scan_start, time);
+                }
+                break;
+            }
+        }
+        Ok(Ran::Done)
+    }
 }

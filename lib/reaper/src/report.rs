@@ -45,6 +45,14 @@ impl StepReport {
     }
 }
 
+/// What a step has found again belongs to what it found before.
+pub(crate) fn add(reports: &mut Vec<StepReport>, report: StepReport) {
+    match reports.iter_mut().find(|earlier| earlier.step == report.step) {
+        Some(earlier) => earlier.add(report),
+        None => reports.push(report),
+    }
+}
+
 /// What the step at work has done so far; kept outside of it, so that an error half-way loses no count.
 #[derive(Debug)]
 pub(crate) struct Counts {

@@ -3,33 +3,45 @@
 //! At the start of a reaper and every ten minutes after, not every tick: a partition is made days before it
 //! is needed, and a settle works without one.
 
-use crate::{error::Error, tick::Tick};
+use crate::{
+    error::Error,
+    step::{Needs, Period, Ran, Step},
+    tick::Tick,
+};
+use async_trait::async_trait;
 use std::time::Duration;
-use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(600);
-/// After a failure, sooner: but not every tick, since it takes locks.
+/// Sooner after a failure, but not at every tick: retention takes locks.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// When the next retention is due.
-#[derive(Debug, Default)]
-pub(crate) struct Due(Option<Instant>);
+#[derive(Debug)]
+pub(crate) struct Retain;
 
-impl Due {
-    pub(crate) fn is_now(&self, now: Instant) -> bool {
-        self.0.is_none_or(|due| now >= due)
+#[async_trait]
+impl Step for Retain {
+    fn name(&self) -> &'static str {
+        "retain"
     }
 
-    pub(crate) fn done(&mut self, now: Instant, well: bool) {
-        self.0 = Some(now + if well { EVERY } else { AGAIN_AFTER });
+    fn needs(&self) -> Needs {
+        Needs::Postgres
     }
-}
 
-pub(crate) async fn step(tick: &Tick<'_>) -> Result<(), Error> {
-    let retained = tick.store()?.retain(tick.settings.keep_finished).await?;
-    let partitions = u64::from(retained.partitions_made) + u64::from(retained.partitions_dropped);
-    let changed = partitions + retained.rows_moved + retained.rows_deleted;
-    tick.counts.found(changed);
-    tick.counts.changed(changed);
-    Ok(())
+    fn period(&self) -> Period {
+        Period::After { success: EVERY, failure: AGAIN_AFTER }
+    }
+
+    fn is_wanted(&self, tick: &Tick) -> bool {
+        tick.store.is_some()
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let retained = tick.store()?.retain(tick.settings.keep_finished).await?;
+        let partitions = u64::from(retained.partitions_made) + u64::from(retained.partitions_dropped);
+        let changed = partitions + retained.rows_moved + retained.rows_deleted;
+        tick.counts.found(changed);
+        tick.counts.changed(changed);
+        Ok(Ran::Done)
+    }
 }

@@ -6,9 +6,17 @@
 //! numbers say that something is wrong; where there are many hundred queues, some of them every second, in turns. Nothing is mended that was not seen twice, a tick apart: what is suspected is
 //! looked at again, and nothing else is. A mend that is wrong all the same costs a claim or a fill and nothing more.
 
-use crate::{error::Error, heads::Heads, leases::whole_seconds, note::Mend, tick::Tick};
+use crate::{
+    error::Error,
+    heads::Heads,
+    leases::whole_seconds,
+    note::Mend,
+    step::{Needs, Ran, Step},
+    tick::Tick,
+};
+use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, Epoch, FailPoint, JobId, QueueName, State, pass};
-use leasehold_line::{Fault, QueueHints, Surveys, audit, hints_of, rest_after};
+use leasehold_line::{Fault, QueueHints, audit, hints_of, rest_after};
 use leasehold_ports::{JobStatus, Kinds, Lease, ReaperStore};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -30,6 +38,8 @@ pub(crate) const RUNS_MAX: i64 = 10_000;
 pub(crate) struct Sweeps {
     queues: BTreeMap<QueueName, Memory>,
     surplus: BTreeSet<QueueName>,
+    /// How often Redis had been lost at the last run.
+    losses: u64,
     /// Redis was lost, and it is not known yet which queues have runs.
     lost: bool,
     /// Queues that had runs when Redis was lost, and were not compared since.
@@ -65,16 +75,6 @@ enum Due {
 }
 
 impl Sweeps {
-    /// The head step has seen more hints wait than the line has jobs.
-    pub(crate) fn surplus(&mut self, queue: &QueueName) {
-        self.surplus.insert(queue.clone());
-    }
-
-    /// All leases in Redis are gone, and most queues with them.
-    pub(crate) fn lose_all(&mut self) {
-        self.lost = true;
-    }
-
     /// The queues to be compared with PostgreSQL now.
     fn due(&mut self, heads: &Heads, now: Instant) -> BTreeMap<QueueName, Due> {
         for (queue, head) in heads.fresh() {
@@ -124,18 +124,43 @@ impl Sweeps {
     }
 }
 
-pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps) -> Result<(), Error> {
+#[async_trait]
+impl Step for Sweeps {
+    fn name(&self) -> &'static str {
+        "sweep"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Redis
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        if self.losses != tick.losses.all {
+            // All leases in Redis are gone, and most queues with them.
+            (self.losses, self.lost) = (tick.losses.all, true);
+        }
+        self.surplus.append(&mut tick.shared.exchange().surplus);
+        sweep(tick, self).await?;
+        Ok(Ran::Done)
+    }
+}
+
+async fn sweep(tick: &Tick, sweeps: &mut Sweeps) -> Result<(), Error> {
     let now = Instant::now();
     let agreed = agree(tick).await;
-    let mut due = sweeps.due(tick.heads, now);
+    let mut due = sweeps.due(&tick.heads, now);
     let surplus = std::mem::take(&mut sweeps.surplus);
     let after_loss: Vec<QueueName> = sweeps.after_loss.iter().take(QUEUES_AT_ONCE).cloned().collect();
     let runs = if sweeps.lost || !after_loss.is_empty() || due.values().any(|due| *due == Due::All) {
         let began = Instant::now();
-        let runs = tick.store()?.leases(RUNS_MAX, surveys.leases_scan_start()).await?;
+        let (scan_start, is_slow) = {
+            let known = tick.shared.known();
+            (known.leases.at, known.is_slow)
+        };
+        let runs = tick.store()?.leases(RUNS_MAX, scan_start).await?;
         sweeps.took = [began.elapsed(), sweeps.took[0]];
         let rest = rest_after(sweeps.took[0].min(sweeps.took[1]));
-        sweeps.rests_until = surveys.is_slow().then(|| Instant::now() + rest);
+        sweeps.rests_until = is_slow.then(|| Instant::now() + rest);
         runs
     } else {
         Vec::new()
@@ -152,7 +177,7 @@ pub(crate) async fn step(tick: &Tick<'_>, surveys: &Surveys, sweeps: &mut Sweeps
 }
 
 async fn sweep_some(
-    tick: &Tick<'_>,
+    tick: &Tick,
     sweeps: &mut Sweeps,
     queues: &[(QueueName, Due)],
     surplus: &BTreeSet<QueueName>,
@@ -194,7 +219,7 @@ async fn sweep_some(
 
 /// Those of the suspects that are as they were, and the runs that they are about, whose leases PostgreSQL still holds good.
 async fn look_again(
-    tick: &Tick<'_>,
+    tick: &Tick,
     mut hints: QueueHints,
     Suspects { faults, mut runs }: Suspects,
 ) -> Result<(Vec<Fault>, Vec<Lease>), Error> {
@@ -214,7 +239,7 @@ async fn look_again(
 
 /// Makes lists and set agree where their lengths say that they do not. Redis knows how by itself. Every fill does
 /// the same for its queue; this is for those that have no line.
-async fn agree(tick: &Tick<'_>) -> Result<(), Error> {
+async fn agree(tick: &Tick) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     for (queue, head) in tick.heads.fresh() {
         if head.ready + head.claimed + head.aside != head.waiting_members {
@@ -234,7 +259,7 @@ pub(crate) async fn look_at(store: &dyn ReaperStore, ids: &[JobId]) -> Result<Ha
 }
 
 /// Into the trails of those that live. Before it is done: after it the job may be claimed and over in no time.
-async fn note(tick: &Tick<'_>, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
+async fn note(tick: &Tick, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
     let mut mends = BTreeMap::<(Drift, Option<State>), Vec<(JobId, Option<Epoch>)>>::new();
     for fault in faults {
         let (state, epoch) = match *fault {
@@ -260,7 +285,7 @@ async fn note(tick: &Tick<'_>, faults: &[Fault], runs: &[Lease]) -> Result<(), E
     Ok(())
 }
 
-async fn mend(tick: &Tick<'_>, queue: &QueueName, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
+async fn mend(tick: &Tick, queue: &QueueName, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     let (mut forget, mut back, mut hold) = (Vec::new(), Vec::new(), BTreeMap::<u64, Vec<JobId>>::new());
     for fault in faults {

@@ -1,33 +1,55 @@
 //! What every step of one tick is given.
 
-use crate::{error::Error, heads::Heads, note::Author, report::Counts, settings::Settings};
+use crate::{
+    error::Error,
+    heads::Heads,
+    note::Author,
+    report::{Counts, StepReport},
+    settings::Settings,
+    shared::Shared,
+    step::Needs,
+};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use leasehold_ports::{ReaperHead, ReaperStore};
+use std::sync::Arc;
 
-/// Statements of one kind in one tick, each of up to `BATCH_MAX` jobs: a flood is worked off over several
-/// ticks, so that the other steps are not kept waiting.
+/// Statements of one kind in one tick, each of up to `BATCH_MAX` jobs. A longer backlog takes several ticks.
 pub(crate) const BATCHES_PER_TICK: usize = 20;
 
-/// One tick: the stores that answered at its start, what is known of the heads, and what the step at work counts.
-pub(crate) struct Tick<'a> {
-    pub(crate) store: Option<&'a dyn ReaperStore>,
-    pub(crate) handoff: Option<&'a dyn ReaperHead>,
-    pub(crate) settings: &'a Settings,
-    pub(crate) heads: &'a Heads,
-    /// The time at its start, by the clock of PostgreSQL, if that answered.
+/// One tick of one step: the stores that answered at its start, what is known of the heads, and the counts of the step.
+pub(crate) struct Tick {
+    pub(crate) store: Option<Arc<dyn ReaperStore>>,
+    pub(crate) handoff: Option<Arc<dyn ReaperHead>>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) heads: Arc<Heads>,
+    /// The time at its start, by the clock of PostgreSQL, if PostgreSQL answered.
     pub(crate) began: Option<DateTime<Utc>>,
+    /// Which transactions had ended at its start.
+    pub(crate) snapshot: Option<Arc<str>>,
+    /// Stopping workers have left ends of runs.
+    pub(crate) has_deferred: bool,
     pub(crate) counts: Counts,
-    /// Who ticks, for the trails of jobs.
+    pub(crate) shared: Arc<Shared>,
+    /// The author of entries in the trails of jobs.
     pub(crate) by: Author,
-    /// Redis was lost a moment ago: what is put right now is one event, and no job's own.
+    /// Redis was lost a moment ago: what is repaired now is part of that one event, and is not noted job by job.
     pub(crate) quiet: bool,
+    pub(crate) losses: Losses,
 }
 
-/// Queues worked on at once, so that many queues do not make a long tick.
+/// How often Redis was found empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Losses {
+    pub(crate) all: u64,
+    /// Without the first one of a Redis that this reaper had not seen before: that Redis may be new.
+    pub(crate) seen: u64,
+}
+
+/// Queues that a step works on at once, so that many queues do not take long.
 const QUEUES_AT_ONCE: usize = 8;
 
-/// Does the work of several queues at once, all of it even if some fails; then answers, or tells the first error.
+/// Does the work of several queues at once, all of it even if some fails. Returns all results, or the first error.
 pub(crate) async fn all_of<T, Work>(work: impl IntoIterator<Item = Work>) -> Result<Vec<T>, Error>
 where
     Work: Future<Output = Result<T, Error>>,
@@ -37,14 +59,34 @@ where
     results.into_iter().collect()
 }
 
-impl<'a> Tick<'a> {
-    /// PostgreSQL, if it is there. A store that is away is asked once a tick, not once a step.
-    pub(crate) fn store(&self) -> Result<&'a dyn ReaperStore, Error> {
-        self.store.ok_or(Error::StoreAway)
+impl Tick {
+    /// PostgreSQL, if it answered. An unavailable store is asked once a tick, not once a step.
+    pub(crate) fn store(&self) -> Result<&dyn ReaperStore, Error> {
+        self.store.as_deref().ok_or(Error::StoreAway)
     }
 
-    /// Redis, if it is there.
-    pub(crate) fn handoff(&self) -> Result<&'a dyn ReaperHead, Error> {
-        self.handoff.ok_or(Error::HandoffAway)
+    /// The same for a task that outlives the step.
+    pub(crate) fn postgres(&self) -> Result<Arc<dyn ReaperStore>, Error> {
+        self.store.clone().ok_or(Error::StoreAway)
+    }
+
+    /// Redis, if it answered.
+    pub(crate) fn handoff(&self) -> Result<&dyn ReaperHead, Error> {
+        self.handoff.as_deref().ok_or(Error::HandoffAway)
+    }
+
+    /// Fails if a store that a step needs is unavailable.
+    pub(crate) fn require(&self, needs: Needs) -> Result<(), Error> {
+        if needs != Needs::Redis {
+            self.store()?;
+        }
+        if needs != Needs::Postgres {
+            self.handoff()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn log(&self, report: &StepReport) {
+        self.shared.log_step(report, self.store.is_some() && self.handoff.is_some());
     }
 }

@@ -1,0 +1,167 @@
+//! What steps tell each other. Each value has one writer or is a set that one step fills and another one empties.
+//!
+//! No lock here is held while a store is asked, with one exception: the survey and the head step share the surveys.
+
+use crate::{conditions::Conditions, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch};
+use chrono::{DateTime, Utc};
+use leasehold_core::{JobId, QueueName, State};
+use leasehold_line::Surveys;
+use leasehold_ports::Expired;
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The part of the memory of a reaper that more than one step uses.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) watch: Watch,
+    expiry_guard: Mutex<ExpiryGuard>,
+    conditions: Mutex<Conditions>,
+    /// The survey step writes. The head step reads, and takes which lines changed.
+    pub(crate) surveys: tokio::sync::Mutex<Surveys>,
+    known: Mutex<Known>,
+    exchange: Mutex<Exchange>,
+}
+
+/// The results of the last survey that other steps than the head step use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) leases: ScanStart,
+    pub(crate) schedule: ScanStart,
+    pub(crate) paused: Arc<BTreeSet<QueueName>>,
+    pub(crate) is_slow: bool,
+    /// Some of the queues in whose lines something changed.
+    changed: BTreeSet<QueueName>,
+    /// How often PostgreSQL was found unavailable. What a survey found before that is not believed.
+    pub(crate) outages: u64,
+}
+
+/// From where on a statement reads an index of times, so that it does not read dead rows each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScanStart {
+    pub(crate) at: Option<DateTime<Utc>>,
+    /// Changes with each value of a survey: a step that began before must not move the start.
+    version: u64,
+    /// Everything up to this time has been done. The next survey begins with this.
+    done_until: Option<DateTime<Utc>>,
+}
+
+impl ScanStart {
+    /// A survey found this start.
+    pub(crate) fn learn(&mut self, at: Option<DateTime<Utc>>) {
+        if at != self.at {
+            *self = Self { at, version: self.version + 1, done_until: None };
+        }
+    }
+
+    /// A step that began with `used` has done everything up to `time`.
+    pub(crate) const fn done(&mut self, used: Self, time: DateTime<Utc>) {
+        if used.version == self.version {
+            self.done_until = Some(time);
+        }
+    }
+
+    /// The time up to which everything has been done, once.
+    pub(crate) const fn take_done(&mut self) -> Option<DateTime<Utc>> {
+        self.done_until.take()
+    }
+}
+
+/// What one step leaves for another one.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    /// Queues whose pause flags the pauses step changed: the next look at heads includes these queues.
+    pub(crate) flagged: BTreeSet<QueueName>,
+    /// Lines that the head step has still to compare with their heads.
+    pub(crate) unfinished: BTreeSet<QueueName>,
+    /// Queues in which more hints wait than the line has jobs: the sweep compares them.
+    pub(crate) surplus: BTreeSet<QueueName>,
+    /// Hints that doctor has found missing.
+    pub(crate) missed: Vec<(QueueName, HashSet<JobId>)>,
+    /// Jobs whose leases were expired, and of which Redis has not been told.
+    pub(crate) expired: Vec<Expired>,
+}
+
+impl Shared {
+    pub(crate) fn new(watch: Watch, expiry_guard: ExpiryGuard) -> Self {
+        Self {
+            watch,
+            expiry_guard: Mutex::new(expiry_guard),
+            conditions: Mutex::default(),
+            surveys: tokio::sync::Mutex::default(),
+            known: Mutex::default(),
+            exchange: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn expiry_guard(&self) -> MutexGuard<'_, ExpiryGuard> {
+        lock(&self.expiry_guard)
+    }
+
+    /// Writes a line if the condition has begun or has ended.
+    pub(crate) fn log(&self, what: &'static str, wrong: Option<&str>) {
+        lock(&self.conditions).log(what, wrong);
+    }
+
+    /// Writes a line if the step begins to fail or works again.
+    pub(crate) fn log_step(&self, report: &StepReport, both_stores_answer: bool) {
+        // What an unavailable store explains needs no line of its own.
+        if both_stores_answer || report.error.is_none() {
+            self.log(report.step, report.error.as_deref());
+        }
+        let StepReport { step, found, changed, took_ms, .. } = report;
+        tracing::trace!(step, found, changed, took_ms, "step");
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        lock(&self.known)
+    }
+
+    pub(crate) fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        lock(&self.exchange)
+    }
+
+    /// PostgreSQL did not answer. It may be another server with another clock when it answers again.
+    pub(crate) fn postgres_is_unavailable(&self) {
+        self.expiry_guard().missed();
+        let mut known = self.known();
+        known.outages += 1;
+        known.leases.learn(None);
+        known.schedule.learn(None);
+    }
+
+    /// Makes the results of a survey known.
+    pub(crate) fn publish(&self, surveys: &Surveys) {
+        let mut known = self.known();
+        known.leases.learn(surveys.leases_scan_start());
+        known.schedule.learn(surveys.schedule_scan_start());
+        if *known.paused != *surveys.paused() {
+            known.paused = Arc::new(surveys.paused().clone());
+        }
+        known.is_slow = surveys.is_slow();
+        known.changed = surveys.changed().iter().take(WANTED).cloned().collect();
+    }
+
+    /// The queues to which something is known to have happened. The next look at heads includes these queues.
+    pub(crate) fn take_wanted(&self) -> BTreeSet<QueueName> {
+        let mut exchange = self.exchange();
+        let flagged = std::mem::take(&mut exchange.flagged);
+        let mut wanted: BTreeSet<QueueName> =
+            flagged.into_iter().chain(exchange.unfinished.iter().cloned()).take(WANTED).collect();
+        drop(exchange);
+        let known = self.known();
+        wanted.extend(known.changed.iter().take(WANTED.saturating_sub(wanted.len())).cloned());
+        wanted
+    }
+}
+
+/// Whether an expired job waits again in its line.
+pub(crate) fn waits_again(job: &Expired) -> bool {
+    job.state == State::Queued
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each value is whole between two statements, whatever panicked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,255 @@
+//! The two sides of a tick. Each side asks its store how it is, and then starts the steps that depend on the answer.
+//!
+//! The side of PostgreSQL never waits for Redis or for the survey, so neither can delay `expire` and `promote`.
+
+use crate::{
+    adopt::Adopt,
+    cancel::Cancel,
+    deferred::DeferredSettles,
+    error::Error,
+    expire::{Expire, TellExpired},
+    head::HeadStep,
+    heads::Heads,
+    leases::Leases,
+    note::Author,
+    pauses::Pauses,
+    promote::Promote,
+    report::{Counts, PATIENCE, StepReport, add},
+    retain::Retain,
+    settings::Settings,
+    shared::Shared,
+    step::Slot,
+    survey::Survey,
+    sweep::Sweeps,
+    tick::{Losses, Tick},
+};
+use chrono::{DateTime, Utc};
+use leasehold_ports::{ReaperHead, ReaperStore};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, timeout};
+
+/// How long other programs may believe that a reaper is alive which has not said so again.
+const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
+/// After Redis was lost: for so long, what is repaired is part of the loss. Workers renew all hints within seconds.
+const LOSS_LASTS: Duration = Duration::from_secs(15);
+/// How long the steps of Redis wait for the survey of their tick. A survey that takes longer goes on beside them.
+const SURVEY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// What PostgreSQL said of itself last.
+#[derive(Clone, Debug)]
+struct Answer {
+    now: DateTime<Utc>,
+    snapshot: Arc<str>,
+    has_deferred: bool,
+}
+
+/// What both sides know.
+pub(crate) struct Around {
+    pub(crate) store: Arc<dyn ReaperStore>,
+    pub(crate) handoff: Arc<dyn ReaperHead>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) author: Author,
+    postgres: Mutex<Option<Answer>>,
+    redis_answers: AtomicBool,
+}
+
+impl Around {
+    pub(crate) fn new(
+        store: Arc<dyn ReaperStore>,
+        handoff: Arc<dyn ReaperHead>,
+        settings: Settings,
+        shared: Arc<Shared>,
+        author: Author,
+    ) -> Self {
+        let (postgres, redis_answers) = (Mutex::default(), AtomicBool::new(true));
+        Self { store, handoff, settings: Arc::new(settings), shared, author, postgres, redis_answers }
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        self.postgres.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tick(&self, redis: &RedisLook) -> Tick {
+        let answer = self.answer();
+        Tick {
+            store: answer.is_some().then(|| Arc::clone(&self.store)),
+            handoff: self.redis_answers.load(Relaxed).then(|| Arc::clone(&self.handoff)),
+            settings: Arc::clone(&self.settings),
+            heads: Arc::clone(&redis.heads),
+            began: answer.as_ref().map(|answer| answer.now),
+            has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
+            snapshot: answer.map(|answer| answer.snapshot),
+            counts: Counts::new(self.shared.watch.clone()),
+            shared: Arc::clone(&self.shared),
+            by: self.author,
+            quiet: redis.lost_at.is_some_and(|at| at.elapsed() < LOSS_LASTS),
+            losses: redis.losses,
+        }
+    }
+}
+
+/// The steps that need PostgreSQL first.
+pub(crate) struct PostgresSide {
+    pub(crate) slots: Vec<Slot>,
+}
+
+impl PostgresSide {
+    pub(crate) fn new() -> Self {
+        let slots = vec![
+            Slot::new(DeferredSettles),
+            Slot::new(Expire::default()),
+            Slot::new(TellExpired),
+            Slot::new(Promote),
+            Slot::new(Cancel),
+            Slot::new(Retain),
+        ];
+        Self { slots }
+    }
+
+    /// What PostgreSQL says of itself. It is asked once a tick, so that an unavailable server costs one wait.
+    pub(crate) async fn look(&self, around: &Around) {
+        let answer = in_time(async { Ok(around.store.uptime().await?) }).await;
+        around.shared.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
+        let answer = match answer {
+            Ok(seen) => {
+                around.shared.expiry_guard().seen(Instant::now(), seen.up_for, seen.watched_ago);
+                Some(Answer { now: seen.now, snapshot: seen.snapshot.into(), has_deferred: seen.has_deferred })
+            }
+            Err(_) => {
+                around.shared.postgres_is_unavailable();
+                None
+            }
+        };
+        *around.postgres.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+
+    /// Starts each step in its own task.
+    pub(crate) async fn start(&mut self, around: &Around) {
+        for slot in &mut self.slots {
+            slot.start(around.tick(&RedisLook::default())).await;
+        }
+    }
+
+    /// Runs the steps one by one, for a caller that waits for the reports.
+    pub(crate) async fn run(&mut self, around: &Around, reports: &mut Vec<StepReport>) {
+        run(&mut self.slots, around, &RedisLook::default(), reports).await;
+    }
+}
+
+/// What is known of Redis.
+#[derive(Debug, Default)]
+struct RedisLook {
+    heads: Arc<Heads>,
+    generation: Option<String>,
+    losses: Losses,
+    /// When Redis was found empty that this reaper had seen before.
+    lost_at: Option<Instant>,
+}
+
+/// The survey, and the steps that need Redis first.
+pub(crate) struct RedisSide {
+    pub(crate) survey: Slot,
+    pub(crate) slots: Vec<Slot>,
+    redis: RedisLook,
+}
+
+impl RedisSide {
+    pub(crate) fn new() -> Self {
+        let slots = vec![
+            Slot::new(Pauses),
+            Slot::new(Adopt),
+            Slot::new(Leases),
+            Slot::new(HeadStep::default()),
+            Slot::new(Sweeps::default()),
+        ];
+        Self { survey: Slot::new(Survey::default()), slots, redis: RedisLook::default() }
+    }
+
+    /// Whether each queue has had its turn.
+    pub(crate) fn is_through(&self) -> bool {
+        self.redis.heads.are_through()
+    }
+
+    /// Surveys and looks at Redis, and starts each step in its own task.
+    pub(crate) async fn start(&mut self, around: &Around) {
+        self.survey.start(around.tick(&self.redis)).await;
+        drop(timeout(SURVEY_TIMEOUT, self.survey.end()).await);
+        self.look(around).await;
+        for slot in &mut self.slots {
+            slot.start(around.tick(&self.redis)).await;
+        }
+    }
+
+    /// Surveys and looks at Redis, for a caller that waits for the reports.
+    pub(crate) async fn survey_and_look(&mut self, around: &Around, reports: &mut Vec<StepReport>) {
+        reports.extend(self.survey.run(around.tick(&self.redis)).await);
+        self.look(around).await;
+    }
+
+    /// Runs the steps one by one, for a caller that waits for the reports.
+    pub(crate) async fn run(&mut self, around: &Around, reports: &mut Vec<StepReport>) {
+        run(&mut self.slots, around, &self.redis, reports).await;
+    }
+
+    /// Whether Redis answers, whether it was emptied, and what it holds of some of the queues.
+    async fn look(&mut self, around: &Around) {
+        let answers = self.look_at_redis(around).await;
+        around.redis_answers.store(answers, Relaxed);
+        let heads = Arc::make_mut(&mut self.redis.heads);
+        if !answers {
+            heads.forget();
+            return;
+        }
+        let looked = in_time(heads.look(&*around.handoff, around.shared.take_wanted())).await;
+        around.shared.log("heads", looked.as_ref().err().map(String::as_str));
+        if looked.is_err() {
+            heads.forget();
+        }
+    }
+
+    async fn look_at_redis(&mut self, around: &Around) -> bool {
+        let announced_for = (around.settings.tick * 10).max(ANNOUNCED_FOR_AT_LEAST);
+        let answer = in_time(async {
+            let generation = around.handoff.generation().await?;
+            around.handoff.announce_reaper(around.author.id, announced_for).await?;
+            Ok(generation)
+        })
+        .await;
+        around.shared.log("Redis", answer.as_ref().err().map(String::as_str));
+        let Ok((generation, made_now)) = answer else { return false };
+        let redis = &mut self.redis;
+        let was_seen = redis.generation.is_some();
+        if made_now || redis.generation.as_ref().is_some_and(|known| *known != generation) {
+            Arc::make_mut(&mut redis.heads).forget();
+            redis.losses.all += 1;
+            if was_seen {
+                redis.losses.seen += 1;
+                redis.lost_at = Some(Instant::now());
+            }
+        }
+        redis.generation = Some(generation);
+        true
+    }
+}
+
+async fn run(slots: &mut [Slot], around: &Around, redis: &RedisLook, reports: &mut Vec<StepReport>) {
+    for slot in slots {
+        if let Some(report) = slot.run(around.tick(redis)).await {
+            add(reports, report);
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+    match timeout(PATIENCE, work).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
