@@ -135,7 +135,7 @@ async fn a_missing_folder_costs_no_attempt() {
     let worker = Background::spawn(command);
     worker.says("the worker has started").await;
     let ids = enqueue(&scene, 5);
-    not_ready_for_lack_of(&worker, "a folder for temporary files that can be written to").await;
+    not_ready_for_lack_of(&worker, "a writable folder for temporary files").await;
     eventually("all jobs are released", TIMEOUT, || async {
         let states = ids.iter().map(|id| scene.json(&["job", "show", id])["state"].clone()).collect::<Vec<_>>();
         if states.iter().all(|state| state == "queued") { Ok(()) } else { Err(states) }
@@ -158,7 +158,7 @@ async fn a_working_folder_that_was_removed_costs_no_attempt() {
     worker.says("the worker has started").await;
     fs::remove_dir(&folder).expect("removed");
     let ids = enqueue(&scene, 1);
-    not_ready_for_lack_of(&worker, "its working folder").await;
+    not_ready_for_lack_of(&worker, "the working folder").await;
     eventually("the job is released", TIMEOUT, || async {
         let state = scene.json(&["job", "show", &ids[0]])["state"].clone();
         if state == "queued" { Ok(()) } else { Err(state) }

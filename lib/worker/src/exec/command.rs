@@ -195,7 +195,7 @@ impl Exec {
             return Outcome::Lacking(what);
         }
         match (&self.source, error.kind()) {
-            (Source::Shell(_), _) => Outcome::Lacking(format!("a working shell: {error}")),
+            (Source::Shell(_), _) => Outcome::Lacking(format!("a shell: {error}")),
             (_, io::ErrorKind::NotFound) => Outcome::Hopeless(format!("there is no program {program} on this worker")),
             (_, io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong) => {
                 Outcome::Hopeless(text)

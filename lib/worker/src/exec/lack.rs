@@ -164,8 +164,8 @@ pub(crate) async fn lack_of_shell(code: Option<i32>, stderr: &str) -> Option<Str
     shell.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match shell.status().await {
         Ok(status) if status.success() => None,
-        Ok(status) => Some(format!("a working shell: sh ended with {status}")),
-        Err(error) => Some(format!("a working shell: {error}")),
+        Ok(status) => Some(format!("a shell: sh ended with {status}")),
+        Err(error) => Some(format!("a shell: {error}")),
     }
 }
 
