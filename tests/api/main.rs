@@ -1,4 +1,4 @@
-//! What processes say of themselves over HTTP, on real stores.
+//! What processes report about themselves over HTTP, on real stores.
 
 mod member;
 mod reaper;

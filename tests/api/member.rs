@@ -1,4 +1,4 @@
-//! The program as a worker or a reaper that listens, and one request to it.
+//! Starts the program as a worker or a reaper that listens, and sends one request.
 
 use leasehold_tests::{Stores, eventually, leasehold_program};
 use serde_json::Value;
@@ -13,10 +13,10 @@ use tokio::{
     net::TcpStream,
 };
 
-/// For whatever must happen, on a machine that may be busy.
+/// The time limit for every wait, on a machine that may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// A process that listens.
+/// A process that listens on a port.
 pub(crate) struct Member {
     process: Child,
     address: String,
@@ -42,7 +42,7 @@ impl Answer {
 }
 
 impl Member {
-    /// Runs the program with these arguments on these stores, on a port that is free, and waits until it listens.
+    /// Runs the program with these arguments on these stores, on a free port, and waits until it listens.
     pub(crate) fn start(stores: &Stores, database_url: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(leasehold_program());
         command.args(arguments).args(["--listen", "127.0.0.1:0"]).env_clear();
@@ -61,7 +61,7 @@ impl Member {
                 break address.to_owned();
             }
         };
-        // It must not stand still because nobody reads what it says.
+        // Read its output, so that the process does not block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { process, address }
     }
@@ -81,7 +81,7 @@ impl Member {
         Answer { status, body: body.to_owned() }
     }
 
-    /// Asks again and again until the answer is one that is waited for.
+    /// Asks again and again until the answer is the expected one.
     pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
         eventually(what, SOON, || async {
             let answer = self.get(path).await;
@@ -95,7 +95,7 @@ impl Member {
         samples(&self.get("/metrics").await.body)
     }
 
-    /// Ends it in order, and says whether it ended well.
+    /// Stops the process gracefully. Returns whether it ended with success.
     pub(crate) fn stop(mut self) -> bool {
         let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("TERM");
@@ -105,7 +105,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // One that has ended is as good.
+        // The process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -5,7 +5,7 @@ use leasehold_tests::{LinkState, Proxy, Stores, eventually};
 use sqlx::Executor;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_counts_its_steps_and_what_it_puts_right() {
+async fn a_reaper_counts_its_steps_and_repairs() {
     let stores = Stores::start().await;
     let reaper = Member::start(&stores, &stores.database.url, &["reaper"]);
     assert_eq!((reaper.get("/healthz").await.status, reaper.get("/readyz").await.status), (200, 200));
@@ -16,7 +16,7 @@ async fn it_counts_its_steps_and_what_it_puts_right() {
             assert_eq!(before.get(&name), Some(&0.0), "{name} in {before:#?}");
         }
     }
-    // A pause that Redis has not been told of.
+    // Redis does not know about this pause.
     let pause = "INSERT INTO leasehold.queue (name, paused_at) VALUES ('default', now())";
     stores.database.connect().await.execute(pause).await.expect("a pause");
     let metrics = eventually("the pause is in Redis", SOON, || async {
@@ -34,7 +34,7 @@ async fn it_counts_its_steps_and_what_it_puts_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_ready_while_postgres_answers() {
+async fn a_reaper_is_ready_while_postgres_answers() {
     let stores = Stores::start().await;
     let proxy = Proxy::start(stores.database.server().port()).await;
     let reaper = Member::start(&stores, &proxy.instead_of(&stores.database.url), &["reaper"]);

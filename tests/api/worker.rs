@@ -18,7 +18,7 @@ async fn run_jobs(stores: &Stores, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_alive_and_ready_and_counts_what_it_does() {
+async fn a_worker_is_alive_and_ready_and_counts_its_runs() {
     let stores = Stores::start().await;
     let worker = Member::start(&stores, &stores.database.url, &WORKER);
     assert_eq!(worker.get("/healthz").await.status, 200);
@@ -26,7 +26,7 @@ async fn it_is_alive_and_ready_and_counts_what_it_does() {
     assert_eq!((ready.status, &ready.json()["ready"], &ready.json()["degraded"]), (200, &true.into(), &false.into()));
     run_jobs(&stores, 5).await;
     // The result is in PostgreSQL before it is counted.
-    eventually("all is counted", SOON, || async {
+    eventually("all runs are counted", SOON, || async {
         let metrics = worker.metrics().await;
         let of = |name: &str| metrics.get(name).copied();
         let counted = [of("leasehold_claims_total"), of("leasehold_completes_total"), of("leasehold_running")];
@@ -49,7 +49,7 @@ async fn it_is_alive_and_ready_and_counts_what_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_it_is_ready_and_says_that_it_is_not_as_it_should_be() {
+async fn without_redis_a_worker_is_ready_and_reports_a_degraded_state() {
     let stores = Stores::start().await;
     let worker = Member::start(&stores, &stores.database.url, &WORKER);
     run_jobs(&stores, 1).await;
@@ -66,9 +66,9 @@ async fn without_redis_it_is_ready_and_says_that_it_is_not_as_it_should_be() {
     worker.until("/readyz", "Redis is back", |answer| answer.json()["degraded"] == false).await;
 }
 
-/// A Redis that answers and is no good is as one that is away: the health says so, and jobs run all the same.
+/// A Redis that answers but cannot be used counts as unavailable: the health says so, and jobs still run.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_cannot_be_used_is_away() {
+async fn a_redis_that_cannot_be_used_is_unavailable() {
     let stores = Stores::start().await;
     let worker = Member::start(&stores, &stores.database.url, &WORKER);
     let mut redis = stores.redis.connect().await;
@@ -98,9 +98,9 @@ async fn a_redis_that_cannot_be_used_is_away() {
     run_jobs(&stores, 3).await;
 }
 
-/// A PostgreSQL that answers and takes no writes is as one that is away.
+/// A PostgreSQL that answers but takes no writes counts as unavailable.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_takes_no_writes_is_away() {
+async fn a_postgres_that_takes_no_writes_is_unavailable() {
     let stores = Stores::start_apart().await;
     let worker = Member::start(&stores, &stores.database.url, &WORKER);
     run_jobs(&stores, 1).await;
@@ -121,7 +121,7 @@ async fn a_postgres_that_takes_no_writes_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_postgres_it_is_alive_and_not_ready_until_that_is_back() {
+async fn without_postgres_a_worker_is_alive_but_not_ready_until_postgres_is_available_again() {
     let stores = Stores::start().await;
     let proxy = Proxy::start(stores.database.server().port()).await;
     let worker = Member::start(&stores, &proxy.instead_of(&stores.database.url), &WORKER);

@@ -1,4 +1,4 @@
-//! Enqueueing: what is said about a job, the caller's own transaction, ids sent twice.
+//! Enqueue: the options of a job, the caller's own transaction, ids that are sent twice.
 
 use crate::typed::{Told, config};
 use leasehold::{Client, Error, Job, JobId, State};
@@ -7,7 +7,7 @@ use sqlx::Connection;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_that_is_said_reaches_the_job() {
+async fn every_option_reaches_the_job() {
     let stores = Stores::start().await;
     let client = Client::connect(&config(&stores)).await.expect("connected");
     let id = JobId::new();
@@ -58,7 +58,7 @@ async fn a_bad_job_is_refused_with_every_field_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_in_a_transaction_is_there_exactly_if_it_commits() {
+async fn a_job_in_a_transaction_exists_if_and_only_if_it_commits() {
     let stores = Stores::start().await;
     let client = Client::connect(&config(&stores)).await.expect("connected");
     let mut postgres = stores.database.connect().await;
@@ -76,7 +76,7 @@ async fn a_job_in_a_transaction_is_there_exactly_if_it_commits() {
     }
     assert_eq!(client.job(ids[0]).await.expect("asked").map(|job| job.state), Some(State::Queued));
     assert!(client.job(ids[1]).await.expect("asked").is_none());
-    // Nobody tells Redis of a commit that is not its own: the head finds the job.
+    // The client does not tell Redis about a commit of the caller: the fill of the head finds the job.
     let keys = all_keys(&mut stores.redis.connect().await).await;
     assert!(!keys.keys().any(|key| key.contains("{q}")), "{keys:?}");
 }

@@ -1,4 +1,5 @@
-//! What a Rust program puts around its handlers: state, middleware, defaults by kind, and a reaper in the same process.
+//! What a Rust program adds to its handlers: state, middleware, defaults for each kind, and a reaper in the same
+//! process.
 
 use crate::typed::config;
 use leasehold::{
@@ -100,7 +101,7 @@ async fn handlers_share_the_state_of_their_worker_and_jobs_have_the_defaults_of_
     assert_eq!(program.stop().await.succeeded, 2);
 }
 
-/// A worker without the state that its handlers need is at fault, and not the job.
+/// If a worker lacks the state that its handlers need, the worker is at fault and not the job.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_state_spends_no_attempt() {
     let stores = Stores::start().await;
@@ -108,7 +109,7 @@ async fn a_missing_state_spends_no_attempt() {
     let client = Client::connect(&config).await.expect("connected");
     let id = client.enqueue(Greet { nth: 0 }).send().await.expect("accepted");
     let program = Program::start(&config, Worker::builder(&config).register::<Greet>());
-    eventually("the job is given back", LONG, || async {
+    eventually("the job is released", LONG, || async {
         let job = client.job(id).await.expect("asked").expect("there");
         match job.trail.iter().any(|entry| entry.verb == "release") || (job.epoch > 0 && job.state == State::Queued) {
             true => Ok(()),
@@ -178,7 +179,7 @@ async fn a_kind_has_a_backoff_of_its_own() {
     let client = Client::connect(&config).await.expect("connected");
     let program = Program::start(&config, Worker::builder(&config).register::<Stumble>());
     let id = client.enqueue(Stumble).send().await.expect("accepted");
-    let job = eventually("the job is to be tried again", LONG, || async {
+    let job = eventually("the job waits for its next attempt", LONG, || async {
         let job = client.job(id).await.expect("asked").expect("there");
         if job.state == State::Scheduled && job.attempt == 1 { Ok(job) } else { Err(job) }
     })

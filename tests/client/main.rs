@@ -1,4 +1,4 @@
-//! The crate for Rust programs: typed jobs end to end, the caller's own transaction, and stores that are away.
+//! The crate for Rust programs: typed jobs end to end, the caller's own transaction, and unavailable stores.
 
 mod enqueue;
 mod house;

@@ -1,4 +1,4 @@
-//! Stores that are away, silent, or cut off in the middle.
+//! Stores that are unavailable, silent, or cut off in the middle of a call.
 
 use crate::typed::{Told, config};
 use leasehold::{Client, Config, Error, JobId, State};
@@ -22,7 +22,7 @@ async fn jobs_are_accepted_without_redis() {
     }
 }
 
-/// A Redis that takes connections and never answers: worse than one that is off.
+/// A Redis that accepts connections and never answers. This is worse than a Redis that is not running.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_redis_delays_one_call_a_little_and_the_next_ones_not_at_all() {
     let stores = Stores::start().await;
@@ -38,11 +38,11 @@ async fn a_silent_redis_delays_one_call_a_little_and_the_next_ones_not_at_all() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hints_flow_again_when_redis_is_back() {
+async fn hints_are_sent_again_when_redis_is_available_again() {
     let stores = Stores::start().await;
     let client = Client::connect(&config(&stores)).await.expect("connected");
     let mut redis = stores.redis.connect().await;
-    // Longer than the client's patience, shorter than its pause after that.
+    // Longer than the patience of the client, and shorter than its pause after a failure.
     redis::cmd("CLIENT").arg("PAUSE").arg(400).query_async::<()>(&mut redis).await.expect("CLIENT PAUSE");
     client.enqueue(Told::Fail).queue("q").send().await.expect("accepted while Redis is silent");
     leasehold_tests::eventually("a hint is in Redis", Duration::from_secs(20), || async {
@@ -53,8 +53,8 @@ async fn hints_flow_again_when_redis_is_back() {
     .await;
 }
 
-/// The server is killed while jobs flow: every call ends either accepted, or with an error that says whether the
-/// jobs may be there. Nothing that was accepted is lost, nothing is there twice.
+/// The server is killed while jobs are enqueued. Every call either succeeds, or fails with an error that says whether
+/// the jobs may exist. No accepted job is lost, and no job exists twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_break_in_the_middle_make_no_job_twice() {
     let stores = Stores::start().await;
@@ -98,8 +98,8 @@ async fn connections_that_break_in_the_middle_make_no_job_twice() {
     assert!(!accepted.is_empty());
 }
 
-/// A batch of new jobs and of resent ones is two statements. When the second one fails, what the first wrote stands, and
-/// nobody may be told of a refusal.
+/// A batch of new jobs and of jobs that are sent again is two statements. If the second statement fails, the first one
+/// has still written its jobs, and no caller may be told that they were refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_was_accepted_in_part_is_not_called_refused() {
     let stores = Stores::start().await;

@@ -1,4 +1,4 @@
-//! The queue in memory for unit tests: what code under test sees of it is what it would see of the stores.
+//! The queue in memory for unit tests: code under test sees the same as with the real stores.
 
 use leasehold::{Client, Config, Error, Job, JobError, Run, State, Worker, WorkerBuilder, testing::Queue};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Does as it is told; enqueues another job if the state of the worker has a client.
+/// Does what its payload says; enqueues another job if the state of the worker has a client.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Order {
     Double(i64),

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Does as it is told.
+/// Does what its payload says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Told {
     Add(i64, i64),
@@ -138,9 +138,9 @@ async fn a_handler_is_told_of_a_cancel() {
     assert_eq!(fleet.stop().await.cancelled, 1);
 }
 
-/// A thousand waits at once share their statements; each gets its own answer.
+/// A thousand waits at once share their statements; each wait gets its own answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_waits_are_answered_each_with_its_own() {
+async fn each_of_many_waits_gets_its_own_answer() {
     let stores = Stores::start().await;
     let config = config(&stores);
     let client = Client::connect(&config).await.expect("connected");
@@ -158,7 +158,7 @@ async fn many_waits_are_answered_each_with_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_could_do_nothing_is_refused() {
+async fn a_worker_without_work_is_refused() {
     let stores = Stores::start().await;
     let config = config(&stores);
     let refused =

@@ -1,4 +1,5 @@
-//! The contract of commands: input, environment, output, exit codes, signals, and that nothing of them stays behind.
+//! The contract of commands: input, environment, output, exit codes, signals, and that no process of a command stays
+//! behind.
 
 use crate::fixture::{Fixture, SOON, json, kind, settings};
 use leasehold_core::{JobId, JobRecord, Kind, NewJob, RESULT_MAX_BYTES, State};
@@ -28,7 +29,7 @@ fn once(name: &str) -> NewJob {
     NewJob { max_attempts: 1, ..NewJob::new(kind(name), json(r#"{"n": 1}"#)) }
 }
 
-/// What a command must come to: its final state, then its result or the end of its error text.
+/// The expected end of a command: the final state, and the result or the end of the error text.
 struct Case(&'static str, &'static str, State, Expected);
 
 enum Expected {
@@ -70,7 +71,7 @@ const CASES: &[Case] = {
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_command_comes_to_its_outcome() {
+async fn each_command_has_its_outcome() {
     let fixture = Fixture::start().await;
     let commands: Vec<(&str, &str)> = CASES.iter().map(|Case(name, command, ..)| (*name, *command)).collect();
     let worker = fixture.worker(settings(4), shells(&commands, GRACE)).await;
@@ -123,7 +124,7 @@ async fn exit_code_75_is_tried_again_and_spends_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_payload_that_nobody_reads_is_no_failure() {
+async fn a_large_payload_that_the_command_does_not_read_is_no_failure() {
     let fixture = Fixture::start().await;
     let _worker =
         fixture.worker(settings(2), shells(&[("k", "true"), ("slow", "sleep 0.2; exec 0<&-; sleep 0.1")], GRACE)).await;
@@ -135,11 +136,11 @@ async fn a_large_payload_that_nobody_reads_is_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_is_over_when_its_command_is_whatever_it_left_behind() {
+async fn a_run_is_over_when_its_command_has_ended_whatever_processes_it_left_behind() {
     let fixture = Fixture::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let (child, runaway) = (folder.path().join("child"), folder.path().join("runaway"));
-    // The first stays in the group and is killed; the second leaves it and keeps the pipes open.
+    // The first process stays in the group and is killed. The second leaves the group and keeps the pipes open.
     let stays = format!("sleep 600 & echo $! > {}; echo 1", child.display());
     let leaves = format!("setsid sh -c 'echo $$ > {}; exec sleep 600' & echo 2", runaway.display());
     let _worker = fixture.worker(settings(2), shells(&[("stays", &stays), ("leaves", &leaves)], GRACE)).await;
@@ -166,14 +167,14 @@ fn read_pid(file: &Path) -> Option<Pid> {
 async fn until_gone(file: &Path) {
     eventually("the process is gone", SOON, || async {
         let pid = read_pid(file).ok_or("no process id was written")?;
-        // A zombie that nobody waits for is gone too.
+        // A zombie that nobody waits for counts as gone.
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         if state.is_empty() || state.contains(") Z ") { Ok(()) } else { Err("it lives") }
     })
     .await;
 }
 
-/// A command that is to be stopped: a child and a grandchild, both in files of the folder.
+/// A command that will be stopped: a child and a grandchild, which both write their ids to files.
 fn long(folder: &Path, trap: &str) -> String {
     let (child, grandchild) = (folder.join("child"), folder.join("grandchild"));
     format!(
@@ -194,7 +195,7 @@ async fn until_started(folder: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_stops_the_whole_group() {
     for (trap, grace) in [
-        // Ends by the TERM, long before its grace is over.
+        // Ends at the TERM, long before its grace is over.
         ("true", Duration::from_secs(600)),
         // Ignores the TERM, and is killed.
         ("trap '' TERM", Duration::from_millis(300)),

@@ -1,4 +1,4 @@
-//! Workers, jobs, and looks at both.
+//! Starts workers, enqueues jobs, and inspects both.
 
 use leasehold_core::{Backoff, JobId, JobRecord, Kind, NewJob, Outcome, QueueName, State, WorkerId};
 use leasehold_handoff::Handoff;
@@ -11,11 +11,11 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// For whatever must happen, on a machine that may be busy.
+/// The time limit for every wait, on a machine that may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const HEAD_MAX: u32 = 64;
 
-/// Both stores and the ways in.
+/// Both stores, and the connections to them.
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) handoff: Handoff,
@@ -96,7 +96,7 @@ impl Fixture {
         .await
     }
 
-    /// Runs any SQL on the database; how many rows it touched.
+    /// Runs any SQL on the database. Returns the number of changed rows.
     pub(crate) async fn sql(&self, sql: &'static str, id: JobId) -> u64 {
         sqlx::query(sql).bind(id.0).execute(self.store.pool()).await.expect(sql).rows_affected()
     }
@@ -113,7 +113,7 @@ impl Fixture {
         .await;
     }
 
-    /// How many hints and leases Redis holds for the queue: nothing when all is settled and acked.
+    /// Waits until Redis holds no hints and no leases of the queue: then every job is settled and acknowledged.
     pub(crate) async fn until_redis_is_empty(&self, queue: &QueueName) {
         eventually("Redis holds nothing of the queue", SOON, || async {
             let held = self.handoff.stats(queue).await.expect("the head's counts");
@@ -146,7 +146,7 @@ async fn connect_handoff(url: &str) -> Handoff {
     Handoff::connect(&settings).await.expect("connecting to Redis")
 }
 
-/// A worker at work.
+/// A running worker.
 pub(crate) struct Running {
     pub(crate) id: WorkerId,
     pub(crate) watch: Watch,
@@ -157,7 +157,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Stops it and waits for its end.
+    /// Stops the worker and waits for its end.
     pub(crate) async fn stop(self) -> Tally {
         self.stop.cancel();
         self.ended().await

@@ -1,4 +1,4 @@
-//! A hint grants nothing: whatever is put into Redis, PostgreSQL decides.
+//! A hint grants nothing: whatever is in Redis, PostgreSQL decides.
 
 use crate::fixture::{Fixture, SOON, handlers, job, jobs, settings, succeeded};
 use leasehold_core::{JobId, QueueName, State};
@@ -8,7 +8,7 @@ use redis::AsyncTypedCommands;
 const READY: &str = "leasehold:{default}:ready";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doubles_and_inventions_do_no_harm() {
+async fn duplicate_and_invented_hints_do_no_harm() {
     let fixture = Fixture::start().await;
     let ids = fixture.enqueue(&jobs("k", 10)).await;
     let mut redis = fixture.stores.redis.connect().await;
@@ -70,7 +70,7 @@ async fn a_job_that_is_locked_is_tried_again_without_a_spin() {
         if head.ready == 0 { Ok(()) } else { Err(head) }
     })
     .await;
-    // What is measured is a rate, so here time does have to pass.
+    // This test measures a rate, so real time must pass here.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     transaction.rollback().await.expect("ROLLBACK");
     fixture.until(id, State::Succeeded).await;

@@ -23,7 +23,7 @@ async fn an_idle_worker_sends_postgres_nothing_and_redis_next_to_nothing() {
     })
     .await;
     let (last, commands) = (last_statement(&fixture).await, redis_commands(&fixture).await);
-    // That nothing happens can only be seen by letting time pass.
+    // Only time can show that nothing happens.
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(last_statement(&fixture).await, last, "a statement was sent");
     let commands = redis_commands(&fixture).await - commands;

@@ -1,4 +1,4 @@
-//! Kinds without a handler wait for a worker that has one, cost nothing, and get there fast.
+//! Kinds without a handler wait for a worker that has one, cost nothing, and reach that worker fast.
 
 use crate::fixture::{Fixture, HEAD_MAX, SOON, handlers, job, jobs, settings, succeeded};
 use leasehold_core::{QueueName, State};
@@ -19,11 +19,11 @@ async fn a_foreign_kind_gets_to_the_worker_that_serves_it() {
     let waiting = fixture.job(id).await;
     assert_eq!((waiting.state, waiting.attempt, waiting.epoch), (State::Queued, 0, 0), "it spends nothing");
 
-    // One that comes later finds it at once.
+    // A worker that starts later finds the hint at once.
     let other = fixture.worker(settings(4), handlers("other", |_| async { succeeded() })).await;
     fixture.until(id, State::Succeeded).await;
 
-    // One that waits in a take is told.
+    // A worker that waits in a take gets a notice.
     let mut slowest = Duration::ZERO;
     for _ in 0..10 {
         let start = Instant::now();
@@ -39,7 +39,7 @@ async fn a_foreign_kind_gets_to_the_worker_that_serves_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_of_every_kind_takes_what_others_set_aside() {
+async fn a_worker_of_every_kind_takes_hints_that_others_set_aside() {
     let fixture = Fixture::start().await;
     let _mine = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
     let ids = fixture.enqueue(&jobs("other", 5)).await;
@@ -59,13 +59,13 @@ async fn a_worker_of_every_kind_takes_what_others_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kinds_that_nobody_serves_cause_no_busy_loop() {
+async fn kinds_that_no_worker_serves_cause_no_busy_loop() {
     let fixture = Fixture::start().await;
     let _reaper = fixture.reaper(Duration::from_secs(30));
     let worker = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
-    // More than the head and the aside list can hold.
+    // More hints than the head and the aside list can hold.
     let unserved = fixture.enqueue(&jobs("unserved", 3 * HEAD_MAX as usize)).await;
-    // Those of a kind that is served are not held up behind them.
+    // Jobs of a served kind are not delayed behind these hints.
     let mine = fixture.enqueue(&jobs("mine", 20)).await;
     for id in mine {
         fixture.until(id, State::Succeeded).await;
@@ -77,7 +77,7 @@ async fn kinds_that_nobody_serves_cause_no_busy_loop() {
     .await;
     assert_eq!(worker.stop().await.claimed, 20);
 
-    // What is measured is a rate, so here time does have to pass.
+    // This test measures a rate, so real time must pass here.
     let worker = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let tally = worker.stop().await;
@@ -93,10 +93,10 @@ async fn a_paused_queue_runs_nothing_until_it_is_resumed() {
     let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;
     let first = fixture.enqueue_one(job("k")).await;
     fixture.until(first, State::Succeeded).await;
-    // Only PostgreSQL knows of the pause, and a hint gets through: it is refused and forgotten.
+    // Only PostgreSQL knows about the pause. A hint still gets through; it is refused and deleted.
     fixture.store.pause(&queue).await.expect("pausing");
     let id = fixture.enqueue_one(job("k")).await;
-    eventually("the hint is forgotten", SOON, || async {
+    eventually("the hint is deleted", SOON, || async {
         let head = fixture.handoff.stats(&queue).await.expect("the head's counts");
         if head.ready + head.leased + head.claimed == 0 { Ok(()) } else { Err(head) }
     })
@@ -108,21 +108,21 @@ async fn a_paused_queue_runs_nothing_until_it_is_resumed() {
     assert_eq!(worker.stop().await.claimed, 2);
 }
 
-/// A worker of one kind finds its job whatever waits before it, and whoever serves that.
+/// A worker of one kind finds its job, whatever jobs stand before it and whichever worker serves them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_behind_a_crowd_of_another_kind_is_begun_within_a_second() {
+async fn a_job_behind_many_jobs_of_another_kind_begins_within_a_second() {
     let fixture = Fixture::start().await;
     let _reaper = fixture.reaper(Duration::from_secs(30));
     let mine = fixture.worker(settings(10), handlers("mine", |_| async { succeeded() })).await;
     let slow = handlers("other", |run| async move {
-        // Until the end of the test.
+        // Runs until the end of the test.
         let _ = run.cancelled().await;
         succeeded()
     });
     let mut few = settings(2);
     few.grace = Duration::ZERO;
     let other = fixture.worker(few, slow).await;
-    // More than the head and the aside list hold.
+    // More hints than the head and the aside list can hold.
     fixture.enqueue(&jobs("other", 20 * HEAD_MAX as usize)).await;
     let mut slowest = Duration::ZERO;
     for _ in 0..15 {

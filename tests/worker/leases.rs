@@ -1,4 +1,4 @@
-//! Leases are kept while a run takes, and a handler hears when it should stop.
+//! Leases are renewed during a run, and a handler is told when it should stop.
 
 use crate::fixture::{Fixture, SOON, handlers, job, settings, succeeded};
 use leasehold_core::{JobId, Outcome, QueueName, State};
@@ -8,7 +8,7 @@ use leasehold_worker::{Handlers, Settings, StopReason};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Handlers that wait until they are told to stop, say so, and return what they are asked to.
+/// Handlers that wait until they are told to stop, report that, and return the requested outcome.
 fn listeners(outcome: fn() -> Outcome) -> (Handlers, mpsc::UnboundedReceiver<(JobId, StopReason)>) {
     let (told, hears) = mpsc::unbounded_channel();
     let handlers = handlers("k", move |run| {
@@ -39,7 +39,7 @@ async fn a_cancel_reaches_the_handler_at_once() {
     fixture.handoff.notify(&[Notice::Cancel { id, epoch, worker: owner }]).await.expect("telling");
     assert_eq!(told(&mut hears).await, (id, StopReason::Cancelled));
     let heard = start.elapsed();
-    // Without the notice it would be heard at the next renewal, after 10 s.
+    // Without the notice the handler would be told at the next renewal, after 10 s.
     assert!(heard < Duration::from_secs(5), "heard after {heard:?}");
     fixture.until(id, State::Cancelled).await;
     fixture.until_redis_is_empty(&QueueName::default()).await;
@@ -47,7 +47,7 @@ async fn a_cancel_reaches_the_handler_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_without_a_notice_is_heard_at_the_next_renewal() {
+async fn a_cancel_without_a_notice_reaches_the_handler_at_the_next_renewal() {
     let fixture = Fixture::start().await;
     let (handlers, mut hears) = listeners(|| Outcome::Failed("stopped".to_owned()));
     let _worker = fixture.worker(Settings { lease: Duration::from_millis(900), ..settings(1) }, handlers).await;
@@ -59,10 +59,10 @@ async fn a_cancel_without_a_notice_is_heard_at_the_next_renewal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_that_comes_as_the_handler_fails_wins() {
+async fn a_cancel_wins_over_a_failure_at_the_same_time() {
     let fixture = Fixture::start().await;
     let store = fixture.store.clone();
-    // The flag is set and nobody is told: the worker learns of it from the answer to its retry.
+    // The cancel is requested and no notice is sent: the worker learns of the cancel from the answer to its retry.
     let fails = handlers("k", move |run| {
         let store = store.clone();
         async move {
@@ -78,7 +78,7 @@ async fn a_cancel_that_comes_as_the_handler_fails_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_hears_that_its_lease_is_lost_and_its_result_is_refused() {
+async fn a_handler_is_told_that_its_lease_is_lost_and_its_result_is_refused() {
     let fixture = Fixture::start().await;
     let (handlers, mut hears) = listeners(succeeded);
     let worker = fixture.worker(Settings { lease: Duration::from_millis(900), ..settings(1) }, handlers).await;
@@ -113,7 +113,7 @@ async fn the_fence_refuses_a_result_that_comes_before_the_handler_is_told() {
     assert_eq!(fixture.job(id).await.state, State::Queued);
 }
 
-/// The lease runs out by the database's clock and the reaper's step finds it.
+/// The lease runs out by the database's clock, and the step of the reaper finds the lease.
 async fn expire(fixture: &Fixture, id: JobId) {
     eventually("the lease is expired", SOON, || async {
         fixture.sql("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 s' WHERE id = $1", id).await;
@@ -126,7 +126,7 @@ async fn expire(fixture: &Fixture, id: JobId) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_may_take_longer_than_its_lease() {
     let fixture = Fixture::start().await;
-    // So long that a machine with noisy neighbours renews in time, and half as long as a run.
+    // Long enough for a busy machine to renew in time, and half as long as a run.
     let lease = Duration::from_secs(3);
     let _reaper = fixture.reaper(lease);
     let slow = handlers("k", |_| async {

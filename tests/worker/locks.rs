@@ -1,4 +1,4 @@
-//! A row that somebody's open transaction has locked costs its own job a wait, and nothing else.
+//! A row that another open transaction has locked delays its own job, and nothing else.
 
 use crate::fixture::{Fixture, HEAD_MAX, SOON, handler, handlers, job, jobs, kind, settings, succeeded};
 use leasehold_core::{JobId, QueueName, State};
@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A connection of somebody else's, with an open transaction that holds locks on these rows.
+/// A connection of another program, with an open transaction that holds locks on these rows.
 async fn locked(fixture: &Fixture, ids: &[JobId]) -> PgConnection {
     let mut somebody = fixture.stores.database.connect().await;
     sqlx::raw_sql("BEGIN").execute(&mut somebody).await.expect("BEGIN");
@@ -37,17 +37,17 @@ async fn until_finished(fixture: &Fixture, count: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_jobs_that_are_locked_hold_up_none_behind_them() {
+async fn locked_waiting_jobs_do_not_delay_jobs_behind_them() {
     let fixture = Fixture::start().await;
     let _reaper = fixture.reaper(Duration::from_secs(30));
-    // More than the head holds, all of them at the front.
+    // More jobs than the head holds, all of them at the front.
     let front = fixture.enqueue(&jobs("k", 3 * HEAD_MAX as usize)).await;
     let somebody = locked(&fixture, &front).await;
     let behind = fixture.enqueue(&jobs("k", 1000)).await;
     let worker = fixture.worker(settings(10), handlers("k", |_| async { succeeded() })).await;
     until_finished(&fixture, behind.len() as i64).await;
     assert_eq!(fixture.job(front[0]).await.state, State::Queued);
-    // They are tried again without a hint of anybody's.
+    // The worker tries these jobs again without a new hint.
     rollback(somebody).await;
     until_finished(&fixture, (front.len() + behind.len()) as i64).await;
     fixture.until_redis_is_empty(&QueueName::default()).await;
@@ -56,7 +56,7 @@ async fn waiting_jobs_that_are_locked_hold_up_none_behind_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_job_that_is_locked_holds_up_no_other_result() {
+async fn a_locked_running_job_does_not_delay_other_results() {
     let fixture = Fixture::start().await;
     let (go, gone) = watch::channel(false);
     let worker = fixture
@@ -91,8 +91,8 @@ async fn a_running_job_that_is_locked_holds_up_no_other_result() {
     assert_eq!((tally.deferred, tally.unwritten, tally.leases_lost), (0, 0, 0), "{tally:?}");
 }
 
-/// The end of a run whose row is locked when its worker stops is written when the lock is gone, by a reaper: whatever its
-/// end is, no attempt is spent and nothing runs twice.
+/// If the row of a job is locked when its worker stops, a reaper writes the end of the run when the lock is gone.
+/// Whatever the end is, no attempt is spent and no job runs twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_leaves_locked_ends_to_the_reaper() {
     let fixture = Fixture::start().await;
@@ -115,7 +115,7 @@ async fn a_stop_leaves_locked_ends_to_the_reaper() {
     let somebody = locked(&fixture, &[quick, slow]).await;
     let tally = worker.stop().await;
     assert_eq!((tally.deferred, tally.unwritten), (2, 0), "{tally:?}");
-    // Their leases run out meanwhile.
+    // The leases run out meanwhile.
     let _reaper = fixture.reaper(settings.lease);
     eventually("the leases have run out", SOON, || async {
         let job = fixture.job(slow).await;
@@ -128,7 +128,7 @@ async fn a_stop_leaves_locked_ends_to_the_reaper() {
     assert_eq!((quick.attempt, quick.crashes, quick.epoch), (1, 0, 1));
     let slow = fixture.until(slow, State::Queued).await;
     assert_eq!((slow.attempt, slow.crashes, slow.epoch), (0, 0, 1), "given back with its attempt");
-    // A reaper forgets them after it has written them.
+    // A reaper deletes deferred results after it has written them.
     eventually("nothing is left for the reaper", SOON, || async {
         let left: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.deferred_settle")
             .fetch_one(fixture.store.pool())
@@ -139,7 +139,7 @@ async fn a_stop_leaves_locked_ends_to_the_reaper() {
     .await;
 }
 
-/// As if the workers of all jobs had been killed twice.
+/// Makes all jobs look as if their workers had been killed twice.
 async fn endanger_all(fixture: &Fixture) {
     sqlx::query("UPDATE leasehold.job SET crashes = 2, epoch = 2, attempt = 2")
         .execute(fixture.store.pool())
@@ -147,9 +147,9 @@ async fn endanger_all(fixture: &Fixture) {
         .expect("crashes");
 }
 
-/// Waits until every job that never crashed is finished. How many of the others wait still.
+/// Waits until every job that never crashed has finished. Returns how many of the other jobs still wait.
 async fn until_those_behind_are_finished(fixture: &Fixture) -> i64 {
-    eventually("those behind are finished", SOON, || async {
+    eventually("the jobs behind have finished", SOON, || async {
         let live: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.job WHERE crashes = 0")
             .fetch_one(fixture.store.pool())
             .await
@@ -160,9 +160,9 @@ async fn until_those_behind_are_finished(fixture: &Fixture) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM leasehold.job").fetch_one(fixture.store.pool()).await.expect("a count")
 }
 
-/// Jobs whose workers were killed twice run one at a time; those behind them do not notice.
+/// Jobs whose workers were killed twice run one at a time. The jobs behind them are not delayed.
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_in_danger_hold_up_none_behind_them() {
+async fn jobs_in_danger_do_not_delay_jobs_behind_them() {
     let fixture = Fixture::start().await;
     let _reaper = fixture.reaper(Duration::from_secs(30));
     let front = fixture.enqueue(&jobs("k", 90)).await;
@@ -176,9 +176,9 @@ async fn jobs_in_danger_hold_up_none_behind_them() {
     worker.stop().await;
 }
 
-/// The same without Redis, where jobs come from the line.
+/// The same without Redis: jobs are claimed from the line.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_jobs_in_danger_hold_up_none_behind_them() {
+async fn without_redis_jobs_in_danger_do_not_delay_jobs_behind_them() {
     let fixture = Fixture::start().await;
     let front = fixture.enqueue(&jobs("k", 300)).await;
     endanger_all(&fixture).await;

@@ -1,4 +1,4 @@
-//! Workers in this process on real stores: what runs, what is told, what is written, and what is given back.
+//! Workers in this process on real stores: what runs, what handlers are told, what is written, and what is released.
 
 mod exec;
 mod fixture;

@@ -1,4 +1,4 @@
-//! Stores that go away and come back.
+//! Stores that become unavailable and available again.
 
 use crate::fixture::{Fixture, SOON, handlers, jobs, settings, succeeded};
 use leasehold_core::{QueueName, State};
@@ -20,12 +20,12 @@ async fn without_redis_jobs_come_from_the_line_and_with_it_from_the_head_again()
         fixture.until(job.id, State::Succeeded).await;
     }
     fixture.stores.redis.server().start_again().expect("starting Redis");
-    eventually("the worker is back in the registry", SOON, || async {
+    eventually("the worker is in the registry again", SOON, || async {
         let workers = fixture.handoff.workers().await.unwrap_or_default();
         if workers.iter().any(|known| known.id == worker.id) { Ok(()) } else { Err(workers) }
     })
     .await;
-    // Back at the head: a blocking take is what an idle worker does there, and nowhere else.
+    // The worker uses the head again: an idle worker waits in a blocking take, and nowhere else.
     fixture.until_a_worker_blocks_in("blmove").await;
     for id in fixture.enqueue(&jobs("k", 10)).await {
         fixture.until(id, State::Succeeded).await;
@@ -36,7 +36,7 @@ async fn without_redis_jobs_come_from_the_line_and_with_it_from_the_head_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_redis_holds_nobody_up() {
+async fn a_frozen_redis_delays_no_job() {
     let fixture = Fixture::start().await;
     let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;
     for id in fixture.enqueue(&jobs("k", 4)).await {
@@ -54,7 +54,7 @@ async fn a_frozen_redis_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn results_are_held_while_postgres_is_away() {
+async fn results_are_kept_while_postgres_is_unavailable() {
     let fixture = Fixture::on(Stores::start_apart().await).await;
     let (open, gate) = watch::channel(false);
     let waits = handlers("k", move |_| {
@@ -71,7 +71,7 @@ async fn results_are_held_while_postgres_is_away() {
     }
     fixture.stores.database.server().stop_immediately();
     open.send(true).expect("handlers wait at the gate");
-    // The handlers end, their results cannot be written, and nothing more is claimed.
+    // The handlers end, their results cannot be written, and no more jobs are claimed.
     eventually("nothing of the queue can be read", SOON, || async {
         match fixture.store.ping().await {
             Ok(()) => Err("PostgreSQL still answers"),
@@ -121,10 +121,10 @@ async fn connections_cut_by_the_server_cost_nothing() {
     worker.stop().await;
 }
 
-/// What is on the way to PostgreSQL takes connections and ends them, as a proxy does that has lost its server. That is no
-/// refusal, however often it comes.
+/// Accepts the connections to PostgreSQL and closes them, as a proxy does that has lost its server. This is no refusal,
+/// however often it happens.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_is_held_for_as_long_as_connections_come_to_nothing() {
+async fn a_result_is_kept_while_every_connection_is_cut() {
     let fixture = Fixture::start().await;
     let proxy = Proxy::start(fixture.stores.database.server().port()).await;
     let url = proxy.instead_of(&fixture.stores.database.url);
@@ -145,7 +145,7 @@ async fn a_result_is_held_for_as_long_as_connections_come_to_nothing() {
     proxy.set(LinkState::Shut);
     let before = proxy.connections();
     open.send(true).expect("handlers wait at the gate");
-    eventually("many connections have come to nothing", SOON, || async {
+    eventually("many connections were cut", SOON, || async {
         let since = proxy.connections() - before;
         if since >= 20 { Ok(()) } else { Err(since) }
     })
@@ -175,7 +175,7 @@ async fn a_settle_whose_answer_is_lost_counts_once() {
     assert_eq!((tally.succeeded, tally.leases_lost, tally.stale_writes_refused), (20, 0, 0));
 }
 
-/// Nobody expires anything here: only the worker itself can find these runs.
+/// No reaper expires runs here: only the worker itself can find these runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_is_lost_spends_no_attempt() {
     for (statement, tag, with_redis) in [("claim: queued", "UPDATE ", true), ("claim_line: queued", "SELECT ", false)] {

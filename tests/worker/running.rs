@@ -1,4 +1,4 @@
-//! Jobs run, within their slots and their time, and their ends are written.
+//! Jobs run within their slots and their time, and their ends are written.
 
 use crate::fixture::{Fixture, HEAD_MAX, SOON, handler, handlers, job, jobs, json, kind, settings, succeeded};
 use leasehold_core::{NewJob, Outcome, QueueName, RESULT_MAX_BYTES, State};
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::sync::{Semaphore, watch};
 
-/// How many run in each queue now, and did at most.
+/// How many jobs run in each queue now, and the maximum so far.
 #[derive(Clone, Default)]
 struct Gauge(Arc<Mutex<HashMap<QueueName, (u32, u32)>>>);
 
@@ -76,7 +76,7 @@ async fn a_long_line_flows_through_a_short_head() {
     let queue = QueueName::default();
     let pushed = fixture.handoff.push(&queue, &ids, false).await.expect("pushing");
     assert!(pushed.overflowed > 400, "{pushed:?}");
-    // No reaper: the worker finds the head low and fills it.
+    // No reaper runs: the worker finds the head low and fills it.
     let worker = fixture.worker(settings(16), handlers("k", |_| async { succeeded() })).await;
     for id in &ids {
         fixture.until(*id, State::Succeeded).await;
@@ -90,7 +90,7 @@ async fn while_the_line_is_long_a_worker_waits_for_the_bell() {
     let fixture = Fixture::start().await;
     let queue = QueueName::default();
     let mut redis = fixture.stores.redis.connect().await;
-    // The line is longer than the head, and somebody is at filling it for as long as this test wants.
+    // The line is longer than the head, and another process fills the head for as long as this test needs.
     redis.hset("leasehold:{default}:flags", "overflow", 1).await.expect("HSET");
     redis.set("leasehold:{default}:fill", 1).await.expect("SET");
     let worker = fixture.worker(settings(4), handlers("k", |_| async { succeeded() })).await;
@@ -112,7 +112,7 @@ async fn while_the_line_is_long_a_worker_waits_for_the_bell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_ahead_behind_long_jobs_goes_to_a_worker_that_is_free() {
+async fn prefetched_jobs_behind_long_jobs_go_to_a_free_worker() {
     let fixture = Fixture::start().await;
     let end = Arc::new(Semaphore::new(0));
     let waits_for_end = Arc::clone(&end);
@@ -130,7 +130,7 @@ async fn what_is_held_ahead_behind_long_jobs_goes_to_a_worker_that_is_free() {
             }),
         )
         .await;
-    // So that it expects small jobs, and holds many ahead.
+    // So that the worker expects short jobs, and prefetches many.
     for id in fixture.enqueue(&jobs("k", 300)).await {
         fixture.until(id, State::Succeeded).await;
     }
@@ -143,13 +143,13 @@ async fn what_is_held_ahead_behind_long_jobs_goes_to_a_worker_that_is_free() {
         }
         count
     };
-    eventually("all but those that have a slot are given back", SOON, async || match in_state(State::Queued).await {
+    eventually("all jobs without a slot are released", SOON, async || match in_state(State::Queued).await {
         18 => Ok(()),
         other => Err(other),
     })
     .await;
     let second = fixture.worker(settings(2), handlers("k", |_| async { succeeded() })).await;
-    eventually("the free worker has run the others", SOON, async || match in_state(State::Succeeded).await {
+    eventually("the free worker has run the other jobs", SOON, async || match in_state(State::Succeeded).await {
         18 => Ok(()),
         other => Err(other),
     })
@@ -163,10 +163,10 @@ async fn what_is_held_ahead_behind_long_jobs_goes_to_a_worker_that_is_free() {
     assert_eq!(second.stop().await.succeeded, 18);
 }
 
-/// While PostgreSQL is at one claim, Redis hands out the hints of the next. If no slot comes free for those, they are for
-/// others.
+/// While PostgreSQL works on one claim, Redis hands out the hints for the next claim. If no slot becomes free for these
+/// hints, other workers get them.
 #[tokio::test(flavor = "multi_thread")]
-async fn hints_that_were_taken_ahead_of_long_jobs_go_back() {
+async fn hints_that_were_taken_before_long_jobs_are_given_back() {
     let fixture = Fixture::start().await;
     let end = Arc::new(Semaphore::new(0));
     let waits_for_end = Arc::clone(&end);
@@ -180,10 +180,10 @@ async fn hints_that_were_taken_ahead_of_long_jobs_go_back() {
         }
     });
     let worker = fixture.worker(settings(2), handlers).await;
-    // Small jobs before the long ones, so that it is at claims one after the other when it comes upon these.
+    // Short jobs before the long ones, so that the worker is between two claims when it reaches the long ones.
     let long = (0..1_000).map(|_| NewJob { payload: json("\"long\""), ..job("k") });
     let ids = fixture.enqueue(&jobs("k", 2_000).into_iter().chain(long).collect::<Vec<_>>()).await;
-    eventually("all hints wait but those of the two runs", SOON, async || {
+    eventually("all hints wait except the hints of the two runs", SOON, async || {
         let head = fixture.handoff.stats(&QueueName::default()).await.expect("stats");
         if (head.leased, head.ready) == (2, u64::from(HEAD_MAX)) { Ok(()) } else { Err(head) }
     })
@@ -272,12 +272,12 @@ async fn failures_are_retried_and_snoozes_spend_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_cannot_be_stored_holds_up_no_other() {
+async fn a_result_that_cannot_be_stored_does_not_delay_other_results() {
     let fixture = Fixture::start().await;
     let results = handlers("k", |run| async move {
         Outcome::Succeeded(Some(match run.job().payload.get() {
             "\"large\"" => json(&format!("\"{}\"", "x".repeat(RESULT_MAX_BYTES))),
-            // Valid JSON, but deeper than PostgreSQL parses.
+            // Valid JSON, but nested deeper than PostgreSQL can parse.
             "\"deep\"" => json(&format!("{}{}", "[".repeat(200_000), "]".repeat(200_000))),
             _ => json("\"nul \\u0000\""),
         }))

@@ -1,4 +1,4 @@
-//! A run may end because its worker lacks something: that costs its job nothing, and the worker takes fewer.
+//! A run may end because its worker lacks something. This costs its job nothing, and the worker takes fewer jobs.
 
 use crate::fixture::{Fixture, SOON, handlers, jobs, settings, succeeded};
 use leasehold_core::{NewJob, Outcome, State};
@@ -12,9 +12,9 @@ use std::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_worker_lacks_spends_no_attempt_and_it_takes_fewer() {
+async fn a_lack_of_the_worker_spends_no_attempt_and_the_worker_takes_fewer_jobs() {
     let fixture = Fixture::start().await;
-    // There is enough for three runs at once, on eight slots.
+    // There is enough for three runs at once, with eight slots.
     let (running, lacked) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let handlers = {
         let (running, lacked) = (Arc::clone(&running), Arc::clone(&lacked));
@@ -49,6 +49,6 @@ async fn what_the_worker_lacks_spends_no_attempt_and_it_takes_fewer() {
     let tally = worker.stop().await;
     let lacked = lacked.load(SeqCst);
     assert_eq!((tally.succeeded, tally.buried, tally.released), (60, 0, u64::from(lacked)));
-    // Eight at once would have lacked something in every second run.
+    // With eight runs at once, every second run would have lacked something.
     assert!(lacked < 40, "{lacked}");
 }

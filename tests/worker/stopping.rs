@@ -1,4 +1,4 @@
-//! A stop takes nothing away from a job: what can finish finishes, the rest goes back with its attempt.
+//! A stop costs no job an attempt: jobs that can finish finish, the other jobs are released.
 
 use crate::fixture::{Fixture, SOON, handlers, job, jobs, settings, succeeded};
 use leasehold_core::{Outcome, QueueName, State};
@@ -23,7 +23,8 @@ async fn handlers_finish_within_the_grace() {
     fixture.until(ids[0], State::Running).await;
     fixture.until(ids[1], State::Running).await;
     worker.stop.cancel();
-    eventually("it takes no more", SOON, || async { worker.watch.is_stopping().then_some(()).ok_or(()) }).await;
+    eventually("the worker takes no more jobs", SOON, || async { worker.watch.is_stopping().then_some(()).ok_or(()) })
+        .await;
     open.send(true).expect("handlers wait at the gate");
     let tally = worker.ended().await;
     assert_eq!((tally.succeeded, tally.released), (2, 0));
@@ -33,7 +34,7 @@ async fn handlers_finish_within_the_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_finish_is_released_with_its_attempt() {
+async fn jobs_that_do_not_finish_are_released_and_spend_no_attempt() {
     let fixture = Fixture::start().await;
     let listens = handlers("k", |run| async move {
         assert_eq!(run.cancelled().await, StopReason::Stopping);
@@ -93,9 +94,9 @@ async fn a_worker_that_waits_for_hints_stops_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stops_and_starts_lose_nothing_and_burn_nothing() {
+async fn stops_and_starts_lose_no_job_and_spend_no_attempt() {
     let fixture = Fixture::start().await;
-    // Three seconds of work: there is some left whenever the first look sees that some is done.
+    // Three seconds of work: some jobs are left at the time when the first check sees that some are done.
     let ids = fixture.enqueue(&jobs("k", 60)).await;
     let work = || {
         handlers("k", |run| async move {
@@ -110,7 +111,7 @@ async fn stops_and_starts_lose_nothing_and_burn_nothing() {
     while finished().await < ids.len() {
         let before = finished().await;
         let worker = fixture.worker(Settings { grace: Duration::ZERO, ..settings(4) }, work()).await;
-        eventually("it has finished some", SOON, || async {
+        eventually("the worker has finished some jobs", SOON, || async {
             let now = finished().await;
             if now == ids.len() || now > before { Ok(()) } else { Err(now) }
         })
