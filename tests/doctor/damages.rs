@@ -1,4 +1,5 @@
-//! Damage done by hand, one test a row: doctor finds it, and what a reaper can mend is mended after two of its ticks.
+//! Damage done by hand, one test per row: doctor finds the damage, and two ticks of a reaper repair what a reaper can
+//! repair.
 
 use crate::world::{HEAD_MAX, LEASE, World, new_job};
 use leasehold_core::{JobId, NewJob, WorkerId};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// A system at rest with one job of each sort.
+/// A system at rest with one job in each state.
 struct Scene {
     world: World,
     reaper: Reaper,
@@ -17,7 +18,7 @@ struct Scene {
     scheduled: JobId,
 }
 
-/// Something no part of the program does. `{queued}` and the like stand for ids and keys of the scene.
+/// Damage that no part of the program causes. `{queued}` and similar words stand for ids and keys of the scene.
 enum Hurt {
     Sql(&'static str),
     Redis(&'static str),
@@ -64,7 +65,7 @@ impl Scene {
         }
     }
 
-    /// No reaper is at work meanwhile, so there is nothing to be patient for.
+    /// No reaper runs meanwhile, so there is no reason to be patient.
     async fn examine(&self) -> Examination {
         examine_for(&self.world.store, &self.world.handoff, PATIENCE).await.expect("examine")
     }
@@ -83,14 +84,15 @@ async fn found(expected: &str, hurts: &[Hurt]) -> Scene {
     scene
 }
 
-/// By the reaper that was there, in two ticks.
+/// Repaired by the running reaper, in two ticks.
 async fn mended(mut scene: Scene) {
     let reports = [scene.reaper.tick().await, scene.reaper.tick().await];
     let findings = scene.examine().await.findings;
     assert!(findings.is_empty(), "after two ticks, {reports:#?}, there are still {findings:#?}");
 }
 
-/// At the next regular sweep, which for a reaper that has just started is its first; or when it may expire.
+/// Repaired at the next regular sweep, which is the first sweep of a reaper that has just started; or when the lease
+/// may expire.
 async fn mended_in_time(mut scene: Scene) {
     scene.reaper = scene.world.reaper().await;
     mended(scene).await;

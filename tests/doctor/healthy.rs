@@ -114,13 +114,14 @@ async fn a_busy_system_has_no_findings() {
         busy.push(tokio::spawn(async move {
             let mut made = 0;
             while !stop.is_cancelled() {
-                // One of them is always some hundred jobs ahead, so that the line is longer than the head at times.
+                // One producer is always a few hundred jobs ahead, so that the line is sometimes longer than the head.
                 if made > done.load(Relaxed) / 2 + 200 * producer {
                     tokio::task::yield_now().await;
                     continue;
                 }
                 let ids = world.enqueue_and_push(20).await;
-                // Two of them are cancelled and may never be done: counting them, all would wait for each other at last.
+                // Two of these jobs are cancelled and may never be done. If they counted, the producers would wait for
+                // each other in the end.
                 made += 18;
                 let ended = world.store.cancel(&ids[..2]).await.expect("cancel");
                 let waited = ended.into_iter().filter(|job| job.running.is_none()).map(|job| job.id).collect();

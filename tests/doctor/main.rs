@@ -1,4 +1,5 @@
-//! Doctor on real stores: silent on a healthy system, idle or busy, and not fooled by damage of thirty kinds.
+//! Doctor on real stores: no findings on a healthy system, idle or busy, and a finding for each of thirty kinds of
+//! damage.
 
 mod damages;
 mod healthy;

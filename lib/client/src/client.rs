@@ -19,7 +19,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 
 /// Enqueues jobs, waits for them, cancels and revives them. Cheap to clone.
 ///
-/// Every call needs PostgreSQL only. Redis is told while Redis answers, within a quarter of a second.
+/// Every call needs only PostgreSQL. Redis gets hints while Redis answers, within a quarter of a second.
 #[derive(Clone)]
 pub struct Client {
     pair: Pair,
@@ -39,14 +39,14 @@ impl Client {
         Ok(Self::new(Pair::connect(config, "leasehold client").await?))
     }
 
-    /// A client of stores that are connected already.
+    /// A client of stores that are already connected.
     #[must_use]
     pub fn new(pair: Pair) -> Self {
         let hints = pair.handoff.clone().map(|handoff| Arc::new(HintSender::new(handoff)));
         Self { waiter: Waiter::new(pair.store.clone()), pair, hints }
     }
 
-    /// Both stores, for what this client has no method for.
+    /// Both stores, for calls that this client has no method for.
     #[must_use]
     pub const fn pair(&self) -> &Pair {
         &self.pair
@@ -60,9 +60,9 @@ impl Client {
     /// Enqueues jobs of any kind, in batches; the answers are in the order of the jobs.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if one is (then none is sent). Otherwise the batches before the one that failed
+    /// [`Error::Invalid`] if a job is invalid; then no job is sent. Otherwise the batches before the one that failed
     /// are accepted. When a connection is lost, the batch is sent again under the same ids, a few times. When open
-    /// transactions of others hold ids or unique keys for longer than `database.lock_timeout_ms`, it is
+    /// transactions of other sessions hold ids or unique keys for longer than `database.lock_timeout_ms`, the error is
     /// [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         for job in jobs {
@@ -90,9 +90,10 @@ impl Client {
         all.ok_or_else(|| Error::Locked(Box::new(LockedOut { doing: "enqueueing jobs", held, accepted: answers })))
     }
 
-    /// Sends one batch until its outcome is known or all attempts are spent. Also answers whether it sent more than once.
+    /// Sends one batch until its outcome is known or all attempts are spent. Also returns whether the batch was sent
+    /// more than once.
     async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
-        // What others hold was waited for already.
+        // The call has already waited for the locks of other sessions.
         let is_locked = |error: &leasehold_store::Error| matches!(error, leasehold_store::Error::Locked(_));
         let mut failed = match self.store().enqueue(batch).await {
             Err(error) if error.is_transient() && !is_locked(&error) => error,
@@ -115,7 +116,8 @@ impl Client {
         Err(if unsure { outcome_unknown(batch, failed) } else { failed.into() })
     }
 
-    /// Pushes hints for jobs that are new in the line. A job that existed before may be of another queue: it gets no hint.
+    /// Pushes hints for jobs that are new in the line. A job that existed before may belong to another queue, so it
+    /// gets no hint.
     async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
@@ -136,7 +138,7 @@ impl Client {
     /// Polls PostgreSQL at intervals that grow to half a second. All waits of one client share their statements.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::NoSuchJob`], or that PostgreSQL fails.
+    /// [`Error::TimedOut`], [`Error::NoSuchJob`], or PostgreSQL fails.
     pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
         match tokio::time::timeout(timeout, self.waiter.wait(id)).await {
             Ok(finished) => finished,
@@ -153,8 +155,8 @@ impl Client {
         Ok(self.store().job(id.into()).await?)
     }
 
-    /// Why a job is where it is, by the clock of the database; `None` if no job has this id. Without Redis the explanation
-    /// leaves out the workers, and says so.
+    /// Why a job is in its state, by the clock of the database; `None` if no job has this id. Without Redis the
+    /// explanation leaves out the workers, and says so.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -172,8 +174,8 @@ impl Client {
         Ok(Some(Explanation::of(&Facts { moment, position, workers })))
     }
 
-    /// Cancels jobs: those that wait end at once; the workers of running ones are told to stop. An id of no job
-    /// is not in the answer.
+    /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
+    /// job is not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -199,11 +201,11 @@ impl Client {
         Ok(answers)
     }
 
-    /// Gives finished jobs a new budget and puts them back into the line; scheduled ones go there at once. Jobs
-    /// in other states, and ids of no job, are not in the answer.
+    /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states,
+    /// and ids that belong to no job, are not in the answer.
     ///
     /// # Errors
-    /// PostgreSQL fails, or a live job has taken the unique key of one of them.
+    /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         let mut answers = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH_MAX) {
@@ -223,7 +225,8 @@ impl Client {
         Ok(answers)
     }
 
-    /// Nothing of this queue is claimed until it is resumed; what runs goes on. Whether that changed anything.
+    /// Pauses a queue: none of its jobs is claimed until the queue is resumed; running jobs continue. Returns whether
+    /// that changed anything.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -233,7 +236,7 @@ impl Client {
         Ok(changed)
     }
 
-    /// Ends a pause. Whether there was one.
+    /// Resumes a queue. Returns whether the queue was paused.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -243,14 +246,14 @@ impl Client {
         Ok(changed)
     }
 
-    /// Only a shortcut: claims of a paused queue are refused by PostgreSQL, and a reaper tells Redis too.
+    /// This only saves time: PostgreSQL refuses claims of a paused queue, and a reaper also tells Redis.
     async fn set_paused(&self, queue: &QueueName, paused: bool) {
         if let Some(hints) = &self.hints {
             hints.set_paused(queue, paused).await;
         }
     }
 
-    /// Cancels what waits in a queue, a batch at a time; returns those of this batch, none when it is empty.
+    /// Cancels the waiting jobs of a queue, one batch per call. Returns the ids of this batch: none when no job waits.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -269,18 +272,18 @@ fn outcome_unknown(batch: &[NewJob], source: leasehold_store::Error) -> Error {
     Error::OutcomeUnknown { ids: batch.iter().map(|job| job.id).collect(), source: StoreError::from(source) }
 }
 
-/// Whether the server may have done a statement that failed with this error.
+/// Whether the server may have executed a statement that failed with this error.
 fn may_have_been_written(error: &leasehold_store::Error) -> bool {
     let source = match error {
         leasehold_store::Error::Sql { source, .. } => source,
         other => return matches!(other, leasehold_store::Error::InPart { .. }),
     };
     match source {
-        // The server has said no, unless it was ended meanwhile.
+        // The server has refused the statement, unless the server was stopped meanwhile.
         sqlx::Error::Database(said) => {
             said.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
         }
-        // There was no connection to send anything on.
+        // There was no connection, so nothing was sent.
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => false,
         _ => true,
     }

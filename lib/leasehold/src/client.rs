@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 /// Enqueues jobs, waits for them, cancels and revives them. Cheap to clone.
 ///
-/// Every call needs PostgreSQL only. Redis is told while Redis answers, within a quarter of a second.
+/// Every call needs only PostgreSQL. Redis gets hints while Redis answers, within a quarter of a second.
 ///
 /// ```no_run
 /// # use leasehold::{Client, Config, Job, JobError, Run};
@@ -108,7 +108,7 @@ impl Client {
     /// Polls PostgreSQL, at intervals that grow to half a second. All waits of one client share their statements.
     ///
     /// # Errors
-    /// [`Error::Dead`], [`Error::Cancelled`], [`Error::TimedOut`] (the job goes on), [`Error::NoSuchJob`],
+    /// [`Error::Dead`], [`Error::Cancelled`], [`Error::TimedOut`] (the job continues), [`Error::NoSuchJob`],
     /// [`Error::Decode`], or PostgreSQL fails.
     pub async fn wait<J: Job>(&self, id: Id<J>, timeout: Duration) -> Result<J::Output, Error> {
         let id = id.get();
@@ -145,7 +145,7 @@ impl Client {
         }
     }
 
-    /// Why a job is where it is, by the clock of the database; `None` if no job has this id.
+    /// Why a job is in its state, by the clock of the database; `None` if no job has this id.
     ///
     /// ```no_run
     /// # use leasehold::{Client, JobId, Reason};
@@ -169,8 +169,8 @@ impl Client {
         }
     }
 
-    /// Cancels jobs. Waiting jobs end at once; the workers of running jobs are told to stop them. An id of no job is not in
-    /// the answer.
+    /// Cancels jobs. Waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
+    /// job is not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -181,8 +181,8 @@ impl Client {
         }
     }
 
-    /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states, and
-    /// ids of no job, are not in the answer.
+    /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states,
+    /// and ids that belong to no job, are not in the answer.
     ///
     /// # Errors
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
@@ -193,8 +193,8 @@ impl Client {
         }
     }
 
-    /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs go on. Whether the queue was not
-    /// paused before.
+    /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs continue. Returns whether
+    /// the queue was not paused before.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -205,7 +205,7 @@ impl Client {
         }
     }
 
-    /// Resumes a queue. Whether the queue was paused.
+    /// Resumes a queue. Returns whether the queue was paused.
     ///
     /// # Errors
     /// PostgreSQL fails.

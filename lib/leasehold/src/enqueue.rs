@@ -46,12 +46,12 @@ impl<'c, J: Job> Enqueue<'c, J> {
         self.set(|job| job.priority = priority)
     }
 
-    /// Not before this long from now, on the database's clock.
+    /// The earliest start, as a delay from now by the database's clock.
     pub fn delay(self, delay: Duration) -> Self {
         self.set(|job| job.delay = Some(delay))
     }
 
-    /// Not before this time, on the database's clock. Wins over [`Enqueue::delay`].
+    /// The earliest start, by the database's clock. Has precedence over [`Enqueue::delay`].
     pub fn run_at(self, time: DateTime<Utc>) -> Self {
         self.set(|job| job.run_at = Some(time))
     }
@@ -99,7 +99,7 @@ impl<'c, J: Job> Enqueue<'c, J> {
         Ok(Id::new(answers.first().map_or(job.id, |answer| answer.id)))
     }
 
-    /// Enqueues the job in the caller's own transaction: the job exists exactly if the transaction commits.
+    /// Enqueues the job in the caller's own transaction: the job exists if and only if the transaction commits.
     ///
     /// Redis is not told, since the client does not learn of the commit. The next fill of the head finds the job, within a
     /// tick of a reaper (`reaper.tick_ms`).

@@ -9,8 +9,8 @@ use std::{
 
 /// A kind of work: its fields are the payload, [`Job::run`] does the work.
 ///
-/// Execution is at least once: a run may follow a run that was cut short. A side effect can carry [`Run::fence`], which tells
-/// a run that lost its lease from the current run.
+/// Execution is at least once: a job may run again after a run that was cut short. Pass [`Run::fence`] to every system
+/// with side effects, so that the system can tell a run that lost its lease from the current run.
 ///
 /// ```
 /// use leasehold::{Job, JobError, Run};
@@ -43,8 +43,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const PRIORITY: i16 = 0;
     /// The attempts of these jobs, unless [`Enqueue::max_attempts`](crate::Enqueue::max_attempts) says otherwise.
     const MAX_ATTEMPTS: i32 = MAX_ATTEMPTS_DEFAULT;
-    /// How long one run may take, unless [`Enqueue::timeout`](crate::Enqueue::timeout) says otherwise; `None` is without
-    /// end.
+    /// How long one run may take, unless [`Enqueue::timeout`](crate::Enqueue::timeout) says otherwise; `None` means no
+    /// limit.
     const TIMEOUT: Option<Duration> = None;
     /// The delays between attempts, as the worker of this version has them; `None` takes `worker.backoff_base_ms` and
     /// `worker.backoff_cap_ms`.
@@ -79,7 +79,7 @@ impl JobError {
         Self(Ending::Failed(error.into()))
     }
 
-    /// Not the job's fault: run again after this delay, without spending an attempt.
+    /// The job is not at fault: run it again after this delay, without spending an attempt.
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
         Self(Ending::Snooze(Some(delay), None))
@@ -106,8 +106,9 @@ impl JobError {
 }
 
 impl<E: StdError + 'static> From<E> for JobError {
-    /// Failed, with the texts of the error and of all its sources. The error of [`Run::state`] is the worker's fault and not
-    /// the job's: the job goes back into the line without spending an attempt, and the worker says that it is not ready.
+    /// The run failed, with the texts of the error and of all its sources. If [`Run::state`] failed, the worker is at
+    /// fault and not the job: the job goes back into the line without spending an attempt, and the worker reports that
+    /// it is not ready.
     fn from(error: E) -> Self {
         let top: &(dyn StdError + 'static) = &error;
         if top.is::<MissingState>() {
@@ -126,7 +127,7 @@ impl<E: StdError + 'static> From<E> for JobError {
 
 /// Runs the jobs of one type.
 pub(crate) struct Typed<J> {
-    /// Why no job of this type can run here. The state of a worker never changes, so one run tells of all.
+    /// Why no job of this type can run here. The state of a worker never changes, so one run shows this for all runs.
     lack: OnceLock<String>,
     job: PhantomData<fn() -> J>,
 }

@@ -1,5 +1,5 @@
-//! Leasehold for Rust programs: a job queue whose every job is a row in PostgreSQL, handed out at the
-//! speed of Redis, and held by a worker only on a lease.
+//! Leasehold for Rust programs: a job queue. Every job is a row in PostgreSQL, Redis hands the jobs out fast, and a
+//! worker holds a job only on a lease.
 //!
 //! - [`Config`] says where the stores are and how the processes behave.
 //! - [`Client`] enqueues jobs, waits for them, cancels and revives them.

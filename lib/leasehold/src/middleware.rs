@@ -1,4 +1,4 @@
-//! What goes around every run of a worker: state for its handlers, and functions of the program.
+//! What runs around every run of a worker: state for its handlers, and functions of the program.
 //!
 //! Middleware is one function and not tower's `Layer`. A worker limits, retries and times out runs by itself, durably; tower's
 //! middleware of these sorts would do the same again in memory. What is left, such as spans and metrics, is shorter as a
@@ -11,7 +11,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 type Layer = dyn Fn(Run, Next) -> Running + Send + Sync;
 
-/// All that goes around the handlers of a worker, outermost first.
+/// Everything that runs around the handlers of a worker, outermost first.
 #[derive(Clone, Default)]
 pub(crate) struct Around {
     state: State,
@@ -31,7 +31,7 @@ impl Around {
         self.layers.push(Arc::new(move |run, next| Box::pin(layer(run, next))));
     }
 
-    /// The handler with all of this around it; the handler itself if there is nothing.
+    /// The handler with all of this around it; the handler itself if there is nothing to add.
     pub(crate) fn wrap(&self, handler: Arc<dyn Handler>) -> Arc<dyn Handler> {
         if self.state.is_empty() && self.layers.is_empty() {
             return handler;

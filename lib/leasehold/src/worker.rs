@@ -1,4 +1,4 @@
-//! A worker of typed jobs: what it serves, and what goes around its runs.
+//! A worker of typed jobs: what the worker serves, and what runs around its runs.
 
 use crate::{
     Config, Error,
@@ -70,7 +70,7 @@ impl WorkerBuilder {
         self.handler(J::KIND, Arc::new(Typed::<J>::new()))
     }
 
-    /// Runs jobs of a kind by a handler that sees them as they are.
+    /// Runs jobs of a kind with an untyped handler.
     pub fn handler(mut self, kind: &str, handler: Arc<dyn Handler>) -> Self {
         match kind.parse::<Kind>() {
             Ok(kind) => self.handlers.push((kind, handler)),
@@ -85,8 +85,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Gives every run a value of this type, such as a pool of connections: handlers get the value by [`Run::state`]. One
-    /// value of each type.
+    /// Gives every run a value of this type, such as a connection pool: handlers get the value by [`Run::state`]. There
+    /// is one value of each type.
     ///
     /// ```no_run
     /// # use leasehold::{Config, Job, JobError, Run, Worker};
@@ -135,7 +135,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Serves a queue, with so many jobs of it at once.
+    /// Serves a queue, and runs up to this number of its jobs at once.
     pub fn queue(mut self, name: &str, slots: u32) -> Self {
         match name.parse::<QueueName>() {
             Ok(_) if slots == 0 => self.refuse(Error::Worker("a queue needs at least one slot")),
@@ -145,7 +145,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// The checked parts, each handler with all that goes around it.
+    /// The checked parts, each handler with everything that runs around it.
     pub(crate) fn parts(self) -> Result<Parts, Error> {
         let Self { config, handlers, any_kind, around, queues, wrong } = self;
         if let Some(error) = wrong {
@@ -165,12 +165,12 @@ impl WorkerBuilder {
         self.wrong.get_or_insert(error);
     }
 
-    /// Connects and works until `shutdown` is ready, then lets handlers finish for `worker.grace_ms`, gives back
-    /// what is left, and returns what was done.
+    /// Connects and works until `shutdown` is ready. Then lets handlers finish for `worker.grace_ms`, releases the
+    /// other jobs, and returns what the worker did.
     ///
     /// # Errors
-    /// What is wrong with what it was told to serve, or that a store cannot be reached at the start. Once it runs,
-    /// it outlasts their outages.
+    /// The worker has nothing to serve, or a store is unavailable at the start. A running worker outlasts outages of
+    /// both stores.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<Tally, Error> {
         let stop = CancellationToken::new();
         let work = self.run(stop.clone(), CancellationToken::new());

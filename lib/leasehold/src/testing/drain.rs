@@ -7,7 +7,7 @@ use leasehold_worker::{Handler, Run};
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::time::timeout;
 
-/// Stands for chance: the middle of the range, so that a test sees the same delays each time.
+/// Used in place of a random number: the middle of the range, so that a test sees the same delays each time.
 const MIDDLE: f64 = 0.5;
 
 /// Runs every due job that the worker serves, at most once each.

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 #[derive(Clone)]
 pub struct Queue {
     rows: Arc<Mutex<Rows>>,
-    /// Told after each change that a wait may wait for.
+    /// Notified after each change that a wait may wait for.
     changed: Arc<Notify>,
 }
 
@@ -56,7 +56,7 @@ impl Queue {
         self.rows(|rows| rows.now())
     }
 
-    /// Moves the time of the queue on. Jobs whose time has come then wait in the line.
+    /// Advances the time of the queue. Jobs that are then due wait in the line.
     pub fn advance(&self, by: Duration) {
         self.changing(|rows| rows.advance(by));
     }
@@ -99,9 +99,9 @@ impl Queue {
         assert!(found.is_none(), "a job of kind {} matches; {}", J::KIND, self.told());
     }
 
-    /// Runs the due jobs that this worker serves, one after another in the order of the line, each at most once: jobs that
-    /// the handlers enqueue too. A job that fails waits for its next attempt as long as its backoff says: see
-    /// [`Queue::advance`].
+    /// Runs the due jobs that this worker serves, one after another in the order of the line, each at most once. This
+    /// includes jobs that the handlers enqueue. A job that fails waits for its next attempt for the time of its
+    /// backoff: see [`Queue::advance`].
     ///
     /// Needs a runtime of tokio. Timeouts of jobs are measured in the time of tokio, which `start_paused = true` makes
     /// virtual.
@@ -134,7 +134,7 @@ impl Queue {
     pub(crate) async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
         let finished = async {
             loop {
-                // Listening before looking: a change in between is not missed.
+                // Listen before the check: then a change between the two is not missed.
                 let changed = self.changed.notified();
                 if let Some(finished) = self.rows(|rows| rows.finished(id)) {
                     return finished;
@@ -150,7 +150,7 @@ impl Queue {
     }
 
     pub(crate) fn rows<T>(&self, with: impl FnOnce(&mut Rows) -> T) -> T {
-        // Every change is whole before anything can panic.
+        // Every change is complete before anything can panic.
         with(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -161,7 +161,7 @@ impl Queue {
         answer
     }
 
-    /// Why a job is where it is. Between two drains no worker lives.
+    /// Why a job is in its state. Between two drains no worker lives.
     pub(crate) fn explain(&self, id: JobId) -> Option<Explanation> {
         self.rows(|rows| {
             let job = rows.job(id)?;

@@ -51,7 +51,7 @@ impl Rows {
         self.promote();
     }
 
-    /// Scheduled jobs that are due come into the line.
+    /// Moves due scheduled jobs into the line.
     fn promote(&mut self) {
         let now = self.now;
         for row in self.by_id.values_mut().filter(|row| row.run_at <= now) {
@@ -109,7 +109,7 @@ impl Rows {
         self.paused.iter().any(|paused| paused.as_str() == queue)
     }
 
-    /// How many jobs of its queue stand before a job.
+    /// The number of jobs of its queue that stand before a job.
     pub(crate) fn position(&self, id: JobId) -> Option<i64> {
         let row = self.by_id.get(&id).filter(|row| row.life.state == State::Queued)?;
         let before = self.by_id.values().filter(|other| {
@@ -124,7 +124,7 @@ impl Rows {
         Some(Finished { id, state: row.life.state, result, last_error })
     }
 
-    /// Claims the first job of the line that fits.
+    /// Claims the first job of the line that the worker serves.
     pub(crate) fn claim(&mut self, fits: impl Fn(&NewJob) -> bool) -> Option<Run> {
         let waits =
             |row: &&mut Row| row.life.state == State::Queued && !self.paused.contains(&row.job.queue) && fits(&row.job);
@@ -231,7 +231,7 @@ impl Rows {
 }
 
 impl Row {
-    /// The place in the line: a lower one comes first.
+    /// The position in the line: a lower position comes first.
     fn place(&self) -> (i16, DateTime<Utc>, usize) {
         (-self.job.priority, self.run_at, self.number)
     }
