@@ -53,7 +53,7 @@ async fn not_ready_for_lack_of(worker: &Background, what: &str) {
 }
 
 async fn ready_again(worker: &Background) {
-    worker.says("this worker lacks nothing any more").await;
+    worker.says("this worker has everything that it needs again").await;
     let (status, body) = readiness(worker).await;
     assert_eq!((status, &body["ready"], &body["lacks"]), (200, &json!(true), &Value::Null));
 }

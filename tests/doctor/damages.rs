@@ -124,7 +124,7 @@ damages! {
         [Redis("LREM {key}:ready 0 {queued}")];
     a_listed_id_is_not_known: "not in the set of known ids" mended
         [Redis("ZREM {key}:leases {queued}")];
-    an_id_waits_twice: "waits twice" mended
+    an_id_waits_twice: "in the lists of waiting hints twice" mended
         [Redis("RPUSH {key}:ready {queued}")];
     a_taken_hint_is_leased_by_nobody: "hints that a blocking take moved are leased" mended
         [Redis("LMOVE {key}:ready {key}:claimed LEFT RIGHT")];
@@ -138,9 +138,9 @@ damages! {
         [Redis("HSET {key}:flags paused 1")];
     a_pause_is_in_postgres_only: "the pause flag is the same in Redis and PostgreSQL" mended
         [Sql("INSERT INTO leasehold.queue (name, paused_at) VALUES ('default', now())")];
-    overflow_is_said_of_a_short_line: "which says that there is more" mended
+    overflow_is_said_of_a_short_line: "the overflow flag in Redis is set" mended
         [Redis("HSET {key}:flags overflow 1")];
-    overflow_is_not_said_of_a_long_line: "Redis does not say so" mended
+    overflow_is_not_said_of_a_long_line: "the overflow flag in Redis is not set" mended
         [Jobs(HEAD_MAX * 2), Redis("HDEL {key}:flags overflow")];
     the_generation_is_gone: "Redis knows its generation" mended
         [Redis("DEL leasehold:generation")];

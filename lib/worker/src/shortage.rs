@@ -161,7 +161,7 @@ async fn pauses_and_steps(state: &WorkerState) {
             pause = PAUSE_FIRST;
             if shortage.grow() {
                 state.capacity.iter().for_each(|(_, capacity)| capacity.look_again());
-                tracing::info!("this worker lacks nothing any more, and takes as many jobs as before");
+                tracing::info!("this worker has everything that it needs again, and takes as many jobs as before");
                 return;
             }
         }
