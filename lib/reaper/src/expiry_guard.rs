@@ -33,7 +33,15 @@ pub(crate) struct ExpiryGuard {
 
 impl ExpiryGuard {
     pub(crate) const fn new(lease: Duration) -> Self {
-        Self { lease, last_seen: None, away: false, quiet_until: None, said_at: None, cannot_write: false, looked_at: None }
+        Self {
+            lease,
+            last_seen: None,
+            away: false,
+            quiet_until: None,
+            said_at: None,
+            cannot_write: false,
+            looked_at: None,
+        }
     }
 
     /// PostgreSQL did not answer.

@@ -336,13 +336,7 @@ async fn glance_is_enough(
 /// trails of those, and counted. The fill that follows pushes them again, with all else that is missing.
 ///
 /// A comparison reads all hints of the queue, so it is made only where the numbers say that some are gone.
-async fn lost_hints(
-    tick: &Tick,
-    line: &LineSummary,
-    head: HeadStats,
-    front: &Line,
-    seen: &Seen,
-) -> Result<u64, Error> {
+async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Line, seen: &Seen) -> Result<u64, Error> {
     let expected = front.ids.iter().filter(|id| seen.ids.contains(id)).count();
     let disagree = head.ready + head.claimed + head.aside != head.waiting_members;
     if expected == 0 || !(disagree || too_few(&head, front.ids.len(), expected)) {
