@@ -1,4 +1,4 @@
-//! A client, a worker and a reaper in one process, with state for the handlers, defaults of a kind, and middleware.
+//! A client, a worker and a reaper in one process, with state for the handlers, defaults for a kind, and middleware.
 //!
 //! Run `leasehold migrate` first, with LEASEHOLD_DATABASE_URL and LEASEHOLD_REDIS_URL set, or start `leasehold dev` in the
 //! same folder. Then: `cargo run -p leasehold --example one_process`
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{error::Error, sync::Mutex, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// What all runs share. In a real program: a pool of connections.
+/// The state that all runs share. In a real program it holds a pool of connections, for example.
 #[derive(Default)]
 struct Outbox(Mutex<Vec<String>>);
 

@@ -1,6 +1,6 @@
-//! How to test code that enqueues jobs, and the jobs themselves, without a server.
+//! Tests code that enqueues jobs, and the jobs themselves, without a server.
 //!
-//! `cargo run -p leasehold --example unit_test`; in a real program the body of `main` is a `#[tokio::test]`.
+//! Run: `cargo run -p leasehold --example unit_test`. In a real program the body of `main` is a `#[tokio::test]`.
 
 use leasehold::{Client, Config, Error, Job, JobError, Run, Worker, WorkerBuilder, testing};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ impl Job for Remind {
     async fn run(self, run: &Run) -> Result<String, JobError> {
         // The first attempt fails, to show a retry in virtual time.
         match run.job().attempt {
-            1 => Err(JobError::failed("the mail server is away")),
+            1 => Err(JobError::failed("the mail server is unavailable")),
             _ => Ok(format!("{}, day {}", self.user, self.day)),
         }
     }

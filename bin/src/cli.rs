@@ -1,4 +1,4 @@
-//! The command line as a whole: all commands with the arguments that all of them take, and from the arguments to the command.
+//! The command line: all commands, their common arguments, and the dispatch from arguments to a command.
 
 use crate::{
     commands::{bench, completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
@@ -11,12 +11,12 @@ use crate::{
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// A job queue whose every job is a row in PostgreSQL, handed out at the speed of Redis.
+/// A job queue: every job is a row in PostgreSQL, and Redis hands the jobs out fast
 #[derive(Debug, Parser)]
 #[command(name = "leasehold", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Settings come from leasehold.toml, LEASEHOLD_… variables and flags; `leasehold config` lists them.
-LEASEHOLD_…_FILE names a file with the value of a variable, for passwords."
+    after_help = "Settings come from leasehold.toml, LEASEHOLD_… variables and flags; `leasehold config` lists all settings.
+For passwords: LEASEHOLD_…_FILE names a file that holds the value of the variable LEASEHOLD_…."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -42,9 +42,9 @@ pub(crate) enum Command {
     Completions(completions::Args),
 }
 
-/// Runs the command that was asked for.
+/// Runs the command.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    // Completions need no settings, and must work where settings are broken.
+    // Completions need no settings, and must work even if the settings are broken.
     if let Command::Completions(args) = &cli.command {
         return completions::run(args, Cli::command());
     }
@@ -70,7 +70,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Ends a wrong call, or a call for help: prints a mistake in one line, and help as clap formats it.
+/// Ends a call that is wrong or asks for help. Prints an error in one line; prints help in the format of clap.
 pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if !error.use_stderr() || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand {

@@ -14,9 +14,9 @@ use leasehold_store::Store;
 /// The settings of this call.
 pub(crate) struct Context {
     pub(crate) config: Config,
-    /// Whether data is printed as JSON.
+    /// Whether to print data as JSON.
     pub(crate) json: bool,
-    /// Where the settings came from.
+    /// The sources of the settings.
     pub(crate) sources: Sources,
 }
 
@@ -26,7 +26,7 @@ impl Context {
         Self::load_from(globals.sources(), globals.json, log)
     }
 
-    /// The same without the file of a running `leasehold dev`: the caller wants other servers.
+    /// The same, but ignores the file of a running `leasehold dev`: the caller uses other servers.
     pub(crate) fn load_apart(globals: Globals) -> Result<Self, Failure> {
         Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json, Log::AsSet)
     }
@@ -37,30 +37,30 @@ impl Context {
         Ok(Self { config, json, sources })
     }
 
-    /// PostgreSQL, whatever its schema.
+    /// Connects to PostgreSQL, with whatever schema it has.
     pub(crate) async fn database(&self) -> Result<Store, Failure> {
         let settings = self.config.store_settings("leasehold").ok_or_else(|| ConfigError::missing("database.url"))?;
         let store = Store::connect(&settings).await.map_err(|error| self.store_failure(error))?;
         Ok(store.with_lock_timeout(self.config.lock_timeout()))
     }
 
-    /// PostgreSQL with the schema of this program.
+    /// Connects to PostgreSQL and checks that it has the schema of this program.
     pub(crate) async fn store(&self) -> Result<Store, Failure> {
         let store = self.database().await?;
         store.check_schema().await.map_err(|error| self.store_failure(error))?;
         Ok(store)
     }
 
-    /// Redis.
+    /// Connects to Redis.
     pub(crate) async fn handoff(&self) -> Result<Handoff, Failure> {
         let settings = self.config.handoff_settings().ok_or_else(|| ConfigError::missing("redis.url"))?;
         Handoff::connect(&settings).await.map_err(|error| self.handoff_failure(&error))
     }
 
-    /// Both stores. While Redis is unavailable, the pair connects to Redis later.
+    /// Both stores. If Redis is unavailable, the pair connects to Redis later.
     pub(crate) async fn pair(&self, application_name: &str) -> Result<Pair, Failure> {
         let pair = Pair::connect(&self.config, application_name).await.map_err(|error| self.failure(&error))?;
-        // A process that begins without the URL would never use Redis.
+        // A process that starts without redis.url would never use Redis.
         pair.handoff()?;
         Ok(pair)
     }
@@ -75,13 +75,13 @@ impl Context {
         Ok(Reaper::new(pair.store.clone(), pair.handoff()?.clone(), reaper_settings(&self.config)))
     }
 
-    /// An error of the library, as one line with what to do.
+    /// Turns an error of the library into one line that says what to do.
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         let message = error.explain(&self.config);
         if error.is_usage() { Failure::usage(message) } else { Failure::new(message) }
     }
 
-    /// An error of PostgreSQL, as one line with what to do.
+    /// Turns an error of PostgreSQL into one line that says what to do.
     pub(crate) fn store_failure(&self, error: leasehold_store::Error) -> Failure {
         match error {
             leasehold_store::Error::Invalid(_) | leasehold_store::Error::Url(_) => Failure::usage(error.to_string()),
@@ -89,7 +89,7 @@ impl Context {
         }
     }
 
-    /// An error of Redis, as one line with what to do.
+    /// Turns an error of Redis into one line that says what to do.
     pub(crate) fn handoff_failure(&self, error: &leasehold_handoff::Error) -> Failure {
         match error {
             leasehold_handoff::Error::Url(_) => Failure::usage(error.to_string()),

@@ -7,8 +7,8 @@ use std::{
     process::ExitCode,
 };
 
-/// The longest message, in characters. A longer message quotes input. The beginning identifies the input; the end says what
-/// is wrong.
+/// The longest message, in characters. A longer message quotes input. Its beginning identifies the input, and its end
+/// says what is wrong.
 const MESSAGE_MAX: usize = 600;
 const BEGINNING: usize = 200;
 const END: usize = 300;
@@ -36,7 +36,7 @@ impl Failure {
         self.code == 2
     }
 
-    /// The same, with the state of the rest of the work.
+    /// The same failure, followed by the state of the rest of the work.
     pub(crate) fn with(mut self, more: &str) -> Self {
         if !self.message.is_empty() {
             self.message = format!("{}; {more}", self.message);
@@ -44,7 +44,7 @@ impl Failure {
         self
     }
 
-    /// The same about a line of the input.
+    /// The same failure, for a line of the input.
     pub(crate) fn at_line(mut self, number: u64) -> Self {
         self.message = format!("line {number}: {}", self.message);
         self
@@ -59,14 +59,14 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
             let line = self.message.replace('\n', " ");
-            // Nobody can be told when standard error is closed.
+            // Standard error may be closed. Then the message is lost.
             let _ = writeln!(io::stderr(), "error: {line}");
         }
         ExitCode::from(self.code)
     }
 }
 
-/// The message, without its middle if the message is too long.
+/// The message. A message that is too long loses its middle.
 fn clipped(message: String) -> String {
     let characters = message.chars().count();
     if characters <= MESSAGE_MAX {

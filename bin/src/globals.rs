@@ -4,18 +4,18 @@ use clap::Args;
 use leasehold::Sources;
 use std::path::PathBuf;
 
-/// What every command takes.
+/// The arguments of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Globals {
-    /// The file of settings [default: leasehold.toml, if it is there]
+    /// The settings file [default: leasehold.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = "LEASEHOLD_CONFIG", hide_env = true)]
     pub(crate) config: Option<PathBuf>,
-    /// Where PostgreSQL is: postgres://user:password@host:port/database. Better in a file or in LEASEHOLD_DATABASE_URL:
+    /// The URL of PostgreSQL: postgres://user:password@host:port/database. A file or LEASEHOLD_DATABASE_URL is safer:
     /// every user of this machine can read arguments
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// Where Redis is: redis://:password@host:port/0. Better in a file or in LEASEHOLD_REDIS_URL
+    /// The URL of Redis: redis://:password@host:port/0. A file or LEASEHOLD_REDIS_URL is safer
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,
     /// Any other setting, such as worker.lease_ms=5000 (repeatable)
@@ -27,7 +27,7 @@ pub(crate) struct Globals {
 }
 
 impl Globals {
-    /// Where settings come from under these flags.
+    /// The sources of the settings, and the settings of these flags.
     pub(crate) fn sources(&self) -> Sources {
         let mut overrides = self.settings.clone();
         for (key, url) in [("database.url", &self.database_url), ("redis.url", &self.redis_url)] {

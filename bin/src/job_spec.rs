@@ -20,14 +20,14 @@ pub(crate) struct JobFlags {
     /// The payload for the handler: JSON, @FILE to read JSON from a file, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     pub(crate) payload: String,
-    /// From -100 to 100, higher first
+    /// The priority, from -100 to 100: jobs with a higher priority start first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i16).range(i64::from(PRIORITY_MIN)..=i64::from(PRIORITY_MAX)))]
     pub(crate) priority: i16,
-    /// Start no sooner than after this delay, such as 10s or 1h30m
-    #[arg(long, value_parser = times::duration, conflicts_with = "at")]
+    /// Start the job after this delay, such as 10s or 1h30m
+    #[arg(long, allow_hyphen_values = true, value_parser = times::duration, conflicts_with = "at")]
     pub(crate) delay: Option<Duration>,
-    /// Start no sooner than at this time: 2030-01-31T08:00:00Z, or 2030-01-31 08:00 in the local zone
+    /// Start the job at this time: 2030-01-31T08:00:00Z, or 2030-01-31 08:00 in the local zone
     #[arg(long, value_name = "TIME", value_parser = times::time)]
     pub(crate) at: Option<DateTime<Utc>>,
     /// While a live job has this key, print the id of that job and make no new job
@@ -40,8 +40,8 @@ pub(crate) struct JobFlags {
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
     pub(crate) max_attempts: i32,
-    /// How long one run may take, such as 30s [default: without end]
-    #[arg(long, value_parser = times::duration)]
+    /// How long one run may take, such as 30s [default: no limit]
+    #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     pub(crate) timeout: Option<Duration>,
     /// The id of the job. If a job with this id exists, print the id and make no new job
     #[arg(long)]
@@ -52,17 +52,97 @@ pub(crate) struct JobFlags {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
+    #[serde(default, deserialize_with = "line_fields::kind")]
     kind: Option<Kind>,
+    #[serde(default, deserialize_with = "line_fields::queue")]
     queue: Option<QueueName>,
     payload: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "line_fields::priority")]
     priority: Option<i16>,
+    #[serde(default, deserialize_with = "line_fields::delay")]
     delay: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::run_at")]
     run_at: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::unique_key")]
     unique_key: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::limit_key")]
     limit_key: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::max_attempts")]
     max_attempts: Option<i32>,
+    #[serde(default, deserialize_with = "line_fields::timeout")]
     timeout: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::id")]
     id: Option<JobId>,
+}
+
+/// The fields of a line. Their errors name the field and its type in JSON, not a type of Rust.
+mod line_fields {
+    use super::{JobId, Kind, MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN, QueueName};
+    use serde::{
+        Deserialize, Deserializer,
+        de::{DeserializeOwned, Error},
+    };
+    use serde_json::Value;
+
+    fn text<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D, name: &str) -> Result<Option<T>, D::Error> {
+        match Value::deserialize(from)? {
+            Value::Null => Ok(None),
+            text @ Value::String(_) => {
+                serde_json::from_value(text).map(Some).map_err(|error| D::Error::custom(format!("{name} {error}")))
+            }
+            _ => Err(D::Error::custom(format!("{name} must be a string"))),
+        }
+    }
+
+    fn number<'de, D, T>(from: D, name: &str, min: i64, max: i64) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: DeserializeOwned,
+    {
+        let value = Value::deserialize(from)?;
+        serde_json::from_value(value)
+            .map_err(|_| D::Error::custom(format!("{name} must be a number from {min} to {max}")))
+    }
+
+    pub(super) fn kind<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Kind>, D::Error> {
+        text(from, "kind")
+    }
+
+    pub(super) fn queue<'de, D: Deserializer<'de>>(from: D) -> Result<Option<QueueName>, D::Error> {
+        text(from, "queue")
+    }
+
+    pub(super) fn priority<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i16>, D::Error> {
+        number(from, "priority", PRIORITY_MIN.into(), PRIORITY_MAX.into())
+    }
+
+    pub(super) fn delay<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "delay")
+    }
+
+    pub(super) fn run_at<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "run_at")
+    }
+
+    pub(super) fn unique_key<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "unique_key")
+    }
+
+    pub(super) fn limit_key<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "limit_key")
+    }
+
+    pub(super) fn max_attempts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
+        number(from, "max_attempts", 1, MAX_ATTEMPTS_MAX.into())
+    }
+
+    pub(super) fn timeout<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "timeout")
+    }
+
+    pub(super) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<JobId>, D::Error> {
+        text(from, "id")
+    }
 }
 
 /// The job that the flags describe.
@@ -79,8 +159,12 @@ pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
 
 /// The job that a line describes. The flags are the defaults of the line.
 pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure> {
+    // Serde also reads a struct from an array.
+    if !line.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok() {
+        return Err(Failure::usage("not a job: a line must be a JSON object"));
+    }
     let line: Line = serde_json::from_str(line).map_err(|error| {
-        // Every input is line 1 to the parser, which would read as a line number of the file.
+        // The parser sees one line only and says "line 1". A user would take that for a line number of the file.
         let text = error.to_string();
         let (problem, place) = text.split_once(" at line 1 column ").unwrap_or((&text, ""));
         let place = if place.is_empty() { String::new() } else { format!(" at column {place}") };

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-/// The longest line, in bytes: a payload of the greatest length, and room for the other fields.
+/// The longest line, in bytes: a payload of the maximum length, and room for the other fields.
 const LINE_MAX_BYTES: u64 = PAYLOAD_MAX_BYTES as u64 + 64 * 1024;
 
 /// Lines of a file or of standard input.
@@ -31,7 +31,7 @@ impl Lines {
         Ok(Self { input, number: 0 })
     }
 
-    /// The next line without its end, and its number; the first one is 1.
+    /// The next line without its line break, and its number; the first line is number 1.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, String)>, Failure> {
         let mut bytes = Vec::new();
         let number = self.number + 1;

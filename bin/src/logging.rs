@@ -26,7 +26,7 @@ pub(crate) fn start(config: &LogConfig, log: Log) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("log.filter is {:?}: {error}", config.filter)))?;
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars).with_ansi(io::stderr().is_terminal());
-    // Nobody reads what a closed terminal would be told, and the attempt to tell it would be a panic.
+    // After the terminal is closed, nobody can read an error about the log, and printing the error would panic.
     let builder = builder.log_internal_errors(false);
     match config.format {
         LogFormat::Plain => builder.compact().init(),

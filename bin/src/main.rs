@@ -1,5 +1,5 @@
-//! The command line of Leasehold: one binary, one file per command in `commands/`. `output/` makes what is printed; the crates
-//! in `lib/` do the work.
+//! The command line of Leasehold: one binary, one file per command in `commands/`. `output/` formats what is printed;
+//! the crates in `lib/` do the work.
 
 mod cli;
 mod commands;

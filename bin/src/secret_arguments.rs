@@ -1,6 +1,6 @@
 //! Passwords in arguments. Every user of a machine can read the arguments of every process (`ps`). So a process with a
-//! password in its arguments replaces itself at once, under the same process id, by the same program without the password.
-//! The value goes along in the environment, which only the same user can read.
+//! password in its arguments replaces itself at once by the same program without the password, under the same process
+//! id. The password is passed on in the environment, which only the same user can read.
 //!
 //! For a moment the password is visible. A file or the environment is a better place (`LEASEHOLD_DATABASE_URL_FILE`).
 
@@ -13,11 +13,12 @@ use std::{
     process::{self, Command},
 };
 
-/// Carries the blanked arguments. Processes that inherit this variable ignore it: it names the process that it is for.
+/// Carries the original values of the blanked arguments. Other processes that inherit this variable ignore it, because
+/// it contains the id of the process that it is for.
 const VARIABLE: &str = "LEASEHOLD__ARGUMENTS";
 /// Flags whose value is a URL.
 const URLS: [&str; 2] = ["--database-url", "--redis-url"];
-/// The flag whose value may be `KEY=URL`, and those keys.
+/// The flag whose value may be `KEY=URL`, and the keys with a URL.
 const SET: &str = "--set";
 const KEYS: [&str; 2] = ["database.url=", "redis.url="];
 
@@ -29,8 +30,8 @@ struct Blanked {
     arguments: BTreeMap<usize, String>,
 }
 
-/// The original arguments of this process. Does not return if one has a password: then the same program starts anew without
-/// the password in its arguments.
+/// The original arguments of this process. Does not return if an argument contains a password: the same program then
+/// starts again without the password in its arguments.
 pub(crate) fn given() -> Vec<OsString> {
     let arguments: Vec<OsString> = env::args_os().collect();
     if let Some(blanked) = blanked_before() {
@@ -57,7 +58,7 @@ fn restored(mut arguments: Vec<OsString>, blanked: Blanked) -> Vec<OsString> {
     arguments
 }
 
-/// Returns only if the system refuses. Then the arguments stay visible: the command still runs.
+/// Returns only if the system refuses. Then the password stays visible, but the command still runs.
 fn start_again(shown: &[OsString], arguments: BTreeMap<usize, String>) {
     let blanked = Blanked { process: process::id(), arguments };
     let (Ok(program), Ok(blanked)) = (env::current_exe(), serde_json::to_string(&blanked)) else { return };
@@ -68,7 +69,7 @@ fn start_again(shown: &[OsString], arguments: BTreeMap<usize, String>) {
     let _ = command.env(VARIABLE, blanked).exec();
 }
 
-/// The arguments without passwords, and the original ones of those that had a password, by position.
+/// The arguments without passwords, and, by position, the originals of the arguments that had a password.
 fn blank(arguments: &[OsString]) -> (Vec<OsString>, BTreeMap<usize, String>) {
     let (mut shown, mut hidden) = (arguments.to_vec(), BTreeMap::new());
     let mut flag = None;
@@ -77,7 +78,7 @@ fn blank(arguments: &[OsString]) -> (Vec<OsString>, BTreeMap<usize, String>) {
             flag = None;
             continue;
         };
-        // What follows is a command for other processes.
+        // The rest is a command for other processes.
         if argument == "--" {
             break;
         }
@@ -122,7 +123,7 @@ fn blanked_url(url: &str) -> Option<String> {
     let login = place.rsplit_once('@').and_then(|(login, place)| Some((login.split_once(':')?.0, place)));
     let secret_query = query.is_some_and(in_words);
     if login.is_none() && !secret_query {
-        // An unescaped `?` in a password: what stands before the last `@` is none of anybody's business.
+        // The password may contain an unescaped `?`. Hide everything before the last `@`.
         return query.filter(|query| query.contains('@')).map(|_| format!("{scheme}://***"));
     }
     let place = login.map_or_else(|| place.to_owned(), |(user, place)| format!("{user}:***@{place}"));

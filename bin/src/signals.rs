@@ -12,19 +12,19 @@ use tokio_util::sync::CancellationToken;
 /// Two signals within this time count as one: `timeout` and similar programs signal a process and then its group.
 const SAME_REQUEST: Duration = Duration::from_millis(200);
 
-/// What the signals of this process ask for.
+/// The stop that the signals of this process ask for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
-    /// Stop when the work at hand is done.
+    /// Stop when the current work is done.
     pub(crate) soon: CancellationToken,
     /// Stop now.
     pub(crate) now: CancellationToken,
 }
 
-/// Listens for signals from here on.
+/// Listens for signals from now on.
 pub(crate) fn listen() -> Result<Stop, Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // A terminal that is closed sends it. Whoever started this with `nohup` wants it to run on.
+    // A terminal sends HUP when it closes. A user who started this process with `nohup` wants it to continue.
     let mut hang_up = if hang_up_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
     let stop = Stop::default();
     let asked = stop.clone();
@@ -59,7 +59,7 @@ fn hang_up_is_ignored() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SIGHUP))
 }
 
-/// Whether a signal is among those that `SigIgn` in `/proc/PID/status` names.
+/// Whether `SigIgn` in `/proc/PID/status` contains the signal.
 fn ignores(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

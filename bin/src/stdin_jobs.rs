@@ -10,7 +10,7 @@ use leasehold_core::BATCH_MAX;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// After this time without a new line an incomplete batch is sent: a slow writer does not delay its jobs.
+/// An incomplete batch is sent after this time without a new line, so that a slow writer does not delay its jobs.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Jobs that are sent in one call.
@@ -21,11 +21,11 @@ pub(crate) struct Batch {
     pub(crate) lines: Vec<u64>,
 }
 
-/// Batches of valid jobs, until the input ends or a line is invalid. The batch of the invalid line is not sent, not even its
-/// lines before that line. Blank lines are skipped.
+/// Batches of valid jobs, until the input ends or a line is invalid. The batch with the invalid line is not sent, not
+/// even the lines before it. Blank lines are skipped.
 pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Batch, Failure>> {
     let (tell, mut lines) = mpsc::channel(BATCH_MAX);
-    // A thread, since reading standard input cannot be given up half-way.
+    // Reading runs in a thread, because a read of standard input cannot be cancelled.
     std::thread::spawn(move || {
         let read = || -> Result<(), Failure> {
             let mut input = Lines::open(None)?;

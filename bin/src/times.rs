@@ -3,13 +3,29 @@
 use chrono::{DateTime, Local, NaiveDateTime, TimeZone, Utc};
 use std::time::Duration;
 
-/// `10s`, `1h30m`, `250ms`.
+/// Reads a duration such as `10s`, `1h30m` or `250ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    if text.trim().starts_with('-') {
+        return Err(format!("{text:?} must not be negative; write 10s, 5m, 1h30m or 250ms"));
+    }
     humantime::parse_duration(text.trim())
         .map_err(|error| format!("{text:?} is no duration: {error}; write 10s, 5m, 1h30m or 250ms"))
 }
 
-/// `2030-01-31T08:00:00Z`, or `2030-01-31 08:00` in the local zone.
+/// The shortest interval: shorter ones would load PostgreSQL with nothing but counting.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// Reads the time between two repetitions.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < INTERVAL_MIN {
+        Err(format!("{text:?} is too short; the shortest interval is 100ms"))
+    } else {
+        Ok(interval)
+    }
+}
+
+/// Reads a time such as `2030-01-31T08:00:00Z`, or `2030-01-31 08:00` in the local zone.
 pub(crate) fn time(text: &str) -> Result<DateTime<Utc>, String> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -26,7 +42,7 @@ pub(crate) fn time(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 fn not_before_1970(text: &str, time: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    if time.timestamp() < 0 { Err(format!("{text:?} lies before 1970")) } else { Ok(time) }
+    if time.timestamp() < 0 { Err(format!("{text:?} is before 1970")) } else { Ok(time) }
 }
 
 #[cfg(test)]
@@ -44,5 +60,7 @@ mod tests {
         for bad in ["", "10", "-1s", "soon"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+        assert!(duration("-1s").is_err_and(|error| error.contains("must not be negative")));
+        assert!(interval("0s").is_err() && interval("99ms").is_err() && interval("100ms").is_ok());
     }
 }

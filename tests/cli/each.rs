@@ -54,7 +54,7 @@ async fn a_paused_queue_and_a_queue_without_workers_are_reported() {
     fs::write(scene.folder().join("lines"), "a\nb\n").expect("written");
     scene.output(&["queue", "pause", "q"]);
     let each = Background::start(&scene, &["each", "--queue", "q", "--from", "lines", "--", "echo"], &[]);
-    each.says("the queue q is paused, so nothing of it is started: `leasehold queue resume q` ends that").await;
+    each.says("the queue q is paused, so none of its jobs starts: `leasehold queue resume q` ends the pause").await;
     each.says("no worker runs commands of the queue q").await;
     let _fleet = Background::fleet(&scene);
     scene.output(&["queue", "resume", "q"]);
@@ -141,7 +141,7 @@ async fn a_signal_keeps_the_jobs_and_the_next_run_continues() {
     .await;
     first.signal(Signal::SIGINT);
     let ran = first.ended(Duration::from_secs(30));
-    ran.refused(1, "stopped waiting; the jobs go on by themselves where workers run");
+    ran.refused(1, "stopped waiting; the jobs continue where workers run");
     ran.said("--batch b");
     let states = scene.json(&["job", "list", "--limit", "100"]);
     let all = states.as_array().expect("jobs");

@@ -33,7 +33,7 @@ async fn a_cancelled_job_is_not_live_in_either_store_and_can_be_retried() {
     let again = scene.run(&["job", "cancel", &id]);
     assert_eq!(
         (again.code, again.stdout.trim_end()),
-        (1, &*format!("{id}  unchanged: it had finished already (cancelled)"))
+        (1, &*format!("{id}  unchanged: the job had already finished (cancelled)"))
     );
     assert_eq!(scene.run(&["job", "wait", &id]).code, 1, "a cancelled job is not a success");
 
@@ -45,7 +45,10 @@ async fn a_cancelled_job_is_not_live_in_either_store_and_can_be_retried() {
         (1, &*json!({"changed": false, "id": id, "state": "queued"}).to_string())
     );
     let waited = scene.run(&["job", "wait", &id, "--timeout", "50ms"]);
-    assert_eq!((waited.code, waited.stderr.trim_end()), (1, &*format!("{id} has not finished in time; it goes on")));
+    assert_eq!(
+        (waited.code, waited.stderr.trim_end()),
+        (1, &*format!("{id} has not finished in time; the job continues"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +113,7 @@ async fn no_command_fails_on_extreme_times_in_the_tables() {
     let looked = scene.run(&["doctor", "--json"]);
     assert!(looked.code == 1 && looked.stdout.contains("findings"), "{looked:?}");
     let mended = scene.run(&["doctor", "--repair"]);
-    assert!(!mended.stderr.contains("panicked") && !mended.stderr.contains("cannot look"), "{mended:?}");
+    assert!(!mended.stderr.contains("panicked") && !mended.stderr.contains("cannot read the stores"), "{mended:?}");
     scene.output(&["queue", "purge", "default"]);
     assert_eq!(scene.json(&["job", "list"]).as_array().expect("a list").len(), ids.len());
 }

@@ -11,11 +11,11 @@ async fn a_pause_is_set_in_both_stores_and_can_be_ended() {
     assert_eq!(scene.json(&["queue", "pause", "q"]), json!({ "changed": true, "paused": true, "queue": "q" }));
     let keys = all_keys(&mut scene.stores.redis.connect().await).await;
     assert!(!keys.contains_key("leasehold:{q}:ready"), "{keys:?}");
-    assert_eq!(scene.output(&["queue", "pause", "q"]), "q was paused already");
+    assert_eq!(scene.output(&["queue", "pause", "q"]), "q was already paused");
     let stats = scene.json(&["stats"]);
     assert_eq!((&stats["postgres"][0]["paused"], &stats["redis"]["queues"][0]["paused"]), (&json!(true), &json!(true)));
     assert!(scene.output(&["queue", "list"]).contains("q (paused)"));
-    assert_eq!(scene.output(&["queue", "resume", "q"]), "q goes on");
+    assert_eq!(scene.output(&["queue", "resume", "q"]), "q is resumed");
     assert_eq!(scene.output(&["queue", "resume", "q"]), "q was not paused");
     assert_eq!(scene.json(&["job", "show", &id])["state"], "queued");
 }
@@ -44,9 +44,11 @@ async fn stats_name_the_store_of_each_number() {
     let (jobs, head) = (&stats["postgres"][0], &stats["redis"]["queues"][0]);
     assert_eq!((&jobs["queue"], &jobs["queued"], &jobs["scheduled"]), (&json!("q"), &json!(1), &json!(1)));
     assert_eq!((&head["queue"], &head["ready"]), (&json!("q"), &json!(1)));
+    assert_eq!(jobs["blocked"], 0, "JSON has the column");
     let text = scene.output(&["stats"]);
+    assert!(!text.contains("BLOCKED") && !scene.output(&["queue", "list"]).contains("BLOCKED"), "{text}");
     assert!(
-        text.contains("PostgreSQL: jobs\nQUEUE") && text.contains("Redis: hints of the next jobs; 0 workers live"),
+        text.contains("PostgreSQL: jobs\nQUEUE") && text.contains("Redis: hints of the next jobs; 0 live workers"),
         "{text}"
     );
 }

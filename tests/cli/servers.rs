@@ -35,11 +35,13 @@ async fn a_wrong_redis_url_is_named_and_changes_nothing() {
     let scene = Scene::start().await;
     let before = scene.contents().await;
     for url in ["http://127.0.0.1", "redis://:hunter2@:x:y", "127.0.0.1:6379"] {
-        let mut command = scene.command(&["enqueue", "--kind", "k"]);
-        command.env("LEASEHOLD_REDIS_URL", url);
-        let ran = run(command, b"");
-        ran.refused(2, "redis.url");
-        assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+        for args in [&["enqueue", "--kind", "k"][..], &["stats"], &["stats", "--watch"]] {
+            let mut command = scene.command(args);
+            command.env("LEASEHOLD_REDIS_URL", url);
+            let ran = run(command, b"");
+            ran.refused(2, "redis.url");
+            assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+        }
     }
     assert_eq!(scene.contents().await, before);
 }
@@ -86,6 +88,7 @@ async fn jobs_are_accepted_while_redis_cannot_be_used() {
         (replica.url.clone(), "is a replica: it can be read only; redis.url must name the primary"),
         (poor.url, "does not let this user do what is needed"),
         (format!("redis://127.0.0.1:{other}"), "no Redis answers at"),
+        (format!("{}/99", evicting.url.trim_end_matches('/')), "refuses database 99"),
     ] {
         let with_url = |args: &[&str]| {
             let mut command = scene.command(args);
@@ -139,7 +142,7 @@ async fn a_job_is_accepted_while_redis_is_unavailable_and_stats_names_the_unavai
     let id = without_redis(&["enqueue", "--kind", "k"]).succeeded();
     assert_eq!(scene.json(&["job", "show", &id])["state"], "queued");
     let stats = without_redis(&["stats"]).succeeded();
-    assert!(stats.contains("Redis: away (no Redis answers at 127.0.0.1:1"), "{stats}");
+    assert!(stats.contains("Redis is unavailable: no Redis answers at 127.0.0.1:1"), "{stats}");
     let explained = without_redis(&["job", "explain", &id]).succeeded();
     assert!(explained.contains("which workers live is not known, since Redis cannot be asked"), "{explained}");
 }

@@ -53,7 +53,7 @@ async fn not_ready_for_lack_of(worker: &Background, what: &str) {
 }
 
 async fn ready_again(worker: &Background) {
-    worker.says("this worker has what it lacked").await;
+    worker.says("this worker lacks nothing any more").await;
     let (status, body) = readiness(worker).await;
     assert_eq!((status, &body["ready"], &body["lacks"]), (200, &json!(true), &Value::Null));
 }

@@ -59,7 +59,7 @@ async fn a_reaper_and_a_batch_stop_cleanly_at_each_signal() {
         each.says("no worker runs commands of the queue q").await;
         each.signal(signal);
         let ran = each.ended(Duration::from_secs(30));
-        assert!(ran.code == 1 && ran.stderr.contains("stopped waiting; the jobs go on"), "{signal}: {ran:?}");
+        assert!(ran.code == 1 && ran.stderr.contains("stopped waiting; the jobs continue"), "{signal}: {ran:?}");
     }
 }
 
@@ -207,7 +207,7 @@ async fn a_stopped_wait_can_be_repeated() {
     })
     .await;
     waiting.signal(Signal::SIGINT);
-    waiting.ended(Duration::from_secs(30)).refused(1, "stopped waiting; the jobs go on");
+    waiting.ended(Duration::from_secs(30)).refused(1, "stopped waiting; the jobs continue");
     assert_eq!(scene.contents().await, before);
     let _worker = Background::start(&scene, &["worker", "--queue", "q", "--exec", "k=echo now"], &[]);
     assert_eq!(scene.output(&["job", "wait", "--timeout", "30s", &id]), format!("{id}  succeeded  \"now\\n\""));

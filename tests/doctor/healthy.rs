@@ -22,7 +22,7 @@ async fn an_idle_system_has_no_findings() {
     assert_eq!(
         examination.checks.len(),
         15,
-        "every check is told, also where it had nothing to look at: {:?}",
+        "a check is reported even if there was nothing to check: {:?}",
         examination.checks
     );
     assert!(examination.notes.is_empty(), "{:?}", examination.notes);
@@ -54,8 +54,23 @@ async fn a_system_at_rest_with_jobs_of_all_sorts_has_none_either() {
     assert_eq!(still_running.len(), 8);
 }
 
+/// Five queues without a worker are one note, which names three of them.
 #[tokio::test]
-async fn what_nobody_serves_is_a_note() {
+async fn queues_without_a_worker_are_one_note() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    let in_queue = |n: u32| NewJob { queue: format!("q{n}").parse().expect("a name"), ..new_job() };
+    world.enqueue_these(&(1..=5).map(in_queue).collect::<Vec<_>>()).await;
+    reaper.tick().await;
+    let examination = examine(&world.store, &world.handoff).await.expect("examine");
+    assert!(examination.findings.is_empty(), "{:#?}", examination.findings);
+    let [note] = &examination.notes[..] else { panic!("one note for all queues: {:?}", examination.notes) };
+    assert!(note.starts_with("5 queues have jobs") && note.ends_with(" and 2 more"), "{note}");
+    assert_eq!((1..=5).filter(|n| note.contains(&format!("q{n}"))).count(), 3, "{note}");
+}
+
+#[tokio::test]
+async fn jobs_that_no_worker_serves_are_a_note() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
     let record = WorkerRecord {

@@ -1,8 +1,9 @@
-//! job, jobs, finished, position: the queries for operators and clients.
+//! job, jobs, finished, explain, position: the queries for operators and clients.
 
 use crate::fixture::{Fixture, json, kind, name, new_job, retry};
 use leasehold_core::{JobId, NewJob, Settle, State, WorkerId};
 use leasehold_store::JobFilter;
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_unknown_id_has_no_job() {
@@ -161,6 +162,25 @@ async fn finished_answers_only_final_states_and_results() {
         (State::Succeeded, Some("[1, 2]"))
     );
     assert_eq!((finished[1].state, finished[1].last_error.as_deref()), (State::Dead, Some("no")));
+}
+
+/// All in one snapshot and by one clock: `run_at` and `as_of` can be compared, whatever the clock of this machine says.
+#[tokio::test]
+async fn a_job_to_explain_comes_with_the_time_of_the_database_and_the_pause_of_its_queue() {
+    let fixture = Fixture::start().await;
+    let job = NewJob { delay: Some(Duration::from_secs(3600)), ..new_job() };
+    fixture.enqueue(std::slice::from_ref(&job)).await.expect("enqueue");
+    let moment = fixture.job_moment(job.id).await.expect("read").expect("there");
+    assert!(moment.as_of >= moment.job.created_at && moment.as_of < moment.job.run_at, "{moment:?}");
+    assert_eq!((moment.job.id, moment.job.state, moment.paused), (job.id, State::Scheduled, false));
+    fixture.pause(&name("elsewhere")).await.expect("pause");
+    assert!(!fixture.job_moment(job.id).await.expect("read").expect("there").paused, "another queue is paused");
+    fixture.pause(&job.queue).await.expect("pause");
+    fixture.cancel(&[job.id]).await.expect("cancel");
+    let moment = fixture.job_moment(job.id).await.expect("read").expect("still there in history");
+    assert_eq!((moment.job.state, moment.paused), (State::Cancelled, true));
+    assert!(moment.job.finished_at.is_some_and(|at| at <= moment.as_of), "{moment:?}");
+    assert!(fixture.job_moment(JobId::new()).await.expect("read").is_none());
 }
 
 #[tokio::test]

@@ -257,7 +257,7 @@ async fn a_payload_can_bring_its_command() {
     for (id, part) in ids[1..].iter().zip([
         "there is no program no-such-program-at-all",
         "names no program",
-        "the payload is no command",
+        "the payload is not a command",
         "could not be started",
         "could not be started",
     ]) {

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     // Doctor only reads. Without this check a read-only server would pass.
     store.ping().await.map_err(|error| context.store_failure(error))?;
     let handoff = context.handoff().await?;
-    let blind = |error| Failure::new(format!("cannot look: {error}"));
+    let blind = |error| Failure::new(format!("doctor cannot read the stores: {error}"));
     let repairs = match args.repair {
         true => Some(repair(&store, &handoff, leasehold::reaper_settings(&context.config)).await.map_err(blind)?),
         false => None,

@@ -12,7 +12,7 @@ use std::{io::IsTerminal, process::ExitCode};
 
 /// Put jobs into a queue
 ///
-/// Prints the id of each job once it is committed. From then on it reaches exactly one final state.
+/// Prints the id of each job once the job is committed. From then on the job reaches exactly one final state.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold enqueue --kind mail --payload '{\"to\":\"ann@example.org\"}'
@@ -30,7 +30,7 @@ database.lock_timeout_ms is named and passed over: exit 1.")]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: JobFlags,
-    /// Read jobs from standard input, one JSON object a line
+    /// Read jobs from standard input, one JSON object per line
     #[arg(long, conflicts_with_all = ["payload", "id", "unique_key"])]
     stdin: bool,
 }
@@ -75,13 +75,13 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     bar.finish_and_clear();
     if held > 0 {
         return Err(Failure::new(format!(
-            "{held} of {jobs} lines were not accepted, those named before this; all others were"
+            "{held} of {jobs} lines were not accepted (see the messages above); all other lines were accepted"
         )));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// One batch. Answers how many of its jobs are held by transactions of others, each of which is named.
+/// Sends one batch. Returns how many of its jobs other transactions hold; each of these is reported.
 async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<u64, Failure> {
     let (accepted, held) = match client.enqueue_many(&batch.jobs).await {
         Err(leasehold::Error::Locked(locked)) => (locked.accepted, locked.held),
@@ -101,7 +101,7 @@ async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<u64, 
 }
 
 fn so_far(last_line: u64, held: u64) -> String {
-    let but = if held > 0 { " but for those named before this" } else { "" };
+    let but = if held > 0 { " except the lines named above" } else { "" };
     match last_line {
         0 => "nothing was accepted".to_owned(),
         line => {

@@ -12,37 +12,37 @@ use std::{process::ExitCode, time::Duration};
 
 /// Bring the schema `leasehold` of the database up to date
 ///
-/// Holds up nobody who uses the database: locks are waited for only for moments, again and again, and indexes are made
-/// concurrently. If it is interrupted, the next call goes on.
+/// Users of the database can continue to work: the migration waits for each lock only for moments, again and again, and
+/// builds indexes concurrently. If it is interrupted, the next call continues.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold migrate            # applies what is missing; safe to run again, and by many at once
   leasehold migrate --within 1h
   leasehold migrate status     # what is applied and what is not
   leasehold migrate sql        # the statements, for those who run migrations by other means
-  leasehold migrate roles      # the statements that make roles with as few rights as each needs")]
+  leasehold migrate roles      # prints statements that create roles, each with only the rights it needs")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
-    /// How long to wait, all in all, for locks that others have
+    /// How long to wait in total for locks that other transactions hold
     #[arg(long, global = true, value_name = "DURATION", default_value = "5m", value_parser = times::duration)]
     within: Duration,
 }
 
-/// The roles, each for a part of the system.
+/// The roles, one for each part of the system.
 const ROLES: [&str; 4] = ["leasehold_owner", "leasehold_app", "leasehold_worker", "leasehold_reader"];
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Action {
-    /// Apply what is missing (the default)
+    /// Apply missing migrations and functions (the default)
     Up,
-    /// Say which migrations and functions the database has; exit 1 if one is missing or older than this program
+    /// Print which migrations and functions the database has; exit 1 if one is missing or older than this program
     Status,
     /// Print the SQL of all migrations and functions
     Sql,
-    /// Print the SQL that makes the roles leasehold_owner, leasehold_app, leasehold_worker and leasehold_reader
+    /// Print the SQL that creates the roles leasehold_owner, leasehold_app, leasehold_worker and leasehold_reader
     Roles {
-        /// Run it instead, as the user of database.url
+        /// Run this SQL instead, as the user of database.url
         #[arg(long)]
         apply: bool,
     },

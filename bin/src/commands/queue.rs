@@ -18,8 +18,8 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold queue list
-  leasehold queue pause mail      # no job of it starts until resume; running jobs go on
-  leasehold queue purge mail      # cancels what waits in it")]
+  leasehold queue pause mail      # starts no job of the queue until it is resumed; running jobs continue
+  leasehold queue purge mail      # cancels every waiting job")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -27,23 +27,23 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Every queue that has jobs or is paused
+    /// List every queue that has jobs or is paused
     List,
-    /// Start no job of a queue until the queue is resumed; running jobs go on
+    /// Start no job of a queue until the queue is resumed; running jobs continue
     Pause {
         /// The name of the queue
         queue: QueueName,
     },
-    /// End a pause
+    /// Resume a paused queue
     Resume {
         /// The name of the queue
         queue: QueueName,
     },
-    /// Cancel every waiting job of a queue; running jobs go on
+    /// Cancel every waiting job of a queue; running jobs continue
     Purge {
         /// The name of the queue
         queue: QueueName,
-        /// Do not ask for confirmation. Only a terminal is asked
+        /// Do not ask for confirmation. Only calls on a terminal ask
         #[arg(long)]
         yes: bool,
     },
@@ -72,9 +72,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
 fn say(context: &Context, queue: &QueueName, paused: bool, changed: bool) -> Result<(), Failure> {
     output::either(context.json, &json!({ "queue": queue, "paused": paused, "changed": changed }), || {
         match (paused, changed) {
-            (true, true) => format!("{queue} is paused; `leasehold queue resume {queue}` ends it"),
-            (true, false) => format!("{queue} was paused already"),
-            (false, true) => format!("{queue} goes on"),
+            (true, true) => format!("{queue} is paused; `leasehold queue resume {queue}` ends the pause"),
+            (true, false) => format!("{queue} was already paused"),
+            (false, true) => format!("{queue} is resumed"),
             (false, false) => format!("{queue} was not paused"),
         }
     })
@@ -106,29 +106,29 @@ async fn purge(queue: &QueueName, yes: bool, context: &Context) -> Result<ExitCo
     if left > 0 && !stop.soon.is_cancelled() {
         let jobs = human::count(left, "job still waits", "jobs still wait");
         return Err(Failure::new(format!(
-            "{jobs} in {queue}: open transactions of other sessions hold them, or they have just come; run it again"
+            "{jobs} in {queue}: open transactions of other sessions hold them, or they are new; run the command again"
         )));
     }
     if stop.soon.is_cancelled() {
-        return Err(Failure::new("stopped before the queue was empty; run it again to go on"));
+        return Err(Failure::new("stopped before the queue was empty; run the command again to continue"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks for confirmation on a terminal. A script is not asked.
+/// Asks for confirmation on a terminal. Scripts are not asked.
 async fn agreed(queue: &QueueName, client: &Client, context: &Context) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(true);
     }
     let waiting = waiting(queue, client, context).await?;
-    let jobs = human::count(waiting, "job that waits", "jobs that wait");
+    let jobs = human::count(waiting, "waiting job", "waiting jobs");
     write!(io::stderr(), "cancel {jobs} in {queue}? [y/N] ")?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// How many jobs wait in a queue.
+/// The number of jobs that wait in a queue.
 async fn waiting(queue: &QueueName, client: &Client, context: &Context) -> Result<u64, Failure> {
     let stats = client.store().stats().await.map_err(|error| context.store_failure(error))?;
     let of_queue = stats.iter().find(|stats| stats.queue == queue.as_str());

@@ -8,15 +8,15 @@ use crate::{
 };
 use std::{net::SocketAddr, process::ExitCode};
 
-/// Run a reaper: repair what crashed processes left behind, keep the head of the line filled
+/// Run a reaper: repair what crashed processes left behind, and keep the head of each line filled
 ///
-/// One running reaper is enough. More may run: each stands in for the others at once.
+/// One running reaper is enough. If more reapers run, the others continue at once when one dies.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold reaper              # until TERM or Ctrl-C
   leasehold reaper --once       # every step once, with what each found")]
 pub(crate) struct Args {
-    /// Run every step once, print what each found and changed, and end; exit 1 if a step failed
+    /// Run every step once, print what each step found and changed, and end; exit 1 if a step failed
     #[arg(long)]
     once: bool,
     /// Serve /healthz, /readyz and /metrics here, such as 0.0.0.0:9464 [default: reaper.listen]

@@ -1,5 +1,5 @@
-//! What a worker serves, as arguments of `worker`, `each` and `dev`: queues with slots, commands by kind, and the variables
-//! that commands get.
+//! What a worker serves, as arguments of `worker`, `each` and `dev`: queues with slots, commands by kind, and the
+//! variables that commands get.
 
 use leasehold::{Kind, QueueName};
 use leasehold_worker::PassedEnv;
@@ -7,8 +7,8 @@ use leasehold_worker::PassedEnv;
 /// Which variables commands get.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct PassEnv {
-    /// Also pass these LEASEHOLD_… variables of this process to commands, or all of them if none is named. Without this flag
-    /// commands get none of them: some hold passwords (repeatable)
+    /// Also pass these LEASEHOLD_… variables of this process to commands, or all of them if no name is given. By
+    /// default commands get none of these variables, because some hold passwords (repeatable)
     #[arg(long = "pass-env", value_name = "NAME", num_args = 0..=1, value_delimiter = ',', default_missing_value = ALL)]
     names: Vec<String>,
 }
@@ -17,7 +17,7 @@ pub(crate) struct PassEnv {
 const ALL: &str = "*";
 
 impl PassEnv {
-    /// As `lib/worker` takes them.
+    /// The value in the type of `lib/worker`.
     pub(crate) fn passed(&self) -> PassedEnv {
         match &self.names {
             names if names.is_empty() => PassedEnv::None,
@@ -26,7 +26,7 @@ impl PassEnv {
         }
     }
 
-    /// As an argument of another process.
+    /// The value as an argument of another process.
     pub(crate) fn as_argument(&self) -> Option<String> {
         (!self.names.is_empty()).then(|| format!("--pass-env={}", self.names.join(",")))
     }

@@ -17,15 +17,15 @@ use std::{
     time::Duration,
 };
 
-/// Show depth, running jobs, age of the oldest and rates of every queue, and the heads in Redis
+/// Show for every queue: waiting and running jobs, age of the oldest waiting job, rates, and the head in Redis
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold stats
-  leasehold stats --watch            # again every second, in place; Ctrl-C ends it
+  leasehold stats --watch            # prints again every second, in place; Ctrl-C stops it
   leasehold stats --watch 10s --json # a line of JSON every ten seconds")]
 pub(crate) struct Args {
     /// Repeat at this interval [default interval: 1s]
-    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s", value_parser = times::duration)]
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s", value_parser = times::interval)]
     watch: Option<Duration>,
 }
 
@@ -35,16 +35,16 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let store = context.store().await?;
     let Some(interval) = args.watch else {
-        let stats = gather(&store, &context.handoff().await, context).await?;
+        let stats = gather(&store, &redis(context).await?, context).await?;
         output::either(context.json, &stats, || queues::stats(&stats))?;
         return Ok(ExitCode::SUCCESS);
     };
     let stop = signals::listen()?;
     let in_place = io::stdout().is_terminal();
-    let mut handoff = context.handoff().await;
+    let mut handoff = redis(context).await?;
     loop {
         if handoff.is_err() {
-            handoff = context.handoff().await;
+            handoff = redis(context).await?;
         }
         let stats = gather(&store, &handoff, context).await?;
         if context.json {
@@ -54,9 +54,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             output::text(&format!("{clear}{}\n{}", chrono::Local::now().format("%H:%M:%S"), queues::stats(&stats)))?;
         }
         tokio::select! {
-            () = tokio::time::sleep(interval.max(Duration::from_millis(100))) => {}
+            () = tokio::time::sleep(interval) => {}
             () = stop.soon.cancelled() => return Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+/// Redis, or why Redis is unavailable: the numbers of PostgreSQL are printed without Redis too.
+///
+/// # Errors
+/// `redis.url` cannot be a URL of Redis. Redis would never become available.
+async fn redis(context: &Context) -> Result<Result<Handoff, Failure>, Failure> {
+    match context.handoff().await {
+        Err(failure) if failure.is_usage() && context.config.redis.url.is_some() => Err(failure),
+        result => Ok(result),
     }
 }
 

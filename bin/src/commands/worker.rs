@@ -6,10 +6,10 @@ use leasehold::{QueueName, Worker};
 use leasehold_worker::Exec;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
 
-/// Run a worker process: take jobs, run commands, keep the leases alive
+/// Run a worker process: take jobs, run commands, renew leases
 ///
-/// TERM, HUP or Ctrl-C stops the worker gracefully: it takes no more jobs, lets commands finish for worker.grace_ms, and gives
-/// the other jobs back without spending an attempt. A second signal skips the grace.
+/// TERM, HUP or Ctrl-C stops the worker gracefully: the worker takes no more jobs, lets commands finish for
+/// worker.grace_ms, and releases the other jobs without spending an attempt. A second signal skips the grace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold worker --queue mail --exec 'mail=./send-mail'
@@ -25,7 +25,8 @@ pub(crate) struct Args {
     /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)
     #[arg(long = "exec", value_name = "KIND=COMMAND", value_parser = kind_and_command)]
     commands_by_kind: Vec<(Served, String)>,
-    /// Run the commands that jobs of `leasehold each` carry. Whoever may enqueue can then run programs here
+    /// Run the commands that jobs of `leasehold each` carry. Everybody who may enqueue can then run programs on this
+    /// machine
     #[arg(long)]
     commands: bool,
     #[command(flatten)]
@@ -84,7 +85,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     }
     match tally.deferred + tally.unwritten {
         0 => Ok(ExitCode::SUCCESS),
-        // The log has the reason. The exit code says that some ends of runs are not written yet.
+        // The log has the reason. The exit code says that the ends of some runs are not written yet.
         _ => Ok(ExitCode::FAILURE),
     }
 }

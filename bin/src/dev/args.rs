@@ -6,9 +6,9 @@ use std::{path::PathBuf, time::Duration};
 
 /// Run everything on this machine: servers, schema, reaper and workers
 ///
-/// Where no URL is set, starts a private PostgreSQL or Redis on a free port of 127.0.0.1, with the data in one folder.
-/// Ctrl-C, TERM or HUP stops everything, and lets running jobs finish for worker.grace_ms; a second signal does not wait. The
-/// data stay for the next start.
+/// Starts a private PostgreSQL or Redis where no URL is set, on a free port of 127.0.0.1, with the data in one folder.
+/// Ctrl-C, TERM or HUP stops everything and lets running jobs finish for worker.grace_ms; a second signal does not
+/// wait. The data stay for the next start.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold dev
@@ -18,14 +18,14 @@ use std::{path::PathBuf, time::Duration};
 While it runs, other commands find its servers: in the same folder by themselves, elsewhere with
 --config DIR/leasehold.toml.")]
 pub(crate) struct Args {
-    /// How many worker processes
+    /// The number of worker processes
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(super) workers: u16,
     /// The folder for data, logs and secrets
     #[arg(long, value_name = "DIR", default_value = ".leasehold")]
     pub(super) data_dir: PathBuf,
-    /// A queue that every worker serves, and how many of its jobs each worker runs at once [default: the queue default, one
-    /// job per CPU] (repeatable)
+    /// A queue that every worker serves, and how many of its jobs each worker runs at once [default: the queue
+    /// `default`, one job per CPU] (repeatable)
     #[arg(long = "queue", value_name = "NAME[=SLOTS]", value_parser = queue)]
     pub(super) queues: Vec<String>,
     /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)

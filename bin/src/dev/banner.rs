@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-/// Prints what runs, where, and what to type next.
+/// Prints what runs and where, and the next commands to type.
 pub(super) fn print(args: &Args, context: &Context, folder: &Folder, servers: &Servers) -> io::Result<()> {
     let config = &context.config;
     let whose = |private: bool| if private { "" } else { "   (given, not started here)" };
@@ -47,7 +47,7 @@ pub(super) fn say(text: &str) -> io::Result<()> {
     writeln!(io::stderr(), "{text}")
 }
 
-/// How to call this program in the same folder so that it finds these servers.
+/// The command that calls this program so that it finds these servers from the same folder.
 fn call(folder: &Folder) -> String {
     let program = env::args().next().unwrap_or_else(|| "leasehold".to_owned());
     let file = folder.path().join(settings_file::NAME);
@@ -59,7 +59,7 @@ fn call(folder: &Folder) -> String {
 fn masked(url: &Option<SecretString>) -> String {
     let url = url.as_ref().map_or("", |url| url.expose_secret());
     let Some((scheme, rest)) = url.split_once("://") else { return "?".to_owned() };
-    // A password in the query is left out with the rest of it.
+    // The query is left out as a whole: it may hold a password.
     let rest = rest.split('?').next().unwrap_or_default();
     let Some((login, place)) = rest.rsplit_once('@') else { return format!("{scheme}://{rest}") };
     match login.split_once(':') {

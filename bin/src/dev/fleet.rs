@@ -11,9 +11,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a worker may take after its grace: to end commands, and to write the ends of its jobs.
+/// How long a worker may take after its grace to end commands and to write the ends of its jobs.
 const BEYOND_GRACE: Duration = Duration::from_secs(10);
-/// How long the reaper may take: it has nothing to finish.
+/// How long the reaper may take to stop: it has no work to finish.
 const REAPER_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Fleet {
@@ -65,13 +65,13 @@ impl Fleet {
     /// Ready when a process cannot start at all.
     pub(super) async fn failed(&self) -> Failure {
         match self.failed.lock().await.recv().await {
-            Some(name) => Failure::usage(format!("{name} cannot run; its own words are above")),
-            // No member is left to say so; a signal will end the wait.
+            Some(name) => Failure::usage(format!("{name} cannot run; its messages are above")),
+            // No process is left to report a failure; a signal will end the wait.
             None => std::future::pending().await,
         }
     }
 
-    /// Stops the workers, then the reaper: the reaper still handles what the workers give back.
+    /// Stops the workers, then the reaper: the reaper still handles the jobs that the workers release.
     pub(super) async fn stop(mut self, now: &CancellationToken) {
         let (hurry, asked) = (self.now.clone(), now.clone());
         let passing_on = tokio::spawn(async move {
@@ -101,8 +101,8 @@ fn worker_arguments(args: &Args) -> Vec<String> {
     arguments
 }
 
-/// The settings of this process, as variables: the file that a flag named, the settings that other flags set, and the servers.
-/// Also the names of other variables that would set the same.
+/// The settings of this process as variables: the file that a flag named, the settings that other flags set, and the
+/// servers. Also returns the names of other variables that would set the same settings.
 fn environment(context: &Context) -> (Vec<(String, String)>, Vec<String>) {
     let Sources { file, overrides, .. } = &context.sources;
     let (mut variables, mut unset) = (Vec::new(), Vec::new());
@@ -119,7 +119,7 @@ fn environment(context: &Context) -> (Vec<(String, String)>, Vec<String>) {
     let url = |url: &Option<SecretString>| url.as_ref().map(|url| url.expose_secret().to_owned()).unwrap_or_default();
     set("database.url", &url(&context.config.database.url));
     set("redis.url", &url(&context.config.redis.url));
-    // Several workers on this machine cannot have the same port.
+    // Several workers on this machine cannot use the same port.
     if let Some(address) = context.config.worker.listen {
         set("worker.listen", &SocketAddr::new(address.ip(), 0).to_string());
     }

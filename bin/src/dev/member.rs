@@ -1,4 +1,4 @@
-//! One process of the fleet. It is restarted until it is asked to stop.
+//! One process of the fleet. It is restarted until it is told to stop.
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -14,25 +14,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The pause before a dead process is restarted. The pause doubles each time the process dies young.
+/// The pause before a dead process is restarted. The pause doubles each time the process dies soon after its start.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A process that lived this long did not die young.
+/// A process that lived this long did not die soon after its start.
 const OLD: Duration = Duration::from_secs(30);
 /// How long a worker may take to end its commands after a second signal.
 const HURRY: Duration = Duration::from_secs(8);
-/// The exit code of a process that was called wrongly: a restart cannot help.
+/// The exit code of a process with wrong arguments: a restart cannot help.
 const USAGE: i32 = 2;
 
 /// How to run a process.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
-    /// The name for messages.
+    /// The name in messages.
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
     /// Variables to add to the inherited environment. Not arguments: the values hold passwords.
     pub(super) environment: Vec<(String, String)>,
-    /// Variables to remove from the inherited environment before.
+    /// Variables to remove from the inherited environment first.
     pub(super) unset: Vec<String>,
     pub(super) group: i32,
     /// How long the process may take to stop.
@@ -40,8 +40,8 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Runs it, again and again, until `stop`; then waits for its end, which `now` hastens. A name sent to
-    /// `failed` is that of a member that cannot run at all.
+    /// Runs the process again and again until `stop`. Then waits for its end; `now` shortens the wait. Sends the name
+    /// of a process that cannot run at all to `failed`.
     pub(super) async fn keep(self, stop: CancellationToken, now: CancellationToken, failed: mpsc::Sender<String>) {
         let mut pause = PAUSE_FIRST;
         while !stop.is_cancelled() {
@@ -69,7 +69,7 @@ impl Member {
             command.env_remove(name);
         }
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        // What it prints is not our data; its log goes where ours goes.
+        // The output of the process is no data of ours; its log goes to our log.
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(self.group);
         command.spawn()
     }
@@ -77,17 +77,17 @@ impl Member {
     async fn mourn(&self, status: std::io::Result<ExitStatus>, failed: &mpsc::Sender<String>) {
         match status {
             Ok(status) if status.code() == Some(USAGE) => {
-                // Nobody listens any more when another member has failed before.
+                // Nobody listens any more if another process has failed before.
                 let _ = failed.send(self.name.clone()).await;
             }
-            Ok(status) => tracing::warn!(member = self.name, %status, "has ended; starting another in its place"),
-            Err(error) => tracing::error!(member = self.name, %error, "cannot be waited for"),
+            Ok(status) => tracing::warn!(member = self.name, %status, "has ended; starting it again"),
+            Err(error) => tracing::error!(member = self.name, %error, "waiting for its end failed"),
         }
     }
 
     async fn stop(&self, mut child: Child, now: &CancellationToken) {
         signal(&child, Signal::SIGTERM);
-        // A frozen one cannot hear it.
+        // A frozen process cannot react to the signal.
         signal(&child, Signal::SIGCONT);
         tokio::select! {
             _ = child.wait() => return,
@@ -100,7 +100,7 @@ impl Member {
             }
         }
         tracing::warn!(member = self.name, "does not stop; killed");
-        // Gone already is as good.
+        // A process that has already ended needs no kill.
         let _ = child.kill().await;
     }
 }

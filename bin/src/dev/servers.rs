@@ -20,7 +20,7 @@ impl Servers {
     /// Starts a private server for each URL that is not set.
     pub(super) async fn start(config: &Config, folder: &Folder, workers: usize) -> Result<Self, Failure> {
         let needs = (config.database.url.is_none(), config.redis.url.is_none());
-        // The workers', the reaper's and this process's own.
+        // The connections of the workers, of the reaper and of this process.
         let connections = (workers + 2) * config.database.max_connections as usize + CONNECTIONS_TO_SPARE;
         let folder = folder.clone();
         let starting = tokio::task::spawn_blocking(move || start(needs, &folder, connections));
@@ -44,21 +44,21 @@ impl Servers {
             if let Some(postgres) = &self.postgres
                 && let Some(status) = postgres.exited()
             {
-                tracing::warn!(%status, log_tail = %one_line(&postgres.log_tail()), "PostgreSQL has died; starting it again");
+                tracing::warn!(%status, log_tail = %one_line(&postgres.log_tail()), "PostgreSQL has died; starting PostgreSQL again");
                 let postgres = postgres.clone();
                 tell(tokio::task::spawn_blocking(move || postgres.start_again()).await);
             }
             if let Some(redis) = &self.redis
                 && let Some(status) = redis.exited()
             {
-                tracing::warn!(%status, log_tail = %one_line(&redis.log_tail()), "Redis has died; starting it again");
+                tracing::warn!(%status, log_tail = %one_line(&redis.log_tail()), "Redis has died; starting Redis again");
                 let redis = redis.clone();
                 tell(tokio::task::spawn_blocking(move || redis.start_again()).await);
             }
         }
     }
 
-    /// Stops the private servers. Their data stay.
+    /// Stops the private servers. The data stay.
     pub(super) async fn stop(self, at_once: bool) {
         let stopping = tokio::task::spawn_blocking(move || {
             if let Some(redis) = &self.redis {
@@ -88,9 +88,9 @@ fn start((postgres, redis): (bool, bool), folder: &Folder, connections: usize) -
 pub(super) fn failure(error: Error) -> Failure {
     match error {
         Error::Failed { doing, why, log_tail } => {
-            // The failure itself is still reported when this cannot be.
+            // If the log lines cannot be written, the failure itself is still reported.
             let _ = writeln!(std::io::stderr(), "{log_tail}");
-            Failure::new(format!("{doing} failed: {why}; its last words are above"))
+            Failure::new(format!("{doing} failed: {why}; the end of its log is above"))
         }
         Error::Missing { .. } => Failure::new(format!(
             "{error}, or use servers that run elsewhere: set LEASEHOLD_DATABASE_URL and LEASEHOLD_REDIS_URL"
@@ -103,9 +103,9 @@ pub(super) fn failure(error: Error) -> Failure {
 
 fn tell(started: Result<Result<(), Error>, tokio::task::JoinError>) {
     match started {
-        Ok(Ok(())) => tracing::info!("it runs again"),
-        Ok(Err(error)) => tracing::error!(error = %one_line(&error.to_string()), "it does not start"),
-        Err(error) => tracing::error!(%error, "starting it again"),
+        Ok(Ok(())) => tracing::info!("the server runs again"),
+        Ok(Err(error)) => tracing::error!(error = %one_line(&error.to_string()), "the server does not start"),
+        Err(error) => tracing::error!(%error, "starting the server again"),
     }
 }
 

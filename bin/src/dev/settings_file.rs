@@ -34,12 +34,12 @@ impl SettingsFile {
 
 impl Drop for SettingsFile {
     fn drop(&mut self) {
-        // Gone already is as good.
+        // An error means that the file is already gone.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// A basic string of TOML, which for these characters is one of JSON too.
+/// A basic string of TOML. For these characters it is also a string of JSON.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,8 +1,8 @@
 //! Makes sure that no worker outlives `dev`, even if `dev` is killed.
 //!
-//! A death signal from the kernel (which the servers get) is one TERM or one KILL. After a TERM alone a frozen worker, or a
-//! worker in its grace, would live on; after a KILL alone the commands of a worker would live on. So a small shell leads the
-//! process group of the fleet, waits for the end of this process, and ends the group in steps.
+//! A death signal from the kernel, which the servers get, is either TERM or KILL. After TERM alone, a frozen worker, or
+//! a worker in its grace, would live on. After KILL alone, the commands of a worker would live on. So a small shell
+//! leads the process group of the fleet, waits for the end of this process, and ends the group in steps.
 
 use crate::failure::Failure;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("undertaker.sh");
 pub(super) struct Undertaker {
     shell: Child,
     group: i32,
-    /// Closed by the kernel when this process ends.
+    /// The kernel closes this pipe when this process ends.
     alive: ChildStdin,
 }
 
@@ -32,21 +32,21 @@ impl Undertaker {
             .process_group(0)
             .spawn()
             .map_err(|error| failed(error.to_string()))?;
-        let alive = shell.stdin.take().ok_or_else(|| failed("it has no standard input".to_owned()))?;
-        let id = shell.id().ok_or_else(|| failed("it ended at once".to_owned()))?;
+        let alive = shell.stdin.take().ok_or_else(|| failed("the shell has no standard input".to_owned()))?;
+        let id = shell.id().ok_or_else(|| failed("the shell ended at once".to_owned()))?;
         Ok(Self { shell, group: id.cast_signed(), alive })
     }
 
-    /// The process group that the fleet belongs in.
+    /// The process group for the fleet.
     pub(super) fn group(&self) -> i32 {
         self.group
     }
 
-    /// Ends the shell, and with it all that is left of the group.
+    /// Ends the shell and every process that is left in the group.
     pub(super) async fn release(self) {
         let Self { mut shell, alive, .. } = self;
         drop(alive);
-        // Ours until it is waited for; an error means that it is gone.
+        // The id belongs to our shell until we wait for it. An error means that the shell is gone.
         let _ = shell.wait().await;
     }
 }

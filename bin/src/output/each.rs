@@ -3,12 +3,12 @@
 use super::human;
 use leasehold::{Finished, QueueName};
 
-/// So many jobs are named one by one; the rest is counted.
+/// The maximum number of jobs that are named one by one; the rest is counted.
 const NAMED_MAX: usize = 10;
-/// Characters of a line or of an error that are shown.
+/// The maximum number of characters of a line or an error.
 const SHOWN_MAX: usize = 200;
 
-/// Which jobs did not succeed, why, and how to look further.
+/// The jobs that did not succeed, why, and which commands show more.
 pub(crate) fn failures<'a>(
     failed: &[(usize, Finished)],
     of: usize,
@@ -32,18 +32,18 @@ pub(crate) fn failures<'a>(
     if failed.len() > NAMED_MAX {
         out.push_str(&format!("  and {} more\n", human::grouped((failed.len() - NAMED_MAX) as u64)));
     }
-    out.push_str(&format!("to try those again, and only those: the same command with --batch {}", quoted(batch)));
+    out.push_str(&format!("to run only these jobs again: the same command with --batch {}", quoted(batch)));
     out
 }
 
-/// How to go on after a signal.
+/// How to continue after a signal.
 pub(crate) fn stopped(batch: &str) -> String {
-    format!("stopped waiting; the jobs go on by themselves where workers run; {}", go_on(batch))
+    format!("stopped waiting; the jobs continue where workers run; {}", go_on(batch))
 }
 
-/// How to go on with a batch.
+/// How to continue a batch.
 pub(crate) fn go_on(batch: &str) -> String {
-    format!("to go on here: the same command with --batch {}", quoted(batch))
+    format!("to continue here: the same command with --batch {}", quoted(batch))
 }
 
 /// The message that no worker will run these jobs.
@@ -56,7 +56,7 @@ pub(crate) fn unserved(queue: &QueueName) -> String {
 
 /// The message that a queue is paused.
 pub(crate) fn paused(queue: &QueueName) -> String {
-    format!("the queue {queue} is paused, so nothing of it is started: `leasehold queue resume {queue}` ends that")
+    format!("the queue {queue} is paused, so none of its jobs starts: `leasehold queue resume {queue}` ends the pause")
 }
 
 /// A text, cut to one line.

@@ -5,10 +5,10 @@ use leasehold_reaper::{Drift, Drifted, Examination};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// So many findings of one check are printed one by one; the rest is counted.
+/// The maximum number of findings of one check that are printed one by one; the rest is counted.
 const NAMED_MAX: usize = 5;
 
-/// What doctor found, and what it repaired before if `--repair` was given.
+/// The findings of doctor, and the repairs before them if `--repair` was given.
 #[derive(Serialize)]
 pub(crate) struct Told<'a> {
     #[serde(flatten)]
@@ -28,7 +28,7 @@ pub(crate) fn as_text(told: &Told<'_>) -> String {
         out.push_str(if repairs.is_empty() { "nothing to repair\n\n" } else { "\n" });
     }
     out.push_str(&table(
-        ["check", "store", "looked at>", "found>"],
+        ["check", "store", "checked>", "found>"],
         examined.checks.iter().map(|(check, store, looked_at)| {
             let found = examined.findings.iter().filter(|finding| finding.check == *check).count();
             [

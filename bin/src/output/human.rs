@@ -1,4 +1,4 @@
-//! Times relative to now, as people read them. The rest is in `lib/client`, whose texts say the same.
+//! Times relative to now, for people. `lib/client` has the other formats, because its texts use them too.
 
 use chrono::{DateTime, Local, Utc};
 pub(crate) use leasehold_client::text::{count, duration, grouped};

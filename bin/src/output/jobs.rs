@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// The longest error or result in a list, in characters.
 const GIST_MAX_CHARS: usize = 60;
 
-/// A line per job.
+/// One line for each job.
 pub(crate) fn list(jobs: &[JobRecord]) -> String {
     if jobs.is_empty() {
         return "no jobs".to_owned();
@@ -50,7 +50,7 @@ fn shortened(text: &str) -> String {
     format!("{}…", line.chars().take(GIST_MAX_CHARS - 1).collect::<String>())
 }
 
-/// Everything about one job.
+/// All fields of one job.
 pub(crate) fn card(job: &JobRecord) -> String {
     let mut lines: Vec<(&str, String)> = vec![
         ("id", job.id.to_string()),
@@ -98,7 +98,7 @@ pub(crate) fn finished(job: &Finished) -> String {
     format!("{}  {}  {said}", job.id, job.state).trim_end().to_owned()
 }
 
-/// How a job ended, for programs.
+/// How a job ended, as JSON.
 pub(crate) fn finished_json(job: &Finished) -> Value {
     json!({ "id": job.id, "state": job.state, "result": job.result, "last_error": job.last_error })
 }

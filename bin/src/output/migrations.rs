@@ -3,7 +3,7 @@
 use super::{human, table};
 use leasehold_store::Schema;
 
-/// What was applied just now.
+/// The migrations and functions that were just applied.
 pub(crate) fn applied(applied: &Schema) -> String {
     if applied.is_empty() {
         return "the schema is up to date".to_owned();
@@ -14,7 +14,7 @@ pub(crate) fn applied(applied: &Schema) -> String {
     migrations.chain(functions).collect()
 }
 
-/// What is applied and what is not.
+/// Which migrations and functions are applied.
 pub(crate) fn status(known: &Schema) -> String {
     let migrations = known.migrations.iter();
     let migrations = migrations.map(|one| (format!("{:04}", one.version), one.name.clone(), one.applied_at.as_ref()));

@@ -1,4 +1,4 @@
-//! From values to text and JSON. Nothing here asks a store or decides anything.
+//! Formats values as text and JSON. Nothing here calls a store or makes a decision.
 
 pub(crate) mod each;
 pub(crate) mod examination;

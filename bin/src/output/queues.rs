@@ -1,4 +1,4 @@
-//! Queues in numbers.
+//! The numbers of queues. The text has no column for the state `blocked`: nothing in this version writes it. JSON has it.
 
 use super::{human, table};
 use leasehold_handoff::HeadStats;
@@ -17,41 +17,34 @@ fn name(stats: &QueueStats) -> String {
     if stats.paused { format!("{} (paused)", stats.queue) } else { stats.queue.clone() }
 }
 
-/// A line per queue.
+/// One line for each queue.
 pub(crate) fn list(queues: &[QueueStats]) -> String {
     if queues.is_empty() {
-        return "no queue has jobs, and none is paused".to_owned();
+        return "no queue has jobs, and no queue is paused".to_owned();
     }
     table(
-        ["queue", "queued>", "running>", "scheduled>", "blocked>", "oldest>"],
+        ["queue", "queued>", "running>", "scheduled>", "oldest>"],
         queues.iter().map(|stats| {
-            [
-                name(stats),
-                number(stats.queued),
-                number(stats.running),
-                number(stats.scheduled),
-                number(stats.blocked),
-                oldest(stats),
-            ]
+            [name(stats), number(stats.queued), number(stats.running), number(stats.scheduled), oldest(stats)]
         }),
     )
 }
 
-/// The queues, as both stores have them.
+/// What both stores know about the queues.
 #[derive(Debug, Serialize)]
 pub(crate) struct Stats {
     /// Counted in PostgreSQL.
     pub(crate) postgres: Vec<QueueStats>,
-    /// The heads and workers, as Redis has them.
+    /// The heads and the workers in Redis.
     pub(crate) redis: Option<Heads>,
-    /// Why Redis could not be asked.
+    /// Why Redis is unavailable.
     pub(crate) redis_error: Option<String>,
 }
 
-/// The queues and workers, as Redis has them.
+/// The heads and the workers in Redis.
 #[derive(Debug, Serialize)]
 pub(crate) struct Heads {
-    /// How many workers live.
+    /// The number of live workers.
     pub(crate) workers: u64,
     pub(crate) queues: Vec<Head>,
 }
@@ -68,15 +61,15 @@ pub(crate) struct Head {
 pub(crate) fn stats(stats: &Stats) -> String {
     let mut out = String::from("PostgreSQL: jobs\n");
     if stats.postgres.is_empty() {
-        out.push_str("no queue has jobs, and none is paused\n");
+        out.push_str("no queue has jobs, and no queue is paused\n");
     } else {
         out.push_str(&jobs(&stats.postgres));
     }
     if let Some(problem) = &stats.redis_error {
-        out.push_str(&format!("\nRedis: away ({problem})\n"));
+        out.push_str(&format!("\nRedis is unavailable: {problem}\n"));
     }
     if let Some(heads) = &stats.redis {
-        let workers = human::count(heads.workers, "worker lives", "workers live");
+        let workers = human::count(heads.workers, "live worker", "live workers");
         out.push_str(&format!("\nRedis: hints of the next jobs; {workers}\n"));
         out.push_str(&if heads.queues.is_empty() { "no hints\n".to_owned() } else { hints(&heads.queues) });
     }
@@ -84,17 +77,8 @@ pub(crate) fn stats(stats: &Stats) -> String {
 }
 
 fn jobs(queues: &[QueueStats]) -> String {
-    let headings = [
-        "queue",
-        "queued>",
-        "running>",
-        "scheduled>",
-        "blocked>",
-        "oldest>",
-        "done/min>",
-        "dead/min>",
-        "cancelled/min>",
-    ];
+    let headings =
+        ["queue", "queued>", "running>", "scheduled>", "oldest>", "done/min>", "dead/min>", "cancelled/min>"];
     table(
         headings,
         queues.iter().map(|stats| {
@@ -103,7 +87,6 @@ fn jobs(queues: &[QueueStats]) -> String {
                 number(stats.queued),
                 number(stats.running),
                 number(stats.scheduled),
-                number(stats.blocked),
                 oldest(stats),
                 number(stats.succeeded_last_minute),
                 number(stats.dead_last_minute),

@@ -14,7 +14,7 @@ fn takes(setting: &Setting) -> String {
     }
 }
 
-/// For people.
+/// As text.
 pub(crate) fn as_text() -> String {
     let mut out = String::from(
         "Settings, lowest first: leasehold.toml (or --config FILE, or LEASEHOLD_CONFIG), the environment, flags\n\
@@ -34,7 +34,7 @@ pub(crate) fn as_text() -> String {
     out
 }
 
-/// A setting, for programs.
+/// One setting, as JSON.
 #[derive(Serialize)]
 pub(crate) struct Described {
     key: &'static str,
@@ -45,7 +45,7 @@ pub(crate) struct Described {
     reason: &'static str,
 }
 
-/// For programs.
+/// As JSON.
 pub(crate) fn as_json() -> Vec<Described> {
     let describe = |setting: &Setting| Described {
         key: setting.key,

@@ -1,4 +1,4 @@
-//! Aligned columns without lines around them: easy on the eye and on `awk`.
+//! Aligned columns without borders, easy to read for people and for `awk`.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableStyle};
 

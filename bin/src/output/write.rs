@@ -5,40 +5,40 @@ use crate::failure::Failure;
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// These bytes.
+/// Writes these bytes.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     Ok(out.flush()?)
 }
 
-/// A text, with one line end at its end; nothing for an empty one.
+/// Writes a text with exactly one line break at its end; nothing for an empty text.
 pub(crate) fn text(text: &str) -> Result<(), Failure> {
     let text = text.trim_end_matches('\n');
     if text.is_empty() { Ok(()) } else { line(text) }
 }
 
-/// One line.
+/// Writes one line.
 pub(crate) fn line(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
 }
 
-/// A remark for people, on standard error.
+/// Writes a remark for people to standard error.
 pub(crate) fn note(text: &str) {
     progress::bars().suspend(|| {
-        // Nobody can be told when standard error is closed.
+        // Standard error may be closed. Then the remark is lost.
         let _ = writeln!(io::stderr(), "{text}");
     });
 }
 
-/// A value as JSON, indented.
+/// Writes a value as indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string_pretty(value).map_err(|error| Failure::new(error.to_string()))?)
 }
 
-/// Values as JSON, one a line.
+/// Writes values as JSON, one per line.
 pub(crate) fn json_lines<T: Serialize>(values: &[T]) -> Result<(), Failure> {
     let mut out = Vec::new();
     for value in values {
@@ -48,7 +48,7 @@ pub(crate) fn json_lines<T: Serialize>(values: &[T]) -> Result<(), Failure> {
     bytes(&out)
 }
 
-/// JSON if `as_json`, else text.
+/// Writes JSON if `as_json`, else text.
 pub(crate) fn either(as_json: bool, value: &impl Serialize, as_text: impl FnOnce() -> String) -> Result<(), Failure> {
     if as_json { json(value) } else { text(&as_text()) }
 }

@@ -101,7 +101,9 @@ impl Config {
         match error {
             leasehold_handoff::Error::Redis { doing, source } => {
                 let said = one_line(&source.to_string());
-                if source.is_io_error() || source.is_timeout() {
+                if let Some(refused) = refused_database(&server, &said) {
+                    refused
+                } else if source.is_io_error() || source.is_timeout() {
                     format!(
                         "no Redis answers at {address} ({said}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?"
                     )
@@ -109,13 +111,29 @@ impl Config {
                     format!("{doing}: {said}")
                 }
             }
-            leasehold_handoff::Error::Pool { reason, .. } => format!(
-                "no Redis answers at {address} ({}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?",
-                one_line(reason)
-            ),
+            leasehold_handoff::Error::Pool { reason, .. } => {
+                let said = one_line(reason);
+                refused_database(&server, &said).unwrap_or_else(|| {
+                    format!(
+                        "no Redis answers at {address} ({said}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?"
+                    )
+                })
+            }
             other => one_line(&other.to_string()),
         }
     }
+}
+
+/// Redis has answered: it has fewer databases than the URL wants. `None` for any other error.
+fn refused_database(server: &ServerAddress, said: &str) -> Option<String> {
+    let ServerAddress { address, database, .. } = server;
+    let database = database.as_deref().unwrap_or("0");
+    said.contains("DB index is out of range").then(|| {
+        format!(
+            "Redis at {address} refuses database {database}; correct the number at the end of redis.url \
+             (LEASEHOLD_REDIS_URL), or raise databases in redis.conf"
+        )
+    })
 }
 
 fn nobody_there(server: &str, address: &str, key: &str, kind: &ErrorKind, said: &str) -> String {

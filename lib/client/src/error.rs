@@ -71,7 +71,7 @@ pub enum Error {
     #[error("{0} was cancelled")]
     Cancelled(JobId),
     /// The job did not finish before the timeout of the wait. The job goes on.
-    #[error("{0} has not finished in time; it goes on")]
+    #[error("{0} has not finished in time; the job continues")]
     TimedOut(JobId),
     /// The address where a worker or a reaper is to serve its health cannot be bound.
     #[error("cannot listen on {address}: {source}")]

@@ -68,11 +68,11 @@ impl Pair {
 /// Redis. While Redis is unavailable or unfit, the connection is made later.
 ///
 /// # Errors
-/// The URL is malformed. Nothing else that is wrong with Redis stops a process: all work goes on without Redis.
+/// The URL is malformed. No other problem of Redis stops a process: everything continues without Redis.
 pub async fn handoff_or_later(settings: &Settings) -> Result<Handoff, leasehold_handoff::Error> {
     let handoff = Handoff::connect_lazily(settings)?;
     if let Err(error) = handoff.check().await {
-        tracing::warn!("Redis is unavailable; the work goes on without it: {error}");
+        tracing::warn!("Redis is unavailable; processes continue without Redis: {error}");
     }
     Ok(handoff)
 }

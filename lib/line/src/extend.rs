@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 const EXTENSIONS: u32 = 8;
 
 /// Appends to a low head what follows in the line behind the place up to which it was filled: about half of what
-/// [`fill_head`] costs, since nothing is read and sent that Redis holds. `None` if only that will do: the last fill is [some
+/// [`fill_head`](crate::fill_head) costs, since nothing is read and sent that Redis holds. `None` if only that will do: the last fill is [some
 /// time](leasehold_ports::EXTEND_FOR) ago, or the head no longer reaches as far; the line ends there, which a fill alone
 /// may say; or another has filled it meanwhile.
 ///

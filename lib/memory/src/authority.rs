@@ -100,7 +100,7 @@ impl MemoryStore {
         self.call("resume", |rows| rows.resume(queue)).await
     }
 
-    /// As [`leasehold_ports::Jobs::unblock`].
+    /// Does what `unblock` of the real store does.
     ///
     /// # Errors
     /// As that.

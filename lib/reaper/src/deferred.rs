@@ -96,7 +96,7 @@ async fn settle(
     Ok(decided)
 }
 
-/// QueueHints of released jobs go back to the front, those of others are forgotten.
+/// Hints of released jobs go back to the front of the head. Redis forgets the hints of the other jobs.
 async fn tell_redis(tick: &Tick, decided: Vec<(Deferred, Settled)>) -> Result<(), Error> {
     let Some(handoff) = tick.handoff.as_deref() else { return Ok(()) };
     let written = decided.into_iter().filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));

@@ -332,10 +332,10 @@ async fn glance_is_enough(
     Ok(is_tended && (is_known || handoff.holds_all(queue, &front.ids).await?))
 }
 
-/// QueueHints that Redis held after the last fill and lost since, although their jobs have waited all the time: noted in the
-/// trails of those, and counted. The fill that follows pushes them again, with all else that is missing.
+/// Counts the hints that Redis held after the last fill and has lost since, although their jobs have waited all the time, and
+/// notes the loss in the trails of these jobs. The fill that follows pushes all missing hints.
 ///
-/// A comparison reads all hints of the queue, so it is made only where the numbers say that some are gone.
+/// A comparison reads all hints of the queue. It is made only where the numbers say that some hints are gone.
 async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Line, seen: &Seen) -> Result<u64, Error> {
     let expected = front.ids.iter().filter(|id| seen.ids.contains(id)).count();
     let disagree = head.ready + head.claimed + head.aside != head.waiting_members;

@@ -1,5 +1,5 @@
-//! One run from its claim to what is to be written: `wait for a slot → resolve → run (timeout, panic caught) → classify`,
-//! then on to the settler.
+//! One run, from the claim to the result: `wait for a slot → resolve → run (timeout, panic caught) → classify`. The
+//! settler then writes the result.
 
 use crate::{
     capacity::{PREFETCH_TIMEOUT, Reservation},
@@ -17,15 +17,15 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-/// How a handler came to its end.
+/// How a handler ended.
 enum End {
     Returned(Outcome),
     Panicked(String),
-    /// It was told to stop and did not.
+    /// The handler was told to stop and did not stop.
     Dropped,
 }
 
-/// The run as a pipeline. Slot and reservation are free again when its result is with the settler.
+/// The run as a pipeline. The slot and the reservation become free when the settler has the result.
 pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation) {
     let slot = match reservation.slot_now() {
         Some(slot) => Some(slot),
@@ -38,27 +38,28 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
             let begun = Instant::now();
             let outcome = classify(&run, execute(handler, &run).await, &state);
             match &outcome {
-                // How long that took says nothing about the runs of now.
+                // This wait says nothing about how long runs take now.
                 Outcome::Lacking(what) => shortage::noted(&state, what),
                 _ => reservation.took(begun.elapsed()),
             }
             outcome
         }
-        // Never begun. Claims name the kinds that there are handlers for, so it is the slot that is missing.
+        // The run never began. A claim names the kinds that have a handler, so the slot is missing, not the handler.
         _ => outcome_unbegun(run.stop_reason()),
     };
     pass(FailPoint::RunEnded);
     let job = run.job();
     match outcome.settle(job.attempt, job.max_attempts, &backoff, state.jitter.fraction()) {
-        // The receiver outlives every run; if it did not, the lease would run out and the job run again.
+        // The receiver lives longer than every run. Without a receiver the lease would run out, and the job would run
+        // again.
         Some(settle) => drop(state.ended.send(Ended { run, settle }).await),
         None => state.runs.remove([&run].into_iter()),
     }
     drop((slot, reservation));
 }
 
-/// For a job that is held ahead. None when it is not to be begun here: the worker stops, the job is told to, or the slots
-/// are busy for longer than was thought, and another worker may be free.
+/// Waits for a slot for a prefetched job. `None` means that this worker does not run the job: the worker stops, the job
+/// was told to stop, or the slots stay busy for longer than expected, and another worker may have a free slot.
 async fn wait_for_slot(state: &WorkerState, run: &Run, reservation: &Reservation) -> Option<OwnedSemaphorePermit> {
     tokio::select! {
         biased;
@@ -72,7 +73,7 @@ async fn wait_for_slot(state: &WorkerState, run: &Run, reservation: &Reservation
     }
 }
 
-/// What a run came to that was never begun: given back, unless it was told otherwise.
+/// The result of a run that never began: the job is released, unless the run was told to stop for another reason.
 const fn outcome_unbegun(told: Option<StopReason>) -> Outcome {
     match told {
         Some(StopReason::LeaseLost) => Outcome::Lost,
@@ -81,7 +82,8 @@ const fn outcome_unbegun(told: Option<StopReason>) -> Outcome {
     }
 }
 
-/// Runs the handler in a task of its own, so that its panic ends nothing else and one that blocks its thread can be left.
+/// Runs the handler in its own task. A panic then ends only this run, and a handler that blocks its thread can be
+/// abandoned.
 async fn execute(handler: Arc<dyn Handler>, run: &Run) -> End {
     let moment = handler.stop_timeout();
     let its_run = run.clone();
@@ -123,7 +125,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("with a value that is no text")
+        .unwrap_or("with a value that is not text")
 }
 
 fn classify(run: &Run, end: End, state: &WorkerState) -> Outcome {
@@ -134,7 +136,7 @@ fn classify(run: &Run, end: End, state: &WorkerState) -> Outcome {
     outcome(reason, end, run.job().timeout.unwrap_or_default())
 }
 
-/// What the run came to, from how its handler ended and what it had been told.
+/// The result of the run, from how the handler ended and why the handler was told to stop.
 fn outcome(told: Option<StopReason>, end: End, timeout: Duration) -> Outcome {
     use StopReason::{Cancelled, LeaseLost, Stopping, TimedOut};
     let returned = match end {
@@ -148,23 +150,23 @@ fn outcome(told: Option<StopReason>, end: End, timeout: Duration) -> Outcome {
             Outcome::Failed(format!("timed out after {timeout:?}: {error}"))
         }
         (Some(TimedOut), Some(_)) => Outcome::Failed(format!("timed out after {timeout:?}")),
-        (Some(TimedOut), None) => Outcome::Failed(format!(
-            "timed out after {timeout:?}; the handler did not stop when told to, and was dropped"
-        )),
-        // It was quicker than the one who wanted it stopped.
+        (Some(TimedOut), None) => {
+            Outcome::Failed(format!("timed out after {timeout:?}; the handler did not stop in time and was dropped"))
+        }
+        // The handler finished before the stop: keep its result.
         (Some(Cancelled | Stopping), Some(Outcome::Succeeded(result))) => Outcome::Succeeded(result),
         (Some(Cancelled), _) => Outcome::Cancelled,
-        // A handler that is stopped often reports a failure; a deploy must not spend an attempt for it.
+        // A handler that is stopped often returns a failure. A deploy must not spend an attempt for such a failure.
         (Some(Stopping), Some(kept @ (Outcome::Hopeless(_) | Outcome::Snoozed(..)))) => kept,
         (Some(Stopping), _) => Outcome::Interrupted,
         (None, Some(Outcome::Interrupted | Outcome::Cancelled | Outcome::Lost) | None) => {
-            Outcome::Failed("the handler stopped although nobody had told it to".to_owned())
+            Outcome::Failed("the handler reported a stop, but nothing had told the handler to stop".to_owned())
         }
         (None, Some(outcome)) => outcome,
     }
 }
 
-/// A result that is too large can never be stored: running the job again would not help.
+/// A result that is too large can never be stored, so another run of the job would not help.
 fn bounded(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Succeeded(Some(result)) if result.get().len() > RESULT_MAX_BYTES => Outcome::Hopeless(format!(
@@ -209,7 +211,8 @@ mod tests {
     #[test]
     fn a_handler_cannot_say_that_it_was_stopped_when_it_was_not() {
         for lie in [Outcome::Interrupted, Outcome::Cancelled, Outcome::Lost] {
-            assert_eq!(name(None, End::Returned(lie)), "the handler stopped although nobody had told it to");
+            let named = name(None, End::Returned(lie));
+            assert_eq!(named, "the handler reported a stop, but nothing had told the handler to stop");
         }
     }
 }

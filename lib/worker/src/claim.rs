@@ -1,4 +1,4 @@
-//! SettledHints into jobs: the claim in PostgreSQL that decides, and the start of what it granted.
+//! Turns hints into jobs: the claim in PostgreSQL, which decides, and the start of the claimed jobs.
 
 use crate::{
     attempt::attempt, capacity::Capacity, run::Run, unanswered::reconcile_unanswered, worker_state::WorkerState,
@@ -11,20 +11,21 @@ use tokio::time::Instant;
 pub(crate) struct Queue {
     pub(crate) state: Arc<WorkerState>,
     pub(crate) name: QueueName,
-    /// Only the loop of this queue takes any, so the number of free ones only grows while that does something else.
+    /// Only the loop of this queue takes reservations. So the free capacity can only grow while the loop does something
+    /// else.
     pub(crate) capacity: Arc<Capacity>,
 }
 
-/// What a claim came to.
+/// The result of a claim.
 pub(crate) enum Claimed {
-    /// PostgreSQL has decided: so many jobs were started, and these hints are none.
+    /// PostgreSQL has decided: this many jobs were started, and these hints were refused.
     Decided { started: usize, refused: Vec<JobId> },
-    /// It did not answer.
+    /// PostgreSQL did not answer.
     Unanswered,
 }
 
 impl Queue {
-    /// Claims and starts what these hints stand for.
+    /// Claims and starts the jobs of these hints.
     pub(crate) async fn claim(&self, ids: &[JobId]) -> Claimed {
         if ids.is_empty() {
             return Claimed::Decided { started: 0, refused: Vec::new() };
@@ -37,7 +38,7 @@ impl Queue {
         claimed
     }
 
-    /// The same for hints that were parked, up to `limit` jobs.
+    /// The same for parked hints, up to `limit` jobs.
     pub(crate) async fn claim_parked(&self, ids: &[JobId], limit: usize) -> Claimed {
         let state = &self.state;
         let claim = state.store.claim_careful(state.id, ids, &state.kinds, limit, state.settings.lease);
@@ -69,8 +70,8 @@ impl Queue {
         }
     }
 
-    /// Claims and starts what is first in the line, without asking Redis. Which jobs; `None`: PostgreSQL did not answer.
-    /// Jobs that have crashed before only `with_crashed`.
+    /// Claims and starts the first jobs of the line, without Redis. Returns the ids of these jobs, or `None` if
+    /// PostgreSQL did not answer. Jobs that have crashed before are claimed only if `with_crashed` is set.
     pub(crate) async fn claim_line(&self, limit: usize, with_crashed: bool) -> Option<Vec<JobId>> {
         let state = &self.state;
         let _claiming = state.unanswered.claiming().await;
@@ -92,8 +93,8 @@ impl Queue {
         }
     }
 
-    /// Somebody put the hint of a job into another queue's head. The job runs all the same, but its end is told to the
-    /// queue that it is of.
+    /// The hint of a job was in the head of another queue. The job runs all the same. Its end is acknowledged to the
+    /// queue that the job belongs to.
     fn forget_strays(&self, jobs: &[ClaimedJob]) {
         let strays: Vec<JobId> = jobs.iter().filter(|job| job.queue != self.name).map(|job| job.fence.id).collect();
         if !strays.is_empty() {
@@ -106,7 +107,8 @@ impl Queue {
         }
     }
 
-    /// The hints of jobs that were claimed without them may wait in the head: others need not find out that they are stale.
+    /// The head may still hold hints of jobs that were claimed from the line. Removing these hints now saves other
+    /// workers a refused claim.
     pub(crate) fn forget_unused(&self, ids: &[JobId]) {
         let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
         let (state, queue) = (Arc::clone(&self.state), self.name.clone());

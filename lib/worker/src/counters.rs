@@ -1,41 +1,42 @@
-//! What a worker did in its life, counted where it happens.
+//! The counters of a worker, each incremented where the event happens.
 
 use leasehold_core::Settle;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What a worker did in its life.
+/// What a worker has done since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Jobs claimed.
     pub claimed: u64,
-    /// SettledHints that PostgreSQL did not confirm.
+    /// Hints that PostgreSQL refused.
     pub hints_refused: u64,
-    /// Runs that ended in a result.
+    /// Runs that succeeded.
     pub succeeded: u64,
-    /// Runs that failed and will be tried again.
+    /// Runs that failed; the job will run again.
     pub retried: u64,
-    /// Runs that asked to be called again later.
+    /// Runs that asked to run again later.
     pub snoozed: u64,
-    /// Runs given back unharmed.
+    /// Runs that were released: the attempt was not spent.
     pub released: u64,
-    /// Runs that ended their job as dead.
+    /// Runs that ended with their job dead.
     pub buried: u64,
-    /// Runs that ended because a cancel was wanted.
+    /// Runs that ended because of a cancel request.
     pub cancelled: u64,
-    /// Runs whose lease was found lost.
+    /// Runs that lost their lease.
     pub leases_lost: u64,
-    /// Results of handlers that came after the lease was lost, and were not written.
+    /// Results that came after the lease was lost. They were not written.
     pub stale_writes_refused: u64,
-    /// Times the end of a run could not be written yet, because another transaction held a lock on its job.
+    /// Times that the end of a run could not be written yet, because another transaction held a lock on the row of the
+    /// job.
     pub settles_held_up: u64,
-    /// Ends of runs that a stop left for the reaper to write, for the same reason.
+    /// Ends of runs that a stopping worker left for the reaper to write, because rows were locked.
     pub deferred: u64,
-    /// Ends of runs that a stop could not write anywhere: their jobs run again when the leases run out.
+    /// Ends of runs that a stopping worker could not write anywhere. These jobs run again when their leases run out.
     pub unwritten: u64,
 }
 
-/// The same while it is being counted.
+/// The same counters while the worker runs.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) claimed: Counter,
@@ -68,7 +69,7 @@ impl Counter {
 }
 
 impl Counters {
-    /// A run was settled so.
+    /// Counts a run that was settled in this way.
     pub(crate) fn settled(&self, settle: &Settle) {
         match settle {
             Settle::Complete(_) => &self.succeeded,

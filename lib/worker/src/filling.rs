@@ -1,6 +1,6 @@
-//! Filling the head of one queue, for all workers, when this one finds it low.
+//! Fills the head of one queue, for all workers, when this worker finds the head low.
 //!
-//! It owns when to fill, and that one process does it at a time. What to fill it with is the reaper's knowledge.
+//! This module decides when to fill, and that only one process fills at a time. `lib/line` knows which jobs to fill in.
 
 use crate::{wait::Waits, worker_state::WorkerState};
 use leasehold_core::QueueName;
@@ -15,22 +15,22 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How long a worker that fills the head, and dies at it, keeps others from doing the same. A little longer than it takes:
-/// a second fill does no harm, but one that is needed and not made stops the fleet.
+/// A worker that dies during a fill blocks other fills for this time. The time is a little longer than a fill takes. A
+/// second fill does no harm, but a missing fill stops the fleet.
 const FILL_LOCK: Duration = Duration::from_millis(100);
-/// How soon a worker that found somebody else filling looks again.
+/// The time after which a worker that found another process filling looks again.
 const FILL_LOOK: Duration = Duration::from_millis(20);
 
-/// When all that a fill could bring is held by Redis already, because the claims of it are still under way: before the next
-/// one, at first and at most.
+/// The delay before the next fill when Redis already holds all hints that a fill could bring, because their claims are
+/// still in progress: the first delay and the longest.
 const ALL_UNDER_WAY_MS: (u64, u64) = (5, 250);
 
-/// What came of a fill.
+/// The result of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brought {
-    /// The head is not what a claim would wait for any more, by this fill or by somebody else's.
-    SettledHints,
-    /// All that was read is leased, and the line goes on.
+    /// The head has hints again, by this fill or by one of another worker.
+    Hints,
+    /// All jobs that were read are leased, and the line goes on behind them.
     Nothing,
 }
 
@@ -38,7 +38,7 @@ enum Brought {
 pub(crate) struct Filling {
     state: Arc<WorkerState>,
     queue: QueueName,
-    /// Times the head was found low since a fill began; above zero, one is under way.
+    /// How often the head was found low since a fill began; above zero, a fill is in progress.
     wanted: AtomicU32,
 }
 
@@ -47,8 +47,8 @@ impl Filling {
         Self { state, queue, wanted: AtomicU32::new(0) }
     }
 
-    /// The head is low and the line longer: one worker at a time brings more of it, beside its other work. What is found
-    /// low while that is under way may be so without the hints that it brings, or with them: afterwards it is looked at.
+    /// Called when the head is low and the line is longer. One worker at a time fills the head, beside its other work.
+    /// A low reading during a fill may be stale; the head is checked again after the fill.
     pub(crate) fn want(filling: &Arc<Self>) {
         if filling.wanted.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
@@ -57,7 +57,7 @@ impl Filling {
         let state = Arc::clone(&filling.state);
         state.background.spawn(async move {
             if let Err(error) = filling.keep_filled().await {
-                // Whoever needs that store next finds out by itself whether it is away.
+                // The next call to this store finds out by itself whether the store is unavailable.
                 tracing::debug!(queue = %filling.queue, %error, "the head was not filled");
             }
         });
@@ -69,11 +69,12 @@ impl Filling {
         loop {
             let seen = self.wanted.load(Ordering::Acquire);
             let again = match filled {
-                Ok(Brought::SettledHints) => {
+                Ok(Brought::Hints) => {
                     waits.reset();
                     seen > 1
                 }
-                // Who claims those will block in a take when it is done, and nobody will come by to notice.
+                // The workers that claim these hints will then block in a take, and no later claim would notice a low
+                // head.
                 Ok(Brought::Nothing) => {
                     self.pause(waits.next(&self.state.jitter)).await;
                     true
@@ -90,16 +91,17 @@ impl Filling {
     }
 
     async fn fill_if_low(&self) -> Result<Brought, Error> {
-        if self.is_low().await? { self.fill().await } else { Ok(Brought::SettledHints) }
+        if self.is_low().await? { self.fill().await } else { Ok(Brought::Hints) }
     }
 
     async fn fill(&self) -> Result<Brought, Error> {
         let Self { state, queue, .. } = self;
         while !state.handoff.lock_fill(queue, FILL_LOCK).await? {
-            // Somebody fills, or has just done so. If that was not enough, nobody may come by to notice: all wait for hints.
+            // Another process fills the head, or has just done so. If that fill was too small, nobody may notice: all
+            // workers wait for hints.
             self.pause(FILL_LOOK).await;
             if state.stopping.is_cancelled() || !self.is_low().await? {
-                return Ok(Brought::SettledHints);
+                return Ok(Brought::Hints);
             }
         }
         let filled = self.extend_or_fill().await;
@@ -113,7 +115,7 @@ impl Filling {
             Some(report) => report,
             None => fill_head(store, handoff, &self.queue, handoff.head_max()).await?,
         };
-        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::SettledHints })
+        Ok(if report.more && report.pushed == 0 { Brought::Nothing } else { Brought::Hints })
     }
 
     async fn pause(&self, time: Duration) {
@@ -124,7 +126,7 @@ impl Filling {
         }
     }
 
-    /// As a claim would find it.
+    /// The head, as a claim would find it.
     async fn is_low(&self) -> Result<bool, Error> {
         let head = self.state.handoff.stats(&self.queue).await?;
         Ok(head.overflow && head.ready * 2 < u64::from(self.state.handoff.head_max()))

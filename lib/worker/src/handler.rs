@@ -1,21 +1,22 @@
-//! What runs jobs of a kind, and which kinds there is a handler for.
+//! What runs the jobs of a kind, and which kinds have a handler.
 
 use crate::run::Run;
 use leasehold_core::{Backoff, Kind, Outcome};
 use leasehold_ports::Kinds;
 use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-/// How long a handler that was told to stop may take to do so, unless it says otherwise. Together with the default
-/// grace of 25 s it stays within the 30 s that supervisors usually wait before they kill.
+/// How long a handler may take to stop, unless it sets another time. Together with the default grace of 25 s, the time
+/// stays within the 30 s that supervisors usually wait before they kill.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What runs jobs of a kind. Dyn-safe: typed handlers and commands are both behind it.
+/// Runs the jobs of a kind. Dyn-safe: typed handlers and commands both implement this trait.
 pub trait Handler: Send + Sync + 'static {
-    /// Runs one job to its outcome. Told to stop through [`Run::cancelled`]; dropped at an await when it has not ended
-    /// [`Handler::stop_timeout`] after that. A panic is the same as a failure with its message.
+    /// Runs one job and returns its outcome. [`Run::cancelled`] tells the handler to stop. A handler that has not ended
+    /// [`Handler::stop_timeout`] later is dropped at its next await. A panic counts as a failure with the message of
+    /// the panic.
     fn run(&self, run: Run) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
 
-    /// How long it may go on after it was told to stop.
+    /// How long the handler may continue after it was told to stop.
     fn stop_timeout(&self) -> Duration {
         STOP_TIMEOUT
     }
@@ -25,8 +26,8 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// What it lacks just now to run any job, as the end of a sentence that begins with `it lacks`. Asked only after a run
-    /// has ended in [`Outcome::Lacking`]: jobs are taken again when this is `None`.
+    /// What the handler lacks now to run any job, as the end of a sentence that begins with `it lacks`. The worker asks
+    /// only after a run has ended in [`Outcome::Lacking`], and takes jobs again when this is `None`.
     fn lack(&self) -> Option<String> {
         None
     }
@@ -46,18 +47,18 @@ impl fmt::Debug for Handlers {
 }
 
 impl Handlers {
-    /// None yet.
+    /// No handlers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A handler for one kind. Replaces the one before.
+    /// Adds a handler for one kind. Replaces an earlier handler for this kind.
     pub fn insert(&mut self, kind: Kind, handler: Arc<dyn Handler>) {
         self.by_kind.insert(kind, handler);
     }
 
-    /// A handler for every kind that has none of its own.
+    /// Adds a handler for every kind that has no handler of its own.
     pub fn insert_any(&mut self, handler: Arc<dyn Handler>) {
         self.any = Some(handler);
     }
@@ -78,7 +79,7 @@ impl Handlers {
         self.any.is_some() || self.by_kind.contains_key(kind)
     }
 
-    /// What one of them lacks to run any job.
+    /// What one of the handlers lacks to run any job.
     pub(crate) fn lack(&self) -> Option<String> {
         self.by_kind.values().chain(&self.any).find_map(|handler| handler.lack())
     }

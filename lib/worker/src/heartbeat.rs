@@ -1,5 +1,5 @@
-//! Keeps the leases of all runs alive, in both stores, each in one batch. Also how a worker learns at the latest that a
-//! lease is lost or a cancel wanted.
+//! Renews the leases of all runs, in both stores, each store in one batch. By a heartbeat at the latest, a worker
+//! learns that a lease is lost or that a cancel was requested.
 
 use crate::{
     run::{Run, StopReason},
@@ -11,13 +11,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// Beats until `done`.
+/// Renews leases until `done`.
 pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
-    // Four looks within the third of a lease after which it is renewed; none of them costs a round trip.
+    // Four checks in each third of a lease. A lease is renewed after one third. A check alone costs no round trip.
     let period = (state.settings.lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1));
     let mut ticks = tokio::time::interval(period);
     let mut locks_told = false;
-    // A process that was frozen has one look to catch up on, not all it has missed.
+    // A process that was frozen makes up for one check, not for every check that it missed.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -32,7 +32,7 @@ pub(crate) async fn beat(state: Arc<WorkerState>, done: CancellationToken) {
     }
 }
 
-/// A person should know of a transaction that keeps leases from being renewed: once when that begins, once when it ends.
+/// Logs once when a transaction begins to block the renewal of leases, and once when it no longer does.
 fn tell_of_locks(overdue: Option<usize>, told: &mut bool) {
     match overdue {
         Some(0) if std::mem::take(told) => tracing::info!("all leases are renewed again"),
@@ -48,8 +48,9 @@ fn tell_of_locks(overdue: Option<usize>, told: &mut bool) {
     }
 }
 
-/// PostgreSQL: its answer decides. No answer decides nothing: the handlers go on. How many leases are more than half over
-/// because another transaction has locked their rows; `None` when PostgreSQL did not answer.
+/// PostgreSQL decides. If PostgreSQL does not answer, nothing is decided, and the handlers continue. Returns how many
+/// leases are more than half over because another transaction has locked their rows, or `None` if PostgreSQL did not
+/// answer.
 async fn renew_leases(state: &WorkerState, due: &[Fence]) -> Option<usize> {
     let mut overdue = 0;
     for fences in due.chunks(BATCH_MAX) {
@@ -68,7 +69,7 @@ async fn renew_leases(state: &WorkerState, due: &[Fence]) -> Option<usize> {
             let fence = Fence { id: lease.id, epoch: lease.epoch, worker: state.id };
             lost.remove(&fence);
             if lease.locked {
-                // It stays due, so it is tried again at the next beat.
+                // The renewal stays due, so the next heartbeat tries again.
                 overdue += usize::from(state.runs.is_overdue(fence));
             } else {
                 state.runs.renewed(fence, sent_at);
@@ -86,9 +87,9 @@ async fn renew_leases(state: &WorkerState, due: &[Fence]) -> Option<usize> {
     Some(overdue)
 }
 
-/// Redis: only so that no other worker is sent to look for these jobs.
+/// Redis: these leases only keep other workers from claiming these jobs in vain.
 async fn renew_hints(state: &WorkerState, due: Vec<Run>) {
-    if due.is_empty() || state.redis.is_away() {
+    if due.is_empty() || state.redis.is_unavailable() {
         return;
     }
     let sent_at = Instant::now();

@@ -1,9 +1,9 @@
-//! Where the spread of waits and retries comes from: chance, or a seed when a test wants the same again.
+//! The randomness of waits and retries: real, or from a seed when a test must repeat a run exactly.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::sync::{Mutex, PoisonError};
 
-/// Random numbers of one worker.
+/// The random numbers of one worker.
 #[derive(Debug)]
 pub(crate) struct Jitter(Mutex<StdRng>);
 

@@ -1,19 +1,20 @@
-//! The fleet state: takes hints, claims, runs handlers, keeps the leases alive, settles, and stops gracefully.
+//! The worker: takes hints, claims jobs, runs handlers, renews leases, settles runs, and stops gracefully.
 //!
 //! One run is the pipeline `take → claim → resolve → run → classify → settle → ack`:
 //!
 //! | step | where |
 //! | --- | --- |
-//! | take, claim | `queue_loop`: when to do which; `take`: the blocking wait, for a hint or for the bell; `claim`: hints into jobs; `refused`: hints that are none; `unanswered`: claims without an answer |
-//! | resolve, run, classify | `attempt`; `capacity`: how many are held, and when one may begin |
-//! | settle, ack | `settler`, `hints` |
+//! | take, claim | `queue_loop`: the order of both; `take`: the blocking wait for a hint or the bell; `claim`: from hints to jobs; `refused`: hints that PostgreSQL refused; `parked`: refused hints that are tried again; `unanswered`: claims without an answer |
+//! | resolve, run, classify | `attempt`; `capacity`: how many jobs are held, and when a run may begin |
+//! | settle, ack | `settler`, `settled_hints` |
 //!
-//! Beside it: `filling` brings more of the line into a low head, `heartbeat` renews the leases of all runs, `notices` hears of cancels, `registry` says that the worker
-//! lives, `shortage` has it take fewer jobs while it lacks something,
-//! `watch` shows from beside what it does, `worker` puts the parts together and stops them in order.
+//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `notices`
+//! receives cancel requests. `registry` announces in Redis that the worker lives. `shortage` makes the worker take
+//! fewer jobs while it lacks something. `watch` shows from outside what the worker does. `worker` puts the parts
+//! together and stops them in order.
 //!
-//! PostgreSQL decides about everything. Redis only says where to look first, so each of its errors leads to another
-//! way (`queue_loop` claims from the line), never to a lost job.
+//! PostgreSQL decides about everything. Redis only says which jobs to try first. So an error of Redis never loses a
+//! job: the worker then claims from the line in PostgreSQL (`queue_loop`).
 
 mod attempt;
 mod capacity;

@@ -1,4 +1,5 @@
-//! Hears what is said over Redis. It only makes things quicker: whatever a notice says is found out without it too.
+//! Receives notices from Redis. Notices only save time: the worker finds out everything that they say in another way
+//! too.
 
 use crate::{run::StopReason, worker_state::WorkerState};
 use leasehold_core::Fence;
@@ -21,7 +22,7 @@ pub(crate) async fn hear(state: Arc<WorkerState>, done: CancellationToken) {
             }
             Some(Notice::Aside { queue, kind }) => {
                 if let Some(poke) = state.wakeups.get(&queue).filter(|_| state.handlers.serves(&kind)) {
-                    // Keeps one poke for a loop that is busy just now.
+                    // `Notify` keeps one wake-up for a loop that is busy now.
                     poke.notify_one();
                 }
             }

@@ -1,9 +1,10 @@
-//! SettledHints that were refused although their jobs wait in the line and this worker could run them: a row is locked by somebody's
-//! open transaction, or the job has crashed its workers before and has to wait until the ones before it have ended.
+//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. The reason is one
+//! of two: another transaction has locked the row, or the job has crashed workers before and must wait until other such
+//! jobs have ended.
 //!
-//! Such hints are parked here, so that they hold up nobody behind them, and tried again after pauses. Redis keeps them
-//! leased meanwhile, so that no fill brings them back to the head. If this worker has no time for them, the leases run
-//! out and the reaper gives the hints to others.
+//! Such hints are parked here and tried again after a pause, so that they do not block the hints behind them. Redis
+//! keeps them leased, so that no fill puts them back into the head. If this worker has no time for them, the leases run
+//! out, and the reaper gives the hints to other workers.
 
 use leasehold_core::JobId;
 use std::{
@@ -12,14 +13,16 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The first pause before a locked job is tried again, and the longest. A claim or a cancel by another process is over
-/// within the first; a lock that stays costs a thousand parked jobs two statements in the longest.
+/// The first and the longest pause before a locked job is tried again. A claim or a cancel by another process ends
+/// within the first pause. If locks stay, a thousand parked jobs cost two statements in each longest pause.
 const LOCKED_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// The most locked jobs that one statement tries.
 const LOCKED_AT_ONCE: usize = 500;
-/// The pause before jobs that crashed before are tried again, when one of them was claimed just now, and when none was.
+/// The pause before jobs that crashed before are tried again: after one of them was claimed, and after none was
+/// claimed.
 const CRASHED_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
-/// How many of those one statement tries: as many as may run at once, and one more in case that the first is locked.
+/// How many of those jobs one statement tries: as many as may run at once, and one more in case the first job is
+/// locked.
 const CRASHED_AT_ONCE: usize = 11;
 const IN_DANGER_AT_ONCE: usize = 2;
 
@@ -30,14 +33,14 @@ pub(crate) enum Reason {
     Locked,
     /// The job's lease has run out before: only a few such jobs run at once.
     Crashed,
-    /// The same, and one more crash ends the job: only one such job runs at once.
+    /// The same, but one more crash ends the job: only one such job runs at once.
     InDanger,
 }
 
 /// The parked hints of one queue.
 #[derive(Debug)]
 pub(crate) struct Parked {
-    /// When each is due, and the pause that led there.
+    /// For each hint, when it is due, and the pause before that time.
     locked: BTreeMap<JobId, (Instant, Duration)>,
     due: BTreeSet<(Instant, JobId)>,
     crashed: VecDeque<JobId>,
@@ -66,7 +69,7 @@ impl Parked {
         self.locked.is_empty() && self.crashed.is_empty() && self.in_danger.is_empty()
     }
 
-    /// Parks hints that were refused just now. One that was parked for a lock before is parked for twice as long.
+    /// Parks hints that were just refused. A hint that was parked for a lock before is parked for twice as long.
     pub(crate) fn park(&mut self, hints: impl IntoIterator<Item = (JobId, Reason)>) {
         let now = Instant::now();
         if self.is_empty() {
@@ -91,7 +94,7 @@ impl Parked {
         }
     }
 
-    /// When hints should be tried again, or their leases be kept.
+    /// The time of the next action: to try hints again, or to keep their leases.
     pub(crate) fn next(&self) -> Option<Instant> {
         if self.is_empty() {
             return None;
@@ -101,7 +104,7 @@ impl Parked {
         locked.into_iter().chain(crashed).chain([self.held_at + self.handoff_lease / 3]).min()
     }
 
-    /// The hints to be tried now. They stay parked until [`Parked::tried`].
+    /// The hints to try now. They stay parked until [`Parked::tried`].
     pub(crate) fn due(&mut self) -> Vec<JobId> {
         let now = Instant::now();
         let mut ids: Vec<JobId> =
@@ -113,7 +116,8 @@ impl Parked {
         ids
     }
 
-    /// These were tried, and `claimed` of them were claimed. The others are to be parked again, if they still wait.
+    /// These hints were tried, and `claimed` of them were claimed. The caller parks the others again if their jobs
+    /// still wait.
     pub(crate) fn tried(&mut self, ids: &[JobId], claimed: &BTreeSet<JobId>) {
         let tried: BTreeSet<JobId> = ids.iter().copied().collect();
         let before = self.crashed.len() + self.in_danger.len();
@@ -124,21 +128,21 @@ impl Parked {
             let (soon, later) = CRASHED_PAUSE;
             self.crashed_due = Instant::now() + if claimed.is_empty() { later } else { soon };
         }
-        // The pause of a locked one is remembered until it is known to have gone.
+        // The pause of a locked hint is kept until the lock is known to be gone.
         for id in claimed {
             self.forget(*id);
         }
     }
 
-    /// A hint whose job is no longer one to be claimed here.
+    /// Removes a hint whose job this worker can no longer claim.
     pub(crate) fn forget(&mut self, id: JobId) {
         if let Some((due, _)) = self.locked.remove(&id) {
             self.due.remove(&(due, id));
         }
     }
 
-    /// Whether Redis is to be asked now to keep the leases, and which. If that was missed for so long that they may have
-    /// run out, the hints belong to others by now: none is parked any more.
+    /// The hints whose leases Redis must keep now. If the call is so late that the leases may have run out, the hints
+    /// may belong to other workers, so none stays parked.
     pub(crate) fn leases_to_hold(&mut self) -> Vec<JobId> {
         if self.is_empty() || self.held_at.elapsed() < self.handoff_lease / 3 {
             return Vec::new();
@@ -155,7 +159,7 @@ impl Parked {
         self.locked.keys().chain(&self.in_danger).chain(&self.crashed).copied().collect()
     }
 
-    /// All of them, which are parked no longer: the worker stops, or Redis is away.
+    /// Removes and returns all hints: the worker stops, or Redis is unavailable.
     pub(crate) fn take_all(&mut self) -> Vec<JobId> {
         let ids = self.ids();
         *self = Self::new(self.handoff_lease);

@@ -1,5 +1,5 @@
-//! The loop of one queue. An idle worker blocks in a take; a busy one claims for all of its free slots at once; without
-//! Redis it claims from the line; without PostgreSQL it waits.
+//! The loop of one queue. An idle worker blocks in a take. A busy worker claims for all of its free slots at once.
+//! While Redis is unavailable, the worker claims from the line. While PostgreSQL is unavailable, it waits.
 
 use crate::{
     capacity::{Capacity, PREFETCH_TIMEOUT},
@@ -17,74 +17,76 @@ use leasehold_ports::Taken;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How long a take that is woken may need to end: it has been answered already, or Redis is away.
+/// How long a take that was woken may need to end: it has already been answered, or Redis is unavailable.
 const WAKING_TAKES: Duration = Duration::from_secs(2);
-/// Claims in a row that start nothing before they are slowed down. They are no loss (each sorts out as many hints as
-/// there are free slots), but must not become a spin if somebody puts the same hints back all the time.
+/// Claims in a row that start nothing before the loop slows down. Such claims are useful (each one sorts out as many
+/// hints as there are free slots), but the loop must not spin if another process puts the same hints back again and
+/// again.
 const FRUITLESS_IN_A_ROW: u32 = 32;
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
-/// Between two looks for jobs of its own kinds while jobs of other kinds are in the way, at first and at most: such a job is
-/// begun within a second, whatever waits before it.
+/// The first and the longest pause between two searches for jobs of served kinds while jobs of other kinds block the
+/// head. So such a job begins within a second, whatever stands before it.
 const CROWD_PAUSE_MS: (u64, u64) = (50, 400);
-/// Between two slots that are kept for jobs of the line that have crashed before, while there are others.
+/// While other jobs wait too, one slot is kept at this interval for jobs of the line that have crashed before.
 const CRASHED_TURN: Duration = Duration::from_millis(100);
-/// How many hints tell whether they still are.
+/// The number of hints that show whether jobs of other kinds still block the head.
 const CROWD_TRIAL: usize = 16;
 
 /// The loop of one queue.
 pub(crate) struct QueueLoop {
     queue: Queue,
     take: Take,
-    /// SettledHints that Redis handed out while PostgreSQL was at the claim before: the next one is for them.
+    /// Hints that Redis handed out while PostgreSQL worked on the previous claim. The next claim is for these hints.
     taken: Vec<JobId>,
-    /// Until when they are kept, if no slot is free for them.
+    /// How long these hints are kept if no slot is free for them.
     kept_until: Instant,
     /// The last claim got less than it asked for: the head is empty.
     dry: bool,
-    /// The line was longer than the head when it was looked at last, and the head low: hints will come by the thousand, and
-    /// the bell with them.
+    /// At the last reading the head was low and the line was longer than the head. Thousands of hints will come, and
+    /// then the bell.
     long: bool,
     /// Claims in a row that started nothing.
     fruitless: u32,
-    /// SettledHints whose jobs wait in the line and could not be claimed.
+    /// Hints whose jobs wait in the line and could not be claimed.
     parked: Parked,
-    /// Whether jobs of other kinds are in the way.
+    /// Whether jobs of other kinds block the head.
     crowd: Crowd,
-    /// When a slot is to be kept for a job of the line that has crashed before.
+    /// When to keep a slot for a job of the line that has crashed before.
     crashed_turn: Instant,
-    /// Most of the last hints could not be claimed now: there may be thousands like them, so many are tried together.
+    /// Most of the last hints could not be claimed. There may be thousands of such hints, so many are tried together.
     is_blocked_ahead: bool,
-    /// Between two looks for jobs of its own kinds behind such a crowd.
+    /// The pause between two searches for jobs of served kinds behind such hints.
     crowd_waits: Waits,
-    /// For a worker of every kind, which cannot name them all: those that had hints aside when it claimed last.
+    /// Only for a worker of every kind, which cannot name all kinds: the kinds that had hints aside at the last claim.
     aside_kinds: Vec<Kind>,
     filling: Arc<Filling>,
-    /// After PostgreSQL did not answer, or the line was empty.
+    /// The pause after PostgreSQL did not answer, or the line was empty.
     waits: Waits,
-    /// After a take failed.
+    /// The pause after a take failed.
     take_waits: Waits,
 }
 
-/// Whether jobs of kinds that this worker does not serve stand before those that it serves.
+/// Whether jobs of kinds that this worker does not serve stand before jobs of its own kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Crowd {
-    /// Not as far as is known.
+    /// As far as is known, no such jobs stand there.
     No,
-    /// Most of the hints at the front of the head were of other kinds, and more wait behind them. The jobs of this worker's
-    /// kinds may be far behind: they are claimed from the line, where an index finds them.
+    /// Most of the hints at the front of the head were of other kinds, and more of them wait behind. Jobs of this
+    /// worker's kinds may be far behind. The worker claims them from the line, where an index finds them.
     Ahead,
-    /// That was so a moment ago. A few hints will tell whether it still is; the others are left to their workers.
+    /// Jobs of other kinds blocked the head a moment ago. A few hints show whether they still do; the rest is left to
+    /// other workers.
     Perhaps,
 }
 
-/// What a loop with a free slot does next.
+/// The next action of a loop with a free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Move {
-    /// PostgreSQL is away: find out whether it still is.
+    /// PostgreSQL is unavailable: check whether it is available again.
     Probe,
-    /// Redis is away: claim from the line.
+    /// Redis is unavailable: claim from the line.
     Line,
-    /// Jobs of other kinds are in the way: claim from the line, by kind.
+    /// Jobs of other kinds block the head: claim from the line, by kind.
     OwnKinds,
     /// The head is empty: wait for a hint, or for the bell.
     Take,
@@ -127,7 +129,7 @@ impl QueueLoop {
         }
     }
 
-    /// Runs until the worker stops. Whatever hints it holds then are given back.
+    /// Runs until the worker stops. Hints that the loop then still holds are given back.
     pub(crate) async fn run(mut self) {
         let state = Arc::clone(&self.queue.state);
         loop {
@@ -140,7 +142,7 @@ impl QueueLoop {
                     continue;
                 }
             };
-            let (postgres_away, redis_away) = (state.postgres.is_away(), state.redis.is_away());
+            let (postgres_away, redis_away) = (state.postgres.is_unavailable(), state.redis.is_unavailable());
             if !postgres_away && !redis_away && self.parked.next().is_some_and(|due| due <= Instant::now()) {
                 self.claim_parked(free).await;
                 continue;
@@ -176,9 +178,9 @@ impl QueueLoop {
     }
 
     async fn claim_line(&mut self, free: usize) {
-        // Whatever Redis holds when it is back, it is to be looked at first.
+        // When Redis is available again, the worker first reads what the head holds.
         self.dry = false;
-        // Claims from the line skip locked rows by themselves, and Redis keeps no leases now.
+        // Claims from the line skip locked rows, and Redis keeps no leases now.
         self.parked.take_all();
         if let Some(Took::Hint(id)) = self.take.ended_already().await {
             self.taken.push(id);
@@ -205,11 +207,12 @@ impl QueueLoop {
         }
     }
 
-    /// Claims from the front of the line: those that have never crashed, and now and then, or where slots are left, of the
-    /// others as many as may run at once. `None`: PostgreSQL did not answer.
+    /// Claims from the front of the line: jobs that have never crashed, and, from time to time or if slots are left, as
+    /// many of the crashed jobs as may run at once. `None`: PostgreSQL did not answer.
     async fn claim_front(&mut self, free: usize) -> Option<Vec<JobId>> {
         let is_turn = self.crashed_turn <= Instant::now();
-        // One slot is kept for them when it is their turn, or they would wait for as long as there are others.
+        // At the set interval one slot is kept for crashed jobs. Otherwise they would wait as long as there are other
+        // jobs.
         let mut started = self.queue.claim_line(free - usize::from(is_turn && free > 1), false).await?;
         if started.len() < free {
             self.crashed_turn = Instant::now() + CRASHED_TURN;
@@ -218,8 +221,8 @@ impl QueueLoop {
         Some(started)
     }
 
-    /// Claims from the line what is of the kinds that this worker serves. When that is all, waits for a moment before the
-    /// head is looked at again.
+    /// Claims jobs of served kinds from the line. If there are no more such jobs, waits for a moment before the head is
+    /// read again.
     async fn claim_own_kinds(&mut self, free: usize) {
         self.give_back_taken().await;
         let Some(started) = self.claim_front(free).await else { return };
@@ -237,11 +240,11 @@ impl QueueLoop {
             () = sleep(self.crowd_waits.next(&state.jitter)) => {}
             () = state.wakeups[&self.queue.name].notified() => {}
             () = state.stopping.cancelled() => {}
-            () = state.redis.until_away() => {}
+            () = state.redis.until_unavailable() => {}
         }
     }
 
-    /// Tries parked hints again that are due.
+    /// Tries the parked hints that are due.
     async fn claim_parked(&mut self, free: usize) {
         let state = Arc::clone(&self.queue.state);
         let held = self.parked.leases_to_hold();
@@ -255,7 +258,7 @@ impl QueueLoop {
         let Claimed::Decided { started, refused } = self.queue.claim_parked(&ids, free).await else { return };
         let claimed: BTreeSet<JobId> = ids.iter().copied().filter(|id| !refused.contains(id)).collect();
         if started >= free {
-            // The others may only have found no slot: they stay due.
+            // The other hints may only have found no free slot: they stay due.
             let claimed_ids: Vec<JobId> = claimed.iter().copied().collect();
             return self.parked.tried(&claimed_ids, &claimed);
         }
@@ -280,15 +283,16 @@ impl QueueLoop {
         let took = tokio::select! {
             biased;
             took = self.take.ended() => Some(took),
-            // The take goes on meanwhile.
+            // The take continues meanwhile.
             () = sleep_until(parked_due.unwrap_or_else(Instant::now)), if parked_due.is_some() => return,
             () = state.stopping.cancelled() => return,
-            () = state.redis.until_away() => return,
+            () = state.redis.until_unavailable() => return,
             () = poke.notified() => self.take.cut_short(WAKING_TAKES).await,
         };
         match took {
             Some(Took::Hint(id)) => self.claim_taken(id, free).await,
-            // The bell, hints that were set aside, or nothing: a claim sees what no take is told of.
+            // The take got the bell, a notice of hints set aside, or nothing. A claim also finds hints that no take is
+            // told about.
             Some(Took::Nothing) | None => {
                 self.take_waits.reset();
                 self.dry = false;
@@ -297,8 +301,8 @@ impl QueueLoop {
         }
     }
 
-    /// A connection was cut, or none could be had. Whether Redis is away the next claim will say; in between a moment, or
-    /// the two would take turns as fast as they can.
+    /// The connection was cut, or there was none to get. The next claim shows whether Redis is unavailable. The pause
+    /// before that claim keeps takes and claims from failing in turns as fast as they can.
     async fn take_failed(&mut self, error: &str) {
         tracing::debug!(queue = %self.queue.name, error, "a take failed");
         self.dry = false;
@@ -309,7 +313,8 @@ impl QueueLoop {
         }
     }
 
-    /// Leases the hint that a take got in Redis, with more for the other free slots. Its job is claimed at the same time.
+    /// Leases in Redis the hint that a take got, and more hints for the other free slots. The job of the first hint is
+    /// claimed at the same time.
     async fn claim_taken(&mut self, id: JobId, free: usize) {
         pass(FailPoint::HintTaken);
         self.take_waits.reset();
@@ -317,7 +322,7 @@ impl QueueLoop {
             return give_back(&self.queue.state, &self.queue.name, &[id]).await;
         }
         let ids = [id];
-        // The claim first: it is what the job waits for.
+        // The claim comes first: the job waits for the claim.
         let (claimed, taken) = tokio::join!(biased; self.queue.claim(&ids), self.take_hints(&ids, free - 1));
         let mut others = taken.map_or_else(Vec::new, |taken| self.took(taken, free));
         others.retain(|other| *other != id);
@@ -333,8 +338,8 @@ impl QueueLoop {
         }
     }
 
-    /// Claims, and while PostgreSQL is at it has Redis hand out the hints for the next claim: as many as there will be slots
-    /// for in a moment, which is none where jobs are long.
+    /// Claims. While PostgreSQL works on the claim, Redis hands out the hints for the next claim: as many as slots will
+    /// be free in a moment. Where jobs run long, that number is zero.
     async fn claim(&mut self, free: usize) {
         if self.taken.is_empty() {
             let limit = match self.crowd {
@@ -370,7 +375,7 @@ impl QueueLoop {
         }
     }
 
-    /// Tries many hints for the few free slots, because most of them cannot be claimed now.
+    /// Tries many hints for the few free slots, because most of these hints cannot be claimed now.
     async fn claim_past_blocked(&mut self, free: usize) {
         let ids = std::mem::take(&mut self.taken);
         if self.queue.state.stopping.is_cancelled() {
@@ -381,7 +386,7 @@ impl QueueLoop {
             return;
         }
         match self.queue.claim_parked(&ids, free).await {
-            // The others may only have found no slot.
+            // The other hints may only have found no free slot.
             Claimed::Decided { started, refused } if started >= free => {
                 self.is_blocked_ahead = false;
                 self.taken = refused;
@@ -436,7 +441,7 @@ impl QueueLoop {
         let is_crowded = self.queue.state.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
         self.crowd = if is_crowded { Crowd::Ahead } else { Crowd::No };
         if is_crowded {
-            // They were taken together with those that are of other kinds.
+            // These hints were taken together with hints of other kinds.
             self.give_back_taken().await;
         }
         self.is_blocked_ahead = sorted.park.len() > started;

@@ -1,14 +1,15 @@
-//! What becomes of hints that PostgreSQL did not confirm: one look tells why, and each reason has its place.
+//! Sorts hints that PostgreSQL refused. One look at the jobs shows the reason, and each reason has its own treatment.
 
 use crate::{claim::Queue, parked::Reason, settled_hints::give_back};
 use leasehold_core::{Claimability, JobId, Kind};
 use leasehold_ports::JobStatus;
 use std::collections::BTreeMap;
 
-/// Where refused hints go.
+/// Where the refused hints go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sorted {
-    /// Finished, held elsewhere, waiting for a time, paused, or of no job: nothing is lost by forgetting them.
+    /// The job is finished, claimed by another worker, scheduled, paused, or does not exist. Nothing is lost if the
+    /// hint is deleted.
     pub(crate) forget: Vec<JobId>,
     /// Jobs of the line that another worker has a handler for.
     pub(crate) aside: BTreeMap<Kind, Vec<JobId>>,
@@ -17,14 +18,14 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
-    /// How many hints were of kinds that this worker does not serve.
+    /// The number of hints of kinds that this worker does not serve.
     pub(crate) fn foreign(&self) -> usize {
         self.aside.values().map(Vec::len).sum()
     }
 }
 
 impl Queue {
-    /// Finds out about refused hints and tells Redis of those to forget and those for others. The caller parks the rest.
+    /// Looks up refused hints, and tells Redis which to delete and which to set aside. The caller parks the rest.
     pub(crate) async fn sort_refused(&self, refused: Vec<JobId>) -> Sorted {
         if refused.is_empty() {
             return Sorted::default();
@@ -57,14 +58,14 @@ fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
     let mut sorted = Sorted::default();
     let mut live: BTreeMap<JobId, JobStatus> = looked.into_iter().map(|job| (job.id, job)).collect();
     for id in refused {
-        // A hint that comes twice is sorted once and forgotten once.
+        // A hint that appears twice is sorted once and deleted once.
         let Some(job) = live.remove(&id) else {
             sorted.forget.push(id);
             continue;
         };
         match job.claimability {
-            // A claim did not get the job, so another transaction has locked its row. (The row of a job that crashed may be
-            // locked as well. That job is tried again all the same.)
+            // A claim did not get the job, so another transaction has locked the row. (The row of a crashed job may be
+            // locked too. Such a job is tried again in any case.)
             Claimability::Claimable => sorted.park.push((id, Reason::Locked)),
             Claimability::Crashed => sorted.park.push((id, Reason::Crashed)),
             Claimability::InDanger => sorted.park.push((id, Reason::InDanger)),
@@ -101,7 +102,7 @@ mod tests {
         ];
         let refused = vec![gone, running, paused, foreign, locked, locked, crashed, in_danger];
         let sorted = sort(refused, looked);
-        assert_eq!(sorted.forget, [gone, running, paused, locked], "a hint that comes twice is kept once");
+        assert_eq!(sorted.forget, [gone, running, paused, locked], "a hint that appears twice is sorted once");
         assert_eq!(sorted.foreign(), 1);
         assert_eq!(sorted.aside, BTreeMap::from([(other, vec![foreign])]));
         let parked = [(locked, Reason::Locked), (crashed, Reason::Crashed), (in_danger, Reason::InDanger)];

@@ -1,5 +1,5 @@
-//! Says in Redis that this worker lives and what it serves. As the one call that is made whatever else goes on, it is
-//! also the probe for a Redis that was away.
+//! Announces in Redis that this worker lives and which queues and kinds it serves. The worker makes this call whatever
+//! else happens, so the call also finds out when Redis is available again.
 
 use crate::{wait::Waits, worker_state::WorkerState};
 use chrono::{SecondsFormat, Utc};
@@ -9,18 +9,19 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(3);
-/// An announcement outlasts two that went wrong.
+/// An announcement stays valid if the next two announcements fail.
 const HOLDS_FOR: Duration = Duration::from_secs(10);
 
-/// Announces until `done`, then takes it back.
+/// Announces until `done`, then withdraws the announcement.
 pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
     let mut record = record(&state);
     let mut waits = Waits::new(100, 2000);
     loop {
         record.running = u32::try_from(state.runs.len()).unwrap_or(u32::MAX);
-        let was_away = state.redis.is_away();
-        // A server may take the announcement and refuse what comes next. It is not back before it can do everything.
-        let answer = match was_away {
+        let was_unavailable = state.redis.is_unavailable();
+        // A server may accept the announcement and refuse the next call. Redis counts as available only when all calls
+        // work.
+        let answer = match was_unavailable {
             true => state.handoff.check().await,
             false => Ok(()),
         };
@@ -31,8 +32,9 @@ pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
         let wait = match answer {
             Ok(()) => {
                 state.redis.answered();
-                // Only when it held: a Redis that answers this and fails at the next claim is asked less and less often.
-                if !was_away {
+                // Reset the pause only if Redis stayed available. A Redis that answers this call and fails at the next
+                // claim is asked less and less often.
+                if !was_unavailable {
                     waits.reset();
                 }
                 EVERY
@@ -45,21 +47,21 @@ pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
         tokio::select! {
             biased;
             () = done.cancelled() => break,
-            () = async { state.redis.until_away().await; sleep(waits.next(&state.jitter)).await } => {}
+            () = async { state.redis.until_unavailable().await; sleep(waits.next(&state.jitter)).await } => {}
             () = sleep(wait), if !wait.is_zero() => {}
         }
     }
-    if !state.redis.is_away()
+    if !state.redis.is_unavailable()
         && let Err(error) = state.handoff.withdraw(&record).await
     {
-        tracing::debug!(%error, "the announcement was not taken back; it runs out by itself");
+        tracing::debug!(%error, "the announcement was not withdrawn; it expires by itself");
     }
 }
 
 fn record(state: &WorkerState) -> WorkerRecord {
     WorkerRecord {
         id: state.id,
-        // For people to read only: nothing is decided by it.
+        // For people to read: nothing is decided by these values.
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

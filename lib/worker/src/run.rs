@@ -1,4 +1,4 @@
-//! One run, as its handler sees it, and the signal that tells it to stop.
+//! One run from the view of its handler, and the signal that tells the handler to stop.
 
 use leasehold_core::{ClaimedJob, Fence};
 use std::{
@@ -14,28 +14,28 @@ use tokio::sync::Notify;
 pub enum StopReason {
     /// A client cancelled the job.
     Cancelled,
-    /// The lease is lost: another worker may have the job by now, and nothing this run writes will count.
+    /// The lease is lost. Another worker may have the job now, and every write of this run will be refused.
     LeaseLost,
     /// The job's timeout has passed.
     TimedOut,
-    /// The worker is stopping and its grace is over.
+    /// The worker stops, and its grace is over.
     Stopping,
 }
 
-/// One run, as its handler sees it. Cheap to clone.
+/// One run from the view of its handler. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Run {
     inner: Arc<Inner>,
     state: State,
 }
 
-/// Values that all runs of a worker share, one of each type: a pool of connections, a client of another service. Cheap to
-/// clone.
+/// Values that all runs of a worker share, one of each type: a connection pool, for example, or a client of another
+/// service. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct State(Option<Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
 
 impl State {
-    /// The same with this value. Replaces a value of the same type.
+    /// The same state with this value. The value replaces an earlier value of the same type.
     #[must_use]
     pub fn with<T: Send + Sync + 'static>(self, value: T) -> Self {
         let mut values = self.0.map(Arc::unwrap_or_clone).unwrap_or_default();
@@ -50,7 +50,7 @@ impl State {
     }
 }
 
-/// A worker has no value of a type that its handler asks for.
+/// A handler asks for a type of which the worker has no value.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the worker has no state of type {of}; give it one with `WorkerBuilder::state`")]
 pub struct MissingState {
@@ -65,7 +65,7 @@ struct Inner {
 }
 
 impl Run {
-    /// A run of this job, without state. Workers make runs; a test of a handler may.
+    /// A run of this job, without state. Workers make runs; the test of a handler may make one too.
     #[must_use]
     pub fn new(job: ClaimedJob) -> Self {
         let inner = Inner { job, reason: OnceLock::new(), stopped: Notify::new() };
@@ -93,19 +93,19 @@ impl Run {
         &self.inner.job
     }
 
-    /// Names this run; hand it to whatever has side effects, so that a stale run can be told from the current one.
+    /// The name of this run. Pass the fence to every system with side effects, so that the system can refuse a stale
+    /// run.
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.inner.job.fence
     }
 
     /// Ready when the handler should stop.
-    ///
-    /// A handler that goes on is given a moment (see [`Handler::stop_timeout`](crate::Handler::stop_timeout)) and then
-    /// dropped at its next await.
+    /// A handler that does not stop is dropped at its next await, after
+    /// [`Handler::stop_timeout`](crate::Handler::stop_timeout).
     pub async fn cancelled(&self) -> StopReason {
         loop {
-            // Listening before looking: a stop that falls in between is not missed.
+            // Listen before the check: then a stop between the two is not missed.
             let stopped = self.inner.stopped.notified();
             if let Some(reason) = self.stop_reason() {
                 return reason;
@@ -114,13 +114,13 @@ impl Run {
         }
     }
 
-    /// Why the handler should stop, if it should.
+    /// Why the handler should stop; `None` if it need not stop.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.inner.reason.get().copied()
     }
 
-    /// Tells the handler to stop. The first reason stands; whether this was it.
+    /// Tells the handler to stop. The first reason counts. Returns whether this call gave the first reason.
     pub fn stop(&self, reason: StopReason) -> bool {
         let first = self.inner.reason.set(reason).is_ok();
         self.inner.stopped.notify_waiters();

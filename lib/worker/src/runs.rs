@@ -1,4 +1,4 @@
-//! The runs of this worker, from claim to settle: whom to renew, whom to tell.
+//! The runs of this worker, from claim to settle: which leases to renew, which handlers to tell.
 
 use crate::run::{Run, StopReason};
 use leasehold_core::Fence;
@@ -9,34 +9,35 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Every run that holds a lease, or may.
+/// Every run that holds a lease, or may hold one.
 #[derive(Debug)]
 pub(crate) struct Runs {
     lease: Duration,
     handoff_lease: Duration,
-    /// In the order of ids, in which the stores lock rows too.
+    /// Ordered by id. The stores lock rows in the same order.
     held: Mutex<BTreeMap<Fence, Held>>,
 }
 
 #[derive(Debug)]
 struct Held {
     run: Run,
-    /// When the last write that set the lease in PostgreSQL was *sent*: it stands at least until a lease after that.
+    /// When the last write that set the lease in PostgreSQL was *sent*. The lease is valid at least for its full length
+    /// from then.
     renewed_at: Instant,
-    /// The same in Redis, with the lease set there.
+    /// The same time for Redis, and the length of the lease there.
     hint_renewed_at: Instant,
     hint_lease: Duration,
-    /// Its handler has ended and the result is on its way: the answer to that decides, not the heartbeat.
+    /// The handler has ended and the result is being written. The answer to that write decides, not the heartbeat.
     settling: bool,
     lost: bool,
 }
 
-/// What the heartbeat has to renew.
+/// The leases that the heartbeat must renew.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
-    /// In PostgreSQL.
+    /// The leases in PostgreSQL.
     pub(crate) leases: Vec<Fence>,
-    /// In Redis.
+    /// The leases in Redis.
     pub(crate) hints: Vec<Run>,
 }
 
@@ -46,7 +47,7 @@ impl Runs {
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<Fence, Held>> {
-        // Nothing in here panics between two changes that belong together.
+        // No code in here panics between two changes that belong together.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,12 +55,12 @@ impl Runs {
         self.held().len()
     }
 
-    /// Those that are known now.
+    /// The runs at this moment.
     pub(crate) fn fences(&self) -> BTreeSet<Fence> {
         self.held().keys().copied().collect()
     }
 
-    /// Runs whose claim was sent at `sent_at`.
+    /// Adds the runs of a claim that was sent at `sent_at`.
     pub(crate) fn insert(&self, runs: &[Run], sent_at: Instant) {
         let mut held = self.held();
         for run in runs {
@@ -77,7 +78,7 @@ impl Runs {
         }
     }
 
-    /// The results of these are about to be sent.
+    /// The results of these runs are about to be sent.
     pub(crate) fn settling<'a>(&self, runs: impl Iterator<Item = &'a Run>) {
         let mut held = self.held();
         for run in runs {
@@ -87,7 +88,7 @@ impl Runs {
         }
     }
 
-    /// These have ended, one way or the other.
+    /// These runs have ended, with whatever result.
     pub(crate) fn remove<'a>(&self, runs: impl Iterator<Item = &'a Run>) {
         let mut held = self.held();
         for run in runs {
@@ -95,7 +96,7 @@ impl Runs {
         }
     }
 
-    /// What is past a third of its lease.
+    /// The leases of which more than one third has passed.
     pub(crate) fn due(&self, now: Instant) -> Due {
         let mut due = Due::default();
         for (fence, held) in self.held().iter().filter(|(_, held)| !held.lost) {
@@ -109,20 +110,20 @@ impl Runs {
         due
     }
 
-    /// PostgreSQL renewed this run, by a write sent at `sent_at`.
+    /// PostgreSQL renewed this run; the write was sent at `sent_at`.
     pub(crate) fn renewed(&self, fence: Fence, sent_at: Instant) {
         if let Some(held) = self.held().get_mut(&fence) {
             held.renewed_at = sent_at;
         }
     }
 
-    /// Whether more than half of the lease of this run is over, by the last write that set it.
+    /// Whether more than half of this run's lease is over, counted from the last write that set the lease.
     pub(crate) fn is_overdue(&self, fence: Fence) -> bool {
         self.held().get(&fence).is_some_and(|held| held.renewed_at.elapsed() >= self.lease / 2)
     }
 
-    /// PostgreSQL did not renew this run: its handler is told. Whether that was news. A run whose result is on its way
-    /// learns it from the answer to that, which may as well be that the result was written just now.
+    /// PostgreSQL did not renew this run: the handler is told to stop. Returns whether this was not known before. A run
+    /// whose result is being written learns the truth from that write: the result may have been written just now.
     pub(crate) fn lost(&self, fence: Fence) -> bool {
         let mut held = self.held();
         let Some(held) = held.get_mut(&fence).filter(|held| !held.settling && !held.lost) else { return false };
@@ -131,13 +132,13 @@ impl Runs {
         true
     }
 
-    /// PostgreSQL refused the result of this run. Whether that was news.
+    /// PostgreSQL refused the result of this run. Returns whether the loss of the lease was not known before.
     pub(crate) fn note_lost(&self, fence: Fence) -> bool {
         self.held().get_mut(&fence).is_some_and(|held| !std::mem::replace(&mut held.lost, true))
     }
 
-    /// Redis holds full leases on these, by a write sent at `sent_at`. Returns those that ended meanwhile: the write may
-    /// have come after their ack, and left a lease on nothing.
+    /// Redis holds full leases for these runs, by a write sent at `sent_at`. Returns the runs that ended meanwhile: the
+    /// write may have come after their ack, and then has set a lease for no run.
     pub(crate) fn hints_renewed(&self, runs: Vec<Run>, sent_at: Instant) -> Vec<Run> {
         let mut held = self.held();
         runs.into_iter()
@@ -152,14 +153,14 @@ impl Runs {
             .collect()
     }
 
-    /// Tells the handler of one run to stop; a run that is not here any more needs no telling.
+    /// Tells the handler of one run to stop. A run that has already ended is ignored.
     pub(crate) fn tell(&self, fence: Fence, reason: StopReason) {
         if let Some(held) = self.held().get(&fence) {
             held.run.stop(reason);
         }
     }
 
-    /// Tells every run to stop because the worker does.
+    /// Tells every run to stop because the worker stops.
     pub(crate) fn stop_all(&self) {
         for held in self.held().values() {
             held.run.stop(StopReason::Stopping);

@@ -6,19 +6,20 @@ use std::time::Duration;
 /// How a worker behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The queues it serves, each with its slots: how many jobs of it run at once.
+    /// The queues that the worker serves, each with its slots: how many jobs of this queue run at once.
     pub queues: Vec<(QueueName, u32)>,
-    /// How long a claim holds without being renewed.
+    /// How long a claim is valid without a renewal.
     pub lease: Duration,
-    /// How long handlers may go on after a stop is asked for.
+    /// How long handlers may continue after a stop was requested.
     pub grace: Duration,
-    /// How failed jobs are spread.
+    /// The delays between the attempts of a failing job.
     pub backoff: Backoff,
 }
 
 impl Settings {
-    /// The lease that a hint gets in Redis when it is taken: long enough for a claim in PostgreSQL on a busy day, short
-    /// enough that the hints of a worker that died right then are soon taken by another. The heartbeat makes it a full one.
+    /// The lease that a hint gets in Redis when it is taken. The lease is long enough for a claim in PostgreSQL on a
+    /// busy day, and short enough that other workers soon take the hints of a worker that died at this moment. The
+    /// heartbeat makes it a full lease.
     pub(crate) fn handoff_lease(&self) -> Duration {
         HANDOFF_LEASE.min(self.lease)
     }

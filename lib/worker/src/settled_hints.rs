@@ -1,4 +1,4 @@
-//! What becomes of the hints of runs that are settled. A task of its own, so that no settle waits for Redis.
+//! Acknowledges the hints of settled runs in Redis. This is a task of its own, so that no settle waits for Redis.
 
 use crate::{run::Run, worker_state::WorkerState};
 use leasehold_core::{JobId, QueueName};
@@ -8,17 +8,17 @@ use tokio::sync::mpsc;
 /// The hints of settled runs.
 #[derive(Debug, Default)]
 pub(crate) struct SettledHints {
-    /// Their jobs are no longer in the line.
+    /// The jobs are no longer in the line.
     pub(crate) ack: Vec<Run>,
-    /// Their jobs are back in the line.
+    /// The jobs are back in the line.
     pub(crate) release: Vec<Run>,
 }
 
-/// SettledHints by queue, as Redis is told of them.
+/// Hints by queue, as Redis expects them.
 pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueName, Vec<JobId>)> {
     let mut hints: Vec<(QueueName, Vec<JobId>)> = Vec::new();
     for job in runs.map(Run::job) {
-        // There are few queues: a list is searched, not hashed.
+        // There are few queues: a search in a list is faster than a hash.
         match hints.iter_mut().find(|(queue, _)| *queue == job.queue) {
             Some((_, ids)) => ids.push(job.fence.id),
             None => hints.push((job.queue.clone(), vec![job.fence.id])),
@@ -27,15 +27,15 @@ pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueNam
     hints
 }
 
-/// Tells Redis, all that came up since it was told last in one call. What it does not hear (it is away), the reaper finds
-/// out when the leases there run out.
+/// Sends all hints that were settled since the last call, in one call. If Redis is unavailable and misses them, the
+/// reaper removes them when their leases in Redis run out.
 pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::UnboundedReceiver<SettledHints>) {
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, 64).await > 0 {
         let ack = by_queue(batch.iter().flat_map(|hints| &hints.ack));
         let release = by_queue(batch.iter().flat_map(|hints| &hints.release));
         batch.clear();
-        if state.redis.is_away() {
+        if state.redis.is_unavailable() {
             continue;
         }
         if !ack.is_empty()
@@ -49,7 +49,7 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
     }
 }
 
-/// SettledHints that others may have now.
+/// Hints that other workers may take now.
 pub(crate) async fn give_back(state: &WorkerState, queue: &QueueName, ids: &[JobId]) {
     if !ids.is_empty()
         && let Err(error) = state.handoff.release(queue, ids).await

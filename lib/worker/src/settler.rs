@@ -1,4 +1,4 @@
-//! Writes how runs ended. What ends while one write is under way goes with the next: batches grow with the load, and an
+//! Writes how runs ended. Runs that end during one write go into the next write: batches grow with the load, and an
 //! idle worker adds no delay.
 
 use crate::{run::Run, settled_hints::SettledHints, wait::Waits, worker_state::WorkerState};
@@ -11,13 +11,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The first pause before the end of a run is sent again whose row another transaction has locked, and the longest.
+/// The first and the longest pause before the end of a run is sent again, if another transaction has locked its row.
 const LOCKED_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// How long a worker that stops goes on trying to write to locked rows.
+/// How long a stopping worker tries to write to locked rows.
 const WAIT_FOR_LOCKS: Duration = Duration::from_secs(1);
-/// How long a worker that stops tries to leave for the reaper what it could not write.
+/// How long a stopping worker tries to leave for the reaper the results that it could not write.
 const DEFER_WITHIN: Duration = Duration::from_secs(5);
-/// How often the store must refuse a run for good until it is believed.
+/// How often the store must refuse a run permanently before the worker believes the refusal.
 const REFUSALS_BELIEVED: u32 = 3;
 
 /// A run whose handler has ended.
@@ -34,12 +34,12 @@ impl Ended {
     }
 }
 
-/// What a batch came to, apart from what was decided.
+/// The undecided part of a batch.
 #[derive(Debug, Default)]
 struct Left {
-    /// Rows that other transactions have locked.
+    /// Runs whose rows other transactions have locked.
     locked: Vec<Ended>,
-    /// Given up, since PostgreSQL was away for too long.
+    /// Runs that were given up, because PostgreSQL was unavailable for too long.
     unwritten: Vec<Ended>,
 }
 
@@ -50,7 +50,7 @@ impl Left {
     }
 }
 
-/// Runs that are written together, and in the same order what is written about each.
+/// Runs that are written together, and the writes about them in the same order.
 #[derive(Debug, Default)]
 struct Batch {
     runs: Vec<Run>,
@@ -84,13 +84,13 @@ impl FromIterator<Ended> for Batch {
 pub(crate) struct Settler {
     pub(crate) state: Arc<WorkerState>,
     pub(crate) hints: mpsc::UnboundedSender<SettledHints>,
-    /// No run is left: what is in the channel is all there is.
+    /// No run is left: the channel holds all results that will come.
     pub(crate) last: CancellationToken,
-    /// PostgreSQL was away for longer than can be waited for.
+    /// PostgreSQL has been unavailable for longer than the worker may wait.
     pub(crate) give_up: CancellationToken,
 }
 
-/// Runs whose rows other transactions have locked: written later, and nothing else waits for them.
+/// Runs whose rows other transactions have locked. They are written later, and no other run waits for them.
 #[derive(Default)]
 struct HeldUp {
     runs: Vec<Ended>,
@@ -127,7 +127,8 @@ impl HeldUp {
 }
 
 impl Settler {
-    /// Settles until [`Settler::last`] and the channel is empty. Returns how many results could not be written.
+    /// Writes until [`Settler::last`] is cancelled and the channel is empty. Returns how many results could not be
+    /// written.
     pub(crate) async fn run(self, mut ended: mpsc::Receiver<Ended>) -> usize {
         let mut unwritten = Vec::new();
         let mut held_up = HeldUp::default();
@@ -155,7 +156,7 @@ impl Settler {
             held_up.add(left.locked);
             unwritten.extend(left.unwritten);
         }
-        // The worker stops. Locks may stay for longer than it may wait.
+        // The worker stops. The locks may stay for longer than the worker may wait.
         let give_up_at = Instant::now() + WAIT_FOR_LOCKS;
         while !held_up.runs.is_empty() && Instant::now() < give_up_at {
             sleep(LOCKED_PAUSE.0).await;
@@ -167,8 +168,8 @@ impl Settler {
         self.defer(unwritten).await
     }
 
-    /// Leaves the ends of runs that could not be written in a table of their own, from which a reaper writes them: so a stop
-    /// spends no attempt of theirs. How many those are which are written nowhere.
+    /// Stores the results that could not be written in a table of their own. A reaper writes them later, so the stop
+    /// spends no attempt of these jobs. Returns the number of results that are stored nowhere.
     async fn defer(&self, unwritten: Vec<Ended>) -> usize {
         if unwritten.is_empty() {
             return 0;
@@ -188,8 +189,8 @@ impl Settler {
         }
     }
 
-    /// Writes one batch, again and again until the store has said of each run what became of it, or that its row is locked.
-    /// Sent twice, a run that was written the first time is answered with [`Settled::Already`].
+    /// Writes one batch, again and again, until the store has answered for each run: the result, or that the row is
+    /// locked. If a run is sent twice and was written the first time, the answer is [`Settled::Already`].
     async fn settle(&self, mut batch: Batch) -> Left {
         let mut waits = Waits::new(50, 2000);
         let mut refusals = 0;
@@ -208,7 +209,8 @@ impl Settler {
                     continue;
                 }
                 Err(error) if !error.is_refusal() => self.state.postgres.failed(&error),
-                // One of its runs must be the reason: each goes by itself, so that it holds up no other.
+                // One of the runs must be the reason. Each run is now written by itself, so that this run does not
+                // block the others.
                 Err(_) if batch.len() > 1 => {
                     for ended in batch.into_ended() {
                         let of_one = Box::pin(self.settle([ended].into_iter().collect())).await;
@@ -217,7 +219,7 @@ impl Settler {
                     }
                     return left;
                 }
-                // A broken connection can look like this as well, so it is not believed the first time.
+                // A broken connection can look like a refusal, so the first refusal is not believed.
                 Err(error) => {
                     refusals += 1;
                     if refusals >= REFUSALS_BELIEVED {
@@ -235,8 +237,8 @@ impl Settler {
         left
     }
 
-    /// Counts, drops and acks what is decided; returns what must be written in another way, and adds to `locked` what must
-    /// be written later.
+    /// Counts, drops and acks the decided runs. Returns the runs that must be written in another way, and adds to
+    /// `locked` the runs that must be written later.
     fn take_answers(&self, batch: Batch, answers: &[Settled], locked: &mut Vec<Ended>) -> Batch {
         let counters = &self.state.counters;
         let mut again = Batch::default();
@@ -259,7 +261,7 @@ impl Settler {
                     locked.push(ended);
                     continue;
                 }
-                // The hint is left alone: it may be another worker's by now.
+                // The hint stays as it is: it may belong to another worker now.
                 Settled::LeaseLost => {
                     if self.state.runs.note_lost(ended.run.fence()) {
                         counters.leases_lost.add(1);
@@ -272,13 +274,13 @@ impl Settler {
             over.push(ended.run);
         }
         self.state.runs.remove(over.iter());
-        // Without a receiver the hints' leases run out, and the reaper drops them.
+        // Without a receiver, the leases of the hints run out, and the reaper removes the hints.
         drop(self.hints.send(hints));
         again
     }
 
-    /// The store refuses to write this, and not for what the result is: it buries a job whose result it cannot hold. That
-    /// is a fault which people must see; the lease will run out, and the job run again.
+    /// The store refuses this write, and not because of its result: the store buries a job whose result it cannot hold.
+    /// This is a fault that an operator must see. The lease will run out, and the job runs again.
     fn refused(&self, batch: &Batch, error: &leasehold_ports::Error) {
         for run in &batch.runs {
             let fence = run.fence();

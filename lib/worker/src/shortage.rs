@@ -1,9 +1,9 @@
-//! What a worker does when it lacks something that every job needs: it takes fewer jobs at once, pauses, and tries again.
-//! It says so once when this begins and once when it is over.
+//! What a worker does when it lacks something that every job needs: it takes fewer jobs at once, pauses, and tries
+//! again. It logs once when the lack begins and once when the lack ends.
 //!
-//! The share of its slots that a worker uses is halved when a run ends in [`Outcome::Lacking`](leasehold_core::Outcome), and
-//! grows slowly while no further run does. So a limit that stays (such as `ulimit -n`) is met again now and then, which
-//! costs a few claims and no attempt.
+//! The share of slots in use is halved when a run ends in [`Outcome::Lacking`](leasehold_core::Outcome), and grows
+//! slowly while no other run ends so. If the limit stays (such as `ulimit -n`), the worker reaches it from time to
+//! time. Each time costs a few claims and no attempt.
 
 use crate::worker_state::WorkerState;
 use std::{
@@ -17,16 +17,16 @@ use tokio::{sync::Notify, time::sleep};
 
 /// All slots, as a share.
 const ALL: u32 = 1000;
-/// The pause in claiming after a lack; doubled while it lasts, up to [`PAUSE_MAX`].
+/// The first pause of claims after a lack. The pause doubles while the lack lasts, up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long it must go well until more slots are used.
+/// How long no run must meet the lack before more slots are used.
 const STEP: Duration = Duration::from_secs(3);
 
-/// What a worker lacks, and what that does to the number of jobs that it takes.
+/// What a worker lacks, and how this limits the number of jobs that it takes.
 #[derive(Debug)]
 pub(crate) struct Shortage {
-    /// Of its slots, in thousandths; 0 during a pause.
+    /// The share of the slots in use, in thousandths; 0 during a pause.
     share: AtomicU32,
     state: Mutex<Option<Lack>>,
     again: Notify,
@@ -47,7 +47,7 @@ impl Default for Shortage {
 }
 
 impl Shortage {
-    /// How many of so many slots are used; none during a pause, else at least one.
+    /// How many of `slots` slots are used: none during a pause, else at least one.
     pub(crate) fn within(&self, slots: usize) -> usize {
         match self.share.load(Ordering::Acquire) {
             ALL => slots,
@@ -56,7 +56,7 @@ impl Shortage {
         }
     }
 
-    /// Whether jobs may be held that no slot is free for.
+    /// Whether the worker may prefetch jobs.
     pub(crate) fn may_hold_ahead(&self) -> bool {
         self.share.load(Ordering::Acquire) == ALL
     }
@@ -66,17 +66,17 @@ impl Shortage {
         self.state().as_ref().map(|lack| lack.what.clone())
     }
 
-    /// A run lacked something. Whether this is new.
+    /// A run met a lack. Returns whether the lack is new.
     fn begin(&self, what: &str) -> bool {
         let mut state = self.state();
         let new = state.is_none();
         let lack = state.get_or_insert_with(|| Lack { what: what.to_owned(), share: ALL, paused: false });
-        // One step for all runs that were under way together.
+        // All runs that were in progress together count as one step.
         if !lack.paused {
             (lack.share, lack.paused) = ((lack.share / 2).max(1), true);
             what.clone_into(&mut lack.what);
             self.share.store(0, Ordering::Release);
-            // The one who hears it has not begun to listen when the lack is new.
+            // The task that waits for this signal may not listen yet when the lack is new.
             if !new {
                 self.again.notify_one();
             }
@@ -84,7 +84,7 @@ impl Shortage {
         new
     }
 
-    /// The pause goes on for this reason.
+    /// The pause continues for this reason.
     fn still(&self, what: String) {
         if let Some(lack) = self.state().as_mut() {
             lack.what = what;
@@ -98,7 +98,7 @@ impl Shortage {
         }
     }
 
-    /// It went well for a while: more slots are used. Whether all of them are.
+    /// No run met the lack for a while: more slots are used. Returns whether all slots are used again.
     fn grow(&self) -> bool {
         let mut state = self.state();
         let Some(lack) = state.as_mut() else { return true };
@@ -119,7 +119,7 @@ impl Shortage {
     }
 }
 
-/// An eighth more, and at least a fiftieth of all.
+/// One eighth more, and at least a fiftieth of all slots.
 fn grown(share: u32) -> u32 {
     (share + (share / 8).max(ALL / 50)).min(ALL)
 }
@@ -127,12 +127,14 @@ fn grown(share: u32) -> u32 {
 /// A run ended because this worker lacks something.
 pub(crate) fn noted(state: &Arc<WorkerState>, what: &str) {
     if state.shortage.begin(what) {
-        tracing::warn!("this worker lacks {what}; jobs are given back unharmed, and it takes fewer at once");
+        tracing::warn!(
+            "this worker lacks {what}; it releases jobs without spending an attempt, and takes fewer jobs at once"
+        );
         tokio::spawn(recover(Arc::clone(state)));
     }
 }
 
-/// Tries again after each pause, with more and more slots, until all of them are used.
+/// Tries again after each pause, with more and more slots, until all slots are used.
 async fn recover(state: Arc<WorkerState>) {
     let stopping = state.stopping.clone();
     let _ = stopping.run_until_cancelled(pauses_and_steps(&state)).await;
@@ -159,7 +161,7 @@ async fn pauses_and_steps(state: &WorkerState) {
             pause = PAUSE_FIRST;
             if shortage.grow() {
                 state.capacity.iter().for_each(|(_, capacity)| capacity.look_again());
-                tracing::info!("this worker has what it lacked, and takes as many jobs as before");
+                tracing::info!("this worker lacks nothing any more, and takes as many jobs as before");
                 return;
             }
         }

@@ -1,15 +1,16 @@
-//! The blocking wait of one queue, for a hint or for the bell: always driven to its end, in a task of its own, so that a
-//! hint which the server moves at the last moment has somebody to go to.
+//! The blocking wait of one queue, for a hint or for the bell. It always runs to its end, in a task of its own: the
+//! server may move a hint at the last moment, and then a receiver must be there.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{BlockingTake, Error, WakeTake, WorkerHead};
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::timeout};
 
-/// How long one take blocks. Between two of them a claim looks for what no take is told of: hints set aside whose
-/// notice was lost.
+/// How long one take blocks. Between two takes, a claim looks for hints that no take is told about: hints set aside
+/// whose notice was lost.
 const BLOCKS_FOR: Duration = Duration::from_secs(5);
-/// How long one wait for the bell is. Whoever heard it last may have died before it rang for the next.
+/// How long one wait for the bell is. The last worker that heard the bell may have died before it rang for the next
+/// worker.
 const BELL_WAIT: Duration = Duration::from_secs(1);
 
 /// The blocking wait of one queue.
@@ -20,12 +21,12 @@ pub(crate) struct Take {
     under_way: Option<UnderWay>,
 }
 
-/// What a wait is for.
+/// The goal of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
     /// A hint.
     Hint,
-    /// That somebody says there are some.
+    /// The bell: another process says that there are hints.
     Bell,
 }
 
@@ -40,9 +41,9 @@ struct UnderWay {
 /// How a wait ended.
 pub(crate) enum Took {
     Hint(JobId),
-    /// No hint. There may be some all the same: it may be the bell that rang.
+    /// No hint came. The head may hold hints all the same: the bell may have rung.
     Nothing,
-    /// Its connection is gone; the next one gets another.
+    /// The connection is gone; the next wait gets another connection.
     Failed(String),
 }
 
@@ -51,7 +52,7 @@ impl Take {
         Self { handoff, queue, taker: None, under_way: None }
     }
 
-    /// Starts a wait, unless one is under way.
+    /// Starts a wait, unless a wait is in progress.
     pub(crate) async fn start(&mut self, awaited: Awaited) -> Result<(), Error> {
         if self.under_way.is_some() {
             return Ok(());
@@ -72,7 +73,8 @@ impl Take {
         Ok(())
     }
 
-    /// Ready when the take has ended; never when none is under way. Can be left at any time: the take goes on.
+    /// Ready when the take has ended; never ready when no take is in progress. The future can be dropped at any time:
+    /// the take continues.
     pub(crate) async fn ended(&mut self) -> Took {
         let Some(under_way) = &mut self.under_way else { return std::future::pending().await };
         let ended = (&mut under_way.task).await;
@@ -87,7 +89,7 @@ impl Take {
         }
     }
 
-    /// How the take ended, if it has.
+    /// How the take ended; `None` if it still runs.
     pub(crate) async fn ended_already(&mut self) -> Option<Took> {
         if self.under_way.as_ref()?.task.is_finished() { Some(self.ended().await) } else { None }
     }

@@ -1,8 +1,8 @@
-//! Claims that were sent and not answered. PostgreSQL may have granted them: then this worker holds runs that it knows
-//! nothing of, and when their leases run out each costs its job an attempt and a crash. So once PostgreSQL answers again
-//! the worker asks what it holds, and gives back what it does not know.
+//! Claims that were sent and not answered. PostgreSQL may have granted them. Then this worker holds runs that it does
+//! not know, and when their leases run out, each run costs its job an attempt and a crash. So when PostgreSQL answers
+//! again, the worker asks which runs it holds, and releases those that it does not know.
 //!
-//! Claims and this question exclude each other, since a run is unknown between its claim and the answer to that.
+//! Claims and this question exclude each other, because a run is unknown between its claim and the answer to the claim.
 
 use crate::{settled_hints::give_back, wait::Waits, worker_state::WorkerState};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
@@ -20,27 +20,28 @@ use tokio::{
     time::sleep,
 };
 
-/// When it looks, after PostgreSQL has answered again. More than once, since the server may still be at a statement whose
-/// connection is gone. What is granted later than that runs out, as what a dead worker held.
+/// The times of the checks after PostgreSQL has answered again. There are several checks, because the server may still
+/// execute a statement whose connection is gone. A run that is granted after the last check expires, as the runs of a
+/// dead worker do.
 const LOOKS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
-/// What is not known about claims.
+/// The unanswered claims of this worker.
 #[derive(Debug, Default)]
 pub(crate) struct Unanswered {
-    /// Read by whoever claims, written by whoever asks what is held.
+    /// Read-locked by claims, write-locked by the question which runs are held.
     claiming: RwLock<()>,
-    /// Claims without an answer that nobody has looked for yet; above zero, somebody is at it.
+    /// Unanswered claims that nobody has checked yet; above zero, a check is in progress.
     unanswered: AtomicU32,
 }
 
 impl Unanswered {
-    /// To be held from before a claim is sent until its runs are known.
+    /// Hold this guard from before a claim is sent until its runs are known.
     pub(crate) async fn claiming(&self) -> RwLockReadGuard<'_, ()> {
         self.claiming.read().await
     }
 }
 
-/// A claim was not answered: finds out what it came to, beside all else.
+/// A claim was not answered: finds out its result, beside all other work.
 pub(crate) fn reconcile_unanswered(state: &Arc<WorkerState>) {
     if state.unanswered.unanswered.fetch_add(1, Ordering::AcqRel) == 0 {
         let state_there = Arc::clone(state);
@@ -58,7 +59,7 @@ async fn reconcile_until_none_is_left(state: &WorkerState) {
                 break;
             }
         }
-        // Those that came up meanwhile are looked for too.
+        // Claims that became unanswered meanwhile are checked too.
         let done = state.unanswered.unanswered.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
         if done.is_ok() || state.stopping.is_cancelled() {
             return;
@@ -66,7 +67,7 @@ async fn reconcile_until_none_is_left(state: &WorkerState) {
     }
 }
 
-/// A worker that stops asks once more and waits for nothing.
+/// A stopping worker asks once more and does not wait.
 async fn look_until_answered(state: &WorkerState) {
     let mut waits = Waits::new(50, 1000);
     loop {
@@ -77,11 +78,11 @@ async fn look_until_answered(state: &WorkerState) {
         }
         match give_back_unknown(state).await {
             Ok(true) => return,
-            // Another transaction holds a lock on some of them.
+            // Another transaction holds a lock on some of the rows.
             Ok(false) => {}
             Err(_) if state.stopping.is_cancelled() => return,
-            // Whether PostgreSQL is away, the loops of the queues say.
-            Err(error) => tracing::debug!(%error, "what this worker holds is not known yet"),
+            // The loops of the queues log whether PostgreSQL is unavailable.
+            Err(error) => tracing::debug!(%error, "the runs that this worker holds are not known yet"),
         }
         pause(state, waits.next(&state.jitter)).await;
     }
@@ -95,11 +96,11 @@ async fn pause(state: &WorkerState, time: Duration) {
     }
 }
 
-/// Whether nothing is left to be given back.
+/// Returns whether nothing is left to release.
 async fn give_back_unknown(state: &WorkerState) -> Result<bool, Error> {
     let unknown: Vec<Lease> = {
         let _nobody_claims = state.unanswered.claiming.write().await;
-        // Before it asks: what ends meanwhile was known.
+        // Read the known runs before the question: a run that ends meanwhile was known.
         let known = state.runs.fences();
         let held = state.store.held(state.id).await?;
         held.into_iter().filter(|run| !known.contains(&run.fence())).collect()

@@ -1,10 +1,10 @@
-//! How long to wait before trying again what has just failed or found nothing.
+//! How long to wait before the next try, after a call has failed or found nothing.
 
 use crate::jitter::Jitter;
 use leasehold_core::Backoff;
 use std::time::Duration;
 
-/// Waits that grow with each try and are spread, so that a fleet does not return as one.
+/// Waits that grow with each try and have jitter, so that a fleet does not return all at once.
 #[derive(Debug)]
 pub(crate) struct Waits {
     backoff: Backoff,
@@ -12,7 +12,7 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// The first wait is at most `base_ms`, none is longer than `cap_ms`.
+    /// The first wait is at most `base_ms`; no wait is longer than `cap_ms`.
     pub(crate) const fn new(base_ms: u64, cap_ms: u64) -> Self {
         Self { backoff: Backoff { base: Duration::from_millis(base_ms), cap: Duration::from_millis(cap_ms) }, tries: 0 }
     }
@@ -23,7 +23,7 @@ impl Waits {
         self.backoff.delay(self.tries, jitter.fraction())
     }
 
-    /// It went well: the next wait is a short one again.
+    /// A call succeeded: the next wait is short again.
     pub(crate) fn reset(&mut self) {
         self.tries = 0;
     }

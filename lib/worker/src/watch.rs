@@ -1,4 +1,4 @@
-//! What a worker does, for whoever watches it from beside: its counters, its slots and its pulse.
+//! What a worker does, for observers outside of the worker: its counters, its slots and its pulse.
 
 use crate::{counters::Tally, worker_state::WorkerState};
 use leasehold_core::QueueName;
@@ -13,7 +13,7 @@ pub struct Watch(Arc<WorkerState>);
 pub struct Slots {
     /// Jobs that may run at once.
     pub all: usize,
-    /// Those in which nothing runs.
+    /// Free slots.
     pub free: usize,
 }
 
@@ -28,31 +28,31 @@ impl Watch {
         Self(state)
     }
 
-    /// What it has done so far.
+    /// What the worker has done so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.0.counters.tally()
     }
 
-    /// Whether it has been told to stop, and takes no more work.
+    /// Whether the worker was told to stop, and takes no more work.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.0.stopping.is_cancelled()
     }
 
-    /// What it lacks to run its jobs, as the end of a sentence that begins with `it lacks`.
+    /// What the worker lacks to run its jobs, as the end of a sentence that begins with `it lacks`.
     #[must_use]
     pub fn lack(&self) -> Option<String> {
         self.0.shortage.what()
     }
 
-    /// Jobs that it holds, from claim to settle.
+    /// Jobs that the worker holds, from claim to settle.
     #[must_use]
     pub fn running(&self) -> usize {
         self.0.runs.len()
     }
 
-    /// Its slots by queue.
+    /// The slots of the worker by queue.
     #[must_use]
     pub fn slots(&self) -> BTreeMap<QueueName, Slots> {
         let mut slots = BTreeMap::<QueueName, Slots>::new();
@@ -65,8 +65,8 @@ impl Watch {
         slots
     }
 
-    /// How long ago its heartbeat came round. An answer of a store can take it longer, but never longer than the store may
-    /// take for one.
+    /// How long ago the heartbeat last ran. A slow store delays the heartbeat, but never for longer than the timeout of
+    /// a call to the store.
     #[must_use]
     pub fn since_progress(&self) -> Duration {
         self.0.pulse.since()

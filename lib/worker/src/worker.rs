@@ -50,7 +50,8 @@ impl Worker {
         Self { state: Arc::new(state), ended }
     }
 
-    /// Spreads its waits and retries by this seed, so that a test can have the same run again. Before anybody watches it.
+    /// Takes the jitter of waits and retries from this seed, so that a test can repeat a run exactly. Call this before
+    /// anybody watches the worker.
     #[must_use]
     pub fn seeded(mut self, seed: u64) -> Self {
         if let Some(state) = Arc::get_mut(&mut self.state) {
@@ -59,20 +60,20 @@ impl Worker {
         self
     }
 
-    /// Its id.
+    /// The id of the worker.
     #[must_use]
     pub fn id(&self) -> WorkerId {
         self.state.id
     }
 
-    /// A view of what it does, for while it runs.
+    /// A view of the worker, for use while it runs.
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch::new(Arc::clone(&self.state))
     }
 
-    /// Runs until `stop` is cancelled, then lets handlers finish for the grace time, releases the rest, and returns what it
-    /// did. `stop_now` skips the grace (a second signal).
+    /// Runs until `stop` is cancelled. Then lets handlers finish during the grace, releases the other jobs, and returns
+    /// what the worker did. `stop_now` skips the grace (a second signal).
     pub async fn run(self, stop: CancellationToken, stop_now: CancellationToken) -> Tally {
         let running = Running::start(self.state, self.ended);
         tokio::select! {
@@ -84,13 +85,14 @@ impl Worker {
     }
 }
 
-/// The parts of a worker at work. Dropped half-way, it takes no more work, and what it holds is left to run out.
+/// The running parts of a worker. If this value is dropped early, the worker takes no more work, and the leases of its
+/// runs run out.
 struct Running {
     state: Arc<WorkerState>,
     loops: JoinSet<()>,
     settler: JoinHandle<usize>,
     disposer: JoinHandle<()>,
-    /// Heartbeat, registry and notices: wanted until the last result is written.
+    /// Heartbeat, registry and notices. They are needed until the last result is written.
     attendants: TaskTracker,
     last: CancellationToken,
     give_up: CancellationToken,
@@ -127,7 +129,8 @@ impl Running {
         }
     }
 
-    /// No more work; the grace; the word to stop; results written; hints given back; the announcement taken back.
+    /// The stop in order: take no more work; wait for the grace; tell handlers to stop; write results; give hints back;
+    /// withdraw the announcement.
     async fn stop(mut self, stop_now: CancellationToken) -> Tally {
         let state = &self.state;
         tracing::info!(running = state.runs.len(), "stopping: no more work is taken");
@@ -143,7 +146,8 @@ impl Running {
         }
         state.runs.stop_all();
 
-        // With PostgreSQL away, results are held for as long as their leases may stand, unless there is no time for it.
+        // While PostgreSQL is unavailable, the worker keeps results for as long as their leases may be valid, unless a
+        // second signal came.
         let patience = tokio::spawn({
             let (give_up, lease) = (self.give_up.clone(), state.settings.lease);
             async move {

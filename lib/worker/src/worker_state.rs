@@ -24,15 +24,15 @@ pub(crate) struct WorkerState {
     pub(crate) capacity: Vec<(QueueName, Arc<Capacity>)>,
     pub(crate) runs: Runs,
     pub(crate) counters: Counters,
-    /// Of the heartbeat: without it, leases run out.
+    /// The pulse of the heartbeat: without a heartbeat, leases run out.
     pub(crate) pulse: Pulse,
     pub(crate) unanswered: Unanswered,
     pub(crate) shortage: Arc<Shortage>,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
-    /// Wakes the loop of a queue: hints of a kind that it serves were set aside there.
+    /// Wakes the loop of a queue: hints of a kind that this worker serves were set aside there.
     pub(crate) wakeups: HashMap<QueueName, Notify>,
-    /// Where runs go when their handler has ended. Bounded by what can be held at once.
+    /// Carries runs whose handlers have ended to the settler. Bounded by the number of jobs that the worker may hold.
     pub(crate) ended: mpsc::Sender<Ended>,
     /// No new work is taken.
     pub(crate) stopping: CancellationToken,
@@ -65,8 +65,11 @@ impl WorkerState {
                 .collect(),
             shortage,
             unanswered: Unanswered::default(),
-            redis: Health::new("Redis", "jobs are claimed straight from PostgreSQL until it is back"),
-            postgres: Health::new("PostgreSQL", "nothing is claimed and results are held until it is back"),
+            redis: Health::new("Redis", "jobs are claimed from the line in PostgreSQL until Redis is available again"),
+            postgres: Health::new(
+                "PostgreSQL",
+                "no jobs are claimed, and results are kept in memory until PostgreSQL is available again",
+            ),
             wakeups: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),
             ended,
             stopping: CancellationToken::new(),

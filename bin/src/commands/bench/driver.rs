@@ -1,4 +1,4 @@
-//! The clock of a measurement: schema, reaper, enqueues, and when all is done.
+//! The driver of a measurement: schema, reaper, enqueues, and the clock.
 
 use super::{
     Mode, Plan, enqueues,
@@ -15,14 +15,14 @@ use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// A measurement that takes longer than this beyond the time it was given has gone wrong.
+/// A measurement that takes this much longer than planned has failed.
 const PATIENCE: Duration = Duration::from_secs(3600);
-/// How long flow lets the workers idle before it begins.
+/// How long `flow` lets the workers idle before it begins.
 const IDLES_FOR: Duration = Duration::from_secs(1);
-/// How long latency waits for the last jobs.
+/// How long `latency` waits for the last jobs.
 const LAST_JOBS_WITHIN: Duration = Duration::from_secs(10);
 
-/// What every mode works with.
+/// The values that every mode uses.
 struct Scene<'a> {
     plan: &'a Plan,
     context: &'a Context,
@@ -31,11 +31,11 @@ struct Scene<'a> {
     meters: Meters,
 }
 
-/// Does the whole measurement.
+/// Runs the whole measurement.
 pub(crate) async fn measure(plan: &Plan, context: &Context) -> Result<(Figures, Option<Costs>), Failure> {
     let redis_url = Some(plan.redis_url()?).filter(|url| *url != super::NO_REDIS);
     prepare(plan, context).await?;
-    // Before all others connect, or what they have done so far would count.
+    // Connect before all other processes. Otherwise their work until now would count as a cost.
     let meters = Meters::open(plan, redis_url).await?;
     let pair = Pair::connect(&plan.config, "leasehold bench").await.map_err(|error| context.failure(&error))?;
     let client = Client::connect(&plan.config).await.map_err(|error| context.failure(&error))?;
@@ -47,15 +47,15 @@ pub(crate) async fn measure(plan: &Plan, context: &Context) -> Result<(Figures, 
     let figures = match plan.mode {
         Mode::Flow => scene.flow().await,
         Mode::Latency => scene.latency().await,
-        // The floor is none of the queue's.
+        // The floor is no job queue and has no queue tables.
         Mode::Drain | Mode::Floor => scene.drain().await,
     };
     stop.cancel();
     let _ = reaper.await;
     let Scene { client, store, meters, .. } = scene;
-    // Single jobs are seen by their handlers, and may still be settled.
+    // The handlers have seen all single jobs, but some jobs may not be settled yet.
     if figures.is_ok() && plan.mode != Mode::Latency && !is_empty(&store, context).await? {
-        return Err(Failure::new("jobs were left that neither wait in a line nor run: the figures would not be right"));
+        return Err(Failure::new("some jobs neither wait in a line nor run: the figures would be wrong"));
     }
     drop(client);
     store.close().await;
@@ -64,12 +64,12 @@ pub(crate) async fn measure(plan: &Plan, context: &Context) -> Result<(Figures, 
     Ok((figures, meters.costs(jobs).await?))
 }
 
-/// The schema, in a database without live jobs.
+/// Creates the schema, in a database without live jobs.
 async fn prepare(plan: &Plan, context: &Context) -> Result<(), Failure> {
     let store = connect(plan, context).await?;
     store.migrate().await.map_err(|error| context.store_failure(error))?;
     if !is_empty(&store, context).await? {
-        return Err(Failure::usage("bench wants an empty queue, and this database has live jobs"));
+        return Err(Failure::usage("bench needs an empty queue, but this database has live jobs"));
     }
     store.close().await;
     Ok(())
@@ -160,8 +160,8 @@ impl Scene<'_> {
         Ok(workers)
     }
 
-    /// Waits until every handler has run *and* PostgreSQL holds no live job. Returns when that was so: as soon as it was asked,
-    /// since an answer may take long where dead rows have to be kept.
+    /// Waits until every handler has run *and* PostgreSQL holds no live job. Returns the time when the last question
+    /// was asked, because the answer may take long where dead rows must be kept.
     async fn finish(&self, jobs: u64, workers: &mut Workers) -> Result<Instant, Failure> {
         if !workers.wait_until_done(jobs, Instant::now() + PATIENCE).await? {
             return Err(Failure::new(format!("only {} of {jobs} jobs were run", workers.done())));
@@ -175,8 +175,8 @@ impl Scene<'_> {
         }
     }
 
-    /// Two short questions. `stats`, which also counts what the last minute has finished, would take its share of a
-    /// measurement that has just finished a great many.
+    /// Two short questions. `stats` also counts the jobs that finished in the last minute. After a large measurement it
+    /// would take a noticeable part of the measured time.
     async fn nothing_waits_or_runs(&self) -> Result<bool, Failure> {
         let (lines, leases) = tokio::join!(self.store.survey(None), self.store.leases(1, None));
         let failed = |error| self.context.store_failure(error);

@@ -11,15 +11,15 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Jobs in one bulk enqueue, and how many of those are under way at once.
+/// The number of jobs in one bulk enqueue, and the number of bulk enqueues in progress at once.
 const CHUNK: u64 = 500;
 const IN_FLIGHT: usize = 4;
-/// How many jobs may wait when the time is given and not the number: enough that nobody idles, few enough that it is
-/// the whole path that is measured and not the enqueues.
+/// The limit of waiting jobs when the time is given instead of the number: enough that no worker idles, and few enough
+/// that the whole path is measured and not only the enqueues.
 const WAITING_MAX: u64 = 10_000;
 const FULL_FOR: Duration = Duration::from_millis(1);
 
-/// Enqueues so many jobs as the plan says.
+/// Enqueues the number of jobs that the plan names.
 pub(crate) async fn all(plan: &Plan, context: &Context, client: &Client) -> Result<(), Failure> {
     let bar = progress::bar(plan.jobs).with_message("enqueue");
     let chunks = (0..plan.jobs).step_by(CHUNK as usize).map(|first| CHUNK.min(plan.jobs - first));
@@ -37,7 +37,7 @@ pub(crate) async fn all(plan: &Plan, context: &Context, client: &Client) -> Resu
     Ok(())
 }
 
-/// Enqueues until then, and never many more than have been run. How many it were.
+/// Enqueues until the given time, at most this limit ahead of the workers. Returns the number of jobs.
 pub(crate) async fn until(end: Instant, done: &AtomicU64, context: &Context, client: &Client) -> Result<u64, Failure> {
     let (sent, bar) = (AtomicU64::new(0), progress::counter().with_message("flow"));
     stream::iter((0..IN_FLIGHT).map(Ok))

@@ -1,4 +1,4 @@
-//! The line that is printed.
+//! The JSON line with the figures.
 
 use super::{Mode, Plan};
 use leasehold_bench::{Costs, Quantiles, quantile};
@@ -19,7 +19,7 @@ pub(crate) struct Line {
     costs: Option<Costs>,
 }
 
-/// What was found, by mode. Rates are in jobs a second.
+/// The results, by mode. Rates are in jobs per second.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Figures {
@@ -27,7 +27,7 @@ pub(crate) enum Figures {
         enqueue_per_s: f64,
         drain_per_s: f64,
         before_ready: u64,
-        /// Of the jobs that were run while the clock ran: the first tenth of them, and the last.
+        /// The rates of the first tenth and the last tenth of the jobs that were run while the clock ran.
         first_tenth_per_s: f64,
         last_tenth_per_s: f64,
     },
@@ -36,11 +36,11 @@ pub(crate) enum Figures {
     },
     FlowForATime {
         flow_per_s: f64,
-        /// How many jobs went through: the line's own `n`.
+        /// The number of jobs that were run: the `n` of the line.
         #[serde(skip)]
         jobs: u64,
         seconds: u64,
-        /// In each tenth of that time.
+        /// The rate in each tenth of that time.
         tenths_per_s: Vec<f64>,
     },
     Latency {
@@ -63,7 +63,7 @@ pub(crate) struct Delays {
     p50_ms: f64,
     p95_ms: f64,
     p99_ms: f64,
-    /// Pairs of part and ms.
+    /// Pairs of percentile and ms.
     quantiles_ms: Quantiles,
 }
 
@@ -87,7 +87,7 @@ impl Line {
 }
 
 impl Delays {
-    /// Of delays in ms, sorted.
+    /// Percentiles of sorted delays, in ms.
     pub(crate) fn of(sorted: &[f64]) -> Self {
         let at = |part| quantile(sorted, part).unwrap_or(f64::NAN);
         Self { p50_ms: at(0.50), p95_ms: at(0.95), p99_ms: at(0.99), quantiles_ms: Quantiles::of(sorted) }

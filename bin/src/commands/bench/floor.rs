@@ -1,4 +1,4 @@
-//! The floor beside which a queue is measured.
+//! The floor: the reference with which a queue is compared.
 
 use super::{
     Plan,
@@ -8,10 +8,10 @@ use super::{
 use crate::failure::Failure;
 use leasehold_bench::{Costs, Floor};
 
-/// So many single jobs show a median; more would only take longer.
+/// This number of single jobs gives a stable median; more jobs would only take longer.
 const SINGLE_JOBS_MAX: u64 = 300;
 
-/// Measures all of it: drain and flow with N jobs, latency with a few. The costs are those of the drain.
+/// Measures the whole floor: drain and flow with N jobs, latency with a few. The costs are those of the drain.
 pub(crate) async fn measure(plan: &Plan) -> Result<(Figures, Option<Costs>), Failure> {
     let mut meters = Meters::open(plan, None).await?;
     let floor = open(plan).await?;

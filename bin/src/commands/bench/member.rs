@@ -1,5 +1,5 @@
-//! A worker process of a measurement. It tells its driver over standard output, a line each: `booted`, then, when the
-//! driver says so, `ready`, `done <jobs>` every few milliseconds, and `delay <ms>` for jobs that carry a time.
+//! A worker process of a measurement. It reports to its driver on standard output, one line each: `booted`; then, when
+//! the driver says so, `ready`; `done <jobs>` every few milliseconds; and `delay <ms>` for jobs that carry a time.
 
 use super::{Plan, kind, queue, wall_ms};
 use crate::{context::Context, failure::Failure};
@@ -20,17 +20,17 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often a worker reports. Rare enough to weigh on nothing, often enough for a clock.
+/// How often a worker reports: rarely enough to cost nothing, often enough for a clock.
 const REPORT_EVERY: Duration = Duration::from_millis(10);
 
-/// What the handler has seen since the last report.
+/// What the handler has done since the last report.
 #[derive(Default)]
 struct Seen {
     done: AtomicU64,
     delays: Mutex<Vec<f64>>,
 }
 
-/// Does nothing, and counts it.
+/// Does nothing, and counts the job.
 struct Noop(Arc<Seen>);
 
 impl Handler for Noop {
@@ -61,14 +61,14 @@ pub(crate) async fn work(plan: &Plan, context: &Context) -> Result<(), Failure> 
     let working = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
     say("ready\n");
     thread::spawn(move || report(&seen));
-    // The end of the driver's pipe, or of the driver, is the end of the work.
+    // The work ends when the driver closes its pipe, or dies.
     while line_came().await {}
     stop.cancel();
     working.await.map_err(|error| Failure::new(format!("the worker ended early: {error}")))?;
     Ok(())
 }
 
-/// In a thread of its own: a busy runtime delays no report.
+/// Runs in its own thread, so that a busy runtime delays no report.
 fn report(seen: &Seen) {
     loop {
         thread::sleep(REPORT_EVERY);

@@ -1,4 +1,4 @@
-//! What a measurement costs: read before and after, never while the clock runs.
+//! The costs of a measurement. They are read before and after the measurement, never while the clock runs.
 
 use super::{Plan, workers::Workers};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 use leasehold_bench::{Costs, Error, Meter, Reading, RedisMemoryWatch, Spent};
 
-/// The meters of a measurement, if costs are wanted; without them, nothing is asked.
+/// The meters of a measurement, if costs are wanted; otherwise nothing is asked.
 pub(crate) struct Meters(Option<Running>);
 
 struct Running {
@@ -20,7 +20,7 @@ struct Running {
 }
 
 impl Meters {
-    /// Connects to both servers, before anybody else does. Redis is left out if it is not measured.
+    /// Connects to both servers, before any other process does. Redis is left out if it is not measured.
     pub(crate) async fn open(plan: &Plan, redis_url: Option<&str>) -> Result<Self, Failure> {
         if !plan.metered {
             return Ok(Self(None));
@@ -35,7 +35,7 @@ impl Meters {
         Ok(Self(Some(Running { meter, memory, transactions, begun, spent, worker_memory_peak_bytes })))
     }
 
-    /// What is spent from here on counts.
+    /// Starts the meters.
     pub(crate) async fn begin(&mut self, workers: &[u32]) -> Result<(), Failure> {
         if let Some(running) = &mut self.0 {
             running.begun = Some(running.meter.read(workers).await.map_err(failed)?);
@@ -43,7 +43,7 @@ impl Meters {
         Ok(())
     }
 
-    /// Up to here.
+    /// Stops the meters.
     pub(crate) async fn end(&mut self, workers: &[u32]) -> Result<(), Failure> {
         if let Some(running) = &mut self.0
             && let Some(begun) = running.begun.take()
@@ -55,7 +55,7 @@ impl Meters {
         Ok(())
     }
 
-    /// The costs of so many jobs. Called when all others have closed their connections.
+    /// The costs per job. Call this when all other processes have closed their connections.
     pub(crate) async fn costs(self, jobs: u64) -> Result<Option<Costs>, Failure> {
         let Some(mut running) = self.0 else { return Ok(None) };
         let transactions = running.meter.transactions().await.map_err(failed)?.saturating_sub(running.transactions);
@@ -70,12 +70,12 @@ impl Meters {
     }
 }
 
-/// Begins to count with these workers.
+/// Starts to count the CPU of these workers.
 pub(crate) async fn begin(meters: &mut Meters, workers: &Workers) -> Result<(), Failure> {
     meters.begin(&workers.pids()).await
 }
 
-/// Ends to count with them.
+/// Stops to count the CPU of these workers.
 pub(crate) async fn end(meters: &mut Meters, workers: &Workers) -> Result<(), Failure> {
     meters.end(&workers.pids()).await
 }
@@ -87,7 +87,7 @@ pub(crate) fn table(costs: &Costs) -> String {
         ["transactions".to_owned(), format!("{:.4}", costs.transactions_per_job), "a job".to_owned()],
         ["write-ahead log".into(), human::grouped(costs.wal_bytes_per_job.round() as u64), "bytes a job".into()],
     ];
-    // What is not there, or runs on another machine.
+    // Servers that are missing, or that run on another machine, have no CPU figure.
     let mut unseen = Vec::new();
     for (whose, cost) in [
         ("CPU of PostgreSQL", costs.postgres_cpu_us_per_job),
@@ -101,15 +101,15 @@ pub(crate) fn table(costs: &Costs) -> String {
         }
     }
     if let Some(memory) = costs.redis_memory {
-        let before = format!("MB at most, {} before", megabytes(memory.before_bytes));
+        let before = format!("MB at most; {} MB before", megabytes(memory.before_bytes));
         rows.push(["memory of Redis".into(), megabytes(memory.peak_bytes), before]);
     }
     if let Some(bytes) = costs.worker_memory_peak_bytes {
         rows.push(["memory of a worker".into(), megabytes(bytes), "MB at most".into()]);
     }
     let table = output::table(["cost", "figure>", ""], rows);
-    let unseen = if unseen.is_empty() { String::new() } else { format!(" Not to be seen: {}.", unseen.join(", ")) };
-    format!("{}\nTransactions include those of starting; all else is without it.{unseen}", table.trim_end())
+    let unseen = if unseen.is_empty() { String::new() } else { format!(" Not measured: {}.", unseen.join(", ")) };
+    format!("{}\nTransactions include the start of the processes; all other figures do not.{unseen}", table.trim_end())
 }
 
 pub(crate) fn failed(error: Error) -> Failure {

@@ -1,6 +1,6 @@
-//! `leasehold bench`: the real client, real worker processes, real paths, default durability.
+//! `leasehold bench`: measures with the real client, real worker processes, real paths, and default durability.
 //!
-//! The driver enqueues and keeps the clock; each worker process is this program again, with the hidden `--member`.
+//! The driver enqueues and keeps the clock. Each worker process is this program again, with the hidden flag `--member`.
 
 mod driver;
 mod enqueues;
@@ -23,16 +23,16 @@ use std::{
 
 /// The queue that is measured.
 const QUEUE: &str = "bench";
-/// The kind of its jobs, which do nothing.
+/// The kind of the jobs, which do nothing.
 const KIND: &str = "noop";
-/// Nobody listens there: what a worker finds when Redis is away.
+/// No server listens at this address. So Redis is unavailable for the workers.
 const NO_REDIS: &str = "redis://127.0.0.1:1/";
 
 /// Measure throughput or latency on an empty database and an empty Redis
 ///
-/// Takes the stores from PG_URL and REDIS_URL, or else from the settings; MODE, N, PROCS, CONC and GAP_MS stand for
-/// flags that are not given. Prints one JSON line. On a terminal, or with --costs, a table follows on standard error:
-/// transactions, write-ahead log and CPU for each job, and memory.
+/// Connects to PG_URL and REDIS_URL, or else to the servers of the settings. MODE, N, PROCS, CONC and GAP_MS are used
+/// for flags that are not given. Prints one JSON line. On a terminal, or with --costs, prints a table to standard
+/// error: transactions, write-ahead log and CPU for each job, and memory.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold bench --mode drain --n 100000 --costs
@@ -44,26 +44,26 @@ pub(crate) struct Args {
     /// What to measure
     #[arg(long, env = "MODE", default_value = "drain")]
     mode: Mode,
-    /// How many jobs
+    /// The number of jobs
     #[arg(long, env = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     n: u64,
-    /// In flow: go on for so long, whatever N is, with at most 10,000 jobs waiting; the line shows the rates of ten
-    /// parts of that time
+    /// For flow: run for this long, whatever N is, with at most 10,000 jobs waiting; the JSON line shows the rates of
+    /// ten parts of this time
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
-    /// Worker processes
+    /// The number of worker processes
     #[arg(long, env = "PROCS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     procs: u32,
-    /// Slots of each worker process
+    /// The number of slots of each worker process
     #[arg(long, env = "CONC", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     conc: u32,
-    /// In latency and floor: ms between the end of one enqueue and the next
+    /// For latency and floor: the time in ms between the end of one enqueue and the next enqueue
     #[arg(long, env = "GAP_MS", default_value_t = 15)]
     gap_ms: u64,
-    /// Tell nobody where Redis is: workers claim from the line in PostgreSQL, as in an outage
+    /// Give the workers no Redis: they claim from the line in PostgreSQL, as they do while Redis is unavailable
     #[arg(long)]
     without_redis: bool,
-    /// Put the costs into the line, and print their table wherever standard error goes
+    /// Add the costs to the JSON line, and always print their table to standard error
     #[arg(long)]
     costs: bool,
     /// Be a worker process of a driver
@@ -75,13 +75,13 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
-    /// How fast a full queue is emptied
+    /// How fast the workers empty a full queue
     Drain,
-    /// How fast jobs go through while they are enqueued
+    /// How fast jobs run while other jobs are enqueued
     Flow,
-    /// How long from the enqueue call to the handler, one job at a time
+    /// The time from the enqueue call to the handler, one job at a time
     Latency,
-    /// No queue: the least that one has to write to this PostgreSQL, by drain, flow and latency
+    /// No queue: the least work that a queue must do in this PostgreSQL, by drain, flow and latency
     Floor,
 }
 
@@ -109,7 +109,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         config.redis.url = Some(NO_REDIS.into());
     }
     if args.seconds.is_some() && args.mode != Mode::Flow {
-        return Err(Failure::usage("--seconds is for --mode flow; the others are measured over N jobs"));
+        return Err(Failure::usage("--seconds works only with --mode flow; the other modes measure N jobs"));
     }
     let plan = Plan {
         mode: args.mode,

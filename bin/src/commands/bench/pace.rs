@@ -1,23 +1,24 @@
-//! How the rate went while a measurement ran.
+//! How the rate changed during a measurement.
 
 use std::time::Duration;
 
-/// How many jobs had been run when, since the clock began. In order of time.
+/// How many jobs had been run at which time, counted from the start of the clock. Ordered by time.
 pub(crate) type Progress = [(Duration, u64)];
 
-/// Jobs a second of the first tenth of the jobs and of the last, which ends when all of it was over. Jobs run in bursts, as
-/// they are claimed: of a few thousand jobs, a tenth says little.
+/// Jobs per second of the first tenth and the last tenth of the jobs. The last tenth ends when all jobs are done. Jobs
+/// run in bursts, as they are claimed: with a few thousand jobs, a tenth says little.
 pub(crate) fn first_and_last_tenth(progress: &Progress, took: Duration) -> (f64, f64) {
     let last = progress.last().map_or(0, |(_, done)| *done);
     let tenth = last.div_ceil(10);
     let (first_at, first) = progress.iter().find(|(_, done)| *done >= tenth).copied().unwrap_or((took, last));
-    // A burst that begins before the last tenth belongs to it whole: or one that is all of it would be none.
+    // A burst that begins before the last tenth counts as a whole. Otherwise a burst that covers the whole tenth would
+    // give no rate.
     let before = progress.iter().rev().find(|(_, done)| *done <= last - tenth);
     let (from, mark) = before.copied().unwrap_or((Duration::ZERO, 0));
     (rate(first, first_at), rate(last - mark, took.saturating_sub(from)))
 }
 
-/// Jobs a second in each tenth of this time.
+/// Jobs per second in each tenth of this time.
 pub(crate) fn tenths(progress: &Progress, time: Duration) -> Vec<f64> {
     let part = time / 10;
     let done_by = |until: Duration| {

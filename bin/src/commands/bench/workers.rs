@@ -1,4 +1,4 @@
-//! The worker processes of a measurement, as their driver sees them.
+//! The worker processes of a measurement, from the view of their driver.
 
 use super::Plan;
 use crate::failure::Failure;
@@ -18,10 +18,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long worker processes may take to come up.
+/// How long worker processes may take to start.
 const BOOTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a worker process says.
+/// A report of a worker process.
 enum Told {
     Booted,
     Ready,
@@ -30,20 +30,20 @@ enum Told {
     Gone,
 }
 
-/// All worker processes. They end when this is dropped.
+/// All worker processes. They end when this value is dropped.
 pub(crate) struct Workers {
     children: Vec<(Child, ChildStdin)>,
     told: mpsc::UnboundedReceiver<Told>,
-    /// Handlers run so far. Shared with whoever enqueues no faster than that.
+    /// The number of handlers that have run. The enqueues read this number to stay within their limit.
     done: Arc<AtomicU64>,
-    /// The same, each time it grew.
+    /// The same number at each time that it grew.
     progress: Vec<(Instant, u64)>,
-    /// From enqueue call to handler, in ms, of jobs that carry a time.
+    /// The time from enqueue call to handler, in ms, of jobs that carry a time.
     pub(crate) delays_ms: Vec<f64>,
 }
 
 impl Workers {
-    /// Starts them all and waits until each is connected.
+    /// Starts all processes and waits until each of them is connected.
     pub(crate) async fn start(plan: &Plan) -> Result<Self, Failure> {
         let (tell, told) = mpsc::unbounded_channel();
         let mut children = Vec::new();
@@ -56,7 +56,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Lets them begin, and waits until all have.
+    /// Tells all processes to begin, and waits until all have begun.
     pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
         for (_, input) in &mut self.children {
             input.write_all(b"\n").await.map_err(|error| Failure::new(format!("a worker process is gone: {error}")))?;
@@ -64,43 +64,43 @@ impl Workers {
         self.wait_for_all(|told| matches!(told, Told::Ready)).await
     }
 
-    /// Handlers run so far.
+    /// The number of handlers that have run.
     pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// The number of handlers run so far, as it goes on.
+    /// The number of handlers that have run, as a stream of changes.
     pub(crate) fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.done)
     }
 
-    /// How many handlers had been run when since then.
+    /// How many handlers had run at which time since then.
     pub(crate) fn progress_since(&self, begun: Instant) -> Vec<(Duration, u64)> {
         let from = self.progress.partition_point(|(at, _)| *at < begun);
         let before = from.checked_sub(1).map_or(0, |nth| self.progress[nth].1);
         self.progress[from..].iter().map(|(at, done)| (*at - begun, done - before)).collect()
     }
 
-    /// The ids of the processes.
+    /// The process ids.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.children.iter().filter_map(|(child, _)| child.id()).collect()
     }
 
-    /// Waits for the next thing that a worker says.
+    /// Waits for the next report of any worker.
     pub(crate) async fn hear(&mut self) -> Result<(), Failure> {
         let told = self.told.recv().await.ok_or_else(gone)?;
         self.note(told)
     }
 
-    /// Ends them all: there is nothing left that a grace would be for.
+    /// Kills all processes: no work is left that a grace would save.
     pub(crate) async fn end(self) {
         for (mut child, _) in self.children {
-            // One that has ended already is ended.
+            // A process that has already ended needs no kill.
             let _ = child.kill().await;
         }
     }
 
-    /// Waits until `wanted` handlers have run, or until `until`. Whether they have.
+    /// Waits until `wanted` handlers have run, or until `until`. Returns whether the handlers have run.
     pub(crate) async fn wait_until_done(&mut self, wanted: u64, until: Instant) -> Result<bool, Failure> {
         while self.done() < wanted {
             match timeout_at(until, self.told.recv()).await {
@@ -117,7 +117,7 @@ impl Workers {
         let mut missing = self.children.len();
         while missing > 0 {
             let told = timeout_at(until, self.told.recv()).await;
-            let told = told.map_err(|_| Failure::new("the worker processes did not come up in time"))?;
+            let told = told.map_err(|_| Failure::new("the worker processes did not start in time"))?;
             let told = told.ok_or_else(gone)?;
             if is_it(&told) {
                 missing -= 1;

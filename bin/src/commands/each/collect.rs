@@ -1,4 +1,5 @@
-//! Prints the ends of the jobs in the order of their lines, each as soon as those before it are printed.
+//! Prints the results of the jobs in the order of their lines. Each result is printed as soon as all earlier results
+//! are printed.
 
 use super::plan::Plan;
 use crate::{
@@ -12,32 +13,33 @@ use serde_json::value::RawValue;
 use std::{collections::HashMap, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
-/// Lines that are asked for at once. The results of those after the first unfinished one are kept meanwhile.
+/// The number of lines that are asked for at once. Results after the first unfinished line are kept in memory
+/// meanwhile.
 const WINDOW: usize = 1_000;
-/// The delay after a look that found something; it doubles with each that does not, up to [`SLOWEST`].
+/// The delay after a check that found a result. It doubles with each check that found none, up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_millis(20);
 const SLOWEST: Duration = Duration::from_millis(500);
-/// How long nothing may finish before somebody should be told why. It is looked for again after twice as long each time, as
-/// a queue may be paused at any time.
+/// The time without any finished job after which the user is told the reason. The check is repeated after twice the
+/// time, again and again, because a queue may be paused at any time.
 const QUIET: Duration = Duration::from_secs(3);
 const QUIET_MAX: Duration = Duration::from_secs(60);
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
     pub(crate) succeeded: usize,
-    /// Lines whose jobs did not succeed: their place, counted from 0, and how they ended.
+    /// Lines whose jobs did not succeed: the number of the line, counted from 0, and how the job ended.
     pub(crate) failed: Vec<(usize, Finished)>,
 }
 
-/// Collects ends until all jobs have one.
+/// Collects results until all jobs have ended.
 pub(crate) struct Collector<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) store: &'a Store,
     pub(crate) context: &'a Context,
     pub(crate) bar: &'a ProgressBar,
     pub(crate) ends: Ends,
-    /// Ends of lines that are not printed yet.
+    /// The results of lines that are not printed yet.
     kept: HashMap<JobId, Finished>,
     /// The first line that is not printed.
     next: usize,
@@ -48,8 +50,8 @@ impl<'a> Collector<'a> {
         Self { plan, store, context, bar, ends: Ends::default(), kept: HashMap::new(), next: 0 }
     }
 
-    /// Runs until the last line is printed. `sent` says how many lines have a job; `when_quiet` is called when nothing has
-    /// finished for a while, and says whether there is nothing more to tell.
+    /// Runs until the last line is printed. `sent` says how many lines have a job. `when_quiet` is called when no job
+    /// has finished for a while; it returns whether all reasons have been told.
     pub(crate) async fn run(
         &mut self,
         mut sent: watch::Receiver<usize>,
@@ -82,7 +84,8 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Asks how many of these have ended, and keeps their ends. An outage is waited out: the jobs are safe.
+    /// Asks which of these jobs have ended, and keeps their results. Waits while PostgreSQL is unavailable: the jobs
+    /// are safe.
     async fn look(&mut self, asked: &[JobId]) -> Result<usize, Failure> {
         if asked.is_empty() {
             return Ok(0);
@@ -102,7 +105,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Prints what stands first in the order of the lines.
+    /// Prints the results that are next in the order of the lines.
     fn print(&mut self) -> Result<(), Failure> {
         let mut out = Vec::new();
         while let Some(end) = self.plan.ids().get(self.next).and_then(|id| self.kept.remove(id)) {
@@ -127,7 +130,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// A result as the command printed it, without its last line end: a text as it is, anything else as JSON.
+/// A result as the command printed it, without its last line break: a string as it is, any other value as JSON.
 fn as_line(result: Option<&RawValue>) -> String {
     let Some(result) = result else { return String::new() };
     let text = serde_json::from_str::<String>(result.get()).unwrap_or_else(|_| result.get().to_owned());

@@ -1,4 +1,4 @@
-//! Slots in this process (`--jobs`): a worker for the queue, and a reaper, so that a batch gets done where no other
+//! Slots in this process (`--jobs`): a worker for the queue, and a reaper. So the batch is done even if no other
 //! process runs.
 
 use super::plan::KIND;
@@ -33,12 +33,12 @@ impl Local {
         Ok(Self { worker: tokio::spawn(worker), reaper, stop })
     }
 
-    /// Whether the worker ended by itself, which it only does when it could not start.
+    /// Whether the worker ended by itself. It does so only when it could not start.
     pub(crate) fn has_ended(&self) -> bool {
         self.worker.is_finished()
     }
 
-    /// Stops both. `at_once` gives the jobs at hand back instead of letting them finish.
+    /// Stops both. `at_once` releases the running jobs instead of letting them finish.
     pub(crate) async fn stop(self, at_once: bool, context: &Context) -> Result<(), Failure> {
         self.stop.soon.cancel();
         if at_once {

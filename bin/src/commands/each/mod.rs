@@ -1,7 +1,7 @@
 //! `leasehold each`: a durable `xargs`.
 //!
-//! [`plan`] turns lines into jobs whose ids follow from the batch, [`send`] enqueues them, [`collect`] prints their
-//! ends in order, [`local`] runs some of them in this process.
+//! [`plan`] turns lines into jobs with ids that are computed from the batch. [`send`] enqueues the jobs. [`collect`]
+//! prints their results in order. [`local`] runs some of the jobs in this process.
 
 mod collect;
 mod local;

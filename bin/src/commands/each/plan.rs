@@ -1,5 +1,5 @@
-//! From input lines to jobs. A job's id follows from the batch, its line and how often the line came before, so
-//! the same batch is the same jobs, whoever runs it and whenever.
+//! Turns input lines into jobs. The id of a job is computed from the batch, the line, and how often the same line came
+//! before. So the same batch always means the same jobs, whoever runs it and whenever.
 
 use crate::{failure::Failure, lines::Lines};
 use leasehold::{Kind, NewJob, QueueName};
@@ -13,7 +13,7 @@ use uuid::{Builder, Uuid};
 /// The kind of jobs that carry their command.
 pub(crate) const KIND: &str = "command";
 
-/// What stands for the line in the command.
+/// The placeholder for the line in the command.
 const LINE: &str = "{}";
 
 /// The payload of such a job.
@@ -22,7 +22,7 @@ struct Payload {
     argv: Vec<String>,
 }
 
-/// A batch of lines, each to become a job.
+/// A batch of lines. Each line becomes a job.
 pub(crate) struct Plan {
     lines: Vec<String>,
     ids: Vec<JobId>,
@@ -35,9 +35,9 @@ pub(crate) struct Plan {
     known: bool,
 }
 
-/// What all jobs of a batch have in common.
+/// The values that all jobs of a batch share.
 pub(crate) struct Common {
-    /// The name by which the batch is known; `None` makes a new one.
+    /// The name of the batch; `None` makes a new name.
     pub(crate) batch: Option<String>,
     pub(crate) command: Vec<String>,
     pub(crate) queue: QueueName,
@@ -46,7 +46,8 @@ pub(crate) struct Common {
 }
 
 impl Plan {
-    /// Reads all lines, so that a bad one is found before anything is enqueued. Returns the name of the batch too.
+    /// Reads all lines first, so that a bad line is found before anything is enqueued. Also returns the name of the
+    /// batch.
     pub(crate) fn read(mut input: Lines, common: Common) -> Result<(Self, String), Failure> {
         let known = common.batch.is_some();
         let batch = common.batch.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
@@ -71,17 +72,17 @@ impl Plan {
         Ok((plan, batch))
     }
 
-    /// How many jobs.
+    /// The number of jobs.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Their ids, in the order of the lines.
+    /// The ids of the jobs, in the order of the lines.
     pub(crate) fn ids(&self) -> &[JobId] {
         &self.ids
     }
 
-    /// Where they wait.
+    /// The queue of the jobs.
     pub(crate) fn queue(&self) -> &QueueName {
         &self.queue
     }
@@ -107,14 +108,14 @@ impl Plan {
         Ok(job)
     }
 
-    /// What the job of a line carries.
+    /// The payload of a line's job.
     pub(crate) fn payload(&self, nth: usize) -> Result<Box<RawValue>, Failure> {
         let argv = with_line(&self.command, &self.lines[nth]);
         to_raw_value(&Payload { argv }).map_err(|error| Failure::new(error.to_string()))
     }
 }
 
-/// The command with the line in place of every `{}`, or at its end if there is none.
+/// The command with the line in place of each `{}`, or with the line at its end if there is no `{}`.
 fn with_line(command: &[String], line: &str) -> Vec<String> {
     let mut argv: Vec<String> = command.iter().map(|word| word.replace(LINE, line)).collect();
     if !command.iter().any(|word| word.contains(LINE)) {
@@ -123,7 +124,7 @@ fn with_line(command: &[String], line: &str) -> Vec<String> {
     argv
 }
 
-/// A UUID of the kind that is left to applications (version 8). Lengths keep the parts apart.
+/// A UUID of version 8, which is for applications. The lengths keep the parts apart.
 fn id(batch: &str, line: &str, occurrence: u64) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(b"leasehold each 1");
@@ -146,7 +147,7 @@ mod tests {
         for (nth, one) in all.iter().enumerate() {
             assert!(all[nth + 1..].iter().all(|other| other != one));
         }
-        // A batch of last year is still the same batch.
+        // The ids must never change: a batch that was begun last year must still be the same batch.
         assert_eq!(id("b", "x", 0).to_string(), "ede030b9-d987-806d-979e-847250b646d8");
     }
 

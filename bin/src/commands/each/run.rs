@@ -1,4 +1,4 @@
-//! `leasehold each`: the whole of a batch.
+//! `leasehold each`: runs a whole batch.
 
 use super::{
     collect::{Collector, Ends},
@@ -22,27 +22,27 @@ use tokio::sync::watch;
 
 /// Run a command for each line of input: a durable xargs
 ///
-/// Every line becomes a job that any worker started with --commands can run; with --jobs, this process runs some too.
-/// Results are printed in the order of the input. Exit 1 if a job did not succeed.
+/// Every line becomes a job. Any worker that was started with --commands can run it; with --jobs, this process runs
+/// jobs too. Results are printed in the order of the input. Exit 1 if a job did not succeed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   find . -name '*.log' | leasehold each --queue files --jobs 4 -- gzip -9
   leasehold each --queue files --from list.txt --batch 2030-01-31 -- sha256sum {}
 
 {} stands for the line, anywhere in the command and more than once; without it, the line is the last argument.
-The command is run as it is, not by a shell; for a shell: -- sh -c 'sort \"$1\" | uniq -c' sh {}
+The command runs without a shell. To use a shell: -- sh -c 'sort \"$1\" | uniq -c' sh {}
 
 With the same --batch, each line is the same job again: what succeeded is not repeated and its result is printed, what
 died or was cancelled gets a new budget, what is under way is waited for. Ctrl-C leaves the jobs as they are. The input
 is read whole, and refused whole if a line has a NUL byte or is not UTF-8, before anything is enqueued.")]
 pub(crate) struct Args {
-    /// Where the jobs wait
+    /// The queue of the jobs
     #[arg(long, default_value = "default")]
     queue: QueueName,
-    /// The name of the batch [default: a new one, which is printed if it is needed]
+    /// The name of the batch [default: a new name, which is printed if you need it to continue]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     batch: Option<String>,
-    /// Also run this many at once in this process
+    /// Also run up to this many jobs at once in this process
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     jobs: Option<u32>,
     #[command(flatten)]
@@ -50,11 +50,11 @@ pub(crate) struct Args {
     /// Read lines from this file [default: standard input]
     #[arg(long, value_name = "FILE|-")]
     from: Option<PathBuf>,
-    /// Attempts each job may spend
+    /// How many attempts each job may spend
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
     max_attempts: i32,
-    /// How long one run may take, such as 30s [default: for ever]
-    #[arg(long, value_parser = times::duration)]
+    /// How long one run may take, such as 30s [default: no limit]
+    #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     timeout: Option<Duration>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     Ok(ExitCode::FAILURE)
 }
 
-/// Enqueues and collects, side by side. `None` when a signal ended it.
+/// Enqueues and collects at the same time. `None` when a signal ended it.
 async fn work(
     plan: &Plan,
     client: &Client,
@@ -124,7 +124,7 @@ async fn work(
     Ok(ended?.then_some(collector.ends))
 }
 
-/// Ready when the local worker could not start; its error is reported when it is stopped.
+/// Ready when the local worker could not start. Its error is reported when the worker is stopped.
 async fn ended_by_itself(local: Option<&Local>) {
     match local {
         None => std::future::pending().await,
@@ -136,7 +136,7 @@ async fn ended_by_itself(local: Option<&Local>) {
     }
 }
 
-/// What a person was told about why nothing finishes.
+/// The reasons that the user was told why no job finishes.
 #[derive(Default)]
 struct Told {
     paused: bool,
@@ -144,7 +144,8 @@ struct Told {
 }
 
 impl Told {
-    /// Nothing finishes: says why, if it is known and was not said before. Whether all has been said.
+    /// Called when no job finishes: prints the reason, if it is known and new. Returns whether all reasons have been
+    /// told.
     async fn why_nothing_finishes(&mut self, plan: &Plan, store: &Store, context: &Context) -> bool {
         if !self.paused && store.paused().await.is_ok_and(|paused| paused.contains(plan.queue())) {
             self.paused = true;
@@ -158,7 +159,7 @@ impl Told {
     }
 }
 
-/// Whether a worker runs commands of the queue; `None` when that cannot be known.
+/// Whether a worker runs commands of the queue; `None` when nobody can say.
 async fn is_served(plan: &Plan, context: &Context) -> Option<bool> {
     let workers = context.handoff().await.ok()?.workers().await.ok()?;
     Some(workers.iter().any(|worker| {

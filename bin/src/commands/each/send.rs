@@ -1,4 +1,4 @@
-//! Enqueues the jobs of a plan, and revives those that an earlier run of the batch left dead or cancelled.
+//! Enqueues the jobs of a plan, and revives the jobs that an earlier run of the batch left dead or cancelled.
 
 use super::plan::Plan;
 use crate::{context::Context, failure::Failure};
@@ -6,7 +6,7 @@ use leasehold::{Client, JobId, State};
 use leasehold_core::BATCH_MAX;
 use tokio::sync::watch;
 
-/// Sends everything; `sent` says how many lines have a job by now.
+/// Sends all jobs; `sent` says how many lines have a job so far.
 pub(crate) async fn send(
     plan: &Plan,
     client: &Client,
@@ -34,7 +34,7 @@ pub(crate) async fn send(
     Ok(())
 }
 
-/// The jobs of a batch that was run before carry their command: another one now would not be what runs.
+/// The jobs of a batch that was run before carry their own command. A new command would not be the command that runs.
 async fn refuse_another_command(plan: &Plan, nth: usize, client: &Client, context: &Context) -> Result<(), Failure> {
     let Some(job) = client.job(plan.ids()[nth]).await.map_err(|error| context.failure(&error))? else { return Ok(()) };
     if job.payload.get() == plan.payload(nth)?.get() && job.queue == plan.queue().as_str() {

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 /// Cancel jobs
 ///
-/// A waiting job is cancelled at once. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if an id is
-/// of no job, or its job had finished already.
+/// A waiting job is cancelled at once. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if
+/// no job has one of the ids, or if one of the jobs had already finished.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job cancel 0198c5a4-…")]
 pub(crate) struct Args {
-    /// The ids of the jobs
+    /// The ids of the jobs to cancel
     #[arg(required = true)]
     ids: Vec<JobId>,
 }
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
             State::Cancelled if answer.changed => "cancelled".to_owned(),
             state => {
                 failed = true;
-                format!("unchanged: it had finished already ({state})")
+                format!("unchanged: the job had already finished ({state})")
             }
         };
         if context.json {

@@ -5,7 +5,7 @@ use crate::{context::Context, failure::Failure, output};
 use leasehold::JobId;
 use std::process::ExitCode;
 
-/// Print why a job is where it is, and what the job waits for
+/// Print why a job is in its state, and what the job waits for
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job explain 0198c5a4-…")]

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// At most this many jobs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
-    /// The page after the job with this id
+    /// Show the jobs that follow the job with this id: the next page
     #[arg(long, value_name = "ID")]
     before: Option<JobId>,
 }

@@ -6,15 +6,15 @@ use leasehold::JobId;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Put finished jobs back into the line with all their attempts, and scheduled jobs at once
+/// Put finished jobs back into the line with all their attempts; put scheduled jobs into the line at once
 ///
-/// Exit 1 if an id is of no job, or its job is waiting or running already.
+/// Exit 1 if no job has one of the ids, or if one of the jobs is already waiting or running.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job retry 0198c5a4-…
   leasehold job list --state dead --json | jq -r '.[].id' | xargs leasehold job retry")]
 pub(crate) struct Args {
-    /// The ids of the jobs
+    /// The ids of the jobs to put back
     #[arg(required = true)]
     ids: Vec<JobId>,
 }
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
                 continue;
             };
             failed = true;
-            (job.state, format!("unchanged: it is {}", job.state))
+            (job.state, format!("unchanged: the job is {}", job.state))
         };
         if context.json {
             output::json_lines(&[json!({ "id": id, "state": state, "changed": changed })])?;

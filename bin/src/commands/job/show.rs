@@ -15,7 +15,7 @@ use std::process::ExitCode;
   leasehold job show 0198c5a4-…
   leasehold job show 0198c5a4-… --json | jq .result")]
 pub(crate) struct Args {
-    /// The id of the job
+    /// The id of the job to show
     id: JobId,
 }
 

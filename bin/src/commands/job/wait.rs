@@ -11,23 +11,23 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use leasehold::{Error, JobId, State};
 use std::{process::ExitCode, time::Duration};
 
-/// Wait until jobs have finished, and print how
+/// Wait until jobs have finished, and print how each job ended
 ///
-/// Exit 0 if all succeeded, 1 if one is dead, was cancelled, or did not finish in time.
+/// Exit 0 if all jobs succeeded; exit 1 if a job is dead, was cancelled, or did not finish in time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job wait 0198c5a4-…
   leasehold job wait --timeout 30s --json $(leasehold enqueue --kind report)")]
 pub(crate) struct Args {
-    /// The ids of the jobs
+    /// The ids of the jobs to wait for
     #[arg(required = true)]
     ids: Vec<JobId>,
-    /// How long to wait, such as 30s [default: without end]
-    #[arg(long, value_parser = times::duration)]
+    /// How long to wait, such as 30s [default: no limit]
+    #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     timeout: Option<Duration>,
 }
 
-/// Stands for "for ever": a century.
+/// Stands for "no limit": a century.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         let finished = tokio::select! {
             finished = waits.next() => finished,
             () = stop.soon.cancelled() => {
-                return Err(Failure::new("stopped waiting; the jobs go on, and `leasehold job wait` can be run again"));
+                return Err(Failure::new("stopped waiting; the jobs continue, and `leasehold job wait` can be run again"));
             }
         };
         match finished {

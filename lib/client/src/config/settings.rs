@@ -157,7 +157,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: number(10, 60_000, "milliseconds"),
         default: Some("1000"),
         about: "How long one command to Redis may take before Redis counts as unavailable.",
-        reason: "A healthy Redis answers within a millisecond or two; work goes on without it, so waiting longer \
+        reason: "A healthy Redis answers within a millisecond or two; the fleet continues without Redis, so waiting longer \
                  gains nothing.",
     },
     Setting {

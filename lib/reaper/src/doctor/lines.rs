@@ -1,4 +1,4 @@
-//! Whether each head holds the front of its line, and what the flags of each queue say of it.
+//! Checks that each head holds the front of its line, and that the flags of each queue are right.
 
 use super::{
     evidence::{Evidence, QueueEvidence},
@@ -11,18 +11,21 @@ use leasehold_ports::Served;
 const FRONT: Check = Check {
     name: "the head holds the front of the line",
     store: "both",
-    advice: "the next tick of a reaper pushes them; if they stay out, look at the reaper's log",
+    advice: "the next tick of a reaper pushes these hints; if it does not, read the log of the reaper",
 };
 const OVERFLOW: Check = Check {
     name: "the overflow flag says whether the line is longer than the head",
     store: "both",
-    advice: "the next tick of a reaper sets it right; if it does not, look at the reaper's log",
+    advice: "the next tick of a reaper corrects the flag; if it does not, read the log of the reaper",
 };
 const PAUSE: Check = Check {
-    name: "the pause flag in Redis is that of PostgreSQL",
+    name: "the pause flag is the same in Redis and PostgreSQL",
     store: "both",
-    advice: "PostgreSQL's counts, and the next tick of a reaper copies it",
+    advice: "PostgreSQL decides; the next tick of a reaper copies the flag from there",
 };
+
+/// So many queues without a worker are named; the rest is counted.
+const NAMED_MAX: usize = 3;
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
     for check in [&FRONT, &OVERFLOW, &PAUSE] {
@@ -35,6 +38,7 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
         }
         who_serves(queue, notebook);
     }
+    without_workers(&evidence.queues, notebook);
 }
 
 fn pause(evidence: &QueueEvidence, notebook: &mut Notebook) {
@@ -53,15 +57,16 @@ fn front_and_overflow(evidence: &QueueEvidence, notebook: &mut Notebook) {
     let missing = missing(&front.ids, &hints_of(&evidence.head), evidence.head.overflow);
     notebook.looked(&FRONT, front.ids.len());
     for id in &missing {
-        let detail = format!("queue {queue}: job {id} is next in the line in PostgreSQL and Redis has no hint of it");
+        let detail =
+            format!("queue {queue}: job {id} is next in the line in PostgreSQL, but Redis has no hint for the job");
         notebook.suspect(&FRONT, Drift::HintMissing, About::job(queue, *id), format!("{queue}/{id}"), detail);
     }
 
     notebook.looked(&OVERFLOW, 1);
     let detail = match (front.more, evidence.head.overflow) {
-        (true, false) => "the line in PostgreSQL is longer than the head, and Redis does not say so",
+        (true, false) => "the line in PostgreSQL is longer than the head, but the overflow flag in Redis is not set",
         (false, true) if missing.is_empty() => {
-            "all of the line in PostgreSQL is in Redis, which says that there is more"
+            "the head in Redis holds the whole line of PostgreSQL, but the overflow flag in Redis is set"
         }
         _ => return,
     };
@@ -77,11 +82,8 @@ fn who_serves(evidence: &QueueEvidence, notebook: &mut Notebook) {
         notebook.note(format!("queue {queue} is paused and has jobs in its line (PostgreSQL)"));
     }
     match &evidence.served {
-        Served::Unknown => {
-            notebook
-                .note(format!("queue {queue} has jobs in its line (PostgreSQL) and no live worker serves it (Redis)"));
-        }
-        Served::Every => {}
+        // One note names all such queues.
+        Served::Unknown | Served::Every => {}
         Served::Only(served) => {
             for kind in evidence.kinds.iter().filter(|kind| !served.contains(kind)) {
                 notebook.note(format!(
@@ -89,5 +91,26 @@ fn who_serves(evidence: &QueueEvidence, notebook: &mut Notebook) {
                 ));
             }
         }
+    }
+}
+
+/// One note for all queues without a worker: a system where no worker runs may have hundreds of queues.
+fn without_workers(queues: &[QueueEvidence], notebook: &mut Notebook) {
+    let alone = |queue: &&QueueEvidence| !queue.kinds.is_empty() && matches!(queue.served, Served::Unknown);
+    let names: Vec<String> = queues.iter().filter(alone).map(|queue| queue.queue.to_string()).collect();
+    let named = names.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let rest = match names.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match names.len() {
+        0 => {}
+        1 => notebook.note(format!(
+            "queue {named} has jobs in its line (PostgreSQL), but no live worker serves the queue (Redis)"
+        )),
+        count => notebook.note(format!(
+            "{count} queues have jobs in their lines (PostgreSQL), but no live worker serves these queues (Redis): \
+             {named}{rest}"
+        )),
     }
 }

@@ -6,6 +6,7 @@
 
 use super::steps::{Step, plain, steps};
 use crate::{
+    bounded::Bounded,
     connect::{Pooler, Store},
     error::{Error, code_of},
     locked::Holder,
@@ -34,6 +35,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 /// How often it is looked what the work waits for: more than once within the time that a lock is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(70);
+/// How long a look may take: a pooler may have no other connection for it.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often it is said.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
@@ -232,7 +235,7 @@ impl Session {
         loop {
             let begun = Instant::now();
             let Some(work) = &mut self.work else { return Err(no_connection()) };
-            let (answer, blocker) = watched(run(work, scripts, migrations), &mut self.guard, self.pid).await;
+            let (answer, blocker) = watched(run(work, scripts, migrations), &self.store.bounded, self.pid).await;
             let Err(error) = answer else { return Ok(()) };
             // If the connection is gone, so is the transaction.
             let _ = sqlx::raw_sql(ROLLBACK).execute(work).await;
@@ -248,7 +251,10 @@ impl Session {
         }
     }
 
-    /// What cannot be done in a transaction. It holds up nobody, so that it may wait in one go.
+    /// A statement that cannot run in a transaction. It blocks no other session, so it may wait without a timeout.
+    ///
+    /// The looks at the server go through other connections than the guard's: the server waits for the end of every
+    /// transaction that was reading when it built the index, and the guard's transaction ends only after this statement.
     async fn concurrently(&mut self, sql: &str) -> Result<(), Error> {
         let doing = Error::sql("migrating the schema");
         let Some(connection) = &mut self.work else { return Err(no_connection()) };
@@ -264,16 +270,16 @@ impl Session {
                 Ok(answer) => return answer.map(drop).map_err(doing),
                 Err(_) => {
                     let pid = match self.pid {
-                        None => builder(&mut self.guard).await,
+                        None => builder(&self.store.bounded).await,
                         known => known,
                     };
-                    let Some(blocker) = blocker(&mut self.guard, pid).await else { continue };
+                    let Some(blocker) = blocker(&self.store.bounded, pid).await else { continue };
                     self.waited += begun.elapsed();
                     say(&mut self.said, version, &blocker);
                     if self.waited > patience {
                         let cancel =
                             sqlx::query(include_str!("../../sql/migration_cancel.sql")).bind(pid).persistent(false);
-                        cancel.execute(&mut self.guard).await.map_err(&doing)?;
+                        cancel.execute(&self.store.bounded).await.map_err(&doing)?;
                         let _ = work.await;
                         return Err(Error::MigrationHeldUp { version, waited: self.waited, by: blocker.to_string() });
                     }
@@ -334,34 +340,27 @@ fn no_connection() -> Error {
 }
 
 /// The session that makes an index for us, through a pooler.
-async fn builder(guard: &mut PgConnection) -> Option<i32> {
-    sqlx::raw_sql(LOOK_AGAIN).execute(&mut *guard).await.ok()?;
+async fn builder(server: &Bounded) -> Option<i32> {
     let query = sqlx::query_scalar(include_str!("../../sql/migration_builder.sql")).bind(MARK).persistent(false);
-    query.fetch_optional(guard).await.ok()?
+    timeout(LOOK_TIMEOUT, query.fetch_optional(server)).await.ok()?.ok()?
 }
 
 /// The answer of some work, and what it waited for meanwhile.
-async fn watched<T>(
-    work: impl Future<Output = T>,
-    guard: &mut PgConnection,
-    pid: Option<i32>,
-) -> (T, Option<InTheWay>) {
+async fn watched<T>(work: impl Future<Output = T>, server: &Bounded, pid: Option<i32>) -> (T, Option<InTheWay>) {
     let mut work = pin!(work);
     let mut seen = None;
     loop {
         match timeout(LOOK_EVERY, work.as_mut()).await {
             Ok(answer) => return (answer, seen),
-            Err(_) => seen = blocker(guard, pid).await.or(seen),
+            Err(_) => seen = blocker(server, pid).await.or(seen),
         }
     }
 }
 
 /// Whom a session waits for. Only to be told: if it cannot be found out, nothing is lost.
-async fn blocker(guard: &mut PgConnection, pid: Option<i32>) -> Option<InTheWay> {
-    let pid = pid?;
-    sqlx::raw_sql(LOOK_AGAIN).execute(&mut *guard).await.ok()?;
-    let query = sqlx::query(include_str!("../../sql/waits_for.sql")).bind(pid).persistent(false);
-    let row = query.fetch_optional(guard).await.ok()??;
+async fn blocker(server: &Bounded, pid: Option<i32>) -> Option<InTheWay> {
+    let query = sqlx::query(include_str!("../../sql/waits_for.sql")).bind(pid?).persistent(false);
+    let row = timeout(LOOK_TIMEOUT, query.fetch_optional(server)).await.ok()?.ok()??;
     Holder::of(&row).map(InTheWay)
 }
 

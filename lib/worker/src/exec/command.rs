@@ -1,4 +1,4 @@
-//! Which command runs a job, whether there is one, and what its end means for the job.
+//! Which command runs a job, how a command is checked, and what the exit code means for the job.
 
 use crate::{
     exec::{
@@ -31,12 +31,12 @@ const TRY_LATER: i32 = 75;
 /// `EX_DATAERR` of sysexits.h.
 const NEVER_WILL: i32 = 65;
 
-/// Runs a command per job: the payload on its standard input, its standard output the result.
+/// Runs one command for each job. The command reads the payload from standard input; its standard output is the result.
 #[derive(Clone, Debug)]
 pub struct Exec {
     source: Source,
     grace: Duration,
-    /// Variables of the worker that commands do not get.
+    /// The variables of the worker that commands do not get.
     withheld: Vec<OsString>,
     surroundings: Surroundings,
 }
@@ -47,7 +47,7 @@ enum Source {
     Payload,
 }
 
-/// A command that cannot be run.
+/// The command cannot be run.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ExecError(pub String);
@@ -58,12 +58,13 @@ struct Argv {
 }
 
 impl Exec {
-    /// A shell command line (run by `sh -c`), checked now: its first word must be a program that exists.
+    /// A shell command line, which `sh -c` runs. The command is checked now: its first word must name an existing
+    /// program.
     ///
     /// `grace` is the time between TERM and KILL.
     ///
     /// # Errors
-    /// When the shell cannot parse it or does not know its first word.
+    /// The shell cannot parse the command, or does not know its first word.
     pub fn shell(command: &str, grace: Duration) -> Result<Self, ExecError> {
         if command.trim().is_empty() {
             return Err(ExecError("the command is empty".to_owned()));
@@ -75,15 +76,18 @@ impl Exec {
             .map_err(|said| ExecError(format!("the shell cannot read the command `{command}`: {said}")))?;
         if let Some(word) = first_word(command) {
             ask_shell(&["-c", "command -v -- \"$1\"", "sh", word]).map_err(|_| {
-                ExecError(format!("`{word}`, the first word of `{command}`, is no program or command of the shell"))
+                ExecError(format!(
+                    "`{word}`, the first word of `{command}`, is neither a program nor a command of the shell"
+                ))
             })?;
         }
         Ok(Self::of(Source::Shell(command.to_owned()), grace))
     }
 
-    /// The command is in each job's payload, as `leasehold each` sends it: `{"argv": ["program", "argument", …]}`.
+    /// Each job carries its command in the payload, as `leasehold each` sends it: `{"argv": ["program", "argument",
+    /// …]}`.
     ///
-    /// Whoever may enqueue such jobs can run any program as the user of this worker.
+    /// Everybody who may enqueue such jobs can run any program as the user of this worker.
     #[must_use]
     pub fn from_payload(grace: Duration) -> Self {
         Self::of(Source::Payload, grace)
@@ -93,20 +97,20 @@ impl Exec {
         Self { source, grace, withheld: PassedEnv::default().withheld(), surroundings: Surroundings::note() }
     }
 
-    /// Has commands get these of the worker's own variables. Without it they get none.
+    /// Passes these variables of the worker to commands. By default commands get none of the `LEASEHOLD_…` variables.
     #[must_use]
     pub fn passing(mut self, passed: &PassedEnv) -> Self {
         self.withheld = passed.withheld();
         self
     }
 
-    /// The command for one job, and the name of its program.
+    /// The command for one job, and the name of the program.
     fn command(&self, payload: &str) -> Result<(Command, String), String> {
         let (program, arguments) = match &self.source {
             Source::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.clone()]),
             Source::Payload => {
                 let Argv { argv } = serde_json::from_str(payload).map_err(|error| {
-                    format!("the payload is no command, which is {{\"argv\": [\"program\", …]}}: {error}")
+                    format!("the payload is not a command, such as {{\"argv\": [\"program\", …]}}: {error}")
                 })?;
                 let mut argv = argv.into_iter();
                 let program =
@@ -164,7 +168,7 @@ impl Exec {
         }
     }
 
-    /// What the worker lacks, if that is why the command failed.
+    /// What the worker lacks, if the command failed because of that.
     async fn lack_behind(&self, Finished { end, stderr, .. }: &Finished) -> Option<String> {
         let End::Exited(status) = end else { return None };
         let code = status.code();
@@ -180,7 +184,7 @@ impl Exec {
         }
     }
 
-    /// A program that is not there will not be there next time. That the worker has no shell, or is short of something, says
+    /// A missing program will be missing in the next run too. A worker without a shell, or with too few resources, says
     /// nothing about the job.
     fn not_started(&self, program: &str, error: &io::Error) -> Outcome {
         let text = format!("{program} could not be started: {error}");
@@ -191,7 +195,7 @@ impl Exec {
             return Outcome::Lacking(what);
         }
         match (&self.source, error.kind()) {
-            (Source::Shell(_), _) => Outcome::Lacking(format!("a shell that can be started: {error}")),
+            (Source::Shell(_), _) => Outcome::Lacking(format!("a working shell: {error}")),
             (_, io::ErrorKind::NotFound) => Outcome::Hopeless(format!("there is no program {program} on this worker")),
             (_, io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong) => {
                 Outcome::Hopeless(text)
@@ -202,10 +206,10 @@ impl Exec {
 }
 
 fn lack_at_start(program: &str, error: &io::Error) -> String {
-    format!("what it takes to start {program}: {error}")
+    format!("the resources to start {program}: {error}")
 }
 
-/// Commands that outlive a killed worker are worth a word, once.
+/// Logs once that commands will outlive a killed worker.
 fn tell_unguarded(error: &io::Error) {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {
@@ -237,8 +241,8 @@ fn classify(Finished { end, stdout, stderr }: Finished) -> Outcome {
             _ => Outcome::Failed(error_text(status, &stderr)),
         },
         End::TooMuch => Outcome::Hopeless(format!(
-            "the command was stopped: it wrote more than {RESULT_MAX_BYTES} bytes to standard output, the most a result may \
-             have; larger output belongs in a file or an object store, with its address as the result"
+            "the command was stopped: it wrote more than {RESULT_MAX_BYTES} bytes to standard output, the limit \
+             of a result; larger output belongs in a file or an object store, with its address as the result"
         )),
         End::Stopped(StopReason::Cancelled) => Outcome::Cancelled,
         End::Stopped(StopReason::LeaseLost) => Outcome::Lost,
@@ -247,7 +251,8 @@ fn classify(Finished { end, stdout, stderr }: Finished) -> Outcome {
     }
 }
 
-/// The end of standard error; a signal is named in any case, since the command could not say it.
+/// The end of standard error, and how the command ended. A signal is always named, since a killed command cannot write
+/// about it.
 fn error_text(status: ExitStatus, stderr: &[u8]) -> String {
     let said = end_of(stderr);
     let ended = match (status.code(), status.signal()) {
@@ -262,8 +267,7 @@ fn error_text(status: ExitStatus, stderr: &[u8]) -> String {
     if said.is_empty() { ended } else { format!("{said}\n{ended}") }
 }
 
-/// The word that must name a program, where that can be told without being a shell: `None` for anything quoted, expanded
-/// or grouped.
+/// The word that must name a program. `None` if only a shell can tell: the word is quoted, expanded or grouped.
 fn first_word(command: &str) -> Option<&str> {
     let is_assignment = |word: &str| {
         word.split_once('=').is_some_and(|(name, _)| {
@@ -286,7 +290,7 @@ fn first_word(command: &str) -> Option<&str> {
     Some(&word[..end]).filter(|word| !word.is_empty())
 }
 
-/// Runs the shell for a question; what it said if it says no.
+/// Asks the shell a question. Returns what the shell printed if the answer is no.
 fn ask_shell(arguments: &[&str]) -> Result<(), String> {
     let mut shell = std::process::Command::new("sh");
     for name in PassedEnv::None.withheld() {

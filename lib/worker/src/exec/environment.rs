@@ -1,27 +1,27 @@
-//! Which variables of the worker's environment its commands do not get: its settings, since there are passwords among
-//! them. Whoever may enqueue a command could read them otherwise, and so could every program that a command starts.
+//! Which variables of the worker are hidden from its commands: the settings of the worker, because they hold passwords.
+//! Otherwise everybody who may enqueue a command, and every program that a command starts, could read the passwords.
 
 use std::{env, ffi::OsString};
 
-/// The variables of Leasehold.
+/// The prefix of Leasehold's variables.
 const OURS: &str = "LEASEHOLD_";
-/// What a process of Leasehold tells itself. Never of use to a command.
+/// The prefix of variables that a process of Leasehold sets for itself. A command never needs them.
 const PRIVATE: &str = "LEASEHOLD__";
 
-/// Which of the variables that begin with `LEASEHOLD_` are passed on to commands. All others are.
+/// Which variables that begin with `LEASEHOLD_` are passed to commands. All other variables are always passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PassedEnv {
-    /// None: commands cannot reach the stores with what the worker knows.
+    /// None of them: a command cannot connect to the stores with the settings of the worker.
     #[default]
     None,
-    /// These.
+    /// Only the variables with these names.
     Only(Vec<String>),
-    /// All: commands can call `leasehold` with the settings of their worker.
+    /// All of them: a command can call `leasehold` with the settings of the worker.
     All,
 }
 
 impl PassedEnv {
-    /// The variables of this process that are kept from commands.
+    /// The variables of this process that are hidden from commands.
     pub(crate) fn withheld(&self) -> Vec<OsString> {
         env::vars_os().map(|(name, _)| name).filter(|name| self.withholds(&name.to_string_lossy())).collect()
     }

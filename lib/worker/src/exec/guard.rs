@@ -1,10 +1,11 @@
-//! Ties commands to their worker: a worker that is killed with KILL cannot end its commands, so a small shell that waits
-//! on a pipe does it (`guard.sh`). There is one shell per process, started with the first command.
+//! Ends the commands of a worker that is killed. A worker that gets KILL cannot end its commands. A small shell
+//! (`guard.sh`) waits on a pipe and ends them instead. Each process has one such shell, started with the first command.
 //!
-//! Not `PR_SET_PDEATHSIG`: it acts when the *thread* that started the command ends, and what the command itself starts
-//! does not inherit it.
+//! Why not `PR_SET_PDEATHSIG`: this signal is sent when the *thread* that started the command ends, and the children of
+//! the command do not inherit it.
 //!
-//! Only on Linux, where `/proc` tells which processes belong to a run. Elsewhere this does nothing.
+//! This works only on Linux, where `/proc` shows which processes belong to a run. On other systems this module does
+//! nothing.
 
 use nix::{
     errno::Errno,
@@ -20,16 +21,16 @@ use std::{
 };
 
 const SCRIPT: &str = include_str!("guard.sh");
-/// What may wait to be sent. A shell that is this far behind has been stopped, and another takes its place.
+/// The limit of unsent bytes. A shell that is this far behind does not read any more. Another shell replaces it.
 const UNSENT_MAX_BYTES: usize = 64 * 1024;
 
 static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, runs: BTreeMap::new(), unsent: Vec::new() });
 
 struct Guard {
     shell: Option<Shell>,
-    /// Commands at work, by slot: a small number that the shell can use in the name of a variable.
+    /// Running commands by slot. A slot is a small number, which the shell can use in the name of a variable.
     runs: BTreeMap<u32, Told>,
-    /// What the pipe had no room for.
+    /// Lines that did not fit into the pipe yet.
     unsent: Vec<u8>,
 }
 
@@ -44,17 +45,17 @@ struct Told {
     group: Option<i32>,
 }
 
-/// A command that ends with this process. Dropped when nothing is left of the command.
+/// A command that ends together with this process. Dropped when no process of the command is left.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     slot: Option<u32>,
 }
 
 impl Guarded {
-    /// Called before the command is started. The command must have `LEASEHOLD_RUN=name` in its environment.
+    /// Call this before the command starts. The command must have `LEASEHOLD_RUN=name` in its environment.
     ///
     /// # Errors
-    /// When the shell that ends commands cannot be started.
+    /// The shell that ends commands cannot be started.
     pub(crate) fn begin(name: String) -> io::Result<Self> {
         if !cfg!(target_os = "linux") {
             return Ok(Self::none());
@@ -68,7 +69,7 @@ impl Guarded {
         Ok(Self { slot: Some(slot) })
     }
 
-    /// For a command that nobody ends when this process is killed.
+    /// For a command that keeps running when this process is killed.
     pub(crate) const fn none() -> Self {
         Self { slot: None }
     }
@@ -102,7 +103,7 @@ fn lock() -> MutexGuard<'static, Guard> {
 impl Guard {
     fn free_slot(&self) -> u32 {
         (0..).zip(self.runs.keys()).find_map(|(free, used)| (free != *used).then_some(free)).unwrap_or_else(|| {
-            // All slots up to the last one are used.
+            // All slots up to the last slot are in use.
             self.runs.last_key_value().map_or(0, |(last, _)| last + 1)
         })
     }
@@ -115,14 +116,14 @@ impl Guard {
         Ok(())
     }
 
-    /// Sends without waiting: a shell that does not read must not hold up any command.
+    /// Sends without waiting: a shell that does not read must not block any command.
     fn say(&mut self, line: &str) {
         self.unsent.extend_from_slice(line.as_bytes());
         if self.send().is_ok() && self.unsent.len() <= UNSENT_MAX_BYTES {
             return;
         }
-        // It was ended or stopped by somebody. Another one is told all that is at work; if none can be started now, the
-        // next command tries again.
+        // Somebody ended or stopped the shell. A new shell is told about all running commands. If no shell can be
+        // started now, the next command tries again.
         if let Some(mut lost) = self.shell.take() {
             let _ = lost.process.kill();
             let _ = lost.process.wait();
@@ -146,7 +147,7 @@ impl Guard {
     }
 }
 
-/// All that is at work, for a shell that has just been started.
+/// All running commands, as lines for a new shell.
 fn told_anew(runs: &BTreeMap<u32, Told>) -> String {
     let mut lines = String::new();
     for (slot, Told { name, group }) in runs {
@@ -160,8 +161,9 @@ fn told_anew(runs: &BTreeMap<u32, Told>) -> String {
 }
 
 impl Shell {
-    /// In a process group of its own, so that a signal to the group of the worker does not end it. It inherits nothing
-    /// of the worker's environment, which may hold passwords, nor its folder, which may be unmounted.
+    /// The shell has its own process group, so a signal to the group of the worker does not end it. The shell inherits
+    /// neither the environment of the worker, which may hold passwords, nor the folder of the worker, which may be
+    /// unmounted.
     fn start() -> io::Result<Self> {
         let mut process = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "leasehold-guard"])

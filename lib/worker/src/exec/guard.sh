@@ -1,13 +1,13 @@
-# Ends the commands of a worker that was killed. Reads from a pipe that the worker holds open, so the end of its input
-# is the end of the worker, whatever ended it. The worker says which of its commands are at work:
+# Ends the commands of a worker that was killed. This shell reads a pipe that the worker holds open. The pipe closes
+# when the worker ends, for whatever reason. The worker says which commands are running:
 #
 #   run SLOT NAME      a command is about to be started, with LEASEHOLD_RUN=NAME in its environment
-#   group SLOT GROUP   it was started, and leads this process group
-#   over SLOT          nothing of it is left
+#   group SLOT GROUP   the command was started, and leads this process group
+#   over SLOT          no process of the command is left
 #
-# A command that is at work when the input ends gets TERM, and KILL a moment later, with its whole process group.
-# Processes that have left the group are found by their environment. So are those of a command that was started so
-# shortly before the worker's end that its group was not told any more.
+# When the input ends, each running command gets TERM and, a moment later, KILL, with its whole process group. Processes
+# that have left the group are found by their environment. So is a command that was started just before the worker
+# ended, before the worker could send its group.
 trap '' TERM INT HUP QUIT
 
 last=0
@@ -31,7 +31,7 @@ while [ "$slot" -le "$last" ]; do
 done
 [ -n "$names" ] || exit 0
 
-# The process groups of all processes that have one of the names in their environment, one group a line.
+# Prints the process groups of all processes that have one of the names in their environment, one group per line.
 strays() {
     # The names are meant to be split into words.
     for file in $(grep -lsF $names /proc/[0-9]*/environ); do
@@ -52,7 +52,7 @@ exec 2>/dev/null
 signal TERM "$groups $(strays)"
 sleep 0.3 || sleep 1
 signal KILL "$groups"
-# What is started while this looks around is found by the next look.
+# The next check finds processes that were started during this check.
 looks=20
 found=$(strays)
 while [ -n "$found" ] && [ "$looks" -gt 0 ]; do

@@ -1,7 +1,7 @@
-//! What this worker lacks to run any command at all: file descriptors, processes, memory, a shell, a folder. Such a lack
-//! says nothing about the job, so it must not cost the job an attempt.
+//! What this worker lacks to run any command: file descriptors, processes, memory, a shell, a folder. Such a lack says
+//! nothing about the job, so it must not cost the job an attempt.
 //!
-//! A folder counts only after a command has failed: a command that succeeds without it did not need it.
+//! A missing folder counts only after a command has failed: a command that succeeds without the folder did not need it.
 
 use crate::exec::environment::PassedEnv;
 use nix::{
@@ -17,25 +17,26 @@ use std::{
 };
 use tokio::process::Command;
 
-/// File descriptors of the worker that a running command takes: three pipes, and one to wait for its end.
+/// File descriptors of the worker that each running command uses: three pipes, and one to wait for the end of the
+/// command.
 const DESCRIPTORS_PER_COMMAND: u64 = 4;
-/// File descriptors that commands must leave to the worker: its connections to both stores (18 with default settings and
-/// one for each queue), its listener, its logs, and what starting a command takes for a moment.
+/// File descriptors that the worker needs for itself: connections to both stores (18 with default settings, and one
+/// more for each queue), the listener, the logs, and a few while a command starts.
 const DESCRIPTORS_LEFT: u64 = 40;
-/// A disk with less room than this is full.
+/// A disk with less free space than this counts as full.
 const ROOM_MIN_BYTES: u128 = 64 * 1024;
 
 static COMMANDS: AtomicU64 = AtomicU64::new(0);
 
-/// The file descriptors of a command, until this is dropped.
+/// The file descriptors of one command. They are free again when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Descriptors;
 
 impl Descriptors {
-    /// Takes those of one more command.
+    /// Reserves the file descriptors of one more command.
     ///
     /// # Errors
-    /// That there are not enough. Commands that took the last ones would cut the worker off from its stores.
+    /// Too few are left. Commands that used the last descriptors would cut the worker off from its stores.
     pub(crate) fn take() -> Result<Self, String> {
         let commands = COMMANDS.fetch_add(1, Ordering::AcqRel);
         let taken = Self;
@@ -55,8 +56,8 @@ impl Drop for Descriptors {
     }
 }
 
-/// The limit of this process, where it can be read without `unsafe`: on Linux. It can be changed from outside, so it is read
-/// again when it seems to be reached.
+/// The limit of this process, where `unsafe` code is not needed to read it: on Linux. The limit can be changed from
+/// outside, so it is read again when it seems to be reached.
 fn descriptors_max() -> Option<u64> {
     static KNOWN: AtomicU64 = AtomicU64::new(0);
     let known = KNOWN.load(Ordering::Relaxed);
@@ -71,24 +72,25 @@ fn descriptors_max() -> Option<u64> {
     Some(max)
 }
 
-/// Whether this error is about the machine or the limits of this process, not about the program that was to be started.
+/// Whether the error is about the machine or the limits of this process, and not about the program to start.
 pub(crate) fn is_lack(error: &io::Error) -> bool {
     let number = error.raw_os_error().map(Errno::from_raw);
     matches!(number, Some(Errno::EMFILE | Errno::ENFILE | Errno::EAGAIN | Errno::ENOMEM | Errno::ENOSPC))
 }
 
-/// The folders that commands take for granted, as they were when the worker was started.
+/// The folders that commands expect, in their state when the worker was started.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
-    /// Whether commands could write to the working folder. Many workers run in one that they may only read.
+    /// Whether commands could write to the working folder. Many workers run in a read-only folder.
     working_writable: bool,
     temp: PathBuf,
-    /// Whether commands could write to the folder for temporary files, or somebody named it, which says that they should.
+    /// Whether commands could write to the folder for temporary files, or a user set `TMPDIR`, which says that commands
+    /// should be able to.
     temp_wanted: bool,
 }
 
 impl Surroundings {
-    /// As they are now.
+    /// The present state.
     pub(crate) fn note() -> Self {
         let temp = env::temp_dir();
         Self {
@@ -101,28 +103,28 @@ impl Surroundings {
     /// What is missing now.
     pub(crate) fn lack(&self) -> Option<String> {
         if let Err(error) = env::current_dir() {
-            return Some(format!("its working folder: {error}"));
+            return Some(format!("the working folder: {error}"));
         }
         if self.working_writable
             && let Some(why) = unwritable(Path::new("."))
         {
-            return Some(format!("a working folder that can be written to: {why}"));
+            return Some(format!("a writable working folder: {why}"));
         }
         if self.temp_wanted
             && let Some(why) = unwritable(&self.temp)
         {
             let folder = self.temp.display();
-            return Some(format!("a folder for temporary files that can be written to: {folder}: {why}"));
+            return Some(format!("a writable folder for temporary files: {folder}: {why}"));
         }
         None
     }
 }
 
-/// Why nothing can be written to this folder.
+/// Why nobody can write to this folder; `None` if writing works.
 fn unwritable(folder: &Path) -> Option<String> {
     match fs::metadata(folder) {
         Err(error) => return Some(error.to_string()),
-        Ok(found) if !found.is_dir() => return Some("it is no folder".to_owned()),
+        Ok(found) if !found.is_dir() => return Some("not a folder".to_owned()),
         Ok(_) => {}
     }
     if let Err(error) = access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
@@ -130,21 +132,22 @@ fn unwritable(folder: &Path) -> Option<String> {
     }
     let disk = statvfs(folder).ok()?;
     let room_bytes = u128::from(disk.blocks_available()) * u128::from(disk.fragment_size());
-    // Some file systems in memory have no blocks and no bounds.
+    // Some file systems in memory report no blocks and have no limit.
     (disk.blocks() > 0 && room_bytes < ROOM_MIN_BYTES).then(|| "its disk is full".to_owned())
 }
 
-/// What the shell lacks: a program of this name that can be run.
+/// What the worker lacks if there is no program `sh` that it may run.
 pub(crate) fn shell_lack() -> Option<String> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path)
         .map(|folder| folder.join("sh"))
         .any(|sh| fs::metadata(&sh).is_ok_and(|found| found.is_file()) && access(&sh, AccessFlags::X_OK).is_ok());
-    (!found).then(|| "a shell: there is no program sh in PATH that it may run".to_owned())
+    (!found).then(|| "a shell: no program sh in PATH may be run".to_owned())
 }
 
-/// What a shell lacks that ended with such a code, or by a signal, after saying this: a process for what it was to run, or what it takes to
-/// be a shell at all. Only the shell itself begins its words with its name.
+/// What the worker lacks, judged from a shell that ended with this exit code, or by a signal, after these words: a
+/// process for the command, or the resources to run a shell at all. Only the shell itself begins its messages with its
+/// name.
 pub(crate) async fn lack_of_shell(code: Option<i32>, stderr: &str) -> Option<String> {
     let last = stderr.lines().next_back().unwrap_or_default();
     if last.starts_with("sh: ") && last.to_ascii_lowercase().contains("fork") {
@@ -153,7 +156,7 @@ pub(crate) async fn lack_of_shell(code: Option<i32>, stderr: &str) -> Option<Str
     if code.is_some_and(|code| code != 126 && code != 127) {
         return None;
     }
-    // It could not run its command, or was killed: most often the fault of the command.
+    // The shell could not run its command, or was killed. Mostly this is the fault of the command.
     let mut shell = Command::new("sh");
     PassedEnv::None.withheld().iter().for_each(|name| {
         shell.env_remove(name);
@@ -161,8 +164,8 @@ pub(crate) async fn lack_of_shell(code: Option<i32>, stderr: &str) -> Option<Str
     shell.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match shell.status().await {
         Ok(status) if status.success() => None,
-        Ok(status) => Some(format!("a shell that works: sh ended with {status}")),
-        Err(error) => Some(format!("a shell that can be started: {error}")),
+        Ok(status) => Some(format!("a working shell: sh ended with {status}")),
+        Err(error) => Some(format!("a working shell: {error}")),
     }
 }
 
@@ -177,7 +180,7 @@ mod tests {
         assert_eq!(surroundings("/tmp").lack(), None);
         let lack = surroundings("/no/such/folder").lack().expect("it is gone");
         assert!(lack.contains("/no/such/folder: No such file"), "{lack}");
-        assert!(surroundings("/etc/passwd").lack().is_some_and(|lack| lack.contains("it is no folder")));
+        assert!(surroundings("/etc/passwd").lack().is_some_and(|lack| lack.contains("not a folder")));
     }
 
     #[tokio::test]

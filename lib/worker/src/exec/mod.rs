@@ -1,27 +1,27 @@
-//! Commands as handlers: the payload on standard input, standard output the result, the exit code the outcome.
+//! Commands as handlers. The payload is standard input, the result is standard output, the outcome is the exit code.
 //!
 //! | exit code | outcome |
 //! | --- | --- |
 //! | 0 | succeeded; standard output is the result |
 //! | 75 | try again later, no attempt spent |
-//! | 65 | never will: dead at once |
+//! | 65 | can never succeed: dead at once |
 //! | any other, or a signal | failed, retried with backoff |
 //!
-//! *The result* is the JSON on standard output where it is one JSON value, else a string of all that was written, to the
-//! letter, with bytes that are no UTF-8 replaced by U+FFFD; nothing written is no result. A command that writes more than
-//! a result may hold is stopped at once, and its job is dead: it would do the same again.
+//! *The result* is the JSON value on standard output if the output is exactly one JSON value. Any other output is a
+//! string, unchanged, with U+FFFD in place of bytes that are not UTF-8. No output means no result. A command that
+//! writes more than a result may hold is stopped at once and its job is dead, since the next run would write as much.
 //!
 //! *The error text* is the end of standard error.
 //!
-//! *Processes.* Each command leads a process group of its own. To stop it, the group gets TERM and after the grace KILL; an
-//! exit code of 0 after a TERM is not taken for success, since many programs end so when they are interrupted. What is
-//! left of the group when its leader has ended is killed: a job is over when it says so. On Linux the commands of a worker
-//! that is itself killed with KILL end too (`guard`).
+//! *Processes.* Each command leads its own process group. To stop a command, the worker sends TERM to the group, and
+//! KILL after the grace. An exit code of 0 after a TERM does not count as success, because many programs exit with 0
+//! when they are interrupted. When the leader has ended, the rest of the group is killed: a job is over when its
+//! command says so. On Linux, the commands of a worker that gets KILL end too (`guard`).
 //!
-//! *The environment* is that of the worker without its settings (`environment`).
+//! *The environment* is the environment of the worker, without the settings of the worker (`environment`).
 //!
-//! *What the worker lacks* (file descriptors, processes, memory, a shell, a folder) is not the job's fault (`lack`): the job is
-//! given back, and the worker takes fewer.
+//! *A lack of the worker* (file descriptors, processes, memory, a shell, a folder) is not the fault of the job
+//! (`lack`). The job is released, and the worker takes fewer jobs.
 
 mod command;
 mod environment;

@@ -1,18 +1,18 @@
-//! What a command writes, kept within bounds whatever it is.
+//! Reads the output of a command and keeps a limited part of it.
 
 use leasehold_core::{ERROR_MAX_BYTES, RESULT_MAX_BYTES};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The most standard output that is kept: a result of the full size with the line break that commands end with.
+/// The limit of standard output: a result of the full size, and the line break that most commands print last.
 const STDOUT_MAX_BYTES: usize = RESULT_MAX_BYTES + 1;
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Reads standard output to its end. Whether it was too much; then the rest is left unread.
+/// Reads standard output to its end. Returns whether the limit was exceeded; the rest is then not read.
 pub(crate) async fn read_all(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8>) -> bool {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        // A pipe that cannot be read has ended as far as this run is concerned.
+        // A pipe that cannot be read counts as closed.
         let count = from.read(&mut chunk).await.unwrap_or(0);
         if count == 0 {
             return false;
@@ -24,7 +24,7 @@ pub(crate) async fn read_all(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8
     }
 }
 
-/// Reads standard error to its end and keeps at least its last [`ERROR_MAX_BYTES`], at most twice as much and a chunk.
+/// Reads standard error to its end. Keeps at least the last [`ERROR_MAX_BYTES`], and at most twice as much and a chunk.
 pub(crate) async fn read_end(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -39,19 +39,19 @@ pub(crate) async fn read_end(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8
     }
 }
 
-/// The last [`ERROR_MAX_BYTES`] of what was said, without the line break at its end. What is no UTF-8, and NUL, which
-/// PostgreSQL cannot hold in a text, is U+FFFD.
+/// The last [`ERROR_MAX_BYTES`] of the text, without the line break at the end. Bytes that are not UTF-8, and NUL,
+/// which PostgreSQL cannot store in a text, become U+FFFD.
 pub(crate) fn end_of(stderr: &[u8]) -> String {
     let end = &stderr[stderr.len().saturating_sub(ERROR_MAX_BYTES)..];
-    // Cut in the middle of a character: its last bytes would be shown as a broken one.
+    // The cut may split a character. Its last bytes would be shown as a broken character.
     let broken = end.iter().take(3).take_while(|byte| end.len() < stderr.len() && **byte & 0xC0 == 0x80).count();
     String::from_utf8_lossy(&end[broken..]).trim_end().replace('\0', "\u{FFFD}")
 }
 
-/// The result: JSON where it is one value, else a string.
+/// The result: JSON if the text is exactly one JSON value, else a string.
 ///
 /// # Errors
-/// Why it cannot be a result.
+/// Why the text cannot be a result.
 pub(crate) fn result_of(stdout: Vec<u8>) -> Result<Option<Box<RawValue>>, String> {
     if stdout.is_empty() {
         return Ok(None);
@@ -59,7 +59,7 @@ pub(crate) fn result_of(stdout: Vec<u8>) -> Result<Option<Box<RawValue>>, String
     let text = String::from_utf8(stdout).unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned());
     let result = match serde_json::from_str::<Box<RawValue>>(&text) {
         Ok(json) => json,
-        Err(_) => to_raw_value(&text).map_err(|error| format!("standard output is no result: {error}"))?,
+        Err(_) => to_raw_value(&text).map_err(|error| format!("standard output cannot be a result: {error}"))?,
     };
     let bytes = result.get().len();
     if bytes > RESULT_MAX_BYTES {

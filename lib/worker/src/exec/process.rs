@@ -24,22 +24,22 @@ use tokio::{
     time::timeout,
 };
 
-/// How long the pipes may stay open after the group is gone. Only a process that left the group can hold them; what it
-/// writes is not waited for.
+/// How long the pipes may stay open after the group has ended. Only a process that left the group can still hold them.
+/// Nobody waits for the output of such a process.
 const PIPES_MOMENT: Duration = Duration::from_secs(1);
 
-/// How a command came to its end.
+/// How a command ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// By itself.
+    /// The command ended by itself.
     Exited(ExitStatus),
-    /// It was stopped, and why.
+    /// The command was stopped, for this reason.
     Stopped(StopReason),
-    /// It was stopped because it wrote too much to standard output.
+    /// The command was stopped because it wrote too much to standard output.
     TooMuch,
 }
 
-/// A command that has ended, and what it wrote.
+/// A command that has ended, and its output.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) end: End,
@@ -47,8 +47,8 @@ pub(crate) struct Finished {
     pub(crate) stderr: Vec<u8>,
 }
 
-/// Feeds the command its payload, reads what it writes, and waits for its end or makes it end. Nothing of its process
-/// group is left then, not even when this future is dropped.
+/// Writes the payload to the command, reads the output, and waits for the command to end, or ends it. Afterwards no
+/// process of the group is left, even if this future is dropped.
 pub(crate) async fn run_to_end(mut child: Child, guarded: Guarded, run: &Run, grace: Duration) -> io::Result<Finished> {
     let group = Group::led_by(&child, guarded);
     let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
@@ -60,11 +60,11 @@ pub(crate) async fn run_to_end(mut child: Child, guarded: Guarded, run: &Run, gr
     Ok(Finished { end, stdout, stderr })
 }
 
-/// A command at work.
+/// A running command.
 struct Command<'a, T> {
     child: &'a mut Child,
     group: Group,
-    /// What goes through its pipes; says in the end whether it wrote too much.
+    /// Reads and writes the pipes; in the end says whether the output exceeded the limit.
     talk: Pin<&'a mut T>,
     talking: bool,
 }
@@ -78,7 +78,7 @@ impl<T: Future<Output = bool>> Command<'_, T> {
         };
         if !matches!(end, End::Exited(_)) {
             self.group.signal(Signal::SIGTERM);
-            // Reading goes on: what it says about its end is part of the error text.
+            // Reading continues: what the command prints while it stops is part of the error text.
             if let Ok(Ok(End::TooMuch)) = timeout(grace, self.end()).await {
                 let _ = timeout(grace, self.child.wait()).await;
             }
@@ -112,7 +112,8 @@ struct Pipes {
     stderr: Option<ChildStderr>,
 }
 
-/// All three pipes until they are closed, or until there was too much on standard output: then they are closed from here.
+/// Serves all three pipes until they are closed. If standard output exceeds the limit, the pipes are closed from this
+/// side.
 async fn talk(pipes: Pipes, payload: &str, stdout: &mut Vec<u8>, stderr: &mut Vec<u8>) -> bool {
     let Pipes { stdin: Some(stdin), stdout: Some(from_stdout), stderr: Some(from_stderr) } = pipes else {
         return false;
@@ -130,14 +131,14 @@ async fn talk(pipes: Pipes, payload: &str, stdout: &mut Vec<u8>, stderr: &mut Ve
     }
 }
 
-/// A command need not read its payload: that it has closed the pipe is no error.
+/// A command need not read its payload. A pipe that the command has closed is no error.
 async fn feed(mut stdin: ChildStdin, payload: &str) {
     if let Err(error) = stdin.write_all(payload.as_bytes()).await {
         tracing::debug!(%error, "a command did not read all of its payload");
     }
 }
 
-/// The process group of a command, killed when this is dropped before it is over.
+/// The process group of a command. The group is killed if this value is dropped before the command is over.
 struct Group {
     leader: Option<Pid>,
     guarded: Guarded,
@@ -152,11 +153,11 @@ impl Group {
         Self { leader: leader.map(Pid::from_raw), guarded }
     }
 
-    /// Right after the leader was waited for, its id can name only what is left of the group: ids are given out in turn,
-    /// and one that still names a group is not given out at all.
+    /// The leader has just been waited for. Its id can only name the rest of its group: the kernel gives out ids in
+    /// turn, and does not give out an id that still names a group.
     fn signal(&self, signal: Signal) {
         if let Some(leader) = self.leader {
-            // No such group: all of it has ended.
+            // No such group: all of its processes have ended.
             let _ = killpg(leader, signal);
         }
     }
