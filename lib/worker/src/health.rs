@@ -1,11 +1,22 @@
 //! Whether a store can be used, as far as this worker knows. Logs once when a store becomes unavailable, and once when
 //! it is available again.
+//!
+//! A store can answer one call and fail the next one, several times a second: PostgreSQL with a full disk answers a ping and
+//! refuses a write. The log then says once that the store keeps failing, and says that it is available again only after
+//! [`STEADY`] without a failure.
 
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+/// A store that has not failed for this long is steady: longer than the longest pause between two attempts of a worker (1 s).
+const STEADY: Duration = Duration::from_secs(5);
 
 /// What this worker knows about one of the two stores.
 #[derive(Debug)]
@@ -13,13 +24,66 @@ pub(crate) struct Health {
     store: &'static str,
     meanwhile: &'static str,
     unavailable: AtomicBool,
+    /// What the log says. Locked only when the store changes, or while it keeps failing.
+    logged: Mutex<Logged>,
+    keeps_failing: AtomicBool,
     changed: Notify,
+}
+
+/// What the log says about the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Logged {
+    #[default]
+    Nothing,
+    Unavailable,
+    /// Available again, since this time.
+    Available(Instant),
+    /// The store keeps failing; its last failure was at this time.
+    KeepsFailing(Instant),
+}
+
+/// A line for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogLine {
+    Unavailable,
+    KeepsFailing,
+    AvailableAgain,
+}
+
+impl Logged {
+    /// The store has just become unavailable.
+    fn failed(&mut self, now: Instant) -> Option<LogLine> {
+        let (logged, line) = match *self {
+            Self::Available(since) if now - since < STEADY => (Self::KeepsFailing(now), Some(LogLine::KeepsFailing)),
+            Self::KeepsFailing(_) => (Self::KeepsFailing(now), None),
+            Self::Nothing | Self::Unavailable | Self::Available(_) => (Self::Unavailable, Some(LogLine::Unavailable)),
+        };
+        *self = logged;
+        line
+    }
+
+    /// A call has just succeeded.
+    fn answered(&mut self, now: Instant) -> Option<LogLine> {
+        match *self {
+            Self::Nothing | Self::Available(_) => return None,
+            Self::KeepsFailing(failed_at) if now - failed_at < STEADY => return None,
+            Self::Unavailable | Self::KeepsFailing(_) => *self = Self::Available(now),
+        }
+        Some(LogLine::AvailableAgain)
+    }
 }
 
 impl Health {
     /// `meanwhile`: what the worker does while the store is unavailable, for the log.
     pub(crate) const fn new(store: &'static str, meanwhile: &'static str) -> Self {
-        Self { store, meanwhile, unavailable: AtomicBool::new(false), changed: Notify::const_new() }
+        Self {
+            store,
+            meanwhile,
+            unavailable: AtomicBool::new(false),
+            logged: Mutex::new(Logged::Nothing),
+            keeps_failing: AtomicBool::new(false),
+            changed: Notify::const_new(),
+        }
     }
 
     pub(crate) fn is_unavailable(&self) -> bool {
@@ -29,7 +93,7 @@ impl Health {
     /// A call failed.
     pub(crate) fn failed(&self, error: &dyn fmt::Display) {
         if !self.unavailable.swap(true, Ordering::AcqRel) {
-            tracing::warn!(store = self.store, %error, "{} is unavailable; {}", self.store, self.meanwhile);
+            self.log(Logged::failed, error);
             self.changed.notify_waiters();
         }
     }
@@ -37,9 +101,30 @@ impl Health {
     /// A call succeeded.
     pub(crate) fn answered(&self) {
         // Load before swap: this runs for every batch, and each swap would take the cache line from other threads.
-        if self.is_unavailable() && self.unavailable.swap(false, Ordering::AcqRel) {
-            tracing::info!(store = self.store, "{} is available again", self.store);
+        let is_back = self.is_unavailable() && self.unavailable.swap(false, Ordering::AcqRel);
+        if is_back || self.keeps_failing.load(Ordering::Relaxed) {
+            self.log(Logged::answered, &"");
+        }
+        if is_back {
             self.changed.notify_waiters();
+        }
+    }
+
+    fn log(&self, event: impl Fn(&mut Logged, Instant) -> Option<LogLine>, error: &dyn fmt::Display) {
+        let line = {
+            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            let line = event(&mut logged, Instant::now());
+            self.keeps_failing.store(matches!(*logged, Logged::KeepsFailing(_)), Ordering::Relaxed);
+            line
+        };
+        let Self { store, meanwhile, .. } = *self;
+        match line {
+            Some(LogLine::Unavailable) => tracing::warn!(store, %error, "{store} is unavailable; {meanwhile}"),
+            Some(LogLine::KeepsFailing) => {
+                tracing::warn!(store, %error, "{store} answers some calls and fails others; {meanwhile}");
+            }
+            Some(LogLine::AvailableAgain) => tracing::info!(store, "{store} is available again"),
+            None => {}
         }
     }
 
@@ -61,5 +146,27 @@ impl Health {
             }
             changed.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_keeps_failing_is_logged_once() {
+        let (start, mut logged) = (Instant::now(), Logged::default());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(logged.answered(at(0)), None);
+        assert_eq!(logged.failed(at(1)), Some(LogLine::Unavailable));
+        assert_eq!(logged.answered(at(200)), Some(LogLine::AvailableAgain));
+        assert_eq!(logged.failed(at(201)), Some(LogLine::KeepsFailing));
+        for ms in (300..20_000).step_by(400) {
+            assert_eq!((logged.answered(at(ms)), logged.failed(at(ms + 1))), (None, None));
+        }
+        assert_eq!(logged.answered(at(20_500)), None, "not steady yet");
+        assert_eq!(logged.answered(at(26_000)), Some(LogLine::AvailableAgain));
+        assert_eq!(logged.answered(at(26_001)), None);
+        assert_eq!(logged.failed(at(60_000)), Some(LogLine::Unavailable), "a new outage");
     }
 }
