@@ -17,5 +17,6 @@ mod outages;
 mod pauses;
 mod promote;
 mod retain;
+mod slow_steps;
 mod sweep;
 mod world;

@@ -7,6 +7,7 @@ use leasehold_reaper::Reaper;
 use leasehold_servers::PostgresOptions;
 use leasehold_tests::{Database, RedisServer, Stores, eventually};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const QUEUES: usize = 2_000;
 /// Long enough for all of the queues to have had their turn with everything.
@@ -83,6 +84,28 @@ async fn idle_queues_cost_next_to_nothing() {
     // A look is five or six commands, at 500 queues.
     let each = (after - before) / u64::try_from(TICKS).expect("a few");
     assert!(each <= 10_000, "{each} commands of Redis in each tick");
+}
+
+/// The same for a reaper whose steps run beside each other.
+#[tokio::test]
+async fn idle_queues_cost_a_running_reaper_next_to_nothing() {
+    let (world, reaper) = with_lines(1).await;
+    let (watch, stop) = (reaper.watch(), CancellationToken::new());
+    let promotions = || watch.totals().steps.get("promote").map_or(0, |totals| totals.runs);
+    world.sql("SELECT pg_stat_statements_reset()").await;
+    let before = promotions();
+    let running = tokio::spawn(reaper.run(stop.clone()));
+    eventually("forty ticks", SOON, async || {
+        let ticks = promotions() - before;
+        if ticks >= 40 { Ok(()) } else { Err(ticks) }
+    })
+    .await;
+    stop.cancel();
+    running.await.expect("the reaper ends");
+    let ticks = i64::try_from(promotions() - before).expect("a few");
+    let ours = "FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
+    let statements = world.number(format!("SELECT coalesce(sum(calls), 0)::bigint {ours}")).await;
+    assert!(statements <= 10 * ticks, "{statements} statements in {ticks} ticks");
 }
 
 #[tokio::test]

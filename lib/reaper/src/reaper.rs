@@ -6,7 +6,7 @@ use crate::{
     report::{StepReport, add},
     settings::Settings,
     shared::Shared,
-    sides::{Around, PostgresSide, RedisSide},
+    sides::{Around, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
     step::end_all,
     watch::Watch,
 };
@@ -29,6 +29,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Reaper {
     around: Around,
     postgres: PostgresSide,
+    survey: SurveySide,
     redis: RedisSide,
 }
 
@@ -43,7 +44,7 @@ impl Reaper {
         let shared = Arc::new(Shared::new(Watch::new(settings.tick), ExpiryGuard::new(settings.lease)));
         let author = Author { id: Uuid::now_v7(), name: "a reaper" };
         let around = Around::new(store.into(), handoff.into(), settings, shared, author);
-        Self { around, postgres: PostgresSide::new(), redis: RedisSide::new() }
+        Self { around, postgres: PostgresSide::new(), survey: SurveySide::new(), redis: RedisSide::new() }
     }
 
     /// How often this reaper found Redis emptied.
@@ -83,29 +84,35 @@ impl Reaper {
     /// Ticks until `stop`. A tick starts each step in its own task. A step that is still at work from an earlier tick is left
     /// alone, so a slow step delays no other step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { around, mut postgres, mut redis } = self;
-        let begun = Notify::new();
+        let Self { around, mut postgres, mut survey, mut redis } = self;
+        let (begun, to_survey, surveyed) = (Notify::new(), Notify::new(), Notify::new());
         let postgres_loop = async {
             let mut ticks = interval(around.settings.tick.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
                 around.shared.watch.beat();
                 postgres.look(&around).await;
+                to_survey.notify_one();
                 begun.notify_one();
                 postgres.start(&around).await;
             }
         };
+        let survey_loop = async {
+            while stop.run_until_cancelled(to_survey.notified()).await.is_some() {
+                let _ = stop.run_until_cancelled(survey.run(&around)).await;
+                surveyed.notify_one();
+            }
+        };
         let redis_loop = async {
             while stop.run_until_cancelled(begun.notified()).await.is_some() {
+                // A survey that takes longer goes on beside the steps of Redis.
+                let _ = timeout(SURVEY_TIMEOUT, surveyed.notified()).await;
+                redis.look(&around).await;
                 redis.start(&around).await;
             }
         };
-        tokio::join!(biased; postgres_loop, redis_loop);
-        end_all(
-            postgres.slots.iter_mut().chain(&mut redis.slots).chain(std::iter::once(&mut redis.survey)),
-            STOP_TIMEOUT,
-        )
-        .await;
+        tokio::join!(biased; postgres_loop, survey_loop, redis_loop);
+        end_all(postgres.slots.iter_mut().chain(&mut redis.slots), STOP_TIMEOUT).await;
         let withdrawn = timeout(Duration::from_secs(1), around.handoff.withdraw_reaper(around.author.id)).await;
         if let Ok(Err(error)) = withdrawn {
             tracing::debug!(%error, "could not withdraw; the announcement ends by itself");
@@ -127,11 +134,12 @@ impl Reaper {
 
     /// Runs all steps once, one by one, and returns their reports. An error of one step stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
-        let Self { around, postgres, redis } = self;
+        let Self { around, postgres, survey, redis } = self;
         let mut reports = Vec::new();
         around.shared.watch.beat();
         postgres.look(around).await;
-        redis.survey_and_look(around, &mut reports).await;
+        reports.extend(survey.run(around).await);
+        redis.look(around).await;
         postgres.run(around, &mut reports).await;
         redis.run(around, &mut reports).await;
         reports

@@ -1,4 +1,5 @@
-//! The two sides of a tick. Each side asks its store how it is, and then starts the steps that depend on the answer.
+//! The sides of a tick: PostgreSQL, the survey, and Redis. The sides of the stores ask how their store is, and then start the
+//! steps that depend on the answer.
 //!
 //! The side of PostgreSQL never waits for Redis or for the survey, so neither can delay `expire` and `promote`.
 
@@ -39,7 +40,7 @@ const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
 /// After Redis was lost: for so long, what is repaired is part of the loss. Workers renew all hints within seconds.
 const LOSS_LASTS: Duration = Duration::from_secs(15);
 /// How long the steps of Redis wait for the survey of their tick. A survey that takes longer goes on beside them.
-const SURVEY_TIMEOUT: Duration = Duration::from_millis(250);
+pub(crate) const SURVEY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What PostgreSQL said of itself last.
 #[derive(Clone, Debug)]
@@ -143,6 +144,22 @@ impl PostgresSide {
     }
 }
 
+/// The survey. The steps of Redis wait for it for a moment, and it never waits for the look at Redis.
+pub(crate) struct SurveySide {
+    pub(crate) slot: Slot,
+}
+
+impl SurveySide {
+    pub(crate) fn new() -> Self {
+        Self { slot: Slot::new(Survey::default()) }
+    }
+
+    /// Runs the survey and waits for it.
+    pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
+        self.slot.run(around.tick(&RedisLook::default())).await
+    }
+}
+
 /// What is known of Redis.
 #[derive(Debug, Default)]
 struct RedisLook {
@@ -153,9 +170,8 @@ struct RedisLook {
     lost_at: Option<Instant>,
 }
 
-/// The survey, and the steps that need Redis first.
+/// The steps that need Redis first.
 pub(crate) struct RedisSide {
-    pub(crate) survey: Slot,
     pub(crate) slots: Vec<Slot>,
     redis: RedisLook,
 }
@@ -169,7 +185,7 @@ impl RedisSide {
             Slot::new(HeadStep::default()),
             Slot::new(Sweeps::default()),
         ];
-        Self { survey: Slot::new(Survey::default()), slots, redis: RedisLook::default() }
+        Self { slots, redis: RedisLook::default() }
     }
 
     /// Whether each queue has had its turn.
@@ -177,20 +193,11 @@ impl RedisSide {
         self.redis.heads.are_through()
     }
 
-    /// Surveys and looks at Redis, and starts each step in its own task.
+    /// Starts each step in its own task. Call this after a look.
     pub(crate) async fn start(&mut self, around: &Around) {
-        self.survey.start(around.tick(&self.redis)).await;
-        drop(timeout(SURVEY_TIMEOUT, self.survey.end()).await);
-        self.look(around).await;
         for slot in &mut self.slots {
             slot.start(around.tick(&self.redis)).await;
         }
-    }
-
-    /// Surveys and looks at Redis, for a caller that waits for the reports.
-    pub(crate) async fn survey_and_look(&mut self, around: &Around, reports: &mut Vec<StepReport>) {
-        reports.extend(self.survey.run(around.tick(&self.redis)).await);
-        self.look(around).await;
     }
 
     /// Runs the steps one by one, for a caller that waits for the reports.
@@ -199,7 +206,7 @@ impl RedisSide {
     }
 
     /// Whether Redis answers, whether it was emptied, and what it holds of some of the queues.
-    async fn look(&mut self, around: &Around) {
+    pub(crate) async fn look(&mut self, around: &Around) {
         let answers = self.look_at_redis(around).await;
         around.redis_answers.store(answers, Relaxed);
         let heads = Arc::make_mut(&mut self.redis.heads);
