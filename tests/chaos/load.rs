@@ -100,7 +100,8 @@ impl Load {
         Self { ledger, stop, task: tokio::spawn(loader.run()), client, log, length, pauses }
     }
 
-    /// Stops enqueueing for now. A new job would bring its own hint, and hide that hints of other jobs are missing.
+    /// Stops enqueueing until the end of the run. A new job would bring its own hint, and hide that hints of other jobs are
+    /// missing.
     pub(crate) fn pause(&self) {
         self.pauses.store(true, Ordering::Release);
     }

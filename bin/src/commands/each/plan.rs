@@ -13,7 +13,7 @@ use uuid::{Builder, Uuid};
 /// The kind of jobs that carry their command.
 pub(crate) const KIND: &str = "command";
 
-/// The placeholder for the line in the command.
+/// In the arguments of the command, this text stands for the input line, as in `xargs -I {}`.
 const LINE: &str = "{}";
 
 /// The payload of such a job.
