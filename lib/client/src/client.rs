@@ -208,6 +208,15 @@ impl Client {
         Ok(changed)
     }
 
+    /// Sets what one point of priority is worth in this queue: so much waiting. Moves the jobs that wait, and says how many.
+    /// Hints that Redis holds already keep their order.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
+        Ok(self.store().set_priority_step(queue, step).await?)
+    }
+
     /// Ends a pause. Whether there was one.
     ///
     /// # Errors

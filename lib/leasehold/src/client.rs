@@ -158,6 +158,15 @@ impl Client {
         self.inner.pause(queue).await
     }
 
+    /// Sets what one point of priority is worth in this queue: so much waiting. Moves the jobs that wait, and says how many.
+    /// Hints that Redis holds already keep their order.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
+        self.inner.set_priority_step(queue, step).await
+    }
+
     /// Resumes a queue. Whether the queue was paused.
     ///
     /// # Errors

@@ -29,14 +29,12 @@ pub struct Front {
     pub limit: u32,
 }
 
-/// The jobs of one kind and one priority in the line of a queue: they stand in the order of their times.
+/// The jobs of one kind in the line of a queue, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     /// Their kind.
     pub kind: Kind,
-    /// Their priority.
-    pub priority: i16,
-    /// None of them has an earlier time. `None`: not known.
+    /// No job of this kind has a lower `line_at`. `None`: not known.
     pub scan_start: Option<DateTime<Utc>>,
 }
 
@@ -47,7 +45,7 @@ pub struct LineSummary {
     pub queue: QueueName,
     /// Whether nothing of it is claimed.
     pub paused: bool,
-    /// The parts of the line, by kind, and of one kind by priority, the higher ones first.
+    /// The parts of the line, by kind.
     pub stretches: Vec<Stretch>,
 }
 
