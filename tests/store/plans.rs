@@ -332,10 +332,10 @@ async fn dead_entries_before_the_live_jobs_are_not_scanned() {
     let _old = old_snapshot(&fixture).await;
     let jobs = |state: &str, lease: &str, worker: &str| {
         format!(
-            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state,
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at,
                                         started_at, epoch, attempt, lease_expires_at, worker)
              SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{{}}', '{state}',
-                    now(), 1, 1, {lease}, {worker} FROM generate_series(1, 5000)"
+                    now() - interval '1 hour', now(), 1, 1, {lease}, {worker} FROM generate_series(1, 5000)"
         )
     };
     fixture.sql(jobs("queued", "NULL", "NULL")).await;
@@ -345,7 +345,7 @@ async fn dead_entries_before_the_live_jobs_are_not_scanned() {
     let mut connection = fixture.connection().await;
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.expect("set");
     for (name, since, always) in [
-        ("lines", "'{default}', '{100}', '{1}', '{k}', '{0}', $since", "'{NULL}'"),
+        ("lines", "'{default}', '{100}', '{1}', '{k}', $since", "'{NULL}'"),
         ("leases", "100, $since", "NULL"),
         ("expire", "100, $since, '{}', 1000", "NULL"),
         ("promote", "100, $since", "NULL"),

@@ -6,7 +6,7 @@
 -- How much earlier one point of priority puts a job. NULL: one hour.
 -- step
 ALTER TABLE leasehold.queue ADD COLUMN IF NOT EXISTS priority_step interval
-    CHECK (priority_step BETWEEN interval '0' AND interval '525600 hours');
+    CONSTRAINT priority_step_is_from_0_to_60_years CHECK (priority_step BETWEEN interval '0' AND interval '525600 hours');
 
 -- The default is one value for all rows that exist, so no row is rewritten. A statement of an earlier version inserts the time
 -- of its transaction, which is right for a job without a priority that is due at once.
