@@ -1,23 +1,24 @@
-# `make` prints what there is. `make run` and `make test` do all set-up themselves.
+# `make` prints all targets. `make run` and `make test` install what they need.
 
 SHELL := /bin/sh
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO ?= cargo
-# One set of features for all that is not released, so that nothing is built twice: with places to die at for tests.
+# All builds that are not released have the same features, so that nothing is built twice. `fail-points` are the points at
+# which tests kill a process.
 CHECKED := --locked --workspace --features leasehold-tests/fail-points
 CHAOS := "$${CARGO_TARGET_DIR:-target}/debug/chaos"
-# What is measured is what is released.
+# Measurements use the release build.
 BENCH := "$${CARGO_TARGET_DIR:-target}/release/bench"
 BENCH_BUILD := $(CARGO) build --release --locked --workspace --bins
 
 .DEFAULT_GOAL := help
 .PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard ci setup toolchain lint fmt deny doc clean test-setup
 
-help: ## Print this
+help: ## Print this list
 	@echo 'Leasehold: make <target>'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## Run the main job: a fleet on thousands of real files, with workers killed and frozen
+run: setup ## Run the main job: a fleet works on thousands of real files, while workers are killed and frozen
 	$(CARGO) build --release --locked --workspace --bins
 	"$${CARGO_TARGET_DIR:-target}/release/main_job"
 
@@ -25,40 +26,40 @@ test: test-setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build $(CHECKED) --bins
 	$(CARGO) test $(CHECKED)
 
-chaos: test-setup ## Do every harm to a fleet and check that nothing is lost; SCENARIO=... SEED=... for one of them
+chaos: test-setup ## Inject every fault into a fleet and check that nothing is lost; SCENARIO=... SEED=... runs one
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS)
 
-chaos-short: test-setup ## The same with one harm of each kind, in a few minutes
+chaos-short: test-setup ## Inject the nine most important faults, in four minutes
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS) --short
 
-sim: toolchain ## Simulate fleets under every harm, in virtual time; SEED=... shows one run, SEEDS=... makes so many
+sim: toolchain ## Simulate 2,000 fleets with faults, in virtual time; SEED=... shows one run, SEEDS=... sets the number
 	$(CARGO) test $(CHECKED) --test sim every_seed -- --nocapture
 
 MINUTES ?= 20
-chaos-soak: test-setup ## All harms at random, for MINUTES=20
+chaos-soak: test-setup ## Inject all faults at random, for MINUTES=20
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS) --scenario everything --minutes $(MINUTES)
 
-bench: setup ## Measure throughput and latency beside the physical floor of PostgreSQL, in five minutes
+bench: setup ## Measure throughput and latency, and the physical floor of PostgreSQL, in five minutes
 	$(BENCH_BUILD)
 	$(BENCH) short
 
-bench-all: setup ## Also growth, long lines, long history, an open snapshot, real commands; an hour; fills docs/performance.md
+bench-all: setup ## Measure everything and write docs/performance.md, in an hour
 	$(BENCH_BUILD)
 	for question in short growth claimers exec idle backlog history pinned; do $(BENCH) $$question || exit 1; done
 	$(BENCH) write docs/performance.md --plots docs/images
 
-bench-peers: setup ## Measure beside other queues, by a program that does: PEERS=path/to/it
+bench-peers: setup ## Measure other queues too, with a program that measures them: PEERS=path/to/it
 	$(BENCH_BUILD)
 	$(BENCH) peers $(if $(PEERS),--script '$(PEERS)')
 
-bench-guard: test-setup ## Check that it is not slower than it was, by ratios to the floor; in two minutes
+bench-guard: test-setup ## Check by ratios to the floor that Leasehold has not become slower, in two minutes
 	$(CARGO) build $(CHECKED) --bins
 	"$${CARGO_TARGET_DIR:-target}/debug/bench" --quiet-within 0 guard
 
-ci: ## Do what CI does: format, tests, harms, speed, lints, licences, documentation
+ci: ## Do what CI does: format, tests, chaos-short, bench-guard, lints, licences, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) test
 	$(MAKE) chaos-short
@@ -70,7 +71,7 @@ ci: ## Do what CI does: format, tests, harms, speed, lints, licences, documentat
 setup: toolchain ## Install PostgreSQL and redis-server if they are missing (Debian, Ubuntu)
 	@sh deploy/install-servers.sh
 
-test-setup: toolchain ## The same, and what only tests want: PgBouncer and libfaketime
+test-setup: toolchain ## Install the servers of setup, and PgBouncer and libfaketime for the tests
 	@sh deploy/install-servers.sh --for-tests
 
 toolchain:
@@ -89,5 +90,5 @@ deny: toolchain ## Check licences, bans and sources of dependencies, if cargo-de
 doc: toolchain ## Build the documentation; warnings are errors
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 
-clean: ## Remove what was built
+clean: ## Remove all build results
 	$(CARGO) clean

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes sure that what `make` needs is on this machine: a C compiler, PostgreSQL and redis-server. With `--for-tests`
-# also what only tests want: PgBouncer, and libfaketime for processes whose clock is wrong.
+# Makes sure that this machine has what `make` needs: a C compiler, PostgreSQL and redis-server. With `--for-tests` also
+# PgBouncer, and libfaketime for processes with a wrong clock. Only tests need these two.
 #
-# On Debian and Ubuntu it installs what is missing: as root, or by sudo. Only programs: no cluster is made, and no
-# service is started now or at the next boot. Elsewhere, or without the right to install, it says what is missing
-# and exits with 1. Whatever is there already is left as it is.
+# On Debian and Ubuntu the script installs the missing packages, as root or with sudo. It installs programs only: it makes
+# no cluster, and starts no service now or at the next boot. On other systems, or without the right to install, the script
+# names the missing packages and exits with 1. It does not change installed packages.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -34,7 +34,7 @@ missing() {
     fi
 }
 
-# What is put in place for the time of the install, and taken away however it ends.
+# These files are changed during the install. `restore` restores them, however the install ends.
 policy=/usr/sbin/policy-rc.d
 clusters=/etc/postgresql-common/createcluster.conf
 policy_is_ours=no
@@ -45,7 +45,7 @@ restore() {
     if [ "$status" != 0 ]; then say "could not install:$packages"; fi
 }
 
-# apt-get, asking nothing and starting nothing.
+# apt-get without questions and without starting services.
 apt() {
     DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
 }
@@ -55,10 +55,10 @@ install_packages() {
     trap 'exit 130' INT TERM HUP
     if [ ! -e "$policy" ]; then
         policy_is_ours=yes
-        printf '#!/bin/sh\n# For the time of an install: start no service.\nexit 101\n' >"$policy"
+        printf '#!/bin/sh\n# During an install: start no service.\nexit 101\n' >"$policy"
         chmod 755 "$policy"
     fi
-    apt update || say "apt-get update failed; going on with the lists that are here"
+    apt update || say "apt-get update failed; continuing with the existing package lists"
     case " $* " in
     *' postgresql '*)
         apt install -y --no-install-recommends postgresql-common
@@ -72,7 +72,7 @@ install_packages() {
     for service in redis-server pgbouncer; do
         case " $* " in
         *" $service "*)
-            # Its package turns it on for the next boot.
+            # The package enables the service for the next boot.
             if command -v systemctl >/dev/null; then systemctl disable "$service" >/dev/null 2>&1 || true; fi
             ;;
         esac
@@ -91,9 +91,9 @@ give_up() {
     exit 1
 }
 
-command -v apt-get >/dev/null || give_up "this is neither Debian nor Ubuntu"
+command -v apt-get >/dev/null || give_up "this system is neither Debian nor Ubuntu"
 if [ "$(id -u)" = 0 ]; then
-    # The words of the list are package names.
+    # Each word of the list is a package name.
     # shellcheck disable=SC2086
     install_packages $packages
 elif ! command -v sudo >/dev/null; then

@@ -1,7 +1,7 @@
 //! A typed job, a client and a worker in one process.
 //!
-//! Start `leasehold dev` (or set LEASEHOLD_DATABASE_URL and LEASEHOLD_REDIS_URL and run `leasehold migrate`), then, in the
-//! same folder: `cargo run -p leasehold --example thumbnails`
+//! Start `leasehold dev`, or set LEASEHOLD_DATABASE_URL and LEASEHOLD_REDIS_URL and run `leasehold migrate`. Then run, in
+//! the same folder: `cargo run -p leasehold --example thumbnails`
 
 use leasehold::{Client, Config, Job, JobError, Run, Worker};
 use serde::{Deserialize, Serialize};
@@ -28,12 +28,12 @@ impl Job for Resize {
         if self.width == 0 {
             return Err(JobError::never("a picture of no width"));
         }
-        // Long work stops when it is told to: on a cancel, a timeout, a lost lease.
+        // A long job stops when it must: on a cancel, a timeout or a lost lease.
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
             reason = run.cancelled() => return Err(JobError::failed(format!("stopped: {reason:?}"))),
         }
-        // The epoch in the name: a run that lost its lease cannot overwrite the file of its successor.
+        // The name contains the epoch, so that a run that lost its lease cannot overwrite the file of the next run.
         let path = format!("{}.{}px.{}", self.path, self.width, run.fence().epoch);
         Ok(Thumbnail { path, made_by_epoch: run.fence().epoch })
     }

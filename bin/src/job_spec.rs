@@ -33,7 +33,7 @@ pub(crate) struct JobFlags {
     /// While a live job has this key, that job is the answer and no other is made
     #[arg(long, value_name = "KEY")]
     pub(crate) unique_key: Option<String>,
-    /// The key by which running jobs are limited; kept with the job
+    /// Reserved: this version stores the key and enforces no limit
     #[arg(long, value_name = "KEY")]
     pub(crate) limit_key: Option<String>,
     /// Attempts it may spend

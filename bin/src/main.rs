@@ -5,7 +5,6 @@ mod args;
 mod commands;
 mod context;
 mod dev;
-mod explain;
 mod failure;
 mod job_spec;
 mod lines;

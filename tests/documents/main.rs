@@ -42,7 +42,18 @@ fn every_decision_is_in_the_index() {
 
 #[test]
 fn links_and_files_that_documents_name_are_there() {
-    for name in ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/adr/README.md", "docs/performance.md"] {
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/README.md",
+        "docs/adr/README.md",
+        "docs/performance.md",
+        "docs/reference.md",
+        "lua/README.md",
+        "tests/README.md",
+    ] {
         let text = read(name);
         let folder = root().join(name).parent().expect("a folder").to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

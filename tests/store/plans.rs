@@ -55,6 +55,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 17] = [
     ("held", "$worker", &["job_lease"]),
     ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
+    ("explain", "$id", &["job_pkey"]),
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];
 

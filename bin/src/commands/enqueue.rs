@@ -21,8 +21,8 @@ use std::{io::IsTerminal, process::ExitCode};
   jq -c '{kind: \"mail\", payload: .}' people.json | leasehold enqueue --stdin
 
 With --stdin, each line is a JSON object with the fields kind, queue, payload, priority, delay (\"10s\"),
-run_at (a time; not beside delay), unique_key, limit_key, max_attempts, timeout (\"30s\") and id. Flags give what a
-line leaves out. Blank lines are passed over.
+run_at (a time; not beside delay), unique_key, max_attempts, timeout (\"30s\") and id. Flags set the fields that a line
+does not have. Blank lines are ignored.
 Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
 the line, and says how many lines before it were accepted. Lines with an id can be sent again safely. A line
 whose unique key or id is held by an open transaction of another session for longer than

@@ -1,33 +1,14 @@
-//! Times, durations and numbers as people read them.
+//! Times relative to now, as people read them. The rest is in `lib/client`, whose texts say the same.
 
 use chrono::{DateTime, Local, Utc};
+pub(crate) use leasehold_client::text::{count, duration, grouped};
 
-/// A duration in its two largest units: `3d 4h`, `12m 5s`, `1.4s`, `250ms`.
-pub(crate) fn duration(seconds: f64) -> String {
-    let seconds = seconds.max(0.0);
-    if seconds < 0.9995 {
-        return format!("{:.0}ms", seconds * 1000.0);
-    }
-    if seconds < 9.95 {
-        return format!("{seconds:.1}s");
-    }
-    let whole = seconds.round() as u64;
-    let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
-    let largest = units.iter().position(|(_, size)| whole >= *size).unwrap_or(3);
-    let parts = units[largest..].iter().take(2).scan(whole, |left, (unit, size)| {
-        let count = *left / size;
-        *left %= size;
-        Some((count, unit))
-    });
-    parts.filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect::<Vec<_>>().join(" ")
-}
-
-/// A time in the local zone, with how far it is from now.
+/// A time in the local zone, with its distance from now.
 pub(crate) fn time(time: DateTime<Utc>) -> String {
     format!("{} ({})", time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z"), from_now(time))
 }
 
-/// How far a time is from now: `4m ago`, `in 2h 5m`.
+/// The distance of a time from now: `4m ago`, `in 2h 5m`.
 pub(crate) fn from_now(time: DateTime<Utc>) -> String {
     let seconds = (time - Utc::now()).as_seconds_f64();
     if seconds > 0.0 { format!("in {}", duration(seconds)) } else { format!("{} ago", duration(-seconds)) }
@@ -36,50 +17,4 @@ pub(crate) fn from_now(time: DateTime<Utc>) -> String {
 /// How long ago a time was.
 pub(crate) fn age(time: DateTime<Utc>) -> String {
     duration((Utc::now() - time).as_seconds_f64())
-}
-
-/// A number of things: `1 job`, `12,345 jobs`.
-pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { many })
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_well() {
-        for (seconds, text) in [
-            (0.0, "0ms"),
-            (0.25, "250ms"),
-            (0.9996, "1.0s"),
-            (1.44, "1.4s"),
-            (9.96, "10s"),
-            (65.0, "1m 5s"),
-            (3600.0, "1h"),
-            (90_000.0, "1d 1h"),
-            (-1.0, "0ms"),
-        ] {
-            assert_eq!(duration(seconds), text);
-        }
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(count(1, "job", "jobs"), "1 job");
-    }
 }

@@ -2,7 +2,6 @@
 
 pub(crate) mod each;
 pub(crate) mod examination;
-pub(crate) mod explanation;
 pub(crate) mod human;
 pub(crate) mod jobs;
 pub(crate) mod migrations;

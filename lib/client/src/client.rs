@@ -1,6 +1,12 @@
 //! The calls of a client, on one pair of stores.
 
-use crate::{Config, Error, StoreError, hints::HintSender, pair::Pair, waiter::Waiter};
+use crate::{
+    Config, Error, StoreError,
+    explain::{Explanation, Facts, POSITION_LIMIT},
+    hints::HintSender,
+    pair::Pair,
+    waiter::Waiter,
+};
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
 use leasehold_handoff::Notice;
 use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Revived, Store};
@@ -145,6 +151,25 @@ impl Client {
     /// PostgreSQL fails.
     pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
         Ok(self.store().job(id.into()).await?)
+    }
+
+    /// Why a job is where it is, by the clock of the database; `None` if no job has this id. Without Redis the explanation
+    /// leaves out the workers, and says so.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn explain(&self, id: impl Into<JobId>) -> Result<Option<Explanation>, Error> {
+        let id = id.into();
+        let Some(moment) = self.store().job_moment(id).await? else { return Ok(None) };
+        let position = match moment.job.state {
+            State::Queued => self.store().position(id, POSITION_LIMIT).await?,
+            _ => None,
+        };
+        let workers = match self.pair.handoff() {
+            Ok(handoff) => handoff.workers().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(Some(Explanation::of(&Facts { moment, position, workers })))
     }
 
     /// Cancels jobs: those that wait end at once; the workers of running ones are told to stop. An id of no job

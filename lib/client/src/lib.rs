@@ -11,8 +11,10 @@ mod client;
 mod config;
 mod diagnosis;
 mod error;
+mod explain;
 mod hints;
 mod pair;
+pub mod text;
 mod waiter;
 
 pub use client::Client;
@@ -21,5 +23,6 @@ pub use config::{
     ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, ValueKind, WorkerConfig,
 };
 pub use error::{Error, StoreError};
+pub use explain::{DeathCause, Explanation, Process, Reason};
 pub use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Pooler, Revived, Store};
 pub use pair::{Pair, handoff_or_later};

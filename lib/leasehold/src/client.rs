@@ -1,7 +1,7 @@
 //! The client of a Rust program: typed jobs over the untyped client of `lib/client`.
 
 use crate::{
-    Cancelled, Config, Enqueued, Error, Finished, JobId, JobRecord, NewJob, QueueName, Revived, State,
+    Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, QueueName, Revived, State,
     enqueue::Enqueue,
     job::{Id, Job},
 };
@@ -129,6 +129,27 @@ impl Client {
     /// PostgreSQL fails.
     pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
         self.inner.job(id).await
+    }
+
+    /// Why a job is where it is, by the clock of the database; `None` if no job has this id.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Client, JobId, Reason};
+    /// # async fn doc(client: &Client, id: JobId) -> Result<(), leasehold::Error> {
+    /// for reason in client.explain(id).await?.into_iter().flat_map(|explanation| explanation.reasons) {
+    ///     match reason {
+    ///         Reason::Position { before, .. } => println!("{before} jobs stand before it"),
+    ///         other => println!("{other}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn explain(&self, id: impl Into<JobId>) -> Result<Option<Explanation>, Error> {
+        self.inner.explain(id).await
     }
 
     /// Cancels jobs. Waiting jobs end at once; the workers of running jobs are told to stop them. An id of no job is not in

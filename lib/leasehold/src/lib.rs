@@ -23,9 +23,9 @@ pub use client::Client;
 pub use enqueue::Enqueue;
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
-    ApiConfig, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, Enqueued, Error, FILE, Finished, HeadConfig,
-    HistoryConfig, Locked, LockedOut, LogConfig, LogFormat, Pooler, ReaperConfig, RedisConfig, Revived, SETTINGS,
-    Setting, Sources, StoreError, ValueKind, WorkerConfig,
+    ApiConfig, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error, Explanation,
+    FILE, Finished, HeadConfig, HistoryConfig, Locked, LockedOut, LogConfig, LogFormat, Pooler, Process, ReaperConfig,
+    Reason, RedisConfig, Revived, SETTINGS, Setting, Sources, StoreError, ValueKind, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};

@@ -174,6 +174,10 @@ impl MemoryHead {
         receiver
     }
 
+    pub async fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     pub async fn taker(&self, queue: &QueueName) -> Result<MemoryTaker, Error> {
         self.call("taker", |_, _| ()).await?;
         Ok(MemoryTaker::new(self.clone(), queue.clone()))

@@ -3,9 +3,14 @@
 //! A store that has all functions of its role with the arguments of the traits writes one line, `delegate_store!(Store)` or
 //! `delegate_head!(Handoff)`. Its own error must turn into [`Error`](crate::Error).
 
+/// What the table names, without any port.
 #[doc(hidden)]
 pub mod names {
-    pub use crate::*;
+    pub use crate::{
+        BlockingTake, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expiry, Extended, Fill, Filled, Fingerprints,
+        Front, HeadStats, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Notice, Pushed, Renewed, Repair,
+        Retained, Revived, Served, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+    };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
     pub use leasehold_core::{
@@ -23,8 +28,14 @@ macro_rules! port {
         $($(fn $quick:ident(&self) -> $value:ty;)+)?
         $(async fn $verb:ident(&self $(, $name:ident: $of:ty)* $(,)?) -> $answer:ty;)*
     }) => {
+        // Outside of the impl no port is in scope: a function that the store lacks is an error here. Inside, the call would
+        // be one of the port itself, without end.
+        $(const _: () = {
+            let _ = <$store>::$verb;
+        };)*
+
         #[async_trait]
-        impl $port for $store {
+        impl $crate::$port for $store {
             $($(fn $quick(&self) -> $value {
                 <$store>::$quick(self)
             })+)?
@@ -123,13 +134,13 @@ macro_rules! delegate_store {
             }
 
 
-            impl From<$store> for Arc<dyn WorkerStore> {
+            impl From<$store> for Arc<dyn $crate::WorkerStore> {
                 fn from(store: $store) -> Self {
                     Arc::new(store)
                 }
             }
 
-            impl From<$store> for Arc<dyn ReaperStore> {
+            impl From<$store> for Arc<dyn $crate::ReaperStore> {
                 fn from(store: $store) -> Self {
                     Arc::new(store)
                 }
@@ -146,8 +157,12 @@ macro_rules! delegate_head {
             #[allow(clippy::wildcard_imports, reason = "the names of the table")]
             use $crate::delegate::names::*;
 
+            const _: () = {
+                let _ = (<$head>::taker, <$head>::take, <$head>::hold, <$head>::set_aside);
+            };
+
             #[async_trait]
-            impl TakeHints for $head {
+            impl $crate::TakeHints for $head {
                 async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
                     Ok(Box::new(<$head>::taker(self, queue).await?))
                 }
@@ -238,13 +253,13 @@ macro_rules! delegate_head {
                 }
             }
 
-            impl From<$head> for Arc<dyn WorkerHead> {
+            impl From<$head> for Arc<dyn $crate::WorkerHead> {
                 fn from(head: $head) -> Self {
                     Arc::new(head)
                 }
             }
 
-            impl From<$head> for Arc<dyn ReaperHead> {
+            impl From<$head> for Arc<dyn $crate::ReaperHead> {
                 fn from(head: $head) -> Self {
                     Arc::new(head)
                 }

@@ -15,6 +15,7 @@ mod deferred;
 mod enqueue;
 mod error;
 mod expire;
+mod explain;
 mod fingerprint;
 mod finished;
 mod held;
@@ -52,6 +53,7 @@ mod violations;
 
 pub use connect::{Pooler, Settings, Store};
 pub use error::Error;
+pub use explain::JobMoment;
 pub use finished::Finished;
 pub use jobs::JobFilter;
 pub use leasehold_ports::{

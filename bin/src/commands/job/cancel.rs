@@ -1,6 +1,6 @@
 //! `leasehold job cancel`.
 
-use super::run::no_such_job;
+use super::ids::{finish, no_such_job};
 use crate::{context::Context, failure::Failure, output};
 use leasehold::{JobId, State};
 use serde_json::json;
@@ -44,17 +44,4 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         }
     }
     finish(missing, failed)
-}
-
-/// The exit code for ids of which some may be of no job.
-pub(super) fn finish(mut missing: Vec<Failure>, failed: bool) -> Result<ExitCode, Failure> {
-    let last = missing.pop();
-    for failure in missing {
-        failure.report();
-    }
-    match last {
-        Some(failure) => Err(failure),
-        None if failed => Ok(ExitCode::FAILURE),
-        None => Ok(ExitCode::SUCCESS),
-    }
 }

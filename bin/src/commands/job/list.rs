@@ -22,13 +22,13 @@ pub(crate) struct Args {
     /// Only jobs of this kind
     #[arg(long)]
     kind: Option<Kind>,
-    /// Only jobs in this state: blocked, scheduled, queued, running, succeeded, dead or cancelled
+    /// Only jobs in this state: scheduled, queued, running, succeeded, dead or cancelled
     #[arg(long)]
     state: Option<State>,
     /// How many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
-    /// The page after this one: only jobs with a lower id
+    /// The page after the job with this id
     #[arg(long, value_name = "ID")]
     before: Option<JobId>,
 }

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod explain;
+mod ids;
 mod list;
 mod retry;
 mod run;

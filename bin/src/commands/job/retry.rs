@@ -1,6 +1,6 @@
 //! `leasehold job retry`.
 
-use super::{cancel::finish, run::no_such_job};
+use super::ids::{finish, no_such_job};
 use crate::{context::Context, failure::Failure, output};
 use leasehold::JobId;
 use serde_json::json;

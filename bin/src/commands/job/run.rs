@@ -1,12 +1,11 @@
-//! `leasehold job`: to its actions.
+//! `leasehold job`: dispatches to the actions.
 
 use super::{cancel, explain, list, retry, show, wait};
 use crate::{context::Context, failure::Failure};
 use clap::Subcommand;
-use leasehold::{JobId, JobRecord, Store};
 use std::process::ExitCode;
 
-/// Look at jobs, wait for them, cancel and retry them
+/// Show jobs, wait for them, cancel and retry them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -32,14 +31,4 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Retry(args) => retry::run(&args, context).await,
         Action::Explain(args) => explain::run(&args, context).await,
     }
-}
-
-/// The job of an id, or that there is none.
-pub(super) async fn existing(store: &Store, id: JobId, context: &Context) -> Result<JobRecord, Failure> {
-    let job = store.job(id).await.map_err(|error| context.store_failure(error))?;
-    job.ok_or_else(|| no_such_job(id))
-}
-
-pub(super) fn no_such_job(id: JobId) -> Failure {
-    Failure::new(format!("no job has the id {id}; `leasehold job list` shows the newest"))
 }

@@ -1,6 +1,6 @@
 //! `leasehold job show`.
 
-use super::run::existing;
+use super::ids::existing;
 use crate::{
     context::Context,
     failure::Failure,

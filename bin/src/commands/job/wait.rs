@@ -1,6 +1,6 @@
 //! `leasehold job wait`.
 
-use super::run::existing;
+use super::ids::existing;
 use crate::{
     context::Context,
     failure::Failure,

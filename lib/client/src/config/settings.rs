@@ -96,7 +96,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: ValueKind::Secret,
         default: None,
         about: "Where PostgreSQL is: postgres://user:password@host:port/database.",
-        reason: "There is no good guess: a wrong one would put jobs into somebody else's database.",
+        reason: "There is no safe default: a wrong URL would put jobs into another database.",
     },
     Setting {
         key: "database.pooler",
@@ -118,23 +118,23 @@ pub const SETTINGS: &[Setting] = &[
         key: "database.acquire_timeout_ms",
         kind: number(1, DAY_MS, "milliseconds"),
         default: Some("5000"),
-        about: "How long a statement waits for a connection before it is an error; for its answer, twice as long.",
-        reason: "Longer than a restart of a pooler, shorter than a person's patience.",
+        about: "How long a statement waits for a connection before it fails. For its answer it waits twice as long.",
+        reason: "Longer than a restart of a pooler, shorter than a person wants to wait.",
     },
     Setting {
         key: "database.lock_timeout_ms",
         kind: number(1, DAY_MS, "milliseconds"),
         default: Some("5000"),
-        about: "How long enqueue, cancel, retry, pause and resume wait for what another session's open transaction holds: \
-                a row, an id or a unique key.",
-        reason: "Longer than an ordinary transaction is open, shorter than a person's patience.",
+        about: "How long enqueue, cancel, retry, pause and resume wait for a row, an id or a unique key that another \
+                session's open transaction has locked.",
+        reason: "Longer than most transactions, shorter than a person wants to wait.",
     },
     Setting {
         key: "redis.url",
         kind: ValueKind::Secret,
         default: None,
         about: "Where Redis is: redis://:password@host:port/0, or rediss:// for TLS.",
-        reason: "As for database.url.",
+        reason: "There is no safe default, as for database.url.",
     },
     Setting {
         key: "redis.key_prefix",
@@ -156,7 +156,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "redis.timeout_ms",
         kind: number(10, 60_000, "milliseconds"),
         default: Some("1000"),
-        about: "How long one command to Redis may take before Redis counts as away.",
+        about: "How long one command to Redis may take before Redis counts as unavailable.",
         reason: "A healthy Redis answers within a millisecond or two; work goes on without it, so waiting longer \
                  gains nothing.",
     },
@@ -164,58 +164,62 @@ pub const SETTINGS: &[Setting] = &[
         key: "worker.lease_ms",
         kind: number(500, DAY_MS, "milliseconds"),
         default: Some("30000"),
-        about: "How long a claim holds without being renewed: the time after which the job of a lost worker runs again.",
-        reason: "Longer than the pauses that healthy machines have; renewed every third of it.",
+        about: "How long a claim is valid unless the worker renews it. After this time the job of a lost worker runs \
+                again.",
+        reason: "Longer than the pauses of healthy machines. A worker renews its leases three times in this time.",
     },
     Setting {
         key: "worker.grace_ms",
         kind: number(0, DAY_MS, "milliseconds"),
         default: Some("25000"),
-        about: "How long a stopping worker lets handlers finish before it gives their jobs back.",
-        reason: "Below the 30 s that Kubernetes gives a pod, so that what is left can still be given back.",
+        about: "How long a stopping worker lets handlers finish before it releases their jobs.",
+        reason: "Below the 30 s that Kubernetes gives a pod, so that the worker can still release the remaining jobs.",
     },
     Setting {
         key: "worker.kill_after_ms",
         kind: number(1, DAY_MS, "milliseconds"),
         default: Some("3000"),
-        about: "How long a command has between TERM and KILL, when its job is cancelled, out of time or lost.",
-        reason: "Enough to clean up; with the grace of 25 s it stays below the 30 s that Kubernetes gives.",
+        about: "How long a command has between TERM and KILL when its job is cancelled or times out, or when the \
+                lease is lost.",
+        reason: "Enough time to clean up. Together with worker.grace_ms (25 s) it is below the 30 s that Kubernetes \
+                 gives.",
     },
     Setting {
         key: "worker.backoff_base_ms",
         kind: number(1, DAY_MS, "milliseconds"),
         default: Some("1000"),
-        about: "The delay after a job's first failure; it doubles with each further one.",
-        reason: "Long enough for a blip to pass.",
+        about: "The delay after the first failure of a job. It doubles after each further failure.",
+        reason: "Long enough for a short outage to end.",
     },
     Setting {
         key: "worker.backoff_cap_ms",
         kind: number(1, 30 * DAY_MS, "milliseconds"),
         default: Some("3600000"),
         about: "The longest delay between two attempts.",
-        reason: "An hour: nobody waits longer than that after whatever failed is back.",
+        reason: "After an outage ends, no job waits longer than an hour for its next attempt.",
     },
     Setting {
         key: "worker.listen",
         kind: ValueKind::Address,
         default: None,
-        about: "Where a worker serves /healthz, /readyz and /metrics; port 0 is one that is free. Not set: nowhere.",
+        about: "Where a worker serves /healthz, /readyz and /metrics; port 0 means any free port. If not set, the \
+                worker does not listen.",
         reason: "Several workers on one machine cannot have the same port.",
     },
     Setting {
         key: "reaper.listen",
         kind: ValueKind::Address,
         default: None,
-        about: "Where a reaper serves the same.",
+        about: "Where a reaper serves /healthz, /readyz and /metrics. If not set, the reaper does not listen.",
         reason: "As for worker.listen.",
     },
     Setting {
         key: "reaper.tick_ms",
         kind: number(10, 60_000, "milliseconds"),
         default: Some("250"),
-        about: "How long the reaper waits between two rounds: about how late a scheduled job, or one enqueued by SQL, \
-                can be.",
-        reason: "Below what a person notices; an idle round costs a few index reads.",
+        about: "How long the reaper waits between two rounds. A scheduled job, or a job enqueued by SQL, can be late \
+                by about this time.",
+        reason: "A person does not notice such a delay, and an idle round costs a few index reads.",
     },
     Setting {
         key: "head.max",
@@ -229,28 +233,29 @@ pub const SETTINGS: &[Setting] = &[
         kind: number(1, 36_500, "days"),
         default: Some("14"),
         about: "How long finished jobs are kept.",
-        reason: "Two weeks: long enough to look into what went wrong over a holiday.",
+        reason: "Two weeks: long enough to investigate a failure after a holiday.",
     },
     Setting {
         key: "log.filter",
         kind: ValueKind::Text,
         default: Some("warn,leasehold=info"),
-        about: "What is logged to standard error, as a filter of the tracing crate: `info`, `leasehold_worker=debug,warn` …",
-        reason: "What a person running a fleet wants to read; races that the protocol expects are counted, not logged.",
+        about: "Which events are logged to standard error, as a filter of the tracing crate: `info`, \
+                `leasehold_worker=debug,warn` …",
+        reason: "The operator of a fleet wants to read these events. Races that the protocol expects are counted, not \
+                 logged.",
     },
     Setting {
         key: "log.format",
         kind: ValueKind::Choice(&["plain", "json"]),
         default: Some("plain"),
-        about: "How log lines look: plain for people, json for collectors.",
+        about: "The format of log lines: plain for people, json for log collectors.",
         reason: "Most first readers are people.",
     },
     Setting {
         key: "api.url",
         kind: ValueKind::Text,
         default: None,
-        about: "Where the HTTP API is. Accepted so that one file can serve every version; the commands of this version \
-                all talk to the stores themselves.",
-        reason: "No guess.",
+        about: "Reserved. No command of this version reads this setting.",
+        reason: "There is no safe default.",
     },
 ];

@@ -1,0 +1,295 @@
+//! Why a job is where it is: a pure function of what both stores say.
+
+use super::reason::{DeathCause, Process, Reason};
+use chrono::{DateTime, Utc};
+use leasehold_core::{JobId, JobRecord, State};
+use leasehold_handoff::WorkerRecord;
+use leasehold_store::JobMoment;
+use serde::{Serialize, Serializer, ser::SerializeSeq};
+use std::fmt;
+
+/// Jobs before the explained one are counted up to this number.
+pub(crate) const POSITION_LIMIT: i64 = 100_000;
+
+/// What the stores say about a job.
+pub(crate) struct Facts {
+    pub(crate) moment: JobMoment,
+    /// How many jobs stand before the job in the line; `None` if the job is not in the line.
+    pub(crate) position: Option<i64>,
+    /// The live workers, or why Redis cannot be asked.
+    pub(crate) workers: Result<Vec<WorkerRecord>, String>,
+}
+
+/// Why a job is where it is. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the job
+/// and a line for each reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The job.
+    pub id: JobId,
+    /// The state of the job.
+    pub state: State,
+    /// The time of the database at which this was so.
+    pub as_of: DateTime<Utc>,
+    /// The most telling reason first.
+    #[serde(serialize_with = "with_texts")]
+    pub reasons: Vec<Reason>,
+}
+
+fn with_texts<S: Serializer>(reasons: &[Reason], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        #[serde(flatten)]
+        reason: &'a Reason,
+        text: String,
+    }
+    let mut list = serializer.serialize_seq(Some(reasons.len()))?;
+    for reason in reasons {
+        list.serialize_element(&Told { reason, text: reason.to_string() })?;
+    }
+    list.end()
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} is {}", self.id, self.state)?;
+        self.reasons.iter().try_for_each(|reason| writeln!(f, "  - {reason}"))
+    }
+}
+
+impl Explanation {
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let JobMoment { job, as_of, .. } = &facts.moment;
+        let mut reasons = match job.state {
+            State::Blocked => vec![Reason::Blocked],
+            State::Scheduled => scheduled(job, *as_of),
+            State::Queued => queued(facts),
+            State::Running => running(facts),
+            State::Succeeded | State::Dead | State::Cancelled => vec![finished(job, *as_of)],
+        };
+        if matches!(job.state, State::Scheduled | State::Blocked) {
+            reasons.extend(not_served(facts));
+        }
+        Self { id: job.id, state: job.state, as_of: *as_of, reasons }
+    }
+}
+
+/// Milliseconds from one time to a later one; 0 if the second is not later.
+fn ms_between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
+    u64::try_from((to - from).num_milliseconds()).unwrap_or(0)
+}
+
+fn scheduled(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
+    let run_at = job.run_at;
+    let mut reasons = vec![if run_at <= as_of {
+        Reason::Due { run_at, since_ms: ms_between(run_at, as_of) }
+    } else {
+        Reason::Scheduled { run_at, in_ms: ms_between(as_of, run_at) }
+    }];
+    reasons.extend(job.trail.last().map(|last| Reason::After {
+        verb: last.verb.clone(),
+        note: last.note.clone(),
+        attempt: job.attempt,
+        max_attempts: job.max_attempts,
+    }));
+    reasons
+}
+
+fn queued(facts: &Facts) -> Vec<Reason> {
+    let JobMoment { job, paused, .. } = &facts.moment;
+    let mut reasons = Vec::new();
+    if *paused {
+        reasons.push(Reason::Paused { queue: job.queue.clone() });
+    }
+    let unserved = not_served(facts);
+    let served = unserved.is_none();
+    reasons.extend(unserved);
+    reasons.push(match facts.position {
+        Some(0) if reasons.is_empty() => Reason::Next,
+        Some(before) => {
+            Reason::Position { before: u64::try_from(before).unwrap_or(0), at_least: before >= POSITION_LIMIT }
+        }
+        None => Reason::Moved,
+    });
+    if let (true, Ok(workers)) = (served, &facts.workers) {
+        let (free, slots) = capacity(workers, job);
+        if slots > 0 && free == 0 {
+            reasons.push(Reason::Busy { slots });
+        }
+    }
+    reasons
+}
+
+fn running(facts: &Facts) -> Vec<Reason> {
+    let JobMoment { job, as_of, .. } = &facts.moment;
+    let live = facts.workers.as_deref().unwrap_or_default();
+    let process = live.iter().find(|known| Some(known.id) == job.worker);
+    let mut reasons = vec![Reason::Running {
+        worker: job.worker,
+        process: process.map(|known| Process { host: known.host.clone(), pid: known.pid }),
+        started_at: job.started_at,
+        attempt: job.attempt,
+        max_attempts: job.max_attempts,
+    }];
+    if let Some(end) = job.lease_expires_at {
+        reasons.push(if end > *as_of {
+            Reason::Lease { expires_at: end, in_ms: ms_between(*as_of, end) }
+        } else {
+            Reason::LeaseRanOut { expired_at: end, since_ms: ms_between(end, *as_of) }
+        });
+    }
+    if let Some(requested_at) = job.cancel_requested_at {
+        reasons.push(Reason::CancelWanted { requested_at, since_ms: ms_between(requested_at, *as_of) });
+    }
+    reasons
+}
+
+fn finished(job: &JobRecord, as_of: DateTime<Utc>) -> Reason {
+    let finished_at = job.finished_at;
+    let since_ms = finished_at.map_or(0, |at| ms_between(at, as_of));
+    match job.state {
+        State::Succeeded => Reason::Succeeded { finished_at, since_ms },
+        State::Cancelled => Reason::Cancelled { finished_at, since_ms },
+        _ => {
+            let cause = if job.crashes >= job.max_crashes {
+                DeathCause::Crashes { crashes: job.crashes }
+            } else {
+                DeathCause::Attempts { attempt: job.attempt, max_attempts: job.max_attempts }
+            };
+            Reason::Dead { finished_at, since_ms, cause, error: job.last_error.clone() }
+        }
+    }
+}
+
+/// Whether no live worker serves the queue or the kind of the job, or nobody can say.
+fn not_served(facts: &Facts) -> Option<Reason> {
+    let job = &facts.moment.job;
+    let workers = match &facts.workers {
+        Ok(workers) => workers,
+        Err(error) => return Some(Reason::RedisAway { error: error.clone() }),
+    };
+    let of_queue: Vec<_> = workers.iter().filter(|worker| slots_for(worker, job) > 0).collect();
+    let queue = job.queue.clone();
+    if of_queue.is_empty() {
+        return Some(Reason::NoWorker { queue });
+    }
+    if of_queue.iter().any(|worker| serves_kind(worker, job)) {
+        return None;
+    }
+    Some(Reason::NoHandler { queue, kind: job.kind.clone(), workers: of_queue.len() as u64 })
+}
+
+fn slots_for(worker: &WorkerRecord, job: &JobRecord) -> u32 {
+    worker.queues.iter().filter(|(queue, _)| queue.as_str() == job.queue).map(|(_, slots)| slots).sum()
+}
+
+fn serves_kind(worker: &WorkerRecord, job: &JobRecord) -> bool {
+    worker.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.as_str() == job.kind))
+}
+
+/// Free slots and all slots of the workers that serve the queue and the kind of the job. A worker of several queues does not
+/// say which queue its running jobs are of: all its slots count as free.
+fn capacity(workers: &[WorkerRecord], job: &JobRecord) -> (u32, u32) {
+    let fit = workers.iter().filter(|worker| slots_for(worker, job) > 0 && serves_kind(worker, job));
+    fit.fold((0, 0), |(free, all), worker| {
+        let slots = slots_for(worker, job);
+        let busy = if worker.queues.len() == 1 { worker.running.min(slots) } else { 0 };
+        (free + slots - busy, all + slots)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_core::WorkerId;
+    use serde_json::json;
+
+    fn job(state: &str) -> JobRecord {
+        serde_json::from_value(json!({
+            "id": JobId::new(), "queue": "q", "kind": "k", "state": state, "priority": 0, "payload": {}, "result": null,
+            "last_error": null, "attempt": 0, "max_attempts": 5, "crashes": 0, "max_crashes": 3, "epoch": 0,
+            "worker": null, "run_at": "2020-01-01T00:00:00Z", "created_at": "2020-01-01T00:00:00Z", "started_at": null,
+            "finished_at": null, "lease_expires_at": null, "cancel_requested_at": null, "timeout_ms": null,
+            "unique_key": null, "limit_key": null, "trail": []
+        }))
+        .expect("a job")
+    }
+
+    fn worker(queue: &str, kinds: Option<&[&str]>, running: u32) -> WorkerRecord {
+        WorkerRecord {
+            id: WorkerId::new(),
+            host: "h".into(),
+            pid: 1,
+            version: "0".into(),
+            started_at: String::new(),
+            queues: vec![(queue.parse().expect("a name"), 2)],
+            kinds: kinds.map(|kinds| kinds.iter().map(|kind| kind.parse().expect("a name")).collect()),
+            running,
+        }
+    }
+
+    fn as_of() -> DateTime<Utc> {
+        "2026-01-01T12:00:00Z".parse().expect("a time")
+    }
+
+    fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
+        Facts { moment: JobMoment { job, as_of: as_of(), paused }, position, workers }
+    }
+
+    fn codes(facts: &Facts) -> Vec<String> {
+        let told = serde_json::to_value(Explanation::of(facts)).expect("JSON");
+        let reasons = told["reasons"].as_array().expect("reasons").iter();
+        reasons.map(|reason| reason["code"].as_str().expect("a code").to_owned()).collect()
+    }
+
+    #[test]
+    fn a_waiting_job_names_what_it_waits_for() {
+        let facts = |paused, position, workers| facts(job("queued"), paused, position, workers);
+        assert_eq!(codes(&facts(true, Some(0), Ok(vec![worker("q", None, 0)]))), ["paused", "position"]);
+        assert_eq!(codes(&facts(false, Some(0), Ok(vec![worker("q", None, 0)]))), ["next"]);
+        assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("q", None, 2)]))), ["position", "busy"]);
+        assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("other", None, 0)]))), ["no_worker", "position"]);
+        assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("q", Some(&["x"]), 0)]))), ["no_handler", "position"]);
+        assert_eq!(codes(&facts(false, Some(3), Err("away".into()))), ["redis_away", "position"]);
+    }
+
+    #[test]
+    fn a_scheduled_job_that_is_due_asks_for_a_reaper() {
+        let served = || Ok(vec![worker("q", None, 0)]);
+        assert_eq!(codes(&facts(job("scheduled"), false, None, served())), ["due"]);
+        // The clock of this machine is years ahead of the database's: only the database's clock decides.
+        let later = JobRecord { run_at: as_of() + chrono::Duration::hours(1), ..job("scheduled") };
+        let explained = Explanation::of(&facts(later, false, None, served()));
+        let text = "it is not to start before 2026-01-01 13:00:00 UTC (in 1h)";
+        assert_eq!(explained.reasons[0].to_string(), text);
+        let told = serde_json::to_value(&explained).expect("JSON");
+        let wanted = json!({ "code": "scheduled", "run_at": "2026-01-01T13:00:00Z", "in_ms": 3_600_000, "text": text });
+        assert_eq!((&told["reasons"][0], &told["as_of"]), (&wanted, &json!("2026-01-01T12:00:00Z")));
+    }
+
+    #[test]
+    fn a_run_says_who_runs_it_and_how_long_its_lease_holds() {
+        let lives = worker("q", None, 1);
+        let end = as_of() + chrono::Duration::seconds(20);
+        let run = JobRecord { worker: Some(lives.id), attempt: 1, lease_expires_at: Some(end), ..job("running") };
+        let texts = |facts: &Facts| Explanation::of(facts).to_string();
+        let text = texts(&facts(run.clone(), false, None, Ok(vec![lives.clone()])));
+        assert!(text.contains("(process 1 on h) runs it, attempt 1 of 5"), "{text}");
+        assert!(text.contains("its lease holds for another 20s"), "{text}");
+        let over = JobRecord { lease_expires_at: Some(as_of() - chrono::Duration::seconds(3)), ..run };
+        let text = texts(&facts(over, false, None, Err("away".into())));
+        assert!(text.contains("its lease ran out 3.0s ago"), "{text}");
+    }
+
+    #[test]
+    fn a_dead_job_says_what_ended_it() {
+        let text = |job: JobRecord| Explanation::of(&facts(job, false, None, Ok(Vec::new()))).reasons[0].to_string();
+        let finished_at = Some(as_of() - chrono::Duration::minutes(4));
+        let dead = JobRecord { attempt: 5, finished_at, last_error: Some("no".into()), ..job("dead") };
+        assert_eq!(
+            text(dead.clone()),
+            "it died 2026-01-01 11:56:00 UTC (4m ago): 5 of 5 attempts were spent; the last error: no"
+        );
+        assert!(text(JobRecord { crashes: 3, ..dead }).contains("3 workers were lost while they ran it"));
+    }
+}

@@ -1,0 +1,167 @@
+//! The closed list of reasons why a job is where it is, each with its facts and its text.
+
+use crate::text::{count, duration_ms, time};
+use chrono::{DateTime, Utc};
+use leasehold_core::WorkerId;
+use serde::Serialize;
+use std::fmt;
+
+/// One reason. As JSON: `code` names the reason, beside its facts. [`fmt::Display`] is the text for people.
+///
+/// All times and durations are by the clock of the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are named for what they hold; units stand at the end of a name")]
+pub enum Reason {
+    /// Blocked: other jobs must succeed first.
+    Blocked,
+    /// Scheduled: the job starts later.
+    Scheduled { run_at: DateTime<Utc>, in_ms: u64 },
+    /// Scheduled, and the time has come: a reaper must put the job into the line.
+    Due { run_at: DateTime<Utc>, since_ms: u64 },
+    /// The last thing that happened to the job, which is why the job waits again.
+    After { verb: String, note: Option<String>, attempt: i32, max_attempts: i32 },
+    /// The queue is paused.
+    Paused { queue: String },
+    /// Redis cannot be asked, and only Redis knows which workers live.
+    RedisAway { error: String },
+    /// No live worker serves the queue.
+    NoWorker { queue: String },
+    /// Workers serve the queue, and none of them has a handler for the kind.
+    NoHandler { queue: String, kind: String, workers: u64 },
+    /// First in the line, and nothing keeps the job from starting.
+    Next,
+    /// How many jobs stand before the job in the line; `at_least`: counting stopped there.
+    Position { before: u64, at_least: bool },
+    /// The job left the line between two reads.
+    Moved,
+    /// All slots of the workers that serve the job are taken.
+    Busy { slots: u32 },
+    /// A worker runs the job.
+    Running {
+        worker: Option<WorkerId>,
+        process: Option<Process>,
+        started_at: Option<DateTime<Utc>>,
+        attempt: i32,
+        max_attempts: i32,
+    },
+    /// The lease of the run holds.
+    Lease { expires_at: DateTime<Utc>, in_ms: u64 },
+    /// The lease of the run is over: a reaper must end the run.
+    LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64 },
+    /// A cancel was asked for, and the run has not stopped yet.
+    CancelWanted { requested_at: DateTime<Utc>, since_ms: u64 },
+    /// The job has succeeded.
+    Succeeded { finished_at: Option<DateTime<Utc>>, since_ms: u64 },
+    /// The job was cancelled.
+    Cancelled { finished_at: Option<DateTime<Utc>>, since_ms: u64 },
+    /// The job is dead.
+    Dead { finished_at: Option<DateTime<Utc>>, since_ms: u64, cause: DeathCause, error: Option<String> },
+}
+
+/// What ended a dead job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields are named for what they hold")]
+pub enum DeathCause {
+    /// Too many workers were lost while they ran the job.
+    Crashes { crashes: i16 },
+    /// The last attempt failed, or the handler said that the job can never succeed.
+    Attempts { attempt: i32, max_attempts: i32 },
+}
+
+/// The process of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named for what they hold")]
+pub struct Process {
+    pub host: String,
+    pub pid: u32,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked => f.write_str("it waits for other jobs to succeed"),
+            Self::Scheduled { run_at, in_ms } => {
+                write!(f, "it is not to start before {} (in {})", time(*run_at), duration_ms(*in_ms))
+            }
+            Self::Due { run_at, since_ms } => write!(
+                f,
+                "its time has come ({}, {} ago); a reaper puts it into the line at its next tick: is one running?",
+                time(*run_at),
+                duration_ms(*since_ms)
+            ),
+            Self::After { verb, note, attempt, max_attempts } => {
+                write!(f, "the last thing that happened to it was {verb}")?;
+                note.as_ref().map_or(Ok(()), |note| write!(f, ": {note}"))?;
+                write!(f, "; {attempt} of {max_attempts} attempts are spent")
+            }
+            Self::Paused { queue } => {
+                write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")
+            }
+            Self::RedisAway { error } => {
+                write!(f, "which workers live is not known, since Redis cannot be asked: {error}")
+            }
+            Self::NoWorker { queue } => write!(f, "no live worker serves the queue {queue}"),
+            Self::NoHandler { queue, kind, workers } => {
+                let workers = count(*workers, "worker that serves", "workers that serve");
+                write!(f, "none of the {workers} the queue {queue} has a handler for the kind {kind}")
+            }
+            Self::Next => f.write_str("it is the next one of its line: the next free slot takes it"),
+            Self::Position { before: 0, .. } => f.write_str("it is the next one of its line"),
+            Self::Position { before, at_least } => {
+                let more = if *at_least { "at least " } else { "" };
+                write!(f, "{more}{} before it in the line", count(*before, "job stands", "jobs stand"))
+            }
+            Self::Moved => f.write_str("it has left the line while we looked; ask again"),
+            Self::Busy { slots } => write!(f, "all {slots} slots of the workers that serve it are taken"),
+            Self::Running { worker, process, started_at, attempt, max_attempts } => {
+                f.write_str("worker")?;
+                worker.map_or(Ok(()), |worker| write!(f, " {worker}"))?;
+                let place = process.as_ref();
+                place.map_or(Ok(()), |place| write!(f, " (process {} on {})", place.pid, place.host))?;
+                f.write_str(" runs it")?;
+                started_at.map_or(Ok(()), |started| write!(f, " since {}", time(started)))?;
+                write!(f, ", attempt {attempt} of {max_attempts}")
+            }
+            Self::Lease { in_ms, .. } => {
+                write!(f, "its lease holds for another {} unless it is renewed", duration_ms(*in_ms))
+            }
+            Self::LeaseRanOut { since_ms, .. } => write!(
+                f,
+                "its lease ran out {} ago; a reaper puts it back at its next tick: is one running?",
+                duration_ms(*since_ms)
+            ),
+            Self::CancelWanted { since_ms, .. } => write!(f, "a cancel was asked for {} ago", duration_ms(*since_ms)),
+            Self::Succeeded { finished_at, since_ms } => write!(f, "it succeeded{}", When(*finished_at, *since_ms)),
+            Self::Cancelled { finished_at, since_ms } => {
+                let when = When(*finished_at, *since_ms);
+                write!(f, "it was cancelled{when}; `leasehold job retry` would run it")
+            }
+            Self::Dead { finished_at, since_ms, cause, error } => {
+                write!(f, "it died{}: {cause}", When(*finished_at, *since_ms))?;
+                error.as_ref().map_or(Ok(()), |error| write!(f, "; the last error: {error}"))
+            }
+        }
+    }
+}
+
+/// When a job finished: ` 2026-01-31 12:00:00 UTC (4m ago)`.
+struct When(Option<DateTime<Utc>>, u64);
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |at| write!(f, " {} ({} ago)", time(at), duration_ms(self.1)))
+    }
+}
+
+impl fmt::Display for DeathCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crashes { crashes } => write!(f, "{crashes} workers were lost while they ran it"),
+            Self::Attempts { attempt, max_attempts } => write!(f, "{attempt} of {max_attempts} attempts were spent"),
+        }
+    }
+}
