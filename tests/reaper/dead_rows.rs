@@ -20,8 +20,10 @@ async fn start() -> (World, PgConnection) {
         .expect("a snapshot");
     world
         .sql(format!(
-            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
-             SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{{}}', 'queued'
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state,
+                                        line_at)
+             SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{{}}', 'queued',
+                    now() - interval '1 hour'
              FROM generate_series(1, {DEAD})"
         ))
         .await;

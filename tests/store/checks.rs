@@ -73,6 +73,7 @@ async fn every_check_refuses_its_illegal_row() {
                 &["id = gen_random_uuid(); epoch = 1; worker = gen_random_uuid(); queue = 'q'; verb = 'promote'"],
             ),
         ),
+        ("priority_step_is_from_0_to_60_years", insert("queue", &["name = 'q'; priority_step = interval '-1s'"])),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];
     let mut proven = BTreeSet::new();
@@ -105,7 +106,7 @@ async fn a_finished_job_keeps_the_columns_of_a_live_one() {
     let fixture = Fixture::start().await;
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let (live, finished) = (columns(&fixture, "job").await, columns(&fixture, "history").await);
-    assert_eq!(&live - &finished, set(&["lease_expires_at", "cancel_requested_at"]));
+    assert_eq!(&live - &finished, set(&["lease_expires_at", "cancel_requested_at", "line_at"]));
     assert_eq!(&finished - &live, set(&["finished_at", "result"]));
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store");

@@ -54,9 +54,9 @@ async fn the_line_after_a_position() {
     assert_eq!(after(Kinds::All, 1, 10).await, (ids(&[3, 0, 2, 5, 4]), false));
     assert_eq!(after(Kinds::All, 1, 5).await, (ids(&[3, 0, 2, 5, 4]), false));
     assert_eq!(after(Kinds::All, 1, 4).await, (ids(&[3, 0, 2, 5]), true));
-    assert_eq!(after(Kinds::All, 1, 1).await, (ids(&[3]), true), "only from its own priority");
+    assert_eq!(after(Kinds::All, 1, 1).await, (ids(&[3]), true), "the next one");
     assert_eq!(after(Kinds::All, 2, 1).await, (ids(&[5]), true));
-    assert_eq!(after(Kinds::All, 5, 1).await, (ids(&[4]), false), "only from lower priorities");
+    assert_eq!(after(Kinds::All, 5, 1).await, (ids(&[4]), false), "a lower priority");
     assert_eq!(after(Kinds::All, 4, 10).await, (ids(&[]), false), "the last job");
     assert_eq!(after(Kinds::All, 4, 0).await, (ids(&[]), false));
     assert_eq!(after(Kinds::All, 3, 0).await, (ids(&[]), true));
@@ -77,9 +77,9 @@ async fn the_line_after_a_position() {
     assert_eq!(after(Kinds::All, 0, 9).await, (ids(&[2, 5, 4]), false));
     let place = places[&jobs[5].id];
     for (at, expected, more) in [
-        (LinePosition { priority: 10, ..place }, ids(&[0, 2]), true),
-        (LinePosition { priority: 0, run_at: place.run_at + Duration::from_secs(60), ..place }, ids(&[4]), false),
-        (LinePosition { priority: -4, ..place }, vec![], false),
+        (LinePosition { line_at: place.line_at - TimeDelta::hours(10), ..place }, ids(&[0, 2]), true),
+        (LinePosition { line_at: place.line_at + TimeDelta::minutes(1), ..place }, ids(&[4]), false),
+        (LinePosition { line_at: place.line_at + TimeDelta::hours(4), ..place }, vec![], false),
     ] {
         let line = fixture.line_after(&name("default"), &Kinds::All, &at, 2).await.expect("line_after");
         assert_eq!((line.ids, line.more), (expected, more), "no job was ever at {at}");
@@ -126,15 +126,12 @@ async fn a_survey_names_the_stretches_of_each_line_and_pauses() {
     fixture.pause(&name("empty")).await.expect("pause");
     let found = async |queue: Option<&QueueName>| {
         let lines = fixture.survey(queue).await.expect("survey").lines;
-        let stretches = |line: &LineSummary| {
-            line.stretches.iter().map(|one| (one.kind.to_string(), one.priority)).collect::<Vec<_>>()
-        };
+        let stretches = |line: &LineSummary| line.stretches.iter().map(|one| one.kind.to_string()).collect::<Vec<_>>();
         lines.iter().map(|line| (line.queue.to_string(), line.paused, stretches(line))).collect::<Vec<_>>()
     };
-    let stretch = |kind: &str, priority| (kind.to_owned(), priority);
-    let a = ("a".to_owned(), false, vec![stretch("y", 7), stretch("y", -1)]);
-    let b = ("b".to_owned(), true, vec![stretch("x", 0), stretch("z", 0)]);
-    let c = ("c".to_owned(), false, vec![stretch("y", 0)]);
+    let a = ("a".to_owned(), false, vec!["y".to_owned()]);
+    let b = ("b".to_owned(), true, vec!["x".to_owned(), "z".to_owned()]);
+    let c = ("c".to_owned(), false, vec!["y".to_owned()]);
     assert_eq!(found(None).await, [a.clone(), b.clone(), c.clone()]);
     assert_eq!(found(Some(&name("a"))).await, [a]);
     assert_eq!(found(Some(&name("b"))).await, [b]);
@@ -163,7 +160,7 @@ async fn a_line_is_read_from_its_scan_start() {
         let age = |stretch: &Stretch| (survey.at - stretch.scan_start.expect("a time")).as_seconds_f64().round() as i64;
         stretches.iter().map(age).collect::<Vec<i64>>()
     };
-    assert_eq!(ages(&stretches), [30, 60, 45]);
+    assert_eq!(ages(&stretches), [9 * 3600 + 30, 45], "a point of priority is worth an hour");
 
     let (line, moved) = fixture.line(&queue, &stretches, 9).await.expect("line");
     assert_eq!((line.ids, moved.clone()), (vec![urgent, old, other, later], stretches.clone()));
@@ -171,13 +168,13 @@ async fn a_line_is_read_from_its_scan_start() {
     fixture.claim(WorkerId::new(), &[urgent, old], &Kinds::All, LEASE).await.expect("claim");
     let (line, moved) = fixture.line(&queue, &moved, 9).await.expect("line");
     assert_eq!(line.ids, [other, later]);
-    assert_eq!(ages(&moved), [0, 20, 45], "a stretch without jobs must start just before now");
+    assert_eq!(ages(&moved), [20, 45]);
 
     let before = waiting(&fixture, "a", 0, 30).await;
     let (line, still) = fixture.line(&queue, &moved, 9).await.expect("line");
     assert_eq!(
         (line.ids, ages(&still)),
-        (vec![other, later], vec![0, 20, 45]),
+        (vec![other, later], vec![20, 45]),
         "jobs before the scan start must not be searched"
     );
     let whole = fixture.front(&queue, &Kinds::All, 9).await.expect("line");
@@ -185,7 +182,7 @@ async fn a_line_is_read_from_its_scan_start() {
 
     let unknown: Vec<Stretch> = still.into_iter().map(|stretch| Stretch { scan_start: None, ..stretch }).collect();
     let (line, known) = fixture.line(&queue, &unknown, 2).await.expect("line");
-    assert_eq!((line.ids, line.more, ages(&known)), (vec![other, before], true, vec![0, 30, 45]));
+    assert_eq!((line.ids, line.more, ages(&known)), (vec![other, before], true, vec![30, 45]));
 }
 
 #[tokio::test]
@@ -257,7 +254,7 @@ async fn a_fingerprint_tells_which_slice_of_the_line_changed() {
     let queues = |lines: &Vec<LineSummary>| lines.iter().map(|line| line.queue.to_string()).collect::<Vec<String>>();
     assert_eq!(lines.iter().map(queues).collect::<Vec<_>>(), [vec!["a", "b"], vec!["c", "d"], vec!["e", "z"]]);
     let whole = fixture.survey(None).await.expect("survey").lines;
-    let of = |line: &LineSummary| line.stretches.iter().map(|one| (one.kind.clone(), one.priority)).collect::<Vec<_>>();
+    let of = |line: &LineSummary| line.stretches.iter().map(|one| one.kind.clone()).collect::<Vec<_>>();
     assert_eq!(lines.concat().iter().map(of).collect::<Vec<_>>(), whole.iter().map(of).collect::<Vec<_>>());
 }
 

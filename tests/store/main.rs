@@ -26,6 +26,7 @@ mod note_repairs;
 mod old_schema;
 mod pause;
 mod plans;
+mod priority_step;
 mod promote;
 mod purge;
 mod reading;

@@ -35,19 +35,20 @@ const BY_ID: [(&str, &str); 19] = [
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
 const BY_INDEX: [(&str, &str, &[&str]); 17] = [
+    ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
     (
         "lines",
-        "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{0,0,0}', '{NULL,now,NULL}'",
-        &["job_line", "job_pkey"],
+        "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{NULL,now,NULL}'",
+        &["job_line_at", "job_pkey"],
     ),
-    ("line_after", "'default', NULL, 0, now(), $id, 2000", &["job_line", "job_pkey"]),
-    ("line_after", "'default', '{k,other}', 0, now(), $id, 2000", &["job_line", "job_pkey"]),
-    ("claim_line", "$worker, 'default', NULL, 10, 1000, true", &["job_line", "job_in_danger"]),
-    ("claim_line", "$worker, 'default', '{k,other}', 10, 1000, false", &["job_line", "job_in_danger"]),
-    ("survey", "NULL", &["job_due", "job_lease", "job_line"]),
-    ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line"]),
-    ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line"]),
-    ("position", "$id, 1000", &["job_line", "job_pkey"]),
+    ("line_after", "'default', NULL, now(), $id, 2000", &["job_line_at", "job_pkey"]),
+    ("line_after", "'default', '{k,other}', now(), $id, 2000", &["job_line_at", "job_pkey"]),
+    ("claim_line", "$worker, 'default', NULL, 10, 1000, true", &["job_line_at", "job_in_danger"]),
+    ("claim_line", "$worker, 'default', '{k,other}', 10, 1000, false", &["job_line_at", "job_in_danger"]),
+    ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
+    ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
+    ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line_at"]),
+    ("position", "$id, 1000", &["job_line_at", "job_pkey"]),
     ("expire", "100, now(), '{}', 1000", &["job_lease", "job_pkey"]),
     ("promote", "100, now()", &["job_due", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
@@ -142,7 +143,7 @@ fn entries_read(plan: &Value) -> f64 {
         Value::Object(fields) => {
             let number = |name: &str| fields.get(name).and_then(Value::as_f64).unwrap_or_default();
             let rows = number("Actual Rows") + number("Rows Removed by Filter");
-            let own = if fields.get("Index Name").and_then(Value::as_str) == Some("job_line") { rows } else { 0.0 };
+            let own = if fields.get("Index Name").and_then(Value::as_str) == Some("job_line_at") { rows } else { 0.0 };
             own * number("Actual Loops") + fields.values().map(entries_read).sum::<f64>()
         }
         _ => 0.0,
@@ -251,7 +252,7 @@ async fn with_a_long_line() {
 async fn a_part_of_the_line_is_read_without_reading_the_rest() {
     let fixture = start().await;
     fill(&fixture, 5_000).await;
-    fixture.sql("UPDATE leasehold.job SET priority = 9 WHERE id < '80000000-0000-0000-0000-000000000000'").await;
+    fixture.sql("UPDATE leasehold.job SET priority = 9, line_at = run_at - interval '9 hours' WHERE id < '80000000-0000-0000-0000-000000000000'").await;
     let default = crate::fixture::name("default");
     let high = fixture.number("SELECT count(*) FROM leasehold.job WHERE priority = 9 AND state = 'queued'").await;
     let mut connection = fixture.pool().acquire().await.expect("a connection");
@@ -265,8 +266,8 @@ async fn a_part_of_the_line_is_read_without_reading_the_rest() {
     ] {
         let place = fixture.front(&default, &Kinds::All, before).await.expect("line").last.expect("a place");
         let explain = format!(
-            "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s('default', NULL, {}, '{}', '{}', 100)",
-            place.priority, place.run_at, place.id
+            "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s('default', NULL, '{}', '{}', 100)",
+            place.line_at, place.id
         );
         let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.expect("a plan");
         let text: String = row.try_get_unchecked(0).expect("a plan");
@@ -332,10 +333,10 @@ async fn dead_entries_before_the_live_jobs_are_not_scanned() {
     let _old = old_snapshot(&fixture).await;
     let jobs = |state: &str, lease: &str, worker: &str| {
         format!(
-            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state,
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at,
                                         started_at, epoch, attempt, lease_expires_at, worker)
              SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{{}}', '{state}',
-                    now(), 1, 1, {lease}, {worker} FROM generate_series(1, 5000)"
+                    now() - interval '1 hour', now(), 1, 1, {lease}, {worker} FROM generate_series(1, 5000)"
         )
     };
     fixture.sql(jobs("queued", "NULL", "NULL")).await;
@@ -345,7 +346,7 @@ async fn dead_entries_before_the_live_jobs_are_not_scanned() {
     let mut connection = fixture.connection().await;
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.expect("set");
     for (name, since, always) in [
-        ("lines", "'{default}', '{100}', '{1}', '{k}', '{0}', $since", "'{NULL}'"),
+        ("lines", "'{default}', '{100}', '{1}', '{k}', $since", "'{NULL}'"),
         ("leases", "100, $since", "NULL"),
         ("expire", "100, $since, '{}', 1000", "NULL"),
         ("promote", "100, $since", "NULL"),

@@ -46,7 +46,7 @@ async fn each_damage_is_reported_by_the_right_check() {
             SELECT gen_random_uuid(), now(), now(), now(), 0, 0, 1, 'cancelled', 0, 0, 1, 'q', 'k', '1'".into(), &["default_partition_used", "partition_missing"]),
         ("a constraint that is not valid", format!("{drop_checks} live_jobs_only; ALTER TABLE leasehold.job ADD CONSTRAINT live_jobs_only CHECK (true) NOT VALID"), &["constraint_missing"]),
         ("a domain without its bound", "ALTER DOMAIN leasehold.payload DROP CONSTRAINT payload_is_at_most_1_mib".into(), &["constraint_missing"]),
-        ("an index that is gone", "DROP INDEX leasehold.job_line".into(), &["index_missing"]),
+        ("an index that is gone", "DROP INDEX leasehold.job_line_at".into(), &["index_missing"]),
         ("an index that is not valid", "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'leasehold.job_lease'::regclass".into(), &["index_missing"]),
     ];
     let mut proven = BTreeSet::new();

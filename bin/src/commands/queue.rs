@@ -4,14 +4,16 @@ use crate::{
     context::Context,
     failure::Failure,
     output::{self, human, progress, queues},
-    signals,
+    signals, times,
 };
 use clap::Subcommand;
 use leasehold::{Client, QueueName};
+use leasehold_store::STRICT_PRIORITY_STEP;
 use serde_json::json;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 /// List queues, pause and resume them, empty them
@@ -19,6 +21,7 @@ use std::{
 #[command(after_help = "Examples:
   leasehold queue list
   leasehold queue pause mail      # starts no job of the queue until it is resumed; running jobs continue
+  leasehold queue set mail --priority-step 10m   # one point of priority is worth 10 minutes of waiting
   leasehold queue purge mail      # cancels every waiting job")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -38,6 +41,14 @@ enum Action {
     Resume {
         /// The name of the queue
         queue: QueueName,
+    },
+    /// Set what one point of priority is worth in a queue; waiting jobs are moved
+    Set {
+        /// The name of the queue
+        queue: QueueName,
+        /// The waiting time that one point of priority is worth, such as 1h; or strict: a higher priority always comes first
+        #[arg(long, value_name = "TIME|strict", value_parser = priority_step)]
+        priority_step: Duration,
     },
     /// Cancel every waiting job of a queue; running jobs continue
     Purge {
@@ -64,9 +75,24 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             let changed = context.client().await?.resume(&queue).await.map_err(|error| context.failure(&error))?;
             say(context, &queue, false, changed)?;
         }
+        Action::Set { queue, priority_step } => {
+            let client = context.client().await?;
+            let moved =
+                client.set_priority_step(&queue, priority_step).await.map_err(|error| context.failure(&error))?;
+            let step_ms = u64::try_from(priority_step.as_millis()).unwrap_or(u64::MAX);
+            let answer = json!({ "queue": queue, "priority_step_ms": step_ms, "moved": moved });
+            output::either(context.json, &answer, || {
+                format!("moved {} of {queue}", human::count(moved, "waiting job", "waiting jobs"))
+            })?;
+        }
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn priority_step(text: &str) -> Result<Duration, String> {
+    let step = if text == "strict" { STRICT_PRIORITY_STEP } else { times::duration(text)? };
+    if step > STRICT_PRIORITY_STEP { Err("is more than 60 years, which is strict".to_owned()) } else { Ok(step) }
 }
 
 fn say(context: &Context, queue: &QueueName, paused: bool, changed: bool) -> Result<(), Failure> {

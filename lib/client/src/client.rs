@@ -236,6 +236,15 @@ impl Client {
         Ok(changed)
     }
 
+    /// Sets what one point of priority is worth in this queue: the waiting time that it replaces. Moves the waiting jobs and
+    /// returns how many it moved.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
+        Ok(self.store().set_priority_step(queue, step).await?)
+    }
+
     /// Resumes a queue. Returns whether the queue was paused.
     ///
     /// # Errors

@@ -205,6 +205,15 @@ impl Client {
         }
     }
 
+    /// Sets what one point of priority is worth in this queue: the waiting time that it replaces. Moves the waiting jobs and
+    /// returns how many it moved.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
+        self.inner.set_priority_step(queue, step).await
+    }
+
     /// Resumes a queue. Returns whether the queue was paused.
     ///
     /// # Errors

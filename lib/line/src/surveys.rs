@@ -273,8 +273,8 @@ impl Surveys {
 
 /// Some of `stretches` have new scan starts.
 pub(crate) fn move_on(stretches: &mut [Stretch], moved: Vec<Stretch>) {
-    for Stretch { kind, priority, scan_start } in moved {
-        if let Some(stretch) = stretches.iter_mut().find(|one| one.kind == kind && one.priority == priority) {
+    for Stretch { kind, scan_start } in moved {
+        if let Some(stretch) = stretches.iter_mut().find(|one| one.kind == kind) {
             stretch.scan_start = scan_start;
         }
     }
@@ -288,11 +288,11 @@ fn remember(lines: &mut BTreeMap<QueueName, LineSummary>, known: BTreeMap<QueueN
             continue;
         };
         for stretch in line.stretches {
-            if !found.stretches.iter().any(|one| one.kind == stretch.kind && one.priority == stretch.priority) {
+            if !found.stretches.iter().any(|one| one.kind == stretch.kind) {
                 found.stretches.push(stretch);
             }
         }
-        found.stretches.sort_by(|a, b| a.kind.cmp(&b.kind).then(b.priority.cmp(&a.priority)));
+        found.stretches.sort_by(|a, b| a.kind.cmp(&b.kind));
     }
 }
 
@@ -304,8 +304,8 @@ mod tests {
         DateTime::from_timestamp(second, 0)
     }
 
-    fn stretch(kind: &str, priority: i16, start: i64) -> Stretch {
-        Stretch { kind: kind.parse().expect("a kind"), priority, scan_start: time(start) }
+    fn stretch(kind: &str, start: i64) -> Stretch {
+        Stretch { kind: kind.parse().expect("a kind"), scan_start: time(start) }
     }
 
     fn survey(took: Duration, lines: &[(&str, &[Stretch])]) -> Survey {
@@ -339,15 +339,15 @@ mod tests {
         let queue: QueueName = "q".parse().expect("a name");
         let mut surveys = Surveys::default();
         let slow = Duration::from_secs(1);
-        let r = [stretch("a", 0, 1)];
-        surveys.learn(survey(slow, &[("q", &[stretch("a", 0, 1), stretch("b", 5, 2)]), ("r", &r)]));
-        surveys.moved(&queue, vec![stretch("b", 5, 7), stretch("other", 0, 3)]);
-        surveys.learn(survey(slow, &[("q", &[stretch("a", 0, 3), stretch("b", 0, 4)])]));
-        let q = [stretch("a", 0, 3), stretch("b", 5, 7), stretch("b", 0, 4)];
+        let r = [stretch("a", 1)];
+        surveys.learn(survey(slow, &[("q", &[stretch("a", 1), stretch("b", 2)]), ("r", &r)]));
+        surveys.moved(&queue, vec![stretch("b", 7), stretch("other", 3)]);
+        surveys.learn(survey(slow, &[("q", &[stretch("a", 3)])]));
+        let q = [stretch("a", 3), stretch("b", 7)];
         let known = |surveys: &Surveys| surveys.lines().expect("known").values().cloned().collect::<Vec<_>>();
         assert_eq!(known(&surveys), survey(slow, &[("q", &q), ("r", &r)]).lines);
         assert!(surveys.rests_until.is_some_and(|until| until > Instant::now() + slow));
-        let quick = survey(QUICK, &[("q", &[stretch("a", 0, 4)])]);
+        let quick = survey(QUICK, &[("q", &[stretch("a", 4)])]);
         surveys.learn(quick.clone());
         assert_eq!(known(&surveys), quick.lines);
     }

@@ -13,7 +13,6 @@ use leasehold_core::{
 use leasehold_ports::{Deferred, Kinds};
 use serde_json::value::RawValue;
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -62,8 +61,13 @@ pub struct Rows {
 
 impl Row {
     /// The position in the line.
-    pub(crate) fn place(&self) -> (Reverse<i16>, DateTime<Utc>, JobId) {
-        (Reverse(self.job.priority), self.run_at, self.life.id)
+    pub(crate) fn place(&self) -> (DateTime<Utc>, JobId) {
+        (self.line_at(), self.life.id)
+    }
+
+    /// One point of priority is worth one hour of waiting.
+    pub(crate) fn line_at(&self) -> DateTime<Utc> {
+        self.run_at - TimeDelta::hours(i64::from(self.job.priority))
     }
 
     pub(crate) const fn has_crashed(&self) -> bool {

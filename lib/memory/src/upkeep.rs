@@ -11,7 +11,6 @@ use leasehold_ports::{
     Slice, Stretch, Survey, Waiting,
 };
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
@@ -161,17 +160,16 @@ impl Rows {
 
     pub(crate) fn survey(&self, queue: Option<&QueueName>) -> Survey {
         /// The scan start of each stretch of a line.
-        type Begins<'a> = BTreeMap<(&'a Kind, Reverse<i16>), DateTime<Utc>>;
+        type Begins<'a> = BTreeMap<&'a Kind, DateTime<Utc>>;
         let mut lines: BTreeMap<&QueueName, Begins<'_>> = BTreeMap::new();
         let asked_of = |row: &&Row| queue.is_none_or(|queue| *queue == row.job.queue);
         for row in self.live.values().filter(|row| row.life.state == State::Queued).filter(asked_of) {
             let stretches = lines.entry(&row.job.queue).or_default();
-            let first = stretches.entry((&row.job.kind, Reverse(row.job.priority))).or_insert(row.run_at);
-            *first = row.run_at.min(*first);
+            let first = stretches.entry(&row.job.kind).or_insert_with(|| row.line_at());
+            *first = row.line_at().min(*first);
         }
-        let stretch = |((kind, priority), first): ((&Kind, Reverse<i16>), DateTime<Utc>)| Stretch {
+        let stretch = |(kind, first): (&Kind, DateTime<Utc>)| Stretch {
             kind: kind.clone(),
-            priority: priority.0,
             scan_start: Some(self.scan_start(Some(first))),
         };
         let summary = |(queue, stretches): (&QueueName, Begins<'_>)| LineSummary {
@@ -204,7 +202,7 @@ impl Rows {
             let mut line: Vec<&Row> = self.line_in(slice).collect();
             line.sort_by_key(|row| (&row.job.queue, &row.job.kind, row.place()));
             line.truncate(usize::try_from(limit).unwrap_or_default().saturating_add(1));
-            let of_job = |row: &Row| hash((row.life.id, row.run_at));
+            let of_job = |row: &Row| hash((row.life.id, row.line_at()));
             fingerprint_of(line.into_iter().map(of_job))
         };
         let first_lease = self.live.values().filter_map(|row| row.lease_until).min();
@@ -231,14 +229,12 @@ impl Rows {
 
     pub(crate) fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>) {
         let within = |row: &Row, stretch: &Stretch| {
-            row.job.kind == stretch.kind
-                && row.job.priority == stretch.priority
-                && stretch.scan_start.is_none_or(|start| row.run_at >= start)
+            row.job.kind == stretch.kind && stretch.scan_start.is_none_or(|start| row.line_at() >= start)
         };
         let mut line = self.line_of(queue, &Kinds::All);
         line.retain(|row| stretches.iter().any(|stretch| within(row, stretch)));
         let moved = |stretch: &Stretch| {
-            let first = line.iter().filter(|row| within(row, stretch)).map(|row| row.run_at).min();
+            let first = line.iter().filter(|row| within(row, stretch)).map(|row| row.line_at()).min();
             Stretch { scan_start: Some(self.scan_start(first)), ..stretch.clone() }
         };
         (first_of(&line, limit), stretches.iter().map(moved).collect())
@@ -246,7 +242,7 @@ impl Rows {
 
     pub(crate) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line {
         let line = self.line_of(queue, kinds);
-        let place = (Reverse(after.priority), after.run_at, after.id);
+        let place = (after.line_at, after.id);
         first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)
     }
 }
@@ -263,7 +259,7 @@ fn fingerprint_of(hashes: impl Iterator<Item = i64>) -> Fingerprint {
 
 fn first_of(line: &[&Row], limit: i64) -> Line {
     let kept = &line[..line.len().min(usize::try_from(limit).unwrap_or_default())];
-    let place = |row: &&Row| LinePosition { priority: row.job.priority, run_at: row.run_at, id: row.life.id };
+    let place = |row: &&Row| LinePosition { line_at: row.line_at(), id: row.life.id };
     let ids = kept.iter().map(|row| row.life.id).collect();
     Line { more: line.len() > kept.len(), ids, last: kept.last().map(place) }
 }

@@ -30,14 +30,12 @@ pub struct Front {
     pub limit: u32,
 }
 
-/// The jobs of one kind and one priority in the line of a queue, in the order of their `run_at`.
+/// The jobs of one kind in the line of a queue, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     /// The kind of the jobs.
     pub kind: Kind,
-    /// The priority of the jobs.
-    pub priority: i16,
-    /// No job of the stretch has an earlier `run_at`. `None`: not known.
+    /// No job of the stretch has a lower `line_at`. `None`: not known.
     pub scan_start: Option<DateTime<Utc>>,
 }
 
@@ -48,7 +46,7 @@ pub struct LineSummary {
     pub queue: QueueName,
     /// Whether the queue is paused: no job of it is claimed.
     pub paused: bool,
-    /// The stretches of the line, by kind, then by priority, the highest first.
+    /// The stretches of the line, by kind.
     pub stretches: Vec<Stretch>,
 }
 

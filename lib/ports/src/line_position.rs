@@ -7,13 +7,11 @@ use std::{fmt, str::FromStr};
 /// The position of a job in its line, now or in the past. The order of the line stays defined behind a position even
 /// when its job is gone.
 ///
-/// The text form is short and has no spaces: `<priority>/<run_at in µs since 1970>/<id>`. Redis keeps it for a while.
+/// The text form is short and has no spaces: `<line_at in µs since 1970>/<id>`. Redis keeps it for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinePosition {
-    /// A higher priority comes first,
-    pub priority: i16,
-    /// then an earlier `run_at`, in whole µs,
-    pub run_at: DateTime<Utc>,
+    /// A lower `line_at` comes first, in whole µs,
+    pub line_at: DateTime<Utc>,
     /// then a lower id.
     pub id: JobId,
 }
@@ -25,7 +23,7 @@ pub struct InvalidLinePosition(String);
 
 impl fmt::Display for LinePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.priority, self.run_at.timestamp_micros(), self.id)
+        write!(f, "{}/{}", self.line_at.timestamp_micros(), self.id)
     }
 }
 
@@ -34,10 +32,9 @@ impl FromStr for LinePosition {
 
     fn from_str(text: &str) -> Result<Self, InvalidLinePosition> {
         let read = || {
-            let (priority, rest) = text.split_once('/')?;
-            let (run_at, id) = rest.split_once('/')?;
-            let run_at = DateTime::from_timestamp_micros(run_at.parse().ok()?)?;
-            Some(Self { priority: priority.parse().ok()?, run_at, id: id.parse().ok()? })
+            let (line_at, id) = text.split_once('/')?;
+            let line_at = DateTime::from_timestamp_micros(line_at.parse().ok()?)?;
+            Some(Self { line_at, id: id.parse().ok()? })
         };
         read().ok_or_else(|| InvalidLinePosition(text.to_owned()))
     }
@@ -55,9 +52,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_position_survives_its_text_form(priority: i16, micros in RANGE, id: u128) {
-            let run_at = DateTime::from_timestamp_micros(micros).expect("a time");
-            let place = LinePosition { priority, run_at, id: JobId(Uuid::from_u128(id)) };
+        fn a_position_survives_its_text_form(micros in RANGE, id: u128) {
+            let line_at = DateTime::from_timestamp_micros(micros).expect("a time");
+            let place = LinePosition { line_at, id: JobId(Uuid::from_u128(id)) };
             prop_assert_eq!(place.to_string().parse(), Ok(place));
         }
 
@@ -72,10 +69,10 @@ mod tests {
     #[test]
     fn the_text_form_is_short_and_other_texts_are_refused() {
         let id = "0190163d-8694-739b-aea5-966c26f8ad91";
-        let place: LinePosition = format!("-7/1763884800123456/{id}").parse().expect("a place");
-        assert_eq!((place.priority, place.run_at.to_rfc3339()), (-7, "2025-11-23T08:00:00.123456+00:00".to_owned()));
-        assert_eq!(place.to_string(), format!("-7/1763884800123456/{id}"));
-        for wrong in ["", "1", "0/0", &format!("40000/0/{id}"), &format!("0/x/{id}"), &format!("0/0/{id}/1"), "0/0/x"] {
+        let place: LinePosition = format!("1763884800123456/{id}").parse().expect("a place");
+        assert_eq!(place.line_at.to_rfc3339(), "2025-11-23T08:00:00.123456+00:00");
+        assert_eq!(place.to_string(), format!("1763884800123456/{id}"));
+        for wrong in ["", "1", "0/0", &format!("-7/0/{id}"), &format!("x/{id}"), &format!("0/{id}/1"), "0/x"] {
             assert_eq!(wrong.parse::<LinePosition>(), Err(InvalidLinePosition(wrong.to_owned())));
         }
     }

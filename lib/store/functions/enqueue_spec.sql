@@ -71,10 +71,11 @@ BEGIN
         END IF;
 
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
-                                        unique_key, limit_key, state)
+                                        unique_key, limit_key, state, line_at)
         VALUES (_id, spec.queue, spec.kind, spec.payload, spec.priority::smallint, _run_at, spec.max_attempts,
                 coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, spec.unique_key, spec.limit_key,
-                CASE WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state)
+                CASE WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
+                leasehold.line_at(_run_at, spec.priority, spec.queue))
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;

@@ -6,7 +6,7 @@
 -- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs that have
 --             crashed before may be claimed too.
 -- Zero rows:  no job can be claimed.
--- Index:      job_line, one short range for each kind; job_in_danger, but only if there is a job that has crashed. Rows
+-- Index:      job_line_at, one short range for each kind; job_in_danger, but only if there is a job that has crashed. Rows
 --             that are found are locked, and found again by ctid.
 -- Order:      the order of the line, as far as this statement could lock it; the answer has this order too. For several
 --             kinds, the front of each kind is locked; rows that are not claimed are free again at once.
@@ -28,7 +28,7 @@ WITH RECURSIVE kind(name) AS (
            front.crashes > 0 AND front.crashes + 1 >= front.max_crashes AS in_danger
     FROM kind k
     CROSS JOIN LATERAL (
-        SELECT j.ctid AS at, j.id, j.priority, j.run_at, j.crashes, j.max_crashes FROM leasehold.job j
+        SELECT j.ctid AS at, j.id, j.line_at, j.crashes, j.max_crashes FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
           AND CASE
               WHEN j.crashes > 0 AND NOT $6 THEN false
@@ -38,13 +38,13 @@ WITH RECURSIVE kind(name) AS (
                   -- include crashed_room
               ELSE true
           END
-        ORDER BY j.priority DESC, j.run_at, j.id
+        ORDER BY j.line_at, j.id
         LIMIT $4::bigint
         FOR UPDATE SKIP LOCKED
     ) front
     WHERE k.name IS NOT NULL
       AND NOT EXISTS (SELECT FROM leasehold.queue q WHERE q.name = $2 AND q.paused_at IS NOT NULL)
-    ORDER BY front.priority DESC, front.run_at, front.id
+    ORDER BY front.line_at, front.id
     LIMIT $4::bigint
 ), claimed AS (
     UPDATE leasehold.job j
@@ -54,10 +54,9 @@ WITH RECURSIVE kind(name) AS (
         WHERE
             -- include few_crashed
         ))
-    RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.priority,
-              j.run_at
+    RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at
 )
 SELECT c.id, c.epoch, c.queue::text AS queue, c.kind::text AS kind, c.payload::text AS payload, c.attempt,
        c.max_attempts, c.crashes, c.timeout_ms
 FROM claimed c
-ORDER BY c.priority DESC, c.run_at, c.id
+ORDER BY c.line_at, c.id

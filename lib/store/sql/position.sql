@@ -3,9 +3,9 @@
 -- Guard:      none, it only reads.
 -- Parameters: $1 id, $2 limit.
 -- Zero rows:  the job is not in the line.
--- Index:      job_pkey; job_line, one short range for each kind of the queue.
+-- Index:      job_pkey; job_line_at, one short range for each kind of the queue.
 WITH RECURSIVE me AS MATERIALIZED (
-    SELECT j.id, j.queue, j.priority, j.run_at FROM leasehold.job j WHERE j.id = $1 AND j.state::text = 'queued'
+    SELECT j.id, j.queue, j.line_at FROM leasehold.job j WHERE j.id = $1 AND j.state::text = 'queued'
 ), kind(name) AS (
     -- The kinds in the line, one index probe for each.
     (SELECT j.kind::text FROM leasehold.job j
@@ -19,11 +19,7 @@ SELECT (
     SELECT count(*) FROM (
         SELECT 1 FROM kind k CROSS JOIN LATERAL (
             SELECT 1 FROM leasehold.job j
-            WHERE j.state = 'queued' AND j.queue = m.queue AND j.kind = k.name AND j.priority > m.priority
-            UNION ALL
-            SELECT 1 FROM leasehold.job j
-            WHERE j.state = 'queued' AND j.queue = m.queue AND j.kind = k.name AND j.priority = m.priority
-              AND (j.run_at, j.id) < (m.run_at, m.id)
+            WHERE j.state = 'queued' AND j.queue = m.queue AND j.kind = k.name AND (j.line_at, j.id) < (m.line_at, m.id)
         ) before
         WHERE k.name IS NOT NULL
         LIMIT $2::bigint

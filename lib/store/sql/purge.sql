@@ -3,7 +3,7 @@
 -- Guard:      the row lock; a row that another session has locked is skipped, because its state is about to change.
 -- Parameters: $1 queue, $2 limit.
 -- Zero rows:  no job waits in the queue.
--- Index:      job_line, job_due, job_blocked; then job_pkey.
+-- Index:      job_line_at, job_due, job_blocked; then job_pkey.
 WITH line AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
     WHERE j.state = 'queued' AND j.queue = $1

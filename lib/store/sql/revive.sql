@@ -20,15 +20,17 @@ WITH found AS MATERIALIZED (
     RETURNING h.*
 ), revived AS (
     INSERT INTO leasehold.job AS j (id, run_at, created_at, epoch, max_attempts, timeout_ms, state, priority,
-                                    max_crashes, queue, kind, payload, unique_key, limit_key, last_error, trail)
+                                    max_crashes, queue, kind, payload, unique_key, limit_key, last_error, trail,
+                                    line_at)
     SELECT g.id, now(), g.created_at, g.epoch, g.max_attempts, g.timeout_ms, 'queued', g.priority,
            g.max_crashes, g.queue, g.kind, g.payload, g.unique_key, g.limit_key, g.last_error,
-           leasehold.with_trail(g.trail, 'revive', g.epoch, g.worker, 'was ' || g.state)
+           leasehold.with_trail(g.trail, 'revive', g.epoch, g.worker, 'was ' || g.state),
+           leasehold.line_at(now(), g.priority, g.queue)
     FROM gone g
     RETURNING j.id, j.queue, j.priority
 ), hurried AS (
     UPDATE leasehold.job j
-    SET state = 'queued', run_at = now(),
+    SET state = 'queued', run_at = now(), line_at = leasehold.line_at(now(), j.priority, j.queue),
         trail = leasehold.with_trail(j.trail, 'revive', j.epoch, NULL, 'was scheduled for ' || j.run_at)
     -- Compared as text. Otherwise the planner may scan all of job_due to find them.
     WHERE j.id = ANY ($1::uuid[]) AND j.state::text = 'scheduled' AND NOT EXISTS (SELECT FROM taken)

@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it only reads.
 -- Zero rows:  no queue has a job or a row.
--- Index:      job_line, job_due and job_blocked contain everything that is counted for waiting jobs; job_lease finds the
+-- Index:      job_line_at, job_due and job_blocked contain everything that is counted for waiting jobs; job_lease finds the
 --             running jobs; history_finished finds the last minute.
 -- Times:      a time that somebody wrote by hand may be infinite, and PostgreSQL cannot subtract from it.
 -- Cost:       scans the index entries of all waiting jobs: about 100 ms for a million. For operators, and for gauges that

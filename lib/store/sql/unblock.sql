@@ -14,6 +14,7 @@ WITH target AS MATERIALIZED (
 )
 UPDATE leasehold.job j
 -- A job in the line must be due, so a run_at in the future is replaced by now.
-SET state = 'queued', run_at = least(j.run_at, now())
+SET state = 'queued', run_at = least(j.run_at, now()),
+    line_at = leasehold.line_at(least(j.run_at, now()), j.priority, j.queue)
 WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
 RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority

@@ -33,6 +33,7 @@ mod pause;
 mod pool;
 mod position;
 mod prepare;
+mod priority_step;
 mod promote;
 mod purge;
 mod renew;
@@ -62,5 +63,6 @@ pub use leasehold_ports::{
 };
 pub use locked::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
+pub use priority_step::STRICT_PRIORITY_STEP;
 pub use stats::QueueStats;
 pub use violations::CHECKS;

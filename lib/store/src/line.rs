@@ -6,9 +6,8 @@ use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{Front, Line, LinePosition, Stretch};
 use uuid::Uuid;
 
-/// The ids: one more than the limit, if there is one. Then the priority and the time of the last id within the limit:
-/// its position.
-pub(crate) type Answer = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>);
+/// The ids: one more than the limit, if there is one. Then the `line_at` of the last id within the limit.
+pub(crate) type Answer = (Vec<Uuid>, Option<DateTime<Utc>>);
 
 impl Store {
     /// The first `limit` ids of these stretches of a queue's line, and the same stretches with their current scan
@@ -32,12 +31,11 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error> {
-        let (mut of, mut kinds, mut priorities, mut begin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut of, mut kinds, mut begin) = (Vec::new(), Vec::new(), Vec::new());
         for (front, nth) in fronts.iter().zip(1_i64..) {
             for stretch in &front.stretches {
                 of.push(nth);
                 kinds.push(stretch.kind.as_str());
-                priorities.push(stretch.priority);
                 begin.push(stretch.scan_start);
             }
         }
@@ -46,25 +44,24 @@ impl Store {
             .bind(fronts.iter().map(|front| i64::from(front.limit)).collect::<Vec<_>>())
             .bind(of)
             .bind(kinds)
-            .bind(priorities)
             .bind(begin);
-        type Row = (Vec<Uuid>, Option<i16>, Option<DateTime<Utc>>, Vec<Option<DateTime<Utc>>>);
+        type Row = (Vec<Uuid>, Option<DateTime<Utc>>, Vec<Option<DateTime<Utc>>>);
         let answers: Result<Vec<Row>, _> = statement.fetch_all(&self.bounded).await;
         let answers = answers.map_err(Error::sql("reading the line"))?;
-        let lines = fronts.iter().zip(answers).map(|(front, (ids, priority, run_at, begin))| {
+        let lines = fronts.iter().zip(answers).map(|(front, (ids, line_at, begin))| {
             let moved = front.stretches.iter().zip(begin);
             let moved = moved.map(|(stretch, scan_start)| Stretch { scan_start, ..stretch.clone() }).collect();
-            (line_of((ids, priority, run_at), i64::from(front.limit)), moved)
+            (line_of((ids, line_at), i64::from(front.limit)), moved)
         });
         Ok(lines.collect())
     }
 }
 
 /// Converts an answer into a part of a line of at most `limit` ids.
-pub(crate) fn line_of((ids, priority, run_at): Answer, limit: i64) -> Line {
+pub(crate) fn line_of((ids, line_at): Answer, limit: i64) -> Line {
     let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
     let more = ids.len() > kept;
     let ids: Vec<JobId> = ids[..kept].iter().copied().map(JobId).collect();
-    let last = ids.last().and_then(|&id| Some(LinePosition { priority: priority?, run_at: run_at?, id }));
+    let last = ids.last().and_then(|&id| Some(LinePosition { line_at: line_at?, id }));
     Line { ids, more, last }
 }

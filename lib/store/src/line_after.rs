@@ -20,8 +20,7 @@ impl Store {
         let statement = sqlx::query_as(include_str!("../sql/line_after.sql"))
             .bind(queue.as_str())
             .bind(kinds.names())
-            .bind(after.priority)
-            .bind(after.run_at)
+            .bind(after.line_at)
             .bind(after.id.0)
             .bind(limit);
         let answer = statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading on in the line"))?;

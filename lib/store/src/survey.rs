@@ -30,11 +30,11 @@ pub(crate) struct FoundStretch {
 
 impl FoundStretch {
     pub(crate) fn decode(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let (kind, priority) = (word(row, "kind")?, row.try_get("priority")?);
+        let kind = word(row, "kind")?;
         Ok(Self {
             queue: word(row, "queue")?,
             paused: row.try_get("paused")?,
-            stretch: Stretch { kind, priority, scan_start: row.try_get("begins")? },
+            stretch: Stretch { kind, scan_start: row.try_get("begins")? },
         })
     }
 

@@ -4,7 +4,7 @@
 -- Takes:      kinds = $3
 -- From:       rows of leasehold.job, as `j`; kinds: an array of names, or NULL for every kind.
 -- Plan:       a filter on rows that are found by id. The state is compared as text; otherwise the planner may scan all of
---             job_line to find one id. claim_line scans job_line and has the same conditions on the columns of that index.
+--             job_line_at to find one id. claim_line scans job_line_at and has the same conditions on the columns of that index.
 j.state::text = 'queued'
 AND ($kinds::text[] IS NULL OR j.kind::text = ANY ($kinds::text[]))
 AND j.queue::text <> ALL (ARRAY(SELECT q.name::text FROM leasehold.queue q WHERE q.paused_at IS NOT NULL))

@@ -20,6 +20,7 @@ FROM (VALUES
     ('history', 'success_was_claimed_by_a_worker'),
     ('history', 'result_only_of_success'),
     ('queue', 'queue_pkey'),
+    ('queue', 'priority_step_is_from_0_to_60_years'),
     ('name', 'name_is_1_to_128_of_its_alphabet'),
     ('key', 'key_is_1_to_512_bytes'),
     ('payload', 'payload_is_at_most_1_mib'),

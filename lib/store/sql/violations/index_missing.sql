@@ -7,7 +7,7 @@ SELECT NULL::uuid AS id,
                    ELSE 'is not unique' END) AS detail
 FROM (VALUES
     ('job', 'job_pkey', true),
-    ('job', 'job_line', false),
+    ('job', 'job_line_at', false),
     ('job', 'job_due', false),
     ('job', 'job_blocked', false),
     ('job', 'job_lease', false),

@@ -16,13 +16,14 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in: each after those that it calls.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 15] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
     function!("is_off_clock"),
     function!("first_id_at"),
     function!("time_of_id"),
+    function!("line_at"),
     function!("enqueue_spec"),
     function!("enqueue_checked"),
     function!("enqueue_unless_held"),

@@ -1,0 +1,69 @@
+//! The order of a line by `line_at`, and what a point of priority is worth.
+
+use crate::fixture::{Fixture, LEASE, name, new_job};
+use chrono::{TimeDelta, Utc};
+use leasehold_core::{JobId, NewJob, WorkerId};
+use leasehold_store::{Kinds, STRICT_PRIORITY_STEP};
+use std::time::Duration;
+
+/// A job of this priority that has waited for this many minutes.
+async fn waits(fixture: &Fixture, priority: i16, minutes: i64) -> JobId {
+    let job = NewJob { priority, run_at: Some(Utc::now() - TimeDelta::minutes(minutes)), ..new_job() };
+    fixture.enqueue(&[job]).await.expect("enqueue")[0].id
+}
+
+async fn line(fixture: &Fixture) -> Vec<JobId> {
+    fixture.front(&name("default"), &Kinds::All, 100).await.expect("line").ids
+}
+
+#[tokio::test]
+async fn a_point_of_priority_is_worth_an_hour_of_waiting_or_what_the_queue_says() {
+    let fixture = Fixture::start().await;
+    let (old, high, low) = (waits(&fixture, 0, 150).await, waits(&fixture, 2, 0).await, waits(&fixture, -1, 100).await);
+    let plain = waits(&fixture, 0, 0).await;
+    assert_eq!(line(&fixture).await, [old, high, low, plain], "by default");
+
+    let default = name("default");
+    assert_eq!(fixture.set_priority_step(&default, STRICT_PRIORITY_STEP).await.expect("strict"), 2);
+    assert_eq!(line(&fixture).await, [high, old, plain, low], "strict");
+    assert_eq!(
+        fixture.set_priority_step(&default, STRICT_PRIORITY_STEP).await.expect("strict"),
+        0,
+        "nothing moves twice"
+    );
+    let (highest, lowest) = (waits(&fixture, 100, 0).await, waits(&fixture, -100, 600_000).await);
+    assert_eq!(line(&fixture).await, [highest, high, old, plain, low, lowest], "new jobs go by the step of the queue");
+
+    fixture.set_priority_step(&default, Duration::ZERO).await.expect("no step");
+    assert_eq!(line(&fixture).await[..2], [lowest, old], "without a step only the time counts");
+    let record = fixture.job(old).await.expect("job").expect("a record");
+    assert_eq!(record.priority, 0);
+}
+
+#[tokio::test]
+async fn a_step_of_one_queue_moves_no_job_of_another() {
+    let fixture = Fixture::start().await;
+    let (old, high) = (waits(&fixture, 0, 150).await, waits(&fixture, 2, 0).await);
+    assert_eq!(fixture.set_priority_step(&name("other"), STRICT_PRIORITY_STEP).await.expect("strict"), 0);
+    assert_eq!(line(&fixture).await, [old, high]);
+}
+
+#[tokio::test]
+async fn a_line_without_hints_is_claimed_in_the_same_order() {
+    let fixture = Fixture::start().await;
+    let (old, high, plain) = (waits(&fixture, 0, 150).await, waits(&fixture, 2, 0).await, waits(&fixture, 0, 0).await);
+    let claimed = fixture.claim_line(WorkerId::new(), &name("default"), &Kinds::All, 9, LEASE, true).await;
+    let ids: Vec<JobId> = claimed.expect("claim_line").iter().map(|job| job.fence.id).collect();
+    assert_eq!(ids, [old, high, plain]);
+}
+
+#[tokio::test]
+async fn a_job_that_comes_due_stands_by_its_new_time() {
+    let fixture = Fixture::start().await;
+    let job = NewJob { priority: 2, delay: Some(Duration::from_secs(3600)), ..new_job() };
+    let id = fixture.enqueue(&[job]).await.expect("enqueue")[0].id;
+    fixture.sql("UPDATE leasehold.job SET run_at = now() - interval '1 minute'").await;
+    assert_eq!(fixture.promote(9, None).await.expect("promote").len(), 1);
+    let behind = fixture.number("SELECT extract(epoch FROM run_at - line_at)::bigint FROM leasehold.job").await;
+    assert_eq!((behind, line(&fixture).await), (7200, vec![id]));
+}
