@@ -14,7 +14,7 @@ async fn extend() {
                        leases: a=+60s b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 m n d e f",
+                args: "10 m n d@ e@ f@",
                 returns: "[3, 0, 0]",
                 after: "filled: n=+60s
                         flags: overflow=1
@@ -27,7 +27,7 @@ async fn extend() {
                        flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 m n b c",
+                args: "10 m n b@ c@",
                 returns: "[2, 0, 0]",
                 after: "filled: n=+60s
                         flags: overflow=1
@@ -43,7 +43,7 @@ async fn extend() {
                        leases: b=waits c=waits d=+60s e=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 m n b d e f",
+                args: "10 m n b@ d@ e@ f@",
                 returns: "[1, 3, 0]",
                 after: "aside:paint: e
                         asides: paint
@@ -59,7 +59,7 @@ async fn extend() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b",
+                args: "10 m n b@",
                 returns: "[0, 1, 0]",
                 after: "filled: n=+60s
                         flags: overflow=1
@@ -72,7 +72,7 @@ async fn extend() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "3 m n b c d e",
+                args: "3 m n b@ c@ d@ e@",
                 returns: "[2, 1, 0]",
                 after: "filled: m=+60s
                         flags: overflow=1
@@ -85,7 +85,7 @@ async fn extend() {
                        leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "1 m n c d",
+                args: "1 m n c@ d@",
                 returns: "[0, 0, 0]",
                 after: "filled: m=+60s
                         flags: overflow=1
@@ -111,7 +111,7 @@ async fn extend() {
                        leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "10 m n c",
+                args: "10 m n c@",
                 returns: "[0, 0, 1]",
                 after: "filled: n=+60s
                         leases: a=waits b=waits
@@ -122,7 +122,7 @@ async fn extend() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b",
+                args: "10 m n b@",
                 returns: "[0, 0, 1]",
                 after: "leases: a=waits
                         ready: a",
@@ -134,7 +134,7 @@ async fn extend() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b",
+                args: "10 m n b@",
                 returns: "[0, 0, 1]",
                 after: "filled: m=+60s
                         flags: overflow=1 paused=1
@@ -147,7 +147,7 @@ async fn extend() {
                        filled: m=+60s
                        flags: overflow=1",
                 keys: KEYS,
-                args: "10 m n a b",
+                args: "10 m n a@ b@",
                 returns: "[2, 0, 0]",
                 after: "bell: 1
                         filled: n=+60s
@@ -162,7 +162,7 @@ async fn extend() {
                        flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 m n a",
+                args: "10 m n a@",
                 returns: "[0, 1, 0]",
                 after: "bell:
                         filled: n=+60s

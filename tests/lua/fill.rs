@@ -11,7 +11,7 @@ async fn fill() {
                 name: "into an empty head, in the order of the line",
                 seed: "",
                 keys: KEYS,
-                args: "10 0 m 30000 a b c",
+                args: "10 0 m 30000 a@ b@ c@",
                 returns: "[3, 0, 0]",
                 after: "leases: a=waits b=waits c=waits
                         ready: a b c",
@@ -23,7 +23,7 @@ async fn fill() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 0 m 30000 a b",
+                args: "10 0 m 30000 a@ b@",
                 returns: "[0, 2, 0]",
                 after: "leases: a=waits b=+60s
                         ready: a",
@@ -33,7 +33,7 @@ async fn fill() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a b",
+                args: "10 1 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
                         flags: overflow=1
@@ -47,7 +47,7 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a b",
+                args: "10 1 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
                         flags: overflow=1
@@ -61,7 +61,7 @@ async fn fill() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a b",
+                args: "10 1 m 30000 a@ b@",
                 returns: "[0, 2, 0]",
                 after: "filled: z=+30s
                         flags: overflow=1
@@ -73,7 +73,7 @@ async fn fill() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a",
+                args: "10 1 m 30000 a@",
                 returns: "[0, 1, 0]",
                 after: "filled: m=+30s
                         flags: overflow=1
@@ -84,7 +84,7 @@ async fn fill() {
                 name: "the line goes on, up to a place that is not known",
                 seed: "filled: l=+60s",
                 keys: KEYS,
-                args: "10 1 - 30000 a",
+                args: "10 1 - 30000 a@",
                 returns: "[1, 0, 0]",
                 after: "flags: overflow=1
                         leases: a=waits
@@ -96,7 +96,7 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 1 m 30000 a b c",
+                args: "2 1 m 30000 a@ b@ c@",
                 returns: "[1, 1, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -107,7 +107,7 @@ async fn fill() {
                 seed: "leases: a=waits c=waits
                        ready: a c",
                 keys: KEYS,
-                args: "2 1 m 30000 a b c",
+                args: "2 1 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -118,7 +118,7 @@ async fn fill() {
                 seed: "leases: b=waits c=+60s d=waits x=waits
                        ready: x d b",
                 keys: KEYS,
-                args: "10 0 m 30000 a b c d e",
+                args: "10 0 m 30000 a@ b@ c@ d@ e@",
                 returns: "[2, 3, 0]",
                 after: "leases: a=waits b=waits c=+60s d=waits e=waits x=waits
                         ready: x d a b e",
@@ -128,7 +128,7 @@ async fn fill() {
                 seed: "leases: a=+60s b=waits
                        ready: b",
                 keys: KEYS,
-                args: "10 0 m 30000 b a c",
+                args: "10 0 m 30000 b@ a@ c@",
                 returns: "[1, 2, 0]",
                 after: "leases: a=+60s b=waits c=waits
                         ready: b c",
@@ -139,7 +139,7 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c",
+                args: "2 0 m 30000 a@ b@ c@",
                 returns: "[1, 1, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -151,7 +151,7 @@ async fn fill() {
                        leases: w=waits x=waits y=waits z=waits
                        ready: w x y z",
                 keys: KEYS,
-                args: "4 1 m 30000 x a b",
+                args: "4 1 m 30000 x@ a@ b@",
                 returns: "[2, 1, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits w=waits x=waits
@@ -163,7 +163,7 @@ async fn fill() {
                        leases: w=waits x=waits y=waits
                        ready: w x y",
                 keys: KEYS,
-                args: "3 1 m 30000 a b",
+                args: "3 1 m 30000 a@ b@",
                 returns: "[2, 0, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits w=waits
@@ -175,7 +175,7 @@ async fn fill() {
                        leases: b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c d",
+                args: "2 0 m 30000 a@ b@ c@ d@",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -187,7 +187,7 @@ async fn fill() {
                        leases: a=waits c=waits
                        ready: a c",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c",
+                args: "2 0 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits
@@ -198,7 +198,7 @@ async fn fill() {
                 seed: "leases: b=+60s c=waits
                        ready: c",
                 keys: KEYS,
-                args: "10 0 m 30000 a b c",
+                args: "10 0 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
                 after: "leases: a=waits b=+60s c=waits
                         ready: a c",
@@ -208,7 +208,7 @@ async fn fill() {
                 seed: "leases: b=waits
                        ready: b b",
                 keys: KEYS,
-                args: "10 0 m 30000 a b",
+                args: "10 0 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "leases: a=waits b=waits
                         ready: a b b",
@@ -218,7 +218,7 @@ async fn fill() {
                 seed: "leases: a=waits b=waits c=waits
                        ready: a b c",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c d",
+                args: "2 0 m 30000 a@ b@ c@ d@",
                 returns: "[0, 3, 0]",
                 after: "flags: overflow=1
                         leases: a=waits b=waits c=waits
@@ -238,7 +238,7 @@ async fn fill() {
                 name: "paused: nothing is done",
                 seed: "flags: overflow=1 paused=1",
                 keys: KEYS,
-                args: "10 0 m 30000 a",
+                args: "10 0 m 30000 a@",
                 returns: "[0, 0, 1]",
                 after: "flags: overflow=1 paused=1",
             },
@@ -246,7 +246,7 @@ async fn fill() {
                 name: "what is pushed is rung for",
                 seed: "bell:",
                 keys: KEYS,
-                args: "10 0 - 30000 a b",
+                args: "10 0 - 30000 a@ b@",
                 returns: "[2, 0, 0]",
                 after: "bell: 1
                         leases: a=waits b=waits
@@ -257,7 +257,7 @@ async fn fill() {
                 seed: "bell:
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 0 - 30000 a",
+                args: "10 0 - 30000 a@",
                 returns: "[0, 1, 0]",
                 after: "bell:
                         leases: a=+60s",

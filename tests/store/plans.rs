@@ -34,7 +34,7 @@ const BY_ID: [(&str, &str); 19] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 17] = [
+const BY_INDEX: [(&str, &str, &[&str]); 18] = [
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
     (
         "lines",
