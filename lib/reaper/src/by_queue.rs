@@ -1,9 +1,9 @@
-//! Puts what one statement changed into the groups that Redis is told in: one queue and one end of its head each.
+//! Groups the jobs that one statement changed, because each call to Redis is about one queue and one end of its head.
 
 use leasehold_core::{JobId, QueueName};
 use std::collections::BTreeMap;
 
-/// Ids by queue and by whether they go to the front, in the order given within each.
+/// The ids of each queue, for the front (`true`) and for the rest, in the given order.
 pub(crate) fn by_queue(
     jobs: impl IntoIterator<Item = (QueueName, bool, JobId)>,
 ) -> BTreeMap<(QueueName, bool), Vec<JobId>> {

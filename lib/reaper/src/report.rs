@@ -1,4 +1,4 @@
-//! What the steps of a tick found and changed.
+//! The reports of steps, and the counts that become reports.
 
 use crate::{error::Error, watch::Watch};
 use leasehold_core::{Drift, Drifted};
@@ -18,22 +18,22 @@ use tokio::time::{Instant, timeout};
 pub struct StepReport {
     /// The step: survey, deferred, expire, promote, cancel, pauses, adopt, leases, head, sweep, retain.
     pub step: &'static str,
-    /// What it looked at.
+    /// The number of things that the step looked at.
     pub found: u64,
-    /// What it changed.
+    /// The number of things that the step changed.
     pub changed: u64,
-    /// What had come apart among it, by kind.
+    /// Drift that the step found and repaired, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub drift: BTreeMap<Drift, Drifted>,
-    /// Milliseconds it took.
+    /// The duration in milliseconds.
     pub took_ms: f64,
-    /// Why it could not do all of its work. What it found and changed before that is counted.
+    /// Why the step could not do all of its work. The counts include the work before the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl StepReport {
-    /// The same step was done again.
+    /// Adds the report of a later run of the same step.
     pub(crate) fn add(&mut self, again: Self) {
         self.found += again.found;
         self.changed += again.changed;
@@ -45,7 +45,7 @@ impl StepReport {
     }
 }
 
-/// What a step has found again belongs to what it found before.
+/// Adds a report to the earlier report of the same step, if there is one.
 pub(crate) fn add(reports: &mut Vec<StepReport>, report: StepReport) {
     match reports.iter_mut().find(|earlier| earlier.step == report.step) {
         Some(earlier) => earlier.add(report),
@@ -53,7 +53,7 @@ pub(crate) fn add(reports: &mut Vec<StepReport>, report: StepReport) {
     }
 }
 
-/// What the step at work has done so far; kept outside of it, so that an error half-way loses no count.
+/// The counts of a running step. They are outside of the step, so that an error half-way loses no count.
 #[derive(Debug)]
 pub(crate) struct Counts {
     watch: Watch,
@@ -63,7 +63,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Of steps that are counted there when they are over.
+    /// Counts of a step that is added to the totals of `watch` when it ends.
     pub(crate) fn new(watch: Watch) -> Self {
         Self { watch, found: AtomicU64::new(0), changed: AtomicU64::new(0), drift: Mutex::default() }
     }
@@ -76,12 +76,12 @@ impl Counts {
         self.changed.fetch_add(things, Relaxed);
     }
 
-    /// So many things of this kind have come apart.
+    /// Counts drift of this kind that was found.
     pub(crate) fn drifted(&self, kind: Drift, things: u64) {
         self.add(kind, Drifted { found: things, repaired: 0 });
     }
 
-    /// So many of them are put right.
+    /// Counts drift of this kind that was repaired.
     pub(crate) fn repaired(&self, kind: Drift, things: u64) {
         self.add(kind, Drifted { found: 0, repaired: things });
     }
@@ -93,15 +93,15 @@ impl Counts {
     }
 
     fn drift(&self) -> MutexGuard<'_, BTreeMap<Drift, Drifted>> {
-        // They are numbers, whatever panicked.
+        // After a panic the numbers are still valid.
         self.drift.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// No step is waited for longer than this: whatever hangs, the next tick tries again.
+/// The timeout of a step. If a step hangs, the next tick tries again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs a step and measures it. One that hangs is given up; what it had sent by then is safe to be done, or not.
+/// Runs a step and measures it. A step that hangs is given up. Its last command may have been executed or not: both are safe.
 pub(crate) async fn measured(
     counts: &Counts,
     step: &'static str,

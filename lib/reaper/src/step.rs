@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The stores without which a step cannot do anything. A step that can do a part of its work with one store needs that store
-/// only.
+/// The stores without which a step cannot do anything. A step that can do a part of its work with one store needs only this
+/// store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Postgres,
@@ -22,7 +22,7 @@ pub(crate) enum Needs {
     Both,
 }
 
-/// Whether a report of the run is worth a line.
+/// Whether the run of a step gets a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ran {
     /// The step did its work.
