@@ -35,7 +35,7 @@ impl Conditions {
     pub(crate) fn log(&mut self, what: &'static str, wrong: Option<&str>) {
         match self.note(what, wrong) {
             Change::Began => tracing::warn!(what, reason = wrong.unwrap_or_default(), "{what} is unavailable"),
-            Change::Ended => tracing::info!(what, "{what}: well again"),
+            Change::Ended => tracing::info!(what, "{what} is available again"),
             Change::None => {}
         }
     }

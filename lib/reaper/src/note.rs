@@ -47,7 +47,7 @@ impl Tick {
             return Ok(0);
         }
         if self.quiet || jobs.len() > NOTED_MAX {
-            tracing::info!(kind = %mend.kind, jobs = jobs.len(), done = mend.done, "repaired; too many jobs for a note in each trail");
+            tracing::info!(kind = %mend.kind, jobs = jobs.len(), done = mend.done, "repaired too many jobs to note each");
             return Ok(jobs.len());
         }
         let note = format!("{}: {}, by {}", mend.kind, mend.done, self.by.name);
