@@ -133,7 +133,7 @@ impl QueueKeys {
         self.key("claimed")
     }
 
-    /// Sorted set: id → end of its lease in ms, or `+inf` while the hint waits.
+    /// Sorted set: id → end of its lease in ms, or its position while the hint waits (see `position`).
     pub(crate) fn leases(&self) -> String {
         self.key("leases")
     }

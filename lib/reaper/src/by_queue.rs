@@ -1,15 +1,13 @@
-//! Groups the jobs that one statement changed, because each call to Redis is about one queue and one end of its head.
+//! Groups hints by queue, because one call to Redis concerns one queue.
 
-use leasehold_core::{JobId, QueueName};
+use leasehold_core::QueueName;
 use std::collections::BTreeMap;
 
-/// The ids of each queue, for the front (`true`) and for the rest, in the given order.
-pub(crate) fn by_queue(
-    jobs: impl IntoIterator<Item = (QueueName, bool, JobId)>,
-) -> BTreeMap<(QueueName, bool), Vec<JobId>> {
+/// Values by queue, in the given order within each queue.
+pub(crate) fn by_queue<T>(values: impl IntoIterator<Item = (QueueName, T)>) -> BTreeMap<QueueName, Vec<T>> {
     let mut groups = BTreeMap::<_, Vec<_>>::new();
-    for (queue, front, id) in jobs {
-        groups.entry((queue, front)).or_default().push(id);
+    for (queue, value) in values {
+        groups.entry(queue).or_default().push(value);
     }
     groups
 }
