@@ -5,9 +5,10 @@
 //! A slow worker loses nothing: it can still lease its hint.
 
 use crate::{
+    by_queue::all_of,
     error::Error,
     step::{Needs, Ran, Step},
-    tick::{Tick, all_of},
+    tick::Tick,
 };
 use async_trait::async_trait;
 use leasehold_core::{FailPoint, QueueName, pass};

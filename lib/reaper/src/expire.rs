@@ -13,12 +13,11 @@ use crate::{
     error::Error,
     expiry_guard::Permit,
     locked::{Locked, spared_for},
-    shared::waits_again,
     step::{Needs, Ran, Step},
     tick::{BATCHES_PER_TICK, Tick},
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, Drift, FailPoint, pass};
+use leasehold_core::{BATCH_MAX, Drift, FailPoint, State, pass};
 use leasehold_ports::{Expired, Expiry, Hint};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -177,7 +176,8 @@ impl Step for TellExpired {
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let handoff = tick.handoff()?;
         let expired = std::mem::take(&mut tick.shared.exchange().expired);
-        let (waiting, ended): (Vec<Expired>, Vec<Expired>) = expired.into_iter().partition(waits_again);
+        let (waiting, ended): (Vec<Expired>, Vec<Expired>) =
+            expired.into_iter().partition(|job| job.state == State::Queued);
         let hint = |job: Expired| (job.queue, Hint { id: job.id, line_at: job.line_at });
         for (queue, hints) in by_queue(waiting.into_iter().map(hint)) {
             // A push would refuse the hint, because Redis still has the lease of the dead worker.

@@ -4,7 +4,7 @@
 //! So it looks at few queues in every tick, and at each of thousands of queues every few seconds. Steps act only on heads that
 //! were looked at in this tick.
 
-use crate::{error::Error, tick::all_of};
+use crate::{by_queue::all_of, error::Error};
 use leasehold_core::QueueName;
 use leasehold_ports::{HeadStats, ReaperHead};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

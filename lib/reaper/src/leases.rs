@@ -4,10 +4,11 @@
 //! lease. This step ends leases in Redis only. `expire` ends leases in PostgreSQL.
 
 use crate::{
+    by_queue::all_of,
     error::Error,
     note::Mend,
     step::{Needs, Ran, Step},
-    tick::{Tick, all_of},
+    tick::Tick,
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, FailPoint, JobId, QueueName, State, pass};

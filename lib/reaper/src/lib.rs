@@ -11,6 +11,7 @@ mod adopt;
 mod by_queue;
 mod cancel;
 mod conditions;
+mod counts;
 mod deferred;
 mod doctor;
 mod error;

@@ -7,18 +7,9 @@ use crate::{error::Error, tick::Tick};
 use leasehold_core::{Drift, Epoch, JobId, State};
 use leasehold_ports::{Repair, Swept};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// If more jobs of a queue have the same fault at one time, something happened to the queue, and no trail gets a note.
 const NOTED_MAX: usize = 100;
-
-/// The author of a repair.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Author {
-    pub(crate) id: Uuid,
-    /// `a reaper`, `doctor`.
-    pub(crate) name: &'static str,
-}
 
 /// One kind of repair.
 pub(crate) struct Mend {

@@ -2,12 +2,12 @@
 
 use crate::{
     expiry_guard::ExpiryGuard,
-    note::Author,
     report::{StepReport, add},
     settings::Settings,
     shared::Shared,
     sides::{Around, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
     step::end_all,
+    tick::Author,
     watch::Watch,
 };
 use leasehold_core::{JobId, QueueName};

@@ -4,7 +4,7 @@
 
 use crate::{conditions::Conditions, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch};
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, QueueName, State};
+use leasehold_core::{JobId, QueueName};
 use leasehold_line::Surveys;
 use leasehold_ports::Expired;
 use std::{
@@ -154,11 +154,6 @@ impl Shared {
         wanted.extend(known.changed.iter().take(WANTED.saturating_sub(wanted.len())).cloned());
         wanted
     }
-}
-
-/// Whether an expired job waits again in its line.
-pub(crate) fn waits_again(job: &Expired) -> bool {
-    job.state == State::Queued
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

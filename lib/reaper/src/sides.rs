@@ -6,23 +6,23 @@
 use crate::{
     adopt::Adopt,
     cancel::Cancel,
+    counts::Counts,
     deferred::DeferredSettles,
     error::Error,
     expire::{Expire, TellExpired},
     head::HeadStep,
     heads::Heads,
     leases::Leases,
-    note::Author,
     pauses::Pauses,
     promote::Promote,
-    report::{Counts, PATIENCE, StepReport, add},
+    report::{PATIENCE, StepReport, add},
     retain::Retain,
     settings::Settings,
     shared::Shared,
     step::Slot,
     survey::Survey,
     sweep::Sweeps,
-    tick::{Losses, Tick},
+    tick::{Author, Losses, Tick},
 };
 use chrono::{DateTime, Utc};
 use leasehold_ports::{ReaperHead, ReaperStore};

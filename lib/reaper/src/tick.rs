@@ -1,18 +1,10 @@
 //! The input of every step in one tick.
 
-use crate::{
-    error::Error,
-    heads::Heads,
-    note::Author,
-    report::{Counts, StepReport},
-    settings::Settings,
-    shared::Shared,
-    step::Needs,
-};
+use crate::{counts::Counts, error::Error, heads::Heads, report::StepReport, settings::Settings, shared::Shared};
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, stream};
 use leasehold_ports::{ReaperHead, ReaperStore};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The most statements of one kind in one tick, each for up to `BATCH_MAX` jobs. A longer backlog takes several ticks.
 pub(crate) const BATCHES_PER_TICK: usize = 20;
@@ -38,26 +30,20 @@ pub(crate) struct Tick {
     pub(crate) losses: Losses,
 }
 
+/// The author of a repair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Author {
+    pub(crate) id: Uuid,
+    /// `a reaper`, `doctor`.
+    pub(crate) name: &'static str,
+}
+
 /// How often Redis was found empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     pub(crate) all: u64,
     /// Losses of a Redis that this reaper had seen before. A Redis that it sees for the first time may be new.
     pub(crate) seen: u64,
-}
-
-/// The number of queues that a step works on at the same time, so that many queues do not take long.
-const QUEUES_AT_ONCE: usize = 8;
-
-/// Does the work of several queues at the same time. All work is done, even if some of it fails. Returns all results, or the
-/// first error.
-pub(crate) async fn all_of<T, Work>(work: impl IntoIterator<Item = Work>) -> Result<Vec<T>, Error>
-where
-    Work: Future<Output = Result<T, Error>>,
-{
-    let work: Vec<Work> = work.into_iter().collect();
-    let results: Vec<Result<T, Error>> = stream::iter(work).buffer_unordered(QUEUES_AT_ONCE).collect().await;
-    results.into_iter().collect()
 }
 
 impl Tick {
@@ -74,17 +60,6 @@ impl Tick {
     /// Redis, if it answered at the start of the tick.
     pub(crate) fn handoff(&self) -> Result<&dyn ReaperHead, Error> {
         self.handoff.as_deref().ok_or(Error::HandoffAway)
-    }
-
-    /// Fails if a store that a step needs is unavailable.
-    pub(crate) fn require(&self, needs: Needs) -> Result<(), Error> {
-        if needs != Needs::Redis {
-            self.store()?;
-        }
-        if needs != Needs::Postgres {
-            self.handoff()?;
-        }
-        Ok(())
     }
 
     pub(crate) fn log(&self, report: &StepReport) {
