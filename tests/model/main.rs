@@ -10,8 +10,45 @@ mod protocol;
 mod steps;
 mod world;
 
-use protocol::{Broken, Protocol};
-use stateright::{Checker, HasDiscoveries, Model};
+use protocol::{Action, Broken, Protocol};
+use stateright::{Checker, HasDiscoveries, Model, Property};
+use std::collections::BTreeSet;
+use world::{Doing, Redis, Seen, Worker, World};
+
+impl Model for Protocol {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World {
+            rows: vec![None; usize::from(self.jobs)],
+            to_push: BTreeSet::new(),
+            redis: Redis::default(),
+            copy: None,
+            workers: vec![Worker { start: 0, doing: Doing::Idle }; usize::from(self.workers)],
+            wire: BTreeSet::new(),
+            faults: self.faults,
+            reaper_saw: None,
+            seen: Seen::default(),
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        *actions = self.possible(world);
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        self.step(&mut next, action);
+        (next != *world).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = promises::promises();
+        properties.extend(self.witnesses());
+        properties
+    }
+}
 
 /// Checks all states of a model and prints their number. If a property fails, prints the shortest way to the failure.
 fn check(name: &str, model: Protocol, states_pinned: usize) {

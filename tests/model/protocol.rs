@@ -1,10 +1,8 @@
 //! The protocol as a model: its bounds, its rules for rows and keys, and the check that it heals. `possible` has the next
 //! possible actions, `steps` has the effect of each action, and `promises` has the properties.
 
-use crate::promises;
-use crate::world::{Doing, Ending, Faults, Job, Member, Redis, Row, Seen, Worker, World, Write, worker_id};
+use crate::world::{Doing, Ending, Faults, Job, Member, Redis, Row, World, Write, worker_id};
 use leasehold_core::{Event, State};
-use stateright::{Model, Property};
 use std::collections::BTreeSet;
 
 pub(crate) const MAX_ATTEMPTS: i32 = 3;
@@ -224,39 +222,4 @@ impl Protocol {
 /// Whether every job is final and Redis is empty.
 fn is_at_rest(world: &World) -> bool {
     world.jobs().all(|(_, row)| row.life.state.is_final()) && world.redis == Redis::default()
-}
-
-impl Model for Protocol {
-    type State = World;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<World> {
-        vec![World {
-            rows: vec![None; usize::from(self.jobs)],
-            to_push: BTreeSet::new(),
-            redis: Redis::default(),
-            copy: None,
-            workers: vec![Worker { start: 0, doing: Doing::Idle }; usize::from(self.workers)],
-            wire: BTreeSet::new(),
-            faults: self.faults,
-            reaper_saw: None,
-            seen: Seen::default(),
-        }]
-    }
-
-    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        *actions = self.possible(world);
-    }
-
-    fn next_state(&self, world: &World, action: Action) -> Option<World> {
-        let mut next = world.clone();
-        self.step(&mut next, action);
-        (next != *world).then_some(next)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        let mut properties = promises::promises();
-        properties.extend(self.witnesses());
-        properties
-    }
 }

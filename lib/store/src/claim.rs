@@ -1,4 +1,5 @@
-//! claim: hints become jobs that this worker holds on a lease.
+//! claim: hints become jobs that this worker holds on a lease. claim_line: the same for the front of the line, if there are no
+//! hints. look: why hints were not claimed.
 
 use crate::{
     bounded::Bounded,
@@ -7,8 +8,8 @@ use crate::{
     row::{job_id, json_present, line_at, millis, timeout, uuids, word},
     statement::statement,
 };
-use leasehold_core::{ClaimedJob, Fence, JobId, WorkerId};
-use leasehold_ports::Kinds;
+use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
+use leasehold_ports::{JobStatus, Kinds};
 use sqlx::{Row, postgres::PgRow};
 use std::{
     collections::{HashMap, HashSet},
@@ -74,6 +75,41 @@ impl Store {
         let jobs = claim.send_careful(&sorted(ids), limit, &self.bounded).await.map_err(Error::sql(DOING))?;
         Ok(in_order_of(ids, jobs))
     }
+
+    /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Only a few jobs that crashed before
+    /// run at the same time, so they can block other jobs. `with_crashed` says whether this call may claim them too.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn claim_line(
+        &self,
+        worker: WorkerId,
+        queue: &QueueName,
+        kinds: &Kinds,
+        limit: i64,
+        lease: Duration,
+        with_crashed: bool,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        let statement = sqlx::query(statement!("claim_line"))
+            .bind(worker.0)
+            .bind(queue.as_str())
+            .bind(kinds.names())
+            .bind(limit)
+            .bind(millis(lease))
+            .bind(with_crashed);
+        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("claiming jobs from the line"))
+    }
+
+    /// Why some hints were not claimed by a worker of these kinds: the live jobs among them.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error> {
+        let statement = sqlx::query(statement!("look")).bind(uuids(ids)).bind(kinds.names());
+        let rows = statement.try_map(|row| status(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("looking at hints that were not claimed"))
+    }
 }
 
 /// The order in which every statement locks rows: two that meet wait for each other in one direction only.
@@ -132,7 +168,7 @@ impl Claim<'_> {
 }
 
 /// What claims return.
-pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
     Ok(ClaimedJob {
         fence: Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker },
         queue: word(row, "queue")?,
@@ -143,5 +179,16 @@ pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx:
         crashes: row.try_get("crashes")?,
         timeout: timeout(row)?,
         line_at: line_at(row)?,
+    })
+}
+
+fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
+    Ok(JobStatus {
+        id: job_id(row, "id")?,
+        state: word(row, "state")?,
+        kind: word(row, "kind")?,
+        line_at: line_at(row)?,
+        claimability: word(row, "claimability")?,
+        lease_ms_left: row.try_get("lease_ms_left")?,
     })
 }

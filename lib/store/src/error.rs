@@ -1,7 +1,7 @@
 //! What can go wrong on the way to PostgreSQL and back. That somebody else was first is not among it:
 //! such answers are values.
 
-use crate::locked::LockedOut;
+use crate::locked_out::LockedOut;
 use leasehold_core::{InvalidJob, JobId};
 use leasehold_ports::Class;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};

@@ -4,6 +4,9 @@
 use leasehold_handoff::KeyPrefix;
 use std::net::SocketAddr;
 
+/// The file that is read when no other is named.
+pub const FILE: &str = "leasehold.toml";
+
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {

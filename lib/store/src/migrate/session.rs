@@ -9,7 +9,7 @@ use crate::{
     bounded::Bounded,
     connect::{Pooler, Store},
     error::{Error, code_of},
-    locked::Holder,
+    locked_out::Holder,
 };
 use sqlx::{Connection, PgConnection, Row, migrate::Migration};
 use std::{
