@@ -1,5 +1,5 @@
-//! Formats for people: times relative to now, and tables of aligned columns without borders, which `awk` can read too. `lib/client`
-//! has the other formats, because its texts use them too.
+//! Formats for people: times relative to now, and tables of aligned columns without borders, which `awk` can read too.
+//! `lib/client` has the other formats, because its texts use them too.
 
 use chrono::{DateTime, Local, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableStyle};

@@ -58,8 +58,8 @@ impl<T, H> Default for Tries<T, H> {
 /// The number of a blocked task, and the session that holds the lock, if known.
 pub(crate) type Held = (usize, Option<Holder>);
 
-/// Tries the tasks until all are done or `lock_timeout` is over, counted from `begun`, the start of the call. Then tries the first blocked tasks once more, to find
-/// the sessions that hold the locks.
+/// Tries the tasks until all are done or `lock_timeout` is over, counted from `begun`, the start of the call. Then tries
+/// the first blocked tasks once more, to find the sessions that hold the locks.
 pub(crate) async fn retry_locked<T: Lockable>(
     store: &Store,
     tried: &T,

@@ -1,5 +1,5 @@
-//! The randomness of waits and retries, real or from a seed when a test must repeat a run exactly; and waits with jitter, for the
-//! next try after a call has failed or found nothing.
+//! The randomness of waits and retries, real or from a seed when a test must repeat a run exactly; and waits with jitter,
+//! for the next try after a call has failed or found nothing.
 
 use leasehold_core::Backoff;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
