@@ -168,6 +168,11 @@ impl QueueKeys {
         self.key("bell")
     }
 
+    /// Hash: how often the line was read for a fill, and what the head refused during each reading.
+    pub(crate) fn readings(&self) -> String {
+        self.key("readings")
+    }
+
     /// String: the position in the line up to which the head was filled. The key expires.
     pub(crate) fn filled(&self) -> String {
         self.key("filled")
