@@ -15,6 +15,7 @@ mod broken;
 mod claims;
 mod clients;
 mod clock;
+mod commands;
 mod ends;
 mod head;
 mod journal;
