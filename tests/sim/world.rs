@@ -81,7 +81,7 @@ impl World {
             head_max: 4 + u32::try_from(dice.below(28)).unwrap_or_default(),
         };
         let dead_rows = if dice.chance(DEAD_ROWS) { dice.ms(50..400) } else { Duration::ZERO };
-        let store = MemoryStore::new(clock, order.broken).with_dead_rows(dead_rows);
+        let store = MemoryStore::new(clock.clone(), order.broken).with_dead_rows(dead_rows);
         let head = MemoryHead::new(clock, times.head_max, order.broken);
         let trace = Trace::start(order.keeps_lines);
         if !dead_rows.is_zero() {

@@ -2,6 +2,7 @@
 
 use crate::{Config, ConfigError};
 use leasehold_core::{InvalidJob, InvalidName, JobId};
+use leasehold_ports::Class;
 use leasehold_store::LockedOut;
 use std::{error::Error as StdError, fmt, io, net::SocketAddr, sync::Arc};
 
@@ -96,6 +97,8 @@ pub struct StoreError(Arc<Cause>);
 enum Cause {
     Postgres(leasehold_store::Error),
     Redis(leasehold_handoff::Error),
+    /// Of a store that is neither, such as a store in memory.
+    Other(leasehold_ports::Error),
 }
 
 impl StoreError {
@@ -105,6 +108,7 @@ impl StoreError {
         match &*self.0 {
             Cause::Postgres(error) => error.is_transient(),
             Cause::Redis(error) => !matches!(error, leasehold_handoff::Error::Url(_)),
+            Cause::Other(error) => error.is_transient(),
         }
     }
 
@@ -116,6 +120,7 @@ impl StoreError {
                 matches!(error, leasehold_store::Error::Invalid(_) | leasehold_store::Error::Url(_))
             }
             Cause::Redis(error) => matches!(error, leasehold_handoff::Error::Url(_)),
+            Cause::Other(error) => matches!(error.class, Class::Invalid),
         }
     }
 
@@ -125,6 +130,7 @@ impl StoreError {
         match &*self.0 {
             Cause::Postgres(error) => config.explain_store(error),
             Cause::Redis(error) => config.explain_handoff(error),
+            Cause::Other(error) => error.to_string(),
         }
     }
 }
@@ -134,6 +140,7 @@ impl fmt::Display for StoreError {
         match &*self.0 {
             Cause::Postgres(error) => error.fmt(f),
             Cause::Redis(error) => error.fmt(f),
+            Cause::Other(error) => error.fmt(f),
         }
     }
 }
@@ -143,6 +150,7 @@ impl StdError for StoreError {
         match &*self.0 {
             Cause::Postgres(error) => error.source(),
             Cause::Redis(error) => error.source(),
+            Cause::Other(error) => error.source(),
         }
     }
 }
@@ -159,6 +167,33 @@ impl From<leasehold_store::Error> for StoreError {
 impl From<leasehold_handoff::Error> for StoreError {
     fn from(error: leasehold_handoff::Error) -> Self {
         Self(Arc::new(Cause::Redis(error)))
+    }
+}
+
+/// A driver's error keeps its own type: [`StoreError::explain`] knows what to do about the error.
+#[doc(hidden)]
+impl From<leasehold_ports::Error> for StoreError {
+    fn from(error: leasehold_ports::Error) -> Self {
+        let leasehold_ports::Error { store, doing, class, source } = error;
+        let source = match source.downcast::<leasehold_store::Error>() {
+            Ok(error) => return Self::from(*error),
+            Err(source) => source,
+        };
+        match source.downcast::<leasehold_handoff::Error>() {
+            Ok(error) => Self::from(*error),
+            Err(source) => Self(Arc::new(Cause::Other(leasehold_ports::Error { store, doing, class, source }))),
+        }
+    }
+}
+
+#[doc(hidden)]
+impl From<leasehold_ports::Error> for Error {
+    fn from(error: leasehold_ports::Error) -> Self {
+        let leasehold_ports::Error { store, doing, class, source } = error;
+        match source.downcast::<leasehold_store::Error>() {
+            Ok(error) => Self::from(*error),
+            Err(source) => Self::Store(leasehold_ports::Error { store, doing, class, source }.into()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! | role | of the authority | of the head |
 //! | --- | --- | --- |
-//! | client | [`Jobs`] | [`RepairHead`], [`SendNotices`] |
+//! | client | [`ClientStore`] | [`ClientHead`] |
 //! | worker | [`WorkerStore`] | [`WorkerHead`] |
 //! | reaper | [`ReaperStore`] | [`ReaperHead`] |
 //! | operator (`doctor`) | [`OperatorStore`] | [`OperatorHead`] |
@@ -44,7 +44,7 @@ pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Swept, Tail};
 pub use hint::Hint;
 pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
-pub use jobs::{Cancelled, Enqueued, Jobs, Revived};
+pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Revived, STRICT_PRIORITY_STEP};
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
@@ -52,8 +52,10 @@ pub use look::{JobStatus, LookUp};
 pub use notices::{HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
-pub use registry::{ReaperRegistry, WorkerRecord, WorkerRegistry};
+pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
 pub use repairs::{HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray};
-pub use roles::{OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore};
+pub use roles::{
+    ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
+};
 pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, Settles};
 pub use upkeep::{Repair, Retained, Upkeep, Uptime};

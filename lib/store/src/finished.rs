@@ -5,19 +5,9 @@ use crate::{
     error::Error,
     row::{job_id, json, uuids, word},
 };
-use leasehold_core::{JobId, State};
-use serde_json::value::RawValue;
+use leasehold_core::JobId;
+use leasehold_ports::Finished;
 use sqlx::{Row, postgres::PgRow};
-
-/// A finished job.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Finished {
-    pub id: JobId,
-    pub state: State,
-    pub result: Option<Box<RawValue>>,
-    pub last_error: Option<String>,
-}
 
 impl Store {
     /// The jobs among `ids` that have finished.

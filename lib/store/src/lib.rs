@@ -53,16 +53,13 @@ mod violations;
 
 pub use connect::{Pooler, Settings, Store};
 pub use error::Error;
-pub use explain::JobMoment;
-pub use finished::Finished;
 pub use jobs::JobFilter;
 pub use leasehold_ports::{
-    CancelWanted, Cancelled, Deferred, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Front,
-    InvalidLinePosition, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived,
-    Slice, Stretch, Survey, Uptime, Violation, Waiting,
+    CancelWanted, Cancelled, Deferred, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Finished, Front,
+    InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair,
+    Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, Uptime, Violation, Waiting,
 };
 pub use locked::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
-pub use priority_step::STRICT_PRIORITY_STEP;
 pub use stats::QueueStats;
 pub use violations::CHECKS;
