@@ -61,7 +61,9 @@ end
 -- should.
 local front, wanted, nth_of, missing, moved = {}, {}, {}, {}, {}
 for i = FIRST_ID, #ARGV, 2 do
-  front[#front + 1], wanted[ARGV[i]], nth_of[ARGV[i]] = ARGV[i], ARGV[i + 1], #front
+  local id = ARGV[i]
+  front[#front + 1] = id
+  wanted[id], nth_of[id] = ARGV[i + 1], #front
 end
 for nth, score in ipairs(scores_of(front)) do
   local id = front[nth]
@@ -83,14 +85,14 @@ local function set_scores(ids, count)
   end
 end
 
--- All waiting hints and the missing ones, in order. Hints with the same score are in the order of the line, after the hints
--- that are not of its front.
+-- All waiting hints and the missing ones, in order. Hints with the same score are in the order of the line: hints that are
+-- not of its front come last.
 local function merge()
   set_scores(moved, #moved)
   local waiting = redis.call('LRANGE', ready, 0, -1)
   local hints = {}
   for i, score in ipairs(scores_of(waiting)) do
-    hints[i] = {id = waiting[i], score = score or WAITING, line = nth_of[waiting[i]] or 0, nth = i}
+    hints[i] = {id = waiting[i], score = score or WAITING, line = nth_of[waiting[i]] or math.huge, nth = i}
   end
   for i, id in ipairs(missing) do
     hints[#hints + 1] = {id = id, score = tonumber(wanted[id]), line = nth_of[id], nth = #waiting + i, is_new = true}
@@ -110,7 +112,7 @@ local function excess_of(hints)
   for pass = 1, 2 do
     for i = #hints, 1, -1 do
       if excess <= 0 then return dropped end
-      if not dropped[i] and (pass == 2 or hints[i].line == 0) then
+      if not dropped[i] and (pass == 2 or hints[i].line == math.huge) then
         dropped[i] = true
         excess = excess - 1
       end
@@ -119,11 +121,17 @@ local function excess_of(hints)
   return dropped
 end
 
--- The lowest position that is not in the head.
-local reach = math.huge
+-- The lowest position that was dropped.
+local dropped_from = math.huge
 local pushed, length = 0, redis.call('LLEN', ready)
-local last = length > 0 and scores_of({redis.call('LINDEX', ready, -1)})[1] or -math.huge
-if #missing > 0 and #moved == 0 and tonumber(wanted[missing[1]]) >= last and length + #missing <= bound then
+-- Whether all missing ids belong behind all waiting hints.
+local in_order = true
+if #missing > 0 and length > 0 then
+  local last = redis.call('LINDEX', ready, -1)
+  local score, first = scores_of({last})[1] or WAITING, tonumber(wanted[missing[1]])
+  in_order = first > score or first == score and (nth_of[last] or math.huge) < nth_of[missing[1]]
+end
+if #missing > 0 and #moved == 0 and in_order and length + #missing <= bound then
   pushed = #missing
   set_scores(missing, pushed)
   append(missing, pushed)
@@ -136,7 +144,7 @@ elseif #missing > 0 or #moved > 0 then
       kept[#kept + 1] = hint.id
       if hint.is_new then new[#new + 1] = hint.id end
     else
-      reach = math.min(reach, hint.score)
+      dropped_from = math.min(dropped_from, hint.score)
       if not hint.is_new then redis.call('ZREM', leases, hint.id) end
     end
   end
@@ -146,10 +154,11 @@ elseif #missing > 0 or #moved > 0 then
   append(kept, #kept)
 end
 
-local holds_all = reach == math.huge
-if more and holds_all and #front > 0 then
-  reach = tonumber(wanted[front[#front]])
-  if pushed == 0 then reach = math.max(reach, tonumber(set[2] or 0)) end
+local holds_all = dropped_from == math.huge
+local reach = dropped_from
+if more and #front > 0 then
+  reach = math.min(reach, tonumber(wanted[front[#front]]))
+  if pushed == 0 and holds_all then reach = math.max(reach, tonumber(set[2] or 0)) end
 end
 if more or not holds_all then
   redis.call('HSET', flags, 'overflow', reach < math.huge and string.format('%.0f', reach) or 1)

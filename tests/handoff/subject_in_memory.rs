@@ -1,7 +1,7 @@
 //! The head in memory, and what tests do to it by hand: always to the default queue.
 
 use crate::words::{HEAD_MAX, SOON, queue};
-use leasehold_core::QueueName;
+use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{Error, Filled, Hint, ReaperHead, WorkerHead, WorkerRecord};
 use leasehold_tests::{Clock, Keys, MemoryHead, QueueKeys, eventually};
 use std::ops::Deref;

@@ -27,7 +27,7 @@ async fn aside() {
                 keys: KEYS,
                 args: "ink 2 a@ b@",
                 returns: "[1, 1]",
-                after: "aside:ink: x a
+                after: "aside:ink: a x
                         asides: ink
                         leases: a=waits x=waits",
             },

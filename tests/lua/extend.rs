@@ -17,7 +17,7 @@ async fn extend() {
                 args: "10 m n d@ e@ f@",
                 returns: "[3, 0, 0]",
                 after: "filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@6
                         leases: a=+60s b=waits c=waits d=waits e=waits f=waits
                         ready: b c d e f",
             },
@@ -30,7 +30,7 @@ async fn extend() {
                 args: "10 m n b@ c@",
                 returns: "[2, 0, 0]",
                 after: "filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@3
                         leases: a=+60s b=waits c=waits
                         ready: b c",
             },
@@ -48,7 +48,7 @@ async fn extend() {
                 after: "aside:paint: e
                         asides: paint
                         filled: n=+30s
-                        flags: overflow=1
+                        flags: overflow=@6
                         leases: b=waits c=waits d=+60s e=waits f=waits
                         ready: b c f",
             },
@@ -62,7 +62,7 @@ async fn extend() {
                 args: "10 m n b@",
                 returns: "[0, 1, 0]",
                 after: "filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=+60s
                         ready: a",
             },
@@ -75,7 +75,7 @@ async fn extend() {
                 args: "3 m n b@ c@ d@ e@",
                 returns: "[2, 1, 0]",
                 after: "filled: m=+60s
-                        flags: overflow=1
+                        flags: overflow=@5
                         leases: a=waits b=+60s c=waits d=waits
                         ready: a c d",
             },
@@ -88,7 +88,7 @@ async fn extend() {
                 args: "1 m n c@ d@",
                 returns: "[0, 0, 0]",
                 after: "filled: m=+60s
-                        flags: overflow=1
+                        flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -116,6 +116,20 @@ async fn extend() {
                 after: "filled: n=+60s
                         leases: a=waits b=waits
                         ready: a b",
+            },
+            Case {
+                name: "an id belongs before a waiting hint: nothing is done",
+                seed: "filled: m=+60s
+                       flags: overflow=@2
+                       leases: a=waits d=waits
+                       ready: a d",
+                keys: KEYS,
+                args: "10 m n c@ e@",
+                returns: "[0, 0, 1]",
+                after: "filled: m=+60s
+                        flags: overflow=@2
+                        leases: a=waits d=waits
+                        ready: a d",
             },
             Case {
                 name: "filled too long ago: nothing is done",
@@ -151,7 +165,7 @@ async fn extend() {
                 returns: "[2, 0, 0]",
                 after: "bell: 1
                         filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -166,7 +180,7 @@ async fn extend() {
                 returns: "[0, 1, 0]",
                 after: "bell:
                         filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@1
                         leases: a=+60s",
             },
         ],

@@ -36,7 +36,7 @@ async fn fill() {
                 args: "10 1 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -50,7 +50,7 @@ async fn fill() {
                 args: "10 1 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -64,7 +64,7 @@ async fn fill() {
                 args: "10 1 m 30000 a@ b@",
                 returns: "[0, 2, 0]",
                 after: "filled: z=+30s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=+60s
                         ready: a",
             },
@@ -76,7 +76,7 @@ async fn fill() {
                 args: "10 1 m 30000 a@",
                 returns: "[0, 1, 0]",
                 after: "filled: m=+30s
-                        flags: overflow=1
+                        flags: overflow=@1
                         leases: a=waits
                         ready: a",
             },
@@ -86,7 +86,7 @@ async fn fill() {
                 keys: KEYS,
                 args: "10 1 - 30000 a@",
                 returns: "[1, 0, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@1
                         leases: a=waits
                         ready: a",
             },
@@ -98,7 +98,7 @@ async fn fill() {
                 keys: KEYS,
                 args: "2 1 m 30000 a@ b@ c@",
                 returns: "[1, 1, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -109,22 +109,58 @@ async fn fill() {
                 keys: KEYS,
                 args: "2 1 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
             Case {
-                name: "each to its place; what waits keeps its order",
+                name: "each to its position",
                 seed: "leases: b=waits c=+60s d=waits x=waits
-                       ready: x d b",
+                       ready: b d x",
                 keys: KEYS,
                 args: "10 0 m 30000 a@ b@ c@ d@ e@",
                 returns: "[2, 3, 0]",
                 after: "leases: a=waits b=waits c=+60s d=waits e=waits x=waits
-                        ready: x d a b e",
+                        ready: a b d e x",
             },
             Case {
-                name: "behind what is leased is behind what waits",
+                name: "what waits moves to the position that the line has for it",
+                seed: "leases: a=waits@9 b=waits c=waits@? x=waits@4
+                       ready: c b x a",
+                keys: KEYS,
+                args: "10 0 m 30000 a@ b@ c@",
+                returns: "[0, 3, 0]",
+                after: "leases: a=waits b=waits c=waits x=waits@4
+                        ready: a b c x",
+            },
+            Case {
+                name: "moved and missing",
+                seed: "aside:ink: d
+                       asides: ink
+                       leases: b=waits@9 d=waits@9
+                       ready: b",
+                keys: KEYS,
+                args: "10 1 m 30000 a@ b@ c@ d@",
+                returns: "[2, 2, 0]",
+                after: "aside:ink: d
+                        asides: ink
+                        filled: m=+30s
+                        flags: overflow=@4
+                        leases: a=waits b=waits c=waits d=waits
+                        ready: a b c",
+            },
+            Case {
+                name: "at the same position, in the order of the line",
+                seed: "leases: b=waits@5 x=waits@5
+                       ready: x b",
+                keys: KEYS,
+                args: "10 0 m 30000 a@5 b@5 c@5",
+                returns: "[2, 1, 0]",
+                after: "leases: a=waits@5 b=waits@5 c=waits@5 x=waits@5
+                        ready: a b c x",
+            },
+            Case {
+                name: "behind what is leased",
                 seed: "leases: a=+60s b=waits
                        ready: b",
                 keys: KEYS,
@@ -141,7 +177,7 @@ async fn fill() {
                 keys: KEYS,
                 args: "2 0 m 30000 a@ b@ c@",
                 returns: "[1, 1, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -153,9 +189,9 @@ async fn fill() {
                 keys: KEYS,
                 args: "4 1 m 30000 x@ a@ b@",
                 returns: "[2, 1, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@2
                         leases: a=waits b=waits w=waits x=waits
-                        ready: w x a b",
+                        ready: a b w x",
             },
             Case {
                 name: "no room at the end, and all that waits is from further back",
@@ -165,9 +201,9 @@ async fn fill() {
                 keys: KEYS,
                 args: "3 1 m 30000 a@ b@",
                 returns: "[2, 0, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@2
                         leases: a=waits b=waits w=waits
-                        ready: w a b",
+                        ready: a b w",
             },
             Case {
                 name: "no room in the middle: the last ones make place",
@@ -177,7 +213,7 @@ async fn fill() {
                 keys: KEYS,
                 args: "2 0 m 30000 a@ b@ c@ d@",
                 returns: "[1, 2, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -189,7 +225,7 @@ async fn fill() {
                 keys: KEYS,
                 args: "2 0 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -214,15 +250,15 @@ async fn fill() {
                         ready: a b b",
             },
             Case {
-                name: "a head over its bound is left as it is",
+                name: "a head over its bound loses its last ones when a hint is missing",
                 seed: "leases: a=waits b=waits c=waits
                        ready: a b c",
                 keys: KEYS,
                 args: "2 0 m 30000 a@ b@ c@ d@",
                 returns: "[0, 3, 0]",
-                after: "flags: overflow=1
-                        leases: a=waits b=waits c=waits
-                        ready: a b c",
+                after: "flags: overflow=@3
+                        leases: a=waits b=waits
+                        ready: a b",
             },
             Case {
                 name: "an empty line ends the overflow",

@@ -229,9 +229,9 @@ impl QueueKeys {
             }
         }
         let mut hints: Vec<JobId> = waiting.iter().copied().chain(missing.iter().map(|(id, _)| *id)).collect();
-        hints.sort_by_key(|id| (self.position(*id), line.get(id)));
+        hints.sort_by_key(|id| (self.position(*id), line.get(id).copied().unwrap_or(usize::MAX)));
         let dropped = if missing.is_empty() { BTreeSet::new() } else { excess(&hints, bound as usize, &line) };
-        let reach = dropped.iter().map(|nth| self.position(hints[*nth])).min();
+        let dropped_from = dropped.iter().map(|nth| self.position(hints[*nth])).min();
         let is_new = |id: &JobId| missing.iter().any(|(missing, _)| missing == id);
         let mut pushed = 0;
         self.ready.clear();
@@ -245,13 +245,14 @@ impl QueueKeys {
         }
         self.bell |= pushed > 0;
         let last = front.last().map(|(_, at)| at.unwrap_or(NOWHERE));
-        self.overflow = match (reach, last) {
-            (Some(reach), _) => Some(reach),
+        self.overflow = match (dropped_from, last) {
+            (Some(dropped), Some(last)) if more => Some(dropped.min(last)),
+            (Some(dropped), _) => Some(dropped),
             // If no hint was missing, the head may reach further than these.
             (None, Some(last)) if more && pushed == 0 => Some(last.max(self.overflow.unwrap_or(NOWHERE))),
             (None, last) => more.then(|| last.unwrap_or(NOWHERE)),
         };
-        self.filled = match (to.filter(|_| more && reach.is_none()), self.filled.take()) {
+        self.filled = match (to.filter(|_| more && dropped_from.is_none()), self.filled.take()) {
             (Some((_, until)), Some((further, still))) if pushed == 0 && still > now => Some((further, until)),
             (Some((place, until)), _) => Some((place.to_owned(), until)),
             (None, _) => None,
