@@ -8,7 +8,9 @@ use std::time::Duration;
 
 /// A job of this priority that has waited for this many minutes.
 async fn waits(fixture: &Fixture, priority: i16, minutes: i64) -> JobId {
-    let job = NewJob { priority, run_at: Some(Utc::now() - TimeDelta::minutes(minutes)), ..new_job() };
+    // A time of this machine's clock may be later than the time of the store.
+    let run_at = (minutes > 0).then(|| Utc::now() - TimeDelta::minutes(minutes));
+    let job = NewJob { priority, run_at, ..new_job() };
     fixture.enqueue(&[job]).await.expect("enqueue")[0].id
 }
 
