@@ -23,6 +23,7 @@ impl Rows {
             line_at: Some(row.line_at()),
         };
         if job.id_may_exist
+            && !self.is_broken(Broken::ResendsForgetTheId)
             && let Some(row) = self.history.get(&job.id)
         {
             return there(row);
