@@ -43,7 +43,8 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The connection was lost while jobs were sent, and did not come back: the jobs may or may not have been
-    /// accepted. Sending them again with the same ids is safe.
+    /// accepted. Sending them again with the same ids and with [`leasehold_core::NewJob::id_may_exist`] is safe: a job that
+    /// was accepted is not made again, even if the job has finished.
     #[error("it is not known whether {} jobs were accepted, the first of them {}: {source}", ids.len(), ids[0])]
     OutcomeUnknown {
         /// The jobs, at least one.

@@ -1,8 +1,8 @@
 //! What each caller asks of the two stores, as traits, with the values that these calls exchange and one error type.
 //!
 //! The *authority* is PostgreSQL: it holds every job. The *head* is Redis: it holds hints and the leases of hints.
-//! Workers and reapers only know these traits. In a fleet `Store` and `Handoff` implement them, in a simulation two
-//! stores in memory.
+//! Workers and reapers only know these traits. In a fleet `Store` and `Handoff` implement them, in a simulation and in
+//! unit tests two stores in memory.
 //!
 //! Each trait is one task of a caller. A role is the sum of the traits that it needs:
 //!
