@@ -65,7 +65,8 @@ async fn enqueue(client: &Client, probe: &Probe, mut random: StdRng) -> Entered 
     entered
 }
 
-/// Jobs that waited for longer than the leeway when one began that should come later: the job, and by how much later.
+/// Jobs that waited for longer than the leeway, both before and after the moment when one began that should come later: the
+/// job, and by how much later that one should have come. Workers that claim at the same moment are within the leeway.
 async fn overtaken(database: &mut PgConnection, entered: &Entered) -> Vec<(Uuid, TimeDelta)> {
     type Began = (Uuid, DateTime<Utc>, DateTime<Utc>);
     let began: Vec<Began> = sqlx::query_as(
@@ -74,29 +75,40 @@ async fn overtaken(database: &mut PgConnection, entered: &Entered) -> Vec<(Uuid,
     .fetch_all(database)
     .await
     .expect("reading the jobs");
-    let mut came: Vec<(DateTime<Utc>, DateTime<Utc>, Uuid)> = began
-        .iter()
-        .filter(|(id, _, started_at)| entered[id] + LEEWAY <= *started_at)
-        .map(|(id, line_at, _)| (entered[id] + LEEWAY, *line_at, *id))
-        .collect();
-    came.sort();
-    let mut came = came.into_iter().peekable();
-    // The jobs that have waited for longer than the leeway and have not begun, by their positions.
-    let mut waiting: BTreeSet<(DateTime<Utc>, Uuid)> = BTreeSet::new();
-    let mut overtaken = Vec::new();
-    for together in began.chunk_by(|one, other| one.2 == other.2) {
-        while let Some((_, line_at, id)) = came.next_if(|(at, ..)| *at <= together[0].2) {
-            waiting.insert((line_at, id));
+    let mut moments: Vec<(DateTime<Utc>, Moment)> = Vec::new();
+    for (id, line_at, started_at) in began {
+        let position = (line_at, id);
+        moments.push((started_at, Moment::Begins(position)));
+        let (waits_from, waits_until) = (entered[&id] + LEEWAY, started_at - LEEWAY);
+        if waits_from < waits_until {
+            moments.push((waits_from, Moment::Waits(position)));
+            moments.push((waits_until, Moment::IsNext(position)));
         }
-        for (id, line_at, _) in together {
-            waiting.remove(&(*line_at, *id));
-        }
-        let last = together.iter().map(|(_, line_at, _)| *line_at).max().expect("one at least");
-        if let Some((first, id)) = waiting.first()
-            && *first < last
-        {
-            overtaken.push((*id, last - *first));
+    }
+    moments.sort();
+    let (mut waiting, mut overtaken) = (BTreeSet::new(), Vec::new());
+    for (_, moment) in moments {
+        match moment {
+            Moment::Waits(position) => drop(waiting.insert(position)),
+            Moment::IsNext(position) => drop(waiting.remove(&position)),
+            Moment::Begins((line_at, _)) => {
+                let first = waiting.first().filter(|(first, _)| *first < line_at);
+                overtaken.extend(first.map(|(first, id)| (*id, line_at - *first)));
+            }
         }
     }
     overtaken
+}
+
+/// A position in the line.
+type Position = (DateTime<Utc>, Uuid);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    /// The job begins within the leeway.
+    IsNext(Position),
+    /// The job begins.
+    Begins(Position),
+    /// The job has waited for the leeway.
+    Waits(Position),
 }

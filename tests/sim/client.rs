@@ -24,17 +24,17 @@ use uuid::Uuid;
 
 /// The pause of a program before it repeats a call that failed.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Unique keys that jobs are made with: few, so that they meet.
+/// The number of unique keys. It is small, so that jobs with the same key meet.
 const KEYS: u64 = 4;
 
-/// What all clients of a run share.
+/// The state that all clients of a run share.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) around: Arc<Surroundings>,
     pub(crate) book: Arc<Book>,
     pub(crate) store: MemoryStore,
     pub(crate) head: MemoryHead,
-    /// Served queues; then one that no worker serves.
+    /// The served queues, and then a queue that no worker serves.
     pub(crate) queues: Vec<QueueName>,
     pub(crate) idle: QueueName,
     pub(crate) kinds: Vec<Kind>,
@@ -97,7 +97,7 @@ impl Clients {
 }
 
 impl Program {
-    /// Does this and that until `until`, and what it began to its end.
+    /// Does random actions until `until`, and finishes the last action.
     pub(crate) async fn run(mut self, until: Instant, busy: u64) {
         let shared = Arc::clone(&self.shared);
         let dice = &shared.around.dice;

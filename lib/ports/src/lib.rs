@@ -28,7 +28,6 @@ mod jobs;
 mod line;
 mod line_changes;
 mod line_position;
-mod look;
 mod notices;
 mod operator;
 mod pulse;
@@ -38,22 +37,21 @@ mod roles;
 mod runs;
 mod upkeep;
 
-pub use claims::{Claims, Kinds};
+pub use claims::{Claims, JobStatus, Kinds, LookUp};
 pub use due::{CancelWanted, DueJobs, Expired, Expiry, Waiting};
 pub use error::{Class, Error};
-pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Swept, Tail};
+pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use hint::Hint;
 pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
 pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Revived, STRICT_PRIORITY_STEP};
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
-pub use look::{JobStatus, LookUp};
 pub use notices::{HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
 pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
-pub use repairs::{HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray};
+pub use repairs::{HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray, Swept};
 pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
 };

@@ -2,14 +2,13 @@
 //! automatically.
 
 use crate::{
-    claims::Claims,
+    claims::{Claims, LookUp},
     due::DueJobs,
     filling::FillHead,
     hints::{HintLeases, TakeHints},
     jobs::{ExplainJobs, Jobs},
     line::ReadLine,
     line_changes::LineChanges,
-    look::LookUp,
     notices::{HearNotices, SendNotices},
     operator::{FindViolations, InspectHead},
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},

@@ -12,5 +12,6 @@ mod lines;
 mod notebook;
 mod repair;
 
-pub use examination::{Examination, Finding, examine, examine_for};
+pub use examination::{Examination, examine, examine_for};
+pub use notebook::Finding;
 pub use repair::repair;
