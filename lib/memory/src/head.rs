@@ -62,14 +62,6 @@ impl MemoryHead {
         self.server().counts.clone()
     }
 
-    /// The live workers.
-    #[must_use]
-    pub fn workers(&self) -> Vec<WorkerRecord> {
-        let server = self.server();
-        let now = server.clock.ms();
-        server.keys.workers.values().filter(|(_, until)| *until > now).map(|(worker, _)| worker.clone()).collect()
-    }
-
     /// The number of waiting blocking takes.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -124,6 +116,14 @@ impl MemoryHead {
 
     pub async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {
         self.call("push", |server, _| push(server, queue, Mode::New, hints)).await
+    }
+
+    pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
+        self.call("workers", |server, now| {
+            let live = server.keys.workers.values().filter(|(_, until)| *until > now);
+            live.map(|(worker, _)| worker.clone()).collect()
+        })
+        .await
     }
 
     pub async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
