@@ -4,7 +4,7 @@
 //! - [`Config`] says where the stores are and how the processes behave.
 //! - [`Client`] enqueues jobs, waits for them, cancels and revives them.
 //! - [`Job`] is a kind of work as a Rust type; a [`Worker`] runs such jobs.
-//! - [`testing`] is a queue in memory for unit tests.
+//! - `testing`, with the feature of this name, is a queue in memory for unit tests.
 //! - [`Reaper`] repairs what crashed processes left behind; every installation runs at least one.
 //!
 //! Execution is at least once: a job runs again after its worker was lost. At most one result is accepted.
@@ -18,6 +18,7 @@ mod metrics;
 mod middleware;
 mod reaper;
 mod serve;
+#[cfg(feature = "testing")]
 pub mod testing;
 mod worker;
 

@@ -3,14 +3,15 @@
 use crate::{
     broken::Broken,
     clock::Clock,
+    commands::{EVERY_KIND, aside_max, asides, fill, push, served, sweep, until},
     keys::{Keys, QueueKeys, Score, Server},
     link::{ConnectionLost, Direct, Link},
     scripts::{Mode, in_order},
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_ports::{
-    Class, EXTEND_FOR, Error, Extended, Fill, Filled, HeadStats, Hint, Notice, Pushed, Served, Snapshot, Swept, Tail,
-    Taken, WorkerRecord,
+    Class, Error, Extended, Fill, Filled, HeadStats, Hint, Notice, Pushed, Served, Snapshot, Swept, Tail, Taken,
+    WorkerRecord,
 };
 use std::{
     collections::BTreeMap,
@@ -20,12 +21,8 @@ use std::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// The same value as in `lib/handoff`.
-const ASIDE_PART_OF_HEAD: u32 = 8;
 const BACKLOG: usize = 256;
 const ADOPT_MAX: u32 = 500;
-/// As a member of the kinds that are served.
-const EVERY_KIND: &str = "";
 
 leasehold_ports::delegate_head!(MemoryHead);
 
@@ -65,14 +62,6 @@ impl MemoryHead {
         self.server().counts.clone()
     }
 
-    /// The live workers.
-    #[must_use]
-    pub fn workers(&self) -> Vec<WorkerRecord> {
-        let server = self.server();
-        let now = server.clock.ms();
-        server.keys.workers.values().filter(|(_, until)| *until > now).map(|(worker, _)| worker.clone()).collect()
-    }
-
     /// The number of waiting blocking takes.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -108,62 +97,6 @@ impl MemoryHead {
     }
 }
 
-fn until(now: i64, time: Duration) -> i64 {
-    now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
-}
-
-fn push(server: &mut Server, queue: &QueueName, mode: Mode, hints: &[Hint]) -> Pushed {
-    if hints.is_empty() {
-        return Pushed::default();
-    }
-    let bound = server.head_max;
-    let pushed = server.of(queue).push(bound, mode, &in_order(hints));
-    server.keys.noted.insert(queue.clone());
-    server.count("a hint had no room in the head", pushed.overflowed > 0);
-    server.count("a hint was pushed twice", pushed.doubles > 0);
-    pushed
-}
-
-fn sweep(server: &mut Server, queue: &QueueName, force: bool) -> Swept {
-    if server.is_broken(Broken::NothingIsSwept) {
-        return Swept::default();
-    }
-    let swept = server.of(queue).sweep(force);
-    server.count("lists and set of Redis were made to agree", swept != Swept::default());
-    swept
-}
-
-fn served(server: &mut Server, queue: &QueueName, now: i64) -> Served {
-    let kinds = &server.of(queue).kinds;
-    let holding: Vec<&String> = kinds.iter().filter(|(_, until)| **until > now).map(|(kind, _)| kind).collect();
-    match holding.as_slice() {
-        [] => Served::Unknown,
-        kinds if kinds.iter().any(|kind| *kind == EVERY_KIND) => Served::Every,
-        kinds => Served::Only(kinds.iter().filter_map(|kind| kind.parse().ok()).collect()),
-    }
-}
-
-fn asides(server: &mut Server, queue: &QueueName) -> Vec<(Kind, u64, bool)> {
-    let bound = u64::from((server.head_max / ASIDE_PART_OF_HEAD).max(1));
-    let keys = server.of(queue);
-    keys.named_asides().map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
-}
-
-fn fill(server: &mut Server, Fill { queue, reading, hints, more, to }: &Fill, now: i64) -> Filled {
-    if server.is_broken(Broken::NothingIsFilled) {
-        return Filled::default();
-    }
-    let swept = sweep(server, queue, false);
-    let bound = server.head_max;
-    let to = to.as_deref().map(|place| (place, until(now, EXTEND_FOR)));
-    let filled = server.of(queue).fill(bound, *reading, &in_order(hints), *more, to, now);
-    if !hints.is_empty() {
-        server.keys.noted.insert(queue.clone());
-    }
-    server.count("a fill brought hints", filled.pushed > 0);
-    Filled { swept, ..filled }
-}
-
 /// The calls of workers and reapers.
 #[expect(missing_docs, reason = "each verb is described at the port of the same name")]
 impl MemoryHead {
@@ -183,6 +116,14 @@ impl MemoryHead {
 
     pub async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {
         self.call("push", |server, _| push(server, queue, Mode::New, hints)).await
+    }
+
+    pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
+        self.call("workers", |server, now| {
+            let live = server.keys.workers.values().filter(|(_, until)| *until > now);
+            live.map(|(worker, _)| worker.clone()).collect()
+        })
+        .await
     }
 
     pub async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
@@ -240,7 +181,7 @@ impl MemoryHead {
 
     pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, hints: &[Hint]) -> Result<(), Error> {
         self.call("set_aside", |server, _| {
-            let bound = (server.head_max / ASIDE_PART_OF_HEAD).max(1);
+            let bound = aside_max(server);
             if server.of(queue).set_aside(kind, bound, &in_order(hints)).0 > 0 {
                 server.count("a hint was set aside", true);
                 server.say(&Notice::Aside { queue: queue.clone(), kind: kind.clone() });

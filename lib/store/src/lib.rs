@@ -45,12 +45,11 @@ mod violations;
 pub use connect::{Pooler, Settings, Store};
 pub use error::Error;
 pub use leasehold_ports::{
-    CancelWanted, Cancelled, Deferred, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Front,
-    InvalidLinePosition, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived,
-    Slice, Stretch, Survey, Uptime, Violation, Waiting,
+    CancelWanted, Cancelled, Deferred, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Finished, Front,
+    InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair,
+    Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, Uptime, Violation, Waiting,
 };
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
-pub use priority_step::STRICT_PRIORITY_STEP;
-pub use read::{Finished, JobFilter, JobMoment, QueueStats};
+pub use read::{JobFilter, QueueStats};
 pub use violations::CHECKS;
