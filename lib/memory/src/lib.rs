@@ -18,6 +18,7 @@ mod clock;
 mod commands;
 mod ends;
 mod head;
+mod head_repairs;
 mod journal;
 mod keys;
 mod link;
