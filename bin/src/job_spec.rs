@@ -20,7 +20,7 @@ pub(crate) struct JobFlags {
     /// The payload for the handler: JSON, @FILE to read JSON from a file, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     pub(crate) payload: String,
-    /// The priority, from -100 to 100: jobs with a higher priority start first
+    /// The priority, from -100 to 100. Each point is a head start of one hour in the line, or of what `queue set` says
     #[arg(long, default_value_t = 0, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i16).range(i64::from(PRIORITY_MIN)..=i64::from(PRIORITY_MAX)))]
     pub(crate) priority: i16,

@@ -5,7 +5,8 @@
 -- Parameters: $1 queue, or NULL for all queues, the leases and the schedule.
 -- Zero rows:  never. One row for each stretch, which is one kind of a queue; or one row without a stretch.
 -- Begins:     the scan start. No job has an earlier time. A job that is enqueued later has no earlier time either, unless
---             its transaction began more than 250 ms ago, or the job has a priority above 0: the next survey finds that job. NULL: not known, because the first job has no finite time.
+--             its transaction began more than 250 ms ago, or the job has a priority above 0: the next survey finds that job.
+--             NULL: not known, because the first job has no finite time.
 -- Index:      job_line_at, one probe for each stretch; job_lease and job_due, one probe each.
 -- Cost:       that of all dead entries before the first live one of each: almost nothing where PostgreSQL may remove them,
 --             otherwise about 0.25 µs for each.
