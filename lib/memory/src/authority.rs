@@ -10,8 +10,8 @@ use crate::{
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_ports::{
-    CancelWanted, Cancelled, Class, Deferred, Enqueued, Error, Expired, Expiry, Fingerprints, Front, JobStatus, Kinds,
-    Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime,
+    CancelWanted, Cancelled, Class, Deferred, DueSchedules, Enqueued, Error, Expired, Expiry, Fingerprints, Fire,
+    FireOutcome, Front, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime,
     Waiting,
 };
 use std::{
@@ -202,7 +202,7 @@ impl MemoryStore {
         self.call("uptime", |rows| Uptime {
             now: rows.clock.now(),
             up_for: Duration::from_millis(u64::try_from(rows.clock.ms() - rows.up_since_ms).unwrap_or_default()),
-            snapshot: rows.journal.len().to_string(),
+            snapshot: format!("{}:{}", rows.journal.len(), rows.schedule_changes),
             has_deferred: !rows.deferred.is_empty(),
             watched_ago: rows.watched_at.map(|at| (rows.clock.now() - at).to_std().unwrap_or_default()),
         })
@@ -238,6 +238,14 @@ impl MemoryStore {
 
     pub async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error> {
         self.call("promote", |rows| rows.promote(limit, since)).await
+    }
+
+    pub async fn due_schedules(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<DueSchedules, Error> {
+        self.call("due_schedules", |rows| rows.due_schedules(limit, since)).await
+    }
+
+    pub async fn fire_schedules(&self, fires: &[Fire]) -> Result<Vec<FireOutcome>, Error> {
+        self.call("fire_schedules", |rows| fires.iter().map(|fire| rows.fire_schedule(fire)).collect()).await
     }
 
     pub async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error> {

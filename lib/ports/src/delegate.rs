@@ -8,8 +8,8 @@
 #[doc(hidden)]
 pub mod names {
     pub use crate::{
-        BlockingTake, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expiry, Extended, Fill, Filled, Fingerprints,
-        Front, HeadStats, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Notice, Pushed, Renewed, Repair,
+        BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled, Fingerprints,
+        Fire, FireOutcome, Front, HeadStats, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Notice, Pushed, Renewed, Repair,
         Retained, Revived, Served, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
@@ -122,6 +122,12 @@ macro_rules! delegate_store {
                     ) -> Expiry;
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
+                }
+            }
+            $crate::port! {
+                $store: Schedules {
+                    async fn due_schedules(&self, limit: i64, since: Option<DateTime<Utc>>) -> DueSchedules;
+                    async fn fire_schedules(&self, fires: &[Fire]) -> Vec<FireOutcome>;
                 }
             }
             $crate::port! {

@@ -35,6 +35,7 @@ mod registry;
 mod repairs;
 mod roles;
 mod runs;
+mod schedules;
 mod upkeep;
 
 pub use claims::{Claims, Kinds};
@@ -54,4 +55,5 @@ pub use registry::{ReaperRegistry, WorkerRecord, WorkerRegistry};
 pub use repairs::{HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray};
 pub use roles::{OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore};
 pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, Settles};
+pub use schedules::{DueSchedule, DueSchedules, Fire, FireOutcome, Schedules, TickJob};
 pub use upkeep::{Repair, Retained, Upkeep, Uptime};

@@ -40,6 +40,7 @@ mod renew;
 mod retain;
 mod revive;
 mod row;
+mod schedules;
 mod servers;
 mod settle;
 mod statement;
@@ -57,12 +58,13 @@ pub use explain::JobMoment;
 pub use finished::Finished;
 pub use jobs::JobFilter;
 pub use leasehold_ports::{
-    CancelWanted, Cancelled, Deferred, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Front,
+    CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Fire, FireOutcome, Front,
     InvalidLinePosition, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived,
-    Slice, Stretch, Survey, Uptime, Violation, Waiting,
+    Slice, Stretch, Survey, TickJob, Uptime, Violation, Waiting,
 };
 pub use locked::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
 pub use priority_step::STRICT_PRIORITY_STEP;
+pub use schedules::{Schedule, ScheduleChange};
 pub use stats::QueueStats;
 pub use violations::CHECKS;

@@ -16,7 +16,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in: each after those that it calls.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -28,6 +28,7 @@ const FILES: [(&str, &str); 15] = [
     function!("enqueue_checked"),
     function!("enqueue_unless_held"),
     function!("enqueue"),
+    function!("fire_schedules"),
     function!("cancel_batch"),
     function!("cancel"),
     function!("make_partition"),
