@@ -8,6 +8,9 @@
 -- Cost  O(log members) per hint; O(1) when `claimed` is empty, which is the usual case
 
 local claimed, leases = KEYS[1], KEYS[2]
+-- Scores from here on are positions of waiting hints.
+local WAITING = 2 ^ 51
+
 local ids = redis.call('LPOP', claimed, ARGV[2])
 if not ids then return 0 end
 
@@ -16,6 +19,6 @@ local deadline = now[1] * 1000 + math.floor(now[2] / 1000) + tonumber(ARGV[1])
 for _, id in ipairs(ids) do
   local score = redis.call('ZSCORE', leases, id)
   -- A hint with a lease belongs to a running job: keep that lease.
-  if not score or score == 'inf' then redis.call('ZADD', leases, deadline, id) end
+  if not score or tonumber(score) >= WAITING then redis.call('ZADD', leases, deadline, id) end
 end
 return #ids

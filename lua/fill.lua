@@ -1,24 +1,28 @@
--- fill: makes the head match the front of the line. Inserts the ids that Redis does not hold, each at its position.
+-- fill: makes the head match the front of the line: inserts the ids that Redis does not hold, and moves waiting hints whose
+-- position has changed.
 --
 -- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell
 -- ARGV  1 bound: the maximum length of `ready`
 --       2 more: 1 if the line continues behind these ids
 --       3 the position of the last of these ids in the line, or `-`
 --       4 how long to keep that position, in ms
---       5… the first ids of the line, the next job first
+--       5… pairs, the next job first: an id of the front of the line, and its score in `leases` while it waits
 -- Returns {pushed, held, paused}
 --   pushed  inserted into `ready` and kept there
 --   held    already waiting or leased in Redis
 --   paused  1 if the queue is paused: nothing was done
--- Sets `overflow` if the line is longer than what Redis holds afterwards, else clears the flag. Stores the position in
--- `filled` if the line continues behind it and Redis holds all ids before it, so that `extend` can continue from there;
--- otherwise deletes `filled`. If no id was missing, the position in `filled` stays: the head may reach further than these ids.
+-- Sets `overflow` to the position to which the head reaches afterwards if the line is longer, else deletes the field. Stores
+-- the position of ARGV 3 in `filled` if the line continues behind it and Redis holds all ids before it, so that `extend` can
+-- continue from there; otherwise deletes `filled`. If no id was missing, the position in `filled` stays, and so does
+-- `overflow`: the head may reach further than these ids.
 -- Rings the bell if it pushed any hint.
--- Cost  O(log members) per id, plus O(length of ready) if a missing id belongs before a waiting one or `ready` has no room
+-- Cost  O(log members) per id, plus O(length of ready) if an id belongs before a waiting one, has moved or finds no room
 
 local ready, leases, flags, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local bound, more, place, kept_ms = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
 local FIRST_ID = 5
+-- Scores from here on are positions of waiting hints.
+local WAITING = 2 ^ 51
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 500
 -- Longer than a worker that found nothing needs until it waits for the bell.
@@ -32,122 +36,139 @@ local function ring()
   end
 end
 
-if redis.call('HEXISTS', flags, 'paused') == 1 then return {0, 0, 1} end
+local set = redis.call('HMGET', flags, 'paused', 'overflow')
+if set[1] then return {0, 0, 1} end
 
--- The missing ids, and whether all of them belong behind all waiting hints.
-local missing, is_missing, in_order = {}, {}, true
-for first = FIRST_ID, #ARGV, CHUNK do
-  local last = math.min(first + CHUNK - 1, #ARGV)
-  for i, score in ipairs(redis.call('ZMSCORE', leases, unpack(ARGV, first, last))) do
-    local id = ARGV[first + i - 1]
-    if not score then
-      missing[#missing + 1] = id
-      is_missing[id] = true
-    elseif score == 'inf' and #missing > 0 then
-      in_order = false
+-- The scores of some ids; false for an id that is not in `leases`.
+local function scores_of(ids)
+  local scores = {}
+  for first = 1, #ids, CHUNK do
+    local last = math.min(first + CHUNK - 1, #ids)
+    for _, score in ipairs(redis.call('ZMSCORE', leases, unpack(ids, first, last))) do
+      scores[#scores + 1] = score and tonumber(score)
     end
   end
+  return scores
 end
-local held = #ARGV - FIRST_ID + 1 - #missing
--- Whether waiting hints were dropped to make room.
-local fell = false
 
-local function append(ids, last)
-  for first = 1, last, CHUNK do
-    redis.call('RPUSH', ready, unpack(ids, first, math.min(first + CHUNK - 1, last)))
+local function append(ids, count)
+  for first = 1, count, CHUNK do
+    redis.call('RPUSH', ready, unpack(ids, first, math.min(first + CHUNK - 1, count)))
   end
 end
 
-local function hold(ids, last)
-  for first = 1, last, CHUNK do
+-- The ids of the front of the line: their scores, their order, which of them are missing, and which wait elsewhere than they
+-- should.
+local front, wanted, nth_of, missing, moved = {}, {}, {}, {}, {}
+for i = FIRST_ID, #ARGV, 2 do
+  local id = ARGV[i]
+  front[#front + 1] = id
+  wanted[id], nth_of[id] = ARGV[i + 1], #front
+end
+for nth, score in ipairs(scores_of(front)) do
+  local id = front[nth]
+  if not score then
+    missing[#missing + 1] = id
+  elseif score >= WAITING and score ~= tonumber(wanted[id]) then
+    moved[#moved + 1] = id
+  end
+end
+
+local function set_scores(ids, count)
+  for first = 1, count, CHUNK do
     local scored = {}
-    for i = first, math.min(first + CHUNK - 1, last) do
-      scored[#scored + 1] = '+inf'
+    for i = first, math.min(first + CHUNK - 1, count) do
+      scored[#scored + 1] = wanted[ids[i]]
       scored[#scored + 1] = ids[i]
     end
     redis.call('ZADD', leases, unpack(scored))
   end
 end
 
--- Inserts each missing id before the waiting hint that follows it in the line. Waiting hints keep their order.
-local function merge(waiting)
-  local waits = {}
-  for _, id in ipairs(waiting) do waits[id] = true end
-  local before, group = {}, {}
-  for i = FIRST_ID, #ARGV do
-    local id = ARGV[i]
-    if is_missing[id] then
-      group[#group + 1] = id
-    elseif waits[id] and #group > 0 then
-      before[id], group = group, {}
-    end
+-- All waiting hints and the missing ones, in order. Hints with the same score are in the order of the line: hints that are
+-- not of its front come last.
+local function merge()
+  set_scores(moved, #moved)
+  local waiting = redis.call('LRANGE', ready, 0, -1)
+  local hints = {}
+  for i, score in ipairs(scores_of(waiting)) do
+    hints[i] = {id = waiting[i], score = score or WAITING, line = nth_of[waiting[i]] or math.huge, nth = i}
   end
-  local merged = {}
-  for _, id in ipairs(waiting) do
-    for _, earlier in ipairs(before[id] or {}) do merged[#merged + 1] = earlier end
-    before[id] = nil
-    merged[#merged + 1] = id
+  for i, id in ipairs(missing) do
+    hints[#hints + 1] = {id = id, score = tonumber(wanted[id]), line = nth_of[id], nth = #waiting + i, is_new = true}
   end
-  for _, id in ipairs(group) do merged[#merged + 1] = id end
-  return merged
+  table.sort(hints, function(a, b)
+    if a.score ~= b.score then return a.score < b.score end
+    if a.line ~= b.line then return a.line < b.line end
+    return a.nth < b.nth
+  end)
+  return hints
 end
 
--- A full head may hold hints from further back in the line, pushed while Redis had lost earlier ones. They would keep the
--- missing ids out until a worker takes them. So as many of them as needed are dropped, from the end.
-local function make_room(wanted)
-  local given, waiting, dropped = {}, redis.call('LRANGE', ready, 0, -1), {}
-  for i = FIRST_ID, #ARGV do given[ARGV[i]] = true end
-  for i = #waiting, 1, -1 do
-    if wanted > 0 and not given[waiting[i]] then
-      redis.call('ZREM', leases, waiting[i])
-      dropped[i] = true
-      wanted = wanted - 1
+-- Which hints exceed the bound: at first those that are not of the front of the line, from the last to the first. They were
+-- pushed while Redis had lost earlier ones, and would keep the missing ids out until a worker takes them.
+local function excess_of(hints)
+  local excess, dropped = #hints - bound, {}
+  for pass = 1, 2 do
+    for i = #hints, 1, -1 do
+      if excess <= 0 then return dropped end
+      if not dropped[i] and (pass == 2 or hints[i].line == math.huge) then
+        dropped[i] = true
+        excess = excess - 1
+      end
     end
   end
-  if not next(dropped) then return end
-  local kept = {}
-  for i, id in ipairs(waiting) do
-    if not dropped[i] then kept[#kept + 1] = id end
-  end
-  redis.call('DEL', ready)
-  append(kept, #kept)
-  fell = true
+  return dropped
 end
 
-local pushed = 0
-if #missing > 0 and in_order then
-  local room = bound - redis.call('LLEN', ready)
-  if room < #missing then make_room(#missing - math.max(0, room)) end
-  pushed = math.max(0, math.min(#missing, bound - redis.call('LLEN', ready)))
-  hold(missing, pushed)
+-- The lowest position that was dropped.
+local dropped_from = math.huge
+local pushed, length = 0, redis.call('LLEN', ready)
+-- Whether all missing ids belong behind all waiting hints.
+local in_order = true
+if #missing > 0 and length > 0 then
+  local last = redis.call('LINDEX', ready, -1)
+  local score, first = scores_of({last})[1] or WAITING, tonumber(wanted[missing[1]])
+  in_order = first > score or first == score and (nth_of[last] or math.huge) < nth_of[missing[1]]
+end
+if #missing > 0 and #moved == 0 and in_order and length + #missing <= bound then
+  pushed = #missing
+  set_scores(missing, pushed)
   append(missing, pushed)
-elseif #missing > 0 then
-  local merged = merge(redis.call('LRANGE', ready, 0, -1))
-  local new = {}
-  for i, id in ipairs(merged) do
-    if i <= bound and is_missing[id] then
-      new[#new + 1] = id
-    elseif i > bound and not is_missing[id] then
-      redis.call('ZREM', leases, id)
-      fell = true
+elseif #missing > 0 or #moved > 0 then
+  local hints = merge()
+  local dropped = #missing > 0 and excess_of(hints) or {}
+  local kept, new = {}, {}
+  for i, hint in ipairs(hints) do
+    if not dropped[i] then
+      kept[#kept + 1] = hint.id
+      if hint.is_new then new[#new + 1] = hint.id end
+    else
+      dropped_from = math.min(dropped_from, hint.score)
+      if not hint.is_new then redis.call('ZREM', leases, hint.id) end
     end
   end
   pushed = #new
-  hold(new, pushed)
+  set_scores(new, pushed)
   redis.call('DEL', ready)
-  append(merged, math.min(bound, #merged))
+  append(kept, #kept)
 end
 
-local all_held = pushed == #missing and not fell
-if more or not all_held then
-  redis.call('HSET', flags, 'overflow', 1)
+local holds_all = dropped_from == math.huge
+local reach = dropped_from
+if more and #front > 0 then
+  reach = math.min(reach, tonumber(wanted[front[#front]]))
+  if pushed == 0 and holds_all then reach = math.max(reach, tonumber(set[2] or 0)) end
+end
+if more or not holds_all then
+  redis.call('HSET', flags, 'overflow', reach < math.huge and string.format('%.0f', reach) or 1)
 else
   redis.call('HDEL', flags, 'overflow')
 end
-if more and all_held and place ~= '-' then
+if more and holds_all and place ~= '-' then
   if pushed > 0 or redis.call('PEXPIRE', filled, kept_ms) == 0 then redis.call('SET', filled, place, 'PX', kept_ms) end
 else
   redis.call('DEL', filled)
 end
 if pushed > 0 then ring() end
-return {pushed, held, 0}
+return {pushed, (#ARGV - FIRST_ID + 1) / 2 - #missing, 0}

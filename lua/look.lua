@@ -9,6 +9,8 @@
 --   kinds aside  kinds that have hints aside; the caller counts those hints
 -- Cost  O(log members)
 
+-- Scores from here on are positions of waiting hints: 2^51.
+local WAITING = '2251799813685248'
 local ready, claimed, leases, flags, asides = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 local set = redis.call('HMGET', flags, 'paused', 'overflow')
@@ -16,7 +18,7 @@ local paused, overflow = set[1] and 1 or 0, set[2] and 1 or 0
 local in_ready, in_claimed = redis.call('LLEN', ready), redis.call('LLEN', claimed)
 local kinds_aside = redis.call('SCARD', asides)
 local members, waiting, overdue = redis.call('ZCARD', leases), 0, 0
-if members > 0 then waiting = redis.call('ZCOUNT', leases, '+inf', '+inf') end
+if members > 0 then waiting = redis.call('ZCOUNT', leases, WAITING, '+inf') end
 -- Most queues have no lease. Counting overdue leases would cost more than half of this script.
 if members > waiting then
   local now = redis.call('TIME')

@@ -1,27 +1,33 @@
--- push: puts hints into the head.
+-- push: puts hints into the head, each at its position in the line.
 --
 -- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled   6 bell
 -- ARGV  1 bound: the maximum length of `ready`
---       2 mode: `back`    new hints, behind the waiting ones
---               `front`   new hints, before the waiting ones
---               `return`  hints that a worker gives back, before the waiting ones; also hints that are leased or still in
---                         `claimed`
---       3… ids, the next job first
+--       2 mode: `new`     hints of jobs that came into the line
+--               `return`  hints that a worker gives back; also hints that are leased or still in `claimed`
+--       3… pairs: an id, and its score in `leases` while it waits (see README.md); ordered by score. In the mode `return`
+--          a score may be `-`: the position is not known, and the hint goes before all others. It came from there.
 -- Returns {pushed, doubles, overflowed, paused}
 --   pushed      put into `ready`
---   doubles     skipped, because they already wait (in the modes `back` and `front` also: because they are leased)
---   overflowed  not kept, or dropped from the end to make room. The line in PostgreSQL still has their jobs, and `overflow`
---               is set. If `overflow` was set before and the mode is `back`: all ids
+--   doubles     skipped, because they already wait (in the mode `new` also: because they are leased)
+--   overflowed  not kept, because the head does not reach their position, or dropped from the end to make room. The line
+--               in PostgreSQL still has their jobs. If no hint can be kept: all ids
 --   paused      1 if the queue is paused: nothing was pushed, and hints that were given back are forgotten
--- Cost  O(log members) per id; O(length of claimed) per id that is given back, and `claimed` is empty or short
+-- Rings the bell if it pushed any hint.
+-- Cost  O(log members) per id, if the ids belong behind the waiting hints. A few ids that belong before waiting hints:
+--       O(length of ready) each; many of them: O(length of ready) together. O(length of claimed) per id that is given
+--       back, and `claimed` is empty or short
 --
--- `overflow` closes only the back: a new hint behind a head that is shorter than the line would overtake the rest of the line.
--- The front stays open, and what exceeds the bound is dropped from the end. Then the head no longer reaches the position in
--- `filled` and must not be extended from there, so `filled` is deleted. Rings the bell if it pushed any hint.
+-- `overflow` is the position to which the head reaches. A hint at or behind this position would overtake the part of the
+-- line that is not in Redis. When hints fall from the end, the head reaches less far, and it must not be extended from the
+-- position in `filled`, so `filled` is deleted.
 
 local ready, leases, flags, claimed, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
 local FIRST_ID = 3
+-- Scores from here on are positions of waiting hints.
+local WAITING = 2 ^ 51
+-- Up to this number of hints that belong before waiting ones are inserted one by one. More hints are merged in one pass.
+local FEW = 16
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
 -- Longer than a worker that found nothing needs until it waits for the bell.
@@ -35,9 +41,10 @@ local function ring()
   end
 end
 
-if redis.call('HEXISTS', flags, 'paused') == 1 then
+local set = redis.call('HMGET', flags, 'paused', 'overflow')
+if set[1] then
   if mode == 'return' then
-    for i = FIRST_ID, #ARGV do
+    for i = FIRST_ID, #ARGV, 2 do
       redis.call('LREM', claimed, 1, ARGV[i])
       redis.call('ZREM', leases, ARGV[i])
     end
@@ -45,53 +52,123 @@ if redis.call('HEXISTS', flags, 'paused') == 1 then
   return {0, 0, 0, 1}
 end
 
-local room = #ARGV
-if mode == 'back' then
-  -- While the line is longer than the head, no new hint is looked at.
-  if redis.call('HEXISTS', flags, 'overflow') == 1 then return {0, 0, #ARGV - FIRST_ID + 1, 0} end
-  room = bound - redis.call('LLEN', ready)
+-- No hint is kept at or behind this position.
+local reach = tonumber(set[2] or '+inf')
+-- While the line is longer than the head, most new hints belong behind the head: they are not looked at.
+if mode == 'new' and #ARGV > FIRST_ID and tonumber(ARGV[FIRST_ID + 1]) >= reach then
+  return {0, 0, (#ARGV - FIRST_ID + 1) / 2, 0}
 end
 
-local function is_double(id)
+-- The score of the hint at an index of `ready`; nil if there is none. A hint without a known position counts as the first.
+local function score_at(index)
+  local id = redis.call('LINDEX', ready, index)
+  if not id then return nil end
+  local score = tonumber(redis.call('ZSCORE', leases, id) or WAITING)
+  return score < math.huge and score or WAITING
+end
+
+-- Whether a hint that is given back waits in a list already.
+local function waits(id)
   local score = redis.call('ZSCORE', leases, id)
-  if mode ~= 'return' then return score end
-  return score == 'inf' and redis.call('LREM', claimed, 1, id) == 0
+  return score and tonumber(score) >= WAITING and redis.call('LREM', claimed, 1, id) == 0
 end
 
-local fresh, doubles, overflowed = {}, 0, 0
-for i = FIRST_ID, #ARGV do
-  local id = ARGV[i]
-  if is_double(id) then
-    doubles = doubles + 1
-  elseif #fresh < room then
-    redis.call('ZADD', leases, '+inf', id)
-    fresh[#fresh + 1] = id
-  else
+-- Hints without a position get the lowest score of the other hints, which they precede.
+local first = WAITING
+if mode == 'return' then
+  first = score_at(0) or math.huge
+  for i = FIRST_ID, #ARGV, 2 do
+    if ARGV[i + 1] ~= '-' then
+      first = math.min(first, tonumber(ARGV[i + 1]))
+      break
+    end
+  end
+  if first == math.huge then first = WAITING end
+end
+first = string.format('%.0f', first)
+-- Hints that go before all others, and the others in their order.
+local front, ids, scores = {}, {}, {}
+local doubles, overflowed = 0, 0
+for i = FIRST_ID, #ARGV, 2 do
+  local id, score = ARGV[i], ARGV[i + 1]
+  local in_front = score == '-'
+  if in_front then score = first end
+  if not in_front and tonumber(score) >= reach then
     overflowed = overflowed + 1
+    if mode == 'return' then
+      redis.call('LREM', claimed, 1, id)
+      redis.call('ZREM', leases, id)
+    end
+  elseif mode == 'return' and waits(id) or mode == 'new' and redis.call('ZADD', leases, 'NX', score, id) == 0 then
+    doubles = doubles + 1
+  else
+    if mode == 'return' then redis.call('ZADD', leases, score, id) end
+    if in_front then
+      front[#front + 1] = id
+    else
+      ids[#ids + 1], scores[#scores + 1] = id, tonumber(score)
+    end
   end
 end
 
-if mode == 'back' then
-  for first = 1, #fresh, CHUNK do
-    redis.call('RPUSH', ready, unpack(fresh, first, math.min(first + CHUNK - 1, #fresh)))
+local function append(list)
+  for from = 1, #list, CHUNK do
+    redis.call('RPUSH', ready, unpack(list, from, math.min(from + CHUNK - 1, #list)))
   end
+end
+
+-- Inserts one hint behind all hints with the same or a lower score.
+local function insert(id, score)
+  local low, high = 0, redis.call('LLEN', ready)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if score_at(middle) <= score then low = middle + 1 else high = middle end
+  end
+  local follower = redis.call('LINDEX', ready, low)
+  if follower then redis.call('LINSERT', ready, 'BEFORE', follower, id) else redis.call('RPUSH', ready, id) end
+end
+
+-- Merges the hints with the waiting ones. Both are in order.
+local function merge()
+  local waiting, merged, nth = redis.call('LRANGE', ready, 0, -1), {}, 1
+  for from = 1, #waiting, CHUNK do
+    local held = redis.call('ZMSCORE', leases, unpack(waiting, from, math.min(from + CHUNK - 1, #waiting)))
+    for i, score in ipairs(held) do
+      while nth <= #ids and scores[nth] < tonumber(score or WAITING) do
+        merged[#merged + 1] = ids[nth]
+        nth = nth + 1
+      end
+      merged[#merged + 1] = waiting[from + i - 1]
+    end
+  end
+  for i = nth, #ids do merged[#merged + 1] = ids[i] end
+  redis.call('DEL', ready)
+  append(merged)
+end
+
+local last = #ids > 0 and score_at(-1)
+if not last or scores[1] >= last then
+  append(ids)
+elseif #ids > FEW then
+  merge()
 else
-  -- LPUSH reverses the order of its arguments: push from the last to the first.
-  local reversed = {}
-  for i = #fresh, 1, -1 do reversed[#reversed + 1] = fresh[i] end
-  for first = 1, #reversed, CHUNK do
-    redis.call('LPUSH', ready, unpack(reversed, first, math.min(first + CHUNK - 1, #reversed)))
-  end
-  local excess = redis.call('LLEN', ready) - bound
-  if excess > 0 then redis.call('DEL', filled) end
-  while excess > 0 do
-    local fallen = redis.call('RPOP', ready, math.min(excess, CHUNK))
-    redis.call('ZREM', leases, unpack(fallen))
-    overflowed = overflowed + #fallen
-    excess = excess - #fallen
-  end
+  for i = 1, #ids do insert(ids[i], scores[i]) end
 end
+-- LPUSH reverses the order of its arguments: push one by one, from the last to the first.
+for i = #front, 1, -1 do redis.call('LPUSH', ready, front[i]) end
 
-if overflowed > 0 then redis.call('HSET', flags, 'overflow', 1) end
-if #fresh > 0 then ring() end
-return {#fresh, doubles, overflowed, 0}
+local pushed = #ids + #front
+local excess = pushed > 0 and redis.call('LLEN', ready) - bound or 0
+if excess > 0 then
+  redis.call('DEL', filled)
+  while excess > 0 do
+    local count = math.min(excess, CHUNK)
+    reach = math.min(reach, score_at(-count))
+    local fallen = redis.call('RPOP', ready, count)
+    redis.call('ZREM', leases, unpack(fallen))
+    overflowed, excess = overflowed + count, excess - count
+  end
+  redis.call('HSET', flags, 'overflow', string.format('%.0f', reach))
+end
+if pushed > 0 then ring() end
+return {pushed, doubles, overflowed, 0}

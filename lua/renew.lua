@@ -15,6 +15,8 @@ local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 -- As text: Redis would convert a number again for each member.
 local deadline = string.format('%.0f', now_ms + tonumber(ARGV[1]))
 local FIRST_MEMBER = 3
+-- Scores from here on are positions of waiting hints.
+local WAITING = 2 ^ 51
 -- Maximum number of members of one call, two arguments each. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
 
@@ -25,7 +27,7 @@ for first = FIRST_MEMBER, #ARGV, CHUNK do
   if ARGV[2] == 'held' then now_held = redis.call('ZMSCORE', KEYS[1], unpack(ARGV, first, last)) end
   for i = first, last do
     local score = now_held[i - first + 1]
-    if ARGV[2] ~= 'held' or (score and score ~= 'inf') then
+    if ARGV[2] ~= 'held' or (score and tonumber(score) < WAITING) then
       scored[#scored + 1] = deadline
       scored[#scored + 1] = ARGV[i]
     end

@@ -6,7 +6,7 @@
 --       2… the kinds of KEYS[5…], in the same order
 -- Returns {orphans, readmitted, dropped}
 --   orphans     waited and were in no list: forgotten, so that a fill can bring them back
---   readmitted  were in a list and not in `leases`: they wait now
+--   readmitted  were in a list and not in `leases`: they wait now, at the position of the hint before them
 --   dropped     removed from a list: the second mention of an id, or a leased job
 -- Cost  O(kinds aside + log members) if the counts agree, else O(waiting hints)
 --
@@ -15,6 +15,8 @@
 local leases, asides, claimed, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local force = ARGV[1] == '1'
 local FIRST_LIST, FIRST_ASIDE, FIRST_KIND = 3, 5, 2
+-- Scores from here on are positions of waiting hints.
+local WAITING = '2251799813685248' -- 2^51
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
 
@@ -29,20 +31,22 @@ end
 
 local listed = 0
 for i = FIRST_LIST, #KEYS do listed = listed + redis.call('LLEN', KEYS[i]) end
-if not force and listed == redis.call('ZCOUNT', leases, '+inf', '+inf') then return {0, 0, 0} end
+if not force and listed == redis.call('ZCOUNT', leases, WAITING, '+inf') then return {0, 0, 0} end
 
 local seen, readmitted, dropped = {}, 0, 0
 for i = FIRST_LIST, #KEYS do
   local list = KEYS[i]
-  local ids, kept = redis.call('LRANGE', list, 0, -1), {}
+  local ids, kept, before = redis.call('LRANGE', list, 0, -1), {}, WAITING
   for _, id in ipairs(ids) do
     local score = redis.call('ZSCORE', leases, id)
     -- A leased hint in `claimed` is left for `adopt`.
-    if not seen[id] and (not score or score == 'inf' or list == claimed) then
+    local waits = score and tonumber(score) >= tonumber(WAITING)
+    if not seen[id] and (not score or waits or list == claimed) then
       seen[id] = true
       kept[#kept + 1] = id
+      if waits then before = score end
       if not score then
-        redis.call('ZADD', leases, '+inf', id)
+        redis.call('ZADD', leases, before, id)
         readmitted = readmitted + 1
       end
     end
@@ -57,7 +61,7 @@ for i = FIRST_LIST, #KEYS do
 end
 
 local orphans = 0
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '+inf', '+inf')) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, WAITING, '+inf')) do
   if not seen[id] then
     redis.call('ZREM', leases, id)
     orphans = orphans + 1

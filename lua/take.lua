@@ -8,11 +8,12 @@
 --       4… the kinds of KEYS[7…], in the same order
 --       then ids that a BLMOVE of this worker moved to `claimed`: they are leased too. An id that is no longer in `claimed`
 --       is skipped: another process has adopted it.
--- Returns {paused, low, {leased ids: from `claimed`, then aside, then ready}, {kinds that still have hints aside}}
+-- Returns {paused, low, {leased ids: from `claimed`, then from the lists in the order of the line}, {kinds that still have
+--         hints aside}}
 --   paused  1 if the queue is paused: nothing was taken, and the given ids that were in `claimed` are forgotten
 --   low     1 if `ready` has less than half of its bound while the line is longer: time for a fill
 -- Rings the bell if hints remain in `ready`.
--- Cost  O(log members) per id, and one call per served kind that has hints aside
+-- Cost  O(log members) per id; while served kinds have hints aside: also O(their number) per id
 
 local ready, claimed, leases, flags, asides, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local bound, lease_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -41,30 +42,49 @@ if redis.call('HEXISTS', flags, 'paused') == 1 then
   return {1, 0, {}, {}}
 end
 
-local function pop(list)
-  while limit > 0 do
-    local ids = redis.call('LPOP', list, math.min(limit, CHUNK))
+local function pop(list, count)
+  while count > 0 do
+    local ids = redis.call('LPOP', list, math.min(count, CHUNK))
     if not ids then return end
     for _, id in ipairs(ids) do taken[#taken + 1] = id end
-    limit = limit - #ids
+    limit, count = limit - #ids, count - #ids
   end
 end
 
-local aside = {}
+-- The score of the first hint of a list; nil if the list is empty. A hint without a known position counts as the first.
+local function first_score(list)
+  local id = redis.call('LINDEX', list, 0)
+  if not id then return nil end
+  local score = tonumber(redis.call('ZSCORE', leases, id) or 0)
+  return score < math.huge and score or 0
+end
+
+local aside, lists = {}, {}
 for _, kind in ipairs(redis.call('SMEMBERS', asides)) do aside[kind] = true end
 if next(aside) then
   for i = FIRST_LIST, #KEYS do
+    if aside[ARGV[FIRST_KIND + i - FIRST_LIST]] then lists[KEYS[i]] = first_score(KEYS[i]) end
+  end
+  local waits = next(lists) and first_score(ready)
+  -- Hints aside one by one, each time from the list whose first hint comes first in the line. One of them is before `ready`
+  -- if both have the same score: it has been taken once.
+  while limit > 0 and next(lists) do
+    local list, score = nil, waits or math.huge
+    for one, its in pairs(lists) do
+      if its <= score then list, score = one, its end
+    end
+    pop(list or ready, 1)
+    if list then lists[list] = first_score(list) else waits = first_score(ready) end
+  end
+  for i = FIRST_LIST, #KEYS do
     local kind = ARGV[FIRST_KIND + i - FIRST_LIST]
-    if aside[kind] then
-      pop(KEYS[i])
-      if redis.call('EXISTS', KEYS[i]) == 0 then
-        redis.call('SREM', asides, kind)
-        aside[kind] = nil
-      end
+    if aside[kind] and redis.call('EXISTS', KEYS[i]) == 0 then
+      redis.call('SREM', asides, kind)
+      aside[kind] = nil
     end
   end
 end
-pop(ready)
+pop(ready, limit)
 
 local now = redis.call('TIME')
 -- As text: Redis would convert a number again for each id.

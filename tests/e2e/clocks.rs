@@ -115,7 +115,7 @@ async fn the_line_has_the_order_in_which_jobs_arrived() {
     );
     let line =
         leasehold_tests::front(fleet.client.store(), &QueueName::default(), &Kinds::All, 10).await.expect("the line");
-    assert_eq!(line.ids, came);
+    assert_eq!(line.ids(), came);
     fleet.start_probe_worker(1, None);
     fleet.wait_until_succeeded(4).await;
     let lines = read_log(&fleet.log());

@@ -2,6 +2,7 @@
 
 use crate::{LEASE, SOON, Server, connect, new_ids, queue};
 use leasehold_handoff::Taken;
+use leasehold_tests::hints;
 use std::time::Duration;
 
 /// No wait in these tests ends by itself.
@@ -19,7 +20,7 @@ async fn who_hears_it_and_leaves_hints_rings_for_the_next() {
         waits.push(tokio::spawn(async move { taker.bell(LONG).await.expect("waiting for the bell") }));
         server.until_waiting(nth).await;
     }
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     server.until_waiting(2).await;
     let two = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take");
     assert_eq!(two, Taken { ids: ids[..2].to_vec(), ..Taken::default() });
@@ -40,7 +41,7 @@ async fn it_is_heard_once_and_by_one_who_comes_a_moment_late() {
     let mut taker = handoff.taker(&queue()).await.expect("taker");
     assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "nothing has come yet");
     for ids in [new_ids(3), new_ids(2)] {
-        handoff.push(&queue(), &ids, false).await.expect("push");
+        handoff.push(&queue(), &hints(&ids)).await.expect("push");
     }
     assert!(taker.bell(SOON).await.expect("a wait"));
     assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "two pushes are one reason to look");
@@ -52,10 +53,10 @@ async fn what_a_fill_brings_is_rung_for() {
     let handoff = connect(&server).await;
     let ids = new_ids(4);
     let mut taker = handoff.taker(&queue()).await.expect("taker");
-    handoff.fill(&queue(), &ids[..2], true, Some("a place")).await.expect("fill");
+    handoff.fill(&queue(), &hints(&ids[..2]), true, Some("a place")).await.expect("fill");
     assert!(taker.bell(SOON).await.expect("a wait"));
-    handoff.fill(&queue(), &ids[..2], true, Some("a place")).await.expect("fill");
+    handoff.fill(&queue(), &hints(&ids[..2]), true, Some("a place")).await.expect("fill");
     assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "all of them were there");
-    handoff.extend(&queue(), "a place", "another", &ids[2..]).await.expect("extend");
+    handoff.extend(&queue(), "a place", "another", &hints(&ids[2..])).await.expect("extend");
     assert!(taker.bell(SOON).await.expect("a wait"));
 }

@@ -4,7 +4,7 @@ use crate::{LEASE, SOON, connect, kind, new_ids, queue};
 use leasehold_core::WorkerId;
 use leasehold_handoff::{Served, Swept, WorkerRecord};
 use leasehold_servers::RedisOptions;
-use leasehold_tests::{RedisServer, eventually};
+use leasehold_tests::{RedisServer, eventually, hints, unused};
 
 #[tokio::test]
 async fn keys_of_one_call_lie_in_one_slot() {
@@ -26,18 +26,18 @@ async fn keys_of_one_call_lie_in_one_slot() {
     let handoff = connect(&server).await;
     let ids = new_ids(4);
     let leased = [(queue(), ids[1..2].to_vec()), ("other".parse().expect("a name"), new_ids(1))];
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     handoff.take(&queue(), &ids[..1], &[kind("saw"), kind("paint")], 2, LEASE).await.expect("take");
-    handoff.set_aside(&queue(), &kind("paint"), &ids[..1]).await.expect("set aside");
+    handoff.set_aside(&queue(), &kind("paint"), &hints(&ids[..1])).await.expect("set aside");
     handoff.take(&queue(), &[], &[kind("paint")], 0, LEASE).await.expect("take");
     handoff.renew(&leased, LEASE).await.expect("renew");
-    handoff.release(&queue(), &ids[1..2]).await.expect("release");
+    handoff.release(&queue(), &unused(&ids[1..2])).await.expect("release");
     handoff.ack(&leased).await.expect("ack");
     assert_eq!(handoff.adopt(&queue(), LEASE).await.expect("adopt"), 0);
     assert_eq!(handoff.expired(&queue(), 9).await.expect("expired"), []);
-    handoff.fill(&queue(), &ids, true, Some("here")).await.expect("fill");
+    handoff.fill(&queue(), &hints(&ids), true, Some("here")).await.expect("fill");
     handoff.tail(&queue()).await.expect("tail");
-    handoff.extend(&queue(), "here", "there", &ids).await.expect("extend");
+    handoff.extend(&queue(), "here", "there", &hints(&ids)).await.expect("extend");
     assert_eq!(handoff.sweep(&queue()).await.expect("sweep"), Swept::default());
     assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").held.len(), ids.len());
     handoff.forget(&queue(), &[ids[0].to_string().into_bytes()]).await.expect("forget");

@@ -3,7 +3,7 @@
 use crate::{LEASE, connect, new_ids, queue};
 use leasehold_core::QueueName;
 use leasehold_handoff::{Held, Pushed};
-use leasehold_tests::RedisServer;
+use leasehold_tests::{RedisServer, hints};
 use redis::aio::MultiplexedConnection;
 
 async fn forget_scripts(connection: &mut MultiplexedConnection) {
@@ -26,14 +26,14 @@ async fn every_call_goes_through() {
     let ids = new_ids(2);
 
     forget_scripts(&mut connection).await;
-    let pushed = handoff.push(&queue(), &ids, false).await.expect("push");
+    let pushed = handoff.push(&queue(), &hints(&ids)).await.expect("push");
     assert_eq!(pushed, Pushed { pushed: 2, ..Pushed::default() });
     forget_scripts(&mut connection).await;
     assert_eq!(handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take").ids, ids);
     forget_scripts(&mut connection).await;
     assert_eq!(handoff.expired(&queue(), 9).await.expect("expired"), []);
     forget_scripts(&mut connection).await;
-    assert_eq!(handoff.fill(&queue(), &new_ids(1), false, None).await.expect("fill").pushed, 1);
+    assert_eq!(handoff.fill(&queue(), &hints(&new_ids(1)), false, None).await.expect("fill").pushed, 1);
     forget_scripts(&mut connection).await;
     handoff.ack(&[(queue(), ids)]).await.expect("ack");
     assert_eq!(handoff.stats(&queue()).await.expect("stats").leased, 0);

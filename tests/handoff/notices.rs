@@ -3,7 +3,7 @@
 use crate::{LEASE, SOON, Server, connect, kind, new_ids, queue};
 use leasehold_core::{JobId, WorkerId};
 use leasehold_handoff::Notice;
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints};
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
 
 fn cancel() -> Notice {
@@ -38,10 +38,10 @@ async fn what_is_said_is_heard() {
     assert_eq!([notices.recv().await, notices.recv().await], said.map(Some));
 
     let ids = new_ids(1);
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("take");
-    handoff.set_aside(&queue(), &kind("paint"), &ids).await.expect("set aside");
+    handoff.set_aside(&queue(), &kind("paint"), &hints(&ids)).await.expect("set aside");
     assert_eq!(notices.recv().await, Some(Notice::Aside { queue: queue(), kind: kind("paint") }));
-    handoff.set_aside(&queue(), &kind("paint"), &ids).await.expect("set aside what is aside");
+    handoff.set_aside(&queue(), &kind("paint"), &hints(&ids)).await.expect("set aside what is aside");
     assert_eq!(notices.try_recv(), Err(TryRecvError::Empty), "nothing new, nothing said");
 }

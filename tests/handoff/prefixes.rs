@@ -3,7 +3,7 @@
 use crate::{HEAD_MAX, LEASE, SOON, TIMEOUT, new_ids, notices::until_heard, queue};
 use leasehold_core::{JobId, WorkerId};
 use leasehold_handoff::{Handoff, Notice, Settings};
-use leasehold_tests::RedisServer;
+use leasehold_tests::{RedisServer, hints};
 use tokio::sync::mpsc::error::TryRecvError;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ async fn two_prefixes_share_nothing() {
     while heard_by_one.try_recv() != Err(TryRecvError::Empty) {}
 
     let ids = new_ids(3);
-    one.push(&queue(), &ids, false).await.expect("push");
+    one.push(&queue(), &hints(&ids)).await.expect("push");
     one.announce_reaper(Uuid::new_v4(), SOON).await.expect("announce");
     let (generation, _) = one.generation().await.expect("a generation");
     let cancel = Notice::Cancel { id: JobId::new(), epoch: 1, worker: WorkerId::new() };

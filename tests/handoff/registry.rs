@@ -3,7 +3,7 @@
 use crate::{LEASE, SOON, Server, connect, kind, queue};
 use leasehold_core::{JobId, Kind, QueueName, WorkerId};
 use leasehold_handoff::{Fill, HeadStats, Served, WorkerRecord};
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints};
 use std::time::Duration;
 
 fn worker(queues: &[QueueName], kinds: Option<Vec<Kind>>) -> WorkerRecord {
@@ -80,7 +80,7 @@ async fn several_queues_are_asked_about_in_one_go() {
 
     let ids = [JobId::new(), JobId::new()];
     let fill =
-        |queue: &QueueName, ids: &[JobId], more| Fill { queue: queue.clone(), ids: ids.to_vec(), more, to: None };
+        |queue: &QueueName, ids: &[JobId], more| Fill { queue: queue.clone(), hints: hints(ids), more, to: None };
     let fills = [fill(&queue(), &ids, true), fill(&none, &[], false), fill(&other, &ids[..1], false)];
     let filled = handoff.fill_all(&fills).await.expect("fill");
     assert_eq!(filled.iter().map(|filled| filled.pushed).collect::<Vec<_>>(), [2, 0, 1]);

@@ -3,7 +3,7 @@
 use crate::{HEAD_MAX, LEASE, SOON, Server, connect, kind, new_ids, queue};
 use leasehold_core::JobId;
 use leasehold_handoff::{Extended, Filled, HeadStats, Held, Pushed, Swept, Tail, Taken};
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints, unused, urgent};
 use std::time::Duration;
 
 const CHANGED: Extended = Extended { pushed: 0, held: 0, changed: true };
@@ -14,7 +14,7 @@ async fn a_hint_from_push_to_ack() {
     let handoff = connect(&server).await;
     let ids = new_ids(3);
 
-    let pushed = handoff.push(&queue(), &ids, false).await.expect("push");
+    let pushed = handoff.push(&queue(), &hints(&ids)).await.expect("push");
     assert_eq!(pushed, Pushed { pushed: 3, ..Pushed::default() });
     assert_eq!(handoff.queues().await.expect("queues"), [queue()]);
 
@@ -25,7 +25,7 @@ async fn a_hint_from_push_to_ack() {
     assert_eq!(stats, HeadStats { ready: 1, leased: 2, waiting_members: 1, ..HeadStats::default() });
 
     handoff.ack(&[(queue(), taken.ids)]).await.expect("ack");
-    handoff.release(&queue(), &ids[2..]).await.expect("release of what waits");
+    handoff.release(&queue(), &unused(&ids[2..])).await.expect("release of what waits");
     let snapshot = handoff.snapshot(&queue()).await.expect("snapshot");
     assert_eq!((snapshot.ready, snapshot.held), (ids[2..].to_vec(), vec![(ids[2], Held::Waiting)]));
 
@@ -41,23 +41,24 @@ async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
     let line = new_ids(bound + 4);
     let (head, rest) = line.split_at(bound);
 
-    let pushed = handoff.push(&queue(), &line, false).await.expect("push");
-    assert_eq!(pushed, Pushed { pushed: HEAD_MAX, overflowed: 4, ..Pushed::default() });
-    let again = handoff.push(&queue(), &line, false).await.expect("the same push again");
+    let pushed = handoff.push(&queue(), &hints(&line)).await.expect("push");
+    assert_eq!(pushed, Pushed { pushed: HEAD_MAX + 4, overflowed: 4, ..Pushed::default() });
+    let again = handoff.push(&queue(), &hints(&line)).await.expect("the same push again");
     assert_eq!(again, Pushed { overflowed: HEAD_MAX + 4, ..Pushed::default() }, "the line has them");
 
     let taken = handoff.take(&queue(), &[], &[], HEAD_MAX / 2 + 1, LEASE).await.expect("take");
     assert_eq!(taken.ids, head[..bound / 2 + 1]);
     assert!(taken.low, "less than half is left, and the line is longer");
     let late = new_ids(1);
-    let refused = handoff.push(&queue(), &late, false).await.expect("a push behind the rest of the line");
+    let refused = handoff.push(&queue(), &hints(&late)).await.expect("a push behind the rest of the line");
     assert_eq!(refused, Pushed { overflowed: 1, ..Pushed::default() });
-    let urgent = new_ids(2);
-    let front = handoff.push(&queue(), &urgent, true).await.expect("a push to the front");
-    assert_eq!(front, Pushed { pushed: 2, ..Pushed::default() });
+    let first = new_ids(2);
+    let before = handoff.push(&queue(), &urgent(&first)).await.expect("a push before the others");
+    assert_eq!(before, Pushed { pushed: 2, ..Pushed::default() });
 
-    let waiting: Vec<_> = [&urgent, &head[bound / 2 + 1..], rest, &late].concat();
-    let filled = handoff.fill(&queue(), &waiting, false, None).await.expect("fill");
+    let waiting: Vec<_> = [&first, &head[bound / 2 + 1..], rest, &late].concat();
+    let front = [urgent(&first), hints(&waiting[2..])].concat();
+    let filled = handoff.fill(&queue(), &front, false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 5, held: waiting.len() as u32 - 5, swept: Swept::default() });
     let snapshot = handoff.snapshot(&queue()).await.expect("snapshot");
     assert_eq!(snapshot.ready, waiting);
@@ -69,24 +70,24 @@ async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(4);
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     let running = handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take").ids;
-    handoff.set_aside(&queue(), &kind("paint"), &running[1..]).await.expect("set aside");
+    handoff.set_aside(&queue(), &kind("paint"), &hints(&running[1..])).await.expect("set aside");
 
     handoff.pause(&queue()).await.expect("pause");
     let stats = handoff.stats(&queue()).await.expect("stats");
     assert_eq!(stats, HeadStats { leased: 1, paused: true, overflow: true, ..HeadStats::default() });
-    let push = handoff.push(&queue(), &new_ids(1), true).await.expect("a push into a paused queue");
+    let push = handoff.push(&queue(), &urgent(&new_ids(1))).await.expect("a push into a paused queue");
     assert_eq!(push, Pushed { paused: true, ..Pushed::default() });
     let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("a take from a paused queue");
     assert_eq!(taken, Taken { paused: true, ..Taken::default() });
-    handoff.fill(&queue(), &ids[1..], false, None).await.expect("a fill of a paused queue");
+    handoff.fill(&queue(), &hints(&ids[1..]), false, None).await.expect("a fill of a paused queue");
     assert_eq!(handoff.stats(&queue()).await.expect("stats"), stats);
 
     handoff.resume(&queue()).await.expect("resume");
-    let push = handoff.push(&queue(), &new_ids(1), false).await.expect("a push before the fill");
+    let push = handoff.push(&queue(), &hints(&new_ids(1))).await.expect("a push before the fill");
     assert_eq!(push, Pushed { overflowed: 1, ..Pushed::default() }, "nothing new may overtake the line");
-    let filled = handoff.fill(&queue(), &ids[1..], false, None).await.expect("fill");
+    let filled = handoff.fill(&queue(), &hints(&ids[1..]), false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 3, ..Filled::default() });
     let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("take");
     assert_eq!(taken.ids, ids[1..]);
@@ -99,12 +100,12 @@ async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
     let bound = HEAD_MAX as usize;
     let line = new_ids(3 * bound);
     let behind = &line[bound..];
-    let extend = async |from, to, ids| handoff.extend(&queue(), from, to, ids).await.expect("extend");
+    let extend = async |from, to, ids| handoff.extend(&queue(), from, to, &hints(ids)).await.expect("extend");
     let filled_to = async || handoff.tail(&queue()).await.expect("tail").filled_to;
     // At once after a fill that finds all of the front held; again if that was not soon enough.
     let extend_soon = async |front: &[JobId], from, to, ids| {
         eventually("an extension soon after a fill", SOON, async || {
-            let filled = handoff.fill(&queue(), front, true, Some(from)).await.expect("fill");
+            let filled = handoff.fill(&queue(), &hints(front), true, Some(from)).await.expect("fill");
             assert_eq!(filled, Filled { pushed: 0, held: front.len() as u32, swept: Swept::default() });
             assert_eq!(extend("elsewhere", to, ids).await, CHANGED, "from another place");
             let extended = extend(from, to, ids).await;
@@ -113,13 +114,13 @@ async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
         .await
     };
     assert_eq!(handoff.tail(&queue()).await.expect("tail"), Tail::default());
-    handoff.fill(&queue(), &line[..bound], true, Some("a")).await.expect("fill");
+    handoff.fill(&queue(), &hints(&line[..bound]), true, Some("a")).await.expect("fill");
     assert_eq!(handoff.tail(&queue()).await.expect("tail").ready, HEAD_MAX);
     eventually("the fill is some time ago", SOON, async || filled_to().await.map_or(Ok(()), Err)).await;
     assert_eq!(extend("a", "b", behind).await, CHANGED, "too long ago");
 
     let taken = handoff.take(&queue(), &[], &[], HEAD_MAX - 2, LEASE).await.expect("take").ids;
-    handoff.release(&queue(), &taken[..1]).await.expect("release");
+    handoff.release(&queue(), &unused(&taken[..1])).await.expect("release");
     let extended = extend_soon(&line[..bound], "a", "b", &behind[..4]).await;
     assert_eq!(extended, Extended { pushed: 4, ..Extended::default() });
     assert_eq!(extend("a", "b", &behind[..4]).await, CHANGED, "the same again");
@@ -133,7 +134,7 @@ async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
     assert!(snapshot.overflow);
 
     let front: Vec<_> = [&taken[..], &line[bound - 2..2 * bound - 4]].concat();
-    let filled = handoff.fill(&queue(), &front, true, Some("d")).await.expect("fill");
+    let filled = handoff.fill(&queue(), &hints(&front), true, Some("d")).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 0, held: front.len() as u32, swept: Swept::default() });
     let after = handoff.snapshot(&queue()).await.expect("snapshot");
     assert_eq!((after.ready, after.overflow), (snapshot.ready, true), "a fill finds all as it would leave it");
@@ -152,12 +153,12 @@ async fn a_head_with_no_hint_left_is_extended_from_where_it_ended() {
     let line = new_ids(12);
     let (front, behind) = line.split_at(6);
     eventually("an extension soon after a fill", SOON, async || {
-        handoff.fill(&queue(), front, true, Some("a")).await.expect("fill");
+        handoff.fill(&queue(), &hints(front), true, Some("a")).await.expect("fill");
         let taken = handoff.take(&queue(), &[], &[], HEAD_MAX, LEASE).await.expect("take").ids;
         handoff.ack(&[(queue(), taken)]).await.expect("ack");
         let tail = handoff.tail(&queue()).await.expect("tail");
         assert_eq!(tail.ready, 0);
-        let extended = handoff.extend(&queue(), "a", "b", behind).await.expect("extend");
+        let extended = handoff.extend(&queue(), "a", "b", &hints(behind)).await.expect("extend");
         if extended == CHANGED { Err(tail) } else { Ok(()) }
     })
     .await;
@@ -169,7 +170,7 @@ async fn how_far_a_fill_went_is_kept_for_a_while() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(HEAD_MAX as usize);
-    let fill = async |ids: &[JobId], more| handoff.fill(&queue(), ids, more, Some("a")).await.expect("fill");
+    let fill = async |ids: &[JobId], more| handoff.fill(&queue(), &hints(ids), more, Some("a")).await.expect("fill");
     let filled_to = async || handoff.tail(&queue()).await.expect("tail").filled_to;
     let soon_after_a_fill = async || {
         eventually("a look within that while", SOON, async || {
@@ -180,7 +181,7 @@ async fn how_far_a_fill_went_is_kept_for_a_while() {
         .await;
     };
     soon_after_a_fill().await;
-    handoff.push(&queue(), &new_ids(1), true).await.expect("push");
+    handoff.push(&queue(), &urgent(&new_ids(1))).await.expect("push");
     assert_eq!(filled_to().await, None, "the last one has fallen off the end");
     handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("take");
     soon_after_a_fill().await;
@@ -196,13 +197,13 @@ async fn hints_aside_wait_for_their_kind_up_to_a_bound() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(4);
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("take");
     assert_eq!(handoff.asides(&queue()).await.expect("asides"), []);
 
-    handoff.set_aside(&queue(), &kind("paint"), &ids[..1]).await.expect("set aside");
+    handoff.set_aside(&queue(), &kind("paint"), &hints(&ids[..1])).await.expect("set aside");
     assert_eq!(handoff.asides(&queue()).await.expect("asides"), [(kind("paint"), 1, false)]);
-    handoff.set_aside(&queue(), &kind("paint"), &ids[1..3]).await.expect("set aside");
+    handoff.set_aside(&queue(), &kind("paint"), &hints(&ids[1..3])).await.expect("set aside");
     assert_eq!(handoff.asides(&queue()).await.expect("asides"), [(kind("paint"), 2, true)], "an eighth of the head");
     assert_eq!(handoff.stats(&queue()).await.expect("stats").leased, 0, "the third one is forgotten");
 
@@ -218,11 +219,11 @@ async fn a_lease_that_ran_out_is_listed_until_it_is_dealt_with() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(3);
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     let at_once = Duration::ZERO;
     handoff.take(&queue(), &[], &[], 2, at_once).await.expect("take");
     assert_eq!(handoff.expired(&queue(), 10).await.expect("expired"), ids[..2]);
-    handoff.release(&queue(), &ids[..1]).await.expect("release");
+    handoff.release(&queue(), &unused(&ids[..1])).await.expect("release");
     handoff.ack(&[(queue(), ids[1..2].to_vec())]).await.expect("ack");
     assert_eq!(handoff.expired(&queue(), 10).await.expect("expired"), []);
     let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("take");

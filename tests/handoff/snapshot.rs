@@ -2,15 +2,16 @@
 
 use crate::{LEASE, Server, connect, kind, new_ids, queue};
 use leasehold_handoff::{Filled, Held, Swept};
+use leasehold_tests::hints;
 
 #[tokio::test]
 async fn a_snapshot_shows_all_there_is() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
     let ids = new_ids(4);
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     handoff.take(&queue(), &[], &[], 2, LEASE).await.expect("take");
-    handoff.set_aside(&queue(), &kind("paint"), &ids[..1]).await.expect("set aside");
+    handoff.set_aside(&queue(), &kind("paint"), &hints(&ids[..1])).await.expect("set aside");
     server.take_by_hand().await;
 
     let snapshot = handoff.snapshot(&queue()).await.expect("snapshot");
@@ -36,23 +37,23 @@ async fn a_fill_repairs_a_list_or_a_set_that_was_deleted() {
     let server = Server::start().await;
     let handoff = connect(&server).await;
     let line = new_ids(5);
-    handoff.push(&queue(), &line, false).await.expect("push");
+    handoff.push(&queue(), &hints(&line)).await.expect("push");
 
     server.lose_list().await;
-    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
+    let filled = handoff.fill(&queue(), &hints(&line), false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 5, held: 0, swept: Swept { orphans: 5, ..Swept::default() } });
 
     server.lose_set().await;
-    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
+    let filled = handoff.fill(&queue(), &hints(&line), false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 0, held: 5, swept: Swept { readmitted: 5, ..Swept::default() } });
 
     server.repeat_at_front(line[4]).await;
-    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
+    let filled = handoff.fill(&queue(), &hints(&line), false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 0, held: 5, swept: Swept { dropped: 1, ..Swept::default() } });
     assert_eq!(handoff.fill(&queue(), &[], false, None).await.expect("fill"), Filled::default());
 
     server.lose_everything().await;
-    let filled = handoff.fill(&queue(), &line, false, None).await.expect("fill");
+    let filled = handoff.fill(&queue(), &hints(&line), false, None).await.expect("fill");
     assert_eq!(filled, Filled { pushed: 5, ..Filled::default() });
     assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").ready, line);
 }

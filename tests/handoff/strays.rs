@@ -2,7 +2,7 @@
 
 use crate::{SOON, connect, new_ids, queue};
 use leasehold_handoff::{HeadStats, Held, Stray};
-use leasehold_tests::RedisServer;
+use leasehold_tests::{RedisServer, hints};
 use redis::Cmd;
 
 /// A command made by hand: the key is that of the default queue.
@@ -16,7 +16,7 @@ async fn what_does_not_belong_here_is_told_and_can_be_forgotten() {
     let handoff = connect(&server).await;
     let mut connection = server.connect().await;
     let ids = new_ids(1);
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     let shouted = ids[0].to_string().to_uppercase();
     for damage in [
         by_hand("RPUSH", "ready", &["no id", &shouted]),

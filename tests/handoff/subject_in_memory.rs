@@ -2,7 +2,7 @@
 
 use crate::words::{HEAD_MAX, SOON, queue};
 use leasehold_core::{JobId, QueueName};
-use leasehold_ports::{Error, Filled, ReaperHead, WorkerHead, WorkerRecord};
+use leasehold_ports::{Error, Filled, Hint, ReaperHead, WorkerHead, WorkerRecord};
 use leasehold_tests::{Clock, Keys, MemoryHead, QueueKeys, eventually};
 use std::ops::Deref;
 
@@ -33,11 +33,11 @@ impl Handoff {
     pub(crate) async fn fill(
         &self,
         queue: &QueueName,
-        ids: &[JobId],
+        hints: &[Hint],
         more: bool,
         to: Option<&str>,
     ) -> Result<Filled, Error> {
-        self.0.fill(queue, ids, more, to).await
+        self.0.fill(queue, hints, more, to).await
     }
 
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {

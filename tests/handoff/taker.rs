@@ -3,6 +3,7 @@
 use crate::{LEASE, Server, TIMEOUT, connect, new_ids, queue};
 use futures_util::poll;
 use leasehold_handoff::{HeadStats, Taken};
+use leasehold_tests::hints;
 use std::time::{Duration, Instant};
 
 /// No wait in these tests ends by itself.
@@ -17,7 +18,7 @@ async fn a_hint_that_comes_is_taken_and_then_leased() {
     let taking = tokio::spawn(async move { taker.take(LONG).await });
     server.until_waiting(1).await;
 
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     let taken = taking.await.expect("the taker").expect("take");
     assert_eq!(taken, Some(ids[0]));
     let stats = handoff.stats(&queue()).await.expect("stats");
@@ -57,7 +58,7 @@ async fn a_woken_taker_returns_nothing_and_can_go_on() {
         taker = same;
     }
     let ids = new_ids(1);
-    handoff.push(&queue(), &ids, false).await.expect("push");
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
     assert_eq!(taker.take(LONG).await.expect("take"), Some(ids[0]));
 }
 
@@ -87,7 +88,7 @@ async fn a_caller_that_leaves_while_it_waits_is_not_given_hints() {
     drop(take);
     // The connection goes with the caller, though the taker is still here.
     server.until_waiting(0).await;
-    handoff.push(&queue(), &new_ids(1), false).await.expect("push");
+    handoff.push(&queue(), &hints(&new_ids(1))).await.expect("push");
     assert_eq!(handoff.stats(&queue()).await.expect("stats").ready, 1);
     let error = taker.take(LONG).await.expect_err("the connection is gone").to_string();
     assert!(error.contains("make a new taker"), "{error}");

@@ -3,6 +3,7 @@
 use crate::{LEASE, SOON, Server, TIMEOUT, connect, new_ids, queue, settings};
 use futures_util::poll;
 use leasehold_handoff::{Handoff, HeadStats};
+use leasehold_tests::{hints, unused};
 use std::time::{Duration, Instant};
 
 /// No wait in these tests ends by itself.
@@ -53,7 +54,7 @@ async fn a_hint_given_to_a_caller_that_left_is_not_lost() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let producer = connect(&server).await;
-                producer.push(&queue(), &ids, false).await.expect("push");
+                producer.push(&queue(), &hints(&ids)).await.expect("push");
                 producer.stats(&queue()).await.expect("stats")
             })
         });
@@ -66,7 +67,7 @@ async fn a_hint_given_to_a_caller_that_left_is_not_lost() {
     assert_eq!(handoff.adopt(&queue(), Duration::ZERO).await.expect("adopt"), 1);
     let expired = handoff.expired(&queue(), 9).await.expect("expired");
     assert_eq!(expired, ids[..1]);
-    handoff.release(&queue(), &expired).await.expect("release");
+    handoff.release(&queue(), &unused(&expired)).await.expect("release");
     let taken = handoff.take(&queue(), &[], &[], 9, LEASE).await.expect("take");
     assert_eq!(taken.ids, ids, "back at the front");
 }

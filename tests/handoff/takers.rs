@@ -1,6 +1,7 @@
 //! Many at once.
 
 use crate::{HEAD_MAX, LEASE, Server, connect, new_ids, queue};
+use leasehold_tests::hints;
 use std::collections::HashSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -9,7 +10,7 @@ async fn twenty_takers_get_what_is_there_each_hint_once() {
     let handoff = connect(&server).await;
     for round in 0..20 {
         let ids = new_ids(HEAD_MAX as usize);
-        handoff.push(&queue(), &ids, false).await.expect("push");
+        handoff.push(&queue(), &hints(&ids)).await.expect("push");
         let claims = (0..20).map(|_| {
             let handoff = handoff.clone();
             tokio::spawn(async move { handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("take").ids })
@@ -31,7 +32,7 @@ async fn fifty_pushes_of_one_id_are_one_hint() {
     let ids = new_ids(1);
     let pushes = (0..50).map(|_| {
         let (handoff, ids) = (handoff.clone(), ids.clone());
-        tokio::spawn(async move { handoff.push(&queue(), &ids, false).await.expect("push") })
+        tokio::spawn(async move { handoff.push(&queue(), &hints(&ids)).await.expect("push") })
     });
     let (mut pushed, mut doubles) = (0, 0);
     for push in pushes.collect::<Vec<_>>() {
@@ -54,7 +55,7 @@ async fn a_queue_that_comes_into_use_while_it_is_struck_off_stays_listed() {
             for _ in 0..round % 30 {
                 tokio::task::yield_now().await;
             }
-            handoff.push(&queue(), &ids, false).await.expect("push");
+            handoff.push(&queue(), &hints(&ids)).await.expect("push");
         };
         let (listed, ()) = tokio::join!(handoff.queues(), push);
         listed.expect("queues");

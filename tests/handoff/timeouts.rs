@@ -2,7 +2,7 @@
 
 use crate::{SOON, TIMEOUT, connect, new_ids, queue, settings};
 use leasehold_handoff::{Error, Handoff, Settings};
-use leasehold_tests::{RedisServer, eventually};
+use leasehold_tests::{RedisServer, eventually, hints};
 use redis::aio::MultiplexedConnection;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn a_command_ends_within_its_time_and_the_next_one_works() {
         let before = connections_so_far(&mut connection).await;
         server.server().freeze();
         let start = Instant::now();
-        let error = handoff.push(&queue(), &new_ids(1), false).await.expect_err("a frozen server");
+        let error = handoff.push(&queue(), &hints(&new_ids(1))).await.expect_err("a frozen server");
         assert!(start.elapsed() < timeout + SLACK, "round {round}: {:?}", start.elapsed());
         assert!(matches!(error, Error::Redis { .. } | Error::Pool { .. }), "{error:?}");
         assert!(error.to_string().starts_with("pushing hints: no "), "{error}");
@@ -46,10 +46,10 @@ async fn a_server_that_holds_writes_back_counts_as_no_answer() {
     let handoff = Handoff::connect(&Settings { timeout, ..settings(&server.url) }).await.expect("a fit Redis");
     let mut connection = server.connect().await;
     redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec_async(&mut connection).await.expect("CLIENT PAUSE");
-    let error = handoff.push(&queue(), &new_ids(1), false).await.expect_err("a paused server").to_string();
+    let error = handoff.push(&queue(), &hints(&new_ids(1))).await.expect_err("a paused server").to_string();
     assert_eq!(error, "pushing hints: no answer within 200ms");
     redis::cmd("CLIENT").arg("UNPAUSE").exec_async(&mut connection).await.expect("CLIENT UNPAUSE");
-    handoff.push(&queue(), &new_ids(1), false).await.expect("push");
+    handoff.push(&queue(), &hints(&new_ids(1))).await.expect("push");
 }
 
 #[tokio::test]
@@ -65,5 +65,5 @@ async fn a_server_that_restarts_is_found_again() {
     server.server().start_again().expect("Redis again");
     let look = || async { handoff.ping().await.map_err(|error| error.to_string()) };
     eventually("the new server answers", SOON, look).await;
-    handoff.push(&queue(), &new_ids(1), false).await.expect("push");
+    handoff.push(&queue(), &hints(&new_ids(1))).await.expect("push");
 }

@@ -12,7 +12,7 @@ async fn aside() {
                 seed: "leases: a=+60s b=+60s c=+60s
                        ready: d",
                 keys: KEYS,
-                args: "ink 10 a b",
+                args: "ink 10 a@ b@",
                 returns: "[2, 0]",
                 after: "aside:ink: a b
                         asides: ink
@@ -25,9 +25,9 @@ async fn aside() {
                        asides: ink
                        leases: a=+60s b=+60s x=waits",
                 keys: KEYS,
-                args: "ink 2 a b",
+                args: "ink 2 a@ b@",
                 returns: "[1, 1]",
-                after: "aside:ink: x a
+                after: "aside:ink: a x
                         asides: ink
                         leases: a=waits x=waits",
             },
@@ -36,7 +36,7 @@ async fn aside() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "ink 10 a b",
+                args: "ink 10 a@ b@",
                 returns: "[0, 0]",
                 after: "leases: a=waits
                         ready: a",
@@ -45,7 +45,7 @@ async fn aside() {
                 name: "named twice is set aside once",
                 seed: "leases: a=+60s",
                 keys: KEYS,
-                args: "ink 10 a a",
+                args: "ink 10 a@ a@",
                 returns: "[1, 0]",
                 after: "aside:ink: a
                         asides: ink
@@ -56,7 +56,7 @@ async fn aside() {
                 seed: "flags: paused=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "ink 10 a",
+                args: "ink 10 a@",
                 returns: "[0, 1]",
                 after: "flags: paused=1",
             },

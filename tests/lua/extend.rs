@@ -14,10 +14,10 @@ async fn extend() {
                        leases: a=+60s b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 m n d e f",
+                args: "10 m n d@ e@ f@",
                 returns: "[3, 0, 0]",
                 after: "filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@6
                         leases: a=+60s b=waits c=waits d=waits e=waits f=waits
                         ready: b c d e f",
             },
@@ -27,10 +27,10 @@ async fn extend() {
                        flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 m n b c",
+                args: "10 m n b@ c@",
                 returns: "[2, 0, 0]",
                 after: "filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@3
                         leases: a=+60s b=waits c=waits
                         ready: b c",
             },
@@ -43,12 +43,12 @@ async fn extend() {
                        leases: b=waits c=waits d=+60s e=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 m n b d e f",
+                args: "10 m n b@ d@ e@ f@",
                 returns: "[1, 3, 0]",
                 after: "aside:paint: e
                         asides: paint
                         filled: n=+30s
-                        flags: overflow=1
+                        flags: overflow=@6
                         leases: b=waits c=waits d=+60s e=waits f=waits
                         ready: b c f",
             },
@@ -59,10 +59,10 @@ async fn extend() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b",
+                args: "10 m n b@",
                 returns: "[0, 1, 0]",
                 after: "filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=+60s
                         ready: a",
             },
@@ -72,10 +72,10 @@ async fn extend() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "3 m n b c d e",
+                args: "3 m n b@ c@ d@ e@",
                 returns: "[2, 1, 0]",
                 after: "filled: m=+60s
-                        flags: overflow=1
+                        flags: overflow=@5
                         leases: a=waits b=+60s c=waits d=waits
                         ready: a c d",
             },
@@ -85,10 +85,10 @@ async fn extend() {
                        leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "1 m n c d",
+                args: "1 m n c@ d@",
                 returns: "[0, 0, 0]",
                 after: "filled: m=+60s
-                        flags: overflow=1
+                        flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -111,18 +111,32 @@ async fn extend() {
                        leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "10 m n c",
+                args: "10 m n c@",
                 returns: "[0, 0, 1]",
                 after: "filled: n=+60s
                         leases: a=waits b=waits
                         ready: a b",
             },
             Case {
+                name: "an id belongs before a waiting hint: nothing is done",
+                seed: "filled: m=+60s
+                       flags: overflow=@2
+                       leases: a=waits d=waits
+                       ready: a d",
+                keys: KEYS,
+                args: "10 m n c@ e@",
+                returns: "[0, 0, 1]",
+                after: "filled: m=+60s
+                        flags: overflow=@2
+                        leases: a=waits d=waits
+                        ready: a d",
+            },
+            Case {
                 name: "filled too long ago: nothing is done",
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b",
+                args: "10 m n b@",
                 returns: "[0, 0, 1]",
                 after: "leases: a=waits
                         ready: a",
@@ -134,7 +148,7 @@ async fn extend() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b",
+                args: "10 m n b@",
                 returns: "[0, 0, 1]",
                 after: "filled: m=+60s
                         flags: overflow=1 paused=1
@@ -147,11 +161,11 @@ async fn extend() {
                        filled: m=+60s
                        flags: overflow=1",
                 keys: KEYS,
-                args: "10 m n a b",
+                args: "10 m n a@ b@",
                 returns: "[2, 0, 0]",
                 after: "bell: 1
                         filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -162,11 +176,11 @@ async fn extend() {
                        flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 m n a",
+                args: "10 m n a@",
                 returns: "[0, 1, 0]",
                 after: "bell:
                         filled: n=+60s
-                        flags: overflow=1
+                        flags: overflow=@1
                         leases: a=+60s",
             },
         ],

@@ -11,7 +11,7 @@ async fn fill() {
                 name: "into an empty head, in the order of the line",
                 seed: "",
                 keys: KEYS,
-                args: "10 0 m 30000 a b c",
+                args: "10 0 m 30000 a@ b@ c@",
                 returns: "[3, 0, 0]",
                 after: "leases: a=waits b=waits c=waits
                         ready: a b c",
@@ -23,7 +23,7 @@ async fn fill() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 0 m 30000 a b",
+                args: "10 0 m 30000 a@ b@",
                 returns: "[0, 2, 0]",
                 after: "leases: a=waits b=+60s
                         ready: a",
@@ -33,10 +33,10 @@ async fn fill() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a b",
+                args: "10 1 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -47,10 +47,10 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a b",
+                args: "10 1 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -61,10 +61,10 @@ async fn fill() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a b",
+                args: "10 1 m 30000 a@ b@",
                 returns: "[0, 2, 0]",
                 after: "filled: z=+30s
-                        flags: overflow=1
+                        flags: overflow=@2
                         leases: a=waits b=+60s
                         ready: a",
             },
@@ -73,10 +73,10 @@ async fn fill() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a",
+                args: "10 1 m 30000 a@",
                 returns: "[0, 1, 0]",
                 after: "filled: m=+30s
-                        flags: overflow=1
+                        flags: overflow=@1
                         leases: a=waits
                         ready: a",
             },
@@ -84,9 +84,9 @@ async fn fill() {
                 name: "the line goes on, up to a place that is not known",
                 seed: "filled: l=+60s",
                 keys: KEYS,
-                args: "10 1 - 30000 a",
+                args: "10 1 - 30000 a@",
                 returns: "[1, 0, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@1
                         leases: a=waits
                         ready: a",
             },
@@ -96,9 +96,9 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 1 m 30000 a b c",
+                args: "2 1 m 30000 a@ b@ c@",
                 returns: "[1, 1, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -107,28 +107,64 @@ async fn fill() {
                 seed: "leases: a=waits c=waits
                        ready: a c",
                 keys: KEYS,
-                args: "2 1 m 30000 a b c",
+                args: "2 1 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
             Case {
-                name: "each to its place; what waits keeps its order",
+                name: "each to its position",
                 seed: "leases: b=waits c=+60s d=waits x=waits
-                       ready: x d b",
+                       ready: b d x",
                 keys: KEYS,
-                args: "10 0 m 30000 a b c d e",
+                args: "10 0 m 30000 a@ b@ c@ d@ e@",
                 returns: "[2, 3, 0]",
                 after: "leases: a=waits b=waits c=+60s d=waits e=waits x=waits
-                        ready: x d a b e",
+                        ready: a b d e x",
             },
             Case {
-                name: "behind what is leased is behind what waits",
+                name: "what waits moves to the position that the line has for it",
+                seed: "leases: a=waits@9 b=waits c=waits@? x=waits@4
+                       ready: c b x a",
+                keys: KEYS,
+                args: "10 0 m 30000 a@ b@ c@",
+                returns: "[0, 3, 0]",
+                after: "leases: a=waits b=waits c=waits x=waits@4
+                        ready: a b c x",
+            },
+            Case {
+                name: "moved and missing",
+                seed: "aside:ink: d
+                       asides: ink
+                       leases: b=waits@9 d=waits@9
+                       ready: b",
+                keys: KEYS,
+                args: "10 1 m 30000 a@ b@ c@ d@",
+                returns: "[2, 2, 0]",
+                after: "aside:ink: d
+                        asides: ink
+                        filled: m=+30s
+                        flags: overflow=@4
+                        leases: a=waits b=waits c=waits d=waits
+                        ready: a b c",
+            },
+            Case {
+                name: "at the same position, in the order of the line",
+                seed: "leases: b=waits@5 x=waits@5
+                       ready: x b",
+                keys: KEYS,
+                args: "10 0 m 30000 a@5 b@5 c@5",
+                returns: "[2, 1, 0]",
+                after: "leases: a=waits@5 b=waits@5 c=waits@5 x=waits@5
+                        ready: a b c x",
+            },
+            Case {
+                name: "behind what is leased",
                 seed: "leases: a=+60s b=waits
                        ready: b",
                 keys: KEYS,
-                args: "10 0 m 30000 b a c",
+                args: "10 0 m 30000 b@ a@ c@",
                 returns: "[1, 2, 0]",
                 after: "leases: a=+60s b=waits c=waits
                         ready: b c",
@@ -139,9 +175,9 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c",
+                args: "2 0 m 30000 a@ b@ c@",
                 returns: "[1, 1, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -151,11 +187,11 @@ async fn fill() {
                        leases: w=waits x=waits y=waits z=waits
                        ready: w x y z",
                 keys: KEYS,
-                args: "4 1 m 30000 x a b",
+                args: "4 1 m 30000 x@ a@ b@",
                 returns: "[2, 1, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@2
                         leases: a=waits b=waits w=waits x=waits
-                        ready: w x a b",
+                        ready: a b w x",
             },
             Case {
                 name: "no room at the end, and all that waits is from further back",
@@ -163,11 +199,11 @@ async fn fill() {
                        leases: w=waits x=waits y=waits
                        ready: w x y",
                 keys: KEYS,
-                args: "3 1 m 30000 a b",
+                args: "3 1 m 30000 a@ b@",
                 returns: "[2, 0, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@2
                         leases: a=waits b=waits w=waits
-                        ready: w a b",
+                        ready: a b w",
             },
             Case {
                 name: "no room in the middle: the last ones make place",
@@ -175,9 +211,9 @@ async fn fill() {
                        leases: b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c d",
+                args: "2 0 m 30000 a@ b@ c@ d@",
                 returns: "[1, 2, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -187,9 +223,9 @@ async fn fill() {
                        leases: a=waits c=waits
                        ready: a c",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c",
+                args: "2 0 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
-                after: "flags: overflow=1
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
@@ -198,7 +234,7 @@ async fn fill() {
                 seed: "leases: b=+60s c=waits
                        ready: c",
                 keys: KEYS,
-                args: "10 0 m 30000 a b c",
+                args: "10 0 m 30000 a@ b@ c@",
                 returns: "[1, 2, 0]",
                 after: "leases: a=waits b=+60s c=waits
                         ready: a c",
@@ -208,21 +244,21 @@ async fn fill() {
                 seed: "leases: b=waits
                        ready: b b",
                 keys: KEYS,
-                args: "10 0 m 30000 a b",
+                args: "10 0 m 30000 a@ b@",
                 returns: "[1, 1, 0]",
                 after: "leases: a=waits b=waits
                         ready: a b b",
             },
             Case {
-                name: "a head over its bound is left as it is",
+                name: "a head over its bound loses its last ones when a hint is missing",
                 seed: "leases: a=waits b=waits c=waits
                        ready: a b c",
                 keys: KEYS,
-                args: "2 0 m 30000 a b c d",
+                args: "2 0 m 30000 a@ b@ c@ d@",
                 returns: "[0, 3, 0]",
-                after: "flags: overflow=1
-                        leases: a=waits b=waits c=waits
-                        ready: a b c",
+                after: "flags: overflow=@3
+                        leases: a=waits b=waits
+                        ready: a b",
             },
             Case {
                 name: "an empty line ends the overflow",
@@ -238,7 +274,7 @@ async fn fill() {
                 name: "paused: nothing is done",
                 seed: "flags: overflow=1 paused=1",
                 keys: KEYS,
-                args: "10 0 m 30000 a",
+                args: "10 0 m 30000 a@",
                 returns: "[0, 0, 1]",
                 after: "flags: overflow=1 paused=1",
             },
@@ -246,7 +282,7 @@ async fn fill() {
                 name: "what is pushed is rung for",
                 seed: "bell:",
                 keys: KEYS,
-                args: "10 0 - 30000 a b",
+                args: "10 0 - 30000 a@ b@",
                 returns: "[2, 0, 0]",
                 after: "bell: 1
                         leases: a=waits b=waits
@@ -257,7 +293,7 @@ async fn fill() {
                 seed: "bell:
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 0 - 30000 a",
+                args: "10 0 - 30000 a@",
                 returns: "[0, 1, 0]",
                 after: "bell:
                         leases: a=+60s",

@@ -3,10 +3,10 @@
 //! Not compared are `renew`, which sets deadlines and nothing more, and a sweep that is not told of all lists: in memory
 //! there is no moment between the two calls.
 
-use crate::state::{Case, tidy};
+use crate::state::{Case, own_position, tidy};
 use leasehold_core::{JobId, Kind};
 use leasehold_handoff::{Extended, HeadStats, Pushed, Swept, Taken};
-use leasehold_tests::{Mode, QueueKeys};
+use leasehold_tests::{Mode, NOWHERE, Positioned, QueueKeys, Score};
 use std::collections::VecDeque;
 
 /// Deadlines are in ms from here.
@@ -46,7 +46,7 @@ fn call<'a>(
         "aside" => {
             let kind = kind(args.next().expect("a kind"));
             let bound = args.next().and_then(|text| text.parse().ok()).expect("a number");
-            let (kept, forgotten) = keys.set_aside(&kind, bound, &ids(args));
+            let (kept, forgotten) = keys.set_aside(&kind, bound, &hints(args));
             format!("[{kept}, {forgotten}]")
         }
         "take" => {
@@ -70,7 +70,7 @@ fn call<'a>(
         "extend" => {
             let bound = number();
             let (from, to) = (args.next().expect("a place"), args.next().expect("a place"));
-            let Extended { pushed, held, changed } = keys.extend(bound, from, to, &ids(args), NOW);
+            let Extended { pushed, held, changed } = keys.extend(bound, from, to, &hints(args), NOW);
             format!("[{pushed}, {held}, {}]", u8::from(changed))
         }
         "fill" => {
@@ -79,17 +79,16 @@ fn call<'a>(
             let kept_ms: i64 = args.next().and_then(|text| text.parse().ok()).expect("a time");
             let paused = keys.paused;
             let to = (place != "-").then_some((place, NOW + kept_ms));
-            let filled = keys.fill(bound, &ids(args), more, to, NOW);
+            let filled = keys.fill(bound, &hints(args), more, to, NOW);
             format!("[{}, {}, {}]", filled.pushed, filled.held, u8::from(paused))
         }
         "push" => {
             let bound = number();
             let mode = match args.next() {
-                Some("back") => Mode::Back,
-                Some("front") => Mode::Front,
+                Some("new") => Mode::New,
                 _ => Mode::Return,
             };
-            let Pushed { pushed, doubles, overflowed, paused } = keys.push(bound, mode, &ids(args));
+            let Pushed { pushed, doubles, overflowed, paused } = keys.push(bound, mode, &hints(args));
             format!("[{pushed}, {doubles}, {overflowed}, {}]", u8::from(paused))
         }
         "sweep" => {
@@ -105,6 +104,17 @@ fn id(name: &str) -> JobId {
     let mut bytes = [0; 16];
     bytes[..name.len()].copy_from_slice(name.as_bytes());
     JobId(uuid::Uuid::from_bytes(bytes))
+}
+
+/// `a@7` as in `state`.
+fn hints<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Positioned> {
+    let hint = |text: &str| match text.split_once('@') {
+        Some((name, "-")) => (id(name), None),
+        Some((name, "")) => (id(name), Some(own_position(name))),
+        Some((name, position)) => (id(name), Some(position.parse().expect("a position"))),
+        None => panic!("{text:?} has no position"),
+    };
+    names.map(hint).collect()
 }
 
 fn ids<'a>(names: impl Iterator<Item = &'a str>) -> Vec<JobId> {
@@ -123,11 +133,16 @@ fn kind(name: &str) -> Kind {
     name.parse().expect("a kind")
 }
 
-/// `name=+60s`, or without an end.
-fn timed(item: &str) -> (&str, Option<i64>) {
-    let (name, time) = item.split_once('=').expect("a time");
-    let seconds: Option<i64> = time.trim_end_matches('s').parse().ok();
-    (name, seconds.map(|seconds| NOW + seconds * 1000))
+/// `name=+60s`, or `name=waits`, or `name=waits@7`.
+fn scored(item: &str) -> (&str, Score) {
+    let (name, score) = item.split_once('=').expect("a score");
+    let score = match (score.strip_prefix("waits"), score.trim_end_matches('s').parse::<i64>()) {
+        (None, seconds) => Score::Leased(NOW + seconds.expect("a time") * 1000),
+        (Some(""), _) => Score::Waits(own_position(name)),
+        (Some("@?"), _) => Score::Waits(NOWHERE),
+        (Some(position), _) => Score::Waits(position.trim_start_matches('@').parse().expect("a position")),
+    };
+    (name, score)
 }
 
 fn read(text: &str) -> QueueKeys {
@@ -139,12 +154,17 @@ fn read(text: &str) -> QueueKeys {
             "ready" => keys.ready = items().map(id).collect(),
             "claimed" => keys.claimed = items().map(id).collect(),
             "asides" => keys.asides = items().map(kind).collect(),
-            "flags" => (keys.paused, keys.overflow) = (contents.contains("paused"), contents.contains("overflow")),
-            "leases" => keys.leases = items().map(timed).map(|(name, until)| (id(name), until)).collect(),
+            "flags" => {
+                keys.paused = contents.contains("paused");
+                let reach = items().find_map(|item| item.strip_prefix("overflow="));
+                keys.overflow = reach
+                    .map(|reach| reach.strip_prefix('@').map_or(NOWHERE, |reach| reach.parse().expect("a position")));
+            }
+            "leases" => keys.leases = items().map(scored).map(|(name, score)| (id(name), score)).collect(),
             "bell" => keys.bell = true,
             "filled" => {
-                let (place, until) = timed(contents);
-                keys.filled = Some((place.to_owned(), until.expect("a time")));
+                let (place, Score::Leased(until)) = scored(contents) else { panic!("{contents:?} has no time") };
+                keys.filled = Some((place.to_owned(), until));
             }
             _ => drop(keys.aside.insert(kind(key.trim_start_matches("aside:")), items().map(id).collect())),
         }
@@ -169,11 +189,17 @@ fn write(keys: &QueueKeys) -> String {
     if let Some((place, until)) = &keys.filled {
         line("filled", format!("{place}={:+}s", (until - NOW) / 1000));
     }
-    let flags = [("overflow=1", keys.overflow), ("paused=1", keys.paused)];
-    line("flags", flags.iter().filter(|(_, set)| *set).map(|(flag, _)| *flag).collect::<Vec<_>>().join(" "));
-    let lease = |(id, until): (&JobId, &Option<i64>)| match until {
-        None => format!("{}=waits", name(id)),
-        Some(until) => format!("{}={:+}s", name(id), (until - NOW) / 1000),
+    let overflow = keys.overflow.map(|reach| match reach {
+        NOWHERE => "overflow=1".to_owned(),
+        reach => format!("overflow=@{reach}"),
+    });
+    let paused = keys.paused.then(|| "paused=1".to_owned());
+    line("flags", overflow.into_iter().chain(paused).collect::<Vec<_>>().join(" "));
+    let lease = |(id, score): (&JobId, &Score)| match score {
+        Score::Waits(NOWHERE) => format!("{}=waits@?", name(id)),
+        Score::Waits(at) if *at == own_position(&name(id)) => format!("{}=waits", name(id)),
+        Score::Waits(at) => format!("{}=waits@{at}", name(id)),
+        Score::Leased(until) => format!("{}={:+}s", name(id), (until - NOW) / 1000),
     };
     line("leases", keys.leases.iter().map(lease).collect::<Vec<_>>().join(" "));
     line("ready", of(&keys.ready));

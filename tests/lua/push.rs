@@ -8,81 +8,145 @@ async fn push() {
         "push",
         &[
             Case {
-                name: "new hints go behind the others, in order",
+                name: "new hints that belong behind the others go there, in order",
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 back b c",
+                args: "10 new b@ c@",
                 returns: "[2, 0, 0, 0]",
                 after: "leases: a=waits b=waits c=waits
                         ready: a b c",
+            },
+            Case {
+                name: "each new hint goes to its position",
+                seed: "leases: b=waits d=waits f=waits
+                       ready: b d f",
+                keys: KEYS,
+                args: "10 new a@ c@ e@ g@",
+                returns: "[4, 0, 0, 0]",
+                after: "leases: a=waits b=waits c=waits d=waits e=waits f=waits g=waits
+                        ready: a b c d e f g",
+            },
+            Case {
+                name: "at the same position, the hint that came first comes first",
+                seed: "leases: a=waits@5 b=waits@5 z=waits@9
+                       ready: a b z",
+                keys: KEYS,
+                args: "10 new c@5 d@5",
+                returns: "[2, 0, 0, 0]",
+                after: "leases: a=waits@5 b=waits@5 c=waits@5 d=waits@5 z=waits@9
+                        ready: a b c d z",
+            },
+            Case {
+                name: "many new hints are merged with the others",
+                seed: "leases: c=waits@30 m=waits@130 y=waits@130 z=waits@900
+                       ready: c m y z",
+                keys: KEYS,
+                args: "40 new a@10 b@20 d@40 e@50 f@60 g@70 h@80 i@90 j@100 k@110 l@120 n@130 o@140 p@150 q@160 r@170 s@180",
+                returns: "[17, 0, 0, 0]",
+                after: "leases: a=waits@10 b=waits@20 c=waits@30 d=waits@40 e=waits@50 f=waits@60 g=waits@70 h=waits@80 \
+                        i=waits@90 j=waits@100 k=waits@110 l=waits@120 m=waits@130 n=waits@130 o=waits@140 p=waits@150 \
+                        q=waits@160 r=waits@170 s=waits@180 y=waits@130 z=waits@900
+                        ready: a b c d e f g h i j k l m y n o p q r s z",
             },
             Case {
                 name: "what waits, is leased, or is named twice is a double",
                 seed: "leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 back a b c c",
+                args: "10 new a@ b@ c@ c@",
                 returns: "[1, 3, 0, 0]",
                 after: "leases: a=waits b=+60s c=waits
                         ready: a c",
             },
             Case {
-                name: "the bound is kept, and what did not fit is noted",
+                name: "the bound is kept: the last ones fall, and the head reaches to the first of them",
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 back b c d",
-                returns: "[1, 0, 2, 0]",
-                after: "flags: overflow=1
+                args: "2 new b@ c@ d@",
+                returns: "[3, 0, 2, 0]",
+                after: "flags: overflow=@3
                         leases: a=waits b=waits
                         ready: a b",
             },
             Case {
-                name: "behind a cut-off head there is no room, and no id is looked at",
+                name: "behind the end of a head that is shorter than the line there is no room, and no id is looked at",
                 seed: "filled: m=+60s
-                       flags: overflow=1
-                       leases: a=waits
+                       flags: overflow=@2
+                       leases: a=waits b=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 back a b",
+                args: "10 new b@ c@",
                 returns: "[0, 0, 2, 0]",
                 after: "filled: m=+60s
-                        flags: overflow=1
+                        flags: overflow=@2
+                        leases: a=waits b=waits
+                        ready: a",
+            },
+            Case {
+                name: "before the end of such a head there is room",
+                seed: "filled: m=+60s
+                       flags: overflow=@4
+                       leases: b=waits
+                       ready: b",
+                keys: KEYS,
+                args: "10 new a@ c@ d@",
+                returns: "[2, 0, 1, 0]",
+                after: "filled: m=+60s
+                        flags: overflow=@4
+                        leases: a=waits b=waits c=waits
+                        ready: a b c",
+            },
+            Case {
+                name: "before the end, even while no hint waits",
+                seed: "filled: m=+60s
+                       flags: overflow=@4",
+                keys: KEYS,
+                args: "10 new a@",
+                returns: "[1, 0, 0, 0]",
+                after: "filled: m=+60s
+                        flags: overflow=@4
                         leases: a=waits
                         ready: a",
             },
             Case {
-                name: "the front is open even then, and keeps the order given",
-                seed: "filled: m=+60s
-                       flags: overflow=1
-                       leases: a=waits
-                       ready: a",
+                name: "a head that reaches nowhere takes nothing",
+                seed: "flags: overflow=1",
                 keys: KEYS,
-                args: "10 front b c",
-                returns: "[2, 0, 0, 0]",
-                after: "filled: m=+60s
-                        flags: overflow=1
-                        leases: a=waits b=waits c=waits
-                        ready: b c a",
+                args: "10 new a@",
+                returns: "[0, 0, 1, 0]",
+                after: "flags: overflow=1",
             },
             Case {
-                name: "at the front of a full head, the last ones fall off: it is not filled as far any more",
+                name: "before the others in a full head: the last ones fall, and it is not filled as far any more",
                 seed: "filled: m=+60s
-                       leases: a=waits b=waits c=waits
-                       ready: a b c",
+                       leases: c=waits d=waits e=waits
+                       ready: c d e",
                 keys: KEYS,
-                args: "3 front d e",
+                args: "3 new a@ b@",
                 returns: "[2, 0, 2, 0]",
-                after: "flags: overflow=1
-                        leases: a=waits d=waits e=waits
-                        ready: d e a",
+                after: "flags: overflow=@4
+                        leases: a=waits b=waits c=waits
+                        ready: a b c",
             },
             Case {
-                name: "a new hint at the front does not take a lease away",
+                name: "a head that reached less far still does",
+                seed: "flags: overflow=@4
+                       leases: b=waits c=waits
+                       ready: b c",
+                keys: KEYS,
+                args: "2 new a@",
+                returns: "[1, 0, 1, 0]",
+                after: "flags: overflow=@3
+                        leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "a new hint does not take a lease away",
                 seed: "leases: a=+60s",
                 keys: KEYS,
-                args: "10 front a",
+                args: "10 new a@",
                 returns: "[0, 1, 0, 0]",
                 after: "leases: a=+60s",
             },
@@ -92,16 +156,71 @@ async fn push() {
                        leases: a=+60s b=waits d=waits
                        ready: d",
                 keys: KEYS,
-                args: "10 return a b c d",
+                args: "10 return a@ b@ c@ d@",
                 returns: "[3, 1, 0, 0]",
                 after: "leases: a=waits b=waits c=waits d=waits
                         ready: a b c d",
             },
             Case {
+                name: "given back between the others",
+                seed: "leases: a=waits b=+60s c=waits
+                       ready: a c",
+                keys: KEYS,
+                args: "10 return b@",
+                returns: "[1, 0, 0, 0]",
+                after: "leases: a=waits b=waits c=waits
+                        ready: a b c",
+            },
+            Case {
+                name: "given back to where the head does not reach: forgotten, the line has it",
+                seed: "claimed: y
+                       flags: overflow=@4
+                       leases: a=waits y=waits z=+60s
+                       ready: a",
+                keys: KEYS,
+                args: "10 return y@ z@",
+                returns: "[0, 0, 2, 0]",
+                after: "flags: overflow=@4
+                        leases: a=waits
+                        ready: a",
+            },
+            Case {
+                name: "given back without a position: before the others, in the given order, wherever the head reaches to",
+                seed: "claimed: y
+                       flags: overflow=1
+                       leases: c=waits x=+60s y=waits
+                       ready: c",
+                keys: KEYS,
+                args: "10 return y@- x@-",
+                returns: "[2, 0, 0, 0]",
+                after: "flags: overflow=1
+                        leases: c=waits x=waits@3 y=waits@3
+                        ready: y x c",
+            },
+            Case {
+                name: "given back without a position to an empty head",
+                seed: "leases: x=+60s",
+                keys: KEYS,
+                args: "10 return x@-",
+                returns: "[1, 0, 0, 0]",
+                after: "leases: x=waits@?
+                        ready: x",
+            },
+            Case {
+                name: "with and without a position",
+                seed: "leases: c=waits x=+60s y=+60s
+                       ready: c",
+                keys: KEYS,
+                args: "10 return x@- a@ y@",
+                returns: "[3, 0, 0, 0]",
+                after: "leases: a=waits c=waits x=waits@1 y=waits
+                        ready: x a c y",
+            },
+            Case {
                 name: "given back twice in one call is given back once",
                 seed: "leases: a=-60s",
                 keys: KEYS,
-                args: "10 return a a",
+                args: "10 return a@ a@",
                 returns: "[1, 1, 0, 0]",
                 after: "leases: a=waits
                         ready: a",
@@ -110,7 +229,7 @@ async fn push() {
                 name: "paused: nothing is pushed",
                 seed: "flags: paused=1",
                 keys: KEYS,
-                args: "10 front a b",
+                args: "10 new a@ b@",
                 returns: "[0, 0, 0, 1]",
                 after: "flags: paused=1",
             },
@@ -120,7 +239,7 @@ async fn push() {
                        flags: paused=1
                        leases: a=+60s b=waits c=+60s",
                 keys: KEYS,
-                args: "10 return a b",
+                args: "10 return a@ b@-",
                 returns: "[0, 0, 0, 1]",
                 after: "flags: paused=1
                         leases: c=+60s",
@@ -129,7 +248,7 @@ async fn push() {
                 name: "what is pushed is rung for",
                 seed: "bell:",
                 keys: KEYS,
-                args: "10 back a b",
+                args: "10 new a@ b@",
                 returns: "[2, 0, 0, 0]",
                 after: "bell: 1
                         leases: a=waits b=waits
@@ -140,7 +259,7 @@ async fn push() {
                 seed: "bell:
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 back a",
+                args: "10 new a@",
                 returns: "[0, 1, 0, 0]",
                 after: "bell:
                         leases: a=+60s",

@@ -3,12 +3,16 @@
 //! ```text
 //! asides: paint               a set
 //! aside:paint: e f            a list, next one first
-//! flags: overflow=1           a hash
-//! leases: a=waits b=+60s      a sorted set; deadlines in whole tens of seconds from now
+//! flags: overflow=1           a hash. `overflow=@7`: the head reaches to position 7
+//! leases: a=waits b=+60s      a sorted set; deadlines in whole tens of seconds from now. `waits`: at position 1, the number
+//!                             of the letter a; `waits@7`: at position 7; `waits@?`:
+//!                             before all known positions
 //! ready: a c                  a list
 //! filled: m=+60s              a string, and when it goes away
 //! bell: 1                     a list, which must go away
 //! ```
+//!
+//! In arguments, `a@` is the id `a` and the score of its own position; `a@7` the id and the score of position 7.
 //!
 //! Keys that are not there have no line. The bell has rung in each case that does not speak of it, so that scripts have no
 //! reason to touch it. Every key of the server is compared, so a script that writes
@@ -20,6 +24,8 @@ use redis::{Value, aio::MultiplexedConnection};
 use std::{collections::BTreeMap, fmt::Write, fs};
 
 const PREFIX: &str = "leasehold:{q}:";
+/// The score of the position 0.
+const POSITION_ZERO: i64 = 1 << 52;
 
 /// One call of a script.
 pub(crate) struct Case {
@@ -49,7 +55,7 @@ pub(crate) async fn check(script: &str, cases: &[Case]) {
         seed(&mut connection, &tidy(case.seed)).await;
         assert_eq!(state(&mut connection).await, tidy(case.seed), "{script}, {name}: the seed reads as it is written");
         let keys: Vec<String> = case.keys.split_whitespace().map(|key| format!("{PREFIX}{key}")).collect();
-        let args: Vec<&str> = case.args.split_whitespace().collect();
+        let args: Vec<String> = case.args.split_whitespace().flat_map(argument).collect();
         let answer: Value = redis::cmd("EVAL")
             .arg(&source)
             .arg(keys.len())
@@ -89,7 +95,7 @@ async fn seed(connection: &mut MultiplexedConnection, text: &str) {
                 let mut command = redis::cmd("ZADD");
                 command.arg(format!("{PREFIX}{key}"));
                 pairs.for_each(|(member, time)| {
-                    command.arg(score(time, now_ms)).arg(member);
+                    command.arg(score(member, time, now_ms)).arg(member);
                 });
                 command
             }
@@ -97,6 +103,7 @@ async fn seed(connection: &mut MultiplexedConnection, text: &str) {
                 let mut command = redis::cmd("HSET");
                 command.arg(format!("{PREFIX}{key}"));
                 pairs.for_each(|(field, value)| {
+                    let value = value.strip_prefix('@').map_or_else(|| value.to_owned(), position_score);
                     command.arg(field).arg(value);
                 });
                 command
@@ -104,7 +111,7 @@ async fn seed(connection: &mut MultiplexedConnection, text: &str) {
             "filled" => {
                 let (text, time) = contents[0].split_once('=').unwrap_or_else(|| panic!("no time in {line:?}"));
                 let mut command = redis::cmd("SET");
-                command.arg(format!("{PREFIX}{key}")).arg(text).arg("PXAT").arg(score(time, now_ms));
+                command.arg(format!("{PREFIX}{key}")).arg(text).arg("PXAT").arg(score(text, time, now_ms));
                 command
             }
             _ => redis::cmd(if key == "asides" { "SADD" } else { "RPUSH" }).arg(format!("{PREFIX}{key}")).to_owned(),
@@ -125,9 +132,31 @@ async fn now_ms(connection: &mut MultiplexedConnection) -> i64 {
     seconds * 1000 + microseconds / 1000
 }
 
-fn score(time: &str, now_ms: i64) -> String {
-    if time == "waits" {
-        return "+inf".to_owned();
+/// The score of a position.
+fn position_score(position: &str) -> String {
+    let position: i64 = position.parse().unwrap_or_else(|_| panic!("{position:?} is no position"));
+    (POSITION_ZERO + position).to_string()
+}
+
+/// The position of a hint that names none: the number of its letter.
+pub(crate) fn own_position(member: &str) -> i64 {
+    i64::from(member.as_bytes()[0]) - i64::from(b'a') + 1
+}
+
+/// `a@7` is two arguments: an id, and the score of its position.
+fn argument(text: &str) -> Vec<String> {
+    match text.split_once('@') {
+        None => vec![text.to_owned()],
+        Some((id, "")) => vec![id.to_owned(), position_score(&own_position(id).to_string())],
+        Some((id, "-")) => vec![id.to_owned(), "-".to_owned()],
+        Some((id, position)) => vec![id.to_owned(), position_score(position)],
+    }
+}
+
+fn score(member: &str, time: &str, now_ms: i64) -> String {
+    if let Some(position) = time.strip_prefix("waits") {
+        let position = position.strip_prefix('@').map_or_else(|| own_position(member).to_string(), str::to_owned);
+        return if position == "?" { (POSITION_ZERO / 2).to_string() } else { position_score(&position) };
     }
     let seconds: i64 = time.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("{time:?} is no time"));
     (now_ms + seconds * 1000).to_string()
@@ -145,15 +174,16 @@ async fn state(connection: &mut MultiplexedConnection) -> String {
                 items
             }
             Key::Set(members) => members.into_iter().collect(),
-            Key::Hash(fields) => fields.into_iter().map(|(field, value)| format!("{field}={value}")).collect(),
+            Key::Hash(fields) => fields.into_iter().map(|(field, value)| format!("{field}={}", flag(value))).collect(),
             Key::SortedSet(members) => {
                 let members: BTreeMap<String, String> = members.into_iter().collect();
-                members.into_iter().map(|(member, score)| format!("{member}={}", time(&score, now_ms))).collect()
+                let write = |(member, score): (String, String)| format!("{member}={}", time(&member, &score, now_ms));
+                members.into_iter().map(write).collect()
             }
             Key::String(text) => {
                 let left_ms: i64 = redis::cmd("PTTL").arg(&key).query_async(connection).await.expect("PTTL");
                 assert!(left_ms > 0, "{key}, the string {text:?}, stays for ever");
-                vec![format!("{text}={}", time(&(now_ms + left_ms).to_string(), now_ms))]
+                vec![format!("{text}={}", time(&text, &(now_ms + left_ms).to_string(), now_ms))]
             }
         };
         lines.push(format!("{}: {}", key.strip_prefix(PREFIX).unwrap_or(&key), items.join(" ")));
@@ -162,9 +192,23 @@ async fn state(connection: &mut MultiplexedConnection) -> String {
     lines.join("\n")
 }
 
-fn time(score: &str, now_ms: i64) -> String {
-    if score == "inf" {
-        return "waits".to_owned();
+/// The value of a flag: a position, or a plain text.
+fn flag(value: String) -> String {
+    match value.parse::<i64>() {
+        Ok(score) if score > POSITION_ZERO / 2 => format!("@{}", score - POSITION_ZERO),
+        _ => value,
+    }
+}
+
+fn time(member: &str, score: &str, now_ms: i64) -> String {
+    if score == (POSITION_ZERO / 2).to_string() {
+        return "waits@?".to_owned();
+    }
+    if let Ok(score) = score.parse::<i64>()
+        && score >= POSITION_ZERO / 2
+    {
+        let position = score - POSITION_ZERO;
+        return if position == own_position(member) { "waits".to_owned() } else { format!("waits@{position}") };
     }
     let deadline: i64 = score.parse().unwrap_or_else(|_| panic!("{score:?} is no whole number of ms"));
     let tens = (deadline - now_ms + 5_000).div_euclid(10_000);

@@ -30,8 +30,18 @@ async fn sweep() {
                 args: "1",
                 returns: "[1, 1, 0]",
                 after: "claimed: c
-                        leases: b=+60s c=waits d=-60s x=waits
+                        leases: b=+60s c=waits d=-60s x=waits@?
                         ready: x",
+            },
+            Case {
+                name: "in a list and unknown: waits behind the hint before it",
+                seed: "leases: a=waits c=waits
+                       ready: a b c",
+                keys: "leases asides claimed ready",
+                args: "0",
+                returns: "[0, 1, 0]",
+                after: "leases: a=waits b=waits@1 c=waits
+                        ready: a b c",
             },
             Case {
                 name: "the set was lost: all that is listed waits",
@@ -45,7 +55,7 @@ async fn sweep() {
                 after: "aside:ink: i
                         asides: ink
                         claimed: c
-                        leases: a=waits b=waits c=waits i=waits
+                        leases: a=waits@? b=waits@? c=waits@? i=waits@?
                         ready: a b",
             },
             Case {

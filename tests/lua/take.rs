@@ -46,7 +46,7 @@ async fn take() {
                         leases: a=+20s b=+60s c=waits",
             },
             Case {
-                name: "hints aside come first, in the order of the kinds; an empty list is struck off",
+                name: "hints aside and the others come in the order of the line; an empty list is struck off",
                 seed: "aside:ink: i
                        aside:oil: o p
                        asides: ink oil
@@ -54,8 +54,21 @@ async fn take() {
                        ready: a",
                 keys: "ready claimed leases flags asides bell aside:oil aside:ink",
                 args: "10 60000 3 oil ink",
-                returns: "[0, 0, [o, p, i], []]",
-                after: "leases: a=waits i=+60s o=+60s p=+60s
+                returns: "[0, 0, [a, i, o], [oil]]",
+                after: "aside:oil: p
+                        asides: oil
+                        leases: a=+60s i=+60s o=+60s p=waits",
+            },
+            Case {
+                name: "at the same position, a hint aside comes first",
+                seed: "aside:ink: i
+                       asides: ink
+                       leases: a=waits@5 i=waits@5
+                       ready: a",
+                keys: "ready claimed leases flags asides bell aside:ink",
+                args: "10 60000 1 ink",
+                returns: "[0, 0, [i], []]",
+                after: "leases: a=waits@5 i=+60s
                         ready: a",
             },
             Case {
@@ -67,7 +80,7 @@ async fn take() {
                        ready: a",
                 keys: "ready claimed leases flags asides bell aside:oil",
                 args: "10 60000 9 oil",
-                returns: "[0, 0, [o, a], [ink]]",
+                returns: "[0, 0, [a, o], [ink]]",
                 after: "aside:ink: i
                         asides: ink
                         leases: a=+60s i=waits o=+60s",

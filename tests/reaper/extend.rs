@@ -4,7 +4,7 @@ use crate::world::{HEAD_MAX, SOON, World, kind, new_job, queue};
 use leasehold_core::{NewJob, WorkerId};
 use leasehold_handoff::WorkerRecord;
 use leasehold_reaper::{HeadReport, extend_head, fill_head};
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints};
 use std::{cell::Cell, time::Duration};
 
 const LEASE: Duration = Duration::from_secs(600);
@@ -167,7 +167,7 @@ async fn an_extension_is_of_the_kinds_that_are_served() {
     assert!(extend_soon_after_a_fill(&world, take).await.is_some());
     let put_aside = async || {
         let taken = world.handoff.take(&queue(), &[], &[], 20, LEASE).await.expect("take");
-        world.handoff.set_aside(&queue(), &kind("foreign"), &taken.ids).await.expect("aside");
+        world.handoff.set_aside(&queue(), &kind("foreign"), &hints(&taken.ids)).await.expect("aside");
     };
     assert_eq!(extend_soon_after_a_fill(&world, put_aside).await, None);
 }

@@ -4,7 +4,7 @@ use crate::world::{HEAD_MAX, SOON, World, kind, new_job, queue, report};
 use leasehold_core::{NewJob, WorkerId};
 use leasehold_handoff::WorkerRecord;
 use leasehold_reaper::fill_head;
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints};
 use std::time::Duration;
 
 const TTL: Duration = Duration::from_secs(600);
@@ -42,7 +42,7 @@ async fn what_redis_lacks_comes_to_its_place() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
     let ids = world.enqueue(4).await;
-    world.handoff.push(&queue(), &[ids[0], ids[3]], false).await.expect("push");
+    world.handoff.push(&queue(), &hints(&[ids[0], ids[3]])).await.expect("push");
     reaper.tick().await;
     assert_eq!(world.snapshot().await.ready, ids);
 }
@@ -55,7 +55,7 @@ async fn what_comes_first_displaces_what_was_pushed_into_an_empty_redis() {
     let mut reaper = world.reaper().await;
     let ids = world.enqueue(2 * HEAD_MAX as usize).await;
     let (first, newest) = ids.split_at(HEAD_MAX as usize);
-    world.handoff.push(&queue(), newest, false).await.expect("push");
+    world.handoff.push(&queue(), &hints(newest)).await.expect("push");
     reaper.tick().await;
     let snapshot = world.snapshot().await;
     assert_eq!((snapshot.ready.as_slice(), snapshot.overflow), (first, true));
@@ -150,9 +150,9 @@ async fn kinds_with_a_full_list_aside_wait_in_the_line() {
     world.handoff.announce(&worker_of(None), TTL).await.expect("announce");
     let foreign = world.enqueue_these(&(0..100).map(|_| of_kind("foreign")).collect::<Vec<_>>()).await;
     let own = world.enqueue_these(&[of_kind("own")]).await;
-    world.handoff.push(&queue(), &foreign[..20], false).await.expect("push");
+    world.handoff.push(&queue(), &hints(&foreign[..20])).await.expect("push");
     let taken = world.handoff.take(&queue(), &[], &[], 20, TTL).await.expect("take");
-    world.handoff.set_aside(&queue(), &kind("foreign"), &taken.ids).await.expect("aside");
+    world.handoff.set_aside(&queue(), &kind("foreign"), &hints(&taken.ids)).await.expect("aside");
     let asides = world.handoff.asides(&queue()).await.expect("asides");
     assert!(matches!(&asides[..], [(_, _, true)]), "the list is full: {asides:?}");
 

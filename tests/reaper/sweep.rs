@@ -3,7 +3,7 @@
 use crate::world::{LEASE, SOON, World, queue, report};
 use leasehold_core::{JobId, WorkerId};
 use leasehold_handoff::Held;
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints};
 
 #[tokio::test]
 async fn hints_of_jobs_that_are_not_in_the_line_are_swept_within_two_ticks() {
@@ -11,7 +11,7 @@ async fn hints_of_jobs_that_are_not_in_the_line_are_swept_within_two_ticks() {
     let mut reaper = world.reaper().await;
     let gone: Vec<JobId> = (0..5).map(|_| JobId::new()).collect();
     let ids = world.enqueue_and_push(3).await;
-    world.handoff.push(&queue(), &gone, false).await.expect("push");
+    world.handoff.push(&queue(), &hints(&gone)).await.expect("push");
     // One that was cancelled by SQL while its hint waited.
     world.sql(format!("SELECT leasehold.cancel('{}')", ids[1])).await;
     reaper.tick().await;

@@ -4,7 +4,7 @@ use leasehold_core::{ClaimedJob, FinishedRun, JobId, Kind, NewJob, QueueName, Se
 use leasehold_handoff::{Handoff, HeadStats, Snapshot};
 use leasehold_reaper::{HANDOFF_LEASE, Reaper, Settings, StepReport};
 use leasehold_store::{Kinds, Store};
-use leasehold_tests::Stores;
+use leasehold_tests::{Stores, hints};
 use redis::aio::MultiplexedConnection;
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Executor};
@@ -113,7 +113,7 @@ impl World {
     /// The same, with their hints.
     pub(crate) async fn enqueue_and_push(&self, count: usize) -> Vec<JobId> {
         let ids = self.enqueue(count).await;
-        self.handoff.push(&queue(), &ids, false).await.expect("push");
+        self.handoff.push(&queue(), &hints(&ids)).await.expect("push");
         ids
     }
 

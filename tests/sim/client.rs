@@ -7,7 +7,7 @@ use crate::{
     work::{Book, Work, short},
 };
 use leasehold_core::{JobId, Kind, NewJob, QueueName, State};
-use leasehold_ports::Notice;
+use leasehold_ports::{Hint, Notice};
 use leasehold_tests::{MemoryHead, MemoryStore};
 use serde_json::value::RawValue;
 use std::{
@@ -142,7 +142,8 @@ impl Client {
             return;
         }
         for (job, answer) in jobs.iter().zip(&answers).filter(|(_, answer)| answer.state == State::Queued) {
-            let _ = timeout(PATIENCE, self.head.push(&job.queue, &[answer.id], job.priority > 0)).await;
+            let _ =
+                timeout(PATIENCE, self.head.push(&job.queue, &[Hint { id: answer.id, line_at: answer.line_at }])).await;
         }
     }
 

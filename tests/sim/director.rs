@@ -6,7 +6,7 @@ use crate::{
     weather::{Condition, Server},
 };
 use leasehold_core::JobId;
-use leasehold_tests::{Keys, QueueKeys};
+use leasehold_tests::{Keys, NOWHERE, QueueKeys, Score};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
@@ -201,10 +201,10 @@ impl Director {
                 (0, _) => queue.ready.clear(),
                 (1, _) => queue.leases.clear(),
                 (2, _) => queue.claimed.extend(queue.ready.pop_front()),
-                (3, _) => queue.overflow = !queue.overflow,
+                (3, _) => queue.overflow = if queue.overflow.is_some() { None } else { Some(NOWHERE) },
                 (4, Some(id)) => queue.ready.push_back(id),
-                (5, Some(id)) => drop(queue.leases.insert(id, None)),
-                (6, Some(id)) => drop(queue.leases.insert(id, Some(i64::MAX / 2))),
+                (5, Some(id)) => drop(queue.leases.insert(id, Score::Waits(NOWHERE))),
+                (6, Some(id)) => drop(queue.leases.insert(id, Score::Leased(i64::MAX / 2))),
                 (_, Some(id)) => drop(queue.leases.remove(&id)),
                 _ => {}
             }

@@ -12,7 +12,7 @@ use crate::{
     work::{Book, short},
 };
 use leasehold_core::{JobId, Kind, QueueName, State};
-use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore};
+use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore, Score};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -194,12 +194,12 @@ impl World {
         let agrees = ready == front
             && keys.ready.len() == ready.len()
             && known == front
-            && keys.leases.values().all(Option::is_none)
-            && keys.overflow == (line.len() > head_max)
+            && keys.leases.values().all(|score| matches!(score, Score::Waits(_)))
+            && keys.overflow.is_some() == (line.len() > head_max)
             && keys.claimed.is_empty();
         (!agrees).then(|| {
             let (ready, known) = (ready.len(), known.len());
-            let more = keys.overflow;
+            let more = keys.overflow.is_some();
             format!("{} in line, {ready} ready, {known} known, head of {head_max}, overflow {more}", line.len())
         })
     }

@@ -22,7 +22,7 @@ async fn a_life() {
     assert_eq!(fixture.promote(10, None).await.expect("promote").len(), 1);
     assert_eq!(fixture.position(fence.id, 10).await.expect("position"), Some(0));
     assert_eq!(fixture.survey(None).await.expect("survey").lines[0].queue, name("default"));
-    assert_eq!(fixture.front(&name("default"), &Kinds::All, 10).await.expect("line").ids, [fence.id]);
+    assert_eq!(fixture.front(&name("default"), &Kinds::All, 10).await.expect("line").ids(), [fence.id]);
     let again = fixture.claim_line(worker, &name("default"), &Kinds::All, 10, LEASE, true).await.expect("claim_line");
     let fence = again[0].fence;
     assert_eq!(fence.epoch, 2);

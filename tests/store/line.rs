@@ -20,7 +20,7 @@ async fn the_line_is_in_order_and_of_the_kinds_asked_for() {
     let ids = |which: &[usize]| which.iter().map(|&nth| jobs[nth].id).collect::<Vec<JobId>>();
     let line = async |kinds: Kinds, limit| {
         let line = fixture.front(&name("default"), &kinds, limit).await.expect("line");
-        (line.ids, line.more)
+        (line.ids(), line.more)
     };
     assert_eq!(line(Kinds::All, 10).await, (ids(&[1, 3, 0, 2]), false));
     assert_eq!(line(Kinds::All, 4).await, (ids(&[1, 3, 0, 2]), false));
@@ -41,14 +41,14 @@ async fn the_line_after_a_position() {
     let mut places = BTreeMap::new();
     for count in 1..=6 {
         let line = fixture.front(&name("default"), &Kinds::All, count).await.expect("line");
-        places.insert(line.ids[line.ids.len() - 1], line.last.expect("a place"));
+        places.insert(line.ids()[line.ids().len() - 1], line.last.expect("a place"));
     }
     assert!(places.iter().all(|(id, place)| place.id == *id));
     let after = async |kinds: Kinds, nth: usize, limit| {
         let line = fixture.line_after(&name("default"), &kinds, &places[&jobs[nth].id], limit).await;
         let line = line.expect("line_after");
-        assert_eq!(line.last, line.ids.last().map(|id| places[id]));
-        (line.ids, line.more)
+        assert_eq!(line.last, line.ids().last().map(|id| places[id]));
+        (line.ids(), line.more)
     };
     // The order of the line is 1 3 0 2 5 4.
     assert_eq!(after(Kinds::All, 1, 10).await, (ids(&[3, 0, 2, 5, 4]), false));
@@ -67,7 +67,7 @@ async fn the_line_after_a_position() {
     assert_eq!(after(some(&[]), 1, 9).await, (ids(&[]), false));
 
     let other = fixture.line_after(&name("other"), &Kinds::All, &places[&jobs[1].id], 9).await.expect("line_after");
-    assert!(other.ids.is_empty() && other.last.is_none(), "from another queue");
+    assert!(other.hints.is_empty() && other.last.is_none(), "from another queue");
     fixture.claim(WorkerId::new(), &ids(&[3, 1]), &Kinds::All, Duration::from_secs(60)).await.expect("claim");
     assert_eq!(
         after(Kinds::All, 1, 9).await,
@@ -82,7 +82,7 @@ async fn the_line_after_a_position() {
         (LinePosition { line_at: place.line_at + TimeDelta::hours(4), ..place }, vec![], false),
     ] {
         let line = fixture.line_after(&name("default"), &Kinds::All, &at, 2).await.expect("line_after");
-        assert_eq!((line.ids, line.more), (expected, more), "no job was ever at {at}");
+        assert_eq!((line.ids(), line.more), (expected, more), "no job was ever at {at}");
     }
 }
 
@@ -95,18 +95,18 @@ async fn the_line_is_read_in_parts_from_position_to_position() {
         fixture.enqueue(&batch).await.expect("enqueue");
     }
     let whole = fixture.front(&name("default"), &Kinds::All, 100).await.expect("line");
-    assert_eq!(whole.ids.len(), 27);
+    assert_eq!(whole.ids().len(), 27);
     for step in 1..=9 {
         let mut line = fixture.front(&name("default"), &Kinds::All, step).await.expect("line");
-        let mut read = line.ids.clone();
+        let mut read = line.ids().clone();
         while line.more {
             let place = line.last.expect("a place");
             let text = place.to_string();
             assert_eq!(text.parse(), Ok(place));
             line = fixture.line_after(&name("default"), &Kinds::All, &place, step).await.expect("line_after");
-            read.extend(&line.ids);
+            read.extend(&line.ids());
         }
-        assert_eq!(read, whole.ids, "in steps of {step}");
+        assert_eq!(read, whole.ids(), "in steps of {step}");
         assert_eq!(line.last, whole.last);
     }
 }
@@ -163,26 +163,26 @@ async fn a_line_is_read_from_its_scan_start() {
     assert_eq!(ages(&stretches), [9 * 3600 + 30, 45], "a point of priority is worth an hour");
 
     let (line, moved) = fixture.line(&queue, &stretches, 9).await.expect("line");
-    assert_eq!((line.ids, moved.clone()), (vec![urgent, old, other, later], stretches.clone()));
+    assert_eq!((line.ids(), moved.clone()), (vec![urgent, old, other, later], stretches.clone()));
 
     fixture.claim(WorkerId::new(), &[urgent, old], &Kinds::All, LEASE).await.expect("claim");
     let (line, moved) = fixture.line(&queue, &moved, 9).await.expect("line");
-    assert_eq!(line.ids, [other, later]);
+    assert_eq!(line.ids(), [other, later]);
     assert_eq!(ages(&moved), [20, 45]);
 
     let before = waiting(&fixture, "a", 0, 30).await;
     let (line, still) = fixture.line(&queue, &moved, 9).await.expect("line");
     assert_eq!(
-        (line.ids, ages(&still)),
+        (line.ids(), ages(&still)),
         (vec![other, later], vec![20, 45]),
         "jobs before the scan start must not be searched"
     );
     let whole = fixture.front(&queue, &Kinds::All, 9).await.expect("line");
-    assert_eq!(whole.ids, [other, before, later], "a survey must find the job");
+    assert_eq!(whole.ids(), [other, before, later], "a survey must find the job");
 
     let unknown: Vec<Stretch> = still.into_iter().map(|stretch| Stretch { scan_start: None, ..stretch }).collect();
     let (line, known) = fixture.line(&queue, &unknown, 2).await.expect("line");
-    assert_eq!((line.ids, line.more, ages(&known)), (vec![other, before], true, vec![30, 45]));
+    assert_eq!((line.ids(), line.more, ages(&known)), (vec![other, before], true, vec![30, 45]));
 }
 
 #[tokio::test]
@@ -274,10 +274,10 @@ async fn several_lines_are_read_in_one_statement() {
     let lines = fixture.lines(&fronts).await.expect("lines");
     for (front, (line, moved)) in fronts.iter().zip(&lines) {
         let (alone, _) = fixture.line(&front.queue, &front.stretches, i64::from(front.limit)).await.expect("line");
-        assert_eq!((&line.ids, line.more, line.last), (&alone.ids, alone.more, alone.last));
+        assert_eq!((&line.ids(), line.more, line.last), (&alone.ids(), alone.more, alone.last));
         assert_eq!(moved.len(), front.stretches.len());
     }
-    let lengths: Vec<(usize, bool)> = lines.iter().map(|(line, _)| (line.ids.len(), line.more)).collect();
+    let lengths: Vec<(usize, bool)> = lines.iter().map(|(line, _)| (line.ids().len(), line.more)).collect();
     assert_eq!(lengths, [(2, true), (0, false), (2, false)]);
 }
 

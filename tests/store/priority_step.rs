@@ -13,7 +13,7 @@ async fn waits(fixture: &Fixture, priority: i16, minutes: i64) -> JobId {
 }
 
 async fn line(fixture: &Fixture) -> Vec<JobId> {
-    fixture.front(&name("default"), &Kinds::All, 100).await.expect("line").ids
+    fixture.front(&name("default"), &Kinds::All, 100).await.expect("line").ids()
 }
 
 #[tokio::test]

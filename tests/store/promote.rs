@@ -21,7 +21,7 @@ async fn promotes_only_due_jobs() {
     assert_eq!(fixture.promote(2, None).await.expect("promote").len(), 1);
     assert_eq!(fixture.promote(2, None).await.expect("promote").len(), 0);
     assert_eq!(fixture.record(later.id).await.state, State::Scheduled);
-    assert_eq!(fixture.front(&name("default"), &Kinds::All, 10).await.expect("line").ids.len(), 3);
+    assert_eq!(fixture.front(&name("default"), &Kinds::All, 10).await.expect("line").ids().len(), 3);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ async fn returns_to_its_old_position() {
     let record = fixture.record(fence.id).await;
     assert_eq!((record.state, record.attempt, record.epoch, record.worker), (State::Queued, 0, 1, None));
     let line = fixture.front(&name("default"), &Kinds::All, 10).await.expect("line");
-    assert_eq!(line.ids, [fence.id, later]);
+    assert_eq!(line.ids(), [fence.id, later]);
 }
 
 #[tokio::test]

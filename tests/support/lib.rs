@@ -4,6 +4,7 @@ mod binary;
 mod clock;
 mod eventually;
 mod front;
+mod hints;
 mod keys;
 mod probe;
 mod proxy;
@@ -15,9 +16,11 @@ pub use binary::leasehold_program;
 pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
 pub use front::front;
+pub use hints::{hints, unused, urgent};
 pub use keys::{Key, all_keys};
 pub use leasehold_memory::{
-    Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, QueueKeys, Row, Rows,
+    Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, NOWHERE, Positioned,
+    QueueKeys, Row, Rows, Score,
 };
 pub use probe::{LogLine, Probe, Step, clock_errors, no_sleep_file, read_log, starts};
 pub use proxy::{End, LinkState, Proxy};

@@ -1,7 +1,7 @@
 //! Starts workers, enqueues jobs, and inspects both.
 
 use leasehold_core::{Backoff, JobId, JobRecord, Kind, NewJob, Outcome, QueueName, State, WorkerId};
-use leasehold_handoff::Handoff;
+use leasehold_handoff::{Handoff, Hint};
 use leasehold_reaper::Reaper;
 use leasehold_store::Store;
 use leasehold_tests::{Stores, eventually};
@@ -69,14 +69,14 @@ impl Fixture {
 
     /// Enqueues as a client does: first the row, then the hint.
     pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Vec<JobId> {
-        let ids: Vec<JobId> =
-            self.store.enqueue(jobs).await.expect("enqueueing").into_iter().map(|job| job.id).collect();
-        for job in jobs {
+        let answers = self.store.enqueue(jobs).await.expect("enqueueing");
+        for (job, answer) in jobs.iter().zip(&answers) {
             if job.run_at.is_none() && job.delay.is_none() {
-                self.handoff.push(&job.queue, &[job.id], job.priority > 0).await.expect("pushing a hint");
+                let hint = Hint { id: job.id, line_at: answer.line_at };
+                self.handoff.push(&job.queue, &[hint]).await.expect("pushing a hint");
             }
         }
-        ids
+        answers.into_iter().map(|answer| answer.id).collect()
     }
 
     pub(crate) async fn enqueue_one(&self, job: NewJob) -> JobId {

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, SOON, handlers, job, jobs, settings, succeeded};
 use leasehold_core::{JobId, QueueName, State};
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints};
 use redis::AsyncTypedCommands;
 
 const READY: &str = "leasehold:{default}:ready";
@@ -45,7 +45,7 @@ async fn a_hint_in_the_wrong_queue_does_no_harm() {
     let mut elsewhere = job("k");
     elsewhere.queue = "elsewhere".parse().expect("a name");
     fixture.store.enqueue(&[elsewhere.clone()]).await.expect("enqueueing");
-    fixture.handoff.push(&QueueName::default(), &[elsewhere.id], false).await.expect("pushing");
+    fixture.handoff.push(&QueueName::default(), &hints(&[elsewhere.id])).await.expect("pushing");
     fixture.until(elsewhere.id, State::Succeeded).await;
     for queue in [QueueName::default(), elsewhere.queue] {
         fixture.until_redis_is_empty(&queue).await;
@@ -64,7 +64,7 @@ async fn a_job_that_is_locked_is_tried_again_without_a_spin() {
         .await
         .expect("locking the row");
     let worker = fixture.worker(settings(2), handlers("k", |_| async { succeeded() })).await;
-    fixture.handoff.push(&QueueName::default(), &[id], false).await.expect("pushing");
+    fixture.handoff.push(&QueueName::default(), &hints(&[id])).await.expect("pushing");
     eventually("the hint is taken", SOON, || async {
         let head = fixture.handoff.stats(&QueueName::default()).await.expect("the head's counts");
         if head.ready == 0 { Ok(()) } else { Err(head) }

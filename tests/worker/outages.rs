@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, SOON, handlers, jobs, settings, succeeded};
 use leasehold_core::{QueueName, State};
-use leasehold_tests::{LinkState, Proxy, Stores, eventually};
+use leasehold_tests::{LinkState, Proxy, Stores, eventually, hints};
 use leasehold_worker::Settings;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -191,7 +191,7 @@ async fn a_claim_whose_answer_is_lost_spends_no_attempt() {
         let jobs = fixture.store.enqueue(&jobs("k", 12)).await.expect("enqueueing");
         let ids: Vec<_> = jobs.into_iter().map(|job| job.id).collect();
         if with_redis {
-            fixture.handoff.push(&QueueName::default(), &ids, false).await.expect("pushing hints");
+            fixture.handoff.push(&QueueName::default(), &hints(&ids)).await.expect("pushing hints");
         }
         let mut claims = 0;
         for id in ids {

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, HEAD_MAX, SOON, handler, handlers, job, jobs, json, kind, settings, succeeded};
 use leasehold_core::{NewJob, Outcome, QueueName, RESULT_MAX_BYTES, State};
-use leasehold_tests::eventually;
+use leasehold_tests::{eventually, hints};
 use leasehold_worker::{Handlers, Settings};
 use redis::AsyncTypedCommands;
 use std::{
@@ -74,7 +74,7 @@ async fn a_long_line_flows_through_a_short_head() {
     fixture.store.enqueue(&all).await.expect("enqueueing");
     let ids: Vec<_> = all.iter().map(|job| job.id).collect();
     let queue = QueueName::default();
-    let pushed = fixture.handoff.push(&queue, &ids, false).await.expect("pushing");
+    let pushed = fixture.handoff.push(&queue, &hints(&ids)).await.expect("pushing");
     assert!(pushed.overflowed > 400, "{pushed:?}");
     // No reaper runs: the worker finds the head low and fills it.
     let worker = fixture.worker(settings(16), handlers("k", |_| async { succeeded() })).await;
@@ -98,12 +98,12 @@ async fn while_the_line_is_long_a_worker_waits_for_the_bell() {
     let jobs = jobs("k", 20);
     fixture.store.enqueue(&jobs).await.expect("enqueueing");
     let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
-    fixture.handoff.fill(&queue, &ids[..10], true, None).await.expect("a fill");
+    fixture.handoff.fill(&queue, &hints(&ids[..10]), true, None).await.expect("a fill");
     for id in &ids[..10] {
         fixture.until(*id, State::Succeeded).await;
     }
     fixture.until_a_worker_blocks_in("blpop").await;
-    fixture.handoff.fill(&queue, &ids[10..], false, None).await.expect("the last fill");
+    fixture.handoff.fill(&queue, &hints(&ids[10..]), false, None).await.expect("the last fill");
     for id in &ids[10..] {
         fixture.until(*id, State::Succeeded).await;
     }

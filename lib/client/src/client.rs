@@ -8,7 +8,7 @@ use crate::{
     waiter::Waiter,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_handoff::Notice;
+use leasehold_handoff::{Hint, Notice};
 use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Revived, Store};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -121,15 +121,15 @@ impl Client {
     async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
-        let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
+        let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
         for (job, answer) in accepted {
             let ours = answer.inserted || (resent && answer.id == job.id);
-            if ours && answer.state == State::Queued {
-                by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
+            if let Some(line_at) = answer.line_at.filter(|_| ours && answer.state == State::Queued) {
+                by_queue.entry(&job.queue).or_default().push(Hint::at(job.id, line_at));
             }
         }
-        for ((queue, front), ids) in by_queue {
-            hints.push(queue, &ids, front).await;
+        for (queue, new) in by_queue {
+            hints.push(queue, &new).await;
         }
     }
 
@@ -212,12 +212,12 @@ impl Client {
             let revived = self.store().revive(batch).await?;
             pass(FailPoint::ReviveCommitted);
             if let Some(hints) = &self.hints {
-                let mut by_queue: BTreeMap<(&QueueName, bool), Vec<JobId>> = BTreeMap::new();
+                let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
                 for job in &revived {
-                    by_queue.entry((&job.queue, job.priority > 0)).or_default().push(job.id);
+                    by_queue.entry(&job.queue).or_default().push(Hint::at(job.id, job.line_at));
                 }
-                for ((queue, front), ids) in by_queue {
-                    hints.push(queue, &ids, front).await;
+                for (queue, new) in by_queue {
+                    hints.push(queue, &new).await;
                 }
             }
             answers.extend(revived);

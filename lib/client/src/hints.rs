@@ -2,7 +2,7 @@
 //! head finds a job without a hint. So nothing here may fail a call or delay a call for long.
 
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::{Handoff, Notice};
+use leasehold_handoff::{Handoff, Hint, Notice};
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -24,9 +24,9 @@ impl HintSender {
         Self { handoff, resting_until: Mutex::default() }
     }
 
-    /// Pushes hints for jobs that have just come into the line, in order.
-    pub(crate) async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> bool {
-        self.tell("push", async |handoff: &Handoff| handoff.push(queue, ids, front).await.map(drop)).await
+    /// Pushes hints for jobs that have just come into the line.
+    pub(crate) async fn push(&self, queue: &QueueName, pushed: &[Hint]) -> bool {
+        self.tell("push", async |handoff: &Handoff| handoff.push(queue, pushed).await.map(drop)).await
     }
 
     /// Forgets the hints of cancelled jobs: in the head they would take the places of other jobs.

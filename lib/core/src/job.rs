@@ -25,7 +25,7 @@ pub struct NewJob {
     pub kind: Kind,
     /// The payload: JSON, stored unchanged.
     pub payload: Box<RawValue>,
-    /// From −100 to 100; a higher priority comes first.
+    /// From −100 to 100: a head start in the line, for each point one `priority_step` of the queue.
     pub priority: i16,
     /// The earliest start; `None` means at once.
     pub run_at: Option<DateTime<Utc>>,
@@ -84,6 +84,8 @@ pub struct ClaimedJob {
     pub crashes: i16,
     /// How long this run may take.
     pub timeout: Option<Duration>,
+    /// The position in the line, to which the job returns if the worker gives it back.
+    pub line_at: DateTime<Utc>,
 }
 
 /// The end of a run, to be written.

@@ -133,7 +133,7 @@ impl QueueKeys {
         self.key("claimed")
     }
 
-    /// Sorted set: id → deadline in ms, or `+inf` while it waits.
+    /// Sorted set: id → the deadline in ms, or the position while the hint waits (see `position`).
     pub(crate) fn leases(&self) -> String {
         self.key("leases")
     }

@@ -17,6 +17,7 @@ mod keys;
 mod notices;
 mod operator;
 mod pool;
+mod position;
 mod producer;
 mod reaper;
 mod registry;
@@ -29,7 +30,7 @@ pub use connect::{Handoff, Settings};
 pub use error::Error;
 pub use keys::{InvalidPrefix, KeyPrefix};
 pub use leasehold_ports::{
-    EXTEND_FOR, Extended, Fill, Filled, HeadStats, Held, Notice, Pushed, Served, Snapshot, Stray, Swept, Tail, Taken,
-    WorkerRecord,
+    EXTEND_FOR, Extended, Fill, Filled, HeadStats, Held, Hint, Notice, Pushed, Served, Snapshot, Stray, Swept, Tail,
+    Taken, WorkerRecord,
 };
 pub use taker::{Taker, Unblock};

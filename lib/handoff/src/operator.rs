@@ -3,6 +3,7 @@
 use crate::{
     connect::Handoff,
     error::Error,
+    position::WAITING_FROM,
     scripts::{ACK, LOOK, Step},
 };
 use leasehold_core::QueueName;
@@ -34,7 +35,7 @@ impl Handoff {
         let commands = vec![
             command("HSET", (keys.flags(), "paused", 1, "overflow", 1)),
             command("DEL", lists.into_iter().chain(aside.iter().map(|kind| keys.aside(kind))).collect::<Vec<_>>()),
-            command("ZREMRANGEBYSCORE", (keys.leases(), "+inf", "+inf")),
+            command("ZREMRANGEBYSCORE", (keys.leases(), WAITING_FROM, "+inf")),
         ];
         self.run_atomically::<Vec<Value>>("pausing a queue in Redis", commands).await?;
         self.run::<(u32,)>("noting a queue", vec![self.note_queue(queue)]).await.map(|_| ())
@@ -59,7 +60,7 @@ impl Handoff {
         let mut commands = vec![
             command("HMGET", (keys.flags(), "paused", "overflow")),
             command("ZCARD", keys.leases()),
-            command("ZCOUNT", (keys.leases(), "+inf", "+inf")),
+            command("ZCOUNT", (keys.leases(), WAITING_FROM, "+inf")),
             command("LLEN", keys.ready()),
             command("LLEN", keys.claimed()),
         ];
@@ -68,7 +69,7 @@ impl Handoff {
         let read =
             |error: redis::ParsingError| Error::Redis { doing: "reading the state of a queue", source: error.into() };
         let mut answers = answers.into_iter();
-        let (paused, overflow): (Option<u8>, Option<u8>) =
+        let (paused, overflow): (Option<String>, Option<String>) =
             redis::from_redis_value(answers.next().unwrap_or(Value::Nil)).map_err(read)?;
         let counts: Vec<u64> = redis::from_redis_value(Value::Array(answers.collect())).map_err(read)?;
         let [members, waiting_members, ready, claimed, aside @ ..] = counts.as_slice() else {

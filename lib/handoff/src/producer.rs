@@ -3,55 +3,53 @@
 use crate::{
     connect::Handoff,
     error::Error,
+    position::in_order,
     scripts::{Call, PUSH, Step},
 };
-use leasehold_core::{JobId, QueueName};
-use leasehold_ports::Pushed;
+use leasehold_core::QueueName;
+use leasehold_ports::{Hint, Pushed};
 
 /// The ways into the head; `lua/push.lua` says what each does.
 #[derive(Clone, Copy)]
 pub(crate) enum Mode {
-    Back,
-    Front,
+    New,
     Return,
 }
 
 impl Handoff {
-    /// Hints for jobs just put into the line, in order; `front` puts them before the others.
+    /// Pushes hints for jobs that were just put into the line, each to its position.
     ///
     /// # Errors
-    /// When Redis does not do it in time. The jobs are in the line all the same, and a fill brings them here.
-    pub async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Result<Pushed, Error> {
-        let mode = if front { Mode::Front } else { Mode::Back };
-        self.push_in("pushing hints", queue, ids, mode).await
+    /// Redis does not answer in time. The jobs are in the line, and a fill brings their hints.
+    pub async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {
+        self.push_in("pushing hints", queue, hints, Mode::New).await
     }
 
     pub(crate) async fn push_in(
         &self,
         doing: &'static str,
         queue: &QueueName,
-        ids: &[JobId],
+        hints: &[Hint],
         mode: Mode,
     ) -> Result<Pushed, Error> {
-        if ids.is_empty() {
+        if hints.is_empty() {
             return Ok(Pushed::default());
         }
-        let steps = vec![self.push_call(queue, ids, mode).into(), self.note_queue(queue)];
+        let steps = vec![self.push_call(queue, hints, mode).into(), self.note_queue(queue)];
         let ((pushed, doubles, overflowed, paused), _): ((u32, u32, u32, bool), u32) = self.run(doing, steps).await?;
         Ok(Pushed { pushed, doubles, overflowed, paused })
     }
 
-    fn push_call(&self, queue: &QueueName, ids: &[JobId], mode: Mode) -> Call {
+    fn push_call(&self, queue: &QueueName, hints: &[Hint], mode: Mode) -> Call {
         let keys = self.keys().of(queue);
         let mode = match mode {
-            Mode::Back => "back",
-            Mode::Front => "front",
+            Mode::New => "new",
             Mode::Return => "return",
         };
         PUSH.on([keys.ready(), keys.leases(), keys.flags(), keys.claimed(), keys.filled(), keys.bell()])
             .arg(self.inner.head_max)
             .arg(mode)
-            .args(ids)
+            .args(in_order(hints))
     }
 
     /// Notes that a queue has keys here. The note always comes after the step that made the keys, so that

@@ -5,11 +5,12 @@ use crate::{
     error::Error,
     keys::QueueKeys,
     operator::command,
+    position::in_order,
     scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP, Step},
     worker::{milliseconds, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_ports::{EXTEND_FOR, Extended, Fill, Filled, Swept, Tail};
+use leasehold_ports::{EXTEND_FOR, Extended, Fill, Filled, Hint, Swept, Tail};
 use redis::Value;
 use std::time::Duration;
 use uuid::Uuid;
@@ -44,7 +45,7 @@ impl Handoff {
         Ok(ids)
     }
 
-    /// Reaper: makes the head match the front of the line: pushes those of `ids` that Redis does not hold, each to its
+    /// Reaper: makes the head match the front of the line: pushes those of `hints` that Redis does not hold, each to its
     /// place, up to the bound, and sets `overflow` when there are more. Sweeps first, so that what Redis only seems to
     /// hold is brought back too. A paused queue is left alone.
     ///
@@ -53,8 +54,8 @@ impl Handoff {
     ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
-    pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
-        let fill = Fill { queue: queue.clone(), ids: ids.to_vec(), more, to: to.map(str::to_owned) };
+    pub async fn fill(&self, queue: &QueueName, hints: &[Hint], more: bool, to: Option<&str>) -> Result<Filled, Error> {
+        let fill = Fill { queue: queue.clone(), hints: hints.to_vec(), more, to: to.map(str::to_owned) };
         Ok(self.fill_all(&[fill]).await?.pop().unwrap_or_default())
     }
 
@@ -70,15 +71,15 @@ impl Handoff {
         let asides = fills.iter().map(|fill| command("SMEMBERS", self.keys().of(&fill.queue).asides()).into());
         let asides: Vec<Vec<String>> = self.run("reading the kinds set aside", asides.collect()).await?;
         let mut steps: Vec<Step> = Vec::with_capacity(fills.len() * 3);
-        for (Fill { queue, ids, more, to }, aside) in fills.iter().zip(&asides) {
+        for (Fill { queue, hints, more, to }, aside) in fills.iter().zip(&asides) {
             let keys = self.keys().of(queue);
             steps.push(sweep_call(&keys, aside, false).into());
             let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()]);
             let fill = fill.arg(self.inner.head_max).arg(u8::from(*more));
-            let fill = fill.arg(to.as_deref().unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR)).args(ids);
+            let fill = fill.arg(to.as_deref().unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR)).args(in_order(hints));
             steps.push(fill.into());
             // A queue that is filled with nothing may have no keys left, and is not noted.
-            if !ids.is_empty() {
+            if !hints.is_empty() {
                 steps.push(self.note_queue(queue));
             }
         }
@@ -91,7 +92,7 @@ impl Handoff {
         for fill in fills {
             let (swept, (pushed, held, _paused)) = (counts(answers.next())?, counts(answers.next())?);
             filled.push(Filled { pushed, held, swept: swept_of(swept) });
-            if !fill.ids.is_empty() {
+            if !fill.hints.is_empty() {
                 answers.next();
             }
         }
@@ -151,17 +152,17 @@ impl Handoff {
         Ok(())
     }
 
-    /// Appends those of `ids` that Redis does not hold to the head, up to the bound, if it is filled up to `from` and that
+    /// Appends those of `hints` that Redis does not hold to the head, up to the bound, if it is filled up to `from` and that
     /// was less than [`EXTEND_FOR`] ago: they are what comes after that place in the line, and the line goes on behind
     /// them. Then it is filled up to `to`, the place of the last one. It puts nothing right; a fill does.
     ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
-    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
+    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Result<Extended, Error> {
         let keys = self.keys().of(queue);
         let fixed = [keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()];
         let call = EXTEND.on(fixed).arg(self.inner.head_max);
-        let call = call.arg(from).arg(to).args(ids);
+        let call = call.arg(from).arg(to).args(in_order(hints));
         let ((pushed, held, changed),): ((u32, u32, bool),) = self.run("extending the head", vec![call.into()]).await?;
         Ok(Extended { pushed, held, changed })
     }

@@ -4,6 +4,7 @@ use crate::{
     connect::Handoff,
     error::Error,
     operator::command,
+    position::is_waiting,
     worker::{parse_member, parse_members},
 };
 use leasehold_core::{JobId, QueueName};
@@ -75,5 +76,5 @@ fn ids_of(strays: &mut Vec<Stray>, key: String, members: Members) -> Vec<JobId> 
 
 #[expect(clippy::cast_possible_truncation, reason = "deadlines in ms are far below 2^53")]
 fn held(score: f64, now_ms: i64) -> Held {
-    if score == f64::INFINITY { Held::Waiting } else { Held::Leased { ms_left: score as i64 - now_ms } }
+    if is_waiting(score) { Held::Waiting } else { Held::Leased { ms_left: score as i64 - now_ms } }
 }

@@ -3,11 +3,12 @@
 use crate::{
     connect::Handoff,
     error::Error,
+    position::in_order,
     producer::Mode,
     scripts::{ACK, ASIDE, RENEW, Step, TAKE},
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_ports::{Notice, Taken};
+use leasehold_ports::{Hint, Notice, Taken};
 use redis::Value;
 use std::time::Duration;
 
@@ -84,13 +85,13 @@ impl Handoff {
         self.run_unless_empty("forgetting hints", steps.collect()).await
     }
 
-    /// Gives hints back to the front of the head: leased ones, those that a blocking take left in `claimed`, and those
-    /// that Redis does not know. Nothing happens to hints that wait already; a paused queue forgets them.
+    /// Returns hints to the head, each to its position: leased hints, hints that a blocking take left in `claimed`, and
+    /// hints that Redis does not know. Waiting hints stay where they are; a paused queue forgets all of them.
     ///
     /// # Errors
-    /// When Redis does not do it in time. The leases run out, and the reaper gives them back.
-    pub async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error> {
-        self.push_in("giving hints back", queue, ids, Mode::Return).await.map(|_| ())
+    /// Redis does not answer in time. The leases run out, and the reaper returns the hints.
+    pub async fn release(&self, queue: &QueueName, hints: &[Hint]) -> Result<(), Error> {
+        self.push_in("giving hints back", queue, hints, Mode::Return).await.map(|_| ())
     }
 
     /// Keeps leased hints for workers of another kind, and tells them. Hints beyond the bound are forgotten (the line
@@ -98,8 +99,8 @@ impl Handoff {
     ///
     /// # Errors
     /// When Redis does not do it in time. The leases run out, and the hints are offered again.
-    pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
-        if ids.is_empty() {
+    pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, hints: &[Hint]) -> Result<(), Error> {
+        if hints.is_empty() {
             return Ok(());
         }
         let keys = self.keys().of(queue);
@@ -107,7 +108,7 @@ impl Handoff {
             .on([keys.aside(kind.as_str()), keys.asides(), keys.leases(), keys.flags()])
             .arg(kind.as_str())
             .arg(self.aside_max())
-            .args(ids);
+            .args(in_order(hints));
         let ((kept, _forgotten),): ((u32, u32),) = self.run("setting hints aside", vec![call.into()]).await?;
         if kept > 0 {
             self.notify(&[Notice::Aside { queue: queue.clone(), kind: kind.clone() }]).await?;

@@ -211,7 +211,10 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
-        self.inner.set_priority_step(queue, step).await
+        match &self.inner {
+            Inner::Stores(client) => client.set_priority_step(queue, step).await,
+            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_priority_step(queue, step))),
+        }
     }
 
     /// Resumes a queue. Returns whether the queue was paused.

@@ -129,6 +129,7 @@ pub fn missing(front: &[JobId], hints: &QueueHints, overflow: bool) -> Vec<JobId
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::DateTime;
     use leasehold_core::{Claimability, WorkerId};
 
     fn live(states: &[State]) -> (Vec<JobId>, HashMap<JobId, JobStatus>) {
@@ -138,6 +139,7 @@ mod tests {
                 id: JobId::new(),
                 state,
                 kind: "k".parse().expect("a kind"),
+                line_at: DateTime::UNIX_EPOCH,
                 claimability: Claimability::of(state, false, true, 0, 3),
                 lease_ms_left: None,
             })

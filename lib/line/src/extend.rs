@@ -55,14 +55,14 @@ pub async fn extend_head(
         // At the end of the line, only a fill can say whether the line is longer than what Redis holds. The ids before
         // the end are appended all the same: a fill sees only one length of a head, which may be full of jobs that wait
         // for locks.
-        let Line { ids, last: Some(to), .. } = behind else { return Ok(None) };
+        let Line { hints, last: Some(to), .. } = behind else { return Ok(None) };
         pass(FailPoint::LineRead);
         let to = to.to_string();
-        let extended = handoff.extend(queue, &from, &to, &ids).await?;
+        let extended = handoff.extend(queue, &from, &to, &hints).await?;
         if extended.changed {
             return Ok(None);
         }
-        report.read += u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        report.read += u32::try_from(hints.len()).unwrap_or(u32::MAX);
         report.pushed += extended.pushed;
         report.held += extended.held;
         if report.pushed > 0 {

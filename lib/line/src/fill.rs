@@ -86,13 +86,13 @@ pub(crate) async fn who_serves(handoff: &dyn FillHead, queue: &QueueName) -> Res
 #[must_use]
 pub fn fill_from(queue: &QueueName, front: &Line) -> Fill {
     let to = front.last.map(|place| place.to_string());
-    Fill { queue: queue.clone(), ids: front.ids.clone(), more: front.more, to }
+    Fill { queue: queue.clone(), hints: front.hints.clone(), more: front.more, to }
 }
 
 /// What a fill from this front found and changed.
 #[must_use]
 pub fn report_of(front: &Line, filled: Filled) -> HeadReport {
-    let read = u32::try_from(front.ids.len()).unwrap_or(u32::MAX);
+    let read = u32::try_from(front.hints.len()).unwrap_or(u32::MAX);
     HeadReport { read, pushed: filled.pushed, held: filled.held, more: front.more }
 }
 

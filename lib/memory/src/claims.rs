@@ -111,6 +111,7 @@ impl Rows {
                 max_attempts: row.life.max_attempts,
                 crashes: row.life.crashes,
                 timeout: row.job.timeout,
+                line_at: row.line_at(),
             });
         }
         claimed

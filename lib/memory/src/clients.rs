@@ -3,7 +3,7 @@
 use crate::{
     broken::Broken,
     journal::Change,
-    rows::{Row, Rows, later},
+    rows::{Row, Rows, later, line_at},
 };
 use leasehold_core::{Event, JobId, Lifecycle, NewJob, QueueName, State, Verb};
 use leasehold_ports::{Cancelled, Enqueued, Revived};
@@ -15,7 +15,12 @@ impl Rows {
     }
 
     fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
-        let there = |row: &Row| Enqueued { id: row.life.id, inserted: false, state: row.life.state };
+        let there = |row: &Row| Enqueued {
+            id: row.life.id,
+            inserted: false,
+            state: row.life.state,
+            line_at: Some(row.line_at()),
+        };
         if job.id_may_exist
             && let Some(row) = self.history.get(&job.id)
         {
@@ -33,7 +38,8 @@ impl Rows {
         let now = self.clock.now();
         let run_at = job.run_at.or_else(|| job.delay.map(|delay| later(now, delay))).unwrap_or(now);
         let state = if run_at > now { State::Scheduled } else { State::Queued };
-        let answer = Enqueued { id: job.id, inserted: true, state };
+        let line_at = line_at(run_at, job.priority);
+        let answer = Enqueued { id: job.id, inserted: true, state, line_at: Some(line_at) };
         if self.is_broken(Broken::EnqueueIsAnsweredUnwritten) && job.id.0.as_bytes()[15].is_multiple_of(8) {
             return answer;
         }
@@ -134,6 +140,6 @@ impl Rows {
             self.happen(id, Event::Promote, None, hurry).ok()?;
         }
         let row = self.live.get(&id)?;
-        Some(Revived { id, queue: row.job.queue.clone(), priority: row.job.priority })
+        Some(Revived { id, queue: row.job.queue.clone(), line_at: row.line_at() })
     }
 }

@@ -4,15 +4,15 @@ use crate::{
     broken::Broken,
     clock::Clock,
     error::ConnectionLost,
-    keys::{Keys, QueueKeys, Server},
+    keys::{Keys, QueueKeys, Score, Server},
     link::{Direct, Link},
-    scripts::Mode,
+    scripts::{Mode, in_order},
     taker::MemoryTaker,
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_ports::{
-    Class, EXTEND_FOR, Error, Extended, Fill, Filled, HeadStats, Notice, Pushed, Served, Snapshot, Swept, Tail, Taken,
-    WorkerRecord,
+    Class, EXTEND_FOR, Error, Extended, Fill, Filled, HeadStats, Hint, Notice, Pushed, Served, Snapshot, Swept, Tail,
+    Taken, WorkerRecord,
 };
 use std::{
     collections::BTreeMap,
@@ -110,12 +110,12 @@ fn until(now: i64, time: Duration) -> i64 {
     now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn push(server: &mut Server, queue: &QueueName, mode: Mode, ids: &[JobId]) -> Pushed {
-    if ids.is_empty() {
+fn push(server: &mut Server, queue: &QueueName, mode: Mode, hints: &[Hint]) -> Pushed {
+    if hints.is_empty() {
         return Pushed::default();
     }
     let bound = server.head_max;
-    let pushed = server.of(queue).push(bound, mode, ids);
+    let pushed = server.of(queue).push(bound, mode, &in_order(hints));
     server.keys.noted.insert(queue.clone());
     server.count("a hint had no room in the head", pushed.overflowed > 0);
     server.count("a hint was pushed twice", pushed.doubles > 0);
@@ -147,14 +147,15 @@ fn asides(server: &mut Server, queue: &QueueName) -> Vec<(Kind, u64, bool)> {
     keys.named_asides().map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
 }
 
-fn fill(server: &mut Server, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>, now: i64) -> Filled {
+fn fill(server: &mut Server, Fill { queue, hints, more, to }: &Fill, now: i64) -> Filled {
     if server.is_broken(Broken::NothingIsFilled) {
         return Filled::default();
     }
     let swept = sweep(server, queue, false);
     let bound = server.head_max;
-    let filled = server.of(queue).fill(bound, ids, more, to.map(|place| (place, until(now, EXTEND_FOR))), now);
-    if !ids.is_empty() {
+    let to = to.as_deref().map(|place| (place, until(now, EXTEND_FOR)));
+    let filled = server.of(queue).fill(bound, &in_order(hints), *more, to, now);
+    if !hints.is_empty() {
         server.keys.noted.insert(queue.clone());
     }
     server.count("a fill brought hints", filled.pushed > 0);
@@ -183,9 +184,8 @@ impl MemoryHead {
         Ok(MemoryTaker::new(self.clone(), queue.clone()))
     }
 
-    pub async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Result<Pushed, Error> {
-        let mode = if front { Mode::Front } else { Mode::Back };
-        self.call("push", |server, _| push(server, queue, mode, ids)).await
+    pub async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {
+        self.call("push", |server, _| push(server, queue, Mode::New, hints)).await
     }
 
     pub async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
@@ -210,7 +210,7 @@ impl MemoryHead {
     pub async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> Result<(), Error> {
         self.call("renew_hints", |server, now| {
             for (queue, ids) in runs.iter().filter(|(_, ids)| !ids.is_empty()) {
-                server.of(queue).leases.extend(ids.iter().map(|id| (*id, Some(until(now, lease)))));
+                server.of(queue).leases.extend(ids.iter().map(|id| (*id, Score::Leased(until(now, lease)))));
                 server.keys.noted.insert(queue.clone());
             }
         })
@@ -220,7 +220,7 @@ impl MemoryHead {
     pub async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error> {
         self.call("hold", |server, now| {
             for id in ids {
-                if let Some(Some(deadline)) = server.of(queue).leases.get_mut(id) {
+                if let Some(Score::Leased(deadline)) = server.of(queue).leases.get_mut(id) {
                     *deadline = until(now, lease);
                 }
             }
@@ -237,14 +237,14 @@ impl MemoryHead {
         .await
     }
 
-    pub async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error> {
-        self.call("release", |server, _| push(server, queue, Mode::Return, ids)).await.map(drop)
+    pub async fn release(&self, queue: &QueueName, hints: &[Hint]) -> Result<(), Error> {
+        self.call("release", |server, _| push(server, queue, Mode::Return, hints)).await.map(drop)
     }
 
-    pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
+    pub async fn set_aside(&self, queue: &QueueName, kind: &Kind, hints: &[Hint]) -> Result<(), Error> {
         self.call("set_aside", |server, _| {
             let bound = (server.head_max / ASIDE_PART_OF_HEAD).max(1);
-            if server.of(queue).set_aside(kind, bound, ids).0 > 0 {
+            if server.of(queue).set_aside(kind, bound, &in_order(hints)).0 > 0 {
                 server.count("a hint was set aside", true);
                 server.say(&Notice::Aside { queue: queue.clone(), kind: kind.clone() });
             }
@@ -385,19 +385,16 @@ impl MemoryHead {
     ///
     /// # Errors
     /// The call was lost on its way.
-    pub async fn fill(&self, queue: &QueueName, ids: &[JobId], more: bool, to: Option<&str>) -> Result<Filled, Error> {
-        self.call("fill", |server, now| fill(server, queue, ids, more, to, now)).await
+    pub async fn fill(&self, queue: &QueueName, hints: &[Hint], more: bool, to: Option<&str>) -> Result<Filled, Error> {
+        let fill_one = Fill { queue: queue.clone(), hints: hints.to_vec(), more, to: to.map(str::to_owned) };
+        self.call("fill", |server, now| fill(server, &fill_one, now)).await
     }
 
     pub async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error> {
         if fills.is_empty() {
             return Ok(Vec::new());
         }
-        self.call("fill", |server, now| {
-            let one = |Fill { queue, ids, more, to }: &Fill| fill(server, queue, ids, *more, to.as_deref(), now);
-            fills.iter().map(one).collect()
-        })
-        .await
+        self.call("fill", |server, now| fills.iter().map(|one| fill(server, one, now)).collect()).await
     }
 
     pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
@@ -437,11 +434,11 @@ impl MemoryHead {
         .await
     }
 
-    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error> {
+    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Result<Extended, Error> {
         self.call("extend", |server, now| {
             let bound = server.head_max;
             let drained = server.of(queue).ready.is_empty();
-            let extended = server.of(queue).extend(bound, from, to, ids, now);
+            let extended = server.of(queue).extend(bound, from, to, &in_order(hints), now);
             server.count("a head was extended", extended.pushed > 0);
             server.count("a head with no hint left was extended", drained && extended.pushed > 0);
             server.count("a head changed before it was extended", extended.changed);

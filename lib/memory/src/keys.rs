@@ -22,6 +22,18 @@ pub struct Keys {
     pub reapers: BTreeMap<Uuid, i64>,
 }
 
+/// The score of a hint in `leases`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// The hint waits, at this position of its line: ms since 1970.
+    Waits(i64),
+    /// The hint is leased until this time.
+    Leased(i64),
+}
+
+/// Before every position: the position of a hint of which none is known, and how far a head reaches that takes no hints.
+pub const NOWHERE: i64 = -(1 << 51);
+
 /// The keys of one queue.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the keys of lua/README.md")]
@@ -30,10 +42,10 @@ pub struct QueueKeys {
     pub claimed: VecDeque<JobId>,
     pub aside: BTreeMap<Kind, VecDeque<JobId>>,
     pub asides: BTreeSet<Kind>,
-    /// The deadline of a lease; `None` for a waiting hint.
-    pub leases: BTreeMap<JobId, Option<i64>>,
+    pub leases: BTreeMap<JobId, Score>,
     pub paused: bool,
-    pub overflow: bool,
+    /// The position to which the head reaches, if the line is longer.
+    pub overflow: Option<i64>,
     /// The kinds that workers serve, each with its deadline; an empty text means every kind.
     pub kinds: BTreeMap<String, i64>,
     pub bell: bool,

@@ -1,6 +1,6 @@
 //! Reads one queue: its numbers, or its whole content.
 
-use crate::keys::QueueKeys;
+use crate::keys::{QueueKeys, Score};
 use leasehold_core::{JobId, Kind};
 use leasehold_ports::{HeadStats, Held, Snapshot};
 use std::collections::VecDeque;
@@ -14,11 +14,11 @@ impl QueueKeys {
     pub(crate) fn is_in_use(&self) -> bool {
         !(self.ready.is_empty() && self.claimed.is_empty() && self.leases.is_empty() && self.asides.is_empty())
             || self.paused
-            || self.overflow
+            || self.overflow.is_some()
     }
 
     pub(crate) fn stats(&self) -> HeadStats {
-        let waiting = self.leases.values().filter(|until| until.is_none()).count() as u64;
+        let waiting = self.leases.values().filter(|score| matches!(score, Score::Waits(_))).count() as u64;
         HeadStats {
             ready: self.ready.len() as u64,
             claimed: self.claimed.len() as u64,
@@ -26,26 +26,30 @@ impl QueueKeys {
             waiting_members: waiting,
             aside: self.named_asides().map(|(_, list)| list.len() as u64).sum(),
             paused: self.paused,
-            overflow: self.overflow,
+            overflow: self.overflow.is_some(),
             overdue: 0,
         }
     }
 
     /// look.lua
     pub fn look(&self, now: i64) -> Option<HeadStats> {
-        let overdue = self.leases.values().flatten().filter(|until| **until <= now).count() as u64;
+        let overdue =
+            self.leases.values().filter(|score| matches!(score, Score::Leased(until) if *until <= now)).count() as u64;
         self.is_in_use().then(|| HeadStats { overdue, ..self.stats() })
     }
 
     pub(crate) fn snapshot(&self, now: i64) -> Snapshot {
-        let held = |until: &Option<i64>| until.map_or(Held::Waiting, |until| Held::Leased { ms_left: until - now });
+        let held = |score: &Score| match score {
+            Score::Waits(_) => Held::Waiting,
+            Score::Leased(until) => Held::Leased { ms_left: until - now },
+        };
         Snapshot {
             ready: self.ready.iter().copied().collect(),
             claimed: self.claimed.iter().copied().collect(),
             aside: self.named_asides().map(|(kind, ids)| (kind.clone(), ids.iter().copied().collect())).collect(),
-            held: self.leases.iter().map(|(id, until)| (*id, held(until))).collect(),
+            held: self.leases.iter().map(|(id, score)| (*id, held(score))).collect(),
             paused: self.paused,
-            overflow: self.overflow,
+            overflow: self.overflow.is_some(),
             strays: Vec::new(),
         }
     }

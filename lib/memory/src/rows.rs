@@ -72,9 +72,8 @@ impl Row {
         (self.line_at(), self.life.id)
     }
 
-    /// One point of priority is worth one hour of waiting.
     pub(crate) fn line_at(&self) -> DateTime<Utc> {
-        self.run_at - TimeDelta::hours(i64::from(self.job.priority))
+        line_at(self.run_at, self.job.priority)
     }
 
     pub(crate) const fn has_crashed(&self) -> bool {
@@ -249,4 +248,9 @@ pub(crate) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
 pub(crate) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
     now + TimeDelta::milliseconds(i64::try_from(by.as_millis()).unwrap_or(CENTURY_MS).min(CENTURY_MS))
+}
+
+/// One point of priority is worth one hour of waiting.
+pub(crate) fn line_at(run_at: DateTime<Utc>, priority: i16) -> DateTime<Utc> {
+    run_at - TimeDelta::hours(i64::from(priority))
 }

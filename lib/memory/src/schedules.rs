@@ -3,7 +3,7 @@
 use crate::rows::Rows;
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, NewJob, NewSchedule};
-use leasehold_ports::{DueSchedule, DueSchedules, Fire, FireOutcome, TickJob};
+use leasehold_ports::{DueSchedule, DueSchedules, Enqueued, Fire, FireOutcome, TickJob};
 
 /// A schedule.
 #[derive(Clone, Debug)]
@@ -72,8 +72,8 @@ impl Rows {
                 NewJob { id: self.new_id(tick), id_may_exist: false, run_at: Some(tick), delay: None, ..job.clone() };
             let Some(answer) = self.enqueue(&[new]).pop() else { continue };
             self.schedule_ticks.insert(place, answer.id);
-            let (queue, priority) = (job.queue.clone(), job.priority);
-            made.push(TickJob { tick, id: answer.id, inserted: answer.inserted, state: answer.state, queue, priority });
+            let Enqueued { id, inserted, state, line_at } = answer;
+            made.push(TickJob { tick, id, inserted, state, queue: job.queue.clone(), line_at });
         }
         FireOutcome::Fired(made)
     }

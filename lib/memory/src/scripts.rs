@@ -1,19 +1,28 @@
 //! The scripts of `lua/`. Each function follows the file of the same name.
 
-use crate::keys::QueueKeys;
+use crate::keys::{NOWHERE, QueueKeys, Score};
 use leasehold_core::{JobId, Kind};
-use leasehold_ports::{Extended, Filled, Pushed, Swept, Taken};
+use leasehold_ports::{Extended, Filled, Hint, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How hints enter the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// New hints, behind the others.
-    Back,
-    /// New hints, before the others.
-    Front,
+    /// Hints of jobs that came into the line.
+    New,
     /// Hints that a worker gives back.
     Return,
+}
+
+/// A hint and its position, in ms since 1970; `None`: not known, before all others.
+pub type Positioned = (JobId, Option<i64>);
+
+/// Hints in the order of their positions, as the scripts expect them.
+pub(crate) fn in_order(hints: &[Hint]) -> Vec<Positioned> {
+    let position = |hint: &Hint| (hint.id, hint.line_at.map(|line_at| line_at.timestamp_millis()));
+    let mut hints: Vec<Positioned> = hints.iter().map(position).collect();
+    hints.sort_by_key(|(_, at)| *at);
+    hints
 }
 
 fn remove_one(list: &mut VecDeque<JobId>, id: JobId) -> bool {
@@ -23,54 +32,71 @@ fn remove_one(list: &mut VecDeque<JobId>, id: JobId) -> bool {
 
 impl QueueKeys {
     fn waits(&self, id: JobId) -> bool {
-        self.leases.get(&id) == Some(&None)
+        matches!(self.leases.get(&id), Some(Score::Waits(_)))
+    }
+
+    /// The position of a waiting hint. A hint without a known position counts as the first.
+    fn position(&self, id: JobId) -> i64 {
+        match self.leases.get(&id) {
+            Some(Score::Waits(at)) => *at,
+            _ => NOWHERE,
+        }
     }
 
     /// push.lua
-    pub fn push(&mut self, bound: u32, mode: Mode, ids: &[JobId]) -> Pushed {
+    pub fn push(&mut self, bound: u32, mode: Mode, hints: &[Positioned]) -> Pushed {
         if self.paused {
-            for id in ids.iter().filter(|_| mode == Mode::Return) {
+            for (id, _) in hints.iter().filter(|_| mode == Mode::Return) {
                 remove_one(&mut self.claimed, *id);
                 self.leases.remove(id);
             }
             return Pushed { paused: true, ..Pushed::default() };
         }
-        if mode == Mode::Back && self.overflow {
-            return Pushed { overflowed: ids.len() as u32, ..Pushed::default() };
+        let reach = self.overflow.unwrap_or(i64::MAX);
+        if mode == Mode::New && hints.first().is_some_and(|(_, at)| at.unwrap_or(NOWHERE) >= reach) {
+            return Pushed { overflowed: hints.len() as u32, ..Pushed::default() };
         }
-        let bound = bound as usize;
-        let room = match mode {
-            Mode::Back => bound.saturating_sub(self.ready.len()),
-            Mode::Front | Mode::Return => ids.len(),
-        };
-        let (mut fresh, mut pushed) = (Vec::new(), Pushed::default());
-        for &id in ids {
+        // Hints without a position get the lowest one of the other hints, which they precede.
+        let waiting = self.ready.front().map(|id| self.position(*id));
+        let first = waiting.into_iter().chain(hints.iter().find_map(|(_, at)| *at)).min().unwrap_or(NOWHERE);
+        let (mut front, mut fresh, mut pushed) = (Vec::new(), Vec::new(), Pushed::default());
+        for &(id, at) in hints {
+            if at.is_some_and(|at| at >= reach) {
+                pushed.overflowed += 1;
+                if mode == Mode::Return {
+                    remove_one(&mut self.claimed, id);
+                    self.leases.remove(&id);
+                }
+                continue;
+            }
             let is_double = match mode {
                 Mode::Return => self.waits(id) && !remove_one(&mut self.claimed, id),
-                Mode::Back | Mode::Front => self.leases.contains_key(&id),
+                Mode::New => self.leases.contains_key(&id),
             };
             if is_double {
                 pushed.doubles += 1;
-            } else if fresh.len() < room {
-                self.leases.insert(id, None);
-                fresh.push(id);
-            } else {
+                continue;
+            }
+            self.leases.insert(id, Score::Waits(at.unwrap_or(first)));
+            if at.is_some() { fresh.push(id) } else { front.push(id) }
+        }
+        pushed.pushed = (front.len() + fresh.len()) as u32;
+        self.bell |= pushed.pushed > 0;
+        for id in fresh {
+            let place = self.ready.partition_point(|other| self.position(*other) <= self.position(id));
+            self.ready.insert(place, id);
+        }
+        front.into_iter().rev().for_each(|id| self.ready.push_front(id));
+        if pushed.pushed > 0 && self.ready.len() > bound as usize {
+            let fallen = self.ready.split_off(bound as usize);
+            let first_fallen = fallen.front().map_or(reach, |id| self.position(*id));
+            self.overflow = Some(reach.min(first_fallen));
+            self.filled = None;
+            for id in fallen {
+                self.leases.remove(&id);
                 pushed.overflowed += 1;
             }
         }
-        pushed.pushed = fresh.len() as u32;
-        self.bell |= !fresh.is_empty();
-        if mode == Mode::Back {
-            self.ready.extend(fresh);
-        } else {
-            fresh.into_iter().rev().for_each(|id| self.ready.push_front(id));
-            for fallen in self.ready.split_off(self.ready.len().min(bound)) {
-                self.leases.remove(&fallen);
-                pushed.overflowed += 1;
-                self.filled = None;
-            }
-        }
-        self.overflow |= pushed.overflowed > 0;
         pushed
     }
 
@@ -83,30 +109,30 @@ impl QueueKeys {
             }
             return Taken { paused: true, ..Taken::default() };
         }
-        let mut limit = limit as usize;
-        let mut pop = |list: &mut VecDeque<JobId>| {
-            let popped: Vec<JobId> = list.drain(..limit.min(list.len())).collect();
-            limit -= popped.len();
-            taken.extend(popped);
-        };
+        for _ in 0..limit {
+            // At the same position, a hint aside comes first.
+            let served = kinds.iter().filter(|kind| self.asides.contains(*kind));
+            let first = served.filter_map(|kind| Some((self.position(*self.aside.get(kind)?.front()?), kind)));
+            let aside = first.min_by_key(|(at, _)| *at);
+            let ready = self.ready.front().map(|id| self.position(*id));
+            let list = match aside {
+                Some((at, kind)) if ready.is_none_or(|ready| at <= ready) => self.aside.get_mut(kind),
+                _ => Some(&mut self.ready),
+            };
+            let Some(id) = list.and_then(VecDeque::pop_front) else { break };
+            taken.push(id);
+        }
         for kind in kinds {
-            if !self.asides.contains(kind) {
-                continue;
-            }
-            if let Some(list) = self.aside.get_mut(kind) {
-                pop(list);
-            }
             if self.aside.get(kind).is_none_or(VecDeque::is_empty) {
                 self.aside.remove(kind);
                 self.asides.remove(kind);
             }
         }
-        pop(&mut self.ready);
         for &id in &taken {
-            self.leases.insert(id, Some(until));
+            self.leases.insert(id, Score::Leased(until));
         }
         self.bell |= !self.ready.is_empty();
-        let low = self.overflow && self.ready.len() * 2 < bound as usize;
+        let low = self.overflow.is_some() && self.ready.len() * 2 < bound as usize;
         Taken { ids: taken, aside: self.asides.iter().cloned().collect(), low, paused: false }
     }
 
@@ -128,16 +154,16 @@ impl QueueKeys {
     }
 
     /// aside.lua. Returns how many hints were kept, and how many were deleted.
-    pub fn set_aside(&mut self, kind: &Kind, bound: u32, ids: &[JobId]) -> (u32, u32) {
+    pub fn set_aside(&mut self, kind: &Kind, bound: u32, hints: &[Positioned]) -> (u32, u32) {
         let listed = self.aside.get(kind).map_or(0, VecDeque::len);
         let room = if self.paused { 0 } else { (bound as usize).saturating_sub(listed) };
         let (mut kept, mut forgotten) = (0, 0);
-        for &id in ids {
-            if !matches!(self.leases.get(&id), Some(Some(_))) {
+        for &(id, at) in hints {
+            if !matches!(self.leases.get(&id), Some(Score::Leased(_))) {
                 continue;
             }
             if (kept as usize) < room {
-                self.leases.insert(id, None);
+                self.leases.insert(id, Score::Waits(at.unwrap_or(NOWHERE)));
                 self.aside.entry(kind.clone()).or_default().push_back(id);
                 kept += 1;
             } else {
@@ -147,6 +173,9 @@ impl QueueKeys {
         }
         if kept > 0 {
             self.asides.insert(kind.clone());
+            let mut list = self.aside.remove(kind).unwrap_or_default();
+            list.make_contiguous().sort_by_key(|id| self.position(*id));
+            self.aside.insert(kind.clone(), list);
         }
         (kept, forgotten)
     }
@@ -156,8 +185,8 @@ impl QueueKeys {
         let rest = self.claimed.split_off(self.claimed.len().min(limit as usize));
         let adopted = std::mem::replace(&mut self.claimed, rest);
         for &id in &adopted {
-            if !matches!(self.leases.get(&id), Some(Some(_))) {
-                self.leases.insert(id, Some(until));
+            if !matches!(self.leases.get(&id), Some(Score::Leased(_))) {
+                self.leases.insert(id, Score::Leased(until));
             }
         }
         adopted.len() as u32
@@ -165,8 +194,10 @@ impl QueueKeys {
 
     /// expired.lua: ordered by the end of the lease.
     pub fn expired(&self, now: i64, limit: u32) -> Vec<JobId> {
-        let ran_out =
-            self.leases.iter().filter_map(|(id, until)| until.filter(|until| *until <= now).map(|at| (at, *id)));
+        let ran_out = self.leases.iter().filter_map(|(id, score)| match score {
+            Score::Leased(until) if *until <= now => Some((*until, *id)),
+            _ => None,
+        });
         let mut ran_out: Vec<(i64, JobId)> = ran_out.collect();
         ran_out.sort_unstable();
         ran_out.into_iter().take(limit as usize).map(|(_, id)| id).collect()
@@ -174,104 +205,83 @@ impl QueueKeys {
 
     /// The effect of a pause on the keys.
     pub fn pause(&mut self) {
-        (self.paused, self.overflow) = (true, true);
+        (self.paused, self.overflow) = (true, Some(NOWHERE));
         self.filled = None;
         self.ready.clear();
         self.claimed.clear();
         self.aside.clear();
         self.asides.clear();
-        self.leases.retain(|_, until| until.is_some());
+        self.leases.retain(|_, score| matches!(score, Score::Leased(_)));
     }
 
     /// fill.lua, with the position of the last id, and how long this position is kept.
-    pub fn fill(&mut self, bound: u32, ids: &[JobId], more: bool, to: Option<(&str, i64)>, now: i64) -> Filled {
+    pub fn fill(&mut self, bound: u32, front: &[Positioned], more: bool, to: Option<(&str, i64)>, now: i64) -> Filled {
         if self.paused {
             return Filled::default();
         }
-        let bound = bound as usize;
-        let missing: Vec<JobId> = ids.iter().copied().filter(|id| !self.leases.contains_key(id)).collect();
-        let first_missing = ids.iter().position(|id| !self.leases.contains_key(id)).unwrap_or(ids.len());
-        let in_order = !ids[first_missing..].iter().any(|id| self.waits(*id));
-        let held = (ids.len() - missing.len()) as u32;
-        let (pushed, fell) = if in_order {
-            let room = bound.saturating_sub(self.ready.len());
-            let fell = self.make_room(missing.len().saturating_sub(room), ids);
-            let pushed = missing.len().min(bound.saturating_sub(self.ready.len()));
-            self.leases.extend(missing[..pushed].iter().map(|id| (*id, None)));
-            self.ready.extend(&missing[..pushed]);
-            (pushed, fell)
-        } else {
-            self.merge(bound, ids, &missing)
-        };
+        let line: BTreeMap<JobId, usize> = front.iter().zip(0..).map(|((id, _), nth)| (*id, nth)).collect();
+        let missing: Vec<Positioned> = front.iter().copied().filter(|(id, _)| !self.leases.contains_key(id)).collect();
+        let held = (front.len() - missing.len()) as u32;
+        let waiting: Vec<JobId> = self.ready.iter().copied().collect();
+        for &(id, at) in front {
+            if !self.leases.contains_key(&id) || self.waits(id) {
+                self.leases.insert(id, Score::Waits(at.unwrap_or(NOWHERE)));
+            }
+        }
+        let mut hints: Vec<JobId> = waiting.iter().copied().chain(missing.iter().map(|(id, _)| *id)).collect();
+        hints.sort_by_key(|id| (self.position(*id), line.get(id).copied().unwrap_or(usize::MAX)));
+        let dropped = if missing.is_empty() { BTreeSet::new() } else { excess(&hints, bound as usize, &line) };
+        let dropped_from = dropped.iter().map(|nth| self.position(hints[*nth])).min();
+        let is_new = |id: &JobId| missing.iter().any(|(missing, _)| missing == id);
+        let mut pushed = 0;
+        self.ready.clear();
+        for (nth, id) in hints.into_iter().enumerate() {
+            if dropped.contains(&nth) {
+                self.leases.remove(&id);
+            } else {
+                pushed += u32::from(is_new(&id));
+                self.ready.push_back(id);
+            }
+        }
         self.bell |= pushed > 0;
-        let all_held = pushed == missing.len() && !fell;
-        self.overflow = more || !all_held;
-        self.filled = match (to.filter(|_| more && all_held), self.filled.take()) {
-            // If all hints were already held, the head may reach further than these ids.
+        let last = front.last().map(|(_, at)| at.unwrap_or(NOWHERE));
+        self.overflow = match (dropped_from, last) {
+            (Some(dropped), Some(last)) if more => Some(dropped.min(last)),
+            (Some(dropped), _) => Some(dropped),
+            // If no hint was missing, the head may reach further than these.
+            (None, Some(last)) if more && pushed == 0 => Some(last.max(self.overflow.unwrap_or(NOWHERE))),
+            (None, last) => more.then(|| last.unwrap_or(NOWHERE)),
+        };
+        self.filled = match (to.filter(|_| more && dropped_from.is_none()), self.filled.take()) {
             (Some((_, until)), Some((further, still))) if pushed == 0 && still > now => Some((further, until)),
             (Some((place, until)), _) => Some((place.to_owned(), until)),
             (None, _) => None,
         };
-        Filled { pushed: pushed as u32, held, swept: Swept::default() }
+        Filled { pushed, held, swept: Swept::default() }
     }
 
     /// extend.lua
-    pub fn extend(&mut self, bound: u32, from: &str, to: &str, ids: &[JobId], now: i64) -> Extended {
+    pub fn extend(&mut self, bound: u32, from: &str, to: &str, hints: &[Positioned], now: i64) -> Extended {
+        let changed = Extended { changed: true, ..Extended::default() };
+        let last_waiting = self.ready.back().map(|id| self.position(*id));
         let filled = self.filled.as_mut().filter(|(place, until)| !self.paused && place == from && *until > now);
-        let Some((place, _)) = filled else { return Extended { changed: true, ..Extended::default() } };
-        let room = (bound as usize).saturating_sub(self.ready.len());
-        let missing: Vec<JobId> = ids.iter().copied().filter(|id| !self.leases.contains_key(id)).collect();
-        let pushed = missing.len().min(room);
+        let Some((place, _)) = filled else { return changed };
+        let missing: Vec<Positioned> = hints.iter().copied().filter(|(id, _)| !self.leases.contains_key(id)).collect();
+        let pushed = missing.len().min((bound as usize).saturating_sub(self.ready.len()));
+        if pushed > 0 && missing[0].1 < last_waiting {
+            return changed;
+        }
         if pushed == missing.len() {
             to.clone_into(place);
         }
-        self.leases.extend(missing[..pushed].iter().map(|id| (*id, None)));
-        self.ready.extend(&missing[..pushed]);
+        for &(id, at) in &missing[..pushed] {
+            self.leases.insert(id, Score::Waits(at.unwrap_or(NOWHERE)));
+            self.ready.push_back(id);
+        }
         self.bell |= pushed > 0;
-        self.overflow = true;
-        Extended { pushed: pushed as u32, held: (ids.len() - missing.len()) as u32, changed: false }
-    }
-
-    /// Removes hints of jobs further back in the line from the end, to make room. Returns whether any was removed.
-    fn make_room(&mut self, wanted: usize, ids: &[JobId]) -> bool {
-        let beyond = self.ready.iter().rev().filter(|id| !ids.contains(id)).take(wanted);
-        let dropped: BTreeSet<JobId> = beyond.copied().collect();
-        self.ready.retain(|id| !dropped.contains(id));
-        self.leases.retain(|id, _| !dropped.contains(id));
-        !dropped.is_empty()
-    }
-
-    /// Inserts each missing hint before the hint that follows it in the line; waiting hints keep their order. Returns
-    /// how many hints have room, and whether waiting hints lost their room.
-    fn merge(&mut self, bound: usize, ids: &[JobId], missing: &[JobId]) -> (usize, bool) {
-        let missing: BTreeSet<JobId> = missing.iter().copied().collect();
-        let (mut before, mut group) = (BTreeMap::<JobId, Vec<JobId>>::new(), Vec::new());
-        for &id in ids {
-            if missing.contains(&id) {
-                group.push(id);
-            } else if self.ready.contains(&id) && !group.is_empty() {
-                before.insert(id, std::mem::take(&mut group));
-            }
-        }
-        let mut merged = Vec::new();
-        for &id in &self.ready {
-            merged.extend(before.remove(&id).unwrap_or_default());
-            merged.push(id);
-        }
-        merged.extend(group);
-        let (mut pushed, mut fell) = (0, false);
-        for (nth, id) in merged.iter().enumerate() {
-            if nth < bound && missing.contains(id) {
-                self.leases.insert(*id, None);
-                pushed += 1;
-            } else if nth >= bound && !missing.contains(id) {
-                self.leases.remove(id);
-                fell = true;
-            }
-        }
-        merged.truncate(bound);
-        self.ready = merged.into();
-        (pushed, fell)
+        let reach = missing.get(pushed).or(hints.last()).and_then(|(_, at)| *at);
+        self.overflow = Some(reach.or(self.overflow).unwrap_or(NOWHERE));
+        Extended { pushed: pushed as u32, held: (hints.len() - missing.len()) as u32, changed: false }
     }
 
     /// sweep.lua
@@ -281,7 +291,7 @@ impl QueueKeys {
         let aside: usize =
             self.aside.iter().filter(|(kind, _)| asides.contains(*kind)).map(|(_, list)| list.len()).sum();
         let listed = self.claimed.len() + self.ready.len() + aside;
-        let waiting = self.leases.values().filter(|until| until.is_none()).count();
+        let waiting = self.leases.values().filter(|score| matches!(score, Score::Waits(_))).count();
         let mut swept = Swept::default();
         if !force && listed == waiting {
             return swept;
@@ -291,14 +301,17 @@ impl QueueKeys {
         let lists = [(true, &mut self.claimed), (false, &mut self.ready)];
         let named = self.aside.iter_mut().filter(|(kind, _)| asides.contains(*kind)).map(|(_, list)| (false, list));
         for (is_claimed, list) in lists.into_iter().chain(named) {
+            let mut before = NOWHERE;
             list.retain(|id| {
                 let score = leases.get(id).copied();
                 // A hint in `claimed` that has a lease is left for `adopt`.
-                let kept = !seen.contains(id) && (!matches!(score, Some(Some(_))) || is_claimed);
+                let kept = !seen.contains(id) && (!matches!(score, Some(Score::Leased(_))) || is_claimed);
                 if kept {
                     seen.insert(*id);
                     swept.readmitted += u32::from(score.is_none());
-                    leases.entry(*id).or_insert(None);
+                    if let Score::Waits(at) = leases.entry(*id).or_insert(Score::Waits(before)) {
+                        before = *at;
+                    }
                 } else {
                     swept.dropped += 1;
                 }
@@ -307,8 +320,16 @@ impl QueueKeys {
         }
         self.aside.retain(|_, list| !list.is_empty());
         let before = leases.len();
-        leases.retain(|id, until| until.is_some() || seen.contains(id));
+        leases.retain(|id, score| matches!(score, Score::Leased(_)) || seen.contains(id));
         swept.orphans = (before - leases.len()) as u32;
         swept
     }
+}
+
+/// Which of these hints exceed the bound: at first those that are not of the front of the line, from the last to the first.
+fn excess(hints: &[JobId], bound: usize, line: &BTreeMap<JobId, usize>) -> BTreeSet<usize> {
+    let of_front = |nth: &usize| line.contains_key(&hints[*nth]);
+    let others = (0..hints.len()).rev().filter(|nth| !of_front(nth));
+    let front = (0..hints.len()).rev().filter(of_front);
+    others.chain(front).take(hints.len().saturating_sub(bound)).collect()
 }

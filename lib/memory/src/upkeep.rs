@@ -7,8 +7,8 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_ports::{
-    CancelWanted, Expired, Fingerprint, Fingerprints, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Repair,
-    Slice, Stretch, Survey, Waiting,
+    CancelWanted, Expired, Fingerprint, Fingerprints, Hint, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary,
+    Repair, Slice, Stretch, Survey, Waiting,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ impl Rows {
 
     fn expire_one(&mut self, id: JobId) -> Option<Expired> {
         let row = self.live.get(&id)?;
-        let (before, queue, priority) = (row.life, row.job.queue.clone(), row.job.priority);
+        let (before, queue, line_at) = (row.life, row.job.queue.clone(), row.line_at());
         let worker = before.worker?;
         let mut after = before.apply(Event::Expire).ok()?;
         if self.is_broken(Broken::ExpireCountsNoCrash) && !before.cancel_wanted {
@@ -56,7 +56,8 @@ impl Rows {
                 row.last_error = Some("its lease ran out in its last attempt".to_owned());
             }
         });
-        Some(Expired { id, queue, priority, worker, epoch: before.epoch, state: after.state })
+        let line_at = (after.state == State::Queued).then_some(line_at);
+        Some(Expired { id, queue, line_at, worker, epoch: before.epoch, state: after.state })
     }
 
     pub(crate) fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
@@ -82,7 +83,7 @@ impl Rows {
     fn put_in_line(&mut self, id: JobId, event: Event) -> Option<Waiting> {
         self.happen(id, event, None, |row, now| row.run_at = row.run_at.min(now)).ok()?;
         let row = self.live.get(&id)?;
-        Some(Waiting { id, queue: row.job.queue.clone(), priority: row.job.priority })
+        Some(Waiting { id, queue: row.job.queue.clone(), line_at: row.line_at() })
     }
 
     pub(crate) fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted> {
@@ -100,6 +101,7 @@ impl Rows {
             id: row.life.id,
             state: row.life.state,
             kind: row.job.kind.clone(),
+            line_at: row.line_at(),
             claimability: row.claimability(self.paused.contains(&row.job.queue), kinds),
             lease_ms_left: row.lease_until.map(|until| self.ms_until(until)),
         })
@@ -260,6 +262,6 @@ fn fingerprint_of(hashes: impl Iterator<Item = i64>) -> Fingerprint {
 fn first_of(line: &[&Row], limit: i64) -> Line {
     let kept = &line[..line.len().min(usize::try_from(limit).unwrap_or_default())];
     let place = |row: &&Row| LinePosition { line_at: row.line_at(), id: row.life.id };
-    let ids = kept.iter().map(|row| row.life.id).collect();
-    Line { more: line.len() > kept.len(), ids, last: kept.last().map(place) }
+    let hints = kept.iter().map(|row| Hint::at(row.life.id, row.line_at())).collect();
+    Line { more: line.len() > kept.len(), hints, last: kept.last().map(place) }
 }

@@ -8,9 +8,10 @@
 #[doc(hidden)]
 pub mod names {
     pub use crate::{
-        BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled, Fingerprints,
-        Fire, FireOutcome, Front, HeadStats, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Notice, Pushed, Renewed, Repair,
-        Retained, Revived, Served, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
+        Fingerprints, Fire, FireOutcome, Front, HeadStats, Hint, JobStatus, Kinds, Lease, Line, LinePosition,
+        LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot, Stretch, Survey, Swept,
+        Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -189,15 +190,15 @@ macro_rules! delegate_head {
                     Ok(<$head>::hold(self, queue, ids, lease).await?)
                 }
 
-                async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error> {
-                    Ok(<$head>::set_aside(self, queue, kind, ids).await?)
+                async fn set_aside(&self, queue: &QueueName, kind: &Kind, hints: &[Hint]) -> Result<(), Error> {
+                    Ok(<$head>::set_aside(self, queue, kind, hints).await?)
                 }
             }
             $crate::port! {
                 $head: HintLeases {
                     async fn renew(&self, runs: &[(QueueName, Vec<JobId>)], lease: Duration) -> ();
                     async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> ();
-                    async fn release(&self, queue: &QueueName, ids: &[JobId]) -> ();
+                    async fn release(&self, queue: &QueueName, hints: &[Hint]) -> ();
                     async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> ();
                 }
             }
@@ -209,7 +210,7 @@ macro_rules! delegate_head {
                     async fn served_in(&self, queues: &[QueueName]) -> Vec<(Served, Vec<Kind>)>;
                     async fn tail(&self, queue: &QueueName) -> Tail;
                     async fn fill_all(&self, fills: &[Fill]) -> Vec<Filled>;
-                    async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Extended;
+                    async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Extended;
                     async fn keep_scan_start(&self, queue: &QueueName, scan_start: &str, kept_for: Option<Duration>) -> ();
                     async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> bool;
                     async fn unlock_fill(&self, queue: &QueueName) -> ();
@@ -227,7 +228,7 @@ macro_rules! delegate_head {
             }
             $crate::port! {
                 $head: RepairHead {
-                    async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Pushed;
+                    async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Pushed;
                     async fn adopt(&self, queue: &QueueName, lease: Duration) -> u32;
                     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
                     async fn sweep(&self, queue: &QueueName) -> Swept;

@@ -12,7 +12,8 @@ use std::{fmt, time::Duration};
 pub struct Expired {
     pub id: JobId,
     pub queue: QueueName,
-    pub priority: i16,
+    /// The job's position in the line, if the job is queued again.
+    pub line_at: Option<DateTime<Utc>>,
     pub worker: WorkerId,
     pub epoch: Epoch,
     /// The job's state now: queued, dead or cancelled.
@@ -35,7 +36,7 @@ pub struct Expiry {
 pub struct Waiting {
     pub id: JobId,
     pub queue: QueueName,
-    pub priority: i16,
+    pub line_at: DateTime<Utc>,
 }
 
 /// A running job whose worker must be told to stop.

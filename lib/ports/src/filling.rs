@@ -1,8 +1,8 @@
 //! Filling the head of a queue from the front of its line.
 
-use crate::{error::Error, repairs::HeadStats};
+use crate::{error::Error, hint::Hint, repairs::HeadStats};
 use async_trait::async_trait;
-use leasehold_core::{JobId, Kind, QueueName};
+use leasehold_core::{Kind, QueueName};
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
@@ -16,7 +16,7 @@ pub struct Fill {
     /// The queue.
     pub queue: QueueName,
     /// The front of the queue's line, in order.
-    pub ids: Vec<JobId>,
+    pub hints: Vec<Hint>,
     /// Whether the line continues behind these ids.
     pub more: bool,
     /// The position of the last id in the line, in a format of the caller. Kept for [`EXTEND_FOR`]: until then an
@@ -66,8 +66,8 @@ pub struct Extended {
     pub pushed: u32,
     /// Hints that were already waiting or leased.
     pub held: u32,
-    /// Nothing was done, because the head was filled up to another position in the meantime, or too long ago, or the
-    /// queue is paused.
+    /// Nothing was done, and a fill is needed: the head was filled up to another position in the meantime, or too long
+    /// ago; an id belongs before a waiting hint; or the queue is paused.
     pub changed: bool,
 }
 
@@ -103,8 +103,8 @@ pub trait FillHead: fmt::Debug + Send + Sync {
     /// Makes heads match the fronts of their lines.
     async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error>;
 
-    /// Appends `ids` to a head that was filled up to `from`. It then is filled up to `to`.
-    async fn extend(&self, queue: &QueueName, from: &str, to: &str, ids: &[JobId]) -> Result<Extended, Error>;
+    /// Appends hints to a head that was filled up to `from`. It then is filled up to `to`.
+    async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Result<Extended, Error>;
 
     /// Shares the scan start of the line. `kept_for`: for how long; `None`: as long as the earlier scan start.
     async fn keep_scan_start(

@@ -1,6 +1,6 @@
 //! Hints: how a worker takes them, and how their leases are renewed or given back.
 
-use crate::error::Error;
+use crate::{error::Error, hint::Hint};
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
 use std::{fmt, sync::Arc, time::Duration};
@@ -59,7 +59,7 @@ pub trait TakeHints: fmt::Debug + Send + Sync {
     async fn hold(&self, queue: &QueueName, ids: &[JobId], lease: Duration) -> Result<(), Error>;
 
     /// Sets leased hints aside for workers that serve their kind.
-    async fn set_aside(&self, queue: &QueueName, kind: &Kind, ids: &[JobId]) -> Result<(), Error>;
+    async fn set_aside(&self, queue: &QueueName, kind: &Kind, hints: &[Hint]) -> Result<(), Error>;
 }
 
 /// Leases of hints.
@@ -71,8 +71,8 @@ pub trait HintLeases: fmt::Debug + Send + Sync {
     /// Deletes hints whose jobs are no longer in the line.
     async fn ack(&self, hints: &[(QueueName, Vec<JobId>)]) -> Result<(), Error>;
 
-    /// Returns hints to the front of the head.
-    async fn release(&self, queue: &QueueName, ids: &[JobId]) -> Result<(), Error>;
+    /// Returns hints to the head, each to its position.
+    async fn release(&self, queue: &QueueName, hints: &[Hint]) -> Result<(), Error>;
 
     /// Deletes members, in whatever key they are, byte for byte.
     async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error>;

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, JobRecord, NewJob, QueueName, State, WorkerId};
 use serde::Serialize;
 use std::fmt;
@@ -15,6 +16,9 @@ pub struct Enqueued {
     pub inserted: bool,
     /// The job's state.
     pub state: State,
+    /// The position in the line of a job that this call inserted.
+    #[serde(skip)]
+    pub line_at: Option<DateTime<Utc>>,
 }
 
 /// The answer to one cancel.
@@ -37,7 +41,7 @@ pub struct Cancelled {
 pub struct Revived {
     pub id: JobId,
     pub queue: QueueName,
-    pub priority: i16,
+    pub line_at: DateTime<Utc>,
 }
 
 /// Jobs from a client's view.

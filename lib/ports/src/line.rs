@@ -1,6 +1,6 @@
 //! Reads the line of a queue: its scan starts and its first jobs.
 
-use crate::{claims::Kinds, error::Error, line_position::LinePosition};
+use crate::{claims::Kinds, error::Error, hint::Hint, line_position::LinePosition};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, Kind, QueueName};
@@ -10,13 +10,21 @@ use std::{fmt, time::Duration};
 /// A part of a line, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    /// The ids, the next job first.
-    pub ids: Vec<JobId>,
+    /// The jobs, the next one first.
+    pub hints: Vec<Hint>,
     /// Whether more jobs follow.
     pub more: bool,
-    /// The position of the last of these ids. `None` when there are no ids, or when somebody set the job's time to
+    /// The position of the last of these jobs. `None` when there are no jobs, or when somebody set the job's time to
     /// infinity by hand.
     pub last: Option<LinePosition>,
+}
+
+impl Line {
+    /// The ids, the next job first.
+    #[must_use]
+    pub fn ids(&self) -> Vec<JobId> {
+        self.hints.iter().map(|hint| hint.id).collect()
+    }
 }
 
 /// A request for the front of one line.

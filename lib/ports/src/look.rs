@@ -2,6 +2,7 @@
 
 use crate::{claims::Kinds, error::Error};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use leasehold_core::{Claimability, JobId, Kind, State};
 use std::fmt;
 
@@ -12,6 +13,8 @@ pub struct JobStatus {
     pub id: JobId,
     pub state: State,
     pub kind: Kind,
+    /// The position in the line, if the job is queued.
+    pub line_at: DateTime<Utc>,
     /// Whether a worker of the given kinds may claim the job. Never `Finished`: the job is live.
     pub claimability: Claimability,
     /// The rest of a running job's lease; negative when the lease ran out and `expire` has not ended the run yet.

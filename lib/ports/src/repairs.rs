@@ -1,6 +1,6 @@
 //! The heads of all queues: how a reaper inspects and repairs them.
 
-use crate::{error::Error, filling::Swept};
+use crate::{error::Error, filling::Swept, hint::Hint};
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
 use serde::Serialize;
@@ -82,9 +82,9 @@ pub struct Pushed {
     pub pushed: u32,
     /// Hints that were already there.
     pub doubles: u32,
-    /// Hints that were not kept in Redis because the head is full, or that were removed from the end of the head to
-    /// make room. Their jobs are in the line, and a fill brings the hints back. Behind a head that overflows, all hints
-    /// count here, even those that are already there.
+    /// Hints that were not kept in Redis because the head does not reach their position, or that were removed from the
+    /// end of the head to make room. Their jobs are in the line, and a fill brings the hints back. If no hint can be
+    /// kept, all of them count here, even those that are already there.
     pub overflowed: u32,
     /// The queue is paused: Redis keeps no hints of it.
     pub paused: bool,
@@ -112,8 +112,8 @@ pub trait LookAtHeads: fmt::Debug + Send + Sync {
 /// Repairs heads.
 #[async_trait]
 pub trait RepairHead: fmt::Debug + Send + Sync {
-    /// Pushes hints for jobs that were just put into the line; `front`: before the other hints.
-    async fn push(&self, queue: &QueueName, ids: &[JobId], front: bool) -> Result<Pushed, Error>;
+    /// Pushes hints for jobs that were just put into the line, each to its position. The hints are in the order of the line.
+    async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error>;
 
     /// Gives short leases to hints in `claimed` that have none. Returns the number of these hints.
     async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error>;

@@ -69,7 +69,7 @@ pub struct TickJob {
     pub inserted: bool,
     pub state: State,
     pub queue: QueueName,
-    pub priority: i16,
+    pub line_at: Option<DateTime<Utc>>,
 }
 
 /// What a reaper asks about schedules.

@@ -1,15 +1,13 @@
-//! Puts what one statement changed into the groups that Redis is told in: one queue and one end of its head each.
+//! Groups hints by queue, because one call to Redis concerns one queue.
 
-use leasehold_core::{JobId, QueueName};
+use leasehold_core::QueueName;
 use std::collections::BTreeMap;
 
-/// Ids by queue and by whether they go to the front, in the order given within each.
-pub(crate) fn by_queue(
-    jobs: impl IntoIterator<Item = (QueueName, bool, JobId)>,
-) -> BTreeMap<(QueueName, bool), Vec<JobId>> {
+/// Values by queue, in the given order within each queue.
+pub(crate) fn by_queue<T>(values: impl IntoIterator<Item = (QueueName, T)>) -> BTreeMap<QueueName, Vec<T>> {
     let mut groups = BTreeMap::<_, Vec<_>>::new();
-    for (queue, front, id) in jobs {
-        groups.entry((queue, front)).or_default().push(id);
+    for (queue, value) in values {
+        groups.entry(queue).or_default().push(value);
     }
     groups
 }

@@ -9,8 +9,8 @@ use crate::{
     tick::Tick,
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, Fence, FinishedRun, JobId, QueueName, Settle, Settled, WorkerId};
-use leasehold_ports::{Deferred, ReaperStore};
+use leasehold_core::{BATCH_MAX, Fence, FinishedRun, Settle, Settled, WorkerId};
+use leasehold_ports::{Deferred, Hint, ReaperStore};
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
@@ -96,18 +96,15 @@ async fn settle(
     Ok(decided)
 }
 
-/// Hints of released jobs go back to the front of the head. Redis forgets the hints of the other jobs.
+/// Hints of released jobs return to the head. Redis forgets the hints of the other jobs.
 async fn tell_redis(tick: &Tick, decided: Vec<(Deferred, Settled)>) -> Result<(), Error> {
     let Some(handoff) = tick.handoff.as_deref() else { return Ok(()) };
     let written = decided.into_iter().filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
-    let hints = written.map(|(end, _)| (end.queue, matches!(end.run.settle, Settle::Release), end.run.fence.id));
-    let groups: Vec<((QueueName, bool), Vec<JobId>)> = by_queue(hints).into_iter().collect();
-    for ((queue, waits_again), ids) in groups {
-        if waits_again {
-            handoff.release(&queue, &ids).await?;
-        } else {
-            handoff.ack(&[(queue, ids)]).await?;
-        }
+    let (released, ended): (Vec<Deferred>, Vec<Deferred>) =
+        written.map(|(end, _)| end).partition(|end| matches!(end.run.settle, Settle::Release));
+    for (queue, hints) in by_queue(released.into_iter().map(|end| (end.queue, Hint::unused(end.run.fence.id)))) {
+        handoff.release(&queue, &hints).await?;
     }
-    Ok(())
+    let ended = by_queue(ended.into_iter().map(|end| (end.queue, end.run.fence.id)));
+    Ok(handoff.ack(&ended.into_iter().collect::<Vec<_>>()).await?)
 }

@@ -2,8 +2,8 @@
 //!
 //! The statement decides what becomes of each run: back in the line, dead, or cancelled. A run whose row was locked a moment
 //! ago is spared (see `locked.rs`). This step asks PostgreSQL only, so that a Redis that stalls does not delay the next run
-//! of this step. A second step, `TellExpired`, tells Redis: hints of jobs that wait again go to the front of their heads,
-//! since these jobs have waited once already, and Redis forgets the others.
+//! of this step. A second step, `TellExpired`, tells Redis: hints of jobs that wait again return to their heads, and Redis
+//! forgets the others.
 //!
 //! While expiring has to wait (see `expiry_guard.rs`), nothing is expired. The statement is sent for no row: if the statement
 //! is held up, the table is locked, and the wait begins anew.
@@ -19,7 +19,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, FailPoint, pass};
-use leasehold_ports::Expiry;
+use leasehold_ports::{Expired, Expiry, Hint};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -178,18 +178,14 @@ impl Step for TellExpired {
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let handoff = tick.handoff()?;
         let expired = std::mem::take(&mut tick.shared.exchange().expired);
-        let groups = by_queue(expired.into_iter().map(|job| {
-            let is_front = waits_again(&job);
-            (job.queue, is_front, job.id)
-        }));
-        for ((queue, waits_again), ids) in groups {
-            if waits_again {
-                // Not a push: while the lease of the dead worker stands in Redis, a push would refuse the hint as held.
-                handoff.release(&queue, &ids).await?;
-            } else {
-                handoff.ack(&[(queue, ids)]).await?;
-            }
+        let (waiting, ended): (Vec<Expired>, Vec<Expired>) = expired.into_iter().partition(waits_again);
+        let hint = |job: Expired| (job.queue, Hint { id: job.id, line_at: job.line_at });
+        for (queue, hints) in by_queue(waiting.into_iter().map(hint)) {
+            // Not a push: while the lease of the dead worker stands in Redis, a push would refuse the hint as held.
+            handoff.release(&queue, &hints).await?;
         }
+        let ended = by_queue(ended.into_iter().map(|job| (job.queue, job.id)));
+        handoff.ack(&ended.into_iter().collect::<Vec<_>>()).await?;
         Ok(Ran::Done)
     }
 }

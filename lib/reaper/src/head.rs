@@ -184,7 +184,7 @@ async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u
         let is_gone = !lines.contains_key(queue);
         // A paused queue keeps the flag: it is the first fill after the pause that knows.
         if head.overflow && !head.paused && is_gone {
-            without_line.push(leasehold_ports::Fill { queue: queue.clone(), ids: Vec::new(), more: false, to: None });
+            without_line.push(leasehold_ports::Fill { queue: queue.clone(), hints: Vec::new(), more: false, to: None });
         }
         let line = match reports.get(queue) {
             Some(report) => *report,
@@ -282,11 +282,11 @@ async fn compare(
             }
             (read, moved) = store.line(&queue, &front.stretches, i64::from(head_max)).await?;
         }
-        let length = u32::try_from(read.ids.len()).unwrap_or(u32::MAX);
-        if !turns.contains(&queue) && reads.is_well(&queue, tick.heads.fresh_of(&queue), Some(&read.ids)) {
+        let length = u32::try_from(read.hints.len()).unwrap_or(u32::MAX);
+        if !turns.contains(&queue) && reads.is_well(&queue, tick.heads.fresh_of(&queue), Some(&read.ids())) {
             tick.counts.found(u64::from(length));
             let report = HeadReport { read: length, pushed: 0, held: length, more: read.more };
-            done.push(Fill { queue, report, read_in_full: Some(read.ids), is_well: true, moved });
+            done.push(Fill { queue, report, read_in_full: Some(read.ids()), is_well: true, moved });
             continue;
         }
         lost.push(match reads.seen(&queue) {
@@ -310,7 +310,7 @@ async fn compare(
         // Of a longer line of which nothing waits, workers may be waiting for more.
         let waits = tick.heads.get(&queue).is_some_and(|head| head.ready > 0);
         let is_well = report.pushed == 0 && filled.swept == Swept::default() && (waits || !report.more);
-        done.push(Fill { queue, report, read_in_full: Some(front.ids), is_well, moved });
+        done.push(Fill { queue, report, read_in_full: Some(front.ids()), is_well, moved });
     }
     Ok(done)
 }
@@ -328,8 +328,9 @@ async fn glance_is_enough(
     }
     // An empty one may have workers waiting that nobody fills it for.
     let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(queue).await?.filled_to.is_some();
-    let is_known = front.ids.iter().all(|id| known.contains(id));
-    Ok(is_tended && (is_known || handoff.holds_all(queue, &front.ids).await?))
+    let ids = front.ids();
+    let is_known = ids.iter().all(|id| known.contains(id));
+    Ok(is_tended && (is_known || handoff.holds_all(queue, &ids).await?))
 }
 
 /// Counts the hints that Redis held after the last fill and has lost since, although their jobs have waited all the time, and
@@ -337,9 +338,10 @@ async fn glance_is_enough(
 ///
 /// A comparison reads all hints of the queue. It is made only where the numbers say that some hints are gone.
 async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Line, seen: &Seen) -> Result<u64, Error> {
-    let expected = front.ids.iter().filter(|id| seen.ids.contains(id)).count();
+    let ids = front.ids();
+    let expected = ids.iter().filter(|id| seen.ids.contains(id)).count();
     let disagree = head.ready + head.claimed + head.aside != head.waiting_members;
-    if expected == 0 || !(disagree || too_few(&head, front.ids.len(), expected)) {
+    if expected == 0 || !(disagree || too_few(&head, ids.len(), expected)) {
         return Ok(0);
     }
     let handoff = tick.handoff()?;
@@ -348,7 +350,7 @@ async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Li
         tick.swept(handoff.sweep(&line.queue).await?);
     }
     let snapshot = handoff.snapshot(&line.queue).await?;
-    let missing = missing(&front.ids, &hints_of(&snapshot), snapshot.overflow);
+    let missing = missing(&ids, &hints_of(&snapshot), snapshot.overflow);
     let lost = missing.into_iter().filter(|id| seen.ids.contains(id)).map(|id| (id, None)).collect();
     let mend = Mend { kind: Drift::HintMissing, done: "pushed again", state: Some(State::Queued) };
     let lost = tick.note_runs(&mend, lost, seen.at.elapsed() + ON_THE_WAY).await? as u64;

@@ -11,7 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, FailPoint, JobId, QueueName, State, pass};
-use leasehold_ports::{JobStatus, Kinds};
+use leasehold_ports::{Hint, JobStatus, Kinds};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -53,8 +53,9 @@ async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
     for (kind, things) in drift {
         tick.counts.drifted(kind, things as u64);
     }
+    let back: Vec<JobId> = plan.back.iter().map(|hint| hint.id).collect();
     // Before it is done: after it the job may be claimed and over in no time, and its trail with it.
-    tick.note(&Mend { kind: Drift::LeaseInLine, done: "given back", state: Some(State::Queued) }, &plan.back).await?;
+    tick.note(&Mend { kind: Drift::LeaseInLine, done: "given back", state: Some(State::Queued) }, &back).await?;
     tick.note(&Mend { kind: Drift::LeaseMissing, done: "leased again", state: Some(State::Running) }, &plan.lapsed)
         .await?;
     pass(FailPoint::LeasesRead);
@@ -77,8 +78,8 @@ async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
 /// What becomes of each hint.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Plan {
-    /// To the front of the head.
-    back: Vec<JobId>,
+    /// Back to the head.
+    back: Vec<Hint>,
     /// Out of Redis.
     forget: Vec<JobId>,
     /// Leased for so many seconds: what is left in PostgreSQL, rounded up so that they are few groups.
@@ -92,7 +93,7 @@ fn decide(ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) ->
     let mut plan = Plan::default();
     for &id in ran_out {
         match live.get(&id) {
-            Some(job) if job.claimability.may_be_claimed() => plan.back.push(id),
+            Some(job) if job.claimability.may_be_claimed() => plan.back.push(Hint::at(id, job.line_at)),
             Some(job) if job.state == State::Running => {
                 // One that ran out in PostgreSQL too is expired there, which tells Redis. Until then it is
                 // held for a moment, so that it does not stand before others at every tick.
@@ -118,6 +119,7 @@ pub(crate) fn whole_seconds(ms_left: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::DateTime;
     use leasehold_core::Claimability;
 
     fn looked(state: State, paused: bool, lease_ms_left: Option<i64>) -> JobStatus {
@@ -125,6 +127,7 @@ mod tests {
             id: JobId::new(),
             state,
             kind: "k".parse().expect("a kind"),
+            line_at: DateTime::UNIX_EPOCH,
             claimability: Claimability::of(state, paused, true, 0, 3),
             lease_ms_left,
         }
@@ -141,7 +144,7 @@ mod tests {
         let ids = [queued.id, paused.id, running.id, overdue.id, scheduled.id, finished];
         let jobs = vec![queued, paused, running, overdue, scheduled];
         let plan = decide(&ids, jobs, Duration::from_secs(5));
-        assert_eq!(plan.back, [ids[0]]);
+        assert_eq!(plan.back, [Hint::at(ids[0], DateTime::UNIX_EPOCH)]);
         assert_eq!(plan.forget, [ids[1], ids[4], ids[5]]);
         assert_eq!(plan.lapsed, [ids[2]]);
         assert_eq!(plan.hold, BTreeMap::from([(5, vec![ids[3]]), (21, vec![ids[2]])]));

@@ -11,6 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, FailPoint, pass};
+use leasehold_ports::Hint;
 
 #[derive(Debug)]
 pub(crate) struct Promote;
@@ -36,9 +37,8 @@ impl Step for Promote {
                 pass(FailPoint::PromoteCommitted);
             }
             if let Some(handoff) = tick.handoff.as_deref() {
-                let groups = by_queue(due.into_iter().map(|job| (job.queue, job.priority > 0, job.id)));
-                for ((queue, front), ids) in groups {
-                    handoff.push(&queue, &ids, front).await?;
+                for (queue, hints) in by_queue(due.into_iter().map(|job| (job.queue, Hint::at(job.id, job.line_at)))) {
+                    handoff.push(&queue, &hints).await?;
                 }
             }
             if batch < BATCH_MAX {

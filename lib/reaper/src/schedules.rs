@@ -16,7 +16,7 @@ use crate::{
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{BATCH_MAX, FailPoint, ScheduleName, State, pass};
-use leasehold_ports::{DueSchedule, Fire, FireOutcome, TickJob};
+use leasehold_ports::{DueSchedule, Fire, FireOutcome, Hint, TickJob};
 use leasehold_schedule::Calendar;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -141,8 +141,9 @@ fn pass_if_any(outcomes: &[FireOutcome]) {
 async fn push(tick: &Tick, jobs: Vec<TickJob>) -> Result<(), Error> {
     let Some(handoff) = tick.handoff.as_deref() else { return Ok(()) };
     let in_line = jobs.into_iter().filter(|job| job.inserted && job.state == State::Queued);
-    for ((queue, front), ids) in by_queue(in_line.map(|job| (job.queue, job.priority > 0, job.id))) {
-        handoff.push(&queue, &ids, front).await?;
+    let hint = |job: TickJob| (job.queue, Hint { id: job.id, line_at: job.line_at });
+    for (queue, hints) in by_queue(in_line.map(hint)) {
+        handoff.push(&queue, &hints).await?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::{
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, Epoch, FailPoint, JobId, QueueName, State, pass};
 use leasehold_line::{Fault, QueueHints, audit, hints_of, rest_after};
-use leasehold_ports::{JobStatus, Kinds, Lease, ReaperStore};
+use leasehold_ports::{Hint, JobStatus, Kinds, Lease, ReaperStore};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -291,7 +291,7 @@ async fn mend(tick: &Tick, queue: &QueueName, faults: &[Fault], runs: &[Lease]) 
     for fault in faults {
         match *fault {
             Fault::WaitsWithoutJob(id) | Fault::WaitsOutOfLine(id, _) | Fault::LeasedWithoutRun(id) => forget.push(id),
-            Fault::LeasedInLine(id) => back.push(id),
+            Fault::LeasedInLine(id) => back.push(Hint::unused(id)),
             Fault::RunsUnleased(id) => {
                 if let Some(run) = runs.iter().find(|run| run.id == id) {
                     hold.entry(whole_seconds(run.lease_ms_left)).or_default().push(id);

@@ -4,8 +4,8 @@
 --             row. A tick makes one job: its row in schedule_tick has a primary key.
 -- Parameters: one array for each column: names, revisions, the `next_at` that was read, the ticks that make a job each (an
 --             array as text), the next tick, and why the row cannot be read, or NULL.
--- Answer:     for each schedule its number (1 is the first) and its outcome: fired, elsewhere, held, refused. After `fired` one row for
---             each tick that made a job now, or one row without a tick.
+-- Answer:     for each schedule its number (1 is the first) and its outcome: fired, elsewhere, held, refused. After `fired`,
+--             one row for each tick that made a job now, or one row without a tick.
 -- Held:       an open transaction has the unique key of the job. This schedule is rolled back alone, and is tried again at
 --             the next tick of a reaper. After the first five, each is waited for only 1 ms.
 -- Refused:    the job cannot be enqueued. The schedule moves on, and the row keeps the reason.
@@ -15,7 +15,7 @@
 CREATE OR REPLACE FUNCTION leasehold.fire_schedules(
     _names text[], _revisions bigint[], _due timestamptz[], _ticks text[], _next timestamptz[], _errors text[]
 ) RETURNS TABLE (nth bigint, outcome text, tick timestamptz, id uuid, inserted boolean, state text, queue text,
-                 priority smallint, problem text)
+                 line_at timestamptz, problem text)
 LANGUAGE plpgsql SET lock_timeout = '20ms' AS $$
 DECLARE
     fire record;
@@ -85,7 +85,7 @@ BEGIN
         END IF;
         RETURN QUERY
             SELECT fire.nth, outcome, m.tick, m.id, m.inserted, m.state, found_schedule.queue::text,
-                   found_schedule.priority::smallint, problem
+                   leasehold.line_at(m.tick, found_schedule.priority, found_schedule.queue), problem
             FROM (SELECT) AS once
             LEFT JOIN jsonb_to_recordset(made) AS m(tick timestamptz, id uuid, inserted boolean, state text) ON true;
     END LOOP;

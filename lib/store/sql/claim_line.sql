@@ -57,6 +57,6 @@ WITH RECURSIVE kind(name) AS (
     RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at
 )
 SELECT c.id, c.epoch, c.queue::text AS queue, c.kind::text AS kind, c.payload::text AS payload, c.attempt,
-       c.max_attempts, c.crashes, c.timeout_ms
+       c.max_attempts, c.crashes, c.timeout_ms, c.line_at
 FROM claimed c
 ORDER BY c.line_at, c.id

@@ -17,4 +17,4 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::
          AS s(id, queue, kind, payload, priority, run_at, delay_ms, max_attempts, max_crashes, timeout_ms,
               unique_key, limit_key)
 CROSS JOIN LATERAL (SELECT coalesce(s.run_at, now() + s.delay_ms * interval '1 millisecond', now()) AS at) due
-RETURNING j.id, j.state::text AS state
+RETURNING j.id, j.state::text AS state, j.line_at

@@ -50,7 +50,7 @@ WITH spared AS MATERIALIZED (
         trail = leasehold.with_trail(j.trail, 'expire', j.epoch, j.worker, NULL)
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.becomes = 'queued'))
     -- The row no longer contains the worker; the new entry of the trail does.
-    RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority, (j.trail -> -1 ->> 'worker')::uuid AS worker,
+    RETURNING j.id, j.queue::text AS queue, j.line_at, (j.trail -> -1 ->> 'worker')::uuid AS worker,
               j.epoch, 'queued' AS state
 ), gone AS (
     DELETE FROM leasehold.job j
@@ -59,13 +59,13 @@ WITH spared AS MATERIALIZED (
 ), ended AS (
     -- include finish: state = t.becomes::leasehold.job_state; crashes = g.crashes + 1; error = t.error;
     --     trail = leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL); from = gone g JOIN target t ON t.id = g.id
-    RETURNING h.id, h.queue, h.priority, h.worker, h.epoch, h.state::text AS state
+    RETURNING h.id, h.queue, h.worker, h.epoch, h.state::text AS state
 )
-SELECT a.id, a.queue, a.priority, a.worker, a.epoch, a.state FROM again a
+SELECT a.id, a.queue, a.line_at, a.worker, a.epoch, a.state FROM again a
 UNION ALL
-SELECT e.id, e.queue, e.priority, e.worker, e.epoch, e.state FROM ended e
+SELECT e.id, e.queue, NULL, e.worker, e.epoch, e.state FROM ended e
 UNION ALL
-SELECT j.id, j.queue::text, j.priority::smallint, j.worker, j.epoch, 'running'
+SELECT j.id, j.queue::text, NULL, j.worker, j.epoch, 'running'
 FROM leasehold.job j
 WHERE j.id = ANY (ARRAY(SELECT n.id FROM near n WHERE NOT EXISTS (SELECT FROM free f WHERE f.id = n.id)))
   AND j.state = 'running'

@@ -15,4 +15,4 @@ UPDATE leasehold.job j
 SET state = 'queued',
     line_at = CASE WHEN j.priority = 0 THEN j.run_at ELSE leasehold.line_at(j.run_at, j.priority, j.queue) END
 WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
-RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority
+RETURNING j.id, j.queue::text AS queue, j.line_at

@@ -27,7 +27,7 @@ WITH found AS MATERIALIZED (
            leasehold.with_trail(g.trail, 'revive', g.epoch, g.worker, 'was ' || g.state),
            leasehold.line_at(now(), g.priority, g.queue)
     FROM gone g
-    RETURNING j.id, j.queue, j.priority
+    RETURNING j.id, j.queue, j.line_at
 ), hurried AS (
     UPDATE leasehold.job j
     SET state = 'queued', run_at = now(), line_at = leasehold.line_at(now(), j.priority, j.queue),
@@ -35,10 +35,10 @@ WITH found AS MATERIALIZED (
     -- Compared as text. Otherwise the planner may scan all of job_due to find them.
     WHERE j.id = ANY ($1::uuid[]) AND j.state::text = 'scheduled' AND NOT EXISTS (SELECT FROM taken)
       AND (SELECT set_config('lock_timeout', $2::text, true)) IS NOT NULL
-    RETURNING j.id, j.queue, j.priority
+    RETURNING j.id, j.queue, j.line_at
 )
-SELECT r.id, r.queue::text AS queue, r.priority::smallint AS priority FROM revived r
+SELECT r.id, r.queue::text AS queue, r.line_at FROM revived r
 UNION ALL
-SELECT h.id, h.queue::text, h.priority::smallint FROM hurried h
+SELECT h.id, h.queue::text, h.line_at FROM hurried h
 UNION ALL
 SELECT t.id, NULL, NULL FROM taken t

@@ -17,4 +17,4 @@ UPDATE leasehold.job j
 SET state = 'queued', run_at = least(j.run_at, now()),
     line_at = leasehold.line_at(least(j.run_at, now()), j.priority, j.queue)
 WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
-RETURNING j.id, j.queue::text AS queue, j.priority::smallint AS priority
+RETURNING j.id, j.queue::text AS queue, j.line_at

@@ -4,7 +4,7 @@ use crate::{
     bounded::Bounded,
     connect::Store,
     error::{Error, code_of},
-    row::{job_id, json_present, millis, timeout, uuids, word},
+    row::{job_id, json_present, line_at, millis, timeout, uuids, word},
     statement::statement,
 };
 use leasehold_core::{ClaimedJob, Fence, JobId, WorkerId};
@@ -142,5 +142,6 @@ pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx:
         max_attempts: row.try_get("max_attempts")?,
         crashes: row.try_get("crashes")?,
         timeout: timeout(row)?,
+        line_at: line_at(row)?,
     })
 }

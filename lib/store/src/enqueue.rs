@@ -4,7 +4,7 @@ use crate::{
     connect::Store,
     error::Error,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, Tries, retry_locked},
-    row::{job_id, millis, word},
+    row::{job_id, line_at, line_at_if_any, millis, word},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -92,14 +92,16 @@ async fn enqueue_batch(
             rows => rows?,
         };
         for row in rows {
-            let decoded = job_id(&row, "id").and_then(|id| Ok((id, word(&row, "state")?)));
-            let (id, state) = decoded.map_err(Error::sql(DOING))?;
-            inserted.insert(id, state);
+            let decoded = job_id(&row, "id").and_then(|id| Ok((id, (word(&row, "state")?, line_at(&row)?))));
+            let (id, answer) = decoded.map_err(Error::sql(DOING))?;
+            inserted.insert(id, answer);
         }
         for nth in fresh {
             let id = jobs[nth].id;
             // `remove`: a second job with the same id in the batch was not inserted.
-            answers[nth] = inserted.remove(&id).map(|state| Enqueued { id, inserted: true, state });
+            let answer = inserted.remove(&id);
+            answers[nth] =
+                answer.map(|(state, line_at)| Enqueued { id, inserted: true, state, line_at: Some(line_at) });
         }
     }
     let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
@@ -263,5 +265,10 @@ fn decode(row: &PgRow) -> Result<(usize, Enqueued), Error> {
 }
 
 fn answer(row: &PgRow) -> Result<Enqueued, sqlx::Error> {
-    Ok(Enqueued { id: job_id(row, "id")?, inserted: row.try_get("inserted")?, state: word(row, "state")? })
+    Ok(Enqueued {
+        id: job_id(row, "id")?,
+        inserted: row.try_get("inserted")?,
+        state: word(row, "state")?,
+        line_at: line_at_if_any(row)?,
+    })
 }

@@ -3,7 +3,7 @@
 use crate::{
     connect::Store,
     error::Error,
-    row::{job_id, millis, uuids, word},
+    row::{job_id, line_at_if_any, millis, uuids, word},
     statement::statement,
 };
 use chrono::{DateTime, Utc};
@@ -46,7 +46,7 @@ fn decode(row: &PgRow) -> Result<Expired, sqlx::Error> {
     Ok(Expired {
         id: job_id(row, "id")?,
         queue: word(row, "queue")?,
-        priority: row.try_get("priority")?,
+        line_at: line_at_if_any(row)?,
         worker: WorkerId(row.try_get("worker")?),
         epoch: row.try_get("epoch")?,
         state: word(row, "state")?,

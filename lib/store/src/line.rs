@@ -1,13 +1,13 @@
 //! line: the first ids of a queue's line. The reaper fills the head in Redis from these ids.
 
-use crate::{connect::Store, error::Error};
+use crate::{connect::Store, error::Error, row::LineAt};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
-use leasehold_ports::{Front, Line, LinePosition, Stretch};
+use leasehold_ports::{Front, Hint, Line, LinePosition, Stretch};
 use uuid::Uuid;
 
-/// The ids: one more than the limit, if there is one. Then the `line_at` of the last id within the limit.
-pub(crate) type Answer = (Vec<Uuid>, Option<DateTime<Utc>>);
+/// The ids, one more than the limit if there is one, and the `line_at` of each.
+pub(crate) type Answer = (Vec<Uuid>, Vec<LineAt>);
 
 impl Store {
     /// The first `limit` ids of these stretches of a queue's line, and the same stretches with their current scan
@@ -45,7 +45,7 @@ impl Store {
             .bind(of)
             .bind(kinds)
             .bind(begin);
-        type Row = (Vec<Uuid>, Option<DateTime<Utc>>, Vec<Option<DateTime<Utc>>>);
+        type Row = (Vec<Uuid>, Vec<LineAt>, Vec<Option<DateTime<Utc>>>);
         let answers: Result<Vec<Row>, _> = statement.fetch_all(&self.bounded).await;
         let answers = answers.map_err(Error::sql("reading the line"))?;
         let lines = fronts.iter().zip(answers).map(|(front, (ids, line_at, begin))| {
@@ -61,7 +61,8 @@ impl Store {
 pub(crate) fn line_of((ids, line_at): Answer, limit: i64) -> Line {
     let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
     let more = ids.len() > kept;
-    let ids: Vec<JobId> = ids[..kept].iter().copied().map(JobId).collect();
-    let last = ids.last().and_then(|&id| Some(LinePosition { line_at: line_at?, id }));
-    Line { ids, more, last }
+    let hints = ids[..kept].iter().zip(&line_at).map(|(id, line_at)| Hint::at(JobId(*id), line_at.0)).collect();
+    let last = kept.checked_sub(1).filter(|&nth| line_at[nth].is_finite());
+    let last = last.map(|nth| LinePosition { line_at: line_at[nth].0, id: JobId(ids[nth]) });
+    Line { hints, more, last }
 }

@@ -3,7 +3,7 @@
 use crate::{
     connect::Store,
     error::Error,
-    row::{job_id, uuids, word},
+    row::{job_id, line_at, uuids, word},
     statement::statement,
 };
 use leasehold_core::JobId;
@@ -27,6 +27,7 @@ fn decode(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
         id: job_id(row, "id")?,
         state: word(row, "state")?,
         kind: word(row, "kind")?,
+        line_at: line_at(row)?,
         claimability: word(row, "claimability")?,
         lease_ms_left: row.try_get("lease_ms_left")?,
     })

@@ -3,11 +3,11 @@
 use crate::{
     connect::Store,
     error::Error,
-    row::{job_id, word},
+    row::{job_id, line_at, word},
 };
 use chrono::{DateTime, Utc};
 use leasehold_ports::Waiting;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::postgres::PgRow;
 
 impl Store {
     /// Moves due scheduled jobs into the line: all of them, or only those that became due at or after `since`.
@@ -23,5 +23,5 @@ impl Store {
 
 /// Decodes a row that promote or unblock returns.
 pub(crate) fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
-    Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, priority: row.try_get("priority")? })
+    Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, line_at: line_at(row)? })
 }

@@ -7,7 +7,7 @@ use crate::{
         BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, SINGLE_LOCK_TIMEOUT, Tries,
         retry_locked,
     },
-    row::{job_id, uuids, word},
+    row::{job_id, line_at, uuids, word},
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, JobId};
@@ -112,5 +112,5 @@ fn decode(row: &PgRow) -> Result<(JobId, Option<Revived>), sqlx::Error> {
     if row.try_get::<Option<&str>, _>("queue")?.is_none() {
         return Ok((id, None));
     }
-    Ok((id, Some(Revived { id, queue: word(row, "queue")?, priority: row.try_get("priority")? })))
+    Ok((id, Some(Revived { id, queue: word(row, "queue")?, line_at: line_at(row)? })))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, value::RawValue};
 use sqlx::{
     Decode, FromRow, Postgres, Row, Type,
     error::BoxDynError,
-    postgres::{PgRow, PgTypeInfo, PgValueRef},
+    postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef},
 };
 use std::{str::FromStr, time::Duration};
 use uuid::Uuid;
@@ -50,6 +50,52 @@ impl Decode<'_, Postgres> for Time {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         <i64 as Decode<Postgres>>::decode(value).map(Self::of_postgres)
     }
+}
+
+/// A position in a line, whatever its value. `infinity` becomes the first or the last time that chrono knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LineAt(pub(crate) DateTime<Utc>);
+
+impl LineAt {
+    /// From µs since 2000, as PostgreSQL sends them.
+    fn of_postgres(micros: i64) -> Self {
+        let time = micros.checked_add(POSTGRES_EPOCH_US).and_then(DateTime::from_timestamp_micros);
+        Self(time.unwrap_or(if micros < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC }))
+    }
+
+    /// Whether PostgreSQL knows the position as a time.
+    pub(crate) fn is_finite(self) -> bool {
+        self.0 > DateTime::<Utc>::MIN_UTC && self.0 < DateTime::<Utc>::MAX_UTC
+    }
+}
+
+impl Type<Postgres> for LineAt {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl PgHasArrayType for LineAt {
+    fn array_type_info() -> PgTypeInfo {
+        <DateTime<Utc> as PgHasArrayType>::array_type_info()
+    }
+}
+
+impl Decode<'_, Postgres> for LineAt {
+    /// Only for binary answers, which all prepared statements give.
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        <i64 as Decode<Postgres>>::decode(value).map(Self::of_postgres)
+    }
+}
+
+/// The position of a job in its line.
+pub(crate) fn line_at(row: &PgRow) -> Result<DateTime<Utc>, sqlx::Error> {
+    row.try_get::<LineAt, _>("line_at").map(|line_at| line_at.0)
+}
+
+/// The position of a job in its line, if the job is in the line.
+pub(crate) fn line_at_if_any(row: &PgRow) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    row.try_get::<Option<LineAt>, _>("line_at").map(|line_at| line_at.map(|line_at| line_at.0))
 }
 
 /// A timestamp column.

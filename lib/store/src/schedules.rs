@@ -323,7 +323,7 @@ fn decode_outcome(row: &PgRow, outcomes: &mut [FireOutcome]) -> Result<(), sqlx:
                     inserted: row.try_get("inserted")?,
                     state: word(row, "state")?,
                     queue: word(row, "queue")?,
-                    priority: row.try_get("priority")?,
+                    line_at: time_if_any(row, "line_at")?,
                 });
             }
         }

@@ -93,13 +93,13 @@ async fn renew_hints(state: &WorkerState, due: Vec<Run>) {
         return;
     }
     let sent_at = Instant::now();
-    if let Err(error) = state.handoff.renew(&by_queue(due.iter()), state.settings.lease).await {
+    if let Err(error) = state.handoff.renew(&by_queue(due.iter(), |job| job.fence.id), state.settings.lease).await {
         state.redis.failed(&error);
         return;
     }
     let ended = state.runs.hints_renewed(due, sent_at);
     if !ended.is_empty()
-        && let Err(error) = state.handoff.ack(&by_queue(ended.iter())).await
+        && let Err(error) = state.handoff.ack(&by_queue(ended.iter(), |job| job.fence.id)).await
     {
         state.redis.failed(&error);
     }

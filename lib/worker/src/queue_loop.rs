@@ -268,7 +268,8 @@ impl QueueLoop {
     }
 
     fn park(&mut self, sorted: Sorted) {
-        sorted.forget.iter().chain(sorted.aside.values().flatten()).for_each(|id| self.parked.forget(*id));
+        let aside = sorted.aside.values().flatten().map(|hint| &hint.id);
+        sorted.forget.iter().chain(aside).for_each(|id| self.parked.forget(*id));
         self.parked.park(sorted.park);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{claim::Queue, parked::Reason, settled_hints::give_back};
 use leasehold_core::{Claimability, JobId, Kind};
-use leasehold_ports::JobStatus;
+use leasehold_ports::{Hint, JobStatus};
 use std::collections::BTreeMap;
 
 /// Where the refused hints go.
@@ -12,7 +12,7 @@ pub(crate) struct Sorted {
     /// hint is deleted.
     pub(crate) forget: Vec<JobId>,
     /// Jobs of the line that another worker has a handler for.
-    pub(crate) aside: BTreeMap<Kind, Vec<JobId>>,
+    pub(crate) aside: BTreeMap<Kind, Vec<Hint>>,
     /// Jobs of the line that this worker could run, but not now.
     pub(crate) park: Vec<(JobId, Reason)>,
 }
@@ -45,8 +45,8 @@ impl Queue {
         {
             state.redis.failed(&error);
         }
-        for (kind, ids) in &sorted.aside {
-            if let Err(error) = state.handoff.set_aside(&self.name, kind, ids).await {
+        for (kind, hints) in &sorted.aside {
+            if let Err(error) = state.handoff.set_aside(&self.name, kind, hints).await {
                 state.redis.failed(&error);
             }
         }
@@ -69,7 +69,7 @@ fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
             Claimability::Claimable => sorted.park.push((id, Reason::Locked)),
             Claimability::Crashed => sorted.park.push((id, Reason::Crashed)),
             Claimability::InDanger => sorted.park.push((id, Reason::InDanger)),
-            Claimability::Foreign => sorted.aside.entry(job.kind).or_default().push(id),
+            Claimability::Foreign => sorted.aside.entry(job.kind).or_default().push(Hint::at(id, job.line_at)),
             Claimability::Paused | Claimability::NotQueued | Claimability::Finished => sorted.forget.push(id),
         }
     }
@@ -79,6 +79,7 @@ fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::DateTime;
     use leasehold_core::State;
 
     #[test]
@@ -89,6 +90,7 @@ mod tests {
             id,
             state,
             kind: kind.clone(),
+            line_at: DateTime::UNIX_EPOCH,
             claimability: Claimability::of(state, paused, *kind == mine, crashes, 3),
             lease_ms_left: None,
         };
@@ -104,7 +106,7 @@ mod tests {
         let sorted = sort(refused, looked);
         assert_eq!(sorted.forget, [gone, running, paused, locked], "a hint that appears twice is sorted once");
         assert_eq!(sorted.foreign(), 1);
-        assert_eq!(sorted.aside, BTreeMap::from([(other, vec![foreign])]));
+        assert_eq!(sorted.aside, BTreeMap::from([(other, vec![Hint::at(foreign, DateTime::UNIX_EPOCH)])]));
         let parked = [(locked, Reason::Locked), (crashed, Reason::Crashed), (in_danger, Reason::InDanger)];
         assert_eq!(sorted.park, parked);
     }

@@ -1,7 +1,8 @@
 //! Acknowledges the hints of settled runs in Redis. This is a task of its own, so that no settle waits for Redis.
 
 use crate::{run::Run, worker_state::WorkerState};
-use leasehold_core::{JobId, QueueName};
+use leasehold_core::{ClaimedJob, JobId, QueueName};
+use leasehold_ports::Hint;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -14,17 +15,20 @@ pub(crate) struct SettledHints {
     pub(crate) release: Vec<Run>,
 }
 
-/// Hints by queue, as Redis expects them.
-pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueName, Vec<JobId>)> {
-    let mut hints: Vec<(QueueName, Vec<JobId>)> = Vec::new();
+/// A value of each run by queue, as Redis expects them.
+pub(crate) fn by_queue<'a, T>(
+    runs: impl Iterator<Item = &'a Run>,
+    value: impl Fn(&ClaimedJob) -> T,
+) -> Vec<(QueueName, Vec<T>)> {
+    let mut groups: Vec<(QueueName, Vec<T>)> = Vec::new();
     for job in runs.map(Run::job) {
         // There are few queues: a search in a list is faster than a hash.
-        match hints.iter_mut().find(|(queue, _)| *queue == job.queue) {
-            Some((_, ids)) => ids.push(job.fence.id),
-            None => hints.push((job.queue.clone(), vec![job.fence.id])),
+        match groups.iter_mut().find(|(queue, _)| *queue == job.queue) {
+            Some((_, values)) => values.push(value(job)),
+            None => groups.push((job.queue.clone(), vec![value(job)])),
         }
     }
-    hints
+    groups
 }
 
 /// Sends all hints that were settled since the last call, in one call. If Redis is unavailable and misses them, the
@@ -32,8 +36,9 @@ pub(crate) fn by_queue<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(QueueNam
 pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::UnboundedReceiver<SettledHints>) {
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, 64).await > 0 {
-        let ack = by_queue(batch.iter().flat_map(|hints| &hints.ack));
-        let release = by_queue(batch.iter().flat_map(|hints| &hints.release));
+        let ack = by_queue(batch.iter().flat_map(|hints| &hints.ack), |job| job.fence.id);
+        let release =
+            by_queue(batch.iter().flat_map(|hints| &hints.release), |job| Hint::at(job.fence.id, job.line_at));
         batch.clear();
         if state.redis.is_unavailable() {
             continue;
@@ -43,16 +48,21 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
         {
             state.redis.failed(&error);
         }
-        for (queue, ids) in release {
-            give_back(&state, &queue, &ids).await;
+        for (queue, hints) in release {
+            release_to(&state, &queue, &hints).await;
         }
     }
 }
 
-/// Hints that other workers may take now.
+/// Gives hints back that this worker took and did not use. Other workers may take them now.
 pub(crate) async fn give_back(state: &WorkerState, queue: &QueueName, ids: &[JobId]) {
-    if !ids.is_empty()
-        && let Err(error) = state.handoff.release(queue, ids).await
+    let hints: Vec<Hint> = ids.iter().copied().map(Hint::unused).collect();
+    release_to(state, queue, &hints).await;
+}
+
+async fn release_to(state: &WorkerState, queue: &QueueName, hints: &[Hint]) {
+    if !hints.is_empty()
+        && let Err(error) = state.handoff.release(queue, hints).await
     {
         state.redis.failed(&error);
     }

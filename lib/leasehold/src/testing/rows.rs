@@ -19,6 +19,8 @@ struct Row {
     job: NewJob,
     life: Lifecycle,
     run_at: DateTime<Utc>,
+    /// The waiting time that one point of priority is worth.
+    priority_step: TimeDelta,
     created_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
@@ -34,12 +36,19 @@ pub(crate) struct Rows {
     now: DateTime<Utc>,
     by_id: BTreeMap<JobId, Row>,
     paused: BTreeSet<QueueName>,
+    priority_steps: BTreeMap<QueueName, TimeDelta>,
     worker: WorkerId,
 }
 
 impl Rows {
     pub(crate) fn new(now: DateTime<Utc>) -> Self {
-        Self { now, by_id: BTreeMap::new(), paused: BTreeSet::new(), worker: WorkerId::new() }
+        Self {
+            now,
+            by_id: BTreeMap::new(),
+            paused: BTreeSet::new(),
+            priority_steps: BTreeMap::new(),
+            worker: WorkerId::new(),
+        }
     }
 
     pub(crate) const fn now(&self) -> DateTime<Utc> {
@@ -73,7 +82,7 @@ impl Rows {
         let same_id = self.by_id.get(&job.id);
         let same_key = || job.unique_key.as_ref().and_then(|_| self.by_id.values().find(has_key));
         if let Some(row) = same_id.or_else(same_key) {
-            return Enqueued { id: row.job.id, inserted: false, state: row.life.state };
+            return Enqueued { id: row.job.id, inserted: false, state: row.life.state, line_at: None };
         }
         let run_at = job.run_at.unwrap_or_else(|| later(self.now, job.delay.unwrap_or_default()));
         let state = if run_at > self.now { State::Scheduled } else { State::Queued };
@@ -82,6 +91,7 @@ impl Rows {
             life: Lifecycle::new(job.id, state, job.max_attempts, job.max_crashes),
             job: job.clone(),
             run_at,
+            priority_step: self.priority_step(&job.queue),
             created_at: self.now,
             started_at: None,
             finished_at: None,
@@ -91,7 +101,7 @@ impl Rows {
             run: None,
         };
         self.by_id.insert(job.id, row);
-        Enqueued { id: job.id, inserted: true, state }
+        Enqueued { id: job.id, inserted: true, state, line_at: None }
     }
 
     /// All jobs, in the order in which they were enqueued.
@@ -103,6 +113,23 @@ impl Rows {
 
     pub(crate) fn job(&self, id: JobId) -> Option<JobRecord> {
         self.by_id.get(&id).map(Row::record)
+    }
+
+    fn priority_step(&self, queue: &QueueName) -> TimeDelta {
+        self.priority_steps.get(queue).copied().unwrap_or(TimeDelta::hours(1))
+    }
+
+    /// Sets what one point of priority is worth, and moves the waiting jobs. Returns how many it moved.
+    pub(crate) fn set_priority_step(&mut self, queue: &QueueName, step: Duration) -> u64 {
+        let step = TimeDelta::from_std(step).unwrap_or(TimeDelta::MAX);
+        self.priority_steps.insert(queue.clone(), step);
+        let mut moved = 0;
+        for row in self.by_id.values_mut().filter(|row| row.job.queue == *queue) {
+            let waits = !row.life.state.is_final() && row.life.state != State::Running;
+            moved += u64::from(waits && row.job.priority != 0 && row.priority_step != step);
+            row.priority_step = step;
+        }
+        moved
     }
 
     pub(crate) fn is_paused(&self, queue: &str) -> bool {
@@ -140,6 +167,7 @@ impl Rows {
             max_attempts: row.life.max_attempts,
             crashes: row.life.crashes,
             timeout: row.job.timeout,
+            line_at: row.run_at,
         });
         row.run = Some(run.clone());
         Some(run)
@@ -213,7 +241,7 @@ impl Rows {
             let event = if row.life.state == State::Scheduled { Event::Promote } else { Event::Revive };
             let Ok(life) = row.life.apply(event) else { continue };
             (row.life, row.run_at, row.finished_at) = (life, now, None);
-            answers.push(Revived { id: *id, queue: row.job.queue.clone(), priority: row.job.priority });
+            answers.push(Revived { id: *id, queue: row.job.queue.clone(), line_at: row.run_at });
         }
         answers
     }
@@ -232,8 +260,8 @@ impl Rows {
 
 impl Row {
     /// The position in the line: a lower position comes first.
-    fn place(&self) -> (i16, DateTime<Utc>, usize) {
-        (-self.job.priority, self.run_at, self.number)
+    fn place(&self) -> (DateTime<Utc>, usize) {
+        (self.run_at - self.priority_step * i32::from(self.job.priority), self.number)
     }
 
     fn record(&self) -> JobRecord {

@@ -54,8 +54,8 @@ fn pause(evidence: &QueueEvidence, notebook: &mut Notebook) {
 
 fn front_and_overflow(evidence: &QueueEvidence, notebook: &mut Notebook) {
     let (queue, front) = (&evidence.queue, &evidence.front);
-    let missing = missing(&front.ids, &hints_of(&evidence.head), evidence.head.overflow);
-    notebook.looked(&FRONT, front.ids.len());
+    let missing = missing(&front.ids(), &hints_of(&evidence.head), evidence.head.overflow);
+    notebook.looked(&FRONT, front.hints.len());
     for id in &missing {
         let detail =
             format!("queue {queue}: job {id} is next in the line in PostgreSQL, but Redis has no hint for the job");
