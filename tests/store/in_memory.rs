@@ -23,6 +23,7 @@ mod release;
 mod renew;
 mod retry;
 mod revive;
+mod schedules;
 mod snooze;
 #[path = "subject_in_memory.rs"]
 mod subject;

@@ -14,6 +14,7 @@ mod error;
 mod explain;
 mod hints;
 mod pair;
+mod schedules;
 pub mod text;
 mod waiter;
 
@@ -24,5 +25,9 @@ pub use config::{
 };
 pub use error::{Error, StoreError};
 pub use explain::{DeathCause, Explanation, Facts, Process, Reason};
-pub use leasehold_store::{Cancelled, Enqueued, Finished, JobMoment, Locked, LockedOut, Pooler, Revived, Store};
+pub use leasehold_schedule::InvalidTiming;
+pub use leasehold_store::{
+    Cancelled, Enqueued, Finished, JobMoment, Locked, LockedOut, Pooler, Revived, Schedule, Store,
+};
 pub use pair::{Pair, handoff_or_later};
+pub use schedules::upcoming;

@@ -72,6 +72,14 @@ impl Client {
         }
     }
 
+    /// The client of both stores.
+    pub(crate) fn stores(&self) -> Result<&leasehold_client::Client, Error> {
+        match &self.inner {
+            Inner::Stores(client) => Ok(client),
+            Inner::Memory(_) => Err(Error::NoSchedules),
+        }
+    }
+
     /// Begins to enqueue a job: see [`Enqueue`] for the options.
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J> {
         Enqueue::new(self, &job)
