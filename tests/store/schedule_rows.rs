@@ -4,7 +4,6 @@ use crate::{
     fixture::{Fixture, concurrently, new_job},
     schedules::{ago, due, fire, fire_one, fired, hourly},
 };
-use chrono::TimeDelta;
 use leasehold_core::{Missed, NewJob, NewSchedule, ScheduleName, Timing};
 use leasehold_ports::{Fire, FireOutcome};
 use leasehold_store::{Error, Schedule, ScheduleChange};
