@@ -1,11 +1,12 @@
 -- extend: appends to the head the ids that follow in the line behind the position to which the head was filled. Repairs
 -- nothing; `fill` does. Cheaper than a fill, for a head that is low and was filled a moment ago.
 --
--- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell
+-- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell   6 readings
 -- ARGV  1 bound: the maximum length of `ready`
 --       2 from: the position that `filled` must hold
 --       3 to: the position of the last of these ids
---       4… pairs, in order: an id that follows `from` in the line, and its score in `leases` while it waits
+--       4 the number of the reading, as in `fill`
+--       5… pairs, in order: an id that follows `from` in the line, and its score in `leases` while it waits
 -- Returns {pushed, held, changed}
 --   pushed   appended to `ready`
 --   held     already waiting or leased in Redis
@@ -17,9 +18,9 @@
 -- Rings the bell if it pushed any hint.
 -- Cost  O(log members) per id
 
-local ready, leases, flags, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local bound, from, to = tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local FIRST_ID = 4
+local ready, leases, flags, filled, bell, readings = unpack(KEYS)
+local bound, from, to, reading = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local FIRST_ID = 5
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 500
 -- Longer than a worker that found nothing needs until it waits for the bell.
@@ -33,8 +34,23 @@ local function ring()
   end
 end
 
-if redis.call('HEXISTS', flags, 'paused') == 1 or redis.call('GET', filled) ~= from then return {0, 0, 1} end
+local set = redis.call('HMGET', flags, 'paused', 'overflow')
+if set[1] or redis.call('GET', filled) ~= from then return {0, 0, 1} end
 
+-- The lowest position of a hint that was not kept since the line was read: the line may have more jobs from there on.
+local function refused_from()
+  local now = redis.call('HGET', readings, 'n')
+  if reading == '-' then return math.huge end
+  -- Nobody wrote it down for so long a reading.
+  if not now then return tonumber(set[2] or '+inf') end
+  local lowest = math.huge
+  for n = tonumber(reading), tonumber(now) do
+    lowest = math.min(lowest, tonumber(redis.call('HGET', readings, n) or '+inf'))
+  end
+  return lowest
+end
+
+local cut = refused_from()
 local last = redis.call('LINDEX', ready, -1)
 local last_score = last and tonumber(redis.call('ZSCORE', leases, last) or '-inf') or -math.huge
 local room = bound - redis.call('LLEN', ready)
@@ -48,7 +64,7 @@ for first = FIRST_ID, #ARGV, 2 * CHUNK do
     local its = ARGV[first + 2 * i - 1]
     if score then
       held = held + 1
-    elseif #missing < room then
+    elseif #missing < room and tonumber(its) < cut then
       missing[#missing + 1] = ids[i]
       scored[#scored + 1] = its
       scored[#scored + 1] = ids[i]
@@ -63,8 +79,10 @@ for first = FIRST_ID, #ARGV, 2 * CHUNK do
     pushed, room = pushed + #missing, room - #missing
   end
 end
-reach = reach or (#ARGV >= FIRST_ID and ARGV[#ARGV]) or redis.call('HGET', flags, 'overflow') or 1
-redis.call('HSET', flags, 'overflow', reach)
-if pushed + held == (#ARGV - FIRST_ID + 1) / 2 then redis.call('SET', filled, to, 'KEEPTTL') end
+local holds_all = pushed + held == (#ARGV - FIRST_ID + 1) / 2
+reach = tonumber(reach or (#ARGV >= FIRST_ID and ARGV[#ARGV]) or set[2] or 1)
+if cut <= reach then reach, holds_all = cut, false end
+redis.call('HSET', flags, 'overflow', string.format('%.0f', reach))
+if holds_all then redis.call('SET', filled, to, 'KEEPTTL') end
 if pushed > 0 then ring() end
 return {pushed, held, 0}

@@ -1,12 +1,13 @@
 -- fill: makes the head match the front of the line: inserts the ids that Redis does not hold, and moves waiting hints whose
 -- position has changed.
 --
--- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell
+-- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell   6 readings
 -- ARGV  1 bound: the maximum length of `ready`
 --       2 more: 1 if the line continues behind these ids
 --       3 the position of the last of these ids in the line, or `-`
 --       4 how long to keep that position, in ms
---       5… pairs, the next job first: an id of the front of the line, and its score in `leases` while it waits
+--       5 the number of the reading: `readings` counted it before the line was read; `-`: not counted
+--       6… pairs, the next job first: an id of the front of the line, and its score in `leases` while it waits
 -- Returns {pushed, held, paused}
 --   pushed  inserted into `ready` and kept there
 --   held    already waiting or leased in Redis
@@ -15,12 +16,13 @@
 -- the position of ARGV 3 in `filled` if the line continues behind it and Redis holds all ids before it, so that `extend` can
 -- continue from there; otherwise deletes `filled`. If no id was missing, the position in `filled` stays, and so does
 -- `overflow`: the head may reach further than these ids.
+-- Hints that were not kept since the line was read may belong before some of these ids. Such ids are left to the next fill.
 -- Rings the bell if it pushed any hint.
 -- Cost  O(log members) per id, plus O(length of ready) if an id belongs before a waiting one, has moved or finds no room
 
-local ready, leases, flags, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local bound, more, place, kept_ms = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
-local FIRST_ID = 5
+local ready, leases, flags, filled, bell, readings = unpack(KEYS)
+local bound, more, place, kept_ms, reading = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
+local FIRST_ID = 6
 -- Scores from here on are positions of waiting hints.
 local WAITING = 2 ^ 51
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
@@ -38,6 +40,19 @@ end
 
 local set = redis.call('HMGET', flags, 'paused', 'overflow')
 if set[1] then return {0, 0, 1} end
+
+-- The lowest position of a hint that was not kept since the line was read: the line may have more jobs from there on.
+local function refused_from()
+  local now = redis.call('HGET', readings, 'n')
+  if reading == '-' then return math.huge end
+  -- Nobody wrote it down for so long a reading.
+  if not now then return tonumber(set[2] or '+inf') end
+  local lowest = math.huge
+  for n = tonumber(reading), tonumber(now) do
+    lowest = math.min(lowest, tonumber(redis.call('HGET', readings, n) or '+inf'))
+  end
+  return lowest
+end
 
 -- The scores of some ids; false for an id that is not in `leases`.
 local function scores_of(ids)
@@ -60,6 +75,7 @@ end
 -- The ids of the front of the line: their scores, their order, which of them are missing, and which wait elsewhere than they
 -- should.
 local front, wanted, nth_of, missing, moved = {}, {}, {}, {}, {}
+local cut, late = refused_from(), 0
 for i = FIRST_ID, #ARGV, 2 do
   local id = ARGV[i]
   front[#front + 1] = id
@@ -67,7 +83,9 @@ for i = FIRST_ID, #ARGV, 2 do
 end
 for nth, score in ipairs(scores_of(front)) do
   local id = front[nth]
-  if not score then
+  if not score and tonumber(wanted[id]) >= cut then
+    late = late + 1
+  elseif not score then
     missing[#missing + 1] = id
   elseif score >= WAITING and score ~= tonumber(wanted[id]) then
     moved[#moved + 1] = id
@@ -121,8 +139,9 @@ local function excess_of(hints)
   return dropped
 end
 
--- The lowest position that was dropped.
-local dropped_from = math.huge
+-- The lowest position that is not kept.
+local last_wanted = #front > 0 and tonumber(wanted[front[#front]]) or -math.huge
+local dropped_from = (not more or cut <= last_wanted) and cut or math.huge
 local pushed, length = 0, redis.call('LLEN', ready)
 -- Whether all missing ids belong behind all waiting hints.
 local in_order = true
@@ -157,7 +176,7 @@ end
 local holds_all = dropped_from == math.huge
 local reach = dropped_from
 if more and #front > 0 then
-  reach = math.min(reach, tonumber(wanted[front[#front]]))
+  reach = math.min(reach, last_wanted)
   if pushed == 0 and holds_all then reach = math.max(reach, tonumber(set[2] or 0)) end
 end
 if more or not holds_all then
@@ -171,4 +190,4 @@ else
   redis.call('DEL', filled)
 end
 if pushed > 0 then ring() end
-return {pushed, (#ARGV - FIRST_ID + 1) / 2 - #missing, 0}
+return {pushed, #front - #missing - late, 0}

@@ -1,6 +1,6 @@
 -- push: puts hints into the head, each at its position in the line.
 --
--- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled   6 bell
+-- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled   6 bell   7 readings
 -- ARGV  1 bound: the maximum length of `ready`
 --       2 mode: `new`     hints of jobs that came into the line
 --               `return`  hints that a worker gives back; also hints that are leased or still in `claimed`
@@ -19,9 +19,10 @@
 --
 -- `overflow` is the position to which the head reaches. A hint at or behind this position would overtake the part of the
 -- line that is not in Redis. When hints fall from the end, the head reaches less far, and it must not be extended from the
--- position in `filled`, so `filled` is deleted.
+-- position in `filled`, so `filled` is deleted. If the line is just being read for a fill, the fill may not know the jobs of
+-- hints that are not kept: their lowest position is written down for it.
 
-local ready, leases, flags, claimed, filled, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local ready, leases, flags, claimed, filled, bell, readings = unpack(KEYS)
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
 local FIRST_ID = 3
 -- Scores from here on are positions of waiting hints.
@@ -52,10 +53,19 @@ if set[1] then
   return {0, 0, 0, 1}
 end
 
+-- Writes down for the fill that reads the line now: a hint with this score is not in the head.
+local function note_refused(score)
+  local reading = redis.call('HGET', readings, 'n')
+  if not reading then return end
+  local lowest = tonumber(redis.call('HGET', readings, reading) or '+inf')
+  if score < lowest then redis.call('HSET', readings, reading, string.format('%.0f', score)) end
+end
+
 -- No hint is kept at or behind this position.
 local reach = tonumber(set[2] or '+inf')
 -- While the line is longer than the head, most new hints belong behind the head: they are not looked at.
 if mode == 'new' and #ARGV > FIRST_ID and tonumber(ARGV[FIRST_ID + 1]) >= reach then
+  note_refused(tonumber(ARGV[FIRST_ID + 1]))
   return {0, 0, (#ARGV - FIRST_ID + 1) / 2, 0}
 end
 
@@ -94,6 +104,7 @@ for i = FIRST_ID, #ARGV, 2 do
   local in_front = score == '-'
   if in_front then score = first end
   if not in_front and tonumber(score) >= reach then
+    note_refused(tonumber(score))
     overflowed = overflowed + 1
     if mode == 'return' then
       redis.call('LREM', claimed, 1, id)
@@ -168,6 +179,7 @@ if excess > 0 then
     redis.call('ZREM', leases, unpack(fallen))
     overflowed, excess = overflowed + count, excess - count
   end
+  note_refused(reach)
   redis.call('HSET', flags, 'overflow', string.format('%.0f', reach))
 end
 if pushed > 0 then ring() end

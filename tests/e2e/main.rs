@@ -6,6 +6,7 @@ mod fleet;
 mod freeze;
 mod idle;
 mod kill;
+mod order;
 mod pgbouncer;
 mod plain_sql;
 mod restarted_worker;

@@ -57,6 +57,6 @@ async fn what_a_fill_brings_is_rung_for() {
     assert!(taker.bell(SOON).await.expect("a wait"));
     handoff.fill(&queue(), &hints(&ids[..2]), true, Some("a place")).await.expect("fill");
     assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "all of them were there");
-    handoff.extend(&queue(), "a place", "another", &hints(&ids[2..])).await.expect("extend");
+    handoff.extend(&queue(), 0, "a place", "another", &hints(&ids[2..])).await.expect("extend");
     assert!(taker.bell(SOON).await.expect("a wait"));
 }

@@ -79,8 +79,13 @@ async fn several_queues_are_asked_about_in_one_go() {
     assert_eq!(served, [(only, vec![]), (Served::Unknown, vec![]), (Served::Every, vec![])]);
 
     let ids = [JobId::new(), JobId::new()];
-    let fill =
-        |queue: &QueueName, ids: &[JobId], more| Fill { queue: queue.clone(), hints: hints(ids), more, to: None };
+    let fill = |queue: &QueueName, ids: &[JobId], more| Fill {
+        queue: queue.clone(),
+        reading: None,
+        hints: hints(ids),
+        more,
+        to: None,
+    };
     let fills = [fill(&queue(), &ids, true), fill(&none, &[], false), fill(&other, &ids[..1], false)];
     let filled = handoff.fill_all(&fills).await.expect("fill");
     assert_eq!(filled.iter().map(|filled| filled.pushed).collect::<Vec<_>>(), [2, 0, 1]);

@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags filled bell";
+const KEYS: &str = "ready leases flags filled bell readings";
 
 #[tokio::test]
 async fn extend() {
@@ -14,7 +14,7 @@ async fn extend() {
                        leases: a=+60s b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 m n d@ e@ f@",
+                args: "10 m n - d@ e@ f@",
                 returns: "[3, 0, 0]",
                 after: "filled: n=+60s
                         flags: overflow=@6
@@ -27,7 +27,7 @@ async fn extend() {
                        flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 m n b@ c@",
+                args: "10 m n - b@ c@",
                 returns: "[2, 0, 0]",
                 after: "filled: n=+60s
                         flags: overflow=@3
@@ -43,7 +43,7 @@ async fn extend() {
                        leases: b=waits c=waits d=+60s e=waits
                        ready: b c",
                 keys: KEYS,
-                args: "10 m n b@ d@ e@ f@",
+                args: "10 m n - b@ d@ e@ f@",
                 returns: "[1, 3, 0]",
                 after: "aside:paint: e
                         asides: paint
@@ -59,7 +59,7 @@ async fn extend() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b@",
+                args: "10 m n - b@",
                 returns: "[0, 1, 0]",
                 after: "filled: n=+60s
                         flags: overflow=@2
@@ -72,7 +72,7 @@ async fn extend() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "3 m n b@ c@ d@ e@",
+                args: "3 m n - b@ c@ d@ e@",
                 returns: "[2, 1, 0]",
                 after: "filled: m=+60s
                         flags: overflow=@5
@@ -85,7 +85,7 @@ async fn extend() {
                        leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "1 m n c@ d@",
+                args: "1 m n - c@ d@",
                 returns: "[0, 0, 0]",
                 after: "filled: m=+60s
                         flags: overflow=@3
@@ -98,7 +98,7 @@ async fn extend() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 m n",
+                args: "10 m n -",
                 returns: "[0, 0, 0]",
                 after: "filled: n=+60s
                         flags: overflow=1
@@ -111,7 +111,7 @@ async fn extend() {
                        leases: a=waits b=waits
                        ready: a b",
                 keys: KEYS,
-                args: "10 m n c@",
+                args: "10 m n - c@",
                 returns: "[0, 0, 1]",
                 after: "filled: n=+60s
                         leases: a=waits b=waits
@@ -124,7 +124,7 @@ async fn extend() {
                        leases: a=waits d=waits
                        ready: a d",
                 keys: KEYS,
-                args: "10 m n c@ e@",
+                args: "10 m n - c@ e@",
                 returns: "[0, 0, 1]",
                 after: "filled: m=+60s
                         flags: overflow=@2
@@ -132,11 +132,27 @@ async fn extend() {
                         ready: a d",
             },
             Case {
+                name: "a hint was refused since the line was read: the ids behind its position are left to the next one",
+                seed: "filled: m=+60s
+                       flags: overflow=@1
+                       leases: a=waits
+                       readings: 2=@4 n=2
+                       ready: a",
+                keys: KEYS,
+                args: "10 m n 2 b@ c@ d@ e@",
+                returns: "[2, 0, 0]",
+                after: "filled: m=+60s
+                        flags: overflow=@4
+                        leases: a=waits b=waits c=waits
+                        readings: 2=@4 n=2
+                        ready: a b c",
+            },
+            Case {
                 name: "filled too long ago: nothing is done",
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b@",
+                args: "10 m n - b@",
                 returns: "[0, 0, 1]",
                 after: "leases: a=waits
                         ready: a",
@@ -148,7 +164,7 @@ async fn extend() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 m n b@",
+                args: "10 m n - b@",
                 returns: "[0, 0, 1]",
                 after: "filled: m=+60s
                         flags: overflow=1 paused=1
@@ -161,7 +177,7 @@ async fn extend() {
                        filled: m=+60s
                        flags: overflow=1",
                 keys: KEYS,
-                args: "10 m n a@ b@",
+                args: "10 m n - a@ b@",
                 returns: "[2, 0, 0]",
                 after: "bell: 1
                         filled: n=+60s
@@ -176,7 +192,7 @@ async fn extend() {
                        flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 m n a@",
+                args: "10 m n - a@",
                 returns: "[0, 1, 0]",
                 after: "bell:
                         filled: n=+60s

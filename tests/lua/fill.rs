@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags filled bell";
+const KEYS: &str = "ready leases flags filled bell readings";
 
 #[tokio::test]
 async fn fill() {
@@ -11,7 +11,7 @@ async fn fill() {
                 name: "into an empty head, in the order of the line",
                 seed: "",
                 keys: KEYS,
-                args: "10 0 m 30000 a@ b@ c@",
+                args: "10 0 m 30000 - a@ b@ c@",
                 returns: "[3, 0, 0]",
                 after: "leases: a=waits b=waits c=waits
                         ready: a b c",
@@ -23,7 +23,7 @@ async fn fill() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 0 m 30000 a@ b@",
+                args: "10 0 m 30000 - a@ b@",
                 returns: "[0, 2, 0]",
                 after: "leases: a=waits b=+60s
                         ready: a",
@@ -33,7 +33,7 @@ async fn fill() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a@ b@",
+                args: "10 1 m 30000 - a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
                         flags: overflow=@2
@@ -47,7 +47,7 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a@ b@",
+                args: "10 1 m 30000 - a@ b@",
                 returns: "[1, 1, 0]",
                 after: "filled: m=+30s
                         flags: overflow=@2
@@ -61,7 +61,7 @@ async fn fill() {
                        leases: a=waits b=+60s
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a@ b@",
+                args: "10 1 m 30000 - a@ b@",
                 returns: "[0, 2, 0]",
                 after: "filled: z=+30s
                         flags: overflow=@2
@@ -73,7 +73,7 @@ async fn fill() {
                 seed: "leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "10 1 m 30000 a@",
+                args: "10 1 m 30000 - a@",
                 returns: "[0, 1, 0]",
                 after: "filled: m=+30s
                         flags: overflow=@1
@@ -84,7 +84,7 @@ async fn fill() {
                 name: "the line goes on, up to a place that is not known",
                 seed: "filled: l=+60s",
                 keys: KEYS,
-                args: "10 1 - 30000 a@",
+                args: "10 1 - 30000 - a@",
                 returns: "[1, 0, 0]",
                 after: "flags: overflow=@1
                         leases: a=waits
@@ -96,7 +96,7 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 1 m 30000 a@ b@ c@",
+                args: "2 1 m 30000 - a@ b@ c@",
                 returns: "[1, 1, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits b=waits
@@ -107,7 +107,7 @@ async fn fill() {
                 seed: "leases: a=waits c=waits
                        ready: a c",
                 keys: KEYS,
-                args: "2 1 m 30000 a@ b@ c@",
+                args: "2 1 m 30000 - a@ b@ c@",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits b=waits
@@ -118,7 +118,7 @@ async fn fill() {
                 seed: "leases: b=waits c=+60s d=waits x=waits
                        ready: b d x",
                 keys: KEYS,
-                args: "10 0 m 30000 a@ b@ c@ d@ e@",
+                args: "10 0 m 30000 - a@ b@ c@ d@ e@",
                 returns: "[2, 3, 0]",
                 after: "leases: a=waits b=waits c=+60s d=waits e=waits x=waits
                         ready: a b d e x",
@@ -128,7 +128,7 @@ async fn fill() {
                 seed: "leases: a=waits@9 b=waits c=waits@? x=waits@4
                        ready: c b x a",
                 keys: KEYS,
-                args: "10 0 m 30000 a@ b@ c@",
+                args: "10 0 m 30000 - a@ b@ c@",
                 returns: "[0, 3, 0]",
                 after: "leases: a=waits b=waits c=waits x=waits@4
                         ready: a b c x",
@@ -140,7 +140,7 @@ async fn fill() {
                        leases: b=waits@9 d=waits@9
                        ready: b",
                 keys: KEYS,
-                args: "10 1 m 30000 a@ b@ c@ d@",
+                args: "10 1 m 30000 - a@ b@ c@ d@",
                 returns: "[2, 2, 0]",
                 after: "aside:ink: d
                         asides: ink
@@ -154,7 +154,7 @@ async fn fill() {
                 seed: "leases: b=waits@5 x=waits@5
                        ready: x b",
                 keys: KEYS,
-                args: "10 0 m 30000 a@5 b@5 c@5",
+                args: "10 0 m 30000 - a@5 b@5 c@5",
                 returns: "[2, 1, 0]",
                 after: "leases: a=waits@5 b=waits@5 c=waits@5 x=waits@5
                         ready: a b c x",
@@ -164,7 +164,7 @@ async fn fill() {
                 seed: "leases: a=+60s b=waits
                        ready: b",
                 keys: KEYS,
-                args: "10 0 m 30000 b@ a@ c@",
+                args: "10 0 m 30000 - b@ a@ c@",
                 returns: "[1, 2, 0]",
                 after: "leases: a=+60s b=waits c=waits
                         ready: b c",
@@ -175,7 +175,7 @@ async fn fill() {
                        leases: a=waits
                        ready: a",
                 keys: KEYS,
-                args: "2 0 m 30000 a@ b@ c@",
+                args: "2 0 m 30000 - a@ b@ c@",
                 returns: "[1, 1, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits b=waits
@@ -187,7 +187,7 @@ async fn fill() {
                        leases: w=waits x=waits y=waits z=waits
                        ready: w x y z",
                 keys: KEYS,
-                args: "4 1 m 30000 x@ a@ b@",
+                args: "4 1 m 30000 - x@ a@ b@",
                 returns: "[2, 1, 0]",
                 after: "flags: overflow=@2
                         leases: a=waits b=waits w=waits x=waits
@@ -199,7 +199,7 @@ async fn fill() {
                        leases: w=waits x=waits y=waits
                        ready: w x y",
                 keys: KEYS,
-                args: "3 1 m 30000 a@ b@",
+                args: "3 1 m 30000 - a@ b@",
                 returns: "[2, 0, 0]",
                 after: "flags: overflow=@2
                         leases: a=waits b=waits w=waits
@@ -211,7 +211,7 @@ async fn fill() {
                        leases: b=waits c=waits
                        ready: b c",
                 keys: KEYS,
-                args: "2 0 m 30000 a@ b@ c@ d@",
+                args: "2 0 m 30000 - a@ b@ c@ d@",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits b=waits
@@ -223,7 +223,7 @@ async fn fill() {
                        leases: a=waits c=waits
                        ready: a c",
                 keys: KEYS,
-                args: "2 0 m 30000 a@ b@ c@",
+                args: "2 0 m 30000 - a@ b@ c@",
                 returns: "[1, 2, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits b=waits
@@ -234,7 +234,7 @@ async fn fill() {
                 seed: "leases: b=+60s c=waits
                        ready: c",
                 keys: KEYS,
-                args: "10 0 m 30000 a@ b@ c@",
+                args: "10 0 m 30000 - a@ b@ c@",
                 returns: "[1, 2, 0]",
                 after: "leases: a=waits b=+60s c=waits
                         ready: a c",
@@ -244,7 +244,7 @@ async fn fill() {
                 seed: "leases: b=waits
                        ready: b b",
                 keys: KEYS,
-                args: "10 0 m 30000 a@ b@",
+                args: "10 0 m 30000 - a@ b@",
                 returns: "[1, 1, 0]",
                 after: "leases: a=waits b=waits
                         ready: a b b",
@@ -254,10 +254,47 @@ async fn fill() {
                 seed: "leases: a=waits b=waits c=waits
                        ready: a b c",
                 keys: KEYS,
-                args: "2 0 m 30000 a@ b@ c@ d@",
+                args: "2 0 m 30000 - a@ b@ c@ d@",
                 returns: "[0, 3, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits b=waits
+                        ready: a b",
+            },
+            Case {
+                name: "a hint was refused since the line was read: the ids behind its position are left to the next fill",
+                seed: "filled: l=+60s
+                       flags: overflow=@1
+                       leases: d=+60s
+                       readings: 3=@3 4=@9 n=4",
+                keys: KEYS,
+                args: "10 1 m 30000 3 a@ b@ c@ d@ e@",
+                returns: "[2, 1, 0]",
+                after: "flags: overflow=@3
+                        leases: a=waits b=waits d=+60s
+                        readings: 3=@3 4=@9 n=4
+                        ready: a b",
+            },
+            Case {
+                name: "a hint behind all of these ids was refused",
+                seed: "readings: 3=@3 4=@9 n=4",
+                keys: KEYS,
+                args: "10 1 m 30000 4 a@ b@",
+                returns: "[2, 0, 0]",
+                after: "filled: m=+30s
+                        flags: overflow=@2
+                        leases: a=waits b=waits
+                        readings: 3=@3 4=@9 n=4
+                        ready: a b",
+            },
+            Case {
+                name: "a hint was refused behind what was the end of the line: the line is longer now",
+                seed: "readings: 3=@3 4=@9 n=4",
+                keys: KEYS,
+                args: "10 0 m 30000 4 a@ b@",
+                returns: "[2, 0, 0]",
+                after: "flags: overflow=@9
+                        leases: a=waits b=waits
+                        readings: 3=@3 4=@9 n=4
                         ready: a b",
             },
             Case {
@@ -266,7 +303,7 @@ async fn fill() {
                        flags: overflow=1
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 0 m 30000",
+                args: "10 0 m 30000 -",
                 returns: "[0, 0, 0]",
                 after: "leases: a=+60s",
             },
@@ -274,7 +311,7 @@ async fn fill() {
                 name: "paused: nothing is done",
                 seed: "flags: overflow=1 paused=1",
                 keys: KEYS,
-                args: "10 0 m 30000 a@",
+                args: "10 0 m 30000 - a@",
                 returns: "[0, 0, 1]",
                 after: "flags: overflow=1 paused=1",
             },
@@ -282,7 +319,7 @@ async fn fill() {
                 name: "what is pushed is rung for",
                 seed: "bell:",
                 keys: KEYS,
-                args: "10 0 - 30000 a@ b@",
+                args: "10 0 - 30000 - a@ b@",
                 returns: "[2, 0, 0]",
                 after: "bell: 1
                         leases: a=waits b=waits
@@ -293,7 +330,7 @@ async fn fill() {
                 seed: "bell:
                        leases: a=+60s",
                 keys: KEYS,
-                args: "10 0 - 30000 a@",
+                args: "10 0 - 30000 - a@",
                 returns: "[0, 1, 0]",
                 after: "bell:
                         leases: a=+60s",

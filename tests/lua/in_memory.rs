@@ -70,16 +70,18 @@ fn call<'a>(
         "extend" => {
             let bound = number();
             let (from, to) = (args.next().expect("a place"), args.next().expect("a place"));
-            let Extended { pushed, held, changed } = keys.extend(bound, from, to, &hints(args), NOW);
+            let reading = args.next().and_then(|text| text.parse().ok());
+            let Extended { pushed, held, changed } = keys.extend(bound, reading, (from, to), &hints(args), NOW);
             format!("[{pushed}, {held}, {}]", u8::from(changed))
         }
         "fill" => {
             let (bound, more) = (number(), number() == 1);
             let place = args.next().expect("a place");
             let kept_ms: i64 = args.next().and_then(|text| text.parse().ok()).expect("a time");
+            let reading = args.next().and_then(|text| text.parse().ok());
             let paused = keys.paused;
             let to = (place != "-").then_some((place, NOW + kept_ms));
-            let filled = keys.fill(bound, &hints(args), more, to, NOW);
+            let filled = keys.fill(bound, reading, &hints(args), more, to, NOW);
             format!("[{}, {}, {}]", filled.pushed, filled.held, u8::from(paused))
         }
         "push" => {
@@ -162,6 +164,16 @@ fn read(text: &str) -> QueueKeys {
             }
             "leases" => keys.leases = items().map(scored).map(|(name, score)| (id(name), score)).collect(),
             "bell" => keys.bell = true,
+            "readings" => {
+                for (number, refused) in items().filter_map(|item| item.split_once('=')) {
+                    match refused.strip_prefix('@') {
+                        None => keys.readings.0 = refused.parse().expect("a number"),
+                        Some(at) => {
+                            keys.readings.1.insert(number.parse().expect("a number"), at.parse().expect("a position"));
+                        }
+                    }
+                }
+            }
             "filled" => {
                 let (place, Score::Leased(until)) = scored(contents) else { panic!("{contents:?} has no time") };
                 keys.filled = Some((place.to_owned(), until));
@@ -203,6 +215,10 @@ fn write(keys: &QueueKeys) -> String {
     };
     line("leases", keys.leases.iter().map(lease).collect::<Vec<_>>().join(" "));
     line("ready", of(&keys.ready));
+    if keys.readings.0 > 0 {
+        let refused = keys.readings.1.iter().map(|(number, at)| format!("{number}=@{at}"));
+        line("readings", refused.chain([format!("n={}", keys.readings.0)]).collect::<Vec<_>>().join(" "));
+    }
     lines.sort();
     lines.join("\n")
 }

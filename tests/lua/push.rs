@@ -1,6 +1,6 @@
 use crate::state::{Case, check};
 
-const KEYS: &str = "ready leases flags claimed filled bell";
+const KEYS: &str = "ready leases flags claimed filled bell readings";
 
 #[tokio::test]
 async fn push() {
@@ -83,6 +83,41 @@ async fn push() {
                         flags: overflow=@2
                         leases: a=waits b=waits
                         ready: a",
+            },
+            Case {
+                name: "what is refused is written down for the fill that reads the line",
+                seed: "flags: overflow=@2
+                       readings: n=7",
+                keys: KEYS,
+                args: "10 new d@ e@",
+                returns: "[0, 0, 2, 0]",
+                after: "flags: overflow=@2
+                        readings: 7=@4 n=7",
+            },
+            Case {
+                name: "the lowest position counts",
+                seed: "flags: overflow=@3
+                       readings: 7=@5 n=7",
+                keys: KEYS,
+                args: "10 new a@ d@",
+                returns: "[1, 0, 1, 0]",
+                after: "flags: overflow=@3
+                        leases: a=waits
+                        readings: 7=@4 n=7
+                        ready: a",
+            },
+            Case {
+                name: "what falls is written down too",
+                seed: "leases: b=waits c=waits
+                       readings: n=1
+                       ready: b c",
+                keys: KEYS,
+                args: "2 new a@",
+                returns: "[1, 0, 1, 0]",
+                after: "flags: overflow=@3
+                        leases: a=waits b=waits
+                        readings: 1=@3 n=1
+                        ready: a b",
             },
             Case {
                 name: "before the end of such a head there is room",

@@ -8,6 +8,7 @@
 //!                             of the letter a; `waits@7`: at position 7; `waits@?`:
 //!                             before all known positions
 //! ready: a c                  a list
+//! readings: 1=@5 n=2          a hash: during reading 1 the head refused position 5; 2 readings so far
 //! filled: m=+60s              a string, and when it goes away
 //! bell: 1                     a list, which must go away
 //! ```
@@ -99,7 +100,7 @@ async fn seed(connection: &mut MultiplexedConnection, text: &str) {
                 });
                 command
             }
-            "flags" => {
+            "flags" | "readings" => {
                 let mut command = redis::cmd("HSET");
                 command.arg(format!("{PREFIX}{key}"));
                 pairs.for_each(|(field, value)| {
@@ -116,7 +117,7 @@ async fn seed(connection: &mut MultiplexedConnection, text: &str) {
             }
             _ => redis::cmd(if key == "asides" { "SADD" } else { "RPUSH" }).arg(format!("{PREFIX}{key}")).to_owned(),
         };
-        if !matches!(key, "leases" | "kinds" | "flags" | "filled") {
+        if !matches!(key, "leases" | "kinds" | "flags" | "readings" | "filled") {
             command.arg(&contents);
         }
         command.exec_async(connection).await.unwrap_or_else(|error| panic!("seeding {line:?}: {error}"));

@@ -1,10 +1,10 @@
 //! Both stores, and short words for what the tests of the reaper and of doctor begin with.
 
 use leasehold_core::{ClaimedJob, FinishedRun, JobId, Kind, NewJob, QueueName, Settle, State, WorkerId};
-use leasehold_handoff::{Handoff, HeadStats, Snapshot};
+use leasehold_handoff::{Handoff, HeadStats, Hint, Snapshot};
 use leasehold_reaper::{HANDOFF_LEASE, Reaper, Settings, StepReport};
 use leasehold_store::{Kinds, Store};
-use leasehold_tests::{Stores, hints};
+use leasehold_tests::Stores;
 use redis::aio::MultiplexedConnection;
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Executor};
@@ -112,9 +112,11 @@ impl World {
 
     /// The same, with their hints.
     pub(crate) async fn enqueue_and_push(&self, count: usize) -> Vec<JobId> {
-        let ids = self.enqueue(count).await;
-        self.handoff.push(&queue(), &hints(&ids)).await.expect("push");
-        ids
+        let jobs: Vec<NewJob> = (0..count).map(|_| new_job()).collect();
+        let answers = self.store.enqueue(&jobs).await.expect("enqueue");
+        let hints: Vec<Hint> = answers.iter().map(|answer| Hint { id: answer.id, line_at: answer.line_at }).collect();
+        self.handoff.push(&queue(), &hints).await.expect("push");
+        answers.into_iter().map(|answer| answer.id).collect()
     }
 
     /// Takes up to `limit` hints and claims their jobs, as a worker does.

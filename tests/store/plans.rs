@@ -36,11 +36,7 @@ const BY_ID: [(&str, &str); 19] = [
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
 const BY_INDEX: [(&str, &str, &[&str]); 18] = [
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
-    (
-        "lines",
-        "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{NULL,now,NULL}'",
-        &["job_line_at"],
-    ),
+    ("lines", "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{NULL,now,NULL}'", &["job_line_at"]),
     ("line_after", "'default', NULL, now(), $id, 2000", &["job_line_at"]),
     ("line_after", "'default', '{k,other}', now(), $id, 2000", &["job_line_at"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000, true", &["job_line_at", "job_in_danger"]),

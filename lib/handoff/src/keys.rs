@@ -168,6 +168,11 @@ impl QueueKeys {
         self.key("bell")
     }
 
+    /// Hash: how often the line was read for a fill, and what the head refused during each reading.
+    pub(crate) fn readings(&self) -> String {
+        self.key("readings")
+    }
+
     /// String: up to which place of the line the head was filled; there for a while after that.
     pub(crate) fn filled(&self) -> String {
         self.key("filled")

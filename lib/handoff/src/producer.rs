@@ -46,10 +46,8 @@ impl Handoff {
             Mode::New => "new",
             Mode::Return => "return",
         };
-        PUSH.on([keys.ready(), keys.leases(), keys.flags(), keys.claimed(), keys.filled(), keys.bell()])
-            .arg(self.inner.head_max)
-            .arg(mode)
-            .args(in_order(hints))
+        let fixed = [keys.ready(), keys.leases(), keys.flags(), keys.claimed(), keys.filled(), keys.bell()];
+        PUSH.on(fixed.into_iter().chain([keys.readings()])).arg(self.inner.head_max).arg(mode).args(in_order(hints))
     }
 
     /// Notes that a queue has keys here. The note always comes after the step that made the keys, so that

@@ -18,7 +18,9 @@ use uuid::Uuid;
 /// Hints adopted in one call: far more than `claimed` ever holds, and still well under a millisecond.
 const ADOPT_MAX: u32 = 500;
 
-/// What `fill.lua` is told where there is no place.
+/// A reading of a line and its fill take much less time.
+const READING_MS: u32 = 5_000;
+/// What scripts are told where there is no number or no place.
 const NO_PLACE: &str = "-";
 
 impl Handoff {
@@ -55,7 +57,7 @@ impl Handoff {
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
     pub async fn fill(&self, queue: &QueueName, hints: &[Hint], more: bool, to: Option<&str>) -> Result<Filled, Error> {
-        let fill = Fill { queue: queue.clone(), hints: hints.to_vec(), more, to: to.map(str::to_owned) };
+        let fill = Fill { queue: queue.clone(), reading: None, hints: hints.to_vec(), more, to: to.map(str::to_owned) };
         Ok(self.fill_all(&[fill]).await?.pop().unwrap_or_default())
     }
 
@@ -71,12 +73,13 @@ impl Handoff {
         let asides = fills.iter().map(|fill| command("SMEMBERS", self.keys().of(&fill.queue).asides()).into());
         let asides: Vec<Vec<String>> = self.run("reading the kinds set aside", asides.collect()).await?;
         let mut steps: Vec<Step> = Vec::with_capacity(fills.len() * 3);
-        for (Fill { queue, hints, more, to }, aside) in fills.iter().zip(&asides) {
+        for (Fill { queue, reading, hints, more, to }, aside) in fills.iter().zip(&asides) {
             let keys = self.keys().of(queue);
             steps.push(sweep_call(&keys, aside, false).into());
-            let fill = FILL.on([keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()]);
+            let fill = FILL.on(fill_keys(&keys));
             let fill = fill.arg(self.inner.head_max).arg(u8::from(*more));
-            let fill = fill.arg(to.as_deref().unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR)).args(in_order(hints));
+            let fill = fill.arg(to.as_deref().unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR));
+            let fill = fill.arg(number(*reading)).args(in_order(hints));
             steps.push(fill.into());
             // A queue that is filled with nothing may have no keys left, and is not noted.
             if !hints.is_empty() {
@@ -97,6 +100,25 @@ impl Handoff {
             }
         }
         Ok(filled)
+    }
+
+    /// Begins to read the lines of some queues for fills; the numbers of these readings. Until the fills are done, Redis
+    /// remembers which positions the heads refuse: a fill may not know the jobs of hints that come after the reading.
+    ///
+    /// # Errors
+    /// Redis does not answer in time.
+    pub async fn begin_readings(&self, queues: &[QueueName]) -> Result<Vec<u64>, Error> {
+        let mut steps = Vec::with_capacity(queues.len() * 2);
+        for queue in queues {
+            let readings = self.keys().of(queue).readings();
+            steps.push(command("HINCRBY", (&readings, "n", 1)).into());
+            steps.push(command("PEXPIRE", (&readings, READING_MS)).into());
+        }
+        if steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers: Vec<u64> = self.run("beginning to read lines", steps).await?;
+        Ok(answers.into_iter().step_by(2).collect())
     }
 
     /// How long the head is, and up to where it was filled, from where [`Handoff::extend`] goes on; and where the line begins.
@@ -158,11 +180,17 @@ impl Handoff {
     ///
     /// # Errors
     /// When Redis does not do it in time. It can be done again.
-    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Result<Extended, Error> {
+    pub async fn extend(
+        &self,
+        queue: &QueueName,
+        reading: u64,
+        from: &str,
+        to: &str,
+        hints: &[Hint],
+    ) -> Result<Extended, Error> {
         let keys = self.keys().of(queue);
-        let fixed = [keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell()];
-        let call = EXTEND.on(fixed).arg(self.inner.head_max);
-        let call = call.arg(from).arg(to).args(in_order(hints));
+        let call = EXTEND.on(fill_keys(&keys)).arg(self.inner.head_max);
+        let call = call.arg(from).arg(to).arg(number(Some(reading))).args(in_order(hints));
         let ((pushed, held, changed),): ((u32, u32, bool),) = self.run("extending the head", vec![call.into()]).await?;
         Ok(Extended { pushed, held, changed })
     }
@@ -228,4 +256,13 @@ fn sweep_call(keys: &QueueKeys, aside: &[String], force: bool) -> Call {
 /// The answer of a sweep.
 const fn swept_of((orphans, readmitted, dropped): (u32, u32, u32)) -> Swept {
     Swept { orphans, readmitted, dropped }
+}
+
+fn fill_keys(keys: &QueueKeys) -> [String; 6] {
+    [keys.ready(), keys.leases(), keys.flags(), keys.filled(), keys.bell(), keys.readings()]
+}
+
+/// The number of a reading, as scripts expect it.
+fn number(reading: Option<u64>) -> String {
+    reading.map_or_else(|| NO_PLACE.to_owned(), |reading| reading.to_string())
 }

@@ -1,7 +1,7 @@
 //! Extends a low head: appends the ids that follow in the line behind the position up to which the head was filled.
 
 use crate::{
-    fill::{HeadReport, who_serves},
+    fill::{HeadReport, begin_reading, who_serves},
     scan_starts::shared_in,
 };
 use leasehold_core::{FailPoint, Kind, QueueName, pass};
@@ -47,6 +47,7 @@ pub async fn extend_head(
         _ if full.is_empty() => Kinds::All,
         _ => return Ok(None),
     };
+    let reading = begin_reading(handoff, queue).await?;
     // The fleet may have leased more than a head's length of hints. A fill that found some of the first ids missing may
     // have moved the position back to there.
     for _ in 0..EXTENSIONS {
@@ -58,7 +59,7 @@ pub async fn extend_head(
         let Line { hints, last: Some(to), .. } = behind else { return Ok(None) };
         pass(FailPoint::LineRead);
         let to = to.to_string();
-        let extended = handoff.extend(queue, &from, &to, &hints).await?;
+        let extended = handoff.extend(queue, reading, &from, &to, &hints).await?;
         if extended.changed {
             return Ok(None);
         }

@@ -42,9 +42,10 @@ pub async fn fill_head(
     head_max: u32,
 ) -> Result<HeadReport, Error> {
     let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
+    let reading = begin_reading(handoff, queue).await?;
     let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
     pass(FailPoint::LineRead);
-    let filled = handoff.fill_all(&[fill_from(queue, &front)]).await?.pop().unwrap_or_default();
+    let filled = handoff.fill_all(&[fill_from(queue, reading, &front)]).await?.pop().unwrap_or_default();
     let report = report_of(&front, filled);
     if shared {
         move_on(&mut stretches, moved);
@@ -82,11 +83,16 @@ pub(crate) async fn who_serves(handoff: &dyn FillHead, queue: &QueueName) -> Res
     Ok((served, asides.into_iter().filter(|(_, _, full)| *full).map(|(kind, _, _)| kind).collect()))
 }
 
-/// The ids for the head of a queue.
+/// Begins to read the line of one queue.
+pub(crate) async fn begin_reading(handoff: &dyn FillHead, queue: &QueueName) -> Result<u64, Error> {
+    Ok(handoff.begin_readings(std::slice::from_ref(queue)).await?.pop().unwrap_or_default())
+}
+
+/// The fill of a queue's head with a front that was read in this reading.
 #[must_use]
-pub fn fill_from(queue: &QueueName, front: &Line) -> Fill {
+pub fn fill_from(queue: &QueueName, reading: u64, front: &Line) -> Fill {
     let to = front.last.map(|place| place.to_string());
-    Fill { queue: queue.clone(), hints: front.hints.clone(), more: front.more, to }
+    Fill { queue: queue.clone(), reading: Some(reading), hints: front.hints.clone(), more: front.more, to }
 }
 
 /// What a fill from this front found and changed.

@@ -147,14 +147,14 @@ fn asides(server: &mut Server, queue: &QueueName) -> Vec<(Kind, u64, bool)> {
     keys.named_asides().map(|(kind, ids)| (kind.clone(), ids.len() as u64, ids.len() as u64 >= bound)).collect()
 }
 
-fn fill(server: &mut Server, Fill { queue, hints, more, to }: &Fill, now: i64) -> Filled {
+fn fill(server: &mut Server, Fill { queue, reading, hints, more, to }: &Fill, now: i64) -> Filled {
     if server.is_broken(Broken::NothingIsFilled) {
         return Filled::default();
     }
     let swept = sweep(server, queue, false);
     let bound = server.head_max;
     let to = to.as_deref().map(|place| (place, until(now, EXTEND_FOR)));
-    let filled = server.of(queue).fill(bound, &in_order(hints), *more, to, now);
+    let filled = server.of(queue).fill(bound, *reading, &in_order(hints), *more, to, now);
     if !hints.is_empty() {
         server.keys.noted.insert(queue.clone());
     }
@@ -386,7 +386,8 @@ impl MemoryHead {
     /// # Errors
     /// The call was lost on its way.
     pub async fn fill(&self, queue: &QueueName, hints: &[Hint], more: bool, to: Option<&str>) -> Result<Filled, Error> {
-        let fill_one = Fill { queue: queue.clone(), hints: hints.to_vec(), more, to: to.map(str::to_owned) };
+        let fill_one =
+            Fill { queue: queue.clone(), reading: None, hints: hints.to_vec(), more, to: to.map(str::to_owned) };
         self.call("fill", |server, now| fill(server, &fill_one, now)).await
     }
 
@@ -395,6 +396,18 @@ impl MemoryHead {
             return Ok(Vec::new());
         }
         self.call("fill", |server, now| fills.iter().map(|one| fill(server, one, now)).collect()).await
+    }
+
+    pub async fn begin_readings(&self, queues: &[QueueName]) -> Result<Vec<u64>, Error> {
+        self.call("begin_readings", |server, _| {
+            let next = |queue: &QueueName| {
+                let (readings, _) = &mut server.of(queue).readings;
+                *readings += 1;
+                *readings
+            };
+            queues.iter().map(next).collect()
+        })
+        .await
     }
 
     pub async fn tail(&self, queue: &QueueName) -> Result<Tail, Error> {
@@ -434,11 +447,18 @@ impl MemoryHead {
         .await
     }
 
-    pub async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Result<Extended, Error> {
+    pub async fn extend(
+        &self,
+        queue: &QueueName,
+        reading: u64,
+        from: &str,
+        to: &str,
+        hints: &[Hint],
+    ) -> Result<Extended, Error> {
         self.call("extend", |server, now| {
             let bound = server.head_max;
             let drained = server.of(queue).ready.is_empty();
-            let extended = server.of(queue).extend(bound, from, to, &in_order(hints), now);
+            let extended = server.of(queue).extend(bound, Some(reading), (from, to), &in_order(hints), now);
             server.count("a head was extended", extended.pushed > 0);
             server.count("a head with no hint left was extended", drained && extended.pushed > 0);
             server.count("a head changed before it was extended", extended.changed);

@@ -50,6 +50,9 @@ pub struct QueueKeys {
     pub kinds: BTreeMap<String, i64>,
     pub bell: bool,
     pub fill_lock_until: Option<i64>,
+    /// How often the line was read for a fill, and the lowest position that the head refused during each reading. Kept
+    /// for ever here.
+    pub readings: (u64, BTreeMap<u64, i64>),
     /// The position up to which the head was filled, and how long this is known.
     pub filled: Option<(String, i64)>,
     /// The shared scan start of the line, and how long other processes use it.

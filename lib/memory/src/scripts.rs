@@ -43,6 +43,20 @@ impl QueueKeys {
         }
     }
 
+    fn note_refused(&mut self, at: i64) {
+        let (now, refused) = &mut self.readings;
+        if *now > 0 {
+            let lowest = refused.entry(*now).or_insert(at);
+            *lowest = at.min(*lowest);
+        }
+    }
+
+    /// The lowest position of a hint that was not kept since this reading began.
+    fn refused_from(&self, reading: Option<u64>) -> i64 {
+        let of_readings = reading.map(|reading| self.readings.1.range(reading..));
+        of_readings.into_iter().flatten().map(|(_, at)| *at).min().unwrap_or(i64::MAX)
+    }
+
     /// push.lua
     pub fn push(&mut self, bound: u32, mode: Mode, hints: &[Positioned]) -> Pushed {
         if self.paused {
@@ -53,7 +67,8 @@ impl QueueKeys {
             return Pushed { paused: true, ..Pushed::default() };
         }
         let reach = self.overflow.unwrap_or(i64::MAX);
-        if mode == Mode::New && hints.first().is_some_and(|(_, at)| at.unwrap_or(NOWHERE) >= reach) {
+        if let Some((_, at)) = hints.first().filter(|(_, at)| mode == Mode::New && at.unwrap_or(NOWHERE) >= reach) {
+            self.note_refused(at.unwrap_or(NOWHERE));
             return Pushed { overflowed: hints.len() as u32, ..Pushed::default() };
         }
         // Hints without a position get the lowest one of the other hints, which they precede.
@@ -61,7 +76,8 @@ impl QueueKeys {
         let first = waiting.into_iter().chain(hints.iter().find_map(|(_, at)| *at)).min().unwrap_or(NOWHERE);
         let (mut front, mut fresh, mut pushed) = (Vec::new(), Vec::new(), Pushed::default());
         for &(id, at) in hints {
-            if at.is_some_and(|at| at >= reach) {
+            if let Some(at) = at.filter(|at| *at >= reach) {
+                self.note_refused(at);
                 pushed.overflowed += 1;
                 if mode == Mode::Return {
                     remove_one(&mut self.claimed, id);
@@ -90,6 +106,7 @@ impl QueueKeys {
         if pushed.pushed > 0 && self.ready.len() > bound as usize {
             let fallen = self.ready.split_off(bound as usize);
             let first_fallen = fallen.front().map_or(reach, |id| self.position(*id));
+            self.note_refused(reach.min(first_fallen));
             self.overflow = Some(reach.min(first_fallen));
             self.filled = None;
             for id in fallen {
@@ -215,23 +232,36 @@ impl QueueKeys {
     }
 
     /// fill.lua, with the position of the last id, and how long this position is kept.
-    pub fn fill(&mut self, bound: u32, front: &[Positioned], more: bool, to: Option<(&str, i64)>, now: i64) -> Filled {
+    pub fn fill(
+        &mut self,
+        bound: u32,
+        reading: Option<u64>,
+        front: &[Positioned],
+        more: bool,
+        to: Option<(&str, i64)>,
+        now: i64,
+    ) -> Filled {
         if self.paused {
             return Filled::default();
         }
         let line: BTreeMap<JobId, usize> = front.iter().zip(0..).map(|((id, _), nth)| (*id, nth)).collect();
+        let cut = self.refused_from(reading);
+        let is_late = |(_, at): &Positioned| at.unwrap_or(NOWHERE) >= cut;
         let missing: Vec<Positioned> = front.iter().copied().filter(|(id, _)| !self.leases.contains_key(id)).collect();
         let held = (front.len() - missing.len()) as u32;
+        let missing: Vec<Positioned> = missing.into_iter().filter(|hint| !is_late(hint)).collect();
         let waiting: Vec<JobId> = self.ready.iter().copied().collect();
-        for &(id, at) in front {
-            if !self.leases.contains_key(&id) || self.waits(id) {
-                self.leases.insert(id, Score::Waits(at.unwrap_or(NOWHERE)));
-            }
+        let moved = front.iter().filter(|(id, _)| self.waits(*id));
+        let scored: Vec<Positioned> = moved.chain(&missing).copied().collect();
+        for (id, at) in scored {
+            self.leases.insert(id, Score::Waits(at.unwrap_or(NOWHERE)));
         }
         let mut hints: Vec<JobId> = waiting.iter().copied().chain(missing.iter().map(|(id, _)| *id)).collect();
         hints.sort_by_key(|id| (self.position(*id), line.get(id).copied().unwrap_or(usize::MAX)));
         let dropped = if missing.is_empty() { BTreeSet::new() } else { excess(&hints, bound as usize, &line) };
-        let dropped_from = dropped.iter().map(|nth| self.position(hints[*nth])).min();
+        let last = front.last().map(|(_, at)| at.unwrap_or(NOWHERE));
+        let refused = (cut < i64::MAX && (!more || last.is_some_and(|last| cut <= last))).then_some(cut);
+        let dropped_from = dropped.iter().map(|nth| self.position(hints[*nth])).chain(refused).min();
         let is_new = |id: &JobId| missing.iter().any(|(missing, _)| missing == id);
         let mut pushed = 0;
         self.ready.clear();
@@ -244,7 +274,6 @@ impl QueueKeys {
             }
         }
         self.bell |= pushed > 0;
-        let last = front.last().map(|(_, at)| at.unwrap_or(NOWHERE));
         self.overflow = match (dropped_from, last) {
             (Some(dropped), Some(last)) if more => Some(dropped.min(last)),
             (Some(dropped), _) => Some(dropped),
@@ -261,17 +290,28 @@ impl QueueKeys {
     }
 
     /// extend.lua
-    pub fn extend(&mut self, bound: u32, from: &str, to: &str, hints: &[Positioned], now: i64) -> Extended {
+    pub fn extend(
+        &mut self,
+        bound: u32,
+        reading: Option<u64>,
+        (from, to): (&str, &str),
+        hints: &[Positioned],
+        now: i64,
+    ) -> Extended {
+        let cut = self.refused_from(reading);
         let changed = Extended { changed: true, ..Extended::default() };
         let last_waiting = self.ready.back().map(|id| self.position(*id));
         let filled = self.filled.as_mut().filter(|(place, until)| !self.paused && place == from && *until > now);
         let Some((place, _)) = filled else { return changed };
         let missing: Vec<Positioned> = hints.iter().copied().filter(|(id, _)| !self.leases.contains_key(id)).collect();
-        let pushed = missing.len().min((bound as usize).saturating_sub(self.ready.len()));
+        let in_time = missing.iter().filter(|(_, at)| at.is_none_or(|at| at < cut)).count();
+        let pushed = in_time.min((bound as usize).saturating_sub(self.ready.len()));
         if pushed > 0 && missing[0].1 < last_waiting {
             return changed;
         }
-        if pushed == missing.len() {
+        let reach = missing.get(pushed).or(hints.last()).and_then(|(_, at)| *at);
+        let reach = reach.or(self.overflow).unwrap_or(NOWHERE);
+        if pushed == missing.len() && cut > reach {
             to.clone_into(place);
         }
         for &(id, at) in &missing[..pushed] {
@@ -279,8 +319,7 @@ impl QueueKeys {
             self.ready.push_back(id);
         }
         self.bell |= pushed > 0;
-        let reach = missing.get(pushed).or(hints.last()).and_then(|(_, at)| *at);
-        self.overflow = Some(reach.or(self.overflow).unwrap_or(NOWHERE));
+        self.overflow = Some(reach.min(cut));
         Extended { pushed: pushed as u32, held: (hints.len() - missing.len()) as u32, changed: false }
     }
 

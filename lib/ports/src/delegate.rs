@@ -210,7 +210,10 @@ macro_rules! delegate_head {
                     async fn served_in(&self, queues: &[QueueName]) -> Vec<(Served, Vec<Kind>)>;
                     async fn tail(&self, queue: &QueueName) -> Tail;
                     async fn fill_all(&self, fills: &[Fill]) -> Vec<Filled>;
-                    async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Extended;
+                    async fn begin_readings(&self, queues: &[QueueName]) -> Vec<u64>;
+                    async fn extend(
+                        &self, queue: &QueueName, reading: u64, from: &str, to: &str, hints: &[Hint]
+                    ) -> Extended;
                     async fn keep_scan_start(&self, queue: &QueueName, scan_start: &str, kept_for: Option<Duration>) -> ();
                     async fn lock_fill(&self, queue: &QueueName, ttl: Duration) -> bool;
                     async fn unlock_fill(&self, queue: &QueueName) -> ();

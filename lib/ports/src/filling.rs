@@ -15,6 +15,8 @@ pub const EXTEND_FOR: Duration = Duration::from_secs(1);
 pub struct Fill {
     /// The queue.
     pub queue: QueueName,
+    /// The number of the reading in which the front was read; `None` if nothing can have come into the line since.
+    pub reading: Option<u64>,
     /// The front of the queue's line, in order.
     pub hints: Vec<Hint>,
     /// Whether the line continues behind these ids.
@@ -100,11 +102,23 @@ pub trait FillHead: fmt::Debug + Send + Sync {
     /// The length of the head, the position up to which it was filled, and the scan start of its line.
     async fn tail(&self, queue: &QueueName) -> Result<Tail, Error>;
 
+    /// Begins to read the lines of some queues for fills; the numbers of these readings. Must come before the reading.
+    /// Until the fills are done, the heads remember which positions they refuse: a fill may not know the jobs of hints that
+    /// come after the reading.
+    async fn begin_readings(&self, queues: &[QueueName]) -> Result<Vec<u64>, Error>;
+
     /// Makes heads match the fronts of their lines.
     async fn fill_all(&self, fills: &[Fill]) -> Result<Vec<Filled>, Error>;
 
     /// Appends hints to a head that was filled up to `from`. It then is filled up to `to`.
-    async fn extend(&self, queue: &QueueName, from: &str, to: &str, hints: &[Hint]) -> Result<Extended, Error>;
+    async fn extend(
+        &self,
+        queue: &QueueName,
+        reading: u64,
+        from: &str,
+        to: &str,
+        hints: &[Hint],
+    ) -> Result<Extended, Error>;
 
     /// Shares the scan start of the line. `kept_for`: for how long; `None`: as long as the earlier scan start.
     async fn keep_scan_start(

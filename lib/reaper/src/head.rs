@@ -184,7 +184,13 @@ async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u
         let is_gone = !lines.contains_key(queue);
         // A paused queue keeps the flag: it is the first fill after the pause that knows.
         if head.overflow && !head.paused && is_gone {
-            without_line.push(leasehold_ports::Fill { queue: queue.clone(), hints: Vec::new(), more: false, to: None });
+            without_line.push(leasehold_ports::Fill {
+                queue: queue.clone(),
+                reading: None,
+                hints: Vec::new(),
+                more: false,
+                to: None,
+            });
         }
         let line = match reports.get(queue) {
             Some(report) => *report,
@@ -269,9 +275,10 @@ async fn compare(
         let wanted = line.stretches.iter().filter(|stretch| is_wanted(&stretch.kind, served, &full));
         fronts.push(Front { queue: line.queue.clone(), stretches: wanted.cloned().collect(), limit });
     }
+    let readings = handoff.begin_readings(&names).await?;
     let read = store.lines(&fronts).await?;
     let (mut done, mut to_fill, mut lost, mut moves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for ((line, front), (mut read, mut moved)) in lines.into_iter().zip(fronts).zip(read) {
+    for (((line, front), reading), (mut read, mut moved)) in lines.into_iter().zip(fronts).zip(readings).zip(read) {
         let (queue, head) = (front.queue.clone(), tick.heads.get(&front.queue));
         if let Some(known) = reads.known(&queue, head, head_max, now) {
             if glance_is_enough(handoff, &queue, head, &read, known).await? {
@@ -293,15 +300,16 @@ async fn compare(
             Some(seen) => lost_hints(tick, line, head.cloned().unwrap_or_default(), &read, seen).await?,
             None => 0,
         });
-        to_fill.push((queue, read));
+        to_fill.push((queue, reading, read));
         moves.push(moved);
     }
     if !to_fill.is_empty() {
         pass(FailPoint::LineRead);
     }
-    let fills: Vec<leasehold_ports::Fill> = to_fill.iter().map(|(queue, front)| fill_from(queue, front)).collect();
+    let fills: Vec<leasehold_ports::Fill> =
+        to_fill.iter().map(|(queue, reading, front)| fill_from(queue, *reading, front)).collect();
     let filled = handoff.fill_all(&fills).await?;
-    for ((((queue, front), filled), lost), moved) in to_fill.into_iter().zip(filled).zip(lost).zip(moves) {
+    for ((((queue, _, front), filled), lost), moved) in to_fill.into_iter().zip(filled).zip(lost).zip(moves) {
         let report = report_of(&front, filled);
         tick.counts.repaired(Drift::HintMissing, lost);
         tick.swept(filled.swept);

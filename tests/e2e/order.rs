@@ -1,0 +1,114 @@
+//! Jobs begin in the order of their line, whatever comes into the line meanwhile.
+
+use crate::fleet::Fleet;
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold::{Client, NewJob};
+use leasehold_tests::Probe;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use sqlx::PgConnection;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+use uuid::Uuid;
+
+const JOBS: usize = 20_000;
+/// A job may overtake another that came into the line less than this ago.
+const LEEWAY: TimeDelta = TimeDelta::milliseconds(50);
+const WORKERS: usize = 8;
+const SLOTS: u32 = 10;
+/// Longer than ten times the number of slots: then a worker prefetches nothing, and a job that begins was chosen just now.
+const RUN_MS: u64 = 110;
+
+/// When the client was told that a job is in the line.
+type Entered = HashMap<Uuid, DateTime<Utc>>;
+
+/// 20,000 jobs of random priorities come in batches of random sizes from four clients, while a fleet runs them. The line gets
+/// longer than the head, so that hints are pushed, pushed out, filled in and extended all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_job_begins_before_one_that_should_come_first() {
+    let mut fleet = Fleet::start(Duration::from_secs(30)).await;
+    fleet.start_probe_workers(WORKERS, SLOTS).await;
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let clients: [StdRng; 4] = std::array::from_fn(|_| StdRng::seed_from_u64(random.random()));
+    let probe = fleet.probe(RUN_MS);
+    let client = &fleet.client;
+    let [a, b, c, d] = clients.map(|random| enqueue(client, &probe, random));
+    let entered = tokio::join!(a, b, c, d);
+    let entered: Entered = [entered.0, entered.1, entered.2, entered.3].into_iter().flatten().collect();
+    assert_eq!(entered.len(), JOBS);
+    fleet.wait_until_succeeded(i64::try_from(JOBS).expect("a count")).await;
+    let overtaken = overtaken(&mut fleet.stores.database.connect().await, &entered).await;
+    assert!(
+        overtaken.is_empty(),
+        "{} jobs were overtaken, such as {:?}",
+        overtaken.len(),
+        &overtaken[..overtaken.len().min(5)]
+    );
+}
+
+async fn enqueue(client: &Client, probe: &Probe, mut random: StdRng) -> Entered {
+    let mut entered = Entered::new();
+    while entered.len() < JOBS / 4 {
+        let count = random.random_range(1..=60).min(JOBS / 4 - entered.len());
+        let job = |priority| {
+            let probe = Probe { log: probe.log.clone(), ..*probe };
+            client.enqueue(probe).priority(priority).build().expect("a job")
+        };
+        let jobs: Vec<NewJob> = (0..count).map(|_| job(random.random_range(-100..=100))).collect();
+        let answers = client.enqueue_many(&jobs).await.expect("enqueueing");
+        let now = Utc::now();
+        entered.extend(answers.into_iter().map(|answer| (answer.id.0, now)));
+    }
+    entered
+}
+
+/// Jobs that waited for longer than the leeway, both before and after the moment when one began that should come later: the
+/// job, and by how much later that one should have come. Workers that claim at the same moment are within the leeway.
+async fn overtaken(database: &mut PgConnection, entered: &Entered) -> Vec<(Uuid, TimeDelta)> {
+    type Began = (Uuid, DateTime<Utc>, DateTime<Utc>);
+    let began: Vec<Began> = sqlx::query_as(
+        "SELECT id, run_at - priority * interval '1 hour', started_at FROM leasehold.history ORDER BY started_at",
+    )
+    .fetch_all(database)
+    .await
+    .expect("reading the jobs");
+    let mut moments: Vec<(DateTime<Utc>, Moment)> = Vec::new();
+    for (id, line_at, started_at) in began {
+        let position = (line_at, id);
+        moments.push((started_at, Moment::Begins(position)));
+        let (waits_from, waits_until) = (entered[&id] + LEEWAY, started_at - LEEWAY);
+        if waits_from < waits_until {
+            moments.push((waits_from, Moment::Waits(position)));
+            moments.push((waits_until, Moment::IsNext(position)));
+        }
+    }
+    moments.sort();
+    let (mut waiting, mut overtaken) = (BTreeSet::new(), Vec::new());
+    for (_, moment) in moments {
+        match moment {
+            Moment::Waits(position) => drop(waiting.insert(position)),
+            Moment::IsNext(position) => drop(waiting.remove(&position)),
+            Moment::Begins((line_at, _)) => {
+                let first = waiting.first().filter(|(first, _)| *first < line_at);
+                overtaken.extend(first.map(|(first, id)| (*id, line_at - *first)));
+            }
+        }
+    }
+    overtaken
+}
+
+/// A position in the line.
+type Position = (DateTime<Utc>, Uuid);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    /// The job begins within the leeway.
+    IsNext(Position),
+    /// The job begins.
+    Begins(Position),
+    /// The job has waited for the leeway.
+    Waits(Position),
+}
