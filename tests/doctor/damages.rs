@@ -157,7 +157,7 @@ damages! {
     a_due_job_is_promoted_by_nobody: "scheduled_long_due" mended
         [Sql("UPDATE leasehold.job SET run_at = now() - interval '1 hour' WHERE id = '{scheduled}'")];
 
-    a_due_schedule_is_fired_by_nobody: "schedule_long_due" mended
+    a_due_schedule_is_fired_by_nobody: "schedule_long_due" mended_in_time
         [Sql("INSERT INTO leasehold.schedule (name, every_ms, kind, next_at)
               VALUES ('s', 3600000, 'k', now() - interval '1 hour')")];
     a_schedule_has_no_calendar: "schedule_makes_no_job" left
