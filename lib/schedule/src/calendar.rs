@@ -26,7 +26,8 @@ pub struct Calendar(pub(crate) Rule);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Rule {
-    Cron(Box<Cron>, Tz),
+    /// The union of these expressions.
+    Cron(Vec<Cron>, Tz),
     /// At least [`EVERY_MIN`], in whole milliseconds.
     Every(TimeDelta),
 }
@@ -40,7 +41,7 @@ impl Calendar {
         match timing {
             Timing::Cron { cron, timezone } => {
                 let zone = timezone.parse().map_err(|_| InvalidTiming::Timezone(timezone.clone()))?;
-                let calendar = Self(Rule::Cron(Box::new(read(cron)?), zone));
+                let calendar = Self(Rule::Cron(read(cron)?, zone));
                 // Dates repeat after 400 years, and expressions have no year.
                 match calendar.next_after(DateTime::UNIX_EPOCH) {
                     Some(_) => Ok(calendar),
@@ -60,9 +61,10 @@ impl Calendar {
     #[must_use]
     pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match &self.0 {
-            Rule::Cron(cron, zone) => {
-                let next = cron.find_next_occurrence(&time.with_timezone(zone), false).ok()?;
-                // The database refuses a time that does not advance, and so do we.
+            Rule::Cron(crons, zone) => {
+                let local = time.with_timezone(zone);
+                let next = crons.iter().filter_map(|cron| cron.find_next_occurrence(&local, false).ok()).min()?;
+                // A schedule whose time does not advance would fire without end.
                 Some(next.to_utc()).filter(|next| *next > time)
             }
             Rule::Every(every) => time.trunc_subsecs(3).checked_add_signed(*every),
@@ -76,7 +78,10 @@ impl Calendar {
     }
 }
 
-fn read(text: &str) -> Result<Cron, InvalidTiming> {
+/// The times of the day of an expression that names them: more are treated as an expression that runs all the time.
+const FIXED_TIMES_MAX: usize = 48;
+
+fn read(text: &str) -> Result<Vec<Cron>, InvalidTiming> {
     let problem = |problem: String| InvalidTiming::Cron { cron: text.to_owned(), problem };
     if text.len() > CRON_MAX_BYTES {
         return Err(InvalidTiming::CronTooLong(text.len()));
@@ -95,5 +100,33 @@ fn read(text: &str) -> Result<Cron, InvalidTiming> {
         return Err(problem(format!("it has {count} fields; {expected}")));
     }
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-    parser.parse(fields).map_err(|error| problem(error.to_string()))
+    let parse = |fields: &str| parser.parse(fields).map_err(|error| problem(error.to_string()));
+    let whole = parse(fields)?;
+    match fixed_times(fields) {
+        Some(times) => times.iter().map(|time| parse(time)).collect(),
+        None => Ok(vec![whole]),
+    }
+}
+
+/// One expression for each time of the day, if the fields name several times and nothing but times: `0 2,14 * * *`. To `croner`,
+/// only an expression of one time is a fixed one, which a change of the clock does not skip or double.
+fn fixed_times(fields: &str) -> Option<Vec<String>> {
+    let mut fields: Vec<&str> = fields.split_whitespace().collect();
+    if fields.len() == 5 {
+        fields.insert(0, "0");
+    }
+    let is_list = |field: &&str| field.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
+    let (times, days) = fields.split_at(3);
+    let count = times.iter().map(|field| field.split(',').count()).product::<usize>();
+    if !times.iter().all(is_list) || !(2..=FIXED_TIMES_MAX).contains(&count) {
+        return None;
+    }
+    let days = days.join(" ");
+    let mut expressions = Vec::with_capacity(count);
+    for second in times[0].split(',') {
+        for minute in times[1].split(',') {
+            expressions.extend(times[2].split(',').map(|hour| format!("{second} {minute} {hour} {days}")));
+        }
+    }
+    Some(expressions)
 }

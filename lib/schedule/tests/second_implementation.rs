@@ -14,7 +14,7 @@ const ZONES: [&str; 5] =
 struct Field {
     values: Vec<u32>,
     is_star: bool,
-    is_single: bool,
+    is_list: bool,
 }
 
 impl Field {
@@ -30,7 +30,7 @@ impl Field {
             };
             values.extend((from..=to).step_by(step as usize));
         }
-        Self { is_star: text == "*", is_single: text.bytes().all(|byte| byte.is_ascii_digit()), values }
+        Self { is_star: text == "*", is_list: text.bytes().all(|byte| byte.is_ascii_digit() || byte == b','), values }
     }
 
     fn has(&self, value: u32) -> bool {
@@ -83,9 +83,9 @@ impl Walker {
             && self.matches_day(local)
     }
 
-    /// A schedule at one time of the day.
+    /// A schedule at certain times of the day.
     fn is_fixed(&self) -> bool {
-        self.second.is_single && self.minute.is_single && self.hour.is_single
+        self.second.is_list && self.minute.is_list && self.hour.is_list
     }
 
     /// All ticks after `from` and up to `to`, which are `step` apart from each other on the way.
@@ -175,6 +175,9 @@ fn a_year_in_five_zones() {
             "59 23 31 12 *",
             "30 2 29 3 *",
             "5 1,2,3 * * 0",
+            "0 2,14 * * *",
+            "0,15,30,45 2,3 * * *",
+            "0 0,12 * * 1-6",
             "0 */5 * * *",
         ] {
             compare(cron, name, utc(2026, 1, 1), utc(2027, 1, 1), TimeDelta::minutes(1));
@@ -186,7 +189,7 @@ fn a_year_in_five_zones() {
 fn every_second_around_each_change_of_the_clocks() {
     for name in ZONES {
         for day in changes(name, 2026) {
-            for cron in ["*/20 * * * * *", "5 30 2 * * *", "0 0 0 * * *", "59 59 * * * *", "* 59 1-3 * * *"] {
+            for cron in ["*/20 * * * * *", "5 30 2 * * *", "0 0 0 * * *", "59 59 * * * *", "* 59 1-3 * * *", "0,30 30 1,2 * * *"] {
                 compare(cron, name, day - TimeDelta::hours(2), day + TimeDelta::hours(26), TimeDelta::seconds(1));
             }
         }
@@ -202,6 +205,10 @@ fn the_changes_in_berlin_by_hand() {
     };
     let spring = (utc(2026, 3, 28), utc(2026, 3, 31));
     assert_eq!(local("30 2 * * *", spring.0, spring.1), ["28 02:30 CET", "29 03:00 CEST", "30 02:30 CEST"]);
+    assert_eq!(
+        local("0,30 2,14 * * *", spring.0 + TimeDelta::hours(20), spring.1 - TimeDelta::hours(10)),
+        ["29 03:00 CEST", "29 14:00 CEST", "29 14:30 CEST", "30 02:00 CEST", "30 02:30 CEST", "30 14:00 CEST", "30 14:30 CEST"]
+    );
     let autumn = (utc(2026, 10, 24), utc(2026, 10, 27));
     assert_eq!(local("30 2 * * *", autumn.0, autumn.1), ["24 02:30 CEST", "25 02:30 CEST", "26 02:30 CET"]);
     let night = (Utc.with_ymd_and_hms(2026, 10, 24, 23, 59, 0).unwrap(), Utc.with_ymd_and_hms(2026, 10, 25, 2, 0, 0).unwrap());
