@@ -1,7 +1,9 @@
 //! The command line: all commands, their common arguments, and the dispatch from arguments to a command.
 
 use crate::{
-    commands::{bench, completions, config, doctor, each, enqueue, job, migrate, queue, reaper, schedule, stats, worker},
+    commands::{
+        bench, completions, config, doctor, each, enqueue, job, migrate, queue, reaper, schedule, stats, worker,
+    },
     context::Context,
     dev,
     failure::Failure,

@@ -10,8 +10,26 @@ async fn a_schedule_is_set_shown_paused_resumed_run_and_removed() {
     let scene = Scene::start().await;
     assert_eq!(scene.output(&["schedule", "list"]), "no schedules");
     let set = [
-        "schedule", "set", "nightly", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "--missed", "all:3", "--kind",
-        "report", "--queue", "q", "--payload", r#"{"days":1}"#, "--priority", "-5", "--max-attempts", "9", "--timeout",
+        "schedule",
+        "set",
+        "nightly",
+        "--cron",
+        "30 2 * * *",
+        "--timezone",
+        "Europe/Berlin",
+        "--missed",
+        "all:3",
+        "--kind",
+        "report",
+        "--queue",
+        "q",
+        "--payload",
+        r#"{"days":1}"#,
+        "--priority",
+        "-5",
+        "--max-attempts",
+        "9",
+        "--timeout",
         "90s",
     ];
     let shown = scene.json(&set);
@@ -28,7 +46,10 @@ async fn a_schedule_is_set_shown_paused_resumed_run_and_removed() {
     assert!(next.iter().all(|tick| tick.as_str().is_some_and(|tick| tick.contains(":30:00"))), "{next:?}");
 
     let card = scene.output(&["schedule", "show", "nightly"]);
-    assert!(card.contains("30 2 * * * (Europe/Berlin)") && card.lines().filter(|line| line.contains(":30:00")).count() == 5, "{card}");
+    assert!(
+        card.contains("30 2 * * * (Europe/Berlin)") && card.lines().filter(|line| line.contains(":30:00")).count() == 5,
+        "{card}"
+    );
     let list = scene.output(&["schedule", "list"]);
     assert!(list.starts_with("NAME") && list.contains("nightly") && list.contains("all:3"), "{list}");
     assert_eq!(scene.json(&["schedule", "list"])[0]["name"], "nightly");
@@ -61,7 +82,10 @@ async fn setting_a_schedule_again_changes_it() {
     let first = scene.json(&["schedule", "set", "s", "--every", "1h", "--kind", "k"]);
     assert_eq!((&first["every_ms"], &first["timezone"]), (&json!(3_600_000), &Value::Null));
     let again = scene.json(&["schedule", "set", "s", "--every", "1h", "--kind", "other", "--missed", "skip"]);
-    assert_eq!((&again["kind"], &again["next_at"], &again["missed"]), (&json!("other"), &first["next_at"], &json!("skip")));
+    assert_eq!(
+        (&again["kind"], &again["next_at"], &again["missed"]),
+        (&json!("other"), &first["next_at"], &json!("skip"))
+    );
     let shown = scene.output(&["schedule", "show", "s"]);
     assert!(shown.contains("every 1h\n"), "{shown}");
     let cron = scene.json(&["schedule", "set", "s", "--cron", "@daily", "--kind", "k"]);
@@ -82,7 +106,10 @@ async fn each_mistake_is_named_in_one_line() {
         (&["--cron", "* * *"], "it has 3 fields; expected are 5"),
         (&["--cron", "@never"], "no such nickname"),
         (&["--cron", "0 0 30 2 *"], "never fires: no date matches it"),
-        (&["--cron", "@daily", "--timezone", "Mars/Olympus"], "timezone \"Mars/Olympus\" is not in the time zone database"),
+        (
+            &["--cron", "@daily", "--timezone", "Mars/Olympus"],
+            "timezone \"Mars/Olympus\" is not in the time zone database",
+        ),
         (&["--every", "10ms"], "every is 10 ms; it must be from 1 s"),
         (&["--every", "soon"], "is no duration"),
         (&["--every", "1m", "--cron", "@daily"], "cannot be used with"),

@@ -109,7 +109,8 @@ async fn a_reaper_that_waits_for_a_known_tick_fires_it_when_it_comes() {
         if moved == 1 { Ok(()) } else { Err(moved) }
     })
     .await;
-    let late = world.number("SELECT (extract(epoch FROM fired_at - tick) * 1000)::bigint FROM leasehold.schedule_tick").await;
+    let late =
+        world.number("SELECT (extract(epoch FROM fired_at - tick) * 1000)::bigint FROM leasehold.schedule_tick").await;
     assert!((0..5_000).contains(&late), "{late} ms");
 }
 
@@ -123,7 +124,8 @@ async fn missed_ticks_follow_the_rule_of_their_schedule() {
     }
     let mut reaper = world.new_reaper();
     assert_eq!(moved(&reaper.tick().await), 3);
-    let count = async |kind: &str| world.number(format!("SELECT count(*) FROM leasehold.jobs WHERE kind = '{kind}'")).await;
+    let count =
+        async |kind: &str| world.number(format!("SELECT count(*) FROM leasehold.jobs WHERE kind = '{kind}'")).await;
     assert_eq!((count("skip").await, count("one").await, count("all").await), (0, 1, 3));
     let ticks = "SELECT count(*) FROM leasehold.schedule WHERE next_at > now() AND next_at < now() + interval '1 hour'";
     assert_eq!((world.number(ticks).await, moved(&reaper.tick().await)), (3, 0));
@@ -182,7 +184,8 @@ async fn ten_thousand_schedules_cost_an_idle_reaper_nothing() {
     let calls = world.number(format!("SELECT coalesce(sum(calls), 0)::bigint {of_all}")).await;
     // As many as without a schedule: see `idle`.
     assert!((4 * TICKS..=6 * TICKS).contains(&calls), "{calls} statements in {TICKS} ticks");
-    let of_schedules = "FROM pg_stat_statements WHERE query LIKE '-- schedule_due%' OR query LIKE '%leasehold.schedule s%'";
+    let of_schedules =
+        "FROM pg_stat_statements WHERE query LIKE '-- schedule_due%' OR query LIKE '%leasehold.schedule s%'";
     let calls = world.number(format!("SELECT coalesce(sum(calls), 0)::bigint {of_schedules}")).await;
     let pages = world
         .number(format!("SELECT coalesce(sum(shared_blks_hit + shared_blks_read), 0)::bigint {of_schedules}"))

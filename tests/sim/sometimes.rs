@@ -54,6 +54,8 @@ const MUST_BE_SEEN: &[&str] = &[
     "release: its answer was lost",
     "expire: its answer was lost",
     "promote: its answer was lost",
+    "fire_schedules: its answer was lost",
+    "ticks of a schedule made their jobs",
     "fill: its answer was lost",
     // What came of it.
     "Complete was answered Already",

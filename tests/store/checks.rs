@@ -36,7 +36,8 @@ async fn every_check_refuses_its_illegal_row() {
     let queued = |spoiled: &str| insert("job", &[QUEUED, spoiled]);
     let running = |spoiled: &str| insert("job", &[QUEUED, RUNNING, spoiled]);
     let finished = |spoiled: &str| insert("history", &[SUCCEEDED, spoiled]);
-    let schedule = |spoiled: &str| insert("schedule", &["name = 's'; every_ms = 1000; kind = 'k'; next_at = now()", spoiled]);
+    let schedule =
+        |spoiled: &str| insert("schedule", &["name = 's'; every_ms = 1000; kind = 'k'; next_at = now()", spoiled]);
     fixture.sql(schedule("name = 'legal'")).await;
     let cases = [
         ("live_jobs_only", queued("state = 'dead'")),

@@ -65,7 +65,8 @@ async fn a_reaper_that_comes_back_after_another_has_fired_changes_nothing() {
 async fn the_table_of_ticks_has_one_row_for_each() {
     let fixture = Fixture::start().await;
     fixture.set_schedule(&hourly("s"), ago(1)).await;
-    let insert = "INSERT INTO leasehold.schedule_tick (schedule, tick, job) VALUES ('s', '2026-01-01', gen_random_uuid())";
+    let insert =
+        "INSERT INTO leasehold.schedule_tick (schedule, tick, job) VALUES ('s', '2026-01-01', gen_random_uuid())";
     fixture.sql(insert).await;
     let error = sqlx::query(insert).execute(fixture.pool()).await.expect_err("a second one");
     let by = error.as_database_error().and_then(|error| error.constraint()).map(str::to_owned);
@@ -115,7 +116,8 @@ async fn a_job_that_is_refused_costs_its_own_tick_only_and_is_reported() {
     assert!(problem.contains("payload is nested too deeply") && jobs.len() == 1, "{outcomes:?}");
     let bad = read(&fixture, "bad").await;
     assert_eq!((bad.last_error.as_ref(), bad.next_at), (Some(problem), Some(fires[0].next_at)));
-    let checks: Vec<String> = fixture.violations().await.expect("violations").into_iter().map(|found| found.check).collect();
+    let checks: Vec<String> =
+        fixture.violations().await.expect("violations").into_iter().map(|found| found.check).collect();
     assert_eq!(checks, ["schedule_makes_no_job"]);
 
     fixture.set_schedule(&hourly("bad"), ago(1)).await;
@@ -231,7 +233,10 @@ async fn a_locked_schedule_is_named_and_is_passed_over_by_reapers() {
     other.execute("BEGIN; SELECT * FROM leasehold.schedule FOR UPDATE").await.expect("a lock");
     let store = fixture.store.clone().with_lock_timeout(Duration::from_millis(300));
     let error = store.change_schedule(&schedule_name("s"), ScheduleChange::Pause).await.expect_err("a lock");
-    assert!(matches!(error, Error::Locked(_)) && error.to_string().contains("schedule s is held by an open"), "{error}");
+    assert!(
+        matches!(error, Error::Locked(_)) && error.to_string().contains("schedule s is held by an open"),
+        "{error}"
+    );
     assert_eq!(fire_one(&fixture, &fire(&due(&fixture).await[0])).await, FireOutcome::Elsewhere);
     other.execute("ROLLBACK").await.expect("rollback");
     assert_eq!(fired(fire_one(&fixture, &fire(&due(&fixture).await[0])).await).len(), 1);
@@ -240,7 +245,8 @@ async fn a_locked_schedule_is_named_and_is_passed_over_by_reapers() {
 #[tokio::test]
 async fn an_invalid_job_is_refused_when_the_schedule_is_made() {
     let fixture = Fixture::start().await;
-    let bad = NewSchedule { job: NewJob { priority: 101, unique_key: Some(String::new()), ..new_job() }, ..hourly("s") };
+    let bad =
+        NewSchedule { job: NewJob { priority: 101, unique_key: Some(String::new()), ..new_job() }, ..hourly("s") };
     let change = ScheduleChange::Set { schedule: &bad, next_at: ago(-100) };
     let error = fixture.change_schedule(&bad.name, change).await.expect_err("an invalid job").to_string();
     assert_eq!(error, "priority is 101; it must be from -100 to 100; unique_key is empty");

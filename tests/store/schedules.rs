@@ -84,7 +84,8 @@ async fn of_eight_reapers_one_fires() {
     let fires: Vec<Fire> = due(&fixture).await.iter().map(fire).collect();
     let outcomes = concurrently((0..8).map(|_| fixture.fire_schedules(&fires))).await;
     let outcomes: Vec<FireOutcome> = outcomes.into_iter().flat_map(|outcomes| outcomes.expect("firing")).collect();
-    let count = outcomes.iter().filter(|outcome| matches!(outcome, FireOutcome::Fired(jobs) if jobs.len() == 1)).count();
+    let count =
+        outcomes.iter().filter(|outcome| matches!(outcome, FireOutcome::Fired(jobs) if jobs.len() == 1)).count();
     let elsewhere = outcomes.iter().filter(|outcome| **outcome == FireOutcome::Elsewhere).count();
     assert_eq!((count, elsewhere, fixture.live_jobs().await), (3, 21, 3), "{outcomes:?}");
 }

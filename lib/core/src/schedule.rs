@@ -2,11 +2,7 @@
 //!
 //! `lib/schedule` reads cron expressions and finds times. Nothing here does.
 
-use crate::{
-    job::NewJob,
-    limits::MISSED_MAX,
-    names::ScheduleName,
-};
+use crate::{job::NewJob, limits::MISSED_MAX, names::ScheduleName};
 use serde::Serialize;
 use std::{fmt, str::FromStr, time::Duration};
 

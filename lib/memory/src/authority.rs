@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_ports::{
     CancelWanted, Cancelled, Class, Deferred, DueSchedules, Enqueued, Error, Expired, Expiry, Fingerprints, Fire,
-    FireOutcome, Front, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived, Slice, Stretch, Survey, Uptime,
-    Waiting,
+    FireOutcome, Front, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived,
+    Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

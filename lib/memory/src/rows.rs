@@ -8,8 +8,8 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{
-    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal,
-    ScheduleName, State, TRAIL_MAX_ENTRIES, TrailEntry, Verb, WorkerId,
+    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, ScheduleName, State,
+    TRAIL_MAX_ENTRIES, TrailEntry, Verb, WorkerId,
 };
 use leasehold_ports::{Deferred, Kinds};
 use serde_json::value::RawValue;
@@ -155,6 +155,12 @@ impl Rows {
             clock,
             broken,
         }
+    }
+
+    /// The time, by the clock of the server.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Restarts the server; it is down for this long.

@@ -10,8 +10,8 @@ pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
         Fingerprints, Fire, FireOutcome, Front, HeadStats, Hint, JobStatus, Kinds, Lease, Line, LinePosition,
-        LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot, Stretch, Survey, Swept,
-        Tail, Taken, Uptime, Waiting, WorkerRecord,
+        LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot, Stretch, Survey,
+        Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};

@@ -36,7 +36,8 @@ impl Calendar {
     /// The last ticks from `first`, which is one, to `now`, at most `count`.
     fn last(&self, first: DateTime<Utc>, now: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
         if let Rule::Every(every) = &self.0 {
-            let (passed, every_ms) = ((now - first).num_milliseconds() / every.num_milliseconds(), every.num_milliseconds());
+            let (passed, every_ms) =
+                ((now - first).num_milliseconds() / every.num_milliseconds(), every.num_milliseconds());
             let from = (passed + 1 - i64::try_from(count).unwrap_or(i64::MAX)).max(0);
             return (from..=passed).map(|nth| first + TimeDelta::milliseconds(nth * every_ms)).collect();
         }

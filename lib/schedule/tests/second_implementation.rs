@@ -189,7 +189,14 @@ fn a_year_in_five_zones() {
 fn every_second_around_each_change_of_the_clocks() {
     for name in ZONES {
         for day in changes(name, 2026) {
-            for cron in ["*/20 * * * * *", "5 30 2 * * *", "0 0 0 * * *", "59 59 * * * *", "* 59 1-3 * * *", "0,30 30 1,2 * * *"] {
+            for cron in [
+                "*/20 * * * * *",
+                "5 30 2 * * *",
+                "0 0 0 * * *",
+                "59 59 * * * *",
+                "* 59 1-3 * * *",
+                "0,30 30 1,2 * * *",
+            ] {
                 compare(cron, name, day - TimeDelta::hours(2), day + TimeDelta::hours(26), TimeDelta::seconds(1));
             }
         }
@@ -201,17 +208,29 @@ fn every_second_around_each_change_of_the_clocks() {
 fn the_changes_in_berlin_by_hand() {
     let local = |cron: &str, from: DateTime<Utc>, to: DateTime<Utc>| {
         let ticks = found(cron, "Europe/Berlin", from, to);
-        ticks.iter().map(|tick| tick.with_timezone(&zone("Europe/Berlin")).format("%d %H:%M %Z").to_string()).collect::<Vec<_>>()
+        ticks
+            .iter()
+            .map(|tick| tick.with_timezone(&zone("Europe/Berlin")).format("%d %H:%M %Z").to_string())
+            .collect::<Vec<_>>()
     };
     let spring = (utc(2026, 3, 28), utc(2026, 3, 31));
     assert_eq!(local("30 2 * * *", spring.0, spring.1), ["28 02:30 CET", "29 03:00 CEST", "30 02:30 CEST"]);
     assert_eq!(
         local("0,30 2,14 * * *", spring.0 + TimeDelta::hours(20), spring.1 - TimeDelta::hours(10)),
-        ["29 03:00 CEST", "29 14:00 CEST", "29 14:30 CEST", "30 02:00 CEST", "30 02:30 CEST", "30 14:00 CEST", "30 14:30 CEST"]
+        [
+            "29 03:00 CEST",
+            "29 14:00 CEST",
+            "29 14:30 CEST",
+            "30 02:00 CEST",
+            "30 02:30 CEST",
+            "30 14:00 CEST",
+            "30 14:30 CEST"
+        ]
     );
     let autumn = (utc(2026, 10, 24), utc(2026, 10, 27));
     assert_eq!(local("30 2 * * *", autumn.0, autumn.1), ["24 02:30 CEST", "25 02:30 CEST", "26 02:30 CET"]);
-    let night = (Utc.with_ymd_and_hms(2026, 10, 24, 23, 59, 0).unwrap(), Utc.with_ymd_and_hms(2026, 10, 25, 2, 0, 0).unwrap());
+    let night =
+        (Utc.with_ymd_and_hms(2026, 10, 24, 23, 59, 0).unwrap(), Utc.with_ymd_and_hms(2026, 10, 25, 2, 0, 0).unwrap());
     assert_eq!(
         local("*/30 * * * *", night.0, night.1),
         ["25 02:00 CEST", "25 02:30 CEST", "25 02:00 CET", "25 02:30 CET", "25 03:00 CET"]
@@ -220,7 +239,9 @@ fn the_changes_in_berlin_by_hand() {
 
 #[test]
 fn the_29th_of_february_comes_in_leap_years() {
-    let years = |from, to| found("0 12 29 2 *", "UTC", utc(from, 1, 1), utc(to, 1, 1)).iter().map(|time| time.year()).collect::<Vec<_>>();
+    let years = |from, to| {
+        found("0 12 29 2 *", "UTC", utc(from, 1, 1), utc(to, 1, 1)).iter().map(|time| time.year()).collect::<Vec<_>>()
+    };
     assert_eq!(years(2026, 2041), [2028, 2032, 2036, 2040]);
     assert_eq!(years(2095, 2106), [2096, 2104], "2100 is no leap year");
     assert_eq!(years(2396, 2405), [2396, 2400, 2404], "2400 is one");

@@ -58,9 +58,9 @@ pub use explain::JobMoment;
 pub use finished::Finished;
 pub use jobs::JobFilter;
 pub use leasehold_ports::{
-    CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Fire, FireOutcome, Front,
-    InvalidLinePosition, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived,
-    Slice, Stretch, Survey, TickJob, Uptime, Violation, Waiting,
+    CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints,
+    Fire, FireOutcome, Front, InvalidLinePosition, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed,
+    Repair, Retained, Revived, Slice, Stretch, Survey, TickJob, Uptime, Violation, Waiting,
 };
 pub use locked::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};

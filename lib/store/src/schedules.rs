@@ -173,6 +173,17 @@ impl Store {
         due(&rows).map_err(sql())
     }
 
+    /// The schedules whose next tick is to come, for an operator's check; `None`: there is no such schedule.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn schedules_ahead(&self) -> Result<Option<DueSchedules>, Error> {
+        let sql = || Error::sql("reading schedules");
+        let statement = sqlx::query(include_str!("../sql/schedules_ahead.sql"));
+        let rows = statement.fetch_all(&self.long_statements).await.map_err(sql())?;
+        if rows.is_empty() { Ok(None) } else { due(&rows).map(Some).map_err(sql()) }
+    }
+
     /// Moves schedules on and enqueues their jobs, each schedule as a whole or not at all. The answers are in order.
     ///
     /// # Errors
@@ -303,8 +314,7 @@ fn due(rows: &[PgRow]) -> Result<DueSchedules, sqlx::Error> {
 
 /// An array of times, as PostgreSQL reads it: arrays of arrays must all have one length.
 fn array_of(times: &[DateTime<Utc>]) -> String {
-    let times: Vec<String> =
-        times.iter().map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true)).collect();
+    let times: Vec<String> = times.iter().map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true)).collect();
     format!("{{{}}}", times.join(","))
 }
 
