@@ -128,12 +128,17 @@ local function append(list)
   end
 end
 
--- Inserts one hint behind all hints with the same or a lower score.
+-- Whether a hint with this score belongs before a waiting one with that score. With the same score, the one that came first is
+-- first: a hint that is given back has waited before.
+local function is_before(score, waiting)
+  return score < waiting or score == waiting and mode == 'return'
+end
+
 local function insert(id, score)
   local low, high = 0, redis.call('LLEN', ready)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if score_at(middle) <= score then low = middle + 1 else high = middle end
+    if is_before(score, score_at(middle)) then high = middle else low = middle + 1 end
   end
   local follower = redis.call('LINDEX', ready, low)
   if follower then redis.call('LINSERT', ready, 'BEFORE', follower, id) else redis.call('RPUSH', ready, id) end
@@ -145,7 +150,7 @@ local function merge()
   for from = 1, #waiting, CHUNK do
     local held = redis.call('ZMSCORE', leases, unpack(waiting, from, math.min(from + CHUNK - 1, #waiting)))
     for i, score in ipairs(held) do
-      while nth <= #ids and scores[nth] < tonumber(score or WAITING) do
+      while nth <= #ids and is_before(scores[nth], tonumber(score or WAITING)) do
         merged[#merged + 1] = ids[nth]
         nth = nth + 1
       end
@@ -158,12 +163,15 @@ local function merge()
 end
 
 local last = #ids > 0 and score_at(-1)
-if not last or scores[1] >= last then
+if not last or not is_before(scores[1], last) then
   append(ids)
 elseif #ids > FEW then
   merge()
 else
-  for i = 1, #ids do insert(ids[i], scores[i]) end
+  -- Hints with the same score keep their order.
+  local from, to, step = 1, #ids, 1
+  if mode == 'return' then from, to, step = #ids, 1, -1 end
+  for i = from, to, step do insert(ids[i], scores[i]) end
 end
 -- LPUSH reverses the order of its arguments: push one by one, from the last to the first.
 for i = #front, 1, -1 do redis.call('LPUSH', ready, front[i]) end

@@ -65,6 +65,12 @@ impl Context {
         Ok(pair)
     }
 
+    /// Both stores. Fails if one of them is unavailable.
+    pub(crate) async fn connected_pair(&self) -> Result<Pair, Failure> {
+        let (store, handoff) = (self.store().await?, self.handoff().await?);
+        Ok(Pair { name: Pair::MAIN.to_owned(), store, handoff: Some(handoff) })
+    }
+
     /// A client of both stores.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         Client::connect(&self.config).await.map_err(|error| self.failure(&error))

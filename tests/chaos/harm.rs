@@ -2,7 +2,7 @@
 
 use crate::{
     dice::Dice,
-    held_jobs::DeathPoint,
+    held_jobs::{DeathPoint, LEASES},
     stage::{STEP_TIMEOUT, Stage},
 };
 use anyhow::{Context as _, Result, ensure};
@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 const READY: &str = "leasehold:{default}:ready";
 const CLAIMED: &str = "leasehold:{default}:claimed";
-pub(crate) const LEASES: &str = "leasehold:{default}:leases";
 
 /// Ends two connections of the fleet at the server. Connections that run a statement come first.
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -6,7 +6,6 @@
 
 use crate::{
     dice::Dice,
-    harm::LEASES,
     moments::{Kill, now_ms},
     stage::Stage,
 };
@@ -19,6 +18,8 @@ use std::{
 };
 use uuid::Uuid;
 
+/// The set of waiting and leased hints.
+pub(crate) const LEASES: &str = "leasehold:{default}:leases";
 /// How long to search for a worker at the wanted point. Each attempt takes a tenth of a second.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long after the stop to inspect the worker: what it sent before must have arrived by then.

@@ -57,6 +57,7 @@ async fn what_a_fill_brings_is_rung_for() {
     assert!(taker.bell(SOON).await.expect("a wait"));
     handoff.fill(&queue(), &hints(&ids[..2]), true, Some("a place")).await.expect("fill");
     assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "all of them were there");
-    handoff.extend(&queue(), 0, "a place", "another", &hints(&ids[2..])).await.expect("extend");
+    let reading = handoff.begin_readings(&[queue()]).await.expect("a reading")[0];
+    handoff.extend(&queue(), reading, "a place", "another", &hints(&ids[2..])).await.expect("extend");
     assert!(taker.bell(SOON).await.expect("a wait"));
 }

@@ -37,7 +37,8 @@ async fn keys_of_one_call_lie_in_one_slot() {
     assert_eq!(handoff.expired(&queue(), 9).await.expect("expired"), []);
     handoff.fill(&queue(), &hints(&ids), true, Some("here")).await.expect("fill");
     handoff.tail(&queue()).await.expect("tail");
-    handoff.extend(&queue(), 0, "here", "there", &hints(&ids)).await.expect("extend");
+    let reading = handoff.begin_readings(&[queue()]).await.expect("a reading")[0];
+    handoff.extend(&queue(), reading, "here", "there", &hints(&ids)).await.expect("extend");
     assert_eq!(handoff.sweep(&queue()).await.expect("sweep"), Swept::default());
     assert_eq!(handoff.snapshot(&queue()).await.expect("snapshot").held.len(), ids.len());
     handoff.forget(&queue(), &[ids[0].to_string().into_bytes()]).await.expect("forget");

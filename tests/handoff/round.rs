@@ -100,7 +100,10 @@ async fn a_low_head_is_extended_at_its_end_and_nowhere_else() {
     let bound = HEAD_MAX as usize;
     let line = new_ids(3 * bound);
     let behind = &line[bound..];
-    let extend = async |from, to, ids| handoff.extend(&queue(), 0, from, to, &hints(ids)).await.expect("extend");
+    let extend = async |from, to, ids| {
+        let reading = handoff.begin_readings(&[queue()]).await.expect("a reading")[0];
+        handoff.extend(&queue(), reading, from, to, &hints(ids)).await.expect("extend")
+    };
     let filled_to = async || handoff.tail(&queue()).await.expect("tail").filled_to;
     // At once after a fill that finds all of the front held; again if that was not soon enough.
     let extend_soon = async |front: &[JobId], from, to, ids| {
@@ -158,7 +161,8 @@ async fn a_head_with_no_hint_left_is_extended_from_where_it_ended() {
         handoff.ack(&[(queue(), taken)]).await.expect("ack");
         let tail = handoff.tail(&queue()).await.expect("tail");
         assert_eq!(tail.ready, 0);
-        let extended = handoff.extend(&queue(), 0, "a", "b", &hints(behind)).await.expect("extend");
+        let reading = handoff.begin_readings(&[queue()]).await.expect("a reading")[0];
+        let extended = handoff.extend(&queue(), reading, "a", "b", &hints(behind)).await.expect("extend");
         if extended == CHANGED { Err(tail) } else { Ok(()) }
     })
     .await;

@@ -207,6 +207,26 @@ async fn push() {
                         ready: a b c",
             },
             Case {
+                name: "given back to a position where others wait: before them, in order",
+                seed: "leases: a=waits@5 b=waits@5 c=+60s d=+60s z=waits@9
+                       ready: a b z",
+                keys: KEYS,
+                args: "10 return c@5 d@5",
+                returns: "[2, 0, 0, 0]",
+                after: "leases: a=waits@5 b=waits@5 c=waits@5 d=waits@5 z=waits@9
+                        ready: c d a b z",
+            },
+            Case {
+                name: "given back to the position of the last one",
+                seed: "leases: a=waits@5 c=+60s
+                       ready: a",
+                keys: KEYS,
+                args: "10 return c@5",
+                returns: "[1, 0, 0, 0]",
+                after: "leases: a=waits@5 c=waits@5
+                        ready: c a",
+            },
+            Case {
                 name: "given back to where the head does not reach: forgotten, the line has it",
                 seed: "claimed: y
                        flags: overflow=@4

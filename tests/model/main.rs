@@ -1,8 +1,8 @@
-//! The protocol, checked exhaustively: two stores, workers, a reaper, a client, and every fault at every moment.
+//! An exhaustive check of the protocol: two stores, workers, a reaper, a client, and every fault at every moment.
 //!
-//! PostgreSQL's side of the model is [`leasehold_core::Lifecycle::apply`], the very function that the statements of the store
-//! are compared with. What is checked holds in *every* reachable state, from each of which the fleet must also be
-//! able to heal once faults stop. Broken variants of the protocol show that the checks can fail.
+//! PostgreSQL's side of the model is [`leasehold_core::Lifecycle::apply`]. Other tests compare the statements of the store
+//! with the same function. Each property must hold in *every* reachable state. From each state the fleet must also heal
+//! when faults stop. Broken variants of the protocol show that the checks can fail.
 
 mod possible;
 mod promises;
@@ -10,16 +10,56 @@ mod protocol;
 mod steps;
 mod world;
 
-use protocol::{Broken, Protocol};
-use stateright::{Checker, HasDiscoveries, Model};
+use protocol::{Action, Broken, Protocol};
+use stateright::{Checker, HasDiscoveries, Model, Property};
+use std::collections::BTreeSet;
+use world::{Doing, Redis, Seen, Worker, World};
 
-/// Runs a model to its end, prints what it covered, and fails with the shortest way to whatever it found.
+impl Model for Protocol {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World {
+            rows: vec![None; usize::from(self.jobs)],
+            to_push: BTreeSet::new(),
+            redis: Redis::default(),
+            copy: None,
+            workers: vec![Worker { start: 0, doing: Doing::Idle }; usize::from(self.workers)],
+            wire: BTreeSet::new(),
+            faults: self.faults,
+            reaper_saw: None,
+            seen: Seen::default(),
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        *actions = self.possible(world);
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        self.step(&mut next, action);
+        (next != *world).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = promises::promises();
+        properties.extend(self.witnesses());
+        properties
+    }
+}
+
+/// Checks all states of a model and prints their number. If a property fails, prints the shortest way to the failure.
 fn check(name: &str, model: Protocol, states_pinned: usize) {
     let checker = model.checker().threads(2).spawn_bfs().join();
     let states = checker.unique_state_count();
     println!("{name}: {states} states, {} deep", checker.max_depth());
     checker.assert_properties();
-    assert_eq!(states, states_pinned, "{name}: a change in the number of states is a change of what is checked");
+    assert_eq!(
+        states, states_pinned,
+        "{name}: another number of states means that the model checks something else than before"
+    );
 }
 
 /// Runs a broken variant until `property` fails, and prints the shortest way there.
@@ -31,9 +71,9 @@ fn must_fail(broken: Broken, property: &'static str, model: Protocol) {
         .spawn_bfs()
         .join();
     let Some(path) = checker.discovery(property) else {
-        panic!("{broken:?} was not caught: {property:?} held in all {} states", checker.unique_state_count());
+        panic!("{broken:?} was not found: {property:?} held in all {} states", checker.unique_state_count());
     };
-    println!("{broken:?} is caught: not {property:?}, because of");
+    println!("{broken:?} is found: {property:?} fails after these steps:");
     for action in path.into_actions() {
         println!("    {action:?}");
     }
@@ -85,7 +125,7 @@ fn without_the_head_a_lost_redis_is_never_filled() {
 }
 
 #[test]
-fn expiring_by_id_alone_ends_a_lease_that_stands() {
+fn expiring_by_id_alone_ends_a_valid_lease() {
     must_fail(Broken::ExpireById, "a standing lease is never expired", Protocol::cancelling());
 }
 
@@ -95,7 +135,7 @@ fn acknowledging_before_settling_leaves_a_run_uncovered() {
 }
 
 #[test]
-fn calling_any_finished_job_ones_own_tells_two_workers_of_success() {
+fn if_any_finished_job_counts_as_own_two_workers_are_told_of_success() {
     must_fail(Broken::AlreadyByAnybody, "at most one result is accepted", Protocol::settling());
 }
 

@@ -1,4 +1,4 @@
-//! What can happen next in a world: steps of the client, the workers and the reaper, and faults that are left.
+//! The next possible actions in a world: steps of the client, the workers and the reaper, and faults that may still happen.
 
 use crate::{
     protocol::{Action, Broken, Protocol},
@@ -60,7 +60,7 @@ impl Protocol {
                         actions.push(Action::HandlerEnds(number, Ending::Cancel));
                     }
                 }
-                // The write is on its way, and only its answer moves the worker on.
+                // The write is in flight. The worker continues only after the answer.
                 Doing::Settling(_) => {}
                 Doing::Settled(_) => actions.push(Action::WorkerAcks(number)),
             }
@@ -108,10 +108,10 @@ impl Protocol {
         }
     }
 
-    /// What can happen to the lease of a run next.
+    /// The next possible action on the lease of a run.
     pub(crate) fn fate_of_lease(&self, world: &World, job: Job, row: &Row) -> Option<Action> {
         if row.lease_stands {
-            // Time runs for the leases of the dead; a living worker renews, unless it is paused.
+            // The lease of a dead worker can run out. A live worker renews its lease, unless it is paused.
             let runs_out = !world.is_run_alive(&row.life) || world.faults.pauses > 0;
             runs_out.then_some(Action::LeaseRunsOut(job))
         } else if self.is(Broken::ExpireById) {

@@ -1,4 +1,4 @@
-//! What must hold in every state, and what must happen in some.
+//! The properties that must hold in every state, and the events that must happen in some state.
 
 use crate::{
     protocol::{MAX_ATTEMPTS, MAX_CRASHES, Protocol},
@@ -7,7 +7,7 @@ use crate::{
 use leasehold_core::State;
 use stateright::Property;
 
-/// What holds in every state.
+/// The properties of every state.
 pub(crate) fn promises() -> Vec<Property<Protocol>> {
     vec![
         Property::always("every transition is legal", |_, world: &World| !world.seen.illegal),
@@ -45,7 +45,7 @@ pub(crate) fn promises() -> Vec<Property<Protocol>> {
 }
 
 impl Protocol {
-    /// What must happen in some state, so that no promise is kept by doing nothing.
+    /// Events that must happen in some state. Without them, a model that does nothing would keep every promise.
     pub(crate) fn witnesses(&self) -> Vec<Property<Self>> {
         let mut witnesses = vec![
             Property::sometimes("every job succeeds", |_, world: &World| {

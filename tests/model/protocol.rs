@@ -1,31 +1,29 @@
-//! The protocol as a model: its bounds, its rules about rows and keys, and how it heals. What can happen next is in
-//! `possible`, what each thing does in `steps`, what must hold in `promises`.
+//! The protocol as a model: its bounds, its rules for rows and keys, and the check that it heals. `possible` has the next
+//! possible actions, `steps` has the effect of each action, and `promises` has the properties.
 
-use crate::promises;
-use crate::world::{Doing, Ending, Faults, Job, Member, Redis, Row, Seen, Worker, World, Write, worker_id};
+use crate::world::{Doing, Ending, Faults, Job, Member, Redis, Row, World, Write, worker_id};
 use leasehold_core::{Event, State};
-use stateright::{Model, Property};
 use std::collections::BTreeSet;
 
 pub(crate) const MAX_ATTEMPTS: i32 = 3;
 pub(crate) const MAX_CRASHES: i16 = 2;
 
-/// A rule of the protocol left out, to see that the checks notice.
+/// A rule of the protocol that is left out, to show that the checks notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// A settle is applied to whatever run there is.
+    /// A settle is applied to any run of the job.
     NoFence,
-    /// A hint is taken as the right to run, whatever the row says.
+    /// A worker runs the job of every hint, in any state of the row.
     HintGrants,
-    /// Nobody looks at `claimed`.
+    /// No step reads `claimed`.
     NoAdoption,
-    /// Nobody compares the line with Redis.
+    /// No step compares the line with Redis.
     NoHead,
-    /// Nobody expires leases.
+    /// No step expires leases.
     NoExpire,
-    /// The reaper remembers an expired lease and ends whatever run the job has later.
+    /// The reaper remembers a job with an expired lease, and later ends any run of this job.
     ExpireById,
-    /// Redis is told before PostgreSQL is.
+    /// The worker acknowledges the hint before it settles the run.
     AckBeforeSettle,
     /// A settle that finds the job finished counts it as its own.
     AlreadyByAnybody,
@@ -40,7 +38,7 @@ pub(crate) struct Protocol {
     pub(crate) broken: Option<Broken>,
 }
 
-/// One thing that happens.
+/// One step of a process, or one fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     ClientCommits(Job),
@@ -52,7 +50,7 @@ pub(crate) enum Action {
     WorkerClaimsFromLine(u8, Job),
     HandlerEnds(u8, Ending),
     WriteArrives(Write),
-    /// Written, but the answer is lost: it is sent again.
+    /// PostgreSQL executes the write, the answer is lost, and the worker sends the write again.
     WriteArrivesAndStays(Write),
     WorkerAcks(u8),
     WorkerDies(u8),
@@ -71,7 +69,7 @@ pub(crate) enum Action {
 }
 
 impl Protocol {
-    /// One job and what can go wrong with the settling of it.
+    /// One job, and faults around its settle.
     pub(crate) fn settling() -> Self {
         Self::with(
             1,
@@ -79,12 +77,12 @@ impl Protocol {
         )
     }
 
-    /// One job and what can happen to Redis.
+    /// One job, and faults of Redis.
     pub(crate) fn redis() -> Self {
         Self::with(1, Faults { crashes: 1, redis_losses: 1, redis_rewinds: 1, doubles: 1, ..Faults::default() })
     }
 
-    /// One job, a client that cancels it, and a worker that gives it back.
+    /// One job, a client that cancels it, and a worker that releases it.
     pub(crate) fn cancelling() -> Self {
         Self::with(1, Faults { crashes: 1, pauses: 1, cancels: 1, releases: 1, failures: 1, ..Faults::default() })
     }
@@ -94,7 +92,7 @@ impl Protocol {
         Self::with(1, Faults { crashes: 2, pauses: 2, ..Faults::default() })
     }
 
-    /// Two jobs, so that they can get in each other's way, and fewer faults.
+    /// Two jobs that can be in each other's way, and fewer faults.
     pub(crate) fn two_jobs() -> Self {
         Self::with(2, Faults { crashes: 1, redis_losses: 1, ..Faults::default() })
     }
@@ -128,14 +126,14 @@ impl Protocol {
             && let Some(Row { life, .. }) = world.row(job)
             && life.state != State::Queued
         {
-            // What a claim without its condition would do to the row.
+            // A claim without its condition would change the row.
             world.seen.illegal = true;
             return true;
         }
         self.apply(world, job, Event::Claim(worker_id(number, start)))
     }
 
-    /// A settle reaches PostgreSQL. Whether its sender may count it as written.
+    /// A settle reaches PostgreSQL. Returns whether its sender may count the settle as written.
     pub(crate) fn write_arrives(&self, world: &mut World, write: Write) -> bool {
         let Some(row) = world.row(write.job) else { return false };
         let fence = write.fence();
@@ -154,7 +152,7 @@ impl Protocol {
         already
     }
 
-    /// The answer reaches the sender if it is still there and waits for it.
+    /// The answer reaches the sender, if the sender still waits for it.
     pub(crate) fn answer_arrives(&self, world: &mut World, write: Write, counts: bool) {
         let worker = &mut world.workers[usize::from(write.worker)];
         if worker.start != write.start || worker.doing != Doing::Settling(write) {
@@ -183,12 +181,12 @@ impl Protocol {
         for job in line {
             world.redis.push(job, false);
         }
-        // A membership that no list and no lease stands for would refuse pushes for ever.
+        // If the set had a waiting id that is in no list, every push of this id would be refused.
         let held: BTreeSet<Job> = world.redis.ready.iter().chain(&world.redis.claimed).copied().collect();
         world.redis.leases.retain(|job, member| *member != Member::Waiting || held.contains(job));
     }
 
-    /// Ends all faults, lets every process do its work in turn, and says whether everything came to its end.
+    /// Ends all faults, lets every process work in turn, and returns whether every job reached its end.
     pub(crate) fn heals(&self, world: &World) -> bool {
         let mut world = world.clone();
         world.faults = Faults::default();
@@ -215,48 +213,13 @@ impl Protocol {
         is_at_rest(&world)
     }
 
-    /// Whether an action that was possible a moment ago still is, now that others have been done.
+    /// Whether an action is still possible after the actions before it.
     pub(crate) fn is_possible(&self, world: &World, action: Action) -> bool {
         self.possible(world).contains(&action)
     }
 }
 
-/// Every job at its end, and nothing of any in Redis.
+/// Whether every job is final and Redis is empty.
 fn is_at_rest(world: &World) -> bool {
     world.jobs().all(|(_, row)| row.life.state.is_final()) && world.redis == Redis::default()
-}
-
-impl Model for Protocol {
-    type State = World;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<World> {
-        vec![World {
-            rows: vec![None; usize::from(self.jobs)],
-            to_push: BTreeSet::new(),
-            redis: Redis::default(),
-            copy: None,
-            workers: vec![Worker { start: 0, doing: Doing::Idle }; usize::from(self.workers)],
-            wire: BTreeSet::new(),
-            faults: self.faults,
-            reaper_saw: None,
-            seen: Seen::default(),
-        }]
-    }
-
-    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        *actions = self.possible(world);
-    }
-
-    fn next_state(&self, world: &World, action: Action) -> Option<World> {
-        let mut next = world.clone();
-        self.step(&mut next, action);
-        (next != *world).then_some(next)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        let mut properties = promises::promises();
-        properties.extend(self.witnesses());
-        properties
-    }
 }

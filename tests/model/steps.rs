@@ -1,4 +1,4 @@
-//! What each thing that happens does to the world.
+//! The effect of each action on the world.
 
 use crate::{
     protocol::{Action, Broken, MAX_ATTEMPTS, MAX_CRASHES, Protocol},
@@ -77,7 +77,7 @@ impl Protocol {
             }
             Action::WorkerClaims(number) => {
                 let (Doing::Took(job) | Doing::Hinted(job)) = world.workers[usize::from(number)].doing else { return };
-                // The two go side by side: by the time that the claim is answered, the lease has been asked for.
+                // The worker sends take and claim at the same time. When the claim is answered, the lease was requested.
                 world.redis.lease(job);
                 let claimed = self.claims(world, number, job);
                 let epoch = world.row(job).map_or(0, |row| row.life.epoch);
@@ -114,7 +114,7 @@ impl Protocol {
             Action::WorkerAcks(number) => {
                 if let Doing::Settled(job) = world.workers[usize::from(number)].doing {
                     world.redis.ack(job);
-                    // A released job is in the line again, and its hint goes back with the acknowledgement.
+                    // A released job is queued again, so the worker returns its hint instead of removing it.
                     if world.row(job).is_some_and(|row| row.life.state == State::Queued) {
                         world.redis.push(job, true);
                     }

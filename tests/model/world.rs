@@ -1,4 +1,4 @@
-//! What there is: rows, keys, workers, and writes on their way.
+//! The state of the model: rows, keys, workers, and writes in flight.
 
 use leasehold_core::{Epoch, Event, Fence, JobId, Lifecycle, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,13 +7,13 @@ use uuid::Uuid;
 /// A job of the model, by number.
 pub(crate) type Job = u8;
 
-/// The row of a job and what decides about it beside its lifecycle.
+/// The row of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
     pub(crate) life: Lifecycle,
-    /// The lease has not run out. Means something only while running.
+    /// The lease has not run out. Only meaningful while the job runs.
     pub(crate) lease_stands: bool,
-    /// Who ended the last run, as the trail and history keep it.
+    /// The fence that ended the last run, as in the trail and in history.
     pub(crate) settled_by: Option<Fence>,
 }
 
@@ -22,9 +22,9 @@ pub(crate) struct Row {
 pub(crate) enum Member {
     /// Score +inf.
     Waiting,
-    /// A deadline to come.
+    /// A deadline in the future.
     Leased,
-    /// A deadline gone by.
+    /// A deadline in the past.
     RanOut,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// A push: refused when the id is held already.
+    /// Pushes a hint. A hint that Redis already has is refused.
     pub(crate) fn push(&mut self, job: Job, front: bool) {
         if self.leases.contains_key(&job) {
             return;
@@ -46,20 +46,20 @@ impl Redis {
         self.ready.insert(if front { 0 } else { self.ready.len() }, job);
     }
 
-    /// Forgets an id wherever it is leased; a hint of it that waits in a list stays, and is dropped on claim.
+    /// Forgets a leased id. If a hint of the same id waits in `ready`, it stays there, and a claim drops it.
     pub(crate) fn ack(&mut self, job: Job) {
         self.leases.remove(&job);
         self.claimed.retain(|&other| other != job);
     }
 
-    /// Puts the lease of a taken hint on record.
+    /// Leases a taken hint.
     pub(crate) fn lease(&mut self, job: Job) {
         self.claimed.retain(|&other| other != job);
         self.leases.insert(job, Member::Leased);
     }
 }
 
-/// How a handler's run came out.
+/// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Ending {
     Complete,
@@ -79,7 +79,7 @@ impl Ending {
     }
 }
 
-/// A settle that was sent. It arrives some time, also after the death of its sender, and perhaps twice.
+/// A settle in flight. It arrives at some time, perhaps after the death of its sender, and perhaps twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Write {
     pub(crate) job: Job,
@@ -95,26 +95,26 @@ impl Write {
     }
 }
 
-/// Where a worker process is.
+/// The current activity of a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Doing {
     Idle,
-    /// `BLMOVE` has answered; no lease yet.
+    /// `BLMOVE` has answered, and there is no lease yet.
     Took(Job),
-    /// Leased in Redis; not claimed yet.
+    /// The hint is leased in Redis, and the job is not claimed yet.
     Hinted(Job),
-    /// In the handler.
+    /// The handler runs.
     Running(Job, Epoch),
-    /// The settle is sent, the answer is not here.
+    /// The settle was sent and is not answered.
     Settling(Write),
-    /// The settle is answered; Redis is not told yet.
+    /// The settle was answered, and the hint is not acknowledged yet.
     Settled(Job),
 }
 
 /// A worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Worker {
-    /// Counts starts: each is a worker of its own.
+    /// The number of starts. Each start is another worker.
     pub(crate) start: u8,
     pub(crate) doing: Doing,
 }
@@ -133,10 +133,10 @@ pub(crate) struct Faults {
     pub(crate) releases: u8,
 }
 
-/// What has been seen on the way: for the checks only, no part of the protocol reads it.
+/// What the checks remember about the way to a state. The protocol does not read this.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Seen {
-    /// Which runs were told that their result counts.
+    /// The runs whose worker was told that its result counts.
     pub(crate) accepted: BTreeSet<(Job, Epoch)>,
     pub(crate) stale_write_accepted: bool,
     pub(crate) stale_write_refused: bool,
@@ -147,20 +147,20 @@ pub(crate) struct Seen {
     pub(crate) already: bool,
 }
 
-/// One state of everything.
+/// One state of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    /// `None`: not submitted.
+    /// `None` for a job that was not enqueued yet.
     pub(crate) rows: Vec<Option<Row>>,
-    /// Submitted, and its hint not pushed yet.
+    /// Jobs that were enqueued and whose hints were not pushed yet.
     pub(crate) to_push: BTreeSet<Job>,
     pub(crate) redis: Redis,
-    /// An old copy of Redis that may take over.
+    /// An old copy of Redis that may replace Redis.
     pub(crate) copy: Option<Redis>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) wire: BTreeSet<Write>,
     pub(crate) faults: Faults,
-    /// A job that a reaper saw expired; only a broken one acts on it later.
+    /// A job whose lease a reaper found expired. Only the broken reaper uses it later.
     pub(crate) reaper_saw: Option<Job>,
     pub(crate) seen: Seen,
 }
@@ -182,7 +182,7 @@ impl World {
         (0u8..).zip(&self.rows).filter_map(|(job, row)| row.map(|row| (job, row)))
     }
 
-    /// Whether a living worker process still has to do with this job, in PostgreSQL's or in Redis' eyes.
+    /// Whether a live worker process holds a hint or a run of this job.
     pub(crate) fn is_held(&self, job: Job) -> bool {
         self.workers.iter().any(|worker| match worker.doing {
             Doing::Idle => false,
@@ -191,7 +191,7 @@ impl World {
         })
     }
 
-    /// Whether the worker that the row names lives and still works on that claim.
+    /// Whether the worker in the row is alive and still works on this run.
     pub(crate) fn is_run_alive(&self, life: &Lifecycle) -> bool {
         (0u8..).zip(&self.workers).any(|(number, worker)| {
             Some(worker_id(number, worker.start)) == life.worker

@@ -1,4 +1,4 @@
-//! Cancels that were asked for in SQL.
+//! Cancels that were requested in SQL.
 
 use crate::world::{SOON, World, queue, report};
 use leasehold_core::WorkerId;
@@ -18,7 +18,7 @@ async fn the_worker_of_a_run_is_told_until_the_run_has_ended() {
     let mut notices = world.handoff.listen();
     let wanted = Notice::Cancel { id: job.fence.id, epoch: job.fence.epoch, worker };
     for round in 1..=2 {
-        // What is said before the listener has connected is lost, and said again.
+        // A notice from before the listener has connected is lost, and the reaper sends it again.
         eventually("the worker is told", SOON, async || {
             assert_eq!(report(&reaper.tick().await, "cancel").found, 1, "round {round}");
             match tokio::time::timeout(Duration::from_millis(200), notices.recv()).await {

@@ -1,5 +1,5 @@
-//! A transaction stays open, and PostgreSQL has to keep what is dead: looks go on from where the live jobs begin, and what
-//! comes to stand before that is found all the same.
+//! A transaction stays open, so PostgreSQL must keep dead rows. The steps read from the first live job on. A job that later
+//! comes before the first live job is found by a survey.
 
 use crate::world::{SOON, World, new_job, queue, report};
 use chrono::{TimeDelta, Utc};
@@ -8,10 +8,10 @@ use leasehold_reaper::{Reaper, fill_head};
 use leasehold_tests::eventually;
 use sqlx::{Connection, Executor, PgConnection};
 
-/// Dead entries that take any machine more than some 10 ms to walk over.
+/// So many dead index entries that every machine needs more than 10 ms to skip them.
 const DEAD: u32 = 300_000;
 
-/// A world in which jobs have died, and the transaction for which PostgreSQL keeps them.
+/// A world with dead rows, and the transaction for which PostgreSQL keeps them.
 async fn start() -> (World, PgConnection) {
     let world = World::start().await;
     let mut open = PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL");
@@ -35,23 +35,23 @@ async fn begins(world: &World) -> Option<String> {
     world.handoff.tail(&queue()).await.expect("tail").scan_start
 }
 
-/// Ticks until the line is known, by a survey that took long.
+/// Ticks until a slow survey has found where the line begins.
 async fn learn_the_line(world: &World, reaper: &mut Reaper) {
-    eventually("the line is known, by a survey that took long", SOON, async || {
+    eventually("a slow survey has found where the line begins", SOON, async || {
         let reports = reaper.tick().await;
         if begins(world).await.is_some() { Ok(()) } else { Err(reports) }
     })
     .await;
 }
 
-/// A job that stands where nobody looks, and that nobody was told of.
-async fn one_of_an_hour_ago(world: &World) -> JobId {
+/// A job before the known beginning of the line, without a hint.
+async fn enqueue_before_the_beginning(world: &World) -> JobId {
     let job = NewJob { run_at: Some(Utc::now() - TimeDelta::hours(1)), ..new_job() };
     world.enqueue_these(&[job]).await[0]
 }
 
 #[tokio::test]
-async fn jobs_go_through_and_what_stands_before_them_is_found() {
+async fn jobs_run_and_a_job_before_the_known_beginning_is_found() {
     let (world, open) = start().await;
     let mut reaper = world.reaper().await;
     let worker = WorkerId::new();
@@ -59,7 +59,7 @@ async fn jobs_go_through_and_what_stands_before_them_is_found() {
     learn_the_line(&world, &mut reaper).await;
     assert_eq!(world.snapshot().await.ready, first);
 
-    // From here on others go by it too.
+    // From now on a fill by a worker starts at this beginning too.
     let second = world.enqueue(3).await;
     let filled = fill_head(&world.store, &world.handoff, &queue(), world.head_max).await.expect("fill");
     assert_eq!((filled.pushed, filled.held), (3, 3));
@@ -68,11 +68,11 @@ async fn jobs_go_through_and_what_stands_before_them_is_found() {
     let moved = begins(&world).await;
     let third = world.enqueue(1).await;
     reaper.tick().await;
-    assert_eq!(world.snapshot().await.ready, third, "a tick is enough for what comes behind");
-    assert_ne!(begins(&world).await, moved, "its beginning moves on");
+    assert_eq!(world.snapshot().await.ready, third, "one tick must be enough for a job at the end of the line");
+    assert_ne!(begins(&world).await, moved, "the beginning must move on");
 
-    let early = one_of_an_hour_ago(&world).await;
-    eventually("a survey finds what stands before", SOON, async || {
+    let early = enqueue_before_the_beginning(&world).await;
+    eventually("a survey finds the job before the known beginning", SOON, async || {
         let reports = reaper.tick().await;
         if world.snapshot().await.ready == [early, third[0]] { Ok(()) } else { Err(reports) }
     })
@@ -82,7 +82,7 @@ async fn jobs_go_through_and_what_stands_before_them_is_found() {
 }
 
 #[tokio::test]
-async fn leases_run_out_and_what_is_due_gets_into_the_line() {
+async fn leases_expire_and_due_jobs_get_into_the_line() {
     let (world, open) = start().await;
     let mut reaper = world.reaper().await;
     let worker = WorkerId::new();
@@ -95,7 +95,7 @@ async fn leases_run_out_and_what_is_due_gets_into_the_line() {
     world.sql(in_a_moment).await;
     let due = "SELECT leasehold.enqueue('due', '{}', run_at => now() + interval '1 ms')";
     world.sql(due).await;
-    eventually("both are in the line at the next ticks", SOON, async || {
+    eventually("the expired job and the due job are in the head", SOON, async || {
         let reports = reaper.tick().await;
         let waits = world.snapshot().await.ready.len();
         if waits == 3 { Ok(()) } else { Err((waits, reports)) }
@@ -103,7 +103,7 @@ async fn leases_run_out_and_what_is_due_gets_into_the_line() {
     .await;
 
     world.let_leases_lapse().await;
-    eventually("a survey finds the lease that ran out before", SOON, async || {
+    eventually("a survey finds the lease that ran out before the known beginning", SOON, async || {
         let reports = reaper.tick().await;
         if world.state(ids[1]).await == State::Queued { Ok(()) } else { Err(reports) }
     })
@@ -112,7 +112,7 @@ async fn leases_run_out_and_what_is_due_gets_into_the_line() {
     open.close().await.expect("the transaction stayed open");
 }
 
-/// One that starts among dead rows has to look through them once.
+/// A reaper that starts with dead rows must read them once.
 #[tokio::test]
 async fn no_head_is_emptied_before_the_lines_are_known() {
     let (world, open) = start().await;

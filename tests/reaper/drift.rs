@@ -1,5 +1,5 @@
-//! What comes apart is counted under its name, and what is put right about a job stands in its trail. What only flows does
-//! neither.
+//! Drift is counted under its name, and the repair of a job is in the trail of the job. The normal flow of a line into its head
+//! does neither.
 
 use crate::world::{HEAD_MAX, World, queue, report};
 use leasehold_core::{FinishedRun, JobId, Settle, WorkerId};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 const ONE: Drifted = Drifted { found: 1, repaired: 1 };
 
-/// What all steps of a tick have found and put right.
+/// The drift that all steps of a tick have found and repaired.
 fn drift(reports: &[StepReport]) -> BTreeMap<Drift, Drifted> {
     let mut all = BTreeMap::<Drift, Drifted>::new();
     for (kind, drifted) in reports.iter().flat_map(|report| &report.drift) {
@@ -40,7 +40,7 @@ impl World {
     }
 }
 
-/// Jobs whose hints wait, and a reaper that knows of it.
+/// Jobs whose hints wait, and a reaper that knows these hints.
 async fn at_rest(jobs: usize) -> (World, Reaper, Vec<JobId>) {
     let world = World::start().await;
     let ids = world.enqueue_and_push(jobs).await;
@@ -59,12 +59,12 @@ async fn a_lost_hint_is_pushed_again_and_its_job_says_so() {
     assert_eq!(world.snapshot().await.ready, ids);
     assert_eq!(world.notes(ids[1]).await, ["hint_missing: pushed again, by a reaper"]);
     assert_eq!(world.all_notes().await, 1);
-    assert_eq!(drift(&reaper.tick().await), BTreeMap::new(), "once");
+    assert_eq!(drift(&reaper.tick().await), BTreeMap::new(), "a second tick must find nothing");
     assert_eq!(reaper.watch().totals().drift, only(Drift::HintMissing, ONE));
 }
 
 #[tokio::test]
-async fn so_is_one_that_redis_only_seems_to_hold() {
+async fn a_hint_that_is_in_the_set_and_in_no_list_is_pushed_again() {
     let (world, mut reaper, ids) = at_rest(3).await;
     world.by_hand("LREM", &[world.key("ready"), "0".to_owned(), ids[2].to_string()]).await;
     let drift = drift(&reaper.tick().await);
@@ -83,7 +83,7 @@ async fn the_flow_of_a_long_line_is_no_drift() {
     while done < HEAD_MAX as usize * 4 {
         assert_eq!(drift(&reaper.tick().await), BTreeMap::new());
         done += world.work(worker, HEAD_MAX / 2).await;
-        // Plain SQL and clients, between two ticks.
+        // Plain SQL and clients enqueue between two ticks.
         if done < HEAD_MAX as usize {
             world.enqueue(5).await;
             world.enqueue_and_push(5).await;
@@ -93,15 +93,15 @@ async fn the_flow_of_a_long_line_is_no_drift() {
 }
 
 #[tokio::test]
-async fn a_job_that_ran_meanwhile_lost_no_hint() {
+async fn a_job_that_ran_since_the_last_fill_has_lost_no_hint() {
     let (world, mut reaper, ids) = at_rest(3).await;
     let worker = WorkerId::new();
     let run = world.take(worker, 1).await.remove(0);
-    // Its worker dies after it has given the job back, and before it says so to Redis, which then loses the lease.
+    // The worker releases the job and dies before it tells Redis. Then Redis loses the lease.
     world.store.settle(worker, &[FinishedRun { fence: run.fence, settle: Settle::Release }]).await.expect("settle");
     world.handoff.ack(&[(queue(), vec![run.fence.id])]).await.expect("ack");
     assert_eq!(drift(&reaper.tick().await), BTreeMap::new());
-    assert_eq!(world.snapshot().await.ready.len(), 3, "it is in the head all the same");
+    assert_eq!(world.snapshot().await.ready.len(), 3, "the job must be in the head");
     assert_eq!(world.notes(ids[0]).await, Vec::<String>::new());
 }
 
@@ -112,7 +112,7 @@ async fn a_redis_that_was_lost_is_one_event_and_writes_nothing_into_rows() {
     reaper.tick().await;
     world.by_hand("FLUSHALL", &[]).await;
     assert_eq!(drift(&reaper.tick().await), only(Drift::RedisLost, ONE));
-    // The runs, at the second look; then nothing is left.
+    // The sweep repairs the leases of runs at its second look. Then there is nothing left to repair.
     let leases = Drifted { found: 5, repaired: 5 };
     assert_eq!(drift(&reaper.tick().await), only(Drift::LeaseMissing, leases));
     assert_eq!(drift(&reaper.tick().await), BTreeMap::new());
@@ -152,11 +152,11 @@ async fn a_run_that_redis_does_not_know_is_leased_again() {
 }
 
 #[tokio::test]
-async fn doctor_signs_what_it_puts_right() {
+async fn doctor_signs_its_repairs() {
     let (world, _, ids) = at_rest(3).await;
     world.lose_hint(ids[0]).await;
     world.by_hand("HSET", &[world.key("flags"), "paused".to_owned(), "1".to_owned()]).await;
-    // A paused queue is mended first, and its hints are compared after that.
+    // The first repair ends the wrong pause. The hints of the queue can be compared only after that.
     let settings = world.settings();
     let repaired = repair(&world.store, &world.handoff, settings.clone()).await.expect("repair");
     assert_eq!(repaired.get(&Drift::PauseFlag), Some(&ONE), "{repaired:?}");

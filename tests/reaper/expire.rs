@@ -1,4 +1,4 @@
-//! Leases that ran out in PostgreSQL.
+//! Leases that have run out in PostgreSQL.
 
 use crate::world::{World, queue, report};
 use leasehold_core::{State, WorkerId};
@@ -19,7 +19,7 @@ async fn a_lost_run_goes_back_to_the_front_of_its_head() {
     let snapshot = world.snapshot().await;
     let mut front = snapshot.ready[..2].to_vec();
     front.sort();
-    assert_eq!((front, snapshot.ready[2]), (lost, behind[0]), "before what has not waited yet");
+    assert_eq!((front, snapshot.ready[2]), (lost, behind[0]), "a job that has waited before must be in front");
     assert!(snapshot.held.iter().all(|(_, held)| *held == Held::Waiting), "{snapshot:?}");
 
     let again = reaper.tick().await;
@@ -38,11 +38,11 @@ async fn the_third_lost_run_is_the_last() {
         reaper.tick().await;
     }
     assert_eq!(world.state(id).await, State::Dead);
-    assert_eq!(world.snapshot().await.held, [], "Redis has forgotten it");
+    assert_eq!(world.snapshot().await.held, [], "Redis must have forgotten the job");
 }
 
 #[tokio::test]
-async fn a_lost_run_whose_cancel_was_wanted_is_cancelled() {
+async fn a_lost_run_whose_cancel_was_requested_is_cancelled() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
     let id = world.enqueue_and_push(1).await[0];
@@ -67,6 +67,6 @@ async fn three_reapers_expire_each_lease_once() {
     assert_eq!(changed, 60);
     assert_eq!(world.number("SELECT count(*) FROM leasehold.job WHERE crashes = 1 AND state = 'queued'").await, 60);
     let head = world.head().await;
-    assert_eq!((head.ready, head.waiting_members, head.leased), (60, 60, 0), "each hint once: {head:?}");
+    assert_eq!((head.ready, head.waiting_members, head.leased), (60, 60, 0), "each job must have one hint: {head:?}");
     assert_eq!(world.handoff.queues().await.expect("queues"), [queue()]);
 }

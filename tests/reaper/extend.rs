@@ -1,4 +1,4 @@
-//! Between two fills a low head is extended, which puts nothing right: so there must be a fill again soon.
+//! Between two fills a worker extends a low head. An extension repairs nothing, so it is allowed only soon after a fill.
 
 use crate::world::{HEAD_MAX, SOON, World, kind, new_job, queue};
 use leasehold_core::{NewJob, WorkerId};
@@ -22,7 +22,7 @@ async fn filled_lately(world: &World) -> bool {
     world.handoff.tail(&queue()).await.expect("tail").filled_to.is_some()
 }
 
-/// Fills, lets something happen, and extends: again if that took longer than heads are extended after a fill.
+/// Fills, calls `between`, and extends. Repeats this if it took longer than the time in which a head may be extended.
 async fn extend_soon_after_a_fill(world: &World, between: impl AsyncFn()) -> Option<HeadReport> {
     eventually("an extension soon after a fill", SOON, async || {
         fill(world).await;
@@ -34,7 +34,7 @@ async fn extend_soon_after_a_fill(world: &World, between: impl AsyncFn()) -> Opt
 }
 
 #[tokio::test]
-async fn what_follows_in_the_line_comes_behind_what_waits() {
+async fn an_extension_appends_the_next_ids_of_the_line() {
     let world = World::start().await;
     let ids = world.enqueue(30 * BOUND).await;
     let taken = Cell::new(0);
@@ -46,25 +46,28 @@ async fn what_follows_in_the_line_comes_behind_what_waits() {
     assert_eq!((extended.ready.as_slice(), extended.overflow), (&ids[taken.get()..taken.get() + BOUND], true));
 
     let filled = fill(&world).await;
-    assert_eq!((filled.pushed, filled.held), (0, HEAD_MAX), "a fill finds what it would have made");
+    assert_eq!((filled.pushed, filled.held), (0, HEAD_MAX), "a fill must find nothing to do");
     assert_eq!(world.snapshot().await.ready, extended.ready);
     assert_eq!(
         extend_soon_after_a_fill(&world, async || ()).await,
         Some(HeadReport { more: true, ..HeadReport::default() }),
-        "a full head needs nothing"
+        "a full head must not be extended"
     );
 }
 
 #[tokio::test]
-async fn a_job_that_belongs_before_others_waits_for_a_fill_and_one_is_due_soon() {
+async fn a_job_that_belongs_before_others_waits_for_the_next_fill() {
     let world = World::start().await;
     let ids = world.enqueue(3 * BOUND).await;
     fill(&world).await;
     world.take(WorkerId::new(), 10).await;
     let urgent = world.enqueue_these(&[NewJob { priority: 9, ..new_job() }]).await;
-    eventually("an extension will not do", SOON, async || {
+    eventually("the head is not extended any more", SOON, async || {
         let report = extend(&world).await;
-        assert!(!world.snapshot().await.ready.contains(&urgent[0]), "it belongs before the others");
+        assert!(
+            !world.snapshot().await.ready.contains(&urgent[0]),
+            "an extension must not append a job that belongs before others"
+        );
         if report.is_none() { Ok(()) } else { Err(report) }
     })
     .await;
@@ -78,7 +81,7 @@ async fn a_job_that_belongs_before_others_waits_for_a_fill_and_one_is_due_soon()
 async fn a_head_drained_to_nothing_is_extended_from_where_it_ended() {
     let world = World::start().await;
     let ids = world.enqueue(30 * BOUND).await;
-    assert_eq!(extend(&world).await, None, "nothing is known of an empty Redis");
+    assert_eq!(extend(&world).await, None, "an empty Redis must not be extended");
     let taken = Cell::new(0);
     let take_all = async || {
         taken.set(taken.get() + world.work(WorkerId::new(), HEAD_MAX).await);
@@ -86,10 +89,10 @@ async fn a_head_drained_to_nothing_is_extended_from_where_it_ended() {
     };
     let report = extend_soon_after_a_fill(&world, take_all).await;
     let whole = Some(HeadReport { read: HEAD_MAX, pushed: HEAD_MAX, held: 0, more: true });
-    assert_eq!(report, whole, "although no job of those that the fill has read is in the line");
+    assert_eq!(report, whole, "although no job that the fill has read is still in the line");
     assert_eq!(world.snapshot().await.ready, ids[taken.get()..taken.get() + BOUND]);
 
-    // And again and again, if each is soon enough.
+    // An extension may follow an extension.
     let report = extend_soon_after_a_fill(&world, async || {
         take_all().await;
         if extend(&world).await.is_some() {
@@ -102,7 +105,7 @@ async fn a_head_drained_to_nothing_is_extended_from_where_it_ended() {
 }
 
 #[tokio::test]
-async fn of_two_that_extend_at_once_one_does() {
+async fn one_of_two_extensions_at_the_same_time_pushes() {
     let world = World::start().await;
     let ids = world.enqueue(30 * BOUND).await;
     let taken = Cell::new(0);
@@ -121,14 +124,14 @@ async fn of_two_that_extend_at_once_one_does() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_line_is_brought_and_only_a_fill_says_that_it_is_the_end() {
+async fn an_extension_brings_the_end_of_the_line_and_only_a_fill_clears_the_overflow_flag() {
     let world = World::start().await;
     world.enqueue(BOUND + 5).await;
     let take = async || drop(world.take(WorkerId::new(), 10).await);
     let end = extend_soon_after_a_fill(&world, take).await.expect("the end of the line");
     assert_eq!((end.pushed, end.held, world.head().await.ready), (5, 0, u64::from(HEAD_MAX) - 5));
     assert!(world.head().await.overflow);
-    eventually("nothing comes behind it", SOON, async || match extend(&world).await {
+    eventually("the head is not extended behind the end", SOON, async || match extend(&world).await {
         None => Ok(()),
         report => Err(report),
     })
@@ -138,7 +141,7 @@ async fn the_end_of_the_line_is_brought_and_only_a_fill_says_that_it_is_the_end(
 }
 
 #[tokio::test]
-async fn an_extension_is_of_the_kinds_that_are_served() {
+async fn an_extension_brings_only_served_kinds() {
     let world = World::start().await;
     let worker = |kinds: Option<&[&str]>| WorkerRecord {
         id: WorkerId::new(),
@@ -162,7 +165,7 @@ async fn an_extension_is_of_the_kinds_that_are_served() {
     assert_eq!(report, Some(HeadReport { read: 20, pushed: 20, held: 0, more: true }));
     assert_eq!(world.snapshot().await.ready, served[taken.get()..taken.get() + BOUND]);
 
-    // A worker of every kind has come, and put hints of one aside: every other kind has to be named.
+    // A worker that serves every kind has come, and has set hints of one kind aside. An extension cannot leave this kind out.
     world.handoff.announce(&worker(None), LEASE).await.expect("announce");
     assert!(extend_soon_after_a_fill(&world, take).await.is_some());
     let put_aside = async || {

@@ -1,4 +1,4 @@
-//! The head is like the front of the line.
+//! The head is equal to the front of the line.
 
 use crate::world::{HEAD_MAX, SOON, World, kind, new_job, queue, report};
 use leasehold_core::{NewJob, WorkerId};
@@ -33,12 +33,12 @@ async fn jobs_written_by_sql_alone_reach_the_head() {
     world.sql("SELECT leasehold.enqueue('k', '{}') FROM generate_series(1, 20)").await;
     tokio::join!(one.tick(), two.tick(), three.tick());
     let head = world.head().await;
-    assert_eq!((head.ready, head.waiting_members), (20, 20), "each once");
-    assert_eq!(report(&one.tick().await, "head").changed, 0, "a second time changes nothing");
+    assert_eq!((head.ready, head.waiting_members), (20, 20), "each job must have one hint");
+    assert_eq!(report(&one.tick().await, "head").changed, 0, "a second run must change nothing");
 }
 
 #[tokio::test]
-async fn what_redis_lacks_comes_to_its_place() {
+async fn a_missing_hint_gets_its_place() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
     let ids = world.enqueue(4).await;
@@ -47,10 +47,10 @@ async fn what_redis_lacks_comes_to_its_place() {
     assert_eq!(world.snapshot().await.ready, ids);
 }
 
-/// Redis was emptied, and clients filled it with their newest jobs before the reaper came to it. Nobody takes them, so
-/// nothing but the fill makes place for what comes first. (Found by the simulation.)
+/// Redis was emptied, and clients pushed their newest jobs before the reaper filled the head. No worker takes these hints,
+/// so only the fill makes room for the first jobs of the line. (Found by the simulation.)
 #[tokio::test]
-async fn what_comes_first_displaces_what_was_pushed_into_an_empty_redis() {
+async fn the_front_of_the_line_displaces_hints_that_were_pushed_into_an_empty_redis() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
     let ids = world.enqueue(2 * HEAD_MAX as usize).await;
@@ -59,7 +59,7 @@ async fn what_comes_first_displaces_what_was_pushed_into_an_empty_redis() {
     reaper.tick().await;
     let snapshot = world.snapshot().await;
     assert_eq!((snapshot.ready.as_slice(), snapshot.overflow), (first, true));
-    assert_eq!(snapshot.held.len(), first.len(), "the others are forgotten");
+    assert_eq!(snapshot.held.len(), first.len(), "Redis must forget the other hints");
 }
 
 #[tokio::test]
@@ -71,9 +71,9 @@ async fn a_long_line_flows_through_a_bounded_head() {
     eventually("the line drains", SOON, async || {
         reaper.tick().await;
         longest = longest.max(world.head().await.ready);
-        assert!(longest <= u64::from(HEAD_MAX), "the head is bounded: {longest}");
+        assert!(longest <= u64::from(HEAD_MAX), "the head must keep its bound: {longest}");
         done += world.work(worker, 20).await;
-        // What a worker does that finds the head low.
+        // A worker that finds the head low does this.
         fill_head(&world.store, &world.handoff, &queue(), HEAD_MAX).await.expect("fill");
         longest = longest.max(world.head().await.ready);
         while world.head().await.ready > 0 {
@@ -82,20 +82,20 @@ async fn a_long_line_flows_through_a_bounded_head() {
         if done == ids.len() { Ok(()) } else { Err(done) }
     })
     .await;
-    assert_eq!(longest, u64::from(HEAD_MAX), "and was full");
+    assert_eq!(longest, u64::from(HEAD_MAX), "the head must have been full");
     reaper.tick().await;
-    assert!(!world.head().await.overflow, "the line is in Redis as a whole again");
+    assert!(!world.head().await.overflow, "Redis has the whole line again");
 }
 
 #[tokio::test]
-async fn a_head_is_glanced_at_and_what_comes_to_the_front_of_the_line_still_gets_its_place() {
+async fn a_glance_at_the_line_is_enough_until_a_hint_is_missing() {
     let head_max = 512;
     let world = World::with_head_max(head_max).await;
     let mut reaper = world.reaper().await;
     let ids = world.enqueue(1200).await;
     assert_eq!(report(&reaper.tick().await, "head").changed, u64::from(head_max));
     let found = report(&reaper.tick().await, "head").found;
-    assert!(found < u64::from(head_max), "a glance: {found}");
+    assert!(found < u64::from(head_max), "a glance must be enough: {found}");
 
     // The line moves on, and a worker fills the head.
     let running = world.take(WorkerId::new(), 400).await;
@@ -103,12 +103,12 @@ async fn a_head_is_glanced_at_and_what_comes_to_the_front_of_the_line_still_gets
     fill_head(&world.store, &world.handoff, &queue(), head_max).await.expect("fill");
     let running = world.take(WorkerId::new(), 256).await;
     let found = report(&reaper.tick().await, "head").found;
-    assert!(found < u64::from(head_max), "low, and all of its front is there: {found}");
+    assert!(found < u64::from(head_max), "the head is low and complete, so a glance must be enough: {found}");
     world.handoff.ack(&[(queue(), vec![ids[700]])]).await.expect("ack");
     let changed = report(&reaper.tick().await, "head").changed;
-    assert_eq!((running.len(), changed), (256, 256 + 1), "one was lost: all of it is read, and filled");
+    assert_eq!((running.len(), changed), (256, 256 + 1), "a hint is missing, so the whole head must be filled");
 
-    // More than a glance holds, before all others, and nobody tells Redis.
+    // More jobs than a glance reads come before all others, and no client pushes them.
     let urgent = world.enqueue_these(&(0..300).map(|_| NewJob { priority: 9, ..new_job() }).collect::<Vec<_>>()).await;
     reaper.tick().await;
     let ready = world.snapshot().await.ready;
@@ -125,10 +125,10 @@ async fn an_overflow_flag_without_a_line_goes() {
     let worker = WorkerId::new();
     while world.work(worker, HEAD_MAX).await > 0 {}
     world.store.cancel(&ids).await.expect("cancel");
-    assert!(world.head().await.overflow, "nobody has told it");
+    assert!(world.head().await.overflow, "no fill has cleared the flag");
     reaper.tick().await;
     assert!(!world.head().await.overflow);
-    assert_eq!(world.handoff.queues().await.expect("queues"), [], "nothing is left of the queue");
+    assert_eq!(world.handoff.queues().await.expect("queues"), [], "no key of the queue may stay");
 }
 
 #[tokio::test]
@@ -140,12 +140,12 @@ async fn kinds_nobody_serves_stay_in_the_line() {
     jobs.push(of_kind("served"));
     let ids = world.enqueue_these(&jobs).await;
     reaper.tick().await;
-    assert_eq!(world.snapshot().await.ready, [ids[200]], "two hundred foreign jobs are no hindrance");
-    assert!(!world.head().await.overflow, "of what is served, all is here");
+    assert_eq!(world.snapshot().await.ready, [ids[200]], "two hundred jobs of another kind must not be in the way");
+    assert!(!world.head().await.overflow, "Redis has all jobs of the served kind");
 }
 
 #[tokio::test]
-async fn kinds_with_a_full_list_aside_wait_in_the_line() {
+async fn kinds_with_a_full_aside_list_wait_in_the_line() {
     let world = World::start().await;
     world.handoff.announce(&worker_of(None), TTL).await.expect("announce");
     let foreign = world.enqueue_these(&(0..100).map(|_| of_kind("foreign")).collect::<Vec<_>>()).await;
@@ -154,7 +154,7 @@ async fn kinds_with_a_full_list_aside_wait_in_the_line() {
     let taken = world.handoff.take(&queue(), &[], &[], 20, TTL).await.expect("take");
     world.handoff.set_aside(&queue(), &kind("foreign"), &hints(&taken.ids)).await.expect("aside");
     let asides = world.handoff.asides(&queue()).await.expect("asides");
-    assert!(matches!(&asides[..], [(_, _, true)]), "the list is full: {asides:?}");
+    assert!(matches!(&asides[..], [(_, _, true)]), "the aside list must be full: {asides:?}");
 
     let report = fill_head(&world.store, &world.handoff, &queue(), HEAD_MAX).await.expect("fill");
     assert_eq!((report.read, report.pushed, report.more), (1, 1, false), "{report:?}");
@@ -182,6 +182,6 @@ async fn redis_lost_with_ten_thousand_jobs_in_the_line() {
     assert!(snapshot.overflow);
     assert_eq!(reaper.redis_losses(), 1);
     reaper.tick().await;
-    assert_eq!(world.head().await.leased, running.len() as u64, "what runs is known again");
-    assert_eq!(reaper.redis_losses(), 1, "told once");
+    assert_eq!(world.head().await.leased, running.len() as u64, "Redis must know the runs again");
+    assert_eq!(reaper.redis_losses(), 1, "the loss must be counted once");
 }

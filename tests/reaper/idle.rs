@@ -1,4 +1,4 @@
-//! What a reaper costs when there is nothing to do.
+//! The cost of a reaper when there is nothing to do.
 
 use crate::world::{HEAD_MAX, World};
 use leasehold_core::WorkerId;
@@ -27,8 +27,8 @@ async fn an_idle_system_costs_a_handful_of_cheap_statements() {
     let ours = "FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
     let calls = world.number(format!("SELECT coalesce(sum(calls), 0)::bigint {ours}")).await;
     let milliseconds = world.number(format!("SELECT coalesce(sum(total_exec_time), 0)::bigint {ours}")).await;
-    // Uptime, expire, promote, cancel_wanted. And every tenth of a lease, which is short in these tests, that there is a watch;
-    // then it is asked what changed.
+    // Each tick: uptime, expire, promote, cancel_wanted. Each tenth of a lease, which is short in these tests, keep_watch,
+    // and then a survey because keep_watch has changed a row.
     assert!((4 * TICKS..=6 * TICKS).contains(&calls), "{calls} statements in {TICKS} ticks");
     assert!(milliseconds <= TICKS * 20, "{milliseconds} ms for {TICKS} ticks");
 }

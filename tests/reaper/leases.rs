@@ -1,4 +1,4 @@
-//! Leases that ran out in Redis.
+//! Leases that have run out in Redis.
 
 use crate::world::{LEASE, World, queue, report};
 use leasehold_core::WorkerId;
@@ -22,15 +22,15 @@ async fn each_hint_goes_where_its_job_is() {
     let reports = tokio::join!(one.tick(), two.tick(), three.tick());
     assert!(report(&reports.0, "leases").error.is_none(), "{reports:?}");
     let snapshot = world.snapshot().await;
-    assert_eq!(snapshot.ready, [ids[0]], "queued: back");
+    assert_eq!(snapshot.ready, [ids[0]], "the hint of a queued job must be back in the head");
     let mut held = snapshot.held;
     held.sort_by_key(|(id, _)| *id);
     assert!(
         matches!(held[..], [(first, Held::Waiting), (second, Held::Leased { ms_left })]
             if first == ids[0] && second == ids[1] && ms_left > 500_000),
-        "running: leased for what is left; ended: forgotten: {held:?}"
+        "the run must be leased for the rest of its lease, and the ended job forgotten: {held:?}"
     );
-    assert_eq!(report(&one.tick().await, "leases").found, 0, "once");
+    assert_eq!(report(&one.tick().await, "leases").found, 0, "a second run must find nothing");
 }
 
 #[tokio::test]
@@ -42,5 +42,5 @@ async fn hints_of_a_paused_queue_are_forgotten() {
     world.store.pause(&queue()).await.expect("pause");
     world.let_hints_lapse().await;
     reaper.tick().await;
-    assert_eq!(world.snapshot().await.held, [], "the line has them");
+    assert_eq!(world.snapshot().await.held, [], "Redis must have no hint of a paused queue");
 }

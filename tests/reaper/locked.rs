@@ -1,4 +1,4 @@
-//! A caller's transaction locks the row of a running job for longer than its lease.
+//! A transaction locks the row of a running job for longer than its lease.
 
 use crate::world::{QUIET, SOON, World, report};
 use leasehold_core::{ClaimedJob, State, WorkerId};
@@ -7,7 +7,7 @@ use leasehold_tests::eventually;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
-/// A running job whose lease is over in a moment, a transaction that has locked its row, and a reaper that may expire.
+/// A running job with this lease, a transaction that has locked its row, and a reaper that may expire leases.
 async fn start(lease: Duration) -> (World, Reaper, ClaimedJob, PgConnection) {
     let world = World::start().await;
     let reaper = world.reaper().await;
@@ -26,9 +26,9 @@ async fn tick_until(reaper: &mut Reaper, time: Instant) {
     }
 }
 
-/// The leases of these tests have beats of 83 ms: a twelfth of `QUIET`.
+/// The heartbeats of these tests are 83 ms apart: a twelfth of `QUIET`.
 #[tokio::test]
-async fn its_worker_has_two_beats_to_renew_it_after_that() {
+async fn after_a_lock_the_worker_has_two_heartbeats_to_renew_the_lease() {
     let (world, mut reaper, job, mut other) = start(Duration::from_millis(100)).await;
     tick_until(&mut reaper, Instant::now() + Duration::from_millis(400)).await;
     other.execute("ROLLBACK").await.expect("the lock is gone");
@@ -41,9 +41,9 @@ async fn its_worker_has_two_beats_to_renew_it_after_that() {
     assert_eq!((row.state, row.epoch, row.crashes), (State::Running, 1, 0));
 }
 
-/// The lock ends just before the lease does.
+/// The lock ends just before the lease does, so no look finds a lease that has run out under a lock.
 #[tokio::test]
-async fn so_it_has_if_the_lock_was_gone_before_any_reaper_found_the_lease_over() {
+async fn the_worker_has_the_same_time_if_the_lock_ends_before_the_lease() {
     let (world, mut reaper, job, mut other) = start(Duration::from_millis(200)).await;
     reaper.tick().await;
     let lease_ends = Instant::now() + Duration::from_millis(200);
@@ -57,12 +57,12 @@ async fn so_it_has_if_the_lock_was_gone_before_any_reaper_found_the_lease_over()
 }
 
 #[tokio::test]
-async fn if_its_worker_is_dead_it_expires_soon_after() {
+async fn after_a_lock_the_run_of_a_dead_worker_expires_soon() {
     let (world, mut reaper, job, mut other) = start(Duration::from_millis(1)).await;
     tick_until(&mut reaper, Instant::now() + Duration::from_millis(200)).await;
     other.execute("ROLLBACK").await.expect("the lock is gone");
     let unlocked = Instant::now();
-    eventually("it is expired", SOON, async || {
+    eventually("the run is expired", SOON, async || {
         let reports = reaper.tick().await;
         if world.state(job.fence.id).await == State::Queued { Ok(()) } else { Err(reports) }
     })
@@ -71,7 +71,7 @@ async fn if_its_worker_is_dead_it_expires_soon_after() {
 }
 
 #[tokio::test]
-async fn one_that_is_locked_keeps_no_other_from_being_expired() {
+async fn a_locked_row_keeps_no_other_run_from_being_expired() {
     let (world, mut reaper, job, mut other) = start(Duration::from_millis(1)).await;
     reaper.tick().await;
     let dead = world.enqueue_and_push(1).await[0];
@@ -82,14 +82,14 @@ async fn one_that_is_locked_keeps_no_other_from_being_expired() {
     reaper.tick().await;
     assert_eq!((world.state(dead).await, world.state(job.fence.id).await), (State::Queued, State::Running));
     other.execute("COMMIT").await.expect("the cancel");
-    eventually("it is cancelled with its worker dead", SOON, async || {
+    eventually("the run of the dead worker is cancelled", SOON, async || {
         let reports = reaper.tick().await;
         if world.state(job.fence.id).await == State::Cancelled { Ok(()) } else { Err(reports) }
     })
     .await;
 }
 
-/// A lock on the whole table holds up the reaper as well as the workers: when it is gone, they come first.
+/// A lock on the whole table holds up the reaper and the workers. After the lock, the workers renew their leases first.
 #[tokio::test]
 async fn a_lock_on_the_whole_table_expires_nothing() {
     let (world, mut reaper, job, mut other) = start(Duration::from_millis(100)).await;
@@ -97,7 +97,7 @@ async fn a_lock_on_the_whole_table_expires_nothing() {
     let watch = tokio::sync::Mutex::new(PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL"));
     let unlocked = std::cell::Cell::new(None);
     let unlock = async {
-        // The reaper's own statement has waited for longer than the lease is.
+        // The statement of the reaper has waited for longer than a lease.
         eventually("the reaper waits", SOON, async || {
             let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- %'
                          AND query_start < clock_timestamp() - interval '700 milliseconds'";
@@ -115,7 +115,7 @@ async fn a_lock_on_the_whole_table_expires_nothing() {
     };
     tokio::join!(unlock, ticks);
     let renewed = world.store.renew(job.fence.worker, &[job.fence], Duration::from_secs(60)).await.expect("renew");
-    assert_eq!(renewed.len(), 1, "the lease has run out, and nobody has expired it");
+    assert_eq!(renewed.len(), 1, "no reaper may have expired the lease, although it has run out");
     let row = world.store.job(job.fence.id).await.expect("job").expect("the job exists");
     assert_eq!((row.state, row.epoch, row.crashes), (State::Running, 1, 0));
 }

@@ -1,6 +1,6 @@
-//! The reaper on real stores: one file a step, and one for stores that go away.
+//! The reaper on real stores: one file for each step, and files for outages, slow steps, dead rows, drift and many queues.
 //!
-//! Each step: it works, a second time changes nothing more, and three reapers at once do it once.
+//! For each step: the step does its work, a second run changes nothing, and three reapers at the same time do the work once.
 
 mod adopt;
 mod cancel;

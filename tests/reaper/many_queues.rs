@@ -1,4 +1,4 @@
-//! Thousands of queues: what a reaper does follows from what changed, not from how many there are.
+//! Thousands of queues: the work of a reaper depends on the changes, not on the number of queues.
 
 use crate::world::{HEAD_MAX, SOON, World, report};
 use leasehold_core::{QueueName, WorkerId};
@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const QUEUES: usize = 2_000;
-/// Long enough for all of the queues to have had their turn with everything.
+/// Within so many ticks every queue has had its turn in every step.
 const TICKS: i64 = 40;
 
 fn name(nth: usize) -> QueueName {
     format!("queue-{nth}").parse().expect("a name")
 }
 
-/// A world in which each queue has jobs in its line, and a reaper that has seen all of it.
+/// A world in which each queue has jobs in its line, and a reaper that has filled all heads.
 async fn with_lines(jobs: usize) -> (World, Reaper) {
     let settings = vec!["shared_preload_libraries=pg_stat_statements".to_owned()];
     let options = PostgresOptions { fsync: false, max_connections: 40, password: false, settings };
@@ -42,7 +42,7 @@ async fn with_lines(jobs: usize) -> (World, Reaper) {
     (world, reaper)
 }
 
-/// Hints that wait in all queues.
+/// The number of waiting hints in all queues.
 async fn waiting(world: &World) -> usize {
     let queues = world.handoff.noted_queues().await.expect("queues");
     let heads = world.handoff.look(&queues).await.expect("heads");
@@ -56,7 +56,7 @@ async fn commands(world: &World) -> u64 {
     calls.sum()
 }
 
-/// Whether the head of a queue gets what was enqueued within so many ticks.
+/// Ticks until the head of a queue has this number of hints; fails after a number of ticks.
 async fn comes_within(world: &World, reaper: &mut Reaper, ticks: usize, queue: &QueueName, hints: u64) {
     for _ in 0..ticks {
         reaper.tick().await;
@@ -77,16 +77,16 @@ async fn idle_queues_cost_next_to_nothing() {
         reaper.tick().await;
     }
     let after = commands(&world).await;
-    // The sweep compares 64 queues with PostgreSQL, once a second at most; reapers keep watch.
+    // Besides the statements of every tick, the sweep compares 64 queues at most once a second, and the reaper keeps watch.
     let ours = "FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
     let statements = world.number(format!("SELECT coalesce(sum(calls), 0)::bigint {ours}")).await;
     assert!(statements <= 10 * TICKS, "{statements} statements in {TICKS} ticks");
-    // A look is five or six commands, at 500 queues.
+    // Each tick looks at 500 queues, with five or six commands for each queue.
     let each = (after - before) / u64::try_from(TICKS).expect("a few");
     assert!(each <= 10_000, "{each} commands of Redis in each tick");
 }
 
-/// The same for a reaper whose steps run beside each other.
+/// The same for a reaper whose steps run in parallel.
 #[tokio::test]
 async fn idle_queues_cost_a_running_reaper_next_to_nothing() {
     let (world, reaper) = with_lines(1).await;
@@ -95,7 +95,7 @@ async fn idle_queues_cost_a_running_reaper_next_to_nothing() {
     world.sql("SELECT pg_stat_statements_reset()").await;
     let before = promotions();
     let running = tokio::spawn(reaper.run(stop.clone()));
-    eventually("forty ticks", SOON, async || {
+    eventually("the reaper has made forty ticks", SOON, async || {
         let ticks = promotions() - before;
         if ticks >= 40 { Ok(()) } else { Err(ticks) }
     })
@@ -109,7 +109,7 @@ async fn idle_queues_cost_a_running_reaper_next_to_nothing() {
 }
 
 #[tokio::test]
-async fn what_comes_into_one_of_many_lines_is_in_its_head_within_two_ticks() {
+async fn a_new_job_in_one_of_many_lines_is_in_its_head_within_two_ticks() {
     let (world, mut reaper) = with_lines(1).await;
     for nth in [1, 999, QUEUES] {
         world.sql(format!("SELECT leasehold.enqueue('k', '{{}}', queue => '{}')", name(nth))).await;
@@ -125,7 +125,7 @@ async fn what_comes_into_one_of_many_lines_is_in_its_head_within_two_ticks() {
 }
 
 #[tokio::test]
-async fn what_happens_in_redis_alone_is_put_right_when_the_queue_has_its_turn() {
+async fn damage_in_redis_alone_is_repaired_when_the_queue_has_its_turn() {
     let (world, mut reaper) = with_lines(1).await;
     let turns = QUEUES / 500 + 2;
     // A worker dies between its blocking take and the lease.
@@ -136,7 +136,7 @@ async fn what_happens_in_redis_alone_is_put_right_when_the_queue_has_its_turn() 
         adopted += report(&reaper.tick().await, "adopt").changed;
     }
     assert_eq!(adopted, 1);
-    // Somebody deletes a head, and sets flags.
+    // Somebody deletes the head of one queue, and pauses another queue in Redis.
     world
         .by_hand("DEL", &[format!("leasehold:{{{}}}:ready", name(8)), format!("leasehold:{{{}}}:leases", name(8))])
         .await;
@@ -151,7 +151,7 @@ async fn what_happens_in_redis_alone_is_put_right_when_the_queue_has_its_turn() 
 }
 
 #[tokio::test]
-async fn pauses_of_some_among_many_are_followed_at_once() {
+async fn pauses_of_some_of_many_queues_are_followed_at_once() {
     let (world, mut reaper) = with_lines(1).await;
     world
         .sql("INSERT INTO leasehold.queue (name, paused_at) SELECT 'queue-' || q, now() FROM generate_series(1, 20) q")
@@ -164,7 +164,7 @@ async fn pauses_of_some_among_many_are_followed_at_once() {
 }
 
 #[tokio::test]
-async fn all_of_them_come_back_after_a_flush_and_that_is_told_once() {
+async fn all_heads_come_back_after_a_flush_and_the_loss_is_counted_once() {
     let (world, mut reaper) = with_lines(2).await;
     world.by_hand("FLUSHALL", &[]).await;
     let mut ticks = 0;
@@ -174,7 +174,7 @@ async fn all_of_them_come_back_after_a_flush_and_that_is_told_once() {
         if waiting(&world).await == 2 * QUEUES { Ok(()) } else { Err(ticks) }
     })
     .await;
-    eventually("that is told", SOON, async || {
+    eventually("the loss is counted", SOON, async || {
         let reports = reaper.tick().await;
         if reaper.redis_losses() > 0 { Ok(()) } else { Err(reports) }
     })
@@ -182,11 +182,11 @@ async fn all_of_them_come_back_after_a_flush_and_that_is_told_once() {
     for _ in 0..10 {
         reaper.tick().await;
     }
-    assert_eq!(reaper.redis_losses(), 1, "once");
+    assert_eq!(reaper.redis_losses(), 1, "the loss must be counted once");
 }
 
 #[tokio::test]
-async fn kinds_that_nobody_served_come_as_soon_as_somebody_does() {
+async fn jobs_of_a_kind_come_into_the_heads_when_a_worker_begins_to_serve_the_kind() {
     let (world, mut reaper) = with_lines(0).await;
     let some: Vec<QueueName> = (1..=60).map(name).collect();
     let worker = |kind: &str| WorkerRecord {

@@ -1,4 +1,4 @@
-//! Stores that go away and come back.
+//! Stores that become unavailable and come back.
 
 use crate::world::{HEAD_MAX, QUIET, SOON, World, report};
 use leasehold_core::{State, WorkerId};
@@ -29,7 +29,7 @@ async fn without_redis_the_steps_of_postgres_go_on() {
     world.stores.redis.server().start_again().expect("Redis again");
     let reports = reaper.tick().await;
     assert_eq!(failed(&reports), [""; 0], "{reports:?}");
-    assert_eq!(world.snapshot().await.ready, ids, "it came back empty and is full after one tick");
+    assert_eq!(world.snapshot().await.ready, ids, "Redis came back empty and must be filled after one tick");
     assert_eq!(reaper.redis_losses(), 1);
 }
 
@@ -45,7 +45,11 @@ async fn after_an_outage_of_postgres_nothing_expires_for_one_lease() {
     let began = Instant::now();
     let reports = reaper.tick().await;
     assert_eq!(failed(&reports), ["promote", "cancel", "pauses", "head", "sweep"], "{reports:?}");
-    assert!(began.elapsed() < Duration::from_secs(10), "one wait, not one a step: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "the tick must wait for PostgreSQL once, not once for each step: {:?}",
+        began.elapsed()
+    );
 
     world.stores.database.server().start_again().expect("PostgreSQL again");
     let back = Instant::now();
@@ -70,7 +74,7 @@ async fn a_frozen_postgres_holds_up_one_call_and_not_the_loop() {
     let running = tokio::spawn(reaper.run(stop.clone()));
     world.stores.database.server().freeze();
     world.stores.database.server().thaw();
-    eventually("the loop goes on", SOON, async || {
+    eventually("the loop continues", SOON, async || {
         let ready = world.snapshot().await.ready;
         if ready == ids { Ok(()) } else { Err(ready) }
     })
@@ -78,12 +82,12 @@ async fn a_frozen_postgres_holds_up_one_call_and_not_the_loop() {
     assert_eq!(world.handoff.reapers().await.expect("reapers"), 1);
     stop.cancel();
     running.await.expect("the reaper ends");
-    assert_eq!(world.handoff.reapers().await.expect("reapers"), 0, "it takes its announcement back");
+    assert_eq!(world.handoff.reapers().await.expect("reapers"), 0, "the reaper must withdraw its announcement");
 }
 
-/// PostgreSQL was away, and the reaper that looks next is a new one.
+/// PostgreSQL was unavailable, and the next reaper is a new one.
 #[tokio::test]
-async fn one_that_starts_after_an_outage_waits_for_one_lease_too() {
+async fn a_reaper_that_starts_after_an_outage_waits_for_one_lease_too() {
     let world = World::start().await;
     let mut before = world.reaper().await;
     let ids = world.enqueue_and_push(1).await;
@@ -91,7 +95,7 @@ async fn one_that_starts_after_an_outage_waits_for_one_lease_too() {
     before.tick().await;
     drop(before);
     world.let_leases_lapse().await;
-    // So long ago nobody was there to say that PostgreSQL can be reached.
+    // No reaper has kept watch for a minute.
     world.sql("UPDATE leasehold.watch SET kept_at = now() - interval '1 minute'").await;
 
     let began = Instant::now();
@@ -105,12 +109,12 @@ async fn one_that_starts_after_an_outage_waits_for_one_lease_too() {
 }
 
 #[tokio::test]
-async fn one_that_takes_over_from_another_expires_at_once() {
+async fn a_reaper_that_follows_another_one_expires_at_once() {
     let world = World::start().await;
     let mut before = world.reaper().await;
     let ids = world.enqueue_and_push(1).await;
     world.take(WorkerId::new(), 1).await;
-    eventually("the first one has said that leases may expire", SOON, async || {
+    eventually("the first reaper has recorded that leases may expire", SOON, async || {
         let reports = before.tick().await;
         let said = world.number("SELECT count(*) FROM leasehold.watch WHERE kept_at > now() - interval '150 ms'").await;
         if said == 1 { Ok(()) } else { Err(reports) }
@@ -122,9 +126,9 @@ async fn one_that_takes_over_from_another_expires_at_once() {
     assert_eq!(world.state(ids[0]).await, State::Queued);
 }
 
-/// The same of doctor: it is a reaper that has just started.
+/// Doctor runs the steps of a reaper that has just started.
 #[tokio::test]
-async fn doctor_gives_workers_a_lease_if_no_reaper_was_there() {
+async fn doctor_gives_workers_a_lease_if_no_reaper_was_running() {
     let world = World::start().await;
     let ids = world.enqueue_and_push(1).await;
     world.take(WorkerId::new(), 1).await;

@@ -12,12 +12,12 @@ async fn flags_follow_postgres_both_ways() {
     assert_eq!(report(&reaper.tick().await, "pauses").changed, 1);
     let head = world.head().await;
     assert!(head.paused && head.ready == 0 && head.waiting_members == 0, "{head:?}");
-    assert_eq!(report(&reaper.tick().await, "pauses").changed, 0, "once");
-    assert_eq!(world.head().await.ready, 0, "and the head stays empty");
+    assert_eq!(report(&reaper.tick().await, "pauses").changed, 0, "a second run must change nothing");
+    assert_eq!(world.head().await.ready, 0, "the head must stay empty");
 
     world.store.resume(&queue()).await.expect("resume");
     assert_eq!(report(&reaper.tick().await, "pauses").changed, 1);
-    assert_eq!(world.snapshot().await.ready, ids, "filled in the same tick");
+    assert_eq!(world.snapshot().await.ready, ids, "the same tick must fill the head");
     assert!(!world.head().await.overflow);
     assert_eq!(report(&reaper.tick().await, "pauses").changed, 0);
 }

@@ -1,9 +1,9 @@
-//! History keeps to its age.
+//! The partitions of history.
 
 use crate::world::{World, report};
 
 #[tokio::test]
-async fn partitions_are_made_at_the_start_and_old_ones_go() {
+async fn partitions_are_made_at_the_start_and_old_ones_are_dropped() {
     let world = World::start().await;
     world
         .sql(
@@ -16,9 +16,9 @@ async fn partitions_are_made_at_the_start_and_old_ones_go() {
     for tick in [&reports.0, &reports.1, &reports.2] {
         assert_eq!(report(tick, "retain").error, None, "{tick:?}");
     }
-    let there = "SELECT count(*) FROM pg_class WHERE relname = ";
-    assert_eq!(world.number(format!("{there} 'history_2001_01_01'")).await, 0, "dropped");
+    let tables = "SELECT count(*) FROM pg_class WHERE relname = ";
+    assert_eq!(world.number(format!("{tables} 'history_2001_01_01'")).await, 0, "the old partition");
     let tomorrow = "'history_' || to_char((now() AT TIME ZONE 'UTC')::date + 1, 'YYYY_MM_DD')";
-    assert_eq!(world.number(format!("{there} {tomorrow}")).await, 1, "made");
-    assert!(one.tick().await.iter().all(|report| report.step != "retain"), "not at every tick");
+    assert_eq!(world.number(format!("{tables} {tomorrow}")).await, 1, "the partition of tomorrow");
+    assert!(one.tick().await.iter().all(|report| report.step != "retain"), "retention must not run at every tick");
 }

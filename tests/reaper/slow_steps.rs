@@ -39,7 +39,7 @@ async fn expired_after(world: &World, ends: Instant) -> Duration {
 #[tokio::test]
 async fn retention_that_waits_for_a_lock_does_not_delay_expire() {
     let world = World::start().await;
-    // Partitions are there, so that only the deletion of old rows waits.
+    // The partitions exist already, so that only the deletion of old rows waits for the lock.
     world.new_reaper().tick().await;
     world.enqueue_and_push(1).await;
     let mut other = PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL");

@@ -1,4 +1,4 @@
-//! What no other step comes across.
+//! Damage that no other step finds.
 
 use crate::world::{LEASE, SOON, World, queue, report};
 use leasehold_core::{JobId, WorkerId};
@@ -12,13 +12,13 @@ async fn hints_of_jobs_that_are_not_in_the_line_are_swept_within_two_ticks() {
     let gone: Vec<JobId> = (0..5).map(|_| JobId::new()).collect();
     let ids = world.enqueue_and_push(3).await;
     world.handoff.push(&queue(), &hints(&gone)).await.expect("push");
-    // One that was cancelled by SQL while its hint waited.
+    // SQL cancels a job while its hint waits.
     world.sql(format!("SELECT leasehold.cancel('{}')", ids[1])).await;
     reaper.tick().await;
     let reports = reaper.tick().await;
     assert_eq!(report(&reports, "sweep").changed, 6, "{reports:?}");
     assert_eq!(world.snapshot().await.ready, [ids[0], ids[2]]);
-    assert_eq!(report(&reaper.tick().await, "sweep").changed, 0, "once");
+    assert_eq!(report(&reaper.tick().await, "sweep").changed, 0, "a third run must change nothing");
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_run_that_redis_has_forgotten_is_leased_there_again() {
     let jobs = world.take(WorkerId::new(), 1).await;
     world.handoff.ack(&[(queue(), vec![jobs[0].fence.id])]).await.expect("ack");
     let mut reaper = world.reaper().await;
-    eventually("it is leased", SOON, async || {
+    eventually("the run is leased in Redis", SOON, async || {
         reaper.tick().await;
         let held = world.snapshot().await.held;
         let leased = |(id, held): &(JobId, Held)| {
@@ -40,11 +40,11 @@ async fn a_run_that_redis_has_forgotten_is_leased_there_again() {
 }
 
 #[tokio::test]
-async fn lists_and_set_agree_again_and_three_at_once_do_no_harm() {
+async fn three_reapers_at_once_make_lists_and_set_agree_again() {
     let world = World::start().await;
     let (mut one, mut two, mut three) = (world.reaper().await, world.reaper().await, world.reaper().await);
     let ids = world.enqueue_and_push(6).await;
-    // An orphan, a double, one without membership, and one leased for ever.
+    // A hint in no list, a hint twice in the list, a hint that the set does not have, and a hint with an endless lease.
     world.by_hand("LREM", &[world.key("ready"), "0".into(), ids[0].to_string()]).await;
     world.by_hand("RPUSH", &[world.key("ready"), ids[1].to_string()]).await;
     world.by_hand("ZREM", &[world.key("leases"), ids[2].to_string()]).await;
@@ -54,7 +54,7 @@ async fn lists_and_set_agree_again_and_three_at_once_do_no_harm() {
     for _ in 0..3 {
         tokio::join!(one.tick(), two.tick(), three.tick());
     }
-    eventually("the head is the line again", SOON, async || {
+    eventually("the head is equal to the line again", SOON, async || {
         tokio::join!(one.tick(), two.tick(), three.tick());
         let snapshot = world.snapshot().await;
         let mut ready = snapshot.ready.clone();

@@ -1,4 +1,4 @@
-//! Both stores, and short words for what the tests of the reaper and of doctor begin with.
+//! Both stores, with short functions for the tests of the reaper and of doctor.
 
 use leasehold_core::{ClaimedJob, FinishedRun, JobId, Kind, NewJob, QueueName, Settle, State, WorkerId};
 use leasehold_handoff::{Handoff, HeadStats, Hint, Snapshot};
@@ -12,11 +12,11 @@ use std::time::Duration;
 
 /// Longer than any test takes.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
-/// Bound of one head, small so that lines are longer than it without being long.
+/// The bound of a head. It is small, so that a short line is longer than its head.
 pub(crate) const HEAD_MAX: u32 = 64;
-/// How long a reaper of these tests stays quiet after it has lost sight of PostgreSQL.
+/// The lease of the reapers in these tests: for this time after an outage of PostgreSQL they expire nothing.
 pub(crate) const QUIET: Duration = Duration::from_secs(1);
-/// What is waited for at most.
+/// The time limit of a wait.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Both stores.
@@ -73,8 +73,7 @@ impl World {
         Self { store, handoff, stores, head_max }
     }
 
-    /// A reaper that has seen enough of PostgreSQL to expire, since another one was there until now, and has done its work of
-    /// the start.
+    /// A reaper that may expire leases, because another reaper kept watch until now. It has run its first tick.
     pub(crate) async fn reaper(&self) -> Reaper {
         self.store.keep_watch().await.expect("keeping watch");
         let mut reaper = self.new_reaper();
@@ -100,7 +99,7 @@ impl World {
         }
     }
 
-    /// Jobs in PostgreSQL that Redis has not been told of, in the order of the line.
+    /// Enqueues jobs without pushing their hints. Returns their ids in the order of the line.
     pub(crate) async fn enqueue(&self, count: usize) -> Vec<JobId> {
         let jobs: Vec<NewJob> = (0..count).map(|_| new_job()).collect();
         self.enqueue_these(&jobs).await
@@ -110,7 +109,7 @@ impl World {
         self.store.enqueue(jobs).await.expect("enqueue").iter().map(|answer| answer.id).collect()
     }
 
-    /// The same, with their hints.
+    /// Enqueues jobs and pushes their hints.
     pub(crate) async fn enqueue_and_push(&self, count: usize) -> Vec<JobId> {
         let jobs: Vec<NewJob> = (0..count).map(|_| new_job()).collect();
         let answers = self.store.enqueue(&jobs).await.expect("enqueue");
@@ -129,18 +128,18 @@ impl World {
         let ids: Vec<JobId> = claimed.iter().map(|job| job.fence.id).collect();
         self.handoff.renew(&[(queue(), ids.clone())], LEASE).await.expect("renew in Redis");
         let refused: Vec<JobId> = taken.ids.into_iter().filter(|id| !ids.contains(id)).collect();
-        self.handoff.ack(&[(queue(), refused)]).await.expect("forgetting what was refused");
+        self.handoff.ack(&[(queue(), refused)]).await.expect("forgetting the refused hints");
         claimed
     }
 
-    /// Ends runs well in PostgreSQL only.
+    /// Completes runs in PostgreSQL only.
     pub(crate) async fn settle(&self, worker: WorkerId, jobs: &[ClaimedJob]) {
         let runs: Vec<FinishedRun> =
             jobs.iter().map(|job| FinishedRun { fence: job.fence, settle: Settle::Complete(None) }).collect();
         self.store.settle(worker, &runs).await.expect("settle");
     }
 
-    /// Takes, runs and ends what there is, once.
+    /// Takes, claims and completes up to `limit` jobs. Returns their number.
     pub(crate) async fn work(&self, worker: WorkerId, limit: u32) -> usize {
         let jobs = self.take(worker, limit).await;
         self.settle(worker, &jobs).await;
@@ -169,14 +168,14 @@ impl World {
         self.stores.redis.connect().await
     }
 
-    /// A command that no part of the program would send.
+    /// Sends a command that no part of the program would send.
     pub(crate) async fn by_hand(&self, name: &str, arguments: &[String]) {
         let mut connection = self.redis().await;
         let answer = redis::cmd(name).arg(arguments).query_async::<redis::Value>(&mut connection).await;
         answer.unwrap_or_else(|error| panic!("{name} {arguments:?}: {error}"));
     }
 
-    /// Statements of the test's own.
+    /// Runs statements of a test.
     pub(crate) async fn sql(&self, script: impl Into<String>) {
         let script: String = script.into();
         let done = self.store.pool().execute(AssertSqlSafe(script.clone())).await;
@@ -187,13 +186,13 @@ impl World {
         sqlx::query_scalar(AssertSqlSafe(query.into())).fetch_one(self.store.pool()).await.expect("a number")
     }
 
-    /// Lets the leases of all runs have run out a second ago, in PostgreSQL.
+    /// Sets the end of all leases in PostgreSQL to a second ago.
     pub(crate) async fn let_leases_lapse(&self) {
         self.sql("UPDATE leasehold.job SET lease_expires_at = now() - interval '1 second' WHERE state = 'running'")
             .await;
     }
 
-    /// Lets the leases of all taken hints have run out, in Redis.
+    /// Sets the end of all leases in Redis to a time long ago.
     pub(crate) async fn let_hints_lapse(&self) {
         for (id, held) in self.snapshot().await.held {
             if matches!(held, leasehold_handoff::Held::Leased { .. }) {

@@ -1,4 +1,4 @@
-//! Clients: they enqueue until they are told that it is done, cancel, pause and resume.
+//! Clients: they enqueue each job until the enqueue is acknowledged, and they cancel, pause and resume.
 
 use crate::{
     dice::Dice,
@@ -21,19 +21,19 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-/// How long a client waits for Redis, which it needs for nothing.
+/// The timeout of Redis for a client. A client can do without Redis.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Unique keys that jobs are made with: few, so that they meet.
+/// The number of unique keys. It is small, so that jobs with the same key meet.
 const KEYS: u64 = 4;
 
-/// What all clients of a run share.
+/// The state that all clients of a run share.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) around: Arc<Surroundings>,
     pub(crate) book: Arc<Book>,
     pub(crate) store: MemoryStore,
     pub(crate) head: MemoryHead,
-    /// Served queues; then one that no worker serves.
+    /// The served queues, and then a queue that no worker serves.
     pub(crate) queues: Vec<QueueName>,
     pub(crate) idle: QueueName,
     pub(crate) kinds: Vec<Kind>,
@@ -62,7 +62,7 @@ impl Clients {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ids in the order in which they are made, as UUIDv7 are.
+    /// Ids in the order of their creation, like UUIDv7.
     fn new_id(&self) -> JobId {
         let number = self.ids.fetch_add(1, SeqCst);
         JobId(Uuid::from_u128(u128::from(number) << 64 | u128::from(self.around.dice.seed())))
@@ -88,7 +88,7 @@ impl Clients {
 }
 
 impl Client {
-    /// Does this and that until `until`, and what it began to its end.
+    /// Does random actions until `until`, and finishes the last action.
     pub(crate) async fn run(mut self, until: Instant, busy: u64) {
         let shared = Arc::clone(&self.shared);
         let dice = &shared.around.dice;
@@ -121,7 +121,7 @@ impl Client {
         let answers = loop {
             match self.store.enqueue(&jobs).await {
                 Ok(answers) => break answers,
-                // Whether it was done is not known: by their ids the jobs are the same when they are sent again.
+                // The result is unknown. The jobs are sent again with the same ids, so they are the same jobs.
                 Err(_) => {
                     sleep(dice.ms(10..200)).await;
                     jobs.iter_mut().for_each(|job| job.id_may_exist = true);
@@ -137,7 +137,7 @@ impl Client {
             shared.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(answer.id);
             self.mine.push(answer.id);
         }
-        // A client that dies here, or writes plain SQL, pushes nothing.
+        // A client that dies here pushes no hints, and neither does plain SQL.
         if dice.chance(0.2) {
             return;
         }

@@ -1,4 +1,4 @@
-//! All chance of one run, from its seed.
+//! The random numbers of one run, from its seed.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-/// Throws of one seed, in the order in which they are asked for.
+/// The random numbers of one seed, in the order of the calls.
 #[derive(Debug)]
 pub(crate) struct Dice(Mutex<SmallRng>);
 
@@ -24,7 +24,7 @@ impl Dice {
         self.rng().random_range(0..bound.max(1))
     }
 
-    /// One of so many, as an index.
+    /// A random index below this number.
     pub(crate) fn index(&self, count: usize) -> usize {
         usize::try_from(self.below(count as u64)).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Does harm to the fleet and to the stores, one kind after another, as the dice fall.
+//! Injects faults into the fleet and the stores, one after the other, at random.
 
 use crate::{
     fleet::{Fleet, Role},
@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 pub(crate) struct Director {
     pub(crate) fleet: Fleet,
     around: Arc<Surroundings>,
-    /// Redis as it was a while ago.
+    /// A copy of Redis from a while ago.
     backup: Option<Keys>,
-    /// Roles whose workers died, and when somebody starts them again.
+    /// Roles whose workers died, and when they are started again.
     empty: Vec<(Instant, Option<Role>)>,
 }
 
@@ -25,7 +25,7 @@ impl Director {
         Self { around: Arc::clone(&fleet.around), fleet, backup: None, empty: Vec::new() }
     }
 
-    /// Harms until `until`.
+    /// Injects faults until `until`.
     pub(crate) async fn run(&mut self, until: Instant, busy: u64) {
         while Instant::now() < until {
             sleep(self.around.dice.ms(1..busy)).await;
@@ -35,7 +35,7 @@ impl Director {
         }
     }
 
-    /// Ends all harm: from now on everything is well.
+    /// Ends all faults.
     pub(crate) fn heal(&mut self) {
         self.around.trace.line("director", &"heals");
         self.around.weather.clear();
@@ -47,7 +47,7 @@ impl Director {
         }
     }
 
-    /// Starts what died, when its time has come. A job that kills its worker does so unseen by the director.
+    /// Starts dead workers again when their time has come. The director also finds workers that a job has killed.
     fn restart(&mut self, all: bool) {
         let members = std::mem::take(&mut self.fleet.members);
         let (dead, alive) = members.into_iter().partition(|member| member.process.is_dead());
@@ -156,7 +156,7 @@ impl Director {
         self.around.weather.change(place, |now| *now = Condition { loss, latency_ms, ..*now });
     }
 
-    /// A user's transaction locks some rows, and stays open for longer than a lease or not.
+    /// A transaction of a user locks some rows, and stays open for a shorter or longer time than a lease.
     fn lock_rows(&self, lease_ms: u64) {
         let dice = &self.around.dice;
         let (count, time) = (1 + dice.index(8), dice.ms(20..lease_ms * 2));
@@ -184,7 +184,7 @@ impl Director {
         }
     }
 
-    /// Something is wrong with the keys of one queue.
+    /// Damages the keys of one queue.
     fn damage(&self) {
         let dice = &self.around.dice;
         let which = dice.below(8);

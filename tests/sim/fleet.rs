@@ -1,4 +1,4 @@
-//! The real workers and the real reapers of a run, each a process that can be hurt.
+//! The real workers and the real reapers of a run. Each is a process that can get faults.
 
 use crate::{
     process::{Process, Surroundings, Wire},
@@ -16,11 +16,11 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What a worker serves.
+/// The queues, slots and kinds of a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Role {
     pub(crate) queues: Vec<(QueueName, u32)>,
-    /// `None` is every kind.
+    /// `None` means every kind.
     pub(crate) kinds: Option<Vec<Kind>>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Times {
     pub(crate) head_max: u32,
 }
 
-/// A worker or a reaper at work.
+/// A running worker or reaper.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) process: Arc<Process>,
@@ -43,18 +43,18 @@ pub(crate) struct Member {
     pub(crate) stop_now: CancellationToken,
 }
 
-/// A worker that was asked to stop, and did.
+/// A worker that was asked to stop and has stopped.
 #[derive(Debug)]
 pub(crate) struct Stopped {
     pub(crate) name: String,
-    /// Nothing went wrong with it or its calls from a lease before the stop on.
+    /// No fault hit the worker or its calls from one lease before the stop until its end.
     pub(crate) was_well: bool,
-    /// It left jobs behind as its own.
+    /// The worker left runs behind that still name it.
     pub(crate) left_running: usize,
     pub(crate) tally: Tally,
 }
 
-/// All of them.
+/// All processes of the fleet.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) around: Arc<Surroundings>,
@@ -135,7 +135,7 @@ impl Fleet {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that are neither dead nor asked to stop.
+    /// The processes that are neither dead nor asked to stop.
     pub(crate) fn at_work(&self, workers: bool) -> Vec<usize> {
         let is_one = |member: &Member| member.role.is_some() == workers;
         let at_work = |member: &Member| !member.process.is_dead() && !member.stop.is_cancelled();
@@ -144,7 +144,7 @@ impl Fleet {
     }
 }
 
-/// Sees a worker to its end.
+/// Runs a worker until its end.
 struct Watch {
     process: Arc<Process>,
     id: WorkerId,
@@ -157,19 +157,19 @@ struct Watch {
 }
 
 impl Watch {
-    /// Writes down how it ended.
+    /// Records how the worker ended.
     async fn until_ended(self, ended: impl Future<Output = Tally>) {
         let asked = async {
             self.stop.cancelled().await;
             Instant::now()
         };
         let (asked_at, tally) = tokio::join!(asked, ended);
-        // One that is dead makes no last step.
+        // A dead worker makes no last step.
         self.process.awake().await;
         let left_running = {
             let rows = self.store.rows();
             let is_its = |row: &&Row| row.life.state == State::Running && row.life.worker == Some(self.id);
-            // Not those whose ends it left for the reaper, because somebody had their rows locked.
+            // Runs with locked rows do not count: the worker left their ends for the reaper.
             let is_left = |row: &&Row| row.life.fence().is_none_or(|fence| !rows.deferred.contains_key(&fence));
             rows.live.values().filter(is_its).filter(is_left).count()
         };

@@ -1,5 +1,4 @@
-//! Whether what happened was right. Looks at the journal, at the rows and at what handlers say of themselves, and takes
-//! the store's word for nothing.
+//! Judges a run by the journal, the rows and the reports of the handlers. The judge does not trust the store.
 
 use crate::{
     fleet::{Fleet, Stopped},
@@ -11,14 +10,14 @@ use leasehold_core::{Event, Fence, JobId, Lifecycle, QueueName, Settled, State, 
 use leasehold_tests::{Change, Entry, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of a job while its history is read.
+/// The state of a job while its history is read.
 #[derive(Debug)]
 struct Story {
     life: Lifecycle,
     queue: QueueName,
     unique_key: Option<String>,
     lease_until: Option<DateTime<Utc>>,
-    /// Runs that ended in a result.
+    /// Runs that ended with a result.
     results: Vec<Fence>,
     /// Each claim's fence.
     claims: BTreeSet<Fence>,
@@ -36,14 +35,14 @@ struct Reader {
     seen: BTreeMap<String, u64>,
 }
 
-/// What is wrong with a run, and what was seen in it.
+/// The errors of a run, and the events that it showed.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) wrong: Vec<String>,
     pub(crate) seen: BTreeMap<String, u64>,
 }
 
-/// Judges a run that is over.
+/// Judges a run that has ended.
 pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fence]) -> Verdict {
     let rows = fleet.store.rows();
     let mut reader = Reader::default();
@@ -176,7 +175,7 @@ impl Reader {
         }
     }
 
-    /// Every job that anybody was told of has come to one end, and its result is of the run that was accepted.
+    /// Every acknowledged job has exactly one end, and its result is from the accepted run.
     fn ends(&mut self, rows: &Rows, acknowledged: &BTreeSet<JobId>) {
         for id in acknowledged {
             match (rows.live.get(id), rows.history.get(id)) {
@@ -221,7 +220,7 @@ impl Reader {
         }
     }
 
-    /// A handler runs only what its worker has claimed, and each claim once.
+    /// A handler runs only jobs that its worker has claimed, and each claim once.
     fn runs(&mut self, begun: &[Fence]) {
         let mut seen = BTreeSet::new();
         for fence in begun {
@@ -237,7 +236,7 @@ impl Reader {
         }
     }
 
-    /// A graceful stop with nothing else wrong burns no attempt and leaves nothing behind.
+    /// A graceful stop without other faults spends no attempt and leaves no run behind.
     fn stop(&mut self, stopped: &Stopped) {
         self.saw("a worker stopped");
         if stopped.tally.stale_writes_refused > 0 {

@@ -1,17 +1,17 @@
-//! The simulation: the real worker and the real reaper on stores in memory, in virtual time, with everything going wrong
-//! that can, as the dice of a seed fall.
+//! The simulation: the real worker and the real reaper on stores in memory, in virtual time. All faults come from a seed.
 //!
-//! One run: a few workers with queues, slots and kinds of their own, one to three reapers and two clients are at work
-//! while a director kills, freezes and stops them, cuts and slows the ways to both stores, and flushes, rewinds and
-//! damages Redis (`director`, `process`, `weather`). Then everything heals. Within a bound of virtual time all jobs must be
-//! finished and both stores agree (`world`); then the journal of the store, the rows and what the handlers say are judged
-//! (`judge`). `make sim SEED=…` shows one run, `make sim SEEDS=…` makes more or fewer of them.
+//! In one run, a few workers with their own queues, slots and kinds, one to three reapers and two clients work, while a
+//! director injects faults: it kills, freezes and stops processes, cuts and slows the connections to both stores, and
+//! flushes, rewinds and damages Redis (`director`, `process`, `weather`). Then all faults end. Within a bound of virtual
+//! time all jobs must be finished and both stores must agree (`world`). Then `judge` judges the journal of the store, the
+//! rows, and the reports of the handlers. `make sim SEED=…` shows one run, `make sim SEEDS=…` sets the number of runs.
 //!
-//! The stores are in `tests/support/memory`; the same conformance suites hold for them and for the real ones.
+//! The stores are in `lib/memory`. The same conformance suites test these stores and the real ones.
 //!
-//! Not covered: what a statement or a script does on a real server (`tests/store`, `tests/lua`), plans, pools and
-//! connections, real clocks and threads (one thread here, and each store's verb is one step), the work of a handler while
-//! its process is frozen (its timers run on; what they lead to waits). `tests/chaos` and `tests/deaths` are for these.
+//! Not covered: statements and scripts on a real server (`tests/store`, `tests/lua`), plans, pools and connections, real
+//! clocks and threads (here is one thread, and each verb of a store is one step), and the work of a handler while its
+//! process is frozen (its timers continue to run, and the actions that they trigger wait). `tests/chaos` and `tests/deaths`
+//! cover these.
 
 mod client;
 mod dice;
@@ -30,9 +30,9 @@ use leasehold_tests::Broken;
 use runs::{replay, run_many, run_one, story_of};
 use world::Order;
 
-/// Runs of one check, unless `SEEDS` says otherwise.
+/// The number of runs of one check, unless `SEEDS` sets another number.
 const RUNS: u64 = 2000;
-/// A rule that is not kept is noticed within so many.
+/// A broken rule must be noticed within this number of runs.
 const NOTICED_WITHIN: u64 = 600;
 
 fn number(variable: &str) -> Option<u64> {
@@ -73,7 +73,7 @@ fn the_same_seed_is_the_same_run() {
     }
 }
 
-/// The judge can see: for each rule there is a run that goes wrong without it.
+/// The judge can find errors: for each broken rule there is a run that fails.
 #[test]
 fn each_broken_rule_is_noticed() {
     for broken in Broken::ALL {

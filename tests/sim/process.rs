@@ -1,7 +1,7 @@
-//! A process: it can be killed and frozen at any moment, also in the middle of a call.
+//! A process. It can be killed and frozen at any moment, also in the middle of a call.
 //!
-//! Its tasks are not dropped when it is killed: they wait for ever at their next touch with the world outside. That is
-//! all that a killed process is to others, and like one it runs no destructor. A frozen one waits until it thaws.
+//! The tasks of a killed process are not dropped: they wait for ever at their next call to the outside. For other processes
+//! this looks like a dead process, and no destructor runs, as in a dead process. A frozen process waits until it thaws.
 
 use crate::{
     dice::Dice,
@@ -20,10 +20,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// As the settings have it by default, for both stores.
+/// The default timeout of the settings, for both stores.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// What all processes of a run share.
+/// The state that all processes of a run share.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     pub(crate) dice: Dice,
@@ -43,10 +43,10 @@ pub(crate) struct Process {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     is_dead: bool,
-    /// The other ends of its connections know it.
+    /// The servers know that the connections are closed.
     is_gone: bool,
     frozen_until: Option<Instant>,
-    /// When something last went wrong with it or with a call of it.
+    /// The time of the last fault of this process or of one of its calls.
     hurt_at: Option<Instant>,
 }
 
@@ -59,7 +59,7 @@ impl Process {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether its connections are closed at once is chance: a machine that loses power closes none.
+    /// Chance decides whether the connections are closed at once: a machine that loses power closes none.
     pub(crate) fn kill(&self) {
         let is_gone = self.around.dice.chance(0.5);
         let mut state = self.state();
@@ -88,13 +88,13 @@ impl Process {
         self.state().is_dead
     }
 
-    /// A freeze that is under way hurts until it ends, whatever is lost meanwhile.
+    /// A freeze counts as a fault until it ends.
     fn is_hurt(&self) {
         let mut state = self.state();
         state.hurt_at = state.hurt_at.max(Some(Instant::now()));
     }
 
-    /// Whether nothing went wrong with it since `since`.
+    /// Whether the process had no fault since `since`.
     pub(crate) fn was_well_since(&self, since: Instant) -> bool {
         let state = *self.state();
         !state.is_dead && state.hurt_at.is_none_or(|at| at < since)
@@ -117,14 +117,14 @@ impl Process {
         }
     }
 
-    /// A sleep of the process itself.
+    /// Sleeps as this process: a killed or frozen process does not wake up.
     pub(crate) async fn sleep(&self, time: Duration) {
         sleep(time).await;
         self.awake().await;
     }
 }
 
-/// The way from one process to one store.
+/// The connection between one process and one store.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) process: Arc<Process>,
@@ -154,7 +154,7 @@ impl Link for Wire {
         let around = &self.process.around;
         self.process.awake().await;
         self.takes_its_time().await;
-        // Killed with the request on its way: it arrives, or it does not.
+        // A process was killed while its request was in flight. The request arrives, or it does not.
         if self.process.is_dead() {
             if around.dice.chance(0.5) {
                 pending::<()>().await;
@@ -167,7 +167,7 @@ impl Link for Wire {
         }
         let stalls_for = condition.stalls_for();
         if !stalls_for.is_zero() {
-            // Also one who waits for no answer: a worker that stops gives up results that it cannot write in time.
+            // A caller that waits for no answer counts too: a stopping worker gives up results that it cannot write in time.
             self.process.is_hurt();
             sleep(stalls_for.min(ANSWERS_WITHIN)).await;
             self.process.awake().await;

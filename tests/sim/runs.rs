@@ -1,4 +1,4 @@
-//! Many seeds, on all cores.
+//! Runs many seeds, on all cores.
 
 use crate::world::{Order, Outcome, run};
 use leasehold_tests::Broken;
@@ -12,20 +12,20 @@ use std::{
     thread,
 };
 
-/// How much of a run that failed is shown.
+/// How many lines of a failed run are shown.
 const LINES_SHOWN: usize = 400;
 
-/// What came of many runs.
+/// The results of many runs.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
     pub(crate) done: u64,
-    /// What was wrong, by seed.
+    /// The errors, by seed.
     pub(crate) failed: BTreeMap<u64, Vec<String>>,
-    /// In how many runs each thing was seen.
+    /// In how many runs each event was seen.
     pub(crate) seen: BTreeMap<String, u64>,
 }
 
-/// One run; a panic in it is something wrong like any other.
+/// One run. A panic counts as an error of the run.
 pub(crate) fn run_one(order: Order) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| run(order))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -64,12 +64,12 @@ pub(crate) fn run_many(first: u64, count: u64, broken: Option<Broken>, stops_ear
     runs.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How to see a run again.
+/// How to repeat a run.
 pub(crate) fn replay(seed: u64) -> String {
     format!("make sim SEED={seed}")
 }
 
-/// The end of a run, to be read.
+/// The end of a run, for a reader.
 pub(crate) fn story_of(seed: u64, broken: Option<Broken>) -> String {
     let lines = run_one(Order { seed, broken, keeps_lines: true }).lines;
     let shown = lines.len().saturating_sub(LINES_SHOWN);

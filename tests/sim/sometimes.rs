@@ -1,10 +1,10 @@
-//! What must be seen in some run, so that nothing is proved by nothing having happened.
+//! Events that at least one run must show. A check that never sees its case proves nothing.
 
 use std::collections::BTreeMap;
 
-/// Each at least once in as many runs as a check makes.
+/// Each event must be seen at least once in the runs of a check.
 const MUST_BE_SEEN: &[&str] = &[
-    // Every harm.
+    // All faults.
     "director: Postgres is away",
     "director: Postgres restarts",
     "director: Postgres stalls",
@@ -33,7 +33,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "a job killed its worker",
     "PostgreSQL kept dead rows",
     "a line was read on from where it was known to begin",
-    // Calls that went wrong, before and after what they did.
+    // Failed calls, before and after their effect.
     "Postgres: done for one who died meanwhile",
     "Postgres: no answer in time",
     "Postgres: refused",
@@ -57,7 +57,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "fire_schedules: its answer was lost",
     "ticks of a schedule made their jobs",
     "fill: its answer was lost",
-    // What came of it.
+    // The consequences.
     "Complete was answered Already",
     "Complete was answered LeaseLost",
     "Complete was answered Locked",
@@ -99,7 +99,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "the bell rang for one who waits",
 ];
 
-/// Those that were not.
+/// The events that were not seen.
 pub(crate) fn unseen(seen: &BTreeMap<String, u64>) -> Vec<&'static str> {
     MUST_BE_SEEN.iter().copied().filter(|what| !seen.contains_key(*what)).collect()
 }

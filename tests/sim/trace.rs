@@ -1,4 +1,4 @@
-//! What happened in one run, in order: to tell whether two runs are the same, and to be read when one fails.
+//! The events of one run, in order: they show whether two runs are equal, and a person reads them when a run fails.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What happened, and how often things did that must happen sometimes.
+/// The events, and how often each event happened that must happen in some run.
 #[derive(Debug)]
 pub(crate) struct Trace {
     start: Instant,
@@ -16,7 +16,7 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// If they are kept.
+    /// The lines, if they are kept.
     lines: Option<Vec<String>>,
     counts: BTreeMap<String, u64>,
     wrong: Vec<String>,
@@ -32,20 +32,20 @@ impl Trace {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something happened.
+    /// Records an event.
     pub(crate) fn line(&self, who: &str, what: &dyn fmt::Display) {
-        // Most runs are read by nobody, and making the text would be much of their time.
+        // Nobody reads most runs, and to format the text would take much of their time.
         if let Some(lines) = &mut self.inner().lines {
             lines.push(format!("{:>9.3} {who:<10} {what}", self.start.elapsed().as_secs_f64()));
         }
     }
 
-    /// Something happened that must be seen in some run.
+    /// Records an event that some run must show.
     pub(crate) fn count(&self, what: impl Into<String>) {
         *self.inner().counts.entry(what.into()).or_default() += 1;
     }
 
-    /// Something happened that must not.
+    /// Records an error.
     pub(crate) fn wrong(&self, what: String) {
         self.inner().wrong.push(what);
     }

@@ -1,4 +1,4 @@
-//! What is wrong with the stores and the ways to them at the moment.
+//! The current faults of the stores and of the connections to them.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,24 +13,24 @@ pub(crate) enum Server {
     Redis,
 }
 
-/// What is wrong at the moment.
+/// The current faults.
 #[derive(Debug)]
 pub(crate) struct Weather {
     now: Mutex<[Condition; 2]>,
-    /// Connections to Redis are cut.
+    /// Signals that connections to Redis are cut.
     cuts: Notify,
 }
 
-/// What is wrong with one store.
+/// The current faults of one store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Condition {
-    /// Refuses every call until then.
+    /// The store refuses every call until this time.
     pub(crate) away_until: Option<Instant>,
-    /// Answers nothing until then, and keeps the connections.
+    /// The store answers nothing until this time, and keeps its connections.
     pub(crate) stalled_until: Option<Instant>,
-    /// How often a call does not get there, and how often its answer does not get back.
+    /// How often a call is lost, and how often an answer is lost.
     pub(crate) loss: f64,
-    /// No call takes longer on its way, in ms.
+    /// The longest delay of a call, in ms.
     pub(crate) latency_ms: u64,
 }
 
@@ -74,7 +74,7 @@ impl Weather {
         *self.now() = <[Condition; 2]>::default();
     }
 
-    /// Ready when connections to Redis are cut the next time.
+    /// Ready when connections to Redis are cut for the next time.
     pub(crate) async fn cut(&self) {
         self.cuts.notified().await;
     }

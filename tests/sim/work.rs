@@ -1,4 +1,4 @@
-//! What the jobs of a run are: each does something of its own, the same in every run of a seed.
+//! The jobs of a run. Each job has its own behaviour, which is the same in every run of a seed.
 
 use crate::{
     dice::Dice,
@@ -17,27 +17,27 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What handlers say when they are told to stop. Nobody may count that as their failure.
+/// The error of a handler that was told to stop. This error must never count as a failure of the handler.
 pub(crate) const TOLD_TO_STOP: &str = "told to stop";
 
-/// What a job does when it is run.
+/// The behaviour of a job when it runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Behaviour {
     Succeeds,
-    /// In its first attempts.
+    /// Fails in its first attempts.
     Fails(i32),
     AlwaysFails,
     Panics,
     Hopeless,
-    /// In its first runs, and for so long.
+    /// Snoozes in its first runs, for this time.
     Snoozes(i32, Duration),
-    /// Goes on although it is told to stop.
+    /// Continues although it is told to stop.
     Deaf,
     /// Kills its worker.
     Poison,
 }
 
-/// One job's work.
+/// The work of one job.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     pub(crate) takes: Duration,
@@ -66,7 +66,7 @@ impl Work {
     }
 }
 
-/// What all jobs are, and what their handlers say of themselves.
+/// The work of all jobs, and the reports of their handlers.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     works: Mutex<BTreeMap<JobId, Work>>,
@@ -98,7 +98,7 @@ pub(crate) struct Doer {
     pub(crate) process: Arc<Process>,
     pub(crate) book: Arc<Book>,
     pub(crate) around: Arc<Surroundings>,
-    /// To be looked at from outside.
+    /// For checks from outside.
     pub(crate) store: MemoryStore,
     pub(crate) lease: Duration,
 }
@@ -119,7 +119,7 @@ impl Handler for Doer {
 }
 
 impl Doer {
-    /// Whoever was well since before it began still holds its lease when it ends.
+    /// Checks that the worker still holds the lease at the end of the run, if the worker had no fault since before the run.
     fn holds_its_lease(&self, fence: Fence, begun: Instant) {
         let is_its = self.store.rows().live.get(&fence.id).is_some_and(|row| row.life.fence() == Some(fence));
         let was_well = self.process.was_well_since(begun.checked_sub(self.lease).unwrap_or(begun));
@@ -157,7 +157,7 @@ impl Doer {
         match behaviour {
             Behaviour::Fails(times) if attempt <= times => Outcome::Failed(format!("attempt {attempt}")),
             Behaviour::AlwaysFails => Outcome::Failed("as ever".to_owned()),
-            // Unlike `panic!` it writes nothing to the log.
+            // Unlike `panic!`, this writes nothing to the log.
             Behaviour::Panics if attempt == 1 => std::panic::resume_unwind(Box::new("in the handler")),
             Behaviour::Hopeless => Outcome::Hopeless("never".to_owned()),
             Behaviour::Snoozes(times, delay) if epoch <= times => Outcome::Snoozed(Some(delay), None),

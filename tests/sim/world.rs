@@ -1,4 +1,4 @@
-//! One run: a world made from its seed, harmed for a while, healed, drained and judged.
+//! One run: a world is made from a seed, gets faults for a while, heals, drains, and is judged.
 
 use crate::{
     client::Clients,
@@ -21,12 +21,12 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// After the last harm every job is finished within this time: twice the longest seen in a thousand runs, which is that of a
-/// few jobs which kill their workers and are claimed one at a time, ten seconds apart.
+/// Every job must be finished within this time after the last fault. The bound is twice the longest time in a thousand
+/// runs. That run had a few jobs that kill their workers. Such jobs are claimed one at a time, ten seconds apart.
 const DRAINS_WITHIN: Duration = Duration::from_secs(90);
-/// After that both stores agree within this time; the slowest mend is a sweep, every ten seconds.
+/// Both stores must agree within this time after that. The slowest repair is a sweep, which runs every ten seconds.
 const AGREES_WITHIN: Duration = Duration::from_secs(15);
-/// In so many runs PostgreSQL has to keep dead rows, and a survey takes its time.
+/// The part of the runs in which PostgreSQL must keep dead rows, so that a survey takes long.
 const DEAD_ROWS: f64 = 0.2;
 /// The time between two ticks of the schedule.
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub(crate) const BEAT: Duration = Duration::from_secs(1);
 pub(crate) const BEAT_PAYLOAD: &str = "\"beat\"";
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) wrong: Vec<String>,
@@ -42,7 +42,7 @@ pub(crate) struct Outcome {
     pub(crate) lines: Vec<String>,
 }
 
-/// How a run is made.
+/// The order to make a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order {
     pub(crate) seed: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Order {
     pub(crate) keeps_lines: bool,
 }
 
-/// Runs one seed, in time that takes no time.
+/// Runs one seed, in virtual time.
 pub(crate) fn run(order: Order) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -106,7 +106,7 @@ impl World {
             started: 0,
         };
         fleet.start_reaper();
-        // One that serves everything, and some that do not.
+        // One worker serves everything, and some workers do not.
         fleet.start_worker(&Role { queues: queues.iter().map(|queue| (queue.clone(), 2)).collect(), kinds: None });
         for _ in 0..1 + around.dice.index(3) {
             fleet.start_worker(&role(&around.dice, &queues, &kinds));
@@ -145,13 +145,13 @@ impl World {
         self.judge()
     }
 
-    /// Waits until everything is as it should be, for at most so long.
+    /// Waits until `is_wrong` finds nothing wrong. After the time limit, records what is still wrong.
     async fn until(&mut self, what: &str, within: Duration, is_wrong: impl Fn(&Self) -> Option<String>) {
         let end = Instant::now() + within;
         let mut last = is_wrong(self);
         while last.is_some() && Instant::now() < end {
             sleep(LOOK_EVERY).await;
-            // Jobs go on killing their workers.
+            // Jobs continue to kill their workers, so workers must be started again.
             self.director.heal();
             last = is_wrong(self);
         }
@@ -179,7 +179,7 @@ impl World {
         due.map(|next_at| format!("the tick at {next_at} is not fired"))
     }
 
-    /// Jobs of served queues that are not finished.
+    /// The jobs of served queues that are not finished.
     fn still_live(&self) -> Option<String> {
         let rows = self.director.fleet.store.rows();
         let live: Vec<String> = rows
@@ -191,7 +191,7 @@ impl World {
         (!live.is_empty()).then(|| live.join(", "))
     }
 
-    /// Redis holds the front of the line of the queue that nobody takes from, and nothing else.
+    /// What differs, if Redis does not hold exactly the front of the line of the queue that nobody serves.
     fn disagrees_about_idle(&self) -> Option<String> {
         let head_max = self.director.fleet.times.head_max as usize;
         let line: Vec<JobId> = {

@@ -22,16 +22,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
-    let store = context.store().await?;
+    let pair = context.connected_pair().await?;
+    let (store, handoff) = (&pair.store, pair.handoff()?);
     // Doctor only reads. Without this check a read-only server would pass.
     store.ping().await.map_err(|error| context.store_failure(error))?;
-    let handoff = context.handoff().await?;
     let blind = |error| Failure::new(format!("doctor cannot read the stores: {error}"));
     let repairs = match args.repair {
-        true => Some(repair(&store, &handoff, leasehold::reaper_settings(&context.config)).await.map_err(blind)?),
+        true => Some(repair(store, handoff, leasehold::reaper_settings(&context.config)).await.map_err(blind)?),
         false => None,
     };
-    let examined = examine(&store, &handoff).await.map_err(blind)?;
+    let examined = examine(store, handoff).await.map_err(blind)?;
     let told = examination::Told { examined: &examined, repairs };
     output::either(context.json, &told, || examination::as_text(&told))?;
     Ok(if examined.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

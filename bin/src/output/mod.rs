@@ -10,8 +10,7 @@ pub(crate) mod queues;
 pub(crate) mod schedules;
 pub(crate) mod settings;
 pub(crate) mod steps;
-mod table;
 mod write;
 
-pub(crate) use table::table;
+pub(crate) use human::table;
 pub(crate) use write::{bytes, either, json, json_lines, line, note, text};

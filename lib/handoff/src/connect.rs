@@ -1,4 +1,4 @@
-//! The way in: the URL, the first answer, and whether this server can be trusted with the head.
+//! Connects to Redis, and checks that the server can hold the head.
 
 use crate::{
     error::Error,
@@ -18,36 +18,36 @@ use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// The oldest server that has `BLMOVE`, `ZMSCORE` and `LPOP` with a count.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
-/// A peer that has not answered for about 20 s is dead: a blocking connection has no other way to tell.
+/// A server that has not answered for about 20 s is dead. A blocking connection has no other way to notice this.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 2;
-/// The same for data that was sent and is not acknowledged.
+/// How long sent data may stay unacknowledged by TCP.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 
-/// How to reach Redis and how much to keep there.
+/// The settings of Redis.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `redis://…` or `rediss://…`
     pub url: SecretString,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub key_prefix: KeyPrefix,
-    /// Hints in the head of one queue.
+    /// The most hints in the head of one queue.
     pub head_max: u32,
-    /// Connections this process may hold for commands (blocking ones are extra).
+    /// The most connections of this process for commands. Blocking connections are extra.
     pub max_connections: u32,
-    /// How long to wait for a connection and for an answer.
+    /// The timeout for a connection and an answer together.
     pub timeout: Duration,
 }
 
-/// Redis, as Leasehold uses it. Cheap to clone.
+/// The client of Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Handoff {
     pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
-    /// For connections that are shared with nothing.
+    /// Makes connections outside of the pool.
     pub(crate) client: Client,
     pub(crate) pool: Pool<Manager>,
     keys: Keys,
@@ -62,22 +62,22 @@ impl fmt::Debug for Handoff {
 }
 
 impl Handoff {
-    /// Connects and checks that the server answers and is fit (version, role, `maxmemory-policy`, and that this user
-    /// may do what is needed).
+    /// Connects, and checks that the server answers and is fit: its version, its role, its `maxmemory-policy`, and the
+    /// rights of this user.
     ///
     /// # Errors
-    /// [`Error::Url`] and [`Error::Unfit`] do not go away by trying again; the others may.
+    /// [`Error::Url`] and [`Error::Unfit`] do not go away by a retry; the others may.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let handoff = Self::connect_lazily(settings)?;
         handoff.check().await?;
         Ok(handoff)
     }
 
-    /// Checks that the server answers and is fit: what [`Handoff::connect`] does, at any time. It does what is needed for
-    /// work, writes among it, since a server that is no good for that may well answer a PING.
+    /// Checks that the server answers and is fit, as [`Handoff::connect`] does. The check sends each command that the work
+    /// needs, also writes, because a server that refuses them may still answer a PING.
     ///
     /// # Errors
-    /// [`Error::Unfit`] when the server answers and cannot be used, others when it does not answer.
+    /// [`Error::Unfit`] if the server answers and cannot be used; others if the server does not answer.
     pub async fn check(&self) -> Result<(), Error> {
         let time = self.inner.timeout;
         tokio::time::timeout(time, self.check_without_limit()).await.unwrap_or_else(|_| {
@@ -88,7 +88,7 @@ impl Handoff {
         })
     }
 
-    /// Connects when it is first used, and checks nothing: for those who can begin while Redis is away.
+    /// Connects at the first use, and checks nothing: for callers that can start while Redis is unavailable.
     ///
     /// # Errors
     /// [`Error::Url`].
@@ -136,12 +136,12 @@ impl Handoff {
         checked.map_err(|error| match error {
             Check::Unfit(why) => Error::Unfit(format!("Redis at {} {why}", self.address())),
             Check::Failed(source) => {
-                self.refusal(&source).unwrap_or(Error::Redis { doing: "asking Redis what it is", source })
+                self.refusal(&source).unwrap_or(Error::Redis { doing: "asking Redis for its version and role", source })
             }
         })
     }
 
-    /// The line for a server that does not let us in, or lets us do too little.
+    /// The error for a server that refuses this user or one of the commands.
     fn refusal(&self, error: &RedisError) -> Option<Error> {
         why_unfit(error).map(|why| Error::Unfit(format!("Redis at {} {why}", self.address())))
     }
@@ -161,7 +161,7 @@ impl Handoff {
             return Err(Check::Unfit("is a replica: it can be read only; redis.url must name the primary".to_owned()));
         }
 
-        // Some providers and access lists hide it, and then nobody can tell.
+        // Some providers and access lists hide the policy. Then it cannot be checked.
         if let Ok(memory) = redis::cmd("INFO").arg("memory").query_async::<String>(connection).await {
             let field = |name: &str| memory.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
             let policy = field("maxmemory_policy:").unwrap_or("noeviction");
@@ -210,7 +210,7 @@ fn connection_info(url: &SecretString) -> Result<ConnectionInfo, Error> {
     {
         return Err(Error::Url("does not begin with redis:// or rediss://".to_owned()));
     }
-    // What the parser says about the URL may repeat a part of it; its kind of complaint does not.
+    // The error of the parser may repeat a part of the URL, and so a secret.
     let info = ConnectionInfo::from_str(url)
         .map_err(|_| Error::Url("is no valid URL; it looks like redis://user:password@host:6379/0".to_owned()))?;
     let keepalive =

@@ -1,32 +1,32 @@
-//! What can go wrong with Redis, each with what was being done.
+//! The errors of Redis, each with the action that failed.
 
 use crate::health::{advice, why_unfit};
 use leasehold_ports::Class;
 use redis::ErrorKind;
 
-/// What went wrong, and what was being done.
+/// An error, with the action that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL is not one of Redis.
+    /// The URL is no URL of Redis.
     #[error("redis.url: {0}")]
     Url(String),
-    /// The server is too old, set up so that it throws keys away, or does not let us in.
+    /// The server is too old, evicts keys, or refuses this user.
     #[error("{0}")]
     Unfit(String),
-    /// No connection within the time.
+    /// No connection in time.
     #[error("{doing}: {reason}")]
     Pool {
-        /// What was being done.
+        /// The action that failed.
         doing: &'static str,
-        /// Why it failed.
+        /// The reason.
         reason: String,
     },
     /// The server answered with an error, or did not answer in time.
     #[error("{doing}: {source}{}", advice(source))]
     Redis {
-        /// What was being done.
+        /// The action that failed.
         doing: &'static str,
-        /// Why it failed.
+        /// The reason.
         source: redis::RedisError,
     },
 }
@@ -46,12 +46,12 @@ impl Error {
         }
     }
 
-    /// What a caller that knows no driver can do about it.
+    /// The class of the error, for callers that know no driver.
     fn class(&self) -> Class {
         match self {
             Self::Url(_) | Self::Unfit(_) => Class::Broken,
             Self::Pool { .. } => Class::Transient,
-            // The server is busy, or answers again after a failover.
+            // The server is busy, or a failover is in progress.
             Self::Redis { source, .. } if matches!(source.code(), None | Some("LOADING" | "BUSY" | "TRYAGAIN")) => {
                 if source.kind() == ErrorKind::Parse {
                     Class::Broken

@@ -1,7 +1,7 @@
-//! Whether Redis can do what is needed of it, and in plain words why not.
+//! Checks whether Redis can do what the protocol needs, and says in plain words why not.
 //!
-//! A PING says nothing: a replica, a full server and one that refuses a command all answer it. So the check does what the
-//! protocol does, once each, on keys of its own.
+//! A PING proves nothing: a replica, a full server, and a server that refuses a command all answer PING. So the check sends
+//! each command of the protocol once, on keys of its own.
 
 use crate::{
     keys::Keys,
@@ -12,11 +12,11 @@ use leasehold_core::QueueName;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 use std::borrow::Cow;
 
-/// The keys of a check go away by themselves, should their deletion ever fail.
+/// The keys of a check expire, in case their deletion fails.
 const KEPT_FOR_MS: u32 = 10_000;
 
-/// What a server must be able to do, in one go. The commands are those of `lua/` and of this crate: in a script each is
-/// refused to a user who may not send it himself. Blocking ones do not block inside `MULTI`.
+/// The commands that a server must accept, for one round trip. They are the commands of `lua/` and of this crate: a script may
+/// send only commands that its user may send. Blocking commands do not block inside `MULTI`.
 pub(crate) fn needs(keys: &Keys) -> Vec<Step> {
     let expired = EXPIRED.on([keys.of(&QueueName::default()).leases()]).arg(1);
     let outside =
@@ -64,11 +64,11 @@ fn reads_and_writes(keys: &Keys) -> Vec<Cmd> {
     ]
 }
 
-/// What an error of the server says about it, and what to do: the words that follow "Redis". `None` for errors that are
-/// not about the server as a whole.
+/// Why the server is unfit and what to do: the words that follow "Redis" in a sentence. `None` for an error that is not about
+/// the server as a whole.
 pub(crate) fn why_unfit(error: &RedisError) -> Option<Cow<'static, str>> {
     let said = error.to_string();
-    // In a script the code is not always the first word.
+    // In the error of a script, the code is not always the first word.
     let says = |code: &str| error.code() == Some(code) || said.contains(code);
     let why = match error.kind() {
         ErrorKind::AuthenticationFailed => "refuses the user or the password of redis.url",
@@ -76,19 +76,19 @@ pub(crate) fn why_unfit(error: &RedisError) -> Option<Cow<'static, str>> {
             let detail = error.detail().unwrap_or("NOPERM").to_owned();
             return Some(format!("does not let this user do what is needed: {detail}").into());
         }
-        ErrorKind::Parse => "is something else: what answers at this address does not speak its protocol",
+        ErrorKind::Parse => "is another program: the server at this address does not speak the protocol of Redis",
         _ if says("WRONGPASS") => "refuses the user or the password of redis.url",
         _ if says("NOAUTH") => "asks for a password, and redis.url has none",
         _ if says("NOPERM") => "does not let this user do what is needed: add the command to its ACL",
         _ if says("READONLY") => "is a replica: it can be read only; redis.url must name the primary",
         _ if says("MASTERDOWN") => "is a replica without its primary; redis.url must name the primary",
         _ if says("NOREPLICAS") => "has too few replicas to take writes (min-replicas-to-write)",
-        _ if says("OOM") => "is full: raise maxmemory, or find out what else is kept there",
+        _ if says("OOM") => "is full: raise maxmemory, or find out which other data it holds",
         _ if says("MISCONF") => {
-            "takes no writes, since it cannot save to its disk: see its log, or set stop-writes-on-bgsave-error to no"
+            "takes no writes, because it cannot save to its disk: see its log, or set stop-writes-on-bgsave-error to no"
         }
-        _ if says("LOADING") => "is loading its data after a start: that ends by itself",
-        _ if says("BUSY ") => "is busy with a script of somebody else: end it with SCRIPT KILL",
+        _ if says("LOADING") => "is loading its data after a start: wait until it has ended",
+        _ if says("BUSY ") => "is busy with a script of another program: end the script with SCRIPT KILL",
         _ if ["MOVED", "ASK ", "CLUSTERDOWN", "CROSSSLOT"].into_iter().any(says) => {
             "is one node of a cluster: redis.url must name a server that holds all keys"
         }
@@ -100,7 +100,7 @@ pub(crate) fn why_unfit(error: &RedisError) -> Option<Cow<'static, str>> {
     Some(why.into())
 }
 
-/// The same in a sentence that can follow the error; nothing for other errors.
+/// The same reason as a clause that follows the text of the error. Empty for other errors.
 pub(crate) fn advice(error: &RedisError) -> String {
     why_unfit(error).map(|why| format!("; Redis {why}")).unwrap_or_default()
 }

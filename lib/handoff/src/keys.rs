@@ -11,8 +11,8 @@ const PREFIX_MAX: usize = 64;
 /// Member of a queue's `kinds` that stands for every kind. No kind can be called that.
 pub(crate) const EVERY_KIND: &str = "*";
 
-/// The word that every key and channel of one fleet begins with. Fleets with different prefixes share a Redis server and
-/// never see each other.
+/// The prefix of every key and channel of one fleet. Fleets with different prefixes can share a Redis server and never see each
+/// other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPrefix(Arc<str>);
 
@@ -70,7 +70,7 @@ impl Keys {
         format!("{}:{name}", self.0)
     }
 
-    /// String: made when Redis is first used; gone or changed after Redis was lost.
+    /// String: made at the first use of Redis. After a loss of Redis, the key is missing or has another value.
     pub(crate) fn generation(&self) -> String {
         self.key("generation")
     }
@@ -95,13 +95,13 @@ impl Keys {
         self.key("notices")
     }
 
-    /// String: what a worker says of itself, as JSON. The key expires.
+    /// String: the record of a worker, as JSON. The key expires.
     pub(crate) fn worker(&self, id: WorkerId) -> String {
         self.key(&format!("worker:{id}"))
     }
 
-    /// A key that a check of the server writes and deletes again, or the channel of the check. All are in one slot, and of
-    /// no queue.
+    /// A key that a check of the server writes and deletes, or the channel of the check. All are in one slot and belong to no
+    /// queue.
     pub(crate) fn health(&self, name: &str) -> String {
         self.key(&format!("health:{{health}}:{name}"))
     }
@@ -112,8 +112,8 @@ impl Keys {
     }
 }
 
-/// The keys of one queue. The name of the queue stands in braces, so that Redis Cluster keeps all keys of the queue in one
-/// slot: a script may touch them all.
+/// The keys of one queue. The name of the queue is in braces, so that Redis Cluster keeps all keys of the queue in one
+/// slot, and a script may use them all.
 pub(crate) struct QueueKeys {
     prefix: String,
 }
@@ -123,17 +123,17 @@ impl QueueKeys {
         format!("{}{name}", self.prefix)
     }
 
-    /// List: the head, next one first.
+    /// List: the waiting hints, the next one first.
     pub(crate) fn ready(&self) -> String {
         self.key("ready")
     }
 
-    /// List: what a `BLMOVE` took and no lease covers yet.
+    /// List: hints that a `BLMOVE` took and that have no lease yet.
     pub(crate) fn claimed(&self) -> String {
         self.key("claimed")
     }
 
-    /// Sorted set: id → the deadline in ms, or the position while the hint waits (see `position`).
+    /// Sorted set: id → end of its lease in ms, or its position while the hint waits (see `position`).
     pub(crate) fn leases(&self) -> String {
         self.key("leases")
     }
@@ -163,7 +163,7 @@ impl QueueKeys {
         self.key("fill")
     }
 
-    /// List: a word to one of the workers that wait for hints of a long line, that there are some.
+    /// List: each entry wakes one of the workers that wait for hints of a long line.
     pub(crate) fn bell(&self) -> String {
         self.key("bell")
     }
@@ -173,12 +173,12 @@ impl QueueKeys {
         self.key("readings")
     }
 
-    /// String: up to which place of the line the head was filled; there for a while after that.
+    /// String: the position in the line up to which the head was filled. The key expires.
     pub(crate) fn filled(&self) -> String {
         self.key("filled")
     }
 
-    /// String: where the line begins; there only while it takes PostgreSQL long to say so.
+    /// String: where the line begins. The key exists only while PostgreSQL needs long to find the beginning.
     pub(crate) fn begins(&self) -> String {
         self.key("begins")
     }

@@ -1,12 +1,12 @@
-//! Redis, the head of the line: hints about which jobs are next, and leases on them. Payloads never
-//! come here, and nothing here is needed to know what is true.
+//! Redis, the head of the line: hints about the next jobs, and leases of hints. Payloads are never in Redis, and Redis
+//! is never needed to know the state of a job.
 //!
-//! One file a side of the protocol: who puts jobs into the line (`producer`), who takes them
-//! (`worker`, and `taker` for waiting without asking), who puts right what others left (`reaper`), who
-//! looks and intervenes (`operator`); beside them who is there (`registry`), what is said (`notices`) and
-//! how Redis itself is doing (`fitness`). `head` has the part of all this that workers, reapers and operators call, as the traits of `lib/ports`.
-//! Keys are spelled in `keys` only. Scripts live in `lua/` at the top of the repository and are loaded in
-//! `scripts` only. What this crate does not do: decide anything. A hint grants nothing.
+//! There is one file for each side of the protocol: `producer` pushes hints, `worker` takes them (`taker` waits for
+//! them), `reaper` repairs what other processes left incomplete, `operator` inspects and pauses queues. `registry` has
+//! the live workers, `notices` the messages to workers, and `fitness` the condition of the server. `head` implements
+//! the traits of `lib/ports` for workers, reapers and operators. Only `keys` spells keys. Only `scripts` loads the
+//! scripts, which are in `lua/` at the top of the repository. This crate decides nothing about jobs: a hint grants
+//! nothing.
 
 mod connect;
 mod error;

@@ -1,4 +1,4 @@
-//! What is said to workers. It only makes things quicker: whatever a notice says is in PostgreSQL too.
+//! Notices to workers. A notice only makes workers act sooner: PostgreSQL has the same information.
 
 use crate::{connect::Handoff, error::Error, operator::command};
 use futures_util::StreamExt;
@@ -8,18 +8,18 @@ use redis::RedisResult;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Notices that wait for a listener which is busy; then the server waits with the next ones.
+/// The most notices that wait for a busy listener. Further notices stay in the connection.
 const BACKLOG: usize = 256;
-/// How a lost connection is tried again.
+/// The pauses between attempts to connect again.
 const RECONNECT: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
 
 impl Handoff {
-    /// Tells workers.
+    /// Sends notices to workers.
     ///
     /// # Errors
-    /// When Redis does not do it in time.
+    /// If Redis does not publish the notices in time.
     pub async fn notify(&self, notices: &[Notice]) -> Result<(), Error> {
-        const DOING: &str = "telling workers";
+        const DOING: &str = "sending notices to workers";
         if notices.is_empty() {
             return Ok(());
         }
@@ -30,8 +30,8 @@ impl Handoff {
         self.run::<Vec<u32>>(DOING, steps).await.map(|_| ())
     }
 
-    /// Listens. Reconnects by itself; what was said meanwhile is lost, which is allowed. Ends when the receiver is
-    /// dropped.
+    /// Listens for notices until the receiver is dropped. Connects again after a lost connection. Notices that were sent
+    /// meanwhile are lost, which is allowed.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -43,7 +43,7 @@ impl Handoff {
             let mut failures = 0;
             while !sender.is_closed() {
                 if let Err(error) = handoff.pass_on(&sender, &mut failures).await {
-                    tracing::debug!(%error, failures, "not listening to notices");
+                    tracing::debug!(%error, failures, "cannot listen for notices; connects again after a pause");
                 }
                 failures += 1;
                 let pause = RECONNECT.delay(failures, rand::random());
@@ -53,7 +53,7 @@ impl Handoff {
         receiver
     }
 
-    /// Passes notices on until the connection or the receiver is gone.
+    /// Passes notices to the receiver until the connection ends or the receiver is dropped.
     async fn pass_on(&self, sender: &mpsc::Sender<Notice>, failures: &mut i32) -> RedisResult<()> {
         let subscribe = async {
             let mut subscription = self.inner.client.get_async_pubsub().await?;
@@ -70,7 +70,7 @@ impl Handoff {
                 () = sender.closed() => return Ok(()),
                 message = messages.next() => {
                     let Some(message) = message else { return Ok(()) };
-                    // What cannot be read is of another version of this program, and not for this one.
+                    // A notice that cannot be read is from another version of this program, and is not for this worker.
                     if let Ok(notice) = serde_json::from_slice(message.get_payload_bytes()) {
                         let _ = sender.send(notice).await;
                     }

@@ -1,4 +1,4 @@
-//! Connections for commands: how they are made, kept, and thrown away.
+//! The pool of connections for commands: how connections are made, kept and closed.
 
 use crate::{
     connect::Handoff,
@@ -11,11 +11,11 @@ use redis::{
 };
 use std::{io, iter, time::Duration};
 
-/// A connection that has answered within this time is used without asking whether it still lives:
-/// the question would cost every command a second round trip.
+/// A connection that was used within this time is used again without a check. A check would cost every command a second round
+/// trip.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// Makes connections for the pool as `deadpool-redis` does, and keeps them by stricter rules.
+/// Makes connections for the pool like `deadpool-redis`, and has stricter rules for keeping them.
 pub(crate) struct Manager {
     redis: deadpool_redis::Manager,
 }
@@ -30,9 +30,8 @@ impl Manager {
 /// A connection of the pool.
 pub(crate) struct Connection {
     pub(crate) redis: MultiplexedConnection,
-    /// Whether something was asked of it that has not been answered well. It is then not used again:
-    /// not when the answer is late or the caller has left, nor after an error, which may say that this
-    /// server is no longer the one to talk to (it became a replica, or is still loading).
+    /// A command was sent and has no good answer. Then the connection is not used again: a late answer would go to the next
+    /// caller, and after an error the server may be the wrong one (it became a replica, or is still loading).
     pub(crate) spoilt: bool,
 }
 
@@ -46,7 +45,7 @@ impl managed::Manager for Manager {
 
     async fn recycle(&self, connection: &mut Connection, metrics: &Metrics) -> RecycleResult<RedisError> {
         if connection.spoilt {
-            return Err(RecycleError::message("left in the middle of something"));
+            return Err(RecycleError::message("the last command on this connection has no good answer"));
         }
         if metrics.last_used() > TRUSTED_FOR {
             self.redis.recycle(&mut connection.redis, metrics).await?;
@@ -55,9 +54,9 @@ impl managed::Manager for Manager {
     }
 }
 
-/// A connection without time limits of its own: whoever uses it sets one around all that it does. The
-/// client's default of 500 ms would give up on a blocking command while the server goes on with it, and
-/// the server would hand the next hint to a caller that has left.
+/// A connection without timeouts of its own: the caller sets a timeout around each use. The default timeout of the driver
+/// (500 ms) would give up a blocking command that the server still executes, and the server would give the next hint to a
+/// caller that has left.
 pub(crate) async fn connection_of_its_own(client: &Client) -> RedisResult<MultiplexedConnection> {
     client.get_multiplexed_async_connection_with_config(&without_limits()).await
 }
@@ -67,8 +66,8 @@ fn without_limits() -> AsyncConnectionConfig {
 }
 
 impl Handoff {
-    /// Sends the steps in one go, within the time that the settings allow for connecting and answering
-    /// together, and reads the answers as `T` (a tuple or a list, one item a step).
+    /// Sends all steps in one round trip and reads the answers as `T`: a tuple or a list with one item for each step. The
+    /// timeout of the settings covers the connection and the answers together.
     pub(crate) async fn run<T: FromRedisValue>(&self, doing: &'static str, steps: Vec<Step>) -> Result<T, Error> {
         let mut connected = false;
         let work = async {
@@ -93,8 +92,8 @@ impl Handoff {
 }
 
 impl Handoff {
-    /// The same, with nothing of anybody else in between: all commands are about one moment. They must
-    /// be about keys of one queue, or of none.
+    /// Like `run`, but in a transaction: no other client's command comes in between. All keys must belong to one queue, or
+    /// to no queue.
     pub(crate) async fn run_atomically<T: FromRedisValue>(
         &self,
         doing: &'static str,
@@ -107,7 +106,7 @@ impl Handoff {
     }
 }
 
-/// The error for an answer that did not come.
+/// The error for an answer that did not come in time.
 pub(crate) fn no_answer_within(time: Duration) -> RedisError {
     io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {time:?}")).into()
 }

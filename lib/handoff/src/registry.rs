@@ -1,4 +1,5 @@
-//! Who is there: workers and what they serve. For a while only; whoever stops announcing is gone.
+//! The live workers, and what they serve. An announcement is valid for a limited time, so a worker that stops announcing itself
+//! is soon gone.
 
 use crate::{
     connect::Handoff,
@@ -14,10 +15,10 @@ use redis::Value;
 use std::time::Duration;
 
 impl Handoff {
-    /// Says that a worker lives and what it serves; holds for `ttl`.
+    /// Announces that a worker is alive, and what it serves. The announcement is valid for `ttl`.
     ///
     /// # Errors
-    /// When Redis does not do it in time.
+    /// If Redis does not write the announcement in time.
     pub async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error> {
         const DOING: &str = "announcing a worker";
         let record = serde_json::to_string(worker)
@@ -40,11 +41,11 @@ impl Handoff {
         self.run::<Vec<Value>>(DOING, steps).await.map(|_| ())
     }
 
-    /// Takes an announcement back. What the worker served counts as served until its last announcement runs out: others
-    /// may serve it too.
+    /// Withdraws the announcement of a worker. The kinds that it served count as served until its last announcement runs out,
+    /// because other workers may serve them too.
     ///
     /// # Errors
-    /// When Redis does not do it in time. The announcement runs out by itself.
+    /// If Redis does not remove the announcement in time. The announcement runs out by itself.
     pub async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error> {
         let steps = vec![
             command("ZREM", (self.keys().workers(), worker.id.to_string())).into(),
@@ -53,10 +54,10 @@ impl Handoff {
         self.run::<(u32, u32)>("withdrawing a worker", steps).await.map(|_| ())
     }
 
-    /// The workers that live, the one that started first first.
+    /// The live workers, in the order in which they started.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
         let ids = self.holding("listing workers", self.keys().workers()).await?;
         let ids = ids.iter().filter_map(|id| id.parse().ok());
@@ -64,28 +65,28 @@ impl Handoff {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        // One that cannot be read is of another version of this program: it lives, but there is nothing to show.
-        let records: Vec<Option<String>> = self.run("reading what workers say of themselves", records).await?;
+        // A record that cannot be read is from another version of this program: the worker is alive, but cannot be shown.
+        let records: Vec<Option<String>> = self.run("reading the records of workers", records).await?;
         let mut workers: Vec<WorkerRecord> =
             records.iter().flatten().filter_map(|record| serde_json::from_str(record).ok()).collect();
         workers.sort_by_key(|worker| worker.id);
         Ok(workers)
     }
 
-    /// Which kinds of a queue the living workers serve.
+    /// The kinds that live workers serve in a queue.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn served_kinds(&self, queue: &QueueName) -> Result<Served, Error> {
         let kinds = self.holding("reading which kinds are served", self.keys().of(queue).kinds()).await?;
         Ok(served(&kinds))
     }
 
-    /// Which kinds of some queues the living workers serve, and the kinds of which as many hints wait aside as are kept. All
-    /// queues are asked about in one go.
+    /// The kinds that live workers serve in each queue, and the kinds whose aside lists are full. One call reads the kinds
+    /// of all queues.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
+    /// If Redis does not answer in time.
     pub async fn served_in(&self, queues: &[QueueName]) -> Result<Vec<(Served, Vec<Kind>)>, Error> {
         const DOING: &str = "reading which kinds are served";
         let mut steps: Vec<Step> = vec![redis::cmd("TIME").into()];
@@ -109,7 +110,7 @@ impl Handoff {
         Ok(all)
     }
 
-    /// Members of a set of deadlines that have not passed, by the clock of Redis.
+    /// The members of a set of deadlines whose deadlines have not passed by the clock of Redis.
     pub(crate) async fn holding(&self, doing: &'static str, key: String) -> Result<Vec<String>, Error> {
         let commands = vec![redis::cmd("TIME"), command("ZRANGE", (key, 0, -1, "WITHSCORES"))];
         let (time, members): ((f64, f64), Vec<(String, f64)>) = self.run_atomically(doing, commands).await?;

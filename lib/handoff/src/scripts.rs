@@ -1,4 +1,4 @@
-//! The only place that loads `lua/`, and the one way anything is sent to Redis: as a batch of steps.
+//! The only place that loads `lua/`. Everything that is sent to Redis is a batch of steps, sent by this file.
 
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, ToRedisArgs, Value, aio::MultiplexedConnection};
 use std::sync::LazyLock;
@@ -42,21 +42,21 @@ pub(crate) struct Call {
 }
 
 impl Script {
-    /// A call with these keys; arguments follow.
+    /// A call with these keys. Arguments follow.
     pub(crate) fn on(&'static self, keys: impl IntoIterator<Item = String>) -> Call {
         Call { script: self, keys: keys.into_iter().collect(), args: Vec::new() }
     }
 }
 
 impl Call {
-    /// One more argument, or several.
+    /// Adds one argument, or several.
     #[must_use]
     pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         argument.write_redis_args(&mut self.args);
         self
     }
 
-    /// One argument for each of these.
+    /// Adds one argument for each of these values.
     #[must_use]
     pub(crate) fn args(mut self, arguments: impl IntoIterator<Item = impl ToString>) -> Self {
         self.args.extend(arguments.into_iter().map(|argument| argument.to_string().into_bytes()));
@@ -73,7 +73,7 @@ impl Call {
         self.command("EVALSHA", &self.script.sha1)
     }
 
-    /// Sends the script itself, which the server then knows.
+    /// Sends the source of the script. Afterwards the server knows the script.
     fn by_source(&self) -> Cmd {
         self.command("EVAL", self.script.source)
     }
@@ -83,7 +83,7 @@ impl Call {
 pub(crate) enum Step {
     /// A script.
     Script(Call),
-    /// A command of its own.
+    /// A plain command.
     Plain(Cmd),
 }
 
@@ -99,10 +99,10 @@ impl From<Cmd> for Step {
     }
 }
 
-/// Sends the steps in one go and returns the answer of each.
+/// Sends the steps in one round trip, and returns the answer of each step.
 ///
-/// A server that has lost its scripts answers NOSCRIPT to those steps alone and has done the others.
-/// So exactly the refused ones are sent again, with their source.
+/// A server that has lost its scripts executes the plain commands and answers NOSCRIPT to the scripts. Exactly these
+/// scripts are sent again, with their source.
 pub(crate) async fn send(connection: &mut MultiplexedConnection, steps: &[Step]) -> RedisResult<Vec<Value>> {
     let commands = steps.iter().map(|step| match step {
         Step::Script(call) => call.by_sha1(),

@@ -1,4 +1,4 @@
-//! Waiting for a hint, or for the bell, without asking again and again.
+//! Waits for a hint or for the bell, without polling.
 
 use crate::{
     connect::Handoff,
@@ -17,36 +17,36 @@ use std::{
     time::Duration,
 };
 
-/// The shortest wait: Redis takes 0 for "for ever".
+/// The shortest wait: 0 means no timeout in Redis.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// Between two attempts to wake a taker whose command is still on its way to the server.
+/// The pause between two attempts to wake a taker whose command is still on its way to the server.
 const WAKE_AGAIN: Duration = Duration::from_millis(2);
 
-/// A connection that blocks in `BLMOVE ready claimed LEFT RIGHT` or `BLPOP bell`, and nothing else.
+/// A connection that sends only `BLMOVE ready claimed LEFT RIGHT` and `BLPOP bell`, which block.
 ///
-/// [`Taker::take`] and [`Taker::bell`] should be driven to their end, not dropped half-way: to end one early, use
-/// [`Unblock`] from elsewhere.
+/// Await [`Taker::take`] and [`Taker::bell`] to their end. To end one of them early, use [`Unblock`] instead of
+/// dropping the future.
 #[derive(Debug)]
 pub struct Taker {
     handoff: Handoff,
     queue: QueueName,
-    /// Gone after an error, and while a take is under way: one that is dropped takes it along.
+    /// `None` after an error and during a take: a future that is dropped drops the connection.
     connection: Option<MultiplexedConnection>,
     waker: Arc<Waker>,
 }
 
-/// What a taker and those who wake it share.
+/// The state that a taker shares with the handles that wake it.
 #[derive(Debug)]
 struct Waker {
-    /// The taker's connection, as the server calls it.
+    /// The client id of the taker's connection at the server.
     client_id: i64,
-    /// A wait is under way.
+    /// A wait is in progress.
     waiting: AtomicBool,
-    /// A wake came that no wait has ended by yet.
+    /// A wake has come, and no wait has ended because of it yet.
     woken: AtomicBool,
 }
 
-/// Wakes a taker: its wait then ends with nothing, or with what it had already been given.
+/// Wakes a taker. Its wait then ends with nothing, or with a hint that it had already got.
 #[derive(Clone, Debug)]
 pub struct Unblock {
     handoff: Handoff,
@@ -54,10 +54,10 @@ pub struct Unblock {
 }
 
 impl Handoff {
-    /// A taker: a blocking connection of its own.
+    /// A taker, with a blocking connection of its own.
     ///
     /// # Errors
-    /// When there is no connection in time.
+    /// If the connection cannot be made in time.
     pub async fn taker(&self, queue: &QueueName) -> Result<Taker, Error> {
         const DOING: &str = "connecting to Redis to wait for hints";
         let connect = async {
@@ -76,14 +76,14 @@ impl Handoff {
 }
 
 impl Taker {
-    /// Waits up to `timeout` for a hint and moves it to `claimed`: lease it at once ([`Handoff::take`] with `adopt`),
-    /// claim it in PostgreSQL, or give it back ([`Handoff::release`]).
+    /// Waits up to `timeout` for a hint, and moves the hint to `claimed`. Lease the hint at once ([`Handoff::take`]
+    /// with `adopt`), claim its job in PostgreSQL, or give the hint back ([`Handoff::release`]).
     ///
-    /// If this future is dropped before its end, the connection goes with it (make a new taker), and a hint that the
-    /// server had moved by then lies in `claimed` until the reaper adopts it: it is late by seconds, not lost.
+    /// If this future is dropped before its end, the connection is closed (make a new taker). A hint that the server
+    /// has moved by then stays in `claimed` until the reaper adopts it: it is late by seconds, and not lost.
     ///
     /// # Errors
-    /// When the connection fails, or the server says nothing for well over `timeout`. The connection is gone then:
+    /// If the connection fails, or the server is silent for much longer than `timeout`. Then the connection is closed:
     /// make a new taker.
     pub async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
         let (keys, timeout) = (self.handoff.keys().of(&self.queue), timeout.max(SHORTEST));
@@ -97,17 +97,17 @@ impl Taker {
         Ok(id)
     }
 
-    /// Waits up to `timeout` for the bell: whether it rang. Then there are hints in the head, or were a moment ago:
-    /// [`Handoff::take`] takes them, and rings again if it leaves any.
+    /// Waits up to `timeout` for the bell. Returns whether the bell rang. Then the head has hints, or had hints a
+    /// moment ago: [`Handoff::take`] takes them, and rings again if it leaves any.
     ///
-    /// While the line is longer than the head, hints come by the thousand, and a server hands one of them to each who
-    /// blocks in [`Taker::take`] before any can ask for more. Who waits for the bell instead is woken one after the other,
-    /// and only as many as there is work for.
+    /// While the line is longer than the head, hints come by the thousand. The server would give one hint to each
+    /// worker that blocks in [`Taker::take`], before any worker can take more. Workers that wait for the bell are woken
+    /// one after the other, and only as many as there is work for.
     ///
-    /// If this future is dropped before its end, the connection goes with it, and nobody may hear a ring.
+    /// If this future is dropped before its end, the connection is closed, and a ring may be lost.
     ///
     /// # Errors
-    /// As [`Taker::take`].
+    /// As for [`Taker::take`].
     pub async fn bell(&mut self, timeout: Duration) -> Result<bool, Error> {
         let timeout = timeout.max(SHORTEST);
         let blpop = command("BLPOP", (self.handoff.keys().of(&self.queue).bell(), timeout.as_secs_f64()));
@@ -115,7 +115,7 @@ impl Taker {
         Ok(rung.is_some())
     }
 
-    /// Sends a command that blocks for at most `timeout`, and waits for its end.
+    /// Sends a command that blocks for at most `timeout`, and waits for its answer.
     async fn block<T: FromRedisValue>(
         &mut self,
         doing: &'static str,
@@ -130,7 +130,7 @@ impl Taker {
         let answer = if self.waker.woken.load(SeqCst) {
             Ok(None)
         } else {
-            // Only a server that is gone is silent for that long: it answers an empty wait by itself.
+            // Only a dead server is silent for so long: a live server ends the wait by itself.
             let patience = timeout + self.handoff.inner.timeout;
             let answered = blocking.query_async(&mut connection);
             tokio::time::timeout(patience, answered).await.unwrap_or_else(|_| Err(no_answer_within(patience)))
@@ -141,14 +141,14 @@ impl Taker {
         Ok(answer)
     }
 
-    /// The means to wake this taker.
+    /// The handle that wakes this taker.
     #[must_use]
     pub fn unblock(&self) -> Unblock {
         Unblock { handoff: self.handoff.clone(), waker: Arc::clone(&self.waker) }
     }
 }
 
-/// Says that a wait is under way for as long as it lives. Its end serves every wake that came before.
+/// Marks a wait as in progress while this value lives. The end of the wait fulfils every earlier wake.
 struct Waiting<'a>(&'a Waker);
 
 impl<'a> Waiting<'a> {
@@ -166,15 +166,15 @@ impl Drop for Waiting<'_> {
 }
 
 impl Unblock {
-    /// Ends the wait that is under way, or the next one if there is none, by `CLIENT UNBLOCK` from another connection.
+    /// Ends the wait that is in progress, or else the next wait, with `CLIENT UNBLOCK` from another connection.
     ///
     /// # Errors
-    /// When Redis does not do it in time. The wait ends by itself when its time is over.
+    /// If Redis does not answer in time. The wait ends by itself at its timeout.
     pub async fn wake(&self) -> Result<(), Error> {
         const DOING: &str = "waking a waiting worker";
         self.waker.woken.store(true, SeqCst);
         let wake = async {
-            // The server does not know of a wait that has begun here and is still on its way there.
+            // The server does not know a wait whose command is still on its way.
             while self.waker.waiting.load(SeqCst) {
                 let unblock = command("CLIENT", ("UNBLOCK", self.waker.client_id)).into();
                 let (unblocked,): (bool,) = self.handoff.run(DOING, vec![unblock]).await?;

@@ -3,8 +3,7 @@
 use crate::{
     broken::Broken,
     clock::Clock,
-    error::ConnectionLost,
-    link::{Direct, Link, Lost},
+    link::{ConnectionLost, Direct, Link, Lost},
     rows::Rows,
 };
 use chrono::{DateTime, Utc};

@@ -3,11 +3,9 @@
 use crate::{
     broken::Broken,
     clock::Clock,
-    error::ConnectionLost,
     keys::{Keys, QueueKeys, Score, Server},
-    link::{Direct, Link},
+    link::{ConnectionLost, Direct, Link},
     scripts::{Mode, in_order},
-    taker::MemoryTaker,
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_ports::{
@@ -92,7 +90,11 @@ impl MemoryHead {
         Error::new("Redis", doing, Class::Transient, ConnectionLost { doing })
     }
 
-    async fn call<T>(&self, verb: &'static str, work: impl FnOnce(&mut Server, i64) -> T) -> Result<T, Error> {
+    pub(crate) async fn call<T>(
+        &self,
+        verb: &'static str,
+        work: impl FnOnce(&mut Server, i64) -> T,
+    ) -> Result<T, Error> {
         self.link.there(verb).await.map_err(|_| Self::lost(verb))?;
         let answer = {
             let mut server = self.server();
@@ -177,11 +179,6 @@ impl MemoryHead {
 
     pub async fn check(&self) -> Result<(), Error> {
         Ok(())
-    }
-
-    pub async fn taker(&self, queue: &QueueName) -> Result<MemoryTaker, Error> {
-        self.call("taker", |_, _| ()).await?;
-        Ok(MemoryTaker::new(self.clone(), queue.clone()))
     }
 
     pub async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {

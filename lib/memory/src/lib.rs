@@ -16,7 +16,6 @@ mod claims;
 mod clients;
 mod clock;
 mod ends;
-mod error;
 mod head;
 mod journal;
 mod keys;

@@ -7,6 +7,13 @@ use std::{fmt, future::pending};
 #[derive(Debug)]
 pub struct Lost;
 
+/// The error of a call that was lost, or whose answer was lost.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: the connection was lost")]
+pub(crate) struct ConnectionLost {
+    pub(crate) doing: &'static str,
+}
+
 /// What happens to the calls of one process on their way to one store and back.
 #[async_trait]
 pub trait Link: fmt::Debug + Send + Sync {

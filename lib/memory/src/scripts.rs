@@ -98,8 +98,17 @@ impl QueueKeys {
         }
         pushed.pushed = (front.len() + fresh.len()) as u32;
         self.bell |= pushed.pushed > 0;
+        // At the same position, a hint that is given back comes first: it has waited before.
+        if mode == Mode::Return {
+            fresh.reverse();
+        }
         for id in fresh {
-            let place = self.ready.partition_point(|other| self.position(*other) <= self.position(id));
+            let at = self.position(id);
+            let is_before = |other: &JobId| match mode {
+                Mode::New => self.position(*other) <= at,
+                Mode::Return => self.position(*other) < at,
+            };
+            let place = self.ready.partition_point(is_before);
             self.ready.insert(place, id);
         }
         front.into_iter().rev().for_each(|id| self.ready.push_front(id));

@@ -53,8 +53,16 @@ impl Drop for Taking<'_> {
     }
 }
 
+impl MemoryHead {
+    /// A connection that waits for hints of this queue.
+    pub async fn taker(&self, queue: &QueueName) -> Result<MemoryTaker, Error> {
+        self.call("taker", |_, _| ()).await?;
+        Ok(MemoryTaker::new(self.clone(), queue.clone()))
+    }
+}
+
 impl MemoryTaker {
-    pub(crate) fn new(head: MemoryHead, queue: QueueName) -> Self {
+    fn new(head: MemoryHead, queue: QueueName) -> Self {
         Self { head, queue, is_connected: true, state: Arc::default() }
     }
 }

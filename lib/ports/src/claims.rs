@@ -1,8 +1,9 @@
-//! Claims: a job in the line becomes a run that a worker holds on a lease.
+//! Claims: a job in the line becomes a run that a worker holds on a lease. And the status of jobs that were not claimed.
 
 use crate::error::Error;
 use async_trait::async_trait;
-use leasehold_core::{ClaimedJob, JobId, Kind, QueueName, WorkerId};
+use chrono::{DateTime, Utc};
+use leasehold_core::{Claimability, ClaimedJob, JobId, Kind, QueueName, State, WorkerId};
 use std::{fmt, time::Duration};
 
 /// The kinds that a worker has handlers for.
@@ -69,4 +70,27 @@ pub trait Claims: fmt::Debug + Send + Sync {
         lease: Duration,
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error>;
+}
+
+/// The status of a live job that a hint refers to.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct JobStatus {
+    pub id: JobId,
+    pub state: State,
+    pub kind: Kind,
+    /// The position in the line, if the job is queued.
+    pub line_at: DateTime<Utc>,
+    /// Whether a worker of the given kinds may claim the job. Never `Finished`: the job is live.
+    pub claimability: Claimability,
+    /// The rest of a running job's lease; negative when the lease ran out and `expire` has not ended the run yet.
+    pub lease_ms_left: Option<i64>,
+}
+
+/// Looks up jobs. Changes nothing.
+#[async_trait]
+pub trait LookUp: fmt::Debug + Send + Sync {
+    /// The live jobs among these, and whether a worker of these kinds may claim each. A job that is not in the answer has
+    /// finished or never existed.
+    async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error>;
 }

@@ -1,6 +1,10 @@
 //! Filling the head of a queue from the front of its line.
 
-use crate::{error::Error, hint::Hint, repairs::HeadStats};
+use crate::{
+    error::Error,
+    hint::Hint,
+    repairs::{HeadStats, Swept},
+};
 use async_trait::async_trait;
 use leasehold_core::{Kind, QueueName};
 use serde::Serialize;
@@ -35,17 +39,6 @@ pub struct Filled {
     pub held: u32,
     /// Repairs that were needed before the fill; all zero in a healthy system.
     pub swept: Swept,
-}
-
-/// What a sweep repaired.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Swept {
-    /// Waiting hints that were in no list.
-    pub orphans: u32,
-    /// Hints in a list that were not in the set of waiting hints.
-    pub readmitted: u32,
-    /// Duplicates and leased jobs in a list.
-    pub dropped: u32,
 }
 
 /// How far a head reaches.

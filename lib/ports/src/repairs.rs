@@ -1,6 +1,6 @@
 //! The heads of all queues: how a reaper inspects and repairs them.
 
-use crate::{error::Error, filling::Swept, hint::Hint};
+use crate::{error::Error, hint::Hint};
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
 use serde::Serialize;
@@ -26,6 +26,17 @@ pub struct HeadStats {
     /// Leased ids whose lease ran out; only [`LookAtHeads::look`] counts them.
     #[serde(skip)]
     pub overdue: u64,
+}
+
+/// What a sweep repaired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Waiting hints that were in no list.
+    pub orphans: u32,
+    /// Hints in a list that were not in the set of waiting hints.
+    pub readmitted: u32,
+    /// Duplicates and leased jobs in a list.
+    pub dropped: u32,
 }
 
 /// How Redis holds an id.

@@ -2,13 +2,12 @@
 //! automatically.
 
 use crate::{
-    claims::Claims,
+    claims::{Claims, LookUp},
     due::DueJobs,
     filling::FillHead,
     hints::{HintLeases, TakeHints},
     line::ReadLine,
     line_changes::LineChanges,
-    look::LookUp,
     notices::{HearNotices, SendNotices},
     operator::{FindViolations, InspectHead},
     registry::{ReaperRegistry, WorkerRegistry},

@@ -1,13 +1,14 @@
-//! Gives a short lease to hints that a blocking take moved to `claimed` and that nobody leased since:
-//! the worker died in between, or had left when the answer came. When that lease runs out, the `leases`
-//! step puts them back.
+//! Gives a short lease to each hint in `claimed` that has no lease. A blocking take moved the hint to `claimed`, and its
+//! worker died before it leased the hint, or had stopped waiting when the answer came. When the short lease runs out, the
+//! `leases` step returns the hint to the head.
 //!
-//! A worker that is merely slow loses nothing: it leases its hint all the same.
+//! A slow worker loses nothing: it can still lease its hint.
 
 use crate::{
+    by_queue::all_of,
     error::Error,
     step::{Needs, Ran, Step},
-    tick::{Tick, all_of},
+    tick::Tick,
 };
 use async_trait::async_trait;
 use leasehold_core::{FailPoint, QueueName, pass};

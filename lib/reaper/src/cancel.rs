@@ -1,7 +1,7 @@
-//! Tells workers of cancels that somebody asked for in SQL, where nothing else tells them at once.
+//! Tells workers about cancels that somebody requested in SQL. Nothing else tells workers about such a cancel at once.
 //!
-//! Said again every tick until the run has ended: a notice is heard by whoever listens at the moment.
-//! It does not end the run. Only its worker does, or `expire` when the worker is gone.
+//! The step repeats the notice every tick until the run has ended, because a worker that does not listen misses a notice.
+//! The step does not end the run. The worker does, or `expire` if the worker is dead.
 
 use crate::{
     error::Error,

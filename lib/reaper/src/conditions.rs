@@ -1,12 +1,12 @@
-//! What is wrong at the moment, so that the log speaks when that changes and is silent in between.
+//! The conditions that hold now. The log says when a condition begins and when it ends, and nothing in between.
 
 use std::collections::BTreeMap;
 
-/// Conditions by name, with the reason each holds.
+/// The conditions that hold, by name, each with its reason.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions(BTreeMap<&'static str, String>);
 
-/// What a reader of the log has to be told.
+/// The news for a reader of the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Began,
@@ -15,8 +15,8 @@ pub(crate) enum Change {
 }
 
 impl Conditions {
-    /// Takes note of how `what` is now, and says whether it was otherwise before. The reason may vary
-    /// while the condition holds: that is no news.
+    /// Notes whether the condition holds now, and returns what changed. Another reason for a condition that holds already is
+    /// no news.
     pub(crate) fn note(&mut self, what: &'static str, wrong: Option<&str>) -> Change {
         match (self.0.contains_key(what), wrong) {
             (false, Some(reason)) => {
@@ -31,11 +31,11 @@ impl Conditions {
         }
     }
 
-    /// Notes it and writes the log line, if there is one to write.
+    /// Notes the condition, and writes a log line if it began or ended.
     pub(crate) fn log(&mut self, what: &'static str, wrong: Option<&str>) {
         match self.note(what, wrong) {
             Change::Began => tracing::warn!(what, reason = wrong.unwrap_or_default(), "{what} is unavailable"),
-            Change::Ended => tracing::info!(what, "{what}: well again"),
+            Change::Ended => tracing::info!(what, "{what} is available again"),
             Change::None => {}
         }
     }

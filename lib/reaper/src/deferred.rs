@@ -57,8 +57,8 @@ async fn write(tick: &Tick) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes what one worker left; what has been decided. If the store refuses the batch, each goes by itself: one that is
-/// refused for good is given up, and its lease runs out.
+/// Writes the ends that one worker left, and returns the ends that are decided. If the store refuses the batch, each end is
+/// written alone. An end that the store refuses alone is given up, and the lease of its run runs out.
 async fn settle(
     store: &dyn ReaperStore,
     worker: WorkerId,

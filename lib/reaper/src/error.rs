@@ -5,20 +5,20 @@ use std::time::Duration;
 /// Which store failed, and what was being done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store that the error names did not do what was asked.
+    /// The store that the error names did not do its part.
     #[error("{store}: {0}", store = .0.store)]
     Store(#[from] leasehold_ports::Error),
-    /// PostgreSQL did not answer at the start of the tick, so it was not asked again.
-    #[error("PostgreSQL is away")]
+    /// PostgreSQL did not answer at the start of the tick, so the step did not ask again.
+    #[error("PostgreSQL is unavailable")]
     StoreAway,
-    /// Redis did not answer at the start of the tick, so it was not asked again.
-    #[error("Redis is away")]
+    /// Redis did not answer at the start of the tick, so the step did not ask again.
+    #[error("Redis is unavailable")]
     HandoffAway,
-    /// The first survey is still under way; the ticks go on.
+    /// The first survey has not ended yet. A later tick has its result.
     #[error(transparent)]
     NotSurveyed(leasehold_line::Error),
-    /// A call that hung, or a flood.
-    #[error("not done within {} s; the next tick goes on", .0.as_secs())]
+    /// A call hung, or there was too much work.
+    #[error("not done within {} s; the next tick continues", .0.as_secs())]
     TookTooLong(Duration),
 }
 

@@ -1,34 +1,33 @@
-//! Ends runs whose lease ran out: the worker died, or it could not reach PostgreSQL for too long.
+//! Ends runs whose lease has run out: the worker died, or could not reach PostgreSQL for too long.
 //!
-//! The statement decides what becomes of each run: back in the line, dead, or cancelled. A run whose row was locked a moment
-//! ago is spared (see `locked.rs`). This step asks PostgreSQL only, so that a Redis that stalls does not delay the next run
-//! of this step. A second step, `TellExpired`, tells Redis: hints of jobs that wait again return to their heads, and Redis
-//! forgets the others.
+//! The statement decides what becomes of each job: queued, dead, or cancelled. A run whose row was locked a moment ago is
+//! spared (see `locked.rs`). This step asks only PostgreSQL, so a Redis that stalls does not delay the next run of this step.
+//! A second step, `TellExpired`, tells Redis: hints of jobs that wait again return to their heads, and Redis forgets the
+//! others.
 //!
-//! While expiring has to wait (see `expiry_guard.rs`), nothing is expired. The statement is sent for no row: if the statement
-//! is held up, the table is locked, and the wait begins anew.
+//! While the guard in `expiry_guard.rs` forbids expiry, the step sends the statement for no row. If this statement is
+//! held up, somebody has locked the table, and the wait begins again.
 
 use crate::{
     by_queue::by_queue,
     error::Error,
     expiry_guard::Permit,
     locked::{Locked, spared_for},
-    shared::waits_again,
     step::{Needs, Ran, Step},
     tick::{BATCHES_PER_TICK, Tick},
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, Drift, FailPoint, pass};
+use leasehold_core::{BATCH_MAX, Drift, FailPoint, State, pass};
 use leasehold_ports::{Expired, Expiry, Hint};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// A statement that finds nothing to expire takes a few milliseconds. One that took this long has waited for a lock.
+/// A statement that finds nothing to expire takes a few milliseconds. A statement that takes this long has waited for a lock.
 const HELD_UP: Duration = Duration::from_millis(500);
 /// Timeout of the statement that records that leases may expire. Only a lock on its row makes it slow.
 const WATCH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Whether the look at the leases was held up.
+/// Whether a lock held up the look at the leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     Free,
@@ -39,7 +38,7 @@ enum Look {
 #[derive(Debug, Default)]
 pub(crate) struct Expire {
     locked: Locked,
-    /// The last run was given up before its end.
+    /// The last run of this step was given up before its end.
     is_unfinished: bool,
 }
 
@@ -119,7 +118,7 @@ impl Expire {
                 tick.shared.exchange().expired.extend(expired);
             }
             if batch < batch_max {
-                // The leases of locked rows ended before that time.
+                // If rows are locked, some leases that ended before this time still have to be expired.
                 if let Some(time) = tick.began.filter(|_| !is_any_locked) {
                     tick.shared.known().leases.done(scan_start, time);
                 }
@@ -152,8 +151,7 @@ async fn keep_watch(tick: &Tick) {
     tick.shared.log("watch", wrong.as_deref());
 }
 
-/// The step that tells Redis. A Redis that is not told finds out by itself: the lease in Redis runs out, and the `leases` step
-/// asks PostgreSQL.
+/// The step that tells Redis. If this step fails, the lease in Redis runs out, and the `leases` step asks PostgreSQL.
 #[derive(Debug)]
 pub(crate) struct TellExpired;
 
@@ -178,10 +176,11 @@ impl Step for TellExpired {
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let handoff = tick.handoff()?;
         let expired = std::mem::take(&mut tick.shared.exchange().expired);
-        let (waiting, ended): (Vec<Expired>, Vec<Expired>) = expired.into_iter().partition(waits_again);
+        let (waiting, ended): (Vec<Expired>, Vec<Expired>) =
+            expired.into_iter().partition(|job| job.state == State::Queued);
         let hint = |job: Expired| (job.queue, Hint { id: job.id, line_at: job.line_at });
         for (queue, hints) in by_queue(waiting.into_iter().map(hint)) {
-            // Not a push: while the lease of the dead worker stands in Redis, a push would refuse the hint as held.
+            // A push would refuse the hint, because Redis still has the lease of the dead worker.
             handoff.release(&queue, &hints).await?;
         }
         let ended = by_queue(ended.into_iter().map(|job| (job.queue, job.id)));

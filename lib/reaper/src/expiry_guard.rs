@@ -1,9 +1,9 @@
-//! When a lease that has run out may be called lost.
+//! Decides when the reaper may expire leases that have run out.
 //!
-//! Leases stand in PostgreSQL and run by its clock, also while nobody can reach it to renew them. So
-//! after PostgreSQL was away nothing is expired for one lease: the workers come back first. A reaper that has just started
-//! does not know whether it was away. It goes by what reapers before it have left in PostgreSQL: until when one of them knew
-//! that leases may expire. This file owns that decision and nothing else; it has no clock of its own.
+//! Leases are in PostgreSQL and run by its clock, also while no worker can reach PostgreSQL to renew them. So after an outage
+//! nothing is expired for one lease: workers renew their leases first. A reaper that has just started does not know of an
+//! earlier outage. It reads in PostgreSQL when a reaper last recorded that leases may expire. This file owns only the decision.
+//! It has no clock of its own.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permit {
     None,
-    /// One lease, to find out whether PostgreSQL can write again.
+    /// One lease, as a test whether PostgreSQL can write again.
     One,
     All,
 }
@@ -27,7 +27,7 @@ pub(crate) struct ExpiryGuard {
     said_at: Option<Instant>,
     /// PostgreSQL failed to expire leases, and no write has succeeded since.
     cannot_write: bool,
-    /// When this reaper last looked at the leases and nothing held it up.
+    /// When this reaper last looked at the leases and no lock held it up.
     looked_at: Option<Instant>,
 }
 
@@ -49,7 +49,7 @@ impl ExpiryGuard {
         self.away = true;
     }
 
-    /// A look at the leases was held up, by a lock on the whole table: so were workers that wanted to renew theirs.
+    /// A lock on the whole table held up a look at the leases. The lock also held up workers that wanted to renew theirs.
     pub(crate) fn held_up(&mut self, now: Instant) {
         self.stay_quiet_until(now + self.lease);
     }
@@ -61,8 +61,8 @@ impl ExpiryGuard {
         self.held_up(now);
     }
 
-    /// One lease could be expired, or none had run out. If one had, the others had no time to be renewed: workers get one
-    /// lease from now on.
+    /// PostgreSQL expired one lease, or no lease had run out. If it expired one, workers had no time to renew the others: they
+    /// get the time of one lease from now on.
     pub(crate) fn can_write(&mut self, now: Instant, has_expired: bool) {
         self.cannot_write = false;
         if has_expired {
@@ -79,31 +79,32 @@ impl ExpiryGuard {
         }
     }
 
-    /// A look at the leases was not held up.
+    /// No lock held up a look at the leases.
     pub(crate) const fn looked(&mut self, now: Instant) {
         self.looked_at = Some(now);
     }
 
-    /// Before a look: if the last one is half a lease ago, something has held up this reaper, perhaps a lock on the table
-    /// that is gone by now. A worker renews a lease when a third of it is over, so no lease of a living worker has run out
-    /// within less.
+    /// Call this before a look. If the last look is half a lease ago, something has held up this reaper, perhaps a lock on the
+    /// table that is gone now. Half a lease is short enough: a worker renews a lease when a third of it is over, so no lease of
+    /// a living worker runs out in less.
     pub(crate) fn about_to_look(&mut self, now: Instant) {
         if self.looked_at.is_some_and(|looked| now.saturating_duration_since(looked) >= self.lease / 2) {
             self.held_up(now);
         }
     }
 
-    /// PostgreSQL answered, has been up for `uptime`, and some reaper knew so long ago that leases may expire.
+    /// PostgreSQL answered and has been up for `uptime`. `watched_ago` is the time since a reaper recorded that leases may
+    /// expire.
     ///
-    /// A reaper that has just started needs no wait if that was just now: an outage since then was too short for a worker
-    /// that renews its leases to lose one. Else it waits, which delays no lease that is claimed after its start, because none
-    /// of them can have run out before the wait is over. The same is true of a server that has just started, whoever looks.
+    /// If `watched_ago` is short, a reaper that has just started need not wait: any outage since then was too short for a
+    /// worker to lose a lease. Otherwise the reaper waits for one lease. The wait delays no lease that is claimed after the
+    /// start, because such a lease cannot run out before the wait ends. The same is true for a server that has just started.
     pub(crate) fn seen(&mut self, now: Instant, uptime: Duration, watched_ago: Option<Duration>) {
         let is_watched = watched_ago.is_some_and(|ago| ago < self.lease / 2);
         if self.last_seen.is_none() && !is_watched {
             self.stay_quiet_until(now + self.lease);
         }
-        // A reaper that did not look for a lease (frozen, or a call that hung) does not know what was.
+        // A reaper that was frozen, or waited for a call, for a whole lease cannot know of an outage in this time.
         let looked_away = self.last_seen.is_some_and(|last| now.saturating_duration_since(last) >= self.lease);
         if self.away || looked_away {
             self.stay_quiet_until(now + self.lease);
@@ -125,8 +126,8 @@ impl ExpiryGuard {
         !self.away && self.quiet_until.is_none_or(|until| now >= until)
     }
 
-    /// Whether it is time to say in PostgreSQL that leases may expire. Not while this reaper waits: another one that starts
-    /// now must wait too.
+    /// Whether it is time to record in PostgreSQL that leases may expire. A reaper that waits records nothing, so that a
+    /// reaper that starts now waits too.
     pub(crate) fn has_to_say(&mut self, now: Instant) -> bool {
         let is_due = self.said_at.is_none_or(|said| now.saturating_duration_since(said) >= self.lease / 10);
         let says = is_due && self.permit(now) == Permit::All;
@@ -188,7 +189,7 @@ mod tests {
         expiry_guard.about_to_look(at(start, 50));
         assert!(
             !expiry_guard.may_expire(at(start, 79)) && expiry_guard.may_expire(at(start, 80)),
-            "it had not looked for half a lease"
+            "the last look was half a lease ago"
         );
     }
 

@@ -1,9 +1,8 @@
-//! Keeps the head in Redis like the front of the line in PostgreSQL.
+//! Keeps the head in Redis equal to the front of the line in PostgreSQL.
 //!
-//! One operation puts right whatever happened to Redis: read the first ids of the line, push those that
-//! Redis does not hold. Between two such fills a head may be extended, which puts nothing right and is cheaper.
-//! It owns the choice of which kinds the head is filled with. It does not order
-//! the line (the statement does) and does not bound the head (the script does).
+//! One operation, a fill, repairs every damage to Redis: read the first ids of the line, and push the ids that Redis does not
+//! have. Between two fills a worker may extend a head, which is cheaper and repairs nothing. This step chooses the lines to
+//! compare and the kinds to fill. The statement orders the line, and the script bounds the head.
 
 use crate::{
     error::Error,
@@ -23,18 +22,18 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long a statement may be on its way to PostgreSQL, which counts back from when it comes there. A job that was claimed
-/// about when the head was filled last is not said to have lost its hint.
+/// How long a statement may be on its way. PostgreSQL counts back from the arrival of the statement, so without this margin a
+/// job that was claimed at about the time of the last fill would count as a job that lost its hint.
 const ON_THE_WAY: Duration = Duration::from_secs(2);
 
-/// How long the step goes on with one more batch of lines. What is left is compared at the next ticks: jobs that become due
-/// must not wait for it.
+/// After this time the step begins no further batch of lines. The next ticks compare the other lines, so that jobs that become
+/// due need not wait.
 const TIME_A_TICK: Duration = Duration::from_millis(150);
-/// Lines that are compared in one go,
+/// The most lines in one batch.
 const LINES_AT_ONCE: usize = 64;
-/// and ids that they are reckoned to have.
+/// The most ids that the lines of one batch probably have.
 const IDS_AT_ONCE: usize = 32_768;
-/// The same of a line of which nothing is known.
+/// The assumed number of ids of a line that was never read.
 const IDS_UNKNOWN: usize = 64;
 
 /// The step and its memory.
@@ -51,7 +50,7 @@ pub(crate) struct HeadStep {
 /// A loss of Redis that is being repaired.
 #[derive(Clone, Copy, Debug)]
 struct Loss {
-    /// This reaper had seen the same Redis before the loss. Otherwise Redis may be new: it is filled, and that is no news.
+    /// This reaper had seen the same Redis before the loss. Otherwise Redis may be new, and to fill a new Redis is no news.
     is_news: bool,
     /// Queues that got hints since the loss.
     refilled: u32,
@@ -84,7 +83,7 @@ impl Step for HeadStep {
 }
 
 impl HeadStep {
-    /// Redis was emptied: what was read before says nothing about its heads.
+    /// After a loss of Redis, the earlier reads say nothing about the heads.
     fn learn_losses(&mut self, tick: &Tick) {
         if self.losses.all == tick.losses.all {
             return;
@@ -97,7 +96,7 @@ impl HeadStep {
         tick.counts.drifted(Drift::RedisLost, u64::from(is_news));
     }
 
-    /// Redis is whole again when the head of every line was filled after the loss. A person reads this once.
+    /// A loss is repaired when the head of every line has been filled after it. The log says so once.
     fn note_loss(&mut self, tick: &Tick, filled: u32) {
         let Some(loss) = &mut self.loss else { return };
         loss.refilled += filled;
@@ -114,9 +113,9 @@ impl HeadStep {
     }
 }
 
-/// Fills every line in which something changed, or whose head did, and some others in turns; and every head that says of
-/// a line which is gone that it overflows.
-/// Tells the sweep where more hints wait than the line has jobs. Returns how many queues got hints.
+/// Fills the heads of all lines in which something changed or whose heads changed, and of some other lines in turns. Clears
+/// the overflow flags of lines that are gone. Tells the sweep which queues have more hints than jobs. Returns how many queues
+/// got hints.
 async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u32, Error> {
     let is_slow = surveys.is_slow();
     let handoff = tick.handoff()?;
@@ -139,7 +138,7 @@ async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u
         reads.set_under_way(&batch);
         let fills = match compare(tick, surveys, reads, &batch, &turns).await {
             Ok(fills) => fills,
-            // One queue whose keys are damaged must not keep the others from being filled.
+            // A queue with damaged keys must not keep the other queues from being filled.
             Err(_) if batch.len() > 1 => {
                 let mut fills = Vec::with_capacity(batch.len());
                 for queue in &batch {
@@ -182,7 +181,7 @@ async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u
     let mut without_line = Vec::new();
     for (queue, head) in tick.heads.fresh() {
         let is_gone = !lines.contains_key(queue);
-        // A paused queue keeps the flag: it is the first fill after the pause that knows.
+        // A paused queue keeps the flag: only the first fill after the pause knows the length of the line.
         if head.overflow && !head.paused && is_gone {
             without_line.push(leasehold_ports::Fill {
                 queue: queue.clone(),
@@ -211,8 +210,8 @@ async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u
     failed.map_or(Ok(filled), Err)
 }
 
-/// Notes which lines are to be compared with their heads, and answers those whose turn it is in this tick, to be compared
-/// whatever is known of them.
+/// Marks the lines that must be compared with their heads. Returns the lines whose turn it is in this tick: they are compared
+/// even if nothing has changed.
 fn choose(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTreeSet<QueueName>, Error> {
     reads.want_broken_off();
     surveys.lines()?;
@@ -238,19 +237,19 @@ fn choose(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTree
     Ok(reads.next_in_turn(lines))
 }
 
-/// What became of the head of one line.
+/// The result for the head of one line.
 struct Fill {
     queue: QueueName,
     report: HeadReport,
-    /// The ids that it was filled from; none where a glance was enough.
+    /// The ids of the line; `None` if a glance was enough.
     read_in_full: Option<Vec<JobId>>,
-    /// Nothing was to be put right.
+    /// There was nothing to repair.
     is_well: bool,
-    /// Where the stretches that were read begin by now. Those of kinds that are left out were not read.
+    /// Where the stretches begin now. Stretches of kinds that are left out were not read.
     moved: Vec<Stretch>,
 }
 
-/// Fills the heads of some lines, or finds that they need not be. Those of `turns` are compared whatever is known of them.
+/// Fills the heads of some lines, or finds that a fill is not needed. The lines in `turns` are compared in any case.
 async fn compare(
     tick: &Tick,
     surveys: &Surveys,
@@ -315,7 +314,7 @@ async fn compare(
         tick.swept(filled.swept);
         tick.counts.found(u64::from(report.read));
         tick.counts.changed(u64::from(report.pushed));
-        // Of a longer line of which nothing waits, workers may be waiting for more.
+        // If no hint waits and the line is longer than its head, workers may be waiting for hints.
         let waits = tick.heads.get(&queue).is_some_and(|head| head.ready > 0);
         let is_well = report.pushed == 0 && filled.swept == Swept::default() && (waits || !report.more);
         done.push(Fill { queue, report, read_in_full: Some(front.ids()), is_well, moved });
@@ -323,7 +322,7 @@ async fn compare(
     Ok(done)
 }
 
-/// Whether the very front of a long line says that its head need not be filled.
+/// Whether the first ids of a long line show that its head needs no fill.
 async fn glance_is_enough(
     handoff: &dyn ReaperHead,
     queue: &QueueName,
@@ -334,17 +333,17 @@ async fn glance_is_enough(
     if !front.more {
         return Ok(false);
     }
-    // An empty one may have workers waiting that nobody fills it for.
+    // Workers may be waiting at an empty head, and nobody else fills it for them.
     let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(queue).await?.filled_to.is_some();
     let ids = front.ids();
     let is_known = ids.iter().all(|id| known.contains(id));
     Ok(is_tended && (is_known || handoff.holds_all(queue, &ids).await?))
 }
 
-/// Counts the hints that Redis held after the last fill and has lost since, although their jobs have waited all the time, and
-/// notes the loss in the trails of these jobs. The fill that follows pushes all missing hints.
+/// Counts the hints that Redis had after the last fill and has lost since, although their jobs have waited all the time. Notes
+/// the loss in the trails of these jobs. The next fill pushes all missing hints.
 ///
-/// A comparison reads all hints of the queue. It is made only where the numbers say that some hints are gone.
+/// The comparison reads all hints of the queue, so it is made only if the numbers say that hints are missing.
 async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Line, seen: &Seen) -> Result<u64, Error> {
     let ids = front.ids();
     let expected = ids.iter().filter(|id| seen.ids.contains(id)).count();
@@ -354,7 +353,7 @@ async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Li
     }
     let handoff = tick.handoff()?;
     if disagree {
-        // What waits in no list only seems to be held.
+        // Redis counts a hint as waiting, although the hint is in no list: the sweep removes such hints first.
         tick.swept(handoff.sweep(&line.queue).await?);
     }
     let snapshot = handoff.snapshot(&line.queue).await?;
@@ -366,8 +365,8 @@ async fn lost_hints(tick: &Tick, line: &LineSummary, head: HeadStats, front: &Li
     Ok(lost)
 }
 
-/// Whether Redis holds fewer hints than it should, as far as numbers tell: of a short line all, of a long one at least
-/// those that it held before.
+/// Whether the numbers say that hints are missing. Redis should have all hints of a short line, and of a long line at least the
+/// hints that it had before.
 const fn too_few(head: &HeadStats, front: usize, expected: usize) -> bool {
     let waiting = head.waiting_members as usize;
     waiting < expected || (front <= GLANCE as usize && waiting < front)

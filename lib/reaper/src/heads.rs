@@ -1,34 +1,35 @@
-//! What Redis holds of each queue, in numbers, as far as this reaper knows.
+//! The numbers of each head in Redis, as far as this reaper knows them.
 //!
-//! In a tick it looks at the queues that something is known to have happened to, and at some hundred others, in turns: so
-//! each queue is looked at in every tick where there are few, and every few seconds where there are thousands. Steps act upon
-//! what was looked at in this tick.
+//! In each tick the reaper looks at the heads in which something is known to have changed, and at some hundred others in turns.
+//! So it looks at few queues in every tick, and at each of thousands of queues every few seconds. Steps act only on heads that
+//! were looked at in this tick.
 
-use crate::{error::Error, tick::all_of};
+use crate::{by_queue::all_of, error::Error};
 use leasehold_core::QueueName;
 use leasehold_ports::{HeadStats, ReaperHead};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Queues that are looked at in one tick since it is their turn.
+/// The most queues that are looked at in one tick because it is their turn.
 const IN_TURN: usize = 500;
-/// The same since something is known to have happened to them. Those that are left stay known as that.
+/// The most queues that are looked at in one tick because something changed. The next ticks look at the other ones.
 pub(crate) const WANTED: usize = 500;
 
 /// The heads of all queues.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heads {
     known: BTreeMap<QueueName, HeadStats>,
-    /// How many of them are paused.
+    /// The number of known queues that are paused.
     paused: usize,
-    /// Those whose turn comes in this round.
+    /// The queues whose turn is still to come in this round.
     in_turn: VecDeque<QueueName>,
+    /// The queues that were looked at in this tick and have keys.
     fresh: BTreeSet<QueueName>,
-    /// Those that were looked at in this tick and have no keys.
+    /// The queues that were looked at in this tick and have no keys.
     empty: BTreeSet<QueueName>,
 }
 
 impl Heads {
-    /// Looks at those that are `wanted`, at those with something left to do, and at those whose turn it is.
+    /// Looks at the `wanted` queues, at queues with hints to adopt or leases that have run out, and at queues whose turn it is.
     pub(crate) async fn look(&mut self, handoff: &dyn ReaperHead, wanted: BTreeSet<QueueName>) -> Result<(), Error> {
         let restless = self.fresh().filter(|(_, head)| head.claimed + head.overdue > 0);
         let mut names: BTreeSet<QueueName> = restless.map(|(queue, _)| queue.clone()).collect();
@@ -69,12 +70,12 @@ impl Heads {
         Ok(())
     }
 
-    /// Whether all of them have had their turn in this round.
+    /// Whether every queue has had its turn in this round.
     pub(crate) fn are_through(&self) -> bool {
         self.in_turn.is_empty()
     }
 
-    /// Redis was lost, or could not be asked.
+    /// Redis was emptied or did not answer: nothing is known.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }
@@ -84,7 +85,7 @@ impl Heads {
         self.fresh.iter().filter_map(|queue| Some((queue, self.known.get(queue)?)))
     }
 
-    /// How many queues are paused, as far as is known.
+    /// The number of queues that are known to be paused.
     pub(crate) const fn paused(&self) -> usize {
         self.paused
     }
@@ -94,12 +95,12 @@ impl Heads {
         self.empty.iter()
     }
 
-    /// A queue, if it was looked at in this tick and has keys.
+    /// The head of a queue, if it was looked at in this tick and has keys.
     pub(crate) fn fresh_of(&self, queue: &QueueName) -> Option<&HeadStats> {
         self.known.get(queue).filter(|_| self.fresh.contains(queue))
     }
 
-    /// A queue as it was when it was last looked at, if it had keys.
+    /// The head of a queue at the last look, if it had keys.
     pub(crate) fn get(&self, queue: &QueueName) -> Option<&HeadStats> {
         self.known.get(queue)
     }
@@ -113,7 +114,8 @@ impl Heads {
     }
 }
 
-/// All of them in one go. If that fails, one by one: a queue whose keys are damaged must not hide the others.
+/// Looks at all queues in one call. If the call fails, looks at each queue alone: a queue with damaged keys must not hide the
+/// others.
 async fn look_at(handoff: &dyn ReaperHead, queues: &[QueueName]) -> Result<Vec<Option<HeadStats>>, Error> {
     match handoff.look(queues).await {
         Ok(heads) => Ok(heads),

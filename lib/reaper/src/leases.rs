@@ -1,13 +1,14 @@
-//! Asks PostgreSQL about hints whose lease in Redis ran out.
+//! Asks PostgreSQL about hints whose lease in Redis has run out.
 //!
-//! Their worker died between the two stores, or after the settle and before the ack, or could not reach
-//! Redis to renew. It owns leases in Redis only; leases in PostgreSQL are `expire`'s.
+//! The worker of such a hint died between take and claim, or between settle and ack, or could not reach Redis to renew the
+//! lease. This step ends leases in Redis only. `expire` ends leases in PostgreSQL.
 
 use crate::{
+    by_queue::all_of,
     error::Error,
     note::Mend,
     step::{Needs, Ran, Step},
-    tick::{Tick, all_of},
+    tick::Tick,
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, FailPoint, JobId, QueueName, State, pass};
@@ -54,7 +55,7 @@ async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
         tick.counts.drifted(kind, things as u64);
     }
     let back: Vec<JobId> = plan.back.iter().map(|hint| hint.id).collect();
-    // Before it is done: after it the job may be claimed and over in no time, and its trail with it.
+    // Note the repair before it is made: afterwards the job may be claimed and finished at once, and has no row for the note.
     tick.note(&Mend { kind: Drift::LeaseInLine, done: "given back", state: Some(State::Queued) }, &back).await?;
     tick.note(&Mend { kind: Drift::LeaseMissing, done: "leased again", state: Some(State::Running) }, &plan.lapsed)
         .await?;
@@ -75,16 +76,16 @@ async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
     Ok(())
 }
 
-/// What becomes of each hint.
+/// What to do with each hint.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Plan {
-    /// Back to the head.
+    /// Return the hint to the head.
     back: Vec<Hint>,
-    /// Out of Redis.
+    /// Remove the hint from Redis.
     forget: Vec<JobId>,
-    /// Leased for so many seconds: what is left in PostgreSQL, rounded up so that they are few groups.
+    /// Lease the hint for this number of seconds: the rest of the lease in PostgreSQL, rounded up so that there are few groups.
     hold: BTreeMap<u64, Vec<JobId>>,
-    /// Those of them that run on a good lease, which Redis was not told of.
+    /// The hints in `hold` whose lease in PostgreSQL has not run out: Redis missed a renewal.
     lapsed: Vec<JobId>,
 }
 
@@ -95,8 +96,8 @@ fn decide(ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) ->
         match live.get(&id) {
             Some(job) if job.claimability.may_be_claimed() => plan.back.push(Hint::at(id, job.line_at)),
             Some(job) if job.state == State::Running => {
-                // One that ran out in PostgreSQL too is expired there, which tells Redis. Until then it is
-                // held for a moment, so that it does not stand before others at every tick.
+                // If the lease has run out in PostgreSQL too, `expire` ends the run and tells Redis. Until then a short lease
+                // keeps the hint out of the next batches, so that other hints have their turn.
                 let ms_left = job.lease_ms_left.unwrap_or(0);
                 if ms_left > 0 {
                     plan.lapsed.push(id);
@@ -104,14 +105,14 @@ fn decide(ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) ->
                 let seconds = whole_seconds(ms_left).max(handoff_lease.as_secs());
                 plan.hold.entry(seconds).or_default().push(id);
             }
-            // Finished, scheduled, blocked or paused: not in the line, so not in the head.
+            // A finished, scheduled, blocked or paused job is not in the line, so its hint does not belong in the head.
             _ => plan.forget.push(id),
         }
     }
     plan
 }
 
-/// What is left of a lease in PostgreSQL, as one in Redis: rounded up, so that it does not run out before.
+/// The rest of a lease in PostgreSQL, rounded up: the lease in Redis must not run out before the one in PostgreSQL.
 pub(crate) fn whole_seconds(ms_left: i64) -> u64 {
     u64::try_from(ms_left).unwrap_or(0).div_ceil(1000).max(1)
 }

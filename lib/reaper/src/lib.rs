@@ -1,16 +1,17 @@
-//! The reconcilers: each puts right what others left, takes no hints about what to do, and can be
-//! run twice, at any time, by any number of reapers.
+//! The reaper and its steps. Each step repairs what other processes left incomplete. A step takes no input but the state of the
+//! stores, and can run twice, at any time, in any number of reapers.
 //!
-//! [`Reaper`] runs them on its tick. [`fill_head`] is also what a worker runs that finds the head of
-//! a long line low, and in between [`extend_head`]. [`examine`] looks for what should not be, in both stores, and changes nothing; [`repair`] has the steps
-//! done about it. What can come apart has one name each, in [`Drift`].
+//! [`Reaper`] runs the steps on its tick. A worker that finds the head of a long line low runs [`fill_head`] or [`extend_head`]
+//! too. [`examine`] looks for damage in both stores and changes nothing. [`repair`] runs the steps at once. Each kind of damage
+//! has one name, in [`Drift`].
 //!
-//! What is not here: claims, results, and anything that needs to know why a job exists.
+//! This crate does not claim jobs, does not write results of handlers, and does not know why a job exists.
 
 mod adopt;
 mod by_queue;
 mod cancel;
 mod conditions;
+mod counts;
 mod deferred;
 mod doctor;
 mod error;

@@ -1,8 +1,8 @@
-//! Runs whose rows somebody else holds locked, in a transaction that stays open.
+//! Runs whose rows are locked by a transaction that stays open.
 //!
-//! A worker cannot renew a lease whose row is locked, however well it is: it tries again at every beat. So a lease that ran
-//! out under a lock may be expired only when its worker has had time to renew it after the lock was gone. This file owns that
-//! decision; it has no clock of its own.
+//! Even a healthy worker cannot renew a lease while its row is locked. The worker tries again at every heartbeat. So a lease
+//! that ran out under a lock may be expired only after its worker has had time to renew it without the lock. This file owns
+//! this decision. It has no clock of its own.
 
 use leasehold_core::JobId;
 use std::{
@@ -11,21 +11,22 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Beats of a worker within which it renews a lease when the lock is gone: the one that may be under way, and two more.
+/// A worker renews a lease within this number of heartbeats after the lock is gone: the one that may be in flight, and two
+/// more.
 const BEATS: u32 = 3;
 
-/// How long a row is spared after its lock is gone, with leases of this length. A worker beats twelve times a lease, and at
-/// least once a second.
+/// How long a row is spared after its lock is gone, for this length of leases. A worker has twelve heartbeats in a lease,
+/// and at least one in a second.
 pub(crate) fn spared_for(lease: Duration) -> Duration {
     (lease / 12).clamp(Duration::from_millis(10), Duration::from_secs(1)) * BEATS
 }
 
-/// Since when each was found free again; `None` as long as it is locked.
+/// When each run was first found free again; `None` while its row is locked.
 #[derive(Debug, Default)]
 pub(crate) struct Locked(BTreeMap<JobId, Option<Instant>>);
 
 impl Locked {
-    /// A look found these locked, and no others. The others may have been locked until just before it.
+    /// A look found exactly these rows locked. Any other row may have been locked until just before the look.
     pub(crate) fn see(&mut self, locked: Vec<JobId>, now: Instant) {
         let locked: BTreeSet<JobId> = locked.into_iter().collect();
         for (_, free_since) in self.0.iter_mut().filter(|(id, _)| !locked.contains(id)) {
@@ -34,7 +35,7 @@ impl Locked {
         self.0.extend(locked.into_iter().map(|id| (id, None)));
     }
 
-    /// Those that are not to be expired: they are locked, or have been free for less than this time.
+    /// The runs that must not be expired: their rows are locked, or have been free for less than this time.
     pub(crate) fn spared(&mut self, now: Instant, time: Duration) -> Vec<JobId> {
         self.0.retain(|_, free_since| free_since.is_none_or(|since| now.saturating_duration_since(since) < time));
         self.0.keys().copied().collect()
@@ -53,7 +54,7 @@ mod tests {
         assert_eq!(time, Duration::from_millis(1500));
         assert!(locked.spared(at(0), time).is_empty());
         locked.see(vec![id], at(0));
-        assert_eq!(locked.spared(at(60_000), time), [id], "nobody has looked since");
+        assert_eq!(locked.spared(at(60_000), time), [id], "no look since then");
         locked.see(vec![], at(60_000));
         locked.see(vec![], at(61_000));
         assert_eq!(locked.spared(at(61_499), time), [id]);

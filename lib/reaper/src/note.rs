@@ -1,31 +1,22 @@
-//! What is put right about a job is written into its trail, where `leasehold job show` shows it.
+//! Writes each repair of a job into the trail of the job. `leasehold job show` shows the trail.
 //!
-//! Only what the comparison of line, head and leases found about a single job is. The flow of a line into its head is no
-//! repair, and a Redis that has to be filled again is one event for the log and the counters: its jobs get no entries.
+//! Only a fault of a single job, found by a comparison of line, head and leases, is written. The flow of a line into its
+//! head is no repair. The loss of Redis is one event for the log and the counters, and writes nothing into trails.
 
 use crate::{error::Error, tick::Tick};
 use leasehold_core::{Drift, Epoch, JobId, State};
 use leasehold_ports::{Repair, Swept};
 use std::time::Duration;
-use uuid::Uuid;
 
-/// More of one kind in one queue at one time is something that happened to the queue, and is not told job by job.
+/// If more jobs of a queue have the same fault at one time, something happened to the queue, and no trail gets a note.
 const NOTED_MAX: usize = 100;
 
-/// Who puts things right.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Author {
-    pub(crate) id: Uuid,
-    /// `a reaper`, `doctor`.
-    pub(crate) name: &'static str,
-}
-
-/// Something that is put right about some jobs.
+/// One kind of repair.
 pub(crate) struct Mend {
     pub(crate) kind: Drift,
-    /// What is done, in two words.
+    /// The action, in two words.
     pub(crate) done: &'static str,
-    /// The state in which it is wrong; `None` for any live one.
+    /// The state that a job must still have to get a note; `None` for any live state.
     pub(crate) state: Option<State>,
 }
 
@@ -35,8 +26,8 @@ impl Tick {
         self.note_runs(mend, ids.iter().map(|id| (*id, None)).collect(), Duration::ZERO).await.map(drop)
     }
 
-    /// Notes a repair, about certain runs if their epochs are given, of jobs that nobody has claimed for so long. Returns
-    /// those it is about; all of them if it was not told job by job.
+    /// Notes a repair in the trails of jobs that nobody has claimed within `unclaimed_for`. With an epoch, the job must still
+    /// have this epoch. Returns the number of repaired jobs; all of them if there were too many to note.
     pub(crate) async fn note_runs(
         &self,
         mend: &Mend,
@@ -47,7 +38,7 @@ impl Tick {
             return Ok(0);
         }
         if self.quiet || jobs.len() > NOTED_MAX {
-            tracing::info!(kind = %mend.kind, jobs = jobs.len(), done = mend.done, "put right, and too many to note in each");
+            tracing::info!(kind = %mend.kind, jobs = jobs.len(), done = mend.done, "repaired too many jobs to note each");
             return Ok(jobs.len());
         }
         let note = format!("{}: {}, by {}", mend.kind, mend.done, self.by.name);
@@ -55,7 +46,7 @@ impl Tick {
         Ok(self.store()?.note_repairs(&repair).await?.len())
     }
 
-    /// Lists and set of a queue were made to agree.
+    /// Counts the hints that a sweep changed so that the lists and the set of a queue agree.
     pub(crate) fn swept(&self, swept: Swept) {
         let things = u64::from(swept.orphans) + u64::from(swept.readmitted) + u64::from(swept.dropped);
         self.counts.found(things);

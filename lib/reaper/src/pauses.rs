@@ -1,8 +1,8 @@
-//! Makes the pause flag in Redis say what PostgreSQL says, both ways: after a flush, a client that died
-//! between the two stores, or a pause written by SQL.
+//! Makes the pause flags in Redis equal to PostgreSQL. They differ after a flush, after a client died between the two
+//! writes, or after a pause by SQL.
 //!
-//! What is done follows from what PostgreSQL is asked after the flags were read. Clients write PostgreSQL first, so a flag that
-//! is seen is never ahead of what is read after it. What the survey knows of pauses only tells whether there is anything to ask.
+//! The step reads the flags in Redis before it reads the pauses in PostgreSQL. Clients write PostgreSQL first, so a flag in
+//! Redis is never newer than the later read of PostgreSQL. The survey only tells whether PostgreSQL must be asked.
 
 use crate::{
     error::Error,
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use leasehold_core::{Drift, QueueName};
 use std::collections::BTreeSet;
 
-/// Pauses that are made up for in one tick: after Redis was lost there may be thousands.
+/// The most flags that are set in one tick: after a loss of Redis, thousands may be missing.
 const PAUSES_A_TICK: usize = 200;
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Step for Pauses {
     }
 }
 
-/// The flag of a queue was changed. What is known of its head is out of date.
+/// The flag of a queue was changed, so its known head is out of date.
 fn changed(tick: &Tick, queue: &QueueName) {
     tick.shared.exchange().flagged.insert(queue.clone());
     tick.counts.changed(1);
@@ -68,12 +68,13 @@ struct Differences {
     to_resume: Vec<QueueName>,
 }
 
-/// A flag that is set is only believed of a queue that was looked at in this tick; one of which nothing is known is not set.
+/// Compares the pauses with the flags. A set flag counts only if the queue was looked at in this tick. A queue that is not
+/// known counts as not flagged.
 fn differences(paused: &BTreeSet<QueueName>, heads: &Heads) -> Differences {
     let is_flagged = |queue: &QueueName| heads.get(queue).is_some_and(|head| head.paused);
     let flagged = heads.fresh().filter(|(_, head)| head.paused).map(|(queue, _)| queue);
     let to_resume: Vec<QueueName> = flagged.filter(|queue| !paused.contains(*queue)).cloned().collect();
-    // As many on both sides: they are the same, or one that is not comes to be looked at.
+    // If both sides have the same number, they are equal, or a queue that differs is looked at when its turn comes.
     if to_resume.is_empty() && heads.paused() == paused.len() {
         return Differences::default();
     }

@@ -1,7 +1,7 @@
-//! Moves scheduled jobs whose time has come into the line, and hints at them.
+//! Moves scheduled jobs that are due into the line, and pushes their hints.
 //!
-//! PostgreSQL's clock decides what is due. A hint that is not pushed (Redis is away, or this process
-//! dies here) is made up for by the head step.
+//! PostgreSQL's clock decides which jobs are due. If a hint is not pushed, because Redis is unavailable or this process
+//! dies, the head step pushes it.
 
 use crate::{
     by_queue::by_queue,

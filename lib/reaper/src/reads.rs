@@ -1,9 +1,9 @@
-//! What was read of each line lately, and which lines are to be compared with their heads: so that neither a line that is
-//! longer than its head is read and sent as a whole four times a second, nor one in which nothing has changed at all.
+//! The last read of each line, and the lines that must be compared with their heads. So a line that is longer than its head is
+//! not read and sent as a whole four times a second, and a line without a change is not read at all.
 //!
-//! Of a long line a glance at its very front tells whether anything stands there that Redis does not hold; what comes
-//! further back is reached as the head moves on, and workers fill it when it is low. It owns these decisions only: a fill is
-//! always made from all that the head can hold, since only so does each hint come to its place.
+//! A glance at the first ids of a long line shows whether Redis lacks one of them. The ids behind them come into the head
+//! later, when the head moves on or a worker fills a low head. This file owns these decisions only. A fill always uses as
+//! many ids as the head can hold, because otherwise a hint would not get its place.
 
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{HeadStats, LineSummary};
@@ -14,46 +14,47 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Ids at the front of a line that are looked at in a glance.
+/// The number of ids at the front of a line that a glance reads.
 pub(crate) const GLANCE: u32 = 256;
-/// All of a head is compared with its line at least this often, as long as anything changes there.
+/// While something changes in a line, its whole head is compared with the line at least this often.
 const IN_FULL_EVERY: Duration = Duration::from_secs(2);
-/// Lines that are compared in each tick although nothing is known to have changed there, in turns.
+/// The number of lines without a known change that are compared in each tick, in turns.
 const IN_TURN: usize = 8;
-/// The same of lines of which some kinds are left out.
+/// The number of lines with kinds left out that are compared in each tick, in turns.
 const LEFT_OUT_IN_TURN: usize = 64;
 
-/// When each line was last read as far as its head goes, and what stood there.
+/// The reads of all lines, and the lines that wait for a comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
+    /// The last read of each line, as far as its head goes.
     in_full: BTreeMap<QueueName, Seen>,
-    /// What doctor has found missing.
+    /// Hints that doctor has found missing.
     missed: BTreeMap<QueueName, Seen>,
-    /// Lines that are to be compared with their heads, and those of them that are not in `waits` any more.
+    /// Lines that must be compared with their heads, as a set. `waits` has the same lines in order.
     wanted: BTreeSet<QueueName>,
     waits: VecDeque<QueueName>,
-    /// Those that are being compared. If that comes to no end, they are wanted again.
+    /// Lines that are being compared. If the comparison is broken off, they are wanted again.
     under_way: Vec<QueueName>,
-    /// The last one whose turn it was.
+    /// The last line whose turn it was.
     turn: Option<QueueName>,
-    /// Lines of which some kinds are left out, as nobody serves them or as many hints as are kept wait aside.
+    /// Lines with kinds left out, because nobody serves the kind or its aside list is full.
     left_out: BTreeSet<QueueName>,
-    /// The last one of these whose turn it was.
+    /// The last line with kinds left out whose turn it was.
     turn_of_left_out: Option<QueueName>,
 }
 
-/// Ids that a head held, or should have held, at some time.
+/// The ids that a head had, or should have had, at some time.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) at: Instant,
     pub(crate) ids: HashSet<JobId>,
-    /// What the head was then in numbers, if nothing was to be put right. As long as it is the same, and the ids are, nothing
-    /// is.
+    /// The numbers of the head at this time, if there was nothing to repair. While these numbers and the ids stay the same,
+    /// there is still nothing to repair.
     head: Option<HeadStats>,
 }
 
 impl Reads {
-    /// The ids that the head was lately filled from, if a glance at the line will do this time.
+    /// The ids of the last fill, if a glance at the line is enough this time.
     pub(crate) fn known(
         &self,
         queue: &QueueName,
@@ -67,66 +68,66 @@ impl Reads {
         (head.overflow && lately && head_max > GLANCE).then_some(ids)
     }
 
-    /// What the line was read as, and the head as it was then, if that was well.
+    /// Remembers the ids of a line, and the numbers of its head if there was nothing to repair.
     pub(crate) fn remember(&mut self, queue: &QueueName, ids: Vec<JobId>, head: Option<HeadStats>, now: Instant) {
         self.missed.remove(queue);
         self.in_full.insert(queue.clone(), Seen { at: now, ids: ids.into_iter().collect(), head });
     }
 
-    /// Whether a head and the ids of its line are as they were when nothing was to be put right.
+    /// Whether a head and the ids of its line are the same as at a time when there was nothing to repair.
     pub(crate) fn is_well(&self, queue: &QueueName, head: Option<&HeadStats>, ids: Option<&[JobId]>) -> bool {
         let Some(seen) = self.in_full.get(queue).filter(|_| !self.missed.contains_key(queue)) else { return false };
         let is_same = |ids: &[JobId]| ids.len() == seen.ids.len() && ids.iter().all(|id| seen.ids.contains(id));
         head.is_some() && seen.head.as_ref() == head && ids.is_none_or(is_same)
     }
 
-    /// Somebody else has found that these should be in the head and are not.
+    /// Doctor has found that the head lacks these hints.
     pub(crate) fn miss(&mut self, queue: QueueName, ids: HashSet<JobId>) {
         self.missed.insert(queue, Seen { at: Instant::now(), ids, head: None });
     }
 
-    /// What Redis held when the head was filled last.
+    /// The ids that Redis had after the last fill.
     pub(crate) fn seen(&self, queue: &QueueName) -> Option<&Seen> {
         self.missed.get(queue).or_else(|| self.in_full.get(queue))
     }
 
-    /// How many ids a line had when it was read last, as far as its head goes.
+    /// The number of ids at the last read of a line, as far as its head goes.
     pub(crate) fn length(&self, queue: &QueueName) -> Option<usize> {
         self.in_full.get(queue).map(|seen| seen.ids.len())
     }
 
-    /// Something may have changed in this line, or in its head.
+    /// Marks a line: something may have changed in the line or in its head.
     pub(crate) fn want(&mut self, queue: &QueueName) {
         if self.wanted.insert(queue.clone()) {
             self.waits.push_back(queue.clone());
         }
     }
 
-    /// The lines that are to be compared, those that wait longest first.
+    /// The lines that must be compared, the line that waits longest first.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = &QueueName> {
         self.waits.iter()
     }
 
-    /// The first of them.
+    /// Removes and returns the line that waits longest.
     pub(crate) fn next_wanted(&mut self) -> Option<QueueName> {
         let queue = self.waits.pop_front()?;
         self.wanted.remove(&queue);
         Some(queue)
     }
 
-    /// These are being compared, and no others.
+    /// Exactly these lines are being compared.
     pub(crate) fn set_under_way(&mut self, queues: &[QueueName]) {
         self.under_way = queues.to_vec();
     }
 
-    /// Wants those again whose comparison was broken off.
+    /// Marks the lines again whose comparison was broken off.
     pub(crate) fn want_broken_off(&mut self) {
         for queue in std::mem::take(&mut self.under_way) {
             self.want(&queue);
         }
     }
 
-    /// Some of the lines in which nothing is known to have changed, in turns.
+    /// The lines whose turn it is, although nothing is known to have changed in them.
     pub(crate) fn next_in_turn(&mut self, lines: &BTreeMap<QueueName, LineSummary>) -> BTreeSet<QueueName> {
         let turns = next(
             lines.keys(),
@@ -138,7 +139,7 @@ impl Reads {
         turns.into_iter().collect()
     }
 
-    /// Whether kinds of a line were left out when it was read.
+    /// Records whether the last read of a line left kinds out.
     pub(crate) fn leave_out(&mut self, queue: &QueueName, is_any: bool) {
         if is_any {
             self.left_out.insert(queue.clone());
@@ -147,7 +148,7 @@ impl Reads {
         }
     }
 
-    /// Wants lines of which kinds were left out, in turns: who serves what changes without a change of the line.
+    /// Marks lines with kinds left out, in turns: workers that serve these kinds may come without a change in the line.
     pub(crate) fn want_left_out(&mut self) {
         let (all, last) = (&self.left_out, &self.turn_of_left_out);
         let turns = next(all.iter(), |last| all.range((Excluded(last), Unbounded)), last, LEFT_OUT_IN_TURN);
@@ -155,14 +156,14 @@ impl Reads {
         turns.iter().for_each(|queue| self.want(queue));
     }
 
-    /// A line that is gone, or paused: a pause takes all hints away, and what was there before it is not missing after it.
+    /// Forgets a line that is gone or paused. A pause removes all hints, so hints from before a pause are not missing after it.
     pub(crate) fn forget(&mut self, queue: &QueueName) {
         self.in_full.remove(queue);
         self.left_out.remove(queue);
     }
 }
 
-/// The next ones of a circle.
+/// The next queues after `last`, in a circle.
 fn next<'a, Rest: Iterator<Item = &'a QueueName>>(
     all: impl Iterator<Item = &'a QueueName>,
     behind: impl FnOnce(&'a QueueName) -> Rest,
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_glance_will_do_while_the_line_is_longer_and_was_compared_lately() {
+    fn a_glance_is_enough_while_the_line_is_longer_and_was_compared_recently() {
         let (mut reads, queue, start) = (Reads::default(), QueueName::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         let some = HeadStats { ready: 1, overflow: true, ..HeadStats::default() };
@@ -188,10 +189,10 @@ mod tests {
         assert!(reads.known(&queue, Some(&some), 4096, at(0)).is_none(), "never compared");
         reads.remember(&queue, vec![JobId::new()], None, at(0));
         assert!(reads.known(&queue, Some(&some), 4096, at(1999)).is_some());
-        assert!(reads.known(&queue, Some(&some), 4096, at(2000)).is_none(), "not lately");
+        assert!(reads.known(&queue, Some(&some), 4096, at(2000)).is_none(), "not recently");
         assert!(
             reads.known(&queue, Some(&whole), 4096, at(1)).is_none(),
-            "all of the line is in Redis, cheap to compare"
+            "Redis has the whole line, so a comparison is cheap"
         );
         assert!(reads.known(&queue, Some(&some), GLANCE, at(1)).is_none());
         assert!(reads.known(&queue, None, 4096, at(1)).is_none(), "Redis was lost");
@@ -200,12 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_well_and_has_not_changed_is_well() {
+    fn a_head_that_was_well_and_has_not_changed_is_well() {
         let (mut reads, queue, now) = (Reads::default(), QueueName::default(), Instant::now());
         let (one, two) = (JobId::new(), JobId::new());
         let head = HeadStats { ready: 2, waiting_members: 2, ..HeadStats::default() };
         reads.remember(&queue, vec![one, two], None, now);
-        assert!(!reads.is_well(&queue, Some(&head), Some(&[one, two])), "something was put right");
+        assert!(!reads.is_well(&queue, Some(&head), Some(&[one, two])), "something was repaired");
         reads.remember(&queue, vec![one, two], Some(head.clone()), now);
         assert!(reads.is_well(&queue, Some(&head), Some(&[two, one])));
         assert!(!reads.is_well(&queue, Some(&head), Some(&[one])));
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!(turns, [8, 8, 8]);
         assert_eq!(reads.next_in_turn(&lines).iter().next().map(QueueName::as_str), Some("q04"));
         let few: BTreeMap<QueueName, LineSummary> = lines.into_iter().take(3).collect();
-        assert_eq!(reads.next_in_turn(&few).len(), 3, "few of them have it always");
+        assert_eq!(reads.next_in_turn(&few).len(), 3, "few lines have their turn always");
         assert!(reads.next_in_turn(&BTreeMap::new()).is_empty());
     }
 }

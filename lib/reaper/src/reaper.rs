@@ -2,12 +2,12 @@
 
 use crate::{
     expiry_guard::ExpiryGuard,
-    note::Author,
     report::{StepReport, add},
     settings::Settings,
     shared::Shared,
     sides::{Around, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
     step::end_all,
+    tick::Author,
     watch::Watch,
 };
 use leasehold_core::{JobId, QueueName};
@@ -34,7 +34,7 @@ pub struct Reaper {
 }
 
 impl Reaper {
-    /// A reaper; any number may run at once.
+    /// A reaper. Any number of reapers may run at the same time.
     #[must_use]
     pub fn new(
         store: impl Into<Arc<dyn ReaperStore>>,
@@ -53,13 +53,13 @@ impl Reaper {
         self.around.shared.watch.totals().redis_losses
     }
 
-    /// A view of what the reaper does, for while it runs.
+    /// A view of the running reaper.
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.around.shared.watch.clone()
     }
 
-    /// Signs repairs as doctor, who has found these hints missing in the heads of their queues.
+    /// Makes this reaper sign its repairs as doctor, which has found these hints missing.
     pub(crate) fn for_doctor(mut self, missing: impl IntoIterator<Item = (QueueName, HashSet<JobId>)>) -> Self {
         self.around.author.name = "doctor";
         self.around.shared.exchange().missed.extend(missing);
@@ -73,8 +73,7 @@ impl Reaper {
         self.redis.is_through() && self.around.shared.exchange().unfinished.is_empty()
     }
 
-    /// Whether the reaper waits for workers to renew their leases, after what may have been an outage of PostgreSQL, before
-    /// it expires any lease.
+    /// Whether the reaper expires no lease now, because workers must renew their leases after a possible outage of PostgreSQL.
     #[must_use]
     pub(crate) fn waits_to_expire(&self) -> bool {
         let guard = self.around.shared.expiry_guard();
@@ -115,12 +114,12 @@ impl Reaper {
         end_all(postgres.slots.iter_mut().chain(&mut redis.slots), STOP_TIMEOUT).await;
         let withdrawn = timeout(Duration::from_secs(1), around.handoff.withdraw_reaper(around.author.id)).await;
         if let Ok(Err(error)) = withdrawn {
-            tracing::debug!(%error, "could not withdraw; the announcement ends by itself");
+            tracing::debug!(%error, "could not withdraw the announcement of this reaper; it ends by itself");
         }
     }
 
-    /// Ticks until each queue has had its turn, and returns what was found and changed. On a system where something changes
-    /// all the time, the round ends after a limited number of ticks.
+    /// Ticks until each queue has had its turn, and returns the reports. On a system in which something changes all the time,
+    /// the round ends after a limited number of ticks.
     pub async fn round(&mut self) -> Vec<StepReport> {
         let mut reports = self.tick().await;
         for _ in 1..TICKS_OF_A_ROUND {

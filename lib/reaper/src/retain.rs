@@ -1,7 +1,7 @@
-//! Keeps history to its age: makes the partitions of the days to come, drops those that are over.
+//! Keeps finished jobs for a limited time: makes the partitions of the next days, and drops partitions that are too old.
 //!
-//! At the start of a reaper and every ten minutes after, not every tick: a partition is made days before it
-//! is needed, and a settle works without one.
+//! The step runs at the start of a reaper and then every ten minutes. That is enough: a partition is made days before it is
+//! needed, and a settle works without a partition.
 
 use crate::{
     error::Error,
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(600);
-/// Sooner after a failure, but not at every tick: retention takes locks.
+/// The pause after a failure. It is longer than a tick, because retention takes locks.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]

@@ -1,10 +1,10 @@
-//! What steps tell each other. Each value has one writer or is a set that one step fills and another one empties.
+//! The values that steps exchange. Each value has one writer, or is a set that one step fills and another step empties.
 //!
-//! No lock here is held while a store is asked, with one exception: the survey and the head step share the surveys.
+//! No lock is held during a call to a store, with one exception: the survey and the head step share the surveys.
 
 use crate::{conditions::Conditions, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch};
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, QueueName, State};
+use leasehold_core::{JobId, QueueName};
 use leasehold_line::Surveys;
 use leasehold_ports::Expired;
 use std::{
@@ -18,13 +18,13 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     expiry_guard: Mutex<ExpiryGuard>,
     conditions: Mutex<Conditions>,
-    /// The survey step writes. The head step reads, and takes which lines changed.
+    /// The survey step writes the surveys. The head step reads them, and takes the names of the lines that changed.
     pub(crate) surveys: tokio::sync::Mutex<Surveys>,
     known: Mutex<Known>,
     exchange: Mutex<Exchange>,
 }
 
-/// The results of the last survey that other steps than the head step use.
+/// The results of the last survey, for all steps but the head step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     pub(crate) leases: ScanStart,
@@ -33,53 +33,53 @@ pub(crate) struct Known {
     pub(crate) is_slow: bool,
     /// Some of the queues in whose lines something changed.
     changed: BTreeSet<QueueName>,
-    /// How often PostgreSQL was found unavailable. What a survey found before that is not believed.
+    /// How often PostgreSQL was found unavailable. Results of surveys before an outage are not used.
     pub(crate) outages: u64,
 }
 
-/// From where on a statement reads an index of times, so that it does not read dead rows each time.
+/// Where a statement starts to read an index of times, so that it does not read the same dead rows each time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScanStart {
     pub(crate) at: Option<DateTime<Utc>>,
-    /// Changes with each value of a survey: a step that began before must not move the start.
+    /// Changes with each new start. A step that began with an older start must not move the new one.
     version: u64,
-    /// Everything up to this time has been done. The next survey begins with this.
+    /// All work up to this time has been done. The next survey begins at this time.
     done_until: Option<DateTime<Utc>>,
 }
 
 impl ScanStart {
-    /// A survey found this start.
+    /// Takes the start that a survey found.
     pub(crate) fn learn(&mut self, at: Option<DateTime<Utc>>) {
         if at != self.at {
             *self = Self { at, version: self.version + 1, done_until: None };
         }
     }
 
-    /// A step that began with `used` has done everything up to `time`.
+    /// Records that a step that began with `used` has done all work up to `time`.
     pub(crate) const fn done(&mut self, used: Self, time: DateTime<Utc>) {
         if used.version == self.version {
             self.done_until = Some(time);
         }
     }
 
-    /// The time up to which everything has been done, once.
+    /// Removes and returns the time up to which all work has been done.
     pub(crate) const fn take_done(&mut self) -> Option<DateTime<Utc>> {
         self.done_until.take()
     }
 }
 
-/// What one step leaves for another one.
+/// Values that one step leaves for another step.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
-    /// Queues whose pause flags the pauses step changed: the next look at heads includes these queues.
+    /// Queues whose pause flags the pauses step changed. The next look at heads includes these queues.
     pub(crate) flagged: BTreeSet<QueueName>,
-    /// Lines that the head step has still to compare with their heads.
+    /// Lines that the head step must still compare with their heads.
     pub(crate) unfinished: BTreeSet<QueueName>,
-    /// Queues in which more hints wait than the line has jobs: the sweep compares them.
+    /// Queues with more waiting hints than jobs in the line. The sweep compares these queues.
     pub(crate) surplus: BTreeSet<QueueName>,
     /// Hints that doctor has found missing.
     pub(crate) missed: Vec<(QueueName, HashSet<JobId>)>,
-    /// Jobs whose leases were expired, and of which Redis has not been told.
+    /// Jobs whose leases were expired. Redis does not know it yet.
     pub(crate) expired: Vec<Expired>,
 }
 
@@ -106,7 +106,7 @@ impl Shared {
 
     /// Writes a line if the step begins to fail or works again.
     pub(crate) fn log_step(&self, report: &StepReport, both_stores_answer: bool) {
-        // What an unavailable store explains needs no line of its own.
+        // If a store is unavailable, the log has said so already.
         if both_stores_answer || report.error.is_none() {
             self.log(report.step, report.error.as_deref());
         }
@@ -122,7 +122,7 @@ impl Shared {
         lock(&self.exchange)
     }
 
-    /// PostgreSQL did not answer. It may be another server with another clock when it answers again.
+    /// PostgreSQL did not answer. The next answer may come from another server with another clock.
     pub(crate) fn postgres_is_unavailable(&self) {
         self.expiry_guard().missed();
         let mut known = self.known();
@@ -131,7 +131,7 @@ impl Shared {
         known.schedule.learn(None);
     }
 
-    /// Makes the results of a survey known.
+    /// Publishes the results of a survey to the other steps.
     pub(crate) fn publish(&self, surveys: &Surveys) {
         let mut known = self.known();
         known.leases.learn(surveys.leases_scan_start());
@@ -156,12 +156,7 @@ impl Shared {
     }
 }
 
-/// Whether an expired job waits again in its line.
-pub(crate) fn waits_again(job: &Expired) -> bool {
-    job.state == State::Queued
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each value is whole between two statements, whatever panicked.
+    // A panic cannot leave a value half written: each value is complete between two statements.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,21 +1,21 @@
-//! The sides of a tick: PostgreSQL, the survey, and Redis. The sides of the stores ask how their store is, and then start the
-//! steps that depend on the answer.
+//! The sides of a tick: PostgreSQL, the survey, and Redis. The side of a store first asks whether the store answers, and then
+//! starts the steps that need this store first.
 //!
-//! The side of PostgreSQL never waits for Redis or for the survey, so neither can delay `expire` and `promote`.
+//! The side of PostgreSQL never waits for Redis or for the survey. So neither can delay `expire` and `promote`.
 
 use crate::{
     adopt::Adopt,
     cancel::Cancel,
+    counts::Counts,
     deferred::DeferredSettles,
     error::Error,
     expire::{Expire, TellExpired},
     head::HeadStep,
     heads::Heads,
     leases::Leases,
-    note::Author,
     pauses::Pauses,
     promote::Promote,
-    report::{Counts, PATIENCE, StepReport, add},
+    report::{PATIENCE, StepReport, add},
     retain::Retain,
     schedules::Schedules,
     settings::Settings,
@@ -23,7 +23,7 @@ use crate::{
     step::Slot,
     survey::Survey,
     sweep::Sweeps,
-    tick::{Losses, Tick},
+    tick::{Author, Losses, Tick},
 };
 use chrono::{DateTime, Utc};
 use leasehold_ports::{ReaperHead, ReaperStore};
@@ -36,14 +36,14 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-/// How long other programs may believe that a reaper is alive which has not said so again.
+/// How long the announcement of a reaper stays valid, at least.
 const ANNOUNCED_FOR_AT_LEAST: Duration = Duration::from_secs(5);
-/// After Redis was lost: for so long, what is repaired is part of the loss. Workers renew all hints within seconds.
+/// For this time after a loss of Redis, each repair counts as part of the loss. Workers renew all hints within seconds.
 const LOSS_LASTS: Duration = Duration::from_secs(15);
-/// How long the steps of Redis wait for the survey of their tick. A survey that takes longer goes on beside them.
+/// How long the steps of Redis wait for the survey of their tick. A survey that takes longer continues beside them.
 pub(crate) const SURVEY_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What PostgreSQL said of itself last.
+/// The last answer of PostgreSQL about itself.
 #[derive(Clone, Debug)]
 struct Answer {
     now: DateTime<Utc>,
@@ -51,7 +51,7 @@ struct Answer {
     has_deferred: bool,
 }
 
-/// What both sides know.
+/// What all sides use.
 pub(crate) struct Around {
     pub(crate) store: Arc<dyn ReaperStore>,
     pub(crate) handoff: Arc<dyn ReaperHead>,
@@ -116,7 +116,7 @@ impl PostgresSide {
         Self { slots }
     }
 
-    /// What PostgreSQL says of itself. It is asked once a tick, so that an unavailable server costs one wait.
+    /// Asks PostgreSQL about itself, once a tick, so that an unavailable server costs one wait.
     pub(crate) async fn look(&self, around: &Around) {
         let answer = in_time(async { Ok(around.store.uptime().await?) }).await;
         around.shared.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
@@ -146,7 +146,7 @@ impl PostgresSide {
     }
 }
 
-/// The survey. The steps of Redis wait for it for a moment, and it never waits for the look at Redis.
+/// The survey. The steps of Redis wait for the survey for a moment. The survey never waits for the look at Redis.
 pub(crate) struct SurveySide {
     pub(crate) slot: Slot,
 }
@@ -162,13 +162,13 @@ impl SurveySide {
     }
 }
 
-/// What is known of Redis.
+/// What this reaper knows about Redis.
 #[derive(Debug, Default)]
 struct RedisLook {
     heads: Arc<Heads>,
     generation: Option<String>,
     losses: Losses,
-    /// When Redis was found empty that this reaper had seen before.
+    /// When this reaper found a Redis empty that it had seen before.
     lost_at: Option<Instant>,
 }
 
@@ -207,7 +207,7 @@ impl RedisSide {
         run(&mut self.slots, around, &self.redis, reports).await;
     }
 
-    /// Whether Redis answers, whether it was emptied, and what it holds of some of the queues.
+    /// Asks whether Redis answers and whether it was emptied, and reads the heads of some of the queues.
     pub(crate) async fn look(&mut self, around: &Around) {
         let answers = self.look_at_redis(around).await;
         around.redis_answers.store(answers, Relaxed);

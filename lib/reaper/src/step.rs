@@ -3,18 +3,14 @@
 //! Each step owns its memory. A step that is still at work when the next tick begins is left alone: the tick starts all
 //! other steps. So a step that hangs delays no other step.
 
-use crate::{
-    error::Error,
-    report::{StepReport, measured},
-    tick::Tick,
-};
+use crate::{counts::measured, error::Error, report::StepReport, tick::Tick};
 use async_trait::async_trait;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The stores without which a step cannot do anything. A step that can do a part of its work with one store needs that store
-/// only.
+/// The stores without which a step cannot do anything. A step that can do a part of its work with one store needs only this
+/// store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Postgres,
@@ -22,7 +18,7 @@ pub(crate) enum Needs {
     Both,
 }
 
-/// Whether a report of the run is worth a line.
+/// Whether the run of a step gets a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ran {
     /// The step did its work.
@@ -135,7 +131,7 @@ pub(crate) async fn end_all<'a>(slots: impl Iterator<Item = &'a mut Slot>, time:
 async fn once(mut step: Box<dyn Step>, tick: Tick) -> Ended {
     let (name, needs, mut ran) = (step.name(), step.needs(), Ran::Done);
     let work = async {
-        tick.require(needs)?;
+        require(&tick, needs)?;
         ran = step.run(&tick).await?;
         Ok(())
     };
@@ -143,4 +139,15 @@ async fn once(mut step: Box<dyn Step>, tick: Tick) -> Ended {
     tick.log(&report);
     let is_told = ran == Ran::Done || report.error.is_some();
     (step, is_told.then_some(report))
+}
+
+/// Fails if a store that a step needs is unavailable.
+fn require(tick: &Tick, needs: Needs) -> Result<(), Error> {
+    if needs != Needs::Redis {
+        tick.store()?;
+    }
+    if needs != Needs::Postgres {
+        tick.handoff()?;
+    }
+    Ok(())
 }

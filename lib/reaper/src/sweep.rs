@@ -1,10 +1,10 @@
-//! Sweeps out of Redis what no other step comes across: hints of jobs that are not in the line, leases of jobs that
-//! do not run, lists and set that disagree. In use such things are dropped at the next claim; here it is for queues
-//! that nobody takes from, and for damage.
+//! Repairs in Redis what no other step finds: hints of jobs that are not in the line, leases of jobs that do not run, and lists
+//! that disagree with their set. In a queue with workers, the next claim drops such hints. This step is for queues that nobody
+//! takes from, and for damage.
 //!
-//! A queue is compared with PostgreSQL every ten seconds while Redis holds anything of it, and sooner when the
-//! numbers say that something is wrong; where there are many hundred queues, some of them every second, in turns. Nothing is mended that was not seen twice, a tick apart: what is suspected is
-//! looked at again, and nothing else is. A mend that is wrong all the same costs a claim or a fill and nothing more.
+//! A queue is compared with PostgreSQL every ten seconds while Redis has keys of it, and sooner when its numbers disagree. If
+//! there are many hundred queues, some of them are compared every second, in turns. Only a fault that is seen twice, a tick
+//! apart, is repaired. The second look reads only the suspects. A wrong repair costs a claim or a fill, and nothing more.
 
 use crate::{
     error::Error,
@@ -25,30 +25,30 @@ use std::{
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(10);
-/// Numbers that disagree are often only moving: between two audits for that reason lies this much.
+/// The time between two audits because of numbers that disagree: often the hints are only moving.
 const SURPLUS_EVERY: Duration = Duration::from_secs(2);
-/// Queues that are compared in one tick. If there were as many, the next ones wait for a while.
+/// The most queues that are compared in one tick. If there were so many, the next tick that compares comes after a pause.
 const QUEUES_AT_ONCE: usize = 64;
 const PAUSE_BETWEEN: Duration = Duration::from_secs(1);
-/// The most runs that are compared with Redis in one sweep.
+/// The most runs that one sweep compares with Redis.
 pub(crate) const RUNS_MAX: i64 = 10_000;
 
-/// What the sweep remembers from tick to tick.
+/// The step and its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Sweeps {
     queues: BTreeMap<QueueName, Memory>,
     surplus: BTreeSet<QueueName>,
-    /// How often Redis had been lost at the last run.
+    /// The number of losses of Redis before the last run of this step.
     losses: u64,
-    /// Redis was lost, and it is not known yet which queues have runs.
+    /// Redis was lost, and the queues that have runs have not been read since.
     lost: bool,
-    /// Queues that had runs when Redis was lost, and were not compared since.
+    /// Queues that had runs when Redis was lost, and that were not compared since.
     after_loss: BTreeSet<QueueName>,
-    /// As many queues were compared as are in one tick: until then no others are.
+    /// The last tick compared as many queues as one tick may. Until this time no other queue is compared.
     pauses_until: Option<Instant>,
-    /// How long it took to read the leases, and the time before: one may only have been held up.
+    /// The duration of the last two reads of the leases. A lock may have held up one of them.
     took: [Duration; 2],
-    /// Reading the leases took long, twice: until then no queue is compared as a whole.
+    /// The last two reads of the leases took long. Until this time only suspects are compared.
     rests_until: Option<Instant>,
 }
 
@@ -59,15 +59,15 @@ struct Memory {
     suspects: Suspects,
 }
 
-/// What may be wrong in a queue, to be looked at again.
+/// Possible faults of a queue, for a second look.
 #[derive(Debug, Default)]
 struct Suspects {
     faults: Vec<Fault>,
-    /// The runs that some of them are about.
+    /// The runs of these faults.
     runs: Vec<Lease>,
 }
 
-/// What of a queue is compared with PostgreSQL.
+/// The part of a queue that is compared with PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
     All,
@@ -75,7 +75,7 @@ enum Due {
 }
 
 impl Sweeps {
-    /// The queues to be compared with PostgreSQL now.
+    /// The queues that must be compared with PostgreSQL now.
     fn due(&mut self, heads: &Heads, now: Instant) -> BTreeMap<QueueName, Due> {
         for (queue, head) in heads.fresh() {
             let is_empty = head.leased + head.waiting_members == 0;
@@ -91,7 +91,7 @@ impl Sweeps {
         }
         let held = heads.fresh().filter(|(_, head)| head.leased + head.waiting_members > 0).map(|(queue, _)| queue);
         let mut all: Vec<&QueueName> = held.filter(|queue| self.is_due(queue, now)).collect();
-        // Those that were not compared for the longest time, and those that never were.
+        // First the queues that were never compared, then the queues that were not compared for the longest time.
         all.sort_by_key(|queue| self.queues.get(*queue).map(|memory| memory.audited));
         all.truncate(QUEUES_AT_ONCE);
         if all.len() == QUEUES_AT_ONCE {
@@ -109,12 +109,12 @@ impl Sweeps {
         since(memory.audited) >= EVERY || surplus()
     }
 
-    /// What is suspected in a queue, and is not from now on.
+    /// Removes and returns the suspects of a queue.
     fn take_suspects(&mut self, queue: &QueueName) -> Suspects {
         self.queues.get_mut(queue).map(|memory| std::mem::take(&mut memory.suspects)).unwrap_or_default()
     }
 
-    /// All of a queue was compared.
+    /// Records a comparison of a whole queue.
     fn suspect(&mut self, queue: &QueueName, faults: Vec<Fault>, runs: &[Lease], surplus: bool, now: Instant) {
         let for_surplus =
             if surplus { Some(now) } else { self.queues.get(queue).and_then(|memory| memory.for_surplus) };
@@ -136,7 +136,7 @@ impl Step for Sweeps {
 
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         if self.losses != tick.losses.all {
-            // All leases in Redis are gone, and most queues with them.
+            // Redis has lost all leases, and the keys of most queues.
             (self.losses, self.lost) = (tick.losses.all, true);
         }
         self.surplus.append(&mut tick.shared.exchange().surplus);
@@ -217,7 +217,7 @@ async fn sweep_some(
     Ok(())
 }
 
-/// Those of the suspects that are as they were, and the runs that they are about, whose leases PostgreSQL still holds good.
+/// The suspects that are still wrong, and the runs among them that still run in PostgreSQL, with the rest of their leases.
 async fn look_again(
     tick: &Tick,
     mut hints: QueueHints,
@@ -237,8 +237,8 @@ async fn look_again(
     Ok((again, runs))
 }
 
-/// Makes lists and set agree where their lengths say that they do not. Redis knows how by itself. Every fill does
-/// the same for its queue; this is for those that have no line.
+/// Makes the lists and the set of a queue agree if their lengths differ. The script needs no answer from PostgreSQL. Every fill
+/// does the same for its queue. This function is for queues without a line.
 async fn agree(tick: &Tick) -> Result<(), Error> {
     let handoff = tick.handoff()?;
     for (queue, head) in tick.heads.fresh() {
@@ -249,7 +249,7 @@ async fn agree(tick: &Tick) -> Result<(), Error> {
     Ok(())
 }
 
-/// The live jobs among `ids`.
+/// The status of the live jobs among `ids`.
 pub(crate) async fn look_at(store: &dyn ReaperStore, ids: &[JobId]) -> Result<HashMap<JobId, JobStatus>, Error> {
     let mut live = HashMap::with_capacity(ids.len());
     for batch in ids.chunks(BATCH_MAX) {
@@ -258,12 +258,13 @@ pub(crate) async fn look_at(store: &dyn ReaperStore, ids: &[JobId]) -> Result<Ha
     Ok(live)
 }
 
-/// Into the trails of those that live. Before it is done: after it the job may be claimed and over in no time.
+/// Notes the repairs in the trails of live jobs, before the repairs are made: afterwards a job may be claimed and finished at
+/// once.
 async fn note(tick: &Tick, faults: &[Fault], runs: &[Lease]) -> Result<(), Error> {
     let mut mends = BTreeMap::<(Drift, Option<State>), Vec<(JobId, Option<Epoch>)>>::new();
     for fault in faults {
         let (state, epoch) = match *fault {
-            // Nobody is there to be told.
+            // This job is not live, so it has no trail to write into.
             Fault::WaitsWithoutJob(_) => continue,
             Fault::WaitsOutOfLine(_, state) => (Some(state), None),
             Fault::LeasedWithoutRun(_) => (None, None),
@@ -299,7 +300,7 @@ async fn mend(tick: &Tick, queue: &QueueName, faults: &[Fault], runs: &[Lease]) 
             }
         }
     }
-    // Each of these walks the lists of the queue: in batches, so that Redis is never held up for long.
+    // Each of these calls scans the lists of the queue. Batches keep each call short, so that Redis never blocks for long.
     for batch in forget.chunks(BATCH_MAX) {
         let members: Vec<Vec<u8>> = batch.iter().map(|id| id.to_string().into_bytes()).collect();
         handoff.forget(queue, &members).await?;

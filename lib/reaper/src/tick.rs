@@ -1,23 +1,15 @@
-//! What every step of one tick is given.
+//! The input of every step in one tick.
 
-use crate::{
-    error::Error,
-    heads::Heads,
-    note::Author,
-    report::{Counts, StepReport},
-    settings::Settings,
-    shared::Shared,
-    step::Needs,
-};
+use crate::{counts::Counts, error::Error, heads::Heads, report::StepReport, settings::Settings, shared::Shared};
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, stream};
 use leasehold_ports::{ReaperHead, ReaperStore};
 use std::sync::Arc;
+use uuid::Uuid;
 
-/// Statements of one kind in one tick, each of up to `BATCH_MAX` jobs. A longer backlog takes several ticks.
+/// The most statements of one kind in one tick, each for up to `BATCH_MAX` jobs. A longer backlog takes several ticks.
 pub(crate) const BATCHES_PER_TICK: usize = 20;
 
-/// One tick of one step: the stores that answered at its start, what is known of the heads, and the counts of the step.
+/// One tick of one step: the stores that answered at its start, the known heads, and the counts of the step.
 pub(crate) struct Tick {
     pub(crate) store: Option<Arc<dyn ReaperStore>>,
     pub(crate) handoff: Option<Arc<dyn ReaperHead>>,
@@ -33,34 +25,29 @@ pub(crate) struct Tick {
     pub(crate) shared: Arc<Shared>,
     /// The author of entries in the trails of jobs.
     pub(crate) by: Author,
-    /// Redis was lost a moment ago: what is repaired now is part of that one event, and is not noted job by job.
+    /// Redis was lost a moment ago: each repair is part of this one event, and writes no notes into trails.
     pub(crate) quiet: bool,
     pub(crate) losses: Losses,
+}
+
+/// The author of a repair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Author {
+    pub(crate) id: Uuid,
+    /// `a reaper`, `doctor`.
+    pub(crate) name: &'static str,
 }
 
 /// How often Redis was found empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     pub(crate) all: u64,
-    /// Without the first one of a Redis that this reaper had not seen before: that Redis may be new.
+    /// Losses of a Redis that this reaper had seen before. A Redis that it sees for the first time may be new.
     pub(crate) seen: u64,
 }
 
-/// Queues that a step works on at once, so that many queues do not take long.
-const QUEUES_AT_ONCE: usize = 8;
-
-/// Does the work of several queues at once, all of it even if some fails. Returns all results, or the first error.
-pub(crate) async fn all_of<T, Work>(work: impl IntoIterator<Item = Work>) -> Result<Vec<T>, Error>
-where
-    Work: Future<Output = Result<T, Error>>,
-{
-    let work: Vec<Work> = work.into_iter().collect();
-    let results: Vec<Result<T, Error>> = stream::iter(work).buffer_unordered(QUEUES_AT_ONCE).collect().await;
-    results.into_iter().collect()
-}
-
 impl Tick {
-    /// PostgreSQL, if it answered. An unavailable store is asked once a tick, not once a step.
+    /// PostgreSQL, if it answered at the start of the tick. So an unavailable store is asked once a tick, not once a step.
     pub(crate) fn store(&self) -> Result<&dyn ReaperStore, Error> {
         self.store.as_deref().ok_or(Error::StoreAway)
     }
@@ -70,20 +57,9 @@ impl Tick {
         self.store.clone().ok_or(Error::StoreAway)
     }
 
-    /// Redis, if it answered.
+    /// Redis, if it answered at the start of the tick.
     pub(crate) fn handoff(&self) -> Result<&dyn ReaperHead, Error> {
         self.handoff.as_deref().ok_or(Error::HandoffAway)
-    }
-
-    /// Fails if a store that a step needs is unavailable.
-    pub(crate) fn require(&self, needs: Needs) -> Result<(), Error> {
-        if needs != Needs::Redis {
-            self.store()?;
-        }
-        if needs != Needs::Postgres {
-            self.handoff()?;
-        }
-        Ok(())
     }
 
     pub(crate) fn log(&self, report: &StepReport) {

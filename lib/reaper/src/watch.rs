@@ -1,4 +1,4 @@
-//! What a reaper has done so far, for whoever watches it from beside: its counters and its pulse.
+//! The totals and the pulse of a running reaper, for metrics and for health checks.
 
 use crate::report::{PATIENCE, StepReport};
 use leasehold_core::{Drift, Drifted};
@@ -9,33 +9,33 @@ use std::{
     time::Duration,
 };
 
-/// What a reaper has done in its life.
+/// What a reaper has done since its start.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// By step.
     pub steps: BTreeMap<&'static str, StepTotals>,
-    /// By kind of drift; a kind that was never found is not in it.
+    /// By kind of drift. A kind that was never found is not in the map.
     pub drift: BTreeMap<Drift, Drifted>,
-    /// How often it found Redis emptied.
+    /// How often the reaper found Redis emptied.
     pub redis_losses: u64,
 }
 
 /// What one step has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepTotals {
-    /// Times it was done.
+    /// The number of runs.
     pub runs: u64,
-    /// Things it looked at.
+    /// The number of things that the step looked at.
     pub found: u64,
-    /// Things it changed.
+    /// The number of things that the step changed.
     pub changed: u64,
-    /// Times it could not do all of its work.
+    /// The number of runs that could not do all of their work.
     pub errors: u64,
-    /// How long it took, all together.
+    /// The duration of all runs together.
     pub took: Duration,
 }
 
-/// A view of a reaper that is at work. Cheap to clone.
+/// A view of a running reaper. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -49,25 +49,25 @@ struct Shared {
 }
 
 impl Watch {
-    /// Of a reaper with this tick. Each step is given up after a time, and so are the looks at
-    /// both stores before them: the longest way from one beat to the next is three of those, or a tick.
+    /// The view of a reaper with this tick. Each step has a timeout, and so has the look at each store. The longest time
+    /// between two beats is three of these timeouts, or a tick.
     pub(crate) fn new(tick: Duration) -> Self {
         Self { shared: Arc::default(), patience: (PATIENCE + tick) * 4 }
     }
 
-    /// What it has done.
+    /// What the reaper has done since its start.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.locked().clone()
     }
 
-    /// How long ago it came to the end of a step.
+    /// The time since a tick began or a step ended.
     #[must_use]
     pub fn since_progress(&self) -> Duration {
         self.shared.pulse.since()
     }
 
-    /// How long that may be in a reaper that works, whatever the stores do.
+    /// The longest time without progress in a healthy reaper, whatever the stores do.
     #[must_use]
     pub const fn patience(&self) -> Duration {
         self.patience
@@ -78,7 +78,7 @@ impl Watch {
         self.shared.pulse.beat();
     }
 
-    /// A step is over.
+    /// A step has ended.
     pub(crate) fn count(&self, report: &StepReport) {
         self.beat();
         let mut totals = self.locked();
@@ -93,13 +93,13 @@ impl Watch {
         }
     }
 
-    /// Redis was found emptied, and is filled again.
+    /// Redis was found emptied, and has been filled again.
     pub(crate) fn count_loss(&self) {
         self.locked().redis_losses += 1;
     }
 
     fn locked(&self) -> MutexGuard<'_, Totals> {
-        // Counts are added one by one: whatever panicked, they are numbers.
+        // After a panic the numbers are still valid.
         self.shared.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,10 @@
--- cancel_batch: cancels many jobs at once: a job that waits ends here, a running job is flagged, and its worker ends the run.
+-- cancel_batch: cancels many jobs at once. A waiting job ends here. A running job is flagged, and its worker ends the run.
 --
--- Guard:      the row lock, taken in id order. Whoever gets the lock first, a cancel or a claim, decides; the other one sees
---             the result.
+-- Guard:      row locks, taken in id order. A cancel and a claim of one job wait for each other: the first one decides, and the
+--             second one sees the result.
 -- Parameters: ids.
--- Answer:     the state of each job after the call, for those that exist. A job that finished between the snapshot and the
---             lock is in neither table as this call sees them: no row, and a second call tells.
+-- Answer:     the state of each existing job after the call. A job that finished between the snapshot and the lock is in
+--             neither table of this snapshot, so it has no row here. A second call finds it.
 -- Index:      job_pkey, and the primary keys of the partitions of history.
 -- Rights:     of the owner: clients need no rights on tables.
 CREATE OR REPLACE FUNCTION leasehold.cancel_batch(ids uuid[])
@@ -21,8 +21,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         -- include finish: state = 'cancelled'
         RETURNING h.id, h.queue, h.epoch
     ), flagged AS (
-        -- CASE, since PostgreSQL first makes the new row from the version that its snapshot shows, checks it, and
-        -- only then finds that there is a newer one to begin with: a job just claimed looks queued to it.
+        -- PostgreSQL first builds and checks the new row from the version in its snapshot, and only then finds a newer
+        -- version. A job that was claimed a moment ago is queued in the snapshot. The CASE keeps this first row valid.
         UPDATE leasehold.job j
         SET cancel_requested_at = CASE WHEN j.state = 'running' THEN coalesce(j.cancel_requested_at, now()) END
         WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state = 'running'))

@@ -1,9 +1,9 @@
--- drop_partition: drops the oldest partition of history whose newest possible row is older than `keep`, one a call.
+-- drop_partition: drops the oldest partition of history whose newest possible row is older than `keep`. One partition a call.
 --
--- Guard:      one caller at a time (a lock for the transaction). Gives up after a moment rather than let everybody who reads
---             or writes history queue up behind it.
+-- Guard:      one caller at a time (a lock for the transaction). The call gives up after a moment, because readers and
+--             writers of history would wait behind its lock.
 -- Parameters: how long finished jobs are kept.
--- Answer:     the name of the partition, or NULL when there is none to drop or the lock was not to be had.
+-- Answer:     the name of the partition, or NULL if there is none to drop or the lock was not free.
 -- Rights:     of the owner: only the owner of a table may drop partitions of it.
 CREATE OR REPLACE FUNCTION leasehold.drop_partition(keep interval) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER

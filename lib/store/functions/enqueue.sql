@@ -1,11 +1,12 @@
 -- enqueue: one job, in the caller's own transaction: leasehold.enqueue(kind, payload, ...), for any language.
 --
 -- Guard:      as enqueue_spec.
--- Parameters: the words of a job. What is left out has the default that it has everywhere.
--- Answer:     the id that stands for the job. A job that cannot be accepted fails with invalid_parameter_value.
--- Rights:     of the owner: whoever calls it needs USAGE on the schema and EXECUTE on the overload that is called.
--- Overloads:  three, since a literal or a driver's string is `text`, and PostgreSQL turns neither json nor jsonb into the
---             other by itself in a call.
+-- Parameters: the words of a job. A missing one has the same default as everywhere.
+-- Answer:     the id of the job, or of the existing job in its place. A job that cannot be accepted fails with
+--             invalid_parameter_value.
+-- Rights:     of the owner: a caller needs USAGE on the schema and EXECUTE on the called overload.
+-- Overloads:  three, because a literal or a string of a driver is `text`, and PostgreSQL does not convert between json and
+--             jsonb in a call.
 CREATE OR REPLACE FUNCTION leasehold.enqueue(
     kind text, payload json, queue text DEFAULT 'default', priority integer DEFAULT 0,
     run_at timestamptz DEFAULT now(), max_attempts integer DEFAULT 5, unique_key text DEFAULT NULL,

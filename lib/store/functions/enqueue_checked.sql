@@ -1,10 +1,10 @@
--- enqueue_checked: enqueue_spec for clients, whose statements bring along a value a column.
+-- enqueue_checked: enqueue_spec for clients, whose statements have one value for each column.
 --
 -- Guard:      as enqueue_spec.
--- Parameters: the columns of a job, its id among them. `_may_exist` is not looked at: an id that is given may exist.
+-- Parameters: the columns of a job, with its id. `_may_exist` is not used: a given id may always exist.
 -- Answer:     as enqueue_spec.
 -- Rights:     of the owner: clients need no rights on tables.
--- Keep:       its parameters. Clients of earlier versions call it while newer ones work beside them.
+-- Keep:       its parameters. Clients of earlier versions call this function beside newer clients.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_checked(
     _id uuid, _may_exist boolean, _queue text, _kind text, _payload json, _priority smallint, _run_at timestamptz,
     _max_attempts integer, _max_crashes smallint, _timeout_ms integer, _unique_key text, _limit_key text,

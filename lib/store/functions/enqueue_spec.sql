@@ -1,19 +1,19 @@
--- enqueue_spec: one job, validated and inserted. Every way to enqueue ends here, except for two statements of the client:
--- enqueue_new.sql and enqueue.sql insert many jobs at once, which lib/core has validated. A test holds all of them to the same
--- columns and the same limits.
+-- enqueue_spec: validates and inserts one job. Every way to enqueue ends here, except for two statements of the client:
+-- enqueue_new.sql and enqueue.sql insert many jobs at once, which lib/core has validated. A test checks that all of them
+-- have the same columns and the same limits.
 --
--- Guard:      an id (live or finished) and a live unique key each name one job. If there is such a job, the answer names it, and
---             nothing is inserted.
--- Parameters: the job. A job without an id is new and gets one; an id that is given may have been sent before.
--- Answer:     the id that stands for the job, whether this call inserted it, its state. Always one row.
+-- Guard:      an id (live or finished) and a live unique key each name one job. If there is such a job, the answer is this job,
+--             and nothing is inserted.
+-- Parameters: the job. A job without an id is new and gets an id. A job with an id may have been sent before.
+-- Answer:     the id of the inserted or existing job, whether this call inserted it, and its state. Always one row.
 -- Index:      job_pkey, job_unique_key, and the primary keys of the partitions of history.
 -- Rights:     of the caller. The functions that users may call have the rights of the owner.
--- Two looks:  the INSERT comes first and history is read after it, each with a snapshot of its own. The other way round, a
---             job that finishes in between is in neither table and would run again. History is read before the INSERT as well,
---             but only to spare a resent job the INSERT.
--- Loop:       repeats only when the job in the way finishes between the INSERT and the look at that job.
+-- Two reads:  history is read after the INSERT, with a snapshot of its own. In the other order, a job that finishes between the
+--             two steps would be in neither table and would run again. The read of history before the INSERT only saves the
+--             INSERT for a job that is sent again.
+-- Loop:       repeats only if the conflicting job finishes between the INSERT and the read of this job.
 -- New words:  an attribute of leasehold.job_spec (a migration), its limit and its column here, its parameter in enqueue.sql.
---             Fields are set by name, so that a function made before the attribute goes on working.
+--             Fields are set by name, so that a function from before the new attribute still works.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_spec(
     spec leasehold.job_spec, OUT id uuid, OUT inserted boolean, OUT state text
 )
@@ -23,7 +23,7 @@ DECLARE
     may_exist boolean := _id IS NOT NULL;
     _run_at timestamptz := coalesce(spec.run_at, now());
     bytes integer := octet_length(spec.payload::text);
-    -- A number without limits: an interval of many years is more ms than an integer holds.
+    -- numeric, because an interval of many years has more milliseconds than an integer can hold.
     timeout_ms numeric := extract(epoch FROM spec.timeout) * 1000;
     wrong text;
     final text;
@@ -36,7 +36,7 @@ BEGIN
         WHEN bytes IS NULL THEN 'payload is NULL; pass ''null'' for JSON''s null'
         WHEN bytes > 1048576
             THEN format('payload is %s bytes long; at most 1048576 are allowed', bytes)
-        -- Most payloads are too short to be so deep.
+        -- Most payloads are too short for 100 levels.
         WHEN bytes > 200 AND leasehold.is_deeper_than(spec.payload::text, 100)
             THEN 'payload is nested too deeply; at most 100 levels are allowed'
         WHEN spec.priority IS NULL OR spec.priority NOT BETWEEN -100 AND 100
@@ -82,9 +82,9 @@ BEGIN
         IF inserted AND NOT may_exist THEN RETURN; END IF;
 
         IF inserted THEN
-            -- With one snapshot for the whole transaction, a job that has finished since then would not be seen.
+            -- With one snapshot for the whole transaction, the read would miss a job that has finished since then.
             IF current_setting('transaction_isolation') <> 'read committed' THEN
-                RAISE EXCEPTION 'leasehold.enqueue: an id can be brought along only in a READ COMMITTED transaction'
+                RAISE EXCEPTION 'leasehold.enqueue: the caller can choose an id only in a READ COMMITTED transaction'
                     USING ERRCODE = 'feature_not_supported';
             END IF;
             SELECT h.state INTO final FROM leasehold.history h WHERE h.id = _id LIMIT 1;

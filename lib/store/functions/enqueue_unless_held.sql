@@ -1,13 +1,13 @@
--- enqueue_unless_held: many jobs, where open transactions may hold some ids or unique keys. A job that is held is passed over.
+-- enqueue_unless_held: enqueues many jobs, and skips each job whose id or unique key an open transaction holds.
 --
--- Guard:      as enqueue_spec, for each job by itself. A job that has to wait for longer than a moment is rolled back alone,
---             and answered as held.
--- Parameters: one array a column, as in enqueue.sql.
--- Answer:     one row a job: `nth` (1 is the first), as enqueue_spec, and whether the job is held.
--- Cost:       a hundred jobs that are held cost a few hundred ms: after the first five, each is waited for only 1 ms.
--- Order:      by unique key, as enqueue.sql has it.
+-- Guard:      as enqueue_spec, for each job alone. A job that must wait longer than the lock timeout is rolled back alone,
+--             and its answer is `held`.
+-- Parameters: one array for each column, as in enqueue.sql.
+-- Answer:     one row for each job: `nth` (1 is the first), the answer of enqueue_spec, and whether the job is held.
+-- Cost:       a hundred held jobs cost a few hundred ms: after the first five, the lock timeout is only 1 ms.
+-- Order:      by unique key, as in enqueue.sql.
 -- Rights:     of the owner: clients need no rights on tables.
--- Keep:       its parameters. Clients of earlier versions call it while newer ones work beside them.
+-- Keep:       its parameters. Clients of earlier versions call this function beside newer clients.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_unless_held(
     _ids uuid[], _queues text[], _kinds text[], _payloads text[], _priorities smallint[], _run_ats timestamptz[],
     _delays_ms bigint[], _max_attempts integer[], _max_crashes smallint[], _timeouts_ms integer[], _unique_keys text[],

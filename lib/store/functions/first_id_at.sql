@@ -1,4 +1,4 @@
--- first_id_at: the lowest id that says this time or a later one.
+-- first_id_at: the lowest UUIDv7 of this time.
 --
 -- Guard:      none, it reads no table.
 -- Rights:     of the caller.

@@ -3,8 +3,9 @@
 --
 -- Guard:      none, it only reads.
 -- Rights:     of the caller.
--- Cost:       a job without a priority needs no look at its queue. Callers that insert many jobs ask for this case themselves.
--- Zones:      the step is counted in seconds, so that no day of a time zone has 23 hours.
+-- Cost:       for a job with priority 0, the function does not read the queue. Callers that insert many jobs check this case
+--             themselves.
+-- Zones:      the step is counted in seconds, so that each day has 24 hours in every time zone.
 CREATE OR REPLACE FUNCTION leasehold.line_at(run_at timestamptz, priority integer, queue text) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN priority = 0 OR NOT isfinite(run_at) THEN run_at ELSE

@@ -1,15 +1,15 @@
--- make_partition: makes the partition of history for a day (UTC), and moves the rows that the default partition holds of that
--- day into it.
+-- make_partition: makes the partition of history for a day (UTC), and moves the rows of this day from the default partition
+-- into the new partition.
 --
--- Guard:      one caller at a time (a lock for the transaction). One short transaction, which gives up after a moment rather
---             than let everybody who reads or writes history queue up behind it. Any number of callers may try.
+-- Guard:      one caller at a time (a lock for the transaction). Any number of callers may try. The transaction is short
+--             and gives up after a moment, because readers and writers of history would wait behind its locks.
 -- Parameters: the day.
--- Answer:     'made' with the number of rows moved; 'exists'; 'full' for a day of which the default partition holds many
---             rows; or 'busy' when somebody else makes a partition or the lock was not to be had: nothing was changed then,
---             and the next call tries again.
--- Full:       to move that many rows would lock out everybody who ends a job for as long as it takes. The rows stay in the
---             default partition and are found there like all others; when they are old enough they are deleted in batches
---             instead of being dropped with their partition.
+-- Answer:     'made' with the number of moved rows; 'exists'; 'full' if the default partition has many rows of the day;
+--             'busy' if another caller makes a partition or a lock was not free. After 'busy' nothing has changed, and the
+--             next call tries again.
+-- Full:       to move so many rows would block every settle for a long time. The rows stay in the default partition, where
+--             queries find them like all other rows. When they are old enough, they are deleted in batches, because there
+--             is no partition to drop.
 -- Rights:     of the owner: only the owner of a table may make partitions of it.
 CREATE OR REPLACE FUNCTION leasehold.make_partition(day date, OUT answer text, OUT moved bigint)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -22,7 +22,7 @@ BEGIN
         answer := 'exists';
         RETURN;
     END IF;
-    -- Some 10,000 rows are moved in a quarter of a second.
+    -- To move 10,000 rows takes a quarter of a second.
     IF (SELECT count(*) FROM (
             SELECT FROM leasehold.history_default d
             WHERE d.finished_at >= day::timestamptz AND d.finished_at < (day + 1)::timestamptz
@@ -34,14 +34,14 @@ BEGIN
         answer := 'busy';
         RETURN;
     END IF;
-    -- Again, now that nobody else makes one. The lock on the table makes this connection hear of those made meanwhile: without,
-    -- it may go by what it knew before.
+    -- Check again, now that no other caller makes a partition. The lock on the table makes this connection read the current
+    -- partitions. Without the lock, the connection may use its cache.
     LOCK TABLE leasehold.history IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass('leasehold.' || partition) IS NOT NULL THEN
         answer := 'exists';
         RETURN;
     END IF;
-    -- Nothing may land in the default partition between the move and the attaching.
+    -- Nobody may insert into the default partition between the move and ATTACH PARTITION.
     LOCK TABLE leasehold.history_default IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE leasehold.%I (LIKE leasehold.history INCLUDING ALL)', partition);
     EXECUTE format('WITH moved AS (DELETE FROM leasehold.history_default WHERE finished_at >= %1$L AND finished_at < %2$L RETURNING *)

@@ -1,4 +1,4 @@
--- new_id: a UUIDv7, made now: 48 bits of milliseconds, then random bits, with version and variant set.
+-- new_id: a new UUIDv7: 48 bits of milliseconds, then random bits, with version and variant set.
 --
 -- Guard:      none, it reads no table.
 -- Rights:     of the caller.

@@ -1,4 +1,4 @@
--- time_of_id: when an id was made, as the id itself says. An id that is no UUIDv7 says nothing, and counts as older than all.
+-- time_of_id: the time in an id. An id that is no UUIDv7 has no time and counts as older than all others.
 --
 -- Guard:      none, it reads no table.
 -- Rights:     of the caller.

@@ -2,7 +2,7 @@
 --
 -- Guard:      none, it reads no table.
 -- Rights:     of the caller.
--- Plan:       PostgreSQL puts the body in place of the call: one expression, and no settings of its own.
+-- Plan:       PostgreSQL inlines the body: one expression, and no SET clause.
 CREATE OR REPLACE FUNCTION leasehold.with_trail(trail jsonb, verb text, epoch integer, worker uuid, note text) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN jsonb_array_length(coalesce(trail, '[]')) >= 20 THEN trail - 0 ELSE coalesce(trail, '[]') END

@@ -1,4 +1,4 @@
--- Schedules, and the ticks that they have fired. See docs/adr/0019-every-reaper-may-fire.md.
+-- Schedules, and the ticks that they have fired. See docs/adr/0020-every-reaper-may-fire.md.
 
 CREATE TABLE leasehold.schedule (
     name         leasehold.name PRIMARY KEY,

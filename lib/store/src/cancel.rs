@@ -1,17 +1,15 @@
-//! cancel: a client asks to stop jobs.
+//! cancel: a client asks to stop jobs. cancel_wanted: the running jobs whose workers must be told to stop.
 
 use crate::{
     connect::Store,
     error::Error,
-    locked::{
-        BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, SINGLE_LOCK_TIMEOUT, Tries,
-        retry_locked,
-    },
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, SINGLE_LOCK_TIMEOUT, Tries, retry_locked},
+    locked_out::{Locked, LockedOut},
     row::{job_id, uuids, word, worker},
 };
 use async_trait::async_trait;
-use leasehold_core::{BATCH_MAX, Epoch, JobId};
-use leasehold_ports::Cancelled;
+use leasehold_core::{BATCH_MAX, Epoch, JobId, WorkerId};
+use leasehold_ports::{CancelWanted, Cancelled};
 use sqlx::{
     PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -47,6 +45,16 @@ impl Store {
             return Ok(answers);
         }
         Err(Error::Locked(Box::new(LockedOut { doing: DOING, held: locked, accepted: Vec::new() })))
+    }
+
+    /// Running jobs that somebody asked to cancel.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error> {
+        let statement = sqlx::query(include_str!("../sql/cancel_wanted.sql")).bind(limit);
+        let rows = statement.try_map(|row| cancel_wanted(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("looking for runs to cancel"))
     }
 
     async fn cancel_batch(&self, ids: &[JobId], lock_timeout: &str) -> Result<Vec<Cancelled>, Error> {
@@ -107,5 +115,14 @@ fn decode(row: &PgRow) -> Result<Cancelled, sqlx::Error> {
         state: word(row, "state")?,
         running: worker(row, "worker")?.map(|worker| (worker, epoch)),
         changed: row.try_get("changed")?,
+    })
+}
+
+fn cancel_wanted(row: &PgRow) -> Result<CancelWanted, sqlx::Error> {
+    Ok(CancelWanted {
+        id: job_id(row, "id")?,
+        queue: word(row, "queue")?,
+        worker: WorkerId(row.try_get("worker")?),
+        epoch: row.try_get("epoch")?,
     })
 }

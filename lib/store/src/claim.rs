@@ -1,4 +1,5 @@
-//! claim: hints become jobs that this worker holds on a lease.
+//! claim: hints become jobs that this worker holds on a lease. claim_line: the same for the front of the line, if there are no
+//! hints. look: why hints were not claimed.
 
 use crate::{
     bounded::Bounded,
@@ -7,8 +8,8 @@ use crate::{
     row::{job_id, json_present, line_at, millis, timeout, uuids, word},
     statement::statement,
 };
-use leasehold_core::{ClaimedJob, Fence, JobId, WorkerId};
-use leasehold_ports::Kinds;
+use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
+use leasehold_ports::{JobStatus, Kinds};
 use sqlx::{Row, postgres::PgRow};
 use std::{
     collections::{HashMap, HashSet},
@@ -18,16 +19,17 @@ use uuid::Uuid;
 
 const DOING: &str = "claiming jobs";
 
-/// The SQLSTATE of a lock that was not to be had in time.
+/// The SQLSTATE of a lock that was not free within the lock timeout.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Store {
-    /// Claims what of `ids` is queued, of a known kind and of no paused queue; the jobs in the order of `ids`. What another
-    /// transaction has locked is not waited for any longer than a moment, and holds up no other job.
+    /// Claims the queued jobs among `ids` whose kind is served and whose queue is not paused. The answer has the order
+    /// of `ids`. If another transaction has locked a job, the claim waits for the lock only for a moment, and the other
+    /// jobs are claimed.
     ///
     /// # Errors
-    /// A statement failed. If it was the second of two, what the first one claimed is held nonetheless, until it is
-    /// found ([`Store::held`]) or its lease runs out.
+    /// A statement failed. If it was the second of two statements, the worker holds the jobs of the first one, until
+    /// [`Store::held`] finds them or their leases run out.
     pub async fn claim(
         &self,
         worker: WorkerId,
@@ -57,8 +59,8 @@ impl Store {
         Ok(in_order_of(ids, jobs))
     }
 
-    /// The same for hints that were refused before because their rows were locked, or because too many jobs that crash
-    /// their workers ran already: up to `limit` jobs, and no wait for any lock.
+    /// The same for hints that were refused because of a lock, or because too many jobs that crash their workers were
+    /// running. Claims up to `limit` jobs and waits for no lock.
     ///
     /// # Errors
     /// The statement failed.
@@ -74,9 +76,44 @@ impl Store {
         let jobs = claim.send_careful(&sorted(ids), limit, &self.bounded).await.map_err(Error::sql(DOING))?;
         Ok(in_order_of(ids, jobs))
     }
+
+    /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Only a few jobs that crashed before
+    /// run at the same time, so they can block other jobs. `with_crashed` says whether this call may claim them too.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn claim_line(
+        &self,
+        worker: WorkerId,
+        queue: &QueueName,
+        kinds: &Kinds,
+        limit: i64,
+        lease: Duration,
+        with_crashed: bool,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        let statement = sqlx::query(statement!("claim_line"))
+            .bind(worker.0)
+            .bind(queue.as_str())
+            .bind(kinds.names())
+            .bind(limit)
+            .bind(millis(lease))
+            .bind(with_crashed);
+        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("claiming jobs from the line"))
+    }
+
+    /// Why some hints were not claimed by a worker of these kinds: the live jobs among them.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error> {
+        let statement = sqlx::query(statement!("look")).bind(uuids(ids)).bind(kinds.names());
+        let rows = statement.try_map(|row| status(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("looking at hints that were not claimed"))
+    }
 }
 
-/// The order in which every statement locks rows: two that meet wait for each other in one direction only.
+/// All statements lock rows in this order, so that two statements never wait for each other in both directions.
 fn sorted(ids: &[JobId]) -> Vec<Uuid> {
     let mut ids = uuids(ids);
     ids.sort_unstable();
@@ -84,7 +121,8 @@ fn sorted(ids: &[JobId]) -> Vec<Uuid> {
     ids
 }
 
-/// The server answers in the order of its table; jobs start in the order of the line, which is that of their hints.
+/// The server answers in the order of its table. Jobs must start in the order of the line, which is the order of their
+/// hints.
 fn in_order_of(ids: &[JobId], mut jobs: Vec<ClaimedJob>) -> Vec<ClaimedJob> {
     if jobs.len() > 1 {
         let places: HashMap<JobId, usize> = ids.iter().enumerate().rev().map(|(place, id)| (*id, place)).collect();
@@ -93,12 +131,12 @@ fn in_order_of(ids: &[JobId], mut jobs: Vec<ClaimedJob>) -> Vec<ClaimedJob> {
     jobs
 }
 
-/// Whether the statement gave up because another transaction held a lock.
+/// Whether the statement failed because another transaction held a lock.
 pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
     code_of(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
-/// What both statements are told.
+/// The parameters of both statements.
 struct Claim<'a> {
     worker: WorkerId,
     kinds: Option<Vec<&'a str>>,
@@ -131,8 +169,8 @@ impl Claim<'_> {
     }
 }
 
-/// What claims return.
-pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+/// Decodes a row of a claim.
+fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
     Ok(ClaimedJob {
         fence: Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker },
         queue: word(row, "queue")?,
@@ -143,5 +181,16 @@ pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx:
         crashes: row.try_get("crashes")?,
         timeout: timeout(row)?,
         line_at: line_at(row)?,
+    })
+}
+
+fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
+    Ok(JobStatus {
+        id: job_id(row, "id")?,
+        state: word(row, "state")?,
+        kind: word(row, "kind")?,
+        line_at: line_at(row)?,
+        claimability: word(row, "claimability")?,
+        lease_ms_left: row.try_get("lease_ms_left")?,
     })
 }

@@ -3,7 +3,8 @@
 use crate::{
     connect::Store,
     error::Error,
-    locked::{BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, Tries, retry_locked},
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, Tries, retry_locked},
+    locked_out::{Locked, LockedOut},
     row::{job_id, line_at, line_at_if_any, millis, word},
 };
 use async_trait::async_trait;

@@ -1,19 +1,19 @@
-//! What can go wrong on the way to PostgreSQL and back. That somebody else was first is not among it:
-//! such answers are values.
+//! The errors of PostgreSQL and of the way to PostgreSQL. "Another process was first" is no error: such answers are
+//! values.
 
-use crate::locked::LockedOut;
+use crate::locked_out::LockedOut;
 use leasehold_core::{InvalidJob, JobId};
 use leasehold_ports::Class;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::fmt;
 
-/// What went wrong, and what was being done.
+/// An error, with the action that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The jobs cannot be accepted as they are.
     #[error(transparent)]
     Invalid(#[from] InvalidJob),
-    /// The URL is not one of PostgreSQL.
+    /// The URL is no URL of PostgreSQL.
     #[error("database.url: {0}")]
     Url(String),
     /// No connection could be made.
@@ -21,37 +21,37 @@ pub enum Error {
     Connect {
         #[doc = "host, port, database and user; never the password"]
         to: String,
-        #[doc = "why it failed"]
+        #[doc = "the reason"]
         source: sqlx::Error,
     },
-    /// There is a pooler in between that nobody told us of.
+    /// There is a pooler on the way, and the settings do not say so.
     #[error(
         "{doing}: {said}: a connection pooler stands before PostgreSQL; \
          set database.pooler to transaction (LEASEHOLD_DATABASE__POOLER=transaction)"
     )]
     Pooler {
-        #[doc = "what was being done"]
+        #[doc = "the action that failed"]
         doing: &'static str,
-        #[doc = "how it was noticed"]
+        #[doc = "how the pooler was noticed"]
         said: String,
     },
-    /// The pooler takes a connection away in the middle of a transaction.
+    /// The pooler gives the connection to another client within a transaction.
     #[error("{doing}: {said}: PgBouncer must run with pool_mode = transaction, or session")]
     PoolMode {
-        #[doc = "what was being done"]
+        #[doc = "the action that failed"]
         doing: &'static str,
         #[doc = "what the pooler said"]
         said: String,
     },
-    /// The server answers, and takes no writes.
+    /// The server answers, but takes no writes.
     #[error("{doing}: PostgreSQL takes no writes ({})", why_read_only(*is_standby))]
     ReadOnly {
-        #[doc = "what was being done"]
+        #[doc = "the action that failed"]
         doing: &'static str,
-        #[doc = "it follows another server; else somebody has set it read-only"]
+        #[doc = "the server follows another server; otherwise a setting makes it read-only"]
         is_standby: bool,
     },
-    /// The database keeps text in another encoding.
+    /// The database has an unsuitable text encoding.
     #[error(
         "the database has the encoding {0}, and Leasehold needs UTF8; make another one: \
          CREATE DATABASE jobs ENCODING 'UTF8' TEMPLATE template0"
@@ -76,13 +76,13 @@ pub enum Error {
         #[doc = "in this program"]
         known: i64,
     },
-    /// The functions of the schema are older than this program's.
+    /// The functions of the schema are older than the functions of this program.
     #[error("functions of the schema leasehold are not those of this program ({names}); run `leasehold migrate`")]
     FunctionsOlder {
         #[doc = "which ones"]
         names: String,
     },
-    /// The functions of the schema are newer than this program's.
+    /// The functions of the schema are newer than the functions of this program.
     #[error(
         "the functions of the schema leasehold are at revision {found}, this program has {known}; use a newer leasehold"
     )]
@@ -92,15 +92,15 @@ pub enum Error {
         #[doc = "in this program"]
         known: i32,
     },
-    /// A migration was applied with another text than this program has.
+    /// An applied migration differs from the migration of this program.
     #[error("migration {version} of the schema leasehold was applied with another text than this program's")]
     SchemaDiffers {
         #[doc = "of the migration"]
         version: i64,
     },
-    /// Others held the locks that a migration needs for longer than it had patience.
+    /// Other sessions held locks that a migration needs for longer than the patience of the migration.
     #[error(
-        "{} waited {} s for {by}; run `leasehold migrate` again to go on",
+        "{} waited {} s for {by}; run `leasehold migrate` again to continue",
         if *version == 0 { "migrating the schema leasehold".to_owned() } else { format!("migration {version} of the schema leasehold") },
         waited.as_secs()
     )]
@@ -109,14 +109,14 @@ pub enum Error {
         version: i64,
         #[doc = "how long"]
         waited: std::time::Duration,
-        #[doc = "what was waited for, and who has it"]
+        #[doc = "what the migration waited for, and the session that has it"]
         by: String,
     },
-    /// Open transactions of others hold some of what was asked for. The rest was done. Trying again helps when they have
-    /// ended.
+    /// Open transactions of other sessions hold some of the requested rows or keys. The rest was done. A retry helps
+    /// when these transactions have ended.
     #[error("{0}; try again when it has ended")]
     Locked(Box<LockedOut>),
-    /// A unique key of the job is in use by a live one.
+    /// A live job has the unique key of this job.
     #[error("the unique key of {0} is taken by a live job")]
     UniqueKeyTaken(JobId),
     /// A batch took two statements, and the second one failed.
@@ -124,34 +124,34 @@ pub enum Error {
     InPart {
         #[doc = "how many are committed"]
         accepted: usize,
-        #[doc = "what became of the others"]
+        #[doc = "why the others were not accepted"]
         source: Box<Error>,
     },
     /// The server answered with an error, or did not answer.
     #[error("{doing}: {}", Cause(source))]
     Sql {
-        #[doc = "what was being done"]
+        #[doc = "the action that failed"]
         doing: &'static str,
-        #[doc = "why it failed"]
+        #[doc = "the reason"]
         source: sqlx::Error,
     },
 }
 
-/// SQLSTATE classes and codes that say nothing against the statement itself: connection trouble (08),
-/// a transaction rolled back for others' sake (40), resources used up (53), an operator or a failover
-/// (57P), a lock or a time limit (25P for a transaction), a server that is only a standby now, and its disk.
+/// SQLSTATE classes and codes that are no fault of the statement: a broken connection (08), a rollback because of a
+/// conflict (40), missing resources (53), an operator or a failover (57P), a lock or a timeout (55P03, 57014, 25P), a
+/// server that is now a standby (25006).
 const TRANSIENT: [&str; 10] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006", "25P"];
 
-/// SQLSTATE classes of a connection that is refused: who we are (28), and the database that we name (3D).
+/// SQLSTATE classes of a refused connection: wrong credentials (28), an unknown database (3D).
 const OF_CONNECTING: [&str; 2] = ["28", "3D"];
 
 impl Error {
-    /// For `map_err`: the error with what was being done.
+    /// For `map_err`: the error with the action that failed.
     pub(crate) fn sql(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| Self::of_pooler(doing, &source).unwrap_or(Self::Sql { doing, source })
     }
 
-    /// That no connection could be made.
+    /// No connection could be made.
     pub(crate) fn connect(to: String, source: sqlx::Error) -> Self {
         Self::of_pooler("connecting to PostgreSQL", &source).unwrap_or(Self::Connect { to, source })
     }
@@ -160,11 +160,12 @@ impl Error {
         Self::Pooler { doing, said: said.into() }
     }
 
-    /// What only a pooler says, or a server with a pooler before it.
+    /// An error that only a pooler produces, or a server behind a pooler.
     fn of_pooler(doing: &'static str, source: &sqlx::Error) -> Option<Self> {
         let error = source.as_database_error()?;
         let said = error.message();
-        // duplicate_prepared_statement, invalid_sql_statement_name: of another client, or gone to another connection.
+        // duplicate_prepared_statement, invalid_sql_statement_name: a prepared statement belongs to another client or
+        // to another connection.
         let is_mixed_up = matches!(error.code().as_deref(), Some("42P05" | "26000"));
         if is_mixed_up || said.starts_with("unsupported startup parameter") {
             return Some(Self::pooler(doing, said));
@@ -172,7 +173,7 @@ impl Error {
         said.contains("statement pooling mode").then(|| Self::PoolMode { doing, said: said.to_owned() })
     }
 
-    /// Whether trying again later may help: the server was away, overloaded, or a deadlock broken.
+    /// Whether a later retry may help: the server was unavailable or overloaded, or a deadlock was resolved.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         let source = match self {
@@ -183,7 +184,7 @@ impl Error {
         };
         match source {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
-            // What came is no answer of PostgreSQL: half of one, or one of something else on the way there.
+            // The answer is incomplete, or another program on the way sent it.
             sqlx::Error::Protocol(_) => true,
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default();
@@ -193,8 +194,8 @@ impl Error {
         }
     }
 
-    /// Whether the statement itself was refused, and will be each time. Trouble with the server, with the way there, or
-    /// with who we are says nothing about it.
+    /// Whether the server refuses this statement every time. Errors of the server as a whole, of the connection, or of
+    /// the credentials do not count.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -208,8 +209,8 @@ impl Error {
         }
     }
 
-    /// Whether the server rolled the statement back for others' sake: it surely changed nothing, and can be sent
-    /// again at once.
+    /// Whether the server rolled the statement back because of a conflict. The statement changed nothing and can be
+    /// sent again at once.
     pub(crate) fn is_rolled_back(&self) -> bool {
         match self {
             Self::Sql { source, .. } | Self::Connect { source, .. } => is_rolled_back(source),
@@ -217,13 +218,13 @@ impl Error {
         }
     }
 
-    /// Whether a lock was not to be had in the time that there was for it.
+    /// Whether a lock was not free within the lock timeout.
     pub(crate) fn is_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03")
     }
 
-    /// Whether the statement timed out, for a lock on a row or perhaps for a lock on the whole table: a statement waits for
-    /// that one before its own `lock_timeout` is set.
+    /// Whether the statement timed out because of a lock on a row, or perhaps a lock on the whole table: a statement
+    /// waits for the table before it sets its own `lock_timeout`.
     pub(crate) fn may_be_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }
@@ -242,7 +243,7 @@ impl From<Error> for leasehold_ports::Error {
 }
 
 impl Error {
-    /// What was being done.
+    /// The action that failed.
     fn doing(&self) -> &'static str {
         match self {
             Self::Pooler { doing, .. }
@@ -264,7 +265,7 @@ impl Error {
         }
     }
 
-    /// What a caller that knows no driver can do about it.
+    /// The class of the error, for callers that know no driver.
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
@@ -287,7 +288,7 @@ impl Error {
     }
 }
 
-/// What an error of a statement cannot tell apart.
+/// The possible reasons of an error of a statement, which does not say which one it is.
 const WHY_READ_ONLY: &str = "it is a standby, or default_transaction_read_only is on";
 
 const fn why_read_only(is_standby: bool) -> &'static str {
@@ -298,29 +299,28 @@ const fn why_read_only(is_standby: bool) -> &'static str {
     }
 }
 
-/// The same of a driver's error.
+/// The same for an error of the driver.
 pub(crate) fn is_rolled_back(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code == "40001" || code == "40P01")
 }
 
-/// The SQLSTATE of a driver's error.
+/// The SQLSTATE of an error of the driver.
 pub(crate) fn code_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(Into::into)
 }
 
-/// Classes and codes of errors after which the connection is as good as before: the statement could not be done with these
-/// data (22, 23, 44), was rolled back for others' sake (40001, 40P01), was refused as it is (42, 54), found something in use
-/// or locked (55), took too long (57014), needs more room on the disk (53100), or is one that a function raised (P0).
-const SAY_NOTHING_OF_THE_CONNECTION: [&str; 11] =
-    ["22", "23", "40001", "40P01", "42", "44", "53100", "54", "55", "57014", "P0"];
+/// Classes and codes of errors that leave the connection fit for use: wrong data (22, 23, 44), a rollback because of a
+/// conflict (40001, 40P01), a refused statement (42, 54), a thing in use or locked (55), a timeout (57014), a full disk
+/// (53100), an error that a function raised (P0).
+const LEAVE_CONNECTION_FIT: [&str; 11] = ["22", "23", "40001", "40P01", "42", "44", "53100", "54", "55", "57014", "P0"];
 
-/// Whether the connection can be used after this error. Not after one of the connection itself, nor where the server ends
-/// it, nor after one that another server may not give: this one takes no writes (25006), or is about to stop. And not after
-/// one that a kept plan may give each time (0A000).
+/// Whether the connection can be used after this error. It cannot after an error of the connection itself or when the
+/// server ends the connection. It should not after an error that another server may not produce: this server takes no
+/// writes (25006) or is about to stop. It should not after an error that a kept plan may produce each time (0A000).
 pub(crate) fn leaves_connection_fit(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     let code = error.code().unwrap_or_default();
-    let is_of_the_statement = SAY_NOTHING_OF_THE_CONNECTION.iter().any(|prefix| code.starts_with(prefix));
+    let is_of_the_statement = LEAVE_CONNECTION_FIT.iter().any(|prefix| code.starts_with(prefix));
     let ends_the_connection = error
         .try_downcast_ref::<PgDatabaseError>()
         .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic));
@@ -328,7 +328,7 @@ pub(crate) fn leaves_connection_fit(error: &sqlx::Error) -> bool {
     is_of_the_statement && code != "42P05" && !ends_the_connection
 }
 
-/// A driver's error in one line, in the words of the server where it has spoken.
+/// An error of the driver in one line, with the words of the server if there are any.
 pub(crate) struct Cause<'a>(pub(crate) &'a sqlx::Error);
 
 impl fmt::Display for Cause<'_> {
@@ -339,7 +339,7 @@ impl fmt::Display for Cause<'_> {
             }
             sqlx::Error::Database(error) => f.write_str(error.message()),
             sqlx::Error::Io(error) => error.fmt(f),
-            sqlx::Error::PoolTimedOut => f.write_str("no connection to PostgreSQL could be had in time"),
+            sqlx::Error::PoolTimedOut => f.write_str("no connection to PostgreSQL was available in time"),
             other => other.fmt(f),
         }
     }
@@ -353,7 +353,7 @@ mod tests {
     fn what_may_pass_is_told_from_what_will_not() {
         let away = Error::sql("claiming jobs")(sqlx::Error::PoolTimedOut);
         assert!(away.is_transient() && !away.is_rolled_back());
-        assert_eq!(away.to_string(), "claiming jobs: no connection to PostgreSQL could be had in time");
+        assert_eq!(away.to_string(), "claiming jobs: no connection to PostgreSQL was available in time");
         let garbled = Error::sql("settling runs")(sqlx::Error::Protocol("unexpected response".into()));
         assert!(garbled.is_transient() && !garbled.is_refusal());
         assert!(!Error::SchemaMissing.is_transient() && Error::SchemaMissing.is_refusal());

@@ -1,4 +1,4 @@
-//! leases: which runs hold a lease, for comparison with the leases in Redis.
+//! leases: all runs that hold a lease, for comparison with the leases in Redis. held: the runs of one worker.
 
 use crate::{
     connect::Store,
@@ -20,9 +20,19 @@ impl Store {
         let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("reading the leases"))
     }
+
+    /// Every run that this worker holds. The worker may not know of some of these runs.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn held(&self, worker: WorkerId) -> Result<Vec<Lease>, Error> {
+        let statement = sqlx::query(include_str!("../sql/held.sql")).bind(worker.0);
+        let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("reading the runs of a worker"))
+    }
 }
 
-pub(crate) fn decode(row: &PgRow) -> Result<Lease, sqlx::Error> {
+fn decode(row: &PgRow) -> Result<Lease, sqlx::Error> {
     Ok(Lease {
         id: job_id(row, "id")?,
         queue: word(row, "queue")?,

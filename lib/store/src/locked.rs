@@ -1,16 +1,18 @@
-//! Locks of other sessions that keep us from our work, and who holds these locks.
+//! Retries of work that locks of other sessions hold up, and the search for these sessions.
 //!
 //! A row that another session has locked, and a key that another transaction has inserted but not committed, leave us
 //! only one choice: to wait. A statement of many jobs waits a short time. If that is not enough, each job is tried in a
 //! statement of its own, again and again. So jobs that nobody holds are done at once, no statement waits at the server
 //! for long, and a lock that lasts longer than `database.lock_timeout_ms` becomes an error that names the lock.
 
-use crate::{connect::Store, error::Error};
+use crate::{
+    connect::Store,
+    error::Error,
+    locked_out::{HOLDERS_MAX, Holder},
+};
 use async_trait::async_trait;
-use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Row};
 use std::{
-    fmt,
     future::Future,
     pin::pin,
     time::{Duration, Instant},
@@ -27,73 +29,6 @@ pub(crate) const OBSERVED_LOCK_TIMEOUT: &str = "400ms";
 /// The time between two attempts, and between two looks for the holder.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 const HOLDER_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// For how many locked things we look for the holder. Usually one transaction holds all of them.
-const HOLDERS_MAX: usize = 3;
-
-/// A session that holds a lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "columns of pg_stat_activity")]
-pub struct Holder {
-    /// The table, if the whole table is locked; else the kind of lock.
-    pub lock: String,
-    pub pid: i32,
-    pub application: String,
-    pub state: String,
-    /// For how long its transaction has been open.
-    pub open_s: i64,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pid, application, state, open_s, .. } = self;
-        write!(f, "pid {pid}, application {application}, {state}, open for {open_s} s")
-    }
-}
-
-/// One locked thing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Locked {
-    /// Its index among the things that were sent, from 0.
-    pub nth: usize,
-    /// A description: a unique key, an id, a queue.
-    pub what: String,
-    /// The session that holds the lock, if it was found.
-    pub by: Option<Holder>,
-}
-
-impl fmt::Display for Locked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.by.as_ref().filter(|by| by.lock.starts_with("leasehold.")) {
-            Some(by) => write!(f, "the table {} is locked by an open transaction of another session", by.lock)?,
-            None => write!(f, "{} is held by an open transaction of another session", self.what)?,
-        }
-        self.by.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
-    }
-}
-
-/// All locked things of one call. The other parts of the call were done.
-#[derive(Debug)]
-pub struct LockedOut {
-    /// What the call was doing.
-    pub doing: &'static str,
-    /// At least one, in order.
-    pub held: Vec<Locked>,
-    /// The answers to enqueued jobs, `None` for locked jobs. Empty for other calls.
-    pub accepted: Vec<Option<Enqueued>>,
-}
-
-impl fmt::Display for LockedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.doing)?;
-        for (nth, held) in self.held.iter().take(HOLDERS_MAX).enumerate() {
-            write!(f, "{}{held}", if nth == 0 { ": " } else { "; " })?;
-        }
-        match self.held.len().saturating_sub(HOLDERS_MAX) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
-}
 
 /// Several tasks, some of which another session may block. Each task has a number.
 #[async_trait]
@@ -123,8 +58,8 @@ impl<T, H> Default for Tries<T, H> {
 /// The number of a blocked task, and the session that holds the lock, if known.
 pub(crate) type Held = (usize, Option<Holder>);
 
-/// Tries the tasks until all are done or `lock_timeout` is over, counted from `begun`, the start of the call. Then tries the first blocked tasks once more, to find
-/// the sessions that hold the locks.
+/// Tries the tasks until all are done or `lock_timeout` is over, counted from `begun`, the start of the call. Then tries
+/// the first blocked tasks once more, to find the sessions that hold the locks.
 pub(crate) async fn retry_locked<T: Lockable>(
     store: &Store,
     tried: &T,
@@ -206,18 +141,5 @@ impl Store {
                 }
             }
         }
-    }
-}
-
-impl Holder {
-    /// From a row of waits_for.sql. The holder only appears in messages, so a row that cannot be decoded is ignored.
-    pub(crate) fn of(row: &sqlx::postgres::PgRow) -> Option<Self> {
-        Some(Self {
-            lock: row.try_get("lock").ok()?,
-            pid: row.try_get("pid").ok()?,
-            application: row.try_get("application").ok()?,
-            state: row.try_get("state").ok()?,
-            open_s: row.try_get("open_s").ok()?,
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! The schema: what this program needs, what the database has, and how the one becomes the other.
+//! The schema: the schema that this program needs, the schema of the database, and the migration of one to the other.
 
 mod functions;
 mod session;
@@ -20,15 +20,15 @@ use serde::Serialize;
 use sqlx::{Row, migrate::Migrator};
 use std::{collections::HashMap, time::Duration};
 
-/// How long locks of others are waited for, all in all, when nothing else is said: longer than an ordinary report or backup
-/// of a small database takes.
+/// The default limit for all waits for locks of other sessions together: longer than an ordinary report or a backup of
+/// a small database takes.
 pub const MIGRATION_PATIENCE: Duration = Duration::from_secs(300);
 
 const SCHEMA: &str = include_str!("../sql/migration_make_schema.sql");
 const TABLE: &str = include_str!("../sql/migration_make_table.sql");
 const LOCK: &str = include_str!("../sql/migration_lock.sql");
 
-/// One migration and whether the database has it.
+/// One migration, and whether the database has it.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "columns")]
 pub struct Migration {
@@ -37,7 +37,7 @@ pub struct Migration {
     pub applied_at: Option<DateTime<Utc>>,
 }
 
-/// The schema, or a part of it: as a list, migrations first.
+/// The schema or a part of it, as a list, migrations first.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(into = "Vec<Part>")]
 #[expect(missing_docs, reason = "what it says")]
@@ -54,13 +54,13 @@ enum Part {
 }
 
 impl Schema {
-    /// Whether there is nothing in it.
+    /// Whether the list is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.migrations.is_empty() && self.functions.is_empty()
     }
 
-    /// Whether the database has all of it.
+    /// Whether the database has the whole list.
     #[must_use]
     pub fn is_applied(&self) -> bool {
         let functions = self.functions.iter().all(|function| function.applied_at.is_some());
@@ -76,12 +76,12 @@ impl From<Schema> for Vec<Part> {
 }
 
 impl Store {
-    /// Fails unless the schema is the one of this program. Functions of a newer program are accepted: they keep what this
-    /// program calls.
+    /// Fails unless the database has the schema of this program. Functions of a newer program are accepted, because
+    /// they keep everything that this program calls.
     ///
     /// # Errors
-    /// [`Error::SchemaMissing`], [`Error::SchemaOlder`], [`Error::SchemaNewer`], [`Error::FunctionsOlder`], or that the server
-    /// could not be asked.
+    /// [`Error::SchemaMissing`], [`Error::SchemaOlder`], [`Error::SchemaNewer`], [`Error::FunctionsOlder`], or the
+    /// statement failed.
     pub async fn check_schema(&self) -> Result<(), Error> {
         let applied = applied(&self.bounded).await.map_err(Error::sql("reading the version of the schema"))?;
         let known = known_version();
@@ -96,7 +96,8 @@ impl Store {
         }
     }
 
-    /// Applies what is missing, and returns it; waits for locks of others as long as [`MIGRATION_PATIENCE`].
+    /// Applies the missing migrations and functions, and returns them. Waits for locks of other sessions up to
+    /// [`MIGRATION_PATIENCE`].
     ///
     /// # Errors
     /// As [`Store::migrate_within`].
@@ -104,21 +105,22 @@ impl Store {
         self.migrate_within(MIGRATION_PATIENCE).await
     }
 
-    /// Applies what is missing, and returns it. A schema that is not there yet is made in one transaction. One in use is
-    /// changed migration by migration, each in a transaction or in steps that commit by themselves, none of which holds up
-    /// those who use it for longer than a moment. Then functions whose files have changed are made again, all of them in one
-    /// transaction. Locks of others are waited for as long as `patience`, all in all.
+    /// Applies the missing migrations and functions, and returns them. A missing schema is made in one transaction. A
+    /// schema in use is changed migration by migration, each in a transaction or in steps that commit alone. No
+    /// migration holds up other sessions for longer than a moment. Then the functions whose files have changed are
+    /// created again, in one transaction. All waits for locks of other sessions together take at most `patience`.
     ///
     /// # Errors
-    /// [`Error::SchemaNewer`], [`Error::FunctionsNewer`] and [`Error::SchemaDiffers`] when the database has what this program has not: nothing was
-    /// changed then. [`Error::MigrationHeldUp`], or that a statement failed: what was applied before stays, and the next
-    /// call goes on from there.
+    /// [`Error::SchemaNewer`], [`Error::FunctionsNewer`] and [`Error::SchemaDiffers`] if the database has a migration
+    /// or a function that this program does not have: then nothing was changed. [`Error::MigrationHeldUp`], or a
+    /// statement failed: then the work before the error stays, and the next call continues from there.
     pub async fn migrate_within(&self, patience: Duration) -> Result<Schema, Error> {
         self.refuse_other_encodings().await?;
         let mut session = Session::open(self, patience).await.map_err(Error::sql("migrating the schema"))?;
         let answer = loop {
             match bring_up_to_date(&mut session).await {
-                // Another session holds a lock on the table of migrations, or makes the schema and has not committed.
+                // Another session holds a lock on the table of migrations, or is making the schema and has not
+                // committed.
                 Err(error) if error.code().as_deref() == Some("55P03") => match session.wait_for_table().await {
                     Ok(()) => {}
                     Err(error) => break Err(error),
@@ -130,7 +132,7 @@ impl Store {
         answer
     }
 
-    /// Payloads, errors and results are whatever people write: they have to fit.
+    /// Payloads, errors and results may be any text, so the encoding must be able to hold any text.
     async fn refuse_other_encodings(&self) -> Result<(), Error> {
         let encoding = sqlx::query_scalar(include_str!("../sql/encoding.sql")).fetch_one(&self.bounded).await;
         match encoding.map_err(Error::sql("asking for the encoding of the database"))? {
@@ -142,7 +144,7 @@ impl Store {
     /// Every migration and every function that this program knows, and whether the database has it.
     ///
     /// # Errors
-    /// That the server could not be asked.
+    /// The statement failed.
     pub async fn schema(&self) -> Result<Schema, Error> {
         let migrations = self.migrations().await?;
         let functions = AppliedFunctions::read(&self.bounded).await;
@@ -153,7 +155,7 @@ impl Store {
     /// Every migration that this program knows.
     ///
     /// # Errors
-    /// That the server could not be asked.
+    /// The statement failed.
     pub async fn migrations(&self) -> Result<Vec<Migration>, Error> {
         let applied = applied(&self.bounded).await.map_err(Error::sql("reading the migrations"))?;
         Ok(listed(&applied))
@@ -166,10 +168,10 @@ impl Store {
         include_str!("../sql/roles.sql")
     }
 
-    /// Makes those roles, in one transaction.
+    /// Makes these roles, in one transaction.
     ///
     /// # Errors
-    /// That a statement failed: mostly for lack of rights. Nothing was changed then.
+    /// A statement failed, usually because of missing rights. Then nothing was changed.
     pub async fn make_roles(&self) -> Result<(), Error> {
         let mut session = Session::open(self, MIGRATION_PATIENCE).await.map_err(Error::sql("making the roles"))?;
         let made = match session.lock().await {
@@ -180,8 +182,8 @@ impl Store {
         made
     }
 
-    /// The SQL of all migrations and functions, for people who run them by hand: a script for `psql` that leaves the
-    /// database as [`Store::migrate`] would.
+    /// The SQL of all migrations and functions, for people who run it by hand: a script for `psql` with the same result
+    /// as [`Store::migrate`].
     #[must_use]
     pub fn migration_sql() -> String {
         let mut script = include_str!("../sql/migration_script_begin.sql")
@@ -198,7 +200,7 @@ impl Store {
     }
 }
 
-/// What is missing, applied by a session that nobody else disturbs.
+/// Applies what is missing, while the session has the lock of migrations.
 async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
     let sql = || Error::sql("migrating the schema");
     session.lock().await?;
@@ -241,7 +243,7 @@ async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
     })
 }
 
-/// That the database has no migration that this program does not have, to the letter.
+/// Fails if the database has a migration that this program does not have, or has with another text.
 fn check_applied(applied: &HashMap<i64, Applied>) -> Result<(), Error> {
     let known = known_version();
     if let Some(&found) = applied.keys().max()
@@ -258,7 +260,7 @@ fn check_applied(applied: &HashMap<i64, Applied>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A migration that the database has.
+/// An applied migration.
 struct Applied {
     at: DateTime<Utc>,
     checksum: Vec<u8>,
@@ -282,8 +284,8 @@ fn listed(applied: &HashMap<i64, Applied>) -> Vec<Migration> {
     migrator().iter().map(describe).collect()
 }
 
-/// What the database has; nothing when there is no schema. In a statement without a name, since the connection may lead
-/// through a pooler.
+/// The migrations that the database has; none if there is no schema. The statement is unnamed, because the connection
+/// may lead through a pooler.
 async fn applied(executor: impl sqlx::PgExecutor<'_>) -> Result<HashMap<i64, Applied>, sqlx::Error> {
     let query = sqlx::query(include_str!("../sql/migrations.sql")).persistent(false);
     match query.fetch_all(executor).await {

@@ -1,11 +1,12 @@
-//! promote: moves due jobs into the line.
+//! promote: moves due jobs into the line. unblock: moves jobs into the line whose parents have succeeded.
 
 use crate::{
     connect::Store,
     error::Error,
-    row::{job_id, line_at, word},
+    row::{job_id, line_at, uuids, word},
 };
 use chrono::{DateTime, Utc};
+use leasehold_core::JobId;
 use leasehold_ports::Waiting;
 use sqlx::postgres::PgRow;
 
@@ -19,9 +20,19 @@ impl Store {
         let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("promoting due jobs"))
     }
+
+    /// Moves blocked jobs into the line.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
+        let statement = sqlx::query(include_str!("../sql/unblock.sql")).bind(uuids(ids));
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("unblocking jobs"))
+    }
 }
 
 /// Decodes a row that promote or unblock returns.
-pub(crate) fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
+fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
     Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, line_at: line_at(row)? })
 }

@@ -3,10 +3,8 @@
 use crate::{
     connect::Store,
     error::Error,
-    locked::{
-        BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, SINGLE_LOCK_TIMEOUT, Tries,
-        retry_locked,
-    },
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, SINGLE_LOCK_TIMEOUT, Tries, retry_locked},
+    locked_out::{Locked, LockedOut},
     row::{job_id, line_at, uuids, word},
 };
 use async_trait::async_trait;

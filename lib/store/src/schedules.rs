@@ -5,7 +5,8 @@
 use crate::{
     connect::Store,
     error::Error,
-    locked::{BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
+    locked_out::{Locked, LockedOut},
     row::{job_id, json_present, time, time_if_any, word},
 };
 use async_trait::async_trait;

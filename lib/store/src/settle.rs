@@ -1,4 +1,4 @@
-//! settle: what ends runs. One statement a verb, and one more for those that found no row.
+//! settle: ends runs. There is one statement for each verb, and one more statement for runs that found no row.
 
 use crate::{
     bounded::Bounded,
@@ -16,11 +16,11 @@ use uuid::Uuid;
 const DOING: &str = "settling runs";
 
 impl Store {
-    /// Ends runs, one statement per verb among them; answers in the order of `runs`. Can be sent again when the answer
-    /// was lost. A run whose fence names another worker than `worker` has lost its lease.
+    /// Ends runs, with one statement for each verb among them. Answers in the order of `runs`. Can be sent again if the
+    /// answer was lost. A run whose fence names another worker than `worker` has lost its lease.
     ///
     /// # Errors
-    /// That a statement failed: runs of the verbs before it were settled, and sent again they say `Already`.
+    /// A statement failed. Runs of the verbs before it are settled; if they are sent again, the answer is `Already`.
     pub async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
         let mut answers = Vec::with_capacity(runs.len());
         for batch in runs.chunks(BATCH_MAX) {
@@ -29,7 +29,7 @@ impl Store {
         Ok(answers)
     }
 
-    /// The statement that workers send most, without a run.
+    /// Sends the most frequent statement of workers without a run.
     pub(crate) async fn complete_none(&self, worker: WorkerId) -> Result<(), Error> {
         write(Ending::Complete, &self.bounded, worker, &[], Locked::WaitFor).await.map(drop).map_err(Error::sql(DOING))
     }
@@ -40,7 +40,8 @@ impl Store {
         for ending in Ending::ALL {
             let ours = |&nth: &usize| runs[nth].fence.worker == worker && runs[nth].settle.ending() == ending;
             let mut which: Vec<usize> = (0..runs.len()).filter(ours).collect();
-            // The order in which every statement locks rows: two that meet wait for each other in one direction only.
+            // All statements lock rows in this order, so that two statements never wait for each other in both
+            // directions.
             which.sort_unstable_by_key(|&nth| runs[nth].fence.id);
             if which.is_empty() {
                 continue;
@@ -68,7 +69,7 @@ impl Store {
         Ok(answers)
     }
 
-    /// Writes runs that all end in this way, whatever the server says to the first try.
+    /// Writes runs that all end in the same way. Sends the statement again if the first error allows it.
     async fn write(
         &self,
         ending: Ending,
@@ -93,16 +94,16 @@ impl Store {
     }
 }
 
-/// What a completion does about a row that another transaction has locked. All other endings skip it.
+/// How a completion handles a row that another transaction has locked. All other endings skip such a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Locked {
-    /// Waits for a moment, then fails: the cheaper statement.
+    /// Waits for a moment, then fails. This is the cheaper statement.
     WaitFor,
     Skip,
 }
 
-/// Writes runs that all end in this way, each way a statement; which were written. Not by id alone: a worker may have lost a
-/// run without noticing, claimed its job again, and end both in one batch.
+/// Writes runs that all end in the same way, with one statement. Returns which runs were written. The id alone does not
+/// identify a run: a worker may lose a run without noticing, claim its job again, and end both runs in one batch.
 async fn write(
     ending: Ending,
     pool: &Bounded,
@@ -129,20 +130,20 @@ async fn write(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Whether a partition of history was made while the statement was about to write into the default one, which must not
-/// hold that day any more. Sent again, it finds the new one.
+/// Whether a partition of history was made while the statement was about to write into the default partition, which
+/// must not hold this day any more. If the statement is sent again, it finds the new partition.
 fn was_routed_late(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code == "23514")
 }
 
-/// Whether the server cannot hold a value that it was sent: data exceptions, and limits such as its stack, which
-/// JSON of ten thousand brackets passes.
+/// Whether the server cannot hold a value of the statement: data exceptions, and limits such as its stack, which JSON
+/// with ten thousand brackets exceeds.
 fn refuses_the_data(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
 }
 
-/// One result that cannot be stored must not keep the others of its batch from being written, now and each time it
-/// is sent again: its job is dead, and says why.
+/// One result that cannot be stored must not keep the other results of its batch from being written, now and at each
+/// retry. So the job of this result is dead, with the reason.
 async fn complete_one_by_one(
     pool: &Bounded,
     worker: WorkerId,
@@ -206,7 +207,7 @@ fn delays(runs: &[&FinishedRun]) -> Vec<i64> {
     runs.iter().map(|run| delay_of(&run.settle)).collect()
 }
 
-/// The delay in ms, as rows have it.
+/// The delay in ms, for the row.
 pub(crate) fn delay_of(settle: &Settle) -> i64 {
     match settle {
         Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } => millis(*delay),
@@ -218,8 +219,8 @@ fn texts<'a>(runs: &[&'a FinishedRun]) -> Vec<Option<Cow<'a, str>>> {
     runs.iter().map(|run| text_of(&run.settle)).collect()
 }
 
-/// The result, error or reason. Texts are cleared of NUL, which PostgreSQL refuses: one such would keep the whole
-/// batch from being written. JSON has none, since there it is an escape.
+/// The result, error or reason. NUL is removed from texts, because PostgreSQL refuses NUL, and one NUL would keep the
+/// whole batch from being written. JSON has no NUL, because JSON escapes it.
 pub(crate) fn text_of(settle: &Settle) -> Option<Cow<'_, str>> {
     fn clear(text: &str) -> Cow<'_, str> {
         if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }

@@ -4,9 +4,9 @@
 use crate::{
     capacity::{PREFETCH_TIMEOUT, Reservation},
     handler::Handler,
+    recovery,
     run::{Run, StopReason},
-    settler::Ended,
-    shortage,
+    runs::Ended,
     worker_state::WorkerState,
 };
 use leasehold_core::{FailPoint, Outcome, RESULT_MAX_BYTES, pass};
@@ -39,7 +39,7 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
             let outcome = classify(&run, execute(handler, &run).await, &state);
             match &outcome {
                 // This wait says nothing about how long runs take now.
-                Outcome::Lacking(what) => shortage::noted(&state, what),
+                Outcome::Lacking(what) => recovery::begin(&state, what),
                 _ => reservation.took(begun.elapsed()),
             }
             outcome

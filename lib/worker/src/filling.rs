@@ -2,7 +2,7 @@
 //!
 //! This module decides when to fill, and that only one process fills at a time. `lib/line` knows which jobs to fill in.
 
-use crate::{wait::Waits, worker_state::WorkerState};
+use crate::{jitter::Waits, worker_state::WorkerState};
 use leasehold_core::QueueName;
 use leasehold_line::{extend_head, fill_head};
 use leasehold_ports::Error;

@@ -1,7 +1,12 @@
-//! The randomness of waits and retries: real, or from a seed when a test must repeat a run exactly.
+//! The randomness of waits and retries, real or from a seed when a test must repeat a run exactly; and waits with jitter,
+//! for the next try after a call has failed or found nothing.
 
+use leasehold_core::Backoff;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// The random numbers of one worker.
 #[derive(Debug)]
@@ -20,5 +25,30 @@ impl Jitter {
     /// Uniform in `0.0..1.0`.
     pub(crate) fn fraction(&self) -> f64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).random()
+    }
+}
+
+/// Waits that grow with each try and have jitter, so that a fleet does not return all at once.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    backoff: Backoff,
+    tries: i32,
+}
+
+impl Waits {
+    /// The first wait is at most `base_ms`; no wait is longer than `cap_ms`.
+    pub(crate) const fn new(base_ms: u64, cap_ms: u64) -> Self {
+        Self { backoff: Backoff { base: Duration::from_millis(base_ms), cap: Duration::from_millis(cap_ms) }, tries: 0 }
+    }
+
+    /// The next wait.
+    pub(crate) fn next(&mut self, jitter: &Jitter) -> Duration {
+        self.tries = self.tries.saturating_add(1);
+        self.backoff.delay(self.tries, jitter.fraction())
+    }
+
+    /// A call succeeded: the next wait is short again.
+    pub(crate) fn reset(&mut self) {
+        self.tries = 0;
     }
 }

@@ -8,10 +8,10 @@
 //! | resolve, run, classify | `attempt`; `capacity`: how many jobs are held, and when a run may begin |
 //! | settle, ack | `settler`, `settled_hints` |
 //!
-//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `notices`
-//! receives cancel requests. `registry` announces in Redis that the worker lives. `shortage` makes the worker take
-//! fewer jobs while it lacks something. `watch` shows from outside what the worker does. `worker` puts the parts
-//! together and stops them in order.
+//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `notices` receives
+//! cancel requests. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
+//! fewer jobs while it lacks something. `watch` shows from outside what the worker does. `worker` puts the parts together
+//! and stops them in order.
 //!
 //! PostgreSQL decides about everything. Redis only says which jobs to try first. So an error of Redis never loses a
 //! job: the worker then claims from the line in PostgreSQL (`queue_loop`).
@@ -29,6 +29,7 @@ mod jitter;
 mod notices;
 mod parked;
 mod queue_loop;
+mod recovery;
 mod refused;
 mod registry;
 mod run;
@@ -39,7 +40,6 @@ mod settler;
 mod shortage;
 mod take;
 mod unanswered;
-mod wait;
 mod watch;
 mod worker;
 mod worker_state;

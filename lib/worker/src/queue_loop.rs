@@ -5,11 +5,11 @@ use crate::{
     capacity::{Capacity, PREFETCH_TIMEOUT},
     claim::{Claimed, Queue},
     filling::Filling,
+    jitter::Waits,
     parked::Parked,
     refused::Sorted,
     settled_hints::give_back,
     take::{Awaited, Take, Took},
-    wait::Waits,
     worker_state::WorkerState,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, Kind, QueueName, pass};

@@ -1,7 +1,7 @@
 //! Announces in Redis that this worker lives and which queues and kinds it serves. The worker makes this call whatever
 //! else happens, so the call also finds out when Redis is available again.
 
-use crate::{wait::Waits, worker_state::WorkerState};
+use crate::{jitter::Waits, worker_state::WorkerState};
 use chrono::{SecondsFormat, Utc};
 use leasehold_ports::WorkerRecord;
 use std::{sync::Arc, time::Duration};

@@ -1,7 +1,8 @@
 //! The runs of this worker, from claim to settle: which leases to renew, which handlers to tell.
 
 use crate::run::{Run, StopReason};
-use leasehold_core::Fence;
+use leasehold_core::{Fence, FinishedRun, Settle};
+use leasehold_ports::Deferred;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -165,5 +166,20 @@ impl Runs {
         for held in self.held().values() {
             held.run.stop(StopReason::Stopping);
         }
+    }
+}
+
+/// A run whose handler has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) run: Run,
+    pub(crate) settle: Settle,
+}
+
+impl Ended {
+    /// The end of the run in the form in which a stopping worker leaves it for a reaper.
+    pub(crate) fn deferred(&self) -> Deferred {
+        let run = FinishedRun { fence: self.run.fence(), settle: self.settle.clone() };
+        Deferred { queue: self.run.job().queue.clone(), run }
     }
 }

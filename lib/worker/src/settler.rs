@@ -1,7 +1,7 @@
 //! Writes how runs ended. Runs that end during one write go into the next write: batches grow with the load, and an
 //! idle worker adds no delay.
 
-use crate::{run::Run, settled_hints::SettledHints, wait::Waits, worker_state::WorkerState};
+use crate::{jitter::Waits, run::Run, runs::Ended, settled_hints::SettledHints, worker_state::WorkerState};
 use leasehold_core::{BATCH_MAX, FailPoint, FinishedRun, Settle, Settled, pass};
 use leasehold_ports::Deferred;
 use std::{sync::Arc, time::Duration};
@@ -19,20 +19,6 @@ const WAIT_FOR_LOCKS: Duration = Duration::from_secs(1);
 const DEFER_WITHIN: Duration = Duration::from_secs(5);
 /// How often the store must refuse a run permanently before the worker believes the refusal.
 const REFUSALS_BELIEVED: u32 = 3;
-
-/// A run whose handler has ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) run: Run,
-    pub(crate) settle: Settle,
-}
-
-impl Ended {
-    fn deferred(&self) -> Deferred {
-        let run = FinishedRun { fence: self.run.fence(), settle: self.settle.clone() };
-        Deferred { queue: self.run.job().queue.clone(), run }
-    }
-}
 
 /// The undecided part of a batch.
 #[derive(Debug, Default)]

@@ -5,31 +5,21 @@
 //! slowly while no other run ends so. If the limit stays (such as `ulimit -n`), the worker reaches it from time to
 //! time. Each time costs a few claims and no attempt.
 
-use crate::worker_state::WorkerState;
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, Ordering},
 };
-use tokio::{sync::Notify, time::sleep};
+use tokio::sync::Notify;
 
 /// All slots, as a share.
 const ALL: u32 = 1000;
-/// The first pause of claims after a lack. The pause doubles while the lack lasts, up to [`PAUSE_MAX`].
-const PAUSE_FIRST: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long no run must meet the lack before more slots are used.
-const STEP: Duration = Duration::from_secs(3);
-
 /// What a worker lacks, and how this limits the number of jobs that it takes.
 #[derive(Debug)]
 pub(crate) struct Shortage {
     /// The share of the slots in use, in thousandths; 0 during a pause.
     share: AtomicU32,
     state: Mutex<Option<Lack>>,
-    again: Notify,
+    pub(crate) again: Notify,
 }
 
 #[derive(Debug)]
@@ -67,7 +57,7 @@ impl Shortage {
     }
 
     /// A run met a lack. Returns whether the lack is new.
-    fn begin(&self, what: &str) -> bool {
+    pub(crate) fn begin(&self, what: &str) -> bool {
         let mut state = self.state();
         let new = state.is_none();
         let lack = state.get_or_insert_with(|| Lack { what: what.to_owned(), share: ALL, paused: false });
@@ -85,13 +75,13 @@ impl Shortage {
     }
 
     /// The pause continues for this reason.
-    fn still(&self, what: String) {
+    pub(crate) fn still(&self, what: String) {
         if let Some(lack) = self.state().as_mut() {
             lack.what = what;
         }
     }
 
-    fn end_pause(&self) {
+    pub(crate) fn end_pause(&self) {
         if let Some(lack) = self.state().as_mut() {
             lack.paused = false;
             self.share.store(lack.share, Ordering::Release);
@@ -99,7 +89,7 @@ impl Shortage {
     }
 
     /// No run met the lack for a while: more slots are used. Returns whether all slots are used again.
-    fn grow(&self) -> bool {
+    pub(crate) fn grow(&self) -> bool {
         let mut state = self.state();
         let Some(lack) = state.as_mut() else { return true };
         if lack.paused {
@@ -122,50 +112,6 @@ impl Shortage {
 /// One eighth more, and at least a fiftieth of all slots.
 fn grown(share: u32) -> u32 {
     (share + (share / 8).max(ALL / 50)).min(ALL)
-}
-
-/// A run ended because this worker lacks something.
-pub(crate) fn noted(state: &Arc<WorkerState>, what: &str) {
-    if state.shortage.begin(what) {
-        tracing::warn!(
-            "this worker lacks {what}; it releases jobs without spending an attempt, and takes fewer jobs at once"
-        );
-        tokio::spawn(recover(Arc::clone(state)));
-    }
-}
-
-/// Tries again after each pause, with more and more slots, until all slots are used.
-async fn recover(state: Arc<WorkerState>) {
-    let stopping = state.stopping.clone();
-    let _ = stopping.run_until_cancelled(pauses_and_steps(&state)).await;
-}
-
-async fn pauses_and_steps(state: &WorkerState) {
-    let shortage = &state.shortage;
-    let mut pause = PAUSE_FIRST;
-    loop {
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
-        if let Some(what) = state.handlers.lack() {
-            shortage.still(what);
-            continue;
-        }
-        shortage.end_pause();
-        loop {
-            state.capacity.iter().for_each(|(_, capacity)| capacity.look_again());
-            tokio::select! {
-                biased;
-                () = shortage.again.notified() => break,
-                () = sleep(STEP) => {}
-            }
-            pause = PAUSE_FIRST;
-            if shortage.grow() {
-                state.capacity.iter().for_each(|(_, capacity)| capacity.look_again());
-                tracing::info!("this worker has everything that it needs again, and takes as many jobs as before");
-                return;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,46 +4,24 @@
 //!
 //! Claims and this question exclude each other, because a run is unknown between its claim and the answer to the claim.
 
-use crate::{settled_hints::give_back, wait::Waits, worker_state::WorkerState};
+use crate::{jitter::Waits, settled_hints::give_back, worker_state::WorkerState};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
 use leasehold_ports::{Deferred, Error, Lease};
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::{
-    sync::{RwLock, RwLockReadGuard},
-    time::sleep,
-};
+use tokio::time::sleep;
 
 /// The times of the checks after PostgreSQL has answered again. There are several checks, because the server may still
 /// execute a statement whose connection is gone. A run that is granted after the last check expires, as the runs of a
 /// dead worker do.
 const LOOKS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
-/// The unanswered claims of this worker.
-#[derive(Debug, Default)]
-pub(crate) struct Unanswered {
-    /// Read-locked by claims, write-locked by the question which runs are held.
-    claiming: RwLock<()>,
-    /// Unanswered claims that nobody has checked yet; above zero, a check is in progress.
-    unanswered: AtomicU32,
-}
-
-impl Unanswered {
-    /// Hold this guard from before a claim is sent until its runs are known.
-    pub(crate) async fn claiming(&self) -> RwLockReadGuard<'_, ()> {
-        self.claiming.read().await
-    }
-}
-
 /// A claim was not answered: finds out its result, beside all other work.
 pub(crate) fn reconcile_unanswered(state: &Arc<WorkerState>) {
-    if state.unanswered.unanswered.fetch_add(1, Ordering::AcqRel) == 0 {
+    if state.unanswered.count.fetch_add(1, Ordering::AcqRel) == 0 {
         let state_there = Arc::clone(state);
         state.background.spawn(async move { reconcile_until_none_is_left(&state_there).await });
     }
@@ -51,7 +29,7 @@ pub(crate) fn reconcile_unanswered(state: &Arc<WorkerState>) {
 
 async fn reconcile_until_none_is_left(state: &WorkerState) {
     loop {
-        let seen = state.unanswered.unanswered.load(Ordering::Acquire);
+        let seen = state.unanswered.count.load(Ordering::Acquire);
         for after in LOOKS_AFTER {
             pause(state, after).await;
             look_until_answered(state).await;
@@ -60,7 +38,7 @@ async fn reconcile_until_none_is_left(state: &WorkerState) {
             }
         }
         // Claims that became unanswered meanwhile are checked too.
-        let done = state.unanswered.unanswered.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
+        let done = state.unanswered.count.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
         if done.is_ok() || state.stopping.is_cancelled() {
             return;
         }

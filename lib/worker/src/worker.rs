@@ -1,18 +1,8 @@
 //! Puts the parts of a worker together and stops them in order.
 
 use crate::{
-    counters::Tally,
-    handler::Handlers,
-    handler::STOP_TIMEOUT,
-    heartbeat,
-    jitter::Jitter,
-    notices,
-    queue_loop::QueueLoop,
-    registry,
-    settings::Settings,
-    settled_hints,
-    settler::{Ended, Settler},
-    watch::Watch,
+    counters::Tally, handler::Handlers, handler::STOP_TIMEOUT, heartbeat, jitter::Jitter, notices,
+    queue_loop::QueueLoop, registry, runs::Ended, settings::Settings, settled_hints, settler::Settler, watch::Watch,
     worker_state::WorkerState,
 };
 use leasehold_core::WorkerId;

@@ -1,14 +1,24 @@
 //! What the parts of one worker share.
 
 use crate::{
-    capacity::Capacity, capacity::PREFETCH_MAX, counters::Counters, handler::Handlers, health::Health, jitter::Jitter,
-    runs::Runs, settings::Settings, settler::Ended, shortage::Shortage, unanswered::Unanswered,
+    capacity::Capacity,
+    capacity::PREFETCH_MAX,
+    counters::Counters,
+    handler::Handlers,
+    health::Health,
+    jitter::Jitter,
+    runs::{Ended, Runs},
+    settings::Settings,
+    shortage::Shortage,
 };
 use leasehold_core::{Kind, QueueName, WorkerId};
 use leasehold_ports::Pulse;
 use leasehold_ports::{Kinds, WorkerHead, WorkerStore};
-use std::{collections::HashMap, sync::Arc};
-use tokio::sync::{Notify, mpsc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU32},
+};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the parts of one worker share.
@@ -90,5 +100,21 @@ impl WorkerState {
             Kinds::All => None,
             Kinds::Only(kinds) => Some(kinds),
         }
+    }
+}
+
+/// The unanswered claims of this worker.
+#[derive(Debug, Default)]
+pub(crate) struct Unanswered {
+    /// Read-locked by claims, write-locked by the question which runs are held.
+    pub(crate) claiming: RwLock<()>,
+    /// Unanswered claims that nobody has checked yet; above zero, a check is in progress.
+    pub(crate) count: AtomicU32,
+}
+
+impl Unanswered {
+    /// Hold this guard from before a claim is sent until its runs are known.
+    pub(crate) async fn claiming(&self) -> RwLockReadGuard<'_, ()> {
+        self.claiming.read().await
     }
 }

@@ -1,9 +1,6 @@
 //! Why settings cannot be used, in one line that names the setting.
 
-use super::{
-    load::FILE,
-    settings::{SETTINGS, Setting},
-};
+use super::settings::{FILE, SETTINGS, Setting};
 use std::path::PathBuf;
 
 /// Why the settings cannot be used. One line that names the setting; never shows a secret.

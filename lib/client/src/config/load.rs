@@ -4,14 +4,12 @@
 use super::{
     error::{ConfigError, impossible, unknown},
     layers::{Layer, from_environment, from_overrides, read_file},
-    settings::Setting,
+    settings::{FILE, Setting},
     tree::Config,
 };
 use config::Environment;
 use std::{ffi::OsString, path::PathBuf};
 
-/// The file that is read when no other is named.
-pub const FILE: &str = "leasehold.toml";
 /// The file in which `leasehold dev` says where its servers are.
 pub const DEV_FILE: &str = ".leasehold/leasehold.toml";
 

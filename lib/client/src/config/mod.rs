@@ -8,8 +8,8 @@ mod settings;
 mod tree;
 
 pub use error::ConfigError;
-pub use load::{DEV_FILE, FILE, Sources};
-pub use settings::{SETTINGS, Setting, ValueKind};
+pub use load::{DEV_FILE, Sources};
+pub use settings::{FILE, SETTINGS, Setting, ValueKind};
 pub use tree::{
     ApiConfig, Config, DatabaseConfig, HeadConfig, HistoryConfig, LogConfig, LogFormat, ReaperConfig, RedisConfig,
     WorkerConfig,

@@ -1,50 +1,53 @@
-//! Every setting: its name, what values it takes, its default, and why. The loader checks values against
-//! this table, `leasehold config` prints it, and a test compares it with the struct and with the reference.
+//! The table of all settings: name, allowed values, default, and the reason of the default. The loader checks values with this
+//! table, `leasehold config` prints the table, and a test compares the table with the struct and with the reference.
 
 use leasehold_handoff::KeyPrefix;
 use std::net::SocketAddr;
 
+/// The file that is read when no other is named.
+pub const FILE: &str = "leasehold.toml";
+
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Its path, such as `worker.lease_ms`.
+    /// The path, such as `worker.lease_ms`.
     pub key: &'static str,
-    /// What values it takes.
+    /// The allowed values.
     pub kind: ValueKind,
-    /// The default as it would be written; `None` when there is none.
+    /// The default as a user would write it; `None` if there is none.
     pub default: Option<&'static str>,
-    /// What it does.
+    /// What the setting does.
     pub about: &'static str,
-    /// Why the default is what it is.
+    /// The reason of the default.
     pub reason: &'static str,
 }
 
-/// What values a setting takes.
+/// The values that a setting allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
-    /// A whole number within bounds, and the unit it counts.
+    /// A whole number within bounds, with its unit.
     Number {
         /// The least value.
         min: u64,
         /// The greatest value.
         max: u64,
-        /// What is counted.
+        /// The unit.
         unit: &'static str,
     },
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
-    /// What keys in Redis may begin with.
+    /// A prefix of keys in Redis.
     KeyPrefix,
     /// An address and a port to listen on.
     Address,
-    /// A text that is never shown or logged, since it may hold a password.
+    /// A text that is never shown or logged, because it may contain a password.
     Secret,
 }
 
 impl Setting {
-    /// The environment variable that sets it.
+    /// The environment variable of the setting.
     #[must_use]
     pub fn variable(&self) -> String {
         match self.key {
@@ -55,7 +58,7 @@ impl Setting {
         }
     }
 
-    /// The setting of this name.
+    /// The setting with this name.
     #[must_use]
     pub fn find(key: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.key == key)

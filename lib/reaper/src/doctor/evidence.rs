@@ -1,9 +1,9 @@
 //! Reads what the checks judge: both stores, as close to one moment as two stores allow.
 
 use crate::{
+    by_queue::all_of,
     error::Error,
     sweep::{RUNS_MAX, look_at},
-    tick::all_of,
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_line::{front_of_line, listed};

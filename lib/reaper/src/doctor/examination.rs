@@ -3,11 +3,10 @@
 use super::{
     evidence::Evidence,
     fleet, hints, lines,
-    notebook::{Notebook, Suspicion},
+    notebook::{Finding, Notebook, Suspicion},
     schedules,
 };
 use crate::error::Error;
-use leasehold_core::{Drift, JobId, QueueName};
 use leasehold_ports::{OperatorHead, OperatorStore};
 use serde::Serialize;
 use std::time::Duration;
@@ -17,27 +16,6 @@ use tokio::time::sleep;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How the patience is divided between the readings, in fifteenths: most suspicions are gone at the second reading.
 const LOOK_AGAIN_AFTER: [u32; 5] = [1, 2, 3, 4, 5];
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    /// The name of the check.
-    pub check: String,
-    /// The kind of drift. The counters of the reaper use the same name.
-    pub kind: Drift,
-    /// The queue of the finding.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue: Option<QueueName>,
-    /// The job of the finding.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub job: Option<JobId>,
-    /// Where doctor found it: `postgres`, `redis` or `both`.
-    pub store: &'static str,
-    /// What was found.
-    pub detail: String,
-    /// What to do, if an operator must act.
-    pub advice: String,
-}
 
 /// What doctor checked and found.
 #[derive(Clone, Debug, Serialize)]

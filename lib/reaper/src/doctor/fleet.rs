@@ -6,7 +6,7 @@ use super::{
 };
 use leasehold_core::Drift;
 
-/// A reaper ends an expired lease within a few ticks. After this time, no reaper has done so.
+/// A reaper ends an expired lease within a few ticks. If a lease is overdue for this time, no reaper has ended it.
 const OVERDUE_MS: i64 = 3_000;
 
 const ROWS: Check = Check {
@@ -75,7 +75,7 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
     for run in evidence.runs.iter().filter(|run| run.lease_ms_left < -OVERDUE_MS) {
         let overdue_s = -run.lease_ms_left / 1000;
         let detail = format!(
-            "job {}: the lease of epoch {} ran out {overdue_s} s ago and it is still running",
+            "job {}: the lease of epoch {} ran out {overdue_s} s ago, and the job is still running",
             run.id, run.epoch
         );
         notebook.suspect(

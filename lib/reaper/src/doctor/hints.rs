@@ -9,7 +9,7 @@ use leasehold_line::{Fault, audit, hints_of, listed};
 use leasehold_ports::{Held, Lease};
 use std::collections::{HashMap, HashSet};
 
-const MEND: &str = "the reaper mends this within a few ticks; if it stays, look at the reaper's log";
+const MEND: &str = "a reaper repairs this within a few ticks; if the finding stays, read the log of the reaper";
 
 const WAITING: Check = Check { name: "waiting hints belong to queued jobs", store: "both", advice: MEND };
 const AGREE: Check = Check { name: "lists and set of Redis agree", store: "redis", advice: MEND };

@@ -13,5 +13,6 @@ mod notebook;
 mod repair;
 mod schedules;
 
-pub use examination::{Examination, Finding, examine, examine_for};
+pub use examination::{Examination, examine, examine_for};
+pub use notebook::Finding;
 pub use repair::repair;

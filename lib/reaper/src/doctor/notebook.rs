@@ -1,7 +1,7 @@
 //! The results of the checks: what was checked, what is suspected, and what an operator may want to know.
 
-use super::examination::Finding;
 use leasehold_core::{Drift, JobId, QueueName};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// One check: its name, which describes a healthy system, and the store that it checks.
@@ -27,6 +27,27 @@ impl About {
     pub(super) fn job(queue: &QueueName, job: JobId) -> Self {
         Self { queue: Some(queue.clone()), job: Some(job) }
     }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The name of the check.
+    pub check: String,
+    /// The kind of drift. The counters of the reaper use the same name.
+    pub kind: Drift,
+    /// The queue of the finding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
+    /// The job of the finding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// Where doctor found it: `postgres`, `redis` or `both`.
+    pub store: &'static str,
+    /// What was found.
+    pub detail: String,
+    /// What to do, if an operator must act.
+    pub advice: String,
 }
 
 /// A thing that is wrong, or that only moved during the reading.

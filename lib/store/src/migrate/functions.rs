@@ -1,8 +1,9 @@
-//! The SQL functions of the schema: a file each in `functions/`, made again when the hash of the file has changed.
+//! The SQL functions of the schema. Each function has a file in `functions/`, and is created again when the hash of its file
+//! changes.
 //!
-//! A program is older or newer than the functions of a database as `functions/revision.txt` says: the number there rises
-//! whenever a function changes, and stands in each row of `leasehold.function`. Functions of a higher revision are borne:
-//! they keep what callers of earlier versions use. What cannot be kept is a migration, whose number then tells.
+//! The number in `functions/revision.txt` rises whenever a function changes. Each row of `leasehold.function` has this
+//! number, so a program knows whether the functions of a database are older or newer. Functions of a higher revision are
+//! accepted, because they still serve callers of earlier versions. A change that breaks earlier callers needs a migration.
 
 use crate::{
     error::{Error, code_of},
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
-/// The files, compiled in: each after those that it calls.
+/// The files, compiled in. Each file comes after the functions that it calls.
 const FILES: [(&str, &str); 16] = [
     function!("new_id"),
     function!("with_trail"),
@@ -35,19 +36,19 @@ const FILES: [(&str, &str); 16] = [
     function!("drop_partition"),
 ];
 
-/// The revision of all files together in the first line, their digest in the second.
+/// The first line is the revision of all files together, the second line their digest.
 const REVISION: &str = include_str!("../../functions/revision.txt");
 
-/// A function of the schema, and whether the database has it as this program does.
+/// A function of the schema, and whether the database has the text of this program.
 #[derive(Clone, Debug, Serialize)]
 pub struct Function {
-    /// Its name; all overloads are one.
+    /// The name. All overloads have one entry.
     pub function: String,
     /// When the text of this program was applied.
     pub applied_at: Option<DateTime<Utc>>,
 }
 
-/// The functions that a database has from files.
+/// The functions of a database that were created from files.
 #[derive(Default)]
 pub(super) struct AppliedFunctions {
     revision: i32,
@@ -56,7 +57,8 @@ pub(super) struct AppliedFunctions {
 }
 
 impl AppliedFunctions {
-    /// None in a schema that is older than that. In a statement without a name, since the connection may lead through a pooler.
+    /// Reads the applied functions. A schema from before this table has none. The statement is unnamed, because the
+    /// connection may lead through a pooler.
     pub(super) async fn read(executor: impl sqlx::PgExecutor<'_>) -> Result<Self, sqlx::Error> {
         let query = sqlx::query(include_str!("../../sql/functions.sql")).persistent(false);
         let rows = match query.fetch_all(executor).await {
@@ -73,13 +75,13 @@ impl AppliedFunctions {
         Ok(applied)
     }
 
-    /// That no newer program has made them: then what this program has must not be put over them.
+    /// Fails if a newer program has created the functions: this program must not replace them.
     pub(super) fn refuse_newer(&self) -> Result<(), Error> {
         let known = revision();
         if self.revision > known { Err(Error::FunctionsNewer { found: self.revision, known }) } else { Ok(()) }
     }
 
-    /// That they are those of this program, or of a newer one.
+    /// Fails unless the functions are those of this program or of a newer program.
     pub(super) fn check(&self) -> Result<(), Error> {
         let differing = self.differing();
         let is_current = differing.is_empty() && self.without_file().is_empty();
@@ -103,7 +105,7 @@ impl AppliedFunctions {
             .collect()
     }
 
-    /// The SQL that brings them up to date; nothing if they are.
+    /// The SQL that updates the functions; `None` if they are up to date.
     pub(super) fn script(&self) -> Option<String> {
         let differing = self.differing();
         let is_current = differing.is_empty() && self.without_file().is_empty() && self.revision == revision();
@@ -122,7 +124,7 @@ impl AppliedFunctions {
     }
 }
 
-/// The SQL that makes all of them.
+/// The SQL that creates all functions.
 pub(super) fn all() -> String {
     script(&FILES)
 }
@@ -191,9 +193,9 @@ mod tests {
         }
     }
 
-    /// A function whose file says SECURITY DEFINER must not find what a caller has put in the way.
+    /// A function with SECURITY DEFINER must not find objects of a caller before the objects of PostgreSQL.
     #[test]
-    fn whoever_runs_with_the_rights_of_the_owner_has_a_pinned_search_path() {
+    fn functions_with_the_rights_of_the_owner_have_a_fixed_search_path() {
         for (name, text) in FILES {
             let parts =
                 text.split("CREATE OR REPLACE FUNCTION").skip(1).filter(|part| part.contains("SECURITY DEFINER"));
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_has_a_revision_of_its_own() {
+    fn a_changed_function_has_a_new_revision() {
         let mut digest = Sha256::new();
         for (name, text) in FILES {
             digest.update(format!("{name}\n{text}\n"));
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_ones_are_borne_and_not_overwritten() {
+    fn newer_functions_are_accepted_and_not_overwritten() {
         let current = || AppliedFunctions {
             revision: revision(),
             by_name: FILES
@@ -232,7 +234,7 @@ mod tests {
         let mut other = current();
         other.by_name.insert("enqueue".to_owned(), (vec![1], DateTime::UNIX_EPOCH));
         assert!(matches!(other.check(), Err(Error::FunctionsOlder { names }) if names == "enqueue"));
-        let script = other.script().expect("one to be made again");
+        let script = other.script().expect("a function to create again");
         assert!(
             script.contains("CREATE OR REPLACE FUNCTION leasehold.enqueue(") && !script.contains("leasehold.cancel(")
         );

@@ -1,15 +1,16 @@
-//! The connections of a migration, and the patience that it has.
+//! The connections and the patience of a migration.
 //!
-//! A statement that changes a table waits until nobody uses the table, and everybody who comes later waits behind it. So each
-//! wait is short, and there are many of them, with pauses in which the others get on. One connection does the work; the other
-//! keeps the lock that only one migration has, and looks what the first one waits for.
+//! A statement that changes a table waits until no other session uses the table, and all later users of the table wait
+//! behind it. So a migration makes many short attempts, with pauses in which other sessions continue. One connection
+//! does the work. The other connection holds the lock that only one migration can have, and asks what the first
+//! connection waits for.
 
 use super::steps::{Step, plain, steps};
 use crate::{
     bounded::Bounded,
     connect::{Pooler, Store},
     error::{Error, code_of},
-    locked::Holder,
+    locked_out::Holder,
 };
 use sqlx::{Connection, PgConnection, Row, migrate::Migration};
 use std::{
@@ -24,38 +25,41 @@ const BEGIN: &str = include_str!("../../sql/migration_begin.sql");
 const COMMIT: &str = include_str!("../../sql/migration_commit.sql");
 const ROLLBACK: &str = include_str!("../../sql/migration_rollback.sql");
 const TRY_LOCK: &str = include_str!("../../sql/migration_try_lock.sql");
-/// PostgreSQL remembers within a transaction what it told of the sessions, until it is asked to forget.
+/// Within a transaction, PostgreSQL keeps its first answer about sessions until a statement clears this answer.
 const LOOK_AGAIN: &str = include_str!("../../sql/migration_look_again.sql");
-/// Stands before each statement that runs outside a transaction, so that the next migration finds those that a killed one left.
+/// The prefix of each statement that runs outside a transaction. The next migration finds the statements of a killed
+/// migration by this prefix.
 const MARK: &str = "/* leasehold migrate */ ";
 
-/// How long one statement waits for a lock: `lock_timeout` in `migration_begin.sql`.
+/// The lock timeout of one statement: `lock_timeout` in `migration_begin.sql`.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
-/// The pause after a lock that could not be had, the first and the longest one.
+/// The first and the longest pause after a lock that was not free.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-/// How often it is looked what the work waits for: more than once within the time that a lock is waited for.
+/// How often the guard asks what the work waits for: several times within one lock timeout.
 const LOOK_EVERY: Duration = Duration::from_millis(70);
-/// How long a look may take: a pooler may have no other connection for it.
+/// The timeout of such a question: a pooler may have no other connection free.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often it is said.
+/// How often the log says what the migration waits for.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
     store: Store,
-    /// Made when it is needed: for a schema in use. A pooler may have one connection only for us.
+    /// The connection that works. It is made when a schema in use needs it: a pooler may have only one connection for
+    /// us.
     work: Option<PgConnection>,
-    /// In a transaction from the time when it has the lock.
+    /// The connection that holds the lock. It is in a transaction from the moment when it has the lock.
     guard: PgConnection,
-    /// Of the connection that works. Not known through a pooler, where it may be another one each time.
+    /// The process id of the working connection. It is not known through a pooler, where the server connection may
+    /// change.
     pid: Option<i32>,
     patience: Duration,
     waited: Duration,
     said: Option<Instant>,
-    /// What is being applied.
+    /// The migration that is being applied.
     version: i64,
 }
 
-/// A session that is in the way, in words.
+/// The text about a session that is in the way.
 struct InTheWay(Holder);
 
 impl fmt::Display for InTheWay {
@@ -74,12 +78,12 @@ impl Session {
         Ok(Self { store: store.clone(), work, guard, pid, patience, waited, said: None, version: 0 })
     }
 
-    /// The connection that has the lock, in its transaction: to look at what there is.
+    /// The connection that has the lock, in its transaction, for reads.
     pub(super) fn guard(&mut self) -> &mut PgConnection {
         &mut self.guard
     }
 
-    /// Has the connection made that works.
+    /// Makes the connection that works.
     async fn begin_work(&mut self) -> Result<(), Error> {
         if self.work.is_none() {
             let sql = || Error::sql("migrating the schema");
@@ -94,20 +98,20 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the transaction that has the lock, and keeps what was made in it.
+    /// Commits the transaction that has the lock.
     pub(super) async fn commit(&mut self) -> Result<(), Error> {
         sqlx::raw_sql(COMMIT).execute(&mut self.guard).await.map(drop).map_err(Error::sql("migrating the schema"))
     }
 
     pub(super) async fn close(self) {
-        // Whatever is not committed by now is to be rolled back.
+        // Closes the connections, which rolls back everything that is not committed.
         if let Some(work) = self.work {
             let _ = work.close().await;
         }
         let _ = self.guard.close().await;
     }
 
-    /// Waits until no other migration is under way. It is ours until the session is closed.
+    /// Waits until no other migration runs. This session has the lock until it is closed.
     pub(super) async fn lock(&mut self) -> Result<(), Error> {
         let sql = Error::sql("waiting for another migration");
         loop {
@@ -121,8 +125,8 @@ impl Session {
         }
     }
 
-    /// Gives up the lock of migrations and pauses, because another session holds a lock on the table of migrations or on the
-    /// schema. The caller begins again.
+    /// Releases the lock of migrations and pauses, because another session holds a lock on the table of migrations or
+    /// on the schema. The caller begins again.
     pub(super) async fn wait_for_table(&mut self) -> Result<(), Error> {
         let sql = Error::sql("waiting for a lock on the table of migrations");
         sqlx::raw_sql(ROLLBACK).execute(&mut self.guard).await.map_err(&sql)?;
@@ -134,7 +138,7 @@ impl Session {
         }
     }
 
-    /// All of it, in the transaction that has the lock, into a schema that nobody uses.
+    /// Makes the whole schema, in the transaction that has the lock. No other session uses this schema.
     pub(super) async fn make(
         &mut self,
         scripts: &[&str],
@@ -150,13 +154,13 @@ impl Session {
         made.map_err(Error::sql("migrating the schema"))
     }
 
-    /// A script, as one transaction, on a schema in use.
+    /// Runs a script in one transaction, on a schema in use.
     pub(super) async fn script(&mut self, script: &str) -> Result<(), Error> {
         self.begin_work().await?;
         self.transaction(&[script], &[]).await
     }
 
-    /// One migration, into a schema in use.
+    /// Applies one migration to a schema in use.
     pub(super) async fn apply(&mut self, migration: &Migration) -> Result<(), Error> {
         self.version = migration.version;
         self.begin_work().await?;
@@ -164,7 +168,7 @@ impl Session {
             return self.transaction(&[], &[(migration.sql.as_str().to_owned(), migration)]).await;
         };
         self.end_leftovers().await?;
-        // deadlock_detected: a leftover began in the meantime. All steps bear to be done twice.
+        // deadlock_detected: a statement of a killed migration began meanwhile. Every step can be run twice.
         while let Err(error) = self.steps(&steps).await {
             if error.code().as_deref() != Some("40P01") {
                 return Err(error);
@@ -175,11 +179,11 @@ impl Session {
         self.transaction(&[], &[(String::new(), migration)]).await
     }
 
-    /// Ends the statements that a killed migration left at the server. Behind a pooler the server does not notice that the
-    /// client is gone and goes on building an index, which the next migration would wait for. This session has the lock that
-    /// only one migration has, so whatever else runs is a leftover.
+    /// Ends the statements that a killed migration left at the server. Behind a pooler, the server does not notice that
+    /// the client is gone and continues to build an index, and the next migration would wait for the index. This
+    /// session has the lock that only one migration can have, so every other statement with the mark is a leftover.
     async fn end_leftovers(&mut self) -> Result<(), Error> {
-        let doing = Error::sql("ending what a killed migration left");
+        let doing = Error::sql("ending the statements of a killed migration");
         loop {
             sqlx::raw_sql(LOOK_AGAIN).execute(&mut self.guard).await.map_err(&doing)?;
             let query = sqlx::query_scalar(include_str!("../../sql/migration_end_leftovers.sql")).bind(MARK);
@@ -229,7 +233,7 @@ impl Session {
         query.fetch_one(&mut self.guard).await.map_err(Error::sql("reading whether an index is finished"))
     }
 
-    /// Scripts, then migrations that are noted as applied, in one transaction, tried until all locks are to be had.
+    /// Runs scripts and records migrations as applied, in one transaction. Repeats this until all locks are free.
     async fn transaction(&mut self, scripts: &[&str], migrations: &[(String, &Migration)]) -> Result<(), Error> {
         let mut pause = PAUSE.0;
         loop {
@@ -237,7 +241,7 @@ impl Session {
             let Some(work) = &mut self.work else { return Err(no_connection()) };
             let (answer, blocker) = watched(run(work, scripts, migrations), &self.store.bounded, self.pid).await;
             let Err(error) = answer else { return Ok(()) };
-            // If the connection is gone, so is the transaction.
+            // If the connection is gone, its transaction is gone too.
             let _ = sqlx::raw_sql(ROLLBACK).execute(work).await;
             // lock_not_available, deadlock_detected, serialization_failure
             if !matches!(code_of(&error).as_deref(), Some("55P03" | "40P01" | "40001")) {
@@ -251,10 +255,12 @@ impl Session {
         }
     }
 
-    /// A statement that cannot run in a transaction. It blocks no other session, so it may wait without a timeout.
+    /// Runs a statement that cannot run in a transaction. The statement blocks no other session, so it may wait without
+    /// a timeout.
     ///
-    /// The looks at the server go through other connections than the guard's: the server waits for the end of every
-    /// transaction that was reading when it built the index, and the guard's transaction ends only after this statement.
+    /// The questions about the server go through other connections than the guard's: the statement waits for the end of
+    /// every transaction that was reading when it built the index, and the transaction of the guard ends only after the
+    /// statement.
     async fn concurrently(&mut self, sql: &str) -> Result<(), Error> {
         let doing = Error::sql("migrating the schema");
         let Some(connection) = &mut self.work else { return Err(no_connection()) };
@@ -288,7 +294,7 @@ impl Session {
         }
     }
 
-    /// Lets the others get on, if there is patience left.
+    /// Pauses so that other sessions continue. Fails if the patience is used up.
     async fn pause(&mut self, pause: Duration, waited: Duration, by: &impl fmt::Display) -> Result<(), Error> {
         self.waited += waited;
         if self.waited >= self.patience {
@@ -301,7 +307,7 @@ impl Session {
     }
 }
 
-/// One try.
+/// One attempt.
 async fn run(
     work: &mut PgConnection,
     scripts: &[&str],
@@ -312,7 +318,7 @@ async fn run(
     sqlx::raw_sql(COMMIT).execute(work).await.map(drop)
 }
 
-/// Scripts, then migrations that are noted as applied, in a transaction that has begun.
+/// Runs scripts and records migrations as applied, in a transaction that has begun.
 async fn carry_out(
     work: &mut PgConnection,
     scripts: &[&str],
@@ -334,18 +340,18 @@ async fn carry_out(
     Ok(())
 }
 
-/// The work begins before anything is asked of it.
+/// The error if the working connection was not made.
 fn no_connection() -> Error {
     Error::sql("migrating the schema")(sqlx::Error::PoolClosed)
 }
 
-/// The session that makes an index for us, through a pooler.
+/// The session that makes an index for this migration, through a pooler.
 async fn builder(server: &Bounded) -> Option<i32> {
     let query = sqlx::query_scalar(include_str!("../../sql/migration_builder.sql")).bind(MARK).persistent(false);
     timeout(LOOK_TIMEOUT, query.fetch_optional(server)).await.ok()?.ok()?
 }
 
-/// The answer of some work, and what it waited for meanwhile.
+/// The result of some work, and what the work waited for meanwhile.
 async fn watched<T>(work: impl Future<Output = T>, server: &Bounded, pid: Option<i32>) -> (T, Option<InTheWay>) {
     let mut work = pin!(work);
     let mut seen = None;
@@ -357,7 +363,7 @@ async fn watched<T>(work: impl Future<Output = T>, server: &Bounded, pid: Option
     }
 }
 
-/// Whom a session waits for. Only to be told: if it cannot be found out, nothing is lost.
+/// The session that another session waits for. It is only for messages, so an error is ignored.
 async fn blocker(server: &Bounded, pid: Option<i32>) -> Option<InTheWay> {
     let query = sqlx::query(include_str!("../../sql/waits_for.sql")).bind(pid?).persistent(false);
     let row = timeout(LOOK_TIMEOUT, query.fetch_optional(server)).await.ok()?.ok()??;

@@ -1,20 +1,20 @@
 //! A migration as steps.
 //!
-//! A migration is one transaction, unless its first line is `-- no-transaction`: then it is a list of steps, each of which
-//! commits by itself, and which is begun anew when it was interrupted. So each step must bear to be done twice. A line
-//! `-- step` begins one; after a comma it may say more:
+//! A migration is one transaction, unless its first line is `-- no-transaction`. Then it is a list of steps. Each step
+//! commits alone, and is repeated if it was interrupted. So each step can be run twice. A line `-- step` begins a step.
+//! After a comma, the line may say more:
 //!
-//! - `for partitions without INDEX`: once for each partition of history that has no part of this index; `$PARTITION` stands
-//!   for its name.
-//! - `if invalid INDEX`: only if this index was begun and not finished.
+//! - `for partitions without INDEX`: once for each partition of history that has no part of this index; `$PARTITION`
+//! stands for the name of the partition.
+//! - `if invalid INDEX`: only if the build of this index has begun and has not finished.
 //!
-//! What says CONCURRENTLY is not put into a transaction. In a schema that is just being made nobody can be held up, and
-//! everything is one transaction: there each step is taken in its plain form.
+//! A statement with CONCURRENTLY runs outside a transaction. In a new schema nobody can be held up, so there everything
+//! is one transaction, and the words that avoid locks are removed.
 
 const HEADER: &str = "-- no-transaction";
 const STEP: &str = "-- step";
 
-/// A part of a migration that commits by itself.
+/// A part of a migration that commits alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) partitions_without: Option<String>,
@@ -27,7 +27,7 @@ impl Step {
         self.sql.contains(" CONCURRENTLY")
     }
 
-    /// The same for one partition.
+    /// The same step for one partition.
     pub(super) fn of_partition(&self, partition: &str) -> Self {
         let with_name = |text: &str| text.replace("$PARTITION", partition);
         Self {
@@ -54,7 +54,7 @@ impl Step {
     }
 }
 
-/// The steps of a migration, or none if it is one transaction.
+/// The steps of a migration; `None` if it is one transaction.
 pub(super) fn steps(sql: &str) -> Option<Vec<Step>> {
     if !sql.starts_with(HEADER) {
         return None;
@@ -73,7 +73,7 @@ pub(super) fn steps(sql: &str) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-/// The migration as it is applied to a schema that nobody uses yet.
+/// The text of the migration for a schema that nobody uses yet.
 pub(super) fn plain(sql: &str) -> String {
     let Some(steps) = steps(sql) else { return sql.trim_end().to_owned() };
     let needed = steps.into_iter().filter(|step| step.partitions_without.is_none() && step.if_invalid.is_none());
@@ -103,10 +103,10 @@ mod tests {
         assert_eq!((steps("A;\n"), plain("A;\n")), (None, "A;".to_owned()));
     }
 
-    /// Those before were made when no database had jobs yet.
+    /// The earlier migrations were made when no database had jobs yet.
     const FIRST_TO_KEEP_THE_RULES: i64 = 6;
 
-    /// What would hold up all writers for as long as it takes to read a table.
+    /// Statements that would hold up all writers for as long as it takes to read a table.
     #[test]
     fn no_new_migration_holds_up_writers() {
         for migration in migrator().iter().filter(|migration| migration.version >= FIRST_TO_KEEP_THE_RULES) {
@@ -132,10 +132,10 @@ mod tests {
             }
         }
     }
-    /// The first that came when functions had files of their own.
+    /// The first migration after functions got files of their own.
     const FIRST_WITHOUT_FUNCTIONS: i64 = 13;
 
-    /// A function that a migration made would be one that no file says, and that no hash tells from an older one.
+    /// A function that a migration made would be in no file, and its changes would have no hash.
     #[test]
     fn no_new_migration_makes_a_function() {
         let new = |migration: &&sqlx::migrate::Migration| migration.version >= FIRST_WITHOUT_FUNCTIONS;

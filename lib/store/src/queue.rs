@@ -1,14 +1,17 @@
-//! pause and resume: queues from which no job is claimed.
+//! pause, resume and purge: what an operator does with a whole queue.
 
 use crate::{
     connect::Store,
     error::Error,
-    locked::{BATCH_LOCK_TIMEOUT, Lockable, Locked, LockedOut, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
+    locked_out::{Locked, LockedOut},
+    statement::statement,
 };
 use async_trait::async_trait;
-use leasehold_core::QueueName;
+use leasehold_core::{JobId, QueueName};
 use sqlx::PgConnection;
 use std::time::Instant;
+use uuid::Uuid;
 
 impl Store {
     /// Pauses a queue: no job of it is claimed until it is resumed. Returns whether that changed anything.
@@ -48,6 +51,17 @@ impl Store {
             sqlx::query_scalar(include_str!("../sql/paused.sql")).fetch_all(&self.bounded).await.map_err(sql())?;
         let names: Result<Vec<QueueName>, _> = names.into_iter().map(QueueName::try_from).collect();
         names.map_err(|error| sql()(sqlx::Error::Decode(error.into())))
+    }
+
+    /// Cancels up to `limit` waiting (not running) jobs of a queue. An answer with fewer than `limit` ids means: no
+    /// waiting job is left, except jobs that another session had locked.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn purge(&self, queue: &QueueName, limit: i64) -> Result<Vec<JobId>, Error> {
+        let statement = sqlx::query_scalar(statement!("purge")).bind(queue.as_str()).bind(limit);
+        let ids: Vec<Uuid> = statement.fetch_all(&self.long_statements).await.map_err(Error::sql("purging a queue"))?;
+        Ok(ids.into_iter().map(JobId).collect())
     }
 }
 

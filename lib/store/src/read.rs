@@ -1,0 +1,145 @@
+//! Reads jobs, for clients and operators: one job, pages of jobs, finished jobs, the numbers of each queue, and what a job
+//! needs for its explanation.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{Record, job_id, json, time, uuids, word},
+};
+use chrono::{DateTime, Utc};
+use leasehold_core::{JobId, JobRecord, Kind, QueueName, State};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::{FromRow, Row, postgres::PgRow};
+
+/// Which jobs to list. All conditions must hold.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "columns")]
+pub struct JobFilter {
+    pub queue: Option<QueueName>,
+    pub kind: Option<Kind>,
+    pub state: Option<State>,
+    /// Only jobs with an id below this one: the last id of the page before.
+    pub before: Option<JobId>,
+    pub limit: i64,
+}
+
+/// A finished job.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Finished {
+    pub id: JobId,
+    pub state: State,
+    pub result: Option<Box<RawValue>>,
+    pub last_error: Option<String>,
+}
+
+/// A job at one moment of the database's clock.
+#[derive(Clone, Debug)]
+pub struct JobMoment {
+    /// The job.
+    pub job: JobRecord,
+    /// The time of the database. All times of the job are by the same clock.
+    pub as_of: DateTime<Utc>,
+    /// Whether the queue of the job is paused.
+    pub paused: bool,
+}
+
+impl FromRow<'_, PgRow> for JobMoment {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { job: Record::from_row(row)?.0, as_of: time(row, "as_of")?, paused: row.try_get("paused")? })
+    }
+}
+
+/// The waiting and running jobs of a queue, counted in PostgreSQL.
+#[derive(Clone, Debug, Serialize, FromRow)]
+#[expect(missing_docs, reason = "columns")]
+pub struct QueueStats {
+    pub queue: String,
+    pub paused: bool,
+    pub blocked: i64,
+    pub scheduled: i64,
+    pub queued: i64,
+    pub running: i64,
+    /// For how many seconds the oldest job in the line has been due.
+    pub oldest_s: Option<f64>,
+    /// Jobs that finished within the last minute, by final state.
+    pub succeeded_last_minute: i64,
+    pub dead_last_minute: i64,
+    pub cancelled_last_minute: i64,
+}
+
+impl Store {
+    /// One job, live or finished.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        let statement = sqlx::query_as::<_, Record>(include_str!("../sql/job.sql")).bind(id.0);
+        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading a job"))?;
+        Ok(row.map(|record| record.0))
+    }
+
+    /// A page of jobs, newest id first. Without conditions, the cost is that of the jobs on the page. With conditions
+    /// that few jobs meet, the cost is that of all jobs that were read to find them.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, Error> {
+        let statement = sqlx::query_as::<_, Record>(include_str!("../sql/jobs.sql"))
+            .bind(filter.queue.as_ref().map(QueueName::as_str))
+            .bind(filter.kind.as_ref().map(Kind::as_str))
+            .bind(filter.state.map(State::as_str))
+            .bind(filter.before.map(|id| id.0))
+            .bind(filter.limit);
+        let rows = statement.fetch_all(&self.long_statements).await.map_err(Error::sql("listing jobs"))?;
+        Ok(rows.into_iter().map(|record| record.0).collect())
+    }
+
+    /// The jobs among `ids` that have finished.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error> {
+        let statement = sqlx::query(include_str!("../sql/finished.sql")).bind(uuids(ids));
+        let rows = statement.try_map(|row| finished(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("looking for finished jobs"))
+    }
+
+    /// One job, live or finished, at this moment; `None` if no job has this id.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn job_moment(&self, id: JobId) -> Result<Option<JobMoment>, Error> {
+        let statement = sqlx::query_as(include_str!("../sql/explain.sql")).bind(id.0);
+        statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading a job to explain"))
+    }
+
+    /// The number of jobs before this job in its line, counted up to `limit`. `None` when the job is not in the line.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn position(&self, id: JobId, limit: i64) -> Result<Option<i64>, Error> {
+        let statement = sqlx::query_scalar(include_str!("../sql/position.sql")).bind(id.0).bind(limit);
+        statement.fetch_optional(&self.bounded).await.map_err(Error::sql("counting the jobs before a job"))
+    }
+
+    /// Counts for each queue that has a job or a row. Reads the index entries of all waiting jobs: about 100 ms for a
+    /// million jobs. So this is for operators and gauges, and must not be called for each job.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn stats(&self) -> Result<Vec<QueueStats>, Error> {
+        let statement = sqlx::query_as(include_str!("../sql/stats.sql"));
+        statement.fetch_all(&self.long_statements).await.map_err(Error::sql("counting jobs"))
+    }
+}
+
+fn finished(row: &PgRow) -> Result<Finished, sqlx::Error> {
+    Ok(Finished {
+        id: job_id(row, "id")?,
+        state: word(row, "state")?,
+        result: json(row, "result")?,
+        last_error: row.try_get("last_error")?,
+    })
+}
