@@ -29,7 +29,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    Set(set::Args),
+    Set(Box<set::Args>),
     /// List every schedule
     List,
     /// Show a schedule and its next five ticks
@@ -61,7 +61,7 @@ enum Action {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let name = match args.action {
-        Action::Set(args) => return set::run(args, context).await,
+        Action::Set(args) => return set::run(*args, context).await,
         Action::List => return list(context).await,
         Action::Show { name } => return shown(&context.client().await?, &name, context).await,
         Action::Run { name } => return run_now(&name, context).await,
