@@ -1,6 +1,6 @@
 //! The queue in memory for unit tests: code under test sees the same as with the real stores.
 
-use leasehold::{Client, Config, Error, Job, JobError, Run, State, Worker, WorkerBuilder, testing::Queue};
+use leasehold::{Client, Config, Error, Job, JobError, JobId, Run, State, Worker, WorkerBuilder, testing::Queue};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -85,6 +85,20 @@ async fn an_assertion_that_fails_shows_the_jobs() {
     queue.assert_enqueued::<Order>(|job| *job == Order::Panic);
 }
 
+/// A wait that began before its job ran ends with the job.
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_when_the_job_is_drained() {
+    let queue = Queue::new();
+    let client = queue.client();
+    let id = client.enqueue(Order::Double(3)).send().await.expect("accepted");
+    let waiting = client.clone();
+    let wait = tokio::spawn(async move { waiting.wait(id, HOUR).await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!wait.is_finished());
+    assert_eq!(queue.drain(worker(&client)).await.expect("drained").succeeded, 1);
+    assert_eq!(wait.await.expect("no panic").expect("succeeded"), 6);
+}
+
 /// Failures, delays and attempts, all in virtual time.
 #[tokio::test]
 async fn runs_end_as_they_do_in_a_real_worker() {
@@ -148,6 +162,14 @@ async fn keys_pauses_priorities_and_bad_jobs_are_as_in_the_stores() {
     assert!(client.resume(&orders).await.expect("resumed"));
     assert_eq!(queue.drain(worker(&client)).await.expect("drained").succeeded, 2);
     assert_eq!(client.wait(urgent, Duration::ZERO).await.expect("succeeded"), 8);
+
+    let (old, low) = (Order::Double(5), client.enqueue(Order::Double(6)).priority(-1).send().await.expect("accepted"));
+    let old = client.enqueue(old).send().await.expect("accepted");
+    let before = async |id: JobId| client.explain(id).await.expect("asked").expect("there").to_string();
+    assert!(before(low.get()).await.contains("1 job stands before"), "{}", before(low.get()).await);
+    assert_eq!(client.set_priority_step(&orders, Duration::ZERO).await.expect("set"), 1);
+    assert!(before(old.get()).await.contains("1 job stands before"), "the older job comes first now");
+    assert_eq!(client.purge(&orders).await.expect("purged").len(), 2);
 
     client.enqueue(Order::Fail).unique_key("k").send().await.expect("a finished job holds no key");
     assert_eq!(client.purge(&orders).await.expect("purged").len(), 1);

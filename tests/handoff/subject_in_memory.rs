@@ -41,7 +41,7 @@ impl Handoff {
     }
 
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
-        Ok(self.0.workers())
+        self.0.workers().await
     }
 }
 

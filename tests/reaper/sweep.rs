@@ -63,3 +63,19 @@ async fn three_reapers_at_once_make_lists_and_set_agree_again() {
     })
     .await;
 }
+
+/// As many entries in the lists as in the set, so no length shows that a hint is missing.
+#[tokio::test]
+async fn a_hint_in_no_list_is_found_although_another_one_is_there_twice() {
+    let world = World::start().await;
+    let ids = world.enqueue_and_push(2).await;
+    world.by_hand("LREM", &[world.key("ready"), "0".into(), ids[0].to_string()]).await;
+    world.by_hand("RPUSH", &[world.key("ready"), ids[1].to_string()]).await;
+    let mut reaper = world.reaper().await;
+    eventually("the head is the line again", SOON, async || {
+        reaper.tick().await;
+        let snapshot = world.snapshot().await;
+        if snapshot.ready == ids { Ok(()) } else { Err(snapshot) }
+    })
+    .await;
+}

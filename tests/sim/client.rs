@@ -1,4 +1,5 @@
-//! Clients: they enqueue each job until the enqueue is acknowledged, and they cancel, pause and resume.
+//! Programs that use the real client. They enqueue until they know the outcome, wait, cancel, pause and resume. Some die in
+//! the middle of an enqueue, and their next process sends the jobs again.
 
 use crate::{
     dice::Dice,
@@ -6,8 +7,8 @@ use crate::{
     weather::Server,
     work::{Book, Work, short},
 };
-use leasehold_core::{JobId, Kind, NewJob, QueueName, State};
-use leasehold_ports::{Hint, Notice};
+use leasehold_client::{Client, Enqueued, Error};
+use leasehold_core::{JobId, Kind, NewJob, QueueName};
 use leasehold_tests::{MemoryHead, MemoryStore};
 use serde_json::value::RawValue;
 use std::{
@@ -18,11 +19,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-/// The timeout of Redis for a client. A client can do without Redis.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// The pause of a program before it repeats a call that failed.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The number of unique keys. It is small, so that jobs with the same key meet.
 const KEYS: u64 = 4;
 
@@ -41,28 +42,36 @@ pub(crate) struct Clients {
     pub(crate) ids: AtomicU64,
 }
 
-/// One client process.
-pub(crate) struct Client {
+/// A program, and its current process.
+pub(crate) struct Program {
     shared: Arc<Clients>,
     process: Arc<Process>,
-    store: MemoryStore,
-    head: MemoryHead,
+    client: Client,
+    /// A client of the same process without Redis. Whoever writes plain SQL pushes no hints either.
+    without_redis: Client,
     mine: Vec<JobId>,
 }
 
 impl Clients {
-    pub(crate) fn client(self: &Arc<Self>, number: u32) -> Client {
-        let process = Process::start(format!("client {number}"), &self.around);
+    pub(crate) fn program(self: &Arc<Self>, number: u32) -> Program {
+        let (process, client, without_redis) = self.process(format!("client {number}"));
+        Program { shared: Arc::clone(self), process, client, without_redis, mine: Vec::new() }
+    }
+
+    /// A process with its clients.
+    fn process(&self, name: String) -> (Arc<Process>, Client, Client) {
+        let process = Process::start(name, &self.around);
         let wire = |place| Arc::new(Wire { process: Arc::clone(&process), place });
         let (store, head) = (self.store.by(wire(Server::Postgres)), self.head.by(wire(Server::Redis)));
-        Client { shared: Arc::clone(self), process, store, head, mine: Vec::new() }
+        let without_redis = Client::over(store.clone().into(), None);
+        (process, Client::over(store.into(), Some(head.into())), without_redis)
     }
 
     pub(crate) fn acknowledged(&self) -> BTreeSet<JobId> {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ids in the order of their creation, like UUIDv7.
+    /// Ids in the order in which they are made, as UUIDv7 are.
     fn new_id(&self) -> JobId {
         let number = self.ids.fetch_add(1, SeqCst);
         JobId(Uuid::from_u128(u128::from(number) << 64 | u128::from(self.around.dice.seed())))
@@ -87,7 +96,7 @@ impl Clients {
     }
 }
 
-impl Client {
+impl Program {
     /// Does random actions until `until`, and finishes the last action.
     pub(crate) async fn run(mut self, until: Instant, busy: u64) {
         let shared = Arc::clone(&self.shared);
@@ -95,7 +104,8 @@ impl Client {
         let mut paused = None;
         while Instant::now() < until {
             match dice.below(20) {
-                0..14 => self.enqueue(1 + dice.index(6)).await,
+                0..13 => self.enqueue(1 + dice.index(6)).await,
+                13 => self.wait_for_one().await,
                 14..17 => self.cancel_one().await,
                 17..19 => match paused.take() {
                     Some(queue) => self.set_paused(&queue, false).await,
@@ -114,67 +124,104 @@ impl Client {
         }
     }
 
+    /// With Redis or without.
+    fn some_client(&self, without_redis: f64) -> Client {
+        let client = if self.shared.around.dice.chance(without_redis) { &self.without_redis } else { &self.client };
+        client.clone()
+    }
+
     async fn enqueue(&mut self, count: usize) {
         let shared = Arc::clone(&self.shared);
-        let dice = &shared.around.dice;
+        let (dice, trace) = (&shared.around.dice, &shared.around.trace);
         let mut jobs: Vec<NewJob> = (0..count).map(|_| shared.new_job(dice)).collect();
         let answers = loop {
-            match self.store.enqueue(&jobs).await {
-                Ok(answers) => break answers,
-                // The result is unknown. The jobs are sent again with the same ids, so they are the same jobs.
-                Err(_) => {
-                    sleep(dice.ms(10..200)).await;
-                    jobs.iter_mut().for_each(|job| job.id_may_exist = true);
-                }
+            match self.enqueue_or_die(jobs.clone()).await {
+                Some(Ok(answers)) => break answers,
+                Some(Err(Error::OutcomeUnknown { .. })) => trace.count("the outcome of an enqueue was not known"),
+                Some(Err(error)) => trace.wrong(format!("an enqueue failed: {error}")),
+                None => trace.count("a client died in the middle of an enqueue"),
             }
+            sleep(dice.ms(10..200)).await;
+            // The jobs may be there: by their ids they are the same jobs.
+            jobs.iter_mut().for_each(|job| job.id_may_exist = true);
         };
         for (job, answer) in jobs.iter().zip(&answers) {
             let what = if answer.inserted { "is accepted as" } else { "was there as" };
-            shared
-                .around
-                .trace
-                .line(&self.process.name, &format_args!("{} {what} {}", short(job.id), short(answer.id)));
+            trace.line(&self.process.name, &format_args!("{} {what} {}", short(job.id), short(answer.id)));
+            if answer.id == job.id && !answer.inserted {
+                trace.count("a job that was sent again was there");
+            }
             shared.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(answer.id);
             self.mine.push(answer.id);
         }
-        // A client that dies here pushes no hints, and neither does plain SQL.
-        if dice.chance(0.2) {
-            return;
+    }
+
+    /// Enqueues. `None`: the process died before it had the answer, and the program has another one now.
+    async fn enqueue_or_die(&mut self, jobs: Vec<NewJob>) -> Option<Result<Vec<Enqueued>, Error>> {
+        let shared = Arc::clone(&self.shared);
+        let dice = &shared.around.dice;
+        let client = self.some_client(0.2);
+        // A task of its own: like all tasks of a dead process, the call is left where it is.
+        let mut call = tokio::spawn(async move { client.enqueue_many(&jobs).await });
+        let dies = async {
+            match dice.chance(0.1) {
+                true => sleep(dice.ms(0..20)).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = &mut call => return Some(answer.expect("no panic in a client")),
+            () = dies => self.process.kill(),
         }
-        for (job, answer) in jobs.iter().zip(&answers).filter(|(_, answer)| answer.state == State::Queued) {
-            let _ =
-                timeout(PATIENCE, self.head.push(&job.queue, &[Hint { id: answer.id, line_at: answer.line_at }])).await;
+        (self.process, self.client, self.without_redis) = shared.process(self.process.name.clone());
+        None
+    }
+
+    /// One of its newest jobs.
+    fn newest(&self) -> Option<JobId> {
+        let newest = self.mine.len().checked_sub(1)?;
+        Some(self.mine[newest - self.shared.around.dice.index(self.mine.len().min(8))])
+    }
+
+    /// Waits for a job for a while. The answer is that of the store.
+    async fn wait_for_one(&self) {
+        let Surroundings { dice, trace, .. } = &*self.shared.around;
+        let Some(id) = self.newest() else { return };
+        match self.client.wait_finished(id, dice.ms(0..2000)).await {
+            Ok(finished) => {
+                trace.count("a wait ended with its job");
+                let rows = self.shared.store.rows();
+                let end =
+                    rows.history.get(&id).map(|row| (row.life.state, row.result.as_deref().map(|json| json.get())));
+                if end != Some((finished.state, finished.result.as_deref().map(|json| json.get()))) {
+                    trace.wrong(format!("{}: a wait ended with {finished:?}, and the store has {end:?}", short(id)));
+                }
+            }
+            Err(Error::TimedOut(_)) => trace.count("a wait timed out"),
+            Err(Error::Store(error)) => trace.line(&self.process.name, &format_args!("waits in vain: {error}")),
+            Err(error) => trace.wrong(format!("{} was accepted, and a wait for it says: {error}", short(id))),
         }
     }
 
-    async fn cancel_one(&mut self) {
-        let dice = &self.shared.around.dice;
-        if self.mine.is_empty() {
-            return;
+    async fn cancel_one(&self) {
+        if let Some(id) = self.newest() {
+            self.cancel(&[id]).await;
         }
-        let newest = self.mine.len() - 1 - dice.index(self.mine.len().min(8));
-        let id = self.mine[newest];
-        self.cancel(&[id]).await;
     }
 
-    pub(crate) async fn cancel(&mut self, ids: &[JobId]) {
+    pub(crate) async fn cancel(&self, ids: &[JobId]) {
+        let client = self.some_client(0.3);
         let answers = loop {
-            match self.store.cancel(ids).await {
+            match client.cancel(ids).await {
                 Ok(answers) => break answers,
-                Err(_) => sleep(Duration::from_millis(50)).await,
+                Err(_) => sleep(PAUSE).await,
             }
         };
         for answer in answers {
             self.shared.around.trace.line(&self.process.name, &format_args!("cancels {}", short(answer.id)));
-            if let Some((worker, epoch)) = answer.running {
+            if answer.running.is_some() {
                 self.shared.around.trace.count("a cancel of a running job");
-                if self.shared.around.dice.chance(0.7) {
-                    let notice = Notice::Cancel { id: answer.id, epoch, worker };
-                    let _ = timeout(PATIENCE, self.head.notify(&[notice])).await;
-                }
-            } else if answer.changed && self.shared.around.dice.chance(0.5) {
-                let member = answer.id.to_string().into_bytes();
-                let _ = timeout(PATIENCE, self.head.forget(&answer.queue, &[member])).await;
             }
         }
     }
@@ -186,12 +233,10 @@ impl Client {
     }
 
     async fn set_paused(&self, queue: &QueueName, paused: bool) {
-        let set = async || if paused { self.store.pause(queue).await } else { self.store.resume(queue).await };
+        let set = async || if paused { self.client.pause(queue).await } else { self.client.resume(queue).await };
         while set().await.is_err() {
-            sleep(Duration::from_millis(50)).await;
+            sleep(PAUSE).await;
         }
         self.shared.around.trace.line(&self.process.name, &format_args!("{queue} paused: {paused}"));
-        let tell = async { if paused { self.head.pause(queue).await } else { self.head.resume(queue).await } };
-        let _ = timeout(PATIENCE, tell).await;
     }
 }

@@ -86,9 +86,13 @@ impl World {
             head_max: 4 + u32::try_from(dice.below(28)).unwrap_or_default(),
         };
         let dead_rows = if dice.chance(DEAD_ROWS) { dice.ms(50..400) } else { Duration::ZERO };
-        let store = MemoryStore::new(clock, order.broken).with_dead_rows(dead_rows);
+        let store = MemoryStore::new(clock.clone(), order.broken).with_dead_rows(dead_rows);
         let head = MemoryHead::new(clock, times.head_max, order.broken);
-        store.rows().set_schedule(&beat(&queues[0], &kinds[0]), clock.now() + BEAT);
+        {
+            let mut rows = store.rows();
+            let first = rows.now() + BEAT;
+            rows.set_schedule(&beat(&queues[0], &kinds[0]), first);
+        }
         let trace = Trace::start(order.keeps_lines);
         if !dead_rows.is_zero() {
             trace.count("PostgreSQL kept dead rows");
@@ -130,7 +134,7 @@ impl World {
         let harm_until = Instant::now() + dice.ms(2000..9000);
         let (client_busy, director_busy) = (dice.pick(&[200, 500, 1000]), dice.pick(&[300, 600, 1500]));
         let clients: Vec<_> =
-            (0..2).map(|nth| tokio::spawn(self.clients.client(nth).run(harm_until, client_busy))).collect();
+            (0..2).map(|nth| tokio::spawn(self.clients.program(nth).run(harm_until, client_busy))).collect();
         self.director.run(harm_until, director_busy).await;
         self.director.heal();
         for client in clients {
@@ -138,7 +142,7 @@ impl World {
                 self.wrong.push("a client panicked".to_owned());
             }
         }
-        self.clients.client(9).resume_all().await;
+        self.clients.program(9).resume_all().await;
         self.until("done with its missed ticks", AGREES_WITHIN, Self::ticks_are_due).await;
         self.director.fleet.store.rows().remove_schedules();
         self.drain().await;
@@ -168,7 +172,7 @@ impl World {
             let rows = self.director.fleet.store.rows();
             rows.live.values().filter(|row| row.job.queue == *idle).map(|row| row.life.id).collect()
         };
-        self.clients.client(10).cancel(&rest).await;
+        self.clients.program(10).cancel(&rest).await;
         self.until("rid of all hints", AGREES_WITHIN, Self::holds_hints).await;
     }
 
@@ -215,7 +219,10 @@ impl World {
         (!agrees).then(|| {
             let (ready, known) = (ready.len(), known.len());
             let more = keys.overflow.is_some();
-            format!("{} in line, {ready} ready, {known} known, head of {head_max}, overflow {more}", line.len())
+            format!(
+                "{} in line, {ready} ready, {known} known, head of {head_max}, overflow {more}; {keys:?}",
+                line.len()
+            )
         })
     }
 

@@ -1,14 +1,15 @@
 //! The conformance suite of the store, run on the in-memory store of the simulation, so that it cannot drift from
 //! PostgreSQL. The same files are compiled, one for each verb. Left out is everything that only a server has
 //! (`server.rs`: locks held over time, other sessions' transactions, values that cannot be stored; constraints,
-//! functions, plans, migrations, connections) and everything that no simulation calls (stats, purge, retention, reading
-//! for operators, doctor's checks).
+//! functions, plans, migrations, connections) and everything that no simulation calls (stats, retention, reading for
+//! operators, doctor's checks).
 
 mod bury;
 mod cancel;
 mod cancel_run;
 mod claim;
 mod claim_line;
+mod client_reads;
 mod complete;
 mod enqueue;
 mod expire;
@@ -18,7 +19,9 @@ mod line;
 mod look;
 mod note_repairs;
 mod pause;
+mod priority_step;
 mod promote;
+mod purge;
 mod release;
 mod renew;
 mod retry;

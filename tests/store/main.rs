@@ -7,6 +7,7 @@ mod cancel_run;
 mod checks;
 mod claim;
 mod claim_line;
+mod client_reads;
 mod complete;
 mod connect;
 mod enqueue;

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, LEASE, name, new_job};
 use leasehold_core::{JobId, NewJob, State, WorkerId};
-use leasehold_store::Kinds;
+use leasehold_ports::Kinds;
 use std::{collections::HashSet, time::Duration};
 
 #[tokio::test]
@@ -10,7 +10,7 @@ async fn cancels_waiting_jobs_of_the_queue_up_to_the_limit() {
     let fixture = Fixture::start().await;
     let running = fixture.running(WorkerId::new()).await;
     let (queued, blocked) = (fixture.queued().await, fixture.queued().await);
-    fixture.sql(format!("UPDATE leasehold.job SET state = 'blocked' WHERE id = '{blocked}'")).await;
+    fixture.block(blocked).await;
     let scheduled = NewJob { delay: Some(Duration::from_secs(60)), ..new_job() };
     let elsewhere = NewJob { queue: name("elsewhere"), ..new_job() };
     fixture.enqueue(&[scheduled.clone(), elsewhere.clone()]).await.expect("enqueue");

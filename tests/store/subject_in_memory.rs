@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{JobId, Lifecycle, NewJob, NewSchedule, State, WorkerId};
-use leasehold_ports::{Error, Expired, Jobs, ReaperStore, Waiting, WorkerStore};
+use leasehold_ports::{ClientStore, Error, Expired, ReaperStore, Waiting, WorkerStore};
 use leasehold_tests::{Clock, MemoryStore, Row};
 use serde_json::value::RawValue;
 use std::ops::Deref;
@@ -13,7 +13,7 @@ pub(crate) struct Fixture {
 }
 
 /// All that the suite asks of a store.
-pub(crate) trait All: Jobs + WorkerStore + ReaperStore {}
+pub(crate) trait All: ClientStore + WorkerStore + ReaperStore {}
 
 impl All for MemoryStore {}
 
@@ -110,6 +110,7 @@ impl Fixture {
                 life,
                 job: NewJob { id: life.id, ..NewJob::new("k".parse().expect("a kind"), payload) },
                 run_at: ago(TimeDelta::hours(1)),
+                priority_step: TimeDelta::hours(1),
                 created_at: ago(TimeDelta::hours(1)),
                 started_at: is_running.then(Utc::now),
                 finished_at: life.state.is_final().then(Utc::now),

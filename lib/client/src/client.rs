@@ -1,15 +1,15 @@
 //! The calls of a client, on one pair of stores.
 
 use crate::{
-    Config, Error, StoreError,
+    Config, ConfigError, Error, StoreError,
     explain::{Explanation, Facts, POSITION_LIMIT},
     hints::HintSender,
     pair::Pair,
     waiter::Waiter,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_handoff::{Hint, Notice};
-use leasehold_store::{Cancelled, Enqueued, Finished, Locked, LockedOut, Revived, Store};
+use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived};
+use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How many times a batch is sent before its outcome counts as unknown.
@@ -22,9 +22,12 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Every call needs only PostgreSQL. Redis gets hints while Redis answers, within a quarter of a second.
 #[derive(Clone)]
 pub struct Client {
-    pair: Pair,
+    store: Arc<dyn ClientStore>,
+    head: Option<Arc<dyn ClientHead>>,
     hints: Option<Arc<HintSender>>,
     waiter: Waiter,
+    /// The same stores, if they are PostgreSQL and Redis.
+    pair: Option<Pair>,
 }
 
 impl Client {
@@ -42,19 +45,21 @@ impl Client {
     /// A client of stores that are already connected.
     #[must_use]
     pub fn new(pair: Pair) -> Self {
-        let hints = pair.handoff.clone().map(|handoff| Arc::new(HintSender::new(handoff)));
-        Self { waiter: Waiter::new(pair.store.clone()), pair, hints }
+        let client = Self::over(pair.store.clone().into(), pair.handoff.clone().map(Into::into));
+        Self { pair: Some(pair), ..client }
     }
 
-    /// Both stores, for calls that this client has no method for.
+    /// A client of other stores, such as stores in memory. Without a head, workers get no hints.
     #[must_use]
-    pub const fn pair(&self) -> &Pair {
-        &self.pair
+    pub fn over(store: Arc<dyn ClientStore>, head: Option<Arc<dyn ClientHead>>) -> Self {
+        let hints = head.clone().map(|head| Arc::new(HintSender::new(head)));
+        Self { waiter: Waiter::new(Arc::clone(&store)), store, head, hints, pair: None }
     }
 
-    /// PostgreSQL.
-    const fn store(&self) -> &Store {
-        &self.pair.store
+    /// PostgreSQL and Redis, for calls that this client has no method for. `None` for a client of other stores.
+    #[must_use]
+    pub const fn pair(&self) -> Option<&Pair> {
+        self.pair.as_ref()
     }
 
     /// Enqueues jobs of any kind, in batches; the answers are in the order of the jobs.
@@ -94,8 +99,10 @@ impl Client {
     /// more than once.
     async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
         // The call has already waited for the locks of other sessions.
-        let is_locked = |error: &leasehold_store::Error| matches!(error, leasehold_store::Error::Locked(_));
-        let mut failed = match self.store().enqueue(batch).await {
+        let is_locked = |error: &leasehold_ports::Error| {
+            matches!(error.source.downcast_ref(), Some(leasehold_store::Error::Locked(_)))
+        };
+        let mut failed = match self.store.enqueue(batch).await {
             Err(error) if error.is_transient() && !is_locked(&error) => error,
             answers => return Ok((answers?, false)),
         };
@@ -106,7 +113,7 @@ impl Client {
         for _ in 1..ATTEMPTS {
             tokio::time::sleep(delay).await;
             delay *= 2;
-            failed = match self.store().enqueue(&again).await {
+            failed = match self.store.enqueue(&again).await {
                 Err(error) if error.is_transient() && !is_locked(&error) => error,
                 Err(error) if unsure && !is_locked(&error) => return Err(outcome_unknown(batch, error)),
                 answers => return Ok((answers?, true)),
@@ -142,8 +149,14 @@ impl Client {
     pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
         match tokio::time::timeout(timeout, self.waiter.wait(id)).await {
             Ok(finished) => finished,
-            Err(_) if self.store().job(id).await?.is_none() => Err(Error::NoSuchJob(id)),
-            Err(_) => Err(Error::TimedOut(id)),
+            // The job may have finished since the last look.
+            Err(_) => match self.store.job(id).await? {
+                None => Err(Error::NoSuchJob(id)),
+                Some(JobRecord { state, result, last_error, .. }) if state.is_final() => {
+                    Ok(Finished { id, state, result, last_error })
+                }
+                Some(_) => Err(Error::TimedOut(id)),
+            },
         }
     }
 
@@ -152,7 +165,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
-        Ok(self.store().job(id.into()).await?)
+        Ok(self.store.job(id.into()).await?)
     }
 
     /// Why a job is in its state, by the clock of the database; `None` if no job has this id. Without Redis the
@@ -162,14 +175,14 @@ impl Client {
     /// PostgreSQL fails.
     pub async fn explain(&self, id: impl Into<JobId>) -> Result<Option<Explanation>, Error> {
         let id = id.into();
-        let Some(moment) = self.store().job_moment(id).await? else { return Ok(None) };
+        let Some(moment) = self.store.job_moment(id).await? else { return Ok(None) };
         let position = match moment.job.state {
-            State::Queued => self.store().position(id, POSITION_LIMIT).await?,
+            State::Queued => self.store.position(id, POSITION_LIMIT).await?,
             _ => None,
         };
-        let workers = match self.pair.handoff() {
-            Ok(handoff) => handoff.workers().await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+        let workers = match &self.head {
+            Some(head) => head.workers().await.map_err(|error| error.to_string()),
+            None => Err(ConfigError::missing("redis.url").to_string()),
         };
         Ok(Some(Explanation::of(&Facts { moment, position, workers })))
     }
@@ -180,7 +193,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
-        let answers = self.store().cancel(ids).await?;
+        let answers = self.store.cancel(ids).await?;
         if let Some(hints) = &self.hints {
             let mut ended: BTreeMap<&QueueName, Vec<JobId>> = BTreeMap::new();
             let mut notices = Vec::new();
@@ -209,7 +222,7 @@ impl Client {
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         let mut answers = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH_MAX) {
-            let revived = self.store().revive(batch).await?;
+            let revived = self.store.revive(batch).await?;
             pass(FailPoint::ReviveCommitted);
             if let Some(hints) = &self.hints {
                 let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
@@ -231,7 +244,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
-        let changed = self.store().pause(queue).await?;
+        let changed = self.store.pause(queue).await?;
         self.set_paused(queue, true).await;
         Ok(changed)
     }
@@ -242,7 +255,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
-        Ok(self.store().set_priority_step(queue, step).await?)
+        Ok(self.store.set_priority_step(queue, step).await?)
     }
 
     /// Resumes a queue. Returns whether the queue was paused.
@@ -250,7 +263,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        let changed = self.store().resume(queue).await?;
+        let changed = self.store.resume(queue).await?;
         self.set_paused(queue, false).await;
         Ok(changed)
     }
@@ -267,7 +280,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn purge(&self, queue: &QueueName) -> Result<Vec<JobId>, Error> {
-        let gone = self.store().purge(queue, i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)).await?;
+        let gone = self.store.purge(queue, i64::try_from(BATCH_MAX).unwrap_or(i64::MAX)).await?;
         if let Some(hints) = &self.hints
             && !gone.is_empty()
         {
@@ -277,15 +290,17 @@ impl Client {
     }
 }
 
-fn outcome_unknown(batch: &[NewJob], source: leasehold_store::Error) -> Error {
+fn outcome_unknown(batch: &[NewJob], source: leasehold_ports::Error) -> Error {
     Error::OutcomeUnknown { ids: batch.iter().map(|job| job.id).collect(), source: StoreError::from(source) }
 }
 
-/// Whether the server may have executed a statement that failed with this error.
-fn may_have_been_written(error: &leasehold_store::Error) -> bool {
-    let source = match error {
-        leasehold_store::Error::Sql { source, .. } => source,
-        other => return matches!(other, leasehold_store::Error::InPart { .. }),
+/// Whether the server may have executed a call that failed with this error.
+fn may_have_been_written(error: &leasehold_ports::Error) -> bool {
+    let source = match error.source.downcast_ref() {
+        Some(leasehold_store::Error::Sql { source, .. }) => source,
+        Some(other) => return matches!(other, leasehold_store::Error::InPart { .. }),
+        // Other stores do not say.
+        None => return true,
     };
     match source {
         // The server has refused the statement, unless the server was stopped meanwhile.

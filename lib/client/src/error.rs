@@ -2,6 +2,7 @@
 
 use crate::{Config, ConfigError};
 use leasehold_core::{InvalidJob, InvalidName, JobId};
+use leasehold_ports::Class;
 use leasehold_schedule::InvalidTiming;
 use leasehold_store::LockedOut;
 use std::{error::Error as StdError, fmt, io, net::SocketAddr, sync::Arc};
@@ -49,7 +50,8 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The connection was lost while jobs were sent, and did not come back: the jobs may or may not have been
-    /// accepted. Sending them again with the same ids is safe.
+    /// accepted. Sending them again with the same ids and with [`leasehold_core::NewJob::id_may_exist`] is safe: a job that
+    /// was accepted is not made again, even if the job has finished.
     #[error("it is not known whether {} jobs were accepted, the first of them {}: {source}", ids.len(), ids[0])]
     OutcomeUnknown {
         /// The jobs, at least one.
@@ -103,6 +105,8 @@ pub struct StoreError(Arc<Cause>);
 enum Cause {
     Postgres(leasehold_store::Error),
     Redis(leasehold_handoff::Error),
+    /// Of a store that is neither, such as a store in memory.
+    Other(leasehold_ports::Error),
 }
 
 impl StoreError {
@@ -112,6 +116,7 @@ impl StoreError {
         match &*self.0 {
             Cause::Postgres(error) => error.is_transient(),
             Cause::Redis(error) => !matches!(error, leasehold_handoff::Error::Url(_)),
+            Cause::Other(error) => error.is_transient(),
         }
     }
 
@@ -123,6 +128,7 @@ impl StoreError {
                 matches!(error, leasehold_store::Error::Invalid(_) | leasehold_store::Error::Url(_))
             }
             Cause::Redis(error) => matches!(error, leasehold_handoff::Error::Url(_)),
+            Cause::Other(error) => matches!(error.class, Class::Invalid),
         }
     }
 
@@ -132,6 +138,7 @@ impl StoreError {
         match &*self.0 {
             Cause::Postgres(error) => config.explain_store(error),
             Cause::Redis(error) => config.explain_handoff(error),
+            Cause::Other(error) => error.to_string(),
         }
     }
 }
@@ -141,6 +148,7 @@ impl fmt::Display for StoreError {
         match &*self.0 {
             Cause::Postgres(error) => error.fmt(f),
             Cause::Redis(error) => error.fmt(f),
+            Cause::Other(error) => error.fmt(f),
         }
     }
 }
@@ -150,6 +158,7 @@ impl StdError for StoreError {
         match &*self.0 {
             Cause::Postgres(error) => error.source(),
             Cause::Redis(error) => error.source(),
+            Cause::Other(error) => error.source(),
         }
     }
 }
@@ -166,6 +175,33 @@ impl From<leasehold_store::Error> for StoreError {
 impl From<leasehold_handoff::Error> for StoreError {
     fn from(error: leasehold_handoff::Error) -> Self {
         Self(Arc::new(Cause::Redis(error)))
+    }
+}
+
+/// A driver's error keeps its own type: [`StoreError::explain`] knows what to do about the error.
+#[doc(hidden)]
+impl From<leasehold_ports::Error> for StoreError {
+    fn from(error: leasehold_ports::Error) -> Self {
+        let leasehold_ports::Error { store, doing, class, source } = error;
+        let source = match source.downcast::<leasehold_store::Error>() {
+            Ok(error) => return Self::from(*error),
+            Err(source) => source,
+        };
+        match source.downcast::<leasehold_handoff::Error>() {
+            Ok(error) => Self::from(*error),
+            Err(source) => Self(Arc::new(Cause::Other(leasehold_ports::Error { store, doing, class, source }))),
+        }
+    }
+}
+
+#[doc(hidden)]
+impl From<leasehold_ports::Error> for Error {
+    fn from(error: leasehold_ports::Error) -> Self {
+        let leasehold_ports::Error { store, doing, class, source } = error;
+        match source.downcast::<leasehold_store::Error>() {
+            Ok(error) => Self::from(*error),
+            Err(source) => Self::Store(leasehold_ports::Error { store, doing, class, source }.into()),
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 //! head finds a job without a hint. So nothing here may fail a call or delay a call for long.
 
 use leasehold_core::{JobId, QueueName};
-use leasehold_handoff::{Handoff, Hint, Notice};
+use leasehold_ports::{ClientHead, Error, Hint, Notice};
 use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// How long one call may wait for Redis. A healthy one answers within a few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -15,49 +17,43 @@ const REST: Duration = Duration::from_secs(1);
 
 /// Redis, as far as a client uses Redis.
 pub(crate) struct HintSender {
-    handoff: Handoff,
+    head: Arc<dyn ClientHead>,
     resting_until: Mutex<Option<Instant>>,
 }
 
 impl HintSender {
-    pub(crate) fn new(handoff: Handoff) -> Self {
-        Self { handoff, resting_until: Mutex::default() }
+    pub(crate) fn new(head: Arc<dyn ClientHead>) -> Self {
+        Self { head, resting_until: Mutex::default() }
     }
 
     /// Pushes hints for jobs that have just come into the line.
     pub(crate) async fn push(&self, queue: &QueueName, pushed: &[Hint]) -> bool {
-        self.tell("push", async |handoff: &Handoff| handoff.push(queue, pushed).await.map(drop)).await
+        self.tell("push", self.head.push(queue, pushed)).await
     }
 
     /// Forgets the hints of cancelled jobs: in the head they would take the places of other jobs.
     pub(crate) async fn forget(&self, queue: &QueueName, ids: &[JobId]) -> bool {
         let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
-        self.tell("forget", async |handoff: &Handoff| handoff.forget(queue, &members).await).await
+        self.tell("forget", self.head.forget(queue, &members)).await
     }
 
     /// Sends notices to workers.
     pub(crate) async fn notify(&self, notices: &[Notice]) -> bool {
-        self.tell("notify", async |handoff: &Handoff| handoff.notify(notices).await).await
+        self.tell("notify", self.head.notify(notices)).await
     }
 
     /// Stops the hints of a queue, or lets hints in again.
     pub(crate) async fn set_paused(&self, queue: &QueueName, paused: bool) -> bool {
-        let tell = async |handoff: &Handoff| {
-            if paused { handoff.pause(queue).await } else { handoff.resume(queue).await }
-        };
-        self.tell("pause", tell).await
+        self.tell("pause", if paused { self.head.pause(queue) } else { self.head.resume(queue) }).await
     }
 
-    /// Calls Redis with a time limit. Whether the call succeeded.
-    async fn tell<F>(&self, what: &'static str, tell: F) -> bool
-    where
-        F: AsyncFnOnce(&Handoff) -> Result<(), leasehold_handoff::Error>,
-    {
+    /// Makes a call to Redis, with a time limit. Whether the call succeeded.
+    async fn tell<T>(&self, what: &'static str, call: impl Future<Output = Result<T, Error>>) -> bool {
         if !self.may_try() {
             return false;
         }
-        let told = match tokio::time::timeout(PATIENCE, tell(&self.handoff)).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
+        let told = match tokio::time::timeout(PATIENCE, call).await {
+            Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {} ms", PATIENCE.as_millis())),
         };
         if let Err(reason) = &told {

@@ -24,10 +24,9 @@ pub use config::{
     ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, ValueKind, WorkerConfig,
 };
 pub use error::{Error, StoreError};
-pub use explain::{DeathCause, Explanation, Facts, Process, Reason};
+pub use explain::{DeathCause, Explanation, Process, Reason};
+pub use leasehold_ports::{Cancelled, Enqueued, Finished, Revived};
 pub use leasehold_schedule::InvalidTiming;
-pub use leasehold_store::{
-    Cancelled, Enqueued, Finished, JobMoment, Locked, LockedOut, Pooler, Revived, Schedule, Store,
-};
+pub use leasehold_store::{Locked, LockedOut, Pooler, Schedule, Store};
 pub use pair::{Pair, handoff_or_later};
 pub use schedules::upcoming;

@@ -4,7 +4,7 @@ use crate::{Client, Error};
 use chrono::{DateTime, Utc};
 use leasehold_core::{NewSchedule, ScheduleName, Timing};
 use leasehold_schedule::{Calendar, InvalidTiming};
-use leasehold_store::{Enqueued, Schedule, ScheduleChange};
+use leasehold_store::{Enqueued, Schedule, ScheduleChange, Store};
 
 /// The next ticks of a schedule, `count` at most: none while it is paused. The first one may be due now.
 ///
@@ -16,6 +16,10 @@ pub fn upcoming(schedule: &Schedule, count: usize) -> Result<Vec<DateTime<Utc>>,
 }
 
 impl Client {
+    fn postgres(&self) -> Result<&Store, Error> {
+        Ok(&self.pair().ok_or(Error::NoSchedules)?.store)
+    }
+
     /// Makes a schedule, or changes the one of this name at once. A paused schedule stays paused. With the same timing, the
     /// next tick stays, so a program may set its schedules at each start.
     ///
@@ -24,9 +28,9 @@ impl Client {
     pub async fn set_schedule(&self, schedule: &NewSchedule) -> Result<(), Error> {
         schedule.job.validate()?;
         let calendar = Calendar::of(&schedule.timing)?;
-        let now = self.pair().store.uptime().await?.now;
+        let now = self.postgres()?.uptime().await?.now;
         let next_at = first_tick(&calendar, now, &schedule.timing)?;
-        self.pair().store.change_schedule(&schedule.name, ScheduleChange::Set { schedule, next_at }).await?;
+        self.postgres()?.change_schedule(&schedule.name, ScheduleChange::Set { schedule, next_at }).await?;
         Ok(())
     }
 
@@ -35,7 +39,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn schedules(&self) -> Result<Vec<Schedule>, Error> {
-        Ok(self.pair().store.schedules(None).await?)
+        Ok(self.postgres()?.schedules(None).await?)
     }
 
     /// One schedule; `None` if there is none of this name.
@@ -43,7 +47,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn schedule(&self, name: &ScheduleName) -> Result<Option<Schedule>, Error> {
-        Ok(self.pair().store.schedules(Some(name)).await?.pop())
+        Ok(self.postgres()?.schedules(Some(name)).await?.pop())
     }
 
     /// Pauses a schedule: no tick makes a job until the schedule is resumed. Returns whether that changed anything; `None`
@@ -52,7 +56,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn pause_schedule(&self, name: &ScheduleName) -> Result<Option<bool>, Error> {
-        Ok(self.pair().store.change_schedule(name, ScheduleChange::Pause).await?)
+        Ok(self.postgres()?.change_schedule(name, ScheduleChange::Pause).await?)
     }
 
     /// Resumes a schedule from now on: the ticks of the pause make no job. Returns whether the schedule was paused; `None`
@@ -70,7 +74,7 @@ impl Client {
             let timing = schedule.timing();
             let next_at = first_tick(&Calendar::of(&timing)?, schedule.as_of, &timing)?;
             let change = ScheduleChange::Resume { revision: schedule.revision, next_at };
-            match self.pair().store.change_schedule(name, change).await? {
+            match self.postgres()?.change_schedule(name, change).await? {
                 Some(false) => {}
                 answer => return Ok(answer),
             }
@@ -94,7 +98,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn remove_schedule(&self, name: &ScheduleName) -> Result<bool, Error> {
-        Ok(self.pair().store.change_schedule(name, ScheduleChange::Remove).await?.is_some())
+        Ok(self.postgres()?.change_schedule(name, ScheduleChange::Remove).await?.is_some())
     }
 }
 

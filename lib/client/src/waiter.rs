@@ -3,9 +3,9 @@
 
 use crate::{Error, StoreError};
 use leasehold_core::JobId;
-use leasehold_store::{Finished, Store};
+use leasehold_ports::{ClientStore, Finished};
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,13 +24,14 @@ type Answer = Result<Finished, StoreError>;
 
 #[derive(Clone)]
 pub(crate) struct Waiter {
-    store: Store,
+    store: Arc<dyn ClientStore>,
     waiting: Arc<Mutex<Waiting>>,
 }
 
 #[derive(Default)]
 struct Waiting {
-    by_id: HashMap<JobId, Vec<oneshot::Sender<Answer>>>,
+    // In order, so that a simulation is the same in each run.
+    by_id: BTreeMap<JobId, Vec<oneshot::Sender<Answer>>>,
     /// A task polls for these ids.
     attended: bool,
     /// A new wait began since the last look.
@@ -38,7 +39,7 @@ struct Waiting {
 }
 
 impl Waiter {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Arc<dyn ClientStore>) -> Self {
         Self { store, waiting: Arc::default() }
     }
 
@@ -50,7 +51,7 @@ impl Waiter {
             waiting.by_id.entry(id).or_default().push(tell);
             waiting.news = true;
             if !std::mem::replace(&mut waiting.attended, true) {
-                tokio::spawn(look_until_done(self.store.clone(), Arc::clone(&self.waiting)));
+                tokio::spawn(look_until_done(Arc::clone(&self.store), Arc::clone(&self.waiting)));
             }
         }
         match told.await {
@@ -62,7 +63,7 @@ impl Waiter {
 }
 
 /// Polls for all ids that are waited for, until no wait is left.
-async fn look_until_done(store: Store, waiting: Arc<Mutex<Waiting>>) {
+async fn look_until_done(store: Arc<dyn ClientStore>, waiting: Arc<Mutex<Waiting>>) {
     let mut delay = FIRST;
     let mut failing_since = None;
     loop {
@@ -100,7 +101,7 @@ async fn look_until_done(store: Store, waiting: Arc<Mutex<Waiting>>) {
                     if !error.is_transient() || since.elapsed() > PATIENCE {
                         let error = StoreError::from(error);
                         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                        for tell in waiting.by_id.drain().flat_map(|(_, tells)| tells) {
+                        for tell in std::mem::take(&mut waiting.by_id).into_values().flatten() {
                             let _ = tell.send(Err(error.clone()));
                         }
                     }

@@ -1,20 +1,20 @@
-//! Connects to Redis, and checks that the server can hold the head.
+//! The client of Redis: connects, checks that the server can hold the head, and sends commands.
 
 use crate::{
     error::Error,
     health::{needs, why_unfit},
     keys::{KeyPrefix, Keys},
     pool::{Manager, no_answer_within},
-    scripts::send,
+    scripts::{Step, send},
 };
-use deadpool::managed::Pool;
+use deadpool::managed::{Pool, PoolError};
 use redis::{
-    Client, ConnectionInfo, FromRedisValue, RedisError, Value,
+    Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, Value,
     aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, iter, str::FromStr, sync::Arc, time::Duration};
 
 /// The oldest server that has `BLMOVE`, `ZMSCORE` and `LPOP` with a count.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -175,6 +175,45 @@ impl Handoff {
 
         send(connection, &needs(self.keys())).await?;
         Ok(())
+    }
+}
+
+impl Handoff {
+    /// Sends all steps in one round trip and reads the answers as `T`: a tuple or a list with one item for each step. The
+    /// timeout of the settings covers the connection and the answers together.
+    pub(crate) async fn run<T: FromRedisValue>(&self, doing: &'static str, steps: Vec<Step>) -> Result<T, Error> {
+        let mut connected = false;
+        let work = async {
+            let mut connection = self.inner.pool.get().await.map_err(|error| match error {
+                PoolError::Backend(source) => Error::Redis { doing, source },
+                other => Error::Pool { doing, reason: other.to_string() },
+            })?;
+            connected = true;
+            connection.spoilt = true;
+            let answers = send(&mut connection.redis, &steps).await.map_err(|source| Error::Redis { doing, source })?;
+            connection.spoilt = false;
+            Ok(answers)
+        };
+        let time = self.inner.timeout;
+        match tokio::time::timeout(time, work).await {
+            Ok(answers) => redis::from_redis_value(Value::Array(answers?))
+                .map_err(|error| Error::Redis { doing, source: error.into() }),
+            Err(_) if connected => Err(Error::Redis { doing, source: no_answer_within(time) }),
+            Err(_) => Err(Error::Pool { doing, reason: format!("no connection within {time:?}") }),
+        }
+    }
+
+    /// Like `run`, but in a transaction: no other client's command comes in between. All keys must belong to one queue, or
+    /// to no queue.
+    pub(crate) async fn run_atomically<T: FromRedisValue>(
+        &self,
+        doing: &'static str,
+        commands: Vec<Cmd>,
+    ) -> Result<T, Error> {
+        let steps = iter::once(redis::cmd("MULTI")).chain(commands).chain([redis::cmd("EXEC")]);
+        let mut answers: Vec<Value> = self.run(doing, steps.map(Step::from).collect()).await?;
+        redis::from_redis_value(answers.pop().unwrap_or(Value::Nil))
+            .map_err(|error| Error::Redis { doing, source: error.into() })
     }
 }
 

@@ -1,6 +1,11 @@
 //! Questions about the Redis server as a whole: its generation, its eviction policy, and its live reapers.
 
-use crate::{connect::Handoff, error::Error, operator::command, scripts::RENEW, worker::milliseconds};
+use crate::{
+    connect::Handoff,
+    error::Error,
+    scripts::{RENEW, command},
+    worker::milliseconds,
+};
 use redis::Value;
 use std::time::Duration;
 use uuid::Uuid;

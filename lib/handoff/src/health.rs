@@ -5,8 +5,7 @@
 
 use crate::{
     keys::Keys,
-    operator::command,
-    scripts::{EXPIRED, Step},
+    scripts::{EXPIRED, Step, command},
 };
 use leasehold_core::QueueName;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};

@@ -1,6 +1,6 @@
 //! Notices to workers. A notice only makes workers act sooner: PostgreSQL has the same information.
 
-use crate::{connect::Handoff, error::Error, operator::command};
+use crate::{connect::Handoff, error::Error, scripts::command};
 use futures_util::StreamExt;
 use leasehold_core::Backoff;
 use leasehold_ports::Notice;

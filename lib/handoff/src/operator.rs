@@ -4,11 +4,11 @@ use crate::{
     connect::Handoff,
     error::Error,
     position::WAITING_FROM,
-    scripts::{ACK, LOOK, Step},
+    scripts::{ACK, LOOK, Step, command},
 };
 use leasehold_core::QueueName;
 use leasehold_ports::HeadStats;
-use redis::{Cmd, ToRedisArgs, Value};
+use redis::Value;
 
 /// Queues that are asked about in one go: a few milliseconds of work for Redis.
 const QUEUES_IN_ONE_GO: usize = 500;
@@ -198,11 +198,4 @@ impl Handoff {
             queues.iter().zip(in_use).filter(|(_, in_use)| *in_use).map(|(queue, _)| self.note_queue(queue)).collect();
         if again.is_empty() { Ok(()) } else { self.run::<Vec<u32>>("noting queues", again).await.map(|_| ()) }
     }
-}
-
-/// A command with its arguments.
-pub(crate) fn command(name: &str, arguments: impl ToRedisArgs) -> Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(arguments);
-    command
 }

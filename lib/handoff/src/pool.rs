@@ -1,15 +1,8 @@
 //! The pool of connections for commands: how connections are made, kept and closed.
 
-use crate::{
-    connect::Handoff,
-    error::Error,
-    scripts::{Step, send},
-};
-use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, Value, aio::MultiplexedConnection,
-};
-use std::{io, iter, time::Duration};
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
+use std::{io, time::Duration};
 
 /// A connection that was used within this time is used again without a check. A check would cost every command a second round
 /// trip.
@@ -63,47 +56,6 @@ pub(crate) async fn connection_of_its_own(client: &Client) -> RedisResult<Multip
 
 fn without_limits() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
-}
-
-impl Handoff {
-    /// Sends all steps in one round trip and reads the answers as `T`: a tuple or a list with one item for each step. The
-    /// timeout of the settings covers the connection and the answers together.
-    pub(crate) async fn run<T: FromRedisValue>(&self, doing: &'static str, steps: Vec<Step>) -> Result<T, Error> {
-        let mut connected = false;
-        let work = async {
-            let mut connection = self.inner.pool.get().await.map_err(|error| match error {
-                PoolError::Backend(source) => Error::Redis { doing, source },
-                other => Error::Pool { doing, reason: other.to_string() },
-            })?;
-            connected = true;
-            connection.spoilt = true;
-            let answers = send(&mut connection.redis, &steps).await.map_err(|source| Error::Redis { doing, source })?;
-            connection.spoilt = false;
-            Ok(answers)
-        };
-        let time = self.inner.timeout;
-        match tokio::time::timeout(time, work).await {
-            Ok(answers) => redis::from_redis_value(Value::Array(answers?))
-                .map_err(|error| Error::Redis { doing, source: error.into() }),
-            Err(_) if connected => Err(Error::Redis { doing, source: no_answer_within(time) }),
-            Err(_) => Err(Error::Pool { doing, reason: format!("no connection within {time:?}") }),
-        }
-    }
-}
-
-impl Handoff {
-    /// Like `run`, but in a transaction: no other client's command comes in between. All keys must belong to one queue, or
-    /// to no queue.
-    pub(crate) async fn run_atomically<T: FromRedisValue>(
-        &self,
-        doing: &'static str,
-        commands: Vec<Cmd>,
-    ) -> Result<T, Error> {
-        let steps = iter::once(redis::cmd("MULTI")).chain(commands).chain([redis::cmd("EXEC")]);
-        let mut answers: Vec<Value> = self.run(doing, steps.map(Step::from).collect()).await?;
-        redis::from_redis_value(answers.pop().unwrap_or(Value::Nil))
-            .map_err(|error| Error::Redis { doing, source: error.into() })
-    }
 }
 
 /// The error for an answer that did not come in time.

@@ -4,9 +4,8 @@ use crate::{
     connect::Handoff,
     error::Error,
     keys::QueueKeys,
-    operator::command,
     position::in_order,
-    scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP, Step},
+    scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP, Step, command},
     worker::{milliseconds, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};

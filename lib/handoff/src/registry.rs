@@ -5,8 +5,7 @@ use crate::{
     connect::Handoff,
     error::Error,
     keys::EVERY_KIND,
-    operator::command,
-    scripts::{RENEW, Step},
+    scripts::{RENEW, Step, command},
     worker::milliseconds,
 };
 use leasehold_core::{Kind, QueueName};

@@ -99,6 +99,13 @@ impl From<Cmd> for Step {
     }
 }
 
+/// A command with its arguments.
+pub(crate) fn command(name: &str, arguments: impl ToRedisArgs) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(arguments);
+    command
+}
+
 /// Sends the steps in one round trip, and returns the answer of each step.
 ///
 /// A server that has lost its scripts executes the plain commands and answers NOSCRIPT to the scripts. Exactly these

@@ -3,8 +3,8 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    operator::command,
     position::is_waiting,
+    scripts::command,
     worker::{parse_member, parse_members},
 };
 use leasehold_core::{JobId, QueueName};

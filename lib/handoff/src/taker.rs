@@ -3,8 +3,8 @@
 use crate::{
     connect::Handoff,
     error::Error,
-    operator::command,
     pool::{connection_of_its_own, no_answer_within},
+    scripts::command,
     worker::parse_member,
 };
 use leasehold_core::{JobId, QueueName};

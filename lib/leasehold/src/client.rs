@@ -4,7 +4,6 @@ use crate::{
     Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, QueueName, Revived, State,
     enqueue::Enqueue,
     job::{Id, Job},
-    testing,
 };
 use leasehold_client::Store;
 use std::{sync::Arc, time::Duration};
@@ -32,14 +31,7 @@ use std::{sync::Arc, time::Duration};
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    inner: Inner,
-}
-
-/// Where the jobs of a client are.
-#[derive(Clone)]
-enum Inner {
-    Stores(Arc<leasehold_client::Client>),
-    Memory(testing::Queue),
+    inner: Arc<leasehold_client::Client>,
 }
 
 impl Client {
@@ -51,12 +43,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL is unavailable or has another schema; a URL is malformed.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
-        Ok(Self { inner: Inner::Stores(Arc::new(leasehold_client::Client::connect(config).await?)) })
-    }
-
-    /// A client of a queue in memory.
-    pub(crate) const fn in_memory(queue: testing::Queue) -> Self {
-        Self { inner: Inner::Memory(queue) }
+        Ok(leasehold_client::Client::connect(config).await?.into())
     }
 
     /// PostgreSQL, for programs of Leasehold itself.
@@ -66,18 +53,12 @@ impl Client {
     #[doc(hidden)]
     #[must_use]
     pub fn store(&self) -> &Store {
-        match &self.inner {
-            Inner::Stores(client) => &client.pair().store,
-            Inner::Memory(_) => panic!("a queue in memory has no PostgreSQL"),
-        }
+        &self.inner.pair().expect("a queue in memory has no PostgreSQL").store
     }
 
-    /// The client of both stores.
-    pub(crate) fn stores(&self) -> Result<&leasehold_client::Client, Error> {
-        match &self.inner {
-            Inner::Stores(client) => Ok(client),
-            Inner::Memory(_) => Err(Error::NoSchedules),
-        }
+    /// The client without job types.
+    pub(crate) fn untyped(&self) -> &leasehold_client::Client {
+        &self.inner
     }
 
     /// Begins to enqueue a job: see [`Enqueue`] for the options.
@@ -105,10 +86,7 @@ impl Client {
     /// [`Error::OutcomeUnknown`]. When open transactions of other sessions hold ids or unique keys for longer than
     /// `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.enqueue_many(jobs).await,
-            Inner::Memory(queue) => queue.rows(|rows| rows.enqueue(jobs)),
-        }
+        self.inner.enqueue_many(jobs).await
     }
 
     /// Waits until a job has succeeded, and returns its result.
@@ -136,10 +114,7 @@ impl Client {
     /// # Errors
     /// [`Error::TimedOut`], [`Error::NoSuchJob`], or PostgreSQL fails.
     pub async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.wait_finished(id, timeout).await,
-            Inner::Memory(queue) => queue.wait_finished(id, timeout).await,
-        }
+        self.inner.wait_finished(id, timeout).await
     }
 
     /// One job as it is now, live or finished; `None` if no job has this id.
@@ -147,10 +122,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn job(&self, id: impl Into<JobId>) -> Result<Option<JobRecord>, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.job(id).await,
-            Inner::Memory(queue) => Ok(queue.rows(|rows| rows.job(id.into()))),
-        }
+        self.inner.job(id).await
     }
 
     /// Why a job is in its state, by the clock of the database; `None` if no job has this id.
@@ -171,10 +143,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn explain(&self, id: impl Into<JobId>) -> Result<Option<Explanation>, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.explain(id).await,
-            Inner::Memory(queue) => Ok(queue.explain(id.into())),
-        }
+        self.inner.explain(id).await
     }
 
     /// Cancels jobs. Waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
@@ -183,10 +152,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.cancel(ids).await,
-            Inner::Memory(queue) => Ok(queue.changing(|rows| rows.cancel(ids))),
-        }
+        self.inner.cancel(ids).await
     }
 
     /// Puts finished jobs back into the line with all their attempts, and scheduled jobs at once. Jobs in other states,
@@ -195,10 +161,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.revive(ids).await,
-            Inner::Memory(queue) => Ok(queue.changing(|rows| rows.revive(ids))),
-        }
+        self.inner.revive(ids).await
     }
 
     /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs continue. Returns whether
@@ -207,10 +170,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.pause(queue).await,
-            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_paused(queue, true))),
-        }
+        self.inner.pause(queue).await
     }
 
     /// Sets what one point of priority is worth in this queue: the waiting time that it replaces. Moves the waiting jobs and
@@ -219,10 +179,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.set_priority_step(queue, step).await,
-            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_priority_step(queue, step))),
-        }
+        self.inner.set_priority_step(queue, step).await
     }
 
     /// Resumes a queue. Returns whether the queue was paused.
@@ -230,10 +187,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.resume(queue).await,
-            Inner::Memory(memory) => Ok(memory.rows(|rows| rows.set_paused(queue, false))),
-        }
+        self.inner.resume(queue).await
     }
 
     /// Cancels one batch of the waiting jobs of a queue, and returns their ids: none when no job waits.
@@ -241,9 +195,12 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn purge(&self, queue: &QueueName) -> Result<Vec<JobId>, Error> {
-        match &self.inner {
-            Inner::Stores(client) => client.purge(queue).await,
-            Inner::Memory(memory) => Ok(memory.changing(|rows| rows.purge(queue))),
-        }
+        self.inner.purge(queue).await
+    }
+}
+
+impl From<leasehold_client::Client> for Client {
+    fn from(client: leasehold_client::Client) -> Self {
+        Self { inner: Arc::new(client) }
     }
 }

@@ -5,7 +5,7 @@
 //! - [`Client`] enqueues jobs, waits for them, cancels and revives them.
 //! - [`NewSchedule`] enqueues a job again and again: see [`Client::set_schedule`].
 //! - [`Job`] is a kind of work as a Rust type; a [`Worker`] runs such jobs.
-//! - [`testing`] is a queue in memory for unit tests.
+//! - `testing`, with the feature of this name, is a queue in memory for unit tests.
 //! - [`Reaper`] repairs what crashed processes left behind; every installation runs at least one.
 //!
 //! Execution is at least once: a job runs again after its worker was lost. At most one result is accepted.
@@ -20,6 +20,7 @@ mod middleware;
 mod reaper;
 mod schedules;
 mod serve;
+#[cfg(feature = "testing")]
 pub mod testing;
 mod worker;
 

@@ -31,7 +31,7 @@ impl Client {
     /// # Errors
     /// [`Error::Timing`] or [`Error::Invalid`] before anything is written, or PostgreSQL fails.
     pub async fn set_schedule(&self, schedule: &NewSchedule) -> Result<(), Error> {
-        self.stores()?.set_schedule(schedule).await
+        self.untyped().set_schedule(schedule).await
     }
 
     /// All schedules, by name.
@@ -39,7 +39,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn schedules(&self) -> Result<Vec<Schedule>, Error> {
-        self.stores()?.schedules().await
+        self.untyped().schedules().await
     }
 
     /// One schedule; `None` if there is none of this name.
@@ -47,7 +47,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn schedule(&self, name: &ScheduleName) -> Result<Option<Schedule>, Error> {
-        self.stores()?.schedule(name).await
+        self.untyped().schedule(name).await
     }
 
     /// Pauses a schedule: no tick makes a job until the schedule is resumed. Returns whether that changed anything; `None`
@@ -56,7 +56,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn pause_schedule(&self, name: &ScheduleName) -> Result<Option<bool>, Error> {
-        self.stores()?.pause_schedule(name).await
+        self.untyped().pause_schedule(name).await
     }
 
     /// Resumes a schedule from now on: the ticks of the pause make no job. Returns whether the schedule was paused; `None`
@@ -65,7 +65,7 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails, or this version cannot read the timing of the schedule.
     pub async fn resume_schedule(&self, name: &ScheduleName) -> Result<Option<bool>, Error> {
-        self.stores()?.resume_schedule(name).await
+        self.untyped().resume_schedule(name).await
     }
 
     /// Enqueues the job of a schedule now, also if the schedule is paused. Its ticks stay as they are. `None` if there is no
@@ -74,7 +74,7 @@ impl Client {
     /// # Errors
     /// As [`Client::enqueue_many`].
     pub async fn run_schedule(&self, name: &ScheduleName) -> Result<Option<Enqueued>, Error> {
-        self.stores()?.run_schedule(name).await
+        self.untyped().run_schedule(name).await
     }
 
     /// Removes a schedule. The jobs that it has made stay. Returns whether there was one.
@@ -82,6 +82,6 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn remove_schedule(&self, name: &ScheduleName) -> Result<bool, Error> {
-        self.stores()?.remove_schedule(name).await
+        self.untyped().remove_schedule(name).await
     }
 }

@@ -9,9 +9,9 @@ use crate::{
 use chrono::{DateTime, Utc};
 use leasehold_core::{ClaimedJob, Fence, FinishedRun, JobId, JobRecord, NewJob, QueueName, Settled, WorkerId};
 use leasehold_ports::{
-    CancelWanted, Cancelled, Class, Deferred, DueSchedules, Enqueued, Error, Expired, Expiry, Fingerprints, Fire,
-    FireOutcome, Front, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair, Retained, Revived,
-    Slice, Stretch, Survey, Uptime, Waiting,
+    CancelWanted, Cancelled, Class, Deferred, DueSchedules, Enqueued, Error, Expired, Expiry, Fingerprints, Finished,
+    Fire, FireOutcome, Front, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair,
+    Retained, Revived, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -127,7 +127,47 @@ impl MemoryStore {
     /// # Errors
     /// As that.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
-        self.call("job", |rows| rows.live.get(&id).or(rows.history.get(&id)).map(crate::rows::Row::record)).await
+        self.call("job", |rows| rows.job(id)).await
+    }
+
+    /// As [`leasehold_ports::Jobs::finished`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error> {
+        self.call("finished", |rows| rows.finished(ids)).await
+    }
+
+    /// As [`leasehold_ports::Jobs::set_priority_step`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
+        self.call("set_priority_step", |rows| rows.set_priority_step(queue, step)).await
+    }
+
+    /// As [`leasehold_ports::Jobs::purge`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn purge(&self, queue: &QueueName, limit: i64) -> Result<Vec<JobId>, Error> {
+        self.call("purge", |rows| rows.purge(queue, limit)).await
+    }
+
+    /// As [`leasehold_ports::ExplainJobs::job_moment`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn job_moment(&self, id: JobId) -> Result<Option<JobMoment>, Error> {
+        self.call("job_moment", |rows| rows.job_moment(id)).await
+    }
+
+    /// As [`leasehold_ports::ExplainJobs::position`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn position(&self, id: JobId, limit: i64) -> Result<Option<i64>, Error> {
+        self.call("position", |rows| rows.position(id, limit)).await
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Broken {
     ExpireCountsNoCrash,
     /// An enqueue is answered as written, but one in eight is not written.
     EnqueueIsAnsweredUnwritten,
+    /// A finished job is not found by its id: a client resends without `id_may_exist`.
+    ResendsForgetTheId,
     /// Two live jobs may have the same unique key.
     UniqueKeysAreNotGuarded,
     /// A claim also takes running jobs.
@@ -39,12 +41,13 @@ pub enum Broken {
 
 impl Broken {
     /// All rules.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SettleIgnoresTheFence,
         Self::SettleIsAnsweredUnwritten,
         Self::ExpireIgnoresRenewals,
         Self::ExpireCountsNoCrash,
         Self::EnqueueIsAnsweredUnwritten,
+        Self::ResendsForgetTheId,
         Self::UniqueKeysAreNotGuarded,
         Self::ClaimTakesRunningJobs,
         Self::ClaimIgnoresPauses,

@@ -16,6 +16,16 @@ const CRASHED_AT_ONCE: usize = 10;
 const CRASHED_S: i64 = 1;
 
 impl Rows {
+    /// The first job in the lines of all queues that may be claimed and that `fits`.
+    pub fn first_in_line(&self, fits: impl Fn(&Row) -> bool) -> Option<JobId> {
+        let may_be_claimed = |row: &&Row| {
+            row.claimability(self.paused.contains(&row.job.queue), &Kinds::All).may_be_claimed()
+                && !self.is_locked(row.life.id)
+        };
+        let first = self.live.values().filter(may_be_claimed).filter(|row| fits(row)).min_by_key(|row| row.place());
+        first.map(|row| row.life.id)
+    }
+
     pub(crate) fn claim(
         &mut self,
         worker: WorkerId,

@@ -3,11 +3,12 @@
 use crate::{
     broken::Broken,
     journal::Change,
-    rows::{Row, Rows, later, line_at},
+    rows::{Row, Rows, later},
 };
-use leasehold_core::{Event, JobId, Lifecycle, NewJob, QueueName, State, Verb};
-use leasehold_ports::{Cancelled, Enqueued, Revived};
-use std::collections::BTreeSet;
+use chrono::TimeDelta;
+use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, QueueName, State, Verb};
+use leasehold_ports::{Cancelled, Enqueued, Finished, JobMoment, Kinds, Revived, STRICT_PRIORITY_STEP};
+use std::{collections::BTreeSet, time::Duration};
 
 impl Rows {
     pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<Enqueued> {
@@ -22,6 +23,7 @@ impl Rows {
             line_at: Some(row.line_at()),
         };
         if job.id_may_exist
+            && !self.is_broken(Broken::ResendsForgetTheId)
             && let Some(row) = self.history.get(&job.id)
         {
             return there(row);
@@ -38,16 +40,12 @@ impl Rows {
         let now = self.clock.now();
         let run_at = job.run_at.or_else(|| job.delay.map(|delay| later(now, delay))).unwrap_or(now);
         let state = if run_at > now { State::Scheduled } else { State::Queued };
-        let line_at = line_at(run_at, job.priority);
-        let answer = Enqueued { id: job.id, inserted: true, state, line_at: Some(line_at) };
-        if self.is_broken(Broken::EnqueueIsAnsweredUnwritten) && job.id.0.as_bytes()[15].is_multiple_of(8) {
-            return answer;
-        }
         let life = Lifecycle::new(job.id, state, job.max_attempts, job.max_crashes);
         let row = Row {
             life,
             job: job.clone(),
             run_at,
+            priority_step: self.priority_steps.get(&job.queue).copied().unwrap_or(TimeDelta::hours(1)),
             created_at: now,
             started_at: None,
             finished_at: None,
@@ -58,6 +56,10 @@ impl Rows {
             result: None,
             trail: Vec::new(),
         };
+        let answer = Enqueued { id: job.id, inserted: true, state, line_at: Some(row.line_at()) };
+        if self.is_broken(Broken::EnqueueIsAnsweredUnwritten) && job.id.0.as_bytes()[15].is_multiple_of(8) {
+            return answer;
+        }
         self.live.insert(job.id, row);
         let (queue, unique_key) = (job.queue.clone(), job.unique_key.clone());
         self.log(Change::Enqueued { job: life, queue, unique_key });
@@ -105,6 +107,58 @@ impl Rows {
         let changed = self.paused.remove(queue);
         self.log(Change::Resumed { queue: queue.clone() });
         changed
+    }
+
+    /// Moves the waiting jobs of the queue, and returns how many it moved.
+    pub(crate) fn set_priority_step(&mut self, queue: &QueueName, step: Duration) -> u64 {
+        let step = TimeDelta::from_std(step.min(STRICT_PRIORITY_STEP)).unwrap_or(TimeDelta::MAX);
+        self.priority_steps.insert(queue.clone(), step);
+        let mut moved = 0;
+        for row in self.live.values_mut().chain(self.history.values_mut()).filter(|row| row.job.queue == *queue) {
+            let waits = !row.life.state.is_final() && row.life.state != State::Running;
+            moved += u64::from(waits && row.job.priority != 0 && row.priority_step != step);
+            row.priority_step = step;
+        }
+        moved
+    }
+
+    pub(crate) fn purge(&mut self, queue: &QueueName, limit: i64) -> Vec<JobId> {
+        let of_queue = |state| {
+            let waits = move |row: &&Row| row.life.state == state && row.job.queue == *queue;
+            self.live.values().filter(waits).map(|row| row.life.id).filter(|id| !self.is_locked(*id))
+        };
+        let all = [State::Queued, State::Scheduled, State::Blocked].into_iter().flat_map(of_queue);
+        let ids: Vec<JobId> = all.take(usize::try_from(limit).unwrap_or_default()).collect();
+        self.cancel(&ids);
+        ids
+    }
+
+    pub(crate) fn job(&self, id: JobId) -> Option<JobRecord> {
+        self.live.get(&id).or(self.history.get(&id)).map(Row::record)
+    }
+
+    pub(crate) fn job_moment(&self, id: JobId) -> Option<JobMoment> {
+        let row = self.live.get(&id).or(self.history.get(&id))?;
+        let paused = self.paused.contains(&row.job.queue);
+        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused })
+    }
+
+    pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {
+        let finished = |row: &Row| Finished {
+            id: row.life.id,
+            state: row.life.state,
+            result: row.result.clone(),
+            last_error: row.last_error.clone(),
+        };
+        ids.iter().filter_map(|id| self.history.get(id)).map(finished).collect()
+    }
+
+    /// The number of jobs in the line before this job, up to `limit`.
+    pub(crate) fn position(&self, id: JobId, limit: i64) -> Option<i64> {
+        let row = self.live.get(&id).filter(|row| row.life.state == State::Queued)?;
+        let line = self.line_of(&row.job.queue, &Kinds::All);
+        let before = line.partition_point(|other| other.place() < row.place());
+        Some(i64::try_from(before).unwrap_or(i64::MAX).min(limit))
     }
 
     /// Or the job that has the unique key already.

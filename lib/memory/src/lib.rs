@@ -1,5 +1,5 @@
-//! Both stores in memory, for simulations and unit tests: the same verbs with the same answers as PostgreSQL and Redis,
-//! in virtual time. Every call goes through a [`Link`], which injects faults.
+//! Both stores in memory, for the simulation and for unit tests of programs (`leasehold::testing`): the same verbs with the
+//! same answers as PostgreSQL and Redis, in virtual time. Every call goes through a [`Link`], which injects faults.
 //!
 //! Nobody has to trust a second implementation. Every transition of a job is [`Lifecycle::apply`]. The verbs of Redis
 //! follow the scripts in `lua/`, and every case of `tests/lua` compares both. Both stores pass the conformance suites
@@ -15,8 +15,10 @@ mod broken;
 mod claims;
 mod clients;
 mod clock;
+mod commands;
 mod ends;
 mod head;
+mod head_repairs;
 mod journal;
 mod keys;
 mod link;

@@ -25,6 +25,8 @@ pub struct Row {
     pub life: Lifecycle,
     pub job: NewJob,
     pub run_at: DateTime<Utc>,
+    /// The waiting time that one point of priority is worth.
+    pub priority_step: TimeDelta,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -46,6 +48,8 @@ pub struct Rows {
     pub history: BTreeMap<JobId, Row>,
     /// Paused queues: none of their jobs is claimed.
     pub paused: BTreeSet<QueueName>,
+    /// What one point of priority is worth, where a queue does not have the default.
+    pub priority_steps: BTreeMap<QueueName, TimeDelta>,
     /// The journal of all events.
     pub journal: Vec<Entry>,
     /// Rows that other transactions have locked, each with the end of the lock.
@@ -67,13 +71,14 @@ pub struct Rows {
 }
 
 impl Row {
-    /// The position in the line.
-    pub(crate) fn place(&self) -> (DateTime<Utc>, JobId) {
+    /// The position in the line. The lowest comes first.
+    #[must_use]
+    pub fn place(&self) -> (DateTime<Utc>, JobId) {
         (self.line_at(), self.life.id)
     }
 
     pub(crate) fn line_at(&self) -> DateTime<Utc> {
-        line_at(self.run_at, self.job.priority)
+        self.run_at - self.priority_step * i32::from(self.job.priority)
     }
 
     pub(crate) const fn has_crashed(&self) -> bool {
@@ -106,7 +111,8 @@ impl Row {
     }
 
     /// The job in the form of the view.
-    pub(crate) fn record(&self) -> JobRecord {
+    #[must_use]
+    pub fn record(&self) -> JobRecord {
         let Self { life, job, .. } = self.clone();
         JobRecord {
             id: life.id,
@@ -143,6 +149,7 @@ impl Rows {
             live: BTreeMap::new(),
             history: BTreeMap::new(),
             paused: BTreeSet::new(),
+            priority_steps: BTreeMap::new(),
             locked: BTreeMap::new(),
             deferred: BTreeMap::new(),
             journal: Vec::new(),
@@ -254,9 +261,4 @@ pub(crate) fn serves(kinds: &Kinds, kind: &Kind) -> bool {
 pub(crate) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     const CENTURY_MS: i64 = 100 * 365 * 86_400_000;
     now + TimeDelta::milliseconds(i64::try_from(by.as_millis()).unwrap_or(CENTURY_MS).min(CENTURY_MS))
-}
-
-/// One point of priority is worth one hour of waiting.
-pub(crate) fn line_at(run_at: DateTime<Utc>, priority: i16) -> DateTime<Utc> {
-    run_at - TimeDelta::hours(i64::from(priority))
 }

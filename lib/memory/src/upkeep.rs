@@ -60,7 +60,8 @@ impl Rows {
         Some(Expired { id, queue, line_at, worker, epoch: before.epoch, state: after.state })
     }
 
-    pub(crate) fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
+    /// As [`leasehold_ports::DueJobs::promote`].
+    pub fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
         if self.is_broken(Broken::NothingIsPromoted) {
             return Vec::new();
         }

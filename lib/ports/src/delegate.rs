@@ -9,9 +9,9 @@
 pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
-        Fingerprints, Fire, FireOutcome, Front, HeadStats, Hint, JobStatus, Kinds, Lease, Line, LinePosition,
-        LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot, Stretch, Survey,
-        Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Fingerprints, Finished, Fire, FireOutcome, Front, HeadStats, Hint, JobMoment, JobStatus, Kinds, Lease, Line,
+        LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot,
+        Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -62,8 +62,17 @@ macro_rules! delegate_store {
                     async fn cancel(&self, ids: &[JobId]) -> Vec<Cancelled>;
                     async fn revive(&self, ids: &[JobId]) -> Vec<Revived>;
                     async fn job(&self, id: JobId) -> Option<JobRecord>;
+                    async fn finished(&self, ids: &[JobId]) -> Vec<Finished>;
                     async fn pause(&self, queue: &QueueName) -> bool;
                     async fn resume(&self, queue: &QueueName) -> bool;
+                    async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> u64;
+                    async fn purge(&self, queue: &QueueName, limit: i64) -> Vec<JobId>;
+                }
+            }
+            $crate::port! {
+                $store: ExplainJobs {
+                    async fn job_moment(&self, id: JobId) -> Option<JobMoment>;
+                    async fn position(&self, id: JobId, limit: i64) -> Option<i64>;
                 }
             }
             $crate::port! {
@@ -141,6 +150,11 @@ macro_rules! delegate_store {
                 }
             }
 
+            impl From<$store> for Arc<dyn $crate::ClientStore> {
+                fn from(store: $store) -> Self {
+                    Arc::new(store)
+                }
+            }
 
             impl From<$store> for Arc<dyn $crate::WorkerStore> {
                 fn from(store: $store) -> Self {
@@ -157,7 +171,7 @@ macro_rules! delegate_store {
     };
 }
 
-/// Implements all ports of workers and reapers to the head for a store of hints.
+/// Implements all ports of clients, workers and reapers to the head for a store of hints.
 #[macro_export]
 macro_rules! delegate_head {
     ($head:ty) => {
@@ -257,10 +271,21 @@ macro_rules! delegate_head {
                 }
             }
             $crate::port! {
+                $head: ListWorkers {
+                    async fn workers(&self) -> Vec<WorkerRecord>;
+                }
+            }
+            $crate::port! {
                 $head: ReaperRegistry {
                     async fn generation(&self) -> (String, bool);
                     async fn announce_reaper(&self, reaper: Uuid, ttl: Duration) -> ();
                     async fn withdraw_reaper(&self, reaper: Uuid) -> ();
+                }
+            }
+
+            impl From<$head> for Arc<dyn $crate::ClientHead> {
+                fn from(head: $head) -> Self {
+                    Arc::new(head)
                 }
             }
 

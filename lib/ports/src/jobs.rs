@@ -1,11 +1,16 @@
-//! The calls of clients: enqueue jobs, cancel them, revive them, show them.
+//! The calls of clients: enqueue jobs, wait for them, cancel them, revive them, show them.
 
 use crate::error::Error;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, JobRecord, NewJob, QueueName, State, WorkerId};
 use serde::Serialize;
-use std::fmt;
+use serde_json::value::RawValue;
+use std::{fmt, time::Duration};
+
+/// The longest priority step: 60 years. No job waits that long, so each higher priority comes first, whenever its jobs came.
+/// A hundred points of more would leave the range of PostgreSQL's times.
+pub const STRICT_PRIORITY_STEP: Duration = Duration::from_secs(60 * 365 * 24 * 3600);
 
 /// The answer to one enqueued job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +49,27 @@ pub struct Revived {
     pub line_at: DateTime<Utc>,
 }
 
+/// A finished job.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Finished {
+    pub id: JobId,
+    pub state: State,
+    pub result: Option<Box<RawValue>>,
+    pub last_error: Option<String>,
+}
+
+/// A job at one moment of the database's clock.
+#[derive(Clone, Debug)]
+pub struct JobMoment {
+    /// The job.
+    pub job: JobRecord,
+    /// The time of the database. All times of the job are by the same clock.
+    pub as_of: DateTime<Utc>,
+    /// Whether the queue of the job is paused.
+    pub paused: bool,
+}
+
 /// Jobs from a client's view.
 #[async_trait]
 pub trait Jobs: fmt::Debug + Send + Sync {
@@ -60,9 +86,29 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// One job, live or finished.
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error>;
 
+    /// The jobs among these that have finished.
+    async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error>;
+
     /// Pauses a queue: no job of it is claimed. Returns whether that changed anything.
     async fn pause(&self, queue: &QueueName) -> Result<bool, Error>;
 
     /// Resumes a queue. Returns whether that changed anything.
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error>;
+
+    /// Sets what one point of priority is worth in a queue, at most [`STRICT_PRIORITY_STEP`]. Moves the waiting jobs and
+    /// returns how many it moved.
+    async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error>;
+
+    /// Cancels up to `limit` waiting jobs of a queue. Returns their ids.
+    async fn purge(&self, queue: &QueueName, limit: i64) -> Result<Vec<JobId>, Error>;
+}
+
+/// Answers why a job is where it is.
+#[async_trait]
+pub trait ExplainJobs: fmt::Debug + Send + Sync {
+    /// One job, live or finished, at this moment; `None` if no job has this id.
+    async fn job_moment(&self, id: JobId) -> Result<Option<JobMoment>, Error>;
+
+    /// The number of jobs before this job in its line, counted up to `limit`. `None` when the job is not in the line.
+    async fn position(&self, id: JobId, limit: i64) -> Result<Option<i64>, Error>;
 }

@@ -1,14 +1,14 @@
 //! What each caller asks of the two stores, as traits, with the values that these calls exchange and one error type.
 //!
 //! The *authority* is PostgreSQL: it holds every job. The *head* is Redis: it holds hints and the leases of hints.
-//! Workers and reapers only know these traits. In a fleet `Store` and `Handoff` implement them, in a simulation two
-//! stores in memory.
+//! Workers and reapers only know these traits. In a fleet `Store` and `Handoff` implement them, in a simulation and in
+//! unit tests two stores in memory.
 //!
 //! Each trait is one task of a caller. A role is the sum of the traits that it needs:
 //!
 //! | role | of the authority | of the head |
 //! | --- | --- | --- |
-//! | client | [`Jobs`] | [`RepairHead`], [`SendNotices`] |
+//! | client | [`ClientStore`] | [`ClientHead`] |
 //! | worker | [`WorkerStore`] | [`WorkerHead`] |
 //! | reaper | [`ReaperStore`] | [`ReaperHead`] |
 //! | operator (`doctor`) | [`OperatorStore`] | [`OperatorHead`] |
@@ -44,16 +44,18 @@ pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use hint::Hint;
 pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
-pub use jobs::{Cancelled, Enqueued, Jobs, Revived};
+pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Revived, STRICT_PRIORITY_STEP};
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
 pub use notices::{HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
-pub use registry::{ReaperRegistry, WorkerRecord, WorkerRegistry};
+pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
 pub use repairs::{HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray, Swept};
-pub use roles::{OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore};
+pub use roles::{
+    ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
+};
 pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, Settles};
 pub use schedules::{DueSchedule, DueSchedules, Fire, FireOutcome, Schedules, TickJob};
 pub use upkeep::{Repair, Retained, Upkeep, Uptime};

@@ -41,6 +41,13 @@ pub trait WorkerRegistry: fmt::Debug + Send + Sync {
     async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error>;
 }
 
+/// Reads the registry of workers.
+#[async_trait]
+pub trait ListWorkers: fmt::Debug + Send + Sync {
+    /// The live workers.
+    async fn workers(&self) -> Result<Vec<WorkerRecord>, Error>;
+}
+
 /// The registry of reapers.
 #[async_trait]
 pub trait ReaperRegistry: fmt::Debug + Send + Sync {

@@ -6,11 +6,12 @@ use crate::{
     due::DueJobs,
     filling::FillHead,
     hints::{HintLeases, TakeHints},
+    jobs::{ExplainJobs, Jobs},
     line::ReadLine,
     line_changes::LineChanges,
     notices::{HearNotices, SendNotices},
     operator::{FindViolations, InspectHead},
-    registry::{ReaperRegistry, WorkerRegistry},
+    registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
     repairs::{LookAtHeads, RepairHead},
     runs::{DeferredSettles, Renewals, Settles},
     schedules::Schedules,
@@ -27,6 +28,10 @@ macro_rules! roles {
 }
 
 roles! {
+    /// What a client asks of the authority.
+    ClientStore = Jobs + ExplainJobs;
+    /// What a client asks of the head.
+    ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers;
     /// What a worker asks of the authority.
     WorkerStore = Claims + LookUp + Renewals + Settles + ReadLine;
     /// What a worker asks of the head.

@@ -16,8 +16,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Drift, Epoch, FailPoint, JobId, QueueName, State, pass};
-use leasehold_line::{Fault, QueueHints, audit, hints_of, rest_after};
-use leasehold_ports::{Hint, JobStatus, Kinds, Lease, ReaperStore};
+use leasehold_line::{Fault, QueueHints, audit, hints_of, listed, rest_after};
+use leasehold_ports::{Hint, JobStatus, Kinds, Lease, ReaperStore, Snapshot};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -186,7 +186,12 @@ async fn sweep_some(
 ) -> Result<(), Error> {
     let mut snapshots = Vec::with_capacity(queues.len());
     for (queue, due) in queues {
-        snapshots.push((queue, *due, hints_of(&tick.handoff()?.snapshot(queue).await?)));
+        let snapshot = tick.handoff()?.snapshot(queue).await?;
+        let hints = hints_of(&snapshot);
+        if *due == Due::All && is_unlisted(&snapshot, &hints) {
+            tick.swept(tick.handoff()?.sweep(queue).await?);
+        }
+        snapshots.push((queue, *due, hints));
     }
     let compared = snapshots.iter().filter(|(_, due, _)| *due == Due::All);
     let ids: Vec<JobId> = compared.flat_map(|(_, _, hints)| hints.ids()).collect();
@@ -235,6 +240,12 @@ async fn look_again(
     let mut again = audit(&hints, &live, &runs, tick.settings.handoff_lease);
     again.retain(|fault| faults.contains(fault));
     Ok((again, runs))
+}
+
+/// Whether a waiting hint is in no list. The lengths do not show this fault if another hint is in the lists twice.
+fn is_unlisted(snapshot: &Snapshot, hints: &QueueHints) -> bool {
+    let listed: HashSet<JobId> = listed(snapshot).collect();
+    hints.waiting.iter().any(|id| !listed.contains(id))
 }
 
 /// Makes the lists and the set of a queue agree if their lengths differ. The script needs no answer from PostgreSQL. Every fill

@@ -49,12 +49,12 @@ pub use connect::{Pooler, Settings, Store};
 pub use error::Error;
 pub use leasehold_ports::{
     CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints,
-    Fire, FireOutcome, Front, InvalidLinePosition, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed,
-    Repair, Retained, Revived, Slice, Stretch, Survey, TickJob, Uptime, Violation, Waiting,
+    Finished, Fire, FireOutcome, Front, InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition,
+    LineSummary, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, TickJob, Uptime,
+    Violation, Waiting,
 };
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
-pub use priority_step::STRICT_PRIORITY_STEP;
-pub use read::{Finished, JobFilter, JobMoment, QueueStats};
+pub use read::{JobFilter, QueueStats};
 pub use schedules::{Schedule, ScheduleChange};
 pub use violations::CHECKS;

@@ -8,13 +8,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::QueueName;
+use leasehold_ports::STRICT_PRIORITY_STEP;
 use sqlx::PgConnection;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// The longest step: 60 years. No job waits that long, so each higher priority comes first, whenever its jobs came. A hundred
-/// points of more would leave the range of PostgreSQL's times.
-pub const STRICT_PRIORITY_STEP: Duration = Duration::from_secs(60 * 365 * 24 * 3600);
 /// Jobs that one statement looks at: some milliseconds of work.
 const BATCH: i64 = 1_000;
 

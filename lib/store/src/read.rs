@@ -6,10 +6,9 @@ use crate::{
     error::Error,
     row::{Record, job_id, json, time, uuids, word},
 };
-use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, JobRecord, Kind, QueueName, State};
+use leasehold_ports::{Finished, JobMoment};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use sqlx::{FromRow, Row, postgres::PgRow};
 
 /// Which jobs to list. All conditions must hold.
@@ -22,33 +21,6 @@ pub struct JobFilter {
     /// Only jobs with an id below this one: the last id of the page before.
     pub before: Option<JobId>,
     pub limit: i64,
-}
-
-/// A finished job.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "columns")]
-pub struct Finished {
-    pub id: JobId,
-    pub state: State,
-    pub result: Option<Box<RawValue>>,
-    pub last_error: Option<String>,
-}
-
-/// A job at one moment of the database's clock.
-#[derive(Clone, Debug)]
-pub struct JobMoment {
-    /// The job.
-    pub job: JobRecord,
-    /// The time of the database. All times of the job are by the same clock.
-    pub as_of: DateTime<Utc>,
-    /// Whether the queue of the job is paused.
-    pub paused: bool,
-}
-
-impl FromRow<'_, PgRow> for JobMoment {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { job: Record::from_row(row)?.0, as_of: time(row, "as_of")?, paused: row.try_get("paused")? })
-    }
 }
 
 /// The waiting and running jobs of a queue, counted in PostgreSQL.
@@ -111,8 +83,9 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn job_moment(&self, id: JobId) -> Result<Option<JobMoment>, Error> {
-        let statement = sqlx::query_as(include_str!("../sql/explain.sql")).bind(id.0);
-        statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading a job to explain"))
+        let statement = sqlx::query(include_str!("../sql/explain.sql")).bind(id.0);
+        let row = statement.try_map(|row| job_moment(&row)).fetch_optional(&self.bounded).await;
+        row.map_err(Error::sql("reading a job to explain"))
     }
 
     /// The number of jobs before this job in its line, counted up to `limit`. `None` when the job is not in the line.
@@ -142,4 +115,8 @@ fn finished(row: &PgRow) -> Result<Finished, sqlx::Error> {
         result: json(row, "result")?,
         last_error: row.try_get("last_error")?,
     })
+}
+
+fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
+    Ok(JobMoment { job: Record::from_row(row)?.0, as_of: time(row, "as_of")?, paused: row.try_get("paused")? })
 }

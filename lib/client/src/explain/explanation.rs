@@ -3,8 +3,7 @@
 use super::reason::{DeathCause, Process, Reason};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, JobRecord, State};
-use leasehold_handoff::WorkerRecord;
-use leasehold_store::JobMoment;
+use leasehold_ports::{JobMoment, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::fmt;
 
@@ -13,14 +12,13 @@ pub(crate) const POSITION_LIMIT: i64 = 100_000;
 
 /// What the stores say about a job.
 #[derive(Debug)]
-#[doc(hidden)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The job, as PostgreSQL has it.
-    pub moment: JobMoment,
+    pub(crate) moment: JobMoment,
     /// How many jobs stand before the job in the line; `None` if the job is not in the line.
-    pub position: Option<i64>,
+    pub(crate) position: Option<i64>,
     /// The live workers, or why Redis cannot be asked.
-    pub workers: Result<Vec<WorkerRecord>, String>,
+    pub(crate) workers: Result<Vec<WorkerRecord>, String>,
 }
 
 /// Why a job is where it is. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the job
@@ -62,9 +60,7 @@ impl fmt::Display for Explanation {
 
 impl Explanation {
     /// The reasons that follow from the facts.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn of(facts: &Facts) -> Self {
+    pub(crate) fn of(facts: &Facts) -> Self {
         let JobMoment { job, as_of, .. } = &facts.moment;
         let mut reasons = match job.state {
             State::Blocked => vec![Reason::Blocked],

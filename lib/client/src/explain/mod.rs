@@ -4,6 +4,7 @@
 mod explanation;
 mod reason;
 
+pub use explanation::Explanation;
+pub(crate) use explanation::Facts;
 pub(crate) use explanation::POSITION_LIMIT;
-pub use explanation::{Explanation, Facts};
 pub use reason::{DeathCause, Process, Reason};

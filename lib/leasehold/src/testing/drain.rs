@@ -2,10 +2,13 @@
 
 use super::Queue;
 use crate::{Error, StopReason, Tally, WorkerBuilder, worker::Parts};
-use leasehold_core::{Kind, Outcome, Settle};
+use leasehold_client::StoreError;
+use leasehold_core::{FinishedRun, Kind, Outcome, Settle, Settled, WorkerId};
+use leasehold_memory::Row;
+use leasehold_ports::{Kinds, Notice};
 use leasehold_worker::{Handler, Run};
 use std::{collections::BTreeSet, sync::Arc};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 /// Used in place of a random number: the middle of the range, so that a test sees the same delays each time.
 const MIDDLE: f64 = 0.5;
@@ -17,24 +20,29 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
         let own = handlers.iter().rfind(|(of, _)| of == kind).map(|(_, handler)| handler);
         own.or(any_kind.as_ref())
     };
+    let (worker, mut notices) = (WorkerId::new(), queue.head.listen());
     let mut tally = Tally::default();
     let mut begun = BTreeSet::new();
     loop {
-        let claimed = queue.rows(|rows| {
-            rows.claim(|job| {
-                let served = queues.iter().any(|(name, _)| *name == job.queue);
-                served && !begun.contains(&job.id) && handler_of(&job.kind).is_some()
-            })
-        });
-        let Some(run) = claimed else { return Ok(tally) };
-        let Some(handler) = handler_of(&run.job().kind) else { return Ok(tally) };
-        begun.insert(run.job().fence.id);
+        let fits = |row: &Row| {
+            let served = queues.iter().any(|(name, _)| *name == row.job.queue);
+            served && !begun.contains(&row.life.id) && handler_of(&row.job.kind).is_some()
+        };
+        let Some(id) = queue.store.rows().first_in_line(fits) else { return Ok(tally) };
+        begun.insert(id);
+        let claimed = queue.store.claim(worker, &[id], &Kinds::All, config.lease()).await;
+        // Another task may have cancelled the job.
+        let Some(run) = claimed.map_err(StoreError::from)?.pop().map(Run::new) else { continue };
+        let Some(handler) = handler_of(&run.job().kind) else { continue };
         tally.claimed += 1;
-        let backoff = handler.backoff().unwrap_or(config.backoff());
-        let outcome = execute(Arc::clone(handler), &run).await;
+        let outcome = {
+            let ended = execute(Arc::clone(handler), &run);
+            stop_when_cancelled(&run, &mut notices, ended).await
+        };
         let job = run.job();
+        let backoff = handler.backoff().unwrap_or(config.backoff());
         let Some(settle) = outcome.settle(job.attempt, job.max_attempts, &backoff, MIDDLE) else { continue };
-        match queue.rows(|rows| rows.settle(run.fence(), settle)) {
+        match write(queue, &run, settle).await? {
             Some(Settle::Complete(_)) => tally.succeeded += 1,
             Some(Settle::Retry { .. }) => tally.retried += 1,
             Some(Settle::Snooze { .. }) => tally.snoozed += 1,
@@ -43,7 +51,46 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
             Some(Settle::Cancel) => tally.cancelled += 1,
             None => tally.stale_writes_refused += 1,
         }
-        queue.tell();
+        queue.promote();
+    }
+}
+
+/// Writes the end of a run. Returns the end that was written: a run that does not succeed is cancelled, if somebody has asked
+/// for a cancel. `None`: the run was no longer the current run of its job.
+async fn write(queue: &Queue, run: &Run, settle: Settle) -> Result<Option<Settle>, Error> {
+    for settle in [settle, Settle::Cancel] {
+        let finished = FinishedRun { fence: run.fence(), settle: settle.clone() };
+        let answers = queue.store.settle(run.fence().worker, &[finished]).await.map_err(StoreError::from)?;
+        match answers.first() {
+            Some(Settled::Done) => {
+                let hint = (run.job().queue.clone(), vec![run.fence().id]);
+                queue.head.ack(&[hint]).await.map_err(StoreError::from)?;
+                return Ok(Some(settle));
+            }
+            Some(Settled::CancelWanted) => {}
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// Waits for the end of a run, and stops the run when a client cancels the job.
+async fn stop_when_cancelled(
+    run: &Run,
+    notices: &mut mpsc::Receiver<Notice>,
+    ended: impl Future<Output = Outcome>,
+) -> Outcome {
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            outcome = &mut ended => return outcome,
+            Some(notice) = notices.recv() => {
+                let fence = run.fence();
+                if notice == (Notice::Cancel { id: fence.id, epoch: fence.epoch, worker: fence.worker }) {
+                    run.stop(StopReason::Cancelled);
+                }
+            }
+        }
     }
 }
 

@@ -1,4 +1,10 @@
 //! A queue in memory for unit tests: no server, virtual time, and the real `Job`, `Run`, `Client` and `WorkerBuilder`.
+//! Needs the feature `testing`:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! leasehold = { version = "0.1", features = ["testing"] }
+//! ```
 //!
 //! Code under test gets a [`Client`](crate::Client) from [`Queue::client`], and cannot tell the difference. The test looks at
 //! what was enqueued, runs the due jobs with [`Queue::drain`], and moves the time with [`Queue::advance`].
@@ -38,10 +44,11 @@
 //! # }).unwrap();
 //! ```
 //!
+//! The stores are those of the simulation of Leasehold, and pass the same tests as PostgreSQL and Redis.
+//!
 //! What a unit test cannot see: leases, crashes, several workers, and the SQL of `send_in`, which needs PostgreSQL.
 
 mod drain;
 mod queue;
-mod rows;
 
 pub use queue::Queue;

@@ -1,22 +1,21 @@
 //! The queue that a unit test holds.
 
-use super::{drain, rows::Rows};
-use crate::{Client, Error, Explanation, Finished, Id, Job, JobId, JobRecord, State, Tally, WorkerBuilder};
+use super::drain;
+use crate::{Client, Error, Id, Job, JobId, JobRecord, State, Tally, WorkerBuilder};
 use chrono::{DateTime, Utc};
-use leasehold_client::{Facts, JobMoment};
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::sync::Notify;
+use leasehold_memory::{Change, Clock, MemoryHead, MemoryStore, Row};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// The maximum number of hints in Redis. Any number would do: [`Queue::drain`] reads the line.
+const HEAD_MAX: u32 = 100;
 
 /// A queue in memory. Cheap to clone; all clones are the same queue.
 #[derive(Clone)]
 pub struct Queue {
-    rows: Arc<Mutex<Rows>>,
-    /// Notified after each change that a wait may wait for.
-    changed: Arc<Notify>,
+    clock: Clock,
+    pub(super) store: MemoryStore,
+    pub(super) head: MemoryHead,
+    client: Client,
 }
 
 impl fmt::Debug for Queue {
@@ -41,30 +40,44 @@ impl Queue {
     /// An empty queue at a time of your choice.
     #[must_use]
     pub fn starting_at(now: DateTime<Utc>) -> Self {
-        Self { rows: Arc::new(Mutex::new(Rows::new(now))), changed: Arc::default() }
+        let clock = Clock::standing_at(now);
+        let (store, head) = (MemoryStore::new(clock.clone(), None), MemoryHead::new(clock.clone(), HEAD_MAX, None));
+        let client = leasehold_client::Client::over(Arc::new(store.clone()), Some(Arc::new(head.clone())));
+        Self { clock, store, head, client: client.into() }
     }
 
     /// A client of this queue, for the code under test.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::in_memory(self.clone())
+        self.client.clone()
     }
 
     /// The time of the queue.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        self.rows(|rows| rows.now())
+        self.clock.now()
     }
 
     /// Advances the time of the queue. Jobs that are then due wait in the line.
     pub fn advance(&self, by: Duration) {
-        self.changing(|rows| rows.advance(by));
+        self.clock.advance(by);
+        self.promote();
     }
 
     /// All jobs, live and finished, in the order in which they were enqueued.
     #[must_use]
     pub fn jobs(&self) -> Vec<JobRecord> {
-        self.rows(|rows| rows.all())
+        let rows = self.store.rows();
+        let enqueued = rows.journal.iter().filter_map(|entry| match &entry.change {
+            Change::Enqueued { job, .. } => Some(job.id),
+            _ => None,
+        });
+        enqueued.filter_map(|id| rows.live.get(&id).or(rows.history.get(&id))).map(Row::record).collect()
+    }
+
+    /// Moves due scheduled jobs into the line.
+    pub(super) fn promote(&self) {
+        self.store.rows().promote(i64::MAX, None);
     }
 
     /// The jobs of this type that wait: scheduled or queued.
@@ -128,54 +141,5 @@ impl Queue {
         let each =
             jobs.iter().map(|job| format!("\n  {} in {}, {}: {}", job.kind, job.queue, job.state, job.payload.get()));
         format!("the queue has {} jobs:{}", jobs.len(), each.collect::<String>())
-    }
-
-    /// Waits until a job has finished.
-    pub(crate) async fn wait_finished(&self, id: JobId, timeout: Duration) -> Result<Finished, Error> {
-        let finished = async {
-            loop {
-                // Listen before the check: then a change between the two is not missed.
-                let changed = self.changed.notified();
-                if let Some(finished) = self.rows(|rows| rows.finished(id)) {
-                    return finished;
-                }
-                changed.await;
-            }
-        };
-        match tokio::time::timeout(timeout, finished).await {
-            Ok(finished) => Ok(finished),
-            Err(_) if self.rows(|rows| rows.job(id)).is_none() => Err(Error::NoSuchJob(id)),
-            Err(_) => Err(Error::TimedOut(id)),
-        }
-    }
-
-    pub(crate) fn rows<T>(&self, with: impl FnOnce(&mut Rows) -> T) -> T {
-        // Every change is complete before anything can panic.
-        with(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The same for a change that a wait may wait for.
-    pub(crate) fn changing<T>(&self, with: impl FnOnce(&mut Rows) -> T) -> T {
-        let answer = self.rows(with);
-        self.tell();
-        answer
-    }
-
-    /// Why a job is in its state. Between two drains no worker lives.
-    pub(crate) fn explain(&self, id: JobId) -> Option<Explanation> {
-        self.rows(|rows| {
-            let job = rows.job(id)?;
-            let (as_of, paused, position) = (rows.now(), rows.is_paused(&job.queue), rows.position(id));
-            Some(Explanation::of(&Facts {
-                moment: JobMoment { job, as_of, paused },
-                position,
-                workers: Ok(Vec::new()),
-            }))
-        })
-    }
-
-    /// Tells the waits that something has changed.
-    pub(crate) fn tell(&self) {
-        self.changed.notify_waiters();
     }
 }

@@ -5,7 +5,7 @@
 //! After a comma, the line may say more:
 //!
 //! - `for partitions without INDEX`: once for each partition of history that has no part of this index; `$PARTITION`
-//! stands for the name of the partition.
+//!   stands for the name of the partition.
 //! - `if invalid INDEX`: only if the build of this index has begun and has not finished.
 //!
 //! A statement with CONCURRENTLY runs outside a transaction. In a new schema nobody can be held up, so there everything
