@@ -2,9 +2,10 @@
 //!
 //! Pure: no clock, no store. The caller passes the time of the database.
 //!
-//! The crate `croner` reads cron expressions and searches for times. A local time that a change of the clock skips is made up
-//! for when the clock has changed. A local time that happens twice counts once for a schedule at certain times of the day, and twice for a
-//! schedule that runs all the time, such as `*/30 * * * *`. `tests/` compares all that with a second implementation.
+//! The crate `croner` reads cron expressions and searches for times. A schedule at certain times of the day fires at the end
+//! of the gap if the clock is put forward over such a time, and once if the clock is put back over it. A schedule that runs all
+//! the time, such as `*/30 * * * *`, fires at each local time that exists. `tests/` compares all that with a second
+//! implementation.
 
 mod calendar;
 mod due;
