@@ -77,7 +77,9 @@ impl Row {
         (self.line_at(), self.life.id)
     }
 
-    pub(crate) fn line_at(&self) -> DateTime<Utc> {
+    /// The position in the line.
+    #[must_use]
+    pub fn line_at(&self) -> DateTime<Utc> {
         self.run_at - self.priority_step * i32::from(self.job.priority)
     }
 
