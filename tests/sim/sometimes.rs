@@ -53,7 +53,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "take: its answer was lost",
     "ack: its answer was lost",
     "release: its answer was lost",
-    "expire: its answer was lost",
+    "expire_except: its answer was lost",
     "promote: its answer was lost",
     "fire_schedules: its answer was lost",
     "ticks of a schedule made their jobs",

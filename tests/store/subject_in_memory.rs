@@ -10,6 +10,7 @@ use std::ops::Deref;
 /// A store in memory.
 pub(crate) struct Fixture {
     store: MemoryStore,
+    clock: Clock,
 }
 
 /// All that the suite asks of a store.
@@ -27,7 +28,8 @@ impl Deref for Fixture {
 /// The verbs of clients.
 impl Fixture {
     pub(crate) async fn start() -> Self {
-        Self { store: MemoryStore::new(Clock::start_at(Utc::now()), None) }
+        let clock = Clock::start_at(Utc::now());
+        Self { store: MemoryStore::new(clock.clone(), None), clock }
     }
 
     pub(crate) async fn with_connections(_max_connections: u32) -> Self {
@@ -35,11 +37,11 @@ impl Fixture {
     }
 
     pub(crate) async fn expire(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Expired>, Error> {
-        self.store.expire(limit, since).await
+        Ok(self.store.rows().expire(limit, since, &[]))
     }
 
     pub(crate) async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
-        self.store.unblock(ids).await
+        Ok(self.store.rows().unblock(ids))
     }
 }
 
@@ -59,14 +61,14 @@ impl Fixture {
 
     /// Makes the lease of this job end a second ago.
     pub(crate) async fn end_lease(&self, id: JobId) {
-        self.edit_one(id, |row| row.lease_until = Some(Utc::now() - TimeDelta::seconds(1)));
+        self.edit_one(id, |row| row.lease_until = Some(self.clock.now() - TimeDelta::seconds(1)));
     }
 
     /// Makes all scheduled jobs due.
     pub(crate) async fn make_scheduled_due(&self) {
         self.edit(|row| {
             if row.life.state == State::Scheduled {
-                row.run_at = Utc::now() - TimeDelta::seconds(1);
+                row.run_at = self.clock.now() - TimeDelta::seconds(1);
             }
         });
     }
@@ -93,7 +95,7 @@ impl Fixture {
     pub(crate) async fn block(&self, id: JobId) {
         self.edit_one(id, |row| {
             row.life.state = State::Blocked;
-            row.run_at = Utc::now() + TimeDelta::days(1);
+            row.run_at = self.clock.now() + TimeDelta::days(1);
         });
     }
 
@@ -102,7 +104,7 @@ impl Fixture {
         let mut rows = self.store.rows();
         rows.live.clear();
         rows.history.clear();
-        let ago = |time| Utc::now() - time;
+        let ago = |time| self.clock.now() - time;
         for &life in jobs {
             let payload = RawValue::from_string("1".to_owned()).expect("JSON");
             let is_running = life.state == State::Running;
@@ -112,10 +114,10 @@ impl Fixture {
                 run_at: ago(TimeDelta::hours(1)),
                 priority_step: TimeDelta::hours(1),
                 created_at: ago(TimeDelta::hours(1)),
-                started_at: is_running.then(Utc::now),
-                finished_at: life.state.is_final().then(Utc::now),
+                started_at: is_running.then(|| self.clock.now()),
+                finished_at: life.state.is_final().then(|| self.clock.now()),
                 lease_until: is_running.then(|| ago(TimeDelta::seconds(1))),
-                cancel_at: life.cancel_wanted.then(Utc::now),
+                cancel_at: life.cancel_wanted.then(|| self.clock.now()),
                 ended_by: life.state.is_final().then_some(finished_by),
                 last_error: None,
                 result: None,

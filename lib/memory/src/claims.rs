@@ -31,6 +31,16 @@ impl Rows {
         worker: WorkerId,
         hints: &[JobId],
         kinds: &Kinds,
+        lease: Duration,
+    ) -> Vec<ClaimedJob> {
+        self.claim_careful(worker, hints, kinds, usize::MAX, lease)
+    }
+
+    pub(crate) fn claim_careful(
+        &mut self,
+        worker: WorkerId,
+        hints: &[JobId],
+        kinds: &Kinds,
         limit: usize,
         lease: Duration,
     ) -> Vec<ClaimedJob> {

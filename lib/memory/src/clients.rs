@@ -7,15 +7,17 @@ use crate::{
 };
 use chrono::TimeDelta;
 use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, QueueName, State, Verb};
-use leasehold_ports::{Cancelled, Enqueued, Finished, JobMoment, Kinds, Revived, STRICT_PRIORITY_STEP};
+use leasehold_ports::{Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Revived, STRICT_PRIORITY_STEP};
 use std::{collections::BTreeSet, time::Duration};
 
 impl Rows {
-    pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<Enqueued> {
-        jobs.iter().map(|job| self.enqueue_one(job)).collect()
+    pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        let valid = jobs.iter().try_for_each(NewJob::validate);
+        valid.map_err(|error| Error::new("PostgreSQL", "checking jobs", Class::Invalid, error))?;
+        Ok(jobs.iter().map(|job| self.enqueue_one(job)).collect())
     }
 
-    fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
+    pub(crate) fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
         let there = |row: &Row| Enqueued {
             id: row.life.id,
             inserted: false,
@@ -161,15 +163,15 @@ impl Rows {
         Some(i64::try_from(before).unwrap_or(i64::MAX).min(limit))
     }
 
-    /// Or the job that has the unique key already.
-    pub(crate) fn revive(&mut self, ids: &[JobId]) -> Result<Vec<Revived>, JobId> {
+    pub(crate) fn revive(&mut self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
         let mut keys: BTreeSet<&str> = self.live.values().filter_map(|row| row.job.unique_key.as_deref()).collect();
         for row in ids.iter().filter_map(|id| self.history.get(id)) {
             if let Some(key) = row.job.unique_key.as_deref()
                 && !keys.insert(key)
             {
-                return Err(row.life.id);
+                let taken = format!("the unique key of {} is taken by a live job", row.life.id);
+                return Err(Error::new("PostgreSQL", "reviving jobs", Class::Refused, taken));
             }
         }
         Ok(ids.into_iter().filter_map(|id| self.revive_one(id)).collect())

@@ -1,4 +1,4 @@
-//! settle: ends runs, and says why if there was no such run.
+//! settle: ends runs, and says why if there was no such run; and ends that stopping workers leave for a reaper.
 
 use crate::{
     broken::Broken,
@@ -6,9 +6,22 @@ use crate::{
     rows::{Row, Rows, later},
 };
 use leasehold_core::{Ending, Event, Fence, FinishedRun, Lifecycle, Settle, Settled, State, Verb, WorkerId};
+use leasehold_ports::Deferred;
 use std::collections::BTreeSet;
 
 impl Rows {
+    pub(crate) fn defer(&mut self, ends: &[Deferred]) {
+        self.deferred.extend(ends.iter().map(|end| (end.run.fence, end.clone())));
+    }
+
+    pub(crate) fn deferred(&self, limit: i64) -> Vec<Deferred> {
+        self.deferred.values().take(usize::try_from(limit).unwrap_or_default()).cloned().collect()
+    }
+
+    pub(crate) fn deferred_done(&mut self, runs: &[Fence]) {
+        self.deferred.retain(|fence, _| !runs.contains(fence));
+    }
+
     pub(crate) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled> {
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();

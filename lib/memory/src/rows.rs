@@ -66,6 +66,8 @@ pub struct Rows {
     pub up_since_ms: i64,
     /// When a reaper last confirmed that the server can be reached and that leases may expire.
     pub watched_at: Option<DateTime<Utc>>,
+    /// How long a survey walks over dead rows.
+    pub(crate) dead_rows: Duration,
     pub(crate) clock: Clock,
     pub(crate) broken: Option<Broken>,
 }
@@ -161,6 +163,7 @@ impl Rows {
             // The server has been up for a day.
             up_since_ms: -86_400_000,
             watched_at: None,
+            dead_rows: Duration::ZERO,
             clock,
             broken,
         }

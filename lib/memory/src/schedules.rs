@@ -54,7 +54,11 @@ impl Rows {
         DueSchedules { now, due, next_due }
     }
 
-    pub(crate) fn fire_schedule(&mut self, fire: &Fire) -> FireOutcome {
+    pub(crate) fn fire_schedules(&mut self, fires: &[Fire]) -> Vec<FireOutcome> {
+        fires.iter().map(|fire| self.fire_schedule(fire)).collect()
+    }
+
+    fn fire_schedule(&mut self, fire: &Fire) -> FireOutcome {
         let Some(row) = self.schedules.get_mut(&fire.name) else { return FireOutcome::Elsewhere };
         let has_moved_on = row.revision != fire.revision || row.next_at != Some(fire.due_at);
         if has_moved_on && self.broken != Some(Broken::ATickFiresTwice) {
@@ -77,7 +81,7 @@ impl Rows {
             }
             let new =
                 NewJob { id: self.new_id(tick), id_may_exist: false, run_at: Some(tick), delay: None, ..job.clone() };
-            let Some(answer) = self.enqueue(&[new]).pop() else { continue };
+            let answer = self.enqueue_one(&new);
             self.schedule_ticks.insert(place, answer.id);
             let Enqueued { id, inserted, state, line_at } = answer;
             made.push(TickJob { tick, id, inserted, state, queue: job.queue.clone(), line_at });

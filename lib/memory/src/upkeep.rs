@@ -7,8 +7,8 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_ports::{
-    CancelWanted, Expired, Fingerprint, Fingerprints, Hint, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary,
-    Repair, Slice, Stretch, Survey, Waiting,
+    CancelWanted, Expired, Expiry, Fingerprint, Fingerprints, Front, Hint, JobStatus, Kinds, Lease, Line, LinePosition,
+    LineSummary, Repair, Retained, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,19 @@ use std::{
 };
 
 impl Rows {
-    pub(crate) fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
+    pub(crate) fn expire_except(
+        &mut self,
+        limit: i64,
+        since: Option<DateTime<Utc>>,
+        spared: &[JobId],
+        soon: Duration,
+    ) -> Expiry {
+        let expired = self.expire(limit, since, spared);
+        Expiry { expired, locked: self.locked_and_about_to_run_out(soon) }
+    }
+
+    /// Ends runs whose leases have run out, except those of the spared jobs.
+    pub fn expire(&mut self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId]) -> Vec<Expired> {
         let now = self.clock.now();
         let ran_out = |until: &DateTime<Utc>| *until < now && since.is_none_or(|since| *until >= since);
         let mut lapsed: Vec<(DateTime<Utc>, JobId)> = self
@@ -34,7 +46,7 @@ impl Rows {
     }
 
     /// Runs whose leases have run out or are about to, and whose rows other transactions have locked.
-    pub(crate) fn locked_and_about_to_run_out(&self, soon: Duration) -> Vec<JobId> {
+    fn locked_and_about_to_run_out(&self, soon: Duration) -> Vec<JobId> {
         let until = later(self.clock.now(), soon);
         let runs_out = |row: &&Row| row.lease_until.is_some_and(|lease| lease < until);
         self.live.values().filter(runs_out).map(|row| row.life.id).filter(|id| self.is_locked(*id)).collect()
@@ -76,7 +88,8 @@ impl Rows {
         due.into_iter().filter_map(|(_, id)| self.put_in_line(id, Event::Promote)).collect()
     }
 
-    pub(crate) fn unblock(&mut self, ids: &[JobId]) -> Vec<Waiting> {
+    /// The counterpart of `Store::unblock`.
+    pub fn unblock(&mut self, ids: &[JobId]) -> Vec<Waiting> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
         ids.into_iter().filter_map(|id| self.put_in_line(id, Event::Unblock)).collect()
     }
@@ -130,6 +143,32 @@ impl Rows {
             noted.push(*id);
         }
         noted
+    }
+
+    pub(crate) fn ping(&self) {}
+
+    pub(crate) fn paused(&self) -> Vec<QueueName> {
+        self.paused.iter().cloned().collect()
+    }
+
+    pub(crate) fn uptime(&self) -> Uptime {
+        let now = self.clock.now();
+        Uptime {
+            now,
+            up_for: Duration::from_millis(u64::try_from(self.clock.ms() - self.up_since_ms).unwrap_or_default()),
+            snapshot: format!("{}:{}", self.journal.len(), self.schedule_changes),
+            has_deferred: !self.deferred.is_empty(),
+            watched_ago: self.watched_at.map(|at| (now - at).to_std().unwrap_or_default()),
+        }
+    }
+
+    pub(crate) fn keep_watch(&mut self) {
+        self.watched_at = Some(self.clock.now());
+    }
+
+    /// History is kept: the judge of the simulation needs the whole history.
+    pub(crate) fn retain(&self, _keep: Duration) -> Retained {
+        Retained::default()
     }
 
     pub(crate) fn held(&self, worker: WorkerId) -> Vec<Lease> {
@@ -188,7 +227,7 @@ impl Rows {
             None => (Some(self.scan_start(first_lease)), Some(self.scan_start(first_due))),
             Some(_) => (None, None),
         };
-        Survey { at: self.clock.now(), lines, leases_scan_start, schedule_scan_start, took: Duration::ZERO }
+        Survey { at: self.clock.now(), lines, leases_scan_start, schedule_scan_start, took: self.dead_rows }
     }
 
     /// The jobs in the line of a slice.
@@ -216,11 +255,15 @@ impl Rows {
             paused: fingerprint_of(self.paused.iter().map(hash)),
             leases_scan_start: Some(self.scan_start(first_lease)),
             schedule_scan_start: Some(self.scan_start(first_due)),
-            took: Duration::ZERO,
+            took: self.dead_rows,
         }
     }
 
-    pub(crate) fn survey_slice(&self, slice: &Slice) -> Vec<LineSummary> {
+    pub(crate) fn survey_slices(&self, slices: &[Slice]) -> Vec<Vec<LineSummary>> {
+        slices.iter().map(|slice| self.survey_slice(slice)).collect()
+    }
+
+    fn survey_slice(&self, slice: &Slice) -> Vec<LineSummary> {
         let queues: BTreeSet<&QueueName> = self.line_in(slice).map(|row| &row.job.queue).collect();
         queues.into_iter().flat_map(|queue| self.survey(Some(queue)).lines).collect()
     }
@@ -228,6 +271,11 @@ impl Rows {
     fn scan_start(&self, first: Option<DateTime<Utc>>) -> DateTime<Utc> {
         let latest = self.clock.now() - TimeDelta::milliseconds(250);
         first.map_or(latest, |first| first.min(latest))
+    }
+
+    pub(crate) fn lines(&self, fronts: &[Front]) -> Vec<(Line, Vec<Stretch>)> {
+        let line = |front: &Front| self.line(&front.queue, &front.stretches, i64::from(front.limit));
+        fronts.iter().map(line).collect()
     }
 
     pub(crate) fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>) {

@@ -3,6 +3,7 @@
 //!
 //! A store that has all functions of its role, with the same arguments as the traits, needs only one line:
 //! `delegate_store!(Store)` or `delegate_head!(Handoff)`. Its own error type must convert into [`Error`](crate::Error).
+//! A store that makes all calls in one other way names a macro of its own: `delegate_store!(MemoryStore, call_rows)`.
 
 /// What the table names, without any port.
 #[doc(hidden)]
@@ -53,10 +54,16 @@ macro_rules! port {
 macro_rules! delegate_store {
     ($store:ty) => {
         const _: () = {
+            use $crate::port;
+            $crate::delegate_store!($store, port);
+        };
+    };
+    ($store:ty, $port:ident) => {
+        const _: () = {
             #[allow(clippy::wildcard_imports, reason = "the names of the table")]
             use $crate::delegate::names::*;
 
-            $crate::port! {
+            $port! {
                 $store: Jobs {
                     async fn enqueue(&self, jobs: &[NewJob]) -> Vec<Enqueued>;
                     async fn cancel(&self, ids: &[JobId]) -> Vec<Cancelled>;
@@ -69,13 +76,13 @@ macro_rules! delegate_store {
                     async fn purge(&self, queue: &QueueName, limit: i64) -> Vec<JobId>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: ExplainJobs {
                     async fn job_moment(&self, id: JobId) -> Option<JobMoment>;
                     async fn position(&self, id: JobId, limit: i64) -> Option<i64>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: Claims {
                     async fn claim(&self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob>;
                     async fn claim_careful(
@@ -86,31 +93,31 @@ macro_rules! delegate_store {
                     ) -> Vec<ClaimedJob>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: LookUp {
                     async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Vec<JobStatus>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: Renewals {
                     async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed>;
                     async fn held(&self, worker: WorkerId) -> Vec<Lease>;
                     async fn ping(&self) -> ();
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: Settles {
                     async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled>;
                     async fn defer(&self, ends: &[Deferred]) -> ();
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: DeferredSettles {
                     async fn deferred(&self, limit: i64) -> Vec<Deferred>;
                     async fn deferred_done(&self, runs: &[Fence]) -> ();
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: ReadLine {
                     async fn survey(&self, queue: Option<&QueueName>) -> Survey;
                     async fn lines(&self, fronts: &[Front]) -> Vec<(Line, Vec<Stretch>)>;
@@ -119,13 +126,13 @@ macro_rules! delegate_store {
                     async fn paused(&self) -> Vec<QueueName>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: LineChanges {
                     async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Fingerprints;
                     async fn survey_slices(&self, slices: &[Slice]) -> Vec<Vec<LineSummary>>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: DueJobs {
                     async fn expire_except(
                         &self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId], soon: Duration
@@ -134,13 +141,13 @@ macro_rules! delegate_store {
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: Schedules {
                     async fn due_schedules(&self, limit: i64, since: Option<DateTime<Utc>>) -> DueSchedules;
                     async fn fire_schedules(&self, fires: &[Fire]) -> Vec<FireOutcome>;
                 }
             }
-            $crate::port! {
+            $port! {
                 $store: Upkeep {
                     async fn uptime(&self) -> Uptime;
                     async fn keep_watch(&self) -> ();

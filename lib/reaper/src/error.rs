@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Which store failed, and what was being done.
+/// An error of a step: the store that failed, and the action.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store that the error names did not do its part.

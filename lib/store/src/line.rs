@@ -1,13 +1,13 @@
-//! line: the first ids of a queue's line. The reaper fills the head in Redis from these ids.
+//! line, lines: the first ids of a line, for a fill of its head. line_after: the ids behind a position, for an extension.
 
 use crate::{connect::Store, error::Error, row::LineAt};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
-use leasehold_ports::{Front, Hint, Line, LinePosition, Stretch};
+use leasehold_ports::{Front, Hint, Kinds, Line, LinePosition, Stretch};
 use uuid::Uuid;
 
 /// The ids, one more than the limit if there is one, and the `line_at` of each.
-pub(crate) type Answer = (Vec<Uuid>, Vec<LineAt>);
+type Answer = (Vec<Uuid>, Vec<LineAt>);
 
 impl Store {
     /// The first `limit` ids of these stretches of a queue's line, and the same stretches with their current scan
@@ -55,10 +55,32 @@ impl Store {
         });
         Ok(lines.collect())
     }
+
+    /// The first `limit` ids of a queue's line, of these kinds, that come after the position `after`. The position may
+    /// be empty now.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn line_after(
+        &self,
+        queue: &QueueName,
+        kinds: &Kinds,
+        after: &LinePosition,
+        limit: i64,
+    ) -> Result<Line, Error> {
+        let statement = sqlx::query_as(include_str!("../sql/line_after.sql"))
+            .bind(queue.as_str())
+            .bind(kinds.names())
+            .bind(after.line_at)
+            .bind(after.id.0)
+            .bind(limit);
+        let answer = statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading on in the line"))?;
+        Ok(line_of(answer, limit))
+    }
 }
 
 /// Converts an answer into a part of a line of at most `limit` ids.
-pub(crate) fn line_of((ids, line_at): Answer, limit: i64) -> Line {
+fn line_of((ids, line_at): Answer, limit: i64) -> Line {
     let kept = usize::try_from(limit).unwrap_or_default().min(ids.len());
     let more = ids.len() > kept;
     let hints = ids[..kept].iter().zip(&line_at).map(|(id, line_at)| Hint::at(JobId(*id), line_at.0)).collect();

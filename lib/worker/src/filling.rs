@@ -30,7 +30,7 @@ const ALL_UNDER_WAY_MS: (u64, u64) = (5, 250);
 enum Brought {
     /// The head has hints again, by this fill or by one of another worker.
     Hints,
-    /// All jobs that were read are leased, and the line goes on behind them.
+    /// All jobs that were read are leased, and the line continues behind them.
     Nothing,
 }
 

@@ -195,7 +195,7 @@ impl Settler {
                     continue;
                 }
                 Err(error) if !error.is_refusal() => self.state.postgres.failed(&error),
-                // One of the runs must be the reason. Each run is now written by itself, so that this run does not
+                // One of the runs must be the reason. Each run is now written alone, so that this run does not
                 // block the others.
                 Err(_) if batch.len() > 1 => {
                     for ended in batch.into_ended() {

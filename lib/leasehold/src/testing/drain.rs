@@ -5,7 +5,7 @@ use crate::{Error, StopReason, Tally, WorkerBuilder, worker::Parts};
 use leasehold_client::StoreError;
 use leasehold_core::{FinishedRun, Kind, Outcome, Settle, Settled, WorkerId};
 use leasehold_memory::Row;
-use leasehold_ports::{Kinds, Notice};
+use leasehold_ports::{Claims, Kinds, Notice, Settles};
 use leasehold_worker::{Handler, Run};
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::{sync::mpsc, time::timeout};

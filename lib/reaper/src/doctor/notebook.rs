@@ -1,4 +1,4 @@
-//! The results of the checks: what was checked, what is suspected, and what an operator may want to know.
+//! The results of the checks: the checked things, the suspicions, the findings, and notes for an operator.
 
 use leasehold_core::{Drift, JobId, QueueName};
 use serde::Serialize;
