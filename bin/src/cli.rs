@@ -1,7 +1,9 @@
 //! The command line: all commands, their common arguments, and the dispatch from arguments to a command.
 
 use crate::{
-    commands::{bench, completions, config, doctor, each, enqueue, job, migrate, queue, reaper, stats, worker},
+    commands::{
+        bench, completions, config, doctor, each, enqueue, job, migrate, queue, reaper, schedule, stats, worker,
+    },
     context::Context,
     dev,
     failure::Failure,
@@ -35,6 +37,7 @@ pub(crate) enum Command {
     Each(each::Args),
     Job(job::Args),
     Queue(queue::Args),
+    Schedule(schedule::Args),
     Stats(stats::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
@@ -62,6 +65,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Each(args) => each::run(args, &context).await,
         Command::Job(args) => job::run(args, &context).await,
         Command::Queue(args) => queue::run(args, &context).await,
+        Command::Schedule(args) => schedule::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Bench(args) => bench::run(args, &context).await,

@@ -11,6 +11,7 @@ mod process;
 mod queues;
 mod readme;
 mod rights;
+mod schedules;
 mod secrets;
 mod servers;
 mod settings;

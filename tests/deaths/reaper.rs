@@ -1,10 +1,14 @@
 //! Reapers that die between two writes of a step. Each step may run twice: the next tick of any reaper repeats it.
 
 use crate::scene::{HintPlace, Left, Scene, TIMEOUT, untouched};
-use leasehold::{JobId, QueueName, State};
+use leasehold::{JobId, Missed, NewSchedule, QueueName, State, Timing};
 use leasehold_core::{FailPoint, WorkerId};
-use leasehold_store::Kinds;
+use leasehold_store::{Kinds, ScheduleChange};
 use leasehold_tests::eventually;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use std::time::Duration;
 
 /// For leases that last longer than a test.
@@ -19,6 +23,83 @@ async fn a_promoted_job_that_was_not_pushed_is_found_by_the_head() {
     assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
+    scene.succeeds(id, 1).await;
+}
+
+/// A schedule whose tick has come.
+async fn due_schedule(scene: &Scene) -> NewSchedule {
+    let schedule = NewSchedule {
+        name: "s".parse().expect("a name"),
+        timing: Timing::Every(Duration::from_secs(3600)),
+        missed: Missed::One,
+        job: scene.client.enqueue(scene.probe(0)).build().expect("a job"),
+    };
+    let next_at = chrono::Utc::now() - chrono::TimeDelta::seconds(1);
+    let set = ScheduleChange::Set { schedule: &schedule, next_at };
+    scene.store.change_schedule(&schedule.name, set).await.expect("setting a schedule");
+    schedule
+}
+
+/// The only job that there is.
+async fn only_job(scene: &Scene) -> JobId {
+    let ids: Vec<uuid::Uuid> =
+        sqlx::query_scalar("SELECT id FROM leasehold.jobs").fetch_all(scene.store.pool()).await.expect("reading jobs");
+    assert_eq!(ids.len(), 1, "one job for the tick");
+    JobId(ids[0])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_job_of_a_schedule_that_was_not_pushed_is_found_by_the_head() {
+    let mut scene = Scene::start().await;
+    let process = scene.mortal(&["reaper"], FailPoint::SchedulesFired);
+    due_schedule(&scene).await;
+    scene.dead(process).await;
+    let id = only_job(&scene).await;
+    assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
+
+    assert_eq!(scene.tick("head").await, 1, "within a tick");
+    assert_eq!(only_job(&scene).await, id, "the tick is not fired again");
+    scene.succeeds(id, 1).await;
+}
+
+/// The reaper dies while its transaction has moved the schedule on and has not committed. A trigger holds the transaction there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaper_that_dies_before_its_commit_leaves_the_tick_to_the_next_one() {
+    let mut scene = Scene::start().await;
+    let sql = async |script: &'static str| sqlx::raw_sql(script).execute(scene.store.pool()).await.expect(script);
+    sql("CREATE TABLE public.slow (); INSERT INTO public.slow DEFAULT VALUES;
+         CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN IF EXISTS (SELECT FROM public.slow) THEN PERFORM pg_sleep(600); END IF; RETURN NEW; END $$;
+         CREATE TRIGGER wait BEFORE INSERT ON leasehold.schedule_tick FOR EACH ROW EXECUTE FUNCTION public.wait()")
+    .await;
+    let reaper = scene.mortal(&["reaper"], None);
+    due_schedule(&scene).await;
+    let sleeping = async || {
+        let query = "SELECT count(*) FROM pg_stat_activity
+                     WHERE wait_event = 'PgSleep' AND query LIKE '%fire_schedules%' AND datname = current_database()";
+        let count: i64 = sqlx::query_scalar(query).fetch_one(scene.store.pool()).await.expect("reading sessions");
+        count
+    };
+    eventually("the reaper is in its transaction", TIMEOUT, async || {
+        let count = sleeping().await;
+        if count == 1 { Ok(()) } else { Err(count) }
+    })
+    .await;
+    kill(Pid::from_raw(reaper.pid()), Signal::SIGKILL).expect("killing the reaper");
+    eventually("the server has ended its transaction", TIMEOUT, async || {
+        let count = sleeping().await;
+        if count == 0 { Ok(()) } else { Err(count) }
+    })
+    .await;
+    let before: i64 = sqlx::query_scalar("SELECT count(*) FROM leasehold.jobs")
+        .fetch_one(scene.store.pool())
+        .await
+        .expect("reading jobs");
+    assert_eq!(before, 0, "nothing of it is there");
+    sql("DELETE FROM public.slow").await;
+
+    assert_eq!(scene.tick("schedules").await, 1);
+    let id = only_job(&scene).await;
     scene.succeeds(id, 1).await;
 }
 

@@ -21,6 +21,13 @@ async fn dev_runs_jobs_stops_cleanly_and_still_has_the_jobs_after_a_restart() {
 
     let id = place.ask(&["enqueue", "--kind", "echo", "--payload", r#"{"kept":true}"#]);
     place.ask(&["job", "wait", &id]);
+    place.ask(&["schedule", "set", "beat", "--every", "1s", "--kind", "echo"]);
+    eventually("a tick of the schedule has run", WITHIN, || async {
+        let shown = place.ask(&["job", "list", "--kind", "echo", "--state", "succeeded"]);
+        if shown.lines().count() > 2 { Ok(()) } else { Err(shown) }
+    })
+    .await;
+    place.ask(&["schedule", "remove", "beat"]);
     let descendants = dev.descendants();
     dev.signal(Signal::SIGINT);
     assert!(dev.ends(&descendants).await.success(), "{}", place.log());

@@ -157,6 +157,16 @@ damages! {
     a_due_job_is_promoted_by_nobody: "scheduled_long_due" mended
         [Sql("UPDATE leasehold.job SET run_at = now() - interval '1 hour' WHERE id = '{scheduled}'")];
 
+    a_due_schedule_is_fired_by_nobody: "schedule_long_due" mended_in_time
+        [Sql("INSERT INTO leasehold.schedule (name, every_ms, kind, next_at)
+              VALUES ('s', 3600000, 'k', now() - interval '1 hour')")];
+    a_schedule_waits_for_too_late_a_tick: "schedules wait for their next tick" left
+        [Sql("INSERT INTO leasehold.schedule (name, cron, timezone, kind, next_at)
+              VALUES ('s', '0 * * * *', 'UTC', 'k', date_trunc('hour', now()) + interval '2 hours')")];
+    a_schedule_has_no_calendar: "schedule_makes_no_job" left
+        [Sql("INSERT INTO leasehold.schedule (name, cron, timezone, kind, next_at, last_error)
+              VALUES ('s', '* * * * *', 'Mars/Olympus', 'k', now() + interval '1 hour', 'no such zone')")];
+
     a_running_row_has_no_lease: "state_and_lease_disagree" left
         [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT lease_exactly_while_running;
               UPDATE leasehold.job SET lease_expires_at = NULL WHERE id = '{running}'")];

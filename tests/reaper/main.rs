@@ -17,6 +17,7 @@ mod outages;
 mod pauses;
 mod promote;
 mod retain;
+mod schedules;
 mod slow_steps;
 mod sweep;
 mod world;

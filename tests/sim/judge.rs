@@ -3,6 +3,7 @@
 use crate::{
     fleet::{Fleet, Stopped},
     work::{TOLD_TO_STOP, short},
+    world::{BEAT, BEAT_PAYLOAD},
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{Event, Fence, JobId, Lifecycle, QueueName, Settled, State, Verb};
@@ -49,6 +50,7 @@ pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fenc
         reader.read(entry);
     }
     reader.ends(&rows, acknowledged);
+    reader.ticks(&rows);
     reader.runs(begun);
     for stopped in fleet.stopped().iter() {
         reader.stop(stopped);
@@ -195,6 +197,26 @@ impl Reader {
             if result != accepted {
                 self.wrong(format!("{}: the result is of run {result:?}, accepted was {accepted:?}", short(*id)));
             }
+        }
+    }
+
+    /// Each tick of the schedule made one job, and no tick is missing.
+    fn ticks(&mut self, rows: &Rows) {
+        let ticks: Vec<DateTime<Utc>> = rows.schedule_ticks.keys().map(|(_, tick)| *tick).collect();
+        for pair in ticks.windows(2).filter(|pair| (pair[1] - pair[0]).to_std() != Ok(BEAT)) {
+            self.wrong(format!("after the tick at {} came the one at {}", pair[0], pair[1]));
+        }
+        let mut jobs: BTreeMap<Option<DateTime<Utc>>, usize> = ticks.iter().map(|tick| (Some(*tick), 0)).collect();
+        for row in rows.live.values().chain(rows.history.values()) {
+            if row.job.payload.get() == BEAT_PAYLOAD {
+                *jobs.entry(row.job.run_at).or_default() += 1;
+            }
+        }
+        for (tick, count) in jobs.into_iter().filter(|(_, count)| *count != 1) {
+            self.wrong(format!("the tick at {tick:?} made {count} jobs"));
+        }
+        if ticks.len() > 1 {
+            self.saw("ticks of a schedule made their jobs");
         }
     }
 

@@ -55,6 +55,8 @@ const MUST_BE_SEEN: &[&str] = &[
     "release: its answer was lost",
     "expire_except: its answer was lost",
     "promote: its answer was lost",
+    "fire_schedules: its answer was lost",
+    "ticks of a schedule made their jobs",
     "fill: its answer was lost",
     // The consequences.
     "Complete was answered Already",

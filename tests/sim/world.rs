@@ -11,8 +11,9 @@ use crate::{
     weather::Weather,
     work::{Book, short},
 };
-use leasehold_core::{JobId, Kind, QueueName, State};
+use leasehold_core::{JobId, Kind, MISSED_MAX, Missed, NewJob, NewSchedule, QueueName, State, Timing};
 use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore, Score};
+use serde_json::value::RawValue;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -27,6 +28,10 @@ const DRAINS_WITHIN: Duration = Duration::from_secs(90);
 const AGREES_WITHIN: Duration = Duration::from_secs(15);
 /// The part of the runs in which PostgreSQL must keep dead rows, so that a survey takes long.
 const DEAD_ROWS: f64 = 0.2;
+/// The time between two ticks of the schedule.
+pub(crate) const BEAT: Duration = Duration::from_secs(1);
+/// The payload of its jobs.
+pub(crate) const BEAT_PAYLOAD: &str = "\"beat\"";
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The result of a run.
@@ -83,6 +88,11 @@ impl World {
         let dead_rows = if dice.chance(DEAD_ROWS) { dice.ms(50..400) } else { Duration::ZERO };
         let store = MemoryStore::new(clock.clone(), order.broken).with_dead_rows(dead_rows);
         let head = MemoryHead::new(clock, times.head_max, order.broken);
+        {
+            let mut rows = store.rows();
+            let first = rows.now() + BEAT;
+            rows.set_schedule(&beat(&queues[0], &kinds[0]), first);
+        }
         let trace = Trace::start(order.keeps_lines);
         if !dead_rows.is_zero() {
             trace.count("PostgreSQL kept dead rows");
@@ -133,6 +143,8 @@ impl World {
             }
         }
         self.clients.program(9).resume_all().await;
+        self.until("done with its missed ticks", AGREES_WITHIN, Self::ticks_are_due).await;
+        self.director.fleet.store.rows().remove_schedules();
         self.drain().await;
         self.judge()
     }
@@ -162,6 +174,13 @@ impl World {
         };
         self.clients.program(10).cancel(&rest).await;
         self.until("rid of all hints", AGREES_WITHIN, Self::holds_hints).await;
+    }
+
+    /// The schedule has ticks that no reaper has fired.
+    fn ticks_are_due(&self) -> Option<String> {
+        let rows = self.director.fleet.store.rows();
+        let due = rows.schedules.values().filter_map(|row| row.next_at).find(|next_at| *next_at <= rows.now());
+        due.map(|next_at| format!("the tick at {next_at} is not fired"))
     }
 
     /// The jobs of served queues that are not finished.
@@ -237,6 +256,17 @@ impl World {
         }
         self.around.trace.line("judge", &format_args!("{wrong:?}"));
         Outcome { wrong, seen, lines: self.around.trace.lines() }
+    }
+}
+
+/// A schedule with a tick each second, of which none may be left out.
+fn beat(queue: &QueueName, kind: &Kind) -> NewSchedule {
+    let payload = RawValue::from_string(BEAT_PAYLOAD.to_owned()).expect("JSON");
+    NewSchedule {
+        name: name("beat"),
+        timing: Timing::Every(BEAT),
+        missed: Missed::All(MISSED_MAX),
+        job: NewJob { queue: queue.clone(), ..NewJob::new(kind.clone(), payload) },
     }
 }
 

@@ -36,6 +36,9 @@ async fn every_check_refuses_its_illegal_row() {
     let queued = |spoiled: &str| insert("job", &[QUEUED, spoiled]);
     let running = |spoiled: &str| insert("job", &[QUEUED, RUNNING, spoiled]);
     let finished = |spoiled: &str| insert("history", &[SUCCEEDED, spoiled]);
+    let schedule =
+        |spoiled: &str| insert("schedule", &["name = 's'; every_ms = 1000; kind = 'k'; next_at = now()", spoiled]);
+    fixture.sql(schedule("name = 'legal'")).await;
     let cases = [
         ("live_jobs_only", queued("state = 'dead'")),
         ("worker_exactly_while_running", queued("worker = gen_random_uuid()")),
@@ -74,6 +77,16 @@ async fn every_check_refuses_its_illegal_row() {
             ),
         ),
         ("priority_step_is_from_0_to_60_years", insert("queue", &["name = 'q'; priority_step = interval '-1s'"])),
+        ("schedule_has_cron_or_every", schedule("cron = '* * * * *'; timezone = 'UTC'")),
+        ("schedule_has_cron_or_every", schedule("every_ms = NULL")),
+        ("timezone_exactly_with_cron", schedule("timezone = 'UTC'")),
+        ("cron_is_1_to_200_bytes", schedule("every_ms = NULL; cron = ''; timezone = 'UTC'")),
+        ("every_is_from_1_s_to_10_years", schedule("every_ms = 999")),
+        ("missed_limit_is_from_0_to_500", schedule("missed_limit = 501")),
+        ("next_tick_exactly_unless_paused", schedule("next_at = NULL")),
+        ("next_tick_exactly_unless_paused", schedule("paused_at = now()")),
+        ("schedule_max_attempts_is_from_1_to_10000", schedule("max_attempts = 0")),
+        ("schedule_timeout_is_up_to_24_days", schedule("timeout_ms = 0")),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];
     let mut proven = BTreeSet::new();

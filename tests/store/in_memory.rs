@@ -26,6 +26,7 @@ mod release;
 mod renew;
 mod retry;
 mod revive;
+mod schedules;
 mod snooze;
 #[path = "subject_in_memory.rs"]
 mod subject;

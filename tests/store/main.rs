@@ -36,6 +36,8 @@ mod renew;
 mod retain;
 mod retry;
 mod revive;
+mod schedule_rows;
+mod schedules;
 mod server;
 mod sessions;
 mod snooze;

@@ -219,6 +219,36 @@ async fn fill(fixture: &Fixture, count: u32) {
         .expect("claim_line");
 }
 
+/// The statements about schedules that must not read all of them, and the index that they use.
+const OF_SCHEDULES: [(&str, &str, &str); 4] = [
+    ("schedule_due", "100, NULL", "schedule_due"),
+    ("schedule_pause", "'s1', '200ms'", "schedule_pkey"),
+    ("schedule_resume", "'s1', 1, now(), '200ms'", "schedule_pkey"),
+    ("schedule_remove", "'s1', '200ms'", "schedule_pkey"),
+];
+
+#[tokio::test]
+async fn a_schedule_is_found_without_reading_all() {
+    let fixture = Fixture::start().await;
+    let insert = "INSERT INTO leasehold.schedule (name, every_ms, kind, next_at)
+                  SELECT 's' || n, 60000, 'k', now() + n * interval '1 second' FROM generate_series(-50, 10000) AS n";
+    fixture.sql(insert).await;
+    for situation in ["never analyzed", "analyzed"] {
+        for mode in ["force_custom_plan", "force_generic_plan"] {
+            let mut connection = fixture.connection().await;
+            let set = format!("SET plan_cache_mode = {mode}");
+            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
+            for (name, parameters, index) in OF_SCHEDULES {
+                let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
+                let text = plan.to_string();
+                let is_found = text.contains(&format!(r#""Index Name":"{index}""#)) && !text.contains("Seq Scan");
+                assert!(is_found, "{situation}, {mode}: {name}\n{plan}");
+            }
+        }
+        fixture.sql("ANALYZE leasehold.schedule").await;
+    }
+}
+
 /// A database without autovacuum, so that statistics change only on request.
 async fn start() -> Fixture {
     let fixture = Fixture::start().await;

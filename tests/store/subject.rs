@@ -1,8 +1,9 @@
 //! The subject of the tests: the store on a real PostgreSQL. Also the changes that tests make to rows by hand.
 
 use crate::POOLER;
-use leasehold_core::{JobId, Lifecycle, State, WorkerId};
-use leasehold_store::{Pooler, Settings, Store};
+use chrono::{DateTime, Utc};
+use leasehold_core::{JobId, Lifecycle, NewSchedule, State, WorkerId};
+use leasehold_store::{Pooler, ScheduleChange, Settings, Store};
 use leasehold_tests::Database;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
 use std::{ops::Deref, time::Duration};
@@ -149,6 +150,12 @@ impl Fixture {
             finished.join(", ")
         );
         self.sql(insert).await;
+    }
+
+    /// Makes or changes a schedule, whose first tick is then.
+    pub(crate) async fn set_schedule(&self, schedule: &NewSchedule, next_at: DateTime<Utc>) {
+        let set = ScheduleChange::Set { schedule, next_at };
+        self.store.change_schedule(&schedule.name, set).await.expect("setting a schedule");
     }
 
     /// The number of live jobs.

@@ -1,7 +1,7 @@
 //! The subject of the tests: the store in memory. Also the changes that tests make to rows by hand.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use leasehold_core::{JobId, Lifecycle, NewJob, State, WorkerId};
+use leasehold_core::{JobId, Lifecycle, NewJob, NewSchedule, State, WorkerId};
 use leasehold_ports::{ClientStore, Error, Expired, ReaperStore, Waiting, WorkerStore};
 use leasehold_tests::{Clock, MemoryStore, Row};
 use serde_json::value::RawValue;
@@ -126,6 +126,11 @@ impl Fixture {
             let table = if life.state.is_final() { &mut rows.history } else { &mut rows.live };
             table.insert(life.id, row);
         }
+    }
+
+    /// Makes or changes a schedule, whose first tick is then.
+    pub(crate) async fn set_schedule(&self, schedule: &NewSchedule, next_at: DateTime<Utc>) {
+        self.store.rows().set_schedule(schedule, next_at);
     }
 
     /// The number of live jobs.

@@ -10,6 +10,7 @@ pub(crate) mod job;
 pub(crate) mod migrate;
 pub(crate) mod queue;
 pub(crate) mod reaper;
+pub(crate) mod schedule;
 pub(crate) mod served;
 pub(crate) mod stats;
 pub(crate) mod worker;

@@ -7,6 +7,7 @@ pub(crate) mod jobs;
 pub(crate) mod migrations;
 pub(crate) mod progress;
 pub(crate) mod queues;
+pub(crate) mod schedules;
 pub(crate) mod settings;
 pub(crate) mod steps;
 mod write;

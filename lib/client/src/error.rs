@@ -3,6 +3,7 @@
 use crate::{Config, ConfigError};
 use leasehold_core::{InvalidJob, InvalidName, JobId};
 use leasehold_ports::Class;
+use leasehold_schedule::InvalidTiming;
 use leasehold_store::LockedOut;
 use std::{error::Error as StdError, fmt, io, net::SocketAddr, sync::Arc};
 
@@ -16,6 +17,12 @@ pub enum Error {
     /// A job is invalid. Nothing was changed.
     #[error(transparent)]
     Invalid(#[from] InvalidJob),
+    /// No schedule can have this timing. Nothing was changed.
+    #[error(transparent)]
+    Timing(#[from] InvalidTiming),
+    /// A queue in memory has no schedules.
+    #[error("a queue in memory has no schedules: they need PostgreSQL and a reaper")]
+    NoSchedules,
     /// The name of a queue or a kind is invalid. Nothing was changed.
     #[error("{what} {name:?} {source}")]
     Name {
@@ -221,7 +228,7 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Invalid(_) | Self::Name { .. } => true,
+            Self::Config(_) | Self::Invalid(_) | Self::Timing(_) | Self::Name { .. } => true,
             Self::Store(error) => error.is_usage(),
             _ => false,
         }

@@ -39,6 +39,15 @@ pub const RUN_AT_END_S: i64 = 253_402_300_800;
 /// The longest delay of a job: 100 years. A longer delay is a mistake.
 pub const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// The shortest interval of a schedule. A reaper looks four times a second.
+pub const EVERY_MIN: Duration = Duration::from_secs(1);
+/// The longest interval of a schedule: ten years. A longer interval is a mistake.
+pub const EVERY_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Bytes in a cron expression.
+pub const CRON_MAX_BYTES: usize = 200;
+/// Missed ticks of a schedule that can be made up for. One statement makes all of them.
+pub const MISSED_MAX: u16 = 500;
+
 /// The longest timeout of a run.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 24 * 3600);
 /// The lease of a claim, unless the settings say otherwise.

@@ -88,6 +88,10 @@ name_newtype! {
     /// The name of a kind, which names the handler of a job.
     Kind
 }
+name_newtype! {
+    /// The name of a schedule, which enqueues a job again and again.
+    ScheduleName
+}
 
 impl Default for QueueName {
     /// The queue of jobs that name no queue: `default`.

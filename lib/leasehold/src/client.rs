@@ -56,6 +56,11 @@ impl Client {
         &self.inner.pair().expect("a queue in memory has no PostgreSQL").store
     }
 
+    /// The client without job types.
+    pub(crate) fn untyped(&self) -> &leasehold_client::Client {
+        &self.inner
+    }
+
     /// Begins to enqueue a job: see [`Enqueue`] for the options.
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J> {
         Enqueue::new(self, &job)

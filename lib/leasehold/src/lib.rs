@@ -3,6 +3,7 @@
 //!
 //! - [`Config`] says where the stores are and how the processes behave.
 //! - [`Client`] enqueues jobs, waits for them, cancels and revives them.
+//! - [`NewSchedule`] enqueues a job again and again: see [`Client::set_schedule`].
 //! - [`Job`] is a kind of work as a Rust type; a [`Worker`] runs such jobs.
 //! - `testing`, with the feature of this name, is a queue in memory for unit tests.
 //! - [`Reaper`] repairs what crashed processes left behind; every installation runs at least one.
@@ -17,6 +18,7 @@ mod job;
 mod metrics;
 mod middleware;
 mod reaper;
+mod schedules;
 mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -27,14 +29,15 @@ pub use enqueue::Enqueue;
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error, Explanation,
-    FILE, Finished, HeadConfig, HistoryConfig, Locked, LockedOut, LogConfig, LogFormat, Pooler, Process, ReaperConfig,
-    Reason, RedisConfig, Revived, SETTINGS, Setting, Sources, StoreError, ValueKind, WorkerConfig,
+    FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked, LockedOut, LogConfig, LogFormat, Pooler, Process,
+    ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind,
+    WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
-    Backoff, ClaimedJob, Epoch, Fence, FieldError, InvalidJob, InvalidName, JobId, JobRecord, Kind, NewJob, Outcome,
-    QueueName, State, TrailEntry, WorkerId,
+    Backoff, ClaimedJob, Epoch, Fence, FieldError, InvalidJob, InvalidMissed, InvalidName, JobId, JobRecord, Kind,
+    Missed, NewJob, NewSchedule, Outcome, QueueName, ScheduleName, State, Timing, TrailEntry, WorkerId,
 };
 pub use leasehold_worker::{Handler, MissingState, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;

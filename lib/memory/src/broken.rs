@@ -27,6 +27,8 @@ pub enum Broken {
     ReleaseKeepsTheAttempt,
     /// Scheduled jobs stay scheduled.
     NothingIsPromoted,
+    /// A schedule fires although another reaper has fired the tick.
+    ATickFiresTwice,
     /// A hint that a blocking take moved and that has no lease stays where it is.
     NothingIsAdopted,
     /// The head is never filled from the line.
@@ -39,7 +41,7 @@ pub enum Broken {
 
 impl Broken {
     /// All rules.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SettleIgnoresTheFence,
         Self::SettleIsAnsweredUnwritten,
         Self::ExpireIgnoresRenewals,
@@ -52,6 +54,7 @@ impl Broken {
         Self::CancelIsForgotten,
         Self::ReleaseKeepsTheAttempt,
         Self::NothingIsPromoted,
+        Self::ATickFiresTwice,
         Self::NothingIsAdopted,
         Self::NothingIsFilled,
         Self::ExpiredHintsAreNotTold,

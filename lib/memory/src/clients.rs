@@ -17,7 +17,7 @@ impl Rows {
         Ok(jobs.iter().map(|job| self.enqueue_one(job)).collect())
     }
 
-    fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
+    pub(crate) fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
         let there = |row: &Row| Enqueued {
             id: row.life.id,
             inserted: false,

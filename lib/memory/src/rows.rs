@@ -4,10 +4,11 @@ use crate::{
     broken::Broken,
     clock::Clock,
     journal::{Change, Entry},
+    schedules::ScheduleRow,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{
-    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, State,
+    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, ScheduleName, State,
     TRAIL_MAX_ENTRIES, TrailEntry, Verb, WorkerId,
 };
 use leasehold_ports::{Deferred, Kinds};
@@ -55,6 +56,12 @@ pub struct Rows {
     pub locked: BTreeMap<JobId, DateTime<Utc>>,
     /// Results that workers have left for a reaper.
     pub deferred: BTreeMap<Fence, Deferred>,
+    /// Schedules, by name.
+    pub schedules: BTreeMap<ScheduleName, ScheduleRow>,
+    /// The ticks that schedules have fired, each with its job.
+    pub schedule_ticks: BTreeMap<(ScheduleName, DateTime<Utc>), JobId>,
+    /// How often somebody changed or fired a schedule.
+    pub schedule_changes: u64,
     /// The start of the server, in ms of the clock.
     pub up_since_ms: i64,
     /// When a reaper last confirmed that the server can be reached and that leases may expire.
@@ -150,6 +157,9 @@ impl Rows {
             locked: BTreeMap::new(),
             deferred: BTreeMap::new(),
             journal: Vec::new(),
+            schedules: BTreeMap::new(),
+            schedule_ticks: BTreeMap::new(),
+            schedule_changes: 0,
             // The server has been up for a day.
             up_since_ms: -86_400_000,
             watched_at: None,
@@ -157,6 +167,12 @@ impl Rows {
             clock,
             broken,
         }
+    }
+
+    /// The time, by the clock of the server.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Restarts the server; it is down for this long.

@@ -9,10 +9,10 @@
 #[doc(hidden)]
 pub mod names {
     pub use crate::{
-        BlockingTake, CancelWanted, Cancelled, Deferred, Enqueued, Error, Expiry, Extended, Fill, Filled, Fingerprints,
-        Finished, Front, HeadStats, Hint, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Notice,
-        Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken,
-        Uptime, Waiting, WorkerRecord,
+        BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
+        Fingerprints, Finished, Fire, FireOutcome, Front, HeadStats, Hint, JobMoment, JobStatus, Kinds, Lease, Line,
+        LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot,
+        Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -139,6 +139,12 @@ macro_rules! delegate_store {
                     ) -> Expiry;
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
+                }
+            }
+            $port! {
+                $store: Schedules {
+                    async fn due_schedules(&self, limit: i64, since: Option<DateTime<Utc>>) -> DueSchedules;
+                    async fn fire_schedules(&self, fires: &[Fire]) -> Vec<FireOutcome>;
                 }
             }
             $port! {

@@ -35,6 +35,7 @@ mod registry;
 mod repairs;
 mod roles;
 mod runs;
+mod schedules;
 mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
@@ -56,4 +57,5 @@ pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
 };
 pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, Settles};
+pub use schedules::{DueSchedule, DueSchedules, Fire, FireOutcome, Schedules, TickJob};
 pub use upkeep::{Repair, Retained, Upkeep, Uptime};

@@ -14,6 +14,7 @@ use crate::{
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
     repairs::{LookAtHeads, RepairHead},
     runs::{DeferredSettles, Renewals, Settles},
+    schedules::Schedules,
     upkeep::Upkeep,
 };
 
@@ -36,7 +37,7 @@ roles! {
     /// What a worker asks of the head.
     WorkerHead = TakeHints + HintLeases + FillHead + HearNotices + WorkerRegistry;
     /// What a reaper asks of the authority.
-    ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Upkeep;
+    ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Schedules + Upkeep;
     /// What a reaper asks of the head.
     ReaperHead = FillHead + LookAtHeads + RepairHead + HintLeases + SendNotices + ReaperRegistry;
     /// What an operator's tool asks of the authority.

@@ -28,6 +28,7 @@ mod reads;
 mod reaper;
 mod report;
 mod retain;
+mod schedules;
 mod settings;
 mod shared;
 mod sides;

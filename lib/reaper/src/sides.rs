@@ -17,6 +17,7 @@ use crate::{
     promote::Promote,
     report::{PATIENCE, StepReport, add},
     retain::Retain,
+    schedules::Schedules,
     settings::Settings,
     shared::Shared,
     step::Slot,
@@ -108,6 +109,7 @@ impl PostgresSide {
             Slot::new(Expire::default()),
             Slot::new(TellExpired),
             Slot::new(Promote),
+            Slot::new(Schedules::default()),
             Slot::new(Cancel),
             Slot::new(Retain),
         ];

@@ -3,7 +3,7 @@
 
 use crate::{connect::Store, violations::CHECKS};
 use async_trait::async_trait;
-use leasehold_ports::{Error, FindViolations, Violation};
+use leasehold_ports::{DueSchedules, Error, FindViolations, Violation};
 
 leasehold_ports::delegate_store!(Store);
 
@@ -15,5 +15,9 @@ impl FindViolations for Store {
 
     async fn violations(&self) -> Result<Vec<Violation>, Error> {
         Ok(Store::violations(self).await?)
+    }
+
+    async fn schedules_ahead(&self) -> Result<Option<DueSchedules>, Error> {
+        Ok(Store::schedules_ahead(self).await?)
     }
 }

@@ -33,6 +33,7 @@ mod renew;
 mod retain;
 mod revive;
 mod row;
+mod schedules;
 mod servers;
 mod settle;
 mod statement;
@@ -45,11 +46,13 @@ mod violations;
 pub use connect::{Pooler, Settings, Store};
 pub use error::Error;
 pub use leasehold_ports::{
-    CancelWanted, Cancelled, Deferred, Enqueued, Expired, Expiry, Fingerprint, Fingerprints, Finished, Front,
-    InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition, LineSummary, Renewed, Repair,
-    Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, Uptime, Violation, Waiting,
+    CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints,
+    Finished, Fire, FireOutcome, Front, InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition,
+    LineSummary, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, TickJob, Uptime,
+    Violation, Waiting,
 };
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
 pub use read::{JobFilter, QueueStats};
+pub use schedules::{Schedule, ScheduleChange};
 pub use violations::CHECKS;

@@ -20,6 +20,8 @@ checks! {
     unique_key_twice,
     lease_long_expired,
     scheduled_long_due,
+    schedule_long_due,
+    schedule_makes_no_job,
     queued_before_its_time,
     state_and_lease_disagree,
     attempts_beyond_limit,

@@ -7,7 +7,9 @@ use crate::{
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_line::{front_of_line, listed};
-use leasehold_ports::{JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, Served, Snapshot, Violation};
+use leasehold_ports::{
+    DueSchedules, JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, Served, Snapshot, Violation,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The content of one reading.
@@ -26,6 +28,8 @@ pub(super) struct Evidence {
     pub(super) reapers: usize,
     /// The value of `maxmemory-policy`, if this user may read it.
     pub(super) eviction: Option<String>,
+    /// The schedules whose next tick is to come.
+    pub(super) schedules: Option<DueSchedules>,
 }
 
 /// The content of one queue in one reading.
@@ -51,6 +55,7 @@ impl Evidence {
         let reapers = handoff.reapers().await?;
         let eviction = handoff.eviction_policy().await?;
         let violations = store.violations().await?;
+        let schedules = store.schedules_ahead().await?;
         let runs = store.leases(RUNS_MAX, None).await?;
         let lines: BTreeMap<QueueName, LineSummary> =
             store.survey(None).await?.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
@@ -65,7 +70,7 @@ impl Evidence {
         };
         let mut queues = all_of(names.into_iter().map(gather)).await?;
         queues.sort_by(|one, other| one.queue.cmp(&other.queue));
-        Ok(Self { violations, checks: store.checks(), runs, queues, generation, reapers, eviction })
+        Ok(Self { violations, checks: store.checks(), runs, queues, generation, reapers, eviction, schedules })
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     evidence::Evidence,
     fleet, hints, lines,
     notebook::{Finding, Notebook, Suspicion},
+    schedules,
 };
 use crate::error::Error;
 use leasehold_ports::{OperatorHead, OperatorStore};
@@ -70,6 +71,7 @@ async fn look(store: &dyn OperatorStore, handoff: &dyn OperatorHead) -> Result<N
     fleet::check(&evidence, &mut notebook);
     hints::check(&evidence, &mut notebook);
     lines::check(&evidence, &mut notebook);
+    schedules::check(&evidence, &mut notebook);
     Ok(notebook)
 }
 

@@ -22,8 +22,15 @@ const UNTENDED: Check = Check {
     advice: "check that a reaper runs and reaches PostgreSQL; its log says which actions failed",
 };
 /// The checks of the store for which a reaper is responsible.
-const OF_THE_REAPER: [&str; 4] =
-    ["lease_long_expired", "scheduled_long_due", "partition_missing", "default_partition_used"];
+const OF_THE_REAPER: [&str; 5] =
+    ["lease_long_expired", "scheduled_long_due", "schedule_long_due", "partition_missing", "default_partition_used"];
+const SCHEDULES: Check = Check {
+    name: "schedules make their jobs",
+    store: "postgres",
+    advice: "correct the schedule with `leasehold schedule set`; `leasehold schedule show` has the reason",
+};
+/// The checks of the store that an operator's schedule can fail.
+const OF_SCHEDULES: [&str; 1] = ["schedule_makes_no_job"];
 const OVERDUE: Check = Check {
     name: "expired leases are ended",
     store: "postgres",
@@ -47,13 +54,16 @@ const EVICTION: Check = Check {
 };
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
-    notebook.looked(&ROWS, evidence.checks.len() - OF_THE_REAPER.len());
+    notebook.looked(&ROWS, evidence.checks.len() - OF_THE_REAPER.len() - OF_SCHEDULES.len());
     notebook.looked(&UNTENDED, OF_THE_REAPER.len());
+    notebook.looked(&SCHEDULES, OF_SCHEDULES.len());
     for violation in &evidence.violations {
         let about = violation.id.map_or_else(String::new, |id| format!("job {id}: "));
         let subject = format!("{}/{:?}", violation.check, violation.id);
         let (check, kind) = if OF_THE_REAPER.contains(&violation.check.as_str()) {
             (&UNTENDED, Drift::RowUntended)
+        } else if OF_SCHEDULES.contains(&violation.check.as_str()) {
+            (&SCHEDULES, Drift::RowBroken)
         } else {
             (&ROWS, Drift::RowBroken)
         };

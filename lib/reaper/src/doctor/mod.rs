@@ -1,7 +1,7 @@
 //! Finds damage in both stores of a live system. Changes nothing. Only the steps of a reaper repair damage; `repair`
 //! runs these steps at once and signs as doctor.
 //!
-//! `evidence` reads the stores. `fleet`, `hints` and `lines` judge what was read, and call no store. `examination`
+//! `evidence` reads the stores. `fleet`, `hints`, `lines` and `schedules` judge what was read, and call no store. `examination`
 //! checks every suspicion again before it becomes a finding.
 
 mod evidence;
@@ -11,6 +11,7 @@ mod hints;
 mod lines;
 mod notebook;
 mod repair;
+mod schedules;
 
 pub use examination::{Examination, examine, examine_for};
 pub use notebook::Finding;

@@ -19,7 +19,10 @@ FROM (VALUES
     ('history', 'history_finished', false),
     ('history', 'history_off_clock', false),
     ('history', 'history_ended_badly', false),
-    ('queue', 'queue_pkey', true)
+    ('queue', 'queue_pkey', true),
+    ('schedule', 'schedule_pkey', true),
+    ('schedule', 'schedule_due', false),
+    ('schedule_tick', 'schedule_tick_pkey', true)
 ) AS e(owner, name, is_unique)
 LEFT JOIN pg_index i
     ON i.indexrelid = to_regclass('leasehold.' || e.name) AND i.indrelid = to_regclass('leasehold.' || e.owner)

@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -29,6 +29,7 @@ const FILES: [(&str, &str); 15] = [
     function!("enqueue_checked"),
     function!("enqueue_unless_held"),
     function!("enqueue"),
+    function!("fire_schedules"),
     function!("cancel_batch"),
     function!("cancel"),
     function!("make_partition"),

@@ -1,0 +1,6 @@
+//! `leasehold schedule …`: `set` has its own file because of its flags.
+
+mod run;
+mod set;
+
+pub(crate) use run::{Args, run};

@@ -1,0 +1,92 @@
+//! `leasehold schedule set`.
+
+use super::run::shown;
+use crate::{
+    context::Context,
+    failure::Failure,
+    job_spec::{self, JobFlags},
+    times,
+};
+use leasehold::{Kind, Missed, NewSchedule, QueueName, ScheduleName, Timing};
+use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
+use std::{process::ExitCode, time::Duration};
+
+/// Make a schedule, or change the schedule of this name at once
+///
+/// Each tick enqueues a new job. A paused schedule stays paused. If the cron expression, the zone or the interval stays the
+/// same, the next tick stays too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold schedule set nightly --cron '30 2 * * *' --timezone Europe/Berlin --kind report
+  leasehold schedule set sync --every 90s --kind sync --unique-key sync     # no second job while one is live
+  leasehold schedule set beat --cron '*/10 * * * * *' --missed skip --kind beat   # six fields: seconds first
+  leasehold schedule set bill --cron @monthly --missed all:12 --kind bill --payload @bill.json")]
+pub(crate) struct Args {
+    /// The name of the schedule
+    name: ScheduleName,
+    /// Minute, hour, day, month and weekday; or six fields, with the seconds first; or @hourly, @daily, @weekly, @monthly,
+    /// @yearly
+    #[arg(long, value_name = "EXPRESSION", required_unless_present = "every", conflicts_with = "every")]
+    cron: Option<String>,
+    /// The time from one tick to the next, such as 90s; at least 1s
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
+    every: Option<Duration>,
+    /// The time zone of the cron expression, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE", conflicts_with = "every")]
+    timezone: Option<String>,
+    /// What happens to ticks that no reaper could fire in time: skip makes no job, one makes one job for all of them, all:N
+    /// makes a job for each of the last N
+    #[arg(long, value_name = "skip|one|all:N", default_value_t)]
+    missed: Missed,
+    /// The kind of the jobs
+    #[arg(long)]
+    kind: Kind,
+    /// The queue of the jobs
+    #[arg(long, default_value = "default")]
+    queue: QueueName,
+    /// The payload of the jobs: JSON, @FILE to read JSON from a file, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
+    payload: String,
+    /// The priority of the jobs, from -100 to 100
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i16).range(i64::from(PRIORITY_MIN)..=i64::from(PRIORITY_MAX)))]
+    priority: i16,
+    /// While a live job has this key, a tick makes no new job
+    #[arg(long, value_name = "KEY")]
+    unique_key: Option<String>,
+    /// Reserved: this version stores the key and enforces no limit
+    #[arg(long, value_name = "KEY")]
+    limit_key: Option<String>,
+    /// How many attempts each job may spend
+    #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
+          value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
+    max_attempts: i32,
+    /// How long one run of a job may take, such as 30s [default: no limit]
+    #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
+    timeout: Option<Duration>,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let timing = match (args.cron, args.every) {
+        (Some(cron), _) => Timing::Cron { cron, timezone: args.timezone.unwrap_or_else(|| "UTC".to_owned()) },
+        (None, every) => Timing::Every(every.unwrap_or_default()),
+    };
+    // The job of a schedule has no id and no time of its own.
+    let job = job_spec::from_flags(&JobFlags {
+        kind: Some(args.kind),
+        queue: args.queue,
+        payload: args.payload,
+        priority: args.priority,
+        delay: None,
+        at: None,
+        unique_key: args.unique_key,
+        limit_key: args.limit_key,
+        max_attempts: args.max_attempts,
+        timeout: args.timeout,
+        id: None,
+    })?;
+    let schedule = NewSchedule { name: args.name, timing, missed: args.missed, job };
+    let client = context.client().await?;
+    client.set_schedule(&schedule).await.map_err(|error| context.failure(&error))?;
+    shown(&client, &schedule.name, context).await
+}

@@ -1,0 +1,127 @@
+//! What a schedule is, as a client sets it: when it fires, what happens to missed ticks, and the job of each tick.
+//!
+//! `lib/schedule` reads cron expressions and finds times. Nothing here does.
+
+use crate::{job::NewJob, limits::MISSED_MAX, names::ScheduleName};
+use serde::Serialize;
+use std::{fmt, str::FromStr, time::Duration};
+
+/// When a schedule fires. Not checked: see `leasehold_schedule::Calendar`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Timing {
+    /// At the local times of a time zone that match a cron expression.
+    Cron {
+        /// Five fields, six fields with the seconds first, or a nickname such as `@daily`.
+        cron: String,
+        /// The name of the zone in the time zone database, such as `Europe/Berlin`.
+        timezone: String,
+    },
+    /// Again and again after the same time.
+    Every(Duration),
+}
+
+/// What happens to ticks that are over before a reaper sees them. The last due tick of a schedule is not missed if it is less
+/// than [`Missed::LATE_MAX`] late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missed {
+    /// They make no job.
+    Skip,
+    /// All of them together make one job.
+    #[default]
+    One,
+    /// Each of the last ones makes a job, up to this number.
+    All(u16),
+}
+
+impl Missed {
+    /// How late the last due tick of a schedule that skips missed ticks may be: longer than another reaper needs to take over.
+    pub const LATE_MAX: Duration = Duration::from_secs(60);
+
+    /// How many of the ticks that are due make a job, at most.
+    #[must_use]
+    pub const fn limit(self) -> u16 {
+        match self {
+            Self::Skip => 0,
+            Self::One => 1,
+            Self::All(count) => count,
+        }
+    }
+
+    /// The inverse of [`Missed::limit`].
+    #[must_use]
+    pub const fn of_limit(limit: u16) -> Self {
+        match limit {
+            0 => Self::Skip,
+            1 => Self::One,
+            count => Self::All(count),
+        }
+    }
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skip => f.write_str("skip"),
+            Self::One => f.write_str("one"),
+            Self::All(count) => write!(f, "all:{count}"),
+        }
+    }
+}
+
+impl Serialize for Missed {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The text says nothing about missed ticks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not skip, one or all:N with N from 1 to {MISSED_MAX}")]
+pub struct InvalidMissed(String);
+
+impl FromStr for Missed {
+    type Err = InvalidMissed;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "skip" => return Ok(Self::Skip),
+            "one" => return Ok(Self::One),
+            _ => {}
+        }
+        let count = text.strip_prefix("all:").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit()));
+        match count.and_then(|count| count.parse().ok()) {
+            Some(count) if (1..=MISSED_MAX).contains(&count) => Ok(Self::of_limit(count)),
+            _ => Err(InvalidMissed(text.to_owned())),
+        }
+    }
+}
+
+/// A schedule as a client sets it.
+#[derive(Clone, Debug)]
+pub struct NewSchedule {
+    /// The name. Setting a schedule of this name again changes it.
+    pub name: ScheduleName,
+    /// When it fires.
+    pub timing: Timing,
+    /// What happens to missed ticks.
+    pub missed: Missed,
+    /// The job of each tick. Its id, `run_at` and `delay` are not used: each tick makes a new job that is due at once.
+    pub job: NewJob,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missed_is_read_as_it_is_written() {
+        for missed in [Missed::Skip, Missed::One, Missed::All(2), Missed::All(MISSED_MAX)] {
+            assert_eq!(missed.to_string().parse(), Ok(missed));
+            assert_eq!(Missed::of_limit(missed.limit()), missed);
+        }
+        assert_eq!("all:1".parse(), Ok(Missed::One), "all of one is one");
+        for bad in ["", "none", "all", "all:", "all:0", "all:501", "all:-1", "all:+1", "all:99999999999", "One"] {
+            assert!(bad.parse::<Missed>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The times at which a schedule fires.
+
+use crate::error::InvalidTiming;
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono_tz::Tz;
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds, Year},
+};
+use leasehold_core::{CRON_MAX_BYTES, EVERY_MAX, EVERY_MIN, Timing};
+
+/// The nicknames of cron expressions.
+const NICKNAMES: [(&str, &str); 7] = [
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+    ("@monthly", "0 0 1 * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@hourly", "0 * * * *"),
+];
+
+/// A timing that has been read.
+#[derive(Clone, Debug)]
+pub struct Calendar(pub(crate) Rule);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Rule {
+    /// The union of these expressions.
+    Cron(Vec<Cron>, Tz),
+    /// At least [`EVERY_MIN`], in whole milliseconds.
+    Every(TimeDelta),
+}
+
+impl Calendar {
+    /// Reads a timing.
+    ///
+    /// # Errors
+    /// What is wrong with the timing.
+    pub fn of(timing: &Timing) -> Result<Self, InvalidTiming> {
+        match timing {
+            Timing::Cron { cron, timezone } => {
+                let zone = timezone.parse().map_err(|_| InvalidTiming::Timezone(timezone.clone()))?;
+                let calendar = Self(Rule::Cron(read(cron)?, zone));
+                // Dates repeat after 400 years, and expressions have no year.
+                match calendar.next_after(DateTime::UNIX_EPOCH) {
+                    Some(_) => Ok(calendar),
+                    None => Err(InvalidTiming::Never(cron.clone())),
+                }
+            }
+            Timing::Every(every) if (EVERY_MIN..=EVERY_MAX).contains(every) => {
+                let ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+                Ok(Self(Rule::Every(TimeDelta::milliseconds(ms))))
+            }
+            Timing::Every(every) => Err(InvalidTiming::Every(*every)),
+        }
+    }
+
+    /// The first time after `time`, for a schedule that begins at `time`. An interval begins there. `None`: there is none
+    /// that can be written.
+    #[must_use]
+    pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match &self.0 {
+            Rule::Cron(crons, zone) => {
+                let local = time.with_timezone(zone);
+                let next = crons.iter().filter_map(|cron| cron.find_next_occurrence(&local, false).ok()).min()?;
+                // A schedule whose time does not advance would fire without end.
+                Some(next.to_utc()).filter(|next| *next > time)
+            }
+            Rule::Every(every) => time.trunc_subsecs(3).checked_add_signed(*every),
+        }
+    }
+
+    /// The time `next_at` and those that follow, `count` in all.
+    #[must_use]
+    pub fn upcoming(&self, next_at: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
+        std::iter::successors(Some(next_at), |time| self.next_after(*time)).take(count).collect()
+    }
+}
+
+/// The times of the day of an expression that names them: more are treated as an expression that runs all the time.
+const FIXED_TIMES_MAX: usize = 48;
+
+fn read(text: &str) -> Result<Vec<Cron>, InvalidTiming> {
+    let problem = |problem: String| InvalidTiming::Cron { cron: text.to_owned(), problem };
+    if text.len() > CRON_MAX_BYTES {
+        return Err(InvalidTiming::CronTooLong(text.len()));
+    }
+    let trimmed = text.trim();
+    let fields = if trimmed.starts_with('@') {
+        let nickname = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(trimmed));
+        let names = NICKNAMES.map(|(name, _)| name).join(", ");
+        nickname.ok_or_else(|| problem(format!("no such nickname; there are {names}")))?.1
+    } else {
+        trimmed
+    };
+    let count = fields.split_whitespace().count();
+    if !(5..=6).contains(&count) {
+        let expected = "expected are 5 (minute, hour, day, month, weekday), or 6 with the second first";
+        return Err(problem(format!("it has {count} fields; {expected}")));
+    }
+    let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+    let parse = |fields: &str| parser.parse(fields).map_err(|error| problem(error.to_string()));
+    let whole = parse(fields)?;
+    match fixed_times(fields) {
+        Some(times) => times.iter().map(|time| parse(time)).collect(),
+        None => Ok(vec![whole]),
+    }
+}
+
+/// One expression for each time of the day, if the fields name several times and nothing but times: `0 2,14 * * *`. To `croner`,
+/// only an expression of one time is a fixed one, which a change of the clock does not skip or double.
+fn fixed_times(fields: &str) -> Option<Vec<String>> {
+    let mut fields: Vec<&str> = fields.split_whitespace().collect();
+    if fields.len() == 5 {
+        fields.insert(0, "0");
+    }
+    let is_list = |field: &&str| field.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
+    let (times, days) = fields.split_at(3);
+    let count = times.iter().map(|field| field.split(',').count()).product::<usize>();
+    if !times.iter().all(is_list) || !(2..=FIXED_TIMES_MAX).contains(&count) {
+        return None;
+    }
+    let days = days.join(" ");
+    let mut expressions = Vec::with_capacity(count);
+    for second in times[0].split(',') {
+        for minute in times[1].split(',') {
+            expressions.extend(times[2].split(',').map(|hour| format!("{second} {minute} {hour} {days}")));
+        }
+    }
+    Some(expressions)
+}

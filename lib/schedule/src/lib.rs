@@ -1,0 +1,16 @@
+//! When a schedule fires: cron expressions in time zones, intervals, and what an outage leaves to be made up for.
+//!
+//! Pure: no clock, no store. The caller passes the time of the database.
+//!
+//! The crate `croner` reads cron expressions and searches for times. A schedule at certain times of the day fires at the end
+//! of the gap if the clock is put forward over such a time, and once if the clock is put back over it. A schedule that runs all
+//! the time, such as `*/30 * * * *`, fires at each local time that exists. `tests/` compares all that with a second
+//! implementation.
+
+mod calendar;
+mod due;
+mod error;
+
+pub use calendar::Calendar;
+pub use due::Due;
+pub use error::InvalidTiming;

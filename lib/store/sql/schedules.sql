@@ -1,0 +1,16 @@
+-- schedules: one schedule, or all of them by name, each with its last tick and the job of this tick.
+--
+-- Guard:      none, it only reads.
+-- Parameters: $1 name, or NULL for all.
+-- Zero rows:  there is no such schedule, or none at all.
+-- Index:      schedule_pkey; schedule_tick_pkey, one probe for each schedule.
+SELECT s.name::text AS name, s.revision, s.cron, s.timezone, s.every_ms, s.missed_limit, s.queue::text AS queue,
+       s.kind::text AS kind, s.payload::text AS payload, s.priority::smallint AS priority, s.max_attempts, s.timeout_ms,
+       s.unique_key::text AS unique_key, s.limit_key::text AS limit_key, s.next_at, s.paused_at, s.created_at,
+       s.changed_at, s.last_error, last.tick AS last_tick, last.job AS last_job, now() AS as_of
+FROM leasehold.schedule s
+LEFT JOIN LATERAL (
+    SELECT t.tick, t.job FROM leasehold.schedule_tick t WHERE t.schedule = s.name ORDER BY t.tick DESC LIMIT 1
+) last ON true
+WHERE $1::text IS NULL OR s.name = $1::text
+ORDER BY s.name

@@ -1,0 +1,346 @@
+//! Schedules: rows that enqueue a job again and again. Clients set them, and reapers fire them.
+//!
+//! This file knows no calendar: the caller says which tick comes next.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
+    locked_out::{Locked, LockedOut},
+    row::{job_id, json_present, time, time_if_any, word},
+};
+use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
+use leasehold_core::{JobId, Kind, Missed, NewJob, NewSchedule, QueueName, ScheduleName, Timing};
+use leasehold_ports::{DueSchedule, DueSchedules, Fire, FireOutcome, TickJob};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::{
+    PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// A schedule as it is now.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, described in docs/reference.md")]
+pub struct Schedule {
+    pub name: ScheduleName,
+    #[serde(skip)]
+    pub revision: i64,
+    pub cron: Option<String>,
+    pub timezone: Option<String>,
+    pub every_ms: Option<i64>,
+    pub missed: Missed,
+    pub queue: QueueName,
+    pub kind: Kind,
+    pub payload: Box<RawValue>,
+    pub priority: i16,
+    pub max_attempts: i32,
+    pub timeout_ms: Option<i32>,
+    pub unique_key: Option<String>,
+    pub limit_key: Option<String>,
+    /// `None` while the schedule is paused.
+    pub next_at: Option<DateTime<Utc>>,
+    pub paused_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub changed_at: DateTime<Utc>,
+    /// The last tick that made a job, and the job.
+    pub last_tick: Option<DateTime<Utc>>,
+    pub last_job: Option<JobId>,
+    pub last_error: Option<String>,
+    /// When this was read, by the clock of the database.
+    #[serde(skip)]
+    pub as_of: DateTime<Utc>,
+}
+
+impl Schedule {
+    /// When the schedule fires.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        timing(self.cron.clone(), self.timezone.clone(), self.every_ms)
+    }
+
+    /// A new job like those of the ticks, due at once.
+    #[must_use]
+    pub fn job(&self) -> NewJob {
+        NewJob {
+            queue: self.queue.clone(),
+            priority: self.priority,
+            max_attempts: self.max_attempts,
+            timeout: self.timeout_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+            unique_key: self.unique_key.clone(),
+            limit_key: self.limit_key.clone(),
+            ..NewJob::new(self.kind.clone(), self.payload.clone())
+        }
+    }
+
+    fn decode(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            name: word(row, "name")?,
+            revision: row.try_get("revision")?,
+            cron: row.try_get("cron")?,
+            timezone: row.try_get("timezone")?,
+            every_ms: row.try_get("every_ms")?,
+            missed: missed(row)?,
+            queue: word(row, "queue")?,
+            kind: word(row, "kind")?,
+            payload: json_present(row, "payload")?,
+            priority: row.try_get("priority")?,
+            max_attempts: row.try_get("max_attempts")?,
+            timeout_ms: row.try_get("timeout_ms")?,
+            unique_key: row.try_get("unique_key")?,
+            limit_key: row.try_get("limit_key")?,
+            next_at: time_if_any(row, "next_at")?,
+            paused_at: time_if_any(row, "paused_at")?,
+            created_at: time(row, "created_at")?,
+            changed_at: time(row, "changed_at")?,
+            last_tick: time_if_any(row, "last_tick")?,
+            last_job: row.try_get::<Option<Uuid>, _>("last_job")?.map(JobId),
+            last_error: row.try_get("last_error")?,
+            as_of: time(row, "as_of")?,
+        })
+    }
+}
+
+/// A change that a client makes to one schedule.
+#[derive(Clone, Debug)]
+pub enum ScheduleChange<'a> {
+    /// Makes the schedule, or changes the one of this name. `next_at` counts unless the timing stays the same.
+    Set {
+        /// The schedule.
+        schedule: &'a NewSchedule,
+        /// The first tick from now on.
+        next_at: DateTime<Utc>,
+    },
+    /// The schedule fires no more.
+    Pause,
+    /// The schedule fires again, if it is still as it was read.
+    Resume {
+        /// The revision that was read.
+        revision: i64,
+        /// The first tick from now on.
+        next_at: DateTime<Utc>,
+    },
+    /// Removes the schedule.
+    Remove,
+}
+
+impl Store {
+    /// The schedule of this name, or all of them, by name.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn schedules(&self, name: Option<&ScheduleName>) -> Result<Vec<Schedule>, Error> {
+        let statement = sqlx::query(include_str!("../sql/schedules.sql")).bind(name.map(ScheduleName::as_str));
+        let rows = statement.try_map(|row| Schedule::decode(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("reading schedules"))
+    }
+
+    /// Changes one schedule. Returns whether that changed anything; `None` if there is no schedule of this name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] before anything is sent, [`Error::Locked`], or the statement failed.
+    pub async fn change_schedule(
+        &self,
+        name: &ScheduleName,
+        change: ScheduleChange<'_>,
+    ) -> Result<Option<bool>, Error> {
+        if let ScheduleChange::Set { schedule, .. } = &change {
+            schedule.job.validate()?;
+        }
+        let begun = Instant::now();
+        let written = Write { store: self, name, change };
+        let tries = retry_locked(self, &written, 1, begun).await?;
+        if let Some((_, changed)) = tries.done.into_iter().next() {
+            return Ok(changed);
+        }
+        let tell = |(nth, by)| Locked { nth, what: format!("schedule {name}"), by };
+        let held = tries.held.into_iter().map(tell).collect();
+        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: Vec::new() })))
+    }
+
+    /// Up to `limit` schedules whose tick has come: all of them, or only those whose tick was at or after `since`. A row that
+    /// somebody wrote by hand and that has neither cron nor an interval cannot be there.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn due_schedules(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<DueSchedules, Error> {
+        let sql = || Error::sql("reading due schedules");
+        let statement = sqlx::query(include_str!("../sql/schedule_due.sql")).bind(limit).bind(since);
+        let rows = statement.fetch_all(&self.bounded).await.map_err(sql())?;
+        due(&rows).map_err(sql())
+    }
+
+    /// The schedules whose next tick is to come, for an operator's check; `None`: there is no such schedule.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn schedules_ahead(&self) -> Result<Option<DueSchedules>, Error> {
+        let sql = || Error::sql("reading schedules");
+        let statement = sqlx::query(include_str!("../sql/schedules_ahead.sql"));
+        let rows = statement.fetch_all(&self.long_statements).await.map_err(sql())?;
+        if rows.is_empty() { Ok(None) } else { due(&rows).map(Some).map_err(sql()) }
+    }
+
+    /// Moves schedules on and enqueues their jobs, each schedule as a whole or not at all. The answers are in order.
+    ///
+    /// # Errors
+    /// The statement failed; then nothing has changed.
+    pub async fn fire_schedules(&self, fires: &[Fire]) -> Result<Vec<FireOutcome>, Error> {
+        let sql = || Error::sql("firing schedules");
+        let rows = sqlx::query(include_str!("../sql/schedule_fire.sql"))
+            .bind(fires.iter().map(|fire| fire.name.as_str()).collect::<Vec<_>>())
+            .bind(fires.iter().map(|fire| fire.revision).collect::<Vec<_>>())
+            .bind(fires.iter().map(|fire| fire.due_at).collect::<Vec<_>>())
+            .bind(fires.iter().map(|fire| array_of(&fire.ticks)).collect::<Vec<_>>())
+            .bind(fires.iter().map(|fire| fire.next_at).collect::<Vec<_>>())
+            .bind(fires.iter().map(|fire| fire.error.as_deref()).collect::<Vec<_>>())
+            .fetch_all(&self.bounded)
+            .await
+            .map_err(sql())?;
+        let mut outcomes: Vec<FireOutcome> = fires.iter().map(|_| FireOutcome::Elsewhere).collect();
+        for row in &rows {
+            decode_outcome(row, &mut outcomes).map_err(sql())?;
+        }
+        Ok(outcomes)
+    }
+}
+
+const DOING: &str = "changing a schedule";
+
+/// A change to one row.
+struct Write<'a> {
+    store: &'a Store,
+    name: &'a ScheduleName,
+    change: ScheduleChange<'a>,
+}
+
+impl Write<'_> {
+    fn statement(&self, lock_timeout: &'static str) -> Query<'_, Postgres, PgArguments> {
+        let name = self.name.as_str();
+        match &self.change {
+            ScheduleChange::Set { schedule, next_at } => set(schedule, *next_at).bind(lock_timeout),
+            ScheduleChange::Pause => {
+                sqlx::query(include_str!("../sql/schedule_pause.sql")).bind(name).bind(lock_timeout)
+            }
+            ScheduleChange::Resume { revision, next_at } => sqlx::query(include_str!("../sql/schedule_resume.sql"))
+                .bind(name)
+                .bind(revision)
+                .bind(next_at)
+                .bind(lock_timeout),
+            ScheduleChange::Remove => {
+                sqlx::query(include_str!("../sql/schedule_remove.sql")).bind(name).bind(lock_timeout)
+            }
+        }
+    }
+}
+
+fn set(schedule: &NewSchedule, next_at: DateTime<Utc>) -> Query<'_, Postgres, PgArguments> {
+    let (cron, timezone, every) = match &schedule.timing {
+        Timing::Cron { cron, timezone } => (Some(cron.as_str()), Some(timezone.as_str()), None),
+        Timing::Every(every) => (None, None, Some(i64::try_from(every.as_millis()).unwrap_or(i64::MAX))),
+    };
+    let job = &schedule.job;
+    sqlx::query(include_str!("../sql/schedule_set.sql"))
+        .bind(schedule.name.as_str())
+        .bind(cron)
+        .bind(timezone)
+        .bind(every)
+        .bind(i16::try_from(schedule.missed.limit()).unwrap_or(i16::MAX))
+        .bind(job.queue.as_str())
+        .bind(job.kind.as_str())
+        .bind(job.payload.get())
+        .bind(job.priority)
+        .bind(job.max_attempts)
+        .bind(job.timeout.map(|timeout| i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)))
+        .bind(job.unique_key.as_deref())
+        .bind(job.limit_key.as_deref())
+        .bind(next_at)
+}
+
+#[async_trait]
+impl Lockable for Write<'_> {
+    type Answer = Option<bool>;
+
+    async fn each(&self, left: Vec<usize>) -> Result<Tries<Option<bool>>, Error> {
+        let row = self.statement(BATCH_LOCK_TIMEOUT).fetch_optional(&self.store.bounded).await;
+        match row.map_err(Error::sql(DOING)) {
+            Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
+            row => Ok(Tries { done: vec![(0, changed(row?)?)], held: Vec::new() }),
+        }
+    }
+
+    async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<Option<bool>>, Error> {
+        let statement = self.statement(OBSERVED_LOCK_TIMEOUT).persistent(false);
+        let row = statement.fetch_optional(connection).await.map_err(Error::sql(DOING))?;
+        changed(row).map(Some)
+    }
+}
+
+fn changed(row: Option<PgRow>) -> Result<Option<bool>, Error> {
+    row.map(|row| row.try_get("changed")).transpose().map_err(Error::sql(DOING))
+}
+
+fn timing(cron: Option<String>, timezone: Option<String>, every_ms: Option<i64>) -> Timing {
+    match cron {
+        Some(cron) => Timing::Cron { cron, timezone: timezone.unwrap_or_default() },
+        None => Timing::Every(Duration::from_millis(u64::try_from(every_ms.unwrap_or_default()).unwrap_or_default())),
+    }
+}
+
+fn missed(row: &PgRow) -> Result<Missed, sqlx::Error> {
+    let limit: i16 = row.try_get("missed_limit")?;
+    Ok(Missed::of_limit(u16::try_from(limit).unwrap_or_default()))
+}
+
+fn due(rows: &[PgRow]) -> Result<DueSchedules, sqlx::Error> {
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let mut due = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.try_get::<Option<&str>, _>("name")?.is_some() {
+            due.push(DueSchedule {
+                name: word(row, "name")?,
+                revision: row.try_get("revision")?,
+                timing: timing(row.try_get("cron")?, row.try_get("timezone")?, row.try_get("every_ms")?),
+                missed: missed(row)?,
+                next_at: time(row, "next_at")?,
+            });
+        }
+    }
+    Ok(DueSchedules { now: time(first, "now")?, due, next_due: time_if_any(first, "next_due")? })
+}
+
+/// An array of times, as PostgreSQL reads it: arrays of arrays must all have one length.
+fn array_of(times: &[DateTime<Utc>]) -> String {
+    let times: Vec<String> = times.iter().map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true)).collect();
+    format!("{{{}}}", times.join(","))
+}
+
+fn decode_outcome(row: &PgRow, outcomes: &mut [FireOutcome]) -> Result<(), sqlx::Error> {
+    let nth: i64 = row.try_get("nth")?;
+    let Some(outcome) = usize::try_from(nth - 1).ok().and_then(|nth| outcomes.get_mut(nth)) else { return Ok(()) };
+    match row.try_get("outcome")? {
+        "fired" => {
+            if *outcome == FireOutcome::Elsewhere {
+                *outcome = FireOutcome::Fired(Vec::new());
+            }
+            if let (FireOutcome::Fired(jobs), Some(tick)) = (outcome, time_if_any(row, "tick")?) {
+                jobs.push(TickJob {
+                    tick,
+                    id: job_id(row, "id")?,
+                    inserted: row.try_get("inserted")?,
+                    state: word(row, "state")?,
+                    queue: word(row, "queue")?,
+                    line_at: time_if_any(row, "line_at")?,
+                });
+            }
+        }
+        "held" => *outcome = FireOutcome::Held,
+        "refused" => *outcome = FireOutcome::Refused(row.try_get("problem")?),
+        _ => *outcome = FireOutcome::Elsewhere,
+    }
+    Ok(())
+}
