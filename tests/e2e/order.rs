@@ -1,7 +1,7 @@
 //! Jobs begin in the order of their line, whatever comes into the line meanwhile.
 
 use crate::fleet::Fleet;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use leasehold::{Client, NewJob};
 use leasehold_tests::Probe;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -77,6 +77,8 @@ async fn overtaken(database: &mut PgConnection, entered: &Entered) -> Vec<(Uuid,
     .expect("reading the jobs");
     let mut moments: Vec<(DateTime<Utc>, Moment)> = Vec::new();
     for (id, line_at, started_at) in began {
+        // Redis orders by 0.1 ms.
+        let line_at = line_at.duration_trunc(TimeDelta::microseconds(100)).expect("a time");
         let position = (line_at, id);
         moments.push((started_at, Moment::Begins(position)));
         let (waits_from, waits_until) = (entered[&id] + LEEWAY, started_at - LEEWAY);

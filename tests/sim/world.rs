@@ -12,7 +12,7 @@ use crate::{
     work::{Book, short},
 };
 use leasehold_core::{JobId, Kind, MISSED_MAX, Missed, NewJob, NewSchedule, QueueName, State, Timing};
-use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore, Score};
+use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore, Score, position_of};
 use serde_json::value::RawValue;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -204,7 +204,7 @@ impl World {
                 |row: &&leasehold_tests::Row| row.job.queue == self.clients.idle && row.life.state == State::Queued;
             let mut line: Vec<_> = rows.live.values().filter(waits).map(|row| (row.line_at(), row.life.id)).collect();
             line.sort();
-            line.into_iter().map(|(at, id)| (at.timestamp_millis(), id)).collect()
+            line.into_iter().map(|(at, id)| (position_of(at), id)).collect()
         };
         let keys = self.director.fleet.head.keys().queues.remove(&self.clients.idle).unwrap_or_default();
         let front: BTreeSet<JobId> = line.iter().take(head_max).map(|(_, id)| *id).collect();

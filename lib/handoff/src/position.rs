@@ -8,19 +8,21 @@ use leasehold_ports::Hint;
 pub(crate) const WAITING_FROM: &str = "2251799813685248";
 /// The score of the position 1970-01-01. Redis stores scores as floating-point numbers, which are exact up to 2^53.
 const ZERO: i64 = 1 << 52;
+/// One unit of a score: 0.1 ms. 7,000 years have 2.2·10^15 of them, which is about 2^51.
+const UNIT_US: i64 = 100;
 /// The scores of all positions are between 2^51 and 2^53.
-const FURTHEST_MS: i64 = 1 << 51;
+const FURTHEST: i64 = 1 << 51;
 /// The score of a hint whose position is not known.
 const UNKNOWN: &str = "-";
 
 /// Whether a member of `leases` with this score waits.
 #[expect(clippy::cast_precision_loss, reason = "a power of two")]
 pub(crate) fn is_waiting(score: f64) -> bool {
-    score >= FURTHEST_MS as f64
+    score >= FURTHEST as f64
 }
 
 fn score(line_at: DateTime<Utc>) -> i64 {
-    ZERO + line_at.timestamp_millis().clamp(-FURTHEST_MS, FURTHEST_MS - 1)
+    ZERO + line_at.timestamp_micros().div_euclid(UNIT_US).clamp(-FURTHEST, FURTHEST - 1)
 }
 
 /// The arguments of scripts for these hints, in the order of their positions: the id and the score of each.
@@ -59,6 +61,6 @@ mod tests {
         }
         assert!(!is_waiting(1.8e12), "a deadline");
         assert!(is_waiting(f64::INFINITY));
-        assert_eq!(WAITING_FROM.parse(), Ok(FURTHEST_MS));
+        assert_eq!(WAITING_FROM.parse(), Ok(FURTHEST));
     }
 }

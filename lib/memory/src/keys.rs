@@ -25,7 +25,7 @@ pub struct Keys {
 /// The score of a hint in `leases`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Score {
-    /// The hint waits, at this position of its line: ms since 1970.
+    /// The hint waits, at this position of its line: in 0.1 ms since 1970.
     Waits(i64),
     /// The hint is leased until this time.
     Leased(i64),

@@ -38,5 +38,5 @@ pub use keys::{Keys, NOWHERE, QueueKeys, Score};
 pub use link::{Direct, Link, Lost};
 pub use rows::{Row, Rows};
 pub use schedules::ScheduleRow;
-pub use scripts::{Mode, Positioned};
+pub use scripts::{Mode, Positioned, position_of};
 pub use taker::MemoryTaker;

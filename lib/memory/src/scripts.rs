@@ -1,6 +1,7 @@
 //! The scripts of `lua/`. Each function follows the file of the same name.
 
 use crate::keys::{NOWHERE, QueueKeys, Score};
+use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, Kind};
 use leasehold_ports::{Extended, Filled, Hint, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,12 +15,18 @@ pub enum Mode {
     Return,
 }
 
-/// A hint and its position, in ms since 1970; `None`: not known, before all others.
+/// A hint and its position, in units of [`position_of`]; `None`: not known, before all others.
 pub type Positioned = (JobId, Option<i64>);
+
+/// The position as the head stores it: in 0.1 ms since 1970.
+#[must_use]
+pub fn position_of(line_at: DateTime<Utc>) -> i64 {
+    line_at.timestamp_micros().div_euclid(100)
+}
 
 /// Hints in the order of their positions, as the scripts expect them.
 pub(crate) fn in_order(hints: &[Hint]) -> Vec<Positioned> {
-    let position = |hint: &Hint| (hint.id, hint.line_at.map(|line_at| line_at.timestamp_millis()));
+    let position = |hint: &Hint| (hint.id, hint.line_at.map(position_of));
     let mut hints: Vec<Positioned> = hints.iter().map(position).collect();
     hints.sort_by_key(|(_, at)| *at);
     hints

@@ -29,6 +29,8 @@ const ON_THE_WAY: Duration = Duration::from_secs(2);
 /// After this time the step begins no further batch of lines. The next ticks compare the other lines, so that jobs that become
 /// due need not wait.
 const TIME_A_TICK: Duration = Duration::from_millis(150);
+/// How long the first survey may take before the step reports that it cannot work. Only dead rows make it slower.
+const FIRST_SURVEY: Duration = Duration::from_secs(10);
 /// The most lines in one batch.
 const LINES_AT_ONCE: usize = 64;
 /// The most ids that the lines of one batch probably have.
@@ -45,6 +47,8 @@ pub(crate) struct HeadStep {
     all_changed: bool,
     /// Redis was found empty, and since then not every head has been filled.
     loss: Option<Loss>,
+    /// Since when the step has waited for the first survey.
+    waits_since: Option<Instant>,
 }
 
 /// A loss of Redis that is being repaired.
@@ -77,7 +81,14 @@ impl Step for HeadStep {
         let filled = fill(tick, &mut surveys, &mut self.reads).await;
         drop(surveys);
         tick.shared.exchange().unfinished = self.reads.wanted().take(WANTED).cloned().collect();
+        if matches!(filled, Err(Error::NotSurveyed(_))) {
+            let waits_since = *self.waits_since.get_or_insert_with(Instant::now);
+            if waits_since.elapsed() < FIRST_SURVEY {
+                return Ok(Ran::Waited);
+            }
+        }
         self.note_loss(tick, filled?);
+        self.waits_since = None;
         Ok(Ran::Done)
     }
 }
