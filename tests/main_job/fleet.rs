@@ -34,8 +34,10 @@ pub(crate) struct Counts {
 pub(crate) struct Stopped {
     /// Every process that belonged to the fleet.
     pub(crate) pids: BTreeSet<i32>,
-    /// The workers count these themselves and report them when they stop.
+    /// Results that came after the lease was lost. The workers count these themselves and report them when they stop.
     pub(crate) stale_writes_refused: u64,
+    /// Runs whose workers noticed that the lease was lost: at a renewal, or when a result was refused. Counted in the same way.
+    pub(crate) losses_noticed: u64,
 }
 
 /// A running `leasehold dev`.
@@ -185,6 +187,7 @@ impl Fleet {
         Ok(Stopped {
             pids: std::mem::take(&mut self.pids),
             stale_writes_refused: sum_of("stale_writes_refused=", &log),
+            losses_noticed: sum_of("leases_lost=", &log),
         })
     }
 

@@ -9,6 +9,7 @@ pub(crate) struct Verdict {
     seconds: f64,
     counts: Counts,
     stale_writes_refused: u64,
+    losses_noticed: u64,
     lost: usize,
     wrong: Vec<String>,
 }
@@ -36,18 +37,20 @@ impl Verdict {
             lost: paths.len().saturating_sub(output.len().min(counts.succeeded)),
             counts,
             stale_writes_refused: stopped.stale_writes_refused,
+            losses_noticed: stopped.losses_noticed,
             wrong,
         }
     }
 
-    /// Whether nothing is lost, nothing is wrong, and the faults had an effect: a run without a lost lease proves
-    /// nothing.
+    /// Whether nothing is lost, nothing is wrong, and the faults had an effect.
     pub(crate) fn is_good(&self) -> bool {
-        self.lost == 0
-            && self.wrong.is_empty()
-            && self.counts.succeeded == self.files
-            && self.counts.leases_lost > 0
-            && self.stale_writes_refused > 0
+        self.lost == 0 && self.wrong.is_empty() && self.counts.succeeded == self.files && self.had_effect()
+    }
+
+    /// A run without a lost lease proves nothing. The frozen worker notices its losses when it continues: a renewal tells it,
+    /// or a late result is refused.
+    const fn had_effect(&self) -> bool {
+        self.counts.leases_lost > 0 && self.losses_noticed > 0
     }
 }
 
@@ -65,6 +68,7 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(f, "  runs                   {runs:>8}   ({} beyond the first)", runs.saturating_sub(self.files))?;
         writeln!(f, "  leases lost            {leases_lost:>8}")?;
+        writeln!(f, "  noticed by workers     {:>8}", self.losses_noticed)?;
         writeln!(f, "  late results refused   {:>8}", self.stale_writes_refused)?;
         writeln!(f, "  lost                   {:>8}", self.lost)?;
         writeln!(f, "  wrong                  {:>8}", self.wrong.len())?;
@@ -79,10 +83,10 @@ impl fmt::Display for Verdict {
             self.lost,
             self.wrong.len()
         )?;
-        if self.counts.leases_lost == 0 || self.stale_writes_refused == 0 {
+        if !self.had_effect() {
             writeln!(
                 f,
-                "The faults had no effect: the killed and the frozen worker should have lost leases, and a late result should have been refused."
+                "The faults had no effect: the killed and the frozen worker should have lost leases, and the frozen one should have noticed."
             )?;
         }
         writeln!(f, "To see more, start a fleet yourself and follow a job:")?;
