@@ -60,6 +60,9 @@ async fn the_worth_of_a_point_of_priority_can_be_set() {
     scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--priority", "1"]);
     let strict = json!({ "queue": "q", "priority_step_ms": 1_892_160_000_000_u64, "moved": 1 });
     assert_eq!(scene.json(&["queue", "set", "q", "--priority-step", "strict"]), strict);
-    assert_eq!(scene.output(&["queue", "set", "q", "--priority-step", "10m"]), "moved 1 waiting job of q");
+    assert_eq!(
+        scene.output(&["queue", "set", "q", "--priority-step", "10m"]),
+        "in q a point of priority is worth 10m of waiting; moved 1 waiting job"
+    );
     assert_eq!(scene.run(&["queue", "set", "q", "--priority-step", "never"]).code, 2);
 }

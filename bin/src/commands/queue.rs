@@ -42,11 +42,13 @@ enum Action {
         /// The name of the queue
         queue: QueueName,
     },
-    /// Set what one point of priority is worth in a queue; waiting jobs are moved
+    /// Set what one point of priority is worth in a queue; waiting jobs are moved. A job that another transaction has locked
+    /// or has not committed yet keeps its position: run the command again when that transaction has ended
     Set {
         /// The name of the queue
         queue: QueueName,
-        /// The waiting time that one point of priority is worth, such as 1h; or strict: a higher priority always comes first
+        /// The waiting time that one point of priority is worth, such as 1h, the default; 0s: none; or strict: a higher priority
+        /// always comes first
         #[arg(long, value_name = "TIME|strict", value_parser = priority_step)]
         priority_step: Duration,
     },
@@ -82,7 +84,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             let step_ms = u64::try_from(priority_step.as_millis()).unwrap_or(u64::MAX);
             let answer = json!({ "queue": queue, "priority_step_ms": step_ms, "moved": moved });
             output::either(context.json, &answer, || {
-                format!("moved {} of {queue}", human::count(moved, "waiting job", "waiting jobs"))
+                let worth = match priority_step {
+                    STRICT_PRIORITY_STEP => "a higher priority always comes first".to_owned(),
+                    step => format!("a point of priority is worth {} of waiting", humantime::format_duration(step)),
+                };
+                format!("in {queue} {worth}; moved {}", human::count(moved, "waiting job", "waiting jobs"))
             })?;
         }
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,

@@ -74,7 +74,8 @@ fn ids_of(strays: &mut Vec<Stray>, key: String, members: Members) -> Vec<JobId> 
     ids
 }
 
+/// A score that somebody wrote by hand may be any number; as an integer it keeps to the bounds of integers.
 #[expect(clippy::cast_possible_truncation, reason = "deadlines in ms are far below 2^53")]
 fn held(score: f64, now_ms: i64) -> Held {
-    if is_waiting(score) { Held::Waiting } else { Held::Leased { ms_left: score as i64 - now_ms } }
+    if is_waiting(score) { Held::Waiting } else { Held::Leased { ms_left: (score as i64).saturating_sub(now_ms) } }
 }

@@ -125,6 +125,7 @@ impl QueueLoop {
     /// Runs until the worker stops. Hints that the loop then still holds are given back.
     pub(crate) async fn run(mut self) {
         let state = Arc::clone(&self.queue.state);
+        self.learn_aside_kinds().await;
         loop {
             let free = tokio::select! {
                 biased;

@@ -200,6 +200,16 @@ impl QueueLoop {
         }
     }
 
+    /// Hints that other workers have set aside may come before those in the head. A worker of every kind knows their kinds only
+    /// from a take, and must know them before its first one.
+    pub(super) async fn learn_aside_kinds(&mut self) {
+        if self.queue.state.named_kinds().is_none()
+            && let Some(taken) = self.take_hints(&[], 0).await
+        {
+            self.aside_kinds = taken.aside;
+        }
+    }
+
     async fn take_hints(&self, adopt: &[JobId], limit: usize) -> Option<Taken> {
         let state = &self.queue.state;
         let kinds = state.named_kinds().unwrap_or(&self.aside_kinds);
