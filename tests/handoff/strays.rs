@@ -78,3 +78,18 @@ async fn what_is_no_id_is_forgotten() {
     assert_eq!(handoff.take(&queue(), &[], &[], 9, SOON).await.expect("take").ids, []);
     assert_eq!(handoff.stats(&queue()).await.expect("stats"), HeadStats::default());
 }
+
+#[tokio::test]
+async fn a_score_by_hand_may_be_any_number() {
+    let server = RedisServer::start().await;
+    let handoff = connect(&server).await;
+    let mut connection = server.connect().await;
+    let ids = new_ids(3);
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
+    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let scores = ["-inf", &texts[0], "+inf", &texts[1], "1e300", &texts[2]];
+    by_hand("ZADD", "leases", &scores).exec_async(&mut connection).await.expect("damage");
+    let held = handoff.snapshot(&queue()).await.expect("snapshot").held;
+    let leased: Vec<_> = held.iter().filter(|(_, held)| *held != Held::Waiting).collect();
+    assert!(matches!(leased[..], [(id, Held::Leased { ms_left: i64::MIN..0 })] if *id == ids[0]), "{held:?}");
+}

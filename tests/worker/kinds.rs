@@ -5,6 +5,7 @@ use leasehold_core::{QueueName, State};
 use leasehold_tests::eventually;
 use leasehold_worker::Handlers;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_kind_gets_to_the_worker_that_serves_it() {
@@ -56,6 +57,33 @@ async fn a_worker_of_every_kind_takes_hints_that_others_set_aside() {
     }
     let id = fixture.enqueue_one(job("third")).await;
     fixture.until(id, State::Succeeded).await;
+}
+
+/// Hints that were set aside have been taken before, so they mostly come before those in the head. A worker that starts must not
+/// begin with the head.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_every_kind_begins_with_what_comes_first_in_the_line() {
+    let fixture = Fixture::start().await;
+    let mine = fixture.worker(settings(4), handlers("mine", |_| async { succeeded() })).await;
+    let first = fixture.enqueue(&jobs("other", 2)).await;
+    eventually("the hints are set aside", SOON, || async {
+        let head = fixture.handoff.stats(&QueueName::default()).await.expect("the head's counts");
+        if head.aside == 2 { Ok(()) } else { Err(head) }
+    })
+    .await;
+    mine.stop().await;
+    let later = fixture.enqueue(&jobs("third", 2)).await;
+
+    let (began, mut order) = mpsc::unbounded_channel();
+    let mut any = Handlers::new();
+    any.insert_any(crate::fixture::handler(move |run| {
+        began.send(run.job().fence.id).expect("the test listens");
+        async { succeeded() }
+    }));
+    let _any = fixture.worker(settings(1), any).await;
+    for id in first.into_iter().chain(later) {
+        assert_eq!(order.recv().await, Some(id));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
