@@ -214,3 +214,26 @@ async fn a_held_key_does_not_block_runs() {
     fixture.settle_one(fence, Settle::Complete(None)).await;
     ends(other, "ROLLBACK").await;
 }
+
+#[tokio::test]
+async fn a_change_of_the_priority_step_waits_for_a_locked_job_and_names_it() {
+    let fixture = Fixture::start().await;
+    let store = store_with_short_lock_timeout(&fixture).await;
+    let jobs = [1, 1, -1].map(|priority| NewJob { priority, ..new_job() });
+    store.enqueue(&jobs).await.expect("enqueue");
+    let lock = format!("SELECT FROM leasehold.job WHERE id = '{}' FOR UPDATE", jobs[1].id);
+    let other = somebody(&fixture, &lock).await;
+    let error = store.set_priority_step(&jobs[1].queue, Duration::from_secs(60)).await.expect_err("it is held");
+    assert!(error.to_string().contains(&format!("job {} is held", jobs[1].id)), "{error}");
+    assert_eq!(locked(error).held.len(), 1, "the other two have moved");
+    let unmoved = "SELECT count(*) FROM leasehold.job WHERE line_at <> leasehold.line_at(run_at, priority, queue)";
+    assert_eq!(fixture.number(unmoved).await, 1);
+
+    let store = connect(&fixture.database, 8).await;
+    let queue = jobs[1].queue.clone();
+    let set = tokio::spawn(async move { store.set_priority_step(&queue, Duration::from_secs(60)).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ends(other, "ROLLBACK").await;
+    assert_eq!(set.await.expect("no panic").expect("it was released in time"), 1);
+    assert_eq!(fixture.number(unmoved).await, 0);
+}

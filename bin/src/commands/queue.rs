@@ -42,8 +42,8 @@ enum Action {
         /// The name of the queue
         queue: QueueName,
     },
-    /// Set what one point of priority is worth in a queue; waiting jobs are moved. A job that another transaction has locked
-    /// or has not committed yet keeps its position: run the command again when that transaction has ended
+    /// Set what one point of priority is worth in a queue; waiting jobs are moved. A job that another transaction has not
+    /// committed yet keeps its position: run the command again when that transaction has ended
     Set {
         /// The name of the queue
         queue: QueueName,

@@ -2,14 +2,18 @@
 --
 -- Guard:      the row waits in the queue. A row that another session has locked is skipped: it is being claimed or changed.
 -- Parameters: $1 queue, $2 the id after which the batch begins, $3 the number of jobs to look at.
--- Zero rows:  never. One row: the last id that was looked at, NULL if there was none: then all is done; and how many jobs moved.
+-- Zero rows:  never. One row: the last id that was looked at, NULL if there was none: then all is done; how many jobs moved; and
+--             the ids of rows that were locked.
 -- Index:      job_pkey, in the order of ids. So all batches together read the table once.
 WITH seen AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j WHERE j.id > $2::uuid ORDER BY j.id LIMIT $3::bigint
-), target AS MATERIALIZED (
+), wanted AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT s.id FROM seen s)) AND j.state::text IN ('blocked', 'scheduled', 'queued') AND j.queue = $1
       AND j.priority <> 0 AND j.line_at <> leasehold.line_at(j.run_at, j.priority, j.queue)
+), target AS MATERIALIZED (
+    SELECT j.id FROM leasehold.job j
+    WHERE j.id = ANY (ARRAY(SELECT w.id FROM wanted w)) AND j.state::text IN ('blocked', 'scheduled', 'queued')
     ORDER BY j.id
     FOR UPDATE SKIP LOCKED
 ), moved AS (
@@ -17,4 +21,5 @@ WITH seen AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.id
 )
-SELECT (SELECT s.id FROM seen s ORDER BY s.id DESC LIMIT 1) AS last, (SELECT count(*) FROM moved) AS moved
+SELECT (SELECT s.id FROM seen s ORDER BY s.id DESC LIMIT 1) AS last, (SELECT count(*) FROM moved) AS moved,
+       ARRAY(SELECT w.id FROM wanted w WHERE NOT EXISTS (SELECT FROM target t WHERE t.id = w.id)) AS locked
