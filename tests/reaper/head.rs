@@ -42,7 +42,7 @@ async fn a_missing_hint_gets_its_place() {
     let world = World::start().await;
     let mut reaper = world.reaper().await;
     let ids = world.enqueue(4).await;
-    world.handoff.push(&queue(), &hints(&[ids[0], ids[3]])).await.expect("push");
+    world.push(&[ids[0], ids[3]]).await;
     reaper.tick().await;
     assert_eq!(world.snapshot().await.ready, ids);
 }
@@ -55,7 +55,7 @@ async fn the_front_of_the_line_displaces_hints_that_were_pushed_into_an_empty_re
     let mut reaper = world.reaper().await;
     let ids = world.enqueue(2 * HEAD_MAX as usize).await;
     let (first, newest) = ids.split_at(HEAD_MAX as usize);
-    world.handoff.push(&queue(), &hints(newest)).await.expect("push");
+    world.push(newest).await;
     reaper.tick().await;
     let snapshot = world.snapshot().await;
     assert_eq!((snapshot.ready.as_slice(), snapshot.overflow), (first, true));
@@ -150,7 +150,7 @@ async fn kinds_with_a_full_aside_list_wait_in_the_line() {
     world.handoff.announce(&worker_of(None), TTL).await.expect("announce");
     let foreign = world.enqueue_these(&(0..100).map(|_| of_kind("foreign")).collect::<Vec<_>>()).await;
     let own = world.enqueue_these(&[of_kind("own")]).await;
-    world.handoff.push(&queue(), &hints(&foreign[..20])).await.expect("push");
+    world.push(&foreign[..20]).await;
     let taken = world.handoff.take(&queue(), &[], &[], 20, TTL).await.expect("take");
     world.handoff.set_aside(&queue(), &kind("foreign"), &hints(&taken.ids)).await.expect("aside");
     let asides = world.handoff.asides(&queue()).await.expect("asides");

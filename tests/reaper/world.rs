@@ -109,6 +109,14 @@ impl World {
         self.store.enqueue(jobs).await.expect("enqueue").iter().map(|answer| answer.id).collect()
     }
 
+    /// Pushes hints of jobs that are in the line.
+    pub(crate) async fn push(&self, ids: &[JobId]) {
+        let looked = self.store.look(ids, &Kinds::All).await.expect("look");
+        let position = |id: &JobId| looked.iter().find(|job| job.id == *id).expect("a live job").line_at;
+        let hints: Vec<Hint> = ids.iter().map(|id| Hint::at(*id, position(id))).collect();
+        self.handoff.push(&queue(), &hints).await.expect("push");
+    }
+
     /// Enqueues jobs and pushes their hints.
     pub(crate) async fn enqueue_and_push(&self, count: usize) -> Vec<JobId> {
         let jobs: Vec<NewJob> = (0..count).map(|_| new_job()).collect();
