@@ -25,8 +25,6 @@ local bound, more, place, kept_ms, reading = tonumber(ARGV[1]), ARGV[2] == '1', 
 local FIRST_ID = 6
 -- Scores from here on are positions of waiting hints.
 local WAITING = 2 ^ 51
--- As many hints may come into the head while a line is read.
-local FEW = 64
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 500
 -- Longer than a worker that found nothing needs until it waits for the bell.
@@ -125,15 +123,11 @@ local function merge()
   return hints
 end
 
--- Which hints exceed the bound, from the last to the first. Many hints that are not of the front of the line are of kinds that
--- nobody serves, and would keep the missing ids out: they go first. A few of them may be of jobs that came into the line since
--- it was read: they keep their positions.
+-- Which hints exceed the bound: at first those that are not of the front of the line, from the last to the first. They were
+-- pushed while Redis had lost earlier ones, and would keep the missing ids out until a worker takes them.
 local function excess_of(hints)
-  local excess, dropped, others = #hints - bound, {}, 0
-  for _, hint in ipairs(hints) do
-    if hint.line == math.huge then others = others + 1 end
-  end
-  for pass = others > FEW and 1 or 2, 2 do
+  local excess, dropped = #hints - bound, {}
+  for pass = 1, 2 do
     for i = #hints, 1, -1 do
       if excess <= 0 then return dropped end
       if not dropped[i] and (pass == 2 or hints[i].line == math.huge) then

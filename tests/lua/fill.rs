@@ -206,17 +206,6 @@ async fn fill() {
                         ready: a b w",
             },
             Case {
-                name: "no room, and a hint that came since the line was read: it keeps its position",
-                seed: "leases: a=waits c=waits d=waits
-                       ready: a c d",
-                keys: KEYS,
-                args: "3 1 m 30000 - b@ c@ d@",
-                returns: "[1, 2, 0]",
-                after: "flags: overflow=@4
-                        leases: a=waits b=waits c=waits
-                        ready: a b c",
-            },
-            Case {
                 name: "no room in the middle: the last ones make place",
                 seed: "filled: l=+60s
                        leases: b=waits c=waits

@@ -6,9 +6,6 @@ use leasehold_core::{JobId, Kind};
 use leasehold_ports::{Extended, Filled, Hint, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The same value as in `fill.lua`.
-const FEW: usize = 64;
-
 /// How hints enter the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -384,11 +381,9 @@ impl QueueKeys {
     }
 }
 
-/// Which of these hints exceed the bound, from the last to the first. If many hints are not of the front of the line, these
-/// go first.
+/// Which of these hints exceed the bound: at first those that are not of the front of the line, from the last to the first.
 fn excess(hints: &[JobId], bound: usize, line: &BTreeMap<JobId, usize>) -> BTreeSet<usize> {
-    let are_few = hints.iter().filter(|id| !line.contains_key(id)).count() <= FEW;
-    let of_front = |nth: &usize| are_few || line.contains_key(&hints[*nth]);
+    let of_front = |nth: &usize| line.contains_key(&hints[*nth]);
     let others = (0..hints.len()).rev().filter(|nth| !of_front(nth));
     let front = (0..hints.len()).rev().filter(of_front);
     others.chain(front).take(hints.len().saturating_sub(bound)).collect()
