@@ -232,7 +232,6 @@ async fn a_change_of_the_priority_step_waits_for_a_locked_job_and_names_it() {
     let store = connect(&fixture.database, 8).await;
     let queue = jobs[1].queue.clone();
     let set = tokio::spawn(async move { store.set_priority_step(&queue, Duration::from_secs(60)).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
     ends(other, "ROLLBACK").await;
     assert_eq!(set.await.expect("no panic").expect("it was released in time"), 1);
     assert_eq!(fixture.number(unmoved).await, 0);
