@@ -112,9 +112,9 @@ impl MemoryHead {
     pub async fn begin_readings(&self, queues: &[QueueName]) -> Result<Vec<u64>, Error> {
         self.call("begin_readings", |server, _| {
             let next = |queue: &QueueName| {
-                let (readings, _) = &mut server.of(queue).readings;
-                *readings += 1;
-                *readings
+                let readings = &mut server.of(queue).readings;
+                readings.n += 1;
+                readings.n
             };
             queues.iter().map(next).collect()
         })
