@@ -3,7 +3,7 @@
 use crate::keys::{NOWHERE, QueueKeys, Readings, Score};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, Kind};
-use leasehold_ports::{Extended, Filled, Hint, Pushed, Swept, Taken};
+use leasehold_ports::{Extended, Filled, FrontHeld, Hint, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// As in `fill.lua`.
@@ -160,6 +160,14 @@ impl QueueKeys {
         pushed
     }
 
+    /// How the keys hold the front of a line.
+    pub(crate) fn compare(&self, front: &[Positioned]) -> FrontHeld {
+        let missing = front.iter().map(|(id, _)| *id).filter(|id| !self.leases.contains_key(id)).collect();
+        let is_moved = |(id, at): &Positioned| self.waits(*id) && Some(self.position(*id)) != *at;
+        let positions: Vec<i64> = self.ready.iter().take(front.len()).map(|id| self.position(*id)).collect();
+        FrontHeld { missing, in_order: !front.iter().any(is_moved) && positions.is_sorted() }
+    }
+
     /// take.lua
     pub fn take(&mut self, bound: u32, adopt: &[JobId], kinds: &[Kind], limit: u32, until: i64) -> Taken {
         let mut taken: Vec<JobId> = adopt.iter().copied().filter(|id| remove_one(&mut self.claimed, *id)).collect();
@@ -265,7 +273,13 @@ impl QueueKeys {
 
     /// The effect of a pause on the keys.
     pub fn pause(&mut self) {
-        (self.paused, self.overflow) = (true, Some(NOWHERE));
+        self.clear();
+        self.paused = true;
+    }
+
+    /// The keys without their waiting hints.
+    pub fn clear(&mut self) {
+        self.overflow = Some(NOWHERE);
         self.filled = None;
         self.ready.clear();
         self.claimed.clear();

@@ -346,9 +346,12 @@ async fn glance_is_enough(
     }
     // Workers may be waiting at an empty head, and nobody else fills it for them.
     let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(queue).await?.filled_to.is_some();
-    let ids = front.ids();
-    let is_known = ids.iter().all(|id| known.contains(id));
-    Ok(is_tended && (is_known || handoff.holds_all(queue, &ids).await?))
+    if !is_tended {
+        return Ok(false);
+    }
+    let held = handoff.compare(queue, &front.hints).await?;
+    // A hint that was there a moment ago may just have been claimed.
+    Ok(held.in_order && held.missing.iter().all(|id| known.contains(id)))
 }
 
 /// Counts the hints that Redis had after the last fill and has lost since, although their jobs have waited all the time. Notes
