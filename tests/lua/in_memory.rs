@@ -88,6 +88,7 @@ fn call<'a>(
             let bound = number();
             let mode = match args.next() {
                 Some("new") => Mode::New,
+                Some("place") => Mode::Place,
                 _ => Mode::Return,
             };
             let Pushed { pushed, doubles, overflowed, paused } = keys.push(bound, mode, &hints(args));
@@ -167,6 +168,7 @@ fn read(text: &str) -> QueueKeys {
             "readings" => {
                 for (number, refused) in items().filter_map(|item| item.split_once('=')) {
                     match refused.strip_prefix('@') {
+                        None if number == "placed" => keys.placed = refused.parse().expect("a number"),
                         None => keys.readings.0 = refused.parse().expect("a number"),
                         Some(at) => {
                             keys.readings.1.insert(number.parse().expect("a number"), at.parse().expect("a position"));
@@ -217,7 +219,9 @@ fn write(keys: &QueueKeys) -> String {
     line("ready", of(&keys.ready));
     if keys.readings.0 > 0 {
         let refused = keys.readings.1.iter().map(|(number, at)| format!("{number}=@{at}"));
-        line("readings", refused.chain([format!("n={}", keys.readings.0)]).collect::<Vec<_>>().join(" "));
+        let placed = (keys.placed > 0).then(|| format!("placed={}", keys.placed));
+        let all = refused.chain([format!("n={}", keys.readings.0)]).chain(placed);
+        line("readings", all.collect::<Vec<_>>().join(" "));
     }
     lines.sort();
     lines.join("\n")

@@ -26,6 +26,7 @@ mod migrate_functions;
 mod note_repairs;
 mod old_schema;
 mod pause;
+mod place;
 mod plans;
 mod priority_step;
 mod promote;

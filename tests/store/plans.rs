@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
 const BY_ID: [(&str, &str); 19] = [
-    ("claim", "$worker, $ids, NULL, 1000"),
-    ("claim", "$worker, $ids, '{k,other}', 1000"),
-    ("claim_careful", "$worker, $ids, NULL, 1000, 10"),
-    ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10"),
+    ("claim", "$worker, $ids, NULL, 1000, 'default'"),
+    ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
+    ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),
+    ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10, 'default'"),
     ("look", "$ids, NULL"),
     ("look", "$ids, '{k,other}'"),
     ("renew", "$worker, $ids, $ones, 1000"),

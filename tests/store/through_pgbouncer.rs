@@ -23,6 +23,7 @@ mod note_repairs;
 mod old_schema;
 mod pause;
 mod pgbouncer;
+mod place;
 mod priority_step;
 mod promote;
 mod purge;

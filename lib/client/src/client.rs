@@ -22,9 +22,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Every call needs only PostgreSQL. Redis gets hints while Redis answers, within a quarter of a second.
 #[derive(Clone)]
 pub struct Client {
-    store: Arc<dyn ClientStore>,
+    pub(crate) store: Arc<dyn ClientStore>,
     head: Option<Arc<dyn ClientHead>>,
-    hints: Option<Arc<HintSender>>,
+    pub(crate) hints: Option<Arc<HintSender>>,
     waiter: Waiter,
     /// The same stores, if they are PostgreSQL and Redis.
     pair: Option<Pair>,

@@ -14,6 +14,7 @@ mod error;
 mod explain;
 mod hints;
 mod pair;
+mod places;
 mod schedules;
 pub mod text;
 mod waiter;
@@ -25,7 +26,7 @@ pub use config::{
 };
 pub use error::{Error, StoreError};
 pub use explain::{DeathCause, Explanation, Process, Reason};
-pub use leasehold_ports::{Cancelled, Enqueued, Finished, Revived};
+pub use leasehold_ports::{Cancelled, Enqueued, Finished, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{Locked, LockedOut, Pooler, Schedule, Store};
 pub use pair::{Pair, handoff_or_later};

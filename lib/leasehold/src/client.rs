@@ -1,7 +1,8 @@
 //! The client of a Rust program: typed jobs over the untyped client of `lib/client`.
 
 use crate::{
-    Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, QueueName, Revived, State,
+    Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, Placed, QueueName, Revived,
+    State,
     enqueue::Enqueue,
     job::{Id, Job},
 };
@@ -162,6 +163,26 @@ impl Client {
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         self.inner.revive(ids).await
+    }
+
+    /// Changes the priority of jobs that wait: each job goes to the position in the line that belongs to the new priority. The
+    /// answer says of each job whether it was changed; jobs that run or have finished stay as they are. An id that belongs to
+    /// no job is not in the answer.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the priority is not from −100 to 100: nothing was changed. Or PostgreSQL fails.
+    pub async fn set_priority(&self, ids: &[JobId], priority: i16) -> Result<Vec<Placed>, Error> {
+        self.inner.set_priority(ids, priority).await
+    }
+
+    /// Moves jobs that wait to another queue. Each job keeps its priority and the time for which it has waited. The answer
+    /// says of each job whether it was moved; jobs that run or have finished stay as they are. An id that belongs to no job
+    /// is not in the answer.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn move_to(&self, ids: &[JobId], queue: &QueueName) -> Result<Vec<Placed>, Error> {
+        self.inner.move_to(ids, queue).await
     }
 
     /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs continue. Returns whether

@@ -29,8 +29,8 @@ pub use enqueue::Enqueue;
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error, Explanation,
-    FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked, LockedOut, LogConfig, LogFormat, Pooler, Process,
-    ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind,
+    FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler,
+    Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind,
     WorkerConfig,
 };
 #[doc(hidden)]

@@ -53,6 +53,8 @@ pub struct QueueKeys {
     /// How often the line was read for a fill, and the lowest position that the head refused during each reading. Kept
     /// for ever here.
     pub readings: (u64, BTreeMap<u64, i64>),
+    /// The last reading during which waiting hints were moved; 0: none.
+    pub placed: u64,
     /// The position up to which the head was filled, and how long this is known.
     pub filled: Option<(String, i64)>,
     /// The shared scan start of the line, and how long other processes use it.

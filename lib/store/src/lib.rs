@@ -23,6 +23,7 @@ mod locked_out;
 mod locks;
 mod migrate;
 mod note_repairs;
+mod place;
 mod pool;
 mod prepare;
 mod priority_step;
@@ -48,8 +49,8 @@ pub use error::Error;
 pub use leasehold_ports::{
     CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints,
     Finished, Fire, FireOutcome, Front, InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition,
-    LineSummary, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, TickJob, Uptime,
-    Violation, Waiting,
+    LineSummary, Placed, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, TickJob,
+    Uptime, Violation, Waiting,
 };
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};

@@ -1,6 +1,6 @@
 //! `leasehold job`: dispatches to the actions.
 
-use super::{cancel, explain, list, retry, show, wait};
+use super::{cancel, explain, list, move_to, priority, retry, show, wait};
 use crate::{context::Context, failure::Failure};
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -19,6 +19,8 @@ enum Action {
     Wait(wait::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
+    Priority(priority::Args),
+    Move(move_to::Args),
     Explain(explain::Args),
 }
 
@@ -29,6 +31,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Wait(args) => wait::run(args, context).await,
         Action::Cancel(args) => cancel::run(&args, context).await,
         Action::Retry(args) => retry::run(&args, context).await,
+        Action::Priority(args) => priority::run(&args, context).await,
+        Action::Move(args) => move_to::run(&args, context).await,
         Action::Explain(args) => explain::run(&args, context).await,
     }
 }
