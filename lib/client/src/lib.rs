@@ -7,6 +7,7 @@
 //!
 //! What is not here: workers, reapers, HTTP.
 
+mod bulk;
 mod client;
 mod config;
 mod diagnosis;
@@ -19,6 +20,7 @@ mod schedules;
 pub mod text;
 mod waiter;
 
+pub use bulk::{Bulk, BulkCursor, BulkStep};
 pub use client::Client;
 pub use config::{
     ApiConfig, Config, ConfigError, DEV_FILE, DatabaseConfig, FILE, HeadConfig, HistoryConfig, LogConfig, LogFormat,

@@ -5,6 +5,7 @@
 //! tests compare the stores with this crate.
 
 mod backoff;
+mod bulk;
 mod claimability;
 mod drift;
 mod fail_point;
@@ -21,6 +22,7 @@ mod transitions;
 mod validate;
 
 pub use backoff::Backoff;
+pub use bulk::{BulkAction, BulkCount, BulkFilter, InvalidBulk};
 pub use claimability::Claimability;
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]

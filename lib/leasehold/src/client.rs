@@ -1,7 +1,7 @@
 //! The client of a Rust program: typed jobs over the untyped client of `lib/client`.
 
 use crate::{
-    Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, Placed, QueueName, Revived,
+    Bulk, BulkAction, BulkCount, BulkCursor, BulkFilter, BulkStep, Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, Placed, QueueName, Revived,
     State,
     enqueue::Enqueue,
     job::{Id, Job},
@@ -183,6 +183,58 @@ impl Client {
     /// PostgreSQL fails.
     pub async fn move_to(&self, ids: &[JobId], queue: &QueueName) -> Result<Vec<Placed>, Error> {
         self.inner.move_to(ids, queue).await
+    }
+
+    /// Begins a change of all jobs that a filter chooses and that have been enqueued up to now. [`Client::bulk_step`] does the
+    /// work, one short transaction after another.
+    ///
+    /// ```no_run
+    /// # use leasehold::{BulkAction, BulkFilter, Client};
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let filter = BulkFilter { kind: Some("resize".parse()?), error_like: Some("timeout".into()), ..BulkFilter::default() };
+    /// let mut bulk = client.bulk(BulkAction::Retry, filter).await?;
+    /// let mut revived = 0;
+    /// while let Some(step) = client.bulk_step(&mut bulk).await? {
+    ///     revived += step.changed;
+    /// }
+    /// println!("{revived} jobs are back in the line; {} were locked", bulk.locked().len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Bulk`] if the filter cannot be used, or PostgreSQL fails.
+    pub async fn bulk(&self, action: BulkAction, filter: BulkFilter) -> Result<Bulk, Error> {
+        self.inner.bulk(action, filter).await
+    }
+
+    /// Continues a bulk change from the cursor of an earlier one with the same action and filter.
+    ///
+    /// # Errors
+    /// As [`Client::bulk`].
+    pub async fn resume_bulk(
+        &self,
+        action: BulkAction,
+        filter: BulkFilter,
+        cursor: BulkCursor,
+    ) -> Result<Bulk, Error> {
+        self.inner.resume_bulk(action, filter, cursor).await
+    }
+
+    /// How many jobs a bulk change would be made to, by queue, kind and state. Changes nothing.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn bulk_counts(&self, bulk: &Bulk) -> Result<Vec<BulkCount>, Error> {
+        self.inner.bulk_counts(bulk).await
+    }
+
+    /// Does the next part of a bulk change. `None`: the change is complete, except for [`Bulk::locked`].
+    ///
+    /// # Errors
+    /// PostgreSQL fails. The steps before are done, and the call can be made again.
+    pub async fn bulk_step(&self, bulk: &mut Bulk) -> Result<Option<BulkStep>, Error> {
+        self.inner.bulk_step(bulk).await
     }
 
     /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs continue. Returns whether

@@ -9,6 +9,7 @@
 
 mod authority;
 mod bounded;
+mod bulk;
 mod cancel;
 mod claim;
 mod connect;
@@ -44,6 +45,7 @@ mod uptime;
 mod url;
 mod violations;
 
+pub use bulk::{Choice, Page, just_before};
 pub use connect::{Pooler, Settings, Store};
 pub use error::Error;
 pub use leasehold_ports::{
@@ -55,5 +57,6 @@ pub use leasehold_ports::{
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
 pub use read::{JobFilter, QueueStats};
+pub use revive::Revival;
 pub use schedules::{Schedule, ScheduleChange};
 pub use violations::CHECKS;

@@ -1,8 +1,12 @@
 //! `leasehold job move`.
 
-use super::places::print;
+use super::{
+    bulk::{self, Order},
+    filter::{Chosen, FilterArgs},
+    places::print,
+};
 use crate::{context::Context, failure::Failure};
-use leasehold::{JobId, QueueName};
+use leasehold::{BulkAction, JobId, Place, QueueName};
 use std::process::ExitCode;
 
 /// Move waiting jobs to another queue
@@ -11,18 +15,28 @@ use std::process::ExitCode;
 /// is running or has finished.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  leasehold job move 0198c5a4-… --to slow")]
+  leasehold job move 0198c5a4-… --to slow
+  leasehold job move --queue mail --kind newsletter --to slow --yes")]
 pub(crate) struct Args {
     /// The ids of the jobs to move
-    #[arg(required = true)]
     ids: Vec<JobId>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// The queue to move the jobs to
     #[arg(long, value_name = "QUEUE")]
     to: QueueName,
 }
 
-pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let to = args.to;
+    let ids = match args.filter.choose(args.ids)? {
+        Chosen::Ids(ids) => ids,
+        Chosen::Filter { filter, dry_run, yes } => {
+            let action = BulkAction::Place(Place::Queue(to));
+            return bulk::run(Order { action, filter, dry_run, yes, rate: None }, context).await;
+        }
+    };
     let client = context.client().await?;
-    let answers = client.move_to(&args.ids, &args.to).await.map_err(|error| context.failure(&error))?;
-    print(&args.ids, &answers, &format!("in {}", args.to), context)
+    let answers = client.move_to(&ids, &to).await.map_err(|error| context.failure(&error))?;
+    print(&ids, &answers, &format!("in {to}"), context)
 }

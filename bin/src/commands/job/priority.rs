@@ -1,8 +1,12 @@
 //! `leasehold job priority`.
 
-use super::places::print;
+use super::{
+    bulk::{self, Order},
+    filter::{Chosen, FilterArgs},
+    places::print,
+};
 use crate::{context::Context, failure::Failure};
-use leasehold::JobId;
+use leasehold::{BulkAction, JobId, Place};
 use std::process::ExitCode;
 
 /// Change the priority of waiting jobs
@@ -12,15 +16,25 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job priority 0198c5a4-… 50
-  leasehold job priority 0198c5a4-… 0198c5a5-… -10")]
+  leasehold job priority 0198c5a4-… 0198c5a5-… -10
+  leasehold job priority --queue mail --kind newsletter -50 --yes")]
 pub(crate) struct Args {
-    /// The ids of the jobs, and then the new priority, from -100 to 100; a higher one starts earlier
-    #[arg(required = true, value_names = ["ID", "N"], num_args = 2.., allow_negative_numbers = true)]
+    /// The ids of the jobs, if there is no filter; and then the new priority, from -100 to 100: a higher one starts earlier
+    #[arg(required = true, value_name = "ID… N", allow_negative_numbers = true)]
     ids_and_priority: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
-pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let (ids, priority) = parse(&args.ids_and_priority)?;
+    let ids = match args.filter.choose(ids)? {
+        Chosen::Ids(ids) => ids,
+        Chosen::Filter { filter, dry_run, yes } => {
+            let action = BulkAction::Place(Place::Priority(priority));
+            return bulk::run(Order { action, filter, dry_run, yes, rate: None }, context).await;
+        }
+    };
     let client = context.client().await?;
     let answers = client.set_priority(&ids, priority).await.map_err(|error| context.failure(&error))?;
     print(&ids, &answers, &format!("priority {priority}"), context)

@@ -29,10 +29,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Show(args) => show::run(&args, context).await,
         Action::List(args) => list::run(args, context).await,
         Action::Wait(args) => wait::run(args, context).await,
-        Action::Cancel(args) => cancel::run(&args, context).await,
-        Action::Retry(args) => retry::run(&args, context).await,
-        Action::Priority(args) => priority::run(&args, context).await,
-        Action::Move(args) => move_to::run(&args, context).await,
+        Action::Cancel(args) => cancel::run(args, context).await,
+        Action::Retry(args) => retry::run(args, context).await,
+        Action::Priority(args) => priority::run(args, context).await,
+        Action::Move(args) => move_to::run(args, context).await,
         Action::Explain(args) => explain::run(&args, context).await,
     }
 }
