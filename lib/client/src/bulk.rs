@@ -146,12 +146,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Bulk`] if the filter cannot be used, or PostgreSQL fails.
-    pub async fn resume_bulk(
-        &self,
-        action: BulkAction,
-        filter: BulkFilter,
-        cursor: BulkCursor,
-    ) -> Result<Bulk, Error> {
+    pub async fn resume_bulk(&self, action: BulkAction, filter: BulkFilter, cursor: BulkCursor) -> Result<Bulk, Error> {
         Ok(Bulk { cursor, ..self.bulk(action, filter).await? })
     }
 
@@ -179,7 +174,8 @@ impl Client {
                 let page = match part {
                     Part::Live => store.bulk_find(&bulk.choice(&[State::Scheduled]), after, PAGE).await?,
                     Part::Finished(state) => {
-                        let choice = bulk.choice(if state == State::Dead { &[State::Dead] } else { &[State::Cancelled] });
+                        let choice =
+                            bulk.choice(if state == State::Dead { &[State::Dead] } else { &[State::Cancelled] });
                         store.bulk_find_finished(&choice, (bulk.cursor.after_at, after), PAGE).await?
                     }
                 };

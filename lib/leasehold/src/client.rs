@@ -1,8 +1,8 @@
 //! The client of a Rust program: typed jobs over the untyped client of `lib/client`.
 
 use crate::{
-    Bulk, BulkAction, BulkCount, BulkCursor, BulkFilter, BulkStep, Cancelled, Config, Enqueued, Error, Explanation, Finished, JobId, JobRecord, NewJob, Placed, QueueName, Revived,
-    State,
+    Bulk, BulkAction, BulkCount, BulkCursor, BulkFilter, BulkStep, Cancelled, Config, Enqueued, Error, Explanation,
+    Finished, JobId, JobRecord, NewJob, Placed, QueueName, Revived, State,
     enqueue::Enqueue,
     job::{Id, Job},
 };
@@ -212,12 +212,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::bulk`].
-    pub async fn resume_bulk(
-        &self,
-        action: BulkAction,
-        filter: BulkFilter,
-        cursor: BulkCursor,
-    ) -> Result<Bulk, Error> {
+    pub async fn resume_bulk(&self, action: BulkAction, filter: BulkFilter, cursor: BulkCursor) -> Result<Bulk, Error> {
         self.inner.resume_bulk(action, filter, cursor).await
     }
 

@@ -59,7 +59,12 @@ impl Store {
     ///
     /// # Errors
     /// The statement failed, and nothing of this page was changed.
-    pub async fn bulk_cancel(&self, choice: &Choice<'_>, after: Option<JobId>, limit: i64) -> Result<Page<Cancelled>, Error> {
+    pub async fn bulk_cancel(
+        &self,
+        choice: &Choice<'_>,
+        after: Option<JobId>,
+        limit: i64,
+    ) -> Result<Page<Cancelled>, Error> {
         let statement = choice.bind(sqlx::query(statement!("bulk_cancel"))).bind(uuid_of(after)).bind(limit);
         self.page(statement, |row| {
             let epoch: Epoch = row.try_get("epoch")?;
