@@ -126,6 +126,42 @@ async fn dead_jobs_are_put_back_by_their_error_and_taken_keys_are_told() {
     assert_eq!(scene.json(&["job", "show", &later])["state"], "queued");
 }
 
+/// The text of a group can be given to `--error-like`, and chooses the jobs of the group.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_grouped_and_a_group_can_be_retried() {
+    let scene = Scene::start().await;
+    assert_eq!(scene.output(&["job", "errors"]), "no dead jobs");
+    let errors = [
+        ("refused by 10.0.0.7:5432", 2),
+        ("refused by 10.0.0.12:5432", 3),
+        (r"no file C:\temp\7 of 0198c5a4-0000-7000-8000-0000000000ab", 1),
+    ];
+    for (error, count) in errors {
+        fill(&scene, "q", "k", count).await;
+        bury(&scene, "q", error).await;
+    }
+    fill(&scene, "q", "x", 1).await;
+    bury(&scene, "q", "refused by 10.0.0.7:5432").await;
+    let groups = scene.json(&["job", "errors"]);
+    let told =
+        |nth: usize| (groups[nth]["kind"].as_str(), groups[nth]["error"].as_str(), groups[nth]["count"].as_u64());
+    assert_eq!(told(0), (Some("k"), Some("refused by %.%.%.%:%"), Some(5)), "{groups}");
+    assert_eq!(groups.as_array().map(Vec::len), Some(3), "another kind is another group: {groups}");
+    assert!(groups[0]["first_at"].as_str() < groups[0]["last_at"].as_str(), "{groups}");
+    let sample = scene.json(&["job", "show", groups[0]["sample"].as_str().expect("an id")]);
+    assert_eq!(sample["last_error"], "refused by 10.0.0.12:5432", "the newest");
+    let table = scene.output(&["job", "errors", "--kind", "x", "--since", "1h"]);
+    assert!(table.lines().count() == 2 && table.ends_with("refused by %.%.%.%:%"), "{table}");
+
+    let lone = groups.as_array().expect("groups").iter().find(|group| group["count"] == 1 && group["kind"] == "k");
+    let pattern = lone.expect("the third")["error"].as_str().expect("a text").to_owned();
+    assert_eq!(scene.output(&["job", "retry", "--error-like", &pattern, "--yes"]), "put 1 job back into the line");
+    let pattern = "refused by %.%.%.%:%";
+    let retry = ["job", "retry", "--kind", "k", "--error-like", pattern, "--yes"];
+    assert_eq!(scene.output(&retry), "put 5 jobs back into the line");
+    assert_eq!(scene.json(&["job", "errors"]).as_array().map(Vec::len), Some(1));
+}
+
 /// A signal stops the work. What is done stays done, and the same command goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_at_a_rate_can_be_interrupted_and_continued() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod counts;
 pub(crate) mod each;
+pub(crate) mod errors;
 pub(crate) mod examination;
 pub(crate) mod human;
 pub(crate) mod jobs;

@@ -13,6 +13,7 @@ mod bulk;
 mod cancel;
 mod claim;
 mod connect;
+mod dead_errors;
 mod deferred;
 mod enqueue;
 mod error;
@@ -47,6 +48,7 @@ mod violations;
 
 pub use bulk::{Choice, Page, just_before};
 pub use connect::{Pooler, Settings, Store};
+pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};
 pub use error::Error;
 pub use leasehold_ports::{
     CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints,

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod cancel;
+mod errors;
 mod explain;
 mod filter;
 mod ids;

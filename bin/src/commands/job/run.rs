@@ -1,6 +1,6 @@
 //! `leasehold job`: dispatches to the actions.
 
-use super::{cancel, explain, list, move_to, priority, retry, show, wait};
+use super::{cancel, errors, explain, list, move_to, priority, retry, show, wait};
 use crate::{context::Context, failure::Failure};
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ pub(crate) struct Args {
 enum Action {
     Show(show::Args),
     List(list::Args),
+    Errors(errors::Args),
     Wait(wait::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
@@ -28,6 +29,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     match args.action {
         Action::Show(args) => show::run(&args, context).await,
         Action::List(args) => list::run(args, context).await,
+        Action::Errors(args) => errors::run(args, context).await,
         Action::Wait(args) => wait::run(args, context).await,
         Action::Cancel(args) => cancel::run(args, context).await,
         Action::Retry(args) => retry::run(args, context).await,
