@@ -11,6 +11,7 @@ mod claim_line;
 mod client_reads;
 mod complete;
 mod connect;
+mod dead_letter;
 mod enqueue;
 mod expire;
 mod failover;

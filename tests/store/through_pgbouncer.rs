@@ -9,6 +9,7 @@ mod claim;
 mod claim_line;
 mod client_reads;
 mod complete;
+mod dead_letter;
 mod enqueue;
 mod expire;
 mod fixture;

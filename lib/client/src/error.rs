@@ -26,6 +26,9 @@ pub enum Error {
     /// The filter of a bulk change cannot be used. Nothing was changed.
     #[error(transparent)]
     Bulk(#[from] InvalidBulk),
+    /// A queue in memory has no settings of this kind.
+    #[error("a queue in memory has no dead-letter queue and no retention: they need PostgreSQL")]
+    NoQueueSettings,
     /// A queue in memory has no bulk changes.
     #[error("a queue in memory changes no jobs by filter: filters need PostgreSQL")]
     NoBulk,

@@ -31,6 +31,7 @@ mod prepare;
 mod priority_step;
 mod promote;
 mod queue;
+mod queue_settings;
 mod read;
 mod renew;
 mod retain;
@@ -58,6 +59,7 @@ pub use leasehold_ports::{
 };
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
+pub use queue_settings::{DeadLetter, QueueChange, QueueSettings};
 pub use read::{JobFilter, QueueStats};
 pub use revive::Revival;
 pub use schedules::{Schedule, ScheduleChange};
