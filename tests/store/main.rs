@@ -17,6 +17,7 @@ mod expire;
 mod failover;
 mod fixture;
 mod functions;
+mod keep_days;
 mod life;
 mod lifecycle;
 mod limits;

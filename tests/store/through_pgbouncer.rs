@@ -13,6 +13,7 @@ mod dead_letter;
 mod enqueue;
 mod expire;
 mod fixture;
+mod keep_days;
 mod life;
 mod lifecycle;
 mod limits;

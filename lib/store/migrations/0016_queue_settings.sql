@@ -21,7 +21,7 @@ CREATE INDEX dead_letter_died ON leasehold.dead_letter (died);
 
 -- The days of history from which the finished jobs of a queue have been deleted. The empty name stands for all queues that do
 -- not say how long their finished jobs are kept.
-CREATE TABLE leasehold.history_trimmed (
+CREATE TABLE leasehold.trimmed_day (
     queue text,
     day   date,
     PRIMARY KEY (queue, day)

@@ -19,5 +19,5 @@ WITH day AS MATERIALIZED (
     WHERE (d.day + 1)::timestamp AT TIME ZONE 'UTC' <= now() - $1::bigint * interval '1 second'
 )
 SELECT d.queue, d.day FROM due d
-WHERE NOT EXISTS (SELECT FROM leasehold.history_trimmed t WHERE t.queue = d.queue AND t.day = d.day)
+WHERE NOT EXISTS (SELECT FROM leasehold.trimmed_day t WHERE t.queue = d.queue AND t.day = d.day)
 ORDER BY d.day, d.queue

@@ -4,9 +4,9 @@
 -- Guard:      none, it may be sent twice.
 -- Parameters: $1 queue, $2 day.
 -- Zero rows:  normal.
--- Index:      history_trimmed_pkey; the table has one row for each day and queue at most.
+-- Index:      trimmed_day_pkey; the table has one row for each day and queue at most.
 WITH old AS (
-    DELETE FROM leasehold.history_trimmed t
+    DELETE FROM leasehold.trimmed_day t
     WHERE to_regclass('leasehold.history_' || to_char(t.day, 'YYYY_MM_DD')) IS NULL
 )
-INSERT INTO leasehold.history_trimmed (queue, day) VALUES ($1, $2::date) ON CONFLICT DO NOTHING
+INSERT INTO leasehold.trimmed_day (queue, day) VALUES ($1, $2::date) ON CONFLICT DO NOTHING

@@ -24,7 +24,7 @@ FROM (VALUES
     ('queue', 'dead_letter_is_another_queue'),
     ('queue', 'keep_days_is_from_1_to_36500'),
     ('dead_letter', 'dead_letter_pkey'),
-    ('history_trimmed', 'history_trimmed_pkey'),
+    ('trimmed_day', 'trimmed_day_pkey'),
     ('schedule', 'schedule_has_cron_or_every'),
     ('schedule', 'timezone_exactly_with_cron'),
     ('schedule', 'cron_is_1_to_200_bytes'),

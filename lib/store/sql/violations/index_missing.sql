@@ -22,7 +22,7 @@ FROM (VALUES
     ('queue', 'queue_pkey', true),
     ('dead_letter', 'dead_letter_pkey', true),
     ('dead_letter', 'dead_letter_died', false),
-    ('history_trimmed', 'history_trimmed_pkey', true),
+    ('trimmed_day', 'trimmed_day_pkey', true),
     ('schedule', 'schedule_pkey', true),
     ('schedule', 'schedule_due', false),
     ('schedule_tick', 'schedule_tick_pkey', true)
