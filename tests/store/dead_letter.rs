@@ -113,7 +113,12 @@ async fn no_circle_of_queues_makes_letters_without_end() {
     let again = claim_first(&fixture, worker, &name("default")).await;
     fixture.settle_one(again, buried("fourth")).await;
     assert_eq!((fixture.live_jobs().await, fixture.dead_letters(run.id).await.expect("letters").len()), (1, 2));
-    assert!(fixture.set_queue(&name("q"), &QueueChange { dead_letter: Some(Some(name("q"))), keep_days: None }).await.is_err());
+    assert!(
+        fixture
+            .set_queue(&name("q"), &QueueChange { dead_letter: Some(Some(name("q"))), keep_days: None })
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]

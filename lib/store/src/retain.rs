@@ -72,7 +72,8 @@ impl Store {
 
     async fn delete_old_letters(&self, longest_s: i64) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
-            let delete = sqlx::query_scalar(include_str!("../sql/retain_letters.sql")).bind(longest_s).bind(DELETE_ROWS);
+            let delete =
+                sqlx::query_scalar(include_str!("../sql/retain_letters.sql")).bind(longest_s).bind(DELETE_ROWS);
             let deleted: i64 = delete.fetch_one(&self.long_statements).await?;
             if deleted < DELETE_ROWS {
                 break;

@@ -61,8 +61,7 @@ fn priority_step(text: &str) -> Result<Duration, String> {
 
 pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
     let Args { queue, priority_step, dead_letter, keep_days } = args;
-    let change =
-        QueueChange { dead_letter: dead_letter.map(|queue| queue.0), keep_days: keep_days.map(|days| days.0) };
+    let change = QueueChange { dead_letter: dead_letter.map(|queue| queue.0), keep_days: keep_days.map(|days| days.0) };
     if priority_step.is_none() && change == QueueChange::default() {
         return Err(Failure::usage("nothing to set: give --priority-step, --dead-letter or --keep-days"));
     }
@@ -116,7 +115,13 @@ fn card(queue: &QueueName, settings: &QueueSettings) -> String {
         ("paused", if settings.paused { "yes" } else { "no" }.to_owned()),
         ("priority", worth(step.unwrap_or(Duration::from_secs(3600)))),
         ("dead letters", settings.dead_letter.clone().unwrap_or_else(|| "none".to_owned())),
-        ("finished jobs", days.map_or_else(|| "kept as history.keep_days says".to_owned(), |days| format!("kept {}", days_text(days)))),
+        (
+            "finished jobs",
+            days.map_or_else(
+                || "kept as history.keep_days says".to_owned(),
+                |days| format!("kept {}", days_text(days)),
+            ),
+        ),
     ];
     lines.map(|(name, value)| format!("{name:<13}  {value}\n")).concat()
 }
