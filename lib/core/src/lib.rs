@@ -5,6 +5,7 @@
 //! tests compare the stores with this crate.
 
 mod backoff;
+mod bulk;
 mod claimability;
 mod drift;
 mod fail_point;
@@ -13,6 +14,7 @@ mod job;
 mod limits;
 mod names;
 mod outcome;
+mod place;
 mod schedule;
 mod settle;
 mod state;
@@ -20,6 +22,7 @@ mod transitions;
 mod validate;
 
 pub use backoff::Backoff;
+pub use bulk::{BulkAction, BulkCount, BulkFilter, InvalidBulk};
 pub use claimability::Claimability;
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
@@ -30,6 +33,7 @@ pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;
 pub use names::{InvalidName, Kind, QueueName, ScheduleName};
 pub use outcome::Outcome;
+pub use place::Place;
 pub use schedule::{InvalidMissed, Missed, NewSchedule, Timing};
 pub use settle::{Ending, Settle, Settled};
 pub use state::{Event, Lifecycle, Refusal, State, Verb};

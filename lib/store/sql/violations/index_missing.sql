@@ -20,6 +20,9 @@ FROM (VALUES
     ('history', 'history_off_clock', false),
     ('history', 'history_ended_badly', false),
     ('queue', 'queue_pkey', true),
+    ('dead_letter', 'dead_letter_pkey', true),
+    ('dead_letter', 'dead_letter_died', false),
+    ('trimmed_day', 'trimmed_day_pkey', true),
     ('schedule', 'schedule_pkey', true),
     ('schedule', 'schedule_due', false),
     ('schedule_tick', 'schedule_tick_pkey', true)
