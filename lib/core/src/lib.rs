@@ -7,19 +7,22 @@
 mod backoff;
 mod claimability;
 mod drift;
+mod duration_text;
 mod fail_point;
 mod id;
 mod job;
 mod limits;
 mod names;
 mod outcome;
+mod retry;
 mod schedule;
 mod settle;
 mod state;
 mod transitions;
+mod unique;
 mod validate;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Strategy};
 pub use claimability::Claimability;
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
@@ -29,9 +32,11 @@ pub use id::{Epoch, Fence, JobId, WorkerId};
 pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;
 pub use names::{InvalidName, Kind, QueueName, ScheduleName};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Tries};
+pub use retry::Retry;
 pub use schedule::{InvalidMissed, Missed, NewSchedule, Timing};
 pub use settle::{Ending, Settle, Settled};
 pub use state::{Event, Lifecycle, Refusal, State, Verb};
 pub use transitions::Transitions;
+pub use unique::{OnConflict, Unique, UniqueRule, UniqueWhile};
 pub use validate::{FieldError, InvalidJob};
