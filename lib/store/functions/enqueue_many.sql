@@ -6,7 +6,8 @@
 --             whether this call inserted it or replaced a waiting job, and its state. If one job cannot be accepted, the call
 --             fails with invalid_parameter_value and no job is enqueued.
 -- Rights:     of the owner: a caller needs USAGE on the schema and EXECUTE on the called overload.
--- Overloads:  two, because PostgreSQL does not convert between json and jsonb in a call.
+-- Overloads:  three, because a literal or a string of a driver is `text`, and PostgreSQL does not convert between json and jsonb in
+--             a call.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_many(jobs json)
 RETURNS TABLE (nth bigint, id uuid, inserted boolean, replaced boolean, state text)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -14,6 +15,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION leasehold.enqueue_many(jobs jsonb)
+RETURNS TABLE (nth bigint, id uuid, inserted boolean, replaced boolean, state text)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT e.nth, e.id, e.inserted, e.replaced, e.state FROM leasehold.enqueue_jobs(jobs::json, false) e ORDER BY e.nth
+$$;
+
+CREATE OR REPLACE FUNCTION leasehold.enqueue_many(jobs text)
 RETURNS TABLE (nth bigint, id uuid, inserted boolean, replaced boolean, state text)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT e.nth, e.id, e.inserted, e.replaced, e.state FROM leasehold.enqueue_jobs(jobs::json, false) e ORDER BY e.nth
