@@ -267,19 +267,6 @@ async fn start() -> Fixture {
     fixture
 }
 
-/// Whether a plan scans a partition of history itself.
-fn reads_history(plan: &Value) -> bool {
-    match plan {
-        Value::Array(parts) => parts.iter().any(reads_history),
-        Value::Object(fields) => {
-            let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-            text("Node Type") == "Seq Scan" && text("Relation Name").starts_with("history")
-                || fields.values().any(reads_history)
-        }
-        _ => false,
-    }
-}
-
 /// The search for dead jobs reads the index of the jobs that did not succeed, in its order, whatever else is in history.
 #[tokio::test]
 async fn dead_jobs_are_found_without_reading_the_others() {

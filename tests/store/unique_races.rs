@@ -6,7 +6,7 @@
 
 use crate::fixture::{Fixture, LEASE, json, name, new_job};
 use leasehold_core::{Fence, JobId, NewJob, Settle, Settled, State, Unique, WorkerId};
-use leasehold_ports::Kinds;
+use leasehold_ports::{Claims, Kinds};
 use sqlx::Row;
 use std::{
     collections::BTreeMap,
