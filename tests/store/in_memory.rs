@@ -32,3 +32,5 @@ mod snooze;
 #[path = "subject_in_memory.rs"]
 mod subject;
 mod unblock;
+mod unique;
+mod words;

@@ -207,8 +207,11 @@ fn all_entrances_insert_the_same_columns() {
     };
     let of_function = columns("functions/enqueue_spec.sql");
     assert!(of_function.len() > 10, "{of_function:?}");
+    // Jobs with words that few jobs have are enqueued by the function alone: `NewJob::has_rare_words`.
+    let (common, rare) = of_function.split_at(of_function.len() - 3);
+    assert_eq!(rare, ["retry", "expires_at", "unique_rule"]);
     for file in ["sql/enqueue_new.sql", "sql/enqueue.sql"] {
-        assert_eq!(columns(file), of_function, "{file}");
+        assert_eq!(columns(file), common, "{file}");
     }
     // No function and no statement beside these inserts a job that is new.
     for folder in ["functions", "sql"] {

@@ -34,7 +34,7 @@ const BY_ID: [(&str, &str); 19] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 22] = [
+const BY_INDEX: [(&str, &str, &[&str]); 23] = [
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
     ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, $id, 1000", &["job_pkey"]),
     ("bulk_place", "'default', 'k', '{queued}', now(), '%x%', $id, 1000, 5, NULL", &["job_pkey"]),
@@ -43,19 +43,24 @@ const BY_INDEX: [(&str, &str, &[&str]); 22] = [
     ("lines", "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{NULL,now,NULL}'", &["job_line_at"]),
     ("line_after", "'default', NULL, now(), $id, 2000", &["job_line_at"]),
     ("line_after", "'default', '{k,other}', now(), $id, 2000", &["job_line_at"]),
-    ("claim_line", "$worker, 'default', NULL, 10, 1000, true", &["job_line_at", "job_in_danger"]),
-    ("claim_line", "$worker, 'default', '{k,other}', 10, 1000, false", &["job_line_at", "job_in_danger"]),
+    ("claim_line", "$worker, 'default', NULL, 10, 1000, true", &["job_line_at", "job_in_danger", "job_begun_key"]),
+    (
+        "claim_line",
+        "$worker, 'default', '{k,other}', 10, 1000, false",
+        &["job_line_at", "job_in_danger", "job_begun_key"],
+    ),
     ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
     ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
     ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line_at"]),
     ("position", "$id, 1000", &["job_line_at", "job_pkey"]),
     ("expire", "100, now(), '{}', 1000", &["job_lease", "job_pkey"]),
     ("promote", "100, now()", &["job_due", "job_pkey"]),
+    ("lapse", "100", &["job_overdue", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
     ("held", "$worker", &["job_lease"]),
     ("leases", "100, now()", &["job_lease"]),
     ("job", "$id", &["job_pkey"]),
-    ("explain", "$id", &["job_pkey"]),
+    ("explain", "$id", &["job_begun_key", "job_pkey"]),
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];
 
@@ -199,9 +204,11 @@ async fn check(fixture: &Fixture, situation: &str) {
 
 fn finds_by_id((found, plan): (BTreeSet<String>, Value), what: &str) {
     // Revive searches live jobs for the unique key. A claim that finds a job in danger checks whether its worker
-    // already runs one.
-    let also =
-        |index: &str| index == "job_unique_key" || (index == "job_in_danger" && what.ends_with(": claim_careful"));
+    // already runs one. A claim of a job of which only one may run checks whether another one has begun.
+    let also = |index: &str| {
+        ["job_unique_key", "job_begun_key"].contains(&index)
+            || (index == "job_in_danger" && what.ends_with(": claim_careful"))
+    };
     let found: BTreeSet<&str> = found.iter().map(String::as_str).filter(|index| !also(index)).collect();
     assert_eq!(found, ["job_pkey"].into(), "{what}\n{plan}");
 }

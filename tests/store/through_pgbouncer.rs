@@ -45,7 +45,10 @@ mod statement_limits;
 mod stats;
 mod subject;
 mod unblock;
+mod unique;
+mod unique_races;
 mod violations;
+mod words;
 
 /// The pooler between the store and the server in this suite.
 const POOLER: leasehold_store::Pooler = leasehold_store::Pooler::Transaction;

@@ -130,9 +130,9 @@ impl Client {
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
         for (job, answer) in accepted {
-            let ours = answer.inserted || (resent && answer.id == job.id);
+            let ours = answer.inserted || answer.replaced || (resent && answer.id == job.id);
             if let Some(line_at) = answer.line_at.filter(|_| ours && answer.state == State::Queued) {
-                by_queue.entry(&job.queue).or_default().push(Hint::at(job.id, line_at));
+                by_queue.entry(&job.queue).or_default().push(Hint::at(answer.id, line_at));
             }
         }
         for (queue, new) in by_queue {

@@ -328,8 +328,8 @@ impl QueueKeys {
         let missing: Vec<Positioned> = missing.into_iter().filter(|hint| !is_late(hint)).collect();
         let waiting: Vec<JobId> = self.ready.iter().copied().collect();
         // A reading from before hints were moved knows old positions.
-        let is_overtaken = reading.is_some_and(|reading| reading <= self.readings.placed);
-        let moved = front.iter().filter(|(id, _)| !is_overtaken && self.waits(*id));
+        let has_old_positions = reading.is_some_and(|reading| reading <= self.readings.placed);
+        let moved = front.iter().filter(|(id, _)| !has_old_positions && self.waits(*id));
         let scored: Vec<Positioned> = moved.chain(&missing).copied().collect();
         for (id, at) in scored {
             self.leases.insert(id, Score::Waits(at.unwrap_or(NOWHERE)));

@@ -21,7 +21,9 @@ pub struct Enqueued {
     pub inserted: bool,
     /// The job's state.
     pub state: State,
-    /// The position in the line of a job that this call inserted.
+    /// Whether this call gave the fields of the new job to a job that waits.
+    pub replaced: bool,
+    /// The position in the line of a job that this call inserted or replaced.
     #[serde(skip)]
     pub line_at: Option<DateTime<Utc>>,
 }
@@ -85,6 +87,8 @@ pub struct JobMoment {
     pub as_of: DateTime<Utc>,
     /// Whether the queue of the job is paused.
     pub paused: bool,
+    /// The job with the same unique key that has begun, if only one of these jobs may run.
+    pub key_held_by: Option<JobId>,
 }
 
 /// Jobs from a client's view.

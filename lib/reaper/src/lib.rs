@@ -19,6 +19,7 @@ mod expire;
 mod expiry_guard;
 mod head;
 mod heads;
+mod lapse;
 mod leases;
 mod locked;
 mod note;

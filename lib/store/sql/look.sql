@@ -13,7 +13,9 @@ SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kin
            THEN CASE WHEN j.crashes = 0 THEN 'claimable' WHEN j.crashes + 1 >= j.max_crashes THEN 'in_danger' ELSE 'crashed' END
            WHEN j.state <> 'queued' THEN 'not_queued'
            WHEN EXISTS (SELECT FROM leasehold.queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL) THEN 'paused'
-           ELSE 'foreign'
+           WHEN least(j.expires_at, j.retry_until) <= now() THEN 'overdue'
+           WHEN j.kind::text <> ALL ($2::text[]) THEN 'foreign'
+           ELSE 'key_held'
        END AS claimability,
        CASE WHEN j.lease_expires_at IS NOT NULL
            THEN (extract(epoch FROM least(greatest(j.lease_expires_at, '0001-01-01'), '9999-12-31') - now()) * 1000)::bigint

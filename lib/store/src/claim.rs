@@ -5,7 +5,7 @@ use crate::{
     bounded::Bounded,
     connect::Store,
     error::{Error, code_of},
-    row::{job_id, json_present, line_at, millis, timeout, uuids, word},
+    row::{job_id, json_present, line_at, millis, retry, timeout, uuids, word},
     statement::statement,
 };
 use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
@@ -180,6 +180,12 @@ impl Claim<'_> {
 
 /// Decodes a row of a claim.
 fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+    let retry = retry(row)?;
+    // Before its first retry, the job has all of its time.
+    let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
+        Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+        None => retry.and_then(|retry| retry.for_time),
+    };
     Ok(ClaimedJob {
         fence: Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker },
         queue: word(row, "queue")?,
@@ -190,6 +196,8 @@ fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
         crashes: row.try_get("crashes")?,
         timeout: timeout(row)?,
         line_at: line_at(row)?,
+        retry,
+        retry_left,
     })
 }
 

@@ -18,6 +18,7 @@ mod deferred;
 mod enqueue;
 mod error;
 mod expire;
+mod job_words;
 mod leases;
 mod line;
 mod locked;

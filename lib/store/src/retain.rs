@@ -31,6 +31,7 @@ impl Store {
         self.delete_old_rows(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.trim(keep_s, longest_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.delete_old_letters(longest_s).await.map_err(Error::sql(DOING))?;
+        self.end_periods().await.map_err(Error::sql(DOING))?;
         Ok(done)
     }
 
@@ -105,6 +106,17 @@ impl Store {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Forgets unique keys whose time is over.
+    async fn end_periods(&self) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let ended = sqlx::query(include_str!("../sql/end_periods.sql")).bind(DELETE_ROWS);
+            if (ended.fetch_all(&self.long_statements).await?.len() as i64) < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn delete_old_rows(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {

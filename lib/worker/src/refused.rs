@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 /// Where the refused hints go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sorted {
-    /// The job is finished, claimed by another worker, scheduled, paused, in another queue, or does not exist. Nothing is lost
-    /// if the hint is deleted.
+    /// The job is finished, claimed by another worker, scheduled, paused, overdue, in another queue, or does not exist. Nothing
+    /// is lost if the hint is deleted.
     pub(crate) forget: Vec<JobId>,
     /// Jobs of the line that another worker has a handler for.
     pub(crate) aside: BTreeMap<Kind, Vec<Hint>>,
@@ -71,7 +71,10 @@ fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorte
             Claimability::Crashed => sorted.park.push((id, Reason::Crashed)),
             Claimability::InDanger => sorted.park.push((id, Reason::InDanger)),
             Claimability::Foreign => sorted.aside.entry(job.kind).or_default().push(Hint::at(id, job.line_at)),
-            Claimability::Paused | Claimability::NotQueued | Claimability::Finished => sorted.forget.push(id),
+            Claimability::KeyHeld => sorted.park.push((id, Reason::KeyHeld)),
+            Claimability::Paused | Claimability::Overdue | Claimability::NotQueued | Claimability::Finished => {
+                sorted.forget.push(id);
+            }
         }
     }
     sorted

@@ -7,7 +7,7 @@ use leasehold_core::{FinishedRun, Kind, Outcome, Settle, Settled, WorkerId};
 use leasehold_memory::Row;
 use leasehold_ports::{Claims, Kinds, Notice, Settles};
 use leasehold_worker::{Handler, Run};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
 /// Used in place of a random number: the middle of the range, so that a test sees the same delays each time.
@@ -43,9 +43,8 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
             let ended = execute(Arc::clone(handler), &run);
             stop_when_cancelled(&run, &mut notices, ended).await
         };
-        let job = run.job();
-        let backoff = handler.backoff().unwrap_or(config.backoff());
-        let Some(settle) = outcome.settle(job.attempt, job.max_attempts, &backoff, MIDDLE) else { continue };
+        let tries = run.job().tries(handler.backoff().unwrap_or(config.backoff()), Duration::ZERO);
+        let Some(settle) = outcome.settle(&tries, MIDDLE) else { continue };
         match write(queue, &run, settle).await? {
             Some(Settle::Complete(_)) => tally.succeeded += 1,
             Some(Settle::Retry { .. }) => tally.retried += 1,

@@ -14,6 +14,8 @@ FROM (VALUES
     ('job', 'job_cancel_wanted', false),
     ('job', 'job_in_danger', false),
     ('job', 'job_unique_key', true),
+    ('job', 'job_begun_key', true),
+    ('job', 'job_overdue', false),
     ('job', 'job_off_clock', false),
     ('history', 'history_pkey', true),
     ('history', 'history_finished', false),
@@ -25,7 +27,8 @@ FROM (VALUES
     ('trimmed_day', 'trimmed_day_pkey', true),
     ('schedule', 'schedule_pkey', true),
     ('schedule', 'schedule_due', false),
-    ('schedule_tick', 'schedule_tick_pkey', true)
+    ('schedule_tick', 'schedule_tick_pkey', true),
+    ('unique_period', 'unique_period_pkey', true)
 ) AS e(owner, name, is_unique)
 LEFT JOIN pg_index i
     ON i.indexrelid = to_regclass('leasehold.' || e.name) AND i.indrelid = to_regclass('leasehold.' || e.owner)
