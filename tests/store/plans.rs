@@ -267,6 +267,27 @@ async fn start() -> Fixture {
     fixture
 }
 
+/// The statements about finished jobs that must not read all of them, and a part of the name of the index that they use. The day
+/// of retain_trim has no partition, so the default one is read.
+const OF_HISTORY: [(&str, &str, &str); 3] = [
+    ("bulk_find_finished", "NULL, NULL, '{dead}', now(), NULL, '-infinity', $id, 1000", "state_created_at_id_idx"),
+    ("dead_errors", "NULL, NULL, NULL, 1000, 20", "state_created_at_id_idx"),
+    ("retain_trim", "'q', '2000-01-01', $id, 1000", "history_default_pkey"),
+];
+
+/// Whether a plan scans a partition of history itself.
+fn reads_history(plan: &Value) -> bool {
+    match plan {
+        Value::Array(parts) => parts.iter().any(reads_history),
+        Value::Object(fields) => {
+            let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+            text("Node Type") == "Seq Scan" && text("Relation Name").starts_with("history")
+                || fields.values().any(reads_history)
+        }
+        _ => false,
+    }
+}
+
 /// The search for dead jobs reads the index of the jobs that did not succeed, in its order, whatever else is in history.
 #[tokio::test]
 async fn dead_jobs_are_found_without_reading_the_others() {
@@ -286,13 +307,11 @@ async fn dead_jobs_are_found_without_reading_the_others() {
         for mode in ["force_custom_plan", "force_generic_plan"] {
             let set = format!("SET plan_cache_mode = {mode}");
             sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await.expect("set");
-            let parameters = "NULL, NULL, '{dead}', now(), NULL, '-infinity', $id, 1000";
-            let (_, plan) = plan(&mut connection, "bulk_find_finished", parameters, &[Uuid::nil()]).await;
-            let text = plan.to_string();
-            let index = text.contains("_ended_badly")
-                || text.contains("history_ended_badly")
-                || text.contains("state_created_at_id_idx");
-            assert!(index && !text.contains("Seq Scan"), "{situation}, {mode}\n{plan}");
+            for (name, parameters, index) in OF_HISTORY {
+                let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
+                let is_found = plan.to_string().contains(index) && !reads_history(&plan);
+                assert!(is_found, "{situation}, {mode}: {name}\n{plan}");
+            }
         }
         fixture.sql("ANALYZE leasehold.history").await;
     }

@@ -1,5 +1,5 @@
 -- What an operator says about a queue: where its dead jobs go, and how long its finished jobs are kept. See
--- docs/adr/0021-a-dead-letter-is-a-new-job.md and docs/adr/0022-finished-jobs-are-kept-by-queue.md.
+-- docs/adr/0023-a-dead-letter-is-a-new-job.md and docs/adr/0024-finished-jobs-are-kept-by-queue.md.
 
 -- The queue that gets a job for each job that dies in this queue.
 ALTER TABLE leasehold.queue ADD COLUMN dead_letter leasehold.name
