@@ -1,7 +1,8 @@
 //! The load: a client that enqueues without a pause and remembers every answer.
 
 use crate::{dice::Dice, plan::Shape};
-use leasehold::{Client, Error, NewJob};
+use leasehold::{Client, Error, Missed, NewJob, NewSchedule, Timing};
+use leasehold_core::MISSED_MAX;
 use leasehold_tests::Probe;
 use serde_json::value::to_raw_value;
 use sqlx::{Connection as _, PgConnection};
@@ -132,6 +133,18 @@ impl Load {
         let id = self.client.enqueue(probe).priority(100).send().await?.get().0;
         self.ledger().accepted.insert(id);
         Ok(id)
+    }
+
+    /// Sets a schedule with a short job in every second. No tick is left out.
+    pub(crate) async fn every_second(&self, name: &str) -> anyhow::Result<()> {
+        let probe = Probe { log: self.log.clone(), ms: 10, is_poison: false };
+        let schedule = NewSchedule {
+            name: name.parse()?,
+            timing: Timing::Every(Duration::from_secs(1)),
+            missed: Missed::All(MISSED_MAX),
+            job: self.client.enqueue(probe).build()?,
+        };
+        Ok(self.client.set_schedule(&schedule).await?)
     }
 
     /// Stops the load. Returns the complete ledger.
