@@ -5,6 +5,7 @@
 -- Parameters: $1 limit.
 -- Zero rows:  no job is overdue.
 -- Index:      job_overdue, which contains only waiting jobs with such a time; then job_pkey.
+-- Then:       a dead letter of each job that died, if its queue has a queue for them.
 -- Claims:     a claim refuses an overdue job too, so none begins before a reaper comes.
 WITH target AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
@@ -26,6 +27,7 @@ WITH target AS MATERIALIZED (
 ), kept AS (
     -- include finish: state = CASE WHEN g.expired THEN 'cancelled' ELSE 'dead' END::leasehold.job_state; error = g.error;
     --     trail = leasehold.with_trail(g.trail, CASE WHEN g.expired THEN 'cancel' ELSE 'bury' END, g.epoch, NULL, g.reason)
-    RETURNING h.id, h.queue, h.state
-)
+    RETURNING h.*
+),
+-- include dead_letter: ended = kept
 SELECT k.id, k.queue, k.state::text AS state FROM kept k
