@@ -216,7 +216,9 @@ pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure>
     job.retry = line.retry.or(job.retry);
     job.unique = line.unique.or(job.unique);
     if line.expires_at.is_some() && line.expires_in.is_some() {
-        return Err(Failure::usage("expires_at and expires_in cannot be given together: each says when the job expires"));
+        return Err(Failure::usage(
+            "expires_at and expires_in cannot be given together: each says when the job expires",
+        ));
     }
     if let Some(time) = line.expires_at {
         (job.expires_in, job.expires_at) = (None, Some(times::time(&time).map_err(field("expires_at"))?));

@@ -57,12 +57,8 @@ impl WordFlags {
     }
 
     fn retry(&self) -> Option<Retry> {
-        let given = Retry {
-            strategy: self.retry,
-            base: self.retry_base,
-            cap: self.retry_cap,
-            for_time: self.retry_for,
-        };
+        let given =
+            Retry { strategy: self.retry, base: self.retry_base, cap: self.retry_cap, for_time: self.retry_for };
         (given != Retry::default()).then_some(given)
     }
 

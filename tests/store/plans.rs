@@ -40,7 +40,11 @@ const BY_INDEX: [(&str, &str, &[&str]); 19] = [
     ("line_after", "'default', NULL, now(), $id, 2000", &["job_line_at"]),
     ("line_after", "'default', '{k,other}', now(), $id, 2000", &["job_line_at"]),
     ("claim_line", "$worker, 'default', NULL, 10, 1000, true", &["job_line_at", "job_in_danger", "job_begun_key"]),
-    ("claim_line", "$worker, 'default', '{k,other}', 10, 1000, false", &["job_line_at", "job_in_danger", "job_begun_key"]),
+    (
+        "claim_line",
+        "$worker, 'default', '{k,other}', 10, 1000, false",
+        &["job_line_at", "job_in_danger", "job_begun_key"],
+    ),
     ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
     ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
     ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line_at"]),
@@ -197,8 +201,10 @@ async fn check(fixture: &Fixture, situation: &str) {
 fn finds_by_id((found, plan): (BTreeSet<String>, Value), what: &str) {
     // Revive searches live jobs for the unique key. A claim that finds a job in danger checks whether its worker
     // already runs one. A claim of a job of which only one may run checks whether another one has begun.
-    let also =
-        |index: &str| ["job_unique_key", "job_begun_key"].contains(&index) || (index == "job_in_danger" && what.ends_with(": claim_careful"));
+    let also = |index: &str| {
+        ["job_unique_key", "job_begun_key"].contains(&index)
+            || (index == "job_in_danger" && what.ends_with(": claim_careful"))
+    };
     let found: BTreeSet<&str> = found.iter().map(String::as_str).filter(|index| !also(index)).collect();
     assert_eq!(found, ["job_pkey"].into(), "{what}\n{plan}");
 }

@@ -265,10 +265,14 @@ async fn a_job_that_is_sent_again_is_answered() {
 
 #[tokio::test]
 async fn words_that_contradict_each_other_are_refused() {
-    let fields = |job: NewJob| job.validate().expect_err("refused").0.into_iter().map(|bad| bad.field).collect::<Vec<_>>();
+    let fields =
+        |job: NewJob| job.validate().expect_err("refused").0.into_iter().map(|bad| bad.field).collect::<Vec<_>>();
     assert_eq!(fields(NewJob { unique: Some(Unique::while_live()), ..new_job() }), ["unique"]);
     assert_eq!(fields(keyed(Unique::while_live().fields(["a"]))), ["unique"]);
-    assert_eq!(fields(keyed(Unique { while_state: leasehold_core::UniqueWhile::Queued, ..Unique::keep_last() })), ["unique.while"]);
+    assert_eq!(
+        fields(keyed(Unique { while_state: leasehold_core::UniqueWhile::Queued, ..Unique::keep_last() })),
+        ["unique.while"]
+    );
     assert_eq!(fields(keyed(Unique::keep_last().for_time(MINUTE))), ["unique.until"]);
     assert_eq!(fields(keyed(Unique::while_live().longest_wait(MINUTE))), ["unique.longest_wait"]);
     let list = NewJob { payload: json("[1]"), unique: Some(Unique::while_live().fields(["a"])), ..new_job() };

@@ -143,21 +143,27 @@ async fn observe(fixture: &Fixture, seen: &Seen, is_serial: bool) -> u32 {
 async fn random_interleaving(seed: u64, unique: Unique, is_serial: bool) {
     let fixture = Fixture::with_connections(12).await;
     let seen = Seen::default();
-    let dice = |nth: u64| Dice((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (nth + 1).wrapping_mul(0xBF58_476D_1CE4_E5B9));
+    let dice =
+        |nth: u64| Dice((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (nth + 1).wrapping_mul(0xBF58_476D_1CE4_E5B9));
     let submissions = async {
         let of_key = |key| submit(&fixture, &seen, key, &unique, dice(key as u64));
         crate::fixture::concurrently((0..KEYS).map(of_key)).await;
         seen.is_over.store(true, Ordering::Relaxed);
     };
     let workers = crate::fixture::concurrently((0..3).map(|nth| work(&fixture, &seen, dice(10 + nth))));
-    let (.., both) = tokio::join!(submissions, workers, tend(&fixture, &seen, dice(20)), observe(&fixture, &seen, is_serial));
+    let (.., both) =
+        tokio::join!(submissions, workers, tend(&fixture, &seen, dice(20)), observe(&fixture, &seen, is_serial));
     assert!(both > 0, "seed {seed}: no snapshot has seen a job that waits beside one that has begun");
 
     let submitted = seen.submitted.into_inner().expect("unpoisoned");
     let claimed = seen.claimed.into_inner().expect("unpoisoned");
     assert!(claimed.len() > KEYS && submitted.len() > KEYS, "seed {seed}: {claimed:?}");
     for (id, number) in &claimed {
-        assert_eq!(submitted.get(id), Some(number), "seed {seed}: {id} did not run with the last number that it was given");
+        assert_eq!(
+            submitted.get(id),
+            Some(number),
+            "seed {seed}: {id} did not run with the last number that it was given"
+        );
     }
     // The last number of each key was given to a job that waits, has run, or was cancelled: it was not lost.
     let last: Vec<JobId> =

@@ -103,9 +103,8 @@ pub(crate) fn card(job: &JobRecord) -> String {
 }
 
 fn retry_in_words(retry: &Retry) -> String {
-    let time = |name: &str, time: Option<Duration>| {
-        time.map(|time| format!("{name} {}", human::duration(time.as_secs_f64())))
-    };
+    let time =
+        |name: &str, time: Option<Duration>| time.map(|time| format!("{name} {}", human::duration(time.as_secs_f64())));
     let strategy = retry.strategy.map(|strategy| strategy.to_string());
     let parts = [strategy, time("from", retry.base), time("up to", retry.cap), time("for", retry.for_time)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -23,8 +23,9 @@ pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     let read = |text: String| {
-        humantime::parse_duration(text.trim())
-            .map_err(|error| D::Error::custom(format!("{text:?} is no duration: {error}; write 10s, 5m, 1h30m or 250ms")))
+        humantime::parse_duration(text.trim()).map_err(|error| {
+            D::Error::custom(format!("{text:?} is no duration: {error}; write 10s, 5m, 1h30m or 250ms"))
+        })
     };
     text.map(read).transpose()
 }

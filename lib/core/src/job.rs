@@ -1,11 +1,11 @@
 //! A job from the view of the client that makes it, of the worker that runs it, and of a reader.
 
 use crate::{
+    backoff::Backoff,
     id::{Epoch, Fence, JobId, WorkerId},
     limits::{MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
     names::{Kind, QueueName},
     outcome::Tries,
-    backoff::Backoff,
     retry::Retry,
     settle::Settle,
     state::State,

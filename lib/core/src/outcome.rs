@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn a_failure_without_time_for_its_next_attempt_is_the_last_one() {
         let seconds = Duration::from_secs;
-        let tries = |left| Tries { attempt: 1, max_attempts: 5, backoff: Backoff::fixed(seconds(10)), time_left: Some(left) };
+        let tries =
+            |left| Tries { attempt: 1, max_attempts: 5, backoff: Backoff::fixed(seconds(10)), time_left: Some(left) };
         let settle = |left| Outcome::Failed("no".into()).settle(&tries(left), 0.5);
         assert!(matches!(settle(seconds(10)), Some(Settle::Retry { .. })));
         let Some(Settle::Bury { error }) = settle(seconds(9)) else { panic!("there is no time for another attempt") };

@@ -134,12 +134,17 @@ impl NewJob {
     }
 
     fn validate_unique(&self, unique: &Unique, refuse: &mut impl FnMut(&'static str, String)) {
-        let keys = usize::from(self.unique_key.is_some()) + usize::from(unique.payload) + usize::from(!unique.fields.is_empty());
+        let keys = usize::from(self.unique_key.is_some())
+            + usize::from(unique.payload)
+            + usize::from(!unique.fields.is_empty());
         if keys != 1 {
             refuse("unique", "needs one of unique_key, unique.fields and unique.payload".to_owned());
         }
         if unique.makes_key() && unique.fields.len() > UNIQUE_FIELDS_MAX {
-            refuse("unique.fields", format!("has {} names; at most {UNIQUE_FIELDS_MAX} are allowed", unique.fields.len()));
+            refuse(
+                "unique.fields",
+                format!("has {} names; at most {UNIQUE_FIELDS_MAX} are allowed", unique.fields.len()),
+            );
         }
         if unique.fields.iter().any(|field| field.contains('\0')) {
             refuse("unique.fields", "has a NUL byte".to_owned());
@@ -155,7 +160,10 @@ impl NewJob {
         }
         if unique.on_conflict == OnConflict::KeepLast {
             if unique.while_state == UniqueWhile::Queued {
-                refuse("unique.while", "must be live with keep_last, which has a place for the running job too".to_owned());
+                refuse(
+                    "unique.while",
+                    "must be live with keep_last, which has a place for the running job too".to_owned(),
+                );
             }
             if unique.until.is_some() || unique.for_time.is_some() {
                 refuse("unique.until", "cannot be given with keep_last".to_owned());

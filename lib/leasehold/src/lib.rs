@@ -37,8 +37,8 @@ pub use leasehold_client::{
 pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
     Backoff, ClaimedJob, Epoch, Fence, FieldError, InvalidJob, InvalidMissed, InvalidName, JobId, JobRecord, Kind,
-    Missed, NewJob, NewSchedule, OnConflict, Outcome, QueueName, Retry, ScheduleName, State, Strategy, Timing, TrailEntry,
-    Unique, UniqueRule, UniqueWhile, WorkerId,
+    Missed, NewJob, NewSchedule, OnConflict, Outcome, QueueName, Retry, ScheduleName, State, Strategy, Timing,
+    TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
 };
 pub use leasehold_worker::{Handler, MissingState, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;

@@ -65,8 +65,7 @@ impl Rows {
             result: None,
             trail: Vec::new(),
         };
-        let answer =
-            Enqueued { id: job.id, inserted: true, replaced: false, state, line_at: Some(row.line_at()) };
+        let answer = Enqueued { id: job.id, inserted: true, replaced: false, state, line_at: Some(row.line_at()) };
         if self.is_broken(Broken::EnqueueIsAnsweredUnwritten) && job.id.0.as_bytes()[15].is_multiple_of(8) {
             return answer;
         }

@@ -7,8 +7,8 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_ports::{
-    CancelWanted, Expired, Expiry, Fingerprint, Fingerprints, Front, Hint, JobStatus, Kinds, Lapsed, Lease, Line, LinePosition,
-    LineSummary, Repair, Retained, Slice, Stretch, Survey, Uptime, Waiting,
+    CancelWanted, Expired, Expiry, Fingerprint, Fingerprints, Front, Hint, JobStatus, Kinds, Lapsed, Lease, Line,
+    LinePosition, LineSummary, Repair, Retained, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,7 +60,8 @@ impl Rows {
         let mut out_of_time = false;
         if let Some(row) = self.live.get_mut(&id) {
             row.limit_retries();
-            out_of_time = row.retry_until.is_some_and(|until| until <= self.clock.now()) && after.state == State::Queued;
+            out_of_time =
+                row.retry_until.is_some_and(|until| until <= self.clock.now()) && after.state == State::Queued;
         }
         if out_of_time {
             after = after.apply(Event::GiveUp).ok()?;

@@ -105,8 +105,13 @@ async fn enqueue_batch(
             let id = jobs[nth].id;
             // `remove`: a second job with the same id in the batch was not inserted.
             let answer = inserted.remove(&id);
-            answers[nth] =
-                answer.map(|(state, line_at)| Enqueued { id, inserted: true, replaced: false, state, line_at: Some(line_at) });
+            answers[nth] = answer.map(|(state, line_at)| Enqueued {
+                id,
+                inserted: true,
+                replaced: false,
+                state,
+                line_at: Some(line_at),
+            });
         }
     }
     let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
@@ -253,7 +258,8 @@ async fn send_with(
         let lock_timeout = matches!(target, Target::Pool(_)).then_some(BATCH_LOCK_TIMEOUT);
         let query = match statement {
             ENQUEUE_JOBS => {
-                let json = job_words::json(these()).map_err(|error| Error::sql(DOING)(sqlx::Error::Encode(error.into())))?;
+                let json =
+                    job_words::json(these()).map_err(|error| Error::sql(DOING)(sqlx::Error::Encode(error.into())))?;
                 sqlx::query(statement).bind(json).bind(skip_held).bind(lock_timeout.filter(|_| !skip_held))
             }
             ENQUEUE | ENQUEUE_CHECKED => bound(statement, these()).bind(lock_timeout),

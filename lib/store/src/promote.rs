@@ -38,7 +38,8 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn lapse(&self, limit: i64) -> Result<Vec<Lapsed>, Error> {
-        let rows = sqlx::query(statement!("lapse")).bind(limit).try_map(|row| lapsed(&row)).fetch_all(&self.bounded).await;
+        let rows =
+            sqlx::query(statement!("lapse")).bind(limit).try_map(|row| lapsed(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("ending jobs that may not begin any more"))
     }
 }

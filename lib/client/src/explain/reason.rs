@@ -110,7 +110,12 @@ impl fmt::Display for Reason {
                 write!(f, "it is cancelled if it has not begun by {} (in {})", time(*expires_at), duration_ms(*in_ms))
             }
             Self::RetriesEnd { until, in_ms } => {
-                write!(f, "it is dead if its next attempt has not begun by {} (in {})", time(*until), duration_ms(*in_ms))
+                write!(
+                    f,
+                    "it is dead if its next attempt has not begun by {} (in {})",
+                    time(*until),
+                    duration_ms(*in_ms)
+                )
             }
             Self::KeyHeld { unique_key, by } => {
                 write!(f, "job {by} has begun with the unique key {unique_key:?}, and only one of these jobs may run")
