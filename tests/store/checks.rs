@@ -77,6 +77,8 @@ async fn every_check_refuses_its_illegal_row() {
             ),
         ),
         ("priority_step_is_from_0_to_60_years", insert("queue", &["name = 'q'; priority_step = interval '-1s'"])),
+        ("dead_letter_is_another_queue", insert("queue", &["name = 'q'; dead_letter = 'q'"])),
+        ("keep_days_is_from_1_to_36500", insert("queue", &["name = 'q'; keep_days = 0"])),
         ("schedule_has_cron_or_every", schedule("cron = '* * * * *'; timezone = 'UTC'")),
         ("schedule_has_cron_or_every", schedule("every_ms = NULL")),
         ("timezone_exactly_with_cron", schedule("timezone = 'UTC'")),

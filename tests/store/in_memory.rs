@@ -19,6 +19,7 @@ mod line;
 mod look;
 mod note_repairs;
 mod pause;
+mod place;
 mod priority_step;
 mod promote;
 mod purge;

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, LEASE, kind, name, new_job};
 use leasehold_core::{Claimability, JobId, NewJob, Settle, State, Unique, WorkerId};
-use leasehold_store::Kinds;
+use leasehold_ports::{Claims, Kinds};
 use std::{collections::BTreeMap, time::Duration};
 
 #[tokio::test]
@@ -93,8 +93,11 @@ async fn claim_takes_exactly_the_jobs_that_look_calls_claimable() {
     let looked = fixture.look(&ids, &mine).await.expect("look");
     assert_eq!(looked.into_iter().map(|job| (job.id, job.claimability)).collect::<BTreeMap<_, _>>(), wanted);
 
-    let claimed = fixture.claim(WorkerId::new(), &ids, &mine, LEASE).await.expect("claim");
-    let mut claimed: Vec<JobId> = claimed.into_iter().map(|job| job.fence.id).collect();
+    let mut claimed: Vec<JobId> = Vec::new();
+    for queue in ["open", "paused"] {
+        let jobs = Claims::claim(&*fixture, WorkerId::new(), &name(queue), &ids, &mine, LEASE).await.expect("claim");
+        claimed.extend(jobs.into_iter().map(|job| job.fence.id));
+    }
     claimed.sort_unstable();
     let takes = wanted.iter().filter(|(_, claimability)| claimability.may_be_claimed());
     assert_eq!(claimed, takes.map(|(id, _)| *id).collect::<Vec<_>>());

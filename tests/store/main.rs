@@ -1,6 +1,7 @@
 //! The conformance suite of the store, on a real PostgreSQL: one file for each verb. Each file tests that the verb
 //! works, that a stale fence and an illegal state change nothing, and that of two concurrent calls one wins.
 
+mod bulk;
 mod bury;
 mod cancel;
 mod cancel_run;
@@ -10,11 +11,13 @@ mod claim_line;
 mod client_reads;
 mod complete;
 mod connect;
+mod dead_letter;
 mod enqueue;
 mod expire;
 mod failover;
 mod fixture;
 mod functions;
+mod keep_days;
 mod life;
 mod lifecycle;
 mod limits;
@@ -26,6 +29,7 @@ mod migrate_functions;
 mod note_repairs;
 mod old_schema;
 mod pause;
+mod place;
 mod plans;
 mod priority_step;
 mod promote;

@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
 const BY_ID: [(&str, &str); 19] = [
-    ("claim", "$worker, $ids, NULL, 1000"),
-    ("claim", "$worker, $ids, '{k,other}', 1000"),
-    ("claim_careful", "$worker, $ids, NULL, 1000, 10"),
-    ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10"),
+    ("claim", "$worker, $ids, NULL, 1000, 'default'"),
+    ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
+    ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),
+    ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10, 'default'"),
     ("look", "$ids, NULL"),
     ("look", "$ids, '{k,other}'"),
     ("renew", "$worker, $ids, $ones, 1000"),
@@ -34,8 +34,12 @@ const BY_ID: [(&str, &str); 19] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 19] = [
+const BY_INDEX: [(&str, &str, &[&str]); 23] = [
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
+    ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, $id, 1000", &["job_pkey"]),
+    ("bulk_place", "'default', 'k', '{queued}', now(), '%x%', $id, 1000, 5, NULL", &["job_pkey"]),
+    ("bulk_find", "NULL, 'k', '{scheduled}', now(), NULL, $id, 1000", &["job_pkey"]),
+    ("bulk_find_finished", "NULL, NULL, '{dead}', now(), NULL, '-infinity', $id, 1000", &[]),
     ("lines", "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{NULL,now,NULL}'", &["job_line_at"]),
     ("line_after", "'default', NULL, now(), $id, 2000", &["job_line_at"]),
     ("line_after", "'default', '{k,other}', now(), $id, 2000", &["job_line_at"]),
@@ -261,6 +265,38 @@ async fn start() -> Fixture {
     let fixture = Fixture::start().await;
     fixture.sql("ALTER TABLE leasehold.job SET (autovacuum_enabled = off)").await;
     fixture
+}
+
+/// The search for dead jobs reads the index of the jobs that did not succeed, in its order, whatever else is in history.
+#[tokio::test]
+async fn dead_jobs_are_found_without_reading_the_others() {
+    let fixture = start().await;
+    let fill = |state: &str, count: u32| {
+        format!(
+            "INSERT INTO leasehold.history (id, run_at, created_at, finished_at, worker, epoch, attempt, max_attempts, crashes,
+                                            max_crashes, state, priority, queue, kind, payload)
+             SELECT gen_random_uuid(), now(), now() - n * interval '1 ms', now(), gen_random_uuid(), 1, 1, 5, 0, 3, '{state}', 0,
+                    'default', 'k', '{{}}' FROM generate_series(1, {count}) AS n"
+        )
+    };
+    fixture.sql(fill("succeeded", 50_000)).await;
+    fixture.sql(fill("dead", 5_000)).await;
+    let mut connection = fixture.pool().acquire().await.expect("a connection");
+    for situation in ["never analyzed", "analyzed"] {
+        for mode in ["force_custom_plan", "force_generic_plan"] {
+            let set = format!("SET plan_cache_mode = {mode}");
+            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await.expect("set");
+            let parameters = "NULL, NULL, '{dead}', now(), NULL, '-infinity', $id, 1000";
+            let (_, plan) = plan(&mut connection, "bulk_find_finished", parameters, &[Uuid::nil()]).await;
+            let text = plan.to_string();
+            let index = text.contains("_ended_badly")
+                || text.contains("history_ended_badly")
+                || text.contains("state_created_at_id_idx");
+            assert!(index && !text.contains("Seq Scan"), "{situation}, {mode}\n{plan}");
+        }
+        fixture.sql("ANALYZE leasehold.history").await;
+    }
+    sqlx::raw_sql("RESET plan_cache_mode").execute(&mut *connection).await.expect("reset");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The conformance suite of the store, run through PgBouncer in transaction mode. `main.rs` alone tests what belongs to
 //! the database (constraints, functions), and plans, which depend on settings that this suite checks.
 
+mod bulk;
 mod bury;
 mod cancel;
 mod cancel_run;
@@ -8,9 +9,11 @@ mod claim;
 mod claim_line;
 mod client_reads;
 mod complete;
+mod dead_letter;
 mod enqueue;
 mod expire;
 mod fixture;
+mod keep_days;
 mod life;
 mod lifecycle;
 mod limits;
@@ -23,6 +26,7 @@ mod note_repairs;
 mod old_schema;
 mod pause;
 mod pgbouncer;
+mod place;
 mod priority_step;
 mod promote;
 mod purge;

@@ -6,7 +6,7 @@
 
 use crate::fixture::{Fixture, LEASE, json, name, new_job};
 use leasehold_core::{Fence, JobId, NewJob, Settle, Settled, State, Unique, WorkerId};
-use leasehold_ports::Kinds;
+use leasehold_ports::{Claims, Kinds};
 use sqlx::Row;
 use std::{
     collections::BTreeMap,
@@ -76,7 +76,7 @@ async fn work(fixture: &Fixture, seen: &Seen, mut dice: Dice) {
     while seen.goes_on() || !runs.is_empty() {
         let ids: Vec<JobId> = seen.submitted.lock().expect("unpoisoned").keys().rev().take(9).copied().collect();
         let claimed = match dice.roll(3) {
-            0 => fixture.claim_line(worker, &name("default"), &Kinds::All, 2, LEASE, true).await,
+            0 => Claims::claim_line(&**fixture, worker, &name("default"), &Kinds::All, 2, LEASE, true).await,
             1 => fixture.claim_careful(worker, &ids, &Kinds::All, 2, LEASE).await,
             _ => fixture.claim(worker, &ids, &Kinds::All, LEASE).await,
         };

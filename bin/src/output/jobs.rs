@@ -2,6 +2,7 @@
 
 use super::{human, table};
 use leasehold::{Finished, JobRecord, Retry, State, UniqueRule};
+use leasehold_store::DeadLetter;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -100,6 +101,18 @@ pub(crate) fn card(job: &JobRecord) -> String {
         out.push_str(&format!("{name:<12}  {}  {} (epoch {}){note}\n", human::time(entry.at), entry.verb, entry.epoch));
     }
     out
+}
+
+/// What a job has to do with dead letters.
+pub(crate) fn letters(job: &JobRecord, letters: &[DeadLetter]) -> String {
+    let line = |letter: &DeadLetter| {
+        if letter.job == job.id {
+            format!("dead letter   of job {}, which died in {}\n", letter.died, letter.died_in)
+        } else {
+            format!("dead letter   job {}, made {}\n", letter.job, human::time(letter.made_at))
+        }
+    };
+    letters.iter().map(line).collect()
 }
 
 fn retry_in_words(retry: &Retry) -> String {

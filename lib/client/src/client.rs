@@ -8,7 +8,7 @@ use crate::{
     waiter::Waiter,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived};
+use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Revived};
 use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,9 +22,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Every call needs only PostgreSQL. Redis gets hints while Redis answers, within a quarter of a second.
 #[derive(Clone)]
 pub struct Client {
-    store: Arc<dyn ClientStore>,
+    pub(crate) store: Arc<dyn ClientStore>,
     head: Option<Arc<dyn ClientHead>>,
-    hints: Option<Arc<HintSender>>,
+    pub(crate) hints: Option<Arc<HintSender>>,
     waiter: Waiter,
     /// The same stores, if they are PostgreSQL and Redis.
     pair: Option<Pair>,
@@ -194,23 +194,8 @@ impl Client {
     /// PostgreSQL fails.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
         let answers = self.store.cancel(ids).await?;
-        if let Some(hints) = &self.hints {
-            let mut ended: BTreeMap<&QueueName, Vec<JobId>> = BTreeMap::new();
-            let mut notices = Vec::new();
-            for answer in &answers {
-                if let Some((worker, epoch)) = answer.running {
-                    notices.push(Notice::Cancel { id: answer.id, epoch, worker });
-                } else if answer.changed {
-                    ended.entry(&answer.queue).or_default().push(answer.id);
-                }
-            }
-            if !notices.is_empty() {
-                hints.notify(&notices).await;
-            }
-            for (queue, ids) in ended {
-                hints.forget(queue, &ids).await;
-            }
-        }
+        let changed: Vec<Cancelled> = answers.iter().filter(|answer| answer.changed).cloned().collect();
+        self.tell_of_cancels(&changed).await;
         Ok(answers)
     }
 
@@ -224,15 +209,7 @@ impl Client {
         for batch in ids.chunks(BATCH_MAX) {
             let revived = self.store.revive(batch).await?;
             pass(FailPoint::ReviveCommitted);
-            if let Some(hints) = &self.hints {
-                let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
-                for job in &revived {
-                    by_queue.entry(&job.queue).or_default().push(Hint::at(job.id, job.line_at));
-                }
-                for (queue, new) in by_queue {
-                    hints.push(queue, &new).await;
-                }
-            }
+            self.tell_of_revived(&revived).await;
             answers.extend(revived);
         }
         Ok(answers)
@@ -255,7 +232,14 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
-        Ok(self.store.set_priority_step(queue, step).await?)
+        let moved = self.store.set_priority_step(queue, step).await;
+        // Also if some jobs are locked: all others have moved.
+        if let Some(hints) = &self.hints
+            && moved.as_ref().map_or(true, |moved| *moved > 0)
+        {
+            hints.clear(queue).await;
+        }
+        Ok(moved?)
     }
 
     /// Resumes a queue. Returns whether the queue was paused.

@@ -31,6 +31,11 @@ impl HintSender {
         self.tell("push", self.head.push(queue, pushed)).await
     }
 
+    /// Moves the hints of jobs that have another position in the line.
+    pub(crate) async fn place(&self, queue: &QueueName, moved: &[Hint]) -> bool {
+        self.tell("place", self.head.place(queue, moved)).await
+    }
+
     /// Forgets the hints of cancelled jobs: in the head they would take the places of other jobs.
     pub(crate) async fn forget(&self, queue: &QueueName, ids: &[JobId]) -> bool {
         let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
@@ -40,6 +45,11 @@ impl HintSender {
     /// Sends notices to workers.
     pub(crate) async fn notify(&self, notices: &[Notice]) -> bool {
         self.tell("notify", self.head.notify(notices)).await
+    }
+
+    /// Removes the waiting hints of a queue: the order of its line has changed.
+    pub(crate) async fn clear(&self, queue: &QueueName) -> bool {
+        self.tell("clear", self.head.clear(queue)).await
     }
 
     /// Stops the hints of a queue, or lets hints in again.

@@ -7,6 +7,7 @@
 //!
 //! What is not here: workers, reapers, HTTP.
 
+mod bulk;
 mod client;
 mod config;
 mod diagnosis;
@@ -14,10 +15,12 @@ mod error;
 mod explain;
 mod hints;
 mod pair;
+mod places;
 mod schedules;
 pub mod text;
 mod waiter;
 
+pub use bulk::{Bulk, BulkCursor, BulkStep};
 pub use client::Client;
 pub use config::{
     ApiConfig, Config, ConfigError, DEV_FILE, DatabaseConfig, FILE, HeadConfig, HistoryConfig, LogConfig, LogFormat,
@@ -25,7 +28,7 @@ pub use config::{
 };
 pub use error::{Error, StoreError};
 pub use explain::{DeathCause, Explanation, Process, Reason};
-pub use leasehold_ports::{Cancelled, Enqueued, Finished, Revived};
+pub use leasehold_ports::{Cancelled, Enqueued, Finished, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{Locked, LockedOut, Pooler, Schedule, Store};
 pub use pair::{Pair, handoff_or_later};

@@ -103,7 +103,7 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Strategy, *};
     use proptest::prelude::*;
 
     proptest! {

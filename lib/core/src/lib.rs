@@ -5,6 +5,7 @@
 //! tests compare the stores with this crate.
 
 mod backoff;
+mod bulk;
 mod claimability;
 mod drift;
 mod duration_text;
@@ -14,6 +15,7 @@ mod job;
 mod limits;
 mod names;
 mod outcome;
+mod place;
 mod retry;
 mod schedule;
 mod settle;
@@ -23,6 +25,7 @@ mod unique;
 mod validate;
 
 pub use backoff::{Backoff, Strategy};
+pub use bulk::{BulkAction, BulkCount, BulkFilter, InvalidBulk};
 pub use claimability::Claimability;
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
@@ -33,6 +36,7 @@ pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;
 pub use names::{InvalidName, Kind, QueueName, ScheduleName};
 pub use outcome::{Outcome, Tries};
+pub use place::Place;
 pub use retry::Retry;
 pub use schedule::{InvalidMissed, Missed, NewSchedule, Timing};
 pub use settle::{Ending, Settle, Settled};

@@ -29,16 +29,18 @@ impl Rows {
     pub(crate) fn claim(
         &mut self,
         worker: WorkerId,
+        queue: &QueueName,
         hints: &[JobId],
         kinds: &Kinds,
         lease: Duration,
     ) -> Vec<ClaimedJob> {
-        self.claim_careful(worker, hints, kinds, usize::MAX, lease)
+        self.claim_careful(worker, queue, hints, kinds, usize::MAX, lease)
     }
 
     pub(crate) fn claim_careful(
         &mut self,
         worker: WorkerId,
+        queue: &QueueName,
         hints: &[JobId],
         kinds: &Kinds,
         limit: usize,
@@ -51,7 +53,9 @@ impl Rows {
                 && serves(kinds, &row.job.kind)
                 && !is_paused
                 && self.is_broken(Broken::ClaimTakesRunningJobs);
-            (is_taken || self.claimability(row, is_paused, kinds).may_be_claimed()) && !self.is_locked(row.life.id)
+            row.job.queue == *queue
+                && (is_taken || self.claimability(row, is_paused, kinds).may_be_claimed())
+                && !self.is_locked(row.life.id)
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));

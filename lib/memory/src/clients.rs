@@ -6,8 +6,10 @@ use crate::{
     rows::{Row, Rows, later},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, OnConflict, QueueName, State, Verb};
-use leasehold_ports::{Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Revived, STRICT_PRIORITY_STEP};
+use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, OnConflict, Place, QueueName, State, Verb};
+use leasehold_ports::{
+    Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Placed, Revived, STRICT_PRIORITY_STEP,
+};
 use serde_json::Value;
 use std::{collections::BTreeSet, time::Duration};
 
@@ -140,6 +142,38 @@ impl Rows {
         let row = self.history.get(&id)?;
         let queue = row.job.queue.clone();
         Some(Cancelled { id, queue, state: row.life.state, running: None, changed: false })
+    }
+
+    pub(crate) fn place(&mut self, ids: &[JobId], place: &Place) -> Result<Vec<Placed>, Error> {
+        place.validate().map_err(|error| Error::new("PostgreSQL", "placing jobs", Class::Invalid, error))?;
+        let ids: BTreeSet<JobId> = ids.iter().copied().collect();
+        Ok(ids.into_iter().filter_map(|id| self.place_one(id, place)).collect())
+    }
+
+    fn place_one(&mut self, id: JobId, place: &Place) -> Option<Placed> {
+        let hour = TimeDelta::hours(1);
+        let Some(row) = self.live.get_mut(&id) else {
+            let row = self.history.get(&id)?;
+            let queue = row.job.queue.clone();
+            let state = row.life.state;
+            return Some(Placed { id, was_in: queue.clone(), queue, state, line_at: None, changed: false });
+        };
+        let was_in = row.job.queue.clone();
+        let priority = place.priority().unwrap_or(row.job.priority);
+        let queue = place.queue().unwrap_or(&was_in).clone();
+        let changed = row.life.state != State::Running && (priority != row.job.priority || queue != was_in);
+        if changed {
+            (row.job.priority, row.job.queue) = (priority, queue);
+            row.priority_step = self.priority_steps.get(&row.job.queue).copied().unwrap_or(hour);
+        }
+        Some(Placed {
+            id,
+            was_in,
+            queue: row.job.queue.clone(),
+            state: row.life.state,
+            line_at: changed.then(|| row.line_at()),
+            changed,
+        })
     }
 
     pub(crate) fn pause(&mut self, queue: &QueueName) -> bool {

@@ -160,6 +160,7 @@ impl Rows {
         live.map(|row| JobStatus {
             id: row.life.id,
             state: row.life.state,
+            queue: row.job.queue.clone(),
             kind: row.job.kind.clone(),
             line_at: row.line_at(),
             claimability: self.claimability(row, self.paused.contains(&row.job.queue), kinds),

@@ -10,14 +10,14 @@
 pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
-        Fingerprints, Finished, Fire, FireOutcome, Front, HeadStats, Hint, JobMoment, JobStatus, Kinds, Lapsed, Lease,
-        Line, LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, Slice, Snapshot,
-        Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
+        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Pushed, Renewed, Repair, Retained, Revived,
+        Served, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
     pub use leasehold_core::{
-        ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settled, WorkerId,
+        ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, Place, QueueName, Settled, WorkerId,
     };
     pub use std::{boxed::Box, option::Option, result::Result, string::String, sync::Arc, time::Duration, vec::Vec};
     pub use tokio::sync::mpsc;
@@ -68,6 +68,7 @@ macro_rules! delegate_store {
                     async fn enqueue(&self, jobs: &[NewJob]) -> Vec<Enqueued>;
                     async fn cancel(&self, ids: &[JobId]) -> Vec<Cancelled>;
                     async fn revive(&self, ids: &[JobId]) -> Vec<Revived>;
+                    async fn place(&self, ids: &[JobId], place: &Place) -> Vec<Placed>;
                     async fn job(&self, id: JobId) -> Option<JobRecord>;
                     async fn finished(&self, ids: &[JobId]) -> Vec<Finished>;
                     async fn pause(&self, queue: &QueueName) -> bool;
@@ -84,9 +85,11 @@ macro_rules! delegate_store {
             }
             $port! {
                 $store: Claims {
-                    async fn claim(&self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob>;
+                    async fn claim(
+                        &self, worker: WorkerId, queue: &QueueName, ids: &[JobId], kinds: &Kinds, lease: Duration
+                    ) -> Vec<ClaimedJob>;
                     async fn claim_careful(
-                        &self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, limit: usize, lease: Duration
+                        &self, worker: WorkerId, queue: &QueueName, ids: &[JobId], kinds: &Kinds, limit: usize, lease: Duration
                     ) -> Vec<ClaimedJob>;
                     async fn claim_line(
                         &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
@@ -248,15 +251,17 @@ macro_rules! delegate_head {
                     async fn unnote(&self, queues: &[QueueName]) -> ();
                     async fn look(&self, queues: &[QueueName]) -> Vec<Option<HeadStats>>;
                     async fn snapshot(&self, queue: &QueueName) -> Snapshot;
-                    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> bool;
+                    async fn compare(&self, queue: &QueueName, front: &[Hint]) -> FrontHeld;
                 }
             }
             $crate::port! {
                 $head: RepairHead {
                     async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Pushed;
+                    async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Pushed;
                     async fn adopt(&self, queue: &QueueName, lease: Duration) -> u32;
                     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
                     async fn sweep(&self, queue: &QueueName) -> Swept;
+                    async fn clear(&self, queue: &QueueName) -> ();
                     async fn pause(&self, queue: &QueueName) -> ();
                     async fn resume(&self, queue: &QueueName) -> ();
                 }

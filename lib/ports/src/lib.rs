@@ -44,7 +44,7 @@ pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use hint::Hint;
 pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
-pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Revived, STRICT_PRIORITY_STEP};
+pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Placed, Revived, STRICT_PRIORITY_STEP};
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
@@ -52,7 +52,7 @@ pub use notices::{HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
 pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
-pub use repairs::{HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray, Swept};
+pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray, Swept};
 pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
 };

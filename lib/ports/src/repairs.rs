@@ -101,6 +101,15 @@ pub struct Pushed {
     pub paused: bool,
 }
 
+/// How Redis holds the front of a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrontHeld {
+    /// The jobs without a hint.
+    pub missing: Vec<JobId>,
+    /// Each hint that waits has the position of its job, and the hints wait in the order of these positions.
+    pub in_order: bool,
+}
+
 /// Inspects heads. Changes only the list of noted queues.
 #[async_trait]
 pub trait LookAtHeads: fmt::Debug + Send + Sync {
@@ -116,8 +125,8 @@ pub trait LookAtHeads: fmt::Debug + Send + Sync {
     /// The whole content of one queue.
     async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error>;
 
-    /// Whether Redis holds a hint for each of these ids.
-    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error>;
+    /// How Redis holds the front of a line.
+    async fn compare(&self, queue: &QueueName, front: &[Hint]) -> Result<FrontHeld, Error>;
 }
 
 /// Repairs heads.
@@ -125,6 +134,10 @@ pub trait LookAtHeads: fmt::Debug + Send + Sync {
 pub trait RepairHead: fmt::Debug + Send + Sync {
     /// Pushes hints for jobs that were just put into the line, each to its position. The hints are in the order of the line.
     async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error>;
+
+    /// Moves the hints of jobs whose position in the line was changed, each to its new position. A hint that is not there is
+    /// pushed. A hint that a worker has taken stays with the worker.
+    async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error>;
 
     /// Gives short leases to hints in `claimed` that have none. Returns the number of these hints.
     async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error>;
@@ -134,6 +147,10 @@ pub trait RepairHead: fmt::Debug + Send + Sync {
 
     /// Makes the lists of a queue and its set of waiting hints agree.
     async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error>;
+
+    /// Removes all waiting hints of a queue, because the order of its line has changed. The next fill pushes the front of the
+    /// line.
+    async fn clear(&self, queue: &QueueName) -> Result<(), Error>;
 
     /// Removes the hints of a queue and refuses new ones.
     async fn pause(&self, queue: &QueueName) -> Result<(), Error>;

@@ -4,6 +4,7 @@
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 errors.
 -- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
 -- Zero rows:  a run that is not in the answer has a stale fence, or an earlier answer was lost: settle_again says which.
+-- Then:       a dead letter, if the queue of the job has a queue for them.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.error
@@ -18,6 +19,9 @@ WITH target AS MATERIALIZED (
     DELETE FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.*
-)
--- include finish: state = 'dead'; error = t.error; from = gone g JOIN target t ON t.id = g.id
-RETURNING h.id, h.epoch
+), ended AS (
+    -- include finish: state = 'dead'; error = t.error; from = gone g JOIN target t ON t.id = g.id
+    RETURNING h.*
+),
+-- include dead_letter: ended = ended
+SELECT e.id, e.epoch FROM ended e

@@ -12,6 +12,7 @@
 --             running: it was not changed. Up to 20 times the limit of rows are checked.
 -- Becomes:    cancelled if a cancel was wanted; dead if this was the last allowed crash or attempt, or if the time for retries
 --             is over; otherwise queued, with the same run_at, so that the job stays near the front.
+-- Then:       a dead letter of each job that died, if its queue has a queue for them.
 -- Index:      job_lease; then job_pkey.
 WITH spared AS MATERIALIZED (
     SELECT s.id FROM unnest($3::uuid[]) AS s(id)
@@ -64,11 +65,12 @@ WITH spared AS MATERIALIZED (
 ), ended AS (
     -- include finish: state = t.becomes::leasehold.job_state; crashes = g.crashes + 1; error = t.error;
     --     trail = leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL); from = gone g JOIN target t ON t.id = g.id
-    RETURNING h.id, h.queue, h.worker, h.epoch, h.state::text AS state
-)
+    RETURNING h.*
+),
+-- include dead_letter: ended = ended
 SELECT a.id, a.queue, a.line_at, a.worker, a.epoch, a.state FROM again a
 UNION ALL
-SELECT e.id, e.queue, NULL, e.worker, e.epoch, e.state FROM ended e
+SELECT e.id, e.queue, NULL, e.worker, e.epoch, e.state::text FROM ended e
 UNION ALL
 SELECT j.id, j.queue::text, NULL, j.worker, j.epoch, 'running'
 FROM leasehold.job j

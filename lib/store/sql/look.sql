@@ -6,7 +6,7 @@
 -- Answer:     claimability is a value of Claimability in lib/core, except `finished`. If the answer says that a job is
 --             claimable and a claim did not get the job, another session has locked its row.
 -- Index:      job_pkey.
-SELECT j.id, j.state::text AS state, j.kind::text AS kind, j.line_at,
+SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kind, j.line_at,
        CASE
            WHEN
                -- include claimable: kinds = $2

@@ -28,9 +28,13 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
             let served = queues.iter().any(|(name, _)| *name == row.job.queue);
             served && !begun.contains(&row.life.id) && handler_of(&row.job.kind).is_some()
         };
-        let Some(id) = queue.store.rows().first_in_line(fits) else { return Ok(tally) };
+        let first = {
+            let rows = queue.store.rows();
+            rows.first_in_line(fits).map(|id| (id, rows.live[&id].job.queue.clone()))
+        };
+        let Some((id, of)) = first else { return Ok(tally) };
         begun.insert(id);
-        let claimed = queue.store.claim(worker, &[id], &Kinds::All, config.lease()).await;
+        let claimed = queue.store.claim(worker, &of, &[id], &Kinds::All, config.lease()).await;
         // Another task may have cancelled the job.
         let Some(run) = claimed.map_err(StoreError::from)?.pop().map(Run::new) else { continue };
         let Some(handler) = handler_of(&run.job().kind) else { continue };

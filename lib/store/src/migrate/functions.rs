@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 24] = [
+const FILES: [(&str, &str); 26] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -40,6 +40,8 @@ const FILES: [(&str, &str); 24] = [
     function!("fire_schedules"),
     function!("cancel_batch"),
     function!("cancel"),
+    function!("place_batch"),
+    function!("set_priority"),
     function!("make_partition"),
     function!("drop_partition"),
 ];
