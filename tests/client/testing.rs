@@ -1,6 +1,8 @@
 //! The queue in memory for unit tests: code under test sees the same as with the real stores.
 
-use leasehold::{Client, Config, Error, Job, JobError, JobId, Run, State, Worker, WorkerBuilder, testing::Queue};
+use leasehold::{
+    Client, Config, Error, Job, JobError, JobId, Retry, Run, State, Unique, Worker, WorkerBuilder, testing::Queue,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -176,4 +178,72 @@ async fn keys_pauses_priorities_and_bad_jobs_are_as_in_the_stores() {
     assert!(queue.enqueued::<Order>().is_empty());
     let other = Worker::builder(&Config::default()).queue("orders", 1);
     assert!(matches!(queue.drain(other).await, Err(Error::Worker(_))), "a worker without a handler");
+}
+
+/// Fails; its kind says how it is tried again, when it expires, and what makes its key.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Call {
+    number: u32,
+    text: String,
+}
+
+impl Job for Call {
+    const KIND: &'static str = "test/call";
+    const MAX_ATTEMPTS: i32 = 100;
+    const RETRY: Option<Retry> = Some(Retry::linear(Duration::from_secs(600)).for_time(HOUR));
+    const EXPIRES_IN: Option<Duration> = Some(Duration::from_secs(24 * 3600));
+    type Output = ();
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique::while_queued().fields(["number"]).replace())
+    }
+
+    async fn run(self, _: &Run) -> Result<(), JobError> {
+        Err(JobError::failed("no answer"))
+    }
+}
+
+fn call(number: u32, text: &str) -> Call {
+    Call { number, text: text.to_owned() }
+}
+
+#[tokio::test]
+async fn a_kind_says_how_its_jobs_are_tried_again_and_for_how_long() {
+    let queue = Queue::new();
+    let client = queue.client();
+    let id = client.enqueue(call(1, "a")).send().await.expect("accepted");
+    let worker = || Worker::builder(&Config::default()).register::<Call>().queue("default", 1);
+    // After 10, 20 and 30 minutes. The fourth attempt begins after an hour, and the fifth one would begin too late.
+    for minutes in [10, 20, 30] {
+        assert_eq!(queue.drain(worker()).await.expect("drained").retried, 1);
+        queue.advance(Duration::from_secs(minutes * 60 - 1));
+        assert_eq!(queue.drain(worker()).await.expect("drained").claimed, 0);
+        queue.advance(Duration::from_millis(999));
+        assert_eq!(queue.drain(worker()).await.expect("drained").claimed, 0);
+        queue.advance(Duration::from_millis(1));
+    }
+    // Due in the moment in which the time is over.
+    let job = client.job(id).await.expect("read").expect("the job");
+    assert_eq!((job.state, job.attempt), (State::Dead, 3));
+    let errors: Vec<_> = job.trail.iter().map(|entry| (entry.verb.as_str(), entry.note.as_deref())).collect();
+    assert_eq!(errors[..3], [("retry", Some("no answer")); 3], "the error of each attempt is kept");
+    assert!(job.last_error.is_some_and(|error| error.starts_with("its time for retries is over")));
+}
+
+#[tokio::test]
+async fn a_job_overrides_its_kind_and_expires() {
+    let queue = Queue::new();
+    let client = queue.client();
+    let soon = Duration::from_secs(60);
+    let retry = Retry::fixed(Duration::from_secs(1));
+    let id = client.enqueue(call(1, "a")).expires_in(soon).retry(retry).delay(soon / 2).send().await.expect("accepted");
+    let job = client.job(id).await.expect("read").expect("the job");
+    assert_eq!((job.retry, job.expires_at), (Some(retry), Some(queue.now() + soon)));
+    let again = client.enqueue(call(1, "b")).delay(soon / 2).send().await.expect("accepted");
+    assert_eq!(again, id, "the same number");
+    assert_eq!(queue.enqueued::<Call>(), [call(1, "b")], "the waiting job is replaced");
+    client.enqueue(call(2, "c")).unique(Unique::keep_last().payload()).send().await.expect("accepted");
+    queue.advance(Duration::from_secs(25 * 3600));
+    assert!(queue.enqueued::<Call>().is_empty());
+    assert_eq!(queue.jobs().iter().map(|job| job.state).collect::<Vec<_>>(), [State::Cancelled; 2]);
 }

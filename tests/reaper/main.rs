@@ -10,6 +10,7 @@ mod expire;
 mod extend;
 mod head;
 mod idle;
+mod lapse;
 mod leases;
 mod locked;
 mod many_queues;

@@ -11,7 +11,7 @@ use crate::{
     handler::{Handler, STOP_TIMEOUT},
     run::{Run, StopReason},
 };
-use leasehold_core::{Outcome, RESULT_MAX_BYTES};
+use leasehold_core::{Backoff, Outcome, RESULT_MAX_BYTES};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::{
@@ -37,6 +37,7 @@ pub struct Exec {
     source: Source,
     grace: Duration,
     /// The variables of the worker that commands do not get.
+    backoff: Option<Backoff>,
     withheld: Vec<OsString>,
     surroundings: Surroundings,
 }
@@ -94,7 +95,20 @@ impl Exec {
     }
 
     fn of(source: Source, grace: Duration) -> Self {
-        Self { source, grace, withheld: PassedEnv::default().withheld(), surroundings: Surroundings::note() }
+        Self {
+            source,
+            grace,
+            backoff: None,
+            withheld: PassedEnv::default().withheld(),
+            surroundings: Surroundings::note(),
+        }
+    }
+
+    /// The delays between the attempts of a failing job. By default they are those of the worker.
+    #[must_use]
+    pub const fn retrying(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
     }
 
     /// Passes these variables of the worker to commands. By default commands get none of the `LEASEHOLD_…` variables.
@@ -224,6 +238,10 @@ impl Handler for Exec {
 
     fn stop_timeout(&self) -> Duration {
         self.grace + STOP_TIMEOUT
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        self.backoff
     }
 
     fn lack(&self) -> Option<String> {
