@@ -12,6 +12,7 @@ mod config;
 mod diagnosis;
 mod error;
 mod explain;
+mod graphs;
 mod hints;
 mod pair;
 mod schedules;

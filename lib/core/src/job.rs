@@ -1,6 +1,7 @@
 //! A job from the view of the client that makes it, of the worker that runs it, and of a reader.
 
 use crate::{
+    graph::ParentFailure,
     id::{Epoch, Fence, JobId, WorkerId},
     limits::{MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
     names::{Kind, QueueName},
@@ -41,6 +42,10 @@ pub struct NewJob {
     pub unique_key: Option<String>,
     /// A key of jobs that share a limit. This version stores the key and enforces no limit.
     pub limit_key: Option<String>,
+    /// The parents: the job is blocked until all of them have succeeded.
+    pub depends_on: Vec<JobId>,
+    /// What happens to the job when a parent ends without success.
+    pub on_parent_failure: ParentFailure,
 }
 
 impl NewJob {
@@ -61,6 +66,8 @@ impl NewJob {
             timeout: None,
             unique_key: None,
             limit_key: None,
+            depends_on: Vec::new(),
+            on_parent_failure: ParentFailure::default(),
         }
     }
 }
@@ -86,6 +93,8 @@ pub struct ClaimedJob {
     pub timeout: Option<Duration>,
     /// The position in the line, to which the job returns if the worker gives it back.
     pub line_at: DateTime<Utc>,
+    /// Whether the job has parents, whose results the run can read.
+    pub has_parents: bool,
 }
 
 /// The end of a run, to be written.

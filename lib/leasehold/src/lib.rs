@@ -36,10 +36,11 @@ pub use leasehold_client::{
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
-    Backoff, ClaimedJob, Epoch, Fence, FieldError, InvalidJob, InvalidMissed, InvalidName, JobId, JobRecord, Kind,
-    Missed, NewJob, NewSchedule, Outcome, QueueName, ScheduleName, State, Timing, TrailEntry, WorkerId,
+    Backoff, ClaimedJob, Epoch, Fence, FieldError, Graph, GraphEdge, GraphJob, InvalidGraph, InvalidJob, InvalidMissed,
+    InvalidName, JobId, JobRecord, Kind, Missed, NamedJob, NewJob, NewSchedule, Outcome, Parent, ParentFailure,
+    QueueName, ScheduleName, State, Timing, TrailEntry, WorkerId,
 };
-pub use leasehold_worker::{Handler, MissingState, Run, STOP_TIMEOUT, StopReason, Tally};
+pub use leasehold_worker::{Handler, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;
 pub use reaper::{Reaper, ReaperBuilder};
 pub use worker::{Worker, WorkerBuilder};

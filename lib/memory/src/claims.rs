@@ -132,6 +132,7 @@ impl Rows {
                 crashes: row.life.crashes,
                 timeout: row.job.timeout,
                 line_at: row.line_at(),
+                has_parents: self.edges.has_parents(id),
             });
         }
         claimed

@@ -120,12 +120,16 @@ pub trait LookAtHeads: fmt::Debug + Send + Sync {
     async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error>;
 }
 
-/// Repairs heads.
+/// Brings new hints into heads.
 #[async_trait]
-pub trait RepairHead: fmt::Debug + Send + Sync {
+pub trait PushHints: fmt::Debug + Send + Sync {
     /// Pushes hints for jobs that were just put into the line, each to its position. The hints are in the order of the line.
     async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error>;
+}
 
+/// Repairs heads.
+#[async_trait]
+pub trait RepairHead: PushHints {
     /// Gives short leases to hints in `claimed` that have none. Returns the number of these hints.
     async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error>;
 

@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION leasehold.enqueue_spec(
 LANGUAGE plpgsql AS $$
 DECLARE
     _id uuid := spec.id;
-    may_exist boolean := _id IS NOT NULL;
+    may_exist boolean := coalesce(spec.may_exist, _id IS NOT NULL);
     _run_at timestamptz := coalesce(spec.run_at, now());
     bytes integer := octet_length(spec.payload::text);
     -- numeric, because an interval of many years has more milliseconds than an integer can hold.
@@ -51,15 +51,17 @@ BEGIN
             THEN format('unique_key is %s bytes long; it must be from 1 to 512', octet_length(spec.unique_key))
         WHEN octet_length(spec.limit_key) NOT BETWEEN 1 AND 512
             THEN format('limit_key is %s bytes long; it must be from 1 to 512', octet_length(spec.limit_key))
-        WHEN cardinality(spec.depends_on) > 0
-            THEN 'depends_on is not supported by this version of the schema'
     END;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: %', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF NOT may_exist THEN
-        _id := leasehold.new_id();
+    IF cardinality(spec.depends_on) > 0 THEN
+        -- enqueue_nodes locks the parents, and calls this function again without `depends_on`.
+        SELECT n.id, n.inserted, n.state INTO id, inserted, state
+        FROM leasehold.enqueue_nodes(json_build_array(row_to_json(spec))) n;
+        RETURN;
     END IF;
+    _id := coalesce(_id, leasehold.new_id());
 
     LOOP
         IF may_exist THEN
@@ -71,11 +73,11 @@ BEGIN
         END IF;
 
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
-                                        unique_key, limit_key, state, line_at)
+                                        unique_key, limit_key, state, line_at, is_parent, unmet)
         VALUES (_id, spec.queue, spec.kind, spec.payload, spec.priority::smallint, _run_at, spec.max_attempts,
                 coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, spec.unique_key, spec.limit_key,
-                CASE WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
-                leasehold.line_at(_run_at, spec.priority, spec.queue))
+                CASE WHEN spec.unmet > 0 THEN 'blocked' WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
+                leasehold.line_at(_run_at, spec.priority, spec.queue), spec.is_parent, spec.unmet)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;

@@ -16,4 +16,5 @@ WHERE j.id = ANY ($2::uuid[]) AND j.crashes = 0
   -- include claimable
   AND (SELECT set_config('lock_timeout', '50ms', true)) IS NOT NULL
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
-          j.max_attempts, j.crashes, j.timeout_ms, j.line_at
+          j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
+          j.unmet IS NOT NULL AS has_parents

@@ -31,4 +31,5 @@ WHERE j.ctid = ANY (ARRAY(
         -- include few_crashed
     ))
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
-          j.max_attempts, j.crashes, j.timeout_ms, j.line_at
+          j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
+          j.unmet IS NOT NULL AS has_parents

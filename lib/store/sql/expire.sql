@@ -59,13 +59,20 @@ WITH spared AS MATERIALIZED (
 ), ended AS (
     -- include finish: state = t.becomes::leasehold.job_state; crashes = g.crashes + 1; error = t.error;
     --     trail = leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL); from = gone g JOIN target t ON t.id = g.id
-    RETURNING h.id, h.queue, h.worker, h.epoch, h.state::text AS state
+    RETURNING h.id, h.queue, h.worker, h.epoch, h.state, h.is_parent
 )
 SELECT a.id, a.queue, a.line_at, a.worker, a.epoch, a.state FROM again a
 UNION ALL
-SELECT e.id, e.queue, NULL, e.worker, e.epoch, e.state FROM ended e
+SELECT e.id, e.queue, NULL, e.worker, e.epoch, e.state::text FROM ended e
 UNION ALL
 SELECT j.id, j.queue::text, NULL, j.worker, j.epoch, 'running'
 FROM leasehold.job j
 WHERE j.id = ANY (ARRAY(SELECT n.id FROM near n WHERE NOT EXISTS (SELECT FROM free f WHERE f.id = n.id)))
   AND j.state = 'running'
+UNION ALL
+-- Only tells the children. A reaper finds those that are now in the line.
+SELECT c.id, c.queue, NULL, NULL, NULL, NULL
+FROM (
+    -- include tell_children: ended = ended
+) c
+WHERE c.id IS NULL

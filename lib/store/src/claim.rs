@@ -181,6 +181,7 @@ fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
         crashes: row.try_get("crashes")?,
         timeout: timeout(row)?,
         line_at: line_at(row)?,
+        has_parents: row.try_get("has_parents")?,
     })
 }
 

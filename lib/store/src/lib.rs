@@ -16,6 +16,7 @@ mod deferred;
 mod enqueue;
 mod error;
 mod expire;
+mod graphs;
 mod leases;
 mod line;
 mod locked;

@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 20] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -25,10 +25,14 @@ const FILES: [(&str, &str); 16] = [
     function!("first_id_at"),
     function!("time_of_id"),
     function!("line_at"),
+    function!("hold_parents"),
+    function!("parents_ended"),
+    function!("enqueue_nodes"),
     function!("enqueue_spec"),
     function!("enqueue_checked"),
     function!("enqueue_unless_held"),
     function!("enqueue"),
+    function!("enqueue_graph"),
     function!("fire_schedules"),
     function!("cancel_batch"),
     function!("cancel"),
