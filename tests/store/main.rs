@@ -15,6 +15,8 @@ mod expire;
 mod failover;
 mod fixture;
 mod functions;
+mod graph_rows;
+mod graphs;
 mod life;
 mod lifecycle;
 mod limits;

@@ -11,6 +11,8 @@ mod complete;
 mod enqueue;
 mod expire;
 mod fixture;
+mod graph_rows;
+mod graphs;
 mod life;
 mod lifecycle;
 mod limits;

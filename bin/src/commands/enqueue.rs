@@ -18,11 +18,12 @@ use std::{io::IsTerminal, process::ExitCode};
   leasehold enqueue --kind mail --payload '{\"to\":\"ann@example.org\"}'
   leasehold enqueue --kind report --queue slow --delay 10m --max-attempts 3
   leasehold enqueue --kind sync --unique-key account-7 --payload @account.json
+  leasehold enqueue --kind report --depends-on $LOAD $CHECK --on-parent-failure run
   jq -c '{kind: \"mail\", payload: .}' people.json | leasehold enqueue --stdin
 
 With --stdin, each line is a JSON object with the fields kind, queue, payload, priority, delay (\"10s\"),
-run_at (a time; not beside delay), unique_key, max_attempts, timeout (\"30s\") and id. Flags set the fields that a line
-does not have. Blank lines are ignored.
+run_at (a time; not beside delay), unique_key, max_attempts, timeout (\"30s\"), id, depends_on (an array of ids) and
+on_parent_failure. Flags set the fields that a line does not have. Blank lines are ignored.
 Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
 the line, and says how many lines before it were accepted. Lines with an id can be sent again safely. A line
 whose unique key or id is held by an open transaction of another session for longer than

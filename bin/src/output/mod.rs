@@ -2,6 +2,7 @@
 
 pub(crate) mod each;
 pub(crate) mod examination;
+pub(crate) mod graphs;
 pub(crate) mod human;
 pub(crate) mod jobs;
 pub(crate) mod migrations;

@@ -25,7 +25,7 @@ pub use config::{
     ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, ValueKind, WorkerConfig,
 };
 pub use error::{Error, StoreError};
-pub use explain::{DeathCause, Explanation, Process, Reason};
+pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{Locked, LockedOut, Pooler, Schedule, Store};

@@ -28,7 +28,7 @@ pub use client::Client;
 pub use enqueue::Enqueue;
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
-    ApiConfig, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error, Explanation,
+    ApiConfig, BlockingParent, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error, Explanation,
     FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked, LockedOut, LogConfig, LogFormat, Pooler, Process,
     ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind,
     WorkerConfig,

@@ -3,7 +3,7 @@
 use crate::{due::Waiting, error::Error};
 use async_trait::async_trait;
 use leasehold_core::{Epoch, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};
-use std::{fmt, ops::Deref, time::Duration};
+use std::{fmt, ops::Deref, time::Duration, vec};
 
 /// A lease that is still valid.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,14 @@ impl Deref for SettledRuns {
     type Target = [Settled];
     fn deref(&self) -> &[Settled] {
         &self.answers
+    }
+}
+
+impl IntoIterator for SettledRuns {
+    type Item = Settled;
+    type IntoIter = vec::IntoIter<Settled>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.answers.into_iter()
     }
 }
 

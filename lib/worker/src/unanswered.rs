@@ -91,7 +91,7 @@ async fn give_back_unknown(state: &WorkerState) -> Result<bool, Error> {
     let answers = state.store.settle(state.id, &runs).await?;
     let mut hints = BTreeMap::<QueueName, Vec<JobId>>::new();
     let mut locked = Vec::new();
-    for (run, answer) in unknown.into_iter().zip(answers.answers) {
+    for (run, answer) in unknown.into_iter().zip(answers) {
         match answer {
             Settled::Done | Settled::Already => {
                 state.counters.settled(&Settle::Release);

@@ -7,7 +7,7 @@ use crate::{
     job_spec::{self, JobFlags},
     times,
 };
-use leasehold::{Kind, Missed, NewSchedule, QueueName, ScheduleName, Timing};
+use leasehold::{Kind, Missed, NewSchedule, ParentFailure, QueueName, ScheduleName, Timing};
 use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
 use std::{process::ExitCode, time::Duration};
 
@@ -84,6 +84,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         max_attempts: args.max_attempts,
         timeout: args.timeout,
         id: None,
+        depends_on: Vec::new(),
+        on_parent_failure: ParentFailure::default(),
     })?;
     let schedule = NewSchedule { name: args.name, timing, missed: args.missed, job };
     let client = context.client().await?;

@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
-        Facts { moment: JobMoment { job, as_of: as_of(), paused }, position, workers }
+        Facts { moment: JobMoment { job, as_of: as_of(), paused }, position, workers, parents: Vec::new() }
     }
 
     fn codes(facts: &Facts) -> Vec<String> {
