@@ -327,7 +327,7 @@ fn fates(jobs: &[NewJob], ends: &BTreeMap<JobId, State>) -> BTreeMap<JobId, Stat
     for nth in run_order(jobs).expect("no cycle") {
         let job = &jobs[nth];
         let parents: Vec<State> = job.depends_on.iter().map(|id| fates[id]).collect();
-        let is_met = |state: &State| job.on_parent_failure.is_met_by(*state);
+        let is_met = |state: &State| state.is_final() && job.on_parent_failure.is_met_by(*state);
         let fate = if parents.iter().all(is_met) {
             ends[&job.id]
         } else if job.on_parent_failure == Cancel && parents.iter().any(|state| state.is_final() && !is_met(state)) {

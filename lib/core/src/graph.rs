@@ -268,7 +268,7 @@ mod tests {
             (vec![node("a", &["a"])], "a depends on itself"),
             (
                 vec![node("x", &[]), node("a", &["x", "c"]), node("b", &["a"]), node("c", &["b"]), node("d", &["c"])],
-                "the jobs depend on each other in a cycle: a → b → c → a",
+                "the jobs depend on each other in a cycle: b → c → a → b",
             ),
         ] {
             assert_eq!(resolve(graph).expect_err(told).to_string(), told);

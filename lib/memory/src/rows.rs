@@ -216,9 +216,6 @@ impl Rows {
         let row = self.live.get(&id).ok_or(Refusal::StaleFence)?;
         let after = row.life.apply(event)?;
         self.write(id, event, after, lease, with);
-        if after.state.is_final() {
-            self.parent_ended(id, after.state);
-        }
         Ok(())
     }
 
@@ -231,12 +228,27 @@ impl Rows {
         with: impl FnOnce(&mut Row, DateTime<Utc>),
     ) -> bool {
         let Some(Ok(after)) = self.live.get(&id).map(|row| row.life.apply(event)) else { return false };
-        self.write(id, event, after, None, with);
+        self.write_alone(id, event, after, None, with);
         true
     }
 
-    /// Writes the state of a job after an event, whether the transition is legal or not.
+    /// Writes the state of a job after an event, whether the transition is legal or not. Tells the children of a job that has
+    /// ended.
     pub(crate) fn write(
+        &mut self,
+        id: JobId,
+        event: Event,
+        after: Lifecycle,
+        lease: Option<Duration>,
+        with: impl FnOnce(&mut Row, DateTime<Utc>),
+    ) {
+        self.write_alone(id, event, after, lease, with);
+        if after.state.is_final() {
+            self.parent_ended(id, after.state);
+        }
+    }
+
+    fn write_alone(
         &mut self,
         id: JobId,
         event: Event,

@@ -24,7 +24,7 @@ DECLARE
     cancel_left integer := cancel_max;
     ids uuid[] := parent_ids;
     states text[] := parent_states;
-    met tid[];
+    chosen tid[];
     met_children uuid[];
     met_shards smallint[];
     met_counts integer[];
@@ -45,7 +45,7 @@ BEGIN
     BEGIN
         WHILE ids IS NOT NULL LOOP
             -- The planner has no statistics for the edges of a new graph, so each step names the index entries or the rows.
-            SELECT array_agg(e.ctid) INTO met
+            SELECT array_agg(e.ctid) INTO chosen
             FROM (SELECT e.ctid
                   FROM unnest(ids, states) p(id, state)
                   CROSS JOIN LATERAL (
@@ -57,10 +57,10 @@ BEGIN
                       SELECT FROM leasehold.job j WHERE j.id = e.child AND j.state::text = 'blocked' OFFSET 0
                   ) waits
                   LIMIT meet_left + 1) e;
-            IF met IS NOT NULL THEN
+            IF chosen IS NOT NULL THEN
                 WITH marked AS (
                     UPDATE leasehold.edge e SET met = true
-                    WHERE e.ctid = ANY (met[:meet_left]) AND NOT e.met
+                    WHERE e.ctid = ANY (chosen[:meet_left]) AND NOT e.met
                     RETURNING e.child, e.shard
                 )
                 SELECT array_agg(m.child), array_agg(m.shard), array_agg(m.n)
@@ -107,12 +107,12 @@ BEGIN
                     unblocked := unblocked || more;
                     DELETE FROM leasehold.edge_count c WHERE c.child = ANY (more);
                 END IF;
-                IF cardinality(met) > meet_left THEN
+                IF cardinality(chosen) > meet_left THEN
                     left_ids := left_ids || ids;
                     left_states := left_states || states;
                     EXIT;
                 END IF;
-                meet_left := meet_left - cardinality(met);
+                meet_left := meet_left - cardinality(chosen);
             END IF;
 
             EXIT WHEN 'succeeded' = ALL (states);
