@@ -5,6 +5,7 @@ mod bench;
 mod each;
 mod enqueue;
 mod fixture;
+mod graphs;
 mod help;
 mod jobs;
 mod process;

@@ -16,7 +16,8 @@ const SUCCEEDED: &str =
     crashes = 0; worker = gen_random_uuid()";
 
 /// A legal edge.
-const EDGE: &str = "child = '00000000-0000-7000-8000-000000000001'; parent = gen_random_uuid(); nth = 1; on_parent_failure = 'hold'";
+const EDGE: &str =
+    "child = '00000000-0000-7000-8000-000000000001'; parent = gen_random_uuid(); nth = 1; on_parent_failure = 'hold'";
 
 /// An `INSERT` statement. If a column is given twice, the last value counts.
 fn insert(table: &str, parts: &[&str]) -> String {

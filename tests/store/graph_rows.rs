@@ -83,7 +83,9 @@ async fn transactions_that_enqueue_children_of_one_job_do_not_wait_for_each_othe
     let fixture = Fixture::start().await;
     let parent = fixture.queued().await;
     fixture.child(&[parent], ParentFailure::Cancel).await;
-    let enqueue = format!("SET lock_timeout = '5s'; BEGIN; SELECT leasehold.enqueue('k', '1'::json, depends_on => ARRAY['{parent}']::uuid[])");
+    let enqueue = format!(
+        "SET lock_timeout = '5s'; BEGIN; SELECT leasehold.enqueue('k', '1'::json, depends_on => ARRAY['{parent}']::uuid[])"
+    );
     let (mut first, mut second) = (fixture.connection().await, fixture.connection().await);
     run(&mut first, enqueue.clone()).await;
     run(&mut second, enqueue).await;
@@ -103,7 +105,11 @@ async fn the_end_of_a_parent_waits_for_a_child_that_is_not_committed_yet() {
     let fence = fixture.running(worker).await;
     fixture.child(&[fence.id], ParentFailure::Run).await;
     let mut other = fixture.connection().await;
-    run(&mut other, format!("BEGIN; SELECT leasehold.enqueue('late', '1'::json, depends_on => ARRAY['{}']::uuid[])", fence.id)).await;
+    run(
+        &mut other,
+        format!("BEGIN; SELECT leasehold.enqueue('late', '1'::json, depends_on => ARRAY['{}']::uuid[])", fence.id),
+    )
+    .await;
     assert_eq!(fixture.settle_one(fence, Settle::Complete(None)).await, Settled::Locked);
     run(&mut other, "COMMIT".into()).await;
     while fixture.settle_one(fence, Settle::Complete(None)).await == Settled::Locked {}
@@ -129,17 +135,25 @@ async fn sql_makes_graphs_in_the_transaction_of_the_caller() {
     }
     for (graph, told) in [
         (r#"{"jobs": [{"name": "a", "kind": "k", "after": ["a"]}]}"#, "a depends on itself"),
-        (r#"{"jobs": [{"name": "a", "kind": "k", "after": ["b"]}, {"name": "b", "kind": "k", "after": ["a"]}]}"#, "in a cycle: b → a → b"),
+        (
+            r#"{"jobs": [{"name": "a", "kind": "k", "after": ["b"]}, {"name": "b", "kind": "k", "after": ["a"]}]}"#,
+            "in a cycle: b → a → b",
+        ),
         (r#"{"jobs": [{"name": "a", "kind": "k"}, {"name": "a", "kind": "k"}]}"#, "the name 'a' is given to two jobs"),
-        (r#"{"jobs": [{"name": "a", "kind": "k", "after": ["z"]}]}"#, "a comes after 'z', and no job of the graph has this name"),
+        (
+            r#"{"jobs": [{"name": "a", "kind": "k", "after": ["z"]}]}"#,
+            "a comes after 'z', and no job of the graph has this name",
+        ),
         (r#"{"jobs": [{"name": "a", "kind": "k", "aftr": ["z"]}]}"#, "a has an unknown word 'aftr'"),
         (r#"{"jobs": [{"name": "a", "kind": "k", "after": "z"}]}"#, "a: after must be an array of strings"),
         (r#"{"jobs": [{"name": "a", "kind": "k", "on_parent_failure": "stop"}]}"#, "on_parent_failure is 'stop'"),
         (r#"{"jobs": [{"name": "a"}]}"#, "kind NULL is no name"),
         (r#"{"jobs": [1]}"#, "job 1 is no object"),
         (r#"{"job": []}"#, "a graph is an object with the array \"jobs\""),
-        (r#"{"jobs": [{"name": "a", "kind": "k", "depends_on": ["00000000-0000-7000-8000-000000000001"]}]}"#,
-         "depends_on names 00000000-0000-7000-8000-000000000001, and no job has this id"),
+        (
+            r#"{"jobs": [{"name": "a", "kind": "k", "depends_on": ["00000000-0000-7000-8000-000000000001"]}]}"#,
+            "depends_on names 00000000-0000-7000-8000-000000000001, and no job has this id",
+        ),
     ] {
         let refused = sqlx::query("SELECT leasehold.enqueue_graph($1::json)").bind(graph).execute(fixture.pool()).await;
         let error = refused.map(drop).expect_err(graph);
@@ -154,7 +168,8 @@ async fn the_largest_graph_is_made_in_one_transaction() {
     let fixture = Fixture::start().await;
     let mut jobs: Vec<NewJob> = Vec::with_capacity(GRAPH_MAX_JOBS);
     for nth in 0..GRAPH_MAX_JOBS {
-        let parents: Vec<JobId> = [1, 7, 100].into_iter().filter_map(|back| Some(jobs.get(nth.checked_sub(back)?)?.id)).collect();
+        let parents: Vec<JobId> =
+            [1, 7, 100].into_iter().filter_map(|back| Some(jobs.get(nth.checked_sub(back)?)?.id)).collect();
         jobs.push(child_of(&parents, ParentFailure::Cancel));
     }
     let begun = Instant::now();

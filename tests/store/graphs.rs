@@ -1,9 +1,7 @@
 //! Jobs that depend on other jobs: the ends of parents, policies, cascades, races, and random graphs.
 
 use crate::fixture::{Fixture, LEASE, concurrently, json, neutral, new_job};
-use leasehold_core::{
-    FinishedRun, JobId, NewJob, ParentFailure, Settle, Settled, State, WorkerId, run_order,
-};
+use leasehold_core::{FinishedRun, JobId, NewJob, ParentFailure, Settle, Settled, State, WorkerId, run_order};
 use leasehold_ports::{Class, Kinds, Waiting};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{collections::BTreeMap, time::Duration};

@@ -249,6 +249,47 @@ async fn a_schedule_is_found_without_reading_all() {
     }
 }
 
+/// The statements about graphs, and the indexes that they use: none reads all edges.
+const OF_GRAPHS: [(&str, &str, &[&str]); 3] = [
+    ("parents", "$id, 1000", &["edge_pkey"]),
+    ("graph", "$id, 100", &["edge_parent", "edge_pkey"]),
+    ("graph_edges", "$ids", &["edge_pkey"]),
+];
+
+#[tokio::test]
+async fn an_edge_is_found_without_reading_all() {
+    let fixture = Fixture::start().await;
+    fixture.sql("ALTER TABLE leasehold.edge SET (autovacuum_enabled = off)").await;
+    let insert = "INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
+                  SELECT gen_random_uuid(), gen_random_uuid(), 1, 'cancel' FROM generate_series(1, 50000)";
+    fixture.sql(insert).await;
+    for situation in ["never analyzed", "analyzed"] {
+        for mode in ["force_custom_plan", "force_generic_plan"] {
+            let mut connection = fixture.connection().await;
+            let set = format!("SET plan_cache_mode = {mode}");
+            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
+            for (name, parameters, indexes) in OF_GRAPHS {
+                let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil(), Uuid::max()]).await;
+                let text = plan.to_string();
+                let is_found = indexes.iter().all(|index| text.contains(&format!(r#""Index Name":"{index}""#)));
+                assert!(is_found && !reads_all_edges(&plan), "{situation}, {mode}: {name}\n{plan}");
+            }
+        }
+        fixture.sql("ANALYZE leasehold.edge").await;
+    }
+}
+
+fn reads_all_edges(plan: &Value) -> bool {
+    match plan {
+        Value::Array(parts) => parts.iter().any(reads_all_edges),
+        Value::Object(fields) => {
+            let is = |name: &str, text: &str| fields.get(name).and_then(Value::as_str) == Some(text);
+            is("Relation Name", "edge") && is("Node Type", "Seq Scan") || fields.values().any(reads_all_edges)
+        }
+        _ => false,
+    }
+}
+
 /// A database without autovacuum, so that statistics change only on request.
 async fn start() -> Fixture {
     let fixture = Fixture::start().await;

@@ -125,11 +125,7 @@ impl Client {
 
     /// Pushes hints for jobs that are new in the line. A job that existed before may belong to another queue, so it
     /// gets no hint.
-    pub(crate) async fn tell_of<'a>(
-        &self, 
-        accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>,
-        resent: bool,
-    ) {
+    pub(crate) async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();

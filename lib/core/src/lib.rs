@@ -27,7 +27,8 @@ pub use drift::{Drift, Drifted};
 pub use fail_point::on_fail_points;
 pub use fail_point::{FailPoint, pass};
 pub use graph::{
-    Graph, GraphEdge, GraphJob, InvalidGraph, NamedJob, Parent, ParentFailure, cycle_of, resolve as resolve_graph, run_order,
+    Graph, GraphEdge, GraphJob, InvalidGraph, NamedJob, Parent, ParentFailure, cycle_of, resolve as resolve_graph,
+    run_order,
 };
 pub use id::{Epoch, Fence, JobId, WorkerId};
 pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};

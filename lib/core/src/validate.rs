@@ -89,7 +89,10 @@ impl NewJob {
             refuse("depends_on", "names the job itself".to_owned());
         }
         if !self.depends_on.is_empty() && (self.run_at.is_some() || self.delay.is_some()) {
-            refuse("depends_on", "cannot be given together with a time: the job starts when its parents have ended".to_owned());
+            refuse(
+                "depends_on",
+                "cannot be given together with a time: the job starts when its parents have ended".to_owned(),
+            );
         }
         if errors.is_empty() { Ok(()) } else { Err(InvalidJob(errors)) }
     }

@@ -1,8 +1,8 @@
 //! The client of a Rust program: typed jobs over the untyped client of `lib/client`.
 
 use crate::{
-    Cancelled, Config, Enqueued, Error, Explanation, Finished, Graph, JobId, JobRecord, NamedJob, NewJob, Parent, QueueName,
-    Revived, State,
+    Cancelled, Config, Enqueued, Error, Explanation, Finished, Graph, JobId, JobRecord, NamedJob, NewJob, Parent,
+    QueueName, Revived, State,
     enqueue::Enqueue,
     job::{Id, Job},
 };

@@ -28,10 +28,10 @@ pub use client::Client;
 pub use enqueue::Enqueue;
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
-    ApiConfig, BlockingParent, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error, Explanation,
-    FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked, LockedOut, LogConfig, LogFormat, Pooler, Process,
-    ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind,
-    WorkerConfig,
+    ApiConfig, BlockingParent, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause, Enqueued, Error,
+    Explanation, FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked, LockedOut, LogConfig, LogFormat,
+    Pooler, Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError,
+    ValueKind, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};

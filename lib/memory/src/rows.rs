@@ -221,12 +221,7 @@ impl Rows {
 
     /// The same without telling the children of a job that has ended, for the caller that tells them. Returns whether the
     /// event was legal.
-    pub(crate) fn happen_alone(
-        &mut self,
-        id: JobId,
-        event: Event,
-        with: impl FnOnce(&mut Row, DateTime<Utc>),
-    ) -> bool {
+    pub(crate) fn happen_alone(&mut self, id: JobId, event: Event, with: impl FnOnce(&mut Row, DateTime<Utc>)) -> bool {
         let Some(Ok(after)) = self.live.get(&id).map(|row| row.life.apply(event)) else { return false };
         self.write_alone(id, event, after, None, with);
         true

@@ -11,8 +11,8 @@ pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
         Fingerprints, Finished, Fire, FireOutcome, Front, HeadStats, Hint, JobMoment, JobStatus, Kinds, Lease, Line,
-        LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, SettledRuns, Slice, Snapshot,
-        Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, SettledRuns, Slice,
+        Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};

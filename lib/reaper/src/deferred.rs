@@ -77,7 +77,8 @@ async fn settle(
                     Settled::Locked => {}
                     Settled::CancelWanted => {
                         let run = FinishedRun { fence: end.run.fence, settle: Settle::Cancel };
-                        decided.extend(Box::pin(settle(store, worker, vec![Deferred { run, ..end }], unblocked)).await?);
+                        decided
+                            .extend(Box::pin(settle(store, worker, vec![Deferred { run, ..end }], unblocked)).await?);
                     }
                     Settled::Done | Settled::Already | Settled::LeaseLost => decided.push((end, answer)),
                 }

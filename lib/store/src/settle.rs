@@ -55,8 +55,7 @@ impl Store {
                 continue;
             }
             let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-            let Written { done, unblocked } =
-                self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
+            let Written { done, unblocked } = self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
             settled.unblocked.extend(unblocked);
             for nth in which {
                 if done.contains(&(runs[nth].fence.id.0, runs[nth].fence.epoch)) {
@@ -81,12 +80,7 @@ impl Store {
     }
 
     /// Writes runs that all end in the same way. Sends the statement again if the first error allows it.
-    async fn write(
-        &self,
-        ending: Ending,
-        worker: WorkerId,
-        runs: &[&FinishedRun],
-    ) -> Result<Written, sqlx::Error> {
+    async fn write(&self, ending: Ending, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Written, sqlx::Error> {
         let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = write(ending, &self.bounded, worker, runs, locked).await;
         if written.as_ref().is_err_and(is_locked) {
@@ -172,11 +166,7 @@ fn refuses_the_data(error: &sqlx::Error) -> bool {
 
 /// One result that cannot be stored must not keep the other results of its batch from being written, now and at each
 /// retry. So the job of this result is dead, with the reason.
-async fn complete_one_by_one(
-    pool: &Bounded,
-    worker: WorkerId,
-    runs: &[&FinishedRun],
-) -> Result<Written, sqlx::Error> {
+async fn complete_one_by_one(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Written, sqlx::Error> {
     let mut all = Written::default();
     for run in runs {
         let written = match write(Ending::Complete, pool, worker, &[run], Locked::Skip).await {

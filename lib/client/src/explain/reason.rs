@@ -78,7 +78,9 @@ impl fmt::Display for BlockingParent {
         match self.state {
             None => f.write_str(" (no longer kept)"),
             // Only `hold` still waits for such a parent.
-            Some(state) if state.is_final() && state != State::Succeeded => write!(f, " ({state}; held until it is retried)"),
+            Some(state) if state.is_final() && state != State::Succeeded => {
+                write!(f, " ({state}; held until it is retried)")
+            }
             Some(state) => write!(f, " ({state})"),
         }
     }
@@ -114,9 +116,9 @@ impl fmt::Display for Reason {
                 }
                 if *waits > parents.len() as u64 { f.write_str(", …") } else { Ok(()) }
             }
-            Self::ParentsEnded => {
-                f.write_str("every job that it waited for has ended; a reaper goes on at its next tick: is one running?")
-            }
+            Self::ParentsEnded => f.write_str(
+                "every job that it waited for has ended; a reaper goes on at its next tick: is one running?",
+            ),
             Self::Scheduled { run_at, in_ms } => {
                 write!(f, "it is not to start before {} (in {})", time(*run_at), duration_ms(*in_ms))
             }
