@@ -2,6 +2,7 @@
 
 use crate::world::{World, new_job, report};
 use leasehold_core::{JobId, NewJob, State};
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn a_wide_cancel_and_a_wide_success_are_finished_by_the_reaper() {
@@ -32,7 +33,7 @@ async fn a_wide_cancel_and_a_wide_success_are_finished_by_the_reaper() {
     assert_eq!(report(&reports, "children").changed, 500, "the cancel itself unblocked 2,000: {reports:?}");
     assert_eq!(world.state(unblocked[2499]).await, State::Queued);
     reaper.tick().await;
-    let ready = world.snapshot().await.ready.len();
-    assert_eq!(ready, 2500, "every child in the line has a hint");
+    let ready: BTreeSet<JobId> = world.snapshot().await.ready.into_iter().collect();
+    assert!(unblocked.iter().all(|id| ready.contains(id)), "every child in the line has a hint");
     assert_eq!(report(&reaper.tick().await, "children").changed, 0);
 }

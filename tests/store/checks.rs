@@ -94,7 +94,7 @@ async fn every_check_refuses_its_illegal_row() {
         ("schedule_max_attempts_is_from_1_to_10000", schedule("max_attempts = 0")),
         ("schedule_timeout_is_up_to_24_days", schedule("timeout_ms = 0")),
         ("no_job_is_its_own_parent", edge("parent = '00000000-0000-7000-8000-000000000001'")),
-        ("shard_is_from_0_to_31", edge("shard = 32")),
+        ("shard_is_from_0_to_31", insert("edge_count", &["child = gen_random_uuid(); shard = 32; unmet = 1"])),
         ("unmet_is_not_negative", insert("edge_count", &["child = gen_random_uuid(); shard = 0; unmet = -1"])),
         ("ended_parent_has_ended", insert("ended_parent", &["parent = gen_random_uuid(); state = 'queued'"])),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),

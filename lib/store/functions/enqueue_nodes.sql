@@ -44,7 +44,6 @@ DECLARE
     edge_parents uuid[] := '{}';
     edge_nths integer[] := '{}';
     edge_policies text[] := '{}';
-    edge_shards smallint[] := '{}';
     base leasehold.job_spec;
     spec leasehold.job_spec;
     node json;
@@ -215,7 +214,6 @@ BEGIN
                 edge_parents := edge_parents || parents[i];
                 edge_nths := edge_nths || i;
                 edge_policies := edge_policies || policy;
-                edge_shards := edge_shards || CASE WHEN place > 32 THEN i % 32 END::smallint;
             END LOOP;
         ELSIF first_down[child] > 0 THEN
             SELECT h.state INTO told FROM leasehold.hold_parents(ARRAY[answer.id]) h;
@@ -226,12 +224,13 @@ BEGIN
         END IF;
     END LOOP;
 
-    INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure, shard)
-    SELECT e.child, e.parent, e.nth, e.policy::leasehold.parent_failure, e.shard
-    FROM unnest(edge_children, edge_parents, edge_nths, edge_policies, edge_shards) e(child, parent, nth, policy, shard);
+    INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
+    SELECT e.child, e.parent, e.nth, e.policy::leasehold.parent_failure
+    FROM unnest(edge_children, edge_parents, edge_nths, edge_policies) e(child, parent, nth, policy);
     INSERT INTO leasehold.edge_count (child, shard, unmet)
-    SELECT e.child, e.shard, count(*) FROM unnest(edge_children, edge_shards) e(child, shard)
-    WHERE e.shard IS NOT NULL GROUP BY 1, 2;
+    SELECT e.child, e.nth % 32, count(*) FROM unnest(edge_children, edge_nths) e(child, nth)
+    WHERE e.child = ANY (ARRAY(SELECT c.child FROM unnest(edge_children, edge_nths) c(child, nth) WHERE c.nth = 33))
+    GROUP BY 1, 2;
     IF finished IS NOT NULL THEN
         PERFORM FROM leasehold.parents_ended(finished, finished_states);
     END IF;

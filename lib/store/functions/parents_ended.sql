@@ -10,8 +10,10 @@
 -- Locks:      waits up to 50 ms for a row. Then the call changes nothing and notes all its parents, so that a locked child does
 --             not block the settle of its parents.
 -- Snapshot:   each statement needs a new one. A transaction that has one snapshot leaves the work to a reaper.
--- Order:      counters by child and shard, then jobs by id. A child comes after its parents in every graph, so all callers lock
---             in the same order.
+-- Counters:   a child with many parents has 32 counters. A call takes from any counter that no other session uses. The call that
+--             empties a counter counts down the child, so the row of the child is changed 32 times, and not by each parent.
+-- Order:      counters by child, then jobs by id. A child comes after its parents in every graph, so calls lock in the same
+--             order, apart from counters: these are passed over while others are free.
 -- Index:      edge_parent, edge_count_pkey, job_pkey.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.parents_ended(
@@ -25,11 +27,18 @@ DECLARE
     ids uuid[] := parent_ids;
     states text[] := parent_states;
     chosen tid[];
-    met_children uuid[];
-    met_shards smallint[];
-    met_counts integer[];
     counted uuid[];
     counts integer[];
+    -- Those of `counted` that have counters.
+    many uuid[];
+    counted_child uuid;
+    place integer;
+    taken_shard smallint;
+    there integer;
+    left_there integer;
+    left_to_take integer;
+    emptied integer;
+    tries integer;
     doomed uuid[];
     whys text[];
     unblocked uuid[] := '{}';
@@ -61,32 +70,49 @@ BEGIN
                 WITH marked AS (
                     UPDATE leasehold.edge e SET met = true
                     WHERE e.ctid = ANY (chosen[:meet_left]) AND NOT e.met
-                    RETURNING e.child, e.shard
-                )
-                SELECT array_agg(m.child), array_agg(m.shard), array_agg(m.n)
-                INTO met_children, met_shards, met_counts
-                FROM (SELECT m.child, m.shard, count(*)::integer AS n FROM marked m GROUP BY 1, 2 ORDER BY 1, 2) m;
-
-                PERFORM FROM (
-                    SELECT FROM unnest(met_children, met_shards) m(child, shard)
-                    CROSS JOIN LATERAL (
-                        SELECT c.child FROM leasehold.edge_count c
-                        WHERE c.child = m.child AND c.shard = m.shard
-                        FOR UPDATE
-                    ) c) locked;
-                WITH counted AS (
-                    UPDATE leasehold.edge_count c SET unmet = c.unmet - m.n
-                    FROM unnest(met_children, met_shards, met_counts) m(child, shard, n)
-                    WHERE c.child = ANY (ARRAY[m.child]) AND c.shard = m.shard
-                    RETURNING c.child, c.unmet
+                    RETURNING e.child
                 ), down AS (
-                    SELECT m.child, m.n FROM unnest(met_children, met_shards, met_counts) m(child, shard, n)
-                    WHERE m.shard IS NULL
-                    UNION ALL
-                    SELECT c.child, 1 FROM counted c WHERE c.unmet = 0
+                    SELECT m.child, count(*)::integer AS n,
+                           EXISTS (SELECT FROM leasehold.edge_count c WHERE c.child = m.child) AS has_counters
+                    FROM marked m GROUP BY 1
                 )
+                SELECT array_agg(d.child ORDER BY d.child), array_agg(d.n ORDER BY d.child),
+                       array_agg(d.child ORDER BY d.child) FILTER (WHERE d.has_counters)
+                INTO counted, counts, many
+                FROM down d;
+                FOREACH counted_child IN ARRAY coalesce(many, '{}') LOOP
+                    place := array_position(counted, counted_child);
+                    left_to_take := counts[place];
+                    emptied := 0;
+                    tries := 0;
+                    WHILE left_to_take > 0 LOOP
+                        -- Sessions begin at different counters, and pass over those that are in use.
+                        SELECT c.shard, c.unmet INTO taken_shard, there FROM leasehold.edge_count c
+                        WHERE c.child = counted_child AND c.unmet > 0
+                        ORDER BY (c.shard + pg_backend_pid()) % 32 LIMIT 1 FOR UPDATE SKIP LOCKED;
+                        IF NOT FOUND THEN
+                            SELECT c.shard, c.unmet INTO taken_shard, there FROM leasehold.edge_count c
+                            WHERE c.child = counted_child AND c.unmet > 0 ORDER BY c.shard LIMIT 1 FOR UPDATE;
+                        END IF;
+                        IF FOUND THEN
+                            there := least(there, left_to_take);
+                            UPDATE leasehold.edge_count c SET unmet = c.unmet - there
+                            WHERE c.child = counted_child AND c.shard = taken_shard
+                            RETURNING c.unmet INTO left_there;
+                            left_to_take := left_to_take - there;
+                            emptied := emptied + (left_there = 0)::integer;
+                        ELSE
+                            -- Another session has emptied the counter that this session waited for.
+                            tries := tries + 1;
+                            IF tries > 100 THEN
+                                RAISE EXCEPTION 'the counters of % are in use', counted_child USING ERRCODE = 'lock_not_available';
+                            END IF;
+                        END IF;
+                    END LOOP;
+                    counts[place] := emptied;
+                END LOOP;
                 SELECT array_agg(d.child), array_agg(d.n) INTO counted, counts
-                FROM (SELECT d.child, sum(d.n)::integer AS n FROM down d GROUP BY 1 ORDER BY 1) d;
+                FROM unnest(counted, counts) d(child, n) WHERE d.n > 0;
 
                 IF counted IS NOT NULL THEN
                     PERFORM FROM (

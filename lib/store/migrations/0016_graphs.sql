@@ -1,7 +1,8 @@
 -- Jobs that wait for other jobs. See docs/adr/0021-the-settle-of-a-parent-counts-down.md.
 
 -- `is_parent`: the settle of this job must look for children. NULL for all other jobs, so their settles look for nothing.
--- `unmet`: what a blocked job still waits for: edges, or counters of edges; 0 once nothing is left. NULL: the job has no parents.
+-- `unmet`: what a blocked job still waits for: edges, or counters that are not empty; 0 once nothing is left. NULL: the job has no
+-- parents.
 ALTER TABLE leasehold.job ADD COLUMN is_parent boolean, ADD COLUMN unmet integer;
 ALTER TABLE leasehold.history ADD COLUMN is_parent boolean, ADD COLUMN unmet integer;
 
@@ -15,31 +16,29 @@ CREATE TABLE leasehold.edge (
     -- The place of the parent in `depends_on`; 1 is the first.
     nth               integer NOT NULL,
     on_parent_failure leasehold.parent_failure NOT NULL,
-    -- The counter of this edge; NULL if the edge is counted in the row of the child.
-    shard             smallint,
     -- The child no longer waits for this parent. An edge is met once, so a parent that is revived is not counted twice.
     met               boolean NOT NULL DEFAULT false,
     created_at        timestamptz NOT NULL DEFAULT now(),
 
     CONSTRAINT edge_pkey PRIMARY KEY (child, parent),
-    CONSTRAINT no_job_is_its_own_parent CHECK (child <> parent),
-    CONSTRAINT shard_is_from_0_to_31 CHECK (shard BETWEEN 0 AND 31)
+    CONSTRAINT no_job_is_its_own_parent CHECK (child <> parent)
 ) WITH (
-    -- An edge is met by an update in place.
-    fillfactor = 80
+    -- An edge is met by an update within its page, without a new index entry.
+    fillfactor = 50
 );
 CREATE INDEX edge_parent ON leasehold.edge (parent, child);
 -- Edges are inserted in the order of their time, so a block range index finds old ones at almost no cost.
 CREATE INDEX edge_created ON leasehold.edge USING brin (created_at) WITH (autosummarize = on);
 
--- The counters of a job with many parents: how many edges of a shard are not met. With one counter for all edges, the settles
--- of the parents would wait for each other.
+-- The counters of a job with many parents. Together they are the number of its edges that are not met. A settle takes from any
+-- counter that is free. With one counter, the settles of the parents would wait for each other.
 CREATE TABLE leasehold.edge_count (
     child uuid NOT NULL,
     shard smallint NOT NULL,
     unmet integer NOT NULL,
 
     CONSTRAINT edge_count_pkey PRIMARY KEY (child, shard),
+    CONSTRAINT shard_is_from_0_to_31 CHECK (shard BETWEEN 0 AND 31),
     CONSTRAINT unmet_is_not_negative CHECK (unmet >= 0)
 ) WITH (fillfactor = 50);
 
