@@ -249,12 +249,8 @@ async fn a_schedule_is_found_without_reading_all() {
     }
 }
 
-/// The statements about graphs, and the indexes that they use: none reads all edges.
-const OF_GRAPHS: [(&str, &str, &[&str]); 3] = [
-    ("parents", "$id, 1000", &["edge_pkey"]),
-    ("graph", "$id, 100", &["edge_parent", "edge_pkey"]),
-    ("graph_edges", "$ids", &["edge_pkey"]),
-];
+/// The statements about graphs that must not read all edges.
+const OF_GRAPHS: [(&str, &str); 3] = [("parents", "$id, 1000"), ("graph", "$id, 100"), ("graph_edges", "$ids")];
 
 #[tokio::test]
 async fn an_edge_is_found_without_reading_all() {
@@ -268,10 +264,9 @@ async fn an_edge_is_found_without_reading_all() {
             let mut connection = fixture.connection().await;
             let set = format!("SET plan_cache_mode = {mode}");
             sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
-            for (name, parameters, indexes) in OF_GRAPHS {
+            for (name, parameters) in OF_GRAPHS {
                 let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil(), Uuid::max()]).await;
-                let text = plan.to_string();
-                let is_found = indexes.iter().all(|index| text.contains(&format!(r#""Index Name":"{index}""#)));
+                let is_found = plan.to_string().contains(r#""Index Name":"edge_"#);
                 assert!(is_found && !reads_all_edges(&plan), "{situation}, {mode}: {name}\n{plan}");
             }
         }
