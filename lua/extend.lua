@@ -21,6 +21,8 @@
 local ready, leases, flags, filled, bell, readings = unpack(KEYS)
 local bound, from, to, reading = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local FIRST_ID = 5
+-- How many readings later the notes of a reading are deleted. A reading lasts no longer than a few others.
+local NOTES_KEPT = 100
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 500
 -- Longer than a worker that found nothing needs until it waits for the bell.
@@ -37,16 +39,18 @@ end
 local set = redis.call('HMGET', flags, 'paused', 'overflow')
 if set[1] or redis.call('GET', filled) ~= from then return {0, 0, 1} end
 
--- The lowest position of a hint that was not kept since the line was read: the line may have more jobs from there on.
+-- The lowest position of a hint that `push` did not keep since the line was read: the line may have more jobs from there on.
 local function refused_from()
   local now = redis.call('HGET', readings, 'n')
   if reading == '-' then return math.huge end
-  -- Nobody wrote it down for so long a reading.
-  if not now then return tonumber(set[2] or '+inf') end
+  -- The notes of so long a reading are gone.
+  if not now or now - reading >= NOTES_KEPT then return tonumber(set[2] or '+inf') end
   local lowest = math.huge
   for n = tonumber(reading), tonumber(now) do
     lowest = math.min(lowest, tonumber(redis.call('HGET', readings, n) or '+inf'))
   end
+  local old = reading - NOTES_KEPT
+  redis.call('HDEL', readings, old, 'kept:' .. old)
   return lowest
 end
 

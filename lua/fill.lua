@@ -1,5 +1,5 @@
--- fill: makes the head match the front of the line: inserts the ids that Redis does not hold, and moves waiting hints whose
--- position has changed.
+-- fill: makes the head match the front of the line: inserts the ids that Redis does not hold, moves waiting hints whose
+-- position has changed, and sorts a list that is out of order.
 --
 -- KEYS  1 ready   2 leases   3 flags   4 filled   5 bell   6 readings
 -- ARGV  1 bound: the maximum length of `ready`
@@ -17,14 +17,19 @@
 -- continue from there; otherwise deletes `filled`. If no id was missing, the position in `filled` stays, and so does
 -- `overflow`: the head may reach further than these ids.
 -- Hints that were not kept since the line was read may belong before some of these ids. Such ids are left to the next fill.
+-- Hints that are not of the front, and came before the line was read, are the first to go if there is no room.
 -- Rings the bell if it pushed any hint.
--- Cost  O(log members) per id, plus O(length of ready) if an id belongs before a waiting one, has moved or finds no room
+-- Cost  O(log members) per id, plus O(length of ready)
 
 local ready, leases, flags, filled, bell, readings = unpack(KEYS)
 local bound, more, place, kept_ms, reading = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
 local FIRST_ID = 6
 -- Scores from here on are positions of waiting hints.
 local WAITING = 2 ^ 51
+-- The notes of a reading that are this long may lack ids: as in `push`.
+local NOTED_BYTES = 64 * 37
+-- How many readings later the notes of a reading are deleted. A reading lasts no longer than a few others.
+local NOTES_KEPT = 100
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 500
 -- Longer than a worker that found nothing needs until it waits for the bell.
@@ -41,17 +46,23 @@ end
 local set = redis.call('HMGET', flags, 'paused', 'overflow')
 if set[1] then return {0, 0, 1} end
 
--- The lowest position of a hint that was not kept since the line was read: the line may have more jobs from there on.
-local function refused_from()
+-- What `push` has noted since the line was read: the lowest position of a hint that it did not keep, because the line may
+-- have more jobs from there on; the ids of hints that it put into the head; and whether these are all such ids.
+local function noted()
   local now = redis.call('HGET', readings, 'n')
-  if reading == '-' then return math.huge end
-  -- Nobody wrote it down for so long a reading.
-  if not now then return tonumber(set[2] or '+inf') end
-  local lowest = math.huge
+  if reading == '-' then return math.huge, {}, false end
+  -- The notes of so long a reading are gone.
+  if not now or now - reading >= NOTES_KEPT then return tonumber(set[2] or '+inf'), {}, false end
+  local lowest, kept, is_complete = math.huge, {}, true
   for n = tonumber(reading), tonumber(now) do
-    lowest = math.min(lowest, tonumber(redis.call('HGET', readings, n) or '+inf'))
+    local notes = redis.call('HMGET', readings, n, 'kept:' .. n)
+    lowest = math.min(lowest, tonumber(notes[1] or '+inf'))
+    for id in string.gmatch(notes[2] or '', '[^,]+') do kept[id] = true end
+    if #(notes[2] or '') >= NOTED_BYTES then is_complete = false end
   end
-  return lowest
+  local old = reading - NOTES_KEPT
+  redis.call('HDEL', readings, old, 'kept:' .. old)
+  return lowest, kept, is_complete
 end
 
 -- The scores of some ids; false for an id that is not in `leases`.
@@ -75,7 +86,10 @@ end
 -- The ids of the front of the line: their scores, their order, which of them are missing, and which wait elsewhere than they
 -- should.
 local front, wanted, nth_of, missing, moved = {}, {}, {}, {}, {}
-local cut, late = refused_from(), 0
+local cut, came, are_all = noted()
+local late = 0
+-- The scores of the ids of the front that Redis holds.
+local held = {}
 for i = FIRST_ID, #ARGV, 2 do
   local id = ARGV[i]
   front[#front + 1] = id
@@ -83,6 +97,7 @@ for i = FIRST_ID, #ARGV, 2 do
 end
 for nth, score in ipairs(scores_of(front)) do
   local id = front[nth]
+  held[id] = score or nil
   if not score and tonumber(wanted[id]) >= cut then
     late = late + 1
   elseif not score then
@@ -124,19 +139,41 @@ local function merge()
 end
 
 -- Which hints exceed the bound: at first those that are not of the front of the line, from the last to the first. They were
--- pushed while Redis had lost earlier ones, and would keep the missing ids out until a worker takes them.
+-- pushed while Redis had lost earlier ones, and would keep the missing ids out until a worker takes them. Only hints that came
+-- since the line was read keep their positions.
 local function excess_of(hints)
   local excess, dropped = #hints - bound, {}
   for pass = 1, 2 do
     for i = #hints, 1, -1 do
       if excess <= 0 then return dropped end
-      if not dropped[i] and (pass == 2 or hints[i].line == math.huge) then
+      if not dropped[i] and (pass == 2 or hints[i].line == math.huge and not came[hints[i].id]) then
         dropped[i] = true
         excess = excess - 1
       end
     end
   end
   return dropped
+end
+
+-- Whether the waiting hints are in the order of their positions.
+local function are_sorted()
+  local waiting, others = redis.call('LRANGE', ready, 0, -1), {}
+  for _, id in ipairs(waiting) do
+    if not held[id] then others[#others + 1] = id end
+  end
+  for i, score in ipairs(scores_of(others)) do held[others[i]] = score or WAITING end
+  local before = -math.huge
+  for _, id in ipairs(waiting) do
+    if held[id] < before then return false end
+    before = held[id]
+  end
+  return true
+end
+
+-- Whether the queue has no job at the place of a hint that is dropped: the line was read as far as there, without this job, and
+-- the hint is older.
+local function is_stale(hint, last_wanted)
+  return hint.line == math.huge and hint.score <= last_wanted and set[2] and are_all and not came[hint.id]
 end
 
 -- The lowest position that is not kept.
@@ -150,11 +187,12 @@ if #missing > 0 and length > 0 then
   local score, first = scores_of({last})[1] or WAITING, tonumber(wanted[missing[1]])
   in_order = first > score or first == score and (nth_of[last] or math.huge) < nth_of[missing[1]]
 end
-if #missing > 0 and #moved == 0 and in_order and length + #missing <= bound then
+local needs_order = #moved > 0 or not are_sorted()
+if #missing > 0 and not needs_order and in_order and length + #missing <= bound then
   pushed = #missing
   set_scores(missing, pushed)
   append(missing, pushed)
-elseif #missing > 0 or #moved > 0 then
+elseif #missing > 0 or needs_order then
   local hints = merge()
   local dropped = #missing > 0 and excess_of(hints) or {}
   local kept, new = {}, {}
@@ -163,7 +201,7 @@ elseif #missing > 0 or #moved > 0 then
       kept[#kept + 1] = hint.id
       if hint.is_new then new[#new + 1] = hint.id end
     else
-      dropped_from = math.min(dropped_from, hint.score)
+      if not is_stale(hint, last_wanted) then dropped_from = math.min(dropped_from, hint.score) end
       if not hint.is_new then redis.call('ZREM', leases, hint.id) end
     end
   end

@@ -20,7 +20,7 @@
 -- `overflow` is the position to which the head reaches. A hint at or behind this position would overtake the part of the
 -- line that is not in Redis. When hints fall from the end, the head reaches less far, and it must not be extended from the
 -- position in `filled`, so `filled` is deleted. If the line is just being read for a fill, the fill may not know the jobs of
--- hints that are not kept: their lowest position is written down for it.
+-- these hints: the lowest position of those that are not kept is written down for it, and the ids of those that are kept.
 
 local ready, leases, flags, claimed, filled, bell, readings = unpack(KEYS)
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
@@ -29,6 +29,8 @@ local FIRST_ID = 3
 local WAITING = 2 ^ 51
 -- Up to this number of hints that belong before waiting ones are inserted one by one. More hints are merged in one pass.
 local FEW = 16
+-- How many bytes of ids are written down during one reading: some 64 ids.
+local NOTED_BYTES = 64 * 37
 -- Maximum number of arguments of one call. Lua's `unpack` fails at about 8,000.
 local CHUNK = 1000
 -- Longer than a worker that found nothing needs until it waits for the bell.
@@ -59,6 +61,18 @@ local function note_refused(score)
   if not reading then return end
   local lowest = tonumber(redis.call('HGET', readings, reading) or '+inf')
   if score < lowest then redis.call('HSET', readings, reading, string.format('%.0f', score)) end
+end
+
+-- Writes down for the fill that reads the line now: these hints came into the head, and the fill may not know their jobs.
+local function note_kept(list)
+  local reading = redis.call('HGET', readings, 'n')
+  if not reading or #list == 0 then return end
+  local noted = redis.call('HGET', readings, 'kept:' .. reading) or ''
+  for _, id in ipairs(list) do
+    if #noted >= NOTED_BYTES then break end
+    noted = noted .. id .. ','
+  end
+  redis.call('HSET', readings, 'kept:' .. reading, noted)
 end
 
 -- No hint is kept at or behind this position.
@@ -163,7 +177,10 @@ local function merge()
 end
 
 local last = #ids > 0 and score_at(-1)
-if not last or not is_before(scores[1], last) then
+local are_last = not last or not is_before(scores[1], last)
+-- A fill of a head with the whole line drops none of the last hints, so a plain push writes nothing down.
+if not are_last or set[2] then note_kept(ids) end
+if are_last then
   append(ids)
 elseif #ids > FEW then
   merge()
@@ -175,6 +192,7 @@ else
 end
 -- LPUSH reverses the order of its arguments: push one by one, from the last to the first.
 for i = #front, 1, -1 do redis.call('LPUSH', ready, front[i]) end
+note_kept(front)
 
 local pushed = #ids + #front
 local excess = pushed > 0 and redis.call('LLEN', ready) - bound or 0

@@ -29,7 +29,7 @@ static TURN: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
 /// The processes of one test. A drop kills all of them.
 pub(crate) struct Fleet {
     pub(crate) workers: Vec<Process>,
-    _reaper: Option<Process>,
+    pub(crate) reaper: Option<Process>,
     pub(crate) client: Client,
     pub(crate) stores: Stores,
     folder: TempDir,
@@ -79,10 +79,10 @@ impl Fleet {
     async fn on(turn: Option<OwnedMutexGuard<()>>, stores: Stores, config: Config) -> Self {
         let client = Client::connect(&config).await.expect("a client");
         let (workers, folder) = (Vec::new(), private_folder());
-        let mut fleet = Self { workers, _reaper: None, client, stores, folder, config, _turn: turn };
-        let mut reaper = fleet.command(leasehold_program());
-        reaper.arg("reaper");
-        fleet._reaper = Some(Process::start(reaper));
+        let mut fleet = Self { workers, reaper: None, client, stores, folder, config, _turn: turn };
+        let mut command = fleet.command(leasehold_program());
+        command.arg("reaper");
+        fleet.reaper = Some(Process::start(command));
         fleet
     }
 

@@ -1,6 +1,6 @@
 //! Jobs begin in the order of their line, whatever comes into the line meanwhile.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, TIMEOUT};
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use leasehold::{Client, NewJob};
 use leasehold_tests::Probe;
@@ -8,7 +8,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sqlx::PgConnection;
 use std::{
     collections::{BTreeSet, HashMap},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use uuid::Uuid;
 
@@ -47,6 +47,45 @@ async fn no_job_begins_before_one_that_should_come_first() {
         overtaken.len(),
         &overtaken[..overtaken.len().min(5)]
     );
+}
+
+/// The line is longer than the head, Redis holds hints in the old order, and no reaper runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_priority_step_is_obeyed_at_once() {
+    let mut fleet = Fleet::start(Duration::from_secs(30)).await;
+    let queue = leasehold::QueueName::default();
+    fleet.client.set_priority_step(&queue, Duration::ZERO).await.expect("one order for all priorities");
+    let probe = fleet.probe(RUN_MS);
+    let job = |nth: i16| {
+        let probe = Probe { log: probe.log.clone(), ..probe };
+        fleet.client.enqueue(probe).priority(if nth % 2 == 0 { -1 } else { 1 }).build().expect("a job")
+    };
+    let jobs: Vec<NewJob> = (0..6_000).map(job).collect();
+    for jobs in jobs.chunks(1_000) {
+        fleet.client.enqueue_many(jobs).await.expect("enqueueing");
+    }
+    fleet.start_probe_workers(2, SLOTS).await;
+    let mut database = fleet.stores.database.connect().await;
+    begun_since(&mut database, DateTime::UNIX_EPOCH, 100).await;
+    fleet.reaper = None;
+    fleet.client.set_priority_step(&queue, Duration::from_secs(60)).await.expect("a new order");
+    let [low, high] = begun_since(&mut database, Utc::now() + LEEWAY, 200).await;
+    assert_eq!(low, 0, "{low} jobs of priority -1 began before jobs of priority 1, of which {high} began");
+}
+
+/// Waits until this many jobs have begun since a moment. Returns how many of them have the priorities -1 and 1.
+async fn begun_since(database: &mut PgConnection, moment: DateTime<Utc>, count: i64) -> [i64; 2] {
+    let begun = "SELECT count(*) FILTER (WHERE priority = -1), count(*) FILTER (WHERE priority = 1)
+                 FROM leasehold.jobs WHERE started_at > $1";
+    let begin = Instant::now();
+    loop {
+        let (low, high) = sqlx::query_as(begun).bind(moment).fetch_one(&mut *database).await.expect("counting");
+        if low + high >= count {
+            return [low, high];
+        }
+        assert!(begin.elapsed() < TIMEOUT, "only {} jobs began", low + high);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn enqueue(client: &Client, probe: &Probe, mut random: StdRng) -> Entered {

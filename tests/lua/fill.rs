@@ -261,6 +261,57 @@ async fn fill() {
                         ready: a b",
             },
             Case {
+                name: "no room, and a hint that came since the line was read: it keeps its position",
+                seed: "flags: overflow=@9
+                       leases: a=waits c=waits d=waits
+                       readings: kept:5=a, n=6
+                       ready: a c d",
+                keys: KEYS,
+                args: "3 1 m 30000 5 b@ c@ d@",
+                returns: "[1, 2, 0]",
+                after: "flags: overflow=@4
+                        leases: a=waits b=waits c=waits
+                        readings: kept:5=a, n=6
+                        ready: a b c",
+            },
+            Case {
+                name: "no room, and an older hint without a job at its place: only this hint goes, and the head can be extended",
+                seed: "flags: overflow=@9
+                       leases: a=waits c=waits d=waits
+                       readings: kept:4=a, n=6
+                       ready: a c d",
+                keys: KEYS,
+                args: "3 1 m 30000 5 b@ c@ d@",
+                returns: "[1, 2, 0]",
+                after: "filled: m=+30s
+                        flags: overflow=@4
+                        leases: b=waits c=waits d=waits
+                        readings: kept:4=a, n=6
+                        ready: b c d",
+            },
+            Case {
+                name: "the notes of a reading long ago are deleted",
+                seed: "readings: 5=@3 7=@9 kept:5=a,b, n=105",
+                keys: KEYS,
+                args: "10 1 m 30000 105 a@ b@",
+                returns: "[2, 0, 0]",
+                after: "filled: m=+30s
+                        flags: overflow=@2
+                        leases: a=waits b=waits
+                        readings: 7=@9 n=105
+                        ready: a b",
+            },
+            Case {
+                name: "a list that is out of order is sorted, also hints that are not of the front",
+                seed: "leases: a=waits b=waits c=waits x=waits
+                       ready: x c b a",
+                keys: KEYS,
+                args: "10 0 m 30000 - a@ b@ c@",
+                returns: "[0, 3, 0]",
+                after: "leases: a=waits b=waits c=waits x=waits
+                        ready: a b c x",
+            },
+            Case {
                 name: "a hint was refused since the line was read: the ids behind its position are left to the next fill",
                 seed: "filled: l=+60s
                        flags: overflow=@1

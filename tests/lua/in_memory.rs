@@ -6,7 +6,7 @@
 use crate::state::{Case, own_position, tidy};
 use leasehold_core::{JobId, Kind};
 use leasehold_handoff::{Extended, HeadStats, Pushed, Swept, Taken};
-use leasehold_tests::{Mode, NOWHERE, Positioned, QueueKeys, Score};
+use leasehold_tests::{Mode, NOWHERE, Positioned, QueueKeys, Readings, Score};
 use std::collections::VecDeque;
 
 /// Deadlines are in ms from here.
@@ -166,10 +166,15 @@ fn read(text: &str) -> QueueKeys {
             "bell" => keys.bell = true,
             "readings" => {
                 for (number, refused) in items().filter_map(|item| item.split_once('=')) {
-                    match refused.strip_prefix('@') {
-                        None => keys.readings.0 = refused.parse().expect("a number"),
-                        Some(at) => {
-                            keys.readings.1.insert(number.parse().expect("a number"), at.parse().expect("a position"));
+                    let readings = &mut keys.readings;
+                    match (number.strip_prefix("kept:"), refused.strip_prefix('@')) {
+                        (Some(number), _) => {
+                            let kept = refused.split_terminator(',').map(id).collect();
+                            readings.kept.insert(number.parse().expect("a number"), kept);
+                        }
+                        (None, None) => readings.n = refused.parse().expect("a number"),
+                        (None, Some(at)) => {
+                            readings.refused.insert(number.parse().expect("a number"), at.parse().expect("a position"));
                         }
                     }
                 }
@@ -215,9 +220,11 @@ fn write(keys: &QueueKeys) -> String {
     };
     line("leases", keys.leases.iter().map(lease).collect::<Vec<_>>().join(" "));
     line("ready", of(&keys.ready));
-    if keys.readings.0 > 0 {
-        let refused = keys.readings.1.iter().map(|(number, at)| format!("{number}=@{at}"));
-        line("readings", refused.chain([format!("n={}", keys.readings.0)]).collect::<Vec<_>>().join(" "));
+    let Readings { n, refused, kept } = &keys.readings;
+    if *n > 0 {
+        let refused = refused.iter().map(|(number, at)| format!("{number}=@{at}"));
+        let kept = kept.iter().map(|(number, ids)| format!("kept:{number}={},", list(ids, ",")));
+        line("readings", refused.chain(kept).chain([format!("n={n}")]).collect::<Vec<_>>().join(" "));
     }
     lines.sort();
     lines.join("\n")

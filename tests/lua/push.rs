@@ -103,7 +103,7 @@ async fn push() {
                 returns: "[1, 0, 1, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits
-                        readings: 7=@4 n=7
+                        readings: 7=@4 kept:7=a, n=7
                         ready: a",
             },
             Case {
@@ -116,8 +116,44 @@ async fn push() {
                 returns: "[1, 0, 1, 0]",
                 after: "flags: overflow=@3
                         leases: a=waits b=waits
-                        readings: 1=@3 n=1
+                        readings: 1=@3 kept:1=a, n=1
                         ready: a b",
+            },
+            Case {
+                name: "what belongs before waiting hints is written down for the fill that reads the line",
+                seed: "leases: d=waits
+                       readings: kept:4=a, n=4
+                       ready: d",
+                keys: KEYS,
+                args: "10 new b@ c@",
+                returns: "[2, 0, 0, 0]",
+                after: "leases: b=waits c=waits d=waits
+                        readings: kept:4=a,b,c, n=4
+                        ready: b c d",
+            },
+            Case {
+                name: "what belongs behind them is not, while Redis has the whole line",
+                seed: "leases: a=waits
+                       readings: n=4
+                       ready: a",
+                keys: KEYS,
+                args: "10 new b@ c@",
+                returns: "[2, 0, 0, 0]",
+                after: "leases: a=waits b=waits c=waits
+                        readings: n=4
+                        ready: a b c",
+            },
+            Case {
+                name: "what is given back to the front is written down",
+                seed: "leases: b=+60s c=waits
+                       readings: n=4
+                       ready: c",
+                keys: KEYS,
+                args: "10 return b@-",
+                returns: "[1, 0, 0, 0]",
+                after: "leases: b=waits@3 c=waits
+                        readings: kept:4=b, n=4
+                        ready: b c",
             },
             Case {
                 name: "before the end of such a head there is room",

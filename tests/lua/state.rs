@@ -8,7 +8,7 @@
 //!                             of the letter a; `waits@7`: at position 7; `waits@?`:
 //!                             before all known positions
 //! ready: a c                  a list
-//! readings: 1=@5 n=2          a hash: during reading 1 the head refused position 5; 2 readings so far
+//! readings: 1=@5 kept:1=a,b, n=2   a hash: during reading 1 the head refused position 5 and kept a and b; 2 readings so far
 //! filled: m=+60s              a string, and when it goes away
 //! bell: 1                     a list, which must go away
 //! ```

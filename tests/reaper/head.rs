@@ -116,6 +116,43 @@ async fn a_glance_at_the_line_is_enough_until_a_hint_is_missing() {
     assert_eq!(ready[300..], ids[656..868]);
 }
 
+/// A glance compares positions, too: the line has a new order, and Redis holds a hint of each of its first jobs.
+#[tokio::test]
+async fn a_long_head_follows_a_new_order_of_its_line() {
+    let head_max = 300;
+    let world = World::with_head_max(head_max).await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue(400).await;
+    reaper.tick().await;
+    assert_eq!(world.snapshot().await.ready, ids[..head_max as usize]);
+    world
+        .sql(
+            "UPDATE leasehold.job j SET line_at = line_at - n.nth * interval '1 ms'
+             FROM (SELECT id, row_number() OVER (ORDER BY id) AS nth FROM leasehold.job ORDER BY id LIMIT 100) n
+             WHERE n.id = j.id",
+        )
+        .await;
+    reaper.tick().await;
+    let (mut first, rest) = (ids[..100].to_vec(), &ids[100..head_max as usize]);
+    first.reverse();
+    assert_eq!(world.snapshot().await.ready, [&first, rest].concat());
+}
+
+#[tokio::test]
+async fn a_list_that_was_put_out_of_order_is_sorted() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    let ids = world.enqueue_these(&(0..20).map(|nth| NewJob { priority: -nth, ..new_job() }).collect::<Vec<_>>()).await;
+    reaper.tick().await;
+    let ready = world.key("ready");
+    for _ in 0..10 {
+        world.by_hand("LMOVE", &[ready.clone(), ready.clone(), "RIGHT".to_owned(), "LEFT".to_owned()]).await;
+    }
+    assert_ne!(world.snapshot().await.ready, ids);
+    reaper.tick().await;
+    assert_eq!(world.snapshot().await.ready, ids);
+}
+
 #[tokio::test]
 async fn an_overflow_flag_without_a_line_goes() {
     let world = World::start().await;

@@ -12,7 +12,7 @@ use crate::{
     work::{Book, short},
 };
 use leasehold_core::{JobId, Kind, MISSED_MAX, Missed, NewJob, NewSchedule, QueueName, State, Timing};
-use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore, Score};
+use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore, Score, position_of};
 use serde_json::value::RawValue;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -198,20 +198,24 @@ impl World {
     /// What differs, if Redis does not hold exactly the front of the line of the queue that nobody serves.
     fn disagrees_about_idle(&self) -> Option<String> {
         let head_max = self.director.fleet.times.head_max as usize;
-        let line: Vec<JobId> = {
+        let line: Vec<(i64, JobId)> = {
             let rows = self.director.fleet.store.rows();
             let waits =
                 |row: &&leasehold_tests::Row| row.job.queue == self.clients.idle && row.life.state == State::Queued;
             let mut line: Vec<_> = rows.live.values().filter(waits).map(|row| (row.line_at(), row.life.id)).collect();
             line.sort();
-            line.into_iter().map(|(_, id)| id).collect()
+            line.into_iter().map(|(at, id)| (position_of(at), id)).collect()
         };
         let keys = self.director.fleet.head.keys().queues.remove(&self.clients.idle).unwrap_or_default();
-        let front: BTreeSet<JobId> = line.iter().take(head_max).copied().collect();
+        let front: BTreeSet<JobId> = line.iter().take(head_max).map(|(_, id)| *id).collect();
+        // Jobs at the same position may be in either order.
+        let in_order =
+            line.iter().zip(&keys.ready).all(|((at, _), id)| keys.leases.get(id) == Some(&Score::Waits(*at)));
         let ready: BTreeSet<JobId> = keys.ready.iter().copied().collect();
         let known: BTreeSet<JobId> = keys.leases.keys().copied().collect();
         let agrees = ready == front
             && keys.ready.len() == ready.len()
+            && in_order
             && known == front
             && keys.leases.values().all(|score| matches!(score, Score::Waits(_)))
             && keys.overflow.is_some() == (line.len() > head_max)
@@ -220,7 +224,7 @@ impl World {
             let (ready, known) = (ready.len(), known.len());
             let more = keys.overflow.is_some();
             format!(
-                "{} in line, {ready} ready, {known} known, head of {head_max}, overflow {more}; {keys:?}",
+                "{} in line, {ready} ready, {known} known, in order {in_order}, head of {head_max}, overflow {more}; {keys:?}",
                 line.len()
             )
         })

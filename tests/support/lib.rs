@@ -20,7 +20,7 @@ pub use hints::{hints, unused, urgent};
 pub use keys::{Key, all_keys};
 pub use leasehold_memory::{
     Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, NOWHERE, Positioned,
-    QueueKeys, Row, Rows, Score, position_of,
+    QueueKeys, Readings, Row, Rows, Score, position_of,
 };
 pub use probe::{LogLine, Probe, Step, clock_errors, no_sleep_file, read_log, starts};
 pub use proxy::{End, LinkState, Proxy};

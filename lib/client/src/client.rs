@@ -259,7 +259,14 @@ impl Client {
     /// # Errors
     /// PostgreSQL fails.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
-        Ok(self.store.set_priority_step(queue, step).await?)
+        let moved = self.store.set_priority_step(queue, step).await;
+        // Also if some jobs are locked: all others have moved.
+        if let Some(hints) = &self.hints
+            && moved.as_ref().map_or(true, |moved| *moved > 0)
+        {
+            hints.clear(queue).await;
+        }
+        Ok(moved?)
     }
 
     /// Resumes a queue. Returns whether the queue was paused.

@@ -42,6 +42,11 @@ impl HintSender {
         self.tell("notify", self.head.notify(notices)).await
     }
 
+    /// Removes the waiting hints of a queue: the order of its line has changed.
+    pub(crate) async fn clear(&self, queue: &QueueName) -> bool {
+        self.tell("clear", self.head.clear(queue)).await
+    }
+
     /// Stops the hints of a queue, or lets hints in again.
     pub(crate) async fn set_paused(&self, queue: &QueueName, paused: bool) -> bool {
         self.tell("pause", if paused { self.head.pause(queue) } else { self.head.resume(queue) }).await

@@ -23,22 +23,36 @@ impl Handoff {
         Ok(())
     }
 
-    /// Takes the hints of a queue away and refuses new ones until [`Handoff::resume`]. Leases stay.
+    /// Removes the waiting hints of a queue. Leases stay. Workers and the next tick fill the head again.
     ///
     /// # Errors
-    /// When Redis does not do it in time.
+    /// Redis does not do it in time.
+    pub async fn clear(&self, queue: &QueueName) -> Result<(), Error> {
+        let commands = self.clear_commands(queue).await?;
+        self.run_atomically::<Vec<Value>>("clearing the head of a queue", commands).await.map(drop)
+    }
+
+    /// Removes the waiting hints of a queue and refuses new ones until [`Handoff::resume`]. Leases stay.
+    ///
+    /// # Errors
+    /// Redis does not do it in time.
     pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
+        let mut commands = self.clear_commands(queue).await?;
+        commands.push(command("HSET", (self.keys().of(queue).flags(), "paused", 1)));
+        self.run_atomically::<Vec<Value>>("pausing a queue in Redis", commands).await?;
+        self.run::<(u32,)>("noting a queue", vec![self.note_queue(queue)]).await.map(|_| ())
+    }
+
+    async fn clear_commands(&self, queue: &QueueName) -> Result<Vec<redis::Cmd>, Error> {
         let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
         let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled()];
-        // `overflow` outlasts the pause: the first new hint after it must not overtake the line.
-        let commands = vec![
-            command("HSET", (keys.flags(), "paused", 1, "overflow", 1)),
+        Ok(vec![
+            // The next new hint must not overtake the line, which Redis does not hold.
+            command("HSET", (keys.flags(), "overflow", 1)),
             command("DEL", lists.into_iter().chain(aside.iter().map(|kind| keys.aside(kind))).collect::<Vec<_>>()),
             command("ZREMRANGEBYSCORE", (keys.leases(), WAITING_FROM, "+inf")),
-        ];
-        self.run_atomically::<Vec<Value>>("pausing a queue in Redis", commands).await?;
-        self.run::<(u32,)>("noting a queue", vec![self.note_queue(queue)]).await.map(|_| ())
+        ])
     }
 
     /// Ends a pause. The head is filled by the next tick.

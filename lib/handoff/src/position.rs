@@ -25,6 +25,12 @@ fn score(line_at: DateTime<Utc>) -> i64 {
     ZERO + line_at.timestamp_micros().div_euclid(UNIT_US).clamp(-FURTHEST, FURTHEST - 1)
 }
 
+/// Whether a score is the position of this hint.
+#[expect(clippy::cast_precision_loss, reason = "scores are below 2^53")]
+pub(crate) fn is_at(hint: &Hint, waits_at: f64) -> bool {
+    hint.line_at.is_none_or(|line_at| waits_at == score(line_at) as f64)
+}
+
 /// The arguments of scripts for these hints, in the order of their positions: the id and the score of each.
 pub(crate) fn in_order(hints: &[Hint]) -> Vec<String> {
     let mut hints: Vec<(Option<i64>, JobId)> = hints.iter().map(|hint| (hint.line_at.map(score), hint.id)).collect();

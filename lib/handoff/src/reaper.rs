@@ -4,14 +4,14 @@ use crate::{
     connect::Handoff,
     error::Error,
     keys::QueueKeys,
-    position::in_order,
+    position::{in_order, is_at, is_waiting},
     scripts::{ADOPT, Call, EXPIRED, EXTEND, FILL, SWEEP, Step, command},
     worker::{milliseconds, parse_members},
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_ports::{EXTEND_FOR, Extended, Fill, Filled, Hint, Swept, Tail};
+use leasehold_ports::{EXTEND_FOR, Extended, Fill, Filled, FrontHeld, Hint, Swept, Tail};
 use redis::Value;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
 /// Hints adopted in one call: far more than `claimed` ever holds, and still well under a millisecond.
@@ -137,20 +137,24 @@ impl Handoff {
         Ok(Tail { ready, filled_to: text(filled_to), scan_start: text(begins) })
     }
 
-    /// Reaper: whether Redis holds a hint of each of these, waiting or leased.
+    /// Reaper: how Redis holds the front of a line: the jobs without a hint, and whether the hints wait in order. Of `ready`,
+    /// only as many hints as the front has are looked at.
     ///
     /// # Errors
-    /// When Redis does not answer in time.
-    pub async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
-        let mut scores = command("ZMSCORE", self.keys().of(queue).leases());
-        for id in ids {
-            scores.arg(id.to_string());
+    /// Redis does not answer in time.
+    pub async fn compare(&self, queue: &QueueName, front: &[Hint]) -> Result<FrontHeld, Error> {
+        if front.is_empty() {
+            return Ok(FrontHeld { missing: Vec::new(), in_order: true });
         }
-        if ids.is_empty() {
-            return Ok(true);
+        let keys = self.keys().of(queue);
+        let mut scores = command("ZMSCORE", keys.leases());
+        for hint in front {
+            scores.arg(hint.id.to_string());
         }
-        let (scores,): (Vec<Value>,) = self.run("looking for hints", vec![scores.into()]).await?;
-        Ok(scores.iter().all(|score| *score != Value::Nil))
+        let first = command("LRANGE", (keys.ready(), 0, front.len() - 1));
+        let (scores, waiting): (Vec<Option<f64>>, Vec<Vec<u8>>) =
+            self.run("comparing a head with its line", vec![scores.into(), first.into()]).await?;
+        Ok(front_held(front, &scores, &waiting))
     }
 
     /// Tells others where the line of a queue begins: for so long; or, if they go by something else already, instead of that
@@ -255,6 +259,16 @@ fn sweep_call(keys: &QueueKeys, aside: &[String], force: bool) -> Call {
 /// The answer of a sweep.
 const fn swept_of((orphans, readmitted, dropped): (u32, u32, u32)) -> Swept {
     Swept { orphans, readmitted, dropped }
+}
+
+/// Compares the front of a line with the scores of its ids and with the first ids of `ready`.
+fn front_held(front: &[Hint], scores: &[Option<f64>], waiting: &[Vec<u8>]) -> FrontHeld {
+    let held = || front.iter().zip(scores).filter_map(|(hint, score)| Some((hint, (*score)?)));
+    let is_moved = held().any(|(hint, score)| is_waiting(score) && !is_at(hint, score));
+    let known: HashMap<String, f64> = held().map(|(hint, score)| (hint.id.to_string(), score)).collect();
+    let positions = waiting.iter().filter_map(|id| known.get(std::str::from_utf8(id).ok()?));
+    let missing = front.iter().zip(scores).filter(|(_, score)| score.is_none()).map(|(hint, _)| hint.id);
+    FrontHeld { missing: missing.collect(), in_order: !is_moved && positions.is_sorted() }
 }
 
 fn fill_keys(keys: &QueueKeys) -> [String; 6] {

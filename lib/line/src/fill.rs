@@ -41,8 +41,9 @@ pub async fn fill_head(
     queue: &QueueName,
     head_max: u32,
 ) -> Result<HeadReport, Error> {
-    let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
+    // Before the survey: a job may come of a kind that had none, and its hint before the fill.
     let reading = begin_reading(handoff, queue).await?;
+    let (mut stretches, shared) = stretches_of(store, handoff, queue).await?;
     let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
     pass(FailPoint::LineRead);
     let filled = handoff.fill_all(&[fill_from(queue, reading, &front)]).await?.pop().unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::{
     scripts::in_order,
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_ports::{Error, Extended, Fill, Filled, HeadStats, Hint, Snapshot, Swept, Tail};
+use leasehold_ports::{Error, Extended, Fill, Filled, FrontHeld, HeadStats, Hint, Snapshot, Swept, Tail};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -54,6 +54,10 @@ impl MemoryHead {
 
     pub async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error> {
         self.call("snapshot", |server, now| server.of(queue).snapshot(now)).await
+    }
+
+    pub async fn clear(&self, queue: &QueueName) -> Result<(), Error> {
+        self.call("clear_head", |server, _| server.of(queue).clear()).await
     }
 
     pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
@@ -112,9 +116,9 @@ impl MemoryHead {
     pub async fn begin_readings(&self, queues: &[QueueName]) -> Result<Vec<u64>, Error> {
         self.call("begin_readings", |server, _| {
             let next = |queue: &QueueName| {
-                let (readings, _) = &mut server.of(queue).readings;
-                *readings += 1;
-                *readings
+                let readings = &mut server.of(queue).readings;
+                readings.n += 1;
+                readings.n
             };
             queues.iter().map(next).collect()
         })
@@ -132,12 +136,8 @@ impl MemoryHead {
         .await
     }
 
-    pub async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error> {
-        self.call("holds_all", |server, _| {
-            let leases = &server.of(queue).leases;
-            ids.iter().all(|id| leases.contains_key(id))
-        })
-        .await
+    pub async fn compare(&self, queue: &QueueName, front: &[Hint]) -> Result<FrontHeld, Error> {
+        self.call("compare", |server, _| server.of(queue).compare(&in_order(front))).await
     }
 
     pub async fn keep_scan_start(

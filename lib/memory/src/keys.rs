@@ -34,6 +34,17 @@ pub enum Score {
 /// Before every position: the position of a hint of which none is known, and how far a head reaches that takes no hints.
 pub const NOWHERE: i64 = -(1 << 51);
 
+/// The readings of a line for fills, and what happened during each.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// How often the line was read.
+    pub n: u64,
+    /// The lowest position that the head refused.
+    pub refused: BTreeMap<u64, i64>,
+    /// The hints that came into the head. Redis keeps some 64 ids.
+    pub kept: BTreeMap<u64, BTreeSet<JobId>>,
+}
+
 /// The keys of one queue.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the keys of lua/README.md")]
@@ -50,9 +61,7 @@ pub struct QueueKeys {
     pub kinds: BTreeMap<String, i64>,
     pub bell: bool,
     pub fill_lock_until: Option<i64>,
-    /// How often the line was read for a fill, and the lowest position that the head refused during each reading. Kept
-    /// for ever here.
-    pub readings: (u64, BTreeMap<u64, i64>),
+    pub readings: Readings,
     /// The position up to which the head was filled, and how long this is known.
     pub filled: Option<(String, i64)>,
     /// The shared scan start of the line, and how long other processes use it.

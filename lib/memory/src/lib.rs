@@ -35,7 +35,7 @@ pub use broken::Broken;
 pub use clock::Clock;
 pub use head::MemoryHead;
 pub use journal::{Change, Entry};
-pub use keys::{Keys, NOWHERE, QueueKeys, Score};
+pub use keys::{Keys, NOWHERE, QueueKeys, Readings, Score};
 pub use link::{Direct, Link, Lost};
 pub use rows::{Row, Rows};
 pub use schedules::ScheduleRow;

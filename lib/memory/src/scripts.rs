@@ -1,10 +1,13 @@
 //! The scripts of `lua/`. Each function follows the file of the same name.
 
-use crate::keys::{NOWHERE, QueueKeys, Score};
+use crate::keys::{NOWHERE, QueueKeys, Readings, Score};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, Kind};
-use leasehold_ports::{Extended, Filled, Hint, Pushed, Swept, Taken};
+use leasehold_ports::{Extended, Filled, FrontHeld, Hint, Pushed, Swept, Taken};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// As in `fill.lua`.
+const NOTES_KEPT: u64 = 100;
 
 /// How hints enter the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +54,35 @@ impl QueueKeys {
     }
 
     fn note_refused(&mut self, at: i64) {
-        let (now, refused) = &mut self.readings;
-        if *now > 0 {
-            let lowest = refused.entry(*now).or_insert(at);
+        let readings = &mut self.readings;
+        if readings.n > 0 {
+            let lowest = readings.refused.entry(readings.n).or_insert(at);
             *lowest = at.min(*lowest);
         }
     }
 
-    /// The lowest position of a hint that was not kept since this reading began.
-    fn refused_from(&self, reading: Option<u64>) -> i64 {
-        let of_readings = reading.map(|reading| self.readings.1.range(reading..));
-        of_readings.into_iter().flatten().map(|(_, at)| *at).min().unwrap_or(i64::MAX)
+    fn note_kept(&mut self, ids: &[JobId]) {
+        let readings = &mut self.readings;
+        if readings.n > 0 && !ids.is_empty() {
+            readings.kept.entry(readings.n).or_default().extend(ids);
+        }
+    }
+
+    /// What was noted since this reading began: the lowest position of a hint that was refused, and the hints that came into
+    /// the head, `None` if they are not known. Deletes old notes.
+    fn noted(&mut self, reading: Option<u64>) -> (i64, Option<BTreeSet<JobId>>) {
+        let Some(reading) = reading else { return (i64::MAX, None) };
+        let Readings { n, refused, kept } = &mut self.readings;
+        if *n >= reading + NOTES_KEPT {
+            return (self.overflow.unwrap_or(i64::MAX), None);
+        }
+        let lowest = refused.range(reading..).map(|(_, at)| *at).min().unwrap_or(i64::MAX);
+        let came = kept.range(reading..).flat_map(|(_, ids)| ids).copied().collect();
+        if let Some(old) = reading.checked_sub(NOTES_KEPT) {
+            refused.remove(&old);
+            kept.remove(&old);
+        }
+        (lowest, Some(came))
     }
 
     /// push.lua
@@ -109,6 +130,12 @@ impl QueueKeys {
         if mode == Mode::Return {
             fresh.reverse();
         }
+        let last = self.ready.back().map(|id| self.position(*id));
+        let are_last = fresh.iter().all(|id| last.is_none_or(|last| self.position(*id) >= last));
+        if !are_last || self.overflow.is_some() {
+            self.note_kept(&fresh);
+        }
+        self.note_kept(&front);
         for id in fresh {
             let at = self.position(id);
             let is_before = |other: &JobId| match mode {
@@ -131,6 +158,14 @@ impl QueueKeys {
             }
         }
         pushed
+    }
+
+    /// How the keys hold the front of a line.
+    pub(crate) fn compare(&self, front: &[Positioned]) -> FrontHeld {
+        let missing = front.iter().map(|(id, _)| *id).filter(|id| !self.leases.contains_key(id)).collect();
+        let is_moved = |(id, at): &Positioned| self.waits(*id) && Some(self.position(*id)) != *at;
+        let positions: Vec<i64> = self.ready.iter().take(front.len()).map(|id| self.position(*id)).collect();
+        FrontHeld { missing, in_order: !front.iter().any(is_moved) && positions.is_sorted() }
     }
 
     /// take.lua
@@ -238,7 +273,13 @@ impl QueueKeys {
 
     /// The effect of a pause on the keys.
     pub fn pause(&mut self) {
-        (self.paused, self.overflow) = (true, Some(NOWHERE));
+        self.clear();
+        self.paused = true;
+    }
+
+    /// The keys without their waiting hints.
+    pub fn clear(&mut self) {
+        self.overflow = Some(NOWHERE);
         self.filled = None;
         self.ready.clear();
         self.claimed.clear();
@@ -261,7 +302,7 @@ impl QueueKeys {
             return Filled::default();
         }
         let line: BTreeMap<JobId, usize> = front.iter().zip(0..).map(|((id, _), nth)| (*id, nth)).collect();
-        let cut = self.refused_from(reading);
+        let (cut, came) = self.noted(reading);
         let is_late = |(_, at): &Positioned| at.unwrap_or(NOWHERE) >= cut;
         let missing: Vec<Positioned> = front.iter().copied().filter(|(id, _)| !self.leases.contains_key(id)).collect();
         let held = (front.len() - missing.len()) as u32;
@@ -274,10 +315,17 @@ impl QueueKeys {
         }
         let mut hints: Vec<JobId> = waiting.iter().copied().chain(missing.iter().map(|(id, _)| *id)).collect();
         hints.sort_by_key(|id| (self.position(*id), line.get(id).copied().unwrap_or(usize::MAX)));
-        let dropped = if missing.is_empty() { BTreeSet::new() } else { excess(&hints, bound as usize, &line) };
+        let is_old = |id: &JobId| !line.contains_key(id) && came.as_ref().is_none_or(|came| !came.contains(id));
+        let dropped = if missing.is_empty() { BTreeSet::new() } else { excess(&hints, bound as usize, is_old) };
         let last = front.last().map(|(_, at)| at.unwrap_or(NOWHERE));
+        // The line was read as far as there without these jobs.
+        let is_stale = |id: &JobId| {
+            let is_read = last.is_some_and(|last| self.position(*id) <= last);
+            is_old(id) && is_read && came.is_some() && self.overflow.is_some()
+        };
         let refused = (cut < i64::MAX && (!more || last.is_some_and(|last| cut <= last))).then_some(cut);
-        let dropped_from = dropped.iter().map(|nth| self.position(hints[*nth])).chain(refused).min();
+        let dropped_ids = dropped.iter().map(|nth| hints[*nth]).filter(|id| !is_stale(id));
+        let dropped_from = dropped_ids.map(|id| self.position(id)).chain(refused).min();
         let is_new = |id: &JobId| missing.iter().any(|(missing, _)| missing == id);
         let mut pushed = 0;
         self.ready.clear();
@@ -314,11 +362,13 @@ impl QueueKeys {
         hints: &[Positioned],
         now: i64,
     ) -> Extended {
-        let cut = self.refused_from(reading);
         let changed = Extended { changed: true, ..Extended::default() };
+        let is_same = self.filled.as_ref().is_some_and(|(place, until)| place == from && *until > now);
+        if self.paused || !is_same {
+            return changed;
+        }
+        let (cut, _) = self.noted(reading);
         let last_waiting = self.ready.back().map(|id| self.position(*id));
-        let filled = self.filled.as_mut().filter(|(place, until)| !self.paused && place == from && *until > now);
-        let Some((place, _)) = filled else { return changed };
         let missing: Vec<Positioned> = hints.iter().copied().filter(|(id, _)| !self.leases.contains_key(id)).collect();
         let in_time = missing.iter().filter(|(_, at)| at.is_none_or(|at| at < cut)).count();
         let pushed = in_time.min((bound as usize).saturating_sub(self.ready.len()));
@@ -327,7 +377,7 @@ impl QueueKeys {
         }
         let reach = missing.get(pushed).or(hints.last()).and_then(|(_, at)| *at);
         let reach = reach.or(self.overflow).unwrap_or(NOWHERE);
-        if pushed == missing.len() && cut > reach {
+        if let Some((place, _)) = self.filled.as_mut().filter(|_| pushed == missing.len() && cut > reach) {
             to.clone_into(place);
         }
         for &(id, at) in &missing[..pushed] {
@@ -381,10 +431,9 @@ impl QueueKeys {
     }
 }
 
-/// Which of these hints exceed the bound: at first those that are not of the front of the line, from the last to the first.
-fn excess(hints: &[JobId], bound: usize, line: &BTreeMap<JobId, usize>) -> BTreeSet<usize> {
-    let of_front = |nth: &usize| line.contains_key(&hints[*nth]);
-    let others = (0..hints.len()).rev().filter(|nth| !of_front(nth));
-    let front = (0..hints.len()).rev().filter(of_front);
-    others.chain(front).take(hints.len().saturating_sub(bound)).collect()
+/// Which of these hints exceed the bound: at first those that are not of the front of the line and are older than its reading,
+/// from the last to the first.
+fn excess(hints: &[JobId], bound: usize, is_old: impl Fn(&JobId) -> bool) -> BTreeSet<usize> {
+    let (old, others): (Vec<usize>, Vec<usize>) = (0..hints.len()).rev().partition(|nth| is_old(&hints[*nth]));
+    old.into_iter().chain(others).take(hints.len().saturating_sub(bound)).collect()
 }

@@ -10,9 +10,9 @@
 pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
-        Fingerprints, Finished, Fire, FireOutcome, Front, HeadStats, Hint, JobMoment, JobStatus, Kinds, Lease, Line,
-        LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served, SettledRuns, Slice,
-        Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
+        Lease, Line, LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served,
+        SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -259,7 +259,7 @@ macro_rules! delegate_head {
                     async fn unnote(&self, queues: &[QueueName]) -> ();
                     async fn look(&self, queues: &[QueueName]) -> Vec<Option<HeadStats>>;
                     async fn snapshot(&self, queue: &QueueName) -> Snapshot;
-                    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> bool;
+                    async fn compare(&self, queue: &QueueName, front: &[Hint]) -> FrontHeld;
                 }
             }
             $crate::port! {
@@ -272,6 +272,7 @@ macro_rules! delegate_head {
                     async fn adopt(&self, queue: &QueueName, lease: Duration) -> u32;
                     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
                     async fn sweep(&self, queue: &QueueName) -> Swept;
+                    async fn clear(&self, queue: &QueueName) -> ();
                     async fn pause(&self, queue: &QueueName) -> ();
                     async fn resume(&self, queue: &QueueName) -> ();
                 }

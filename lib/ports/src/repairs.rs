@@ -101,6 +101,15 @@ pub struct Pushed {
     pub paused: bool,
 }
 
+/// How Redis holds the front of a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrontHeld {
+    /// The jobs without a hint.
+    pub missing: Vec<JobId>,
+    /// Each hint that waits has the position of its job, and the hints wait in the order of these positions.
+    pub in_order: bool,
+}
+
 /// Inspects heads. Changes only the list of noted queues.
 #[async_trait]
 pub trait LookAtHeads: fmt::Debug + Send + Sync {
@@ -116,8 +125,8 @@ pub trait LookAtHeads: fmt::Debug + Send + Sync {
     /// The whole content of one queue.
     async fn snapshot(&self, queue: &QueueName) -> Result<Snapshot, Error>;
 
-    /// Whether Redis holds a hint for each of these ids.
-    async fn holds_all(&self, queue: &QueueName, ids: &[JobId]) -> Result<bool, Error>;
+    /// How Redis holds the front of a line.
+    async fn compare(&self, queue: &QueueName, front: &[Hint]) -> Result<FrontHeld, Error>;
 }
 
 /// Brings new hints into heads.
@@ -138,6 +147,10 @@ pub trait RepairHead: PushHints {
 
     /// Makes the lists of a queue and its set of waiting hints agree.
     async fn sweep(&self, queue: &QueueName) -> Result<Swept, Error>;
+
+    /// Removes all waiting hints of a queue, because the order of its line has changed. The next fill pushes the front of the
+    /// line.
+    async fn clear(&self, queue: &QueueName) -> Result<(), Error>;
 
     /// Removes the hints of a queue and refuses new ones.
     async fn pause(&self, queue: &QueueName) -> Result<(), Error>;

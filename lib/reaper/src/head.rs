@@ -14,7 +14,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::{Drift, FailPoint, JobId, Kind, QueueName, State, pass};
-use leasehold_line::{HeadReport, Surveys, Ttl, fill_from, hints_of, is_wanted, missing, report_of, share};
+use leasehold_line::{
+    HeadReport, Surveys, Ttl, fill_from, front_of_line, hints_of, is_wanted, missing, report_of, share,
+};
 use leasehold_ports::{Front, HeadStats, Line, LineSummary, ReaperHead, Stretch, Swept};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -169,16 +171,15 @@ async fn fill(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<u
             }
         };
         let now = Instant::now();
-        for Fill { queue, report, read_in_full, is_well, moved } in fills {
-            let line = surveys.lines()?.get(&queue);
-            reads.leave_out(&queue, line.is_some_and(|line| moved.len() < line.stretches.len()));
+        for Fill { queue, report, read_in_full, is_well, read } in fills {
+            reads.leave_out(&queue, read.left_out);
             filled += u32::from(report.pushed > 0);
             if let Some(ids) = read_in_full {
                 let head = tick.heads.fresh_of(&queue).filter(|_| is_well).cloned();
                 reads.remember(&queue, ids, head, now);
             }
             if is_slow {
-                surveys.moved(&queue, moved);
+                surveys.moved(&queue, read.moved);
             }
             reports.insert(queue, report);
         }
@@ -256,8 +257,16 @@ struct Fill {
     read_in_full: Option<Vec<JobId>>,
     /// There was nothing to repair.
     is_well: bool,
-    /// Where the stretches begin now. Stretches of kinds that are left out were not read.
+    read: ReadStretches,
+}
+
+/// What was read of a line.
+#[derive(Default)]
+struct ReadStretches {
+    /// Where the stretches begin now.
     moved: Vec<Stretch>,
+    /// Some stretches were not read: of kinds that nobody serves, or whose aside lists are full.
+    left_out: bool,
 }
 
 /// Fills the heads of some lines, or finds that a fill is not needed. The lines in `turns` are compared in any case.
@@ -280,38 +289,55 @@ async fn compare(
     let mut fronts = Vec::with_capacity(lines.len());
     for (line, (served, full)) in lines.iter().zip(&served) {
         let head = tick.heads.get(&line.queue);
-        let limit = if reads.known(&line.queue, head, head_max, now).is_some() { GLANCE } else { head_max };
+        let limit = if reads.known(&line.queue, head, head_max, now).is_some() {
+            GLANCE
+        } else if is_long(head) {
+            // It is read alone.
+            continue;
+        } else {
+            head_max
+        };
         let full: BTreeSet<Kind> = full.iter().cloned().collect();
         let wanted = line.stretches.iter().filter(|stretch| is_wanted(&stretch.kind, served, &full));
         fronts.push(Front { queue: line.queue.clone(), stretches: wanted.cloned().collect(), limit });
     }
     let readings = handoff.begin_readings(&names).await?;
-    let read = store.lines(&fronts).await?;
-    let (mut done, mut to_fill, mut lost, mut moves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (((line, front), reading), (mut read, mut moved)) in lines.into_iter().zip(fronts).zip(readings).zip(read) {
-        let (queue, head) = (front.queue.clone(), tick.heads.get(&front.queue));
-        if let Some(known) = reads.known(&queue, head, head_max, now) {
-            if glance_is_enough(handoff, &queue, head, &read, known).await? {
-                tick.counts.found(u64::from(GLANCE));
-                let report = HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true };
-                done.push(Fill { queue, report, read_in_full: None, is_well: true, moved });
-                continue;
-            }
-            (read, moved) = store.line(&queue, &front.stretches, i64::from(head_max)).await?;
+    let mut fronts_read = store.lines(&fronts).await?.into_iter();
+    let (mut done, mut to_fill, mut lost, mut stretches) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (line, reading) in lines.into_iter().zip(readings) {
+        let (queue, head) = (line.queue.clone(), tick.heads.get(&line.queue));
+        let known = reads.known(&queue, head, head_max, now);
+        let first = if known.is_some() || !is_long(head) { fronts_read.next() } else { None };
+        let first = first.map(|(front, moved)| {
+            let left_out = moved.len() < line.stretches.len();
+            (front, ReadStretches { moved, left_out })
+        });
+        if let (Some(known), Some((front, _))) = (known, &first)
+            && glance_is_enough(handoff, &queue, head, front, known).await?
+        {
+            tick.counts.found(u64::from(GLANCE));
+            let report = HeadReport { read: GLANCE, pushed: 0, held: GLANCE, more: true };
+            let read = first.map(|(_, read)| read).unwrap_or_default();
+            done.push(Fill { queue, report, read_in_full: None, is_well: true, read });
+            continue;
         }
-        let length = u32::try_from(read.hints.len()).unwrap_or(u32::MAX);
-        if !turns.contains(&queue) && reads.is_well(&queue, tick.heads.fresh_of(&queue), Some(&read.ids())) {
+        let (front, read) = match first.filter(|_| known.is_none()) {
+            Some(read) => read,
+            None => read_long(tick, surveys, line, head_max).await?,
+        };
+        let length = u32::try_from(front.hints.len()).unwrap_or(u32::MAX);
+        if !turns.contains(&queue) && reads.is_well(&queue, tick.heads.fresh_of(&queue), Some(&front.ids())) {
             tick.counts.found(u64::from(length));
-            let report = HeadReport { read: length, pushed: 0, held: length, more: read.more };
-            done.push(Fill { queue, report, read_in_full: Some(read.ids()), is_well: true, moved });
+            let report = HeadReport { read: length, pushed: 0, held: length, more: front.more };
+            done.push(Fill { queue, report, read_in_full: Some(front.ids()), is_well: true, read });
             continue;
         }
         lost.push(match reads.seen(&queue) {
-            Some(seen) => lost_hints(tick, line, head.cloned().unwrap_or_default(), &read, seen).await?,
+            Some(seen) => lost_hints(tick, line, head.cloned().unwrap_or_default(), &front, seen).await?,
             None => 0,
         });
-        to_fill.push((queue, reading, read));
-        moves.push(moved);
+        to_fill.push((queue, reading, front));
+        stretches.push(read);
     }
     if !to_fill.is_empty() {
         pass(FailPoint::LineRead);
@@ -319,7 +345,7 @@ async fn compare(
     let fills: Vec<leasehold_ports::Fill> =
         to_fill.iter().map(|(queue, reading, front)| fill_from(queue, *reading, front)).collect();
     let filled = handoff.fill_all(&fills).await?;
-    for ((((queue, _, front), filled), lost), moved) in to_fill.into_iter().zip(filled).zip(lost).zip(moves) {
+    for ((((queue, _, front), filled), lost), read) in to_fill.into_iter().zip(filled).zip(lost).zip(stretches) {
         let report = report_of(&front, filled);
         tick.counts.repaired(Drift::HintMissing, lost);
         tick.swept(filled.swept);
@@ -328,9 +354,34 @@ async fn compare(
         // If no hint waits and the line is longer than its head, workers may be waiting for hints.
         let waits = tick.heads.get(&queue).is_some_and(|head| head.ready > 0);
         let is_well = report.pushed == 0 && filled.swept == Swept::default() && (waits || !report.more);
-        done.push(Fill { queue, report, read_in_full: Some(front.ids()), is_well, moved });
+        done.push(Fill { queue, report, read_in_full: Some(front.ids()), is_well, read });
     }
     Ok(done)
+}
+
+/// Whether a line is longer than its head.
+fn is_long(head: Option<&HeadStats>) -> bool {
+    head.is_some_and(|head| head.overflow)
+}
+
+/// Reads a line that is longer than its head, after a new survey of this line: a job may have come of a kind that had no job at
+/// the last survey. A fill without such a job would drop its hint, or let later jobs overtake it.
+async fn read_long(
+    tick: &Tick,
+    surveys: &Surveys,
+    line: &LineSummary,
+    head_max: u32,
+) -> Result<(Line, ReadStretches), Error> {
+    let (store, handoff, queue) = (tick.store()?, tick.handoff()?, &line.queue);
+    let stretches = if surveys.is_slow() {
+        line.stretches.clone()
+    } else {
+        let lines = store.survey(Some(queue)).await?.lines;
+        lines.into_iter().next().map(|line| line.stretches).unwrap_or_default()
+    };
+    let (front, moved) = front_of_line(store, handoff, queue, &stretches, head_max).await?;
+    let left_out = moved.len() < stretches.len();
+    Ok((front, ReadStretches { moved, left_out }))
 }
 
 /// Whether the first ids of a long line show that its head needs no fill.
@@ -346,9 +397,12 @@ async fn glance_is_enough(
     }
     // Workers may be waiting at an empty head, and nobody else fills it for them.
     let is_tended = head.is_some_and(|head| head.ready > 0) || handoff.tail(queue).await?.filled_to.is_some();
-    let ids = front.ids();
-    let is_known = ids.iter().all(|id| known.contains(id));
-    Ok(is_tended && (is_known || handoff.holds_all(queue, &ids).await?))
+    if !is_tended {
+        return Ok(false);
+    }
+    let held = handoff.compare(queue, &front.hints).await?;
+    // A hint that was there a moment ago may just have been claimed.
+    Ok(held.in_order && held.missing.iter().all(|id| known.contains(id)))
 }
 
 /// Counts the hints that Redis had after the last fill and has lost since, although their jobs have waited all the time. Notes
