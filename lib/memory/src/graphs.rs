@@ -1,6 +1,6 @@
 //! Jobs that depend on other jobs.
 
-use crate::rows::Rows;
+use crate::{broken::Broken, rows::Rows};
 use leasehold_core::{
     Event, Graph, GraphEdge, GraphJob, JobId, NewJob, Parent, ParentFailure, State, Verb, cycle_of, run_order,
 };
@@ -88,6 +88,7 @@ impl Rows {
 
     /// Tells the children of a job that it has ended. Notes which of them are now in the line.
     pub(crate) fn parent_ended(&mut self, parent: JobId, state: State) {
+        let is_enough = self.is_broken(Broken::OneParentIsEnough);
         let mut ended = VecDeque::from([(parent, state)]);
         while let Some((parent, state)) = ended.pop_front() {
             let children = self.edges.children.get(&parent).cloned().unwrap_or_default();
@@ -99,7 +100,7 @@ impl Rows {
                 let Some(edge) = edges.iter_mut().find(|edge| edge.parent == parent && !edge.met) else { continue };
                 if edge.policy.is_met_by(state) {
                     edge.met = true;
-                    if edges.iter().all(|edge| edge.met) {
+                    if is_enough || edges.iter().all(|edge| edge.met) {
                         let waiting = self.unblock(&[child]);
                         self.unblocked.extend(waiting);
                     }

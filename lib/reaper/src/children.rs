@@ -10,7 +10,7 @@ use crate::{
     tick::Tick,
 };
 use async_trait::async_trait;
-use leasehold_core::BATCH_MAX;
+use leasehold_core::{BATCH_MAX, FailPoint, pass};
 use leasehold_ports::{Hint, ReaperHead, Waiting};
 
 #[derive(Debug)]
@@ -33,6 +33,9 @@ impl Step for Children {
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let Some(until) = tick.began else { return Ok(Ran::Done) };
         let unblocked = tick.store()?.tell_children(BATCH_MAX as i64, until).await?;
+        if !unblocked.is_empty() {
+            pass(FailPoint::ChildrenTold);
+        }
         tick.counts.found(unblocked.len() as u64);
         tick.counts.changed(unblocked.len() as u64);
         if let Some(handoff) = tick.handoff.as_deref() {
