@@ -66,6 +66,9 @@ async fn each_role_has_what_it_needs_and_no_more() {
     let waiting = app(&["enqueue", "--kind", "good", "--queue", "elsewhere"]);
     assert_eq!(app(&["job", "cancel", &waiting]), format!("{waiting}  cancelled"));
     assert!(app(&["job", "wait", "--timeout", "60s", &good, &later]).contains("succeeded"));
+    let child = app(&["enqueue", "--kind", "good", "--queue", "q", "--depends-on", &good, &later]);
+    assert!(app(&["job", "wait", "--timeout", "60s", &child]).contains("succeeded"));
+    assert!(app(&["graph", "show", &child]).contains(&good));
     for dead in [&bad, &again] {
         assert_eq!(run_as(&scene, "leasehold_app", &["job", "wait", "--timeout", "60s", dead]).code, 1);
         assert_eq!(scene.json(&["job", "show", dead])["state"], "dead");
@@ -79,6 +82,7 @@ async fn each_role_has_what_it_needs_and_no_more() {
         &["job", "list", "--before", &good],
         &["job", "show", &bad],
         &["job", "explain", &good],
+        &["graph", "show", &child],
         &["migrate", "status"],
         &["doctor"],
     ] {
