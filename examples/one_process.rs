@@ -22,7 +22,7 @@ impl Job for SendMail {
     const QUEUE: &'static str = "example_mail";
     const MAX_ATTEMPTS: i32 = 10;
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(30));
-    const BACKOFF: Option<Backoff> = Some(Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(600) });
+    const BACKOFF: Option<Backoff> = Some(Backoff::exponential(Duration::from_secs(5), Duration::from_secs(600)));
     type Output = usize;
 
     async fn run(self, run: &Run) -> Result<usize, JobError> {

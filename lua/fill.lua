@@ -18,6 +18,7 @@
 -- `overflow`: the head may reach further than these ids.
 -- Hints that were not kept since the line was read may belong before some of these ids. Such ids are left to the next fill.
 -- Hints that are not of the front, and came before the line was read, are the first to go if there is no room.
+-- If `push` has moved hints since the line was read, these ids may have old positions: no waiting hint is moved.
 -- Rings the bell if it pushed any hint.
 -- Cost  O(log members) per id, plus O(length of ready)
 
@@ -105,6 +106,10 @@ for nth, score in ipairs(scores_of(front)) do
   elseif score >= WAITING and score ~= tonumber(wanted[id]) then
     moved[#moved + 1] = id
   end
+end
+
+if #moved > 0 and reading ~= '-' and tonumber(redis.call('HGET', readings, 'placed') or 0) >= tonumber(reading) then
+  moved = {}
 end
 
 local function set_scores(ids, count)

@@ -3,24 +3,29 @@
 -- KEYS  1 ready   2 leases   3 flags   4 claimed   5 filled   6 bell   7 readings
 -- ARGV  1 bound: the maximum length of `ready`
 --       2 mode: `new`     hints of jobs that came into the line
+--               `place`   hints of jobs whose position in the line was changed: waiting hints are moved, in both directions;
+--                         hints that Redis does not hold are put in as new ones
 --               `return`  hints that a worker gives back; also hints that are leased or still in `claimed`
 --       3… pairs: an id, and its score in `leases` while it waits (see README.md); ordered by score. In the mode `return`
 --          a score may be `-`: the position is not known, and the hint goes before all others. It came from there.
 -- Returns {pushed, doubles, overflowed, paused}
 --   pushed      put into `ready`
---   doubles     skipped, because they already wait (in the mode `new` also: because they are leased)
+--   doubles     skipped, because they already wait (in the mode `new` also: because they are leased; in the mode `place`:
+--               because a worker has taken them, or because they are set aside for another kind)
 --   overflowed  not kept, because the head does not reach their position, or dropped from the end to make room. The line
 --               in PostgreSQL still has their jobs. If no hint can be kept: all ids
 --   paused      1 if the queue is paused: nothing was pushed, and hints that were given back are forgotten
 -- Rings the bell if it pushed any hint.
 -- Cost  O(log members) per id, if the ids belong behind the waiting hints. A few ids that belong before waiting hints:
---       O(length of ready) each; many of them: O(length of ready) together. O(length of claimed) per id that is given
---       back, and `claimed` is empty or short
+--       O(length of ready) each; many of them: O(length of ready) together. The same again for waiting hints that are moved.
+--       O(length of claimed) per id that is given back, and `claimed` is empty or short
 --
 -- `overflow` is the position to which the head reaches. A hint at or behind this position would overtake the part of the
 -- line that is not in Redis. When hints fall from the end, the head reaches less far, and it must not be extended from the
 -- position in `filled`, so `filled` is deleted. If the line is just being read for a fill, the fill may not know the jobs of
--- these hints: the lowest position of those that are not kept is written down for it, and the ids of those that are kept.
+-- these hints: the lowest position of those that are not kept is written down for it, and the ids of those that are kept. It may
+-- also know the old positions of hints that are moved, so the number of the reading is written down in the field `placed`, and
+-- such a fill moves no hint.
 
 local ready, leases, flags, claimed, filled, bell, readings = unpack(KEYS)
 local bound, mode = tonumber(ARGV[1]), ARGV[2]
@@ -113,13 +118,60 @@ first = string.format('%.0f', first)
 -- Hints that go before all others, and the others in their order.
 local front, ids, scores = {}, {}, {}
 local doubles, overflowed = 0, 0
+
+-- In the mode `place`: takes the waiting hints among the arguments out of `ready`. Returns the ids that it took, and those that
+-- stay where they are: their hints are leased, in `claimed` or set aside.
+local function take_out()
+  local given = {}
+  for i = FIRST_ID, #ARGV, 2 do given[#given + 1] = ARGV[i] end
+  local waiting, taken, stay, count = {}, {}, {}, 0
+  for from = 1, #given, CHUNK do
+    local to = math.min(from + CHUNK - 1, #given)
+    for i, score in ipairs(redis.call('ZMSCORE', leases, unpack(given, from, to))) do
+      local id = given[from + i - 1]
+      if score and tonumber(score) >= WAITING then
+        waiting[id], count = true, count + 1
+      elseif score then
+        stay[id] = true
+      end
+    end
+  end
+  if count > FEW then
+    local rest = {}
+    for _, id in ipairs(redis.call('LRANGE', ready, 0, -1)) do
+      if waiting[id] then taken[id] = true else rest[#rest + 1] = id end
+    end
+    redis.call('DEL', ready)
+    for from = 1, #rest, CHUNK do
+      redis.call('RPUSH', ready, unpack(rest, from, math.min(from + CHUNK - 1, #rest)))
+    end
+  else
+    for id in pairs(waiting) do
+      if redis.call('LREM', ready, 1, id) > 0 then taken[id] = true end
+    end
+  end
+  for id in pairs(waiting) do
+    if not taken[id] then stay[id] = true end
+  end
+  return taken, stay
+end
+
+local taken, stay = {}, {}
+if mode == 'place' then
+  taken, stay = take_out()
+  local reading = redis.call('HGET', readings, 'n')
+  if reading then redis.call('HSET', readings, 'placed', reading) end
+end
 for i = FIRST_ID, #ARGV, 2 do
   local id, score = ARGV[i], ARGV[i + 1]
   local in_front = score == '-'
   if in_front then score = first end
-  if not in_front and tonumber(score) >= reach then
+  if stay[id] then
+    doubles = doubles + 1
+  elseif not in_front and tonumber(score) >= reach then
     note_refused(tonumber(score))
     overflowed = overflowed + 1
+    if taken[id] then redis.call('ZREM', leases, id) end
     if mode == 'return' then
       redis.call('LREM', claimed, 1, id)
       redis.call('ZREM', leases, id)
@@ -127,7 +179,9 @@ for i = FIRST_ID, #ARGV, 2 do
   elseif mode == 'return' and waits(id) or mode == 'new' and redis.call('ZADD', leases, 'NX', score, id) == 0 then
     doubles = doubles + 1
   else
-    if mode == 'return' then redis.call('ZADD', leases, score, id) end
+    if mode ~= 'new' then redis.call('ZADD', leases, score, id) end
+    -- An id that is named twice is moved once.
+    if mode == 'place' then stay[id] = true end
     if in_front then
       front[#front + 1] = id
     else

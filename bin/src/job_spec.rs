@@ -1,8 +1,8 @@
 //! From flags, or from a line of input, to a job that can be sent.
 
-use crate::{failure::Failure, times};
+use crate::{failure::Failure, times, word_flags::WordFlags};
 use chrono::{DateTime, Utc};
-use leasehold::{JobId, Kind, NamedJob, NewJob, ParentFailure, QueueName};
+use leasehold::{JobId, Kind, NamedJob, NewJob, ParentFailure, QueueName, Retry, Unique};
 use leasehold_core::{MAX_ATTEMPTS_MAX, PAYLOAD_MAX_BYTES, PRIORITY_MAX, PRIORITY_MIN};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -43,6 +43,11 @@ pub(crate) struct JobFlags {
     /// How long one run may take, such as 30s [default: no limit]
     #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) words: WordFlags,
+    /// Cancel the job if it has not begun by this time: 2030-01-31T08:00:00Z, or 2030-01-31 08:00 in the local zone
+    #[arg(long, value_name = "TIME", value_parser = times::time, conflicts_with = "expires_in")]
+    pub(crate) expires_at: Option<DateTime<Utc>>,
     /// The id of the job. If a job with this id exists, print the id and make no new job
     #[arg(long)]
     pub(crate) id: Option<JobId>,
@@ -78,6 +83,12 @@ struct Line {
     max_attempts: Option<i32>,
     #[serde(default, deserialize_with = "line_fields::timeout")]
     timeout: Option<String>,
+    retry: Option<Retry>,
+    #[serde(default, deserialize_with = "line_fields::expires_at")]
+    expires_at: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::expires_in")]
+    expires_in: Option<String>,
+    unique: Option<Unique>,
     #[serde(default, deserialize_with = "line_fields::id")]
     id: Option<JobId>,
     #[serde(default, deserialize_with = "line_fields::depends_on")]
@@ -155,6 +166,14 @@ mod line_fields {
 
     pub(super) fn timeout<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
         text(from, "timeout")
+    }
+
+    pub(super) fn expires_at<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "expires_at")
+    }
+
+    pub(super) fn expires_in<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "expires_in")
     }
 
     pub(super) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<JobId>, D::Error> {
@@ -258,6 +277,19 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
     if let Some(timeout) = line.timeout {
         job.timeout = Some(times::duration(&timeout).map_err(field("timeout"))?);
     }
+    job.retry = line.retry.or(job.retry);
+    job.unique = line.unique.or(job.unique);
+    if line.expires_at.is_some() && line.expires_in.is_some() {
+        return Err(Failure::usage(
+            "expires_at and expires_in cannot be given together: each says when the job expires",
+        ));
+    }
+    if let Some(time) = line.expires_at {
+        (job.expires_in, job.expires_at) = (None, Some(times::time(&time).map_err(field("expires_at"))?));
+    }
+    if let Some(time) = line.expires_in {
+        (job.expires_in, job.expires_at) = (Some(times::duration(&time).map_err(field("expires_in"))?), None);
+    }
     if let Some(id) = line.id {
         (job.id, job.id_may_exist) = (id, true);
     }
@@ -278,6 +310,8 @@ fn take_flags(job: &mut NewJob, flags: &JobFlags) {
     job.limit_key.clone_from(&flags.limit_key);
     job.max_attempts = flags.max_attempts;
     job.timeout = flags.timeout;
+    flags.words.give_to(job);
+    job.expires_at = flags.expires_at;
     job.depends_on.clone_from(&flags.depends_on);
     job.on_parent_failure = flags.on_parent_failure;
 }

@@ -15,6 +15,7 @@ mod secret_arguments;
 mod signals;
 mod stdin_jobs;
 mod times;
+mod word_flags;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -34,6 +34,21 @@ async fn a_reaper_counts_its_steps_and_repairs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reaper_says_how_long_the_oldest_job_of_each_queue_has_waited() {
+    let stores = Stores::start().await;
+    let reaper = Member::start(&stores, &stores.database.url, &["reaper"]);
+    let jobs = "SELECT leasehold.enqueue('k', '1', queue => 'q', run_at => now() - n * interval '1 hour') FROM generate_series(0, 2) n;
+                SELECT leasehold.enqueue('k', '1', queue => 'later', run_at => now() + interval '1 hour')";
+    stores.database.connect().await.execute(jobs).await.expect("jobs");
+    let metrics = reaper.metrics().await;
+    let of = |name: &str, queue: &str| metrics.get(&format!("leasehold_{name}{{queue=\"{queue}\"}}")).copied();
+    assert_eq!((of("queued", "q"), of("queued", "later")), (Some(3.0), Some(0.0)), "{metrics:#?}");
+    let oldest = of("oldest_waiting_seconds", "q").expect("a gauge");
+    assert!((7_200.0..7_300.0).contains(&oldest), "{oldest}");
+    assert_eq!(of("oldest_waiting_seconds", "later"), Some(0.0), "a job that is not due does not wait");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reaper_is_ready_while_postgres_answers() {
     let stores = Stores::start().await;
     let proxy = Proxy::start(stores.database.server().port()).await;

@@ -104,7 +104,7 @@ async fn claimer(store: &Store, jobs: &Jobs, batch: usize, by_id: bool) -> Resul
     while jobs.done.load(Ordering::Relaxed) < jobs.all {
         let claimed = if by_id {
             let ids = jobs.next(batch);
-            if ids.is_empty() { Vec::new() } else { store.claim(worker, &ids, &kinds, LEASE).await? }
+            if ids.is_empty() { Vec::new() } else { store.claim(worker, &jobs.queue, &ids, &kinds, LEASE).await? }
         } else {
             store.claim_line(worker, &jobs.queue, &kinds, batch as i64, LEASE, true).await?
         };

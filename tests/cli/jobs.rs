@@ -51,6 +51,56 @@ async fn a_cancelled_job_is_not_live_in_either_store_and_can_be_retried() {
     );
 }
 
+/// The ids in the head of a queue, in order.
+async fn head(scene: &Scene, queue: &str) -> Vec<String> {
+    let mut redis = scene.stores.redis.connect().await;
+    let key = format!("leasehold:{{{queue}}}:ready");
+    redis::cmd("LRANGE").arg(key).arg(0).arg(-1).query_async(&mut redis).await.expect("reading the head")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_priority_moves_waiting_jobs_at_once_and_says_why_others_stay() {
+    let scene = Scene::start().await;
+    let ids: Vec<String> = (0..3).map(|_| scene.output(&["enqueue", "--kind", "k", "--queue", "q"])).collect();
+    assert_eq!(scene.output(&["job", "priority", &ids[2], "7"]), format!("{}  priority 7", ids[2]));
+    assert_eq!(head(&scene, "q").await, [&*ids[2], &ids[0], &ids[1]]);
+    scene.output(&["job", "priority", &ids[2], &ids[0], "-3"]);
+    assert_eq!(head(&scene, "q").await, [&*ids[1], &ids[0], &ids[2]]);
+    assert_eq!(scene.json(&["job", "show", &ids[0]])["priority"], -3);
+    assert_eq!(
+        scene.output(&["job", "priority", &ids[0], "-3"]),
+        format!("{}  unchanged: priority -3 already", ids[0])
+    );
+
+    scene.output(&["job", "cancel", &ids[1]]);
+    let late = scene.run(&["job", "priority", &ids[1], "5", "--json"]);
+    let told = json!({ "changed": false, "id": ids[1], "queue": "q", "state": "cancelled" });
+    assert_eq!((late.code, late.stdout.trim_end()), (1, &*told.to_string()));
+    scene.run(&["job", "priority", "0198c5a4-0000-7000-8000-000000000000", "5"]).refused(1, "no job has the id");
+    scene.run(&["job", "priority", &ids[0], "101"]).refused(2, "priority is 101; it must be from -100 to 100");
+    scene.run(&["job", "priority", &ids[0], "high"]).refused(2, "is not a priority");
+    let told: String = sqlx::query_scalar("SELECT leasehold.set_priority($1::uuid, 9)")
+        .bind(&ids[0])
+        .fetch_one(&mut scene.sql().await)
+        .await
+        .expect("set_priority in SQL");
+    assert_eq!((told.as_str(), &scene.json(&["job", "show", &ids[0]])["priority"]), ("queued", &json!(9)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_job_leaves_no_hint_behind_and_has_one_in_its_new_queue() {
+    let scene = Scene::start().await;
+    let ids: Vec<String> = (0..2).map(|_| scene.output(&["enqueue", "--kind", "k", "--queue", "q"])).collect();
+    assert_eq!(scene.output(&["job", "move", &ids[0], "--to", "slow"]), format!("{}  in slow", ids[0]));
+    assert_eq!((head(&scene, "q").await, head(&scene, "slow").await), (vec![ids[1].clone()], vec![ids[0].clone()]));
+    assert_eq!(scene.json(&["job", "show", &ids[0]])["queue"], "slow");
+    assert_eq!(
+        scene.output(&["job", "move", &ids[0], "--to", "slow"]),
+        format!("{}  unchanged: in slow already", ids[0])
+    );
+    scene.run(&["job", "move", &ids[0]]).refused(2, "--to <QUEUE>");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_says_why_a_job_waits() {
     let scene = Scene::start().await;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod bulk;
 mod each;
 mod enqueue;
 mod fixture;

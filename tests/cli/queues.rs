@@ -66,3 +66,56 @@ async fn the_worth_of_a_point_of_priority_can_be_set() {
     );
     assert_eq!(scene.run(&["queue", "set", "q", "--priority-step", "never"]).code, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_has_a_dead_letter_queue_and_a_retention_and_shows_them() {
+    let scene = Scene::start().await;
+    scene.run(&["queue", "set", "q"]).refused(2, "nothing to set");
+    scene.run(&["queue", "set", "q", "--dead-letter", "q"]).refused(2, "must name another queue than q");
+    scene.run(&["queue", "set", "q", "--keep-days", "0"]).refused(2, "from 1 to 36500, or default");
+    assert_eq!(
+        scene.output(&["queue", "set", "q", "--dead-letter", "dead", "--keep-days", "3"]),
+        "each job that dies in q makes a job in dead\nfinished jobs of q are kept 3 days"
+    );
+    let shown = scene.json(&["queue", "show", "q"]);
+    let told = json!({
+        "queue": "q", "paused": false, "priority_step_ms": null, "dead_letter": "dead", "keep_days": 3
+    });
+    assert_eq!(shown, told);
+    let text = scene.output(&["queue", "show", "q"]);
+    assert!(text.contains("dead letters   dead") && text.contains("kept 3 days"), "{text}");
+    let set = scene.json(&["queue", "set", "q", "--keep-days", "default"]);
+    assert_eq!(set, json!({ "queue": "q", "keep_days": null }));
+    scene.output(&["queue", "set", "q", "--dead-letter", "none", "--priority-step", "strict"]);
+    let shown = scene.json(&["queue", "show", "q"]);
+    assert_eq!(
+        (&shown["dead_letter"], &shown["keep_days"], shown["priority_step_ms"].is_u64()),
+        (&json!(null), &json!(null), true)
+    );
+}
+
+/// A job dies in a real worker; its letter is listed, shows where it comes from, and is run by a worker of its queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_found_from_both_sides() {
+    let scene = Scene::start().await;
+    scene.output(&["queue", "set", "q", "--dead-letter", "dead"]);
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--payload", "{\"n\":7}"]);
+    let mut worker =
+        scene.command(&["worker", "--queue", "q", "--exec", "k=echo broken >&2; exit 65"]).spawn().expect("a worker");
+    assert_eq!(scene.run(&["job", "wait", &id, "--timeout", "30s"]).code, 1);
+    worker.kill().expect("killing the worker");
+    worker.wait().expect("its end");
+    let letters = scene.json(&["job", "list", "--queue", "dead"]);
+    let letter = letters[0]["id"].as_str().expect("a letter").to_owned();
+    let shown = scene.json(&["job", "show", &letter]);
+    assert_eq!(
+        (&shown["kind"], &shown["payload"], &shown["state"]),
+        (&json!("k"), &json!({ "n": 7 }), &json!("queued"))
+    );
+    assert_eq!((&shown["dead_letters"][0]["died"], &shown["dead_letters"][0]["died_in"]), (&json!(id), &json!("q")));
+    assert!(shown["last_error"].as_str().is_some_and(|error| error.contains("broken")), "{shown}");
+    let text = scene.output(&["job", "show", &id]);
+    assert!(text.contains(&format!("dead letter   job {letter}")), "{text}");
+    let text = scene.output(&["job", "show", &letter]);
+    assert!(text.contains(&format!("dead letter   of job {id}, which died in q")), "{text}");
+}

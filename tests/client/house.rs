@@ -49,7 +49,7 @@ struct Stumble;
 impl Job for Stumble {
     const KIND: &'static str = "test/stumble";
     const QUEUE: &'static str = "house";
-    const BACKOFF: Option<Backoff> = Some(Backoff { base: Duration::from_secs(7200), cap: Duration::from_secs(7200) });
+    const BACKOFF: Option<Backoff> = Some(Backoff::exponential(Duration::from_secs(7200), Duration::from_secs(7200)));
     type Output = ();
 
     async fn run(self, _: &Run) -> Result<(), JobError> {

@@ -215,7 +215,11 @@ async fn orphan(scene: &Scene, in_redis: Duration, in_postgres: Duration) -> Job
     let id = scene.enqueue().await;
     let ids = lease(scene, in_redis).await;
     assert_eq!(ids, [id]);
-    let claimed = scene.store.claim(WorkerId::new(), &ids, &Kinds::All, in_postgres).await.expect("a claim");
+    let claimed = scene
+        .store
+        .claim(WorkerId::new(), &QueueName::default(), &ids, &Kinds::All, in_postgres)
+        .await
+        .expect("a claim");
     assert_eq!(claimed.len(), 1);
     id
 }

@@ -326,6 +326,30 @@ async fn fill() {
                         ready: a b",
             },
             Case {
+                name: "hints were moved since the line was read: this fill may know their old positions and moves none",
+                seed: "leases: a=waits@9 b=waits
+                       readings: n=4 placed=3
+                       ready: b a",
+                keys: KEYS,
+                args: "10 0 m 30000 3 a@ b@ c@",
+                returns: "[1, 2, 0]",
+                after: "leases: a=waits@9 b=waits c=waits
+                        readings: n=4 placed=3
+                        ready: b c a",
+            },
+            Case {
+                name: "hints were moved before the line was read: their positions count",
+                seed: "leases: a=waits@9 b=waits
+                       readings: n=4 placed=3
+                       ready: b a",
+                keys: KEYS,
+                args: "10 0 m 30000 4 a@ b@",
+                returns: "[0, 2, 0]",
+                after: "leases: a=waits b=waits
+                        readings: n=4 placed=3
+                        ready: a b",
+            },
+            Case {
                 name: "a hint behind all of these ids was refused",
                 seed: "readings: 3=@3 4=@9 n=4",
                 keys: KEYS,

@@ -88,6 +88,7 @@ fn call<'a>(
             let bound = number();
             let mode = match args.next() {
                 Some("new") => Mode::New,
+                Some("place") => Mode::Place,
                 _ => Mode::Return,
             };
             let Pushed { pushed, doubles, overflowed, paused } = keys.push(bound, mode, &hints(args));
@@ -172,6 +173,7 @@ fn read(text: &str) -> QueueKeys {
                             let kept = refused.split_terminator(',').map(id).collect();
                             readings.kept.insert(number.parse().expect("a number"), kept);
                         }
+                        (None, None) if number == "placed" => readings.placed = refused.parse().expect("a number"),
                         (None, None) => readings.n = refused.parse().expect("a number"),
                         (None, Some(at)) => {
                             readings.refused.insert(number.parse().expect("a number"), at.parse().expect("a position"));
@@ -220,11 +222,13 @@ fn write(keys: &QueueKeys) -> String {
     };
     line("leases", keys.leases.iter().map(lease).collect::<Vec<_>>().join(" "));
     line("ready", of(&keys.ready));
-    let Readings { n, refused, kept } = &keys.readings;
+    let Readings { n, refused, kept, placed } = &keys.readings;
     if *n > 0 {
         let refused = refused.iter().map(|(number, at)| format!("{number}=@{at}"));
         let kept = kept.iter().map(|(number, ids)| format!("kept:{number}={},", list(ids, ",")));
-        line("readings", refused.chain(kept).chain([format!("n={n}")]).collect::<Vec<_>>().join(" "));
+        let placed = (*placed > 0).then(|| format!("placed={placed}"));
+        let all = refused.chain(kept).chain([format!("n={n}")]).chain(placed);
+        line("readings", all.collect::<Vec<_>>().join(" "));
     }
     lines.sort();
     lines.join("\n")

@@ -317,6 +317,98 @@ async fn push() {
                         ready: a",
             },
             Case {
+                name: "a hint whose position has changed moves to the front",
+                seed: "leases: a=waits b=waits c=waits
+                       ready: a b c",
+                keys: KEYS,
+                args: "10 place c@0",
+                returns: "[1, 0, 0, 0]",
+                after: "leases: a=waits b=waits c=waits@0
+                        ready: c a b",
+            },
+            Case {
+                name: "and to the back, behind those of the same position",
+                seed: "leases: a=waits b=waits c=waits
+                       ready: a b c",
+                keys: KEYS,
+                args: "10 place a@3",
+                returns: "[1, 0, 0, 0]",
+                after: "leases: a=waits@3 b=waits c=waits
+                        ready: b c a",
+            },
+            Case {
+                name: "many hints move in one pass",
+                seed: "leases: a=waits b=waits c=waits d=waits e=waits f=waits g=waits h=waits i=waits j=waits k=waits \
+                       l=waits m=waits n=waits o=waits p=waits q=waits r=waits s=waits
+                       ready: a b c d e f g h i j k l m n o p q r s",
+                keys: KEYS,
+                args: "40 place s@1 r@2 q@3 p@4 o@5 n@6 m@7 l@8 k@9 j@10 i@11 h@12 g@13 f@14 e@15 d@16 c@17 b@18",
+                returns: "[18, 0, 0, 0]",
+                after: "leases: a=waits b=waits@18 c=waits@17 d=waits@16 e=waits@15 f=waits@14 g=waits@13 h=waits@12 i=waits@11 \
+                        j=waits k=waits@9 l=waits@8 m=waits@7 n=waits@6 o=waits@5 p=waits@4 q=waits@3 r=waits@2 s=waits@1
+                        ready: a s r q p o n m l k j i h g f e d c b",
+            },
+            Case {
+                name: "a hint that is not there is pushed, one that is named twice moves once",
+                seed: "leases: b=waits
+                       ready: b",
+                keys: KEYS,
+                args: "10 place a@ b@3 b@3",
+                returns: "[2, 1, 0, 0]",
+                after: "leases: a=waits b=waits@3
+                        ready: a b",
+            },
+            Case {
+                name: "hints that workers have taken, or that are set aside, stay where they are",
+                seed: "aside:paint: d
+                       asides: paint
+                       claimed: b
+                       leases: a=+60s b=waits c=waits d=waits
+                       ready: c",
+                keys: KEYS,
+                args: "10 place a@5 b@5 d@5",
+                returns: "[0, 3, 0, 0]",
+                after: "aside:paint: d
+                        asides: paint
+                        claimed: b
+                        leases: a=+60s b=waits c=waits d=waits
+                        ready: c",
+            },
+            Case {
+                name: "a hint that moves behind the end of the head leaves the head, and the fill that reads the line hears of both",
+                seed: "flags: overflow=@5
+                       leases: a=waits b=waits
+                       readings: n=7
+                       ready: a b",
+                keys: KEYS,
+                args: "10 place a@9",
+                returns: "[0, 0, 1, 0]",
+                after: "flags: overflow=@5
+                        leases: b=waits
+                        readings: 7=@9 n=7 placed=7
+                        ready: b",
+            },
+            Case {
+                name: "a hint from behind the end of the head comes in, and the last one falls",
+                seed: "flags: overflow=@5
+                       leases: b=waits d=waits
+                       ready: b d",
+                keys: KEYS,
+                args: "2 place z@1",
+                returns: "[1, 0, 1, 0]",
+                after: "flags: overflow=@4
+                        leases: b=waits z=waits@1
+                        ready: z b",
+            },
+            Case {
+                name: "paused: nothing moves",
+                seed: "flags: paused=1",
+                keys: KEYS,
+                args: "10 place a@",
+                returns: "[0, 0, 0, 1]",
+                after: "flags: paused=1",
+            },
+            Case {
                 name: "paused: nothing is pushed",
                 seed: "flags: paused=1",
                 keys: KEYS,

@@ -14,7 +14,7 @@ async fn each_hint_goes_where_its_job_is() {
     let taken = world.handoff.take(&queue(), &[], &[], 3, LEASE).await.expect("take");
     assert_eq!(taken.ids, ids);
     // The first is never claimed, the second runs, the third has ended.
-    let claimed = world.store.claim(worker, &ids[1..], &Kinds::All, LEASE).await.expect("claim");
+    let claimed = world.store.claim(worker, &queue(), &ids[1..], &Kinds::All, LEASE).await.expect("claim");
     let ended: Vec<_> = claimed.into_iter().filter(|job| job.fence.id == ids[2]).collect();
     world.settle(worker, &ended).await;
     world.let_hints_lapse().await;

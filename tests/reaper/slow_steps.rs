@@ -21,7 +21,7 @@ fn runs(watch: &Watch, step: &str) -> u64 {
 async fn claim_one(world: &World) -> Instant {
     let hints = world.handoff.take(&queue(), &[], &[], 1, HANDOFF_LEASE).await.expect("take");
     let ends = Instant::now() + QUIET;
-    let claimed = world.store.claim(WorkerId::new(), &hints.ids, &Kinds::All, QUIET).await.expect("claim");
+    let claimed = world.store.claim(WorkerId::new(), &queue(), &hints.ids, &Kinds::All, QUIET).await.expect("claim");
     assert_eq!(claimed.len(), 1);
     ends
 }

@@ -132,7 +132,8 @@ impl World {
         if taken.ids.is_empty() {
             return Vec::new();
         }
-        let claimed = self.store.claim(worker, &taken.ids, &Kinds::All, LEASE).await.expect("claim in PostgreSQL");
+        let claimed =
+            self.store.claim(worker, &queue(), &taken.ids, &Kinds::All, LEASE).await.expect("claim in PostgreSQL");
         let ids: Vec<JobId> = claimed.iter().map(|job| job.fence.id).collect();
         self.handoff.renew(&[(queue(), ids.clone())], LEASE).await.expect("renew in Redis");
         let refused: Vec<JobId> = taken.ids.into_iter().filter(|id| !ids.contains(id)).collect();

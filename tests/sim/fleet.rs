@@ -96,7 +96,7 @@ impl Fleet {
             queues: role.queues.clone(),
             lease: self.times.lease,
             grace: self.times.grace,
-            backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_millis(800) },
+            backoff: Backoff::exponential(Duration::from_millis(100), Duration::from_millis(800)),
         };
         let worker = Worker::new(store, head, settings, handlers).seeded(self.around.dice.seed());
         let (id, stop, stop_now) = (worker.id(), CancellationToken::new(), CancellationToken::new());

@@ -5,7 +5,7 @@ pub(crate) use crate::subject::Fixture;
 use leasehold_core::{
     ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, QueueName, Settle, Settled, WorkerId,
 };
-use leasehold_ports::{Error, Kinds, Line};
+use leasehold_ports::{Claims, Error, Kinds, Line};
 use serde_json::value::RawValue;
 use std::{future::Future, time::Duration};
 
@@ -129,9 +129,33 @@ impl Fixture {
         self.claim_one(worker, id).await.fence
     }
 
+    /// Claims jobs of the default queue.
+    pub(crate) async fn claim(
+        &self,
+        worker: WorkerId,
+        ids: &[JobId],
+        kinds: &Kinds,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        Claims::claim(&**self, worker, &QueueName::default(), ids, kinds, lease).await
+    }
+
+    /// Claims jobs of the default queue that were refused before.
+    pub(crate) async fn claim_careful(
+        &self,
+        worker: WorkerId,
+        ids: &[JobId],
+        kinds: &Kinds,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        Claims::claim_careful(&**self, worker, &QueueName::default(), ids, kinds, limit, lease).await
+    }
+
     /// Claims a job that is known to be queued.
     pub(crate) async fn claim_one(&self, worker: WorkerId, id: JobId) -> ClaimedJob {
-        let mut claimed = self.claim(worker, &[id], &Kinds::All, LEASE).await.expect("claim");
+        let queue = name(&self.record(id).await.queue);
+        let mut claimed = Claims::claim(&**self, worker, &queue, &[id], &Kinds::All, LEASE).await.expect("claim");
         assert_eq!(claimed.len(), 1, "job {id} must be claimable");
         claimed.remove(0)
     }

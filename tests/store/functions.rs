@@ -1,8 +1,9 @@
 //! The SQL functions leasehold.enqueue and leasehold.cancel, which any language can call.
 
 use crate::fixture::{Fixture, concurrently, retry};
-use leasehold_core::{JobId, Settle, State, WorkerId};
+use leasehold_core::{JobId, NewJob, Retry, Settle, State, Unique, UniqueRule, WorkerId};
 use sqlx::{AssertSqlSafe, PgConnection};
+use std::time::Duration;
 use uuid::Uuid;
 
 async fn call(connection: &mut PgConnection, query: &str) -> Result<JobId, String> {
@@ -94,6 +95,98 @@ async fn enqueue_refuses_each_bad_input_by_name() {
         let refused = call(&mut connection, &format!("SELECT leasehold.enqueue({arguments})")).await;
         let error = refused.expect_err(&arguments);
         assert!(error.contains(told), "{}: {error}", &arguments[..arguments.len().min(80)]);
+    }
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 0);
+}
+
+#[tokio::test]
+async fn enqueue_takes_the_words_of_what_runs_when() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    let query = r#"SELECT leasehold.enqueue('k', '{"a": 1, "b": 2}', expires_at => now() + interval '1 hour',
+        retry => '{"strategy": "linear", "base": "1h30m", "for": "2 days"}',
+        "unique" => '{"while": "queued", "on_conflict": "replace", "fields": ["a"]}')"#;
+    let id = call(&mut connection, query).await.expect("enqueue");
+    let record = fixture.record(id).await;
+    let wanted = Retry::linear(Duration::from_secs(5400)).for_time(Duration::from_secs(172_800));
+    assert_eq!((record.retry, record.unique_rule), (Some(wanted), Some(UniqueRule::Queued)));
+    assert_eq!(record.expires_at.map(|at| at - record.created_at), Some(chrono::TimeDelta::hours(1)));
+    // A client makes the same key.
+    let job = NewJob {
+        payload: crate::fixture::json(r#"{"b": 3, "a": 1}"#),
+        unique: Some(Unique::while_queued().fields(["a"])),
+        ..crate::fixture::new_job()
+    };
+    let answer = fixture.enqueue(&[job]).await.expect("enqueue").remove(0);
+    assert_eq!((answer.id, answer.inserted, answer.replaced), (id, false, false));
+    assert_eq!(call(&mut connection, query).await.expect("enqueue"), id);
+}
+
+#[tokio::test]
+async fn enqueue_many_takes_the_words_of_a_line() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    let jobs = r#"[{"kind": "a", "payload": {"b": 1,  "a": 2}, "queue": "q", "priority": 3, "delay": "1h", "timeout": "90s",
+                    "max_attempts": 2, "max_crashes": 2, "limit_key": "l", "expires_in": "2h"},
+                   {"kind": "b", "unique_key": "u", "unique": {"on_conflict": "keep_last"}, "retry": {"base": "5s"}},
+                   {"kind": "b", "payload": null, "unique_key": "u", "unique": {"on_conflict": "keep_last"}},
+                   {"kind": "c", "id": "01890000-0000-7000-8000-000000000003", "run_at": "2030-01-31T08:00:00Z"}]"#;
+    for cast in ["", "::text", "::json", "::jsonb"] {
+        let query = format!("SELECT nth, id, inserted, replaced, state FROM leasehold.enqueue_many('{jobs}'{cast})");
+        let rows = sqlx::query_as::<_, (i64, Uuid, bool, bool, String)>(AssertSqlSafe(query));
+        let rows = rows.fetch_all(&mut connection).await.expect("enqueue_many");
+        let told: Vec<_> = rows.iter().map(|row| (row.0, row.2, row.3, row.4.as_str())).collect();
+        let is_first = cast.is_empty();
+        let wanted = [
+            (1, true, false, "scheduled"),
+            (2, is_first, !is_first, "queued"),
+            (3, false, true, "queued"),
+            (4, is_first, false, "scheduled"),
+        ];
+        assert_eq!(told, wanted);
+        assert_eq!(rows[1].1, rows[2].1);
+        let record = fixture.record(JobId(rows[0].1)).await;
+        assert_eq!((record.queue.as_str(), record.kind.as_str(), record.priority), ("q", "a", 3));
+        assert_eq!((record.timeout_ms, record.max_attempts, record.max_crashes), (Some(90_000), 2, 2));
+        assert_eq!((record.limit_key.as_deref(), record.expires_at.is_some()), (Some("l"), true));
+        assert_eq!(record.run_at - record.created_at, chrono::TimeDelta::hours(1));
+        if is_first {
+            assert_eq!(record.payload.get(), r#"{"b": 1,  "a": 2}"#, "byte for byte");
+        }
+        assert_eq!(fixture.record(JobId(rows[2].1)).await.payload.get(), "null");
+    }
+}
+
+#[tokio::test]
+async fn enqueue_many_is_all_or_nothing_and_names_what_is_wrong() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    for (job, told) in [
+        (r#"{"kind": "k", "colour": "red"}"#, "a job has no word colour"),
+        (r#"[1]"#, "a job must be a JSON object"),
+        (r#"{"payload": 1}"#, "kind NULL is no name"),
+        (r#"{"kind": "k", "delay": 5}"#, "delay must be a duration as text"),
+        (r#"{"kind": "k", "delay": "soon"}"#, "delay is no duration"),
+        (r#"{"kind": "k", "retry": {"bsae": "1s"}}"#, "retry has no field bsae"),
+        (r#"{"kind": "k", "retry": 5}"#, "retry must be a JSON object"),
+        (r#"{"kind": "k", "retry": {"strategy": "quadratic"}}"#, "is not exponential, linear or fixed"),
+        (r#"{"kind": "k", "retry": {"base": "2s", "cap": "1s"}}"#, "retry.cap is less than retry.base"),
+        (r#"{"kind": "k", "retry": {"for": "-1s"}}"#, "retry.for is"),
+        (r#"{"kind": "k", "delay": "1h", "expires_in": "1h"}"#, "expires_at is not after the earliest start"),
+        (r#"{"kind": "k", "unique": {}}"#, "unique needs one of"),
+        (r#"{"kind": "k", "unique_key": "u", "unique": []}"#, "unique must be a JSON object"),
+        (r#"{"kind": "k", "unique_key": "u", "unique": {"while": "running"}}"#, "is not live or queued"),
+        (r#"{"kind": "k", "unique_key": "u", "unique": {"on_conflict": "fail"}}"#, "is not skip, replace or keep_last"),
+        (r#"{"kind": "k", "unique_key": "u", "unique": {"fields": ["a"]}}"#, "unique needs one of"),
+        (r#"{"kind": "k", "unique": {"fields": [1]}}"#, "unique.fields must be a list of names"),
+        (r#"{"kind": "k", "unique": {"fields": "a"}}"#, "unique.fields must be a list of names"),
+        (r#"{"kind": "k", "payload": [], "unique": {"fields": ["a"]}}"#, "needs a payload that is a JSON object"),
+        (r#"{"kind": "k", "unique_key": "u", "unique": {"on_conflict": "keep_last", "for": "1h"}}"#, "with keep_last"),
+        (r#"{"kind": "k", "unique_key": "u", "unique": {"longest_wait": "1h"}}"#, "unique.longest_wait needs"),
+    ] {
+        let query = format!(r#"SELECT id FROM leasehold.enqueue_many('[{{"kind": "good"}}, {job}]') LIMIT 1"#);
+        let error = call(&mut connection, &query).await.expect_err(job);
+        assert!(error.contains(told), "{job}: {error}");
     }
     assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs").await, 0);
 }

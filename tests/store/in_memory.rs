@@ -20,6 +20,7 @@ mod line;
 mod look;
 mod note_repairs;
 mod pause;
+mod place;
 mod priority_step;
 mod promote;
 mod purge;
@@ -32,3 +33,5 @@ mod snooze;
 #[path = "subject_in_memory.rs"]
 mod subject;
 mod unblock;
+mod unique;
+mod words;

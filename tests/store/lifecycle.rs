@@ -108,6 +108,7 @@ async fn send(fixture: &Fixture, workers: &Workers, events: &[(JobId, Event)]) -
         Event::Promote => drop(fixture.promote(10_000, None).await.expect("promote")),
         Event::Unblock => drop(fixture.unblock(&ids).await.expect("unblock")),
         Event::Claim(_) => claim_all(fixture, workers.claiming, &ids).await,
+        Event::GiveUp => drop(fixture.lapse(10_000).await.expect("lapse")),
         Event::Expire => drop(fixture.expire(10_000, None).await.expect("expire")),
         Event::Cancel => drop(fixture.cancel(&ids).await.expect("cancel")),
         Event::Revive => drop(fixture.revive(&ids).await.expect("revive")),

@@ -209,8 +209,11 @@ fn all_entrances_insert_the_same_columns() {
     // A job with parents or children always takes the way through the function.
     of_function.retain(|column| !["is_parent", "unmet"].contains(&column.as_str()));
     assert!(of_function.len() > 10, "{of_function:?}");
+    // Jobs with words that few jobs have are enqueued by the function alone: `NewJob::has_rare_words`.
+    let (common, rare) = of_function.split_at(of_function.len() - 3);
+    assert_eq!(rare, ["retry", "expires_at", "unique_rule"]);
     for file in ["sql/enqueue_new.sql", "sql/enqueue.sql"] {
-        assert_eq!(columns(file), of_function, "{file}");
+        assert_eq!(columns(file), common, "{file}");
     }
     // No function and no statement beside these inserts a job that is new.
     for folder in ["functions", "sql"] {

@@ -1,8 +1,8 @@
 //! look: why hints were not claimed.
 
 use crate::fixture::{Fixture, LEASE, kind, name, new_job};
-use leasehold_core::{Claimability, JobId, NewJob, Settle, State, WorkerId};
-use leasehold_store::Kinds;
+use leasehold_core::{Claimability, JobId, NewJob, Settle, State, Unique, WorkerId};
+use leasehold_ports::{Claims, Kinds};
 use std::{collections::BTreeMap, time::Duration};
 
 #[tokio::test]
@@ -61,6 +61,28 @@ async fn claim_takes_exactly_the_jobs_that_look_calls_claimable() {
             wanted.insert(job.id, Claimability::of(state, is_paused, is_served, crashes, 3));
         }
     }
+    let unique = |kind_name: &str| NewJob {
+        kind: kind(kind_name),
+        queue: name("open"),
+        unique_key: Some(kind_name.to_owned()),
+        unique: Some(Unique::keep_last()),
+        ..NewJob::new(kind("mine"), crate::fixture::json("1"))
+    };
+    for (kind_name, is_key_held) in [("mine", true), ("other", true)] {
+        let (begun, waits) = (unique(kind_name), unique(kind_name));
+        fixture.enqueue(std::slice::from_ref(&begun)).await.expect("enqueue");
+        fixture.claim_one(WorkerId::new(), begun.id).await;
+        fixture.enqueue(std::slice::from_ref(&waits)).await.expect("enqueue");
+        let of = |state, is_key_held| Claimability::of(state, false, kind_name == "mine", 0, 3).but(false, is_key_held);
+        wanted.insert(begun.id, of(State::Running, false));
+        wanted.insert(waits.id, of(State::Queued, is_key_held));
+    }
+    for kind_name in ["mine", "other"] {
+        let overdue = NewJob { expires_in: Some(LEASE), unique_key: None, unique: None, ..unique(kind_name) };
+        fixture.enqueue(std::slice::from_ref(&overdue)).await.expect("enqueue");
+        wanted.insert(overdue.id, Claimability::of(State::Queued, false, kind_name == "mine", 0, 3).but(true, false));
+    }
+    fixture.make_overdue().await;
     fixture.pause(&name("paused")).await.expect("pause");
     for one in Claimability::ALL {
         let is_there = wanted.values().any(|other| *other == one);
@@ -71,8 +93,11 @@ async fn claim_takes_exactly_the_jobs_that_look_calls_claimable() {
     let looked = fixture.look(&ids, &mine).await.expect("look");
     assert_eq!(looked.into_iter().map(|job| (job.id, job.claimability)).collect::<BTreeMap<_, _>>(), wanted);
 
-    let claimed = fixture.claim(WorkerId::new(), &ids, &mine, LEASE).await.expect("claim");
-    let mut claimed: Vec<JobId> = claimed.into_iter().map(|job| job.fence.id).collect();
+    let mut claimed: Vec<JobId> = Vec::new();
+    for queue in ["open", "paused"] {
+        let jobs = Claims::claim(&*fixture, WorkerId::new(), &name(queue), &ids, &mine, LEASE).await.expect("claim");
+        claimed.extend(jobs.into_iter().map(|job| job.fence.id));
+    }
     claimed.sort_unstable();
     let takes = wanted.iter().filter(|(_, claimability)| claimability.may_be_claimed());
     assert_eq!(claimed, takes.map(|(id, _)| *id).collect::<Vec<_>>());

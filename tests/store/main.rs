@@ -1,6 +1,7 @@
 //! The conformance suite of the store, on a real PostgreSQL: one file for each verb. Each file tests that the verb
 //! works, that a stale fence and an illegal state change nothing, and that of two concurrent calls one wins.
 
+mod bulk;
 mod bury;
 mod cancel;
 mod cancel_run;
@@ -10,6 +11,7 @@ mod claim_line;
 mod client_reads;
 mod complete;
 mod connect;
+mod dead_letter;
 mod enqueue;
 mod expire;
 mod failover;
@@ -17,6 +19,7 @@ mod fixture;
 mod functions;
 mod graph_rows;
 mod graphs;
+mod keep_days;
 mod life;
 mod lifecycle;
 mod limits;
@@ -28,6 +31,7 @@ mod migrate_functions;
 mod note_repairs;
 mod old_schema;
 mod pause;
+mod place;
 mod plans;
 mod priority_step;
 mod promote;
@@ -47,7 +51,10 @@ mod statement_limits;
 mod stats;
 mod subject;
 mod unblock;
+mod unique;
+mod unique_races;
 mod violations;
+mod words;
 
 /// The pooler between the store and the server in this suite.
 const POOLER: leasehold_store::Pooler = leasehold_store::Pooler::None;

@@ -134,7 +134,10 @@ async fn new_program(store: &Store, seen: &Seen) {
         let ids = jobs.each_ref().map(|job| job.id);
         seen.timed(store.enqueue(&jobs)).await.expect("enqueue");
         Seen::note(&seen.accepted, &ids.map(|id| id.0));
-        let claimed = seen.timed(store.claim(worker, &ids, &Kinds::All, LEASE)).await.expect("claim");
+        let claimed = seen
+            .timed(store.claim(worker, &leasehold_core::QueueName::default(), &ids, &Kinds::All, LEASE))
+            .await
+            .expect("claim");
         let runs: Vec<FinishedRun> =
             claimed.iter().map(|job| FinishedRun { fence: job.fence, settle: Settle::Complete(None) }).collect();
         assert_eq!(seen.timed(store.settle(worker, &runs)).await.expect("settle"), [Settled::Done; 2]);
@@ -204,7 +207,14 @@ async fn the_old_schema_migrates_under_load() {
     store.deferred_done(&[left[0].run.fence]).await.expect("deferred");
     assert_eq!(store.promote(10, None).await.expect("promote").len(), 1);
     assert_eq!(store.expire(10, None).await.expect("expire").len(), 1);
-    assert_eq!(store.claim(WorkerId::new(), &[JobId(kept[0].0)], &Kinds::All, LEASE).await.expect("claim").len(), 1);
+    assert_eq!(
+        store
+            .claim(WorkerId::new(), &leasehold_core::QueueName::default(), &[JobId(kept[0].0)], &Kinds::All, LEASE)
+            .await
+            .expect("claim")
+            .len(),
+        1
+    );
     // No function of the old schema made blocked jobs; `rows.sql` made one by hand.
     let blocked = "01890000-0000-7000-8000-000000000008".parse().map(JobId).expect("an id");
     assert_eq!(store.unblock(&[blocked]).await.expect("unblock").len(), 1);

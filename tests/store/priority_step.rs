@@ -59,6 +59,30 @@ async fn a_line_without_hints_is_claimed_in_the_same_order() {
     assert_eq!(ids, [old, high, plain]);
 }
 
+/// A stream of jobs of the highest priority comes for ten hours, and one job of the lowest priority waits meanwhile. With a step
+/// of a minute, their 200 points of difference are worth 200 minutes of waiting and no more.
+#[tokio::test]
+async fn a_stream_of_the_highest_priority_does_not_starve_the_lowest() {
+    let fixture = Fixture::start().await;
+    let default = name("default");
+    fixture.set_priority_step(&default, Duration::from_secs(60)).await.expect("a minute");
+    let lowest = waits(&fixture, -100, 600).await;
+    let stream = (0..500).map(|minute| NewJob {
+        priority: 100,
+        run_at: Some(Utc::now() - TimeDelta::minutes(600 - minute) + TimeDelta::seconds(30)),
+        ..new_job()
+    });
+    fixture.enqueue(&stream.collect::<Vec<_>>()).await.expect("enqueue");
+    let mut claimed = Vec::new();
+    while !claimed.contains(&lowest) {
+        let jobs =
+            fixture.claim_line(WorkerId::new(), &default, &Kinds::All, 10, LEASE, true).await.expect("claim_line");
+        assert!(!jobs.is_empty(), "the job of the lowest priority was never claimed");
+        claimed.extend(jobs.iter().map(|job| job.fence.id));
+    }
+    assert_eq!(claimed.iter().position(|id| *id == lowest), Some(200));
+}
+
 #[tokio::test]
 async fn a_job_that_comes_due_stands_by_its_new_time() {
     let fixture = Fixture::start().await;

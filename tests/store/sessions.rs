@@ -53,7 +53,8 @@ async fn a_statement_runs_under_settings_of_its_own() {
     let worker = WorkerId::new();
     let (job, other) = (new_job(), new_job());
     store.enqueue(&[job.clone(), other]).await.expect("enqueue");
-    let claimed = store.claim(worker, &[job.id], &Kinds::All, LEASE).await.expect("claim");
+    let claimed =
+        store.claim(worker, &leasehold_core::QueueName::default(), &[job.id], &Kinds::All, LEASE).await.expect("claim");
     let run = FinishedRun { fence: claimed[0].fence, settle: Settle::Complete(None) };
     assert_eq!(store.settle(worker, &[run]).await.expect("settle"), [Settled::Done]);
     store.survey(None).await.expect("survey");

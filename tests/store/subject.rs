@@ -98,6 +98,20 @@ impl Fixture {
         self.sql("UPDATE leasehold.job SET run_at = now() - interval '1 second' WHERE state = 'scheduled'").await;
     }
 
+    /// Makes the time in which jobs may begin end a second ago, for all jobs that have such a time.
+    pub(crate) async fn make_overdue(&self) {
+        self.sql(
+            "UPDATE leasehold.job SET expires_at = now() - interval '1 second' WHERE expires_at IS NOT NULL;
+             UPDATE leasehold.job SET retry_until = now() - interval '1 second' WHERE retry_until IS NOT NULL",
+        )
+        .await;
+    }
+
+    /// Makes the time end a second ago until which unique keys are held.
+    pub(crate) async fn make_periods_over(&self) {
+        self.sql("UPDATE leasehold.unique_period SET until = now() - interval '1 second'").await;
+    }
+
     /// Makes all runs start a minute ago.
     pub(crate) async fn make_runs_old(&self) {
         self.sql("UPDATE leasehold.job SET started_at = now() - interval '1 minute' WHERE state = 'running'").await;

@@ -73,6 +73,21 @@ impl Fixture {
         });
     }
 
+    /// Makes the time in which jobs may begin end a second ago, for all jobs that have such a time.
+    pub(crate) async fn make_overdue(&self) {
+        let past = self.clock.now() - TimeDelta::seconds(1);
+        self.edit(|row| {
+            row.expires_at = row.expires_at.map(|_| past);
+            row.retry_until = row.retry_until.map(|_| past);
+        });
+    }
+
+    /// Makes the time end a second ago until which unique keys are held.
+    pub(crate) async fn make_periods_over(&self) {
+        let past = self.clock.now() - TimeDelta::seconds(1);
+        self.store.rows().unique_periods.values_mut().for_each(|(until, _)| *until = past);
+    }
+
     /// Makes all runs start a minute ago.
     pub(crate) async fn make_runs_old(&self) {
         self.edit(|row| row.started_at = row.started_at.map(|began| began - TimeDelta::minutes(1)));
@@ -118,6 +133,9 @@ impl Fixture {
                 finished_at: life.state.is_final().then(|| self.clock.now()),
                 lease_until: is_running.then(|| ago(TimeDelta::seconds(1))),
                 cancel_at: life.cancel_wanted.then(|| self.clock.now()),
+                retry_until: None,
+                expires_at: None,
+                key_moved: false,
                 ended_by: life.state.is_final().then_some(finished_by),
                 last_error: None,
                 result: None,

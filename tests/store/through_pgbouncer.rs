@@ -1,6 +1,7 @@
 //! The conformance suite of the store, run through PgBouncer in transaction mode. `main.rs` alone tests what belongs to
 //! the database (constraints, functions), and plans, which depend on settings that this suite checks.
 
+mod bulk;
 mod bury;
 mod cancel;
 mod cancel_run;
@@ -8,11 +9,13 @@ mod claim;
 mod claim_line;
 mod client_reads;
 mod complete;
+mod dead_letter;
 mod enqueue;
 mod expire;
 mod fixture;
 mod graph_rows;
 mod graphs;
+mod keep_days;
 mod life;
 mod lifecycle;
 mod limits;
@@ -25,6 +28,7 @@ mod note_repairs;
 mod old_schema;
 mod pause;
 mod pgbouncer;
+mod place;
 mod priority_step;
 mod promote;
 mod purge;
@@ -43,7 +47,10 @@ mod statement_limits;
 mod stats;
 mod subject;
 mod unblock;
+mod unique;
+mod unique_races;
 mod violations;
+mod words;
 
 /// The pooler between the store and the server in this suite.
 const POOLER: leasehold_store::Pooler = leasehold_store::Pooler::Transaction;

@@ -36,6 +36,8 @@ async fn each_damage_is_reported_by_the_right_check() {
         ("a unique key twice", "DROP INDEX leasehold.job_unique_key; UPDATE leasehold.job SET unique_key = 'one' WHERE unique_key = 'two'".into(), &["unique_key_twice", "index_missing"]),
         ("a lease that nobody expires", "UPDATE leasehold.job SET lease_expires_at = now() - interval '2 minutes' WHERE state = 'running'".into(), &["lease_long_expired"]),
         ("a due job that nobody promotes", "UPDATE leasehold.job SET run_at = now() - interval '2 minutes' WHERE state = 'scheduled'".into(), &["scheduled_long_due"]),
+        ("an expired job that nobody ends", format!("UPDATE leasehold.job SET expires_at = now() - interval '2 minutes' WHERE {}", one("queued")), &["overdue_and_waiting"]),
+        ("two jobs of a key that have begun", "DROP INDEX leasehold.job_begun_key; UPDATE leasehold.job SET unique_key = NULL, begun_key = 'one', unique_rule = 'keep_last' WHERE unique_key IS NOT NULL".into(), &["unique_key_twice", "index_missing"]),
         ("a schedule that nobody fires", "INSERT INTO leasehold.schedule (name, every_ms, kind, next_at) VALUES ('s', 1000, 'k', now() - interval '2 minutes')".into(), &["schedule_long_due"]),
         ("a schedule whose job is refused", "INSERT INTO leasehold.schedule (name, every_ms, kind, next_at, last_error) VALUES ('s', 1000, 'k', now(), 'no')".into(), &["schedule_makes_no_job"]),
         ("a job in the line before its time", format!("UPDATE leasehold.job SET run_at = now() + interval '1 hour' WHERE {}", one("queued")), &["queued_before_its_time"]),

@@ -177,7 +177,7 @@ pub(crate) fn settings(slots: u32) -> Settings {
         queues: vec![(QueueName::default(), slots)],
         lease: Duration::from_secs(30),
         grace: Duration::from_secs(10),
-        backoff: Backoff { base: Duration::from_millis(10), cap: Duration::from_millis(50) },
+        backoff: Backoff::exponential(Duration::from_millis(10), Duration::from_millis(50)),
     }
 }
 

@@ -1,11 +1,15 @@
 //! Jobs: as a list, one job in full, and the end of a job.
 
 use super::{human, table};
-use leasehold::{Finished, JobRecord, State};
+use leasehold::{Finished, JobRecord, Retry, State, UniqueRule};
+use leasehold_store::DeadLetter;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The longest error or result in a list, in characters.
 const GIST_MAX_CHARS: usize = 60;
+/// The longest note of the trail that is shown, such as the error of an attempt, in characters.
+const NOTE_MAX_CHARS: usize = 300;
 
 /// One line for each job.
 pub(crate) fn list(jobs: &[JobRecord]) -> String {
@@ -37,17 +41,22 @@ fn gist(job: &JobRecord) -> String {
         }
         State::Succeeded => job.result.as_ref().map_or_else(String::new, |result| result.get().to_owned()),
         State::Dead => job.last_error.clone().unwrap_or_default(),
-        State::Blocked | State::Queued | State::Cancelled => String::new(),
+        State::Cancelled => job.last_error.clone().unwrap_or_default(),
+        State::Blocked | State::Queued => String::new(),
     };
     shortened(&text)
 }
 
 fn shortened(text: &str) -> String {
+    shortened_to(text, GIST_MAX_CHARS)
+}
+
+fn shortened_to(text: &str, max_chars: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= GIST_MAX_CHARS {
+    if line.chars().count() <= max_chars {
         return line;
     }
-    format!("{}…", line.chars().take(GIST_MAX_CHARS - 1).collect::<String>())
+    format!("{}…", line.chars().take(max_chars - 1).collect::<String>())
 }
 
 /// All fields of one job.
@@ -67,11 +76,15 @@ pub(crate) fn card(job: &JobRecord) -> String {
     put("created", Some(human::time(job.created_at)));
     put("not before", (job.run_at > job.created_at).then(|| human::time(job.run_at)));
     put("started", job.started_at.map(human::time));
+    put("expires", job.expires_at.map(human::time));
+    put("retry", job.retry.map(|retry| retry_in_words(&retry)));
+    put("retry until", job.retry_until.map(human::time));
     put("lease until", job.lease_expires_at.map(human::time));
     put("cancel asked", job.cancel_requested_at.map(human::time));
     put("finished", job.finished_at.map(human::time));
     put("timeout", job.timeout_ms.map(|ms| human::duration(f64::from(ms) / 1000.0)));
     put("unique key", job.unique_key.clone());
+    put("key frees", job.unique_rule.map(|rule| key_frees(rule).to_owned()));
     put("limit key", job.limit_key.clone());
     put("payload", Some(job.payload.get().to_owned()));
     put("result", job.result.as_ref().map(|result| result.get().to_owned()));
@@ -83,10 +96,39 @@ pub(crate) fn card(job: &JobRecord) -> String {
     }
     for (nth, entry) in job.trail.iter().enumerate() {
         let name = if nth == 0 { "trail" } else { "" };
-        let note = entry.note.as_deref().map(|note| format!(": {}", shortened(note))).unwrap_or_default();
+        let note = entry.note.as_deref().map(|note| format!(": {}", shortened_to(note, NOTE_MAX_CHARS)));
+        let note = note.unwrap_or_default();
         out.push_str(&format!("{name:<12}  {}  {} (epoch {}){note}\n", human::time(entry.at), entry.verb, entry.epoch));
     }
     out
+}
+
+/// What a job has to do with dead letters.
+pub(crate) fn letters(job: &JobRecord, letters: &[DeadLetter]) -> String {
+    let line = |letter: &DeadLetter| {
+        if letter.job == job.id {
+            format!("dead letter   of job {}, which died in {}\n", letter.died, letter.died_in)
+        } else {
+            format!("dead letter   job {}, made {}\n", letter.job, human::time(letter.made_at))
+        }
+    };
+    letters.iter().map(line).collect()
+}
+
+fn retry_in_words(retry: &Retry) -> String {
+    let time =
+        |name: &str, time: Option<Duration>| time.map(|time| format!("{name} {}", human::duration(time.as_secs_f64())));
+    let strategy = retry.strategy.map(|strategy| strategy.to_string());
+    let parts = [strategy, time("from", retry.base), time("up to", retry.cap), time("for", retry.for_time)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// When a job with this rule frees its unique key.
+const fn key_frees(rule: UniqueRule) -> &'static str {
+    match rule {
+        UniqueRule::Queued => "when the job begins",
+        UniqueRule::KeepLast => "when the job begins, for one job that waits",
+    }
 }
 
 /// How a job ended, in one line.

@@ -1,6 +1,8 @@
 //! Formats values as text and JSON. Nothing here calls a store or makes a decision.
 
+pub(crate) mod counts;
 pub(crate) mod each;
+pub(crate) mod errors;
 pub(crate) mod examination;
 pub(crate) mod graphs;
 pub(crate) mod human;

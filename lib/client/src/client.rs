@@ -8,7 +8,7 @@ use crate::{
     waiter::Waiter,
 };
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived};
+use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Revived};
 use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 pub struct Client {
     pub(crate) store: Arc<dyn ClientStore>,
     head: Option<Arc<dyn ClientHead>>,
-    hints: Option<Arc<HintSender>>,
+    pub(crate) hints: Option<Arc<HintSender>>,
     waiter: Waiter,
     /// The same stores, if they are PostgreSQL and Redis.
     pair: Option<Pair>,
@@ -130,9 +130,9 @@ impl Client {
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
         for (job, answer) in accepted {
-            let ours = answer.inserted || (resent && answer.id == job.id);
+            let ours = answer.inserted || answer.replaced || (resent && answer.id == job.id);
             if let Some(line_at) = answer.line_at.filter(|_| ours && answer.state == State::Queued) {
-                by_queue.entry(&job.queue).or_default().push(Hint::at(job.id, line_at));
+                by_queue.entry(&job.queue).or_default().push(Hint::at(answer.id, line_at));
             }
         }
         for (queue, new) in by_queue {
@@ -198,23 +198,8 @@ impl Client {
     /// PostgreSQL fails.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
         let answers = self.store.cancel(ids).await?;
-        if let Some(hints) = &self.hints {
-            let mut ended: BTreeMap<&QueueName, Vec<JobId>> = BTreeMap::new();
-            let mut notices = Vec::new();
-            for answer in &answers {
-                if let Some((worker, epoch)) = answer.running {
-                    notices.push(Notice::Cancel { id: answer.id, epoch, worker });
-                } else if answer.changed {
-                    ended.entry(&answer.queue).or_default().push(answer.id);
-                }
-            }
-            if !notices.is_empty() {
-                hints.notify(&notices).await;
-            }
-            for (queue, ids) in ended {
-                hints.forget(queue, &ids).await;
-            }
-        }
+        let changed: Vec<Cancelled> = answers.iter().filter(|answer| answer.changed).cloned().collect();
+        self.tell_of_cancels(&changed).await;
         Ok(answers)
     }
 
@@ -228,15 +213,7 @@ impl Client {
         for batch in ids.chunks(BATCH_MAX) {
             let revived = self.store.revive(batch).await?;
             pass(FailPoint::ReviveCommitted);
-            if let Some(hints) = &self.hints {
-                let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
-                for job in &revived {
-                    by_queue.entry(&job.queue).or_default().push(Hint::at(job.id, job.line_at));
-                }
-                for (queue, new) in by_queue {
-                    hints.push(queue, &new).await;
-                }
-            }
+            self.tell_of_revived(&revived).await;
             answers.extend(revived);
         }
         Ok(answers)

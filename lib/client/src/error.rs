@@ -1,7 +1,7 @@
 //! What can go wrong for a program that uses Leasehold.
 
 use crate::{Config, ConfigError};
-use leasehold_core::{InvalidGraph, InvalidJob, InvalidName, JobId};
+use leasehold_core::{InvalidBulk, InvalidGraph, InvalidJob, InvalidName, JobId};
 use leasehold_ports::Class;
 use leasehold_schedule::InvalidTiming;
 use leasehold_store::LockedOut;
@@ -26,6 +26,15 @@ pub enum Error {
     /// A queue in memory has no schedules.
     #[error("a queue in memory has no schedules: they need PostgreSQL and a reaper")]
     NoSchedules,
+    /// The filter of a bulk change cannot be used. Nothing was changed.
+    #[error(transparent)]
+    Bulk(#[from] InvalidBulk),
+    /// A queue in memory has no settings of this kind.
+    #[error("a queue in memory has no dead-letter queue and no retention: they need PostgreSQL")]
+    NoQueueSettings,
+    /// A queue in memory has no bulk changes.
+    #[error("a queue in memory changes no jobs by filter: filters need PostgreSQL")]
+    NoBulk,
     /// The name of a queue or a kind is invalid. Nothing was changed.
     #[error("{what} {name:?} {source}")]
     Name {
@@ -231,7 +240,7 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Invalid(_) | Self::Timing(_) | Self::Name { .. } => true,
+            Self::Config(_) | Self::Invalid(_) | Self::Bulk(_) | Self::Timing(_) | Self::Name { .. } => true,
             Self::Store(error) => error.is_usage(),
             _ => false,
         }

@@ -31,6 +31,11 @@ impl HintSender {
         self.tell("push", self.head.push(queue, pushed)).await
     }
 
+    /// Moves the hints of jobs that have another position in the line.
+    pub(crate) async fn place(&self, queue: &QueueName, moved: &[Hint]) -> bool {
+        self.tell("place", self.head.place(queue, moved)).await
+    }
+
     /// Forgets the hints of cancelled jobs: in the head they would take the places of other jobs.
     pub(crate) async fn forget(&self, queue: &QueueName, ids: &[JobId]) -> bool {
         let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();

@@ -7,6 +7,7 @@
 //!
 //! What is not here: workers, reapers, HTTP.
 
+mod bulk;
 mod client;
 mod config;
 mod diagnosis;
@@ -15,10 +16,12 @@ mod explain;
 mod graphs;
 mod hints;
 mod pair;
+mod places;
 mod schedules;
 pub mod text;
 mod waiter;
 
+pub use bulk::{Bulk, BulkCursor, BulkStep};
 pub use client::Client;
 pub use config::{
     ApiConfig, Config, ConfigError, DEV_FILE, DatabaseConfig, FILE, HeadConfig, HistoryConfig, LogConfig, LogFormat,
@@ -26,7 +29,7 @@ pub use config::{
 };
 pub use error::{Error, StoreError};
 pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
-pub use leasehold_ports::{Cancelled, Enqueued, Finished, Revived};
+pub use leasehold_ports::{Cancelled, Enqueued, Finished, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{Locked, LockedOut, Pooler, Schedule, Store};
 pub use pair::{Pair, handoff_or_later};

@@ -2,8 +2,9 @@
 
 use crate::{Config, ConfigError, Error};
 use leasehold_handoff::{Handoff, Settings};
-use leasehold_store::Store;
-use leasehold_telemetry::{Probe, Stores};
+use leasehold_store::{QueueStats, Store};
+use leasehold_telemetry::{Probe, QueueGauge, Queues, Stores};
+use std::time::Duration;
 
 /// One PostgreSQL and the Redis beside it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -62,6 +63,27 @@ impl Pair {
         }));
         let counted = self.store.clone();
         Stores::new(probes, self.store.answers_within(), move || counted.rollbacks())
+    }
+}
+
+impl Pair {
+    /// Gauges of the queues, from PostgreSQL.
+    #[must_use]
+    pub fn queues(&self) -> Queues {
+        let store = self.store.clone();
+        Queues::new(move || {
+            let store = store.clone();
+            Box::pin(async move {
+                let stats = store.stats().await.map_err(|error| error.to_string())?;
+                let oldest = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                let gauge = |of: QueueStats| QueueGauge {
+                    queue: of.queue,
+                    queued: u64::try_from(of.queued).unwrap_or_default(),
+                    oldest: of.oldest_s.map(oldest),
+                };
+                Ok(stats.into_iter().map(gauge).collect())
+            })
+        })
     }
 }
 

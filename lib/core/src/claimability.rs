@@ -15,8 +15,12 @@ pub enum Claimability {
     InDanger,
     /// The queue of the job is paused.
     Paused,
+    /// The time in which the job may begin is over. A reaper ends the job.
+    Overdue,
     /// The worker has no handler for the kind of the job.
     Foreign,
+    /// Another job with the same unique key has begun, and of these jobs only one may run.
+    KeyHeld,
     /// The job is not in the line: it is blocked, scheduled or running.
     NotQueued,
     /// The job has ended, or there is no such job.
@@ -25,8 +29,17 @@ pub enum Claimability {
 
 impl Claimability {
     /// All values.
-    pub const ALL: [Self; 7] =
-        [Self::Claimable, Self::Crashed, Self::InDanger, Self::Paused, Self::Foreign, Self::NotQueued, Self::Finished];
+    pub const ALL: [Self; 9] = [
+        Self::Claimable,
+        Self::Crashed,
+        Self::InDanger,
+        Self::Paused,
+        Self::Overdue,
+        Self::Foreign,
+        Self::KeyHeld,
+        Self::NotQueued,
+        Self::Finished,
+    ];
 
     /// Applies the rules to one job and one worker.
     #[must_use]
@@ -39,6 +52,16 @@ impl Claimability {
             State::Queued if crashes == 0 => Self::Claimable,
             State::Queued if crashes + 1 >= max_crashes => Self::InDanger,
             State::Queued => Self::Crashed,
+        }
+    }
+
+    /// The same for a job whose time may be over, or whose unique key another job may hold in its second place.
+    #[must_use]
+    pub const fn but(self, is_overdue: bool, is_key_held: bool) -> Self {
+        match self {
+            Self::Claimable | Self::Crashed | Self::InDanger | Self::Foreign if is_overdue => Self::Overdue,
+            Self::Claimable | Self::Crashed | Self::InDanger if is_key_held => Self::KeyHeld,
+            other => other,
         }
     }
 
@@ -56,7 +79,9 @@ impl Claimability {
             Self::Crashed => "crashed",
             Self::InDanger => "in_danger",
             Self::Paused => "paused",
+            Self::Overdue => "overdue",
             Self::Foreign => "foreign",
+            Self::KeyHeld => "key_held",
             Self::NotQueued => "not_queued",
             Self::Finished => "finished",
         }

@@ -1,12 +1,16 @@
 //! A job from the view of the client that makes it, of the worker that runs it, and of a reader.
 
 use crate::{
+    backoff::Backoff,
     graph::ParentFailure,
     id::{Epoch, Fence, JobId, WorkerId},
     limits::{MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
     names::{Kind, QueueName},
+    outcome::Tries,
+    retry::Retry,
     settle::Settle,
     state::State,
+    unique::{Unique, UniqueRule},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -46,6 +50,14 @@ pub struct NewJob {
     pub depends_on: Vec<JobId>,
     /// What happens to the job when a parent ends without success.
     pub on_parent_failure: ParentFailure,
+    /// How the job is tried again, where it differs from its kind and its worker.
+    pub retry: Option<Retry>,
+    /// The job is cancelled if it has not begun by this time.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The same as a time from now, by the database's clock; ignored if `expires_at` is set.
+    pub expires_in: Option<Duration>,
+    /// How the job is unique, where this is not: while it is live, and a job whose key is held is skipped.
+    pub unique: Option<Unique>,
 }
 
 impl NewJob {
@@ -68,7 +80,17 @@ impl NewJob {
             limit_key: None,
             depends_on: Vec::new(),
             on_parent_failure: ParentFailure::default(),
+            retry: None,
+            expires_at: None,
+            expires_in: None,
+            unique: None,
         }
+    }
+
+    /// Whether the job has words that few jobs have. The statements for many jobs at once do not know these words.
+    #[must_use]
+    pub const fn has_rare_words(&self) -> bool {
+        self.retry.is_some() || self.expires_at.is_some() || self.expires_in.is_some() || self.unique.is_some()
     }
 }
 
@@ -95,6 +117,23 @@ pub struct ClaimedJob {
     pub line_at: DateTime<Utc>,
     /// Whether the job has parents, whose results the run can read.
     pub has_parents: bool,
+    /// How the job is tried again, where it differs from its kind and its worker.
+    pub retry: Option<Retry>,
+    /// For how long, counted from the claim, another attempt may begin; `None` means no limit.
+    pub retry_left: Option<Duration>,
+}
+
+impl ClaimedJob {
+    /// What is left to the job if this attempt fails so long after its claim. The kind or the worker has the delays `of_kind`.
+    #[must_use]
+    pub fn tries(&self, of_kind: Backoff, since_claim: Duration) -> Tries {
+        Tries {
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            backoff: self.retry.map_or(of_kind, |retry| retry.backoff(of_kind)),
+            time_left: self.retry_left.map(|left| left.saturating_sub(since_claim)),
+        }
+    }
 }
 
 /// The end of a run, to be written.
@@ -150,5 +189,9 @@ pub struct JobRecord {
     pub timeout_ms: Option<i32>,
     pub unique_key: Option<String>,
     pub limit_key: Option<String>,
+    pub retry: Option<Retry>,
+    pub retry_until: Option<DateTime<Utc>>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub unique_rule: Option<UniqueRule>,
     pub trail: Vec<TrailEntry>,
 }

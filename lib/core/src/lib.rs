@@ -5,8 +5,10 @@
 //! tests compare the stores with this crate.
 
 mod backoff;
+mod bulk;
 mod claimability;
 mod drift;
+mod duration_text;
 mod fail_point;
 mod graph;
 mod id;
@@ -14,13 +16,17 @@ mod job;
 mod limits;
 mod names;
 mod outcome;
+mod place;
+mod retry;
 mod schedule;
 mod settle;
 mod state;
 mod transitions;
+mod unique;
 mod validate;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Strategy};
+pub use bulk::{BulkAction, BulkCount, BulkFilter, InvalidBulk};
 pub use claimability::Claimability;
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
@@ -34,9 +40,12 @@ pub use id::{Epoch, Fence, JobId, WorkerId};
 pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;
 pub use names::{InvalidName, Kind, QueueName, ScheduleName};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Tries};
+pub use place::Place;
+pub use retry::Retry;
 pub use schedule::{InvalidMissed, Missed, NewSchedule, Timing};
 pub use settle::{Ending, Settle, Settled};
 pub use state::{Event, Lifecycle, Refusal, State, Verb};
 pub use transitions::Transitions;
+pub use unique::{OnConflict, Unique, UniqueRule, UniqueWhile};
 pub use validate::{FieldError, InvalidJob};

@@ -39,6 +39,9 @@ pub const RUN_AT_END_S: i64 = 253_402_300_800;
 /// The longest delay of a job: 100 years. A longer delay is a mistake.
 pub const DELAY_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// Fields of a payload that can make a unique key.
+pub const UNIQUE_FIELDS_MAX: usize = 32;
+
 /// The shortest interval of a schedule. A reaper looks four times a second.
 pub const EVERY_MIN: Duration = Duration::from_secs(1);
 /// The longest interval of a schedule: ten years. A longer interval is a mistake.

@@ -25,19 +25,49 @@ pub enum Outcome {
     Lost,
 }
 
+/// What is left to a job when an attempt fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    /// The number of this attempt; 1 is the first.
+    pub attempt: i32,
+    /// How many attempts the job may spend.
+    pub max_attempts: i32,
+    /// The delays between attempts.
+    pub backoff: Backoff,
+    /// For how long from now another attempt may begin; `None` means no limit.
+    pub time_left: Option<Duration>,
+}
+
+impl Tries {
+    /// What to write after a failure: another attempt, or the end of the job.
+    fn after_failure(&self, error: String, random: f64) -> Settle {
+        if self.attempt >= self.max_attempts {
+            return Settle::Bury { error: clipped(error) };
+        }
+        let delay = self.backoff.delay(self.attempt, random);
+        if self.time_left.is_some_and(|left| delay > left) {
+            return Settle::Bury { error: clipped(format!("{error}{OUT_OF_TIME}")) };
+        }
+        Settle::Retry { delay, error: clipped(error) }
+    }
+}
+
+/// The end of the error of a job that has attempts left, but no time for them.
+const OUT_OF_TIME: &str = " (it is not tried again: the next attempt would begin after its time for retries)";
+
 impl Outcome {
     /// What to write for this outcome; `None` when nothing may be written.
     ///
     /// `random` is uniform in `0.0..1.0` and gives the retries their jitter.
     #[must_use]
-    pub fn settle(self, attempt: i32, max_attempts: i32, backoff: &Backoff, random: f64) -> Option<Settle> {
+    pub fn settle(self, tries: &Tries, random: f64) -> Option<Settle> {
         Some(match self {
             Self::Succeeded(result) => Settle::Complete(result),
-            Self::Failed(error) if attempt >= max_attempts => Settle::Bury { error: clipped(error) },
-            Self::Failed(error) => Settle::Retry { delay: backoff.delay(attempt, random), error: clipped(error) },
-            Self::Snoozed(delay, reason) => {
-                Settle::Snooze { delay: delay.unwrap_or_else(|| backoff.delay(1, random)), reason: reason.map(clipped) }
-            }
+            Self::Failed(error) => tries.after_failure(error, random),
+            Self::Snoozed(delay, reason) => Settle::Snooze {
+                delay: delay.unwrap_or_else(|| tries.backoff.delay(1, random)),
+                reason: reason.map(clipped),
+            },
             Self::Hopeless(error) => Settle::Bury { error: clipped(error) },
             Self::Interrupted | Self::Lacking(_) => Settle::Release,
             Self::Cancelled => Settle::Cancel,
@@ -62,12 +92,23 @@ mod tests {
 
     #[test]
     fn a_failure_is_retried_until_its_attempts_are_spent() {
-        let backoff = Backoff::default();
+        let tries = |attempt| Tries { attempt, max_attempts: 5, backoff: Backoff::default(), time_left: None };
         let failed = || Outcome::Failed("no".into());
-        assert!(matches!(failed().settle(4, 5, &backoff, 0.5), Some(Settle::Retry { .. })));
-        assert!(matches!(failed().settle(5, 5, &backoff, 0.5), Some(Settle::Bury { .. })));
-        assert!(matches!(Outcome::Lacking("files".into()).settle(5, 5, &backoff, 0.5), Some(Settle::Release)));
-        assert!(Outcome::Lost.settle(1, 5, &backoff, 0.5).is_none());
+        assert!(matches!(failed().settle(&tries(4), 0.5), Some(Settle::Retry { .. })));
+        assert!(matches!(failed().settle(&tries(5), 0.5), Some(Settle::Bury { .. })));
+        assert!(matches!(Outcome::Lacking("files".into()).settle(&tries(5), 0.5), Some(Settle::Release)));
+        assert!(Outcome::Lost.settle(&tries(1), 0.5).is_none());
+    }
+
+    #[test]
+    fn a_failure_without_time_for_its_next_attempt_is_the_last_one() {
+        let seconds = Duration::from_secs;
+        let tries =
+            |left| Tries { attempt: 1, max_attempts: 5, backoff: Backoff::fixed(seconds(10)), time_left: Some(left) };
+        let settle = |left| Outcome::Failed("no".into()).settle(&tries(left), 0.5);
+        assert!(matches!(settle(seconds(10)), Some(Settle::Retry { .. })));
+        let Some(Settle::Bury { error }) = settle(seconds(9)) else { panic!("there is no time for another attempt") };
+        assert!(error.starts_with("no (it is not tried again"), "{error}");
     }
 
     #[test]

@@ -163,6 +163,13 @@ pub enum Event {
     CancelRun(Fence),
     /// An operator puts a finished job back into the line, with all its attempts.
     Revive,
+    /// The time in which attempts may begin is over for a job that waits for its next attempt.
+    GiveUp,
+    /// An enqueue with the same unique key changes the waiting job: it is new again, and due now or later.
+    Replace {
+        /// Whether the job is due.
+        is_due: bool,
+    },
 }
 
 impl Event {
@@ -182,6 +189,8 @@ impl Event {
             Self::Bury(_) => Verb::Bury,
             Self::Cancel | Self::CancelRun(_) => Verb::Cancel,
             Self::Revive => Verb::Revive,
+            Self::GiveUp => Verb::Bury,
+            Self::Replace { .. } => Verb::Enqueue,
         }
     }
 
@@ -194,7 +203,14 @@ impl Event {
             | Self::Release(fence)
             | Self::Bury(fence)
             | Self::CancelRun(fence) => Some(*fence),
-            Self::Promote | Self::Unblock | Self::Claim(_) | Self::Expire | Self::Cancel | Self::Revive => None,
+            Self::Promote
+            | Self::Unblock
+            | Self::Claim(_)
+            | Self::Expire
+            | Self::Cancel
+            | Self::Revive
+            | Self::GiveUp
+            | Self::Replace { .. } => None,
         }
     }
 }
@@ -303,6 +319,11 @@ impl Lifecycle {
             (Running, Event::Expire) => Ok(self.expired()),
             (Running, Event::Cancel) => Ok(Self { cancel_wanted: true, ..self }),
             (Blocked | Scheduled | Queued, Event::Cancel) => Ok(self.ended(Cancelled)),
+            (Blocked, Event::Replace { .. }) => Ok(Self { attempt: 0, crashes: 0, ..self }),
+            (Scheduled | Queued, Event::GiveUp) => Ok(self.ended(Dead)),
+            (Scheduled | Queued, Event::Replace { is_due }) => {
+                Ok(Self { state: if is_due { Queued } else { Scheduled }, attempt: 0, crashes: 0, ..self })
+            }
             (Succeeded | Dead | Cancelled, Event::Revive) => {
                 Ok(Self { epoch: self.epoch, ..Self::new(self.id, Queued, self.max_attempts, self.max_crashes) })
             }

@@ -49,6 +49,7 @@ impl Transitions {
 fn events(job: &Lifecycle, worker: WorkerId) -> Vec<Event> {
     let mut events =
         vec![Event::Promote, Event::Unblock, Event::Claim(worker), Event::Expire, Event::Cancel, Event::Revive];
+    events.extend([Event::GiveUp, Event::Replace { is_due: true }, Event::Replace { is_due: false }]);
     if let Some(fence) = job.fence() {
         let fenced =
             [Event::Complete, Event::Retry, Event::Snooze, Event::Release, Event::Bury, Event::CancelRun, Event::Renew];

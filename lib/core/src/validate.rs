@@ -1,7 +1,11 @@
 //! Checks a job before it is enqueued. Reports every bad field, not only the first.
 
-use crate::{job::NewJob, limits::*};
-use std::fmt;
+use crate::{
+    job::NewJob,
+    limits::*,
+    unique::{OnConflict, Unique, UniqueWhile},
+};
+use std::{fmt, time::Duration};
 
 /// One field, and what is wrong with the field.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -94,7 +98,89 @@ impl NewJob {
                 "cannot be given together with a time: the job starts when its parents have ended".to_owned(),
             );
         }
+        self.validate_rare_words(&mut refuse);
         if errors.is_empty() { Ok(()) } else { Err(InvalidJob(errors)) }
+    }
+
+    fn validate_rare_words(&self, refuse: &mut impl FnMut(&'static str, String)) {
+        let days = DELAY_MAX.as_secs() / 86_400;
+        let mut duration = |field, given: Option<Duration>| {
+            if let Some(time) = given.filter(|time| time.as_millis() == 0 || *time > DELAY_MAX) {
+                refuse(field, format!("is {} ms; it must be from 1 ms to {days} days", time.as_millis()));
+            }
+        };
+        let retry = self.retry.unwrap_or_default();
+        duration("retry.base", retry.base);
+        duration("retry.cap", retry.cap);
+        duration("retry.for", retry.for_time);
+        duration("expires_in", self.expires_in);
+        if let Some(unique) = &self.unique {
+            duration("unique.for", unique.for_time);
+            duration("unique.longest_wait", unique.longest_wait);
+        }
+        if let (Some(base), Some(cap)) = (retry.base, retry.cap)
+            && base > cap
+        {
+            refuse("retry.cap", "is less than retry.base".to_owned());
+        }
+        for (field, time) in
+            [("expires_at", self.expires_at), ("unique.until", self.unique.as_ref().and_then(|unique| unique.until))]
+        {
+            if let Some(time) = time.filter(|time| !(RUN_AT_MIN_S..RUN_AT_END_S).contains(&time.timestamp())) {
+                refuse(field, format!("is {}; it must lie in the years from 1970 to 9999", time.to_rfc3339()));
+            }
+        }
+        let is_never = match (self.run_at, self.expires_at) {
+            (Some(run_at), Some(expires_at)) => expires_at <= run_at,
+            (None, None) => {
+                matches!((self.delay, self.expires_in), (Some(delay), Some(expires_in)) if expires_in <= delay)
+            }
+            _ => false,
+        };
+        if is_never {
+            refuse("expires_at", "is not after the earliest start: the job could never begin".to_owned());
+        }
+        if let Some(unique) = &self.unique {
+            self.validate_unique(unique, refuse);
+        }
+    }
+
+    fn validate_unique(&self, unique: &Unique, refuse: &mut impl FnMut(&'static str, String)) {
+        let keys = usize::from(self.unique_key.is_some())
+            + usize::from(unique.payload)
+            + usize::from(!unique.fields.is_empty());
+        if keys != 1 {
+            refuse("unique", "needs one of unique_key, unique.fields and unique.payload".to_owned());
+        }
+        if unique.makes_key() && unique.fields.len() > UNIQUE_FIELDS_MAX {
+            refuse(
+                "unique.fields",
+                format!("has {} names; at most {UNIQUE_FIELDS_MAX} are allowed", unique.fields.len()),
+            );
+        }
+        if unique.fields.iter().any(|field| field.contains('\0')) {
+            refuse("unique.fields", "has a NUL byte".to_owned());
+        }
+        if !unique.fields.is_empty() && !self.payload.get().trim_start().starts_with('{') {
+            refuse("unique.fields", "needs a payload that is a JSON object".to_owned());
+        }
+        if unique.until.is_some() && unique.for_time.is_some() {
+            refuse("unique.until", "cannot be given with unique.for: each says how long the key is held".to_owned());
+        }
+        if unique.longest_wait.is_some() && unique.on_conflict == OnConflict::Skip {
+            refuse("unique.longest_wait", "needs unique.on_conflict replace or keep_last".to_owned());
+        }
+        if unique.on_conflict == OnConflict::KeepLast {
+            if unique.while_state == UniqueWhile::Queued {
+                refuse(
+                    "unique.while",
+                    "must be live with keep_last, which has a place for the running job too".to_owned(),
+                );
+            }
+            if unique.until.is_some() || unique.for_time.is_some() {
+                refuse("unique.until", "cannot be given with keep_last".to_owned());
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 /// The most notices that wait for a busy listener. Further notices stay in the connection.
 const BACKLOG: usize = 256;
 /// The pauses between attempts to connect again.
-const RECONNECT: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
+const RECONNECT: Backoff = Backoff::exponential(Duration::from_millis(100), Duration::from_secs(5));
 
 impl Handoff {
     /// Sends notices to workers.

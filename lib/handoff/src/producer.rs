@@ -13,6 +13,7 @@ use leasehold_ports::{Hint, Pushed};
 #[derive(Clone, Copy)]
 pub(crate) enum Mode {
     New,
+    Place,
     Return,
 }
 
@@ -23,6 +24,15 @@ impl Handoff {
     /// Redis does not answer in time. The jobs are in the line, and a fill brings their hints.
     pub async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {
         self.push_in("pushing hints", queue, hints, Mode::New).await
+    }
+
+    /// Moves the hints of jobs whose position in the line was changed, each to its new position. Hints that workers have taken
+    /// stay with them.
+    ///
+    /// # Errors
+    /// Redis does not answer in time. The next fill moves the hints.
+    pub async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {
+        self.push_in("moving hints", queue, hints, Mode::Place).await
     }
 
     pub(crate) async fn push_in(
@@ -44,6 +54,7 @@ impl Handoff {
         let keys = self.keys().of(queue);
         let mode = match mode {
             Mode::New => "new",
+            Mode::Place => "place",
             Mode::Return => "return",
         };
         let fixed = [keys.ready(), keys.leases(), keys.flags(), keys.claimed(), keys.filled(), keys.bell()];

@@ -1,8 +1,8 @@
 //! The client of a Rust program: typed jobs over the untyped client of `lib/client`.
 
 use crate::{
-    Cancelled, Config, Enqueued, Error, Explanation, Finished, Graph, JobId, JobRecord, NamedJob, NewJob, Parent,
-    QueueName, Revived, State,
+    Bulk, BulkAction, BulkCount, BulkCursor, BulkFilter, BulkStep, Cancelled, Config, Enqueued, Error, Explanation,
+    Finished, Graph, JobId, JobRecord, NamedJob, NewJob, Parent, Placed, QueueName, Revived, State,
     enqueue::Enqueue,
     job::{Id, Job},
 };
@@ -200,6 +200,73 @@ impl Client {
     /// PostgreSQL fails, or a live job has taken the unique key of one of the jobs.
     pub async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         self.inner.revive(ids).await
+    }
+
+    /// Changes the priority of jobs that wait: each job goes to the position in the line that belongs to the new priority. The
+    /// answer says of each job whether it was changed; jobs that run or have finished stay as they are. An id that belongs to
+    /// no job is not in the answer.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the priority is not from −100 to 100: nothing was changed. Or PostgreSQL fails.
+    pub async fn set_priority(&self, ids: &[JobId], priority: i16) -> Result<Vec<Placed>, Error> {
+        self.inner.set_priority(ids, priority).await
+    }
+
+    /// Moves jobs that wait to another queue. Each job keeps its priority and the time for which it has waited. The answer
+    /// says of each job whether it was moved; jobs that run or have finished stay as they are. An id that belongs to no job
+    /// is not in the answer.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn move_to(&self, ids: &[JobId], queue: &QueueName) -> Result<Vec<Placed>, Error> {
+        self.inner.move_to(ids, queue).await
+    }
+
+    /// Begins a change of all jobs that a filter chooses and that have been enqueued up to now. [`Client::bulk_step`] does the
+    /// work, one short transaction after another.
+    ///
+    /// ```no_run
+    /// # use leasehold::{BulkAction, BulkFilter, Client};
+    /// # async fn doc(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let filter = BulkFilter { kind: Some("resize".parse()?), error_like: Some("timeout".into()), ..BulkFilter::default() };
+    /// let mut bulk = client.bulk(BulkAction::Retry, filter).await?;
+    /// let mut revived = 0;
+    /// while let Some(step) = client.bulk_step(&mut bulk).await? {
+    ///     revived += step.changed;
+    /// }
+    /// println!("{revived} jobs are back in the line; {} were locked", bulk.locked().len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Bulk`] if the filter cannot be used, or PostgreSQL fails.
+    pub async fn bulk(&self, action: BulkAction, filter: BulkFilter) -> Result<Bulk, Error> {
+        self.inner.bulk(action, filter).await
+    }
+
+    /// Continues a bulk change from the cursor of an earlier one with the same action and filter.
+    ///
+    /// # Errors
+    /// As [`Client::bulk`].
+    pub async fn resume_bulk(&self, action: BulkAction, filter: BulkFilter, cursor: BulkCursor) -> Result<Bulk, Error> {
+        self.inner.resume_bulk(action, filter, cursor).await
+    }
+
+    /// How many jobs a bulk change would be made to, by queue, kind and state. Changes nothing.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn bulk_counts(&self, bulk: &Bulk) -> Result<Vec<BulkCount>, Error> {
+        self.inner.bulk_counts(bulk).await
+    }
+
+    /// Does the next part of a bulk change. `None`: the change is complete, except for [`Bulk::locked`].
+    ///
+    /// # Errors
+    /// PostgreSQL fails. The steps before are done, and the call can be made again.
+    pub async fn bulk_step(&self, bulk: &mut Bulk) -> Result<Option<BulkStep>, Error> {
+        self.inner.bulk_step(bulk).await
     }
 
     /// Pauses a queue: no job of the queue starts until the queue is resumed; running jobs continue. Returns whether

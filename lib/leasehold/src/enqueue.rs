@@ -5,7 +5,7 @@ use crate::{
     job::{Id, Job},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName};
+use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName, Retry, Unique};
 use sqlx::PgConnection;
 use std::{marker::PhantomData, time::Duration};
 
@@ -71,6 +71,47 @@ impl<'c, J: Job> Enqueue<'c, J> {
     /// What happens to this job when one of its parents ends without success [default: [`ParentFailure::Cancel`]].
     pub fn on_parent_failure(self, then: ParentFailure) -> Self {
         self.set(|job| job.on_parent_failure = then)
+    }
+
+    /// How the job is unique: how long its key holds, what happens if the key is held, and which fields of the payload make the
+    /// key [default: [`Job::unique`]].
+    ///
+    /// ```no_run
+    /// # use leasehold::{Client, Job, JobError, Run, Unique};
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::Duration;
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Index { doc: u64, text: String }
+    /// # impl Job for Index {
+    /// #     const KIND: &'static str = "index";
+    /// #     type Output = ();
+    /// #     async fn run(self, _: &Run) -> Result<(), JobError> { Ok(()) }
+    /// # }
+    /// # async fn doc(client: &Client, job: Index) -> Result<(), leasehold::Error> {
+    /// // Debounce: runs 10 s after the last change of a document, and five minutes after the first one at the latest.
+    /// let debounce = Unique::while_queued().fields(["doc"]).replace().longest_wait(Duration::from_secs(300));
+    /// client.enqueue(job).unique(debounce).delay(Duration::from_secs(10)).send().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unique(self, unique: Unique) -> Self {
+        self.set(|job| job.unique = Some(unique))
+    }
+
+    /// How the job is tried again, where it differs from its kind and its worker [default: [`Job::RETRY`]].
+    pub fn retry(self, retry: Retry) -> Self {
+        self.set(|job| job.retry = Some(retry))
+    }
+
+    /// Cancels the job if it has not begun by this time.
+    pub fn expires_at(self, time: DateTime<Utc>) -> Self {
+        self.set(|job| job.expires_at = Some(time))
+    }
+
+    /// Cancels the job if it has not begun within this time from now, by the database's clock [default:
+    /// [`Job::EXPIRES_IN`]]. [`Enqueue::expires_at`] has precedence.
+    pub fn expires_in(self, time: Duration) -> Self {
+        self.set(|job| job.expires_in = Some(time))
     }
 
     /// How many attempts the job may spend [default: [`Job::MAX_ATTEMPTS`]].
@@ -149,7 +190,9 @@ fn new_job<J: Job>(job: &J) -> Result<NewJob, Error> {
     let kind: Kind = J::KIND.parse().map_err(|source| name("kind", J::KIND, source))?;
     let queue: QueueName = J::QUEUE.parse().map_err(|source| name("queue", J::QUEUE, source))?;
     let payload = serde_json::value::to_raw_value(job).map_err(|source| Error::Encode { kind: J::KIND, source })?;
+    let unique = job.unique();
     let mut job = NewJob::new(kind, payload);
     (job.queue, job.priority, job.max_attempts, job.timeout) = (queue, J::PRIORITY, J::MAX_ATTEMPTS, J::TIMEOUT);
+    (job.retry, job.expires_in, job.unique) = (J::RETRY, J::EXPIRES_IN, unique);
     Ok(job)
 }

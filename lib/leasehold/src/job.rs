@@ -1,6 +1,6 @@
 //! A kind of work as a Rust type.
 
-use leasehold_core::{Backoff, JobId, MAX_ATTEMPTS_DEFAULT, Outcome};
+use leasehold_core::{Backoff, JobId, MAX_ATTEMPTS_DEFAULT, Outcome, Retry, Unique};
 use leasehold_worker::{Handler, MissingState, Run};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -49,8 +49,20 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The delays between attempts, as the worker of this version has them; `None` takes `worker.backoff_base_ms` and
     /// `worker.backoff_cap_ms`.
     const BACKOFF: Option<Backoff> = None;
+    /// How these jobs are tried again, unless [`Enqueue::retry`](crate::Enqueue::retry) says otherwise. Each job keeps what it
+    /// was enqueued with. What is left out is as [`Job::BACKOFF`] says.
+    const RETRY: Option<Retry> = None;
+    /// These jobs are cancelled if they have not begun within this time, unless
+    /// [`Enqueue::expires_in`](crate::Enqueue::expires_in) says otherwise.
+    const EXPIRES_IN: Option<Duration> = None;
     /// What a run returns.
     type Output: Serialize + DeserializeOwned + Send + 'static;
+
+    /// How the job is unique, unless [`Enqueue::unique`](crate::Enqueue::unique) says otherwise. The key is made of fields or of
+    /// the whole payload, or given by [`Enqueue::unique_key`](crate::Enqueue::unique_key).
+    fn unique(&self) -> Option<Unique> {
+        None
+    }
 
     /// Does the work.
     ///

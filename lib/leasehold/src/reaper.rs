@@ -68,7 +68,7 @@ impl ReaperBuilder {
         let served = listener.map(|listener| {
             let watched = watch.clone();
             let vitals = Vitals::new(pair.stores(), watch.patience(), move || watched.since_progress());
-            listener.serve(vitals.with_metrics(ReaperMetrics(watch)))
+            listener.serve(vitals.with_metrics(ReaperMetrics(watch)).with_queues(pair.queues()))
         });
         tracing::info!(pair = pair.name, tick_ms = self.config.reaper.tick_ms, "the reaper has started");
         reaper.run(stop).await;

@@ -3,7 +3,7 @@
 //! Both stores change while they are read one after the other, so each result is only a suspicion. It becomes a fault
 //! when the next check finds the same problem with the same job.
 
-use leasehold_core::{Drift, JobId, State};
+use leasehold_core::{Drift, JobId, QueueName, State};
 use leasehold_ports::{Held, JobStatus, Lease, Snapshot};
 use std::{
     collections::{HashMap, HashSet},
@@ -87,15 +87,17 @@ impl Fault {
     }
 }
 
-/// The faults of one queue, from its hints, the live jobs of these hints, and the runs of the queue.
+/// The faults of one queue, from its hints, the live jobs of these hints, and the runs of the queue. A job that was moved to
+/// another queue counts as no job of this one.
 #[must_use]
 pub fn audit(
+    queue: &QueueName,
     hints: &QueueHints,
     live: &HashMap<JobId, JobStatus>,
     runs: &[Lease],
     handoff_lease: Duration,
 ) -> Vec<Fault> {
-    let state_of = |id: &JobId| live.get(id).map(|job| job.state);
+    let state_of = |id: &JobId| live.get(id).filter(|job| job.queue == *queue).map(|job| job.state);
     let handoff_ms = i64::try_from(handoff_lease.as_millis()).unwrap_or(i64::MAX);
     let waiting = hints.waiting.iter().filter_map(|id| match state_of(id) {
         Some(State::Queued) => None,
@@ -138,6 +140,7 @@ mod tests {
             .map(|&state| JobStatus {
                 id: JobId::new(),
                 state,
+                queue: QueueName::default(),
                 kind: "k".parse().expect("a kind"),
                 line_at: DateTime::UNIX_EPOCH,
                 claimability: Claimability::of(state, false, true, 0, 3),
@@ -153,7 +156,7 @@ mod tests {
     fn hints_that_fit_their_jobs_are_no_faults() {
         let (ids, jobs) = live(&[State::Queued, State::Queued, State::Running]);
         let hints = QueueHints { waiting: vec![ids[0]], leased: vec![(ids[1], 4_900), (ids[2], 29_000)] };
-        assert_eq!(audit(&hints, &jobs, &[], HANDOFF), []);
+        assert_eq!(audit(&QueueName::default(), &hints, &jobs, &[], HANDOFF), []);
     }
 
     #[test]
@@ -169,7 +172,7 @@ mod tests {
         };
         let hints = QueueHints { waiting: vec![gone, ids[0]], leased: vec![(ids[1], 9), (ids[2], 60_000)] };
         assert_eq!(
-            audit(&hints, &jobs, std::slice::from_ref(&run), HANDOFF),
+            audit(&QueueName::default(), &hints, &jobs, std::slice::from_ref(&run), HANDOFF),
             [
                 Fault::WaitsWithoutJob(gone),
                 Fault::WaitsOutOfLine(ids[0], State::Scheduled),

@@ -19,7 +19,7 @@ impl Rows {
     /// The first job in the lines of all queues that may be claimed and that `fits`.
     pub fn first_in_line(&self, fits: impl Fn(&Row) -> bool) -> Option<JobId> {
         let may_be_claimed = |row: &&Row| {
-            row.claimability(self.paused.contains(&row.job.queue), &Kinds::All).may_be_claimed()
+            self.claimability(row, self.paused.contains(&row.job.queue), &Kinds::All).may_be_claimed()
                 && !self.is_locked(row.life.id)
         };
         let first = self.live.values().filter(may_be_claimed).filter(|row| fits(row)).min_by_key(|row| row.place());
@@ -29,16 +29,18 @@ impl Rows {
     pub(crate) fn claim(
         &mut self,
         worker: WorkerId,
+        queue: &QueueName,
         hints: &[JobId],
         kinds: &Kinds,
         lease: Duration,
     ) -> Vec<ClaimedJob> {
-        self.claim_careful(worker, hints, kinds, usize::MAX, lease)
+        self.claim_careful(worker, queue, hints, kinds, usize::MAX, lease)
     }
 
     pub(crate) fn claim_careful(
         &mut self,
         worker: WorkerId,
+        queue: &QueueName,
         hints: &[JobId],
         kinds: &Kinds,
         limit: usize,
@@ -51,7 +53,9 @@ impl Rows {
                 && serves(kinds, &row.job.kind)
                 && !is_paused
                 && self.is_broken(Broken::ClaimTakesRunningJobs);
-            (is_taken || row.claimability(is_paused, kinds).may_be_claimed()) && !self.is_locked(row.life.id)
+            row.job.queue == *queue
+                && (is_taken || self.claimability(row, is_paused, kinds).may_be_claimed())
+                && !self.is_locked(row.life.id)
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
@@ -78,6 +82,7 @@ impl Rows {
         let limit = usize::try_from(limit).unwrap_or_default();
         let may_go = |row: &&Row| {
             (with_crashed || !row.has_crashed())
+                && self.claimability(row, false, &Kinds::All).may_be_claimed()
                 && !self.is_locked(row.life.id)
                 && !if row.is_in_danger() { danger_is_taken } else { row.has_crashed() && crashed_are_taken }
         };
@@ -115,12 +120,13 @@ impl Rows {
         let mut claimed = Vec::with_capacity(target.len());
         for &id in target {
             let event = Event::Claim(worker);
-            if self.happen(id, event, Some(lease), |row, now| row.started_at = Some(now)).is_err() {
+            if self.happen(id, event, Some(lease), |row, now| row.begin(now)).is_err() {
                 // Only if the claim is broken: the current worker loses the run.
                 let Some(before) = self.live.get(&id).map(|row| row.life) else { continue };
                 let after = leasehold_core::Lifecycle { epoch: before.epoch + 1, worker: Some(worker), ..before };
-                self.write(id, event, after, Some(lease), |row, now| row.started_at = Some(now));
+                self.write(id, event, after, Some(lease), |row, now| row.begin(now));
             }
+            let now = self.clock.now();
             let row = &self.live[&id];
             claimed.push(ClaimedJob {
                 fence: Fence { id, epoch: row.life.epoch, worker },
@@ -133,6 +139,11 @@ impl Rows {
                 timeout: row.job.timeout,
                 line_at: row.line_at(),
                 has_parents: self.edges.has_parents(id),
+                retry: row.job.retry,
+                retry_left: match row.retry_until {
+                    Some(until) => Some((until - now).to_std().unwrap_or_default()),
+                    None => row.job.retry.and_then(|retry| retry.for_time),
+                },
             });
         }
         claimed

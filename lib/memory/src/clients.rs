@@ -5,9 +5,12 @@ use crate::{
     journal::Change,
     rows::{Row, Rows, later},
 };
-use chrono::TimeDelta;
-use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, QueueName, State, Verb};
-use leasehold_ports::{Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Revived, STRICT_PRIORITY_STEP};
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, OnConflict, Place, QueueName, State, Verb};
+use leasehold_ports::{
+    Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Placed, Revived, STRICT_PRIORITY_STEP,
+};
+use serde_json::Value;
 use std::{collections::BTreeSet, time::Duration};
 
 impl Rows {
@@ -33,9 +36,12 @@ impl Rows {
         let there = |row: &Row| Enqueued {
             id: row.life.id,
             inserted: false,
+            replaced: false,
             state: row.life.state,
             line_at: Some(row.line_at()),
         };
+        let job = &with_its_key(job);
+        let now = self.clock.now();
         if job.id_may_exist
             && !self.is_broken(Broken::ResendsForgetTheId)
             && let Some(row) = self.history.get(&job.id)
@@ -45,13 +51,13 @@ impl Rows {
         if let Some(row) = self.live.get(&job.id) {
             return there(row);
         }
-        let same_key = |row: &&Row| job.unique_key.is_some() && row.job.unique_key == job.unique_key;
-        if let Some(row) = self.live.values().find(same_key)
+        if let Some(row) = self.key_holder(job, now)
             && !self.is_broken(Broken::UniqueKeysAreNotGuarded)
         {
-            return there(row);
+            let (id, found) = (row.life.id, there(row));
+            let replaces = job.unique.as_ref().is_some_and(|unique| unique.on_conflict != OnConflict::Skip);
+            return if replaces { self.replace(id, job, now).unwrap_or(found) } else { found };
         }
-        let now = self.clock.now();
         let run_at = job.run_at.or_else(|| job.delay.map(|delay| later(now, delay))).unwrap_or(now);
         let state = match (job.depends_on.is_empty(), run_at > now) {
             (false, _) => State::Blocked,
@@ -69,19 +75,58 @@ impl Rows {
             finished_at: None,
             lease_until: None,
             cancel_at: None,
+            retry_until: None,
+            expires_at: job.expires_at.or_else(|| job.expires_in.map(|time| later(now, time))),
+            key_moved: false,
             ended_by: None,
             last_error: None,
             result: None,
             trail: Vec::new(),
         };
-        let answer = Enqueued { id: job.id, inserted: true, state, line_at: Some(row.line_at()) };
+        let answer = Enqueued { id: job.id, inserted: true, replaced: false, state, line_at: Some(row.line_at()) };
         if self.is_broken(Broken::EnqueueIsAnsweredUnwritten) && job.id.0.as_bytes()[15].is_multiple_of(8) {
             return answer;
         }
         self.live.insert(job.id, row);
+        if let (Some(unique), Some(key)) = (&job.unique, &job.unique_key)
+            && let Some(until) = unique.until.or_else(|| unique.for_time.map(|time| later(now, time)))
+        {
+            self.unique_periods.insert(key.clone(), (until, job.id));
+        }
         let (queue, unique_key) = (job.queue.clone(), job.unique_key.clone());
         self.log(Change::Enqueued { job: life, queue, unique_key });
         answer
+    }
+
+    /// The job because of which a new job is not inserted: it holds the first place of the unique key, or the key until a time.
+    fn key_holder(&self, job: &NewJob, now: DateTime<Utc>) -> Option<&Row> {
+        let key = job.unique_key.as_deref()?;
+        let has_period = job.unique.as_ref().is_some_and(|unique| unique.until.is_some() || unique.for_time.is_some());
+        let of_period = self.unique_periods.get(key).filter(|(until, _)| has_period && *until > now).map(|(_, id)| id);
+        let of_period = of_period.and_then(|id| self.live.get(id).or(self.history.get(id)));
+        of_period.or_else(|| self.live.values().find(|row| row.first_place() == Some(key)))
+    }
+
+    /// As replace_waiting.sql: a job that waits becomes another one.
+    fn replace(&mut self, id: JobId, job: &NewJob, now: DateTime<Utc>) -> Option<Enqueued> {
+        let row = self.live.get(&id).filter(|row| row.life.state != State::Running)?;
+        let longest = job.unique.as_ref().and_then(|unique| unique.longest_wait);
+        let latest = longest.map(|time| later(row.created_at, time));
+        let run_at = job.run_at.or_else(|| job.delay.map(|delay| later(now, delay))).unwrap_or(now);
+        let run_at = latest.map_or(run_at, |latest| run_at.min(latest));
+        let keeps_place = run_at <= now && row.life.state == State::Queued;
+        let run_at = if keeps_place { row.run_at } else { run_at };
+        let step = self.priority_steps.get(&job.queue).copied().unwrap_or(TimeDelta::hours(1));
+        let become_new = |row: &mut Row, now| {
+            (row.life.max_attempts, row.life.max_crashes) = (job.max_attempts, job.max_crashes);
+            row.job = NewJob { id, ..job.clone() };
+            (row.run_at, row.priority_step) = (run_at, step);
+            (row.retry_until, row.last_error) = (None, None);
+            row.expires_at = job.expires_at.or_else(|| job.expires_in.map(|time| later(now, time)));
+        };
+        self.happen(id, Event::Replace { is_due: run_at <= now }, None, become_new).ok()?;
+        let row = self.live.get(&id)?;
+        Some(Enqueued { id, inserted: false, replaced: true, state: row.life.state, line_at: Some(row.line_at()) })
     }
 
     pub(crate) fn cancel(&mut self, ids: &[JobId]) -> Vec<Cancelled> {
@@ -113,6 +158,38 @@ impl Rows {
         let row = self.history.get(&id)?;
         let queue = row.job.queue.clone();
         Some(Cancelled { id, queue, state: row.life.state, running: None, changed: false })
+    }
+
+    pub(crate) fn place(&mut self, ids: &[JobId], place: &Place) -> Result<Vec<Placed>, Error> {
+        place.validate().map_err(|error| Error::new("PostgreSQL", "placing jobs", Class::Invalid, error))?;
+        let ids: BTreeSet<JobId> = ids.iter().copied().collect();
+        Ok(ids.into_iter().filter_map(|id| self.place_one(id, place)).collect())
+    }
+
+    fn place_one(&mut self, id: JobId, place: &Place) -> Option<Placed> {
+        let hour = TimeDelta::hours(1);
+        let Some(row) = self.live.get_mut(&id) else {
+            let row = self.history.get(&id)?;
+            let queue = row.job.queue.clone();
+            let state = row.life.state;
+            return Some(Placed { id, was_in: queue.clone(), queue, state, line_at: None, changed: false });
+        };
+        let was_in = row.job.queue.clone();
+        let priority = place.priority().unwrap_or(row.job.priority);
+        let queue = place.queue().unwrap_or(&was_in).clone();
+        let changed = row.life.state != State::Running && (priority != row.job.priority || queue != was_in);
+        if changed {
+            (row.job.priority, row.job.queue) = (priority, queue);
+            row.priority_step = self.priority_steps.get(&row.job.queue).copied().unwrap_or(hour);
+        }
+        Some(Placed {
+            id,
+            was_in,
+            queue: row.job.queue.clone(),
+            state: row.life.state,
+            line_at: changed.then(|| row.line_at()),
+            changed,
+        })
     }
 
     pub(crate) fn pause(&mut self, queue: &QueueName) -> bool {
@@ -158,7 +235,9 @@ impl Rows {
     pub(crate) fn job_moment(&self, id: JobId) -> Option<JobMoment> {
         let row = self.live.get(&id).or(self.history.get(&id))?;
         let paused = self.paused.contains(&row.job.queue);
-        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused })
+        let waits = matches!(row.life.state, State::Queued | State::Scheduled);
+        let key_held_by = self.key_held_by(row).filter(|_| waits);
+        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused, key_held_by })
     }
 
     pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {
@@ -181,7 +260,7 @@ impl Rows {
 
     pub(crate) fn revive(&mut self, ids: &[JobId]) -> Result<Vec<Revived>, Error> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
-        let mut keys: BTreeSet<&str> = self.live.values().filter_map(|row| row.job.unique_key.as_deref()).collect();
+        let mut keys: BTreeSet<&str> = self.live.values().filter_map(Row::first_place).collect();
         for row in ids.iter().filter_map(|id| self.history.get(id)) {
             if let Some(key) = row.job.unique_key.as_deref()
                 && !keys.insert(key)
@@ -199,6 +278,7 @@ impl Rows {
             let (before, ended_by) = (row.life, row.ended_by.take());
             row.note(now, Verb::Revive, ended_by, Some(format!("was {}", before.state)));
             (row.run_at, row.started_at, row.finished_at, row.result) = (now, None, None, None);
+            (row.retry_until, row.expires_at, row.key_moved) = (None, None, false);
             self.live.insert(id, row);
             self.happen(id, Event::Revive, None, |_, _| {}).ok()?;
         } else {
@@ -214,4 +294,18 @@ impl Rows {
         let row = self.live.get(&id)?;
         Some(Revived { id, queue: row.job.queue.clone(), line_at: row.line_at() })
     }
+}
+
+/// The job with the unique key that is made of its payload, if so. PostgreSQL makes another text of the same fields.
+fn with_its_key(job: &NewJob) -> NewJob {
+    let mut job = job.clone();
+    let Some(unique) = job.unique.as_ref().filter(|unique| unique.makes_key()) else { return job };
+    // Objects are sorted by their keys.
+    let payload: Value = serde_json::from_str(job.payload.get()).unwrap_or_default();
+    let content = match unique.payload {
+        true => payload,
+        false => unique.fields.iter().map(|field| (field.clone(), payload[field].clone())).collect(),
+    };
+    job.unique_key = Some(format!("{}:{content}", job.kind));
+    job
 }

@@ -65,6 +65,7 @@ impl Rows {
             Settle::Retry { delay, error } => {
                 row.last_error = Some(cleared(error));
                 row.run_at = later(now, *delay);
+                row.limit_retries();
                 row.note(now, Verb::Retry, Some(fence.worker), Some(cleared(error)));
             }
             Settle::Snooze { delay, reason } => {

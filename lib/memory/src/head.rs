@@ -113,6 +113,10 @@ impl MemoryHead {
         self.call("push", |server, _| push(server, queue, Mode::New, hints)).await
     }
 
+    pub async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error> {
+        self.call("place_hints", |server, _| push(server, queue, Mode::Place, hints)).await
+    }
+
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
         self.call("workers", |server, now| {
             let live = server.keys.workers.values().filter(|(_, until)| *until > now);

@@ -43,6 +43,8 @@ pub struct Readings {
     pub refused: BTreeMap<u64, i64>,
     /// The hints that came into the head. Redis keeps some 64 ids.
     pub kept: BTreeMap<u64, BTreeSet<JobId>>,
+    /// The last reading during which waiting hints were moved; 0: none.
+    pub placed: u64,
 }
 
 /// The keys of one queue.

@@ -10,7 +10,7 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{
     Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, ScheduleName, State,
-    TRAIL_MAX_ENTRIES, TrailEntry, Verb, WorkerId,
+    TRAIL_MAX_ENTRIES, TrailEntry, Unique, UniqueRule, Verb, WorkerId,
 };
 use leasehold_ports::{Deferred, Kinds, Waiting};
 use serde_json::value::RawValue;
@@ -35,6 +35,12 @@ pub struct Row {
     pub cancel_at: Option<DateTime<Utc>>,
     /// The worker that held the job when it ended.
     pub ended_by: Option<WorkerId>,
+    /// No attempt begins later.
+    pub retry_until: Option<DateTime<Utc>>,
+    /// The job is cancelled if it has not begun by this time.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The unique key has moved, because the job has begun: it is free, or in its second place.
+    pub key_moved: bool,
     pub last_error: Option<String>,
     pub result: Option<Box<RawValue>>,
     pub trail: Vec<TrailEntry>,
@@ -65,6 +71,8 @@ pub struct Rows {
     pub schedules: BTreeMap<ScheduleName, ScheduleRow>,
     /// The ticks that schedules have fired, each with its job.
     pub schedule_ticks: BTreeMap<(ScheduleName, DateTime<Utc>), JobId>,
+    /// Unique keys that are held until a time, each with its job.
+    pub unique_periods: BTreeMap<String, (DateTime<Utc>, JobId)>,
     /// How often somebody changed or fired a schedule.
     pub schedule_changes: u64,
     /// The start of the server, in ms of the clock.
@@ -90,6 +98,41 @@ impl Row {
         self.run_at - self.priority_step * i32::from(self.job.priority)
     }
 
+    /// What becomes of the unique key when the job begins.
+    pub(crate) fn unique_rule(&self) -> Option<UniqueRule> {
+        self.job.unique.as_ref().and_then(Unique::rule)
+    }
+
+    /// The unique key, if the job holds its first place.
+    pub(crate) fn first_place(&self) -> Option<&str> {
+        self.job.unique_key.as_deref().filter(|_| !self.key_moved)
+    }
+
+    /// The unique key, if the job holds its second place.
+    pub(crate) fn second_place(&self) -> Option<&str> {
+        let is_second = self.key_moved && self.unique_rule() == Some(UniqueRule::KeepLast);
+        self.job.unique_key.as_deref().filter(|_| is_second)
+    }
+
+    /// Until when an attempt may begin.
+    pub(crate) fn begins_until(&self) -> Option<DateTime<Utc>> {
+        self.expires_at.into_iter().chain(self.retry_until).min()
+    }
+
+    /// The job becomes a run: its unique key moves.
+    pub(crate) fn begin(&mut self, now: DateTime<Utc>) {
+        self.started_at = Some(now);
+        self.key_moved |= self.unique_rule().is_some();
+    }
+
+    /// An attempt is spent: from the first one on, the time for retries is limited.
+    pub(crate) fn limit_retries(&mut self) {
+        let for_time = self.job.retry.and_then(|retry| retry.for_time);
+        if let (None, Some(time), Some(started)) = (self.retry_until, for_time, self.started_at) {
+            self.retry_until = Some(later(started, time));
+        }
+    }
+
     pub(crate) const fn has_crashed(&self) -> bool {
         self.life.crashes > 0
     }
@@ -100,7 +143,7 @@ impl Row {
     }
 
     /// Whether a worker of these kinds may claim the job, apart from locks.
-    pub(super) fn claimability(&self, is_paused: bool, kinds: &Kinds) -> Claimability {
+    fn claimability(&self, is_paused: bool, kinds: &Kinds) -> Claimability {
         let Lifecycle { state, crashes, max_crashes, .. } = self.life;
         Claimability::of(state, is_paused, serves(kinds, &self.job.kind), crashes, max_crashes)
     }
@@ -147,6 +190,10 @@ impl Row {
             timeout_ms: job.timeout.and_then(|timeout| i32::try_from(timeout.as_millis()).ok()),
             unique_key: job.unique_key,
             limit_key: job.limit_key,
+            retry: job.retry,
+            retry_until: self.retry_until,
+            expires_at: self.expires_at,
+            unique_rule: job.unique.as_ref().and_then(Unique::rule),
             trail: self.trail.clone(),
         }
     }
@@ -166,6 +213,7 @@ impl Rows {
             journal: Vec::new(),
             schedules: BTreeMap::new(),
             schedule_ticks: BTreeMap::new(),
+            unique_periods: BTreeMap::new(),
             schedule_changes: 0,
             // The server has been up for a day.
             up_since_ms: -86_400_000,
@@ -203,6 +251,18 @@ impl Rows {
 
     pub(crate) fn log(&mut self, change: Change) {
         self.journal.push(Entry { at: self.clock.now(), change });
+    }
+
+    /// Whether a worker of these kinds may claim the job, apart from locks.
+    pub(crate) fn claimability(&self, row: &Row, is_paused: bool, kinds: &Kinds) -> Claimability {
+        let is_overdue = row.begins_until().is_some_and(|until| until <= self.clock.now());
+        row.claimability(is_paused, kinds).but(is_overdue, self.key_held_by(row).is_some())
+    }
+
+    /// The job that has begun with the same unique key, if only one of these jobs may run.
+    pub(crate) fn key_held_by(&self, row: &Row) -> Option<JobId> {
+        let key = row.first_place().filter(|_| row.unique_rule() == Some(UniqueRule::KeepLast))?;
+        self.live.values().find(|other| other.second_place() == Some(key)).map(|other| other.life.id)
     }
 
     /// Applies an event to a live job, by the state machine. `with` writes the other changes of the row.

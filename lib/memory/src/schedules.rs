@@ -83,7 +83,7 @@ impl Rows {
                 NewJob { id: self.new_id(tick), id_may_exist: false, run_at: Some(tick), delay: None, ..job.clone() };
             let answer = self.enqueue_one(&new);
             self.schedule_ticks.insert(place, answer.id);
-            let Enqueued { id, inserted, state, line_at } = answer;
+            let Enqueued { id, inserted, state, line_at, .. } = answer;
             made.push(TickJob { tick, id, inserted, state, queue: job.queue.clone(), line_at });
         }
         FireOutcome::Fired(made)

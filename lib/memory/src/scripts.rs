@@ -14,6 +14,8 @@ const NOTES_KEPT: u64 = 100;
 pub enum Mode {
     /// Hints of jobs that came into the line.
     New,
+    /// Hints of jobs whose position in the line was changed.
+    Place,
     /// Hints that a worker gives back.
     Return,
 }
@@ -72,7 +74,7 @@ impl QueueKeys {
     /// the head, `None` if they are not known. Deletes old notes.
     fn noted(&mut self, reading: Option<u64>) -> (i64, Option<BTreeSet<JobId>>) {
         let Some(reading) = reading else { return (i64::MAX, None) };
-        let Readings { n, refused, kept } = &mut self.readings;
+        let Readings { n, refused, kept, .. } = &mut self.readings;
         if *n >= reading + NOTES_KEPT {
             return (self.overflow.unwrap_or(i64::MAX), None);
         }
@@ -102,11 +104,26 @@ impl QueueKeys {
         // Hints without a position get the lowest one of the other hints, which they precede.
         let waiting = self.ready.front().map(|id| self.position(*id));
         let first = waiting.into_iter().chain(hints.iter().find_map(|(_, at)| *at)).min().unwrap_or(NOWHERE);
+        let mut taken = BTreeSet::new();
+        if mode == Mode::Place {
+            let given: BTreeSet<JobId> = hints.iter().map(|(id, _)| *id).collect();
+            taken.extend(self.ready.iter().copied().filter(|id| given.contains(id)));
+            self.ready.retain(|id| !given.contains(id));
+            self.readings.placed = self.readings.n;
+        }
         let (mut front, mut fresh, mut pushed) = (Vec::new(), Vec::new(), Pushed::default());
         for &(id, at) in hints {
+            // Leased, in `claimed` or set aside.
+            if mode == Mode::Place && self.leases.contains_key(&id) && !taken.contains(&id) {
+                pushed.doubles += 1;
+                continue;
+            }
             if let Some(at) = at.filter(|at| *at >= reach) {
                 self.note_refused(at);
                 pushed.overflowed += 1;
+                if taken.contains(&id) {
+                    self.leases.remove(&id);
+                }
                 if mode == Mode::Return {
                     remove_one(&mut self.claimed, id);
                     self.leases.remove(&id);
@@ -116,12 +133,14 @@ impl QueueKeys {
             let is_double = match mode {
                 Mode::Return => self.waits(id) && !remove_one(&mut self.claimed, id),
                 Mode::New => self.leases.contains_key(&id),
+                Mode::Place => false,
             };
             if is_double {
                 pushed.doubles += 1;
                 continue;
             }
             self.leases.insert(id, Score::Waits(at.unwrap_or(first)));
+            taken.remove(&id);
             if at.is_some() { fresh.push(id) } else { front.push(id) }
         }
         pushed.pushed = (front.len() + fresh.len()) as u32;
@@ -139,7 +158,7 @@ impl QueueKeys {
         for id in fresh {
             let at = self.position(id);
             let is_before = |other: &JobId| match mode {
-                Mode::New => self.position(*other) <= at,
+                Mode::New | Mode::Place => self.position(*other) <= at,
                 Mode::Return => self.position(*other) < at,
             };
             let place = self.ready.partition_point(is_before);
@@ -308,7 +327,9 @@ impl QueueKeys {
         let held = (front.len() - missing.len()) as u32;
         let missing: Vec<Positioned> = missing.into_iter().filter(|hint| !is_late(hint)).collect();
         let waiting: Vec<JobId> = self.ready.iter().copied().collect();
-        let moved = front.iter().filter(|(id, _)| self.waits(*id));
+        // A reading from before hints were moved knows old positions.
+        let has_old_positions = reading.is_some_and(|reading| reading <= self.readings.placed);
+        let moved = front.iter().filter(|(id, _)| !has_old_positions && self.waits(*id));
         let scored: Vec<Positioned> = moved.chain(&missing).copied().collect();
         for (id, at) in scored {
             self.leases.insert(id, Score::Waits(at.unwrap_or(NOWHERE)));

@@ -7,8 +7,8 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_ports::{
-    CancelWanted, Expired, Expiry, Fingerprint, Fingerprints, Front, Hint, JobStatus, Kinds, Lease, Line, LinePosition,
-    LineSummary, Repair, Retained, Slice, Stretch, Survey, Uptime, Waiting,
+    CancelWanted, Expired, Expiry, Fingerprint, Fingerprints, Front, Hint, JobStatus, Kinds, Lapsed, Lease, Line,
+    LinePosition, LineSummary, Repair, Retained, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -57,6 +57,15 @@ impl Rows {
         let (before, queue, line_at) = (row.life, row.job.queue.clone(), row.line_at());
         let worker = before.worker?;
         let mut after = before.apply(Event::Expire).ok()?;
+        let mut out_of_time = false;
+        if let Some(row) = self.live.get_mut(&id) {
+            row.limit_retries();
+            out_of_time =
+                row.retry_until.is_some_and(|until| until <= self.clock.now()) && after.state == State::Queued;
+        }
+        if out_of_time {
+            after = after.apply(Event::GiveUp).ok()?;
+        }
         if self.is_broken(Broken::ExpireCountsNoCrash) && !before.cancel_wanted {
             after = Lifecycle { state: State::Queued, worker: None, attempt: before.attempt - 1, ..before };
         }
@@ -64,6 +73,8 @@ impl Rows {
             row.note(now, Verb::Expire, Some(worker), None);
             if after.state == State::Dead && after.crashes >= after.max_crashes {
                 row.last_error = Some(format!("its lease ran out {} times, as often as is allowed", after.crashes));
+            } else if out_of_time {
+                row.last_error = Some("its lease ran out, and its time for retries is over".to_owned());
             } else if after.state == State::Dead {
                 row.last_error = Some("its lease ran out in its last attempt".to_owned());
             }
@@ -86,6 +97,41 @@ impl Rows {
         due.sort();
         due.truncate(usize::try_from(limit).unwrap_or_default());
         due.into_iter().filter_map(|(_, id)| self.put_in_line(id, Event::Promote)).collect()
+    }
+
+    /// As [`leasehold_ports::DueJobs::lapse`].
+    pub fn lapse(&mut self, limit: i64) -> Vec<Lapsed> {
+        let now = self.clock.now();
+        let is_overdue = |row: &&Row| {
+            let waits = row.life.state != State::Running && !self.is_locked(row.life.id);
+            waits && row.begins_until().is_some_and(|until| until <= now)
+        };
+        let mut overdue: Vec<_> =
+            self.live.values().filter(is_overdue).map(|row| (row.begins_until(), row.life.id)).collect();
+        overdue.sort();
+        overdue.truncate(usize::try_from(limit).unwrap_or_default());
+        overdue.into_iter().filter_map(|(_, id)| self.lapse_one(id, now)).collect()
+    }
+
+    fn lapse_one(&mut self, id: JobId, now: DateTime<Utc>) -> Option<Lapsed> {
+        let row = self.live.get(&id)?;
+        let queue = row.job.queue.clone();
+        let told = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+        let (event, verb, reason) = match (row.expires_at.filter(|at| *at <= now), row.retry_until) {
+            (Some(at), _) => (Event::Cancel, Verb::Cancel, format!("it expired: it had not begun by {}", told(at))),
+            (None, until) => {
+                (Event::GiveUp, Verb::Bury, format!("its time for retries is over since {}", told(until?)))
+            }
+        };
+        let end = |row: &mut Row, now| {
+            row.last_error = Some(match &row.last_error {
+                Some(error) => format!("{reason}; the last error: {error}"),
+                None => reason.clone(),
+            });
+            row.note(now, verb, None, Some(reason));
+        };
+        self.happen(id, event, None, end).ok()?;
+        Some(Lapsed { id, queue, state: self.history.get(&id)?.life.state })
     }
 
     /// The counterpart of `Store::unblock`.
@@ -114,9 +160,10 @@ impl Rows {
         live.map(|row| JobStatus {
             id: row.life.id,
             state: row.life.state,
+            queue: row.job.queue.clone(),
             kind: row.job.kind.clone(),
             line_at: row.line_at(),
-            claimability: row.claimability(self.paused.contains(&row.job.queue), kinds),
+            claimability: self.claimability(row, self.paused.contains(&row.job.queue), kinds),
             lease_ms_left: row.lease_until.map(|until| self.ms_until(until)),
         })
         .collect()

@@ -38,11 +38,12 @@ impl Kinds {
 /// Claims of jobs.
 #[async_trait]
 pub trait Claims: fmt::Debug + Send + Sync {
-    /// Claims the jobs of these hints that are queued, of a served kind and not in a paused queue. The answer has the
-    /// order of `ids`. A lock of another transaction blocks only its own job.
+    /// Claims the jobs of these hints that are queued in the queue of the hints, of a served kind and not in a paused queue. The
+    /// answer has the order of `ids`. A lock of another transaction blocks only its own job.
     async fn claim(
         &self,
         worker: WorkerId,
+        queue: &QueueName,
         ids: &[JobId],
         kinds: &Kinds,
         lease: Duration,
@@ -53,6 +54,7 @@ pub trait Claims: fmt::Debug + Send + Sync {
     async fn claim_careful(
         &self,
         worker: WorkerId,
+        queue: &QueueName,
         ids: &[JobId],
         kinds: &Kinds,
         limit: usize,
@@ -78,6 +80,8 @@ pub trait Claims: fmt::Debug + Send + Sync {
 pub struct JobStatus {
     pub id: JobId,
     pub state: State,
+    /// The queue of the job: another one than that of its hint if the job was moved.
+    pub queue: QueueName,
     pub kind: Kind,
     /// The position in the line, if the job is queued.
     pub line_at: DateTime<Utc>,

@@ -11,13 +11,13 @@ pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
         Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
-        Lease, Line, LinePosition, LineSummary, Notice, Pushed, Renewed, Repair, Retained, Revived, Served,
-        SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Pushed, Renewed, Repair, Retained, Revived,
+        Served, SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
     pub use leasehold_core::{
-        ClaimedJob, Fence, FinishedRun, Graph, JobId, JobRecord, Kind, NewJob, Parent, QueueName, WorkerId,
+        ClaimedJob, Fence, FinishedRun, Graph, JobId, JobRecord, Kind, NewJob, Parent, Place, QueueName, WorkerId,
     };
     pub use std::{boxed::Box, option::Option, result::Result, string::String, sync::Arc, time::Duration, vec::Vec};
     pub use tokio::sync::mpsc;
@@ -68,6 +68,7 @@ macro_rules! delegate_store {
                     async fn enqueue(&self, jobs: &[NewJob]) -> Vec<Enqueued>;
                     async fn cancel(&self, ids: &[JobId]) -> Vec<Cancelled>;
                     async fn revive(&self, ids: &[JobId]) -> Vec<Revived>;
+                    async fn place(&self, ids: &[JobId], place: &Place) -> Vec<Placed>;
                     async fn job(&self, id: JobId) -> Option<JobRecord>;
                     async fn finished(&self, ids: &[JobId]) -> Vec<Finished>;
                     async fn pause(&self, queue: &QueueName) -> bool;
@@ -95,9 +96,11 @@ macro_rules! delegate_store {
             }
             $port! {
                 $store: Claims {
-                    async fn claim(&self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, lease: Duration) -> Vec<ClaimedJob>;
+                    async fn claim(
+                        &self, worker: WorkerId, queue: &QueueName, ids: &[JobId], kinds: &Kinds, lease: Duration
+                    ) -> Vec<ClaimedJob>;
                     async fn claim_careful(
-                        &self, worker: WorkerId, ids: &[JobId], kinds: &Kinds, limit: usize, lease: Duration
+                        &self, worker: WorkerId, queue: &QueueName, ids: &[JobId], kinds: &Kinds, limit: usize, lease: Duration
                     ) -> Vec<ClaimedJob>;
                     async fn claim_line(
                         &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
@@ -150,6 +153,7 @@ macro_rules! delegate_store {
                     ) -> Expiry;
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
+                    async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
                 }
             }
@@ -269,6 +273,7 @@ macro_rules! delegate_head {
             }
             $crate::port! {
                 $head: RepairHead {
+                    async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Pushed;
                     async fn adopt(&self, queue: &QueueName, lease: Duration) -> u32;
                     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;
                     async fn sweep(&self, queue: &QueueName) -> Swept;

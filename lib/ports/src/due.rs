@@ -39,6 +39,16 @@ pub struct Waiting {
     pub line_at: DateTime<Utc>,
 }
 
+/// A waiting job that may not begin any more and that has ended for this reason.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct Lapsed {
+    pub id: JobId,
+    pub queue: QueueName,
+    /// The state of the job now: cancelled or dead.
+    pub state: State,
+}
+
 /// A running job whose worker must be told to stop.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
@@ -68,6 +78,10 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// Goes on with up to `limit` ended parents whose children have not all been told, among the parents that were noted until
     /// `until`. Returns the children that are now in the line.
     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Result<Vec<Waiting>, Error>;
+
+    /// Ends up to `limit` waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for
+    /// retries is over.
+    async fn lapse(&self, limit: i64) -> Result<Vec<Lapsed>, Error>;
 
     /// Running jobs whose workers must be told to stop.
     async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error>;

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use leasehold_core::{Epoch, JobId, JobRecord, NewJob, QueueName, State, WorkerId};
+use leasehold_core::{Epoch, JobId, JobRecord, NewJob, Place, QueueName, State, WorkerId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{fmt, time::Duration};
@@ -21,7 +21,9 @@ pub struct Enqueued {
     pub inserted: bool,
     /// The job's state.
     pub state: State,
-    /// The position in the line of a job that this call inserted.
+    /// Whether this call gave the fields of the new job to a job that waits.
+    pub replaced: bool,
+    /// The position in the line of a job that this call inserted or replaced.
     #[serde(skip)]
     pub line_at: Option<DateTime<Utc>>,
 }
@@ -49,6 +51,23 @@ pub struct Revived {
     pub line_at: DateTime<Utc>,
 }
 
+/// The answer to a change of the place of one job.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The job.
+    pub id: JobId,
+    /// The queue of the job before the call.
+    pub was_in: QueueName,
+    /// The queue of the job now.
+    pub queue: QueueName,
+    /// The state of the job, which the call does not change. Only a job that waits can get another place.
+    pub state: State,
+    /// The new position in the line. `None` if the call did not change the job.
+    pub line_at: Option<DateTime<Utc>>,
+    /// Whether this call changed the job. A job that waits and was not changed had this place already.
+    pub changed: bool,
+}
+
 /// A finished job.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
@@ -68,6 +87,8 @@ pub struct JobMoment {
     pub as_of: DateTime<Utc>,
     /// Whether the queue of the job is paused.
     pub paused: bool,
+    /// The job with the same unique key that has begun, if only one of these jobs may run.
+    pub key_held_by: Option<JobId>,
 }
 
 /// Jobs from a client's view.
@@ -82,6 +103,10 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// Moves finished jobs back to the line with new attempts, and scheduled jobs at once. The answer leaves out all
     /// other jobs.
     async fn revive(&self, ids: &[JobId]) -> Result<Vec<Revived>, Error>;
+
+    /// Gives jobs that wait another priority or another queue, and the position in the line that belongs to it. Jobs that run
+    /// or have finished stay as they are. The answer leaves out ids that belong to no job.
+    async fn place(&self, ids: &[JobId], place: &Place) -> Result<Vec<Placed>, Error>;
 
     /// One job, live or finished.
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error>;

@@ -40,13 +40,13 @@ mod schedules;
 mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
-pub use due::{CancelWanted, DueJobs, Expired, Expiry, Waiting};
+pub use due::{CancelWanted, DueJobs, Expired, Expiry, Lapsed, Waiting};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use graphs::{Graphs, ReadParents};
 pub use hint::Hint;
 pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
-pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Revived, STRICT_PRIORITY_STEP};
+pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Placed, Revived, STRICT_PRIORITY_STEP};
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};

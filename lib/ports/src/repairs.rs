@@ -139,6 +139,10 @@ pub trait PushHints: fmt::Debug + Send + Sync {
 /// Repairs heads.
 #[async_trait]
 pub trait RepairHead: PushHints {
+    /// Moves the hints of jobs whose position in the line was changed, each to its new position. A hint that is not there is
+    /// pushed. A hint that a worker has taken stays with the worker.
+    async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error>;
+
     /// Gives short leases to hints in `claimed` that have none. Returns the number of these hints.
     async fn adopt(&self, queue: &QueueName, lease: Duration) -> Result<u32, Error>;
 

@@ -45,7 +45,7 @@ async fn one_queue(tick: &Tick, queue: &QueueName) -> Result<(), Error> {
         return Ok(());
     }
     tick.counts.found(ran_out.len() as u64);
-    let plan = decide(&ran_out, tick.store()?.look(&ran_out, &Kinds::All).await?, tick.settings.handoff_lease);
+    let plan = decide(queue, &ran_out, tick.store()?.look(&ran_out, &Kinds::All).await?, tick.settings.handoff_lease);
     let drift = [
         (Drift::LeaseInLine, plan.back.len()),
         (Drift::LeaseWithoutRun, plan.forget.len()),
@@ -89,8 +89,9 @@ struct Plan {
     lapsed: Vec<JobId>,
 }
 
-fn decide(ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) -> Plan {
-    let live: HashMap<JobId, JobStatus> = looked.into_iter().map(|job| (job.id, job)).collect();
+fn decide(queue: &QueueName, ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) -> Plan {
+    let ours = looked.into_iter().filter(|job| job.queue == *queue);
+    let live: HashMap<JobId, JobStatus> = ours.map(|job| (job.id, job)).collect();
     let mut plan = Plan::default();
     for &id in ran_out {
         match live.get(&id) {
@@ -105,7 +106,8 @@ fn decide(ran_out: &[JobId], looked: Vec<JobStatus>, handoff_lease: Duration) ->
                 let seconds = whole_seconds(ms_left).max(handoff_lease.as_secs());
                 plan.hold.entry(seconds).or_default().push(id);
             }
-            // A finished, scheduled, blocked or paused job is not in the line, so its hint does not belong in the head.
+            // A finished, scheduled, blocked or paused job, and a job that was moved to another queue, is not in the line, so its
+            // hint does not belong in the head.
             _ => plan.forget.push(id),
         }
     }
@@ -127,6 +129,7 @@ mod tests {
         JobStatus {
             id: JobId::new(),
             state,
+            queue: QueueName::default(),
             kind: "k".parse().expect("a kind"),
             line_at: DateTime::UNIX_EPOCH,
             claimability: Claimability::of(state, paused, true, 0, 3),
@@ -141,12 +144,13 @@ mod tests {
         let running = looked(State::Running, false, Some(20_400));
         let overdue = looked(State::Running, false, Some(-3));
         let scheduled = looked(State::Scheduled, false, None);
+        let moved = JobStatus { queue: "other".parse().expect("a queue"), ..looked(State::Queued, false, None) };
         let finished = JobId::new();
-        let ids = [queued.id, paused.id, running.id, overdue.id, scheduled.id, finished];
-        let jobs = vec![queued, paused, running, overdue, scheduled];
-        let plan = decide(&ids, jobs, Duration::from_secs(5));
+        let ids = [queued.id, paused.id, running.id, overdue.id, scheduled.id, finished, moved.id];
+        let jobs = vec![queued, paused, running, overdue, scheduled, moved];
+        let plan = decide(&QueueName::default(), &ids, jobs, Duration::from_secs(5));
         assert_eq!(plan.back, [Hint::at(ids[0], DateTime::UNIX_EPOCH)]);
-        assert_eq!(plan.forget, [ids[1], ids[4], ids[5]]);
+        assert_eq!(plan.forget, [ids[1], ids[4], ids[5], ids[6]]);
         assert_eq!(plan.lapsed, [ids[2]]);
         assert_eq!(plan.hold, BTreeMap::from([(5, vec![ids[3]]), (21, vec![ids[2]])]));
     }

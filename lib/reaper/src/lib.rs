@@ -20,6 +20,7 @@ mod expire;
 mod expiry_guard;
 mod head;
 mod heads;
+mod lapse;
 mod leases;
 mod locked;
 mod note;

@@ -199,10 +199,10 @@ async fn sweep_some(
     for (queue, due, hints) in snapshots {
         let suspects = sweeps.take_suspects(queue);
         let (again, runs) = match due {
-            Due::Suspects => look_again(tick, hints, suspects).await?,
+            Due::Suspects => look_again(tick, queue, hints, suspects).await?,
             Due::All => {
                 let runs: Vec<Lease> = runs.iter().filter(|run| run.queue == *queue).cloned().collect();
-                let faults = audit(&hints, &live, &runs, tick.settings.handoff_lease);
+                let faults = audit(queue, &hints, &live, &runs, tick.settings.handoff_lease);
                 let (again, new) = faults.into_iter().partition(|fault| suspects.faults.contains(fault));
                 sweeps.suspect(queue, new, &runs, surplus.contains(queue), now);
                 sweeps.after_loss.remove(queue);
@@ -225,6 +225,7 @@ async fn sweep_some(
 /// The suspects that are still wrong, and the runs among them that still run in PostgreSQL, with the rest of their leases.
 async fn look_again(
     tick: &Tick,
+    queue: &QueueName,
     mut hints: QueueHints,
     Suspects { faults, mut runs }: Suspects,
 ) -> Result<(Vec<Fault>, Vec<Lease>), Error> {
@@ -237,7 +238,7 @@ async fn look_again(
         job.and_then(|job| job.lease_ms_left).map(|ms_left| run.lease_ms_left = ms_left).is_some()
     };
     runs.retain_mut(still_runs);
-    let mut again = audit(&hints, &live, &runs, tick.settings.handoff_lease);
+    let mut again = audit(queue, &hints, &live, &runs, tick.settings.handoff_lease);
     again.retain(|fault| faults.contains(fault));
     Ok((again, runs))
 }

@@ -1,7 +1,7 @@
 -- enqueue_graph: a graph of jobs in the caller's own transaction: leasehold.enqueue_graph('{"jobs": […]}'), for any language.
 --
 -- Guard:      as enqueue_nodes. All jobs of the graph are enqueued, or none.
--- Parameters: an object with the array `jobs`. Each job has the words of leasehold.enqueue, `name`, and `after`: names of other
+-- Parameters: an object with the array `jobs`. Each job has the words of leasehold.enqueue_many, `name`, and `after`: names of other
 --             jobs of the graph, which must succeed first.
 -- Answer:     one row for each job, in the order of the array: its name, its id or the id of the existing job in its place,
 --             whether this call inserted it, and its state.
@@ -20,10 +20,10 @@ BEGIN
         told := 'a graph is an object with the array "jobs"';
     ELSE
         jobs := graph -> 'jobs';
-        SELECT array_agg(a.attname::text) || ARRAY['name', 'after', 'delay'] INTO words
+        SELECT array_agg(a.attname::text) || ARRAY['name', 'after', 'delay', 'expires_in'] INTO words
         FROM pg_attribute a
         WHERE a.attrelid = (SELECT t.typrelid FROM pg_type t WHERE t.oid = 'leasehold.job_spec'::regtype)
-          AND NOT a.attisdropped AND a.attname <> ALL (ARRAY['unmet', 'is_parent', 'may_exist', 'max_crashes']);
+          AND NOT a.attisdropped AND a.attname <> ALL (ARRAY['unmet', 'is_parent', 'id_is_new', 'max_crashes']);
         SELECT format('graph has an unknown word %L', k.word) INTO told
         FROM json_object_keys(graph) k(word) WHERE k.word <> 'jobs' LIMIT 1;
         IF told IS NULL AND json_array_length(jobs) > 10000 THEN

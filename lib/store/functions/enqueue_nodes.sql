@@ -2,7 +2,7 @@
 --
 -- Guard:      as enqueue_spec for each job, and hold_parents for the jobs that exist. Nothing is written before the whole graph
 --             is known to have no cycle. An edge is made only together with its child, so no later call can close a cycle.
--- Parameters: an array of objects: the attributes of leasehold.job_spec, `delay`, `name`, and `after`: names of jobs of this
+-- Parameters: an array of objects: the words of read_job, `name`, and `after`: names of jobs of this
 --             call. `depends_on` may contain ids of this call too.
 -- Answer:     one row for each job, in the order of the call: the answer of enqueue_spec, the queue, and the position in the
 --             line.
@@ -13,7 +13,7 @@
 -- Index:      as enqueue_spec and hold_parents.
 -- Rights:     of the owner: clients need no rights on tables.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_nodes(nodes json)
-RETURNS TABLE (nth integer, name text, id uuid, inserted boolean, state text, queue text, line_at timestamptz)
+RETURNS TABLE (nth integer, name text, id uuid, inserted boolean, replaced boolean, state text, queue text, line_at timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -40,6 +40,7 @@ DECLARE
     finished uuid[];
     finished_states text[];
     were_inserted boolean[];
+    were_replaced boolean[];
     edge_children uuid[] := '{}';
     edge_parents uuid[] := '{}';
     edge_nths integer[] := '{}';
@@ -170,11 +171,18 @@ BEGIN
     base.priority := 0;
     base.max_attempts := 5;
     were_inserted := array_fill(false, ARRAY[n]);
+    were_replaced := were_inserted;
     FOREACH child IN ARRAY ordered LOOP
         node := list[child];
+        -- The same as read_job, in a fifth of the time.
         spec := json_populate_record(base, node);
         IF json_typeof(node -> 'payload') = 'null' THEN spec.payload := 'null'; END IF;
-        IF node ->> 'delay' IS NOT NULL THEN spec.run_at := now() + (node ->> 'delay')::interval; END IF;
+        IF node ->> 'delay' IS NOT NULL THEN
+            spec.run_at := now() + leasehold.duration_ms((node -> 'delay')::jsonb, 'delay') * interval '1 millisecond';
+        END IF;
+        IF node ->> 'expires_in' IS NOT NULL THEN
+            spec.expires_at := now() + leasehold.duration_ms((node -> 'expires_in')::jsonb, 'expires_in') * interval '1 millisecond';
+        END IF;
         policy := coalesce(spec.on_parent_failure, 'cancel');
         IF policy NOT IN ('cancel', 'hold', 'run') THEN
             RAISE EXCEPTION 'leasehold.enqueue: on_parent_failure is %; it must be cancel, hold or run', quote_literal(left(policy, 100))
@@ -207,6 +215,7 @@ BEGIN
         answer := leasehold.enqueue_spec(spec);
         ids[child] := answer.id;
         were_inserted[child] := answer.inserted;
+        were_replaced[child] := answer.replaced;
         IF answer.inserted THEN
             place := cardinality(parents);
             FOR i IN 1..place LOOP
@@ -236,7 +245,7 @@ BEGIN
     END IF;
 
     RETURN QUERY
-        SELECT w.nth::integer, names[w.nth], w.id, were_inserted[w.nth], coalesce(j.state::text, h.state::text), coalesce(j.queue::text, h.queue),
+        SELECT w.nth::integer, names[w.nth], w.id, were_inserted[w.nth], coalesce(were_replaced[w.nth], false), coalesce(j.state::text, h.state::text), coalesce(j.queue::text, h.queue),
                j.line_at
         FROM unnest(ids) WITH ORDINALITY w(id, nth)
         LEFT JOIN LATERAL (SELECT j.state, j.queue, j.line_at FROM leasehold.job j WHERE j.id = w.id OFFSET 0) j ON true

@@ -3,28 +3,40 @@
 -- have the same columns and the same limits.
 --
 -- Guard:      an id (live or finished) and a live unique key each name one job. If there is such a job, the answer is this job,
---             and nothing is inserted.
+--             and nothing is inserted. With `unique`, a job that waits may become the new one (`replaced`).
 -- Parameters: the job. A job without an id is new and gets an id. A job with an id may have been sent before.
--- Answer:     the id of the inserted or existing job, whether this call inserted it, and its state. Always one row.
--- Index:      job_pkey, job_unique_key, and the primary keys of the partitions of history.
+-- Answer:     the id of the inserted or existing job, whether this call inserted it or replaced its fields, and its state. Always one row.
+-- Index:      job_pkey, job_unique_key, unique_period_pkey, and the primary keys of the partitions of history.
 -- Rights:     of the caller. The functions that users may call have the rights of the owner.
 -- Two reads:  history is read after the INSERT, with a snapshot of its own. In the other order, a job that finishes between the
 --             two steps would be in neither table and would run again. The read of history before the INSERT only saves the
 --             INSERT for a job that is sent again.
--- Loop:       repeats only if the conflicting job finishes between the INSERT and the read of this job.
+-- Loop:       repeats only if the conflicting job finishes, or frees its key, between the INSERT and the read of this job.
+-- Periods:    a key that is held until a time has a row in unique_period. It is taken after the INSERT, so that only a job that
+--             exists holds a key; the read before the INSERT only saves the INSERT of most jobs whose key is held.
+-- Replaced:   a job that waits keeps its id, its created_at, and its place in the line if the new one is due too. Its attempts and
+--             crashes start again.
 -- New words:  an attribute of leasehold.job_spec (a migration), its limit and its column here, its parameter in enqueue.sql.
 --             Fields are set by name, so that a function from before the new attribute still works.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_spec(
-    spec leasehold.job_spec, OUT id uuid, OUT inserted boolean, OUT state text
+    spec leasehold.job_spec, OUT id uuid, OUT inserted boolean, OUT state text, OUT replaced boolean
 )
 LANGUAGE plpgsql AS $$
 DECLARE
     _id uuid := spec.id;
-    may_exist boolean := coalesce(spec.may_exist, _id IS NOT NULL);
+    may_exist boolean := _id IS NOT NULL AND spec.id_is_new IS NOT TRUE;
     _run_at timestamptz := coalesce(spec.run_at, now());
     bytes integer := octet_length(spec.payload::text);
     -- numeric, because an interval of many years has more milliseconds than an integer can hold.
     timeout_ms numeric := extract(epoch FROM spec.timeout) * 1000;
+    _unique_key text := spec.unique_key;
+    _retry jsonb;
+    _rule leasehold.unique_rule;
+    held_until timestamptz;
+    longest_wait interval;
+    terms record;
+    replaces boolean := false;
+    holder uuid;
     wrong text;
     final text;
 BEGIN
@@ -47,6 +59,10 @@ BEGIN
             THEN format('run_at is %s; it must be a time after 1970 and before the year 10000', _run_at)
         WHEN timeout_ms < 1 OR timeout_ms > 2073600000
             THEN format('timeout is %s; it must be more than nothing and at most 24 days, in whole milliseconds', spec.timeout)
+        WHEN spec.expires_at < timestamptz '1970-01-01 00:00:00Z' OR spec.expires_at >= timestamptz '10000-01-01 00:00:00Z'
+            THEN format('expires_at is %s; it must be a time after 1970 and before the year 10000', spec.expires_at)
+        WHEN spec.expires_at <= spec.run_at AND spec.run_at > now()
+            THEN 'expires_at is not after the earliest start: the job could never begin'
         WHEN octet_length(spec.unique_key) NOT BETWEEN 1 AND 512
             THEN format('unique_key is %s bytes long; it must be from 1 to 512', octet_length(spec.unique_key))
         WHEN octet_length(spec.limit_key) NOT BETWEEN 1 AND 512
@@ -57,11 +73,25 @@ BEGIN
     END IF;
     IF cardinality(spec.depends_on) > 0 THEN
         -- enqueue_nodes locks the parents, and calls this function again without `depends_on`.
-        SELECT n.id, n.inserted, n.state INTO id, inserted, state
+        SELECT n.id, n.inserted, n.state, n.replaced INTO id, inserted, state, replaced
         FROM leasehold.enqueue_nodes(json_build_array(row_to_json(spec))) n;
         RETURN;
     END IF;
-    _id := coalesce(_id, leasehold.new_id());
+    IF _id IS NULL THEN
+        _id := leasehold.new_id();
+    END IF;
+    replaced := false;
+    IF spec.retry IS NOT NULL THEN
+        _retry := leasehold.retry_terms(spec.retry);
+    END IF;
+    IF spec."unique" IS NOT NULL THEN
+        terms := leasehold.unique_terms(spec);
+        _unique_key := terms.key;
+        _rule := terms.rule;
+        held_until := terms.until;
+        longest_wait := terms.longest_wait;
+        replaces := terms.on_conflict <> 'skip';
+    END IF;
 
     LOOP
         IF may_exist THEN
@@ -72,15 +102,43 @@ BEGIN
             END IF;
         END IF;
 
+        IF held_until IS NOT NULL THEN
+            SELECT p.job INTO holder FROM leasehold.unique_period p
+            WHERE p.key = _unique_key AND p.until > now() AND p.job <> _id;
+        END IF;
+        IF held_until IS NOT NULL AND FOUND THEN
+            IF replaces THEN
+                SELECT r.id, r.state INTO id, state
+                FROM leasehold.replace_waiting(spec, holder, NULL, _retry, _rule, longest_wait) r;
+                IF FOUND THEN inserted := false; replaced := true; RETURN; END IF;
+            END IF;
+            SELECT j.id, j.state::text INTO id, state FROM leasehold.jobs j WHERE j.id = holder;
+            IF FOUND THEN inserted := false; RETURN; END IF;
+            -- The job is so old that it was dropped from history.
+            DELETE FROM leasehold.unique_period p WHERE p.key = _unique_key AND p.job = holder;
+        END IF;
+
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
-                                        unique_key, limit_key, state, line_at, is_parent, unmet)
+                                        unique_key, limit_key, state, line_at, retry, expires_at, unique_rule,
+                                        is_parent, unmet)
         VALUES (_id, spec.queue, spec.kind, spec.payload, spec.priority::smallint, _run_at, spec.max_attempts,
-                coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, spec.unique_key, spec.limit_key,
+                coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, _unique_key, spec.limit_key,
                 CASE WHEN spec.unmet > 0 THEN 'blocked' WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
-                leasehold.line_at(_run_at, spec.priority, spec.queue), spec.is_parent, spec.unmet)
+                leasehold.line_at(_run_at, spec.priority, spec.queue), _retry, spec.expires_at, _rule,
+                spec.is_parent, spec.unmet)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;
+        IF inserted AND held_until IS NOT NULL THEN
+            INSERT INTO leasehold.unique_period AS p (key, until, job) VALUES (_unique_key, held_until, _id)
+            ON CONFLICT (key) DO UPDATE SET until = excluded.until, job = excluded.job
+            WHERE p.until <= now() OR p.job = excluded.job;
+            IF NOT FOUND THEN
+                -- Another transaction has taken the key since the read.
+                DELETE FROM leasehold.job j WHERE j.id = _id;
+                CONTINUE;
+            END IF;
+        END IF;
         IF inserted AND NOT may_exist THEN RETURN; END IF;
 
         IF inserted THEN
@@ -100,7 +158,12 @@ BEGIN
 
         SELECT j.id, j.state INTO id, state FROM leasehold.job j WHERE j.id = _id;
         IF FOUND THEN RETURN; END IF;
-        SELECT j.id, j.state INTO id, state FROM leasehold.job j WHERE j.unique_key = spec.unique_key;
+        IF replaces THEN
+            SELECT r.id, r.state INTO id, state
+            FROM leasehold.replace_waiting(spec, NULL, _unique_key, _retry, _rule, longest_wait) r;
+            IF FOUND THEN replaced := true; RETURN; END IF;
+        END IF;
+        SELECT j.id, j.state INTO id, state FROM leasehold.job j WHERE j.unique_key = _unique_key;
         IF FOUND THEN RETURN; END IF;
     END LOOP;
 END

@@ -57,6 +57,9 @@ BEGIN
                     spec.timeout := found_schedule.timeout_ms * interval '1 millisecond';
                     spec.unique_key := found_schedule.unique_key;
                     spec.limit_key := found_schedule.limit_key;
+                    spec.retry := found_schedule.retry;
+                    spec.expires_at := now() + found_schedule.expires_in_ms * interval '1 millisecond';
+                    spec."unique" := found_schedule."unique";
                     answer := leasehold.enqueue_spec(spec);
                     INSERT INTO leasehold.schedule_tick (schedule, tick, job) VALUES (fire.name, of_tick, answer.id);
                     made := made || jsonb_build_object('tick', of_tick, 'id', answer.id, 'inserted', answer.inserted,

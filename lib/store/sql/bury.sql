@@ -5,6 +5,7 @@
 -- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
 -- Answer:     the runs that were ended. Then, without an epoch, the children that are now in the line.
 -- Zero rows:  a run that is not in the answer has a stale fence, or an earlier answer was lost: settle_again says which.
+-- Then:       a dead letter, if the queue of the job has a queue for them.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.error
@@ -21,8 +22,9 @@ WITH target AS MATERIALIZED (
     RETURNING j.*
 ), ended AS (
     -- include finish: state = 'dead'; error = t.error; from = gone g JOIN target t ON t.id = g.id
-    RETURNING h.id, h.epoch, h.state, h.is_parent
-)
+    RETURNING h.*
+),
+-- include dead_letter: ended = ended
 SELECT e.id, e.epoch, NULL::text AS queue, NULL::timestamptz AS line_at FROM ended e
 UNION ALL
 SELECT c.id, NULL, c.queue, c.line_at

@@ -1,12 +1,12 @@
 -- claim_careful: queued → running, for hints that claim did not get, and for parked hints that waited for a lock to end.
 --
--- Guard:      the row is queued, its kind has a handler in the worker, and its queue is not paused. A row that another
+-- Guard:      the row is queued, in the queue of the hints, its kind has a handler in the worker, and its queue is not paused. A row that another
 --             session has locked is skipped: that session decides about the job. Of jobs that have crashed before, a worker
 --             runs at most ten that started within the last second: one of them may have killed the earlier worker, and
 --             would crash all of them again. Jobs that one more crash would end run one at a time. A job that has run for
 --             10 s does not block the others.
 -- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds, or NULL for every kind, $4 lease in ms, $5 the maximum
---             number of jobs.
+--             number of jobs, $6 the queue of the hints.
 -- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
 -- Index:      job_pkey; queue_paused; job_in_danger, but only if there is a job that has crashed.
 -- Why ctid:   locked rows stay where they are. To find them by id again would make the statement a sixth slower. A row that
@@ -17,7 +17,7 @@ WITH found AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.crashes > 0 AS crashed, j.crashes > 0 AND j.crashes + 1 >= j.max_crashes AS in_danger
         FROM leasehold.job j
-        WHERE j.id = hint.id AND
+        WHERE j.id = hint.id AND j.queue::text = $6::text AND
           -- include claimable
         FOR UPDATE OF j SKIP LOCKED
     ) j
@@ -31,5 +31,6 @@ WHERE j.ctid = ANY (ARRAY(
         -- include few_crashed
     ))
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
-          j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
+          j.max_attempts, j.crashes, j.timeout_ms, j.line_at, j.retry::text AS retry,
+          (extract(epoch FROM j.retry_until - now()) * 1000)::bigint AS retry_ms_left,
           j.unmet IS NOT NULL AS has_parents

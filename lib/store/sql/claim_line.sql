@@ -30,6 +30,8 @@ WITH RECURSIVE kind(name) AS (
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.line_at, j.crashes, j.max_crashes FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
+          AND
+          -- include may_begin
           AND CASE
               WHEN j.crashes > 0 AND NOT $6 THEN false
               WHEN j.crashes > 0 AND j.crashes + 1 >= j.max_crashes THEN
@@ -54,10 +56,11 @@ WITH RECURSIVE kind(name) AS (
         WHERE
             -- include few_crashed
         ))
-    RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
-              j.unmet IS NOT NULL AS has_parents
+    RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at, j.retry,
+              j.retry_until, j.unmet IS NOT NULL AS has_parents
 )
 SELECT c.id, c.epoch, c.queue::text AS queue, c.kind::text AS kind, c.payload::text AS payload, c.attempt,
-       c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.has_parents
+       c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.retry::text AS retry,
+       (extract(epoch FROM c.retry_until - now()) * 1000)::bigint AS retry_ms_left, c.has_parents
 FROM claimed c
 ORDER BY c.line_at, c.id

@@ -10,8 +10,9 @@
 -- Zero rows:  no lease ran out, and no row whose lease is about to run out is locked.
 -- Locked:     a row whose lease has run out or is about to, and that another session has locked, is in the answer as
 --             running: it was not changed. Up to 20 times the limit of rows are checked.
--- Becomes:    cancelled if a cancel was wanted; dead if this was the last allowed crash or attempt; otherwise queued, with
---             the same run_at, so that the job stays near the front.
+-- Becomes:    cancelled if a cancel was wanted; dead if this was the last allowed crash or attempt, or if the time for retries
+--             is over; otherwise queued, with the same run_at, so that the job stays near the front.
+-- Then:       a dead letter of each job that died, if its queue has a queue for them.
 -- Index:      job_lease; then job_pkey.
 WITH spared AS MATERIALIZED (
     SELECT s.id FROM unnest($3::uuid[]) AS s(id)
@@ -19,11 +20,14 @@ WITH spared AS MATERIALIZED (
     SELECT j.id,
            CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                 WHEN j.crashes + 1 >= j.max_crashes OR j.attempt >= j.max_attempts THEN 'dead'
+                WHEN j.retry IS NOT NULL
+                     AND coalesce(j.retry_until, j.started_at + (j.retry ->> 'for')::interval) <= now() THEN 'dead'
                 ELSE 'queued' END AS becomes,
            CASE WHEN j.cancel_requested_at IS NOT NULL THEN j.last_error
                 WHEN j.crashes + 1 >= j.max_crashes
                     THEN format('its lease ran out %s times, as often as is allowed', j.crashes + 1)
-                ELSE 'its lease ran out in its last attempt' END AS error
+                WHEN j.attempt >= j.max_attempts THEN 'its lease ran out in its last attempt'
+                ELSE 'its lease ran out, and its time for retries is over' END AS error
     FROM leasehold.job j
     WHERE j.lease_expires_at IS NOT NULL AND j.lease_expires_at < now()
       AND (SELECT clock_timestamp() - statement_timestamp() < interval '500 milliseconds')
@@ -47,6 +51,8 @@ WITH spared AS MATERIALIZED (
 ), again AS (
     UPDATE leasehold.job j
     SET state = 'queued', worker = NULL, lease_expires_at = NULL, crashes = j.crashes + 1,
+        retry_until = CASE WHEN j.retry IS NOT NULL
+            THEN coalesce(j.retry_until, j.started_at + (j.retry ->> 'for')::interval) END,
         trail = leasehold.with_trail(j.trail, 'expire', j.epoch, j.worker, NULL)
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.becomes = 'queued'))
     -- The row no longer contains the worker; the new entry of the trail does.
@@ -59,8 +65,9 @@ WITH spared AS MATERIALIZED (
 ), ended AS (
     -- include finish: state = t.becomes::leasehold.job_state; crashes = g.crashes + 1; error = t.error;
     --     trail = leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL); from = gone g JOIN target t ON t.id = g.id
-    RETURNING h.id, h.queue, h.worker, h.epoch, h.state, h.is_parent
-)
+    RETURNING h.*
+),
+-- include dead_letter: ended = ended
 SELECT a.id, a.queue, a.line_at, a.worker, a.epoch, a.state FROM again a
 UNION ALL
 SELECT e.id, e.queue, NULL, e.worker, e.epoch, e.state::text FROM ended e

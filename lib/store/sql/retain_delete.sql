@@ -1,13 +1,14 @@
--- retain_delete: deletes rows of the default partition that are older than the retention, up to a limit.
+-- retain_delete: deletes rows of the default partition that are older than the retention of their queue, up to a limit.
 --
 -- Guard:      age; a row that another session has locked is skipped.
--- Parameters: $1 the retention of finished jobs, in seconds, $2 limit.
+-- Parameters: $1 the retention of finished jobs, in seconds, of queues that do not say another, $2 limit.
 -- Answer:     the number of deleted rows.
 -- Index:      none; the default partition is normally empty.
 WITH old AS MATERIALIZED (
     SELECT d.ctid FROM leasehold.history_default d
-    WHERE d.finished_at < now() - $1::bigint * interval '1 second'
-    LIMIT $2::bigint FOR UPDATE SKIP LOCKED
+    LEFT JOIN leasehold.queue q ON q.name = d.queue
+    WHERE d.finished_at < now() - coalesce(q.keep_days::bigint * 86400, $1::bigint) * interval '1 second'
+    LIMIT $2::bigint FOR UPDATE OF d SKIP LOCKED
 ), gone AS (
     DELETE FROM leasehold.history_default d WHERE d.ctid = ANY (ARRAY(SELECT o.ctid FROM old o)) RETURNING d.id
 )

@@ -4,6 +4,7 @@
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 delays in ms, $5 errors.
 -- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
 -- Zero rows:  for a run that is not in the answer, settle_again says why.
+-- Time:       the first retry of a job sets until when its attempts may begin.
 -- Index:      job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.delay_ms, r.error
@@ -20,6 +21,7 @@ WITH target AS MATERIALIZED (
 UPDATE leasehold.job j
 SET state = 'scheduled', worker = NULL, lease_expires_at = NULL, last_error = t.error,
     run_at = now() + t.delay_ms * interval '1 millisecond',
+    retry_until = CASE WHEN j.retry IS NOT NULL THEN coalesce(j.retry_until, j.started_at + (j.retry ->> 'for')::interval) END,
     trail = leasehold.with_trail(j.trail, 'retry', j.epoch, j.worker, t.error)
 FROM target t
 -- The array determines how rows are found. With only the join, the planner would hash a long line for a large batch.

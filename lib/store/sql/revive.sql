@@ -3,6 +3,8 @@
 -- Guard:      the row is in history (locked in id order), or live and scheduled; and no live job has its unique key. If one
 --             key is in use, nothing is changed, and the rows say whose key it is. A key that another session takes at the
 --             same moment is refused by the unique index; then the whole statement can be sent again.
+-- Words:      a revived job has all its time for retries again, and does not expire: its expires_at is over or may soon be. It
+--             takes the first place of its unique key, like a job that is new.
 -- Parameters: $1 ids, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).
 -- Zero rows:  an id that is not in the answer belongs to no job, or to a job that is neither finished nor scheduled.
 -- Index:      the primary keys of the partitions of history, job_pkey, job_unique_key.
@@ -21,11 +23,12 @@ WITH found AS MATERIALIZED (
 ), revived AS (
     INSERT INTO leasehold.job AS j (id, run_at, created_at, epoch, max_attempts, timeout_ms, state, priority,
                                     max_crashes, queue, kind, payload, unique_key, limit_key, last_error, trail,
-                                    line_at, is_parent, unmet)
+                                    line_at, retry, unique_rule, is_parent, unmet)
     SELECT g.id, now(), g.created_at, g.epoch, g.max_attempts, g.timeout_ms, 'queued', g.priority,
            g.max_crashes, g.queue, g.kind, g.payload, g.unique_key, g.limit_key, g.last_error,
            leasehold.with_trail(g.trail, 'revive', g.epoch, g.worker, 'was ' || g.state),
-           leasehold.line_at(now(), g.priority, g.queue), g.is_parent, CASE WHEN g.unmet IS NOT NULL THEN 0 END
+           leasehold.line_at(now(), g.priority, g.queue), g.retry, g.unique_rule, g.is_parent,
+           CASE WHEN g.unmet IS NOT NULL THEN 0 END
     FROM gone g
     RETURNING j.id, j.queue, j.line_at
 ), hurried AS (

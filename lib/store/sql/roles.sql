@@ -74,7 +74,9 @@ BEGIN
     FOR called IN
         SELECT p.oid FROM pg_proc p
         WHERE p.pronamespace = 'leasehold'::regnamespace
-          AND p.proname IN ('enqueue', 'enqueue_checked', 'enqueue_unless_held', 'enqueue_nodes', 'enqueue_graph', 'cancel', 'cancel_batch', 'new_id', 'line_at')
+          AND p.proname IN ('enqueue', 'enqueue_checked', 'enqueue_unless_held', 'enqueue_jobs', 'enqueue_many',
+                            'enqueue_nodes', 'enqueue_graph',
+                            'cancel', 'cancel_batch', 'place_batch', 'set_priority', 'new_id', 'line_at')
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO leasehold_app', called);
     END LOOP;

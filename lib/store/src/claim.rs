@@ -5,7 +5,7 @@ use crate::{
     bounded::Bounded,
     connect::Store,
     error::{Error, code_of},
-    row::{job_id, json_present, line_at, millis, timeout, uuids, word},
+    row::{job_id, json_present, line_at, millis, retry, timeout, uuids, word},
     statement::statement,
 };
 use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
@@ -23,8 +23,8 @@ const DOING: &str = "claiming jobs";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Store {
-    /// Claims the queued jobs among `ids` whose kind is served and whose queue is not paused. The answer has the order
-    /// of `ids`. If another transaction has locked a job, the claim waits for the lock only for a moment, and the other
+    /// Claims the jobs among `ids` that are queued in this queue, whose kind is served, unless the queue is paused. The answer has
+    /// the order of `ids`. If another transaction has locked a job, the claim waits for the lock only for a moment, and the other
     /// jobs are claimed.
     ///
     /// # Errors
@@ -33,12 +33,13 @@ impl Store {
     pub async fn claim(
         &self,
         worker: WorkerId,
+        queue: &QueueName,
         ids: &[JobId],
         kinds: &Kinds,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
         let mut left = sorted(ids);
-        let claim = Claim { worker, kinds: kinds.names(), lease_ms: millis(lease) };
+        let claim = Claim { worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
         let mut jobs = Vec::new();
         if !self.locks_at_claims.found_recently() {
             match claim.send(&left, &self.bounded).await {
@@ -67,12 +68,13 @@ impl Store {
     pub async fn claim_careful(
         &self,
         worker: WorkerId,
+        queue: &QueueName,
         ids: &[JobId],
         kinds: &Kinds,
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let claim = Claim { worker, kinds: kinds.names(), lease_ms: millis(lease) };
+        let claim = Claim { worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
         let jobs = claim.send_careful(&sorted(ids), limit, &self.bounded).await.map_err(Error::sql(DOING))?;
         Ok(in_order_of(ids, jobs))
     }
@@ -139,14 +141,19 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
 /// The parameters of both statements.
 struct Claim<'a> {
     worker: WorkerId,
+    queue: &'a str,
     kinds: Option<Vec<&'a str>>,
     lease_ms: i64,
 }
 
 impl Claim<'_> {
     async fn send(&self, ids: &[Uuid], bounded: &Bounded) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let query =
-            sqlx::query(statement!("claim")).bind(self.worker.0).bind(ids).bind(&self.kinds).bind(self.lease_ms);
+        let query = sqlx::query(statement!("claim"))
+            .bind(self.worker.0)
+            .bind(ids)
+            .bind(&self.kinds)
+            .bind(self.lease_ms)
+            .bind(self.queue);
         self.decode(&query.fetch_all(bounded).await?)
     }
 
@@ -160,8 +167,10 @@ impl Claim<'_> {
             .bind(self.worker.0)
             .bind(ids)
             .bind(&self.kinds)
-            .bind(self.lease_ms);
-        self.decode(&query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(bounded).await?)
+            .bind(self.lease_ms)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(self.queue);
+        self.decode(&query.fetch_all(bounded).await?)
     }
 
     fn decode(&self, rows: &[PgRow]) -> Result<Vec<ClaimedJob>, sqlx::Error> {
@@ -171,6 +180,12 @@ impl Claim<'_> {
 
 /// Decodes a row of a claim.
 fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+    let retry = retry(row)?;
+    // Before its first retry, the job has all of its time.
+    let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
+        Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+        None => retry.and_then(|retry| retry.for_time),
+    };
     Ok(ClaimedJob {
         fence: Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker },
         queue: word(row, "queue")?,
@@ -181,6 +196,8 @@ fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
         crashes: row.try_get("crashes")?,
         timeout: timeout(row)?,
         line_at: line_at(row)?,
+        retry,
+        retry_left,
         has_parents: row.try_get("has_parents")?,
     })
 }
@@ -189,6 +206,7 @@ fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
     Ok(JobStatus {
         id: job_id(row, "id")?,
         state: word(row, "state")?,
+        queue: word(row, "queue")?,
         kind: word(row, "kind")?,
         line_at: line_at(row)?,
         claimability: word(row, "claimability")?,

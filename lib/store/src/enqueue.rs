@@ -4,6 +4,7 @@ use crate::{
     connect::Store,
     error::Error,
     graphs::dependents,
+    job_words,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
     row::{job_id, line_at, line_at_if_any, millis, word},
@@ -23,6 +24,8 @@ const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
 const ENQUEUE_NEW: &str = include_str!("../sql/enqueue_new.sql");
 const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
 const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
+/// Knows all words of a job. The other statements know those of plain jobs, and cost less.
+const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
 const DOING: &str = "enqueueing jobs";
 
 /// How many times a statement is sent when the server rolls it back because of a conflict. In each conflict one of the
@@ -76,8 +79,8 @@ enum Target<'a> {
     Transaction(&'a mut PgConnection),
 }
 
-/// One statement for jobs with new ids. A second statement for the other jobs, and for the jobs that conflicted in the
-/// first one.
+/// One statement for plain jobs with new ids. A second statement for the other jobs, and for the jobs that conflicted in
+/// the first one.
 async fn enqueue_batch(
     target: &mut Target<'_>,
     jobs: &[NewJob],
@@ -85,8 +88,9 @@ async fn enqueue_batch(
     let begun = Instant::now();
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
     let dependents = dependents(jobs);
-    let is_plain = |nth: &usize| !dependents.contains(nth);
-    let fresh: Vec<usize> = (0..jobs.len()).filter(is_plain).filter(|&nth| !jobs[nth].id_may_exist).collect();
+    let stands_alone = |nth: &usize| !dependents.contains(nth);
+    let is_plain = |job: &NewJob| !job.id_may_exist && !job.has_rare_words();
+    let fresh: Vec<usize> = (0..jobs.len()).filter(stands_alone).filter(|&nth| is_plain(&jobs[nth])).collect();
     let mut is_locked = false;
     if !fresh.is_empty() {
         let mut inserted = HashMap::with_capacity(fresh.len());
@@ -107,11 +111,16 @@ async fn enqueue_batch(
             let id = jobs[nth].id;
             // `remove`: a second job with the same id in the batch was not inserted.
             let answer = inserted.remove(&id);
-            answers[nth] =
-                answer.map(|(state, line_at)| Enqueued { id, inserted: true, state, line_at: Some(line_at) });
+            answers[nth] = answer.map(|(state, line_at)| Enqueued {
+                id,
+                inserted: true,
+                replaced: false,
+                state,
+                line_at: Some(line_at),
+            });
         }
     }
-    let rest: Vec<usize> = (0..jobs.len()).filter(is_plain).filter(|&nth| answers[nth].is_none()).collect();
+    let rest: Vec<usize> = (0..jobs.len()).filter(stands_alone).filter(|&nth| answers[nth].is_none()).collect();
     if rest.is_empty() {
         enqueue_dependents(target, jobs, &dependents, &mut answers).await?;
         return Ok((answers, Vec::new()));
@@ -119,7 +128,7 @@ async fn enqueue_batch(
     let accepted = jobs.len() - dependents.len() - rest.len();
     let rows = match target {
         Target::Pool(_) if is_locked => None,
-        _ => match send(target, ENQUEUE_CHECKED, jobs, &rest).await {
+        _ => match send(target, checked(jobs, &rest), jobs, &rest).await {
             Err(error) if error.may_be_locked() && matches!(target, Target::Pool(_)) => None,
             rows => Some(rows),
         },
@@ -217,7 +226,8 @@ impl Lockable for Each<'_> {
 
     async fn each(&self, left: Vec<usize>) -> Result<Tries<Enqueued>, Error> {
         let nths: Vec<usize> = left.iter().map(|&place| self.which[place]).collect();
-        let rows = send(&mut Target::Pool(self.store), ENQUEUE_UNLESS_HELD, self.jobs, &nths).await?;
+        let statement = if has_rare_words(self.jobs, &nths) { ENQUEUE_JOBS } else { ENQUEUE_UNLESS_HELD };
+        let rows = send_skipping_held(&mut Target::Pool(self.store), statement, self.jobs, &nths).await?;
         let mut tries = Tries::default();
         for row in rows {
             let nth: i64 = row.try_get("nth").map_err(Error::sql(DOING))?;
@@ -232,7 +242,8 @@ impl Lockable for Each<'_> {
     }
 
     async fn one(&self, connection: &mut PgConnection, place: usize) -> Result<Option<Enqueued>, Error> {
-        let rows = send(&mut Target::Transaction(connection), ENQUEUE_CHECKED, self.jobs, &[self.which[place]]).await?;
+        let which = [self.which[place]];
+        let rows = send(&mut Target::Transaction(connection), checked(self.jobs, &which), self.jobs, &which).await?;
         rows.first().map(answer).transpose().map_err(Error::sql(DOING))
     }
 }
@@ -250,19 +261,55 @@ async fn insert(target: &mut Target<'_>, jobs: &[NewJob], fresh: &[usize]) -> Re
     send(target, ENQUEUE, jobs, fresh).await
 }
 
+fn has_rare_words(jobs: &[NewJob], which: &[usize]) -> bool {
+    which.iter().any(|&nth| jobs[nth].has_rare_words())
+}
+
+/// The statement for jobs that may exist or conflict, or that have rare words.
+fn checked(jobs: &[NewJob], which: &[usize]) -> &'static str {
+    if has_rare_words(jobs, which) { ENQUEUE_JOBS } else { ENQUEUE_CHECKED }
+}
+
 async fn send(
     target: &mut Target<'_>,
     statement: &'static str,
     jobs: &[NewJob],
     which: &[usize],
 ) -> Result<Vec<PgRow>, Error> {
+    send_with(target, statement, jobs, which, false).await
+}
+
+/// Sends a statement that answers which jobs are held, and does not wait for them.
+async fn send_skipping_held(
+    target: &mut Target<'_>,
+    statement: &'static str,
+    jobs: &[NewJob],
+    which: &[usize],
+) -> Result<Vec<PgRow>, Error> {
+    send_with(target, statement, jobs, which, true).await
+}
+
+async fn send_with(
+    target: &mut Target<'_>,
+    statement: &'static str,
+    jobs: &[NewJob],
+    which: &[usize],
+    skip_held: bool,
+) -> Result<Vec<PgRow>, Error> {
     let mut tried = 1;
+    let these = || which.iter().map(|&nth| &jobs[nth]);
     loop {
-        let mut query = bound(statement, which.iter().map(|&nth| &jobs[nth]));
-        if statement == ENQUEUE || statement == ENQUEUE_CHECKED {
-            // A caller's transaction keeps the caller's lock timeout.
-            query = query.bind(matches!(target, Target::Pool(_)).then_some(BATCH_LOCK_TIMEOUT));
-        }
+        // A caller's transaction keeps the caller's lock timeout.
+        let lock_timeout = matches!(target, Target::Pool(_)).then_some(BATCH_LOCK_TIMEOUT);
+        let query = match statement {
+            ENQUEUE_JOBS => {
+                let json =
+                    job_words::json(these()).map_err(|error| Error::sql(DOING)(sqlx::Error::Encode(error.into())))?;
+                sqlx::query(statement).bind(json).bind(skip_held).bind(lock_timeout.filter(|_| !skip_held))
+            }
+            ENQUEUE | ENQUEUE_CHECKED => bound(statement, these()).bind(lock_timeout),
+            _ => bound(statement, these()),
+        };
         let sent = match target {
             Target::Pool(store) => query.fetch_all(&store.bounded).await,
             // Unnamed: the caller's connection may lead through a pooler, even if our connections do not.
@@ -314,6 +361,8 @@ fn answer(row: &PgRow) -> Result<Enqueued, sqlx::Error> {
     Ok(Enqueued {
         id: job_id(row, "id")?,
         inserted: row.try_get("inserted")?,
+        // Only one statement knows the column.
+        replaced: row.try_get("replaced").unwrap_or_default(),
         state: word(row, "state")?,
         line_at: line_at_if_any(row)?,
     })

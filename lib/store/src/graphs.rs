@@ -4,16 +4,15 @@
 use crate::{
     connect::Store,
     error::Error,
+    job_words,
     promote::waiting,
-    row::{job_id, json, line_at_if_any, millis, uuids, word},
+    row::{job_id, json, line_at_if_any, uuids, word},
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{
     FieldError, GRAPH_MAX_JOBS, Graph, GraphEdge, GraphJob, InvalidJob, JobId, Kind, NewJob, Parent, QueueName, State,
 };
 use leasehold_ports::{Enqueued, Waiting};
-use serde::Serialize;
-use serde_json::value::RawValue;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -23,54 +22,6 @@ const READING: &str = "reading a graph";
 
 /// How many times the statement is sent when the server rolls it back because of a conflict.
 const TRIES: u32 = 5;
-
-/// A job in the form of `leasehold.enqueue_nodes`.
-#[derive(Serialize)]
-struct Node<'a> {
-    id: JobId,
-    may_exist: bool,
-    queue: &'a str,
-    kind: &'a str,
-    payload: &'a RawValue,
-    priority: i16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_at: Option<DateTime<Utc>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delay: Option<String>,
-    max_attempts: i32,
-    max_crashes: i16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unique_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit_key: Option<&'a str>,
-    depends_on: &'a [JobId],
-    on_parent_failure: &'static str,
-}
-
-impl<'a> Node<'a> {
-    fn of(job: &'a NewJob) -> Self {
-        let interval = |duration| format!("{} milliseconds", millis(duration));
-        Self {
-            id: job.id,
-            may_exist: job.id_may_exist,
-            queue: job.queue.as_str(),
-            kind: job.kind.as_str(),
-            payload: &job.payload,
-            priority: job.priority,
-            run_at: job.run_at,
-            delay: job.delay.filter(|_| job.run_at.is_none()).map(interval),
-            max_attempts: job.max_attempts,
-            max_crashes: job.max_crashes,
-            timeout: job.timeout.map(interval),
-            unique_key: job.unique_key.as_deref(),
-            limit_key: job.limit_key.as_deref(),
-            depends_on: &job.depends_on,
-            on_parent_failure: job.on_parent_failure.as_str(),
-        }
-    }
-}
 
 impl Store {
     /// Enqueues jobs that may depend on each other and on jobs that exist, all of them or none. Answers have the order of
@@ -151,8 +102,7 @@ impl Store {
 }
 
 fn nodes<'a>(jobs: impl Iterator<Item = &'a NewJob>) -> Result<String, Error> {
-    let nodes: Vec<Node<'_>> = jobs.map(Node::of).collect();
-    serde_json::to_string(&nodes).map_err(|error| Error::sql(DOING)(sqlx::Error::Encode(error.into())))
+    job_words::json(jobs).map_err(|error| Error::sql(DOING)(sqlx::Error::Encode(error.into())))
 }
 
 fn statement<'a>(nodes: &'a str, lock_timeout: Option<&'a str>) -> Query<'a, Postgres, PgArguments> {
@@ -164,6 +114,7 @@ fn enqueued(rows: &[PgRow]) -> Result<Vec<Enqueued>, Error> {
         Ok(Enqueued {
             id: job_id(row, "id")?,
             inserted: row.try_get("inserted")?,
+            replaced: row.try_get("replaced")?,
             state: word(row, "state")?,
             line_at: line_at_if_any(row)?,
         })

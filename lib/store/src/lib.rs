@@ -9,14 +9,17 @@
 
 mod authority;
 mod bounded;
+mod bulk;
 mod cancel;
 mod claim;
 mod connect;
+mod dead_errors;
 mod deferred;
 mod enqueue;
 mod error;
 mod expire;
 mod graphs;
+mod job_words;
 mod leases;
 mod line;
 mod locked;
@@ -24,11 +27,13 @@ mod locked_out;
 mod locks;
 mod migrate;
 mod note_repairs;
+mod place;
 mod pool;
 mod prepare;
 mod priority_step;
 mod promote;
 mod queue;
+mod queue_settings;
 mod read;
 mod renew;
 mod retain;
@@ -44,16 +49,20 @@ mod uptime;
 mod url;
 mod violations;
 
+pub use bulk::{Choice, Page, just_before};
 pub use connect::{Pooler, Settings, Store};
+pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};
 pub use error::Error;
 pub use leasehold_ports::{
     CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints,
     Finished, Fire, FireOutcome, Front, InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition,
-    LineSummary, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, TickJob, Uptime,
-    Violation, Waiting,
+    LineSummary, Placed, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, TickJob,
+    Uptime, Violation, Waiting,
 };
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
+pub use queue_settings::{DeadLetter, QueueChange, QueueSettings};
 pub use read::{JobFilter, QueueStats};
+pub use revive::Revival;
 pub use schedules::{Schedule, ScheduleChange};
 pub use violations::CHECKS;

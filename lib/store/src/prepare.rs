@@ -1,7 +1,7 @@
 //! prepare: warms up the connections of a worker before its first jobs.
 
 use crate::{connect::Store, error::Error};
-use leasehold_core::WorkerId;
+use leasehold_core::{QueueName, WorkerId};
 use leasehold_ports::Kinds;
 use std::time::Duration;
 use uuid::Uuid;
@@ -14,7 +14,8 @@ impl Store {
     /// That a statement failed.
     pub async fn prepare(&self) -> Result<(), Error> {
         let nobody = WorkerId(Uuid::nil());
-        tokio::try_join!(self.claim(nobody, &[], &Kinds::All, Duration::ZERO), self.complete_none(nobody))?;
+        let queue = QueueName::default();
+        tokio::try_join!(self.claim(nobody, &queue, &[], &Kinds::All, Duration::ZERO), self.complete_none(nobody))?;
         Ok(())
     }
 }

@@ -1,13 +1,15 @@
-//! promote: moves due jobs into the line. unblock: moves jobs into the line whose parents have succeeded.
+//! promote: moves due jobs into the line. unblock: moves jobs into the line whose parents have succeeded. lapse: ends waiting
+//! jobs that may not begin any more.
 
 use crate::{
     connect::Store,
     error::Error,
     row::{job_id, line_at, uuids, word},
+    statement::statement,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::JobId;
-use leasehold_ports::Waiting;
+use leasehold_ports::{Lapsed, Waiting};
 use sqlx::postgres::PgRow;
 
 impl Store {
@@ -30,6 +32,20 @@ impl Store {
         let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("unblocking jobs"))
     }
+
+    /// Ends waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for retries is over.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn lapse(&self, limit: i64) -> Result<Vec<Lapsed>, Error> {
+        let rows =
+            sqlx::query(statement!("lapse")).bind(limit).try_map(|row| lapsed(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("ending jobs that may not begin any more"))
+    }
+}
+
+fn lapsed(row: &PgRow) -> Result<Lapsed, sqlx::Error> {
+    Ok(Lapsed { id: job_id(row, "id")?, queue: word(row, "queue")?, state: word(row, "state")? })
 }
 
 /// Decodes a row of a job that has come into the line.

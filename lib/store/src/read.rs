@@ -10,6 +10,7 @@ use leasehold_core::{JobId, JobRecord, Kind, QueueName, State};
 use leasehold_ports::{Finished, JobMoment};
 use serde::Serialize;
 use sqlx::{FromRow, Row, postgres::PgRow};
+use uuid::Uuid;
 
 /// Which jobs to list. All conditions must hold.
 #[derive(Clone, Debug, Default)]
@@ -118,5 +119,11 @@ fn finished(row: &PgRow) -> Result<Finished, sqlx::Error> {
 }
 
 fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
-    Ok(JobMoment { job: Record::from_row(row)?.0, as_of: time(row, "as_of")?, paused: row.try_get("paused")? })
+    let key_held_by: Option<Uuid> = row.try_get("key_held_by")?;
+    Ok(JobMoment {
+        job: Record::from_row(row)?.0,
+        as_of: time(row, "as_of")?,
+        paused: row.try_get("paused")?,
+        key_held_by: key_held_by.map(JobId),
+    })
 }

@@ -4,16 +4,20 @@ use crate::{connect::Store, error::Error};
 use chrono::NaiveDate;
 use leasehold_ports::Retained;
 use std::time::Duration;
+use uuid::Uuid;
 
 const DOING: &str = "retaining finished jobs";
 /// Deletes from the default partition: how many rows in one statement, and how many statements in one step.
 const DELETE_ROWS: i64 = 5_000;
 const DELETE_ROUNDS: u32 = 20;
+/// The most pages of `DELETE_ROWS` rows that one step reads to delete the jobs of queues with a retention of their own.
+const TRIM_PAGES: u32 = 400;
 /// A thousand years. Beyond it, times exceed the range of PostgreSQL.
 const KEEP_MAX_S: i64 = 1_000 * 365 * 86_400;
 
 impl Store {
-    /// Creates partitions for the coming days and drops partitions older than `keep`. What fails now because other
+    /// Creates partitions for the coming days, drops partitions older than `keep`, and deletes the finished jobs of queues that
+    /// have a retention of their own. What fails now because other
     /// sessions use the table is left for the next step.
     ///
     /// # Errors
@@ -21,11 +25,63 @@ impl Store {
     pub async fn retain(&self, keep: Duration) -> Result<Retained, Error> {
         let keep_s = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX).min(KEEP_MAX_S);
         let mut done = Retained::default();
-        self.make_partitions(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
-        self.drop_partitions(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
+        let longest_s = self.longest(keep_s).await.map_err(Error::sql(DOING))?;
+        self.make_partitions(longest_s, &mut done).await.map_err(Error::sql(DOING))?;
+        self.drop_partitions(longest_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.delete_old_rows(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
+        self.trim(keep_s, longest_s, &mut done).await.map_err(Error::sql(DOING))?;
+        self.delete_old_letters(longest_s).await.map_err(Error::sql(DOING))?;
+        self.end_periods().await.map_err(Error::sql(DOING))?;
         self.delete_old_edges(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         Ok(done)
+    }
+
+    /// The longest retention that a queue or the fleet asks for.
+    async fn longest(&self, keep_s: i64) -> Result<i64, sqlx::Error> {
+        let longest = sqlx::query_scalar(include_str!("../sql/retain_longest.sql")).bind(keep_s);
+        longest.fetch_one(&self.long_statements).await
+    }
+
+    /// Deletes the finished jobs of queues that are kept for a shorter time than their partition. At most so many pages in one
+    /// step; the next step goes on.
+    async fn trim(&self, keep_s: i64, longest_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
+        let due = sqlx::query_as(include_str!("../sql/retain_due.sql")).bind(keep_s);
+        let due: Vec<(String, NaiveDate)> = due.fetch_all(&self.long_statements).await?;
+        let mut pages = 0;
+        for (queue, day) in due {
+            // A partition that is to be dropped. The next step drops it.
+            if queue.is_empty() && longest_s <= keep_s {
+                continue;
+            }
+            let mut after = Uuid::nil();
+            loop {
+                if pages >= TRIM_PAGES {
+                    return Ok(());
+                }
+                pages += 1;
+                let page = sqlx::query_as(include_str!("../sql/retain_trim.sql"));
+                let page = page.bind(&queue).bind(day).bind(after).bind(DELETE_ROWS);
+                let (last, deleted): (Option<Uuid>, i64) = page.fetch_one(&self.long_statements).await?;
+                done.rows_deleted += u64::try_from(deleted).unwrap_or_default();
+                let Some(last) = last else { break };
+                after = last;
+            }
+            let remember = sqlx::query(include_str!("../sql/retain_trimmed.sql")).bind(&queue).bind(day);
+            remember.execute(&self.long_statements).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_old_letters(&self, longest_s: i64) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let delete =
+                sqlx::query_scalar(include_str!("../sql/retain_letters.sql")).bind(longest_s).bind(DELETE_ROWS);
+            let deleted: i64 = delete.fetch_one(&self.long_statements).await?;
+            if deleted < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn make_partitions(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
@@ -59,6 +115,17 @@ impl Store {
             let (edges, children): (i64, i64) = delete.fetch_one(&self.long_statements).await?;
             done.edges_deleted += u64::try_from(edges).unwrap_or_default();
             if children < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets unique keys whose time is over.
+    async fn end_periods(&self) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let ended = sqlx::query(include_str!("../sql/end_periods.sql")).bind(DELETE_ROWS);
+            if (ended.fetch_all(&self.long_statements).await?.len() as i64) < DELETE_ROWS {
                 break;
             }
         }

@@ -15,7 +15,7 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use std::time::Instant;
+use std::{collections::HashSet, time::Instant};
 
 const DOING: &str = "reviving jobs";
 /// How many times to try when another job takes the unique key during the statement.
@@ -54,6 +54,48 @@ impl Store {
         Err(Error::Locked(Box::new(LockedOut { doing: DOING, held: locked, accepted: Vec::new() })))
     }
 
+    /// Moves the jobs of one batch back to the line that can be moved now. Waits for no lock for long, and a unique key that a
+    /// live job has taken stops no other job.
+    ///
+    /// # Errors
+    /// A statement failed. Jobs that were revived before are in the line.
+    pub async fn revive_free(&self, ids: &[JobId]) -> Result<Revival, Error> {
+        let mut done = Revival::default();
+        let mut left = ids.to_vec();
+        while !left.is_empty() {
+            let statement = statement(&left, BATCH_LOCK_TIMEOUT);
+            let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await.map_err(Error::sql(DOING));
+            let rows = match rows {
+                // Another session has locked a job, or took a unique key between the check and the insert.
+                Err(error) if error.may_be_locked() || error.code().as_deref() == Some("23505") => {
+                    self.revive_each(&left, &mut done).await?;
+                    break;
+                }
+                rows => rows?,
+            };
+            let taken: HashSet<JobId> = rows.iter().filter(|(_, job)| job.is_none()).map(|(id, _)| *id).collect();
+            done.revived.extend(rows.into_iter().filter_map(|(_, job)| job));
+            if taken.is_empty() {
+                break;
+            }
+            left.retain(|id| !taken.contains(id));
+            done.taken.extend(taken);
+        }
+        Ok(done)
+    }
+
+    async fn revive_each(&self, ids: &[JobId], done: &mut Revival) -> Result<(), Error> {
+        for id in ids {
+            match self.revive_batch(std::slice::from_ref(id), SINGLE_LOCK_TIMEOUT).await {
+                Ok(revived) => done.revived.extend(revived),
+                Err(Error::UniqueKeyTaken(id)) => done.taken.push(id),
+                Err(error) if error.is_locked() => done.locked.push(*id),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     async fn revive_batch(&self, ids: &[JobId], lock_timeout: &str) -> Result<Vec<Revived>, Error> {
         let mut tried = 1;
         loop {
@@ -65,6 +107,17 @@ impl Store {
             }
         }
     }
+}
+
+/// What became of a batch of jobs to revive. Jobs that are neither finished nor scheduled are in no list.
+#[derive(Clone, Debug, Default)]
+pub struct Revival {
+    /// The jobs that are in the line now.
+    pub revived: Vec<Revived>,
+    /// Jobs whose unique key a live job has.
+    pub taken: Vec<JobId>,
+    /// Jobs that other sessions have locked, or whose unique key is locked.
+    pub locked: Vec<JobId>,
 }
 
 /// Each job in a statement of its own.

@@ -1,7 +1,7 @@
 //! Decodes rows into Rust types, and encodes durations for PostgreSQL.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
-use leasehold_core::{DELAY_MAX, JobId, JobRecord, State, TrailEntry, WorkerId};
+use leasehold_core::{DELAY_MAX, JobId, JobRecord, Retry, State, TrailEntry, UniqueRule, WorkerId};
 use serde_json::{Value, value::RawValue};
 use sqlx::{
     Decode, FromRow, Postgres, Row, Type,
@@ -176,6 +176,18 @@ pub(crate) fn timeout(row: &PgRow) -> Result<Option<Duration>, sqlx::Error> {
     Ok(timeout_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
 }
 
+/// The word `retry` of a job. One that somebody wrote by hand in another form counts as none.
+pub(crate) fn retry(row: &PgRow) -> Result<Option<Retry>, sqlx::Error> {
+    let text: Option<&str> = row.try_get("retry")?;
+    Ok(text.and_then(|text| serde_json::from_str(text).ok()))
+}
+
+/// What becomes of the unique key when the job begins.
+fn unique_rule(row: &PgRow) -> Result<Option<UniqueRule>, sqlx::Error> {
+    let text: Option<&str> = row.try_get("unique_rule")?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
 /// The columns of the view `leasehold.jobs`, as job.sql and jobs.sql select them.
 pub(crate) struct Record(pub(crate) JobRecord);
 
@@ -205,6 +217,10 @@ impl FromRow<'_, PgRow> for Record {
             timeout_ms: row.try_get("timeout_ms")?,
             unique_key: row.try_get("unique_key")?,
             limit_key: row.try_get("limit_key")?,
+            retry: retry(row)?,
+            retry_until: time_if_any(row, "retry_until")?,
+            expires_at: time_if_any(row, "expires_at")?,
+            unique_rule: unique_rule(row)?,
             trail: trail(row)?,
         }))
     }

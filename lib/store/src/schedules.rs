@@ -7,11 +7,11 @@ use crate::{
     error::Error,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
-    row::{job_id, json_present, time, time_if_any, word},
+    row::{job_id, json_present, millis, retry, time, time_if_any, word},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use leasehold_core::{JobId, Kind, Missed, NewJob, NewSchedule, QueueName, ScheduleName, Timing};
+use leasehold_core::{JobId, Kind, Missed, NewJob, NewSchedule, QueueName, Retry, ScheduleName, Timing, Unique};
 use leasehold_ports::{DueSchedule, DueSchedules, Fire, FireOutcome, TickJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -42,6 +42,9 @@ pub struct Schedule {
     pub timeout_ms: Option<i32>,
     pub unique_key: Option<String>,
     pub limit_key: Option<String>,
+    pub retry: Option<Retry>,
+    pub expires_in_ms: Option<i64>,
+    pub unique: Option<Unique>,
     /// `None` while the schedule is paused.
     pub next_at: Option<DateTime<Utc>>,
     pub paused_at: Option<DateTime<Utc>>,
@@ -73,6 +76,9 @@ impl Schedule {
             timeout: self.timeout_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
             unique_key: self.unique_key.clone(),
             limit_key: self.limit_key.clone(),
+            retry: self.retry,
+            expires_in: self.expires_in_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+            unique: self.unique.clone(),
             ..NewJob::new(self.kind.clone(), self.payload.clone())
         }
     }
@@ -93,6 +99,9 @@ impl Schedule {
             timeout_ms: row.try_get("timeout_ms")?,
             unique_key: row.try_get("unique_key")?,
             limit_key: row.try_get("limit_key")?,
+            retry: retry(row)?,
+            expires_in_ms: row.try_get("expires_in_ms")?,
+            unique: row.try_get::<Option<&str>, _>("unique")?.and_then(|text| serde_json::from_str(text).ok()),
             next_at: time_if_any(row, "next_at")?,
             paused_at: time_if_any(row, "paused_at")?,
             created_at: time(row, "created_at")?,
@@ -259,6 +268,9 @@ fn set(schedule: &NewSchedule, next_at: DateTime<Utc>) -> Query<'_, Postgres, Pg
         .bind(job.unique_key.as_deref())
         .bind(job.limit_key.as_deref())
         .bind(next_at)
+        .bind(job.retry.and_then(|retry| serde_json::to_string(&retry).ok()))
+        .bind(job.expires_in.map(millis))
+        .bind(job.unique.as_ref().and_then(|unique| serde_json::to_string(unique).ok()))
 }
 
 #[async_trait]

@@ -22,6 +22,7 @@ checks! {
     scheduled_long_due,
     schedule_long_due,
     schedule_makes_no_job,
+    overdue_and_waiting,
     queued_before_its_time,
     state_and_lease_disagree,
     attempts_beyond_limit,

@@ -5,9 +5,11 @@
 //! serves a [`Vitals`] over HTTP.
 
 pub mod exposition;
+mod queues;
 mod stores;
 mod vitals;
 
 pub use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+pub use queues::{QueueGauge, Queues};
 pub use stores::{Probe, Readiness, StoreState, Stores};
 pub use vitals::{Health, OPEN_METRICS, Ready, Vitals};

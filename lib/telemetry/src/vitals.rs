@@ -4,7 +4,10 @@
 //! - readiness: the process can do its work now.
 //! - metrics: all counters, in the text format of OpenMetrics, which Prometheus reads.
 
-use crate::stores::{Readiness, Stores};
+use crate::{
+    queues::Queues,
+    stores::{Readiness, Stores},
+};
 use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
 use serde::Serialize;
 use std::{fmt, time::Duration};
@@ -18,6 +21,7 @@ pub struct Vitals {
     lack: Box<dyn Fn() -> Option<String> + Send + Sync>,
     patience: Duration,
     stores: Stores,
+    queues: Option<Queues>,
     metrics: Registry,
 }
 
@@ -56,13 +60,21 @@ impl Vitals {
     pub fn new(stores: Stores, patience: Duration, idle_for: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         let mut metrics = Registry::default();
         metrics.register_collector(Box::new(stores.clone()));
-        Self { idle_for: Box::new(idle_for), lack: Box::new(|| None), patience, stores, metrics }
+        Self { idle_for: Box::new(idle_for), lack: Box::new(|| None), patience, stores, queues: None, metrics }
     }
 
     /// Adds counters to the metrics.
     #[must_use]
     pub fn with_metrics(mut self, collector: impl Collector) -> Self {
         self.metrics.register_collector(Box::new(collector));
+        self
+    }
+
+    /// Adds gauges of the queues.
+    #[must_use]
+    pub fn with_queues(mut self, queues: Queues) -> Self {
+        self.metrics.register_collector(Box::new(queues.clone()));
+        self.queues = Some(queues);
         self
     }
 
@@ -95,6 +107,9 @@ impl Vitals {
     pub async fn metrics(&self) -> Result<String, fmt::Error> {
         // After this call the gauge `leasehold_store_up` shows the present state.
         self.stores.look().await;
+        if let Some(queues) = &self.queues {
+            queues.look().await;
+        }
         let mut text = String::new();
         encode(&mut text, &self.metrics)?;
         Ok(text)

@@ -27,6 +27,7 @@ enum End {
 
 /// The run as a pipeline. The slot and the reservation become free when the settler has the result.
 pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation) {
+    let claimed_at = Instant::now();
     let slot = match reservation.slot_now() {
         Some(slot) => Some(slot),
         None => wait_for_slot(&state, &run, &reservation).await,
@@ -48,8 +49,8 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
         _ => outcome_unbegun(run.stop_reason()),
     };
     pass(FailPoint::RunEnded);
-    let job = run.job();
-    match outcome.settle(job.attempt, job.max_attempts, &backoff, state.jitter.fraction()) {
+    let tries = run.job().tries(backoff, claimed_at.elapsed());
+    match outcome.settle(&tries, state.jitter.fraction()) {
         // The receiver lives longer than every run. Without a receiver the lease would run out, and the job would run
         // again.
         Some(settle) => drop(state.ended.send(Ended { run, settle }).await),

@@ -31,7 +31,8 @@ impl Queue {
             return Claimed::Decided { started: 0, refused: Vec::new() };
         }
         let state = &self.state;
-        let claimed = self.claim_by(ids, state.store.claim(state.id, ids, &state.kinds, state.settings.lease)).await;
+        let claimed =
+            self.claim_by(ids, state.store.claim(state.id, &self.name, ids, &state.kinds, state.settings.lease)).await;
         if let Claimed::Decided { refused, .. } = &claimed {
             state.counters.hints_refused.add(refused.len());
         }
@@ -41,7 +42,7 @@ impl Queue {
     /// The same for parked hints, up to `limit` jobs.
     pub(crate) async fn claim_parked(&self, ids: &[JobId], limit: usize) -> Claimed {
         let state = &self.state;
-        let claim = state.store.claim_careful(state.id, ids, &state.kinds, limit, state.settings.lease);
+        let claim = state.store.claim_careful(state.id, &self.name, ids, &state.kinds, limit, state.settings.lease);
         self.claim_by(ids, claim).await
     }
 
@@ -58,7 +59,6 @@ impl Queue {
                 state.postgres.answered();
                 let refused = refused(ids, &jobs);
                 let started = jobs.len();
-                self.forget_strays(&jobs);
                 self.start(jobs, sent_at);
                 Claimed::Decided { started, refused }
             }
@@ -90,20 +90,6 @@ impl Queue {
                 reconcile_unanswered(state);
                 None
             }
-        }
-    }
-
-    /// The hint of a job was in the head of another queue. The job runs all the same. Its end is acknowledged to the
-    /// queue that the job belongs to.
-    fn forget_strays(&self, jobs: &[ClaimedJob]) {
-        let strays: Vec<JobId> = jobs.iter().filter(|job| job.queue != self.name).map(|job| job.fence.id).collect();
-        if !strays.is_empty() {
-            let (state, queue) = (Arc::clone(&self.state), self.name.clone());
-            self.state.background.spawn(async move {
-                if let Err(error) = state.handoff.ack(&[(queue, strays)]).await {
-                    state.redis.failed(&error);
-                }
-            });
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) struct Waits {
 impl Waits {
     /// The first wait is at most `base_ms`; no wait is longer than `cap_ms`.
     pub(crate) const fn new(base_ms: u64, cap_ms: u64) -> Self {
-        Self { backoff: Backoff { base: Duration::from_millis(base_ms), cap: Duration::from_millis(cap_ms) }, tries: 0 }
+        Self { backoff: Backoff::exponential(Duration::from_millis(base_ms), Duration::from_millis(cap_ms)), tries: 0 }
     }
 
     /// The next wait.

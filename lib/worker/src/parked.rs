@@ -1,6 +1,6 @@
-//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. The reason is one
-//! of two: another transaction has locked the row, or the job has crashed workers before and must wait until other such
-//! jobs have ended.
+//! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. Another transaction
+//! has locked the row; or a job with the same unique key runs, of which only one may run; or the job has crashed workers
+//! before and must wait until other such jobs have ended.
 //!
 //! Such hints are parked here and tried again after a pause, so that they do not block the hints behind them. Redis
 //! keeps them leased, so that no fill puts them back into the head. If this worker has no time for them, the leases run
@@ -31,6 +31,8 @@ const IN_DANGER_AT_ONCE: usize = 2;
 pub(crate) enum Reason {
     /// Another transaction holds a lock on the row.
     Locked,
+    /// A job with the same unique key has begun, and only one of them may run.
+    KeyHeld,
     /// The job's lease has run out before: only a few such jobs run at once.
     Crashed,
     /// The same, but one more crash ends the job: only one such job runs at once.
@@ -77,7 +79,7 @@ impl Parked {
         }
         for (id, reason) in hints {
             match reason {
-                Reason::Locked => {
+                Reason::Locked | Reason::KeyHeld => {
                     let pause = match self.locked.remove(&id) {
                         Some((due, pause)) => {
                             self.due.remove(&(due, id));

@@ -1,15 +1,15 @@
 //! Sorts hints that PostgreSQL refused. One look at the jobs shows the reason, and each reason has its own treatment.
 
 use crate::{claim::Queue, parked::Reason, settled_hints::give_back};
-use leasehold_core::{Claimability, JobId, Kind};
+use leasehold_core::{Claimability, JobId, Kind, QueueName};
 use leasehold_ports::{Hint, JobStatus};
 use std::collections::BTreeMap;
 
 /// Where the refused hints go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sorted {
-    /// The job is finished, claimed by another worker, scheduled, paused, or does not exist. Nothing is lost if the
-    /// hint is deleted.
+    /// The job is finished, claimed by another worker, scheduled, paused, overdue, in another queue, or does not exist. Nothing
+    /// is lost if the hint is deleted.
     pub(crate) forget: Vec<JobId>,
     /// Jobs of the line that another worker has a handler for.
     pub(crate) aside: BTreeMap<Kind, Vec<Hint>>,
@@ -39,7 +39,7 @@ impl Queue {
                 return Sorted { forget: refused, ..Sorted::default() };
             }
         };
-        let sorted = sort(refused, looked);
+        let sorted = sort(&self.name, refused, looked);
         if !sorted.forget.is_empty()
             && let Err(error) = state.handoff.ack(&[(self.name.clone(), sorted.forget.clone())]).await
         {
@@ -54,9 +54,10 @@ impl Queue {
     }
 }
 
-fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
+fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
     let mut sorted = Sorted::default();
-    let mut live: BTreeMap<JobId, JobStatus> = looked.into_iter().map(|job| (job.id, job)).collect();
+    let mut live: BTreeMap<JobId, JobStatus> =
+        looked.into_iter().filter(|job| job.queue == *queue).map(|job| (job.id, job)).collect();
     for id in refused {
         // A hint that appears twice is sorted once and deleted once.
         let Some(job) = live.remove(&id) else {
@@ -70,7 +71,10 @@ fn sort(refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
             Claimability::Crashed => sorted.park.push((id, Reason::Crashed)),
             Claimability::InDanger => sorted.park.push((id, Reason::InDanger)),
             Claimability::Foreign => sorted.aside.entry(job.kind).or_default().push(Hint::at(id, job.line_at)),
-            Claimability::Paused | Claimability::NotQueued | Claimability::Finished => sorted.forget.push(id),
+            Claimability::KeyHeld => sorted.park.push((id, Reason::KeyHeld)),
+            Claimability::Paused | Claimability::Overdue | Claimability::NotQueued | Claimability::Finished => {
+                sorted.forget.push(id);
+            }
         }
     }
     sorted
@@ -84,17 +88,21 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_place() {
-        let [gone, running, paused, foreign, locked, crashed, in_danger] = std::array::from_fn(|_| JobId::new());
+        let [gone, moved, running, paused, foreign, locked, crashed, in_danger] = std::array::from_fn(|_| JobId::new());
+        let queue = QueueName::default();
         let (mine, other): (Kind, Kind) = ("mine".parse().expect("a kind"), "other".parse().expect("a kind"));
         let look = |id, state, kind: &Kind, paused, crashes| JobStatus {
             id,
             state,
+            queue: queue.clone(),
             kind: kind.clone(),
             line_at: DateTime::UNIX_EPOCH,
             claimability: Claimability::of(state, paused, *kind == mine, crashes, 3),
             lease_ms_left: None,
         };
+        let elsewhere = "elsewhere".parse().expect("a queue");
         let looked = vec![
+            JobStatus { queue: elsewhere, ..look(moved, State::Queued, &mine, false, 0) },
             look(running, State::Running, &mine, false, 0),
             look(paused, State::Queued, &mine, true, 0),
             look(foreign, State::Queued, &other, false, 0),
@@ -102,9 +110,9 @@ mod tests {
             look(crashed, State::Queued, &mine, false, 1),
             look(in_danger, State::Queued, &mine, false, 2),
         ];
-        let refused = vec![gone, running, paused, foreign, locked, locked, crashed, in_danger];
-        let sorted = sort(refused, looked);
-        assert_eq!(sorted.forget, [gone, running, paused, locked], "a hint that appears twice is sorted once");
+        let refused = vec![gone, moved, running, paused, foreign, locked, locked, crashed, in_danger];
+        let sorted = sort(&queue, refused, looked);
+        assert_eq!(sorted.forget, [gone, moved, running, paused, locked], "a hint that appears twice is sorted once");
         assert_eq!(sorted.foreign(), 1);
         assert_eq!(sorted.aside, BTreeMap::from([(other, vec![Hint::at(foreign, DateTime::UNIX_EPOCH)])]));
         let parked = [(locked, Reason::Locked), (crashed, Reason::Crashed), (in_danger, Reason::InDanger)];

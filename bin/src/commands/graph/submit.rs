@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     job_spec::{self, JobFlags},
     output,
+    word_flags::WordFlags,
 };
 use leasehold::{Enqueued, NamedJob, ParentFailure, QueueName};
 use leasehold_core::{MAX_ATTEMPTS_DEFAULT, PAYLOAD_MAX_BYTES};
@@ -89,6 +90,8 @@ fn defaults(queue: &QueueName) -> JobFlags {
         limit_key: None,
         max_attempts: MAX_ATTEMPTS_DEFAULT,
         timeout: None,
+        words: WordFlags::default(),
+        expires_at: None,
         id: None,
         depends_on: Vec::new(),
         on_parent_failure: ParentFailure::default(),

@@ -1,30 +1,47 @@
 //! `leasehold job cancel`.
 
-use super::ids::{finish, no_such_job};
+use super::{
+    bulk::{self, Order},
+    filter::{Chosen, FilterArgs},
+    ids::{finish, no_such_job},
+};
 use crate::{context::Context, failure::Failure, output};
-use leasehold::{JobId, State};
+use leasehold::{BulkAction, JobId, State};
 use serde_json::json;
 use std::process::ExitCode;
 
 /// Cancel jobs
 ///
-/// A waiting job is cancelled at once. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if
-/// no job has one of the ids, or if one of the jobs had already finished.
+/// A waiting job is cancelled at once. A running job is told to stop, and is cancelled when it has stopped. Exit 1 if no job has
+/// one of the ids, or if one of the jobs had already finished. With a filter, the jobs that were enqueued before the start of the
+/// command are cancelled in short transactions.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  leasehold job cancel 0198c5a4-…")]
+  leasehold job cancel 0198c5a4-…
+  leasehold job cancel --queue mail --older-than 2d --dry-run
+  leasehold job cancel --kind report --state queued --yes")]
 pub(crate) struct Args {
     /// The ids of the jobs to cancel
-    #[arg(required = true)]
     ids: Vec<JobId>,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
-pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    match args.filter.choose(args.ids)? {
+        Chosen::Ids(ids) => by_id(&ids, context).await,
+        Chosen::Filter { filter, dry_run, yes } => {
+            bulk::run(Order { action: BulkAction::Cancel, filter, dry_run, yes, rate: None }, context).await
+        }
+    }
+}
+
+async fn by_id(ids: &[JobId], context: &Context) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
-    let answers = client.cancel(&args.ids).await.map_err(|error| context.failure(&error))?;
+    let answers = client.cancel(ids).await.map_err(|error| context.failure(&error))?;
     let mut failed = false;
     let mut missing = Vec::new();
-    for id in &args.ids {
+    for id in ids {
         let Some(answer) = answers.iter().find(|answer| answer.id == *id) else {
             missing.push(no_such_job(*id));
             continue;

@@ -1,30 +1,52 @@
 //! `leasehold job retry`.
 
-use super::ids::{finish, no_such_job};
+use super::{
+    bulk::{self, Order},
+    filter::{Chosen, FilterArgs},
+    ids::{finish, no_such_job},
+    rate::Rate,
+};
 use crate::{context::Context, failure::Failure, output};
-use leasehold::JobId;
+use leasehold::{BulkAction, JobId};
 use serde_json::json;
 use std::process::ExitCode;
 
 /// Put finished jobs back into the line with all their attempts; put scheduled jobs into the line at once
 ///
-/// Exit 1 if no job has one of the ids, or if one of the jobs is already waiting or running.
+/// Exit 1 if no job has one of the ids, or if one of the jobs is already waiting or running. A filter chooses dead jobs, unless
+/// --state names cancelled or scheduled; jobs whose unique key a live job has stay as they are, and the command exits with 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold job retry 0198c5a4-…
-  leasehold job list --state dead --json | jq -r '.[].id' | xargs leasehold job retry")]
+  leasehold job retry --queue mail --error-like 'connection refused' --dry-run
+  leasehold job retry --kind resize --rate 10/s --yes
+  leasehold job retry --queue mail --state scheduled --yes   # all retries of the queue now")]
 pub(crate) struct Args {
     /// The ids of the jobs to put back
-    #[arg(required = true)]
     ids: Vec<JobId>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// With a filter: put back at most so many jobs in a time, such as 10/s, 100/m or 5000/h
+    #[arg(long)]
+    rate: Option<Rate>,
 }
 
-pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    match args.filter.choose(args.ids)? {
+        Chosen::Ids(_) if args.rate.is_some() => Err(Failure::usage("--rate needs a filter; it takes no ids")),
+        Chosen::Ids(ids) => by_id(&ids, context).await,
+        Chosen::Filter { filter, dry_run, yes } => {
+            bulk::run(Order { action: BulkAction::Retry, filter, dry_run, yes, rate: args.rate }, context).await
+        }
+    }
+}
+
+async fn by_id(ids: &[JobId], context: &Context) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
-    let revived = client.revive(&args.ids).await.map_err(|error| context.failure(&error))?;
+    let revived = client.revive(ids).await.map_err(|error| context.failure(&error))?;
     let mut failed = false;
     let mut missing = Vec::new();
-    for id in &args.ids {
+    for id in ids {
         let changed = revived.iter().any(|job| job.id == *id);
         let (state, said) = if changed {
             (leasehold::State::Queued, "back in the line".to_owned())

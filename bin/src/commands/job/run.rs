@@ -1,6 +1,6 @@
 //! `leasehold job`: dispatches to the actions.
 
-use super::{cancel, explain, list, retry, show, wait};
+use super::{cancel, errors, explain, list, move_to, priority, retry, show, wait};
 use crate::{context::Context, failure::Failure};
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -16,9 +16,12 @@ pub(crate) struct Args {
 enum Action {
     Show(show::Args),
     List(list::Args),
+    Errors(errors::Args),
     Wait(wait::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
+    Priority(priority::Args),
+    Move(move_to::Args),
     Explain(explain::Args),
 }
 
@@ -26,9 +29,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     match args.action {
         Action::Show(args) => show::run(&args, context).await,
         Action::List(args) => list::run(args, context).await,
+        Action::Errors(args) => errors::run(args, context).await,
         Action::Wait(args) => wait::run(args, context).await,
-        Action::Cancel(args) => cancel::run(&args, context).await,
-        Action::Retry(args) => retry::run(&args, context).await,
+        Action::Cancel(args) => cancel::run(args, context).await,
+        Action::Retry(args) => retry::run(args, context).await,
+        Action::Priority(args) => priority::run(args, context).await,
+        Action::Move(args) => move_to::run(args, context).await,
         Action::Explain(args) => explain::run(&args, context).await,
     }
 }

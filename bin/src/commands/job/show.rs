@@ -7,6 +7,7 @@ use crate::{
     output::{self, jobs},
 };
 use leasehold::JobId;
+use serde_json::json;
 use std::process::ExitCode;
 
 /// Show everything about one job
@@ -20,7 +21,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
-    let job = existing(&context.store().await?, args.id, context).await?;
-    output::either(context.json, &job, || jobs::card(&job))?;
+    let store = context.store().await?;
+    let job = existing(&store, args.id, context).await?;
+    let letters = store.dead_letters(args.id).await.map_err(|error| context.store_failure(error))?;
+    let mut answer = serde_json::to_value(&job).map_err(|error| Failure::new(error.to_string()))?;
+    answer["dead_letters"] = json!(letters);
+    output::either(context.json, &answer, || jobs::card(&job) + &jobs::letters(&job, &letters))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use crate::{
     failure::Failure,
     job_spec::{self, JobFlags},
     times,
+    word_flags::WordFlags,
 };
 use leasehold::{Kind, Missed, NewSchedule, ParentFailure, QueueName, ScheduleName, Timing};
 use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
@@ -64,6 +65,8 @@ pub(crate) struct Args {
     /// How long one run of a job may take, such as 30s [default: no limit]
     #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    words: WordFlags,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -83,6 +86,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         limit_key: args.limit_key,
         max_attempts: args.max_attempts,
         timeout: args.timeout,
+        words: args.words,
+        expires_at: None,
         id: None,
         depends_on: Vec::new(),
         on_parent_failure: ParentFailure::default(),

@@ -219,10 +219,10 @@ impl Config {
     /// `worker.backoff_base_ms` and `worker.backoff_cap_ms`: the delays of retries, unless the kind has its own.
     #[must_use]
     pub const fn backoff(&self) -> Backoff {
-        Backoff {
-            base: Duration::from_millis(self.worker.backoff_base_ms),
-            cap: Duration::from_millis(self.worker.backoff_cap_ms),
-        }
+        Backoff::exponential(
+            Duration::from_millis(self.worker.backoff_base_ms),
+            Duration::from_millis(self.worker.backoff_cap_ms),
+        )
     }
 
     /// `worker.lease_ms` as a duration.

@@ -2,7 +2,7 @@
 
 use super::reason::{BlockingParent, DeathCause, Process, Reason};
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State};
+use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State, Verb};
 use leasehold_ports::{JobMoment, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::fmt;
@@ -74,6 +74,9 @@ impl Explanation {
             State::Running => running(facts),
             State::Succeeded | State::Dead | State::Cancelled => vec![finished(job, *as_of)],
         };
+        if !job.state.is_final() && job.state != State::Running {
+            reasons.extend(deadlines(job, *as_of));
+        }
         if matches!(job.state, State::Scheduled | State::Blocked) {
             reasons.extend(not_served(facts));
         }
@@ -120,9 +123,19 @@ fn scheduled(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
     reasons
 }
 
+/// Until when a waiting job may begin.
+fn deadlines(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
+    let expires = job.expires_at.map(|expires_at| Reason::Expires { expires_at, in_ms: ms_between(as_of, expires_at) });
+    let until = job.retry_until.map(|until| Reason::RetriesEnd { until, in_ms: ms_between(as_of, until) });
+    expires.into_iter().chain(until).collect()
+}
+
 fn queued(facts: &Facts) -> Vec<Reason> {
-    let JobMoment { job, paused, .. } = &facts.moment;
+    let JobMoment { job, paused, key_held_by, .. } = &facts.moment;
     let mut reasons = Vec::new();
+    if let Some(by) = key_held_by {
+        reasons.push(Reason::KeyHeld { unique_key: job.unique_key.clone().unwrap_or_default(), by: *by });
+    }
     if *paused {
         reasons.push(Reason::Paused { queue: job.queue.clone() });
     }
@@ -174,10 +187,15 @@ fn finished(job: &JobRecord, as_of: DateTime<Utc>) -> Reason {
     let since_ms = finished_at.map_or(0, |at| ms_between(at, as_of));
     match job.state {
         State::Succeeded => Reason::Succeeded { finished_at, since_ms },
-        State::Cancelled => Reason::Cancelled { finished_at, since_ms },
+        State::Cancelled => {
+            let last = job.trail.last().filter(|last| last.verb == Verb::Cancel.as_str());
+            Reason::Cancelled { finished_at, since_ms, reason: last.and_then(|last| last.note.clone()) }
+        }
         _ => {
             let cause = if job.crashes >= job.max_crashes {
                 DeathCause::Crashes { crashes: job.crashes }
+            } else if job.trail.last().is_some_and(|last| last.verb == Verb::Bury.as_str()) {
+                DeathCause::Time { attempt: job.attempt, max_attempts: job.max_attempts }
             } else {
                 DeathCause::Attempts { attempt: job.attempt, max_attempts: job.max_attempts }
             };
@@ -226,7 +244,7 @@ fn capacity(workers: &[WorkerRecord], job: &JobRecord) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::WorkerId;
+    use leasehold_core::{TrailEntry, WorkerId};
     use serde_json::json;
 
     fn job(state: &str) -> JobRecord {
@@ -258,7 +276,8 @@ mod tests {
     }
 
     fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
-        Facts { moment: JobMoment { job, as_of: as_of(), paused }, position, workers, parents: Vec::new() }
+        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None };
+        Facts { moment, position, workers, parents: Vec::new() }
     }
 
     fn codes(facts: &Facts) -> Vec<String> {
@@ -304,6 +323,38 @@ mod tests {
         let over = JobRecord { lease_expires_at: Some(as_of() - chrono::Duration::seconds(3)), ..run };
         let text = texts(&facts(over, false, None, Err("away".into())));
         assert!(text.contains("its lease ran out 3.0s ago"), "{text}");
+    }
+
+    #[test]
+    fn a_waiting_job_says_until_when_it_may_begin_and_who_holds_its_key() {
+        let served = || Ok(vec![worker("q", None, 0)]);
+        let expires_at = Some(as_of() + chrono::Duration::minutes(10));
+        let job = JobRecord { expires_at, retry_until: expires_at, unique_key: Some("k".into()), ..job("queued") };
+        let mut facts = facts(job, false, Some(0), served());
+        assert_eq!(codes(&facts), ["next", "expires", "retries_end"]);
+        let by = JobId::new();
+        facts.moment.key_held_by = Some(by);
+        assert_eq!(codes(&facts), ["key_held", "position", "expires", "retries_end"]);
+        let text = Explanation::of(&facts).to_string();
+        assert!(text.contains(&format!("job {by} has begun with the unique key \"k\"")), "{text}");
+        assert!(text.contains("it is cancelled if it has not begun by 2026-01-01 12:10:00 UTC (in 10m)"), "{text}");
+    }
+
+    #[test]
+    fn a_job_that_ran_out_of_time_says_so() {
+        let entry = |verb: &str| TrailEntry {
+            at: as_of(),
+            verb: verb.to_owned(),
+            epoch: 0,
+            worker: None,
+            note: Some("it expired: it had not begun".to_owned()),
+        };
+        let text = |job: JobRecord| Explanation::of(&facts(job, false, None, Ok(Vec::new()))).reasons[0].to_string();
+        let finished_at = Some(as_of());
+        let expired = JobRecord { finished_at, trail: vec![entry("cancel")], ..job("cancelled") };
+        assert!(text(expired).contains("it expired: it had not begun"));
+        let dead = JobRecord { finished_at, attempt: 2, trail: vec![entry("bury")], ..job("dead") };
+        assert!(text(dead).contains("its time for retries was over after 2 of 5 attempts"));
     }
 
     #[test]

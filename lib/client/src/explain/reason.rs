@@ -24,6 +24,12 @@ pub enum Reason {
     Due { run_at: DateTime<Utc>, since_ms: u64 },
     /// The last thing that happened to the job, which is why the job waits again.
     After { verb: String, note: Option<String>, attempt: i32, max_attempts: i32 },
+    /// The job is cancelled if it does not begin before this time.
+    Expires { expires_at: DateTime<Utc>, in_ms: u64 },
+    /// The job is dead if its next attempt does not begin before this time.
+    RetriesEnd { until: DateTime<Utc>, in_ms: u64 },
+    /// Another job with the same unique key has begun, and of these jobs only one may run.
+    KeyHeld { unique_key: String, by: JobId },
     /// The queue is paused.
     Paused { queue: String },
     /// Redis cannot be asked, and only Redis knows which workers live.
@@ -57,7 +63,7 @@ pub enum Reason {
     /// The job has succeeded.
     Succeeded { finished_at: Option<DateTime<Utc>>, since_ms: u64 },
     /// The job was cancelled.
-    Cancelled { finished_at: Option<DateTime<Utc>>, since_ms: u64 },
+    Cancelled { finished_at: Option<DateTime<Utc>>, since_ms: u64, reason: Option<String> },
     /// The job is dead.
     Dead { finished_at: Option<DateTime<Utc>>, since_ms: u64, cause: DeathCause, error: Option<String> },
 }
@@ -96,6 +102,8 @@ pub enum DeathCause {
     Crashes { crashes: i16 },
     /// The last attempt failed, or the handler said that the job can never succeed.
     Attempts { attempt: i32, max_attempts: i32 },
+    /// No further attempt could begin within the time for retries.
+    Time { attempt: i32, max_attempts: i32 },
 }
 
 /// The process of a worker.
@@ -132,6 +140,20 @@ impl fmt::Display for Reason {
                 write!(f, "the last thing that happened to it was {verb}")?;
                 note.as_ref().map_or(Ok(()), |note| write!(f, ": {note}"))?;
                 write!(f, "; {attempt} of {max_attempts} attempts are spent")
+            }
+            Self::Expires { expires_at, in_ms } => {
+                write!(f, "it is cancelled if it has not begun by {} (in {})", time(*expires_at), duration_ms(*in_ms))
+            }
+            Self::RetriesEnd { until, in_ms } => {
+                write!(
+                    f,
+                    "it is dead if its next attempt has not begun by {} (in {})",
+                    time(*until),
+                    duration_ms(*in_ms)
+                )
+            }
+            Self::KeyHeld { unique_key, by } => {
+                write!(f, "job {by} has begun with the unique key {unique_key:?}, and only one of these jobs may run")
             }
             Self::Paused { queue } => {
                 write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")
@@ -171,9 +193,11 @@ impl fmt::Display for Reason {
             ),
             Self::CancelWanted { since_ms, .. } => write!(f, "a cancel was asked for {} ago", duration_ms(*since_ms)),
             Self::Succeeded { finished_at, since_ms } => write!(f, "it succeeded{}", When(*finished_at, *since_ms)),
-            Self::Cancelled { finished_at, since_ms } => {
+            Self::Cancelled { finished_at, since_ms, reason } => {
                 let when = When(*finished_at, *since_ms);
-                write!(f, "it was cancelled{when}; `leasehold job retry` would run it")
+                write!(f, "it was cancelled{when}")?;
+                reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))?;
+                f.write_str("; `leasehold job retry` would run it")
             }
             Self::Dead { finished_at, since_ms, cause, error } => {
                 write!(f, "it died{}: {cause}", When(*finished_at, *since_ms))?;
@@ -197,6 +221,9 @@ impl fmt::Display for DeathCause {
         match self {
             Self::Crashes { crashes } => write!(f, "{crashes} workers were lost while they ran it"),
             Self::Attempts { attempt, max_attempts } => write!(f, "{attempt} of {max_attempts} attempts were spent"),
+            Self::Time { attempt, max_attempts } => {
+                write!(f, "its time for retries was over after {attempt} of {max_attempts} attempts")
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use leasehold_core::{ClaimedJob, FinishedRun, Kind, Outcome, Settle, Settled, Wo
 use leasehold_memory::Row;
 use leasehold_ports::{Claims, Kinds, Notice, Settles};
 use leasehold_worker::{Handler, Run};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
 /// Used in place of a random number: the middle of the range, so that a test sees the same delays each time.
@@ -28,9 +28,13 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
             let served = queues.iter().any(|(name, _)| *name == row.job.queue);
             served && !begun.contains(&row.life.id) && handler_of(&row.job.kind).is_some()
         };
-        let Some(id) = queue.store.rows().first_in_line(fits) else { return Ok(tally) };
+        let first = {
+            let rows = queue.store.rows();
+            rows.first_in_line(fits).map(|id| (id, rows.live[&id].job.queue.clone()))
+        };
+        let Some((id, of)) = first else { return Ok(tally) };
         begun.insert(id);
-        let claimed = queue.store.claim(worker, &[id], &Kinds::All, config.lease()).await;
+        let claimed = queue.store.claim(worker, &of, &[id], &Kinds::All, config.lease()).await;
         // Another task may have cancelled the job.
         let Some(run) = claimed.map_err(StoreError::from)?.pop().map(|job| run_of(queue, job)) else { continue };
         let Some(handler) = handler_of(&run.job().kind) else { continue };
@@ -39,9 +43,8 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
             let ended = execute(Arc::clone(handler), &run);
             stop_when_cancelled(&run, &mut notices, ended).await
         };
-        let job = run.job();
-        let backoff = handler.backoff().unwrap_or(config.backoff());
-        let Some(settle) = outcome.settle(job.attempt, job.max_attempts, &backoff, MIDDLE) else { continue };
+        let tries = run.job().tries(handler.backoff().unwrap_or(config.backoff()), Duration::ZERO);
+        let Some(settle) = outcome.settle(&tries, MIDDLE) else { continue };
         match write(queue, &run, settle).await? {
             Some(Settle::Complete(_)) => tally.succeeded += 1,
             Some(Settle::Retry { .. }) => tally.retried += 1,

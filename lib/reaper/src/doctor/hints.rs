@@ -97,7 +97,7 @@ fn fit_their_jobs(evidence: &QueueEvidence, runs: &[Lease], notebook: &mut Noteb
     notebook.looked(&WAITING, hints.waiting.len());
     notebook.looked(&LEASED, hints.leased.len());
     notebook.looked(&UNLEASED, runs.len());
-    for fault in audit(&hints, &evidence.live, &runs, HANDOFF_LEASE) {
+    for fault in audit(queue, &hints, &evidence.live, &runs, HANDOFF_LEASE) {
         let (check, is) = match fault {
             Fault::WaitsWithoutJob(_) => (&WAITING, "waits in Redis and is no live job in PostgreSQL".to_owned()),
             Fault::WaitsOutOfLine(_, state) => (&WAITING, format!("waits in Redis but is {state} in PostgreSQL")),

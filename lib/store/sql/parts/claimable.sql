@@ -8,3 +8,5 @@
 j.state::text = 'queued'
 AND ($kinds::text[] IS NULL OR j.kind::text = ANY ($kinds::text[]))
 AND j.queue::text <> ALL (ARRAY(SELECT q.name::text FROM leasehold.queue q WHERE q.paused_at IS NOT NULL))
+AND
+-- include may_begin

@@ -14,12 +14,17 @@ FROM (VALUES
     ('job', 'job_cancel_wanted', false),
     ('job', 'job_in_danger', false),
     ('job', 'job_unique_key', true),
+    ('job', 'job_begun_key', true),
+    ('job', 'job_overdue', false),
     ('job', 'job_off_clock', false),
     ('history', 'history_pkey', true),
     ('history', 'history_finished', false),
     ('history', 'history_off_clock', false),
     ('history', 'history_ended_badly', false),
     ('queue', 'queue_pkey', true),
+    ('dead_letter', 'dead_letter_pkey', true),
+    ('dead_letter', 'dead_letter_died', false),
+    ('trimmed_day', 'trimmed_day_pkey', true),
     ('schedule', 'schedule_pkey', true),
     ('schedule', 'schedule_due', false),
     ('schedule_tick', 'schedule_tick_pkey', true),
@@ -27,7 +32,8 @@ FROM (VALUES
     ('edge', 'edge_parent', false),
     ('edge', 'edge_created', false),
     ('edge_count', 'edge_count_pkey', true),
-    ('ended_parent', 'ended_parent_pkey', true)
+    ('ended_parent', 'ended_parent_pkey', true),
+    ('unique_period', 'unique_period_pkey', true)
 ) AS e(owner, name, is_unique)
 LEFT JOIN pg_index i
     ON i.indexrelid = to_regclass('leasehold.' || e.name) AND i.indrelid = to_regclass('leasehold.' || e.owner)

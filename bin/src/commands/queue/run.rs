@@ -1,27 +1,27 @@
-//! `leasehold queue …`.
+//! `leasehold queue`: dispatches to the actions.
 
+use super::set;
 use crate::{
     context::Context,
     failure::Failure,
     output::{self, human, progress, queues},
-    signals, times,
+    signals,
 };
 use clap::Subcommand;
 use leasehold::{Client, QueueName};
-use leasehold_store::STRICT_PRIORITY_STEP;
 use serde_json::json;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     process::ExitCode,
-    time::Duration,
 };
 
-/// List queues, pause and resume them, empty them
+/// List queues, pause and resume them, set what they do, empty them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold queue list
   leasehold queue pause mail      # starts no job of the queue until it is resumed; running jobs continue
   leasehold queue set mail --priority-step 10m   # one point of priority is worth 10 minutes of waiting
+  leasehold queue set mail --dead-letter mail-dead --keep-days 3
   leasehold queue purge mail      # cancels every waiting job")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -42,15 +42,11 @@ enum Action {
         /// The name of the queue
         queue: QueueName,
     },
-    /// Set what one point of priority is worth in a queue; waiting jobs are moved. A job that another transaction has not
-    /// committed yet keeps its position: run the command again when that transaction has ended
-    Set {
+    Set(set::Args),
+    /// Show what was set for a queue
+    Show {
         /// The name of the queue
         queue: QueueName,
-        /// The waiting time that one point of priority is worth, such as 1h, the default; 0s: none; or strict: a higher priority
-        /// always comes first
-        #[arg(long, value_name = "TIME|strict", value_parser = priority_step)]
-        priority_step: Duration,
     },
     /// Cancel every waiting job of a queue; running jobs continue
     Purge {
@@ -77,28 +73,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             let changed = context.client().await?.resume(&queue).await.map_err(|error| context.failure(&error))?;
             say(context, &queue, false, changed)?;
         }
-        Action::Set { queue, priority_step } => {
-            let client = context.client().await?;
-            let moved =
-                client.set_priority_step(&queue, priority_step).await.map_err(|error| context.failure(&error))?;
-            let step_ms = u64::try_from(priority_step.as_millis()).unwrap_or(u64::MAX);
-            let answer = json!({ "queue": queue, "priority_step_ms": step_ms, "moved": moved });
-            output::either(context.json, &answer, || {
-                let worth = match priority_step {
-                    STRICT_PRIORITY_STEP => "a higher priority always comes first".to_owned(),
-                    step => format!("a point of priority is worth {} of waiting", humantime::format_duration(step)),
-                };
-                format!("in {queue} {worth}; moved {}", human::count(moved, "waiting job", "waiting jobs"))
-            })?;
-        }
+        Action::Set(args) => set::set(args, context).await?,
+        Action::Show { queue } => set::show(&queue, context).await?,
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn priority_step(text: &str) -> Result<Duration, String> {
-    let step = if text == "strict" { STRICT_PRIORITY_STEP } else { times::duration(text)? };
-    if step > STRICT_PRIORITY_STEP { Err("is more than 60 years, which is strict".to_owned()) } else { Ok(step) }
 }
 
 fn say(context: &Context, queue: &QueueName, paused: bool, changed: bool) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
--- Jobs that wait for other jobs. See docs/adr/0021-the-settle-of-a-parent-counts-down.md.
+-- Jobs that wait for other jobs. See docs/adr/0025-the-settle-of-a-parent-counts-down.md.
 
 -- `is_parent`: the settle of this job must look for children. NULL for all other jobs, so their settles look for nothing.
 -- `unmet`: what a blocked job still waits for: edges, or counters that are not empty; 0 once nothing is left. NULL: the job has no
@@ -57,9 +57,7 @@ ALTER TYPE leasehold.job_spec
     ADD ATTRIBUTE on_parent_failure text,
     -- Set only by enqueue_nodes, which has counted the parents.
     ADD ATTRIBUTE unmet integer,
-    ADD ATTRIBUTE is_parent boolean,
-    -- Whether a job with this id may have been sent before. NULL: if an id is given.
-    ADD ATTRIBUTE may_exist boolean;
+    ADD ATTRIBUTE is_parent boolean;
 
 -- Whoever may read jobs may read why they wait.
 DO $$

@@ -1,0 +1,56 @@
+//! The flags that choose jobs: by id, or by a filter.
+
+use crate::{failure::Failure, times};
+use leasehold::{BulkFilter, JobId, Kind, QueueName, State};
+use std::time::Duration;
+
+/// A filter instead of ids. All conditions must hold.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Instead of ids: a filter")]
+pub(crate) struct FilterArgs {
+    /// Jobs of this queue
+    #[arg(long)]
+    queue: Option<QueueName>,
+    /// Jobs of this kind
+    #[arg(long)]
+    kind: Option<Kind>,
+    /// Jobs in this state (repeatable)
+    #[arg(long)]
+    state: Vec<State>,
+    /// Jobs that were enqueued at least this long ago, such as 2h
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
+    older_than: Option<Duration>,
+    /// Jobs whose last error contains this text, in upper or lower case; % stands for any text
+    #[arg(long, value_name = "TEXT")]
+    error_like: Option<String>,
+    /// Change nothing; print how many jobs would be changed
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask for confirmation; needed for a filter where nobody can be asked
+    #[arg(long)]
+    yes: bool,
+}
+
+/// The jobs that a command is about.
+pub(super) enum Chosen {
+    Ids(Vec<JobId>),
+    Filter { filter: BulkFilter, dry_run: bool, yes: bool },
+}
+
+impl FilterArgs {
+    /// The jobs of the ids or of the filter, exactly one of which must be given.
+    pub(super) fn choose(self, ids: Vec<JobId>) -> Result<Chosen, Failure> {
+        let Self { queue, kind, state, older_than, error_like, dry_run, yes } = self;
+        let filter = BulkFilter { queue, kind, states: state, older_than, error_like };
+        let is_empty = filter == BulkFilter::default();
+        match (ids.is_empty(), is_empty) {
+            (true, true) => Err(Failure::usage(
+                "name the jobs by their ids, or by a filter: --queue, --kind, --state, --older-than or --error-like",
+            )),
+            (false, false) => Err(Failure::usage("name the jobs by their ids or by a filter, not by both")),
+            (false, true) if dry_run => Err(Failure::usage("--dry-run counts the jobs of a filter; it takes no ids")),
+            (false, true) => Ok(Chosen::Ids(ids)),
+            (true, false) => Ok(Chosen::Filter { filter, dry_run, yes }),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! `leasehold queue …`.
+
+mod run;
+mod set;
+
+pub(crate) use run::{Args, run};

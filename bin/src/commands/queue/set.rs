@@ -1,0 +1,138 @@
+//! `leasehold queue set` and `leasehold queue show`: what an operator says about a queue.
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::{self, human},
+    times,
+};
+use leasehold::QueueName;
+use leasehold_store::{QueueChange, QueueSettings, STRICT_PRIORITY_STEP};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Set what one point of priority is worth in a queue, where its dead jobs go, and how long its finished jobs are kept
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The name of the queue
+    queue: QueueName,
+    /// The waiting time that one point of priority is worth, such as 1h, the default; 0s: none; or strict: a higher priority
+    /// always comes first. Waiting jobs are moved. A job that another transaction has not committed yet keeps its position: run
+    /// the command again when that transaction has ended
+    #[arg(long, value_name = "TIME|strict", value_parser = priority_step)]
+    priority_step: Option<Duration>,
+    /// The queue that gets a job for each job that dies in this one; or none. A dead letter that dies makes no other one
+    #[arg(long, value_name = "QUEUE|none", value_parser = queue_or_none)]
+    dead_letter: Option<QueueOrNone>,
+    /// For how many days finished jobs are kept; or default: as the setting history.keep_days says
+    #[arg(long, value_name = "N|default", value_parser = days_or_default)]
+    keep_days: Option<DaysOrDefault>,
+}
+
+#[derive(Clone, Debug)]
+struct QueueOrNone(Option<QueueName>);
+
+#[derive(Clone, Copy, Debug)]
+struct DaysOrDefault(Option<u16>);
+
+fn queue_or_none(text: &str) -> Result<QueueOrNone, String> {
+    if text == "none" {
+        return Ok(QueueOrNone(None));
+    }
+    text.parse().map(|queue| QueueOrNone(Some(queue))).map_err(|error: leasehold::InvalidName| error.to_string())
+}
+
+/// The limit of the table.
+const KEEP_DAYS_MAX: u16 = 36_500;
+
+fn days_or_default(text: &str) -> Result<DaysOrDefault, String> {
+    if text == "default" {
+        return Ok(DaysOrDefault(None));
+    }
+    let days = text.parse().ok().filter(|days| (1..=KEEP_DAYS_MAX).contains(days));
+    days.map(|days| DaysOrDefault(Some(days)))
+        .ok_or_else(|| format!("must be a number of days from 1 to {KEEP_DAYS_MAX}, or default"))
+}
+
+fn priority_step(text: &str) -> Result<Duration, String> {
+    let step = if text == "strict" { STRICT_PRIORITY_STEP } else { times::duration(text)? };
+    if step > STRICT_PRIORITY_STEP { Err("is more than 60 years, which is strict".to_owned()) } else { Ok(step) }
+}
+
+pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
+    let Args { queue, priority_step, dead_letter, keep_days } = args;
+    let change = QueueChange { dead_letter: dead_letter.map(|queue| queue.0), keep_days: keep_days.map(|days| days.0) };
+    if priority_step.is_none() && change == QueueChange::default() {
+        return Err(Failure::usage("nothing to set: give --priority-step, --dead-letter or --keep-days"));
+    }
+    if change.dead_letter == Some(Some(queue.clone())) {
+        return Err(Failure::usage(format!("--dead-letter must name another queue than {queue}")));
+    }
+    let client = context.client().await?;
+    let mut answer = Map::from_iter([("queue".to_owned(), json!(queue))]);
+    let mut said = Vec::new();
+    if change != QueueChange::default() {
+        client.store().set_queue(&queue, &change).await.map_err(|error| context.store_failure(error))?;
+    }
+    if let Some(letters) = change.dead_letter {
+        said.push(match &letters {
+            Some(letters) => format!("each job that dies in {queue} makes a job in {letters}"),
+            None => format!("jobs that die in {queue} make no other job"),
+        });
+        answer.insert("dead_letter".to_owned(), json!(letters));
+    }
+    if let Some(days) = change.keep_days {
+        said.push(match days {
+            Some(days) => format!("finished jobs of {queue} are kept {}", days_text(days)),
+            None => format!("finished jobs of {queue} are kept as long as history.keep_days says"),
+        });
+        answer.insert("keep_days".to_owned(), json!(days));
+    }
+    if let Some(step) = priority_step {
+        let moved = client.set_priority_step(&queue, step).await.map_err(|error| context.failure(&error))?;
+        let step_ms = u64::try_from(step.as_millis()).unwrap_or(u64::MAX);
+        answer.insert("priority_step_ms".to_owned(), json!(step_ms));
+        answer.insert("moved".to_owned(), json!(moved));
+        let moved = human::count(moved, "waiting job", "waiting jobs");
+        said.push(format!("in {queue} {}; moved {moved}", worth(step)));
+    }
+    output::either(context.json, &Value::Object(answer), || said.join("\n"))
+}
+
+pub(super) async fn show(queue: &QueueName, context: &Context) -> Result<(), Failure> {
+    let store = context.store().await?;
+    let settings = store.queue_settings(queue).await.map_err(|error| context.store_failure(error))?;
+    let mut answer = json!(settings);
+    answer["queue"] = json!(queue);
+    output::either(context.json, &answer, || card(queue, &settings))
+}
+
+fn card(queue: &QueueName, settings: &QueueSettings) -> String {
+    let step = settings.priority_step_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+    let days = settings.keep_days.and_then(|days| u16::try_from(days).ok());
+    let lines = [
+        ("queue", queue.to_string()),
+        ("paused", if settings.paused { "yes" } else { "no" }.to_owned()),
+        ("priority", worth(step.unwrap_or(Duration::from_secs(3600)))),
+        ("dead letters", settings.dead_letter.clone().unwrap_or_else(|| "none".to_owned())),
+        (
+            "finished jobs",
+            days.map_or_else(
+                || "kept as history.keep_days says".to_owned(),
+                |days| format!("kept {}", days_text(days)),
+            ),
+        ),
+    ];
+    lines.map(|(name, value)| format!("{name:<13}  {value}\n")).concat()
+}
+
+fn worth(step: Duration) -> String {
+    match step {
+        STRICT_PRIORITY_STEP => "a higher priority always comes first".to_owned(),
+        step => format!("a point of priority is worth {} of waiting", humantime::format_duration(step)),
+    }
+}
+
+fn days_text(days: u16) -> String {
+    human::count(u64::from(days), "day", "days")
+}

@@ -1,0 +1,151 @@
+//! What an operator does to many jobs at once, and the filter that chooses them.
+
+use crate::{
+    names::{Kind, QueueName},
+    place::Place,
+    state::State,
+    validate::InvalidJob,
+};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What is done to each job that a filter chooses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkAction {
+    /// Waiting jobs end. The workers of running jobs are told to stop.
+    Cancel,
+    /// Finished jobs return to the line with all their attempts; scheduled jobs become due at once.
+    Retry,
+    /// Waiting jobs get another priority or another queue.
+    Place(Place),
+}
+
+/// Which jobs to choose. All conditions must hold. `None` and an empty list mean: any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BulkFilter {
+    /// Jobs of this queue.
+    pub queue: Option<QueueName>,
+    /// Jobs of this kind.
+    pub kind: Option<Kind>,
+    /// Jobs in one of these states. Empty: the states that [`BulkAction::default_states`] names.
+    pub states: Vec<State>,
+    /// Jobs that were enqueued at least this long ago.
+    pub older_than: Option<Duration>,
+    /// Jobs whose last error contains this text, in upper or lower case. `%` stands for any text, `_` for any character.
+    pub error_like: Option<String>,
+}
+
+/// Why a filter cannot be used. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBulk {
+    /// A filter without any condition would choose every job. That is hardly ever meant.
+    #[error("the filter has no condition; it would choose every job")]
+    NoCondition,
+    /// The action does nothing to jobs in this state.
+    #[error("state is {state}; {verb} by filter takes jobs that are {}", names(.allowed))]
+    State {
+        /// The state in the filter.
+        state: State,
+        /// The verb of the action.
+        verb: &'static str,
+        /// The states that the action takes.
+        allowed: &'static [State],
+    },
+    /// The action itself is out of its limits.
+    #[error(transparent)]
+    Action(#[from] InvalidJob),
+}
+
+fn names(states: &[State]) -> String {
+    let names: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+impl BulkAction {
+    /// The name of the action, as a command.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+            Self::Place(Place::Priority(_)) => "priority",
+            Self::Place(Place::Queue(_)) => "move",
+        }
+    }
+
+    /// The states of the jobs that the action can change.
+    #[must_use]
+    pub const fn allowed_states(&self) -> &'static [State] {
+        match self {
+            Self::Cancel => &[State::Blocked, State::Scheduled, State::Queued, State::Running],
+            Self::Retry => &[State::Dead, State::Cancelled, State::Scheduled],
+            Self::Place(_) => &[State::Blocked, State::Scheduled, State::Queued],
+        }
+    }
+
+    /// The states that a filter without states chooses. A retry chooses dead jobs only: nobody wants to run again by accident
+    /// what was cancelled on purpose.
+    #[must_use]
+    pub const fn default_states(&self) -> &'static [State] {
+        match self {
+            Self::Retry => &[State::Dead],
+            _ => self.allowed_states(),
+        }
+    }
+}
+
+impl BulkFilter {
+    /// The states that this filter chooses for an action, each once.
+    ///
+    /// # Errors
+    /// The filter has no condition, it names a state that the action cannot change, or the action is out of its limits.
+    pub fn states_for(&self, action: &BulkAction) -> Result<Vec<State>, InvalidBulk> {
+        if *self == Self::default() {
+            return Err(InvalidBulk::NoCondition);
+        }
+        if let BulkAction::Place(place) = action {
+            place.validate()?;
+        }
+        let allowed = action.allowed_states();
+        if let Some(&state) = self.states.iter().find(|state| !allowed.contains(state)) {
+            return Err(InvalidBulk::State { state, verb: action.verb(), allowed });
+        }
+        let given = if self.states.is_empty() { action.default_states() } else { &self.states };
+        Ok(allowed.iter().copied().filter(|state| given.contains(state)).collect())
+    }
+}
+
+/// How many jobs of one queue, kind and state a filter chooses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "columns")]
+pub struct BulkCount {
+    pub queue: String,
+    pub kind: String,
+    pub state: State,
+    pub count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_needs_a_condition_and_states_that_fit() {
+        let cancel = BulkAction::Cancel;
+        assert_eq!(BulkFilter::default().states_for(&cancel), Err(InvalidBulk::NoCondition));
+        let of = |states: &[State]| BulkFilter { states: states.to_vec(), ..BulkFilter::default() };
+        let error = of(&[State::Dead]).states_for(&cancel).expect_err("dead jobs have ended");
+        assert_eq!(
+            error.to_string(),
+            "state is dead; cancel by filter takes jobs that are blocked, scheduled, queued or running"
+        );
+        assert_eq!(of(&[State::Queued, State::Queued]).states_for(&cancel), Ok(vec![State::Queued]));
+        let slow = BulkFilter { kind: Some("slow".parse().expect("a kind")), ..BulkFilter::default() };
+        assert_eq!(slow.states_for(&BulkAction::Retry), Ok(vec![State::Dead]), "retry chooses dead jobs");
+        let high = BulkAction::Place(Place::Priority(101));
+        assert!(matches!(slow.states_for(&high), Err(InvalidBulk::Action(_))));
+    }
+}

@@ -1,0 +1,46 @@
+//! Ends waiting jobs that may not begin any more: jobs that have expired, and jobs whose time for retries is over.
+//!
+//! PostgreSQL's clock decides. A claim refuses such a job too, so none begins before this step comes. Redis is told to forget
+//! their hints, which only saves a refused claim for each.
+
+use crate::{
+    by_queue::by_queue,
+    error::Error,
+    step::{Needs, Ran, Step},
+    tick::{BATCHES_PER_TICK, Tick},
+};
+use async_trait::async_trait;
+use leasehold_core::BATCH_MAX;
+
+#[derive(Debug)]
+pub(crate) struct Lapse;
+
+#[async_trait]
+impl Step for Lapse {
+    fn name(&self) -> &'static str {
+        "lapse"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Postgres
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        for _ in 0..BATCHES_PER_TICK {
+            let lapsed = tick.store()?.lapse(BATCH_MAX as i64).await?;
+            let batch = lapsed.len();
+            tick.counts.found(batch as u64);
+            tick.counts.changed(batch as u64);
+            if let Some(handoff) = tick.handoff.as_deref()
+                && batch > 0
+            {
+                let ended = by_queue(lapsed.into_iter().map(|job| (job.queue, job.id)));
+                handoff.ack(&ended.into_iter().collect::<Vec<_>>()).await?;
+            }
+            if batch < BATCH_MAX {
+                break;
+            }
+        }
+        Ok(Ran::Done)
+    }
+}

@@ -1,0 +1,31 @@
+-- place_batch: gives jobs that wait another priority, or another queue, and the position in the line that belongs to it.
+--
+-- Guard:      the row waits (blocked, scheduled or queued), locked in id order. A claim and this call wait for each other: the
+--             first one decides, and the second one sees the result.
+-- Parameters: ids; the new priority, or NULL to keep the priority of each job; the new queue, or NULL to keep the queue.
+-- Answer:     each existing job: the queue before and after the call, the state, which the call does not change, the new
+--             position, and whether the call changed the job. A job that finished between the snapshot and the lock has no
+--             row here. A second call finds it.
+-- Index:      job_pkey, and the primary keys of the partitions of history.
+-- Rights:     of the owner: clients need no rights on tables.
+CREATE OR REPLACE FUNCTION leasehold.place_batch(ids uuid[], priority integer, queue text)
+RETURNS TABLE (id uuid, was_in text, is_in text, state text, line_at timestamptz, changed boolean)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH target AS MATERIALIZED (
+        SELECT j.id, j.queue, j.state FROM leasehold.job j
+        WHERE j.id = ANY (ids) ORDER BY j.id FOR UPDATE
+    ), placed AS (
+        UPDATE leasehold.job j
+        SET priority = coalesce(place_batch.priority, j.priority), queue = coalesce(place_batch.queue, j.queue),
+            line_at = leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority),
+                                        coalesce(place_batch.queue, j.queue))
+        WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
+          AND (j.priority <> place_batch.priority OR j.queue <> place_batch.queue)
+        RETURNING j.id, j.queue, j.line_at
+    )
+    SELECT t.id, t.queue::text, coalesce(p.queue, t.queue)::text, t.state::text, p.line_at, p.id IS NOT NULL
+    FROM target t LEFT JOIN placed p ON p.id = t.id
+    UNION ALL
+    SELECT h.id, h.queue, h.queue, h.state::text, NULL, false FROM leasehold.history h
+    WHERE h.id = ANY (ids) AND NOT EXISTS (SELECT FROM target t WHERE t.id = h.id)
+$$;

@@ -1,0 +1,48 @@
+-- read_job: a job from JSON, with the words of a line of `leasehold enqueue --stdin`.
+--
+-- Guard:      none, it reads no table.
+-- Parameters: a JSON object.
+-- Answer:     the job. enqueue_spec checks its values. A word that is not known is an invalid_parameter_value, and so is a value
+--             of another type.
+-- Payload:    stays as it is, byte for byte.
+-- New words:  a line here, and the name in the list.
+-- Rights:     of the caller.
+CREATE OR REPLACE FUNCTION leasehold.read_job(job json) RETURNS leasehold.job_spec
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    spec leasehold.job_spec;
+    unknown text;
+BEGIN
+    IF json_typeof(job) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'leasehold.enqueue: a job must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT string_agg(k.name, ', ') INTO unknown FROM json_object_keys(job) AS k(name)
+    WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'priority', 'run_at', 'delay', 'max_attempts',
+                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'depends_on', 'on_parent_failure', 'retry',
+                               'expires_at', 'expires_in', 'unique']);
+    IF unknown IS NOT NULL THEN
+        RAISE EXCEPTION 'leasehold.enqueue: a job has no word %', unknown USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    spec.id := (job ->> 'id')::uuid;
+    spec.id_is_new := (job ->> 'id_is_new')::boolean;
+    spec.queue := coalesce(job ->> 'queue', 'default');
+    spec.kind := job ->> 'kind';
+    spec.payload := coalesce(job -> 'payload', '{}');
+    spec.priority := coalesce((job ->> 'priority')::integer, 0);
+    spec.run_at := coalesce((job ->> 'run_at')::timestamptz,
+        now() + leasehold.duration_ms((job -> 'delay')::jsonb, 'delay') * interval '1 millisecond');
+    spec.max_attempts := coalesce((job ->> 'max_attempts')::integer, 5);
+    spec.max_crashes := (job ->> 'max_crashes')::integer;
+    spec.timeout := leasehold.duration_ms((job -> 'timeout')::jsonb, 'timeout') * interval '1 millisecond';
+    spec.unique_key := job ->> 'unique_key';
+    spec.limit_key := job ->> 'limit_key';
+    spec.depends_on := CASE WHEN json_typeof(job -> 'depends_on') = 'array'
+        THEN ARRAY(SELECT d.id::uuid FROM json_array_elements_text(job -> 'depends_on') AS d(id)) END;
+    spec.on_parent_failure := job ->> 'on_parent_failure';
+    spec.retry := nullif((job -> 'retry')::jsonb, 'null');
+    spec.expires_at := coalesce((job ->> 'expires_at')::timestamptz,
+        now() + leasehold.duration_ms((job -> 'expires_in')::jsonb, 'expires_in') * interval '1 millisecond');
+    spec."unique" := nullif((job -> 'unique')::jsonb, 'null');
+    RETURN spec;
+END
+$$;

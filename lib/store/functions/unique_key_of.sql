@@ -1,0 +1,27 @@
+-- unique_key_of: the unique key of a job: the given one, or one that is made of the kind and fields of the payload.
+--
+-- Guard:      none, it reads no table.
+-- Answer:     a made key is the kind, a colon, and the SHA-256 of the fields as jsonb: order and spaces do not count, 1.0 and 1
+--             differ. A field that the payload lacks counts as null. This function alone makes keys, so every way to enqueue
+--             makes the same ones.
+-- Rights:     of the caller.
+CREATE OR REPLACE FUNCTION leasehold.unique_key_of(spec leasehold.job_spec) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    content jsonb;
+BEGIN
+    IF spec."unique" -> 'payload' = 'true' THEN
+        content := spec.payload::jsonb;
+    ELSIF jsonb_typeof(spec."unique" -> 'fields') = 'array' AND jsonb_array_length(spec."unique" -> 'fields') > 0 THEN
+        IF json_typeof(spec.payload) <> 'object' THEN
+            RAISE EXCEPTION 'leasehold.enqueue: unique.fields needs a payload that is a JSON object'
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        SELECT jsonb_object_agg(f.name, spec.payload::jsonb -> f.name) INTO content
+        FROM jsonb_array_elements_text(spec."unique" -> 'fields') AS f(name);
+    ELSE
+        RETURN spec.unique_key;
+    END IF;
+    RETURN spec.kind || ':' || encode(sha256(convert_to(content::text, 'UTF8')), 'hex');
+END
+$$;

@@ -1,0 +1,27 @@
+-- bulk_place: gives the waiting jobs that a filter chooses another priority or another queue: one page of the live table.
+--
+-- Guard:      the row still meets all conditions, and waits, when it is locked. A row that another session has locked is
+--             skipped: it is being claimed or changed.
+-- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern: see parts/chosen.sql; $6 the id after which the page
+--             begins, $7 the number of jobs to look at, $8 the new priority, or NULL to keep it, $9 the new queue, or NULL to
+--             keep it.
+-- Answer:     rows of the kind `done`: a job that was changed; `locked`: a job that was skipped; `last`: the last job of the
+--             page. A job that has this place already is in no row.
+-- Zero rows:  there is no job after $6.
+-- Index:      job_pkey, in the order of ids. So all pages together read the table once.
+WITH
+-- include chosen_page
+, placed AS (
+    UPDATE leasehold.job j
+    SET priority = coalesce($8::integer, j.priority), queue = coalesce($9::text, j.queue),
+        line_at = leasehold.line_at(j.run_at, coalesce($8::integer, j.priority), coalesce($9::text, j.queue))
+    WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
+      AND (j.priority <> $8::integer OR j.queue <> $9::text)
+    RETURNING j.id, j.queue, j.state, j.line_at
+)
+SELECT 'done' AS what, p.id, t.queue::text AS was_in, p.queue::text AS queue, p.state::text AS state, p.line_at, true AS changed
+FROM placed p JOIN target t ON t.id = p.id
+UNION ALL
+SELECT 'locked', w.id, NULL, NULL, NULL, NULL, false FROM wanted w WHERE NOT EXISTS (SELECT FROM target t WHERE t.id = w.id)
+UNION ALL
+(SELECT 'last', s.id, NULL, NULL, NULL, NULL, false FROM seen s ORDER BY s.id DESC LIMIT 1)

@@ -1,0 +1,38 @@
+-- lapse: blocked, scheduled or queued → cancelled, for jobs that have not begun by their expires_at; scheduled or queued → dead, for
+-- jobs whose time for retries is over. The rows move to history.
+--
+-- Guard:      the time is over by the database's clock, and the job waits. A row that another session has locked is skipped.
+-- Parameters: $1 limit.
+-- Zero rows:  no job is overdue.
+-- Index:      job_overdue, which contains only waiting jobs with such a time; then job_pkey.
+-- Claims:     a claim refuses an overdue job too, so none begins before a reaper comes.
+WITH target AS MATERIALIZED (
+    SELECT j.id FROM leasehold.job j
+    WHERE j.state <> 'running' AND least(j.expires_at, j.retry_until) <= now()
+    ORDER BY least(j.expires_at, j.retry_until) LIMIT $1::bigint
+    FOR UPDATE SKIP LOCKED
+), ended AS (
+    DELETE FROM leasehold.job j
+    WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
+    RETURNING j.*
+), gone AS (
+    SELECT e.*, w.expired, w.reason, concat(w.reason, '; the last error: ' || e.last_error) AS error
+    FROM ended e
+    CROSS JOIN LATERAL (
+        SELECT coalesce(e.expires_at <= now(), false) AS expired,
+               CASE WHEN e.expires_at <= now() THEN 'it expired: it had not begun by ' ELSE 'its time for retries is over since ' END
+               || to_char(CASE WHEN e.expires_at <= now() THEN e.expires_at ELSE e.retry_until END AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') AS reason
+    ) w
+), kept AS (
+    -- include finish: state = CASE WHEN g.expired THEN 'cancelled' ELSE 'dead' END::leasehold.job_state; error = g.error;
+    --     trail = leasehold.with_trail(g.trail, CASE WHEN g.expired THEN 'cancel' ELSE 'bury' END, g.epoch, NULL, g.reason)
+    RETURNING h.id, h.queue, h.state, h.is_parent
+)
+SELECT k.id, k.queue, k.state::text AS state FROM kept k
+UNION ALL
+-- Only tells the children. A reaper finds those that are now in the line.
+SELECT c.id, c.queue, NULL
+FROM (
+    -- include tell_children: ended = kept
+) c
+WHERE c.id IS NULL

@@ -1,0 +1,143 @@
+//! set_queue and queue_settings: what an operator says about a queue. dead_letter: what became of dead jobs.
+
+use crate::{
+    connect::Store,
+    error::Error,
+    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
+    locked_out::{Locked, LockedOut},
+    row::{job_id, time},
+};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use leasehold_core::{JobId, QueueName};
+use serde::Serialize;
+use sqlx::{
+    FromRow, PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use std::time::Instant;
+
+const DOING: &str = "setting a queue";
+
+/// What to change. The outer `None`: leave it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueChange {
+    /// The queue that gets a job for each job that dies; `None`: no queue.
+    pub dead_letter: Option<Option<QueueName>>,
+    /// For how many days finished jobs are kept; `None`: as the setting of the fleet says.
+    pub keep_days: Option<Option<u16>>,
+}
+
+/// What somebody has said about a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+pub struct QueueSettings {
+    /// No job of the queue starts.
+    pub paused: bool,
+    /// The waiting time that one point of priority is worth; `None`: one hour.
+    pub priority_step_ms: Option<i64>,
+    /// The queue that gets a job for each job that dies.
+    pub dead_letter: Option<String>,
+    /// For how many days finished jobs are kept; `None`: as the setting of the fleet says.
+    pub keep_days: Option<i32>,
+}
+
+/// A dead letter: a job that was made because another one died.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// The job that was made.
+    pub job: JobId,
+    /// The job that died.
+    pub died: JobId,
+    /// The queue in which it died.
+    pub died_in: String,
+    /// Why it died.
+    pub error: Option<String>,
+    /// When it died.
+    pub made_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Changes what is said about a queue.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another session holds the row of the queue for longer than the lock timeout; or the statement
+    /// failed, for example because a queue would be its own dead-letter queue.
+    pub async fn set_queue(&self, queue: &QueueName, change: &QueueChange) -> Result<(), Error> {
+        let begun = Instant::now();
+        let tries = retry_locked(self, &Set { store: self, queue, change }, 1, begun).await?;
+        if !tries.done.is_empty() {
+            return Ok(());
+        }
+        let tell = |(nth, by)| Locked { nth, what: format!("queue {queue}"), by };
+        let held = tries.held.into_iter().map(tell).collect();
+        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: Vec::new() })))
+    }
+
+    /// What somebody has said about a queue.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn queue_settings(&self, queue: &QueueName) -> Result<QueueSettings, Error> {
+        let statement = sqlx::query_as(include_str!("../sql/queue_settings.sql")).bind(queue.as_str());
+        let found: Option<QueueSettings> =
+            statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading the settings of a queue"))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The dead letters that a job is or has left, the oldest first.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn dead_letters(&self, id: JobId) -> Result<Vec<DeadLetter>, Error> {
+        let statement = sqlx::query(include_str!("../sql/dead_letter.sql")).bind(id.0);
+        let letter = |row: PgRow| {
+            Ok(DeadLetter {
+                job: job_id(&row, "job")?,
+                died: job_id(&row, "died")?,
+                died_in: row.try_get("died_in")?,
+                error: row.try_get("error")?,
+                made_at: time(&row, "made_at")?,
+            })
+        };
+        let rows = statement.try_map(letter).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("reading the dead letters of a job"))
+    }
+}
+
+/// A change to the row of one queue.
+struct Set<'a> {
+    store: &'a Store,
+    queue: &'a QueueName,
+    change: &'a QueueChange,
+}
+
+impl Set<'_> {
+    fn statement<'q>(&self, lock_timeout: &'q str) -> Query<'q, Postgres, PgArguments> {
+        let QueueChange { dead_letter, keep_days } = self.change;
+        sqlx::query(include_str!("../sql/set_queue.sql"))
+            .bind(self.queue.as_str().to_owned())
+            .bind(dead_letter.is_some())
+            .bind(dead_letter.clone().flatten().map(|queue| queue.as_str().to_owned()))
+            .bind(keep_days.is_some())
+            .bind(keep_days.flatten().map(i32::from))
+            .bind(lock_timeout)
+    }
+}
+
+#[async_trait]
+impl Lockable for Set<'_> {
+    type Answer = ();
+
+    async fn each(&self, left: Vec<usize>) -> Result<Tries<()>, Error> {
+        match self.statement(BATCH_LOCK_TIMEOUT).fetch_one(&self.store.bounded).await.map_err(Error::sql(DOING)) {
+            Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
+            row => row.map(|_| Tries { done: vec![(0, ())], held: Vec::new() }),
+        }
+    }
+
+    async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<()>, Error> {
+        let statement = self.statement(OBSERVED_LOCK_TIMEOUT).persistent(false);
+        statement.fetch_one(connection).await.map(|_| Some(())).map_err(Error::sql(DOING))
+    }
+}
