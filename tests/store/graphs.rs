@@ -1,6 +1,6 @@
 //! Jobs that depend on other jobs: the ends of parents, policies, cascades, races, and random graphs.
 
-use crate::fixture::{Fixture, LEASE, concurrently, json, name, neutral, new_job};
+use crate::fixture::{Fixture, LEASE, concurrently, json, neutral, new_job};
 use leasehold_core::{FinishedRun, JobId, NewJob, ParentFailure, Settle, Settled, State, WorkerId, run_order};
 use leasehold_ports::{Class, Kinds, Waiting};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -39,8 +39,7 @@ impl Fixture {
 
     /// Claims a job that has crashed before.
     async fn claim_careful_one(&self, id: JobId) {
-        let claimed =
-            self.claim_careful(WorkerId::new(), &name("default"), &[id], &Kinds::All, 1, LEASE).await.expect("claim");
+        let claimed = self.claim_careful(WorkerId::new(), &[id], &Kinds::All, 1, LEASE).await.expect("claim");
         assert_eq!(claimed.len(), 1, "job {id} must be claimable");
     }
 
@@ -67,7 +66,7 @@ async fn a_child_starts_when_its_last_parent_has_succeeded() {
     let (first, second) = (fixture.queued().await, fixture.queued().await);
     let child = fixture.child(&[second, first], Cancel).await;
     assert_eq!(fixture.state(child).await, State::Blocked);
-    let none = fixture.claim(WorkerId::new(), &name("default"), &[child], &Kinds::All, LEASE).await.expect("claim");
+    let none = fixture.claim(WorkerId::new(), &[child], &Kinds::All, LEASE).await.expect("claim");
     assert!(none.is_empty(), "a blocked job cannot be claimed");
 
     assert_eq!(fixture.ends(first, Settle::Complete(Some(json(r#"{"n":1}"#)))).await, []);
@@ -256,7 +255,7 @@ async fn many_parents_that_settle_at_once_unblock_their_child_once() {
         let worker = WorkerId::new();
         let mut runs = Vec::new();
         for batch in all.chunks(50) {
-            runs.extend(fixture.claim(worker, &name("default"), batch, &Kinds::All, LEASE).await.expect("claim"));
+            runs.extend(fixture.claim(worker, batch, &Kinds::All, LEASE).await.expect("claim"));
         }
         assert_eq!(runs.len(), count);
         let ends: Vec<FinishedRun> =
