@@ -1,7 +1,8 @@
 //! The queue in memory for unit tests: code under test sees the same as with the real stores.
 
 use leasehold::{
-    Client, Config, Error, Job, JobError, JobId, Retry, Run, State, Unique, Worker, WorkerBuilder, testing::Queue,
+    Client, Config, Error, Job, JobError, JobId, ParentFailure, Retry, Run, State, Unique, Worker, WorkerBuilder,
+    testing::Queue,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -18,6 +19,8 @@ enum Order {
     Panic,
     Hang,
     FollowedBy(i64),
+    /// The sum of the results of all parents.
+    Sum,
     CancelMyself,
 }
 
@@ -40,6 +43,10 @@ impl Job for Order {
             Self::FollowedBy(number) => {
                 run.state::<Client>()?.enqueue(Self::Double(number)).priority(-1).send().await?;
                 Ok(0)
+            }
+            Self::Sum => {
+                let results = run.parents().await?.into_iter().filter_map(|parent| parent.result);
+                Ok(results.filter_map(|result| serde_json::from_str::<i64>(result.get()).ok()).sum())
             }
             Self::CancelMyself => {
                 run.state::<Client>()?.cancel(&[run.fence().id]).await?;
@@ -246,4 +253,30 @@ async fn a_job_overrides_its_kind_and_expires() {
     queue.advance(Duration::from_secs(25 * 3600));
     assert!(queue.enqueued::<Call>().is_empty());
     assert_eq!(queue.jobs().iter().map(|job| job.state).collect::<Vec<_>>(), [State::Cancelled; 2]);
+}
+
+#[tokio::test]
+async fn a_child_waits_for_its_parents_and_gets_their_results() {
+    let queue = Queue::new();
+    let client = queue.client();
+    let (one, two) = (
+        client.enqueue(Order::Double(4)).send().await.expect("accepted"),
+        client.enqueue(Order::Double(5)).delay(HOUR).send().await.expect("accepted"),
+    );
+    let sum = client.enqueue(Order::Sum).depends_on([one, two]).send().await.expect("accepted");
+    assert_eq!(queue.drain(worker(&client)).await.expect("drained").succeeded, 1);
+    assert_eq!(client.job(sum).await.expect("read").map(|job| job.state), Some(State::Blocked));
+    queue.advance(HOUR);
+    assert_eq!(queue.drain(worker(&client)).await.expect("drained").succeeded, 2);
+    assert_eq!(client.wait(sum, Duration::ZERO).await.expect("succeeded"), 18);
+
+    let fails = client.enqueue(Order::Fail).max_attempts(1).send().await.expect("accepted");
+    let cancelled = client.enqueue(Order::Sum).depends_on([fails]).send().await.expect("accepted");
+    let runs = client.enqueue(Order::Sum).depends_on([fails]).on_parent_failure(ParentFailure::Run);
+    let runs = runs.send().await.expect("accepted");
+    queue.drain(worker(&client)).await.expect("drained");
+    assert!(matches!(client.wait(cancelled, Duration::ZERO).await, Err(Error::Cancelled(_))));
+    assert_eq!(client.wait(runs, Duration::ZERO).await.expect("succeeded"), 0);
+    let nobody = client.enqueue(Order::Sum).depends_on([JobId::new()]).send().await;
+    assert!(nobody.expect_err("no such parent").to_string().contains("and no job has this id"));
 }

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod cancel;
+mod children;
 mod dead_rows;
 mod drift;
 mod expire;

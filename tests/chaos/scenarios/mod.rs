@@ -61,6 +61,7 @@ scenarios! {
     worker_kill_repeated,
     clock_skew,
     cron,
+    graph,
     everything,
 }
 

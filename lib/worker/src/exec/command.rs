@@ -6,6 +6,7 @@ use crate::{
         guard::Guarded,
         lack::{Descriptors, Surroundings, is_lack, lack_of_shell, shell_lack},
         output::{end_of, result_of},
+        parents::{ParentsFile, ParentsFileError},
         process::{End, Finished, run_to_end},
     },
     handler::{Handler, STOP_TIMEOUT},
@@ -148,6 +149,11 @@ impl Exec {
             Err(what) => return Outcome::Lacking(what),
         };
         let name = format!("{}.{}", job.fence.epoch, job.fence.id);
+        let parents = match ParentsFile::write(&run, &name).await {
+            Ok(parents) => parents,
+            Err(error @ ParentsFileError::Unread(_)) => return Outcome::Snoozed(None, Some(error.to_string())),
+            Err(error) => return Outcome::Lacking(error.to_string()),
+        };
         let guarded = match Guarded::begin(name.clone()) {
             Ok(guarded) => guarded,
             Err(error) if is_lack(&error) => return Outcome::Lacking(lack_at_start("/bin/sh", &error)),
@@ -158,6 +164,9 @@ impl Exec {
         };
         for name in &self.withheld {
             command.env_remove(name);
+        }
+        if let Some(parents) = &parents {
+            command.env("LEASEHOLD_PARENTS", parents.path());
         }
         command
             .env("LEASEHOLD_RUN", name)
