@@ -97,13 +97,15 @@ async fn a_job_whose_time_for_retries_is_over_makes_a_letter_too() {
     let fixture = Fixture::start().await;
     letters_to(&fixture, "default", Some("dead")).await;
     let (over, expired) = (fixture.queued().await, fixture.queued().await);
-    let past = |column: &str, id| {
-        format!("UPDATE leasehold.job SET {column} = now() - interval '1 second' WHERE id = '{id}'")
-    };
+    let past =
+        |column: &str, id| format!("UPDATE leasehold.job SET {column} = now() - interval '1 second' WHERE id = '{id}'");
     fixture.sql(past("retry_until", over)).await;
     fixture.sql(past("expires_at", expired)).await;
     assert_eq!(fixture.lapse(10).await.expect("lapse").len(), 2);
-    assert_eq!((fixture.record(over).await.state, fixture.record(expired).await.state), (State::Dead, State::Cancelled));
+    assert_eq!(
+        (fixture.record(over).await.state, fixture.record(expired).await.state),
+        (State::Dead, State::Cancelled)
+    );
     let letters = line(&fixture, &name("dead")).await;
     let told = fixture.dead_letters(over).await.expect("dead letters");
     assert_eq!((letters.len(), told.len()), (1, 1), "{letters:?}");
