@@ -50,6 +50,12 @@ impl Failure {
         self
     }
 
+    /// The same failure, for a job of a graph.
+    pub(crate) fn of(mut self, name: &str) -> Self {
+        self.message = clipped(format!("{name}: {}", self.message));
+        self
+    }
+
     /// The reader of the output has closed the pipe (`leasehold … | head`): no message.
     fn reader_gone() -> Self {
         Self { message: String::new(), code: 0 }

@@ -2,7 +2,7 @@
 
 use crate::{failure::Failure, times, word_flags::WordFlags};
 use chrono::{DateTime, Utc};
-use leasehold::{JobId, Kind, NewJob, QueueName, Retry, Unique};
+use leasehold::{JobId, Kind, NamedJob, NewJob, ParentFailure, QueueName, Retry, Unique};
 use leasehold_core::{MAX_ATTEMPTS_MAX, PAYLOAD_MAX_BYTES, PRIORITY_MAX, PRIORITY_MIN};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -51,6 +51,13 @@ pub(crate) struct JobFlags {
     /// The id of the job. If a job with this id exists, print the id and make no new job
     #[arg(long)]
     pub(crate) id: Option<JobId>,
+    /// The jobs that must succeed first
+    #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',', conflicts_with_all = ["delay", "at"])]
+    pub(crate) depends_on: Vec<JobId>,
+    /// What happens to the job when one of them ends without success: cancel cancels the job, hold waits until the other job
+    /// is retried and succeeds, run starts the job anyway
+    #[arg(long, value_name = "cancel|hold|run", default_value_t)]
+    pub(crate) on_parent_failure: ParentFailure,
 }
 
 /// A line of input.
@@ -84,11 +91,21 @@ struct Line {
     unique: Option<Unique>,
     #[serde(default, deserialize_with = "line_fields::id")]
     id: Option<JobId>,
+    #[serde(default, deserialize_with = "line_fields::depends_on")]
+    depends_on: Option<Vec<JobId>>,
+    #[serde(default, deserialize_with = "line_fields::on_parent_failure")]
+    on_parent_failure: Option<ParentFailure>,
+    /// Only of a job in a graph.
+    #[serde(default, deserialize_with = "line_fields::name")]
+    name: Option<String>,
+    /// Only of a job in a graph.
+    #[serde(default, deserialize_with = "line_fields::after")]
+    after: Option<Vec<String>>,
 }
 
 /// The fields of a line. Their errors name the field and its type in JSON, not a type of Rust.
 mod line_fields {
-    use super::{JobId, Kind, MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN, QueueName};
+    use super::{JobId, Kind, MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN, ParentFailure, QueueName};
     use serde::{
         Deserialize, Deserializer,
         de::{DeserializeOwned, Error},
@@ -162,6 +179,34 @@ mod line_fields {
     pub(super) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<JobId>, D::Error> {
         text(from, "id")
     }
+
+    fn texts<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D, name: &str) -> Result<Option<Vec<T>>, D::Error> {
+        match Value::deserialize(from)? {
+            Value::Null => Ok(None),
+            texts @ Value::Array(_) => {
+                serde_json::from_value(texts).map(Some).map_err(|error| D::Error::custom(format!("{name}: {error}")))
+            }
+            _ => Err(D::Error::custom(format!("{name} must be an array of strings"))),
+        }
+    }
+
+    pub(super) fn depends_on<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<JobId>>, D::Error> {
+        texts(from, "depends_on")
+    }
+
+    pub(super) fn on_parent_failure<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ParentFailure>, D::Error> {
+        let word: Option<String> = text(from, "on_parent_failure")?;
+        let policy = word.map(|word| word.parse()).transpose();
+        policy.map_err(|error: String| D::Error::custom(format!("on_parent_failure {error}")))
+    }
+
+    pub(super) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "name")
+    }
+
+    pub(super) fn after<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+        texts(from, "after")
+    }
 }
 
 /// The job that the flags describe.
@@ -178,17 +223,36 @@ pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
 
 /// The job that a line describes. The flags are the defaults of the line.
 pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure> {
+    let line = parsed(line)?;
+    if line.name.is_some() || line.after.is_some() {
+        return Err(Failure::usage("name and after belong to `leasehold graph submit`; a line has depends_on"));
+    }
+    job_of(line, flags)
+}
+
+/// The job of a graph that a JSON object describes.
+pub(crate) fn from_node(node: &str, flags: &JobFlags) -> Result<NamedJob, Failure> {
+    let mut line = parsed(node)?;
+    let (name, after) = (line.name.take().unwrap_or_default(), line.after.take().unwrap_or_default());
+    let job = job_of(line, flags).map_err(|failure| if name.is_empty() { failure } else { failure.of(&name) })?;
+    Ok(NamedJob { name, after, job })
+}
+
+fn parsed(line: &str) -> Result<Line, Failure> {
     // Serde also reads a struct from an array.
     if !line.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok() {
         return Err(Failure::usage("not a job: a line must be a JSON object"));
     }
-    let line: Line = serde_json::from_str(line).map_err(|error| {
+    serde_json::from_str(line).map_err(|error| {
         // The parser sees one line only and says "line 1". A user would take that for a line number of the file.
         let text = error.to_string();
         let (problem, place) = text.split_once(" at line 1 column ").unwrap_or((&text, ""));
         let place = if place.is_empty() { String::new() } else { format!(" at column {place}") };
         Failure::usage(format!("not a job: {problem}{place}"))
-    })?;
+    })
+}
+
+fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
     let payload = match line.payload {
         Some(payload) => payload,
         None => json(&flags.payload)?,
@@ -229,6 +293,8 @@ pub(crate) fn from_line(line: &str, flags: &JobFlags) -> Result<NewJob, Failure>
     if let Some(id) = line.id {
         (job.id, job.id_may_exist) = (id, true);
     }
+    job.depends_on = line.depends_on.unwrap_or(job.depends_on);
+    job.on_parent_failure = line.on_parent_failure.unwrap_or(job.on_parent_failure);
     checked(job)
 }
 
@@ -246,6 +312,8 @@ fn take_flags(job: &mut NewJob, flags: &JobFlags) {
     job.timeout = flags.timeout;
     flags.words.give_to(job);
     job.expires_at = flags.expires_at;
+    job.depends_on.clone_from(&flags.depends_on);
+    job.on_parent_failure = flags.on_parent_failure;
 }
 
 fn checked(job: NewJob) -> Result<NewJob, Failure> {

@@ -34,11 +34,21 @@ pub(crate) struct Row {
     pub(crate) finished_at: Option<DateTime<Utc>>,
 }
 
+/// A dependency.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct Edge {
+    pub(crate) child: Uuid,
+    pub(crate) parent: Uuid,
+    /// The child starts whatever the end of the parent is.
+    pub(crate) runs_after_failure: bool,
+}
+
 /// All evidence that the checker judges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     pub(crate) ledger: Ledger,
     pub(crate) rows: Vec<Row>,
+    pub(crate) edges: Vec<Edge>,
     pub(crate) log: Vec<LogLine>,
     /// Hints and leases that Redis still holds although no job is live.
     pub(crate) left_in_redis: Vec<String>,
@@ -71,6 +81,13 @@ pub(crate) async fn rows(connection: &mut PgConnection) -> Result<Vec<Row>> {
     .fetch_all(connection)
     .await
     .context("reading all jobs")
+}
+
+pub(crate) async fn edges(connection: &mut PgConnection) -> Result<Vec<Edge>> {
+    sqlx::query_as("SELECT child, parent, on_parent_failure = 'run' AS runs_after_failure FROM leasehold.edge")
+        .fetch_all(connection)
+        .await
+        .context("reading all dependencies")
 }
 
 /// Waits until Redis holds no hint and no lease. Returns how long that took, or what is left.

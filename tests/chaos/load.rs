@@ -1,7 +1,8 @@
 //! The load: a client that enqueues without a pause and remembers every answer.
 
 use crate::{dice::Dice, plan::Shape};
-use leasehold::{Client, Error, NewJob};
+use leasehold::{Client, Error, JobId, Missed, NewJob, NewSchedule, ParentFailure, Timing};
+use leasehold_core::MISSED_MAX;
 use leasehold_tests::Probe;
 use serde_json::value::to_raw_value;
 use sqlx::{Connection as _, PgConnection};
@@ -72,6 +73,8 @@ struct Loader {
     ledger: Arc<Mutex<Ledger>>,
     stop: CancellationToken,
     line: Line,
+    /// The jobs of the last call, as parents for the jobs of the next one.
+    earlier: Vec<JobId>,
     length: Arc<AtomicUsize>,
     pauses: Arc<AtomicBool>,
 }
@@ -94,6 +97,7 @@ impl Load {
             ledger: Arc::clone(&ledger),
             stop: stop.clone(),
             line: Line { url: url.to_owned(), connection: None },
+            earlier: Vec::new(),
             length: Arc::clone(&length),
             pauses: Arc::clone(&pauses),
         };
@@ -132,6 +136,18 @@ impl Load {
         let id = self.client.enqueue(probe).priority(100).send().await?.get().0;
         self.ledger().accepted.insert(id);
         Ok(id)
+    }
+
+    /// Sets a schedule with a short job in every second. No tick is left out.
+    pub(crate) async fn every_second(&self, name: &str) -> anyhow::Result<()> {
+        let probe = Probe { log: self.log.clone(), ms: 10, is_poison: false };
+        let schedule = NewSchedule {
+            name: name.parse()?,
+            timing: Timing::Every(Duration::from_secs(1)),
+            missed: Missed::All(MISSED_MAX),
+            job: self.client.enqueue(probe).build()?,
+        };
+        Ok(self.client.set_schedule(&schedule).await?)
     }
 
     /// Stops the load. Returns the complete ledger.
@@ -174,7 +190,32 @@ impl Loader {
     }
 
     fn jobs(&mut self, count: usize) -> Vec<NewJob> {
-        (0..count).map(|_| self.job()).collect()
+        let mut jobs: Vec<NewJob> = (0..count).map(|_| self.job()).collect();
+        if self.shape.dependent_percent > 0 {
+            self.add_parents(&mut jobs);
+        }
+        jobs
+    }
+
+    /// Lets some jobs depend on jobs of this call and of the last one. A job with a unique key may be another job, so it is
+    /// no parent within its call.
+    fn add_parents(&mut self, jobs: &mut [NewJob]) {
+        let mut parents = self.earlier.clone();
+        for job in jobs {
+            if job.delay.is_none() && !parents.is_empty() && self.dice.percent(self.shape.dependent_percent) {
+                for _ in 0..self.dice.number(1..4) {
+                    let parent = parents[self.dice.number(0..parents.len())];
+                    if !job.depends_on.contains(&parent) {
+                        job.depends_on.push(parent);
+                    }
+                }
+                let policies = [ParentFailure::Cancel, ParentFailure::Run];
+                job.on_parent_failure = policies[self.dice.number(0..2)];
+            }
+            if job.unique_key.is_none() {
+                parents.push(job.id);
+            }
+        }
     }
 
     /// Most jobs are plain. A few go to the front, a few are delayed, a few have a unique key.
@@ -201,7 +242,10 @@ impl Loader {
             let answer = self.client.enqueue_many(&jobs).await;
             let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
             let error = match answer {
-                Ok(answers) => return ledger.accepted.extend(answers.iter().map(|answer| answer.id.0)),
+                Ok(answers) => {
+                    self.earlier = answers.iter().map(|answer| answer.id).collect();
+                    return ledger.accepted.extend(answers.iter().map(|answer| answer.id.0));
+                }
                 Err(error) => error,
             };
             ledger.failed_calls += 1;

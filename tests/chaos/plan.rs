@@ -17,6 +17,8 @@ pub(crate) struct Shape {
     pub(crate) backlog: usize,
     /// The duration of a job, in ms: long enough that sleeping jobs fill the slots while the machine is not busy.
     pub(crate) job_ms: (u64, u64),
+    /// How many of a hundred jobs depend on jobs that were enqueued a little earlier.
+    pub(crate) dependent_percent: usize,
     /// How many leases a job may lose. Where many workers die, this is more than the usual three.
     pub(crate) max_crashes: i16,
 }
@@ -31,6 +33,7 @@ impl Shape {
         head_max: 256,
         backlog: 600,
         job_ms: (60, 180),
+        dependent_percent: 0,
         max_crashes: 3,
     };
 

@@ -241,6 +241,7 @@ impl Stage {
         Ok(Evidence {
             ledger,
             rows: evidence::rows(&mut line).await?,
+            edges: evidence::edges(&mut line).await?,
             log: self.log().to_vec(),
             left_in_redis,
             violations,

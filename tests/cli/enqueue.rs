@@ -152,3 +152,95 @@ async fn many_lines_are_quick() {
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
     assert_eq!(scene.json(&["queue", "list"])[0]["queued"], 20_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_what_runs_when_are_flags_and_fields_of_lines() {
+    let scene = Scene::start().await;
+    let flags = [
+        "--retry",
+        "linear",
+        "--retry-base",
+        "10s",
+        "--retry-cap",
+        "1h",
+        "--retry-for",
+        "2d",
+        "--expires-at",
+        "2040-01-31T08:00:00Z",
+        "--unique-fields",
+        "a,b",
+        "--unique-while",
+        "queued",
+        "--unique-on-conflict",
+        "replace",
+    ];
+    let id = scene.output(
+        &[&["enqueue", "--kind", "k", "--delay", "1h", "--payload", r#"{"a": 1, "b": 2}"#], &flags[..]].concat(),
+    );
+    let retry = json!({ "strategy": "linear", "base": "10s", "cap": "3600s", "for": "172800s" });
+    let job = scene.json(&["job", "show", &id]);
+    assert_eq!((&job["retry"], &job["unique_rule"]), (&retry, &json!("queued")));
+    assert_eq!(job["expires_at"], json!("2040-01-31T08:00:00Z"));
+    let card = scene.output(&["job", "show", &id]);
+    assert!(card.contains("linear, from 10s, up to 1h, for 2d") && card.contains("when the job begins"), "{card}");
+    let reasons = scene.output(&["job", "explain", &id]);
+    assert!(reasons.contains("it is cancelled if it has not begun by 2040-01-31 08:00:00 UTC"), "{reasons}");
+
+    // The same words in a line mean the same: the line replaces the job.
+    let line = json!({
+        "kind": "k", "payload": {"b": 2, "a": 1, "c": 3}, "expires_in": "2h", "retry": {"strategy": "fixed", "base": "5s"},
+        "unique": {"fields": ["a", "b"], "while": "queued", "on_conflict": "replace"},
+    });
+    let ran = scene.run_with_input(&["enqueue", "--stdin", "--json"], line.to_string().as_bytes());
+    let answer: Value = serde_json::from_str(&ran.succeeded()).expect("JSON");
+    assert_eq!(answer, json!({ "id": id, "inserted": false, "replaced": true, "state": "queued" }));
+    let job = scene.json(&["job", "show", &id]);
+    assert_eq!(job["retry"], json!({ "strategy": "fixed", "base": "5s" }));
+    assert_eq!((&job["payload"]["c"], &job["state"]), (&json!(3), &json!("queued")));
+    assert_ne!(job["expires_at"], json!("2040-01-31T08:00:00Z"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_expired_says_so_everywhere() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--expires-in", "1ms"]);
+    scene.output(&["reaper", "--once"]);
+    let job = scene.json(&["job", "show", &id]);
+    assert_eq!((&job["state"], &job["attempt"]), (&json!("cancelled"), &json!(0)));
+    let why = "it expired: it had not begun by ";
+    assert!(job["last_error"].as_str().is_some_and(|error| error.starts_with(why)), "{job}");
+    for args in [["job", "explain", &id], ["job", "show", &id]] {
+        let said = scene.output(&args);
+        assert!(said.contains(why), "{said}");
+    }
+    let waited = scene.run(&["job", "wait", &id]);
+    assert!(waited.code == 1 && waited.stdout.contains(why), "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_that_make_no_sense_are_refused() {
+    let scene = Scene::start().await;
+    for (args, told) in [
+        (&["--retry", "quadratic"][..], "is not exponential, linear or fixed"),
+        (&["--retry-base", "2h", "--retry-cap", "1h"], "retry.cap is less than retry.base"),
+        (&["--unique-while", "queued"], "unique needs one of unique_key, unique.fields and unique.payload"),
+        (&["--unique-key", "u", "--unique-fields", "a"], "unique needs one of"),
+        (&["--unique-key", "u", "--unique-on-conflict", "fail"], "is not one of skip, replace, keep_last"),
+        (&["--delay", "1h", "--expires-in", "10m"], "the job could never begin"),
+        (&["--expires-at", "2040-01-01T00:00:00Z", "--expires-in", "10m"], "cannot be used with"),
+    ] {
+        let ran = scene.run(&[&["enqueue", "--kind", "k"], args].concat());
+        assert!(ran.code == 2 && ran.stderr.contains(told), "{args:?}: {ran:?}");
+    }
+    for (line, told) in [
+        (r#"{"kind":"k","retry":{"bsae":"1s"}}"#, "unknown field `bsae`"),
+        (r#"{"kind":"k","retry":{"base":"soon"}}"#, "\"soon\" is no duration"),
+        (r#"{"kind":"k","unique_key":"u","unique":{"while":"running"}}"#, "unknown variant `running`"),
+        (r#"{"kind":"k","expires_at":"soon"}"#, "expires_at"),
+        (r#"{"kind":"k","expires_in":"1h","expires_at":"2040-01-01T00:00:00Z"}"#, "cannot be given together"),
+    ] {
+        let ran = scene.run_with_input(&["enqueue", "--stdin"], line.as_bytes());
+        assert!(ran.code == 2 && ran.stderr.contains(told), "{line}: {ran:?}");
+    }
+    assert_eq!(scene.output(&["job", "list"]), "no jobs");
+}

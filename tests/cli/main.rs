@@ -6,6 +6,7 @@ mod bulk;
 mod each;
 mod enqueue;
 mod fixture;
+mod graphs;
 mod help;
 mod jobs;
 mod process;

@@ -66,6 +66,9 @@ async fn each_role_has_what_it_needs_and_no_more() {
     let waiting = app(&["enqueue", "--kind", "good", "--queue", "elsewhere"]);
     assert_eq!(app(&["job", "cancel", &waiting]), format!("{waiting}  cancelled"));
     assert!(app(&["job", "wait", "--timeout", "60s", &good, &later]).contains("succeeded"));
+    let child = app(&["enqueue", "--kind", "good", "--queue", "q", "--depends-on", &good, &later]);
+    assert!(app(&["job", "wait", "--timeout", "60s", &child]).contains("succeeded"));
+    assert!(app(&["graph", "show", &child]).contains(&good));
     for dead in [&bad, &again] {
         assert_eq!(run_as(&scene, "leasehold_app", &["job", "wait", "--timeout", "60s", dead]).code, 1);
         assert_eq!(scene.json(&["job", "show", dead])["state"], "dead");
@@ -79,6 +82,7 @@ async fn each_role_has_what_it_needs_and_no_more() {
         &["job", "list", "--before", &good],
         &["job", "show", &bad],
         &["job", "explain", &good],
+        &["graph", "show", &child],
         &["migrate", "status"],
         &["doctor"],
     ] {
@@ -131,7 +135,8 @@ async fn a_function_needs_no_rights_on_tables() {
         assert!(sql(&mut caller, script).await.expect_err(script).contains("permission denied"), "{script}");
     }
     let grant = "RESET ROLE; GRANT EXECUTE ON FUNCTION
-                 leasehold.enqueue(text, text, text, integer, timestamptz, integer, text, interval, uuid[], text, uuid),
+                 leasehold.enqueue(text, text, text, integer, timestamptz, integer, text, interval, uuid[], text, uuid,
+                                    jsonb, timestamptz, jsonb, text),
                  leasehold.cancel(uuid) TO nobody_special; SET ROLE nobody_special";
     sql(&mut caller, grant).await.expect("a grant");
     let id: uuid::Uuid = sqlx::query_scalar(enqueue).fetch_one(&mut caller).await.expect("enqueued");

@@ -154,3 +154,49 @@ async fn the_jobs_of_a_schedule_run() {
     let (uneven, distinct): (i64, bool) = sqlx::query_as(apart).fetch_one(&mut postgres).await.expect("ticks");
     assert!(distinct && uneven <= 1, "{uneven} ticks are not a second after the one before");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_jobs_of_a_schedule_have_the_words_of_what_runs_when() {
+    let scene = Scene::start().await;
+    let set = [
+        "schedule",
+        "set",
+        "s",
+        "--every",
+        "1h",
+        "--kind",
+        "k",
+        "--payload",
+        r#"{"a": 1}"#,
+        "--retry",
+        "fixed",
+        "--retry-base",
+        "30s",
+        "--expires-in",
+        "10m",
+        "--unique-payload",
+        "--unique-while",
+        "queued",
+    ];
+    let shown = scene.json(&set);
+    assert_eq!(shown["retry"], json!({ "strategy": "fixed", "base": "30s" }));
+    assert_eq!(
+        (&shown["expires_in_ms"], &shown["unique"]),
+        (&json!(600_000), &json!({ "while": "queued", "payload": true }))
+    );
+    let id = scene.output(&["schedule", "run", "s"]);
+    let by_hand = scene.json(&["job", "show", &id]);
+    scene.output(&["job", "cancel", &id]);
+    // A tick makes the same job as `run`.
+    sqlx::query("UPDATE leasehold.schedule SET next_at = now() - interval '1 second'")
+        .execute(&mut scene.stores.database.connect().await)
+        .await
+        .expect("update");
+    scene.output(&["reaper", "--once"]);
+    let listed = scene.json(&["job", "list", "--state", "queued"]);
+    let by_tick = scene.json(&["job", "show", listed[0]["id"].as_str().expect("an id")]);
+    for field in ["retry", "unique_rule", "unique_key"] {
+        assert!(!by_tick[field].is_null() && by_tick[field] == by_hand[field], "{field}: {by_tick}");
+    }
+    assert!(!by_tick["expires_at"].is_null() && !by_hand["expires_at"].is_null());
+}

@@ -1,6 +1,9 @@
 //! The queue in memory for unit tests: code under test sees the same as with the real stores.
 
-use leasehold::{Client, Config, Error, Job, JobError, JobId, Run, State, Worker, WorkerBuilder, testing::Queue};
+use leasehold::{
+    Client, Config, Error, Job, JobError, JobId, ParentFailure, Retry, Run, State, Unique, Worker, WorkerBuilder,
+    testing::Queue,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -16,6 +19,8 @@ enum Order {
     Panic,
     Hang,
     FollowedBy(i64),
+    /// The sum of the results of all parents.
+    Sum,
     CancelMyself,
 }
 
@@ -38,6 +43,10 @@ impl Job for Order {
             Self::FollowedBy(number) => {
                 run.state::<Client>()?.enqueue(Self::Double(number)).priority(-1).send().await?;
                 Ok(0)
+            }
+            Self::Sum => {
+                let results = run.parents().await?.into_iter().filter_map(|parent| parent.result);
+                Ok(results.filter_map(|result| serde_json::from_str::<i64>(result.get()).ok()).sum())
             }
             Self::CancelMyself => {
                 run.state::<Client>()?.cancel(&[run.fence().id]).await?;
@@ -176,4 +185,98 @@ async fn keys_pauses_priorities_and_bad_jobs_are_as_in_the_stores() {
     assert!(queue.enqueued::<Order>().is_empty());
     let other = Worker::builder(&Config::default()).queue("orders", 1);
     assert!(matches!(queue.drain(other).await, Err(Error::Worker(_))), "a worker without a handler");
+}
+
+/// Fails; its kind says how it is tried again, when it expires, and what makes its key.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Call {
+    number: u32,
+    text: String,
+}
+
+impl Job for Call {
+    const KIND: &'static str = "test/call";
+    const MAX_ATTEMPTS: i32 = 100;
+    const RETRY: Option<Retry> = Some(Retry::linear(Duration::from_secs(600)).for_time(HOUR));
+    const EXPIRES_IN: Option<Duration> = Some(Duration::from_secs(24 * 3600));
+    type Output = ();
+
+    fn unique(&self) -> Option<Unique> {
+        Some(Unique::while_queued().fields(["number"]).replace())
+    }
+
+    async fn run(self, _: &Run) -> Result<(), JobError> {
+        Err(JobError::failed("no answer"))
+    }
+}
+
+fn call(number: u32, text: &str) -> Call {
+    Call { number, text: text.to_owned() }
+}
+
+#[tokio::test]
+async fn a_kind_says_how_its_jobs_are_tried_again_and_for_how_long() {
+    let queue = Queue::new();
+    let client = queue.client();
+    let id = client.enqueue(call(1, "a")).send().await.expect("accepted");
+    let worker = || Worker::builder(&Config::default()).register::<Call>().queue("default", 1);
+    // After 10, 20 and 30 minutes. The fourth attempt begins after an hour, and the fifth one would begin too late.
+    for minutes in [10, 20, 30] {
+        assert_eq!(queue.drain(worker()).await.expect("drained").retried, 1);
+        queue.advance(Duration::from_secs(minutes * 60 - 1));
+        assert_eq!(queue.drain(worker()).await.expect("drained").claimed, 0);
+        queue.advance(Duration::from_millis(999));
+        assert_eq!(queue.drain(worker()).await.expect("drained").claimed, 0);
+        queue.advance(Duration::from_millis(1));
+    }
+    // Due in the moment in which the time is over.
+    let job = client.job(id).await.expect("read").expect("the job");
+    assert_eq!((job.state, job.attempt), (State::Dead, 3));
+    let errors: Vec<_> = job.trail.iter().map(|entry| (entry.verb.as_str(), entry.note.as_deref())).collect();
+    assert_eq!(errors[..3], [("retry", Some("no answer")); 3], "the error of each attempt is kept");
+    assert!(job.last_error.is_some_and(|error| error.starts_with("its time for retries is over")));
+}
+
+#[tokio::test]
+async fn a_job_overrides_its_kind_and_expires() {
+    let queue = Queue::new();
+    let client = queue.client();
+    let soon = Duration::from_secs(60);
+    let retry = Retry::fixed(Duration::from_secs(1));
+    let id = client.enqueue(call(1, "a")).expires_in(soon).retry(retry).delay(soon / 2).send().await.expect("accepted");
+    let job = client.job(id).await.expect("read").expect("the job");
+    assert_eq!((job.retry, job.expires_at), (Some(retry), Some(queue.now() + soon)));
+    let again = client.enqueue(call(1, "b")).delay(soon / 2).send().await.expect("accepted");
+    assert_eq!(again, id, "the same number");
+    assert_eq!(queue.enqueued::<Call>(), [call(1, "b")], "the waiting job is replaced");
+    client.enqueue(call(2, "c")).unique(Unique::keep_last().payload()).send().await.expect("accepted");
+    queue.advance(Duration::from_secs(25 * 3600));
+    assert!(queue.enqueued::<Call>().is_empty());
+    assert_eq!(queue.jobs().iter().map(|job| job.state).collect::<Vec<_>>(), [State::Cancelled; 2]);
+}
+
+#[tokio::test]
+async fn a_child_waits_for_its_parents_and_gets_their_results() {
+    let queue = Queue::new();
+    let client = queue.client();
+    let (one, two) = (
+        client.enqueue(Order::Double(4)).send().await.expect("accepted"),
+        client.enqueue(Order::Double(5)).delay(HOUR).send().await.expect("accepted"),
+    );
+    let sum = client.enqueue(Order::Sum).depends_on([one, two]).send().await.expect("accepted");
+    assert_eq!(queue.drain(worker(&client)).await.expect("drained").succeeded, 1);
+    assert_eq!(client.job(sum).await.expect("read").map(|job| job.state), Some(State::Blocked));
+    queue.advance(HOUR);
+    assert_eq!(queue.drain(worker(&client)).await.expect("drained").succeeded, 2);
+    assert_eq!(client.wait(sum, Duration::ZERO).await.expect("succeeded"), 18);
+
+    let fails = client.enqueue(Order::Fail).max_attempts(1).send().await.expect("accepted");
+    let cancelled = client.enqueue(Order::Sum).depends_on([fails]).send().await.expect("accepted");
+    let runs = client.enqueue(Order::Sum).depends_on([fails]).on_parent_failure(ParentFailure::Run);
+    let runs = runs.send().await.expect("accepted");
+    queue.drain(worker(&client)).await.expect("drained");
+    assert!(matches!(client.wait(cancelled, Duration::ZERO).await, Err(Error::Cancelled(_))));
+    assert_eq!(client.wait(runs, Duration::ZERO).await.expect("succeeded"), 0);
+    let nobody = client.enqueue(Order::Sum).depends_on([JobId::new()]).send().await;
+    assert!(nobody.expect_err("no such parent").to_string().contains("and no job has this id"));
 }

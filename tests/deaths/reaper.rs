@@ -1,7 +1,7 @@
 //! Reapers that die between two writes of a step. Each step may run twice: the next tick of any reaper repeats it.
 
 use crate::scene::{HintPlace, Left, Scene, TIMEOUT, untouched};
-use leasehold::{JobId, Missed, NewSchedule, QueueName, State, Timing};
+use leasehold::{JobId, Missed, NewSchedule, ParentFailure, QueueName, State, Timing};
 use leasehold_core::{FailPoint, WorkerId};
 use leasehold_store::{Kinds, ScheduleChange};
 use leasehold_tests::eventually;
@@ -24,6 +24,24 @@ async fn a_promoted_job_that_was_not_pushed_is_found_by_the_head() {
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
     scene.succeeds(id, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_was_told_and_not_pushed_is_found_by_the_head() {
+    let mut scene = Scene::start().await;
+    let parent =
+        scene.client.enqueue(scene.probe(0)).delay(Duration::from_secs(3600)).send().await.expect("enqueueing");
+    let child = scene.client.enqueue(scene.probe(0)).depends_on([parent]).on_parent_failure(ParentFailure::Run);
+    let child = child.send().await.expect("enqueueing").get();
+    // A transaction with one snapshot leaves the children to a reaper.
+    let mut other = scene.stores().database.connect().await;
+    let cancel = format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT leasehold.cancel('{}'); COMMIT", parent.get());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut other).await.expect("cancelling");
+    scene.dead(scene.mortal(&["reaper"], FailPoint::ChildrenTold)).await;
+    assert_eq!(scene.left(child).await, untouched(HintPlace::Nowhere));
+
+    assert_eq!(scene.tick("head").await, 1, "within a tick");
+    scene.succeeds(child, 1).await;
 }
 
 /// A schedule whose tick has come.

@@ -108,6 +108,20 @@ async fn a_hint_that_was_not_acked_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_child_whose_hint_was_not_pushed_is_found_by_the_head() {
+    let mut scene = Scene::start().await;
+    let parent = scene.enqueue().await;
+    let child = scene.client.enqueue(scene.probe(0)).depends_on([parent]).send().await.expect("enqueueing").get();
+    scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
+    assert_eq!(scene.left(parent).await.state, State::Succeeded);
+    assert_eq!(scene.left(child).await, untouched(HintPlace::Nowhere), "in the line by the settle of its parent");
+
+    assert_eq!(scene.tick("head").await, 1, "within a tick");
+    assert_eq!(scene.left(child).await, untouched(HintPlace::Ready));
+    scene.succeeds(child, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_job_whose_hint_was_not_acked_runs_again_when_it_is_due() {
     let scene = Scene::start().await;
     let payload = to_raw_value(&scene.probe(0)).expect("JSON");

@@ -167,6 +167,24 @@ damages! {
         [Sql("INSERT INTO leasehold.schedule (name, cron, timezone, kind, next_at, last_error)
               VALUES ('s', '* * * * *', 'Mars/Olympus', 'k', now() + interval '1 hour', 'no such zone')")];
 
+    children_of_an_ended_job_are_told_by_nobody: "blocked_without_cause" mended
+        [Sql("INSERT INTO leasehold.job (id, run_at, max_attempts, state, priority, max_crashes, queue, kind, payload, unmet)
+              VALUES ('00000000-0000-7000-8000-000000000001', now(), 5, 'blocked', 0, 3, 'default', 'k', '{}', 1);
+              INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
+              VALUES ('00000000-0000-7000-8000-000000000001', '{finished}', 1, 'cancel');
+              INSERT INTO leasehold.ended_parent (parent, state, noted_at)
+              VALUES ('{finished}', 'succeeded', now() - interval '2 minutes')")];
+    a_blocked_job_waits_for_a_finished_one: "blocked_without_cause" left
+        [Sql("INSERT INTO leasehold.job (id, run_at, max_attempts, state, priority, max_crashes, queue, kind, payload, unmet)
+              VALUES ('00000000-0000-7000-8000-000000000001', now(), 5, 'blocked', 0, 3, 'default', 'k', '{}', 1);
+              INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
+              VALUES ('00000000-0000-7000-8000-000000000001', '{finished}', 1, 'cancel')")];
+    a_blocked_job_counts_wrongly: "edges_miscounted" left
+        [Sql("INSERT INTO leasehold.job (id, run_at, max_attempts, state, priority, max_crashes, queue, kind, payload, unmet)
+              VALUES ('00000000-0000-7000-8000-000000000001', now(), 5, 'blocked', 0, 3, 'default', 'k', '{}', 2);
+              INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
+              VALUES ('00000000-0000-7000-8000-000000000001', '{running}', 1, 'cancel')")];
+
     a_running_row_has_no_lease: "state_and_lease_disagree" left
         [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT lease_exactly_while_running;
               UPDATE leasehold.job SET lease_expires_at = NULL WHERE id = '{running}'")];

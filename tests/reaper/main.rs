@@ -4,12 +4,14 @@
 
 mod adopt;
 mod cancel;
+mod children;
 mod dead_rows;
 mod drift;
 mod expire;
 mod extend;
 mod head;
 mod idle;
+mod lapse;
 mod leases;
 mod locked;
 mod many_queues;

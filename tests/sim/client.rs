@@ -8,7 +8,7 @@ use crate::{
     work::{Book, Work, short},
 };
 use leasehold_client::{Client, Enqueued, Error};
-use leasehold_core::{JobId, Kind, NewJob, QueueName};
+use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName};
 use leasehold_tests::{MemoryHead, MemoryStore};
 use serde_json::value::RawValue;
 use std::{
@@ -134,6 +134,7 @@ impl Program {
         let shared = Arc::clone(&self.shared);
         let (dice, trace) = (&shared.around.dice, &shared.around.trace);
         let mut jobs: Vec<NewJob> = (0..count).map(|_| shared.new_job(dice)).collect();
+        jobs.iter_mut().for_each(|job| self.add_parents(job));
         let answers = loop {
             match self.enqueue_or_die(jobs.clone()).await {
                 Some(Ok(answers)) => break answers,
@@ -154,6 +155,19 @@ impl Program {
             shared.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).insert(answer.id);
             self.mine.push(answer.id);
         }
+    }
+
+    /// Lets some jobs depend on one or two jobs that this program has enqueued before.
+    fn add_parents(&self, job: &mut NewJob) {
+        let dice = &self.shared.around.dice;
+        let may_wait = job.delay.is_none() && job.queue != self.shared.idle;
+        if !may_wait || !dice.chance(0.15) {
+            return;
+        }
+        for _ in 0..1 + dice.index(2) {
+            job.depends_on.extend(self.newest().filter(|parent| !job.depends_on.contains(parent)));
+        }
+        job.on_parent_failure = dice.pick(&[ParentFailure::Cancel, ParentFailure::Run]);
     }
 
     /// Enqueues. `None`: the process died before it had the answer, and the program has another one now.

@@ -6,7 +6,7 @@ use crate::{
     world::{BEAT, BEAT_PAYLOAD},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Event, Fence, JobId, Lifecycle, QueueName, Settled, State, Verb};
+use leasehold_core::{Event, Fence, JobId, Lifecycle, ParentFailure, QueueName, Settled, State, Verb};
 use leasehold_tests::{Change, Entry, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,8 @@ struct Story {
 struct Reader {
     stories: BTreeMap<JobId, Story>,
     paused: BTreeSet<QueueName>,
+    /// The parents of each job, and what happens when one of them fails.
+    parents: BTreeMap<JobId, (Vec<JobId>, ParentFailure)>,
     accepted: BTreeSet<Fence>,
     wrong: Vec<String>,
     seen: BTreeMap<String, u64>,
@@ -46,6 +48,9 @@ pub(crate) struct Verdict {
 pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fence]) -> Verdict {
     let rows = fleet.store.rows();
     let mut reader = Reader::default();
+    for (id, row) in rows.live.iter().chain(&rows.history).filter(|(_, row)| !row.job.depends_on.is_empty()) {
+        reader.parents.insert(*id, (row.job.depends_on.clone(), row.job.on_parent_failure));
+    }
     for entry in &rows.journal {
         reader.read(entry);
     }
@@ -113,6 +118,7 @@ impl Reader {
 
     fn moved(&mut self, at: DateTime<Utc>, event: Event, before: &Lifecycle, after: &Lifecycle) {
         let name = short(before.id);
+        let open_parent = if matches!(event, Event::Claim(_)) { self.open_parent(before.id) } else { None };
         let Some(story) = self.stories.get_mut(&before.id) else {
             return self.wrong(format!("{name} was never made and had a {:?}", event.verb()));
         };
@@ -136,6 +142,9 @@ impl Reader {
                 }
                 if self.paused.contains(&story.queue) {
                     wrong.push(format!("{name} was claimed of a paused queue"));
+                }
+                if let Some(parent) = open_parent {
+                    wrong.push(format!("{name} was claimed before its parent {} had ended", short(parent)));
                 }
                 if story.cancel_answered {
                     wrong.push(format!("{name} was claimed after its cancel was answered"));
@@ -162,6 +171,16 @@ impl Reader {
             self.saw(format!("{late}{verb:?}: {} to {}", before.state, after.state));
         }
         self.wrong.extend(wrong);
+    }
+
+    /// A parent whose end so far does not let this job start.
+    fn open_parent(&self, id: JobId) -> Option<JobId> {
+        let (parents, policy) = self.parents.get(&id)?;
+        let is_met = |parent: &JobId| {
+            let state = self.stories.get(parent).map(|story| story.life.state);
+            state.is_some_and(|state| state.is_final() && policy.is_met_by(state))
+        };
+        parents.iter().copied().find(|parent| !is_met(parent))
     }
 
     fn settled(&mut self, fence: Fence, verb: Verb, answer: Settled) {

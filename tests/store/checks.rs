@@ -15,6 +15,10 @@ const SUCCEEDED: &str =
     max_crashes = 3; state = 'succeeded'; priority = 0; queue = 'q'; kind = 'k'; payload = '1'; epoch = 1; attempt = 1;
     crashes = 0; worker = gen_random_uuid()";
 
+/// A legal edge.
+const EDGE: &str =
+    "child = '00000000-0000-7000-8000-000000000001'; parent = gen_random_uuid(); nth = 1; on_parent_failure = 'hold'";
+
 /// An `INSERT` statement. If a column is given twice, the last value counts.
 fn insert(table: &str, parts: &[&str]) -> String {
     let mut columns: Vec<(&str, &str)> = Vec::new();
@@ -39,6 +43,8 @@ async fn every_check_refuses_its_illegal_row() {
     let schedule =
         |spoiled: &str| insert("schedule", &["name = 's'; every_ms = 1000; kind = 'k'; next_at = now()", spoiled]);
     fixture.sql(schedule("name = 'legal'")).await;
+    let edge = |spoiled: &str| insert("edge", &[EDGE, spoiled]);
+    fixture.sql(edge("nth = 1")).await;
     let cases = [
         ("live_jobs_only", queued("state = 'dead'")),
         ("worker_exactly_while_running", queued("worker = gen_random_uuid()")),
@@ -89,6 +95,10 @@ async fn every_check_refuses_its_illegal_row() {
         ("next_tick_exactly_unless_paused", schedule("paused_at = now()")),
         ("schedule_max_attempts_is_from_1_to_10000", schedule("max_attempts = 0")),
         ("schedule_timeout_is_up_to_24_days", schedule("timeout_ms = 0")),
+        ("no_job_is_its_own_parent", edge("parent = '00000000-0000-7000-8000-000000000001'")),
+        ("shard_is_from_0_to_31", insert("edge_count", &["child = gen_random_uuid(); shard = 32; unmet = 1"])),
+        ("unmet_is_not_negative", insert("edge_count", &["child = gen_random_uuid(); shard = 0; unmet = -1"])),
+        ("ended_parent_has_ended", insert("ended_parent", &["parent = gen_random_uuid(); state = 'queued'"])),
         ("schedule_expires_in_is_up_to_100_years", schedule("expires_in_ms = 0")),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];

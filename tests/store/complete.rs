@@ -46,7 +46,7 @@ async fn answers_in_the_order_of_the_runs() {
     // The same run twice in one batch makes one change, and both answers say so.
     runs.push(runs[3].clone());
     let answers = fixture.settle(worker, &runs).await.expect("settle");
-    for (run, answer) in runs.iter().zip(&answers) {
+    for (run, answer) in runs.iter().zip(answers.iter()) {
         let expected = if matches!(run.settle, Settle::Cancel) { Settled::LeaseLost } else { Settled::Done };
         assert_eq!(*answer, expected, "{run:?}");
         let expected = match run.settle {

@@ -90,7 +90,7 @@ async fn enqueue_refuses_each_bad_input_by_name() {
             "'k', '{}', limit_key => repeat('x', 513)".to_owned(),
             "limit_key is 513 bytes long; it must be from 1 to 512",
         ),
-        ("'k', '{}', depends_on => ARRAY[gen_random_uuid()]".to_owned(), "depends_on is not supported"),
+        ("'k', '{}', depends_on => ARRAY[gen_random_uuid()]".to_owned(), "and no job has this id"),
     ] {
         let refused = call(&mut connection, &format!("SELECT leasehold.enqueue({arguments})")).await;
         let error = refused.expect_err(&arguments);

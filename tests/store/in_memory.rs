@@ -14,6 +14,7 @@ mod complete;
 mod enqueue;
 mod expire;
 mod fixture;
+mod graphs;
 mod lifecycle;
 mod line;
 mod look;

@@ -205,7 +205,9 @@ fn all_entrances_insert_the_same_columns() {
         let list = list.unwrap_or_else(|| panic!("{file}: no INSERT"));
         list.split(',').map(|column| column.trim().to_owned()).collect::<Vec<_>>()
     };
-    let of_function = columns("functions/enqueue_spec.sql");
+    let mut of_function = columns("functions/enqueue_spec.sql");
+    // A job with parents or children always takes the way through the function.
+    of_function.retain(|column| !["is_parent", "unmet"].contains(&column.as_str()));
     assert!(of_function.len() > 10, "{of_function:?}");
     // Jobs with words that few jobs have are enqueued by the function alone: `NewJob::has_rare_words`.
     let (common, rare) = of_function.split_at(of_function.len() - 3);

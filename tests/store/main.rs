@@ -17,6 +17,8 @@ mod expire;
 mod failover;
 mod fixture;
 mod functions;
+mod graph_rows;
+mod graphs;
 mod keep_days;
 mod life;
 mod lifecycle;

@@ -260,6 +260,42 @@ async fn a_schedule_is_found_without_reading_all() {
     }
 }
 
+/// The statements about graphs that must not read all edges.
+const OF_GRAPHS: [(&str, &str); 3] = [("parents", "$id, 1000"), ("graph", "$id, 100"), ("graph_edges", "$ids")];
+
+#[tokio::test]
+async fn an_edge_is_found_without_reading_all() {
+    let fixture = Fixture::start().await;
+    fixture.sql("ALTER TABLE leasehold.edge SET (autovacuum_enabled = off)").await;
+    let insert = "INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
+                  SELECT gen_random_uuid(), gen_random_uuid(), 1, 'cancel' FROM generate_series(1, 50000)";
+    fixture.sql(insert).await;
+    for situation in ["never analyzed", "analyzed"] {
+        for mode in ["force_custom_plan", "force_generic_plan"] {
+            let mut connection = fixture.connection().await;
+            let set = format!("SET plan_cache_mode = {mode}");
+            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
+            for (name, parameters) in OF_GRAPHS {
+                let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil(), Uuid::max()]).await;
+                let is_found = plan.to_string().contains(r#""Index Name":"edge_"#);
+                assert!(is_found && !reads_all_edges(&plan), "{situation}, {mode}: {name}\n{plan}");
+            }
+        }
+        fixture.sql("ANALYZE leasehold.edge").await;
+    }
+}
+
+fn reads_all_edges(plan: &Value) -> bool {
+    match plan {
+        Value::Array(parts) => parts.iter().any(reads_all_edges),
+        Value::Object(fields) => {
+            let is = |name: &str, text: &str| fields.get(name).and_then(Value::as_str) == Some(text);
+            is("Relation Name", "edge") && is("Node Type", "Seq Scan") || fields.values().any(reads_all_edges)
+        }
+        _ => false,
+    }
+}
+
 /// A database without autovacuum, so that statistics change only on request.
 async fn start() -> Fixture {
     let fixture = Fixture::start().await;

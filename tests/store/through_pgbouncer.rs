@@ -13,6 +13,8 @@ mod dead_letter;
 mod enqueue;
 mod expire;
 mod fixture;
+mod graph_rows;
+mod graphs;
 mod keep_days;
 mod life;
 mod lifecycle;

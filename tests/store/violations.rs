@@ -45,6 +45,17 @@ async fn each_damage_is_reported_by_the_right_check() {
         ("more attempts than allowed", format!("{drop_checks} attempts_within_limit; UPDATE leasehold.job SET attempt = 6, epoch = 6 WHERE state = 'running'"), &["attempts_beyond_limit", "constraint_missing"]),
         ("more crashes than allowed", format!("{drop_checks} crashes_within_limit; UPDATE leasehold.job SET crashes = 3 WHERE {}", one("queued")), &["attempts_beyond_limit", "constraint_missing"]),
         ("a success that nobody ran", "UPDATE leasehold.history SET started_at = NULL WHERE state = 'succeeded'".into(), &["finished_without_a_run"]),
+        ("a blocked job whose parent has ended", "WITH made AS (INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, unmet)
+            VALUES (gen_random_uuid(), now(), 5, 3, 0, 'q', 'k', '1', 'blocked', 1) RETURNING id)
+            INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure) SELECT m.id, h.id, 1, 'cancel' FROM made m, leasehold.history h LIMIT 1".into(), &["blocked_without_cause"]),
+        ("children that nobody tells", "INSERT INTO leasehold.ended_parent (parent, state, noted_at) VALUES (gen_random_uuid(), 'dead', now() - interval '2 minutes')".into(), &["blocked_without_cause"]),
+        ("a counter that is wrong", "WITH made AS (INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, unmet)
+            VALUES (gen_random_uuid(), now(), 5, 3, 0, 'q', 'k', '1', 'blocked', 2) RETURNING id)
+            INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure) SELECT m.id, j.id, 1, 'cancel' FROM made m, leasehold.job j WHERE j.state = 'queued' LIMIT 1".into(), &["edges_miscounted"]),
+        ("counters that are wrong", "WITH made AS (INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, unmet)
+            VALUES (gen_random_uuid(), now(), 5, 3, 0, 'q', 'k', '1', 'blocked', 1) RETURNING id), counted AS (
+            INSERT INTO leasehold.edge_count (child, shard, unmet) SELECT m.id, 0, 2 FROM made m)
+            INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure) SELECT m.id, j.id, 1, 'cancel' FROM made m, leasehold.job j WHERE j.state = 'queued' LIMIT 1".into(), &["edges_miscounted"]),
         ("a row in the default partition", "DO $$ BEGIN EXECUTE (SELECT 'ALTER TABLE leasehold.history DETACH PARTITION leasehold.history_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM_DD')); END $$;
             INSERT INTO leasehold.history (id, run_at, created_at, finished_at, epoch, attempt, max_attempts, state, priority, crashes, max_crashes, queue, kind, payload)
             SELECT gen_random_uuid(), now(), now(), now(), 0, 0, 1, 'cancelled', 0, 0, 1, 'q', 'k', '1'".into(), &["default_partition_used", "partition_missing"]),

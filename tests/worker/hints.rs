@@ -1,7 +1,7 @@
 //! A hint grants nothing: whatever is in Redis, PostgreSQL decides.
 
 use crate::fixture::{Fixture, SOON, handlers, job, jobs, settings, succeeded};
-use leasehold_core::{JobId, QueueName, State};
+use leasehold_core::{JobId, NewJob, QueueName, State};
 use leasehold_tests::{eventually, hints};
 use redis::AsyncTypedCommands;
 
@@ -76,4 +76,27 @@ async fn a_job_that_is_locked_is_tried_again_without_a_spin() {
     fixture.until(id, State::Succeeded).await;
     let tally = worker.stop().await;
     assert!((1..30).contains(&tally.hints_refused), "refused {} times in a second", tally.hints_refused);
+}
+
+/// No reaper runs: the worker that settles a parent pushes the hint of the child. Without the hint, each child of the chain
+/// would wait for the next look at the line, seconds later.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settle_of_a_parent_brings_the_hint_of_its_child() {
+    const LENGTH: usize = 40;
+    let fixture = Fixture::start().await;
+    let worker = fixture.worker(settings(2), handlers("k", |_| async { succeeded() })).await;
+    let mut chain: Vec<NewJob> = vec![job("k")];
+    for nth in 1..LENGTH {
+        chain.push(NewJob { depends_on: vec![chain[nth - 1].id], ..job("k") });
+    }
+    let begun = std::time::Instant::now();
+    let answers = fixture.store.enqueue_graph(&chain).await.expect("enqueueing");
+    let first = leasehold_handoff::Hint { id: chain[0].id, line_at: answers[0].line_at };
+    fixture.handoff.push(&QueueName::default(), &[first]).await.expect("pushing");
+    fixture.until(chain[LENGTH - 1].id, State::Succeeded).await;
+    let each = begun.elapsed() / u32::try_from(LENGTH).expect("small");
+    assert!(each < std::time::Duration::from_millis(400), "{each:?} from one job of the chain to the next");
+    println!("{each:?} from one job of the chain to the next");
+    assert_eq!(worker.stop().await.succeeded, LENGTH as u64);
+    fixture.until_redis_is_empty(&QueueName::default()).await;
 }

@@ -11,3 +11,4 @@ mod outages;
 mod running;
 mod shortage;
 mod stopping;
+mod words;

@@ -18,6 +18,7 @@ use std::{io::IsTerminal, process::ExitCode};
   leasehold enqueue --kind mail --payload '{\"to\":\"ann@example.org\"}'
   leasehold enqueue --kind report --queue slow --delay 10m --max-attempts 3
   leasehold enqueue --kind sync --unique-key account-7 --payload @account.json
+  leasehold enqueue --kind report --depends-on $LOAD $CHECK --on-parent-failure run
   leasehold enqueue --kind call --retry linear --retry-base 10s --retry-for 2d --expires-in 1h
   leasehold enqueue --kind build --unique-key main --unique-on-conflict keep_last   # one runs, the last one waits
   leasehold enqueue --kind index --unique-fields doc --unique-while queued --unique-on-conflict replace \\
@@ -25,9 +26,10 @@ use std::{io::IsTerminal, process::ExitCode};
   jq -c '{kind: \"mail\", payload: .}' people.json | leasehold enqueue --stdin
 
 With --stdin, each line is a JSON object with the fields kind, queue, payload, priority, delay (\"10s\"),
-run_at (a time; not beside delay), unique_key, max_attempts, timeout (\"30s\"), id, expires_at or expires_in (\"10m\"),
-retry ({\"strategy\": \"linear\", \"base\": \"10s\", \"cap\": \"1h\", \"for\": \"2d\"}) and unique ({\"while\": \"queued\",
-\"on_conflict\": \"replace\", \"until\": a time, \"for\": \"1h\", \"fields\": [\"a\"], \"payload\": true, \"longest_wait\": \"5m\"}). Flags set the fields that a line
+run_at (a time; not beside delay), unique_key, max_attempts, timeout (\"30s\"), id, expires_at or expires_in
+(\"10m\"), retry ({\"strategy\": \"linear\", \"base\": \"10s\", \"cap\": \"1h\", \"for\": \"2d\"}), unique ({\"while\":
+\"queued\", \"on_conflict\": \"replace\", \"until\": a time, \"for\": \"1h\", \"fields\": [\"a\"], \"payload\": true,
+\"longest_wait\": \"5m\"}), depends_on (an array of ids) and on_parent_failure. Flags set the fields that a line
 does not have. Blank lines are ignored.
 Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
 the line, and says how many lines before it were accepted. Lines with an id can be sent again safely. A line

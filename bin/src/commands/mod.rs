@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod each;
 pub(crate) mod enqueue;
+pub(crate) mod graph;
 pub(crate) mod job;
 pub(crate) mod migrate;
 pub(crate) mod queue;

@@ -1,7 +1,8 @@
 //! What a worker serves, as arguments of `worker`, `each` and `dev`: queues with slots, commands by kind, and the
 //! variables that commands get.
 
-use leasehold::{Kind, QueueName};
+use crate::times;
+use leasehold::{Kind, QueueName, Retry};
 use leasehold_worker::PassedEnv;
 
 /// Which variables commands get.
@@ -32,7 +33,7 @@ impl PassEnv {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
     Kind(Kind),
     Any,
@@ -49,11 +50,29 @@ pub(crate) fn queue_and_slots(text: &str) -> Result<(QueueName, Option<u32>), St
     Ok((name, slots))
 }
 
+/// Reads the delays between the attempts of a kind: `mail=linear`, `mail=linear:10s` or `*=exponential:1s:1h`.
+pub(crate) fn kind_and_retry(text: &str) -> Result<(Served, Retry), String> {
+    let (kind, delays) =
+        text.split_once('=').ok_or("must be KIND=STRATEGY[:BASE[:CAP]], such as mail=linear:10s:1h")?;
+    let mut parts = delays.split(':');
+    let strategy = parts.next().unwrap_or_default().parse()?;
+    let mut time = || parts.next().map(times::duration).transpose();
+    let retry = Retry { strategy: Some(strategy), base: time()?, cap: time()?, for_time: None };
+    match (retry.base, retry.cap) {
+        (Some(base), Some(cap)) if base > cap => Err("the longest delay is shorter than the first one".to_owned()),
+        _ if parts.next().is_some() => Err("has more than a strategy and two times".to_owned()),
+        _ => Ok((kind_or_any(kind)?, retry)),
+    }
+}
+
 pub(crate) fn kind_and_command(text: &str) -> Result<(Served, String), String> {
     let (kind, command) = text.split_once('=').ok_or("must be KIND=COMMAND, such as 'mail=./send-mail'")?;
-    let kind = match kind {
+    Ok((kind_or_any(kind)?, command.to_owned()))
+}
+
+fn kind_or_any(kind: &str) -> Result<Served, String> {
+    Ok(match kind {
         "*" => Served::Any,
         kind => Served::Kind(kind.parse().map_err(|error| format!("the kind {error}"))?),
-    };
-    Ok((kind, command.to_owned()))
+    })
 }

@@ -1,8 +1,8 @@
 //! `leasehold worker`.
 
-use super::served::{PassEnv, Served, kind_and_command, queue_and_slots};
+use super::served::{PassEnv, Served, kind_and_command, kind_and_retry, queue_and_slots};
 use crate::{context::Context, failure::Failure, output, signals};
-use leasehold::{QueueName, Worker};
+use leasehold::{QueueName, Retry, Worker};
 use leasehold_worker::Exec;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
 
@@ -25,6 +25,10 @@ pub(crate) struct Args {
     /// The command for jobs of a kind, or of every other kind with `*=…` (repeatable)
     #[arg(long = "exec", value_name = "KIND=COMMAND", value_parser = kind_and_command)]
     commands_by_kind: Vec<(Served, String)>,
+    /// How failed jobs of a kind with a command are tried again, such as mail=linear:10s:1h: exponential (with jitter), linear or
+    /// fixed, then the delay after the first attempt, then the longest delay. A job's own words come first (repeatable)
+    #[arg(long = "retry", value_name = "KIND=STRATEGY[:BASE[:CAP]]", value_parser = kind_and_retry)]
+    retries: Vec<(Served, Retry)>,
     /// Run the commands that jobs of `leasehold each` carry. Everybody who may enqueue can then run programs on this
     /// machine
     #[arg(long)]
@@ -47,11 +51,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             "this worker would never take a job: give it --exec KIND=COMMAND, or --commands for jobs of `leasehold each`",
         ));
     }
+    let has_command =
+        |wanted: &Served| *wanted == Served::Any || args.commands_by_kind.iter().any(|(of, _)| of == wanted);
+    if let Some((Served::Kind(kind), _)) = args.retries.iter().find(|(of, _)| !has_command(of)) {
+        return Err(Failure::usage(format!("--retry {kind}=…: there is no --exec {kind}=…")));
+    }
     let passed = args.pass_env.passed();
     for (served, command) in &args.commands_by_kind {
         let exec =
             Exec::shell(command, kill_after).map_err(|error| Failure::usage(format!("--exec {command:?}: {error}")))?;
-        let exec = exec.passing(&passed);
+        let mut exec = exec.passing(&passed);
+        let of = |wanted: &Served| args.retries.iter().rfind(|(of, _)| of == wanted).map(|(_, retry)| retry);
+        if let Some(retry) = of(served).or_else(|| of(&Served::Any)) {
+            exec = exec.retrying(retry.backoff(config.backoff()));
+        }
         worker = match served {
             Served::Kind(kind) => worker.handler(kind.as_str(), Arc::new(exec)),
             Served::Any => worker.handler_of_any_kind(Arc::new(exec)),

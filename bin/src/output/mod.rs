@@ -4,6 +4,7 @@ pub(crate) mod counts;
 pub(crate) mod each;
 pub(crate) mod errors;
 pub(crate) mod examination;
+pub(crate) mod graphs;
 pub(crate) mod human;
 pub(crate) mod jobs;
 pub(crate) mod migrations;

@@ -125,7 +125,7 @@ impl Client {
 
     /// Pushes hints for jobs that are new in the line. A job that existed before may belong to another queue, so it
     /// gets no hint.
-    async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
+    pub(crate) async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
@@ -184,7 +184,11 @@ impl Client {
             Some(head) => head.workers().await.map_err(|error| error.to_string()),
             None => Err(ConfigError::missing("redis.url").to_string()),
         };
-        Ok(Some(Explanation::of(&Facts { moment, position, workers })))
+        let parents = match moment.job.state {
+            State::Blocked => self.store.parents(id, 0).await?,
+            _ => Vec::new(),
+        };
+        Ok(Some(Explanation::of(&Facts { moment, position, workers, parents })))
     }
 
     /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
@@ -279,7 +283,7 @@ fn outcome_unknown(batch: &[NewJob], source: leasehold_ports::Error) -> Error {
 }
 
 /// Whether the server may have executed a call that failed with this error.
-fn may_have_been_written(error: &leasehold_ports::Error) -> bool {
+pub(crate) fn may_have_been_written(error: &leasehold_ports::Error) -> bool {
     let source = match error.source.downcast_ref() {
         Some(leasehold_store::Error::Sql { source, .. }) => source,
         Some(other) => return matches!(other, leasehold_store::Error::InPart { .. }),

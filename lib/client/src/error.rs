@@ -1,7 +1,7 @@
 //! What can go wrong for a program that uses Leasehold.
 
 use crate::{Config, ConfigError};
-use leasehold_core::{InvalidBulk, InvalidJob, InvalidName, JobId};
+use leasehold_core::{InvalidBulk, InvalidGraph, InvalidJob, InvalidName, JobId};
 use leasehold_ports::Class;
 use leasehold_schedule::InvalidTiming;
 use leasehold_store::LockedOut;
@@ -17,6 +17,9 @@ pub enum Error {
     /// A job is invalid. Nothing was changed.
     #[error(transparent)]
     Invalid(#[from] InvalidJob),
+    /// A graph is invalid. Nothing was changed.
+    #[error(transparent)]
+    Graph(#[from] InvalidGraph),
     /// No schedule can have this timing. Nothing was changed.
     #[error(transparent)]
     Timing(#[from] InvalidTiming),

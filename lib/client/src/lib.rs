@@ -13,6 +13,7 @@ mod config;
 mod diagnosis;
 mod error;
 mod explain;
+mod graphs;
 mod hints;
 mod pair;
 mod places;
@@ -27,7 +28,7 @@ pub use config::{
     ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, ValueKind, WorkerConfig,
 };
 pub use error::{Error, StoreError};
-pub use explain::{DeathCause, Explanation, Process, Reason};
+pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{Locked, LockedOut, Pooler, Schedule, Store};

@@ -25,6 +25,8 @@ pub enum FailPoint {
     SettleCommitted,
     /// Reaper: due jobs are in the line, Redis does not know them yet.
     PromoteCommitted,
+    /// Reaper: children of ended jobs are in the line, Redis does not know them yet.
+    ChildrenTold,
     /// Reaper: the jobs of due schedules are in the line, Redis does not know them yet.
     SchedulesFired,
     /// Reaper: expired runs are ended, Redis still holds their leases.

@@ -2,6 +2,7 @@
 
 use crate::{
     backoff::Backoff,
+    graph::ParentFailure,
     id::{Epoch, Fence, JobId, WorkerId},
     limits::{MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
     names::{Kind, QueueName},
@@ -45,6 +46,10 @@ pub struct NewJob {
     pub unique_key: Option<String>,
     /// A key of jobs that share a limit. This version stores the key and enforces no limit.
     pub limit_key: Option<String>,
+    /// The parents: the job is blocked until all of them have succeeded.
+    pub depends_on: Vec<JobId>,
+    /// What happens to the job when a parent ends without success.
+    pub on_parent_failure: ParentFailure,
     /// How the job is tried again, where it differs from its kind and its worker.
     pub retry: Option<Retry>,
     /// The job is cancelled if it has not begun by this time.
@@ -73,6 +78,8 @@ impl NewJob {
             timeout: None,
             unique_key: None,
             limit_key: None,
+            depends_on: Vec::new(),
+            on_parent_failure: ParentFailure::default(),
             retry: None,
             expires_at: None,
             expires_in: None,
@@ -108,6 +115,8 @@ pub struct ClaimedJob {
     pub timeout: Option<Duration>,
     /// The position in the line, to which the job returns if the worker gives it back.
     pub line_at: DateTime<Utc>,
+    /// Whether the job has parents, whose results the run can read.
+    pub has_parents: bool,
     /// How the job is tried again, where it differs from its kind and its worker.
     pub retry: Option<Retry>,
     /// For how long, counted from the claim, another attempt may begin; `None` means no limit.

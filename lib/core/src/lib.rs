@@ -10,6 +10,7 @@ mod claimability;
 mod drift;
 mod duration_text;
 mod fail_point;
+mod graph;
 mod id;
 mod job;
 mod limits;
@@ -31,6 +32,10 @@ pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
 pub use fail_point::on_fail_points;
 pub use fail_point::{FailPoint, pass};
+pub use graph::{
+    Graph, GraphEdge, GraphJob, InvalidGraph, NamedJob, Parent, ParentFailure, cycle_of, resolve as resolve_graph,
+    run_order,
+};
 pub use id::{Epoch, Fence, JobId, WorkerId};
 pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;

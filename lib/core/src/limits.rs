@@ -60,5 +60,12 @@ pub const LEASE_MIN: Duration = Duration::from_millis(500);
 /// How long Redis may lease a hint before PostgreSQL has granted the claim: much longer than a claim takes, and short
 /// enough that a job whose worker died in between waits only for seconds.
 pub const HANDOFF_LEASE: Duration = Duration::from_secs(5);
+/// Parents of one job.
+pub const PARENTS_MAX: usize = 10_000;
+/// Jobs of one graph: one transaction makes all of them, in about a second.
+pub const GRAPH_MAX_JOBS: usize = 10_000;
+/// Bytes of the results of all parents together that a run gets. Results beyond are left out.
+pub const PARENTS_MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// Jobs in one statement. Larger requests are split into batches of this size.
 pub const BATCH_MAX: usize = 500;

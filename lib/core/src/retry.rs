@@ -58,12 +58,15 @@ impl Retry {
         Self { for_time: Some(time), ..self }
     }
 
-    /// The delays of a job with this word, where its kind or its worker has the delays `other`. A base above the other
-    /// cap raises the cap.
+    /// The delays of a job with this word, where its kind or its worker has the delays `other`. A cap that is below the base
+    /// of the job belongs to shorter delays: the default cap takes its place.
     #[must_use]
     pub fn backoff(&self, other: Backoff) -> Backoff {
         let base = self.base.unwrap_or(other.base);
-        let cap = self.cap.unwrap_or_else(|| other.cap.max(base));
+        let cap = self.cap.unwrap_or_else(|| match base > other.cap {
+            true => Backoff::default().cap.max(base),
+            false => other.cap,
+        });
         Backoff { strategy: self.strategy.unwrap_or(other.strategy), base, cap }
     }
 }
@@ -92,6 +95,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let of_kind = Backoff::linear(seconds(5), seconds(60));
         assert_eq!(Retry::default().for_time(seconds(9)).backoff(of_kind), of_kind);
+        assert_eq!(Retry::linear(seconds(90)).backoff(of_kind).delay(4, 0.0), seconds(360), "the other cap is too low");
         assert_eq!(Retry::fixed(seconds(90)).backoff(of_kind).delay(4, 0.0), seconds(90));
         assert_eq!(Retry::exponential(seconds(90)).cap(seconds(10)).backoff(of_kind).delay(4, 1.0), seconds(10));
     }

@@ -86,6 +86,18 @@ impl NewJob {
                 _ => {}
             }
         }
+        if self.depends_on.len() > PARENTS_MAX {
+            refuse("depends_on", format!("names {} jobs; at most {PARENTS_MAX} are allowed", self.depends_on.len()));
+        }
+        if self.depends_on.contains(&self.id) {
+            refuse("depends_on", "names the job itself".to_owned());
+        }
+        if !self.depends_on.is_empty() && (self.run_at.is_some() || self.delay.is_some()) {
+            refuse(
+                "depends_on",
+                "cannot be given together with a time: the job starts when its parents have ended".to_owned(),
+            );
+        }
         self.validate_rare_words(&mut refuse);
         if errors.is_empty() { Ok(()) } else { Err(InvalidJob(errors)) }
     }

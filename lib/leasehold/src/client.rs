@@ -2,7 +2,7 @@
 
 use crate::{
     Bulk, BulkAction, BulkCount, BulkCursor, BulkFilter, BulkStep, Cancelled, Config, Enqueued, Error, Explanation,
-    Finished, JobId, JobRecord, NewJob, Placed, QueueName, Revived, State,
+    Finished, Graph, JobId, JobRecord, NamedJob, NewJob, Parent, Placed, QueueName, Revived, State,
     enqueue::Enqueue,
     job::{Id, Job},
 };
@@ -88,6 +88,43 @@ impl Client {
     /// `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         self.inner.enqueue_many(jobs).await
+    }
+
+    /// Enqueues jobs that depend on each other in one transaction: all of them or none. Answers have the order of the graph.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Client, NamedJob, NewJob};
+    /// # async fn doc(client: &Client, load: NewJob, sum: NewJob) -> Result<(), leasehold::Error> {
+    /// let graph = vec![
+    ///     NamedJob { name: "load".into(), after: vec![], job: load },
+    ///     NamedJob { name: "sum".into(), after: vec!["load".into()], job: sum },
+    /// ];
+    /// let answers = client.enqueue_graph(graph).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Graph`] if the graph has a cycle or a wrong name, [`Error::Invalid`] if a job is invalid, or PostgreSQL
+    /// fails. Nothing was enqueued.
+    pub async fn enqueue_graph(&self, graph: Vec<NamedJob>) -> Result<Vec<Enqueued>, Error> {
+        self.inner.enqueue_graph(graph).await
+    }
+
+    /// The jobs that a job depends on, the jobs that depend on it, and so on, up to `limit` jobs.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchJob`], or PostgreSQL fails.
+    pub async fn graph(&self, id: impl Into<JobId>, limit: u32) -> Result<Graph, Error> {
+        self.inner.graph(id.into(), limit).await
+    }
+
+    /// The parents of a job, in the order of its `depends_on`, without their results.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn parents(&self, id: impl Into<JobId>) -> Result<Vec<Parent>, Error> {
+        self.inner.parents(id.into()).await
     }
 
     /// Waits until a job has succeeded, and returns its result.

@@ -5,7 +5,7 @@ use crate::{
     job::{Id, Job},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, Kind, NewJob, QueueName, Retry, Unique};
+use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName, Retry, Unique};
 use sqlx::PgConnection;
 use std::{marker::PhantomData, time::Duration};
 
@@ -60,6 +60,17 @@ impl<'c, J: Job> Enqueue<'c, J> {
     pub fn unique_key(self, key: impl Into<String>) -> Self {
         let key = key.into();
         self.set(|job| job.unique_key = Some(key))
+    }
+
+    /// The jobs that must succeed before this job starts. Replaces the jobs of an earlier call.
+    pub fn depends_on(self, parents: impl IntoIterator<Item = impl Into<JobId>>) -> Self {
+        let parents: Vec<JobId> = parents.into_iter().map(Into::into).collect();
+        self.set(|job| job.depends_on = parents)
+    }
+
+    /// What happens to this job when one of its parents ends without success [default: [`ParentFailure::Cancel`]].
+    pub fn on_parent_failure(self, then: ParentFailure) -> Self {
+        self.set(|job| job.on_parent_failure = then)
     }
 
     /// How the job is unique: how long its key holds, what happens if the key is held, and which fields of the payload make the

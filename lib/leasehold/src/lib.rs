@@ -28,19 +28,20 @@ pub use client::Client;
 pub use enqueue::Enqueue;
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
-    ApiConfig, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig, DeathCause,
-    Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked, LockedOut,
-    LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule,
-    Setting, Sources, StoreError, ValueKind, WorkerConfig,
+    ApiConfig, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig,
+    DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked,
+    LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS,
+    Schedule, Setting, Sources, StoreError, ValueKind, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
-    Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Epoch, Fence, FieldError, InvalidBulk, InvalidJob,
-    InvalidMissed, InvalidName, JobId, JobRecord, Kind, Missed, NewJob, NewSchedule, OnConflict, Outcome, Place,
-    QueueName, Retry, ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
+    Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Epoch, Fence, FieldError, Graph, GraphEdge, GraphJob,
+    InvalidBulk, InvalidGraph, InvalidJob, InvalidMissed, InvalidName, JobId, JobRecord, Kind, Missed, NamedJob,
+    NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, QueueName, Retry, ScheduleName, State,
+    Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
 };
-pub use leasehold_worker::{Handler, MissingState, Run, STOP_TIMEOUT, StopReason, Tally};
+pub use leasehold_worker::{Handler, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;
 pub use reaper::{Reaper, ReaperBuilder};
 pub use worker::{Worker, WorkerBuilder};

@@ -29,6 +29,8 @@ pub enum Broken {
     NothingIsPromoted,
     /// A schedule fires although another reaper has fired the tick.
     ATickFiresTwice,
+    /// A child starts when the first of its parents has ended.
+    OneParentIsEnough,
     /// A hint that a blocking take moved and that has no lease stays where it is.
     NothingIsAdopted,
     /// The head is never filled from the line.
@@ -41,7 +43,7 @@ pub enum Broken {
 
 impl Broken {
     /// All rules.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::SettleIgnoresTheFence,
         Self::SettleIsAnsweredUnwritten,
         Self::ExpireIgnoresRenewals,
@@ -55,6 +57,7 @@ impl Broken {
         Self::ReleaseKeepsTheAttempt,
         Self::NothingIsPromoted,
         Self::ATickFiresTwice,
+        Self::OneParentIsEnough,
         Self::NothingIsAdopted,
         Self::NothingIsFilled,
         Self::ExpiredHintsAreNotTold,

@@ -138,6 +138,7 @@ impl Rows {
                 crashes: row.life.crashes,
                 timeout: row.job.timeout,
                 line_at: row.line_at(),
+                has_parents: self.edges.has_parents(id),
                 retry: row.job.retry,
                 retry_left: match row.retry_until {
                     Some(until) => Some((until - now).to_std().unwrap_or_default()),

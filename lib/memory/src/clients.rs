@@ -17,7 +17,19 @@ impl Rows {
     pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         let valid = jobs.iter().try_for_each(NewJob::validate);
         valid.map_err(|error| Error::new("PostgreSQL", "checking jobs", Class::Invalid, error))?;
-        Ok(jobs.iter().map(|job| self.enqueue_one(job)).collect())
+        let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
+        let (dependents, others): (Vec<usize>, Vec<usize>) =
+            (0..jobs.len()).partition(|&nth| !jobs[nth].depends_on.is_empty());
+        for nth in others {
+            answers[nth] = Some(self.enqueue_one(&jobs[nth]));
+        }
+        if !dependents.is_empty() {
+            let sent: Vec<NewJob> = dependents.iter().map(|&nth| jobs[nth].clone()).collect();
+            for (nth, answer) in dependents.into_iter().zip(self.enqueue_graph(&sent)?) {
+                answers[nth] = Some(answer);
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
     }
 
     pub(crate) fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
@@ -47,7 +59,11 @@ impl Rows {
             return if replaces { self.replace(id, job, now).unwrap_or(found) } else { found };
         }
         let run_at = job.run_at.or_else(|| job.delay.map(|delay| later(now, delay))).unwrap_or(now);
-        let state = if run_at > now { State::Scheduled } else { State::Queued };
+        let state = match (job.depends_on.is_empty(), run_at > now) {
+            (false, _) => State::Blocked,
+            (true, true) => State::Scheduled,
+            (true, false) => State::Queued,
+        };
         let life = Lifecycle::new(job.id, state, job.max_attempts, job.max_crashes);
         let row = Row {
             life,

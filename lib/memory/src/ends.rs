@@ -6,7 +6,7 @@ use crate::{
     rows::{Row, Rows, later},
 };
 use leasehold_core::{Ending, Event, Fence, FinishedRun, Lifecycle, Settle, Settled, State, Verb, WorkerId};
-use leasehold_ports::Deferred;
+use leasehold_ports::{Deferred, SettledRuns};
 use std::collections::BTreeSet;
 
 impl Rows {
@@ -22,7 +22,8 @@ impl Rows {
         self.deferred.retain(|fence, _| !runs.contains(fence));
     }
 
-    pub(crate) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled> {
+    pub(crate) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> SettledRuns {
+        self.unblocked.clear();
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
@@ -48,7 +49,7 @@ impl Rows {
             let verb = run.settle.ending().verb();
             self.log(Change::Settled { fence: run.fence, verb, answer: *answer });
         }
-        answers
+        SettledRuns { answers, unblocked: self.take_unblocked() }
     }
 
     fn end(&mut self, fence: Fence, event: Event, settle: &Settle) -> bool {

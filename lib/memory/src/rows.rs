@@ -3,6 +3,7 @@
 use crate::{
     broken::Broken,
     clock::Clock,
+    graphs::Edges,
     journal::{Change, Entry},
     schedules::ScheduleRow,
 };
@@ -11,7 +12,7 @@ use leasehold_core::{
     Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, ScheduleName, State,
     TRAIL_MAX_ENTRIES, TrailEntry, Unique, UniqueRule, Verb, WorkerId,
 };
-use leasehold_ports::{Deferred, Kinds};
+use leasehold_ports::{Deferred, Kinds, Waiting};
 use serde_json::value::RawValue;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,6 +63,10 @@ pub struct Rows {
     pub locked: BTreeMap<JobId, DateTime<Utc>>,
     /// Results that workers have left for a reaper.
     pub deferred: BTreeMap<Fence, Deferred>,
+    /// The dependencies between jobs.
+    pub(crate) edges: Edges,
+    /// Jobs that came into the line because other jobs have ended, until a settle tells of them.
+    pub(crate) unblocked: Vec<Waiting>,
     /// Schedules, by name.
     pub schedules: BTreeMap<ScheduleName, ScheduleRow>,
     /// The ticks that schedules have fired, each with its job.
@@ -203,6 +208,8 @@ impl Rows {
             priority_steps: BTreeMap::new(),
             locked: BTreeMap::new(),
             deferred: BTreeMap::new(),
+            edges: Edges::default(),
+            unblocked: Vec::new(),
             journal: Vec::new(),
             schedules: BTreeMap::new(),
             schedule_ticks: BTreeMap::new(),
@@ -272,8 +279,31 @@ impl Rows {
         Ok(())
     }
 
-    /// Writes the state of a job after an event, whether the transition is legal or not.
+    /// The same without telling the children of a job that has ended, for the caller that tells them. Returns whether the
+    /// event was legal.
+    pub(crate) fn happen_alone(&mut self, id: JobId, event: Event, with: impl FnOnce(&mut Row, DateTime<Utc>)) -> bool {
+        let Some(Ok(after)) = self.live.get(&id).map(|row| row.life.apply(event)) else { return false };
+        self.write_alone(id, event, after, None, with);
+        true
+    }
+
+    /// Writes the state of a job after an event, whether the transition is legal or not. Tells the children of a job that has
+    /// ended.
     pub(crate) fn write(
+        &mut self,
+        id: JobId,
+        event: Event,
+        after: Lifecycle,
+        lease: Option<Duration>,
+        with: impl FnOnce(&mut Row, DateTime<Utc>),
+    ) {
+        self.write_alone(id, event, after, lease, with);
+        if after.state.is_final() {
+            self.parent_ended(id, after.state);
+        }
+    }
+
+    fn write_alone(
         &mut self,
         id: JobId,
         event: Event,

@@ -205,6 +205,7 @@ impl Rows {
             up_for: Duration::from_millis(u64::try_from(self.clock.ms() - self.up_since_ms).unwrap_or_default()),
             snapshot: format!("{}:{}", self.journal.len(), self.schedule_changes),
             has_deferred: !self.deferred.is_empty(),
+            has_ended_parents: false,
             watched_ago: self.watched_at.map(|at| (now - at).to_std().unwrap_or_default()),
         }
     }

@@ -12,12 +12,12 @@ pub mod names {
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
         Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
         Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Pushed, Renewed, Repair, Retained, Revived,
-        Served, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Served, SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
     pub use leasehold_core::{
-        ClaimedJob, Fence, FinishedRun, JobId, JobRecord, Kind, NewJob, Place, QueueName, Settled, WorkerId,
+        ClaimedJob, Fence, FinishedRun, Graph, JobId, JobRecord, Kind, NewJob, Parent, Place, QueueName, WorkerId,
     };
     pub use std::{boxed::Box, option::Option, result::Result, string::String, sync::Arc, time::Duration, vec::Vec};
     pub use tokio::sync::mpsc;
@@ -84,6 +84,17 @@ macro_rules! delegate_store {
                 }
             }
             $port! {
+                $store: Graphs {
+                    async fn enqueue_graph(&self, jobs: &[NewJob]) -> Vec<Enqueued>;
+                    async fn graph(&self, id: JobId, limit: i64) -> Graph;
+                }
+            }
+            $port! {
+                $store: ReadParents {
+                    async fn parents(&self, id: JobId, results_max: usize) -> Vec<Parent>;
+                }
+            }
+            $port! {
                 $store: Claims {
                     async fn claim(
                         &self, worker: WorkerId, queue: &QueueName, ids: &[JobId], kinds: &Kinds, lease: Duration
@@ -110,7 +121,7 @@ macro_rules! delegate_store {
             }
             $port! {
                 $store: Settles {
-                    async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Vec<Settled>;
+                    async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> SettledRuns;
                     async fn defer(&self, ends: &[Deferred]) -> ();
                 }
             }
@@ -141,6 +152,7 @@ macro_rules! delegate_store {
                         &self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId], soon: Duration
                     ) -> Expiry;
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
+                    async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
                 }
@@ -255,8 +267,12 @@ macro_rules! delegate_head {
                 }
             }
             $crate::port! {
-                $head: RepairHead {
+                $head: PushHints {
                     async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Pushed;
+                }
+            }
+            $crate::port! {
+                $head: RepairHead {
                     async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Pushed;
                     async fn adopt(&self, queue: &QueueName, lease: Duration) -> u32;
                     async fn expired(&self, queue: &QueueName, limit: u32) -> Vec<JobId>;

@@ -75,6 +75,10 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// Moves due scheduled jobs into the line: all of them, or only those that became due at or after `since`.
     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error>;
 
+    /// Goes on with up to `limit` ended parents whose children have not all been told, among the parents that were noted until
+    /// `until`. Returns the children that are now in the line.
+    async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Result<Vec<Waiting>, Error>;
+
     /// Ends up to `limit` waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for
     /// retries is over.
     async fn lapse(&self, limit: i64) -> Result<Vec<Lapsed>, Error>;

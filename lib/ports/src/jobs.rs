@@ -22,6 +22,7 @@ pub struct Enqueued {
     /// The job's state.
     pub state: State,
     /// Whether this call gave the fields of the new job to a job that waits.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replaced: bool,
     /// The position in the line of a job that this call inserted or replaced.
     #[serde(skip)]

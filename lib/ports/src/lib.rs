@@ -22,6 +22,7 @@ pub mod delegate;
 mod due;
 mod error;
 mod filling;
+mod graphs;
 mod hint;
 mod hints;
 mod jobs;
@@ -42,6 +43,7 @@ pub use claims::{Claims, JobStatus, Kinds, LookUp};
 pub use due::{CancelWanted, DueJobs, Expired, Expiry, Lapsed, Waiting};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
+pub use graphs::{Graphs, ReadParents};
 pub use hint::Hint;
 pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
 pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Placed, Revived, STRICT_PRIORITY_STEP};
@@ -52,10 +54,10 @@ pub use notices::{HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
 pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
-pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, Pushed, RepairHead, Snapshot, Stray, Swept};
+pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, PushHints, Pushed, RepairHead, Snapshot, Stray, Swept};
 pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
 };
-pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, Settles};
+pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, SettledRuns, Settles};
 pub use schedules::{DueSchedule, DueSchedules, Fire, FireOutcome, Schedules, TickJob};
 pub use upkeep::{Repair, Retained, Upkeep, Uptime};

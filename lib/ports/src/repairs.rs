@@ -129,12 +129,16 @@ pub trait LookAtHeads: fmt::Debug + Send + Sync {
     async fn compare(&self, queue: &QueueName, front: &[Hint]) -> Result<FrontHeld, Error>;
 }
 
-/// Repairs heads.
+/// Brings new hints into heads.
 #[async_trait]
-pub trait RepairHead: fmt::Debug + Send + Sync {
+pub trait PushHints: fmt::Debug + Send + Sync {
     /// Pushes hints for jobs that were just put into the line, each to its position. The hints are in the order of the line.
     async fn push(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error>;
+}
 
+/// Repairs heads.
+#[async_trait]
+pub trait RepairHead: PushHints {
     /// Moves the hints of jobs whose position in the line was changed, each to its new position. A hint that is not there is
     /// pushed. A hint that a worker has taken stays with the worker.
     async fn place(&self, queue: &QueueName, hints: &[Hint]) -> Result<Pushed, Error>;

@@ -5,6 +5,7 @@ use crate::{
     claims::{Claims, LookUp},
     due::DueJobs,
     filling::FillHead,
+    graphs::{Graphs, ReadParents},
     hints::{HintLeases, TakeHints},
     jobs::{ExplainJobs, Jobs},
     line::ReadLine,
@@ -12,7 +13,7 @@ use crate::{
     notices::{HearNotices, SendNotices},
     operator::{FindViolations, InspectHead},
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
-    repairs::{LookAtHeads, RepairHead},
+    repairs::{LookAtHeads, PushHints, RepairHead},
     runs::{DeferredSettles, Renewals, Settles},
     schedules::Schedules,
     upkeep::Upkeep,
@@ -29,13 +30,13 @@ macro_rules! roles {
 
 roles! {
     /// What a client asks of the authority.
-    ClientStore = Jobs + ExplainJobs;
+    ClientStore = Jobs + ExplainJobs + Graphs + ReadParents;
     /// What a client asks of the head.
     ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers;
     /// What a worker asks of the authority.
-    WorkerStore = Claims + LookUp + Renewals + Settles + ReadLine;
+    WorkerStore = Claims + LookUp + Renewals + Settles + ReadLine + ReadParents;
     /// What a worker asks of the head.
-    WorkerHead = TakeHints + HintLeases + FillHead + HearNotices + WorkerRegistry;
+    WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + WorkerRegistry;
     /// What a reaper asks of the authority.
     ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Schedules + Upkeep;
     /// What a reaper asks of the head.

@@ -1,9 +1,9 @@
 //! The runs that a worker holds: their leases and their results.
 
-use crate::error::Error;
+use crate::{due::Waiting, error::Error};
 use async_trait::async_trait;
 use leasehold_core::{Epoch, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Deref, time::Duration, vec};
 
 /// A lease that is still valid.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,36 @@ impl Lease {
     }
 }
 
+/// The answers to a settle, in the order of the runs. Used as a slice of the answers.
+#[derive(Clone, Debug, Default)]
+pub struct SettledRuns {
+    /// The answer for each run.
+    pub answers: Vec<Settled>,
+    /// The jobs that waited for these runs and are now in the line.
+    pub unblocked: Vec<Waiting>,
+}
+
+impl Deref for SettledRuns {
+    type Target = [Settled];
+    fn deref(&self) -> &[Settled] {
+        &self.answers
+    }
+}
+
+impl IntoIterator for SettledRuns {
+    type Item = Settled;
+    type IntoIter = vec::IntoIter<Settled>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.answers.into_iter()
+    }
+}
+
+impl<const N: usize> PartialEq<[Settled; N]> for SettledRuns {
+    fn eq(&self, answers: &[Settled; N]) -> bool {
+        self.answers == answers
+    }
+}
+
 /// The result of a run that could not be written yet.
 #[derive(Clone, Debug)]
 pub struct Deferred {
@@ -62,8 +92,9 @@ pub trait Renewals: fmt::Debug + Send + Sync {
 /// Results of runs.
 #[async_trait]
 pub trait Settles: fmt::Debug + Send + Sync {
-    /// Ends runs. Answers have the order of `runs`. May be sent again when the answer was lost.
-    async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error>;
+    /// Ends runs. Answers have the order of `runs`. May be sent again when the answer was lost. The end of a run can move
+    /// other jobs into the line.
+    async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<SettledRuns, Error>;
 
     /// Leaves the results of runs whose rows are locked, for a reaper to write.
     async fn defer(&self, ends: &[Deferred]) -> Result<(), Error>;

@@ -22,6 +22,8 @@ pub struct Uptime {
     pub watched_ago: Option<Duration>,
     /// Whether workers have left results for a reaper to write.
     pub has_deferred: bool,
+    /// Whether parents have ended whose children have not all been told.
+    pub has_ended_parents: bool,
 }
 
 /// One repair that applies to several jobs.
@@ -47,6 +49,7 @@ pub struct Retained {
     pub partitions_dropped: u32,
     pub rows_moved: u64,
     pub rows_deleted: u64,
+    pub edges_deleted: u64,
 }
 
 /// The upkeep of the authority.

@@ -4,13 +4,14 @@
 
 use crate::{
     by_queue::by_queue,
+    children::push,
     error::Error,
     step::{Needs, Ran, Step},
     tick::Tick,
 };
 use async_trait::async_trait;
 use leasehold_core::{BATCH_MAX, Fence, FinishedRun, Settle, Settled, WorkerId};
-use leasehold_ports::{Deferred, Hint, ReaperStore};
+use leasehold_ports::{Deferred, Hint, ReaperStore, Waiting};
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
@@ -48,11 +49,12 @@ async fn write(tick: &Tick) -> Result<(), Error> {
         by_worker.entry(end.run.fence.worker).or_default().push(end);
     }
     for (worker, ends) in by_worker {
-        let decided = settle(store, worker, ends).await?;
+        let mut unblocked = Vec::new();
+        let decided = settle(store, worker, ends, &mut unblocked).await?;
         let fences: Vec<Fence> = decided.iter().map(|(end, _)| end.run.fence).collect();
         store.deferred_done(&fences).await?;
         tick.counts.changed(fences.len() as u64);
-        tell_redis(tick, decided).await?;
+        tell_redis(tick, decided, unblocked).await?;
     }
     Ok(())
 }
@@ -63,17 +65,20 @@ async fn settle(
     store: &dyn ReaperStore,
     worker: WorkerId,
     ends: Vec<Deferred>,
+    unblocked: &mut Vec<Waiting>,
 ) -> Result<Vec<(Deferred, Settled)>, Error> {
     let mut decided = Vec::new();
     let runs: Vec<FinishedRun> = ends.iter().map(|end| end.run.clone()).collect();
     match store.settle(worker, &runs).await {
-        Ok(answers) => {
-            for (end, answer) in ends.into_iter().zip(answers) {
+        Ok(settled) => {
+            unblocked.extend(settled.unblocked);
+            for (end, answer) in ends.into_iter().zip(settled.answers) {
                 match answer {
                     Settled::Locked => {}
                     Settled::CancelWanted => {
                         let run = FinishedRun { fence: end.run.fence, settle: Settle::Cancel };
-                        decided.extend(Box::pin(settle(store, worker, vec![Deferred { run, ..end }])).await?);
+                        decided
+                            .extend(Box::pin(settle(store, worker, vec![Deferred { run, ..end }], unblocked)).await?);
                     }
                     Settled::Done | Settled::Already | Settled::LeaseLost => decided.push((end, answer)),
                 }
@@ -81,7 +86,7 @@ async fn settle(
         }
         Err(error) if error.is_refusal() && ends.len() > 1 => {
             for end in ends {
-                decided.extend(Box::pin(settle(store, worker, vec![end])).await?);
+                decided.extend(Box::pin(settle(store, worker, vec![end], unblocked)).await?);
             }
         }
         Err(error) if error.is_refusal() => {
@@ -96,9 +101,10 @@ async fn settle(
     Ok(decided)
 }
 
-/// Hints of released jobs return to the head. Redis forgets the hints of the other jobs.
-async fn tell_redis(tick: &Tick, decided: Vec<(Deferred, Settled)>) -> Result<(), Error> {
+/// Jobs that waited for these runs get their hints. Hints of released jobs return to the head. Redis forgets the hints of the other jobs.
+async fn tell_redis(tick: &Tick, decided: Vec<(Deferred, Settled)>, unblocked: Vec<Waiting>) -> Result<(), Error> {
     let Some(handoff) = tick.handoff.as_deref() else { return Ok(()) };
+    push(handoff, unblocked).await?;
     let written = decided.into_iter().filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
     let (released, ended): (Vec<Deferred>, Vec<Deferred>) =
         written.map(|(end, _)| end).partition(|end| matches!(end.run.settle, Settle::Release));

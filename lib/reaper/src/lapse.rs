@@ -11,6 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::BATCH_MAX;
+use leasehold_ports::Lapsed;
 
 #[derive(Debug)]
 pub(crate) struct Lapse;
@@ -34,8 +35,10 @@ impl Step for Lapse {
             if let Some(handoff) = tick.handoff.as_deref()
                 && batch > 0
             {
-                let ended = by_queue(lapsed.into_iter().map(|job| (job.queue, job.id)));
-                handoff.ack(&ended.into_iter().collect::<Vec<_>>()).await?;
+                let member = |job: Lapsed| (job.queue, job.id.to_string().into_bytes());
+                for (queue, members) in by_queue(lapsed.into_iter().map(member)) {
+                    handoff.forget(&queue, &members).await?;
+                }
             }
             if batch < BATCH_MAX {
                 break;

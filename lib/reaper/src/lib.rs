@@ -10,6 +10,7 @@
 mod adopt;
 mod by_queue;
 mod cancel;
+mod children;
 mod conditions;
 mod counts;
 mod deferred;

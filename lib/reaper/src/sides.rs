@@ -6,6 +6,7 @@
 use crate::{
     adopt::Adopt,
     cancel::Cancel,
+    children::Children,
     counts::Counts,
     deferred::DeferredSettles,
     error::Error,
@@ -50,6 +51,7 @@ struct Answer {
     now: DateTime<Utc>,
     snapshot: Arc<str>,
     has_deferred: bool,
+    has_ended_parents: bool,
 }
 
 /// What all sides use.
@@ -88,6 +90,7 @@ impl Around {
             heads: Arc::clone(&redis.heads),
             began: answer.as_ref().map(|answer| answer.now),
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
+            has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
@@ -111,6 +114,7 @@ impl PostgresSide {
             Slot::new(TellExpired),
             Slot::new(Lapse),
             Slot::new(Promote),
+            Slot::new(Children),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
             Slot::new(Retain),
@@ -125,7 +129,12 @@ impl PostgresSide {
         let answer = match answer {
             Ok(seen) => {
                 around.shared.expiry_guard().seen(Instant::now(), seen.up_for, seen.watched_ago);
-                Some(Answer { now: seen.now, snapshot: seen.snapshot.into(), has_deferred: seen.has_deferred })
+                Some(Answer {
+                    now: seen.now,
+                    snapshot: seen.snapshot.into(),
+                    has_deferred: seen.has_deferred,
+                    has_ended_parents: seen.has_ended_parents,
+                })
             }
             Err(_) => {
                 around.shared.postgres_is_unavailable();

@@ -21,6 +21,8 @@ pub(crate) struct Tick {
     pub(crate) snapshot: Option<Arc<str>>,
     /// Stopping workers have left ends of runs.
     pub(crate) has_deferred: bool,
+    /// Parents have ended whose children have not all been told.
+    pub(crate) has_ended_parents: bool,
     pub(crate) counts: Counts,
     pub(crate) shared: Arc<Shared>,
     /// The author of entries in the trails of jobs.

@@ -19,7 +19,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         RETURNING j.*
     ), kept AS (
         -- include finish: state = 'cancelled'
-        RETURNING h.id, h.queue, h.epoch
+        RETURNING h.id, h.queue, h.epoch, h.state, h.is_parent
     ), flagged AS (
         -- PostgreSQL first builds and checks the new row from the version in its snapshot, and only then finds a newer
         -- version. A job that was claimed a moment ago is queued in the snapshot. The CASE keeps this first row valid.
@@ -34,4 +34,11 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     UNION ALL
     SELECT h.id, h.queue, h.state::text, NULL, h.epoch, false FROM leasehold.history h
     WHERE h.id = ANY (ids) AND NOT EXISTS (SELECT FROM target t WHERE t.id = h.id)
+    UNION ALL
+    -- Only tells the children. A reaper finds those that are now in the line.
+    SELECT c.id, c.queue, NULL, NULL, NULL, NULL
+    FROM (
+        -- include tell_children: ended = kept
+    ) c
+    WHERE c.id IS NULL
 $$;

@@ -11,7 +11,8 @@ CREATE OR REPLACE FUNCTION leasehold.enqueue(
     kind text, payload json, queue text DEFAULT 'default', priority integer DEFAULT 0,
     run_at timestamptz DEFAULT now(), max_attempts integer DEFAULT 5, unique_key text DEFAULT NULL,
     timeout interval DEFAULT NULL, depends_on uuid[] DEFAULT NULL, limit_key text DEFAULT NULL, id uuid DEFAULT NULL,
-    retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL
+    retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL,
+    on_parent_failure text DEFAULT 'cancel'
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -31,6 +32,7 @@ BEGIN
     spec.retry := retry;
     spec.expires_at := expires_at;
     spec."unique" := "unique";
+    spec.on_parent_failure := on_parent_failure;
     RETURN (leasehold.enqueue_spec(spec)).id;
 END
 $$;
@@ -39,12 +41,13 @@ CREATE OR REPLACE FUNCTION leasehold.enqueue(
     kind text, payload jsonb, queue text DEFAULT 'default', priority integer DEFAULT 0,
     run_at timestamptz DEFAULT now(), max_attempts integer DEFAULT 5, unique_key text DEFAULT NULL,
     timeout interval DEFAULT NULL, depends_on uuid[] DEFAULT NULL, limit_key text DEFAULT NULL, id uuid DEFAULT NULL,
-    retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL
+    retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL,
+    on_parent_failure text DEFAULT 'cancel'
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN leasehold.enqueue(kind, payload::json, queue, priority, run_at, max_attempts, unique_key, timeout, depends_on,
-                             limit_key, id, retry, expires_at, "unique");
+                             limit_key, id, retry, expires_at, "unique", on_parent_failure);
 END
 $$;
 
@@ -52,11 +55,12 @@ CREATE OR REPLACE FUNCTION leasehold.enqueue(
     kind text, payload text, queue text DEFAULT 'default', priority integer DEFAULT 0,
     run_at timestamptz DEFAULT now(), max_attempts integer DEFAULT 5, unique_key text DEFAULT NULL,
     timeout interval DEFAULT NULL, depends_on uuid[] DEFAULT NULL, limit_key text DEFAULT NULL, id uuid DEFAULT NULL,
-    retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL
+    retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL,
+    on_parent_failure text DEFAULT 'cancel'
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN leasehold.enqueue(kind, payload::json, queue, priority, run_at, max_attempts, unique_key, timeout, depends_on,
-                             limit_key, id, retry, expires_at, "unique");
+                             limit_key, id, retry, expires_at, "unique", on_parent_failure);
 END
 $$;

@@ -67,11 +67,15 @@ BEGIN
             THEN format('unique_key is %s bytes long; it must be from 1 to 512', octet_length(spec.unique_key))
         WHEN octet_length(spec.limit_key) NOT BETWEEN 1 AND 512
             THEN format('limit_key is %s bytes long; it must be from 1 to 512', octet_length(spec.limit_key))
-        WHEN cardinality(spec.depends_on) > 0
-            THEN 'depends_on is not supported by this version of the schema'
     END;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: %', wrong USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF cardinality(spec.depends_on) > 0 THEN
+        -- enqueue_nodes locks the parents, and calls this function again without `depends_on`.
+        SELECT n.id, n.inserted, n.state, n.replaced INTO id, inserted, state, replaced
+        FROM leasehold.enqueue_nodes(json_build_array(row_to_json(spec))) n;
+        RETURN;
     END IF;
     IF _id IS NULL THEN
         _id := leasehold.new_id();
@@ -115,11 +119,13 @@ BEGIN
         END IF;
 
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
-                                        unique_key, limit_key, state, line_at, retry, expires_at, unique_rule)
+                                        unique_key, limit_key, state, line_at, retry, expires_at, unique_rule,
+                                        is_parent, unmet)
         VALUES (_id, spec.queue, spec.kind, spec.payload, spec.priority::smallint, _run_at, spec.max_attempts,
                 coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, _unique_key, spec.limit_key,
-                CASE WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
-                leasehold.line_at(_run_at, spec.priority, spec.queue), _retry, spec.expires_at, _rule)
+                CASE WHEN spec.unmet > 0 THEN 'blocked' WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
+                leasehold.line_at(_run_at, spec.priority, spec.queue), _retry, spec.expires_at, _rule,
+                spec.is_parent, spec.unmet)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;

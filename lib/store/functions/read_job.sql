@@ -18,8 +18,8 @@ BEGIN
     END IF;
     SELECT string_agg(k.name, ', ') INTO unknown FROM json_object_keys(job) AS k(name)
     WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'priority', 'run_at', 'delay', 'max_attempts',
-                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'depends_on', 'retry', 'expires_at',
-                               'expires_in', 'unique']);
+                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'depends_on', 'on_parent_failure', 'retry',
+                               'expires_at', 'expires_in', 'unique']);
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job has no word %', unknown USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -38,6 +38,7 @@ BEGIN
     spec.limit_key := job ->> 'limit_key';
     spec.depends_on := CASE WHEN json_typeof(job -> 'depends_on') = 'array'
         THEN ARRAY(SELECT d.id::uuid FROM json_array_elements_text(job -> 'depends_on') AS d(id)) END;
+    spec.on_parent_failure := job ->> 'on_parent_failure';
     spec.retry := nullif((job -> 'retry')::jsonb, 'null');
     spec.expires_at := coalesce((job ->> 'expires_at')::timestamptz,
         now() + leasehold.duration_ms((job -> 'expires_in')::jsonb, 'expires_in') * interval '1 millisecond');

@@ -1,5 +1,5 @@
 -- no-transaction
--- The words retry, expires_at and unique of a job. See docs/adr/0021-a-unique-key-has-two-places.md.
+-- The words retry, expires_at and unique of a job. See docs/adr/0025-a-unique-key-has-two-places.md.
 --
 -- All new columns are NULL in a job without these words, and stand at the end of the row: such a job costs nothing more.
 

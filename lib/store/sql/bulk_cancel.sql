@@ -17,7 +17,7 @@ WITH
     RETURNING j.*
 ), kept AS (
     -- include finish: state = 'cancelled'
-    RETURNING h.id, h.queue
+    RETURNING h.id, h.queue, h.state, h.is_parent
 ), flagged AS (
     -- The CASE keeps the first row that PostgreSQL builds valid: see cancel_batch.
     UPDATE leasehold.job j
@@ -30,5 +30,12 @@ UNION ALL
 SELECT 'done', f.id, f.queue::text, f.worker, f.epoch FROM flagged f
 UNION ALL
 SELECT 'locked', w.id, NULL, NULL, 0 FROM wanted w WHERE NOT EXISTS (SELECT FROM target t WHERE t.id = w.id)
+UNION ALL
+-- Only tells the children. A reaper finds those that are now in the line.
+SELECT 'done', c.id, c.queue, NULL, 0
+FROM (
+    -- include tell_children: ended = kept
+) c
+WHERE c.id IS NULL
 UNION ALL
 (SELECT 'last', s.id, NULL, NULL, 0 FROM seen s ORDER BY s.id DESC LIMIT 1)

@@ -3,6 +3,7 @@
 -- Guard:      fence (id, epoch, worker), locked in id order.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 errors.
 -- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Answer:     the runs that were ended. Then, without an epoch, the children that are now in the line.
 -- Zero rows:  a run that is not in the answer has a stale fence, or an earlier answer was lost: settle_again says which.
 -- Then:       a dead letter, if the queue of the job has a queue for them.
 -- Index:      job_pkey.
@@ -24,4 +25,9 @@ WITH target AS MATERIALIZED (
     RETURNING h.*
 ),
 -- include dead_letter: ended = ended
-SELECT e.id, e.epoch FROM ended e
+SELECT e.id, e.epoch, NULL::text AS queue, NULL::timestamptz AS line_at FROM ended e
+UNION ALL
+SELECT c.id, NULL, c.queue, c.line_at
+FROM (
+    -- include tell_children: ended = ended
+) c

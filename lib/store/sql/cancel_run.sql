@@ -3,6 +3,7 @@
 -- Guard:      fence (id, epoch, worker), locked in id order, and a cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs.
 -- Locked:     a row that another transaction has locked is skipped, so that it does not delay the other runs of the batch.
+-- Answer:     the runs that were ended. Then, without an epoch, the children that are now in the line.
 -- Zero rows:  a run that is not in the answer has a stale fence, or no cancel is wanted, or an earlier answer was lost:
 --             settle_again says which.
 -- Index:      job_pkey.
@@ -20,6 +21,13 @@ WITH target AS MATERIALIZED (
     DELETE FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.*
+), ended AS (
+    -- include finish: state = 'cancelled'
+    RETURNING h.id, h.epoch, h.state, h.is_parent
 )
--- include finish: state = 'cancelled'
-RETURNING h.id, h.epoch
+SELECT e.id, e.epoch, NULL::text AS queue, NULL::timestamptz AS line_at FROM ended e
+UNION ALL
+SELECT c.id, NULL, c.queue, c.line_at
+FROM (
+    -- include tell_children: ended = ended
+) c

@@ -4,6 +4,7 @@
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 results (JSON as text, or NULL).
 -- Locked:     the statement waits up to 50 ms for a row that another transaction has locked. After that, the whole
 --             statement fails with lock_not_available (55P03) and changes nothing, and complete_careful is sent instead.
+-- Answer:     the runs that were ended. Then, without an epoch, the children that are now in the line.
 -- Zero rows:  a run that is not in the answer has a stale fence, or an earlier answer was lost: settle_again says which.
 -- Index:      job_pkey.
 -- Order:      rows are locked in the order in which they are found. That is the order of the parameters, which are sorted
@@ -17,6 +18,13 @@ WITH gone AS (
     WHERE j.id = ANY (ARRAY[r.id]) AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
       AND (SELECT set_config('lock_timeout', '50ms', true)) IS NOT NULL
     RETURNING j.*, r.result
+), ended AS (
+    -- include finish: state = 'succeeded'; result = g.result::json
+    RETURNING h.id, h.epoch, h.state, h.is_parent
 )
--- include finish: state = 'succeeded'; result = g.result::json
-RETURNING h.id, h.epoch
+SELECT e.id, e.epoch, NULL::text AS queue, NULL::timestamptz AS line_at FROM ended e
+UNION ALL
+SELECT c.id, NULL, c.queue, c.line_at
+FROM (
+    -- include tell_children: ended = ended
+) c

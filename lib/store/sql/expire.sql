@@ -76,3 +76,10 @@ SELECT j.id, j.queue::text, NULL, j.worker, j.epoch, 'running'
 FROM leasehold.job j
 WHERE j.id = ANY (ARRAY(SELECT n.id FROM near n WHERE NOT EXISTS (SELECT FROM free f WHERE f.id = n.id)))
   AND j.state = 'running'
+UNION ALL
+-- Only tells the children. A reaper finds those that are now in the line.
+SELECT c.id, c.queue, NULL, NULL, NULL, NULL
+FROM (
+    -- include tell_children: ended = ended
+) c
+WHERE c.id IS NULL

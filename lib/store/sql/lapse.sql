@@ -31,3 +31,10 @@ WITH target AS MATERIALIZED (
 ),
 -- include dead_letter: ended = kept
 SELECT k.id, k.queue, k.state::text AS state FROM kept k
+UNION ALL
+-- Only tells the children. A reaper finds those that are now in the line.
+SELECT c.id, c.queue, NULL
+FROM (
+    -- include tell_children: ended = kept
+) c
+WHERE c.id IS NULL

@@ -21,6 +21,15 @@ WITH line AS MATERIALIZED (
     DELETE FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT l.id FROM line l UNION ALL SELECT s.id FROM scheduled s UNION ALL SELECT b.id FROM blocked b))
     RETURNING j.*
+), ended AS (
+    -- include finish: state = 'cancelled'
+    RETURNING h.id, h.state, h.is_parent
 )
--- include finish: state = 'cancelled'
-RETURNING h.id
+SELECT e.id FROM ended e
+UNION ALL
+-- Only tells the children. A reaper finds those that are now in the line.
+SELECT c.id
+FROM (
+    -- include tell_children: ended = ended
+) c
+WHERE c.id IS NULL

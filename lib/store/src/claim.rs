@@ -198,6 +198,7 @@ fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
         line_at: line_at(row)?,
         retry,
         retry_left,
+        has_parents: row.try_get("has_parents")?,
     })
 }
 

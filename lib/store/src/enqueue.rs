@@ -3,6 +3,7 @@
 use crate::{
     connect::Store,
     error::Error,
+    graphs::dependents,
     job_words,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
@@ -13,7 +14,10 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{BATCH_MAX, NewJob};
 use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Instant,
+};
 use uuid::Uuid;
 
 const ENQUEUE: &str = include_str!("../sql/enqueue.sql");
@@ -83,8 +87,10 @@ async fn enqueue_batch(
 ) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
     let begun = Instant::now();
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
+    let dependents = dependents(jobs);
+    let stands_alone = |nth: &usize| !dependents.contains(nth);
     let is_plain = |job: &NewJob| !job.id_may_exist && !job.has_rare_words();
-    let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| is_plain(&jobs[nth])).collect();
+    let fresh: Vec<usize> = (0..jobs.len()).filter(stands_alone).filter(|&nth| is_plain(&jobs[nth])).collect();
     let mut is_locked = false;
     if !fresh.is_empty() {
         let mut inserted = HashMap::with_capacity(fresh.len());
@@ -114,11 +120,12 @@ async fn enqueue_batch(
             });
         }
     }
-    let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
+    let rest: Vec<usize> = (0..jobs.len()).filter(stands_alone).filter(|&nth| answers[nth].is_none()).collect();
     if rest.is_empty() {
+        enqueue_dependents(target, jobs, &dependents, &mut answers).await?;
         return Ok((answers, Vec::new()));
     }
-    let accepted = jobs.len() - rest.len();
+    let accepted = jobs.len() - dependents.len() - rest.len();
     let rows = match target {
         Target::Pool(_) if is_locked => None,
         _ => match send(target, checked(jobs, &rest), jobs, &rest).await {
@@ -156,7 +163,45 @@ async fn enqueue_batch(
         };
         Some(Locked { nth, what, by })
     });
-    Ok((answers, locked.collect()))
+    let mut locked: Vec<Locked> = locked.collect();
+    if locked.is_empty() {
+        enqueue_dependents(target, jobs, &dependents, &mut answers).await?;
+    } else {
+        // The held jobs may be their parents.
+        let held = |&nth: &usize| Locked { nth, what: format!("a job that was sent with {}", jobs[nth].id), by: None };
+        locked.extend(dependents.iter().map(held));
+    }
+    Ok((answers, locked))
+}
+
+/// Enqueues the jobs that have parents, after the other jobs of the batch: those may be the parents.
+async fn enqueue_dependents(
+    target: &mut Target<'_>,
+    jobs: &[NewJob],
+    dependents: &BTreeSet<usize>,
+    answers: &mut [Option<Enqueued>],
+) -> Result<(), Error> {
+    if dependents.is_empty() {
+        return Ok(());
+    }
+    let accepted = jobs.len() - dependents.len();
+    let sent = match target {
+        Target::Pool(store) => {
+            let jobs: Vec<NewJob> = dependents.iter().map(|&nth| jobs[nth].clone()).collect();
+            store.enqueue_graph(&jobs).await
+        }
+        Target::Transaction(connection) => {
+            Store::enqueue_graph_in(connection, dependents.iter().map(|&nth| &jobs[nth])).await
+        }
+    };
+    let sent = sent.map_err(|error| match target {
+        Target::Pool(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
+        _ => error,
+    })?;
+    for (&nth, answer) in dependents.iter().zip(sent) {
+        answers[nth] = Some(answer);
+    }
+    Ok(())
 }
 
 /// An answer for each job, or an error that lists the held jobs.

@@ -35,6 +35,9 @@ struct Words<'a> {
     expires_in: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unique: Option<&'a Unique>,
+    #[serde(skip_serializing_if = "<[JobId]>::is_empty")]
+    depends_on: &'a [JobId],
+    on_parent_failure: &'static str,
 }
 
 impl<'a> Words<'a> {
@@ -58,6 +61,8 @@ impl<'a> Words<'a> {
             expires_at: job.expires_at,
             expires_in: job.expires_in.filter(|_| job.expires_at.is_none()),
             unique: job.unique.as_ref(),
+            depends_on: &job.depends_on,
+            on_parent_failure: job.on_parent_failure.as_str(),
         }
     }
 }

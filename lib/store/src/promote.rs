@@ -48,7 +48,7 @@ fn lapsed(row: &PgRow) -> Result<Lapsed, sqlx::Error> {
     Ok(Lapsed { id: job_id(row, "id")?, queue: word(row, "queue")?, state: word(row, "state")? })
 }
 
-/// Decodes a row that promote or unblock returns.
-fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
+/// Decodes a row of a job that has come into the line.
+pub(crate) fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
     Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, line_at: line_at(row)? })
 }

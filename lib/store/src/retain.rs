@@ -32,6 +32,7 @@ impl Store {
         self.trim(keep_s, longest_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.delete_old_letters(longest_s).await.map_err(Error::sql(DOING))?;
         self.end_periods().await.map_err(Error::sql(DOING))?;
+        self.delete_old_edges(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         Ok(done)
     }
 
@@ -106,6 +107,18 @@ impl Store {
                 None => return Ok(()),
             }
         }
+    }
+
+    async fn delete_old_edges(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let delete = sqlx::query_as(include_str!("../sql/retain_edges.sql")).bind(keep_s).bind(DELETE_ROWS);
+            let (edges, children): (i64, i64) = delete.fetch_one(&self.long_statements).await?;
+            done.edges_deleted += u64::try_from(edges).unwrap_or_default();
+            if children < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets unique keys whose time is over.

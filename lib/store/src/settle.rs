@@ -5,10 +5,12 @@ use crate::{
     claim::is_locked,
     connect::Store,
     error::{Cause, Error, code_of},
+    promote::waiting,
     row::millis,
     statement::statement,
 };
 use leasehold_core::{BATCH_MAX, Ending, Epoch, FinishedRun, Settle, Settled, State, WorkerId};
+use leasehold_ports::{SettledRuns, Waiting};
 use sqlx::Row;
 use std::{borrow::Cow, collections::HashSet};
 use uuid::Uuid;
@@ -17,16 +19,17 @@ const DOING: &str = "settling runs";
 
 impl Store {
     /// Ends runs, with one statement for each verb among them. Answers in the order of `runs`. Can be sent again if the
-    /// answer was lost. A run whose fence names another worker than `worker` has lost its lease.
+    /// answer was lost. A run whose fence names another worker than `worker` has lost its lease. The answer also has the
+    /// jobs that waited for these runs and are now in the line.
     ///
     /// # Errors
     /// A statement failed. Runs of the verbs before it are settled; if they are sent again, the answer is `Already`.
-    pub async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
-        let mut answers = Vec::with_capacity(runs.len());
+    pub async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<SettledRuns, Error> {
+        let mut settled = SettledRuns::default();
         for batch in runs.chunks(BATCH_MAX) {
-            answers.extend(self.settle_batch(worker, batch).await?);
+            self.settle_batch(worker, batch, &mut settled).await?;
         }
-        Ok(answers)
+        Ok(settled)
     }
 
     /// Sends the most frequent statement of workers without a run.
@@ -34,7 +37,12 @@ impl Store {
         write(Ending::Complete, &self.bounded, worker, &[], Locked::WaitFor).await.map(drop).map_err(Error::sql(DOING))
     }
 
-    async fn settle_batch(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<Vec<Settled>, Error> {
+    async fn settle_batch(
+        &self,
+        worker: WorkerId,
+        runs: &[FinishedRun],
+        settled: &mut SettledRuns,
+    ) -> Result<(), Error> {
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
@@ -47,7 +55,8 @@ impl Store {
                 continue;
             }
             let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-            let done = self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
+            let Written { done, unblocked } = self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
+            settled.unblocked.extend(unblocked);
             for nth in which {
                 if done.contains(&(runs[nth].fence.id.0, runs[nth].fence.epoch)) {
                     answers[nth] = Settled::Done;
@@ -59,23 +68,19 @@ impl Store {
         if !unclear.is_empty() {
             let batch: Vec<&FinishedRun> = unclear.iter().map(|&nth| &runs[nth]).collect();
             let found = look_again(&self.bounded, worker, &batch).await.map_err(Error::sql(DOING))?;
-            for (nth, settled) in unclear.into_iter().zip(found) {
-                if settled == Settled::Locked {
+            for (nth, answer) in unclear.into_iter().zip(found) {
+                if answer == Settled::Locked {
                     self.locks_at_settles.found();
                 }
-                answers[nth] = settled;
+                answers[nth] = answer;
             }
         }
-        Ok(answers)
+        settled.answers.extend(answers);
+        Ok(())
     }
 
     /// Writes runs that all end in the same way. Sends the statement again if the first error allows it.
-    async fn write(
-        &self,
-        ending: Ending,
-        worker: WorkerId,
-        runs: &[&FinishedRun],
-    ) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
+    async fn write(&self, ending: Ending, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Written, sqlx::Error> {
         let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = write(ending, &self.bounded, worker, runs, locked).await;
         if written.as_ref().is_err_and(is_locked) {
@@ -94,6 +99,16 @@ impl Store {
     }
 }
 
+/// What one statement has written.
+#[derive(Default)]
+struct Written {
+    /// The runs. The id alone does not identify a run: a worker may lose a run without noticing, claim its job again, and
+    /// end both runs in one batch.
+    done: HashSet<(Uuid, Epoch)>,
+    /// The jobs that waited for these runs and are now in the line.
+    unblocked: Vec<Waiting>,
+}
+
 /// How a completion handles a row that another transaction has locked. All other endings skip such a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Locked {
@@ -102,15 +117,14 @@ enum Locked {
     Skip,
 }
 
-/// Writes runs that all end in the same way, with one statement. Returns which runs were written. The id alone does not
-/// identify a run: a worker may lose a run without noticing, claim its job again, and end both runs in one batch.
+/// Writes runs that all end in the same way, with one statement.
 async fn write(
     ending: Ending,
     pool: &Bounded,
     worker: WorkerId,
     runs: &[&FinishedRun],
     locked: Locked,
-) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
+) -> Result<Written, sqlx::Error> {
     let statement = match ending {
         Ending::Complete if locked == Locked::WaitFor => statement!("complete"),
         Ending::Complete => statement!("complete_careful"),
@@ -127,7 +141,15 @@ async fn write(
         Ending::Retry | Ending::Snooze => query.bind(delays(runs)).bind(texts(runs)),
     };
     let rows = query.fetch_all(pool).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    let mut written = Written::default();
+    for row in rows {
+        match row.try_get(1)? {
+            Some(epoch) => drop(written.done.insert((row.try_get(0)?, epoch))),
+            // Only an end of a job has such rows.
+            None => written.unblocked.push(waiting(&row)?),
+        }
+    }
+    Ok(written)
 }
 
 /// Whether a partition of history was made while the statement was about to write into the default partition, which
@@ -144,23 +166,21 @@ fn refuses_the_data(error: &sqlx::Error) -> bool {
 
 /// One result that cannot be stored must not keep the other results of its batch from being written, now and at each
 /// retry. So the job of this result is dead, with the reason.
-async fn complete_one_by_one(
-    pool: &Bounded,
-    worker: WorkerId,
-    runs: &[&FinishedRun],
-) -> Result<HashSet<(Uuid, Epoch)>, sqlx::Error> {
-    let mut done = HashSet::new();
+async fn complete_one_by_one(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Written, sqlx::Error> {
+    let mut all = Written::default();
     for run in runs {
-        done.extend(match write(Ending::Complete, pool, worker, &[run], Locked::Skip).await {
+        let written = match write(Ending::Complete, pool, worker, &[run], Locked::Skip).await {
             Err(refusal) if refuses_the_data(&refusal) => {
                 let error = format!("its result cannot be stored: {}", Cause(&refusal));
                 let buried = FinishedRun { fence: run.fence, settle: Settle::Bury { error } };
                 write(Ending::Bury, pool, worker, &[&buried], Locked::Skip).await?
             }
             written => written?,
-        });
+        };
+        all.done.extend(written.done);
+        all.unblocked.extend(written.unblocked);
     }
-    Ok(done)
+    Ok(all)
 }
 
 /// Why the first statement found no row for these runs.

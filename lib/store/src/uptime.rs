@@ -17,6 +17,7 @@ struct Row {
     snapshot: String,
     watched_ms_ago: Option<i64>,
     has_deferred: bool,
+    has_ended_parents: bool,
 }
 
 impl Store {
@@ -38,6 +39,7 @@ impl Store {
             snapshot: row.snapshot,
             watched_ago: row.watched_ms_ago.map(time),
             has_deferred: row.has_deferred,
+            has_ended_parents: row.has_ended_parents,
         })
     }
 

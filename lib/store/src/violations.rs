@@ -27,6 +27,8 @@ checks! {
     state_and_lease_disagree,
     attempts_beyond_limit,
     finished_without_a_run,
+    blocked_without_cause,
+    edges_miscounted,
     default_partition_used,
     partition_missing,
     constraint_missing,

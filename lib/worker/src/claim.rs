@@ -111,7 +111,7 @@ impl Queue {
         }
         let state = &self.state;
         state.counters.claimed.add(jobs.len());
-        let runs: Vec<Run> = jobs.into_iter().map(Run::new).collect();
+        let runs: Vec<Run> = jobs.into_iter().map(|job| Run::new(job).with_store(state.store.clone())).collect();
         state.runs.insert(&runs, sent_at);
         for run in runs {
             state.attempts.spawn(attempt(Arc::clone(state), run, self.capacity.take()));

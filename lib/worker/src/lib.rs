@@ -47,7 +47,7 @@ mod worker_state;
 pub use counters::Tally;
 pub use exec::{Exec, ExecError, PassedEnv};
 pub use handler::{Handler, Handlers, STOP_TIMEOUT};
-pub use run::{MissingState, Run, State, StopReason};
+pub use run::{MissingState, ParentsError, Run, State, StopReason};
 pub use settings::Settings;
 pub use watch::{Slots, Watch};
 pub use worker::Worker;

@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// The first and the longest pause before a locked job is tried again. A claim or a cancel by another process ends
 /// within the first pause. If locks stay, a thousand parked jobs cost two statements in each longest pause.
 const LOCKED_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// The same for a job that waits until another job with its unique key has ended. The run may end at any time, and the job
+/// should begin soon after it.
+const KEY_HELD_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
 /// The most locked jobs that one statement tries.
 const LOCKED_AT_ONCE: usize = 500;
 /// The pause before jobs that crashed before are tried again: after one of them was claimed, and after none was
@@ -80,12 +83,13 @@ impl Parked {
         for (id, reason) in hints {
             match reason {
                 Reason::Locked | Reason::KeyHeld => {
+                    let (first, longest) = if reason == Reason::Locked { LOCKED_PAUSE } else { KEY_HELD_PAUSE };
                     let pause = match self.locked.remove(&id) {
                         Some((due, pause)) => {
                             self.due.remove(&(due, id));
-                            (pause * 2).min(LOCKED_PAUSE.1)
+                            (pause * 2).min(longest)
                         }
-                        None => LOCKED_PAUSE.0,
+                        None => first,
                     };
                     self.locked.insert(id, (now + pause, pause));
                     self.due.insert((now + pause, id));
@@ -189,6 +193,19 @@ mod tests {
         }
         parked.tried(&[id], &BTreeSet::from([id]));
         assert!(parked.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_whose_key_is_held_is_tried_soon_again() {
+        let (mut parked, id) = (Parked::new(LEASE), JobId::new());
+        for pause_ms in [50, 100, 200, 400, 400] {
+            parked.park([(id, Reason::KeyHeld)]);
+            advance(Duration::from_millis(pause_ms - 1)).await;
+            assert!(parked.due().is_empty(), "before {pause_ms} ms");
+            advance(Duration::from_millis(1)).await;
+            assert_eq!(parked.due(), [id], "after {pause_ms} ms");
+            parked.tried(&[id], &BTreeSet::new());
+        }
     }
 
     #[tokio::test(start_paused = true)]

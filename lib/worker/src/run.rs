@@ -1,6 +1,7 @@
 //! One run from the view of its handler, and the signal that tells the handler to stop.
 
-use leasehold_core::{ClaimedJob, Fence};
+use leasehold_core::{ClaimedJob, Fence, PARENTS_MAX_BYTES, Parent};
+use leasehold_ports::ReadParents;
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
@@ -27,6 +28,8 @@ pub enum StopReason {
 pub struct Run {
     inner: Arc<Inner>,
     state: State,
+    /// Reads the parents of the job.
+    store: Option<Arc<dyn ReadParents>>,
 }
 
 /// Values that all runs of a worker share, one of each type: a connection pool, for example, or a client of another
@@ -57,6 +60,11 @@ pub struct MissingState {
     of: &'static str,
 }
 
+/// The parents of the job cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the parents of the job cannot be read: {0}")]
+pub struct ParentsError(String);
+
 #[derive(Debug)]
 struct Inner {
     job: ClaimedJob,
@@ -69,13 +77,34 @@ impl Run {
     #[must_use]
     pub fn new(job: ClaimedJob) -> Self {
         let inner = Inner { job, reason: OnceLock::new(), stopped: Notify::new() };
-        Self { inner: Arc::new(inner), state: State::default() }
+        Self { inner: Arc::new(inner), state: State::default(), store: None }
     }
 
     /// The same run with the state of its worker.
     #[must_use]
     pub fn with_state(self, state: State) -> Self {
         Self { state, ..self }
+    }
+
+    /// The same run with the store that has the parents of the job.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn ReadParents>) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
+    /// The jobs that this job waited for, in the order of its `depends_on`, each with its state and its result. Results
+    /// beyond 4 MiB together are left out. Asks PostgreSQL, unless the job has no parents.
+    ///
+    /// # Errors
+    /// PostgreSQL cannot be asked.
+    pub async fn parents(&self) -> Result<Vec<Parent>, ParentsError> {
+        match &self.store {
+            Some(store) if self.inner.job.has_parents => {
+                let parents = store.parents(self.inner.job.fence.id, PARENTS_MAX_BYTES).await;
+                parents.map_err(|error| ParentsError(error.to_string()))
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// A value that all runs of this worker share.

@@ -2,8 +2,8 @@
 
 use crate::{run::Run, worker_state::WorkerState};
 use leasehold_core::{ClaimedJob, JobId, QueueName};
-use leasehold_ports::Hint;
-use std::sync::Arc;
+use leasehold_ports::{Hint, Waiting};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
 /// The hints of settled runs.
@@ -13,6 +13,8 @@ pub(crate) struct SettledHints {
     pub(crate) ack: Vec<Run>,
     /// The jobs are back in the line.
     pub(crate) release: Vec<Run>,
+    /// Jobs that waited for these runs and are now in the line.
+    pub(crate) unblocked: Vec<Waiting>,
 }
 
 /// A value of each run by queue, as Redis expects them.
@@ -31,6 +33,18 @@ pub(crate) fn by_queue<'a, T>(
     groups
 }
 
+/// The hints of jobs that have come into the line, by queue, in the order of each line.
+fn hints_of<'a>(unblocked: impl Iterator<Item = &'a Waiting>) -> BTreeMap<QueueName, Vec<Hint>> {
+    let mut groups: BTreeMap<QueueName, Vec<Hint>> = BTreeMap::new();
+    for job in unblocked {
+        groups.entry(job.queue.clone()).or_default().push(Hint::at(job.id, job.line_at));
+    }
+    for hints in groups.values_mut() {
+        hints.sort_unstable_by_key(|hint| (hint.line_at, hint.id));
+    }
+    groups
+}
+
 /// Sends all hints that were settled since the last call, in one call. If Redis is unavailable and misses them, the
 /// reaper removes them when their leases in Redis run out.
 pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::UnboundedReceiver<SettledHints>) {
@@ -39,6 +53,7 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
         let ack = by_queue(batch.iter().flat_map(|hints| &hints.ack), |job| job.fence.id);
         let release =
             by_queue(batch.iter().flat_map(|hints| &hints.release), |job| Hint::at(job.fence.id, job.line_at));
+        let unblocked = hints_of(batch.iter().flat_map(|hints| &hints.unblocked));
         batch.clear();
         if state.redis.is_unavailable() {
             continue;
@@ -50,6 +65,11 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
         }
         for (queue, hints) in release {
             release_to(&state, &queue, &hints).await;
+        }
+        for (queue, hints) in unblocked {
+            if let Err(error) = state.handoff.push(&queue, &hints).await {
+                state.redis.failed(&error);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{jitter::Waits, run::Run, runs::Ended, settled_hints::SettledHints, worker_state::WorkerState};
 use leasehold_core::{BATCH_MAX, FailPoint, FinishedRun, Settle, Settled, pass};
-use leasehold_ports::Deferred;
+use leasehold_ports::{Deferred, SettledRuns};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -191,7 +191,7 @@ impl Settler {
                 Ok(answers) => {
                     pass(FailPoint::SettleCommitted);
                     self.state.postgres.answered();
-                    batch = self.take_answers(batch, &answers, &mut left.locked);
+                    batch = self.take_answers(batch, answers, &mut left.locked);
                     continue;
                 }
                 Err(error) if !error.is_refusal() => self.state.postgres.failed(&error),
@@ -225,12 +225,12 @@ impl Settler {
 
     /// Counts, drops and acks the decided runs. Returns the runs that must be written in another way, and adds to
     /// `locked` the runs that must be written later.
-    fn take_answers(&self, batch: Batch, answers: &[Settled], locked: &mut Vec<Ended>) -> Batch {
+    fn take_answers(&self, batch: Batch, settled: SettledRuns, locked: &mut Vec<Ended>) -> Batch {
         let counters = &self.state.counters;
         let mut again = Batch::default();
         let mut over = Vec::with_capacity(batch.len());
-        let mut hints = SettledHints::default();
-        for (ended, answer) in batch.into_ended().zip(answers) {
+        let mut hints = SettledHints { unblocked: settled.unblocked, ..SettledHints::default() };
+        for (ended, answer) in batch.into_ended().zip(settled.answers) {
             match answer {
                 Settled::Done | Settled::Already => {
                     counters.settled(&ended.settle);

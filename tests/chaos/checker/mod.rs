@@ -12,12 +12,14 @@
 //! | two workers never hold a lease on one job | `log` |
 //! | attempts and crashes stay within their limits; a job that kills workers is dead | `trail`, the plan's `dead` |
 //! | a live unique key has one live job | `keys`; cron ticks are not checked: the load has no cron |
+//! | a blocked job starts if and only if the ends of its parents say so | `graph` |
 //! | limits on running jobs per key | nothing: no limit is enforced yet |
 //! | a graceful stop burns no attempt | `trail` (an attempt that is given back is not spent), the plan's `burned_max` |
 //! | Redis holds only live jobs, and is filled again | what Redis holds at the end, doctor, the recovery of each flush |
 //! | when faults stop, the line drains and both stores agree | `drained_s`, what is left in Redis, doctor |
 
 mod busy;
+mod graph;
 mod keys;
 mod ledger;
 mod log;
@@ -67,6 +69,7 @@ pub(crate) fn check(evidence: &Evidence) -> Findings {
     }
     log::check(evidence, &rows, &mut findings);
     keys::check(&evidence.rows, &mut findings);
+    graph::check(evidence, &rows, &mut findings);
     findings.illegal.extend(evidence.violations.iter().cloned());
     findings.illegal.extend(evidence.left_in_redis.iter().map(|left| format!("Redis still holds {left}")));
     findings.illegal.extend(evidence.ended_badly.iter().cloned());

@@ -3,7 +3,7 @@
 mod figures;
 
 use super::{Findings, check};
-use crate::evidence::{Evidence, Row};
+use crate::evidence::{Edge, Evidence, Row};
 use chrono::{DateTime, Utc};
 use leasehold_core::{TrailEntry, WorkerId};
 use leasehold_tests::{LogLine, Step};
@@ -105,6 +105,46 @@ fn a_repair_of_a_reaper_between_runs_is_not_a_finding() {
     evidence.rows[1].trail.0.push(entry("repair", 2, reaper, 5_250));
     let Findings { lost, twice, illegal } = check(&evidence);
     assert_eq!((lost, twice, illegal), (Vec::new(), Vec::new(), Vec::new()));
+}
+
+/// The second job depends on the first.
+fn depends(evidence: &mut Evidence) {
+    evidence.rows[0].finished_at = Some(time(1_150));
+    evidence.edges.push(Edge { child: SECOND, parent: FIRST, runs_after_failure: false });
+}
+
+#[test]
+fn a_job_after_its_parent_is_not_a_finding() {
+    let mut evidence = good();
+    depends(&mut evidence);
+    let Findings { lost, twice, illegal } = check(&evidence);
+    assert_eq!((lost, twice, illegal), (Vec::new(), Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_job_that_starts_before_the_end_of_its_parent_is_illegal() {
+    must_find("illegal", "before its parent", |evidence| {
+        depends(evidence);
+        evidence.rows[0].finished_at = Some(time(1_900));
+    });
+}
+
+#[test]
+fn a_job_that_runs_after_a_failure_of_its_parent_is_illegal() {
+    must_find("illegal", "although one of its parents failed", |evidence| {
+        depends(evidence);
+        evidence.rows[0] = Row { state: "dead".to_owned(), result: None, ..evidence.rows[0].clone() };
+    });
+}
+
+#[test]
+fn a_job_that_is_cancelled_without_cause_is_illegal() {
+    must_find("illegal", "although its parents let it start", |evidence| {
+        depends(evidence);
+        let never = Row { epoch: 0, attempt: 0, crashes: 0, worker: None, result: None, ..row(SECOND) };
+        evidence.rows[1] = Row { state: "cancelled".to_owned(), ..never };
+        evidence.log.retain(|line| line.id != SECOND);
+    });
 }
 
 #[test]

@@ -60,6 +60,8 @@ scenarios! {
     rows_locked,
     worker_kill_repeated,
     clock_skew,
+    cron,
+    graph,
     everything,
 }
 

@@ -8,7 +8,7 @@ use crate::{
     times,
     word_flags::WordFlags,
 };
-use leasehold::{Kind, Missed, NewSchedule, QueueName, ScheduleName, Timing};
+use leasehold::{Kind, Missed, NewSchedule, ParentFailure, QueueName, ScheduleName, Timing};
 use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
 use std::{process::ExitCode, time::Duration};
 
@@ -89,6 +89,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         words: args.words,
         expires_at: None,
         id: None,
+        depends_on: Vec::new(),
+        on_parent_failure: ParentFailure::default(),
     })?;
     let schedule = NewSchedule { name: args.name, timing, missed: args.missed, job };
     let client = context.client().await?;

@@ -1,14 +1,17 @@
 //! Why a job is where it is: a pure function of what both stores say.
 
-use super::reason::{DeathCause, Process, Reason};
+use super::reason::{BlockingParent, DeathCause, Process, Reason};
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, JobRecord, State, Verb};
+use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State, Verb};
 use leasehold_ports::{JobMoment, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::fmt;
 
 /// Jobs before the explained one are counted up to this number.
 pub(crate) const POSITION_LIMIT: i64 = 100_000;
+
+/// How many parents of a blocked job are named.
+const PARENTS_NAMED: usize = 10;
 
 /// What the stores say about a job.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Facts {
     pub(crate) position: Option<i64>,
     /// The live workers, or why Redis cannot be asked.
     pub(crate) workers: Result<Vec<WorkerRecord>, String>,
+    /// The parents of a blocked job.
+    pub(crate) parents: Vec<Parent>,
 }
 
 /// Why a job is where it is. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the job
@@ -63,7 +68,7 @@ impl Explanation {
     pub(crate) fn of(facts: &Facts) -> Self {
         let JobMoment { job, as_of, .. } = &facts.moment;
         let mut reasons = match job.state {
-            State::Blocked => vec![Reason::Blocked],
+            State::Blocked => vec![blocked(&facts.parents)],
             State::Scheduled => scheduled(job, *as_of),
             State::Queued => queued(facts),
             State::Running => running(facts),
@@ -82,6 +87,24 @@ impl Explanation {
 /// Milliseconds from one time to a later one; 0 if the second is not later.
 fn ms_between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
     u64::try_from((to - from).num_milliseconds()).unwrap_or(0)
+}
+
+/// The parents that a blocked job waits for. Those that run or wait are named before those that have ended.
+fn blocked(parents: &[Parent]) -> Reason {
+    let mut waits: Vec<&Parent> = parents.iter().filter(|parent| !parent.met).collect();
+    waits.sort_by_key(|parent| parent.state.is_none_or(State::is_final));
+    let is_over = |parent: &&Parent| {
+        parent.state.is_some_and(|state| parent.on_parent_failure != ParentFailure::Hold && state.is_final())
+    };
+    if waits.iter().all(is_over) {
+        return Reason::ParentsEnded;
+    }
+    let named = waits.iter().take(PARENTS_NAMED).map(|parent| BlockingParent {
+        id: parent.id,
+        state: parent.state,
+        on_parent_failure: parent.on_parent_failure,
+    });
+    Reason::BlockedBy { count: waits.len() as u64, parents: named.collect() }
 }
 
 fn scheduled(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
@@ -253,7 +276,8 @@ mod tests {
     }
 
     fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
-        Facts { moment: JobMoment { job, as_of: as_of(), paused, key_held_by: None }, position, workers }
+        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None };
+        Facts { moment, position, workers, parents: Vec::new() }
     }
 
     fn codes(facts: &Facts) -> Vec<String> {

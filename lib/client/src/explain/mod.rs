@@ -7,4 +7,4 @@ mod reason;
 pub use explanation::Explanation;
 pub(crate) use explanation::Facts;
 pub(crate) use explanation::POSITION_LIMIT;
-pub use reason::{DeathCause, Process, Reason};
+pub use reason::{BlockingParent, DeathCause, Process, Reason};

@@ -2,7 +2,7 @@
 
 use crate::text::{count, duration_ms, time};
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, WorkerId};
+use leasehold_core::{JobId, ParentFailure, State, WorkerId};
 use serde::Serialize;
 use std::fmt;
 
@@ -14,8 +14,10 @@ use std::fmt;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are named for what they hold; units stand at the end of a name")]
 pub enum Reason {
-    /// Blocked: other jobs must succeed first.
-    Blocked,
+    /// Blocked: other jobs must end first. Up to ten of them are named.
+    BlockedBy { count: u64, parents: Vec<BlockingParent> },
+    /// Blocked, and every parent has ended: a reaper must go on.
+    ParentsEnded,
     /// Scheduled: the job starts later.
     Scheduled { run_at: DateTime<Utc>, in_ms: u64 },
     /// Scheduled, and the time has come: a reaper must put the job into the line.
@@ -66,6 +68,30 @@ pub enum Reason {
     Dead { finished_at: Option<DateTime<Utc>>, since_ms: u64, cause: DeathCause, error: Option<String> },
 }
 
+/// A job that another job waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named for what they hold")]
+pub struct BlockingParent {
+    pub id: JobId,
+    /// `None` after the row of the parent has left history.
+    pub state: Option<State>,
+    pub on_parent_failure: ParentFailure,
+}
+
+impl fmt::Display for BlockingParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        match self.state {
+            None => f.write_str(" (no longer kept)"),
+            // Only `hold` still waits for such a parent.
+            Some(state) if state.is_final() && state != State::Succeeded => {
+                write!(f, " ({state}; held until it is retried)")
+            }
+            Some(state) => write!(f, " ({state})"),
+        }
+    }
+}
+
 /// What ended a dead job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,7 +117,16 @@ pub struct Process {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blocked => f.write_str("it waits for other jobs to succeed"),
+            Self::BlockedBy { count: waits, parents } => {
+                write!(f, "it waits for {}: ", count(*waits, "job", "jobs"))?;
+                for (nth, parent) in parents.iter().enumerate() {
+                    write!(f, "{}{parent}", if nth == 0 { "" } else { ", " })?;
+                }
+                if *waits > parents.len() as u64 { f.write_str(", …") } else { Ok(()) }
+            }
+            Self::ParentsEnded => f.write_str(
+                "every job that it waited for has ended; a reaper goes on at its next tick: is one running?",
+            ),
             Self::Scheduled { run_at, in_ms } => {
                 write!(f, "it is not to start before {} (in {})", time(*run_at), duration_ms(*in_ms))
             }

@@ -3,7 +3,7 @@
 use super::Queue;
 use crate::{Error, StopReason, Tally, WorkerBuilder, worker::Parts};
 use leasehold_client::StoreError;
-use leasehold_core::{FinishedRun, Kind, Outcome, Settle, Settled, WorkerId};
+use leasehold_core::{ClaimedJob, FinishedRun, Kind, Outcome, Settle, Settled, WorkerId};
 use leasehold_memory::Row;
 use leasehold_ports::{Claims, Kinds, Notice, Settles};
 use leasehold_worker::{Handler, Run};
@@ -36,7 +36,7 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
         begun.insert(id);
         let claimed = queue.store.claim(worker, &of, &[id], &Kinds::All, config.lease()).await;
         // Another task may have cancelled the job.
-        let Some(run) = claimed.map_err(StoreError::from)?.pop().map(Run::new) else { continue };
+        let Some(run) = claimed.map_err(StoreError::from)?.pop().map(|job| run_of(queue, job)) else { continue };
         let Some(handler) = handler_of(&run.job().kind) else { continue };
         tally.claimed += 1;
         let outcome = {
@@ -56,6 +56,10 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
         }
         queue.promote();
     }
+}
+
+fn run_of(queue: &Queue, job: ClaimedJob) -> Run {
+    Run::new(job).with_store(Arc::new(queue.store.clone()))
 }
 
 /// Writes the end of a run. Returns the end that was written: a run that does not succeed is cancelled, if somebody has asked

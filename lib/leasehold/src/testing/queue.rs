@@ -58,7 +58,8 @@ impl Queue {
         self.clock.now()
     }
 
-    /// Advances the time of the queue. Jobs that are then due wait in the line.
+    /// Advances the time of the queue. Jobs that are then due wait in the line. Jobs that have expired, or whose time for
+    /// retries is over, have ended.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.promote();
@@ -75,9 +76,11 @@ impl Queue {
         enqueued.filter_map(|id| rows.live.get(&id).or(rows.history.get(&id))).map(Row::record).collect()
     }
 
-    /// Moves due scheduled jobs into the line.
+    /// Ends jobs that may not begin any more, and moves due scheduled jobs into the line.
     pub(super) fn promote(&self) {
-        self.store.rows().promote(i64::MAX, None);
+        let mut rows = self.store.rows();
+        rows.lapse(i64::MAX);
+        rows.promote(i64::MAX, None);
     }
 
     /// The jobs of this type that wait: scheduled or queued.

@@ -22,8 +22,15 @@ const UNTENDED: Check = Check {
     advice: "check that a reaper runs and reaches PostgreSQL; its log says which actions failed",
 };
 /// The checks of the store for which a reaper is responsible.
-const OF_THE_REAPER: [&str; 5] =
-    ["lease_long_expired", "scheduled_long_due", "schedule_long_due", "partition_missing", "default_partition_used"];
+const OF_THE_REAPER: [&str; 7] = [
+    "lease_long_expired",
+    "scheduled_long_due",
+    "schedule_long_due",
+    "overdue_and_waiting",
+    "partition_missing",
+    "default_partition_used",
+    "blocked_without_cause",
+];
 const SCHEDULES: Check = Check {
     name: "schedules make their jobs",
     store: "postgres",

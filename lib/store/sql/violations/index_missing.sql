@@ -28,6 +28,11 @@ FROM (VALUES
     ('schedule', 'schedule_pkey', true),
     ('schedule', 'schedule_due', false),
     ('schedule_tick', 'schedule_tick_pkey', true),
+    ('edge', 'edge_pkey', true),
+    ('edge', 'edge_parent', false),
+    ('edge', 'edge_created', false),
+    ('edge_count', 'edge_count_pkey', true),
+    ('ended_parent', 'ended_parent_pkey', true),
     ('unique_period', 'unique_period_pkey', true)
 ) AS e(owner, name, is_unique)
 LEFT JOIN pg_index i

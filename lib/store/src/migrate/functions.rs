@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 26] = [
+const FILES: [(&str, &str); 30] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -25,18 +25,22 @@ const FILES: [(&str, &str); 26] = [
     function!("first_id_at"),
     function!("time_of_id"),
     function!("line_at"),
+    function!("hold_parents"),
+    function!("parents_ended"),
     function!("duration_ms"),
     function!("retry_terms"),
     function!("unique_key_of"),
     function!("unique_terms"),
     function!("replace_waiting"),
+    function!("read_job"),
+    function!("enqueue_nodes"),
     function!("enqueue_spec"),
     function!("enqueue_checked"),
     function!("enqueue_unless_held"),
     function!("enqueue"),
-    function!("read_job"),
     function!("enqueue_jobs"),
     function!("enqueue_many"),
+    function!("enqueue_graph"),
     function!("fire_schedules"),
     function!("cancel_batch"),
     function!("cancel"),

@@ -6,12 +6,13 @@ use crate::{
         guard::Guarded,
         lack::{Descriptors, Surroundings, is_lack, lack_of_shell, shell_lack},
         output::{end_of, result_of},
+        parents::{ParentsFile, ParentsFileError},
         process::{End, Finished, run_to_end},
     },
     handler::{Handler, STOP_TIMEOUT},
     run::{Run, StopReason},
 };
-use leasehold_core::{Outcome, RESULT_MAX_BYTES};
+use leasehold_core::{Backoff, Outcome, RESULT_MAX_BYTES};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::{
@@ -37,6 +38,7 @@ pub struct Exec {
     source: Source,
     grace: Duration,
     /// The variables of the worker that commands do not get.
+    backoff: Option<Backoff>,
     withheld: Vec<OsString>,
     surroundings: Surroundings,
 }
@@ -94,7 +96,20 @@ impl Exec {
     }
 
     fn of(source: Source, grace: Duration) -> Self {
-        Self { source, grace, withheld: PassedEnv::default().withheld(), surroundings: Surroundings::note() }
+        Self {
+            source,
+            grace,
+            backoff: None,
+            withheld: PassedEnv::default().withheld(),
+            surroundings: Surroundings::note(),
+        }
+    }
+
+    /// The delays between the attempts of a failing job. By default they are those of the worker.
+    #[must_use]
+    pub const fn retrying(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
     }
 
     /// Passes these variables of the worker to commands. By default commands get none of the `LEASEHOLD_…` variables.
@@ -134,6 +149,11 @@ impl Exec {
             Err(what) => return Outcome::Lacking(what),
         };
         let name = format!("{}.{}", job.fence.epoch, job.fence.id);
+        let parents = match ParentsFile::write(&run, &name).await {
+            Ok(parents) => parents,
+            Err(error @ ParentsFileError::Unread(_)) => return Outcome::Snoozed(None, Some(error.to_string())),
+            Err(error) => return Outcome::Lacking(error.to_string()),
+        };
         let guarded = match Guarded::begin(name.clone()) {
             Ok(guarded) => guarded,
             Err(error) if is_lack(&error) => return Outcome::Lacking(lack_at_start("/bin/sh", &error)),
@@ -144,6 +164,9 @@ impl Exec {
         };
         for name in &self.withheld {
             command.env_remove(name);
+        }
+        if let Some(parents) = &parents {
+            command.env("LEASEHOLD_PARENTS", parents.path());
         }
         command
             .env("LEASEHOLD_RUN", name)
@@ -224,6 +247,10 @@ impl Handler for Exec {
 
     fn stop_timeout(&self) -> Duration {
         self.grace + STOP_TIMEOUT
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        self.backoff
     }
 
     fn lack(&self) -> Option<String> {

@@ -20,6 +20,9 @@
 //!
 //! *The environment* is the environment of the worker, without the settings of the worker (`environment`).
 //!
+//! *Parents.* If the job waited for other jobs, `LEASEHOLD_PARENTS` names a file with a JSON array: the parents with their states
+//! and results (`parents`).
+//!
 //! *A lack of the worker* (file descriptors, processes, memory, a shell, a folder) is not the fault of the job
 //! (`lack`). The job is released, and the worker takes fewer jobs.
 
@@ -28,6 +31,7 @@ mod environment;
 mod guard;
 mod lack;
 mod output;
+mod parents;
 mod process;
 
 pub use command::{Exec, ExecError};

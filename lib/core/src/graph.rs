@@ -1,0 +1,290 @@
+//! Jobs that depend on other jobs: what a parent's end means for its children, graphs of named jobs, and the order in which a
+//! graph can run.
+
+use crate::{id::JobId, job::NewJob, limits::GRAPH_MAX_JOBS, names::Kind, names::QueueName, state::State};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::{collections::HashMap, fmt, str::FromStr};
+
+/// What happens to a blocked job when one of its parents ends without success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParentFailure {
+    /// The job is cancelled.
+    #[default]
+    Cancel,
+    /// The job waits until the parent is revived and succeeds.
+    Hold,
+    /// The job no longer waits for this parent.
+    Run,
+}
+
+impl ParentFailure {
+    /// All values.
+    pub const ALL: [Self; 3] = [Self::Cancel, Self::Hold, Self::Run];
+
+    /// The name used in SQL, JSON and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Hold => "hold",
+            Self::Run => "run",
+        }
+    }
+
+    /// Whether the child no longer waits for a parent that ended in this state.
+    #[must_use]
+    pub const fn is_met_by(self, ended: State) -> bool {
+        matches!(ended, State::Succeeded) || matches!(self, Self::Run)
+    }
+}
+
+impl fmt::Display for ParentFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for ParentFailure {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|known| known.as_str() == text);
+        known.ok_or_else(|| format!("{text:?} is not one of cancel, hold, run"))
+    }
+}
+
+/// A parent of a job, live or finished.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parent {
+    /// The parent.
+    pub id: JobId,
+    /// Its kind; `None` after its row has left history.
+    pub kind: Option<Kind>,
+    /// Its state; `None` after its row has left history.
+    pub state: Option<State>,
+    /// Its result, if the parent has succeeded. `None` also for a result that was left out because the results of all parents
+    /// together are too large.
+    pub result: Option<Box<RawValue>>,
+    /// The result was left out because the results of all parents together are too large.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_left_out: bool,
+    /// Whether the job no longer waits for this parent.
+    pub met: bool,
+    /// What happens when the parent ends without success.
+    pub on_parent_failure: ParentFailure,
+}
+
+/// A job of a drawn graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GraphJob {
+    /// The job.
+    pub id: JobId,
+    /// The kind; `None` after the row of the job has left history.
+    pub kind: Option<Kind>,
+    /// The queue; `None` after the row of the job has left history.
+    pub queue: Option<QueueName>,
+    /// The state; `None` after the row of the job has left history.
+    pub state: Option<State>,
+}
+
+/// A dependency of a drawn graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct GraphEdge {
+    /// The job that must end first.
+    pub parent: JobId,
+    /// The job that depends on the parent.
+    pub child: JobId,
+    /// Whether the child no longer waits for this parent.
+    pub met: bool,
+    /// What happens to the child when the parent ends without success.
+    pub on_parent_failure: ParentFailure,
+}
+
+/// A job, the jobs that it depends on, the jobs that depend on it, and so on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Graph {
+    /// The jobs, by id.
+    pub jobs: Vec<GraphJob>,
+    /// The dependencies among these jobs.
+    pub edges: Vec<GraphEdge>,
+    /// The graph has more jobs than were read.
+    pub is_cut: bool,
+}
+
+/// A job of a graph that is about to be submitted.
+#[derive(Clone, Debug)]
+pub struct NamedJob {
+    /// The name within the graph; empty: none.
+    pub name: String,
+    /// The names of the jobs that this job depends on.
+    pub after: Vec<String>,
+    /// The job. Its `depends_on` names jobs outside of the graph.
+    pub job: NewJob,
+}
+
+/// The graph cannot be accepted. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidGraph {
+    /// Two jobs have one name.
+    #[error("the name {0:?} is given to two jobs")]
+    NameTwice(String),
+    /// A job comes after a job that is not there.
+    #[error("{child} comes after {name:?}, and no job of the graph has this name")]
+    UnknownName {
+        /// The job.
+        child: String,
+        /// The name that no job has.
+        name: String,
+    },
+    /// A job depends on itself.
+    #[error("{0} depends on itself")]
+    Itself(String),
+    /// Jobs depend on each other.
+    #[error("the jobs depend on each other in a cycle: {}", told(.0))]
+    Cycle(Vec<String>),
+    /// The graph has too many jobs.
+    #[error("the graph has {0} jobs; at most {GRAPH_MAX_JOBS} are allowed")]
+    TooLarge(usize),
+}
+
+fn told(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let mut text = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(" → ");
+    if names.len() > MOST {
+        text.push_str(" → …");
+    }
+    text
+}
+
+/// The jobs of a graph, with ids in `depends_on` instead of the names in `after`.
+///
+/// # Errors
+/// What is wrong with the graph.
+pub fn resolve(graph: Vec<NamedJob>) -> Result<Vec<NewJob>, InvalidGraph> {
+    if graph.len() > GRAPH_MAX_JOBS {
+        return Err(InvalidGraph::TooLarge(graph.len()));
+    }
+    let mut ids: HashMap<&str, JobId> = HashMap::with_capacity(graph.len());
+    for node in graph.iter().filter(|node| !node.name.is_empty()) {
+        if ids.insert(&node.name, node.job.id).is_some() {
+            return Err(InvalidGraph::NameTwice(node.name.clone()));
+        }
+    }
+    let mut jobs = Vec::with_capacity(graph.len());
+    for node in &graph {
+        let mut job = node.job.clone();
+        for name in &node.after {
+            let parent = ids.get(name.as_str()).ok_or_else(|| InvalidGraph::UnknownName {
+                child: if node.name.is_empty() { "a job".to_owned() } else { node.name.clone() },
+                name: name.clone(),
+            })?;
+            if !job.depends_on.contains(parent) {
+                job.depends_on.push(*parent);
+            }
+        }
+        jobs.push(job);
+    }
+    let name = |nth: usize| if graph[nth].name.is_empty() { jobs[nth].id.to_string() } else { graph[nth].name.clone() };
+    run_order(&jobs).map_err(|cycle| cycle_of(cycle.into_iter().map(name).collect()))?;
+    Ok(jobs)
+}
+
+/// The error for jobs that depend on each other in a cycle, each the parent of the next one, the first one at both ends.
+#[must_use]
+pub fn cycle_of(names: Vec<String>) -> InvalidGraph {
+    if names.len() == 2 { InvalidGraph::Itself(names[0].clone()) } else { InvalidGraph::Cycle(names) }
+}
+
+/// Places of the jobs in an order in which each job comes after its parents among these jobs (Kahn's algorithm).
+///
+/// # Errors
+/// A cycle: places of jobs, each the parent of the next one, the first one at both ends.
+pub fn run_order(jobs: &[NewJob]) -> Result<Vec<usize>, Vec<usize>> {
+    let places: HashMap<JobId, usize> = jobs.iter().enumerate().map(|(nth, job)| (job.id, nth)).collect();
+    let mut children = vec![Vec::new(); jobs.len()];
+    let mut open_parents = vec![0_usize; jobs.len()];
+    for (child, job) in jobs.iter().enumerate() {
+        for parent in job.depends_on.iter().filter_map(|id| places.get(id)) {
+            children[*parent].push(child);
+            open_parents[child] += 1;
+        }
+    }
+    let mut order: Vec<usize> = (0..jobs.len()).filter(|&nth| open_parents[nth] == 0).collect();
+    let mut next = 0;
+    while let Some(&parent) = order.get(next) {
+        for &child in &children[parent] {
+            open_parents[child] -= 1;
+            if open_parents[child] == 0 {
+                order.push(child);
+            }
+        }
+        next += 1;
+    }
+    let Some(start) = open_parents.iter().position(|open| *open > 0) else { return Ok(order) };
+    // Each of the jobs that are left has a parent among them. So the way up from any of them ends in a cycle.
+    let up = |nth: usize| {
+        let parents = jobs[nth].depends_on.iter().filter_map(|id| places.get(id).copied());
+        parents.into_iter().find(|&parent| open_parents[parent] > 0).unwrap_or(nth)
+    };
+    let on_cycle = (0..jobs.len()).fold(start, |nth, _| up(nth));
+    let mut cycle = vec![on_cycle];
+    let mut nth = up(on_cycle);
+    while nth != on_cycle {
+        cycle.push(nth);
+        nth = up(nth);
+    }
+    cycle.push(on_cycle);
+    cycle.reverse();
+    Err(cycle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, after: &[&str]) -> NamedJob {
+        let payload = RawValue::from_string("{}".to_owned()).expect("JSON");
+        let job = NewJob::new("k".parse().expect("a name"), payload);
+        NamedJob { name: name.to_owned(), after: after.iter().map(|&name| name.to_owned()).collect(), job }
+    }
+
+    #[test]
+    fn names_become_ids() {
+        let graph = vec![node("b", &["a", "a"]), node("a", &[]), node("", &["b", "a"])];
+        let ids: Vec<JobId> = graph.iter().map(|node| node.job.id).collect();
+        let jobs = resolve(graph).expect("a graph");
+        assert_eq!(jobs[0].depends_on, [ids[1]]);
+        assert!(jobs[1].depends_on.is_empty());
+        assert_eq!(jobs[2].depends_on, [ids[0], ids[1]]);
+        assert_eq!(run_order(&jobs), Ok(vec![1, 0, 2]));
+    }
+
+    #[test]
+    fn a_wrong_graph_is_named() {
+        for (graph, told) in [
+            (vec![node("a", &[]), node("a", &[])], "the name \"a\" is given to two jobs"),
+            (vec![node("a", &["z"])], "a comes after \"z\", and no job of the graph has this name"),
+            (vec![node("a", &["a"])], "a depends on itself"),
+            (
+                vec![node("x", &[]), node("a", &["x", "c"]), node("b", &["a"]), node("c", &["b"]), node("d", &["c"])],
+                "the jobs depend on each other in a cycle: b → c → a → b",
+            ),
+        ] {
+            assert_eq!(resolve(graph).expect_err(told).to_string(), told);
+        }
+    }
+
+    #[test]
+    fn only_run_goes_on_after_a_failure() {
+        for (policy, ended, met) in [
+            (ParentFailure::Cancel, State::Succeeded, true),
+            (ParentFailure::Hold, State::Dead, false),
+            (ParentFailure::Cancel, State::Cancelled, false),
+            (ParentFailure::Run, State::Dead, true),
+        ] {
+            assert_eq!(policy.is_met_by(ended), met, "{policy} {ended}");
+            assert_eq!(policy.as_str().parse(), Ok(policy));
+        }
+    }
+}
