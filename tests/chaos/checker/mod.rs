@@ -39,7 +39,7 @@ use crate::{
     plan::{Plan, Recovery},
 };
 use leasehold_tests::LogLine;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// The findings. All lists are empty after a good run.
@@ -64,8 +64,9 @@ pub(crate) fn check(evidence: &Evidence) -> Findings {
         rows.entry(row.id).or_default().push(row);
     }
     ledger::check(evidence, &rows, &mut findings);
+    let children: BTreeSet<Uuid> = evidence.edges.iter().map(|edge| edge.child).collect();
     for row in &evidence.rows {
-        trail::check(row, &mut findings);
+        trail::check(row, children.contains(&row.id), &mut findings);
     }
     log::check(evidence, &rows, &mut findings);
     keys::check(&evidence.rows, &mut findings);

@@ -133,7 +133,9 @@ fn a_job_that_starts_before_the_end_of_its_parent_is_illegal() {
 fn a_job_that_runs_after_a_failure_of_its_parent_is_illegal() {
     must_find("illegal", "although one of its parents failed", |evidence| {
         depends(evidence);
-        evidence.rows[0] = Row { state: "dead".to_owned(), result: None, ..evidence.rows[0].clone() };
+        let first = evidence.rows[0].clone();
+        evidence.rows[0] = Row { state: "dead".to_owned(), max_attempts: first.attempt, result: None, ..first };
+        evidence.ledger.poison.insert(FIRST);
     });
 }
 
