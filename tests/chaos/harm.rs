@@ -73,7 +73,7 @@ impl Stage {
             }
             // The statement is committed, but the answer is lost.
             1 => self.to_postgres.lose_answers("enqueue: ", "INSERT 0 ", 1),
-            2 => self.to_postgres.lose_answers("complete: ", "INSERT 0 ", 1),
+            2 => self.to_postgres.lose_answers("complete: ", "SELECT ", 1),
             // The connection is cut in the middle of a statement or of an answer.
             3 => self.to_postgres.cut_after(End::Client, dice.number(0..6000)),
             _ => self.to_postgres.cut_after(End::Server, dice.number(0..6000)),

@@ -157,7 +157,8 @@ impl Program {
         }
     }
 
-    /// Lets some jobs depend on one or two jobs that this program has enqueued before.
+    /// Lets some jobs depend on one or two jobs that this program has enqueued before. A job of the queue that nobody serves
+    /// does not end before the end of the run, so no job depends on it.
     fn add_parents(&self, job: &mut NewJob) {
         let dice = &self.shared.around.dice;
         let may_wait = job.delay.is_none() && job.queue != self.shared.idle;
@@ -165,7 +166,15 @@ impl Program {
             return;
         }
         for _ in 0..1 + dice.index(2) {
-            job.depends_on.extend(self.newest().filter(|parent| !job.depends_on.contains(parent)));
+            let Some(parent) = self.newest() else { return };
+            let is_served = {
+                let rows = self.shared.store.rows();
+                let row = rows.live.get(&parent).or(rows.history.get(&parent));
+                row.is_some_and(|row| row.job.queue != self.shared.idle)
+            };
+            if is_served && !job.depends_on.contains(&parent) {
+                job.depends_on.push(parent);
+            }
         }
         job.on_parent_failure = dice.pick(&[ParentFailure::Cancel, ParentFailure::Run]);
     }

@@ -162,7 +162,7 @@ async fn a_result_is_kept_while_every_connection_is_cut() {
 async fn a_settle_whose_answer_is_lost_counts_once() {
     let fixture = Fixture::start().await;
     let proxy = Proxy::start(fixture.stores.database.server().port()).await;
-    proxy.lose_answers("complete: ", "INSERT 0 ", 2);
+    proxy.lose_answers("complete: ", "SELECT ", 2);
     let url = proxy.instead_of(&fixture.stores.database.url);
     let worker = fixture.worker_by(&url, settings(4), handlers("k", |_| async { succeeded() })).await;
     let ids = fixture.enqueue(&jobs("k", 20)).await;
