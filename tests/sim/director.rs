@@ -184,12 +184,14 @@ impl Director {
         }
     }
 
-    /// Damages the keys of one queue.
+    /// Damages the keys of one queue. Of a queue that Redis does not note, nobody looks at the keys.
     fn damage(&self) {
         let dice = &self.around.dice;
         let which = dice.below(8);
         self.fleet.head.damage(|keys| {
-            let mut queues: Vec<&mut QueueKeys> = keys.queues.values_mut().collect();
+            let Keys { queues, noted, .. } = keys;
+            let queues = queues.iter_mut().filter(|(queue, _)| noted.contains(*queue));
+            let mut queues: Vec<&mut QueueKeys> = queues.map(|(_, keys)| keys).collect();
             if queues.is_empty() {
                 return;
             }

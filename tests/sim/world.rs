@@ -224,8 +224,9 @@ impl World {
             let (ready, known) = (ready.len(), known.len());
             let more = keys.overflow.is_some();
             format!(
-                "{} in line, {ready} ready, {known} known, in order {in_order}, head of {head_max}, overflow {more}; {keys:?}",
-                line.len()
+                "{} in line, {ready} ready, {known} known, in order {in_order}, head of {head_max}, overflow {more}, noted {}; {keys:?}",
+                line.len(),
+                self.director.fleet.head.keys().noted.contains(&self.clients.idle)
             )
         })
     }

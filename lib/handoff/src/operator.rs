@@ -29,7 +29,8 @@ impl Handoff {
     /// Redis does not do it in time.
     pub async fn clear(&self, queue: &QueueName) -> Result<(), Error> {
         let commands = self.clear_commands(queue).await?;
-        self.run_atomically::<Vec<Value>>("clearing the head of a queue", commands).await.map(drop)
+        self.run_atomically::<Vec<Value>>("clearing the head of a queue", commands).await?;
+        self.run::<(u32,)>("noting a queue", vec![self.note_queue(queue)]).await.map(|_| ())
     }
 
     /// Removes the waiting hints of a queue and refuses new ones until [`Handoff::resume`]. Leases stay.

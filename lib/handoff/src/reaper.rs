@@ -80,8 +80,7 @@ impl Handoff {
             let fill = fill.arg(to.as_deref().unwrap_or(NO_PLACE)).arg(milliseconds(EXTEND_FOR));
             let fill = fill.arg(number(*reading)).args(in_order(hints));
             steps.push(fill.into());
-            // A queue that is filled with nothing may have no keys left, and is not noted.
-            if !hints.is_empty() {
+            if leaves_keys(hints, *more) {
                 steps.push(self.note_queue(queue));
             }
         }
@@ -94,7 +93,7 @@ impl Handoff {
         for fill in fills {
             let (swept, (pushed, held, _paused)) = (counts(answers.next())?, counts(answers.next())?);
             filled.push(Filled { pushed, held, swept: swept_of(swept) });
-            if !fill.hints.is_empty() {
+            if leaves_keys(&fill.hints, fill.more) {
                 answers.next();
             }
         }
@@ -259,6 +258,12 @@ fn sweep_call(keys: &QueueKeys, aside: &[String], force: bool) -> Call {
 /// The answer of a sweep.
 const fn swept_of((orphans, readmitted, dropped): (u32, u32, u32)) -> Swept {
     Swept { orphans, readmitted, dropped }
+}
+
+/// Whether a fill leaves keys in any case: hints, or the flag that the line is longer. A queue that is filled with nothing may have
+/// no keys left, and is not noted.
+fn leaves_keys(hints: &[Hint], more: bool) -> bool {
+    !hints.is_empty() || more
 }
 
 /// Compares the front of a line with the scores of its ids and with the first ids of `ready`.

@@ -75,7 +75,7 @@ pub(crate) fn fill(server: &mut Server, Fill { queue, reading, hints, more, to }
     let bound = server.head_max;
     let to = to.as_deref().map(|place| (place, until(now, EXTEND_FOR)));
     let filled = server.of(queue).fill(bound, *reading, &in_order(hints), *more, to, now);
-    if !hints.is_empty() {
+    if !hints.is_empty() || *more {
         server.keys.noted.insert(queue.clone());
     }
     server.count("a fill brought hints", filled.pushed > 0);

@@ -57,7 +57,11 @@ impl MemoryHead {
     }
 
     pub async fn clear(&self, queue: &QueueName) -> Result<(), Error> {
-        self.call("clear_head", |server, _| server.of(queue).clear()).await
+        self.call("clear_head", |server, _| {
+            server.of(queue).clear();
+            server.keys.noted.insert(queue.clone());
+        })
+        .await
     }
 
     pub async fn pause(&self, queue: &QueueName) -> Result<(), Error> {
