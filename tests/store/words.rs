@@ -145,6 +145,20 @@ async fn a_job_that_has_not_begun_in_time_is_cancelled() {
 }
 
 #[tokio::test]
+async fn a_job_that_expires_between_two_attempts_says_so() {
+    let fixture = Fixture::start().await;
+    let id = enqueued(&fixture, expiring()).await;
+    let run = fixture.claim_one(WorkerId::new(), id).await;
+    fixture.settle_one(run.fence, Settle::Retry { delay: MINUTE, error: "no".into() }).await;
+    fixture.make_overdue().await;
+    assert_eq!(fixture.lapse(10).await.expect("lapse").len(), 1);
+    let record = fixture.record(id).await;
+    assert_eq!((record.state, record.attempt), (State::Cancelled, 1));
+    let error = record.last_error.expect("a reason");
+    assert!(error.starts_with("it expired before its next attempt, at 2"), "{error}");
+}
+
+#[tokio::test]
 async fn an_expired_job_is_never_claimed_even_without_a_reaper() {
     let fixture = Fixture::start().await;
     let id = enqueued(&fixture, expiring()).await;

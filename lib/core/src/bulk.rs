@@ -41,6 +41,9 @@ pub enum InvalidBulk {
     /// A filter without any condition would choose every job. That is hardly ever meant.
     #[error("the filter has no condition; it would choose every job")]
     NoCondition,
+    /// Every error contains an empty text.
+    #[error("the text to look for in errors is empty; it would choose every job with an error")]
+    NoText,
     /// The action does nothing to jobs in this state.
     #[error("state is {state}; {verb} by filter takes jobs that are {}", names(.allowed))]
     State {
@@ -106,6 +109,9 @@ impl BulkFilter {
         if *self == Self::default() {
             return Err(InvalidBulk::NoCondition);
         }
+        if self.error_like.as_ref().is_some_and(String::is_empty) {
+            return Err(InvalidBulk::NoText);
+        }
         if let BulkAction::Place(place) = action {
             place.validate()?;
         }
@@ -136,6 +142,8 @@ mod tests {
     fn a_filter_needs_a_condition_and_states_that_fit() {
         let cancel = BulkAction::Cancel;
         assert_eq!(BulkFilter::default().states_for(&cancel), Err(InvalidBulk::NoCondition));
+        let no_text = BulkFilter { error_like: Some(String::new()), ..BulkFilter::default() };
+        assert_eq!(no_text.states_for(&cancel), Err(InvalidBulk::NoText));
         let of = |states: &[State]| BulkFilter { states: states.to_vec(), ..BulkFilter::default() };
         let error = of(&[State::Dead]).states_for(&cancel).expect_err("dead jobs have ended");
         assert_eq!(

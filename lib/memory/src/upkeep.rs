@@ -118,7 +118,13 @@ impl Rows {
         let queue = row.job.queue.clone();
         let told = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
         let (event, verb, reason) = match (row.expires_at.filter(|at| *at <= now), row.retry_until) {
-            (Some(at), _) => (Event::Cancel, Verb::Cancel, format!("it expired: it had not begun by {}", told(at))),
+            (Some(at), _) => {
+                let what = match row.life.attempt {
+                    0 => "it expired: it had not begun by",
+                    _ => "it expired before its next attempt, at",
+                };
+                (Event::Cancel, Verb::Cancel, format!("{what} {}", told(at)))
+            }
             (None, until) => {
                 (Event::GiveUp, Verb::Bury, format!("its time for retries is over since {}", told(until?)))
             }

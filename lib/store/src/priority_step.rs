@@ -61,7 +61,7 @@ impl Store {
             return Ok(total);
         }
         let held = locked.iter().enumerate().map(|(nth, id)| Locked { nth, what: format!("job {id}"), by: None });
-        Err(Error::Locked(Box::new(LockedOut { doing: MOVING, held: held.collect(), accepted: Vec::new() })))
+        Err(Error::Locked(Box::new(LockedOut { doing: NOT_MOVED, held: held.collect(), accepted: Vec::new() })))
     }
 
     /// Moves the waiting jobs among the next `limit` jobs of the table.
@@ -85,6 +85,7 @@ struct Reordered {
 }
 
 const MOVING: &str = "moving the jobs of a line";
+const NOT_MOVED: &str = "the step is set, and some jobs keep their old position until the command runs again";
 const DOING: &str = "setting the priority step of a queue";
 
 /// A change to the row of one queue.

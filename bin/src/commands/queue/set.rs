@@ -4,7 +4,7 @@ use crate::{
     context::Context,
     failure::Failure,
     output::{self, human},
-    times,
+    signals, times,
 };
 use leasehold::QueueName;
 use leasehold_store::{QueueChange, QueueSettings, STRICT_PRIORITY_STEP};
@@ -89,7 +89,13 @@ pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
         answer.insert("keep_days".to_owned(), json!(days));
     }
     if let Some(step) = priority_step {
-        let moved = client.set_priority_step(&queue, step).await.map_err(|error| context.failure(&error))?;
+        let stop = signals::listen()?;
+        let moved = tokio::select! {
+            moved = client.set_priority_step(&queue, step) => moved.map_err(|error| context.failure(&error))?,
+            () = stop.soon.cancelled() => {
+                return Err(Failure::new("stopped before every waiting job had its new position; run the command again"));
+            }
+        };
         let step_ms = u64::try_from(step.as_millis()).unwrap_or(u64::MAX);
         answer.insert("priority_step_ms".to_owned(), json!(step_ms));
         answer.insert("moved".to_owned(), json!(moved));
