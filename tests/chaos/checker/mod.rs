@@ -11,7 +11,7 @@
 //! | one result for each job, from its last run; a stale write changes nothing | `trail`, `log` |
 //! | two workers never hold a lease on one job | `log` |
 //! | attempts and crashes stay within their limits; a job that kills workers is dead | `trail`, the plan's `dead` |
-//! | a live unique key has one live job | `keys`; cron ticks are not checked: the load has no cron |
+//! | a live unique key has one live job | `keys`; the scenario `cron` checks that each tick has one job |
 //! | a blocked job starts if and only if the ends of its parents say so | `graph` |
 //! | limits on running jobs per key | nothing: no limit is enforced yet |
 //! | a graceful stop burns no attempt | `trail` (an attempt that is given back is not spent), the plan's `burned_max` |
