@@ -3,12 +3,12 @@
 use crate::fleet::{Fleet, TIMEOUT};
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use leasehold::{Client, NewJob};
-use leasehold_tests::Probe;
+use leasehold_tests::{Probe, eventually};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sqlx::PgConnection;
 use std::{
     collections::{BTreeSet, HashMap},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use uuid::Uuid;
 
@@ -77,15 +77,12 @@ async fn a_new_priority_step_is_obeyed_at_once() {
 async fn begun_since(database: &mut PgConnection, moment: DateTime<Utc>, count: i64) -> [i64; 2] {
     let begun = "SELECT count(*) FILTER (WHERE priority = -1), count(*) FILTER (WHERE priority = 1)
                  FROM leasehold.jobs WHERE started_at > $1";
-    let begin = Instant::now();
-    loop {
-        let (low, high) = sqlx::query_as(begun).bind(moment).fetch_one(&mut *database).await.expect("counting");
-        if low + high >= count {
-            return [low, high];
-        }
-        assert!(begin.elapsed() < TIMEOUT, "only {} jobs began", low + high);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("enough jobs have begun", TIMEOUT, async || {
+        let (low, high): (i64, i64) =
+            sqlx::query_as(begun).bind(moment).fetch_one(&mut *database).await.expect("counting");
+        if low + high >= count { Ok([low, high]) } else { Err([low, high]) }
+    })
+    .await
 }
 
 async fn enqueue(client: &Client, probe: &Probe, mut random: StdRng) -> Entered {
