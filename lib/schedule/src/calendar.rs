@@ -116,7 +116,8 @@ fn fixed_times(fields: &str) -> Option<Vec<String>> {
         fields.insert(0, "0");
     }
     let (times, days) = fields.split_at(3);
-    let times = times.iter().map(|field| field.split(',').map(single_value).collect()).collect::<Option<Vec<Vec<_>>>>()?;
+    let times =
+        times.iter().map(|field| field.split(',').map(single_value).collect()).collect::<Option<Vec<Vec<_>>>>()?;
     if !(2..=FIXED_TIMES_MAX).contains(&times.iter().map(Vec::len).product()) {
         return None;
     }
