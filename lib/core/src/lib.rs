@@ -44,7 +44,7 @@ pub use outcome::{Outcome, Tries};
 pub use place::Place;
 pub use retry::Retry;
 pub use schedule::{InvalidMissed, Missed, NewSchedule, Timing};
-pub use settle::{Ending, Settle, Settled};
+pub use settle::{Ending, Settle, Settled, Success, check_following};
 pub use state::{Event, Lifecycle, Refusal, State, Verb};
 pub use transitions::Transitions;
 pub use unique::{OnConflict, Unique, UniqueRule, UniqueWhile};

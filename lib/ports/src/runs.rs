@@ -42,7 +42,7 @@ impl Lease {
 pub struct SettledRuns {
     /// The answer for each run.
     pub answers: Vec<Settled>,
-    /// The jobs that waited for these runs and are now in the line.
+    /// The jobs that waited for these runs, or follow from them, and are now in the line.
     pub unblocked: Vec<Waiting>,
 }
 

@@ -18,6 +18,7 @@ mod deferred;
 mod enqueue;
 mod error;
 mod expire;
+mod following;
 mod graphs;
 mod job_words;
 mod leases;

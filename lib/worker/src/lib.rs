@@ -5,7 +5,7 @@
 //! | step | where |
 //! | --- | --- |
 //! | take, claim | `queue_loop`: the order of both; `take`: the blocking wait for a hint or the bell; `claim`: from hints to jobs; `refused`: hints that PostgreSQL refused; `parked`: refused hints that are tried again; `unanswered`: claims without an answer |
-//! | resolve, run, classify | `attempt`; `capacity`: how many jobs are held, and when a run may begin |
+//! | resolve, run, classify | `attempt`; `following`: what follows from a success; `capacity`: how many jobs are held, and when a run may begin |
 //! | settle, ack | `settler`, `settled_hints` |
 //!
 //! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `notices` receives
@@ -22,6 +22,7 @@ mod claim;
 mod counters;
 mod exec;
 mod filling;
+mod following;
 mod handler;
 mod health;
 mod heartbeat;
@@ -46,6 +47,8 @@ mod worker_state;
 
 pub use counters::Tally;
 pub use exec::{Exec, ExecError, PassedEnv};
+#[doc(hidden)]
+pub use following::{followed, judge};
 pub use handler::{Handler, Handlers, STOP_TIMEOUT};
 pub use run::{MissingState, ParentsError, Run, State, StopReason};
 pub use settings::Settings;

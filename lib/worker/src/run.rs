@@ -1,11 +1,11 @@
 //! One run from the view of its handler, and the signal that tells the handler to stop.
 
-use leasehold_core::{ClaimedJob, Fence, PARENTS_MAX_BYTES, Parent};
-use leasehold_ports::ReadParents;
+use leasehold_core::{ClaimedJob, Fence, NewJob, PARENTS_MAX_BYTES, Parent};
+use leasehold_ports::{ReadParents, Waiting};
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio::sync::Notify;
 
@@ -70,13 +70,23 @@ struct Inner {
     job: ClaimedJob,
     reason: OnceLock<StopReason>,
     stopped: Notify,
+    /// The jobs that follow if this run succeeds.
+    following: Mutex<Vec<NewJob>>,
+    /// The handler has ended the run in a transaction of its own. The jobs that are in the line when it has committed.
+    completed: OnceLock<Mutex<Vec<Waiting>>>,
 }
 
 impl Run {
     /// A run of this job, without state. Workers make runs; the test of a handler may make one too.
     #[must_use]
     pub fn new(job: ClaimedJob) -> Self {
-        let inner = Inner { job, reason: OnceLock::new(), stopped: Notify::new() };
+        let inner = Inner {
+            job,
+            reason: OnceLock::new(),
+            stopped: Notify::new(),
+            following: Mutex::default(),
+            completed: OnceLock::new(),
+        };
         Self { inner: Arc::new(inner), state: State::default(), store: None }
     }
 
@@ -114,6 +124,43 @@ impl Run {
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
         let value = self.state.0.as_ref().and_then(|values| values.get(&TypeId::of::<T>()));
         value.and_then(|value| value.downcast_ref()).ok_or(MissingState { of: type_name::<T>() })
+    }
+
+    /// Enqueues a job if this run succeeds, in the transaction that ends the run: the job exists if and only if the success
+    /// of this run is accepted. Up to 1000 jobs, with payloads of up to 4 MiB together. If one of them is invalid, the job of
+    /// this run is dead, with the reason. A job whose unique key is held is skipped.
+    pub fn then(&self, job: NewJob) {
+        self.inner.following.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+    }
+
+    /// Reads the jobs that follow if this run succeeds.
+    pub(crate) fn with_following<T>(&self, read: impl FnOnce(&[NewJob]) -> T) -> T {
+        read(&self.inner.following.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the jobs that follow if this run succeeds.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn take_following(&self) -> Vec<NewJob> {
+        std::mem::take(&mut self.inner.following.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that a transaction of the handler ends this run, if it is committed. `in_line`: the jobs that are then in the line.
+    #[doc(hidden)]
+    pub fn note_completed(&self, in_line: Vec<Waiting>) {
+        // A second call is impossible: the first one has removed the row.
+        let _ = self.inner.completed.set(Mutex::new(in_line));
+    }
+
+    /// Whether a transaction of the handler ends this run, if it is committed.
+    pub(crate) fn is_completed(&self) -> bool {
+        self.inner.completed.get().is_some()
+    }
+
+    /// The jobs that the transaction of the handler has brought into the line.
+    pub(crate) fn take_in_line(&self) -> Vec<Waiting> {
+        let in_line = self.inner.completed.get();
+        in_line.map(|jobs| std::mem::take(&mut *jobs.lock().unwrap_or_else(PoisonError::into_inner))).unwrap_or_default()
     }
 
     /// The job.

@@ -13,7 +13,7 @@ pub(crate) struct SettledHints {
     pub(crate) ack: Vec<Run>,
     /// The jobs are back in the line.
     pub(crate) release: Vec<Run>,
-    /// Jobs that waited for these runs and are now in the line.
+    /// Jobs that waited for these runs, or follow from them, and are now in the line.
     pub(crate) unblocked: Vec<Waiting>,
 }
 

@@ -76,6 +76,10 @@ pub(crate) struct Settler {
     pub(crate) give_up: CancellationToken,
 }
 
+const fn is_success(settle: &Settle) -> bool {
+    matches!(settle, Settle::Complete(_) | Settle::CompleteThen(_))
+}
+
 /// Runs whose rows other transactions have locked. They are written later, and no other run waits for them.
 #[derive(Default)]
 struct HeldUp {
@@ -234,6 +238,9 @@ impl Settler {
             match answer {
                 Settled::Done | Settled::Already => {
                     counters.settled(&ended.settle);
+                    if is_success(&ended.settle) {
+                        hints.unblocked.extend(ended.run.take_in_line());
+                    }
                     let into =
                         if matches!(ended.settle, Settle::Release) { &mut hints.release } else { &mut hints.ack };
                     into.push(ended.run.clone());
@@ -245,6 +252,12 @@ impl Settler {
                 Settled::Locked => {
                     counters.settles_held_up.add(1);
                     locked.push(ended);
+                    continue;
+                }
+                // The transaction of the handler may have ended the run. Then a success is answered as written already. A
+                // run that is over cannot be ended again, so this writes nothing.
+                Settled::LeaseLost if ended.run.is_completed() && !is_success(&ended.settle) => {
+                    again.add(Ended { settle: Settle::Complete(None), ..ended });
                     continue;
                 }
                 // The hint stays as it is: it may belong to another worker now.
