@@ -162,7 +162,6 @@ impl<J: Job, To> Draft<J, To> {
         job.validate()?;
         Ok(job)
     }
-
 }
 
 impl<'c, J: Job> Enqueue<'c, J> {

@@ -5,8 +5,10 @@ use crate::{
     journal::Change,
     rows::{Row, Rows, later},
 };
+use chrono::TimeDelta;
 use leasehold_core::{
-    Ending, Event, Fence, FinishedRun, JobId, Lifecycle, NewJob, Settle, Settled, State, Success, Verb, WorkerId,
+    Ending, Event, Fence, FinishedRun, JobId, Lifecycle, NewJob, Progress, ProgressNote, Report, ReportedNote, Settle,
+    Settled, State, Success, Verb, WorkerId,
 };
 use leasehold_ports::{Deferred, SettledRuns, Waiting};
 use std::collections::BTreeSet;
@@ -135,6 +137,25 @@ impl Rows {
             return true;
         }
         self.happen(fence.id, event, None, write).is_ok()
+    }
+
+    pub(crate) fn report(&mut self, worker: WorkerId, reports: &[Report]) {
+        let now = self.clock.now();
+        for report in reports.iter().filter(|report| report.fence.worker == worker) {
+            if self.is_locked(report.fence.id) {
+                continue;
+            }
+            let Some(row) = self.live.get_mut(&report.fence.id).filter(|row| row.life.fence() == Some(report.fence))
+            else {
+                continue;
+            };
+            let note = |note: &ReportedNote| {
+                let at = now - TimeDelta::from_std(note.age).unwrap_or_default();
+                ProgressNote { nth: note.nth, at, note: note.note.clone() }
+            };
+            let notes = report.notes.iter().map(note).collect();
+            row.progress = Some(Progress { epoch: report.fence.epoch, done: report.done, at: now, notes });
+        }
     }
 
     /// Why the first statement found no row.

@@ -58,6 +58,6 @@ pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, PushHints, Pushed, Re
 pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
 };
-pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, SettledRuns, Settles};
+pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, ReportProgress, SettledRuns, Settles};
 pub use schedules::{DueSchedule, DueSchedules, Fire, FireOutcome, Schedules, TickJob};
 pub use upkeep::{Repair, Retained, Upkeep, Uptime};

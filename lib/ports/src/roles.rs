@@ -14,7 +14,7 @@ use crate::{
     operator::{FindViolations, InspectHead},
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
     repairs::{LookAtHeads, PushHints, RepairHead},
-    runs::{DeferredSettles, Renewals, Settles},
+    runs::{DeferredSettles, Renewals, ReportProgress, Settles},
     schedules::Schedules,
     upkeep::Upkeep,
 };
@@ -34,7 +34,7 @@ roles! {
     /// What a client asks of the head.
     ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers;
     /// What a worker asks of the authority.
-    WorkerStore = Claims + LookUp + Renewals + Settles + ReadLine + ReadParents;
+    WorkerStore = Claims + LookUp + Renewals + ReportProgress + Settles + ReadLine + ReadParents;
     /// What a worker asks of the head.
     WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + WorkerRegistry;
     /// What a reaper asks of the authority.

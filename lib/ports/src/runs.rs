@@ -2,7 +2,7 @@
 
 use crate::{due::Waiting, error::Error};
 use async_trait::async_trait;
-use leasehold_core::{Epoch, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};
+use leasehold_core::{Epoch, Fence, FinishedRun, JobId, QueueName, Report, Settled, WorkerId};
 use std::{fmt, ops::Deref, time::Duration, vec};
 
 /// A lease that is still valid.
@@ -87,6 +87,13 @@ pub trait Renewals: fmt::Debug + Send + Sync {
 
     /// Succeeds when the store answers.
     async fn ping(&self) -> Result<(), Error>;
+}
+
+/// What runs tell about themselves.
+#[async_trait]
+pub trait ReportProgress: fmt::Debug + Send + Sync {
+    /// Writes the progress of runs. A run that has lost its lease is left out.
+    async fn report(&self, worker: WorkerId, reports: &[Report]) -> Result<(), Error>;
 }
 
 /// Results of runs.

@@ -176,7 +176,8 @@ mod tests {
             unique: Some(Unique::while_queued().replace()),
             ..plain.clone()
         };
-        let timed = NewJob { run_at: Some(DateTime::UNIX_EPOCH), expires_at: Some(DateTime::UNIX_EPOCH), ..plain.clone() };
+        let timed =
+            NewJob { run_at: Some(DateTime::UNIX_EPOCH), expires_at: Some(DateTime::UNIX_EPOCH), ..plain.clone() };
         let jobs = [plain, full, timed];
         let again = read(&json(jobs.iter()).expect("JSON")).expect("jobs");
         assert_eq!(format!("{jobs:?}"), format!("{again:?}"));

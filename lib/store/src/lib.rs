@@ -37,6 +37,7 @@ mod queue;
 mod queue_settings;
 mod read;
 mod renew;
+mod report;
 mod retain;
 mod revive;
 mod row;

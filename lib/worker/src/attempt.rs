@@ -5,7 +5,7 @@ use crate::{
     capacity::{PREFETCH_TIMEOUT, Reservation, Slot, SlotWait},
     following::{followed, judge},
     handler::Handler,
-    recovery,
+    progress, recovery,
     run::{Run, StopReason},
     runs::Ended,
     worker_state::WorkerState,
@@ -57,6 +57,7 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
         // again.
         Some(settle) => {
             let settle = followed(&run, settle);
+            progress::write_last(&state, &run).await;
             drop(state.ended.send(Ended { run, settle }).await);
         }
         None => state.runs.remove([&run].into_iter()),

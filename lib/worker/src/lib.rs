@@ -8,7 +8,8 @@
 //! | resolve, run, classify | `attempt`; `following`: what follows from a success; `capacity`: how many jobs are held, and when a run may begin |
 //! | settle, ack | `settler`, `settled_hints` |
 //!
-//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `notices` receives
+//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `progress` writes what runs
+//! tell about themselves. `notices` receives
 //! cancel requests. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
 //! fewer jobs while it lacks something. `watch` shows from outside what the worker does. `worker` puts the parts together
 //! and stops them in order.
@@ -29,6 +30,7 @@ mod heartbeat;
 mod jitter;
 mod notices;
 mod parked;
+mod progress;
 mod queue_loop;
 mod recovery;
 mod refused;
@@ -46,7 +48,7 @@ mod worker;
 mod worker_state;
 
 pub use counters::Tally;
-pub use exec::{Exec, ExecError, PassedEnv};
+pub use exec::{Exec, ExecError, PassedEnv, ReadJob};
 #[doc(hidden)]
 pub use following::{followed, judge};
 pub use handler::{Handler, Handlers, STOP_TIMEOUT};

@@ -163,6 +163,12 @@ impl Runs {
         }
     }
 
+    /// The runs that have told something about themselves that is not written.
+    pub(crate) fn with_reports(&self) -> Vec<Run> {
+        let held = self.held();
+        held.values().map(|held| &held.run).filter(|run| run.has_report() && !run.is_completed()).cloned().collect()
+    }
+
     /// Tells every run to stop because the worker stops.
     pub(crate) fn stop_all(&self) {
         for held in self.held().values() {

@@ -38,6 +38,8 @@ pub(crate) struct WorkerState {
     pub(crate) pulse: Pulse,
     pub(crate) unanswered: Unanswered,
     pub(crate) shortage: Arc<Shortage>,
+    /// Some run has told something about itself.
+    pub(crate) reports: Arc<Notify>,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
     /// Wakes the loop of a queue: hints of a kind that this worker serves were set aside there.
@@ -75,6 +77,7 @@ impl WorkerState {
                 .collect(),
             shortage,
             unanswered: Unanswered::default(),
+            reports: Arc::default(),
             redis: Health::new("Redis", "jobs are claimed from the line in PostgreSQL until Redis is available again"),
             postgres: Health::new(
                 "PostgreSQL",
