@@ -2,7 +2,7 @@
 
 use crate::typed::config;
 use leasehold::{
-    Client, CompleteError, Done, Error, FollowOn, Id, Job, JobError, Kind, NewJob, Run, State, Tally, Worker,
+    Client, CompleteError, Done, Error, FollowOn, Id, Job, JobError, Kind, NewJob, Reaper, Run, State, Tally, Worker,
     WorkerBuilder, testing::Queue,
 };
 use leasehold_tests::{Proxy, Stores, eventually};
@@ -207,6 +207,7 @@ async fn the_writes_of_a_handler_and_the_end_of_its_job_are_one_transaction() {
     let stores = Stores::start().await;
     let program = Program::start(&stores, &stores.database.url).await;
     let client = &program.client;
+    let reaper = tokio::spawn(Reaper::builder(&config(&stores)).run_until(std::future::pending()));
     for (order, how) in [(1, How::Commits), (2, How::ForgetsToCommitOnce), (3, How::FailsAfterCommit)] {
         let id = client.enqueue(Pay { order, how }).send().await.expect("accepted");
         assert_eq!(client.wait(id, LONG).await.expect("paid"), order);
@@ -222,6 +223,7 @@ async fn the_writes_of_a_handler_and_the_end_of_its_job_are_one_transaction() {
     .await;
     assert_eq!(program.seconds().await, 3);
     let tally = program.stop().await;
+    reaper.abort();
     assert_eq!(
         (tally.succeeded, tally.retried, tally.stale_writes_refused, tally.leases_lost),
         (6, 1, 0, 0),
