@@ -17,6 +17,7 @@ use crate::{
     leases::Leases,
     pauses::Pauses,
     promote::Promote,
+    reorder::Reorder,
     report::{PATIENCE, StepReport, add},
     retain::Retain,
     schedules::Schedules,
@@ -52,6 +53,7 @@ struct Answer {
     snapshot: Arc<str>,
     has_deferred: bool,
     has_ended_parents: bool,
+    has_reorders: bool,
 }
 
 /// What all sides use.
@@ -91,6 +93,7 @@ impl Around {
             began: answer.as_ref().map(|answer| answer.now),
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
+            has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
@@ -117,6 +120,7 @@ impl PostgresSide {
             Slot::new(Children),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
+            Slot::new(Reorder::default()),
             Slot::new(Retain),
         ];
         Self { slots }
@@ -134,6 +138,7 @@ impl PostgresSide {
                     snapshot: seen.snapshot.into(),
                     has_deferred: seen.has_deferred,
                     has_ended_parents: seen.has_ended_parents,
+                    has_reorders: seen.has_reorders,
                 })
             }
             Err(_) => {
