@@ -6,3 +6,4 @@ mod house;
 mod outage;
 mod testing;
 mod typed;
+mod waiting;

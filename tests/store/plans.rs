@@ -37,8 +37,9 @@ const BY_ID: [(&str, &str); 22] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 23] = [
+const BY_INDEX: [(&str, &str, &[&str]); 25] = [
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
+    ("reorder_jobs", "'default', $ids", &["job_pkey"]),
     ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, $id, 1000", &["job_pkey"]),
     ("bulk_place", "'default', 'k', '{queued}', now(), '%x%', $id, 1000, 5, NULL", &["job_pkey"]),
     ("bulk_find", "NULL, 'k', '{scheduled}', now(), NULL, $id, 1000", &["job_pkey"]),
@@ -58,6 +59,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 23] = [
     ("position", "$id, 1000", &["job_line_at", "job_pkey"]),
     ("expire", "100, now(), '{}', 1000", &["job_lease", "job_pkey"]),
     ("promote", "100, now()", &["job_due", "job_pkey"]),
+    ("promote_share", "10, '', 20", &["job_due_in_queue", "job_pkey"]),
     ("lapse", "100", &["job_overdue", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
     ("held", "$worker", &["job_lease"]),

@@ -7,8 +7,9 @@ use crate::{
     pair::Pair,
     waiter::Waiter,
 };
+use chrono::{DateTime, Utc};
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Revived};
+use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived};
 use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -53,7 +54,7 @@ impl Client {
     #[must_use]
     pub fn over(store: Arc<dyn ClientStore>, head: Option<Arc<dyn ClientHead>>) -> Self {
         let hints = head.clone().map(|head| Arc::new(HintSender::new(head)));
-        Self { waiter: Waiter::new(Arc::clone(&store)), store, head, hints, pair: None }
+        Self { waiter: Waiter::new(Arc::clone(&store), hints.clone()), store, head, hints, pair: None }
     }
 
     /// PostgreSQL and Redis, for calls that this client has no method for. `None` for a client of other stores.
@@ -129,8 +130,13 @@ impl Client {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
+        let mut next_due: Option<Duration> = None;
         for (job, answer) in accepted {
             let ours = answer.inserted || answer.replaced || (resent && answer.id == job.id);
+            if ours && answer.state == State::Scheduled {
+                let due = due_in(job);
+                next_due = Some(next_due.map_or(due, |before| before.min(due)));
+            }
             if let Some(line_at) = answer.line_at.filter(|_| ours && answer.state == State::Queued) {
                 by_queue.entry(&job.queue).or_default().push(Hint::at(answer.id, line_at));
             }
@@ -138,11 +144,15 @@ impl Client {
         for (queue, new) in by_queue {
             hints.push(queue, &new).await;
         }
+        if let Some(due) = next_due.and_then(Notice::due) {
+            hints.notify(&[due]).await;
+        }
     }
 
     /// Waits until a job of any kind has reached its end: succeeded, dead or cancelled.
     ///
-    /// Polls PostgreSQL at intervals that grow to half a second. All waits of one client share their statements.
+    /// Hears over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
+    /// message can be lost. All waits of one client share one subscription and their statements.
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::NoSuchJob`], or PostgreSQL fails.
@@ -276,6 +286,12 @@ impl Client {
         }
         Ok(gone)
     }
+}
+
+/// The time until a job is due, by the clock of this process. Reapers ask the database again.
+fn due_in(job: &NewJob) -> Duration {
+    let until = |run_at: DateTime<Utc>| (run_at - Utc::now()).to_std().unwrap_or_default();
+    job.run_at.map(until).or(job.delay).unwrap_or_default()
 }
 
 fn outcome_unknown(batch: &[NewJob], source: leasehold_ports::Error) -> Error {

@@ -130,7 +130,8 @@ impl Client {
 
     /// Waits until a job has succeeded, and returns its result.
     ///
-    /// Polls PostgreSQL, at intervals that grow to half a second. All waits of one client share their statements.
+    /// Hears over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
+    /// message can be lost. All waits of one client share one subscription and their statements.
     ///
     /// # Errors
     /// [`Error::Dead`], [`Error::Cancelled`], [`Error::TimedOut`] (the job continues), [`Error::NoSuchJob`],

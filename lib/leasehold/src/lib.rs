@@ -42,8 +42,8 @@ pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
     Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Epoch, Fence, FieldError, Graph, GraphEdge, GraphJob,
     InvalidBulk, InvalidGraph, InvalidJob, InvalidMissed, InvalidName, JobId, JobRecord, Kind, Missed, NamedJob,
-    NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, QueueName, Retry, ScheduleName, State,
-    Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
+    NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, Progress, ProgressNote, QueueName, Retry,
+    ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
 };
 pub use leasehold_worker::{Handler, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;

@@ -11,8 +11,9 @@ pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
         Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
-        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Pushed, Renewed, Repair, Retained, Revived,
-        Served, SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed, Renewed, Reorder, Reordered,
+        Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken,
+        Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -157,10 +158,19 @@ macro_rules! delegate_store {
                     async fn expire_except(
                         &self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId], soon: Duration
                     ) -> Expiry;
-                    async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
+                    async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Promoted;
+                    async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Share;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
+                }
+            }
+            $port! {
+                $store: Reorders {
+                    async fn reorders(&self) -> Vec<Reorder>;
+                    async fn reorder_line(&self, queue: &QueueName, after: Option<JobId>, limit: i64) -> Reordered;
+                    async fn reorder_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Reordered;
+                    async fn reorder_done(&self, queue: &QueueName, since: i64) -> ();
                 }
             }
             $port! {
@@ -291,6 +301,16 @@ macro_rules! delegate_head {
             $crate::port! {
                 $head: HearNotices {
                     fn listen(&self) -> mpsc::Receiver<Notice>;
+                }
+            }
+            $crate::port! {
+                $head: HearEnds {
+                    fn listen_to_ends(&self) -> mpsc::Receiver<Vec<JobId>>;
+                }
+            }
+            $crate::port! {
+                $head: TellEnds {
+                    async fn tell_ends(&self, ids: &[JobId]) -> ();
                 }
             }
             $crate::port! {

@@ -20,6 +20,7 @@ mod claims;
 #[doc(hidden)]
 pub mod delegate;
 mod due;
+mod ends;
 mod error;
 mod filling;
 mod graphs;
@@ -33,6 +34,7 @@ mod notices;
 mod operator;
 mod pulse;
 mod registry;
+mod reorders;
 mod repairs;
 mod roles;
 mod runs;
@@ -40,7 +42,8 @@ mod schedules;
 mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
-pub use due::{CancelWanted, DueJobs, Expired, Expiry, Lapsed, Waiting};
+pub use due::{CancelWanted, DueJobs, Expired, Expiry, Lapsed, Promoted, Share, Waiting};
+pub use ends::{HearEnds, TellEnds};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use graphs::{Graphs, ReadParents};
@@ -50,10 +53,11 @@ pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Plac
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
-pub use notices::{HearNotices, Notice, SendNotices};
+pub use notices::{AWAITED_FOR, DUE_SOON, HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
 pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
+pub use reorders::{Reorder, Reordered, Reorders};
 pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, PushHints, Pushed, RepairHead, Snapshot, Stray, Swept};
 pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,

@@ -4,6 +4,7 @@
 use crate::{
     claims::{Claims, LookUp},
     due::DueJobs,
+    ends::{HearEnds, TellEnds},
     filling::FillHead,
     graphs::{Graphs, ReadParents},
     hints::{HintLeases, TakeHints},
@@ -13,6 +14,7 @@ use crate::{
     notices::{HearNotices, SendNotices},
     operator::{FindViolations, InspectHead},
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
+    reorders::Reorders,
     repairs::{LookAtHeads, PushHints, RepairHead},
     runs::{DeferredSettles, Renewals, ReportProgress, Settles},
     schedules::Schedules,
@@ -32,15 +34,16 @@ roles! {
     /// What a client asks of the authority.
     ClientStore = Jobs + ExplainJobs + Graphs + ReadParents;
     /// What a client asks of the head.
-    ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers;
+    ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers + HearEnds + TellEnds;
     /// What a worker asks of the authority.
     WorkerStore = Claims + LookUp + Renewals + ReportProgress + Settles + ReadLine + ReadParents;
     /// What a worker asks of the head.
-    WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + WorkerRegistry;
+    WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + SendNotices + TellEnds + WorkerRegistry;
     /// What a reaper asks of the authority.
-    ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Schedules + Upkeep;
+    ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Reorders + Schedules + Upkeep;
     /// What a reaper asks of the head.
-    ReaperHead = FillHead + LookAtHeads + RepairHead + HintLeases + SendNotices + ReaperRegistry;
+    ReaperHead =
+        FillHead + LookAtHeads + RepairHead + HintLeases + HearNotices + SendNotices + ReaperRegistry;
     /// What an operator's tool asks of the authority.
     OperatorStore = ReaperStore + FindViolations;
     /// What an operator's tool asks of the head.

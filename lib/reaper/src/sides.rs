@@ -17,6 +17,7 @@ use crate::{
     leases::Leases,
     pauses::Pauses,
     promote::Promote,
+    reorder::Reorder,
     report::{PATIENCE, StepReport, add},
     retain::Retain,
     schedules::Schedules,
@@ -52,6 +53,7 @@ struct Answer {
     snapshot: Arc<str>,
     has_deferred: bool,
     has_ended_parents: bool,
+    has_reorders: bool,
 }
 
 /// What all sides use.
@@ -91,6 +93,7 @@ impl Around {
             began: answer.as_ref().map(|answer| answer.now),
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
+            has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
@@ -113,10 +116,10 @@ impl PostgresSide {
             Slot::new(Expire::default()),
             Slot::new(TellExpired),
             Slot::new(Lapse),
-            Slot::new(Promote),
             Slot::new(Children),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
+            Slot::new(Reorder::default()),
             Slot::new(Retain),
         ];
         Self { slots }
@@ -134,6 +137,7 @@ impl PostgresSide {
                     snapshot: seen.snapshot.into(),
                     has_deferred: seen.has_deferred,
                     has_ended_parents: seen.has_ended_parents,
+                    has_reorders: seen.has_reorders,
                 })
             }
             Err(_) => {
@@ -154,6 +158,23 @@ impl PostgresSide {
     /// Runs the steps one by one, for a caller that waits for the reports.
     pub(crate) async fn run(&mut self, around: &Around, reports: &mut Vec<StepReport>) {
         run(&mut self.slots, around, &RedisLook::default(), reports).await;
+    }
+}
+
+/// The jobs that become due. In a reaper that runs, this side has a loop of its own, which does not wait for the tick.
+pub(crate) struct DueSide {
+    pub(crate) slot: Slot,
+}
+
+impl DueSide {
+    pub(crate) fn new() -> Self {
+        Self { slot: Slot::new(Promote::default()) }
+    }
+
+    /// Moves all jobs that are due, and waits for it.
+    pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
+        around.shared.due().take();
+        self.slot.run(around.tick(&RedisLook::default())).await
     }
 }
 

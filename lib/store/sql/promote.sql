@@ -2,17 +2,18 @@
 --
 -- Guard:      the row is scheduled and due. A row that another session has locked is skipped.
 -- Parameters: $1 limit, $2 scan start: no job is due before this time, or NULL.
--- Zero rows:  no job is due.
+-- Answer:     a row for each job: its queue, its position, and how late it came into the line. The last row has only `next_ms`: the
+--             time until the next job is due, if that is within a minute.
+-- Zero rows:  never.
 -- Index:      job_due; then job_pkey.
 WITH target AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
     WHERE j.state = 'scheduled' AND j.run_at <= now() AND j.run_at >= coalesce($2::timestamptz, '-infinity')
     ORDER BY j.run_at LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
-)
-UPDATE leasehold.job j
--- A retry and a snooze set only run_at.
-SET state = 'queued',
-    line_at = CASE WHEN j.priority = 0 THEN j.run_at ELSE leasehold.line_at(j.run_at, j.priority, j.queue) END
-WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
-RETURNING j.id, j.queue::text AS queue, j.line_at
+),
+-- include promoted
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, (
+    SELECT ceil(extract(epoch FROM min(j.run_at) - now()) * 1000)::bigint FROM leasehold.job j
+    WHERE j.state = 'scheduled' AND j.run_at > now() AND j.run_at < now() + interval '1 minute')

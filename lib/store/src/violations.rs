@@ -29,6 +29,7 @@ checks! {
     finished_without_a_run,
     blocked_without_cause,
     edges_miscounted,
+    position_off_the_step,
     default_partition_used,
     partition_missing,
     constraint_missing,

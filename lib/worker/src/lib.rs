@@ -10,7 +10,7 @@
 //!
 //! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `progress` writes what runs
 //! tell about themselves. `notices` receives
-//! cancel requests. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
+//! cancel requests. `awaited`: whether clients wait for ends. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
 //! fewer jobs while it lacks something. `watch` shows from outside what the worker does. `worker` puts the parts together
 //! and stops them in order.
 //!
@@ -18,6 +18,7 @@
 //! job: the worker then claims from the line in PostgreSQL (`queue_loop`).
 
 mod attempt;
+mod awaited;
 mod capacity;
 mod claim;
 mod counters;

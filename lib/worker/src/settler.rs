@@ -241,6 +241,18 @@ impl Settler {
                     if is_success(&ended.settle) {
                         hints.unblocked.extend(ended.run.take_in_line());
                     }
+                    if let Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } = &ended.settle {
+                        hints.next_due = Some(hints.next_due.map_or(*delay, |before| before.min(*delay)));
+                    }
+                    if ended.settle.ending().final_state().is_some() && self.state.awaited.is_wanted() {
+                        hints.ended.push(ended.run.fence().id);
+                    }
+                    // A job that follows and is due soon needs no tick of a reaper either.
+                    if let Settle::CompleteThen(success) = &ended.settle
+                        && let Some(delay) = success.then.iter().filter_map(|job| job.delay).min()
+                    {
+                        hints.next_due = Some(hints.next_due.map_or(delay, |before| before.min(delay)));
+                    }
                     let into =
                         if matches!(ended.settle, Settle::Release) { &mut hints.release } else { &mut hints.ack };
                     into.push(ended.run.clone());
