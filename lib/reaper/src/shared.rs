@@ -2,7 +2,9 @@
 //!
 //! No lock is held during a call to a store, with one exception: the survey and the head step share the surveys.
 
-use crate::{conditions::Conditions, due::Due, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch};
+use crate::{
+    conditions::Conditions, due::Due, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch,
+};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use leasehold_line::Surveys;

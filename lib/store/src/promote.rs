@@ -26,7 +26,8 @@ impl Store {
         let statement = sqlx::query(statement!("promote")).bind(limit).bind(since);
         let rows = statement.fetch_all(&self.bounded).await.map_err(Error::sql(PROMOTING))?;
         let (jobs, last) = promoted(&rows).map_err(Error::sql(PROMOTING))?;
-        let next_ms: Option<i64> = last.map_or(Ok(None), |row| row.try_get("next_ms")).map_err(Error::sql(PROMOTING))?;
+        let next_ms: Option<i64> =
+            last.map_or(Ok(None), |row| row.try_get("next_ms")).map_err(Error::sql(PROMOTING))?;
         Ok(Promoted { next_in: next_ms.map(millis_or_zero), ..jobs })
     }
 
