@@ -7,7 +7,7 @@ use crate::{
     row::{Record, job_id, json, time, uuids, word},
 };
 use leasehold_core::{JobId, JobRecord, Kind, QueueName, State};
-use leasehold_ports::{Finished, JobMoment};
+use leasehold_ports::{Finished, JobMoment, RowLocker};
 use serde::Serialize;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
@@ -120,10 +120,20 @@ fn finished(row: &PgRow) -> Result<Finished, sqlx::Error> {
 
 fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
     let key_held_by: Option<Uuid> = row.try_get("key_held_by")?;
+    let locker_pid: Option<i32> = row.try_get("locker_pid")?;
     Ok(JobMoment {
         job: Record::from_row(row)?.0,
         as_of: time(row, "as_of")?,
         paused: row.try_get("paused")?,
         key_held_by: key_held_by.map(JobId),
+        locked_by: locker_pid
+            .map(|pid| {
+                Ok::<_, sqlx::Error>(RowLocker {
+                    pid,
+                    application: row.try_get("locker_application")?,
+                    since: time(row, "locked_since")?,
+                })
+            })
+            .transpose()?,
     })
 }
