@@ -54,10 +54,9 @@ async fn explain_names_locks_crashes_and_redis() {
     let explained = || scene.json(&["job", "explain", &id]);
     assert_eq!(explained()["hint"], "waiting");
     let mut connection = scene.sql().await;
-    sqlx::raw_sql("UPDATE leasehold.job SET crashes = 2; BEGIN; SELECT FROM leasehold.job FOR UPDATE")
-        .execute(&mut connection)
-        .await
-        .expect("a lock");
+    for statement in ["UPDATE leasehold.job SET crashes = 2", "BEGIN", "SELECT FROM leasehold.job FOR UPDATE"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await.expect(statement);
+    }
     let reasons = eventually("the transaction is old enough to be named", SOON, || async {
         let reasons = explained()["reasons"].clone();
         if reasons[0]["code"] == "locked" { Ok(reasons) } else { Err(reasons) }
