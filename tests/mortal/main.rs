@@ -12,7 +12,7 @@ mod stages;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use leasehold::{Client, Config, Job, JobError, JobId, Run, Store, Worker, handoff_or_later};
+use leasehold::{Client, Config, Done, FollowOn, Job, JobError, JobId, Run, Store, Worker, handoff_or_later};
 use leasehold_core::{FailPoint, on_fail_points, pass};
 use leasehold_reaper::Reaper;
 use leasehold_tests::{Probe, quick_reaper};
@@ -76,6 +76,24 @@ impl Job for FailsOnce {
     }
 }
 
+/// A probe from which another probe follows, with a known id.
+#[derive(Debug, Serialize, Deserialize)]
+struct Followed {
+    probe: Probe,
+    next: Probe,
+    next_id: Uuid,
+}
+
+impl Job for Followed {
+    const KIND: &'static str = "followed";
+    type Output = Done<i32>;
+
+    async fn run(self, run: &Run) -> Result<Done<i32>, JobError> {
+        let epoch = self.probe.run(run).await?;
+        Ok(Done::with(epoch).then(FollowOn::of(self.next).id(JobId(self.next_id))))
+    }
+}
+
 fn die_here(point: FailPoint) {
     if PLACE.get() == Some(&point) {
         let _ = kill(getpid(), Signal::SIGKILL);
@@ -104,7 +122,11 @@ async fn main() -> Result<()> {
             Client::connect(&config).await?.revive(&[JobId(id)]).await?;
         }
         Role::Worker { slots } => {
-            let worker = Worker::builder(&config).register::<Probe>().register::<FailsOnce>().queue("default", slots);
+            let worker = Worker::builder(&config)
+                .register::<Probe>()
+                .register::<FailsOnce>()
+                .register::<Followed>()
+                .queue("default", slots);
             let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
             worker
                 .run_until(async move {
