@@ -126,7 +126,7 @@ fn by_core(call: &Call) -> Option<NewJob> {
         max_attempts: call.max_attempts,
         timeout: call.timeout.map(Duration::from_micros),
         unique_key: call.unique_key.clone(),
-        limit_key: call.limit_key.clone(),
+        limit_keys: call.limit_key.iter().cloned().collect(),
         ..NewJob::new(call.kind.parse().ok()?, payload)
     };
     job.validate().ok().map(|()| job)

@@ -9,7 +9,7 @@
 #[doc(hidden)]
 pub mod names {
     pub use crate::{
-        BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
+        Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
         Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
         Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Pushed, Renewed, Repair, Retained, Revived,
         Served, SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
@@ -152,6 +152,7 @@ macro_rules! delegate_store {
                         &self, limit: i64, since: Option<DateTime<Utc>>, spared: &[JobId], soon: Duration
                     ) -> Expiry;
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting>;
+                    async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Admitted;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;

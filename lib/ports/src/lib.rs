@@ -40,7 +40,7 @@ mod schedules;
 mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
-pub use due::{CancelWanted, DueJobs, Expired, Expiry, Lapsed, Waiting};
+pub use due::{Admitted, CancelWanted, DueJobs, Expired, Expiry, Lapsed, Waiting};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use graphs::{Graphs, ReadParents};

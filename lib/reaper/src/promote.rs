@@ -37,7 +37,8 @@ impl Step for Promote {
                 pass(FailPoint::PromoteCommitted);
             }
             if let Some(handoff) = tick.handoff.as_deref() {
-                for (queue, hints) in by_queue(due.into_iter().map(|job| (job.queue, Hint::at(job.id, job.line_at)))) {
+                let in_line = due.into_iter().filter(|job| job.is_in_line);
+                for (queue, hints) in by_queue(in_line.map(|job| (job.queue, Hint::at(job.id, job.line_at)))) {
                     handoff.push(&queue, &hints).await?;
                 }
             }

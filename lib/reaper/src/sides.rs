@@ -15,6 +15,7 @@ use crate::{
     heads::Heads,
     lapse::Lapse,
     leases::Leases,
+    limits::Limits,
     pauses::Pauses,
     promote::Promote,
     report::{PATIENCE, StepReport, add},
@@ -52,6 +53,7 @@ struct Answer {
     snapshot: Arc<str>,
     has_deferred: bool,
     has_ended_parents: bool,
+    has_limited: bool,
 }
 
 /// What all sides use.
@@ -91,6 +93,7 @@ impl Around {
             began: answer.as_ref().map(|answer| answer.now),
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
+            has_limited: answer.as_ref().is_some_and(|answer| answer.has_limited),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
@@ -115,6 +118,7 @@ impl PostgresSide {
             Slot::new(Lapse),
             Slot::new(Promote),
             Slot::new(Children),
+            Slot::new(Limits::default()),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
             Slot::new(Retain),
@@ -134,6 +138,7 @@ impl PostgresSide {
                     snapshot: seen.snapshot.into(),
                     has_deferred: seen.has_deferred,
                     has_ended_parents: seen.has_ended_parents,
+                    has_limited: seen.has_limited,
                 })
             }
             Err(_) => {

@@ -18,7 +18,7 @@ BEGIN
     END IF;
     SELECT string_agg(k.name, ', ') INTO unknown FROM json_object_keys(job) AS k(name)
     WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'priority', 'run_at', 'delay', 'max_attempts',
-                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'depends_on', 'on_parent_failure', 'retry',
+                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'limit_keys', 'depends_on', 'on_parent_failure', 'retry',
                                'expires_at', 'expires_in', 'unique']);
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job has no word %', unknown USING ERRCODE = 'invalid_parameter_value';
@@ -36,6 +36,11 @@ BEGIN
     spec.timeout := leasehold.duration_ms((job -> 'timeout')::jsonb, 'timeout') * interval '1 millisecond';
     spec.unique_key := job ->> 'unique_key';
     spec.limit_key := job ->> 'limit_key';
+    IF json_typeof(job -> 'limit_keys') = 'array' THEN
+        spec.limit_keys := ARRAY(SELECT k.key FROM json_array_elements_text(job -> 'limit_keys') WITH ORDINALITY AS k(key, nth) ORDER BY k.nth);
+    ELSIF json_typeof(job -> 'limit_keys') <> 'null' THEN
+        RAISE EXCEPTION 'leasehold.enqueue: limit_keys must be a list of keys' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     spec.depends_on := CASE WHEN json_typeof(job -> 'depends_on') = 'array'
         THEN ARRAY(SELECT d.id::uuid FROM json_array_elements_text(job -> 'depends_on') AS d(id)) END;
     spec.on_parent_failure := job ->> 'on_parent_failure';

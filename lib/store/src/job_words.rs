@@ -25,8 +25,8 @@ struct Words<'a> {
     timeout: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unique_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    limit_keys: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<Retry>,
     #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ impl<'a> Words<'a> {
             max_crashes: job.max_crashes,
             timeout: job.timeout,
             unique_key: job.unique_key.as_deref(),
-            limit_key: job.limit_key.as_deref(),
+            limit_keys: &job.limit_keys,
             retry: job.retry,
             expires_at: job.expires_at,
             expires_in: job.expires_in.filter(|_| job.expires_at.is_none()),

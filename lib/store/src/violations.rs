@@ -29,6 +29,8 @@ checks! {
     finished_without_a_run,
     blocked_without_cause,
     edges_miscounted,
+    limit_exceeded,
+    run_without_slot,
     default_partition_used,
     partition_missing,
     constraint_missing,

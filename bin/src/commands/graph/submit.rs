@@ -87,7 +87,7 @@ fn defaults(queue: &QueueName) -> JobFlags {
         delay: None,
         at: None,
         unique_key: None,
-        limit_key: None,
+        limit_key: Vec::new(),
         max_attempts: MAX_ATTEMPTS_DEFAULT,
         timeout: None,
         words: WordFlags::default(),
