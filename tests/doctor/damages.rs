@@ -184,6 +184,8 @@ damages! {
               VALUES ('00000000-0000-7000-8000-000000000001', now(), 5, 'blocked', 0, 3, 'default', 'k', '{}', 2);
               INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
               VALUES ('00000000-0000-7000-8000-000000000001', '{running}', 1, 'cancel')")];
+    a_job_stands_where_no_step_puts_it: "position_off_the_step" left
+        [Sql("UPDATE leasehold.job SET priority = 5 WHERE id = '{queued}'")];
 
     a_running_row_has_no_lease: "state_and_lease_disagree" left
         [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT lease_exactly_while_running;

@@ -18,6 +18,7 @@ mod many_queues;
 mod outages;
 mod pauses;
 mod promote;
+mod reorder;
 mod retain;
 mod schedules;
 mod slow_steps;

@@ -144,3 +144,14 @@ async fn answers_in_the_order_of_the_hints() {
     let claimed = fixture.claim(WorkerId::new(), &hints, &Kinds::All, LEASE).await.expect("claim");
     assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), hints);
 }
+
+/// Many hints are tried for the few slots that are free, and the job that comes first in the line begins.
+#[tokio::test]
+async fn a_careful_claim_takes_the_first_jobs_of_its_hints() {
+    let fixture = Fixture::start().await;
+    let jobs: Vec<_> = (0..50).map(|_| new_job()).collect();
+    fixture.enqueue(&jobs).await.expect("enqueue");
+    let backwards: Vec<JobId> = jobs.iter().rev().map(|job| job.id).collect();
+    let claimed = fixture.claim_careful(WorkerId::new(), &backwards, &Kinds::All, 3, LEASE).await.expect("claim");
+    assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), backwards[..3]);
+}

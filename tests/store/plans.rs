@@ -34,8 +34,9 @@ const BY_ID: [(&str, &str); 19] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 23] = [
+const BY_INDEX: [(&str, &str, &[&str]); 24] = [
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
+    ("reorder_jobs", "'default', $ids", &["job_pkey"]),
     ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, $id, 1000", &["job_pkey"]),
     ("bulk_place", "'default', 'k', '{queued}', now(), '%x%', $id, 1000, 5, NULL", &["job_pkey"]),
     ("bulk_find", "NULL, 'k', '{scheduled}', now(), NULL, $id, 1000", &["job_pkey"]),

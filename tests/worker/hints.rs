@@ -77,6 +77,20 @@ async fn a_job_that_is_locked_is_tried_again_without_a_spin() {
     assert!((1..30).contains(&tally.hints_refused), "refused {} times in a second", tally.hints_refused);
 }
 
+/// Thousands of jobs may be cancelled by SQL, which tells Redis nothing. No reaper runs. A worker with one slot sorts out such
+/// hints together: one by one, they would take a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_stale_hints_delay_the_next_job_by_no_more_than_a_moment() {
+    let fixture = Fixture::start().await;
+    let id = fixture.enqueue(&jobs("k", 1)).await[0];
+    let stale: Vec<String> = (0..4000).map(|_| JobId::new().to_string()).collect();
+    fixture.stores.redis.connect().await.lpush(READY, stale).await.expect("LPUSH");
+    let worker = fixture.worker(settings(1), handlers("k", |_| async { succeeded() })).await;
+    fixture.until(id, State::Succeeded).await;
+    fixture.until_redis_is_empty(&QueueName::default()).await;
+    assert_eq!(worker.stop().await.claimed, 1);
+}
+
 /// No reaper runs: the worker that settles a parent pushes the hint of the child. Without the hint, each child of the chain
 /// would wait for the next look at the line, seconds later.
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,8 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, OnConflict, Place, QueueName, State, Verb};
 use leasehold_ports::{
-    Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Placed, Revived, STRICT_PRIORITY_STEP,
+    Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Placed, Reorder, Reordered, Revived,
+    STRICT_PRIORITY_STEP,
 };
 use serde_json::Value;
 use std::{collections::BTreeSet, time::Duration};
@@ -216,6 +217,21 @@ impl Rows {
         }
         moved
     }
+
+    /// In memory, all jobs move together with the change of the step.
+    pub(crate) fn reorders(&self) -> Vec<Reorder> {
+        Vec::new()
+    }
+
+    pub(crate) fn reorder_line(&mut self, _queue: &QueueName, _after: Option<JobId>, _limit: i64) -> Reordered {
+        Reordered::default()
+    }
+
+    pub(crate) fn reorder_jobs(&mut self, _queue: &QueueName, _ids: &[JobId]) -> Reordered {
+        Reordered::default()
+    }
+
+    pub(crate) fn reorder_done(&mut self, _queue: &QueueName, _since: i64) {}
 
     pub(crate) fn purge(&mut self, queue: &QueueName, limit: i64) -> Vec<JobId> {
         let of_queue = |state| {

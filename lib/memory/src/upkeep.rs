@@ -212,6 +212,7 @@ impl Rows {
             snapshot: format!("{}:{}", self.journal.len(), self.schedule_changes),
             has_deferred: !self.deferred.is_empty(),
             has_ended_parents: false,
+            has_reorders: false,
             watched_ago: self.watched_at.map(|at| (now - at).to_std().unwrap_or_default()),
         }
     }

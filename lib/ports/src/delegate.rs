@@ -11,8 +11,9 @@ pub mod names {
     pub use crate::{
         Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
         Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
-        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Pushed, Renewed, Repair, Retained, Revived,
-        Served, SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Pushed, Renewed, Reorder, Reordered, Repair,
+        Retained, Revived, Served, SettledRuns, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting,
+        WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -156,6 +157,14 @@ macro_rules! delegate_store {
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
+                }
+            }
+            $port! {
+                $store: Reorders {
+                    async fn reorders(&self) -> Vec<Reorder>;
+                    async fn reorder_line(&self, queue: &QueueName, after: Option<JobId>, limit: i64) -> Reordered;
+                    async fn reorder_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Reordered;
+                    async fn reorder_done(&self, queue: &QueueName, since: i64) -> ();
                 }
             }
             $port! {

@@ -33,6 +33,7 @@ mod notices;
 mod operator;
 mod pulse;
 mod registry;
+mod reorders;
 mod repairs;
 mod roles;
 mod runs;
@@ -54,6 +55,7 @@ pub use notices::{HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
 pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
+pub use reorders::{Reorder, Reordered, Reorders};
 pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, PushHints, Pushed, RepairHead, Snapshot, Stray, Swept};
 pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,

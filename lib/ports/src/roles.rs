@@ -13,6 +13,7 @@ use crate::{
     notices::{HearNotices, SendNotices},
     operator::{FindViolations, InspectHead},
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
+    reorders::Reorders,
     repairs::{LookAtHeads, PushHints, RepairHead},
     runs::{DeferredSettles, Renewals, Settles},
     schedules::Schedules,
@@ -38,7 +39,7 @@ roles! {
     /// What a worker asks of the head.
     WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + WorkerRegistry;
     /// What a reaper asks of the authority.
-    ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Schedules + Upkeep;
+    ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Reorders + Schedules + Upkeep;
     /// What a reaper asks of the head.
     ReaperHead = FillHead + LookAtHeads + RepairHead + HintLeases + SendNotices + ReaperRegistry;
     /// What an operator's tool asks of the authority.

@@ -29,6 +29,7 @@ mod pauses;
 mod promote;
 mod reads;
 mod reaper;
+mod reorder;
 mod report;
 mod retain;
 mod schedules;

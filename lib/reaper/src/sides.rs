@@ -18,6 +18,7 @@ use crate::{
     limits::Limits,
     pauses::Pauses,
     promote::Promote,
+    reorder::Reorder,
     report::{PATIENCE, StepReport, add},
     retain::Retain,
     schedules::Schedules,
@@ -54,6 +55,7 @@ struct Answer {
     has_deferred: bool,
     has_ended_parents: bool,
     has_limited: bool,
+    has_reorders: bool,
 }
 
 /// What all sides use.
@@ -94,6 +96,7 @@ impl Around {
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
             has_limited: answer.as_ref().is_some_and(|answer| answer.has_limited),
+            has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
@@ -121,6 +124,7 @@ impl PostgresSide {
             Slot::new(Limits::default()),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
+            Slot::new(Reorder::default()),
             Slot::new(Retain),
         ];
         Self { slots }
@@ -139,6 +143,7 @@ impl PostgresSide {
                     has_deferred: seen.has_deferred,
                     has_ended_parents: seen.has_ended_parents,
                     has_limited: seen.has_limited,
+                    has_reorders: seen.has_reorders,
                 })
             }
             Err(_) => {

@@ -25,6 +25,8 @@ pub(crate) struct Tick {
     pub(crate) has_ended_parents: bool,
     /// Jobs with limit keys are queued.
     pub(crate) has_limited: bool,
+    /// Whether the jobs of a line must move.
+    pub(crate) has_reorders: bool,
     pub(crate) counts: Counts,
     pub(crate) shared: Arc<Shared>,
     /// The author of entries in the trails of jobs.

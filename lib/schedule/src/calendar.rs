@@ -115,18 +115,25 @@ fn fixed_times(fields: &str) -> Option<Vec<String>> {
     if fields.len() == 5 {
         fields.insert(0, "0");
     }
-    let is_list = |field: &&str| field.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
     let (times, days) = fields.split_at(3);
-    let count = times.iter().map(|field| field.split(',').count()).product::<usize>();
-    if !times.iter().all(is_list) || !(2..=FIXED_TIMES_MAX).contains(&count) {
+    let times =
+        times.iter().map(|field| field.split(',').map(single_value).collect()).collect::<Option<Vec<Vec<_>>>>()?;
+    if !(2..=FIXED_TIMES_MAX).contains(&times.iter().map(Vec::len).product()) {
         return None;
     }
     let days = days.join(" ");
-    let mut expressions = Vec::with_capacity(count);
-    for second in times[0].split(',') {
-        for minute in times[1].split(',') {
-            expressions.extend(times[2].split(',').map(|hour| format!("{second} {minute} {hour} {days}")));
+    let mut expressions = Vec::new();
+    for second in &times[0] {
+        for minute in &times[1] {
+            expressions.extend(times[2].iter().map(|hour| format!("{second} {minute} {hour} {days}")));
         }
     }
     Some(expressions)
+}
+
+/// The value of a part of a field that has only one: `7`, and `7-7` too, which `croner` reads as the same.
+fn single_value(part: &str) -> Option<u32> {
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+    let (from, to) = part.split_once('-').unwrap_or((part, part));
+    number(from).filter(|from| number(to) == Some(*from))
 }

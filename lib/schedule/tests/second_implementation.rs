@@ -20,7 +20,7 @@ struct Field {
 impl Field {
     fn read(text: &str, min: u32, max: u32) -> Self {
         let number = |text: &str| text.parse::<u32>().expect("a number");
-        let mut values = Vec::new();
+        let (mut values, mut is_list) = (Vec::new(), true);
         for part in text.split(',') {
             let (range, step) = part.split_once('/').map_or((part, 1), |(range, step)| (range, number(step)));
             let (from, to) = match range.split_once('-') {
@@ -29,8 +29,10 @@ impl Field {
                 None => (number(range), number(range)),
             };
             values.extend((from..=to).step_by(step as usize));
+            // A range of one value is that value.
+            is_list &= from == to && step == 1;
         }
-        Self { is_star: text == "*", is_list: text.bytes().all(|byte| byte.is_ascii_digit() || byte == b','), values }
+        Self { is_star: text == "*", is_list, values }
     }
 
     fn has(&self, value: u32) -> bool {
@@ -179,6 +181,8 @@ fn a_year_in_five_zones() {
             "0,15,30,45 2,3 * * *",
             "0 0,12 * * 1-6",
             "0 */5 * * *",
+            "30-30 2 * * *",
+            "30-30 1,2-2 * * *",
         ] {
             compare(cron, name, utc(2026, 1, 1), utc(2027, 1, 1), TimeDelta::minutes(1));
         }

@@ -5,7 +5,7 @@
 --             runs at most ten that started within the last second: one of them may have killed the earlier worker, and
 --             would crash all of them again. Jobs that one more crash would end run one at a time. A job that has run for
 --             10 s does not block the others.
--- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds, or NULL for every kind, $4 lease in ms, $5 the maximum
+-- Parameters: $1 worker, $2 ids, each once, in the order of the line, $3 kinds, or NULL for every kind, $4 lease in ms, $5 the maximum
 --             number of jobs, $6 the queue of the hints.
 -- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
 -- Index:      job_pkey; queue_paused; job_in_danger, but only if there is a job that has crashed.

@@ -75,7 +75,7 @@ impl Store {
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
         let claim = Claim { worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
-        let jobs = claim.send_careful(&sorted(ids), limit, &self.bounded).await.map_err(Error::sql(DOING))?;
+        let jobs = claim.send_careful(&each_once(ids), limit, &self.bounded).await.map_err(Error::sql(DOING))?;
         Ok(in_order_of(ids, jobs))
     }
 
@@ -115,7 +115,13 @@ impl Store {
     }
 }
 
-/// All statements lock rows in this order, so that two statements never wait for each other in both directions.
+/// In the order of the caller, which is the order of the line: a statement with a limit claims the first jobs.
+fn each_once(ids: &[JobId]) -> Vec<Uuid> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    ids.iter().filter(|id| seen.insert(**id)).map(|id| id.0).collect()
+}
+
+/// Statements that wait for locks lock rows in this order, so that two statements never wait for each other in both directions.
 fn sorted(ids: &[JobId]) -> Vec<Uuid> {
     let mut ids = uuids(ids);
     ids.sort_unstable();

@@ -5,29 +5,36 @@ use crate::{
     error::Error,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
+    row::{uuids, word},
+    statement::statement,
 };
 use async_trait::async_trait;
-use leasehold_core::QueueName;
-use leasehold_ports::STRICT_PRIORITY_STEP;
-use sqlx::PgConnection;
+use leasehold_core::{JobId, QueueName};
+use leasehold_ports::{Reorder, Reordered, STRICT_PRIORITY_STEP};
+use sqlx::{
+    PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 /// Jobs that one statement looks at: some milliseconds of work.
-const BATCH: i64 = 1_000;
+const REORDER_BATCH: i64 = 1_000;
 /// The pause between two looks at jobs that other sessions have locked.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Store {
     /// Sets what one point of priority is worth in a queue, and moves the jobs that wait. At most [`STRICT_PRIORITY_STEP`]; a
-    /// longer step is cut to it. Returns how many jobs moved. A job that is enqueued by a transaction which began before, and
-    /// commits later, keeps its old position.
+    /// longer step is cut to it. Returns how many waiting jobs moved.
+    ///
+    /// A reaper moves all jobs once more: those that this call did not reach because it was stopped, those that other sessions
+    /// had locked, and those of transactions that saw the old step and commit later.
     ///
     /// # Errors
     /// [`Error::Locked`] if other sessions hold the row of the queue, or waiting jobs, for longer than the lock timeout; or a
-    /// statement failed. If it names jobs, the step is set and all other jobs have moved. A call with the same step moves the
-    /// rest.
+    /// statement failed. If it names jobs, the step is set and all other jobs have moved.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
         let begun = Instant::now();
         let step_ms = i64::try_from(step.min(STRICT_PRIORITY_STEP).as_millis()).unwrap_or(i64::MAX);
@@ -37,25 +44,22 @@ impl Store {
             let held = tries.held.into_iter().map(tell).collect();
             return Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: Vec::new() })));
         }
-        let (mut after, mut total, mut locked) = (Uuid::nil(), 0, Vec::new());
+        let (mut after, mut total, mut locked) = (None, 0, Vec::new());
         loop {
-            let batch = self.reorder(queue, after, BATCH).await?;
+            let batch = self.reorder_line(queue, after, REORDER_BATCH).await?;
             total += batch.moved;
             locked.extend(batch.locked);
-            let Some(last) = batch.last else { break };
-            after = last;
+            if batch.last.is_none() {
+                break;
+            }
+            after = batch.last;
         }
         let begun = Instant::now();
         while !locked.is_empty() && begun.elapsed() < self.lock_timeout {
             sleep(PAUSE).await;
-            let mut still_locked = Vec::new();
-            for id in locked {
-                let before = Uuid::from_u128(id.as_u128().saturating_sub(1));
-                let batch = self.reorder(queue, before, 1).await?;
-                total += batch.moved;
-                still_locked.extend(batch.locked);
-            }
-            locked = still_locked;
+            let batch = self.reorder_jobs(queue, &locked).await?;
+            total += batch.moved;
+            locked = batch.locked;
         }
         if locked.is_empty() {
             return Ok(total);
@@ -64,28 +68,65 @@ impl Store {
         Err(Error::Locked(Box::new(LockedOut { doing: NOT_MOVED, held: held.collect(), accepted: Vec::new() })))
     }
 
-    /// Moves the waiting jobs among the next `limit` jobs of the table.
-    async fn reorder(&self, queue: &QueueName, after: Uuid, limit: i64) -> Result<Reordered, Error> {
-        let statement = sqlx::query_as(include_str!("../sql/reorder_line.sql"));
-        let statement = statement.bind(queue.as_str()).bind(after).bind(limit);
-        let row: (Option<Uuid>, i64, Vec<Uuid>) =
-            statement.fetch_one(&self.bounded).await.map_err(Error::sql(MOVING))?;
-        let (last, moved, locked) = row;
-        Ok(Reordered { last, moved: u64::try_from(moved).unwrap_or_default(), locked })
+    /// The lines whose jobs must move.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn reorders(&self) -> Result<Vec<Reorder>, Error> {
+        let statement = sqlx::query(include_str!("../sql/reorders.sql"));
+        let reorder = |row: PgRow| {
+            Ok(Reorder {
+                queue: word(&row, "queue")?,
+                since: row.try_get("since")?,
+                is_seen_before: row.try_get("is_seen_before")?,
+                running_from: row.try_get("running_from")?,
+                begins_from: row.try_get("begins_from")?,
+            })
+        };
+        let rows = statement.try_map(reorder).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("reading which lines must move"))
+    }
+
+    /// Moves the jobs of a line among the next `limit` jobs of all queues.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn reorder_line(&self, queue: &QueueName, after: Option<JobId>, limit: i64) -> Result<Reordered, Error> {
+        let after = after.map_or(Uuid::nil(), |id| id.0);
+        self.reorder(sqlx::query(statement!("reorder_line")).bind(queue.as_str()).bind(after).bind(limit)).await
+    }
+
+    /// Moves those of these jobs that must move.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn reorder_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Result<Reordered, Error> {
+        self.reorder(sqlx::query(statement!("reorder_jobs")).bind(queue.as_str()).bind(uuids(ids))).await
+    }
+
+    async fn reorder(&self, statement: Query<'_, Postgres, PgArguments>) -> Result<Reordered, Error> {
+        let reordered = |row: PgRow| {
+            let locked: Vec<Uuid> = row.try_get("locked")?;
+            Ok(Reordered {
+                last: row.try_get::<Option<Uuid>, _>("last")?.map(JobId),
+                moved: row.try_get::<i64, _>("moved")?.try_into().unwrap_or_default(),
+                locked: locked.into_iter().map(JobId).collect(),
+            })
+        };
+        statement.try_map(reordered).fetch_one(&self.bounded).await.map_err(Error::sql("moving the jobs of a line"))
+    }
+
+    /// Notes that every job of a line has its position, unless the step has changed since.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn reorder_done(&self, queue: &QueueName, since: i64) -> Result<(), Error> {
+        let statement = sqlx::query(include_str!("../sql/reorder_done.sql")).bind(queue.as_str()).bind(since);
+        statement.execute(&self.bounded).await.map(drop).map_err(Error::sql("noting that a line has moved"))
     }
 }
 
-/// What one statement did.
-struct Reordered {
-    /// The last job that it looked at.
-    last: Option<Uuid>,
-    moved: u64,
-    /// Jobs that should move, and that other sessions have locked.
-    locked: Vec<Uuid>,
-}
-
-const MOVING: &str = "moving the jobs of a line";
-const NOT_MOVED: &str = "the step is set, and some jobs keep their old position until the command runs again";
+const NOT_MOVED: &str = "the step is set, and a reaper moves these jobs when their locks end";
 const DOING: &str = "setting the priority step of a queue";
 
 /// A change to the row of one queue.

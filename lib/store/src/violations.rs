@@ -31,6 +31,7 @@ checks! {
     edges_miscounted,
     limit_exceeded,
     run_without_slot,
+    position_off_the_step,
     default_partition_used,
     partition_missing,
     constraint_missing,

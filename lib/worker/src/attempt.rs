@@ -2,7 +2,7 @@
 //! settler then writes the result.
 
 use crate::{
-    capacity::{PREFETCH_TIMEOUT, Reservation},
+    capacity::{PREFETCH_TIMEOUT, Reservation, Slot, SlotWait},
     handler::Handler,
     recovery,
     run::{Run, StopReason},
@@ -26,11 +26,12 @@ enum End {
 }
 
 /// The run as a pipeline. The slot and the reservation become free when the settler has the result.
-pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation) {
+pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation, slot: Slot) {
     let claimed_at = Instant::now();
-    let slot = match reservation.slot_now() {
-        Some(slot) => Some(slot),
-        None => wait_for_slot(&state, &run, &reservation).await,
+    let slot = match slot {
+        Slot::Free(slot) => Some(slot),
+        Slot::Later(wait) => wait_for_slot(&state, &run, &reservation, wait).await,
+        Slot::Never => None,
     };
     let handler = state.handlers.resolve(&run.job().kind);
     let backoff = handler.as_ref().and_then(|handler| handler.backoff()).unwrap_or(state.settings.backoff);
@@ -61,12 +62,17 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
 
 /// Waits for a slot for a prefetched job. `None` means that this worker does not run the job: the worker stops, the job
 /// was told to stop, or the slots stay busy for longer than expected, and another worker may have a free slot.
-async fn wait_for_slot(state: &WorkerState, run: &Run, reservation: &Reservation) -> Option<OwnedSemaphorePermit> {
+async fn wait_for_slot(
+    state: &WorkerState,
+    run: &Run,
+    reservation: &Reservation,
+    wait: SlotWait,
+) -> Option<OwnedSemaphorePermit> {
     tokio::select! {
         biased;
         () = state.stopping.cancelled() => None,
         _ = run.cancelled() => None,
-        slot = reservation.slot() => slot,
+        slot = wait => slot.ok(),
         () = sleep(PREFETCH_TIMEOUT) => {
             reservation.slot_wait_timed_out();
             None

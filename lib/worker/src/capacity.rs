@@ -6,13 +6,18 @@
 use crate::shortage::Shortage;
 use leasehold_core::BATCH_MAX;
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore},
+    task::{Unconstrained, unconstrained},
+};
 
 /// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day.
 const PREFETCH_WINDOW: Duration = Duration::from_millis(10);
@@ -84,16 +89,32 @@ impl Capacity {
     }
 }
 
-impl Reservation {
-    /// A slot, if one is free at once.
-    pub(crate) fn slot_now(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.slots).try_acquire_owned().ok()
-    }
+/// The wait for a slot, with its place in the order.
+pub(crate) type SlotWait =
+    Unconstrained<Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>>;
 
-    /// Waits for a slot. Slots are given in the order of the requests.
-    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
-        Arc::clone(&self.0.slots).acquire_owned().await.ok()
+/// A slot that was asked for.
+pub(crate) enum Slot {
+    Free(OwnedSemaphorePermit),
+    Later(SlotWait),
+    /// The semaphore was closed, which never happens.
+    Never,
+}
+
+impl Reservation {
+    /// Asks for a slot. Slots are given in the order of these calls, whichever task waits first.
+    pub(crate) fn slot(&self) -> Slot {
+        if let Ok(slot) = Arc::clone(&self.0.slots).try_acquire_owned() {
+            return Slot::Free(slot);
+        }
+        // Without a limit on the steps of one task, which would refuse the first look after 128 calls in a row.
+        let wait: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(Arc::clone(&self.0.slots).acquire_owned());
+        let mut wait = unconstrained(wait);
+        // The first look puts the wait into the order of the semaphore.
+        match Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(slot) => slot.map_or(Slot::Never, Slot::Free),
+            Poll::Pending => Slot::Later(wait),
+        }
     }
 
     /// Adds the duration of a run to the average.
@@ -151,9 +172,32 @@ mod tests {
             let capacity = Arc::clone(&capacity);
             async move { capacity.free().await }
         });
-        assert_eq!((first.slot_now().is_some(), second.slot_now().is_some()), (true, true));
+        let slots = [first.slot(), second.slot()];
+        assert!(slots.iter().all(|slot| matches!(slot, Slot::Free(_))));
         drop(first);
         assert_eq!(waiting.await.expect("free capacity"), 1);
+    }
+
+    #[tokio::test]
+    async fn slots_are_given_in_the_order_of_the_calls() {
+        let capacity = Capacity::new(1, Arc::default());
+        let reservations: Vec<_> = (0..500).map(|_| capacity.take()).collect();
+        let mut slots: Vec<_> = reservations.iter().map(|one| one.slot()).collect();
+        let Slot::Free(mut slot) = slots.remove(0) else { panic!("the first slot is free") };
+        // Each wait is polled after all waits behind it.
+        for _ in 1..500 {
+            drop(slot);
+            let mut ready = Vec::new();
+            for (nth, wait) in slots.iter_mut().enumerate().rev() {
+                let Slot::Later(wait) = wait else { panic!("no slot is free") };
+                if let Poll::Ready(slot) = Pin::new(wait).poll(&mut Context::from_waker(Waker::noop())) {
+                    ready.push((nth, slot.expect("the semaphore is open")));
+                }
+            }
+            assert_eq!(ready.iter().map(|(nth, _)| *nth).collect::<Vec<_>>(), [0]);
+            slot = ready.remove(0).1;
+            slots.remove(0);
+        }
     }
 
     #[test]

@@ -114,7 +114,10 @@ impl Queue {
         let runs: Vec<Run> = jobs.into_iter().map(|job| Run::new(job).with_store(state.store.clone())).collect();
         state.runs.insert(&runs, sent_at);
         for run in runs {
-            state.attempts.spawn(attempt(Arc::clone(state), run, self.capacity.take()));
+            let reservation = self.capacity.take();
+            // The jobs are in the order of the line, and tasks may begin in any order.
+            let slot = reservation.slot();
+            state.attempts.spawn(attempt(Arc::clone(state), run, reservation, slot));
         }
     }
 }

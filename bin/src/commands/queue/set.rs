@@ -17,8 +17,8 @@ pub(crate) struct Args {
     /// The name of the queue
     queue: QueueName,
     /// The waiting time that one point of priority is worth, such as 1h, the default; 0s: none; or strict: a higher priority
-    /// always comes first. Waiting jobs are moved. A job that another transaction has not committed yet keeps its position: run
-    /// the command again when that transaction has ended
+    /// always comes first. Waiting jobs are moved. If the command is stopped, and for jobs that other transactions have locked
+    /// or not committed yet, a reaper moves the rest
     #[arg(long, value_name = "TIME|strict", value_parser = priority_step)]
     priority_step: Option<Duration>,
     /// The queue that gets a job for each job that dies in this one; or none. A dead letter that dies makes no other one
@@ -93,7 +93,7 @@ pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
         let moved = tokio::select! {
             moved = client.set_priority_step(&queue, step) => moved.map_err(|error| context.failure(&error))?,
             () = stop.soon.cancelled() => {
-                return Err(Failure::new("stopped before every waiting job had its new position; run the command again"));
+                return Err(Failure::new("stopped before every waiting job had its new position; a reaper moves the rest"));
             }
         };
         let step_ms = u64::try_from(step.as_millis()).unwrap_or(u64::MAX);

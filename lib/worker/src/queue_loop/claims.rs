@@ -14,6 +14,9 @@ use tokio::time::{Instant, sleep};
 /// again.
 const FRUITLESS_IN_A_ROW: u32 = 32;
 const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
+/// After this many of them, many hints are tried together. Somebody may have cancelled thousands of jobs at once, and a worker
+/// with one slot must not sort out their hints one by one.
+const FRUITLESS_ALONE: u32 = 2;
 /// While other jobs wait too, one slot is kept at this interval for jobs of the line that have crashed before.
 const CRASHED_TURN: Duration = Duration::from_millis(100);
 /// The number of hints that show whether jobs of other kinds still block the head.
@@ -146,14 +149,14 @@ impl QueueLoop {
     pub(super) async fn claim(&mut self, free: usize) {
         if self.taken.is_empty() {
             let limit = match self.crowd {
-                Crowd::No if self.is_blocked_ahead => BATCH_MAX,
+                Crowd::No if self.tries_many() => BATCH_MAX,
                 Crowd::No => free,
                 Crowd::Ahead | Crowd::Perhaps => free.min(CROWD_TRIAL),
             };
             let Some(taken) = self.take_hints(&[], limit).await else { return };
             self.taken = self.took(taken, limit);
         }
-        if self.is_blocked_ahead {
+        if self.tries_many() {
             return self.claim_past_blocked(free).await;
         }
         let ids: Vec<JobId> = self.taken.drain(..free.min(self.taken.len())).collect();
@@ -178,6 +181,11 @@ impl QueueLoop {
         }
     }
 
+    /// Whether the last hints could not be claimed, so that the next ones perhaps cannot be claimed either.
+    const fn tries_many(&self) -> bool {
+        self.is_blocked_ahead || self.fruitless >= FRUITLESS_ALONE
+    }
+
     /// Tries many hints for the few free slots, because most of these hints cannot be claimed now.
     async fn claim_past_blocked(&mut self, free: usize) {
         let ids = std::mem::take(&mut self.taken);
@@ -192,6 +200,7 @@ impl QueueLoop {
             // The other hints may only have found no free slot.
             Claimed::Decided { started, refused } if started >= free => {
                 self.is_blocked_ahead = false;
+                self.fruitless = 0;
                 self.taken = refused;
                 self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
             }
