@@ -34,7 +34,9 @@ const BY_ID: [(&str, &str); 19] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 24] = [
+const BY_INDEX: [(&str, &str, &[&str]); 26] = [
+    ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
+    ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
     ("reorder_jobs", "'default', $ids", &["job_pkey"]),
     ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, $id, 1000", &["job_pkey"]),

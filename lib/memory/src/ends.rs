@@ -25,6 +25,8 @@ impl Rows {
     pub(crate) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> SettledRuns {
         self.unblocked.clear();
         let mut answers = vec![Settled::LeaseLost; runs.len()];
+        let keys_of = |run: &FinishedRun| self.live.get(&run.fence.id).map(|row| row.job.limit_keys.clone());
+        let freed: Vec<String> = runs.iter().filter_map(keys_of).flatten().collect();
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
             let mut done: BTreeSet<Fence> = BTreeSet::new();
@@ -49,7 +51,11 @@ impl Rows {
             let verb = run.settle.ending().verb();
             self.log(Change::Settled { fence: run.fence, verb, answer: *answer });
         }
-        SettledRuns { answers, unblocked: self.take_unblocked() }
+        let mut unblocked = self.take_unblocked();
+        if !freed.is_empty() {
+            unblocked.extend(self.freed_by(&freed));
+        }
+        SettledRuns { answers, unblocked }
     }
 
     fn end(&mut self, fence: Fence, event: Event, settle: &Settle) -> bool {

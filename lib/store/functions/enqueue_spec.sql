@@ -39,7 +39,7 @@ DECLARE
     replaces boolean := false;
     holder uuid;
     keys text[];
-    full_key record;
+    full_key text;
     is_full boolean := false;
     wrong text;
     final text;
@@ -101,8 +101,7 @@ BEGIN
         spec.limit_key := NULL;
         spec.limit_keys := keys;
         IF coalesce(spec.unmet, 0) = 0 AND _run_at <= now() THEN
-            full_key := leasehold.first_full_key(keys, spec.queue, spec.kind);
-            is_full := full_key.is_full;
+            SELECT f.key, f.is_full INTO full_key, is_full FROM leasehold.first_full_key(keys, spec.queue, spec.kind) f;
         END IF;
     END IF;
     replaced := false;
@@ -150,7 +149,7 @@ BEGIN
                 coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, _unique_key, spec.limit_key,
                 CASE WHEN spec.unmet > 0 THEN 'blocked' WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
                 CASE WHEN is_full THEN 'infinity' ELSE leasehold.line_at(_run_at, spec.priority, spec.queue) END,
-                _retry, spec.expires_at, _rule, spec.is_parent, spec.unmet, keys, CASE WHEN keys IS NOT NULL THEN full_key.key END,
+                _retry, spec.expires_at, _rule, spec.is_parent, spec.unmet, keys, full_key,
                 CASE WHEN is_full THEN leasehold.line_at(_run_at, spec.priority, spec.queue) END)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;

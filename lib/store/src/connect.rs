@@ -3,6 +3,7 @@
 use crate::{
     bounded::{Bounded, COMMIT, Form, begin, statement_timeout},
     error::Error,
+    limited_runs::LimitedRuns,
     locks::Locks,
     pool::{CONNECTION_CHECKED_EVERY, Pool},
     servers::{self, Server, Servers},

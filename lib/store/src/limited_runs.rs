@@ -15,15 +15,55 @@ const KEPT_FOR: Duration = Duration::from_secs(3600);
 /// So many runs are kept before old ones are looked for.
 const MANY: usize = 4096;
 
-/// The keys of each run, and when it was claimed.
+/// For this time after a job with limit keys was seen, hints that `claim` did not get are tried as jobs with limit keys.
+const LIKELY_FOR: Duration = Duration::from_secs(60);
+/// Without Redis nobody sees such jobs as hints, so the line is asked for them at this interval.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// The limited runs of this process.
 #[derive(Debug, Default)]
-pub(crate) struct LimitedRuns(Mutex<BTreeMap<(JobId, Epoch), (Instant, Vec<String>)>>);
+pub(crate) struct LimitedRuns {
+    /// The keys of each run, and when it was claimed.
+    runs: Mutex<BTreeMap<(JobId, Epoch), (Instant, Vec<String>)>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// When a job with limit keys was last seen.
+    found: Option<Instant>,
+    /// When the line was last asked for such jobs.
+    asked: Option<Instant>,
+}
 
 impl LimitedRuns {
+    /// A job with limit keys was seen.
+    pub(crate) fn found(&self) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).found = Some(Instant::now());
+    }
+
+    /// Whether hints that were refused may be of jobs with limit keys. A fleet without such jobs sends no statement for them.
+    pub(crate) fn are_likely(&self) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.found.is_some_and(|found| found.elapsed() < LIKELY_FOR)
+    }
+
+    /// Whether to ask the line for such jobs now.
+    pub(crate) fn are_asked_for(&self) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_likely = seen.found.is_some_and(|found| found.elapsed() < LIKELY_FOR);
+        let is_time = seen.asked.is_none_or(|asked| asked.elapsed() >= ASKED_EVERY);
+        if is_time {
+            seen.asked = Some(Instant::now());
+        }
+        is_likely || is_time
+    }
+
     /// These runs have begun.
     pub(crate) fn begun(&self, runs: impl IntoIterator<Item = (Fence, Vec<String>)>) {
+        self.found();
         let now = Instant::now();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(runs.into_iter().map(|(fence, keys)| ((fence.id, fence.epoch), (now, keys))));
         if known.len() > MANY {
             known.retain(|_, (begun, _)| begun.elapsed() < KEPT_FOR);
@@ -32,7 +72,7 @@ impl LimitedRuns {
 
     /// These runs have ended. Returns their keys, each once.
     pub(crate) fn ended(&self, runs: impl IntoIterator<Item = Fence>) -> Vec<String> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_empty() {
             return Vec::new();
         }
