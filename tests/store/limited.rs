@@ -4,15 +4,15 @@
 use crate::fixture::{Fixture, LEASE, concurrently, kind, name, new_job};
 use leasehold_core::{Claimability, ClaimedJob, Fence, FinishedRun, JobId, NewJob, QueueName, Settle, WorkerId};
 use leasehold_ports::{Claims, Kinds, Waiting};
-use leasehold_store::LimitChange;
+use leasehold_store::KeyLimit;
 use sqlx::AssertSqlSafe;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-fn running(most: i32) -> LimitChange {
-    LimitChange { running: Some(most), ..LimitChange::default() }
+fn running(most: i32) -> KeyLimit {
+    KeyLimit { running: Some(most), ..KeyLimit::default() }
 }
 
 fn keyed(keys: &[&str]) -> NewJob {
@@ -197,7 +197,7 @@ async fn a_refused_claim_moves_the_job_behind_the_line() {
 #[tokio::test]
 async fn a_rate_lets_a_burst_start_and_then_one_job_for_each_token() {
     let fixture = Fixture::start().await;
-    let rate = LimitChange { rate: Some("60/m".into()), burst: Some(3), running: None };
+    let rate = KeyLimit { rate: Some("60/m".into()), burst: Some(3), running: None };
     fixture.set_limit("k", &rate).await.expect("set");
     let ids = fixture.enqueue_keyed(&["k"], 8).await;
     let worker = WorkerId::new();

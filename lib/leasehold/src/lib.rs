@@ -15,6 +15,7 @@
 mod client;
 mod enqueue;
 mod job;
+mod limits;
 mod metrics;
 mod middleware;
 mod reaper;
@@ -29,8 +30,8 @@ pub use enqueue::Enqueue;
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig,
-    DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, Locked,
-    LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS,
+    DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, KeyLimit,
+    LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS,
     Schedule, Setting, Sources, StoreError, ValueKind, WorkerConfig,
 };
 #[doc(hidden)]

@@ -9,7 +9,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, State};
-use leasehold_ports::{Admitted, Waiting};
+use leasehold_ports::{Admitted, HeldLimit, Waiting};
 use std::{collections::BTreeMap, time::Duration};
 
 /// What is allowed for a key.
@@ -43,6 +43,13 @@ impl Limits {
         let Some((rate, burst)) = self.of(key).and_then(|limit| limit.rate) else { return true };
         let missing = self.full_at.get(key).map_or(0.0, |full| (*full - now).num_milliseconds().max(0) as f64 / 1000.0);
         f64::from(burst) - missing * rate + 0.001 >= 1.0
+    }
+
+    /// How long until the key has a token.
+    fn token_in_ms(&self, key: &str, now: DateTime<Utc>) -> i64 {
+        let Some((rate, burst)) = self.of(key).and_then(|limit| limit.rate) else { return 0 };
+        let missing_ms = self.full_at.get(key).map_or(0.0, |full| (*full - now).num_milliseconds() as f64);
+        (missing_ms - f64::from(burst - 1) / rate * 1000.0).ceil().max(0.0) as i64
     }
 
     /// A run of the key starts.
@@ -104,6 +111,23 @@ impl Rows {
             *count == 1
         });
         waiting.into_iter().map(Row::waiting).collect()
+    }
+
+    /// What the limits of these keys mean at the moment.
+    pub(crate) fn held_limits(&self, keys: &[String]) -> Vec<HeldLimit> {
+        let held = keys.iter().filter_map(|key| {
+            let limit = self.limits.of(key)?;
+            let runs = |row: &&Row| row.life.state == State::Running && row.job.limit_keys.contains(key);
+            let holders: Vec<JobId> = self.live.values().filter(runs).map(|row| row.life.id).collect();
+            Some(HeldLimit {
+                key: key.clone(),
+                running: limit.running.and_then(|most| i32::try_from(most).ok()),
+                running_now: i64::try_from(holders.len()).unwrap_or(i64::MAX),
+                holders: holders.into_iter().take(10).collect(),
+                token_in_ms: limit.rate.map(|_| self.limits.token_in_ms(key, self.clock.now())),
+            })
+        });
+        held.collect()
     }
 
     /// Nothing has to be moved here: the line has each job that has room.

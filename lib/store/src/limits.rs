@@ -5,7 +5,7 @@
 use crate::{connect::Store, error::Error, promote::waiting, row::time};
 use chrono::{DateTime, Utc};
 use leasehold_core::{FinishedRun, JobId, Settled};
-use leasehold_ports::{Admitted, Waiting};
+use leasehold_ports::{Admitted, HeldLimit, Waiting};
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ const ADMIT_MAX: i32 = 1000;
 
 /// The limit of a key, or of each key that begins like a pattern, as an operator sets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LimitChange {
+pub struct KeyLimit {
     /// The most runs at the same time; `None`: any number.
     pub running: Option<i32>,
     /// The most starts in a time, such as `10/s` or `600/m`; `None`: any number.
@@ -46,27 +46,12 @@ pub struct LimitRecord {
     pub waiting: i64,
 }
 
-/// What a limit key of a job means for it at the moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HeldLimit {
-    /// The key of the job.
-    pub key: String,
-    /// The most runs at the same time.
-    pub running: Option<i32>,
-    /// How many runs hold a slot of the key.
-    pub running_now: i64,
-    /// Up to ten of these runs.
-    pub holders: Vec<JobId>,
-    /// How long until the key has a token; `None`: the key has no rate.
-    pub token_in_ms: Option<i64>,
-}
-
 impl Store {
     /// Sets the limit of a key or a pattern. Replaces an earlier one. Runs that have begun go on.
     ///
     /// # Errors
     /// The limit is not valid, or the statement failed.
-    pub async fn set_limit(&self, key: &str, change: &LimitChange) -> Result<(), Error> {
+    pub async fn set_limit(&self, key: &str, change: &KeyLimit) -> Result<(), Error> {
         let statement = sqlx::query(include_str!("../sql/limit_set.sql"))
             .bind(key)
             .bind(change.running)

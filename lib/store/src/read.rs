@@ -86,7 +86,14 @@ impl Store {
     pub async fn job_moment(&self, id: JobId) -> Result<Option<JobMoment>, Error> {
         let statement = sqlx::query(include_str!("../sql/explain.sql")).bind(id.0);
         let row = statement.try_map(|row| job_moment(&row)).fetch_optional(&self.bounded).await;
-        row.map_err(Error::sql("reading a job to explain"))
+        let mut found = row.map_err(Error::sql("reading a job to explain"))?;
+        if let Some(moment) = &mut found
+            && let Some(keys) = &moment.job.limit_keys
+            && moment.job.state == State::Queued
+        {
+            moment.limits = self.held_limits(keys).await?;
+        }
+        Ok(found)
     }
 
     /// The number of jobs before this job in its line, counted up to `limit`. `None` when the job is not in the line.
@@ -125,5 +132,6 @@ fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
         as_of: time(row, "as_of")?,
         paused: row.try_get("paused")?,
         key_held_by: key_held_by.map(JobId),
+        limits: Vec::new(),
     })
 }

@@ -30,6 +30,10 @@ pub enum Reason {
     RetriesEnd { until: DateTime<Utc>, in_ms: u64 },
     /// Another job with the same unique key has begun, and of these jobs only one may run.
     KeyHeld { unique_key: String, by: JobId },
+    /// As many jobs of a limit key run as may run at once. Up to ten of them are named.
+    Limited { limit_key: String, limit: i32, running: u64, by: Vec<JobId> },
+    /// The rate of a limit key lets no job start now.
+    RateLimited { limit_key: String, in_ms: u64 },
     /// The queue is paused.
     Paused { queue: String },
     /// Redis cannot be asked, and only Redis knows which workers live.
@@ -155,6 +159,18 @@ impl fmt::Display for Reason {
             Self::KeyHeld { unique_key, by } => {
                 write!(f, "job {by} has begun with the unique key {unique_key:?}, and only one of these jobs may run")
             }
+            Self::Limited { limit_key, limit, running, by } => {
+                write!(f, "its limit key {limit_key:?} is full: {running} of {limit} run")?;
+                for (nth, id) in by.iter().enumerate() {
+                    write!(f, "{}{id}", if nth == 0 { ": " } else { ", " })?;
+                }
+                if *running > by.len() as u64 { f.write_str(", …") } else { Ok(()) }
+            }
+            Self::RateLimited { limit_key, in_ms } => write!(
+                f,
+                "the rate of its limit key {limit_key:?} lets the next job start in {}",
+                duration_ms(*in_ms)
+            ),
             Self::Paused { queue } => {
                 write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")
             }
