@@ -61,6 +61,8 @@ async fn jobs_without_room_wait_behind_the_line_and_come_back_one_for_each_run_t
     assert_eq!(fixture.claimability_of(ids[1]).await, Claimability::Limited);
     assert_eq!(fixture.claimability_of(ids[2]).await, Claimability::KeyFull);
     assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs WHERE state = 'queued'").await, 5, "all are queued");
+    let record = fixture.record(ids[0]).await;
+    assert_eq!((record.limit_key.as_deref(), record.limit_keys), (Some("k"), Some(vec!["k".to_owned()])));
     let worker = WorkerId::new();
     let runs = fixture.claim_keyed(worker, &ids).await;
     assert_eq!(runs.iter().map(|run| run.fence.id).collect::<Vec<_>>(), ids[..2]);

@@ -4,7 +4,8 @@
 -- Parameters: a JSON object.
 -- Answer:     the job. enqueue_spec checks its values. A word that is not known is an invalid_parameter_value, and so is a value
 --             of another type.
--- Payload:    stays as it is, byte for byte.
+-- Payload:    stays as it is, byte for byte. `payload_text` is the same as a string: PostgreSQL cannot take a part of JSON that has
+--             an escape such as \u0000 anywhere.
 -- New words:  a line here, and the name in the list.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.read_job(job json) RETURNS leasehold.job_spec
@@ -17,7 +18,7 @@ BEGIN
         RAISE EXCEPTION 'leasehold.enqueue: a job must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT string_agg(k.name, ', ') INTO unknown FROM json_object_keys(job) AS k(name)
-    WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'priority', 'run_at', 'delay', 'max_attempts',
+    WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'payload_text', 'priority', 'run_at', 'delay', 'max_attempts',
                                'max_crashes', 'timeout', 'unique_key', 'limit_key', 'limit_keys', 'depends_on', 'on_parent_failure', 'retry',
                                'expires_at', 'expires_in', 'unique']);
     IF unknown IS NOT NULL THEN
@@ -27,7 +28,7 @@ BEGIN
     spec.id_is_new := (job ->> 'id_is_new')::boolean;
     spec.queue := coalesce(job ->> 'queue', 'default');
     spec.kind := job ->> 'kind';
-    spec.payload := coalesce(job -> 'payload', '{}');
+    spec.payload := coalesce((job ->> 'payload_text')::json, job -> 'payload', '{}');
     spec.priority := coalesce((job ->> 'priority')::integer, 0);
     spec.run_at := coalesce((job ->> 'run_at')::timestamptz,
         now() + leasehold.duration_ms((job -> 'delay')::jsonb, 'delay') * interval '1 millisecond');

@@ -19,7 +19,7 @@ ALTER TABLE leasehold.history ADD COLUMN IF NOT EXISTS limit_keys text[];
 -- step
 ALTER TABLE leasehold.schedule ADD COLUMN IF NOT EXISTS limit_keys text[];
 
--- NOT VALID: all rows that exist have NULL in these columns, and need no check.
+-- NOT VALID: the rows are checked by the steps after this one, while others write.
 -- step
 DO $$
 BEGIN
@@ -38,6 +38,15 @@ BEGIN
     END IF;
 END
 $$;
+
+-- step
+ALTER TABLE leasehold.job VALIDATE CONSTRAINT limit_keys_are_1_to_8;
+
+-- step
+ALTER TABLE leasehold.job VALIDATE CONSTRAINT limited_run_has_its_slots;
+
+-- step
+ALTER TABLE leasehold.job VALIDATE CONSTRAINT limited_waits_behind_the_line;
 
 -- step, if invalid job_limited
 DROP INDEX CONCURRENTLY leasehold.job_limited;

@@ -13,7 +13,11 @@ struct Words<'a> {
     id_is_new: bool,
     queue: &'a str,
     kind: &'a str,
-    payload: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    /// A payload with an escape such as `\u0000`. PostgreSQL cannot take a part of JSON that has such an escape anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_text: Option<&'a str>,
     priority: i16,
     #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
     run_at: Option<DateTime<Utc>>,
@@ -42,12 +46,14 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn of(job: &'a NewJob) -> Self {
+        let has_escape = job.payload.get().contains("\\u");
         Self {
             id: job.id,
             id_is_new: !job.id_may_exist,
             queue: job.queue.as_str(),
             kind: job.kind.as_str(),
-            payload: &job.payload,
+            payload: (!has_escape).then_some(&*job.payload),
+            payload_text: has_escape.then(|| job.payload.get()),
             priority: job.priority,
             run_at: job.run_at,
             // No delay is a delay of nothing.
