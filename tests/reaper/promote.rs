@@ -1,8 +1,12 @@
 //! Scheduled jobs that come due.
 
-use crate::world::{World, new_job, queue, report};
-use leasehold_core::{NewJob, State};
+use crate::world::{SOON, World, new_job, queue, report};
+use leasehold_core::{JobId, NewJob, State};
+use leasehold_ports::Notice;
+use leasehold_reaper::{Reaper, Settings};
+use leasehold_tests::eventually;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 fn scheduled(priority: i16) -> NewJob {
     NewJob { delay: Some(Duration::from_secs(3600)), priority, ..new_job() }
@@ -48,4 +52,75 @@ async fn three_reapers_promote_each_job_once() {
 
 fn with_new_id(job: NewJob) -> NewJob {
     NewJob { id: new_job().id, ..job }
+}
+
+/// A reaper that runs, with a tick that never comes while the test runs. It has run its first tick.
+async fn with_an_endless_tick(world: &World) -> (leasehold_reaper::Watch, CancellationToken) {
+    let settings = Settings { tick: Duration::from_secs(3600), ..world.settings() };
+    let reaper = Reaper::new(world.store.clone(), world.handoff.clone(), settings);
+    let (watch, stop) = (reaper.watch(), CancellationToken::new());
+    tokio::spawn(reaper.run(stop.clone()));
+    eventually("the first tick has promoted what is due", SOON, async || {
+        let totals = watch.totals();
+        if totals.steps.contains_key("promote") { Ok(()) } else { Err(totals) }
+    })
+    .await;
+    (watch, stop)
+}
+
+async fn until_queued(world: &World, id: JobId) {
+    eventually("the job is in the line", SOON, async || {
+        let state = world.state(id).await;
+        if state == State::Queued { Ok(()) } else { Err(state) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_is_promoted_when_it_is_due_and_not_at_the_next_tick() {
+    let world = World::start().await;
+    let after = |ms| NewJob { delay: Some(Duration::from_millis(ms)), ..new_job() };
+    let ids = world.enqueue_these(&[after(700), after(1400)]).await;
+    let (watch, stop) = with_an_endless_tick(&world).await;
+    for id in ids {
+        until_queued(&world, id).await;
+    }
+    let late = watch.totals().lateness;
+    assert_eq!(late.jobs.iter().sum::<u64>(), 2, "{late:?}");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_job_that_is_due_soon_is_announced() {
+    let world = World::start().await;
+    let (_, stop) = with_an_endless_tick(&world).await;
+    let delay = Duration::from_millis(300);
+    let id = world.enqueue_these(&[NewJob { delay: Some(delay), ..new_job() }]).await[0];
+    // The reaper may not listen yet.
+    eventually("the job is in the line", SOON, async || {
+        world.handoff.notify(&[Notice::due(delay).expect("soon")]).await.expect("PUBLISH");
+        let state = world.state(id).await;
+        if state == State::Queued { Ok(()) } else { Err(state) }
+    })
+    .await;
+    stop.cancel();
+}
+
+/// More jobs of one queue are due than a tick moves, and all of them were due before the job of the other queue.
+#[tokio::test]
+async fn a_crowd_that_is_due_does_not_delay_the_jobs_of_another_queue() {
+    let world = World::start().await;
+    let mut reaper = world.reaper().await;
+    world
+        .sql(
+            "INSERT INTO leasehold.job (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, state, line_at)
+             SELECT gen_random_uuid(), 'crowd', 'k', '1', 0, now() - interval '1 minute', 5, 3, 'scheduled', now()
+             FROM generate_series(1, 30000)",
+        )
+        .await;
+    let other = world.enqueue_these(&[scheduled(0)]).await[0];
+    world.sql(format!("UPDATE leasehold.job SET run_at = now() WHERE id = '{other}'")).await;
+    let changed = report(&reaper.tick().await, "promote").changed;
+    assert!(changed < 30_000, "the crowd is longer than one tick: {changed}");
+    assert_eq!(world.state(other).await, State::Queued);
 }

@@ -1,7 +1,9 @@
 //! Jobs that depend on other jobs: the ends of parents, policies, cascades, races, and random graphs.
 
 use crate::fixture::{Fixture, LEASE, concurrently, json, neutral, new_job};
-use leasehold_core::{FinishedRun, JobId, NewJob, ParentFailure, Settle, Settled, State, WorkerId, run_order};
+use leasehold_core::{
+    FinishedRun, JobId, NewJob, OnConflict, ParentFailure, Settle, Settled, State, Unique, WorkerId, run_order,
+};
 use leasehold_ports::{Class, Kinds, Waiting};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{collections::BTreeMap, time::Duration};
@@ -190,6 +192,11 @@ async fn unknown_parents_and_cycles_are_refused_and_nothing_is_written() {
     let timed = NewJob { delay: Some(Duration::from_secs(1)), ..child_of(&[known], Cancel) };
     let error = neutral(fixture.enqueue(&[timed]).await.expect_err("a time"));
     assert!(error.to_string().contains("depends_on cannot be given together with a time"), "{error}");
+    // The job that waits would keep the parents of the earlier call.
+    let unique = Some(Unique { on_conflict: OnConflict::Replace, ..Unique::default() });
+    let replacing = NewJob { unique_key: Some("key".to_owned()), unique, ..child_of(&[known], Cancel) };
+    let error = neutral(fixture.enqueue(&[replacing]).await.expect_err("a job that replaces another one"));
+    assert!(error.to_string().contains("depends_on cannot be given to a job that replaces another one"), "{error}");
     assert_eq!(fixture.live_jobs().await, 1);
     fixture.keeps_the_invariants().await;
 }

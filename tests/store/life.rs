@@ -19,7 +19,7 @@ async fn a_life() {
     let retry = Settle::Retry { delay: Duration::ZERO, error: "once".into() };
     assert_eq!(fixture.settle_one(fence, retry.clone()).await, Settled::Done);
     assert_eq!(fixture.settle_one(fence, retry).await, Settled::Already);
-    assert_eq!(fixture.promote(10, None).await.expect("promote").len(), 1);
+    assert_eq!(fixture.promote(10, None).await.expect("promote").jobs.len(), 1);
     assert_eq!(fixture.position(fence.id, 10).await.expect("position"), Some(0));
     assert_eq!(fixture.survey(None).await.expect("survey").lines[0].queue, name("default"));
     assert_eq!(fixture.front(&name("default"), &Kinds::All, 10).await.expect("line").ids(), [fence.id]);

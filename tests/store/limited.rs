@@ -254,7 +254,7 @@ async fn a_scheduled_job_waits_for_room_when_it_is_due() {
     fixture.enqueue(&jobs).await.expect("enqueue");
     assert_eq!(fixture.number("SELECT count(*) FROM leasehold.job WHERE limited_by IS NOT NULL").await, 0);
     fixture.make_scheduled_due().await;
-    let due = fixture.promote(10, None).await.expect("promote");
+    let due = fixture.promote(10, None).await.expect("promote").jobs;
     assert_eq!(due.len(), 2);
     assert_eq!(due.iter().filter(|job| job.is_in_line).count(), 1, "{due:?}");
     let limits = fixture.limits(Some("k")).await.expect("limits");

@@ -205,7 +205,7 @@ async fn the_old_schema_migrates_under_load() {
     let settled = store.settle(left[0].run.fence.worker, &[left[0].run.clone()]).await.expect("settle");
     assert_eq!(settled, [Settled::Done]);
     store.deferred_done(&[left[0].run.fence]).await.expect("deferred");
-    assert_eq!(store.promote(10, None).await.expect("promote").len(), 1);
+    assert_eq!(store.promote(10, None).await.expect("promote").jobs.len(), 1);
     assert_eq!(store.expire(10, None).await.expect("expire").len(), 1);
     assert_eq!(
         store

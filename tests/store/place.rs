@@ -89,7 +89,7 @@ async fn scheduled_and_blocked_jobs_have_their_new_place_when_they_come_into_the
     assert_eq!((of(&placed, scheduled).state, of(&placed, blocked).state), (State::Scheduled, State::Blocked));
     assert!(fixture.place(&ids, &Place::Queue(other.clone())).await.expect("place").iter().all(|one| one.changed));
     fixture.make_scheduled_due().await;
-    let due = fixture.promote(9, None).await.expect("promote");
+    let due = fixture.promote(9, None).await.expect("promote").jobs;
     assert_eq!((due[0].id, &due[0].queue), (scheduled, &other));
     assert_eq!(fixture.record(scheduled).await.run_at - due[0].line_at, TimeDelta::hours(3));
 }

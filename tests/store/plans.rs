@@ -34,7 +34,7 @@ const BY_ID: [(&str, &str); 19] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 26] = [
+const BY_INDEX: [(&str, &str, &[&str]); 27] = [
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
@@ -58,6 +58,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 26] = [
     ("position", "$id, 1000", &["job_line_at", "job_pkey"]),
     ("expire", "100, now(), '{}', 1000", &["job_lease", "job_pkey"]),
     ("promote", "100, now()", &["job_due", "job_pkey"]),
+    ("promote_share", "10, '', 20", &["job_due_in_queue", "job_pkey"]),
     ("lapse", "100", &["job_overdue", "job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
     ("held", "$worker", &["job_lease"]),

@@ -89,7 +89,7 @@ async fn a_job_that_comes_due_stands_by_its_new_time() {
     let job = NewJob { priority: 2, delay: Some(Duration::from_secs(3600)), ..new_job() };
     let id = fixture.enqueue(&[job]).await.expect("enqueue")[0].id;
     fixture.make_scheduled_due().await;
-    let due = fixture.promote(9, None).await.expect("promote");
+    let due = fixture.promote(9, None).await.expect("promote").jobs;
     let head_start = fixture.record(id).await.run_at - due[0].line_at;
     assert_eq!((due.len(), head_start, line(&fixture).await), (1, TimeDelta::hours(2), vec![id]));
 }

@@ -1,4 +1,4 @@
-//! The numbers of queues. The text has no column for the state `blocked`: nothing in this version writes it. JSON has it.
+//! The numbers of queues.
 
 use super::{human, table};
 use leasehold_handoff::HeadStats;
@@ -23,9 +23,11 @@ pub(crate) fn list(queues: &[QueueStats]) -> String {
         return "no queue has jobs, and no queue is paused".to_owned();
     }
     table(
-        ["queue", "queued>", "running>", "scheduled>", "oldest>"],
+        ["queue", "queued>", "running>", "scheduled>", "blocked>", "oldest>"],
         queues.iter().map(|stats| {
-            [name(stats), number(stats.queued), number(stats.running), number(stats.scheduled), oldest(stats)]
+            let [queued, running, scheduled, blocked] =
+                [stats.queued, stats.running, stats.scheduled, stats.blocked].map(number);
+            [name(stats), queued, running, scheduled, blocked, oldest(stats)]
         }),
     )
 }
@@ -77,8 +79,17 @@ pub(crate) fn stats(stats: &Stats) -> String {
 }
 
 fn jobs(queues: &[QueueStats]) -> String {
-    let headings =
-        ["queue", "queued>", "running>", "scheduled>", "oldest>", "done/min>", "dead/min>", "cancelled/min>"];
+    let headings = [
+        "queue",
+        "queued>",
+        "running>",
+        "scheduled>",
+        "blocked>",
+        "oldest>",
+        "done/min>",
+        "dead/min>",
+        "cancelled/min>",
+    ];
     table(
         headings,
         queues.iter().map(|stats| {
@@ -87,6 +98,7 @@ fn jobs(queues: &[QueueStats]) -> String {
                 number(stats.queued),
                 number(stats.running),
                 number(stats.scheduled),
+                number(stats.blocked),
                 oldest(stats),
                 number(stats.succeeded_last_minute),
                 number(stats.dead_last_minute),

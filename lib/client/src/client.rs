@@ -7,8 +7,9 @@ use crate::{
     pair::Pair,
     waiter::Waiter,
 };
+use chrono::{DateTime, Utc};
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Revived};
+use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived};
 use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -129,14 +130,22 @@ impl Client {
         pass(FailPoint::EnqueueCommitted);
         let Some(hints) = &self.hints else { return };
         let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
+        let mut next_due: Option<Duration> = None;
         for (job, answer) in accepted {
             let ours = answer.inserted || answer.replaced || (resent && answer.id == job.id);
+            if ours && answer.state == State::Scheduled {
+                let due = due_in(job);
+                next_due = Some(next_due.map_or(due, |before| before.min(due)));
+            }
             if let Some(line_at) = answer.line_at.filter(|_| ours && answer.state == State::Queued) {
                 by_queue.entry(&job.queue).or_default().push(Hint::at(answer.id, line_at));
             }
         }
         for (queue, new) in by_queue {
             hints.push(queue, &new).await;
+        }
+        if let Some(due) = next_due.and_then(Notice::due) {
+            hints.notify(&[due]).await;
         }
     }
 
@@ -276,6 +285,12 @@ impl Client {
         }
         Ok(gone)
     }
+}
+
+/// The time until a job is due, by the clock of this process. Reapers ask the database again.
+fn due_in(job: &NewJob) -> Duration {
+    let until = |run_at: DateTime<Utc>| (run_at - Utc::now()).to_std().unwrap_or_default();
+    job.run_at.map(until).or(job.delay).unwrap_or_default()
 }
 
 fn outcome_unknown(batch: &[NewJob], source: leasehold_ports::Error) -> Error {

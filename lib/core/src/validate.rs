@@ -103,6 +103,15 @@ impl NewJob {
                 "cannot be given together with a time: the job starts when its parents have ended".to_owned(),
             );
         }
+        if let Some(conflict) = self.unique.as_ref().map(|unique| unique.on_conflict)
+            && !self.depends_on.is_empty()
+            && conflict != OnConflict::Skip
+        {
+            refuse(
+                "depends_on",
+                "cannot be given to a job that replaces another one: on_conflict must be skip".to_owned(),
+            );
+        }
         self.validate_rare_words(&mut refuse);
         if errors.is_empty() { Ok(()) } else { Err(InvalidJob(errors)) }
     }

@@ -1,9 +1,9 @@
 //! The counters of workers and reapers, as metrics for Prometheus.
 
-use leasehold_reaper::Drift;
+use leasehold_reaper::{Drift, Lateness};
 use leasehold_telemetry::{
     Collector, DescriptorEncoder,
-    exposition::{counter, counters, gauge, gauges},
+    exposition::{counter, counters, gauge, gauges, histogram},
 };
 use std::fmt;
 
@@ -79,6 +79,15 @@ impl Collector for ReaperMetrics {
         let repaired = kinds().map(|(kind, of)| (kind, of.repaired));
         counters(encoder, "leasehold_repairs", "Disagreements repaired", "kind", repaired)?;
         let losses = totals.redis_losses;
-        counter(encoder, "leasehold_redis_losses", "Times Redis was found empty and was filled again", losses)
+        counter(encoder, "leasehold_redis_losses", "Times Redis was found empty and was filled again", losses)?;
+        let late = totals.lateness;
+        let bounds = Lateness::BOUNDS_S.into_iter().chain([f64::MAX]).zip(late.jobs).collect::<Vec<_>>();
+        histogram(
+            encoder,
+            "leasehold_due_lateness_seconds",
+            "How long after its time a scheduled job came into the line",
+            late.sum_s,
+            &bounds,
+        )
     }
 }

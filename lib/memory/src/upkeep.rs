@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{Event, JobId, Kind, Lifecycle, QueueName, State, Verb, WorkerId};
 use leasehold_ports::{
     CancelWanted, Expired, Expiry, Fingerprint, Fingerprints, Front, Hint, JobStatus, Kinds, Lapsed, Lease, Line,
-    LinePosition, LineSummary, Repair, Retained, Slice, Stretch, Survey, Uptime, Waiting,
+    LinePosition, LineSummary, Promoted, Repair, Retained, Share, Slice, Stretch, Survey, Uptime, Waiting,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,19 +84,57 @@ impl Rows {
     }
 
     /// As [`leasehold_ports::DueJobs::promote`].
-    pub fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Waiting> {
+    pub fn promote(&mut self, limit: i64, since: Option<DateTime<Utc>>) -> Promoted {
         if self.is_broken(Broken::NothingIsPromoted) {
-            return Vec::new();
+            return Promoted::default();
         }
+        let is_in_time = |row: &Row| since.is_none_or(|since| row.run_at >= since);
+        let promoted = self.promote_some(limit, is_in_time);
         let now = self.clock.now();
-        let in_time = |time: DateTime<Utc>| time <= now && since.is_none_or(|since| time >= since);
-        let is_due =
-            |row: &&Row| row.life.state == State::Scheduled && in_time(row.run_at) && !self.is_locked(row.life.id);
+        let later = self.live.values().filter(|row| row.life.state == State::Scheduled && row.run_at > now);
+        let next_in = later.map(|row| row.run_at).min().and_then(|next| (next - now).to_std().ok());
+        Promoted { next_in: next_in.filter(|next_in| *next_in < Duration::from_secs(60)), ..promoted }
+    }
+
+    /// As [`leasehold_ports::DueJobs::promote_share`].
+    pub fn promote_share(&mut self, limit: i64, after: Option<&QueueName>, queues: i64) -> Share {
+        if self.is_broken(Broken::NothingIsPromoted) {
+            return Share::default();
+        }
+        let names: BTreeSet<QueueName> = self
+            .live
+            .values()
+            .filter(|row| row.life.state == State::Scheduled && after.is_none_or(|after| row.job.queue > *after))
+            .map(|row| row.job.queue.clone())
+            .collect();
+        let names: Vec<QueueName> = names.into_iter().take(usize::try_from(queues).unwrap_or_default()).collect();
+        let mut share = Share { queues: names.len() as i64, last: names.last().cloned(), ..Share::default() };
+        for name in names {
+            let promoted = self.promote_some(limit, |row| row.job.queue == name);
+            share.promoted.jobs.extend(promoted.jobs);
+            share.promoted.lateness.extend(promoted.lateness);
+        }
+        share
+    }
+
+    /// Moves the first due jobs of this kind into the line.
+    fn promote_some(&mut self, limit: i64, is_wanted: impl Fn(&Row) -> bool) -> Promoted {
+        let now = self.clock.now();
+        let is_due = |row: &&Row| {
+            row.life.state == State::Scheduled && row.run_at <= now && is_wanted(row) && !self.is_locked(row.life.id)
+        };
         let mut due: Vec<(DateTime<Utc>, JobId)> =
             self.live.values().filter(is_due).map(|row| (row.run_at, row.life.id)).collect();
         due.sort();
         due.truncate(usize::try_from(limit).unwrap_or_default());
-        due.into_iter().filter_map(|(_, id)| self.put_in_line(id, Event::Promote)).collect()
+        let mut promoted = Promoted::default();
+        for (run_at, id) in due {
+            if let Some(job) = self.put_in_line(id, Event::Promote) {
+                promoted.jobs.push(job);
+                promoted.lateness.push((now - run_at).to_std().unwrap_or_default());
+            }
+        }
+        promoted
     }
 
     /// As [`leasehold_ports::DueJobs::lapse`].

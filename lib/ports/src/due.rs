@@ -70,6 +70,28 @@ pub struct CancelWanted {
     pub epoch: Epoch,
 }
 
+/// Scheduled jobs that have come into the line.
+#[derive(Clone, Debug, Default)]
+pub struct Promoted {
+    /// The jobs.
+    pub jobs: Vec<Waiting>,
+    /// How long after its time each job came into the line, in the order of `jobs`.
+    pub lateness: Vec<Duration>,
+    /// The time until the next scheduled job is due, if it is due within a minute.
+    pub next_in: Option<Duration>,
+}
+
+/// A few due jobs of each of some queues that have come into the line.
+#[derive(Clone, Debug, Default)]
+pub struct Share {
+    /// The jobs. `next_in` is not known.
+    pub promoted: Promoted,
+    /// How many queues were looked at.
+    pub queues: i64,
+    /// The last of these queues.
+    pub last: Option<QueueName>,
+}
+
 /// Work that becomes due by the database's clock.
 #[async_trait]
 pub trait DueJobs: fmt::Debug + Send + Sync {
@@ -83,8 +105,12 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
         soon: Duration,
     ) -> Result<Expiry, Error>;
 
-    /// Moves due scheduled jobs into the line: all of them, or only those that became due at or after `since`.
-    async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error>;
+    /// Moves up to `limit` due scheduled jobs into the line, the oldest first: of all of them, or only of those that became due
+    /// at or after `since`.
+    async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Promoted, Error>;
+
+    /// Moves up to `limit` due scheduled jobs of each of the next `queues` queues after the queue `after` into the line.
+    async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Result<Share, Error>;
 
     /// Brings jobs that wait for room of limit keys back into the line, if their keys have room: of up to `keys` keys after this
     /// key, up to `limit` jobs for each queue and kind.

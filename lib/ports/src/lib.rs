@@ -41,7 +41,7 @@ mod schedules;
 mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
-pub use due::{Admitted, CancelWanted, DueJobs, Expired, Expiry, Lapsed, Waiting};
+pub use due::{Admitted, CancelWanted, DueJobs, Expired, Expiry, Lapsed, Promoted, Share, Waiting};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use graphs::{Graphs, ReadParents};
@@ -51,7 +51,7 @@ pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, HeldLimit, JobMoment,
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
-pub use notices::{HearNotices, Notice, SendNotices};
+pub use notices::{DUE_SOON, HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
 pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};

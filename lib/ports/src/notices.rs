@@ -1,13 +1,13 @@
-//! Messages to workers. They only make the fleet faster: PostgreSQL contains everything that a notice says.
+//! Messages to workers and reapers. They only make the fleet faster: PostgreSQL contains everything that a notice says.
 
 use crate::error::Error;
 use async_trait::async_trait;
 use leasehold_core::{Epoch, JobId, Kind, QueueName, WorkerId};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, time::Duration};
 use tokio::sync::mpsc;
 
-/// A message to workers.
+/// A message to workers, or to reapers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
@@ -20,6 +20,11 @@ pub enum Notice {
         /// The worker that runs the job.
         worker: WorkerId,
     },
+    /// A job was scheduled that is due soon. Reapers hear it: a job that is due before their next tick is not late then.
+    Due {
+        /// The time until the job is due, in ms.
+        in_ms: u64,
+    },
     /// A worker that has no handler for this kind has set hints aside.
     Aside {
         /// The queue of the hints.
@@ -27,6 +32,18 @@ pub enum Notice {
         /// The kind of the hints.
         kind: Kind,
     },
+}
+
+/// Only a job that is due within this time needs a [`Notice::Due`]: reapers look for later ones in time.
+pub const DUE_SOON: Duration = Duration::from_secs(1);
+
+impl Notice {
+    /// The notice of a job that is due after this time, if one is needed.
+    #[must_use]
+    pub fn due(after: Duration) -> Option<Self> {
+        let in_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        (after <= DUE_SOON).then_some(Self::Due { in_ms })
+    }
 }
 
 /// Receives notices.
@@ -38,6 +55,6 @@ pub trait HearNotices: fmt::Debug + Send + Sync {
 /// Sends notices.
 #[async_trait]
 pub trait SendNotices: fmt::Debug + Send + Sync {
-    /// Sends notices to all workers that listen.
+    /// Sends notices to all workers and reapers that listen.
     async fn notify(&self, notices: &[Notice]) -> Result<(), Error>;
 }

@@ -37,11 +37,12 @@ roles! {
     /// What a worker asks of the authority.
     WorkerStore = Claims + LookUp + Renewals + Settles + ReadLine + ReadParents;
     /// What a worker asks of the head.
-    WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + WorkerRegistry;
+    WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + SendNotices + WorkerRegistry;
     /// What a reaper asks of the authority.
     ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Reorders + Schedules + Upkeep;
     /// What a reaper asks of the head.
-    ReaperHead = FillHead + LookAtHeads + RepairHead + HintLeases + SendNotices + ReaperRegistry;
+    ReaperHead =
+        FillHead + LookAtHeads + RepairHead + HintLeases + HearNotices + SendNotices + ReaperRegistry;
     /// What an operator's tool asks of the authority.
     OperatorStore = ReaperStore + FindViolations;
     /// What an operator's tool asks of the head.

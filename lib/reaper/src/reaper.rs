@@ -5,17 +5,17 @@ use crate::{
     report::{StepReport, add},
     settings::Settings,
     shared::Shared,
-    sides::{Around, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
+    sides::{Around, DueSide, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
     step::end_all,
     tick::Author,
     watch::Watch,
 };
 use leasehold_core::{JobId, QueueName};
-use leasehold_ports::{ReaperHead, ReaperStore};
+use leasehold_ports::{Notice, ReaperHead, ReaperStore};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{
     sync::Notify,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,6 +29,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Reaper {
     around: Around,
     postgres: PostgresSide,
+    due: DueSide,
     survey: SurveySide,
     redis: RedisSide,
 }
@@ -44,7 +45,13 @@ impl Reaper {
         let shared = Arc::new(Shared::new(Watch::new(settings.tick), ExpiryGuard::new(settings.lease)));
         let author = Author { id: Uuid::now_v7(), name: "a reaper" };
         let around = Around::new(store.into(), handoff.into(), settings, shared, author);
-        Self { around, postgres: PostgresSide::new(), survey: SurveySide::new(), redis: RedisSide::new() }
+        Self {
+            around,
+            postgres: PostgresSide::new(),
+            due: DueSide::new(),
+            survey: SurveySide::new(),
+            redis: RedisSide::new(),
+        }
     }
 
     /// How often this reaper found Redis emptied.
@@ -83,17 +90,40 @@ impl Reaper {
     /// Ticks until `stop`. A tick starts each step in its own task. A step that is still at work from an earlier tick is left
     /// alone, so a slow step delays no other step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { around, mut postgres, mut survey, mut redis } = self;
-        let (begun, to_survey, surveyed) = (Notify::new(), Notify::new(), Notify::new());
+        let Self { around, mut postgres, mut due, mut survey, mut redis } = self;
+        let (begun, to_promote, to_survey, surveyed) = (Notify::new(), Notify::new(), Notify::new(), Notify::new());
         let postgres_loop = async {
             let mut ticks = interval(around.settings.tick.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             while stop.run_until_cancelled(ticks.tick()).await.is_some() {
                 around.shared.watch.beat();
                 postgres.look(&around).await;
+                to_promote.notify_one();
                 to_survey.notify_one();
                 begun.notify_one();
                 postgres.start(&around).await;
+            }
+        };
+        let due_loop = async {
+            let mut notices = around.handoff.listen();
+            let mut is_heard = true;
+            loop {
+                let next = around.shared.due().at();
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    () = to_promote.notified() => {}
+                    () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+                    notice = notices.recv(), if is_heard => {
+                        match notice {
+                            Some(Notice::Due { in_ms }) => around.shared.due().hear(Duration::from_millis(in_ms)),
+                            Some(_) => {}
+                            None => is_heard = false,
+                        }
+                        continue;
+                    }
+                }
+                due.run(&around).await;
             }
         };
         let survey_loop = async {
@@ -110,7 +140,7 @@ impl Reaper {
                 redis.start(&around).await;
             }
         };
-        tokio::join!(biased; postgres_loop, survey_loop, redis_loop);
+        tokio::join!(biased; postgres_loop, due_loop, survey_loop, redis_loop);
         end_all(postgres.slots.iter_mut().chain(&mut redis.slots), STOP_TIMEOUT).await;
         let withdrawn = timeout(Duration::from_secs(1), around.handoff.withdraw_reaper(around.author.id)).await;
         if let Ok(Err(error)) = withdrawn {
@@ -133,12 +163,13 @@ impl Reaper {
 
     /// Runs all steps once, one by one, and returns their reports. An error of one step stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
-        let Self { around, postgres, survey, redis } = self;
+        let Self { around, postgres, due, survey, redis } = self;
         let mut reports = Vec::new();
         around.shared.watch.beat();
         postgres.look(around).await;
         reports.extend(survey.run(around).await);
         redis.look(around).await;
+        reports.extend(due.run(around).await);
         postgres.run(around, &mut reports).await;
         redis.run(around, &mut reports).await;
         reports

@@ -2,7 +2,9 @@
 //!
 //! No lock is held during a call to a store, with one exception: the survey and the head step share the surveys.
 
-use crate::{conditions::Conditions, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch};
+use crate::{
+    conditions::Conditions, due::Due, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch,
+};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use leasehold_line::Surveys;
@@ -21,6 +23,7 @@ pub(crate) struct Shared {
     /// The survey step writes the surveys. The head step reads them, and takes the names of the lines that changed.
     pub(crate) surveys: tokio::sync::Mutex<Surveys>,
     known: Mutex<Known>,
+    due: Mutex<Due>,
     exchange: Mutex<Exchange>,
 }
 
@@ -91,6 +94,7 @@ impl Shared {
             conditions: Mutex::default(),
             surveys: tokio::sync::Mutex::default(),
             known: Mutex::default(),
+            due: Mutex::default(),
             exchange: Mutex::default(),
         }
     }
@@ -116,6 +120,10 @@ impl Shared {
 
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
         lock(&self.known)
+    }
+
+    pub(crate) fn due(&self) -> MutexGuard<'_, Due> {
+        lock(&self.due)
     }
 
     pub(crate) fn exchange(&self) -> MutexGuard<'_, Exchange> {

@@ -119,7 +119,6 @@ impl PostgresSide {
             Slot::new(Expire::default()),
             Slot::new(TellExpired),
             Slot::new(Lapse),
-            Slot::new(Promote),
             Slot::new(Children),
             Slot::new(Limits::default()),
             Slot::new(Schedules::default()),
@@ -164,6 +163,23 @@ impl PostgresSide {
     /// Runs the steps one by one, for a caller that waits for the reports.
     pub(crate) async fn run(&mut self, around: &Around, reports: &mut Vec<StepReport>) {
         run(&mut self.slots, around, &RedisLook::default(), reports).await;
+    }
+}
+
+/// The jobs that become due. In a reaper that runs, this side has a loop of its own, which does not wait for the tick.
+pub(crate) struct DueSide {
+    pub(crate) slot: Slot,
+}
+
+impl DueSide {
+    pub(crate) fn new() -> Self {
+        Self { slot: Slot::new(Promote::default()) }
+    }
+
+    /// Moves all jobs that are due, and waits for it.
+    pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
+        around.shared.due().take();
+        self.slot.run(around.tick(&RedisLook::default())).await
     }
 }
 

@@ -18,6 +18,29 @@ pub struct Totals {
     pub drift: BTreeMap<Drift, Drifted>,
     /// How often the reaper found Redis emptied.
     pub redis_losses: u64,
+    /// How late scheduled jobs came into the line.
+    pub lateness: Lateness,
+}
+
+/// How long after their time scheduled jobs came into the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lateness {
+    /// How many jobs were late by no more than each of [`Lateness::BOUNDS_S`], and by more than the one before; the last number:
+    /// later than all of them.
+    pub jobs: [u64; Lateness::BOUNDS_S.len() + 1],
+    /// The sum, in seconds.
+    pub sum_s: f64,
+}
+
+impl Lateness {
+    /// In seconds.
+    pub const BOUNDS_S: [f64; 8] = [0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+    fn add(&mut self, late: Duration) {
+        let late_s = late.as_secs_f64();
+        self.sum_s += late_s;
+        self.jobs[Self::BOUNDS_S.iter().position(|bound| late_s <= *bound).unwrap_or(Self::BOUNDS_S.len())] += 1;
+    }
 }
 
 /// What one step has done.
@@ -90,6 +113,14 @@ impl Watch {
         step.took += Duration::from_secs_f64(report.took_ms / 1000.0);
         for (kind, drifted) in &report.drift {
             *totals.drift.entry(*kind).or_default() += *drifted;
+        }
+    }
+
+    /// Scheduled jobs came into the line so long after their time.
+    pub(crate) fn count_late(&self, lateness: &[Duration]) {
+        if !lateness.is_empty() {
+            let mut totals = self.locked();
+            lateness.iter().for_each(|late| totals.lateness.add(*late));
         }
     }
 

@@ -208,6 +208,10 @@ BEGIN
         ELSIF cardinality(parents) > 0 AND spec.run_at > now() THEN
             RAISE EXCEPTION 'leasehold.enqueue: a job with depends_on cannot have a time too: run_at is %', spec.run_at
                 USING ERRCODE = 'invalid_parameter_value';
+        ELSIF cardinality(parents) > 0 AND spec."unique"::jsonb ->> 'on_conflict' IN ('replace', 'keep_last') THEN
+            RAISE EXCEPTION 'leasehold.enqueue: a job with depends_on cannot replace another one: on_conflict is %',
+                spec."unique"::jsonb ->> 'on_conflict'
+                USING ERRCODE = 'invalid_parameter_value';
         END IF;
         spec.depends_on := NULL;
         spec.unmet := CASE WHEN cardinality(parents) > 0 THEN least(cardinality(parents), 32) END;

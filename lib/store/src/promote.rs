@@ -8,20 +8,51 @@ use crate::{
     statement::statement,
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::JobId;
-use leasehold_ports::{Lapsed, Waiting};
+use leasehold_core::{JobId, QueueName};
+use leasehold_ports::{Lapsed, Promoted, Share, Waiting};
 use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+use uuid::Uuid;
+
+const PROMOTING: &str = "promoting due jobs";
 
 impl Store {
-    /// Moves due scheduled jobs into the line: all of them, or only those that became due at or after `since`. A job whose limit
-    /// keys have no room waits behind the line.
+    /// Moves due scheduled jobs into the line, the oldest first: of all of them, or only of those that became due at or after
+    /// `since`.
     ///
     /// # Errors
     /// The statement failed.
-    pub async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Vec<Waiting>, Error> {
-        let statement = sqlx::query(include_str!("../sql/promote.sql")).bind(limit).bind(since);
-        let rows = statement.try_map(|row| placed(&row)).fetch_all(&self.bounded).await;
-        Ok(self.admit_placed(rows.map_err(Error::sql("promoting due jobs"))?).await)
+    pub async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Result<Promoted, Error> {
+        let statement = sqlx::query(statement!("promote")).bind(limit).bind(since);
+        let rows = statement.fetch_all(&self.bounded).await.map_err(Error::sql(PROMOTING))?;
+        let (jobs, last) = promoted(&rows).map_err(Error::sql(PROMOTING))?;
+        let next_ms: Option<i64> =
+            last.map_or(Ok(None), |row| row.try_get("next_ms")).map_err(Error::sql(PROMOTING))?;
+        Ok(Promoted { next_in: next_ms.map(millis_or_zero), ..self.with_room(jobs).await })
+    }
+
+    /// Moves a few due scheduled jobs of each of the next queues after the queue `after` into the line.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Result<Share, Error> {
+        let after = after.map_or("", QueueName::as_str);
+        let statement = sqlx::query(statement!("promote_share")).bind(limit).bind(after).bind(queues);
+        let rows = statement.fetch_all(&self.bounded).await.map_err(Error::sql(PROMOTING))?;
+        let share = || -> Result<(Placed, i64, Option<QueueName>), sqlx::Error> {
+            let (placed, last) = promoted(&rows)?;
+            let Some(row) = last else { return Ok((placed, 0, None)) };
+            let queues = row.try_get::<Option<i64>, _>("next_ms")?.unwrap_or_default();
+            let last = row.try_get::<Option<String>, _>("queue")?.and_then(|queue| queue.parse().ok());
+            Ok((placed, queues, last))
+        };
+        let (placed, queues, last) = share().map_err(Error::sql(PROMOTING))?;
+        Ok(Share { promoted: self.with_room(placed).await, queues, last })
+    }
+
+    /// The jobs after those with limit keys were given room, as far as there is room.
+    async fn with_room(&self, placed: Placed) -> Promoted {
+        Promoted { jobs: self.admit_placed(placed.jobs).await, lateness: placed.lateness, next_in: None }
     }
 
     /// Moves blocked jobs into the line.
@@ -43,6 +74,32 @@ impl Store {
             sqlx::query(statement!("lapse")).bind(limit).try_map(|row| lapsed(&row)).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("ending jobs that may not begin any more"))
     }
+}
+
+/// Jobs that were due. Those with limit keys may wait for room.
+#[derive(Default)]
+struct Placed {
+    jobs: Vec<(Waiting, Option<String>)>,
+    lateness: Vec<Duration>,
+}
+
+/// The jobs of an answer, and its last row.
+fn promoted(rows: &[PgRow]) -> Result<(Placed, Option<&PgRow>), sqlx::Error> {
+    let (mut found, mut last) = (Placed::default(), None);
+    for row in rows {
+        if row.try_get::<Option<Uuid>, _>("id")?.is_none() {
+            last = Some(row);
+            continue;
+        }
+        found.jobs.push(placed(row)?);
+        let late_ms: Option<i64> = row.try_get("late_ms")?;
+        found.lateness.push(late_ms.map_or(Duration::ZERO, millis_or_zero));
+    }
+    Ok((found, last))
+}
+
+fn millis_or_zero(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }
 
 fn lapsed(row: &PgRow) -> Result<Lapsed, sqlx::Error> {

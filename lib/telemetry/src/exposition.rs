@@ -1,7 +1,7 @@
 //! The four forms of a metric: one counter or gauge, or one for each value of a label.
 
 use prometheus_client::{
-    encoding::{DescriptorEncoder, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use std::fmt::Error;
@@ -21,6 +21,23 @@ pub fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, valu
 pub fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
     let value = i64::try_from(value).unwrap_or(i64::MAX);
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+/// A distribution: the sum of all values, and for each bound, in ascending order, how many values are at most this bound and more
+/// than the bound before. The last bound is [`f64::MAX`].
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn histogram(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    sum: f64,
+    counts: &[(f64, u64)],
+) -> Result<(), Error> {
+    let count = counts.iter().map(|(_, count)| count).sum();
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    family.encode_histogram::<NoLabelSet>(sum, count, counts, None)
 }
 
 /// One counter for each value of a label. The numbers are whole, or fractions such as seconds.

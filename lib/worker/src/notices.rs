@@ -26,6 +26,8 @@ pub(crate) async fn hear(state: Arc<WorkerState>, done: CancellationToken) {
                     poke.notify_one();
                 }
             }
+            // For reapers.
+            Some(Notice::Due { .. }) => {}
             None => return,
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::{run::Run, worker_state::WorkerState};
 use leasehold_core::{ClaimedJob, JobId, QueueName};
-use leasehold_ports::{Hint, Waiting};
-use std::{collections::BTreeMap, sync::Arc};
+use leasehold_ports::{Hint, Notice, Waiting};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// The hints of settled runs.
@@ -15,6 +15,8 @@ pub(crate) struct SettledHints {
     pub(crate) release: Vec<Run>,
     /// Jobs that waited for these runs and are now in the line.
     pub(crate) unblocked: Vec<Waiting>,
+    /// The shortest time after which one of the jobs runs again.
+    pub(crate) next_due: Option<Duration>,
 }
 
 /// A value of each run by queue, as Redis expects them.
@@ -54,6 +56,7 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
         let release =
             by_queue(batch.iter().flat_map(|hints| &hints.release), |job| Hint::at(job.fence.id, job.line_at));
         let unblocked = hints_of(batch.iter().flat_map(|hints| &hints.unblocked));
+        let next_due = batch.iter().filter_map(|hints| hints.next_due).min();
         batch.clear();
         if state.redis.is_unavailable() {
             continue;
@@ -70,6 +73,11 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
             if let Err(error) = state.handoff.push(&queue, &hints).await {
                 state.redis.failed(&error);
             }
+        }
+        if let Some(due) = next_due.and_then(Notice::due)
+            && let Err(error) = state.handoff.notify(&[due]).await
+        {
+            state.redis.failed(&error);
         }
     }
 }

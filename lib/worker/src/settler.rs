@@ -234,6 +234,9 @@ impl Settler {
             match answer {
                 Settled::Done | Settled::Already => {
                     counters.settled(&ended.settle);
+                    if let Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } = &ended.settle {
+                        hints.next_due = Some(hints.next_due.map_or(*delay, |before| before.min(*delay)));
+                    }
                     let into =
                         if matches!(ended.settle, Settle::Release) { &mut hints.release } else { &mut hints.ack };
                     into.push(ended.run.clone());

@@ -9,6 +9,7 @@ FROM (VALUES
     ('job', 'job_pkey', true),
     ('job', 'job_line_at', false),
     ('job', 'job_due', false),
+    ('job', 'job_due_in_queue', false),
     ('job', 'job_blocked', false),
     ('job', 'job_lease', false),
     ('job', 'job_cancel_wanted', false),
