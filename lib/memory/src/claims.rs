@@ -59,9 +59,9 @@ impl Rows {
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
-        target.truncate(limit);
         // The answer has the order of the hints.
         target.sort_by_key(|id| hints.iter().position(|hint| hint == id));
+        target.truncate(limit);
         self.start(worker, &target, lease)
     }
 
