@@ -2,7 +2,8 @@
 
 use crate::{
     commands::{
-        bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper, schedule, stats, worker,
+        bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper, schedule, stats,
+        worker,
     },
     context::Context,
     dev,

@@ -145,7 +145,18 @@ async fn a_finished_job_keeps_the_columns_of_a_live_one() {
     let fixture = Fixture::start().await;
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let (live, finished) = (columns(&fixture, "job").await, columns(&fixture, "history").await);
-    assert_eq!(&live - &finished, set(&["lease_expires_at", "cancel_requested_at", "line_at", "begun_key", "limited_by", "limited_at", "limit_epoch"]));
+    assert_eq!(
+        &live - &finished,
+        set(&[
+            "lease_expires_at",
+            "cancel_requested_at",
+            "line_at",
+            "begun_key",
+            "limited_by",
+            "limited_at",
+            "limit_epoch"
+        ])
+    );
     assert_eq!(&finished - &live, set(&["finished_at", "result"]));
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store");

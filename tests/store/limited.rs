@@ -43,7 +43,8 @@ impl Fixture {
     }
 
     async fn runs_of(&self, key: &str) -> i64 {
-        let query = format!("SELECT count(*) FROM leasehold.job WHERE state = 'running' AND limit_keys @> ARRAY['{key}']");
+        let query =
+            format!("SELECT count(*) FROM leasehold.job WHERE state = 'running' AND limit_keys @> ARRAY['{key}']");
         self.number(query).await
     }
 
@@ -124,7 +125,7 @@ async fn sixty_four_claimers_never_hold_more_than_the_limit() {
                 let from = (round * 37) % ids.len();
                 let hints: Vec<JobId> = ids[from..].iter().take(40).copied().collect();
                 let mut runs = fixture.claim(worker, &hints, &Kinds::All, LEASE).await.expect("claim");
-                if round % 4 == 0 {
+                if round.is_multiple_of(4) {
                     let queue = QueueName::default();
                     let line = Claims::claim_line(&fixture.store, worker, &queue, &Kinds::All, 2, LEASE, true).await;
                     runs.extend(line.expect("claim_line"));
@@ -209,7 +210,9 @@ async fn a_rate_lets_a_burst_start_and_then_one_job_for_each_token() {
     let admitted = fixture.admit_next("", 100, 1000).await.expect("admit");
     assert!((2..=3).contains(&admitted.waiting.len()), "{admitted:?}: a token that comes soon counts as room");
     let claimed = fixture.claim_keyed(worker, &ids).await.len();
-    let elapsed = fixture.number("SELECT extract(epoch FROM now() - min(started_at))::bigint FROM leasehold.job WHERE state = 'running'").await;
+    let elapsed = fixture
+        .number("SELECT extract(epoch FROM now() - min(started_at))::bigint FROM leasehold.job WHERE state = 'running'")
+        .await;
     assert!(claimed >= 2 && claimed as i64 <= 2 + elapsed + 1, "{claimed} in 2 s and {elapsed} s");
 }
 
@@ -309,7 +312,8 @@ async fn a_limit_that_makes_no_sense_is_refused() {
         ("'k', burst => 3, running => 1", "burst needs a rate"),
         ("'k', rate => '1/s', burst => 0", "burst is 0"),
     ] {
-        let error = sqlx::query(AssertSqlSafe(format!("SELECT leasehold.set_limit({call})"))).execute(fixture.pool()).await;
+        let error =
+            sqlx::query(AssertSqlSafe(format!("SELECT leasehold.set_limit({call})"))).execute(fixture.pool()).await;
         let error = error.expect_err(call).to_string();
         assert!(error.contains(told), "{call}: {error}");
     }

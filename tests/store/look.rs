@@ -83,7 +83,12 @@ async fn claim_takes_exactly_the_jobs_that_look_calls_claimable() {
         wanted.insert(overdue.id, Claimability::of(State::Queued, false, kind_name == "mine", 0, 3).but(true, false));
     }
     for kind_name in ["mine", "other"] {
-        let limited = |keys: &str| NewJob { limit_keys: vec![keys.to_owned()], unique_key: None, unique: None, ..unique(kind_name) };
+        let limited = |keys: &str| NewJob {
+            limit_keys: vec![keys.to_owned()],
+            unique_key: None,
+            unique: None,
+            ..unique(kind_name)
+        };
         let (free, full) = (limited("free"), limited("full"));
         fixture.set_running_limit("full", 0).await;
         fixture.enqueue(&[free.clone(), full.clone()]).await.expect("enqueue");

@@ -75,10 +75,8 @@ async fn the_next_job_of_a_full_key_begins_soon_after_a_run_has_ended() {
     let fixture = Fixture::start().await;
     fixture.limit("k", 1).await;
     let counts = Arc::new(Counts { takes: Duration::from_millis(20), ..Counts::default() });
-    let workers = [
-        fixture.worker(settings(8), handlers(&counts)).await,
-        fixture.worker(settings(8), handlers(&counts)).await,
-    ];
+    let workers =
+        [fixture.worker(settings(8), handlers(&counts)).await, fixture.worker(settings(8), handlers(&counts)).await];
     let jobs: Vec<NewJob> = (0..40).map(|_| limited("k")).collect();
     fixture.enqueue(&jobs).await;
     // No reaper runs: what follows is the work of the workers alone.

@@ -100,7 +100,8 @@ impl Rows {
 
     /// The jobs that have room now and share a limit key with these runs, which have ended: of each key the first.
     pub(crate) fn freed_by(&self, keys: &[String]) -> Vec<Waiting> {
-        let shares = |row: &&Row| row.life.state == State::Queued && row.job.limit_keys.iter().any(|key| keys.contains(key));
+        let shares =
+            |row: &&Row| row.life.state == State::Queued && row.job.limit_keys.iter().any(|key| keys.contains(key));
         let mut waiting: Vec<&Row> = self.live.values().filter(shares).filter(|row| self.has_room(row)).collect();
         waiting.sort_by_key(|row| row.place());
         let mut of_key: BTreeMap<&str, usize> = BTreeMap::new();

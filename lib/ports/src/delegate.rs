@@ -9,11 +9,11 @@
 #[doc(hidden)]
 pub mod names {
     pub use crate::{
-        Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
-        Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
-        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed, Renewed, Reorder, Reordered,
-        Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken,
-        Uptime, Waiting, WorkerRecord,
+        Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended,
+        Fill, Filled, Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment,
+        JobStatus, Kinds, Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed, Renewed,
+        Reorder, Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch, Survey,
+        Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};

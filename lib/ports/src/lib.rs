@@ -47,7 +47,9 @@ pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use graphs::{Graphs, ReadParents};
 pub use hint::Hint;
 pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
-pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, HeldLimit, JobMoment, Jobs, Placed, Revived, STRICT_PRIORITY_STEP};
+pub use jobs::{
+    Cancelled, Enqueued, ExplainJobs, Finished, HeldLimit, JobMoment, Jobs, Placed, Revived, STRICT_PRIORITY_STEP,
+};
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};

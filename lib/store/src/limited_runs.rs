@@ -20,11 +20,13 @@ const LIKELY_FOR: Duration = Duration::from_secs(60);
 /// Without Redis nobody sees such jobs as hints, so the line is asked for them at this interval.
 const ASKED_EVERY: Duration = Duration::from_millis(100);
 
+/// When a run was claimed, and its keys.
+type LimitedRun = (Instant, Vec<String>);
+
 /// The limited runs of this process.
 #[derive(Debug, Default)]
 pub(crate) struct LimitedRuns {
-    /// The keys of each run, and when it was claimed.
-    runs: Mutex<BTreeMap<(JobId, Epoch), (Instant, Vec<String>)>>,
+    runs: Mutex<BTreeMap<(JobId, Epoch), LimitedRun>>,
     seen: Mutex<Seen>,
 }
 

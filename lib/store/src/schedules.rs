@@ -237,7 +237,7 @@ impl Write<'_> {
             ScheduleChange::Set { schedule, next_at } => {
                 let limit_keys = (!schedule.job.limit_keys.is_empty()).then_some(&schedule.job.limit_keys[..]);
                 set(schedule, *next_at).bind(lock_timeout).bind(limit_keys)
-            },
+            }
             ScheduleChange::Pause => {
                 sqlx::query(include_str!("../sql/schedule_pause.sql")).bind(name).bind(lock_timeout)
             }

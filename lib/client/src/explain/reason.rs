@@ -166,11 +166,9 @@ impl fmt::Display for Reason {
                 }
                 if *running > by.len() as u64 { f.write_str(", …") } else { Ok(()) }
             }
-            Self::RateLimited { limit_key, in_ms } => write!(
-                f,
-                "the rate of its limit key {limit_key:?} lets the next job start in {}",
-                duration_ms(*in_ms)
-            ),
+            Self::RateLimited { limit_key, in_ms } => {
+                write!(f, "the rate of its limit key {limit_key:?} lets the next job start in {}", duration_ms(*in_ms))
+            }
             Self::Paused { queue } => {
                 write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")
             }
