@@ -13,7 +13,7 @@
 -- Rights:     of the caller, which is a worker or a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit(_keys text[], _limit integer)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz)
-LANGUAGE plpgsql SET lock_timeout = '50ms' AS $$
+LANGUAGE plpgsql SET lock_timeout = '50ms' SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     one text;

@@ -9,7 +9,7 @@
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit_next(_after text, _keys integer, _limit integer)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, last_key text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     one text := _after;

@@ -10,7 +10,7 @@
 CREATE OR REPLACE FUNCTION leasehold.first_full_key(
     _keys text[], _queue text, _kind text, OUT key text, OUT is_full boolean
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$
 DECLARE
     one text;
     room integer;

@@ -8,7 +8,7 @@
 -- Index:      limit_slot_pkey, limit_bucket_pkey, job_pkey.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.trim_limits(_after text, _keys integer) RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$
 DECLARE
     one text := _after;
 BEGIN
