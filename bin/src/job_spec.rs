@@ -3,7 +3,7 @@
 use crate::{failure::Failure, times, word_flags::WordFlags};
 use chrono::{DateTime, Utc};
 use leasehold::{JobId, Kind, NamedJob, NewJob, ParentFailure, QueueName, Retry, Unique};
-use leasehold_core::{MAX_ATTEMPTS_MAX, PAYLOAD_MAX_BYTES, PRIORITY_MAX, PRIORITY_MIN};
+use leasehold_core::{MAX_ATTEMPTS_DEFAULT, MAX_ATTEMPTS_MAX, PAYLOAD_MAX_BYTES, PRIORITY_MAX, PRIORITY_MIN};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{fs::File, io::Read, time::Duration};
@@ -214,6 +214,32 @@ mod line_fields {
     pub(super) fn after<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
         texts(from, "after")
     }
+}
+
+/// The values of fields that a line does not have, where no flags say so.
+pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
+    JobFlags {
+        kind: None,
+        queue: queue.clone(),
+        payload: "{}".to_owned(),
+        priority: 0,
+        delay: None,
+        at: None,
+        unique_key: None,
+        limit_key: Vec::new(),
+        max_attempts: MAX_ATTEMPTS_DEFAULT,
+        timeout: None,
+        words: WordFlags::default(),
+        expires_at: None,
+        id: None,
+        depends_on: Vec::new(),
+        on_parent_failure: ParentFailure::default(),
+    }
+}
+
+/// The job that a command enqueues on its file descriptor 3.
+pub(crate) fn from_command(line: &str) -> Result<NewJob, String> {
+    from_line(line, &defaults(&QueueName::default())).map_err(|failure| failure.to_string())
 }
 
 /// The job that the flags describe.

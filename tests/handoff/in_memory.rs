@@ -4,6 +4,7 @@
 //! clusters, and members that are no ids (`strays`).
 
 mod bell;
+mod ends;
 mod notices;
 mod registry;
 mod round;

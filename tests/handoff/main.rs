@@ -6,6 +6,7 @@ mod batches;
 mod bell;
 mod cluster;
 mod connect;
+mod ends;
 mod healing;
 mod listener;
 mod notices;

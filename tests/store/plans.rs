@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
-const BY_ID: [(&str, &str); 19] = [
+const BY_ID: [(&str, &str); 22] = [
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
     ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),
@@ -21,6 +21,9 @@ const BY_ID: [(&str, &str); 19] = [
     ("renew", "$worker, $ids, $ones, 1000"),
     ("complete", "$worker, $ids, $ones, $texts"),
     ("complete_careful", "$worker, $ids, $ones, $texts"),
+    ("complete_then", "$worker, $ids, $ones, $texts, $texts"),
+    ("complete_in", "$worker, $id, 1, NULL, NULL"),
+    ("report", "$worker, $ids, $ones, $ones, $texts"),
     ("retry", "$worker, $ids, $ones, $ones, $texts"),
     ("snooze", "$worker, $ids, $ones, $ones, $texts"),
     ("release", "$worker, $ids, $ones"),

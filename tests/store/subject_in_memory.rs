@@ -139,6 +139,7 @@ impl Fixture {
                 ended_by: life.state.is_final().then_some(finished_by),
                 last_error: None,
                 result: None,
+                progress: None,
                 trail: Vec::new(),
             };
             let table = if life.state.is_final() { &mut rows.history } else { &mut rows.live };

@@ -2,6 +2,7 @@
 
 mod exec;
 mod fixture;
+mod following;
 mod hints;
 mod idle;
 mod kinds;

@@ -1,7 +1,7 @@
 //! Jobs: as a list, one job in full, and the end of a job.
 
 use super::{human, table};
-use leasehold::{Finished, JobRecord, Retry, State, UniqueRule};
+use leasehold::{Finished, JobRecord, Progress, ProgressNote, Retry, State, UniqueRule};
 use leasehold_store::DeadLetter;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -86,6 +86,7 @@ pub(crate) fn card(job: &JobRecord) -> String {
     put("unique key", job.unique_key.clone());
     put("key frees", job.unique_rule.map(|rule| key_frees(rule).to_owned()));
     put("limit keys", job.limit_keys.as_ref().map(|keys| keys.join(", ")).or_else(|| job.limit_key.clone()));
+    put("progress", job.progress.as_ref().map(progress_in_words));
     put("payload", Some(job.payload.get().to_owned()));
     put("result", job.result.as_ref().map(|result| result.get().to_owned()));
     put("last error", job.last_error.clone());
@@ -113,6 +114,13 @@ pub(crate) fn letters(job: &JobRecord, letters: &[DeadLetter]) -> String {
         }
     };
     letters.iter().map(line).collect()
+}
+
+/// The part that is done, and the notes with their times.
+fn progress_in_words(progress: &Progress) -> String {
+    let done = progress.done.map(|done| format!("{:.0} % ({})", done * 100.0, human::from_now(progress.at)));
+    let note = |note: &ProgressNote| format!("{}  {}", human::time(note.at), note.note.replace('\n', " "));
+    done.into_iter().chain(progress.notes.iter().map(note)).collect::<Vec<_>>().join("\n")
 }
 
 fn retry_in_words(retry: &Retry) -> String {

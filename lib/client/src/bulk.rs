@@ -285,6 +285,10 @@ impl Client {
         if !notices.is_empty() {
             hints.notify(&notices).await;
         }
+        let ids: Vec<JobId> = ended.values().flatten().copied().collect();
+        if !ids.is_empty() {
+            hints.tell_ends(&ids).await;
+        }
         for (queue, ids) in ended {
             hints.forget(queue, &ids).await;
         }

@@ -54,7 +54,7 @@ impl Client {
     #[must_use]
     pub fn over(store: Arc<dyn ClientStore>, head: Option<Arc<dyn ClientHead>>) -> Self {
         let hints = head.clone().map(|head| Arc::new(HintSender::new(head)));
-        Self { waiter: Waiter::new(Arc::clone(&store)), store, head, hints, pair: None }
+        Self { waiter: Waiter::new(Arc::clone(&store), hints.clone()), store, head, hints, pair: None }
     }
 
     /// PostgreSQL and Redis, for calls that this client has no method for. `None` for a client of other stores.
@@ -151,7 +151,8 @@ impl Client {
 
     /// Waits until a job of any kind has reached its end: succeeded, dead or cancelled.
     ///
-    /// Polls PostgreSQL at intervals that grow to half a second. All waits of one client share their statements.
+    /// Hears over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
+    /// message can be lost. All waits of one client share one subscription and their statements.
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::NoSuchJob`], or PostgreSQL fails.

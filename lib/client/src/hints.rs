@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 /// How long one call may wait for Redis. A healthy one answers within a few milliseconds.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -40,6 +40,21 @@ impl HintSender {
     pub(crate) async fn forget(&self, queue: &QueueName, ids: &[JobId]) -> bool {
         let members: Vec<Vec<u8>> = ids.iter().map(|id| id.to_string().into_bytes()).collect();
         self.tell("forget", self.head.forget(queue, &members)).await
+    }
+
+    /// Tells workers that a client waits for jobs.
+    pub(crate) async fn say_awaited(&self) -> bool {
+        self.notify(&[Notice::Awaited]).await
+    }
+
+    /// Hears of ended jobs.
+    pub(crate) fn listen_to_ends(&self) -> mpsc::Receiver<Vec<JobId>> {
+        self.head.listen_to_ends()
+    }
+
+    /// Tells waiting clients of jobs that this client has ended.
+    pub(crate) async fn tell_ends(&self, ids: &[JobId]) -> bool {
+        self.tell("tell_ends", self.head.tell_ends(ids)).await
     }
 
     /// Sends notices to workers.

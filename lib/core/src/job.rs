@@ -7,6 +7,7 @@ use crate::{
     limits::{MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
     names::{Kind, QueueName},
     outcome::Tries,
+    progress::Progress,
     retry::Retry,
     settle::Settle,
     state::State,
@@ -200,5 +201,8 @@ pub struct JobRecord {
     pub retry_until: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub unique_rule: Option<UniqueRule>,
+    /// Lists leave the progress out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
     pub trail: Vec<TrailEntry>,
 }

@@ -11,6 +11,14 @@ pub const KEY_MAX_BYTES: usize = 512;
 pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
 /// Bytes of a result, as JSON text.
 pub const RESULT_MAX_BYTES: usize = 1024 * 1024;
+/// Jobs that may follow from one success.
+pub const FOLLOWING_MAX: usize = 1000;
+/// Bytes of the payloads of the jobs that follow from one success. All of them are written in one transaction.
+pub const FOLLOWING_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Notes kept of a run: the latest notes.
+pub const NOTES_MAX: usize = 16;
+/// Bytes kept of a note.
+pub const NOTE_MAX_BYTES: usize = 500;
 /// Bytes kept of an error text. The end is kept, because programs say there what went wrong.
 pub const ERROR_MAX_BYTES: usize = 8 * 1024;
 /// Entries kept in the trail of a job (retries, lost leases, repairs): the newest entries.

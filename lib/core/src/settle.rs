@@ -2,6 +2,8 @@
 
 use crate::{
     id::Fence,
+    job::NewJob,
+    limits::{FOLLOWING_MAX, FOLLOWING_MAX_BYTES},
     state::{Event, State, Verb},
 };
 use serde_json::value::RawValue;
@@ -12,6 +14,8 @@ use std::{str::FromStr, time::Duration};
 pub enum Settle {
     /// The run succeeded, with a result.
     Complete(Option<Box<RawValue>>),
+    /// The run succeeded, and other jobs follow from the success: all of this is written in one transaction, or nothing.
+    CompleteThen(Box<Success>),
     /// The run failed. The job runs again after the delay; the attempt is spent.
     Retry {
         /// The delay, by the database's clock.
@@ -37,12 +41,40 @@ pub enum Settle {
     Cancel,
 }
 
+/// A success from which other jobs follow.
+#[derive(Clone, Debug, Default)]
+pub struct Success {
+    /// The result.
+    pub result: Option<Box<RawValue>>,
+    /// The jobs that follow. Each has its id, so a success that is sent twice makes no job twice.
+    pub then: Vec<NewJob>,
+}
+
+/// Whether these jobs may follow from one success.
+///
+/// # Errors
+/// There are too many jobs, they are too large together, or one of them is invalid.
+pub fn check_following(jobs: &[NewJob]) -> Result<(), String> {
+    if jobs.len() > FOLLOWING_MAX {
+        return Err(format!("the run has {} follow-on jobs; at most {FOLLOWING_MAX} are allowed", jobs.len()));
+    }
+    let bytes: usize = jobs.iter().map(|job| job.payload.get().len()).sum();
+    if bytes > FOLLOWING_MAX_BYTES {
+        return Err(format!(
+            "the payloads of the follow-on jobs are {bytes} bytes long together; at most {FOLLOWING_MAX_BYTES} are allowed"
+        ));
+    }
+    jobs.iter().try_for_each(|job| {
+        job.validate().map_err(|error| format!("the follow-on job of kind {} is invalid: {error}", job.kind))
+    })
+}
+
 impl Settle {
     /// The way in which the run ends, without the values.
     #[must_use]
     pub const fn ending(&self) -> Ending {
         match self {
-            Self::Complete(_) => Ending::Complete,
+            Self::Complete(_) | Self::CompleteThen(_) => Ending::Complete,
             Self::Retry { .. } => Ending::Retry,
             Self::Snooze { .. } => Ending::Snooze,
             Self::Release => Ending::Release,

@@ -95,6 +95,11 @@ impl Keys {
         self.key("notices")
     }
 
+    /// Channel: jobs that have ended, for clients that wait.
+    pub(crate) fn ends(&self) -> String {
+        self.key("ends")
+    }
+
     /// String: the record of a worker, as JSON. The key expires.
     pub(crate) fn worker(&self, id: WorkerId) -> String {
         self.key(&format!("worker:{id}"))

@@ -9,6 +9,7 @@
 //! nothing.
 
 mod connect;
+mod ends;
 mod error;
 mod fitness;
 mod head;

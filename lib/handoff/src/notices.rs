@@ -37,13 +37,23 @@ impl Handoff {
     /// Outside of a Tokio runtime.
     #[must_use]
     pub fn listen(&self) -> mpsc::Receiver<Notice> {
+        // A notice that cannot be read is from another version of this program, and is not for this worker.
+        self.listen_on(self.keys().notices(), |message| serde_json::from_slice(message).ok())
+    }
+
+    /// Listens on a channel until the receiver is dropped. Messages that cannot be read are ignored.
+    pub(crate) fn listen_on<T: Send + 'static>(
+        &self,
+        channel: String,
+        read: fn(&[u8]) -> Option<T>,
+    ) -> mpsc::Receiver<T> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         let handoff = self.clone();
         tokio::spawn(async move {
             let mut failures = 0;
             while !sender.is_closed() {
-                if let Err(error) = handoff.pass_on(&sender, &mut failures).await {
-                    tracing::debug!(%error, failures, "cannot listen for notices; connects again after a pause");
+                if let Err(error) = handoff.pass_on(&channel, read, &sender, &mut failures).await {
+                    tracing::debug!(%error, failures, "cannot listen for messages; connects again after a pause");
                 }
                 failures += 1;
                 let pause = RECONNECT.delay(failures, rand::random());
@@ -53,11 +63,17 @@ impl Handoff {
         receiver
     }
 
-    /// Passes notices to the receiver until the connection ends or the receiver is dropped.
-    async fn pass_on(&self, sender: &mpsc::Sender<Notice>, failures: &mut i32) -> RedisResult<()> {
+    /// Passes messages to the receiver until the connection ends or the receiver is dropped.
+    async fn pass_on<T>(
+        &self,
+        channel: &str,
+        read: fn(&[u8]) -> Option<T>,
+        sender: &mpsc::Sender<T>,
+        failures: &mut i32,
+    ) -> RedisResult<()> {
         let subscribe = async {
             let mut subscription = self.inner.client.get_async_pubsub().await?;
-            subscription.subscribe(self.keys().notices()).await?;
+            subscription.subscribe(channel).await?;
             Ok(subscription)
         };
         let mut subscription = tokio::time::timeout(self.inner.timeout, subscribe)
@@ -70,9 +86,8 @@ impl Handoff {
                 () = sender.closed() => return Ok(()),
                 message = messages.next() => {
                     let Some(message) = message else { return Ok(()) };
-                    // A notice that cannot be read is from another version of this program, and is not for this worker.
-                    if let Ok(notice) = serde_json::from_slice(message.get_payload_bytes()) {
-                        let _ = sender.send(notice).await;
+                    if let Some(message) = read(message.get_payload_bytes()) {
+                        let _ = sender.send(message).await;
                     }
                 }
             }

@@ -3,6 +3,7 @@
 use crate::{
     Bulk, BulkAction, BulkCount, BulkCursor, BulkFilter, BulkStep, Cancelled, Config, Enqueued, Error, Explanation,
     Finished, Graph, JobId, JobRecord, NamedJob, NewJob, Parent, Placed, QueueName, Revived, State,
+    done::JobOutput,
     enqueue::Enqueue,
     job::{Id, Job},
 };
@@ -62,7 +63,7 @@ impl Client {
         &self.inner
     }
 
-    /// Begins to enqueue a job: see [`Enqueue`] for the options.
+    /// Begins to enqueue a job: see [`Draft`](crate::Draft) for the options.
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<'_, J> {
         Enqueue::new(self, &job)
     }
@@ -129,12 +130,13 @@ impl Client {
 
     /// Waits until a job has succeeded, and returns its result.
     ///
-    /// Polls PostgreSQL, at intervals that grow to half a second. All waits of one client share their statements.
+    /// Hears over Redis when the job has ended. Also polls PostgreSQL, at intervals that grow to half a second, because a
+    /// message can be lost. All waits of one client share one subscription and their statements.
     ///
     /// # Errors
     /// [`Error::Dead`], [`Error::Cancelled`], [`Error::TimedOut`] (the job continues), [`Error::NoSuchJob`],
     /// [`Error::Decode`], or PostgreSQL fails.
-    pub async fn wait<J: Job>(&self, id: Id<J>, timeout: Duration) -> Result<J::Output, Error> {
+    pub async fn wait<J: Job>(&self, id: Id<J>, timeout: Duration) -> Result<<J::Output as JobOutput>::Result, Error> {
         let id = id.get();
         let finished = self.wait_finished(id, timeout).await?;
         match finished.state {

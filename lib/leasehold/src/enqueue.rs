@@ -9,19 +9,42 @@ use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName, Retry, Uniqu
 use sqlx::PgConnection;
 use std::{marker::PhantomData, time::Duration};
 
-/// A job about to be enqueued. Ends in [`Enqueue::send`], [`Enqueue::send_in`] or [`Enqueue::build`].
+/// A job about to be enqueued by a client. Ends in [`Draft::send`], [`Draft::send_in`] or [`Draft::build`].
+pub type Enqueue<'c, J> = Draft<J, &'c Client>;
+
+/// A job that follows from the success of another one: see [`Done::then`](crate::Done::then).
+///
+/// ```
+/// # use leasehold::{Done, FollowOn, Job, JobError, Run};
+/// # use serde::{Deserialize, Serialize};
+/// # use std::time::Duration;
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Notify { order: u64 }
+/// # impl Job for Notify {
+/// #     const KIND: &'static str = "notify";
+/// #     type Output = ();
+/// #     async fn run(self, _: &Run) -> Result<(), JobError> { Ok(()) }
+/// # }
+/// let done = Done::with("paid").then(FollowOn::of(Notify { order: 7 }).queue("mail").delay(Duration::from_secs(60)));
+/// ```
+pub type FollowOn<J> = Draft<J, ()>;
+
+/// A job with its words that is not enqueued yet: an [`Enqueue`] or a [`FollowOn`].
 #[must_use = "nothing is enqueued before `send`"]
-pub struct Enqueue<'c, J> {
-    client: &'c Client,
+pub struct Draft<J, To> {
+    to: To,
     job: Result<NewJob, Error>,
     kind: PhantomData<fn() -> J>,
 }
 
-impl<'c, J: Job> Enqueue<'c, J> {
-    pub(crate) fn new(client: &'c Client, job: &J) -> Self {
-        Self { client, job: new_job(job), kind: PhantomData }
+impl<J: Job> FollowOn<J> {
+    /// A job of this type with the words of its type.
+    pub fn of(job: J) -> Self {
+        Self { to: (), job: new_job(&job), kind: PhantomData }
     }
+}
 
+impl<J: Job, To> Draft<J, To> {
     fn set(mut self, set: impl FnOnce(&mut NewJob)) -> Self {
         if let Ok(job) = &mut self.job {
             set(job);
@@ -51,7 +74,7 @@ impl<'c, J: Job> Enqueue<'c, J> {
         self.set(|job| job.delay = Some(delay))
     }
 
-    /// The earliest start, by the database's clock. Has precedence over [`Enqueue::delay`].
+    /// The earliest start, by the database's clock. Has precedence over [`Draft::delay`].
     pub fn run_at(self, time: DateTime<Utc>) -> Self {
         self.set(|job| job.run_at = Some(time))
     }
@@ -116,7 +139,7 @@ impl<'c, J: Job> Enqueue<'c, J> {
     }
 
     /// Cancels the job if it has not begun within this time from now, by the database's clock [default:
-    /// [`Job::EXPIRES_IN`]]. [`Enqueue::expires_at`] has precedence.
+    /// [`Job::EXPIRES_IN`]]. [`Draft::expires_at`] has precedence.
     pub fn expires_in(self, time: Duration) -> Self {
         self.set(|job| job.expires_in = Some(time))
     }
@@ -146,13 +169,19 @@ impl<'c, J: Job> Enqueue<'c, J> {
         job.validate()?;
         Ok(job)
     }
+}
+
+impl<'c, J: Job> Enqueue<'c, J> {
+    pub(crate) fn new(client: &'c Client, job: &J) -> Self {
+        Self { to: client, job: new_job(job), kind: PhantomData }
+    }
 
     /// Enqueues the job. When this returns, the job is committed.
     ///
     /// # Errors
     /// As [`Client::enqueue_many`].
     pub async fn send(self) -> Result<Id<J>, Error> {
-        let client = self.client;
+        let client = self.to;
         let job = self.build()?;
         let answers = client.enqueue_many(std::slice::from_ref(&job)).await?;
         Ok(Id::new(answers.first().map_or(job.id, |answer| answer.id)))
@@ -192,7 +221,7 @@ impl<'c, J: Job> Enqueue<'c, J> {
     }
 }
 
-fn new_job<J: Job>(job: &J) -> Result<NewJob, Error> {
+pub(crate) fn new_job<J: Job>(job: &J) -> Result<NewJob, Error> {
     let name = |what, name: &str, source| Error::Name { what, name: name.to_owned(), source };
     let kind: Kind = J::KIND.parse().map_err(|source| name("kind", J::KIND, source))?;
     let queue: QueueName = J::QUEUE.parse().map_err(|source| name("queue", J::QUEUE, source))?;

@@ -1,5 +1,6 @@
 //! A kind of work as a Rust type.
 
+use crate::{Done, JobOutput, done::CompleteError};
 use leasehold_core::{Backoff, JobId, MAX_ATTEMPTS_DEFAULT, Outcome, Retry, Unique};
 use leasehold_worker::{Handler, MissingState, Run};
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,29 +38,29 @@ use std::{
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind by which workers find the handler. After a renaming no worker runs the jobs that wait.
     const KIND: &'static str;
-    /// The queue of these jobs, unless [`Enqueue::queue`](crate::Enqueue::queue) names another.
+    /// The queue of these jobs, unless [`Enqueue::queue`](crate::Draft::queue) names another.
     const QUEUE: &'static str = "default";
-    /// The priority of these jobs, unless [`Enqueue::priority`](crate::Enqueue::priority) says otherwise.
+    /// The priority of these jobs, unless [`Enqueue::priority`](crate::Draft::priority) says otherwise.
     const PRIORITY: i16 = 0;
-    /// The attempts of these jobs, unless [`Enqueue::max_attempts`](crate::Enqueue::max_attempts) says otherwise.
+    /// The attempts of these jobs, unless [`Enqueue::max_attempts`](crate::Draft::max_attempts) says otherwise.
     const MAX_ATTEMPTS: i32 = MAX_ATTEMPTS_DEFAULT;
-    /// How long one run may take, unless [`Enqueue::timeout`](crate::Enqueue::timeout) says otherwise; `None` means no
+    /// How long one run may take, unless [`Enqueue::timeout`](crate::Draft::timeout) says otherwise; `None` means no
     /// limit.
     const TIMEOUT: Option<Duration> = None;
     /// The delays between attempts, as the worker of this version has them; `None` takes `worker.backoff_base_ms` and
     /// `worker.backoff_cap_ms`.
     const BACKOFF: Option<Backoff> = None;
-    /// How these jobs are tried again, unless [`Enqueue::retry`](crate::Enqueue::retry) says otherwise. Each job keeps what it
+    /// How these jobs are tried again, unless [`Enqueue::retry`](crate::Draft::retry) says otherwise. Each job keeps what it
     /// was enqueued with. What is left out is as [`Job::BACKOFF`] says.
     const RETRY: Option<Retry> = None;
     /// These jobs are cancelled if they have not begun within this time, unless
-    /// [`Enqueue::expires_in`](crate::Enqueue::expires_in) says otherwise.
+    /// [`Enqueue::expires_in`](crate::Draft::expires_in) says otherwise.
     const EXPIRES_IN: Option<Duration> = None;
-    /// What a run returns.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    /// What a run returns: the result, or [`Done`] with the result if other jobs follow from a success.
+    type Output: JobOutput;
 
-    /// How the job is unique, unless [`Enqueue::unique`](crate::Enqueue::unique) says otherwise. The key is made of fields or of
-    /// the whole payload, or given by [`Enqueue::unique_key`](crate::Enqueue::unique_key).
+    /// How the job is unique, unless [`Enqueue::unique`](crate::Draft::unique) says otherwise. The key is made of fields or of
+    /// the whole payload, or given by [`Enqueue::unique_key`](crate::Draft::unique_key).
     fn unique(&self) -> Option<Unique> {
         None
     }
@@ -126,6 +127,9 @@ impl<E: StdError + 'static> From<E> for JobError {
         if top.is::<MissingState>() {
             return Self(Ending::Lacking(error.to_string()));
         }
+        if let Some(CompleteError::Invalid(wrong)) = top.downcast_ref() {
+            return Self::never(wrong);
+        }
         let mut text = error.to_string();
         let mut below = error.source();
         while let Some(source) = below {
@@ -164,10 +168,7 @@ impl<J: Job> Handler for Typed<J> {
                     Outcome::Lacking(what)
                 }
                 Err(error) => error.outcome(),
-                Ok(output) => match serde_json::value::to_raw_value(&output) {
-                    Ok(result) => Outcome::Succeeded(Some(result)),
-                    Err(error) => Outcome::Hopeless(format!("the result cannot be written as JSON: {error}")),
-                },
+                Ok(output) => succeeded(&run, output),
             }
         })
     }
@@ -178,6 +179,20 @@ impl<J: Job> Handler for Typed<J> {
 
     fn lack(&self) -> Option<String> {
         self.lack.get().cloned()
+    }
+}
+
+fn succeeded(run: &Run, output: impl JobOutput) -> Outcome {
+    let Done { result, then } = output.into_done();
+    for job in then {
+        match job {
+            Ok(job) => run.then(job),
+            Err(error) => return Outcome::Hopeless(format!("a follow-on job is invalid: {error}")),
+        }
+    }
+    match serde_json::value::to_raw_value(&result) {
+        Ok(result) => Outcome::Succeeded(Some(result)),
+        Err(error) => Outcome::Hopeless(format!("the result cannot be written as JSON: {error}")),
     }
 }
 

@@ -5,14 +5,17 @@
 //! - [`Client`] enqueues jobs, waits for them, cancels and revives them.
 //! - [`NewSchedule`] enqueues a job again and again: see [`Client::set_schedule`].
 //! - [`Job`] is a kind of work as a Rust type; a [`Worker`] runs such jobs.
+//! - [`Done`] is a result from which other jobs follow. It can also end the job in a transaction of the handler.
 //! - `testing`, with the feature of this name, is a queue in memory for unit tests.
 //! - [`Reaper`] repairs what crashed processes left behind; every installation runs at least one.
 //!
 //! Execution is at least once: a job runs again after its worker was lost. At most one result is accepted.
 //!
-//! No type of a database driver is part of this interface, except the caller's own transaction in [`Enqueue::send_in`].
+//! No type of a database driver is part of this interface, except the caller's own transaction in [`Draft::send_in`] and in
+//! [`Done::complete_in`].
 
 mod client;
+mod done;
 mod enqueue;
 mod job;
 mod limits;
@@ -26,7 +29,8 @@ pub mod testing;
 mod worker;
 
 pub use client::Client;
-pub use enqueue::Enqueue;
+pub use done::{CompleteError, Done, IntoFollowOn, JobOutput};
+pub use enqueue::{Draft, Enqueue, FollowOn};
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig,
@@ -39,8 +43,8 @@ pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
     Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Epoch, Fence, FieldError, Graph, GraphEdge, GraphJob,
     InvalidBulk, InvalidGraph, InvalidJob, InvalidMissed, InvalidName, JobId, JobRecord, Kind, Missed, NamedJob,
-    NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, QueueName, Retry, ScheduleName, State,
-    Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
+    NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, Progress, ProgressNote, QueueName, Retry,
+    ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
 };
 pub use leasehold_worker::{Handler, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;

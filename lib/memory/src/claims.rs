@@ -46,7 +46,8 @@ impl Rows {
         limit: usize,
         lease: Duration,
     ) -> Vec<ClaimedJob> {
-        let ids: BTreeSet<JobId> = hints.iter().copied().collect();
+        let mut seen = BTreeSet::new();
+        let ids: Vec<JobId> = hints.iter().copied().filter(|id| seen.insert(*id)).collect();
         let is_to_be_had = |row: &&Row| {
             let is_paused = self.paused.contains(&row.job.queue) && !self.is_broken(Broken::ClaimIgnoresPauses);
             let is_taken = row.life.state == State::Running
@@ -59,7 +60,7 @@ impl Rows {
         };
         let found: Vec<&Row> = ids.iter().filter_map(|id| self.live.get(id)).filter(is_to_be_had).collect();
         let mut target = self.few_that_crashed(worker, &found, self.runs_one_in_danger(worker));
-        // The answer has the order of the hints.
+        // The answer has the order of the hints, and so has the choice.
         target.sort_by_key(|id| hints.iter().position(|hint| hint == id));
         target.truncate(limit);
         self.start(worker, &target, lease)

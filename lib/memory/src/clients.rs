@@ -82,6 +82,7 @@ impl Rows {
             ended_by: None,
             last_error: None,
             result: None,
+            progress: None,
             trail: Vec::new(),
         };
         let answer = Enqueued { id: job.id, inserted: true, replaced: false, state, line_at: Some(row.line_at()) };
@@ -295,7 +296,7 @@ impl Rows {
             let (before, ended_by) = (row.life, row.ended_by.take());
             row.note(now, Verb::Revive, ended_by, Some(format!("was {}", before.state)));
             (row.run_at, row.started_at, row.finished_at, row.result) = (now, None, None, None);
-            (row.retry_until, row.expires_at, row.key_moved) = (None, None, false);
+            (row.retry_until, row.expires_at, row.key_moved, row.progress) = (None, None, false, None);
             self.live.insert(id, row);
             self.happen(id, Event::Revive, None, |_, _| {}).ok()?;
         } else {

@@ -5,7 +5,11 @@ use crate::{
     journal::Change,
     rows::{Row, Rows, later},
 };
-use leasehold_core::{Ending, Event, Fence, FinishedRun, Lifecycle, Settle, Settled, State, Verb, WorkerId};
+use chrono::TimeDelta;
+use leasehold_core::{
+    Ending, Event, Fence, FinishedRun, JobId, Lifecycle, NewJob, Progress, ProgressNote, Report, ReportedNote, Settle,
+    Settled, State, Success, Verb, WorkerId,
+};
 use leasehold_ports::{Deferred, SettledRuns};
 use std::collections::BTreeSet;
 
@@ -58,7 +62,48 @@ impl Rows {
         SettledRuns { answers, unblocked }
     }
 
+    /// Ends a run from which other jobs follow. A run with a job that cannot be enqueued is dead.
+    fn end_then(&mut self, fence: Fence, event: Event, success: &Success) -> bool {
+        if self.live.get(&fence.id).is_none_or(|row| row.life.fence() != Some(fence)) {
+            return false;
+        }
+        if let Some(error) = self.refusal_of(&success.then) {
+            let error = format!("its result or a follow-on job cannot be stored: {error}");
+            return self.end(fence, Ending::Bury.event(fence), &Settle::Bury { error });
+        }
+        if !self.end(fence, event, &Settle::Complete(success.result.clone())) {
+            return false;
+        }
+        let told = std::mem::take(&mut self.unblocked);
+        let answers = self.enqueue(&success.then).unwrap_or_default();
+        self.unblocked = told;
+        for answer in answers.iter().filter(|answer| answer.inserted || answer.replaced) {
+            if let Some(row) = self.live.get(&answer.id).filter(|row| row.life.state == State::Queued) {
+                if self.has_room(row) {
+                    self.unblocked.push(row.waiting());
+                }
+            }
+        }
+        true
+    }
+
+    /// Why these jobs cannot be enqueued.
+    fn refusal_of(&self, jobs: &[NewJob]) -> Option<String> {
+        let unknown = |id: &&JobId| {
+            let is_of_this_call = jobs.iter().any(|job| job.id == **id);
+            !is_of_this_call && !self.live.contains_key(*id) && !self.history.contains_key(*id)
+        };
+        let invalid = jobs.iter().find_map(|job| job.validate().err()).map(|error| error.to_string());
+        invalid.or_else(|| {
+            let unknown = jobs.iter().flat_map(|job| &job.depends_on).find(unknown);
+            unknown.map(|id| format!("depends_on names {id}, and no job has this id"))
+        })
+    }
+
     fn end(&mut self, fence: Fence, event: Event, settle: &Settle) -> bool {
+        if let Settle::CompleteThen(success) = settle {
+            return self.end_then(fence, event, success);
+        }
         if self.is_broken(Broken::SettleIsAnsweredUnwritten) && matches!(settle, Settle::Complete(_)) {
             let stands = self.live.get(&fence.id).is_some_and(|row| row.life.fence() == Some(fence));
             // Only the first run of each job, or no job would ever end.
@@ -80,7 +125,7 @@ impl Rows {
             }
             Settle::Release => row.note(now, Verb::Release, Some(fence.worker), None),
             Settle::Bury { error } => row.last_error = Some(cleared(error)),
-            Settle::Cancel => {}
+            Settle::CompleteThen(_) | Settle::Cancel => {}
         };
         if self.is_broken(Broken::ReleaseKeepsTheAttempt) && matches!(settle, Settle::Release) {
             let Some(before) = self.live.get(&fence.id).map(|row| row.life) else { return false };
@@ -99,6 +144,25 @@ impl Rows {
             return true;
         }
         self.happen(fence.id, event, None, write).is_ok()
+    }
+
+    pub(crate) fn report(&mut self, worker: WorkerId, reports: &[Report]) {
+        let now = self.clock.now();
+        for report in reports.iter().filter(|report| report.fence.worker == worker) {
+            if self.is_locked(report.fence.id) {
+                continue;
+            }
+            let Some(row) = self.live.get_mut(&report.fence.id).filter(|row| row.life.fence() == Some(report.fence))
+            else {
+                continue;
+            };
+            let note = |note: &ReportedNote| {
+                let at = now - TimeDelta::from_std(note.age).unwrap_or_default();
+                ProgressNote { nth: note.nth, at, note: note.note.clone() }
+            };
+            let notes = report.notes.iter().map(note).collect();
+            row.progress = Some(Progress { epoch: report.fence.epoch, done: report.done, at: now, notes });
+        }
     }
 
     /// Why the first statement found no row.

@@ -105,6 +105,16 @@ impl MemoryHead {
         receiver
     }
 
+    pub fn listen_to_ends(&self) -> mpsc::Receiver<Vec<JobId>> {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        self.server().listen_to_ends(sender, Arc::clone(&self.link));
+        receiver
+    }
+
+    pub async fn tell_ends(&self, ids: &[JobId]) -> Result<(), Error> {
+        self.call("tell_ends", |server, _| server.tell_ends(ids)).await
+    }
+
     pub async fn check(&self) -> Result<(), Error> {
         Ok(())
     }

@@ -83,6 +83,8 @@ pub(crate) struct Server {
     waiters: VecDeque<Waiter>,
     waiters_so_far: u64,
     listeners: Vec<(mpsc::Sender<Notice>, Arc<dyn Link>)>,
+    /// Connections that listen for ended jobs.
+    end_listeners: Vec<(mpsc::Sender<Vec<JobId>>, Arc<dyn Link>)>,
 }
 
 #[derive(Debug)]
@@ -135,6 +137,7 @@ impl Server {
             waiters: VecDeque::new(),
             waiters_so_far: 0,
             listeners: Vec::new(),
+            end_listeners: Vec::new(),
         }
     }
 
@@ -199,6 +202,21 @@ impl Server {
 
     pub(crate) fn listen(&mut self, listener: mpsc::Sender<Notice>, link: Arc<dyn Link>) {
         self.listeners.push((listener, link));
+    }
+
+    pub(crate) fn listen_to_ends(&mut self, listener: mpsc::Sender<Vec<JobId>>, link: Arc<dyn Link>) {
+        self.end_listeners.push((listener, link));
+    }
+
+    /// Tells all connections that listen now that these jobs have ended.
+    pub(crate) fn tell_ends(&mut self, ids: &[JobId]) {
+        self.end_listeners.retain(|(listener, _)| !listener.is_closed());
+        if ids.is_empty() {
+            return;
+        }
+        for (listener, _) in self.end_listeners.iter().filter(|(_, link)| link.hears()) {
+            let _ = listener.try_send(ids.to_vec());
+        }
     }
 
     /// Sends a notice to all connections that listen now.

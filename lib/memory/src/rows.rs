@@ -10,8 +10,8 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{
-    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, QueueName, Refusal, ScheduleName, State,
-    TRAIL_MAX_ENTRIES, TrailEntry, Unique, UniqueRule, Verb, WorkerId,
+    Claimability, Event, Fence, JobId, JobRecord, Kind, Lifecycle, NewJob, Progress, QueueName, Refusal, ScheduleName,
+    State, TRAIL_MAX_ENTRIES, TrailEntry, Unique, UniqueRule, Verb, WorkerId,
 };
 use leasehold_ports::{Deferred, Kinds, Waiting};
 use serde_json::value::RawValue;
@@ -44,6 +44,8 @@ pub struct Row {
     pub key_moved: bool,
     pub last_error: Option<String>,
     pub result: Option<Box<RawValue>>,
+    /// What the last run told about itself.
+    pub progress: Option<Progress>,
     pub trail: Vec<TrailEntry>,
 }
 
@@ -204,6 +206,7 @@ impl Row {
             retry_until: self.retry_until,
             expires_at: self.expires_at,
             unique_rule: job.unique.as_ref().and_then(Unique::rule),
+            progress: self.progress.clone(),
             trail: self.trail.clone(),
         }
     }

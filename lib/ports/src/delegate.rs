@@ -18,7 +18,8 @@ pub mod names {
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
     pub use leasehold_core::{
-        ClaimedJob, Fence, FinishedRun, Graph, JobId, JobRecord, Kind, NewJob, Parent, Place, QueueName, WorkerId,
+        ClaimedJob, Fence, FinishedRun, Graph, JobId, JobRecord, Kind, NewJob, Parent, Place, QueueName, Report,
+        WorkerId,
     };
     pub use std::{boxed::Box, option::Option, result::Result, string::String, sync::Arc, time::Duration, vec::Vec};
     pub use tokio::sync::mpsc;
@@ -118,6 +119,11 @@ macro_rules! delegate_store {
                     async fn renew(&self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed>;
                     async fn held(&self, worker: WorkerId) -> Vec<Lease>;
                     async fn ping(&self) -> ();
+                }
+            }
+            $port! {
+                $store: ReportProgress {
+                    async fn report(&self, worker: WorkerId, reports: &[Report]) -> ();
                 }
             }
             $port! {
@@ -296,6 +302,16 @@ macro_rules! delegate_head {
             $crate::port! {
                 $head: HearNotices {
                     fn listen(&self) -> mpsc::Receiver<Notice>;
+                }
+            }
+            $crate::port! {
+                $head: HearEnds {
+                    fn listen_to_ends(&self) -> mpsc::Receiver<Vec<JobId>>;
+                }
+            }
+            $crate::port! {
+                $head: TellEnds {
+                    async fn tell_ends(&self, ids: &[JobId]) -> ();
                 }
             }
             $crate::port! {

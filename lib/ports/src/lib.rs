@@ -20,6 +20,7 @@ mod claims;
 #[doc(hidden)]
 pub mod delegate;
 mod due;
+mod ends;
 mod error;
 mod filling;
 mod graphs;
@@ -42,6 +43,7 @@ mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
 pub use due::{Admitted, CancelWanted, DueJobs, Expired, Expiry, Lapsed, Promoted, Share, Waiting};
+pub use ends::{HearEnds, TellEnds};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use graphs::{Graphs, ReadParents};
@@ -53,7 +55,7 @@ pub use jobs::{
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
-pub use notices::{DUE_SOON, HearNotices, Notice, SendNotices};
+pub use notices::{AWAITED_FOR, DUE_SOON, HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
 pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
@@ -62,6 +64,6 @@ pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, PushHints, Pushed, Re
 pub use roles::{
     ClientHead, ClientStore, OperatorHead, OperatorStore, ReaperHead, ReaperStore, WorkerHead, WorkerStore,
 };
-pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, SettledRuns, Settles};
+pub use runs::{Deferred, DeferredSettles, Lease, Renewals, Renewed, ReportProgress, SettledRuns, Settles};
 pub use schedules::{DueSchedule, DueSchedules, Fire, FireOutcome, Schedules, TickJob};
 pub use upkeep::{Repair, Retained, Upkeep, Uptime};

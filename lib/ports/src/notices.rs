@@ -25,6 +25,9 @@ pub enum Notice {
         /// The time until the job is due, in ms.
         in_ms: u64,
     },
+    /// A client waits for jobs. For [`AWAITED_FOR`] the workers tell which jobs have ended; see
+    /// [`TellEnds`](crate::TellEnds).
+    Awaited,
     /// A worker that has no handler for this kind has set hints aside.
     Aside {
         /// The queue of the hints.
@@ -33,6 +36,10 @@ pub enum Notice {
         kind: Kind,
     },
 }
+
+/// How long workers tell of ends after they have heard that a client waits. Clients say again that they wait in a third of this
+/// time.
+pub const AWAITED_FOR: Duration = Duration::from_secs(30);
 
 /// Only a job that is due within this time needs a [`Notice::Due`]: reapers look for later ones in time.
 pub const DUE_SOON: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@
 use crate::{
     claims::{Claims, LookUp},
     due::DueJobs,
+    ends::{HearEnds, TellEnds},
     filling::FillHead,
     graphs::{Graphs, ReadParents},
     hints::{HintLeases, TakeHints},
@@ -15,7 +16,7 @@ use crate::{
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
     reorders::Reorders,
     repairs::{LookAtHeads, PushHints, RepairHead},
-    runs::{DeferredSettles, Renewals, Settles},
+    runs::{DeferredSettles, Renewals, ReportProgress, Settles},
     schedules::Schedules,
     upkeep::Upkeep,
 };
@@ -33,11 +34,11 @@ roles! {
     /// What a client asks of the authority.
     ClientStore = Jobs + ExplainJobs + Graphs + ReadParents;
     /// What a client asks of the head.
-    ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers;
+    ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers + HearEnds + TellEnds;
     /// What a worker asks of the authority.
-    WorkerStore = Claims + LookUp + Renewals + Settles + ReadLine + ReadParents;
+    WorkerStore = Claims + LookUp + Renewals + ReportProgress + Settles + ReadLine + ReadParents;
     /// What a worker asks of the head.
-    WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + SendNotices + WorkerRegistry;
+    WorkerHead = TakeHints + HintLeases + PushHints + FillHead + HearNotices + SendNotices + TellEnds + WorkerRegistry;
     /// What a reaper asks of the authority.
     ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Reorders + Schedules + Upkeep;
     /// What a reaper asks of the head.

@@ -2,7 +2,7 @@
 
 use crate::{due::Waiting, error::Error};
 use async_trait::async_trait;
-use leasehold_core::{Epoch, Fence, FinishedRun, JobId, QueueName, Settled, WorkerId};
+use leasehold_core::{Epoch, Fence, FinishedRun, JobId, QueueName, Report, Settled, WorkerId};
 use std::{fmt, ops::Deref, time::Duration, vec};
 
 /// A lease that is still valid.
@@ -42,7 +42,7 @@ impl Lease {
 pub struct SettledRuns {
     /// The answer for each run.
     pub answers: Vec<Settled>,
-    /// The jobs that waited for these runs and are now in the line.
+    /// The jobs that waited for these runs, or follow from them, and are now in the line.
     pub unblocked: Vec<Waiting>,
 }
 
@@ -87,6 +87,13 @@ pub trait Renewals: fmt::Debug + Send + Sync {
 
     /// Succeeds when the store answers.
     async fn ping(&self) -> Result<(), Error>;
+}
+
+/// What runs tell about themselves.
+#[async_trait]
+pub trait ReportProgress: fmt::Debug + Send + Sync {
+    /// Writes the progress of runs. A run that has lost its lease is left out.
+    async fn report(&self, worker: WorkerId, reports: &[Report]) -> Result<(), Error>;
 }
 
 /// Results of runs.

@@ -61,8 +61,8 @@ ALTER DEFAULT PRIVILEGES FOR ROLE leasehold_owner REVOKE EXECUTE ON FUNCTIONS FR
 GRANT USAGE ON SCHEMA leasehold TO leasehold_app, leasehold_worker, leasehold_reader;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
-GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid)
-    TO leasehold_reader, leasehold_app;
+GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid),
+    leasehold.line_at(timestamptz, integer, text) TO leasehold_reader, leasehold_app;
 
 GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.migration,
     leasehold.function TO leasehold_app;

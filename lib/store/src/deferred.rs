@@ -3,10 +3,11 @@
 use crate::{
     connect::Store,
     error::Error,
+    job_words,
     row::{job_id, json, word},
     settle::{delay_of, text_of},
 };
-use leasehold_core::{Ending, Fence, FinishedRun, Settle, WorkerId};
+use leasehold_core::{Ending, Fence, FinishedRun, Settle, Success, WorkerId};
 use leasehold_ports::Deferred;
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
@@ -18,7 +19,10 @@ impl Store {
     /// # Errors
     /// The statement failed. No result was left then.
     pub async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
+        const DOING: &str = "storing deferred results";
         let of = |end: &Deferred| end.run.fence;
+        let following: Result<Vec<Option<String>>, sqlx::Error> = ends.iter().map(following_of).collect();
+        let following = following.map_err(Error::sql(DOING))?;
         sqlx::query(include_str!("../sql/defer_settles.sql"))
             .bind(ends.iter().map(|end| of(end).id.0).collect::<Vec<_>>())
             .bind(ends.iter().map(|end| of(end).epoch).collect::<Vec<_>>())
@@ -27,10 +31,11 @@ impl Store {
             .bind(ends.iter().map(|end| end.run.settle.ending().as_str()).collect::<Vec<_>>())
             .bind(ends.iter().map(|end| text_of(&end.run.settle)).collect::<Vec<_>>())
             .bind(ends.iter().map(|end| delay_of(&end.run.settle)).collect::<Vec<_>>())
+            .bind(following)
             .execute(&self.bounded)
             .await
             .map(drop)
-            .map_err(Error::sql("storing deferred results"))
+            .map_err(Error::sql(DOING))
     }
 
     /// Up to `limit` results that workers have left, the oldest first.
@@ -58,12 +63,28 @@ impl Store {
     }
 }
 
+/// The jobs that follow from the end of the run, as JSON.
+fn following_of(end: &Deferred) -> Result<Option<String>, sqlx::Error> {
+    match &end.run.settle {
+        Settle::CompleteThen(success) => {
+            job_words::json(success.then.iter()).map(Some).map_err(|error| sqlx::Error::Encode(error.into()))
+        }
+        _ => Ok(None),
+    }
+}
+
 fn decode(row: &PgRow) -> Result<Deferred, sqlx::Error> {
     let fence =
         Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker: WorkerId(row.try_get("worker")?) };
     let text: Option<String> = row.try_get("text")?;
     let delay = Duration::from_millis(u64::try_from(row.try_get::<i64, _>("delay_ms")?).unwrap_or_default());
+    let following: Option<String> = row.try_get("following")?;
     let settle = match word(row, "verb")? {
+        Ending::Complete if following.is_some() => {
+            let then = job_words::read(&following.unwrap_or_default());
+            let then = then.map_err(|error| sqlx::Error::Decode(error.into()))?;
+            Settle::CompleteThen(Box::new(Success { result: json(row, "text")?, then }))
+        }
         Ending::Complete => Settle::Complete(json(row, "text")?),
         Ending::Retry => Settle::Retry { delay, error: text.unwrap_or_default() },
         Ending::Snooze => Settle::Snooze { delay, reason: text },

@@ -1,8 +1,8 @@
 //! Jobs as JSON, with the words of a line of `leasehold enqueue --stdin`, for the function that knows all words.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use leasehold_core::{JobId, NewJob, Retry, Unique};
-use serde::{Serialize, Serializer};
+use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName, Retry, Unique};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
 use std::time::Duration;
 
@@ -84,4 +84,116 @@ fn time<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S:
 /// An array of these jobs.
 pub(crate) fn json<'a>(jobs: impl Iterator<Item = &'a NewJob>) -> Result<String, serde_json::Error> {
     serde_json::to_string(&jobs.map(Words::of).collect::<Vec<_>>())
+}
+
+/// The same words, read again.
+#[derive(Deserialize)]
+struct WordsRead {
+    id: JobId,
+    #[serde(default)]
+    id_is_new: bool,
+    queue: QueueName,
+    kind: Kind,
+    #[serde(default)]
+    payload: Option<Box<RawValue>>,
+    #[serde(default)]
+    payload_text: Option<String>,
+    priority: i16,
+    #[serde(default)]
+    run_at: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "read_ms")]
+    delay: Option<Duration>,
+    max_attempts: i32,
+    max_crashes: i16,
+    #[serde(default, deserialize_with = "read_ms")]
+    timeout: Option<Duration>,
+    #[serde(default)]
+    unique_key: Option<String>,
+    #[serde(default)]
+    limit_keys: Vec<String>,
+    #[serde(default)]
+    retry: Option<Retry>,
+    #[serde(default)]
+    expires_at: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "read_ms")]
+    expires_in: Option<Duration>,
+    #[serde(default)]
+    unique: Option<Unique>,
+    #[serde(default)]
+    depends_on: Vec<JobId>,
+    on_parent_failure: String,
+}
+
+fn read_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    let read = |text: String| {
+        let ms = text.strip_suffix("ms").and_then(|ms| ms.parse().ok());
+        ms.map(Duration::from_millis).ok_or_else(|| D::Error::custom(format!("{text:?} is no number of ms")))
+    };
+    text.map(read).transpose()
+}
+
+/// The jobs of an array that [`json`] has written.
+pub(crate) fn read(json: &str) -> Result<Vec<NewJob>, serde_json::Error> {
+    let job = |words: WordsRead| {
+        let on_parent_failure: ParentFailure = words.on_parent_failure.parse().map_err(serde_json::Error::custom)?;
+        let payload = match (words.payload, words.payload_text) {
+            (_, Some(text)) => RawValue::from_string(text)?,
+            (Some(payload), None) => payload,
+            (None, None) => return Err(serde_json::Error::custom("a job has no payload")),
+        };
+        Ok(NewJob {
+            id: words.id,
+            id_may_exist: !words.id_is_new,
+            queue: words.queue,
+            kind: words.kind,
+            payload,
+            priority: words.priority,
+            run_at: words.run_at,
+            delay: words.delay,
+            max_attempts: words.max_attempts,
+            max_crashes: words.max_crashes,
+            timeout: words.timeout,
+            unique_key: words.unique_key,
+            limit_keys: words.limit_keys,
+            depends_on: words.depends_on,
+            on_parent_failure,
+            retry: words.retry,
+            expires_at: words.expires_at,
+            expires_in: words.expires_in,
+            unique: words.unique,
+        })
+    };
+    serde_json::from_str::<Vec<WordsRead>>(json)?.into_iter().map(job).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_read_as_they_were_written() {
+        let payload = RawValue::from_string(r#"{"b": 1.50,  "a":"\u0000"}"#.to_owned()).expect("JSON");
+        let plain = NewJob::new("k".parse().expect("a name"), payload);
+        let full = NewJob {
+            id_may_exist: true,
+            queue: "q".parse().expect("a name"),
+            priority: -7,
+            delay: Some(Duration::from_millis(1500)),
+            timeout: Some(Duration::from_secs(3)),
+            unique_key: Some("key".into()),
+            limit_keys: vec!["limit".into()],
+            depends_on: vec![JobId::new()],
+            on_parent_failure: ParentFailure::Hold,
+            retry: Some(Retry::linear(Duration::from_secs(2))),
+            expires_in: Some(Duration::from_secs(90)),
+            unique: Some(Unique::while_queued().replace()),
+            ..plain.clone()
+        };
+        let timed =
+            NewJob { run_at: Some(DateTime::UNIX_EPOCH), expires_at: Some(DateTime::UNIX_EPOCH), ..plain.clone() };
+        let jobs = [plain, full, timed];
+        let again = read(&json(jobs.iter()).expect("JSON")).expect("jobs");
+        assert_eq!(format!("{jobs:?}"), format!("{again:?}"));
+    }
 }

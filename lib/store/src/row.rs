@@ -1,7 +1,7 @@
 //! Decodes rows into Rust types, and encodes durations for PostgreSQL.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
-use leasehold_core::{DELAY_MAX, JobId, JobRecord, Retry, State, TrailEntry, UniqueRule, WorkerId};
+use leasehold_core::{DELAY_MAX, JobId, JobRecord, Progress, Retry, State, TrailEntry, UniqueRule, WorkerId};
 use serde_json::{Value, value::RawValue};
 use sqlx::{
     Decode, FromRow, Postgres, Row, Type,
@@ -182,6 +182,12 @@ pub(crate) fn retry(row: &PgRow) -> Result<Option<Retry>, sqlx::Error> {
     Ok(text.and_then(|text| serde_json::from_str(text).ok()))
 }
 
+/// The progress of the last run, where the statement reads it. What somebody wrote by hand in another form counts as none.
+fn progress(row: &PgRow) -> Option<Progress> {
+    let text = row.try_get::<Option<&str>, _>("progress").unwrap_or_default();
+    text.and_then(|text| serde_json::from_str(text).ok())
+}
+
 /// What becomes of the unique key when the job begins.
 fn unique_rule(row: &PgRow) -> Result<Option<UniqueRule>, sqlx::Error> {
     let text: Option<&str> = row.try_get("unique_rule")?;
@@ -218,6 +224,7 @@ impl FromRow<'_, PgRow> for Record {
             unique_key: row.try_get("unique_key")?,
             limit_key: row.try_get("limit_key")?,
             limit_keys: row.try_get("limit_keys")?,
+            progress: progress(row),
             retry: retry(row)?,
             retry_until: time_if_any(row, "retry_until")?,
             expires_at: time_if_any(row, "expires_at")?,

@@ -5,13 +5,14 @@ use crate::{
     claim::is_locked,
     connect::Store,
     error::{Cause, Error, code_of},
+    following::{complete_then, has_following, statements_of},
     promote::waiting,
     row::millis,
     statement::statement,
 };
 use leasehold_core::{BATCH_MAX, Ending, Epoch, FinishedRun, Settle, Settled, State, WorkerId};
 use leasehold_ports::{SettledRuns, Waiting};
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use std::{borrow::Cow, collections::HashSet};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ const DOING: &str = "settling runs";
 impl Store {
     /// Ends runs, with one statement for each verb among them. Answers in the order of `runs`. Can be sent again if the
     /// answer was lost. A run whose fence names another worker than `worker` has lost its lease. The answer also has the
-    /// jobs that waited for these runs, or for room of their limit keys, and are now in the line.
+    /// jobs that waited for these runs or for room of their limit keys, or follow from these runs, and are now in the line.
     ///
     /// # Errors
     /// A statement failed. Runs of the verbs before it are settled; if they are sent again, the answer is `Already`.
@@ -51,17 +52,16 @@ impl Store {
             // All statements lock rows in this order, so that two statements never wait for each other in both
             // directions.
             which.sort_unstable_by_key(|&nth| runs[nth].fence.id);
-            if which.is_empty() {
-                continue;
-            }
-            let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-            let Written { done, unblocked } = self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
-            settled.unblocked.extend(unblocked);
-            for nth in which {
-                if done.contains(&(runs[nth].fence.id.0, runs[nth].fence.epoch)) {
-                    answers[nth] = Settled::Done;
-                } else {
-                    unclear.push(nth);
+            for which in statements_of(runs, which) {
+                let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
+                let written = self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
+                settled.unblocked.extend(written.unblocked);
+                for nth in which {
+                    if written.done.contains(&(runs[nth].fence.id.0, runs[nth].fence.epoch)) {
+                        answers[nth] = Settled::Done;
+                    } else {
+                        unclear.push(nth);
+                    }
                 }
             }
         }
@@ -82,6 +82,9 @@ impl Store {
 
     /// Writes runs that all end in the same way. Sends the statement again if the first error allows it.
     async fn write(&self, ending: Ending, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Written, sqlx::Error> {
+        if runs.iter().any(|run| has_following(run)) {
+            return complete_then(&self.bounded, worker, runs).await;
+        }
         let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = write(ending, &self.bounded, worker, runs, locked).await;
         if written.as_ref().is_err_and(is_locked) {
@@ -102,24 +105,31 @@ impl Store {
 
 /// What one statement has written.
 #[derive(Default)]
-struct Written {
+pub(crate) struct Written {
     /// The runs. The id alone does not identify a run: a worker may lose a run without noticing, claim its job again, and
     /// end both runs in one batch.
     done: HashSet<(Uuid, Epoch)>,
-    /// The jobs that waited for these runs and are now in the line.
+    /// The jobs that waited for these runs, or follow from them, and are now in the line.
     unblocked: Vec<Waiting>,
+}
+
+impl Written {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.done.extend(other.done);
+        self.unblocked.extend(other.unblocked);
+    }
 }
 
 /// How a completion handles a row that another transaction has locked. All other endings skip such a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Locked {
+pub(crate) enum Locked {
     /// Waits for a moment, then fails. This is the cheaper statement.
     WaitFor,
     Skip,
 }
 
 /// Writes runs that all end in the same way, with one statement.
-async fn write(
+pub(crate) async fn write(
     ending: Ending,
     pool: &Bounded,
     worker: WorkerId,
@@ -141,7 +151,11 @@ async fn write(
         Ending::Complete | Ending::Bury => query.bind(texts(runs)),
         Ending::Retry | Ending::Snooze => query.bind(delays(runs)).bind(texts(runs)),
     };
-    let rows = query.fetch_all(pool).await?;
+    read_answer(query.fetch_all(pool).await?)
+}
+
+/// The answer of a statement that ends runs.
+pub(crate) fn read_answer(rows: Vec<PgRow>) -> Result<Written, sqlx::Error> {
     let mut written = Written::default();
     for row in rows {
         match row.try_get(1)? {
@@ -155,13 +169,13 @@ async fn write(
 
 /// Whether a partition of history was made while the statement was about to write into the default partition, which
 /// must not hold this day any more. If the statement is sent again, it finds the new partition.
-fn was_routed_late(error: &sqlx::Error) -> bool {
+pub(crate) fn was_routed_late(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code == "23514")
 }
 
 /// Whether the server cannot hold a value of the statement: data exceptions, and limits such as its stack, which JSON
 /// with ten thousand brackets exceeds.
-fn refuses_the_data(error: &sqlx::Error) -> bool {
+pub(crate) fn refuses_the_data(error: &sqlx::Error) -> bool {
     code_of(error).is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
 }
 
@@ -178,8 +192,7 @@ async fn complete_one_by_one(pool: &Bounded, worker: WorkerId, runs: &[&Finished
             }
             written => written?,
         };
-        all.done.extend(written.done);
-        all.unblocked.extend(written.unblocked);
+        all.add(written);
     }
     Ok(all)
 }
@@ -216,11 +229,11 @@ async fn look_again(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> 
     Ok(answers)
 }
 
-fn ids(runs: &[&FinishedRun]) -> Vec<Uuid> {
+pub(crate) fn ids(runs: &[&FinishedRun]) -> Vec<Uuid> {
     runs.iter().map(|run| run.fence.id.0).collect()
 }
 
-fn epochs(runs: &[&FinishedRun]) -> Vec<Epoch> {
+pub(crate) fn epochs(runs: &[&FinishedRun]) -> Vec<Epoch> {
     runs.iter().map(|run| run.fence.epoch).collect()
 }
 
@@ -232,11 +245,11 @@ fn delays(runs: &[&FinishedRun]) -> Vec<i64> {
 pub(crate) fn delay_of(settle: &Settle) -> i64 {
     match settle {
         Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } => millis(*delay),
-        Settle::Complete(_) | Settle::Release | Settle::Bury { .. } | Settle::Cancel => 0,
+        Settle::Complete(_) | Settle::CompleteThen(_) | Settle::Release | Settle::Bury { .. } | Settle::Cancel => 0,
     }
 }
 
-fn texts<'a>(runs: &[&'a FinishedRun]) -> Vec<Option<Cow<'a, str>>> {
+pub(crate) fn texts<'a>(runs: &[&'a FinishedRun]) -> Vec<Option<Cow<'a, str>>> {
     runs.iter().map(|run| text_of(&run.settle)).collect()
 }
 
@@ -247,6 +260,7 @@ pub(crate) fn text_of(settle: &Settle) -> Option<Cow<'_, str>> {
         if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
     }
     match settle {
+        Settle::CompleteThen(success) => success.result.as_deref().map(|json| Cow::Borrowed(json.get())),
         Settle::Complete(result) => result.as_deref().map(|json| Cow::Borrowed(json.get())),
         Settle::Retry { error, .. } | Settle::Bury { error } => Some(clear(error)),
         Settle::Snooze { reason, .. } => reason.as_deref().map(clear),

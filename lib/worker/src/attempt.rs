@@ -3,8 +3,9 @@
 
 use crate::{
     capacity::{PREFETCH_TIMEOUT, Reservation, Slot, SlotWait},
+    following::{followed, judge},
     handler::Handler,
-    recovery,
+    progress, recovery,
     run::{Run, StopReason},
     runs::Ended,
     worker_state::WorkerState,
@@ -38,7 +39,7 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
     let outcome = match (&slot, handler) {
         (Some(_), Some(handler)) => {
             let begun = Instant::now();
-            let outcome = classify(&run, execute(handler, &run).await, &state);
+            let outcome = judge(&run, classify(&run, execute(handler, &run).await, &state));
             match &outcome {
                 // This wait says nothing about how long runs take now.
                 Outcome::Lacking(what) => recovery::begin(&state, what),
@@ -54,7 +55,11 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
     match outcome.settle(&tries, state.jitter.fraction()) {
         // The receiver lives longer than every run. Without a receiver the lease would run out, and the job would run
         // again.
-        Some(settle) => drop(state.ended.send(Ended { run, settle }).await),
+        Some(settle) => {
+            let settle = followed(&run, settle);
+            progress::write_last(&state, &run).await;
+            drop(state.ended.send(Ended { run, settle }).await);
+        }
         None => state.runs.remove([&run].into_iter()),
     }
     drop((slot, reservation));

@@ -111,7 +111,7 @@ impl Queue {
         }
         let state = &self.state;
         state.counters.claimed.add(jobs.len());
-        let runs: Vec<Run> = jobs.into_iter().map(|job| Run::new(job).with_store(state.store.clone())).collect();
+        let runs: Vec<Run> = jobs.into_iter().map(|job| run_of(state, job)).collect();
         state.runs.insert(&runs, sent_at);
         for run in runs {
             let reservation = self.capacity.take();
@@ -120,6 +120,10 @@ impl Queue {
             state.attempts.spawn(attempt(Arc::clone(state), run, reservation, slot));
         }
     }
+}
+
+fn run_of(state: &WorkerState, job: ClaimedJob) -> Run {
+    Run::new(job).with_store(Arc::clone(&state.store) as _).with_reports(Arc::clone(&state.reports))
 }
 
 fn refused(ids: &[JobId], jobs: &[ClaimedJob]) -> Vec<JobId> {

@@ -73,7 +73,7 @@ impl Counters {
     /// Counts a run that was settled in this way.
     pub(crate) fn settled(&self, settle: &Settle) {
         match settle {
-            Settle::Complete(_) => &self.succeeded,
+            Settle::Complete(_) | Settle::CompleteThen(_) => &self.succeeded,
             Settle::Retry { .. } => &self.retried,
             Settle::Snooze { .. } => &self.snoozed,
             Settle::Release => &self.released,

@@ -5,11 +5,12 @@
 //! | step | where |
 //! | --- | --- |
 //! | take, claim | `queue_loop`: the order of both; `take`: the blocking wait for a hint or the bell; `claim`: from hints to jobs; `refused`: hints that PostgreSQL refused; `parked`: refused hints that are tried again; `unanswered`: claims without an answer |
-//! | resolve, run, classify | `attempt`; `capacity`: how many jobs are held, and when a run may begin |
+//! | resolve, run, classify | `attempt`; `following`: what follows from a success; `capacity`: how many jobs are held, and when a run may begin |
 //! | settle, ack | `settler`, `settled_hints` |
 //!
-//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `notices` receives
-//! cancel requests. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
+//! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `progress` writes what runs
+//! tell about themselves. `notices` receives
+//! cancel requests. `awaited`: whether clients wait for ends. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
 //! fewer jobs while it lacks something. `watch` shows from outside what the worker does. `worker` puts the parts together
 //! and stops them in order.
 //!
@@ -17,17 +18,20 @@
 //! job: the worker then claims from the line in PostgreSQL (`queue_loop`).
 
 mod attempt;
+mod awaited;
 mod capacity;
 mod claim;
 mod counters;
 mod exec;
 mod filling;
+mod following;
 mod handler;
 mod health;
 mod heartbeat;
 mod jitter;
 mod notices;
 mod parked;
+mod progress;
 mod queue_loop;
 mod recovery;
 mod refused;
@@ -45,7 +49,9 @@ mod worker;
 mod worker_state;
 
 pub use counters::Tally;
-pub use exec::{Exec, ExecError, PassedEnv};
+pub use exec::{Exec, ExecError, PassedEnv, ReadJob};
+#[doc(hidden)]
+pub use following::{followed, judge};
 pub use handler::{Handler, Handlers, STOP_TIMEOUT};
 pub use run::{MissingState, ParentsError, Run, State, StopReason};
 pub use settings::Settings;

@@ -26,6 +26,7 @@ pub(crate) async fn hear(state: Arc<WorkerState>, done: CancellationToken) {
                     poke.notify_one();
                 }
             }
+            Some(Notice::Awaited) => state.awaited.note(),
             // For reapers.
             Some(Notice::Due { .. }) => {}
             None => return,

@@ -48,6 +48,8 @@ pub(crate) struct QueueLoop {
     crashed_turn: Instant,
     /// Most of the last hints could not be claimed. There may be thousands of such hints, so many are tried together.
     is_blocked_ahead: bool,
+    /// How many hints were tried together in the last claim of that kind.
+    together: usize,
     /// The pause between two searches for jobs of served kinds behind such hints.
     crowd_waits: Waits,
     /// Only for a worker of every kind, which cannot name all kinds: the kinds that had hints aside at the last claim.
@@ -114,6 +116,7 @@ impl QueueLoop {
             crowd: Crowd::No,
             crashed_turn: Instant::now(),
             is_blocked_ahead: false,
+            together: 0,
             crowd_waits: Waits::new(CROWD_PAUSE_MS.0, CROWD_PAUSE_MS.1),
             aside_kinds: Vec::new(),
             filling,

@@ -1,13 +1,13 @@
 //! One run from the view of its handler, and the signal that tells the handler to stop.
 
-use leasehold_core::{ClaimedJob, Fence, PARENTS_MAX_BYTES, Parent};
-use leasehold_ports::ReadParents;
+use leasehold_core::{ClaimedJob, Fence, NewJob, PARENTS_MAX_BYTES, Parent, Report, Told};
+use leasehold_ports::{ReadParents, Waiting};
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// Why a handler should stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Run {
     state: State,
     /// Reads the parents of the job.
     store: Option<Arc<dyn ReadParents>>,
+    /// Wakes the task that writes the progress of runs.
+    reports: Option<Arc<Notify>>,
 }
 
 /// Values that all runs of a worker share, one of each type: a connection pool, for example, or a client of another
@@ -70,14 +72,27 @@ struct Inner {
     job: ClaimedJob,
     reason: OnceLock<StopReason>,
     stopped: Notify,
+    /// The jobs that follow if this run succeeds.
+    following: Mutex<Vec<NewJob>>,
+    /// The handler has ended the run in a transaction of its own. The jobs that are in the line when it has committed.
+    completed: OnceLock<Mutex<Vec<Waiting>>>,
+    /// What the run has told about itself, and whether something of it is not written. `None`: nothing yet.
+    reported: Mutex<Option<(Told<Instant>, bool)>>,
 }
 
 impl Run {
     /// A run of this job, without state. Workers make runs; the test of a handler may make one too.
     #[must_use]
     pub fn new(job: ClaimedJob) -> Self {
-        let inner = Inner { job, reason: OnceLock::new(), stopped: Notify::new() };
-        Self { inner: Arc::new(inner), state: State::default(), store: None }
+        let inner = Inner {
+            job,
+            reason: OnceLock::new(),
+            stopped: Notify::new(),
+            following: Mutex::default(),
+            completed: OnceLock::new(),
+            reported: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner), state: State::default(), store: None, reports: None }
     }
 
     /// The same run with the state of its worker.
@@ -90,6 +105,11 @@ impl Run {
     #[must_use]
     pub fn with_store(self, store: Arc<dyn ReadParents>) -> Self {
         Self { store: Some(store), ..self }
+    }
+
+    /// The same run with the signal for the task that writes the progress of runs.
+    pub(crate) fn with_reports(self, reports: Arc<Notify>) -> Self {
+        Self { reports: Some(reports), ..self }
     }
 
     /// The jobs that this job waited for, in the order of its `depends_on`, each with its state and its result. Results
@@ -114,6 +134,92 @@ impl Run {
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<&T, MissingState> {
         let value = self.state.0.as_ref().and_then(|values| values.get(&TypeId::of::<T>()));
         value.and_then(|value| value.downcast_ref()).ok_or(MissingState { of: type_name::<T>() })
+    }
+
+    /// Enqueues a job if this run succeeds, in the transaction that ends the run: the job exists if and only if the success
+    /// of this run is accepted. Up to 1000 jobs, with payloads of up to 4 MiB together. If one of them is invalid, the job of
+    /// this run is dead, with the reason. A job whose unique key is held is skipped.
+    pub fn then(&self, job: NewJob) {
+        self.inner.following.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+    }
+
+    /// Tells how far the run is, from 0 to 1, and a note about what it does; an empty note is none. The worker writes the
+    /// progress of all its runs together, twice a second at most, so a handler may call this as often as it likes. Readers see
+    /// the last part and the latest 16 notes of up to 500 bytes: `leasehold job show`, `leasehold job watch`,
+    /// `Client::job`.
+    pub fn progress(&self, done: f64, note: impl AsRef<str>) {
+        self.tell(|told| {
+            told.progress(done);
+            told.note(Instant::now(), note.as_ref());
+        });
+    }
+
+    /// Adds a note to the progress of the run.
+    pub fn note(&self, note: impl AsRef<str>) {
+        self.tell(|told| told.note(Instant::now(), note.as_ref()));
+    }
+
+    fn tell(&self, tell: impl FnOnce(&mut Told<Instant>)) {
+        let mut reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, is_unwritten) = reported.get_or_insert_default();
+        tell(told);
+        *is_unwritten = true;
+        if let Some(reports) = &self.reports {
+            reports.notify_one();
+        }
+    }
+
+    /// Whether the run has told something that is not written.
+    pub(crate) fn has_report(&self) -> bool {
+        let reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.as_ref().is_some_and(|(_, is_unwritten)| *is_unwritten)
+    }
+
+    /// What the run tells, if something of it is not written. It then counts as written.
+    pub(crate) fn take_report(&self) -> Option<Report> {
+        let mut reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, is_unwritten) = reported.as_mut()?;
+        std::mem::take(is_unwritten).then(|| told.report(self.fence(), |at| at.elapsed()))
+    }
+
+    /// The report was not written after all.
+    pub(crate) fn report_again(&self) {
+        let mut reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, is_unwritten)) = reported.as_mut() {
+            *is_unwritten = true;
+        }
+    }
+
+    /// Reads the jobs that follow if this run succeeds.
+    pub(crate) fn with_following<T>(&self, read: impl FnOnce(&[NewJob]) -> T) -> T {
+        read(&self.inner.following.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the jobs that follow if this run succeeds.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn take_following(&self) -> Vec<NewJob> {
+        std::mem::take(&mut self.inner.following.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that a transaction of the handler ends this run, if it is committed. `in_line`: the jobs that are then in the line.
+    #[doc(hidden)]
+    pub fn note_completed(&self, in_line: Vec<Waiting>) {
+        // A second call is impossible: the first one has removed the row.
+        let _ = self.inner.completed.set(Mutex::new(in_line));
+    }
+
+    /// Whether a transaction of the handler ends this run, if it is committed.
+    pub(crate) fn is_completed(&self) -> bool {
+        self.inner.completed.get().is_some()
+    }
+
+    /// The jobs that the transaction of the handler has brought into the line.
+    pub(crate) fn take_in_line(&self) -> Vec<Waiting> {
+        let in_line = self.inner.completed.get();
+        in_line
+            .map(|jobs| std::mem::take(&mut *jobs.lock().unwrap_or_else(PoisonError::into_inner)))
+            .unwrap_or_default()
     }
 
     /// The job.

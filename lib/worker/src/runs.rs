@@ -124,10 +124,12 @@ impl Runs {
     }
 
     /// PostgreSQL did not renew this run: the handler is told to stop. Returns whether this was not known before. A run
-    /// whose result is being written learns the truth from that write: the result may have been written just now.
+    /// whose result is being written learns the truth from that write: the result may have been written just now. So does a
+    /// run that a transaction of its handler ends.
     pub(crate) fn lost(&self, fence: Fence) -> bool {
         let mut held = self.held();
-        let Some(held) = held.get_mut(&fence).filter(|held| !held.settling && !held.lost) else { return false };
+        let is_open = |held: &&mut Held| !held.settling && !held.lost && !held.run.is_completed();
+        let Some(held) = held.get_mut(&fence).filter(is_open) else { return false };
         held.lost = true;
         held.run.stop(StopReason::LeaseLost);
         true
@@ -159,6 +161,12 @@ impl Runs {
         if let Some(held) = self.held().get(&fence) {
             held.run.stop(reason);
         }
+    }
+
+    /// The runs that have told something about themselves that is not written.
+    pub(crate) fn with_reports(&self) -> Vec<Run> {
+        let held = self.held();
+        held.values().map(|held| &held.run).filter(|run| run.has_report() && !run.is_completed()).cloned().collect()
     }
 
     /// Tells every run to stop because the worker stops.

@@ -13,8 +13,10 @@ pub(crate) struct SettledHints {
     pub(crate) ack: Vec<Run>,
     /// The jobs are back in the line.
     pub(crate) release: Vec<Run>,
-    /// Jobs that waited for these runs and are now in the line.
+    /// Jobs that waited for these runs, or follow from them, and are now in the line.
     pub(crate) unblocked: Vec<Waiting>,
+    /// Jobs that have ended, if clients wait for jobs.
+    pub(crate) ended: Vec<JobId>,
     /// The shortest time after which one of the jobs runs again.
     pub(crate) next_due: Option<Duration>,
 }
@@ -56,10 +58,16 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
         let release =
             by_queue(batch.iter().flat_map(|hints| &hints.release), |job| Hint::at(job.fence.id, job.line_at));
         let unblocked = hints_of(batch.iter().flat_map(|hints| &hints.unblocked));
+        let ended: Vec<JobId> = batch.iter().flat_map(|hints| &hints.ended).copied().collect();
         let next_due = batch.iter().filter_map(|hints| hints.next_due).min();
         batch.clear();
         if state.redis.is_unavailable() {
             continue;
+        }
+        if !ended.is_empty()
+            && let Err(error) = state.handoff.tell_ends(&ended).await
+        {
+            state.redis.failed(&error);
         }
         if !ack.is_empty()
             && let Err(error) = state.handoff.ack(&ack).await

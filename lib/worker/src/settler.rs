@@ -76,6 +76,10 @@ pub(crate) struct Settler {
     pub(crate) give_up: CancellationToken,
 }
 
+const fn is_success(settle: &Settle) -> bool {
+    matches!(settle, Settle::Complete(_) | Settle::CompleteThen(_))
+}
+
 /// Runs whose rows other transactions have locked. They are written later, and no other run waits for them.
 #[derive(Default)]
 struct HeldUp {
@@ -234,8 +238,20 @@ impl Settler {
             match answer {
                 Settled::Done | Settled::Already => {
                     counters.settled(&ended.settle);
+                    if is_success(&ended.settle) {
+                        hints.unblocked.extend(ended.run.take_in_line());
+                    }
                     if let Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } = &ended.settle {
                         hints.next_due = Some(hints.next_due.map_or(*delay, |before| before.min(*delay)));
+                    }
+                    if ended.settle.ending().final_state().is_some() && self.state.awaited.is_wanted() {
+                        hints.ended.push(ended.run.fence().id);
+                    }
+                    // A job that follows and is due soon needs no tick of a reaper either.
+                    if let Settle::CompleteThen(success) = &ended.settle
+                        && let Some(delay) = success.then.iter().filter_map(|job| job.delay).min()
+                    {
+                        hints.next_due = Some(hints.next_due.map_or(delay, |before| before.min(delay)));
                     }
                     let into =
                         if matches!(ended.settle, Settle::Release) { &mut hints.release } else { &mut hints.ack };
@@ -248,6 +264,12 @@ impl Settler {
                 Settled::Locked => {
                     counters.settles_held_up.add(1);
                     locked.push(ended);
+                    continue;
+                }
+                // The transaction of the handler may have ended the run. Then a success is answered as written already. A
+                // run that is over cannot be ended again, so this writes nothing.
+                Settled::LeaseLost if ended.run.is_completed() && !is_success(&ended.settle) => {
+                    again.add(Ended { settle: Settle::Complete(None), ..ended });
                     continue;
                 }
                 // The hint stays as it is: it may belong to another worker now.

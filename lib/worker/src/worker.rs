@@ -1,7 +1,7 @@
 //! Puts the parts of a worker together and stops them in order.
 
 use crate::{
-    counters::Tally, handler::Handlers, handler::STOP_TIMEOUT, heartbeat, jitter::Jitter, notices,
+    counters::Tally, handler::Handlers, handler::STOP_TIMEOUT, heartbeat, jitter::Jitter, notices, progress,
     queue_loop::QueueLoop, registry, runs::Ended, settings::Settings, settled_hints, settler::Settler, watch::Watch,
     worker_state::WorkerState,
 };
@@ -100,6 +100,7 @@ impl Running {
         let attendants = TaskTracker::new();
         attendants.spawn(registry::announce(Arc::clone(&state), done.clone()));
         attendants.spawn(heartbeat::beat(Arc::clone(&state), done.clone()));
+        attendants.spawn(progress::write_reports(Arc::clone(&state), done.clone()));
         attendants.spawn(notices::hear(Arc::clone(&state), done.clone()));
         let mut loops = JoinSet::new();
         for (queue, capacity) in &state.capacity {

@@ -1,6 +1,7 @@
 //! What the parts of one worker share.
 
 use crate::{
+    awaited::Awaited,
     capacity::Capacity,
     capacity::PREFETCH_MAX,
     counters::Counters,
@@ -38,6 +39,10 @@ pub(crate) struct WorkerState {
     pub(crate) pulse: Pulse,
     pub(crate) unanswered: Unanswered,
     pub(crate) shortage: Arc<Shortage>,
+    /// Clients wait for jobs.
+    pub(crate) awaited: Awaited,
+    /// Some run has told something about itself.
+    pub(crate) reports: Arc<Notify>,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
     /// Wakes the loop of a queue: hints of a kind that this worker serves were set aside there.
@@ -75,6 +80,8 @@ impl WorkerState {
                 .collect(),
             shortage,
             unanswered: Unanswered::default(),
+            awaited: Awaited::default(),
+            reports: Arc::default(),
             redis: Health::new("Redis", "jobs are claimed from the line in PostgreSQL until Redis is available again"),
             postgres: Health::new(
                 "PostgreSQL",

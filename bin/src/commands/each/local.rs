@@ -2,7 +2,7 @@
 //! process runs.
 
 use super::plan::KIND;
-use crate::{commands::served::PassEnv, context::Context, failure::Failure, signals::Stop};
+use crate::{commands::served::PassEnv, context::Context, failure::Failure, job_spec, signals::Stop};
 use leasehold::{Error, QueueName, Tally, Worker};
 use leasehold_worker::Exec;
 use std::{sync::Arc, time::Duration};
@@ -26,7 +26,10 @@ impl Local {
         let kill_after = Duration::from_millis(context.config.worker.kill_after_ms);
         let worker = Worker::builder(&context.config)
             .queue(queue.as_str(), slots)
-            .handler(KIND, Arc::new(Exec::from_payload(kill_after).passing(&pass_env.passed())))
+            .handler(
+                KIND,
+                Arc::new(Exec::from_payload(kill_after).passing(&pass_env.passed()).enqueueing(job_spec::from_command)),
+            )
             .run(stop.soon.clone(), stop.now.clone());
         let reaper = context.reaper(&context.pair("leasehold reaper").await?)?;
         let reaper = tokio::spawn(reaper.run(stop.soon.clone()));

@@ -1,14 +1,8 @@
 //! `leasehold graph submit`.
 
-use crate::{
-    context::Context,
-    failure::Failure,
-    job_spec::{self, JobFlags},
-    output,
-    word_flags::WordFlags,
-};
-use leasehold::{Enqueued, NamedJob, ParentFailure, QueueName};
-use leasehold_core::{MAX_ATTEMPTS_DEFAULT, PAYLOAD_MAX_BYTES};
+use crate::{context::Context, failure::Failure, job_spec, output};
+use leasehold::{Enqueued, NamedJob, QueueName};
+use leasehold_core::PAYLOAD_MAX_BYTES;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{fs::File, io::Read, process::ExitCode};
@@ -55,7 +49,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     let text = read(&args.file)?;
     let file: GraphFile =
         serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{} is no graph: {error}", args.file)))?;
-    let flags = defaults(&args.queue);
+    let flags = job_spec::defaults(&args.queue);
     let nodes = file.jobs.iter().map(|node| job_spec::from_node(node.get(), &flags));
     let graph: Vec<NamedJob> = nodes.collect::<Result<_, _>>()?;
     let names: Vec<String> = graph.iter().map(|node| node.name.clone()).collect();
@@ -75,27 +69,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         output::text(&lines.collect::<String>())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The values of fields that a job of the graph does not have.
-fn defaults(queue: &QueueName) -> JobFlags {
-    JobFlags {
-        kind: None,
-        queue: queue.clone(),
-        payload: "{}".to_owned(),
-        priority: 0,
-        delay: None,
-        at: None,
-        unique_key: None,
-        limit_key: Vec::new(),
-        max_attempts: MAX_ATTEMPTS_DEFAULT,
-        timeout: None,
-        words: WordFlags::default(),
-        expires_at: None,
-        id: None,
-        depends_on: Vec::new(),
-        on_parent_failure: ParentFailure::default(),
-    }
 }
 
 fn read(file: &str) -> Result<String, Failure> {

@@ -16,5 +16,6 @@ mod retry;
 mod run;
 mod show;
 mod wait;
+mod watch;
 
 pub(crate) use run::{Args, run};

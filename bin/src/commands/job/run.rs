@@ -1,6 +1,6 @@
 //! `leasehold job`: dispatches to the actions.
 
-use super::{cancel, errors, explain, list, move_to, priority, retry, show, wait};
+use super::{cancel, errors, explain, list, move_to, priority, retry, show, wait, watch};
 use crate::{context::Context, failure::Failure};
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ enum Action {
     List(list::Args),
     Errors(errors::Args),
     Wait(wait::Args),
+    Watch(watch::Args),
     Cancel(cancel::Args),
     Retry(retry::Args),
     Priority(priority::Args),
@@ -31,6 +32,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::List(args) => list::run(args, context).await,
         Action::Errors(args) => errors::run(args, context).await,
         Action::Wait(args) => wait::run(args, context).await,
+        Action::Watch(args) => watch::run(&args, context).await,
         Action::Cancel(args) => cancel::run(args, context).await,
         Action::Retry(args) => retry::run(args, context).await,
         Action::Priority(args) => priority::run(args, context).await,

@@ -6,7 +6,7 @@ use leasehold_client::StoreError;
 use leasehold_core::{ClaimedJob, FinishedRun, Kind, Outcome, Settle, Settled, WorkerId};
 use leasehold_memory::Row;
 use leasehold_ports::{Claims, Kinds, Notice, Settles};
-use leasehold_worker::{Handler, Run};
+use leasehold_worker::{Handler, Run, followed, judge};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -39,14 +39,14 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
         let Some(run) = claimed.map_err(StoreError::from)?.pop().map(|job| run_of(queue, job)) else { continue };
         let Some(handler) = handler_of(&run.job().kind) else { continue };
         tally.claimed += 1;
-        let outcome = {
+        let outcome = judge(&run, {
             let ended = execute(Arc::clone(handler), &run);
             stop_when_cancelled(&run, &mut notices, ended).await
-        };
+        });
         let tries = run.job().tries(handler.backoff().unwrap_or(config.backoff()), Duration::ZERO);
         let Some(settle) = outcome.settle(&tries, MIDDLE) else { continue };
-        match write(queue, &run, settle).await? {
-            Some(Settle::Complete(_)) => tally.succeeded += 1,
+        match write(queue, &run, followed(&run, settle)).await? {
+            Some(Settle::Complete(_) | Settle::CompleteThen(_)) => tally.succeeded += 1,
             Some(Settle::Retry { .. }) => tally.retried += 1,
             Some(Settle::Snooze { .. }) => tally.snoozed += 1,
             Some(Settle::Release) => tally.released += 1,

@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 40] = [
+const FILES: [(&str, &str); 41] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -51,6 +51,7 @@ const FILES: [(&str, &str); 40] = [
     function!("enqueue_jobs"),
     function!("enqueue_many"),
     function!("enqueue_graph"),
+    function!("follow"),
     function!("fire_schedules"),
     function!("cancel_batch"),
     function!("cancel"),

@@ -2,6 +2,7 @@
 
 use crate::{
     exec::{
+        channel::{Channel, DESCRIPTOR, ReadJob},
         environment::PassedEnv,
         guard::Guarded,
         lack::{Descriptors, Surroundings, is_lack, lack_of_shell, shell_lack},
@@ -12,6 +13,7 @@ use crate::{
     handler::{Handler, STOP_TIMEOUT},
     run::{Run, StopReason},
 };
+use command_fds::{CommandFdExt, FdMapping};
 use leasehold_core::{Backoff, Outcome, RESULT_MAX_BYTES};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
@@ -39,6 +41,7 @@ pub struct Exec {
     grace: Duration,
     /// The variables of the worker that commands do not get.
     backoff: Option<Backoff>,
+    read_job: Option<ReadJob>,
     withheld: Vec<OsString>,
     surroundings: Surroundings,
 }
@@ -100,6 +103,7 @@ impl Exec {
             source,
             grace,
             backoff: None,
+            read_job: None,
             withheld: PassedEnv::default().withheld(),
             surroundings: Surroundings::note(),
         }
@@ -109,6 +113,13 @@ impl Exec {
     #[must_use]
     pub const fn retrying(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);
+        self
+    }
+
+    /// Lets commands enqueue jobs on file descriptor 3. `read_job` reads such a job.
+    #[must_use]
+    pub const fn enqueueing(mut self, read_job: ReadJob) -> Self {
+        self.read_job = Some(read_job);
         self
     }
 
@@ -162,6 +173,14 @@ impl Exec {
                 Guarded::none()
             }
         };
+        let (channel, for_command) = match Channel::open(self.read_job) {
+            Ok(opened) => opened,
+            Err(error) => return Outcome::Lacking(lack_at_start(&program, &error)),
+        };
+        let mapping = FdMapping { parent_fd: for_command, child_fd: DESCRIPTOR };
+        if let Err(error) = command.as_std_mut().fd_mappings(vec![mapping]) {
+            return Outcome::Failed(format!("file descriptor {DESCRIPTOR} cannot be given to {program}: {error}"));
+        }
         for name in &self.withheld {
             command.env_remove(name);
         }
@@ -179,8 +198,11 @@ impl Exec {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        match command.spawn() {
-            Ok(child) => match run_to_end(child, guarded, &run, self.grace).await {
+        let spawned = command.spawn();
+        // Only the command may hold the other end of the channel, or the channel would never be closed.
+        drop(command);
+        match spawned {
+            Ok(child) => match run_to_end(child, guarded, channel, &run, self.grace).await {
                 Ok(finished) => match self.lack_behind(&finished).await {
                     Some(what) => Outcome::Lacking(what),
                     None => classify(finished),
@@ -259,8 +281,11 @@ impl Handler for Exec {
     }
 }
 
-fn classify(Finished { end, stdout, stderr }: Finished) -> Outcome {
+fn classify(Finished { end, stdout, stderr, wrong_line }: Finished) -> Outcome {
     match end {
+        End::Exited(status) if status.success() && wrong_line.is_some() => {
+            Outcome::Hopeless(wrong_line.unwrap_or_default())
+        }
         End::Exited(status) => match status.code() {
             Some(0) => result_of(stdout).map_or_else(Outcome::Hopeless, Outcome::Succeeded),
             Some(TRY_LATER) => Outcome::Snoozed(None, Some(end_of(&stderr)).filter(|reason| !reason.is_empty())),

@@ -17,9 +17,9 @@ use std::{
 };
 use tokio::process::Command;
 
-/// File descriptors of the worker that each running command uses: three pipes, and one to wait for the end of the
+/// File descriptors of the worker that each running command uses: four pipes, and one to wait for the end of the
 /// command.
-const DESCRIPTORS_PER_COMMAND: u64 = 4;
+const DESCRIPTORS_PER_COMMAND: u64 = 5;
 /// File descriptors that the worker needs for itself: connections to both stores (18 with default settings, and one
 /// more for each queue), the listener, the logs, and a few while a command starts.
 const DESCRIPTORS_LEFT: u64 = 40;

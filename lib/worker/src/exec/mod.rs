@@ -18,6 +18,10 @@
 //! when they are interrupted. When the leader has ended, the rest of the group is killed: a job is over when its
 //! command says so. On Linux, the commands of a worker that gets KILL end too (`guard`).
 //!
+//! *File descriptor 3* (`channel`) takes lines of JSON. `{"progress": 0.4, "note": "…"}` tells how far the command is.
+//! `{"enqueue": {…}}` enqueues a job in the transaction that ends this run as succeeded; if the run does not succeed, the job is
+//! not made. A line that cannot be read makes the job dead, since the next run would write the same.
+//!
 //! *The environment* is the environment of the worker, without the settings of the worker (`environment`).
 //!
 //! *Parents.* If the job waited for other jobs, `LEASEHOLD_PARENTS` names a file with a JSON array: the parents with their states
@@ -26,6 +30,7 @@
 //! *A lack of the worker* (file descriptors, processes, memory, a shell, a folder) is not the fault of the job
 //! (`lack`). The job is released, and the worker takes fewer jobs.
 
+mod channel;
 mod command;
 mod environment;
 mod guard;
@@ -34,5 +39,6 @@ mod output;
 mod parents;
 mod process;
 
+pub use channel::ReadJob;
 pub use command::{Exec, ExecError};
 pub use environment::PassedEnv;

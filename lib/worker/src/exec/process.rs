@@ -2,6 +2,7 @@
 
 use crate::{
     exec::{
+        channel::Channel,
         guard::Guarded,
         output::{read_all, read_end},
     },
@@ -45,19 +46,28 @@ pub(crate) struct Finished {
     pub(crate) end: End,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
+    /// What is wrong with a line on file descriptor 3.
+    pub(crate) wrong_line: Option<String>,
 }
 
 /// Writes the payload to the command, reads the output, and waits for the command to end, or ends it. Afterwards no
 /// process of the group is left, even if this future is dropped.
-pub(crate) async fn run_to_end(mut child: Child, guarded: Guarded, run: &Run, grace: Duration) -> io::Result<Finished> {
+pub(crate) async fn run_to_end(
+    mut child: Child,
+    guarded: Guarded,
+    channel: Channel,
+    run: &Run,
+    grace: Duration,
+) -> io::Result<Finished> {
     let group = Group::led_by(&child, guarded);
     let pipes = Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (mut stdout, mut stderr, mut wrong_line) = (Vec::new(), Vec::new(), None);
     let end = {
-        let talk = pin!(talk(pipes, run.job().payload.get(), &mut stdout, &mut stderr));
+        let told = async { wrong_line = channel.listen(run).await };
+        let talk = pin!(talk(pipes, run.job().payload.get(), told, &mut stdout, &mut stderr));
         Command { child: &mut child, group, talk, talking: true }.supervise(run, grace).await?
     };
-    Ok(Finished { end, stdout, stderr })
+    Ok(Finished { end, stdout, stderr, wrong_line })
 }
 
 /// A running command.
@@ -112,14 +122,20 @@ struct Pipes {
     stderr: Option<ChildStderr>,
 }
 
-/// Serves all three pipes until they are closed. If standard output exceeds the limit, the pipes are closed from this
+/// Serves all pipes until they are closed. If standard output exceeds the limit, the pipes are closed from this
 /// side.
-async fn talk(pipes: Pipes, payload: &str, stdout: &mut Vec<u8>, stderr: &mut Vec<u8>) -> bool {
+async fn talk(
+    pipes: Pipes,
+    payload: &str,
+    told: impl Future<Output = ()>,
+    stdout: &mut Vec<u8>,
+    stderr: &mut Vec<u8>,
+) -> bool {
     let Pipes { stdin: Some(stdin), stdout: Some(from_stdout), stderr: Some(from_stderr) } = pipes else {
         return false;
     };
     let mut reading = pin!(read_all(from_stdout, stdout));
-    let mut others = pin!(async { tokio::join!(feed(stdin, payload), read_end(from_stderr, stderr)) });
+    let mut others = pin!(async { tokio::join!(feed(stdin, payload), read_end(from_stderr, stderr), told) });
     tokio::select! {
         too_much = &mut reading => {
             if !too_much {

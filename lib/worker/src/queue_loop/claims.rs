@@ -17,6 +17,9 @@ const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
 /// After this many of them, many hints are tried together. Somebody may have cancelled thousands of jobs at once, and a worker
 /// with one slot must not sort out their hints one by one.
 const FRUITLESS_ALONE: u32 = 2;
+/// How many hints are tried together at first. The number doubles while none of them fills the slots. A worker that took
+/// hundreds at once because of one locked job would keep them from others, in an order that may be old.
+const TOGETHER_AT_FIRST: usize = 16;
 /// While other jobs wait too, one slot is kept at this interval for jobs of the line that have crashed before.
 const CRASHED_TURN: Duration = Duration::from_millis(100);
 /// The number of hints that show whether jobs of other kinds still block the head.
@@ -149,7 +152,10 @@ impl QueueLoop {
     pub(super) async fn claim(&mut self, free: usize) {
         if self.taken.is_empty() {
             let limit = match self.crowd {
-                Crowd::No if self.tries_many() => BATCH_MAX,
+                Crowd::No if self.tries_many() => {
+                    self.together = (2 * self.together).clamp(TOGETHER_AT_FIRST, BATCH_MAX);
+                    free.max(self.together)
+                }
                 Crowd::No => free,
                 Crowd::Ahead | Crowd::Perhaps => free.min(CROWD_TRIAL),
             };
@@ -194,6 +200,7 @@ impl QueueLoop {
         }
         if ids.is_empty() {
             self.is_blocked_ahead = false;
+            self.together = 0;
             return;
         }
         match self.queue.claim_parked(&ids, free).await {
@@ -201,6 +208,7 @@ impl QueueLoop {
             Claimed::Decided { started, refused } if started >= free => {
                 self.is_blocked_ahead = false;
                 self.fruitless = 0;
+                self.together = 0;
                 self.taken = refused;
                 self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
             }
@@ -269,6 +277,9 @@ impl QueueLoop {
         self.is_blocked_ahead = sorted.park.len() > started;
         self.park(sorted);
         self.fruitless = if started > 0 { 0 } else { self.fruitless.saturating_add(1) };
+        if !self.tries_many() {
+            self.together = 0;
+        }
         if self.fruitless > FRUITLESS_IN_A_ROW {
             sleep(FRUITLESS_PAUSE).await;
         }

@@ -1,0 +1,218 @@
+//! The success of a run from which other jobs follow, and the success that the handler writes in its own transaction.
+
+use crate::{
+    Error,
+    enqueue::{FollowOn, new_job},
+    job::Job,
+};
+use leasehold_core::{NewJob, RESULT_MAX_BYTES, Success, check_following};
+use leasehold_worker::Run;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::PgConnection;
+use std::fmt;
+
+/// What a run may return: the result itself, or a [`Done`] with the result.
+pub trait JobOutput: Send + 'static {
+    /// The result, as a client reads it.
+    type Result: Serialize + DeserializeOwned + Send + 'static;
+
+    /// The result, and the jobs that follow.
+    fn into_done(self) -> Done<Self::Result>;
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> JobOutput for T {
+    type Result = T;
+
+    fn into_done(self) -> Done<T> {
+        Done::with(self)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> JobOutput for Done<T> {
+    type Result = T;
+
+    fn into_done(self) -> Self {
+        self
+    }
+}
+
+/// What may follow from a success: a [`Job`], a [`FollowOn`] with other words than its type has, or a job of any kind.
+pub trait IntoFollowOn {
+    /// The job that follows.
+    ///
+    /// # Errors
+    /// What is wrong with the job.
+    fn into_follow_on(self) -> Result<NewJob, Error>;
+}
+
+impl<J: Job> IntoFollowOn for J {
+    fn into_follow_on(self) -> Result<NewJob, Error> {
+        new_job(&self)
+    }
+}
+
+impl<J: Job> IntoFollowOn for FollowOn<J> {
+    fn into_follow_on(self) -> Result<NewJob, Error> {
+        self.build()
+    }
+}
+
+impl IntoFollowOn for NewJob {
+    fn into_follow_on(self) -> Result<NewJob, Error> {
+        Ok(self)
+    }
+}
+
+/// A success from which other jobs follow. They are enqueued in the transaction that ends the run: each of them exists if and
+/// only if this success is accepted. A run that has lost its lease makes none of them.
+///
+/// ```
+/// use leasehold::{Done, FollowOn, Job, JobError, Run};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Extract { document: String }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Summarize { text: String }
+///
+/// impl Job for Extract {
+///     const KIND: &'static str = "extract";
+///     type Output = Done<usize>;
+///
+///     async fn run(self, _: &Run) -> Result<Done<usize>, JobError> {
+///         let text = self.document.to_lowercase();
+///         Ok(Done::with(text.len()).then(FollowOn::of(Summarize { text }).queue("summaries")))
+///     }
+/// }
+///
+/// impl Job for Summarize {
+///     const KIND: &'static str = "summarize";
+///     type Output = String;
+///
+///     async fn run(self, _: &Run) -> Result<String, JobError> {
+///         Ok(self.text.chars().take(20).collect())
+///     }
+/// }
+/// ```
+///
+/// Bounds: 1000 jobs, with payloads of 4 MiB together. A follow-on job that can never be enqueued (a wrong name, a payload that is
+/// too large, a parent that does not exist) ends the job of this run as dead, with the reason: another run would do the
+/// same. A follow-on job whose unique key is held is skipped, as a client's enqueue is.
+#[must_use = "the job succeeds only if its handler returns this value"]
+pub struct Done<T> {
+    pub(crate) result: T,
+    pub(crate) then: Vec<Result<NewJob, Error>>,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Done<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Done").field("result", &self.result).field("then", &self.then.len()).finish()
+    }
+}
+
+/// The job cannot be completed in this transaction. Roll the transaction back; `?` in a handler does.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompleteError {
+    /// The lease is lost: another process decides about the job. Nothing of this transaction may be committed.
+    #[error("the lease of the job is lost, so its transaction must not be committed")]
+    LeaseLost,
+    /// The result or a follow-on job can never be stored. As the error of a run, this ends the job: another run would do the same.
+    #[error("{0}")]
+    Invalid(String),
+    /// PostgreSQL fails.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl<T> Done<T> {
+    /// A success with this result.
+    pub const fn with(result: T) -> Self {
+        Self { result, then: Vec::new() }
+    }
+
+    /// Lets a job follow. Can be called several times.
+    pub fn then(mut self, job: impl IntoFollowOn) -> Self {
+        self.then.push(job.into_follow_on());
+        self
+    }
+
+    /// The result.
+    #[must_use]
+    pub const fn result(&self) -> &T {
+        &self.result
+    }
+}
+
+impl<T: Serialize> Done<T> {
+    /// Ends the job in the handler's own transaction. The handler's writes, the end of the job and the follow-on jobs are
+    /// committed together, or none of them. Commit at once afterwards, and return the value: until the commit, the row of the job
+    /// is locked.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Done, Job, JobError, Run};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Ship { order: i64 }
+    /// # impl Job for Ship {
+    /// #     const KIND: &'static str = "ship";
+    /// #     type Output = ();
+    /// #     async fn run(self, _: &Run) -> Result<(), JobError> { Ok(()) }
+    /// # }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Charge { order: i64 }
+    ///
+    /// impl Job for Charge {
+    ///     const KIND: &'static str = "charge";
+    ///     type Output = Done<bool>;
+    ///
+    ///     async fn run(self, run: &Run) -> Result<Done<bool>, JobError> {
+    ///         let mut transaction = run.state::<sqlx::PgPool>()?.begin().await?;
+    ///         sqlx::query("UPDATE orders SET paid = true WHERE id = $1")
+    ///             .bind(self.order)
+    ///             .execute(&mut *transaction)
+    ///             .await?;
+    ///         let done = Done::with(true).then(Ship { order: self.order }).complete_in(run, &mut transaction).await?;
+    ///         transaction.commit().await?;
+    ///         Ok(done)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// The role of the connection needs the rights of `leasehold_worker`. The transaction must be `READ COMMITTED`. The call waits
+    /// while another transaction has locked the row of the job.
+    ///
+    /// *If the lease was lost*, this is an error, and the transaction must be rolled back.
+    ///
+    /// *If the transaction is not committed*, although the handler returns success, the run has failed, and the job is tried
+    /// again.
+    ///
+    /// *If the answer to the commit is lost*, the handler does not know whether the transaction is committed, and returns the
+    /// error. The worker asks PostgreSQL: a job that has ended has succeeded, whatever the handler returned. Otherwise the run has
+    /// failed with the error of the handler, and the writes of the handler do not exist.
+    ///
+    /// # Errors
+    /// The lease is lost, the result or a follow-on job is invalid, or PostgreSQL fails.
+    pub async fn complete_in(self, run: &Run, transaction: &mut PgConnection) -> Result<Self, CompleteError> {
+        let Self { result, then } = self;
+        let json = serde_json::value::to_raw_value(&result)
+            .map_err(|error| CompleteError::Invalid(format!("the result cannot be written as JSON: {error}")))?;
+        let bytes = json.get().len();
+        if bytes > RESULT_MAX_BYTES {
+            let wrong = format!("the result is {bytes} bytes long; at most {RESULT_MAX_BYTES} are allowed");
+            return Err(CompleteError::Invalid(wrong));
+        }
+        let mut jobs = run.take_following();
+        for job in then {
+            let job = job.map_err(|error| CompleteError::Invalid(format!("a follow-on job is invalid: {error}")))?;
+            jobs.push(job);
+        }
+        check_following(&jobs).map_err(CompleteError::Invalid)?;
+        let success = Success { result: Some(json), then: jobs };
+        let ended = leasehold_client::Store::complete_in(transaction, run.fence(), &success).await;
+        let in_line = ended.map_err(Error::from)?.ok_or(CompleteError::LeaseLost)?;
+        run.note_completed(in_line);
+        Ok(Self { result, then: Vec::new() })
+    }
+}

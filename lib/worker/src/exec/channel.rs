@@ -1,0 +1,104 @@
+//! File descriptor 3 of a command: lines of JSON, with which the command tells its progress and enqueues jobs.
+
+use crate::run::Run;
+use leasehold_core::{FOLLOWING_MAX, FOLLOWING_MAX_BYTES, NewJob};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{
+    io::{self, PipeReader},
+    os::fd::OwnedFd,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    net::unix::pipe::Receiver,
+};
+
+/// The number of the file descriptor in the command.
+pub(crate) const DESCRIPTOR: i32 = 3;
+/// The longest line: a payload of the full size, and the other words of a job.
+const LINE_MAX_BYTES: u64 = 1024 * 1024 + 64 * 1024;
+
+/// Reads a job from a JSON object, with the words of a line of `leasehold enqueue --stdin`.
+pub type ReadJob = fn(&str) -> Result<NewJob, String>;
+
+/// One line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    progress: Option<f64>,
+    note: Option<String>,
+    enqueue: Option<Box<RawValue>>,
+}
+
+/// The end of a command's pipe that the worker reads.
+pub(crate) struct Channel {
+    from: Receiver,
+    read_job: Option<ReadJob>,
+}
+
+impl Channel {
+    /// The channel, and the end for the command.
+    pub(crate) fn open(read_job: Option<ReadJob>) -> io::Result<(Self, OwnedFd)> {
+        let (reader, writer): (PipeReader, _) = io::pipe()?;
+        Ok((Self { from: Receiver::from_owned_fd(OwnedFd::from(reader))?, read_job }, OwnedFd::from(writer)))
+    }
+
+    /// Reads lines until the command closes the pipe. Returns what is wrong with the first wrong line. The lines after it are
+    /// read and ignored: a command must not wait for somebody who reads.
+    pub(crate) async fn listen(self, run: &Run) -> Option<String> {
+        let mut lines = BufReader::new(self.from);
+        let (mut jobs, mut bytes, mut nth) = (0, 0, 0);
+        loop {
+            let mut line = Vec::new();
+            match (&mut lines).take(LINE_MAX_BYTES).read_until(b'\n', &mut line).await {
+                // A pipe that cannot be read counts as closed.
+                Ok(0) | Err(_) => return None,
+                Ok(_) => nth += 1,
+            }
+            let wrong = match hear(&line, self.read_job, run) {
+                Ok(None) => continue,
+                Ok(Some(job)) => {
+                    jobs += 1;
+                    bytes += job.payload.get().len();
+                    // One job more than allowed is kept. The check of all of them then says what the limit is.
+                    if jobs <= FOLLOWING_MAX + 1 && bytes <= FOLLOWING_MAX_BYTES + LINE_MAX_BYTES as usize {
+                        run.then(job);
+                    }
+                    continue;
+                }
+                Err(wrong) => wrong,
+            };
+            while (&mut lines).take(LINE_MAX_BYTES).read_until(b'\n', &mut line).await.is_ok_and(|count| count > 0) {
+                line.clear();
+            }
+            return Some(format!("line {nth} on file descriptor {DESCRIPTOR}: {wrong}"));
+        }
+    }
+}
+
+/// Does what a line says, except for a job to enqueue, which is the answer.
+fn hear(line: &[u8], read_job: Option<ReadJob>, run: &Run) -> Result<Option<NewJob>, String> {
+    if line.len() as u64 >= LINE_MAX_BYTES {
+        return Err(format!("the line is longer than {LINE_MAX_BYTES} bytes"));
+    }
+    let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())?.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let no_line = |error: serde_json::Error| {
+        let error = error.to_string();
+        let error = error.split(" at line ").next().unwrap_or_default();
+        format!("neither {{\"progress\": 0.4, \"note\": \"…\"}} nor {{\"enqueue\": {{…}}}}: {error}")
+    };
+    let Line { progress, note, enqueue } = serde_json::from_str(text).map_err(no_line)?;
+    match (progress, note) {
+        (Some(done), note) => run.progress(done, &note.unwrap_or_default()),
+        (None, Some(note)) => run.note(&note),
+        (None, None) => {}
+    }
+    match (enqueue, read_job) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Err("this worker enqueues no jobs".to_owned()),
+        (Some(job), Some(read_job)) => read_job(job.get()).map(Some),
+    }
+}

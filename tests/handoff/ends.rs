@@ -1,0 +1,40 @@
+//! What is said to clients that wait.
+
+use crate::{SOON, Server, connect, new_ids};
+use leasehold_core::JobId;
+use leasehold_tests::eventually;
+use tokio::sync::mpsc::Receiver;
+
+/// Says something until it is heard: nobody knows when the listener has got through.
+async fn until_heard(handoff: &crate::Handoff, ends: &mut Receiver<Vec<JobId>>) {
+    let knock = new_ids(1);
+    let mut heard = false;
+    while !heard {
+        eventually("the server takes a message", SOON, || async {
+            handoff.tell_ends(&knock).await.map_err(|error| error.to_string())
+        })
+        .await;
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), ends.recv()).await;
+        heard = next.is_ok_and(|ids| ids.as_ref() == Some(&knock));
+    }
+    while ends.try_recv().is_ok() {}
+}
+
+#[tokio::test]
+async fn every_client_that_listens_hears_which_jobs_have_ended() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let (mut one, mut other) = (handoff.listen_to_ends(), handoff.listen_to_ends());
+    until_heard(&handoff, &mut one).await;
+    until_heard(&handoff, &mut other).await;
+    while one.try_recv().is_ok() {}
+    let ids = new_ids(1000);
+    handoff.tell_ends(&ids).await.expect("told");
+    handoff.tell_ends(&[]).await.expect("nothing is said");
+    handoff.tell_ends(&ids[..1]).await.expect("told");
+    for ends in [&mut one, &mut other] {
+        assert_eq!(ends.recv().await, Some(ids.clone()));
+        assert_eq!(ends.recv().await, Some(ids[..1].to_vec()));
+        assert!(ends.try_recv().is_err());
+    }
+}
