@@ -78,10 +78,9 @@ impl Rows {
         let answers = self.enqueue(&success.then).unwrap_or_default();
         self.unblocked = told;
         for answer in answers.iter().filter(|answer| answer.inserted || answer.replaced) {
-            if let Some(row) = self.live.get(&answer.id).filter(|row| row.life.state == State::Queued) {
-                if self.has_room(row) {
-                    self.unblocked.push(row.waiting());
-                }
+            let in_line = |row: &&Row| row.life.state == State::Queued && self.has_room(row);
+            if let Some(row) = self.live.get(&answer.id).filter(in_line) {
+                self.unblocked.push(row.waiting());
             }
         }
         true
