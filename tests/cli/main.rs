@@ -9,6 +9,7 @@ mod fixture;
 mod graphs;
 mod help;
 mod jobs;
+mod limits;
 mod process;
 mod queues;
 mod readme;
