@@ -48,7 +48,7 @@ bench: setup ## Measure throughput and latency, and the physical floor of Postgr
 
 bench-all: setup ## Measure everything and write docs/performance.md, in an hour
 	$(BENCH_BUILD)
-	for question in short growth claimers exec idle backlog history pinned; do $(BENCH) $$question || exit 1; done
+	for question in short growth claimers limits exec idle backlog history pinned; do $(BENCH) $$question || exit 1; done
 	$(BENCH) write docs/performance.md --plots docs/images
 
 bench-peers: setup ## Measure other queues too, with a program that measures them: PEERS=path/to/it

@@ -2,7 +2,8 @@
 
 use crate::{
     commands::{
-        bench, completions, config, doctor, each, enqueue, graph, job, migrate, queue, reaper, schedule, stats, worker,
+        bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper, schedule, stats,
+        worker,
     },
     context::Context,
     dev,
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Queue(queue::Args),
     Schedule(schedule::Args),
     Graph(graph::Args),
+    Limit(limit::Args),
     Stats(stats::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
@@ -68,6 +70,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Queue(args) => queue::run(args, &context).await,
         Command::Schedule(args) => schedule::run(args, &context).await,
         Command::Graph(args) => graph::run(args, &context).await,
+        Command::Limit(args) => limit::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Bench(args) => bench::run(args, &context).await,

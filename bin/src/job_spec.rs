@@ -33,9 +33,9 @@ pub(crate) struct JobFlags {
     /// While a live job has this key, print the id of that job and make no new job
     #[arg(long, value_name = "KEY")]
     pub(crate) unique_key: Option<String>,
-    /// Reserved: this version stores the key and enforces no limit
+    /// Start the job only while this key has room: see `leasehold limit set`. May be given up to eight times
     #[arg(long, value_name = "KEY")]
-    pub(crate) limit_key: Option<String>,
+    pub(crate) limit_key: Vec<String>,
     /// How many attempts the job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
@@ -79,6 +79,8 @@ struct Line {
     unique_key: Option<String>,
     #[serde(default, deserialize_with = "line_fields::limit_key")]
     limit_key: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::limit_keys")]
+    limit_keys: Option<Vec<String>>,
     #[serde(default, deserialize_with = "line_fields::max_attempts")]
     max_attempts: Option<i32>,
     #[serde(default, deserialize_with = "line_fields::timeout")]
@@ -160,6 +162,11 @@ mod line_fields {
         text(from, "limit_key")
     }
 
+    pub(super) fn limit_keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+        let keys: Result<Option<Vec<String>>, _> = serde_json::from_value(Value::deserialize(from)?);
+        keys.map_err(|_| D::Error::custom("limit_keys must be an array of strings"))
+    }
+
     pub(super) fn max_attempts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
         number(from, "max_attempts", 1, MAX_ATTEMPTS_MAX.into())
     }
@@ -219,7 +226,7 @@ pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
         delay: None,
         at: None,
         unique_key: None,
-        limit_key: None,
+        limit_key: Vec::new(),
         max_attempts: MAX_ATTEMPTS_DEFAULT,
         timeout: None,
         words: WordFlags::default(),
@@ -288,7 +295,9 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
     job.queue = line.queue.unwrap_or(job.queue);
     job.priority = line.priority.unwrap_or(job.priority);
     job.max_attempts = line.max_attempts.unwrap_or(job.max_attempts);
-    job.limit_key = line.limit_key.or(job.limit_key);
+    if line.limit_key.is_some() || line.limit_keys.is_some() {
+        job.limit_keys = line.limit_key.into_iter().chain(line.limit_keys.unwrap_or_default()).collect();
+    }
     job.unique_key = line.unique_key;
     let field = |name: &'static str| move |problem: String| Failure::usage(format!("{name} {problem}"));
     if line.delay.is_some() && line.run_at.is_some() {
@@ -333,7 +342,7 @@ fn take_flags(job: &mut NewJob, flags: &JobFlags) {
     job.priority = flags.priority;
     job.delay = flags.delay;
     job.run_at = flags.at;
-    job.limit_key.clone_from(&flags.limit_key);
+    job.limit_keys.clone_from(&flags.limit_key);
     job.max_attempts = flags.max_attempts;
     job.timeout = flags.timeout;
     flags.words.give_to(job);

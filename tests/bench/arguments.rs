@@ -25,6 +25,8 @@ pub(crate) enum Question {
     Growth(Growth),
     /// PostgreSQL's cost of a claim by number of claimers, by id and by SKIP LOCKED, without workers
     Claimers(Claimers),
+    /// Jobs with limit keys, and plain jobs beside them
+    Limits(Limits),
     /// Whether the end of a long line drains as fast as its beginning
     Backlog(Backlog),
     /// Whether finished jobs in history slow anything down
@@ -87,6 +89,24 @@ pub(crate) struct Claimers {
     /// Jobs of one claim
     #[arg(long, default_value_t = 10)]
     pub(crate) batch: usize,
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    /// Jobs with limit keys of a run
+    #[arg(long, default_value_t = 40_000)]
+    pub(crate) n: usize,
+    /// Plain jobs of a run
+    #[arg(long, default_value_t = 400_000)]
+    pub(crate) plain: usize,
+    /// Claimers of jobs with limit keys
+    #[arg(long, default_value_t = 64)]
+    pub(crate) claimers: u32,
+    /// The longest time of a run
+    #[arg(long, default_value_t = 15)]
+    pub(crate) seconds: u64,
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
 }

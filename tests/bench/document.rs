@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use std::{fs, path::Path};
 
 /// Every question whose answer a document can contain.
-const NAMES: [&str; 8] = ["idle", "short", "growth", "claimers", "backlog", "history", "pinned", "exec"];
+const NAMES: [&str; 9] = ["idle", "short", "growth", "claimers", "limits", "backlog", "history", "pinned", "exec"];
 /// The question that another program answers.
 const PEERS: &str = "peers";
 
@@ -57,6 +57,7 @@ pub(crate) fn section(results: &Results) -> String {
         "short" => short(results),
         "growth" => ways(results, "processes", "drain_per_s", "costs/postgres_cpu_us_per_job"),
         "claimers" => ways(results, "claimers", "jobs_per_s", "postgres_cpu_us_per_job"),
+        "limits" => limits(results),
         "backlog" => backlog(results),
         "history" => history(results),
         "pinned" => pinned(results),
@@ -139,6 +140,15 @@ fn ways(results: &Results, those: &str, rate: &str, cost: &str) -> String {
     let rows: Vec<Vec<String>> = results.settings().into_iter().map(row).collect();
     let cost = "PostgreSQL CPU µs/job";
     table(&[those, "by id, jobs/s", cost, "SKIP LOCKED, jobs/s", cost], &rows)
+}
+
+fn limits(results: &Results) -> String {
+    let row = |run: &str| {
+        let figures = ["limited_per_s", "plain_per_s"].map(|figure| spread(results.spread("leasehold", run, figure)));
+        std::iter::once(run.to_owned()).chain(figures).collect()
+    };
+    let rows: Vec<Vec<String>> = results.settings().into_iter().map(row).collect();
+    table(&["run", "jobs with limit keys/s", "plain jobs/s"], &rows)
 }
 
 fn backlog(results: &Results) -> String {

@@ -15,6 +15,7 @@ mod guard;
 mod history;
 mod idle;
 mod lab;
+mod limits;
 mod machine;
 mod peers;
 mod pinned;
@@ -52,6 +53,7 @@ async fn answer(arguments: &Arguments) -> anyhow::Result<bool> {
         Question::Short(size) => short::measure(arguments, size).await?,
         Question::Growth(size) => growth::measure(arguments, size).await?,
         Question::Claimers(size) => claimers::measure(arguments, size).await?,
+        Question::Limits(size) => limits::measure(arguments, size).await?,
         Question::Backlog(size) => backlog::measure(arguments, size).await?,
         Question::History(size) => history::measure(arguments, size).await?,
         Question::Pinned(size) => pinned::measure(arguments, size).await?,

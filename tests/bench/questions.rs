@@ -73,6 +73,8 @@ fn each_question_produces_a_table() {
     assert!(row(&table, "2 ")[1..].iter().all(|cell| *cell != "–"), "{table}");
     let table = answered(out, "claimers --n 400 --claimers 1,3 --rounds 1");
     assert!(row(&table, "3 ")[1..].iter().all(|cell| *cell != "–"), "{table}");
+    let table = answered(out, "limits --n 300 --plain 300 --claimers 8 --rounds 1");
+    assert!(row(&table, "one key")[1] != "–" && row(&table, "plain jobs beside one")[2] != "–", "{table}");
     let table = answered(out, "backlog --n 3000");
     assert!(row(&table, "3,000")[1..5].iter().all(|cell| *cell != "–"), "{table}");
     let table = answered(out, "history --finished 5000 --n 200 --rounds 1");
@@ -92,6 +94,7 @@ fn each_question_produces_a_table() {
     for (name, row) in [
         ("growth", "| 2 "),
         ("claimers", "| 3 "),
+        ("limits", "| one key"),
         ("backlog", "| 3,000"),
         ("history", "| stats"),
         ("pinned", "| tenth 10"),

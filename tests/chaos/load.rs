@@ -28,6 +28,8 @@ const LONG_LINE: usize = 5_000;
 /// The number of unique keys. A few jobs have a key. There are so few keys that most of these jobs find a live job with
 /// the same key and are not inserted.
 const KEYS: usize = 12;
+/// The number of limit keys of clusters.
+const CLUSTERS: usize = 3;
 /// The minimum of jobs in a call, even when the line is long enough.
 const BATCH_MIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(40);
@@ -228,6 +230,9 @@ impl Loader {
         job.max_crashes = self.shape.max_crashes;
         job.max_attempts = i32::from(self.shape.max_crashes) + 2;
         job.unique_key = self.dice.percent(4).then(|| format!("key {}", self.dice.number(0..KEYS)));
+        if self.dice.percent(self.shape.limited_percent) {
+            job.limit_keys = vec![format!("cluster-{}", self.dice.number(0..CLUSTERS)), "clusters".to_owned()];
+        }
         job.priority = i16::from(self.dice.percent(5));
         job.delay = self.dice.percent(5).then(|| self.dice.millis(200..1500));
         job

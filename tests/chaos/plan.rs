@@ -19,6 +19,8 @@ pub(crate) struct Shape {
     pub(crate) job_ms: (u64, u64),
     /// How many of a hundred jobs depend on jobs that were enqueued a little earlier.
     pub(crate) dependent_percent: usize,
+    /// How many of a hundred jobs have limit keys: that of a cluster, and that of all clusters.
+    pub(crate) limited_percent: usize,
     /// How many leases a job may lose. Where many workers die, this is more than the usual three.
     pub(crate) max_crashes: i16,
 }
@@ -34,6 +36,7 @@ impl Shape {
         backlog: 600,
         job_ms: (60, 180),
         dependent_percent: 0,
+        limited_percent: 0,
         max_crashes: 3,
     };
 

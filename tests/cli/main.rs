@@ -10,6 +10,7 @@ mod following;
 mod graphs;
 mod help;
 mod jobs;
+mod limits;
 mod process;
 mod queues;
 mod readme;

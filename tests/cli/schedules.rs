@@ -36,7 +36,7 @@ async fn a_schedule_is_set_shown_paused_resumed_run_and_removed() {
     let expected = json!({
         "name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "every_ms": null, "missed": "all:3",
         "kind": "report", "queue": "q", "payload": {"days": 1}, "priority": -5, "max_attempts": 9, "timeout_ms": 90_000,
-        "unique_key": null, "limit_key": null, "paused_at": null, "last_tick": null, "last_job": null, "last_error": null,
+        "unique_key": null, "limit_key": null, "limit_keys": null, "paused_at": null, "last_tick": null, "last_job": null, "last_error": null,
     });
     for (field, value) in expected.as_object().expect("an object") {
         assert_eq!(&shown[field], value, "{field}");

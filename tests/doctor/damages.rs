@@ -187,6 +187,13 @@ damages! {
     a_job_stands_where_no_step_puts_it: "position_off_the_step" left
         [Sql("UPDATE leasehold.job SET priority = 5 WHERE id = '{queued}'")];
 
+    more_jobs_run_than_a_limit_allows: "limit_exceeded" left
+        [Sql("INSERT INTO leasehold.key_limit (key, running, changed_at) VALUES ('k', 0, now() - interval '1 hour');
+              UPDATE leasehold.job SET limit_keys = '{k}', limit_epoch = epoch WHERE id = '{running}'")];
+    a_run_holds_no_slot: "run_without_slot" left
+        [Sql("INSERT INTO leasehold.key_limit (key, running) VALUES ('k', 5);
+              UPDATE leasehold.job SET limit_keys = '{k}', limit_epoch = epoch WHERE id = '{running}'")];
+
     a_running_row_has_no_lease: "state_and_lease_disagree" left
         [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT lease_exactly_while_running;
               UPDATE leasehold.job SET lease_expires_at = NULL WHERE id = '{running}'")];

@@ -26,6 +26,8 @@ use uuid::Uuid;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The number of unique keys. It is small, so that jobs with the same key meet.
 const KEYS: u64 = 4;
+/// The number of limit keys, each with few slots.
+const LIMIT_KEYS: u64 = 2;
 
 /// The state that all clients of a run share.
 #[derive(Debug)]
@@ -91,6 +93,12 @@ impl Clients {
         job.timeout = dice.chance(0.1).then(|| dice.ms(200..1500));
         job.max_attempts = 1 + dice.index(5) as i32;
         job.max_crashes = dice.pick(&[3, 3, 2, 4]);
+        if dice.chance(0.2) {
+            job.limit_keys = vec![format!("limit {}", dice.below(LIMIT_KEYS))];
+            if dice.chance(0.3) {
+                job.limit_keys.push("limit of all".to_owned());
+            }
+        }
         job.unique_key = dice.chance(0.1).then(|| format!("key {}", dice.below(KEYS)));
         job
     }

@@ -32,6 +32,9 @@ struct Reader {
     paused: BTreeSet<QueueName>,
     /// The parents of each job, and what happens when one of them fails.
     parents: BTreeMap<JobId, (Vec<JobId>, ParentFailure)>,
+    /// The limit keys of each job, and how many runs each key allows.
+    limit_keys: BTreeMap<JobId, Vec<String>>,
+    limits: BTreeMap<String, usize>,
     accepted: BTreeSet<Fence>,
     wrong: Vec<String>,
     seen: BTreeMap<String, u64>,
@@ -50,6 +53,13 @@ pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fenc
     let mut reader = Reader::default();
     for (id, row) in rows.live.iter().chain(&rows.history).filter(|(_, row)| !row.job.depends_on.is_empty()) {
         reader.parents.insert(*id, (row.job.depends_on.clone(), row.job.on_parent_failure));
+    }
+    for (id, row) in rows.live.iter().chain(&rows.history).filter(|(_, row)| !row.job.limit_keys.is_empty()) {
+        reader.limit_keys.insert(*id, row.job.limit_keys.clone());
+        for key in &row.job.limit_keys {
+            let most = rows.limits.of(key).and_then(|limit| limit.running);
+            reader.limits.extend(most.map(|most| (key.clone(), most)));
+        }
     }
     for entry in &rows.journal {
         reader.read(entry);
@@ -171,6 +181,25 @@ impl Reader {
             self.saw(format!("{late}{verb:?}: {} to {}", before.state, after.state));
         }
         self.wrong.extend(wrong);
+        if matches!(event, Event::Claim(_)) {
+            self.limited(before.id);
+        }
+    }
+
+    /// No limit key has more runs than its limit.
+    fn limited(&mut self, id: JobId) {
+        for key in self.limit_keys.get(&id).cloned().unwrap_or_default() {
+            let runs = |other: &&Story| {
+                let has_key = self.limit_keys.get(&other.life.id).is_some_and(|keys| keys.contains(&key));
+                other.life.state == State::Running && has_key
+            };
+            let runs = self.stories.values().filter(runs).count();
+            match self.limits.get(&key) {
+                Some(most) if runs > *most => self.wrong(format!("{runs} runs have the limit key {key}, of {most}")),
+                Some(most) if runs == *most => self.saw("a limit key was full"),
+                _ => {}
+            }
+        }
     }
 
     /// A parent whose end so far does not let this job start.

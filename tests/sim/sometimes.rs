@@ -95,6 +95,7 @@ const MUST_BE_SEEN: &[&str] = &[
     "a handler was told: LeaseLost",
     "a handler was told: Stopping",
     "a handler was told: TimedOut",
+    "a limit key was full",
     "a hint had no room in the head",
     "a hint was adopted",
     "a hint was handed to one who waits",

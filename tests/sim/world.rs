@@ -12,7 +12,7 @@ use crate::{
     work::{Book, short},
 };
 use leasehold_core::{JobId, Kind, MISSED_MAX, Missed, NewJob, NewSchedule, QueueName, State, Timing};
-use leasehold_tests::{Broken, Clock, MemoryHead, MemoryStore, Score, position_of};
+use leasehold_tests::{Broken, Clock, KeyLimit, MemoryHead, MemoryStore, Score, position_of};
 use serde_json::value::RawValue;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -92,6 +92,8 @@ impl World {
             let mut rows = store.rows();
             let first = rows.now() + BEAT;
             rows.set_schedule(&beat(&queues[0], &kinds[0]), first);
+            rows.set_limit("limit *", KeyLimit { running: Some(1), rate: None });
+            rows.set_limit("limit of all", KeyLimit { running: Some(2), rate: None });
         }
         let trace = Trace::start(order.keeps_lines);
         if !dead_rows.is_zero() {

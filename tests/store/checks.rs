@@ -100,6 +100,19 @@ async fn every_check_refuses_its_illegal_row() {
         ("unmet_is_not_negative", insert("edge_count", &["child = gen_random_uuid(); shard = 0; unmet = -1"])),
         ("ended_parent_has_ended", insert("ended_parent", &["parent = gen_random_uuid(); state = 'queued'"])),
         ("schedule_expires_in_is_up_to_100_years", schedule("expires_in_ms = 0")),
+        ("limit_keys_are_1_to_8", queued("limit_keys = '{}'")),
+        ("limit_keys_are_1_to_8", queued("limit_keys = array_fill('x'::text, ARRAY[9])")),
+        ("limited_run_has_its_slots", running("limit_keys = '{k}'")),
+        ("limited_waits_behind_the_line", queued("limit_keys = '{k}'; limited_by = 'k'; limited_at = now()")),
+        ("key_limit_limits_something", insert("key_limit", &["key = 'k'"])),
+        ("key_limit_running_is_from_0_to_1000000", insert("key_limit", &["key = 'k'; running = -1"])),
+        ("key_limit_rate_is_positive", insert("key_limit", &["key = 'k'; rate = 0; rate_text = '0/s'; burst = 1"])),
+        ("key_limit_burst_exactly_with_rate", insert("key_limit", &["key = 'k'; running = 1; burst = 1"])),
+        (
+            "key_limit_burst_is_from_1_to_1000000",
+            insert("key_limit", &["key = 'k'; rate = 1; rate_text = '1/s'; burst = 0"]),
+        ),
+        ("slot_is_not_negative", insert("limit_slot", &["key = 'k'; slot = -1; job = gen_random_uuid(); epoch = 1"])),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];
     let mut proven = BTreeSet::new();
@@ -132,7 +145,18 @@ async fn a_finished_job_keeps_the_columns_of_a_live_one() {
     let fixture = Fixture::start().await;
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let (live, finished) = (columns(&fixture, "job").await, columns(&fixture, "history").await);
-    assert_eq!(&live - &finished, set(&["lease_expires_at", "cancel_requested_at", "line_at", "begun_key"]));
+    assert_eq!(
+        &live - &finished,
+        set(&[
+            "lease_expires_at",
+            "cancel_requested_at",
+            "line_at",
+            "begun_key",
+            "limited_by",
+            "limited_at",
+            "limit_epoch"
+        ])
+    );
     assert_eq!(&finished - &live, set(&["finished_at", "result"]));
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store");

@@ -21,7 +21,7 @@ async fn keeps_every_field_unchanged() {
     job.max_crashes = 2;
     job.timeout = Some(Duration::from_millis(2500));
     job.unique_key = Some("unique".into());
-    job.limit_key = Some("limit".into());
+    job.limit_keys = vec!["limit".into()];
     let answer = fixture.enqueue(from_ref(&job)).await.expect("enqueue");
     assert_eq!((answer[0].id, answer[0].inserted, answer[0].state), (job.id, true, State::Queued));
     let record = fixture.record(job.id).await;

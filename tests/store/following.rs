@@ -19,7 +19,7 @@ fn with_words() -> NewJob {
         delay: Some(Duration::from_secs(60)),
         max_attempts: 2,
         timeout: Some(Duration::from_secs(9)),
-        limit_key: Some("tenant".into()),
+        limit_keys: vec!["tenant".into()],
         expires_in: Some(Duration::from_secs(600)),
         ..new_job()
     }

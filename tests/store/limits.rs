@@ -126,7 +126,7 @@ fn by_core(call: &Call) -> Option<NewJob> {
         max_attempts: call.max_attempts,
         timeout: call.timeout.map(Duration::from_micros),
         unique_key: call.unique_key.clone(),
-        limit_key: call.limit_key.clone(),
+        limit_keys: call.limit_key.iter().cloned().collect(),
         ..NewJob::new(call.kind.parse().ok()?, payload)
     };
     job.validate().ok().map(|()| job)
@@ -210,8 +210,8 @@ fn all_entrances_insert_the_same_columns() {
     of_function.retain(|column| !["is_parent", "unmet"].contains(&column.as_str()));
     assert!(of_function.len() > 10, "{of_function:?}");
     // Jobs with words that few jobs have are enqueued by the function alone: `NewJob::has_rare_words`.
-    let (common, rare) = of_function.split_at(of_function.len() - 3);
-    assert_eq!(rare, ["retry", "expires_at", "unique_rule"]);
+    let (common, rare) = of_function.split_at(of_function.len() - 6);
+    assert_eq!(rare, ["retry", "expires_at", "unique_rule", "limit_keys", "limited_by", "limited_at"]);
     for file in ["sql/enqueue_new.sql", "sql/enqueue.sql"] {
         assert_eq!(columns(file), common, "{file}");
     }

@@ -82,6 +82,20 @@ async fn claim_takes_exactly_the_jobs_that_look_calls_claimable() {
         fixture.enqueue(std::slice::from_ref(&overdue)).await.expect("enqueue");
         wanted.insert(overdue.id, Claimability::of(State::Queued, false, kind_name == "mine", 0, 3).but(true, false));
     }
+    for kind_name in ["mine", "other"] {
+        let limited = |keys: &str| NewJob {
+            limit_keys: vec![keys.to_owned()],
+            unique_key: None,
+            unique: None,
+            ..unique(kind_name)
+        };
+        let (free, full) = (limited("free"), limited("full"));
+        fixture.set_running_limit("full", 0).await;
+        fixture.enqueue(&[free.clone(), full.clone()]).await.expect("enqueue");
+        let of = |has_room| Claimability::of(State::Queued, false, kind_name == "mine", 0, 3).limited(true, has_room);
+        wanted.insert(free.id, of(true));
+        wanted.insert(full.id, of(false));
+    }
     fixture.make_overdue().await;
     fixture.pause(&name("paused")).await.expect("pause");
     for one in Claimability::ALL {

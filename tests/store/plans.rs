@@ -37,7 +37,9 @@ const BY_ID: [(&str, &str); 22] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 25] = [
+const BY_INDEX: [(&str, &str, &[&str]); 27] = [
+    ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
+    ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
     ("reorder_jobs", "'default', $ids", &["job_pkey"]),
     ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, $id, 1000", &["job_pkey"]),
@@ -406,6 +408,54 @@ async fn a_part_of_the_line_is_read_without_reading_the_rest() {
     }
     // Resets the connection for its next user.
     sqlx::raw_sql("DEALLOCATE s; RESET plan_cache_mode").execute(&mut *connection).await.expect("reset");
+}
+
+/// A hundred thousand jobs of a full limit key stand before a few other jobs. No statement that reads the line walks over them.
+#[tokio::test]
+async fn jobs_without_room_of_a_limit_key_are_not_walked_over() {
+    let fixture = start().await;
+    fixture
+        .sql(
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at,
+                                        limit_keys, limited_by, limited_at)
+             SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{}', 'queued', 'infinity', '{full}',
+                    'full', now() - interval '1 hour' + n * interval '1 microsecond' FROM generate_series(1, 100000) AS n;
+             INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
+             SELECT gen_random_uuid(), now(), 5, 3, 0, 'default', 'k', '{}', 'queued' FROM generate_series(1, 20)",
+        )
+        .await;
+    for situation in ["never analyzed", "analyzed"] {
+        for mode in ["force_custom_plan", "force_generic_plan"] {
+            let mut connection = fixture.pool().acquire().await.expect("a connection");
+            let set = format!("BEGIN; SET LOCAL plan_cache_mode = {mode}");
+            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await.expect("set");
+            for (name, parameters) in [
+                ("lines", "'{default}', '{4096}', '{1}', '{k}', '{NULL}'"),
+                ("line_after", "'default', NULL, '-infinity', '00000000-0000-0000-0000-000000000000', 2000"),
+                ("line_after", "'default', '{k}', '-infinity', '00000000-0000-0000-0000-000000000000', 2000"),
+                ("claim_line", "'00000000-0000-7000-8000-000000000000', 'default', NULL, 50, 1000, true"),
+                ("survey", "NULL"),
+            ] {
+                let what = format!("{situation}, {mode}: {name}");
+                let script = format!("PREPARE s AS {};", statement(name));
+                sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect(name);
+                let explain = format!("SAVEPOINT before; EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s({parameters})");
+                let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.expect(&what);
+                let text: String = rows.last().expect("a plan").try_get_unchecked(0).expect("a plan");
+                sqlx::raw_sql("ROLLBACK TO before; DEALLOCATE s").execute(&mut *connection).await.expect("rollback");
+                let plan: Value = serde_json::from_str(&text).expect("JSON");
+                let read = entries_read(&plan);
+                assert!((1.0..200.0).contains(&read), "{what}: {read} entries\n{plan}");
+            }
+            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.expect("rollback");
+        }
+        fixture.sql("VACUUM ANALYZE leasehold.job").await;
+    }
+    // What brings the jobs back reads only as many as there is room for.
+    fixture.sql("SELECT leasehold.set_limit('full', 10)").await;
+    let begun = std::time::Instant::now();
+    assert_eq!(fixture.admit(&["full".to_owned()]).await.expect("admit").len(), 10);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

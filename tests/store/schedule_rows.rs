@@ -191,7 +191,7 @@ async fn a_schedule_comes_back_as_it_was_set() {
         max_attempts: 9,
         timeout: Some(Duration::from_millis(1500)),
         unique_key: Some("u".into()),
-        limit_key: Some("l".into()),
+        limit_keys: vec!["l".into()],
         queue: crate::fixture::name("q"),
         ..new_job()
     };

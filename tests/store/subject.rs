@@ -3,7 +3,7 @@
 use crate::POOLER;
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, Lifecycle, NewSchedule, State, WorkerId};
-use leasehold_store::{Pooler, ScheduleChange, Settings, Store};
+use leasehold_store::{KeyLimit, Pooler, ScheduleChange, Settings, Store};
 use leasehold_tests::Database;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
 use std::{ops::Deref, time::Duration};
@@ -170,6 +170,12 @@ impl Fixture {
     pub(crate) async fn set_schedule(&self, schedule: &NewSchedule, next_at: DateTime<Utc>) {
         let set = ScheduleChange::Set { schedule, next_at };
         self.store.change_schedule(&schedule.name, set).await.expect("setting a schedule");
+    }
+
+    /// Sets the number of runs that a limit key allows.
+    pub(crate) async fn set_running_limit(&self, key: &str, most: i32) {
+        let limit = KeyLimit { running: Some(most), ..KeyLimit::default() };
+        self.store.set_limit(key, &limit).await.expect("setting a limit");
     }
 
     /// The number of live jobs.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use leasehold_core::{JobId, Lifecycle, NewJob, NewSchedule, State, WorkerId};
 use leasehold_ports::{ClientStore, Error, Expired, ReaperStore, Waiting, WorkerStore};
-use leasehold_tests::{Clock, MemoryStore, Row};
+use leasehold_tests::{Clock, KeyLimit, MemoryStore, Row};
 use serde_json::value::RawValue;
 use std::ops::Deref;
 
@@ -150,6 +150,11 @@ impl Fixture {
     /// Makes or changes a schedule, whose first tick is then.
     pub(crate) async fn set_schedule(&self, schedule: &NewSchedule, next_at: DateTime<Utc>) {
         self.store.rows().set_schedule(schedule, next_at);
+    }
+
+    /// Sets the number of runs that a limit key allows.
+    pub(crate) async fn set_running_limit(&self, key: &str, most: i32) {
+        self.store.rows().set_limit(key, KeyLimit { running: usize::try_from(most).ok(), rate: None });
     }
 
     /// The number of live jobs.

@@ -19,6 +19,7 @@ mod graphs;
 mod keep_days;
 mod life;
 mod lifecycle;
+mod limited;
 mod limits;
 mod line;
 mod locked_out;

@@ -19,8 +19,8 @@ pub use front::front;
 pub use hints::{hints, unused, urgent};
 pub use keys::{Key, all_keys};
 pub use leasehold_memory::{
-    Broken, Change, Clock, Direct, Entry, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, NOWHERE, Positioned,
-    QueueKeys, Readings, Row, Rows, Score, position_of,
+    Broken, Change, Clock, Direct, Entry, KeyLimit, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, NOWHERE,
+    Positioned, QueueKeys, Readings, Row, Rows, Score, position_of,
 };
 pub use probe::{LogLine, Probe, Step, clock_errors, no_sleep_file, read_log, starts};
 pub use proxy::{End, LinkState, Proxy};

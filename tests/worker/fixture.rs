@@ -71,7 +71,9 @@ impl Fixture {
     pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Vec<JobId> {
         let answers = self.store.enqueue(jobs).await.expect("enqueueing");
         for (job, answer) in jobs.iter().zip(&answers) {
-            if job.run_at.is_none() && job.delay.is_none() {
+            // A job that waits for room of a limit key has no position, and gets its hint later.
+            let is_behind_the_line = !job.limit_keys.is_empty() && answer.line_at.is_none();
+            if job.run_at.is_none() && job.delay.is_none() && !is_behind_the_line {
                 let hint = Hint { id: job.id, line_at: answer.line_at };
                 self.handoff.push(&job.queue, &[hint]).await.expect("pushing a hint");
             }

@@ -7,6 +7,7 @@ mod hints;
 mod idle;
 mod kinds;
 mod leases;
+mod limits;
 mod locks;
 mod outages;
 mod running;

@@ -8,6 +8,7 @@ pub(crate) mod each;
 pub(crate) mod enqueue;
 pub(crate) mod graph;
 pub(crate) mod job;
+pub(crate) mod limit;
 pub(crate) mod migrate;
 pub(crate) mod queue;
 pub(crate) mod reaper;

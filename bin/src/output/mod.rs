@@ -7,6 +7,7 @@ pub(crate) mod examination;
 pub(crate) mod graphs;
 pub(crate) mod human;
 pub(crate) mod jobs;
+pub(crate) mod limits;
 pub(crate) mod migrations;
 pub(crate) mod progress;
 pub(crate) mod queues;

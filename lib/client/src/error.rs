@@ -23,8 +23,8 @@ pub enum Error {
     /// No schedule can have this timing. Nothing was changed.
     #[error(transparent)]
     Timing(#[from] InvalidTiming),
-    /// A queue in memory has no schedules.
-    #[error("a queue in memory has no schedules: they need PostgreSQL and a reaper")]
+    /// A queue in memory has no schedules and no limits.
+    #[error("a queue in memory has no schedules and no limits: they need PostgreSQL and a reaper")]
     NoSchedules,
     /// The filter of a bulk change cannot be used. Nothing was changed.
     #[error(transparent)]

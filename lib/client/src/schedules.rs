@@ -16,7 +16,7 @@ pub fn upcoming(schedule: &Schedule, count: usize) -> Result<Vec<DateTime<Utc>>,
 }
 
 impl Client {
-    fn postgres(&self) -> Result<&Store, Error> {
+    pub(crate) fn postgres(&self) -> Result<&Store, Error> {
         Ok(&self.pair().ok_or(Error::NoSchedules)?.store)
     }
 

@@ -21,6 +21,10 @@ pub enum Claimability {
     Foreign,
     /// Another job with the same unique key has begun, and of these jobs only one may run.
     KeyHeld,
+    /// The job is in the line and has limit keys. A claim takes it if each key has room and a token.
+    Limited,
+    /// A limit key of the job has no room. The job waits behind the line.
+    KeyFull,
     /// The job is not in the line: it is blocked, scheduled or running.
     NotQueued,
     /// The job has ended, or there is no such job.
@@ -29,7 +33,7 @@ pub enum Claimability {
 
 impl Claimability {
     /// All values.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Claimable,
         Self::Crashed,
         Self::InDanger,
@@ -37,6 +41,8 @@ impl Claimability {
         Self::Overdue,
         Self::Foreign,
         Self::KeyHeld,
+        Self::Limited,
+        Self::KeyFull,
         Self::NotQueued,
         Self::Finished,
     ];
@@ -65,10 +71,20 @@ impl Claimability {
         }
     }
 
+    /// The same for a job with limit keys.
+    #[must_use]
+    pub const fn limited(self, has_limit_keys: bool, has_room: bool) -> Self {
+        match self {
+            Self::Claimable | Self::Crashed | Self::InDanger if has_limit_keys && !has_room => Self::KeyFull,
+            Self::Claimable | Self::Crashed | Self::InDanger if has_limit_keys => Self::Limited,
+            other => other,
+        }
+    }
+
     /// Whether a claim may take the job, unless another transaction has locked the job.
     #[must_use]
     pub const fn may_be_claimed(self) -> bool {
-        matches!(self, Self::Claimable | Self::Crashed | Self::InDanger)
+        matches!(self, Self::Claimable | Self::Crashed | Self::InDanger | Self::Limited)
     }
 
     /// The name used in SQL.
@@ -82,6 +98,8 @@ impl Claimability {
             Self::Overdue => "overdue",
             Self::Foreign => "foreign",
             Self::KeyHeld => "key_held",
+            Self::Limited => "limited",
+            Self::KeyFull => "key_full",
             Self::NotQueued => "not_queued",
             Self::Finished => "finished",
         }

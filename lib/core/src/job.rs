@@ -45,8 +45,8 @@ pub struct NewJob {
     pub timeout: Option<Duration>,
     /// At most one live job has this key.
     pub unique_key: Option<String>,
-    /// A key of jobs that share a limit. This version stores the key and enforces no limit.
-    pub limit_key: Option<String>,
+    /// The keys of which the job needs room to start: each run counts against the limit of each key. At most eight.
+    pub limit_keys: Vec<String>,
     /// The parents: the job is blocked until all of them have succeeded.
     pub depends_on: Vec<JobId>,
     /// What happens to the job when a parent ends without success.
@@ -78,7 +78,7 @@ impl NewJob {
             max_crashes: MAX_CRASHES,
             timeout: None,
             unique_key: None,
-            limit_key: None,
+            limit_keys: Vec::new(),
             depends_on: Vec::new(),
             on_parent_failure: ParentFailure::default(),
             retry: None,
@@ -91,7 +91,11 @@ impl NewJob {
     /// Whether the job has words that few jobs have. The statements for many jobs at once do not know these words.
     #[must_use]
     pub const fn has_rare_words(&self) -> bool {
-        self.retry.is_some() || self.expires_at.is_some() || self.expires_in.is_some() || self.unique.is_some()
+        self.retry.is_some()
+            || self.expires_at.is_some()
+            || self.expires_in.is_some()
+            || self.unique.is_some()
+            || !self.limit_keys.is_empty()
     }
 }
 
@@ -189,7 +193,10 @@ pub struct JobRecord {
     pub cancel_requested_at: Option<DateTime<Utc>>,
     pub timeout_ms: Option<i32>,
     pub unique_key: Option<String>,
+    /// The first of `limit_keys`.
     pub limit_key: Option<String>,
+    #[serde(default)]
+    pub limit_keys: Option<Vec<String>>,
     pub retry: Option<Retry>,
     pub retry_until: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,

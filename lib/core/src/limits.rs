@@ -70,6 +70,9 @@ pub const LEASE_MIN: Duration = Duration::from_millis(500);
 pub const HANDOFF_LEASE: Duration = Duration::from_secs(5);
 /// Parents of one job.
 pub const PARENTS_MAX: usize = 10_000;
+
+/// How many limit keys a job may have. A claim locks each of them.
+pub const LIMIT_KEYS_MAX: usize = 8;
 /// Jobs of one graph: one transaction makes all of them, in about a second.
 pub const GRAPH_MAX_JOBS: usize = 10_000;
 /// Bytes of the results of all parents together that a run gets. Results beyond are left out.

@@ -76,8 +76,13 @@ impl NewJob {
             let (seconds, days) = (delay.as_secs(), DELAY_MAX.as_secs() / 86_400);
             refuse("delay", format!("is {seconds} s; it must be at most {days} days"));
         }
-        for (field, key) in [("unique_key", &self.unique_key), ("limit_key", &self.limit_key)] {
-            match key.as_deref() {
+        if self.limit_keys.len() > LIMIT_KEYS_MAX {
+            let given = self.limit_keys.len();
+            refuse("limit_keys", format!("has {given} keys; at most {LIMIT_KEYS_MAX} are allowed"));
+        }
+        let limit_keys = self.limit_keys.iter().map(|key| ("limit_key", Some(key.as_str())));
+        for (field, key) in limit_keys.chain([("unique_key", self.unique_key.as_deref())]) {
+            match key {
                 Some("") => refuse(field, "is empty".to_owned()),
                 Some(key) if key.len() > KEY_MAX_BYTES => {
                     refuse(field, format!("is {} bytes long; at most {KEY_MAX_BYTES} are allowed", key.len()));

@@ -85,6 +85,13 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| job.unique_key = Some(key))
     }
 
+    /// The job starts only while this key has room: see [`Client::set_limit`]. May be called up to eight times, once for each
+    /// key.
+    pub fn limit_key(self, key: impl Into<String>) -> Self {
+        let key = key.into();
+        self.set(|job| job.limit_keys.push(key))
+    }
+
     /// The jobs that must succeed before this job starts. Replaces the jobs of an earlier call.
     pub fn depends_on(self, parents: impl IntoIterator<Item = impl Into<JobId>>) -> Self {
         let parents: Vec<JobId> = parents.into_iter().map(Into::into).collect();

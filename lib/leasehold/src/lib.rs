@@ -18,6 +18,7 @@ mod client;
 mod done;
 mod enqueue;
 mod job;
+mod limits;
 mod metrics;
 mod middleware;
 mod reaper;
@@ -34,8 +35,8 @@ pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig,
     DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HintPlace, HistoryConfig, InvalidTiming,
-    Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig, Revived,
-    SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind, WorkerConfig,
+    KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason,
+    RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};

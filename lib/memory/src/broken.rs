@@ -25,6 +25,8 @@ pub enum Broken {
     CancelIsForgotten,
     /// A released job has spent its attempt.
     ReleaseKeepsTheAttempt,
+    /// More jobs of a limit key run than its limit allows.
+    LimitsAreIgnored,
     /// Scheduled jobs stay scheduled.
     NothingIsPromoted,
     /// A schedule fires although another reaper has fired the tick.
@@ -43,7 +45,7 @@ pub enum Broken {
 
 impl Broken {
     /// All rules.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SettleIgnoresTheFence,
         Self::SettleIsAnsweredUnwritten,
         Self::ExpireIgnoresRenewals,
@@ -55,6 +57,7 @@ impl Broken {
         Self::ClaimIgnoresPauses,
         Self::CancelIsForgotten,
         Self::ReleaseKeepsTheAttempt,
+        Self::LimitsAreIgnored,
         Self::NothingIsPromoted,
         Self::ATickFiresTwice,
         Self::OneParentIsEnough,

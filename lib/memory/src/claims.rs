@@ -120,6 +120,10 @@ impl Rows {
     fn start(&mut self, worker: WorkerId, target: &[JobId], lease: Duration) -> Vec<ClaimedJob> {
         let mut claimed = Vec::with_capacity(target.len());
         for &id in target {
+            // An earlier job of this claim may have taken the last slot or token of a key.
+            if !self.may_start(id) && !self.is_broken(Broken::ClaimTakesRunningJobs) {
+                continue;
+            }
             let event = Event::Claim(worker);
             if self.happen(id, event, Some(lease), |row, now| row.begin(now)).is_err() {
                 // Only if the claim is broken: the current worker loses the run.
@@ -128,6 +132,9 @@ impl Rows {
                 self.write(id, event, after, Some(lease), |row, now| row.begin(now));
             }
             let now = self.clock.now();
+            for key in self.live[&id].job.limit_keys.clone() {
+                self.limits.take_token(&key, now);
+            }
             let row = &self.live[&id];
             claimed.push(ClaimedJob {
                 fence: Fence { id, epoch: row.life.epoch, worker },

@@ -254,7 +254,8 @@ impl Rows {
         let paused = self.paused.contains(&row.job.queue);
         let waits = matches!(row.life.state, State::Queued | State::Scheduled);
         let key_held_by = self.key_held_by(row).filter(|_| waits);
-        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused, key_held_by, locked_by: None })
+        let limits = if row.life.state == State::Queued { self.held_limits(&row.job.limit_keys) } else { Vec::new() };
+        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused, key_held_by, locked_by: None, limits })
     }
 
     pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {

@@ -10,7 +10,7 @@ use leasehold_core::{
     Ending, Event, Fence, FinishedRun, JobId, Lifecycle, NewJob, Progress, ProgressNote, Report, ReportedNote, Settle,
     Settled, State, Success, Verb, WorkerId,
 };
-use leasehold_ports::{Deferred, SettledRuns, Waiting};
+use leasehold_ports::{Deferred, SettledRuns};
 use std::collections::BTreeSet;
 
 impl Rows {
@@ -29,6 +29,8 @@ impl Rows {
     pub(crate) fn settle(&mut self, worker: WorkerId, runs: &[FinishedRun]) -> SettledRuns {
         self.unblocked.clear();
         let mut answers = vec![Settled::LeaseLost; runs.len()];
+        let keys_of = |run: &FinishedRun| self.live.get(&run.fence.id).map(|row| row.job.limit_keys.clone());
+        let freed: Vec<String> = runs.iter().filter_map(keys_of).flatten().collect();
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
             let mut done: BTreeSet<Fence> = BTreeSet::new();
@@ -53,7 +55,11 @@ impl Rows {
             let verb = run.settle.ending().verb();
             self.log(Change::Settled { fence: run.fence, verb, answer: *answer });
         }
-        SettledRuns { answers, unblocked: self.take_unblocked() }
+        let mut unblocked = self.take_unblocked();
+        if !freed.is_empty() {
+            unblocked.extend(self.freed_by(&freed));
+        }
+        SettledRuns { answers, unblocked }
     }
 
     /// Ends a run from which other jobs follow. A run with a job that cannot be enqueued is dead.
@@ -72,9 +78,9 @@ impl Rows {
         let answers = self.enqueue(&success.then).unwrap_or_default();
         self.unblocked = told;
         for answer in answers.iter().filter(|answer| answer.inserted || answer.replaced) {
-            if let Some(row) = self.live.get(&answer.id).filter(|row| row.life.state == State::Queued) {
-                let waiting = Waiting { id: answer.id, queue: row.job.queue.clone(), line_at: row.line_at() };
-                self.unblocked.push(waiting);
+            let in_line = |row: &&Row| row.life.state == State::Queued && self.has_room(row);
+            if let Some(row) = self.live.get(&answer.id).filter(in_line) {
+                self.unblocked.push(row.waiting());
             }
         }
         true

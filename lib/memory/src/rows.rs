@@ -5,6 +5,7 @@ use crate::{
     clock::Clock,
     graphs::Edges,
     journal::{Change, Entry},
+    limits::Limits,
     schedules::ScheduleRow,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -75,6 +76,10 @@ pub struct Rows {
     pub schedule_ticks: BTreeMap<(ScheduleName, DateTime<Utc>), JobId>,
     /// Unique keys that are held until a time, each with its job.
     pub unique_periods: BTreeMap<String, (DateTime<Utc>, JobId)>,
+    /// The limits of keys.
+    pub limits: Limits,
+    /// How often somebody changed a limit.
+    pub limit_changes: u64,
     /// How often somebody changed or fired a schedule.
     pub schedule_changes: u64,
     /// The start of the server, in ms of the clock.
@@ -98,6 +103,10 @@ impl Row {
     #[must_use]
     pub fn line_at(&self) -> DateTime<Utc> {
         self.run_at - self.priority_step * i32::from(self.job.priority)
+    }
+
+    pub(crate) fn waiting(&self) -> Waiting {
+        Waiting { id: self.life.id, queue: self.job.queue.clone(), line_at: self.line_at(), is_in_line: true }
     }
 
     /// What becomes of the unique key when the job begins.
@@ -191,7 +200,8 @@ impl Row {
             cancel_requested_at: self.cancel_at,
             timeout_ms: job.timeout.and_then(|timeout| i32::try_from(timeout.as_millis()).ok()),
             unique_key: job.unique_key,
-            limit_key: job.limit_key,
+            limit_key: job.limit_keys.first().cloned(),
+            limit_keys: (!job.limit_keys.is_empty()).then_some(job.limit_keys),
             retry: job.retry,
             retry_until: self.retry_until,
             expires_at: self.expires_at,
@@ -217,6 +227,8 @@ impl Rows {
             schedules: BTreeMap::new(),
             schedule_ticks: BTreeMap::new(),
             unique_periods: BTreeMap::new(),
+            limits: Limits::default(),
+            limit_changes: 0,
             schedule_changes: 0,
             // The server has been up for a day.
             up_since_ms: -86_400_000,
@@ -259,7 +271,9 @@ impl Rows {
     /// Whether a worker of these kinds may claim the job, apart from locks.
     pub(crate) fn claimability(&self, row: &Row, is_paused: bool, kinds: &Kinds) -> Claimability {
         let is_overdue = row.begins_until().is_some_and(|until| until <= self.clock.now());
-        row.claimability(is_paused, kinds).but(is_overdue, self.key_held_by(row).is_some())
+        let has_limit_keys = !row.job.limit_keys.is_empty();
+        let claimability = row.claimability(is_paused, kinds).but(is_overdue, self.key_held_by(row).is_some());
+        claimability.limited(has_limit_keys, self.has_room(row))
     }
 
     /// The job that has begun with the same unique key, if only one of these jobs may run.
@@ -341,6 +355,7 @@ impl Rows {
             .live
             .values()
             .filter(|row| row.life.state == State::Queued && row.job.queue == *queue && serves(kinds, &row.job.kind))
+            .filter(|row| self.has_room(row))
             .collect();
         line.sort_by_key(|row| row.place());
         line

@@ -187,7 +187,7 @@ impl Rows {
     fn put_in_line(&mut self, id: JobId, event: Event) -> Option<Waiting> {
         self.happen(id, event, None, |row, now| row.run_at = row.run_at.min(now)).ok()?;
         let row = self.live.get(&id)?;
-        Some(Waiting { id, queue: row.job.queue.clone(), line_at: row.line_at() })
+        Some(Waiting { is_in_line: self.has_room(row), ..row.waiting() })
     }
 
     pub(crate) fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted> {
@@ -247,9 +247,10 @@ impl Rows {
         Uptime {
             now,
             up_for: Duration::from_millis(u64::try_from(self.clock.ms() - self.up_since_ms).unwrap_or_default()),
-            snapshot: format!("{}:{}", self.journal.len(), self.schedule_changes),
+            snapshot: format!("{}:{}:{}", self.journal.len(), self.schedule_changes, self.limit_changes),
             has_deferred: !self.deferred.is_empty(),
             has_ended_parents: false,
+            has_limited: false,
             has_reorders: false,
             watched_ago: self.watched_at.map(|at| (now - at).to_std().unwrap_or_default()),
         }

@@ -9,11 +9,11 @@
 #[doc(hidden)]
 pub mod names {
     pub use crate::{
-        BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
-        Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, HintPlace, JobMoment, JobStatus,
-        Kinds, Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed, Renewed, Reorder,
-        Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch, Survey, Swept,
-        Tail, Taken, Uptime, Waiting, WorkerRecord,
+        Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended,
+        Fill, Filled, Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, HintPlace,
+        JobMoment, JobStatus, Kinds, Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed,
+        Renewed, Reorder, Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch,
+        Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -160,6 +160,7 @@ macro_rules! delegate_store {
                     ) -> Expiry;
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Promoted;
                     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Share;
+                    async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Admitted;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;

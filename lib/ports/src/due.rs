@@ -30,13 +30,24 @@ pub struct Expiry {
     pub locked: Vec<JobId>,
 }
 
-/// A job that is now in the line. Its id can be pushed to the head.
+/// A job that is now in the line, so that its id can be pushed to the head; or that waits for room behind the line.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "columns")]
 pub struct Waiting {
     pub id: JobId,
     pub queue: QueueName,
     pub line_at: DateTime<Utc>,
+    /// `false`: the job waits behind the line for room of a limit key. Its id must not be pushed.
+    pub is_in_line: bool,
+}
+
+/// The result of an admission.
+#[derive(Clone, Debug, Default)]
+pub struct Admitted {
+    /// The jobs that are now in the line.
+    pub waiting: Vec<Waiting>,
+    /// The last key that was looked at; `None`: there are no more keys.
+    pub last_key: Option<String>,
 }
 
 /// A waiting job that may not begin any more and that has ended for this reason.
@@ -100,6 +111,10 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
 
     /// Moves up to `limit` due scheduled jobs of each of the next `queues` queues after the queue `after` into the line.
     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Result<Share, Error>;
+
+    /// Brings jobs that wait for room of limit keys back into the line, if their keys have room: of up to `keys` keys after this
+    /// key, up to `limit` jobs for each queue and kind.
+    async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Result<Admitted, Error>;
 
     /// Goes on with up to `limit` ended parents whose children have not all been told, among the parents that were noted until
     /// `until`. Returns the children that are now in the line.

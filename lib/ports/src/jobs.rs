@@ -92,6 +92,8 @@ pub struct JobMoment {
     pub key_held_by: Option<JobId>,
     /// The transaction that has locked the row of the job, if another session has locked it for a while.
     pub locked_by: Option<RowLocker>,
+    /// The limits of a queued job, for each of its keys that has one.
+    pub limits: Vec<HeldLimit>,
 }
 
 /// A session that has locked the row of a job.
@@ -103,6 +105,21 @@ pub struct RowLocker {
     pub application: Option<String>,
     /// When its transaction began.
     pub since: DateTime<Utc>,
+}
+
+/// What a limit key of a job means for the job at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLimit {
+    /// The key of the job.
+    pub key: String,
+    /// The most runs at the same time; `None`: any number.
+    pub running: Option<i32>,
+    /// How many runs hold a slot of the key.
+    pub running_now: i64,
+    /// Up to ten of these runs.
+    pub holders: Vec<JobId>,
+    /// How long until the key has a token; `None`: the key has no rate.
+    pub token_in_ms: Option<i64>,
 }
 
 /// Jobs from a client's view.

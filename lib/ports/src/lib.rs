@@ -42,7 +42,7 @@ mod schedules;
 mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
-pub use due::{CancelWanted, DueJobs, Expired, Expiry, Lapsed, Promoted, Share, Waiting};
+pub use due::{Admitted, CancelWanted, DueJobs, Expired, Expiry, Lapsed, Promoted, Share, Waiting};
 pub use ends::{HearEnds, TellEnds};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
@@ -50,7 +50,8 @@ pub use graphs::{Graphs, ReadParents};
 pub use hint::Hint;
 pub use hints::{BlockingTake, FindHints, HintLeases, HintPlace, TakeHints, Taken, WakeTake};
 pub use jobs::{
-    Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Placed, Revived, RowLocker, STRICT_PRIORITY_STEP,
+    Cancelled, Enqueued, ExplainJobs, Finished, HeldLimit, JobMoment, Jobs, Placed, Revived, RowLocker,
+    STRICT_PRIORITY_STEP,
 };
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};

@@ -24,6 +24,8 @@ pub struct Uptime {
     pub has_deferred: bool,
     /// Whether parents have ended whose children have not all been told.
     pub has_ended_parents: bool,
+    /// Whether jobs with limit keys are queued, of which some may wait for room.
+    pub has_limited: bool,
     /// Whether the jobs of a line must move, because the priority step of its queue has changed.
     pub has_reorders: bool,
 }

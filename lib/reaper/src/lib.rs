@@ -23,6 +23,7 @@ mod head;
 mod heads;
 mod lapse;
 mod leases;
+mod limits;
 mod locked;
 mod note;
 mod pauses;

@@ -15,6 +15,7 @@ use crate::{
     heads::Heads,
     lapse::Lapse,
     leases::Leases,
+    limits::Limits,
     pauses::Pauses,
     promote::Promote,
     reorder::Reorder,
@@ -53,6 +54,7 @@ struct Answer {
     snapshot: Arc<str>,
     has_deferred: bool,
     has_ended_parents: bool,
+    has_limited: bool,
     has_reorders: bool,
 }
 
@@ -93,6 +95,7 @@ impl Around {
             began: answer.as_ref().map(|answer| answer.now),
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
+            has_limited: answer.as_ref().is_some_and(|answer| answer.has_limited),
             has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
@@ -117,6 +120,7 @@ impl PostgresSide {
             Slot::new(TellExpired),
             Slot::new(Lapse),
             Slot::new(Children),
+            Slot::new(Limits::default()),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
             Slot::new(Reorder::default()),
@@ -137,6 +141,7 @@ impl PostgresSide {
                     snapshot: seen.snapshot.into(),
                     has_deferred: seen.has_deferred,
                     has_ended_parents: seen.has_ended_parents,
+                    has_limited: seen.has_limited,
                     has_reorders: seen.has_reorders,
                 })
             }

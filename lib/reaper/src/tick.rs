@@ -23,6 +23,8 @@ pub(crate) struct Tick {
     pub(crate) has_deferred: bool,
     /// Parents have ended whose children have not all been told.
     pub(crate) has_ended_parents: bool,
+    /// Jobs with limit keys are queued.
+    pub(crate) has_limited: bool,
     /// Whether the jobs of a line must move.
     pub(crate) has_reorders: bool,
     pub(crate) counts: Counts,

@@ -5,6 +5,7 @@
 -- Parameters: an array of JSON objects, as read_job takes them; whether to skip jobs that an open transaction holds.
 -- Answer:     one row for each job: `nth` (1 is the first), the answer of enqueue_spec, the queue and the position in the line
 --             of a job that this call inserted or replaced, and whether the job is held.
+--             A job that waits for room of a limit key has no position.
 -- Cost:       a hundred held jobs cost a few hundred ms: after the first five, the lock timeout is only 1 ms.
 -- Order:      by unique key, as in enqueue.sql, so that two calls with the same keys cannot wait for each other in a circle.
 -- Rights:     of the owner: clients need no rights on tables.
@@ -49,7 +50,7 @@ BEGIN
             replaced := answer.replaced;
             state := answer.state;
             IF inserted OR replaced THEN
-                SELECT j.queue, j.line_at INTO queue, line_at FROM leasehold.job j WHERE j.id = answer.id;
+                SELECT j.queue, nullif(j.line_at, 'infinity') INTO queue, line_at FROM leasehold.job j WHERE j.id = answer.id;
             END IF;
         END IF;
         RETURN NEXT;

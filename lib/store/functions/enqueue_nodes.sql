@@ -250,7 +250,7 @@ BEGIN
 
     RETURN QUERY
         SELECT w.nth::integer, names[w.nth], w.id, were_inserted[w.nth], coalesce(were_replaced[w.nth], false), coalesce(j.state::text, h.state::text), coalesce(j.queue::text, h.queue),
-               j.line_at
+               nullif(j.line_at, 'infinity')
         FROM unnest(ids) WITH ORDINALITY w(id, nth)
         LEFT JOIN LATERAL (SELECT j.state, j.queue, j.line_at FROM leasehold.job j WHERE j.id = w.id OFFSET 0) j ON true
         LEFT JOIN LATERAL (

@@ -16,6 +16,7 @@
 --             exists holds a key; the read before the INSERT only saves the INSERT of most jobs whose key is held.
 -- Replaced:   a job that waits keeps its id, its created_at, and its place in the line if the new one is due too. Its attempts and
 --             crashes start again.
+-- Limits:     a job with limit keys waits behind the line if one of its keys has no room: see first_full_key and admit.
 -- New words:  an attribute of leasehold.job_spec (a migration), its limit and its column here, its parameter in enqueue.sql.
 --             Fields are set by name, so that a function from before the new attribute still works.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_spec(
@@ -37,6 +38,9 @@ DECLARE
     terms record;
     replaces boolean := false;
     holder uuid;
+    keys text[];
+    full_key text;
+    is_full boolean := false;
     wrong text;
     final text;
 BEGIN
@@ -67,6 +71,11 @@ BEGIN
             THEN format('unique_key is %s bytes long; it must be from 1 to 512', octet_length(spec.unique_key))
         WHEN octet_length(spec.limit_key) NOT BETWEEN 1 AND 512
             THEN format('limit_key is %s bytes long; it must be from 1 to 512', octet_length(spec.limit_key))
+        WHEN spec.limit_keys IS NOT NULL THEN (
+            SELECT CASE WHEN k.key IS NULL THEN 'limit_keys has a key that is NULL'
+                        ELSE format('a key of limit_keys is %s bytes long; it must be from 1 to 512', octet_length(k.key)) END
+            FROM unnest(spec.limit_keys) k(key)
+            WHERE k.key IS NULL OR octet_length(k.key) NOT BETWEEN 1 AND 512 LIMIT 1)
     END;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: %', wrong USING ERRCODE = 'invalid_parameter_value';
@@ -79,6 +88,21 @@ BEGIN
     END IF;
     IF _id IS NULL THEN
         _id := leasehold.new_id();
+    END IF;
+    IF spec.limit_key IS NOT NULL OR cardinality(spec.limit_keys) > 0 THEN
+        SELECT array_agg(k.key ORDER BY k.nth) INTO keys
+        FROM (SELECT g.key, min(g.nth) AS nth
+              FROM unnest(spec.limit_key || coalesce(spec.limit_keys, '{}')) WITH ORDINALITY g(key, nth)
+              WHERE g.key IS NOT NULL GROUP BY 1) k;
+        IF cardinality(keys) > 8 THEN
+            RAISE EXCEPTION 'leasehold.enqueue: limit_keys has % keys; at most 8 are allowed', cardinality(keys)
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        spec.limit_key := NULL;
+        spec.limit_keys := keys;
+        IF coalesce(spec.unmet, 0) = 0 AND _run_at <= now() THEN
+            SELECT f.key, f.is_full INTO full_key, is_full FROM leasehold.first_full_key(keys, spec.queue, spec.kind) f;
+        END IF;
     END IF;
     replaced := false;
     IF spec.retry IS NOT NULL THEN
@@ -120,12 +144,13 @@ BEGIN
 
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
                                         unique_key, limit_key, state, line_at, retry, expires_at, unique_rule,
-                                        is_parent, unmet)
+                                        is_parent, unmet, limit_keys, limited_by, limited_at)
         VALUES (_id, spec.queue, spec.kind, spec.payload, spec.priority::smallint, _run_at, spec.max_attempts,
                 coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, _unique_key, spec.limit_key,
                 CASE WHEN spec.unmet > 0 THEN 'blocked' WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
-                leasehold.line_at(_run_at, spec.priority, spec.queue), _retry, spec.expires_at, _rule,
-                spec.is_parent, spec.unmet)
+                CASE WHEN is_full THEN 'infinity' ELSE leasehold.line_at(_run_at, spec.priority, spec.queue) END,
+                _retry, spec.expires_at, _rule, spec.is_parent, spec.unmet, keys, full_key,
+                CASE WHEN is_full THEN leasehold.line_at(_run_at, spec.priority, spec.queue) END)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;

@@ -57,6 +57,7 @@ BEGIN
                     spec.timeout := found_schedule.timeout_ms * interval '1 millisecond';
                     spec.unique_key := found_schedule.unique_key;
                     spec.limit_key := found_schedule.limit_key;
+                    spec.limit_keys := found_schedule.limit_keys;
                     spec.retry := found_schedule.retry;
                     spec.expires_at := now() + found_schedule.expires_in_ms * interval '1 millisecond';
                     spec."unique" := found_schedule."unique";

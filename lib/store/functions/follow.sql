@@ -3,7 +3,7 @@
 --
 -- Guard:      as enqueue_jobs and enqueue_nodes. The caller passes only jobs of runs that the same statement has ended.
 -- Parameters: an array of JSON objects, as read_job takes them.
--- Answer:     the jobs that are now in the line.
+-- Answer:     the jobs that are now in the line. Jobs that wait for room of a limit key are not.
 -- Order:      jobs with parents come last: the other jobs of the call may be their parents.
 -- Refused:    a job that is not valid is an error, and then no run of the statement has ended. A job whose unique key is held is
 --             skipped.
@@ -23,11 +23,11 @@ BEGIN
           FROM json_array_elements(jobs) WITH ORDINALITY AS n(job, nth)) e;
     IF alone IS NOT NULL THEN
         RETURN QUERY SELECT e.id, e.queue, e.line_at FROM leasehold.enqueue_jobs(alone, false) e
-                     WHERE (e.inserted OR e.replaced) AND e.state = 'queued';
+                     WHERE (e.inserted OR e.replaced) AND e.state = 'queued' AND e.line_at IS NOT NULL;
     END IF;
     IF dependent IS NOT NULL THEN
         RETURN QUERY SELECT e.id, e.queue, e.line_at FROM leasehold.enqueue_nodes(dependent) e
-                     WHERE (e.inserted OR e.replaced) AND e.state = 'queued';
+                     WHERE (e.inserted OR e.replaced) AND e.state = 'queued' AND e.line_at IS NOT NULL;
     END IF;
 END
 $$;

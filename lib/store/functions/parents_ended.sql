@@ -4,7 +4,8 @@
 --
 -- Guard:      an edge is met once, and only while its child is blocked. So the call can be repeated at any time.
 -- Parameters: the parents with their final states; how many children one call may cancel.
--- Answer:     the jobs that this call has moved into the line.
+-- Answer:     the jobs that this call has moved into the line. A job with limit keys first waits for room behind the line, and a
+--             reaper admits it.
 -- Bound:      one call meets at most 2,000 edges and cancels at most `cancel_max` children. The parents that are left are noted
 --             in ended_parent, and a reaper goes on. So no transaction becomes long, however large the graph is.
 -- Locks:      waits up to 50 ms for a row. Then the call changes nothing and notes all its parents, so that a locked child does
@@ -123,8 +124,11 @@ BEGIN
                         SET unmet = j.unmet - c.n,
                             state = CASE WHEN j.unmet = c.n THEN 'queued' ELSE j.state END,
                             run_at = CASE WHEN j.unmet = c.n THEN least(j.run_at, now()) ELSE j.run_at END,
-                            line_at = CASE WHEN j.unmet = c.n
-                                           THEN leasehold.line_at(least(j.run_at, now()), j.priority, j.queue) ELSE j.line_at END
+                            limited_by = CASE WHEN j.unmet = c.n THEN j.limit_keys[1] END,
+                            limited_at = CASE WHEN j.unmet = c.n AND j.limit_keys IS NOT NULL
+                                              THEN leasehold.line_at(least(j.run_at, now()), j.priority, j.queue) END,
+                            line_at = CASE WHEN j.unmet <> c.n THEN j.line_at WHEN j.limit_keys IS NOT NULL THEN 'infinity'
+                                           ELSE leasehold.line_at(least(j.run_at, now()), j.priority, j.queue) END
                         FROM unnest(counted, counts) c(id, n)
                         WHERE j.id = ANY (ARRAY[c.id]) AND j.state::text = 'blocked'
                         RETURNING j.id, j.state
@@ -193,6 +197,7 @@ BEGIN
     ON CONFLICT (parent) DO UPDATE SET state = excluded.state;
     RETURN QUERY
         SELECT j.id, j.queue::text, j.line_at FROM unnest(unblocked) u(id)
-        CROSS JOIN LATERAL (SELECT j.id, j.queue, j.line_at FROM leasehold.job j WHERE j.id = u.id OFFSET 0) j;
+        CROSS JOIN LATERAL (SELECT j.id, j.queue, j.line_at FROM leasehold.job j WHERE j.id = u.id OFFSET 0) j
+        WHERE j.line_at < 'infinity';
 END
 $$;

@@ -17,13 +17,18 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     ), placed AS (
         UPDATE leasehold.job j
         SET priority = coalesce(place_batch.priority, j.priority), queue = coalesce(place_batch.queue, j.queue),
-            line_at = leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority),
-                                        coalesce(place_batch.queue, j.queue))
+            line_at = CASE WHEN j.limited_at IS NULL
+                           THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority),
+                                                  coalesce(place_batch.queue, j.queue)) ELSE 'infinity' END,
+            -- A job that waits for room of a limit key keeps waiting, with its new position.
+            limited_at = CASE WHEN j.limited_at IS NOT NULL
+                              THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority),
+                                                     coalesce(place_batch.queue, j.queue)) END
         WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
           AND (j.priority <> place_batch.priority OR j.queue <> place_batch.queue)
         RETURNING j.id, j.queue, j.line_at
     )
-    SELECT t.id, t.queue::text, coalesce(p.queue, t.queue)::text, t.state::text, p.line_at, p.id IS NOT NULL
+    SELECT t.id, t.queue::text, coalesce(p.queue, t.queue)::text, t.state::text, nullif(p.line_at, 'infinity'), p.id IS NOT NULL
     FROM target t LEFT JOIN placed p ON p.id = t.id
     UNION ALL
     SELECT h.id, h.queue, h.queue, h.state::text, NULL, false FROM leasehold.history h

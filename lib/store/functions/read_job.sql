@@ -4,7 +4,8 @@
 -- Parameters: a JSON object.
 -- Answer:     the job. enqueue_spec checks its values. A word that is not known is an invalid_parameter_value, and so is a value
 --             of another type.
--- Payload:    stays as it is, byte for byte.
+-- Payload:    stays as it is, byte for byte. `payload_text` is the same as a string: PostgreSQL cannot take a part of JSON that has
+--             an escape such as \u0000 anywhere.
 -- New words:  a line here, and the name in the list.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.read_job(job json) RETURNS leasehold.job_spec
@@ -17,8 +18,8 @@ BEGIN
         RAISE EXCEPTION 'leasehold.enqueue: a job must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT string_agg(k.name, ', ') INTO unknown FROM json_object_keys(job) AS k(name)
-    WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'priority', 'run_at', 'delay', 'max_attempts',
-                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'depends_on', 'on_parent_failure', 'retry',
+    WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'payload_text', 'priority', 'run_at', 'delay', 'max_attempts',
+                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'limit_keys', 'depends_on', 'on_parent_failure', 'retry',
                                'expires_at', 'expires_in', 'unique']);
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job has no word %', unknown USING ERRCODE = 'invalid_parameter_value';
@@ -27,7 +28,7 @@ BEGIN
     spec.id_is_new := (job ->> 'id_is_new')::boolean;
     spec.queue := coalesce(job ->> 'queue', 'default');
     spec.kind := job ->> 'kind';
-    spec.payload := coalesce(job -> 'payload', '{}');
+    spec.payload := coalesce((job ->> 'payload_text')::json, job -> 'payload', '{}');
     spec.priority := coalesce((job ->> 'priority')::integer, 0);
     spec.run_at := coalesce((job ->> 'run_at')::timestamptz,
         now() + leasehold.duration_ms((job -> 'delay')::jsonb, 'delay') * interval '1 millisecond');
@@ -36,6 +37,11 @@ BEGIN
     spec.timeout := leasehold.duration_ms((job -> 'timeout')::jsonb, 'timeout') * interval '1 millisecond';
     spec.unique_key := job ->> 'unique_key';
     spec.limit_key := job ->> 'limit_key';
+    IF json_typeof(job -> 'limit_keys') = 'array' THEN
+        spec.limit_keys := ARRAY(SELECT k.key FROM json_array_elements_text(job -> 'limit_keys') WITH ORDINALITY AS k(key, nth) ORDER BY k.nth);
+    ELSIF json_typeof(job -> 'limit_keys') <> 'null' THEN
+        RAISE EXCEPTION 'leasehold.enqueue: limit_keys must be a list of keys' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     spec.depends_on := CASE WHEN json_typeof(job -> 'depends_on') = 'array'
         THEN ARRAY(SELECT d.id::uuid FROM json_array_elements_text(job -> 'depends_on') AS d(id)) END;
     spec.on_parent_failure := job ->> 'on_parent_failure';

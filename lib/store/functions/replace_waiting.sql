@@ -14,6 +14,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
     old leasehold.job;
     due timestamptz;
+    becomes leasehold.job_state;
+    full_key text;
+    is_full boolean := false;
 BEGIN
     IF _id IS NOT NULL THEN
         SELECT j.* INTO old FROM leasehold.job j WHERE j.id = _id AND j.state::text <> 'running' FOR UPDATE;
@@ -25,12 +28,20 @@ BEGIN
     IF due <= now() AND old.state = 'queued' THEN
         due := old.run_at;
     END IF;
+    becomes := CASE WHEN old.state = 'blocked' THEN 'blocked' WHEN due > now() THEN 'scheduled' ELSE 'queued' END;
+    IF becomes = 'queued' AND spec.limit_keys IS NOT NULL THEN
+        SELECT f.key, f.is_full INTO full_key, is_full
+        FROM leasehold.first_full_key(spec.limit_keys, spec.queue, spec.kind) f;
+    END IF;
     RETURN QUERY UPDATE leasehold.job j SET
         queue = spec.queue, kind = spec.kind, payload = spec.payload, priority = spec.priority::smallint, run_at = due,
         max_attempts = spec.max_attempts, max_crashes = coalesce(spec.max_crashes, 3)::smallint,
         timeout_ms = trunc(extract(epoch FROM spec.timeout) * 1000)::integer, limit_key = spec.limit_key,
-        state = CASE WHEN old.state = 'blocked' THEN 'blocked' WHEN due > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
-        line_at = leasehold.line_at(due, spec.priority, spec.queue), attempt = 0, crashes = 0, last_error = NULL,
+        limit_keys = spec.limit_keys,
+        limited_by = full_key,
+        limited_at = CASE WHEN is_full THEN leasehold.line_at(due, spec.priority, spec.queue) END,
+        state = becomes,
+        line_at = CASE WHEN is_full THEN 'infinity' ELSE leasehold.line_at(due, spec.priority, spec.queue) END, attempt = 0, crashes = 0, last_error = NULL,
         retry = _retry, retry_until = NULL, expires_at = spec.expires_at, unique_rule = _rule
     WHERE j.id = old.id
     RETURNING j.id, j.state::text;

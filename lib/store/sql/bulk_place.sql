@@ -14,12 +14,18 @@ WITH
 , placed AS (
     UPDATE leasehold.job j
     SET priority = coalesce($8::integer, j.priority), queue = coalesce($9::text, j.queue),
-        line_at = leasehold.line_at(j.run_at, coalesce($8::integer, j.priority), coalesce($9::text, j.queue))
+        line_at = CASE WHEN j.limited_at IS NULL
+                       THEN leasehold.line_at(j.run_at, coalesce($8::integer, j.priority), coalesce($9::text, j.queue))
+                       ELSE 'infinity' END,
+        -- A job that waits for room of a limit key keeps waiting, with its new position.
+        limited_at = CASE WHEN j.limited_at IS NOT NULL
+                          THEN leasehold.line_at(j.run_at, coalesce($8::integer, j.priority), coalesce($9::text, j.queue)) END
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
       AND (j.priority <> $8::integer OR j.queue <> $9::text)
     RETURNING j.id, j.queue, j.state, j.line_at
 )
-SELECT 'done' AS what, p.id, t.queue::text AS was_in, p.queue::text AS queue, p.state::text AS state, p.line_at, true AS changed
+SELECT 'done' AS what, p.id, t.queue::text AS was_in, p.queue::text AS queue, p.state::text AS state, nullif(p.line_at, 'infinity') AS line_at,
+       true AS changed
 FROM placed p JOIN target t ON t.id = p.id
 UNION ALL
 SELECT 'locked', w.id, NULL, NULL, NULL, NULL, false FROM wanted w WHERE NOT EXISTS (SELECT FROM target t WHERE t.id = w.id)

@@ -1,7 +1,7 @@
 -- claim: queued → running, for hints. Finds rows by primary key, whatever the line contains.
 --
 -- Guard:      the row is queued, in the queue of the hints, its kind has a handler in the worker, its queue is not paused, and
---             it has never crashed a worker. The statement waits for a row that another session has locked, because that session (another claim,
+--             it has never crashed a worker, and it has no limit keys (claim_limited claims such jobs). The statement waits for a row that another session has locked, because that session (another claim,
 --             or a cancel) soon ends. If the wait takes longer than 50 ms, the whole statement fails with
 --             lock_not_available (55P03).
 -- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds, or NULL for every kind, $4 lease in ms,
@@ -12,7 +12,7 @@
 --             more bytes of WAL for each job. The lock timeout is set within the statement and ends with it.
 UPDATE leasehold.job j
 -- include start_run: lease_ms = $4
-WHERE j.id = ANY ($2::uuid[]) AND j.crashes = 0 AND j.queue::text = $5::text
+WHERE j.id = ANY ($2::uuid[]) AND j.crashes = 0 AND j.limit_keys IS NULL AND j.queue::text = $5::text
   AND
   -- include claimable
   AND (SELECT set_config('lock_timeout', '50ms', true)) IS NOT NULL

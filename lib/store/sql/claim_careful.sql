@@ -1,6 +1,6 @@
 -- claim_careful: queued → running, for hints that claim did not get, and for parked hints that waited for a lock to end.
 --
--- Guard:      the row is queued, in the queue of the hints, its kind has a handler in the worker, and its queue is not paused. A row that another
+-- Guard:      the row is queued, has no limit keys, is in the queue of the hints, its kind has a handler in the worker, and its queue is not paused. A row that another
 --             session has locked is skipped: that session decides about the job. Of jobs that have crashed before, a worker
 --             runs at most ten that started within the last second: one of them may have killed the earlier worker, and
 --             would crash all of them again. Jobs that one more crash would end run one at a time. A job that has run for
@@ -17,7 +17,7 @@ WITH found AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.crashes > 0 AS crashed, j.crashes > 0 AND j.crashes + 1 >= j.max_crashes AS in_danger
         FROM leasehold.job j
-        WHERE j.id = hint.id AND j.queue::text = $6::text AND
+        WHERE j.id = hint.id AND j.queue::text = $6::text AND j.limit_keys IS NULL AND
           -- include claimable
         FOR UPDATE OF j SKIP LOCKED
     ) j

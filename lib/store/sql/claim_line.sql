@@ -1,6 +1,6 @@
 -- claim_line: queued → running, from the front of a queue's line, without hints.
 --
--- Guard:      the row is queued and the queue is not paused. A row that another session has locked is skipped, so any
+-- Guard:      the row is queued, it has no limit keys (see claim_limited_line), and the queue is not paused. A row that another session has locked is skipped, so any
 --             number of workers may claim at the same time and none waits. Jobs that have crashed before are claimed a few
 --             at a time, as in claim_careful.
 -- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs that have
@@ -29,7 +29,7 @@ WITH RECURSIVE kind(name) AS (
     FROM kind k
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.line_at, j.crashes, j.max_crashes FROM leasehold.job j
-        WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
+        WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name AND j.line_at < 'infinity' AND j.limit_keys IS NULL
           AND
           -- include may_begin
           AND CASE

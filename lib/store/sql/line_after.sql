@@ -1,6 +1,7 @@
 -- line_after: the jobs of a queue's line that come after a given position, in order.
 --
--- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken.
+-- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken. Jobs that wait for room of a limit key
+--             are behind the line, at infinity.
 -- Parameters: $1 queue, $2 kinds, or NULL for every kind; the position: $3 line_at, $4 id. No job needs to be at this
 --             position; $5 limit.
 -- Zero rows:  never. One row: the ids, one more than the limit if the line continues, and the line_at of each.
@@ -24,7 +25,7 @@ WITH RECURSIVE kind(name) AS (
     CROSS JOIN LATERAL (
         SELECT j.id, j.line_at FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $1 AND j.kind = k.name
-          AND (j.line_at, j.id) > ($3::timestamptz, $4::uuid)
+          AND (j.line_at, j.id) > ($3::timestamptz, $4::uuid) AND j.line_at < 'infinity'
         ORDER BY j.line_at, j.id
         LIMIT $5::bigint + 1
     ) front

@@ -1,6 +1,7 @@
 -- lines: the first jobs of some stretches in the lines of some queues, in order.
 --
--- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken.
+-- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken. Jobs that wait for room of a limit key
+--             are behind the line, at infinity.
 -- Parameters: $1 queues, $2 the limit for each queue; the stretches: $3 the index of the queue in $1, from 1, $4 kinds, $5
 --             scan starts, or NULL if not known.
 -- Zero rows:  never. One row for each queue, in order: the ids, one more than the limit if the line continues; the line_at
@@ -29,7 +30,7 @@ WITH asked AS MATERIALIZED (
         CROSS JOIN LATERAL (
             SELECT j.id, j.line_at FROM leasehold.job j
             WHERE j.state = 'queued' AND j.queue = a.queue AND j.kind = s.kind
-              AND j.line_at >= s.line_at
+              AND j.line_at >= s.line_at AND j.line_at < 'infinity'
             ORDER BY j.line_at, j.id
             LIMIT a.bound + 1
         ) front

@@ -6,11 +6,13 @@
 -- Answer:     claimability is a value of Claimability in lib/core, except `finished`. If the answer says that a job is
 --             claimable and a claim did not get the job, another session has locked its row.
 -- Index:      job_pkey.
-SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kind, j.line_at,
+SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kind,
+       coalesce(j.limited_at, j.line_at) AS line_at,
        CASE
            WHEN
                -- include claimable: kinds = $2
-           THEN CASE WHEN j.crashes = 0 THEN 'claimable' WHEN j.crashes + 1 >= j.max_crashes THEN 'in_danger' ELSE 'crashed' END
+           THEN CASE WHEN j.limited_at IS NOT NULL THEN 'key_full' WHEN j.limit_keys IS NOT NULL THEN 'limited'
+                     WHEN j.crashes = 0 THEN 'claimable' WHEN j.crashes + 1 >= j.max_crashes THEN 'in_danger' ELSE 'crashed' END
            WHEN j.state <> 'queued' THEN 'not_queued'
            WHEN EXISTS (SELECT FROM leasehold.queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL) THEN 'paused'
            WHEN least(j.expires_at, j.retry_until) <= now() THEN 'overdue'

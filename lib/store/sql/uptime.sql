@@ -1,6 +1,6 @@
 -- uptime: the server's clock, how long the server has been up, whether it takes writes, which transactions have ended so
--- far, whether workers have left results for a reaper, whether ended parents have children that were not told, and whether a
--- line must move. Also the cheapest check that the server answers.
+-- far, whether workers have left results for a reaper, whether ended parents have children that were not told, whether a
+-- line must move, and whether jobs with limit keys are queued. Also the cheapest check that the server answers.
 --
 -- Guard:      none, it only reads.
 -- Parameters: none.
@@ -9,11 +9,12 @@
 --             before is still true.
 -- Watched:    how long ago a reaper recorded that the server can be reached and that leases may expire; NULL if no reaper
 --             ever did.
--- Index:      none.
+-- Index:      job_limited, which is empty if no job has limit keys.
 SELECT now() AS now, (extract(epoch FROM now() - pg_postmaster_start_time()) * 1000)::bigint AS uptime_ms,
        pg_current_snapshot()::text AS snapshot,
        (SELECT (extract(epoch FROM now() - max(w.kept_at)) * 1000)::bigint FROM leasehold.watch w) AS watched_ms_ago,
        EXISTS (SELECT FROM leasehold.deferred_settle) AS has_deferred,
        EXISTS (SELECT FROM leasehold.ended_parent) AS has_ended_parents,
+       EXISTS (SELECT FROM leasehold.job j WHERE j.limited_by IS NOT NULL AND j.state = 'queued') AS has_limited,
        EXISTS (SELECT FROM leasehold.reorder) AS has_reorders,
        pg_is_in_recovery() AS is_standby, current_setting('transaction_read_only') = 'on' AS is_read_only

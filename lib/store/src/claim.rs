@@ -8,7 +8,7 @@ use crate::{
     row::{job_id, json_present, line_at, millis, retry, timeout, uuids, word},
     statement::statement,
 };
-use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
+use leasehold_core::{Claimability, ClaimedJob, Fence, JobId, QueueName, WorkerId};
 use leasehold_ports::{JobStatus, Kinds};
 use sqlx::{Row, postgres::PgRow};
 use std::{
@@ -18,6 +18,10 @@ use std::{
 use uuid::Uuid;
 
 const DOING: &str = "claiming jobs";
+
+/// The most hints that one claim of jobs with limit keys tries: each key is locked, and a server has room for some thousand
+/// locks.
+const LIMITED_AT_ONCE: usize = 128;
 
 /// The SQLSTATE of a lock that was not free within the lock timeout.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -54,6 +58,11 @@ impl Store {
                 left.clear();
             }
         }
+        if !left.is_empty() && self.limited_runs.are_likely() {
+            let limited = self.claim_limited(&claim, &in_line_order(ids, &left), left.len()).await?;
+            left.retain(|id| limited.iter().all(|job| job.fence.id.0 != *id));
+            jobs.extend(limited);
+        }
         if !left.is_empty() {
             jobs.extend(claim.send_careful(&left, left.len(), &self.bounded).await.map_err(Error::sql(DOING))?);
         }
@@ -75,7 +84,16 @@ impl Store {
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
         let claim = Claim { worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
-        let jobs = claim.send_careful(&each_once(ids), limit, &self.bounded).await.map_err(Error::sql(DOING))?;
+        let mut left = each_once(ids);
+        let mut jobs = Vec::new();
+        if !left.is_empty() && self.limited_runs.are_likely() {
+            jobs = self.claim_limited(&claim, &left, limit).await?;
+            left.retain(|id| jobs.iter().all(|job| job.fence.id.0 != *id));
+        }
+        let limit = limit.saturating_sub(jobs.len());
+        if limit > 0 && !left.is_empty() {
+            jobs.extend(claim.send_careful(&left, limit, &self.bounded).await.map_err(Error::sql(DOING))?);
+        }
         Ok(in_order_of(ids, jobs))
     }
 
@@ -93,15 +111,68 @@ impl Store {
         lease: Duration,
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let statement = sqlx::query(statement!("claim_line"))
+        // Jobs with limit keys get at most half of the slots, so that neither they nor the other jobs wait for ever.
+        let mut jobs = match limit > 0 && self.limited_runs.are_asked_for() {
+            true => self.claim_limited_line(worker, queue, kinds, (limit + 1) / 2, lease).await?,
+            false => Vec::new(),
+        };
+        let limit = limit - i64::try_from(jobs.len()).unwrap_or(limit);
+        if limit > 0 || jobs.is_empty() {
+            let statement = sqlx::query(statement!("claim_line"))
+                .bind(worker.0)
+                .bind(queue.as_str())
+                .bind(kinds.names())
+                .bind(limit)
+                .bind(millis(lease))
+                .bind(with_crashed);
+            let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;
+            let others = rows.map_err(Error::sql("claiming jobs from the line"))?;
+            if jobs.is_empty() {
+                return Ok(others);
+            }
+            jobs.extend(others);
+        }
+        jobs.sort_by_key(|job| (job.line_at, job.fence.id));
+        Ok(jobs)
+    }
+
+    /// Claims jobs that have limit keys, for hints in the order of the line. A call that meets the lock of a key claims nothing.
+    async fn claim_limited(&self, claim: &Claim<'_>, ids: &[Uuid], limit: usize) -> Result<Vec<ClaimedJob>, Error> {
+        let ids = &ids[..ids.len().min(LIMITED_AT_ONCE)];
+        match claim.send_limited(ids, limit, &self.bounded).await {
+            Ok(jobs) => Ok(self.begun(jobs)),
+            Err(error) if is_locked(&error) => Ok(Vec::new()),
+            Err(error) => Err(Error::sql(DOING)(error)),
+        }
+    }
+
+    async fn claim_limited_line(
+        &self,
+        worker: WorkerId,
+        queue: &QueueName,
+        kinds: &Kinds,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<Vec<ClaimedJob>, Error> {
+        let statement = sqlx::query(include_str!("../sql/claim_limited_line.sql"))
             .bind(worker.0)
             .bind(queue.as_str())
             .bind(kinds.names())
-            .bind(limit)
-            .bind(millis(lease))
-            .bind(with_crashed);
-        let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("claiming jobs from the line"))
+            .bind(limit.min(LIMITED_AT_ONCE as i64 / 2))
+            .bind(millis(lease));
+        let rows = statement.try_map(|row| limited(&row, worker)).fetch_all(&self.bounded).await;
+        match rows {
+            Ok(jobs) => Ok(self.begun(jobs)),
+            Err(error) if is_locked(&error) => Ok(Vec::new()),
+            Err(error) => Err(Error::sql("claiming jobs with limit keys from the line")(error)),
+        }
+    }
+
+    fn begun(&self, jobs: Vec<(ClaimedJob, Vec<String>)>) -> Vec<ClaimedJob> {
+        if !jobs.is_empty() {
+            self.limited_runs.begun(jobs.iter().map(|(job, keys)| (job.fence, keys.clone())));
+        }
+        jobs.into_iter().map(|(job, _)| job).collect()
     }
 
     /// Why some hints were not claimed by a worker of these kinds: the live jobs among them.
@@ -111,7 +182,11 @@ impl Store {
     pub async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error> {
         let statement = sqlx::query(statement!("look")).bind(uuids(ids)).bind(kinds.names());
         let rows = statement.try_map(|row| status(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("looking at hints that were not claimed"))
+        let looked = rows.map_err(Error::sql("looking at hints that were not claimed"))?;
+        if looked.iter().any(|job| job.claimability == Claimability::Limited) {
+            self.limited_runs.found();
+        }
+        Ok(looked)
     }
 }
 
@@ -119,6 +194,12 @@ impl Store {
 fn each_once(ids: &[JobId]) -> Vec<Uuid> {
     let mut seen = HashSet::with_capacity(ids.len());
     ids.iter().filter(|id| seen.insert(**id)).map(|id| id.0).collect()
+}
+
+/// The ids that are left, in the order of the line.
+fn in_line_order(ids: &[JobId], left: &[Uuid]) -> Vec<Uuid> {
+    let left: HashSet<Uuid> = left.iter().copied().collect();
+    each_once(ids).into_iter().filter(|id| left.contains(id)).collect()
 }
 
 /// Statements that wait for locks lock rows in this order, so that two statements never wait for each other in both directions.
@@ -179,6 +260,22 @@ impl Claim<'_> {
         self.decode(&query.fetch_all(bounded).await?)
     }
 
+    async fn send_limited(
+        &self,
+        ids: &[Uuid],
+        limit: usize,
+        bounded: &Bounded,
+    ) -> Result<Vec<(ClaimedJob, Vec<String>)>, sqlx::Error> {
+        let query = sqlx::query(include_str!("../sql/claim_limited.sql"))
+            .bind(self.worker.0)
+            .bind(ids)
+            .bind(&self.kinds)
+            .bind(self.lease_ms)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(self.queue);
+        query.fetch_all(bounded).await?.iter().map(|row| limited(row, self.worker)).collect()
+    }
+
     fn decode(&self, rows: &[PgRow]) -> Result<Vec<ClaimedJob>, sqlx::Error> {
         rows.iter().map(|row| claimed(row, self.worker)).collect()
     }
@@ -206,6 +303,11 @@ fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
         retry_left,
         has_parents: row.try_get("has_parents")?,
     })
+}
+
+/// Decodes a row of a claim of a job with limit keys.
+fn limited(row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
+    Ok((claimed(row, worker)?, row.try_get("limit_keys")?))
 }
 
 fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {

@@ -3,6 +3,7 @@
 use crate::{
     bounded::{Bounded, COMMIT, Form, begin, statement_timeout},
     error::Error,
+    limited_runs::LimitedRuns,
     locks::Locks,
     pool::{CONNECTION_CHECKED_EVERY, Pool},
     servers::{self, Server, Servers},
@@ -86,6 +87,8 @@ pub struct Store {
     pub(crate) locks_at_claims: Arc<Locks>,
     /// Whether settles found locked rows.
     pub(crate) locks_at_settles: Arc<Locks>,
+    /// The limit keys of the runs that this process has claimed.
+    pub(crate) limited_runs: Arc<LimitedRuns>,
 }
 
 impl Store {
@@ -136,7 +139,7 @@ impl Store {
         let bounded = Bounded::new(pool.clone(), form, within, limits_transactions);
         let scans = Bounded::new(pool.clone(), form, SCAN_TIMEOUT, limits_transactions);
         let long_statements = Bounded::new(pool, Form::InTransaction, LONG_TIMEOUT, limits_transactions);
-        let (locks_at_claims, locks_at_settles) = Default::default();
+        let (locks_at_claims, locks_at_settles, limited_runs) = Default::default();
         Ok(Self {
             lock_timeout: LOCK_TIMEOUT,
             bounded,
@@ -146,6 +149,7 @@ impl Store {
             pooler: settings.pooler,
             locks_at_claims,
             locks_at_settles,
+            limited_runs,
         })
     }
 

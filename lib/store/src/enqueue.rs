@@ -345,7 +345,8 @@ fn bound<'a>(
         .bind(column(jobs.clone(), |job| job.max_crashes))
         .bind(column(jobs.clone(), timeout_ms))
         .bind(column(jobs.clone(), |job| job.unique_key.as_deref()))
-        .bind(column(jobs, |job| job.limit_key.as_deref()))
+        // Jobs with limit keys are sent with all their words.
+        .bind(column(jobs, |_| None::<&str>))
 }
 
 /// The index of the job in the batch, and its answer.

@@ -13,7 +13,11 @@ struct Words<'a> {
     id_is_new: bool,
     queue: &'a str,
     kind: &'a str,
-    payload: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    /// A payload with an escape such as `\u0000`. PostgreSQL cannot take a part of JSON that has such an escape anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_text: Option<&'a str>,
     priority: i16,
     #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
     run_at: Option<DateTime<Utc>>,
@@ -25,8 +29,8 @@ struct Words<'a> {
     timeout: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unique_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    limit_keys: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<Retry>,
     #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
@@ -42,12 +46,14 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn of(job: &'a NewJob) -> Self {
+        let has_escape = job.payload.get().contains("\\u");
         Self {
             id: job.id,
             id_is_new: !job.id_may_exist,
             queue: job.queue.as_str(),
             kind: job.kind.as_str(),
-            payload: &job.payload,
+            payload: (!has_escape).then_some(&*job.payload),
+            payload_text: has_escape.then(|| job.payload.get()),
             priority: job.priority,
             run_at: job.run_at,
             // No delay is a delay of nothing.
@@ -56,7 +62,7 @@ impl<'a> Words<'a> {
             max_crashes: job.max_crashes,
             timeout: job.timeout,
             unique_key: job.unique_key.as_deref(),
-            limit_key: job.limit_key.as_deref(),
+            limit_keys: &job.limit_keys,
             retry: job.retry,
             expires_at: job.expires_at,
             expires_in: job.expires_in.filter(|_| job.expires_at.is_none()),
@@ -88,7 +94,10 @@ struct WordsRead {
     id_is_new: bool,
     queue: QueueName,
     kind: Kind,
-    payload: Box<RawValue>,
+    #[serde(default)]
+    payload: Option<Box<RawValue>>,
+    #[serde(default)]
+    payload_text: Option<String>,
     priority: i16,
     #[serde(default)]
     run_at: Option<DateTime<Utc>>,
@@ -101,7 +110,7 @@ struct WordsRead {
     #[serde(default)]
     unique_key: Option<String>,
     #[serde(default)]
-    limit_key: Option<String>,
+    limit_keys: Vec<String>,
     #[serde(default)]
     retry: Option<Retry>,
     #[serde(default)]
@@ -128,12 +137,17 @@ fn read_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
 pub(crate) fn read(json: &str) -> Result<Vec<NewJob>, serde_json::Error> {
     let job = |words: WordsRead| {
         let on_parent_failure: ParentFailure = words.on_parent_failure.parse().map_err(serde_json::Error::custom)?;
+        let payload = match (words.payload, words.payload_text) {
+            (_, Some(text)) => RawValue::from_string(text)?,
+            (Some(payload), None) => payload,
+            (None, None) => return Err(serde_json::Error::custom("a job has no payload")),
+        };
         Ok(NewJob {
             id: words.id,
             id_may_exist: !words.id_is_new,
             queue: words.queue,
             kind: words.kind,
-            payload: words.payload,
+            payload,
             priority: words.priority,
             run_at: words.run_at,
             delay: words.delay,
@@ -141,7 +155,7 @@ pub(crate) fn read(json: &str) -> Result<Vec<NewJob>, serde_json::Error> {
             max_crashes: words.max_crashes,
             timeout: words.timeout,
             unique_key: words.unique_key,
-            limit_key: words.limit_key,
+            limit_keys: words.limit_keys,
             depends_on: words.depends_on,
             on_parent_failure,
             retry: words.retry,
@@ -168,7 +182,7 @@ mod tests {
             delay: Some(Duration::from_millis(1500)),
             timeout: Some(Duration::from_secs(3)),
             unique_key: Some("key".into()),
-            limit_key: Some("limit".into()),
+            limit_keys: vec!["limit".into()],
             depends_on: vec![JobId::new()],
             on_parent_failure: ParentFailure::Hold,
             retry: Some(Retry::linear(Duration::from_secs(2))),

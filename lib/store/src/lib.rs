@@ -22,6 +22,8 @@ mod following;
 mod graphs;
 mod job_words;
 mod leases;
+mod limited_runs;
+mod limits;
 mod line;
 mod locked;
 mod locked_out;
@@ -57,11 +59,12 @@ pub use connect::{Pooler, Settings, Store};
 pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};
 pub use error::Error;
 pub use leasehold_ports::{
-    CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint, Fingerprints,
-    Finished, Fire, FireOutcome, Front, InvalidLinePosition, JobMoment, JobStatus, Kinds, Lease, Line, LinePosition,
-    LineSummary, Placed, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice, Stretch, Survey, TickJob,
-    Uptime, Violation, Waiting,
+    Admitted, CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint,
+    Fingerprints, Finished, Fire, FireOutcome, Front, HeldLimit, InvalidLinePosition, JobMoment, JobStatus, Kinds,
+    Lease, Line, LinePosition, LineSummary, Placed, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice,
+    Stretch, Survey, TickJob, Uptime, Violation, Waiting,
 };
+pub use limits::{KeyLimit, LimitRecord};
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
 pub use queue_settings::{DeadLetter, QueueChange, QueueSettings};

@@ -28,7 +28,7 @@ impl Store {
         let (jobs, last) = promoted(&rows).map_err(Error::sql(PROMOTING))?;
         let next_ms: Option<i64> =
             last.map_or(Ok(None), |row| row.try_get("next_ms")).map_err(Error::sql(PROMOTING))?;
-        Ok(Promoted { next_in: next_ms.map(millis_or_zero), ..jobs })
+        Ok(Promoted { next_in: next_ms.map(millis_or_zero), ..self.with_room(jobs).await })
     }
 
     /// Moves a few due scheduled jobs of each of the next queues after the queue `after` into the line.
@@ -39,14 +39,20 @@ impl Store {
         let after = after.map_or("", QueueName::as_str);
         let statement = sqlx::query(statement!("promote_share")).bind(limit).bind(after).bind(queues);
         let rows = statement.fetch_all(&self.bounded).await.map_err(Error::sql(PROMOTING))?;
-        let share = || -> Result<Share, sqlx::Error> {
-            let (promoted, last) = promoted(&rows)?;
-            let Some(row) = last else { return Ok(Share { promoted, ..Share::default() }) };
+        let share = || -> Result<(Placed, i64, Option<QueueName>), sqlx::Error> {
+            let (placed, last) = promoted(&rows)?;
+            let Some(row) = last else { return Ok((placed, 0, None)) };
             let queues = row.try_get::<Option<i64>, _>("next_ms")?.unwrap_or_default();
             let last = row.try_get::<Option<String>, _>("queue")?.and_then(|queue| queue.parse().ok());
-            Ok(Share { promoted, queues, last })
+            Ok((placed, queues, last))
         };
-        share().map_err(Error::sql(PROMOTING))
+        let (placed, queues, last) = share().map_err(Error::sql(PROMOTING))?;
+        Ok(Share { promoted: self.with_room(placed).await, queues, last })
+    }
+
+    /// The jobs after those with limit keys were given room, as far as there is room.
+    async fn with_room(&self, placed: Placed) -> Promoted {
+        Promoted { jobs: self.admit_placed(placed.jobs).await, lateness: placed.lateness, next_in: None }
     }
 
     /// Moves blocked jobs into the line.
@@ -55,8 +61,8 @@ impl Store {
     /// The statement failed.
     pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
         let statement = sqlx::query(include_str!("../sql/unblock.sql")).bind(uuids(ids));
-        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("unblocking jobs"))
+        let rows = statement.try_map(|row| placed(&row)).fetch_all(&self.bounded).await;
+        Ok(self.admit_placed(rows.map_err(Error::sql("unblocking jobs"))?).await)
     }
 
     /// Ends waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for retries is over.
@@ -70,15 +76,22 @@ impl Store {
     }
 }
 
+/// Jobs that were due. Those with limit keys may wait for room.
+#[derive(Default)]
+struct Placed {
+    jobs: Vec<(Waiting, Option<String>)>,
+    lateness: Vec<Duration>,
+}
+
 /// The jobs of an answer, and its last row.
-fn promoted(rows: &[PgRow]) -> Result<(Promoted, Option<&PgRow>), sqlx::Error> {
-    let (mut found, mut last) = (Promoted::default(), None);
+fn promoted(rows: &[PgRow]) -> Result<(Placed, Option<&PgRow>), sqlx::Error> {
+    let (mut found, mut last) = (Placed::default(), None);
     for row in rows {
         if row.try_get::<Option<Uuid>, _>("id")?.is_none() {
             last = Some(row);
             continue;
         }
-        found.jobs.push(waiting(row)?);
+        found.jobs.push(placed(row)?);
         let late_ms: Option<i64> = row.try_get("late_ms")?;
         found.lateness.push(late_ms.map_or(Duration::ZERO, millis_or_zero));
     }
@@ -95,5 +108,11 @@ fn lapsed(row: &PgRow) -> Result<Lapsed, sqlx::Error> {
 
 /// Decodes a row of a job that has come into the line.
 pub(crate) fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
-    Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, line_at: line_at(row)? })
+    Ok(Waiting { id: job_id(row, "id")?, queue: word(row, "queue")?, line_at: line_at(row)?, is_in_line: true })
+}
+
+/// Decodes a row of a job that has come into the line, or that waits behind the line for room of the key.
+fn placed(row: &PgRow) -> Result<(Waiting, Option<String>), sqlx::Error> {
+    let key: Option<String> = row.try_get("limited_by")?;
+    Ok((Waiting { is_in_line: key.is_none(), ..waiting(row)? }, key))
 }

@@ -94,10 +94,17 @@ impl Store {
         let statement = sqlx::query(include_str!("../sql/explain.sql")).bind(id.0);
         let row = statement.try_map(|row| job_moment(&row)).fetch_optional(&self.bounded).await;
         const DOING: &str = "reading a job to explain";
-        match row.map_err(Error::sql(DOING)) {
-            Err(error) => Err(self.name_table_locks(DOING, error).await),
-            moment => moment,
+        let mut found = match row.map_err(Error::sql(DOING)) {
+            Err(error) => return Err(self.name_table_locks(DOING, error).await),
+            Ok(found) => found,
+        };
+        if let Some(moment) = &mut found
+            && let Some(keys) = &moment.job.limit_keys
+            && moment.job.state == State::Queued
+        {
+            moment.limits = self.held_limits(keys).await?;
         }
+        Ok(found)
     }
 
     /// The number of jobs before this job in its line, counted up to `limit`. `None` when the job is not in the line.
@@ -150,5 +157,6 @@ fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
                 })
             })
             .transpose()?,
+        limits: Vec::new(),
     })
 }

@@ -12,6 +12,8 @@ const DELETE_ROWS: i64 = 5_000;
 const DELETE_ROUNDS: u32 = 20;
 /// The most pages of `DELETE_ROWS` rows that one step reads to delete the jobs of queues with a retention of their own.
 const TRIM_PAGES: u32 = 400;
+/// The limit keys of one statement, which holds their locks.
+const LIMIT_KEYS: i32 = 100;
 /// A thousand years. Beyond it, times exceed the range of PostgreSQL.
 const KEEP_MAX_S: i64 = 1_000 * 365 * 86_400;
 
@@ -33,7 +35,18 @@ impl Store {
         self.delete_old_letters(longest_s).await.map_err(Error::sql(DOING))?;
         self.end_periods().await.map_err(Error::sql(DOING))?;
         self.delete_old_edges(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
+        self.trim_limits().await.map_err(Error::sql(DOING))?;
         Ok(done)
+    }
+
+    /// Deletes the slots and buckets of limit keys that nobody uses at the moment, key by key.
+    async fn trim_limits(&self) -> Result<(), sqlx::Error> {
+        let mut after = Some(String::new());
+        while let Some(key) = after {
+            let statement = sqlx::query_scalar(include_str!("../sql/trim_limits.sql")).bind(key).bind(LIMIT_KEYS);
+            after = statement.fetch_one(&self.long_statements).await?;
+        }
+        Ok(())
     }
 
     /// The longest retention that a queue or the fleet asks for.

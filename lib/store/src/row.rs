@@ -223,6 +223,7 @@ impl FromRow<'_, PgRow> for Record {
             timeout_ms: row.try_get("timeout_ms")?,
             unique_key: row.try_get("unique_key")?,
             limit_key: row.try_get("limit_key")?,
+            limit_keys: row.try_get("limit_keys")?,
             progress: progress(row),
             retry: retry(row)?,
             retry_until: time_if_any(row, "retry_until")?,

@@ -41,7 +41,9 @@ pub struct Schedule {
     pub max_attempts: i32,
     pub timeout_ms: Option<i32>,
     pub unique_key: Option<String>,
+    /// The first of `limit_keys`.
     pub limit_key: Option<String>,
+    pub limit_keys: Option<Vec<String>>,
     pub retry: Option<Retry>,
     pub expires_in_ms: Option<i64>,
     pub unique: Option<Unique>,
@@ -75,7 +77,7 @@ impl Schedule {
             max_attempts: self.max_attempts,
             timeout: self.timeout_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
             unique_key: self.unique_key.clone(),
-            limit_key: self.limit_key.clone(),
+            limit_keys: self.limit_keys.clone().unwrap_or_default(),
             retry: self.retry,
             expires_in: self.expires_in_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
             unique: self.unique.clone(),
@@ -99,6 +101,7 @@ impl Schedule {
             timeout_ms: row.try_get("timeout_ms")?,
             unique_key: row.try_get("unique_key")?,
             limit_key: row.try_get("limit_key")?,
+            limit_keys: row.try_get("limit_keys")?,
             retry: retry(row)?,
             expires_in_ms: row.try_get("expires_in_ms")?,
             unique: row.try_get::<Option<&str>, _>("unique")?.and_then(|text| serde_json::from_str(text).ok()),
@@ -231,7 +234,10 @@ impl Write<'_> {
     fn statement(&self, lock_timeout: &'static str) -> Query<'_, Postgres, PgArguments> {
         let name = self.name.as_str();
         match &self.change {
-            ScheduleChange::Set { schedule, next_at } => set(schedule, *next_at).bind(lock_timeout),
+            ScheduleChange::Set { schedule, next_at } => {
+                let limit_keys = (!schedule.job.limit_keys.is_empty()).then_some(&schedule.job.limit_keys[..]);
+                set(schedule, *next_at).bind(lock_timeout).bind(limit_keys)
+            }
             ScheduleChange::Pause => {
                 sqlx::query(include_str!("../sql/schedule_pause.sql")).bind(name).bind(lock_timeout)
             }
@@ -266,7 +272,7 @@ fn set(schedule: &NewSchedule, next_at: DateTime<Utc>) -> Query<'_, Postgres, Pg
         .bind(job.max_attempts)
         .bind(job.timeout.map(|timeout| i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)))
         .bind(job.unique_key.as_deref())
-        .bind(job.limit_key.as_deref())
+        .bind(job.limit_keys.first())
         .bind(next_at)
         .bind(job.retry.and_then(|retry| serde_json::to_string(&retry).ok()))
         .bind(job.expires_in.map(millis))

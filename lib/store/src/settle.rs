@@ -21,7 +21,7 @@ const DOING: &str = "settling runs";
 impl Store {
     /// Ends runs, with one statement for each verb among them. Answers in the order of `runs`. Can be sent again if the
     /// answer was lost. A run whose fence names another worker than `worker` has lost its lease. The answer also has the
-    /// jobs that waited for these runs, or follow from them, and are now in the line.
+    /// jobs that waited for these runs or for room of their limit keys, or follow from these runs, and are now in the line.
     ///
     /// # Errors
     /// A statement failed. Runs of the verbs before it are settled; if they are sent again, the answer is `Already`.
@@ -75,6 +75,7 @@ impl Store {
                 answers[nth] = answer;
             }
         }
+        settled.unblocked.extend(self.admit_after(runs, &answers).await);
         settled.answers.extend(answers);
         Ok(())
     }

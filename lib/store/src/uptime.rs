@@ -18,6 +18,7 @@ struct Row {
     watched_ms_ago: Option<i64>,
     has_deferred: bool,
     has_ended_parents: bool,
+    has_limited: bool,
     has_reorders: bool,
 }
 
@@ -41,6 +42,7 @@ impl Store {
             watched_ago: row.watched_ms_ago.map(time),
             has_deferred: row.has_deferred,
             has_ended_parents: row.has_ended_parents,
+            has_limited: row.has_limited,
             has_reorders: row.has_reorders,
         })
     }

@@ -31,6 +31,8 @@ checks! {
     finished_without_a_run,
     blocked_without_cause,
     edges_miscounted,
+    limit_exceeded,
+    run_without_slot,
     position_off_the_step,
     default_partition_used,
     partition_missing,

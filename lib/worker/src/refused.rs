@@ -71,8 +71,14 @@ fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorte
             Claimability::Crashed => sorted.park.push((id, Reason::Crashed)),
             Claimability::InDanger => sorted.park.push((id, Reason::InDanger)),
             Claimability::Foreign => sorted.aside.entry(job.kind).or_default().push(Hint::at(id, job.line_at)),
-            Claimability::KeyHeld => sorted.park.push((id, Reason::KeyHeld)),
-            Claimability::Paused | Claimability::Overdue | Claimability::NotQueued | Claimability::Finished => {
+            // A limit key has no token now, or another session used its lock.
+            Claimability::KeyHeld | Claimability::Limited => sorted.park.push((id, Reason::KeyHeld)),
+            // A job whose limit key is full waits in PostgreSQL. Whoever frees a slot brings the job back into the line.
+            Claimability::Paused
+            | Claimability::Overdue
+            | Claimability::KeyFull
+            | Claimability::NotQueued
+            | Claimability::Finished => {
                 sorted.forget.push(id);
             }
         }

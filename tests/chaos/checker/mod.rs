@@ -13,7 +13,7 @@
 //! | attempts and crashes stay within their limits; a job that kills workers is dead | `trail`, the plan's `dead` |
 //! | a live unique key has one live job | `keys`; the scenario `cron` checks that each tick has one job |
 //! | a blocked job starts if and only if the ends of its parents say so | `graph` |
-//! | limits on running jobs per key | nothing: no limit is enforced yet |
+//! | limits on running jobs per key | the scenario `limits` asks PostgreSQL for the runs of each key all the time |
 //! | a graceful stop burns no attempt | `trail` (an attempt that is given back is not spent), the plan's `burned_max` |
 //! | Redis holds only live jobs, and is filled again | what Redis holds at the end, doctor, the recovery of each flush |
 //! | when faults stop, the line drains and both stores agree | `drained_s`, what is left in Redis, doctor |

@@ -62,6 +62,7 @@ scenarios! {
     clock_skew,
     cron,
     graph,
+    limits,
     everything,
 }
 

@@ -55,9 +55,9 @@ pub(crate) struct Args {
     /// While a live job has this key, a tick makes no new job
     #[arg(long, value_name = "KEY")]
     unique_key: Option<String>,
-    /// Reserved: this version stores the key and enforces no limit
+    /// Start each job only while this key has room: see `leasehold limit set`. May be given up to eight times
     #[arg(long, value_name = "KEY")]
-    limit_key: Option<String>,
+    limit_key: Vec<String>,
     /// How many attempts each job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]

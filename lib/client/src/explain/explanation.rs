@@ -3,7 +3,7 @@
 use super::reason::{BlockingParent, DeathCause, Process, Reason};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State, Verb};
-use leasehold_ports::{HintPlace, JobMoment, RowLocker, WorkerRecord};
+use leasehold_ports::{HeldLimit, HintPlace, JobMoment, RowLocker, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::fmt;
 
@@ -150,11 +150,12 @@ fn deadlines(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
 }
 
 fn queued(facts: &Facts) -> Vec<Reason> {
-    let JobMoment { job, paused, key_held_by, .. } = &facts.moment;
+    let JobMoment { job, paused, key_held_by, limits, .. } = &facts.moment;
     let mut reasons = Vec::new();
     if let Some(by) = key_held_by {
         reasons.push(Reason::KeyHeld { unique_key: job.unique_key.clone().unwrap_or_default(), by: *by });
     }
+    reasons.extend(limits.iter().flat_map(limited));
     if *paused {
         reasons.push(Reason::Paused { queue: job.queue.clone() });
     }
@@ -178,6 +179,19 @@ fn queued(facts: &Facts) -> Vec<Reason> {
         }
     }
     reasons
+}
+
+/// What keeps a job from starting because of one of its limit keys.
+fn limited(held: &HeldLimit) -> impl Iterator<Item = Reason> {
+    let full = held.running.filter(|limit| held.running_now >= i64::from(*limit)).map(|limit| Reason::Limited {
+        limit_key: held.key.clone(),
+        limit,
+        running: u64::try_from(held.running_now).unwrap_or_default(),
+        by: held.holders.clone(),
+    });
+    let in_ms = held.token_in_ms.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0);
+    let rate = in_ms.map(|in_ms| Reason::RateLimited { limit_key: held.key.clone(), in_ms });
+    full.into_iter().chain(rate)
 }
 
 fn running(facts: &Facts) -> Vec<Reason> {
@@ -298,7 +312,7 @@ mod tests {
     }
 
     fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
-        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None, locked_by: None };
+        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None, locked_by: None, limits: Vec::new() };
         Facts { moment, position, workers, parents: Vec::new(), hint: None }
     }
 

@@ -34,6 +34,10 @@ pub enum Reason {
     Locked { pid: i32, application: Option<String>, since: DateTime<Utc>, since_ms: u64 },
     /// Workers were lost while they ran the job. A worker takes such jobs a few at a time, and the last try alone.
     Crashed { crashes: i16, max_crashes: i16 },
+    /// As many jobs of a limit key run as may run at once. Up to ten of them are named.
+    Limited { limit_key: String, limit: i32, running: u64, by: Vec<JobId> },
+    /// The rate of a limit key lets no job start now.
+    RateLimited { limit_key: String, in_ms: u64 },
     /// The queue is paused.
     Paused { queue: String },
     /// Redis cannot be asked, and only Redis knows which workers live.
@@ -170,6 +174,16 @@ impl fmt::Display for Reason {
                     f,
                     "{lost} lost while they ran it; it is dead after {max_crashes}, and a worker takes such jobs a few at a time"
                 )
+            }
+            Self::Limited { limit_key, limit, running, by } => {
+                write!(f, "its limit key {limit_key:?} is full: {running} of {limit} run")?;
+                for (nth, id) in by.iter().enumerate() {
+                    write!(f, "{}{id}", if nth == 0 { ": " } else { ", " })?;
+                }
+                if *running > by.len() as u64 { f.write_str(", …") } else { Ok(()) }
+            }
+            Self::RateLimited { limit_key, in_ms } => {
+                write!(f, "the rate of its limit key {limit_key:?} lets the next job start in {}", duration_ms(*in_ms))
             }
             Self::Paused { queue } => {
                 write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")

@@ -8,14 +8,17 @@
 wanted AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT s.id FROM seen s)) AND j.queue = $1
-      AND j.priority <> 0 AND j.line_at <> leasehold.line_at(j.run_at, j.priority, j.queue)
+      AND j.priority <> 0 AND coalesce(j.limited_at, j.line_at) <> leasehold.line_at(j.run_at, j.priority, j.queue)
 ), target AS MATERIALIZED (
     SELECT j.id FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT w.id FROM wanted w))
     ORDER BY j.id
     FOR UPDATE SKIP LOCKED
 ), moved AS (
-    UPDATE leasehold.job j SET line_at = leasehold.line_at(j.run_at, j.priority, j.queue)
+    UPDATE leasehold.job j
+    SET line_at = CASE WHEN j.limited_at IS NULL THEN leasehold.line_at(j.run_at, j.priority, j.queue) ELSE 'infinity' END,
+        -- A job that waits for room of a limit key keeps waiting, with its new position.
+        limited_at = CASE WHEN j.limited_at IS NOT NULL THEN leasehold.line_at(j.run_at, j.priority, j.queue) END
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.state
 )

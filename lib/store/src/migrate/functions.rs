@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 31] = [
+const FILES: [(&str, &str); 41] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -25,6 +25,16 @@ const FILES: [(&str, &str); 31] = [
     function!("first_id_at"),
     function!("time_of_id"),
     function!("line_at"),
+    function!("limit_of"),
+    function!("key_room"),
+    function!("key_lock"),
+    function!("first_full_key"),
+    function!("claim_limited"),
+    function!("admit"),
+    function!("admit_next"),
+    function!("set_limit"),
+    function!("remove_limit"),
+    function!("trim_limits"),
     function!("hold_parents"),
     function!("parents_ended"),
     function!("duration_ms"),

@@ -1,0 +1,96 @@
+//! `leasehold limit`: limits on running jobs and on starts, for each key over the whole fleet.
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::{self, limits},
+};
+use clap::Subcommand;
+use leasehold::{KeyLimit, LimitRecord};
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Limit how many jobs of a key run at once, and how many start in a time, over the whole fleet
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold limit set cluster-a --running 10           # at most 10 jobs with --limit-key cluster-a run at once
+  leasehold limit set mail --rate 10/s --burst 20      # 10 starts a second, at most 20 at one moment
+  leasehold limit set 'tenant-*' --running 2           # each key that begins so has a limit of its own
+  leasehold limit list
+  leasehold limit show cluster-a
+  leasehold limit remove cluster-a
+
+A limit is changed at once. Runs go on when a limit is lowered; new ones start when fewer run than are allowed.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Set the limit of a key; an earlier limit of the key is replaced
+    Set {
+        /// The key, or a pattern that ends in *: each key that begins so has a limit of its own
+        key: String,
+        /// The most jobs that run at the same time
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+        running: Option<i32>,
+        /// The most starts in a time: 10/s, 600/m, 5/h or 100/d
+        #[arg(long, value_name = "N/s")]
+        rate: Option<String>,
+        /// The most starts at one moment [default: the starts of one second, at least 1]
+        #[arg(long, value_name = "N", requires = "rate", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
+        burst: Option<i32>,
+    },
+    /// List every limit, with the runs that count and the jobs that wait
+    List,
+    /// Show the limit of a key
+    Show {
+        /// The key or the pattern, as it was set
+        key: String,
+    },
+    /// Remove the limit of a key: the jobs that wait for it may start
+    Remove {
+        /// The key or the pattern, as it was set
+        key: String,
+    },
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    match args.action {
+        Action::Set { key, running, rate, burst } => {
+            if running.is_none() && rate.is_none() {
+                return Err(Failure::usage("nothing to set: give --running, --rate or both"));
+            }
+            let client = context.client().await?;
+            let limit = KeyLimit { running, rate, burst };
+            client.set_limit(&key, &limit).await.map_err(|error| context.failure(&error))?;
+            shown(&key, context).await
+        }
+        Action::List => {
+            let found = context.client().await?.limits().await.map_err(|error| context.failure(&error))?;
+            output::either(context.json, &found, || limits::list(&found))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Show { key } => shown(&key, context).await,
+        Action::Remove { key } => {
+            let client = context.client().await?;
+            if !client.remove_limit(&key).await.map_err(|error| context.failure(&error))? {
+                return Err(no_such(&key));
+            }
+            output::either(context.json, &json!({ "key": key, "removed": true }), || format!("{key} has no limit"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn shown(key: &str, context: &Context) -> Result<ExitCode, Failure> {
+    let limit = context.client().await?.limit(key).await.map_err(|error| context.failure(&error))?;
+    let limit: LimitRecord = limit.ok_or_else(|| no_such(key))?;
+    output::either(context.json, &limit, || limits::card(&limit))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_such(key: &str) -> Failure {
+    Failure::new(format!("no limit is set for {key}; `leasehold limit list` shows all"))
+}

@@ -1,0 +1,62 @@
+//! Brings jobs that wait for room of a limit key back into the line.
+//!
+//! Usually the process that ends a run does this at once. This step finds what is left: that process has died, the run has
+//! expired, a limit was changed, a token has come, or a job was enqueued by plain SQL.
+//!
+//! A tick looks at the keys for which jobs wait, in order, as far as its time allows. The next tick goes on from there.
+
+use crate::{
+    children::push,
+    error::Error,
+    step::{Needs, Ran, Step},
+    tick::Tick,
+};
+use async_trait::async_trait;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The keys of one statement, which holds the locks of those that have room until it ends.
+const KEYS_AT_ONCE: i32 = 100;
+/// The most jobs of one queue and kind that a key without a limit gets into the line in one statement.
+const JOBS_AT_ONCE: i32 = 1000;
+/// A tick begins no further statement after this time. A key with room and without a limit can have any number of jobs.
+const BUDGET: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    /// Where the last tick ended: this key was looked at.
+    after: String,
+}
+
+#[async_trait]
+impl Step for Limits {
+    fn name(&self) -> &'static str {
+        "limits"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Postgres
+    }
+
+    fn is_wanted(&self, tick: &Tick) -> bool {
+        tick.store.is_some() && tick.has_limited
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let begun = Instant::now();
+        loop {
+            let admitted = tick.store()?.admit_next(&self.after, KEYS_AT_ONCE, JOBS_AT_ONCE).await?;
+            tick.counts.found(admitted.waiting.len() as u64);
+            tick.counts.changed(admitted.waiting.len() as u64);
+            if let Some(handoff) = tick.handoff.as_deref() {
+                push(handoff, admitted.waiting).await?;
+            }
+            let is_round = admitted.last_key.is_none();
+            self.after = admitted.last_key.unwrap_or_default();
+            if is_round || begun.elapsed() >= BUDGET {
+                break;
+            }
+        }
+        Ok(Ran::Done)
+    }
+}

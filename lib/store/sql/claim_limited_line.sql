@@ -1,0 +1,41 @@
+-- claim_limited_line: queued → running, for jobs that have limit keys, from the front of a queue's line, without hints.
+--
+-- Guard:      the guard of the function claim_limited: without Redis the same function decides.
+-- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms.
+-- Zero rows:  no such job can be claimed.
+-- Index:      job_limited_line, one short range for each kind; then that of the function.
+-- Order:      the order of the line. Of each kind twice the limit is tried, because a key may be full by now.
+WITH RECURSIVE kind(name) AS (
+    SELECT given.name FROM unnest($3::text[]) AS given(name)
+    UNION
+    -- No kinds given: the kinds of such jobs, one index probe for each.
+    SELECT next.name FROM (
+        (SELECT j.kind::text AS name FROM leasehold.job j
+         WHERE $3::text[] IS NULL AND j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = $2
+         ORDER BY j.kind LIMIT 1)
+    ) next
+    UNION
+    SELECT (SELECT j.kind::text FROM leasehold.job j
+            WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = $2 AND j.kind > k.name
+            ORDER BY j.kind LIMIT 1)
+    FROM kind k
+    WHERE $3::text[] IS NULL AND k.name IS NOT NULL
+), front AS MATERIALIZED (
+    SELECT f.id, f.line_at
+    FROM kind k
+    CROSS JOIN LATERAL (
+        SELECT j.id, j.line_at FROM leasehold.job j
+        WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
+        ORDER BY j.line_at, j.id LIMIT 2 * $4::bigint
+    ) f
+    WHERE k.name IS NOT NULL
+    ORDER BY f.line_at, f.id LIMIT 2 * $4::bigint
+), hints AS (
+    SELECT array_agg(f.id ORDER BY f.line_at, f.id) AS ids FROM front f
+)
+SELECT c.id, c.epoch, c.queue, c.kind, c.payload, c.attempt, c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.retry,
+       c.retry_ms_left, c.has_parents, c.limit_keys
+FROM hints h
+CROSS JOIN LATERAL leasehold.claim_limited($1::uuid, h.ids, $3::text[], $5::bigint, $4::bigint, $2::text) c
+WHERE h.ids IS NOT NULL
+ORDER BY c.line_at, c.id

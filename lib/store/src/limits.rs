@@ -1,0 +1,173 @@
+//! Limits of keys: what an operator sets, and which jobs come back into the line when a key has room.
+//!
+//! `claim.rs` takes slots and tokens. This file never does.
+
+use crate::{connect::Store, error::Error, promote::waiting, row::time};
+use chrono::{DateTime, Utc};
+use leasehold_core::{FinishedRun, JobId, Settled};
+use leasehold_ports::{Admitted, HeldLimit, Waiting};
+use serde::Serialize;
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+const DOING: &str = "setting a limit";
+/// A limit is set under the lock of all limits, which claims share for a moment.
+const LOCK_TIMEOUT: &str = "5s";
+/// The most jobs of one queue and kind that come into the line at once, for a key without a limit.
+const ADMIT_MAX: i32 = 1000;
+
+/// The limit of a key, or of each key that begins like a pattern, as an operator sets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyLimit {
+    /// The most runs at the same time; `None`: any number.
+    pub running: Option<i32>,
+    /// The most starts in a time, such as `10/s` or `600/m`; `None`: any number.
+    pub rate: Option<String>,
+    /// The most starts at one moment; `None`: as many as in one second.
+    pub burst: Option<i32>,
+}
+
+/// A limit, and what it does at the moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LimitRecord {
+    /// The key, or the pattern, which ends in `*`.
+    pub key: String,
+    /// The most runs at the same time.
+    pub running: Option<i32>,
+    /// The most starts in a time.
+    pub rate: Option<String>,
+    /// The most starts at one moment.
+    pub burst: Option<i32>,
+    /// When the limit was set.
+    pub changed_at: DateTime<Utc>,
+    /// How many runs count against the limit now; of a pattern, the runs of all its keys. Always 0 for a rate alone.
+    pub running_now: i64,
+    /// How many jobs wait for room, counted up to 10,000.
+    pub waiting: i64,
+}
+
+impl Store {
+    /// Sets the limit of a key or a pattern. Replaces an earlier one. Runs that have begun go on.
+    ///
+    /// # Errors
+    /// The limit is not valid, or the statement failed.
+    pub async fn set_limit(&self, key: &str, change: &KeyLimit) -> Result<(), Error> {
+        let statement = sqlx::query(include_str!("../sql/limit_set.sql"))
+            .bind(key)
+            .bind(change.running)
+            .bind(change.rate.as_deref())
+            .bind(change.burst)
+            .bind(LOCK_TIMEOUT);
+        statement.fetch_one(&self.bounded).await.map_err(Error::sql(DOING))?;
+        self.admit_all(key).await
+    }
+
+    /// Ends the limit of a key or a pattern. The jobs that wait for its room come into the line. Returns whether there was such a
+    /// limit.
+    ///
+    /// # Errors
+    /// A statement failed. If the limit has ended, a reaper brings the jobs into the line.
+    pub async fn remove_limit(&self, key: &str) -> Result<bool, Error> {
+        let statement = sqlx::query_scalar(include_str!("../sql/limit_remove.sql")).bind(key).bind(LOCK_TIMEOUT);
+        let removed = statement.fetch_one(&self.bounded).await.map_err(Error::sql("removing a limit"))?;
+        self.admit_all(key).await?;
+        Ok(removed)
+    }
+
+    /// The limits, by key: all of them, or that of one key or pattern.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn limits(&self, key: Option<&str>) -> Result<Vec<LimitRecord>, Error> {
+        let statement = sqlx::query(include_str!("../sql/limits.sql")).bind(key).try_map(|row: PgRow| {
+            Ok(LimitRecord {
+                key: row.try_get("key")?,
+                running: row.try_get("running")?,
+                rate: row.try_get("rate")?,
+                burst: row.try_get("burst")?,
+                changed_at: time(&row, "changed_at")?,
+                running_now: row.try_get("running_now")?,
+                waiting: row.try_get("waiting")?,
+            })
+        });
+        statement.fetch_all(&self.long_statements).await.map_err(Error::sql("reading limits"))
+    }
+
+    /// What the limits of these keys mean at the moment: one answer for each key that has a limit.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn held_limits(&self, keys: &[String]) -> Result<Vec<HeldLimit>, Error> {
+        let statement = sqlx::query(include_str!("../sql/limit_holders.sql")).bind(keys).try_map(|row: PgRow| {
+            Ok(HeldLimit {
+                key: row.try_get("key")?,
+                running: row.try_get("running")?,
+                running_now: row.try_get("running_now")?,
+                holders: row.try_get::<Vec<Uuid>, _>("holders")?.into_iter().map(JobId).collect(),
+                token_in_ms: row.try_get("token_in_ms")?,
+            })
+        });
+        statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading who holds the limits of a job"))
+    }
+
+    /// Brings jobs that wait for room of these keys into the line, as far as the keys have room.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn admit(&self, keys: &[String]) -> Result<Vec<Waiting>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = sqlx::query(include_str!("../sql/admit.sql")).bind(keys).bind(ADMIT_MAX);
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("bringing jobs of limit keys into the line"))
+    }
+
+    /// The same for up to `keys` keys after this key, and up to `limit` jobs for each queue and kind of a key: for a reaper.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Result<Admitted, Error> {
+        let statement = sqlx::query(include_str!("../sql/admit_next.sql")).bind(after).bind(keys).bind(limit);
+        let rows = statement.fetch_all(&self.bounded).await;
+        let sql = || Error::sql("bringing jobs of limit keys into the line");
+        let mut admitted = Admitted::default();
+        for row in rows.map_err(sql())? {
+            match row.try_get::<Option<Uuid>, _>("id").map_err(sql())? {
+                Some(_) => admitted.waiting.push(waiting(&row).map_err(sql())?),
+                None => admitted.last_key = row.try_get("last_key").map_err(sql())?,
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// A key has been given room by hand. All its jobs that may start come into the line; a reaper does the same for the keys of a
+    /// pattern. The jobs are in the line and not in the head: a reaper fills the head.
+    async fn admit_all(&self, key: &str) -> Result<(), Error> {
+        let keys = [key.to_owned()];
+        while self.admit(&keys).await?.len() >= usize::try_from(ADMIT_MAX).unwrap_or_default() {}
+        Ok(())
+    }
+
+    /// The jobs that come into the line because these runs have ended. A reaper finds what is missing after an error.
+    pub(crate) async fn admit_after(&self, runs: &[FinishedRun], answers: &[Settled]) -> Vec<Waiting> {
+        let ended = runs.iter().zip(answers).filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
+        let keys = self.limited_runs.ended(ended.map(|(run, _)| run.fence));
+        self.admit(&keys).await.unwrap_or_default()
+    }
+
+    /// Jobs that have come to the line, each with the limit key for whose room it waits. Admits those whose keys have room.
+    pub(crate) async fn admit_placed(&self, placed: Vec<(Waiting, Option<String>)>) -> Vec<Waiting> {
+        let mut keys: Vec<String> = placed.iter().filter_map(|(_, key)| key.clone()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut waiting: Vec<Waiting> = placed.into_iter().map(|(job, _)| job).collect();
+        for admitted in self.admit(&keys).await.unwrap_or_default() {
+            match waiting.iter_mut().find(|job| job.id == admitted.id) {
+                Some(job) => *job = admitted,
+                None => waiting.push(admitted),
+            }
+        }
+        waiting
+    }
+}
