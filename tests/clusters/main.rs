@@ -23,7 +23,7 @@ async fn concurrent_enqueue() {
     let workers = scene.workers(2, 4);
     scene.until_all_succeeded(20).await;
     workers.stop().await;
-    assert_eq!(scene.count("SELECT count(DISTINCT result ->> 0) FROM leasehold.jobs").await, 20, "each once");
+    assert_eq!(scene.count("SELECT count(DISTINCT result::text) FROM leasehold.jobs").await, 20, "each once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
