@@ -6,6 +6,7 @@ mod bulk;
 mod each;
 mod enqueue;
 mod fixture;
+mod following;
 mod graphs;
 mod help;
 mod jobs;

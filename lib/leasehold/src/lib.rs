@@ -34,9 +34,9 @@ pub use enqueue::{Draft, Enqueue, FollowOn};
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig,
-    DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HistoryConfig, InvalidTiming, KeyLimit,
-    LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig,
-    Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind, WorkerConfig,
+    DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HintPlace, HistoryConfig, InvalidTiming,
+    KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason,
+    RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};

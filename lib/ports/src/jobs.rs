@@ -92,6 +92,19 @@ pub struct JobMoment {
     pub key_held_by: Option<JobId>,
     /// The limits of a queued job, for each of its keys that has one.
     pub limits: Vec<HeldLimit>,
+    /// The transaction that has locked the row of the job, if another session has locked it for a while.
+    pub locked_by: Option<RowLocker>,
+}
+
+/// A session that has locked the row of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowLocker {
+    /// The process of the server that serves the session.
+    pub pid: i32,
+    /// The name that the session gave itself.
+    pub application: Option<String>,
+    /// When its transaction began.
+    pub since: DateTime<Utc>,
 }
 
 /// What a limit key of a job means for the job at the moment.
