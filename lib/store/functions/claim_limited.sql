@@ -6,6 +6,8 @@
 -- Exact:      the first statement locks the keys, in the order of their numbers. The statements after it have new snapshots, so they
 --             see every run that an earlier holder of the locks has started. A slot is held while its job runs with its epoch. The
 --             primary key of limit_slot lets nobody hold a slot twice.
+-- Times:      a run begins now, and not when the transaction began: that was before the wait for the locks, when the runs that
+--             held the slots before had not ended. So the records of the runs of a key never overlap by more than its limit.
 -- Parameters: worker, ids, each once and in the order of the line, kinds, or NULL for every kind, lease in ms, the maximum number of
 --             jobs, the queue of the hints.
 -- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
@@ -162,7 +164,7 @@ BEGIN
     WHERE j.id = f.id AND j.id = ANY (full_ids);
     RETURN QUERY
         UPDATE leasehold.job j
-        -- include start_run: lease_ms = $4
+        -- include start_run: lease_ms = $4; at = clock_timestamp()
         , limit_epoch = j.epoch + 1
         WHERE j.id = ANY (taken)
         RETURNING j.id, j.epoch, j.queue::text, j.kind::text, j.payload::text, j.attempt, j.max_attempts, j.crashes,
