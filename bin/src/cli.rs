@@ -2,7 +2,8 @@
 
 use crate::{
     commands::{
-        bench, completions, config, doctor, each, enqueue, graph, job, migrate, queue, reaper, schedule, stats, worker,
+        bench, completions, config, doctor, each, enqueue, graph, job, migrate, queue, reaper, schedule, stats,
+        watch, worker,
     },
     context::Context,
     dev,
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Reaper(reaper::Args),
     Enqueue(enqueue::Args),
     Each(each::Args),
+    Watch(watch::Args),
     Job(job::Args),
     Queue(queue::Args),
     Schedule(schedule::Args),
@@ -54,7 +56,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     let context = match &cli.command {
         Command::Dev(_) => Context::load_apart(cli.globals)?,
-        Command::Worker(_) | Command::Reaper(_) => Context::load(cli.globals, Log::AsSet)?,
+        Command::Worker(_) | Command::Reaper(_) | Command::Watch(_) => Context::load(cli.globals, Log::AsSet)?,
         _ => Context::load(cli.globals, Log::Quiet)?,
     };
     match cli.command {
@@ -64,6 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Reaper(args) => reaper::run(args, &context).await,
         Command::Enqueue(args) => enqueue::run(args, &context).await,
         Command::Each(args) => each::run(args, &context).await,
+        Command::Watch(args) => watch::run(args, &context).await,
         Command::Job(args) => job::run(args, &context).await,
         Command::Queue(args) => queue::run(args, &context).await,
         Command::Schedule(args) => schedule::run(args, &context).await,

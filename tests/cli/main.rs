@@ -19,4 +19,5 @@ mod servers;
 mod settings;
 mod shortages;
 mod stopping;
+mod watch;
 mod workers;

@@ -14,4 +14,5 @@ pub(crate) mod reaper;
 pub(crate) mod schedule;
 pub(crate) mod served;
 pub(crate) mod stats;
+pub(crate) mod watch;
 pub(crate) mod worker;
