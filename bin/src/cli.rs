@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{
-        bench, completions, config, doctor, each, enqueue, graph, job, migrate, queue, reaper, schedule, stats,
+        batch, bench, completions, config, doctor, each, enqueue, graph, job, migrate, queue, reaper, schedule, stats,
         watch, worker,
     },
     context::Context,
@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Queue(queue::Args),
     Schedule(schedule::Args),
     Graph(graph::Args),
+    Batch(batch::Args),
     Stats(stats::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
@@ -71,6 +72,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Queue(args) => queue::run(args, &context).await,
         Command::Schedule(args) => schedule::run(args, &context).await,
         Command::Graph(args) => graph::run(args, &context).await,
+        Command::Batch(args) => batch::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Bench(args) => bench::run(args, &context).await,

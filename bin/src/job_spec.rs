@@ -36,6 +36,9 @@ pub(crate) struct JobFlags {
     /// Reserved: this version stores the key and enforces no limit
     #[arg(long, value_name = "KEY")]
     pub(crate) limit_key: Option<String>,
+    /// The batch of the job: a group of jobs by name, see `leasehold batch`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
     /// How many attempts the job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
@@ -79,6 +82,8 @@ struct Line {
     unique_key: Option<String>,
     #[serde(default, deserialize_with = "line_fields::limit_key")]
     limit_key: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::batch")]
+    batch: Option<String>,
     #[serde(default, deserialize_with = "line_fields::max_attempts")]
     max_attempts: Option<i32>,
     #[serde(default, deserialize_with = "line_fields::timeout")]
@@ -160,6 +165,10 @@ mod line_fields {
         text(from, "limit_key")
     }
 
+    pub(super) fn batch<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "batch")
+    }
+
     pub(super) fn max_attempts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
         number(from, "max_attempts", 1, MAX_ATTEMPTS_MAX.into())
     }
@@ -220,6 +229,7 @@ pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
         at: None,
         unique_key: None,
         limit_key: None,
+        batch: None,
         max_attempts: MAX_ATTEMPTS_DEFAULT,
         timeout: None,
         words: WordFlags::default(),
@@ -289,6 +299,7 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
     job.priority = line.priority.unwrap_or(job.priority);
     job.max_attempts = line.max_attempts.unwrap_or(job.max_attempts);
     job.limit_key = line.limit_key.or(job.limit_key);
+    job.batch = line.batch.or(job.batch);
     job.unique_key = line.unique_key;
     let field = |name: &'static str| move |problem: String| Failure::usage(format!("{name} {problem}"));
     if line.delay.is_some() && line.run_at.is_some() {
@@ -334,6 +345,7 @@ fn take_flags(job: &mut NewJob, flags: &JobFlags) {
     job.delay = flags.delay;
     job.run_at = flags.at;
     job.limit_key.clone_from(&flags.limit_key);
+    job.batch.clone_from(&flags.batch);
     job.max_attempts = flags.max_attempts;
     job.timeout = flags.timeout;
     flags.words.give_to(job);

@@ -1,6 +1,7 @@
 //! The command line from its users' view: the real program, real servers, and only what is visible from outside.
 
 mod bad_input;
+mod batches;
 mod bench;
 mod bulk;
 mod each;

@@ -187,6 +187,9 @@ damages! {
     a_job_stands_where_no_step_puts_it: "position_off_the_step" left
         [Sql("UPDATE leasehold.job SET priority = 5 WHERE id = '{queued}'")];
 
+    a_sealed_batch_is_ended_by_nobody: "batch_long_ended" mended
+        [Sql("INSERT INTO leasehold.batch (name, sealed_at, on_complete) VALUES ('b', now() - interval '1 minute', 'k')")];
+
     a_running_row_has_no_lease: "state_and_lease_disagree" left
         [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT lease_exactly_while_running;
               UPDATE leasehold.job SET lease_expires_at = NULL WHERE id = '{running}'")];

@@ -100,6 +100,8 @@ async fn every_check_refuses_its_illegal_row() {
         ("unmet_is_not_negative", insert("edge_count", &["child = gen_random_uuid(); shard = 0; unmet = -1"])),
         ("ended_parent_has_ended", insert("ended_parent", &["parent = gen_random_uuid(); state = 'queued'"])),
         ("schedule_expires_in_is_up_to_100_years", schedule("expires_in_ms = 0")),
+        ("only_a_sealed_batch_is_complete", insert("batch", &["name = 'b'; completed_at = now()"])),
+        ("only_a_complete_batch_has_callbacks", insert("batch", &["name = 'b'; success_job = gen_random_uuid()"])),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];
     let mut proven = BTreeSet::new();

@@ -57,6 +57,7 @@ async fn each_damage_is_reported_by_the_right_check() {
             INSERT INTO leasehold.edge_count (child, shard, unmet) SELECT m.id, 0, 2 FROM made m)
             INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure) SELECT m.id, j.id, 1, 'cancel' FROM made m, leasehold.job j WHERE j.state = 'queued' LIMIT 1".into(), &["edges_miscounted"]),
         ("a position that no step gives", "UPDATE leasehold.job SET priority = 5 WHERE state = 'queued'".into(), &["position_off_the_step"]),
+        ("a batch that no reaper ends", "INSERT INTO leasehold.batch (name, sealed_at) VALUES ('b', now() - interval '1 minute')".into(), &["batch_long_ended"]),
         ("a row in the default partition", "DO $$ BEGIN EXECUTE (SELECT 'ALTER TABLE leasehold.history DETACH PARTITION leasehold.history_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM_DD')); END $$;
             INSERT INTO leasehold.history (id, run_at, created_at, finished_at, epoch, attempt, max_attempts, state, priority, crashes, max_crashes, queue, kind, payload)
             SELECT gen_random_uuid(), now(), now(), now(), 0, 0, 1, 'cancelled', 0, 0, 1, 'q', 'k', '1'".into(), &["default_partition_used", "partition_missing"]),

@@ -59,6 +59,8 @@ pub struct NewJob {
     pub expires_in: Option<Duration>,
     /// How the job is unique, where this is not: while it is live, and a job whose key is held is skipped.
     pub unique: Option<Unique>,
+    /// The name of the group of jobs that the job belongs to.
+    pub batch: Option<String>,
 }
 
 impl NewJob {
@@ -85,13 +87,18 @@ impl NewJob {
             expires_at: None,
             expires_in: None,
             unique: None,
+            batch: None,
         }
     }
 
     /// Whether the job has words that few jobs have. The statements for many jobs at once do not know these words.
     #[must_use]
     pub const fn has_rare_words(&self) -> bool {
-        self.retry.is_some() || self.expires_at.is_some() || self.expires_in.is_some() || self.unique.is_some()
+        self.retry.is_some()
+            || self.expires_at.is_some()
+            || self.expires_in.is_some()
+            || self.unique.is_some()
+            || self.batch.is_some()
     }
 }
 
@@ -194,6 +201,7 @@ pub struct JobRecord {
     pub retry_until: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub unique_rule: Option<UniqueRule>,
+    pub batch: Option<String>,
     /// Lists leave the progress out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

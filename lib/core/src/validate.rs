@@ -76,7 +76,7 @@ impl NewJob {
             let (seconds, days) = (delay.as_secs(), DELAY_MAX.as_secs() / 86_400);
             refuse("delay", format!("is {seconds} s; it must be at most {days} days"));
         }
-        for (field, key) in [("unique_key", &self.unique_key), ("limit_key", &self.limit_key)] {
+        for (field, key) in [("unique_key", &self.unique_key), ("limit_key", &self.limit_key), ("batch", &self.batch)] {
             match key.as_deref() {
                 Some("") => refuse(field, "is empty".to_owned()),
                 Some(key) if key.len() > KEY_MAX_BYTES => {

@@ -162,6 +162,7 @@ macro_rules! delegate_store {
                     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Share;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
+                    async fn end_batches(&self, limit: i64) -> Vec<Waiting>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
                 }
             }

@@ -5,6 +5,7 @@
 
 use crate::{
     adopt::Adopt,
+    batches::Batches,
     cancel::Cancel,
     children::Children,
     counts::Counts,
@@ -54,6 +55,7 @@ struct Answer {
     has_deferred: bool,
     has_ended_parents: bool,
     has_reorders: bool,
+    has_batches: bool,
 }
 
 /// What all sides use.
@@ -94,6 +96,7 @@ impl Around {
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
             has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
+            has_batches: answer.as_ref().is_some_and(|answer| answer.has_batches),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
@@ -117,6 +120,7 @@ impl PostgresSide {
             Slot::new(TellExpired),
             Slot::new(Lapse),
             Slot::new(Children),
+            Slot::new(Batches),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
             Slot::new(Reorder::default()),
@@ -138,6 +142,7 @@ impl PostgresSide {
                     has_deferred: seen.has_deferred,
                     has_ended_parents: seen.has_ended_parents,
                     has_reorders: seen.has_reorders,
+                    has_batches: seen.has_batches,
                 })
             }
             Err(_) => {

@@ -31,7 +31,7 @@ BEGIN
         timeout_ms = trunc(extract(epoch FROM spec.timeout) * 1000)::integer, limit_key = spec.limit_key,
         state = CASE WHEN old.state = 'blocked' THEN 'blocked' WHEN due > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
         line_at = leasehold.line_at(due, spec.priority, spec.queue), attempt = 0, crashes = 0, last_error = NULL,
-        retry = _retry, retry_until = NULL, expires_at = spec.expires_at, unique_rule = _rule
+        retry = _retry, retry_until = NULL, expires_at = spec.expires_at, unique_rule = _rule, batch = spec.batch
     WHERE j.id = old.id
     RETURNING j.id, j.state::text;
 END

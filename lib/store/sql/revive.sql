@@ -23,12 +23,12 @@ WITH found AS MATERIALIZED (
 ), revived AS (
     INSERT INTO leasehold.job AS j (id, run_at, created_at, epoch, max_attempts, timeout_ms, state, priority,
                                     max_crashes, queue, kind, payload, unique_key, limit_key, last_error, trail,
-                                    line_at, retry, unique_rule, is_parent, unmet)
+                                    line_at, retry, unique_rule, is_parent, unmet, batch)
     SELECT g.id, now(), g.created_at, g.epoch, g.max_attempts, g.timeout_ms, 'queued', g.priority,
            g.max_crashes, g.queue, g.kind, g.payload, g.unique_key, g.limit_key, g.last_error,
            leasehold.with_trail(g.trail, 'revive', g.epoch, g.worker, 'was ' || g.state),
            leasehold.line_at(now(), g.priority, g.queue), g.retry, g.unique_rule, g.is_parent,
-           CASE WHEN g.unmet IS NOT NULL THEN 0 END
+           CASE WHEN g.unmet IS NOT NULL THEN 0 END, g.batch
     FROM gone g
     RETURNING j.id, j.queue, j.line_at
 ), hurried AS (

@@ -19,6 +19,7 @@ struct Row {
     has_deferred: bool,
     has_ended_parents: bool,
     has_reorders: bool,
+    has_batches: bool,
 }
 
 impl Store {
@@ -42,6 +43,7 @@ impl Store {
             has_deferred: row.has_deferred,
             has_ended_parents: row.has_ended_parents,
             has_reorders: row.has_reorders,
+            has_batches: row.has_batches,
         })
     }
 

@@ -30,6 +30,7 @@ checks! {
     blocked_without_cause,
     edges_miscounted,
     position_off_the_step,
+    batch_long_ended,
     default_partition_used,
     partition_missing,
     constraint_missing,
