@@ -7,6 +7,7 @@ mod bulk;
 mod each;
 mod enqueue;
 mod fixture;
+mod following;
 mod fraud_pipeline;
 mod graphs;
 mod help;

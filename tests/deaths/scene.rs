@@ -1,6 +1,6 @@
 //! Both stores, processes that die at a given point, and what they leave behind.
 
-use leasehold::{Client, Config, JobId, JobRecord, QueueName, State, Store};
+use leasehold::{Client, Config, JobId, JobRecord, NewJob, QueueName, State, Store};
 use leasehold_core::FailPoint;
 use leasehold_handoff::{Handoff, Held};
 use leasehold_reaper::{Reaper, StepReport, examine};
@@ -9,6 +9,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::{json, value::to_raw_value};
 use std::{
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
@@ -142,6 +143,14 @@ impl Scene {
         self.client.enqueue(self.probe(0)).send().await.expect("enqueueing").get()
     }
 
+    /// A job from which a probe with this id follows, and its id.
+    pub(crate) fn followed(&self, next: JobId) -> (JobId, NewJob) {
+        let payload = json!({ "probe": self.probe(0), "next": self.probe(0), "next_id": next });
+        let payload = to_raw_value(&payload).expect("JSON");
+        let job = NewJob::new("followed".parse().expect("a kind"), payload);
+        (job.id, job)
+    }
+
     /// The number of runs that have started.
     pub(crate) fn begun(&self, id: JobId) -> usize {
         read_log(&self.log()).iter().filter(|line| line.id == id.0 && line.step == Step::Start).count()
@@ -210,7 +219,8 @@ impl Scene {
         let worker = self.worker();
         eventually("the job has succeeded", TIMEOUT, async || {
             self.reaper.tick().await;
-            let state = self.record(id).await.state;
+            // A job that follows from another one may not be there yet.
+            let state = self.client.job(id).await.expect("reading a job").map_or(State::Blocked, |job| job.state);
             if state == State::Succeeded { Ok(()) } else { Err(state) }
         })
         .await;

@@ -122,6 +122,35 @@ async fn a_child_whose_hint_was_not_pushed_is_found_by_the_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_follow_on_job_whose_hint_was_not_pushed_is_found_by_the_head() {
+    let mut scene = Scene::start().await;
+    let next = JobId::new();
+    let (first, payload) = scene.followed(next);
+    scene.client.enqueue_many(&[payload]).await.expect("enqueueing");
+    scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
+    assert_eq!(scene.left(first).await.state, State::Succeeded);
+    assert_eq!(scene.left(next).await, untouched(HintPlace::Nowhere), "in the line by the success of the first job");
+
+    assert_eq!(scene.tick("head").await, 1, "within a tick");
+    assert_eq!(scene.left(next).await, untouched(HintPlace::Ready));
+    scene.succeeds(next, 1).await;
+}
+
+/// The worker dies after its handler and before the success is sent: no job follows from this run. The second run makes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_was_not_sent_has_no_follow_on_job() {
+    let mut scene = Scene::start().await;
+    let next = JobId::new();
+    let (first, payload) = scene.followed(next);
+    scene.client.enqueue_many(&[payload]).await.expect("enqueueing");
+    scene.dead(scene.mortal(&["worker", "4"], FailPoint::RunEnded)).await;
+    assert_eq!((scene.left(first).await, scene.begun(first)), (ORPHAN, 1));
+    assert!(scene.client.job(next).await.expect("a look").is_none());
+    comes_back_by_expiry(&mut scene, first).await;
+    scene.succeeds(next, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_job_whose_hint_was_not_acked_runs_again_when_it_is_due() {
     let scene = Scene::start().await;
     let payload = to_raw_value(&scene.probe(0)).expect("JSON");

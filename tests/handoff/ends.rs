@@ -1,8 +1,9 @@
-//! What is said to clients that wait.
+//! What is said to clients that wait, and to people who ask about a job.
 
-use crate::{SOON, Server, connect, new_ids};
+use crate::{LEASE, SOON, Server, connect, new_ids, queue};
 use leasehold_core::JobId;
-use leasehold_tests::eventually;
+use leasehold_ports::HintPlace;
+use leasehold_tests::{eventually, hints};
 use tokio::sync::mpsc::Receiver;
 
 /// Says something until it is heard: nobody knows when the listener has got through.
@@ -37,4 +38,19 @@ async fn every_client_that_listens_hears_which_jobs_have_ended() {
         assert_eq!(ends.recv().await, Some(ids[..1].to_vec()));
         assert!(ends.try_recv().is_err());
     }
+}
+
+#[tokio::test]
+async fn a_hint_is_found_where_it_is() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let ids = new_ids(2);
+    let place = async |id| handoff.find_hint(&queue(), id).await.expect("a look");
+    assert_eq!(place(ids[0]).await, HintPlace::Absent);
+    handoff.push(&queue(), &hints(&ids)).await.expect("push");
+    assert_eq!(place(ids[1]).await, HintPlace::Waiting);
+    let taken = handoff.take(&queue(), &[], &[], 1, LEASE).await.expect("take").ids;
+    assert_eq!(place(taken[0]).await, HintPlace::Leased);
+    handoff.ack(&[(queue(), taken.clone())]).await.expect("ack");
+    assert_eq!(place(taken[0]).await, HintPlace::Absent);
 }

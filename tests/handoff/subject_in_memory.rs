@@ -2,7 +2,7 @@
 
 use crate::words::{HEAD_MAX, SOON, queue};
 use leasehold_core::{JobId, QueueName};
-use leasehold_ports::{Error, Filled, HearEnds, Hint, ListWorkers, ReaperHead, WorkerHead};
+use leasehold_ports::{Error, Filled, FindHints, HearEnds, Hint, ListWorkers, ReaperHead, WorkerHead};
 use leasehold_tests::{Clock, Keys, MemoryHead, QueueKeys, eventually};
 use std::ops::Deref;
 
@@ -14,7 +14,7 @@ pub(crate) struct Server(MemoryHead);
 pub(crate) struct Handoff(MemoryHead);
 
 /// All that the suite asks of a head.
-pub(crate) trait All: WorkerHead + ReaperHead + ListWorkers + HearEnds {}
+pub(crate) trait All: WorkerHead + ReaperHead + ListWorkers + FindHints + HearEnds {}
 
 impl All for MemoryHead {}
 

@@ -3,10 +3,17 @@
 //! `mortal ROLE [--dies-at POINT]`; the URLs of the stores come from the environment. Without a point the process runs
 //! until another process kills it.
 
+#[path = "../../examples/extraction/documents.rs"]
+#[expect(dead_code, reason = "tests/extraction uses the rest of the example")]
+mod documents;
+#[path = "../../examples/extraction/stages.rs"]
+#[expect(dead_code, reason = "the settings are those of the test")]
+mod stages;
+
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use leasehold::{Client, Config, Job, JobError, JobId, Run, Store, Worker, handoff_or_later};
-use leasehold_core::{FailPoint, on_fail_points};
+use leasehold::{Client, Config, Done, FollowOn, Job, JobError, JobId, Run, Store, Worker, handoff_or_later};
+use leasehold_core::{FailPoint, on_fail_points, pass};
 use leasehold_reaper::Reaper;
 use leasehold_tests::{Probe, quick_reaper};
 use nix::{
@@ -14,7 +21,8 @@ use nix::{
     unistd::getpid,
 };
 use serde::{Deserialize, Serialize};
-use std::{path::PathBuf, sync::OnceLock};
+use sqlx::PgPool;
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -38,6 +46,14 @@ enum Role {
     Revive { id: Uuid },
     /// Works on the default queue; SIGTERM stops it
     Worker { slots: u32 },
+    /// Submits a document of the example `extraction`, and dies before it tells anybody, if told so
+    Submit { key: String, body: String },
+    /// Works on the stages of the example `extraction`; the model takes this long, and refuses the first attempt if told so
+    Extraction {
+        model_ms: u64,
+        #[arg(long)]
+        refuses_first: bool,
+    },
     /// Reaps
     Reaper,
 }
@@ -57,6 +73,24 @@ impl Job for FailsOnce {
     async fn run(self, run: &Run) -> Result<i32, JobError> {
         let epoch = self.0.run(run).await?;
         if epoch == 1 { Err(JobError::failed("the first attempt")) } else { Ok(epoch) }
+    }
+}
+
+/// A probe from which another probe follows, with a known id.
+#[derive(Debug, Serialize, Deserialize)]
+struct Followed {
+    probe: Probe,
+    next: Probe,
+    next_id: Uuid,
+}
+
+impl Job for Followed {
+    const KIND: &'static str = "followed";
+    type Output = Done<i32>;
+
+    async fn run(self, run: &Run) -> Result<Done<i32>, JobError> {
+        let epoch = self.probe.run(run).await?;
+        Ok(Done::with(epoch).then(FollowOn::of(self.next).id(JobId(self.next_id))))
     }
 }
 
@@ -88,7 +122,11 @@ async fn main() -> Result<()> {
             Client::connect(&config).await?.revive(&[JobId(id)]).await?;
         }
         Role::Worker { slots } => {
-            let worker = Worker::builder(&config).register::<Probe>().register::<FailsOnce>().queue("default", slots);
+            let worker = Worker::builder(&config)
+                .register::<Probe>()
+                .register::<FailsOnce>()
+                .register::<Followed>()
+                .queue("default", slots);
             let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
             worker
                 .run_until(async move {
@@ -96,9 +134,23 @@ async fn main() -> Result<()> {
                 })
                 .await?;
         }
+        Role::Submit { key, body } => {
+            let client = Client::connect(&config).await?;
+            documents::submit(&client, &pool().await?, &key, &body).await.map_err(anyhow::Error::from_boxed)?;
+            pass(FailPoint::EnqueueCommitted);
+        }
+        Role::Extraction { model_ms, refuses_first } => {
+            let model = stages::Model { takes: Duration::from_millis(model_ms), refuses_first };
+            stages::serve(Worker::builder(&config), pool().await?, model).run_until(std::future::pending()).await?;
+        }
         Role::Reaper => reap(&config).await?,
     }
     Ok(())
+}
+
+/// The pool of a program that has tables of its own.
+async fn pool() -> Result<PgPool> {
+    Ok(PgPool::connect(&std::env::var("LEASEHOLD_DATABASE_URL")?).await?)
 }
 
 async fn reap(config: &Config) -> Result<()> {

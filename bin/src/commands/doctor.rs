@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     output::{self, examination},
 };
+use leasehold::Store;
 use leasehold_reaper::{examine, repair};
 use std::process::ExitCode;
 
@@ -26,13 +27,28 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     let (store, handoff) = (&pair.store, pair.handoff()?);
     // Doctor only reads. Without this check a read-only server would pass.
     store.ping().await.map_err(|error| context.store_failure(error))?;
-    let blind = |error| Failure::new(format!("doctor cannot read the stores: {error}"));
-    let repairs = match args.repair {
-        true => Some(repair(store, handoff, leasehold::reaper_settings(&context.config)).await.map_err(blind)?),
-        false => None,
+    let repaired = match args.repair {
+        true => repair(store, handoff, leasehold::reaper_settings(&context.config)).await.map(Some),
+        false => Ok(None),
     };
-    let examined = examine(store, handoff).await.map_err(blind)?;
+    let repairs = match repaired {
+        Ok(repairs) => repairs,
+        Err(error) => return Err(blind(store, &error).await),
+    };
+    let examined = match examine(store, handoff).await {
+        Ok(examined) => examined,
+        Err(error) => return Err(blind(store, &error).await),
+    };
     let told = examination::Told { examined: &examined, repairs };
     output::either(context.json, &told, || examination::as_text(&told))?;
     Ok(if examined.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Doctor cannot see. A lock on a whole table is a frequent reason, and the session that holds the lock is worth its own words.
+async fn blind(store: &Store, error: &leasehold_reaper::Error) -> Failure {
+    let locks: Vec<String> = store.table_locks().await.iter().map(ToString::to_string).collect();
+    match locks.is_empty() {
+        true => Failure::new(format!("doctor cannot read the stores: {error}")),
+        false => Failure::new(format!("doctor cannot read the stores: {}", locks.join("; "))),
+    }
 }

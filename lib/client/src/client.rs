@@ -194,11 +194,15 @@ impl Client {
             Some(head) => head.workers().await.map_err(|error| error.to_string()),
             None => Err(ConfigError::missing("redis.url").to_string()),
         };
+        let hint = match (&self.head, moment.job.state, moment.job.queue.parse::<QueueName>()) {
+            (Some(head), State::Queued, Ok(queue)) => head.find_hint(&queue, id).await.ok(),
+            _ => None,
+        };
         let parents = match moment.job.state {
             State::Blocked => self.store.parents(id, 0).await?,
             _ => Vec::new(),
         };
-        Ok(Some(Explanation::of(&Facts { moment, position, workers, parents })))
+        Ok(Some(Explanation::of(&Facts { moment, position, workers, parents, hint })))
     }
 
     /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no

@@ -31,7 +31,7 @@ pub use config::{
 };
 pub use error::{Error, StoreError};
 pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
-pub use leasehold_ports::{Cancelled, Enqueued, Finished, Placed, Revived};
+pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{Batch, BatchSeal, Locked, LockedOut, Pooler, Schedule, Sealed, Store};
 pub use pair::{Pair, handoff_or_later};

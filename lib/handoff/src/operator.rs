@@ -6,14 +6,29 @@ use crate::{
     position::WAITING_FROM,
     scripts::{ACK, LOOK, Step, command},
 };
-use leasehold_core::QueueName;
-use leasehold_ports::HeadStats;
+use leasehold_core::{JobId, QueueName};
+use leasehold_ports::{HeadStats, HintPlace};
 use redis::Value;
 
 /// Queues that are asked about in one go: a few milliseconds of work for Redis.
 const QUEUES_IN_ONE_GO: usize = 500;
 
 impl Handoff {
+    /// What the head has of a job: for people who ask about the job.
+    ///
+    /// # Errors
+    /// If Redis does not answer in time.
+    pub async fn find_hint(&self, queue: &QueueName, id: JobId) -> Result<HintPlace, Error> {
+        let steps = vec![command("ZSCORE", (self.keys().of(queue).leases(), id.to_string())).into()];
+        let (score,): (Option<f64>,) = self.run("looking for a hint", steps).await?;
+        let waits = |score: f64| score >= WAITING_FROM.parse().unwrap_or(f64::INFINITY);
+        Ok(match score {
+            None => HintPlace::Absent,
+            Some(score) if waits(score) => HintPlace::Waiting,
+            Some(_) => HintPlace::Leased,
+        })
+    }
+
     /// Answers when the server does.
     ///
     /// # Errors

@@ -254,7 +254,7 @@ impl Rows {
         let paused = self.paused.contains(&row.job.queue);
         let waits = matches!(row.life.state, State::Queued | State::Scheduled);
         let key_held_by = self.key_held_by(row).filter(|_| waits);
-        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused, key_held_by })
+        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused, key_held_by, locked_by: None })
     }
 
     pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {

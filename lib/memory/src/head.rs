@@ -9,7 +9,7 @@ use crate::{
     scripts::{Mode, in_order},
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_ports::{Class, Error, Hint, Notice, Pushed, Served, Taken, WorkerRecord};
+use leasehold_ports::{Class, Error, Hint, HintPlace, Notice, Pushed, Served, Taken, WorkerRecord};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -103,6 +103,15 @@ impl MemoryHead {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         self.server().listen(sender, Arc::clone(&self.link));
         receiver
+    }
+
+    pub async fn find_hint(&self, queue: &QueueName, id: JobId) -> Result<HintPlace, Error> {
+        self.call("find_hint", |server, _| match server.of(queue).leases.get(&id) {
+            None => HintPlace::Absent,
+            Some(Score::Waits(_)) => HintPlace::Waiting,
+            Some(Score::Leased(_)) => HintPlace::Leased,
+        })
+        .await
     }
 
     pub fn listen_to_ends(&self) -> mpsc::Receiver<Vec<JobId>> {

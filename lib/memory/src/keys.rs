@@ -22,6 +22,9 @@ pub struct Keys {
     pub reapers: BTreeMap<Uuid, i64>,
 }
 
+/// A connection that listens for messages.
+type Listener<T> = (mpsc::Sender<T>, Arc<dyn Link>);
+
 /// The score of a hint in `leases`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Score {
@@ -82,9 +85,9 @@ pub(crate) struct Server {
     pub(crate) counts: BTreeMap<&'static str, u64>,
     waiters: VecDeque<Waiter>,
     waiters_so_far: u64,
-    listeners: Vec<(mpsc::Sender<Notice>, Arc<dyn Link>)>,
+    listeners: Vec<Listener<Notice>>,
     /// Connections that listen for ended jobs.
-    end_listeners: Vec<(mpsc::Sender<Vec<JobId>>, Arc<dyn Link>)>,
+    end_listeners: Vec<Listener<Vec<JobId>>>,
 }
 
 #[derive(Debug)]

@@ -10,10 +10,10 @@
 pub mod names {
     pub use crate::{
         BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended, Fill, Filled,
-        Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, JobMoment, JobStatus, Kinds,
-        Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed, Renewed, Reorder, Reordered,
-        Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken,
-        Uptime, Waiting, WorkerRecord,
+        Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, HintPlace, JobMoment, JobStatus,
+        Kinds, Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed, Renewed, Reorder,
+        Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch, Survey, Swept,
+        Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -302,6 +302,11 @@ macro_rules! delegate_head {
             $crate::port! {
                 $head: HearNotices {
                     fn listen(&self) -> mpsc::Receiver<Notice>;
+                }
+            }
+            $crate::port! {
+                $head: FindHints {
+                    async fn find_hint(&self, queue: &QueueName, id: JobId) -> HintPlace;
                 }
             }
             $crate::port! {

@@ -3,6 +3,7 @@
 use crate::{error::Error, hint::Hint};
 use async_trait::async_trait;
 use leasehold_core::{JobId, Kind, QueueName};
+use serde::Serialize;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The result of a take.
@@ -76,4 +77,23 @@ pub trait HintLeases: fmt::Debug + Send + Sync {
 
     /// Deletes members, in whatever key they are, byte for byte.
     async fn forget(&self, queue: &QueueName, members: &[Vec<u8>]) -> Result<(), Error>;
+}
+
+/// What the head has of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HintPlace {
+    /// Nothing: the job is behind the head of its line, or nobody has told Redis yet.
+    Absent,
+    /// The hint waits for a worker.
+    Waiting,
+    /// A worker has taken the hint.
+    Leased,
+}
+
+/// Finds one hint, for people who ask about a job.
+#[async_trait]
+pub trait FindHints: fmt::Debug + Send + Sync {
+    /// What the head has of this job.
+    async fn find_hint(&self, queue: &QueueName, id: JobId) -> Result<HintPlace, Error>;
 }

@@ -90,6 +90,19 @@ pub struct JobMoment {
     pub paused: bool,
     /// The job with the same unique key that has begun, if only one of these jobs may run.
     pub key_held_by: Option<JobId>,
+    /// The transaction that has locked the row of the job, if another session has locked it for a while.
+    pub locked_by: Option<RowLocker>,
+}
+
+/// A session that has locked the row of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowLocker {
+    /// The process of the server that serves the session.
+    pub pid: i32,
+    /// The name that the session gave itself.
+    pub application: Option<String>,
+    /// When its transaction began.
+    pub since: DateTime<Utc>,
 }
 
 /// Jobs from a client's view.

@@ -48,8 +48,10 @@ pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
 pub use graphs::{Graphs, ReadParents};
 pub use hint::Hint;
-pub use hints::{BlockingTake, HintLeases, TakeHints, Taken, WakeTake};
-pub use jobs::{Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Placed, Revived, STRICT_PRIORITY_STEP};
+pub use hints::{BlockingTake, FindHints, HintLeases, HintPlace, TakeHints, Taken, WakeTake};
+pub use jobs::{
+    Cancelled, Enqueued, ExplainJobs, Finished, JobMoment, Jobs, Placed, Revived, RowLocker, STRICT_PRIORITY_STEP,
+};
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};

@@ -7,7 +7,7 @@ use crate::{
     ends::{HearEnds, TellEnds},
     filling::FillHead,
     graphs::{Graphs, ReadParents},
-    hints::{HintLeases, TakeHints},
+    hints::{FindHints, HintLeases, TakeHints},
     jobs::{ExplainJobs, Jobs},
     line::ReadLine,
     line_changes::LineChanges,
@@ -34,7 +34,7 @@ roles! {
     /// What a client asks of the authority.
     ClientStore = Jobs + ExplainJobs + Graphs + ReadParents;
     /// What a client asks of the head.
-    ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers + HearEnds + TellEnds;
+    ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers + FindHints + HearEnds + TellEnds;
     /// What a worker asks of the authority.
     WorkerStore = Claims + LookUp + Renewals + ReportProgress + Settles + ReadLine + ReadParents;
     /// What a worker asks of the head.

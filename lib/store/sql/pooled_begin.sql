@@ -3,7 +3,7 @@
 -- Guard:      a pooler reserves one server connection for us from here to the end of the transaction, and no longer. So all
 --             settings here are SET LOCAL: they end with the transaction, and no other client sees them.
 -- Parameters: $LIMIT, inserted into the text: the timeout in ms for each statement of the transaction, and for the client
---             between two statements.
+--             between two statements. $LOCKS: the timeout in ms for each lock; 0 for none.
 -- Settings:   those of `PLANNING`, `PINNED` and `limits` in connect.rs, where the reasons are. Whether writes are allowed
 --             is not set here: a server or a database that is read-only stays so.
 -- Form:       one message with one answer: the settings cost no extra round trip.
@@ -17,7 +17,7 @@ SET LOCAL search_path = pg_catalog, public;
 SET LOCAL row_security = on;
 SET LOCAL transform_null_equals = off;
 SET LOCAL IntervalStyle = postgres;
-SET LOCAL lock_timeout = 0;
+SET LOCAL lock_timeout = $LOCKS;
 SET LOCAL statement_timeout = $LIMIT;
 SET LOCAL idle_in_transaction_session_timeout = $LIMIT;
 SET LOCAL client_connection_check_interval = 250

@@ -40,6 +40,9 @@ use tokio::time::{error::Elapsed, timeout};
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
 const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
 
+/// The lock timeout of statements with a longer timeout than this: about the statement timeout of all others.
+const LOCKS_AT_MOST: Duration = Duration::from_secs(9);
+
 /// The statement timeout at the server, for an answer timeout at the client. A tenth of the time is left for the error
 /// to come back and for the rollback.
 pub(crate) fn statement_timeout(within: Duration) -> Duration {
@@ -48,9 +51,13 @@ pub(crate) fn statement_timeout(within: Duration) -> Duration {
 
 /// The text that begins a transaction and sets a timeout for each of its statements. `limits_transactions`: the server
 /// knows `transaction_timeout`, which a database or a role may have set.
+///
+/// A statement that may run for an hour does not wait for locks that long: somebody who asks what is wrong must get an answer.
 pub(crate) fn begin(statement_timeout: Duration, limits_transactions: bool) -> Arc<str> {
     let limit = statement_timeout.as_millis().to_string();
-    let mut begin = include_str!("../sql/pooled_begin.sql").trim_end().replace("$LIMIT", &limit);
+    let locks = if statement_timeout > LOCKS_AT_MOST { LOCKS_AT_MOST.as_millis() } else { 0 };
+    let begin = include_str!("../sql/pooled_begin.sql").trim_end();
+    let mut begin = begin.replace("$LIMIT", &limit).replace("$LOCKS", &locks.to_string());
     if limits_transactions {
         begin += include_str!("../sql/pooled_begin_17.sql");
     }

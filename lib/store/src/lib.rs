@@ -48,6 +48,7 @@ mod settle;
 mod statement;
 mod statement_timeout;
 mod survey;
+mod table_locks;
 mod uptime;
 mod url;
 mod violations;

@@ -7,7 +7,7 @@ use crate::{
     row::{Record, job_id, json, time, uuids, word},
 };
 use leasehold_core::{JobId, JobRecord, Kind, QueueName, State};
-use leasehold_ports::{Finished, JobMoment};
+use leasehold_ports::{Finished, JobMoment, RowLocker};
 use serde::Serialize;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use uuid::Uuid;
@@ -51,8 +51,11 @@ impl Store {
     /// The statement failed.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         let statement = sqlx::query_as::<_, Record>(include_str!("../sql/job.sql")).bind(id.0);
-        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading a job"))?;
-        Ok(row.map(|record| record.0))
+        const DOING: &str = "reading a job";
+        match statement.fetch_optional(&self.bounded).await.map_err(Error::sql(DOING)) {
+            Err(error) => Err(self.name_table_locks(DOING, error).await),
+            Ok(row) => Ok(row.map(|record| record.0)),
+        }
     }
 
     /// A page of jobs, newest id first. Without conditions, the cost is that of the jobs on the page. With conditions
@@ -71,7 +74,11 @@ impl Store {
             .bind(filter.state.map(State::as_str))
             .bind(filter.before.map(|id| id.0))
             .bind(filter.limit);
-        let rows = statement.fetch_all(&self.long_statements).await.map_err(Error::sql("listing jobs"))?;
+        const DOING: &str = "listing jobs";
+        let rows = match statement.fetch_all(&self.long_statements).await.map_err(Error::sql(DOING)) {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.name_table_locks(DOING, error).await),
+        };
         Ok(rows.into_iter().map(|record| record.0).collect())
     }
 
@@ -92,7 +99,11 @@ impl Store {
     pub async fn job_moment(&self, id: JobId) -> Result<Option<JobMoment>, Error> {
         let statement = sqlx::query(include_str!("../sql/explain.sql")).bind(id.0);
         let row = statement.try_map(|row| job_moment(&row)).fetch_optional(&self.bounded).await;
-        row.map_err(Error::sql("reading a job to explain"))
+        const DOING: &str = "reading a job to explain";
+        match row.map_err(Error::sql(DOING)) {
+            Err(error) => Err(self.name_table_locks(DOING, error).await),
+            moment => moment,
+        }
     }
 
     /// The number of jobs before this job in its line, counted up to `limit`. `None` when the job is not in the line.
@@ -111,7 +122,11 @@ impl Store {
     /// The statement failed.
     pub async fn stats(&self) -> Result<Vec<QueueStats>, Error> {
         let statement = sqlx::query_as(include_str!("../sql/stats.sql"));
-        statement.fetch_all(&self.long_statements).await.map_err(Error::sql("counting jobs"))
+        const DOING: &str = "counting jobs";
+        match statement.fetch_all(&self.long_statements).await.map_err(Error::sql(DOING)) {
+            Err(error) => Err(self.name_table_locks(DOING, error).await),
+            stats => stats,
+        }
     }
 }
 
@@ -126,10 +141,20 @@ fn finished(row: &PgRow) -> Result<Finished, sqlx::Error> {
 
 fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
     let key_held_by: Option<Uuid> = row.try_get("key_held_by")?;
+    let locker_pid: Option<i32> = row.try_get("locker_pid")?;
     Ok(JobMoment {
         job: Record::from_row(row)?.0,
         as_of: time(row, "as_of")?,
         paused: row.try_get("paused")?,
         key_held_by: key_held_by.map(JobId),
+        locked_by: locker_pid
+            .map(|pid| {
+                Ok::<_, sqlx::Error>(RowLocker {
+                    pid,
+                    application: row.try_get("locker_application")?,
+                    since: time(row, "locked_since")?,
+                })
+            })
+            .transpose()?,
     })
 }

@@ -6,6 +6,8 @@ use leasehold_core::JobId;
 use leasehold_ports::Violation;
 use uuid::Uuid;
 
+const DOING: &str = "checking the rows";
+
 macro_rules! checks {
     ($($name:ident),* $(,)?) => {
         /// The names of the checks that [`Store::violations`] makes.
@@ -46,10 +48,11 @@ impl Store {
     pub async fn violations(&self) -> Result<Vec<Violation>, Error> {
         let mut found = Vec::new();
         for (check, statement) in CHECKS.iter().zip(STATEMENTS) {
-            let rows: Vec<(Option<Uuid>, String)> = sqlx::query_as(*statement)
-                .fetch_all(&self.long_statements)
-                .await
-                .map_err(Error::sql("checking the rows"))?;
+            let rows = sqlx::query_as(*statement).fetch_all(&self.long_statements).await.map_err(Error::sql(DOING));
+            let rows: Vec<(Option<Uuid>, String)> = match rows {
+                Ok(rows) => rows,
+                Err(error) => return Err(self.name_table_locks(DOING, error).await),
+            };
             let violation = |(id, detail): (Option<Uuid>, String)| Violation {
                 check: (*check).to_owned(),
                 id: id.map(JobId),

@@ -4,6 +4,9 @@
 //! A store can answer one call and fail the next one, several times a second: PostgreSQL with a full disk answers a ping and
 //! refuses a write. The log then says once that the store keeps failing, and says that it is available again only after
 //! [`STEADY`] without a failure.
+//!
+//! While results cannot be written, the store counts as unavailable, whatever other calls it answers. Otherwise a worker would claim
+//! jobs whose results it cannot write either, more and more of them, and all of them would run again.
 
 use std::{
     fmt,
@@ -24,6 +27,8 @@ pub(crate) struct Health {
     store: &'static str,
     meanwhile: &'static str,
     unavailable: AtomicBool,
+    /// Results cannot be written, although the store may answer other calls.
+    refuses_results: AtomicBool,
     /// What the log says. Locked only when the store changes, or while it keeps failing.
     logged: Mutex<Logged>,
     keeps_failing: AtomicBool,
@@ -80,6 +85,7 @@ impl Health {
             store,
             meanwhile,
             unavailable: AtomicBool::new(false),
+            refuses_results: AtomicBool::new(false),
             logged: Mutex::new(Logged::Nothing),
             keeps_failing: AtomicBool::new(false),
             changed: Notify::const_new(),
@@ -98,8 +104,25 @@ impl Health {
         }
     }
 
+    /// Results could not be written, and not for the first time: until [`Health::results_written`], the store is unavailable.
+    pub(crate) fn results_refused(&self, error: &dyn fmt::Display) {
+        self.refuses_results.store(true, Ordering::Release);
+        self.failed(error);
+    }
+
+    /// Results have been written, or need not be written any more.
+    pub(crate) fn results_written(&self) {
+        if self.refuses_results.load(Ordering::Relaxed) {
+            self.refuses_results.store(false, Ordering::Release);
+        }
+        self.answered();
+    }
+
     /// A call succeeded.
     pub(crate) fn answered(&self) {
+        if self.refuses_results.load(Ordering::Acquire) {
+            return;
+        }
         // Load before swap: this runs for every batch, and each swap would take the cache line from other threads.
         let is_back = self.is_unavailable() && self.unavailable.swap(false, Ordering::AcqRel);
         if is_back || self.keeps_failing.load(Ordering::Relaxed) {
@@ -152,6 +175,16 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_refuses_results_is_unavailable_whatever_else_it_answers() {
+        let health = Health::new("PostgreSQL", "no jobs are claimed");
+        health.results_refused(&"the disk is full");
+        health.answered();
+        assert!(health.is_unavailable());
+        health.results_written();
+        assert!(!health.is_unavailable());
+    }
 
     #[test]
     fn a_store_that_keeps_failing_is_logged_once() {

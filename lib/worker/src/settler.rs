@@ -17,6 +17,8 @@ const LOCKED_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration:
 const WAIT_FOR_LOCKS: Duration = Duration::from_secs(1);
 /// How long a stopping worker tries to leave for the reaper the results that it could not write.
 const DEFER_WITHIN: Duration = Duration::from_secs(5);
+/// How often in a row a batch must fail before the worker believes that results cannot be written.
+const FAILURES_BELIEVED: u32 = 2;
 /// How often the store must refuse a run permanently before the worker believes the refusal.
 const REFUSALS_BELIEVED: u32 = 3;
 
@@ -183,7 +185,7 @@ impl Settler {
     /// locked. If a run is sent twice and was written the first time, the answer is [`Settled::Already`].
     async fn settle(&self, mut batch: Batch) -> Left {
         let mut waits = Waits::new(50, 2000);
-        let mut refusals = 0;
+        let (mut refusals, mut failures) = (0, 0);
         let mut left = Left::default();
         while batch.len() > 0 {
             let answer = tokio::select! {
@@ -194,11 +196,19 @@ impl Settler {
             match answer {
                 Ok(answers) => {
                     pass(FailPoint::SettleCommitted);
-                    self.state.postgres.answered();
+                    self.state.postgres.results_written();
                     batch = self.take_answers(batch, answers, &mut left.locked);
                     continue;
                 }
-                Err(error) if !error.is_refusal() => self.state.postgres.failed(&error),
+                Err(error) if !error.is_refusal() => {
+                    failures += 1;
+                    // A single failure may be a broken connection.
+                    if failures < FAILURES_BELIEVED {
+                        self.state.postgres.failed(&error);
+                    } else {
+                        self.state.postgres.results_refused(&error);
+                    }
+                }
                 // One of the runs must be the reason. Each run is now written alone, so that this run does not
                 // block the others.
                 Err(_) if batch.len() > 1 => {
@@ -213,6 +223,7 @@ impl Settler {
                 Err(error) => {
                     refusals += 1;
                     if refusals >= REFUSALS_BELIEVED {
+                        self.state.postgres.results_written();
                         self.refused(&batch, &error);
                         return left;
                     }

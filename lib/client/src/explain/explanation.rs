@@ -3,7 +3,7 @@
 use super::reason::{BlockingParent, DeathCause, Process, Reason};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State, Verb};
-use leasehold_ports::{JobMoment, WorkerRecord};
+use leasehold_ports::{HintPlace, JobMoment, RowLocker, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::fmt;
 
@@ -24,6 +24,8 @@ pub(crate) struct Facts {
     pub(crate) workers: Result<Vec<WorkerRecord>, String>,
     /// The parents of a blocked job.
     pub(crate) parents: Vec<Parent>,
+    /// What Redis has of a job in the line; `None` if the job is not in the line, or Redis cannot be asked.
+    pub(crate) hint: Option<HintPlace>,
 }
 
 /// Why a job is where it is. As JSON, each reason has its `code`, its facts and its `text`. [`fmt::Display`] prints the job
@@ -40,6 +42,9 @@ pub struct Explanation {
     /// The most telling reason first.
     #[serde(serialize_with = "with_texts")]
     pub reasons: Vec<Reason>,
+    /// What Redis has of a job in the line. `None` if the job is not in the line, or Redis cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<HintPlace>,
 }
 
 fn with_texts<S: Serializer>(reasons: &[Reason], serializer: S) -> Result<S::Ok, S::Error> {
@@ -59,7 +64,18 @@ fn with_texts<S: Serializer>(reasons: &[Reason], serializer: S) -> Result<S::Ok,
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} is {}", self.id, self.state)?;
-        self.reasons.iter().try_for_each(|reason| writeln!(f, "  - {reason}"))
+        self.reasons.iter().try_for_each(|reason| writeln!(f, "  - {reason}"))?;
+        match self.hint {
+            None => Ok(()),
+            Some(HintPlace::Waiting) => writeln!(f, "  - Redis has its hint"),
+            Some(HintPlace::Leased) => writeln!(f, "  - a worker has taken its hint from Redis"),
+            Some(HintPlace::Absent) => {
+                writeln!(
+                    f,
+                    "  - Redis has no hint of it yet: it is behind the head of the line, or a reaper adds it at its next tick"
+                )
+            }
+        }
     }
 }
 
@@ -80,7 +96,10 @@ impl Explanation {
         if matches!(job.state, State::Scheduled | State::Blocked) {
             reasons.extend(not_served(facts));
         }
-        Self { id: job.id, state: job.state, as_of: *as_of, reasons }
+        if let Some(RowLocker { pid, application, since }) = facts.moment.locked_by.clone() {
+            reasons.insert(0, Reason::Locked { pid, application, since, since_ms: ms_between(since, *as_of) });
+        }
+        Self { id: job.id, state: job.state, as_of: *as_of, reasons, hint: facts.hint }
     }
 }
 
@@ -138,6 +157,9 @@ fn queued(facts: &Facts) -> Vec<Reason> {
     }
     if *paused {
         reasons.push(Reason::Paused { queue: job.queue.clone() });
+    }
+    if job.crashes > 0 {
+        reasons.push(Reason::Crashed { crashes: job.crashes, max_crashes: job.max_crashes });
     }
     let unserved = not_served(facts);
     let served = unserved.is_none();
@@ -276,8 +298,8 @@ mod tests {
     }
 
     fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
-        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None };
-        Facts { moment, position, workers, parents: Vec::new() }
+        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None, locked_by: None };
+        Facts { moment, position, workers, parents: Vec::new(), hint: None }
     }
 
     fn codes(facts: &Facts) -> Vec<String> {
@@ -295,6 +317,23 @@ mod tests {
         assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("other", None, 0)]))), ["no_worker", "position"]);
         assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("q", Some(&["x"]), 0)]))), ["no_handler", "position"]);
         assert_eq!(codes(&facts(false, Some(3), Err("away".into()))), ["redis_away", "position"]);
+    }
+
+    #[test]
+    fn a_job_says_who_has_locked_it_how_often_it_crashed_and_what_redis_has_of_it() {
+        let crashed = JobRecord { crashes: 2, ..job("queued") };
+        let mut facts = facts(crashed, false, Some(0), Ok(vec![worker("q", None, 0)]));
+        facts.hint = Some(HintPlace::Absent);
+        assert_eq!(codes(&facts), ["crashed", "position"]);
+        let since = as_of() - chrono::Duration::seconds(90);
+        facts.moment.locked_by = Some(RowLocker { pid: 7, application: Some("psql".into()), since });
+        assert_eq!(codes(&facts), ["locked", "crashed", "position"]);
+        let explained = Explanation::of(&facts);
+        let text = explained.to_string();
+        assert!(text.contains("a transaction has locked it for 1m 30s: the session of pid 7 (psql)"), "{text}");
+        assert!(text.contains("2 workers were lost while they ran it; it is dead after 3"), "{text}");
+        assert!(text.contains("Redis has no hint of it yet"), "{text}");
+        assert_eq!(serde_json::to_value(&explained).expect("JSON")["hint"], "absent");
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub enum Reason {
     RetriesEnd { until: DateTime<Utc>, in_ms: u64 },
     /// Another job with the same unique key has begun, and of these jobs only one may run.
     KeyHeld { unique_key: String, by: JobId },
+    /// The transaction of another session has locked the row of the job.
+    Locked { pid: i32, application: Option<String>, since: DateTime<Utc>, since_ms: u64 },
+    /// Workers were lost while they ran the job. A worker takes such jobs a few at a time, and the last try alone.
+    Crashed { crashes: i16, max_crashes: i16 },
     /// The queue is paused.
     Paused { queue: String },
     /// Redis cannot be asked, and only Redis knows which workers live.
@@ -154,6 +158,18 @@ impl fmt::Display for Reason {
             }
             Self::KeyHeld { unique_key, by } => {
                 write!(f, "job {by} has begun with the unique key {unique_key:?}, and only one of these jobs may run")
+            }
+            Self::Locked { pid, application, since_ms, .. } => {
+                write!(f, "a transaction has locked it for {}: the session of pid {pid}", duration_ms(*since_ms))?;
+                application.as_ref().map_or(Ok(()), |name| write!(f, " ({name})"))?;
+                f.write_str("; nobody can start, end or change it before this transaction has ended")
+            }
+            Self::Crashed { crashes, max_crashes } => {
+                let lost = count(u64::try_from(*crashes).unwrap_or(0), "worker was", "workers were");
+                write!(
+                    f,
+                    "{lost} lost while they ran it; it is dead after {max_crashes}, and a worker takes such jobs a few at a time"
+                )
             }
             Self::Paused { queue } => {
                 write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")

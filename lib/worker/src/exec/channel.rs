@@ -92,8 +92,8 @@ fn hear(line: &[u8], read_job: Option<ReadJob>, run: &Run) -> Result<Option<NewJ
     };
     let Line { progress, note, enqueue } = serde_json::from_str(text).map_err(no_line)?;
     match (progress, note) {
-        (Some(done), note) => run.progress(done, &note.unwrap_or_default()),
-        (None, Some(note)) => run.note(&note),
+        (Some(done), note) => run.progress(done, note.unwrap_or_default()),
+        (None, Some(note)) => run.note(note),
         (None, None) => {}
     }
     match (enqueue, read_job) {

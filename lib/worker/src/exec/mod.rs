@@ -38,6 +38,7 @@ mod lack;
 mod output;
 mod parents;
 mod process;
+mod shell;
 
 pub use channel::ReadJob;
 pub use command::{Exec, ExecError};

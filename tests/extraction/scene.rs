@@ -1,0 +1,141 @@
+//! Both stores, the tables of the example, and processes that SIGKILL ends.
+
+use crate::documents;
+use leasehold::{Client, Config};
+use leasehold_core::FailPoint;
+use leasehold_tests::{Stores, eventually, private_folder};
+use nix::sys::signal::Signal;
+use sqlx::PgPool;
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The timeout of each wait.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+pub(crate) struct Scene {
+    pub(crate) client: Client,
+    pub(crate) pool: PgPool,
+    stores: Stores,
+    folder: TempDir,
+}
+
+/// A process. A drop kills it.
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// SIGKILL, as a machine that loses its power.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().expect("SIGKILL");
+        self.0.wait().expect("its end");
+    }
+
+    /// Waits until the process has died at its fail point.
+    pub(crate) async fn dead(mut self) {
+        let status = eventually("the process has died at its fail point", SOON, async || {
+            self.0.try_wait().expect("waiting for a process").ok_or("the process runs")
+        })
+        .await;
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "the process must die at its fail point: {status}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Scene {
+    pub(crate) async fn start() -> Self {
+        let stores = Stores::start().await;
+        let pool = PgPool::connect(&stores.database.url).await.expect("a pool");
+        documents::make_tables(&pool).await.expect("tables");
+        let client = Client::connect(&Config::new(&stores.database.url, &stores.redis.url)).await.expect("a client");
+        Self { client, pool, stores, folder: private_folder() }
+    }
+
+    /// Starts a process with a role. Its leases are short, so that the test need not wait for minutes.
+    pub(crate) fn process(&self, role: &[&str], dies_at: Option<FailPoint>) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mortal"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEASEHOLD_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(role)
+            .current_dir(self.folder.path())
+            .env("LEASEHOLD_DATABASE_URL", &self.stores.database.url)
+            .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
+            .env("LEASEHOLD_WORKER__LEASE_MS", "1000")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        if let Some(point) = dies_at {
+            let name = serde_json::to_value(point).expect("a name");
+            command.arg("--dies-at").arg(name.as_str().expect("a name"));
+        }
+        Process(command.spawn().expect("starting a process"))
+    }
+
+    pub(crate) fn reaper(&self) -> Process {
+        self.process(&["reaper"], None)
+    }
+
+    /// A worker whose model answers at once.
+    pub(crate) fn worker(&self) -> Process {
+        self.process(&["extraction", "1"], None)
+    }
+
+    pub(crate) async fn submit(&self, key: &str) -> i64 {
+        documents::submit(&self.client, &self.pool, key, "total=119 vat=19").await.expect("submitted")
+    }
+
+    pub(crate) async fn document(&self, key: &str) -> (i64, String, Option<String>) {
+        let row = sqlx::query_as("SELECT id, state, summary FROM extraction.document WHERE key = $1").bind(key);
+        row.fetch_one(&self.pool).await.expect("the document")
+    }
+
+    /// What the webhook was told about this document.
+    pub(crate) async fn told(&self, document: i64) -> Vec<String> {
+        let rows = sqlx::query_scalar("SELECT event FROM extraction.webhook WHERE document = $1").bind(document);
+        rows.fetch_all(&self.pool).await.expect("rows")
+    }
+
+    /// The jobs of this kind, in any state: how many there are, and the runs of all of them.
+    pub(crate) async fn jobs(&self, kind: &str) -> (i64, i64) {
+        let row =
+            sqlx::query_as("SELECT count(*), coalesce(sum(epoch), 0)::bigint FROM leasehold.jobs WHERE kind = $1");
+        row.bind(kind).fetch_one(&self.pool).await.expect("a count")
+    }
+
+    /// Waits until a job of this kind is in this state.
+    pub(crate) async fn until(&self, kind: &str, state: &str) {
+        eventually(&format!("a job of kind {kind} is {state}"), SOON, || async {
+            let row =
+                sqlx::query_scalar::<_, String>("SELECT state::text FROM leasehold.jobs WHERE kind = $1").bind(kind);
+            let states = row.fetch_all(&self.pool).await.expect("states");
+            if states.iter().any(|is| is == state) { Ok(()) } else { Err(states) }
+        })
+        .await;
+    }
+
+    /// Waits until the document has gone through both stages, and the webhook was told once. Prints the time.
+    pub(crate) async fn revived(&self, orphan: &str, key: &str, since: Instant) {
+        let (document, told) = eventually("the webhook was told", SOON, || async {
+            let (id, state, _) = self.document(key).await;
+            let told = self.told(id).await;
+            if told.is_empty() { Err(state) } else { Ok((id, told)) }
+        })
+        .await;
+        println!("{orphan}: revived after {} ms", since.elapsed().as_millis());
+        assert_eq!(told, ["done"]);
+        let (_, state, summary) = self.document(key).await;
+        assert_eq!((state.as_str(), summary.as_deref()), ("done", Some("2 fields: total=119, vat=19")), "{document}");
+        for kind in ["extraction/extract", "extraction/summarize", "extraction/notify"] {
+            assert_eq!(self.jobs(kind).await.0, 1, "one job of kind {kind}");
+        }
+    }
+}
