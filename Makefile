@@ -73,6 +73,7 @@ setup: toolchain ## Install PostgreSQL and redis-server if they are missing (Deb
 
 test-setup: toolchain ## Install the servers of setup, and PgBouncer and libfaketime for the tests
 	@sh deploy/install-servers.sh --for-tests
+	@sh examples/fraud-pipeline/setup.sh >/dev/null || echo 'The test of examples/fraud-pipeline will fail: see above' >&2
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo 'cargo is not installed: get Rust from https://rustup.rs' >&2; exit 1; }

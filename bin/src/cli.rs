@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper, schedule, stats,
-        worker,
+        batch, bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper, schedule,
+        stats, watch, worker,
     },
     context::Context,
     dev,
@@ -36,11 +36,13 @@ pub(crate) enum Command {
     Reaper(reaper::Args),
     Enqueue(enqueue::Args),
     Each(each::Args),
+    Watch(watch::Args),
     Job(job::Args),
     Queue(queue::Args),
     Schedule(schedule::Args),
     Graph(graph::Args),
     Limit(limit::Args),
+    Batch(batch::Args),
     Stats(stats::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
@@ -56,7 +58,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     let context = match &cli.command {
         Command::Dev(_) => Context::load_apart(cli.globals)?,
-        Command::Worker(_) | Command::Reaper(_) => Context::load(cli.globals, Log::AsSet)?,
+        Command::Worker(_) | Command::Reaper(_) | Command::Watch(_) => Context::load(cli.globals, Log::AsSet)?,
         _ => Context::load(cli.globals, Log::Quiet)?,
     };
     match cli.command {
@@ -66,11 +68,13 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Reaper(args) => reaper::run(args, &context).await,
         Command::Enqueue(args) => enqueue::run(args, &context).await,
         Command::Each(args) => each::run(args, &context).await,
+        Command::Watch(args) => watch::run(args, &context).await,
         Command::Job(args) => job::run(args, &context).await,
         Command::Queue(args) => queue::run(args, &context).await,
         Command::Schedule(args) => schedule::run(args, &context).await,
         Command::Graph(args) => graph::run(args, &context).await,
         Command::Limit(args) => limit::run(args, &context).await,
+        Command::Batch(args) => batch::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Bench(args) => bench::run(args, &context).await,

@@ -36,6 +36,9 @@ pub(crate) struct JobFlags {
     /// Start the job only while this key has room: see `leasehold limit set`. May be given up to eight times
     #[arg(long, value_name = "KEY")]
     pub(crate) limit_key: Vec<String>,
+    /// The batch of the job: a group of jobs by name, see `leasehold batch`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
     /// How many attempts the job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
@@ -81,6 +84,8 @@ struct Line {
     limit_key: Option<String>,
     #[serde(default, deserialize_with = "line_fields::limit_keys")]
     limit_keys: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "line_fields::batch")]
+    batch: Option<String>,
     #[serde(default, deserialize_with = "line_fields::max_attempts")]
     max_attempts: Option<i32>,
     #[serde(default, deserialize_with = "line_fields::timeout")]
@@ -167,6 +172,10 @@ mod line_fields {
         keys.map_err(|_| D::Error::custom("limit_keys must be an array of strings"))
     }
 
+    pub(super) fn batch<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "batch")
+    }
+
     pub(super) fn max_attempts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
         number(from, "max_attempts", 1, MAX_ATTEMPTS_MAX.into())
     }
@@ -227,6 +236,7 @@ pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
         at: None,
         unique_key: None,
         limit_key: Vec::new(),
+        batch: None,
         max_attempts: MAX_ATTEMPTS_DEFAULT,
         timeout: None,
         words: WordFlags::default(),
@@ -298,6 +308,7 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
     if line.limit_key.is_some() || line.limit_keys.is_some() {
         job.limit_keys = line.limit_key.into_iter().chain(line.limit_keys.unwrap_or_default()).collect();
     }
+    job.batch = line.batch.or(job.batch);
     job.unique_key = line.unique_key;
     let field = |name: &'static str| move |problem: String| Failure::usage(format!("{name} {problem}"));
     if line.delay.is_some() && line.run_at.is_some() {
@@ -343,6 +354,7 @@ fn take_flags(job: &mut NewJob, flags: &JobFlags) {
     job.delay = flags.delay;
     job.run_at = flags.at;
     job.limit_keys.clone_from(&flags.limit_key);
+    job.batch.clone_from(&flags.batch);
     job.max_attempts = flags.max_attempts;
     job.timeout = flags.timeout;
     flags.words.give_to(job);

@@ -39,6 +39,11 @@ impl Scene {
         Self { stores: Stores::start().await, folder: private_folder() }
     }
 
+    /// The same on a PostgreSQL that the test may stop.
+    pub(crate) async fn start_apart() -> Self {
+        Self { stores: Stores::start_apart().await, folder: private_folder() }
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

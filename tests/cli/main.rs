@@ -1,12 +1,14 @@
 //! The command line from its users' view: the real program, real servers, and only what is visible from outside.
 
 mod bad_input;
+mod batches;
 mod bench;
 mod bulk;
 mod each;
 mod enqueue;
 mod fixture;
 mod following;
+mod fraud_pipeline;
 mod graphs;
 mod help;
 mod jobs;
@@ -21,4 +23,5 @@ mod servers;
 mod settings;
 mod shortages;
 mod stopping;
+mod watch;
 mod workers;

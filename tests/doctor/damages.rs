@@ -193,6 +193,8 @@ damages! {
     a_run_holds_no_slot: "run_without_slot" left
         [Sql("INSERT INTO leasehold.key_limit (key, running) VALUES ('k', 5);
               UPDATE leasehold.job SET limit_keys = '{k}', limit_epoch = epoch WHERE id = '{running}'")];
+    a_sealed_batch_is_ended_by_nobody: "batch_long_ended" mended
+        [Sql("INSERT INTO leasehold.batch (name, sealed_at, on_complete) VALUES ('b', now() - interval '1 minute', 'k')")];
 
     a_running_row_has_no_lease: "state_and_lease_disagree" left
         [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT lease_exactly_while_running;

@@ -3,6 +3,7 @@
 //! For each step: the step does its work, a second run changes nothing, and three reapers at the same time do the work once.
 
 mod adopt;
+mod batches;
 mod cancel;
 mod children;
 mod dead_rows;

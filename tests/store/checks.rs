@@ -113,6 +113,8 @@ async fn every_check_refuses_its_illegal_row() {
             insert("key_limit", &["key = 'k'; rate = 1; rate_text = '1/s'; burst = 0"]),
         ),
         ("slot_is_not_negative", insert("limit_slot", &["key = 'k'; slot = -1; job = gen_random_uuid(); epoch = 1"])),
+        ("only_a_sealed_batch_is_complete", insert("batch", &["name = 'b'; completed_at = now()"])),
+        ("only_a_complete_batch_has_callbacks", insert("batch", &["name = 'b'; success_job = gen_random_uuid()"])),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
     ];
     let mut proven = BTreeSet::new();

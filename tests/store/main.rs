@@ -1,6 +1,7 @@
 //! The conformance suite of the store, on a real PostgreSQL: one file for each verb. Each file tests that the verb
 //! works, that a stale fence and an illegal state change nothing, and that of two concurrent calls one wins.
 
+mod batches;
 mod bulk;
 mod bury;
 mod cancel;

@@ -37,15 +37,19 @@ const BY_ID: [(&str, &str); 22] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 27] = [
+const BY_INDEX: [(&str, &str, &[&str]); 31] = [
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
     ("reorder_jobs", "'default', $ids", &["job_pkey"]),
-    ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, $id, 1000", &["job_pkey"]),
-    ("bulk_place", "'default', 'k', '{queued}', now(), '%x%', $id, 1000, 5, NULL", &["job_pkey"]),
-    ("bulk_find", "NULL, 'k', '{scheduled}', now(), NULL, $id, 1000", &["job_pkey"]),
-    ("bulk_find_finished", "NULL, NULL, '{dead}', now(), NULL, '-infinity', $id, 1000", &[]),
+    ("batches", "NULL, 100", &["job_batch"]),
+    ("batch_moment", "'b'", &["job_batch"]),
+    ("batch_live", "'b', $id, 1000", &["job_batch"]),
+    ("batch_jobs", "'b', NULL, NULL, NULL, $id, 100", &["job_batch", "job_pkey"]),
+    ("bulk_cancel", "'default', NULL, '{queued,running}', now(), NULL, NULL, $id, 1000", &["job_pkey"]),
+    ("bulk_place", "'default', 'k', '{queued}', now(), '%x%', 'b', $id, 1000, 5, NULL", &["job_pkey"]),
+    ("bulk_find", "NULL, 'k', '{scheduled}', now(), NULL, NULL, $id, 1000", &["job_pkey"]),
+    ("bulk_find_finished", "NULL, NULL, '{dead}', now(), NULL, NULL, '-infinity', $id, 1000", &[]),
     ("lines", "'{default,other}', '{4096,10}', '{1,1,2}', '{k,other,k}', '{NULL,now,NULL}'", &["job_line_at"]),
     ("line_after", "'default', NULL, now(), $id, 2000", &["job_line_at"]),
     ("line_after", "'default', '{k,other}', now(), $id, 2000", &["job_line_at"]),
@@ -313,7 +317,11 @@ async fn start() -> Fixture {
 /// The statements about finished jobs that must not read all of them, and a part of the name of the index that they use. The day
 /// of retain_trim has no partition, so the default one is read.
 const OF_HISTORY: [(&str, &str, &str); 3] = [
-    ("bulk_find_finished", "NULL, NULL, '{dead}', now(), NULL, '-infinity', $id, 1000", "state_created_at_id_idx"),
+    (
+        "bulk_find_finished",
+        "NULL, NULL, '{dead}', now(), NULL, NULL, '-infinity', $id, 1000",
+        "state_created_at_id_idx",
+    ),
     ("dead_errors", "NULL, NULL, NULL, 1000, 20", "state_created_at_id_idx"),
     ("retain_trim", "'q', '2000-01-01', $id, 1000", "history_default_pkey"),
 ];

@@ -131,7 +131,8 @@ async fn jobs_by_queue_kind_and_state_together() {
         fixture.enqueue(&[NewJob { queue: name(queue), kind: kind(of), ..new_job() }]).await.expect("enqueue");
     }
     let count = async |queue: Option<&str>, of: Option<&str>, state| {
-        let filter = JobFilter { queue: queue.map(name), kind: of.map(kind), state, before: None, limit: 100 };
+        let filter =
+            JobFilter { queue: queue.map(name), kind: of.map(kind), state, limit: 100, ..JobFilter::default() };
         fixture.jobs(&filter).await.expect("jobs").len()
     };
     assert_eq!(count(Some("a"), None, None).await, 2);

@@ -1,6 +1,7 @@
 //! The conformance suite of the store, run through PgBouncer in transaction mode. `main.rs` alone tests what belongs to
 //! the database (constraints, functions), and plans, which depend on settings that this suite checks.
 
+mod batches;
 mod bulk;
 mod bury;
 mod cancel;

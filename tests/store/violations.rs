@@ -62,6 +62,7 @@ async fn each_damage_is_reported_by_the_right_check() {
             INSERT INTO leasehold.limit_slot (key, slot, job, epoch) SELECT 'k', 0, id, epoch FROM leasehold.job WHERE state = 'running'".into(), &["limit_exceeded"]),
         ("a run that holds no slot", "INSERT INTO leasehold.key_limit (key, running) VALUES ('k*', 5);
             UPDATE leasehold.job SET limit_keys = '{k1}', limit_epoch = epoch WHERE state = 'running'".into(), &["run_without_slot"]),
+        ("a batch that no reaper ends", "INSERT INTO leasehold.batch (name, sealed_at) VALUES ('b', now() - interval '1 minute')".into(), &["batch_long_ended"]),
         ("a row in the default partition", "DO $$ BEGIN EXECUTE (SELECT 'ALTER TABLE leasehold.history DETACH PARTITION leasehold.history_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM_DD')); END $$;
             INSERT INTO leasehold.history (id, run_at, created_at, finished_at, epoch, attempt, max_attempts, state, priority, crashes, max_crashes, queue, kind, payload)
             SELECT gen_random_uuid(), now(), now(), now(), 0, 0, 1, 'cancelled', 0, 0, 1, 'q', 'k', '1'".into(), &["default_partition_used", "partition_missing"]),

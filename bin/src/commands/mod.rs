@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -15,4 +16,5 @@ pub(crate) mod reaper;
 pub(crate) mod schedule;
 pub(crate) mod served;
 pub(crate) mod stats;
+pub(crate) mod watch;
 pub(crate) mod worker;

@@ -1,5 +1,6 @@
 //! Formats values as text and JSON. Nothing here calls a store or makes a decision.
 
+pub(crate) mod batches;
 pub(crate) mod counts;
 pub(crate) mod each;
 pub(crate) mod errors;

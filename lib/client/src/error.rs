@@ -26,6 +26,12 @@ pub enum Error {
     /// A queue in memory has no schedules and no limits.
     #[error("a queue in memory has no schedules and no limits: they need PostgreSQL and a reaper")]
     NoSchedules,
+    /// The client is of a queue in memory, which has no batches.
+    #[error("batches need PostgreSQL; this client is of a queue in memory")]
+    NoBatches,
+    /// The time of a wait was over before all jobs of the batch had ended.
+    #[error("the batch {0:?} has live jobs, and the time is over")]
+    BatchTimedOut(String),
     /// The filter of a bulk change cannot be used. Nothing was changed.
     #[error(transparent)]
     Bulk(#[from] InvalidBulk),

@@ -7,6 +7,7 @@
 //!
 //! What is not here: workers, reapers, HTTP.
 
+mod batches;
 mod bulk;
 mod client;
 mod config;
@@ -22,6 +23,7 @@ mod schedules;
 pub mod text;
 mod waiter;
 
+pub use batches::check_batch_name;
 pub use bulk::{Bulk, BulkCursor, BulkStep};
 pub use client::Client;
 pub use config::{
@@ -32,6 +34,8 @@ pub use error::{Error, StoreError};
 pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
-pub use leasehold_store::{KeyLimit, LimitRecord, Locked, LockedOut, Pooler, Schedule, Store};
+pub use leasehold_store::{
+    Batch, BatchSeal, KeyLimit, LimitRecord, Locked, LockedOut, Pooler, Schedule, Sealed, Store,
+};
 pub use pair::{Pair, handoff_or_later};
 pub use schedules::upcoming;

@@ -33,6 +33,8 @@ pub struct BulkFilter {
     pub older_than: Option<Duration>,
     /// Jobs whose last error contains this text, in upper or lower case. `%` stands for any text, `_` for any character.
     pub error_like: Option<String>,
+    /// Jobs of this batch.
+    pub batch: Option<String>,
 }
 
 /// Why a filter cannot be used. Nothing was changed.

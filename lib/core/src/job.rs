@@ -59,6 +59,8 @@ pub struct NewJob {
     pub expires_in: Option<Duration>,
     /// How the job is unique, where this is not: while it is live, and a job whose key is held is skipped.
     pub unique: Option<Unique>,
+    /// The name of the group of jobs that the job belongs to.
+    pub batch: Option<String>,
 }
 
 impl NewJob {
@@ -85,6 +87,7 @@ impl NewJob {
             expires_at: None,
             expires_in: None,
             unique: None,
+            batch: None,
         }
     }
 
@@ -96,6 +99,7 @@ impl NewJob {
             || self.expires_in.is_some()
             || self.unique.is_some()
             || !self.limit_keys.is_empty()
+            || self.batch.is_some()
     }
 }
 
@@ -201,6 +205,7 @@ pub struct JobRecord {
     pub retry_until: Option<DateTime<Utc>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub unique_rule: Option<UniqueRule>,
+    pub batch: Option<String>,
     /// Lists leave the progress out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

@@ -81,7 +81,9 @@ impl NewJob {
             refuse("limit_keys", format!("has {given} keys; at most {LIMIT_KEYS_MAX} are allowed"));
         }
         let limit_keys = self.limit_keys.iter().map(|key| ("limit_key", Some(key.as_str())));
-        for (field, key) in limit_keys.chain([("unique_key", self.unique_key.as_deref())]) {
+        for (field, key) in
+            limit_keys.chain([("unique_key", self.unique_key.as_deref()), ("batch", self.batch.as_deref())])
+        {
             match key {
                 Some("") => refuse(field, "is empty".to_owned()),
                 Some(key) if key.len() > KEY_MAX_BYTES => {

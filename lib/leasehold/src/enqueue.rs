@@ -92,6 +92,12 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| job.limit_keys.push(key))
     }
 
+    /// The batch of the job: a group of jobs by name. The first job of a batch makes the batch. See [`Client::batch`].
+    pub fn batch(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.set(|job| job.batch = Some(name))
+    }
+
     /// The jobs that must succeed before this job starts. Replaces the jobs of an earlier call.
     pub fn depends_on(self, parents: impl IntoIterator<Item = impl Into<JobId>>) -> Self {
         let parents: Vec<JobId> = parents.into_iter().map(Into::into).collect();

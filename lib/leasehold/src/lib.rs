@@ -14,6 +14,7 @@
 //! No type of a database driver is part of this interface, except the caller's own transaction in [`Draft::send_in`] and in
 //! [`Done::complete_in`].
 
+mod batches;
 mod client;
 mod done;
 mod enqueue;
@@ -33,10 +34,11 @@ pub use done::{CompleteError, Done, IntoFollowOn, JobOutput};
 pub use enqueue::{Draft, Enqueue, FollowOn};
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
-    ApiConfig, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE, DatabaseConfig,
-    DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HintPlace, HistoryConfig, InvalidTiming,
-    KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process, ReaperConfig, Reason,
-    RedisConfig, Revived, SETTINGS, Schedule, Setting, Sources, StoreError, ValueKind, WorkerConfig,
+    ApiConfig, Batch, BatchSeal, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE,
+    DatabaseConfig, DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HintPlace, HistoryConfig,
+    InvalidTiming, KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process,
+    ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Sealed, Setting, Sources, StoreError, ValueKind,
+    WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};

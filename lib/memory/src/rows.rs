@@ -206,6 +206,7 @@ impl Row {
             retry_until: self.retry_until,
             expires_at: self.expires_at,
             unique_rule: job.unique.as_ref().and_then(Unique::rule),
+            batch: job.batch,
             progress: self.progress.clone(),
             trail: self.trail.clone(),
         }

@@ -178,6 +178,11 @@ impl Rows {
         Some(Lapsed { id, queue, state: self.history.get(&id)?.life.state })
     }
 
+    /// As [`leasehold_ports::DueJobs::end_batches`]. A batch in memory cannot be sealed, so no callback is ever due.
+    pub fn end_batches(&self, _limit: i64) -> Vec<Waiting> {
+        Vec::new()
+    }
+
     /// The counterpart of `Store::unblock`.
     pub fn unblock(&mut self, ids: &[JobId]) -> Vec<Waiting> {
         let ids: BTreeSet<JobId> = ids.iter().copied().collect();
@@ -252,6 +257,7 @@ impl Rows {
             has_ended_parents: false,
             has_limited: false,
             has_reorders: false,
+            has_batches: false,
             watched_ago: self.watched_at.map(|at| (now - at).to_std().unwrap_or_default()),
         }
     }

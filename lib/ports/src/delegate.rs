@@ -163,6 +163,7 @@ macro_rules! delegate_store {
                     async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Admitted;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
+                    async fn end_batches(&self, limit: i64) -> Vec<Waiting>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
                 }
             }

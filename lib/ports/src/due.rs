@@ -124,6 +124,10 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// retries is over.
     async fn lapse(&self, limit: i64) -> Result<Vec<Lapsed>, Error>;
 
+    /// Enqueues the callback jobs of sealed batches whose first job is dead or whose jobs have all ended, each once. Returns
+    /// these jobs.
+    async fn end_batches(&self, limit: i64) -> Result<Vec<Waiting>, Error>;
+
     /// Running jobs whose workers must be told to stop.
     async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error>;
 }

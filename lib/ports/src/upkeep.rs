@@ -28,6 +28,8 @@ pub struct Uptime {
     pub has_limited: bool,
     /// Whether the jobs of a line must move, because the priority step of its queue has changed.
     pub has_reorders: bool,
+    /// Whether a batch is sealed and not complete.
+    pub has_batches: bool,
 }
 
 /// One repair that applies to several jobs.
@@ -54,6 +56,7 @@ pub struct Retained {
     pub rows_moved: u64,
     pub rows_deleted: u64,
     pub edges_deleted: u64,
+    pub batches_deleted: u64,
 }
 
 /// The upkeep of the authority.

@@ -8,6 +8,7 @@
 //! This crate does not claim jobs, does not write results of handlers, and does not know why a job exists.
 
 mod adopt;
+mod batches;
 mod by_queue;
 mod cancel;
 mod children;

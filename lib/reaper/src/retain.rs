@@ -39,7 +39,8 @@ impl Step for Retain {
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let retained = tick.store()?.retain(tick.settings.keep_finished).await?;
         let partitions = u64::from(retained.partitions_made) + u64::from(retained.partitions_dropped);
-        let changed = partitions + retained.rows_moved + retained.rows_deleted + retained.edges_deleted;
+        let deleted = retained.rows_deleted + retained.edges_deleted + retained.batches_deleted;
+        let changed = partitions + retained.rows_moved + deleted;
         tick.counts.found(changed);
         tick.counts.changed(changed);
         Ok(Ran::Done)

@@ -5,6 +5,7 @@
 
 use crate::{
     adopt::Adopt,
+    batches::Batches,
     cancel::Cancel,
     children::Children,
     counts::Counts,
@@ -56,6 +57,7 @@ struct Answer {
     has_ended_parents: bool,
     has_limited: bool,
     has_reorders: bool,
+    has_batches: bool,
 }
 
 /// What all sides use.
@@ -97,6 +99,7 @@ impl Around {
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
             has_limited: answer.as_ref().is_some_and(|answer| answer.has_limited),
             has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
+            has_batches: answer.as_ref().is_some_and(|answer| answer.has_batches),
             snapshot: answer.map(|answer| answer.snapshot),
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
@@ -121,6 +124,7 @@ impl PostgresSide {
             Slot::new(Lapse),
             Slot::new(Children),
             Slot::new(Limits::default()),
+            Slot::new(Batches),
             Slot::new(Schedules::default()),
             Slot::new(Cancel),
             Slot::new(Reorder::default()),
@@ -143,6 +147,7 @@ impl PostgresSide {
                     has_ended_parents: seen.has_ended_parents,
                     has_limited: seen.has_limited,
                     has_reorders: seen.has_reorders,
+                    has_batches: seen.has_batches,
                 })
             }
             Err(_) => {

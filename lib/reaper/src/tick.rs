@@ -27,6 +27,8 @@ pub(crate) struct Tick {
     pub(crate) has_limited: bool,
     /// Whether the jobs of a line must move.
     pub(crate) has_reorders: bool,
+    /// Whether a batch is sealed and not complete.
+    pub(crate) has_batches: bool,
     pub(crate) counts: Counts,
     pub(crate) shared: Arc<Shared>,
     /// The author of entries in the trails of jobs.

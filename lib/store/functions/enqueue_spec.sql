@@ -69,6 +69,8 @@ BEGIN
             THEN 'expires_at is not after the earliest start: the job could never begin'
         WHEN octet_length(spec.unique_key) NOT BETWEEN 1 AND 512
             THEN format('unique_key is %s bytes long; it must be from 1 to 512', octet_length(spec.unique_key))
+        WHEN octet_length(spec.batch) NOT BETWEEN 1 AND 512
+            THEN format('batch is %s bytes long; it must be from 1 to 512', octet_length(spec.batch))
         WHEN octet_length(spec.limit_key) NOT BETWEEN 1 AND 512
             THEN format('limit_key is %s bytes long; it must be from 1 to 512', octet_length(spec.limit_key))
         WHEN spec.limit_keys IS NOT NULL THEN (
@@ -126,6 +128,10 @@ BEGIN
             END IF;
         END IF;
 
+        IF spec.batch IS NOT NULL THEN
+            PERFORM leasehold.join_batch(spec.batch, _id);
+        END IF;
+
         IF held_until IS NOT NULL THEN
             SELECT p.job INTO holder FROM leasehold.unique_period p
             WHERE p.key = _unique_key AND p.until > now() AND p.job <> _id;
@@ -144,13 +150,13 @@ BEGIN
 
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
                                         unique_key, limit_key, state, line_at, retry, expires_at, unique_rule,
-                                        is_parent, unmet, limit_keys, limited_by, limited_at)
+                                        is_parent, unmet, limit_keys, limited_by, limited_at, batch)
         VALUES (_id, spec.queue, spec.kind, spec.payload, spec.priority::smallint, _run_at, spec.max_attempts,
                 coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, _unique_key, spec.limit_key,
                 CASE WHEN spec.unmet > 0 THEN 'blocked' WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
                 CASE WHEN is_full THEN 'infinity' ELSE leasehold.line_at(_run_at, spec.priority, spec.queue) END,
                 _retry, spec.expires_at, _rule, spec.is_parent, spec.unmet, keys, full_key,
-                CASE WHEN is_full THEN leasehold.line_at(_run_at, spec.priority, spec.queue) END)
+                CASE WHEN is_full THEN leasehold.line_at(_run_at, spec.priority, spec.queue) END, spec.batch)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;

@@ -42,7 +42,7 @@ BEGIN
         limited_at = CASE WHEN is_full THEN leasehold.line_at(due, spec.priority, spec.queue) END,
         state = becomes,
         line_at = CASE WHEN is_full THEN 'infinity' ELSE leasehold.line_at(due, spec.priority, spec.queue) END, attempt = 0, crashes = 0, last_error = NULL,
-        retry = _retry, retry_until = NULL, expires_at = spec.expires_at, unique_rule = _rule
+        retry = _retry, retry_until = NULL, expires_at = spec.expires_at, unique_rule = _rule, batch = spec.batch
     WHERE j.id = old.id
     RETURNING j.id, j.state::text;
 END

@@ -3,11 +3,11 @@
 --
 -- Guard:      the row still meets all conditions when it is locked. A row that another session has locked is skipped: it is being
 --             claimed or changed.
--- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern: see parts/chosen.sql; $6 the id after which the page
---             begins, $7 the number of jobs to look at.
+-- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql; $7 the id after which the page
+--             begins, $8 the number of jobs to look at.
 -- Answer:     rows of the kind `done`: a job that was changed, with its worker if it runs; `locked`: a job that was skipped;
 --             `last`: the last job of the page.
--- Zero rows:  there is no job after $6.
+-- Zero rows:  there is no job after $7.
 -- Index:      job_pkey, in the order of ids. So all pages together read the table once.
 WITH
 -- include chosen_page

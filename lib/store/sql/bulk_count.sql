@@ -1,7 +1,7 @@
 -- bulk_count: how many jobs a filter chooses, by queue, kind and state.
 --
 -- Guard:      none, it only reads.
--- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern: see parts/chosen.sql.
+-- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql.
 -- Zero rows:  the filter chooses no job.
 -- Index:      history_ended_badly for finished jobs. The live table is read once: about half a second for a million jobs. So this
 --             is for operators, before they change so many jobs.

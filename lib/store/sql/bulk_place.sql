@@ -2,26 +2,26 @@
 --
 -- Guard:      the row still meets all conditions, and waits, when it is locked. A row that another session has locked is
 --             skipped: it is being claimed or changed.
--- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern: see parts/chosen.sql; $6 the id after which the page
---             begins, $7 the number of jobs to look at, $8 the new priority, or NULL to keep it, $9 the new queue, or NULL to
+-- Parameters: $1 queue, $2 kind, $3 states, $4 until, $5 error pattern, $6 batch: see parts/chosen.sql; $7 the id after which the page
+--             begins, $8 the number of jobs to look at, $9 the new priority, or NULL to keep it, $10 the new queue, or NULL to
 --             keep it.
 -- Answer:     rows of the kind `done`: a job that was changed; `locked`: a job that was skipped; `last`: the last job of the
 --             page. A job that has this place already is in no row.
--- Zero rows:  there is no job after $6.
+-- Zero rows:  there is no job after $7.
 -- Index:      job_pkey, in the order of ids. So all pages together read the table once.
 WITH
 -- include chosen_page
 , placed AS (
     UPDATE leasehold.job j
-    SET priority = coalesce($8::integer, j.priority), queue = coalesce($9::text, j.queue),
+    SET priority = coalesce($9::integer, j.priority), queue = coalesce($10::text, j.queue),
         line_at = CASE WHEN j.limited_at IS NULL
-                       THEN leasehold.line_at(j.run_at, coalesce($8::integer, j.priority), coalesce($9::text, j.queue))
+                       THEN leasehold.line_at(j.run_at, coalesce($9::integer, j.priority), coalesce($10::text, j.queue))
                        ELSE 'infinity' END,
         -- A job that waits for room of a limit key keeps waiting, with its new position.
         limited_at = CASE WHEN j.limited_at IS NOT NULL
-                          THEN leasehold.line_at(j.run_at, coalesce($8::integer, j.priority), coalesce($9::text, j.queue)) END
+                          THEN leasehold.line_at(j.run_at, coalesce($9::integer, j.priority), coalesce($10::text, j.queue)) END
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
-      AND (j.priority <> $8::integer OR j.queue <> $9::text)
+      AND (j.priority <> $9::integer OR j.queue <> $10::text)
     RETURNING j.id, j.queue, j.state, j.line_at
 )
 SELECT 'done' AS what, p.id, t.queue::text AS was_in, p.queue::text AS queue, p.state::text AS state, nullif(p.line_at, 'infinity') AS line_at,

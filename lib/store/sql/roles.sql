@@ -64,8 +64,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
 GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid),
     leasehold.line_at(timestamptz, integer, text) TO leasehold_reader, leasehold_app;
 
-GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.migration,
-    leasehold.function TO leasehold_app;
+GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.batch,
+    leasehold.migration, leasehold.function TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
 DO $$
 DECLARE
@@ -76,7 +76,7 @@ BEGIN
         WHERE p.pronamespace = 'leasehold'::regnamespace
           AND p.proname IN ('enqueue', 'enqueue_checked', 'enqueue_unless_held', 'enqueue_jobs', 'enqueue_many',
                             'enqueue_nodes', 'enqueue_graph',
-                            'cancel', 'cancel_batch', 'place_batch', 'set_priority', 'new_id', 'line_at')
+                            'seal_batch', 'cancel', 'cancel_batch', 'place_batch', 'set_priority', 'new_id', 'line_at')
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO leasehold_app', called);
     END LOOP;

@@ -1,6 +1,7 @@
 -- uptime: the server's clock, how long the server has been up, whether it takes writes, which transactions have ended so
 -- far, whether workers have left results for a reaper, whether ended parents have children that were not told, whether a
--- line must move, and whether jobs with limit keys are queued. Also the cheapest check that the server answers.
+-- line must move, whether jobs with limit keys are queued, and whether a batch is sealed and not complete. Also the cheapest check
+-- that the server answers.
 --
 -- Guard:      none, it only reads.
 -- Parameters: none.
@@ -17,4 +18,5 @@ SELECT now() AS now, (extract(epoch FROM now() - pg_postmaster_start_time()) * 1
        EXISTS (SELECT FROM leasehold.ended_parent) AS has_ended_parents,
        EXISTS (SELECT FROM leasehold.job j WHERE j.limited_by IS NOT NULL AND j.state = 'queued') AS has_limited,
        EXISTS (SELECT FROM leasehold.reorder) AS has_reorders,
+       EXISTS (SELECT FROM leasehold.batch b WHERE b.sealed_at IS NOT NULL AND b.completed_at IS NULL) AS has_batches,
        pg_is_in_recovery() AS is_standby, current_setting('transaction_read_only') = 'on' AS is_read_only

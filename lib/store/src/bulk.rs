@@ -51,6 +51,7 @@ impl<'a> Choice<'a> {
             .bind(states.into_iter().map(str::to_owned).collect::<Vec<String>>())
             .bind(self.until)
             .bind(self.filter.error_like.as_ref().map(|text| format!("%{text}%")))
+            .bind(self.filter.batch.clone())
     }
 }
 

@@ -39,6 +39,8 @@ struct Words<'a> {
     expires_in: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unique: Option<&'a Unique>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<&'a str>,
     #[serde(skip_serializing_if = "<[JobId]>::is_empty")]
     depends_on: &'a [JobId],
     on_parent_failure: &'static str,
@@ -67,6 +69,7 @@ impl<'a> Words<'a> {
             expires_at: job.expires_at,
             expires_in: job.expires_in.filter(|_| job.expires_at.is_none()),
             unique: job.unique.as_ref(),
+            batch: job.batch.as_deref(),
             depends_on: &job.depends_on,
             on_parent_failure: job.on_parent_failure.as_str(),
         }
@@ -120,6 +123,8 @@ struct WordsRead {
     #[serde(default)]
     unique: Option<Unique>,
     #[serde(default)]
+    batch: Option<String>,
+    #[serde(default)]
     depends_on: Vec<JobId>,
     on_parent_failure: String,
 }
@@ -162,6 +167,7 @@ pub(crate) fn read(json: &str) -> Result<Vec<NewJob>, serde_json::Error> {
             expires_at: words.expires_at,
             expires_in: words.expires_in,
             unique: words.unique,
+            batch: words.batch,
         })
     };
     serde_json::from_str::<Vec<WordsRead>>(json)?.into_iter().map(job).collect()
@@ -183,6 +189,7 @@ mod tests {
             timeout: Some(Duration::from_secs(3)),
             unique_key: Some("key".into()),
             limit_keys: vec!["limit".into()],
+            batch: Some("b".into()),
             depends_on: vec![JobId::new()],
             on_parent_failure: ParentFailure::Hold,
             retry: Some(Retry::linear(Duration::from_secs(2))),

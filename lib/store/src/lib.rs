@@ -8,6 +8,7 @@
 //! waiting leaves no transaction open. This crate does not know Redis.
 
 mod authority;
+mod batches;
 mod bounded;
 mod bulk;
 mod cancel;
@@ -54,6 +55,7 @@ mod uptime;
 mod url;
 mod violations;
 
+pub use batches::{Batch, BatchMoment, BatchSeal, Sealed};
 pub use bulk::{Choice, Page, just_before};
 pub use connect::{Pooler, Settings, Store};
 pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};

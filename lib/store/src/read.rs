@@ -19,6 +19,8 @@ pub struct JobFilter {
     pub queue: Option<QueueName>,
     pub kind: Option<Kind>,
     pub state: Option<State>,
+    /// Only jobs of this batch.
+    pub batch: Option<String>,
     /// Only jobs with an id below this one: the last id of the page before.
     pub before: Option<JobId>,
     pub limit: i64,
@@ -62,7 +64,11 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, Error> {
-        let statement = sqlx::query_as::<_, Record>(include_str!("../sql/jobs.sql"))
+        let statement = match &filter.batch {
+            Some(batch) => sqlx::query_as::<_, Record>(include_str!("../sql/batch_jobs.sql")).bind(batch),
+            None => sqlx::query_as::<_, Record>(include_str!("../sql/jobs.sql")),
+        };
+        let statement = statement
             .bind(filter.queue.as_ref().map(QueueName::as_str))
             .bind(filter.kind.as_ref().map(Kind::as_str))
             .bind(filter.state.map(State::as_str))

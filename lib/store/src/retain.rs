@@ -36,6 +36,7 @@ impl Store {
         self.end_periods().await.map_err(Error::sql(DOING))?;
         self.delete_old_edges(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.trim_limits().await.map_err(Error::sql(DOING))?;
+        self.delete_old_batches(&mut done).await.map_err(Error::sql(DOING))?;
         Ok(done)
     }
 
@@ -128,6 +129,19 @@ impl Store {
             let (edges, children): (i64, i64) = delete.fetch_one(&self.long_statements).await?;
             done.edges_deleted += u64::try_from(edges).unwrap_or_default();
             if children < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets batches whose jobs have all left history.
+    async fn delete_old_batches(&self, done: &mut Retained) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let delete = sqlx::query_scalar(include_str!("../sql/retain_batches.sql")).bind(DELETE_ROWS);
+            let deleted: i64 = delete.fetch_one(&self.long_statements).await?;
+            done.batches_deleted += u64::try_from(deleted).unwrap_or_default();
+            if deleted < DELETE_ROWS {
                 break;
             }
         }

@@ -229,6 +229,7 @@ impl FromRow<'_, PgRow> for Record {
             retry_until: time_if_any(row, "retry_until")?,
             expires_at: time_if_any(row, "expires_at")?,
             unique_rule: unique_rule(row)?,
+            batch: row.try_get("batch")?,
             trail: trail(row)?,
         }))
     }

@@ -47,6 +47,7 @@ pub struct Schedule {
     pub retry: Option<Retry>,
     pub expires_in_ms: Option<i64>,
     pub unique: Option<Unique>,
+    pub batch: Option<String>,
     /// `None` while the schedule is paused.
     pub next_at: Option<DateTime<Utc>>,
     pub paused_at: Option<DateTime<Utc>>,
@@ -81,6 +82,7 @@ impl Schedule {
             retry: self.retry,
             expires_in: self.expires_in_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
             unique: self.unique.clone(),
+            batch: self.batch.clone(),
             ..NewJob::new(self.kind.clone(), self.payload.clone())
         }
     }
@@ -105,6 +107,7 @@ impl Schedule {
             retry: retry(row)?,
             expires_in_ms: row.try_get("expires_in_ms")?,
             unique: row.try_get::<Option<&str>, _>("unique")?.and_then(|text| serde_json::from_str(text).ok()),
+            batch: row.try_get("batch")?,
             next_at: time_if_any(row, "next_at")?,
             paused_at: time_if_any(row, "paused_at")?,
             created_at: time(row, "created_at")?,
@@ -277,6 +280,7 @@ fn set(schedule: &NewSchedule, next_at: DateTime<Utc>) -> Query<'_, Postgres, Pg
         .bind(job.retry.and_then(|retry| serde_json::to_string(&retry).ok()))
         .bind(job.expires_in.map(millis))
         .bind(job.unique.as_ref().and_then(|unique| serde_json::to_string(unique).ok()))
+        .bind(job.batch.as_deref())
 }
 
 #[async_trait]

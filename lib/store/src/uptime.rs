@@ -20,6 +20,7 @@ struct Row {
     has_ended_parents: bool,
     has_limited: bool,
     has_reorders: bool,
+    has_batches: bool,
 }
 
 impl Store {
@@ -44,6 +45,7 @@ impl Store {
             has_ended_parents: row.has_ended_parents,
             has_limited: row.has_limited,
             has_reorders: row.has_reorders,
+            has_batches: row.has_batches,
         })
     }
 

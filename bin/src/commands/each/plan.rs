@@ -2,7 +2,9 @@
 //! before. So the same batch always means the same jobs, whoever runs it and whenever.
 
 use crate::{failure::Failure, lines::Lines};
+use chrono::{DateTime, TimeDelta, Utc};
 use leasehold::{Kind, NewJob, QueueName};
+use leasehold_client::check_batch_name;
 use leasehold_core::JobId;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     kind: Kind,
     max_attempts: i32,
     timeout: Option<Duration>,
+    /// The batch that the jobs belong to. A name that is too long for a batch still makes the ids of the jobs.
+    batch: Option<String>,
     /// Whether the batch may have been run before.
     known: bool,
 }
@@ -59,6 +63,7 @@ impl Plan {
             kind: KIND.parse().map_err(|error| Failure::new(format!("{KIND} {error}")))?,
             max_attempts: common.max_attempts,
             timeout: common.timeout,
+            batch: check_batch_name(&batch).is_ok().then(|| batch.clone()),
             known,
         };
         let mut seen: HashMap<Uuid, u64> = HashMap::new();
@@ -105,7 +110,15 @@ impl Plan {
         job.queue = self.queue.clone();
         job.max_attempts = self.max_attempts;
         job.timeout = self.timeout;
+        job.batch.clone_from(&self.batch);
         Ok(job)
+    }
+
+    /// The job of a line as it is enqueued at this time: its place in the line is that of its input line. So the jobs begin in
+    /// the order of the input, and behind all jobs that waited before.
+    pub(crate) fn job_at(&self, nth: usize, now: DateTime<Utc>) -> Result<NewJob, Failure> {
+        let behind = TimeDelta::microseconds(i64::try_from(self.len() - nth).unwrap_or(i64::MAX));
+        Ok(NewJob { run_at: now.checked_sub_signed(behind), ..self.job(nth)? })
     }
 
     /// The payload of a line's job.

@@ -16,9 +16,11 @@ pub(crate) async fn send(
     if plan.known() && plan.len() > 0 {
         refuse_another_command(plan, 0, client, context).await?;
     }
+    // The clock of the database: a job that is due later by another clock would have to wait.
+    let now = client.store().uptime().await.map_err(|error| context.store_failure(error))?.now;
     for start in (0..plan.len()).step_by(BATCH_MAX) {
         let end = plan.len().min(start + BATCH_MAX);
-        let jobs = (start..end).map(|nth| plan.job(nth)).collect::<Result<Vec<_>, _>>()?;
+        let jobs = (start..end).map(|nth| plan.job_at(nth, now)).collect::<Result<Vec<_>, _>>()?;
         let answers = client.enqueue_many(&jobs).await.map_err(|error| context.failure(&error))?;
         if let Some(nth) = answers.iter().position(|answer| !answer.inserted) {
             refuse_another_command(plan, start + nth, client, context).await?;

@@ -23,6 +23,9 @@ pub(crate) struct FilterArgs {
     /// Jobs whose last error contains this text, in upper or lower case; % stands for any text
     #[arg(long, value_name = "TEXT")]
     error_like: Option<String>,
+    /// Jobs of this batch
+    #[arg(long, value_name = "NAME")]
+    batch: Option<String>,
     /// Change nothing; print how many jobs would be changed
     #[arg(long)]
     dry_run: bool,
@@ -40,12 +43,12 @@ pub(super) enum Chosen {
 impl FilterArgs {
     /// The jobs of the ids or of the filter, exactly one of which must be given.
     pub(super) fn choose(self, ids: Vec<JobId>) -> Result<Chosen, Failure> {
-        let Self { queue, kind, state, older_than, error_like, dry_run, yes } = self;
-        let filter = BulkFilter { queue, kind, states: state, older_than, error_like };
+        let Self { queue, kind, state, older_than, error_like, batch, dry_run, yes } = self;
+        let filter = BulkFilter { queue, kind, states: state, older_than, error_like, batch };
         let is_empty = filter == BulkFilter::default();
         match (ids.is_empty(), is_empty) {
             (true, true) => Err(Failure::usage(
-                "name the jobs by their ids, or by a filter: --queue, --kind, --state, --older-than or --error-like",
+                "name the jobs by their ids, or by a filter: --queue, --kind, --state, --older-than, --error-like or --batch",
             )),
             (false, false) => Err(Failure::usage("name the jobs by their ids or by a filter, not by both")),
             (false, true) if dry_run => Err(Failure::usage("--dry-run counts the jobs of a filter; it takes no ids")),

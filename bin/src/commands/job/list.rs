@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Only jobs in this state: scheduled, queued, running, succeeded, dead or cancelled
     #[arg(long)]
     state: Option<State>,
+    /// Only jobs of this batch
+    #[arg(long, value_name = "NAME")]
+    batch: Option<String>,
     /// At most this many jobs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
@@ -35,8 +38,14 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let store = context.store().await?;
-    let filter =
-        JobFilter { queue: args.queue, kind: args.kind, state: args.state, before: args.before, limit: args.limit };
+    let filter = JobFilter {
+        queue: args.queue,
+        kind: args.kind,
+        state: args.state,
+        batch: args.batch,
+        before: args.before,
+        limit: args.limit,
+    };
     let found = store.jobs(&filter).await.map_err(|error| context.store_failure(error))?;
     output::either(context.json, &found, || jobs::list(&found))?;
     if let Some(last) = found.last()

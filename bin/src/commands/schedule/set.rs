@@ -58,6 +58,9 @@ pub(crate) struct Args {
     /// Start each job only while this key has room: see `leasehold limit set`. May be given up to eight times
     #[arg(long, value_name = "KEY")]
     limit_key: Vec<String>,
+    /// The batch of the jobs
+    #[arg(long, value_name = "NAME")]
+    batch: Option<String>,
     /// How many attempts each job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
@@ -84,6 +87,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         at: None,
         unique_key: args.unique_key,
         limit_key: args.limit_key,
+        batch: args.batch,
         max_attempts: args.max_attempts,
         timeout: args.timeout,
         words: args.words,

@@ -1,7 +1,7 @@
 -- chosen_page: one page of the live table in the order of ids, and the jobs of this page that a filter chooses. The page limits
 -- the number of jobs that are looked at, so a statement is short however few jobs the filter chooses.
 --
--- Takes:      after = $6; limit = $7
+-- Takes:      after = $7; limit = $8
 -- From:       the parameters of `chosen`; after: the id after which the page begins; limit: the number of jobs to look at.
 -- Guard:      rows that other sessions have locked are skipped. The conditions are checked again when a row is locked.
 seen AS MATERIALIZED (

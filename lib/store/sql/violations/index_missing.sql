@@ -40,7 +40,12 @@ FROM (VALUES
     ('edge', 'edge_created', false),
     ('edge_count', 'edge_count_pkey', true),
     ('ended_parent', 'ended_parent_pkey', true),
-    ('unique_period', 'unique_period_pkey', true)
+    ('unique_period', 'unique_period_pkey', true),
+    ('job', 'job_batch', false),
+    ('history', 'history_batch', false),
+    ('batch', 'batch_pkey', true),
+    ('batch', 'batch_awaited', false),
+    ('batch', 'batch_created', false)
 ) AS e(owner, name, is_unique)
 LEFT JOIN pg_index i
     ON i.indexrelid = to_regclass('leasehold.' || e.name) AND i.indrelid = to_regclass('leasehold.' || e.owner)

@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 41] = [
+const FILES: [(&str, &str); 45] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -43,6 +43,7 @@ const FILES: [(&str, &str); 41] = [
     function!("unique_terms"),
     function!("replace_waiting"),
     function!("read_job"),
+    function!("join_batch"),
     function!("enqueue_nodes"),
     function!("enqueue_spec"),
     function!("enqueue_checked"),
@@ -53,6 +54,9 @@ const FILES: [(&str, &str); 41] = [
     function!("enqueue_graph"),
     function!("follow"),
     function!("fire_schedules"),
+    function!("seal_batch"),
+    function!("end_batches"),
+    function!("forget_batches"),
     function!("cancel_batch"),
     function!("cancel"),
     function!("place_batch"),

@@ -1,0 +1,10 @@
+//! `leasehold batch …`: one file per action.
+
+mod cancel;
+mod list;
+mod run;
+mod seal;
+mod show;
+mod wait;
+
+pub(crate) use run::{Args, run};

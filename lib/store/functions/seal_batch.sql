@@ -1,0 +1,32 @@
+-- seal_batch: from now on no job can be added to a batch. Says which jobs are enqueued when the jobs of the batch have ended.
+--
+-- Guard:      the exclusive lock on the row of the batch: the call waits for the transactions that add jobs.
+-- Parameters: the name, and the kinds of up to three jobs: when all jobs have succeeded, when all have ended, when the first one is
+--             dead; and the queue of these jobs.
+-- Answer:     sealed; already: it was sealed before with the same kinds and the same queue; other: it was sealed with others, and
+--             nothing was changed; unknown: there is no such batch.
+-- Index:      batch_pkey.
+-- Rights:     of the owner: clients need no rights on tables.
+CREATE OR REPLACE FUNCTION leasehold.seal_batch(
+    name text, on_success text DEFAULT NULL, on_complete text DEFAULT NULL, on_death text DEFAULT NULL,
+    queue text DEFAULT 'default'
+) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found_batch leasehold.batch;
+BEGIN
+    SELECT b.* INTO found_batch FROM leasehold.batch b WHERE b.name = seal_batch.name FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'unknown';
+    ELSIF found_batch.sealed_at IS NOT NULL THEN
+        RETURN CASE WHEN (found_batch.on_success::text, found_batch.on_complete::text, found_batch.on_death::text,
+                          found_batch.callback_queue::text)
+                         IS NOT DISTINCT FROM (on_success, on_complete, on_death, queue) THEN 'already' ELSE 'other' END;
+    END IF;
+    UPDATE leasehold.batch b
+    SET sealed_at = now(), on_success = seal_batch.on_success, on_complete = seal_batch.on_complete,
+        on_death = seal_batch.on_death, callback_queue = seal_batch.queue
+    WHERE b.name = seal_batch.name;
+    RETURN 'sealed';
+END
+$$;
