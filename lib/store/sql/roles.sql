@@ -62,10 +62,10 @@ GRANT USAGE ON SCHEMA leasehold TO leasehold_app, leasehold_worker, leasehold_re
 
 GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
 GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid),
-    leasehold.line_at(timestamptz, integer, text) TO leasehold_reader, leasehold_app;
+    leasehold.line_at(timestamptz, integer, text), leasehold.limit_of(text) TO leasehold_reader, leasehold_app;
 
 GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.batch,
-    leasehold.migration, leasehold.function TO leasehold_app;
+    leasehold.key_limit, leasehold.limit_slot, leasehold.limit_bucket, leasehold.migration, leasehold.function TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
 DO $$
 DECLARE
