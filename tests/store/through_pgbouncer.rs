@@ -50,6 +50,7 @@ mod snooze;
 mod statement_limits;
 mod stats;
 mod subject;
+mod table_locks;
 mod unblock;
 mod unique;
 mod unique_races;

@@ -40,8 +40,9 @@ use tokio::time::{error::Elapsed, timeout};
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
 const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
 
-/// The lock timeout of statements with a longer timeout than this: about the statement timeout of all others.
-const LOCKS_AT_MOST: Duration = Duration::from_secs(9);
+/// A statement with a longer timeout has a lock timeout too: about the statement timeout that others have by default.
+const LONG: Duration = Duration::from_secs(60);
+const LOCKS_OF_LONG: Duration = Duration::from_secs(9);
 
 /// The statement timeout at the server, for an answer timeout at the client. A tenth of the time is left for the error
 /// to come back and for the rollback.
@@ -55,7 +56,7 @@ pub(crate) fn statement_timeout(within: Duration) -> Duration {
 /// A statement that may run for an hour does not wait for locks that long: somebody who asks what is wrong must get an answer.
 pub(crate) fn begin(statement_timeout: Duration, limits_transactions: bool) -> Arc<str> {
     let limit = statement_timeout.as_millis().to_string();
-    let locks = if statement_timeout > LOCKS_AT_MOST { LOCKS_AT_MOST.as_millis() } else { 0 };
+    let locks = if statement_timeout > LONG { LOCKS_OF_LONG.as_millis() } else { 0 };
     let begin = include_str!("../sql/pooled_begin.sql").trim_end();
     let mut begin = begin.replace("$LIMIT", &limit).replace("$LOCKS", &locks.to_string());
     if limits_transactions {
