@@ -151,6 +151,17 @@ impl Fleet {
         self.until("the killed or frozen worker has lost its leases", |fleet| Ok(fleet.counts()?.leases_lost > before))
     }
 
+    /// Waits until all leases of the killed worker are lost. They do not all end at the same time, and one that ends later must not
+    /// be taken for a lease of the next worker that gets a fault.
+    pub(crate) fn wait_until_no_run_is_left(&mut self) -> Result<()> {
+        let left =
+            "SELECT count(*) FROM leasehold.job WHERE state = 'running' AND started_at < now() - interval '1 second'";
+        self.until("the runs of the killed worker have ended", |fleet| {
+            let left: i64 = fleet.runtime.block_on(sqlx::query_scalar(left).fetch_one(&mut fleet.database))?;
+            Ok(left == 0)
+        })
+    }
+
     /// Lets a frozen worker continue.
     pub(crate) fn thaw(&self, pid: i32) -> Result<()> {
         Ok(kill(Pid::from_raw(pid), Signal::SIGCONT)?)
