@@ -1,11 +1,18 @@
 //! Turns hints into jobs: the claim in PostgreSQL, which decides, and the start of the claimed jobs.
 
 use crate::{
-    attempt::attempt, capacity::Capacity, run::Run, unanswered::reconcile_unanswered, worker_state::WorkerState,
+    attempt::attempt,
+    capacity::{Capacity, Slot},
+    run::Run,
+    unanswered::reconcile_unanswered,
+    worker_state::WorkerState,
 };
 use leasehold_core::{ClaimedJob, FailPoint, JobId, QueueName, pass};
 use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
+
+/// The jobs of a claim get their slots in order if there are no more of them than this.
+const ORDERED_AT_MOST: usize = 32;
 
 /// One queue of a worker, with its capacity.
 pub(crate) struct Queue {
@@ -113,10 +120,12 @@ impl Queue {
         state.counters.claimed.add(jobs.len());
         let runs: Vec<Run> = jobs.into_iter().map(|job| run_of(state, job)).collect();
         state.runs.insert(&runs, sent_at);
+        let is_large = runs.len() > ORDERED_AT_MOST;
         for run in runs {
             let reservation = self.capacity.take();
-            // The jobs are in the order of the line, and tasks may begin in any order.
-            let slot = reservation.slot();
+            // The jobs are in the order of the line, and tasks may begin in any order. In a large batch each run takes a moment
+            // only, and the order of turns would cost each of them one more switch of tasks.
+            let slot = if is_large { Slot::Unasked } else { reservation.slot() };
             state.attempts.spawn(attempt(Arc::clone(state), run, reservation, slot));
         }
     }
