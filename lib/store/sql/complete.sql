@@ -17,7 +17,9 @@ WITH gone AS (
     -- An array with one id. Otherwise the planner may scan all of job_pkey alongside the parameters.
     WHERE j.id = ANY (ARRAY[r.id]) AND j.epoch = r.epoch AND j.worker = $1 AND j.state = 'running'
       AND (SELECT set_config('lock_timeout', '50ms', true)) IS NOT NULL
-    RETURNING j.*, r.result
+    RETURNING
+    -- include leaving
+    , r.result
 ), ended AS (
     -- include finish: state = 'succeeded'; result = g.result::json
     RETURNING h.id, h.epoch, h.state, h.is_parent

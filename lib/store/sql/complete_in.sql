@@ -11,7 +11,8 @@
 WITH gone AS (
     DELETE FROM leasehold.job j
     WHERE j.id = $2::uuid AND j.epoch = $3::integer AND j.worker = $1::uuid AND j.state = 'running'
-    RETURNING j.*
+    RETURNING
+    -- include leaving
 ), ended AS (
     -- include finish: state = 'succeeded'; result = $4::text::json
     RETURNING h.id, h.epoch, h.state, h.is_parent

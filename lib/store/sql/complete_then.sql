@@ -22,7 +22,8 @@ WITH target AS MATERIALIZED (
 ), gone AS (
     DELETE FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
-    RETURNING j.*
+    RETURNING
+    -- include leaving
 ), ended AS (
     -- include finish: state = 'succeeded'; result = t.result::json; from = gone g JOIN target t ON t.id = g.id
     RETURNING h.id, h.epoch, h.state, h.is_parent

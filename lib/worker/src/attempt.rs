@@ -58,7 +58,10 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
         // again.
         Some(settle) => {
             let settle = followed(&run, settle);
-            progress::write_last(&state, &run).await;
+            if progress::is_unwritten(&run) {
+                // In a box, because it would make the task of every run larger.
+                Box::pin(progress::write_last(&state, &run)).await;
+            }
             drop(state.ended.send(Ended { run, settle }).await);
         }
         None => state.runs.remove([&run].into_iter()),

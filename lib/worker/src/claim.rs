@@ -132,7 +132,7 @@ impl Queue {
 }
 
 fn run_of(state: &WorkerState, job: ClaimedJob) -> Run {
-    Run::new(job).with_store(Arc::clone(&state.store) as _).with_reports(Arc::clone(&state.reports))
+    Run::of_worker(Arc::clone(&state.store) as _, Arc::clone(&state.reports), job)
 }
 
 fn refused(ids: &[JobId], jobs: &[ClaimedJob]) -> Vec<JobId> {

@@ -32,12 +32,14 @@ pub(crate) async fn write_reports(state: Arc<WorkerState>, done: CancellationTok
     }
 }
 
+/// Whether the run has told something that can still be written.
+pub(crate) fn is_unwritten(run: &Run) -> bool {
+    run.has_report() && !run.is_completed()
+}
+
 /// Writes what the run told last, before the end of the run is written: afterwards its fence is stale.
 pub(crate) async fn write_last(state: &WorkerState, run: &Run) {
-    if run.has_report()
-        && !run.is_completed()
-        && timeout(LAST_WITHIN, write(state, std::slice::from_ref(run))).await.is_err()
-    {
+    if timeout(LAST_WITHIN, write(state, std::slice::from_ref(run))).await.is_err() {
         tracing::debug!(id = %run.fence().id, "the last report of a run was not written in time");
     }
 }

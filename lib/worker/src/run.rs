@@ -27,11 +27,8 @@ pub enum StopReason {
 #[derive(Clone, Debug)]
 pub struct Run {
     inner: Arc<Inner>,
+    /// Empty in the worker, which clones runs all the time.
     state: State,
-    /// Reads the parents of the job.
-    store: Option<Arc<dyn ReadParents>>,
-    /// Wakes the task that writes the progress of runs.
-    reports: Option<Arc<Notify>>,
 }
 
 /// Values that all runs of a worker share, one of each type: a connection pool, for example, or a client of another
@@ -70,6 +67,10 @@ pub struct ParentsError(String);
 #[derive(Debug)]
 struct Inner {
     job: ClaimedJob,
+    /// Reads the parents of the job.
+    store: Option<Arc<dyn ReadParents>>,
+    /// Wakes the task that writes the progress of runs.
+    reports: Option<Arc<Notify>>,
     reason: OnceLock<StopReason>,
     stopped: Notify,
     /// The jobs that follow if this run succeeds.
@@ -81,18 +82,35 @@ struct Inner {
 }
 
 impl Run {
-    /// A run of this job, without state. Workers make runs; the test of a handler may make one too.
+    /// A run of this job, without state and without parents. Workers make runs; the test of a handler may make one too.
     #[must_use]
     pub fn new(job: ClaimedJob) -> Self {
+        Self::made(job, None, None)
+    }
+
+    /// A run of this job, without state, with the store that has the parents of the job.
+    #[must_use]
+    pub fn new_in(store: Arc<dyn ReadParents>, job: ClaimedJob) -> Self {
+        Self::made(job, Some(store), None)
+    }
+
+    /// The same, with the signal for the task that writes the progress of runs.
+    pub(crate) fn of_worker(store: Arc<dyn ReadParents>, reports: Arc<Notify>, job: ClaimedJob) -> Self {
+        Self::made(job, Some(store), Some(reports))
+    }
+
+    fn made(job: ClaimedJob, store: Option<Arc<dyn ReadParents>>, reports: Option<Arc<Notify>>) -> Self {
         let inner = Inner {
             job,
+            store,
+            reports,
             reason: OnceLock::new(),
             stopped: Notify::new(),
             following: Mutex::default(),
             completed: OnceLock::new(),
             reported: Mutex::default(),
         };
-        Self { inner: Arc::new(inner), state: State::default(), store: None, reports: None }
+        Self { inner: Arc::new(inner), state: State::default() }
     }
 
     /// The same run with the state of its worker.
@@ -101,24 +119,13 @@ impl Run {
         Self { state, ..self }
     }
 
-    /// The same run with the store that has the parents of the job.
-    #[must_use]
-    pub fn with_store(self, store: Arc<dyn ReadParents>) -> Self {
-        Self { store: Some(store), ..self }
-    }
-
-    /// The same run with the signal for the task that writes the progress of runs.
-    pub(crate) fn with_reports(self, reports: Arc<Notify>) -> Self {
-        Self { reports: Some(reports), ..self }
-    }
-
     /// The jobs that this job waited for, in the order of its `depends_on`, each with its state and its result. Results
     /// beyond 4 MiB together are left out. Asks PostgreSQL, unless the job has no parents.
     ///
     /// # Errors
     /// PostgreSQL cannot be asked.
     pub async fn parents(&self) -> Result<Vec<Parent>, ParentsError> {
-        match &self.store {
+        match &self.inner.store {
             Some(store) if self.inner.job.has_parents => {
                 let parents = store.parents(self.inner.job.fence.id, PARENTS_MAX_BYTES).await;
                 parents.map_err(|error| ParentsError(error.to_string()))
@@ -164,7 +171,7 @@ impl Run {
         let (told, is_unwritten) = reported.get_or_insert_default();
         tell(told);
         *is_unwritten = true;
-        if let Some(reports) = &self.reports {
+        if let Some(reports) = &self.inner.reports {
             reports.notify_one();
         }
     }

@@ -59,7 +59,7 @@ pub(super) async fn drain(queue: &Queue, worker: WorkerBuilder) -> Result<Tally,
 }
 
 fn run_of(queue: &Queue, job: ClaimedJob) -> Run {
-    Run::new(job).with_store(Arc::new(queue.store.clone()))
+    Run::new_in(Arc::new(queue.store.clone()), job)
 }
 
 /// Writes the end of a run. Returns the end that was written: a run that does not succeed is cancelled, if somebody has asked
