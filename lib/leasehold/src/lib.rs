@@ -19,6 +19,7 @@ mod client;
 mod done;
 mod enqueue;
 mod job;
+mod fair;
 mod limits;
 mod metrics;
 mod middleware;
@@ -36,7 +37,7 @@ pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, Batch, BatchSeal, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE,
     DatabaseConfig, DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HintPlace, HistoryConfig,
-    InvalidTiming, KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process,
+    FairWeight, InvalidTiming, KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process,
     ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Sealed, Setting, Sources, StoreError, ValueKind,
     WorkerConfig,
 };

@@ -19,6 +19,8 @@ mod deferred;
 mod enqueue;
 mod error;
 mod expire;
+mod fair;
+mod fair_runs;
 mod following;
 mod graphs;
 mod job_words;
@@ -66,6 +68,7 @@ pub use leasehold_ports::{
     Lease, Line, LinePosition, LineSummary, Placed, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice,
     Stretch, Survey, TickJob, Uptime, Violation, Waiting,
 };
+pub use fair::{FAIR_WINDOW, FairWeight};
 pub use limits::{KeyLimit, LimitRecord};
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};

@@ -105,6 +105,12 @@ impl Store {
             Ok(found) => found,
         };
         if let Some(moment) = &mut found
+            && moment.job.fair_key.is_some()
+            && moment.job.state == State::Queued
+        {
+            moment.share = self.fair_share(id).await?;
+        }
+        if let Some(moment) = &mut found
             && let Some(keys) = &moment.job.limit_keys
             && moment.job.state == State::Queued
         {
@@ -164,5 +170,6 @@ fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
             })
             .transpose()?,
         limits: Vec::new(),
+        share: None,
     })
 }

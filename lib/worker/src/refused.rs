@@ -77,6 +77,7 @@ fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorte
             Claimability::Paused
             | Claimability::Overdue
             | Claimability::KeyFull
+            | Claimability::Parked
             | Claimability::NotQueued
             | Claimability::Finished => {
                 sorted.forget.push(id);

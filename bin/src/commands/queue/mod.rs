@@ -2,5 +2,6 @@
 
 mod run;
 mod set;
+mod weight;
 
 pub(crate) use run::{Args, run};

@@ -1,6 +1,6 @@
 //! `leasehold queue`: dispatches to the actions.
 
-use super::set;
+use super::{set, weight};
 use crate::{
     context::Context,
     failure::Failure,
@@ -43,6 +43,7 @@ enum Action {
         queue: QueueName,
     },
     Set(set::Args),
+    Weight(weight::Args),
     /// Show what was set for a queue
     Show {
         /// The name of the queue
@@ -74,6 +75,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             say(context, &queue, false, changed)?;
         }
         Action::Set(args) => set::set(args, context).await?,
+        Action::Weight(args) => weight::set(args, context).await?,
         Action::Show { queue } => set::show(&queue, context).await?,
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,
     }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State, Verb};
 use leasehold_ports::{HeldLimit, HintPlace, JobMoment, RowLocker, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
+use serde_json::Number;
 use std::fmt;
 
 /// Jobs before the explained one are counted up to this number.
@@ -150,7 +151,7 @@ fn deadlines(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
 }
 
 fn queued(facts: &Facts) -> Vec<Reason> {
-    let JobMoment { job, paused, key_held_by, limits, .. } = &facts.moment;
+    let JobMoment { job, paused, key_held_by, limits, share, .. } = &facts.moment;
     let mut reasons = Vec::new();
     if let Some(by) = key_held_by {
         reasons.push(Reason::KeyHeld { unique_key: job.unique_key.clone().unwrap_or_default(), by: *by });
@@ -165,12 +166,19 @@ fn queued(facts: &Facts) -> Vec<Reason> {
     let unserved = not_served(facts);
     let served = unserved.is_none();
     reasons.extend(unserved);
-    reasons.push(match facts.position {
-        Some(0) if reasons.is_empty() => Reason::Next,
-        Some(before) => {
+    reasons.push(match (share, facts.position) {
+        (Some(share), _) => Reason::Parked {
+            fair_key: share.fair_key.clone(),
+            before: share.before,
+            at_least: share.at_least,
+            weight: Number::from_f64(share.weight).unwrap_or_else(|| 1.into()),
+            keys: share.keys,
+        },
+        (None, Some(0)) if reasons.is_empty() => Reason::Next,
+        (None, Some(before)) => {
             Reason::Position { before: u64::try_from(before).unwrap_or(0), at_least: before >= POSITION_LIMIT }
         }
-        None => Reason::Moved,
+        (None, None) => Reason::Moved,
     });
     if let (true, Ok(workers)) = (served, &facts.workers) {
         let (free, slots) = capacity(workers, job);
@@ -312,7 +320,7 @@ mod tests {
     }
 
     fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
-        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None, locked_by: None, limits: Vec::new() };
+        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None, locked_by: None, limits: Vec::new(), share: None };
         Facts { moment, position, workers, parents: Vec::new(), hint: None }
     }
 
