@@ -37,7 +37,7 @@ const BY_ID: [(&str, &str); 22] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 31] = [
+const BY_INDEX: [(&str, &str, &[&str]); 32] = [
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
@@ -59,6 +59,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 31] = [
         "$worker, 'default', '{k,other}', 10, 1000, false",
         &["job_line_at", "job_in_danger", "job_begun_key"],
     ),
+    ("fair_share", "$id, 1000", &["job_parked", "job_pkey"]),
     ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
     ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
     ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line_at"]),
@@ -464,6 +465,39 @@ async fn jobs_without_room_of_a_limit_key_are_not_walked_over() {
     let begun = std::time::Instant::now();
     assert_eq!(fixture.admit(&["full".to_owned()]).await.expect("admit").len(), 10);
     assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+/// An admission reads one entry for each lane, and the jobs that it admits, however many wait.
+#[tokio::test]
+async fn an_admission_reads_lanes_and_not_the_line() {
+    let fixture = start().await;
+    fixture
+        .sql(
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at, fair_key, fair_at)
+             SELECT gen_random_uuid(), now(), 5, 3, 0, 'default', 'k', '{}', 'queued', 'infinity', 'key' || n % 10000,
+                    now() - interval '1 hour' + n * interval '1 microsecond' FROM generate_series(1, 100000) AS n",
+        )
+        .await;
+    for situation in ["never analyzed", "analyzed"] {
+        for (call, most) in [
+            ("leasehold.admit_fair('default', NULL, 500)", 20_000),
+            ("leasehold.admit_fair('default', '{}', 500)", 4_000),
+            ("leasehold.admit_fair('default', '{key1,key2}', 500)", 4_000),
+        ] {
+            let mut connection = fixture.pool().acquire().await.expect("a connection");
+            let script = format!(
+                "BEGIN; SELECT {call};
+                 SELECT coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'job'"
+            );
+            let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut *connection).await.expect(call);
+            let count = |nth| rows.last().expect("counters").try_get_unchecked::<i64, _>(nth).expect("a number");
+            assert_eq!(count(0), 0, "{situation}: {call} reads the table");
+            assert!(count(1) < most, "{situation}: {call} reads {} rows", count(1));
+            sqlx::raw_sql("COMMIT").execute(&mut *connection).await.expect("commit");
+        }
+        fixture.sql("VACUUM ANALYZE leasehold.job").await;
+    }
+    assert!(fixture.number("SELECT count(*) FROM leasehold.job WHERE fair_tag IS NOT NULL").await >= 500);
 }
 
 #[tokio::test]

@@ -255,7 +255,15 @@ impl Rows {
         let waits = matches!(row.life.state, State::Queued | State::Scheduled);
         let key_held_by = self.key_held_by(row).filter(|_| waits);
         let limits = if row.life.state == State::Queued { self.held_limits(&row.job.limit_keys) } else { Vec::new() };
-        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused, key_held_by, locked_by: None, limits, share: None })
+        Some(JobMoment {
+            job: row.record(),
+            as_of: self.clock.now(),
+            paused,
+            key_held_by,
+            locked_by: None,
+            limits,
+            share: None,
+        })
     }
 
     pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {

@@ -5,7 +5,9 @@
 -- Zero rows:  the job is not parked.
 -- Index:      job_pkey; job_parked: one range of the lane, and one probe for each key; fair_weight_pkey.
 WITH RECURSIVE me AS MATERIALIZED (
-    SELECT j.id, j.queue, j.kind, j.fair_key, j.fair_at FROM leasehold.job j WHERE j.id = $1 AND j.fair_at IS NOT NULL
+    -- By its id, and not by scanning the parked jobs.
+    SELECT j.* FROM (SELECT j.id, j.queue, j.kind, j.fair_key, j.fair_at FROM leasehold.job j WHERE j.id = $1 OFFSET 0) j
+    WHERE j.fair_at IS NOT NULL
 ), key(name, nth) AS (
     (SELECT j.fair_key, 1 FROM leasehold.job j
      WHERE j.fair_at IS NOT NULL AND j.queue = (SELECT m.queue FROM me m) AND j.kind = (SELECT m.kind FROM me m)

@@ -1,12 +1,6 @@
 //! Fair shares of a queue: which parked jobs come into the line, and what an operator says about it.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    promote::in_line_or_behind,
-    queue_settings::QueueChange,
-    row::word,
-};
+use crate::{connect::Store, error::Error, promote::in_line_or_behind, queue_settings::QueueChange, row::word};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
 use leasehold_ports::{Admitted, FairShare, Waiting};
 use serde::Serialize;
@@ -102,13 +96,21 @@ impl Store {
     ///
     /// # Errors
     /// The weight is not valid, or the statement failed.
-    pub async fn set_fair_weight(&self, queue: &QueueName, fair_key: &str, weight: f64) -> Result<(Vec<JobId>, Vec<Waiting>), Error> {
+    pub async fn set_fair_weight(
+        &self,
+        queue: &QueueName,
+        fair_key: &str,
+        weight: f64,
+    ) -> Result<(Vec<JobId>, Vec<Waiting>), Error> {
         let statement = sqlx::query(include_str!("../sql/fair_weight.sql"))
             .bind(queue.as_str())
             .bind(fair_key)
             .bind(weight)
             .bind(LOCK_TIMEOUT);
-        let parked: Vec<Uuid> = statement.try_map(|row: PgRow| row.try_get("id")).fetch_all(&self.bounded).await
+        let parked: Vec<Uuid> = statement
+            .try_map(|row: PgRow| row.try_get("id"))
+            .fetch_all(&self.bounded)
+            .await
             .map_err(Error::sql("setting the weight of a fair key"))?;
         let parked = parked.into_iter().map(JobId).collect();
         Ok((parked, self.admit_lanes(queue, None).await?))
@@ -153,9 +155,12 @@ impl Store {
     /// The jobs that come into the line because these runs have ended, or have follow-on jobs with fair keys. A reaper finds what is
     /// missing after an error.
     pub(crate) async fn admit_fair_after(&self, runs: &[FinishedRun], answers: &[Settled]) -> Vec<Waiting> {
-        let ended = || runs.iter().zip(answers).filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
+        let ended =
+            || runs.iter().zip(answers).filter(|(_, answer)| matches!(answer, Settled::Done | Settled::Already));
         let mut due: BTreeMap<QueueName, Vec<String>> = BTreeMap::new();
-        due.extend(self.fair_runs.ended(ended().map(|(run, _)| run.fence)).into_iter().map(|queue| (queue, Vec::new())));
+        due.extend(
+            self.fair_runs.ended(ended().map(|(run, _)| run.fence)).into_iter().map(|queue| (queue, Vec::new())),
+        );
         for (run, _) in ended() {
             let Settle::CompleteThen(success) = &run.settle else { continue };
             for job in &success.then {
@@ -168,7 +173,11 @@ impl Store {
     }
 
     /// Jobs that have come to the line or were parked. Admits the parked ones, as far as their shares say.
-    pub(crate) async fn admit_parked(&self, mut waiting: Vec<Waiting>, parked: Vec<(QueueName, String)>) -> Vec<Waiting> {
+    pub(crate) async fn admit_parked(
+        &self,
+        mut waiting: Vec<Waiting>,
+        parked: Vec<(QueueName, String)>,
+    ) -> Vec<Waiting> {
         let mut due: BTreeMap<QueueName, Vec<String>> = BTreeMap::new();
         for (queue, key) in parked {
             due.entry(queue).or_default().push(key);

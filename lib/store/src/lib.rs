@@ -62,13 +62,13 @@ pub use bulk::{Choice, Page, just_before};
 pub use connect::{Pooler, Settings, Store};
 pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};
 pub use error::Error;
+pub use fair::{FAIR_WINDOW, FairWeight};
 pub use leasehold_ports::{
     Admitted, CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint,
     Fingerprints, Finished, Fire, FireOutcome, Front, HeldLimit, InvalidLinePosition, JobMoment, JobStatus, Kinds,
     Lease, Line, LinePosition, LineSummary, Placed, Renewed, Repair, Retained, Revived, STRICT_PRIORITY_STEP, Slice,
     Stretch, Survey, TickJob, Uptime, Violation, Waiting,
 };
-pub use fair::{FAIR_WINDOW, FairWeight};
 pub use limits::{KeyLimit, LimitRecord};
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};

@@ -133,7 +133,8 @@ pub(super) async fn show(queue: &QueueName, context: &Context) -> Result<(), Fai
     let settings = store.queue_settings(queue).await.map_err(|error| context.store_failure(error))?;
     let weights = store.fair_weights(queue).await.map_err(|error| context.store_failure(error))?;
     let mut answer = json!(settings);
-    answer["weights"] = weights.iter().map(|set| (set.fair_key.clone(), json!(set.weight))).collect::<Map<_, _>>().into();
+    answer["weights"] =
+        weights.iter().map(|set| (set.fair_key.clone(), json!(set.weight))).collect::<Map<_, _>>().into();
     answer["queue"] = json!(queue);
     output::either(context.json, &answer, || card(queue, &settings, &weights))
 }
@@ -178,7 +179,8 @@ fn shared(fair: bool) -> &'static str {
 }
 
 fn weighted(fair: bool, weights: &[FairWeight]) -> String {
-    let set: Vec<String> = weights.iter().map(|set| format!("{} has the weight {}", set.fair_key, set.weight)).collect();
+    let set: Vec<String> =
+        weights.iter().map(|set| format!("{} has the weight {}", set.fair_key, set.weight)).collect();
     if set.is_empty() { shared(fair).to_owned() } else { format!("{}; {}", shared(fair), set.join(", ")) }
 }
 

@@ -320,7 +320,15 @@ mod tests {
     }
 
     fn facts(job: JobRecord, paused: bool, position: Option<i64>, workers: Result<Vec<WorkerRecord>, String>) -> Facts {
-        let moment = JobMoment { job, as_of: as_of(), paused, key_held_by: None, locked_by: None, limits: Vec::new(), share: None };
+        let moment = JobMoment {
+            job,
+            as_of: as_of(),
+            paused,
+            key_held_by: None,
+            locked_by: None,
+            limits: Vec::new(),
+            share: None,
+        };
         Facts { moment, position, workers, parents: Vec::new(), hint: None }
     }
 
