@@ -60,6 +60,7 @@ scenarios! {
     rows_locked,
     worker_kill_repeated,
     clock_skew,
+    batch,
     cron,
     graph,
     limits,
