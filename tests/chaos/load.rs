@@ -29,7 +29,7 @@ const LONG_LINE: usize = 5_000;
 /// the same key and are not inserted.
 const KEYS: usize = 12;
 /// The number of limit keys of clusters.
-const CLUSTERS: usize = 3;
+pub(crate) const CLUSTERS: usize = 3;
 /// The minimum of jobs in a call, even when the line is long enough.
 const BATCH_MIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(40);

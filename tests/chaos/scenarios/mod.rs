@@ -64,6 +64,9 @@ scenarios! {
     cron,
     graph,
     limits,
+    clusters,
+    extraction,
+    fraud_pipeline,
     everything,
 }
 
