@@ -287,8 +287,8 @@ async fn a_pause_is_found_without_reading_all() {
         let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
         assert!(!plan.to_string().contains("Seq Scan"), "{name}\n{plan}");
     }
-    // A claim asks once whether anything of the queue is paused, and asks nothing for each job if nothing is.
-    for (queue, asked) in [("default", 0), ("q7", 3)] {
+    // A claim reads the pauses of its queue once, whether there are any or not.
+    for queue in ["default", "q7"] {
         let jobs: Vec<NewJob> = (0..3).map(|_| NewJob { queue: crate::fixture::name(queue), ..new_job() }).collect();
         fixture.enqueue(&jobs).await.expect("enqueue");
         let list = jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>().join(",");
@@ -301,7 +301,7 @@ async fn a_pause_is_found_without_reading_all() {
         let plan: Value = rows[0].get(0);
         let mut asks = Vec::new();
         loops_of_pauses(&plan, &mut asks);
-        assert_eq!(asks, [1, asked], "queue {queue}\n{plan}");
+        assert_eq!(asks, [1], "queue {queue}\n{plan}");
         sqlx::raw_sql("DEALLOCATE s").execute(&mut connection).await.expect("deallocate");
     }
 }
