@@ -38,8 +38,8 @@ impl Kinds {
 /// Claims of jobs.
 #[async_trait]
 pub trait Claims: fmt::Debug + Send + Sync {
-    /// Claims the jobs of these hints that are queued in the queue of the hints, of a served kind and not in a paused queue. The
-    /// answer has the order of `ids`. A lock of another transaction blocks only its own job.
+    /// Claims the jobs of these hints that are queued in the queue of the hints, of a served kind, and paused neither with their
+    /// queue nor with their kind. The answer has the order of `ids`. A lock of another transaction blocks only its own job.
     async fn claim(
         &self,
         worker: WorkerId,

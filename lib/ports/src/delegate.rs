@@ -75,6 +75,8 @@ macro_rules! delegate_store {
                     async fn finished(&self, ids: &[JobId]) -> Vec<Finished>;
                     async fn pause(&self, queue: &QueueName) -> bool;
                     async fn resume(&self, queue: &QueueName) -> bool;
+                    async fn pause_kind(&self, queue: &QueueName, kind: &Kind) -> bool;
+                    async fn resume_kind(&self, queue: &QueueName, kind: &Kind) -> bool;
                     async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> u64;
                     async fn purge(&self, queue: &QueueName, limit: i64) -> Vec<JobId>;
                 }
@@ -146,6 +148,7 @@ macro_rules! delegate_store {
                     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
                     async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line;
                     async fn paused(&self) -> Vec<QueueName>;
+                    async fn paused_kinds(&self, queue: Option<&QueueName>) -> Vec<(QueueName, Kind)>;
                 }
             }
             $port! {

@@ -27,7 +27,7 @@ const LIMITED_AT_ONCE: usize = 128;
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Store {
-    /// Claims the jobs among `ids` that are queued in this queue, whose kind is served, unless the queue is paused. The answer has
+    /// Claims the jobs among `ids` that are queued in this queue, whose kind is served, unless the queue or the kind is paused. The answer has
     /// the order of `ids`. If another transaction has locked a job, the claim waits for the lock only for a moment, and the other
     /// jobs are claimed.
     ///
@@ -165,7 +165,7 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let statement = sqlx::query(include_str!("../sql/claim_limited_line.sql"))
+        let statement = sqlx::query(statement!("claim_limited_line"))
             .bind(worker.0)
             .bind(queue.as_str())
             .bind(kinds.names())
