@@ -6,7 +6,7 @@ use crate::{
     world::{BEAT, BEAT_PAYLOAD},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Event, Fence, JobId, Lifecycle, ParentFailure, QueueName, Settled, State, Verb};
+use leasehold_core::{Event, Fence, JobId, Kind, Lifecycle, ParentFailure, QueueName, Settled, State, Verb};
 use leasehold_tests::{Change, Entry, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Story {
     life: Lifecycle,
     queue: QueueName,
+    kind: Kind,
     unique_key: Option<String>,
     lease_until: Option<DateTime<Utc>>,
     /// Runs that ended with a result.
@@ -30,6 +31,7 @@ struct Story {
 struct Reader {
     stories: BTreeMap<JobId, Story>,
     paused: BTreeSet<QueueName>,
+    paused_kinds: BTreeSet<(QueueName, Kind)>,
     /// The parents of each job, and what happens when one of them fails.
     parents: BTreeMap<JobId, (Vec<JobId>, ParentFailure)>,
     /// The limit keys of each job, and how many runs each key allows.
@@ -85,7 +87,9 @@ impl Reader {
 
     fn read(&mut self, entry: &Entry) {
         match &entry.change {
-            Change::Enqueued { job, queue, unique_key } => self.enqueued(*job, queue, unique_key.as_ref()),
+            Change::Enqueued { job, queue, kind, unique_key } => {
+                self.enqueued(*job, queue, kind, unique_key.as_ref());
+            }
             Change::Moved { event, before, after, lease } => {
                 self.moved(entry.at, *event, before, after);
                 let story = self.stories.get_mut(&before.id);
@@ -101,10 +105,12 @@ impl Reader {
             }
             Change::Paused { queue } => drop(self.paused.insert(queue.clone())),
             Change::Resumed { queue } => drop(self.paused.remove(queue)),
+            Change::KindPaused { queue, kind } => drop(self.paused_kinds.insert((queue.clone(), kind.clone()))),
+            Change::KindResumed { queue, kind } => drop(self.paused_kinds.remove(&(queue.clone(), kind.clone()))),
         }
     }
 
-    fn enqueued(&mut self, job: Lifecycle, queue: &QueueName, unique_key: Option<&String>) {
+    fn enqueued(&mut self, job: Lifecycle, queue: &QueueName, kind: &Kind, unique_key: Option<&String>) {
         let is_live = |story: &&Story| !story.life.state.is_final();
         let twin = unique_key
             .and_then(|key| self.stories.values().filter(is_live).find(|story| story.unique_key.as_ref() == Some(key)));
@@ -114,6 +120,7 @@ impl Reader {
         let story = Story {
             life: job,
             queue: queue.clone(),
+            kind: kind.clone(),
             unique_key: unique_key.cloned(),
             lease_until: None,
             results: Vec::new(),
@@ -152,6 +159,9 @@ impl Reader {
                 }
                 if self.paused.contains(&story.queue) {
                     wrong.push(format!("{name} was claimed of a paused queue"));
+                }
+                if self.paused_kinds.contains(&(story.queue.clone(), story.kind.clone())) {
+                    wrong.push(format!("{name} was claimed although its kind was paused"));
                 }
                 if let Some(parent) = open_parent {
                     wrong.push(format!("{name} was claimed before its parent {} had ended", short(parent)));

@@ -2,8 +2,8 @@
 //! never scan the table, the line or the leases, whatever statistics the planner has. A plan that depends on statistics
 //! works until the statistics are outdated.
 
-use crate::fixture::{Fixture, LEASE};
-use leasehold_core::WorkerId;
+use crate::fixture::{Fixture, LEASE, new_job};
+use leasehold_core::{NewJob, WorkerId};
 use leasehold_store::Kinds;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -37,7 +37,7 @@ const BY_ID: [(&str, &str); 22] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 32] = [
+const BY_INDEX: [(&str, &str, &[&str]); 33] = [
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
@@ -60,6 +60,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 32] = [
         &["job_line_at", "job_in_danger", "job_begun_key"],
     ),
     ("fair_share", "$id, 1000", &["job_parked", "job_pkey"]),
+    ("queues_in_line", "'{default,other}'", &["job_line_at"]),
     ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
     ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
     ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line_at"]),
@@ -269,6 +270,55 @@ async fn a_schedule_is_found_without_reading_all() {
             }
         }
         fixture.sql("ANALYZE leasehold.schedule").await;
+    }
+}
+
+/// The statements about one pause, which must not read all of them.
+const OF_PAUSES: [(&str, &str); 3] =
+    [("pause_kind", "'q', 'k1', '200ms'"), ("resume_kind", "'q', 'k1', '200ms'"), ("paused_kinds", "'q'")];
+
+#[tokio::test]
+async fn a_pause_is_found_without_reading_all() {
+    let fixture = Fixture::start().await;
+    let insert = "INSERT INTO leasehold.pause (queue, what, name)
+                  SELECT 'q' || n % 1000, 'kind', 'k' || n FROM generate_series(1, 10000) AS n";
+    fixture.sql(insert).await;
+    fixture.sql("ANALYZE leasehold.pause").await;
+    let mut connection = fixture.connection().await;
+    for (name, parameters) in OF_PAUSES {
+        let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
+        assert!(!plan.to_string().contains("Seq Scan"), "{name}\n{plan}");
+    }
+    // A claim reads the pauses of its queue once, whether there are any or not.
+    for queue in ["default", "q7"] {
+        let jobs: Vec<NewJob> = (0..3).map(|_| NewJob { queue: crate::fixture::name(queue), ..new_job() }).collect();
+        fixture.enqueue(&jobs).await.expect("enqueue");
+        let list = jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>().join(",");
+        let script = format!(
+            "PREPARE s AS {}; EXPLAIN (ANALYZE, FORMAT JSON)
+             EXECUTE s('00000000-0000-7000-8000-000000000000', '{{{list}}}', NULL, 1000, '{queue}')",
+            statement("claim")
+        );
+        let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut connection).await.expect("a plan");
+        let plan: Value = rows[0].get(0);
+        let mut asks = Vec::new();
+        loops_of_pauses(&plan, &mut asks);
+        assert_eq!(asks, [1], "queue {queue}\n{plan}");
+        sqlx::raw_sql("DEALLOCATE s").execute(&mut connection).await.expect("deallocate");
+    }
+}
+
+/// How often each scan of the pauses ran, in the order of the plan.
+fn loops_of_pauses(plan: &Value, found: &mut Vec<u64>) {
+    match plan {
+        Value::Array(parts) => parts.iter().for_each(|part| loops_of_pauses(part, found)),
+        Value::Object(fields) => {
+            if fields.get("Relation Name").and_then(Value::as_str) == Some("pause") {
+                found.extend(fields.get("Actual Loops").and_then(Value::as_u64));
+            }
+            fields.values().for_each(|part| loops_of_pauses(part, found));
+        }
+        _ => {}
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Broken {
     UniqueKeysAreNotGuarded,
     /// A claim also takes running jobs.
     ClaimTakesRunningJobs,
-    /// A claim does not check whether the queue is paused.
+    /// A claim does not check whether the queue or the kind is paused.
     ClaimIgnoresPauses,
     /// A cancel of a running job is answered and then forgotten.
     CancelIsForgotten,

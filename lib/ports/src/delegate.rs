@@ -76,6 +76,8 @@ macro_rules! delegate_store {
                     async fn finished(&self, ids: &[JobId]) -> Vec<Finished>;
                     async fn pause(&self, queue: &QueueName) -> bool;
                     async fn resume(&self, queue: &QueueName) -> bool;
+                    async fn pause_kind(&self, queue: &QueueName, kind: &Kind) -> bool;
+                    async fn resume_kind(&self, queue: &QueueName, kind: &Kind) -> bool;
                     async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> u64;
                     async fn purge(&self, queue: &QueueName, limit: i64) -> Vec<JobId>;
                 }
@@ -108,6 +110,7 @@ macro_rules! delegate_store {
                     async fn claim_line(
                         &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
                     ) -> Vec<ClaimedJob>;
+                    async fn queues_in_line(&self, queues: &[QueueName]) -> Vec<QueueName>;
                 }
             }
             $port! {
@@ -146,6 +149,7 @@ macro_rules! delegate_store {
                     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
                     async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line;
                     async fn paused(&self) -> Vec<QueueName>;
+                    async fn paused_kinds(&self, queue: Option<&QueueName>) -> Vec<(QueueName, Kind)>;
                 }
             }
             $port! {
@@ -223,13 +227,17 @@ macro_rules! delegate_head {
             use $crate::delegate::names::*;
 
             const _: () = {
-                let _ = (<$head>::taker, <$head>::take, <$head>::hold, <$head>::set_aside);
+                let _ = (<$head>::taker, <$head>::with_hints, <$head>::take, <$head>::hold, <$head>::set_aside);
             };
 
             #[async_trait]
             impl $crate::TakeHints for $head {
                 async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
                     Ok(Box::new(<$head>::taker(self, queue).await?))
+                }
+
+                async fn with_hints(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
+                    Ok(<$head>::with_hints(self, queues).await?)
                 }
 
                 async fn take(

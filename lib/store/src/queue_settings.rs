@@ -36,6 +36,8 @@ pub struct QueueChange {
 pub struct QueueSettings {
     /// No job of the queue starts.
     pub paused: bool,
+    /// The kinds whose jobs do not start in this queue.
+    pub paused_kinds: Vec<String>,
     /// The waiting time that one point of priority is worth; `None`: one hour.
     pub priority_step_ms: Option<i64>,
     /// The queue that gets a job for each job that dies.
@@ -44,12 +46,6 @@ pub struct QueueSettings {
     pub keep_days: Option<i32>,
     /// Whether the jobs of the queue that have fair keys share it.
     pub fair: bool,
-}
-
-impl Default for QueueSettings {
-    fn default() -> Self {
-        Self { paused: false, priority_step_ms: None, dead_letter: None, keep_days: None, fair: true }
-    }
 }
 
 /// A dead letter: a job that was made because another one died.
@@ -90,9 +86,7 @@ impl Store {
     /// The statement failed.
     pub async fn queue_settings(&self, queue: &QueueName) -> Result<QueueSettings, Error> {
         let statement = sqlx::query_as(include_str!("../sql/queue_settings.sql")).bind(queue.as_str());
-        let found: Option<QueueSettings> =
-            statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading the settings of a queue"))?;
-        Ok(found.unwrap_or_default())
+        statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading the settings of a queue"))
     }
 
     /// The dead letters that a job is or has left, the oldest first.

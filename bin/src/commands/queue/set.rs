@@ -145,6 +145,10 @@ fn card(queue: &QueueName, settings: &QueueSettings, weights: &[FairWeight]) -> 
     let lines = [
         ("queue", queue.to_string()),
         ("paused", if settings.paused { "yes" } else { "no" }.to_owned()),
+        (
+            "paused kinds",
+            if settings.paused_kinds.is_empty() { "none".to_owned() } else { settings.paused_kinds.join(", ") },
+        ),
         ("priority", worth(step.unwrap_or(Duration::from_secs(3600)))),
         ("dead letters", settings.dead_letter.clone().unwrap_or_else(|| "none".to_owned())),
         (

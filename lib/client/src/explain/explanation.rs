@@ -151,7 +151,7 @@ fn deadlines(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
 }
 
 fn queued(facts: &Facts) -> Vec<Reason> {
-    let JobMoment { job, paused, key_held_by, limits, share, .. } = &facts.moment;
+    let JobMoment { job, paused, kind_paused, key_held_by, limits, share, .. } = &facts.moment;
     let mut reasons = Vec::new();
     if let Some(by) = key_held_by {
         reasons.push(Reason::KeyHeld { unique_key: job.unique_key.clone().unwrap_or_default(), by: *by });
@@ -159,6 +159,9 @@ fn queued(facts: &Facts) -> Vec<Reason> {
     reasons.extend(limits.iter().flat_map(limited));
     if *paused {
         reasons.push(Reason::Paused { queue: job.queue.clone() });
+    }
+    if *kind_paused {
+        reasons.push(Reason::KindPaused { queue: job.queue.clone(), kind: job.kind.clone() });
     }
     if job.crashes > 0 {
         reasons.push(Reason::Crashed { crashes: job.crashes, max_crashes: job.max_crashes });
@@ -324,6 +327,7 @@ mod tests {
             job,
             as_of: as_of(),
             paused,
+            kind_paused: false,
             key_held_by: None,
             locked_by: None,
             limits: Vec::new(),
@@ -342,6 +346,14 @@ mod tests {
     fn a_waiting_job_names_what_it_waits_for() {
         let facts = |paused, position, workers| facts(job("queued"), paused, position, workers);
         assert_eq!(codes(&facts(true, Some(0), Ok(vec![worker("q", None, 0)]))), ["paused", "position"]);
+        let mut of_kind = facts(false, Some(0), Ok(vec![worker("q", None, 0)]));
+        of_kind.moment.kind_paused = true;
+        assert_eq!(codes(&of_kind), ["kind_paused", "position"]);
+        let text = Explanation::of(&of_kind).to_string();
+        assert!(
+            text.contains("the kind k is paused in the queue q; `leasehold queue resume q --kind k` lets"),
+            "{text}"
+        );
         assert_eq!(codes(&facts(false, Some(0), Ok(vec![worker("q", None, 0)]))), ["next"]);
         assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("q", None, 2)]))), ["position", "busy"]);
         assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("other", None, 0)]))), ["no_worker", "position"]);

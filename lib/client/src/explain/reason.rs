@@ -44,6 +44,8 @@ pub enum Reason {
     Parked { fair_key: String, before: u64, at_least: bool, weight: Number, keys: u64 },
     /// The queue is paused.
     Paused { queue: String },
+    /// The kind is paused in the queue.
+    KindPaused { queue: String, kind: String },
     /// Redis cannot be asked, and only Redis knows which workers live.
     RedisAway { error: String },
     /// No live worker serves the queue.
@@ -203,6 +205,12 @@ impl fmt::Display for Reason {
             }
             Self::Paused { queue } => {
                 write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")
+            }
+            Self::KindPaused { queue, kind } => {
+                write!(
+                    f,
+                    "the kind {kind} is paused in the queue {queue}; `leasehold queue resume {queue} --kind {kind}` lets it go on"
+                )
             }
             Self::RedisAway { error } => {
                 write!(f, "which workers live is not known, since Redis cannot be asked: {error}")

@@ -37,11 +37,13 @@ pub(super) struct QueueEvidence {
     pub(super) queue: QueueName,
     /// The queue is paused in PostgreSQL.
     pub(super) paused: bool,
+    /// The kinds that are paused in this queue in PostgreSQL.
+    pub(super) paused_kinds: Vec<Kind>,
     /// Kinds that have jobs in the line.
     pub(super) kinds: Vec<Kind>,
     /// Which kinds live workers serve.
     pub(super) served: Served,
-    /// The front of the line, as the head should hold it; empty for a paused queue.
+    /// The front of the line, as the head should hold it: without paused kinds, and empty for a paused queue.
     pub(super) front: Line,
     /// All hints.
     pub(super) head: Snapshot,
@@ -60,12 +62,17 @@ impl Evidence {
         let lines: BTreeMap<QueueName, LineSummary> =
             store.survey(None).await?.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
         let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
+        let mut paused_kinds: BTreeMap<QueueName, Vec<Kind>> = BTreeMap::new();
+        for (queue, kind) in store.paused_kinds(None).await? {
+            paused_kinds.entry(queue).or_default().push(kind);
+        }
         let mut names: BTreeSet<QueueName> = handoff.queues().await?.into_iter().collect();
         names.extend(lines.keys().cloned());
         names.extend(paused.iter().cloned());
         names.extend(runs.iter().map(|run| run.queue.clone()));
         let gather = |name: QueueName| {
-            let (line, paused) = (lines.get(&name), paused.contains(&name));
+            let paused = (paused.contains(&name), paused_kinds.get(&name).cloned().unwrap_or_default());
+            let line = lines.get(&name);
             QueueEvidence::gather(store, handoff, name, line, paused)
         };
         let mut queues = all_of(names.into_iter().map(gather)).await?;
@@ -80,7 +87,7 @@ impl QueueEvidence {
         handoff: &dyn OperatorHead,
         queue: QueueName,
         line: Option<&LineSummary>,
-        paused: bool,
+        (paused, paused_kinds): (bool, Vec<Kind>),
     ) -> Result<Self, Error> {
         let front = match line.filter(|_| !paused) {
             Some(line) => front_of_line(store, handoff, &queue, &line.stretches, handoff.head_max()).await?.0,
@@ -91,6 +98,6 @@ impl QueueEvidence {
         let served = handoff.served_kinds(&queue).await?;
         let ids: BTreeSet<JobId> = head.held.iter().map(|(id, _)| *id).chain(listed(&head)).collect();
         let live = look_at(store, &ids.into_iter().collect::<Vec<_>>()).await?;
-        Ok(Self { queue, paused, kinds, served, front, head, live })
+        Ok(Self { queue, paused, paused_kinds, kinds, served, front, head, live })
     }
 }
