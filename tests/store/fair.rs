@@ -418,3 +418,37 @@ async fn tags_of_keys_without_jobs_are_deleted() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_paused_key_starts_nothing_while_others_go_on() {
+    let fixture = Fixture::start().await;
+    let queue = QueueName::default();
+    let (a, b) = (jobs("a", 20), jobs("b", 20));
+    fixture.enqueue_fair(&a).await;
+    fixture.enqueue_fair(&b).await;
+    let worker = WorkerId::new();
+    let run = fixture.claim_one(worker, a[0].id).await;
+    let (changed, parked) = fixture.pause_fair_key(&queue, "a").await.expect("pause");
+    assert_eq!((changed, parked.len()), (true, 19), "all that were admitted");
+    assert!(!fixture.pause_fair_key(&queue, "a").await.expect("pause").0, "it is paused already");
+    let ids_of_a = ids(&a);
+    assert!(fixture.claim(worker, &ids_of_a, &Kinds::All, LEASE).await.expect("claim").is_empty());
+    // A run that comes back is not started again, and is parked.
+    fixture.settle_one(run.fence, Settle::Release).await;
+    assert_eq!(fixture.claimability(a[0].id).await, Claimability::Paused);
+    assert!(fixture.claim(worker, &ids_of_a[..1], &Kinds::All, LEASE).await.expect("claim").is_empty());
+    assert!(fixture.claim_careful(worker, &ids_of_a[..1], &Kinds::All, 1, LEASE).await.expect("claim").is_empty());
+    fixture.enqueue_fair(&jobs("a", 1)).await;
+    assert_eq!(fixture.parked().await, 21);
+    let begun = fixture.run_next(worker, 100).await;
+    assert_eq!(begun.iter().map(|run| run.fence.id).collect::<BTreeSet<_>>(), ids(&b).into_iter().collect());
+    let settings = fixture.queue_settings(&queue).await.expect("settings");
+    assert_eq!(settings.paused_fair_keys, ["a"]);
+    assert!(fixture.job_moment(a[1].id).await.expect("read").expect("a job").share.expect("a share").paused);
+    fixture.sql("UPDATE leasehold.job SET created_at = created_at - interval '1 minute'").await;
+    fixture.keeps_the_invariants().await;
+    let (changed, admitted) = fixture.resume_fair_key(&queue, "a").await.expect("resume");
+    assert_eq!((changed, admitted.len()), (true, 21));
+    assert!(!fixture.resume_fair_key(&queue, "a").await.expect("resume").0);
+    assert_eq!(fixture.run_next(worker, 100).await.len(), 21);
+}

@@ -36,6 +36,31 @@ impl Client {
         Ok(())
     }
 
+    /// Pauses a fair key in a queue: none of its jobs starts until it is resumed; running jobs, and jobs of other keys, continue. The key
+    /// needs no job. Returns whether that changed anything.
+    ///
+    /// # Errors
+    /// The fair keys of the queue are only labels, or PostgreSQL fails.
+    pub async fn pause_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<bool, Error> {
+        let (changed, parked) = self.postgres()?.pause_fair_key(queue, fair_key).await?;
+        if let Some(hints) = &self.hints
+            && !parked.is_empty()
+        {
+            hints.forget(queue, &parked).await;
+        }
+        Ok(changed)
+    }
+
+    /// Resumes a fair key in a queue. Returns whether the key was paused. If the queue or the kind of a job is paused too, it stays paused.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn resume_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<bool, Error> {
+        let (changed, admitted) = self.postgres()?.resume_fair_key(queue, fair_key).await?;
+        self.tell_of_admitted(queue, &admitted).await;
+        Ok(changed)
+    }
+
     /// The weights that somebody has set in a queue, by key.
     ///
     /// # Errors

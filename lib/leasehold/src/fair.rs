@@ -30,6 +30,23 @@ impl Client {
         self.untyped().set_fair_weight(queue, fair_key, weight).await
     }
 
+    /// Pauses a fair key in a queue: none of its jobs starts until it is resumed; running jobs, and jobs of other keys, continue. Returns
+    /// whether that changed anything.
+    ///
+    /// # Errors
+    /// The fair keys of the queue are only labels, or PostgreSQL fails.
+    pub async fn pause_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<bool, Error> {
+        self.untyped().pause_fair_key(queue, fair_key).await
+    }
+
+    /// Resumes a fair key in a queue. Returns whether the key was paused.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn resume_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<bool, Error> {
+        self.untyped().resume_fair_key(queue, fair_key).await
+    }
+
     /// The weights that somebody has set in a queue, by key.
     ///
     /// # Errors

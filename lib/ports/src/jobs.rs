@@ -107,6 +107,8 @@ pub struct FairShare {
     pub fair_key: String,
     /// How much of the queue the key gets, compared with the other keys.
     pub weight: f64,
+    /// Whether the key is paused in the queue.
+    pub paused: bool,
     /// How many keys have parked jobs of the same queue and kind, with this one.
     pub keys: u64,
     /// How many parked jobs of its key are before the job.

@@ -14,6 +14,7 @@
 --             the end of the window is admitted even if the window is full: the first job of a new key. A window that grows to one and
 --             a half of its size is cut: its last jobs are parked again, and their keys get their tags back. So the window has the
 --             lowest tags of all waiting jobs, whoever came first.
+-- Paused:     the lane of a paused key is not read. Its jobs that have come back into the line are parked again.
 -- Stuck:      an admitted job that waits while four windows more were admitted counts no longer: its row is locked, or its worker
 --             crashes. It takes no room, and does not hold back the first tag.
 -- Place:      a job that goes behind the window stands where it came into the line, but not before the job ahead of it. So plain jobs
@@ -31,6 +32,9 @@ SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off SET jit = of
 #variable_conflict use_column
 DECLARE
     _kind text := '';
+    -- The paused keys of the queue.
+    paused text[] := ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = _queue AND p.what = 'fair_key');
+    paused_key text;
     -- The largest tag so far, and the number of the last admitted job.
     largest_tag double precision;
     last_nth bigint;
@@ -54,6 +58,14 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(leasehold.fair_lock(_queue)) OR NOT leasehold.is_fair(_queue) THEN
         RETURN;
     END IF;
+    -- Runs of a paused key have come back from their workers.
+    FOREACH paused_key IN ARRAY paused LOOP
+        RETURN QUERY
+            SELECT j.id, j.queue::text, j.fair_at, NULL::text, j.fair_key
+            FROM leasehold.park_again(_queue, paused_key) p(id)
+            CROSS JOIN LATERAL (SELECT j.id, j.queue, j.fair_at, j.fair_key
+                                FROM leasehold.job j WHERE j.id = p.id AND j.fair_at IS NOT NULL OFFSET 0) j;
+    END LOOP;
     LOOP
         SELECT j.kind::text INTO _kind FROM leasehold.job j
         WHERE j.fair_at IS NOT NULL AND j.queue = _queue AND j.kind > _kind ORDER BY j.kind LIMIT 1;
@@ -135,7 +147,7 @@ BEGIN
                                  greatest(floor_tag, (SELECT t.tag FROM leasehold.fair_tag t
                                                       WHERE t.queue = _queue AND t.fair_key = k.name)) AS start
                           FROM key k
-                          WHERE k.name IS NOT NULL AND k.name <> ALL (dry)) l
+                          WHERE k.name IS NOT NULL AND k.name <> ALL (dry) AND k.name <> ALL (paused)) l
                     WHERE l.start < below
                     ORDER BY l.start, l.key LIMIT wanted
                 ), level AS MATERIALIZED (

@@ -5,7 +5,8 @@
 -- Parameters: the queue; the maximum number of jobs.
 -- Answer:     the jobs that were moved. A job that is parked now has no position. A job with limit keys that has left its lane waits
 --             for room: its answer has the key to admit.
--- Index:      job_parked, or job_fair_line; job_pkey.
+-- Paused:     jobs of a paused key stay where they are.
+-- Index:      pause_pkey; job_parked, or job_fair_line; job_pkey.
 -- Rights:     of the caller, which is an operator or a reaper.
 CREATE OR REPLACE FUNCTION leasehold.follow_fair(_queue text, _limit bigint)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, limited_by text)
@@ -42,6 +43,8 @@ BEGIN
             WITH target AS MATERIALIZED (
                 SELECT j.id FROM leasehold.job j
                 WHERE j.fair_at IS NOT NULL AND j.queue = _queue
+                  AND NOT EXISTS (SELECT FROM leasehold.pause p
+                                  WHERE p.queue = _queue AND p.what = 'fair_key' AND p.name = j.fair_key)
                 LIMIT _limit FOR UPDATE SKIP LOCKED
             )
             UPDATE leasehold.job j

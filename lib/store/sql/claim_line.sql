@@ -31,6 +31,9 @@ WITH RECURSIVE kind(name) AS (
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.line_at, j.crashes, j.max_crashes FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name AND j.line_at < 'infinity' AND j.limit_keys IS NULL
+          -- Jobs of a paused fair key are not in the line, but for those that came back from a worker.
+          AND (j.fair_key IS NULL
+               OR j.fair_key <> ALL (ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = $2 AND p.what = 'fair_key')))
           AND
           -- include may_begin
           AND CASE

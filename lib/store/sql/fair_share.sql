@@ -3,7 +3,7 @@
 -- Guard:      none, it only reads.
 -- Parameters: $1 id, $2 how far to count.
 -- Zero rows:  the job is not parked.
--- Index:      job_pkey; job_parked: one range of the lane, and one probe for each key; fair_weight_pkey.
+-- Index:      job_pkey; job_parked: one range of the lane, and one probe for each key; fair_weight_pkey, pause_pkey.
 WITH RECURSIVE me AS MATERIALIZED (
     -- By its id, and not by scanning the parked jobs.
     SELECT j.* FROM (SELECT j.id, j.queue, j.kind, j.fair_key, j.fair_at FROM leasehold.job j WHERE j.id = $1 OFFSET 0) j
@@ -19,6 +19,7 @@ WITH RECURSIVE me AS MATERIALIZED (
     FROM key k WHERE k.name IS NOT NULL AND k.nth < $2::bigint
 )
 SELECT m.fair_key, coalesce((SELECT w.weight FROM leasehold.fair_weight w WHERE w.queue = m.queue AND w.fair_key = m.fair_key), 1) AS weight,
+       EXISTS (SELECT FROM leasehold.pause p WHERE p.queue = m.queue AND p.what = 'fair_key' AND p.name = m.fair_key) AS paused,
        (SELECT count(*) FROM key k WHERE k.name IS NOT NULL) AS keys,
        (SELECT count(*) FROM (
             SELECT FROM leasehold.job j

@@ -18,6 +18,8 @@ SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kin
            WHEN NOT
                -- include kind_not_paused: queue = j.queue::text; kind = j.kind::text
            THEN 'paused'
+           WHEN j.fair_key IS NOT NULL AND EXISTS (
+               SELECT FROM leasehold.pause p WHERE p.queue = j.queue AND p.what = 'fair_key' AND p.name = j.fair_key) THEN 'paused'
            WHEN least(j.expires_at, j.retry_until) <= now() THEN 'overdue'
            WHEN j.kind::text <> ALL ($2::text[]) THEN 'foreign'
            WHEN j.fair_at IS NOT NULL THEN 'parked'

@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Sets whether the jobs of a queue that have fair keys share it, and moves the waiting jobs. Returns how many moved. A reaper moves
-    /// those that are left.
+    /// those that are left. Jobs of paused keys stay parked until these are resumed.
     ///
     /// # Errors
     /// [`Error::Locked`] if another session holds the row of the queue for longer than the lock timeout; or a statement failed.
@@ -116,6 +116,35 @@ impl Store {
         Ok((parked, self.admit_lanes(queue, None).await?))
     }
 
+    /// Pauses a fair key in a queue: none of its jobs starts until it is resumed. Returns whether that changed anything, and the jobs that
+    /// have left the line.
+    ///
+    /// # Errors
+    /// The fair keys of the queue are only labels, or the statement failed.
+    pub async fn pause_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<(bool, Vec<JobId>), Error> {
+        let statement = sqlx::query(include_str!("../sql/pause_fair_key.sql"))
+            .bind(queue.as_str())
+            .bind(fair_key)
+            .bind(LOCK_TIMEOUT);
+        let answer = |row: PgRow| Ok((row.try_get("changed")?, row.try_get::<Vec<Uuid>, _>("parked")?));
+        let (changed, parked) =
+            statement.try_map(answer).fetch_one(&self.bounded).await.map_err(Error::sql("pausing a fair key"))?;
+        Ok((changed, parked.into_iter().map(JobId).collect()))
+    }
+
+    /// Resumes a fair key in a queue. Returns whether it was paused, and the jobs that are now in the line.
+    ///
+    /// # Errors
+    /// A statement failed.
+    pub async fn resume_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<(bool, Vec<Waiting>), Error> {
+        let statement = sqlx::query(include_str!("../sql/resume_fair_key.sql"))
+            .bind(queue.as_str())
+            .bind(fair_key)
+            .bind(LOCK_TIMEOUT);
+        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("resuming a fair key"))?;
+        Ok((row.is_some(), self.admit_lanes(queue, None).await?))
+    }
+
     /// The weights that somebody has set in a queue, by key.
     ///
     /// # Errors
@@ -134,6 +163,7 @@ impl Store {
                 fair_key: row.try_get("fair_key")?,
                 weight: row.try_get("weight")?,
                 keys: count("keys")?,
+                paused: row.try_get("paused")?,
                 before: count("before")?,
                 at_least: count("before")? >= u64::try_from(COUNTED).unwrap_or(u64::MAX),
             })

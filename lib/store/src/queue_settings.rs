@@ -38,6 +38,8 @@ pub struct QueueSettings {
     pub paused: bool,
     /// The kinds whose jobs do not start in this queue.
     pub paused_kinds: Vec<String>,
+    /// The fair keys whose jobs do not start in this queue.
+    pub paused_fair_keys: Vec<String>,
     /// The waiting time that one point of priority is worth; `None`: one hour.
     pub priority_step_ms: Option<i64>,
     /// The queue that gets a job for each job that dies.

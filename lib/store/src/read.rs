@@ -34,6 +34,8 @@ pub struct QueueStats {
     pub paused: bool,
     /// The kinds that are paused in this queue.
     pub paused_kinds: Vec<String>,
+    /// The fair keys that are paused in this queue.
+    pub paused_fair_keys: Vec<String>,
     pub blocked: i64,
     pub scheduled: i64,
     pub queued: i64,

@@ -149,6 +149,10 @@ fn card(queue: &QueueName, settings: &QueueSettings, weights: &[FairWeight]) -> 
             "paused kinds",
             if settings.paused_kinds.is_empty() { "none".to_owned() } else { settings.paused_kinds.join(", ") },
         ),
+        (
+            "paused keys",
+            if settings.paused_fair_keys.is_empty() { "none".to_owned() } else { settings.paused_fair_keys.join(", ") },
+        ),
         ("priority", worth(step.unwrap_or(Duration::from_secs(3600)))),
         ("dead letters", settings.dead_letter.clone().unwrap_or_else(|| "none".to_owned())),
         (

@@ -163,6 +163,9 @@ fn queued(facts: &Facts) -> Vec<Reason> {
     if *kind_paused {
         reasons.push(Reason::KindPaused { queue: job.queue.clone(), kind: job.kind.clone() });
     }
+    if let Some(share) = share.as_ref().filter(|share| share.paused) {
+        reasons.push(Reason::FairKeyPaused { queue: job.queue.clone(), fair_key: share.fair_key.clone() });
+    }
     if job.crashes > 0 {
         reasons.push(Reason::Crashed { crashes: job.crashes, max_crashes: job.max_crashes });
     }

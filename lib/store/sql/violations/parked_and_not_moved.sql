@@ -14,7 +14,9 @@ SELECT first.id, format('waits in the lane of fair key %L of queue %s, and nothi
 FROM stretch s
 CROSS JOIN LATERAL (
     SELECT j.id, j.fair_key, j.created_at FROM leasehold.job j
-    WHERE j.fair_at IS NOT NULL AND j.queue = s.queue AND j.kind = s.kind ORDER BY j.fair_key, j.fair_at, j.id LIMIT 1
+    WHERE j.fair_at IS NOT NULL AND j.queue = s.queue AND j.kind = s.kind
+      AND NOT EXISTS (SELECT FROM leasehold.pause p WHERE p.queue = s.queue AND p.what = 'fair_key' AND p.name = j.fair_key)
+    ORDER BY j.fair_key, j.fair_at, j.id LIMIT 1
 ) first
 WHERE first.created_at < now() - interval '10 seconds'
   AND (NOT leasehold.is_fair(s.queue) OR NOT EXISTS (

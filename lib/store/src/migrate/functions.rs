@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 53] = [
+const FILES: [(&str, &str); 54] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -27,10 +27,11 @@ const FILES: [(&str, &str); 53] = [
     function!("line_at"),
     function!("is_fair"),
     function!("fair_lock"),
+    function!("park_again"),
     function!("admit_fair"),
     function!("follow_fair"),
     function!("admit_fair_next"),
-    function!("park_again"),
+    function!("pause_fair_key"),
     function!("set_fair_weight"),
     function!("trim_fair"),
     function!("limit_of"),
