@@ -65,6 +65,40 @@ async fn a_running_job_is_explained_and_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn explain_says_when_a_worker_for_the_kind_was_last_seen() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--delay", "1h"]);
+    let reason = || {
+        let told = scene.json(&["job", "explain", &id]);
+        told["reasons"].as_array().and_then(|reasons| reasons.last()).cloned().unwrap_or_default()
+    };
+    let never = reason();
+    assert_eq!((&never["code"], &never["last_seen_ms"]), (&json!("no_worker"), &json!(null)));
+    assert!(never["text"].as_str().is_some_and(|text| text.contains("last seen is not known")), "{never}");
+
+    let worker = Background::start(&scene, &["worker", "--queue", "q=1", "--exec", "k=true"], &[]);
+    eventually("a worker serves the kind", Duration::from_secs(20), || async {
+        let told = reason();
+        if told["code"] == "scheduled" { Ok(()) } else { Err(told) }
+    })
+    .await;
+    let stopped = worker.stop();
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    let seen = reason();
+    assert!(seen["last_seen_ms"].as_u64().is_some_and(|ms| ms < 60_000), "{seen}");
+    let text = scene.output(&["job", "explain", &id]);
+    assert!(text.contains("no live worker serves the queue q; a worker for the kind k was last seen"), "{text}");
+
+    let _other = Background::start(&scene, &["worker", "--queue", "q=1", "--exec", "other=true"], &[]);
+    eventually("a worker of another kind is there", Duration::from_secs(20), || async {
+        let text = scene.output(&["job", "explain", &id]);
+        let told = text.contains("has a handler for the kind k; one that had was last seen");
+        if told { Ok(()) } else { Err(text) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reaper_promotes_due_jobs_and_doctor_finds_nothing_wrong() {
     let scene = Scene::start().await;
     let _fleet = Background::fleet(&scene);
