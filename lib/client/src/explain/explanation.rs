@@ -214,7 +214,11 @@ fn running(facts: &Facts) -> Vec<Reason> {
         reasons.push(if end > *as_of {
             Reason::Lease { expires_at: end, in_ms: ms_between(*as_of, end) }
         } else {
-            Reason::LeaseRanOut { expired_at: end, since_ms: ms_between(end, *as_of) }
+            Reason::LeaseRanOut {
+                expired_at: end,
+                since_ms: ms_between(end, *as_of),
+                locked: facts.moment.locked_by.is_some(),
+            }
         });
     }
     if let Some(requested_at) = job.cancel_requested_at {
@@ -425,7 +429,10 @@ mod tests {
         assert!(text.contains("its lease holds for another 20s"), "{text}");
         let over = JobRecord { lease_expires_at: Some(as_of() - chrono::Duration::seconds(3)), ..run };
         let text = texts(&facts(over, false, None, Err("away".into())));
-        assert!(text.contains("its lease ran out 3.0s ago"), "{text}");
+        assert!(
+            text.contains("its lease ran out 3.0s ago; a reaper ends the run at its next tick: is one running?"),
+            "{text}"
+        );
     }
 
     #[test]

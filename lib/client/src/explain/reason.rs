@@ -70,8 +70,8 @@ pub enum Reason {
     },
     /// The lease of the run holds.
     Lease { expires_at: DateTime<Utc>, in_ms: u64 },
-    /// The lease of the run is over: a reaper must end the run.
-    LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64 },
+    /// The lease of the run is over: a reaper must end the run, which it cannot while a transaction has locked the job.
+    LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64, locked: bool },
     /// A cancel was asked for, and the run has not stopped yet.
     CancelWanted { requested_at: DateTime<Utc>, since_ms: u64 },
     /// The job has succeeded.
@@ -238,10 +238,15 @@ impl fmt::Display for Reason {
             Self::Lease { in_ms, .. } => {
                 write!(f, "its lease holds for another {} unless it is renewed", duration_ms(*in_ms))
             }
-            Self::LeaseRanOut { since_ms, .. } => write!(
+            Self::LeaseRanOut { since_ms, locked, .. } => write!(
                 f,
-                "its lease ran out {} ago; a reaper puts it back at its next tick: is one running?",
-                duration_ms(*since_ms)
+                "its lease ran out {} ago; a reaper ends the run {}",
+                duration_ms(*since_ms),
+                if *locked {
+                    "when the transaction that has locked the job is over"
+                } else {
+                    "at its next tick: is one running?"
+                }
             ),
             Self::CancelWanted { since_ms, .. } => write!(f, "a cancel was asked for {} ago", duration_ms(*since_ms)),
             Self::Succeeded { finished_at, since_ms } => write!(f, "it succeeded{}", When(*finished_at, *since_ms)),
