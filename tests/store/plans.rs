@@ -38,7 +38,7 @@ const BY_ID: [(&str, &str); 23] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 31] = [
+const BY_INDEX: [(&str, &str, &[&str]); 32] = [
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
@@ -60,6 +60,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 31] = [
         "$worker, 'default', '{k,other}', 10, 1000, false",
         &["job_line_at", "job_in_danger", "job_begun_key"],
     ),
+    ("queues_in_line", "'{default,other}'", &["job_line_at"]),
     ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
     ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
     ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line_at"]),

@@ -1,6 +1,7 @@
 //! Support for tests: real servers, waits on conditions, and the content of all keys.
 
 mod binary;
+mod callback;
 mod clock;
 mod eventually;
 mod front;
@@ -13,6 +14,7 @@ mod shared;
 mod stores;
 
 pub use binary::leasehold_program;
+pub use callback::BatchCallback;
 pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
 pub use front::front;

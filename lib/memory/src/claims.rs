@@ -89,6 +89,13 @@ impl Rows {
         self.start(worker, &target, lease)
     }
 
+    pub(crate) fn queues_in_line(&self, queues: &[QueueName]) -> Vec<QueueName> {
+        let has_job = |queue: &&QueueName| {
+            self.live.values().any(|row| row.life.state == State::Queued && row.job.queue == **queue)
+        };
+        queues.iter().filter(has_job).cloned().collect()
+    }
+
     /// Of the jobs in danger only the first, unless these jobs have to wait; of the other crashed jobs, as many as may
     /// run together; and all other jobs.
     fn few_that_crashed(&self, worker: WorkerId, found: &[&Row], danger_is_taken: bool) -> Vec<JobId> {

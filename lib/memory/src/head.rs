@@ -107,6 +107,17 @@ impl MemoryHead {
         receiver
     }
 
+    pub async fn with_hints(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
+        self.call("with_hints", |server, _| {
+            let has_hints = |queue: &&QueueName| {
+                let keys = server.keys.queues.get(*queue);
+                keys.is_some_and(|keys| !keys.ready.is_empty() || !keys.aside.is_empty())
+            };
+            queues.iter().filter(has_hints).cloned().collect()
+        })
+        .await
+    }
+
     pub async fn find_hint(&self, queue: &QueueName, id: JobId) -> Result<HintPlace, Error> {
         self.call("find_hint", |server, _| match server.of(queue).leases.get(&id) {
             None => HintPlace::Absent,

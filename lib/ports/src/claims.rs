@@ -72,6 +72,9 @@ pub trait Claims: fmt::Debug + Send + Sync {
         lease: Duration,
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error>;
+
+    /// The queues among these that have a queued job, whether or not it can be claimed now.
+    async fn queues_in_line(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error>;
 }
 
 /// The status of a live job that a hint refers to.

@@ -109,6 +109,7 @@ macro_rules! delegate_store {
                     async fn claim_line(
                         &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
                     ) -> Vec<ClaimedJob>;
+                    async fn queues_in_line(&self, queues: &[QueueName]) -> Vec<QueueName>;
                 }
             }
             $port! {
@@ -224,13 +225,17 @@ macro_rules! delegate_head {
             use $crate::delegate::names::*;
 
             const _: () = {
-                let _ = (<$head>::taker, <$head>::take, <$head>::hold, <$head>::set_aside);
+                let _ = (<$head>::taker, <$head>::with_hints, <$head>::take, <$head>::hold, <$head>::set_aside);
             };
 
             #[async_trait]
             impl $crate::TakeHints for $head {
                 async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
                     Ok(Box::new(<$head>::taker(self, queue).await?))
+                }
+
+                async fn with_hints(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
+                    Ok(<$head>::with_hints(self, queues).await?)
                 }
 
                 async fn take(

@@ -136,6 +136,17 @@ impl Store {
         Ok(jobs)
     }
 
+    /// The queues among these that have a queued job, whether or not it can be claimed now.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn queues_in_line(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
+        let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+        let statement = sqlx::query(include_str!("../sql/queues_in_line.sql")).bind(names);
+        let found = statement.try_map(|row| word(&row, "name")).fetch_all(&self.bounded).await;
+        found.map_err(Error::sql("looking for queues that have jobs"))
+    }
+
     /// Claims jobs that have limit keys, for hints in the order of the line. A call that meets the lock of a key claims nothing.
     async fn claim_limited(&self, claim: &Claim<'_>, ids: &[Uuid], limit: usize) -> Result<Vec<ClaimedJob>, Error> {
         let ids = &ids[..ids.len().min(LIMITED_AT_ONCE)];

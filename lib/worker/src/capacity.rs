@@ -124,7 +124,9 @@ impl Reservation {
         let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
         // Two runs that end at once may lose one of the two updates. The average is an estimate.
         let before = self.0.run_ns.load(Ordering::Relaxed);
-        let after = if before == 0 { time_ns } else { before - before / 8 + time_ns / 8 };
+        // The first run counts as one of eight. Otherwise one very short run would make a new worker claim hundreds of jobs.
+        let before = if before == 0 { window_ns() } else { before };
+        let after = before - before / 8 + time_ns / 8;
         self.0.run_ns.store(after.max(1), Ordering::Relaxed);
     }
 
@@ -142,12 +144,16 @@ impl Drop for Reservation {
     }
 }
 
+fn window_ns() -> u64 {
+    u64::try_from(PREFETCH_WINDOW.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// How many jobs `slots` finish within [`PREFETCH_WINDOW`].
 fn ahead(slots: usize, run_ns: u64) -> usize {
     if run_ns == 0 {
         return 0;
     }
-    let per_slot = u64::try_from(PREFETCH_WINDOW.as_nanos()).unwrap_or(u64::MAX) as f64 / run_ns as f64;
+    let per_slot = window_ns() as f64 / run_ns as f64;
     // A float as an integer keeps to the integer's bounds.
     ((slots as f64 * per_slot) as usize).min(PREFETCH_MAX)
 }
@@ -164,6 +170,16 @@ mod tests {
         assert_eq!(ahead(50, ns(Duration::from_millis(10))), 50);
         assert_eq!(ahead(50, ns(Duration::from_millis(100))), 5);
         assert_eq!(ahead(2, ns(Duration::from_secs(60))), 0);
+    }
+
+    #[test]
+    fn one_short_run_does_not_fill_the_prefetch() {
+        let capacity = Capacity::new(8, Arc::default());
+        let reservation = capacity.take();
+        reservation.took(Duration::from_micros(5));
+        assert_eq!(capacity.soon(), 9);
+        (0..60).for_each(|_| reservation.took(Duration::from_micros(5)));
+        assert_eq!(capacity.soon(), PREFETCH_MAX, "all runs are short");
     }
 
     #[tokio::test]

@@ -59,6 +59,7 @@ impl Queue {
         claim: impl Future<Output = Result<Vec<ClaimedJob>, leasehold_ports::Error>>,
     ) -> Claimed {
         let state = &self.state;
+        let _turn = state.turn().await;
         let _claiming = state.unanswered.claiming().await;
         let sent_at = Instant::now();
         match claim.await {
@@ -81,6 +82,7 @@ impl Queue {
     /// PostgreSQL did not answer. Jobs that have crashed before are claimed only if `with_crashed` is set.
     pub(crate) async fn claim_line(&self, limit: usize, with_crashed: bool) -> Option<Vec<JobId>> {
         let state = &self.state;
+        let _turn = state.turn().await;
         let _claiming = state.unanswered.claiming().await;
         let sent_at = Instant::now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

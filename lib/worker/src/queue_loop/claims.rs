@@ -39,6 +39,9 @@ impl QueueLoop {
             self.claim_ids(ids).await;
             return;
         }
+        if self.queue.state.many_queues.is_some() {
+            return self.claim_line_when_told(free).await;
+        }
         match self.claim_front(free).await.map(|started| started.len()) {
             Some(started) if started == free => self.waits.reset(),
             Some(started) => {
@@ -53,6 +56,22 @@ impl QueueLoop {
                 }
             }
             None => {}
+        }
+    }
+
+    /// The same in a worker with many queues: waits until PostgreSQL has said that this queue has jobs.
+    async fn claim_line_when_told(&mut self, free: usize) {
+        let state = Arc::clone(&self.queue.state);
+        tokio::select! {
+            biased;
+            () = state.stopping.cancelled() => return,
+            () = state.redis.until_back() => return,
+            () = state.postgres.until_unavailable() => return,
+            () = state.wakeups[&self.queue.name].notified() => {}
+        }
+        if self.claim_front(free).await.is_some_and(|started| started.len() == free) {
+            // There may be more of them.
+            state.wakeups[&self.queue.name].notify_one();
         }
     }
 
@@ -231,6 +250,7 @@ impl QueueLoop {
         let state = &self.queue.state;
         let kinds = state.named_kinds().unwrap_or(&self.aside_kinds);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let _turn = state.turn().await;
         match state.handoff.take(&self.queue.name, adopt, kinds, limit, state.settings.handoff_lease()).await {
             Ok(taken) => Some(taken),
             Err(error) => {
