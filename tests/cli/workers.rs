@@ -64,6 +64,25 @@ async fn a_running_job_is_explained_and_cancelled() {
     state_becomes(&scene, &id, "cancelled").await;
 }
 
+/// `--retry k=…` also works if the command of every other kind runs the kind. A replacement of a job that runs is not silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_without_a_command_of_its_own_has_delays_of_its_own() {
+    let scene = Scene::start().await;
+    let refused = scene.run(&["worker", "--queue", "q", "--exec", "other=true", "--retry", "k=fixed:1h"]);
+    refused.refused(2, "--retry k=…: there is neither --exec k=… nor --exec '*=…'");
+    let arguments = ["worker", "--queue", "q=2", "--exec", "*=sleep 1; exit 1", "--retry", "k=fixed:3h"];
+    let _worker = Background::start(&scene, &arguments, &[]);
+    let unique = ["--unique-key", "u", "--unique-on-conflict", "replace", "--queue", "q", "--kind"];
+    let id = scene.output(&[&["enqueue"], &unique[..], &["k"]].concat());
+    state_becomes(&scene, &id, "running").await;
+    let again = scene.run(&[&["enqueue", "--payload", "[2]"], &unique[..], &["k"]].concat());
+    assert!(again.stdout.trim() == id && again.stderr.contains("the new payload is not used"), "{again:?}");
+    state_becomes(&scene, &id, "scheduled").await;
+    let told = scene.json(&["job", "explain", &id]);
+    let in_ms = told["reasons"][0]["in_ms"].as_u64().unwrap_or_default();
+    assert!((9_000_000..=10_800_000).contains(&in_ms), "the delay of the kind: {told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_says_when_a_worker_for_the_kind_was_last_seen() {
     let scene = Scene::start().await;
