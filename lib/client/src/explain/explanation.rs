@@ -428,11 +428,14 @@ mod tests {
         assert!(text.contains("(process 1 on h) runs it, attempt 1 of 5"), "{text}");
         assert!(text.contains("its lease holds for another 20s"), "{text}");
         let over = JobRecord { lease_expires_at: Some(as_of() - chrono::Duration::seconds(3)), ..run };
-        let text = texts(&facts(over, false, None, Err("away".into())));
-        assert!(
-            text.contains("its lease ran out 3.0s ago; a reaper ends the run at its next tick: is one running?"),
-            "{text}"
-        );
+        let mut facts = facts(over, false, None, Err("away".into()));
+        let text = texts(&facts);
+        let told = "its lease ran out 3.0s ago; a reaper ends the run at its next tick: is one running?";
+        assert!(text.contains(told), "{text}");
+        facts.moment.locked_by = Some(RowLocker { pid: 7, application: None, since: as_of() });
+        let text = texts(&facts);
+        let told = "a reaper ends the run when the transaction that has locked the job is over";
+        assert!(text.contains(told) && !text.contains("is one running?"), "{text}");
     }
 
     #[test]
