@@ -23,6 +23,8 @@ use tokio::{
 /// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day. Where a claim always
 /// takes longer, because PostgreSQL is far away, the window is as long as a claim and the hints for the next one take.
 const PREFETCH_WINDOW: Duration = Duration::from_millis(10);
+/// PostgreSQL is far away if even the shortest claims take as long as this. On a busy machine nearby, some are much shorter.
+const FAR: Duration = Duration::from_millis(20);
 /// The longest window.
 const WINDOW_MAX: Duration = Duration::from_millis(250);
 /// The most jobs that are prefetched: one full batch runs while the next one is claimed.
@@ -99,7 +101,8 @@ impl Capacity {
 
     /// A prefetched job should get a slot within this time.
     fn window(&self) -> Duration {
-        (Duration::from_nanos(self.claim_ns.load(Ordering::Relaxed)) * 2).clamp(PREFETCH_WINDOW, WINDOW_MAX)
+        let claim = Duration::from_nanos(self.claim_ns.load(Ordering::Relaxed));
+        if claim < FAR { PREFETCH_WINDOW } else { (claim * 2).min(WINDOW_MAX) }
     }
 
     /// A prefetched job, or a hint for one, that gets no slot within this time goes back.
