@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
-const BY_ID: [(&str, &str); 22] = [
+const BY_ID: [(&str, &str); 23] = [
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
     ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),
@@ -33,6 +33,7 @@ const BY_ID: [(&str, &str); 22] = [
     ("unblock", "$ids"),
     ("revive", "$ids, '200ms'"),
     ("note_repairs", "$worker, $ids, $ones, 'running', 0, 'a note'"),
+    ("lockers", "$ids"),
     ("note_repairs", "$worker, $ids, $ones, NULL, 1000, 'a note'"),
 ];
 

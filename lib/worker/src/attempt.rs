@@ -2,7 +2,7 @@
 //! settler then writes the result.
 
 use crate::{
-    capacity::{PREFETCH_TIMEOUT, Reservation, Slot, SlotWait},
+    capacity::{Reservation, Slot, SlotWait},
     following::{followed, judge},
     handler::Handler,
     progress, recovery,
@@ -76,13 +76,14 @@ async fn wait_for_slot(
     reservation: &Reservation,
     wait: SlotWait,
 ) -> Option<OwnedSemaphorePermit> {
+    let patience = reservation.patience();
     tokio::select! {
         biased;
         () = state.stopping.cancelled() => None,
         _ = run.cancelled() => None,
         slot = wait => slot.ok(),
-        () = sleep(PREFETCH_TIMEOUT) => {
-            reservation.slot_wait_timed_out();
+        () = sleep(patience) => {
+            reservation.slot_wait_timed_out(patience);
             None
         }
     }

@@ -61,6 +61,7 @@ impl Queue {
         match claim.await {
             Ok(jobs) => {
                 state.postgres.answered();
+                self.capacity.claimed_within(sent_at.elapsed());
                 let refused = refused(ids, &jobs);
                 let started = jobs.len();
                 self.start(jobs, sent_at);
