@@ -130,8 +130,6 @@ pub(crate) type SlotWait =
 pub(crate) enum Slot {
     Free(OwnedSemaphorePermit),
     Later(SlotWait),
-    /// The run asks for a slot when its task begins.
-    Unasked,
     /// The semaphore was closed, which never happens.
     Never,
 }
