@@ -244,7 +244,13 @@ impl Client {
             State::Blocked => self.store.parents(id, 0).await?,
             _ => Vec::new(),
         };
-        Ok(Some(Explanation::of(&Facts { moment, position, workers, parents, hint })))
+        let last_served = match (&self.head, moment.job.queue.parse::<QueueName>()) {
+            (Some(head), Ok(queue)) if !moment.job.state.is_final() && moment.job.state != State::Running => {
+                head.last_served(&queue).await.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Some(Explanation::of(&Facts { moment, position, workers, last_served, parents, hint })))
     }
 
     /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no

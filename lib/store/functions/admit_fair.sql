@@ -194,12 +194,12 @@ BEGIN
                     WHERE j.id = p.id AND j.id = ANY (ARRAY(SELECT p.id FROM placed p))
                     RETURNING j.id, p.place
                 )
-                SELECT array_agg(a.id ORDER BY a.place), count(*), max(largest.tag), max(largest.at),
+                SELECT array_agg(a.id ORDER BY a.place), count(*), (SELECT max(c.tag) FROM chosen c), (SELECT max(p.at) FROM placed p),
                        (SELECT array_agg(l.key) FROM asked l
                         LEFT JOIN (SELECT f.key, count(*) AS jobs FROM front f GROUP BY f.key) given ON given.key = l.key
                         WHERE l.jobs > coalesce(given.jobs, 0))
                 INTO ids, found_jobs, new_tag, new_at, ran_dry
-                FROM admitted a CROSS JOIN (SELECT max(c.tag) AS tag, max(p.at) AS at FROM chosen c JOIN placed p ON p.id = c.id) largest;
+                FROM admitted a;
                 EXIT WHEN found_jobs = 0 AND ran_dry IS NULL;
                 dry := dry || ran_dry;
                 IF found_jobs > 0 THEN
