@@ -99,8 +99,8 @@ mod tests {
         let fences: Vec<Fence> = (0..100).map(|_| Fence { id: JobId::new(), epoch: 1, worker }).collect();
         assert!(runs.ended(fences.iter().copied()).is_empty(), "none of them is fair");
         runs.begun(fences.iter().map(|fence| (*fence, queue.clone())));
-        assert_eq!(runs.ended([fences[0]]), [queue.clone()]);
-        assert_eq!(runs.ended(fences[1..=32].iter().copied()), [queue.clone()]);
+        assert_eq!(runs.ended([fences[0]]), std::slice::from_ref(&queue));
+        assert_eq!(runs.ended(fences[1..=32].iter().copied()), [queue]);
         assert!(runs.ended(fences[..=32].iter().copied()).is_empty(), "they have ended already");
     }
 }
