@@ -48,5 +48,5 @@ async fn weights_and_the_setting_are_shown_and_keys_are_paused() {
     scene.run(&["queue", "pause", "q", "--fair-key", "a"]).refused(1, "only labels");
     assert_eq!(scene.json(&["queue", "set", "q", "--fair", "on"])["fair"], json!(true));
     let many = "f".repeat(513);
-    scene.run(&["enqueue", "--kind", "k", "--fair-key", &many]).refused(1, "fair_key");
+    scene.run(&["enqueue", "--kind", "k", "--fair-key", &many]).refused(2, "fair_key");
 }
