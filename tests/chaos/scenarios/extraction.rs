@@ -101,7 +101,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
 
 /// Submits documents until told to stop. Returns how many, and those whose cancel has won.
 async fn submit(nth: usize, client: Client, pool: PgPool, stop: CancellationToken) -> Result<(usize, BTreeSet<i64>)> {
-    let (mut submitted, mut cancelled) = (0, BTreeSet::new());
+    let (mut submitted, mut cancelled) = (0_usize, BTreeSet::new());
     while !stop.is_cancelled() {
         let key = format!("{nth}-{submitted}");
         let body = format!("total={key} vat=19");
