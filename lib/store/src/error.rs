@@ -225,7 +225,8 @@ impl Error {
 
     /// Whether the statement timed out because of a lock on a row, or perhaps a lock on the whole table: a statement
     /// waits for the table before it sets its own `lock_timeout`.
-    pub(crate) fn may_be_locked(&self) -> bool {
+    #[must_use]
+    pub fn may_be_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }
 
