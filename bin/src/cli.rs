@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        api, batch, bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper, schedule,
-        stats, watch, worker,
+        api, batch, bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper,
+        schedule, stats, watch, worker,
     },
     context::Context,
     dev,
@@ -59,7 +59,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     let context = match &cli.command {
         Command::Dev(_) => Context::load_apart(cli.globals)?,
-        Command::Worker(_) | Command::Reaper(_) | Command::Api(_) | Command::Watch(_) => Context::load(cli.globals, Log::AsSet)?,
+        Command::Worker(_) | Command::Reaper(_) | Command::Api(_) | Command::Watch(_) => {
+            Context::load(cli.globals, Log::AsSet)?
+        }
         _ => Context::load(cli.globals, Log::Quiet)?,
     };
     match cli.command {

@@ -1,6 +1,6 @@
 //! `leasehold api`.
 
-use crate::{context::Context, failure::Failure, job_spec, signals};
+use crate::{context::Context, failure::Failure, job_spec, signals, times};
 use leasehold_api::{Api, Server, Settings};
 use leasehold_telemetry::Vitals;
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
@@ -31,6 +31,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     let settings = Settings {
         read_job: job_spec::from_command,
         read_node: job_spec::node_from_request,
+        read_duration: times::duration,
         lease: context.config.lease(),
         backoff: context.config.backoff(),
     };

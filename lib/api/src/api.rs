@@ -12,6 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Reads a job from the words of a line of `leasehold enqueue --stdin`; the error says what is wrong.
 pub type ReadJob = fn(&str) -> Result<NewJob, String>;
+/// Reads a duration such as `10m`.
+pub type ReadDuration = fn(&str) -> Result<Duration, String>;
 /// Reads a job of a graph.
 pub type ReadNode = fn(&str) -> Result<NamedJob, String>;
 
@@ -22,6 +24,8 @@ pub struct Settings {
     pub read_job: ReadJob,
     /// Reads a job of a graph.
     pub read_node: ReadNode,
+    /// Reads a duration.
+    pub read_duration: ReadDuration,
     /// The lease of a claim that names none.
     pub lease: Duration,
     /// The delays between the attempts of a job that says nothing about them.
@@ -64,12 +68,13 @@ impl Api {
         &self.0.client
     }
 
-    pub(crate) fn pair(&self) -> &Pair {
-        &self.0.pair
-    }
-
     pub(crate) fn store(&self) -> &leasehold_store::Store {
         &self.0.pair.store
+    }
+
+    /// Redis, available or not; `None` without `redis.url`.
+    pub(crate) fn handoff(&self) -> Option<&leasehold_handoff::Handoff> {
+        self.0.pair.handoff.as_ref()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -5,7 +5,10 @@
 //! that closes its end in order, has read the answers before. A client that dies, or closes its end with unread bytes, resets the
 //! connection: then the jobs of the last answers are released.
 
-use crate::{claim::HandedOver, limits::{HEAD_WITHIN, READS_WITHIN}};
+use crate::{
+    claim::HandedOver,
+    limits::{HEAD_WITHIN, READS_WITHIN},
+};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
 use std::{
@@ -205,6 +208,8 @@ impl Write for Io {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        Poll::Ready(SockRef::from(&*this.socket).shutdown(Shutdown::Write).map_err(|error| this.connection.broke(error)))
+        Poll::Ready(
+            SockRef::from(&*this.socket).shutdown(Shutdown::Write).map_err(|error| this.connection.broke(error)),
+        )
     }
 }

@@ -154,11 +154,7 @@ impl Problem {
     }
 
     pub(crate) fn no_such(what: &str, name: &dyn fmt::Display) -> Self {
-        Self::new(Code::NotFound, format!("no {what} has the name or id {name}"))
-    }
-
-    pub(crate) fn stopping() -> Self {
-        Self::new(Code::Unavailable, "the server stops; try again")
+        Self::new(Code::NotFound, format!("there is no {what} {name}"))
     }
 
     /// The error for an answer of the framework.
@@ -171,6 +167,8 @@ impl Problem {
         match error {
             leasehold_store::Error::Invalid(invalid) => Self::of_invalid_job("", invalid),
             leasehold_store::Error::Locked(locked) => Self::new(Code::Locked, locked.to_string()),
+            error if error.refused_value().is_some() => Self::refused(error.refused_value()),
+            error if error.may_be_locked() => Self::locked(),
             error if error.is_transient() => Self::unavailable(error),
             error => Self::internal(error),
         }
@@ -195,7 +193,21 @@ impl Problem {
         Self::new(Code::Internal, "the server could not do this; its log has the reason under the id of this request")
     }
 
+    fn refused(said: Option<String>) -> Self {
+        Self::invalid(vec![Detail::new("", DetailCode::Invalid, said.unwrap_or_default())])
+    }
+
+    fn locked() -> Self {
+        Self::new(Code::Locked, "an open transaction of another session is in the way; nothing was changed: try again")
+    }
+
     fn of_store_error(error: &StoreError) -> Self {
+        if let Some(said) = error.refused_value() {
+            return Self::refused(Some(said));
+        }
+        if error.may_be_locked() {
+            return Self::locked();
+        }
         if error.is_transient() { Self::unavailable(error) } else { Self::internal(error) }
     }
 }

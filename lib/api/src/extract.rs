@@ -55,9 +55,9 @@ impl FromRequest<Api> for JsonText {
         }
         let slow =
             |_| Problem::new(Code::RequestTimeout, format!("the body did not come within {} s", BODY_WITHIN.as_secs()));
-        let room = timeout(BODY_WITHIN, api.body_room(length)).await.map_err(|_| {
-            Problem::new(Code::Unavailable, "the server reads as many bodies as it can; try again")
-        })?;
+        let room = timeout(BODY_WITHIN, api.body_room(length))
+            .await
+            .map_err(|_| Problem::new(Code::Unavailable, "the server reads as many bodies as it can; try again"))?;
         let bytes = timeout(BODY_WITHIN, to_bytes(body, BODY_MAX_BYTES)).await.map_err(slow)?;
         drop(room);
         // A connection that was cut fails in the same way, and then nobody reads the answer.
@@ -109,7 +109,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self> {
         let refused = |message: String| Problem::invalid(vec![Detail::new("/path", DetailCode::Invalid, message)]);
-        let Path(text) = Path::<String>::from_request_parts(parts, api).await.map_err(|error| refused(error.body_text()))?;
+        let Path(text) =
+            Path::<String>::from_request_parts(parts, api).await.map_err(|error| refused(error.body_text()))?;
         text.parse().map(Self).map_err(|error: T::Err| refused(format!("{text:?}: {}", error.to_string())))
     }
 }

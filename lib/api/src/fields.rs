@@ -38,6 +38,11 @@ impl Fields {
         self.bad.push(Detail::new(format!("{}/{name}", self.prefix), code, message));
     }
 
+    /// Whether the field is there, also with the value `null`.
+    pub(crate) fn is_there(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
     /// The text of a field, as it came. `null` counts as missing.
     pub(crate) fn raw(&mut self, name: &str) -> Option<Box<RawValue>> {
         self.left.remove(name).filter(|value| value.get() != "null")

@@ -3,7 +3,8 @@
 //!
 //! - `listen` binds an address and serves the paths of `vitals`, whose answers `lib/telemetry` makes.
 //! - `server` accepts the connections of `leasehold api` and bounds what each may use; `connection` is one of them.
-//! - `routes` has all paths. `jobs` is for clients. `claim` and `runs` are for workers. `api` is what all requests share.
+//! - `routes` has all paths. `jobs`, `groups` (graphs and batches), `queues` and `rules` (limits and schedules) are for
+//!   clients. `claim` and `runs` are for workers. `api` is what all requests share.
 //! - `extract` and `fields` read requests, so that an error names every bad field. `errors` has the one form of errors.
 //!
 //! Nothing here decides about jobs: every verb is that of `lib/client` or of the stores.
@@ -24,6 +25,8 @@ mod extract;
 #[cfg(feature = "v1")]
 mod fields;
 #[cfg(feature = "v1")]
+mod groups;
+#[cfg(feature = "v1")]
 mod jobs;
 #[cfg(feature = "v1")]
 mod limits;
@@ -31,7 +34,11 @@ mod listen;
 #[cfg(feature = "v1")]
 mod observe;
 #[cfg(feature = "v1")]
+mod queues;
+#[cfg(feature = "v1")]
 mod routes;
+#[cfg(feature = "v1")]
+mod rules;
 #[cfg(feature = "v1")]
 mod runs;
 #[cfg(feature = "v1")]
@@ -41,7 +48,7 @@ mod turns;
 mod vitals;
 
 #[cfg(feature = "v1")]
-pub use api::{Api, ReadJob, ReadNode, Settings};
+pub use api::{Api, ReadDuration, ReadJob, ReadNode, Settings};
 pub use error::Error;
 pub use listen::{Listener, Served};
 #[cfg(feature = "v1")]

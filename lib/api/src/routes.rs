@@ -1,11 +1,6 @@
 //! All paths, and their description.
 
-use crate::{
-    answer::ok,
-    api::Api,
-    claim, jobs, observe::observe, runs,
-    vitals,
-};
+use crate::{answer::ok, api::Api, claim, groups, jobs, observe::observe, queues, rules, runs, vitals};
 use axum::{Router, middleware, routing::get};
 use leasehold_telemetry::Vitals;
 use std::sync::Arc;
@@ -43,6 +38,26 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(runs::release))
         .routes(routes!(runs::renew_all))
         .routes(routes!(runs::settle_all))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::set))
+        .routes(routes!(queues::pause))
+        .routes(routes!(queues::resume))
+        .routes(routes!(queues::purge))
+        .routes(routes!(queues::stats))
+        .routes(routes!(groups::submit))
+        .routes(routes!(groups::graph))
+        .routes(routes!(groups::batches))
+        .routes(routes!(groups::batch))
+        .routes(routes!(groups::wait_batch))
+        .routes(routes!(groups::seal))
+        .routes(routes!(groups::cancel_batch))
+        .routes(routes!(rules::limits))
+        .routes(routes!(rules::limit, rules::set_limit, rules::remove_limit))
+        .routes(routes!(rules::schedules))
+        .routes(routes!(rules::schedule, rules::set_schedule, rules::remove_schedule))
+        .routes(routes!(rules::pause_schedule))
+        .routes(routes!(rules::resume_schedule))
+        .routes(routes!(rules::run_schedule))
 }
 
 /// The description of the interface in the form of OpenAPI 3.1.

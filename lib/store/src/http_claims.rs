@@ -83,7 +83,9 @@ impl Store {
         let with_limits = self.limited_runs.are_likely();
         let runs = match self.in_time(self.claim_hints(claim, ids, with_limits)).await {
             // A lock of a limit key was not free: only the other jobs.
-            Err(error) if with_limits && error.may_be_locked() => self.in_time(self.claim_hints(claim, ids, false)).await,
+            Err(error) if with_limits && error.may_be_locked() => {
+                self.in_time(self.claim_hints(claim, ids, false)).await
+            }
             runs => runs,
         }?;
         let places: HashMap<JobId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
@@ -123,7 +125,8 @@ impl Store {
     /// The statement failed.
     pub async fn run_facts(&self, ids: &[JobId]) -> Result<HashMap<JobId, RunFacts>, Error> {
         let statement = sqlx::query(include_str!("../sql/runs.sql")).bind(uuids(ids)).try_map(|row| facts(&row));
-        let rows = statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the runs of an HTTP worker"))?;
+        let rows =
+            statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the runs of an HTTP worker"))?;
         Ok(rows.into_iter().collect())
     }
 

@@ -1,10 +1,6 @@
 //! enqueue_once: enqueues jobs in one transaction, all of them or none, and at most once for each Idempotency-Key.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    row::millis,
-};
+use crate::{connect::Store, error::Error, row::millis};
 use leasehold_core::NewJob;
 use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Row};

@@ -64,7 +64,10 @@ impl Dispatcher {
         let head: Option<Arc<dyn WorkerHead>> = pair.handoff.clone().map(Into::into);
         let shared = Arc::new(Shared {
             store: pair.store.clone(),
-            redis: Health::new("Redis", "HTTP workers get jobs from the line in PostgreSQL until Redis is available again"),
+            redis: Health::new(
+                "Redis",
+                "HTTP workers get jobs from the line in PostgreSQL until Redis is available again",
+            ),
             jitter: Jitter::new(),
             stopping: CancellationToken::new(),
             unconfirmed: Arc::new(Unconfirmed::new(releases)),
@@ -84,7 +87,13 @@ impl Dispatcher {
     }
 
     /// The jobs of an earlier claim of the same id, if its runs have not ended; else new ones. Waits up to `wait` for a job.
-    pub(crate) async fn claim(&self, claim: HttpClaim, max_bytes: usize, wait: Duration, is_named: bool) -> Result<Claimed> {
+    pub(crate) async fn claim(
+        &self,
+        claim: HttpClaim,
+        max_bytes: usize,
+        wait: Duration,
+        is_named: bool,
+    ) -> Result<Claimed> {
         if is_named {
             let runs = self.0.store.recall_http(claim.worker, &claim.claim_id, claim.lease).await?;
             if !runs.is_empty() {
@@ -104,7 +113,9 @@ impl Dispatcher {
             Ok(Err(_)) => Ok(Claimed::nothing()),
             Err(_) => {
                 answer.close();
-                answer.try_recv().unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, "PostgreSQL does not answer; try again")))
+                answer
+                    .try_recv()
+                    .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, "PostgreSQL does not answer; try again")))
             }
         }
     }
@@ -205,8 +216,7 @@ impl Shared {
     /// A claim whose outcome is not known: PostgreSQL may have started runs that no client knows. They are released when PostgreSQL
     /// answers.
     pub(super) fn reconcile(self: &Arc<Self>, claim: &HttpClaim) {
-        let (shared, worker, claim_id, lease) =
-            (Arc::clone(self), claim.worker, claim.claim_id.clone(), claim.lease);
+        let (shared, worker, claim_id, lease) = (Arc::clone(self), claim.worker, claim.claim_id.clone(), claim.lease);
         self.tasks.spawn(async move {
             let (begun, mut waits) = (Instant::now(), Waits::new(50, 2000));
             while begun.elapsed() < RELEASE_PATIENCE && !shared.stopping.is_cancelled() {

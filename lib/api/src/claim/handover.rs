@@ -1,8 +1,8 @@
 //! Runs whose answer may not have arrived at the client. Unless the client shows that it has the answer, they are released: another
 //! worker gets the jobs, and the attempts are not spent.
 
-use leasehold_core::{Fence, QueueName};
 use chrono::{DateTime, Utc};
+use leasehold_core::{Fence, QueueName};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

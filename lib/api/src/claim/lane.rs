@@ -345,7 +345,8 @@ impl Lane {
             sorted.park = park;
             let foreign: Vec<(JobId, Reason)> = foreign;
             for (id, _) in foreign {
-                let group = self.groups.0.iter_mut().find(|group| kinds.get(&id).is_some_and(|kind| group.kinds.include(kind)));
+                let group =
+                    self.groups.0.iter_mut().find(|group| kinds.get(&id).is_some_and(|kind| group.kinds.include(kind)));
                 if let Some(group) = group {
                     group.ids.push(id);
                 }

@@ -139,7 +139,11 @@ fn read(queue: QueueName, mut fields: Fields, lease: Duration) -> Result<Asked> 
     if let Some(id) = &claim_id
         && (id.is_empty() || id.len() > CLAIM_ID_MAX_BYTES || id.contains('\0'))
     {
-        fields.refuse("claim_id", DetailCode::Invalid, format!("must have 1 to {CLAIM_ID_MAX_BYTES} bytes, and no NUL"));
+        fields.refuse(
+            "claim_id",
+            DetailCode::Invalid,
+            format!("must have 1 to {CLAIM_ID_MAX_BYTES} bytes, and no NUL"),
+        );
     }
     fields.finish()?;
     let is_named = claim_id.is_some();
@@ -158,7 +162,11 @@ fn kinds(fields: &mut Fields) -> Kinds {
     let given: Option<Vec<String>> = fields.value("kinds", "an array of names of kinds");
     let Some(given) = given else { return Kinds::All };
     if given.is_empty() || given.len() > KINDS_MAX {
-        fields.refuse("kinds", DetailCode::Invalid, format!("must have 1 to {KINDS_MAX} names; without it, every kind is meant"));
+        fields.refuse(
+            "kinds",
+            DetailCode::Invalid,
+            format!("must have 1 to {KINDS_MAX} names; without it, every kind is meant"),
+        );
     }
     let mut kinds: Vec<Kind> = Vec::new();
     for (nth, name) in given.iter().enumerate() {

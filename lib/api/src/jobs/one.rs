@@ -72,11 +72,7 @@ pub(crate) async fn show(State(api): State<Api>, Segment(id): Segment<JobId>) ->
         (status = 404, description = "There is no such job", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn wait(
-    State(api): State<Api>,
-    Segment(id): Segment<JobId>,
-    mut query: Query,
-) -> Result<Response> {
+pub(crate) async fn wait(State(api): State<Api>, Segment(id): Segment<JobId>, mut query: Query) -> Result<Response> {
     let timeout = Duration::from_millis(query.number("timeout_ms", WAIT_DEFAULT_MS, 0, WAIT_MAX_MS));
     query.finish()?;
     let job = api.client().job(id).await?.ok_or_else(|| no_such_job(id))?;

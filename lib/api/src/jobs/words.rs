@@ -95,7 +95,12 @@ pub(crate) struct JobView {
 }
 
 /// What is wrong with the words of a job. The reader of a job stops at the first bad word, so each word is read alone too.
-pub(crate) fn refused<T>(read: impl Fn(&str) -> Result<T, String>, pointer: &str, text: &str, error: &str) -> Vec<Detail> {
+pub(crate) fn refused<T>(
+    read: impl Fn(&str) -> Result<T, String>,
+    pointer: &str,
+    text: &str,
+    error: &str,
+) -> Vec<Detail> {
     let Ok(words) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(text) else {
         return vec![Detail::new(pointer, DetailCode::Invalid, clear(error))];
     };

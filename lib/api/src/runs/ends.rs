@@ -7,7 +7,8 @@ use crate::{
     jobs::{NewJobWords, read_job},
 };
 use leasehold_core::{
-    DELAY_MAX, FOLLOWING_MAX, Fence, JobId, NewJob, Outcome, RESULT_MAX_BYTES, Settle, Success, Tries, WorkerId, check_following,
+    DELAY_MAX, FOLLOWING_MAX, Fence, JobId, NewJob, Outcome, RESULT_MAX_BYTES, Settle, Success, Tries, WorkerId,
+    check_following,
 };
 use serde_json::value::RawValue;
 use std::time::Duration;

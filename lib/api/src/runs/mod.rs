@@ -8,5 +8,6 @@ mod settle;
 
 pub(crate) use renew::{__path_renew, __path_renew_all, renew, renew_all};
 pub(crate) use routes::{
-    __path_complete, __path_fail, __path_release, __path_settle_all, __path_snooze, complete, fail, release, settle_all, snooze,
+    __path_complete, __path_fail, __path_release, __path_settle_all, __path_snooze, complete, fail, release,
+    settle_all, snooze,
 };

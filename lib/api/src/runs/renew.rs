@@ -16,7 +16,10 @@ use axum::{extract::State, response::Response};
 use leasehold_core::{Fence, JobId, QueueName, WorkerId};
 use leasehold_ports::Renewed;
 use serde::Serialize;
-use std::{collections::{BTreeMap, HashMap}, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -134,7 +134,11 @@ pub(crate) async fn fail(State(api): State<Api>, Segment(id): Segment<JobId>, Bo
         (status = 422, description = "A field is not valid", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn snooze(State(api): State<Api>, Segment(id): Segment<JobId>, Body(fields): Body) -> Result<Response> {
+pub(crate) async fn snooze(
+    State(api): State<Api>,
+    Segment(id): Segment<JobId>,
+    Body(fields): Body,
+) -> Result<Response> {
     end(api, id, fields, Way::Snooze).await
 }
 
@@ -147,7 +151,11 @@ pub(crate) async fn snooze(State(api): State<Api>, Segment(id): Segment<JobId>, 
         (status = 422, description = "A field is not valid", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn release(State(api): State<Api>, Segment(id): Segment<JobId>, Body(fields): Body) -> Result<Response> {
+pub(crate) async fn release(
+    State(api): State<Api>,
+    Segment(id): Segment<JobId>,
+    Body(fields): Body,
+) -> Result<Response> {
     end(api, id, fields, Way::Release).await
 }
 

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 const LOCKED_FOR: Duration = Duration::from_secs(2);
 const LOCKED_PAUSE: Duration = Duration::from_millis(50);
 /// A job that is not live has no attempts left, as far as its end matters.
-const NO_TRIES: Tries = Tries { attempt: 1, max_attempts: 1, backoff: Backoff::fixed(Duration::from_secs(1)), time_left: None };
+const NO_TRIES: Tries =
+    Tries { attempt: 1, max_attempts: 1, backoff: Backoff::fixed(Duration::from_secs(1)), time_left: None };
 
 /// What became of a job.
 #[derive(Clone, Copy, Debug)]
