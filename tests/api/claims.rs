@@ -157,9 +157,9 @@ async fn a_claim_waits_for_a_job_of_its_kinds() {
     let stores = Stores::start().await;
     let served = Served::start(&stores);
     let begun = Instant::now();
-    assert!(served.claim(json!({ "worker": Uuid::now_v7(), "wait_ms": 300 })).await.is_empty());
+    assert!(served.claim(json!({ "worker": Uuid::now_v7(), "kinds": ["a"], "wait_ms": 300 })).await.is_empty());
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    assert!(served.claim(json!({ "worker": Uuid::now_v7(), "wait_ms": 0 })).await.is_empty());
+    assert!(served.claim(json!({ "worker": Uuid::now_v7(), "kinds": ["a"], "wait_ms": 0 })).await.is_empty());
     let claim = |kinds: Value| served.claim(json!({ "worker": Uuid::now_v7(), "kinds": kinds, "wait_ms": 30_000 }));
     let enqueue = async {
         // The claims are under way: the announcement of their lane says both kinds.

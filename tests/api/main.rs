@@ -5,6 +5,7 @@ mod claims;
 mod http;
 mod jobs;
 mod member;
+mod queues;
 mod reaper;
 mod server;
 mod worker;

@@ -4,13 +4,14 @@ use crate::{
     api::Api,
     errors::{Code, Detail, DetailCode, Problem, Result},
     fields::Fields,
-    limits::{BODY_MAX_BYTES, BODY_WITHIN},
+    limits::{BODY_MAX_BYTES, BODY_WITHIN, DISCARDED_MAX_BYTES},
 };
 use axum::{
     body::to_bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, header, request::Parts},
 };
+use futures_util::StreamExt;
 use std::{collections::BTreeMap, str::FromStr};
 use tokio::time::timeout;
 
@@ -51,6 +52,7 @@ impl FromRequest<Api> for JsonText {
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let length = length.unwrap_or(BODY_MAX_BYTES);
         if length > BODY_MAX_BYTES {
+            discard(body).await;
             return Err(too_large());
         }
         let slow =
@@ -94,6 +96,23 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// Reads a body that is too large, and keeps nothing of it: most clients read no answer before they have sent everything. A body
+/// that is much too large or slow is cut off.
+async fn discard(body: axum::body::Body) {
+    let mut stream = body.into_data_stream();
+    let read = async {
+        let mut bytes = 0;
+        while let Some(Ok(part)) = stream.next().await {
+            bytes += part.len();
+            if bytes > DISCARDED_MAX_BYTES {
+                return;
+            }
+        }
+    };
+    // Late or not, the answer is the same.
+    let _ = timeout(BODY_WITHIN, read).await;
 }
 
 fn too_large() -> Problem {

@@ -121,6 +121,11 @@ impl Fields {
         elements
     }
 
+    /// Whether nothing bad was found so far.
+    pub(crate) fn is_good(&self) -> bool {
+        self.bad.is_empty()
+    }
+
     /// Adds what is wrong elsewhere in the request.
     pub(crate) fn add(&mut self, bad: impl IntoIterator<Item = Detail>) {
         self.bad.extend(bad);

@@ -91,7 +91,7 @@ impl std::str::FromStr for BatchName {
 pub(crate) async fn submit(State(api): State<Api>, Body(mut fields): Body) -> Result<Response> {
     let read = api.settings().read_node;
     let nodes = fields.array("jobs", GRAPH_MAX_JOBS);
-    if nodes.is_empty() {
+    if nodes.is_empty() && fields.is_good() {
         fields.refuse("jobs", DetailCode::Invalid, format!("must have 1 to {GRAPH_MAX_JOBS} jobs"));
     }
     let mut graph: Vec<NamedJob> = Vec::with_capacity(nodes.len());

@@ -136,7 +136,7 @@ fn read(text: &str, api: &Api) -> Result<(Vec<NewJob>, bool)> {
     let Some(jobs) = fields.array_if_any("jobs", JOBS_MAX) else {
         return read_job(read, "", text).map(|job| (vec![job], true)).map_err(Problem::invalid);
     };
-    if jobs.is_empty() {
+    if jobs.is_empty() && fields.is_good() {
         fields.refuse("jobs", DetailCode::Invalid, format!("must have 1 to {JOBS_MAX} jobs"));
     }
     let mut all = Vec::with_capacity(jobs.len());
