@@ -266,6 +266,11 @@ pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
         (job.id, job.id_may_exist) = (id, true);
     }
     job.unique_key.clone_from(&flags.unique_key);
+    if let (None, Some(flag)) = (&job.unique_key, flags.words.unique_flag_without_fields()) {
+        return Err(Failure::usage(format!(
+            "{flag} needs a unique key: give --unique-key, --unique-fields or --unique-payload too"
+        )));
+    }
     checked(job)
 }
 

@@ -3,10 +3,11 @@
 use crate::{load::Ledger, members::Tally, moments::Moments};
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
+use leasehold::Job as _;
 use leasehold_core::TrailEntry;
 use leasehold_handoff::{Handoff, Settings as HandoffSettings};
 use leasehold_store::{Settings, Store};
-use leasehold_tests::{Key, LogLine, Stores, all_keys};
+use leasehold_tests::{BatchCallback, Key, LogLine, Probe, Stores, all_keys};
 use redis::aio::MultiplexedConnection;
 use sqlx::{PgConnection, types::Json};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use uuid::Uuid;
 /// How long the stores may take to agree after all work has ended.
 const AT_REST_WITHIN: Duration = Duration::from_secs(15);
 
-/// One row of the view `leasehold.jobs`.
+/// One row of the view `leasehold.jobs`: a probe.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct Row {
     pub(crate) id: Uuid,
@@ -30,6 +31,7 @@ pub(crate) struct Row {
     pub(crate) result: Option<i32>,
     pub(crate) trail: Json<Vec<TrailEntry>>,
     pub(crate) unique_key: Option<String>,
+    pub(crate) batch: Option<String>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
 }
@@ -43,12 +45,22 @@ pub(crate) struct Edge {
     pub(crate) runs_after_failure: bool,
 }
 
+/// A job that a batch enqueued as its callback.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct Callback {
+    pub(crate) state: String,
+    pub(crate) payload: Json<BatchCallback>,
+}
+
 /// All evidence that the checker judges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     pub(crate) ledger: Ledger,
     pub(crate) rows: Vec<Row>,
     pub(crate) edges: Vec<Edge>,
+    /// The names of the batches that have callbacks for each event.
+    pub(crate) batches: Vec<String>,
+    pub(crate) callbacks: Vec<Callback>,
     pub(crate) log: Vec<LogLine>,
     /// Hints and leases that Redis still holds although no job is live.
     pub(crate) left_in_redis: Vec<String>,
@@ -71,16 +83,18 @@ impl Row {
     }
 }
 
+/// The rows of probes. The scenario judges jobs of other kinds.
 pub(crate) async fn rows(connection: &mut PgConnection) -> Result<Vec<Row>> {
     sqlx::query_as(
         "SELECT id, state, epoch, attempt, max_attempts, crashes, max_crashes, worker,
                 (result #>> '{}')::integer AS result, coalesce(trail, '[]') AS trail,
-                unique_key, created_at, finished_at
-         FROM leasehold.jobs",
+                unique_key, batch, created_at, finished_at
+         FROM leasehold.jobs WHERE kind = $1",
     )
+    .bind(Probe::KIND)
     .fetch_all(connection)
     .await
-    .context("reading all jobs")
+    .context("reading all probes")
 }
 
 pub(crate) async fn edges(connection: &mut PgConnection) -> Result<Vec<Edge>> {
@@ -88,6 +102,17 @@ pub(crate) async fn edges(connection: &mut PgConnection) -> Result<Vec<Edge>> {
         .fetch_all(connection)
         .await
         .context("reading all dependencies")
+}
+
+pub(crate) async fn batches(connection: &mut PgConnection) -> Result<Vec<String>> {
+    let query = "SELECT name::text FROM leasehold.batch
+                 WHERE on_success IS NOT NULL AND on_complete IS NOT NULL AND on_death IS NOT NULL";
+    sqlx::query_scalar(query).fetch_all(connection).await.context("reading all batches")
+}
+
+pub(crate) async fn callbacks(connection: &mut PgConnection) -> Result<Vec<Callback>> {
+    let query = "SELECT state, payload FROM leasehold.jobs WHERE kind = $1";
+    sqlx::query_as(query).bind(BatchCallback::KIND).fetch_all(connection).await.context("reading all callbacks")
 }
 
 /// Waits until Redis holds no hint and no lease. Returns how long that took, or what is left.

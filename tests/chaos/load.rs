@@ -29,7 +29,7 @@ const LONG_LINE: usize = 5_000;
 /// the same key and are not inserted.
 const KEYS: usize = 12;
 /// The number of limit keys of clusters.
-const CLUSTERS: usize = 3;
+pub(crate) const CLUSTERS: usize = 3;
 /// The minimum of jobs in a call, even when the line is long enough.
 const BATCH_MIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(40);
@@ -49,6 +49,8 @@ pub(crate) struct Ledger {
     pub(crate) unknown: BTreeSet<Uuid>,
     /// Accepted jobs that kill their worker.
     pub(crate) poison: BTreeSet<Uuid>,
+    /// Accepted jobs that the client cancelled afterwards.
+    pub(crate) cancelled: BTreeSet<Uuid>,
     /// The number of failed calls.
     pub(crate) failed_calls: u64,
     /// The latest failure.
@@ -112,6 +114,21 @@ impl Load {
         self.pauses.store(true, Ordering::Release);
     }
 
+    /// The client, for jobs beside the load.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A job that runs for `ms`.
+    pub(crate) fn probe(&self, ms: u64) -> Probe {
+        Probe { log: self.log.clone(), ms, is_poison: false }
+    }
+
+    /// A job that kills every worker that runs it.
+    pub(crate) fn poisonous_probe(&self) -> Probe {
+        Probe { is_poison: true, ..self.probe(0) }
+    }
+
     /// The length of the line at the last count.
     pub(crate) fn length(&self) -> usize {
         self.length.load(Ordering::Acquire)
@@ -124,8 +141,7 @@ impl Load {
 
     /// Enqueues a job that kills every worker that runs it.
     pub(crate) async fn poison(&self) -> Result<Uuid, Error> {
-        let probe = Probe { log: self.log.clone(), ms: 0, is_poison: true };
-        let id = self.client.enqueue(probe).send().await?.get().0;
+        let id = self.client.enqueue(self.poisonous_probe()).send().await?.get().0;
         let mut ledger = self.ledger();
         ledger.accepted.insert(id);
         ledger.poison.insert(id);
@@ -134,20 +150,18 @@ impl Load {
 
     /// Enqueues a job at the front of the line that runs for `ms`.
     pub(crate) async fn long(&self, ms: u64) -> Result<Uuid, Error> {
-        let probe = Probe { log: self.log.clone(), ms, is_poison: false };
-        let id = self.client.enqueue(probe).priority(100).send().await?.get().0;
+        let id = self.client.enqueue(self.probe(ms)).priority(100).send().await?.get().0;
         self.ledger().accepted.insert(id);
         Ok(id)
     }
 
     /// Sets a schedule with a short job in every second. No tick is left out.
     pub(crate) async fn every_second(&self, name: &str) -> anyhow::Result<()> {
-        let probe = Probe { log: self.log.clone(), ms: 10, is_poison: false };
         let schedule = NewSchedule {
             name: name.parse()?,
             timing: Timing::Every(Duration::from_secs(1)),
             missed: Missed::All(MISSED_MAX),
-            job: self.client.enqueue(probe).build()?,
+            job: self.client.enqueue(self.probe(10)).build()?,
         };
         Ok(self.client.set_schedule(&schedule).await?)
     }

@@ -7,10 +7,15 @@
 
 mod arguments;
 mod checker;
+mod crew;
 mod dice;
+#[path = "../../examples/extraction/documents.rs"]
+mod documents;
 mod evidence;
 mod harm;
 mod held_jobs;
+mod insist;
+mod limit_watch;
 mod load;
 mod members;
 mod moments;
@@ -19,8 +24,13 @@ mod plan;
 mod process;
 mod progress;
 mod scenarios;
+#[path = "../../examples/clusters/scheduler.rs"]
+mod scheduler;
 mod score;
 mod stage;
+#[path = "../../examples/extraction/stages.rs"]
+#[expect(dead_code, reason = "other processes run the stages")]
+mod stages;
 mod tail;
 
 use clap::Parser as _;

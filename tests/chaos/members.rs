@@ -81,12 +81,23 @@ impl Members {
     }
 
     fn start(&mut self, program: &str, arguments: &[&str], further: &[(&'static str, OsString)]) -> Result<Process> {
-        self.started += 1;
         let path = std::env::current_exe()?.with_file_name(program);
         ensure!(path.exists(), "{} is not built; `make chaos` builds it", path.display());
+        self.start_other(&path, arguments, further)
+    }
+
+    /// Starts a program in the environment of the fleet. The program is no member of the fleet.
+    pub(crate) fn start_other(
+        &mut self,
+        path: &Path,
+        arguments: &[&str],
+        further: &[(&'static str, OsString)],
+    ) -> Result<Process> {
+        self.started += 1;
+        let program = path.file_name().context("the name of a program")?.to_string_lossy();
         let name = format!("{program}-{}", self.started);
         let environment = [&self.environment, further].concat();
-        Process::start(&path, arguments, &environment, &self.folder, &name)
+        Process::start(path, arguments, &environment, &self.folder, &name)
     }
 
     /// Kills a worker and starts another one, as a process supervisor does.

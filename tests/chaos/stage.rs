@@ -242,6 +242,8 @@ impl Stage {
             ledger,
             rows: evidence::rows(&mut line).await?,
             edges: evidence::edges(&mut line).await?,
+            batches: evidence::batches(&mut line).await?,
+            callbacks: evidence::callbacks(&mut line).await?,
             log: self.log().to_vec(),
             left_in_redis,
             violations,

@@ -21,6 +21,72 @@ async fn a_pause_is_set_in_both_stores_and_can_be_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kind_is_paused_in_one_queue_and_resumed() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    let paused = json!({ "queue": "q", "kind": "k", "paused": true, "changed": true });
+    assert_eq!(scene.json(&["queue", "pause", "q", "--kind", "k"]), paused);
+    assert_eq!(scene.output(&["queue", "pause", "q", "--kind", "k"]), "the kind k was already paused in q");
+    // Neither the queue nor the kind has a job yet.
+    assert_eq!(
+        scene.output(&["queue", "pause", "new", "--kind", "later"]),
+        "the kind later is paused in new; `leasehold queue resume new --kind later` ends the pause"
+    );
+    scene.run(&["queue", "pause", "q", "--kind", ""]).refused(2, "--kind");
+
+    let told = scene.json(&["job", "explain", &id]);
+    let reason = &told["reasons"][0];
+    assert_eq!((&reason["code"], &reason["queue"], &reason["kind"]), (&json!("kind_paused"), &json!("q"), &json!("k")));
+    let list = scene.output(&["queue", "list"]);
+    assert!(list.contains("q (paused kinds: k)") && list.contains("new (paused kinds: later)"), "{list}");
+    assert!(scene.output(&["stats"]).contains("q (paused kinds: k)"));
+    let stats = scene.json(&["stats"]);
+    let of = |name: &str| {
+        let queues = stats["postgres"].as_array().expect("queues").iter();
+        queues.clone().find(|stats| stats["queue"] == name).expect("a queue").clone()
+    };
+    assert_eq!((&of("q")["paused"], &of("q")["paused_kinds"]), (&json!(false), &json!(["k"])));
+    let shown = scene.output(&["queue", "show", "q"]);
+    assert!(shown.contains("paused         no") && shown.contains("paused kinds   k"), "{shown}");
+    let doctor = scene.run(&["doctor", "--json"]).stdout;
+    assert!(doctor.contains("the kind k is paused and has jobs in the line"), "{doctor}");
+
+    scene.output(&["queue", "pause", "q"]);
+    assert!(scene.output(&["queue", "list"]).contains("q (paused; paused kinds: k)"));
+    assert_eq!(
+        scene.output(&["queue", "resume", "q", "--kind", "later"]),
+        "the kind later was not paused in q; the whole queue is still paused: `leasehold queue resume q` ends the pause"
+    );
+    assert_eq!(
+        scene.output(&["queue", "resume", "q"]),
+        "q is resumed; 1 kind is still paused in it: k; `leasehold queue resume q --kind k` ends a pause"
+    );
+    let resumed = json!({ "queue": "q", "kind": "k", "paused": false, "changed": true, "queue_paused": false });
+    assert_eq!(scene.json(&["queue", "resume", "q", "--kind", "k"]), resumed);
+    assert_eq!(scene.output(&["queue", "resume", "new", "--kind", "later"]), "the kind later is resumed in new");
+    assert!(!scene.output(&["queue", "list"]).contains("paused"));
+}
+
+/// Neither a purge nor a cancel nor a change by filter waits for the end of a pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_paused_kind_can_be_changed_and_cancelled() {
+    let scene = Scene::start().await;
+    let ids: Vec<String> = (0..4).map(|_| scene.output(&["enqueue", "--kind", "k", "--queue", "q"])).collect();
+    scene.output(&["queue", "pause", "q", "--kind", "k"]);
+    scene.output(&["job", "priority", &ids[0], "7"]);
+    scene.output(&["job", "move", &ids[1], "--to", "elsewhere"]);
+    scene.output(&["job", "cancel", &ids[2]]);
+    let state = |id: &str| scene.json(&["job", "show", id]);
+    assert_eq!((&state(&ids[0])["priority"], &state(&ids[1])["queue"]), (&json!(7), &json!("elsewhere")));
+    assert_eq!(state(&ids[2])["state"], "cancelled");
+    scene.output(&["job", "retry", &ids[2]]);
+    scene.output(&["job", "cancel", "--queue", "q", "--kind", "k", "--state", "queued", "--older-than", "0s", "--yes"]);
+    assert_eq!((&state(&ids[2])["state"], &state(&ids[3])["state"]), (&json!("cancelled"), &json!("cancelled")));
+    scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    assert_eq!(scene.output(&["queue", "purge", "q", "--yes"]), "cancelled 1 waiting job of q");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purge_cancels_only_waiting_jobs() {
     let scene = Scene::start().await;
     scene
@@ -65,6 +131,7 @@ async fn the_worth_of_a_point_of_priority_can_be_set() {
         "in q a point of priority is worth 10m of waiting; moved 1 waiting job"
     );
     assert_eq!(scene.run(&["queue", "set", "q", "--priority-step", "never"]).code, 2);
+    scene.run(&["queue", "set", "q", "--priority-step", "-1h"]).refused(2, "\"-1h\" must not be negative");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +146,7 @@ async fn a_queue_has_a_dead_letter_queue_and_a_retention_and_shows_them() {
     );
     let shown = scene.json(&["queue", "show", "q"]);
     let told = json!({
-        "queue": "q", "paused": false, "priority_step_ms": null, "dead_letter": "dead", "keep_days": 3
+        "queue": "q", "paused": false, "paused_kinds": [], "priority_step_ms": null, "dead_letter": "dead", "keep_days": 3
     });
     assert_eq!(shown, told);
     let text = scene.output(&["queue", "show", "q"]);

@@ -51,6 +51,15 @@ impl Fleet {
         Self::on(Some(turn), stores, config).await
     }
 
+    /// The same, but no process of the fleet reaches Redis.
+    pub(crate) async fn start_without_redis(lease: Duration) -> Self {
+        let turn = TURN.clone().lock_owned().await;
+        let stores = Stores::start().await;
+        let mut config = Config::new(&stores.database.url, "redis://127.0.0.1:1");
+        config.worker.lease_ms = millis(lease);
+        Self::on(Some(turn), stores, config).await
+    }
+
     /// Two fleets, each with a database of its own, on one Redis server. Only the prefix of their keys tells them apart.
     pub(crate) async fn start_two_on_one_redis(lease: Duration, prefixes: [&str; 2]) -> [Self; 2] {
         let turn = TURN.clone().lock_owned().await;

@@ -7,6 +7,7 @@ mod freeze;
 mod idle;
 mod kill;
 mod order;
+mod pause_kind;
 mod pgbouncer;
 mod plain_sql;
 mod restarted_worker;

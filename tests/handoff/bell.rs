@@ -1,6 +1,7 @@
 //! Waiting for the bell: as many are woken as there is work for, and none sleeps while there is some.
 
 use crate::{LEASE, SOON, Server, connect, new_ids, queue};
+use leasehold_core::QueueName;
 use leasehold_handoff::Taken;
 use leasehold_tests::hints;
 use std::time::Duration;
@@ -45,6 +46,25 @@ async fn it_is_heard_once_and_by_one_who_comes_a_moment_late() {
     }
     assert!(taker.bell(SOON).await.expect("a wait"));
     assert!(!taker.bell(Duration::ZERO).await.expect("a wait"), "two pushes are one reason to look");
+}
+
+#[tokio::test]
+async fn one_connection_hears_the_bells_of_many_queues() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let queues: Vec<QueueName> = (0..5).map(|nth| format!("queue-{nth}").parse().expect("a name")).collect();
+    let mut taker = handoff.taker(&queues[0]).await.expect("taker");
+    assert_eq!(taker.any_bell(&queues, Duration::ZERO).await.expect("a wait"), None, "nothing has come yet");
+    assert_eq!(handoff.with_hints(&queues).await.expect("EXISTS"), []);
+    handoff.push(&queues[3], &hints(&new_ids(2))).await.expect("push");
+    assert_eq!(taker.any_bell(&queues, SOON).await.expect("a wait").as_ref(), Some(&queues[3]));
+    assert_eq!(handoff.with_hints(&queues).await.expect("EXISTS"), [queues[3].clone()]);
+
+    let unblock = taker.unblock();
+    let waiting = tokio::spawn(async move { taker.any_bell(&queues, LONG).await.expect("a wait") });
+    server.until_waiting(1).await;
+    unblock.wake().await.expect("wake");
+    assert_eq!(waiting.await.expect("a wait"), None, "woken without a bell");
 }
 
 #[tokio::test]

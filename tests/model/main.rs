@@ -4,6 +4,7 @@
 //! with the same function. Each property must hold in *every* reachable state. From each state the fleet must also heal
 //! when faults stop. Broken variants of the protocol show that the checks can fail.
 
+mod limits;
 mod possible;
 mod promises;
 mod protocol;
@@ -12,7 +13,7 @@ mod world;
 
 use protocol::{Action, Broken, Protocol};
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use world::{Doing, Redis, Seen, Worker, World};
 
 impl Model for Protocol {
@@ -28,6 +29,9 @@ impl Model for Protocol {
             workers: vec![Worker { start: 0, doing: Doing::Idle }; usize::from(self.workers)],
             wire: BTreeSet::new(),
             faults: self.faults,
+            slots: BTreeMap::new(),
+            behind: BTreeSet::new(),
+            counted: BTreeMap::new(),
             reaper_saw: None,
             seen: Seen::default(),
         }]
@@ -102,6 +106,31 @@ fn crashing() {
 #[test]
 fn two_jobs() {
     check("two_jobs", Protocol::two_jobs(), 859_982);
+}
+
+#[test]
+fn limited() {
+    check("limited", Protocol::limited(), 214_120);
+}
+
+#[test]
+fn without_slots_a_limit_is_exceeded() {
+    must_fail(Broken::LimitIsIgnored, "no limit is exceeded", Protocol::limited());
+}
+
+#[test]
+fn counting_before_the_lock_exceeds_a_limit() {
+    must_fail(Broken::CountsBeforeLock, "no limit is exceeded", Protocol::limited());
+}
+
+#[test]
+fn slots_that_a_settle_must_free_leak() {
+    must_fail(Broken::SettleFreesSlots, "when faults stop, the line drains", Protocol::limited());
+}
+
+#[test]
+fn without_admit_a_job_stays_behind_the_line() {
+    must_fail(Broken::NoAdmit, "when faults stop, the line drains", Protocol::limited());
 }
 
 #[test]

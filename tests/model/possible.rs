@@ -37,12 +37,7 @@ impl Protocol {
                         actions.push(Action::WorkerTakes(number));
                     }
                     if world.faults.redis_unreachable > 0 {
-                        actions.extend(
-                            world
-                                .jobs()
-                                .filter(|(_, row)| row.life.state == State::Queued)
-                                .map(|(job, _)| Action::WorkerClaimsFromLine(number, job)),
-                        );
+                        actions.extend(world.line().map(|job| Action::WorkerClaimsFromLine(number, job)));
                     }
                 }
                 Doing::Took(_) => actions.extend([Action::WorkerLeases(number), Action::WorkerClaims(number)]),
@@ -102,6 +97,9 @@ impl Protocol {
                     .filter(|job| !matches!(redis.leases.get(job), Some(Member::Leased | Member::RanOut)))
                     .map(|&job| Action::ReaperAdopts(job)),
             );
+        }
+        if !self.is(Broken::NoAdmit) && self.has_room_in_line(world) {
+            actions.extend(world.behind.first().map(|&job| Action::Admits(job)));
         }
         if !self.is(Broken::NoHead) {
             actions.push(Action::ReaperFills);

@@ -27,6 +27,10 @@ pub(crate) fn promises() -> Vec<Property<Protocol>> {
                 (0u8..).zip(&world.workers).filter(|&worker| holds(worker)).count() <= 1
             })
         }),
+        Property::always("no limit is exceeded", |model: &Protocol, world: &World| {
+            let numbers_fit = |limit: u8| world.slots.keys().all(|slot| *slot < limit);
+            model.limit.is_none_or(|limit| world.runs() <= usize::from(limit) && numbers_fit(limit))
+        }),
         Property::always("attempts and crashes keep to their limits", |_, world: &World| {
             world.jobs().all(|(_, Row { life, .. })| {
                 (0..=MAX_ATTEMPTS).contains(&life.attempt)
@@ -54,6 +58,11 @@ impl Protocol {
             Property::sometimes("a hint is adopted", |_, world: &World| world.seen.adopted),
             Property::sometimes("a job runs twice", |_, world: &World| world.jobs().any(|(_, row)| row.life.epoch > 1)),
         ];
+        if self.limit.is_some() {
+            witnesses.push(Property::sometimes("a job waits behind the line", |model: &Self, world: &World| {
+                !world.behind.is_empty() && !model.has_room_in_line(world)
+            }));
+        }
         if self.faults.pauses > 0 {
             witnesses.push(Property::sometimes("a stale write is refused", |_, world: &World| {
                 world.seen.stale_write_refused

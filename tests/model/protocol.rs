@@ -27,6 +27,14 @@ pub(crate) enum Broken {
     AckBeforeSettle,
     /// A settle that finds the job finished counts it as its own.
     AlreadyByAnybody,
+    /// A claim does not ask for a free slot.
+    LimitIsIgnored,
+    /// A worker looks whether the key has room, and claims later.
+    CountsBeforeLock,
+    /// A slot is free only after the settle of its run, so the run of a dead worker keeps its slot.
+    SettleFreesSlots,
+    /// No step brings jobs from behind the line.
+    NoAdmit,
 }
 
 /// The model and its bounds.
@@ -35,6 +43,8 @@ pub(crate) struct Protocol {
     pub(crate) jobs: u8,
     pub(crate) workers: u8,
     pub(crate) faults: Faults,
+    /// The most runs at the same time; `None`: any number.
+    pub(crate) limit: Option<u8>,
     pub(crate) broken: Option<Broken>,
 }
 
@@ -59,6 +69,8 @@ pub(crate) enum Action {
     ReaperSees(Job),
     ReaperExpires(Job),
     ReaperPromotes(Job),
+    /// A reaper, or the process that ended a run, brings a job from behind the line.
+    Admits(Job),
     ReaperAdopts(Job),
     ReaperReaps(Job),
     ReaperFills,
@@ -97,8 +109,14 @@ impl Protocol {
         Self::with(2, Faults { crashes: 1, redis_losses: 1, ..Faults::default() })
     }
 
+    /// Two jobs of which one may run at a time.
+    pub(crate) fn limited() -> Self {
+        let faults = Faults { pauses: 1, redis_unreachable: 1, ..Faults::default() };
+        Self { limit: Some(1), ..Self::with(2, faults) }
+    }
+
     fn with(jobs: u8, faults: Faults) -> Self {
-        Self { jobs, workers: 2, faults, broken: None }
+        Self { jobs, workers: 2, faults, limit: None, broken: None }
     }
 
     pub(crate) fn is(&self, broken: Broken) -> bool {
@@ -117,6 +135,9 @@ impl Protocol {
             _ => row.settled_by,
         };
         world.rows[usize::from(job)] = Some(Row { life, lease_stands: true, settled_by });
+        if life.state != State::Queued {
+            world.behind.remove(&job);
+        }
         true
     }
 
@@ -130,7 +151,20 @@ impl Protocol {
             world.seen.illegal = true;
             return true;
         }
-        self.apply(world, job, Event::Claim(worker_id(number, start)))
+        if world.behind.contains(&job) {
+            return false;
+        }
+        let Some(slot) = self.slot_for(world, number) else {
+            if world.row(job).is_some_and(|row| row.life.state == State::Queued) {
+                world.behind.insert(job);
+            }
+            return false;
+        };
+        let claimed = self.apply(world, job, Event::Claim(worker_id(number, start)));
+        if let (true, Some(slot), Some(row)) = (claimed, slot, world.row(job)) {
+            world.slots.insert(slot, (job, row.life.epoch));
+        }
+        claimed
     }
 
     /// A settle reaches PostgreSQL. Returns whether its sender may count the settle as written.
@@ -142,6 +176,9 @@ impl Protocol {
         let is_stale = current != Some(fence);
         if self.apply(world, write.job, write.ending.event(fence_used)) {
             world.seen.stale_write_accepted |= is_stale;
+            if self.is(Broken::SettleFreesSlots) {
+                world.slots.retain(|_, (job, _)| *job != write.job);
+            }
             return true;
         }
         let now = world.row(write.job).unwrap_or(row);
@@ -169,6 +206,7 @@ impl Protocol {
         redis.claimed.retain(|&other| other != job);
         redis.leases.remove(&job);
         match world.rows[usize::from(job)].map(|row| row.life.state) {
+            Some(State::Queued) if world.behind.contains(&job) => {}
             Some(State::Queued) => redis.push(job, true),
             Some(State::Running) => redis.lease(job),
             _ => {}
@@ -176,8 +214,7 @@ impl Protocol {
     }
 
     pub(crate) fn fills(&self, world: &mut World) {
-        let line: Vec<Job> =
-            world.jobs().filter(|(_, row)| row.life.state == State::Queued).map(|(job, _)| job).collect();
+        let line: Vec<Job> = world.line().collect();
         for job in line {
             world.redis.push(job, false);
         }

@@ -11,8 +11,13 @@ impl Protocol {
         match action {
             Action::ClientCommits(job) => {
                 let life = Lifecycle::new(job_id(job), State::Queued, MAX_ATTEMPTS, MAX_CRASHES);
+                let has_room = self.has_room_in_line(world);
                 world.rows[usize::from(job)] = Some(Row { life, lease_stands: true, settled_by: None });
-                world.to_push.insert(job);
+                if has_room {
+                    world.to_push.insert(job);
+                } else {
+                    world.behind.insert(job);
+                }
             }
             Action::ClientPushes(job) => {
                 world.to_push.remove(&job);
@@ -65,6 +70,9 @@ impl Protocol {
     pub(crate) fn worker_step(&self, world: &mut World, action: Action) {
         match action {
             Action::WorkerTakes(number) => {
+                if self.is(Broken::CountsBeforeLock) {
+                    world.counted.insert(number, self.free_slot(world).is_some());
+                }
                 let job = world.redis.ready.remove(0);
                 world.redis.claimed.push(job);
                 world.workers[usize::from(number)].doing = Doing::Took(job);
@@ -115,7 +123,7 @@ impl Protocol {
                 if let Doing::Settled(job) = world.workers[usize::from(number)].doing {
                     world.redis.ack(job);
                     // A released job is queued again, so the worker returns its hint instead of removing it.
-                    if world.row(job).is_some_and(|row| row.life.state == State::Queued) {
+                    if world.line().any(|other| other == job) {
                         world.redis.push(job, true);
                     }
                     world.workers[usize::from(number)].doing = Doing::Idle;
@@ -158,7 +166,14 @@ impl Protocol {
                 }
             }
             Action::ReaperPromotes(job) => {
-                self.apply(world, job, Event::Promote);
+                let has_room = self.has_room_in_line(world);
+                if self.apply(world, job, Event::Promote) && !has_room {
+                    world.behind.insert(job);
+                }
+            }
+            Action::Admits(job) => {
+                world.behind.remove(&job);
+                world.to_push.insert(job);
             }
             Action::ReaperAdopts(job) => {
                 world.seen.adopted = true;

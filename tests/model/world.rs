@@ -160,6 +160,12 @@ pub(crate) struct World {
     pub(crate) workers: Vec<Worker>,
     pub(crate) wire: BTreeSet<Write>,
     pub(crate) faults: Faults,
+    /// The run that was the last one to get each slot of the limit key. It holds the slot while its job runs with its epoch.
+    pub(crate) slots: BTreeMap<u8, (Job, Epoch)>,
+    /// Queued jobs that wait behind the line, because the limit key has no room.
+    pub(crate) behind: BTreeSet<Job>,
+    /// Whether the key had room when a worker looked. Only the broken worker uses it later.
+    pub(crate) counted: BTreeMap<u8, bool>,
     /// A job whose lease a reaper found expired. Only the broken reaper uses it later.
     pub(crate) reaper_saw: Option<Job>,
     pub(crate) seen: Seen,

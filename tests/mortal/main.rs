@@ -3,6 +3,10 @@
 //! `mortal ROLE [--dies-at POINT]`; the URLs of the stores come from the environment. Without a point the process runs
 //! until another process kills it.
 
+#[path = "../../examples/clusters/scheduler.rs"]
+#[expect(dead_code, reason = "this process runs computations and submits none")]
+mod scheduler;
+
 #[path = "../../examples/extraction/documents.rs"]
 #[expect(dead_code, reason = "tests/extraction uses the rest of the example")]
 mod documents;
@@ -54,6 +58,8 @@ enum Role {
         #[arg(long)]
         refuses_first: bool,
     },
+    /// Works on the computations of the example `clusters`, on these clusters
+    Clusters { slots: u32, clusters: Vec<String> },
     /// Reaps
     Reaper,
 }
@@ -142,6 +148,11 @@ async fn main() -> Result<()> {
         Role::Extraction { model_ms, refuses_first } => {
             let model = stages::Model { takes: Duration::from_millis(model_ms), refuses_first };
             stages::serve(Worker::builder(&config), pool().await?, model).run_until(std::future::pending()).await?;
+        }
+        Role::Clusters { slots, clusters } => {
+            let worker = Worker::builder(&config).register::<scheduler::Computation>();
+            let worker = clusters.iter().fold(worker, |worker, cluster| worker.queue(cluster, slots));
+            worker.run_until(std::future::pending()).await?;
         }
         Role::Reaper => reap(&config).await?,
     }

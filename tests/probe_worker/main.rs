@@ -1,9 +1,10 @@
-//! A worker process for tests. It uses the Rust crate as a user would, and runs `Probe` jobs.
+//! A worker process for tests. It uses the Rust crate as a user would, and runs `Probe` jobs and
+//! the callbacks of batches.
 //!
 //! `probe_worker QUEUE SLOTS`; the URLs of the stores come from the environment.
 
 use leasehold::{Config, Worker};
-use leasehold_tests::Probe;
+use leasehold_tests::{BatchCallback, Probe};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,7 @@ async fn run() -> anyhow::Result<String> {
             stop_now.cancel();
         }
     });
-    let tally = Worker::builder(&Config::load()?).register::<Probe>().queue(&queue, slots).run(stop, stop_now).await?;
+    let worker = Worker::builder(&Config::load()?).register::<Probe>().register::<BatchCallback>();
+    let tally = worker.queue(&queue, slots).run(stop, stop_now).await?;
     Ok(serde_json::to_string(&tally)?)
 }

@@ -8,6 +8,7 @@ mod cancel;
 mod children;
 mod dead_rows;
 mod drift;
+mod endless_tick;
 mod expire;
 mod extend;
 mod head;

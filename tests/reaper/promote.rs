@@ -3,10 +3,8 @@
 use crate::world::{SOON, World, new_job, queue, report};
 use leasehold_core::{JobId, NewJob, State};
 use leasehold_ports::Notice;
-use leasehold_reaper::{Reaper, Settings};
 use leasehold_tests::eventually;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 fn scheduled(priority: i16) -> NewJob {
     NewJob { delay: Some(Duration::from_secs(3600)), priority, ..new_job() }
@@ -54,20 +52,6 @@ fn with_new_id(job: NewJob) -> NewJob {
     NewJob { id: new_job().id, ..job }
 }
 
-/// A reaper that runs, with a tick that never comes while the test runs. It has run its first tick.
-async fn with_an_endless_tick(world: &World) -> (leasehold_reaper::Watch, CancellationToken) {
-    let settings = Settings { tick: Duration::from_secs(3600), ..world.settings() };
-    let reaper = Reaper::new(world.store.clone(), world.handoff.clone(), settings);
-    let (watch, stop) = (reaper.watch(), CancellationToken::new());
-    tokio::spawn(reaper.run(stop.clone()));
-    eventually("the first tick has promoted what is due", SOON, async || {
-        let totals = watch.totals();
-        if totals.steps.contains_key("promote") { Ok(()) } else { Err(totals) }
-    })
-    .await;
-    (watch, stop)
-}
-
 async fn until_queued(world: &World, id: JobId) {
     eventually("the job is in the line", SOON, async || {
         let state = world.state(id).await;
@@ -81,7 +65,7 @@ async fn a_job_is_promoted_when_it_is_due_and_not_at_the_next_tick() {
     let world = World::start().await;
     let after = |ms| NewJob { delay: Some(Duration::from_millis(ms)), ..new_job() };
     let ids = world.enqueue_these(&[after(700), after(1400)]).await;
-    let (watch, stop) = with_an_endless_tick(&world).await;
+    let (watch, stop) = world.with_an_endless_tick("promote").await;
     for id in ids {
         until_queued(&world, id).await;
     }
@@ -93,7 +77,7 @@ async fn a_job_is_promoted_when_it_is_due_and_not_at_the_next_tick() {
 #[tokio::test]
 async fn a_job_that_is_due_soon_is_announced() {
     let world = World::start().await;
-    let (_, stop) = with_an_endless_tick(&world).await;
+    let (_, stop) = world.with_an_endless_tick("promote").await;
     let delay = Duration::from_millis(300);
     let id = world.enqueue_these(&[NewJob { delay: Some(delay), ..new_job() }]).await[0];
     // The reaper may not listen yet.

@@ -114,6 +114,20 @@ async fn a_reaper_that_waits_for_a_known_tick_fires_it_when_it_comes() {
     assert!((0..5_000).contains(&late), "{late} ms");
 }
 
+#[tokio::test]
+async fn a_tick_of_a_schedule_does_not_wait_for_a_tick_of_the_reaper() {
+    let world = World::start().await;
+    let every_second = NewSchedule { timing: Timing::Every(Duration::from_secs(1)), ..hourly("s") };
+    world.set_schedule(&every_second, ago(-1)).await;
+    let (_, stop) = world.with_an_endless_tick("schedules").await;
+    leasehold_tests::eventually("three ticks are fired", SOON, async || {
+        let jobs = world.jobs().await;
+        if jobs >= 3 { Ok(()) } else { Err(jobs) }
+    })
+    .await;
+    stop.cancel();
+}
+
 /// An outage of all reapers: the ticks of five hours.
 #[tokio::test]
 async fn missed_ticks_follow_the_rule_of_their_schedule() {

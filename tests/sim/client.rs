@@ -109,26 +109,27 @@ impl Program {
     pub(crate) async fn run(mut self, until: Instant, busy: u64) {
         let shared = Arc::clone(&self.shared);
         let dice = &shared.around.dice;
-        let mut paused = None;
+        let mut paused: Option<(QueueName, Option<Kind>)> = None;
         while Instant::now() < until {
             match dice.below(20) {
                 0..13 => self.enqueue(1 + dice.index(6)).await,
                 13 => self.wait_for_one().await,
                 14..17 => self.cancel_one().await,
                 17..19 => match paused.take() {
-                    Some(queue) => self.set_paused(&queue, false).await,
+                    Some((queue, kind)) => self.set_paused(&queue, kind.as_ref(), false).await,
                     None => {
                         let queue = dice.pick(&shared.queues);
-                        self.set_paused(&queue, true).await;
-                        paused = Some(queue);
+                        let kind = dice.chance(0.5).then(|| dice.pick(&shared.kinds));
+                        self.set_paused(&queue, kind.as_ref(), true).await;
+                        paused = Some((queue, kind));
                     }
                 },
                 _ => self.enqueue(20).await,
             }
             sleep(dice.ms(0..busy)).await;
         }
-        if let Some(queue) = paused {
-            self.set_paused(&queue, false).await;
+        if let Some((queue, kind)) = paused {
+            self.set_paused(&queue, kind.as_ref(), false).await;
         }
     }
 
@@ -259,15 +260,28 @@ impl Program {
 
     pub(crate) async fn resume_all(&self) {
         for queue in &self.shared.queues {
-            self.set_paused(queue, false).await;
+            self.set_paused(queue, None, false).await;
+            for kind in &self.shared.kinds {
+                self.set_paused(queue, Some(kind), false).await;
+            }
         }
     }
 
-    async fn set_paused(&self, queue: &QueueName, paused: bool) {
-        let set = async || if paused { self.client.pause(queue).await } else { self.client.resume(queue).await };
+    /// Pauses or resumes a queue, or a kind in it.
+    async fn set_paused(&self, queue: &QueueName, kind: Option<&Kind>, paused: bool) {
+        let set = async || match (kind, paused) {
+            (None, true) => self.client.pause(queue).await,
+            (None, false) => self.client.resume(queue).await,
+            (Some(kind), true) => self.client.pause_kind(queue, kind).await,
+            (Some(kind), false) => self.client.resume_kind(queue, kind).await,
+        };
         while set().await.is_err() {
             sleep(PAUSE).await;
         }
-        self.shared.around.trace.line(&self.process.name, &format_args!("{queue} paused: {paused}"));
+        let what = kind.map_or_else(|| queue.to_string(), |kind| format!("{kind} of {queue}"));
+        self.shared.around.trace.line(&self.process.name, &format_args!("{what} paused: {paused}"));
+        if kind.is_some() && paused {
+            self.shared.around.trace.count("a pause of a kind");
+        }
     }
 }

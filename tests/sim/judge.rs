@@ -2,11 +2,11 @@
 
 use crate::{
     fleet::{Fleet, Stopped},
-    work::{TOLD_TO_STOP, short},
+    work::{TOLD_TO_STOP, follow_on_id, short},
     world::{BEAT, BEAT_PAYLOAD},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Event, Fence, JobId, Lifecycle, ParentFailure, QueueName, Settled, State, Verb};
+use leasehold_core::{Event, Fence, JobId, Kind, Lifecycle, ParentFailure, QueueName, Settled, State, Verb};
 use leasehold_tests::{Change, Entry, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Story {
     life: Lifecycle,
     queue: QueueName,
+    kind: Kind,
     unique_key: Option<String>,
     lease_until: Option<DateTime<Utc>>,
     /// Runs that ended with a result.
@@ -30,6 +31,7 @@ struct Story {
 struct Reader {
     stories: BTreeMap<JobId, Story>,
     paused: BTreeSet<QueueName>,
+    paused_kinds: BTreeSet<(QueueName, Kind)>,
     /// The parents of each job, and what happens when one of them fails.
     parents: BTreeMap<JobId, (Vec<JobId>, ParentFailure)>,
     /// The limit keys of each job, and how many runs each key allows.
@@ -48,7 +50,12 @@ pub(crate) struct Verdict {
 }
 
 /// Judges a run that has ended.
-pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fence]) -> Verdict {
+pub(crate) fn judge(
+    fleet: &Fleet,
+    acknowledged: &BTreeSet<JobId>,
+    begun: &[Fence],
+    followed: &BTreeSet<JobId>,
+) -> Verdict {
     let rows = fleet.store.rows();
     let mut reader = Reader::default();
     for (id, row) in rows.live.iter().chain(&rows.history).filter(|(_, row)| !row.job.depends_on.is_empty()) {
@@ -66,6 +73,7 @@ pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fenc
     }
     reader.ends(&rows, acknowledged);
     reader.ticks(&rows);
+    reader.follow_on(&rows, begun, followed);
     reader.runs(begun);
     for stopped in fleet.stopped().iter() {
         reader.stop(stopped);
@@ -85,7 +93,9 @@ impl Reader {
 
     fn read(&mut self, entry: &Entry) {
         match &entry.change {
-            Change::Enqueued { job, queue, unique_key } => self.enqueued(*job, queue, unique_key.as_ref()),
+            Change::Enqueued { job, queue, kind, unique_key } => {
+                self.enqueued(*job, queue, kind, unique_key.as_ref());
+            }
             Change::Moved { event, before, after, lease } => {
                 self.moved(entry.at, *event, before, after);
                 let story = self.stories.get_mut(&before.id);
@@ -101,10 +111,12 @@ impl Reader {
             }
             Change::Paused { queue } => drop(self.paused.insert(queue.clone())),
             Change::Resumed { queue } => drop(self.paused.remove(queue)),
+            Change::KindPaused { queue, kind } => drop(self.paused_kinds.insert((queue.clone(), kind.clone()))),
+            Change::KindResumed { queue, kind } => drop(self.paused_kinds.remove(&(queue.clone(), kind.clone()))),
         }
     }
 
-    fn enqueued(&mut self, job: Lifecycle, queue: &QueueName, unique_key: Option<&String>) {
+    fn enqueued(&mut self, job: Lifecycle, queue: &QueueName, kind: &Kind, unique_key: Option<&String>) {
         let is_live = |story: &&Story| !story.life.state.is_final();
         let twin = unique_key
             .and_then(|key| self.stories.values().filter(is_live).find(|story| story.unique_key.as_ref() == Some(key)));
@@ -114,6 +126,7 @@ impl Reader {
         let story = Story {
             life: job,
             queue: queue.clone(),
+            kind: kind.clone(),
             unique_key: unique_key.cloned(),
             lease_until: None,
             results: Vec::new(),
@@ -152,6 +165,9 @@ impl Reader {
                 }
                 if self.paused.contains(&story.queue) {
                     wrong.push(format!("{name} was claimed of a paused queue"));
+                }
+                if self.paused_kinds.contains(&(story.queue.clone(), story.kind.clone())) {
+                    wrong.push(format!("{name} was claimed although its kind was paused"));
                 }
                 if let Some(parent) = open_parent {
                     wrong.push(format!("{name} was claimed before its parent {} had ended", short(parent)));
@@ -265,6 +281,35 @@ impl Reader {
         }
         if ticks.len() > 1 {
             self.saw("ticks of a schedule made their jobs");
+        }
+    }
+
+    /// A run has a follow-on job if and only if its result was accepted. Progress is that of a run that has begun.
+    fn follow_on(&mut self, rows: &Rows, begun: &[Fence], followed: &BTreeSet<JobId>) {
+        for fence in begun.iter().filter(|fence| followed.contains(&fence.id)) {
+            let name = short(fence.id);
+            let exists = self.stories.contains_key(&follow_on_id(*fence));
+            let is_accepted = self.stories.get(&fence.id).is_some_and(|story| story.results == [*fence]);
+            match (is_accepted, exists) {
+                (true, true) => self.saw("a follow-on job was made"),
+                (true, false) => {
+                    self.wrong(format!("{name}: the job that follows from run {} is missing", fence.epoch))
+                }
+                (false, true) => {
+                    self.wrong(format!(
+                        "{name}: a job follows from run {}, whose result was not accepted",
+                        fence.epoch
+                    ));
+                }
+                (false, false) => self.saw("a run without an accepted result made no follow-on job"),
+            }
+        }
+        for (id, row) in rows.live.iter().chain(&rows.history) {
+            let Some(progress) = &row.progress else { continue };
+            self.saw("a run reported its progress");
+            if !begun.iter().any(|fence| fence.id == *id && fence.epoch == progress.epoch) {
+                self.wrong(format!("{}: progress of run {}, which never began", short(*id), progress.epoch));
+            }
         }
     }
 

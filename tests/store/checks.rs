@@ -112,6 +112,8 @@ async fn every_check_refuses_its_illegal_row() {
             "key_limit_burst_is_from_1_to_1000000",
             insert("key_limit", &["key = 'k'; rate = 1; rate_text = '1/s'; burst = 0"]),
         ),
+        ("pause_is_of_a_kind_or_a_fair_key", insert("pause", &["queue = 'q'; what = 'queue'; name = 'n'"])),
+        ("pause_has_a_name", insert("pause", &["queue = 'q'; what = 'kind'; name = ''"])),
         ("slot_is_not_negative", insert("limit_slot", &["key = 'k'; slot = -1; job = gen_random_uuid(); epoch = 1"])),
         ("only_a_sealed_batch_is_complete", insert("batch", &["name = 'b'; completed_at = now()"])),
         ("only_a_complete_batch_has_callbacks", insert("batch", &["name = 'b'; success_job = gen_random_uuid()"])),

@@ -1,11 +1,13 @@
 //! Support for tests: real servers, waits on conditions, and the content of all keys.
 
 mod binary;
+mod callback;
 mod clock;
 mod eventually;
 mod front;
 mod hints;
 mod keys;
+mod mortal;
 mod probe;
 mod proxy;
 mod reaper;
@@ -13,6 +15,7 @@ mod shared;
 mod stores;
 
 pub use binary::leasehold_program;
+pub use callback::BatchCallback;
 pub use clock::{WrongClock, forget_clock_of};
 pub use eventually::eventually;
 pub use front::front;
@@ -22,6 +25,7 @@ pub use leasehold_memory::{
     Broken, Change, Clock, Direct, Entry, KeyLimit, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, NOWHERE,
     Positioned, QueueKeys, Readings, Row, Rows, Score, position_of,
 };
+pub use mortal::Mortal;
 pub use probe::{LogLine, Probe, Step, clock_errors, no_sleep_file, read_log, starts};
 pub use proxy::{End, LinkState, Proxy};
 pub use reaper::quick_reaper;

@@ -9,6 +9,7 @@ mod kinds;
 mod leases;
 mod limits;
 mod locks;
+mod many_queues;
 mod outages;
 mod running;
 mod shortage;

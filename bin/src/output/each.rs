@@ -59,6 +59,14 @@ pub(crate) fn paused(queue: &QueueName) -> String {
     format!("the queue {queue} is paused, so none of its jobs starts: `leasehold queue resume {queue}` ends the pause")
 }
 
+/// The message that the kind of these jobs is paused in a queue.
+pub(crate) fn kind_paused(queue: &QueueName, kind: &str) -> String {
+    format!(
+        "the kind {kind} is paused in the queue {queue}, so none of these jobs starts: \
+         `leasehold queue resume {queue} --kind {kind}` ends the pause"
+    )
+}
+
 /// A text, cut to one line.
 fn clipped(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {

@@ -14,13 +14,20 @@ fn oldest(stats: &QueueStats) -> String {
 }
 
 fn name(stats: &QueueStats) -> String {
-    if stats.paused { format!("{} (paused)", stats.queue) } else { stats.queue.clone() }
+    match (stats.paused, stats.paused_kinds.as_slice()) {
+        (true, []) => format!("{} (paused)", stats.queue),
+        (false, []) => stats.queue.clone(),
+        (paused, kinds) => {
+            let whole = if paused { "paused; " } else { "" };
+            format!("{} ({whole}paused kinds: {})", stats.queue, kinds.join(", "))
+        }
+    }
 }
 
 /// One line for each queue.
 pub(crate) fn list(queues: &[QueueStats]) -> String {
     if queues.is_empty() {
-        return "no queue has jobs, and no queue is paused".to_owned();
+        return "no queue has jobs, and nothing is paused".to_owned();
     }
     table(
         ["queue", "queued>", "running>", "scheduled>", "blocked>", "oldest>"],
@@ -63,7 +70,7 @@ pub(crate) struct Head {
 pub(crate) fn stats(stats: &Stats) -> String {
     let mut out = String::from("PostgreSQL: jobs\n");
     if stats.postgres.is_empty() {
-        out.push_str("no queue has jobs, and no queue is paused\n");
+        out.push_str("no queue has jobs, and nothing is paused\n");
     } else {
         out.push_str(&jobs(&stats.postgres));
     }

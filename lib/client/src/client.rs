@@ -8,8 +8,8 @@ use crate::{
     waiter::Waiter,
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, NewJob, QueueName, State, pass};
-use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived};
+use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, Kind, NewJob, QueueName, State, pass};
+use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived, Stretch};
 use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -17,6 +17,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub(crate) const ATTEMPTS: u32 = 6;
 /// The delay before the second attempt; the delay doubles each time: 0.1 + 0.2 + … + 1.6 s in all.
 pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// How many hints are pushed when a kind is resumed: as many as a fleet can start before the next tick of a reaper.
+const FIRST_HINTS: i64 = 256;
+/// How long the read of these jobs may take. It is slow only while PostgreSQL must keep many dead rows.
+const FIRST_WITHIN: Duration = Duration::from_millis(250);
 
 /// Enqueues jobs, waits for them, cancels and revives them. Cheap to clone.
 ///
@@ -202,7 +206,13 @@ impl Client {
             State::Blocked => self.store.parents(id, 0).await?,
             _ => Vec::new(),
         };
-        Ok(Some(Explanation::of(&Facts { moment, position, workers, parents, hint })))
+        let last_served = match (&self.head, moment.job.queue.parse::<QueueName>()) {
+            (Some(head), Ok(queue)) if !moment.job.state.is_final() && moment.job.state != State::Running => {
+                head.last_served(&queue).await.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Some(Explanation::of(&Facts { moment, position, workers, last_served, parents, hint })))
     }
 
     /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no
@@ -260,7 +270,7 @@ impl Client {
         Ok(moved?)
     }
 
-    /// Resumes a queue. Returns whether the queue was paused.
+    /// Resumes a queue. Returns whether the queue was paused. Kinds that are paused in this queue stay paused.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -268,6 +278,49 @@ impl Client {
         let changed = self.store.resume(queue).await?;
         self.set_paused(queue, false).await;
         Ok(changed)
+    }
+
+    /// Pauses a kind in a queue: none of its jobs is claimed in this queue until the kind is resumed; running jobs, and jobs of other
+    /// kinds, continue. Neither the queue nor the kind needs to have a job. Returns whether that changed anything.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn pause_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error> {
+        Ok(self.store.pause_kind(queue, kind).await?)
+    }
+
+    /// Resumes a kind in a queue. Returns whether the kind was paused. If the queue is paused too, it stays paused.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn resume_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error> {
+        let changed = self.store.resume_kind(queue, kind).await?;
+        if changed {
+            self.push_first(queue, kind).await;
+        }
+        Ok(changed)
+    }
+
+    /// The paused kinds of one queue or of all queues, each with its queue.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn paused_kinds(&self, queue: Option<&QueueName>) -> Result<Vec<(QueueName, Kind)>, Error> {
+        Ok(self.store.paused_kinds(queue).await?)
+    }
+
+    /// Pushes the hints of the first jobs of a kind that was just resumed, so that workers need not wait for a tick of a reaper. The
+    /// tick fills the head with the others.
+    async fn push_first(&self, queue: &QueueName, kind: &Kind) {
+        let Some(hints) = &self.hints else { return };
+        let stretch = Stretch { kind: kind.clone(), scan_start: None };
+        let reading = self.store.line(queue, std::slice::from_ref(&stretch), FIRST_HINTS);
+        match tokio::time::timeout(FIRST_WITHIN, reading).await {
+            Ok(Ok((line, _))) if !line.hints.is_empty() => drop(hints.push(queue, &line.hints).await),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "cannot read the first jobs of a resumed kind"),
+            Err(_) => tracing::debug!("reading the first jobs of a resumed kind takes too long"),
+        }
     }
 
     /// This only saves time: PostgreSQL refuses claims of a paused queue, and a reaper also tells Redis.

@@ -13,7 +13,7 @@ pub enum Claimability {
     Crashed,
     /// The job may be claimed. One more crash ends the job, so a worker runs only one such job at once.
     InDanger,
-    /// The queue of the job is paused.
+    /// The queue of the job is paused, or its kind is paused there.
     Paused,
     /// The time in which the job may begin is over. A reaper ends the job.
     Overdue,

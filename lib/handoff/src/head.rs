@@ -41,6 +41,10 @@ impl BlockingTake for Taker {
         Ok(Self::bell(self, timeout).await?)
     }
 
+    async fn any_bell(&mut self, queues: &[QueueName], timeout: Duration) -> Result<Option<QueueName>, Error> {
+        Ok(Self::any_bell(self, queues, timeout).await?)
+    }
+
     fn unblock(&self) -> Arc<dyn WakeTake> {
         Arc::new(Self::unblock(self))
     }

@@ -22,7 +22,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// The pause between two attempts to wake a taker whose command is still on its way to the server.
 const WAKE_AGAIN: Duration = Duration::from_millis(2);
 
-/// A connection that sends only `BLMOVE ready claimed LEFT RIGHT` and `BLPOP bell`, which block.
+/// A connection that sends only `BLMOVE ready claimed LEFT RIGHT` and `BLPOP bell …`, which block.
 ///
 /// Await [`Taker::take`] and [`Taker::bell`] to their end. To end one of them early, use [`Unblock`] instead of
 /// dropping the future.
@@ -113,6 +113,18 @@ impl Taker {
         let blpop = command("BLPOP", (self.handoff.keys().of(&self.queue).bell(), timeout.as_secs_f64()));
         let rung: Option<(String, String)> = self.block("waiting for the bell", blpop, timeout).await?;
         Ok(rung.is_some())
+    }
+
+    /// The same for the bells of many queues: waits until one of them rings, and returns its queue.
+    ///
+    /// # Errors
+    /// As for [`Taker::take`].
+    pub async fn any_bell(&mut self, queues: &[QueueName], timeout: Duration) -> Result<Option<QueueName>, Error> {
+        let timeout = timeout.max(SHORTEST);
+        let bells: Vec<String> = queues.iter().map(|queue| self.handoff.keys().of(queue).bell()).collect();
+        let blpop = command("BLPOP", (&bells, timeout.as_secs_f64()));
+        let rung: Option<(String, String)> = self.block("waiting for the bells of queues", blpop, timeout).await?;
+        Ok(rung.and_then(|(key, _)| bells.iter().position(|bell| *bell == key)).map(|nth| queues[nth].clone()))
     }
 
     /// Sends a command that blocks for at most `timeout`, and waits for its answer.

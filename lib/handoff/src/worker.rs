@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     position::in_order,
     producer::Mode,
-    scripts::{ACK, ASIDE, RENEW, Step, TAKE},
+    scripts::{ACK, ASIDE, RENEW, Step, TAKE, command},
 };
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_ports::{Hint, Notice, Taken};
@@ -114,6 +114,20 @@ impl Handoff {
             self.notify(&[Notice::Aside { queue: queue.clone(), kind: kind.clone() }]).await?;
         }
         Ok(())
+    }
+
+    /// The queues among these that have waiting hints, or hints set aside.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn with_hints(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
+        let exists = |queue| {
+            let keys = self.keys().of(queue);
+            command("EXISTS", (keys.ready(), keys.asides())).into()
+        };
+        let found: Vec<u32> =
+            self.run("looking for queues that have hints", queues.iter().map(exists).collect()).await?;
+        Ok(queues.iter().zip(found).filter(|(_, found)| *found > 0).map(|(queue, _)| queue.clone()).collect())
     }
 
     /// The lock under which one worker at a time fills a head; free again after `ttl`, or when the fill is done. Whether

@@ -2,7 +2,7 @@
 
 use crate::{
     Bulk, BulkAction, BulkCount, BulkCursor, BulkFilter, BulkStep, Cancelled, Config, Enqueued, Error, Explanation,
-    Finished, Graph, JobId, JobRecord, NamedJob, NewJob, Parent, Placed, QueueName, Revived, State,
+    Finished, Graph, JobId, JobRecord, Kind, NamedJob, NewJob, Parent, Placed, QueueName, Revived, State,
     done::JobOutput,
     enqueue::Enqueue,
     job::{Id, Job},
@@ -289,12 +289,37 @@ impl Client {
         self.inner.set_priority_step(queue, step).await
     }
 
-    /// Resumes a queue. Returns whether the queue was paused.
+    /// Resumes a queue. Returns whether the queue was paused. Kinds that are paused in this queue stay paused.
     ///
     /// # Errors
     /// PostgreSQL fails.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
         self.inner.resume(queue).await
+    }
+
+    /// Pauses a kind in a queue: no job of this kind starts in this queue until the kind is resumed; running jobs, and jobs of other
+    /// kinds, continue. Returns whether the kind was not paused before. Neither the queue nor the kind needs to have a job yet.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn pause_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error> {
+        self.inner.pause_kind(queue, kind).await
+    }
+
+    /// Resumes a kind in a queue. Returns whether the kind was paused. If the queue is paused too, it stays paused.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn resume_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error> {
+        self.inner.resume_kind(queue, kind).await
+    }
+
+    /// The paused kinds of one queue or of all queues, each with its queue.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn paused_kinds(&self, queue: Option<&QueueName>) -> Result<Vec<(QueueName, Kind)>, Error> {
+        self.inner.paused_kinds(queue).await
     }
 
     /// Cancels one batch of the waiting jobs of a queue, and returns their ids: none when no job waits.

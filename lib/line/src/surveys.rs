@@ -12,7 +12,7 @@ use crate::{
     slices::{CHANGED_A_TICK, JOBS, SliceLook, Slices},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use leasehold_core::QueueName;
+use leasehold_core::{Kind, QueueName};
 use leasehold_ports::{Fingerprint, Fingerprints, LineChanges, LineSummary, Slice, Stretch, Survey};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,7 +60,10 @@ pub struct Surveys {
     /// Empty while surveys are slow.
     slices: Slices,
     paused: BTreeSet<QueueName>,
-    /// The snapshot at which `paused` was read.
+    paused_kinds: BTreeSet<(QueueName, Kind)>,
+    /// Queues of which kinds were paused or resumed since the last call that took this set.
+    kinds_changed: BTreeSet<QueueName>,
+    /// The snapshot at which the pauses were read.
     paused_seen: Option<Fingerprint>,
     /// Queues whose lines or pauses may have changed since the last call that took this set.
     changed: BTreeSet<QueueName>,
@@ -99,7 +102,7 @@ impl Surveys {
             self.slices = Slices::default();
         }
         if self.paused_seen != Some(paused) {
-            self.learn_paused(store.paused().await?);
+            self.learn_pauses(store).await?;
             self.paused_seen = Some(paused);
         }
         if self.slices.is_empty() {
@@ -149,7 +152,7 @@ impl Surveys {
                 self.learn(ended.map_err(|_| Error::NotSurveyed)??);
             }
         }
-        self.learn_paused(store.paused().await?);
+        self.learn_pauses(&**store).await?;
         self.paused_seen = None;
         self.all_changed();
         Ok(())
@@ -171,8 +174,14 @@ impl Surveys {
         self.lines = Some(lines);
     }
 
-    fn learn_paused(&mut self, paused: Vec<QueueName>) {
-        let paused: BTreeSet<QueueName> = paused.into_iter().collect();
+    async fn learn_pauses(&mut self, store: &dyn LineChanges) -> Result<(), Error> {
+        let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
+        let paused_kinds: BTreeSet<(QueueName, Kind)> = store.paused_kinds(None).await?.into_iter().collect();
+        for (queue, _) in self.paused_kinds.symmetric_difference(&paused_kinds) {
+            self.changed.insert(queue.clone());
+            self.kinds_changed.insert(queue.clone());
+        }
+        self.paused_kinds = paused_kinds;
         for queue in self.paused.symmetric_difference(&paused) {
             self.changed.insert(queue.clone());
         }
@@ -180,6 +189,7 @@ impl Surveys {
             line.paused = paused.contains(&line.queue);
         }
         self.paused = paused;
+        Ok(())
     }
 
     /// Every line must be compared with its head.
@@ -197,6 +207,13 @@ impl Surveys {
     #[must_use]
     pub fn take_changed(&mut self) -> BTreeSet<QueueName> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// The queues of which kinds were paused or resumed, once: the set is empty afterwards. Redis may lack hints of these kinds,
+    /// because workers forget the hints that a pause refuses.
+    #[must_use]
+    pub fn take_kinds_changed(&mut self) -> BTreeSet<QueueName> {
+        std::mem::take(&mut self.kinds_changed)
     }
 
     /// The paused queues.

@@ -19,8 +19,7 @@ impl Rows {
     /// The first job in the lines of all queues that may be claimed and that `fits`.
     pub fn first_in_line(&self, fits: impl Fn(&Row) -> bool) -> Option<JobId> {
         let may_be_claimed = |row: &&Row| {
-            self.claimability(row, self.paused.contains(&row.job.queue), &Kinds::All).may_be_claimed()
-                && !self.is_locked(row.life.id)
+            self.claimability(row, self.is_paused(row), &Kinds::All).may_be_claimed() && !self.is_locked(row.life.id)
         };
         let first = self.live.values().filter(may_be_claimed).filter(|row| fits(row)).min_by_key(|row| row.place());
         first.map(|row| row.life.id)
@@ -49,7 +48,7 @@ impl Rows {
         let mut seen = BTreeSet::new();
         let ids: Vec<JobId> = hints.iter().copied().filter(|id| seen.insert(*id)).collect();
         let is_to_be_had = |row: &&Row| {
-            let is_paused = self.paused.contains(&row.job.queue) && !self.is_broken(Broken::ClaimIgnoresPauses);
+            let is_paused = self.is_paused(row) && !self.is_broken(Broken::ClaimIgnoresPauses);
             let is_taken = row.life.state == State::Running
                 && serves(kinds, &row.job.kind)
                 && !is_paused
@@ -75,21 +74,26 @@ impl Rows {
         lease: Duration,
         with_crashed: bool,
     ) -> Vec<ClaimedJob> {
-        if self.paused.contains(queue) && !self.is_broken(Broken::ClaimIgnoresPauses) {
-            return Vec::new();
-        }
         let danger_is_taken = self.runs_one_in_danger(worker);
         let crashed_are_taken = self.crashed_begun_by(worker) >= CRASHED_AT_ONCE;
         let limit = usize::try_from(limit).unwrap_or_default();
         let may_go = |row: &&Row| {
+            let is_paused = self.is_paused(row) && !self.is_broken(Broken::ClaimIgnoresPauses);
             (with_crashed || !row.has_crashed())
-                && self.claimability(row, false, &Kinds::All).may_be_claimed()
+                && self.claimability(row, is_paused, &Kinds::All).may_be_claimed()
                 && !self.is_locked(row.life.id)
                 && !if row.is_in_danger() { danger_is_taken } else { row.has_crashed() && crashed_are_taken }
         };
         let found: Vec<&Row> = self.line_of(queue, kinds).into_iter().filter(may_go).take(limit).collect();
         let target = self.few_that_crashed(worker, &found, false);
         self.start(worker, &target, lease)
+    }
+
+    pub(crate) fn queues_in_line(&self, queues: &[QueueName]) -> Vec<QueueName> {
+        let has_job = |queue: &&QueueName| {
+            self.live.values().any(|row| row.life.state == State::Queued && row.job.queue == **queue)
+        };
+        queues.iter().filter(has_job).cloned().collect()
     }
 
     /// Of the jobs in danger only the first, unless these jobs have to wait; of the other crashed jobs, as many as may

@@ -6,7 +6,7 @@ use crate::{
     rows::{Row, Rows, later},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use leasehold_core::{Event, JobId, JobRecord, Lifecycle, NewJob, OnConflict, Place, QueueName, State, Verb};
+use leasehold_core::{Event, JobId, JobRecord, Kind, Lifecycle, NewJob, OnConflict, Place, QueueName, State, Verb};
 use leasehold_ports::{
     Cancelled, Class, Enqueued, Error, Finished, JobMoment, Kinds, Placed, Reorder, Reordered, Revived,
     STRICT_PRIORITY_STEP,
@@ -95,8 +95,8 @@ impl Rows {
         {
             self.unique_periods.insert(key.clone(), (until, job.id));
         }
-        let (queue, unique_key) = (job.queue.clone(), job.unique_key.clone());
-        self.log(Change::Enqueued { job: life, queue, unique_key });
+        let (queue, kind, unique_key) = (job.queue.clone(), job.kind.clone(), job.unique_key.clone());
+        self.log(Change::Enqueued { job: life, queue, kind, unique_key });
         answer
     }
 
@@ -206,6 +206,28 @@ impl Rows {
         changed
     }
 
+    pub(crate) fn pause_kind(&mut self, queue: &QueueName, kind: &Kind) -> bool {
+        let changed = self.paused_kinds.insert((queue.clone(), kind.clone()));
+        self.log(Change::KindPaused { queue: queue.clone(), kind: kind.clone() });
+        changed
+    }
+
+    pub(crate) fn resume_kind(&mut self, queue: &QueueName, kind: &Kind) -> bool {
+        let changed = self.paused_kinds.remove(&(queue.clone(), kind.clone()));
+        self.log(Change::KindResumed { queue: queue.clone(), kind: kind.clone() });
+        changed
+    }
+
+    /// Whether no claim may take the job, because its queue or its kind is paused.
+    pub(crate) fn is_paused(&self, row: &Row) -> bool {
+        self.paused.contains(&row.job.queue) || self.is_kind_paused(row)
+    }
+
+    /// Whether the kind of the job is paused in its queue.
+    pub(crate) fn is_kind_paused(&self, row: &Row) -> bool {
+        self.paused_kinds.iter().any(|(queue, kind)| *queue == row.job.queue && *kind == row.job.kind)
+    }
+
     /// Moves the waiting jobs of the queue, and returns how many it moved.
     pub(crate) fn set_priority_step(&mut self, queue: &QueueName, step: Duration) -> u64 {
         let step = TimeDelta::from_std(step.min(STRICT_PRIORITY_STEP)).unwrap_or(TimeDelta::MAX);
@@ -255,7 +277,8 @@ impl Rows {
         let waits = matches!(row.life.state, State::Queued | State::Scheduled);
         let key_held_by = self.key_held_by(row).filter(|_| waits);
         let limits = if row.life.state == State::Queued { self.held_limits(&row.job.limit_keys) } else { Vec::new() };
-        Some(JobMoment { job: row.record(), as_of: self.clock.now(), paused, key_held_by, locked_by: None, limits })
+        let (as_of, kind_paused) = (self.clock.now(), self.is_kind_paused(row));
+        Some(JobMoment { job: row.record(), as_of, paused, kind_paused, key_held_by, locked_by: None, limits })
     }
 
     pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {

@@ -64,6 +64,8 @@ pub struct QueueKeys {
     pub overflow: Option<i64>,
     /// The kinds that workers serve, each with its deadline; an empty text means every kind.
     pub kinds: BTreeMap<String, i64>,
+    /// When workers last served each kind; `None` stands for every kind.
+    pub served: BTreeMap<Option<Kind>, i64>,
     pub bell: bool,
     pub fill_lock_until: Option<i64>,
     pub readings: Readings,
@@ -93,7 +95,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 struct Waiter {
     number: u64,
-    queue: QueueName,
+    queues: Vec<QueueName>,
     link: Arc<dyn Link>,
     awaited: Awaited,
     answer: oneshot::Sender<Option<Served>>,
@@ -109,21 +111,21 @@ pub(crate) enum Awaited {
 }
 
 /// The answer to a wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Served {
     Hint(JobId),
-    Bell,
+    Bell(QueueName),
 }
 
 impl QueueKeys {
-    fn serve(&mut self, awaited: Awaited) -> Option<Served> {
+    fn serve(&mut self, awaited: Awaited, queue: &QueueName) -> Option<Served> {
         match awaited {
             Awaited::Hint => {
                 let id = self.ready.pop_front()?;
                 self.claimed.push_back(id);
                 Some(Served::Hint(id))
             }
-            Awaited::Bell => std::mem::take(&mut self.bell).then_some(Served::Bell),
+            Awaited::Bell => std::mem::take(&mut self.bell).then(|| Served::Bell(queue.clone())),
         }
     }
 }
@@ -162,14 +164,14 @@ impl Server {
     /// Makes a connection wait. Returns its number.
     pub(crate) fn wait(
         &mut self,
-        queue: &QueueName,
+        queues: &[QueueName],
         awaited: Awaited,
         link: Arc<dyn Link>,
     ) -> (u64, oneshot::Receiver<Option<Served>>) {
         let (answer, answered) = oneshot::channel();
         self.waiters_so_far += 1;
         let number = self.waiters_so_far;
-        self.waiters.push_back(Waiter { number, queue: queue.clone(), link, awaited, answer });
+        self.waiters.push_back(Waiter { number, queues: queues.to_vec(), link, awaited, answer });
         self.serve();
         (number, answered)
     }
@@ -189,13 +191,14 @@ impl Server {
         self.waiters.retain(|waiter| !waiter.link.is_gone());
         let mut place = 0;
         while place < self.waiters.len() {
-            let Waiter { queue, awaited, .. } = &self.waiters[place];
-            let Some(served) = self.keys.queues.get_mut(queue).and_then(|keys| keys.serve(*awaited)) else {
+            let Waiter { queues, awaited, .. } = &self.waiters[place];
+            let all = &mut self.keys.queues;
+            let Some(served) = queues.iter().find_map(|queue| all.get_mut(queue)?.serve(*awaited, queue)) else {
                 place += 1;
                 continue;
             };
             self.count("a hint was handed to one who waits", matches!(served, Served::Hint(_)));
-            self.count("the bell rang for one who waits", matches!(served, Served::Bell));
+            self.count("the bell rang for one who waits", matches!(served, Served::Bell(_)));
             if let Some(waiter) = self.waiters.remove(place) {
                 // A connection that has just left leaves the hint in `claimed`.
                 let _ = waiter.answer.send(Some(served));

@@ -58,6 +58,8 @@ pub struct Rows {
     pub history: BTreeMap<JobId, Row>,
     /// Paused queues: none of their jobs is claimed.
     pub paused: BTreeSet<QueueName>,
+    /// Paused kinds, each in one queue: none of its jobs is claimed there.
+    pub paused_kinds: BTreeSet<(QueueName, Kind)>,
     /// What one point of priority is worth, where a queue does not have the default.
     pub priority_steps: BTreeMap<QueueName, TimeDelta>,
     /// The journal of all events.
@@ -219,6 +221,7 @@ impl Rows {
             live: BTreeMap::new(),
             history: BTreeMap::new(),
             paused: BTreeSet::new(),
+            paused_kinds: BTreeSet::new(),
             priority_steps: BTreeMap::new(),
             locked: BTreeMap::new(),
             deferred: BTreeMap::new(),

@@ -68,7 +68,12 @@ impl MemoryTaker {
 }
 
 impl MemoryTaker {
-    async fn block(&mut self, awaited: Awaited, timeout: Duration) -> Result<Option<Served>, Error> {
+    async fn block(
+        &mut self,
+        queues: &[QueueName],
+        awaited: Awaited,
+        timeout: Duration,
+    ) -> Result<Option<Served>, Error> {
         const DOING: &str = "waiting at Redis";
         if !std::mem::replace(&mut self.is_connected, false) {
             let given_up = format!("{DOING}: the connection was given up; make a new taker");
@@ -83,7 +88,7 @@ impl MemoryTaker {
             return Ok(None);
         }
         head.link.there("take").await.map_err(|_| MemoryHead::lost(DOING))?;
-        let (waiter, answered) = head.server().wait(&self.queue, awaited, Arc::clone(&head.link));
+        let (waiter, answered) = head.server().wait(queues, awaited, Arc::clone(&head.link));
         state.waiter.store(waiter, SeqCst);
         let served = tokio::select! {
             biased;
@@ -101,12 +106,17 @@ impl MemoryTaker {
 #[async_trait]
 impl BlockingTake for MemoryTaker {
     async fn take(&mut self, timeout: Duration) -> Result<Option<JobId>, Error> {
-        let served = self.block(Awaited::Hint, timeout).await?;
+        let served = self.block(&[self.queue.clone()], Awaited::Hint, timeout).await?;
         Ok(served.and_then(|served| if let Served::Hint(id) = served { Some(id) } else { None }))
     }
 
     async fn bell(&mut self, timeout: Duration) -> Result<bool, Error> {
-        Ok(self.block(Awaited::Bell, timeout).await?.is_some())
+        Ok(self.any_bell(&[self.queue.clone()], timeout).await?.is_some())
+    }
+
+    async fn any_bell(&mut self, queues: &[QueueName], timeout: Duration) -> Result<Option<QueueName>, Error> {
+        let served = self.block(queues, Awaited::Bell, timeout).await?;
+        Ok(served.and_then(|served| if let Served::Bell(queue) = served { Some(queue) } else { None }))
     }
 
     fn unblock(&self) -> Arc<dyn WakeTake> {

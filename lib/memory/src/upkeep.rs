@@ -212,7 +212,7 @@ impl Rows {
             queue: row.job.queue.clone(),
             kind: row.job.kind.clone(),
             line_at: row.line_at(),
-            claimability: self.claimability(row, self.paused.contains(&row.job.queue), kinds),
+            claimability: self.claimability(row, self.is_paused(row), kinds),
             lease_ms_left: row.lease_until.map(|until| self.ms_until(until)),
         })
         .collect()
@@ -245,6 +245,11 @@ impl Rows {
 
     pub(crate) fn paused(&self) -> Vec<QueueName> {
         self.paused.iter().cloned().collect()
+    }
+
+    pub(crate) fn paused_kinds(&self, queue: Option<&QueueName>) -> Vec<(QueueName, Kind)> {
+        let asked = |(of, _): &&(QueueName, Kind)| queue.is_none_or(|queue| queue == of);
+        self.paused_kinds.iter().filter(asked).cloned().collect()
     }
 
     pub(crate) fn uptime(&self) -> Uptime {
@@ -352,7 +357,7 @@ impl Rows {
         let first_due = scheduled.map(|row| row.run_at).min();
         Fingerprints {
             slices: slices.iter().map(slice).collect(),
-            paused: fingerprint_of(self.paused.iter().map(hash)),
+            paused: fingerprint_of(self.paused.iter().map(hash).chain(self.paused_kinds.iter().map(hash))),
             leases_scan_start: Some(self.scan_start(first_lease)),
             schedule_scan_start: Some(self.scan_start(first_due)),
             took: self.dead_rows,
@@ -388,11 +393,14 @@ impl Rows {
             let first = line.iter().filter(|row| within(row, stretch)).map(|row| row.line_at()).min();
             Stretch { scan_start: Some(self.scan_start(first)), ..stretch.clone() }
         };
-        (first_of(&line, limit), stretches.iter().map(moved).collect())
+        let moved = stretches.iter().map(moved).collect();
+        line.retain(|row| !self.is_kind_paused(row));
+        (first_of(&line, limit), moved)
     }
 
     pub(crate) fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line {
-        let line = self.line_of(queue, kinds);
+        let mut line = self.line_of(queue, kinds);
+        line.retain(|row| !self.is_kind_paused(row));
         let place = (after.line_at, after.id);
         first_of(&line[line.partition_point(|row| row.place() <= place)..], limit)
     }

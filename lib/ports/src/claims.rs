@@ -38,8 +38,8 @@ impl Kinds {
 /// Claims of jobs.
 #[async_trait]
 pub trait Claims: fmt::Debug + Send + Sync {
-    /// Claims the jobs of these hints that are queued in the queue of the hints, of a served kind and not in a paused queue. The
-    /// answer has the order of `ids`. A lock of another transaction blocks only its own job.
+    /// Claims the jobs of these hints that are queued in the queue of the hints, of a served kind, and paused neither with their
+    /// queue nor with their kind. The answer has the order of `ids`. A lock of another transaction blocks only its own job.
     async fn claim(
         &self,
         worker: WorkerId,
@@ -72,6 +72,9 @@ pub trait Claims: fmt::Debug + Send + Sync {
         lease: Duration,
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error>;
+
+    /// The queues among these that have a queued job, whether or not it can be claimed now.
+    async fn queues_in_line(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error>;
 }
 
 /// The status of a live job that a hint refers to.

@@ -11,9 +11,9 @@ pub mod names {
     pub use crate::{
         Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended,
         Fill, Filled, Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, HintPlace,
-        JobMoment, JobStatus, Kinds, Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed,
-        Renewed, Reorder, Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch,
-        Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        JobMoment, JobStatus, Kinds, Lapsed, LastServed, Lease, Line, LinePosition, LineSummary, Notice, Placed,
+        Promoted, Pushed, Renewed, Reorder, Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice,
+        Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -75,6 +75,8 @@ macro_rules! delegate_store {
                     async fn finished(&self, ids: &[JobId]) -> Vec<Finished>;
                     async fn pause(&self, queue: &QueueName) -> bool;
                     async fn resume(&self, queue: &QueueName) -> bool;
+                    async fn pause_kind(&self, queue: &QueueName, kind: &Kind) -> bool;
+                    async fn resume_kind(&self, queue: &QueueName, kind: &Kind) -> bool;
                     async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> u64;
                     async fn purge(&self, queue: &QueueName, limit: i64) -> Vec<JobId>;
                 }
@@ -107,6 +109,7 @@ macro_rules! delegate_store {
                     async fn claim_line(
                         &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
                     ) -> Vec<ClaimedJob>;
+                    async fn queues_in_line(&self, queues: &[QueueName]) -> Vec<QueueName>;
                 }
             }
             $port! {
@@ -145,6 +148,7 @@ macro_rules! delegate_store {
                     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> (Line, Vec<Stretch>);
                     async fn line_after(&self, queue: &QueueName, kinds: &Kinds, after: &LinePosition, limit: i64) -> Line;
                     async fn paused(&self) -> Vec<QueueName>;
+                    async fn paused_kinds(&self, queue: Option<&QueueName>) -> Vec<(QueueName, Kind)>;
                 }
             }
             $port! {
@@ -221,13 +225,17 @@ macro_rules! delegate_head {
             use $crate::delegate::names::*;
 
             const _: () = {
-                let _ = (<$head>::taker, <$head>::take, <$head>::hold, <$head>::set_aside);
+                let _ = (<$head>::taker, <$head>::with_hints, <$head>::take, <$head>::hold, <$head>::set_aside);
             };
 
             #[async_trait]
             impl $crate::TakeHints for $head {
                 async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error> {
                     Ok(Box::new(<$head>::taker(self, queue).await?))
+                }
+
+                async fn with_hints(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
+                    Ok(<$head>::with_hints(self, queues).await?)
                 }
 
                 async fn take(
@@ -329,12 +337,14 @@ macro_rules! delegate_head {
                 $head: WorkerRegistry {
                     async fn check(&self) -> ();
                     async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> ();
+                    async fn note_served(&self, worker: &WorkerRecord) -> ();
                     async fn withdraw(&self, worker: &WorkerRecord) -> ();
                 }
             }
             $crate::port! {
                 $head: ListWorkers {
                     async fn workers(&self) -> Vec<WorkerRecord>;
+                    async fn last_served(&self, queue: &QueueName) -> Vec<LastServed>;
                 }
             }
             $crate::port! {

@@ -28,6 +28,10 @@ pub trait BlockingTake: fmt::Debug + Send + Sync {
     /// Waits up to `timeout` for the bell. Returns whether it rang. The future must be polled to its end.
     async fn bell(&mut self, timeout: Duration) -> Result<bool, Error>;
 
+    /// Waits up to `timeout` for the bell of any of these queues. Returns the queue whose bell rang. The future must be polled to
+    /// its end.
+    async fn any_bell(&mut self, queues: &[QueueName], timeout: Duration) -> Result<Option<QueueName>, Error>;
+
     /// A handle that ends the wait.
     fn unblock(&self) -> Arc<dyn WakeTake>;
 }
@@ -44,6 +48,9 @@ pub trait WakeTake: fmt::Debug + Send + Sync {
 pub trait TakeHints: fmt::Debug + Send + Sync {
     /// A connection of its own for blocking waits.
     async fn taker(&self, queue: &QueueName) -> Result<Box<dyn BlockingTake>, Error>;
+
+    /// The queues among these that have waiting hints, or hints set aside.
+    async fn with_hints(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error>;
 
     /// Leases `adopt` (hints that a blocking take moved to `claimed`) and up to `limit` more hints. Hints aside for
     /// `kinds` come first. An id of `adopt` that another process has taken over is not in the answer.

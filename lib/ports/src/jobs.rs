@@ -3,7 +3,7 @@
 use crate::error::Error;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use leasehold_core::{Epoch, JobId, JobRecord, NewJob, Place, QueueName, State, WorkerId};
+use leasehold_core::{Epoch, JobId, JobRecord, Kind, NewJob, Place, QueueName, State, WorkerId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{fmt, time::Duration};
@@ -88,6 +88,8 @@ pub struct JobMoment {
     pub as_of: DateTime<Utc>,
     /// Whether the queue of the job is paused.
     pub paused: bool,
+    /// Whether the kind of the job is paused in its queue.
+    pub kind_paused: bool,
     /// The job with the same unique key that has begun, if only one of these jobs may run.
     pub key_held_by: Option<JobId>,
     /// The transaction that has locked the row of the job, if another session has locked it for a while.
@@ -148,8 +150,14 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// Pauses a queue: no job of it is claimed. Returns whether that changed anything.
     async fn pause(&self, queue: &QueueName) -> Result<bool, Error>;
 
-    /// Resumes a queue. Returns whether that changed anything.
+    /// Resumes a queue. Returns whether that changed anything. Kinds that are paused in the queue stay paused.
     async fn resume(&self, queue: &QueueName) -> Result<bool, Error>;
+
+    /// Pauses a kind in a queue: no job of this kind is claimed in this queue. Returns whether that changed anything.
+    async fn pause_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error>;
+
+    /// Resumes a kind in a queue. Returns whether that changed anything. A queue that is paused stays paused.
+    async fn resume_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error>;
 
     /// Sets what one point of priority is worth in a queue, at most [`STRICT_PRIORITY_STEP`]. Moves the waiting jobs and
     /// returns how many it moved.

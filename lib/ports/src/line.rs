@@ -90,13 +90,14 @@ pub trait ReadLine: fmt::Debug + Send + Sync {
     /// queue.
     async fn survey(&self, queue: Option<&QueueName>) -> Result<Survey, Error>;
 
-    /// The first ids in the lines of some queues, and the same stretches with their current scan starts.
+    /// The first ids in the lines of some queues, and the same stretches with their current scan starts. Jobs of paused kinds are
+    /// left out.
     async fn lines(&self, fronts: &[Front]) -> Result<Vec<(Line, Vec<Stretch>)>, Error>;
 
     /// The same for one queue.
     async fn line(&self, queue: &QueueName, stretches: &[Stretch], limit: i64) -> Result<(Line, Vec<Stretch>), Error>;
 
-    /// The ids of a queue's line that come after a position.
+    /// The ids of a queue's line that come after a position, without jobs of paused kinds.
     async fn line_after(
         &self,
         queue: &QueueName,
@@ -107,4 +108,7 @@ pub trait ReadLine: fmt::Debug + Send + Sync {
 
     /// The paused queues.
     async fn paused(&self) -> Result<Vec<QueueName>, Error>;
+
+    /// The paused kinds of one queue or of all queues, each with its queue.
+    async fn paused_kinds(&self, queue: Option<&QueueName>) -> Result<Vec<(QueueName, Kind)>, Error>;
 }

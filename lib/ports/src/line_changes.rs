@@ -32,7 +32,7 @@ pub struct Fingerprint {
 pub struct Fingerprints {
     /// The fingerprint of the jobs in the line, for each slice.
     pub slices: Vec<Fingerprint>,
-    /// The fingerprint of the names of paused queues.
+    /// The fingerprint of all pauses: of queues, and of kinds and fair keys in queues.
     pub paused: Fingerprint,
     /// No lease ends before this time. `None`: not known.
     pub leases_scan_start: Option<DateTime<Utc>>,
@@ -45,7 +45,7 @@ pub struct Fingerprints {
 /// Compares the lines of many queues with their earlier fingerprints.
 #[async_trait]
 pub trait LineChanges: ReadLine {
-    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of the set of paused queues.
+    /// Fingerprints of some slices of the line, of at most `limit` jobs each, and of the set of pauses.
     async fn fingerprint(&self, slices: &[Slice], limit: i64) -> Result<Fingerprints, Error>;
 
     /// The scan starts in the lines of some slices, for each slice in the order of the database.

@@ -32,7 +32,7 @@ macro_rules! roles {
 
 roles! {
     /// What a client asks of the authority.
-    ClientStore = Jobs + ExplainJobs + Graphs + ReadParents;
+    ClientStore = Jobs + ExplainJobs + Graphs + ReadParents + ReadLine;
     /// What a client asks of the head.
     ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers + FindHints + HearEnds + TellEnds;
     /// What a worker asks of the authority.

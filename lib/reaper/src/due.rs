@@ -1,17 +1,18 @@
-//! The moment at which the next scheduled job is due, so that a reaper need not wait for its next tick.
+//! The moment at which the next scheduled job, or the next tick of a schedule, is due, so that a reaper need not wait for its
+//! next tick.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// When the next job is due, as far as this reaper knows. The clock of this process only says how long to wait. Whether a job is
-/// due, the database decides.
+/// The next moment, as far as this reaper knows. The clock of this process only says how long to wait. What is due, the database
+/// decides.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Due {
     at: Option<Instant>,
 }
 
 impl Due {
-    /// PostgreSQL has said when the next job is due; `None`: not soon.
+    /// PostgreSQL has said when the moment is; `None`: not soon.
     pub(crate) const fn learn(&mut self, at: Option<Instant>) {
         self.at = at;
     }
@@ -20,6 +21,11 @@ impl Due {
     pub(crate) fn hear(&mut self, after: Duration) {
         let at = Instant::now() + after;
         self.at = Some(self.at.map_or(at, |before| before.min(at)));
+    }
+
+    /// Removes the moment if it has come. Returns whether it has.
+    pub(crate) fn take_if_now(&mut self) -> bool {
+        self.at.take_if(|at| *at <= Instant::now()).is_some()
     }
 
     /// Removes and returns the moment, so that a run that fails is not repeated without a pause.

@@ -228,6 +228,9 @@ fn choose(tick: &Tick, surveys: &mut Surveys, reads: &mut Reads) -> Result<BTree
     reads.want_broken_off();
     surveys.lines()?;
     let changed = surveys.take_changed();
+    for queue in surveys.take_kinds_changed() {
+        reads.forget(&queue);
+    }
     let lines = surveys.lines()?;
     for queue in changed {
         if lines.get(&queue).is_none_or(|line| line.paused) {

@@ -156,7 +156,8 @@ impl Reads {
         turns.iter().for_each(|queue| self.want(queue));
     }
 
-    /// Forgets a line that is gone or paused. A pause removes all hints, so hints from before a pause are not missing after it.
+    /// Forgets a line that is gone or paused, or of which a kind was paused or resumed. A pause removes all hints, and workers
+    /// forget the hints of a paused kind. So hints from before a pause are not missing after it.
     pub(crate) fn forget(&mut self, queue: &QueueName) {
         self.in_full.remove(queue);
         self.left_out.remove(queue);

@@ -5,7 +5,7 @@ use crate::{
     report::{StepReport, add},
     settings::Settings,
     shared::Shared,
-    sides::{Around, DueSide, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
+    sides::{Around, DueSide, FireSide, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
     step::end_all,
     tick::Author,
     watch::Watch,
@@ -30,6 +30,7 @@ pub struct Reaper {
     around: Around,
     postgres: PostgresSide,
     due: DueSide,
+    fire: FireSide,
     survey: SurveySide,
     redis: RedisSide,
 }
@@ -49,6 +50,7 @@ impl Reaper {
             around,
             postgres: PostgresSide::new(),
             due: DueSide::new(),
+            fire: FireSide::new(),
             survey: SurveySide::new(),
             redis: RedisSide::new(),
         }
@@ -90,8 +92,8 @@ impl Reaper {
     /// Ticks until `stop`. A tick starts each step in its own task. A step that is still at work from an earlier tick is left
     /// alone, so a slow step delays no other step.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { around, mut postgres, mut due, mut survey, mut redis } = self;
-        let (begun, to_promote, to_survey, surveyed) = (Notify::new(), Notify::new(), Notify::new(), Notify::new());
+        let Self { around, mut postgres, mut due, mut fire, mut survey, mut redis } = self;
+        let [begun, to_promote, to_fire, to_survey, surveyed] = std::array::from_fn(|_| Notify::new());
         let postgres_loop = async {
             let mut ticks = interval(around.settings.tick.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -99,6 +101,7 @@ impl Reaper {
                 around.shared.watch.beat();
                 postgres.look(&around).await;
                 to_promote.notify_one();
+                to_fire.notify_one();
                 to_survey.notify_one();
                 begun.notify_one();
                 postgres.start(&around).await;
@@ -126,6 +129,18 @@ impl Reaper {
                 due.run(&around).await;
             }
         };
+        let fire_loop = async {
+            loop {
+                let next = around.shared.next_fire().at();
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    () = to_fire.notified() => {}
+                    () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+                }
+                fire.run(&around).await;
+            }
+        };
         let survey_loop = async {
             while stop.run_until_cancelled(to_survey.notified()).await.is_some() {
                 let _ = stop.run_until_cancelled(survey.run(&around)).await;
@@ -140,7 +155,7 @@ impl Reaper {
                 redis.start(&around).await;
             }
         };
-        tokio::join!(biased; postgres_loop, due_loop, survey_loop, redis_loop);
+        tokio::join!(biased; postgres_loop, due_loop, fire_loop, survey_loop, redis_loop);
         end_all(postgres.slots.iter_mut().chain(&mut redis.slots), STOP_TIMEOUT).await;
         let withdrawn = timeout(Duration::from_secs(1), around.handoff.withdraw_reaper(around.author.id)).await;
         if let Ok(Err(error)) = withdrawn {
@@ -163,13 +178,14 @@ impl Reaper {
 
     /// Runs all steps once, one by one, and returns their reports. An error of one step stops no other.
     pub async fn tick(&mut self) -> Vec<StepReport> {
-        let Self { around, postgres, due, survey, redis } = self;
+        let Self { around, postgres, due, fire, survey, redis } = self;
         let mut reports = Vec::new();
         around.shared.watch.beat();
         postgres.look(around).await;
         reports.extend(survey.run(around).await);
         redis.look(around).await;
         reports.extend(due.run(around).await);
+        reports.extend(fire.run(around).await);
         postgres.run(around, &mut reports).await;
         redis.run(around, &mut reports).await;
         reports

@@ -5,7 +5,7 @@
 //! the head step.
 //!
 //! PostgreSQL is asked only when a schedule is due, or when some transaction has ended since the last look: it may have
-//! changed a schedule.
+//! changed a schedule. The answer says when the next tick is, and the reaper runs this step again at that moment.
 
 use crate::{
     by_queue::by_queue,
@@ -27,6 +27,10 @@ use tokio::time::Instant;
 const LOOK_BACK: TimeDelta = TimeDelta::minutes(1);
 /// How often everything is read nevertheless, for rows that somebody wrote by hand.
 const FULL_LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The shortest pause before a look at a moment that PostgreSQL has named: its clock may be a little slower.
+const SOONEST: Duration = Duration::from_millis(2);
+/// The longest one. It bounds nothing: every tick of the reaper looks too, if something has changed.
+const LATEST: Duration = Duration::from_secs(3600);
 /// When a schedule is tried again whose row this program cannot read: a newer program may know the time zone.
 const UNREADABLE_AGAIN_AFTER: TimeDelta = TimeDelta::minutes(1);
 
@@ -73,17 +77,22 @@ impl Step for Schedules {
     }
 
     fn is_wanted(&self, tick: &Tick) -> bool {
-        tick.store.is_some() && !self.looked.as_ref().is_some_and(|look| look.is_true_still(tick))
+        tick.store.is_some() && (tick.is_moment || !self.looked.as_ref().is_some_and(|look| look.is_true_still(tick)))
     }
 
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        tick.shared.next_fire().take();
         let outages = tick.shared.known().outages;
         let before = self.looked.take().filter(|look| look.outages == outages && !look.is_old());
         let since = before.as_ref().map(|look| look.now - LOOK_BACK);
         let full_at = before.map_or_else(Instant::now, |look| look.full_at);
         for _ in 0..BATCHES_PER_TICK {
+            let asked_at = Instant::now();
             let seen = tick.store()?.due_schedules(BATCH_MAX as i64, since).await?;
             let fires: Vec<Fire> = seen.due.iter().map(|schedule| fire(schedule, seen.now)).collect();
+            let next = seen.next_due.into_iter().chain(fires.iter().map(|fire| fire.next_at)).min();
+            let next_in = next.map(|next| (next - seen.now).to_std().unwrap_or_default().clamp(SOONEST, LATEST));
+            tick.shared.next_fire().learn(next_in.map(|next_in| asked_at + next_in));
             tick.counts.found(fires.len() as u64);
             let left = self.fire_all(tick, &fires).await?;
             if seen.due.len() < BATCH_MAX {

@@ -23,7 +23,10 @@ pub(crate) struct Shared {
     /// The survey step writes the surveys. The head step reads them, and takes the names of the lines that changed.
     pub(crate) surveys: tokio::sync::Mutex<Surveys>,
     known: Mutex<Known>,
+    /// The next scheduled job.
     due: Mutex<Due>,
+    /// The next tick of a schedule.
+    next_fire: Mutex<Due>,
     exchange: Mutex<Exchange>,
 }
 
@@ -95,6 +98,7 @@ impl Shared {
             surveys: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             due: Mutex::default(),
+            next_fire: Mutex::default(),
             exchange: Mutex::default(),
         }
     }
@@ -124,6 +128,10 @@ impl Shared {
 
     pub(crate) fn due(&self) -> MutexGuard<'_, Due> {
         lock(&self.due)
+    }
+
+    pub(crate) fn next_fire(&self) -> MutexGuard<'_, Due> {
+        lock(&self.next_fire)
     }
 
     pub(crate) fn exchange(&self) -> MutexGuard<'_, Exchange> {

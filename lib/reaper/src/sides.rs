@@ -101,6 +101,7 @@ impl Around {
             has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
             has_batches: answer.as_ref().is_some_and(|answer| answer.has_batches),
             snapshot: answer.map(|answer| answer.snapshot),
+            is_moment: false,
             counts: Counts::new(self.shared.watch.clone()),
             shared: Arc::clone(&self.shared),
             by: self.author,
@@ -125,7 +126,6 @@ impl PostgresSide {
             Slot::new(Children),
             Slot::new(Limits::default()),
             Slot::new(Batches),
-            Slot::new(Schedules::default()),
             Slot::new(Cancel),
             Slot::new(Reorder::default()),
             Slot::new(Retain),
@@ -185,6 +185,23 @@ impl DueSide {
     pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
         around.shared.due().take();
         self.slot.run(around.tick(&RedisLook::default())).await
+    }
+}
+
+/// The schedules. In a reaper that runs, this side has a loop of its own, so a tick of a schedule is not late either.
+pub(crate) struct FireSide {
+    pub(crate) slot: Slot,
+}
+
+impl FireSide {
+    pub(crate) fn new() -> Self {
+        Self { slot: Slot::new(Schedules::default()) }
+    }
+
+    /// Fires all schedules that are due, and waits for it.
+    pub(crate) async fn run(&mut self, around: &Around) -> Option<StepReport> {
+        let is_moment = around.shared.next_fire().take_if_now();
+        self.slot.run(Tick { is_moment, ..around.tick(&RedisLook::default()) }).await
     }
 }
 

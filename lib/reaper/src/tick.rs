@@ -29,6 +29,8 @@ pub(crate) struct Tick {
     pub(crate) has_reorders: bool,
     /// Whether a batch is sealed and not complete.
     pub(crate) has_batches: bool,
+    /// Whether the step runs because a moment has come that it had named.
+    pub(crate) is_moment: bool,
     pub(crate) counts: Counts,
     pub(crate) shared: Arc<Shared>,
     /// The author of entries in the trails of jobs.

@@ -74,7 +74,7 @@ BEGIN
             SELECT j.id, j.epoch, j.limit_keys, j.crashes, j.max_crashes
             FROM leasehold.job j
             WHERE j.id = hint.id AND j.queue::text = _queue AND j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND
-              -- include claimable
+              -- include claimable: queue = _queue
             FOR UPDATE OF j SKIP LOCKED
         ) j
     LOOP

@@ -1,20 +1,20 @@
 -- claim: queued → running, for hints. Finds rows by primary key, whatever the line contains.
 --
--- Guard:      the row is queued, in the queue of the hints, its kind has a handler in the worker, its queue is not paused, and
---             it has never crashed a worker, and it has no limit keys (claim_limited claims such jobs). The statement waits for a row that another session has locked, because that session (another claim,
---             or a cancel) soon ends. If the wait takes longer than 50 ms, the whole statement fails with
---             lock_not_available (55P03).
+-- Guard:      the row is queued, in the queue of the hints, its kind has a handler in the worker, neither its queue nor its kind
+--             is paused, and it has never crashed a worker, and it has no limit keys (claim_limited claims such jobs). The
+--             statement waits for a row that another session has locked, because that session (another claim, or a cancel) soon
+--             ends. If the wait takes longer than 50 ms, the whole statement fails with lock_not_available (55P03).
 -- Parameters: $1 worker, $2 ids, each once and in order, $3 kinds, or NULL for every kind, $4 lease in ms,
 --             $5 the queue of the hints. A job that was moved to another queue is not claimed.
 -- Zero rows:  for an id that is not in the answer, claim_careful finds out whether the job can be claimed.
--- Index:      job_pkey; queue_paused.
+-- Index:      job_pkey; queue_paused; pause_pkey.
 -- Why wait:   to skip locked rows, each row must be locked first. That makes the statement a fifth slower and writes 53
 --             more bytes of WAL for each job. The lock timeout is set within the statement and ends with it.
 UPDATE leasehold.job j
 -- include start_run: lease_ms = $4
 WHERE j.id = ANY ($2::uuid[]) AND j.crashes = 0 AND j.limit_keys IS NULL AND j.queue::text = $5::text
   AND
-  -- include claimable
+  -- include claimable: queue = $5::text
   AND (SELECT set_config('lock_timeout', '50ms', true)) IS NOT NULL
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
           j.max_attempts, j.crashes, j.timeout_ms, j.line_at, j.retry::text AS retry,

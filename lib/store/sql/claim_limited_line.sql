@@ -29,6 +29,8 @@ WITH RECURSIVE kind(name) AS (
         ORDER BY j.line_at, j.id LIMIT 2 * $4::bigint
     ) f
     WHERE k.name IS NOT NULL
+      AND
+      -- include kind_not_paused: queue = $2
     ORDER BY f.line_at, f.id LIMIT 2 * $4::bigint
 ), hints AS (
     SELECT array_agg(f.id ORDER BY f.line_at, f.id) AS ids FROM front f

@@ -1,12 +1,13 @@
 -- claim_line: queued → running, from the front of a queue's line, without hints.
 --
--- Guard:      the row is queued, it has no limit keys (see claim_limited_line), and the queue is not paused. A row that another session has locked is skipped, so any
---             number of workers may claim at the same time and none waits. Jobs that have crashed before are claimed a few
+-- Guard:      the row is queued, it has no limit keys (see claim_limited_line), and neither the queue nor its kind is
+--             paused. A row that another session has locked is skipped, so any number of workers may claim at the same time and
+--             none waits. Jobs that have crashed before are claimed a few
 --             at a time, as in claim_careful.
 -- Parameters: $1 worker, $2 queue, $3 kinds, or NULL for every kind, $4 limit, $5 lease in ms, $6 whether jobs that have
 --             crashed before may be claimed too.
 -- Zero rows:  no job can be claimed.
--- Index:      job_line_at, one short range for each kind; job_in_danger, but only if there is a job that has crashed. Rows
+-- Index:      job_line_at, one short range for each kind; pause_pkey; job_in_danger, but only if there is a job that has crashed. Rows
 --             that are found are locked, and found again by ctid.
 -- Order:      the order of the line, as far as this statement could lock it; the answer has this order too. For several
 --             kinds, the front of each kind is locked; rows that are not claimed are free again at once.
@@ -46,6 +47,8 @@ WITH RECURSIVE kind(name) AS (
     ) front
     WHERE k.name IS NOT NULL
       AND NOT EXISTS (SELECT FROM leasehold.queue q WHERE q.name = $2 AND q.paused_at IS NOT NULL)
+      AND
+      -- include kind_not_paused: queue = $2
     ORDER BY front.line_at, front.id
     LIMIT $4::bigint
 ), claimed AS (

@@ -1,4 +1,4 @@
--- fingerprint: whether the line (slice by slice) or the set of paused queues has changed since an earlier fingerprint.
+-- fingerprint: whether the line (slice by slice) or the set of pauses has changed since an earlier fingerprint.
 --
 -- Guard:      none, it only reads.
 -- Parameters: the slices of the line, by name of queue: $1 the name before the slice, $2 the last name of the slice, or
@@ -14,10 +14,15 @@ WITH look AS MATERIALIZED (
            (SELECT min(j.lease_expires_at) FROM leasehold.job j WHERE j.lease_expires_at IS NOT NULL) AS lease,
            (SELECT min(j.run_at) FROM leasehold.job j WHERE j.state = 'scheduled') AS due
 ), paused AS MATERIALIZED (
-    SELECT count(*) AS queues, coalesce(bit_xor(hashtextextended(q.name::text, 0)), 0) AS hash
-    FROM leasehold.queue q WHERE q.paused_at IS NOT NULL
+    -- No name of a queue has a newline.
+    SELECT count(*) AS pauses, coalesce(bit_xor(hashtextextended(p.name, 0)), 0) AS hash
+    FROM (
+        SELECT q.name::text FROM leasehold.queue q WHERE q.paused_at IS NOT NULL
+        UNION ALL
+        SELECT concat_ws(E'\n', p.queue, p.what, p.name) FROM leasehold.pause p
+    ) p(name)
 )
-SELECT f.jobs, f.hash, p.queues AS paused, p.hash AS paused_hash,
+SELECT f.jobs, f.hash, p.pauses AS paused, p.hash AS paused_hash,
        CASE WHEN coalesce(k.lease, 'infinity') > '-infinity' THEN least(k.lease, k.latest) END AS leases_begin,
        CASE WHEN coalesce(k.due, 'infinity') > '-infinity' THEN least(k.due, k.latest) END AS schedule_begins,
        (extract(epoch FROM clock_timestamp() - now()) * 1000)::bigint AS took_ms

@@ -1,7 +1,7 @@
 -- line_after: the jobs of a queue's line that come after a given position, in order.
 --
 -- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken. Jobs that wait for room of a limit key
---             are behind the line, at infinity.
+--             are behind the line, at infinity. Jobs of a paused kind are left out: no hint of them belongs in the head.
 -- Parameters: $1 queue, $2 kinds, or NULL for every kind; the position: $3 line_at, $4 id. No job needs to be at this
 --             position; $5 limit.
 -- Zero rows:  never. One row: the ids, one more than the limit if the line continues, and the line_at of each.
@@ -30,6 +30,8 @@ WITH RECURSIVE kind(name) AS (
         LIMIT $5::bigint + 1
     ) front
     WHERE k.name IS NOT NULL
+      AND
+      -- include kind_not_paused
     ORDER BY front.line_at, front.id
     LIMIT $5::bigint + 1
 )

@@ -1,7 +1,7 @@
 -- lines: the first jobs of some stretches in the lines of some queues, in order.
 --
 -- Guard:      none, it only reads; each id is a hint, and a claim may find its job taken. Jobs that wait for room of a limit key
---             are behind the line, at infinity.
+--             are behind the line, at infinity. Jobs of a paused kind are left out: no hint of them belongs in the head.
 -- Parameters: $1 queues, $2 the limit for each queue; the stretches: $3 the index of the queue in $1, from 1, $4 kinds, $5
 --             scan starts, or NULL if not known.
 -- Zero rows:  never. One row for each queue, in order: the ids, one more than the limit if the line continues; the line_at
@@ -35,6 +35,8 @@ WITH asked AS MATERIALIZED (
             LIMIT a.bound + 1
         ) front
         WHERE s.of = a.nth
+          AND
+          -- include kind_not_paused: queue = a.queue; kind = s.kind
         ORDER BY front.line_at, front.id
         LIMIT a.bound + 1
     ) f ON true

@@ -10,11 +10,14 @@ SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kin
        coalesce(j.limited_at, j.line_at) AS line_at,
        CASE
            WHEN
-               -- include claimable: kinds = $2
+               -- include claimable: kinds = $2; queue = j.queue::text
            THEN CASE WHEN j.limited_at IS NOT NULL THEN 'key_full' WHEN j.limit_keys IS NOT NULL THEN 'limited'
                      WHEN j.crashes = 0 THEN 'claimable' WHEN j.crashes + 1 >= j.max_crashes THEN 'in_danger' ELSE 'crashed' END
            WHEN j.state <> 'queued' THEN 'not_queued'
            WHEN EXISTS (SELECT FROM leasehold.queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL) THEN 'paused'
+           WHEN NOT
+               -- include kind_not_paused: queue = j.queue::text; kind = j.kind::text
+           THEN 'paused'
            WHEN least(j.expires_at, j.retry_until) <= now() THEN 'overdue'
            WHEN j.kind::text <> ALL ($2::text[]) THEN 'foreign'
            ELSE 'key_held'

@@ -65,7 +65,7 @@ GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_
     leasehold.line_at(timestamptz, integer, text), leasehold.limit_of(text) TO leasehold_reader, leasehold_app;
 
 GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.batch,
-    leasehold.key_limit, leasehold.limit_slot, leasehold.limit_bucket, leasehold.migration, leasehold.function TO leasehold_app;
+    leasehold.key_limit, leasehold.limit_slot, leasehold.limit_bucket, leasehold.pause, leasehold.migration, leasehold.function TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
 DO $$
 DECLARE

@@ -1,7 +1,7 @@
--- stats: the waiting and running jobs of each queue that has a job or a row.
+-- stats: the waiting and running jobs of each queue that has a job, a row or a pause.
 --
 -- Guard:      none, it only reads.
--- Zero rows:  no queue has a job or a row.
+-- Zero rows:  no queue has a job, a row or a pause.
 -- Index:      job_line_at, job_due and job_blocked contain everything that is counted for waiting jobs; job_lease finds the
 --             running jobs; history_finished finds the last minute.
 -- Times:      a time that somebody wrote by hand may be infinite, and PostgreSQL cannot subtract from it.
@@ -25,8 +25,11 @@ WITH counted(queue, blocked, scheduled, queued, running, oldest, succeeded, dead
     FROM leasehold.history h WHERE h.finished_at > now() - interval '1 minute' GROUP BY h.queue
     UNION ALL
     SELECT q.name::text, 0, 0, 0, 0, NULL, 0, 0, 0 FROM leasehold.queue q
+    UNION ALL
+    SELECT p.queue::text, 0, 0, 0, 0, NULL, 0, 0, 0 FROM leasehold.pause p
 )
 SELECT c.queue, bool_or(q.paused_at IS NOT NULL) AS paused,
+       ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = c.queue AND p.what = 'kind' ORDER BY p.name) AS paused_kinds,
        sum(c.blocked)::bigint AS blocked, sum(c.scheduled)::bigint AS scheduled, sum(c.queued)::bigint AS queued,
        sum(c.running)::bigint AS running, CASE WHEN min(c.oldest) IS NOT NULL
            THEN extract(epoch FROM now() - least(greatest(min(c.oldest), '0001-01-01'), '9999-12-31'))::double precision

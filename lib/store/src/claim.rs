@@ -27,7 +27,7 @@ const LIMITED_AT_ONCE: usize = 128;
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 impl Store {
-    /// Claims the jobs among `ids` that are queued in this queue, whose kind is served, unless the queue is paused. The answer has
+    /// Claims the jobs among `ids` that are queued in this queue, whose kind is served, unless the queue or the kind is paused. The answer has
     /// the order of `ids`. If another transaction has locked a job, the claim waits for the lock only for a moment, and the other
     /// jobs are claimed.
     ///
@@ -136,6 +136,17 @@ impl Store {
         Ok(jobs)
     }
 
+    /// The queues among these that have a queued job, whether or not it can be claimed now.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn queues_in_line(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error> {
+        let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+        let statement = sqlx::query(include_str!("../sql/queues_in_line.sql")).bind(names);
+        let found = statement.try_map(|row| word(&row, "name")).fetch_all(&self.bounded).await;
+        found.map_err(Error::sql("looking for queues that have jobs"))
+    }
+
     /// Claims jobs that have limit keys, for hints in the order of the line. A call that meets the lock of a key claims nothing.
     async fn claim_limited(&self, claim: &Claim<'_>, ids: &[Uuid], limit: usize) -> Result<Vec<ClaimedJob>, Error> {
         let ids = &ids[..ids.len().min(LIMITED_AT_ONCE)];
@@ -154,7 +165,7 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let statement = sqlx::query(include_str!("../sql/claim_limited_line.sql"))
+        let statement = sqlx::query(statement!("claim_limited_line"))
             .bind(worker.0)
             .bind(queue.as_str())
             .bind(kinds.names())

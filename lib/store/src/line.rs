@@ -1,6 +1,6 @@
 //! line, lines: the first ids of a line, for a fill of its head. line_after: the ids behind a position, for an extension.
 
-use crate::{connect::Store, error::Error, row::LineAt};
+use crate::{connect::Store, error::Error, row::LineAt, statement::statement};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{Front, Hint, Kinds, Line, LinePosition, Stretch};
@@ -39,7 +39,7 @@ impl Store {
                 begin.push(stretch.scan_start);
             }
         }
-        let statement = sqlx::query_as(include_str!("../sql/lines.sql"))
+        let statement = sqlx::query_as(statement!("lines"))
             .bind(fronts.iter().map(|front| front.queue.as_str()).collect::<Vec<_>>())
             .bind(fronts.iter().map(|front| i64::from(front.limit)).collect::<Vec<_>>())
             .bind(of)
@@ -68,7 +68,7 @@ impl Store {
         after: &LinePosition,
         limit: i64,
     ) -> Result<Line, Error> {
-        let statement = sqlx::query_as(include_str!("../sql/line_after.sql"))
+        let statement = sqlx::query_as(statement!("line_after"))
             .bind(queue.as_str())
             .bind(kinds.names())
             .bind(after.line_at)

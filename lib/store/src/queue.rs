@@ -1,15 +1,16 @@
-//! pause, resume and purge: what an operator does with a whole queue.
+//! pause, resume and purge: what an operator does with a whole queue, or with a kind in it.
 
 use crate::{
     connect::Store,
     error::Error,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
+    row::word,
     statement::statement,
 };
 use async_trait::async_trait;
-use leasehold_core::{JobId, QueueName};
-use sqlx::PgConnection;
+use leasehold_core::{JobId, Kind, QueueName};
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -19,25 +20,48 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`], or the statement failed.
     pub async fn pause(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.set_paused(queue, "pausing a queue", include_str!("../sql/pause.sql")).await
+        self.set_paused(queue, None, "pausing a queue", include_str!("../sql/pause.sql")).await
     }
 
-    /// Resumes a queue. Returns whether it was paused.
+    /// Resumes a queue. Returns whether it was paused. Kinds that are paused in the queue stay paused.
     ///
     /// # Errors
     /// [`Error::Locked`], or the statement failed.
     pub async fn resume(&self, queue: &QueueName) -> Result<bool, Error> {
-        self.set_paused(queue, "resuming a queue", include_str!("../sql/resume.sql")).await
+        self.set_paused(queue, None, "resuming a queue", include_str!("../sql/resume.sql")).await
     }
 
-    async fn set_paused(&self, queue: &QueueName, doing: &'static str, sql: &'static str) -> Result<bool, Error> {
+    /// Pauses a kind in a queue: no job of this kind is claimed in this queue until the kind is resumed. Returns whether that
+    /// changed anything.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], or the statement failed.
+    pub async fn pause_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error> {
+        self.set_paused(queue, Some(kind), "pausing a kind", include_str!("../sql/pause_kind.sql")).await
+    }
+
+    /// Resumes a kind in a queue. Returns whether it was paused. A queue that is paused stays paused.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], or the statement failed.
+    pub async fn resume_kind(&self, queue: &QueueName, kind: &Kind) -> Result<bool, Error> {
+        self.set_paused(queue, Some(kind), "resuming a kind", include_str!("../sql/resume_kind.sql")).await
+    }
+
+    async fn set_paused(
+        &self,
+        queue: &QueueName,
+        kind: Option<&Kind>,
+        doing: &'static str,
+        sql: &'static str,
+    ) -> Result<bool, Error> {
         let begun = Instant::now();
-        let tries = retry_locked(self, &Set { store: self, queue, doing, sql }, 1, begun).await?;
+        let tries = retry_locked(self, &Set { store: self, queue, kind, doing, sql }, 1, begun).await?;
         if let Some((_, changed)) = tries.done.into_iter().next() {
             return Ok(changed);
         }
-        let tell = |(nth, by)| Locked { nth, what: format!("queue {queue}"), by };
-        let held = tries.held.into_iter().map(tell).collect();
+        let what = || kind.map_or_else(|| format!("queue {queue}"), |kind| format!("kind {kind} of queue {queue}"));
+        let held = tries.held.into_iter().map(|(nth, by)| Locked { nth, what: what(), by }).collect();
         Err(Error::Locked(Box::new(LockedOut { doing, held, accepted: Vec::new() })))
     }
 
@@ -53,6 +77,16 @@ impl Store {
         names.map_err(|error| sql()(sqlx::Error::Decode(error.into())))
     }
 
+    /// The paused kinds of one queue or of all queues, each with its queue.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn paused_kinds(&self, queue: Option<&QueueName>) -> Result<Vec<(QueueName, Kind)>, Error> {
+        let statement = sqlx::query(include_str!("../sql/paused_kinds.sql")).bind(queue.map(QueueName::as_str));
+        let rows = statement.try_map(|row| Ok((word(&row, "queue")?, word(&row, "kind")?))).fetch_all(&self.bounded);
+        rows.await.map_err(Error::sql("reading which kinds are paused"))
+    }
+
     /// Cancels up to `limit` waiting (not running) jobs of a queue. An answer with fewer than `limit` ids means: no
     /// waiting job is left, except jobs that another session had locked.
     ///
@@ -65,12 +99,23 @@ impl Store {
     }
 }
 
-/// A change to the row of one queue.
+/// A change to the pause of one queue, or of a kind in it.
 struct Set<'a> {
     store: &'a Store,
     queue: &'a QueueName,
+    kind: Option<&'a Kind>,
     doing: &'static str,
     sql: &'static str,
+}
+
+impl<'a> Set<'a> {
+    fn statement(&self, lock_timeout: &'a str) -> Query<'a, Postgres, PgArguments> {
+        let mut statement = sqlx::query(self.sql).bind(self.queue.as_str());
+        if let Some(kind) = self.kind {
+            statement = statement.bind(kind.as_str());
+        }
+        statement.bind(lock_timeout)
+    }
 }
 
 #[async_trait]
@@ -78,7 +123,7 @@ impl Lockable for Set<'_> {
     type Answer = bool;
 
     async fn each(&self, left: Vec<usize>) -> Result<Tries<bool>, Error> {
-        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(BATCH_LOCK_TIMEOUT);
+        let statement = self.statement(BATCH_LOCK_TIMEOUT);
         match statement.fetch_optional(&self.store.bounded).await.map_err(Error::sql(self.doing)) {
             Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
             row => row.map(|row| Tries { done: vec![(0, row.is_some())], held: Vec::new() }),
@@ -86,7 +131,7 @@ impl Lockable for Set<'_> {
     }
 
     async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<bool>, Error> {
-        let statement = sqlx::query(self.sql).bind(self.queue.as_str()).bind(OBSERVED_LOCK_TIMEOUT).persistent(false);
+        let statement = self.statement(OBSERVED_LOCK_TIMEOUT).persistent(false);
         statement.fetch_optional(connection).await.map(|row| Some(row.is_some())).map_err(Error::sql(self.doing))
     }
 }

@@ -34,6 +34,8 @@ pub struct QueueChange {
 pub struct QueueSettings {
     /// No job of the queue starts.
     pub paused: bool,
+    /// The kinds whose jobs do not start in this queue.
+    pub paused_kinds: Vec<String>,
     /// The waiting time that one point of priority is worth; `None`: one hour.
     pub priority_step_ms: Option<i64>,
     /// The queue that gets a job for each job that dies.
@@ -80,9 +82,7 @@ impl Store {
     /// The statement failed.
     pub async fn queue_settings(&self, queue: &QueueName) -> Result<QueueSettings, Error> {
         let statement = sqlx::query_as(include_str!("../sql/queue_settings.sql")).bind(queue.as_str());
-        let found: Option<QueueSettings> =
-            statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading the settings of a queue"))?;
-        Ok(found.unwrap_or_default())
+        statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading the settings of a queue"))
     }
 
     /// The dead letters that a job is or has left, the oldest first.

@@ -32,6 +32,8 @@ pub struct JobFilter {
 pub struct QueueStats {
     pub queue: String,
     pub paused: bool,
+    /// The kinds that are paused in this queue.
+    pub paused_kinds: Vec<String>,
     pub blocked: i64,
     pub scheduled: i64,
     pub queued: i64,
@@ -153,6 +155,7 @@ fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
         job: Record::from_row(row)?.0,
         as_of: time(row, "as_of")?,
         paused: row.try_get("paused")?,
+        kind_paused: row.try_get("kind_paused")?,
         key_held_by: key_held_by.map(JobId),
         locked_by: locker_pid
             .map(|pid| {

@@ -1,11 +1,7 @@
 //! Turns hints into jobs: the claim in PostgreSQL, which decides, and the start of the claimed jobs.
 
 use crate::{
-    attempt::attempt,
-    capacity::{Capacity, Slot},
-    run::Run,
-    unanswered::reconcile_unanswered,
-    worker_state::WorkerState,
+    attempt::attempt, capacity::Capacity, run::Run, unanswered::reconcile_unanswered, worker_state::WorkerState,
 };
 use leasehold_core::{ClaimedJob, FailPoint, JobId, QueueName, pass};
 use std::{collections::HashSet, sync::Arc};
@@ -59,11 +55,13 @@ impl Queue {
         claim: impl Future<Output = Result<Vec<ClaimedJob>, leasehold_ports::Error>>,
     ) -> Claimed {
         let state = &self.state;
+        let _turn = state.turn().await;
         let _claiming = state.unanswered.claiming().await;
         let sent_at = Instant::now();
         match claim.await {
             Ok(jobs) => {
                 state.postgres.answered();
+                self.capacity.claimed_within(sent_at.elapsed());
                 let refused = refused(ids, &jobs);
                 let started = jobs.len();
                 self.start(jobs, sent_at);
@@ -81,6 +79,7 @@ impl Queue {
     /// PostgreSQL did not answer. Jobs that have crashed before are claimed only if `with_crashed` is set.
     pub(crate) async fn claim_line(&self, limit: usize, with_crashed: bool) -> Option<Vec<JobId>> {
         let state = &self.state;
+        let _turn = state.turn().await;
         let _claiming = state.unanswered.claiming().await;
         let sent_at = Instant::now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -125,7 +124,7 @@ impl Queue {
             let reservation = self.capacity.take();
             // The jobs are in the order of the line, and tasks may begin in any order. In a large batch each run takes a moment
             // only, and the order of turns would cost each of them one more switch of tasks.
-            let slot = if is_large { Slot::Unasked } else { reservation.slot() };
+            let slot = (!is_large).then(|| reservation.slot());
             state.attempts.spawn(attempt(Arc::clone(state), run, reservation, slot));
         }
     }

@@ -29,6 +29,7 @@ mod handler;
 mod health;
 mod heartbeat;
 mod jitter;
+mod many_queues;
 mod notices;
 mod parked;
 mod progress;

@@ -166,6 +166,16 @@ impl QueueLoop {
     }
 
     async fn probe(&mut self) {
+        let state = &self.queue.state;
+        if state.many_queues.is_some() {
+            // One task asks for all queues.
+            tokio::select! {
+                biased;
+                () = state.stopping.cancelled() => {}
+                () = state.postgres.until_back() => {}
+            }
+            return;
+        }
         self.pause_after_failure().await;
         let state = &self.queue.state;
         match state.store.ping().await {
@@ -175,6 +185,9 @@ impl QueueLoop {
     }
 
     async fn wait_for_hint(&mut self, free: usize) {
+        if self.queue.state.many_queues.is_some() {
+            return self.wait_among_many().await;
+        }
         let awaited = if self.long { Awaited::Bell } else { Awaited::Hint };
         if let Err(error) = self.take.start(awaited).await {
             return self.take_failed(&error.to_string()).await;
@@ -200,6 +213,22 @@ impl QueueLoop {
                 self.dry = false;
             }
             Some(Took::Failed(error)) => self.take_failed(&error).await,
+        }
+    }
+
+    /// The wait for a hint in a worker with many queues.
+    async fn wait_among_many(&mut self) {
+        let state = Arc::clone(&self.queue.state);
+        if let Some(many) = &state.many_queues {
+            many.wait(&self.queue.name);
+        }
+        let parked_due = self.parked.next();
+        tokio::select! {
+            biased;
+            () = state.wakeups[&self.queue.name].notified() => self.dry = false,
+            () = sleep_until(parked_due.unwrap_or_else(Instant::now)), if parked_due.is_some() => {}
+            () = state.stopping.cancelled() => {}
+            () = state.redis.until_unavailable() => {}
         }
     }
 

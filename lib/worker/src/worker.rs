@@ -1,9 +1,9 @@
 //! Puts the parts of a worker together and stops them in order.
 
 use crate::{
-    counters::Tally, handler::Handlers, handler::STOP_TIMEOUT, heartbeat, jitter::Jitter, notices, progress,
-    queue_loop::QueueLoop, registry, runs::Ended, settings::Settings, settled_hints, settler::Settler, watch::Watch,
-    worker_state::WorkerState,
+    counters::Tally, handler::Handlers, handler::STOP_TIMEOUT, heartbeat, jitter::Jitter, many_queues, notices,
+    progress, queue_loop::QueueLoop, registry, runs::Ended, settings::Settings, settled_hints, settler::Settler,
+    watch::Watch, worker_state::WorkerState,
 };
 use leasehold_core::WorkerId;
 use leasehold_ports::{WorkerHead, WorkerStore};
@@ -103,6 +103,7 @@ impl Running {
         attendants.spawn(progress::write_reports(Arc::clone(&state), done.clone()));
         attendants.spawn(notices::hear(Arc::clone(&state), done.clone()));
         let mut loops = JoinSet::new();
+        loops.spawn(many_queues::listen(Arc::clone(&state)));
         for (queue, capacity) in &state.capacity {
             loops.spawn(QueueLoop::new(Arc::clone(&state), queue.clone(), Arc::clone(capacity)).run());
         }

@@ -8,6 +8,7 @@ use crate::{
     handler::Handlers,
     health::Health,
     jitter::Jitter,
+    many_queues::ManyQueues,
     runs::{Ended, Runs},
     settings::Settings,
     shortage::Shortage,
@@ -19,7 +20,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, atomic::AtomicU32},
 };
-use tokio::sync::{Notify, RwLock, RwLockReadGuard, mpsc};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard, SemaphorePermit, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the parts of one worker share.
@@ -45,6 +46,8 @@ pub(crate) struct WorkerState {
     pub(crate) reports: Arc<Notify>,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
+    /// `None`: this worker has only a few queues.
+    pub(crate) many_queues: Option<ManyQueues>,
     /// Wakes the loop of a queue: hints of a kind that this worker serves were set aside there.
     pub(crate) wakeups: HashMap<QueueName, Notify>,
     /// Carries runs whose handlers have ended to the settler. Bounded by the number of jobs that the worker may hold.
@@ -87,6 +90,10 @@ impl WorkerState {
                 "PostgreSQL",
                 "no jobs are claimed, and results are kept in memory until PostgreSQL is available again",
             ),
+            many_queues: {
+                let queues: Vec<QueueName> = settings.queues.iter().map(|(queue, _)| queue.clone()).collect();
+                ManyQueues::of(&queues)
+            },
             wakeups: settings.queues.iter().map(|(queue, _)| (queue.clone(), Notify::new())).collect(),
             ended,
             stopping: CancellationToken::new(),
@@ -99,6 +106,14 @@ impl WorkerState {
             handlers,
         };
         (state, receiver)
+    }
+
+    /// The turn of a queue to talk to a store, in a worker with many queues.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        match &self.many_queues {
+            Some(many) => many.turn().await,
+            None => None,
+        }
     }
 
     /// The kinds by name; `None` is every kind.

@@ -13,11 +13,13 @@
 //! | attempts and crashes stay within their limits; a job that kills workers is dead | `trail`, the plan's `dead` |
 //! | a live unique key has one live job | `keys`; the scenario `cron` checks that each tick has one job |
 //! | a blocked job starts if and only if the ends of its parents say so | `graph` |
+//! | each callback of a batch is made once, with the right numbers | `batches` |
 //! | limits on running jobs per key | the scenario `limits` asks PostgreSQL for the runs of each key all the time |
 //! | a graceful stop burns no attempt | `trail` (an attempt that is given back is not spent), the plan's `burned_max` |
 //! | Redis holds only live jobs, and is filled again | what Redis holds at the end, doctor, the recovery of each flush |
 //! | when faults stop, the line drains and both stores agree | `drained_s`, what is left in Redis, doctor |
 
+mod batches;
 mod busy;
 mod graph;
 mod keys;
@@ -66,11 +68,13 @@ pub(crate) fn check(evidence: &Evidence) -> Findings {
     ledger::check(evidence, &rows, &mut findings);
     let children: BTreeSet<Uuid> = evidence.edges.iter().map(|edge| edge.child).collect();
     for row in &evidence.rows {
-        trail::check(row, children.contains(&row.id), &mut findings);
+        let may_be_cancelled = children.contains(&row.id) || evidence.ledger.cancelled.contains(&row.id);
+        trail::check(row, may_be_cancelled, &mut findings);
     }
     log::check(evidence, &rows, &mut findings);
     keys::check(&evidence.rows, &mut findings);
     graph::check(evidence, &rows, &mut findings);
+    batches::check(evidence, &mut findings);
     findings.illegal.extend(evidence.violations.iter().cloned());
     findings.illegal.extend(evidence.left_in_redis.iter().map(|left| format!("Redis still holds {left}")));
     findings.illegal.extend(evidence.ended_badly.iter().cloned());

@@ -1,5 +1,6 @@
 //! Broken histories that the checker must find, and a good history in which it finds nothing.
 
+mod batches;
 mod figures;
 
 use super::{Findings, check};
@@ -29,6 +30,7 @@ fn row(id: Uuid) -> Row {
         result: Some(1),
         trail: Json(Vec::new()),
         unique_key: None,
+        batch: None,
         created_at: time(500),
         finished_at: Some(time(9_000)),
     }

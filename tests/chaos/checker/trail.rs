@@ -9,8 +9,9 @@ use crate::evidence::Row;
 /// The store keeps this many entries. Earlier entries cannot be checked.
 const ENTRIES_MAX: usize = 20;
 
-/// `is_child`: the job depends on others, which may cancel it; `graph` says whether they did.
-pub(super) fn check(row: &Row, is_child: bool, findings: &mut Findings) {
+/// `may_be_cancelled`: the client cancelled the job, or the job depends on others, which may cancel it; `graph` says whether they
+/// did.
+pub(super) fn check(row: &Row, may_be_cancelled: bool, findings: &mut Findings) {
     let mut wrong = |what: String| findings.illegal.push(format!("{} ({}): {what}", row.id, row.state));
     if row.attempt > row.max_attempts || row.attempt > row.epoch {
         wrong(format!("{} attempts of {}, in {} claims", row.attempt, row.max_attempts, row.epoch));
@@ -58,7 +59,7 @@ pub(super) fn check(row: &Row, is_child: bool, findings: &mut Findings) {
         "dead" if row.crashes < row.max_crashes && row.attempt < row.max_attempts => {
             wrong(format!("dead after {} of {} crashes", row.crashes, row.max_crashes));
         }
-        "cancelled" if !is_child => wrong("nobody cancelled it".to_owned()),
+        "cancelled" if !may_be_cancelled => wrong("nobody cancelled it".to_owned()),
         "succeeded" if row.result != Some(row.epoch) => {
             findings.twice.push(format!("{}: run {} has the result of run {:?}", row.id, row.epoch, row.result));
         }

@@ -60,9 +60,13 @@ scenarios! {
     rows_locked,
     worker_kill_repeated,
     clock_skew,
+    batch,
     cron,
     graph,
     limits,
+    clusters,
+    extraction,
+    fraud_pipeline,
     everything,
 }
 

@@ -147,9 +147,16 @@ impl Told {
     /// Called when no job finishes: prints the reason, if it is known and new. Returns whether all reasons have been
     /// told.
     async fn why_nothing_finishes(&mut self, plan: &Plan, store: &Store, context: &Context) -> bool {
-        if !self.paused && store.paused().await.is_ok_and(|paused| paused.contains(plan.queue())) {
-            self.paused = true;
-            output::note(&each::paused(plan.queue()));
+        if !self.paused
+            && let Ok(settings) = store.queue_settings(plan.queue()).await
+        {
+            let is_kind_paused = settings.paused_kinds.iter().any(|kind| kind == KIND);
+            if settings.paused {
+                output::note(&each::paused(plan.queue()));
+            } else if is_kind_paused {
+                output::note(&each::kind_paused(plan.queue(), KIND));
+            }
+            self.paused = settings.paused || is_kind_paused;
         }
         if !self.unserved && is_served(plan, context).await == Some(false) {
             self.unserved = true;

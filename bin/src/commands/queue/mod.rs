@@ -1,5 +1,6 @@
 //! `leasehold queue …`.
 
+mod pause;
 mod run;
 mod set;
 

@@ -1,6 +1,6 @@
 //! `leasehold queue`: dispatches to the actions.
 
-use super::set;
+use super::{pause, set};
 use crate::{
     context::Context,
     failure::Failure,
@@ -8,7 +8,7 @@ use crate::{
     signals,
 };
 use clap::Subcommand;
-use leasehold::{Client, QueueName};
+use leasehold::{Client, Kind, QueueName};
 use serde_json::json;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -20,6 +20,7 @@ use std::{
 #[command(after_help = "Examples:
   leasehold queue list
   leasehold queue pause mail      # starts no job of the queue until it is resumed; running jobs continue
+  leasehold queue pause mail --kind newsletter   # the same for one kind of jobs in the queue
   leasehold queue set mail --priority-step 10m   # one point of priority is worth 10 minutes of waiting
   leasehold queue set mail --dead-letter mail-dead --keep-days 3
   leasehold queue purge mail      # cancels every waiting job")]
@@ -30,17 +31,23 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List every queue that has jobs or is paused
+    /// List every queue that has jobs or a pause
     List,
-    /// Start no job of a queue until the queue is resumed; running jobs continue
+    /// Start no job of a queue, or of one kind in it, until it is resumed; running jobs continue
     Pause {
         /// The name of the queue
         queue: QueueName,
+        /// Pause only the jobs of this kind in this queue
+        #[arg(long)]
+        kind: Option<Kind>,
     },
-    /// Resume a paused queue
+    /// Resume a paused queue, or a paused kind in it
     Resume {
         /// The name of the queue
         queue: QueueName,
+        /// Resume only this kind. Without it, kinds that are paused by themselves stay paused
+        #[arg(long)]
+        kind: Option<Kind>,
     },
     Set(set::Args),
     /// Show what was set for a queue
@@ -65,30 +72,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             let stats = store.stats().await.map_err(|error| context.store_failure(error))?;
             output::either(context.json, &stats, || queues::list(&stats))?;
         }
-        Action::Pause { queue } => {
-            let changed = context.client().await?.pause(&queue).await.map_err(|error| context.failure(&error))?;
-            say(context, &queue, true, changed)?;
-        }
-        Action::Resume { queue } => {
-            let changed = context.client().await?.resume(&queue).await.map_err(|error| context.failure(&error))?;
-            say(context, &queue, false, changed)?;
-        }
+        Action::Pause { queue, kind } => pause::pause(&queue, kind.as_ref(), context).await?,
+        Action::Resume { queue, kind } => pause::resume(&queue, kind.as_ref(), context).await?,
         Action::Set(args) => set::set(args, context).await?,
         Action::Show { queue } => set::show(&queue, context).await?,
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn say(context: &Context, queue: &QueueName, paused: bool, changed: bool) -> Result<(), Failure> {
-    output::either(context.json, &json!({ "queue": queue, "paused": paused, "changed": changed }), || {
-        match (paused, changed) {
-            (true, true) => format!("{queue} is paused; `leasehold queue resume {queue}` ends the pause"),
-            (true, false) => format!("{queue} was already paused"),
-            (false, true) => format!("{queue} is resumed"),
-            (false, false) => format!("{queue} was not paused"),
-        }
-    })
 }
 
 async fn purge(queue: &QueueName, yes: bool, context: &Context) -> Result<ExitCode, Failure> {

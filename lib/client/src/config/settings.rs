@@ -151,8 +151,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "redis.max_connections",
         kind: number(1, 10_000, "connections"),
         default: Some("8"),
-        about: "Connections to Redis that one process may hold for commands. A worker has one more per queue, which \
-                blocks.",
+        about: "Connections to Redis that one process may hold for commands. A worker has one more for each \
+                queue, which blocks; with more than 32 queues, one more for every 256 queues.",
         reason: "Commands are short and sent in batches.",
     },
     Setting {

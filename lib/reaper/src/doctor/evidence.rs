@@ -8,9 +8,13 @@ use crate::{
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_line::{front_of_line, listed};
 use leasehold_ports::{
-    DueSchedules, JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, Served, Snapshot, Violation,
+    DueSchedules, JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, RowLocker, Served, Snapshot,
+    Violation,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// For so many jobs that wait for a reaper it is asked who has locked them.
+const LOCKED_MAX: usize = 1_000;
 
 /// The content of one reading.
 pub(super) struct Evidence {
@@ -22,6 +26,8 @@ pub(super) struct Evidence {
     pub(super) runs: Vec<Lease>,
     /// Every queue that one of the stores knows.
     pub(super) queues: Vec<QueueEvidence>,
+    /// The sessions that have locked the rows of jobs that wait for a reaper.
+    pub(super) lockers: HashMap<JobId, RowLocker>,
     /// Whether Redis has a generation.
     pub(super) generation: bool,
     /// The number of live reapers.
@@ -37,11 +43,13 @@ pub(super) struct QueueEvidence {
     pub(super) queue: QueueName,
     /// The queue is paused in PostgreSQL.
     pub(super) paused: bool,
+    /// The kinds that are paused in this queue in PostgreSQL.
+    pub(super) paused_kinds: Vec<Kind>,
     /// Kinds that have jobs in the line.
     pub(super) kinds: Vec<Kind>,
     /// Which kinds live workers serve.
     pub(super) served: Served,
-    /// The front of the line, as the head should hold it; empty for a paused queue.
+    /// The front of the line, as the head should hold it: without paused kinds, and empty for a paused queue.
     pub(super) front: Line,
     /// All hints.
     pub(super) head: Snapshot,
@@ -57,20 +65,32 @@ impl Evidence {
         let violations = store.violations().await?;
         let schedules = store.schedules_ahead().await?;
         let runs = store.leases(RUNS_MAX, None).await?;
+        let overdue = runs.iter().filter(|run| run.lease_ms_left < 0).map(|run| run.id);
+        let untended: BTreeSet<JobId> = violations.iter().filter_map(|violation| violation.id).chain(overdue).collect();
+        let untended: Vec<JobId> = untended.into_iter().take(LOCKED_MAX).collect();
+        let lockers = match untended.is_empty() {
+            true => HashMap::new(),
+            false => store.lockers(&untended).await?.into_iter().collect(),
+        };
         let lines: BTreeMap<QueueName, LineSummary> =
             store.survey(None).await?.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
         let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
+        let mut paused_kinds: BTreeMap<QueueName, Vec<Kind>> = BTreeMap::new();
+        for (queue, kind) in store.paused_kinds(None).await? {
+            paused_kinds.entry(queue).or_default().push(kind);
+        }
         let mut names: BTreeSet<QueueName> = handoff.queues().await?.into_iter().collect();
         names.extend(lines.keys().cloned());
         names.extend(paused.iter().cloned());
         names.extend(runs.iter().map(|run| run.queue.clone()));
         let gather = |name: QueueName| {
-            let (line, paused) = (lines.get(&name), paused.contains(&name));
+            let paused = (paused.contains(&name), paused_kinds.get(&name).cloned().unwrap_or_default());
+            let line = lines.get(&name);
             QueueEvidence::gather(store, handoff, name, line, paused)
         };
         let mut queues = all_of(names.into_iter().map(gather)).await?;
         queues.sort_by(|one, other| one.queue.cmp(&other.queue));
-        Ok(Self { violations, checks: store.checks(), runs, queues, generation, reapers, eviction, schedules })
+        Ok(Self { violations, checks: store.checks(), runs, lockers, queues, generation, reapers, eviction, schedules })
     }
 }
 
@@ -80,7 +100,7 @@ impl QueueEvidence {
         handoff: &dyn OperatorHead,
         queue: QueueName,
         line: Option<&LineSummary>,
-        paused: bool,
+        (paused, paused_kinds): (bool, Vec<Kind>),
     ) -> Result<Self, Error> {
         let front = match line.filter(|_| !paused) {
             Some(line) => front_of_line(store, handoff, &queue, &line.stretches, handoff.head_max()).await?.0,
@@ -91,6 +111,6 @@ impl QueueEvidence {
         let served = handoff.served_kinds(&queue).await?;
         let ids: BTreeSet<JobId> = head.held.iter().map(|(id, _)| *id).chain(listed(&head)).collect();
         let live = look_at(store, &ids.into_iter().collect::<Vec<_>>()).await?;
-        Ok(Self { queue, paused, kinds, served, front, head, live })
+        Ok(Self { queue, paused, paused_kinds, kinds, served, front, head, live })
     }
 }

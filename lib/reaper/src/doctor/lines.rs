@@ -81,6 +81,9 @@ fn who_serves(evidence: &QueueEvidence, notebook: &mut Notebook) {
     if evidence.paused {
         notebook.note(format!("queue {queue} is paused and has jobs in its line (PostgreSQL)"));
     }
+    for kind in evidence.paused_kinds.iter().filter(|kind| evidence.kinds.contains(kind)) {
+        notebook.note(format!("queue {queue}: the kind {kind} is paused and has jobs in the line (PostgreSQL)"));
+    }
     match &evidence.served {
         // One note names all such queues.
         Served::Unknown | Served::Every => {}

@@ -1,9 +1,7 @@
 //! The ways to claim of a queue's loop: by hints, by parked hints, from the line, and past jobs that cannot be claimed.
 
 use super::{Crowd, QueueLoop};
-use crate::{
-    capacity::PREFETCH_TIMEOUT, claim::Claimed, filling::Filling, refused::Sorted, settled_hints::give_back, take::Took,
-};
+use crate::{claim::Claimed, filling::Filling, refused::Sorted, settled_hints::give_back, take::Took};
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, pass};
 use leasehold_ports::Taken;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -39,6 +37,9 @@ impl QueueLoop {
             self.claim_ids(ids).await;
             return;
         }
+        if self.queue.state.many_queues.is_some() {
+            return self.claim_line_when_told(free).await;
+        }
         match self.claim_front(free).await.map(|started| started.len()) {
             Some(started) if started == free => self.waits.reset(),
             Some(started) => {
@@ -53,6 +54,22 @@ impl QueueLoop {
                 }
             }
             None => {}
+        }
+    }
+
+    /// The same in a worker with many queues: waits until PostgreSQL has said that this queue has jobs.
+    async fn claim_line_when_told(&mut self, free: usize) {
+        let state = Arc::clone(&self.queue.state);
+        tokio::select! {
+            biased;
+            () = state.stopping.cancelled() => return,
+            () = state.redis.until_back() => return,
+            () = state.postgres.until_unavailable() => return,
+            () = state.wakeups[&self.queue.name].notified() => {}
+        }
+        if self.claim_front(free).await.is_some_and(|started| started.len() == free) {
+            // There may be more of them.
+            state.wakeups[&self.queue.name].notify_one();
         }
     }
 
@@ -179,7 +196,7 @@ impl QueueLoop {
         let (claimed, next) = tokio::join!(self.queue.claim(&ids), next);
         if let Some(next) = next {
             self.taken = self.took(next, soon);
-            self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
+            self.kept_until = Instant::now() + self.queue.capacity.patience();
         }
         match claimed {
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
@@ -210,7 +227,7 @@ impl QueueLoop {
                 self.fruitless = 0;
                 self.together = 0;
                 self.taken = refused;
-                self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
+                self.kept_until = Instant::now() + self.queue.capacity.patience();
             }
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
             Claimed::Unanswered => give_back(&self.queue.state, &self.queue.name, &ids).await,
@@ -231,6 +248,7 @@ impl QueueLoop {
         let state = &self.queue.state;
         let kinds = state.named_kinds().unwrap_or(&self.aside_kinds);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let _turn = state.turn().await;
         match state.handoff.take(&self.queue.name, adopt, kinds, limit, state.settings.handoff_lease()).await {
             Ok(taken) => Some(taken),
             Err(error) => {

@@ -1,0 +1,9 @@
+-- resume_kind: ends the pause of a kind in a queue.
+--
+-- Guard:      the kind is paused in this queue.
+-- Parameters: $1 queue, $2 kind, $3 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).
+-- Zero rows:  the kind was not paused.
+-- Index:      pause_pkey.
+DELETE FROM leasehold.pause p
+WHERE p.queue = $1 AND p.what = 'kind' AND p.name = $2 AND (SELECT set_config('lock_timeout', $3::text, true)) IS NOT NULL
+RETURNING p.queue::text
