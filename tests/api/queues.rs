@@ -41,6 +41,13 @@ async fn a_queue_is_paused_resumed_set_and_emptied() {
     assert!(stats["postgres"].is_array() && stats["redis"]["queues"].is_array(), "{stats}");
     assert_eq!(is(&served.without_body("POST", "/v1/queues/default/resume").await, 200)["changed"], true);
 
+    let kind = json!({ "kind": "k" });
+    let paused = is(&served.post("/v1/queues/default/pause", &kind).await, 200);
+    assert_eq!(paused, json!({ "queue": "default", "kind": "k", "paused": true, "changed": true }));
+    assert_eq!(is(&served.post("/v1/queues/default/claim", &claim).await, 200), json!({ "jobs": [] }));
+    assert_eq!(is(&served.get("/v1/queues").await, 200)["queues"][0]["paused_kinds"], json!(["k"]));
+    assert_eq!(is(&served.post("/v1/queues/default/resume", &kind).await, 200)["changed"], true);
+
     let patch = json!({ "priority_step": "10m", "dead_letter": "letters", "keep_days": 3 });
     let set = is(&served.with("PATCH", "/v1/queues/default", &patch).await, 200);
     let step = (&set["priority_step_ms"], &set["dead_letter"], &set["keep_days"]);

@@ -7,7 +7,7 @@ use crate::{
     extract::{Body, OptionalBody, Segment},
 };
 use axum::{extract::State, response::Response};
-use leasehold_core::QueueName;
+use leasehold_core::{Kind, QueueName};
 use leasehold_store::{QueueChange, STRICT_PRIORITY_STEP};
 use serde::Serialize;
 use std::time::Duration;
@@ -24,6 +24,8 @@ const PURGE_MAX: usize = 100_000;
 pub(crate) struct QueueView {
     queue: String,
     paused: bool,
+    /// The kinds that are paused in this queue.
+    paused_kinds: Vec<String>,
     blocked: i64,
     scheduled: i64,
     queued: i64,
@@ -67,10 +69,21 @@ struct Heads {
     queues: Vec<Head>,
 }
 
-/// Whether a queue is paused.
+/// A pause or the end of a pause: of a queue, or of one kind in it.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
+pub(crate) struct PauseRequest {
+    /// Only this kind. By default the whole queue.
+    kind: Option<String>,
+}
+
+/// Whether a queue, or a kind in it, is paused.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Paused {
     queue: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    kind: Option<String>,
     paused: bool,
     /// Whether this request has changed that.
     changed: bool,
@@ -140,32 +153,40 @@ async fn heads(handoff: &leasehold_handoff::Handoff) -> std::result::Result<Head
 
 /// Start no job of a queue until it is resumed; running jobs continue
 #[utoipa::path(post, path = "/v1/queues/{queue}/pause", tag = "queues", operation_id = "pause_queue",
-    params(("queue" = String, Path)),
+    params(("queue" = String, Path)), request_body = PauseRequest,
     responses((status = 200, description = "The queue is paused", body = Paused),
               (status = "default", description = "Any error", body = ErrorBody)))]
 pub(crate) async fn pause(
     State(api): State<Api>,
     Segment(queue): Segment<QueueName>,
-    OptionalBody(fields): OptionalBody,
+    OptionalBody(mut fields): OptionalBody,
 ) -> Result<Response> {
+    let kind: Option<Kind> = fields.parsed("kind", "the name of a kind");
     fields.finish()?;
-    let changed = api.client().pause(&queue).await?;
-    Ok(ok(&Paused { queue: queue.into(), paused: true, changed }))
+    let changed = match &kind {
+        Some(kind) => api.client().pause_kind(&queue, kind).await?,
+        None => api.client().pause(&queue).await?,
+    };
+    Ok(ok(&Paused { queue: queue.into(), kind: kind.map(Into::into), paused: true, changed }))
 }
 
 /// Resume a paused queue
 #[utoipa::path(post, path = "/v1/queues/{queue}/resume", tag = "queues", operation_id = "resume_queue",
-    params(("queue" = String, Path)),
+    params(("queue" = String, Path)), request_body = PauseRequest,
     responses((status = 200, description = "The queue is not paused", body = Paused),
               (status = "default", description = "Any error", body = ErrorBody)))]
 pub(crate) async fn resume(
     State(api): State<Api>,
     Segment(queue): Segment<QueueName>,
-    OptionalBody(fields): OptionalBody,
+    OptionalBody(mut fields): OptionalBody,
 ) -> Result<Response> {
+    let kind: Option<Kind> = fields.parsed("kind", "the name of a kind");
     fields.finish()?;
-    let changed = api.client().resume(&queue).await?;
-    Ok(ok(&Paused { queue: queue.into(), paused: false, changed }))
+    let changed = match &kind {
+        Some(kind) => api.client().resume_kind(&queue, kind).await?,
+        None => api.client().resume(&queue).await?,
+    };
+    Ok(ok(&Paused { queue: queue.into(), kind: kind.map(Into::into), paused: false, changed }))
 }
 
 /// Cancel the waiting jobs of a queue; running jobs continue
