@@ -257,9 +257,14 @@ pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
     }
 }
 
-/// The job that a command enqueues on its file descriptor 3.
+/// The job that a command enqueues on its file descriptor 3, or that a client sends over HTTP.
 pub(crate) fn from_command(line: &str) -> Result<NewJob, String> {
     from_line(line, &defaults(&QueueName::default())).map_err(|failure| failure.to_string())
+}
+
+/// The job of a graph that a client sends over HTTP.
+pub(crate) fn node_from_request(node: &str) -> Result<NamedJob, String> {
+    from_node(node, &defaults(&QueueName::default())).map_err(|failure| failure.to_string())
 }
 
 /// The job that the flags describe.

@@ -11,7 +11,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
-const BY_ID: [(&str, &str); 23] = [
+const BY_ID: [(&str, &str); 26] = [
+    ("runs", "$ids"),
+    ("http_note", "$worker, 'c', $ids"),
+    ("http_recall", "$worker, 'c', 1000"),
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
     ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),
@@ -38,7 +41,8 @@ const BY_ID: [(&str, &str); 23] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 33] = [
+const BY_INDEX: [(&str, &str, &[&str]); 34] = [
+    ("retain_http", "1000", &["job_pkey"]),
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),

@@ -179,7 +179,7 @@ impl Store {
         }
     }
 
-    fn begun(&self, jobs: Vec<(ClaimedJob, Vec<String>)>) -> Vec<ClaimedJob> {
+    pub(crate) fn begun(&self, jobs: Vec<(ClaimedJob, Vec<String>)>) -> Vec<ClaimedJob> {
         if !jobs.is_empty() {
             self.limited_runs.begun(jobs.iter().map(|(job, keys)| (job.fence, keys.clone())));
         }
@@ -295,7 +295,7 @@ impl Claim<'_> {
 }
 
 /// Decodes a row of a claim, and notes a run of a job that has a fair key.
-fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+pub(crate) fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
     let retry = retry(row)?;
     // Before its first retry, the job has all of its time.
     let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
@@ -323,7 +323,7 @@ fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, s
 }
 
 /// Decodes a row of a claim of a job with limit keys.
-fn limited(store: &Store, row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
+pub(crate) fn limited(store: &Store, row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
     Ok((claimed(store, row, worker)?, row.try_get("limit_keys")?))
 }
 

@@ -23,6 +23,7 @@ mod fair;
 mod fair_runs;
 mod following;
 mod graphs;
+mod http_claims;
 mod job_words;
 mod leases;
 mod limited_runs;
@@ -33,6 +34,7 @@ mod locked_out;
 mod locks;
 mod migrate;
 mod note_repairs;
+mod once;
 mod place;
 mod pool;
 mod prepare;
@@ -63,6 +65,7 @@ pub use connect::{Pooler, Settings, Store};
 pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};
 pub use error::Error;
 pub use fair::{FAIR_WINDOW, FairWeight};
+pub use http_claims::{HttpClaim, HttpRun, RunFacts};
 pub use leasehold_ports::{
     Admitted, CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint,
     Fingerprints, Finished, Fire, FireOutcome, Front, HeldLimit, InvalidLinePosition, JobMoment, JobStatus, Kinds,
@@ -72,6 +75,7 @@ pub use leasehold_ports::{
 pub use limits::{KeyLimit, LimitRecord};
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
+pub use once::{Once, OnceKey};
 pub use queue_settings::{DeadLetter, QueueChange, QueueSettings};
 pub use read::{JobFilter, QueueStats};
 pub use revive::Revival;
