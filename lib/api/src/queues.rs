@@ -26,6 +26,8 @@ pub(crate) struct QueueView {
     paused: bool,
     /// The kinds that are paused in this queue.
     paused_kinds: Vec<String>,
+    /// The fair keys that are paused in the queue.
+    paused_fair_keys: Vec<String>,
     blocked: i64,
     scheduled: i64,
     queued: i64,
