@@ -39,6 +39,9 @@ pub(crate) struct JobFlags {
     /// The batch of the job: a group of jobs by name, see `leasehold batch`
     #[arg(long, value_name = "NAME")]
     pub(crate) batch: Option<String>,
+    /// The share of the queue that the job counts against, such as a tenant: see `leasehold queue weight`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) fair_key: Option<String>,
     /// How many attempts the job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
@@ -86,6 +89,8 @@ struct Line {
     limit_keys: Option<Vec<String>>,
     #[serde(default, deserialize_with = "line_fields::batch")]
     batch: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::fair_key")]
+    fair_key: Option<String>,
     #[serde(default, deserialize_with = "line_fields::max_attempts")]
     max_attempts: Option<i32>,
     #[serde(default, deserialize_with = "line_fields::timeout")]
@@ -176,6 +181,10 @@ mod line_fields {
         text(from, "batch")
     }
 
+    pub(super) fn fair_key<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "fair_key")
+    }
+
     pub(super) fn max_attempts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
         number(from, "max_attempts", 1, MAX_ATTEMPTS_MAX.into())
     }
@@ -237,6 +246,7 @@ pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
         unique_key: None,
         limit_key: Vec::new(),
         batch: None,
+        fair_key: None,
         max_attempts: MAX_ATTEMPTS_DEFAULT,
         timeout: None,
         words: WordFlags::default(),
@@ -319,6 +329,7 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
         job.limit_keys = line.limit_key.into_iter().chain(line.limit_keys.unwrap_or_default()).collect();
     }
     job.batch = line.batch.or(job.batch);
+    job.fair_key = line.fair_key.or(job.fair_key);
     job.unique_key = line.unique_key;
     let field = |name: &'static str| move |problem: String| Failure::usage(format!("{name} {problem}"));
     if line.delay.is_some() && line.run_at.is_some() {
@@ -365,6 +376,7 @@ fn take_flags(job: &mut NewJob, flags: &JobFlags) {
     job.run_at = flags.at;
     job.limit_keys.clone_from(&flags.limit_key);
     job.batch.clone_from(&flags.batch);
+    job.fair_key.clone_from(&flags.fair_key);
     job.max_attempts = flags.max_attempts;
     job.timeout = flags.timeout;
     flags.words.give_to(job);

@@ -30,6 +30,8 @@ const LONG_LINE: usize = 5_000;
 const KEYS: usize = 12;
 /// The number of limit keys of clusters.
 pub(crate) const CLUSTERS: usize = 3;
+/// The number of fair keys.
+pub(crate) const TENANTS: usize = 5;
 /// The minimum of jobs in a call, even when the line is long enough.
 const BATCH_MIN: usize = 2;
 const PAUSE: Duration = Duration::from_millis(40);
@@ -246,6 +248,9 @@ impl Loader {
         job.unique_key = self.dice.percent(4).then(|| format!("key {}", self.dice.number(0..KEYS)));
         if self.dice.percent(self.shape.limited_percent) {
             job.limit_keys = vec![format!("cluster-{}", self.dice.number(0..CLUSTERS)), "clusters".to_owned()];
+        }
+        if self.shape.fair_percent > 0 && self.dice.percent(self.shape.fair_percent) {
+            job.fair_key = Some(format!("tenant-{}", self.dice.number(0..TENANTS)));
         }
         job.priority = i16::from(self.dice.percent(5));
         job.delay = self.dice.percent(5).then(|| self.dice.millis(200..1500));

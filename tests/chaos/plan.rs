@@ -21,6 +21,8 @@ pub(crate) struct Shape {
     pub(crate) dependent_percent: usize,
     /// How many of a hundred jobs have limit keys: that of a cluster, and that of all clusters.
     pub(crate) limited_percent: usize,
+    /// How many of a hundred jobs have the fair key of a tenant.
+    pub(crate) fair_percent: usize,
     /// How many leases a job may lose. Where many workers die, this is more than the usual three.
     pub(crate) max_crashes: i16,
 }
@@ -37,6 +39,7 @@ impl Shape {
         job_ms: (60, 180),
         dependent_percent: 0,
         limited_percent: 0,
+        fair_percent: 0,
         max_crashes: 3,
     };
 

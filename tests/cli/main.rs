@@ -6,6 +6,7 @@ mod bench;
 mod bulk;
 mod each;
 mod enqueue;
+mod fair;
 mod fixture;
 mod following;
 mod fraud_pipeline;

@@ -146,7 +146,7 @@ async fn a_queue_has_a_dead_letter_queue_and_a_retention_and_shows_them() {
     );
     let shown = scene.json(&["queue", "show", "q"]);
     let told = json!({
-        "queue": "q", "paused": false, "paused_kinds": [], "priority_step_ms": null, "dead_letter": "dead", "keep_days": 3
+        "queue": "q", "paused": false, "paused_kinds": [], "paused_fair_keys": [], "fair": true, "weights": {}, "priority_step_ms": null, "dead_letter": "dead", "keep_days": 3
     });
     assert_eq!(shown, told);
     let text = scene.output(&["queue", "show", "q"]);

@@ -136,7 +136,7 @@ async fn a_function_needs_no_rights_on_tables() {
     }
     let grant = "RESET ROLE; GRANT EXECUTE ON FUNCTION
                  leasehold.enqueue(text, text, text, integer, timestamptz, integer, text, interval, uuid[], text, uuid,
-                                    jsonb, timestamptz, jsonb, text, text),
+                                    jsonb, timestamptz, jsonb, text, text, text),
                  leasehold.cancel(uuid) TO nobody_special; SET ROLE nobody_special";
     sql(&mut caller, grant).await.expect("a grant");
     let id: uuid::Uuid = sqlx::query_scalar(enqueue).fetch_one(&mut caller).await.expect("enqueued");

@@ -2,6 +2,7 @@
 
 mod cancel_against_claim;
 mod clocks;
+mod fair;
 mod fleet;
 mod freeze;
 mod idle;

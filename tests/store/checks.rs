@@ -104,6 +104,13 @@ async fn every_check_refuses_its_illegal_row() {
         ("limit_keys_are_1_to_8", queued("limit_keys = array_fill('x'::text, ARRAY[9])")),
         ("limited_run_has_its_slots", running("limit_keys = '{k}'")),
         ("limited_waits_behind_the_line", queued("limit_keys = '{k}'; limited_by = 'k'; limited_at = now()")),
+        ("fair_key_is_1_to_512_bytes", queued("fair_key = ''")),
+        ("parked_waits_behind_the_line", queued("fair_key = 'a'; fair_at = now()")),
+        ("admitted_has_a_fair_key", queued("fair_tag = 1")),
+        (
+            "fair_weight_is_from_a_thousandth_to_1000",
+            insert("fair_weight", &["queue = 'q'; fair_key = 'a'; weight = 0"]),
+        ),
         ("key_limit_limits_something", insert("key_limit", &["key = 'k'"])),
         ("key_limit_running_is_from_0_to_1000000", insert("key_limit", &["key = 'k'; running = -1"])),
         ("key_limit_rate_is_positive", insert("key_limit", &["key = 'k'; rate = 0; rate_text = '0/s'; burst = 1"])),
@@ -158,7 +165,10 @@ async fn a_finished_job_keeps_the_columns_of_a_live_one() {
             "begun_key",
             "limited_by",
             "limited_at",
-            "limit_epoch"
+            "limit_epoch",
+            "fair_at",
+            "fair_tag",
+            "fair_nth"
         ])
     );
     assert_eq!(&finished - &live, set(&["finished_at", "result"]));

@@ -7,7 +7,7 @@ use leasehold_ports::{Claims, Kinds};
 use leasehold_store::QueueChange;
 
 async fn letters_to(fixture: &Fixture, queue: &str, letters: Option<&str>) {
-    let change = QueueChange { dead_letter: Some(letters.map(name)), keep_days: None };
+    let change = QueueChange { dead_letter: Some(letters.map(name)), keep_days: None, fair: None };
     fixture.set_queue(&name(queue), &change).await.expect("setting the dead-letter queue");
 }
 
@@ -136,7 +136,7 @@ async fn no_circle_of_queues_makes_letters_without_end() {
     assert_eq!((fixture.live_jobs().await, fixture.dead_letters(run.id).await.expect("letters").len()), (1, 2));
     assert!(
         fixture
-            .set_queue(&name("q"), &QueueChange { dead_letter: Some(Some(name("q"))), keep_days: None })
+            .set_queue(&name("q"), &QueueChange { dead_letter: Some(Some(name("q"))), keep_days: None, fair: None })
             .await
             .is_err()
     );

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 const KEEP: Duration = Duration::from_secs(7 * 86_400);
 
 async fn keep_for(fixture: &Fixture, queue: &str, days: Option<u16>) {
-    let change = QueueChange { dead_letter: None, keep_days: Some(days) };
+    let change = QueueChange { dead_letter: None, keep_days: Some(days), fair: None };
     fixture.set_queue(&name(queue), &change).await.expect("setting the retention");
 }
 

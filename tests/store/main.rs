@@ -16,6 +16,7 @@ mod dead_letter;
 mod enqueue;
 mod expire;
 mod failover;
+mod fair;
 mod fixture;
 mod following;
 mod functions;

@@ -41,7 +41,7 @@ const BY_ID: [(&str, &str); 26] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 33] = [
+const BY_INDEX: [(&str, &str, &[&str]); 34] = [
     ("retain_http", "1000", &["job_pkey"]),
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
@@ -65,6 +65,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 33] = [
         &["job_line_at", "job_in_danger", "job_begun_key"],
     ),
     ("queues_in_line", "'{default,other}'", &["job_line_at"]),
+    ("fair_share", "$id, 1000", &["job_parked", "job_pkey"]),
     ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
     ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
     ("fingerprint", "'{\"\",q}', '{q,NULL}', 1000", &["job_due", "job_lease", "job_line_at"]),

@@ -142,3 +142,36 @@ async fn dead_entries_before_the_live_jobs_are_not_scanned() {
         assert!(all > 100 && few < 20, "{name}: {few} pages, but {all} without a scan start");
     }
 }
+
+/// An admission reads one entry for each lane, and the jobs that it admits, however many wait.
+#[tokio::test]
+async fn an_admission_reads_lanes_and_not_the_line() {
+    let fixture = start().await;
+    fixture
+        .sql(
+            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at, fair_key, fair_at)
+             SELECT gen_random_uuid(), now(), 5, 3, 0, 'default', 'k', '{}', 'queued', 'infinity', 'key' || n % 10000,
+                    now() - interval '1 hour' + n * interval '1 microsecond' FROM generate_series(1, 100000) AS n",
+        )
+        .await;
+    for situation in ["never analyzed", "analyzed"] {
+        for (call, most) in [
+            ("leasehold.admit_fair('default', NULL, 500)", 20_000),
+            ("leasehold.admit_fair('default', '{}', 500)", 4_000),
+            ("leasehold.admit_fair('default', '{key1,key2}', 500)", 4_000),
+        ] {
+            let mut connection = fixture.pool().acquire().await.expect("a connection");
+            let script = format!(
+                "BEGIN; SELECT {call};
+                 SELECT coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'job'"
+            );
+            let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut *connection).await.expect(call);
+            let count = |nth| rows.last().expect("counters").try_get_unchecked::<i64, _>(nth).expect("a number");
+            assert_eq!(count(0), 0, "{situation}: {call} reads the table");
+            assert!(count(1) < most, "{situation}: {call} reads {} rows", count(1));
+            sqlx::raw_sql("COMMIT").execute(&mut *connection).await.expect("commit");
+        }
+        fixture.sql("VACUUM ANALYZE leasehold.job").await;
+    }
+    assert!(fixture.number("SELECT count(*) FROM leasehold.job WHERE fair_tag IS NOT NULL").await >= 500);
+}

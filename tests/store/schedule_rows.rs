@@ -192,6 +192,7 @@ async fn a_schedule_comes_back_as_it_was_set() {
         timeout: Some(Duration::from_millis(1500)),
         unique_key: Some("u".into()),
         limit_keys: vec!["l".into()],
+        fair_key: Some("f".into()),
         queue: crate::fixture::name("q"),
         ..new_job()
     };

@@ -13,6 +13,7 @@ mod complete;
 mod dead_letter;
 mod enqueue;
 mod expire;
+mod fair;
 mod fixture;
 mod following;
 mod graph_rows;

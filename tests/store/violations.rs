@@ -57,6 +57,7 @@ async fn each_damage_is_reported_by_the_right_check() {
             INSERT INTO leasehold.edge_count (child, shard, unmet) SELECT m.id, 0, 2 FROM made m)
             INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure) SELECT m.id, j.id, 1, 'cancel' FROM made m, leasehold.job j WHERE j.state = 'queued' LIMIT 1".into(), &["edges_miscounted"]),
         ("a position that no step gives", "UPDATE leasehold.job SET priority = 5 WHERE state = 'queued'".into(), &["position_off_the_step"]),
+        ("a parked job that nobody admits", "UPDATE leasehold.job SET fair_key = 'a', fair_at = line_at, line_at = 'infinity', created_at = now() - interval '1 minute' WHERE state = 'queued'".into(), &["parked_and_not_moved"]),
         ("more runs than a limit allows", "INSERT INTO leasehold.key_limit (key, running, changed_at) VALUES ('k', 0, now() - interval '1 hour');
             UPDATE leasehold.job SET limit_keys = '{k}', limit_epoch = epoch WHERE state = 'running';
             INSERT INTO leasehold.limit_slot (key, slot, job, epoch) SELECT 'k', 0, id, epoch FROM leasehold.job WHERE state = 'running'".into(), &["limit_exceeded"]),

@@ -14,14 +14,16 @@ fn oldest(stats: &QueueStats) -> String {
 }
 
 fn name(stats: &QueueStats) -> String {
-    match (stats.paused, stats.paused_kinds.as_slice()) {
-        (true, []) => format!("{} (paused)", stats.queue),
-        (false, []) => stats.queue.clone(),
-        (paused, kinds) => {
-            let whole = if paused { "paused; " } else { "" };
-            format!("{} ({whole}paused kinds: {})", stats.queue, kinds.join(", "))
+    let mut pauses: Vec<String> = Vec::new();
+    if stats.paused {
+        pauses.push("paused".to_owned());
+    }
+    for (what, names) in [("kinds", &stats.paused_kinds), ("fair keys", &stats.paused_fair_keys)] {
+        if !names.is_empty() {
+            pauses.push(format!("paused {what}: {}", names.join(", ")));
         }
     }
+    if pauses.is_empty() { stats.queue.clone() } else { format!("{} ({})", stats.queue, pauses.join("; ")) }
 }
 
 /// One line for each queue.

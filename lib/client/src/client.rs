@@ -9,7 +9,9 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, JobRecord, Kind, NewJob, QueueName, State, pass};
-use leasehold_ports::{Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived, Stretch};
+use leasehold_ports::{
+    Cancelled, ClientHead, ClientStore, Enqueued, Finished, Hint, Notice, Revived, Stretch, Waiting,
+};
 use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -132,11 +134,18 @@ impl Client {
     /// gets no hint.
     pub(crate) async fn tell_of<'a>(&self, accepted: impl Iterator<Item = (&'a NewJob, &'a Enqueued)>, resent: bool) {
         pass(FailPoint::EnqueueCommitted);
-        let Some(hints) = &self.hints else { return };
+        let mut parked: BTreeMap<&QueueName, Vec<String>> = BTreeMap::new();
         let mut by_queue: BTreeMap<&QueueName, Vec<Hint>> = BTreeMap::new();
         let mut next_due: Option<Duration> = None;
         for (job, answer) in accepted {
             let ours = answer.inserted || answer.replaced || (resent && answer.id == job.id);
+            if ours
+                && answer.state == State::Queued
+                && answer.line_at.is_none()
+                && let Some(key) = &job.fair_key
+            {
+                parked.entry(&job.queue).or_default().push(key.clone());
+            }
             if ours && answer.state == State::Scheduled {
                 let due = due_in(job);
                 next_due = Some(next_due.map_or(due, |before| before.min(due)));
@@ -145,11 +154,40 @@ impl Client {
                 by_queue.entry(&job.queue).or_default().push(Hint::at(answer.id, line_at));
             }
         }
+        for (queue, keys) in parked {
+            self.admit_fair(queue, keys).await;
+        }
+        let Some(hints) = &self.hints else { return };
         for (queue, new) in by_queue {
             hints.push(queue, &new).await;
         }
         if let Some(due) = next_due.and_then(Notice::due) {
             hints.notify(&[due]).await;
+        }
+    }
+
+    /// Brings parked jobs of a queue into the line, as far as fair shares say. This only saves time: a reaper does the same.
+    async fn admit_fair(&self, queue: &QueueName, mut keys: Vec<String>) {
+        keys.sort_unstable();
+        keys.dedup();
+        match self.store.admit_fair(queue, &keys).await {
+            Ok(admitted) => self.tell_of_admitted(queue, &admitted).await,
+            Err(error) => tracing::debug!(%error, %queue, "no parked job was admitted"),
+        }
+    }
+
+    /// Pushes hints for jobs of a queue that have come into the line, and forgets those of jobs that have left it.
+    pub(crate) async fn tell_of_admitted(&self, queue: &QueueName, admitted: &[Waiting]) {
+        let Some(hints) = &self.hints else { return };
+        let gone: Vec<JobId> = admitted.iter().filter(|job| !job.is_in_line).map(|job| job.id).collect();
+        if !gone.is_empty() {
+            hints.forget(queue, &gone).await;
+        }
+        let in_line = admitted.iter().filter(|job| job.is_in_line);
+        let mut new: Vec<Hint> = in_line.map(|job| Hint::at(job.id, job.line_at)).collect();
+        if !new.is_empty() {
+            new.sort_unstable_by_key(|hint| (hint.line_at, hint.id));
+            hints.push(queue, &new).await;
         }
     }
 

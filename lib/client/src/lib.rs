@@ -14,6 +14,7 @@ mod config;
 mod diagnosis;
 mod error;
 mod explain;
+mod fair;
 mod graphs;
 mod hints;
 mod limits;
@@ -36,7 +37,8 @@ pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{
-    Batch, BatchSeal, KeyLimit, LimitRecord, Locked, LockedOut, Once, OnceKey, Pooler, Schedule, Sealed, Store,
+    Batch, BatchSeal, FairWeight, KeyLimit, LimitRecord, Locked, LockedOut, Once, OnceKey, Pooler, Schedule, Sealed,
+    Store,
 };
 pub use pair::{Pair, handoff_or_later};
 pub use schedules::upcoming;

@@ -25,6 +25,8 @@ pub enum Claimability {
     Limited,
     /// A limit key of the job has no room. The job waits behind the line.
     KeyFull,
+    /// The job waits behind the line, in the lane of its fair key.
+    Parked,
     /// The job is not in the line: it is blocked, scheduled or running.
     NotQueued,
     /// The job has ended, or there is no such job.
@@ -33,7 +35,7 @@ pub enum Claimability {
 
 impl Claimability {
     /// All values.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Claimable,
         Self::Crashed,
         Self::InDanger,
@@ -43,6 +45,7 @@ impl Claimability {
         Self::KeyHeld,
         Self::Limited,
         Self::KeyFull,
+        Self::Parked,
         Self::NotQueued,
         Self::Finished,
     ];
@@ -100,6 +103,7 @@ impl Claimability {
             Self::KeyHeld => "key_held",
             Self::Limited => "limited",
             Self::KeyFull => "key_full",
+            Self::Parked => "parked",
             Self::NotQueued => "not_queued",
             Self::Finished => "finished",
         }

@@ -61,6 +61,8 @@ pub struct NewJob {
     pub unique: Option<Unique>,
     /// The name of the group of jobs that the job belongs to.
     pub batch: Option<String>,
+    /// The share of the queue that the job counts against: the keys of a queue get their turns one after the other.
+    pub fair_key: Option<String>,
 }
 
 impl NewJob {
@@ -88,6 +90,7 @@ impl NewJob {
             expires_in: None,
             unique: None,
             batch: None,
+            fair_key: None,
         }
     }
 
@@ -100,6 +103,7 @@ impl NewJob {
             || self.unique.is_some()
             || !self.limit_keys.is_empty()
             || self.batch.is_some()
+            || self.fair_key.is_some()
     }
 }
 
@@ -206,6 +210,8 @@ pub struct JobRecord {
     pub expires_at: Option<DateTime<Utc>>,
     pub unique_rule: Option<UniqueRule>,
     pub batch: Option<String>,
+    #[serde(default)]
+    pub fair_key: Option<String>,
     /// Lists leave the progress out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

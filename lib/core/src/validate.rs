@@ -81,9 +81,12 @@ impl NewJob {
             refuse("limit_keys", format!("has {given} keys; at most {LIMIT_KEYS_MAX} are allowed"));
         }
         let limit_keys = self.limit_keys.iter().map(|key| ("limit_key", Some(key.as_str())));
-        for (field, key) in
-            limit_keys.chain([("unique_key", self.unique_key.as_deref()), ("batch", self.batch.as_deref())])
-        {
+        let others = [
+            ("unique_key", self.unique_key.as_deref()),
+            ("batch", self.batch.as_deref()),
+            ("fair_key", self.fair_key.as_deref()),
+        ];
+        for (field, key) in limit_keys.chain(others) {
             match key {
                 Some("") => refuse(field, "is empty".to_owned()),
                 Some(key) if key.len() > KEY_MAX_BYTES => {

@@ -98,6 +98,13 @@ impl<J: Job, To> Draft<J, To> {
         self.set(|job| job.batch = Some(name))
     }
 
+    /// The share of the queue that the job counts against, such as a tenant. The keys of a queue get their turns one after the
+    /// other, by their weights: see [`Client::set_fair_weight`]. Jobs of one key keep their order.
+    pub fn fair_key(self, key: impl Into<String>) -> Self {
+        let key = key.into();
+        self.set(|job| job.fair_key = Some(key))
+    }
+
     /// The jobs that must succeed before this job starts. Replaces the jobs of an earlier call.
     pub fn depends_on(self, parents: impl IntoIterator<Item = impl Into<JobId>>) -> Self {
         let parents: Vec<JobId> = parents.into_iter().map(Into::into).collect();

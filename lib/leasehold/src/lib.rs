@@ -18,6 +18,7 @@ mod batches;
 mod client;
 mod done;
 mod enqueue;
+mod fair;
 mod job;
 mod limits;
 mod metrics;
@@ -35,10 +36,10 @@ pub use enqueue::{Draft, Enqueue, FollowOn};
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, Batch, BatchSeal, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE,
-    DatabaseConfig, DeathCause, Enqueued, Error, Explanation, FILE, Finished, HeadConfig, HintPlace, HistoryConfig,
-    InvalidTiming, KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler, Process,
-    ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Sealed, Setting, Sources, StoreError, ValueKind,
-    WorkerConfig,
+    DatabaseConfig, DeathCause, Enqueued, Error, Explanation, FILE, FairWeight, Finished, HeadConfig, HintPlace,
+    HistoryConfig, InvalidTiming, KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler,
+    Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Sealed, Setting, Sources, StoreError,
+    ValueKind, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};

@@ -277,8 +277,16 @@ impl Rows {
         let waits = matches!(row.life.state, State::Queued | State::Scheduled);
         let key_held_by = self.key_held_by(row).filter(|_| waits);
         let limits = if row.life.state == State::Queued { self.held_limits(&row.job.limit_keys) } else { Vec::new() };
-        let (as_of, kind_paused) = (self.clock.now(), self.is_kind_paused(row));
-        Some(JobMoment { job: row.record(), as_of, paused, kind_paused, key_held_by, locked_by: None, limits })
+        Some(JobMoment {
+            job: row.record(),
+            as_of: self.clock.now(),
+            paused,
+            kind_paused: self.is_kind_paused(row),
+            key_held_by,
+            locked_by: None,
+            limits,
+            share: None,
+        })
     }
 
     pub(crate) fn finished(&self, ids: &[JobId]) -> Vec<Finished> {

@@ -8,7 +8,7 @@ use crate::{
     rows::{Row, Rows, later},
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, State};
+use leasehold_core::{JobId, QueueName, State};
 use leasehold_ports::{Admitted, HeldLimit, Waiting};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -133,6 +133,16 @@ impl Rows {
 
     /// Nothing has to be moved here: the line has each job that has room.
     pub(crate) fn admit_next(&self, _after: &str, _keys: i32, _limit: i32) -> Admitted {
+        Admitted::default()
+    }
+
+    /// In memory a fair key is only a label, as in a queue with the setting `fair` off: no job is ever parked.
+    pub(crate) fn admit_fair(&self, _queue: &QueueName, _keys: &[String]) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    /// The same.
+    pub(crate) fn admit_fair_next(&self, _after: &str, _queues: i32) -> Admitted {
         Admitted::default()
     }
 }

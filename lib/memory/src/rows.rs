@@ -209,6 +209,7 @@ impl Row {
             expires_at: self.expires_at,
             unique_rule: job.unique.as_ref().and_then(Unique::rule),
             batch: job.batch,
+            fair_key: job.fair_key,
             progress: self.progress.clone(),
             trail: self.trail.clone(),
         }

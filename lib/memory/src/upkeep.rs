@@ -261,6 +261,7 @@ impl Rows {
             has_deferred: !self.deferred.is_empty(),
             has_ended_parents: false,
             has_limited: false,
+            has_fair: false,
             has_reorders: false,
             has_batches: false,
             watched_ago: self.watched_at.map(|at| (now - at).to_std().unwrap_or_default()),

@@ -68,6 +68,7 @@ macro_rules! delegate_store {
             $port! {
                 $store: Jobs {
                     async fn enqueue(&self, jobs: &[NewJob]) -> Vec<Enqueued>;
+                    async fn admit_fair(&self, queue: &QueueName, keys: &[String]) -> Vec<Waiting>;
                     async fn cancel(&self, ids: &[JobId]) -> Vec<Cancelled>;
                     async fn revive(&self, ids: &[JobId]) -> Vec<Revived>;
                     async fn place(&self, ids: &[JobId], place: &Place) -> Vec<Placed>;
@@ -165,6 +166,7 @@ macro_rules! delegate_store {
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Promoted;
                     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Share;
                     async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Admitted;
+                    async fn admit_fair_next(&self, after: &str, queues: i32) -> Admitted;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn end_batches(&self, limit: i64) -> Vec<Waiting>;

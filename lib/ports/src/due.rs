@@ -37,7 +37,7 @@ pub struct Waiting {
     pub id: JobId,
     pub queue: QueueName,
     pub line_at: DateTime<Utc>,
-    /// `false`: the job waits behind the line for room of a limit key. Its id must not be pushed.
+    /// `false`: the job waits behind the line, for room of a limit key or in the lane of its fair key. Its id must not be in the head.
     pub is_in_line: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct Waiting {
 pub struct Admitted {
     /// The jobs that are now in the line.
     pub waiting: Vec<Waiting>,
-    /// The last key that was looked at; `None`: there are no more keys.
+    /// The last key, or queue, that was looked at; `None`: there are no more.
     pub last_key: Option<String>,
 }
 
@@ -115,6 +115,10 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// Brings jobs that wait for room of limit keys back into the line, if their keys have room: of up to `keys` keys after this
     /// key, up to `limit` jobs for each queue and kind.
     async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Result<Admitted, Error>;
+
+    /// Brings parked jobs with fair keys into the line, in the order of fair shares: of up to `queues` queues after this queue.
+    /// `last_key` of the answer is the last of these queues.
+    async fn admit_fair_next(&self, after: &str, queues: i32) -> Result<Admitted, Error>;
 
     /// Goes on with up to `limit` ended parents whose children have not all been told, among the parents that were noted until
     /// `until`. Returns the children that are now in the line.

@@ -1,6 +1,6 @@
 //! The calls of clients: enqueue jobs, wait for them, cancel them, revive them, show them.
 
-use crate::error::Error;
+use crate::{due::Waiting, error::Error};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, JobRecord, Kind, NewJob, Place, QueueName, State, WorkerId};
@@ -96,6 +96,25 @@ pub struct JobMoment {
     pub locked_by: Option<RowLocker>,
     /// The limits of a queued job, for each of its keys that has one.
     pub limits: Vec<HeldLimit>,
+    /// The share that a queued job waits for; `None`: the job is not parked.
+    pub share: Option<FairShare>,
+}
+
+/// What a parked job waits for: its turn among the jobs of its fair key, and the turn of the key among the keys of the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FairShare {
+    /// The key of the job.
+    pub fair_key: String,
+    /// How much of the queue the key gets, compared with the other keys.
+    pub weight: f64,
+    /// Whether the key is paused in the queue.
+    pub paused: bool,
+    /// How many keys have parked jobs of the same queue and kind, with this one.
+    pub keys: u64,
+    /// How many parked jobs of its key are before the job.
+    pub before: u64,
+    /// Whether there may be more, because nobody counted further.
+    pub at_least: bool,
 }
 
 /// A session that has locked the row of a job.
@@ -129,6 +148,10 @@ pub struct HeldLimit {
 pub trait Jobs: fmt::Debug + Send + Sync {
     /// Enqueues jobs, each exactly once, no matter how often a job is sent. Answers have the order of `jobs`.
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error>;
+
+    /// Brings parked jobs of a queue into the line, in the order of fair shares. `keys` are the fair keys of jobs that have just been
+    /// parked. Returns the jobs that are now in the line.
+    async fn admit_fair(&self, queue: &QueueName, keys: &[String]) -> Result<Vec<Waiting>, Error>;
 
     /// Cancels jobs. The answer leaves out ids that belong to no job.
     async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error>;

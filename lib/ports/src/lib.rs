@@ -50,7 +50,7 @@ pub use graphs::{Graphs, ReadParents};
 pub use hint::Hint;
 pub use hints::{BlockingTake, FindHints, HintLeases, HintPlace, TakeHints, Taken, WakeTake};
 pub use jobs::{
-    Cancelled, Enqueued, ExplainJobs, Finished, HeldLimit, JobMoment, Jobs, Placed, Revived, RowLocker,
+    Cancelled, Enqueued, ExplainJobs, FairShare, Finished, HeldLimit, JobMoment, Jobs, Placed, Revived, RowLocker,
     STRICT_PRIORITY_STEP,
 };
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};

@@ -26,6 +26,8 @@ pub struct Uptime {
     pub has_ended_parents: bool,
     /// Whether jobs with limit keys are queued, of which some may wait for room.
     pub has_limited: bool,
+    /// Whether jobs with fair keys are queued.
+    pub has_fair: bool,
     /// Whether the jobs of a line must move, because the priority step of its queue has changed.
     pub has_reorders: bool,
     /// Whether a batch is sealed and not complete.

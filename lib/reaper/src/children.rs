@@ -45,9 +45,13 @@ impl Step for Children {
     }
 }
 
-/// Pushes the hints of jobs that have come into the line because other jobs have ended.
+/// Pushes the hints of jobs that have come into the line because other jobs have ended. Forgets those of jobs that have left it.
 pub(crate) async fn push(handoff: &dyn ReaperHead, unblocked: Vec<Waiting>) -> Result<(), Error> {
-    for (queue, mut hints) in by_queue(unblocked.into_iter().map(|job| (job.queue, Hint::at(job.id, job.line_at)))) {
+    let (in_line, behind): (Vec<Waiting>, Vec<Waiting>) = unblocked.into_iter().partition(|job| job.is_in_line);
+    for (queue, ids) in by_queue(behind.into_iter().map(|job| (job.queue, job.id.to_string().into_bytes()))) {
+        handoff.forget(&queue, &ids).await?;
+    }
+    for (queue, mut hints) in by_queue(in_line.into_iter().map(|job| (job.queue, Hint::at(job.id, job.line_at)))) {
         hints.sort_unstable_by_key(|hint| (hint.line_at, hint.id));
         handoff.push(&queue, &hints).await?;
     }

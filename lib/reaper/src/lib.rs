@@ -20,6 +20,7 @@ mod due;
 mod error;
 mod expire;
 mod expiry_guard;
+mod fair;
 mod head;
 mod heads;
 mod lapse;

@@ -25,6 +25,8 @@ pub(crate) struct Tick {
     pub(crate) has_ended_parents: bool,
     /// Jobs with limit keys are queued.
     pub(crate) has_limited: bool,
+    /// Whether jobs with fair keys are queued.
+    pub(crate) has_fair: bool,
     /// Whether the jobs of a line must move.
     pub(crate) has_reorders: bool,
     /// Whether a batch is sealed and not complete.

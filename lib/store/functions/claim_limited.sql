@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION leasehold.claim_limited(
     _worker uuid, _ids uuid[], _kinds text[], _lease_ms bigint, _limit bigint, _queue text
 ) RETURNS TABLE (id uuid, epoch integer, queue text, kind text, payload text, attempt integer, max_attempts integer,
                  crashes smallint, timeout_ms integer, line_at timestamptz, retry text, retry_ms_left bigint,
-                 has_parents boolean, limit_keys text[])
+                 has_parents boolean, limit_keys text[], is_fair boolean)
 LANGUAGE plpgsql SET lock_timeout = '50ms' SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -169,6 +169,6 @@ BEGIN
         WHERE j.id = ANY (taken)
         RETURNING j.id, j.epoch, j.queue::text, j.kind::text, j.payload::text, j.attempt, j.max_attempts, j.crashes,
                   j.timeout_ms, j.line_at, j.retry::text, (extract(epoch FROM j.retry_until - now()) * 1000)::bigint,
-                  j.unmet IS NOT NULL, j.limit_keys;
+                  j.unmet IS NOT NULL, j.limit_keys, j.fair_key IS NOT NULL;
 END
 $$;

@@ -17,6 +17,7 @@
 -- Replaced:   a job that waits keeps its id, its created_at, and its place in the line if the new one is due too. Its attempts and
 --             crashes start again.
 -- Limits:     a job with limit keys waits behind the line if one of its keys has no room: see first_full_key and admit.
+-- Shares:     a due job with a fair key is parked behind the line: see admit_fair.
 -- New words:  an attribute of leasehold.job_spec (a migration), its limit and its column here, its parameter in enqueue.sql.
 --             Fields are set by name, so that a function from before the new attribute still works.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_spec(
@@ -41,6 +42,7 @@ DECLARE
     keys text[];
     full_key text;
     is_full boolean := false;
+    parks boolean;
     wrong text;
     final text;
 BEGIN
@@ -71,6 +73,8 @@ BEGIN
             THEN format('unique_key is %s bytes long; it must be from 1 to 512', octet_length(spec.unique_key))
         WHEN octet_length(spec.batch) NOT BETWEEN 1 AND 512
             THEN format('batch is %s bytes long; it must be from 1 to 512', octet_length(spec.batch))
+        WHEN octet_length(spec.fair_key) NOT BETWEEN 1 AND 512
+            THEN format('fair_key is %s bytes long; it must be from 1 to 512', octet_length(spec.fair_key))
         WHEN octet_length(spec.limit_key) NOT BETWEEN 1 AND 512
             THEN format('limit_key is %s bytes long; it must be from 1 to 512', octet_length(spec.limit_key))
         WHEN spec.limit_keys IS NOT NULL THEN (
@@ -91,6 +95,7 @@ BEGIN
     IF _id IS NULL THEN
         _id := leasehold.new_id();
     END IF;
+    parks := spec.fair_key IS NOT NULL AND coalesce(spec.unmet, 0) = 0 AND _run_at <= now() AND leasehold.is_fair(spec.queue);
     IF spec.limit_key IS NOT NULL OR cardinality(spec.limit_keys) > 0 THEN
         SELECT array_agg(k.key ORDER BY k.nth) INTO keys
         FROM (SELECT g.key, min(g.nth) AS nth
@@ -102,7 +107,7 @@ BEGIN
         END IF;
         spec.limit_key := NULL;
         spec.limit_keys := keys;
-        IF coalesce(spec.unmet, 0) = 0 AND _run_at <= now() THEN
+        IF coalesce(spec.unmet, 0) = 0 AND _run_at <= now() AND NOT parks THEN
             SELECT f.key, f.is_full INTO full_key, is_full FROM leasehold.first_full_key(keys, spec.queue, spec.kind) f;
         END IF;
     END IF;
@@ -150,13 +155,14 @@ BEGIN
 
         INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
                                         unique_key, limit_key, state, line_at, retry, expires_at, unique_rule,
-                                        is_parent, unmet, limit_keys, limited_by, limited_at, batch)
+                                        is_parent, unmet, limit_keys, limited_by, limited_at, batch, fair_key, fair_at)
         VALUES (_id, spec.queue, spec.kind, spec.payload, spec.priority::smallint, _run_at, spec.max_attempts,
                 coalesce(spec.max_crashes, 3)::smallint, trunc(timeout_ms)::integer, _unique_key, spec.limit_key,
                 CASE WHEN spec.unmet > 0 THEN 'blocked' WHEN _run_at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
-                CASE WHEN is_full THEN 'infinity' ELSE leasehold.line_at(_run_at, spec.priority, spec.queue) END,
+                CASE WHEN is_full OR parks THEN 'infinity' ELSE leasehold.line_at(_run_at, spec.priority, spec.queue) END,
                 _retry, spec.expires_at, _rule, spec.is_parent, spec.unmet, keys, full_key,
-                CASE WHEN is_full THEN leasehold.line_at(_run_at, spec.priority, spec.queue) END, spec.batch)
+                CASE WHEN is_full THEN leasehold.line_at(_run_at, spec.priority, spec.queue) END, spec.batch,
+                spec.fair_key, CASE WHEN parks THEN leasehold.line_at(_run_at, spec.priority, spec.queue) END)
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;

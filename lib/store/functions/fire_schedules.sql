@@ -62,6 +62,7 @@ BEGIN
                     spec.expires_at := now() + found_schedule.expires_in_ms * interval '1 millisecond';
                     spec."unique" := found_schedule."unique";
                     spec.batch := found_schedule.batch;
+                    spec.fair_key := found_schedule.fair_key;
                     answer := leasehold.enqueue_spec(spec);
                     INSERT INTO leasehold.schedule_tick (schedule, tick, job) VALUES (fire.name, of_tick, answer.id);
                     made := made || jsonb_build_object('tick', of_tick, 'id', answer.id, 'inserted', answer.inserted,

@@ -124,10 +124,15 @@ BEGIN
                         SET unmet = j.unmet - c.n,
                             state = CASE WHEN j.unmet = c.n THEN 'queued' ELSE j.state END,
                             run_at = CASE WHEN j.unmet = c.n THEN least(j.run_at, now()) ELSE j.run_at END,
-                            limited_by = CASE WHEN j.unmet = c.n THEN j.limit_keys[1] END,
+                            limited_by = CASE WHEN j.unmet = c.n AND NOT (j.fair_key IS NOT NULL AND leasehold.is_fair(j.queue))
+                                              THEN j.limit_keys[1] END,
                             limited_at = CASE WHEN j.unmet = c.n AND j.limit_keys IS NOT NULL
+                                                   AND NOT (j.fair_key IS NOT NULL AND leasehold.is_fair(j.queue))
                                               THEN leasehold.line_at(least(j.run_at, now()), j.priority, j.queue) END,
+                            fair_at = CASE WHEN j.unmet = c.n AND j.fair_key IS NOT NULL AND leasehold.is_fair(j.queue)
+                                           THEN leasehold.line_at(least(j.run_at, now()), j.priority, j.queue) END,
                             line_at = CASE WHEN j.unmet <> c.n THEN j.line_at WHEN j.limit_keys IS NOT NULL THEN 'infinity'
+                                           WHEN j.fair_key IS NOT NULL AND leasehold.is_fair(j.queue) THEN 'infinity'
                                            ELSE leasehold.line_at(least(j.run_at, now()), j.priority, j.queue) END
                         FROM unnest(counted, counts) c(id, n)
                         WHERE j.id = ANY (ARRAY[c.id]) AND j.state::text = 'blocked'

@@ -12,19 +12,24 @@ CREATE OR REPLACE FUNCTION leasehold.place_batch(ids uuid[], priority integer, q
 RETURNS TABLE (id uuid, was_in text, is_in text, state text, line_at timestamptz, changed boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WITH target AS MATERIALIZED (
-        SELECT j.id, j.queue, j.state FROM leasehold.job j
+        SELECT j.id, j.queue, j.state, j.fair_key, j.fair_tag FROM leasehold.job j
         WHERE j.id = ANY (ids) ORDER BY j.id FOR UPDATE
     ), placed AS (
         UPDATE leasehold.job j
         SET priority = coalesce(place_batch.priority, j.priority), queue = coalesce(place_batch.queue, j.queue),
-            line_at = CASE WHEN j.limited_at IS NULL
-                           THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority),
-                                                  coalesce(place_batch.queue, j.queue)) ELSE 'infinity' END,
+            line_at = CASE WHEN f.parks OR j.limited_at IS NOT NULL THEN 'infinity' WHEN f.stays THEN j.line_at
+                           ELSE leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority), coalesce(place_batch.queue, j.queue)) END,
             -- A job that waits for room of a limit key keeps waiting, with its new position.
-            limited_at = CASE WHEN j.limited_at IS NOT NULL
-                              THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority),
-                                                     coalesce(place_batch.queue, j.queue)) END
-        WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
+            limited_at = CASE WHEN j.limited_at IS NOT NULL AND NOT f.parks THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority), coalesce(place_batch.queue, j.queue)) END,
+            limited_by = CASE WHEN NOT f.parks THEN j.limited_by END,
+            -- A parked job keeps waiting too, in the lane of its queue. An admitted one keeps its place, unless it leaves its queue.
+            fair_at = CASE WHEN f.parks THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority), coalesce(place_batch.queue, j.queue)) END,
+            fair_tag = CASE WHEN f.stays THEN j.fair_tag END, fair_nth = CASE WHEN f.stays THEN j.fair_nth END
+        FROM (SELECT t.id, t.state = 'queued' AND t.fair_tag IS NOT NULL AND place_batch.queue IS NULL AS stays,
+                     t.state = 'queued' AND t.fair_key IS NOT NULL AND NOT (t.fair_tag IS NOT NULL AND place_batch.queue IS NULL)
+                     AND leasehold.is_fair(coalesce(place_batch.queue, t.queue)) AS parks
+              FROM target t) f
+        WHERE j.id = f.id AND j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
           AND (j.priority <> place_batch.priority OR j.queue <> place_batch.queue)
         RETURNING j.id, j.queue, j.line_at
     )

@@ -20,7 +20,7 @@ BEGIN
     SELECT string_agg(k.name, ', ') INTO unknown FROM json_object_keys(job) AS k(name)
     WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'payload_text', 'priority', 'run_at', 'delay', 'max_attempts',
                                'max_crashes', 'timeout', 'unique_key', 'limit_key', 'limit_keys', 'depends_on', 'on_parent_failure', 'retry',
-                               'expires_at', 'expires_in', 'unique', 'batch']);
+                               'expires_at', 'expires_in', 'unique', 'batch', 'fair_key']);
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job has no word %', unknown USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -50,6 +50,7 @@ BEGIN
         now() + leasehold.duration_ms((job -> 'expires_in')::jsonb, 'expires_in') * interval '1 millisecond');
     spec."unique" := nullif((job -> 'unique')::jsonb, 'null');
     spec.batch := job ->> 'batch';
+    spec.fair_key := job ->> 'fair_key';
     RETURN spec;
 END
 $$;

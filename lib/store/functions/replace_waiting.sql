@@ -5,6 +5,7 @@
 --             checked words of the new job; how long replacements may put off the job after its created_at, or NULL.
 -- Answer:     the id and the state. Zero rows: the job does not wait (any more).
 -- Line:       a job in the line keeps its place if the new one is due too: replacements cannot put it off.
+-- Shares:     a job that was admitted keeps its place if the new one has the same queue, kind and fair key.
 -- Index:      job_pkey or job_unique_key.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.replace_waiting(
@@ -17,6 +18,8 @@ DECLARE
     becomes leasehold.job_state;
     full_key text;
     is_full boolean := false;
+    stays boolean := false;
+    parks boolean := false;
 BEGIN
     IF _id IS NOT NULL THEN
         SELECT j.* INTO old FROM leasehold.job j WHERE j.id = _id AND j.state::text <> 'running' FOR UPDATE;
@@ -29,7 +32,12 @@ BEGIN
         due := old.run_at;
     END IF;
     becomes := CASE WHEN old.state = 'blocked' THEN 'blocked' WHEN due > now() THEN 'scheduled' ELSE 'queued' END;
-    IF becomes = 'queued' AND spec.limit_keys IS NOT NULL THEN
+    IF becomes = 'queued' AND spec.fair_key IS NOT NULL AND leasehold.is_fair(spec.queue) THEN
+        stays := old.state = 'queued' AND old.fair_tag IS NOT NULL AND old.limit_keys IS NULL AND spec.limit_keys IS NULL
+            AND (old.queue, old.kind, old.fair_key) = (spec.queue, spec.kind, spec.fair_key);
+        parks := NOT stays;
+    END IF;
+    IF becomes = 'queued' AND spec.limit_keys IS NOT NULL AND NOT parks THEN
         SELECT f.key, f.is_full INTO full_key, is_full
         FROM leasehold.first_full_key(spec.limit_keys, spec.queue, spec.kind) f;
     END IF;
@@ -41,7 +49,11 @@ BEGIN
         limited_by = full_key,
         limited_at = CASE WHEN is_full THEN leasehold.line_at(due, spec.priority, spec.queue) END,
         state = becomes,
-        line_at = CASE WHEN is_full THEN 'infinity' ELSE leasehold.line_at(due, spec.priority, spec.queue) END, attempt = 0, crashes = 0, last_error = NULL,
+        fair_key = spec.fair_key,
+        fair_at = CASE WHEN parks THEN leasehold.line_at(due, spec.priority, spec.queue) END,
+        fair_tag = CASE WHEN stays THEN j.fair_tag END, fair_nth = CASE WHEN stays THEN j.fair_nth END,
+        line_at = CASE WHEN stays THEN j.line_at WHEN is_full OR parks THEN 'infinity'
+                       ELSE leasehold.line_at(due, spec.priority, spec.queue) END, attempt = 0, crashes = 0, last_error = NULL,
         retry = _retry, retry_until = NULL, expires_at = spec.expires_at, unique_rule = _rule, batch = spec.batch
     WHERE j.id = old.id
     RETURNING j.id, j.state::text;

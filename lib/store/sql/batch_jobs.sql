@@ -10,7 +10,7 @@ WITH start AS MATERIALIZED (
 SELECT j.id, j.queue, j.kind, j.state, j.priority, j.payload::text AS payload, j.result::text AS result,
        j.last_error, j.attempt, j.max_attempts, j.crashes, j.max_crashes, j.epoch, j.worker, j.run_at, j.created_at,
        j.started_at, j.finished_at, j.lease_expires_at, j.cancel_requested_at, j.timeout_ms, j.unique_key, j.limit_key, j.limit_keys,
-       j.trail, j.retry::text AS retry, j.retry_until, j.expires_at, j.unique_rule, j.batch
+       j.trail, j.retry::text AS retry, j.retry_until, j.expires_at, j.unique_rule, j.batch, j.fair_key
 FROM leasehold.jobs j
 WHERE j.batch = $1::text
   AND ($2::text IS NULL OR j.queue = $2::text) AND ($3::text IS NULL OR j.kind = $3::text)

@@ -14,13 +14,19 @@ WITH
 , placed AS (
     UPDATE leasehold.job j
     SET priority = coalesce($9::integer, j.priority), queue = coalesce($10::text, j.queue),
-        line_at = CASE WHEN j.limited_at IS NULL
-                       THEN leasehold.line_at(j.run_at, coalesce($9::integer, j.priority), coalesce($10::text, j.queue))
-                       ELSE 'infinity' END,
+        line_at = CASE WHEN f.parks OR j.limited_at IS NOT NULL THEN 'infinity' WHEN f.stays THEN j.line_at
+                       ELSE leasehold.line_at(j.run_at, coalesce($9::integer, j.priority), coalesce($10::text, j.queue)) END,
         -- A job that waits for room of a limit key keeps waiting, with its new position.
-        limited_at = CASE WHEN j.limited_at IS NOT NULL
-                          THEN leasehold.line_at(j.run_at, coalesce($9::integer, j.priority), coalesce($10::text, j.queue)) END
-    WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
+        limited_at = CASE WHEN j.limited_at IS NOT NULL AND NOT f.parks THEN leasehold.line_at(j.run_at, coalesce($9::integer, j.priority), coalesce($10::text, j.queue)) END,
+        limited_by = CASE WHEN NOT f.parks THEN j.limited_by END,
+        -- A parked job keeps waiting too, in the lane of its queue. An admitted one keeps its place, unless it leaves its queue.
+        fair_at = CASE WHEN f.parks THEN leasehold.line_at(j.run_at, coalesce($9::integer, j.priority), coalesce($10::text, j.queue)) END,
+        fair_tag = CASE WHEN f.stays THEN j.fair_tag END, fair_nth = CASE WHEN f.stays THEN j.fair_nth END
+    FROM (SELECT t.id, t.state = 'queued' AND t.fair_tag IS NOT NULL AND $10::text IS NULL AS stays,
+                 t.state = 'queued' AND t.fair_key IS NOT NULL AND NOT (t.fair_tag IS NOT NULL AND $10::text IS NULL)
+                 AND leasehold.is_fair(coalesce($10::text, t.queue)) AS parks
+          FROM target t) f
+    WHERE j.id = f.id AND j.id = ANY (ARRAY(SELECT t.id FROM target t WHERE t.state IN ('blocked', 'scheduled', 'queued')))
       AND (j.priority <> $9::integer OR j.queue <> $10::text)
     RETURNING j.id, j.queue, j.state, j.line_at
 )

@@ -19,4 +19,4 @@ WHERE j.id = ANY ($2::uuid[]) AND j.crashes = 0 AND j.limit_keys IS NULL AND j.q
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
           j.max_attempts, j.crashes, j.timeout_ms, j.line_at, j.retry::text AS retry,
           (extract(epoch FROM j.retry_until - now()) * 1000)::bigint AS retry_ms_left,
-          j.unmet IS NOT NULL AS has_parents
+          j.unmet IS NOT NULL AS has_parents, j.fair_key IS NOT NULL AS is_fair

@@ -6,5 +6,5 @@
 -- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
 -- Index:      see the function.
 SELECT c.id, c.epoch, c.queue, c.kind, c.payload, c.attempt, c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.retry,
-       c.retry_ms_left, c.has_parents, c.limit_keys
+       c.retry_ms_left, c.has_parents, c.limit_keys, c.is_fair
 FROM leasehold.claim_limited($1::uuid, $2::uuid[], $3::text[], $4::bigint, $5::bigint, $6::text) c

@@ -26,6 +26,7 @@ WITH RECURSIVE kind(name) AS (
     CROSS JOIN LATERAL (
         SELECT j.id, j.line_at FROM leasehold.job j
         WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = $2 AND j.kind = k.name
+          AND j.line_at < 'infinity'
         ORDER BY j.line_at, j.id LIMIT 2 * $4::bigint
     ) f
     WHERE k.name IS NOT NULL
@@ -36,7 +37,7 @@ WITH RECURSIVE kind(name) AS (
     SELECT array_agg(f.id ORDER BY f.line_at, f.id) AS ids FROM front f
 )
 SELECT c.id, c.epoch, c.queue, c.kind, c.payload, c.attempt, c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.retry,
-       c.retry_ms_left, c.has_parents, c.limit_keys
+       c.retry_ms_left, c.has_parents, c.limit_keys, c.is_fair
 FROM hints h
 CROSS JOIN LATERAL leasehold.claim_limited($1::uuid, h.ids, $3::text[], $5::bigint, $4::bigint, $2::text) c
 WHERE h.ids IS NOT NULL

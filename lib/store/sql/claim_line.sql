@@ -31,6 +31,9 @@ WITH RECURSIVE kind(name) AS (
     CROSS JOIN LATERAL (
         SELECT j.ctid AS at, j.id, j.line_at, j.crashes, j.max_crashes FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = $2 AND j.kind = k.name AND j.line_at < 'infinity' AND j.limit_keys IS NULL
+          -- Jobs of a paused fair key are not in the line, but for those that came back from a worker.
+          AND (j.fair_key IS NULL
+               OR j.fair_key <> ALL (ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = $2 AND p.what = 'fair_key')))
           AND
           -- include may_begin
           AND CASE
@@ -60,10 +63,10 @@ WITH RECURSIVE kind(name) AS (
             -- include few_crashed
         ))
     RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at, j.retry,
-              j.retry_until, j.unmet IS NOT NULL AS has_parents
+              j.retry_until, j.unmet IS NOT NULL AS has_parents, j.fair_key IS NOT NULL AS is_fair
 )
 SELECT c.id, c.epoch, c.queue::text AS queue, c.kind::text AS kind, c.payload::text AS payload, c.attempt,
        c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.retry::text AS retry,
-       (extract(epoch FROM c.retry_until - now()) * 1000)::bigint AS retry_ms_left, c.has_parents
+       (extract(epoch FROM c.retry_until - now()) * 1000)::bigint AS retry_ms_left, c.has_parents, c.is_fair
 FROM claimed c
 ORDER BY c.line_at, c.id

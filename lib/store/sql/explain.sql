@@ -10,7 +10,7 @@
 SELECT j.id, j.queue, j.kind, j.state, j.priority, j.payload::text AS payload, j.result::text AS result, j.last_error,
        j.attempt, j.max_attempts, j.crashes, j.max_crashes, j.epoch, j.worker, j.run_at, j.created_at, j.started_at,
        j.finished_at, j.lease_expires_at, j.cancel_requested_at, j.timeout_ms, j.unique_key, j.limit_key, j.limit_keys, j.trail,
-       j.retry::text AS retry, j.retry_until, j.expires_at, j.unique_rule, j.batch,
+       j.retry::text AS retry, j.retry_until, j.expires_at, j.unique_rule, j.batch, j.fair_key,
        now() AS as_of,
        EXISTS (SELECT FROM leasehold.queue q WHERE q.name = j.queue AND q.paused_at IS NOT NULL) AS paused,
        EXISTS (SELECT FROM leasehold.pause p WHERE p.queue = j.queue AND p.what = 'kind' AND p.name = j.kind) AS kind_paused,

@@ -110,7 +110,7 @@ WITH given AS MATERIALIZED (
 SELECT j.id, j.queue, j.kind, j.state, j.priority, j.payload::text AS payload, j.result::text AS result,
        j.last_error, j.attempt, j.max_attempts, j.crashes, j.max_crashes, j.epoch, j.worker, j.run_at, j.created_at,
        j.started_at, j.finished_at, j.lease_expires_at, j.cancel_requested_at, j.timeout_ms, j.unique_key, j.limit_key,
-       j.limit_keys, j.trail, j.retry::text AS retry, j.retry_until, j.expires_at, j.unique_rule, j.batch
+       j.limit_keys, j.trail, j.retry::text AS retry, j.retry_until, j.expires_at, j.unique_rule, j.batch, j.fair_key
 FROM page p
 CROSS JOIN LATERAL (
     SELECT l.id, l.queue::text AS queue, l.kind::text AS kind, l.state::text AS state, l.priority::smallint AS priority,
@@ -118,13 +118,13 @@ CROSS JOIN LATERAL (
            l.max_crashes, l.epoch, l.worker, l.run_at, l.created_at, l.started_at, NULL::timestamptz AS finished_at,
            l.lease_expires_at, l.cancel_requested_at, l.timeout_ms,
            coalesce(l.unique_key, l.begun_key)::text AS unique_key, coalesce(l.limit_keys[1], l.limit_key::text) AS limit_key, l.limit_keys, l.trail, l.retry,
-           l.retry_until, l.expires_at, l.unique_rule::text AS unique_rule, l.batch
+           l.retry_until, l.expires_at, l.unique_rule::text AS unique_rule, l.batch, l.fair_key
     FROM leasehold.job l WHERE p.finished_at IS NULL AND l.id = p.id
     UNION ALL
     SELECT h.id, h.queue, h.kind, h.state::text, h.priority, h.payload, h.result, h.last_error, h.attempt, h.max_attempts,
            h.crashes, h.max_crashes, h.epoch, h.worker, h.run_at, h.created_at, h.started_at, h.finished_at,
            NULL, NULL, h.timeout_ms, h.unique_key, coalesce(h.limit_keys[1], h.limit_key), h.limit_keys, h.trail, h.retry, h.retry_until, h.expires_at,
-           h.unique_rule::text, h.batch
+           h.unique_rule::text, h.batch, h.fair_key
     FROM leasehold.history h WHERE h.id = p.id AND h.finished_at = p.finished_at
 ) j
 ORDER BY p.created_at DESC, p.id DESC

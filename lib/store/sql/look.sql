@@ -7,7 +7,7 @@
 --             claimable and a claim did not get the job, another session has locked its row.
 -- Index:      job_pkey.
 SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kind,
-       coalesce(j.limited_at, j.line_at) AS line_at,
+       coalesce(j.limited_at, j.fair_at, j.line_at) AS line_at,
        CASE
            WHEN
                -- include claimable: kinds = $2; queue = j.queue::text
@@ -18,8 +18,11 @@ SELECT j.id, j.state::text AS state, j.queue::text AS queue, j.kind::text AS kin
            WHEN NOT
                -- include kind_not_paused: queue = j.queue::text; kind = j.kind::text
            THEN 'paused'
+           WHEN j.fair_key IS NOT NULL AND EXISTS (
+               SELECT FROM leasehold.pause p WHERE p.queue = j.queue AND p.what = 'fair_key' AND p.name = j.fair_key) THEN 'paused'
            WHEN least(j.expires_at, j.retry_until) <= now() THEN 'overdue'
            WHEN j.kind::text <> ALL ($2::text[]) THEN 'foreign'
+           WHEN j.fair_at IS NOT NULL THEN 'parked'
            ELSE 'key_held'
        END AS claimability,
        CASE WHEN j.lease_expires_at IS NOT NULL

@@ -5,7 +5,7 @@
 -- Zero rows:  the job is not in the line.
 -- Index:      job_pkey; job_line_at, one short range for each kind of the queue.
 WITH RECURSIVE me AS MATERIALIZED (
-    SELECT j.id, j.queue, coalesce(j.limited_at, j.line_at) AS line_at FROM leasehold.job j
+    SELECT j.id, j.queue, coalesce(j.limited_at, j.fair_at, j.line_at) AS line_at FROM leasehold.job j
     WHERE j.id = $1 AND j.state::text = 'queued'
 ), kind(name) AS (
     -- The kinds in the line, one index probe for each.

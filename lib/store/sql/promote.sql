@@ -16,4 +16,4 @@ WITH target AS MATERIALIZED (
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, (
     SELECT ceil(extract(epoch FROM min(j.run_at) - now()) * 1000)::bigint FROM leasehold.job j
-    WHERE j.state = 'scheduled' AND j.run_at > now() AND j.run_at < now() + interval '1 minute'), NULL
+    WHERE j.state = 'scheduled' AND j.run_at > now() AND j.run_at < now() + interval '1 minute'), NULL, NULL

@@ -33,4 +33,4 @@ WITH RECURSIVE queues(name, nth) AS (
 ),
 -- include promoted: last = queues_seen
 UNION ALL
-SELECT NULL, max(q.name), NULL, NULL, count(*), NULL FROM queues q
+SELECT NULL, max(q.name), NULL, NULL, count(*), NULL, NULL FROM queues q

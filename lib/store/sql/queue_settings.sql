@@ -5,7 +5,8 @@
 -- Zero rows:  never.
 -- Index:      queue_pkey, pause_pkey.
 SELECT q.paused_at IS NOT NULL AS paused, (extract(epoch FROM q.priority_step) * 1000)::bigint AS priority_step_ms,
-       q.dead_letter::text AS dead_letter, q.keep_days,
-       ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = $1 AND p.what = 'kind' ORDER BY p.name) AS paused_kinds
+       q.dead_letter::text AS dead_letter, q.keep_days, coalesce(q.fair, true) AS fair,
+       ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = $1 AND p.what = 'kind' ORDER BY p.name) AS paused_kinds,
+       ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = $1 AND p.what = 'fair_key' ORDER BY p.name) AS paused_fair_keys
 FROM (VALUES (1)) AS one(row)
 LEFT JOIN leasehold.queue q ON q.name = $1

@@ -62,10 +62,10 @@ GRANT USAGE ON SCHEMA leasehold TO leasehold_app, leasehold_worker, leasehold_re
 
 GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
 GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid),
-    leasehold.line_at(timestamptz, integer, text), leasehold.limit_of(text) TO leasehold_reader, leasehold_app;
+    leasehold.line_at(timestamptz, integer, text), leasehold.limit_of(text), leasehold.is_fair(text) TO leasehold_reader, leasehold_app;
 
 GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.batch,
-    leasehold.key_limit, leasehold.limit_slot, leasehold.limit_bucket, leasehold.pause, leasehold.migration, leasehold.function TO leasehold_app;
+    leasehold.key_limit, leasehold.limit_slot, leasehold.limit_bucket, leasehold.fair_weight, leasehold.pause, leasehold.migration, leasehold.function TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
 DO $$
 DECLARE
@@ -76,7 +76,7 @@ BEGIN
         WHERE p.pronamespace = 'leasehold'::regnamespace
           AND p.proname IN ('enqueue', 'enqueue_checked', 'enqueue_unless_held', 'enqueue_jobs', 'enqueue_many',
                             'enqueue_nodes', 'enqueue_graph',
-                            'seal_batch', 'cancel', 'cancel_batch', 'place_batch', 'set_priority', 'new_id', 'line_at')
+                            'admit_fair', 'seal_batch', 'cancel', 'cancel_batch', 'place_batch', 'set_priority', 'new_id', 'line_at')
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO leasehold_app', called);
     END LOOP;

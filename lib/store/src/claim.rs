@@ -43,7 +43,7 @@ impl Store {
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
         let mut left = sorted(ids);
-        let claim = Claim { worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
+        let claim = Claim { store: self, worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
         let mut jobs = Vec::new();
         if !self.locks_at_claims.found_recently() {
             match claim.send(&left, &self.bounded).await {
@@ -83,7 +83,7 @@ impl Store {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let claim = Claim { worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
+        let claim = Claim { store: self, worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
         let mut left = each_once(ids);
         let mut jobs = Vec::new();
         if !left.is_empty() && self.limited_runs.are_likely() {
@@ -125,7 +125,7 @@ impl Store {
                 .bind(limit)
                 .bind(millis(lease))
                 .bind(with_crashed);
-            let rows = statement.try_map(|row| claimed(&row, worker)).fetch_all(&self.bounded).await;
+            let rows = statement.try_map(|row| claimed(self, &row, worker)).fetch_all(&self.bounded).await;
             let others = rows.map_err(Error::sql("claiming jobs from the line"))?;
             if jobs.is_empty() {
                 return Ok(others);
@@ -171,7 +171,7 @@ impl Store {
             .bind(kinds.names())
             .bind(limit.min(LIMITED_AT_ONCE as i64 / 2))
             .bind(millis(lease));
-        let rows = statement.try_map(|row| limited(&row, worker)).fetch_all(&self.bounded).await;
+        let rows = statement.try_map(|row| limited(self, &row, worker)).fetch_all(&self.bounded).await;
         match rows {
             Ok(jobs) => Ok(self.begun(jobs)),
             Err(error) if is_locked(&error) => Ok(Vec::new()),
@@ -238,6 +238,7 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
 
 /// The parameters of both statements.
 struct Claim<'a> {
+    store: &'a Store,
     worker: WorkerId,
     queue: &'a str,
     kinds: Option<Vec<&'a str>>,
@@ -284,23 +285,24 @@ impl Claim<'_> {
             .bind(self.lease_ms)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(self.queue);
-        query.fetch_all(bounded).await?.iter().map(|row| limited(row, self.worker)).collect()
+        let rows = query.fetch_all(bounded).await?;
+        rows.iter().map(|row| limited(self.store, row, self.worker)).collect()
     }
 
     fn decode(&self, rows: &[PgRow]) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        rows.iter().map(|row| claimed(row, self.worker)).collect()
+        rows.iter().map(|row| claimed(self.store, row, self.worker)).collect()
     }
 }
 
-/// Decodes a row of a claim.
-pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+/// Decodes a row of a claim, and notes a run of a job that has a fair key.
+pub(crate) fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
     let retry = retry(row)?;
     // Before its first retry, the job has all of its time.
     let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
         Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
         None => retry.and_then(|retry| retry.for_time),
     };
-    Ok(ClaimedJob {
+    let job = ClaimedJob {
         fence: Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker },
         queue: word(row, "queue")?,
         kind: word(row, "kind")?,
@@ -313,12 +315,16 @@ pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx:
         retry,
         retry_left,
         has_parents: row.try_get("has_parents")?,
-    })
+    };
+    if row.try_get("is_fair")? {
+        store.fair_runs.begun([(job.fence, job.queue.clone())]);
+    }
+    Ok(job)
 }
 
 /// Decodes a row of a claim of a job with limit keys.
-pub(crate) fn limited(row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
-    Ok((claimed(row, worker)?, row.try_get("limit_keys")?))
+pub(crate) fn limited(store: &Store, row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
+    Ok((claimed(store, row, worker)?, row.try_get("limit_keys")?))
 }
 
 fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {

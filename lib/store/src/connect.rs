@@ -3,6 +3,7 @@
 use crate::{
     bounded::{Bounded, COMMIT, Form, begin, statement_timeout},
     error::Error,
+    fair_runs::FairRuns,
     limited_runs::LimitedRuns,
     locks::Locks,
     pool::{CONNECTION_CHECKED_EVERY, Pool},
@@ -89,6 +90,8 @@ pub struct Store {
     pub(crate) locks_at_settles: Arc<Locks>,
     /// The limit keys of the runs that this process has claimed.
     pub(crate) limited_runs: Arc<LimitedRuns>,
+    /// The runs that this process has claimed and that have fair keys.
+    pub(crate) fair_runs: Arc<FairRuns>,
 }
 
 impl Store {
@@ -139,7 +142,7 @@ impl Store {
         let bounded = Bounded::new(pool.clone(), form, within, limits_transactions);
         let scans = Bounded::new(pool.clone(), form, SCAN_TIMEOUT, limits_transactions);
         let long_statements = Bounded::new(pool, Form::InTransaction, LONG_TIMEOUT, limits_transactions);
-        let (locks_at_claims, locks_at_settles, limited_runs) = Default::default();
+        let (locks_at_claims, locks_at_settles, limited_runs, fair_runs) = Default::default();
         Ok(Self {
             lock_timeout: LOCK_TIMEOUT,
             bounded,
@@ -150,6 +153,7 @@ impl Store {
             locks_at_claims,
             locks_at_settles,
             limited_runs,
+            fair_runs,
         })
     }
 

@@ -41,6 +41,8 @@ struct Words<'a> {
     unique: Option<&'a Unique>,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fair_key: Option<&'a str>,
     #[serde(skip_serializing_if = "<[JobId]>::is_empty")]
     depends_on: &'a [JobId],
     on_parent_failure: &'static str,
@@ -70,6 +72,7 @@ impl<'a> Words<'a> {
             expires_in: job.expires_in.filter(|_| job.expires_at.is_none()),
             unique: job.unique.as_ref(),
             batch: job.batch.as_deref(),
+            fair_key: job.fair_key.as_deref(),
             depends_on: &job.depends_on,
             on_parent_failure: job.on_parent_failure.as_str(),
         }
@@ -125,6 +128,8 @@ struct WordsRead {
     #[serde(default)]
     batch: Option<String>,
     #[serde(default)]
+    fair_key: Option<String>,
+    #[serde(default)]
     depends_on: Vec<JobId>,
     on_parent_failure: String,
 }
@@ -168,6 +173,7 @@ pub(crate) fn read(json: &str) -> Result<Vec<NewJob>, serde_json::Error> {
             expires_in: words.expires_in,
             unique: words.unique,
             batch: words.batch,
+            fair_key: words.fair_key,
         })
     };
     serde_json::from_str::<Vec<WordsRead>>(json)?.into_iter().map(job).collect()
@@ -190,6 +196,7 @@ mod tests {
             unique_key: Some("key".into()),
             limit_keys: vec!["limit".into()],
             batch: Some("b".into()),
+            fair_key: Some("tenant".into()),
             depends_on: vec![JobId::new()],
             on_parent_failure: ParentFailure::Hold,
             retry: Some(Retry::linear(Duration::from_secs(2))),

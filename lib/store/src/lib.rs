@@ -19,6 +19,8 @@ mod deferred;
 mod enqueue;
 mod error;
 mod expire;
+mod fair;
+mod fair_runs;
 mod following;
 mod graphs;
 mod http_claims;
@@ -53,6 +55,7 @@ mod statement;
 mod statement_timeout;
 mod survey;
 mod table_locks;
+mod transactions;
 mod uptime;
 mod url;
 mod violations;
@@ -62,6 +65,7 @@ pub use bulk::{Choice, Page, just_before};
 pub use connect::{Pooler, Settings, Store};
 pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};
 pub use error::Error;
+pub use fair::{FAIR_WINDOW, FairWeight};
 pub use http_claims::{HttpClaim, HttpRun, RunFacts};
 pub use leasehold_ports::{
     Admitted, CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint,

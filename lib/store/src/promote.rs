@@ -4,6 +4,7 @@
 use crate::{
     connect::Store,
     error::Error,
+    fair::lane,
     row::{job_id, line_at, uuids, word},
     statement::statement,
 };
@@ -52,7 +53,8 @@ impl Store {
 
     /// The jobs after those with limit keys were given room, as far as there is room.
     async fn with_room(&self, placed: Placed) -> Promoted {
-        Promoted { jobs: self.admit_placed(placed.jobs).await, lateness: placed.lateness, next_in: None }
+        let jobs = self.admit_placed(placed.jobs).await;
+        Promoted { jobs: self.admit_parked(jobs, placed.parked).await, lateness: placed.lateness, next_in: None }
     }
 
     /// Moves blocked jobs into the line.
@@ -61,8 +63,14 @@ impl Store {
     /// The statement failed.
     pub async fn unblock(&self, ids: &[JobId]) -> Result<Vec<Waiting>, Error> {
         let statement = sqlx::query(include_str!("../sql/unblock.sql")).bind(uuids(ids));
-        let rows = statement.try_map(|row| placed(&row)).fetch_all(&self.bounded).await;
-        Ok(self.admit_placed(rows.map_err(Error::sql("unblocking jobs"))?).await)
+        let rows = statement.fetch_all(&self.bounded).await.map_err(Error::sql("unblocking jobs"))?;
+        let (mut jobs, mut parked) = (Vec::new(), Vec::new());
+        for row in &rows {
+            jobs.push(in_line_or_behind(row).map_err(Error::sql("unblocking jobs"))?);
+            parked.extend(lane(row).map_err(Error::sql("unblocking jobs"))?);
+        }
+        let jobs = self.admit_placed(jobs).await;
+        Ok(self.admit_parked(jobs, parked).await)
     }
 
     /// Ends waiting jobs that may not begin any more: cancelled, if they have expired; dead, if their time for retries is over.
@@ -76,10 +84,12 @@ impl Store {
     }
 }
 
-/// Jobs that were due. Those with limit keys may wait for room.
+/// Jobs that were due. Those with limit keys may wait for room, and those with fair keys are parked.
 #[derive(Default)]
 struct Placed {
     jobs: Vec<(Waiting, Option<String>)>,
+    /// The lanes of those that were parked.
+    parked: Vec<(QueueName, String)>,
     lateness: Vec<Duration>,
 }
 
@@ -91,7 +101,8 @@ fn promoted(rows: &[PgRow]) -> Result<(Placed, Option<&PgRow>), sqlx::Error> {
             last = Some(row);
             continue;
         }
-        found.jobs.push(placed(row)?);
+        found.jobs.push(in_line_or_behind(row)?);
+        found.parked.extend(lane(row)?);
         let late_ms: Option<i64> = row.try_get("late_ms")?;
         found.lateness.push(late_ms.map_or(Duration::ZERO, millis_or_zero));
     }
@@ -115,4 +126,11 @@ pub(crate) fn waiting(row: &PgRow) -> Result<Waiting, sqlx::Error> {
 fn placed(row: &PgRow) -> Result<(Waiting, Option<String>), sqlx::Error> {
     let key: Option<String> = row.try_get("limited_by")?;
     Ok((Waiting { is_in_line: key.is_none(), ..waiting(row)? }, key))
+}
+
+/// The same for an answer in which a job may also be parked.
+pub(crate) fn in_line_or_behind(row: &PgRow) -> Result<(Waiting, Option<String>), sqlx::Error> {
+    let (mut job, key) = placed(row)?;
+    job.is_in_line &= lane(row)?.is_none();
+    Ok((job, key))
 }

@@ -27,21 +27,27 @@ pub struct QueueChange {
     pub dead_letter: Option<Option<QueueName>>,
     /// For how many days finished jobs are kept; `None`: as the setting of the fleet says.
     pub keep_days: Option<Option<u16>>,
+    /// Whether the jobs of the queue that have fair keys share it.
+    pub fair: Option<bool>,
 }
 
 /// What somebody has said about a queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
 pub struct QueueSettings {
     /// No job of the queue starts.
     pub paused: bool,
     /// The kinds whose jobs do not start in this queue.
     pub paused_kinds: Vec<String>,
+    /// The fair keys whose jobs do not start in this queue.
+    pub paused_fair_keys: Vec<String>,
     /// The waiting time that one point of priority is worth; `None`: one hour.
     pub priority_step_ms: Option<i64>,
     /// The queue that gets a job for each job that dies.
     pub dead_letter: Option<String>,
     /// For how many days finished jobs are kept; `None`: as the setting of the fleet says.
     pub keep_days: Option<i32>,
+    /// Whether the jobs of the queue that have fair keys share it.
+    pub fair: bool,
 }
 
 /// A dead letter: a job that was made because another one died.
@@ -114,7 +120,7 @@ struct Set<'a> {
 
 impl Set<'_> {
     fn statement<'q>(&self, lock_timeout: &'q str) -> Query<'q, Postgres, PgArguments> {
-        let QueueChange { dead_letter, keep_days } = self.change;
+        let QueueChange { dead_letter, keep_days, fair } = self.change;
         sqlx::query(include_str!("../sql/set_queue.sql"))
             .bind(self.queue.as_str().to_owned())
             .bind(dead_letter.is_some())
@@ -122,6 +128,7 @@ impl Set<'_> {
             .bind(keep_days.is_some())
             .bind(keep_days.flatten().map(i32::from))
             .bind(lock_timeout)
+            .bind(*fair)
     }
 }
 

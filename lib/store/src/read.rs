@@ -34,6 +34,8 @@ pub struct QueueStats {
     pub paused: bool,
     /// The kinds that are paused in this queue.
     pub paused_kinds: Vec<String>,
+    /// The fair keys that are paused in this queue.
+    pub paused_fair_keys: Vec<String>,
     pub blocked: i64,
     pub scheduled: i64,
     pub queued: i64,
@@ -107,6 +109,12 @@ impl Store {
             Ok(found) => found,
         };
         if let Some(moment) = &mut found
+            && moment.job.fair_key.is_some()
+            && moment.job.state == State::Queued
+        {
+            moment.share = self.fair_share(id).await?;
+        }
+        if let Some(moment) = &mut found
             && let Some(keys) = &moment.job.limit_keys
             && moment.job.state == State::Queued
         {
@@ -167,5 +175,6 @@ fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
             })
             .transpose()?,
         limits: Vec::new(),
+        share: None,
     })
 }

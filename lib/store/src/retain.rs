@@ -36,6 +36,7 @@ impl Store {
         self.end_periods().await.map_err(Error::sql(DOING))?;
         self.delete_old_edges(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.trim_limits().await.map_err(Error::sql(DOING))?;
+        self.trim_fair().await.map_err(Error::sql(DOING))?;
         self.delete_old_batches(&mut done).await.map_err(Error::sql(DOING))?;
         self.forget_http().await.map_err(Error::sql(DOING))?;
         Ok(done)

@@ -230,6 +230,7 @@ impl FromRow<'_, PgRow> for Record {
             expires_at: time_if_any(row, "expires_at")?,
             unique_rule: unique_rule(row)?,
             batch: row.try_get("batch")?,
+            fair_key: row.try_get("fair_key")?,
             trail: trail(row)?,
         }))
     }

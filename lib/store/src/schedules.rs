@@ -48,6 +48,7 @@ pub struct Schedule {
     pub expires_in_ms: Option<i64>,
     pub unique: Option<Unique>,
     pub batch: Option<String>,
+    pub fair_key: Option<String>,
     /// `None` while the schedule is paused.
     pub next_at: Option<DateTime<Utc>>,
     pub paused_at: Option<DateTime<Utc>>,
@@ -83,6 +84,7 @@ impl Schedule {
             expires_in: self.expires_in_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
             unique: self.unique.clone(),
             batch: self.batch.clone(),
+            fair_key: self.fair_key.clone(),
             ..NewJob::new(self.kind.clone(), self.payload.clone())
         }
     }
@@ -108,6 +110,7 @@ impl Schedule {
             expires_in_ms: row.try_get("expires_in_ms")?,
             unique: row.try_get::<Option<&str>, _>("unique")?.and_then(|text| serde_json::from_str(text).ok()),
             batch: row.try_get("batch")?,
+            fair_key: row.try_get("fair_key")?,
             next_at: time_if_any(row, "next_at")?,
             paused_at: time_if_any(row, "paused_at")?,
             created_at: time(row, "created_at")?,
@@ -239,7 +242,7 @@ impl Write<'_> {
         match &self.change {
             ScheduleChange::Set { schedule, next_at } => {
                 let limit_keys = (!schedule.job.limit_keys.is_empty()).then_some(&schedule.job.limit_keys[..]);
-                set(schedule, *next_at).bind(lock_timeout).bind(limit_keys)
+                set(schedule, *next_at).bind(lock_timeout).bind(limit_keys).bind(schedule.job.fair_key.as_deref())
             }
             ScheduleChange::Pause => {
                 sqlx::query(include_str!("../sql/schedule_pause.sql")).bind(name).bind(lock_timeout)

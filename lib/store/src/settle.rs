@@ -76,6 +76,7 @@ impl Store {
             }
         }
         settled.unblocked.extend(self.admit_after(runs, &answers).await);
+        settled.unblocked.extend(self.admit_fair_after(runs, &answers).await);
         settled.answers.extend(answers);
         Ok(())
     }

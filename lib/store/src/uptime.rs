@@ -19,6 +19,7 @@ struct Row {
     has_deferred: bool,
     has_ended_parents: bool,
     has_limited: bool,
+    has_fair: bool,
     has_reorders: bool,
     has_batches: bool,
 }
@@ -44,6 +45,7 @@ impl Store {
             has_deferred: row.has_deferred,
             has_ended_parents: row.has_ended_parents,
             has_limited: row.has_limited,
+            has_fair: row.has_fair,
             has_reorders: row.has_reorders,
             has_batches: row.has_batches,
         })

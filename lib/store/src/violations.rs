@@ -39,6 +39,7 @@ checks! {
     limit_exceeded,
     run_without_slot,
     position_off_the_step,
+    parked_and_not_moved,
     batch_long_ended,
     default_partition_used,
     partition_missing,

@@ -79,6 +79,7 @@ pub fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> S
             Claimability::Paused
             | Claimability::Overdue
             | Claimability::KeyFull
+            | Claimability::Parked
             | Claimability::NotQueued
             | Claimability::Finished => {
                 sorted.forget.push(id);

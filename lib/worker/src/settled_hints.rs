@@ -13,7 +13,7 @@ pub(crate) struct SettledHints {
     pub(crate) ack: Vec<Run>,
     /// The jobs are back in the line.
     pub(crate) release: Vec<Run>,
-    /// Jobs that waited for these runs, or follow from them, and are now in the line.
+    /// Jobs that waited for these runs, or follow from them, and are now in the line; and jobs that have left the line.
     pub(crate) unblocked: Vec<Waiting>,
     /// Jobs that have ended, if clients wait for jobs.
     pub(crate) ended: Vec<JobId>,
@@ -57,7 +57,11 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
         let ack = by_queue(batch.iter().flat_map(|hints| &hints.ack), |job| job.fence.id);
         let release =
             by_queue(batch.iter().flat_map(|hints| &hints.release), |job| Hint::at(job.fence.id, job.line_at));
-        let unblocked = hints_of(batch.iter().flat_map(|hints| &hints.unblocked));
+        let unblocked = hints_of(batch.iter().flat_map(|hints| &hints.unblocked).filter(|job| job.is_in_line));
+        let mut parked: BTreeMap<QueueName, Vec<Vec<u8>>> = BTreeMap::new();
+        for job in batch.iter().flat_map(|hints| &hints.unblocked).filter(|job| !job.is_in_line) {
+            parked.entry(job.queue.clone()).or_default().push(job.id.to_string().into_bytes());
+        }
         let ended: Vec<JobId> = batch.iter().flat_map(|hints| &hints.ended).copied().collect();
         let next_due = batch.iter().filter_map(|hints| hints.next_due).min();
         batch.clear();
@@ -76,6 +80,11 @@ pub(crate) async fn dispose(state: Arc<WorkerState>, mut settled: mpsc::Unbounde
         }
         for (queue, hints) in release {
             release_to(&state, &queue, &hints).await;
+        }
+        for (queue, ids) in parked {
+            if let Err(error) = state.handoff.forget(&queue, &ids).await {
+                state.redis.failed(&error);
+            }
         }
         for (queue, hints) in unblocked {
             if let Err(error) = state.handoff.push(&queue, &hints).await {

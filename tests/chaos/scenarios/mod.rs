@@ -64,6 +64,7 @@ scenarios! {
     cron,
     graph,
     limits,
+    fair,
     clusters,
     extraction,
     fraud_pipeline,

@@ -123,7 +123,7 @@ impl Scene<'_> {
 
     async fn flow_for(&self, time: Duration, begun: Instant, workers: &mut Workers) -> Result<Figures, Failure> {
         let done = workers.counter();
-        let mut enqueued = pin!(enqueues::until(begun + time, &done, self.context, &self.client));
+        let mut enqueued = pin!(enqueues::until(begun + time, &done, self.plan, self.context, &self.client));
         let jobs = loop {
             tokio::select! {
                 jobs = &mut enqueued => break jobs?,

@@ -6,6 +6,7 @@ use futures_util::{TryStreamExt as _, stream};
 use leasehold::{Client, NewJob};
 use serde_json::value::RawValue;
 use std::{
+    ops::Range,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -22,12 +23,13 @@ const FULL_FOR: Duration = Duration::from_millis(1);
 /// Enqueues the number of jobs that the plan names.
 pub(crate) async fn all(plan: &Plan, context: &Context, client: &Client) -> Result<(), Failure> {
     let bar = progress::bar(plan.jobs).with_message("enqueue");
-    let chunks = (0..plan.jobs).step_by(CHUNK as usize).map(|first| CHUNK.min(plan.jobs - first));
+    let chunks = (0..plan.jobs).step_by(CHUNK as usize).map(|first| first..plan.jobs.min(first + CHUNK));
     stream::iter(chunks.map(Ok))
-        .try_for_each_concurrent(IN_FLIGHT, |count| {
+        .try_for_each_concurrent(IN_FLIGHT, |nths: Range<u64>| {
             let bar = &bar;
             async move {
-                chunk(context, client, count).await?;
+                let count = nths.end - nths.start;
+                chunk(plan, context, client, nths).await?;
                 bar.inc(count);
                 Ok::<_, Failure>(())
             }
@@ -38,7 +40,13 @@ pub(crate) async fn all(plan: &Plan, context: &Context, client: &Client) -> Resu
 }
 
 /// Enqueues until the given time, at most this limit ahead of the workers. Returns the number of jobs.
-pub(crate) async fn until(end: Instant, done: &AtomicU64, context: &Context, client: &Client) -> Result<u64, Failure> {
+pub(crate) async fn until(
+    end: Instant,
+    done: &AtomicU64,
+    plan: &Plan,
+    context: &Context,
+    client: &Client,
+) -> Result<u64, Failure> {
     let (sent, bar) = (AtomicU64::new(0), progress::counter().with_message("flow"));
     stream::iter((0..IN_FLIGHT).map(Ok))
         .try_for_each_concurrent(IN_FLIGHT, |_| {
@@ -49,8 +57,8 @@ pub(crate) async fn until(end: Instant, done: &AtomicU64, context: &Context, cli
                         sleep(FULL_FOR).await;
                         continue;
                     }
-                    sent.fetch_add(CHUNK, Ordering::Relaxed);
-                    chunk(context, client, CHUNK).await?;
+                    let first = sent.fetch_add(CHUNK, Ordering::Relaxed);
+                    chunk(plan, context, client, first..first + CHUNK).await?;
                     bar.inc(CHUNK);
                 }
                 Ok::<_, Failure>(())
@@ -66,8 +74,10 @@ pub(crate) async fn one(context: &Context, client: &Client, payload: &str) -> Re
     client.enqueue_many(&[job(payload)?]).await.map(drop).map_err(|error| context.failure(&error))
 }
 
-async fn chunk(context: &Context, client: &Client, count: u64) -> Result<(), Failure> {
-    let jobs = (0..count).map(|_| job("null")).collect::<Result<Vec<_>, _>>()?;
+async fn chunk(plan: &Plan, context: &Context, client: &Client, nths: Range<u64>) -> Result<(), Failure> {
+    let fair_key = |nth: u64| (plan.fair_keys > 0).then(|| format!("key{}", nth % plan.fair_keys));
+    let jobs = nths.map(|nth| Ok(NewJob { fair_key: fair_key(nth), ..job("null")? }));
+    let jobs = jobs.collect::<Result<Vec<_>, Failure>>()?;
     client.enqueue_many(&jobs).await.map(drop).map_err(|error| context.failure(&error))
 }
 

@@ -63,6 +63,9 @@ pub(crate) struct Args {
     /// Give the workers no Redis: they claim from the line in PostgreSQL, as they do while Redis is unavailable
     #[arg(long)]
     without_redis: bool,
+    /// Give the jobs of drain and flow this number of fair keys, in turns; 0: none
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    fair_keys: u64,
     /// Add the costs to the JSON line, and always print their table to standard error
     #[arg(long)]
     costs: bool,
@@ -93,6 +96,8 @@ pub(crate) struct Plan {
     procs: u32,
     slots: u32,
     gap: Duration,
+    /// The number of fair keys of the jobs.
+    fair_keys: u64,
     /// Whether costs are measured.
     metered: bool,
     config: Config,
@@ -118,6 +123,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         procs: args.procs,
         slots: args.conc,
         gap: Duration::from_millis(args.gap_ms),
+        fair_keys: args.fair_keys,
         metered: args.costs || stderr().is_terminal(),
         config,
     };

@@ -3,5 +3,6 @@
 mod pause;
 mod run;
 mod set;
+mod weight;
 
 pub(crate) use run::{Args, run};

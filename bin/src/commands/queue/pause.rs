@@ -1,4 +1,4 @@
-//! `leasehold queue pause` and `leasehold queue resume`: for a queue, or for one kind in it.
+//! `leasehold queue pause` and `leasehold queue resume`: for a queue, or for one kind or one fair key in it.
 
 use crate::{
     context::Context,
@@ -54,6 +54,37 @@ pub(super) async fn resume(queue: &QueueName, kind: Option<&Kind>, context: &Con
             format!("the kind {kind} {said} in {queue}{}", if still_paused { &whole } else { "" })
         }
     })
+}
+
+pub(super) async fn pause_fair_key(queue: &QueueName, key: &str, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let changed = client.pause_fair_key(queue, key).await.map_err(|error| context.failure(&error))?;
+    output::either(
+        context.json,
+        &json!({ "queue": queue, "fair_key": key, "paused": true, "changed": changed }),
+        || {
+            if changed {
+                format!(
+                    "the fair key {key:?} is paused in {queue}; `leasehold queue resume {queue} --fair-key {key}` ends the pause"
+                )
+            } else {
+                format!("the fair key {key:?} was already paused in {queue}")
+            }
+        },
+    )
+}
+
+pub(super) async fn resume_fair_key(queue: &QueueName, key: &str, context: &Context) -> Result<(), Failure> {
+    let client = context.client().await?;
+    let changed = client.resume_fair_key(queue, key).await.map_err(|error| context.failure(&error))?;
+    output::either(
+        context.json,
+        &json!({ "queue": queue, "fair_key": key, "paused": false, "changed": changed }),
+        || {
+            let said = if changed { "is resumed" } else { "was not paused" };
+            format!("the fair key {key:?} {said} in {queue}")
+        },
+    )
 }
 
 /// The kinds that stay paused when a queue is resumed.

@@ -1,6 +1,6 @@
 //! `leasehold queue`: dispatches to the actions.
 
-use super::{pause, set};
+use super::{pause, set, weight};
 use crate::{
     context::Context,
     failure::Failure,
@@ -33,23 +33,30 @@ pub(crate) struct Args {
 enum Action {
     /// List every queue that has jobs or a pause
     List,
-    /// Start no job of a queue, or of one kind in it, until it is resumed; running jobs continue
+    /// Start no job of a queue, or of one kind or fair key in it, until it is resumed; running jobs continue
     Pause {
         /// The name of the queue
         queue: QueueName,
         /// Pause only the jobs of this kind in this queue
         #[arg(long)]
         kind: Option<Kind>,
+        /// Pause only the jobs of this fair key in this queue
+        #[arg(long, value_name = "KEY", conflicts_with = "kind")]
+        fair_key: Option<String>,
     },
-    /// Resume a paused queue, or a paused kind in it
+    /// Resume a paused queue, or a paused kind or fair key in it
     Resume {
         /// The name of the queue
         queue: QueueName,
         /// Resume only this kind. Without it, kinds that are paused by themselves stay paused
         #[arg(long)]
         kind: Option<Kind>,
+        /// Resume only this fair key
+        #[arg(long, value_name = "KEY", conflicts_with = "kind")]
+        fair_key: Option<String>,
     },
     Set(set::Args),
+    Weight(weight::Args),
     /// Show what was set for a queue
     Show {
         /// The name of the queue
@@ -72,9 +79,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             let stats = store.stats().await.map_err(|error| context.store_failure(error))?;
             output::either(context.json, &stats, || queues::list(&stats))?;
         }
-        Action::Pause { queue, kind } => pause::pause(&queue, kind.as_ref(), context).await?,
-        Action::Resume { queue, kind } => pause::resume(&queue, kind.as_ref(), context).await?,
+        Action::Pause { queue, fair_key: Some(key), .. } => pause::pause_fair_key(&queue, &key, context).await?,
+        Action::Resume { queue, fair_key: Some(key), .. } => pause::resume_fair_key(&queue, &key, context).await?,
+        Action::Pause { queue, kind, .. } => pause::pause(&queue, kind.as_ref(), context).await?,
+        Action::Resume { queue, kind, .. } => pause::resume(&queue, kind.as_ref(), context).await?,
         Action::Set(args) => set::set(args, context).await?,
+        Action::Weight(args) => weight::set(args, context).await?,
         Action::Show { queue } => set::show(&queue, context).await?,
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,
     }

@@ -7,11 +7,12 @@ use crate::{
     signals, times,
 };
 use leasehold::QueueName;
-use leasehold_store::{QueueChange, QueueSettings, STRICT_PRIORITY_STEP};
+use leasehold_store::{FairWeight, QueueChange, QueueSettings, STRICT_PRIORITY_STEP};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Set what one point of priority is worth in a queue, where its dead jobs go, and how long its finished jobs are kept
+/// Set what one point of priority is worth in a queue, where its dead jobs go, how long its finished jobs are kept, and whether fair keys
+/// share it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The name of the queue
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     /// For how many days finished jobs are kept; or default: as the setting history.keep_days says
     #[arg(long, value_name = "N|default", value_parser = days_or_default)]
     keep_days: Option<DaysOrDefault>,
+    /// Whether the jobs that have fair keys share the queue, which is the default; off: their keys are only labels. Waiting jobs are
+    /// moved. If the command is stopped, a reaper moves the rest
+    #[arg(long, value_name = "on|off", value_parser = on_or_off)]
+    fair: Option<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,10 +65,14 @@ fn priority_step(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
-    let Args { queue, priority_step, dead_letter, keep_days } = args;
-    let change = QueueChange { dead_letter: dead_letter.map(|queue| queue.0), keep_days: keep_days.map(|days| days.0) };
-    if priority_step.is_none() && change == QueueChange::default() {
-        return Err(Failure::usage("nothing to set: give --priority-step, --dead-letter or --keep-days"));
+    let Args { queue, priority_step, dead_letter, keep_days, fair } = args;
+    let change = QueueChange {
+        dead_letter: dead_letter.map(|queue| queue.0),
+        keep_days: keep_days.map(|days| days.0),
+        ..QueueChange::default()
+    };
+    if priority_step.is_none() && fair.is_none() && change == QueueChange::default() {
+        return Err(Failure::usage("nothing to set: give --priority-step, --dead-letter, --keep-days or --fair"));
     }
     if change.dead_letter == Some(Some(queue.clone())) {
         return Err(Failure::usage(format!("--dead-letter must name another queue than {queue}")));
@@ -102,18 +111,35 @@ pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
         let moved = human::count(moved, "waiting job", "waiting jobs");
         said.push(format!("in {queue} {}; moved {moved}", worth(step)));
     }
+    if let Some(fair) = fair {
+        let stop = signals::listen()?;
+        let moved = tokio::select! {
+            moved = client.set_fair(&queue, fair) => moved.map_err(|error| context.failure(&error))?,
+            () = stop.soon.cancelled() => {
+                return Err(Failure::new("stopped before every waiting job was moved; a reaper moves the rest"));
+            }
+        };
+        answer.insert("fair".to_owned(), json!(fair));
+        let step = answer.get("moved").and_then(Value::as_u64).unwrap_or_default();
+        answer.insert("moved".to_owned(), json!(step + moved));
+        let moved = human::count(moved, "waiting job", "waiting jobs");
+        said.push(format!("in {queue} {}; moved {moved}", shared(fair)));
+    }
     output::either(context.json, &Value::Object(answer), || said.join("\n"))
 }
 
 pub(super) async fn show(queue: &QueueName, context: &Context) -> Result<(), Failure> {
     let store = context.store().await?;
     let settings = store.queue_settings(queue).await.map_err(|error| context.store_failure(error))?;
+    let weights = store.fair_weights(queue).await.map_err(|error| context.store_failure(error))?;
     let mut answer = json!(settings);
+    answer["weights"] =
+        weights.iter().map(|set| (set.fair_key.clone(), json!(set.weight))).collect::<Map<_, _>>().into();
     answer["queue"] = json!(queue);
-    output::either(context.json, &answer, || card(queue, &settings))
+    output::either(context.json, &answer, || card(queue, &settings, &weights))
 }
 
-fn card(queue: &QueueName, settings: &QueueSettings) -> String {
+fn card(queue: &QueueName, settings: &QueueSettings, weights: &[FairWeight]) -> String {
     let step = settings.priority_step_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
     let days = settings.keep_days.and_then(|days| u16::try_from(days).ok());
     let lines = [
@@ -122,6 +148,10 @@ fn card(queue: &QueueName, settings: &QueueSettings) -> String {
         (
             "paused kinds",
             if settings.paused_kinds.is_empty() { "none".to_owned() } else { settings.paused_kinds.join(", ") },
+        ),
+        (
+            "paused keys",
+            if settings.paused_fair_keys.is_empty() { "none".to_owned() } else { settings.paused_fair_keys.join(", ") },
         ),
         ("priority", worth(step.unwrap_or(Duration::from_secs(3600)))),
         ("dead letters", settings.dead_letter.clone().unwrap_or_else(|| "none".to_owned())),
@@ -132,6 +162,7 @@ fn card(queue: &QueueName, settings: &QueueSettings) -> String {
                 |days| format!("kept {}", days_text(days)),
             ),
         ),
+        ("fair keys", weighted(settings.fair, weights)),
     ];
     lines.map(|(name, value)| format!("{name:<13}  {value}\n")).concat()
 }
@@ -141,6 +172,24 @@ fn worth(step: Duration) -> String {
         STRICT_PRIORITY_STEP => "a higher priority always comes first".to_owned(),
         step => format!("a point of priority is worth {} of waiting", humantime::format_duration(step)),
     }
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    }
+}
+
+fn shared(fair: bool) -> &'static str {
+    if fair { "fair keys share the queue" } else { "fair keys are only labels" }
+}
+
+fn weighted(fair: bool, weights: &[FairWeight]) -> String {
+    let set: Vec<String> =
+        weights.iter().map(|set| format!("{} has the weight {}", set.fair_key, set.weight)).collect();
+    if set.is_empty() { shared(fair).to_owned() } else { format!("{}; {}", shared(fair), set.join(", ")) }
 }
 
 fn days_text(days: u16) -> String {

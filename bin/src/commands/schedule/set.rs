@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// The batch of the jobs
     #[arg(long, value_name = "NAME")]
     batch: Option<String>,
+    /// The share of the queue that the jobs count against
+    #[arg(long, value_name = "KEY")]
+    fair_key: Option<String>,
     /// How many attempts each job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
           value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
@@ -88,6 +91,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         unique_key: args.unique_key,
         limit_key: args.limit_key,
         batch: args.batch,
+        fair_key: args.fair_key,
         max_attempts: args.max_attempts,
         timeout: args.timeout,
         words: args.words,

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State, Verb};
 use leasehold_ports::{HeldLimit, HintPlace, JobMoment, LastServed, RowLocker, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
+use serde_json::Number;
 use std::fmt;
 
 /// Jobs before the explained one are counted up to this number.
@@ -152,7 +153,7 @@ fn deadlines(job: &JobRecord, as_of: DateTime<Utc>) -> Vec<Reason> {
 }
 
 fn queued(facts: &Facts) -> Vec<Reason> {
-    let JobMoment { job, paused, kind_paused, key_held_by, limits, .. } = &facts.moment;
+    let JobMoment { job, paused, kind_paused, key_held_by, limits, share, .. } = &facts.moment;
     let mut reasons = Vec::new();
     if let Some(by) = key_held_by {
         reasons.push(Reason::KeyHeld { unique_key: job.unique_key.clone().unwrap_or_default(), by: *by });
@@ -164,18 +165,28 @@ fn queued(facts: &Facts) -> Vec<Reason> {
     if *kind_paused {
         reasons.push(Reason::KindPaused { queue: job.queue.clone(), kind: job.kind.clone() });
     }
+    if let Some(share) = share.as_ref().filter(|share| share.paused) {
+        reasons.push(Reason::FairKeyPaused { queue: job.queue.clone(), fair_key: share.fair_key.clone() });
+    }
     if job.crashes > 0 {
         reasons.push(Reason::Crashed { crashes: job.crashes, max_crashes: job.max_crashes });
     }
     let unserved = not_served(facts);
     let served = unserved.is_none();
     reasons.extend(unserved);
-    reasons.push(match facts.position {
-        Some(0) if reasons.is_empty() => Reason::Next,
-        Some(before) => {
+    reasons.push(match (share, facts.position) {
+        (Some(share), _) => Reason::Parked {
+            fair_key: share.fair_key.clone(),
+            before: share.before,
+            at_least: share.at_least,
+            weight: Number::from_f64(share.weight).unwrap_or_else(|| 1.into()),
+            keys: share.keys,
+        },
+        (None, Some(0)) if reasons.is_empty() => Reason::Next,
+        (None, Some(before)) => {
             Reason::Position { before: u64::try_from(before).unwrap_or(0), at_least: before >= POSITION_LIMIT }
         }
-        None => Reason::Moved,
+        (None, None) => Reason::Moved,
     });
     if let (true, Ok(workers)) = (served, &facts.workers) {
         let (free, slots) = capacity(workers, job);
@@ -336,6 +347,7 @@ mod tests {
             key_held_by: None,
             locked_by: None,
             limits: Vec::new(),
+            share: None,
         };
         Facts { moment, position, workers, last_served: Vec::new(), parents: Vec::new(), hint: None }
     }

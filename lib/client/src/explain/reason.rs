@@ -4,6 +4,7 @@ use crate::text::{count, duration_ms, time};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, ParentFailure, State, WorkerId};
 use serde::Serialize;
+use serde_json::Number;
 use std::fmt;
 
 /// Why Redis cannot say when a worker was last seen.
@@ -41,6 +42,11 @@ pub enum Reason {
     Limited { limit_key: String, limit: i32, running: u64, by: Vec<JobId> },
     /// The rate of a limit key lets no job start now.
     RateLimited { limit_key: String, in_ms: u64 },
+    /// The fair key of the job is paused in its queue.
+    FairKeyPaused { queue: String, fair_key: String },
+    /// The job waits in the lane of its fair key. `weight` is that of the key, `keys` the number of keys that share the queue, with this
+    /// one.
+    Parked { fair_key: String, before: u64, at_least: bool, weight: Number, keys: u64 },
     /// The queue is paused.
     Paused { queue: String },
     /// The kind is paused in the queue.
@@ -190,6 +196,22 @@ impl fmt::Display for Reason {
             }
             Self::RateLimited { limit_key, in_ms } => {
                 write!(f, "the rate of its limit key {limit_key:?} lets the next job start in {}", duration_ms(*in_ms))
+            }
+            Self::FairKeyPaused { queue, fair_key } => write!(
+                f,
+                "the fair key {fair_key:?} is paused in {queue}; `leasehold queue resume {queue} --fair-key {fair_key}` lets it go on"
+            ),
+            Self::Parked { fair_key, before, at_least, weight, keys } => {
+                let more = if *at_least { "at least " } else { "" };
+                write!(f, "it waits behind {more}{} of its fair key {fair_key:?}", count(*before, "job", "jobs"))?;
+                match keys.saturating_sub(1) {
+                    0 => f.write_str(", the only key with waiting jobs")?,
+                    others => {
+                        write!(f, ", which takes turns with {}", count(others, "other key", "other keys"))?;
+                    }
+                }
+                let weight = weight.as_f64().unwrap_or(1.0);
+                if (weight - 1.0).abs() < f64::EPSILON { Ok(()) } else { write!(f, " with the weight {weight}") }
             }
             Self::Paused { queue } => {
                 write!(f, "the queue {queue} is paused; `leasehold queue resume {queue}` lets it go on")

@@ -11,7 +11,7 @@ seen AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY(SELECT s.id FROM seen s)) AND
       -- include chosen
 ), target AS MATERIALIZED (
-    SELECT j.id, j.state, j.queue FROM leasehold.job j
+    SELECT j.id, j.state, j.queue, j.fair_key, j.fair_tag FROM leasehold.job j
     WHERE j.id = ANY (ARRAY(SELECT w.id FROM wanted w)) AND
       -- include chosen
     ORDER BY j.id

@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 45] = [
+const FILES: [(&str, &str); 54] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -25,6 +25,15 @@ const FILES: [(&str, &str); 45] = [
     function!("first_id_at"),
     function!("time_of_id"),
     function!("line_at"),
+    function!("is_fair"),
+    function!("fair_lock"),
+    function!("park_again"),
+    function!("admit_fair"),
+    function!("follow_fair"),
+    function!("admit_fair_next"),
+    function!("pause_fair_key"),
+    function!("set_fair_weight"),
+    function!("trim_fair"),
     function!("limit_of"),
     function!("key_room"),
     function!("key_lock"),

@@ -1,0 +1,57 @@
+//! Fair shares of a queue, for programs that set the weights of their tenants.
+
+use crate::{Client, Error, FairWeight, QueueName};
+
+impl Client {
+    /// Sets whether the jobs of a queue that have fair keys share it, which is so unless somebody says otherwise; if not, their keys are
+    /// only labels. Moves the waiting jobs and returns how many it moved. Jobs name their key with
+    /// [`Enqueue::fair_key`](crate::Enqueue::fair_key).
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn set_fair(&self, queue: &QueueName, fair: bool) -> Result<u64, Error> {
+        self.untyped().set_fair(queue, fair).await
+    }
+
+    /// Sets how much of a queue a fair key gets, compared with the other keys, from 0.001 to 1000. Keys without a weight have 1. The
+    /// backlog follows at once.
+    ///
+    /// ```no_run
+    /// # use leasehold::*;
+    /// # async fn example(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.set_fair_weight(&"images".parse()?, "tenant-a", 3.0).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The weight is not valid, or PostgreSQL fails.
+    pub async fn set_fair_weight(&self, queue: &QueueName, fair_key: &str, weight: f64) -> Result<(), Error> {
+        self.untyped().set_fair_weight(queue, fair_key, weight).await
+    }
+
+    /// Pauses a fair key in a queue: none of its jobs starts until it is resumed; running jobs, and jobs of other keys, continue. Returns
+    /// whether that changed anything.
+    ///
+    /// # Errors
+    /// The fair keys of the queue are only labels, or PostgreSQL fails.
+    pub async fn pause_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<bool, Error> {
+        self.untyped().pause_fair_key(queue, fair_key).await
+    }
+
+    /// Resumes a fair key in a queue. Returns whether the key was paused.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn resume_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<bool, Error> {
+        self.untyped().resume_fair_key(queue, fair_key).await
+    }
+
+    /// The weights that somebody has set in a queue, by key.
+    ///
+    /// # Errors
+    /// PostgreSQL fails.
+    pub async fn fair_weights(&self, queue: &QueueName) -> Result<Vec<FairWeight>, Error> {
+        self.untyped().fair_weights(queue).await
+    }
+}

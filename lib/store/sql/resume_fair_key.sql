@@ -1,0 +1,9 @@
+-- resume_fair_key: ends the pause of a fair key in a queue. The caller admits its jobs.
+--
+-- Guard:      the key is paused in this queue.
+-- Parameters: $1 queue, $2 key, $3 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).
+-- Zero rows:  the key was not paused.
+-- Index:      pause_pkey.
+DELETE FROM leasehold.pause p
+WHERE p.queue = $1 AND p.what = 'fair_key' AND p.name = $2 AND (SELECT set_config('lock_timeout', $3::text, true)) IS NOT NULL
+RETURNING p.queue::text

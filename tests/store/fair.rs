@@ -1,0 +1,454 @@
+//! Fair shares: the keys of a queue get their turns by their weights, whoever came first, and jobs of one key keep their order.
+
+use crate::fixture::{Fixture, LEASE, concurrently, kind, name, new_job, retry};
+use leasehold_core::{Claimability, ClaimedJob, FinishedRun, JobId, NewJob, Place, QueueName, Settle, WorkerId};
+use leasehold_ports::Kinds;
+use leasehold_store::{FAIR_WINDOW, KeyLimit};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use sqlx::{AssertSqlSafe, Connection as _};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+/// The size of the window of admitted jobs.
+const WINDOW: usize = FAIR_WINDOW as usize;
+
+fn of(key: &str) -> NewJob {
+    NewJob { fair_key: Some(key.to_owned()), ..new_job() }
+}
+
+/// Jobs of a key.
+fn jobs(key: &str, count: usize) -> Vec<NewJob> {
+    (0..count).map(|_| of(key)).collect()
+}
+
+fn ids(jobs: &[NewJob]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+impl Fixture {
+    /// Enqueues jobs as a client does: their keys are admitted after the commit.
+    async fn enqueue_fair(&self, jobs: &[NewJob]) {
+        let answers = self.enqueue(jobs).await.expect("enqueue");
+        assert!(answers.iter().all(|answer| answer.line_at.is_none()), "jobs with fair keys are parked");
+        let keys: BTreeSet<String> = jobs.iter().filter_map(|job| job.fair_key.clone()).collect();
+        let keys: Vec<String> = keys.into_iter().collect();
+        self.admit_fair(&jobs[0].queue, &keys).await.expect("admit");
+    }
+
+    async fn fair_line(&self) -> Vec<JobId> {
+        self.front(&QueueName::default(), &Kinds::All, 5_000).await.expect("line").ids()
+    }
+
+    /// Claims the next jobs of the line, and ends them.
+    async fn run_next(&self, worker: WorkerId, count: i64) -> Vec<ClaimedJob> {
+        let runs =
+            self.claim_line(worker, &QueueName::default(), &Kinds::All, count, LEASE, true).await.expect("claim");
+        let end = |run: &ClaimedJob| FinishedRun { fence: run.fence, settle: Settle::Complete(None) };
+        let ends: Vec<FinishedRun> = runs.iter().map(end).collect();
+        self.settle(worker, &ends).await.expect("settle");
+        runs
+    }
+
+    async fn parked(&self) -> i64 {
+        self.number("SELECT count(*) FROM leasehold.job WHERE fair_at IS NOT NULL").await
+    }
+
+    async fn claimability(&self, id: JobId) -> Claimability {
+        self.look(&[id], &Kinds::All).await.expect("look")[0].claimability
+    }
+}
+
+#[tokio::test]
+async fn keys_take_turns_and_jobs_of_one_key_keep_their_order() {
+    let fixture = Fixture::start().await;
+    let big = jobs("big", 2 * WINDOW);
+    fixture.enqueue_fair(&big).await;
+    let small: Vec<Vec<NewJob>> = (0..5).map(|nth| jobs(&format!("small{nth}"), 20)).collect();
+    for jobs in &small {
+        fixture.enqueue_fair(jobs).await;
+    }
+    let owner: HashMap<JobId, usize> = small
+        .iter()
+        .enumerate()
+        .flat_map(|(nth, jobs)| ids(jobs).into_iter().map(move |id| (id, nth)))
+        .chain(ids(&big).into_iter().map(|id| (id, 5)))
+        .collect();
+    let worker = WorkerId::new();
+    let mut begun: Vec<Vec<JobId>> = vec![Vec::new(); 6];
+    for _ in 0..120 {
+        for run in fixture.run_next(worker, 1).await {
+            begun[owner[&run.fence.id]].push(run.fence.id);
+        }
+        let counts = begun.iter().map(Vec::len);
+        let (least, most) = (counts.clone().min().expect("six"), counts.max().expect("six"));
+        assert!(most - least <= 2, "while all have work, nobody is more than two turns ahead: {begun:?}");
+    }
+    for (nth, jobs) in small.iter().chain([&big]).enumerate() {
+        assert_eq!(begun[nth], ids(jobs)[..begun[nth].len()], "the order within a key");
+    }
+    fixture.keeps_the_invariants().await;
+}
+
+#[tokio::test]
+async fn only_a_window_of_jobs_is_in_the_line_and_claims_refuse_the_others() {
+    let fixture = Fixture::start().await;
+    let jobs = jobs("a", 3 * WINDOW);
+    fixture.enqueue_fair(&jobs).await;
+    assert_eq!(fixture.fair_line().await, ids(&jobs)[..WINDOW]);
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.jobs WHERE state = 'queued'").await, 3 * WINDOW as i64);
+    let stats = fixture.stats().await.expect("stats");
+    assert_eq!(stats[0].queued, 3 * WINDOW as i64, "parked jobs wait too");
+    let last = jobs.last().expect("a job").id;
+    assert_eq!(fixture.claimability(last).await, Claimability::Parked);
+    let worker = WorkerId::new();
+    assert!(fixture.claim(worker, &[last], &Kinds::All, LEASE).await.expect("claim").is_empty());
+    assert!(fixture.claim_careful(worker, &[last], &Kinds::All, 1, LEASE).await.expect("claim").is_empty());
+    let record = fixture.record(last).await;
+    assert_eq!(record.fair_key.as_deref(), Some("a"));
+    let moment = fixture.job_moment(last).await.expect("read").expect("a job");
+    let share = moment.share.expect("a share");
+    assert_eq!((share.before, share.keys, share.at_least), (2 * WINDOW as u64 - 1, 1, false));
+}
+
+#[tokio::test]
+async fn a_new_key_begins_within_one_round() {
+    let fixture = Fixture::start().await;
+    for nth in 0..10 {
+        fixture.enqueue_fair(&jobs(&format!("old{nth}"), 200)).await;
+    }
+    let worker = WorkerId::new();
+    for _ in 0..10 {
+        fixture.run_next(worker, 30).await;
+    }
+    let newcomer = of("new");
+    fixture.enqueue_fair(std::slice::from_ref(&newcomer)).await;
+    let place = fixture.fair_line().await.iter().position(|id| *id == newcomer.id).expect("it is in the line");
+    assert!(place <= 11, "{place} jobs are before it: more than one round");
+}
+
+#[tokio::test]
+async fn weights_share_the_queue_three_to_one_and_a_change_applies_to_the_backlog() {
+    let fixture = Fixture::start().await;
+    let queue = QueueName::default();
+    fixture.set_fair_weight(&queue, "a", 3.0).await.expect("weight");
+    let (a, b) = (jobs("a", 1_200), jobs("b", 1_200));
+    fixture.enqueue_fair(&a).await;
+    fixture.enqueue_fair(&b).await;
+    let of_a: BTreeSet<JobId> = ids(&a).into_iter().collect();
+    let worker = WorkerId::new();
+    let begun = async |jobs: i64| {
+        let mut begun = Vec::new();
+        for _ in 0..jobs / 20 {
+            begun.extend(fixture.run_next(worker, 20).await);
+        }
+        begun.iter().filter(|run| of_a.contains(&run.fence.id)).count()
+    };
+    let first = begun(400).await;
+    assert!((298..=302).contains(&first), "a had {first} of 400");
+    fixture.set_fair_weight(&queue, "a", 1.0).await.expect("weight");
+    fixture.set_fair_weight(&queue, "b", 3.0).await.expect("weight");
+    let then = begun(400).await;
+    assert!((98..=102).contains(&then), "a had {then} of 400 after the change");
+    let weights = fixture.fair_weights(&queue).await.expect("weights");
+    assert_eq!(weights.iter().map(|set| (set.fair_key.as_str(), set.weight)).collect::<Vec<_>>(), [("b", 3.0)]);
+    let refused = fixture.set_fair_weight(&queue, "b", 0.0).await.expect_err("a weight of nothing");
+    assert!(refused.to_string().contains("from 0.001 to 1000"), "{refused}");
+    fixture.keeps_the_invariants().await;
+}
+
+#[tokio::test]
+async fn to_leave_and_to_come_back_gains_nothing() {
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    fixture.enqueue_fair(&jobs("steady", 300)).await;
+    let mut guest = 0;
+    for _ in 0..100 {
+        // The guest brings one job whenever it has none.
+        if fixture.number("SELECT count(*) FROM leasehold.job WHERE fair_key = 'guest'").await == 0 {
+            fixture.enqueue_fair(&jobs("guest", 1)).await;
+        }
+        for run in fixture.run_next(worker, 1).await {
+            guest += usize::from(fixture.record(run.fence.id).await.fair_key.as_deref() == Some("guest"));
+        }
+        fixture.sql("SELECT leasehold.trim_fair(1000)").await;
+    }
+    assert!((49..=51).contains(&guest), "the guest had {guest} of 100 turns");
+}
+
+/// Of two keys that both have work all the time, neither is ahead by more than one job of each, counted by weight, plus what is
+/// claimed at once. Checked with random keys, weights, jobs and batches.
+#[tokio::test]
+async fn no_key_is_ahead_of_another_by_more_than_its_turn() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let fixture = Fixture::start().await;
+    let queue = QueueName::default();
+    let keys: Vec<String> = (0..8).map(|nth| format!("key{nth}")).collect();
+    let weights: Vec<f64> = (0..8).map(|_| [0.5, 1.0, 1.0, 2.0, 4.0][random.random_range(0..5)]).collect();
+    let mut batches: Vec<Vec<NewJob>> = Vec::new();
+    for (key, weight) in keys.iter().zip(&weights) {
+        fixture.set_fair_weight(&queue, key, *weight).await.expect("weight");
+        // All of them have work until the end.
+        batches.extend((0..4).map(|_| jobs(key, 150)));
+    }
+    for nth in (1..batches.len()).rev() {
+        batches.swap(nth, random.random_range(0..=nth));
+    }
+    let mut owner = HashMap::new();
+    for batch in &batches {
+        owner.extend(batch.iter().map(|job| (job.id, job.fair_key.clone().expect("a key"))));
+        fixture.enqueue_fair(batch).await;
+    }
+    let worker = WorkerId::new();
+    let mut got: BTreeMap<String, f64> = keys.iter().map(|key| (key.clone(), 0.0)).collect();
+    for _ in 0..40 {
+        let count = random.random_range(1..=30);
+        for run in fixture.run_next(worker, count).await {
+            *got.get_mut(&owner[&run.fence.id]).expect("a key") += 1.0;
+        }
+        let turns: Vec<f64> = keys.iter().zip(&weights).map(|(key, weight)| got[key] / weight).collect();
+        let (least, most) =
+            turns.iter().fold((f64::MAX, 0.0_f64), |(least, most), &turn| (least.min(turn), most.max(turn)));
+        assert!(most - least <= 4.0, "{turns:?}");
+    }
+    fixture.keeps_the_invariants().await;
+}
+
+#[tokio::test]
+async fn locked_rows_hold_up_nobody_else() {
+    let fixture = Fixture::start().await;
+    let (a, b) = (jobs("a", 3 * WINDOW), jobs("b", 3 * WINDOW));
+    fixture.enqueue_fair(&a).await;
+    fixture.enqueue_fair(&b).await;
+    // An admitted row, and the next parked rows of one key.
+    let in_line = fixture.fair_line().await;
+    let mut other = fixture.connection().await;
+    let mut transaction = other.begin().await.expect("begin");
+    let lock = format!(
+        "SELECT FROM leasehold.job WHERE id = '{}' OR id IN (
+            SELECT id FROM leasehold.job WHERE fair_key = 'b' AND fair_at IS NOT NULL ORDER BY fair_at, id LIMIT 50) FOR UPDATE",
+        in_line[0]
+    );
+    sqlx::query(AssertSqlSafe(lock)).execute(&mut *transaction).await.expect("lock");
+    let worker = WorkerId::new();
+    let mut begun = 0;
+    for _ in 0..150 {
+        begun += fixture.run_next(worker, 20).await.len();
+    }
+    assert!(begun >= 2_900, "only {begun} of 2,949 jobs ran while 51 rows were locked");
+    // A new key does not get more than its turn because of the row that is stuck.
+    fixture.enqueue_fair(&jobs("c", WINDOW)).await;
+    transaction.rollback().await.expect("rollback");
+    while !fixture.run_next(worker, 50).await.is_empty() {}
+    fixture.admit_fair_next("", 10).await.expect("admit");
+    while !fixture.run_next(worker, 50).await.is_empty() {}
+    assert_eq!(fixture.live_jobs().await, 0);
+}
+
+#[tokio::test]
+async fn a_retry_goes_back_to_the_lane_and_a_release_keeps_its_place() {
+    let fixture = Fixture::start().await;
+    let jobs = jobs("a", 3);
+    fixture.enqueue_fair(&jobs).await;
+    let worker = WorkerId::new();
+    let run = fixture.claim_one(worker, jobs[0].id).await;
+    fixture.settle_one(run.fence, Settle::Release).await;
+    assert_eq!(fixture.fair_line().await, ids(&jobs), "it is where it was");
+    let run = fixture.claim_one(worker, jobs[0].id).await;
+    fixture.settle_one(run.fence, retry()).await;
+    let due = fixture.promote(10, None).await.expect("promote").jobs;
+    assert_eq!(
+        due.iter().map(|job| (job.id, job.is_in_line)).collect::<Vec<_>>(),
+        [(jobs[0].id, true)],
+        "admitted at once"
+    );
+    let line = fixture.fair_line().await;
+    assert_eq!(line.last(), Some(&jobs[0].id), "it has paid for another turn");
+    fixture.keeps_the_invariants().await;
+}
+
+#[tokio::test]
+async fn a_job_needs_its_turn_and_then_room_of_its_limit_key() {
+    let fixture = Fixture::start().await;
+    fixture.set_limit("one", &KeyLimit { running: Some(1), ..KeyLimit::default() }).await.expect("limit");
+    let limited: Vec<NewJob> =
+        jobs("a", 4).into_iter().map(|job| NewJob { limit_keys: vec!["one".into()], ..job }).collect();
+    fixture.enqueue_fair(&limited).await;
+    fixture.enqueue_fair(&jobs("b", 2)).await;
+    let line = fixture.fair_line().await;
+    assert_eq!(line.len(), 3, "one of a, which has room, and both of b");
+    assert_eq!(fixture.claimability(limited[1].id).await, Claimability::KeyFull);
+    let worker = WorkerId::new();
+    let mut begun = 0;
+    while begun < 6 {
+        let runs = fixture.run_next(worker, 10).await;
+        assert!(!runs.is_empty(), "{begun} of 6 ran");
+        begun += runs.len();
+    }
+    fixture.keeps_the_invariants().await;
+}
+
+#[tokio::test]
+async fn off_makes_the_keys_labels_and_on_shares_the_backlog() {
+    let fixture = Fixture::start().await;
+    let queue = QueueName::default();
+    let (a, b) = (jobs("a", 2 * WINDOW), jobs("b", WINDOW));
+    fixture.enqueue_fair(&a).await;
+    fixture.enqueue_fair(&b).await;
+    assert!(fixture.parked().await > 0);
+    fixture.set_fair(&queue, false).await.expect("off");
+    assert_eq!(fixture.parked().await, 0);
+    fixture.sql("UPDATE leasehold.job SET created_at = created_at - interval '1 minute'").await;
+    fixture.keeps_the_invariants().await;
+    let label = of("c");
+    assert!(fixture.enqueue(std::slice::from_ref(&label)).await.expect("enqueue")[0].line_at.is_some(), "not parked");
+    fixture.set_fair(&queue, true).await.expect("on");
+    let in_line = fixture.fair_line().await.len();
+    assert!((WINDOW..=WINDOW * 3 / 2).contains(&in_line), "{in_line} are in the line");
+    assert_eq!(fixture.parked().await, (3 * WINDOW + 1 - in_line) as i64);
+    assert!(fixture.fair_line().await.contains(&label.id), "c has its turn");
+    assert!(fixture.queue_settings(&queue).await.expect("settings").fair);
+    fixture.keeps_the_invariants().await;
+}
+
+/// A client that saw the old setting parks a job after the change. A reaper moves the job.
+#[tokio::test]
+async fn a_reaper_moves_jobs_that_were_parked_after_the_change() {
+    let fixture = Fixture::start().await;
+    let jobs = jobs("a", 10);
+    fixture.enqueue(&jobs).await.expect("enqueue");
+    fixture.sql("INSERT INTO leasehold.queue (name, fair) VALUES ('default', false)").await;
+    let moved = fixture.admit_fair_next("", 10).await.expect("admit");
+    assert_eq!(moved.waiting.len(), 10);
+    assert!(moved.last_key.is_none());
+    assert_eq!(fixture.fair_line().await, ids(&jobs));
+}
+
+#[tokio::test]
+async fn the_priority_orders_a_lane_and_a_move_parks_in_the_new_queue() {
+    let fixture = Fixture::start().await;
+    let waiting = jobs("a", WINDOW + 10);
+    fixture.enqueue_fair(&waiting).await;
+    let urgent = waiting[WINDOW + 9].id;
+    let placed = fixture.place(&[urgent], &Place::Priority(5)).await.expect("place");
+    assert!(placed[0].changed && placed[0].line_at.is_none(), "it stays parked");
+    let admitted = waiting[0].id;
+    let placed = fixture.place(&[admitted], &Place::Priority(-5)).await.expect("place");
+    assert!(placed[0].changed, "an admitted job keeps its place");
+    assert_eq!(fixture.fair_line().await[0], admitted);
+    let worker = WorkerId::new();
+    let mut order = Vec::new();
+    while order.len() <= WINDOW {
+        order.extend(fixture.run_next(worker, 3).await.into_iter().map(|run| run.fence.id));
+    }
+    assert_eq!(order[WINDOW], urgent, "the first of its lane");
+    let moved = fixture.place(&[waiting[WINDOW + 8].id], &Place::Queue(name("other"))).await.expect("move");
+    assert!(moved[0].changed && moved[0].line_at.is_none());
+    let admitted = fixture.admit_fair_next("", 10).await.expect("admit").waiting;
+    assert_eq!(admitted.iter().map(|job| job.queue.as_str()).collect::<Vec<_>>(), ["other"]);
+    fixture.keeps_the_invariants().await;
+}
+
+#[tokio::test]
+async fn a_kind_that_nobody_runs_takes_no_room_of_others() {
+    let fixture = Fixture::start().await;
+    let foreign: Vec<NewJob> =
+        jobs("a", WINDOW + 5).into_iter().map(|job| NewJob { kind: kind("nobody"), ..job }).collect();
+    fixture.enqueue_fair(&foreign).await;
+    let own = jobs("a", 5);
+    fixture.enqueue_fair(&own).await;
+    let kinds = Kinds::Only(vec![kind("k")]);
+    assert_eq!(fixture.front(&QueueName::default(), &kinds, 100).await.expect("line").ids().len(), 5);
+}
+
+#[tokio::test]
+async fn many_admitters_at_once_admit_each_job_once() {
+    let fixture = Fixture::with_connections(16).await;
+    let batches: Vec<Vec<NewJob>> = (0..16).map(|nth| jobs(&format!("key{nth}"), 200)).collect();
+    concurrently(batches.iter().map(|jobs| fixture.enqueue_fair(jobs))).await;
+    let queue = QueueName::default();
+    concurrently((0..64).map(|_| fixture.admit_fair(&queue, &[]))).await;
+    let in_line = fixture.fair_line().await.len();
+    assert!((WINDOW / 2..=WINDOW * 3 / 2).contains(&in_line), "{in_line} are in the line");
+    let twice = "SELECT count(*) FROM (SELECT FROM leasehold.job WHERE fair_tag IS NOT NULL GROUP BY fair_key, fair_tag HAVING count(*) > 1) t";
+    assert_eq!(fixture.number(twice).await, 0, "no tag was given twice");
+    let nth = "SELECT count(*) - count(DISTINCT fair_nth) FROM leasehold.job WHERE fair_tag IS NOT NULL";
+    assert_eq!(fixture.number(nth).await, 0, "no number was given twice");
+    let worker = WorkerId::new();
+    let mut begun = 0;
+    loop {
+        let runs = fixture.run_next(worker, 50).await.len();
+        begun += runs;
+        if runs == 0 && fixture.admit_fair_next("", 10).await.expect("admit").waiting.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(begun, 3_200);
+    fixture.keeps_the_invariants().await;
+}
+
+#[tokio::test]
+async fn plain_jobs_and_fair_jobs_of_one_queue_go_by_the_time_at_which_they_came() {
+    let fixture = Fixture::start().await;
+    let plain: Vec<NewJob> = (0..30).map(|_| new_job()).collect();
+    fixture.enqueue(&plain[..10]).await.expect("enqueue");
+    let fair = jobs("a", 10);
+    fixture.enqueue_fair(&fair).await;
+    fixture.enqueue(&plain[10..]).await.expect("enqueue");
+    let wanted = [&ids(&plain[..10])[..], &ids(&fair), &ids(&plain[10..])].concat();
+    assert_eq!(fixture.fair_line().await, wanted);
+}
+
+#[tokio::test]
+async fn tags_of_keys_without_jobs_are_deleted() {
+    let fixture = Fixture::start().await;
+    let many: Vec<NewJob> = (0..100).map(|nth| of(&format!("key{nth}"))).collect();
+    fixture.enqueue_fair(&many).await;
+    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.fair_tag").await, 100);
+    fixture.run_next(WorkerId::new(), 100).await;
+    assert_eq!(fixture.live_jobs().await, 0);
+    fixture.retain(Duration::from_secs(86_400)).await.expect("retain");
+    assert_eq!(
+        fixture
+            .number("SELECT (SELECT count(*) FROM leasehold.fair_tag) + (SELECT count(*) FROM leasehold.fair_window)")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_paused_key_starts_nothing_while_others_go_on() {
+    let fixture = Fixture::start().await;
+    let queue = QueueName::default();
+    let (a, b) = (jobs("a", 20), jobs("b", 20));
+    fixture.enqueue_fair(&a).await;
+    fixture.enqueue_fair(&b).await;
+    let worker = WorkerId::new();
+    let run = fixture.claim_one(worker, a[0].id).await;
+    let (changed, parked) = fixture.pause_fair_key(&queue, "a").await.expect("pause");
+    assert_eq!((changed, parked.len()), (true, 19), "all that were admitted");
+    assert!(!fixture.pause_fair_key(&queue, "a").await.expect("pause").0, "it is paused already");
+    let ids_of_a = ids(&a);
+    assert!(fixture.claim(worker, &ids_of_a, &Kinds::All, LEASE).await.expect("claim").is_empty());
+    // A run that comes back is not started again, and is parked.
+    fixture.settle_one(run.fence, Settle::Release).await;
+    assert_eq!(fixture.claimability(a[0].id).await, Claimability::Paused);
+    assert!(fixture.claim(worker, &ids_of_a[..1], &Kinds::All, LEASE).await.expect("claim").is_empty());
+    assert!(fixture.claim_careful(worker, &ids_of_a[..1], &Kinds::All, 1, LEASE).await.expect("claim").is_empty());
+    fixture.enqueue_fair(&jobs("a", 1)).await;
+    assert_eq!(fixture.parked().await, 21);
+    let begun = fixture.run_next(worker, 100).await;
+    assert_eq!(begun.iter().map(|run| run.fence.id).collect::<BTreeSet<_>>(), ids(&b).into_iter().collect());
+    let settings = fixture.queue_settings(&queue).await.expect("settings");
+    assert_eq!(settings.paused_fair_keys, ["a"]);
+    assert!(fixture.job_moment(a[1].id).await.expect("read").expect("a job").share.expect("a share").paused);
+    fixture.sql("UPDATE leasehold.job SET created_at = created_at - interval '1 minute'").await;
+    fixture.keeps_the_invariants().await;
+    let (changed, admitted) = fixture.resume_fair_key(&queue, "a").await.expect("resume");
+    assert_eq!((changed, admitted.len()), (true, 21));
+    assert!(!fixture.resume_fair_key(&queue, "a").await.expect("resume").0);
+    assert_eq!(fixture.run_next(worker, 100).await.len(), 21);
+}
