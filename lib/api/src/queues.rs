@@ -69,6 +69,13 @@ struct Heads {
     queues: Vec<Head>,
 }
 
+/// The live workers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkerList {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    workers: Vec<leasehold_ports::WorkerRecord>,
+}
+
 /// A pause or the end of a pause: of a queue, or of one kind in it.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
@@ -152,6 +159,24 @@ async fn heads(handoff: &leasehold_handoff::Handoff) -> std::result::Result<Head
     let mut queues: Vec<Head> = in_use.map(|(queue, stats)| Head { stats, queue: queue.into() }).collect();
     queues.sort_by(|left, right| left.queue.cmp(&right.queue));
     Ok(Heads { workers: handoff.workers().await?.len(), queues })
+}
+
+/// List the live workers and what they serve
+///
+/// The clients that wait for jobs of one queue over HTTP are shown as one worker for each server.
+#[utoipa::path(get, path = "/v1/workers", tag = "queues", operation_id = "list_workers",
+    responses((status = 200, description = "The workers", body = WorkerList),
+              (status = 503, description = "Redis is unavailable", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn workers(State(api): State<Api>) -> Result<Response> {
+    let unavailable =
+        || Problem::new(Code::Unavailable, "Redis is unavailable, and only Redis knows the workers; try again");
+    let handoff = api.handoff().ok_or_else(unavailable)?;
+    let workers = handoff.workers().await.map_err(|error| {
+        tracing::debug!(%error, "the workers cannot be listed");
+        unavailable()
+    })?;
+    Ok(ok(&WorkerList { workers }))
 }
 
 /// Start no job of a queue until it is resumed; running jobs continue

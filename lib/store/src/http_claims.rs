@@ -171,7 +171,7 @@ impl Store {
         let mut jobs = Vec::new();
         if with_limits {
             let half = claim.limit.div_ceil(2).min(LIMITED_AT_ONCE);
-            let rows = sqlx::query(include_str!("../sql/claim_limited_line.sql"))
+            let rows = sqlx::query(statement!("claim_limited_line"))
                 .bind(claim.worker.0)
                 .bind(claim.queue.as_str())
                 .bind(claim.kinds.names())
