@@ -1,0 +1,217 @@
+"""Runs the containers of the renderings as processes: the same variables and arguments, on servers of `leasehold dev`.
+
+So every command, setting, path and metric that the manifests name is asked of the program. What this cannot see: the image, the
+network, and what the cluster does with the pods.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import tomllib
+import urllib.error
+import urllib.request
+
+import pods
+from render import CHART, ROOT
+
+PATIENCE_S = 60
+METRIC = re.compile(r"\bleasehold_[a-z_]+[a-z]\b")
+# Names in the same form that are no metrics of the program.
+NO_METRIC = {
+    "leasehold_demand_slots",  # what prometheus-adapter calls its result
+    "leasehold_owner", "leasehold_worker", "leasehold_app", "leasehold_reader",  # roles of the database
+}
+
+
+def eventually(what, ask):
+    """Asks until the answer is true. Fails with the last answer."""
+    end, last = time.monotonic() + PATIENCE_S, None
+    while time.monotonic() < end:
+        last = ask()
+        if last:
+            return last
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not within {PATIENCE_S} s; last: {last!r}")
+
+
+def stop(process, within):
+    """Stops a process as Kubernetes does. Returns its exit code, or None if it had to be killed."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def fetch(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return None, str(error)
+
+
+def arguments(container):
+    """The arguments of a container. Programs in /app belong to images of users, so `cat` takes their place."""
+    return [re.sub(r"=/app/.*", "=cat", word) for word in container["args"]]
+
+
+class Lab:
+    """Servers, and an empty database for each rendering."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = str(pathlib.Path(program).resolve()), pathlib.Path(folder)
+        self.clean = {key: value for key, value in os.environ.items() if not key.startswith("LEASEHOLD")}
+        # Scripts of manifests call `leasehold`.
+        programs = self.folder / "bin"
+        programs.mkdir()
+        (programs / "leasehold").symlink_to(self.program)
+        self.clean["PATH"] = f"{programs}:{self.clean['PATH']}"
+
+    @contextlib.contextmanager
+    def servers(self):
+        data = self.folder / "data"
+        with open(self.folder / "dev.log", "w") as log:
+            dev = subprocess.Popen(
+                [self.program, "dev", "--workers", "1", "--data-dir", data],
+                cwd=self.folder, env=self.clean, stdout=log, stderr=subprocess.STDOUT,
+            )
+        try:
+            settings = data / "leasehold.toml"
+            eventually("leasehold dev", lambda: settings.exists() or dev.poll() is not None)
+            assert dev.poll() is None, (self.folder / "dev.log").read_text()
+            read = tomllib.loads(settings.read_text())
+            self.postgres, self.redis = read["database"]["url"].rpartition("/")[0], read["redis"]["url"]
+            yield
+        finally:
+            stop(dev, PATIENCE_S)
+
+    def stores(self, database):
+        """An empty database, and Redis with keys of its own."""
+        self.sql(f'CREATE DATABASE "{database}"')
+        return {
+            "LEASEHOLD_DATABASE_URL": f"{self.postgres}/{database}",
+            "LEASEHOLD_REDIS_URL": self.redis,
+            "LEASEHOLD_REDIS__KEY_PREFIX": database,
+        }
+
+    def sql(self, statement):
+        found = shutil.which("psql") or next(pathlib.Path("/usr/lib/postgresql").glob("*/bin/psql"))
+        subprocess.run([found, f"{self.postgres}/leasehold", "-qc", statement], check=True, env=self.clean)
+
+    def start(self, command, variables, log):
+        with open(self.folder / log, "w") as sink:
+            return subprocess.Popen(
+                command, env=self.clean | variables, cwd=self.folder, stdout=sink, stderr=subprocess.STDOUT
+            )
+
+    def run(self, *command, **variables):
+        done = subprocess.run(
+            [self.program, *command], env=self.clean | variables, cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"leasehold {' '.join(command)}: {done.stderr}"
+        return done.stdout
+
+
+def settings_of(lab, name, documents):
+    """Yields a line for each variable that is no setting, and for values that the program refuses."""
+    known = {setting["variable"] for setting in json.loads(lab.run("config", "--json"))}
+    for workload in pods.workloads(documents):
+        for container in pods.containers(workload):
+            variables = pods.environment(documents, container)
+            own = {key: value for key, value in variables.items() if key.startswith("LEASEHOLD")}
+            yield from (f"{name}: {key} is no setting" for key in own.keys() - known)
+            try:
+                lab.run("config", **own)
+            except AssertionError as refused:
+                yield f"{name}, {pods.name(workload)}: {refused}"
+
+
+def fleet_of(lab, name, documents, metrics):
+    """Runs one rendering: everybody waits for the schema, the migration, then each Deployment becomes ready, and stops."""
+    stores = lab.stores(name)
+    deployments = [one for one in pods.of_kind(documents, "Deployment") if pods.command(one) in ("worker", "reaper")]
+    variables = {pods.name(one): pods.environment(documents, pods.main(one)) | stores for one in deployments}
+    waiting = {}
+    for workload in deployments:
+        init = next(one for one in pods.pod(workload)["initContainers"] if one["name"] == "wait-for-schema")
+        log = f"{name}-{workload['metadata']['name']}-wait.log"
+        waiting[log] = lab.start(init["command"] + init.get("args", []), variables[pods.name(workload)], log)
+    processes = []
+    try:
+        # Nobody ends before the migration, and each says once what it waits for.
+        for log in waiting:
+            eventually(log, lambda log=log: (lab.folder / log).read_text())
+        assert all(process.poll() is None for process in waiting.values()), f"{name}: somebody did not wait for the schema"
+        (job,) = pods.of_kind(documents, "Job")
+        lab.run(*pods.main(job)["args"], **pods.environment(documents, pods.main(job)), **stores)
+        for log, process in waiting.items():
+            assert process.wait(PATIENCE_S) == 0, (lab.folder / log).read_text()
+            told = (lab.folder / log).read_text()
+            assert told == "waiting until the migration of this release is done\n", f"{log}: {told}"
+        for workload in deployments:
+            container, own, port = pods.main(workload), variables[pods.name(workload)], free_port()
+            own[f"LEASEHOLD_{pods.command(workload).upper()}__LISTEN"] = f"127.0.0.1:{port}"
+            log = f"{name}-{workload['metadata']['name']}.log"
+            processes.append((workload, port, log, lab.start([lab.program, *arguments(container)], own, log)))
+        lab.run("enqueue", "--kind", "nobody", "--queue", "default", **stores)
+        for workload, port, log, process in processes:
+            for probe in "readinessProbe", "livenessProbe":
+                path = pods.main(workload)[probe]["httpGet"]["path"]
+                eventually(f"{name}: {probe} of {log}", lambda: process.poll() is not None or fetch(port, path)[0] == 200)
+                assert process.poll() is None, (lab.folder / log).read_text()
+            status, text = fetch(port, "/metrics")
+            assert status == 200, f"{log}: /metrics answers {status}"
+            metrics |= set(METRIC.findall(text))
+    finally:
+        for process in waiting.values():
+            stop(process, 1)
+        for _, _, _, process in processes:
+            process.send_signal(signal.SIGTERM)
+        ends = [(w, log, stop(process, pods.pod(w).get("terminationGracePeriodSeconds", 30))) for w, _, log, process in processes]
+    for workload, log, code in ends:
+        if code != 0:
+            yield f"{name}, {pods.name(workload)}: ended with {code} after TERM: {(lab.folder / log).read_text()[-500:]}"
+
+
+def metrics_named():
+    """Each metric that a manifest, a rule or the guide names, with the file."""
+    files = [*(ROOT / "k8s").rglob("*.yaml"), *CHART.rglob("*.yaml"), *CHART.rglob("*.tpl"), ROOT / "docs" / "kubernetes.md"]
+    for path in files:
+        if "golden" not in path.parts:
+            for metric in METRIC.findall(path.read_text()):
+                yield metric, path.relative_to(ROOT)
+
+
+def problems(program, parsed):
+    with tempfile.TemporaryDirectory(prefix="leasehold-k8s-") as folder:
+        # The server of PostgreSQL may run as another user.
+        pathlib.Path(folder).chmod(0o711)
+        lab, metrics = Lab(program, folder), set()
+        for name, documents in parsed.items():
+            yield from settings_of(lab, name, documents)
+        with lab.servers():
+            for name, documents in parsed.items():
+                yield from fleet_of(lab, name, documents, metrics)
+        for metric, path in sorted(set(metrics_named())):
+            if metric not in metrics | NO_METRIC:
+                yield f"{path}: no worker and no reaper has the metric {metric}"
