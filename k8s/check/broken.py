@@ -1,4 +1,4 @@
-"""Breaks a rendering in one way for each promise. A rule that does not notice its break is no rule."""
+"""Breaks renderings in one way for each promise. A rule that does not notice its break is no rule."""
 
 import copy
 
@@ -8,7 +8,7 @@ import schemas
 
 
 def worker(documents):
-    return next(one for one in pods.of_kind(documents, "Deployment") if pods.command(one) == "worker")
+    return next(one for one in pods.of_kind(documents, "Deployment") if pods.component(one) == "worker")
 
 
 def edit(find):
@@ -64,7 +64,7 @@ BREAKS = [
     (rules.spread, "no budget", remove("PodDisruptionBudget")),
     (rules.spread, "a selector for all workers",
      lambda documents: [w["spec"]["selector"]["matchLabels"].pop("leasehold.dev/pool")
-                        for w in pods.of_kind(documents, "Deployment") if pods.command(w) == "worker"]),
+                        for w in pods.of_kind(documents, "Deployment") if pods.component(w) == "worker"]),
     (rules.spread, "no spread", edit(lambda w: pods.pod(w).pop("topologySpreadConstraints"))),
     (rules.network, "nothing denied", remove("NetworkPolicy", "default-deny")),
     (rules.network, "no way to the stores", remove("NetworkPolicy", "stores")),
@@ -78,15 +78,22 @@ BREAKS = [
 ]
 
 
-def unnoticed(name, documents):
-    """Yields a line for each break that its rule does not notice. `documents` has two pools with an autoscaler each."""
+def unnoticed(renderings):
+    """Yields a line for each break that no rule notices in any rendering. Each rendering has two pools with an autoscaler each."""
+
+    def noticed(rule, break_it):
+        for documents in renderings:
+            broken = copy.deepcopy(documents)
+            break_it(broken)
+            if list(rule(broken)):
+                return True
+        return False
+
     for rule, what, break_it in BREAKS:
-        broken = copy.deepcopy(documents)
-        break_it(broken)
-        if not list(rule(broken)):
-            yield f"{name}: the rule {rule.__name__} does not notice: {what}"
+        if not noticed(rule, break_it):
+            yield f"the rule {rule.__name__} does not notice: {what}"
     for kind in ("Deployment", "ScaledObject", "ServiceMonitor"):
-        for document in pods.of_kind(copy.deepcopy(documents), kind):
+        for document in pods.of_kind(copy.deepcopy(renderings[0]), kind):
             document["spec"]["replicaz"] = 1
             if not list(schemas.problems(document)):
-                yield f"{name}: the schema of {kind} accepts an unknown field"
+                yield f"the schema of {kind} accepts an unknown field"

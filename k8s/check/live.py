@@ -4,6 +4,7 @@ So every command, setting, path and metric that the manifests name is asked of t
 network, and what the cluster does with the pods.
 """
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -14,11 +15,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import tomllib
 import urllib.error
 import urllib.request
 
+import image
 import pods
 from render import CHART, ROOT
 
@@ -54,12 +57,6 @@ def stop(process, within):
         return None
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def fetch(port, path):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
@@ -81,6 +78,7 @@ class Lab:
     def __init__(self, program, folder):
         self.program, self.folder = str(pathlib.Path(program).resolve()), pathlib.Path(folder)
         self.clean = {key: value for key, value in os.environ.items() if not key.startswith("LEASEHOLD")}
+        self.ports, self.ports_lock = set(), threading.Lock()
         # Scripts of manifests call `leasehold`.
         programs = self.folder / "bin"
         programs.mkdir()
@@ -118,6 +116,17 @@ class Lab:
         found = shutil.which("psql") or next(pathlib.Path("/usr/lib/postgresql").glob("*/bin/psql"))
         subprocess.run([found, f"{self.postgres}/leasehold", "-qc", statement], check=True, env=self.clean)
 
+    def free_port(self):
+        """A port that nobody has, and that nobody here was given before."""
+        with self.ports_lock:
+            while True:
+                with socket.socket() as listener:
+                    listener.bind(("127.0.0.1", 0))
+                    port = listener.getsockname()[1]
+                if port not in self.ports:
+                    self.ports.add(port)
+                    return port
+
     def start(self, command, variables, log):
         with open(self.folder / log, "w") as sink:
             return subprocess.Popen(
@@ -149,7 +158,8 @@ def settings_of(lab, name, documents):
 def fleet_of(lab, name, documents, metrics):
     """Runs one rendering: everybody waits for the schema, the migration, then each Deployment becomes ready, and stops."""
     stores = lab.stores(name)
-    deployments = [one for one in pods.of_kind(documents, "Deployment") if pods.command(one) in ("worker", "reaper")]
+    # A program of its own with handlers belongs to users.
+    deployments = [one for one in pods.of_kind(documents, "Deployment") if "command" not in pods.main(one)]
     variables = {pods.name(one): pods.environment(documents, pods.main(one)) | stores for one in deployments}
     waiting = {}
     for workload in deployments:
@@ -165,12 +175,13 @@ def fleet_of(lab, name, documents, metrics):
         (job,) = pods.of_kind(documents, "Job")
         lab.run(*pods.main(job)["args"], **pods.environment(documents, pods.main(job)), **stores)
         for log, process in waiting.items():
-            assert process.wait(PATIENCE_S) == 0, (lab.folder / log).read_text()
+            eventually(f"{log} after the migration", lambda: process.poll() is not None)
             told = (lab.folder / log).read_text()
+            assert process.returncode == 0, f"{log}: {told}"
             assert told == "waiting until the migration of this release is done\n", f"{log}: {told}"
         for workload in deployments:
-            container, own, port = pods.main(workload), variables[pods.name(workload)], free_port()
-            own[f"LEASEHOLD_{pods.command(workload).upper()}__LISTEN"] = f"127.0.0.1:{port}"
+            container, own, port = pods.main(workload), variables[pods.name(workload)], lab.free_port()
+            own[f"LEASEHOLD_{pods.component(workload).upper()}__LISTEN"] = f"127.0.0.1:{port}"
             log = f"{name}-{workload['metadata']['name']}.log"
             processes.append((workload, port, log, lab.start([lab.program, *arguments(container)], own, log)))
         lab.run("enqueue", "--kind", "nobody", "--queue", "default", **stores)
@@ -193,6 +204,48 @@ def fleet_of(lab, name, documents, metrics):
             yield f"{name}, {pods.name(workload)}: ended with {code} after TERM: {(lab.folder / log).read_text()[-500:]}"
 
 
+def compose_of(lab):
+    """Runs the commands of deploy/compose.yaml, with the variables of .env.example and the URLs of the servers here."""
+    services, stores = image.services(image.example()), lab.stores("compose")
+    settings = {setting["variable"] for setting in json.loads(lab.run("config", "--json"))}
+    for name, service in image.of_leasehold(services).items():
+        yield from (f"compose: {name}: {key} is no setting" for key in service["environment"].keys() - settings)
+        lab.run("config", **service["environment"])
+    lab.run(*services["migrate"]["command"], **services["migrate"]["environment"] | stores)
+    running = []
+    try:
+        for name in "reaper", "worker":
+            own, variable = services[name]["environment"] | stores, f"LEASEHOLD_{name.upper()}__LISTEN"
+            own[variable] = f"127.0.0.1:{lab.free_port()}"
+            process = lab.start([lab.program, *services[name]["command"]], own, f"compose-{name}.log")
+            running.append((name, process))
+            check = ["bash", str(ROOT / "deploy" / "healthy.sh")]
+            asked = lambda own=own: subprocess.run(check, env=lab.clean | own, capture_output=True, check=False).returncode
+            eventually(f"compose: the health check of {name}", lambda: process.poll() is not None or asked() == 0)
+            assert process.poll() is None, (lab.folder / f"compose-{name}.log").read_text()
+        job = lab.run("enqueue", "--kind", "echo", "--payload", '{"a": 1}', **stores).strip()
+        lab.run("job", "wait", job, "--timeout", "30s", **stores)
+        process = running[-1][1]
+        if (code := stop(process, 45)) != 0:
+            yield f"compose: the worker ended with {code} after TERM"
+        if asked() == 0:
+            yield "compose: the health check finds a dead worker healthy"
+    finally:
+        for _, process in running:
+            stop(process, 45)
+    # Redis listens on no port here: this asks whether it takes its arguments, with the password.
+    socket_path = lab.folder / "redis.sock"
+    redis = lab.start([*services["redis"]["command"], "--port", "0", "--unixsocket", str(socket_path)], {}, "compose-redis.log")
+    try:
+        ask = ["redis-cli", "-s", str(socket_path), *services["redis"]["healthcheck"]["test"][2:]]
+        auth = lab.clean | services["redis"]["environment"]
+        pong = lambda: subprocess.run(ask, env=auth, capture_output=True, text=True, check=False).stdout == "PONG\n"
+        eventually("compose: redis", lambda: redis.poll() is not None or pong())
+        assert redis.poll() is None, (lab.folder / "compose-redis.log").read_text()
+    finally:
+        stop(redis, PATIENCE_S)
+
+
 def metrics_named():
     """Each metric that a manifest, a rule or the guide names, with the file."""
     files = [*(ROOT / "k8s").rglob("*.yaml"), *CHART.rglob("*.yaml"), *CHART.rglob("*.tpl"), ROOT / "docs" / "kubernetes.md"]
@@ -203,15 +256,23 @@ def metrics_named():
 
 
 def problems(program, parsed):
-    with tempfile.TemporaryDirectory(prefix="leasehold-k8s-") as folder:
+    folder = tempfile.mkdtemp(prefix="leasehold-k8s-")
+    try:
         # The server of PostgreSQL may run as another user.
         pathlib.Path(folder).chmod(0o711)
-        lab, metrics = Lab(program, folder), set()
+        lab = Lab(program, folder)
         for name, documents in parsed.items():
             yield from settings_of(lab, name, documents)
-        with lab.servers():
-            for name, documents in parsed.items():
-                yield from fleet_of(lab, name, documents, metrics)
+        metrics = set()
+        with lab.servers(), concurrent.futures.ThreadPoolExecutor(4) as several:
+            fleets = [several.submit(lambda *of: list(fleet_of(lab, *of, metrics)), *of) for of in parsed.items()]
+            fleets.append(several.submit(lambda: list(compose_of(lab))))
+            for fleet in fleets:
+                yield from fleet.result()
         for metric, path in sorted(set(metrics_named())):
             if metric not in metrics | NO_METRIC:
                 yield f"{path}: no worker and no reaper has the metric {metric}"
+    except (AssertionError, subprocess.SubprocessError) as failed:
+        yield f"{failed}\nThe logs are in {folder}"
+    else:
+        shutil.rmtree(folder)

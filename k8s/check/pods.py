@@ -37,9 +37,9 @@ def main(workload):
     return pod(workload)["containers"][0]
 
 
-def command(workload):
-    """The command of Leasehold that the first container runs."""
-    return main(workload)["args"][0]
+def component(workload):
+    """What the first container is: worker, reaper or migrate."""
+    return labels(workload)["app.kubernetes.io/component"]
 
 
 def matches(selector, of):

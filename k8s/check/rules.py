@@ -1,5 +1,7 @@
 """What must hold for every rendering. Each rule yields a line for each document that breaks it."""
 
+import re
+
 import pods
 
 # After a TERM, a command has LEASEHOLD_WORKER__KILL_AFTER_MS to end. After KILL the worker waits this long for it:
@@ -14,7 +16,7 @@ KUBERNETES_GRACE_S = 30
 def drain(documents):
     """terminationGracePeriodSeconds > preStop + worker.grace_ms + worker.kill_after_ms + STOP_TIMEOUT + margin."""
     for workload in pods.of_kind(documents, "Deployment"):
-        if pods.command(workload) != "worker":
+        if pods.component(workload) != "worker":
             continue
         container = pods.main(workload)
         variables = pods.environment(documents, container)
@@ -110,10 +112,10 @@ def probes(documents):
     """Probes ask the port on which the process listens."""
     for workload in pods.of_kind(documents, "Deployment"):
         where, container = pods.name(workload), pods.main(workload)
-        if pods.command(workload) not in ("worker", "reaper"):
+        if pods.component(workload) not in ("worker", "reaper"):
             continue
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
-        variable = f"LEASEHOLD_{pods.command(workload).upper()}__LISTEN"
+        variable = f"LEASEHOLD_{pods.component(workload).upper()}__LISTEN"
         address = pods.environment(documents, container).get(variable, "")
         if address != f"0.0.0.0:{ports.get('metrics')}":
             yield f"{where}: {variable} is {address!r}, and the port `metrics` is {ports.get('metrics')}"
@@ -171,7 +173,8 @@ def migration(documents):
         yield f"{len(jobs)} migrations"
     for job in jobs:
         tag = pods.main(job)["image"].rpartition(":")[2].replace("_", "-").lower()
-        if not job["metadata"]["name"].endswith(f"-{tag}"):
+        # The chart also has the number of the upgrade in the name.
+        if not re.sub(r"-r\d+$", "", job["metadata"]["name"]).endswith(f"-migrate-{tag}"):
             yield f"{pods.name(job)}: is not named by the release {tag}"
         if any("configMapRef" in source for source in pods.main(job).get("envFrom", [])):
             yield f"{pods.name(job)}: changes with every setting, which a finished job cannot"
