@@ -78,7 +78,10 @@ class Lab:
     def __init__(self, program, folder):
         self.program, self.folder = str(pathlib.Path(program).resolve()), pathlib.Path(folder)
         self.clean = {key: value for key, value in os.environ.items() if not key.startswith("LEASEHOLD")}
+        # A program that is built without `leasehold api` cannot run the component `api`.
+        self.commands = set(re.findall(r"^  (\w+)  ", self.run("--help"), re.MULTILINE))
         self.ports, self.ports_lock = set(), threading.Lock()
+        self.servers_ended = False
         # Scripts of manifests call `leasehold`.
         programs = self.folder / "bin"
         programs.mkdir()
@@ -99,8 +102,11 @@ class Lab:
             assert dev.poll() is None, (self.folder / "dev.log").read_text()
             read = tomllib.loads(settings.read_text())
             self.postgres, self.redis = read["database"]["url"].rpartition("/")[0], read["redis"]["url"]
+            for role in "owner", "app", "worker", "reader":
+                self.sql(f"CREATE ROLE leasehold_{role}")
             yield
         finally:
+            self.servers_ended = dev.poll() is not None
             stop(dev, PATIENCE_S)
 
     def stores(self, database):
@@ -111,6 +117,17 @@ class Lab:
             "LEASEHOLD_REDIS_URL": self.redis,
             "LEASEHOLD_REDIS__KEY_PREFIX": database,
         }
+
+    def roles(self, stores):
+        """Two roles as docs/kubernetes.md makes them: the stores for a migration, and for all others."""
+        database = stores["LEASEHOLD_REDIS__KEY_PREFIX"]
+        address = self.postgres.rpartition("@")[2]
+        self.sql(f'GRANT CREATE ON DATABASE "{database}" TO leasehold_owner')
+        made = []
+        for role in "owner", "worker":
+            self.sql(f"""CREATE ROLE "{database}-{role}" LOGIN PASSWORD 'secret' IN ROLE leasehold_{role}""")
+            made.append(stores | {"LEASEHOLD_DATABASE_URL": f"postgres://{database}-{role}:secret@{address}/{database}"})
+        return made
 
     def sql(self, statement):
         found = shutil.which("psql") or next(pathlib.Path("/usr/lib/postgresql").glob("*/bin/psql"))
@@ -134,11 +151,18 @@ class Lab:
             )
 
     def run(self, *command, **variables):
+        return self.execute([self.program, *command], **variables)
+
+    def execute(self, command, **variables):
         done = subprocess.run(
-            [self.program, *command], env=self.clean | variables, cwd=self.folder, capture_output=True, text=True, check=False
+            command, env=self.clean | variables, cwd=self.folder, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, f"leasehold {' '.join(command)}: {done.stderr}"
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
+
+
+def secrets(workload):
+    return [source["secretRef"] for source in pods.main(workload)["envFrom"] if "secretRef" in source]
 
 
 def settings_of(lab, name, documents):
@@ -157,9 +181,16 @@ def settings_of(lab, name, documents):
 
 def fleet_of(lab, name, documents, metrics):
     """Runs one rendering: everybody waits for the schema, the migration, then each Deployment becomes ready, and stops."""
-    stores = lab.stores(name)
+    (job,) = pods.of_kind(documents, "Job")
+    migrating = stores = lab.stores(name)
+    if secrets(job) != secrets(next(iter(pods.of_kind(documents, "Deployment")))):
+        migrating, stores = lab.roles(stores)
     # A program of its own with handlers belongs to users.
-    deployments = [one for one in pods.of_kind(documents, "Deployment") if "command" not in pods.main(one)]
+    deployments = [
+        one
+        for one in pods.of_kind(documents, "Deployment")
+        if "command" not in pods.main(one) and pods.component(one) in lab.commands
+    ]
     variables = {pods.name(one): pods.environment(documents, pods.main(one)) | stores for one in deployments}
     waiting = {}
     for workload in deployments:
@@ -172,8 +203,9 @@ def fleet_of(lab, name, documents, metrics):
         for log in waiting:
             eventually(log, lambda log=log: (lab.folder / log).read_text())
         assert all(process.poll() is None for process in waiting.values()), f"{name}: somebody did not wait for the schema"
-        (job,) = pods.of_kind(documents, "Job")
-        lab.run(*pods.main(job)["args"], **pods.environment(documents, pods.main(job)), **stores)
+        container = pods.main(job)
+        migrate = container.get("command", [lab.program]) + container["args"]
+        lab.execute(migrate, **pods.environment(documents, container), **migrating)
         for log, process in waiting.items():
             eventually(f"{log} after the migration", lambda: process.poll() is not None)
             told = (lab.folder / log).read_text()
@@ -273,6 +305,7 @@ def problems(program, parsed):
             if metric not in metrics | NO_METRIC:
                 yield f"{path}: no worker and no reaper has the metric {metric}"
     except (AssertionError, subprocess.SubprocessError) as failed:
-        yield f"{failed}\nThe logs are in {folder}"
+        servers = " `leasehold dev` had ended by itself." if lab.servers_ended else ""
+        yield f"{failed}\nThe logs are in {folder}.{servers}"
     else:
         shutil.rmtree(folder)

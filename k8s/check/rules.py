@@ -127,6 +127,47 @@ def probes(documents):
             yield f"{where}: readinessProbe must wait longer than the 2 s that stores have to answer"
 
 
+def proxied(documents):
+    """The HTTP interface has no tokens: only a proxy in the same pod may reach it, and Services send to the proxy only."""
+    for workload in pods.of_kind(documents, "Deployment"):
+        if pods.component(workload) != "api":
+            continue
+        where, container = pods.name(workload), pods.main(workload)
+        if container.get("ports") or container["args"] != ["api"]:
+            yield f"{where}: the HTTP interface must listen on loopback only"
+        ports = {port["name"] for one in pods.pod(workload)["containers"] for port in one.get("ports", [])}
+        services = [
+            one for one in pods.of_kind(documents, "Service")
+            if pods.matches({"matchLabels": one["spec"]["selector"]}, pods.labels(workload))
+        ]
+        if not any(port["targetPort"] in ports for one in services for port in one["spec"]["ports"]):
+            yield f"{where}: no Service sends to it"
+        waits = [one.get("lifecycle", {}).get("preStop") for one in pods.pod(workload)["containers"]]
+        if any(wait != {"sleep": {"seconds": 5}} for wait in waits):
+            yield f"{where}: a container stops before Services send no more requests"
+
+
+def proxied(documents):
+    """The HTTP interface has no tokens: only a proxy in the same pod may reach it, and Services send to the proxy only."""
+    for workload in pods.of_kind(documents, "Deployment"):
+        if pods.component(workload) != "api":
+            continue
+        where, container = pods.name(workload), pods.main(workload)
+        if container.get("ports") or container["args"] != ["api"]:
+            yield f"{where}: the HTTP interface must listen on loopback only"
+        ports = {port["name"] for one in pods.pod(workload)["containers"] for port in one.get("ports", [])}
+        services = [
+            one
+            for one in pods.of_kind(documents, "Service")
+            if pods.matches({"matchLabels": one["spec"]["selector"]}, pods.labels(workload))
+        ]
+        if not any(port["targetPort"] in ports for one in services for port in one["spec"]["ports"]):
+            yield f"{where}: no Service sends to it"
+        waits = [one.get("lifecycle", {}).get("preStop") for one in pods.pod(workload)["containers"]]
+        if any(wait != {"sleep": {"seconds": 5}} for wait in waits):
+            yield f"{where}: a container stops before Services send no more requests"
+
+
 def spread(documents):
     """Each Deployment has pods of its own, one budget for disruptions, and is spread over zones and nodes."""
     deployments = pods.of_kind(documents, "Deployment")
@@ -162,7 +203,7 @@ def network(documents):
         ports = {port["port"] for spec in of for rule in spec.get("egress", []) for port in rule.get("ports", [])}
         yield from (f"{pods.name(workload)}: may not reach port {port}" for port in (53, 5432, 6379) if port not in ports)
         entered = any(port["port"] == "metrics" for spec in of for rule in spec.get("ingress", []) for port in rule["ports"])
-        if workload["kind"] == "Deployment" and not entered:
+        if pods.component(workload) in ("worker", "reaper") and not entered:
             yield f"{pods.name(workload)}: Prometheus may not reach it"
 
 
@@ -220,7 +261,7 @@ def off_target(slots, queues, target):
         yield f"the target {target:g} is not nine tenths of {slots[queues[0]]} slots"
 
 
-RULES = [drain, restricted, plain, secrets, references, probes, spread, network, migration, scaling]
+RULES = [drain, restricted, plain, secrets, references, probes, proxied, spread, network, migration, scaling]
 
 
 def problems(documents):
