@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        batch, bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper, schedule,
-        stats, watch, worker,
+        api, batch, bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper,
+        schedule, stats, watch, worker,
     },
     context::Context,
     dev,
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Migrate(migrate::Args),
     Worker(worker::Args),
     Reaper(reaper::Args),
+    Api(api::Args),
     Enqueue(enqueue::Args),
     Each(each::Args),
     Watch(watch::Args),
@@ -58,7 +59,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     let context = match &cli.command {
         Command::Dev(_) => Context::load_apart(cli.globals)?,
-        Command::Worker(_) | Command::Reaper(_) | Command::Watch(_) => Context::load(cli.globals, Log::AsSet)?,
+        Command::Worker(_) | Command::Reaper(_) | Command::Api(_) | Command::Watch(_) => {
+            Context::load(cli.globals, Log::AsSet)?
+        }
         _ => Context::load(cli.globals, Log::Quiet)?,
     };
     match cli.command {
@@ -66,6 +69,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Migrate(args) => migrate::run(args, &context).await,
         Command::Worker(args) => worker::run(args, &context).await,
         Command::Reaper(args) => reaper::run(args, &context).await,
+        Command::Api(args) => api::run(args, &context).await,
         Command::Enqueue(args) => enqueue::run(args, &context).await,
         Command::Each(args) => each::run(args, &context).await,
         Command::Watch(args) => watch::run(args, &context).await,

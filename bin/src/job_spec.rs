@@ -247,9 +247,14 @@ pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
     }
 }
 
-/// The job that a command enqueues on its file descriptor 3.
+/// The job that a command enqueues on its file descriptor 3, or that a client sends over HTTP.
 pub(crate) fn from_command(line: &str) -> Result<NewJob, String> {
     from_line(line, &defaults(&QueueName::default())).map_err(|failure| failure.to_string())
+}
+
+/// The job of a graph that a client sends over HTTP.
+pub(crate) fn node_from_request(node: &str) -> Result<NamedJob, String> {
+    from_node(node, &defaults(&QueueName::default())).map_err(|failure| failure.to_string())
 }
 
 /// The job that the flags describe.
@@ -261,6 +266,11 @@ pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
         (job.id, job.id_may_exist) = (id, true);
     }
     job.unique_key.clone_from(&flags.unique_key);
+    if let (None, Some(flag)) = (&job.unique_key, flags.words.unique_flag_without_fields()) {
+        return Err(Failure::usage(format!(
+            "{flag} needs a unique key: give --unique-key, --unique-fields or --unique-payload too"
+        )));
+    }
     checked(job)
 }
 

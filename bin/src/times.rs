@@ -12,6 +12,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{text:?} is no duration: {error}; write 10s, 5m, 1h30m or 250ms"))
 }
 
+/// Stands for "no limit": a century.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// The shortest interval: shorter ones would load PostgreSQL with nothing but counting.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 

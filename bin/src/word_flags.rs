@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct WordFlags {
     /// How the delay before the next attempt grows: exponential (with jitter), linear or fixed [default: as the worker says]
-    #[arg(long, value_name = "STRATEGY")]
+    #[arg(long, value_name = "STRATEGY", value_parser = strategy)]
     retry: Option<Strategy>,
     /// The delay after the first attempt, such as 1s [default: as the worker says]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
@@ -48,7 +48,33 @@ pub(crate) struct WordFlags {
     unique_longest_wait: Option<Duration>,
 }
 
+/// Reads a strategy, and says where its delays go.
+fn strategy(text: &str) -> Result<Strategy, String> {
+    match text.split_once(':') {
+        Some((name, times)) if name.parse::<Strategy>().is_ok() => Err(format!(
+            "a strategy takes no times here: write --retry {name} --retry-base {}",
+            times.split(':').next().unwrap_or_default()
+        )),
+        _ => text.parse(),
+    }
+}
+
 impl WordFlags {
+    /// The first flag about a unique key, if no flag says of what the key is made.
+    pub(crate) fn unique_flag_without_fields(&self) -> Option<&'static str> {
+        if !self.unique_fields.is_empty() || self.unique_payload {
+            return None;
+        }
+        let given = [
+            (self.unique_while.is_some(), "--unique-while"),
+            (self.unique_on_conflict.is_some(), "--unique-on-conflict"),
+            (self.unique_until.is_some(), "--unique-until"),
+            (self.unique_for.is_some(), "--unique-for"),
+            (self.unique_longest_wait.is_some(), "--unique-longest-wait"),
+        ];
+        given.into_iter().find(|(is_given, _)| *is_given).map(|(_, flag)| flag)
+    }
+
     /// Gives the job these words.
     pub(crate) fn give_to(&self, job: &mut NewJob) {
         job.retry = self.retry();

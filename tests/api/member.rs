@@ -1,4 +1,4 @@
-//! Starts the program as a worker or a reaper that listens, and sends one request.
+//! Starts the program as a worker, a reaper or an HTTP server that listens, and sends one request.
 
 use leasehold_tests::{Stores, eventually, leasehold_program};
 use serde_json::Value;
@@ -64,6 +64,17 @@ impl Member {
         // Read its output, so that the process does not block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { process, address }
+    }
+
+    /// Where the process listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Kills the process.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("KILL");
+        self.process.wait().expect("its end");
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

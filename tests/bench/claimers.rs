@@ -13,7 +13,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
-use leasehold::{Config, JobId, Kind, NewJob, QueueName, Store};
+use leasehold::{JobId, Kind, NewJob, QueueName, Store};
 use leasehold_bench::{Costs, Meter};
 use leasehold_core::{ClaimedJob, FinishedRun, Settle, WorkerId};
 use leasehold_store::Kinds;
@@ -60,7 +60,7 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Claimers) -> Result<Re
 }
 
 async fn run(lab: &Lab, size: &Claimers, claimers: u32, way: &str) -> Result<serde_json::Value> {
-    let stores = try_join_all((0..claimers).map(|_| connect(lab))).await?;
+    let stores = try_join_all((0..claimers).map(|_| lab.connect_claimer())).await?;
     let store = stores.first().context("at least one claimer")?;
     store.migrate().await?;
     let jobs = enqueue(store, size.n).await?;
@@ -79,13 +79,6 @@ async fn run(lab: &Lab, size: &Claimers, claimers: u32, way: &str) -> Result<ser
     let costs = Costs::per_job(&spent, 0, size.n);
     let cpu = costs.postgres_cpu_us_per_job;
     Ok(json!({ "n": size.n, "jobs_per_s": size.n as f64 / seconds, "postgres_cpu_us_per_job": cpu }))
-}
-
-async fn connect(lab: &Lab) -> Result<Store> {
-    let mut config = Config::new(&lab.servers.database_url(), &lab.servers.redis_url());
-    config.database.max_connections = 1;
-    let settings = config.store_settings("leasehold bench").context("the settings of the store")?;
-    Ok(Store::connect(&settings).await?)
 }
 
 async fn enqueue(store: &Store, count: u64) -> Result<Jobs> {

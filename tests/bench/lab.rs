@@ -7,6 +7,7 @@ use crate::{
     servers::Servers,
 };
 use anyhow::{Context as _, Result, ensure};
+use leasehold::{Config, Store};
 use serde_json::{Value, json};
 use std::{
     path::PathBuf,
@@ -84,6 +85,14 @@ impl Lab {
         let quiet_within = Duration::from_secs(arguments.quiet_within);
         let results = Results::new(name, machine);
         Ok(Self { servers, results, program, quiet_within, run_within: RUN_WITHIN })
+    }
+
+    /// A store with one connection, for one of many claimers.
+    pub(crate) async fn connect_claimer(&self) -> Result<Store> {
+        let mut config = Config::new(&self.servers.database_url(), &self.servers.redis_url());
+        config.database.max_connections = 1;
+        let settings = config.store_settings("leasehold bench").context("the settings of the store")?;
+        Ok(Store::connect(&settings).await?)
     }
 
     /// Changes the timeout of runs.

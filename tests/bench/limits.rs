@@ -10,9 +10,9 @@ use crate::{
     machine::{Watch, until_quiet},
     results::{Results, Run},
 };
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures_util::future::try_join_all;
-use leasehold::{Config, JobId, Kind, NewJob, QueueName, Store};
+use leasehold::{JobId, Kind, NewJob, QueueName, Store};
 use leasehold_core::{FinishedRun, Settle, WorkerId};
 use leasehold_store::{KeyLimit, Kinds};
 use serde_json::{Value, json, value::RawValue};
@@ -76,14 +76,14 @@ pub(crate) async fn measure(arguments: &Arguments, size: &Limits) -> Result<Resu
 }
 
 async fn run(lab: &Lab, size: &Limits, case: Case, has_plain: bool) -> Result<Value> {
-    let store = connect(lab).await?;
+    let store = lab.connect_claimer().await?;
     store.migrate().await?;
     let limit = |running| KeyLimit { running: Some(running), ..KeyLimit::default() };
     store.set_limit("one", &limit(10)).await?;
     store.set_limit("many-*", &limit(2)).await?;
     let limited = Jobs::enqueue(&store, "limited", if case == Case::None { 0 } else { size.n }, case).await?;
     let plain = Jobs::enqueue(&store, "plain", if has_plain { size.plain } else { 0 }, Case::None).await?;
-    let stores = try_join_all((0..size.claimers + PLAIN_CLAIMERS).map(|_| connect(lab))).await?;
+    let stores = try_join_all((0..size.claimers + PLAIN_CLAIMERS).map(|_| lab.connect_claimer())).await?;
     try_join_all(stores.iter().map(Store::ping)).await?;
     let (of_limited, of_plain) = stores.split_at(size.claimers as usize);
     let begun = Instant::now();
@@ -103,13 +103,6 @@ async fn run(lab: &Lab, size: &Limits, case: Case, has_plain: bool) -> Result<Va
     let rate =
         |jobs: &Jobs, took: Duration| (jobs.all > 0).then(|| jobs.done.load(Relaxed) as f64 / took.as_secs_f64());
     Ok(json!({ "limited_per_s": rate(&limited, took_limited), "plain_per_s": rate(&plain, took_plain) }))
-}
-
-async fn connect(lab: &Lab) -> Result<Store> {
-    let mut config = Config::new(&lab.servers.database_url(), &lab.servers.redis_url());
-    config.database.max_connections = 1;
-    let settings = config.store_settings("leasehold bench").context("the settings of the store")?;
-    Ok(Store::connect(&settings).await?)
 }
 
 impl Jobs {

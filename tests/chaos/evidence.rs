@@ -135,10 +135,13 @@ pub(crate) async fn redis_at_rest(
     }
 }
 
+/// The ends of the names of the keys that hold kinds and no hints: those that are served, and those that were served lately.
+const OF_KINDS: [&str; 2] = [":kinds", ":served"];
+
 async fn hints_in(redis: &mut MultiplexedConnection) -> Vec<String> {
     let mut hints = Vec::new();
     for (name, key) in all_keys(redis).await {
-        if !name.contains('}') || name.ends_with(":kinds") {
+        if !name.contains('}') || OF_KINDS.iter().any(|end| name.ends_with(end)) {
             continue;
         }
         match key {

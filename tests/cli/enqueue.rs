@@ -223,7 +223,10 @@ async fn words_that_make_no_sense_are_refused() {
     for (args, told) in [
         (&["--retry", "quadratic"][..], "is not exponential, linear or fixed"),
         (&["--retry-base", "2h", "--retry-cap", "1h"], "retry.cap is less than retry.base"),
-        (&["--unique-while", "queued"], "unique needs one of unique_key, unique.fields and unique.payload"),
+        (&["--unique-while", "queued"], "--unique-while needs a unique key: give --unique-key, --unique-fields"),
+        (&["--unique-for", "1h"], "--unique-for needs a unique key"),
+        (&["--retry", "fixed:0s"], "a strategy takes no times here: write --retry fixed --retry-base 0s"),
+        (&["--retry", "fixed", "--retry-base", "0s"], "retry.base is 0 ms; it must be from 1 ms"),
         (&["--unique-key", "u", "--unique-fields", "a"], "unique needs one of"),
         (&["--unique-key", "u", "--unique-on-conflict", "fail"], "is not one of skip, replace, keep_last"),
         (&["--delay", "1h", "--expires-in", "10m"], "the job could never begin"),

@@ -109,7 +109,10 @@ async fn a_wrong_graph_is_refused_by_name() {
             2,
             "\"x\" is not one of cancel, hold, run",
         ),
-        (json!({"job": []}), 2, "- is no graph: unknown field `job`"),
+        (json!({"job": []}), 2, "standard input is no graph: unknown field `job`"),
+        (json!({"jobs": []}), 2, "standard input is no graph: its list of jobs is empty"),
+        (json!([]), 2, "standard input is no graph: it must be an object with a list of jobs"),
+        (json!([{"kind": "k"}]), 2, "standard input is no graph: it must be an object with a list of jobs"),
         (json!({"jobs": [{"kind": "k", "depends_on": [nobody]}]}), 1, nobody),
     ] {
         submit(graph).refused(code, told);

@@ -131,6 +131,7 @@ async fn the_worth_of_a_point_of_priority_can_be_set() {
         "in q a point of priority is worth 10m of waiting; moved 1 waiting job"
     );
     assert_eq!(scene.run(&["queue", "set", "q", "--priority-step", "never"]).code, 2);
+    scene.run(&["queue", "set", "q", "--priority-step", "-1h"]).refused(2, "\"-1h\" must not be negative");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,6 +105,7 @@ async fn each_mistake_is_named_in_one_line() {
         (&["--cron", "61 * * * *"][..], "cron \"61 * * * *\""),
         (&["--cron", "* * *"], "it has 3 fields; expected are 5"),
         (&["--cron", "@never"], "no such nickname"),
+        (&["--cron", "99 * * * *"], "the field minute cannot be \"99\": number out of bounds; it takes 0 to 59"),
         (&["--cron", "0 0 30 2 *"], "never fires: no date matches it"),
         (
             &["--cron", "@daily", "--timezone", "Mars/Olympus"],
@@ -114,7 +115,7 @@ async fn each_mistake_is_named_in_one_line() {
         (&["--every", "soon"], "is no duration"),
         (&["--every", "1m", "--cron", "@daily"], "cannot be used with"),
         (&["--every", "1m", "--timezone", "UTC"], "cannot be used with"),
-        (&[], "--cron"),
+        (&[], "--cron <EXPRESSION>|--every <TIME>"),
         (&["--every", "1m", "--missed", "some"], "is not skip, one or all:N"),
         (&["--every", "1m", "--payload", "{"], "the payload is no JSON"),
         (&["--every", "1m", "--unique-key", ""], "unique_key is empty"),

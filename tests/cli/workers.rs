@@ -64,6 +64,59 @@ async fn a_running_job_is_explained_and_cancelled() {
     state_becomes(&scene, &id, "cancelled").await;
 }
 
+/// `--retry k=…` also works if the command of every other kind runs the kind. A replacement of a job that runs is not silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_without_a_command_of_its_own_has_delays_of_its_own() {
+    let scene = Scene::start().await;
+    let refused = scene.run(&["worker", "--queue", "q", "--exec", "other=true", "--retry", "k=fixed:1h"]);
+    refused.refused(2, "--retry k=…: there is neither --exec k=… nor --exec '*=…'");
+    let arguments = ["worker", "--queue", "q=2", "--exec", "*=sleep 1; exit 1", "--retry", "k=fixed:3h"];
+    let _worker = Background::start(&scene, &arguments, &[]);
+    let unique = ["--unique-key", "u", "--unique-on-conflict", "replace", "--queue", "q", "--kind"];
+    let id = scene.output(&[&["enqueue"], &unique[..], &["k"]].concat());
+    state_becomes(&scene, &id, "running").await;
+    let again = scene.run(&[&["enqueue", "--payload", "[2]"], &unique[..], &["k"]].concat());
+    assert!(again.stdout.trim() == id && again.stderr.contains("the new payload is not used"), "{again:?}");
+    state_becomes(&scene, &id, "scheduled").await;
+    let told = scene.json(&["job", "explain", &id]);
+    let in_ms = told["reasons"][0]["in_ms"].as_u64().unwrap_or_default();
+    assert!((9_000_000..=10_800_000).contains(&in_ms), "the delay of the kind: {told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_when_a_worker_for_the_kind_was_last_seen() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--delay", "1h"]);
+    let reason = || {
+        let told = scene.json(&["job", "explain", &id]);
+        told["reasons"].as_array().and_then(|reasons| reasons.last()).cloned().unwrap_or_default()
+    };
+    let never = reason();
+    assert_eq!((&never["code"], &never["last_seen_ms"]), (&json!("no_worker"), &json!(null)));
+    assert!(never["text"].as_str().is_some_and(|text| text.contains("last seen is not known")), "{never}");
+
+    let worker = Background::start(&scene, &["worker", "--queue", "q=1", "--exec", "k=true"], &[]);
+    eventually("a worker serves the kind", Duration::from_secs(20), || async {
+        let told = reason();
+        if told["code"] == "scheduled" { Ok(()) } else { Err(told) }
+    })
+    .await;
+    let stopped = worker.stop();
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    let seen = reason();
+    assert!(seen["last_seen_ms"].as_u64().is_some_and(|ms| ms < 60_000), "{seen}");
+    let text = scene.output(&["job", "explain", &id]);
+    assert!(text.contains("no live worker serves the queue q; a worker for the kind k was last seen"), "{text}");
+
+    let _other = Background::start(&scene, &["worker", "--queue", "q=1", "--exec", "other=true"], &[]);
+    eventually("a worker of another kind is there", Duration::from_secs(20), || async {
+        let text = scene.output(&["job", "explain", &id]);
+        let told = text.contains("has a handler for the kind k; one that had was last seen");
+        if told { Ok(()) } else { Err(text) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reaper_promotes_due_jobs_and_doctor_finds_nothing_wrong() {
     let scene = Scene::start().await;

@@ -10,7 +10,7 @@ async fn an_enqueue_that_was_not_pushed_is_found_by_the_head() {
     let id = JobId::new();
     let log = scene.log();
     let role = ["enqueue", &id.to_string(), log.to_str().expect("a path")];
-    scene.dead(scene.mortal(&role, FailPoint::EnqueueCommitted)).await;
+    scene.mortal(&role, FailPoint::EnqueueCommitted).dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
@@ -23,7 +23,7 @@ async fn a_revived_job_that_was_not_pushed_is_found_by_the_head() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     scene.client.cancel(&[id]).await.expect("cancelling");
-    scene.dead(scene.mortal(&["revive", &id.to_string()], FailPoint::ReviveCommitted)).await;
+    scene.mortal(&["revive", &id.to_string()], FailPoint::ReviveCommitted).dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");

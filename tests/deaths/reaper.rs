@@ -19,7 +19,7 @@ async fn a_promoted_job_that_was_not_pushed_is_found_by_the_head() {
     let mut scene = Scene::start().await;
     let job = scene.client.enqueue(scene.probe(0)).delay(Duration::from_millis(100));
     let id = job.send().await.expect("enqueueing").get();
-    scene.dead(scene.mortal(&["reaper"], FailPoint::PromoteCommitted)).await;
+    scene.mortal(&["reaper"], FailPoint::PromoteCommitted).dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
@@ -37,7 +37,7 @@ async fn a_child_that_was_told_and_not_pushed_is_found_by_the_head() {
     let mut other = scene.stores().database.connect().await;
     let cancel = format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT leasehold.cancel('{}'); COMMIT", parent.get());
     sqlx::raw_sql(sqlx::AssertSqlSafe(cancel)).execute(&mut other).await.expect("cancelling");
-    scene.dead(scene.mortal(&["reaper"], FailPoint::ChildrenTold)).await;
+    scene.mortal(&["reaper"], FailPoint::ChildrenTold).dead().await;
     assert_eq!(scene.left(child).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
@@ -71,7 +71,7 @@ async fn the_job_of_a_schedule_that_was_not_pushed_is_found_by_the_head() {
     let mut scene = Scene::start().await;
     let process = scene.mortal(&["reaper"], FailPoint::SchedulesFired);
     due_schedule(&scene).await;
-    scene.dead(process).await;
+    process.dead().await;
     let id = only_job(&scene).await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Nowhere));
 
@@ -125,7 +125,7 @@ async fn a_reaper_that_dies_before_its_commit_leaves_the_tick_to_the_next_one() 
 async fn an_expired_job_whose_lease_still_stands_in_redis_is_swept_back() {
     let mut scene = Scene::start().await;
     let id = orphan(&scene, LONG, Duration::from_millis(10)).await;
-    scene.dead(scene.mortal(&["reaper"], FailPoint::ExpireCommitted)).await;
+    scene.mortal(&["reaper"], FailPoint::ExpireCommitted).dead().await;
     let left = Left { state: State::Queued, epoch: 1, attempt: 1, crashes: 1, hint: HintPlace::Leased };
     assert_eq!(scene.left(id).await, left);
 
@@ -138,7 +138,7 @@ async fn a_cancel_notice_that_was_not_sent_is_sent_again() {
     let mut scene = Scene::start().await;
     let id = orphan(&scene, LONG, LONG).await;
     scene.store.cancel(&[id]).await.expect("cancelling");
-    scene.dead(scene.mortal(&["reaper"], FailPoint::CancelsRead)).await;
+    scene.mortal(&["reaper"], FailPoint::CancelsRead).dead().await;
     assert_eq!(scene.left(id).await.state, State::Running);
 
     let mut notices = scene.handoff.listen();
@@ -158,7 +158,7 @@ async fn an_adopted_hint_needs_no_second_adoption() {
     let id = scene.enqueue().await;
     let mut taker = scene.handoff.taker(&QueueName::default()).await.expect("a taker");
     assert_eq!(taker.take(TIMEOUT).await.expect("a take"), Some(id));
-    scene.dead(scene.mortal(&["reaper"], FailPoint::HintsAdopted)).await;
+    scene.mortal(&["reaper"], FailPoint::HintsAdopted).dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Leased));
 
     assert_eq!(scene.ready_again(id).await, ["leases"]);
@@ -170,7 +170,7 @@ async fn a_lease_that_ran_out_is_handled_again() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
     lease(&scene, Duration::from_millis(10)).await;
-    scene.dead(scene.mortal(&["reaper"], FailPoint::LeasesRead)).await;
+    scene.mortal(&["reaper"], FailPoint::LeasesRead).dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Leased));
 
     assert_eq!(scene.ready_again(id).await, ["leases"]);
@@ -185,7 +185,7 @@ async fn a_line_that_was_read_and_not_pushed_is_read_again() {
         serde_json::value::to_raw_value(&scene.probe(0)).expect("JSON"),
     );
     scene.store.enqueue(std::slice::from_ref(&job)).await.expect("enqueueing");
-    scene.dead(scene.mortal(&["reaper"], FailPoint::LineRead)).await;
+    scene.mortal(&["reaper"], FailPoint::LineRead).dead().await;
     assert_eq!(scene.left(job.id).await, untouched(HintPlace::Nowhere));
 
     assert_eq!(scene.tick("head").await, 1, "within a tick");
@@ -198,7 +198,7 @@ async fn drift_that_was_found_and_not_repaired_is_found_again() {
     let id = scene.enqueue().await;
     // The lease is so long that it never runs out: only the comparison of the stores finds the drift.
     lease(&scene, LONG).await;
-    scene.dead(scene.mortal(&["reaper"], FailPoint::DriftRead)).await;
+    scene.mortal(&["reaper"], FailPoint::DriftRead).dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Leased));
 
     assert_eq!(scene.ready_again(id).await, ["sweep"]);

@@ -4,18 +4,13 @@ use leasehold::{Client, Config, JobId, JobRecord, NewJob, QueueName, State, Stor
 use leasehold_core::FailPoint;
 use leasehold_handoff::{Handoff, Held};
 use leasehold_reaper::{Reaper, StepReport, examine};
-use leasehold_tests::{Probe, Step, Stores, eventually, private_folder, quick_reaper, read_log};
+use leasehold_tests::{Mortal, Probe, Step, Stores, eventually, private_folder, quick_reaper, read_log};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::{json, value::to_raw_value};
-use std::{
-    os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 /// The timeout of each wait.
@@ -56,22 +51,6 @@ pub(crate) const fn untouched(hint: HintPlace) -> Left {
     Left { state: State::Queued, epoch: 0, attempt: 0, crashes: 0, hint }
 }
 
-/// A process of the fleet. A drop kills it.
-pub(crate) struct FleetProcess(Child);
-
-impl FleetProcess {
-    pub(crate) fn pid(&self) -> i32 {
-        i32::try_from(self.0.id()).expect("a pid")
-    }
-}
-
-impl Drop for FleetProcess {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl Scene {
     /// Empty stores, and a reaper that has watched PostgreSQL long enough to expire leases.
     pub(crate) async fn start() -> Self {
@@ -94,39 +73,14 @@ impl Scene {
     }
 
     /// Starts a process with a role that dies at a fail point.
-    pub(crate) fn mortal(&self, role: &[&str], dies_at: impl Into<Option<FailPoint>>) -> FleetProcess {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mortal"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEASEHOLD_")) {
-            command.env_remove(name);
-        }
-        command
-            .args(role)
-            .current_dir(self.folder.path())
-            .env("LEASEHOLD_DATABASE_URL", &self.stores.database.url)
-            .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
-            .env("LEASEHOLD_WORKER__LEASE_MS", "1000")
-            .env("LEASEHOLD_WORKER__GRACE_MS", "100")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        if let Some(point) = dies_at.into() {
-            let name = serde_json::to_value(point).expect("a name");
-            command.arg("--dies-at").arg(name.as_str().expect("a name"));
-        }
-        FleetProcess(command.spawn().expect("starting a process"))
+    pub(crate) fn mortal(&self, role: &[&str], dies_at: impl Into<Option<FailPoint>>) -> Mortal {
+        let program = env!("CARGO_BIN_EXE_mortal");
+        Mortal::start(program, role, &self.stores, self.folder.path(), dies_at.into())
     }
 
     /// Starts a worker that does not die.
-    pub(crate) fn worker(&self) -> FleetProcess {
+    pub(crate) fn worker(&self) -> Mortal {
         self.mortal(&["worker", "4"], None)
-    }
-
-    /// Waits until a process has died at its fail point.
-    pub(crate) async fn dead(&self, mut process: FleetProcess) {
-        let status = eventually("the process has died at its fail point", TIMEOUT, async || {
-            process.0.try_wait().expect("waiting for a process").ok_or("the process runs")
-        })
-        .await;
-        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "the process must die at its fail point: {status}");
     }
 
     /// The file that probes write to.

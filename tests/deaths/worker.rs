@@ -26,7 +26,7 @@ async fn a_hint_that_was_taken_and_not_leased_is_adopted() {
     })
     .await;
     let id = scene.enqueue().await;
-    scene.dead(worker).await;
+    worker.dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Claimed));
 
     assert_eq!(scene.tick("adopt").await, 1, "within a tick");
@@ -40,7 +40,7 @@ async fn a_hint_that_was_taken_and_not_leased_is_adopted() {
 async fn a_hint_that_was_leased_and_not_claimed_comes_back() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::HintsLeased)).await;
+    scene.mortal(&["worker", "4"], FailPoint::HintsLeased).dead().await;
     assert_eq!(scene.left(id).await, untouched(HintPlace::Leased));
 
     let steps = scene.ready_again(id).await;
@@ -53,7 +53,7 @@ async fn a_hint_that_was_leased_and_not_claimed_comes_back() {
 async fn a_job_that_was_claimed_and_not_started_expires() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::JobsClaimed)).await;
+    scene.mortal(&["worker", "4"], FailPoint::JobsClaimed).dead().await;
     assert_eq!((scene.left(id).await, scene.begun(id)), (ORPHAN, 0));
     comes_back_by_expiry(&mut scene, id).await;
     scene.succeeds(id, 1).await;
@@ -78,7 +78,7 @@ async fn a_job_whose_worker_dies_in_the_handler_expires() {
 async fn a_result_that_was_not_sent_is_lost_and_the_job_runs_again() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::RunEnded)).await;
+    scene.mortal(&["worker", "4"], FailPoint::RunEnded).dead().await;
     assert_eq!((scene.left(id).await, scene.begun(id)), (ORPHAN, 1));
     comes_back_by_expiry(&mut scene, id).await;
     scene.succeeds(id, 2).await;
@@ -97,7 +97,7 @@ async fn comes_back_by_expiry(scene: &mut Scene, id: JobId) {
 async fn a_hint_that_was_not_acked_is_dropped() {
     let mut scene = Scene::start().await;
     let id = scene.enqueue().await;
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
+    scene.mortal(&["worker", "4"], FailPoint::SettleCommitted).dead().await;
     let left = Left { state: State::Succeeded, epoch: 1, attempt: 1, crashes: 0, hint: HintPlace::Leased };
     assert_eq!(scene.left(id).await, left);
 
@@ -112,7 +112,7 @@ async fn a_child_whose_hint_was_not_pushed_is_found_by_the_head() {
     let mut scene = Scene::start().await;
     let parent = scene.enqueue().await;
     let child = scene.client.enqueue(scene.probe(0)).depends_on([parent]).send().await.expect("enqueueing").get();
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
+    scene.mortal(&["worker", "4"], FailPoint::SettleCommitted).dead().await;
     assert_eq!(scene.left(parent).await.state, State::Succeeded);
     assert_eq!(scene.left(child).await, untouched(HintPlace::Nowhere), "in the line by the settle of its parent");
 
@@ -127,7 +127,7 @@ async fn a_follow_on_job_whose_hint_was_not_pushed_is_found_by_the_head() {
     let next = JobId::new();
     let (first, payload) = scene.followed(next);
     scene.client.enqueue_many(&[payload]).await.expect("enqueueing");
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
+    scene.mortal(&["worker", "4"], FailPoint::SettleCommitted).dead().await;
     assert_eq!(scene.left(first).await.state, State::Succeeded);
     assert_eq!(scene.left(next).await, untouched(HintPlace::Nowhere), "in the line by the success of the first job");
 
@@ -143,7 +143,7 @@ async fn a_success_that_was_not_sent_has_no_follow_on_job() {
     let next = JobId::new();
     let (first, payload) = scene.followed(next);
     scene.client.enqueue_many(&[payload]).await.expect("enqueueing");
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::RunEnded)).await;
+    scene.mortal(&["worker", "4"], FailPoint::RunEnded).dead().await;
     assert_eq!((scene.left(first).await, scene.begun(first)), (ORPHAN, 1));
     assert!(scene.client.job(next).await.expect("a look").is_none());
     comes_back_by_expiry(&mut scene, first).await;
@@ -156,7 +156,7 @@ async fn a_failed_job_whose_hint_was_not_acked_runs_again_when_it_is_due() {
     let payload = to_raw_value(&scene.probe(0)).expect("JSON");
     let job = NewJob::new("fails_once".parse().expect("a kind"), payload);
     scene.client.enqueue_many(std::slice::from_ref(&job)).await.expect("enqueueing");
-    scene.dead(scene.mortal(&["worker", "4"], FailPoint::SettleCommitted)).await;
+    scene.mortal(&["worker", "4"], FailPoint::SettleCommitted).dead().await;
     // The retry is promoted while Redis still holds the dead worker's lease, or after that: both must work.
     let left = Left { state: State::Scheduled, epoch: 1, attempt: 1, crashes: 0, hint: HintPlace::Leased };
     assert_eq!(scene.left(job.id).await, left);
@@ -173,7 +173,7 @@ async fn a_released_job_whose_hint_was_not_given_back_returns_with_its_attempt()
     })
     .await;
     kill(Pid::from_raw(worker.pid()), Signal::SIGTERM).expect("stopping a worker");
-    scene.dead(worker).await;
+    worker.dead().await;
     let left = scene.left(id).await;
     assert_eq!(left, Left { state: State::Queued, epoch: 1, attempt: 0, crashes: 0, hint: HintPlace::Leased });
 

@@ -3,6 +3,7 @@
 
 mod damages;
 mod healthy;
+mod locked;
 #[expect(dead_code, reason = "the tests of the reaper use more of it")]
 #[path = "../reaper/world.rs"]
 mod world;

@@ -3,14 +3,9 @@
 use crate::documents;
 use leasehold::{Client, Config};
 use leasehold_core::FailPoint;
-use leasehold_tests::{Stores, eventually, private_folder};
-use nix::sys::signal::Signal;
+use leasehold_tests::{Mortal, Stores, eventually, private_folder};
 use sqlx::PgPool;
-use std::{
-    os::unix::process::ExitStatusExt as _,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The timeout of each wait.
@@ -23,33 +18,6 @@ pub(crate) struct Scene {
     folder: TempDir,
 }
 
-/// A process. A drop kills it.
-pub(crate) struct Process(Child);
-
-impl Process {
-    /// SIGKILL, as a machine that loses its power.
-    pub(crate) fn kill(mut self) {
-        self.0.kill().expect("SIGKILL");
-        self.0.wait().expect("its end");
-    }
-
-    /// Waits until the process has died at its fail point.
-    pub(crate) async fn dead(mut self) {
-        let status = eventually("the process has died at its fail point", SOON, async || {
-            self.0.try_wait().expect("waiting for a process").ok_or("the process runs")
-        })
-        .await;
-        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "the process must die at its fail point: {status}");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl Scene {
     pub(crate) async fn start() -> Self {
         let stores = Stores::start().await;
@@ -59,33 +27,16 @@ impl Scene {
         Self { client, pool, stores, folder: private_folder() }
     }
 
-    /// Starts a process with a role. Its leases are short, so that the test need not wait for minutes.
-    pub(crate) fn process(&self, role: &[&str], dies_at: Option<FailPoint>) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mortal"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEASEHOLD_")) {
-            command.env_remove(name);
-        }
-        command
-            .args(role)
-            .current_dir(self.folder.path())
-            .env("LEASEHOLD_DATABASE_URL", &self.stores.database.url)
-            .env("LEASEHOLD_REDIS_URL", &self.stores.redis.url)
-            .env("LEASEHOLD_WORKER__LEASE_MS", "1000")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        if let Some(point) = dies_at {
-            let name = serde_json::to_value(point).expect("a name");
-            command.arg("--dies-at").arg(name.as_str().expect("a name"));
-        }
-        Process(command.spawn().expect("starting a process"))
+    pub(crate) fn process(&self, role: &[&str], dies_at: Option<FailPoint>) -> Mortal {
+        Mortal::start(env!("CARGO_BIN_EXE_mortal"), role, &self.stores, self.folder.path(), dies_at)
     }
 
-    pub(crate) fn reaper(&self) -> Process {
+    pub(crate) fn reaper(&self) -> Mortal {
         self.process(&["reaper"], None)
     }
 
     /// A worker whose model answers at once.
-    pub(crate) fn worker(&self) -> Process {
+    pub(crate) fn worker(&self) -> Mortal {
         self.process(&["extraction", "1"], None)
     }
 

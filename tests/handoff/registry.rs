@@ -99,3 +99,21 @@ async fn several_queues_are_asked_about_in_one_go() {
     handoff.unnote(&all).await.expect("unnote");
     assert_eq!(handoff.noted_queues().await.expect("queues"), [queue()], "one that is in use stays noted");
 }
+
+/// For as long as nobody empties Redis: the announcement of the worker is gone long before.
+#[tokio::test]
+async fn it_is_remembered_when_a_kind_was_last_served() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    let other: QueueName = "other".parse().expect("a name");
+    assert!(handoff.last_served(&queue()).await.expect("read").is_empty());
+    handoff.note_served(&worker(&[queue(), other.clone()], Some(vec![kind("saw"), kind("mail")]))).await.expect("note");
+    handoff.note_served(&worker(&[queue()], None)).await.expect("note");
+    let mut last = handoff.last_served(&queue()).await.expect("read");
+    assert!(last.iter().all(|last| last.ago < SOON), "{last:?}");
+    last.sort_by(|one, other| one.kind.cmp(&other.kind));
+    let kinds: Vec<Option<Kind>> = last.into_iter().map(|last| last.kind).collect();
+    assert_eq!(kinds, [None, Some(kind("mail")), Some(kind("saw"))]);
+    assert_eq!(handoff.last_served(&other).await.expect("read").len(), 2);
+    assert_eq!(handoff.served_kinds(&queue()).await.expect("kinds"), Served::Unknown, "nobody serves it now");
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     fleet::{Fleet, Stopped},
-    work::{TOLD_TO_STOP, short},
+    work::{TOLD_TO_STOP, follow_on_id, short},
     world::{BEAT, BEAT_PAYLOAD},
 };
 use chrono::{DateTime, Utc};
@@ -50,7 +50,12 @@ pub(crate) struct Verdict {
 }
 
 /// Judges a run that has ended.
-pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fence]) -> Verdict {
+pub(crate) fn judge(
+    fleet: &Fleet,
+    acknowledged: &BTreeSet<JobId>,
+    begun: &[Fence],
+    followed: &BTreeSet<JobId>,
+) -> Verdict {
     let rows = fleet.store.rows();
     let mut reader = Reader::default();
     for (id, row) in rows.live.iter().chain(&rows.history).filter(|(_, row)| !row.job.depends_on.is_empty()) {
@@ -68,6 +73,7 @@ pub(crate) fn judge(fleet: &Fleet, acknowledged: &BTreeSet<JobId>, begun: &[Fenc
     }
     reader.ends(&rows, acknowledged);
     reader.ticks(&rows);
+    reader.follow_on(&rows, begun, followed);
     reader.runs(begun);
     for stopped in fleet.stopped().iter() {
         reader.stop(stopped);
@@ -275,6 +281,35 @@ impl Reader {
         }
         if ticks.len() > 1 {
             self.saw("ticks of a schedule made their jobs");
+        }
+    }
+
+    /// A run has a follow-on job if and only if its result was accepted. Progress is that of a run that has begun.
+    fn follow_on(&mut self, rows: &Rows, begun: &[Fence], followed: &BTreeSet<JobId>) {
+        for fence in begun.iter().filter(|fence| followed.contains(&fence.id)) {
+            let name = short(fence.id);
+            let exists = self.stories.contains_key(&follow_on_id(*fence));
+            let is_accepted = self.stories.get(&fence.id).is_some_and(|story| story.results == [*fence]);
+            match (is_accepted, exists) {
+                (true, true) => self.saw("a follow-on job was made"),
+                (true, false) => {
+                    self.wrong(format!("{name}: the job that follows from run {} is missing", fence.epoch))
+                }
+                (false, true) => {
+                    self.wrong(format!(
+                        "{name}: a job follows from run {}, whose result was not accepted",
+                        fence.epoch
+                    ));
+                }
+                (false, false) => self.saw("a run without an accepted result made no follow-on job"),
+            }
+        }
+        for (id, row) in rows.live.iter().chain(&rows.history) {
+            let Some(progress) = &row.progress else { continue };
+            self.saw("a run reported its progress");
+            if !begun.iter().any(|fence| fence.id == *id && fence.epoch == progress.epoch) {
+                self.wrong(format!("{}: progress of run {}, which never began", short(*id), progress.epoch));
+            }
         }
     }
 

@@ -4,18 +4,19 @@ use crate::{
     dice::Dice,
     process::{Process, Surroundings},
 };
-use leasehold_core::{Fence, JobId, Outcome};
+use leasehold_core::{Fence, JobId, NewJob, Outcome};
 use leasehold_tests::MemoryStore;
 use leasehold_worker::{Handler, Run, StopReason};
 use serde_json::value::RawValue;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// The error of a handler that was told to stop. This error must never count as a failure of the handler.
 pub(crate) const TOLD_TO_STOP: &str = "told to stop";
@@ -24,6 +25,8 @@ pub(crate) const TOLD_TO_STOP: &str = "told to stop";
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Behaviour {
     Succeeds,
+    /// Reports its progress, and succeeds with a follow-on job.
+    Follows,
     /// Fails in its first attempts.
     Fails(i32),
     AlwaysFails,
@@ -53,7 +56,8 @@ impl Work {
             _ => dice.ms(800..3000),
         };
         let behaviour = match dice.below(40) {
-            0..24 => Behaviour::Succeeds,
+            0..20 => Behaviour::Succeeds,
+            20..24 => Behaviour::Follows,
             24..28 => Behaviour::Fails(1 + dice.index(3) as i32),
             28 => Behaviour::AlwaysFails,
             29..31 => Behaviour::Panics,
@@ -84,8 +88,14 @@ impl Book {
     }
 
     pub(crate) fn work(&self, id: JobId) -> Work {
-        // A job of a schedule has no entry: a reaper has made it.
+        // A job of a schedule and a follow-on job have no entry: no client has made them.
         lock(&self.works).get(&id).copied().unwrap_or(Work { takes: Duration::ZERO, behaviour: Behaviour::Succeeds })
+    }
+
+    /// The jobs from whose success another job follows.
+    pub(crate) fn followed(&self) -> BTreeSet<JobId> {
+        let follows = |work: &Work| matches!(work.behaviour, Behaviour::Follows);
+        lock(&self.works).iter().filter(|(_, work)| follows(work)).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn begun(&self) -> Vec<Fence> {
@@ -148,11 +158,17 @@ impl Doer {
             }
             Behaviour::Deaf => self.process.sleep(takes).await,
             _ => {
+                if matches!(behaviour, Behaviour::Follows) {
+                    run.progress(0.5, "in the middle");
+                }
                 if let Some(told) = self.sleep_unless_told(&run, takes).await {
                     self.around.trace.count(format!("a handler was told: {told:?}"));
                     return Outcome::Failed(TOLD_TO_STOP.to_owned());
                 }
             }
+        }
+        if matches!(behaviour, Behaviour::Follows) {
+            run.then(follow_on(&run));
         }
         match behaviour {
             Behaviour::Fails(times) if attempt <= times => Outcome::Failed(format!("attempt {attempt}")),
@@ -174,6 +190,22 @@ impl Doer {
         self.process.awake().await;
         told
     }
+}
+
+/// The bits of an id above which the id of a follow-on job has the epoch of the run that it follows from.
+const EPOCH_BITS: u32 = 96;
+
+/// The job that follows from a run. Each run has its own.
+fn follow_on(run: &Run) -> NewJob {
+    let job = run.job();
+    let payload = RawValue::from_string("{}".to_owned()).expect("JSON");
+    let id = follow_on_id(run.fence());
+    NewJob { id, queue: job.queue.clone(), ..NewJob::new(job.kind.clone(), payload) }
+}
+
+pub(crate) fn follow_on_id(fence: Fence) -> JobId {
+    let epoch = u128::from(fence.epoch.unsigned_abs()) << EPOCH_BITS;
+    JobId(Uuid::from_u128(fence.id.0.as_u128() | epoch))
 }
 
 /// An id for people: the number of the job.

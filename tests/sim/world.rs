@@ -248,7 +248,7 @@ impl World {
 
     fn judge(self) -> Outcome {
         let begun = self.clients.book.begun();
-        let verdict = judge(&self.director.fleet, &self.clients.acknowledged(), &begun);
+        let verdict = judge(&self.director.fleet, &self.clients.acknowledged(), &begun, &self.clients.book.followed());
         let mut wrong = self.wrong;
         wrong.extend(verdict.wrong);
         wrong.extend(self.around.trace.wrongs());

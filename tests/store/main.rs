@@ -36,6 +36,8 @@ mod old_schema;
 mod pause;
 mod place;
 mod plans;
+mod plans_beside_jobs;
+mod plans_of_the_line;
 mod priority_step;
 mod promote;
 mod purge;

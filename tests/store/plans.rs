@@ -2,8 +2,8 @@
 //! never scan the table, the line or the leases, whatever statistics the planner has. A plan that depends on statistics
 //! works until the statistics are outdated.
 
-use crate::fixture::{Fixture, LEASE, new_job};
-use leasehold_core::{NewJob, WorkerId};
+use crate::fixture::{Fixture, LEASE};
+use leasehold_core::WorkerId;
 use leasehold_store::Kinds;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -11,7 +11,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
-const BY_ID: [(&str, &str); 22] = [
+const BY_ID: [(&str, &str); 26] = [
+    ("runs", "$ids"),
+    ("http_note", "$worker, 'c', $ids"),
+    ("http_recall", "$worker, 'c', 1000"),
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
     ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),
@@ -33,11 +36,13 @@ const BY_ID: [(&str, &str); 22] = [
     ("unblock", "$ids"),
     ("revive", "$ids, '200ms'"),
     ("note_repairs", "$worker, $ids, $ones, 'running', 0, 'a note'"),
+    ("lockers", "$ids"),
     ("note_repairs", "$worker, $ids, $ones, NULL, 1000, 'a note'"),
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 32] = [
+const BY_INDEX: [(&str, &str, &[&str]); 33] = [
+    ("retain_http", "1000", &["job_pkey"]),
     ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
     ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
@@ -80,7 +85,7 @@ const BY_INDEX: [(&str, &str, &[&str]); 32] = [
 #[path = "../../lib/store/build/expand.rs"]
 mod expand;
 
-fn statement(name: &str) -> String {
+pub(crate) fn statement(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store/sql");
     let path = folder.join(name).with_extension("sql");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -131,7 +136,12 @@ fn uses(plan: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-async fn plan(connection: &mut PgConnection, name: &str, parameters: &str, ids: &[Uuid]) -> (BTreeSet<String>, Value) {
+pub(crate) async fn plan(
+    connection: &mut PgConnection,
+    name: &str,
+    parameters: &str,
+    ids: &[Uuid],
+) -> (BTreeSet<String>, Value) {
     let count = ids.len();
     let list = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
     let parameters = parameters
@@ -151,20 +161,6 @@ async fn plan(connection: &mut PgConnection, name: &str, parameters: &str, ids: 
     let mut found = BTreeSet::new();
     uses(&plan, &mut found);
     (found, plan)
-}
-
-/// How many entries of the line an executed plan has read.
-fn entries_read(plan: &Value) -> f64 {
-    match plan {
-        Value::Array(parts) => parts.iter().map(entries_read).sum(),
-        Value::Object(fields) => {
-            let number = |name: &str| fields.get(name).and_then(Value::as_f64).unwrap_or_default();
-            let rows = number("Actual Rows") + number("Rows Removed by Filter");
-            let own = if fields.get("Index Name").and_then(Value::as_str) == Some("job_line_at") { rows } else { 0.0 };
-            own * number("Actual Loops") + fields.values().map(entries_read).sum::<f64>()
-        }
-        _ => 0.0,
-    }
 }
 
 /// All statements, planned in each way that the store's connections may plan them: with custom plans for batches of
@@ -226,7 +222,7 @@ fn finds_by_id((found, plan): (BTreeSet<String>, Value), what: &str) {
 }
 
 /// Jobs in the line, and a few running and scheduled ones.
-async fn fill(fixture: &Fixture, count: u32) {
+pub(crate) async fn fill(fixture: &Fixture, count: u32) {
     fixture
         .sql(format!(
             "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
@@ -242,181 +238,11 @@ async fn fill(fixture: &Fixture, count: u32) {
         .expect("claim_line");
 }
 
-/// The statements about schedules that must not read all of them, and the index that they use.
-const OF_SCHEDULES: [(&str, &str, &str); 4] = [
-    ("schedule_due", "100, NULL", "schedule_due"),
-    ("schedule_pause", "'s1', '200ms'", "schedule_pkey"),
-    ("schedule_resume", "'s1', 1, now(), '200ms'", "schedule_pkey"),
-    ("schedule_remove", "'s1', '200ms'", "schedule_pkey"),
-];
-
-#[tokio::test]
-async fn a_schedule_is_found_without_reading_all() {
-    let fixture = Fixture::start().await;
-    let insert = "INSERT INTO leasehold.schedule (name, every_ms, kind, next_at)
-                  SELECT 's' || n, 60000, 'k', now() + n * interval '1 second' FROM generate_series(-50, 10000) AS n";
-    fixture.sql(insert).await;
-    for situation in ["never analyzed", "analyzed"] {
-        for mode in ["force_custom_plan", "force_generic_plan"] {
-            let mut connection = fixture.connection().await;
-            let set = format!("SET plan_cache_mode = {mode}");
-            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
-            for (name, parameters, index) in OF_SCHEDULES {
-                let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
-                let text = plan.to_string();
-                let is_found = text.contains(&format!(r#""Index Name":"{index}""#)) && !text.contains("Seq Scan");
-                assert!(is_found, "{situation}, {mode}: {name}\n{plan}");
-            }
-        }
-        fixture.sql("ANALYZE leasehold.schedule").await;
-    }
-}
-
-/// The statements about one pause, which must not read all of them.
-const OF_PAUSES: [(&str, &str); 3] =
-    [("pause_kind", "'q', 'k1', '200ms'"), ("resume_kind", "'q', 'k1', '200ms'"), ("paused_kinds", "'q'")];
-
-#[tokio::test]
-async fn a_pause_is_found_without_reading_all() {
-    let fixture = Fixture::start().await;
-    let insert = "INSERT INTO leasehold.pause (queue, what, name)
-                  SELECT 'q' || n % 1000, 'kind', 'k' || n FROM generate_series(1, 10000) AS n";
-    fixture.sql(insert).await;
-    fixture.sql("ANALYZE leasehold.pause").await;
-    let mut connection = fixture.connection().await;
-    for (name, parameters) in OF_PAUSES {
-        let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
-        assert!(!plan.to_string().contains("Seq Scan"), "{name}\n{plan}");
-    }
-    // A claim reads the pauses of its queue once, whether there are any or not.
-    for queue in ["default", "q7"] {
-        let jobs: Vec<NewJob> = (0..3).map(|_| NewJob { queue: crate::fixture::name(queue), ..new_job() }).collect();
-        fixture.enqueue(&jobs).await.expect("enqueue");
-        let list = jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>().join(",");
-        let script = format!(
-            "PREPARE s AS {}; EXPLAIN (ANALYZE, FORMAT JSON)
-             EXECUTE s('00000000-0000-7000-8000-000000000000', '{{{list}}}', NULL, 1000, '{queue}')",
-            statement("claim")
-        );
-        let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut connection).await.expect("a plan");
-        let plan: Value = rows[0].get(0);
-        let mut asks = Vec::new();
-        loops_of_pauses(&plan, &mut asks);
-        assert_eq!(asks, [1], "queue {queue}\n{plan}");
-        sqlx::raw_sql("DEALLOCATE s").execute(&mut connection).await.expect("deallocate");
-    }
-}
-
-/// How often each scan of the pauses ran, in the order of the plan.
-fn loops_of_pauses(plan: &Value, found: &mut Vec<u64>) {
-    match plan {
-        Value::Array(parts) => parts.iter().for_each(|part| loops_of_pauses(part, found)),
-        Value::Object(fields) => {
-            if fields.get("Relation Name").and_then(Value::as_str) == Some("pause") {
-                found.extend(fields.get("Actual Loops").and_then(Value::as_u64));
-            }
-            fields.values().for_each(|part| loops_of_pauses(part, found));
-        }
-        _ => {}
-    }
-}
-
-/// The statements about graphs that must not read all edges.
-const OF_GRAPHS: [(&str, &str); 3] = [("parents", "$id, 1000"), ("graph", "$id, 100"), ("graph_edges", "$ids")];
-
-#[tokio::test]
-async fn an_edge_is_found_without_reading_all() {
-    let fixture = Fixture::start().await;
-    fixture.sql("ALTER TABLE leasehold.edge SET (autovacuum_enabled = off)").await;
-    let insert = "INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)
-                  SELECT gen_random_uuid(), gen_random_uuid(), 1, 'cancel' FROM generate_series(1, 50000)";
-    fixture.sql(insert).await;
-    for situation in ["never analyzed", "analyzed"] {
-        for mode in ["force_custom_plan", "force_generic_plan"] {
-            let mut connection = fixture.connection().await;
-            let set = format!("SET plan_cache_mode = {mode}");
-            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
-            for (name, parameters) in OF_GRAPHS {
-                let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil(), Uuid::max()]).await;
-                let is_found = plan.to_string().contains(r#""Index Name":"edge_"#);
-                assert!(is_found && !reads_all_edges(&plan), "{situation}, {mode}: {name}\n{plan}");
-            }
-        }
-        fixture.sql("ANALYZE leasehold.edge").await;
-    }
-}
-
-fn reads_all_edges(plan: &Value) -> bool {
-    match plan {
-        Value::Array(parts) => parts.iter().any(reads_all_edges),
-        Value::Object(fields) => {
-            let is = |name: &str, text: &str| fields.get(name).and_then(Value::as_str) == Some(text);
-            is("Relation Name", "edge") && is("Node Type", "Seq Scan") || fields.values().any(reads_all_edges)
-        }
-        _ => false,
-    }
-}
-
 /// A database without autovacuum, so that statistics change only on request.
-async fn start() -> Fixture {
+pub(crate) async fn start() -> Fixture {
     let fixture = Fixture::start().await;
     fixture.sql("ALTER TABLE leasehold.job SET (autovacuum_enabled = off)").await;
     fixture
-}
-
-/// The statements about finished jobs that must not read all of them, and a part of the name of the index that they use. The day
-/// of retain_trim has no partition, so the default one is read.
-const OF_HISTORY: [(&str, &str, &str); 3] = [
-    (
-        "bulk_find_finished",
-        "NULL, NULL, '{dead}', now(), NULL, NULL, '-infinity', $id, 1000",
-        "state_created_at_id_idx",
-    ),
-    ("dead_errors", "NULL, NULL, NULL, 1000, 20", "state_created_at_id_idx"),
-    ("retain_trim", "'q', '2000-01-01', $id, 1000", "history_default_pkey"),
-];
-
-/// Whether a plan scans a partition of history itself.
-fn reads_history(plan: &Value) -> bool {
-    match plan {
-        Value::Array(parts) => parts.iter().any(reads_history),
-        Value::Object(fields) => {
-            let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-            text("Node Type") == "Seq Scan" && text("Relation Name").starts_with("history")
-                || fields.values().any(reads_history)
-        }
-        _ => false,
-    }
-}
-
-/// The search for dead jobs reads the index of the jobs that did not succeed, in its order, whatever else is in history.
-#[tokio::test]
-async fn dead_jobs_are_found_without_reading_the_others() {
-    let fixture = start().await;
-    let fill = |state: &str, count: u32| {
-        format!(
-            "INSERT INTO leasehold.history (id, run_at, created_at, finished_at, worker, epoch, attempt, max_attempts, crashes,
-                                            max_crashes, state, priority, queue, kind, payload)
-             SELECT gen_random_uuid(), now(), now() - n * interval '1 ms', now(), gen_random_uuid(), 1, 1, 5, 0, 3, '{state}', 0,
-                    'default', 'k', '{{}}' FROM generate_series(1, {count}) AS n"
-        )
-    };
-    fixture.sql(fill("succeeded", 50_000)).await;
-    fixture.sql(fill("dead", 5_000)).await;
-    let mut connection = fixture.pool().acquire().await.expect("a connection");
-    for situation in ["never analyzed", "analyzed"] {
-        for mode in ["force_custom_plan", "force_generic_plan"] {
-            let set = format!("SET plan_cache_mode = {mode}");
-            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await.expect("set");
-            for (name, parameters, index) in OF_HISTORY {
-                let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
-                let is_found = plan.to_string().contains(index) && !reads_history(&plan);
-                assert!(is_found, "{situation}, {mode}: {name}\n{plan}");
-            }
-        }
-        fixture.sql("ANALYZE leasehold.history").await;
-    }
-    sqlx::raw_sql("RESET plan_cache_mode").execute(&mut *connection).await.expect("reset");
 }
 
 #[tokio::test]
@@ -435,85 +261,6 @@ async fn with_a_long_line() {
     check(&fixture, "100,000 jobs, never analyzed").await;
     fixture.sql("ANALYZE leasehold.job").await;
     check(&fixture, "100,000 jobs, analyzed").await;
-}
-
-#[tokio::test]
-async fn a_part_of_the_line_is_read_without_reading_the_rest() {
-    let fixture = start().await;
-    fill(&fixture, 5_000).await;
-    fixture.sql("UPDATE leasehold.job SET priority = 9, line_at = run_at - interval '9 hours' WHERE id < '80000000-0000-0000-0000-000000000000'").await;
-    let default = crate::fixture::name("default");
-    let high = fixture.number("SELECT count(*) FROM leasehold.job WHERE priority = 9 AND state = 'queued'").await;
-    let mut connection = fixture.pool().acquire().await.expect("a connection");
-    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut *connection).await.expect("set");
-    let script = format!("PREPARE s AS {};", statement("line_after"));
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect("prepare");
-    for (before, what) in [
-        (1000, "far from the next priority"),
-        (high - 50, "across two priorities"),
-        (high + 1000, "in the last priority"),
-    ] {
-        let place = fixture.front(&default, &Kinds::All, before).await.expect("line").last.expect("a place");
-        let explain = format!(
-            "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s('default', NULL, '{}', '{}', 100)",
-            place.line_at, place.id
-        );
-        let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.expect("a plan");
-        let text: String = row.try_get_unchecked(0).expect("a plan");
-        let plan: Value = serde_json::from_str(&text).expect("JSON");
-        let read = entries_read(&plan);
-        assert!((101.0..110.0).contains(&read), "{what}: {read} entries\n{plan}");
-    }
-    // Resets the connection for its next user.
-    sqlx::raw_sql("DEALLOCATE s; RESET plan_cache_mode").execute(&mut *connection).await.expect("reset");
-}
-
-/// A hundred thousand jobs of a full limit key stand before a few other jobs. No statement that reads the line walks over them.
-#[tokio::test]
-async fn jobs_without_room_of_a_limit_key_are_not_walked_over() {
-    let fixture = start().await;
-    fixture
-        .sql(
-            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at,
-                                        limit_keys, limited_by, limited_at)
-             SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{}', 'queued', 'infinity', '{full}',
-                    'full', now() - interval '1 hour' + n * interval '1 microsecond' FROM generate_series(1, 100000) AS n;
-             INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
-             SELECT gen_random_uuid(), now(), 5, 3, 0, 'default', 'k', '{}', 'queued' FROM generate_series(1, 20)",
-        )
-        .await;
-    for situation in ["never analyzed", "analyzed"] {
-        for mode in ["force_custom_plan", "force_generic_plan"] {
-            let mut connection = fixture.pool().acquire().await.expect("a connection");
-            let set = format!("BEGIN; SET LOCAL plan_cache_mode = {mode}");
-            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await.expect("set");
-            for (name, parameters) in [
-                ("lines", "'{default}', '{4096}', '{1}', '{k}', '{NULL}'"),
-                ("line_after", "'default', NULL, '-infinity', '00000000-0000-0000-0000-000000000000', 2000"),
-                ("line_after", "'default', '{k}', '-infinity', '00000000-0000-0000-0000-000000000000', 2000"),
-                ("claim_line", "'00000000-0000-7000-8000-000000000000', 'default', NULL, 50, 1000, true"),
-                ("survey", "NULL"),
-            ] {
-                let what = format!("{situation}, {mode}: {name}");
-                let script = format!("PREPARE s AS {};", statement(name));
-                sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect(name);
-                let explain = format!("SAVEPOINT before; EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE s({parameters})");
-                let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.expect(&what);
-                let text: String = rows.last().expect("a plan").try_get_unchecked(0).expect("a plan");
-                sqlx::raw_sql("ROLLBACK TO before; DEALLOCATE s").execute(&mut *connection).await.expect("rollback");
-                let plan: Value = serde_json::from_str(&text).expect("JSON");
-                let read = entries_read(&plan);
-                assert!((1.0..200.0).contains(&read), "{what}: {read} entries\n{plan}");
-            }
-            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.expect("rollback");
-        }
-        fixture.sql("VACUUM ANALYZE leasehold.job").await;
-    }
-    // What brings the jobs back reads only as many as there is room for.
-    fixture.sql("SELECT leasehold.set_limit('full', 10)").await;
-    let begun = std::time::Instant::now();
-    assert_eq!(fixture.admit(&["full".to_owned()]).await.expect("admit").len(), 10);
-    assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -541,58 +288,13 @@ async fn with_statistics_from_when_nothing_was_running() {
 }
 
 /// A transaction that stays open: PostgreSQL cannot remove rows that die from now on.
-async fn old_snapshot(fixture: &Fixture) -> PgConnection {
+pub(crate) async fn old_snapshot(fixture: &Fixture) -> PgConnection {
     let mut old = fixture.connection().await;
     sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM leasehold.job")
         .execute(&mut old)
         .await
         .expect("a snapshot");
     old
-}
-
-/// The number of index and table pages that a statement reads.
-async fn pages_read(connection: &mut PgConnection, name: &str, parameters: &str) -> i64 {
-    let script = format!("PREPARE s AS {};", statement(name));
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect(name);
-    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE s({parameters})");
-    let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await;
-    let text: String = row.unwrap_or_else(|error| panic!("{name}: {error}")).try_get_unchecked(0).expect("a plan");
-    sqlx::raw_sql("DEALLOCATE s").execute(connection).await.expect("deallocate");
-    let plan: Value = serde_json::from_str(&text).expect("JSON");
-    let pages = |kind: &str| plan[0]["Plan"][kind].as_i64().expect("a number of pages");
-    pages("Shared Hit Blocks") + pages("Shared Read Blocks")
-}
-
-/// With a scan start, no statement scans the dead entries before the live jobs.
-#[tokio::test]
-async fn dead_entries_before_the_live_jobs_are_not_scanned() {
-    let fixture = start().await;
-    let _old = old_snapshot(&fixture).await;
-    let jobs = |state: &str, lease: &str, worker: &str| {
-        format!(
-            "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at,
-                                        started_at, epoch, attempt, lease_expires_at, worker)
-             SELECT gen_random_uuid(), now() - interval '1 hour', 5, 3, 0, 'default', 'k', '{{}}', '{state}',
-                    now() - interval '1 hour', now(), 1, 1, {lease}, {worker} FROM generate_series(1, 5000)"
-        )
-    };
-    fixture.sql(jobs("queued", "NULL", "NULL")).await;
-    fixture.sql(jobs("scheduled", "NULL", "NULL")).await;
-    fixture.sql(jobs("running", "now() - interval '1 hour'", "gen_random_uuid()")).await;
-    fixture.sql("DELETE FROM leasehold.job").await;
-    let mut connection = fixture.connection().await;
-    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.expect("set");
-    for (name, since, always) in [
-        ("lines", "'{default}', '{100}', '{1}', '{k}', $since", "'{NULL}'"),
-        ("leases", "100, $since", "NULL"),
-        ("expire", "100, $since, '{}', 1000", "NULL"),
-        ("promote", "100, $since", "NULL"),
-    ] {
-        let recent = if name == "lines" { "ARRAY[now() - interval '1 minute']" } else { "now() - interval '1 minute'" };
-        let all = pages_read(&mut connection, name, &since.replace("$since", always)).await;
-        let few = pages_read(&mut connection, name, &since.replace("$since", recent)).await;
-        assert!(all > 100 && few < 20, "{name}: {few} pages, but {all} without a scan start");
-    }
 }
 
 /// A backup or a forgotten session: PostgreSQL cannot remove rows that have died since.

@@ -7,6 +7,7 @@ mod eventually;
 mod front;
 mod hints;
 mod keys;
+mod mortal;
 mod probe;
 mod proxy;
 mod reaper;
@@ -24,6 +25,7 @@ pub use leasehold_memory::{
     Broken, Change, Clock, Direct, Entry, KeyLimit, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, NOWHERE,
     Positioned, QueueKeys, Readings, Row, Rows, Score, position_of,
 };
+pub use mortal::Mortal;
 pub use probe::{LogLine, Probe, Step, clock_errors, no_sleep_file, read_log, starts};
 pub use proxy::{End, LinkState, Proxy};
 pub use reaper::quick_reaper;

@@ -33,11 +33,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
     };
     let repairs = match repaired {
         Ok(repairs) => repairs,
-        Err(error) => return Err(blind(store, &error).await),
+        Err(error) => return Err(blind(store, &error, context).await),
     };
     let examined = match examine(store, handoff).await {
         Ok(examined) => examined,
-        Err(error) => return Err(blind(store, &error).await),
+        Err(error) => return Err(blind(store, &error, context).await),
     };
     let told = examination::Told { examined: &examined, repairs };
     output::either(context.json, &told, || examination::as_text(&told))?;
@@ -45,10 +45,22 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
 }
 
 /// Doctor cannot see. A lock on a whole table is a frequent reason, and the session that holds the lock is worth its own words.
-async fn blind(store: &Store, error: &leasehold_reaper::Error) -> Failure {
+async fn blind(store: &Store, error: &leasehold_reaper::Error, context: &Context) -> Failure {
     let locks: Vec<String> = store.table_locks().await.iter().map(ToString::to_string).collect();
     match locks.is_empty() {
-        true => Failure::new(format!("doctor cannot read the stores: {error}")),
+        true => Failure::new(format!("doctor cannot read the stores: {}", in_plain_words(error, context))),
         false => Failure::new(format!("doctor cannot read the stores: {}", locks.join("; "))),
+    }
+}
+
+/// What the error of a store means, as the other commands say it.
+fn in_plain_words(error: &leasehold_reaper::Error, context: &Context) -> String {
+    let leasehold_reaper::Error::Store(failed) = error else { return error.to_string() };
+    if let Some(of_postgres) = failed.source.downcast_ref() {
+        return context.config.explain_store(of_postgres);
+    }
+    match failed.source.downcast_ref() {
+        Some(of_redis) => context.config.explain_handoff(of_redis),
+        None => error.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     output::{self, progress},
     stdin_jobs::{self, Batch},
 };
-use leasehold::Client;
+use leasehold::{Client, OnConflict};
 use std::{io::IsTerminal, process::ExitCode};
 
 /// Put jobs into a queue
@@ -48,9 +48,17 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         return many(&args.flags, context).await;
     }
     let job = job_spec::from_flags(&args.flags)?;
+    let (id, replaces) = (job.id, job.unique.as_ref().is_some_and(|unique| unique.on_conflict == OnConflict::Replace));
     let client = context.client().await?;
     let accepted = client.enqueue_many(&[job]).await.map_err(|error| context.failure(&error))?;
     for answer in &accepted {
+        if replaces && !answer.inserted && !answer.replaced && answer.id != id {
+            output::note(&format!(
+                "nothing was enqueued, and the new payload is not used: job {} has this unique key and is {}, and only a job that \
+                 waits is replaced; --unique-on-conflict keep_last would let the new job wait for its end",
+                answer.id, answer.state
+            ));
+        }
         if context.json { output::json_lines(&[answer])? } else { output::line(&answer.id.to_string())? }
     }
     Ok(ExitCode::SUCCESS)

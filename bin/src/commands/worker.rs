@@ -54,13 +54,23 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             "this worker would never take a job: give it --exec KIND=COMMAND, or --commands for jobs of `leasehold each`",
         ));
     }
-    let has_command =
-        |wanted: &Served| *wanted == Served::Any || args.commands_by_kind.iter().any(|(of, _)| of == wanted);
-    if let Some((Served::Kind(kind), _)) = args.retries.iter().find(|(of, _)| !has_command(of)) {
-        return Err(Failure::usage(format!("--retry {kind}=…: there is no --exec {kind}=…")));
+    let command_of = |wanted: &Served| args.commands_by_kind.iter().rfind(|(of, _)| of == wanted);
+    let mut commands_by_kind = args.commands_by_kind.clone();
+    for (served, _) in &args.retries {
+        let Served::Kind(kind) = served else { continue };
+        match (command_of(served), command_of(&Served::Any)) {
+            (Some(_), _) => {}
+            // The command of every other kind also runs this kind, with delays of its own.
+            (None, Some((_, command))) => commands_by_kind.push((served.clone(), command.clone())),
+            (None, None) => {
+                return Err(Failure::usage(format!(
+                    "--retry {kind}=…: there is neither --exec {kind}=… nor --exec '*=…'"
+                )));
+            }
+        }
     }
     let passed = args.pass_env.passed();
-    for (served, command) in &args.commands_by_kind {
+    for (served, command) in &commands_by_kind {
         let exec =
             Exec::shell(command, kill_after).map_err(|error| Failure::usage(format!("--exec {command:?}: {error}")))?;
         let mut exec = exec.passing(&passed).enqueueing(job_spec::from_command);

@@ -2,9 +2,9 @@
 
 use crate::commands::served::{self, PassEnv};
 use leasehold_worker::Exec;
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// Run everything on this machine: servers, schema, reaper and workers
+/// Run everything on this machine: servers, schema, HTTP interface, reaper and workers
 ///
 /// Starts a private PostgreSQL or Redis where no URL is set, on a free port of 127.0.0.1, with the data in one folder.
 /// Ctrl-C, TERM or HUP stops everything and lets running jobs finish for worker.grace_ms; a second signal does not
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// The folder for data, logs and secrets
     #[arg(long, value_name = "DIR", default_value = ".leasehold")]
     pub(super) data_dir: PathBuf,
+    /// Where the HTTP interface listens, such as 127.0.0.1:8080 [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<SocketAddr>,
     /// A queue that every worker serves, and how many of its jobs each worker runs at once [default: the queue
     /// `default`, one job per CPU] (repeatable)
     #[arg(long = "queue", value_name = "NAME[=SLOTS]", value_parser = queue)]

@@ -9,11 +9,18 @@ use std::{
     env,
     fmt::Write as _,
     io::{self, Write as _},
+    net::SocketAddr,
     path::Path,
 };
 
 /// Prints what runs and where, and the next commands to type.
-pub(super) fn print(args: &Args, context: &Context, folder: &Folder, servers: &Servers) -> io::Result<()> {
+pub(super) fn print(
+    args: &Args,
+    http: SocketAddr,
+    context: &Context,
+    folder: &Folder,
+    servers: &Servers,
+) -> io::Result<()> {
     let config = &context.config;
     let whose = |private: bool| if private { "" } else { "   (given, not started here)" };
     let queues = if args.queues.is_empty() { "default".to_owned() } else { args.queues.join(", ") };
@@ -25,9 +32,10 @@ pub(super) fn print(args: &Args, context: &Context, folder: &Folder, servers: &S
     };
     line("PostgreSQL", &(masked(&config.database.url) + whose(servers.postgres.is_some())));
     line("Redis", &(masked(&config.redis.url) + whose(servers.redis.is_some())));
+    line("HTTP", &format!("http://{http}   (described at /docs)"));
     line("data, logs", &format!("{}   (kept when this stops)", folder.path().display()));
     let workers = if args.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", args.workers) };
-    line("processes", &format!("1 reaper, {workers} for: {queues}"));
+    line("processes", &format!("1 reaper, 1 HTTP server, {workers} for: {queues}"));
     line("they run", &[&["the jobs of `leasehold each`"], &kinds[..]].concat().join(", "));
     let leasehold = call(folder);
     writeln!(

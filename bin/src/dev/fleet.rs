@@ -1,4 +1,4 @@
-//! The reaper and the workers of `dev`.
+//! The reaper, the HTTP server and the workers of `dev`.
 
 use super::{args::Args, member::Member, undertaker::Undertaker};
 use crate::{context::Context, failure::Failure};
@@ -16,9 +16,13 @@ const BEYOND_GRACE: Duration = Duration::from_secs(10);
 /// How long the reaper may take to stop: it has no work to finish.
 const REAPER_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the HTTP server may take to stop: requests in flight may end.
+const API_PATIENCE: Duration = Duration::from_secs(20);
+
 pub(super) struct Fleet {
     undertaker: Undertaker,
     workers: JoinSet<()>,
+    /// The reaper and the HTTP server.
     reaper: JoinSet<()>,
     stop_workers: CancellationToken,
     stop_reaper: CancellationToken,
@@ -27,8 +31,8 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts a reaper and the workers, and keeps them running.
-    pub(super) fn start(args: &Args, context: &Context) -> Result<Self, Failure> {
+    /// Starts a reaper, the HTTP server at this address, and the workers, and keeps them running.
+    pub(super) fn start(args: &Args, http: SocketAddr, context: &Context) -> Result<Self, Failure> {
         let undertaker = Undertaker::start()?;
         let group = undertaker.group();
         let (environment, unset) = environment(context);
@@ -46,6 +50,16 @@ impl Fleet {
         };
         let mut reapers = JoinSet::new();
         reapers.spawn(reaper.keep(stop_reaper.clone(), now.clone(), tell.clone()));
+
+        let api = Member {
+            name: "api".to_owned(),
+            arguments: vec!["api".to_owned(), format!("--listen={http}")],
+            environment: environment.clone(),
+            unset: unset.clone(),
+            group,
+            patience: API_PATIENCE,
+        };
+        reapers.spawn(api.keep(stop_reaper.clone(), now.clone(), tell.clone()));
 
         let mut workers = JoinSet::new();
         for number in 1..=args.workers {

@@ -7,7 +7,10 @@ use crate::{
     signals::{self, Stop},
 };
 use leasehold_servers::Folder;
-use std::process::ExitCode;
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+};
 
 pub(crate) async fn run(args: Args, mut context: Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
@@ -36,6 +39,17 @@ async fn start_servers(
     Ok(Some(servers))
 }
 
+/// The address of the HTTP interface: a free port, unless the user names one. It stays the same if the server is started again.
+fn address(given: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
+    match given {
+        Some(address) if address.port() != 0 => Ok(address),
+        given => {
+            let any = given.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+            Ok(TcpListener::bind(any)?.local_addr()?)
+        }
+    }
+}
+
 async fn serve(args: &Args, context: &Context, folder: &Folder, servers: &Servers, stop: &Stop) -> Result<(), Failure> {
     let store = context.database().await?;
     let applied = store.migrate().await.map_err(|error| context.store_failure(error))?;
@@ -45,9 +59,10 @@ async fn serve(args: &Args, context: &Context, folder: &Folder, servers: &Server
     }
     drop(store);
 
-    let fleet = Fleet::start(args, context)?;
+    let http = address(args.listen)?;
+    let fleet = Fleet::start(args, http, context)?;
     let settings_file = SettingsFile::write(folder, &context.config)?;
-    banner::print(args, context, folder, servers)?;
+    banner::print(args, http, context, folder, servers)?;
     let ended = tokio::select! {
         () = stop.soon.cancelled() => Ok(()),
         failure = fleet.failed() => Err(failure),

@@ -3,10 +3,20 @@
 use crate::failure::Failure;
 use leasehold::Config;
 use leasehold_servers::{Error, Folder, Postgres, PostgresOptions, Programs, Redis, RedisOptions};
-use std::{convert::Infallible, io::Write, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The interval between two checks whether the private servers still run.
 const LOOK: Duration = Duration::from_millis(500);
+/// The pause after the first restart of a server. It doubles with each further one, up to [`PAUSE_MAX`].
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// After this time without a restart, the next death of a server is the first one again.
+const OLD: Duration = Duration::from_secs(120);
 /// Connections for people and tools beside the fleet, such as `leasehold each`.
 const CONNECTIONS_TO_SPARE: usize = 60;
 
@@ -39,21 +49,24 @@ impl Servers {
 
     /// Restarts a private server that has died, on the same port. The fleet outlasts the gap.
     pub(super) async fn keep(&self) -> Infallible {
+        let (mut of_postgres, mut of_redis) = (Restarts::default(), Restarts::default());
         loop {
             tokio::time::sleep(LOOK).await;
             if let Some(postgres) = &self.postgres
+                && of_postgres.may_begin()
                 && let Some(status) = postgres.exited()
             {
                 tracing::warn!(%status, log_tail = %one_line(&postgres.log_tail()), "PostgreSQL has died; starting PostgreSQL again");
                 let postgres = postgres.clone();
-                tell(tokio::task::spawn_blocking(move || postgres.start_again()).await);
+                of_postgres.tell(tokio::task::spawn_blocking(move || postgres.start_again()).await);
             }
             if let Some(redis) = &self.redis
+                && of_redis.may_begin()
                 && let Some(status) = redis.exited()
             {
                 tracing::warn!(%status, log_tail = %one_line(&redis.log_tail()), "Redis has died; starting Redis again");
                 let redis = redis.clone();
-                tell(tokio::task::spawn_blocking(move || redis.start_again()).await);
+                of_redis.tell(tokio::task::spawn_blocking(move || redis.start_again()).await);
             }
         }
     }
@@ -101,14 +114,57 @@ pub(super) fn failure(error: Error) -> Failure {
     }
 }
 
-fn tell(started: Result<Result<(), Error>, tokio::task::JoinError>) {
-    match started {
-        Ok(Ok(())) => tracing::info!("the server runs again"),
-        Ok(Err(error)) => tracing::error!(error = %one_line(&error.to_string()), "the server does not start"),
-        Err(error) => tracing::error!(%error, "starting the server again"),
+/// The restarts of one server. A server that dies again soon, or that does not start, is started after growing pauses.
+#[derive(Default)]
+struct Restarts {
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+impl Restarts {
+    /// Whether the pause after the last start is over.
+    fn may_begin(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() >= self.pause)
+    }
+
+    /// Says how a start ended, and how long the next one has to wait if it is needed soon.
+    fn tell(&mut self, started: Result<Result<(), Error>, tokio::task::JoinError>) {
+        let is_old = self.last.is_none_or(|last| last.elapsed() >= OLD);
+        self.pause = if is_old { PAUSE_FIRST } else { (self.pause * 2).min(PAUSE_MAX) };
+        self.last = Some(Instant::now());
+        let next_try = humantime::format_duration(self.pause);
+        match started {
+            Ok(Ok(())) => tracing::info!("the server runs again"),
+            Ok(Err(error)) => {
+                tracing::error!(error = %one_line(&error.to_string()), %next_try, "the server does not start");
+            }
+            Err(error) => tracing::error!(%error, %next_try, "starting the server again"),
+        }
     }
 }
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_start_is_started_after_growing_pauses() {
+        let mut restarts = Restarts::default();
+        assert!(restarts.may_begin(), "a server that has died is started at once");
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            restarts.tell(Ok(Ok(())));
+            assert!(!restarts.may_begin());
+            pauses.push(restarts.pause.as_secs());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        restarts.last = Instant::now().checked_sub(OLD);
+        assert!(restarts.may_begin());
+        restarts.tell(Ok(Ok(())));
+        assert_eq!(restarts.pause, PAUSE_FIRST, "it ran for a while");
+    }
 }

@@ -14,9 +14,9 @@ use leasehold_store::{Locked, LockedOut};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How many times a batch is sent before its outcome counts as unknown.
-const ATTEMPTS: u32 = 6;
+pub(crate) const ATTEMPTS: u32 = 6;
 /// The delay before the second attempt; the delay doubles each time: 0.1 + 0.2 + … + 1.6 s in all.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
+pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// How many hints are pushed when a kind is resumed: as many as a fleet can start before the next tick of a reaper.
 const FIRST_HINTS: i64 = 256;
 /// How long the read of these jobs may take. It is slow only while PostgreSQL must keep many dead rows.
@@ -206,7 +206,13 @@ impl Client {
             State::Blocked => self.store.parents(id, 0).await?,
             _ => Vec::new(),
         };
-        Ok(Some(Explanation::of(&Facts { moment, position, workers, parents, hint })))
+        let last_served = match (&self.head, moment.job.queue.parse::<QueueName>()) {
+            (Some(head), Ok(queue)) if !moment.job.state.is_final() && moment.job.state != State::Running => {
+                head.last_served(&queue).await.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Some(Explanation::of(&Facts { moment, position, workers, last_served, parents, hint })))
     }
 
     /// Cancels jobs: waiting jobs end at once; the workers of running jobs are told to stop. An id that belongs to no

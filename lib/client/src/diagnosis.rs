@@ -104,24 +104,32 @@ impl Config {
                 if let Some(refused) = refused_database(&server, &said) {
                     refused
                 } else if source.is_io_error() || source.is_timeout() {
-                    format!(
-                        "no Redis answers at {address} ({said}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?"
-                    )
+                    no_redis(address, &said)
                 } else {
                     format!("{doing}: {said}")
                 }
             }
             leasehold_handoff::Error::Pool { reason, .. } => {
                 let said = one_line(reason);
-                refused_database(&server, &said).unwrap_or_else(|| {
-                    format!(
-                        "no Redis answers at {address} ({said}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?"
-                    )
-                })
+                refused_database(&server, &said).unwrap_or_else(|| no_redis(address, &said))
             }
             other => one_line(&other.to_string()),
         }
     }
+}
+
+/// Redis gives no answer. A Redis that has reached its limit of clients closes each new connection, mostly before its message can be
+/// read.
+fn no_redis(address: &str, said: &str) -> String {
+    let lower = said.to_ascii_lowercase();
+    let closed = ["broken pipe", "connection reset", "unexpected end of file", "max number of clients"];
+    if closed.iter().any(|sign| lower.contains(sign)) {
+        return format!(
+            "Redis at {address} closes new connections at once ({said}); has it reached its maxclients? `redis-cli info clients` \
+             shows how many it has"
+        );
+    }
+    format!("no Redis answers at {address} ({said}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?")
 }
 
 /// Redis has answered: it has fewer databases than the URL wants. `None` for any other error.
@@ -152,6 +160,19 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The error line of a Redis that has reached its maxclients is lost, because Redis closes the connection at once.
+    #[test]
+    fn a_redis_that_closes_new_connections_is_told_from_one_that_is_not_there() {
+        for said in [
+            "10.0.0.7:6379: broken pipe",
+            "Connection reset by peer (os error 104)",
+            "ERR max number of clients reached",
+        ] {
+            assert!(no_redis("10.0.0.7:6379", said).contains("has it reached its maxclients?"), "{said}");
+        }
+        assert!(no_redis("10.0.0.7:6379", "Connection refused").starts_with("no Redis answers at 10.0.0.7:6379"));
+    }
 
     #[test]
     fn a_place_has_no_password() {

@@ -150,6 +150,21 @@ impl StoreError {
         }
     }
 
+    /// Whether an open transaction of another session was in the way for longer than the call waits.
+    #[must_use]
+    pub fn may_be_locked(&self) -> bool {
+        matches!(&*self.0, Cause::Postgres(error) if error.may_be_locked())
+    }
+
+    /// What PostgreSQL says about a value that it refuses: the caller is wrong.
+    #[must_use]
+    pub fn refused_value(&self) -> Option<String> {
+        match &*self.0 {
+            Cause::Postgres(error) => error.refused_value(),
+            _ => None,
+        }
+    }
+
     /// The error as one line that says what to do, without secrets.
     #[must_use]
     pub fn explain(&self, config: &Config) -> String {

@@ -17,6 +17,7 @@ mod explain;
 mod graphs;
 mod hints;
 mod limits;
+mod once;
 mod pair;
 mod places;
 mod schedules;
@@ -35,7 +36,7 @@ pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{
-    Batch, BatchSeal, KeyLimit, LimitRecord, Locked, LockedOut, Pooler, Schedule, Sealed, Store,
+    Batch, BatchSeal, KeyLimit, LimitRecord, Locked, LockedOut, Once, OnceKey, Pooler, Schedule, Sealed, Store,
 };
 pub use pair::{Pair, handoff_or_later};
 pub use schedules::upcoming;

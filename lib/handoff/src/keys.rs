@@ -163,6 +163,11 @@ impl QueueKeys {
         self.key("kinds")
     }
 
+    /// Sorted set: kind, or [`EVERY_KIND`] → until when in ms it is remembered that a worker served the kind. The key expires.
+    pub(crate) fn served(&self) -> String {
+        self.key("served")
+    }
+
     /// String: the lock under which a worker fills the head.
     pub(crate) fn fill_lock(&self) -> String {
         self.key("fill")

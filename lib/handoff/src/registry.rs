@@ -9,7 +9,7 @@ use crate::{
     worker::milliseconds,
 };
 use leasehold_core::{Kind, QueueName};
-use leasehold_ports::{Served, WorkerRecord};
+use leasehold_ports::{LastServed, SERVED_REMEMBERED_FOR, Served, WorkerRecord};
 use redis::Value;
 use std::time::Duration;
 
@@ -38,6 +38,43 @@ impl Handoff {
             steps.push(command("PEXPIRE", (key, ttl_ms)).into());
         }
         self.run::<Vec<Value>>(DOING, steps).await.map(|_| ())
+    }
+
+    /// Remembers that a worker serves its kinds now.
+    ///
+    /// # Errors
+    /// If Redis does not write it in time.
+    pub async fn note_served(&self, worker: &WorkerRecord) -> Result<(), Error> {
+        let kept_ms = milliseconds(SERVED_REMEMBERED_FOR);
+        let mut steps: Vec<Step> = Vec::with_capacity(2 * worker.queues.len());
+        for (queue, _slots) in &worker.queues {
+            let key = self.keys().of(queue).served();
+            let remember = RENEW.on([key.clone()]).arg(kept_ms).arg("drop");
+            steps.push(match &worker.kinds {
+                None => remember.args([EVERY_KIND]).into(),
+                Some(only) => remember.args(only).into(),
+            });
+            steps.push(command("PEXPIRE", (key, kept_ms)).into());
+        }
+        self.run::<Vec<Value>>("remembering what a worker serves", steps).await.map(|_| ())
+    }
+
+    /// When workers last served the kinds of a queue, as far as Redis remembers.
+    ///
+    /// # Errors
+    /// If Redis does not answer in time.
+    pub async fn last_served(&self, queue: &QueueName) -> Result<Vec<LastServed>, Error> {
+        let key = self.keys().of(queue).served();
+        let commands = vec![redis::cmd("TIME"), command("ZRANGE", (key, 0, -1, "WITHSCORES"))];
+        let ((seconds, microseconds), members): ((f64, f64), Vec<(String, f64)>) =
+            self.run_atomically("reading when kinds were last served", commands).await?;
+        let now_ms = seconds * 1000.0 + microseconds / 1000.0;
+        let last = members.into_iter().filter_map(|(kind, until)| {
+            let kind = if kind == EVERY_KIND { None } else { Some(kind.parse().ok()?) };
+            let left_ms = (until - now_ms).max(0.0);
+            Some(LastServed { kind, ago: SERVED_REMEMBERED_FOR.saturating_sub(Duration::from_millis(left_ms as u64)) })
+        });
+        Ok(last.collect())
     }
 
     /// Withdraws the announcement of a worker. The kinds that it served count as served until its last announcement runs out,

@@ -31,6 +31,10 @@ pub enum Broken {
     NothingIsPromoted,
     /// A schedule fires although another reaper has fired the tick.
     ATickFiresTwice,
+    /// A success is written without its follow-on jobs.
+    FollowOnIsForgotten,
+    /// The follow-on jobs of a run are enqueued although the run has lost its lease.
+    FollowOnIgnoresTheFence,
     /// A child starts when the first of its parents has ended.
     OneParentIsEnough,
     /// A hint that a blocking take moved and that has no lease stays where it is.
@@ -45,7 +49,7 @@ pub enum Broken {
 
 impl Broken {
     /// All rules.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SettleIgnoresTheFence,
         Self::SettleIsAnsweredUnwritten,
         Self::ExpireIgnoresRenewals,
@@ -60,6 +64,8 @@ impl Broken {
         Self::LimitsAreIgnored,
         Self::NothingIsPromoted,
         Self::ATickFiresTwice,
+        Self::FollowOnIsForgotten,
+        Self::FollowOnIgnoresTheFence,
         Self::OneParentIsEnough,
         Self::NothingIsAdopted,
         Self::NothingIsFilled,

@@ -65,6 +65,9 @@ impl Rows {
     /// Ends a run from which other jobs follow. A run with a job that cannot be enqueued is dead.
     fn end_then(&mut self, fence: Fence, event: Event, success: &Success) -> bool {
         if self.live.get(&fence.id).is_none_or(|row| row.life.fence() != Some(fence)) {
+            if self.is_broken(Broken::FollowOnIgnoresTheFence) {
+                drop(self.enqueue(&success.then));
+            }
             return false;
         }
         if let Some(error) = self.refusal_of(&success.then) {
@@ -73,6 +76,9 @@ impl Rows {
         }
         if !self.end(fence, event, &Settle::Complete(success.result.clone())) {
             return false;
+        }
+        if self.is_broken(Broken::FollowOnIsForgotten) {
+            return true;
         }
         let told = std::mem::take(&mut self.unblocked);
         let answers = self.enqueue(&success.then).unwrap_or_default();

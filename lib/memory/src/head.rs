@@ -9,7 +9,9 @@ use crate::{
     scripts::{Mode, in_order},
 };
 use leasehold_core::{JobId, Kind, QueueName};
-use leasehold_ports::{Class, Error, Hint, HintPlace, Notice, Pushed, Served, Taken, WorkerRecord};
+use leasehold_ports::{
+    Class, Error, Hint, HintPlace, LastServed, Notice, Pushed, SERVED_REMEMBERED_FOR, Served, Taken, WorkerRecord,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -248,6 +250,30 @@ impl MemoryHead {
                     Some(only) => kinds.extend(only.iter().map(|kind| (kind.to_string(), holds))),
                 }
             }
+        })
+        .await
+    }
+
+    pub async fn note_served(&self, worker: &WorkerRecord) -> Result<(), Error> {
+        self.call("note_served", |server, now| {
+            for (queue, _) in &worker.queues {
+                let served = &mut server.of(queue).served;
+                match &worker.kinds {
+                    None => drop(served.insert(None, now)),
+                    Some(only) => served.extend(only.iter().map(|kind| (Some(kind.clone()), now))),
+                }
+            }
+        })
+        .await
+    }
+
+    pub async fn last_served(&self, queue: &QueueName) -> Result<Vec<LastServed>, Error> {
+        self.call("last_served", |server, now| {
+            let ago = |at: i64| Duration::from_millis(u64::try_from(now - at).unwrap_or_default());
+            let last = server.of(queue).served.iter();
+            last.map(|(kind, at)| LastServed { kind: kind.clone(), ago: ago(*at) })
+                .filter(|last| last.ago < SERVED_REMEMBERED_FOR)
+                .collect()
         })
         .await
     }

@@ -64,6 +64,8 @@ pub struct QueueKeys {
     pub overflow: Option<i64>,
     /// The kinds that workers serve, each with its deadline; an empty text means every kind.
     pub kinds: BTreeMap<String, i64>,
+    /// When workers last served each kind; `None` stands for every kind.
+    pub served: BTreeMap<Option<Kind>, i64>,
     pub bell: bool,
     pub fill_lock_until: Option<i64>,
     pub readings: Readings,

@@ -17,6 +17,7 @@ mod clients;
 mod clock;
 mod commands;
 mod ends;
+mod filling;
 mod graphs;
 mod head;
 mod head_repairs;

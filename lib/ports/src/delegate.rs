@@ -11,9 +11,9 @@ pub mod names {
     pub use crate::{
         Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended,
         Fill, Filled, Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, HintPlace,
-        JobMoment, JobStatus, Kinds, Lapsed, Lease, Line, LinePosition, LineSummary, Notice, Placed, Promoted, Pushed,
-        Renewed, Reorder, Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice, Snapshot, Stretch,
-        Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        JobMoment, JobStatus, Kinds, Lapsed, LastServed, Lease, Line, LinePosition, LineSummary, Notice, Placed,
+        Promoted, Pushed, Renewed, Reorder, Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice,
+        Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -337,12 +337,14 @@ macro_rules! delegate_head {
                 $head: WorkerRegistry {
                     async fn check(&self) -> ();
                     async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> ();
+                    async fn note_served(&self, worker: &WorkerRecord) -> ();
                     async fn withdraw(&self, worker: &WorkerRecord) -> ();
                 }
             }
             $crate::port! {
                 $head: ListWorkers {
                     async fn workers(&self) -> Vec<WorkerRecord>;
+                    async fn last_served(&self, queue: &QueueName) -> Vec<LastServed>;
                 }
             }
             $crate::port! {

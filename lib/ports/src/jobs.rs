@@ -4,7 +4,7 @@ use crate::error::Error;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{Epoch, JobId, JobRecord, Kind, NewJob, Place, QueueName, State, WorkerId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{fmt, time::Duration};
 
@@ -13,7 +13,7 @@ use std::{fmt, time::Duration};
 pub const STRICT_PRIORITY_STEP: Duration = Duration::from_secs(60 * 365 * 24 * 3600);
 
 /// The answer to one enqueued job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enqueued {
     /// The job's id: the id that was sent, or the id of the job that already exists.
     pub id: JobId,
@@ -22,7 +22,7 @@ pub struct Enqueued {
     /// The job's state.
     pub state: State,
     /// Whether this call gave the fields of the new job to a job that waits.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaced: bool,
     /// The position in the line of a job that this call inserted or replaced.
     #[serde(skip)]

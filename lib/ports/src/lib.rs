@@ -59,7 +59,7 @@ pub use line_position::{InvalidLinePosition, LinePosition};
 pub use notices::{AWAITED_FOR, DUE_SOON, HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
-pub use registry::{ListWorkers, ReaperRegistry, WorkerRecord, WorkerRegistry};
+pub use registry::{LastServed, ListWorkers, ReaperRegistry, SERVED_REMEMBERED_FOR, WorkerRecord, WorkerRegistry};
 pub use reorders::{Reorder, Reordered, Reorders};
 pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, PushHints, Pushed, RepairHead, Snapshot, Stray, Swept};
 pub use roles::{

@@ -1,6 +1,6 @@
 //! The calls of an operator's tool: checks of all rows, and the condition of Redis as a whole.
 
-use crate::{error::Error, schedules::DueSchedules};
+use crate::{error::Error, jobs::RowLocker, schedules::DueSchedules};
 use async_trait::async_trait;
 use leasehold_core::{JobId, QueueName};
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub trait FindViolations: fmt::Debug + Send + Sync {
 
     /// Every broken invariant that the store finds in its rows.
     async fn violations(&self) -> Result<Vec<Violation>, Error>;
+
+    /// The sessions that have locked the rows of these jobs for a while, each with the job.
+    async fn lockers(&self, ids: &[JobId]) -> Result<Vec<(JobId, RowLocker)>, Error>;
 
     /// The schedules whose next tick is to come; `None`: there is no such schedule.
     async fn schedules_ahead(&self) -> Result<Option<DueSchedules>, Error>;

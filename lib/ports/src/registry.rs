@@ -28,6 +28,18 @@ pub struct WorkerRecord {
     pub running: u32,
 }
 
+/// For how long it is remembered that a worker served a kind.
+pub const SERVED_REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// When a worker last served a kind in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastServed {
+    /// The kind. `None`: the worker served every kind.
+    pub kind: Option<Kind>,
+    /// How long ago, by the clock of the store. Exact to half a minute.
+    pub ago: Duration,
+}
+
 /// The registry of workers.
 #[async_trait]
 pub trait WorkerRegistry: fmt::Debug + Send + Sync {
@@ -36,6 +48,9 @@ pub trait WorkerRegistry: fmt::Debug + Send + Sync {
 
     /// Announces that a worker lives and what it serves. Expires after `ttl`.
     async fn announce(&self, worker: &WorkerRecord, ttl: Duration) -> Result<(), Error>;
+
+    /// Remembers that a worker serves its kinds now, for [`SERVED_REMEMBERED_FOR`]. Nothing is decided by it.
+    async fn note_served(&self, worker: &WorkerRecord) -> Result<(), Error>;
 
     /// Withdraws the announcement.
     async fn withdraw(&self, worker: &WorkerRecord) -> Result<(), Error>;
@@ -46,6 +61,10 @@ pub trait WorkerRegistry: fmt::Debug + Send + Sync {
 pub trait ListWorkers: fmt::Debug + Send + Sync {
     /// The live workers.
     async fn workers(&self) -> Result<Vec<WorkerRecord>, Error>;
+
+    /// When workers last served the kinds of a queue, as far as it is remembered. A store that was emptied remembers nothing from
+    /// before.
+    async fn last_served(&self, queue: &QueueName) -> Result<Vec<LastServed>, Error>;
 }
 
 /// The registry of reapers.

@@ -101,11 +101,44 @@ fn read(text: &str) -> Result<Vec<Cron>, InvalidTiming> {
     }
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
     let parse = |fields: &str| parser.parse(fields).map_err(|error| problem(error.to_string()));
-    let whole = parse(fields)?;
+    let whole = parser.parse(fields).map_err(|error| {
+        let is_read = |fields: &str| parser.parse(fields).map(drop).map_err(|error| error.to_string());
+        problem(wrong_field(fields, is_read).unwrap_or_else(|| error.to_string()))
+    })?;
     match fixed_times(fields) {
         Some(times) => times.iter().map(|time| parse(time)).collect(),
         None => Ok(vec![whole]),
     }
+}
+
+/// The fields of an expression, in order, and what may stand in each of them.
+const FIELDS: [(&str, &str); 6] = [
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day", "1 to 31, L and W"),
+    ("month", "1 to 12 and jan to dec"),
+    ("weekday", "0 to 7, sun to sat, L and #"),
+];
+
+/// Names the first field that cannot be read even if all other fields are `*`.
+fn wrong_field(fields: &str, read: impl Fn(&str) -> Result<(), String>) -> Option<String> {
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let names = &FIELDS[FIELDS.len() - fields.len()..];
+    fields.iter().zip(names).enumerate().find_map(|(nth, (field, (name, allowed)))| {
+        let mut alone = vec!["*"; fields.len()];
+        alone[nth] = field;
+        let error = read(&alone.join(" ")).err()?;
+        // The parser puts the kind of the error before its text.
+        let (_, reason) = error.rsplit_once(": ").unwrap_or(("", &error));
+        let reason = reason.trim_end_matches('.').replace("CronPattern contains", "it contains");
+        let mut letters = reason.chars();
+        let first = letters.next().map(|first| first.to_ascii_lowercase());
+        let reason: String = first.into_iter().chain(letters).collect();
+        Some(format!(
+            "the field {name} cannot be {field:?}: {reason}; it takes {allowed}, with *, ranges (1-5), steps (*/10) and lists (1,5)"
+        ))
+    })
 }
 
 /// One expression for each time of the day, if the fields name several times and nothing but times: `0 2,14 * * *`. To `croner`,

@@ -12,7 +12,7 @@ WITH target AS MATERIALIZED (
     ORDER BY j.run_at LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
 ),
--- include promoted
+-- include promoted: last = next_ms
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, (
     SELECT ceil(extract(epoch FROM min(j.run_at) - now()) * 1000)::bigint FROM leasehold.job j

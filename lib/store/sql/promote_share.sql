@@ -4,7 +4,7 @@
 -- Guard:      the row is scheduled and due. A row that another session has locked is skipped.
 -- Parameters: $1 limit for each queue, $2 the queue after which the statement begins, $3 the number of queues to look at.
 -- Answer:     a row for each job, as promote. The last row has the last queue that was looked at, NULL if there was none, and in
---             `next_ms` the number of queues that were looked at.
+--             `queues_seen` the number of queues that were looked at.
 -- Zero rows:  never.
 -- Index:      job_due_in_queue, one probe and one short range for each queue; then job_pkey. The condition on the state is written
 --             as the index has it.
@@ -31,6 +31,6 @@ WITH RECURSIVE queues(name, nth) AS (
         FOR UPDATE SKIP LOCKED
     ) due
 ),
--- include promoted
+-- include promoted: last = queues_seen
 UNION ALL
 SELECT NULL, max(q.name), NULL, NULL, count(*), NULL FROM queues q

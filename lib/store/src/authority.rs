@@ -3,7 +3,8 @@
 
 use crate::{connect::Store, violations::CHECKS};
 use async_trait::async_trait;
-use leasehold_ports::{DueSchedules, Error, FindViolations, Violation};
+use leasehold_core::JobId;
+use leasehold_ports::{DueSchedules, Error, FindViolations, RowLocker, Violation};
 
 leasehold_ports::delegate_store!(Store);
 
@@ -11,6 +12,10 @@ leasehold_ports::delegate_store!(Store);
 impl FindViolations for Store {
     fn checks(&self) -> &'static [&'static str] {
         CHECKS
+    }
+
+    async fn lockers(&self, ids: &[JobId]) -> Result<Vec<(JobId, RowLocker)>, Error> {
+        Ok(Store::lockers(self, ids).await?)
     }
 
     async fn violations(&self) -> Result<Vec<Violation>, Error> {

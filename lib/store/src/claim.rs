@@ -179,7 +179,7 @@ impl Store {
         }
     }
 
-    fn begun(&self, jobs: Vec<(ClaimedJob, Vec<String>)>) -> Vec<ClaimedJob> {
+    pub(crate) fn begun(&self, jobs: Vec<(ClaimedJob, Vec<String>)>) -> Vec<ClaimedJob> {
         if !jobs.is_empty() {
             self.limited_runs.begun(jobs.iter().map(|(job, keys)| (job.fence, keys.clone())));
         }
@@ -293,7 +293,7 @@ impl Claim<'_> {
 }
 
 /// Decodes a row of a claim.
-fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+pub(crate) fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
     let retry = retry(row)?;
     // Before its first retry, the job has all of its time.
     let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
@@ -317,7 +317,7 @@ fn claimed(row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
 }
 
 /// Decodes a row of a claim of a job with limit keys.
-fn limited(row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
+pub(crate) fn limited(row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
     Ok((claimed(row, worker)?, row.try_get("limit_keys")?))
 }
 

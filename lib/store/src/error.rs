@@ -218,6 +218,20 @@ impl Error {
         }
     }
 
+    /// What the server says about a value that one of our functions refuses: the caller is wrong.
+    #[must_use]
+    pub fn refused_value(&self) -> Option<String> {
+        let source = match self {
+            Self::Sql { source, .. } => source,
+            Self::InPart { source, .. } => return source.refused_value(),
+            _ => return None,
+        };
+        let sqlx::Error::Database(error) = source else { return None };
+        // A parent that does not exist, or a value that no check of this program knows.
+        let is_refused = error.code().is_some_and(|code| code == "23503" || code == "P0002" || code.starts_with("22"));
+        is_refused.then(|| error.message().to_owned())
+    }
+
     /// Whether a lock was not free within the lock timeout.
     pub(crate) fn is_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03")
@@ -225,7 +239,8 @@ impl Error {
 
     /// Whether the statement timed out because of a lock on a row, or perhaps a lock on the whole table: a statement
     /// waits for the table before it sets its own `lock_timeout`.
-    pub(crate) fn may_be_locked(&self) -> bool {
+    #[must_use]
+    pub fn may_be_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }
 

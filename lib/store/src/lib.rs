@@ -21,6 +21,7 @@ mod error;
 mod expire;
 mod following;
 mod graphs;
+mod http_claims;
 mod job_words;
 mod leases;
 mod limited_runs;
@@ -31,6 +32,7 @@ mod locked_out;
 mod locks;
 mod migrate;
 mod note_repairs;
+mod once;
 mod place;
 mod pool;
 mod prepare;
@@ -60,6 +62,7 @@ pub use bulk::{Choice, Page, just_before};
 pub use connect::{Pooler, Settings, Store};
 pub use dead_errors::{DeadFilter, ErrorGroup, ErrorGroups};
 pub use error::Error;
+pub use http_claims::{HttpClaim, HttpRun, RunFacts};
 pub use leasehold_ports::{
     Admitted, CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint,
     Fingerprints, Finished, Fire, FireOutcome, Front, HeldLimit, InvalidLinePosition, JobMoment, JobStatus, Kinds,
@@ -69,6 +72,7 @@ pub use leasehold_ports::{
 pub use limits::{KeyLimit, LimitRecord};
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
+pub use once::{Once, OnceKey};
 pub use queue_settings::{DeadLetter, QueueChange, QueueSettings};
 pub use read::{JobFilter, QueueStats};
 pub use revive::Revival;

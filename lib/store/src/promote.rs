@@ -42,7 +42,7 @@ impl Store {
         let share = || -> Result<(Placed, i64, Option<QueueName>), sqlx::Error> {
             let (placed, last) = promoted(&rows)?;
             let Some(row) = last else { return Ok((placed, 0, None)) };
-            let queues = row.try_get::<Option<i64>, _>("next_ms")?.unwrap_or_default();
+            let queues = row.try_get::<Option<i64>, _>("queues_seen")?.unwrap_or_default();
             let last = row.try_get::<Option<String>, _>("queue")?.and_then(|queue| queue.parse().ok());
             Ok((placed, queues, last))
         };

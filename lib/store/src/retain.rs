@@ -37,6 +37,7 @@ impl Store {
         self.delete_old_edges(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.trim_limits().await.map_err(Error::sql(DOING))?;
         self.delete_old_batches(&mut done).await.map_err(Error::sql(DOING))?;
+        self.forget_http().await.map_err(Error::sql(DOING))?;
         Ok(done)
     }
 
@@ -129,6 +130,18 @@ impl Store {
             let (edges, children): (i64, i64) = delete.fetch_one(&self.long_statements).await?;
             done.edges_deleted += u64::try_from(edges).unwrap_or_default();
             if children < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what the HTTP interface need not remember any more.
+    async fn forget_http(&self) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let delete = sqlx::query_scalar(include_str!("../sql/retain_http.sql")).bind(DELETE_ROWS);
+            let deleted: i64 = delete.fetch_one(&self.long_statements).await?;
+            if deleted < DELETE_ROWS {
                 break;
             }
         }

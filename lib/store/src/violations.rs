@@ -1,9 +1,14 @@
 //! violations: the invariants that can be checked with rows and the catalog alone. Each check is a file in
 //! `sql/violations/`. A check returns `id` (or NULL) and `detail`, at most a hundred rows.
 
-use crate::{connect::Store, error::Error};
+use crate::{
+    connect::Store,
+    error::Error,
+    row::{job_id, time, uuids},
+};
 use leasehold_core::JobId;
-use leasehold_ports::Violation;
+use leasehold_ports::{RowLocker, Violation};
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 const DOING: &str = "checking the rows";
@@ -42,6 +47,20 @@ checks! {
 }
 
 impl Store {
+    /// The sessions that have locked the rows of these jobs for a while, each with the job.
+    ///
+    /// # Errors
+    /// That the statement failed.
+    pub async fn lockers(&self, ids: &[JobId]) -> Result<Vec<(JobId, RowLocker)>, Error> {
+        let statement = sqlx::query(include_str!("../sql/lockers.sql")).bind(uuids(ids));
+        let locker = |row: PgRow| {
+            let (pid, application) = (row.try_get("pid")?, row.try_get("application")?);
+            Ok((job_id(&row, "id")?, RowLocker { pid, application, since: time(&row, "since")? }))
+        };
+        let rows = statement.try_map(locker).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("looking who has locked some jobs"))
+    }
+
     /// Runs all [`CHECKS`]. Some read all live jobs, some read the jobs that finished in the last day. So this is for
     /// an operator who asks, and not for a loop.
     ///

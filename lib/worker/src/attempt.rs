@@ -2,7 +2,7 @@
 //! settler then writes the result.
 
 use crate::{
-    capacity::{PREFETCH_TIMEOUT, Reservation, Slot, SlotWait},
+    capacity::{Reservation, Slot, SlotWait},
     following::{followed, judge},
     handler::Handler,
     progress, recovery,
@@ -26,14 +26,13 @@ enum End {
     Dropped,
 }
 
-/// The run as a pipeline. The slot and the reservation become free when the settler has the result.
-pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation, slot: Slot) {
+/// The run as a pipeline. `slot`: `None` if the run asks for a slot here, when its task begins. The slot and the reservation become free when the settler has the result.
+pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation, slot: Option<Slot>) {
     let claimed_at = Instant::now();
-    let slot = if matches!(slot, Slot::Unasked) { reservation.slot() } else { slot };
-    let slot = match slot {
+    let slot = match slot.unwrap_or_else(|| reservation.slot()) {
         Slot::Free(slot) => Some(slot),
         Slot::Later(wait) => wait_for_slot(&state, &run, &reservation, wait).await,
-        Slot::Never | Slot::Unasked => None,
+        Slot::Never => None,
     };
     let handler = state.handlers.resolve(&run.job().kind);
     let backoff = handler.as_ref().and_then(|handler| handler.backoff()).unwrap_or(state.settings.backoff);
@@ -77,13 +76,14 @@ async fn wait_for_slot(
     reservation: &Reservation,
     wait: SlotWait,
 ) -> Option<OwnedSemaphorePermit> {
+    let patience = reservation.patience();
     tokio::select! {
         biased;
         () = state.stopping.cancelled() => None,
         _ = run.cancelled() => None,
         slot = wait => slot.ok(),
-        () = sleep(PREFETCH_TIMEOUT) => {
-            reservation.slot_wait_timed_out();
+        () = sleep(patience) => {
+            reservation.slot_wait_timed_out(patience);
             None
         }
     }

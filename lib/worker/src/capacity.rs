@@ -1,7 +1,8 @@
 //! How many jobs of one queue this worker may hold: one for each slot, and a few more that are prefetched.
 //!
-//! The worker prefetches as many jobs as its slots will finish within [`PREFETCH_WINDOW`]. So small jobs are claimed and
-//! settled in batches much larger than the number of slots, and no long job is held that another worker could run.
+//! The worker prefetches as many jobs as its slots will finish during one claim, or within [`PREFETCH_WINDOW`]. So small jobs are
+//! claimed and settled in batches much larger than the number of slots, slots do not stand still behind a slow link, and no long
+//! job is held that another worker could run.
 
 use crate::shortage::Shortage;
 use leasehold_core::BATCH_MAX;
@@ -19,12 +20,18 @@ use tokio::{
     task::{Unconstrained, unconstrained},
 };
 
-/// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day.
+/// A prefetched job should get a slot within this time: about one round trip to PostgreSQL on a busy day. Where a claim always
+/// takes longer, because PostgreSQL is far away, the window is as long as a claim and the hints for the next one take.
 const PREFETCH_WINDOW: Duration = Duration::from_millis(10);
+/// PostgreSQL is far away if even the shortest claims take as long as this. On a busy machine nearby, some are much shorter.
+const FAR: Duration = Duration::from_millis(20);
+/// The longest window.
+const WINDOW_MAX: Duration = Duration::from_millis(250);
 /// The most jobs that are prefetched: one full batch runs while the next one is claimed.
 pub(crate) const PREFETCH_MAX: usize = 2 * BATCH_MAX;
-/// A prefetched job without a slot is released after this time: the jobs in the slots take longer than the average said.
-pub(crate) const PREFETCH_TIMEOUT: Duration = Duration::from_millis(250);
+/// A prefetched job without a slot is released after this time, or four windows: the jobs in the slots take longer than the
+/// average said.
+const PREFETCH_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The slots and the prefetch of one queue.
 #[derive(Debug)]
@@ -34,6 +41,9 @@ pub(crate) struct Capacity {
     held: AtomicUsize,
     /// Moving average of the duration of a run, in ns; 0 before the first run has ended.
     run_ns: AtomicU64,
+    /// The shortest of the last claims, in ns. A claim may also take long because PostgreSQL has much to do; the shortest one
+    /// shows how far away PostgreSQL is.
+    claim_ns: AtomicU64,
     freed: Notify,
     shortage: Arc<Shortage>,
 }
@@ -50,6 +60,7 @@ impl Capacity {
             slots: Arc::new(Semaphore::new(count)),
             held: AtomicUsize::new(0),
             run_ns: AtomicU64::new(0),
+            claim_ns: AtomicU64::new(0),
             freed: Notify::new(),
             shortage,
         })
@@ -74,7 +85,29 @@ impl Capacity {
 
     /// How many jobs may be prefetched, from the average duration of a run.
     pub(crate) fn soon(&self) -> usize {
-        if self.shortage.may_hold_ahead() { ahead(self.count, self.run_ns.load(Ordering::Relaxed)) } else { 0 }
+        if !self.shortage.may_hold_ahead() {
+            return 0;
+        }
+        ahead(self.count, self.window(), self.run_ns.load(Ordering::Relaxed))
+    }
+
+    /// A claim took this long.
+    pub(crate) fn claimed_within(&self, time: Duration) {
+        let before = self.claim_ns.load(Ordering::Relaxed);
+        // Forgets a short claim slowly: the link may have become slower.
+        let longest = if before == 0 { u64::MAX } else { before.saturating_add(before / 8) };
+        self.claim_ns.store(as_ns(time).min(longest).max(1), Ordering::Relaxed);
+    }
+
+    /// A prefetched job should get a slot within this time.
+    fn window(&self) -> Duration {
+        let claim = Duration::from_nanos(self.claim_ns.load(Ordering::Relaxed));
+        if claim < FAR { PREFETCH_WINDOW } else { (claim * 2).min(WINDOW_MAX) }
+    }
+
+    /// A prefetched job, or a hint for one, that gets no slot within this time goes back.
+    pub(crate) fn patience(&self) -> Duration {
+        PREFETCH_TIMEOUT.max(self.window() * 4)
     }
 
     /// The limit on held jobs has changed: wake the loop of the queue.
@@ -97,8 +130,6 @@ pub(crate) type SlotWait =
 pub(crate) enum Slot {
     Free(OwnedSemaphorePermit),
     Later(SlotWait),
-    /// The run asks for a slot when its task begins.
-    Unasked,
     /// The semaphore was closed, which never happens.
     Never,
 }
@@ -121,19 +152,23 @@ impl Reservation {
 
     /// Adds the duration of a run to the average.
     pub(crate) fn took(&self, time: Duration) {
-        let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let time_ns = as_ns(time).max(1);
         // Two runs that end at once may lose one of the two updates. The average is an estimate.
         let before = self.0.run_ns.load(Ordering::Relaxed);
         // The first run counts as one of eight. Otherwise one very short run would make a new worker claim hundreds of jobs.
-        let before = if before == 0 { window_ns() } else { before };
+        let before = if before == 0 { as_ns(PREFETCH_WINDOW) } else { before };
         let after = before - before / 8 + time_ns / 8;
         self.0.run_ns.store(after.max(1), Ordering::Relaxed);
     }
 
-    /// No slot was free within [`PREFETCH_TIMEOUT`]: runs now take at least that long, whatever the average says.
-    pub(crate) fn slot_wait_timed_out(&self) {
-        let waited_ns = u64::try_from(PREFETCH_TIMEOUT.as_nanos()).unwrap_or(u64::MAX);
-        self.0.run_ns.fetch_max(waited_ns, Ordering::Relaxed);
+    /// How long a job without a slot is kept.
+    pub(crate) fn patience(&self) -> Duration {
+        self.0.patience()
+    }
+
+    /// No slot was free within this time: runs now take at least that long, whatever the average says.
+    pub(crate) fn slot_wait_timed_out(&self, waited: Duration) {
+        self.0.run_ns.fetch_max(as_ns(waited), Ordering::Relaxed);
     }
 }
 
@@ -144,16 +179,16 @@ impl Drop for Reservation {
     }
 }
 
-fn window_ns() -> u64 {
-    u64::try_from(PREFETCH_WINDOW.as_nanos()).unwrap_or(u64::MAX)
+fn as_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How many jobs `slots` finish within [`PREFETCH_WINDOW`].
-fn ahead(slots: usize, run_ns: u64) -> usize {
+/// How many jobs `slots` finish within the window.
+fn ahead(slots: usize, window: Duration, run_ns: u64) -> usize {
     if run_ns == 0 {
         return 0;
     }
-    let per_slot = window_ns() as f64 / run_ns as f64;
+    let per_slot = as_ns(window) as f64 / run_ns as f64;
     // A float as an integer keeps to the integer's bounds.
     ((slots as f64 * per_slot) as usize).min(PREFETCH_MAX)
 }
@@ -165,11 +200,11 @@ mod tests {
     #[test]
     fn small_jobs_are_prefetched_and_long_ones_are_not() {
         let ns = |duration: Duration| u64::try_from(duration.as_nanos()).expect("a short time");
-        assert_eq!(ahead(50, 0), 0, "nothing is known yet");
-        assert_eq!(ahead(50, ns(Duration::from_micros(5))), PREFETCH_MAX);
-        assert_eq!(ahead(50, ns(Duration::from_millis(10))), 50);
-        assert_eq!(ahead(50, ns(Duration::from_millis(100))), 5);
-        assert_eq!(ahead(2, ns(Duration::from_secs(60))), 0);
+        assert_eq!(ahead(50, PREFETCH_WINDOW, 0), 0, "nothing is known yet");
+        assert_eq!(ahead(50, PREFETCH_WINDOW, ns(Duration::from_micros(5))), PREFETCH_MAX);
+        assert_eq!(ahead(50, PREFETCH_WINDOW, ns(Duration::from_millis(10))), 50);
+        assert_eq!(ahead(50, PREFETCH_WINDOW, ns(Duration::from_millis(100))), 5);
+        assert_eq!(ahead(2, PREFETCH_WINDOW, ns(Duration::from_secs(60))), 0);
     }
 
     #[test]
@@ -180,6 +215,24 @@ mod tests {
         assert_eq!(capacity.soon(), 9);
         (0..60).for_each(|_| reservation.took(Duration::from_micros(5)));
         assert_eq!(capacity.soon(), PREFETCH_MAX, "all runs are short");
+    }
+
+    #[test]
+    fn behind_a_slow_link_more_is_prefetched() {
+        let capacity = Capacity::new(8, Arc::default());
+        let ms = Duration::from_millis;
+        let reservation = capacity.take();
+        (0..60).for_each(|_| reservation.took(ms(20)));
+        assert_eq!(capacity.soon(), 4, "no claim is known");
+        capacity.claimed_within(ms(2));
+        (0..3).for_each(|_| capacity.claimed_within(ms(100)));
+        assert_eq!(capacity.soon(), 4, "a few slow claims are no slow link");
+        (0..60).for_each(|_| capacity.claimed_within(ms(100)));
+        assert_eq!((capacity.soon(), capacity.patience()), (80, ms(800)));
+        capacity.claimed_within(ms(2));
+        assert_eq!((capacity.soon(), capacity.patience()), (4, PREFETCH_TIMEOUT));
+        (0..200).for_each(|_| capacity.claimed_within(ms(60_000)));
+        assert_eq!((capacity.soon(), capacity.patience()), (100, ms(1000)));
     }
 
     #[tokio::test]
@@ -223,7 +276,7 @@ mod tests {
         let capacity = Capacity::new(50, Arc::default());
         let reservation = capacity.take();
         reservation.took(Duration::from_micros(5));
-        reservation.slot_wait_timed_out();
-        assert_eq!(ahead(50, capacity.run_ns.load(Ordering::Relaxed)), 2);
+        reservation.slot_wait_timed_out(PREFETCH_TIMEOUT);
+        assert_eq!(ahead(50, PREFETCH_WINDOW, capacity.run_ns.load(Ordering::Relaxed)), 2);
     }
 }

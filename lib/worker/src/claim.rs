@@ -1,11 +1,7 @@
 //! Turns hints into jobs: the claim in PostgreSQL, which decides, and the start of the claimed jobs.
 
 use crate::{
-    attempt::attempt,
-    capacity::{Capacity, Slot},
-    run::Run,
-    unanswered::reconcile_unanswered,
-    worker_state::WorkerState,
+    attempt::attempt, capacity::Capacity, run::Run, unanswered::reconcile_unanswered, worker_state::WorkerState,
 };
 use leasehold_core::{ClaimedJob, FailPoint, JobId, QueueName, pass};
 use std::{collections::HashSet, sync::Arc};
@@ -65,6 +61,7 @@ impl Queue {
         match claim.await {
             Ok(jobs) => {
                 state.postgres.answered();
+                self.capacity.claimed_within(sent_at.elapsed());
                 let refused = refused(ids, &jobs);
                 let started = jobs.len();
                 self.start(jobs, sent_at);
@@ -127,7 +124,7 @@ impl Queue {
             let reservation = self.capacity.take();
             // The jobs are in the order of the line, and tasks may begin in any order. In a large batch each run takes a moment
             // only, and the order of turns would cost each of them one more switch of tasks.
-            let slot = if is_large { Slot::Unasked } else { reservation.slot() };
+            let slot = (!is_large).then(|| reservation.slot());
             state.attempts.spawn(attempt(Arc::clone(state), run, reservation, slot));
         }
     }

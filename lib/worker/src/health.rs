@@ -23,7 +23,7 @@ const STEADY: Duration = Duration::from_secs(5);
 
 /// What this worker knows about one of the two stores.
 #[derive(Debug)]
-pub(crate) struct Health {
+pub struct Health {
     store: &'static str,
     meanwhile: &'static str,
     unavailable: AtomicBool,
@@ -80,7 +80,7 @@ impl Logged {
 
 impl Health {
     /// `meanwhile`: what the worker does while the store is unavailable, for the log.
-    pub(crate) const fn new(store: &'static str, meanwhile: &'static str) -> Self {
+    pub const fn new(store: &'static str, meanwhile: &'static str) -> Self {
         Self {
             store,
             meanwhile,
@@ -92,12 +92,13 @@ impl Health {
         }
     }
 
-    pub(crate) fn is_unavailable(&self) -> bool {
+    /// Whether the store counts as unavailable.
+    pub fn is_unavailable(&self) -> bool {
         self.unavailable.load(Ordering::Acquire)
     }
 
     /// A call failed.
-    pub(crate) fn failed(&self, error: &dyn fmt::Display) {
+    pub fn failed(&self, error: &dyn fmt::Display) {
         if !self.unavailable.swap(true, Ordering::AcqRel) {
             self.log(Logged::failed, error);
             self.changed.notify_waiters();
@@ -105,13 +106,13 @@ impl Health {
     }
 
     /// Results could not be written, and not for the first time: until [`Health::results_written`], the store is unavailable.
-    pub(crate) fn results_refused(&self, error: &dyn fmt::Display) {
+    pub fn results_refused(&self, error: &dyn fmt::Display) {
         self.refuses_results.store(true, Ordering::Release);
         self.failed(error);
     }
 
     /// Results have been written, or need not be written any more.
-    pub(crate) fn results_written(&self) {
+    pub fn results_written(&self) {
         if self.refuses_results.load(Ordering::Relaxed) {
             self.refuses_results.store(false, Ordering::Release);
         }
@@ -119,7 +120,7 @@ impl Health {
     }
 
     /// A call succeeded.
-    pub(crate) fn answered(&self) {
+    pub fn answered(&self) {
         if self.refuses_results.load(Ordering::Acquire) {
             return;
         }
@@ -152,12 +153,12 @@ impl Health {
     }
 
     /// Ready when the store is, or already was, unavailable.
-    pub(crate) async fn until_unavailable(&self) {
+    pub async fn until_unavailable(&self) {
         self.until(true).await;
     }
 
     /// Ready when the store is available again.
-    pub(crate) async fn until_back(&self) {
+    pub async fn until_back(&self) {
         self.until(false).await;
     }
 

@@ -10,45 +10,47 @@ use std::{
 
 /// The random numbers of one worker.
 #[derive(Debug)]
-pub(crate) struct Jitter(Mutex<StdRng>);
+pub struct Jitter(Mutex<StdRng>);
 
 impl Jitter {
-    pub(crate) fn new() -> Self {
+    /// Other numbers each time.
+    #[expect(clippy::new_without_default, reason = "two defaults would not be equal")]
+    pub fn new() -> Self {
         Self::seeded(rand::random())
     }
 
     /// The same numbers for the same seed.
-    pub(crate) fn seeded(seed: u64) -> Self {
+    pub fn seeded(seed: u64) -> Self {
         Self(Mutex::new(StdRng::seed_from_u64(seed)))
     }
 
     /// Uniform in `0.0..1.0`.
-    pub(crate) fn fraction(&self) -> f64 {
+    pub fn fraction(&self) -> f64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
 }
 
 /// Waits that grow with each try and have jitter, so that a fleet does not return all at once.
 #[derive(Debug)]
-pub(crate) struct Waits {
+pub struct Waits {
     backoff: Backoff,
     tries: i32,
 }
 
 impl Waits {
     /// The first wait is at most `base_ms`; no wait is longer than `cap_ms`.
-    pub(crate) const fn new(base_ms: u64, cap_ms: u64) -> Self {
+    pub const fn new(base_ms: u64, cap_ms: u64) -> Self {
         Self { backoff: Backoff::exponential(Duration::from_millis(base_ms), Duration::from_millis(cap_ms)), tries: 0 }
     }
 
     /// The next wait.
-    pub(crate) fn next(&mut self, jitter: &Jitter) -> Duration {
+    pub fn next(&mut self, jitter: &Jitter) -> Duration {
         self.tries = self.tries.saturating_add(1);
         self.backoff.delay(self.tries, jitter.fraction())
     }
 
     /// A call succeeded: the next wait is short again.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.tries = 0;
     }
 }

@@ -54,7 +54,17 @@ pub use exec::{Exec, ExecError, PassedEnv, ReadJob};
 #[doc(hidden)]
 pub use following::{followed, judge};
 pub use handler::{Handler, Handlers, STOP_TIMEOUT};
+#[doc(hidden)]
+pub use health::Health;
+#[doc(hidden)]
+pub use jitter::{Jitter, Waits};
+#[doc(hidden)]
+pub use parked::{Parked, Reason};
+#[doc(hidden)]
+pub use refused::{Sorted, sort};
 pub use run::{MissingState, ParentsError, Run, State, StopReason};
 pub use settings::Settings;
+#[doc(hidden)]
+pub use take::{Awaited as AwaitedTake, Take, Took};
 pub use watch::{Slots, Watch};
 pub use worker::Worker;

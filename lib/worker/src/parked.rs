@@ -34,7 +34,7 @@ const IN_DANGER_AT_ONCE: usize = 2;
 
 /// Why a hint is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// Another transaction holds a lock on the row.
     Locked,
     /// A job with the same unique key has begun, and only one of them may run.
@@ -47,7 +47,7 @@ pub(crate) enum Reason {
 
 /// The parked hints of one queue.
 #[derive(Debug)]
-pub(crate) struct Parked {
+pub struct Parked {
     /// For each hint, when it is due, and the pause before that time.
     locked: BTreeMap<JobId, (Instant, Duration)>,
     due: BTreeSet<(Instant, JobId)>,
@@ -60,7 +60,8 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    pub(crate) fn new(handoff_lease: Duration) -> Self {
+    /// No hints. Redis keeps a lease of this length for each hint.
+    pub fn new(handoff_lease: Duration) -> Self {
         let now = Instant::now();
         Self {
             locked: BTreeMap::new(),
@@ -73,12 +74,13 @@ impl Parked {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no hint is parked.
+    pub fn is_empty(&self) -> bool {
         self.locked.is_empty() && self.crashed.is_empty() && self.in_danger.is_empty()
     }
 
     /// Parks hints that were just refused. A hint that was parked for a lock before is parked for twice as long.
-    pub(crate) fn park(&mut self, hints: impl IntoIterator<Item = (JobId, Reason)>) {
+    pub fn park(&mut self, hints: impl IntoIterator<Item = (JobId, Reason)>) {
         let now = Instant::now();
         if self.is_empty() {
             self.held_at = now;
@@ -108,7 +110,7 @@ impl Parked {
     }
 
     /// The time of the next action: to try hints again, or to keep their leases.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         if self.is_empty() {
             return None;
         }
@@ -118,7 +120,7 @@ impl Parked {
     }
 
     /// The hints to try now. They stay parked until [`Parked::tried`].
-    pub(crate) fn due(&mut self) -> Vec<JobId> {
+    pub fn due(&mut self) -> Vec<JobId> {
         let now = Instant::now();
         let mut ids: Vec<JobId> =
             self.due.iter().take_while(|(due, _)| *due <= now).take(LOCKED_AT_ONCE).map(|(_, id)| *id).collect();
@@ -131,7 +133,7 @@ impl Parked {
 
     /// These hints were tried, and `claimed` of them were claimed. The caller parks the others again if their jobs
     /// still wait.
-    pub(crate) fn tried(&mut self, ids: &[JobId], claimed: &BTreeSet<JobId>) {
+    pub fn tried(&mut self, ids: &[JobId], claimed: &BTreeSet<JobId>) {
         let tried: BTreeSet<JobId> = ids.iter().copied().collect();
         let before = self.crashed.len() + self.in_danger.len();
         for queue in [&mut self.crashed, &mut self.in_danger] {
@@ -148,7 +150,7 @@ impl Parked {
     }
 
     /// Removes a hint whose job this worker can no longer claim.
-    pub(crate) fn forget(&mut self, id: JobId) {
+    pub fn forget(&mut self, id: JobId) {
         if let Some((due, _)) = self.locked.remove(&id) {
             self.due.remove(&(due, id));
         }
@@ -156,7 +158,7 @@ impl Parked {
 
     /// The hints whose leases Redis must keep now. If the call is so late that the leases may have run out, the hints
     /// may belong to other workers, so none stays parked.
-    pub(crate) fn leases_to_hold(&mut self) -> Vec<JobId> {
+    pub fn leases_to_hold(&mut self) -> Vec<JobId> {
         if self.is_empty() || self.held_at.elapsed() < self.handoff_lease / 3 {
             return Vec::new();
         }
@@ -173,7 +175,7 @@ impl Parked {
     }
 
     /// Removes and returns all hints: the worker stops, or Redis is unavailable.
-    pub(crate) fn take_all(&mut self) -> Vec<JobId> {
+    pub fn take_all(&mut self) -> Vec<JobId> {
         let ids = self.ids();
         *self = Self::new(self.handoff_lease);
         ids

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 /// Where the refused hints go.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sorted {
+pub struct Sorted {
     /// The job is finished, claimed by another worker, scheduled, paused, overdue, in another queue, or does not exist. Nothing
     /// is lost if the hint is deleted.
-    pub(crate) forget: Vec<JobId>,
+    pub forget: Vec<JobId>,
     /// Jobs of the line that another worker has a handler for.
-    pub(crate) aside: BTreeMap<Kind, Vec<Hint>>,
+    pub aside: BTreeMap<Kind, Vec<Hint>>,
     /// Jobs of the line that this worker could run, but not now.
-    pub(crate) park: Vec<(JobId, Reason)>,
+    pub park: Vec<(JobId, Reason)>,
 }
 
 impl Sorted {
@@ -54,7 +54,9 @@ impl Queue {
     }
 }
 
-fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
+/// Sorts refused hints by what a look at their jobs has found.
+#[must_use]
+pub fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> Sorted {
     let mut sorted = Sorted::default();
     let mut live: BTreeMap<JobId, JobStatus> =
         looked.into_iter().filter(|job| job.queue == *queue).map(|job| (job.id, job)).collect();

@@ -5,17 +5,20 @@ use crate::{jitter::Waits, worker_state::WorkerState};
 use chrono::{SecondsFormat, Utc};
 use leasehold_ports::WorkerRecord;
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(3);
 /// An announcement stays valid if the next two announcements fail.
 const HOLDS_FOR: Duration = Duration::from_secs(10);
+/// How often a worker has it remembered which kinds it serves, for people who ask later why a job waits.
+const REMEMBERED_EVERY: Duration = Duration::from_secs(30);
 
 /// Announces until `done`, then withdraws the announcement.
 pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
     let mut record = record(&state);
     let mut waits = Waits::new(100, 2000);
+    let mut remembered: Option<Instant> = None;
     loop {
         record.running = u32::try_from(state.runs.len()).unwrap_or(u32::MAX);
         let was_unavailable = state.redis.is_unavailable();
@@ -29,6 +32,10 @@ pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
             Ok(()) => state.handoff.announce(&record, HOLDS_FOR).await,
             unfit => unfit,
         };
+        if answer.is_ok() && remembered.is_none_or(|at| at.elapsed() >= REMEMBERED_EVERY) {
+            note_served(&state, &record).await;
+            remembered = Some(Instant::now());
+        }
         let wait = match answer {
             Ok(()) => {
                 state.redis.answered();
@@ -51,10 +58,20 @@ pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
             () = sleep(wait), if !wait.is_zero() => {}
         }
     }
+    if !state.redis.is_unavailable() {
+        note_served(&state, &record).await;
+    }
     if !state.redis.is_unavailable()
         && let Err(error) = state.handoff.withdraw(&record).await
     {
         tracing::debug!(%error, "the announcement was not withdrawn; it expires by itself");
+    }
+}
+
+/// A failure is found by the next announcement.
+async fn note_served(state: &WorkerState, record: &WorkerRecord) {
+    if let Err(error) = state.handoff.note_served(record).await {
+        tracing::debug!(%error, "it is not remembered which kinds this worker serves");
     }
 }
 

@@ -14,7 +14,7 @@ const BLOCKS_FOR: Duration = Duration::from_secs(5);
 const BELL_WAIT: Duration = Duration::from_secs(1);
 
 /// The blocking wait of one queue.
-pub(crate) struct Take {
+pub struct Take {
     handoff: Arc<dyn WorkerHead>,
     queue: QueueName,
     taker: Option<Box<dyn BlockingTake>>,
@@ -23,7 +23,7 @@ pub(crate) struct Take {
 
 /// The goal of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaited {
+pub enum Awaited {
     /// A hint.
     Hint,
     /// The bell: another process says that there are hints.
@@ -39,7 +39,8 @@ struct UnderWay {
 }
 
 /// How a wait ended.
-pub(crate) enum Took {
+pub enum Took {
+    /// A hint, which is in `claimed` now.
     Hint(JobId),
     /// No hint came. The head may hold hints all the same: the bell may have rung.
     Nothing,
@@ -48,12 +49,13 @@ pub(crate) enum Took {
 }
 
 impl Take {
-    pub(crate) fn new(handoff: Arc<dyn WorkerHead>, queue: QueueName) -> Self {
+    /// No wait is in progress.
+    pub fn new(handoff: Arc<dyn WorkerHead>, queue: QueueName) -> Self {
         Self { handoff, queue, taker: None, under_way: None }
     }
 
     /// Starts a wait, unless a wait is in progress.
-    pub(crate) async fn start(&mut self, awaited: Awaited) -> Result<(), Error> {
+    pub async fn start(&mut self, awaited: Awaited) -> Result<(), Error> {
         if self.under_way.is_some() {
             return Ok(());
         }
@@ -75,7 +77,7 @@ impl Take {
 
     /// Ready when the take has ended; never ready when no take is in progress. The future can be dropped at any time:
     /// the take continues.
-    pub(crate) async fn ended(&mut self) -> Took {
+    pub async fn ended(&mut self) -> Took {
         let Some(under_way) = &mut self.under_way else { return std::future::pending().await };
         let ended = (&mut under_way.task).await;
         self.under_way = None;
@@ -90,12 +92,12 @@ impl Take {
     }
 
     /// How the take ended; `None` if it still runs.
-    pub(crate) async fn ended_already(&mut self) -> Option<Took> {
+    pub async fn ended_already(&mut self) -> Option<Took> {
         if self.under_way.as_ref()?.task.is_finished() { Some(self.ended().await) } else { None }
     }
 
     /// Wakes the take and waits for its end, for at most `patience`.
-    pub(crate) async fn cut_short(&mut self, patience: Duration) -> Option<Took> {
+    pub async fn cut_short(&mut self, patience: Duration) -> Option<Took> {
         let unblock = Arc::clone(&self.under_way.as_ref()?.unblock);
         let wake = async {
             if let Err(error) = unblock.wake().await {

@@ -3,7 +3,8 @@
 //! **Window**: until twelve batches are sealed, one fault every 200 to 800 ms; then until the killed workers hold nothing any more.
 //! **Heal**: no more faults.
 //! **Must hold**: each callback is made once and has the right numbers. A wait for a batch ends, and its answer is right.
-//! **Converges within**: the lease plus 2 s after each kill.
+//! **Converges within**: the lease plus 4 s after each kill. Two workers can die at almost the same time, one of them by its job, and
+//! a worker begins only a few crashed jobs at a time.
 //! **Not covered**: a restart of PostgreSQL between two calls of a client that fills a batch.
 
 use crate::{
@@ -21,7 +22,7 @@ use tokio::task::JoinSet;
 pub(crate) const PLAN: Plan = Plan {
     shape: Shape { reapers: 2, max_crashes: 50, ..Shape::USUAL },
     recovery: Recovery::Orphans,
-    recovers_within_s: Shape::USUAL.lease_ms as f64 / 1000.0 + 2.0,
+    recovers_within_s: Shape::USUAL.lease_ms as f64 / 1000.0 + 4.0,
     dead: BATCHES / 3,
     ..Plan::USUAL
 };

@@ -101,7 +101,7 @@ pub(crate) async fn play(stage: &mut Stage, dice: &mut Dice) -> Result<()> {
 
 /// Submits documents until told to stop. Returns how many, and those whose cancel has won.
 async fn submit(nth: usize, client: Client, pool: PgPool, stop: CancellationToken) -> Result<(usize, BTreeSet<i64>)> {
-    let (mut submitted, mut cancelled) = (0, BTreeSet::new());
+    let (mut submitted, mut cancelled) = (0_usize, BTreeSet::new());
     while !stop.is_cancelled() {
         let key = format!("{nth}-{submitted}");
         let body = format!("total={key} vat=19");
@@ -114,9 +114,9 @@ async fn submit(nth: usize, client: Client, pool: PgPool, stop: CancellationToke
         let ids = BTreeSet::from([ids.0?, ids.1?, ids.2?]);
         ensure!(ids.len() == 1, "the submits of {key} made {} documents", ids.len());
         let document = ids.first().copied().context("a document")?;
-        // A cancel meets each stage: the documents of each client begin to be cancelled at another time.
-        tokio::time::sleep(PAUSE * u32::try_from(submitted % 4)? / 4).await;
-        if submitted % 4 == nth % 4 {
+        if submitted.is_multiple_of(4) {
+            // Each client cancels after another time, so that cancels meet each stage.
+            tokio::time::sleep(PAUSE * u32::try_from(nth)? / 4).await;
             let cancel = || async { documents::cancel(&client, &pool, document).await.map_err(Error::from_boxed) };
             // The answer to a cancel can be lost with the server. So a cancel that was made again may lose against itself.
             if insist("cancelling a document", cancel).await? {

@@ -22,15 +22,12 @@ pub(crate) struct Args {
     timeout: Option<Duration>,
 }
 
-/// Stands for "no limit": a century.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
 pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
     let client = context.client().await?;
     existing(&client, &args.name, context).await?;
     let waited = tokio::select! {
-        waited = client.wait_batch(&args.name, args.timeout.unwrap_or(FOR_EVER)) => waited,
+        waited = client.wait_batch(&args.name, args.timeout.unwrap_or(times::FOR_EVER)) => waited,
         () = stop.soon.cancelled() => {
             return Err(Failure::new("stopped waiting; the jobs continue, and `leasehold batch wait` can be run again"));
         }

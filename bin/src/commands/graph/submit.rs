@@ -47,8 +47,10 @@ struct Submitted<'a> {
 
 pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let text = read(&args.file)?;
-    let file: GraphFile =
-        serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{} is no graph: {error}", args.file)))?;
+    let file = parsed(&text).map_err(|problem| {
+        let name = if args.file == "-" { "standard input" } else { &args.file };
+        Failure::usage(format!("{name} is no graph: {problem}"))
+    })?;
     let flags = job_spec::defaults(&args.queue);
     let nodes = file.jobs.iter().map(|node| job_spec::from_node(node.get(), &flags));
     let graph: Vec<NamedJob> = nodes.collect::<Result<_, _>>()?;
@@ -69,6 +71,17 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         output::text(&lines.collect::<String>())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn parsed(text: &str) -> Result<GraphFile, String> {
+    // Serde also reads a struct from an array.
+    if !text.trim_start().starts_with('{') {
+        return Err(
+            r#"it must be an object with a list of jobs, such as {"jobs": [{"name": "a", "kind": "k"}]}"#.to_owned()
+        );
+    }
+    let file: GraphFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if file.jobs.is_empty() { Err("its list of jobs is empty".to_owned()) } else { Ok(file) }
 }
 
 fn read(file: &str) -> Result<String, Failure> {

@@ -27,16 +27,13 @@ pub(crate) struct Args {
     timeout: Option<Duration>,
 }
 
-/// Stands for "no limit": a century.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
     let client = context.client().await?;
     for id in &args.ids {
         existing(client.store(), *id, context).await?;
     }
-    let timeout = args.timeout.unwrap_or(FOR_EVER);
+    let timeout = args.timeout.unwrap_or(times::FOR_EVER);
     let mut waits: FuturesOrdered<_> = args.ids.iter().map(|id| client.wait_finished(*id, timeout)).collect();
     let mut all_succeeded = true;
     loop {

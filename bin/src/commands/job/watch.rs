@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     failure::Failure,
     output::{self, human},
-    signals,
+    signals, times,
 };
 use leasehold::{Epoch, JobId, JobRecord, State, TrailEntry, WorkerId};
 use serde::Serialize;
@@ -26,14 +26,11 @@ pub(crate) struct Args {
 
 /// The time between two looks. A worker writes progress twice a second at most.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Stands for "no limit": a century.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
 pub(crate) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let stop = signals::listen()?;
     let client = context.client().await?;
     let mut seen = Seen::default();
-    let mut finished = Box::pin(client.wait_finished(args.id, FOR_EVER));
+    let mut finished = Box::pin(client.wait_finished(args.id, times::FOR_EVER));
     loop {
         let job = existing(client.store(), args.id, context).await?;
         for change in seen.changes(&job) {

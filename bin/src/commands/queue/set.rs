@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// The waiting time that one point of priority is worth, such as 1h, the default; 0s: none; or strict: a higher priority
     /// always comes first. Waiting jobs are moved. If the command is stopped, and for jobs that other transactions have locked
     /// or not committed yet, a reaper moves the rest
-    #[arg(long, value_name = "TIME|strict", value_parser = priority_step)]
+    #[arg(long, value_name = "TIME|strict", allow_hyphen_values = true, value_parser = priority_step)]
     priority_step: Option<Duration>,
     /// The queue that gets a job for each job that dies in this one; or none. A dead letter that dies makes no other one
     #[arg(long, value_name = "QUEUE|none", value_parser = queue_or_none)]

@@ -17,7 +17,7 @@ use std::{process::ExitCode, time::Duration};
 /// Each tick enqueues a new job. A paused schedule stays paused. If the cron expression, the zone or the interval stays the
 /// same, the next tick stays too.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(group = clap::ArgGroup::new("timing").args(["cron", "every"]).required(true), after_help = "Examples:
   leasehold schedule set nightly --cron '30 2 * * *' --timezone Europe/Berlin --kind report
   leasehold schedule set sync --every 90s --kind sync --unique-key sync     # no second job while one is live
   leasehold schedule set beat --cron '*/10 * * * * *' --missed skip --kind beat   # six fields: seconds first
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     name: ScheduleName,
     /// Minute, hour, day, month and weekday; or six fields, with the seconds first; or @hourly, @daily, @weekly, @monthly,
     /// @yearly
-    #[arg(long, value_name = "EXPRESSION", required_unless_present = "every", conflicts_with = "every")]
+    #[arg(long, value_name = "EXPRESSION")]
     cron: Option<String>,
     /// The time from one tick to the next, such as 90s; at least 1s
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]

@@ -255,6 +255,14 @@ pub const SETTINGS: &[Setting] = &[
         reason: "Most first readers are people.",
     },
     Setting {
+        key: "api.listen",
+        kind: ValueKind::Address,
+        default: Some("127.0.0.1:8080"),
+        about: "Where `leasehold api` listens; port 0 means any free port. Only loopback addresses are allowed, because \
+                there are no tokens.",
+        reason: "Every client may do everything, so other machines must not reach the server directly.",
+    },
+    Setting {
         key: "api.url",
         kind: ValueKind::Text,
         default: None,

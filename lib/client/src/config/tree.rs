@@ -118,12 +118,19 @@ pub enum LogFormat {
 }
 
 /// The HTTP API.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct ApiConfig {
+    pub listen: SocketAddr,
     pub url: Option<String>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), url: None }
+    }
 }
 
 impl Default for DatabaseConfig {

@@ -3,7 +3,7 @@
 use super::reason::{BlockingParent, DeathCause, Process, Reason};
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, JobRecord, Parent, ParentFailure, State, Verb};
-use leasehold_ports::{HeldLimit, HintPlace, JobMoment, RowLocker, WorkerRecord};
+use leasehold_ports::{HeldLimit, HintPlace, JobMoment, LastServed, RowLocker, WorkerRecord};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::fmt;
 
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub(crate) position: Option<i64>,
     /// The live workers, or why Redis cannot be asked.
     pub(crate) workers: Result<Vec<WorkerRecord>, String>,
+    /// When workers last served the kinds of the queue of a job that waits, as far as Redis remembers.
+    pub(crate) last_served: Vec<LastServed>,
     /// The parents of a blocked job.
     pub(crate) parents: Vec<Parent>,
     /// What Redis has of a job in the line; `None` if the job is not in the line, or Redis cannot be asked.
@@ -212,7 +214,11 @@ fn running(facts: &Facts) -> Vec<Reason> {
         reasons.push(if end > *as_of {
             Reason::Lease { expires_at: end, in_ms: ms_between(*as_of, end) }
         } else {
-            Reason::LeaseRanOut { expired_at: end, since_ms: ms_between(end, *as_of) }
+            Reason::LeaseRanOut {
+                expired_at: end,
+                since_ms: ms_between(end, *as_of),
+                locked: facts.moment.locked_by.is_some(),
+            }
         });
     }
     if let Some(requested_at) = job.cancel_requested_at {
@@ -251,14 +257,21 @@ fn not_served(facts: &Facts) -> Option<Reason> {
         Err(error) => return Some(Reason::RedisAway { error: error.clone() }),
     };
     let of_queue: Vec<_> = workers.iter().filter(|worker| slots_for(worker, job) > 0).collect();
-    let queue = job.queue.clone();
+    let (queue, kind, last_seen_ms) = (job.queue.clone(), job.kind.clone(), last_seen_ms(facts));
     if of_queue.is_empty() {
-        return Some(Reason::NoWorker { queue });
+        return Some(Reason::NoWorker { queue, kind, last_seen_ms });
     }
     if of_queue.iter().any(|worker| serves_kind(worker, job)) {
         return None;
     }
-    Some(Reason::NoHandler { queue, kind: job.kind.clone(), workers: of_queue.len() as u64 })
+    Some(Reason::NoHandler { queue, kind, workers: of_queue.len() as u64, last_seen_ms })
+}
+
+/// How long ago a worker last served the kind of the job in its queue.
+fn last_seen_ms(facts: &Facts) -> Option<u64> {
+    let job = &facts.moment.job;
+    let fits = facts.last_served.iter().filter(|last| last.kind.as_ref().is_none_or(|kind| kind.as_str() == job.kind));
+    fits.map(|last| u64::try_from(last.ago.as_millis()).unwrap_or(u64::MAX)).min()
 }
 
 fn slots_for(worker: &WorkerRecord, job: &JobRecord) -> u32 {
@@ -324,7 +337,7 @@ mod tests {
             locked_by: None,
             limits: Vec::new(),
         };
-        Facts { moment, position, workers, parents: Vec::new(), hint: None }
+        Facts { moment, position, workers, last_served: Vec::new(), parents: Vec::new(), hint: None }
     }
 
     fn codes(facts: &Facts) -> Vec<String> {
@@ -350,6 +363,28 @@ mod tests {
         assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("other", None, 0)]))), ["no_worker", "position"]);
         assert_eq!(codes(&facts(false, Some(3), Ok(vec![worker("q", Some(&["x"]), 0)]))), ["no_handler", "position"]);
         assert_eq!(codes(&facts(false, Some(3), Err("away".into()))), ["redis_away", "position"]);
+    }
+
+    #[test]
+    fn a_job_without_a_worker_says_when_one_was_last_seen() {
+        let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+        let last = |kind: Option<&str>, ago| LastServed { kind: kind.map(|kind| kind.parse().expect("a name")), ago };
+        let mut facts = facts(job("queued"), false, Some(0), Ok(Vec::new()));
+        let text = Explanation::of(&facts).to_string();
+        assert!(
+            text.contains("no live worker serves the queue q; when a worker for the kind k was last seen is not known"),
+            "{text}"
+        );
+        facts.last_served = vec![last(Some("other"), minutes(1)), last(Some("k"), minutes(5)), last(None, minutes(60))];
+        let told = serde_json::to_value(Explanation::of(&facts)).expect("JSON");
+        let (code, seen) = (&told["reasons"][0]["code"], &told["reasons"][0]["last_seen_ms"]);
+        assert_eq!((code, seen), (&json!("no_worker"), &json!(300_000)));
+        facts.workers = Ok(vec![worker("q", Some(&["other"]), 0)]);
+        let text = Explanation::of(&facts).to_string();
+        assert!(text.contains("has a handler for the kind k; one that had was last seen 5m ago"), "{text}");
+        facts.last_served.remove(1);
+        let text = Explanation::of(&facts).to_string();
+        assert!(text.contains("last seen 1h ago"), "a worker of every kind counts: {text}");
     }
 
     #[test]
@@ -393,8 +428,14 @@ mod tests {
         assert!(text.contains("(process 1 on h) runs it, attempt 1 of 5"), "{text}");
         assert!(text.contains("its lease holds for another 20s"), "{text}");
         let over = JobRecord { lease_expires_at: Some(as_of() - chrono::Duration::seconds(3)), ..run };
-        let text = texts(&facts(over, false, None, Err("away".into())));
-        assert!(text.contains("its lease ran out 3.0s ago"), "{text}");
+        let mut facts = facts(over, false, None, Err("away".into()));
+        let text = texts(&facts);
+        let told = "its lease ran out 3.0s ago; a reaper ends the run at its next tick: is one running?";
+        assert!(text.contains(told), "{text}");
+        facts.moment.locked_by = Some(RowLocker { pid: 7, application: None, since: as_of() });
+        let text = texts(&facts);
+        let told = "a reaper ends the run when the transaction that has locked the job is over";
+        assert!(text.contains(told) && !text.contains("is one running?"), "{text}");
     }
 
     #[test]

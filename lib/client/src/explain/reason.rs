@@ -6,6 +6,9 @@ use leasehold_core::{JobId, ParentFailure, State, WorkerId};
 use serde::Serialize;
 use std::fmt;
 
+/// Why Redis cannot say when a worker was last seen.
+const NOT_REMEMBERED: &str = "Redis remembers none from the last 30 days, or since it was last emptied";
+
 /// One reason. As JSON: `code` names the reason, beside its facts. [`fmt::Display`] is the text for people.
 ///
 /// All times and durations are by the clock of the database.
@@ -44,10 +47,11 @@ pub enum Reason {
     KindPaused { queue: String, kind: String },
     /// Redis cannot be asked, and only Redis knows which workers live.
     RedisAway { error: String },
-    /// No live worker serves the queue.
-    NoWorker { queue: String },
-    /// Workers serve the queue, and none of them has a handler for the kind.
-    NoHandler { queue: String, kind: String, workers: u64 },
+    /// No live worker serves the queue. `last_seen_ms`: how long ago a worker for the kind of the job was last seen there. `None`: not
+    /// known, because Redis remembers none.
+    NoWorker { queue: String, kind: String, last_seen_ms: Option<u64> },
+    /// Workers serve the queue, and none of them has a handler for the kind. `last_seen_ms`: as before.
+    NoHandler { queue: String, kind: String, workers: u64, last_seen_ms: Option<u64> },
     /// First in the line, and nothing keeps the job from starting.
     Next,
     /// How many jobs stand before the job in the line; `at_least`: counting stopped there.
@@ -66,8 +70,8 @@ pub enum Reason {
     },
     /// The lease of the run holds.
     Lease { expires_at: DateTime<Utc>, in_ms: u64 },
-    /// The lease of the run is over: a reaper must end the run.
-    LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64 },
+    /// The lease of the run is over: a reaper must end the run, which it cannot while a transaction has locked the job.
+    LeaseRanOut { expired_at: DateTime<Utc>, since_ms: u64, locked: bool },
     /// A cancel was asked for, and the run has not stopped yet.
     CancelWanted { requested_at: DateTime<Utc>, since_ms: u64 },
     /// The job has succeeded.
@@ -199,10 +203,20 @@ impl fmt::Display for Reason {
             Self::RedisAway { error } => {
                 write!(f, "which workers live is not known, since Redis cannot be asked: {error}")
             }
-            Self::NoWorker { queue } => write!(f, "no live worker serves the queue {queue}"),
-            Self::NoHandler { queue, kind, workers } => {
+            Self::NoWorker { queue, kind, last_seen_ms } => {
+                write!(f, "no live worker serves the queue {queue}; ")?;
+                match last_seen_ms {
+                    Some(ms) => write!(f, "a worker for the kind {kind} was last seen {} ago", duration_ms(*ms)),
+                    None => write!(f, "when a worker for the kind {kind} was last seen is not known: {NOT_REMEMBERED}"),
+                }
+            }
+            Self::NoHandler { queue, kind, workers, last_seen_ms } => {
                 let workers = count(*workers, "worker that serves", "workers that serve");
-                write!(f, "none of the {workers} the queue {queue} has a handler for the kind {kind}")
+                write!(f, "none of the {workers} the queue {queue} has a handler for the kind {kind}; ")?;
+                match last_seen_ms {
+                    Some(ms) => write!(f, "one that had was last seen {} ago", duration_ms(*ms)),
+                    None => write!(f, "when one that had was last seen is not known: {NOT_REMEMBERED}"),
+                }
             }
             Self::Next => f.write_str("it is the next one of its line: the next free slot takes it"),
             Self::Position { before: 0, .. } => f.write_str("it is the next one of its line"),
@@ -224,10 +238,15 @@ impl fmt::Display for Reason {
             Self::Lease { in_ms, .. } => {
                 write!(f, "its lease holds for another {} unless it is renewed", duration_ms(*in_ms))
             }
-            Self::LeaseRanOut { since_ms, .. } => write!(
+            Self::LeaseRanOut { since_ms, locked, .. } => write!(
                 f,
-                "its lease ran out {} ago; a reaper puts it back at its next tick: is one running?",
-                duration_ms(*since_ms)
+                "its lease ran out {} ago; a reaper ends the run {}",
+                duration_ms(*since_ms),
+                if *locked {
+                    "when the transaction that has locked the job is over"
+                } else {
+                    "at its next tick: is one running?"
+                }
             ),
             Self::CancelWanted { since_ms, .. } => write!(f, "a cancel was asked for {} ago", duration_ms(*since_ms)),
             Self::Succeeded { finished_at, since_ms } => write!(f, "it succeeded{}", When(*finished_at, *since_ms)),

@@ -8,9 +8,13 @@ use crate::{
 use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_line::{front_of_line, listed};
 use leasehold_ports::{
-    DueSchedules, JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, Served, Snapshot, Violation,
+    DueSchedules, JobStatus, Lease, Line, LineSummary, OperatorHead, OperatorStore, RowLocker, Served, Snapshot,
+    Violation,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// For so many jobs that wait for a reaper it is asked who has locked them.
+const LOCKED_MAX: usize = 1_000;
 
 /// The content of one reading.
 pub(super) struct Evidence {
@@ -22,6 +26,8 @@ pub(super) struct Evidence {
     pub(super) runs: Vec<Lease>,
     /// Every queue that one of the stores knows.
     pub(super) queues: Vec<QueueEvidence>,
+    /// The sessions that have locked the rows of jobs that wait for a reaper.
+    pub(super) lockers: HashMap<JobId, RowLocker>,
     /// Whether Redis has a generation.
     pub(super) generation: bool,
     /// The number of live reapers.
@@ -59,6 +65,13 @@ impl Evidence {
         let violations = store.violations().await?;
         let schedules = store.schedules_ahead().await?;
         let runs = store.leases(RUNS_MAX, None).await?;
+        let overdue = runs.iter().filter(|run| run.lease_ms_left < 0).map(|run| run.id);
+        let untended: BTreeSet<JobId> = violations.iter().filter_map(|violation| violation.id).chain(overdue).collect();
+        let untended: Vec<JobId> = untended.into_iter().take(LOCKED_MAX).collect();
+        let lockers = match untended.is_empty() {
+            true => HashMap::new(),
+            false => store.lockers(&untended).await?.into_iter().collect(),
+        };
         let lines: BTreeMap<QueueName, LineSummary> =
             store.survey(None).await?.lines.into_iter().map(|line| (line.queue.clone(), line)).collect();
         let paused: BTreeSet<QueueName> = store.paused().await?.into_iter().collect();
@@ -77,7 +90,7 @@ impl Evidence {
         };
         let mut queues = all_of(names.into_iter().map(gather)).await?;
         queues.sort_by(|one, other| one.queue.cmp(&other.queue));
-        Ok(Self { violations, checks: store.checks(), runs, queues, generation, reapers, eviction, schedules })
+        Ok(Self { violations, checks: store.checks(), runs, lockers, queues, generation, reapers, eviction, schedules })
     }
 }
 

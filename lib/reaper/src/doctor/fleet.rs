@@ -4,7 +4,8 @@ use super::{
     evidence::Evidence,
     notebook::{About, Check, Notebook},
 };
-use leasehold_core::Drift;
+use leasehold_core::{Drift, JobId};
+use leasehold_ports::RowLocker;
 
 /// A reaper ends an expired lease within a few ticks. If a lease is overdue for this time, no reaper has ended it.
 const OVERDUE_MS: i64 = 3_000;
@@ -19,7 +20,8 @@ const ROWS: Check = Check {
 const UNTENDED: Check = Check {
     name: "no row waits for a reaper",
     store: "postgres",
-    advice: "check that a reaper runs and reaches PostgreSQL; its log says which actions failed",
+    advice: "if a session has locked the row, end its transaction; else check that a reaper runs and reaches PostgreSQL: its log \
+             says which actions failed",
 };
 /// The checks of the store for which a reaper is responsible.
 const OF_THE_REAPER: [&str; 7] = [
@@ -41,7 +43,8 @@ const OF_SCHEDULES: [&str; 1] = ["schedule_makes_no_job"];
 const OVERDUE: Check = Check {
     name: "expired leases are ended",
     store: "postgres",
-    advice: "check that a reaper runs and reaches PostgreSQL; after an outage of PostgreSQL, a reaper first waits for one lease",
+    advice: "if a session has locked the row, end its transaction; else check that a reaper runs and reaches PostgreSQL: after an \
+             outage of PostgreSQL, a reaper first waits for one lease",
 };
 const GENERATION: Check = Check {
     name: "Redis knows its generation",
@@ -60,6 +63,14 @@ const EVICTION: Check = Check {
     advice: "set maxmemory-policy to noeviction: each evicted key loses hints or leases",
 };
 
+/// The session that keeps a reaper from the job, as the end of a sentence.
+fn locked_by(evidence: &Evidence, id: JobId) -> String {
+    let Some(RowLocker { pid, application, since }) = evidence.lockers.get(&id) else { return String::new() };
+    let name = application.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+    let since = since.format("%Y-%m-%d %H:%M:%S UTC");
+    format!("; the session of pid {pid}{name} has locked its row, in a transaction that is open since {since}")
+}
+
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
     notebook.looked(&ROWS, evidence.checks.len() - OF_THE_REAPER.len() - OF_SCHEDULES.len());
     notebook.looked(&UNTENDED, OF_THE_REAPER.len());
@@ -75,15 +86,19 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
             (&ROWS, Drift::RowBroken)
         };
         let whose = About { job: violation.id, queue: None };
-        notebook.suspect(check, kind, whose, subject, format!("{}: {about}{}", violation.check, violation.detail));
+        let locked = violation.id.map(|id| locked_by(evidence, id)).unwrap_or_default();
+        let detail = format!("{}: {about}{}{locked}", violation.check, violation.detail);
+        notebook.suspect(check, kind, whose, subject, detail);
     }
 
     notebook.looked(&OVERDUE, evidence.runs.len());
     for run in evidence.runs.iter().filter(|run| run.lease_ms_left < -OVERDUE_MS) {
         let overdue_s = -run.lease_ms_left / 1000;
         let detail = format!(
-            "job {}: the lease of epoch {} ran out {overdue_s} s ago, and the job is still running",
-            run.id, run.epoch
+            "job {}: the lease of epoch {} ran out {overdue_s} s ago, and the job is still running{}",
+            run.id,
+            run.epoch,
+            locked_by(evidence, run.id)
         );
         notebook.suspect(
             &OVERDUE,

@@ -1,8 +1,10 @@
 -- promoted: puts due jobs into the line.
 --
+-- Takes:      last
 -- From:       rows of `target`: id, which this statement has locked.
 -- Limits:     a job with limit keys waits for room behind the line: its answer has the key to admit.
--- Answer:     id, queue, line_at, late_ms, next_ms, which is NULL, and limited_by.
+-- Answer:     id, queue, line_at, late_ms, limited_by, and between the last two the column $last, which is NULL: only the row that
+--             the statement adds at the end has it.
 -- Index:      job_pkey.
 promoted AS (
     UPDATE leasehold.job j
@@ -17,5 +19,5 @@ promoted AS (
 )
 SELECT p.id, p.queue::text AS queue, p.line_at,
        CASE WHEN isfinite(p.run_at) THEN (extract(epoch FROM clock_timestamp() - p.run_at) * 1000)::bigint END AS late_ms,
-       NULL::bigint AS next_ms, p.limited_by
+       NULL::bigint AS $last, p.limited_by
 FROM promoted p

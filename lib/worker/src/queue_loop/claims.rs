@@ -1,9 +1,7 @@
 //! The ways to claim of a queue's loop: by hints, by parked hints, from the line, and past jobs that cannot be claimed.
 
 use super::{Crowd, QueueLoop};
-use crate::{
-    capacity::PREFETCH_TIMEOUT, claim::Claimed, filling::Filling, refused::Sorted, settled_hints::give_back, take::Took,
-};
+use crate::{claim::Claimed, filling::Filling, refused::Sorted, settled_hints::give_back, take::Took};
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, pass};
 use leasehold_ports::Taken;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -198,7 +196,7 @@ impl QueueLoop {
         let (claimed, next) = tokio::join!(self.queue.claim(&ids), next);
         if let Some(next) = next {
             self.taken = self.took(next, soon);
-            self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
+            self.kept_until = Instant::now() + self.queue.capacity.patience();
         }
         match claimed {
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
@@ -229,7 +227,7 @@ impl QueueLoop {
                 self.fruitless = 0;
                 self.together = 0;
                 self.taken = refused;
-                self.kept_until = Instant::now() + PREFETCH_TIMEOUT;
+                self.kept_until = Instant::now() + self.queue.capacity.patience();
             }
             Claimed::Decided { started, refused } => self.decided(started, refused).await,
             Claimed::Unanswered => give_back(&self.queue.state, &self.queue.name, &ids).await,

@@ -1,0 +1,336 @@
+//! What the lanes share, and the tasks beside them: releases of runs whose answers did not arrive, notices, and the health of Redis.
+
+use super::{
+    handover::{HandedOver, Release, Unconfirmed},
+    lane::{Lane, Mailbox},
+    waiter::{Claimed, Waiter},
+};
+use crate::{
+    errors::{Code, Problem, Result},
+    limits::WAITERS_MAX,
+};
+use leasehold_client::Pair;
+use leasehold_core::{Fence, FinishedRun, JobId, QueueName, Settle, WorkerId};
+use leasehold_ports::{AWAITED_FOR, Hint, Notice, WorkerHead};
+use leasehold_store::{HttpClaim, HttpRun, Store};
+use leasehold_worker::{Health, Jitter, Waits};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a claim waits for its lane beyond its own time: a claim in PostgreSQL may be under way.
+const LANE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the server tries to release a run while PostgreSQL is unavailable. Then the lease has run out.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a stop waits for releases.
+const LAST_RELEASES: Duration = Duration::from_secs(5);
+
+/// Claims for HTTP workers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Dispatcher(Arc<Shared>);
+
+/// What the lanes share.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    /// `None` without `redis.url`: claims go to the line.
+    pub(super) head: Option<Arc<dyn WorkerHead>>,
+    pub(super) redis: Health,
+    pub(super) jitter: Jitter,
+    pub(super) stopping: CancellationToken,
+    pub(super) unconfirmed: Arc<Unconfirmed>,
+    lanes: Mutex<HashMap<QueueName, Arc<Mailbox>>>,
+    waiting: AtomicUsize,
+    /// Until when clients wait for ends of jobs.
+    awaited: Mutex<Option<Instant>>,
+    /// Lanes, and the release of runs.
+    tasks: TaskTracker,
+    /// Ends the tasks that listen.
+    done: CancellationToken,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(pair: &Pair) -> Self {
+        let (releases, released) = mpsc::unbounded_channel();
+        let head: Option<Arc<dyn WorkerHead>> = pair.handoff.clone().map(Into::into);
+        let shared = Arc::new(Shared {
+            store: pair.store.clone(),
+            redis: Health::new(
+                "Redis",
+                "HTTP workers get jobs from the line in PostgreSQL until Redis is available again",
+            ),
+            jitter: Jitter::new(),
+            stopping: CancellationToken::new(),
+            unconfirmed: Arc::new(Unconfirmed::new(releases)),
+            lanes: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            awaited: Mutex::default(),
+            tasks: TaskTracker::new(),
+            done: CancellationToken::new(),
+            head,
+        });
+        shared.tasks.spawn(release_runs(Arc::clone(&shared), released));
+        if let Some(head) = &shared.head {
+            tokio::spawn(hear(Arc::clone(&shared), Arc::clone(head)));
+            tokio::spawn(probe_redis(Arc::clone(&shared), Arc::clone(head)));
+        }
+        Self(shared)
+    }
+
+    /// The jobs of an earlier claim of the same id, if its runs have not ended; else new ones. Waits up to `wait` for a job.
+    pub(crate) async fn claim(
+        &self,
+        claim: HttpClaim,
+        max_bytes: usize,
+        wait: Duration,
+        is_named: bool,
+    ) -> Result<Claimed> {
+        if is_named {
+            let runs = self.0.store.recall_http(claim.worker, &claim.claim_id, claim.lease).await?;
+            if !runs.is_empty() {
+                return Ok(self.0.handed_over(runs));
+            }
+        }
+        if self.0.stopping.is_cancelled() {
+            return Ok(Claimed::nothing());
+        }
+        let _place = self.0.place()?;
+        let (reply, mut answer) = oneshot::channel();
+        let waiter = Waiter { claim, max_bytes, until: Instant::now() + wait, is_tried: false, reply };
+        self.0.park(waiter);
+        match timeout(wait + LANE_PATIENCE, &mut answer).await {
+            Ok(Ok(answer)) => answer,
+            // The lane has ended with the server.
+            Ok(Err(_)) => Ok(Claimed::nothing()),
+            Err(_) => {
+                answer.close();
+                answer
+                    .try_recv()
+                    .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, "PostgreSQL does not answer; try again")))
+            }
+        }
+    }
+
+    /// The client has named these runs, so it has the answer to their claim.
+    pub(crate) fn confirm(&self, runs: &[Fence]) {
+        self.0.unconfirmed.confirm(runs);
+    }
+
+    /// Redis, while it is available.
+    pub(crate) fn head(&self) -> Option<&Arc<dyn WorkerHead>> {
+        self.0.head.as_ref().filter(|_| !self.0.redis.is_unavailable())
+    }
+
+    /// A call to Redis failed.
+    pub(crate) fn redis_failed(&self, error: &leasehold_ports::Error) {
+        self.0.redis.failed(error);
+    }
+
+    /// Whether clients wait for ends of jobs.
+    pub(crate) fn ends_are_awaited(&self) -> bool {
+        self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Ready when the server stops.
+    pub(crate) async fn stopping(&self) {
+        self.0.stopping.cancelled().await;
+    }
+
+    /// Claims that wait get an empty answer.
+    pub(crate) fn stop_waiting(&self) {
+        self.0.stopping.cancel();
+    }
+
+    /// Gives back hints and runs, and waits for that.
+    pub(crate) async fn stop(&self) {
+        self.0.stopping.cancel();
+        // An empty release says that no other one follows: every connection has ended.
+        self.0.unconfirmed.end();
+        self.0.tasks.close();
+        if timeout(LAST_RELEASES, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!("some runs were not released; their leases run out");
+        }
+        self.0.done.cancel();
+    }
+}
+
+/// Counts a claim that waits.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn place(&self) -> Result<Place<'_>> {
+        let place = Place(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITERS_MAX {
+            return Err(Problem::new(Code::TooManyRequests, format!("{WAITERS_MAX} claims wait already")));
+        }
+        Ok(place)
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<QueueName, Arc<Mailbox>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the claim to the lane of its queue.
+    fn park(self: &Arc<Self>, waiter: Waiter) {
+        let mut lanes = self.lanes();
+        let mailbox = lanes.entry(waiter.claim.queue.clone()).or_insert_with(|| {
+            let mailbox = Arc::new(Mailbox::default());
+            let lane = Lane::new(Arc::clone(self), waiter.claim.queue.clone(), Arc::clone(&mailbox));
+            self.tasks.spawn(lane.run());
+            mailbox
+        });
+        mailbox.put(waiter);
+    }
+
+    /// Whether the lane of this queue may end: nobody has put a claim into its mailbox. A later claim gets a new lane.
+    pub(super) fn may_end(&self, queue: &QueueName, mailbox: &Mailbox) -> bool {
+        let mut lanes = self.lanes();
+        let may_end = mailbox.is_empty();
+        if may_end {
+            lanes.remove(queue);
+        }
+        may_end
+    }
+
+    /// The answer with these runs.
+    pub(super) fn handed_over(&self, runs: Vec<HttpRun>) -> Claimed {
+        let releases = runs.iter().map(release_of).collect();
+        Claimed { handed_over: Some(HandedOver::new(releases, &self.unconfirmed)), runs }
+    }
+
+    /// A claim whose outcome is not known: PostgreSQL may have started runs that no client knows. They are released when PostgreSQL
+    /// answers.
+    pub(super) fn reconcile(self: &Arc<Self>, claim: &HttpClaim) {
+        let (shared, worker, claim_id, lease) = (Arc::clone(self), claim.worker, claim.claim_id.clone(), claim.lease);
+        self.tasks.spawn(async move {
+            let (begun, mut waits) = (Instant::now(), Waits::new(50, 2000));
+            while begun.elapsed() < RELEASE_PATIENCE && !shared.stopping.is_cancelled() {
+                if let Ok(runs) = shared.store.recall_http(worker, &claim_id, lease).await {
+                    return shared.unconfirmed.release(runs.iter().map(release_of).collect());
+                }
+                sleep(waits.next(&shared.jitter)).await;
+            }
+        });
+    }
+}
+
+/// What the release of a run needs.
+pub(super) fn release_of(run: &HttpRun) -> Release {
+    Release { queue: run.job.queue.clone(), fence: run.job.fence, line_at: run.job.line_at }
+}
+
+/// Releases runs until an empty release comes.
+async fn release_runs(shared: Arc<Shared>, mut released: mpsc::UnboundedReceiver<Vec<Release>>) {
+    let mut batch = Vec::new();
+    loop {
+        if released.recv_many(&mut batch, 64).await == 0 {
+            return;
+        }
+        let is_last = batch.iter().any(Vec::is_empty);
+        let mut by_worker: BTreeMap<WorkerId, Vec<Release>> = BTreeMap::new();
+        for run in batch.drain(..).flatten() {
+            by_worker.entry(run.fence.worker).or_default().push(run);
+        }
+        for (worker, runs) in by_worker {
+            release_of_worker(&shared, worker, runs).await;
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+async fn release_of_worker(shared: &Shared, worker: WorkerId, runs: Vec<Release>) {
+    let ends: Vec<FinishedRun> =
+        runs.iter().map(|run| FinishedRun { fence: run.fence, settle: Settle::Release }).collect();
+    let (begun, mut waits) = (Instant::now(), Waits::new(20, 2000));
+    loop {
+        match shared.store.settle(worker, &ends).await {
+            Ok(_) => break,
+            Err(error) if begun.elapsed() > RELEASE_PATIENCE => {
+                return tracing::warn!(%error, runs = ends.len(), "runs were not released; their leases run out");
+            }
+            Err(error) => tracing::debug!(%error, "runs are released later"),
+        }
+        sleep(waits.next(&shared.jitter)).await;
+    }
+    let Some(head) = &shared.head else { return };
+    let mut by_queue: BTreeMap<QueueName, Vec<Hint>> = BTreeMap::new();
+    for run in runs {
+        by_queue.entry(run.queue).or_default().push(Hint::at(run.fence.id, run.line_at));
+    }
+    for (queue, hints) in by_queue {
+        if let Err(error) = head.release(&queue, &hints).await {
+            shared.redis.failed(&error);
+        }
+    }
+}
+
+/// Hears notices. Everything that they say is found out in another way too.
+async fn hear(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
+    let mut notices = head.listen();
+    loop {
+        let notice = tokio::select! {
+            biased;
+            () = shared.done.cancelled() => return,
+            notice = notices.recv() => notice,
+        };
+        match notice {
+            Some(Notice::Aside { queue, .. }) => {
+                if let Some(mailbox) = shared.lanes().get(&queue) {
+                    mailbox.poke();
+                }
+            }
+            Some(Notice::Awaited) => {
+                *shared.awaited.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + AWAITED_FOR);
+            }
+            Some(Notice::Cancel { .. } | Notice::Due { .. }) => {}
+            None => return,
+        }
+    }
+}
+
+/// Finds out when Redis is available again.
+async fn probe_redis(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
+    let mut waits = Waits::new(100, 2000);
+    loop {
+        let probed = async {
+            shared.redis.until_unavailable().await;
+            sleep(waits.next(&shared.jitter)).await;
+            head.check().await
+        };
+        let answer = tokio::select! {
+            biased;
+            () = shared.done.cancelled() => return,
+            answer = probed => answer,
+        };
+        if answer.is_ok() {
+            shared.redis.answered();
+            waits.reset();
+        }
+    }
+}
+
+/// Gives hints back that were taken and not used.
+pub(super) async fn give_back(shared: &Shared, queue: &QueueName, ids: Vec<JobId>) {
+    let Some(head) = shared.head.as_ref().filter(|_| !ids.is_empty()) else { return };
+    let hints: Vec<Hint> = ids.into_iter().map(Hint::unused).collect();
+    if let Err(error) = head.release(queue, &hints).await {
+        shared.redis.failed(&error);
+    }
+}

@@ -1,0 +1,229 @@
+//! Graphs and batches: jobs that belong together.
+
+use crate::{
+    answer::{json, ok},
+    api::Api,
+    errors::{Code, Detail, DetailCode, ErrorBody, Problem, Result},
+    extract::{Body, OptionalBody, Query, Segment},
+    jobs::refused,
+};
+use axum::{extract::State, http::StatusCode, response::Response};
+use leasehold_client::{Batch, BatchSeal, Error, Sealed, check_batch_name};
+use leasehold_core::{GRAPH_MAX_JOBS, Graph, JobId, NamedJob, QueueName};
+use serde::Serialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+const GRAPH_SHOWN: u64 = 1_000;
+const GRAPH_SHOWN_MAX: u64 = 100_000;
+const BATCHES_SHOWN: u64 = 50;
+const WAIT_MAX_MS: u64 = 50_000;
+const WAIT_DEFAULT_MS: u64 = 20_000;
+
+/// Jobs that depend on each other.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
+pub(crate) struct NewGraph {
+    /// The words of a job, with `name`, and `after`: the names of the jobs that must succeed first.
+    #[schema(max_items = 10_000, min_items = 1)]
+    jobs: Vec<serde_json::Value>,
+}
+
+/// A job of a graph.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GraphJob {
+    name: Option<String>,
+    id: Uuid,
+    inserted: bool,
+    state: String,
+}
+
+/// The jobs of a graph, in the order of the request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GraphJobs {
+    jobs: Vec<GraphJob>,
+}
+
+/// Batches, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BatchList {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    batches: Vec<Batch>,
+}
+
+/// The callbacks of a batch: the kinds of the jobs that are enqueued, each once.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
+pub(crate) struct Callbacks {
+    on_success: Option<String>,
+    on_complete: Option<String>,
+    on_death: Option<String>,
+    /// The queue of these jobs.
+    #[schema(default = "default")]
+    queue: Option<String>,
+}
+
+/// What became of the live jobs of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BatchCancelled {
+    cancelled: u64,
+    /// Running jobs whose workers are told to stop.
+    stopping: u64,
+}
+
+/// The name of a batch, as a part of a path.
+#[derive(Debug)]
+pub(crate) struct BatchName(String);
+
+impl std::str::FromStr for BatchName {
+    type Err = leasehold_core::InvalidJob;
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        check_batch_name(text).map(|()| Self(text.to_owned()))
+    }
+}
+
+/// Enqueue a graph of jobs in one transaction: all of them or none
+#[utoipa::path(post, path = "/v1/graphs", tag = "jobs", operation_id = "submit_graph", request_body = NewGraph,
+    responses((status = 201, description = "The jobs", body = GraphJobs),
+              (status = 422, description = "A field is not valid, or the graph has a cycle", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn submit(State(api): State<Api>, Body(mut fields): Body) -> Result<Response> {
+    let read = api.settings().read_node;
+    let nodes = fields.array("jobs", GRAPH_MAX_JOBS);
+    if nodes.is_empty() && fields.is_good() {
+        fields.refuse("jobs", DetailCode::Invalid, format!("must have 1 to {GRAPH_MAX_JOBS} jobs"));
+    }
+    let mut graph: Vec<NamedJob> = Vec::with_capacity(nodes.len());
+    for (nth, node) in nodes.iter().enumerate() {
+        match read(node.get()) {
+            Ok(node) => graph.push(node),
+            Err(error) => fields.add(refused(read, &format!("/jobs/{nth}"), node.get(), &error)),
+        }
+    }
+    fields.finish()?;
+    let names: Vec<String> = graph.iter().map(|node| node.name.clone()).collect();
+    let answers = api.client().enqueue_graph(graph).await.map_err(|error| match error {
+        Error::Graph(error) => Problem::invalid(vec![Detail::new("/jobs", DetailCode::Invalid, error.to_string())]),
+        error => error.into(),
+    })?;
+    let jobs = names.into_iter().zip(answers).map(|(name, answer)| GraphJob {
+        name: Some(name).filter(|name| !name.is_empty()),
+        id: answer.id.0,
+        inserted: answer.inserted,
+        state: answer.state.to_string(),
+    });
+    Ok(json(StatusCode::CREATED, &GraphJobs { jobs: jobs.collect() }))
+}
+
+/// Show the jobs that a job depends on, the jobs that depend on it, and so on
+#[utoipa::path(get, path = "/v1/graphs/{id}", tag = "jobs", operation_id = "show_graph",
+    params(("id" = Uuid, Path, description = "The id of any job of the graph"),
+           ("limit" = Option<u64>, Query, minimum = 1, maximum = 100_000, description = "The most jobs; 1,000 by default")),
+    responses((status = 200, description = "The jobs and their edges", body = serde_json::Value),
+              (status = 404, description = "There is no such job", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn graph(State(api): State<Api>, Segment(id): Segment<JobId>, mut query: Query) -> Result<Response> {
+    let limit = query.number("limit", GRAPH_SHOWN, 1, GRAPH_SHOWN_MAX);
+    query.finish()?;
+    let graph: Graph = api.client().graph(id, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
+    Ok(ok(&graph))
+}
+
+/// List batches, the newest first
+#[utoipa::path(get, path = "/v1/batches", tag = "jobs", operation_id = "list_batches",
+    params(("limit" = Option<u64>, Query, minimum = 1, maximum = 1_000, description = "The most batches; 50 by default")),
+    responses((status = 200, description = "The batches", body = BatchList),
+              (status = "default", description = "Any error", body = ErrorBody)))]
+pub(crate) async fn batches(State(api): State<Api>, mut query: Query) -> Result<Response> {
+    let limit = query.number("limit", BATCHES_SHOWN, 1, 1_000);
+    query.finish()?;
+    let batches = api.client().batches(i64::try_from(limit).unwrap_or(1)).await?;
+    Ok(ok(&BatchList { batches }))
+}
+
+async fn existing(api: &Api, BatchName(name): &BatchName) -> Result<Batch> {
+    api.client().batch(name).await?.ok_or_else(|| Problem::no_such("batch", name))
+}
+
+/// Show a batch with the number of its jobs by state
+#[utoipa::path(get, path = "/v1/batches/{name}", tag = "jobs", operation_id = "show_batch", params(("name" = String, Path)),
+    responses((status = 200, description = "The batch", body = serde_json::Value),
+              (status = 404, description = "There is no such batch", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn batch(State(api): State<Api>, Segment(name): Segment<BatchName>) -> Result<Response> {
+    Ok(ok(&existing(&api, &name).await?))
+}
+
+/// Wait until no job of a batch is live
+#[utoipa::path(get, path = "/v1/batches/{name}/wait", tag = "jobs", operation_id = "wait_for_batch",
+    params(("name" = String, Path),
+           ("timeout_ms" = Option<u64>, Query, maximum = 50_000, description = "How long to wait; 20,000 by default")),
+    responses((status = 200, description = "All jobs have ended", body = serde_json::Value),
+              (status = 202, description = "Some jobs are live", body = serde_json::Value),
+              (status = 404, description = "There is no such batch", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn wait_batch(
+    State(api): State<Api>,
+    Segment(name): Segment<BatchName>,
+    mut query: Query,
+) -> Result<Response> {
+    let timeout = Duration::from_millis(query.number("timeout_ms", WAIT_DEFAULT_MS, 0, WAIT_MAX_MS));
+    query.finish()?;
+    let waited = tokio::select! {
+        biased;
+        waited = api.client().wait_batch(&name.0, timeout) => waited,
+        () = api.stopping() => Err(Error::BatchTimedOut(name.0.clone())),
+    };
+    match waited {
+        Ok(batch) => Ok(ok(&batch.ok_or_else(|| Problem::no_such("batch", &name.0))?)),
+        Err(Error::BatchTimedOut(_)) => Ok(json(StatusCode::ACCEPTED, &existing(&api, &name).await?)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Seal a batch: no job can be added any more, and callbacks are enqueued when its jobs have ended
+#[utoipa::path(post, path = "/v1/batches/{name}/seal", tag = "jobs", operation_id = "seal_batch", params(("name" = String, Path)),
+    request_body = Callbacks,
+    responses((status = 200, description = "The batch is sealed", body = serde_json::Value),
+              (status = 404, description = "There is no such batch", body = ErrorBody),
+              (status = 409, description = "The batch is sealed already, with other callbacks", body = ErrorBody),
+              (status = 422, description = "A field is not valid", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn seal(
+    State(api): State<Api>,
+    Segment(name): Segment<BatchName>,
+    OptionalBody(mut fields): OptionalBody,
+) -> Result<Response> {
+    let seal = BatchSeal {
+        on_success: fields.parsed("on_success", "the name of a kind"),
+        on_complete: fields.parsed("on_complete", "the name of a kind"),
+        on_death: fields.parsed("on_death", "the name of a kind"),
+        queue: fields.parsed("queue", "the name of a queue").unwrap_or_else(QueueName::default),
+    };
+    fields.finish()?;
+    match api.client().seal_batch(&name.0, &seal).await? {
+        Sealed::Now | Sealed::Already => Ok(ok(&existing(&api, &name).await?)),
+        Sealed::Unknown => Err(Problem::no_such("batch", &name.0)),
+        Sealed::Otherwise => {
+            Err(Problem::new(Code::Conflict, "the batch is sealed already, with other callbacks; nothing was changed"))
+        }
+    }
+}
+
+/// Cancel the live jobs of a batch
+#[utoipa::path(post, path = "/v1/batches/{name}/cancel", tag = "jobs", operation_id = "cancel_batch",
+    params(("name" = String, Path)),
+    responses((status = 200, description = "The jobs are cancelled, or their workers are told to stop", body = BatchCancelled),
+              (status = 404, description = "There is no such batch", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn cancel_batch(
+    State(api): State<Api>,
+    Segment(name): Segment<BatchName>,
+    OptionalBody(fields): OptionalBody,
+) -> Result<Response> {
+    fields.finish()?;
+    existing(&api, &name).await?;
+    let (cancelled, stopping) = api.client().cancel_batch(&name.0).await?;
+    Ok(ok(&BatchCancelled { cancelled, stopping }))
+}

@@ -1,0 +1,123 @@
+//! Writes how runs of HTTP workers have ended, with the verbs of all workers.
+
+use super::{after::after_settle, ends::End};
+use crate::{
+    api::Api,
+    errors::{Code, Problem, Result},
+};
+use leasehold_core::{Backoff, Fence, FinishedRun, Settle, Settled, State, Tries, WorkerId};
+use leasehold_ports::SettledRuns;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a run whose row another transaction has locked is tried again, and the pause between two tries.
+const LOCKED_FOR: Duration = Duration::from_secs(2);
+const LOCKED_PAUSE: Duration = Duration::from_millis(50);
+/// A job that is not live has no attempts left, as far as its end matters.
+const NO_TRIES: Tries =
+    Tries { attempt: 1, max_attempts: 1, backoff: Backoff::fixed(Duration::from_secs(1)), time_left: None };
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    pub(super) state: State,
+    /// An earlier request had written the end.
+    pub(super) already: bool,
+}
+
+/// Writes the ends of runs of one worker. The answers have the order of the runs.
+///
+/// # Errors
+/// A store failed. If the runs are sent again, those that were written are answered as such.
+pub(super) async fn settle(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>) -> Result<Vec<Result<Written>>> {
+    let fences: Vec<Fence> = runs.iter().map(|(fence, _)| *fence).collect();
+    api.dispatcher().confirm(&fences);
+    let ids: Vec<_> = fences.iter().map(|fence| fence.id).collect();
+    let facts = api.store().run_facts(&ids).await?;
+    let ends = runs.iter().map(|(fence, end)| {
+        let live = facts.get(&fence.id).filter(|facts| facts.epoch == fence.epoch);
+        let tries = live.map_or(NO_TRIES, |facts| facts.tries(api.settings().backoff));
+        FinishedRun { fence: *fence, settle: end.clone().settle(&tries, rand::random()) }
+    });
+    let mut ends: Vec<FinishedRun> = ends.collect();
+    let mut answers: Vec<Option<Settled>> = vec![None; ends.len()];
+    let mut unblocked = Vec::new();
+    let begun = Instant::now();
+    loop {
+        let left: Vec<usize> = (0..ends.len()).filter(|&nth| is_open(answers[nth])).collect();
+        let sent: Vec<FinishedRun> = left.iter().map(|&nth| ends[nth].clone()).collect();
+        let settled: SettledRuns = api.store().settle(worker, &sent).await?;
+        unblocked.extend(settled.unblocked);
+        let mut is_changed = false;
+        for (nth, answer) in left.into_iter().zip(settled.answers) {
+            answers[nth] = Some(answer);
+            // Only a cancel is accepted now: the job ends as cancelled.
+            if answer == Settled::CancelWanted && !matches!(ends[nth].settle, Settle::Cancel) {
+                ends[nth].settle = Settle::Cancel;
+                is_changed = true;
+            }
+        }
+        if !answers.iter().any(|answer| is_open(*answer)) || begun.elapsed() > LOCKED_FOR {
+            break;
+        }
+        if !is_changed {
+            sleep(LOCKED_PAUSE).await;
+        }
+    }
+    look_back(api, worker, &runs, &mut ends, &mut answers).await?;
+    after_settle(api, &facts, &ends, &answers, unblocked);
+    Ok(ends.iter().zip(answers).map(|(end, answer)| written(end, answer)).collect())
+}
+
+/// Whether the run is sent again.
+const fn is_open(answer: Option<Settled>) -> bool {
+    matches!(answer, None | Some(Settled::Locked | Settled::CancelWanted))
+}
+
+/// A request that is sent again finds that the run is over. The first request may have ended the run in another way of the same kind.
+/// A fence that is stale changes nothing, so all ways can be tried.
+async fn look_back(
+    api: &Api,
+    worker: WorkerId,
+    runs: &[(Fence, End)],
+    ends: &mut [FinishedRun],
+    answers: &mut [Option<Settled>],
+) -> Result<()> {
+    for (nth, (fence, end)) in runs.iter().enumerate() {
+        if answers[nth] != Some(Settled::LeaseLost) {
+            continue;
+        }
+        for settle in end.as_before() {
+            let before = FinishedRun { fence: *fence, settle };
+            let answer = api.store().settle(worker, std::slice::from_ref(&before)).await?.answers.pop();
+            if answer == Some(Settled::Already) {
+                (ends[nth], answers[nth]) = (before, answer);
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn written(end: &FinishedRun, answer: Option<Settled>) -> Result<Written> {
+    let state = match end.settle {
+        Settle::Complete(_) | Settle::CompleteThen(_) => State::Succeeded,
+        Settle::Retry { .. } | Settle::Snooze { .. } => State::Scheduled,
+        Settle::Release => State::Queued,
+        Settle::Bury { .. } => State::Dead,
+        Settle::Cancel => State::Cancelled,
+    };
+    match answer {
+        Some(Settled::Done) => Ok(Written { state, already: false }),
+        Some(Settled::Already) => Ok(Written { state, already: true }),
+        Some(Settled::Locked) => {
+            Err(Problem::new(Code::Locked, "an open transaction of another session holds the job; send the same again"))
+        }
+        Some(Settled::LeaseLost | Settled::CancelWanted) | None => Err(lease_lost()),
+    }
+}
+
+/// The error for a stale fence.
+pub(super) fn lease_lost() -> Problem {
+    Problem::new(Code::LeaseLost, "the lease of this run is lost, or the run has ended in another way: drop the run")
+}

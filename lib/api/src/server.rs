@@ -1,0 +1,191 @@
+//! The HTTP server: accepts connections, bounds what each of them may use, and stops in order.
+
+use crate::{
+    api::Api,
+    connection::{Connection, Io},
+    limits::{CONNECTIONS_MAX, GRACE, IDLE_MAX},
+    routes::router,
+};
+use axum::Router;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
+use leasehold_telemetry::Vitals;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The pause after the machine could not accept a connection, because it lacks file descriptors for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The largest head of a request, in bytes.
+const HEAD_MAX_BYTES: usize = 64 * 1024;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is not of this machine only, and anybody could use the server.
+    #[error(
+        "cannot listen on {0}: there are no tokens, so every client may do everything; listen on a loopback address such as \
+         127.0.0.1:{port}, and put a proxy with authentication before it", port = .0.port()
+    )]
+    NotLoopback(SocketAddr),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why it cannot be bound.
+        source: io::Error,
+    },
+}
+
+/// A server that is bound and does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Binds an address; port 0 is any free port.
+    ///
+    /// # Errors
+    /// The address is no loopback address, or it cannot be bound.
+    pub async fn bind(address: SocketAddr) -> Result<Self, StartError> {
+        if !address.ip().is_loopback() {
+            return Err(StartError::NotLoopback(address));
+        }
+        let bound = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok(Self { listener, address })
+        };
+        bound.await.map_err(|source| StartError::Bind { address, source })
+    }
+
+    /// The bound address.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then ends requests in flight. `now` ends them at once.
+    pub async fn run(self, api: Api, vitals: Vitals, stop: CancellationToken, now: CancellationToken) {
+        let Self { listener, address } = self;
+        tracing::info!(%address, "the HTTP interface is served");
+        let (tasks, cut) = (TaskTracker::new(), now.child_token());
+        let served = Served { router: router(api.clone(), vitals), stop: stop.clone(), cut: cut.clone() };
+        accept(&listener, &served, &tasks).await;
+        // No new connections come in, and claims that wait get their empty answer.
+        drop(listener);
+        api.stop_waiting();
+        tasks.close();
+        tracing::info!(connections = tasks.len(), "stopping: requests in flight may end");
+        tokio::select! {
+            biased;
+            () = now.cancelled() => {}
+            ended = timeout(GRACE, tasks.wait()) => if ended.is_err() {
+                tracing::warn!(connections = tasks.len(), "some requests did not end in time; their connections are cut");
+            },
+        }
+        cut.cancel();
+        tasks.wait().await;
+        api.stop().await;
+    }
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+async fn accept(listener: &TcpListener, served: &Served, tasks: &TaskTracker) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut fails = false;
+    loop {
+        let accepted = async {
+            let room = Arc::clone(&connections).acquire_owned().await;
+            (room, listener.accept().await)
+        };
+        let (room, accepted) = tokio::select! {
+            biased;
+            () = served.stop.cancelled() => return,
+            accepted = accepted => accepted,
+        };
+        let Ok(room) = room else { return };
+        match accepted {
+            Ok((socket, _)) => {
+                if std::mem::take(&mut fails) {
+                    tracing::info!("connections are accepted again");
+                }
+                tasks.spawn(serve(socket, served.clone(), room));
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut fails, true) {
+                    tracing::warn!(%error, "connections cannot be accepted; trying again");
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection.
+async fn serve(socket: TcpStream, served: Served, _room: OwnedSemaphorePermit) {
+    let Served { router, stop, cut } = served;
+    // An answer is written in one piece: nothing is gained by waiting for more bytes.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "a socket option was refused");
+    }
+    let (socket, connection) = (Arc::new(socket), Arc::new(Connection::default()));
+    let io = Io::new(Arc::clone(&socket), Arc::clone(&connection));
+    let service = TowerToHyperService::new(router);
+    let watched = Arc::clone(&connection);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        watched.begin_request();
+        request.extensions_mut().insert(Arc::clone(&watched));
+        let (answer, watched) = (service.call(request), Arc::clone(&watched));
+        async move {
+            let answer = answer.await;
+            watched.end_request();
+            answer
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX).max_header_size(HEAD_MAX_BYTES);
+    let serving = builder.serve_connection(io, service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut serving => Some(ended),
+        () = cut.cancelled() => None,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                ended = &mut serving => Some(ended),
+                () = cut.cancelled() => None,
+            }
+        }
+    };
+    if let Some(Err(error)) = &ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    let end = connection.end(&socket, matches!(ended, Some(Ok(()))));
+    tokio::select! {
+        biased;
+        () = end => {}
+        () = cut.cancelled() => {}
+    }
+}

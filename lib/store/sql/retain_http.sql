@@ -1,0 +1,22 @@
+-- retain_http: forgets answers to requests with an Idempotency-Key after a day, and the claims of HTTP workers whose runs have
+-- ended.
+--
+-- Parameters: $1 limit, for each of the two.
+-- Zero rows:  never.
+-- Index:      idempotency_created, http_claim_claimed, job_pkey.
+WITH answered AS (
+    DELETE FROM leasehold.idempotency WHERE key IN (
+        SELECT i.key FROM leasehold.idempotency i
+        WHERE i.created_at < now() - interval '24 hours' ORDER BY i.created_at LIMIT $1::bigint
+        FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+), old AS MATERIALIZED (
+    SELECT c.job, c.epoch FROM leasehold.http_claim c
+    WHERE c.claimed_at < now() - interval '1 hour'
+      AND (SELECT true FROM leasehold.job j WHERE j.id = c.job AND j.epoch = c.epoch AND j.state::text = 'running') IS NULL
+    ORDER BY c.claimed_at LIMIT $1::bigint
+), ended AS (
+    DELETE FROM leasehold.http_claim c USING old o WHERE c.job = o.job AND c.epoch = o.epoch
+    RETURNING 1
+)
+SELECT greatest((SELECT count(*) FROM answered), (SELECT count(*) FROM ended)) AS deleted

@@ -1,0 +1,272 @@
+//! Claims of HTTP workers. Each claim has an id, and the claim and the note which runs it has started are one transaction. So a
+//! worker that did not get the answer asks for it again.
+
+use crate::{
+    claim::{claimed, limited},
+    connect::Store,
+    error::Error,
+    row::{job_id, line_at, millis, retry, time, uuids, word},
+    statement::statement,
+};
+use chrono::{DateTime, Utc};
+use leasehold_core::{Backoff, ClaimedJob, Epoch, JobId, Kind, QueueName, Retry, Tries, WorkerId};
+use leasehold_ports::Kinds;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use std::{collections::HashMap, io, time::Duration};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+const DOING: &str = "claiming jobs for an HTTP worker";
+
+/// The jobs of one claim with limit keys: their keys are locked until the claim ends.
+const LIMITED_AT_ONCE: usize = 64;
+
+/// A claim of an HTTP worker.
+#[derive(Clone, Debug)]
+pub struct HttpClaim {
+    /// The id that the worker made at its start.
+    pub worker: WorkerId,
+    /// The queue.
+    pub queue: QueueName,
+    /// The kinds that the worker has handlers for.
+    pub kinds: Kinds,
+    /// The most jobs to claim.
+    pub limit: usize,
+    /// The length of the leases.
+    pub lease: Duration,
+    /// The id of the claim. The worker makes the id.
+    pub claim_id: String,
+}
+
+/// A claimed job, and the end of its lease.
+#[derive(Clone, Debug)]
+pub struct HttpRun {
+    /// The job.
+    pub job: ClaimedJob,
+    /// The end of the lease, by the database's clock.
+    pub lease_expires_at: DateTime<Utc>,
+}
+
+/// A live job, as far as the end of its run needs it.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "columns")]
+pub struct RunFacts {
+    pub epoch: Epoch,
+    pub queue: QueueName,
+    pub kind: Kind,
+    pub line_at: DateTime<Utc>,
+    attempt: i32,
+    max_attempts: i32,
+    retry: Option<Retry>,
+    retry_left: Option<Duration>,
+}
+
+impl RunFacts {
+    /// What is left to the job if this attempt fails.
+    #[must_use]
+    pub fn tries(&self, of_fleet: Backoff) -> Tries {
+        Tries {
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            backoff: self.retry.map_or(of_fleet, |retry| retry.backoff(of_fleet)),
+            time_left: self.retry_left,
+        }
+    }
+}
+
+impl Store {
+    /// Claims jobs for these hints, in the order of the hints. Waits for no lock. A job that is not in the answer was not claimed.
+    ///
+    /// # Errors
+    /// A statement failed. If the answer to the commit was lost, [`Store::recall_http`] finds the runs.
+    pub async fn claim_http(&self, claim: &HttpClaim, ids: &[JobId]) -> Result<Vec<HttpRun>, Error> {
+        let with_limits = self.limited_runs.are_likely();
+        let runs = match self.in_time(self.claim_hints(claim, ids, with_limits)).await {
+            // A lock of a limit key was not free: only the other jobs.
+            Err(error) if with_limits && error.may_be_locked() => {
+                self.in_time(self.claim_hints(claim, ids, false)).await
+            }
+            runs => runs,
+        }?;
+        let places: HashMap<JobId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let mut runs = runs;
+        runs.sort_by_key(|run| places.get(&run.job.fence.id).copied());
+        Ok(runs)
+    }
+
+    /// Claims jobs from the front of the line, without Redis.
+    ///
+    /// # Errors
+    /// As [`Store::claim_http`].
+    pub async fn claim_line_http(&self, claim: &HttpClaim) -> Result<Vec<HttpRun>, Error> {
+        let with_limits = self.limited_runs.are_asked_for();
+        match self.in_time(self.claim_front(claim, with_limits)).await {
+            Err(error) if with_limits && error.may_be_locked() => self.in_time(self.claim_front(claim, false)).await,
+            runs => runs,
+        }
+    }
+
+    /// The runs of a claim that have not ended, with a full lease.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn recall_http(&self, worker: WorkerId, claim_id: &str, lease: Duration) -> Result<Vec<HttpRun>, Error> {
+        let statement = sqlx::query(include_str!("../sql/http_recall.sql"))
+            .bind(worker.0)
+            .bind(claim_id)
+            .bind(millis(lease))
+            .try_map(|row| run_of(&row, worker));
+        statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading a claim of an HTTP worker"))
+    }
+
+    /// The live jobs among these.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn run_facts(&self, ids: &[JobId]) -> Result<HashMap<JobId, RunFacts>, Error> {
+        let statement = sqlx::query(include_str!("../sql/runs.sql")).bind(uuids(ids)).try_map(|row| facts(&row));
+        let rows =
+            statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the runs of an HTTP worker"))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    async fn claim_hints(&self, claim: &HttpClaim, ids: &[JobId], with_limits: bool) -> Result<Vec<HttpRun>, Error> {
+        let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
+        let mut left = uuids(ids);
+        let mut jobs = Vec::new();
+        if with_limits {
+            let first = &left[..left.len().min(LIMITED_AT_ONCE)];
+            let rows = bound(include_str!("../sql/claim_limited.sql"), claim, first, claim.limit);
+            let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
+            jobs = self.begun_of(&rows, claim.worker)?;
+            left.retain(|id| jobs.iter().all(|job| job.fence.id.0 != *id));
+        }
+        let limit = claim.limit.saturating_sub(jobs.len());
+        if limit > 0 && !left.is_empty() {
+            let rows = bound(statement!("claim_careful"), claim, &left, limit);
+            let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
+            jobs.extend(jobs_of(&rows, claim.worker)?);
+        }
+        let runs = note(&mut transaction, claim, jobs).await?;
+        transaction.commit().await.map_err(Error::sql(DOING))?;
+        Ok(runs)
+    }
+
+    async fn claim_front(&self, claim: &HttpClaim, with_limits: bool) -> Result<Vec<HttpRun>, Error> {
+        let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
+        let mut jobs = Vec::new();
+        if with_limits {
+            let half = claim.limit.div_ceil(2).min(LIMITED_AT_ONCE);
+            let rows = sqlx::query(include_str!("../sql/claim_limited_line.sql"))
+                .bind(claim.worker.0)
+                .bind(claim.queue.as_str())
+                .bind(claim.kinds.names())
+                .bind(i64::try_from(half).unwrap_or(i64::MAX))
+                .bind(millis(claim.lease))
+                .persistent(false);
+            let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
+            jobs = self.begun_of(&rows, claim.worker)?;
+        }
+        for with_crashed in [false, true] {
+            let limit = claim.limit.saturating_sub(jobs.len());
+            if limit == 0 {
+                break;
+            }
+            let rows = sqlx::query(statement!("claim_line"))
+                .bind(claim.worker.0)
+                .bind(claim.queue.as_str())
+                .bind(claim.kinds.names())
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .bind(millis(claim.lease))
+                .bind(with_crashed)
+                .persistent(false);
+            let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
+            jobs.extend(jobs_of(&rows, claim.worker)?);
+        }
+        let mut runs = note(&mut transaction, claim, jobs).await?;
+        transaction.commit().await.map_err(Error::sql(DOING))?;
+        runs.sort_by_key(|run| (run.job.line_at, run.job.fence.id));
+        Ok(runs)
+    }
+
+    /// The runs of jobs with limit keys, which this process remembers, so that their keys are freed with their ends.
+    fn begun_of(&self, rows: &[PgRow], worker: WorkerId) -> Result<Vec<ClaimedJob>, Error> {
+        let jobs: Result<Vec<_>, _> = rows.iter().map(|row| limited(row, worker)).collect();
+        Ok(self.begun(jobs.map_err(Error::sql(DOING))?))
+    }
+
+    /// No connection of a transaction waits for an answer for ever.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let within = self.answers_within();
+        timeout(within, work).await.unwrap_or_else(|_| {
+            let text = format!("no answer within {} ms", within.as_millis());
+            Err(Error::sql(DOING)(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))))
+        })
+    }
+}
+
+type Query<'a> = sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+fn bound<'a>(sql: &'static str, claim: &'a HttpClaim, ids: &'a [Uuid], limit: usize) -> Query<'a> {
+    sqlx::query(sql)
+        .bind(claim.worker.0)
+        .bind(ids)
+        .bind(claim.kinds.names())
+        .bind(millis(claim.lease))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(claim.queue.as_str())
+        // Unnamed: the connection may lead through a pooler.
+        .persistent(false)
+}
+
+fn jobs_of(rows: &[PgRow], worker: WorkerId) -> Result<Vec<ClaimedJob>, Error> {
+    rows.iter().map(|row| claimed(row, worker)).collect::<Result<_, _>>().map_err(Error::sql(DOING))
+}
+
+/// Notes which claim has started these runs.
+async fn note(connection: &mut PgConnection, claim: &HttpClaim, jobs: Vec<ClaimedJob>) -> Result<Vec<HttpRun>, Error> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.fence.id.0).collect();
+    let rows = sqlx::query(include_str!("../sql/http_note.sql"))
+        .bind(claim.worker.0)
+        .bind(&claim.claim_id)
+        .bind(ids)
+        .persistent(false)
+        .fetch_all(connection)
+        .await
+        .map_err(Error::sql(DOING))?;
+    let end = |row: &PgRow| Ok((job_id(row, "id")?, time(row, "lease_expires_at")?));
+    let ends: Result<HashMap<JobId, DateTime<Utc>>, sqlx::Error> = rows.iter().map(end).collect();
+    let ends = ends.map_err(Error::sql(DOING))?;
+    let with_end = |job: ClaimedJob| {
+        let lease_expires_at = ends.get(&job.fence.id).copied()?;
+        Some(HttpRun { job, lease_expires_at })
+    };
+    Ok(jobs.into_iter().filter_map(with_end).collect())
+}
+
+fn run_of(row: &PgRow, worker: WorkerId) -> Result<HttpRun, sqlx::Error> {
+    Ok(HttpRun { job: claimed(row, worker)?, lease_expires_at: time(row, "lease_expires_at")? })
+}
+
+fn facts(row: &PgRow) -> Result<(JobId, RunFacts), sqlx::Error> {
+    let retry = retry(row)?;
+    let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
+        Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+        // Before its first retry, the job has all of its time.
+        None => retry.and_then(|retry| retry.for_time),
+    };
+    let facts = RunFacts {
+        epoch: row.try_get("epoch")?,
+        queue: word(row, "queue")?,
+        kind: word(row, "kind")?,
+        line_at: line_at(row)?,
+        attempt: row.try_get("attempt")?,
+        max_attempts: row.try_get("max_attempts")?,
+        retry,
+        retry_left,
+    };
+    Ok((job_id(row, "id")?, facts))
+}

@@ -1,0 +1,286 @@
+//! Workers in any language: they claim jobs, renew leases and end runs.
+
+use crate::{
+    http::{Reply, Served},
+    member::SOON,
+};
+use leasehold_tests::{Stores, eventually};
+use serde_json::{Value, json};
+use sqlx::Row;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+fn jobs(reply: &Reply) -> Vec<Value> {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()["jobs"].as_array().cloned().expect("jobs")
+}
+
+impl Served {
+    async fn claim(&self, mut body: Value) -> Vec<Value> {
+        if body["wait_ms"].is_null() {
+            body["wait_ms"] = json!(20_000);
+        }
+        jobs(&self.post("/v1/queues/default/claim", &body).await)
+    }
+
+    /// Ends a run that a claim has answered.
+    async fn end(&self, job: &Value, verb: &str, more: Value) -> Reply {
+        let mut body = json!({ "worker": job["worker"], "epoch": job["epoch"] });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        self.post(&format!("/v1/jobs/{}/{verb}", job["id"].as_str().expect("an id")), &body).await
+    }
+
+    async fn state(&self, job: &Value) -> String {
+        let job = self.get(&format!("/v1/jobs/{}", job["id"].as_str().expect("an id"))).await.json();
+        job["state"].as_str().expect("a state").to_owned()
+    }
+}
+
+fn settled(reply: &Reply) -> (u16, Value, Value) {
+    (reply.status, reply.json()["state"].clone(), reply.json()["already"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_from_claim_to_result() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let worker = Uuid::now_v7();
+    let body = r#"{"kind":"k","payload":{"big":12345678901234567890123},"timeout":"30s"}"#;
+    let id = served.post_text("/v1/jobs", body).await.json()["id"].clone();
+    let claimed = served.post("/v1/queues/default/claim", &json!({ "worker": worker, "max": 5 })).await;
+    assert!(claimed.text.contains(r#""payload":{"big":12345678901234567890123}"#), "{claimed:?}");
+    let job = jobs(&claimed).pop().expect("the job");
+    assert_eq!((&job["id"], &job["worker"], &job["epoch"]), (&id, &json!(worker), &json!(1)));
+    assert_eq!((&job["attempt"], &job["max_attempts"], &job["crashes"]), (&json!(1), &json!(5), &json!(0)));
+    assert_eq!((&job["timeout_ms"], &job["kind"], &job["queue"]), (&json!(30_000), &json!("k"), &json!("default")));
+    assert_eq!(job["parents"], json!([]));
+    assert!(job["lease_expires_at"].is_string());
+
+    let renewed = served.end(&job, "renew", json!({ "lease_ms": 60_000 })).await;
+    assert_eq!((renewed.status, &renewed.json()["cancel_wanted"]), (200, &json!(false)));
+    let done = served.end(&job, "complete", json!({ "result": { "n": 1 } })).await;
+    assert_eq!(settled(&done), (200, json!("succeeded"), json!(false)));
+    let again = served.end(&job, "complete", json!({ "result": { "n": 1 } })).await;
+    assert_eq!(settled(&again), (200, json!("succeeded"), json!(true)), "the answer may have been lost");
+    for (verb, more) in [("fail", json!({ "error": "x" })), ("release", json!({})), ("renew", json!({}))] {
+        let other = served.end(&job, verb, more).await;
+        assert_eq!((other.status, other.code().as_str()), (409, "lease_lost"), "{verb}");
+    }
+    let stranger = json!({ "id": id, "epoch": 1, "worker": Uuid::now_v7() });
+    assert_eq!(served.end(&stranger, "complete", json!({})).await.code(), "lease_lost");
+    let shown = served.get(&format!("/v1/jobs/{}", id.as_str().expect("an id"))).await.json();
+    assert_eq!((&shown["state"], &shown["result"]), (&json!("succeeded"), &json!({ "n": 1 })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_way_to_end_a_run_can_be_sent_again() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let worker = json!(Uuid::now_v7());
+    for (verb, more, state) in [
+        ("fail", json!({ "error": "no", "delay_ms": 3_600_000 }), "scheduled"),
+        ("fail", json!({ "error": "no", "never": true }), "dead"),
+        ("snooze", json!({ "delay_ms": 3_600_000, "reason": "later" }), "scheduled"),
+        ("release", json!({}), "queued"),
+    ] {
+        served.enqueue("k").await;
+        let job = served.claim(json!({ "worker": worker })).await.pop().expect("a job");
+        let first = served.end(&job, verb, more.clone()).await;
+        assert_eq!(settled(&first), (200, json!(state), json!(false)), "{verb} {more}");
+        let again = served.end(&job, verb, more.clone()).await;
+        assert_eq!(settled(&again), (200, json!(state), json!(true)), "{verb} {more}");
+        assert_eq!(served.state(&job).await, state);
+        if state == "queued" {
+            let next = served.claim(json!({ "worker": worker })).await.pop().expect("the job again");
+            assert_eq!((&next["id"], &next["epoch"], &next["attempt"]), (&job["id"], &json!(2), &json!(1)));
+            let stale = served.end(&job, "complete", json!({})).await;
+            assert_eq!(stale.code(), "lease_lost", "another epoch");
+        }
+    }
+    // The last attempt: the job is dead, and the same failure again is known.
+    let one = json!({ "kind": "k", "max_attempts": 1 });
+    served.post("/v1/jobs", &one).await;
+    let job = served.claim(json!({ "worker": worker })).await.pop().expect("a job");
+    assert_eq!(settled(&served.end(&job, "fail", json!({ "error": "no" })).await), (200, json!("dead"), json!(false)));
+    assert_eq!(settled(&served.end(&job, "fail", json!({ "error": "no" })).await), (200, json!("dead"), json!(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_runs_are_renewed_and_ended_in_one_request() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let many: Vec<Value> = (0..20).map(|n| json!({ "kind": "k", "payload": n })).collect();
+    served.post("/v1/jobs", &json!({ "jobs": many })).await;
+    let worker = Uuid::now_v7();
+    let mut held = Vec::new();
+    while held.len() < 20 {
+        held.extend(served.claim(json!({ "worker": worker, "max": 20 })).await);
+    }
+    let fence = |job: &Value| json!({ "id": job["id"], "epoch": job["epoch"] });
+    let mut runs: Vec<Value> = held.iter().map(fence).collect();
+    runs.push(json!({ "id": held[0]["id"], "epoch": 7 }));
+    let renewed = served.post("/v1/leases/renew", &json!({ "worker": worker, "runs": runs })).await.json();
+    let renewed = renewed["runs"].as_array().cloned().expect("answers");
+    assert!(renewed[..20].iter().all(|run| run["renewed"] == true && run["cancel_wanted"] == false), "{renewed:?}");
+    assert_eq!(renewed[20]["error"]["code"], "lease_lost");
+    let end = |(nth, job): (usize, &Value)| {
+        let mut run = fence(job);
+        run["outcome"] = json!(["complete", "fail", "snooze", "release"][nth % 4]);
+        match nth % 4 {
+            0 => run["result"] = json!(nth),
+            1 => run["error"] = json!("no"),
+            _ => {}
+        }
+        run
+    };
+    let ends: Vec<Value> = held.iter().enumerate().map(end).collect();
+    for already in [false, true] {
+        let body = json!({ "worker": worker, "runs": ends });
+        let answer = served.post("/v1/jobs/settle", &body).await.json();
+        let answers = answer["runs"].as_array().cloned().expect("answers");
+        for (nth, answer) in answers.iter().enumerate() {
+            let state = ["succeeded", "scheduled", "scheduled", "queued"][nth % 4];
+            assert_eq!((&answer["id"], &answer["state"]), (&held[nth]["id"], &json!(state)), "{answer}");
+            assert_eq!(answer["already"], already, "{answer}");
+        }
+    }
+    let bad =
+        json!({ "worker": worker, "runs": [{ "id": held[0]["id"], "epoch": 1, "outcome": "win" }, { "epoch": 1 }] });
+    let reply = served.post("/v1/jobs/settle", &bad).await;
+    assert_eq!(reply.pointers(), ["/runs/0/outcome", "/runs/0/outcome", "/runs/1/id", "/runs/1/outcome"], "{reply:?}");
+}
+
+/// A claim that waits gets a job soon after it was enqueued, and each claim the kinds that it asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_waits_for_a_job_of_its_kinds() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let begun = Instant::now();
+    assert!(served.claim(json!({ "worker": Uuid::now_v7(), "kinds": ["a"], "wait_ms": 300 })).await.is_empty());
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert!(served.claim(json!({ "worker": Uuid::now_v7(), "kinds": ["a"], "wait_ms": 0 })).await.is_empty());
+    let claim = |kinds: Value| served.claim(json!({ "worker": Uuid::now_v7(), "kinds": kinds, "wait_ms": 30_000 }));
+    let enqueue = async {
+        // The claims are under way: the announcement of their lane says both kinds.
+        eventually("both claims wait", SOON, || async {
+            let record = announced(&stores).await;
+            if record.contains("\"a\"") && record.contains("\"b\"") { Ok(()) } else { Err(record) }
+        })
+        .await;
+        let begun = Instant::now();
+        served.enqueue("b").await;
+        served.enqueue("a").await;
+        begun
+    };
+    let (a, b, begun) = tokio::join!(claim(json!(["a"])), claim(json!(["b", "c"])), enqueue);
+    assert_eq!((&a[0]["kind"], &b[0]["kind"]), (&json!("a"), &json!("b")));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+/// What the workers of this Redis have announced.
+async fn announced(stores: &Stores) -> String {
+    let config = leasehold::Config::new(&stores.database.url, &stores.redis.url);
+    let pair = leasehold_client::Pair::connect(&config, "test").await.expect("a pair");
+    let workers = pair.handoff.expect("Redis").workers().await.expect("the workers");
+    serde_json::to_string(&workers).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_claim_again_gives_the_same_runs() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    for _ in 0..4 {
+        served.enqueue("k").await;
+    }
+    let claim = json!({ "worker": Uuid::now_v7(), "max": 2, "claim_id": "c-1", "lease_ms": 5_000 });
+    let first = served.claim(claim.clone()).await;
+    assert_eq!(first.len(), 2);
+    let fences = |jobs: &[Value]| jobs.iter().map(|job| (job["id"].clone(), job["epoch"].clone())).collect::<Vec<_>>();
+    let mut longer = claim.clone();
+    longer["lease_ms"] = json!(600_000);
+    let again = served.claim(longer).await;
+    assert_eq!(fences(&again), fences(&first));
+    assert!(again[0]["lease_expires_at"].as_str() > first[0]["lease_expires_at"].as_str(), "the lease is new");
+    served.end(&first[0], "complete", json!({})).await;
+    assert_eq!(fences(&served.claim(claim.clone()).await), fences(&first[1..]), "what is settled is not given again");
+    let other = served.claim(json!({ "worker": Uuid::now_v7(), "max": 5, "claim_id": "c-1" })).await;
+    assert_eq!(other.len(), 2, "the id is of another worker");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_has_as_many_bytes_as_the_worker_wants() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let big = "x".repeat(100_000);
+    let many: Vec<Value> = (0..6).map(|_| json!({ "kind": "k", "payload": big })).collect();
+    served.post("/v1/jobs", &json!({ "jobs": many })).await;
+    let mut seen = 0;
+    while seen < 6 {
+        let got = served.claim(json!({ "worker": Uuid::now_v7(), "max": 6, "max_bytes": 250_000 })).await;
+        assert!((1..=2).contains(&got.len()), "{}", got.len());
+        seen += got.len();
+        for job in got {
+            assert_eq!(job["attempt"], 1, "a job that did not fit has spent no attempt");
+            assert_eq!(served.end(&job, "complete", json!({})).await.status, 200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_makes_the_next_stage_and_a_child_gets_results() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let worker = json!(Uuid::now_v7());
+    let parent = served.enqueue("parent").await;
+    served.post("/v1/jobs", &json!({ "kind": "child", "depends_on": [parent] })).await;
+    let job = served.claim(json!({ "worker": worker })).await.pop().expect("the parent");
+    let bad = json!({ "enqueue": [{ "kind": "next" }, { "kind": "next", "priority": 500 }] });
+    assert_eq!(served.end(&job, "complete", bad).await.pointers(), ["/enqueue/1/priority"]);
+    let next = json!({ "result": 42, "enqueue": [{ "kind": "next", "payload": [1] }] });
+    assert_eq!(served.end(&job, "complete", next).await.status, 200);
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let job = served.claim(json!({ "worker": worker })).await.pop().expect("a job");
+        if job["kind"] == "child" {
+            assert_eq!((&job["parents"][0]["id"], &job["parents"][0]["result"]), (&json!(parent), &json!(42)));
+        }
+        kinds.push(job["kind"].as_str().expect("a kind").to_owned());
+    }
+    kinds.sort();
+    assert_eq!(kinds, ["child", "next"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_says_that_a_cancel_is_wanted_and_the_release_cancels() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let id = served.enqueue("k").await;
+    let job = served.claim(json!({ "worker": Uuid::now_v7() })).await.pop().expect("the job");
+    let told = served.post(&format!("/v1/jobs/{id}/cancel"), &json!({})).await.json();
+    assert_eq!((&told["state"], &told["changed"]), (&json!("running"), &json!(true)));
+    assert_eq!(served.end(&job, "renew", json!({})).await.json()["cancel_wanted"], true);
+    assert_eq!(settled(&served.end(&job, "release", json!({})).await), (200, json!("cancelled"), json!(false)));
+    assert_eq!(settled(&served.end(&job, "release", json!({})).await), (200, json!("cancelled"), json!(true)));
+}
+
+/// Without Redis, claims go to the line; with Redis again, to the head.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_outlast_an_outage_of_redis() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    stores.redis.server().kill();
+    let (got, _) = tokio::join!(served.claim(json!({ "worker": Uuid::now_v7() })), served.enqueue("k"));
+    assert_eq!(got.len(), 1);
+    stores.redis.server().start_again().expect("starting Redis");
+    for _ in 0..3 {
+        let (got, _) = tokio::join!(served.claim(json!({ "worker": Uuid::now_v7() })), served.enqueue("k"));
+        assert_eq!(got.len(), 1);
+    }
+    let crashes: i64 = sqlx::query("SELECT coalesce(sum(crashes), 0)::bigint FROM leasehold.job")
+        .fetch_one(&mut stores.database.connect().await)
+        .await
+        .expect("crashes")
+        .get(0);
+    assert_eq!(crashes, 0);
+}
