@@ -23,11 +23,6 @@ def edit_api(find):
     return lambda documents: [find(a) for a in pods.of_kind(documents, "Deployment") if pods.component(a) == "api"]
 
 
-def edit_api(find):
-    """A break that changes something of the HTTP interface, where there is one."""
-    return lambda documents: [find(a) for a in pods.of_kind(documents, "Deployment") if pods.component(a) == "api"]
-
-
 def remove(kind, ending=""):
     def break_it(documents):
         documents[:] = [d for d in documents if d["kind"] != kind or not d["metadata"]["name"].endswith(ending)]
@@ -74,10 +69,7 @@ BREAKS = [
     (rules.probes, "liveness asks the stores",
      edit(lambda w: pods.main(w)["livenessProbe"]["httpGet"].update(path="/readyz"))),
     (rules.proxied, "open to everybody", edit_api(lambda a: pods.main(a).update(args=["api", "--listen", "0.0.0.0:8080"]))),
-    (rules.proxied, "no Service", remove("Service", "leasehold-api")),
-    (rules.proxied, "a stop during requests", edit_api(lambda a: pods.main(a).pop("lifecycle"))),
-    (rules.proxied, "open to everybody", edit_api(lambda a: pods.main(a).update(args=["api", "--listen", "0.0.0.0:8080"]))),
-    (rules.proxied, "no Service", remove("Service", "leasehold-api")),
+    (rules.proxied, "no Service", remove("Service", "-api")),
     (rules.proxied, "a stop during requests", edit_api(lambda a: pods.main(a).pop("lifecycle"))),
     (rules.spread, "no budget", remove("PodDisruptionBudget")),
     (rules.spread, "a selector for all workers",

@@ -68,7 +68,15 @@ def documented():
         yield f"chart: values.yaml and the schema differ in the values of a pool: {sorted(known ^ told)}"
 
 
+def proxy():
+    """A chart cannot read files outside of itself, so it has a copy."""
+    kustomize, copy = (folder / "api.conf.template" for folder in (render.ROOT / "k8s/components/api", render.CHART / "files"))
+    if kustomize.read_text() != copy.read_text():
+        yield f"chart: {copy} is not a copy of {kustomize}"
+
+
 def problems():
+    yield from proxy()
     yield from refusals()
     yield from notes()
     yield from documented()

@@ -56,7 +56,7 @@ def compose():
     except render.Refused:
         pass
     for name, service in found.items():
-        if "ports" in service:
+        if any(not port.startswith("127.0.0.1:") for port in service.get("ports", [])):
             yield f"compose: {name} is open to other machines"
         yield from (f"compose: {name} waits for {other}" for other in service.get("depends_on", {}) if other not in found)
     for name, service in of_leasehold(found).items():

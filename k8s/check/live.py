@@ -78,8 +78,6 @@ class Lab:
     def __init__(self, program, folder):
         self.program, self.folder = str(pathlib.Path(program).resolve()), pathlib.Path(folder)
         self.clean = {key: value for key, value in os.environ.items() if not key.startswith("LEASEHOLD")}
-        # A program that is built without `leasehold api` cannot run the component `api`.
-        self.commands = set(re.findall(r"^  (\w+)  ", self.run("--help"), re.MULTILINE))
         self.ports, self.ports_lock = set(), threading.Lock()
         self.servers_ended = False
         # Scripts of manifests call `leasehold`.
@@ -186,11 +184,7 @@ def fleet_of(lab, name, documents, metrics):
     if secrets(job) != secrets(next(iter(pods.of_kind(documents, "Deployment")))):
         migrating, stores = lab.roles(stores)
     # A program of its own with handlers belongs to users.
-    deployments = [
-        one
-        for one in pods.of_kind(documents, "Deployment")
-        if "command" not in pods.main(one) and pods.component(one) in lab.commands
-    ]
+    deployments = [one for one in pods.of_kind(documents, "Deployment") if "command" not in pods.main(one)]
     variables = {pods.name(one): pods.environment(documents, pods.main(one)) | stores for one in deployments}
     waiting = {}
     for workload in deployments:
@@ -246,7 +240,7 @@ def compose_of(lab):
     lab.run(*services["migrate"]["command"], **services["migrate"]["environment"] | stores)
     running = []
     try:
-        for name in "reaper", "worker":
+        for name in "api", "reaper", "worker":
             own, variable = services[name]["environment"] | stores, f"LEASEHOLD_{name.upper()}__LISTEN"
             own[variable] = f"127.0.0.1:{lab.free_port()}"
             process = lab.start([lab.program, *services[name]["command"]], own, f"compose-{name}.log")

@@ -137,26 +137,6 @@ def proxied(documents):
             yield f"{where}: the HTTP interface must listen on loopback only"
         ports = {port["name"] for one in pods.pod(workload)["containers"] for port in one.get("ports", [])}
         services = [
-            one for one in pods.of_kind(documents, "Service")
-            if pods.matches({"matchLabels": one["spec"]["selector"]}, pods.labels(workload))
-        ]
-        if not any(port["targetPort"] in ports for one in services for port in one["spec"]["ports"]):
-            yield f"{where}: no Service sends to it"
-        waits = [one.get("lifecycle", {}).get("preStop") for one in pods.pod(workload)["containers"]]
-        if any(wait != {"sleep": {"seconds": 5}} for wait in waits):
-            yield f"{where}: a container stops before Services send no more requests"
-
-
-def proxied(documents):
-    """The HTTP interface has no tokens: only a proxy in the same pod may reach it, and Services send to the proxy only."""
-    for workload in pods.of_kind(documents, "Deployment"):
-        if pods.component(workload) != "api":
-            continue
-        where, container = pods.name(workload), pods.main(workload)
-        if container.get("ports") or container["args"] != ["api"]:
-            yield f"{where}: the HTTP interface must listen on loopback only"
-        ports = {port["name"] for one in pods.pod(workload)["containers"] for port in one.get("ports", [])}
-        services = [
             one
             for one in pods.of_kind(documents, "Service")
             if pods.matches({"matchLabels": one["spec"]["selector"]}, pods.labels(workload))
