@@ -32,6 +32,7 @@ def main():
         problems += [f"{name}: {line}" for document in documents for line in schemas.problems(document)]
         problems += [f"{name}: {line}" for line in rules.problems(documents)]
     problems += broken.unnoticed([parsed[name] for name in ("kustomize-keda", "helm-keda", "kustomize-api", "helm-api")])
+    problems += rules.stop_timeout_problems(render.ROOT)
     problems += chart.problems()
     problems += image.problems()
     print(f"{len(parsed)} renderings, {sum(map(len, parsed.values()))} documents, {len(broken.BREAKS)} breaks", flush=True)

@@ -23,6 +23,7 @@ import urllib.request
 
 import image
 import pods
+import rules
 from render import CHART, ROOT
 
 PATIENCE_S = 60
@@ -272,6 +273,32 @@ def compose_of(lab):
         stop(redis, PATIENCE_S)
 
 
+def drain_of(lab):
+    """The arithmetic of rules.drain: a worker whose command does not end by itself stops in time, and spends no attempt."""
+    stores = lab.stores("drain")
+    lab.run("migrate", **stores)
+    grace_s, kill_s = 1, 1
+    times = {"LEASEHOLD_WORKER__GRACE_MS": str(grace_s * 1000), "LEASEHOLD_WORKER__KILL_AFTER_MS": str(kill_s * 1000)}
+    job = lab.run("enqueue", "--kind", "stubborn", **stores).strip()
+    look = lambda: json.loads(lab.run("job", "show", job, "--json", **stores))
+    command = [lab.program, "worker", "--queue", "default=1", "--exec", "stubborn=trap '' TERM; sleep 600"]
+    process = lab.start(command, stores | times, "drain.log")
+    try:
+        eventually("the job runs", lambda: look()["state"] == "running")
+        needed = grace_s + kill_s + rules.STOP_TIMEOUT_S + rules.MARGIN_S
+        began = time.monotonic()
+        code, took = stop(process, needed), time.monotonic() - began
+    finally:
+        stop(process, 1)
+    left = look()
+    if code != 0:
+        yield f"drain: not within {needed} s: {(lab.folder / 'drain.log').read_text()[-500:]}"
+    if took < grace_s + kill_s:
+        yield f"drain: ended after {took:.1f} s: the command was not stubborn, so this shows nothing"
+    if (left["state"], left["attempt"], left["crashes"]) != ("queued", 0, 0):
+        yield f"drain: the job was not given back: {left}"
+
+
 def metrics_named():
     """Each metric that a manifest, a rule or the guide names, with the file."""
     files = [*(ROOT / "k8s").rglob("*.yaml"), *CHART.rglob("*.yaml"), *CHART.rglob("*.tpl"), ROOT / "docs" / "kubernetes.md"]
@@ -292,7 +319,7 @@ def problems(program, parsed):
         metrics = set()
         with lab.servers(), concurrent.futures.ThreadPoolExecutor(4) as several:
             fleets = [several.submit(lambda *of: list(fleet_of(lab, *of, metrics)), *of) for of in parsed.items()]
-            fleets.append(several.submit(lambda: list(compose_of(lab))))
+            fleets += [several.submit(lambda run=run: list(run(lab))) for run in (compose_of, drain_of)]
             for fleet in fleets:
                 yield from fleet.result()
         for metric, path in sorted(set(metrics_named())):

@@ -13,6 +13,13 @@ MARGIN_S = 10
 KUBERNETES_GRACE_S = 30
 
 
+def stop_timeout_problems(root):
+    """STOP_TIMEOUT_S is the constant of the worker."""
+    source = (root / "lib/worker/src/handler.rs").read_text()
+    if f"STOP_TIMEOUT: Duration = Duration::from_secs({STOP_TIMEOUT_S});" not in source:
+        yield "drain: STOP_TIMEOUT in lib/worker/src/handler.rs has changed: change STOP_TIMEOUT_S, and docs/kubernetes.md"
+
+
 def drain(documents):
     """terminationGracePeriodSeconds > preStop + worker.grace_ms + worker.kill_after_ms + STOP_TIMEOUT + margin."""
     for workload in pods.of_kind(documents, "Deployment"):
