@@ -12,11 +12,11 @@ BENCH := "$${CARGO_TARGET_DIR:-target}/release/bench"
 BENCH_BUILD := $(CARGO) build --release --locked --workspace --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard ci setup toolchain lint fmt deny doc clean test-setup
+.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard ci setup toolchain lint fmt deny doc clean test-setup k8s-check k8s-golden
 
 help: ## Print this list
 	@echo 'Leasehold: make <target>'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Run the main job: a fleet works on thousands of real files, while workers are killed and frozen
 	$(CARGO) build --release --locked --workspace --bins
@@ -59,11 +59,21 @@ bench-guard: test-setup ## Check by ratios to the floor that Leasehold has not b
 	$(CARGO) build $(CHECKED) --bins
 	"$${CARGO_TARGET_DIR:-target}/debug/bench" --quiet-within 0 guard
 
-ci: ## Do what CI does: format, tests, chaos-short, bench-guard, lints, licences, documentation
+K8S_CHECK = python=$$(sh k8s/check/setup.sh) && "$$python" k8s/check/check.py
+
+k8s-check: setup ## Render and validate the manifests and the chart, and run their commands as processes
+	$(CARGO) build $(CHECKED) --bins
+	@$(K8S_CHECK) "$${CARGO_TARGET_DIR:-target}/debug/leasehold"
+
+k8s-golden: ## Accept the manifests and the chart as they are rendered now, as golden files
+	@$(K8S_CHECK) --write
+
+ci: ## Do what CI does: format, tests, chaos-short, bench-guard, k8s-check, lints, licences, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) test
 	$(MAKE) chaos-short
 	$(MAKE) bench-guard
+	$(MAKE) k8s-check
 	$(MAKE) lint
 	$(MAKE) deny
 	$(MAKE) doc

@@ -1,7 +1,7 @@
 //! Workers in any language: they claim jobs, renew leases and end runs.
 
 use crate::{
-    http::{Reply, Served},
+    http::{Reply, Served, request, send},
     member::SOON,
 };
 use leasehold_tests::{Stores, eventually};
@@ -283,4 +283,31 @@ async fn claims_outlast_an_outage_of_redis() {
         .expect("crashes")
         .get(0);
     assert_eq!(crashes, 0);
+}
+
+/// Every statement of the interface works through a pooler in transaction mode.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_come_and_go_through_a_pooler() {
+    let stores = Stores::start().await;
+    let served = Served::start_through_pooler(&stores).await;
+    for round in 0..3 {
+        let many =
+            json!({ "jobs": [{ "kind": "k" }, { "kind": "k", "limit_key": "a" }, { "kind": "k", "batch": "b" }] });
+        let headers = [("content-type", "application/json"), ("idempotency-key", &*format!("round-{round}"))];
+        let request = request("POST", "/v1/jobs", &headers, &many.to_string());
+        let (first, again) = (send(served.api.address(), &request).await, send(served.api.address(), &request).await);
+        assert_eq!((first.status, &first.text), (201, &again.text), "{first:?}");
+        let (worker, mut done) = (Uuid::now_v7(), 0);
+        while done < 3 {
+            let claim = json!({ "worker": worker, "max": 3, "claim_id": format!("{round}-{done}") });
+            let held = served.claim(claim.clone()).await;
+            assert_eq!(served.claim(claim).await.len(), held.len(), "the same claim again");
+            for job in held {
+                assert_eq!(served.end(&job, "renew", json!({})).await.status, 200);
+                assert_eq!(served.end(&job, "complete", json!({ "result": round })).await.status, 200);
+                done += 1;
+            }
+        }
+    }
+    assert_eq!(served.get("/v1/jobs?state=succeeded").await.json()["jobs"].as_array().map(Vec::len), Some(9));
 }

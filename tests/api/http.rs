@@ -52,6 +52,14 @@ impl Served {
         Self { api: Member::start(stores, &stores.database.url, &["api"]), _reaper: reaper }
     }
 
+    /// The same; the server reaches PostgreSQL through a pooler in transaction mode.
+    pub(crate) async fn start_through_pooler(stores: &Stores) -> Self {
+        let reaper = Member::start(stores, &stores.database.url, &["reaper"]);
+        let url = stores.database.url_through_pgbouncer().await;
+        let pooler = [("LEASEHOLD_DATABASE__POOLER", "transaction")];
+        Self { api: Member::start_with(stores, &url, &["api"], &pooler), _reaper: reaper }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         send(self.api.address(), &request("GET", path, &[], "")).await
     }

@@ -44,11 +44,22 @@ impl Answer {
 impl Member {
     /// Runs the program with these arguments on these stores, on a free port, and waits until it listens.
     pub(crate) fn start(stores: &Stores, database_url: &str, arguments: &[&str]) -> Self {
+        Self::start_with(stores, database_url, arguments, &[])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn start_with(
+        stores: &Stores,
+        database_url: &str,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(leasehold_program());
         command.args(arguments).args(["--listen", "127.0.0.1:0"]).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LEASEHOLD_DATABASE_URL", database_url).env("LEASEHOLD_REDIS_URL", &stores.redis.url);
         command.env("LEASEHOLD_LOG__FORMAT", "json").env("LEASEHOLD_DATABASE__ACQUIRE_TIMEOUT_MS", "1000");
+        command.envs(settings.iter().copied());
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("starting the program");
         let mut log = BufReader::new(process.stderr.take().expect("its log"));

@@ -38,6 +38,8 @@ async fn a_queue_is_paused_resumed_set_and_emptied() {
     let view = &described["components"]["schemas"]["QueueView"]["properties"];
     assert_eq!(fields(&listed["queues"][0]), fields(view));
     let stats = is(&served.get("/v1/stats").await, 200);
+    let workers = is(&served.get("/v1/workers").await, 200);
+    assert_eq!(workers["workers"][0]["queues"][0][0], "default", "the claim above: {workers}");
     assert!(stats["postgres"].is_array() && stats["redis"]["queues"].is_array(), "{stats}");
     assert_eq!(is(&served.without_body("POST", "/v1/queues/default/resume").await, 200)["changed"], true);
 

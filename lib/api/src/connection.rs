@@ -67,8 +67,7 @@ impl Connection {
         std::mem::take(&mut *self.handed_over.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The connection has ended. `was_served`: every answer was written, as far as the server knows. Jobs whose answer did not
-    /// arrive are released.
+    /// The connection has ended. `was_served`: the server has not cut it. Jobs whose answer did not arrive are released.
     pub(crate) async fn end(&self, socket: &TcpStream, was_served: bool) {
         let handed_over = self.take();
         if handed_over.is_empty() {

@@ -71,6 +71,13 @@ struct Heads {
     queues: Vec<Head>,
 }
 
+/// The live workers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkerList {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    workers: Vec<leasehold_ports::WorkerRecord>,
+}
+
 /// A pause or the end of a pause: of a queue, or of one kind in it.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
@@ -102,6 +109,8 @@ pub(crate) struct QueuePatch {
     /// For how many days finished jobs are kept; `null`: as the setting of the fleet says.
     #[schema(minimum = 1, maximum = 36_500)]
     keep_days: Option<u64>,
+    /// Whether the jobs that have fair keys share the queue; `false`: their keys are only labels.
+    fair: Option<bool>,
 }
 
 /// What is set for a queue.
@@ -112,6 +121,7 @@ pub(crate) struct QueueSet {
     priority_step_ms: Option<i64>,
     dead_letter: Option<String>,
     keep_days: Option<i32>,
+    fair: bool,
 }
 
 /// How many waiting jobs were cancelled.
@@ -151,6 +161,24 @@ async fn heads(handoff: &leasehold_handoff::Handoff) -> std::result::Result<Head
     let mut queues: Vec<Head> = in_use.map(|(queue, stats)| Head { stats, queue: queue.into() }).collect();
     queues.sort_by(|left, right| left.queue.cmp(&right.queue));
     Ok(Heads { workers: handoff.workers().await?.len(), queues })
+}
+
+/// List the live workers and what they serve
+///
+/// The clients that wait for jobs of one queue over HTTP are shown as one worker for each server.
+#[utoipa::path(get, path = "/v1/workers", tag = "queues", operation_id = "list_workers",
+    responses((status = 200, description = "The workers", body = WorkerList),
+              (status = 503, description = "Redis is unavailable", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn workers(State(api): State<Api>) -> Result<Response> {
+    let unavailable =
+        || Problem::new(Code::Unavailable, "Redis is unavailable, and only Redis knows the workers; try again");
+    let handoff = api.handoff().ok_or_else(unavailable)?;
+    let workers = handoff.workers().await.map_err(|error| {
+        tracing::debug!(%error, "the workers cannot be listed");
+        unavailable()
+    })?;
+    Ok(ok(&WorkerList { workers }))
 }
 
 /// Start no job of a queue until it is resumed; running jobs continue
@@ -215,7 +243,8 @@ pub(crate) async fn purge(
     Ok(ok(&Purged { queue: queue.into(), cancelled, more }))
 }
 
-/// Set what one point of priority is worth in a queue, where its dead jobs go, and how long its finished jobs are kept
+/// Set what one point of priority is worth in a queue, where its dead jobs go, how long its finished jobs are kept, and whether fair keys
+/// share it
 #[utoipa::path(patch, path = "/v1/queues/{queue}", tag = "queues", operation_id = "set_queue",
     params(("queue" = String, Path)), request_body = QueuePatch,
     responses((status = 200, description = "What is set now", body = QueueSet),
@@ -246,20 +275,24 @@ pub(crate) async fn set(
         }
         None => None,
     };
+    let fair: Option<bool> = fields.value("fair", "true or false");
     if dead_letter.as_ref() == Some(&Some(queue.clone())) {
         fields.refuse("dead_letter", DetailCode::Invalid, "must be another queue");
     }
     fields.finish()?;
     let keep_days = keep_days.map(|days| days.and_then(|days| u16::try_from(days).ok()));
-    let change = QueueChange { dead_letter, keep_days, fair: None };
-    if change == QueueChange::default() && step.is_none() {
-        return Err(Problem::new(Code::Invalid, "nothing to set: give priority_step, dead_letter or keep_days"));
+    let change = QueueChange { dead_letter, keep_days, ..QueueChange::default() };
+    if change == QueueChange::default() && step.is_none() && fair.is_none() {
+        return Err(Problem::new(Code::Invalid, "nothing to set: give priority_step, dead_letter, keep_days or fair"));
     }
     if change != QueueChange::default() {
         api.store().set_queue(&queue, &change).await?;
     }
     if let Some(step) = step {
         api.client().set_priority_step(&queue, step).await?;
+    }
+    if let Some(fair) = fair {
+        api.client().set_fair(&queue, fair).await?;
     }
     let set = api.store().queue_settings(&queue).await?;
     Ok(ok(&QueueSet {
@@ -268,5 +301,6 @@ pub(crate) async fn set(
         priority_step_ms: set.priority_step_ms,
         dead_letter: set.dead_letter,
         keep_days: set.keep_days,
+        fair: set.fair,
     }))
 }

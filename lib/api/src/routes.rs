@@ -44,6 +44,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(queues::resume))
         .routes(routes!(queues::purge))
         .routes(routes!(queues::stats))
+        .routes(routes!(queues::workers))
         .routes(routes!(groups::submit))
         .routes(routes!(groups::graph))
         .routes(routes!(groups::batches))

@@ -182,7 +182,9 @@ async fn serve(socket: TcpStream, served: Served, _room: OwnedSemaphorePermit) {
     if let Some(Err(error)) = &ended {
         tracing::debug!(%error, "a connection ended early");
     }
-    let end = connection.end(&socket, matches!(ended, Some(Ok(()))));
+    // Hyper also ends a connection that is idle for too long, or whose next head is late or malformed. Then the client has had time to
+    // read the answers before. An answer that could not be written is a failure of the socket, which the connection has seen.
+    let end = connection.end(&socket, ended.is_some());
     tokio::select! {
         biased;
         () = end => {}

@@ -12,8 +12,7 @@ use chrono::{DateTime, Utc};
 use leasehold_core::{Backoff, ClaimedJob, Epoch, JobId, Kind, QueueName, Retry, Tries, WorkerId};
 use leasehold_ports::Kinds;
 use sqlx::{PgConnection, Row, postgres::PgRow};
-use std::{collections::HashMap, io, time::Duration};
-use tokio::time::timeout;
+use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
 const DOING: &str = "claiming jobs for an HTTP worker";
@@ -81,11 +80,9 @@ impl Store {
     /// A statement failed. If the answer to the commit was lost, [`Store::recall_http`] finds the runs.
     pub async fn claim_http(&self, claim: &HttpClaim, ids: &[JobId]) -> Result<Vec<HttpRun>, Error> {
         let with_limits = self.limited_runs.are_likely();
-        let runs = match self.in_time(self.claim_hints(claim, ids, with_limits)).await {
+        let runs = match self.claim_hints_in_time(claim, ids, with_limits).await {
             // A lock of a limit key was not free: only the other jobs.
-            Err(error) if with_limits && error.may_be_locked() => {
-                self.in_time(self.claim_hints(claim, ids, false)).await
-            }
+            Err(error) if with_limits && error.may_be_locked() => self.claim_hints_in_time(claim, ids, false).await,
             runs => runs,
         }?;
         let places: HashMap<JobId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
@@ -100,8 +97,8 @@ impl Store {
     /// As [`Store::claim_http`].
     pub async fn claim_line_http(&self, claim: &HttpClaim) -> Result<Vec<HttpRun>, Error> {
         let with_limits = self.limited_runs.are_asked_for();
-        match self.in_time(self.claim_front(claim, with_limits)).await {
-            Err(error) if with_limits && error.may_be_locked() => self.in_time(self.claim_front(claim, false)).await,
+        match self.claim_front_in_time(claim, with_limits).await {
+            Err(error) if with_limits && error.may_be_locked() => self.claim_front_in_time(claim, false).await,
             runs => runs,
         }
     }
@@ -130,6 +127,23 @@ impl Store {
         Ok(rows.into_iter().collect())
     }
 
+    async fn claim_hints_in_time(
+        &self,
+        claim: &HttpClaim,
+        ids: &[JobId],
+        with_limits: bool,
+    ) -> Result<Vec<HttpRun>, Error> {
+        let (store, claim, ids) = (self.clone(), claim.clone(), ids.to_vec());
+        let claimed = async move { store.claim_hints(&claim, &ids, with_limits).await };
+        self.to_its_end(DOING, self.answers_within(), claimed).await
+    }
+
+    async fn claim_front_in_time(&self, claim: &HttpClaim, with_limits: bool) -> Result<Vec<HttpRun>, Error> {
+        let (store, claim) = (self.clone(), claim.clone());
+        let claimed = async move { store.claim_front(&claim, with_limits).await };
+        self.to_its_end(DOING, self.answers_within(), claimed).await
+    }
+
     async fn claim_hints(&self, claim: &HttpClaim, ids: &[JobId], with_limits: bool) -> Result<Vec<HttpRun>, Error> {
         let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
         let mut left = uuids(ids);
@@ -145,7 +159,7 @@ impl Store {
         if limit > 0 && !left.is_empty() {
             let rows = bound(statement!("claim_careful"), claim, &left, limit);
             let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
-            jobs.extend(jobs_of(self, &rows, claim.worker)?);
+            jobs.extend(self.jobs_of(&rows, claim.worker)?);
         }
         let runs = note(&mut transaction, claim, jobs).await?;
         transaction.commit().await.map_err(Error::sql(DOING))?;
@@ -181,7 +195,7 @@ impl Store {
                 .bind(with_crashed)
                 .persistent(false);
             let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
-            jobs.extend(jobs_of(self, &rows, claim.worker)?);
+            jobs.extend(self.jobs_of(&rows, claim.worker)?);
         }
         let mut runs = note(&mut transaction, claim, jobs).await?;
         transaction.commit().await.map_err(Error::sql(DOING))?;
@@ -195,13 +209,8 @@ impl Store {
         Ok(self.begun(jobs.map_err(Error::sql(DOING))?))
     }
 
-    /// No connection of a transaction waits for an answer for ever.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let within = self.answers_within();
-        timeout(within, work).await.unwrap_or_else(|_| {
-            let text = format!("no answer within {} ms", within.as_millis());
-            Err(Error::sql(DOING)(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))))
-        })
+    fn jobs_of(&self, rows: &[PgRow], worker: WorkerId) -> Result<Vec<ClaimedJob>, Error> {
+        rows.iter().map(|row| claimed(self, row, worker)).collect::<Result<_, _>>().map_err(Error::sql(DOING))
     }
 }
 
@@ -217,10 +226,6 @@ fn bound<'a>(sql: &'static str, claim: &'a HttpClaim, ids: &'a [Uuid], limit: us
         .bind(claim.queue.as_str())
         // Unnamed: the connection may lead through a pooler.
         .persistent(false)
-}
-
-fn jobs_of(store: &Store, rows: &[PgRow], worker: WorkerId) -> Result<Vec<ClaimedJob>, Error> {
-    rows.iter().map(|row| claimed(store, row, worker)).collect::<Result<_, _>>().map_err(Error::sql(DOING))
 }
 
 /// Notes which claim has started these runs.

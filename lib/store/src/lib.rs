@@ -55,6 +55,7 @@ mod statement;
 mod statement_timeout;
 mod survey;
 mod table_locks;
+mod transactions;
 mod uptime;
 mod url;
 mod violations;

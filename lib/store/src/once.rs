@@ -5,7 +5,6 @@ use leasehold_core::NewJob;
 use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Row};
 use std::time::Duration;
-use tokio::time::timeout;
 
 const DOING: &str = "enqueueing jobs in one transaction";
 
@@ -40,13 +39,9 @@ impl Store {
     pub async fn enqueue_once(&self, jobs: &[NewJob], key: Option<&OnceKey>) -> Result<Once, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         let within = self.answers_within().max(self.lock_timeout + Duration::from_secs(1)) * 2;
-        match timeout(within, self.enqueue_in_transaction(jobs, key)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let text = format!("no answer within {} ms", within.as_millis());
-                Err(Error::sql(DOING)(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))))
-            }
-        }
+        let (store, jobs, key) = (self.clone(), jobs.to_vec(), key.cloned());
+        let enqueued = async move { store.enqueue_in_transaction(&jobs, key.as_ref()).await };
+        self.to_its_end(DOING, within, enqueued).await
     }
 
     async fn enqueue_in_transaction(&self, jobs: &[NewJob], key: Option<&OnceKey>) -> Result<Once, Error> {

@@ -4,8 +4,11 @@
 use chrono::{DateTime, Utc};
 use leasehold_core::{Fence, QueueName};
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::mpsc;
 
@@ -20,16 +23,19 @@ pub(crate) struct Release {
 /// The runs of this process whose answers may not have arrived.
 #[derive(Debug)]
 pub(crate) struct Unconfirmed {
-    fences: Mutex<HashSet<Fence>>,
+    /// Each with the number of the last answer that has the run. A claim that is sent again hands its runs over again, and the end of
+    /// the connection of the earlier answer then says nothing about them.
+    fences: Mutex<HashMap<Fence, u64>>,
+    next: AtomicU64,
     releases: mpsc::UnboundedSender<Vec<Release>>,
 }
 
 impl Unconfirmed {
     pub(crate) fn new(releases: mpsc::UnboundedSender<Vec<Release>>) -> Self {
-        Self { fences: Mutex::default(), releases }
+        Self { fences: Mutex::default(), next: AtomicU64::new(0), releases }
     }
 
-    fn fences(&self) -> MutexGuard<'_, HashSet<Fence>> {
+    fn fences(&self) -> MutexGuard<'_, HashMap<Fence, u64>> {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,31 +65,41 @@ impl Unconfirmed {
 /// released.
 #[derive(Debug)]
 pub(crate) struct HandedOver {
+    number: u64,
     runs: Vec<Release>,
     unconfirmed: Arc<Unconfirmed>,
 }
 
 impl HandedOver {
     pub(crate) fn new(runs: Vec<Release>, unconfirmed: &Arc<Unconfirmed>) -> Self {
-        unconfirmed.fences().extend(runs.iter().map(|run| run.fence));
-        Self { runs, unconfirmed: Arc::clone(unconfirmed) }
+        let number = unconfirmed.next.fetch_add(1, Ordering::Relaxed);
+        unconfirmed.fences().extend(runs.iter().map(|run| (run.fence, number)));
+        Self { number, runs, unconfirmed: Arc::clone(unconfirmed) }
     }
 
     /// The client has the answer.
     pub(crate) fn keep(mut self) {
-        self.unconfirmed.confirm(self.runs.iter().map(|run| &run.fence));
-        self.runs.clear();
+        drop(self.forget());
+    }
+
+    /// The runs that are only in this answer, and that the client has not named.
+    fn forget(&mut self) -> Vec<Release> {
+        let mut fences = self.unconfirmed.fences();
+        let number = self.number;
+        let is_ours = |run: &Release| {
+            let is_ours = fences.get(&run.fence) == Some(&number);
+            if is_ours {
+                fences.remove(&run.fence);
+            }
+            is_ours
+        };
+        self.runs.drain(..).filter(is_ours).collect()
     }
 }
 
 impl Drop for HandedOver {
     fn drop(&mut self) {
-        if self.runs.is_empty() {
-            return;
-        }
-        let mut fences = self.unconfirmed.fences();
-        let lost: Vec<Release> = self.runs.drain(..).filter(|run| fences.remove(&run.fence)).collect();
-        drop(fences);
+        let lost = self.forget();
         self.unconfirmed.release(lost);
     }
 }
@@ -108,6 +124,12 @@ mod tests {
         drop(both);
         let released = releases.try_recv().expect("a release");
         assert_eq!(released.iter().map(|run| run.fence).collect::<Vec<_>>(), [lost.fence]);
+        let again = run();
+        let earlier = HandedOver::new(vec![again.clone()], &unconfirmed);
+        let later = HandedOver::new(vec![again], &unconfirmed);
+        drop(earlier);
+        assert!(releases.try_recv().is_err(), "the run is in a later answer");
+        later.keep();
         HandedOver::new(vec![run()], &unconfirmed).keep();
         assert!(releases.try_recv().is_err(), "the client has the answer");
         assert!(unconfirmed.fences().is_empty());

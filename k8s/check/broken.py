@@ -1,0 +1,109 @@
+"""Breaks renderings in one way for each promise. A rule that does not notice its break is no rule."""
+
+import copy
+
+import pods
+import rules
+import schemas
+
+
+def worker(documents):
+    """The first worker. In a rendering without workers: nothing that a break could miss."""
+    workers = [one for one in pods.of_kind(documents, "Deployment") if pods.component(one) == "worker"]
+    return workers[0] if workers else None
+
+
+def edit(find):
+    """A break that changes something of the first worker."""
+    return lambda documents: find(worker(documents)) if worker(documents) else None if worker(documents) else None
+
+
+def edit_api(find):
+    """A break that changes something of the HTTP interface, where there is one."""
+    return lambda documents: [find(a) for a in pods.of_kind(documents, "Deployment") if pods.component(a) == "api"]
+
+
+def remove(kind, ending=""):
+    def break_it(documents):
+        documents[:] = [d for d in documents if d["kind"] != kind or not d["metadata"]["name"].endswith(ending)]
+
+    return break_it
+
+
+def settings(**changes):
+    def break_it(documents):
+        pods.of_kind(documents, "ConfigMap")[0]["data"].update(changes)
+
+    return break_it
+
+
+def add_env(**variable):
+    return edit(lambda w: pods.main(w).setdefault("env", []).append(variable))
+
+
+def wait(seconds):
+    return edit(lambda w: pods.main(w).update(lifecycle={"preStop": {"sleep": {"seconds": seconds}}}))
+
+
+# Rule, name of the break, break.
+BREAKS = [
+    (rules.drain, "no grace for the pod", edit(lambda w: pods.pod(w).pop("terminationGracePeriodSeconds"))),
+    (rules.drain, "a grace as long as the drain", edit(lambda w: pods.pod(w).update(terminationGracePeriodSeconds=41))),
+    (rules.drain, "a longer grace in the settings", settings(LEASEHOLD_WORKER__GRACE_MS="30000")),
+    (rules.drain, "a longer time to kill", add_env(name="LEASEHOLD_WORKER__KILL_AFTER_MS", value="8000")),
+    (rules.drain, "a preStop hook", wait(5)),
+    (rules.restricted, "root", edit(lambda w: pods.pod(w)["securityContext"].update(runAsUser=0))),
+    (rules.restricted, "capabilities", edit(lambda w: pods.main(w)["securityContext"].pop("capabilities"))),
+    (rules.restricted, "a writable init container",
+     edit(lambda w: pods.containers(w)[0]["securityContext"].update(readOnlyRootFilesystem=False))),
+    (rules.plain, "variables of Services", edit(lambda w: pods.pod(w).pop("enableServiceLinks"))),
+    (rules.plain, "no limit of memory", edit(lambda w: pods.main(w)["resources"].pop("limits"))),
+    (rules.plain, "the tag latest", edit(lambda w: pods.main(w).update(image="registry:5000/leasehold:latest"))),
+    (rules.plain, "no tag", edit(lambda w: pods.main(w).update(image="registry:5000/leasehold"))),
+    (rules.secrets, "a URL in the settings", settings(LEASEHOLD_REDIS_URL="redis://cache")),
+    (rules.secrets, "a URL in a variable", add_env(name="LEASEHOLD_DATABASE_URL", value="postgres://db/jobs")),
+    (rules.references, "a ConfigMap of another name",
+     edit(lambda w: pods.main(w)["envFrom"][0].update(configMapRef={"name": "settings"}))),
+    (rules.probes, "another port", settings(LEASEHOLD_WORKER__LISTEN="0.0.0.0:9465")),
+    (rules.probes, "loopback", settings(LEASEHOLD_WORKER__LISTEN="127.0.0.1:9464")),
+    (rules.probes, "liveness asks the stores",
+     edit(lambda w: pods.main(w)["livenessProbe"]["httpGet"].update(path="/readyz"))),
+    (rules.proxied, "open to everybody", edit_api(lambda a: pods.main(a).update(args=["api", "--listen", "0.0.0.0:8080"]))),
+    (rules.proxied, "no Service", remove("Service", "-api")),
+    (rules.proxied, "a stop during requests", edit_api(lambda a: pods.main(a).pop("lifecycle"))),
+    (rules.spread, "no budget", remove("PodDisruptionBudget")),
+    (rules.spread, "a selector for all workers",
+     lambda documents: [w["spec"]["selector"]["matchLabels"].pop("leasehold.dev/pool")
+                        for w in pods.of_kind(documents, "Deployment") if pods.component(w) == "worker"]),
+    (rules.spread, "no spread", edit(lambda w: pods.pod(w).pop("topologySpreadConstraints"))),
+    (rules.network, "nothing denied", remove("NetworkPolicy", "default-deny")),
+    (rules.network, "no way to the stores", remove("NetworkPolicy", "stores")),
+    (rules.network, "no way to the metrics", remove("NetworkPolicy", "metrics")),
+    (rules.migration, "one name for every release",
+     lambda documents: pods.of_kind(documents, "Job")[0]["metadata"].update(name="leasehold-migrate")),
+    (rules.migration, "nobody waits", edit(lambda w: pods.pod(w).pop("initContainers"))),
+    (rules.scaling, "two owners", edit(lambda w: w["spec"].update(replicas=3))),
+    (rules.scaling, "more slots, the same target",
+     edit(lambda w: pods.main(w).update(args=["worker", "--queue", "default=32", "--exec", "echo=cat"]))),
+]
+
+
+def unnoticed(renderings):
+    """Yields a line for each break that no rule notices in any rendering. The first one has two pools with an autoscaler each."""
+
+    def noticed(rule, break_it):
+        for documents in renderings:
+            broken = copy.deepcopy(documents)
+            break_it(broken)
+            if broken != documents and list(rule(broken)):
+                return True
+        return False
+
+    for rule, what, break_it in BREAKS:
+        if not noticed(rule, break_it):
+            yield f"the rule {rule.__name__} does not notice: {what}"
+    for kind in ("Deployment", "ScaledObject", "ServiceMonitor"):
+        for document in pods.of_kind(copy.deepcopy(renderings[0]), kind):
+            document["spec"]["replicaz"] = 1
+            if not list(schemas.problems(document)):
+                yield f"the schema of {kind} accepts an unknown field"

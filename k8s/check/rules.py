@@ -1,0 +1,256 @@
+"""What must hold for every rendering. Each rule yields a line for each document that breaks it."""
+
+import re
+
+import pods
+
+# After a TERM, a command has LEASEHOLD_WORKER__KILL_AFTER_MS to end. After KILL the worker waits this long for it:
+# STOP_TIMEOUT in lib/worker/src/handler.rs.
+STOP_TIMEOUT_S = 3
+# To end idle waits for hints, to write the results and to give the other jobs back.
+MARGIN_S = 10
+# The grace of a pod that names none.
+KUBERNETES_GRACE_S = 30
+
+
+def stop_timeout_problems(root):
+    """STOP_TIMEOUT_S is the constant of the worker."""
+    source = (root / "lib/worker/src/handler.rs").read_text()
+    if f"STOP_TIMEOUT: Duration = Duration::from_secs({STOP_TIMEOUT_S});" not in source:
+        yield "drain: STOP_TIMEOUT in lib/worker/src/handler.rs has changed: change STOP_TIMEOUT_S, and docs/kubernetes.md"
+
+
+def drain(documents):
+    """terminationGracePeriodSeconds > preStop + worker.grace_ms + worker.kill_after_ms + STOP_TIMEOUT + margin."""
+    for workload in pods.of_kind(documents, "Deployment"):
+        if pods.component(workload) != "worker":
+            continue
+        container = pods.main(workload)
+        variables = pods.environment(documents, container)
+        missing = {"LEASEHOLD_WORKER__GRACE_MS", "LEASEHOLD_WORKER__KILL_AFTER_MS"} - variables.keys()
+        if missing:
+            yield f"{pods.name(workload)}: {', '.join(sorted(missing))} not set: the drain cannot be computed"
+            continue
+        pre_stop = container.get("lifecycle", {}).get("preStop", {})
+        if pre_stop.keys() - {"sleep"}:
+            yield f"{pods.name(workload)}: a preStop hook other than sleep takes an unknown time"
+            continue
+        needed = (
+            pre_stop.get("sleep", {}).get("seconds", 0)
+            + int(variables["LEASEHOLD_WORKER__GRACE_MS"]) / 1000
+            + int(variables["LEASEHOLD_WORKER__KILL_AFTER_MS"]) / 1000
+            + STOP_TIMEOUT_S
+            + MARGIN_S
+        )
+        given = pods.pod(workload).get("terminationGracePeriodSeconds", KUBERNETES_GRACE_S)
+        if given <= needed:
+            yield f"{pods.name(workload)}: terminationGracePeriodSeconds is {given}, and a drain takes up to {needed:g} s"
+
+
+def restricted(documents):
+    """The Pod Security standard `restricted`, and a file system that cannot be written."""
+    for workload in pods.workloads(documents):
+        where, spec = pods.name(workload), pods.pod(workload)
+        context = spec.get("securityContext", {})
+        if context.get("runAsNonRoot") is not True or context.get("runAsUser", 0) == 0:
+            yield f"{where}: may run as root"
+        if context.get("seccompProfile", {}).get("type") != "RuntimeDefault":
+            yield f"{where}: has no seccomp profile"
+        if any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")):
+            yield f"{where}: shares namespaces of the node"
+        if any("hostPath" in volume for volume in spec.get("volumes", [])):
+            yield f"{where}: mounts a folder of the node"
+        for container in pods.containers(workload):
+            own = container.get("securityContext", {})
+            if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
+                yield f"{where}, {container['name']}: may gain privileges"
+            if own.get("capabilities") != {"drop": ["ALL"]}:
+                yield f"{where}, {container['name']}: keeps capabilities"
+            if own.get("readOnlyRootFilesystem") is not True:
+                yield f"{where}, {container['name']}: may write its file system"
+
+
+def plain(documents):
+    """No token of the API server, no variables of Services, resources for each container, images with a tag."""
+    for workload in pods.workloads(documents):
+        where, spec = pods.name(workload), pods.pod(workload)
+        if spec.get("automountServiceAccountToken") is not False:
+            yield f"{where}: has a token of the API server"
+        if spec.get("enableServiceLinks") is not False:
+            yield f"{where}: gets variables of every Service"
+        for container in pods.containers(workload):
+            resources = container.get("resources", {})
+            if not {"cpu", "memory"} <= resources.get("requests", {}).keys() or "memory" not in resources.get("limits", {}):
+                yield f"{where}, {container['name']}: has no requests or no limit of memory"
+            image = container["image"]
+            if "@sha256:" not in image and (":" not in image.rpartition("/")[2] or image.endswith(":latest")):
+                yield f"{where}, {container['name']}: the image {image} has no fixed tag"
+
+
+def secrets(documents):
+    """URLs of stores come from secrets that exist already."""
+    for document in pods.of_kind(documents, "Secret"):
+        yield f"{pods.name(document)}: a manifest must not hold a secret"
+    for document in pods.of_kind(documents, "ConfigMap"):
+        yield from (f"{pods.name(document)}: {key} belongs into a secret" for key in pods.STORES if key in document["data"])
+    for workload in pods.workloads(documents):
+        for container in pods.containers(workload):
+            if not container["image"].partition(":")[0].endswith("leasehold"):
+                continue
+            for variable in container.get("env", []):
+                if variable["name"] in pods.STORES and "value" in variable:
+                    yield f"{pods.name(workload)}: {variable['name']} belongs into a secret"
+            if not any("secretRef" in source for source in container.get("envFrom", [])):
+                yield f"{pods.name(workload)}, {container['name']}: no secret says where the stores are"
+
+
+def references(documents):
+    """ConfigMaps and scaled Deployments exist, under the names that rendering gave them."""
+    maps = {document["metadata"]["name"] for document in pods.of_kind(documents, "ConfigMap")}
+    for workload in pods.workloads(documents):
+        for container in pods.containers(workload):
+            for source in container.get("envFrom", []):
+                wanted = source.get("configMapRef", {}).get("name")
+                if wanted and wanted not in maps:
+                    yield f"{pods.name(workload)}: there is no ConfigMap {wanted}"
+
+
+def probes(documents):
+    """Probes ask the port on which the process listens."""
+    for workload in pods.of_kind(documents, "Deployment"):
+        where, container = pods.name(workload), pods.main(workload)
+        if pods.component(workload) not in ("worker", "reaper"):
+            continue
+        ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+        variable = f"LEASEHOLD_{pods.component(workload).upper()}__LISTEN"
+        address = pods.environment(documents, container).get(variable, "")
+        if address != f"0.0.0.0:{ports.get('metrics')}":
+            yield f"{where}: {variable} is {address!r}, and the port `metrics` is {ports.get('metrics')}"
+        for probe, path in ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz"):
+            asked = container.get(probe, {}).get("httpGet", {})
+            if (asked.get("path"), asked.get("port")) != (path, "metrics"):
+                yield f"{where}: {probe} must ask {path} on the port metrics"
+        if container.get("readinessProbe", {}).get("timeoutSeconds", 1) <= 2:
+            yield f"{where}: readinessProbe must wait longer than the 2 s that stores have to answer"
+
+
+def proxied(documents):
+    """The HTTP interface has no tokens: only a proxy in the same pod may reach it, and Services send to the proxy only."""
+    for workload in pods.of_kind(documents, "Deployment"):
+        if pods.component(workload) != "api":
+            continue
+        where, container = pods.name(workload), pods.main(workload)
+        if container.get("ports") or container["args"] != ["api"]:
+            yield f"{where}: the HTTP interface must listen on loopback only"
+        ports = {port["name"] for one in pods.pod(workload)["containers"] for port in one.get("ports", [])}
+        services = [
+            one
+            for one in pods.of_kind(documents, "Service")
+            if pods.matches({"matchLabels": one["spec"]["selector"]}, pods.labels(workload))
+        ]
+        if not any(port["targetPort"] in ports for one in services for port in one["spec"]["ports"]):
+            yield f"{where}: no Service sends to it"
+        waits = [one.get("lifecycle", {}).get("preStop") for one in pods.pod(workload)["containers"]]
+        if any(wait != {"sleep": {"seconds": 5}} for wait in waits):
+            yield f"{where}: a container stops before Services send no more requests"
+
+
+def spread(documents):
+    """Each Deployment has pods of its own, one budget for disruptions, and is spread over zones and nodes."""
+    deployments = pods.of_kind(documents, "Deployment")
+    for workload in deployments:
+        where, selector = pods.name(workload), workload["spec"]["selector"]
+        owners = [pods.name(other) for other in deployments if pods.matches(selector, pods.labels(other))]
+        if owners != [where]:
+            yield f"{where}: its selector matches the pods of {', '.join(owners)}"
+        budgets = [
+            budget
+            for budget in pods.of_kind(documents, "PodDisruptionBudget")
+            if pods.matches(budget["spec"]["selector"], pods.labels(workload))
+        ]
+        if len(budgets) != 1:
+            yield f"{where}: {len(budgets)} budgets for disruptions; an eviction needs exactly one"
+        spreads = pods.pod(workload).get("topologySpreadConstraints", [])
+        keys = {one["topologyKey"] for one in spreads if pods.matches(one["labelSelector"], pods.labels(workload))}
+        if keys != {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}:
+            yield f"{where}: is not spread over zones and nodes"
+
+
+def network(documents):
+    """Every pod is denied what no policy names, and may ask for names and reach the stores."""
+    policies = pods.of_kind(documents, "NetworkPolicy")
+    for workload in pods.workloads(documents):
+        of = [policy["spec"] for policy in policies if pods.matches(policy["spec"]["podSelector"], pods.labels(workload))]
+        denied = any(
+            set(spec["policyTypes"]) == {"Ingress", "Egress"} and not spec.get("ingress") and not spec.get("egress")
+            for spec in of
+        )
+        if not denied:
+            yield f"{pods.name(workload)}: no policy denies by default"
+        ports = {port["port"] for spec in of for rule in spec.get("egress", []) for port in rule.get("ports", [])}
+        yield from (f"{pods.name(workload)}: may not reach port {port}" for port in (53, 5432, 6379) if port not in ports)
+        entered = any(port["port"] == "metrics" for spec in of for rule in spec.get("ingress", []) for port in rule["ports"])
+        if pods.component(workload) in ("worker", "reaper") and not entered:
+            yield f"{pods.name(workload)}: Prometheus may not reach it"
+
+
+def migration(documents):
+    """A finished job cannot be changed: each release has a migration of its own."""
+    jobs = pods.of_kind(documents, "Job")
+    if len(jobs) != 1:
+        yield f"{len(jobs)} migrations"
+    for job in jobs:
+        tag = pods.main(job)["image"].rpartition(":")[2].replace("_", "-").lower()
+        # The chart also has the number of the upgrade in the name.
+        if not re.sub(r"-r\d+$", "", job["metadata"]["name"]).endswith(f"-migrate-{tag}"):
+            yield f"{pods.name(job)}: is not named by the release {tag}"
+        if any("configMapRef" in source for source in pods.main(job).get("envFrom", [])):
+            yield f"{pods.name(job)}: changes with every setting, which a finished job cannot"
+    for workload in pods.of_kind(documents, "Deployment"):
+        names = [container["name"] for container in pods.pod(workload).get("initContainers", [])]
+        if "wait-for-schema" not in names:
+            yield f"{pods.name(workload)}: does not wait for the migration"
+
+
+def scaling(documents):
+    """The number of workers belongs to one owner, and the target is nine tenths of the slots of one worker."""
+    deployments = {document["metadata"]["name"]: document for document in pods.of_kind(documents, "Deployment")}
+    scaled = []
+    for scaler in pods.of_kind(documents, "HorizontalPodAutoscaler", "ScaledObject"):
+        spec, where = scaler["spec"], pods.name(scaler)
+        workload = deployments.get(spec["scaleTargetRef"]["name"])
+        if workload is None:
+            yield f"{where}: there is no Deployment {spec['scaleTargetRef']['name']}"
+            continue
+        scaled.append(workload["metadata"]["name"])
+        slots = pods.slots(workload)
+        if scaler["kind"] == "ScaledObject":
+            for trigger in spec["triggers"]:
+                queues = [queue for queue in slots if f'queue="{queue}"' in trigger["metadata"]["query"]]
+                target = float(trigger["metadata"]["threshold"])
+                yield from (f"{where}: {line}" for line in off_target(slots, queues, target))
+        else:
+            for metric in spec["metrics"]:
+                queue = metric["external"]["metric"]["selector"]["matchLabels"]["queue"]
+                target = int(metric["external"]["target"]["averageValue"].removesuffix("m")) / 1000
+                yield from (f"{where}: {line}" for line in off_target(slots, [queue], target))
+    for name, workload in deployments.items():
+        owned_outside = workload["metadata"].get("annotations", {}).get("leasehold.dev/autoscaling") == "external"
+        owners = scaled.count(name) + ("replicas" in workload["spec"]) + owned_outside
+        if owners != 1:
+            yield f"{pods.name(workload)}: its number of pods has {owners} owners"
+
+
+def off_target(slots, queues, target):
+    if len(queues) != 1 or queues[0] not in slots:
+        yield f"scales on the queues {queues}, and the pool serves {list(slots)}"
+    elif abs(target - 0.9 * slots[queues[0]]) > 0.001:
+        yield f"the target {target:g} is not nine tenths of {slots[queues[0]]} slots"
+
+
+RULES = [drain, restricted, plain, secrets, references, probes, proxied, spread, network, migration, scaling]
+
+
+def problems(documents):
+    for rule in RULES:
+        yield from (f"{rule.__name__}: {line}" for line in rule(documents))
