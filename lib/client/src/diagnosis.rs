@@ -125,8 +125,8 @@ fn no_redis(address: &str, said: &str) -> String {
     let closed = ["broken pipe", "connection reset", "unexpected end of file", "max number of clients"];
     if closed.iter().any(|sign| lower.contains(sign)) {
         return format!(
-            "Redis at {address} closes new connections at once ({said}); has it reached its maxclients? `redis-cli info clients` \
-             shows how many it has"
+            "no Redis answers at {address}: the server there closes new connections at once ({said}). If it is Redis, has it reached \
+             its maxclients? `redis-cli info clients` shows how many it has"
         );
     }
     format!("no Redis answers at {address} ({said}); is it running, and is redis.url (LEASEHOLD_REDIS_URL) right?")
