@@ -30,7 +30,7 @@ chaos: test-setup ## Inject every fault into a fleet and check that nothing is l
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS)
 
-chaos-short: test-setup ## Inject the nine most important faults, in four minutes
+chaos-short: test-setup ## Inject the six most important faults, in three minutes
 	$(CARGO) build $(CHECKED) --bins
 	$(CHAOS) --short
 

@@ -76,10 +76,7 @@ const SHORT: &[&str] = &[
     "worker_kill",
     "worker_freeze",
     "redis_flush",
-    "redis_down",
     "postgres_restart_immediate",
-    "postgres_backends_killed",
-    "poison_job",
     "rolling_restart",
     "rows_locked",
 ];
