@@ -20,9 +20,20 @@ fn every_command_has_help_with_examples() {
         run(command, b"").succeeded()
     };
     let top = commands(&help(&[]));
-    for name in
-        ["migrate", "worker", "reaper", "enqueue", "each", "job", "queue", "schedule", "stats", "doctor", "completions"]
-    {
+    for name in [
+        "migrate",
+        "worker",
+        "reaper",
+        "enqueue",
+        "each",
+        "job",
+        "queue",
+        "schedule",
+        "stats",
+        "top",
+        "doctor",
+        "completions",
+    ] {
         assert!(top.iter().any(|command| command == name), "{name} is not in {top:?}");
     }
     for name in top {

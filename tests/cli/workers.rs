@@ -147,11 +147,13 @@ async fn doctor_finds_and_repairs_a_head_that_lost_its_hints() {
 async fn watched_stats_are_shown_repeatedly() {
     let scene = Scene::start().await;
     scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
-    let watching = Background::start(&scene, &["stats", "--watch", "100ms", "--json"], &[]);
-    watching.prints(2).await;
-    let ran = watching.stop();
-    let seen: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert!(ran.code == 0 && seen.len() >= 2 && seen[1]["postgres"][0]["queued"] == 1, "{ran:?}");
+    for command in [&["stats", "--watch", "100ms", "--json"][..], &["top", "100ms", "--json"]] {
+        let watching = Background::start(&scene, command, &[]);
+        watching.prints(2).await;
+        let ran = watching.stop();
+        let seen: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert!(ran.code == 0 && seen.len() >= 2 && seen[1]["postgres"][0]["queued"] == 1, "{ran:?}");
+    }
 }
 
 /// A worker starts even if Redis is unavailable.

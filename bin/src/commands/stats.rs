@@ -1,4 +1,4 @@
-//! `leasehold stats`.
+//! `leasehold stats`, and `leasehold top`, which repeats it.
 
 use crate::{
     context::Context,
@@ -27,6 +27,23 @@ pub(crate) struct Args {
     /// Repeat at this interval [default interval: 1s]
     #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s", value_parser = times::interval)]
     watch: Option<Duration>,
+}
+
+/// Show the queues live: `stats --watch`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  leasehold top       # every second, in place; Ctrl-C stops it
+  leasehold top 5s")]
+pub(crate) struct TopArgs {
+    /// The time between two looks
+    #[arg(value_name = "INTERVAL", default_value = "1s", value_parser = times::interval)]
+    interval: Duration,
+}
+
+impl From<TopArgs> for Args {
+    fn from(args: TopArgs) -> Self {
+        Self { watch: Some(args.interval) }
+    }
 }
 
 /// Clears the screen and goes to its top left corner.

@@ -72,14 +72,8 @@ scenarios! {
 }
 
 /// The scenarios that run for every change: one of each kind, in a few minutes.
-const SHORT: &[&str] = &[
-    "worker_kill",
-    "worker_freeze",
-    "redis_flush",
-    "postgres_restart_immediate",
-    "rolling_restart",
-    "rows_locked",
-];
+const SHORT: &[&str] =
+    &["worker_kill", "worker_freeze", "redis_flush", "postgres_restart_immediate", "rolling_restart", "rows_locked"];
 
 pub(crate) fn is_short(name: &str) -> bool {
     SHORT.contains(&name)
