@@ -57,7 +57,7 @@ bench-peers: setup ## Measure other queues too, with a program that measures the
 
 bench-guard: test-setup ## Check by ratios to the floor that Leasehold has not become slower, in two minutes
 	$(CARGO) build $(CHECKED) --bins
-	"$${CARGO_TARGET_DIR:-target}/debug/bench" --quiet-within 0 guard
+	"$${CARGO_TARGET_DIR:-target}/debug/bench" --quiet-within 0 guard --rounds 3
 
 K8S_CHECK = python=$$(sh k8s/check/setup.sh) && "$$python" k8s/check/check.py
 
