@@ -102,6 +102,25 @@ async fn jobs_join_a_batch_until_it_is_sealed() {
     fixture.keeps_the_invariants().await;
 }
 
+/// Lines of one `enqueue --stdin`: somebody who repeats them after the refusal must not have jobs twice.
+#[tokio::test]
+async fn jobs_that_are_sent_together_are_accepted_together_or_not_at_all() {
+    let fixture = Fixture::start().await;
+    fixture.joins("b").await;
+    assert_eq!(fixture.seal_batch("b", &seal()).await.expect("seal"), Sealed::Now);
+    let orphan = NewJob { depends_on: vec![JobId::new()], ..new_job() };
+    for bad in [of_batch("b"), orphan] {
+        let jobs = [new_job(), bad, new_job()];
+        let refused = neutral(fixture.enqueue(&jobs).await.expect_err("one of them is refused"));
+        assert!(!refused.to_string().contains("were accepted"), "{refused}");
+        for job in &jobs {
+            assert!(fixture.job(job.id).await.expect("a look").is_none(), "{refused}");
+        }
+    }
+    let jobs = [new_job(), of_batch("c"), new_job()];
+    assert!(fixture.enqueue(&jobs).await.expect("enqueue").iter().all(|answer| answer.inserted));
+}
+
 /// A seal waits for the transactions that add jobs, so no job is added behind it.
 #[tokio::test]
 async fn a_seal_waits_for_a_transaction_that_adds_a_job() {
