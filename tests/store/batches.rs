@@ -240,6 +240,17 @@ async fn settles_of_one_batch_do_not_wait_for_each_other() {
     sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
 }
 
+#[tokio::test]
+async fn the_message_names_the_batch_that_a_transaction_holds() {
+    let fixture = Fixture::start().await;
+    let mut other = fixture.connection().await;
+    let mut transaction = other.begin().await.expect("begin");
+    Store::enqueue_in(&mut transaction, &[of_batch("b")]).await.expect("a batch that is not committed");
+    let held = neutral(fixture.enqueue(&[of_batch("b")]).await.expect_err("the batch is held")).to_string();
+    assert!(held.contains("batch \"b\" is held by an open transaction"), "{held}");
+    transaction.rollback().await.expect("rollback");
+}
+
 /// Random batches with random ends, while several reapers call the step and some of them are killed in it.
 #[tokio::test]
 async fn each_callback_is_made_once_under_random_ends_and_kills() {

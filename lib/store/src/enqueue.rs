@@ -179,9 +179,11 @@ async fn enqueue_batch(
     let locked = locked.into_iter().filter_map(|(nth, by)| {
         let &nth = rest.get(nth)?;
         let job = &jobs[nth];
-        let what = match &job.unique_key {
-            Some(key) => format!("unique key {key:?}"),
-            None => format!("id {}", job.id),
+        let what = match (&job.unique_key, &job.batch) {
+            (Some(key), _) => format!("unique key {key:?}"),
+            // Nobody else knows an id that was made just now.
+            (None, Some(batch)) if !job.id_may_exist => format!("batch {batch:?}"),
+            _ => format!("id {}", job.id),
         };
         Some(Locked { nth, what, by })
     });
