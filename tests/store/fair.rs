@@ -415,7 +415,7 @@ async fn urgent_jobs_of_a_key_gain_nothing_against_other_keys() {
     fixture.enqueue_fair(&urgent[..1]).await;
     fixture.enqueue_fair(&urgent[1..]).await;
     let worker = WorkerId::new();
-    let (mut got, mut of_a) = (BTreeMap::new(), Vec::new());
+    let (mut got, mut of_a) = (BTreeMap::<&str, i64>::new(), Vec::new());
     for nth in 1..=40 {
         for run in fixture.run_next(worker, 10).await {
             let key = owner[&run.fence.id];
