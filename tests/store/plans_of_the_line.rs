@@ -150,8 +150,8 @@ async fn an_admission_reads_lanes_and_not_the_line() {
     fixture
         .sql(
             "INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state, line_at, fair_key, fair_at)
-             SELECT gen_random_uuid(), now(), 5, 3, 0, 'default', 'k', '{}', 'queued', 'infinity', 'key' || n % 10000,
-                    now() - interval '1 hour' + n * interval '1 microsecond' FROM generate_series(1, 100000) AS n",
+             SELECT gen_random_uuid(), at, 5, 3, 0, 'default', 'k', '{}', 'queued', 'infinity', 'key' || n % 10000, at
+             FROM generate_series(1, 100000) AS n CROSS JOIN LATERAL (SELECT now() - interval '1 hour' + n * interval '1 microsecond') p(at)",
         )
         .await;
     for situation in ["never analyzed", "analyzed"] {
@@ -172,6 +172,16 @@ async fn an_admission_reads_lanes_and_not_the_line() {
             sqlx::raw_sql("COMMIT").execute(&mut *connection).await.expect("commit");
         }
         fixture.sql("VACUUM ANALYZE leasehold.job").await;
+        // From now on, urgent jobs wait in the lanes of all keys.
+        fixture
+            .sql(
+                "UPDATE leasehold.job SET priority = 10, fair_at = leasehold.line_at(run_at, 10, queue)
+                 WHERE fair_at IS NOT NULL AND id IN (SELECT DISTINCT ON (fair_key) id FROM leasehold.job WHERE fair_at IS NOT NULL)",
+            )
+            .await;
     }
     assert!(fixture.number("SELECT count(*) FROM leasehold.job WHERE fair_tag IS NOT NULL").await >= 500);
+    assert!(
+        fixture.number("SELECT count(*) FROM leasehold.job WHERE fair_tag IS NOT NULL AND priority = 10").await >= 50
+    );
 }

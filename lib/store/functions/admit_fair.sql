@@ -7,9 +7,11 @@
 --             all lanes; how many admitted jobs of one kind may wait.
 -- Answer:     the jobs that were admitted, in the order of the line. A job with limit keys waits for room behind the line: its
 --             answer has the key to admit. Jobs that were parked again, because the window had grown: their answer has the key of the
---             lane.
+--             lane. Jobs that have changed turns: two answers, one with the key of the lane, and then one with the new place.
 -- Shares:     start-time fair queueing. A job starts at the tag of its key, but not before the first tag that waits in the window;
 --             the tag of its key then grows by 1 / weight. The lowest tags are admitted. Within a lane, jobs keep their order.
+-- Priority:   before that, a parked job that belongs before admitted jobs of its key takes their turn: see order_lanes. A call after the end of
+--             a run does not look for such jobs.
 -- Window:     while at least half of the window waits, a call with keys looks only at the lanes of these keys. A job whose tag is before
 --             the end of the window is admitted even if the window is full: the first job of a new key. A window that grows to one and
 --             a half of its size is cut: its last jobs are parked again, and their keys get their tags back. So the window has the
@@ -67,9 +69,29 @@ BEGIN
                                 FROM leasehold.job j WHERE j.id = p.id AND j.fair_at IS NOT NULL OFFSET 0) j;
     END LOOP;
     LOOP
-        SELECT j.kind::text INTO _kind FROM leasehold.job j
-        WHERE j.fair_at IS NOT NULL AND j.queue = _queue AND j.kind > _kind ORDER BY j.kind LIMIT 1;
-        EXIT WHEN NOT FOUND;
+        SELECT least(
+            (SELECT j.kind::text FROM leasehold.job j
+             WHERE j.fair_at IS NOT NULL AND j.queue = _queue AND j.kind > _kind ORDER BY j.kind LIMIT 1),
+            -- Without parked jobs, only the order of the window may be wrong.
+            (SELECT j.kind::text FROM leasehold.job j
+             WHERE _keys IS NULL AND j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+               AND j.queue = _queue AND j.kind > _kind ORDER BY j.kind LIMIT 1)) INTO _kind;
+        EXIT WHEN _kind IS NULL;
+        IF _keys IS NULL OR _keys <> '{}' THEN
+            -- A job with another turn is told twice: its hint at the old place is forgotten, and then there is a new one.
+            ids := ARRAY(SELECT o.id FROM leasehold.order_lanes(_queue, _kind, _keys, _size) o);
+            RETURN QUERY
+                SELECT j.id, j.queue::text, coalesce(j.limited_at, j.fair_at, j.line_at), NULL::text, j.fair_key
+                FROM unnest(ids) a(id)
+                CROSS JOIN LATERAL (SELECT j.id, j.queue, j.line_at, j.fair_at, j.limited_at, j.fair_key
+                                    FROM leasehold.job j WHERE j.id = a.id OFFSET 0) j;
+            RETURN QUERY
+                SELECT j.id, j.queue::text, coalesce(j.limited_at, j.line_at), CASE WHEN j.limited_at IS NOT NULL THEN j.limited_by END, NULL::text
+                FROM unnest(ids) a(id)
+                CROSS JOIN LATERAL (SELECT j.id, j.queue, j.line_at, j.limited_at, j.limited_by
+                                    FROM leasehold.job j WHERE j.id = a.id AND j.fair_at IS NULL OFFSET 0) j
+                ORDER BY coalesce(j.limited_at, j.line_at);
+        END IF;
         FOR round IN 1 .. 20 LOOP
             SELECT w.tag, w.admitted INTO largest_tag, last_nth FROM leasehold.fair_window w WHERE w.queue = _queue AND w.kind = _kind;
             last_nth := coalesce(last_nth, 0);
@@ -182,9 +204,9 @@ BEGIN
                                      + c.place * interval '100 microseconds' END AS at
                     FROM chosen c
                 ), tagged AS (
-                    INSERT INTO leasehold.fair_tag AS t (queue, fair_key, tag)
-                    SELECT _queue, c.key, max(c.tag + 1 / c.weight) FROM chosen c GROUP BY c.key
-                    ON CONFLICT (queue, fair_key) DO UPDATE SET tag = excluded.tag
+                    INSERT INTO leasehold.fair_tag AS t (queue, fair_key, tag, latest)
+                    SELECT _queue, c.key, max(c.tag + 1 / c.weight), max(c.fair_at) FROM chosen c GROUP BY c.key
+                    ON CONFLICT (queue, fair_key) DO UPDATE SET tag = excluded.tag, latest = greatest(t.latest, excluded.latest)
                 ), admitted AS (
                     UPDATE leasehold.job j
                     SET fair_at = NULL, fair_tag = p.tag, fair_nth = last_nth + p.place,

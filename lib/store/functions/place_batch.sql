@@ -22,7 +22,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
             -- A job that waits for room of a limit key keeps waiting, with its new position.
             limited_at = CASE WHEN j.limited_at IS NOT NULL AND NOT f.parks THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority), coalesce(place_batch.queue, j.queue)) END,
             limited_by = CASE WHEN NOT f.parks THEN j.limited_by END,
-            -- A parked job keeps waiting too, in the lane of its queue. An admitted one keeps its place, unless it leaves its queue.
+            -- A parked job keeps waiting too, in the lane of its queue. An admitted one keeps its turn, unless it leaves its queue.
+            -- A reaper then puts the jobs of its key in order.
             fair_at = CASE WHEN f.parks THEN leasehold.line_at(j.run_at, coalesce(place_batch.priority, j.priority), coalesce(place_batch.queue, j.queue)) END,
             fair_tag = CASE WHEN f.stays THEN j.fair_tag END, fair_nth = CASE WHEN f.stays THEN j.fair_nth END
         FROM (SELECT t.id, t.state = 'queued' AND t.fair_tag IS NOT NULL AND place_batch.queue IS NULL AS stays,

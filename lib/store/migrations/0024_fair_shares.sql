@@ -80,12 +80,14 @@ CREATE TABLE IF NOT EXISTS leasehold.fair_weight (
     CONSTRAINT fair_weight_is_from_a_thousandth_to_1000 CHECK (weight BETWEEN 0.001 AND 1000)
 );
 
--- The virtual time at which the next job of a key may start. A key without a row starts where the line is.
+-- The virtual time at which the next job of a key may start, and the latest own position of its jobs that were admitted. A key without a row
+-- starts where the line is.
 -- step
 CREATE TABLE IF NOT EXISTS leasehold.fair_tag (
     queue    text NOT NULL,
     fair_key text NOT NULL,
     tag      double precision NOT NULL,
+    latest   timestamptz,
 
     CONSTRAINT fair_tag_pkey PRIMARY KEY (queue, fair_key)
 ) WITH (

@@ -212,8 +212,10 @@ impl Store {
         for (queue, key) in parked {
             due.entry(queue).or_default().push(key);
         }
+        // A job that changes its turn is in the answer twice, and stays there twice.
+        let given = waiting.len();
         for admitted in self.admit_each(due).await {
-            match waiting.iter_mut().find(|job| job.id == admitted.id) {
+            match waiting[..given].iter_mut().find(|job| job.id == admitted.id) {
                 Some(job) => *job = admitted,
                 None => waiting.push(admitted),
             }

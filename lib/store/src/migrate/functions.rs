@@ -17,7 +17,7 @@ use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 54] = [
+const FILES: [(&str, &str); 55] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -28,6 +28,7 @@ const FILES: [(&str, &str); 54] = [
     function!("is_fair"),
     function!("fair_lock"),
     function!("park_again"),
+    function!("order_lanes"),
     function!("admit_fair"),
     function!("follow_fair"),
     function!("admit_fair_next"),
