@@ -13,7 +13,6 @@ use uuid::Uuid;
 /// The statements that name their jobs, with parameters for a batch.
 const BY_ID: [(&str, &str); 26] = [
     ("runs", "$ids"),
-    ("http_lock", "$worker, 'c'"),
     ("http_note", "$worker, 'c', $ids"),
     ("http_recall", "$worker, 'c', 1000"),
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
