@@ -115,7 +115,7 @@ async fn a_batch_that_was_accepted_in_part_is_not_called_refused() {
     let resent = client.enqueue(Told::Fail).id(JobId::new()).build().expect("valid");
     let batch = [new, resent];
     let error = client.store().enqueue(&batch).await.expect_err("the second statement fails");
-    assert!(error.to_string().starts_with("1 jobs of the batch were accepted, the others not: "), "{error}");
+    assert!(error.to_string().starts_with("1 of the jobs that were sent together were accepted, "), "{error}");
     let again = batch.each_ref().map(|job| leasehold::NewJob { id: JobId::new(), ..job.clone() });
     match client.enqueue_many(&again).await {
         Err(Error::OutcomeUnknown { ids, .. }) => assert_eq!(ids, again.each_ref().map(|job| job.id)),

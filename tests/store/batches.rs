@@ -102,6 +102,25 @@ async fn jobs_join_a_batch_until_it_is_sealed() {
     fixture.keeps_the_invariants().await;
 }
 
+/// Lines of one `enqueue --stdin`: somebody who repeats them after the refusal must not have jobs twice.
+#[tokio::test]
+async fn jobs_that_are_sent_together_are_accepted_together_or_not_at_all() {
+    let fixture = Fixture::start().await;
+    fixture.joins("b").await;
+    assert_eq!(fixture.seal_batch("b", &seal()).await.expect("seal"), Sealed::Now);
+    let orphan = NewJob { depends_on: vec![JobId::new()], ..new_job() };
+    for bad in [of_batch("b"), orphan] {
+        let jobs = [new_job(), bad, new_job()];
+        let refused = neutral(fixture.enqueue(&jobs).await.expect_err("one of them is refused"));
+        assert!(!refused.to_string().contains("were accepted"), "{refused}");
+        for job in &jobs {
+            assert!(fixture.job(job.id).await.expect("a look").is_none(), "{refused}");
+        }
+    }
+    let jobs = [new_job(), of_batch("c"), new_job()];
+    assert!(fixture.enqueue(&jobs).await.expect("enqueue").iter().all(|answer| answer.inserted));
+}
+
 /// A seal waits for the transactions that add jobs, so no job is added behind it.
 #[tokio::test]
 async fn a_seal_waits_for_a_transaction_that_adds_a_job() {
@@ -219,6 +238,17 @@ async fn settles_of_one_batch_do_not_wait_for_each_other() {
     .await;
     assert_eq!(fixture.batch("b").await.succeeded, 160);
     sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
+}
+
+#[tokio::test]
+async fn the_message_names_the_batch_that_a_transaction_holds() {
+    let fixture = Fixture::start().await;
+    let mut other = fixture.connection().await;
+    let mut transaction = other.begin().await.expect("begin");
+    Store::enqueue_in(&mut transaction, &[of_batch("b")]).await.expect("a batch that is not committed");
+    let held = neutral(fixture.enqueue(&[of_batch("b")]).await.expect_err("the batch is held")).to_string();
+    assert!(held.contains("batch \"b\" is held by an open transaction"), "{held}");
+    transaction.rollback().await.expect("rollback");
 }
 
 /// Random batches with random ends, while several reapers call the step and some of them are killed in it.

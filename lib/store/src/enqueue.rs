@@ -7,6 +7,7 @@ use crate::{
     job_words,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
+    once::Once,
     row::{job_id, line_at, line_at_if_any, millis, word},
 };
 use async_trait::async_trait;
@@ -49,6 +50,19 @@ impl Store {
         let mut locked = Vec::new();
         for batch in jobs.chunks(BATCH_MAX) {
             let first = answers.len();
+            if needs_several_statements(batch) {
+                match self.enqueue_once(batch, None).await {
+                    Ok(Once::Done(batch_answers)) => {
+                        answers.extend(batch_answers.into_iter().map(Some));
+                        continue;
+                    }
+                    // The jobs that nobody holds are accepted below.
+                    Err(error) if error.may_be_locked() => {}
+                    Err(error) => return Err(error),
+                    // Only a request with a key has such answers.
+                    Ok(Once::Already(_) | Once::OtherRequest) => {}
+                }
+            }
             let (batch_answers, held) = enqueue_batch(&mut Target::Pool(self), batch).await?;
             answers.extend(batch_answers);
             locked.extend(held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
@@ -69,6 +83,14 @@ impl Store {
         }
         complete(answers, Vec::new())
     }
+}
+
+/// Whether PostgreSQL may refuse some of these jobs after it has accepted others, because they go into different statements. Such a
+/// batch is one transaction, so that all of it is accepted or nothing.
+fn needs_several_statements(jobs: &[NewJob]) -> bool {
+    let dependents = dependents(jobs).len();
+    let rare = jobs.iter().filter(|job| job.has_rare_words()).count();
+    (dependents > 0 && dependents < jobs.len()) || (rare > 0 && rare < jobs.len())
 }
 
 /// Where statements are sent.
@@ -157,9 +179,11 @@ async fn enqueue_batch(
     let locked = locked.into_iter().filter_map(|(nth, by)| {
         let &nth = rest.get(nth)?;
         let job = &jobs[nth];
-        let what = match &job.unique_key {
-            Some(key) => format!("unique key {key:?}"),
-            None => format!("id {}", job.id),
+        let what = match (&job.unique_key, &job.batch) {
+            (Some(key), _) => format!("unique key {key:?}"),
+            // Nobody else knows an id that was made just now.
+            (None, Some(batch)) if !job.id_may_exist => format!("batch {batch:?}"),
+            _ => format!("id {}", job.id),
         };
         Some(Locked { nth, what, by })
     });

@@ -120,7 +120,7 @@ pub enum Error {
     #[error("the unique key of {0} is taken by a live job")]
     UniqueKeyTaken(JobId),
     /// A batch took two statements, and the second one failed.
-    #[error("{accepted} jobs of the batch were accepted, the others not: {source}")]
+    #[error("{accepted} of the jobs that were sent together were accepted, the others not: {source}")]
     InPart {
         #[doc = "how many are committed"]
         accepted: usize,
