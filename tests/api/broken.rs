@@ -120,6 +120,39 @@ async fn a_client_that_dies_with_a_part_of_the_answer_gives_its_jobs_back() {
     }
 }
 
+/// A client loses its answer and asks again at once. The server notices the death of the first connection before, during or after the
+/// second request: the client keeps the jobs of the second answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_asked_for_again_at_once_keeps_its_jobs() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    for nth in 0..120_u64 {
+        served.enqueue("k").await;
+        let body = json!({ "worker": Uuid::now_v7(), "claim_id": "again", "wait_ms": 20_000, "lease_ms": LEASE_MS });
+        let json = [("content-type", "application/json")];
+        let first = request("POST", "/v1/queues/default/claim", &json, &body.to_string());
+        let mut stream = TcpStream::connect(served.api.address()).await.expect("a connection");
+        stream.write_all(first.as_bytes()).await.expect("a claim");
+        sleep(Duration::from_micros(nth * 100)).await;
+        die(stream, Death::Reset);
+        let job = served.post("/v1/queues/default/claim", &body).await.json()["jobs"][0].clone();
+        let path = format!("/v1/jobs/{}", job["id"].as_str().expect("a job"));
+        // The releases of the server are in order. When this one is done, one of the first connection would be done too.
+        let released = served.enqueue("k").await;
+        let mut lost = TcpStream::connect(served.api.address()).await.expect("a connection");
+        lost.write_all(claim(Uuid::now_v7(), 1, 20_000).as_bytes()).await.expect("a claim");
+        lost.readable().await.expect("an answer begins");
+        die(lost, Death::Reset);
+        let other = live_claim(&served, 20_000).await.pop().expect("the released job");
+        assert_eq!(other["id"], released, "{nth}: only the lost job is in the line");
+        for (job, path) in [(&job, path), (&other, format!("/v1/jobs/{released}"))] {
+            let body = json!({ "worker": job["worker"], "epoch": job["epoch"] });
+            let reply = served.post(&format!("{path}/complete"), &body).await;
+            assert_eq!(reply.status, 200, "{nth}: {reply:?}");
+        }
+    }
+}
+
 /// A client that has read its answer keeps its jobs, however its connection ends in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_has_read_its_answer_keeps_its_jobs() {

@@ -208,6 +208,56 @@ async fn the_same_claim_again_gives_the_same_runs() {
     assert_eq!(other.len(), 2, "the id is of another worker");
 }
 
+/// The same claim several times at once, to one server and to two: one set of jobs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_claim_at_the_same_time_gives_the_same_runs() {
+    let stores = Stores::start().await;
+    let (served, other) = (Served::start(&stores), Served::start(&stores));
+    for round in 0..15 {
+        let many: Vec<Value> = (0..8).map(|_| json!({ "kind": "k" })).collect();
+        assert_eq!(served.post("/v1/jobs", &json!({ "jobs": many })).await.status, 201);
+        let claim = json!({ "worker": Uuid::now_v7(), "max": 2, "claim_id": format!("c-{round}") });
+        let (a, b, c) =
+            tokio::join!(served.claim(claim.clone()), served.claim(claim.clone()), other.claim(claim.clone()));
+        let sql = "SELECT count(*), count(DISTINCT job) FROM leasehold.http_claim WHERE claim_id = $1";
+        let rows = sqlx::query(sql).bind(format!("c-{round}")).fetch_one(&mut stores.database.connect().await).await;
+        let (runs, distinct): (i64, i64) = rows.map(|row| (row.get(0), row.get(1))).expect(sql);
+        let fences = |jobs: &[Value]| {
+            let mut fences: Vec<_> = jobs.iter().map(|job| (job["id"].to_string(), job["epoch"].to_string())).collect();
+            fences.sort();
+            fences
+        };
+        assert_eq!((runs, distinct), (a.len() as i64, a.len() as i64), "{a:?} {b:?} {c:?}");
+        assert_eq!((fences(&b), fences(&c)), (fences(&a), fences(&a)), "round {round}");
+        for job in a {
+            assert_eq!(served.end(&job, "complete", json!({})).await.status, 200);
+        }
+    }
+}
+
+/// A success that PostgreSQL cannot store is refused, and the worker still holds the run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_cannot_be_stored_does_not_end_the_run() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let worker = Uuid::now_v7();
+    let nowhere = json!({ "enqueue": [{ "kind": "next", "depends_on": [Uuid::now_v7()] }] });
+    let with_result = json!({ "result": 1, "enqueue": nowhere["enqueue"] });
+    for (bad, pointers) in [(nowhere, vec!["/enqueue"]), (with_result, vec!["/result", "/enqueue"])] {
+        served.enqueue("k").await;
+        let job = served.claim(json!({ "worker": worker })).await.pop().expect("a job");
+        let refused = served.end(&job, "complete", bad.clone()).await;
+        assert_eq!((refused.status, refused.pointers()), (422, pointers.iter().map(|&p| p.to_owned()).collect()));
+        let mut run = json!({ "id": job["id"], "epoch": job["epoch"], "outcome": "complete" });
+        run.as_object_mut().expect("an object").extend(bad.as_object().expect("an object").clone());
+        let all = served.post("/v1/jobs/settle", &json!({ "worker": worker, "runs": [run] })).await.json();
+        assert_eq!(all["runs"][0]["error"]["details"][0]["pointer"], format!("/runs/0{}", pointers[0]), "{all}");
+        assert_eq!(served.state(&job).await, "running");
+        let done = served.end(&job, "complete", json!({ "result": 2 })).await;
+        assert_eq!(settled(&done), (200, json!("succeeded"), json!(false)));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_has_as_many_bytes_as_the_worker_wants() {
     let stores = Stores::start().await;

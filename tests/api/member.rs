@@ -91,7 +91,7 @@ impl Member {
     pub(crate) async fn get(&self, path: &str) -> Answer {
         let asked = async {
             let mut stream = TcpStream::connect(&self.address).await?;
-            let request = format!("GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n");
+            let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;

@@ -68,6 +68,50 @@ async fn every_error_has_one_form() {
     }
 }
 
+/// A page of any site can make a browser send requests to a loopback address.
+#[tokio::test(flavor = "multi_thread")]
+async fn web_pages_of_other_sites_are_refused() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let address = served.api.address();
+    let port = address.rsplit(':').next().expect("a port");
+    let to = |host: &str, headers: &str| {
+        let body = r#"{"kind":"k"}"#;
+        let length = body.len();
+        format!(
+            "POST /v1/jobs HTTP/1.1\r\n{host}connection: close\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        )
+    };
+    let here = format!("host: {address}\r\n");
+    for (host, headers) in [
+        (here.as_str(), String::new()),
+        ("host: localhost\r\n", String::new()),
+        ("host: [::1]:80\r\n", String::new()),
+        (&here, format!("origin: http://{address}\r\nsec-fetch-site: same-origin\r\n")),
+        (&here, "x-forwarded-host: jobs.example\r\norigin: https://jobs.example\r\n".to_owned()),
+    ] {
+        let reply = send(address, &to(host, &headers)).await;
+        assert_eq!(reply.status, 201, "{host}{headers}{reply:?}");
+    }
+    for (host, headers) in [
+        ("", String::new()),
+        ("host: evil.example\r\n", String::new()),
+        (&format!("host: evil.example:{port}\r\n"), format!("origin: http://evil.example:{port}\r\n")),
+        ("host: localhost\r\nhost: evil.example\r\n", String::new()),
+        (&here, "origin: https://evil.example\r\n".to_owned()),
+        (&here, "origin: null\r\n".to_owned()),
+        (&here, "origin: http://127.0.0.1:1\r\n".to_owned()),
+        (&here, "sec-fetch-site: cross-site\r\n".to_owned()),
+        (&here, "x-forwarded-host: jobs.example\r\norigin: https://evil.example\r\n".to_owned()),
+    ] {
+        let reply = send(address, &to(host, &headers)).await;
+        assert_eq!((reply.status, reply.code().as_str()), (403, "forbidden"), "{host}{headers}{reply:?}");
+        assert!(reply.headers.contains_key("x-request-id"), "{reply:?}");
+    }
+    assert_eq!(served.get("/v1/jobs").await.json()["jobs"].as_array().map(Vec::len), Some(5));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_field_is_named() {
     let stores = Stores::start().await;

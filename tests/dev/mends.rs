@@ -39,7 +39,7 @@ async fn each_process_and_both_servers_are_replaced_and_jobs_run() {
     let log = place.log();
     let address =
         log.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("the address is printed");
-    let ready = "GET /readyz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
+    let ready = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     eventually("the HTTP server answers at the address that was printed", WITHIN, || async {
         let asked = async {
             let mut stream = TcpStream::connect(address).await?;

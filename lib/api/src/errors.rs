@@ -16,6 +16,8 @@ use utoipa::ToSchema;
 pub(crate) enum Code {
     /// The body is no JSON, or the request cannot be read.
     Malformed,
+    /// The request is of a web page of another site, or its `Host` is not a loopback name or address.
+    Forbidden,
     /// The path names nothing.
     NotFound,
     /// The path has no such method; the header `Allow` lists its methods.
@@ -51,6 +53,7 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -67,6 +70,7 @@ impl Code {
     /// The code for an answer that the framework made.
     fn of_status(status: StatusCode) -> Self {
         match status {
+            StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
             StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
@@ -151,6 +155,14 @@ impl Problem {
             details => format!("{} fields are not valid", details.len()),
         };
         Self { code: Code::Invalid, message, details }
+    }
+
+    /// The same problem of an element of a larger body.
+    pub(crate) fn below(mut self, element: &str) -> Self {
+        for detail in &mut self.details {
+            detail.pointer.insert_str(0, element);
+        }
+        self
     }
 
     pub(crate) fn no_such(what: &str, name: &dyn fmt::Display) -> Self {

@@ -5,6 +5,7 @@
 //! - `server` accepts the connections of `leasehold api` and bounds what each may use; `connection` is one of them.
 //! - `routes` has all paths. `jobs`, `groups` (graphs and batches), `queues` and `rules` (limits and schedules) are for
 //!   clients. `claim` and `runs` are for workers. `api` is what all requests share.
+//! - `guard` refuses web pages of other sites.
 //! - `extract` and `fields` read requests, so that an error names every bad field. `errors` has the one form of errors.
 //!
 //! Nothing here decides about jobs: every verb is that of `lib/client` or of the stores.
@@ -26,6 +27,8 @@ mod extract;
 mod fields;
 #[cfg(feature = "v1")]
 mod groups;
+#[cfg(feature = "v1")]
+mod guard;
 #[cfg(feature = "v1")]
 mod jobs;
 #[cfg(feature = "v1")]

@@ -1,6 +1,6 @@
 //! All paths, and their description.
 
-use crate::{answer::ok, api::Api, claim, groups, jobs, observe::observe, queues, rules, runs, vitals};
+use crate::{answer::ok, api::Api, claim, groups, guard::guard, jobs, observe::observe, queues, rules, runs, vitals};
 use axum::{Router, middleware, routing::get};
 use leasehold_telemetry::Vitals;
 use std::sync::Arc;
@@ -80,5 +80,6 @@ pub(crate) fn router(api: Api, vitals: Vitals) -> Router {
         .with_state(api)
         .merge(vitals::router(vitals))
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/v1/openapi.json")))
+        .layer(middleware::from_fn(guard))
         .layer(middleware::from_fn(observe))
 }

@@ -8,7 +8,7 @@ use crate::{
     error::{Cause, Error, code_of},
     job_words,
     promote::waiting,
-    settle::{Locked, Written, read_answer, refuses_the_data, was_routed_late, write},
+    settle::{Locked, OnRefusal, Written, read_answer, refuses_the_data, was_routed_late, write},
     statement::statement,
 };
 use leasehold_core::{
@@ -99,12 +99,13 @@ fn words(jobs: &[NewJob]) -> Result<String, sqlx::Error> {
 
 /// Ends runs together with the jobs that follow from them. A run that cannot be written must not keep the other runs of
 /// its statement from being written. A run whose result or whose follow-on jobs the server refuses is dead, because
-/// another run would try the same. A run with a job whose unique key another transaction holds is left out: its row stays
+/// another run would try the same, or it stays as it is. A run with a job whose unique key another transaction holds is left out: its row stays
 /// as it is, so the worker tries again.
 pub(crate) async fn complete_then(
     pool: &Bounded,
     worker: WorkerId,
     runs: &[&FinishedRun],
+    on_refusal: OnRefusal,
 ) -> Result<Written, sqlx::Error> {
     let mut sent = send(pool, worker, runs).await;
     if sent.as_ref().is_err_and(was_routed_late) {
@@ -112,6 +113,9 @@ pub(crate) async fn complete_then(
     }
     match sent {
         Err(error) if is_locked(&error) && runs.len() == 1 => Ok(Written::default()),
+        Err(error) if refuses_the_jobs(&error) && runs.len() == 1 && on_refusal == OnRefusal::Keep => {
+            Ok(Written::refused(runs[0], &error))
+        }
         Err(error) if refuses_the_jobs(&error) && runs.len() == 1 => {
             let error = format!("its result or a follow-on job cannot be stored: {}", Cause(&error));
             let buried = FinishedRun { fence: runs[0].fence, settle: Settle::Bury { error } };
@@ -120,7 +124,7 @@ pub(crate) async fn complete_then(
         Err(error) if is_locked(&error) || refuses_the_jobs(&error) => {
             let mut all = Written::default();
             for run in runs {
-                all.add(Box::pin(complete_then(pool, worker, &[run])).await?);
+                all.add(Box::pin(complete_then(pool, worker, &[run], on_refusal)).await?);
             }
             Ok(all)
         }

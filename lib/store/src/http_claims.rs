@@ -35,6 +35,8 @@ pub struct HttpClaim {
     pub lease: Duration,
     /// The id of the claim. The worker makes the id.
     pub claim_id: String,
+    /// The worker knows the id, and may send the claim again.
+    pub is_named: bool,
 }
 
 /// A claimed job, and the end of its lease.
@@ -108,12 +110,26 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn recall_http(&self, worker: WorkerId, claim_id: &str, lease: Duration) -> Result<Vec<HttpRun>, Error> {
-        let statement = sqlx::query(include_str!("../sql/http_recall.sql"))
-            .bind(worker.0)
-            .bind(claim_id)
-            .bind(millis(lease))
-            .try_map(|row| run_of(self, &row, worker));
+        let statement = recall(worker, claim_id, lease).try_map(|row| run_of(self, &row, worker));
         statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading a claim of an HTTP worker"))
+    }
+
+    /// The runs of this claim that another process has started and that have not ended. The claim has its turn until the end of the
+    /// transaction: the same claim in another process waits, and then finds the runs.
+    async fn recalled(&self, connection: &mut PgConnection, claim: &HttpClaim) -> Result<Vec<HttpRun>, Error> {
+        if !claim.is_named {
+            return Ok(Vec::new());
+        }
+        sqlx::query(include_str!("../sql/http_lock.sql"))
+            .bind(claim.worker.0)
+            .bind(&claim.claim_id)
+            .persistent(false)
+            .execute(&mut *connection)
+            .await
+            .map_err(Error::sql(DOING))?;
+        let statement = recall(claim.worker, &claim.claim_id, claim.lease).persistent(false);
+        let statement = statement.try_map(|row| run_of(self, &row, claim.worker));
+        statement.fetch_all(connection).await.map_err(Error::sql(DOING))
     }
 
     /// The live jobs among these.
@@ -146,6 +162,11 @@ impl Store {
 
     async fn claim_hints(&self, claim: &HttpClaim, ids: &[JobId], with_limits: bool) -> Result<Vec<HttpRun>, Error> {
         let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
+        let earlier = self.recalled(&mut transaction, claim).await?;
+        if !earlier.is_empty() {
+            transaction.commit().await.map_err(Error::sql(DOING))?;
+            return Ok(earlier);
+        }
         let mut left = uuids(ids);
         let mut jobs = Vec::new();
         if with_limits {
@@ -168,6 +189,11 @@ impl Store {
 
     async fn claim_front(&self, claim: &HttpClaim, with_limits: bool) -> Result<Vec<HttpRun>, Error> {
         let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
+        let earlier = self.recalled(&mut transaction, claim).await?;
+        if !earlier.is_empty() {
+            transaction.commit().await.map_err(Error::sql(DOING))?;
+            return Ok(earlier);
+        }
         let mut jobs = Vec::new();
         if with_limits {
             let half = claim.limit.div_ceil(2).min(LIMITED_AT_ONCE);
@@ -215,6 +241,10 @@ impl Store {
 }
 
 type Query<'a> = sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+fn recall(worker: WorkerId, claim_id: &str, lease: Duration) -> Query<'_> {
+    sqlx::query(include_str!("../sql/http_recall.sql")).bind(worker.0).bind(claim_id).bind(millis(lease))
+}
 
 fn bound<'a>(sql: &'static str, claim: &'a HttpClaim, ids: &'a [Uuid], limit: usize) -> Query<'a> {
     sqlx::query(sql)

@@ -81,4 +81,5 @@ pub use queue_settings::{DeadLetter, QueueChange, QueueSettings};
 pub use read::{JobFilter, QueueStats};
 pub use revive::Revival;
 pub use schedules::{Schedule, ScheduleChange};
+pub use settle::Unstorable;
 pub use violations::CHECKS;

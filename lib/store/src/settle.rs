@@ -10,7 +10,7 @@ use crate::{
     row::millis,
     statement::statement,
 };
-use leasehold_core::{BATCH_MAX, Ending, Epoch, FinishedRun, Settle, Settled, State, WorkerId};
+use leasehold_core::{BATCH_MAX, Ending, Epoch, Fence, FinishedRun, Settle, Settled, State, WorkerId};
 use leasehold_ports::{SettledRuns, Waiting};
 use sqlx::{Row, postgres::PgRow};
 use std::{borrow::Cow, collections::HashSet};
@@ -26,11 +26,33 @@ impl Store {
     /// # Errors
     /// A statement failed. Runs of the verbs before it are settled; if they are sent again, the answer is `Already`.
     pub async fn settle(&self, worker: WorkerId, runs: &[FinishedRun]) -> Result<SettledRuns, Error> {
-        let mut settled = SettledRuns::default();
+        Ok(self.settle_with(worker, runs, OnRefusal::Bury).await?.0)
+    }
+
+    /// As [`Store::settle`], but a success that the server cannot store changes nothing: the worker still holds the run. The second
+    /// answer has these runs; their first answer means nothing.
+    ///
+    /// # Errors
+    /// As [`Store::settle`].
+    pub async fn settle_storable(
+        &self,
+        worker: WorkerId,
+        runs: &[FinishedRun],
+    ) -> Result<(SettledRuns, Vec<Unstorable>), Error> {
+        self.settle_with(worker, runs, OnRefusal::Keep).await
+    }
+
+    async fn settle_with(
+        &self,
+        worker: WorkerId,
+        runs: &[FinishedRun],
+        on_refusal: OnRefusal,
+    ) -> Result<(SettledRuns, Vec<Unstorable>), Error> {
+        let (mut settled, mut unstorable) = (SettledRuns::default(), Vec::new());
         for batch in runs.chunks(BATCH_MAX) {
-            self.settle_batch(worker, batch, &mut settled).await?;
+            unstorable.extend(self.settle_batch(worker, batch, on_refusal, &mut settled).await?);
         }
-        Ok(settled)
+        Ok((settled, unstorable))
     }
 
     /// Sends the most frequent statement of workers without a run.
@@ -42,8 +64,10 @@ impl Store {
         &self,
         worker: WorkerId,
         runs: &[FinishedRun],
+        on_refusal: OnRefusal,
         settled: &mut SettledRuns,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Unstorable>, Error> {
+        let mut unstorable: Vec<Unstorable> = Vec::new();
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
@@ -54,9 +78,13 @@ impl Store {
             which.sort_unstable_by_key(|&nth| runs[nth].fence.id);
             for which in statements_of(runs, which) {
                 let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-                let written = self.write(ending, worker, &batch).await.map_err(Error::sql(DOING))?;
+                let written = self.write(ending, worker, &batch, on_refusal).await.map_err(Error::sql(DOING))?;
                 settled.unblocked.extend(written.unblocked);
+                unstorable.extend(written.unstorable);
                 for nth in which {
+                    if unstorable.iter().any(|refused| refused.fence == runs[nth].fence) {
+                        continue;
+                    }
                     if written.done.contains(&(runs[nth].fence.id.0, runs[nth].fence.epoch)) {
                         answers[nth] = Settled::Done;
                     } else {
@@ -78,13 +106,19 @@ impl Store {
         settled.unblocked.extend(self.admit_after(runs, &answers).await);
         settled.unblocked.extend(self.admit_fair_after(runs, &answers).await);
         settled.answers.extend(answers);
-        Ok(())
+        Ok(unstorable)
     }
 
     /// Writes runs that all end in the same way. Sends the statement again if the first error allows it.
-    async fn write(&self, ending: Ending, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Written, sqlx::Error> {
+    async fn write(
+        &self,
+        ending: Ending,
+        worker: WorkerId,
+        runs: &[&FinishedRun],
+        on_refusal: OnRefusal,
+    ) -> Result<Written, sqlx::Error> {
         if runs.iter().any(|run| has_following(run)) {
-            return complete_then(&self.bounded, worker, runs).await;
+            return complete_then(&self.bounded, worker, runs, on_refusal).await;
         }
         let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = write(ending, &self.bounded, worker, runs, locked).await;
@@ -97,11 +131,29 @@ impl Store {
         }
         match written {
             Err(error) if ending == Ending::Complete && refuses_the_data(&error) => {
-                complete_one_by_one(&self.bounded, worker, runs).await
+                complete_one_by_one(&self.bounded, worker, runs, on_refusal).await
             }
             written => written,
         }
     }
+}
+
+/// What becomes of a run whose success the server cannot store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnRefusal {
+    /// The job is dead: the same handler would give the same result again.
+    Bury,
+    /// Nothing. The caller says so to the worker, which ends the run in another way.
+    Keep,
+}
+
+/// A run whose success the server cannot store. The run is as before.
+#[derive(Clone, Debug)]
+pub struct Unstorable {
+    /// The run.
+    pub fence: Fence,
+    /// What the server said.
+    pub reason: String,
 }
 
 /// What one statement has written.
@@ -112,12 +164,20 @@ pub(crate) struct Written {
     done: HashSet<(Uuid, Epoch)>,
     /// The jobs that waited for these runs, or follow from them, and are now in the line.
     unblocked: Vec<Waiting>,
+    /// The runs that were refused, if those are not buried.
+    unstorable: Vec<Unstorable>,
 }
 
 impl Written {
+    pub(crate) fn refused(run: &FinishedRun, error: &sqlx::Error) -> Self {
+        let refused = Unstorable { fence: run.fence, reason: Cause(error).to_string() };
+        Self { unstorable: vec![refused], ..Self::default() }
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         self.done.extend(other.done);
         self.unblocked.extend(other.unblocked);
+        self.unstorable.extend(other.unstorable);
     }
 }
 
@@ -181,11 +241,19 @@ pub(crate) fn refuses_the_data(error: &sqlx::Error) -> bool {
 }
 
 /// One result that cannot be stored must not keep the other results of its batch from being written, now and at each
-/// retry. So the job of this result is dead, with the reason.
-async fn complete_one_by_one(pool: &Bounded, worker: WorkerId, runs: &[&FinishedRun]) -> Result<Written, sqlx::Error> {
+/// retry. So the job of this result is dead, with the reason, or the run stays.
+async fn complete_one_by_one(
+    pool: &Bounded,
+    worker: WorkerId,
+    runs: &[&FinishedRun],
+    on_refusal: OnRefusal,
+) -> Result<Written, sqlx::Error> {
     let mut all = Written::default();
     for run in runs {
         let written = match write(Ending::Complete, pool, worker, &[run], Locked::Skip).await {
+            Err(refusal) if refuses_the_data(&refusal) && on_refusal == OnRefusal::Keep => {
+                Written::refused(run, &refusal)
+            }
             Err(refusal) if refuses_the_data(&refusal) => {
                 let error = format!("its result cannot be stored: {}", Cause(&refusal));
                 let buried = FinishedRun { fence: run.fence, settle: Settle::Bury { error } };

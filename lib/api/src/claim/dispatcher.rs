@@ -8,6 +8,7 @@ use super::{
 use crate::{
     errors::{Code, Problem, Result},
     limits::WAITERS_MAX,
+    turns::{Turn, Turns},
 };
 use leasehold_client::Pair;
 use leasehold_core::{Fence, FinishedRun, JobId, QueueName, Settle, WorkerId};
@@ -24,12 +25,14 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a claim waits for its lane beyond its own time: a claim in PostgreSQL may be under way.
 const LANE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a claim waits, beyond its own time, for an earlier request of the same claim.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the server tries to release a run while PostgreSQL is unavailable. Then the lease has run out.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a stop waits for releases.
@@ -48,6 +51,10 @@ pub(super) struct Shared {
     pub(super) jitter: Jitter,
     pub(super) stopping: CancellationToken,
     pub(super) unconfirmed: Arc<Unconfirmed>,
+    /// The requests of one claim, one after another.
+    claims: Turns,
+    /// A worker's runs are recalled and handed over in one turn, and released in another one.
+    workers: Turns,
     lanes: Mutex<HashMap<QueueName, Arc<Mailbox>>>,
     waiting: AtomicUsize,
     /// Until when clients wait for ends of jobs.
@@ -71,6 +78,8 @@ impl Dispatcher {
             jitter: Jitter::new(),
             stopping: CancellationToken::new(),
             unconfirmed: Arc::new(Unconfirmed::new(releases)),
+            claims: Turns::default(),
+            workers: Turns::default(),
             lanes: Mutex::default(),
             waiting: AtomicUsize::new(0),
             awaited: Mutex::default(),
@@ -86,34 +95,36 @@ impl Dispatcher {
         Self(shared)
     }
 
-    /// The jobs of an earlier claim of the same id, if its runs have not ended; else new ones. Waits up to `wait` for a job.
-    pub(crate) async fn claim(
-        &self,
-        claim: HttpClaim,
-        max_bytes: usize,
-        wait: Duration,
-        is_named: bool,
-    ) -> Result<Claimed> {
-        if is_named {
-            let runs = self.0.store.recall_http(claim.worker, &claim.claim_id, claim.lease).await?;
-            if !runs.is_empty() {
-                return Ok(self.0.handed_over(runs));
-            }
+    /// The jobs of an earlier claim of the same id, if its runs have not ended; else new ones. Waits up to `wait` for a job. The same
+    /// claim at the same time waits for this one, and gets the same jobs.
+    pub(crate) async fn claim(&self, claim: HttpClaim, max_bytes: usize, wait: Duration) -> Result<Claimed> {
+        let is_named = claim.is_named;
+        let until = Instant::now() + wait;
+        let turn = match is_named {
+            true => Some(self.0.turn_of(&claim, until).await?),
+            false => None,
+        };
+        if is_named && let Some(claimed) = self.0.recall(&claim).await? {
+            return Ok(claimed);
         }
         if self.0.stopping.is_cancelled() {
             return Ok(Claimed::nothing());
         }
         let _place = self.0.place()?;
-        let (reply, mut answer) = oneshot::channel();
-        let waiter = Waiter { claim, max_bytes, until: Instant::now() + wait, is_tried: false, reply };
-        self.0.park(waiter);
-        match timeout(wait + LANE_PATIENCE, &mut answer).await {
-            Ok(Ok(answer)) => answer,
-            // The lane has ended with the server.
-            Ok(Err(_)) => Ok(Claimed::nothing()),
+        let (reply, answer) = oneshot::channel();
+        let waiter = Waiter { claim, max_bytes, until, is_tried: false, reply, turn };
+        let mailbox = self.0.park(waiter);
+        let mut awaited = AwaitedAnswer { answer, mailbox, is_answered: false };
+        match timeout(wait + LANE_PATIENCE, &mut awaited.answer).await {
+            Ok(answer) => {
+                awaited.is_answered = true;
+                // Without an answer, the lane has ended with the server.
+                answer.unwrap_or_else(|_| Ok(Claimed::nothing()))
+            }
             Err(_) => {
-                answer.close();
-                answer
+                awaited.answer.close();
+                awaited
+                    .answer
                     .try_recv()
                     .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, "PostgreSQL does not answer; try again")))
             }
@@ -163,6 +174,23 @@ impl Dispatcher {
     }
 }
 
+/// A request that waits for its lane. If its client goes, the lane forgets the claim at once: the same claim may wait for its turn.
+struct AwaitedAnswer {
+    answer: oneshot::Receiver<Result<Claimed>>,
+    mailbox: Arc<Mailbox>,
+    is_answered: bool,
+}
+
+impl Drop for AwaitedAnswer {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            // First, so that the lane finds that the client has gone.
+            self.answer.close();
+            self.mailbox.poke();
+        }
+    }
+}
+
 /// Counts a claim that waits.
 struct Place<'a>(&'a AtomicUsize);
 
@@ -186,7 +214,7 @@ impl Shared {
     }
 
     /// Gives the claim to the lane of its queue.
-    fn park(self: &Arc<Self>, waiter: Waiter) {
+    fn park(self: &Arc<Self>, waiter: Waiter) -> Arc<Mailbox> {
         let mut lanes = self.lanes();
         let mailbox = lanes.entry(waiter.claim.queue.clone()).or_insert_with(|| {
             let mailbox = Arc::new(Mailbox::default());
@@ -195,6 +223,21 @@ impl Shared {
             mailbox
         });
         mailbox.put(waiter);
+        Arc::clone(mailbox)
+    }
+
+    /// Ready when no other request of this claim is at work.
+    async fn turn_of(&self, claim: &HttpClaim, until: Instant) -> Result<Turn> {
+        let key = format!("{} {}", claim.worker.0, claim.claim_id);
+        let late = |_| Problem::new(Code::Unavailable, "another request with this claim_id is at work; try again");
+        timeout_at(until + TURN_PATIENCE, self.claims.wait(&key)).await.map_err(late)
+    }
+
+    /// The runs of an earlier claim of this id, handed over again. No run of the worker is released meanwhile.
+    async fn recall(&self, claim: &HttpClaim) -> Result<Option<Claimed>> {
+        let _turn = self.workers.wait(&claim.worker.0.to_string()).await;
+        let runs = self.store.recall_http(claim.worker, &claim.claim_id, claim.lease).await?;
+        Ok((!runs.is_empty()).then(|| self.handed_over(runs)))
     }
 
     /// Whether the lane of this queue may end: nobody has put a claim into its mailbox. A later claim gets a new lane.
@@ -214,10 +257,11 @@ impl Shared {
     }
 
     /// A claim whose outcome is not known: PostgreSQL may have started runs that no client knows. They are released when PostgreSQL
-    /// answers.
-    pub(super) fn reconcile(self: &Arc<Self>, claim: &HttpClaim) {
+    /// answers. The same claim waits for that: `turn` is its turn.
+    pub(super) fn reconcile(self: &Arc<Self>, claim: &HttpClaim, turn: Option<Turn>) {
         let (shared, worker, claim_id, lease) = (Arc::clone(self), claim.worker, claim.claim_id.clone(), claim.lease);
         self.tasks.spawn(async move {
+            let _turn = turn;
             let (begun, mut waits) = (Instant::now(), Waits::new(50, 2000));
             while begun.elapsed() < RELEASE_PATIENCE && !shared.stopping.is_cancelled() {
                 if let Ok(runs) = shared.store.recall_http(worker, &claim_id, lease).await {
@@ -255,18 +299,30 @@ async fn release_runs(shared: Arc<Shared>, mut released: mpsc::UnboundedReceiver
     }
 }
 
-async fn release_of_worker(shared: &Shared, worker: WorkerId, runs: Vec<Release>) {
-    let ends: Vec<FinishedRun> =
-        runs.iter().map(|run| FinishedRun { fence: run.fence, settle: Settle::Release }).collect();
+/// Releases runs of one worker, except those that were handed over again.
+async fn release_of_worker(shared: &Shared, worker: WorkerId, mut runs: Vec<Release>) {
     let (begun, mut waits) = (Instant::now(), Waits::new(20, 2000));
     loop {
+        // Until the end of the statement, no claim hands these runs over again.
+        let turn = shared.workers.wait(&worker.0.to_string()).await;
+        shared.unconfirmed.still_lost(&mut runs);
+        if runs.is_empty() {
+            return;
+        }
+        let end = |run: &Release| FinishedRun { fence: run.fence, settle: Settle::Release };
+        let ends: Vec<FinishedRun> = runs.iter().map(end).collect();
         match shared.store.settle(worker, &ends).await {
-            Ok(_) => break,
+            Ok(_) => {
+                shared.unconfirmed.forget(&runs);
+                break;
+            }
             Err(error) if begun.elapsed() > RELEASE_PATIENCE => {
+                shared.unconfirmed.forget(&runs);
                 return tracing::warn!(%error, runs = ends.len(), "runs were not released; their leases run out");
             }
             Err(error) => tracing::debug!(%error, "runs are released later"),
         }
+        drop(turn);
         sleep(waits.next(&shared.jitter)).await;
     }
     let Some(head) = &shared.head else { return };

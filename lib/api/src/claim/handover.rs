@@ -20,12 +20,20 @@ pub(crate) struct Release {
     pub(crate) line_at: DateTime<Utc>,
 }
 
+/// What is to become of a run whose answer may not have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The run is in the answer of this number. A claim that is sent again hands its runs over again, and the end of the connection of
+    /// the earlier answer then says nothing about them.
+    InAnswer(u64),
+    /// The run is to be released. If the run is handed over again before that, the run stays.
+    Lost,
+}
+
 /// The runs of this process whose answers may not have arrived.
 #[derive(Debug)]
 pub(crate) struct Unconfirmed {
-    /// Each with the number of the last answer that has the run. A claim that is sent again hands its runs over again, and the end of
-    /// the connection of the earlier answer then says nothing about them.
-    fences: Mutex<HashMap<Fence, u64>>,
+    fences: Mutex<HashMap<Fence, Fate>>,
     next: AtomicU64,
     releases: mpsc::UnboundedSender<Vec<Release>>,
 }
@@ -35,7 +43,7 @@ impl Unconfirmed {
         Self { fences: Mutex::default(), next: AtomicU64::new(0), releases }
     }
 
-    fn fences(&self) -> MutexGuard<'_, HashMap<Fence, u64>> {
+    fn fences(&self) -> MutexGuard<'_, HashMap<Fence, Fate>> {
         self.fences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -52,8 +60,32 @@ impl Unconfirmed {
         let _ = self.releases.send(Vec::new());
     }
 
-    /// Releases runs.
-    pub(crate) fn release(&self, runs: Vec<Release>) {
+    /// Releases the runs among these that are in no answer.
+    pub(crate) fn release(&self, mut runs: Vec<Release>) {
+        {
+            let mut fences = self.fences();
+            runs.retain(|run| *fences.entry(run.fence).or_insert(Fate::Lost) == Fate::Lost);
+        }
+        self.send(runs);
+    }
+
+    /// The runs among these that are still to be released: the client has not named them, and no later answer has them.
+    pub(crate) fn still_lost(&self, runs: &mut Vec<Release>) {
+        let fences = self.fences();
+        runs.retain(|run| fences.get(&run.fence) == Some(&Fate::Lost));
+    }
+
+    /// The runs are released, or they are left to the ends of their leases.
+    pub(crate) fn forget(&self, runs: &[Release]) {
+        let mut fences = self.fences();
+        for run in runs {
+            if fences.get(&run.fence) == Some(&Fate::Lost) {
+                fences.remove(&run.fence);
+            }
+        }
+    }
+
+    fn send(&self, runs: Vec<Release>) {
         if !runs.is_empty() {
             // Without a receiver the server has stopped: the leases run out.
             let _ = self.releases.send(runs);
@@ -73,25 +105,31 @@ pub(crate) struct HandedOver {
 impl HandedOver {
     pub(crate) fn new(runs: Vec<Release>, unconfirmed: &Arc<Unconfirmed>) -> Self {
         let number = unconfirmed.next.fetch_add(1, Ordering::Relaxed);
-        unconfirmed.fences().extend(runs.iter().map(|run| (run.fence, number)));
+        unconfirmed.fences().extend(runs.iter().map(|run| (run.fence, Fate::InAnswer(number))));
         Self { number, runs, unconfirmed: Arc::clone(unconfirmed) }
     }
 
     /// The client has the answer.
     pub(crate) fn keep(mut self) {
-        drop(self.forget());
-    }
-
-    /// The runs that are only in this answer, and that the client has not named.
-    fn forget(&mut self) -> Vec<Release> {
+        let ours = Fate::InAnswer(self.number);
         let mut fences = self.unconfirmed.fences();
-        let number = self.number;
-        let is_ours = |run: &Release| {
-            let is_ours = fences.get(&run.fence) == Some(&number);
-            if is_ours {
+        for run in self.runs.drain(..) {
+            if fences.get(&run.fence) == Some(&ours) {
                 fences.remove(&run.fence);
             }
-            is_ours
+        }
+    }
+
+    /// The runs that are only in this answer, and that the client has not named. From now on they are lost.
+    fn lose(&mut self) -> Vec<Release> {
+        let ours = Fate::InAnswer(self.number);
+        let mut fences = self.unconfirmed.fences();
+        let is_ours = |run: &Release| match fences.get_mut(&run.fence) {
+            Some(fate) if *fate == ours => {
+                *fate = Fate::Lost;
+                true
+            }
+            _ => false,
         };
         self.runs.drain(..).filter(is_ours).collect()
     }
@@ -99,8 +137,8 @@ impl HandedOver {
 
 impl Drop for HandedOver {
     fn drop(&mut self) {
-        let lost = self.forget();
-        self.unconfirmed.release(lost);
+        let lost = self.lose();
+        self.unconfirmed.send(lost);
     }
 }
 
@@ -124,6 +162,7 @@ mod tests {
         drop(both);
         let released = releases.try_recv().expect("a release");
         assert_eq!(released.iter().map(|run| run.fence).collect::<Vec<_>>(), [lost.fence]);
+        unconfirmed.forget(&released);
         let again = run();
         let earlier = HandedOver::new(vec![again.clone()], &unconfirmed);
         let later = HandedOver::new(vec![again], &unconfirmed);
@@ -132,6 +171,26 @@ mod tests {
         later.keep();
         HandedOver::new(vec![run()], &unconfirmed).keep();
         assert!(releases.try_recv().is_err(), "the client has the answer");
+        assert!(unconfirmed.fences().is_empty());
+    }
+
+    #[test]
+    fn a_lost_run_that_is_handed_over_again_is_not_released() {
+        let (sender, mut releases) = mpsc::unbounded_channel();
+        let unconfirmed = Arc::new(Unconfirmed::new(sender));
+        let fence = Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() };
+        let run = Release { queue: QueueName::default(), fence, line_at: DateTime::UNIX_EPOCH };
+        drop(HandedOver::new(vec![run.clone()], &unconfirmed));
+        let mut lost = releases.try_recv().expect("a release");
+        unconfirmed.still_lost(&mut lost);
+        assert_eq!(lost.len(), 1, "nobody has the run");
+        let again = HandedOver::new(vec![run.clone()], &unconfirmed);
+        unconfirmed.release(vec![run]);
+        assert!(releases.try_recv().is_err(), "an answer has the run");
+        unconfirmed.forget(&lost);
+        unconfirmed.still_lost(&mut lost);
+        assert!(lost.is_empty(), "an answer has the run");
+        again.keep();
         assert!(unconfirmed.fences().is_empty());
     }
 }

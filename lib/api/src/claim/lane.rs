@@ -297,8 +297,8 @@ impl Lane {
         refused
     }
 
-    fn failed(&self, waiter: Waiter, error: &Error) {
-        self.shared.reconcile(&waiter.claim);
+    fn failed(&self, mut waiter: Waiter, error: &Error) {
+        self.shared.reconcile(&waiter.claim, waiter.turn.take());
         waiter.answer(Err(Problem::of_store(error)));
     }
 

@@ -106,8 +106,7 @@ pub(crate) async fn claim(
     Body(fields): Body,
 ) -> Result<Response> {
     let asked = read(queue, fields, api.settings().lease)?;
-    let Claimed { runs, handed_over } =
-        api.dispatcher().claim(asked.claim, asked.max_bytes, asked.wait, asked.is_named).await?;
+    let Claimed { runs, handed_over } = api.dispatcher().claim(asked.claim, asked.max_bytes, asked.wait).await?;
     let mut jobs = Vec::with_capacity(runs.len());
     // If this fails, the runs are released with `handed_over`.
     for run in runs {
@@ -123,8 +122,6 @@ struct Asked {
     claim: HttpClaim,
     wait: Duration,
     max_bytes: usize,
-    /// The client has named the claim.
-    is_named: bool,
 }
 
 fn read(queue: QueueName, mut fields: Fields, lease: Duration) -> Result<Asked> {
@@ -154,8 +151,9 @@ fn read(queue: QueueName, mut fields: Fields, lease: Duration) -> Result<Asked> 
         limit: usize::try_from(limit).unwrap_or(1),
         lease,
         claim_id: claim_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+        is_named,
     };
-    Ok(Asked { claim, wait, max_bytes: max_bytes.unwrap_or(MAX_BYTES_DEFAULT), is_named })
+    Ok(Asked { claim, wait, max_bytes: max_bytes.unwrap_or(MAX_BYTES_DEFAULT) })
 }
 
 fn kinds(fields: &mut Fields) -> Kinds {

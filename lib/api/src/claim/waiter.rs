@@ -1,7 +1,7 @@
 //! A claim that waits, and the claims of a lane in groups: claims for the same kinds are one group.
 
 use super::handover::HandedOver;
-use crate::errors::Problem;
+use crate::{errors::Problem, turns::Turn};
 use leasehold_core::{BATCH_MAX, JobId};
 use leasehold_ports::Kinds;
 use leasehold_store::{HttpClaim, HttpRun};
@@ -32,6 +32,8 @@ pub(crate) struct Waiter {
     pub(crate) until: Instant,
     pub(crate) is_tried: bool,
     pub(crate) reply: oneshot::Sender<Result<Claimed, Problem>>,
+    /// The turn of a claim that its client has named. It ends with the answer: then its runs are handed over.
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Waiter {

@@ -99,7 +99,7 @@ async fn end(api: Api, id: JobId, mut fields: Fields, way: Way) -> Result<Respon
     responses(
         (status = 200, description = "The result is stored", body = Settled),
         (status = 409, description = "The lease is lost: drop the run", body = ErrorBody),
-        (status = 422, description = "A field is not valid", body = ErrorBody),
+        (status = 422, description = "A field is not valid or cannot be stored: the run has not ended", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
 pub(crate) async fn complete(
@@ -183,12 +183,12 @@ pub(crate) async fn settle_all(State(api): State<Api>, Body(mut fields): Body) -
     fields.finish()?;
     let fences: Vec<_> = runs.iter().map(|(fence, _)| *fence).collect();
     let answers = settle(&api, worker, runs).await?;
-    let runs = fences.into_iter().zip(answers).map(|(fence, answer)| SettledRun {
+    let runs = fences.into_iter().zip(answers).enumerate().map(|(nth, (fence, answer))| SettledRun {
         id: fence.id.0,
         epoch: fence.epoch,
         answer: match answer {
             Ok(written) => SettledOrRefused::Settled(written.into()),
-            Err(error) => SettledOrRefused::Refused(ErrorBody { error }),
+            Err(error) => SettledOrRefused::Refused(ErrorBody { error: error.below(&format!("/runs/{nth}")) }),
         },
     });
     Ok(ok(&SettleAllAnswer { runs: runs.collect() }))

@@ -3,11 +3,11 @@
 use super::{after::after_settle, ends::End};
 use crate::{
     api::Api,
-    errors::{Code, Problem, Result},
+    errors::{Code, Detail, DetailCode, Problem, Result},
 };
 use leasehold_core::{Backoff, Fence, FinishedRun, Settle, Settled, State, Tries, WorkerId};
 use leasehold_ports::SettledRuns;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long a run whose row another transaction has locked is tried again, and the pause between two tries.
@@ -41,12 +41,13 @@ pub(super) async fn settle(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>)
     });
     let mut ends: Vec<FinishedRun> = ends.collect();
     let mut answers: Vec<Option<Settled>> = vec![None; ends.len()];
-    let mut unblocked = Vec::new();
+    let (mut unblocked, mut refused) = (Vec::new(), HashMap::new());
     let begun = Instant::now();
     loop {
         let left: Vec<usize> = (0..ends.len()).filter(|&nth| is_open(answers[nth])).collect();
         let sent: Vec<FinishedRun> = left.iter().map(|&nth| ends[nth].clone()).collect();
-        let settled: SettledRuns = api.store().settle(worker, &sent).await?;
+        let (settled, unstorable): (SettledRuns, _) = api.store().settle_storable(worker, &sent).await?;
+        refused.extend(unstorable.into_iter().map(|run| (run.fence, run.reason)));
         unblocked.extend(settled.unblocked);
         let mut is_changed = false;
         for (nth, answer) in left.into_iter().zip(settled.answers) {
@@ -66,7 +67,11 @@ pub(super) async fn settle(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>)
     }
     look_back(api, worker, &runs, &mut ends, &mut answers).await?;
     after_settle(api, &facts, &ends, &answers, unblocked);
-    Ok(ends.iter().zip(answers).map(|(end, answer)| written(end, answer)).collect())
+    let answer = |(end, answer): (&FinishedRun, Option<Settled>)| match refused.get(&end.fence) {
+        Some(reason) => Err(unstorable(end, reason)),
+        None => written(end, answer),
+    };
+    Ok(ends.iter().zip(answers).map(answer).collect())
 }
 
 /// Whether the run is sent again.
@@ -115,6 +120,17 @@ fn written(end: &FinishedRun, answer: Option<Settled>) -> Result<Written> {
         }
         Some(Settled::LeaseLost | Settled::CancelWanted) | None => Err(lease_lost()),
     }
+}
+
+/// The error for a success that PostgreSQL cannot store. PostgreSQL does not say which of the values is bad.
+fn unstorable(end: &FinishedRun, reason: &str) -> Problem {
+    let fields: &[&str] = match &end.settle {
+        Settle::CompleteThen(success) if success.result.is_some() => &["/result", "/enqueue"],
+        Settle::CompleteThen(_) => &["/enqueue"],
+        _ => &["/result"],
+    };
+    let message = format!("cannot be stored, so the run has not ended: {reason}");
+    Problem::invalid(fields.iter().map(|field| Detail::new(*field, DetailCode::Refused, message.clone())).collect())
 }
 
 /// The error for a stale fence.
