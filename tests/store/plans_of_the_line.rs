@@ -160,16 +160,17 @@ async fn an_admission_reads_lanes_and_not_the_line() {
             ("leasehold.admit_fair('default', '{}', 500)", 4_000),
             ("leasehold.admit_fair('default', '{key1,key2}', 500)", 4_000),
         ] {
-            let mut connection = fixture.pool().acquire().await.expect("a connection");
+            // A new session: one that has worked a moment ago may not have reported yet what it read.
+            let mut connection = fixture.connection().await;
             let script = format!(
                 "BEGIN; SELECT {call};
                  SELECT coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'job'"
             );
-            let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut *connection).await.expect(call);
+            let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut connection).await.expect(call);
             let count = |nth| rows.last().expect("counters").try_get_unchecked::<i64, _>(nth).expect("a number");
             assert_eq!(count(0), 0, "{situation}: {call} reads the table");
             assert!(count(1) < most, "{situation}: {call} reads {} rows", count(1));
-            sqlx::raw_sql("COMMIT").execute(&mut *connection).await.expect("commit");
+            sqlx::raw_sql("COMMIT").execute(&mut connection).await.expect("commit");
         }
         fixture.sql("VACUUM ANALYZE leasehold.job").await;
         // From now on, urgent jobs wait in the lanes of all keys.
