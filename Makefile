@@ -61,7 +61,7 @@ bench-guard: test-setup ## Check by ratios to the floor that Leasehold has not b
 
 K8S_CHECK = python=$$(sh k8s/check/setup.sh) && "$$python" k8s/check/check.py
 
-k8s-check: setup ## Render and validate the manifests and the chart, and run their commands as processes
+k8s-check: test-setup ## Render and validate the manifests and the chart, and run their commands as processes
 	$(CARGO) build $(CHECKED) --bins
 	@$(K8S_CHECK) "$${CARGO_TARGET_DIR:-target}/debug/leasehold"
 
@@ -81,7 +81,7 @@ ci: ## Do what CI does: format, tests, chaos-short, bench-guard, k8s-check, lint
 setup: toolchain ## Install PostgreSQL and redis-server if they are missing (Debian, Ubuntu)
 	@sh deploy/install-servers.sh
 
-test-setup: toolchain ## Install the servers of setup, and PgBouncer and libfaketime for the tests
+test-setup: toolchain ## Install the servers of setup, and PgBouncer, libfaketime and Python for the tests
 	@sh deploy/install-servers.sh --for-tests
 	@sh examples/fraud-pipeline/setup.sh >/dev/null || echo 'The test of examples/fraud-pipeline will fail: see above' >&2
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that this machine has what `make` needs: a C compiler, PostgreSQL and redis-server. With `--for-tests` also
-# PgBouncer, and libfaketime for processes with a wrong clock. Only tests need these two.
+# PgBouncer, libfaketime for processes with a wrong clock, and Python with virtual environments. Only tests need these.
 #
 # On Debian and Ubuntu the script installs the missing packages, as root or with sudo. It installs programs only: it makes
 # no cluster, and starts no service now or at the next boot. On other systems, or without the right to install, the script
@@ -24,6 +24,10 @@ has_faketime() {
     return 1
 }
 
+has_python() {
+    command -v python3 >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null
+}
+
 missing() {
     command -v cc >/dev/null || printf ' build-essential'
     has_postgres || printf ' postgresql'
@@ -31,6 +35,7 @@ missing() {
     if [ "$for_tests" = yes ]; then
         command -v pgbouncer >/dev/null || printf ' pgbouncer'
         has_faketime || printf ' libfaketime'
+        has_python || printf ' python3 python3-venv'
     fi
 }
 
