@@ -26,7 +26,8 @@ enum End {
     Dropped,
 }
 
-/// The run as a pipeline. `slot`: `None` if the run asks for a slot here, when its task begins. The slot and the reservation become free when the settler has the result.
+/// The run as a pipeline. `slot`: `None` if the run asks for a slot here, when its task begins. The slot and the reservation become
+/// free when the settler has the result.
 pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Reservation, slot: Option<Slot>) {
     let claimed_at = Instant::now();
     let slot = match slot.unwrap_or_else(|| reservation.slot()) {
