@@ -12,11 +12,11 @@ BENCH := "$${CARGO_TARGET_DIR:-target}/release/bench"
 BENCH_BUILD := $(CARGO) build --release --locked --workspace --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard ci setup toolchain lint fmt deny doc clean test-setup k8s-check k8s-golden
+.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard scale-sim ci setup toolchain lint fmt deny doc clean test-setup k8s-check k8s-golden observe-check observe-short
 
 help: ## Print this list
 	@echo 'Leasehold: make <target>'
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Run the main job: a fleet works on thousands of real files, while workers are killed and frozen
 	$(CARGO) build --release --locked --workspace --bins
@@ -24,7 +24,8 @@ run: setup ## Run the main job: a fleet works on thousands of real files, while 
 
 test: test-setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build $(CHECKED) --bins
-	$(CARGO) test $(CHECKED)
+	@# Most tests wait for servers most of the time, so more of them run at once than there are cores.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-3} $(CARGO) test $(CHECKED) --no-fail-fast
 
 chaos: test-setup ## Inject every fault into a fleet and check that nothing is lost; SCENARIO=... SEED=... runs one
 	$(CARGO) build $(CHECKED) --bins
@@ -35,7 +36,7 @@ chaos-short: test-setup ## Inject the six most important faults, in three minute
 	$(CHAOS) --short
 
 sim: toolchain ## Simulate 2,000 fleets with faults, in virtual time; SEED=... shows one run, SEEDS=... sets the number
-	$(CARGO) test $(CHECKED) --test sim every_seed -- --nocapture
+	SEEDS=$(or $(SEEDS),2000) $(CARGO) test $(CHECKED) --test sim every_seed -- --nocapture
 
 MINUTES ?= 20
 chaos-soak: test-setup ## Inject all faults at random, for MINUTES=20
@@ -48,7 +49,7 @@ bench: setup ## Measure throughput and latency, and the physical floor of Postgr
 
 bench-all: setup ## Measure everything and write docs/performance.md, in an hour
 	$(BENCH_BUILD)
-	for question in short growth claimers limits exec idle backlog history pinned; do $(BENCH) $$question || exit 1; done
+	for question in short growth claimers limits exec idle http backlog history pinned; do $(BENCH) $$question || exit 1; done
 	$(BENCH) write docs/performance.md --plots docs/images
 
 bench-peers: setup ## Measure other queues too, with a program that measures them: PEERS=path/to/it
@@ -57,7 +58,11 @@ bench-peers: setup ## Measure other queues too, with a program that measures the
 
 bench-guard: test-setup ## Check by ratios to the floor that Leasehold has not become slower, in two minutes
 	$(CARGO) build $(CHECKED) --bins
-	"$${CARGO_TARGET_DIR:-target}/debug/bench" --quiet-within 0 guard --rounds 3
+	"$${CARGO_TARGET_DIR:-target}/debug/bench" --quiet-within 0 guard --rounds 2
+
+scale-sim: test-setup ## Scale real workers by the real signal, with models of KEDA and of the HPA, in four minutes; draws the plot
+	$(CARGO) build $(CHECKED) --bins
+	"$${CARGO_TARGET_DIR:-target}/debug/scale_sim" --plot docs/images/scale-sim.svg
 
 K8S_CHECK = python=$$(sh k8s/check/setup.sh) && "$$python" k8s/check/check.py
 
@@ -65,15 +70,24 @@ k8s-check: test-setup ## Render and validate the manifests and the chart, and ru
 	$(CARGO) build $(CHECKED) --bins
 	@$(K8S_CHECK) "$${CARGO_TARGET_DIR:-target}/debug/leasehold"
 
+observe-check: test-setup ## Make every alert fire by a real fault, and ask every query of the dashboards of a real Prometheus
+	$(CARGO) build $(CHECKED) --bins
+	@python=$$(sh k8s/check/setup.sh) && "$$python" k8s/check/observe.py "$${CARGO_TARGET_DIR:-target}/debug/leasehold"
+
+observe-short: test-setup ## Check alerts, runbooks and dashboards, and ask every query of a real Prometheus, without faults
+	$(CARGO) build $(CHECKED) --bins
+	@python=$$(sh k8s/check/setup.sh) && "$$python" k8s/check/observe.py --short "$${CARGO_TARGET_DIR:-target}/debug/leasehold"
+
 k8s-golden: ## Accept the manifests and the chart as they are rendered now, as golden files
 	@$(K8S_CHECK) --write
 
-ci: ## Do what CI does: format, tests, chaos-short, bench-guard, k8s-check, lints, licences, documentation
+ci: ## Do what CI does: format, tests, chaos-short, bench-guard, k8s-check, observe-short, lints, licences, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) test
 	$(MAKE) chaos-short
 	$(MAKE) bench-guard
 	$(MAKE) k8s-check
+	$(MAKE) observe-short
 	$(MAKE) lint
 	$(MAKE) deny
 	$(MAKE) doc
@@ -81,9 +95,10 @@ ci: ## Do what CI does: format, tests, chaos-short, bench-guard, k8s-check, lint
 setup: toolchain ## Install PostgreSQL and redis-server if they are missing (Debian, Ubuntu)
 	@sh deploy/install-servers.sh
 
-test-setup: toolchain ## Install the servers of setup, and PgBouncer, libfaketime and Python for the tests
+test-setup: toolchain ## Install the servers of setup, and PgBouncer, libfaketime, Prometheus and Python for the tests
 	@sh deploy/install-servers.sh --for-tests
 	@sh examples/fraud-pipeline/setup.sh >/dev/null || echo 'The test of examples/fraud-pipeline will fail: see above' >&2
+	@LEASEHOLD_PYTHON_VENV="$${CARGO_TARGET_DIR:-target}/debug/python-client-venv" sh clients/python/setup.sh >/dev/null || echo 'The suite python will fail: see above' >&2
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo 'cargo is not installed: get Rust from https://rustup.rs' >&2; exit 1; }

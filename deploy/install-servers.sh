@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that this machine has what `make` needs: a C compiler, PostgreSQL and redis-server. With `--for-tests` also
-# PgBouncer, libfaketime for processes with a wrong clock, and Python with virtual environments. Only tests need these.
+# PgBouncer, libfaketime for processes with a wrong clock, Prometheus, and Python with virtual environments. Only tests need these.
 #
 # On Debian and Ubuntu the script installs the missing packages, as root or with sudo. It installs programs only: it makes
 # no cluster, and starts no service now or at the next boot. On other systems, or without the right to install, the script
@@ -35,6 +35,7 @@ missing() {
     if [ "$for_tests" = yes ]; then
         command -v pgbouncer >/dev/null || printf ' pgbouncer'
         has_faketime || printf ' libfaketime'
+        { command -v prometheus && command -v promtool; } >/dev/null || printf ' prometheus'
         has_python || printf ' python3 python3-venv'
     fi
 }
@@ -74,7 +75,7 @@ install_packages() {
         ;;
     esac
     apt install -y --no-install-recommends "$@"
-    for service in redis-server pgbouncer; do
+    for service in redis-server pgbouncer prometheus; do
         case " $* " in
         *" $service "*)
             # The package enables the service for the next boot.

@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        api, batch, bench, completions, config, doctor, each, enqueue, graph, job, limit, migrate, queue, reaper,
-        schedule, stats, watch, worker,
+        api, audit, batch, bench, completions, config, doctor, each, encryption, enqueue, graph, job, limit, migrate,
+        queue, reaper, schedule, stats, token, watch, webhook, worker,
     },
     context::Context,
     dev,
@@ -11,15 +11,21 @@ use crate::{
     globals::Globals,
     logging::Log,
 };
-use clap::{CommandFactory, Parser, Subcommand};
-use std::process::ExitCode;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use leasehold_telemetry::traces::within_trace;
+use std::{ffi::OsString, process::ExitCode, time::Duration};
+
+/// How long the end of a process waits for the collector: with worker.grace_ms and worker.kill_after_ms, less than the 30 s that Kubernetes
+/// gives a pod.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// A job queue: every job is a row in PostgreSQL, and Redis hands the jobs out fast
 #[derive(Debug, Parser)]
 #[command(name = "leasehold", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Settings come from leasehold.toml, LEASEHOLD_… variables and flags; `leasehold config` lists all settings.
-For passwords: LEASEHOLD_…_FILE names a file that holds the value of the variable LEASEHOLD_…."
+    after_help = "Settings come from leasehold.toml, LEASEHOLD_… variables and flags; `leasehold config` lists all \
+settings. For passwords: LEASEHOLD_…_FILE names a file that holds the value of the variable \
+LEASEHOLD_…."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -44,12 +50,31 @@ pub(crate) enum Command {
     Graph(graph::Args),
     Limit(limit::Args),
     Batch(batch::Args),
+    Webhook(webhook::Args),
     Stats(stats::Args),
     Top(stats::TopArgs),
+    Token(token::Args),
+    Audit(audit::Args),
+    Encryption(encryption::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Config(config::Args),
     Completions(completions::Args),
+}
+
+/// The arguments of this process. Every flag that takes a value takes a negative number too: its own check refuses the number and names
+/// the range. Clap alone would take `-1` for an unknown flag.
+pub(crate) fn parse(given: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut matches = taking_numbers(Cli::command()).try_get_matches_from(given)?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+fn taking_numbers(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let is_changed = arg.get_action().takes_values() && !arg.is_positional() && !arg.is_allow_hyphen_values_set();
+        if is_changed { arg.allow_negative_numbers(true) } else { arg }
+    });
+    command.mut_subcommands(taking_numbers)
 }
 
 /// Runs the command.
@@ -58,14 +83,30 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(args, Cli::command());
     }
-    let context = match &cli.command {
+    let mut context = match &cli.command {
         Command::Dev(_) => Context::load_apart(cli.globals)?,
-        Command::Worker(_) | Command::Reaper(_) | Command::Api(_) | Command::Watch(_) => {
-            Context::load(cli.globals, Log::AsSet)?
+        Command::Worker(_) => Context::load(cli.globals, Log::AsSet, Some("leasehold-worker"))?,
+        Command::Api(_) => Context::load(cli.globals, Log::AsSet, Some("leasehold-api"))?,
+        // A reaper makes no spans: what it does belongs to no single call.
+        Command::Reaper(_) => Context::load(cli.globals, Log::AsSet, None)?,
+        Command::Watch(_) => Context::load(cli.globals, Log::AsSet, Some("leasehold"))?,
+        Command::Enqueue(_) | Command::Each(_) | Command::Graph(_) => {
+            Context::load(cli.globals, Log::Quiet, Some("leasehold"))?
         }
-        _ => Context::load(cli.globals, Log::Quiet)?,
+        _ => Context::load(cli.globals, Log::Quiet, None)?,
     };
-    match cli.command {
+    let Some(traces) = context.traces.take() else { return run_command(cli.command, context).await };
+    let within = FLUSH.min(Duration::from_millis(context.config.worker.grace_ms));
+    let is_called = matches!(cli.command, Command::Enqueue(_) | Command::Each(_) | Command::Graph(_));
+    // Who calls such a command in a trace says so as the specification for processes does.
+    let caller = if is_called { std::env::var("TRACEPARENT").ok() } else { None };
+    let ended = within_trace(caller.as_deref(), run_command(cli.command, context)).await;
+    traces.stop(within).await;
+    ended
+}
+
+async fn run_command(command: Command, context: Context) -> Result<ExitCode, Failure> {
+    match command {
         Command::Dev(args) => dev::run(args, context).await,
         Command::Migrate(args) => migrate::run(args, &context).await,
         Command::Worker(args) => worker::run(args, &context).await,
@@ -80,8 +121,12 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Graph(args) => graph::run(args, &context).await,
         Command::Limit(args) => limit::run(args, &context).await,
         Command::Batch(args) => batch::run(args, &context).await,
+        Command::Webhook(args) => webhook::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Top(args) => stats::run(args.into(), &context).await,
+        Command::Token(args) => token::run(args, &context).await,
+        Command::Audit(args) => audit::run(args, &context).await,
+        Command::Encryption(args) => encryption::run(&args, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Bench(args) => bench::run(args, &context).await,
         Command::Config(args) => config::run(&args, &context),

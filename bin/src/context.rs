@@ -9,7 +9,9 @@ use leasehold::{Client, Config, ConfigError, Error, Sources, reaper_settings};
 use leasehold_client::Pair;
 use leasehold_handoff::Handoff;
 use leasehold_reaper::Reaper;
-use leasehold_store::Store;
+use leasehold_store::{AuditNote, Store};
+use leasehold_telemetry::traces::Traces;
+use serde_json::Value;
 
 /// The settings of this call.
 pub(crate) struct Context {
@@ -18,30 +20,38 @@ pub(crate) struct Context {
     pub(crate) json: bool,
     /// The sources of the settings.
     pub(crate) sources: Sources,
+    /// The export of spans, if somebody has named a collector.
+    pub(crate) traces: Option<Traces>,
 }
 
 impl Context {
-    /// Reads the settings and starts the log.
-    pub(crate) fn load(globals: Globals, log: Log) -> Result<Self, Failure> {
-        Self::load_from(globals.sources(), globals.json, log)
+    /// Reads the settings and starts the log. `service`: the name of this process in traces; `None` if the command makes no spans.
+    pub(crate) fn load(globals: Globals, log: Log, service: Option<&str>) -> Result<Self, Failure> {
+        Self::load_from(globals.sources(), globals.json, log, service)
     }
 
     /// The same, but ignores the file of a running `leasehold dev`: the caller uses other servers.
     pub(crate) fn load_apart(globals: Globals) -> Result<Self, Failure> {
-        Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json, Log::AsSet)
+        Self::load_from(Sources { dev_file: false, ..globals.sources() }, globals.json, Log::AsSet, None)
     }
 
-    fn load_from(sources: Sources, json: bool, log: Log) -> Result<Self, Failure> {
+    fn load_from(sources: Sources, json: bool, log: Log, service: Option<&str>) -> Result<Self, Failure> {
         let config = Config::load_from(&sources)?;
-        logging::start(&config.log, log)?;
-        Ok(Self { config, json, sources })
+        let traces = match service {
+            Some(service) => Traces::start(&config.trace_settings(), service),
+            None => Ok(None),
+        };
+        let traces = traces.map_err(|error| Failure::usage(error.to_string()))?;
+        logging::start(&config.log, log, traces.as_ref())?;
+        Ok(Self { config, json, sources, traces })
     }
 
     /// Connects to PostgreSQL, with whatever schema it has.
     pub(crate) async fn database(&self) -> Result<Store, Failure> {
         let settings = self.config.store_settings("leasehold").ok_or_else(|| ConfigError::missing("database.url"))?;
+        let keys = self.config.keys()?;
         let store = Store::connect(&settings).await.map_err(|error| self.store_failure(error))?;
-        Ok(store.with_lock_timeout(self.config.lock_timeout()))
+        Ok(store.with_keys(keys))
     }
 
     /// Connects to PostgreSQL and checks that it has the schema of this program.
@@ -76,6 +86,29 @@ impl Context {
         Client::connect(&self.config).await.map_err(|error| self.failure(&error))
     }
 
+    /// The same without job types: what only an operator needs is not in the public crate.
+    pub(crate) async fn operator(&self) -> Result<leasehold_client::Client, Failure> {
+        leasehold_client::Client::connect(&self.config).await.map_err(|error| self.failure(&error))
+    }
+
+    /// Notes in the audit that the user of the database is about to make a change.
+    pub(crate) async fn audit(&self, store: &Store, action: &str, target: &str, detail: Value) -> Result<(), Failure> {
+        let note = AuditNote { actor: None, action, target, detail };
+        store.note_audit(&note).await.map_err(|error| self.store_failure(error))
+    }
+
+    /// The same with the client of `operator`.
+    pub(crate) async fn audit_operator(
+        &self,
+        client: &leasehold_client::Client,
+        action: &str,
+        target: &str,
+        detail: Value,
+    ) -> Result<(), Failure> {
+        let pair = client.pair().ok_or_else(|| Failure::new("a queue in memory has no audit"))?;
+        self.audit(&pair.store, action, target, detail).await
+    }
+
     /// A reaper of these stores.
     pub(crate) fn reaper(&self, pair: &Pair) -> Result<Reaper, Failure> {
         Ok(Reaper::new(pair.store.clone(), pair.handoff()?.clone(), reaper_settings(&self.config)))
@@ -85,6 +118,14 @@ impl Context {
     pub(crate) fn failure(&self, error: &Error) -> Failure {
         let message = error.explain(&self.config);
         if error.is_usage() { Failure::usage(message) } else { Failure::new(message) }
+    }
+
+    /// The same for a command that sends nothing but its arguments: if PostgreSQL refuses a value, the command was called wrongly.
+    pub(crate) fn failure_of_arguments(&self, error: &Error) -> Failure {
+        match error {
+            Error::Store(source) if source.refused_value().is_some() => Failure::usage(error.explain(&self.config)),
+            _ => self.failure(error),
+        }
     }
 
     /// Turns an error of PostgreSQL into one line that says what to do.

@@ -2,8 +2,15 @@
 
 use crate::{failure::Failure, output::progress};
 use leasehold::{LogConfig, LogFormat};
+use leasehold_telemetry::traces::{TARGET, Traces};
 use std::io::{self, IsTerminal, Write};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// How much a process logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +25,21 @@ pub(crate) enum Log {
 /// comes first, so `log.filter` can turn the warnings of the pool on again.
 const CONNECTIONS: &str = "sqlx_core::pool=error";
 
-/// Starts the log of this process.
-pub(crate) fn start(config: &LogConfig, log: Log) -> Result<(), Failure> {
+/// Starts the log of this process, and the layer that takes its spans.
+pub(crate) fn start(config: &LogConfig, log: Log, traces: Option<&Traces>) -> Result<(), Failure> {
     let silenced = log == Log::Quiet && config.filter == LogConfig::default().filter;
     let wanted = if silenced { "warn" } else { &config.filter };
     let filter = EnvFilter::try_new(format!("{CONNECTIONS},{wanted}"))
         .map_err(|error| Failure::usage(format!("log.filter is {:?}: {error}", config.filter)))?;
+    if let Some(traces) = traces {
+        let lines = tracing_subscriber::fmt::layer().with_writer(AroundBars).with_ansi(io::stderr().is_terminal());
+        let lines = lines.log_internal_errors(false);
+        match config.format {
+            LogFormat::Plain => start_with(traces, lines.compact(), filter),
+            LogFormat::Json => start_with(traces, lines.json().flatten_event(true), filter),
+        }
+        return Ok(());
+    }
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars).with_ansi(io::stderr().is_terminal());
     // After the terminal is closed, nobody can read an error about the log, and printing the error would panic.
@@ -33,6 +49,12 @@ pub(crate) fn start(config: &LogConfig, log: Log) -> Result<(), Failure> {
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// The log and the spans. The filter of the log decides nothing about the spans, and the spans are no part of log lines.
+fn start_with(traces: &Traces, lines: impl Layer<Registry> + Send + Sync, filter: EnvFilter) {
+    let lines = lines.with_filter(filter.and(filter_fn(|metadata| metadata.target() != TARGET)));
+    tracing_subscriber::registry().with(lines).with(traces.layer()).init();
 }
 
 /// Standard error. Progress bars are hidden while a line is written.

@@ -2,14 +2,20 @@
 //! the crates in `lib/` do the work.
 
 mod cli;
+#[cfg(test)]
+mod cli_tests;
 mod commands;
 mod context;
 mod dev;
 mod failure;
 mod globals;
-mod job_spec;
+mod job_flags;
+mod job_line;
+mod known;
 mod lines;
+mod locked;
 mod logging;
+mod numbers;
 mod output;
 mod secret_arguments;
 mod signals;
@@ -17,11 +23,10 @@ mod stdin_jobs;
 mod times;
 mod word_flags;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse_from(secret_arguments::given()) {
+    let cli = match cli::parse(secret_arguments::given()) {
         Ok(cli) => cli,
         Err(error) => return cli::refuse(&error),
     };

@@ -1,10 +1,6 @@
 //! Jobs from standard input, in batches.
 
-use crate::{
-    failure::Failure,
-    job_spec::{self, JobFlags},
-    lines::Lines,
-};
+use crate::{failure::Failure, job_flags::JobFlags, job_line, lines::Lines};
 use leasehold::NewJob;
 use leasehold_core::BATCH_MAX;
 use std::time::Duration;
@@ -33,7 +29,7 @@ pub(crate) fn batches(flags: JobFlags) -> mpsc::Receiver<Result<Batch, Failure>>
                 if line.trim().is_empty() {
                     continue;
                 }
-                let job = job_spec::from_line(&line, &flags).map_err(|failure| failure.at_line(number))?;
+                let job = job_line::from_line(&line, &flags).map_err(|failure| failure.at_line(number))?;
                 if tell.blocking_send(Ok((number, job))).is_err() {
                     break;
                 }

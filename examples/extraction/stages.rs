@@ -36,7 +36,7 @@ pub(crate) struct Model {
 
 impl Model {
     async fn ask<T>(self, run: &Run, answer: T) -> Result<T, JobError> {
-        run.progress(0.1, "the model is asked");
+        run.progress(0.1, "the model is asked")?;
         tokio::select! {
             reason = run.cancelled() => return Err(JobError::failed(format!("stopped: {reason:?}"))),
             () = tokio::time::sleep(self.takes) => {}

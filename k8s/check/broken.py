@@ -83,6 +83,12 @@ BREAKS = [
      lambda documents: pods.of_kind(documents, "Job")[0]["metadata"].update(name="leasehold-migrate")),
     (rules.migration, "nobody waits", edit(lambda w: pods.pod(w).pop("initContainers"))),
     (rules.scaling, "two owners", edit(lambda w: w["spec"].update(replicas=3))),
+    (rules.scaling, "no Service for the scaler", remove("Service", "-scaler")),
+    (rules.scaling, "a scaler on loopback",
+     lambda documents: [pods.main(one)["env"][0].update(value="127.0.0.1:9465")
+                        for one in pods.of_kind(documents, "Deployment") if pods.component(one) == "scaler"]),
+    (rules.scaling, "an empty pool by Prometheus",
+     lambda documents: [one["spec"].update(minReplicaCount=0) for one in pods.of_kind(documents, "ScaledObject")]),
     (rules.scaling, "more slots, the same target",
      edit(lambda w: pods.main(w).update(args=["worker", "--queue", "default=32", "--exec", "echo=cat"]))),
 ]
@@ -102,8 +108,11 @@ def unnoticed(renderings):
     for rule, what, break_it in BREAKS:
         if not noticed(rule, break_it):
             yield f"the rule {rule.__name__} does not notice: {what}"
-    for kind in ("Deployment", "ScaledObject", "ServiceMonitor"):
-        for document in pods.of_kind(copy.deepcopy(renderings[0]), kind):
+    for kind in ("Deployment", "ScaledObject", "ServiceMonitor", "PrometheusRule"):
+        found = [one for documents in renderings for one in pods.of_kind(copy.deepcopy(documents), kind)]
+        if not found:
+            yield f"no rendering has a {kind}"
+        for document in found[:2]:
             document["spec"]["replicaz"] = 1
             if not list(schemas.problems(document)):
                 yield f"the schema of {kind} accepts an unknown field"

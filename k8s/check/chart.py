@@ -19,6 +19,8 @@ REFUSED = [
     (["--set", "reaper.replica=3"], "additional properties 'replica' not allowed"),
     (["--set", "workerPools.a.autoscaling=keda", "--set", "workerPools.a.replicas=3"], "replicas"),
     (["--set", "workerPools.a.minReplicas=3"], "minReplicas"),
+    (["--set", "workerPools.a.autoscaling=keda", "--set", "workerPools.a.minReplicas=0"], "needs autoscaling: keda and keda.scaler.enabled"),
+    (["--set", "workerPools.a.autoscaling=hpa", "--set", "workerPools.a.minReplicas=0", "--set", "keda.scaler.enabled=true"], "tells of the first job"),
     (["--set", "workerPools.a.autoscaling=vpa"], "'none', 'hpa', 'keda', 'external'"),
     (["--set", "workerPools.b.exec.b=cat"], "set workerPools.b.queues"),
     (["--set", "workerPools.b.queues.b=1"], "workerPools.b would never take a job"),

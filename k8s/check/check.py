@@ -2,7 +2,7 @@
 
     check.py [--write] [PROGRAM]
 
-With `--write` the golden files are written. PROGRAM is the program `leasehold` whose settings, paths and metrics must be those of the
+With `--write` the golden files and the copies of the rules for Prometheus are written. PROGRAM is the program `leasehold` whose settings, paths and metrics must be those of the
 manifests. Every overlay and every set of values is run with it, as processes on servers of `leasehold dev`.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 
+import alerts
 import broken
 import chart
 import image
@@ -25,8 +26,9 @@ def main():
     arguments.add_argument("program", nargs="?")
     arguments = arguments.parse_args()
     began = time.monotonic()
+    problems = list(alerts.copies(arguments.write))
     found = render.renderings()
-    problems = list(render.compare(found, arguments.write))
+    problems += list(render.compare(found, arguments.write))
     parsed = {name: render.documents(text) for name, text in found.items()}
     for name, documents in parsed.items():
         problems += [f"{name}: {line}" for document in documents for line in schemas.problems(document)]

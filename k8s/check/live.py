@@ -30,8 +30,7 @@ PATIENCE_S = 60
 METRIC = re.compile(r"\bleasehold_[a-z_]+[a-z]\b")
 # Names in the same form that are no metrics of the program.
 NO_METRIC = {
-    "leasehold_demand_slots",  # what prometheus-adapter calls its result
-    "leasehold_owner", "leasehold_worker", "leasehold_app", "leasehold_reader",  # roles of the database
+    "leasehold_owner", "leasehold_worker", "leasehold_api", "leasehold_app", "leasehold_reader",  # roles of the database
 }
 
 
@@ -66,6 +65,15 @@ def fetch(port, path):
         return error.code, error.read().decode()
     except OSError as error:
         return None, str(error)
+
+
+def connects(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def arguments(container):
@@ -129,8 +137,12 @@ class Lab:
         return made
 
     def sql(self, statement):
+        self.sql_in("leasehold", statement)
+
+    def sql_in(self, database, statement):
+        """Runs a statement in a database, and returns what psql prints."""
         found = shutil.which("psql") or next(pathlib.Path("/usr/lib/postgresql").glob("*/bin/psql"))
-        subprocess.run([found, f"{self.postgres}/leasehold", "-qc", statement], check=True, env=self.clean)
+        return self.execute([str(found), f"{self.postgres}/{database}", "-qAtc", statement])
 
     def free_port(self):
         """A port that nobody has, and that nobody here was given before."""
@@ -192,7 +204,7 @@ def fleet_of(lab, name, documents, metrics):
         init = next(one for one in pods.pod(workload)["initContainers"] if one["name"] == "wait-for-schema")
         log = f"{name}-{workload['metadata']['name']}-wait.log"
         waiting[log] = lab.start(init["command"] + init.get("args", []), variables[pods.name(workload)], log)
-    processes = []
+    processes, listens = [], {}
     try:
         # Nobody ends before the migration, and each says once what it waits for.
         for log in waiting:
@@ -208,14 +220,21 @@ def fleet_of(lab, name, documents, metrics):
             assert told == "waiting until the migration of this release is done\n", f"{log}: {told}"
         for workload in deployments:
             container, own, port = pods.main(workload), variables[pods.name(workload)], lab.free_port()
-            own[f"LEASEHOLD_{pods.component(workload).upper()}__LISTEN"] = f"127.0.0.1:{port}"
+            own[f"LEASEHOLD_{container['args'][0].upper()}__LISTEN"] = f"127.0.0.1:{port}"
+            if "LEASEHOLD_API__KEDA_LISTEN" in own:
+                own["LEASEHOLD_API__KEDA_LISTEN"] = f"127.0.0.1:{lab.free_port()}"
+            listens[pods.name(workload)] = own.get("LEASEHOLD_API__KEDA_LISTEN")
             log = f"{name}-{workload['metadata']['name']}.log"
             processes.append((workload, port, log, lab.start([lab.program, *arguments(container)], own, log)))
         lab.run("enqueue", "--kind", "nobody", "--queue", "default", **stores)
         for workload, port, log, process in processes:
             for probe in "readinessProbe", "livenessProbe":
-                path = pods.main(workload)[probe]["httpGet"]["path"]
-                eventually(f"{name}: {probe} of {log}", lambda: process.poll() is not None or fetch(port, path)[0] == 200)
+                asked = pods.main(workload)[probe]
+                if "tcpSocket" in asked:
+                    answers = lambda: connects(listens[pods.name(workload)])
+                else:
+                    answers = lambda: fetch(port, asked["httpGet"]["path"])[0] == 200
+                eventually(f"{name}: {probe} of {log}", lambda: process.poll() is not None or answers())
                 assert process.poll() is None, (lab.folder / log).read_text()
             status, text = fetch(port, "/metrics")
             assert status == 200, f"{log}: /metrics answers {status}"

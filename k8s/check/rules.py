@@ -135,7 +135,7 @@ def probes(documents):
 
 
 def proxied(documents):
-    """The HTTP interface has no tokens: only a proxy in the same pod may reach it, and Services send to the proxy only."""
+    """The HTTP interface runs without tokens of its own: only a proxy in the same pod may reach it, and Services send to the proxy only."""
     for workload in pods.of_kind(documents, "Deployment"):
         if pods.component(workload) != "api":
             continue
@@ -226,8 +226,16 @@ def scaling(documents):
         slots = pods.slots(workload)
         if scaler["kind"] == "ScaledObject":
             for trigger in spec["triggers"]:
-                queues = [queue for queue in slots if f'queue="{queue}"' in trigger["metadata"]["query"]]
-                target = float(trigger["metadata"]["threshold"])
+                metadata = trigger["metadata"]
+                if trigger["type"] == "external-push":
+                    # The scaler takes nine tenths of the slots by itself.
+                    queues, target = metadata["queue"].split(","), 0.9 * float(metadata["slotsPerReplica"])
+                    yield from (f"{where}: {line}" for line in unreachable(documents, metadata["scalerAddress"]))
+                else:
+                    queues = [queue for queue in slots if f'queue="{queue}"' in metadata["query"]]
+                    target = float(metadata["threshold"])
+                    if spec["minReplicaCount"] == 0:
+                        yield f"{where}: Prometheus tells of the first job too late for an empty pool"
                 yield from (f"{where}: {line}" for line in off_target(slots, queues, target))
         else:
             for metric in spec["metrics"]:
@@ -239,6 +247,29 @@ def scaling(documents):
         owners = scaled.count(name) + ("replicas" in workload["spec"]) + owned_outside
         if owners != 1:
             yield f"{pods.name(workload)}: its number of pods has {owners} owners"
+
+
+def unreachable(documents, address):
+    """The scaler's Service has this name and this port, and sends to a container that listens there."""
+    host, _, port = address.rpartition(":")
+    name, namespace = host.split(".")[:2]
+    for service in pods.of_kind(documents, "Service"):
+        meta = service["metadata"]
+        if (meta["name"], meta.get("namespace", namespace)) != (name, namespace):
+            continue
+        if not any(str(one["port"]) == port for one in service["spec"]["ports"]):
+            yield f"the Service {name} has no port {port}"
+        for workload in pods.of_kind(documents, "Deployment"):
+            if pods.matches({"matchLabels": service["spec"]["selector"]}, pods.labels(workload)):
+                ports = {one["name"]: one["containerPort"] for one in pods.main(workload).get("ports", [])}
+                listens = pods.environment(documents, pods.main(workload)).get("LEASEHOLD_API__KEDA_LISTEN")
+                targets = [one["targetPort"] for one in service["spec"]["ports"]]
+                if any(listens != f"0.0.0.0:{ports.get(target)}" for target in targets):
+                    yield f"{pods.name(workload)}: listens on {listens}, and the Service sends to {targets}"
+                return
+        yield f"the Service {name} sends to no pod"
+        return
+    yield f"there is no Service {host}"
 
 
 def off_target(slots, queues, target):

@@ -7,7 +7,7 @@ use crate::{
 };
 use leasehold_tests::{Stores, eventually};
 use serde_json::{Value, json};
-use sqlx::Row;
+use sqlx::{Connection as _, PgConnection, Row};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -244,4 +244,113 @@ async fn a_claim_is_asked_for_again_after_its_server_was_killed() {
     let running = states(&stores).await["running 1/0"];
     assert_eq!(i64::try_from(again.len()), Ok(running));
     assert!(again.iter().all(|job| job["epoch"] == 1), "{again:?}");
+}
+
+/// A server that is killed while it writes an answer: no worker knows of the jobs, so they begin again at once, and not after their
+/// leases. What the server has delivered before stays with its worker.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_an_answer_that_a_killed_server_has_not_written_begin_again_at_once() {
+    const HOUR_MS: u64 = 3_600_000;
+    let stores = Stores::start().await;
+    let other = Served::start(&stores);
+    let mut killed = Member::start(&stores, &stores.database.url, &["api"]);
+    let claim = |most: u64| {
+        let body = json!({ "worker": Uuid::now_v7(), "max": most, "lease_ms": HOUR_MS, "max_bytes": 60_000_000 });
+        request("POST", "/v1/queues/default/claim", &[("content-type", "application/json")], &body.to_string())
+    };
+    let delivered = other.enqueue("k").await;
+    let reply = crate::http::send(killed.address(), &claim(1)).await;
+    assert_eq!(reply.json()["jobs"][0]["id"], delivered);
+    let undelivered = "SELECT count(*) FROM leasehold.http_claim WHERE deliver_by IS NOT NULL";
+    let undelivered = async || -> i64 {
+        sqlx::query(undelivered).fetch_one(&mut stores.database.connect().await).await.expect(undelivered).get(0)
+    };
+    eventually("PostgreSQL knows that the answer was written", SOON, || async {
+        match undelivered().await {
+            0 => Ok(()),
+            left => Err(left),
+        }
+    })
+    .await;
+    // An answer of 20 MB, of which the client reads nothing: more than the buffers of a socket.
+    let big = "x".repeat(1_000_000);
+    for _ in 0..2 {
+        let jobs: Vec<Value> = (0..10).map(|_| json!({ "kind": "k", "payload": big })).collect();
+        assert_eq!(other.post("/v1/jobs", &json!({ "jobs": jobs })).await.status, 201);
+    }
+    let mut stream = TcpStream::connect(killed.address()).await.expect("a connection");
+    stream.write_all(claim(20).as_bytes()).await.expect("a claim");
+    eventually("all jobs are claimed", SOON, || async {
+        match undelivered().await {
+            20 => Ok(()),
+            count => Err((count, states(&stores).await)),
+        }
+    })
+    .await;
+    // A slow client has time while the server lives.
+    eventually("the answer has got more time, and the first time is over", SOON, || async {
+        let sql = "SELECT (min(deliver_by - claimed_at) > interval '7 s' AND min(claimed_at) < now() - interval '6 s')::text \
+                   FROM leasehold.http_claim WHERE deliver_by IS NOT NULL";
+        let later: String = sqlx::query(sql).fetch_one(&mut stores.database.connect().await).await.expect(sql).get(0);
+        if later == "true" { Ok(()) } else { Err(later) }
+    })
+    .await;
+    assert_eq!(states(&stores).await, BTreeMap::from([("running 1/0".to_owned(), 21)]));
+    killed.kill();
+    let mut got = 0;
+    let begun = Instant::now();
+    while got < 20 {
+        for job in live_claim(&other, 5_000).await {
+            assert_eq!((&job["attempt"], &job["crashes"]), (&json!(1), &json!(0)), "{}", job["id"]);
+            assert_ne!(job["epoch"], 1);
+            got += 1;
+        }
+        assert!(begun.elapsed() < SOON, "{got} jobs began again: {:?}", states(&stores).await);
+    }
+    drop(stream);
+    let kept = other.get(&format!("/v1/jobs/{delivered}")).await.json();
+    assert_eq!((&kept["state"], &kept["epoch"]), (&json!("running"), &json!(1)), "its worker has the answer");
+}
+
+/// Somebody holds the row of one run of an answer: PostgreSQL learns at once that the other runs and later answers were written, and
+/// of that run when its row is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_run_of_an_answer_holds_up_no_other() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let mut database = stores.database.connect().await;
+    // An answer of 20 MB, which the client does not read at first: more than the buffers of a socket.
+    let jobs: Vec<Value> = (0..10).map(|_| json!({ "kind": "k", "payload": "x".repeat(1_000_000) })).collect();
+    for _ in 0..2 {
+        assert_eq!(served.post("/v1/jobs", &json!({ "jobs": jobs })).await.status, 201);
+    }
+    let body = json!({ "worker": Uuid::now_v7(), "max": 20, "lease_ms": 3_600_000, "max_bytes": 60_000_000 });
+    let headers = [("content-type", "application/json")];
+    let mut stream = TcpStream::connect(served.api.address()).await.expect("a connection");
+    let claim = request("POST", "/v1/queues/default/claim", &headers, &body.to_string());
+    stream.write_all(claim.as_bytes()).await.expect("a claim");
+    let unknown = async |database: &mut PgConnection, expected: i64| {
+        let sql = "SELECT count(*) FROM leasehold.http_claim WHERE deliver_by IS NOT NULL";
+        eventually("as many runs are not known to be delivered", SOON, async || {
+            match sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *database).await.expect(sql) {
+                count if count == expected => Ok(()),
+                count => Err(count),
+            }
+        })
+        .await;
+    };
+    unknown(&mut database, 20).await;
+    let mut other = stores.database.connect().await;
+    let mut transaction = other.begin().await.expect("a transaction");
+    let lock = "SELECT job FROM leasehold.http_claim ORDER BY job LIMIT 1 FOR UPDATE";
+    sqlx::query(lock).execute(&mut *transaction).await.expect(lock);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("the answer");
+    assert!(answer.len() > 20_000_000, "{} bytes", answer.len());
+    unknown(&mut database, 1).await;
+    served.enqueue("k").await;
+    assert_eq!(live_claim(&served, 5_000).await.len(), 1);
+    unknown(&mut database, 1).await;
+    transaction.rollback().await.expect("the end of the lock");
+    unknown(&mut database, 0).await;
 }

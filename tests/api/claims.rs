@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-fn jobs(reply: &Reply) -> Vec<Value> {
+pub(crate) fn jobs(reply: &Reply) -> Vec<Value> {
     assert_eq!(reply.status, 200, "{reply:?}");
     reply.json()["jobs"].as_array().cloned().expect("jobs")
 }
 
 impl Served {
-    async fn claim(&self, mut body: Value) -> Vec<Value> {
+    pub(crate) async fn claim(&self, mut body: Value) -> Vec<Value> {
         if body["wait_ms"].is_null() {
             body["wait_ms"] = json!(20_000);
         }
@@ -25,13 +25,13 @@ impl Served {
     }
 
     /// Ends a run that a claim has answered.
-    async fn end(&self, job: &Value, verb: &str, more: Value) -> Reply {
+    pub(crate) async fn end(&self, job: &Value, verb: &str, more: Value) -> Reply {
         let mut body = json!({ "worker": job["worker"], "epoch": job["epoch"] });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         self.post(&format!("/v1/jobs/{}/{verb}", job["id"].as_str().expect("an id")), &body).await
     }
 
-    async fn state(&self, job: &Value) -> String {
+    pub(crate) async fn state(&self, job: &Value) -> String {
         let job = self.get(&format!("/v1/jobs/{}", job["id"].as_str().expect("an id"))).await.json();
         job["state"].as_str().expect("a state").to_owned()
     }
@@ -233,6 +233,30 @@ async fn the_same_claim_at_the_same_time_gives_the_same_runs() {
             assert_eq!(served.end(&job, "complete", json!({})).await.status, 200);
         }
     }
+}
+
+/// The same claim waits at two servers, and each of them may get the hint of another job: both answers have the same jobs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_claim_that_waits_at_two_servers_gives_the_same_runs() {
+    let stores = Stores::start().await;
+    let (served, other) = (Served::start(&stores), Served::start(&stores));
+    let claim = json!({ "worker": Uuid::now_v7(), "max": 2, "claim_id": "both", "wait_ms": 8_000 });
+    let enqueues = async {
+        eventually("the claim waits", SOON, || async {
+            let record = announced(&stores).await;
+            if record.contains("\"waiting\":1") { Ok(()) } else { Err(record) }
+        })
+        .await;
+        let many = json!({ "jobs": [{ "kind": "k" }, { "kind": "k" }] });
+        assert_eq!(served.post("/v1/jobs", &many).await.status, 201);
+    };
+    let (here, there, ()) = tokio::join!(served.claim(claim.clone()), other.claim(claim.clone()), enqueues);
+    let ids = |jobs: &[Value]| jobs.iter().map(|job| job["id"].to_string()).collect::<std::collections::BTreeSet<_>>();
+    assert!(!here.is_empty(), "there are jobs");
+    assert_eq!(ids(&here), ids(&there));
+    let sql = "SELECT count(*) FROM leasehold.job WHERE state = 'running'";
+    let running: i64 = sqlx::query(sql).fetch_one(&mut stores.database.connect().await).await.expect(sql).get(0);
+    assert_eq!(usize::try_from(running), Ok(here.len()), "no job runs that the worker does not know");
 }
 
 /// A success that PostgreSQL cannot store is refused, and the worker still holds the run.

@@ -52,6 +52,17 @@ impl Served {
         Self { api: Member::start(stores, &stores.database.url, &["api"]), _reaper: reaper }
     }
 
+    /// Of a server and a reaper that run.
+    pub(crate) fn of(api: Member, reaper: Member) -> Self {
+        Self { api, _reaper: reaper }
+    }
+
+    /// The same; the server has more settings.
+    pub(crate) fn start_with(stores: &Stores, settings: &[(&str, &str)]) -> Self {
+        let reaper = Member::start(stores, &stores.database.url, &["reaper"]);
+        Self { api: Member::start_with(stores, &stores.database.url, &["api"], settings), _reaper: reaper }
+    }
+
     /// The same; the server reaches PostgreSQL through a pooler in transaction mode.
     pub(crate) async fn start_through_pooler(stores: &Stores) -> Self {
         let reaper = Member::start(stores, &stores.database.url, &["reaper"]);

@@ -54,8 +54,19 @@ impl Member {
         arguments: &[&str],
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_at(stores, database_url, arguments, "127.0.0.1:0", settings)
+    }
+
+    /// The same on this address.
+    pub(crate) fn start_at(
+        stores: &Stores,
+        database_url: &str,
+        arguments: &[&str],
+        listen: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(leasehold_program());
-        command.args(arguments).args(["--listen", "127.0.0.1:0"]).env_clear();
+        command.args(arguments).args(["--listen", listen]).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LEASEHOLD_DATABASE_URL", database_url).env("LEASEHOLD_REDIS_URL", &stores.redis.url);
         command.env("LEASEHOLD_LOG__FORMAT", "json").env("LEASEHOLD_DATABASE__ACQUIRE_TIMEOUT_MS", "1000");
@@ -78,6 +89,10 @@ impl Member {
     }
 
     /// Where the process listens.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -117,10 +132,15 @@ impl Member {
         samples(&self.get("/metrics").await.body)
     }
 
-    /// Stops the process gracefully. Returns whether it ended with success.
-    pub(crate) fn stop(mut self) -> bool {
+    /// Tells the process to stop, and does not wait.
+    pub(crate) fn terminate(&self) {
         let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("TERM");
+    }
+
+    /// Stops the process gracefully. Returns whether it ended with success.
+    pub(crate) fn stop(mut self) -> bool {
+        self.terminate();
         self.process.wait().expect("its end").success()
     }
 }

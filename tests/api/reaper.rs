@@ -46,6 +46,10 @@ async fn a_reaper_says_how_long_the_oldest_job_of_each_queue_has_waited() {
     let oldest = of("oldest_waiting_seconds", "q").expect("a gauge");
     assert!((7_200.0..7_300.0).contains(&oldest), "{oldest}");
     assert_eq!(of("oldest_waiting_seconds", "later"), Some(0.0), "a job that is not due does not wait");
+    assert_eq!((of("scheduled", "later"), of("scheduled", "q")), (Some(1.0), Some(0.0)));
+    assert_eq!((of("queue_workers", "q"), of("queue_paused", "q")), (Some(0.0), Some(0.0)));
+    assert_eq!((of("queue_running", "q"), of("dead_last_minute", "q")), (Some(0.0), Some(0.0)));
+    assert_eq!(metrics.get("leasehold_schedule_overdue_seconds"), Some(&0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

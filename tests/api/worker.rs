@@ -41,8 +41,19 @@ async fn a_worker_is_alive_and_ready_and_counts_its_runs() {
         ("leasehold_store_up{store=\"redis\"}", 1.0),
         ("leasehold_retries_total", 0.0),
         ("leasehold_leases_lost_total", 0.0),
+        ("leasehold_settles_unwritten_total", 0.0),
+        ("leasehold_start_delay_seconds_count{queue=\"default\"}", 5.0),
+        ("leasehold_start_delay_seconds_bucket{le=\"1800.0\",queue=\"default\"}", 5.0),
+        ("leasehold_run_seconds_count{queue=\"default\"}", 5.0),
+        ("leasehold_settle_jobs_sum", 5.0),
+        ("leasehold_claim_jobs_sum", 5.0),
+        ("leasehold_postgres_connections_max", 10.0),
+        ("leasehold_postgres_statements_waiting", 0.0),
     ] {
         assert_eq!(metrics.get(name), Some(&value), "{name} in {metrics:#?}");
+    }
+    for name in ["resident_bytes", "open_files", "open_files_max", "cpu_seconds_total", "start_time_seconds"] {
+        assert!(metrics[&format!("leasehold_process_{name}")] > 0.0, "{name} in {metrics:#?}");
     }
     assert_eq!(worker.get("/nothing").await.status, 404);
     assert!(worker.stop(), "it ends well, also while it listens");
@@ -137,4 +148,24 @@ async fn without_postgres_a_worker_is_alive_but_not_ready_until_postgres_is_avai
         proxy.set(LinkState::Open);
         worker.until("/readyz", "it is ready again", |answer| answer.status == 200).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_some_queues_of_a_worker_have_series_of_their_own() {
+    let stores = Stores::start().await;
+    let mut arguments =
+        vec!["--set".to_owned(), "metrics.queues=q7".to_owned(), "--set".to_owned(), "metrics.queues_max=2".to_owned()];
+    arguments.extend(["worker".to_owned(), "--exec".to_owned(), "echo=cat".to_owned()]);
+    arguments.extend((0..9).flat_map(|nth| ["--queue".to_owned(), format!("q{nth}=2")]));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let worker = Member::start(&stores, &stores.database.url, &arguments);
+    let metrics = worker.metrics().await;
+    let of = |name: &str| -> Vec<(&str, f64)> {
+        let series =
+            metrics.iter().filter_map(|(series, value)| Some((series.strip_prefix(name)?.strip_prefix('{')?, *value)));
+        series.collect()
+    };
+    let slots = [("queue=\"_other\"}", 12.0), ("queue=\"q0\"}", 2.0), ("queue=\"q1\"}", 2.0), ("queue=\"q7\"}", 2.0)];
+    assert_eq!(of("leasehold_slots"), slots, "{metrics:#?}");
+    assert_eq!(of("leasehold_run_seconds_count").len(), 4, "{metrics:#?}");
 }

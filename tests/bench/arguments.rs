@@ -37,6 +37,8 @@ pub(crate) enum Question {
     Exec(Exec),
     /// The cost of an idle fleet
     Idle(Idle),
+    /// Throughput and latency over HTTP, and many clients at once
+    Http(Http),
     /// For CI: whether throughput, latency and costs are unchanged, as ratios to the floor
     Guard(Guard),
     /// Other queues, measured by a given script
@@ -159,6 +161,30 @@ pub(crate) struct Idle {
     /// Worker processes
     #[arg(long, default_value_t = 16)]
     pub(crate) procs: u32,
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Http {
+    /// Jobs of a throughput run
+    #[arg(long, default_value_t = 40_000)]
+    pub(crate) n: usize,
+    /// Jobs of one request, up to 500
+    #[arg(long, default_value_t = 100)]
+    pub(crate) batch: usize,
+    /// Jobs of a latency run
+    #[arg(long, default_value_t = 300)]
+    pub(crate) latency_n: u64,
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Clients that wait for jobs, in the run with many clients
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) waiting: usize,
+    /// Clients that enqueue a job each second
+    #[arg(long, default_value_t = 500)]
+    pub(crate) enqueuing: usize,
+    /// How long they enqueue
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     growth::{BY_ID, SKIP_LOCKED},
-    history, pinned, plots, ranking,
+    history, http, pinned, plots, ranking,
     results::Results,
     table::{COSTS, costs, median, megabytes, number, percent, spread, table},
 };
@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use std::{fs, path::Path};
 
 /// Every question whose answer a document can contain.
-const NAMES: [&str; 9] = ["idle", "short", "growth", "claimers", "limits", "backlog", "history", "pinned", "exec"];
+const NAMES: [&str; 10] =
+    ["idle", "short", "growth", "claimers", "limits", "backlog", "history", "pinned", "exec", "http"];
 /// The question that another program answers.
 const PEERS: &str = "peers";
 
@@ -63,6 +64,7 @@ pub(crate) fn section(results: &Results) -> String {
         "pinned" => pinned(results),
         "exec" => exec(results),
         "idle" => idle(results),
+        "http" => over_http(results),
         _ => String::new(),
     };
     format!("{}\n\n{table}", measured_on(results))
@@ -223,6 +225,42 @@ fn exec(results: &Results) -> String {
     let parallel = results.runs.first().and_then(|run| run.figure("parallel"));
     let at_once = parallel.map_or_else(String::new, |parallel| format!("{parallel:.0} commands at once.\n\n"));
     format!("{at_once}{}", table(&["", "lines/s", "of xargs"], &rows))
+}
+
+fn over_http(results: &Results) -> String {
+    let rates = [http::ENQUEUE, http::WORK].map(|setting| {
+        let figure = |name: &str| spread(results.spread("HTTP", setting, name));
+        let figures = ["jobs_per_s", "server_cpu_us_per_job", "postgres_cpu_us_per_job"].map(figure);
+        std::iter::once(setting.to_owned()).chain(figures).collect()
+    });
+    let rates = table(&["in batches", "jobs/s", "server CPU µs/job", "PostgreSQL CPU µs/job"], &rates);
+    let latencies =
+        [("HTTP", http::CLAIM), ("HTTP", http::HAND_OVER), (http::RUST, http::HAND_OVER)].map(|(subject, setting)| {
+            let figure = |name: &str| spread(results.spread(subject, setting, name));
+            let title = if subject == http::RUST { "the same in Rust, until the handler starts" } else { setting };
+            std::iter::once(title.to_owned()).chain(["p50_ms", "p95_ms", "p99_ms"].map(figure)).collect()
+        });
+    let latencies = table(&["latency, ms", "p50", "p95", "p99"], &latencies);
+    let of_crowd = |name: &str| median(results.spread("HTTP", http::CROWD, name));
+    let megabytes_of_crowd = |name: &str| megabytes(results.spread("HTTP", http::CROWD, name));
+    let crowd = [
+        ("clients that wait for jobs", of_crowd("waiting")),
+        ("clients that enqueue a job each second", of_crowd("enqueuing")),
+        ("seconds", of_crowd("seconds")),
+        ("jobs", of_crowd("jobs")),
+        ("errors", of_crowd("errors")),
+        ("jobs that were lost", of_crowd("lost")),
+        ("enqueue, p50 ms", of_crowd("enqueue/p50_ms")),
+        ("enqueue, p99 ms", of_crowd("enqueue/p99_ms")),
+        ("enqueue until a claim has the job, p50 ms", of_crowd("hand_over/p50_ms")),
+        ("enqueue until a claim has the job, p99 ms", of_crowd("hand_over/p99_ms")),
+        ("memory of the server before, MB", megabytes_of_crowd("memory_before_bytes")),
+        ("memory of the server at most, MB", megabytes_of_crowd("memory_peak_bytes")),
+        ("the server, % of a core", of_crowd("server_cpu_percent")),
+        ("its connections to PostgreSQL, at most", of_crowd("postgres_connections")),
+    ]
+    .map(|(title, figure)| vec![title.to_owned(), figure]);
+    format!("{rates}\n{latencies}\n{}", table(&["many clients", ""], &crowd))
 }
 
 fn idle(results: &Results) -> String {

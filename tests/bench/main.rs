@@ -8,11 +8,14 @@
 mod arguments;
 mod backlog;
 mod claimers;
+mod crowd;
 mod document;
 mod exec;
 mod growth;
 mod guard;
 mod history;
+mod http;
+mod http_client;
 mod idle;
 mod lab;
 mod limits;
@@ -58,6 +61,7 @@ async fn answer(arguments: &Arguments) -> anyhow::Result<bool> {
         Question::History(size) => history::measure(arguments, size).await?,
         Question::Pinned(size) => pinned::measure(arguments, size).await?,
         Question::Exec(size) => exec::measure(arguments, size).await?,
+        Question::Http(size) => http::measure(arguments, size).await?,
         Question::Idle(size) => idle::measure(arguments, size).await?,
         Question::Guard(size) => {
             let results = guard::measure(arguments, size).await?;

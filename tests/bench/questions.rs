@@ -89,6 +89,14 @@ fn each_question_produces_a_table() {
     let table = answered(out, "idle --procs 2 --seconds 1");
     assert!(row(&table, "2 ")[1..].iter().all(|cell| *cell != "–"), "{table}");
 
+    let table =
+        answered(out, "http --n 1600 --batch 50 --latency-n 10 --rounds 1 --waiting 20 --enqueuing 5 --seconds 2");
+    for figure in ["enqueue ", "claim and settle", "claim of a job", "enqueue until a waiting", "the same in Rust"] {
+        assert!(row(&table, figure)[1..].iter().all(|cell| *cell != "–"), "{table}");
+    }
+    assert_eq!((row(&table, "errors")[1], row(&table, "jobs that were lost")[1]), ("0", "0"), "{table}");
+    assert!(row(&table, "jobs ")[1] != "0" && row(&table, "memory of the server at most")[1] != "–", "{table}");
+
     answered(out, &format!("write {} --plots {}", document.display(), out.join("images").display()));
     let text = fs::read_to_string(&document).expect("the document");
     for (name, row) in [
@@ -99,6 +107,7 @@ fn each_question_produces_a_table() {
         ("history", "| stats"),
         ("pinned", "| tenth 10"),
         ("exec", "| `xargs`"),
+        ("http", "| errors"),
     ] {
         let section = text.split(&format!("<!-- bench:{name} -->")).nth(1).expect("the start mark");
         let section = section.split(&format!("<!-- /bench:{name} -->")).next().expect("the end mark");

@@ -175,10 +175,12 @@ async fn violations(stores: &Stores) -> Result<Vec<String>> {
         max_connections: 2,
         pooler: leasehold_store::Pooler::None,
         acquire_timeout: Duration::from_secs(10),
+        lock_timeout: leasehold_store::LOCK_TIMEOUT,
         application_name: "chaos".to_owned(),
     };
     let store = Store::connect(&settings).await?;
     let settings = HandoffSettings {
+        ca_file: None,
         key_prefix: leasehold_handoff::KeyPrefix::default(),
         url: stores.redis.url.as_str().into(),
         head_max: 4096,

@@ -18,10 +18,10 @@ async fn every_bad_argument_is_named_and_changes_nothing() {
         (&["enqueue", "--kind", "k", "--payload", nul_payload], 2, "the payload is no JSON: EOF while parsing"),
         (&["enqueue", "--kind", "k", "--payload", ""], 2, "the payload is no JSON"),
         (&["enqueue", "--kind", "k", "--payload", "@/no/such/file"], 2, "cannot read the payload from /no/such/file"),
-        (&["enqueue", "--kind", "k", "--priority", "101"], 2, "101 is not in -100..=100"),
-        (&["enqueue", "--kind", "k", "--priority", "-101"], 2, "-101 is not in -100..=100"),
+        (&["enqueue", "--kind", "k", "--priority", "101"], 2, "must be a whole number from -100 to 100"),
+        (&["enqueue", "--kind", "k", "--priority", "-101"], 2, "must be a whole number from -100 to 100"),
         (&["enqueue", "--kind", "k", "--priority", "high"], 2, "'--priority <PRIORITY>'"),
-        (&["enqueue", "--kind", "k", "--max-attempts", "0"], 2, "0 is not in 1..=10000"),
+        (&["enqueue", "--kind", "k", "--max-attempts", "0"], 2, "must be a whole number from 1 to 10000"),
         (&["enqueue", "--kind", "k", "--at", "tomorrow"], 2, "\"tomorrow\" is no time; write 2030-01-31T08:00:00Z"),
         (&["enqueue", "--kind", "k", "--at", "1969-12-31T23:59:59Z"], 2, "is before 1970"),
         (&["enqueue", "--kind", "k", "--delay", "10"], 2, "is no duration"),
@@ -41,6 +41,12 @@ async fn every_bad_argument_is_named_and_changes_nothing() {
         (&["job", "cancel", no_job], 1, "no job has the id"),
         (&["job", "retry", no_job], 1, "no job has the id"),
         (&["job", "show", "17"], 2, "'<ID>'"),
+        (&["job", "explain", "xx"], 2, "\"xx\" is no id; an id is a UUID, such as 0198c5a4-"),
+        (&["limit", "set", "k", "--running", "-1"], 2, "must be a whole number from 0 to 1000000"),
+        (&["limit", "set", "k", "--rate", "soon"], 2, "rate 'soon' is no rate; write starts in a time, such as 10/s"),
+        (&["limit", "set", "", "--running", "1"], 2, "key is 0 bytes long; it must be from 1 to 512"),
+        (&["queue", "weight", "q", "", "2"], 2, "fair_key is 0 bytes long; it must be from 1 to 512"),
+        (&["queue", "pause", "q", "--fair-key", ""], 2, "fair_key is 0"),
         (&["job", "list", "--state", "done"], 2, "\"done\" is no state; the states are blocked, scheduled, queued"),
         (&["queue", "pause", "a b"], 2, "has ' ' at byte 1"),
         (&["worker", "--queue", "q"], 2, "this worker would never take a job: give it --exec KIND=COMMAND"),
@@ -116,6 +122,33 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
         ran.said("nothing was accepted");
     }
     assert_eq!(scene.contents().await, before);
+}
+
+/// PostgreSQL refuses lines that the program cannot judge.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_postgresql_refuses_has_its_number() {
+    let scene = Scene::start().await;
+    let nobody = "00000000-0000-7000-8000-000000000001";
+    let orphan = format!(r#"{{"kind":"k","depends_on":["{nobody}"]}}"#);
+    scene.output(&["enqueue", "--kind", "k", "--batch", "b"]);
+    scene.output(&["batch", "seal", "b"]);
+    let sealed = r#"{"kind":"k","batch":"b"}"#;
+    let good = "{\"kind\":\"k\"}\n";
+    for (bad, told) in [(orphan.as_str(), "and no job has this id"), (sealed, "the batch 'b' is sealed")] {
+        let before = scene.contents().await.jobs;
+        let input = format!("{good}\n{good}{bad}\n{good}");
+        let ran = scene.run_with_input(&["enqueue", "--stdin"], input.as_bytes());
+        ran.refused(1, "line 4: ");
+        ran.said(told);
+        ran.said("nothing was accepted");
+        assert_eq!((ran.stdout.as_str(), scene.contents().await.jobs), ("", before));
+        let input = format!("{}{bad}\n", good.repeat(507));
+        let ran = scene.run_with_input(&["enqueue", "--stdin"], input.as_bytes());
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        ran.said("line 508: ");
+        ran.said("lines 1 to 500 were accepted, nothing after them: go on from line 501");
+        assert_eq!(ran.stdout.lines().count(), 500);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

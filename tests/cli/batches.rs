@@ -49,6 +49,10 @@ async fn a_batch_is_filled_sealed_and_waited_for() {
     assert!(sealed["sealed_at"].is_string(), "{sealed}");
     scene.run(&["batch", "seal", "b"]).refused(1, "sealed already, with other callbacks");
     scene.run(&["enqueue", "--kind", "k", "--batch", "b"]).said("the batch 'b' is sealed since");
+    let each = scene.run_with_input(&["each", "--batch", "b", "--", "cat"], b"a new line\n");
+    each.refused(2, "the batch \"b\" is sealed, so it takes no line that it does not have yet");
+    each.said("the same command with another --batch, or without --batch");
+    assert!(!each.stderr.contains("--batch b"), "{each:?}");
     scene.run(&["batch", "show", "none"]).refused(1, "there is no batch \"none\"");
 
     let _fleet = fleet(&scene);

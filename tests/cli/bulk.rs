@@ -202,7 +202,46 @@ async fn a_locked_job_is_told_and_everything_else_is_done() {
     sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("a lock");
     let done = scene.run(&["job", "move", "--queue", "q", "--to", "slow", "--yes"]);
     assert_eq!((done.code, done.stdout.trim_end()), (1, "moved 20 jobs to slow"));
-    done.said("1 job is locked by open transactions of other sessions; run the command again");
+    done.said("1 job is locked by open transactions of other sessions (pid ");
+    done.said("idle in transaction, open for ");
+    done.said("s); run the command again");
+    let purged = scene.run(&["queue", "purge", "q", "--yes"]);
+    assert_eq!((purged.code, purged.stdout.as_str()), (1, "cancelled 0 waiting jobs of q\n"));
+    purged.said("open transactions of other sessions hold them (pid ");
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("rollback");
     assert_eq!(scene.output(&["job", "move", "--queue", "q", "--to", "slow", "--yes"]), "moved 1 job to slow");
+}
+
+/// A typing mistake must not look like a queue without jobs. A queue is known by its jobs, by finished ones too, and by its settings.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_or_a_batch_that_nobody_knows_is_refused() {
+    let scene = Scene::start().await;
+    let id = scene.output(&["enqueue", "--kind", "k", "--queue", "q", "--batch", "b"]);
+    let before = scene.contents().await;
+    let calls = |filter: [&'static str; 2]| {
+        [
+            vec!["job", "cancel", filter[0], filter[1], "--yes"],
+            vec!["job", "cancel", filter[0], filter[1], "--dry-run"],
+            vec!["job", "retry", filter[0], filter[1], "--state", "dead", "--yes"],
+            vec!["job", "priority", filter[0], filter[1], "5", "--yes"],
+            vec!["job", "move", filter[0], filter[1], "--to", "r", "--yes"],
+        ]
+    };
+    for args in calls(["--queue", "nosuch"]) {
+        scene.run(&args).refused(1, "there is no queue named nosuch; nothing was changed");
+    }
+    for args in calls(["--batch", "nosuch"]) {
+        scene.run(&args).refused(1, "there is no batch named \"nosuch\"; nothing was changed");
+    }
+    scene.run(&["queue", "purge", "nosuch", "--yes"]).refused(1, "there is no queue named nosuch");
+    assert_eq!(scene.contents().await, before);
+    assert_eq!(number(&scene, "SELECT count(*) FROM leasehold.audit").await, 0, "no change is noted");
+    scene.output(&["job", "cancel", &id]);
+    scene.output(&["queue", "pause", "paused"]);
+    scene.output(&["schedule", "set", "s", "--every", "1h", "--kind", "k", "--queue", "later"]);
+    for known in ["q", "paused", "later"] {
+        assert_eq!(scene.output(&["job", "cancel", "--queue", known, "--yes"]), "cancelled 0 jobs", "{known}");
+        assert_eq!(scene.output(&["queue", "purge", known, "--yes"]), format!("cancelled 0 waiting jobs of {known}"));
+    }
+    assert_eq!(scene.output(&["job", "cancel", "--batch", "b", "--yes"]), "cancelled 0 jobs");
 }

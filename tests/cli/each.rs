@@ -79,6 +79,25 @@ async fn a_paused_queue_and_a_queue_without_workers_are_reported() {
     );
 }
 
+/// A worker with a command for every kind does not take the jobs for its own: they wait for a worker that runs commands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_every_kind_does_not_run_its_own_command_instead() {
+    let scene = Scene::start().await;
+    let other = ["worker", "--queue", "q", "--exec", "*=touch strange; cat"];
+    let _other = Background::start(&scene, &other, &[]);
+    let _reaper = Background::start(&scene, &["reaper"], &[]);
+    fs::write(scene.folder().join("lines"), "a\nb\n").expect("written");
+    let each = Background::start(&scene, &["each", "--queue", "q", "--from", "lines", "--", "echo", "did"], &[]);
+    each.says("a worker of the queue q has a command for every kind, and does not run these commands").await;
+    let id = scene.output(&["enqueue", "--kind", "command", "--queue", "q", "--payload", "{\"own\": 1}"]);
+    scene.output(&["job", "wait", &id]);
+    fs::remove_file(scene.folder().join("strange")).expect("a job of its own with this kind runs");
+    let _fleet = Background::fleet(&scene);
+    let ran = each.ended(Duration::from_secs(60));
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "did a\ndid b\n"), "{ran:?}");
+    assert!(!scene.folder().join("strange").exists(), "the other worker has run its command");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn local_slots_need_no_worker_process() {
     let scene = Scene::start().await;

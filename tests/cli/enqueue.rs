@@ -228,6 +228,7 @@ async fn words_that_make_no_sense_are_refused() {
         (&["--retry", "fixed:0s"], "a strategy takes no times here: write --retry fixed --retry-base 0s"),
         (&["--retry", "fixed", "--retry-base", "0s"], "retry.base is 0 ms; it must be from 1 ms"),
         (&["--unique-key", "u", "--unique-fields", "a"], "unique needs one of"),
+        (&["--unique-fields", ""], "unique.fields has an empty name"),
         (&["--unique-key", "u", "--unique-on-conflict", "fail"], "is not one of skip, replace, keep_last"),
         (&["--delay", "1h", "--expires-in", "10m"], "the job could never begin"),
         (&["--expires-at", "2040-01-01T00:00:00Z", "--expires-in", "10m"], "cannot be used with"),

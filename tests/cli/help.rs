@@ -4,7 +4,7 @@ use crate::fixture::{program_in, run};
 use leasehold_tests::private_folder;
 
 /// The commands in a help text.
-fn commands(help: &str) -> Vec<String> {
+pub(crate) fn commands(help: &str) -> Vec<String> {
     let list = help.split("Commands:\n").nth(1).unwrap_or_default();
     let lines = list.lines().take_while(|line| !line.trim().is_empty());
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));

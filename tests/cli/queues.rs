@@ -146,7 +146,8 @@ async fn a_queue_has_a_dead_letter_queue_and_a_retention_and_shows_them() {
     );
     let shown = scene.json(&["queue", "show", "q"]);
     let told = json!({
-        "queue": "q", "paused": false, "paused_kinds": [], "paused_fair_keys": [], "fair": true, "weights": {}, "priority_step_ms": null, "dead_letter": "dead", "keep_days": 3
+        "queue": "q", "paused": false, "paused_kinds": [], "paused_fair_keys": [], "fair": true, "encrypted": false, "weights": {}, "priority_step_ms": null, "dead_letter": "dead",
+        "keep_days": 3
     });
     assert_eq!(shown, told);
     let text = scene.output(&["queue", "show", "q"]);
@@ -185,4 +186,29 @@ async fn a_dead_letter_is_found_from_both_sides() {
     assert!(text.contains(&format!("dead letter   job {letter}")), "{text}");
     let text = scene.output(&["job", "show", &letter]);
     assert!(text.contains(&format!("dead letter   of job {id}, which died in q")), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scale_says_how_many_slots_a_queue_could_use_and_how_many_workers_these_are() {
+    let scene = Scene::start().await;
+    let nothing = scene.json(&["queue", "scale", "never"]);
+    assert_eq!((&nothing["demand"], &nothing["suggested_replicas"]), (&json!(0), &json!(null)), "{nothing}");
+    for _ in 0..9 {
+        scene.output(&["enqueue", "--kind", "k", "--queue", "q"]);
+    }
+    let scale = scene.json(&["queue", "scale", "q", "--slots-per-replica", "4"]);
+    assert_eq!((&scale["demand"], &scale["waiting"], &scale["running"]), (&json!(9), &json!(9), &json!(0)), "{scale}");
+    assert_eq!(scale["suggested_replicas"], json!(3), "nine slots of workers that plan to use 3.6 each: {scale}");
+    let bounded = scene.json(&["queue", "scale", "q", "--slots-per-replica", "4", "--min", "5", "--max", "7"]);
+    assert_eq!(bounded["suggested_replicas"], json!(5), "{bounded}");
+    let text = scene.output(&["queue", "scale", "q", "--slots-per-replica", "4"]);
+    for told in ["slots that the queue could use now", "jobs that could start now", "nine tenths of their slots"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    scene
+        .run(&["queue", "scale", "q", "--slots-per-replica", "0"])
+        .refused(2, "must be a whole number from 1 to 10000");
+    scene.run(&["queue", "scale", "q", "--min", "3", "--max", "2"]).refused(2, "--max is less than --min");
+    scene.output(&["queue", "purge", "q", "--yes"]);
+    assert_eq!(scene.json(&["queue", "scale", "q"])["demand"], json!(0));
 }

@@ -5,8 +5,10 @@ use crate::{
     fixture::{Ran, Scene},
     process::Background,
 };
+use leasehold_tests::eventually;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
+use std::time::Duration;
 
 /// The URL of the scene's database for a role.
 fn as_role(scene: &Scene, role: &str) -> String {
@@ -32,7 +34,7 @@ async fn each_role_has_what_it_needs_and_no_more() {
     for _ in 0..2 {
         assert_eq!(
             scene.json(&["migrate", "roles", "--apply"]),
-            json!(["leasehold_owner", "leasehold_app", "leasehold_worker", "leasehold_reader"])
+            json!(["leasehold_owner", "leasehold_app", "leasehold_worker", "leasehold_api", "leasehold_reader"])
         );
     }
     let url = as_role(&scene, "leasehold_worker");
@@ -104,9 +106,26 @@ async fn each_role_has_what_it_needs_and_no_more() {
     operator(&["queue", "pause", "q"]);
     operator(&["queue", "resume", "q"]);
     assert_eq!(operator(&["job", "retry", &bad]), format!("{bad}  back in the line"));
+    // A client names a webhook that it cannot read, and so does a schedule that a reaper fires.
+    operator(&["webhook", "set", "crm", "--url", "https://example.com/hooks", "--queue", "none"]);
+    assert!(run_as(&scene, "leasehold_app", &["webhook", "list"]).stderr.contains("permission denied"));
+    let named = app(&["enqueue", "--kind", "good", "--queue", "q", "--webhook", "crm"]);
+    assert!(app(&["job", "wait", "--timeout", "60s", &named]).contains("succeeded"));
+    assert!(reader(&["job", "show", &named]).stdout.contains("webhook       crm"));
+    operator(&["schedule", "set", "s", "--every", "1s", "--kind", "good", "--queue", "q", "--webhook", "crm"]);
+    eventually("two deliveries", Duration::from_secs(60), async || {
+        let deliveries = scene.json(&["job", "list", "--queue", "leasehold.webhooks", "--kind", "crm"]);
+        if deliveries.as_array().is_some_and(|jobs| jobs.len() > 1) { Ok(()) } else { Err(deliveries) }
+    })
+    .await;
+    operator(&["schedule", "remove", "s"]);
     operator(&["doctor", "--repair"]);
     let ran = worker.stop();
     assert!(ran.code == 0 && !ran.stderr.contains("permission denied"), "{ran:?}");
+
+    // `Client::job` reads what a job names.
+    let reads = "SET ROLE leasehold_app; SELECT FROM leasehold.job_webhook; RESET ROLE";
+    sql(&mut scene.sql().await, reads).await.expect("a client reads it");
 
     // The owner owns what it migrates, and also the partitions that a reaper creates or drops.
     let mut admin = scene.sql().await;
@@ -116,13 +135,113 @@ async fn each_role_has_what_it_needs_and_no_more() {
     assert_eq!(run_as(&scene, "leasehold_owner", &["migrate"]).succeeded(), "the schema is up to date");
 }
 
+/// Only the owner makes tokens, only the server reads what proves them, and nobody but the owner changes the audit.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_secret_and_the_audit_only_grows() {
+    let scene = Scene::start().await;
+    scene.output(&["migrate", "roles", "--apply"]);
+    // As a migration of the owner finds new tables, with the rights that they have by default.
+    let mut admin = scene.sql().await;
+    sql(
+        &mut admin,
+        "GRANT ALL ON leasehold.token, leasehold.audit TO leasehold_worker; GRANT SELECT ON leasehold.token TO leasehold_reader",
+    )
+    .await
+    .expect("granted");
+    scene.output(&["migrate", "roles", "--apply"]);
+    // A server with the role of a worker serves as long as there are no tokens.
+    let api = Background::start(
+        &scene,
+        &["api", "--listen", "127.0.0.1:0", "--database-url", &as_role(&scene, "leasehold_worker")],
+        &[("LEASEHOLD_LOG__FORMAT", "json")],
+    );
+    api.says("the HTTP interface is served").await;
+    let create = ["token", "create", "--name", "n", "--scope", "read"];
+    run_as(&scene, "leasehold_owner", &create).succeeded();
+    for role in ["leasehold_worker", "leasehold_api", "leasehold_reader"] {
+        assert!(run_as(&scene, role, &["token", "list"]).succeeded().contains(" read "), "{role}");
+        let ran = run_as(&scene, role, &create);
+        assert!(ran.code == 1 && ran.stderr.contains("permission denied"), "{role}: {ran:?}");
+        run_as(&scene, role, &["audit", "list"]).succeeded();
+    }
+    run_as(&scene, "leasehold_worker", &["queue", "pause", "q"]).succeeded();
+    run_as(&scene, "leasehold_app", &["enqueue", "--kind", "k", "--batch", "b"]).succeeded();
+    run_as(&scene, "leasehold_app", &["batch", "cancel", "b"]).succeeded();
+    let reads_hash = "SELECT hash FROM leasehold.token";
+    let forged =
+        "INSERT INTO leasehold.audit (actor, action, target, at) VALUES ('a', 'b', 'c', now() - interval '1 day')";
+    for (role, script, is_allowed) in [
+        ("leasehold_api", reads_hash, true),
+        ("leasehold_worker", reads_hash, false),
+        ("leasehold_reader", reads_hash, false),
+        ("leasehold_app", "SELECT id FROM leasehold.token", false),
+        ("leasehold_api", "UPDATE leasehold.token SET last_used_at = now()", true),
+        ("leasehold_api", "UPDATE leasehold.token SET scopes = '{admin}'", false),
+        ("leasehold_api", "UPDATE leasehold.token SET hash = hash", false),
+        ("leasehold_worker", "UPDATE leasehold.token SET last_used_at = now()", false),
+        ("leasehold_worker", "SELECT leasehold.trim_audit(100)", true),
+        ("leasehold_app", "SELECT FROM leasehold.audit", false),
+        ("leasehold_app", forged, false),
+        ("leasehold_api", forged, false),
+    ] {
+        let done = sql(&mut admin, &format!("SET ROLE {role}; {script}")).await;
+        sql(&mut admin, "RESET ROLE").await.expect("reset");
+        match is_allowed {
+            true => done.expect(script),
+            false => assert!(done.expect_err(script).contains("permission denied"), "{role}: {script}"),
+        }
+    }
+    for role in ["leasehold_app", "leasehold_worker", "leasehold_api", "leasehold_reader"] {
+        for script in
+            ["UPDATE leasehold.audit SET actor = 'x'", "DELETE FROM leasehold.audit", "TRUNCATE leasehold.audit"]
+        {
+            let done = sql(&mut admin, &format!("SET ROLE {role}; {script}")).await;
+            sql(&mut admin, "RESET ROLE").await.expect("reset");
+            assert!(done.expect_err(script).contains("permission denied"), "{role}: {script}");
+        }
+    }
+    let rows = scene.json(&["audit", "list"]);
+    let actions: Vec<&str> = rows.as_array().expect("rows").iter().filter_map(|row| row["action"].as_str()).collect();
+    assert_eq!(actions, ["batch.cancel", "queue.pause", "token.create"], "{rows}");
+    let ran = run_as(&scene, "leasehold_worker", &["api", "--listen", "127.0.0.1:0"]);
+    assert!(ran.code == 1 && ran.stderr.contains("grant the user leasehold_api"), "{ran:?}");
+}
+
+/// The owner of the schema grants the rights of a new version, but may create no role.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_grants_new_rights_without_a_superuser() {
+    let scene = Scene::start_apart().await;
+    scene.output(&["migrate", "roles", "--apply"]);
+    let mut admin = scene.sql().await;
+    sql(&mut admin, "DROP OWNED BY leasehold_api; DROP ROLE leasehold_api").await.expect("as before the upgrade");
+    let ran = run_as(&scene, "leasehold_owner", &["migrate", "roles", "--apply"]);
+    assert!(ran.code == 0 && !ran.stdout.contains("leasehold_api"), "{ran:?}");
+    assert!(ran.stderr.contains("CREATE ROLE leasehold_api"), "{ran:?}");
+    sql(&mut admin, "CREATE ROLE leasehold_api").await.expect("created");
+    for _ in 0..2 {
+        let told = run_as(&scene, "leasehold_owner", &["migrate", "roles", "--apply"]).succeeded();
+        assert!(told.contains("leasehold_api"), "{told}");
+    }
+    run_as(&scene, "leasehold_owner", &["token", "create", "--name", "n", "--scope", "admin"]).succeeded();
+    let url = as_role(&scene, "leasehold_api");
+    let api = ["api", "--listen", "127.0.0.1:0", "--database-url", &url];
+    let server = Background::start(&scene, &api, &[("LEASEHOLD_LOG__FORMAT", "json")]);
+    server.says("the HTTP interface is served").await;
+    for args in [&["enqueue", "--kind", "k"][..], &["queue", "pause", "q"], &["queue", "purge", "default", "--yes"]] {
+        run_as(&scene, "leasehold_api", args).succeeded();
+    }
+    let ran = server.stop();
+    assert!(ran.code == 0 && !ran.stderr.contains("permission denied"), "{ran:?}");
+}
+
 /// USAGE on the schema and EXECUTE on one function are enough to call this function, and allow nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_needs_no_rights_on_tables() {
     let scene = Scene::start().await;
     let mut caller = scene.sql().await;
     let public = "SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'leasehold'::regnamespace
-                  AND p.proname <> 'is_off_clock' AND has_function_privilege('public', p.oid, 'EXECUTE')";
+                  AND p.proname NOT IN ('is_off_clock', 'limits_and_shares_are_legal')
+                  AND has_function_privilege('public', p.oid, 'EXECUTE')";
     assert_eq!(sqlx::query_scalar::<_, i64>(public).fetch_one(&mut caller).await.expect("a number"), 0);
     sql(
         &mut caller,
@@ -136,7 +255,7 @@ async fn a_function_needs_no_rights_on_tables() {
     }
     let grant = "RESET ROLE; GRANT EXECUTE ON FUNCTION
                  leasehold.enqueue(text, text, text, integer, timestamptz, integer, text, interval, uuid[], text, uuid,
-                                    jsonb, timestamptz, jsonb, text, text, text),
+                                    jsonb, timestamptz, jsonb, text, text, text, text, text),
                  leasehold.cancel(uuid) TO nobody_special; SET ROLE nobody_special";
     sql(&mut caller, grant).await.expect("a grant");
     let id: uuid::Uuid = sqlx::query_scalar(enqueue).fetch_one(&mut caller).await.expect("enqueued");

@@ -120,7 +120,7 @@ async fn each_mistake_is_named_in_one_line() {
         (&["--every", "1m", "--payload", "{"], "the payload is no JSON"),
         (&["--every", "1m", "--unique-key", ""], "unique_key is empty"),
         (&["--every", "1m", "--timeout", "0s"], "timeout is 0 ms"),
-        (&["--every", "1m", "--priority", "101"], "101 is not in -100..=100"),
+        (&["--every", "1m", "--priority", "101"], "must be a whole number from -100 to 100"),
         (&["--every", "1m", "--delay", "1s"], "unexpected argument '--delay'"),
     ] {
         set(flags).refused(2, named);

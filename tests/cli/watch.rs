@@ -12,10 +12,10 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
     io::Write,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Long enough for a machine that runs many tests at once.
@@ -34,6 +34,14 @@ fn drop_file(scene: &Scene, name: impl AsRef<OsStr>, text: &str) {
     let out = scene.folder().join("out").join(name.as_ref());
     fs::write(&out, text).expect("written");
     fs::rename(out, scene.folder().join("in").join(name.as_ref())).expect("renamed");
+}
+
+/// The same, with the time of its last write.
+fn drop_old_file(scene: &Scene, name: &str, text: &str, time: SystemTime) {
+    let out = scene.folder().join("out").join(name);
+    fs::write(&out, text).expect("written");
+    File::options().write(true).open(&out).and_then(|file| file.set_modified(time)).expect("set");
+    fs::rename(out, scene.folder().join("in").join(name)).expect("renamed");
 }
 
 fn watch(scene: &Scene, more: &[&str]) -> Background {
@@ -325,4 +333,74 @@ async fn a_folder_that_is_not_there_is_refused() {
     let scene = Scene::start().await;
     scene.run(&["watch", "nowhere", "--queue", "q", "--kind", "k"]).refused(2, "the folder nowhere cannot be read");
     scene.run(&["watch", ".", "--queue", "q", "--kind", "k", "--settle-ms", "x"]).refused(2, "--settle-ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_the_place_of_a_folder_is_refused_at_the_start() {
+    let scene = Scene::start().await;
+    let folder = folders(&scene);
+    for name in ["completed", "failed"] {
+        fs::write(folder.join(name), "in the way").expect("written");
+        let said = format!("in/{name} is not a folder");
+        scene.run(&["watch", "in", "--queue", "q", "--kind", "k"]).refused(2, &said);
+        fs::remove_file(folder.join(name)).expect("removed");
+    }
+}
+
+/// Another file with the same name, size and time of the last write has a run of its own, also if two watchers see it and
+/// also after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_file_with_the_same_size_and_time_has_its_own_run() {
+    let scene = Scene::start().await;
+    let folder = folders(&scene);
+    let _fleet = fleet(&scene);
+    let mut watchers = vec![watch(&scene, &["--json"]), watch(&scene, &["--json"])];
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let mut there: Vec<&str> = Vec::new();
+    for (text, moved) in [("one", "a.txt"), ("two", "a.1.txt"), ("six", "a.2.txt")] {
+        drop_old_file(&scene, "a.txt", text, time);
+        there.push(moved);
+        lie_in(&folder.join("completed"), set(&there)).await;
+        assert_eq!(fs::read_to_string(folder.join("completed").join(moved)).expect("a file"), text);
+        // The first restart is after the second file: then nothing is known of the ids but what the jobs say.
+        let watcher = watchers.remove(0);
+        watcher.signal(Signal::SIGKILL);
+        watchers.push(watch(&scene, &["--json"]));
+    }
+    jobs(&scene, 3).await;
+    assert_eq!(runs(&scene).len(), 3);
+}
+
+/// The watcher was killed between the end of the job and the move. The rights of the file were changed meanwhile, and the
+/// clock of the database is behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_could_not_be_moved_is_only_moved() {
+    let scene = Scene::start().await;
+    let folder = folders(&scene);
+    let watcher = watch(&scene, &[]);
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    drop_old_file(&scene, "a", "one", time);
+    drop_old_file(&scene, "b", "one", time);
+    jobs(&scene, 2).await;
+    watcher.signal(Signal::SIGKILL);
+    watcher.ended(LONG);
+    let fleet = fleet(&scene);
+    let mut sql = scene.sql().await;
+    let ended = "SELECT count(*) FROM leasehold.jobs WHERE state = 'succeeded'";
+    eventually("the jobs have ended", LONG, async || {
+        let there: i64 = sqlx::query_scalar(ended).fetch_one(&mut sql).await.expect("counted");
+        if there == 2 { Ok(()) } else { Err(there) }
+    })
+    .await;
+    fs::set_permissions(folder.join("a"), fs::Permissions::from_mode(0o600)).expect("set");
+    let behind =
+        "UPDATE leasehold.history SET finished_at = finished_at - interval '1 day' WHERE payload->>'name' = 'b'";
+    sqlx::query(behind).execute(&mut sql).await.expect("changed");
+    let watcher = watch(&scene, &["--json"]);
+    lie_in(&folder.join("completed"), set(&["a", "b"])).await;
+    let (counted, _) = counts(watcher);
+    assert_eq!((&counted["made"], &counted["known"], &counted["completed"]), (&0.into(), &2.into(), &2.into()));
+    jobs(&scene, 2).await;
+    assert_eq!(runs(&scene).len(), 2);
+    drop(fleet);
 }

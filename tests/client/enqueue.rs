@@ -10,6 +10,10 @@ use std::time::Duration;
 async fn every_option_reaches_the_job() {
     let stores = Stores::start().await;
     let client = Client::connect(&config(&stores)).await.expect("connected");
+    let mut postgres = stores.database.connect().await;
+    let webhook = "INSERT INTO leasehold.webhook (id, url, queue, kinds, states)
+                   VALUES ('crm', 'https://example.com', 'elsewhere', '{}', '{dead}')";
+    sqlx::raw_sql(webhook).execute(&mut postgres).await.expect("a webhook");
     let id = JobId::new();
     let sent = client
         .enqueue(Told::Add(1, 2))
@@ -19,6 +23,7 @@ async fn every_option_reaches_the_job() {
         .unique_key("u")
         .max_attempts(7)
         .timeout(Duration::from_millis(1500))
+        .webhook("crm")
         .id(id)
         .send()
         .await
@@ -28,6 +33,9 @@ async fn every_option_reaches_the_job() {
     assert_eq!((&*job.queue, &*job.kind, job.priority, job.state), ("q", Told::KIND, -3, State::Scheduled));
     assert_eq!((job.unique_key.as_deref(), job.max_attempts, job.timeout_ms), (Some("u"), 7, Some(1500)));
     assert_eq!(job.payload.get(), r#"{"Add":[1,2]}"#);
+    assert_eq!(job.webhook.as_deref(), Some("crm"));
+    let error = client.enqueue(Told::Fail).webhook("nobody").send().await.expect_err("refused");
+    assert!(error.to_string().contains("webhook is 'nobody', and there is no webhook of this id"), "{error}");
     let hours = (job.run_at - job.created_at).num_minutes();
     assert!((59..=60).contains(&hours), "{hours} minutes");
 

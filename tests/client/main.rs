@@ -1,5 +1,6 @@
 //! The crate for Rust programs: typed jobs end to end, the caller's own transaction, and unavailable stores.
 
+mod encryption;
 mod enqueue;
 mod following;
 mod house;

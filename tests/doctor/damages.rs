@@ -193,6 +193,8 @@ damages! {
     a_run_holds_no_slot: "run_without_slot" left
         [Sql("INSERT INTO leasehold.key_limit (key, running) VALUES ('k', 5);
               UPDATE leasehold.job SET limit_keys = '{k}', limit_epoch = epoch WHERE id = '{running}'")];
+    a_change_of_a_limit_comes_into_force_by_nobody: "limit_change_waits" mended
+        [Sql("INSERT INTO leasehold.limit_change (key, running, asked_at) VALUES ('k', 1, now() - interval '1 minute')")];
     a_sealed_batch_is_ended_by_nobody: "batch_long_ended" mended
         [Sql("INSERT INTO leasehold.batch (name, sealed_at, on_complete) VALUES ('b', now() - interval '1 minute', 'k')")];
 
@@ -216,6 +218,12 @@ damages! {
               UPDATE leasehold.job SET unique_key = 'one' WHERE state = 'queued'")];
     a_constraint_is_gone: "constraint_missing" left
         [Sql("ALTER TABLE leasehold.job DROP CONSTRAINT timeout_is_positive")];
+    a_trigger_of_encryption_is_gone: "encryption_unguarded" left
+        [Sql("SELECT leasehold.set_queue_encrypted('cards', true);
+              DROP TRIGGER plain_payload ON leasehold.job")];
+    a_queue_is_encrypted_by_hand: "encryption_unguarded" left
+        [Sql("SELECT leasehold.set_queue_encrypted('cards', true);
+              INSERT INTO leasehold.queue (name, encrypted) VALUES ('card', true)")];
     an_index_is_gone: "index_missing" left
         [Sql("DROP INDEX leasehold.job_due")];
     a_success_was_run_by_nobody: "finished_without_a_run" left

@@ -82,6 +82,8 @@ async fn jobs_that_no_worker_serves_are_a_note() {
         queues: vec![(queue(), 1)],
         kinds: Some(vec![kind("served")]),
         running: 0,
+        draining: false,
+        http: None,
     };
     world.handoff.announce(&record, LEASE).await.expect("announce");
     world.enqueue(3).await;

@@ -1,22 +1,11 @@
 //! An idle fleet sends PostgreSQL no statements and uses almost no CPU.
 
 use crate::fleet::{Fleet, TIMEOUT};
-use leasehold_tests::eventually;
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use leasehold_tests::{cpu_ticks, eventually};
+use std::time::{Duration, Instant};
 
 /// Long enough for several rounds of all periodic work of an idle worker.
 const MEASURED: Duration = Duration::from_secs(12);
-
-/// The CPU time of a process so far, from `/proc/<pid>/stat` (100 ticks per second on Linux).
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("reading stat");
-    let after_name = stat.rsplit(')').next().expect("the fields after the name");
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixteen_idle_workers_send_no_statement_and_use_almost_no_cpu() {

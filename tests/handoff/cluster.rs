@@ -58,6 +58,8 @@ async fn keys_of_one_call_lie_in_one_slot() {
         queues: vec![(queue(), 4)],
         kinds: None,
         running: 0,
+        draining: false,
+        http: None,
     };
     handoff.announce(&worker, LEASE).await.expect("announce");
     assert_eq!(handoff.served_kinds(&queue()).await.expect("kinds"), Served::Every);

@@ -30,6 +30,7 @@ use words::{HEAD_MAX, LEASE, SOON, TIMEOUT, kind, new_ids, queue};
 fn settings(url: &str) -> Settings {
     Settings {
         url: url.into(),
+        ca_file: None,
         key_prefix: KeyPrefix::default(),
         head_max: HEAD_MAX,
         max_connections: 8,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 async fn with_prefix(server: &RedisServer, prefix: &str) -> Handoff {
     let key_prefix = prefix.parse().expect("a prefix");
     let settings = Settings {
+        ca_file: None,
         url: server.url.clone().into(),
         key_prefix,
         head_max: HEAD_MAX,

@@ -16,6 +16,8 @@ fn worker(queues: &[QueueName], kinds: Option<Vec<Kind>>) -> WorkerRecord {
         queues: queues.iter().map(|queue| (queue.clone(), 4)).collect(),
         kinds,
         running: 2,
+        draining: false,
+        http: None,
     }
 }
 

@@ -50,6 +50,12 @@ pub(crate) struct Fleet {
     pids: BTreeSet<i32>,
 }
 
+/// Whether this process is a command of a run, and has not ended.
+fn is_command(pid: i32) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"LEASEHOLD_RUN="))
+}
+
 impl Fleet {
     /// Starts the fleet in a folder of its own and on ports of its own, and waits until it is ready.
     pub(crate) fn start(workers: usize, lease_ms: u64) -> Result<Self> {
@@ -135,9 +141,9 @@ impl Fleet {
         loop {
             for pid in self.workers()? {
                 kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
-                // The worker's commands continue in process groups of their own. Their existence shows that the worker
-                // holds leases.
-                if !children_of(pid).is_empty() {
+                // The worker's commands continue in process groups of their own. A command shows that the worker holds a lease: the
+                // frozen worker cannot end its run. The shell that ends the commands of a killed worker shows nothing.
+                if children_of(pid).into_iter().any(is_command) {
                     return Ok(pid);
                 }
                 kill(Pid::from_raw(pid), Signal::SIGCONT)?;

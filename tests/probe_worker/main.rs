@@ -3,15 +3,18 @@
 //!
 //! `probe_worker QUEUE SLOTS`; the URLs of the stores come from the environment.
 
-use leasehold::{Config, Worker};
+use leasehold::{
+    Config, LogFormat, Worker,
+    traces::{self, Traces},
+};
 use leasehold_tests::{BatchCallback, Probe};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     match run().await {
         Ok(tally) => {
             println!("{tally}");
@@ -25,6 +28,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<String> {
+    let config = Config::load()?;
+    let traces = traces::start(&config, "probe_worker")?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match config.log.format {
+        LogFormat::Plain => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let lines = lines.with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(lines).with(traces.as_ref().map(Traces::layer)).init();
     let mut arguments = std::env::args().skip(1);
     let queue = arguments.next().unwrap_or_else(|| "default".to_owned());
     let slots = arguments.next().map_or(Ok(10), |text| text.parse())?;
@@ -39,7 +51,10 @@ async fn run() -> anyhow::Result<String> {
             stop_now.cancel();
         }
     });
-    let worker = Worker::builder(&Config::load()?).register::<Probe>().register::<BatchCallback>();
+    let worker = Worker::builder(&config).register::<Probe>().register::<BatchCallback>();
     let tally = worker.queue(&queue, slots).run(stop, stop_now).await?;
+    if let Some(traces) = traces {
+        traces.stop(Duration::from_secs(1)).await;
+    }
     Ok(serde_json::to_string(&tally)?)
 }

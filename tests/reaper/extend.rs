@@ -152,6 +152,8 @@ async fn an_extension_brings_only_served_kinds() {
         queues: vec![(queue(), 1)],
         kinds: kinds.map(|kinds| kinds.iter().map(|name| kind(name)).collect()),
         running: 0,
+        draining: false,
+        http: None,
     };
     let jobs: Vec<NewJob> = (0..30 * BOUND)
         .map(|nth| NewJob { kind: kind(if nth % 3 == 0 { "foreign" } else { "served" }), ..new_job() })

@@ -19,6 +19,8 @@ fn worker_of(kinds: Option<&[&str]>) -> WorkerRecord {
         queues: vec![(queue(), 1)],
         kinds: kinds.map(|kinds| kinds.iter().map(|name| kind(name)).collect()),
         running: 0,
+        draining: false,
+        http: None,
     }
 }
 

@@ -198,6 +198,8 @@ async fn jobs_of_a_kind_come_into_the_heads_when_a_worker_begins_to_serve_the_ki
         queues: some.iter().map(|queue| (queue.clone(), 1)).collect(),
         kinds: Some(vec![kind.parse().expect("a kind")]),
         running: 0,
+        draining: false,
+        http: None,
     };
     let ttl = Duration::from_secs(600);
     world.handoff.announce(&worker("other"), ttl).await.expect("announce");

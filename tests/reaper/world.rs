@@ -59,9 +59,11 @@ impl World {
             max_connections: 8,
             pooler: leasehold_store::Pooler::None,
             acquire_timeout: Duration::from_secs(2),
+            lock_timeout: leasehold_store::LOCK_TIMEOUT,
             application_name: "leasehold tests".to_owned(),
         };
         let of_redis = leasehold_handoff::Settings {
+            ca_file: None,
             key_prefix: leasehold_handoff::KeyPrefix::default(),
             url: stores.redis.url.clone().into(),
             head_max,

@@ -31,7 +31,7 @@ use runs::{replay, run_many, run_one, story_of};
 use world::Order;
 
 /// The number of runs of one check, unless `SEEDS` sets another number.
-const RUNS: u64 = 2000;
+const RUNS: u64 = 1000;
 /// A broken rule must be noticed within this number of runs.
 const NOTICED_WITHIN: u64 = 600;
 

@@ -159,7 +159,7 @@ impl Doer {
             Behaviour::Deaf => self.process.sleep(takes).await,
             _ => {
                 if matches!(behaviour, Behaviour::Follows) {
-                    run.progress(0.5, "in the middle");
+                    run.progress(0.5, "in the middle").expect("a part");
                 }
                 if let Some(told) = self.sleep_unless_told(&run, takes).await {
                     self.around.trace.count(format!("a handler was told: {told:?}"));

@@ -1,7 +1,7 @@
 //! claim: queued → running, for hints.
 
 use crate::fixture::{Fixture, LEASE, concurrently, json, kind, name, new_job};
-use leasehold_core::{JobId, Settle, State, WorkerId};
+use leasehold_core::{JobId, NewJob, QueueName, Settle, State, WorkerId};
 use leasehold_store::Kinds;
 use std::{collections::HashSet, time::Duration};
 
@@ -24,6 +24,30 @@ async fn returns_every_field_of_the_job_with_a_lease() {
         record.lease_expires_at.zip(record.started_at).map(|(end, start)| end - start),
         chrono::TimeDelta::from_std(LEASE).ok()
     );
+}
+
+/// Each way to claim a job gives its trace, in each run.
+#[tokio::test]
+async fn a_run_has_the_trace_of_its_job() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let fixture = Fixture::start().await;
+    let worker = WorkerId::new();
+    let traced = || new_job().with(|job| job.traceparent = Some(TRACE.to_owned()));
+    let (first, plain, second, third) = (traced(), new_job(), traced(), traced());
+    fixture.enqueue(&[first.clone(), plain.clone(), second.clone(), third.clone()]).await.expect("enqueue");
+    let trace = |job: leasehold_core::ClaimedJob| job.traceparent;
+    let claimed = fixture.claim_one(worker, first.id).await;
+    assert_eq!((claimed.retry.unwrap_or_default(), claimed.traceparent), (Default::default(), Some(TRACE.to_owned())));
+    assert_eq!(trace(fixture.claim_one(worker, plain.id).await), None);
+    let careful = fixture.claim_careful(worker, &[second.id], &Kinds::All, 1, LEASE).await.expect("claim").remove(0);
+    assert_eq!(careful.traceparent.as_deref(), Some(TRACE));
+    fixture.settle_one(careful.fence, Settle::Release).await;
+    assert_eq!(trace(fixture.claim_one(worker, second.id).await).as_deref(), Some(TRACE), "again");
+    let line =
+        fixture.claim_line(worker, &QueueName::default(), &Kinds::All, 1, LEASE, true).await.expect("claim").remove(0);
+    assert_eq!((line.fence.id, line.traceparent.as_deref()), (third.id, Some(TRACE)));
+    let bad = new_job().with(|job| job.traceparent = Some("00-x".to_owned()));
+    assert!(fixture.enqueue(&[bad]).await.is_err(), "no trace");
 }
 
 #[tokio::test]
@@ -154,4 +178,75 @@ async fn a_careful_claim_takes_the_first_jobs_of_its_hints() {
     let backwards: Vec<JobId> = jobs.iter().rev().map(|job| job.id).collect();
     let claimed = fixture.claim_careful(WorkerId::new(), &backwards, &Kinds::All, 3, LEASE).await.expect("claim");
     assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), backwards[..3]);
+}
+
+/// Claims the job. Returns how long it had been due, in minutes.
+async fn minutes_due(fixture: &Fixture, id: JobId) -> Option<u64> {
+    Some(fixture.claim_one(WorkerId::new(), id).await.due_for?.as_secs() / 60)
+}
+
+#[tokio::test]
+async fn says_how_long_the_job_has_been_due() {
+    let fixture = Fixture::start().await;
+    let id = fixture.queued().await;
+    fixture.make_older(id).await;
+    assert_eq!(minutes_due(&fixture, id).await, Some(60));
+    let id = fixture.queued().await;
+    fixture.make_older(id).await;
+    let claimed = fixture.claim_careful(WorkerId::new(), &[id], &Kinds::All, 1, LEASE).await.expect("claim");
+    assert_eq!(claimed[0].due_for.map(|due| due.as_secs() / 60), Some(60));
+}
+
+#[tokio::test]
+async fn a_job_is_not_due_before_it_was_enqueued() {
+    let fixture = Fixture::start().await;
+    let early = NewJob { run_at: Some(chrono::Utc::now() - chrono::TimeDelta::hours(1)), ..new_job() };
+    fixture.enqueue(std::slice::from_ref(&early)).await.expect("enqueue");
+    assert_eq!(minutes_due(&fixture, early.id).await, Some(0));
+}
+
+#[tokio::test]
+async fn the_time_paused_does_not_count_as_due() {
+    let queue = QueueName::default();
+    for of in [None, Some(new_job().kind)] {
+        let fixture = Fixture::start().await;
+        let id = fixture.queued().await;
+        fixture.make_older(id).await;
+        match &of {
+            None => {
+                fixture.pause(&queue).await.expect("pause");
+                assert!(fixture.resume(&queue).await.expect("resume"));
+            }
+            Some(kind) => {
+                fixture.pause_kind(&queue, kind).await.expect("pause");
+                assert!(fixture.resume_kind(&queue, kind).await.expect("resume"));
+            }
+        }
+        assert_eq!(minutes_due(&fixture, id).await, Some(0), "{of:?}");
+        let elsewhere = NewJob { queue: name("elsewhere"), ..new_job() };
+        fixture.enqueue(std::slice::from_ref(&elsewhere)).await.expect("enqueue");
+        fixture.make_older(elsewhere.id).await;
+        assert_eq!(minutes_due(&fixture, elsewhere.id).await, Some(60), "another queue");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_says_nothing_about_the_fleet_has_no_length() {
+    let fixture = Fixture::start().await;
+    let released = fixture.running(WorkerId::new()).await;
+    fixture.settle_one(released, Settle::Release).await;
+    assert_eq!(minutes_due(&fixture, released.id).await, None, "given back by a worker");
+    let crashed = fixture.queued().await;
+    fixture.set_crashes(crashed, 1).await;
+    assert_eq!(minutes_due(&fixture, crashed).await, None, "lost by a worker");
+    let limited = NewJob { limit_keys: vec!["key".to_owned()], ..new_job() };
+    let parent = new_job();
+    let child = NewJob { depends_on: vec![parent.id], ..new_job() };
+    fixture.enqueue(&[limited.clone(), parent.clone(), child.clone()]).await.expect("enqueue");
+    // The store claims jobs with limit keys only after it has seen one.
+    fixture.look(&[limited.id], &Kinds::All).await.expect("look");
+    assert_eq!(minutes_due(&fixture, limited.id).await, None, "waits for room of its key");
+    let run = fixture.claim_one(WorkerId::new(), parent.id).await.fence;
+    fixture.settle_one(run, Settle::Complete(None)).await;
+    assert_eq!(minutes_due(&fixture, child.id).await, None, "waits for its parent");
 }

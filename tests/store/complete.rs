@@ -147,11 +147,17 @@ async fn concurrent_complete_cancel_and_expire_have_one_winner() {
                 assert_eq!(record.state, State::Cancelled, "{seen}");
                 winners[if expired[0].state == State::Cancelled { 1 } else { 2 }] += 1;
             }
-            // The cancel held the row, and the other two passed by. A worker tries again.
-            Settled::Locked => {
-                assert_eq!((record.state, expired.len()), (State::Running, 0), "{seen}");
+            // The cancel held the row, and the complete passed by. A worker tries again.
+            Settled::Locked if expired.is_empty() => {
+                assert_eq!(record.state, State::Running, "{seen}");
                 assert_eq!(fixture.settle_one(fence, complete()).await, Settled::Done, "{seen}");
                 winners[0] += 1;
+            }
+            // The expire came when the cancel had just ended.
+            Settled::Locked => {
+                assert_eq!((record.state, expired.len()), (State::Cancelled, 1), "{seen}");
+                assert_eq!(fixture.settle_one(fence, complete()).await, Settled::LeaseLost, "{seen}");
+                winners[1] += 1;
             }
             Settled::Already | Settled::CancelWanted => panic!("{seen}"),
         }

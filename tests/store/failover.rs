@@ -48,6 +48,7 @@ async fn a_running_store_follows_a_failover() {
         pooler: Pooler::None,
         max_connections: 4,
         acquire_timeout: Duration::from_secs(2),
+        lock_timeout: leasehold_store::LOCK_TIMEOUT,
         application_name: "leasehold tests".into(),
     };
     let store = Store::connect(&settings).await.expect("connecting");

@@ -1,35 +1,32 @@
 //! Fair shares: the keys of a queue get their turns by their weights, whoever came first, and jobs of one key keep their order.
 
-use crate::fixture::{Fixture, LEASE, concurrently, kind, name, new_job, retry};
-use leasehold_core::{Claimability, ClaimedJob, FinishedRun, JobId, NewJob, Place, QueueName, Settle, WorkerId};
-use leasehold_ports::{Kinds, STRICT_PRIORITY_STEP};
-use leasehold_store::{FAIR_WINDOW, KeyLimit};
+use crate::fixture::{Fixture, LEASE, concurrently, kind, new_job};
+use leasehold_core::{Claimability, ClaimedJob, FinishedRun, JobId, NewJob, QueueName, Settle, WorkerId};
+use leasehold_ports::Kinds;
+use leasehold_store::FAIR_WINDOW;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sqlx::{AssertSqlSafe, Connection as _};
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The size of the window of admitted jobs.
-const WINDOW: usize = FAIR_WINDOW as usize;
+pub(crate) const WINDOW: usize = FAIR_WINDOW as usize;
 
-fn of(key: &str) -> NewJob {
+pub(crate) fn of(key: &str) -> NewJob {
     NewJob { fair_key: Some(key.to_owned()), ..new_job() }
 }
 
 /// Jobs of a key.
-fn jobs(key: &str, count: usize) -> Vec<NewJob> {
+pub(crate) fn jobs(key: &str, count: usize) -> Vec<NewJob> {
     (0..count).map(|_| of(key)).collect()
 }
 
-fn ids(jobs: &[NewJob]) -> Vec<JobId> {
+pub(crate) fn ids(jobs: &[NewJob]) -> Vec<JobId> {
     jobs.iter().map(|job| job.id).collect()
 }
 
 impl Fixture {
     /// Enqueues jobs as a client does: their keys are admitted after the commit.
-    async fn enqueue_fair(&self, jobs: &[NewJob]) {
+    pub(crate) async fn enqueue_fair(&self, jobs: &[NewJob]) {
         let answers = self.enqueue(jobs).await.expect("enqueue");
         assert!(answers.iter().all(|answer| answer.line_at.is_none()), "jobs with fair keys are parked");
         let keys: BTreeSet<String> = jobs.iter().filter_map(|job| job.fair_key.clone()).collect();
@@ -37,12 +34,12 @@ impl Fixture {
         self.admit_fair(&jobs[0].queue, &keys).await.expect("admit");
     }
 
-    async fn fair_line(&self) -> Vec<JobId> {
+    pub(crate) async fn fair_line(&self) -> Vec<JobId> {
         self.front(&QueueName::default(), &Kinds::All, 5_000).await.expect("line").ids()
     }
 
     /// Claims the next jobs of the line, and ends them.
-    async fn run_next(&self, worker: WorkerId, count: i64) -> Vec<ClaimedJob> {
+    pub(crate) async fn run_next(&self, worker: WorkerId, count: i64) -> Vec<ClaimedJob> {
         let runs =
             self.claim_line(worker, &QueueName::default(), &Kinds::All, count, LEASE, true).await.expect("claim");
         let end = |run: &ClaimedJob| FinishedRun { fence: run.fence, settle: Settle::Complete(None) };
@@ -51,11 +48,11 @@ impl Fixture {
         runs
     }
 
-    async fn parked(&self) -> i64 {
+    pub(crate) async fn parked(&self) -> i64 {
         self.number("SELECT count(*) FROM leasehold.job WHERE fair_at IS NOT NULL").await
     }
 
-    async fn claimability(&self, id: JobId) -> Claimability {
+    pub(crate) async fn claimability(&self, id: JobId) -> Claimability {
         self.look(&[id], &Kinds::All).await.expect("look")[0].claimability
     }
 }
@@ -249,189 +246,6 @@ async fn locked_rows_hold_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_retry_goes_back_to_the_lane_and_a_release_keeps_its_place() {
-    let fixture = Fixture::start().await;
-    let jobs = jobs("a", 3);
-    fixture.enqueue_fair(&jobs).await;
-    let worker = WorkerId::new();
-    let run = fixture.claim_one(worker, jobs[0].id).await;
-    fixture.settle_one(run.fence, Settle::Release).await;
-    assert_eq!(fixture.fair_line().await, ids(&jobs), "it is where it was");
-    let run = fixture.claim_one(worker, jobs[0].id).await;
-    fixture.settle_one(run.fence, retry()).await;
-    let due = fixture.promote(10, None).await.expect("promote").jobs;
-    assert_eq!(
-        due.iter().map(|job| (job.id, job.is_in_line)).collect::<Vec<_>>(),
-        [(jobs[0].id, true)],
-        "admitted at once"
-    );
-    let line = fixture.fair_line().await;
-    assert_eq!(line.last(), Some(&jobs[0].id), "it has paid for another turn");
-    fixture.keeps_the_invariants().await;
-}
-
-#[tokio::test]
-async fn a_job_needs_its_turn_and_then_room_of_its_limit_key() {
-    let fixture = Fixture::start().await;
-    fixture.set_limit("one", &KeyLimit { running: Some(1), ..KeyLimit::default() }).await.expect("limit");
-    let limited: Vec<NewJob> =
-        jobs("a", 4).into_iter().map(|job| NewJob { limit_keys: vec!["one".into()], ..job }).collect();
-    fixture.enqueue_fair(&limited).await;
-    fixture.enqueue_fair(&jobs("b", 2)).await;
-    let line = fixture.fair_line().await;
-    assert_eq!(line.len(), 3, "one of a, which has room, and both of b");
-    assert_eq!(fixture.claimability(limited[1].id).await, Claimability::KeyFull);
-    let worker = WorkerId::new();
-    let mut begun = 0;
-    while begun < 6 {
-        let runs = fixture.run_next(worker, 10).await;
-        assert!(!runs.is_empty(), "{begun} of 6 ran");
-        begun += runs.len();
-    }
-    fixture.keeps_the_invariants().await;
-}
-
-#[tokio::test]
-async fn off_makes_the_keys_labels_and_on_shares_the_backlog() {
-    let fixture = Fixture::start().await;
-    let queue = QueueName::default();
-    let (a, b) = (jobs("a", 2 * WINDOW), jobs("b", WINDOW));
-    fixture.enqueue_fair(&a).await;
-    fixture.enqueue_fair(&b).await;
-    assert!(fixture.parked().await > 0);
-    fixture.set_fair(&queue, false).await.expect("off");
-    assert_eq!(fixture.parked().await, 0);
-    fixture.sql("UPDATE leasehold.job SET created_at = created_at - interval '1 minute'").await;
-    fixture.keeps_the_invariants().await;
-    let label = of("c");
-    assert!(fixture.enqueue(std::slice::from_ref(&label)).await.expect("enqueue")[0].line_at.is_some(), "not parked");
-    fixture.set_fair(&queue, true).await.expect("on");
-    let in_line = fixture.fair_line().await.len();
-    assert!((WINDOW..=WINDOW * 3 / 2).contains(&in_line), "{in_line} are in the line");
-    assert_eq!(fixture.parked().await, (3 * WINDOW + 1 - in_line) as i64);
-    assert!(fixture.fair_line().await.contains(&label.id), "c has its turn");
-    assert!(fixture.queue_settings(&queue).await.expect("settings").fair);
-    fixture.keeps_the_invariants().await;
-}
-
-/// A client that saw the old setting parks a job after the change. A reaper moves the job.
-#[tokio::test]
-async fn a_reaper_moves_jobs_that_were_parked_after_the_change() {
-    let fixture = Fixture::start().await;
-    let jobs = jobs("a", 10);
-    fixture.enqueue(&jobs).await.expect("enqueue");
-    fixture.sql("INSERT INTO leasehold.queue (name, fair) VALUES ('default', false)").await;
-    let moved = fixture.admit_fair_next("", 10).await.expect("admit");
-    assert_eq!(moved.waiting.len(), 10);
-    assert!(moved.last_key.is_none());
-    assert_eq!(fixture.fair_line().await, ids(&jobs));
-}
-
-#[tokio::test]
-async fn the_priority_orders_a_lane_and_a_move_parks_in_the_new_queue() {
-    let fixture = Fixture::start().await;
-    let waiting = jobs("a", WINDOW + 10);
-    fixture.enqueue_fair(&waiting).await;
-    let urgent = waiting[WINDOW + 9].id;
-    let placed = fixture.place(&[urgent], &Place::Priority(5)).await.expect("place");
-    assert!(placed[0].changed && placed[0].line_at.is_none(), "it stays parked");
-    let admitted = waiting[0].id;
-    let placed = fixture.place(&[admitted], &Place::Priority(-5)).await.expect("place");
-    assert!(placed[0].changed, "an admitted job keeps its turn until a reaper looks");
-    assert_eq!(fixture.fair_line().await[0], admitted);
-    fixture.admit_fair_next("", 10).await.expect("a tick");
-    let line = fixture.fair_line().await;
-    assert_eq!((line[0], line[1], line.len()), (urgent, waiting[1].id, WINDOW), "the urgent job has the first turn");
-    assert!(!line.contains(&admitted), "the other one is in the lane, behind all others");
-    let moved = fixture.place(&[waiting[WINDOW + 8].id], &Place::Queue(name("other"))).await.expect("move");
-    assert!(moved[0].changed && moved[0].line_at.is_none());
-    let admitted = fixture.admit_fair_next("", 10).await.expect("admit").waiting;
-    assert_eq!(admitted.iter().map(|job| job.queue.as_str()).collect::<Vec<_>>(), ["other"]);
-    fixture.keeps_the_invariants().await;
-}
-
-/// Jobs of a key, with a priority.
-fn jobs_with(key: &str, count: usize, priority: i16) -> Vec<NewJob> {
-    jobs(key, count).into_iter().map(|job| NewJob { priority, ..job }).collect()
-}
-
-#[tokio::test]
-async fn an_urgent_job_is_the_next_of_its_key() {
-    for step in [None, Some(STRICT_PRIORITY_STEP)] {
-        let fixture = Fixture::start().await;
-        let queue = QueueName::default();
-        if let Some(step) = step {
-            fixture.set_priority_step(&queue, step).await.expect("a step");
-        }
-        // One window that is full, and later one that has room.
-        for key in [jobs("a", 2 * WINDOW), jobs("a", 10)] {
-            fixture.sql("TRUNCATE leasehold.job, leasehold.fair_tag, leasehold.fair_window CASCADE").await;
-            fixture.enqueue_fair(&key).await;
-            let urgent = jobs_with("a", 1, 100);
-            fixture.enqueue(&urgent).await.expect("enqueue");
-            let admitted = fixture.admit_fair(&queue, &["a".to_owned()]).await.expect("admit");
-            let told: Vec<bool> = admitted.iter().filter(|job| job.id == key[0].id).map(|job| job.is_in_line).collect();
-            assert_eq!(told, [false, true], "its old hint is forgotten before the new one comes");
-            let line = fixture.fair_line().await;
-            assert_eq!(line[0], urgent[0].id);
-            assert_eq!(line[1..], ids(&key)[..line.len() - 1], "the others keep their order");
-            assert_eq!(fixture.position(urgent[0].id, 1_000).await.expect("read"), Some(0));
-            // A parked job and an admitted one are raised. Their order is that of their positions.
-            let (last, third) = (key[key.len() - 1].id, key[2].id);
-            fixture.place(&[last], &Place::Priority(90)).await.expect("place");
-            fixture.place(&[third], &Place::Priority(80)).await.expect("place");
-            fixture.admit_fair_next("", 10).await.expect("a tick");
-            let line = fixture.fair_line().await;
-            assert_eq!(line[..5], [urgent[0].id, last, third, key[0].id, key[1].id]);
-            assert_eq!(fixture.position(third, 1_000).await.expect("read"), Some(2));
-            assert!(fixture.admit_fair_next("", 10).await.expect("a tick").waiting.is_empty(), "all is in order");
-            fixture.keeps_the_invariants().await;
-            let worker = WorkerId::new();
-            let mut begun = Vec::new();
-            while begun.len() <= key.len() {
-                let runs = fixture.run_next(worker, 20).await;
-                assert!(!runs.is_empty(), "{} have begun", begun.len());
-                begun.extend(runs.into_iter().map(|run| run.fence.id));
-            }
-            let rest: Vec<JobId> = ids(&key).into_iter().filter(|id| *id != last && *id != third).collect();
-            assert_eq!(begun, [&[urgent[0].id, last, third], &rest[..]].concat());
-        }
-    }
-}
-
-#[tokio::test]
-async fn urgent_jobs_of_a_key_gain_nothing_against_other_keys() {
-    let fixture = Fixture::start().await;
-    let queue = QueueName::default();
-    fixture.set_fair_weight(&queue, "b", 2.0).await.expect("weight");
-    let mut owner = HashMap::new();
-    for key in ["a", "b", "c"] {
-        let jobs = jobs(key, 2 * WINDOW);
-        owner.extend(ids(&jobs).into_iter().map(|id| (id, key)));
-        fixture.enqueue_fair(&jobs).await;
-    }
-    let urgent = jobs_with("a", 60, 50);
-    owner.extend(ids(&urgent).into_iter().map(|id| (id, "a")));
-    fixture.enqueue_fair(&urgent[..1]).await;
-    fixture.enqueue_fair(&urgent[1..]).await;
-    let worker = WorkerId::new();
-    let (mut got, mut of_a) = (BTreeMap::<&str, i64>::new(), Vec::new());
-    for nth in 1..=40 {
-        for run in fixture.run_next(worker, 10).await {
-            let key = owner[&run.fence.id];
-            *got.entry(key).or_insert(0) += 1;
-            if key == "a" {
-                of_a.push(run.fence.id);
-            }
-        }
-        let (a, b, c) = (got["a"], got["b"], got["c"]);
-        assert!((a - c).abs() <= 2 && (b - 2 * a).abs() <= 4, "after {nth} rounds: {got:?}");
-    }
-    assert_eq!(of_a[..60], ids(&urgent), "and they are the first of their key");
-    fixture.keeps_the_invariants().await;
-}
-
-#[tokio::test]
 async fn a_kind_that_nobody_runs_takes_no_room_of_others() {
     let fixture = Fixture::start().await;
     let foreign: Vec<NewJob> =
@@ -467,67 +281,4 @@ async fn many_admitters_at_once_admit_each_job_once() {
     }
     assert_eq!(begun, 3_200);
     fixture.keeps_the_invariants().await;
-}
-
-#[tokio::test]
-async fn plain_jobs_and_fair_jobs_of_one_queue_go_by_the_time_at_which_they_came() {
-    let fixture = Fixture::start().await;
-    let plain: Vec<NewJob> = (0..30).map(|_| new_job()).collect();
-    fixture.enqueue(&plain[..10]).await.expect("enqueue");
-    let fair = jobs("a", 10);
-    fixture.enqueue_fair(&fair).await;
-    fixture.enqueue(&plain[10..]).await.expect("enqueue");
-    let wanted = [&ids(&plain[..10])[..], &ids(&fair), &ids(&plain[10..])].concat();
-    assert_eq!(fixture.fair_line().await, wanted);
-}
-
-#[tokio::test]
-async fn tags_of_keys_without_jobs_are_deleted() {
-    let fixture = Fixture::start().await;
-    let many: Vec<NewJob> = (0..100).map(|nth| of(&format!("key{nth}"))).collect();
-    fixture.enqueue_fair(&many).await;
-    assert_eq!(fixture.number("SELECT count(*) FROM leasehold.fair_tag").await, 100);
-    fixture.run_next(WorkerId::new(), 100).await;
-    assert_eq!(fixture.live_jobs().await, 0);
-    fixture.retain(Duration::from_secs(86_400)).await.expect("retain");
-    assert_eq!(
-        fixture
-            .number("SELECT (SELECT count(*) FROM leasehold.fair_tag) + (SELECT count(*) FROM leasehold.fair_window)")
-            .await,
-        0
-    );
-}
-
-#[tokio::test]
-async fn a_paused_key_starts_nothing_while_others_go_on() {
-    let fixture = Fixture::start().await;
-    let queue = QueueName::default();
-    let (a, b) = (jobs("a", 20), jobs("b", 20));
-    fixture.enqueue_fair(&a).await;
-    fixture.enqueue_fair(&b).await;
-    let worker = WorkerId::new();
-    let run = fixture.claim_one(worker, a[0].id).await;
-    let (changed, parked) = fixture.pause_fair_key(&queue, "a").await.expect("pause");
-    assert_eq!((changed, parked.len()), (true, 19), "all that were admitted");
-    assert!(!fixture.pause_fair_key(&queue, "a").await.expect("pause").0, "it is paused already");
-    let ids_of_a = ids(&a);
-    assert!(fixture.claim(worker, &ids_of_a, &Kinds::All, LEASE).await.expect("claim").is_empty());
-    // A run that comes back is not started again, and is parked.
-    fixture.settle_one(run.fence, Settle::Release).await;
-    assert_eq!(fixture.claimability(a[0].id).await, Claimability::Paused);
-    assert!(fixture.claim(worker, &ids_of_a[..1], &Kinds::All, LEASE).await.expect("claim").is_empty());
-    assert!(fixture.claim_careful(worker, &ids_of_a[..1], &Kinds::All, 1, LEASE).await.expect("claim").is_empty());
-    fixture.enqueue_fair(&jobs("a", 1)).await;
-    assert_eq!(fixture.parked().await, 21);
-    let begun = fixture.run_next(worker, 100).await;
-    assert_eq!(begun.iter().map(|run| run.fence.id).collect::<BTreeSet<_>>(), ids(&b).into_iter().collect());
-    let settings = fixture.queue_settings(&queue).await.expect("settings");
-    assert_eq!(settings.paused_fair_keys, ["a"]);
-    assert!(fixture.job_moment(a[1].id).await.expect("read").expect("a job").share.expect("a share").paused);
-    fixture.sql("UPDATE leasehold.job SET created_at = created_at - interval '1 minute'").await;
-    fixture.keeps_the_invariants().await;
-    let (changed, admitted) = fixture.resume_fair_key(&queue, "a").await.expect("resume");
-    assert_eq!((changed, admitted.len()), (true, 21));
-    assert!(!fixture.resume_fair_key(&queue, "a").await.expect("resume").0);
-    assert_eq!(fixture.run_next(worker, 100).await.len(), 21);
 }

@@ -11,38 +11,38 @@ use std::{
     time::Duration,
 };
 
-fn running(most: i32) -> KeyLimit {
+pub(crate) fn running(most: i32) -> KeyLimit {
     KeyLimit { running: Some(most), ..KeyLimit::default() }
 }
 
-fn keyed(keys: &[&str]) -> NewJob {
+pub(crate) fn keyed(keys: &[&str]) -> NewJob {
     NewJob { limit_keys: keys.iter().map(|key| (*key).to_owned()).collect(), ..new_job() }
 }
 
 impl Fixture {
-    async fn enqueue_keyed(&self, keys: &[&str], count: usize) -> Vec<JobId> {
+    pub(crate) async fn enqueue_keyed(&self, keys: &[&str], count: usize) -> Vec<JobId> {
         let jobs: Vec<NewJob> = (0..count).map(|_| keyed(keys)).collect();
         self.enqueue(&jobs).await.expect("enqueue");
         jobs.iter().map(|job| job.id).collect()
     }
 
     /// Claims as a worker does: after a look, the store knows that there are jobs with limit keys.
-    async fn claim_keyed(&self, worker: WorkerId, ids: &[JobId]) -> Vec<ClaimedJob> {
+    pub(crate) async fn claim_keyed(&self, worker: WorkerId, ids: &[JobId]) -> Vec<ClaimedJob> {
         self.look(ids, &Kinds::All).await.expect("look");
         self.claim(worker, ids, &Kinds::All, LEASE).await.expect("claim")
     }
 
-    async fn complete(&self, runs: &[ClaimedJob]) -> Vec<Waiting> {
+    pub(crate) async fn complete(&self, runs: &[ClaimedJob]) -> Vec<Waiting> {
         let ends: Vec<FinishedRun> =
             runs.iter().map(|run| FinishedRun { fence: run.fence, settle: Settle::Complete(None) }).collect();
         self.settle(runs[0].fence.worker, &ends).await.expect("settle").unblocked
     }
 
-    async fn in_line(&self) -> Vec<JobId> {
+    pub(crate) async fn in_line(&self) -> Vec<JobId> {
         self.front(&QueueName::default(), &Kinds::All, 1000).await.expect("line").ids()
     }
 
-    async fn runs_of(&self, key: &str) -> i64 {
+    pub(crate) async fn runs_of(&self, key: &str) -> i64 {
         let query =
             format!("SELECT count(*) FROM leasehold.job WHERE state = 'running' AND limit_keys @> ARRAY['{key}']");
         self.number(query).await
@@ -261,7 +261,8 @@ async fn a_scheduled_job_waits_for_room_when_it_is_due() {
     assert_eq!(due.len(), 2);
     assert_eq!(due.iter().filter(|job| job.is_in_line).count(), 1, "{due:?}");
     let limits = fixture.limits(Some("k")).await.expect("limits");
-    assert_eq!((limits[0].running, limits[0].running_now, limits[0].waiting), (Some(1), 0, 1));
+    // The job that was given room has not begun: both wait.
+    assert_eq!((limits[0].running, limits[0].running_now, limits[0].waiting), (Some(1), 0, 2));
 }
 
 /// A job of two keys waits for one of them at a time, and takes no slot before it has both.
@@ -311,16 +312,25 @@ async fn a_limit_that_makes_no_sense_is_refused() {
         ("'k', rate => '0/s'", "out of bounds"),
         ("'k', burst => 3, running => 1", "burst needs a rate"),
         ("'k', rate => '1/s', burst => 0", "burst is 0"),
+        ("'k', rate => 0", "out of bounds"),
+        ("'k', rate => 10, burst => 9000000000", "burst is 2000000"),
     ] {
         let error =
             sqlx::query(AssertSqlSafe(format!("SELECT leasehold.set_limit({call})"))).execute(fixture.pool()).await;
         let error = error.expect_err(call).to_string();
         assert!(error.contains(told), "{call}: {error}");
     }
-    fixture.sql("SELECT leasehold.set_limit('k', 3, 10, 20); SELECT leasehold.set_limit('p*', 3, '600/m', NULL)").await;
+    fixture.sql("SELECT leasehold.set_limit('k', 3, 10, 20); SELECT leasehold.set_limit('a', rate => 10);
+        SELECT leasehold.set_limit('b', rate => '10'); SELECT leasehold.set_limit('c', rate => 0.5, burst => 2);
+        SELECT leasehold.set_limit('d', NULL, '10/s'); SELECT leasehold.set_limit('e', 3); SELECT leasehold.set_limit('f', running => 4);
+        SELECT leasehold.set_limit('g', NULL, 10); SELECT leasehold.set_limit('h', running => NULL, rate => 10); SELECT leasehold.set_limit('p*', 3, '600/m', NULL)").await;
     let limits = fixture.limits(None).await.expect("limits");
     let shown: Vec<_> = limits.iter().map(|limit| (limit.key.as_str(), limit.rate.as_deref(), limit.burst)).collect();
-    assert_eq!(shown, [("k", Some("10/s"), Some(20)), ("p*", Some("600/m"), Some(10))]);
+    let of_a_rate = [("a", Some("10/s"), Some(10)), ("b", Some("10/s"), Some(10)), ("c", Some("0.5/s"), Some(2))];
+    assert_eq!(shown[..3], of_a_rate, "a rate alone");
+    assert_eq!(shown[3..6], [("d", Some("10/s"), Some(10)), ("e", None, None), ("f", None, None)]);
+    assert_eq!(shown[6..8], [("g", Some("10/s"), Some(10)), ("h", Some("10/s"), Some(10))]);
+    assert_eq!(shown[8..], [("k", Some("10/s"), Some(20)), ("p*", Some("600/m"), Some(10))]);
     let nine: Vec<String> = (0..9).map(|n| n.to_string()).collect();
     let error = fixture.enqueue(&[NewJob { limit_keys: nine, ..new_job() }]).await.expect_err("nine keys");
     assert!(error.to_string().contains("limit_keys has 9 keys; at most 8 are allowed"), "{error}");

@@ -226,14 +226,14 @@ fn all_entrances_insert_the_same_columns() {
     for file in ["sql/enqueue_new.sql", "sql/enqueue.sql"] {
         assert_eq!(columns(file), common, "{file}");
     }
-    // No function and no statement beside these inserts a job that is new.
+    // No function and no statement beside these inserts a job that is new. The deliveries of webhooks have nothing to validate.
     for folder in ["functions", "sql"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store").join(folder);
         for file in fs::read_dir(path).expect("the folder").map(|entry| entry.expect("an entry").path()) {
             let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
             let inserts =
                 file.is_file() && fs::read_to_string(&file).expect("a file").contains("INSERT INTO leasehold.job ");
-            let may = ["enqueue_spec", "enqueue_new", "enqueue", "revive"].contains(&name);
+            let may = ["enqueue_spec", "enqueue_new", "enqueue", "revive", "webhook_ended"].contains(&name);
             assert!(!inserts || may, "{folder}/{name} inserts jobs past enqueue_spec");
         }
     }

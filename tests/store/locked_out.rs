@@ -10,29 +10,29 @@ use leasehold_store::{Error, LockedOut, Settings, Store};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
 
-const LOCK_TIMEOUT: Duration = Duration::from_millis(600);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Another session with an open transaction.
-async fn somebody(fixture: &Fixture, script: &str) -> PgConnection {
+pub(crate) async fn somebody(fixture: &Fixture, script: &str) -> PgConnection {
     let mut other = fixture.connection().await;
     let script = format!("SET application_name = 'an import'; BEGIN; {script}");
     sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut other).await.expect("an open transaction");
     other
 }
 
-async fn ends(mut other: PgConnection, how: &str) {
+pub(crate) async fn ends(mut other: PgConnection, how: &str) {
     sqlx::raw_sql(AssertSqlSafe(how.to_owned())).execute(&mut other).await.expect("the end of the transaction");
 }
 
-async fn store_with_short_lock_timeout(fixture: &Fixture) -> Store {
+pub(crate) async fn store_with_short_lock_timeout(fixture: &Fixture) -> Store {
     connect(&fixture.database, 8).await.with_lock_timeout(LOCK_TIMEOUT)
 }
 
-fn keyed(key: &str) -> NewJob {
+pub(crate) fn keyed(key: &str) -> NewJob {
     NewJob { unique_key: Some(key.to_owned()), ..new_job() }
 }
 
-fn locked(error: Error) -> LockedOut {
+pub(crate) fn locked(error: Error) -> LockedOut {
     assert!(error.is_transient() && !error.is_refusal(), "{error}");
     match error {
         Error::Locked(locked) => *locked,
@@ -41,7 +41,7 @@ fn locked(error: Error) -> LockedOut {
 }
 
 /// Checks that no statement of the store still waits at the server.
-async fn no_statement_waits(fixture: &Fixture) {
+pub(crate) async fn no_statement_waits(fixture: &Fixture) {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     assert_eq!(fixture.number(waiting).await, 0);

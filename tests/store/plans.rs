@@ -11,9 +11,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
-const BY_ID: [(&str, &str); 26] = [
+const BY_ID: [(&str, &str); 27] = [
     ("runs", "$ids"),
-    ("http_note", "$worker, 'c', $ids"),
+    ("encrypted_among", "$ids"),
+    ("http_note", "$worker, 'c', $ids, 1000"),
     ("http_recall", "$worker, 'c', 1000"),
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
     ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
@@ -41,10 +42,13 @@ const BY_ID: [(&str, &str); 26] = [
 ];
 
 /// The statements that scan one index, the name of this index, and other indexes that they may use.
-const BY_INDEX: [(&str, &str, &[&str]); 34] = [
+const BY_INDEX: [(&str, &str, &[&str]); 39] = [
     ("retain_http", "1000", &["job_pkey"]),
-    ("claim_limited_line", "$worker, 'default', NULL, 10, 1000", &["job_limited_line"]),
-    ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000", &["job_limited_line"]),
+    ("claim_limited_line", "$worker, 'default', NULL, 10, 1000, 20", &["job_with_limits"]),
+    ("next_token", "'default', NULL", &["job_with_limits"]),
+    ("next_token", "'default', '{k,other}'", &["job_with_limits"]),
+    ("tokens_of_jobs", "$ids", &["job_pkey", "job_by_limit"]),
+    ("claim_limited_line", "$worker, 'default', '{k,other}', 10, 1000, 20", &["job_with_limits"]),
     ("reorder_line", "'default', $id, 1000", &["job_pkey"]),
     ("reorder_jobs", "'default', $ids", &["job_pkey"]),
     ("batches", "NULL, 100", &["job_batch"]),
@@ -65,6 +69,8 @@ const BY_INDEX: [(&str, &str, &[&str]); 34] = [
         &["job_line_at", "job_in_danger", "job_begun_key"],
     ),
     ("queues_in_line", "'{default,other}'", &["job_line_at"]),
+    // The function of the same name plans its statements without sequential scans.
+    ("queue_load", "'{default,other}', '{NULL,[]}', '{NULL,1000}', '{}'", &[]),
     ("fair_share", "$id, 1000", &["job_parked", "job_pkey"]),
     ("survey", "NULL", &["job_due", "job_lease", "job_line_at"]),
     ("survey_slices", "'{\"\",q}', '{q,NULL}'", &["job_line_at"]),
@@ -74,10 +80,11 @@ const BY_INDEX: [(&str, &str, &[&str]); 34] = [
     ("promote", "100, now()", &["job_due", "job_pkey"]),
     ("promote_share", "10, '', 20", &["job_due_in_queue", "job_pkey"]),
     ("lapse", "100", &["job_overdue", "job_pkey"]),
+    ("http_undelivered", "100", &["job_pkey"]),
     ("cancel_wanted", "100", &["job_cancel_wanted"]),
     ("held", "$worker", &["job_lease"]),
     ("leases", "100, now()", &["job_lease"]),
-    ("job", "$id", &["job_pkey"]),
+    ("job", "$id", &["job_pkey", "job_webhook_pkey"]),
     ("explain", "$id", &["job_begun_key", "job_pkey"]),
     ("jobs", "NULL, NULL, NULL, NULL, 100", &["job_lease", "job_off_clock", "job_pkey"]),
 ];

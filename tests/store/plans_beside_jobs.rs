@@ -89,6 +89,34 @@ fn loops_of_pauses(plan: &Value, found: &mut Vec<u64>) {
     }
 }
 
+/// The statements about one token, about the newest rows of the audit, and about its oldest rows.
+const OF_TOKENS: [(&str, &str, &str); 6] = [
+    ("token_rotate", "'t1', 'x', 1000, NULL", "token_pkey"),
+    ("token_revoke", "'t1'", "token_pkey"),
+    ("token_used", "'{t1}'", "token_pkey"),
+    ("audit", "NULL, 100", "audit_pkey"),
+    ("audit", "1000, 100", "audit_pkey"),
+    ("trim_audit", "1000", "Result"),
+];
+
+#[tokio::test]
+async fn a_token_is_found_without_reading_all() {
+    let fixture = Fixture::start().await;
+    fixture
+        .sql("INSERT INTO leasehold.token (id, name, scopes, hash) SELECT 't' || n, 'n', '{read}', sha256('x') FROM generate_series(1, 10000) AS n")
+        .await;
+    fixture
+        .sql("INSERT INTO leasehold.audit (actor, action, target) SELECT 'a', 'b', 'c' FROM generate_series(1, 10000)")
+        .await;
+    fixture.sql("ANALYZE leasehold.token, leasehold.audit").await;
+    let mut connection = fixture.connection().await;
+    for (name, parameters, index) in OF_TOKENS {
+        let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil()]).await;
+        let text = plan.to_string();
+        assert!(text.contains(index) && !text.contains("Seq Scan"), "{name}\n{plan}");
+    }
+}
+
 /// The statements about graphs that must not read all edges.
 const OF_GRAPHS: [(&str, &str); 3] = [("parents", "$id, 1000"), ("graph", "$id, 100"), ("graph_edges", "$ids")];
 
@@ -107,21 +135,97 @@ async fn an_edge_is_found_without_reading_all() {
             for (name, parameters) in OF_GRAPHS {
                 let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::nil(), Uuid::max()]).await;
                 let is_found = plan.to_string().contains(r#""Index Name":"edge_"#);
-                assert!(is_found && !reads_all_edges(&plan), "{situation}, {mode}: {name}\n{plan}");
+                assert!(is_found && !reads_all(&plan, "edge"), "{situation}, {mode}: {name}\n{plan}");
             }
         }
         fixture.sql("ANALYZE leasehold.edge").await;
     }
 }
 
-fn reads_all_edges(plan: &Value) -> bool {
+/// Whether a plan scans a table from its beginning to its end.
+fn reads_all(plan: &Value, table: &str) -> bool {
     match plan {
-        Value::Array(parts) => parts.iter().any(reads_all_edges),
+        Value::Array(parts) => parts.iter().any(|part| reads_all(part, table)),
         Value::Object(fields) => {
             let is = |name: &str, text: &str| fields.get(name).and_then(Value::as_str) == Some(text);
-            is("Relation Name", "edge") && is("Node Type", "Seq Scan") || fields.values().any(reads_all_edges)
+            is("Relation Name", table) && is("Node Type", "Seq Scan")
+                || fields.values().any(|part| reads_all(part, table))
         }
         _ => false,
+    }
+}
+
+/// The statements about webhooks that must not read all of the log, and the index that they use.
+const OF_WEBHOOKS: [(&str, &str, &str); 8] = [
+    ("webhook_attempts", "'w7', $id, 50", "webhook_attempt_pkey"),
+    ("webhook_attempts", "'w7', NULL, 50", "webhook_attempt_pkey"),
+    ("webhook_replayable", "'w7', now() - interval '1 hour', now(), NULL, '{dead}', 500", "webhook_attempt_pkey"),
+    ("webhook_trim", "7, 5000", "webhook_attempt_at"),
+    ("webhook_target", "'w7'", "webhook_secret_of"),
+    ("webhooks", "'w7'", "webhook_attempt_pkey"),
+    ("webhook_remove", "'w7'", "webhook_secret_of"),
+    ("retain_job_webhooks", "604800, 5000", "job_webhook_created"),
+];
+
+#[tokio::test]
+async fn the_log_of_webhooks_is_found_without_reading_all() {
+    let fixture = Fixture::start().await;
+    fixture
+        .sql(
+            "INSERT INTO leasehold.webhook (id, url, queue, kinds, states)
+             SELECT 'w' || n, 'https://example.com', '*', '{}', '{dead}' FROM generate_series(1, 1000) n;
+             INSERT INTO leasehold.webhook_secret (id, webhook, secret)
+             SELECT gen_random_uuid(), 'w' || n, 'whsec_' FROM generate_series(1, 1000) n;
+             INSERT INTO leasehold.webhook_attempt (id, webhook, delivery, event, attempt, ms)
+             SELECT leasehold.new_id(), 'w' || n % 20, gen_random_uuid(), 'job.dead', 1, 1 FROM generate_series(1, 50000) n;
+             INSERT INTO leasehold.job_webhook (job, webhook) SELECT gen_random_uuid(), 'w7' FROM generate_series(1, 50000) n;
+             ANALYZE leasehold.webhook, leasehold.webhook_secret, leasehold.webhook_attempt, leasehold.job_webhook",
+        )
+        .await;
+    for mode in ["force_custom_plan", "force_generic_plan"] {
+        let mut connection = fixture.connection().await;
+        let set = format!("SET plan_cache_mode = {mode}");
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
+        for (name, parameters, index) in OF_WEBHOOKS {
+            let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::max()]).await;
+            let text = plan.to_string();
+            let is_found = text.contains(&format!(r#""Index Name":"{index}""#));
+            let reads_all = ["webhook_attempt", "job_webhook"].iter().any(|table| reads_all(&plan, table));
+            assert!(is_found && !reads_all, "{mode}: {name}\n{plan}");
+        }
+    }
+}
+
+/// The statements about operations that must not read all of them, and the index that they use.
+const OF_OPERATIONS: [(&str, &str, &str); 7] = [
+    ("operation_new", "'cancel', NULL, NULL, '{}', 'http', '{}', 100", "operation_open"),
+    ("operation_take", "$id, 15000", "operation_open"),
+    ("operation_hold", "$id, $id, 1, 15000", "operation_pkey"),
+    ("operation_advance", "$id, $id, 1, '{}', '{}', 1, 1, 1", "operation_pkey"),
+    ("operation_cancel", "$id", "operation_"),
+    ("operations", "NULL, 50", "operation_pkey"),
+    ("operation_trim", "1000", "operation_finished"),
+];
+
+#[tokio::test]
+async fn an_operation_is_found_without_reading_all() {
+    let fixture = Fixture::start().await;
+    fixture
+        .sql(
+            "INSERT INTO leasehold.operation (id, action, filter, actor, cursor, state, finished_at)
+             SELECT leasehold.new_id(), 'cancel', '{}', 'http', '{}', 'done', now() FROM generate_series(1, 20000) n;
+             ANALYZE leasehold.operation",
+        )
+        .await;
+    for mode in ["force_custom_plan", "force_generic_plan"] {
+        let mut connection = fixture.connection().await;
+        let set = format!("SET plan_cache_mode = {mode}");
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await.expect("set");
+        for (name, parameters, index) in OF_OPERATIONS {
+            let (_, plan) = plan(&mut connection, name, parameters, &[Uuid::max()]).await;
+            let is_found = plan.to_string().contains(&format!(r#""Index Name":"{index}"#));
+            assert!(is_found && !reads_all(&plan, "operation"), "{mode}: {name}\n{plan}");
+        }
     }
 }
 

@@ -93,6 +93,7 @@ async fn jobs_without_room_of_a_limit_key_are_not_walked_over() {
     }
     // What brings the jobs back reads only as many as there is room for.
     fixture.sql("SELECT leasehold.set_limit('full', 10)").await;
+    assert!(fixture.apply_limits().await.expect("apply"));
     let begun = std::time::Instant::now();
     assert_eq!(fixture.admit(&["full".to_owned()]).await.expect("admit").len(), 10);
     assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -185,4 +186,36 @@ async fn an_admission_reads_lanes_and_not_the_line() {
     assert!(
         fixture.number("SELECT count(*) FROM leasehold.job WHERE fair_tag IS NOT NULL AND priority = 10").await >= 50
     );
+}
+
+/// To enqueue a job with a limit key, and to bring such jobs back into the line, reads the jobs of this key, however many wait
+/// for other keys. The keys are long, so their index is higher than that of the line, and a planner without statistics would
+/// prefer the index of the line.
+#[tokio::test]
+async fn a_limit_key_is_looked_up_without_reading_the_jobs_of_other_keys() {
+    let fixture = start().await;
+    fixture.sql("SELECT leasehold.set_limit('x*', 2)").await;
+    let enqueue = |jobs: u32| {
+        format!(
+            "SELECT count(*) FROM leasehold.enqueue_jobs(
+                 (SELECT json_agg(json_build_object('kind', 'k', 'limit_keys', json_build_array(repeat('x', 300) || n % 500)))
+                  FROM generate_series(1, {jobs}) n), false)"
+        )
+    };
+    fixture.sql(enqueue(3_000)).await;
+    let admit =
+        "SELECT count(*) FROM leasehold.admit(ARRAY(SELECT repeat('x', 300) || n FROM generate_series(1, 3) n), 10)";
+    for call in [enqueue(100), admit.to_owned()] {
+        // A new session plans everything now.
+        let mut connection = fixture.connection().await;
+        let script = format!(
+            "BEGIN; {call};
+             SELECT coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'job'"
+        );
+        let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut connection).await.expect("counters");
+        let count = |nth| rows.last().expect("counters").try_get_unchecked::<i64, _>(nth).expect("a number");
+        assert_eq!(count(0), 0, "{call} reads the table");
+        assert!(count(1) < 1_000, "{call} reads {} rows", count(1));
+        sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.expect("rollback");
+    }
 }

@@ -14,7 +14,7 @@ use std::{slice::from_ref, time::Duration};
 const SETTINGS: [(&str, &str, &str); 9] = [
     ("default_transaction_isolation", "serializable", "read committed"),
     ("default_transaction_deferrable", "on", "off"),
-    ("lock_timeout", "30000", "0"),
+    ("lock_timeout", "30000", "5s"),
     ("statement_timeout", "30000", "36s"),
     ("idle_in_transaction_session_timeout", "30000", "36s"),
     ("search_path", "nowhere", "pg_catalog, public"),
@@ -71,7 +71,7 @@ async fn a_statement_runs_under_settings_of_its_own() {
         .into_iter()
         .map(|(verb, mut settings)| {
             if verb != "INSERT" && settings[2] == "50ms" {
-                "0".clone_into(&mut settings[2]);
+                "5s".clone_into(&mut settings[2]);
             }
             (verb, settings)
         })

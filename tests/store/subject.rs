@@ -29,6 +29,7 @@ pub(crate) fn settings(url: &str, max_connections: u32) -> Settings {
         pooler: POOLER,
         max_connections,
         acquire_timeout: Duration::from_secs(20),
+        lock_timeout: leasehold_store::LOCK_TIMEOUT,
         application_name: "leasehold tests".into(),
     }
 }
@@ -130,6 +131,12 @@ impl Fixture {
         self.sql(format!("UPDATE leasehold.job SET crashes = {crashes} WHERE id = '{id}'")).await;
     }
 
+    /// Makes a job an hour older: its row and its due time.
+    pub(crate) async fn make_older(&self, id: JobId) {
+        let set = "created_at = created_at - interval '1 hour', run_at = run_at - interval '1 hour'";
+        self.sql(format!("UPDATE leasehold.job SET {set} WHERE id = '{id}'")).await;
+    }
+
     /// Blocks a waiting job, with a `run_at` in the future.
     pub(crate) async fn block(&self, id: JobId) {
         let set = "state = 'blocked', run_at = now() + interval '1 day'";
@@ -196,6 +203,7 @@ impl Fixture {
     }
 
     pub(crate) async fn keeps_the_invariants(&self) {
-        assert!(self.store.violations().await.expect("violations").is_empty());
+        let found = self.store.violations().await.expect("violations");
+        assert!(found.is_empty(), "{found:?}");
     }
 }

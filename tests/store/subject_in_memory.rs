@@ -106,6 +106,14 @@ impl Fixture {
         self.edit_one(id, |row| row.life.crashes = crashes);
     }
 
+    /// Makes a job an hour older: its row and its due time.
+    pub(crate) async fn make_older(&self, id: JobId) {
+        self.edit_one(id, |row| {
+            row.created_at -= TimeDelta::hours(1);
+            row.run_at -= TimeDelta::hours(1);
+        });
+    }
+
     /// Blocks a waiting job, with a `run_at` in the future.
     pub(crate) async fn block(&self, id: JobId) {
         self.edit_one(id, |row| {

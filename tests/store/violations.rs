@@ -63,12 +63,16 @@ async fn each_damage_is_reported_by_the_right_check() {
             INSERT INTO leasehold.limit_slot (key, slot, job, epoch) SELECT 'k', 0, id, epoch FROM leasehold.job WHERE state = 'running'".into(), &["limit_exceeded"]),
         ("a run that holds no slot", "INSERT INTO leasehold.key_limit (key, running) VALUES ('k*', 5);
             UPDATE leasehold.job SET limit_keys = '{k1}', limit_epoch = epoch WHERE state = 'running'".into(), &["run_without_slot"]),
+        ("a limit that does not come into force", "INSERT INTO leasehold.limit_change (key, running, asked_at) VALUES ('k', 5, now() - interval '1 minute')".into(), &["limit_change_waits"]),
         ("a batch that no reaper ends", "INSERT INTO leasehold.batch (name, sealed_at) VALUES ('b', now() - interval '1 minute')".into(), &["batch_long_ended"]),
         ("a row in the default partition", "DO $$ BEGIN EXECUTE (SELECT 'ALTER TABLE leasehold.history DETACH PARTITION leasehold.history_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM_DD')); END $$;
             INSERT INTO leasehold.history (id, run_at, created_at, finished_at, epoch, attempt, max_attempts, state, priority, crashes, max_crashes, queue, kind, payload)
             SELECT gen_random_uuid(), now(), now(), now(), 0, 0, 1, 'cancelled', 0, 0, 1, 'q', 'k', '1'".into(), &["default_partition_used", "partition_missing"]),
         ("a constraint that is not valid", format!("{drop_checks} live_jobs_only; ALTER TABLE leasehold.job ADD CONSTRAINT live_jobs_only CHECK (true) NOT VALID"), &["constraint_missing"]),
         ("a domain without its bound", "ALTER DOMAIN leasehold.payload DROP CONSTRAINT payload_is_at_most_1_mib".into(), &["constraint_missing"]),
+        ("a trigger of encryption that is gone", "SELECT leasehold.set_queue_encrypted('cards', true); DROP TRIGGER plain_results ON leasehold.history".into(), &["encryption_unguarded"]),
+        ("a queue that no trigger names", "SELECT leasehold.set_queue_encrypted('cards', true);
+            INSERT INTO leasehold.queue (name, encrypted) VALUES ('card', true)".into(), &["encryption_unguarded"]),
         ("an index that is gone", "DROP INDEX leasehold.job_line_at".into(), &["index_missing"]),
         ("an index that is not valid", "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'leasehold.job_lease'::regclass".into(), &["index_missing"]),
     ];

@@ -1,6 +1,11 @@
 //! The program under test, built once for each test binary.
 
-use std::{path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::{Once, OnceLock},
+};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The path of the `leasehold` program, built from the current source.
 ///
@@ -11,7 +16,30 @@ use std::{path::PathBuf, process::Command, sync::OnceLock};
 /// The build failed.
 pub fn leasehold_program() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
+    children_hear_signals();
     PATH.get_or_init(build).clone()
+}
+
+/// From now on, child processes start with the usual dispositions of signals, however these tests were started. `nohup` and the
+/// background of a script ignore HUP or INT, and child processes would inherit this. A signal that has a handler has its default
+/// disposition in a child process that executes a program. The handlers here do nothing: the tests still ignore these signals.
+fn children_hear_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let entered = runtime.enter();
+        for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()] {
+            if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
+                drop(signal(kind).expect("a handler"));
+            }
+        }
+        drop(entered);
+        // A test is itself in a runtime, where none may be dropped.
+        runtime.shutdown_background();
+    });
 }
 
 fn build() -> PathBuf {

@@ -3,10 +3,13 @@
 mod binary;
 mod callback;
 mod clock;
+mod cpu;
 mod eventually;
 mod front;
 mod hints;
+pub mod keda;
 mod keys;
+mod leaks;
 mod mortal;
 mod probe;
 mod proxy;
@@ -17,10 +20,12 @@ mod stores;
 pub use binary::leasehold_program;
 pub use callback::BatchCallback;
 pub use clock::{WrongClock, forget_clock_of};
+pub use cpu::cpu_ticks;
 pub use eventually::eventually;
 pub use front::front;
 pub use hints::{hints, unused, urgent};
 pub use keys::{Key, all_keys};
+pub use leaks::leaks;
 pub use leasehold_memory::{
     Broken, Change, Clock, Direct, Entry, KeyLimit, Keys, Link, Lost, MemoryHead, MemoryStore, Mode, NOWHERE,
     Positioned, QueueKeys, Readings, Row, Rows, Score, position_of,

@@ -87,6 +87,7 @@ impl Job for Probe {
     const KIND: &'static str = "probe";
     type Output = i32;
 
+    #[tracing::instrument(name = "probe", skip_all)]
     async fn run(self, run: &Run) -> Result<i32, JobError> {
         let write = |step| append(&self.log, run, step);
         write(Step::Start)?;

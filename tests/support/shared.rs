@@ -110,6 +110,7 @@ async fn migrate(url: &str) {
         max_connections: 1,
         pooler: Pooler::None,
         acquire_timeout: Duration::from_secs(20),
+        lock_timeout: leasehold_store::LOCK_TIMEOUT,
         application_name: "leasehold tests".into(),
     };
     let store = Store::connect(&settings).await.expect("connecting to the template");

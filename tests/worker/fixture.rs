@@ -132,6 +132,7 @@ async fn connect_store(url: &str, name: &str) -> Store {
         max_connections: 8,
         pooler: leasehold_store::Pooler::None,
         acquire_timeout: Duration::from_secs(5),
+        lock_timeout: leasehold_store::LOCK_TIMEOUT,
         application_name: name.to_owned(),
     };
     Store::connect(&settings).await.expect("connecting to PostgreSQL")
@@ -139,6 +140,7 @@ async fn connect_store(url: &str, name: &str) -> Store {
 
 async fn connect_handoff(url: &str) -> Handoff {
     let settings = leasehold_handoff::Settings {
+        ca_file: None,
         key_prefix: leasehold_handoff::KeyPrefix::default(),
         url: url.into(),
         head_max: HEAD_MAX,

@@ -106,7 +106,8 @@ async fn the_progress_of_a_command_is_seen_while_it_runs_and_afterwards() {
     let gate = folder.path().join("gate");
     let command = format!(
         r#"echo '{{"progress": 0.25, "note": "a quarter"}}' >&3; until [ -e {gate} ]; do sleep 0.01; done; i=0
-           while [ $i -lt 40 ]; do echo "{{\"note\": \"note $i\"}}" >&3; i=$((i+1)); done; echo '{{"progress": 7}}' >&3"#,
+           while [ $i -lt 40 ]; do echo "{{\"note\": \"note $i\"}}" >&3; i=$((i+1)); done
+           for part in 1 2 -1; do echo "{{\"progress\": $part, \"note\": \"part $part\"}}" >&3; done"#,
         gate = gate.display()
     );
     let worker = fixture.worker(settings(1), shells(&[("k", &command), ("plain", "true")])).await;
@@ -121,7 +122,7 @@ async fn the_progress_of_a_command_is_seen_while_it_runs_and_afterwards() {
     let ended = fixture.until(id, State::Succeeded).await.progress.expect("its last report");
     assert_eq!((ended.done, ended.notes.len()), (Some(1.0), NOTES_MAX));
     let last = ended.notes.last().map(|note| (note.nth, note.note.as_str()));
-    assert_eq!(last, Some((41, "note 39")));
+    assert_eq!(last, Some((42, "part 1")));
     let plain = fixture.enqueue_one(once("plain")).await;
     assert!(fixture.until(plain, State::Succeeded).await.progress.is_none());
     worker.stop().await;
@@ -134,7 +135,7 @@ async fn reports_are_written_together_and_rarely() {
     let ids: Vec<JobId> = fixture.enqueue(&crate::fixture::jobs("k", 8)).await;
     let talks = handlers("k", |run| async move {
         for nth in 0..10_000_u32 {
-            run.progress(f64::from(nth) / 10_000.0, format!("step {nth}"));
+            run.progress(f64::from(nth) / 10_000.0, format!("step {nth}")).expect("a part");
             tokio::task::yield_now().await;
         }
         succeeded()

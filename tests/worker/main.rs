@@ -11,6 +11,7 @@ mod limits;
 mod locks;
 mod many_queues;
 mod outages;
+mod rates;
 mod running;
 mod shortage;
 mod stopping;

@@ -1,7 +1,8 @@
 //! Jobs run within their slots and their time, and their ends are written.
 
 use crate::fixture::{Fixture, HEAD_MAX, SOON, handler, handlers, job, jobs, json, kind, settings, succeeded};
-use leasehold_core::{NewJob, Outcome, QueueName, RESULT_MAX_BYTES, State};
+use leasehold_core::{JobId, NewJob, Outcome, QueueName, RESULT_MAX_BYTES, State};
+use leasehold_ports::STRICT_PRIORITY_STEP;
 use leasehold_tests::{eventually, hints};
 use leasehold_worker::{Handlers, Settings};
 use redis::AsyncTypedCommands;
@@ -290,4 +291,65 @@ async fn a_result_that_cannot_be_stored_does_not_delay_other_results() {
     assert!(large.contains("at most 1048576 are allowed"), "{large}");
     let deep = fixture.until(ids[1], State::Dead).await.last_error.expect("an error text");
     assert!(deep.starts_with("its result cannot be stored: "), "{deep}");
+}
+
+/// Notes the order in which the jobs of a queue with strict priorities begin.
+async fn strict() -> (Fixture, Arc<Mutex<Vec<JobId>>>, Handlers) {
+    let fixture = Fixture::start().await;
+    fixture.store.set_priority_step(&QueueName::default(), STRICT_PRIORITY_STEP).await.expect("strict");
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&begun);
+    let handlers = handlers("k", move |run| {
+        noted.lock().expect("a lock").push(run.job().fence.id);
+        async { succeeded() }
+    });
+    (fixture, begun, handlers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slot_starts_the_jobs_of_a_strict_line_in_order() {
+    let (fixture, begun, handlers) = strict().await;
+    let jobs: Vec<NewJob> = (0..1000_i16).map(|nth| NewJob { priority: nth % 101 * 37 % 100, ..job("k") }).collect();
+    fixture.enqueue(&jobs).await;
+    let mut wanted: Vec<&NewJob> = jobs.iter().collect();
+    wanted.sort_by_key(|job| (-job.priority, job.id));
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    let worker = fixture.worker(settings(1), handlers).await;
+    for job in &jobs {
+        fixture.until(job.id, State::Succeeded).await;
+    }
+    let begun = begun.lock().expect("a lock").clone();
+    let wrong = begun.iter().zip(&wanted).filter(|(id, job)| **id != job.id).count();
+    assert_eq!((begun.len(), wrong), (1000, 0), "jobs began out of order");
+    worker.stop().await;
+}
+
+/// A worker holds nothing ahead that an urgent job would have to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_urgent_job_of_a_strict_line_is_the_next_one_to_start() {
+    let (fixture, begun, handlers) = strict().await;
+    let _reaper = fixture.reaper(Duration::from_secs(30));
+    let worker = fixture.worker(settings(1), handlers).await;
+    // The worker knows by now that jobs of this kind take no time.
+    for id in fixture.enqueue(&jobs("k", 100)).await {
+        fixture.until(id, State::Succeeded).await;
+    }
+    let mut overtaken = Vec::new();
+    for _ in 0..10 {
+        let before = begun.lock().expect("a lock").len();
+        fixture.enqueue(&jobs("k", 400)).await;
+        while begun.lock().expect("a lock").len() < before + 20 {
+            tokio::task::yield_now().await;
+        }
+        let urgent = fixture.enqueue_one(NewJob { priority: 100, ..job("k") }).await;
+        // Its hint is in the head now.
+        let known = begun.lock().expect("a lock").len();
+        fixture.until(urgent, State::Succeeded).await;
+        let begun = begun.lock().expect("a lock");
+        let place = begun.iter().position(|id| *id == urgent).expect("it has begun");
+        overtaken.push(place.saturating_sub(known));
+    }
+    // One may run, and one may be claimed at the moment at which the hint arrives.
+    assert!(overtaken.iter().all(|before| *before <= 2), "jobs that began before an urgent one: {overtaken:?}");
+    worker.stop_now.cancel();
 }

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold doctor
-  leasehold doctor --repair     # runs the reaper's steps first, which repair most findings")]
+  # runs the reaper's steps first, which repair most findings
+  leasehold doctor --repair")]
 pub(crate) struct Args {
     /// Run every step of the reaper twice before the checks, and print what the steps repaired
     #[arg(long)]

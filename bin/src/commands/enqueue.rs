@@ -3,7 +3,7 @@
 use crate::{
     context::Context,
     failure::Failure,
-    job_spec::{self, JobFlags},
+    job_flags::{self, JobFlags},
     output::{self, progress},
     stdin_jobs::{self, Batch},
 };
@@ -18,23 +18,38 @@ use std::{io::IsTerminal, process::ExitCode};
   leasehold enqueue --kind mail --payload '{\"to\":\"ann@example.org\"}'
   leasehold enqueue --kind report --queue slow --delay 10m --max-attempts 3
   leasehold enqueue --kind sync --unique-key account-7 --payload @account.json
-  leasehold enqueue --kind report --depends-on $LOAD $CHECK --on-parent-failure run
-  leasehold enqueue --kind call --retry linear --retry-base 10s --retry-for 2d --expires-in 1h
-  leasehold enqueue --kind build --unique-key main --unique-on-conflict keep_last   # one runs, the last one waits
-  leasehold enqueue --kind index --unique-fields doc --unique-while queued --unique-on-conflict replace \\
-    --delay 10s --unique-longest-wait 5m --payload '{\"doc\": 7}'   # 10s after the last one, 5m after the first one
+  leasehold enqueue --kind report --depends-on $LOAD $CHECK \\
+    --on-parent-failure run
+  leasehold enqueue --kind call --retry linear --retry-base 10s --retry-for 2d \\
+    --expires-in 1h
+  # one runs, the last one waits
+  leasehold enqueue --kind build --unique-key main \\
+    --unique-on-conflict keep_last
+  # 10s after the last one, 5m after the first one
+  leasehold enqueue --kind index --unique-fields doc --unique-while queued \\
+    --unique-on-conflict replace --delay 10s --unique-longest-wait 5m \\
+    --payload '{\"doc\": 7}'
   jq -c '{kind: \"mail\", payload: .}' people.json | leasehold enqueue --stdin
 
-With --stdin, each line is a JSON object with the fields kind, queue, payload, priority, delay (\"10s\"),
-run_at (a time; not beside delay), unique_key, max_attempts, timeout (\"30s\"), id, expires_at or expires_in
-(\"10m\"), retry ({\"strategy\": \"linear\", \"base\": \"10s\", \"cap\": \"1h\", \"for\": \"2d\"}), unique ({\"while\":
-\"queued\", \"on_conflict\": \"replace\", \"until\": a time, \"for\": \"1h\", \"fields\": [\"a\"], \"payload\": true,
-\"longest_wait\": \"5m\"}), depends_on (an array of ids) and on_parent_failure. Flags set the fields that a line
-does not have. Blank lines are ignored.
-Lines are sent in batches of 500. A batch with a bad line is not sent at all: the command stops there, names
-the line, and says how many lines before it were accepted. Lines with an id can be sent again safely. A line
-whose unique key or id is held by an open transaction of another session for longer than
-database.lock_timeout_ms is named and passed over: exit 1.")]
+With --stdin, each line is a JSON object. Its fields mean the same as the flags:
+  kind, queue, priority, max_attempts, id, unique_key, batch, fair_key,
+  webhook, traceparent
+  payload            any JSON
+  delay or run_at    \"10s\", or a time
+  timeout            \"30s\"
+  expires_at or expires_in   a time, or \"10m\"
+  limit_key or limit_keys    a key, or an array of up to eight keys
+  depends_on         an array of ids; on_parent_failure: cancel, hold or run
+  retry              {\"strategy\": \"linear\", \"base\": \"10s\", \"cap\": \"1h\",
+                      \"for\": \"2d\"}
+  unique             {\"while\": \"queued\", \"on_conflict\": \"replace\",
+                      \"until\": a time, \"for\": \"1h\", \"fields\": [\"a\"],
+                      \"payload\": true, \"longest_wait\": \"5m\"}
+Flags set the fields that a line does not have. Blank lines are ignored. Lines are sent in batches \
+of 500. Of a batch with a bad line nothing is accepted: the command stops there, names the line, and \
+says how many lines before it were accepted. Lines with an id can be sent again safely. A line \
+whose unique key, id or parent is held by an open transaction of another session for longer than \
+database.lock_timeout_ms is named and passed over, and so are the lines that depend on it: exit 1.")]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: JobFlags,
@@ -47,7 +62,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     if args.stdin {
         return many(&args.flags, context).await;
     }
-    let job = job_spec::from_flags(&args.flags)?;
+    let job = job_flags::from_flags(&args.flags)?;
     let (id, replaces) = (job.id, job.unique.as_ref().is_some_and(|unique| unique.on_conflict == OnConflict::Replace));
     let client = context.client().await?;
     let accepted = client.enqueue_many(&[job]).await.map_err(|error| context.failure(&error))?;
@@ -71,21 +86,32 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     let mut batches = stdin_jobs::batches(flags.clone());
     let (mut jobs, mut held, mut last_line) = (0, 0, 0);
     while let Some(batch) = batches.recv().await {
-        let ended = match batch {
-            Ok(batch) => send(&client, &batch, context).await.map(|held| (batch, held)),
-            Err(failure) => Err(failure),
-        };
-        match ended {
-            Ok((batch, more_held)) => {
-                jobs += batch.jobs.len() as u64;
-                held += more_held;
-                last_line = batch.lines.last().copied().unwrap_or(last_line);
-            }
+        let batch = match batch {
+            Ok(batch) => batch,
             Err(failure) => {
                 bar.finish_and_clear();
                 return Err(failure.with(&so_far(last_line, held)));
             }
+        };
+        let sent = send(&client, &batch, context).await?;
+        if let Some(failure) = sent.failed {
+            bar.finish_and_clear();
+            let not_accepted = sent.not_accepted;
+            return Err(if not_accepted.len() == batch.jobs.len() {
+                failure.with(&so_far(last_line, held))
+            } else {
+                let last = batch.lines.last().copied().unwrap_or(last_line);
+                let but = if held > 0 { " and those named above" } else { "" };
+                let lines = ranges(&not_accepted);
+                failure.with(&format!(
+                    "lines 1 to {last} were accepted except {lines}{but}, nothing after them: send {lines} again, and go on from line {}",
+                    last + 1
+                ))
+            });
         }
+        jobs += batch.jobs.len() as u64;
+        held += sent.not_accepted.len() as u64;
+        last_line = batch.lines.last().copied().unwrap_or(last_line);
         bar.set_position(jobs - held);
     }
     bar.finish_and_clear();
@@ -97,23 +123,79 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends one batch. Returns how many of its jobs other transactions hold; each of these is reported.
-async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<u64, Failure> {
-    let (accepted, held) = match client.enqueue_many(&batch.jobs).await {
-        Err(leasehold::Error::Locked(locked)) => (locked.accepted, locked.held),
-        answers => (answers.map_err(|error| context.failure(&error))?.into_iter().map(Some).collect(), Vec::new()),
+/// What became of a batch.
+struct Sent {
+    /// The numbers of the lines whose jobs do not exist, in order.
+    not_accepted: Vec<u64>,
+    /// Why the command ends here.
+    failed: Option<Failure>,
+}
+
+/// Sends one batch and prints the ids of its jobs. Reports each job that other transactions hold.
+async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<Sent, Failure> {
+    let (accepted, held, failed) = match client.enqueue_many(&batch.jobs).await {
+        Ok(answers) => (answers.into_iter().map(Some).collect(), Vec::new(), None),
+        Err(leasehold::Error::Locked(locked)) => (locked.accepted, locked.held, None),
+        Err(error) => {
+            let accepted = match &error {
+                leasehold::Error::Store(source) => source.accepted_in_part().to_vec(),
+                _ => Vec::new(),
+            };
+            (accepted, Vec::new(), Some(error))
+        }
     };
-    let accepted: Vec<_> = accepted.into_iter().flatten().collect();
+    let printed: Vec<_> = accepted.iter().flatten().collect();
     if context.json {
-        output::json_lines(&accepted)?;
+        output::json_lines(&printed)?;
     } else {
-        output::text(&accepted.iter().map(|answer| format!("{}\n", answer.id)).collect::<String>())?;
+        output::text(&printed.iter().map(|answer| format!("{}\n", answer.id)).collect::<String>())?;
     }
     for held in &held {
         let line = batch.lines.get(held.nth).copied().unwrap_or_default();
         Failure::new(held.to_string()).at_line(line).report();
     }
-    Ok(held.len() as u64)
+    let is_left = |nth: &usize| accepted.get(*nth).is_none_or(Option::is_none);
+    let left: Vec<usize> = (0..batch.jobs.len()).filter(is_left).collect();
+    let failed = match failed {
+        Some(error) => Some(at_its_line(client, batch, &left, &error, context).await),
+        None => None,
+    };
+    Ok(Sent { not_accepted: left.into_iter().map(|nth| batch.lines[nth]).collect(), failed })
+}
+
+/// The failure of a batch. If PostgreSQL refused one of the jobs, with the line of this job.
+async fn at_its_line(
+    client: &Client,
+    batch: &Batch,
+    left: &[usize],
+    error: &leasehold::Error,
+    context: &Context,
+) -> Failure {
+    let failure = context.failure(error);
+    if !matches!(error, leasehold::Error::Store(source) if source.refused_value().is_some()) {
+        return failure;
+    }
+    let jobs: Vec<_> = left.iter().map(|&nth| batch.jobs[nth].clone()).collect();
+    match client.store().first_refused(&jobs).await {
+        Some(place) => failure.at_line(batch.lines[left[place]]),
+        None => failure,
+    }
+}
+
+/// Numbers of lines for a message: `lines 3, 7 to 9`.
+fn ranges(lines: &[u64]) -> String {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for &line in lines {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == line => *last = line,
+            _ => ranges.push((line, line)),
+        }
+    }
+    let told = |&(first, last): &(u64, u64)| {
+        if first == last { first.to_string() } else { format!("{first} to {last}") }
+    };
+    let told: Vec<String> = ranges.iter().map(told).collect();
+    format!("{} {}", if lines.len() == 1 { "line" } else { "lines" }, told.join(", "))
 }
 
 fn so_far(last_line: u64, held: u64) -> String {
@@ -123,5 +205,16 @@ fn so_far(last_line: u64, held: u64) -> String {
         line => {
             format!("lines 1 to {line} were accepted{but}, nothing after them: go on from line {}", line + 1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_named_in_ranges() {
+        assert_eq!(ranges(&[3]), "line 3");
+        assert_eq!(ranges(&[3, 7, 8, 9, 12, 13]), "lines 3, 7 to 9, 12 to 13");
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     failure::Failure,
+    numbers,
     output::{self, limits},
 };
 use clap::Subcommand;
@@ -13,14 +14,18 @@ use std::process::ExitCode;
 /// Limit how many jobs of a key run at once, and how many start in a time, over the whole fleet
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  leasehold limit set cluster-a --running 10           # at most 10 jobs with --limit-key cluster-a run at once
-  leasehold limit set mail --rate 10/s --burst 20      # 10 starts a second, at most 20 at one moment
-  leasehold limit set 'tenant-*' --running 2           # each key that begins so has a limit of its own
+  # at most 10 jobs with --limit-key cluster-a run at once
+  leasehold limit set cluster-a --running 10
+  # 10 starts a second, at most 20 at one moment
+  leasehold limit set mail --rate 10/s --burst 20
+  # each key that begins so has a limit of its own
+  leasehold limit set 'tenant-*' --running 2
   leasehold limit list
   leasehold limit show cluster-a
   leasehold limit remove cluster-a
 
-A limit is changed at once. Runs go on when a limit is lowered; new ones start when fewer run than are allowed.")]
+A limit is changed at once. Runs go on when a limit is lowered; new ones start when fewer run than \
+are allowed.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -33,13 +38,13 @@ enum Action {
         /// The key, or a pattern that ends in *: each key that begins so has a limit of its own
         key: String,
         /// The most jobs that run at the same time
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1_000_000))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = numbers::within::<i32>(0..=1_000_000))]
         running: Option<i32>,
         /// The most starts in a time: 10/s, 600/m, 5/h or 100/d
         #[arg(long, value_name = "N/s")]
         rate: Option<String>,
         /// The most starts at one moment [default: the starts of one second, at least 1]
-        #[arg(long, value_name = "N", requires = "rate", value_parser = clap::value_parser!(i32).range(1..=1_000_000))]
+        #[arg(long, value_name = "N", requires = "rate", value_parser = numbers::within::<i32>(1..=1_000_000))]
         burst: Option<i32>,
     },
     /// List every limit, with the runs that count and the jobs that wait
@@ -64,7 +69,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
             }
             let client = context.client().await?;
             let limit = KeyLimit { running, rate, burst };
-            client.set_limit(&key, &limit).await.map_err(|error| context.failure(&error))?;
+            let detail = json!({ "running": running, "rate": limit.rate, "burst": burst });
+            context.audit(client.store(), "limit.set", &key, detail).await?;
+            client.set_limit(&key, &limit).await.map_err(|error| context.failure_of_arguments(&error))?;
             shown(&key, context).await
         }
         Action::List => {
@@ -75,6 +82,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Show { key } => shown(&key, context).await,
         Action::Remove { key } => {
             let client = context.client().await?;
+            context.audit(client.store(), "limit.remove", &key, json!({})).await?;
             if !client.remove_limit(&key).await.map_err(|error| context.failure(&error))? {
                 return Err(no_such(&key));
             }

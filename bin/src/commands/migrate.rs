@@ -16,11 +16,15 @@ use std::{process::ExitCode, time::Duration};
 /// builds indexes concurrently. If it is interrupted, the next call continues.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  leasehold migrate            # applies what is missing; safe to run again, and by many at once
+  # applies what is missing; safe to run again, and by many at once
+  leasehold migrate
   leasehold migrate --within 1h
-  leasehold migrate status     # what is applied and what is not
-  leasehold migrate sql        # the statements, for those who run migrations by other means
-  leasehold migrate roles      # prints statements that create roles, each with only the rights it needs")]
+  # what is applied and what is not
+  leasehold migrate status
+  # the statements, for those who run migrations by other means
+  leasehold migrate sql
+  # prints statements that create roles, each with only the rights it needs
+  leasehold migrate roles")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
@@ -30,7 +34,9 @@ pub(crate) struct Args {
 }
 
 /// The roles, one for each part of the system.
-const ROLES: [&str; 4] = ["leasehold_owner", "leasehold_app", "leasehold_worker", "leasehold_reader"];
+const ROLES: [&str; 5] = ["leasehold_owner", "leasehold_app", "leasehold_worker", API, "leasehold_reader"];
+/// The role that only a superuser, or a role that may create roles, adds to the others.
+const API: &str = "leasehold_api";
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Action {
@@ -40,7 +46,7 @@ enum Action {
     Status,
     /// Print the SQL of all migrations and functions
     Sql,
-    /// Print the SQL that creates the roles leasehold_owner, leasehold_app, leasehold_worker and leasehold_reader
+    /// Print the SQL that creates the roles leasehold_owner, leasehold_app, leasehold_worker, leasehold_api and leasehold_reader
     Roles {
         /// Run this SQL instead, as the user of database.url
         #[arg(long)]
@@ -54,8 +60,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Roles { apply: false } => output::text(Store::roles_sql())?,
         Action::Roles { apply: true } => {
             let store = context.store().await?;
-            store.make_roles().await.map_err(|error| context.store_failure(error))?;
-            output::either(context.json, &ROLES, || format!("made {}", ROLES.join(", ")))?;
+            let with_api = store.make_roles().await.map_err(|error| context.store_failure(error))?;
+            let roles: Vec<&str> = ROLES.into_iter().filter(|role| with_api || *role != API).collect();
+            output::either(context.json, &roles, || format!("made {}", roles.join(", ")))?;
+            if !with_api {
+                output::note(&format!(
+                    "a superuser must create the role {API} before tokens are used: CREATE ROLE {API}"
+                ));
+            }
         }
         Action::Up => {
             let store = context.database().await?;

@@ -21,8 +21,10 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold stats
-  leasehold stats --watch            # prints again every second, in place; Ctrl-C stops it
-  leasehold stats --watch 10s --json # a line of JSON every ten seconds")]
+  # prints again every second, in place; Ctrl-C stops it
+  leasehold stats --watch
+  # a line of JSON every ten seconds
+  leasehold stats --watch 10s --json")]
 pub(crate) struct Args {
     /// Repeat at this interval [default interval: 1s]
     #[arg(long, value_name = "INTERVAL", num_args = 0..=1, default_missing_value = "1s", value_parser = times::interval)]

@@ -1,7 +1,7 @@
 //! `leasehold worker`.
 
 use super::served::{PassEnv, Served, kind_and_command, kind_and_retry, queue_and_slots};
-use crate::{context::Context, failure::Failure, job_spec, output, signals};
+use crate::{context::Context, failure::Failure, job_line, output, signals};
 use leasehold::{QueueName, Retry, Worker};
 use leasehold_worker::Exec;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
@@ -13,14 +13,18 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, thread::available_paral
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold worker --queue mail --exec 'mail=./send-mail'
-  leasehold worker --queue images=8 --queue mail=2 --exec 'resize=./resize.sh' --exec '*=./other'
-  leasehold worker --queue files --commands      # for the jobs of `leasehold each`
+  leasehold worker --queue images=8 --queue mail=2 --exec 'resize=./resize.sh' \\
+    --exec '*=./other'
+  # for the jobs of `leasehold each`
+  leasehold worker --queue files --commands
 
-A command gets the payload on standard input; its standard output is the result. Exit 0: succeeded; 75: run again later
-without spending an attempt; 65: can never succeed, dead at once; any other: failed, retried with backoff.
+A command gets the payload on standard input; its standard output is the result. Exit 0:
+succeeded; 75: run again later without spending an attempt; 65: can never succeed, dead at once; \
+any other: failed, retried with backoff.
 
-File descriptor 3 takes lines of JSON: {\"progress\": 0.4, \"note\": \"…\"} at any time, and {\"enqueue\": {…}}, with the words
-of a line of `leasehold enqueue --stdin`: the job is made together with the success of the command, or not at all.")]
+File descriptor 3 takes lines of JSON: {\"progress\": 0.4, \"note\": \"…\"} at any time, and \
+{\"enqueue\": {…}}, with the words of a line of `leasehold enqueue --stdin`: the job is made \
+together with the success of the command, or not at all.")]
 pub(crate) struct Args {
     /// A queue to serve, and how many of its jobs run at once [default slots: one per CPU] (repeatable)
     #[arg(long = "queue", value_name = "NAME[=SLOTS]", required = true, value_parser = queue_and_slots)]
@@ -73,20 +77,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     for (served, command) in &commands_by_kind {
         let exec =
             Exec::shell(command, kill_after).map_err(|error| Failure::usage(format!("--exec {command:?}: {error}")))?;
-        let mut exec = exec.passing(&passed).enqueueing(job_spec::from_command);
+        let mut exec = exec.passing(&passed).enqueueing(job_line::from_command);
         let of = |wanted: &Served| args.retries.iter().rfind(|(of, _)| of == wanted).map(|(_, retry)| retry);
         if let Some(retry) = of(served).or_else(|| of(&Served::Any)) {
             exec = exec.retrying(retry.backoff(config.backoff()));
         }
         worker = match served {
             Served::Kind(kind) => worker.handler(kind.as_str(), Arc::new(exec)),
-            Served::Any => worker.handler_of_any_kind(Arc::new(exec)),
+            Served::Any => worker.handler_of_any_kind(Arc::new(super::each::ButNotOfEach(exec))),
         };
     }
     if args.commands {
         worker = worker.handler(
             super::each::KIND,
-            Arc::new(Exec::from_payload(kill_after).passing(&passed).enqueueing(job_spec::from_command)),
+            Arc::new(Exec::from_payload(kill_after).passing(&passed).enqueueing(job_line::from_command)),
         );
     }
     let one_per_cpu = available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));

@@ -1,6 +1,9 @@
 //! The arguments of `leasehold dev`.
 
-use crate::commands::served::{self, PassEnv};
+use crate::{
+    commands::served::{self, PassEnv},
+    numbers,
+};
 use leasehold_worker::Exec;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -15,11 +18,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
   leasehold dev --workers 4 --queue images=8 --exec 'resize=./resize.sh'
   leasehold dev --data-dir /var/tmp/leasehold
 
-While it runs, other commands find its servers: in the same folder by themselves, elsewhere with
+While it runs, other commands find its servers: in the same folder by themselves, elsewhere with \
 --config DIR/leasehold.toml.")]
 pub(crate) struct Args {
     /// The number of worker processes
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(0..=256))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = numbers::within::<u16>(0..=256))]
     pub(super) workers: u16,
     /// The folder for data, logs and secrets
     #[arg(long, value_name = "DIR", default_value = ".leasehold")]

@@ -54,6 +54,14 @@ pub(crate) fn unserved(queue: &QueueName) -> String {
     )
 }
 
+/// The message that the workers of a queue run something else.
+pub(crate) fn declined(queue: &QueueName) -> String {
+    format!(
+        "a worker of the queue {queue} has a command for every kind, and does not run these commands without --commands: start one \
+         with `leasehold worker --queue {queue} --commands`, or run some here with --jobs N"
+    )
+}
+
 /// The message that a queue is paused.
 pub(crate) fn paused(queue: &QueueName) -> String {
     format!("the queue {queue} is paused, so none of its jobs starts: `leasehold queue resume {queue}` ends the pause")

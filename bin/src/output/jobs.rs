@@ -88,6 +88,7 @@ pub(crate) fn card(job: &JobRecord) -> String {
     put("limit keys", job.limit_keys.as_ref().map(|keys| keys.join(", ")).or_else(|| job.limit_key.clone()));
     put("batch", job.batch.clone());
     put("fair key", job.fair_key.clone());
+    put("webhook", job.webhook.clone());
     put("progress", job.progress.as_ref().map(progress_in_words));
     put("payload", Some(job.payload.get().to_owned()));
     put("result", job.result.as_ref().map(|result| result.get().to_owned()));

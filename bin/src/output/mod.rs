@@ -1,5 +1,6 @@
 //! Formats values as text and JSON. Nothing here calls a store or makes a decision.
 
+pub(crate) mod audit;
 pub(crate) mod batches;
 pub(crate) mod counts;
 pub(crate) mod each;
@@ -15,6 +16,8 @@ pub(crate) mod queues;
 pub(crate) mod schedules;
 pub(crate) mod settings;
 pub(crate) mod steps;
+pub(crate) mod tokens;
+pub(crate) mod webhooks;
 mod write;
 
 pub(crate) use human::table;

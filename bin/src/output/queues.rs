@@ -1,6 +1,7 @@
 //! The numbers of queues.
 
 use super::{human, table};
+use leasehold_core::Demand;
 use leasehold_handoff::HeadStats;
 use leasehold_store::QueueStats;
 use serde::Serialize;
@@ -14,16 +15,19 @@ fn oldest(stats: &QueueStats) -> String {
 }
 
 fn name(stats: &QueueStats) -> String {
-    let mut pauses: Vec<String> = Vec::new();
+    let mut notes: Vec<String> = Vec::new();
     if stats.paused {
-        pauses.push("paused".to_owned());
+        notes.push("paused".to_owned());
     }
     for (what, names) in [("kinds", &stats.paused_kinds), ("fair keys", &stats.paused_fair_keys)] {
         if !names.is_empty() {
-            pauses.push(format!("paused {what}: {}", names.join(", ")));
+            notes.push(format!("paused {what}: {}", names.join(", ")));
         }
     }
-    if pauses.is_empty() { stats.queue.clone() } else { format!("{} ({})", stats.queue, pauses.join("; ")) }
+    if stats.encrypted {
+        notes.push("encrypted".to_owned());
+    }
+    if notes.is_empty() { stats.queue.clone() } else { format!("{} ({})", stats.queue, notes.join("; ")) }
 }
 
 /// One line for each queue.
@@ -133,4 +137,39 @@ fn hints(heads: &[Head]) -> String {
             ]
         }),
     )
+}
+
+/// The demand of a queue.
+#[derive(Debug, Serialize)]
+pub(crate) struct Scale {
+    #[serde(flatten)]
+    pub(crate) demand: Demand,
+    pub(crate) suggested_replicas: Option<u64>,
+}
+
+/// One line for each number.
+pub(crate) fn scale(scale: &Scale) -> String {
+    let Demand { demand, waiting, running, draining, workers, slots, oldest_s, drain_s, .. } = &scale.demand;
+    let seconds = |seconds: &Option<f64>| seconds.map_or_else(|| "-".to_owned(), human::duration);
+    let replicas = scale.suggested_replicas;
+    let rows = [
+        ("queue", scale.demand.queue.clone(), ""),
+        ("demand", human::grouped(*demand), "slots that the queue could use now"),
+        ("waiting", human::grouped(*waiting), "jobs that could start now"),
+        ("running", human::grouped(*running), "runs on workers that are not draining"),
+        ("draining", human::grouped(*draining), "runs on workers that are draining"),
+        ("workers", human::grouped(*workers), "live workers that are not draining"),
+        ("slots", human::grouped(*slots), "slots of these workers for this queue"),
+        ("oldest", seconds(oldest_s), "how long the oldest waiting job has been due"),
+        ("drained in", seconds(drain_s), "at the rate of the last minute"),
+        (
+            "replicas",
+            replicas.map_or_else(|| "-".to_owned(), human::grouped),
+            match replicas {
+                Some(_) => "workers that meet the demand with nine tenths of their slots",
+                None => "no worker lives; say with --slots-per-replica how many slots one has",
+            },
+        ),
+    ];
+    table(["", "now>", ""], rows.map(|(name, value, about)| [name.to_owned(), value, about.to_owned()]))
 }

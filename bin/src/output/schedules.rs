@@ -89,6 +89,7 @@ pub(crate) fn card(shown: &Shown) -> String {
     put("limit keys", schedule.limit_keys.as_ref().map(|keys| keys.join(", ")));
     put("batch", schedule.batch.clone());
     put("fair key", schedule.fair_key.clone());
+    put("webhook", schedule.webhook.clone());
     put("retry", schedule.retry.and_then(|retry| serde_json::to_string(&retry).ok()));
     put("expires in", schedule.expires_in_ms.map(|ms| human::duration(ms as f64 / 1000.0)));
     put("unique", schedule.unique.as_ref().and_then(|unique| serde_json::to_string(unique).ok()));

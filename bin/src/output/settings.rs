@@ -6,10 +6,12 @@ use serde::Serialize;
 fn takes(setting: &Setting) -> String {
     match setting.kind {
         ValueKind::Number { min, max, unit } => format!("{unit}, {min} to {max}"),
+        ValueKind::Ratio => "0 to 1".to_owned(),
         ValueKind::Choice(words) => words.join(" or "),
         ValueKind::Text => "text".to_owned(),
         ValueKind::KeyPrefix => "1 to 64 of A-Z a-z 0-9 _ . - :".to_owned(),
         ValueKind::Address => "address and port".to_owned(),
+        ValueKind::Keys => "keys, never shown".to_owned(),
         ValueKind::Secret => "URL, never shown".to_owned(),
     }
 }

@@ -1,14 +1,17 @@
 //! What all requests share.
 
 use crate::{
+    auth::Auth,
     claim::Dispatcher,
+    events::Hub,
     limits::BODIES_MAX_BYTES,
     turns::{Turn, Turns},
+    webhooks::WebhookSettings,
 };
 use leasehold_client::{Client, Pair};
 use leasehold_core::{Backoff, NamedJob, NewJob};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Reads a job from the words of a line of `leasehold enqueue --stdin`; the error says what is wrong.
 pub type ReadJob = fn(&str) -> Result<NewJob, String>;
@@ -18,7 +21,7 @@ pub type ReadDuration = fn(&str) -> Result<Duration, String>;
 pub type ReadNode = fn(&str) -> Result<NamedJob, String>;
 
 /// How the server behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Reads a job.
     pub read_job: ReadJob,
@@ -30,6 +33,8 @@ pub struct Settings {
     pub lease: Duration,
     /// The delays between the attempts of a job that says nothing about them.
     pub backoff: Backoff,
+    /// How webhooks are sent.
+    pub webhooks: WebhookSettings,
 }
 
 /// The server's side of all requests. Cheap to clone.
@@ -40,10 +45,14 @@ struct Inner {
     client: Client,
     pair: Pair,
     settings: Settings,
+    auth: Auth,
     dispatcher: Dispatcher,
     /// The bodies that are read now, in KiB.
     bodies: Arc<Semaphore>,
     turns: Turns,
+    /// An operation was made.
+    operations: Notify,
+    events: Arc<Hub>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -57,11 +66,21 @@ const KIB: usize = 1024;
 impl Api {
     /// Answers requests with these stores.
     #[must_use]
-    pub fn new(pair: Pair, settings: Settings) -> Self {
+    pub fn new(pair: Pair, settings: Settings, auth: Auth) -> Self {
         let client = Client::new(pair.clone());
         let dispatcher = Dispatcher::new(&pair);
         let bodies = Arc::new(Semaphore::new(BODIES_MAX_BYTES / KIB));
-        Self(Arc::new(Inner { client, pair, settings, dispatcher, bodies, turns: Turns::default() }))
+        Self(Arc::new(Inner {
+            client,
+            pair,
+            settings,
+            auth,
+            dispatcher,
+            bodies,
+            turns: Turns::default(),
+            operations: Notify::new(),
+            events: Arc::default(),
+        }))
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -81,6 +100,11 @@ impl Api {
         &self.0.settings
     }
 
+    /// Who may do what.
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
     pub(crate) fn dispatcher(&self) -> &Dispatcher {
         &self.0.dispatcher
     }
@@ -95,6 +119,16 @@ impl Api {
     /// Ready when no other request of this process with this key is at work. The request is at work while it has the answer.
     pub(crate) async fn turn_of(&self, key: &str) -> Turn {
         self.0.turns.wait(key).await
+    }
+
+    /// What changes, for clients that watch.
+    pub(crate) fn events(&self) -> &Arc<Hub> {
+        &self.0.events
+    }
+
+    /// Tells, and waits for, new operations.
+    pub(crate) fn new_operations(&self) -> &Notify {
+        &self.0.operations
     }
 
     /// Ready when the server stops: nobody waits any more.

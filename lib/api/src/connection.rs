@@ -9,7 +9,6 @@ use crate::{
     claim::HandedOver,
     limits::{HEAD_WITHIN, READS_WITHIN},
 };
-use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
 use std::{
     future::Future,
@@ -24,6 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
@@ -42,6 +42,8 @@ pub(crate) struct Connection {
     /// A request is being handled.
     is_busy: AtomicBool,
     is_broken: AtomicBool,
+    /// An answer is ready and not yet written to its end.
+    is_answering: AtomicBool,
     /// The jobs of answers that the client has not confirmed.
     handed_over: Mutex<Vec<HandedOver>>,
 }
@@ -56,6 +58,14 @@ impl Connection {
     /// The answer to the request is ready.
     pub(crate) fn end_request(&self) {
         self.is_busy.store(false, Ordering::Release);
+        self.is_answering.store(true, Ordering::Release);
+    }
+
+    /// All bytes that hyper had were written. Hyper has all bytes of an answer when the answer is ready: no answer with jobs is a stream.
+    fn flushed(&self) {
+        if self.is_answering.swap(false, Ordering::AcqRel) {
+            self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(HandedOver::written);
+        }
     }
 
     /// These jobs are in the answer that is about to be written.
@@ -113,7 +123,7 @@ async fn ends_in_order(socket: &TcpStream) -> bool {
     true
 }
 
-/// The socket of a connection, for hyper. The server keeps the socket, so that it can look at its end.
+/// The socket of a connection, for hyper, or for TLS below hyper. The server keeps the socket, so that it can look at its end.
 #[derive(Debug)]
 pub(crate) struct Io {
     socket: Arc<TcpStream>,
@@ -146,14 +156,9 @@ fn late(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
-impl Read for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let mut bytes = [0; READ_BYTES];
         let room = buffer.remaining().min(READ_BYTES);
         loop {
             match this.socket.poll_read_ready(context) {
@@ -163,12 +168,12 @@ impl Read for Io {
                 }
                 Poll::Pending => return Poll::Pending,
             }
-            match this.socket.try_read(&mut bytes[..room]) {
+            match this.socket.try_read(buffer.initialize_unfilled_to(room)) {
                 Ok(read) => {
                     if this.head.is_none() && !this.connection.is_busy.load(Ordering::Acquire) {
                         this.head = Some(alarm(HEAD_WITHIN));
                     }
-                    buffer.put_slice(&bytes[..read]);
+                    buffer.advance(read);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -178,7 +183,7 @@ impl Read for Io {
     }
 }
 
-impl Write for Io {
+impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         loop {
@@ -202,6 +207,7 @@ impl Write for Io {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.flushed();
         Poll::Ready(Ok(()))
     }
 

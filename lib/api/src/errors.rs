@@ -16,7 +16,10 @@ use utoipa::ToSchema;
 pub(crate) enum Code {
     /// The body is no JSON, or the request cannot be read.
     Malformed,
-    /// The request is of a web page of another site, or its `Host` is not a loopback name or address.
+    /// A token is needed, and the request has none that is valid.
+    Unauthorized,
+    /// The token lacks a scope. Or, on a server without tokens: the request is of a web page of another site, or its `Host` is not
+    /// a loopback name or address.
     Forbidden,
     /// The path names nothing.
     NotFound,
@@ -28,6 +31,8 @@ pub(crate) enum Code {
     Conflict,
     /// The lease of the run is lost. Another worker decides about the job: drop the run.
     LeaseLost,
+    /// The worker is drained: it ends its runs and gets no more jobs.
+    Draining,
     /// The body is too large.
     TooLarge,
     /// The body must be `application/json`.
@@ -53,11 +58,12 @@ impl Code {
     const fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict | Self::LeaseLost => StatusCode::CONFLICT,
+            Self::Conflict | Self::LeaseLost | Self::Draining => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid | Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
@@ -70,6 +76,7 @@ impl Code {
     /// The code for an answer that the framework made.
     fn of_status(status: StatusCode) -> Self {
         match status {
+            StatusCode::UNAUTHORIZED => Self::Unauthorized,
             StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
@@ -102,7 +109,7 @@ pub(crate) enum DetailCode {
     Required,
     /// There is no such field.
     Unknown,
-    /// The job or the run of this element was refused.
+    /// The job or the run of this element was refused, or the token.
     Refused,
 }
 
@@ -151,6 +158,7 @@ impl Problem {
     /// Fields that are not valid.
     pub(crate) fn invalid(details: Vec<Detail>) -> Self {
         let message = match details.as_slice() {
+            [detail] if detail.pointer.is_empty() => detail.message.clone(),
             [detail] => format!("{}: {}", detail.pointer, detail.message),
             details => format!("{} fields are not valid", details.len()),
         };
@@ -161,6 +169,20 @@ impl Problem {
     pub(crate) fn below(mut self, element: &str) -> Self {
         for detail in &mut self.details {
             detail.pointer.insert_str(0, element);
+        }
+        if self.code == Code::Invalid && !self.details.is_empty() {
+            self = Self::invalid(self.details);
+        }
+        self
+    }
+
+    /// The same problem: what PostgreSQL or the client has refused names one of these words of the request.
+    pub(crate) fn at_words(mut self, words: &[&str]) -> Self {
+        for detail in self.details.iter_mut().filter(|detail| detail.pointer.is_empty()) {
+            detail.pointer = pointer_in(&detail.message, words).unwrap_or_default();
+        }
+        if self.code == Code::Invalid && !self.details.is_empty() {
+            self = Self::invalid(self.details);
         }
         self
     }
@@ -206,7 +228,11 @@ impl Problem {
     }
 
     fn refused(said: Option<String>) -> Self {
-        Self::invalid(vec![Detail::new("", DetailCode::Invalid, said.unwrap_or_default())])
+        let said = said.unwrap_or_default();
+        // The name of the function that refused the value means nothing to the client.
+        let without_name = said.strip_prefix("leasehold.").and_then(|said| said.split_once(": "));
+        let message = without_name.map_or(said.as_str(), |(_, message)| message);
+        Self::invalid(vec![Detail::new("", DetailCode::Invalid, message)])
     }
 
     fn locked() -> Self {
@@ -222,6 +248,14 @@ impl Problem {
         }
         if error.is_transient() { Self::unavailable(error) } else { Self::internal(error) }
     }
+}
+
+/// The pointer of the first of these words in a message: `unique.fields needs …` is `/unique/fields`.
+pub(crate) fn pointer_in(message: &str, words: &[&str]) -> Option<String> {
+    let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_' || letter == '.';
+    let mut tokens = message.split(|letter: char| !is_part(letter)).map(|token| token.trim_matches('.'));
+    let found = tokens.find(|token| words.contains(&token.split('.').next().unwrap_or_default()))?;
+    Some(format!("/{}", found.replace('.', "/")))
 }
 
 impl From<ClientError> for Problem {
@@ -255,10 +289,14 @@ impl From<leasehold_ports::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let (status, retry_after) = (self.code.status(), self.code.retry_after_s());
+        let (code, status, retry_after) = (self.code, self.code.status(), self.code.retry_after_s());
         let mut response = crate::answer::json(status, &ErrorBody { error: self });
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if code == Code::Unauthorized {
+            let what = HeaderValue::from_static("Bearer realm=\"leasehold\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, what);
         }
         response.extensions_mut().insert(HasErrorBody);
         response

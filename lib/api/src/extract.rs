@@ -7,7 +7,6 @@ use crate::{
     limits::{BODY_MAX_BYTES, BODY_WITHIN, DISCARDED_MAX_BYTES},
 };
 use axum::{
-    body::to_bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, header, request::Parts},
 };
@@ -60,11 +59,9 @@ impl FromRequest<Api> for JsonText {
         let room = timeout(BODY_WITHIN, api.body_room(length))
             .await
             .map_err(|_| Problem::new(Code::Unavailable, "the server reads as many bodies as it can; try again"))?;
-        let bytes = timeout(BODY_WITHIN, to_bytes(body, BODY_MAX_BYTES)).await.map_err(slow)?;
+        let bytes = timeout(BODY_WITHIN, read(body, length)).await.map_err(slow)??;
         drop(room);
-        // A connection that was cut fails in the same way, and then nobody reads the answer.
-        let bytes = bytes.map_err(|_| too_large())?;
-        let text = String::from_utf8(bytes.into())
+        let text = String::from_utf8(bytes)
             .map_err(|error| Problem::new(Code::Malformed, format!("the body is not UTF-8: {error}")))?;
         Ok(Self(text))
     }
@@ -90,6 +87,22 @@ impl FromRequest<Api> for OptionalBody {
         }
         Body::from_request(request, api).await.map(|Body(fields)| Self(fields))
     }
+}
+
+/// Reads a body up to the bound. `length`: how long the body is, as far as is known.
+async fn read(body: axum::body::Body, length: usize) -> Result<Vec<u8>> {
+    const FIRST_BYTES: usize = 64 * 1024;
+    let mut bytes = Vec::with_capacity(length.min(FIRST_BYTES));
+    let mut stream = body.into_data_stream();
+    while let Some(part) = stream.next().await {
+        let cut = |error| Problem::new(Code::Malformed, format!("the body ended before its end: {error}"));
+        let part = part.map_err(cut)?;
+        if bytes.len() + part.len() > BODY_MAX_BYTES {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -3,14 +3,21 @@
 use crate::{
     answer::{json, ok},
     api::Api,
+    auth::Caller,
     errors::{Code, Detail, DetailCode, ErrorBody, Problem, Result},
-    extract::{Body, OptionalBody, Query, Segment},
-    jobs::refused,
+    extract::{JsonText, OptionalBody, Query, Segment},
+    fields::Fields,
+    jobs::{idempotency_key, late, other_request, refused as refused_words, traceparent},
 };
-use axum::{extract::State, http::StatusCode, response::Response};
-use leasehold_client::{Batch, BatchSeal, Error, Sealed, check_batch_name};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use leasehold_client::{Batch, BatchSeal, Error, Once, Sealed, check_batch_name};
 use leasehold_core::{GRAPH_MAX_JOBS, Graph, JobId, NamedJob, QueueName};
 use serde::Serialize;
+use serde_json::json as object;
 use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -85,10 +92,20 @@ impl std::str::FromStr for BatchName {
 
 /// Enqueue a graph of jobs in one transaction: all of them or none
 #[utoipa::path(post, path = "/v1/graphs", tag = "jobs", operation_id = "submit_graph", request_body = NewGraph,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters, made by the client"),
+           ("traceparent" = Option<String>, Header, description = "The trace of the jobs that name none, as W3C Trace Context 00. Their workers get it")),
     responses((status = 201, description = "The jobs", body = GraphJobs),
-              (status = 422, description = "A field is not valid, or the graph has a cycle", body = ErrorBody),
+              (status = 422, description = "A field is not valid, the graph has a cycle, or the key was sent with another body", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
-pub(crate) async fn submit(State(api): State<Api>, Body(mut fields): Body) -> Result<Response> {
+pub(crate) async fn submit(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonText(text): JsonText,
+) -> Result<Response> {
+    // A request to another path is another request, also with the same body.
+    let key = idempotency_key(&headers, &format!("graph {text}"))?;
+    let mut fields = Fields::of_body(&text)?;
     let read = api.settings().read_node;
     let nodes = fields.array("jobs", GRAPH_MAX_JOBS);
     if nodes.is_empty() && fields.is_good() {
@@ -98,15 +115,33 @@ pub(crate) async fn submit(State(api): State<Api>, Body(mut fields): Body) -> Re
     for (nth, node) in nodes.iter().enumerate() {
         match read(node.get()) {
             Ok(node) => graph.push(node),
-            Err(error) => fields.add(refused(read, &format!("/jobs/{nth}"), node.get(), &error)),
+            Err(error) => fields.add(refused_words(read, &format!("/jobs/{nth}"), node.get(), &error)),
         }
     }
     fields.finish()?;
+    if let Some(traceparent) = traceparent(&headers) {
+        graph.iter_mut().for_each(|node| _ = node.job.traceparent.get_or_insert_with(|| traceparent.clone()));
+    }
+    caller.needs_enqueue(graph.iter().map(|node| &node.job), |nth| format!("/jobs/{nth}"))?;
     let names: Vec<String> = graph.iter().map(|node| node.name.clone()).collect();
-    let answers = api.client().enqueue_graph(graph).await.map_err(|error| match error {
+    let refused = |error| match error {
         Error::Graph(error) => Problem::invalid(vec![Detail::new("/jobs", DetailCode::Invalid, error.to_string())]),
-        error => error.into(),
-    })?;
+        error => {
+            let jobs: Vec<(String, &str)> =
+                nodes.iter().enumerate().map(|(nth, node)| (format!("/jobs/{nth}"), node.get())).collect();
+            late(error.into(), &jobs)
+        }
+    };
+    let answers = match &key {
+        None => api.client().enqueue_graph(graph).await.map_err(refused)?,
+        Some(key) => {
+            let _turn = api.turn_of(&key.key).await;
+            match api.client().enqueue_graph_once(graph, key).await.map_err(refused)? {
+                Once::Done(answers) | Once::Already(answers) => answers,
+                Once::OtherRequest => return Err(other_request()),
+            }
+        }
+    };
     let jobs = names.into_iter().zip(answers).map(|(name, answer)| GraphJob {
         name: Some(name).filter(|name| !name.is_empty()),
         id: answer.id.0,
@@ -219,11 +254,13 @@ pub(crate) async fn seal(
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn cancel_batch(
     State(api): State<Api>,
+    caller: Caller,
     Segment(name): Segment<BatchName>,
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
     existing(&api, &name).await?;
+    caller.note(&api, "batch.cancel", &name.0, object!({})).await?;
     let (cancelled, stopping) = api.client().cancel_batch(&name.0).await?;
     Ok(ok(&BatchCancelled { cancelled, stopping }))
 }

@@ -1,17 +1,23 @@
 //! Around every request: its id, the access log, and the one form of errors.
 
-use crate::errors::{HasErrorBody, Problem};
+use crate::{
+    errors::{HasErrorBody, Problem},
+    jobs::traceparent_of,
+};
 use axum::{
-    extract::Request,
+    extract::{MatchedPath, Request},
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use leasehold_telemetry::traces::{RequestSpan, is_on};
 use std::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What probes and Prometheus ask for again and again.
+const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// The longest id that a client may give a request, in bytes.
 const REQUEST_ID_MAX_BYTES: usize = 128;
 
@@ -19,6 +25,7 @@ const REQUEST_ID_MAX_BYTES: usize = 128;
 pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let traced = begin_span(&request);
     let (begun, span) = (Instant::now(), tracing::info_span!("request", id = %id.to_str().unwrap_or_default()));
     let answered = async {
         let response = in_one_form(next.run(request).await);
@@ -27,9 +34,32 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         tracing::debug!(%method, path, status = response.status().as_u16(), ms, "answered");
         response
     };
-    let mut response = answered.instrument(span).await;
+    let answered = answered.instrument(span);
+    let mut response = match traced {
+        None => answered.await,
+        Some(traced) => {
+            // In a box, because it would make every other request larger.
+            let response = Box::pin(answered.instrument(traced.span().clone())).await;
+            traced.end(response.status().as_u16());
+            response
+        }
+    };
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// The span of a request. `None`: traces are off, or the request only asks whether the process is well. In a box, because it would make
+/// every request larger.
+fn begin_span(request: &Request) -> Option<Box<RequestSpan>> {
+    if !is_on() {
+        return None;
+    }
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if route.is_some_and(|route| UNTRACED.contains(&route)) {
+        return None;
+    }
+    let traceparent = traceparent_of(request.headers());
+    RequestSpan::begin(request.method().as_str(), route, request.uri().path(), traceparent.as_deref()).map(Box::new)
 }
 
 /// The id that the client gave the request, if it can be logged; else a new one.

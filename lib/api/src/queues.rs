@@ -1,20 +1,25 @@
 //! Queues: list them, pause and resume them, set what they do, empty them; and the numbers of all.
 
 use crate::{
-    answer::ok,
+    answer::{ok, ok_unless_known},
     api::Api,
+    auth::Caller,
     errors::{Code, DetailCode, ErrorBody, Problem, Result},
     extract::{Body, OptionalBody, Segment},
+    fields::Fields,
 };
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use leasehold_core::{Kind, QueueName};
 use leasehold_store::{QueueChange, STRICT_PRIORITY_STEP};
 use serde::Serialize;
+use serde_json::json;
 use std::time::Duration;
 use utoipa::ToSchema;
 
 /// The longest time for which finished jobs are kept: the limit of the table.
 const KEEP_DAYS_MAX: u64 = 36_500;
+const KEY_MAX_BYTES: usize = leasehold_core::KEY_MAX_BYTES;
+const WEIGHT: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 /// How many jobs one request cancels at most: so many take some seconds.
 const PURGE_MAX: usize = 100_000;
 
@@ -28,6 +33,8 @@ pub(crate) struct QueueView {
     paused_kinds: Vec<String>,
     /// The fair keys that are paused in the queue.
     paused_fair_keys: Vec<String>,
+    /// Whether payloads must be encrypted.
+    encrypted: bool,
     blocked: i64,
     scheduled: i64,
     queued: i64,
@@ -71,28 +78,27 @@ struct Heads {
     queues: Vec<Head>,
 }
 
-/// The live workers.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct WorkerList {
-    #[schema(value_type = Vec<serde_json::Value>)]
-    workers: Vec<leasehold_ports::WorkerRecord>,
-}
-
-/// A pause or the end of a pause: of a queue, or of one kind in it.
+/// A pause or the end of a pause: of a queue, or of one kind or one fair key in it.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
 pub(crate) struct PauseRequest {
     /// Only this kind. By default the whole queue.
     kind: Option<String>,
+    /// Only the jobs with this fair key, in a queue that fair keys share. Not together with `kind`.
+    #[schema(min_length = 1, max_length = 512)]
+    fair_key: Option<String>,
 }
 
-/// Whether a queue, or a kind in it, is paused.
+/// Whether a queue, or a kind or a fair key in it, is paused.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Paused {
     queue: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    fair_key: Option<String>,
     paused: bool,
     /// Whether this request has changed that.
     changed: bool,
@@ -111,6 +117,8 @@ pub(crate) struct QueuePatch {
     keep_days: Option<u64>,
     /// Whether the jobs that have fair keys share the queue; `false`: their keys are only labels.
     fair: Option<bool>,
+    /// Whether payloads must be encrypted, and results are. Jobs that wait, and schedules, stay as they are.
+    encrypted: Option<bool>,
 }
 
 /// What is set for a queue.
@@ -122,6 +130,7 @@ pub(crate) struct QueueSet {
     dead_letter: Option<String>,
     keep_days: Option<i32>,
     fair: bool,
+    encrypted: bool,
 }
 
 /// How many waiting jobs were cancelled.
@@ -135,23 +144,27 @@ pub(crate) struct Purged {
 
 /// List the queues that have jobs or settings, with the numbers of their jobs
 #[utoipa::path(get, path = "/v1/queues", tag = "queues", operation_id = "list_queues",
-    responses((status = 200, description = "The queues", body = QueueList),
+    params(("If-None-Match" = Option<String>, Header, description = "The ETag of an earlier answer")),
+    responses((status = 200, description = "The queues", body = QueueList, headers(("ETag" = String, description = "Of this answer"))),
+              (status = 304, description = "The client has this answer"),
               (status = "default", description = "Any error", body = ErrorBody)))]
-pub(crate) async fn list(State(api): State<Api>) -> Result<Response> {
-    Ok(ok(&QueueList { queues: api.store().stats().await? }))
+pub(crate) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Response> {
+    Ok(ok_unless_known(&headers, &QueueList { queues: api.store().stats().await? }))
 }
 
 /// Show what both stores know about all queues
 #[utoipa::path(get, path = "/v1/stats", tag = "queues", operation_id = "stats",
-    responses((status = 200, description = "The numbers", body = Stats),
+    params(("If-None-Match" = Option<String>, Header, description = "The ETag of an earlier answer")),
+    responses((status = 200, description = "The numbers", body = Stats, headers(("ETag" = String, description = "Of this answer"))),
+              (status = 304, description = "The client has this answer"),
               (status = "default", description = "Any error", body = ErrorBody)))]
-pub(crate) async fn stats(State(api): State<Api>) -> Result<Response> {
+pub(crate) async fn stats(State(api): State<Api>, headers: HeaderMap) -> Result<Response> {
     let postgres = api.store().stats().await?;
     let redis = match api.handoff() {
         Some(handoff) => heads(handoff).await.ok(),
         None => None,
     };
-    Ok(ok(&Stats { postgres, redis }))
+    Ok(ok_unless_known(&headers, &Stats { postgres, redis }))
 }
 
 async fn heads(handoff: &leasehold_handoff::Handoff) -> std::result::Result<Heads, leasehold_handoff::Error> {
@@ -163,60 +176,136 @@ async fn heads(handoff: &leasehold_handoff::Handoff) -> std::result::Result<Head
     Ok(Heads { workers: handoff.workers().await?.len(), queues })
 }
 
-/// List the live workers and what they serve
-///
-/// The clients that wait for jobs of one queue over HTTP are shown as one worker for each server.
-#[utoipa::path(get, path = "/v1/workers", tag = "queues", operation_id = "list_workers",
-    responses((status = 200, description = "The workers", body = WorkerList),
-              (status = 503, description = "Redis is unavailable", body = ErrorBody),
-              (status = "default", description = "Any other error", body = ErrorBody)))]
-pub(crate) async fn workers(State(api): State<Api>) -> Result<Response> {
-    let unavailable =
-        || Problem::new(Code::Unavailable, "Redis is unavailable, and only Redis knows the workers; try again");
-    let handoff = api.handoff().ok_or_else(unavailable)?;
-    let workers = handoff.workers().await.map_err(|error| {
-        tracing::debug!(%error, "the workers cannot be listed");
-        unavailable()
-    })?;
-    Ok(ok(&WorkerList { workers }))
-}
-
 /// Start no job of a queue until it is resumed; running jobs continue
 #[utoipa::path(post, path = "/v1/queues/{queue}/pause", tag = "queues", operation_id = "pause_queue",
     params(("queue" = String, Path)), request_body = PauseRequest,
     responses((status = 200, description = "The queue is paused", body = Paused),
-              (status = "default", description = "Any error", body = ErrorBody)))]
+              (status = 409, description = "The fair keys of this queue are only labels", body = ErrorBody),
+              (status = 422, description = "A field is not valid", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn pause(
     State(api): State<Api>,
+    caller: Caller,
     Segment(queue): Segment<QueueName>,
-    OptionalBody(mut fields): OptionalBody,
+    OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
-    let kind: Option<Kind> = fields.parsed("kind", "the name of a kind");
-    fields.finish()?;
-    let changed = match &kind {
-        Some(kind) => api.client().pause_kind(&queue, kind).await?,
-        None => api.client().pause(&queue).await?,
-    };
-    Ok(ok(&Paused { queue: queue.into(), kind: kind.map(Into::into), paused: true, changed }))
+    set_paused(&api, &caller, queue, fields, true).await
 }
 
 /// Resume a paused queue
 #[utoipa::path(post, path = "/v1/queues/{queue}/resume", tag = "queues", operation_id = "resume_queue",
     params(("queue" = String, Path)), request_body = PauseRequest,
     responses((status = 200, description = "The queue is not paused", body = Paused),
-              (status = "default", description = "Any error", body = ErrorBody)))]
+              (status = 422, description = "A field is not valid", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn resume(
     State(api): State<Api>,
+    caller: Caller,
     Segment(queue): Segment<QueueName>,
-    OptionalBody(mut fields): OptionalBody,
+    OptionalBody(fields): OptionalBody,
+) -> Result<Response> {
+    set_paused(&api, &caller, queue, fields, false).await
+}
+
+async fn set_paused(
+    api: &Api,
+    caller: &Caller,
+    queue: QueueName,
+    mut fields: Fields,
+    paused: bool,
 ) -> Result<Response> {
     let kind: Option<Kind> = fields.parsed("kind", "the name of a kind");
+    let fair_key = fair_key(&mut fields);
+    if kind.is_some() && fair_key.is_some() {
+        fields.refuse("fair_key", DetailCode::Invalid, "cannot be given together with kind");
+    }
     fields.finish()?;
-    let changed = match &kind {
-        Some(kind) => api.client().resume_kind(&queue, kind).await?,
-        None => api.client().resume(&queue).await?,
+    if fair_key.is_some() && paused && !api.store().queue_settings(&queue).await?.fair {
+        return Err(labels_only(&queue));
+    }
+    let client = api.client();
+    let action = if paused { "queue.pause" } else { "queue.resume" };
+    caller.note(api, action, queue.as_str(), json!({ "kind": kind, "fair_key": fair_key })).await?;
+    let changed = match (&kind, &fair_key, paused) {
+        (Some(kind), _, true) => client.pause_kind(&queue, kind).await?,
+        (Some(kind), _, false) => client.resume_kind(&queue, kind).await?,
+        (None, Some(key), true) => client.pause_fair_key(&queue, key).await?,
+        (None, Some(key), false) => client.resume_fair_key(&queue, key).await?,
+        (None, None, true) => client.pause(&queue).await?,
+        (None, None, false) => client.resume(&queue).await?,
     };
-    Ok(ok(&Paused { queue: queue.into(), kind: kind.map(Into::into), paused: false, changed }))
+    Ok(ok(&Paused { queue: queue.into(), kind: kind.map(Into::into), fair_key, paused, changed }))
+}
+
+fn labels_only(queue: &QueueName) -> Problem {
+    let message = format!("the fair keys of the queue {queue} are only labels; set \"fair\": true for the queue first");
+    Problem::new(Code::Conflict, message)
+}
+
+fn fair_key(fields: &mut Fields) -> Option<String> {
+    let key: Option<String> = fields.value("fair_key", "a string")?;
+    let key = key?;
+    if key.is_empty() || key.len() > KEY_MAX_BYTES || key.contains('\0') {
+        let message = format!("must have 1 to {KEY_MAX_BYTES} bytes, and no NUL");
+        fields.refuse("fair_key", DetailCode::Invalid, message);
+    }
+    Some(key)
+}
+
+/// The share of a fair key.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
+pub(crate) struct NewWeight {
+    #[schema(min_length = 1, max_length = 512)]
+    fair_key: String,
+    /// How many jobs start for each job of a key with the weight 1. 1 by default.
+    #[schema(minimum = 0.001, maximum = 1000)]
+    weight: f64,
+}
+
+/// The weights of a queue that somebody has set.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WeightList {
+    #[schema(value_type = Vec<serde_json::Value>)]
+    weights: Vec<leasehold_client::FairWeight>,
+}
+
+/// List the weights of the fair keys of a queue that somebody has set
+#[utoipa::path(get, path = "/v1/queues/{queue}/weights", tag = "queues", operation_id = "list_weights",
+    params(("queue" = String, Path)),
+    responses((status = 200, description = "The weights", body = WeightList),
+              (status = "default", description = "Any error", body = ErrorBody)))]
+pub(crate) async fn weights(State(api): State<Api>, Segment(queue): Segment<QueueName>) -> Result<Response> {
+    Ok(ok(&WeightList { weights: api.client().fair_weights(&queue).await? }))
+}
+
+/// Set the weight of a fair key in a queue
+#[utoipa::path(put, path = "/v1/queues/{queue}/weights", tag = "queues", operation_id = "set_weight",
+    params(("queue" = String, Path)), request_body = NewWeight,
+    responses((status = 200, description = "The weights", body = WeightList),
+              (status = 422, description = "A field is not valid", body = ErrorBody),
+              (status = "default", description = "Any other error", body = ErrorBody)))]
+pub(crate) async fn set_weight(
+    State(api): State<Api>,
+    caller: Caller,
+    Segment(queue): Segment<QueueName>,
+    Body(mut fields): Body,
+) -> Result<Response> {
+    let key = fair_key(&mut fields);
+    if key.is_none() && fields.is_good() {
+        fields.refuse("fair_key", DetailCode::Required, "is required; it must be a string");
+    }
+    let weight: Option<f64> = fields.required("weight", "a number from 0.001 to 1000");
+    if weight.is_some_and(|weight| !WEIGHT.contains(&weight)) {
+        fields.refuse("weight", DetailCode::Invalid, "must be a number from 0.001 to 1000");
+    }
+    fields.finish()?;
+    if let (Some(key), Some(weight)) = (key, weight) {
+        caller.note(&api, "queue.weight", queue.as_str(), json!({ "fair_key": key, "weight": weight })).await?;
+        let refused = |error| Problem::from(error).at_words(&["fair_key", "weight"]);
+        api.client().set_fair_weight(&queue, &key, weight).await.map_err(refused)?;
+    }
+    weights(State(api), Segment(queue)).await
 }
 
 /// Cancel the waiting jobs of a queue; running jobs continue
@@ -228,10 +317,12 @@ pub(crate) async fn resume(
               (status = "default", description = "Any error", body = ErrorBody)))]
 pub(crate) async fn purge(
     State(api): State<Api>,
+    caller: Caller,
     Segment(queue): Segment<QueueName>,
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
+    caller.note(&api, "queue.purge", queue.as_str(), json!({})).await?;
     let mut cancelled = 0;
     let more = loop {
         let page = api.client().purge(&queue).await?.len();
@@ -243,8 +334,8 @@ pub(crate) async fn purge(
     Ok(ok(&Purged { queue: queue.into(), cancelled, more }))
 }
 
-/// Set what one point of priority is worth in a queue, where its dead jobs go, how long its finished jobs are kept, and whether fair keys
-/// share it
+/// Set what one point of priority is worth in a queue, where its dead jobs go, how long its finished jobs are kept, whether fair keys
+/// share it, and whether its payloads are encrypted
 #[utoipa::path(patch, path = "/v1/queues/{queue}", tag = "queues", operation_id = "set_queue",
     params(("queue" = String, Path)), request_body = QueuePatch,
     responses((status = 200, description = "What is set now", body = QueueSet),
@@ -252,6 +343,7 @@ pub(crate) async fn purge(
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn set(
     State(api): State<Api>,
+    caller: Caller,
     Segment(queue): Segment<QueueName>,
     Body(mut fields): Body,
 ) -> Result<Response> {
@@ -276,15 +368,22 @@ pub(crate) async fn set(
         None => None,
     };
     let fair: Option<bool> = fields.value("fair", "true or false");
+    let encrypted: Option<bool> = fields.value("encrypted", "true or false");
     if dead_letter.as_ref() == Some(&Some(queue.clone())) {
         fields.refuse("dead_letter", DetailCode::Invalid, "must be another queue");
     }
     fields.finish()?;
     let keep_days = keep_days.map(|days| days.and_then(|days| u16::try_from(days).ok()));
     let change = QueueChange { dead_letter, keep_days, ..QueueChange::default() };
-    if change == QueueChange::default() && step.is_none() && fair.is_none() {
-        return Err(Problem::new(Code::Invalid, "nothing to set: give priority_step, dead_letter, keep_days or fair"));
+    if change == QueueChange::default() && step.is_none() && fair.is_none() && encrypted.is_none() {
+        let fields = "nothing to set: give priority_step, dead_letter, keep_days, fair or encrypted";
+        return Err(Problem::new(Code::Invalid, fields));
     }
+    let detail = json!({
+        "dead_letter": change.dead_letter, "keep_days": change.keep_days, "fair": fair, "encrypted": encrypted,
+        "priority_step_ms": step.map(|step| u64::try_from(step.as_millis()).unwrap_or(u64::MAX)),
+    });
+    caller.note(&api, "queue.set", queue.as_str(), detail).await?;
     if change != QueueChange::default() {
         api.store().set_queue(&queue, &change).await?;
     }
@@ -294,6 +393,10 @@ pub(crate) async fn set(
     if let Some(fair) = fair {
         api.client().set_fair(&queue, fair).await?;
     }
+    if let Some(encrypted) = encrypted {
+        let refused = |error| Problem::from(error).at_words(&["encrypted"]);
+        api.store().set_queue_encrypted(&queue, encrypted).await.map_err(refused)?;
+    }
     let set = api.store().queue_settings(&queue).await?;
     Ok(ok(&QueueSet {
         queue: queue.into(),
@@ -302,5 +405,6 @@ pub(crate) async fn set(
         dead_letter: set.dead_letter,
         keep_days: set.keep_days,
         fair: set.fair,
+        encrypted: set.encrypted,
     }))
 }

@@ -3,6 +3,7 @@
 use crate::{
     answer::ok,
     api::Api,
+    auth::Caller,
     errors::{DetailCode, ErrorBody, Problem, Result},
     extract::{Body, OptionalBody, Segment},
     fields::Fields,
@@ -10,9 +11,10 @@ use crate::{
 };
 use axum::{extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use leasehold_client::{KeyLimit, LimitRecord, Schedule, upcoming};
+use leasehold_client::{Error, KeyLimit, LimitRecord, Schedule, upcoming};
 use leasehold_core::{Missed, NewSchedule, ScheduleName, Timing};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -44,7 +46,7 @@ pub(crate) struct LimitList {
 /// Something was removed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Removed {
-    removed: bool,
+    pub(crate) removed: bool,
 }
 
 /// A schedule: each tick enqueues the job.
@@ -112,6 +114,7 @@ pub(crate) async fn limit(State(api): State<Api>, Segment(key): Segment<String>)
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn set_limit(
     State(api): State<Api>,
+    caller: Caller,
     Segment(key): Segment<String>,
     Body(mut fields): Body,
 ) -> Result<Response> {
@@ -128,7 +131,13 @@ pub(crate) async fn set_limit(
         fields.refuse("running", DetailCode::Required, "running or rate is required");
     }
     fields.finish()?;
-    api.client().set_limit(&key, &new).await?;
+    let detail = json!({ "running": new.running, "rate": new.rate, "burst": new.burst });
+    caller.note(&api, "limit.set", &key, detail).await?;
+    let refused = |error| match Problem::from(error).at_words(&["key", "running", "rate", "burst"]) {
+        problem if problem.details.iter().any(|detail| detail.pointer == "/key") => problem.below("/path"),
+        problem => problem,
+    };
+    api.client().set_limit(&key, &new).await.map_err(refused)?;
     let limit = api.client().limit(&key).await?;
     Ok(ok(&limit.ok_or_else(|| Problem::no_such("limit for", &key))?))
 }
@@ -138,7 +147,12 @@ pub(crate) async fn set_limit(
     responses((status = 200, description = "The key has no limit", body = Removed),
               (status = 404, description = "The key has no limit", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
-pub(crate) async fn remove_limit(State(api): State<Api>, Segment(key): Segment<String>) -> Result<Response> {
+pub(crate) async fn remove_limit(
+    State(api): State<Api>,
+    caller: Caller,
+    Segment(key): Segment<String>,
+) -> Result<Response> {
+    caller.note(&api, "limit.remove", &key, json!({})).await?;
     match api.client().remove_limit(&key).await? {
         true => Ok(ok(&Removed { removed: true })),
         false => Err(Problem::no_such("limit for", &key)),
@@ -182,6 +196,7 @@ pub(crate) async fn schedule(State(api): State<Api>, Segment(name): Segment<Sche
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn set_schedule(
     State(api): State<Api>,
+    caller: Caller,
     Segment(name): Segment<ScheduleName>,
     Body(mut fields): Body,
 ) -> Result<Response> {
@@ -207,6 +222,7 @@ pub(crate) async fn set_schedule(
             ("run_at", job.run_at.is_some()),
             ("expires_at", job.expires_at.is_some()),
             ("depends_on", !job.depends_on.is_empty()),
+            ("traceparent", job.traceparent.is_some()),
         ];
         for (name, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
             fields.refuse(&format!("job/{name}"), DetailCode::Invalid, "cannot be given: each tick makes a new job");
@@ -214,7 +230,13 @@ pub(crate) async fn set_schedule(
     }
     fields.finish()?;
     if let (Some(timing), Some(job)) = (timing, job) {
-        api.client().set_schedule(&NewSchedule { name: name.clone(), timing, missed, job }).await?;
+        let detail = json!({ "kind": job.kind, "queue": job.queue });
+        caller.note(&api, "schedule.set", name.as_str(), detail).await?;
+        let refused = |error| match error {
+            Error::Invalid(invalid) => Problem::of_invalid_job("/job", &invalid),
+            error => Problem::from(error).at_words(&["cron", "timezone", "every", "missed"]),
+        };
+        api.client().set_schedule(&NewSchedule { name: name.clone(), timing, missed, job }).await.map_err(refused)?;
     }
     shown(&api, &name).await
 }
@@ -255,10 +277,12 @@ fn timing(fields: &mut Fields, api: &Api) -> Option<Timing> {
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn pause_schedule(
     State(api): State<Api>,
+    caller: Caller,
     Segment(name): Segment<ScheduleName>,
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
+    caller.note(&api, "schedule.pause", name.as_str(), json!({})).await?;
     api.client().pause_schedule(&name).await?.ok_or_else(|| no_schedule(&name))?;
     shown(&api, &name).await
 }
@@ -271,10 +295,12 @@ pub(crate) async fn pause_schedule(
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn resume_schedule(
     State(api): State<Api>,
+    caller: Caller,
     Segment(name): Segment<ScheduleName>,
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
+    caller.note(&api, "schedule.resume", name.as_str(), json!({})).await?;
     api.client().resume_schedule(&name).await?.ok_or_else(|| no_schedule(&name))?;
     shown(&api, &name).await
 }
@@ -287,10 +313,12 @@ pub(crate) async fn resume_schedule(
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn run_schedule(
     State(api): State<Api>,
+    caller: Caller,
     Segment(name): Segment<ScheduleName>,
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
+    caller.note(&api, "schedule.run", name.as_str(), json!({})).await?;
     let answer = api.client().run_schedule(&name).await?.ok_or_else(|| no_schedule(&name))?;
     Ok(ok(&ScheduledJob { id: answer.id.0, inserted: answer.inserted }))
 }
@@ -301,7 +329,12 @@ pub(crate) async fn run_schedule(
     responses((status = 200, description = "The schedule is removed", body = Removed),
               (status = 404, description = "There is no such schedule", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
-pub(crate) async fn remove_schedule(State(api): State<Api>, Segment(name): Segment<ScheduleName>) -> Result<Response> {
+pub(crate) async fn remove_schedule(
+    State(api): State<Api>,
+    caller: Caller,
+    Segment(name): Segment<ScheduleName>,
+) -> Result<Response> {
+    caller.note(&api, "schedule.remove", name.as_str(), json!({})).await?;
     match api.client().remove_schedule(&name).await? {
         true => Ok(ok(&Removed { removed: true })),
         false => Err(no_schedule(&name)),

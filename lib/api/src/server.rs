@@ -5,15 +5,20 @@ use crate::{
     connection::{Connection, Io},
     limits::{CONNECTIONS_MAX, GRACE, IDLE_MAX},
     routes::router,
+    tls::Tls,
 };
 use axum::Router;
 use hyper::{
     Request,
     body::Incoming,
+    rt::{Read, Write},
     server::conn::http1,
     service::{Service, service_fn},
 };
-use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use leasehold_telemetry::Vitals;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -21,6 +26,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The pause after the machine could not accept a connection, because it lacks file descriptors for example.
@@ -33,8 +39,8 @@ const HEAD_MAX_BYTES: usize = 64 * 1024;
 pub enum StartError {
     /// The address is not of this machine only, and anybody could use the server.
     #[error(
-        "cannot listen on {0}: there are no tokens, so every client may do everything; listen on a loopback address such as \
-         127.0.0.1:{port}, and put a proxy with authentication before it", port = .0.port()
+        "cannot listen on {0}: there are no tokens, so every client may do everything; make a token with `leasehold token create`, \
+         or listen on a loopback address such as 127.0.0.1:{port}", port = .0.port()
     )]
     NotLoopback(SocketAddr),
     /// The address cannot be bound.
@@ -52,23 +58,30 @@ pub enum StartError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl Server {
     /// Binds an address; port 0 is any free port.
     ///
     /// # Errors
-    /// The address is no loopback address, or it cannot be bound.
-    pub async fn bind(address: SocketAddr) -> Result<Self, StartError> {
-        if !address.ip().is_loopback() {
+    /// The address is no loopback address, and there are no tokens; or it cannot be bound.
+    pub async fn bind(address: SocketAddr, has_tokens: bool) -> Result<Self, StartError> {
+        if !has_tokens && !address.ip().is_loopback() {
             return Err(StartError::NotLoopback(address));
         }
         let bound = async {
             let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address })
+            Ok(Self { listener, address, tls: None })
         };
         bound.await.map_err(|source| StartError::Bind { address, source })
+    }
+
+    /// Serves with TLS only.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// The bound address.
@@ -79,11 +92,22 @@ impl Server {
 
     /// Serves until `stop`, then ends requests in flight. `now` ends them at once.
     pub async fn run(self, api: Api, vitals: Vitals, stop: CancellationToken, now: CancellationToken) {
-        let Self { listener, address } = self;
+        let Self { listener, address, tls } = self;
+        if tls.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(
+                "tokens pass the network unencrypted: set api.tls_cert_file and api.tls_key_file, or put a proxy with TLS before the server"
+            );
+        }
         tracing::info!(%address, "the HTTP interface is served");
         let (tasks, cut) = (TaskTracker::new(), now.child_token());
-        let served = Served { router: router(api.clone(), vitals), stop: stop.clone(), cut: cut.clone() };
+        let acceptor = tls.as_ref().map(Tls::acceptor);
+        let served =
+            Served { router: router(api.clone(), vitals), tls: acceptor, stop: stop.clone(), cut: cut.clone() };
+        let watch = tls.map(|tls| tokio::spawn(tls.watch()));
         accept(&listener, &served, &tasks).await;
+        if let Some(watch) = watch {
+            watch.abort();
+        }
         // No new connections come in, and claims that wait get their empty answer.
         drop(listener);
         api.stop_waiting();
@@ -106,6 +130,8 @@ impl Server {
 #[derive(Clone)]
 struct Served {
     router: Router,
+    /// `None`: plain HTTP.
+    tls: Option<TlsAcceptor>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -143,15 +169,51 @@ async fn accept(listener: &TcpListener, served: &Served, tasks: &TaskTracker) {
 
 /// Serves one connection.
 async fn serve(socket: TcpStream, served: Served, _room: OwnedSemaphorePermit) {
-    let Served { router, stop, cut } = served;
+    let Served { router, tls, stop, cut } = served;
     // An answer is written in one piece: nothing is gained by waiting for more bytes.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a socket option was refused");
     }
     let (socket, connection) = (Arc::new(socket), Arc::new(Connection::default()));
     let io = Io::new(Arc::clone(&socket), Arc::clone(&connection));
+    let was_served = match tls {
+        None => serve_requests(TokioIo::new(io), router, &connection, &stop, &cut).await,
+        Some(tls) => {
+            // The head of the first request must come in time, and so must the handshake before it.
+            let shaken = tokio::select! {
+                biased;
+                shaken = tls.accept(io) => shaken,
+                () = stop.cancelled() => return,
+            };
+            match shaken {
+                Ok(stream) => serve_requests(TokioIo::new(stream), router, &connection, &stop, &cut).await,
+                Err(error) => {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                    return;
+                }
+            }
+        }
+    };
+    // Hyper also ends a connection that is idle for too long, or whose next head is late or malformed. Then the client has had time to
+    // read the answers before. An answer that could not be written is a failure of the socket, which the connection has seen.
+    let end = connection.end(&socket, was_served);
+    tokio::select! {
+        biased;
+        () = end => {}
+        () = cut.cancelled() => {}
+    }
+}
+
+/// Serves the requests of one connection. Returns whether the server has not cut it.
+async fn serve_requests<I: Read + Write + Unpin + 'static>(
+    io: I,
+    router: Router,
+    connection: &Arc<Connection>,
+    stop: &CancellationToken,
+    cut: &CancellationToken,
+) -> bool {
     let service = TowerToHyperService::new(router);
-    let watched = Arc::clone(&connection);
+    let watched = Arc::clone(connection);
     let service = service_fn(move |mut request: Request<Incoming>| {
         watched.begin_request();
         request.extensions_mut().insert(Arc::clone(&watched));
@@ -182,12 +244,5 @@ async fn serve(socket: TcpStream, served: Served, _room: OwnedSemaphorePermit) {
     if let Some(Err(error)) = &ended {
         tracing::debug!(%error, "a connection ended early");
     }
-    // Hyper also ends a connection that is idle for too long, or whose next head is late or malformed. Then the client has had time to
-    // read the answers before. An answer that could not be written is a failure of the socket, which the connection has seen.
-    let end = connection.end(&socket, ended.is_some());
-    tokio::select! {
-        biased;
-        () = end => {}
-        () = cut.cancelled() => {}
-    }
+    ended.is_some()
 }

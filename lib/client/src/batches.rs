@@ -2,13 +2,24 @@
 
 use crate::{Client, Error};
 use leasehold_core::{BATCH_MAX, FieldError, InvalidJob, JobId};
-use leasehold_store::{Batch, BatchSeal, Sealed, Store};
+use leasehold_store::{Batch, BatchSeal, Locked, LockedOut, Sealed, Store};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The pause before the second look of a wait. The pause doubles with each look, up to [`LOOK_MAX`].
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(500);
+
+/// What the cancel of a batch did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CancelledBatch {
+    /// Jobs that are cancelled.
+    pub cancelled: u64,
+    /// Running jobs whose workers are told to stop.
+    pub stopping: u64,
+    /// Jobs that stay as they are, because open transactions of other sessions hold them.
+    pub locked: Vec<Locked>,
+}
 
 impl Client {
     fn batch_store(&self) -> Result<&Store, Error> {
@@ -67,20 +78,42 @@ impl Client {
     /// many run and are told to stop.
     ///
     /// # Errors
-    /// PostgreSQL fails. The jobs before are cancelled.
+    /// [`Error::Locked`] if open transactions of other sessions hold some of the jobs; all others are cancelled. Or PostgreSQL
+    /// fails; the jobs before are cancelled.
     pub async fn cancel_batch(&self, name: &str) -> Result<(u64, u64), Error> {
+        let CancelledBatch { cancelled, stopping, locked: held } = self.cancel_free_of_batch(name).await?;
+        if held.is_empty() {
+            return Ok((cancelled, stopping));
+        }
+        let doing = "cancelling the jobs of a batch";
+        Err(Error::Locked(Box::new(LockedOut { doing, held, accepted: Vec::new() })))
+    }
+
+    /// The same, but a job that stays locked is no error.
+    ///
+    /// # Errors
+    /// PostgreSQL fails. The jobs before are cancelled.
+    pub async fn cancel_free_of_batch(&self, name: &str) -> Result<CancelledBatch, Error> {
         let limit = i64::try_from(BATCH_MAX).unwrap_or(i64::MAX);
-        let (mut cancelled, mut told) = (0, 0);
+        let mut done = CancelledBatch::default();
         let mut after: Option<JobId> = None;
+        // A transaction that holds jobs of several pages is waited for once.
+        let mut since = None;
         loop {
-            let page = self.batch_store()?.batch_live(name, after, limit).await?;
-            let Some(last) = page.last().copied() else { return Ok((cancelled, told)) };
-            for answer in self.cancel(&page).await?.into_iter().filter(|answer| answer.changed) {
-                match answer.running {
-                    Some(_) => told += 1,
-                    None => cancelled += 1,
-                }
+            let store = self.batch_store()?;
+            let page = store.batch_live(name, after, limit).await?;
+            let Some(last) = page.last().copied() else { return Ok(done) };
+            let begun = std::time::Instant::now();
+            let (mut answers, locked) = store.cancel_free(&page, since).await?;
+            answers.retain(|answer| answer.changed);
+            self.tell_of_cancels(&answers).await;
+            let running = answers.iter().filter(|answer| answer.running.is_some()).count() as u64;
+            done.stopping += running;
+            done.cancelled += answers.len() as u64 - running;
+            if !locked.is_empty() {
+                since = since.or(Some(begun));
             }
+            done.locked.extend(locked);
             after = Some(last);
         }
     }

@@ -13,38 +13,38 @@ use std::{
 };
 
 /// How many jobs one statement looks at: some milliseconds of work.
-const PAGE: i64 = 1_000;
+pub(crate) const PAGE: i64 = 1_000;
 /// For how long the jobs that were locked are tried again at the end, and the pause between two tries.
-const LOCKED_FOR: Duration = Duration::from_secs(5);
-const LOCKED_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const LOCKED_FOR: Duration = Duration::from_secs(5);
+pub(crate) const LOCKED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How far a bulk change has come. It can be stored, and the change can go on from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkCursor {
     /// Only jobs that were enqueued at this time or before are changed. So the end does not run away from the work.
-    until: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
     /// The part of the work: live jobs first, then finished jobs of one state after another.
     part: usize,
     /// The last job that was looked at.
-    after: Option<JobId>,
+    pub(crate) after: Option<JobId>,
     /// When this job was enqueued, if it has finished.
-    after_at: Option<DateTime<Utc>>,
+    pub(crate) after_at: Option<DateTime<Utc>>,
 }
 
 /// A change of all jobs that a filter chooses.
 #[derive(Clone, Debug)]
 pub struct Bulk {
-    action: BulkAction,
-    filter: BulkFilter,
-    states: Vec<State>,
-    cursor: BulkCursor,
+    pub(crate) action: BulkAction,
+    pub(crate) filter: BulkFilter,
+    pub(crate) states: Vec<State>,
+    pub(crate) cursor: BulkCursor,
     /// Jobs to revive that were found behind the cursor.
     found: Vec<JobId>,
     /// Where the cursor goes when these jobs are revived.
     next: Option<BulkCursor>,
     /// Jobs that other sessions had locked.
-    locked: Vec<JobId>,
-    locked_since: Option<Instant>,
+    pub(crate) locked: Vec<JobId>,
+    pub(crate) locked_since: Option<Instant>,
     step_max: usize,
 }
 
@@ -61,7 +61,7 @@ pub struct BulkStep {
 
 /// Where to look for jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     Live,
     Finished(State),
 }
@@ -86,7 +86,7 @@ impl Bulk {
         &self.locked
     }
 
-    fn part(&self) -> Option<Part> {
+    pub(crate) fn part(&self) -> Option<Part> {
         let is_live = self.states.iter().any(|state| !state.is_final());
         let finished = self.states.iter().filter(|state| state.is_final()).map(|state| Part::Finished(*state));
         is_live.then_some(Part::Live).into_iter().chain(finished).nth(self.cursor.part)
@@ -101,7 +101,7 @@ impl Bulk {
     }
 
     /// The cursor after a page.
-    fn after(&self, last: Option<(Option<DateTime<Utc>>, JobId)>) -> BulkCursor {
+    pub(crate) fn after(&self, last: Option<(Option<DateTime<Utc>>, JobId)>) -> BulkCursor {
         match last {
             Some((after_at, id)) => BulkCursor { after: Some(id), after_at, ..self.cursor.clone() },
             None => self.next_part(),
@@ -114,7 +114,7 @@ impl Bulk {
 }
 
 impl Client {
-    fn bulk_store(&self) -> Result<&Store, Error> {
+    pub(crate) fn bulk_store(&self) -> Result<&Store, Error> {
         Ok(&self.pair().ok_or(Error::NoBulk)?.store)
     }
 

@@ -5,6 +5,7 @@ use crate::{
     explain::{Explanation, Facts, POSITION_LIMIT},
     hints::HintSender,
     pair::Pair,
+    traces::Sending,
     waiter::Waiter,
 };
 use chrono::{DateTime, Utc};
@@ -30,7 +31,7 @@ const FIRST_WITHIN: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub struct Client {
     pub(crate) store: Arc<dyn ClientStore>,
-    head: Option<Arc<dyn ClientHead>>,
+    pub(crate) head: Option<Arc<dyn ClientHead>>,
     pub(crate) hints: Option<Arc<HintSender>>,
     waiter: Waiter,
     /// The same stores, if they are PostgreSQL and Redis.
@@ -80,6 +81,14 @@ impl Client {
         for job in jobs {
             job.validate()?;
         }
+        match Sending::begin(jobs) {
+            None => self.enqueue_batches(jobs).await,
+            // In a box, because it would make the task of every other call larger.
+            Some(sending) => Box::pin(sending.run(|jobs| self.enqueue_batches(jobs))).await,
+        }
+    }
+
+    async fn enqueue_batches(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut held = Vec::new();
         for batch in jobs.chunks(BATCH_MAX) {
@@ -105,16 +114,12 @@ impl Client {
     /// Sends one batch until its outcome is known or all attempts are spent. Also returns whether the batch was sent
     /// more than once.
     async fn send(&self, batch: &[NewJob]) -> Result<(Vec<Enqueued>, bool), Error> {
-        // The call has already waited for the locks of other sessions.
-        let is_locked = |error: &leasehold_ports::Error| {
-            matches!(error.source.downcast_ref(), Some(leasehold_store::Error::Locked(_)))
-        };
         let mut failed = match self.store.enqueue(batch).await {
             Err(error) if error.is_transient() && !is_locked(&error) => error,
             answers => return Ok((answers?, false)),
         };
         let mut unsure = may_have_been_written(&failed);
-        let resend = |job: &NewJob| NewJob { id_may_exist: true, ..job.clone() };
+        let resend = |job: &NewJob| job.clone().with(|job| job.id_may_exist = true);
         let again: Vec<NewJob> = batch.iter().map(resend).collect();
         let mut delay = FIRST_DELAY;
         for _ in 1..ATTEMPTS {
@@ -391,6 +396,11 @@ fn due_in(job: &NewJob) -> Duration {
 
 fn outcome_unknown(batch: &[NewJob], source: leasehold_ports::Error) -> Error {
     Error::OutcomeUnknown { ids: batch.iter().map(|job| job.id).collect(), source: StoreError::from(source) }
+}
+
+/// Whether the call has already waited for the locks of other sessions.
+pub(crate) fn is_locked(error: &leasehold_ports::Error) -> bool {
+    matches!(error.source.downcast_ref(), Some(leasehold_store::Error::Locked(_)))
 }
 
 /// Whether the server may have executed a call that failed with this error.

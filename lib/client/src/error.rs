@@ -2,7 +2,7 @@
 
 use crate::{Config, ConfigError};
 use leasehold_core::{InvalidBulk, InvalidGraph, InvalidJob, InvalidName, JobId};
-use leasehold_ports::Class;
+use leasehold_ports::{Class, Enqueued};
 use leasehold_schedule::InvalidTiming;
 use leasehold_store::LockedOut;
 use std::{error::Error as StdError, fmt, io, net::SocketAddr, sync::Arc};
@@ -35,12 +35,18 @@ pub enum Error {
     /// The filter of a bulk change cannot be used. Nothing was changed.
     #[error(transparent)]
     Bulk(#[from] InvalidBulk),
+    /// The operating system gives no random bytes, so no token was made.
+    #[error("the operating system gives no random bytes, so no token was made: {0}")]
+    NoRandomness(#[source] io::Error),
     /// A queue in memory has no settings of this kind.
     #[error("a queue in memory has no dead-letter queue and no retention: they need PostgreSQL")]
     NoQueueSettings,
     /// A queue in memory has no bulk changes.
     #[error("a queue in memory changes no jobs by filter: filters need PostgreSQL")]
     NoBulk,
+    /// A stored operation cannot be read.
+    #[error("an operation cannot be read; perhaps it is of another version of this program: {0}")]
+    Operation(#[source] serde_json::Error),
     /// The name of a queue or a kind is invalid. Nothing was changed.
     #[error("{what} {name:?} {source}")]
     Name {
@@ -154,6 +160,15 @@ impl StoreError {
     #[must_use]
     pub fn may_be_locked(&self) -> bool {
         matches!(&*self.0, Cause::Postgres(error) if error.may_be_locked())
+    }
+
+    /// The answers to the jobs that were enqueued before a call to enqueue jobs failed, in the order of its batch; `None` for the others.
+    #[must_use]
+    pub fn accepted_in_part(&self) -> &[Option<Enqueued>] {
+        match &*self.0 {
+            Cause::Postgres(leasehold_store::Error::InPart { answers, .. }) => answers,
+            _ => &[],
+        }
     }
 
     /// What PostgreSQL says about a value that it refuses: the caller is wrong.

@@ -1,8 +1,13 @@
 //! Graphs of jobs.
 
-use crate::{Client, Error, StoreError, client::may_have_been_written};
+use crate::{
+    Client, Error, StoreError,
+    client::{is_locked, may_have_been_written},
+    traces::Sending,
+};
 use leasehold_core::{Graph, JobId, NamedJob, NewJob, Parent, resolve_graph};
 use leasehold_ports::Enqueued;
+use leasehold_store::{Once, OnceKey};
 use std::time::Duration;
 
 /// How many times a graph is sent before its outcome counts as unknown.
@@ -11,18 +16,36 @@ const ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
 impl Client {
+    /// As [`Client::enqueue_graph`], for a request with a key: a request that is sent again gets the answer of the first one, for a day.
+    ///
+    /// # Errors
+    /// As [`Client::enqueue_graph`].
+    pub async fn enqueue_graph_once(&self, graph: Vec<NamedJob>, key: &OnceKey) -> Result<Once, Error> {
+        let jobs = resolve_graph(graph)?;
+        self.enqueue_once(&jobs, Some(key)).await
+    }
+
     /// Enqueues jobs that depend on each other in one transaction: all of them or none. Answers have the order of the graph.
     ///
     /// # Errors
     /// [`Error::Graph`] if the graph has a cycle or a wrong name, [`Error::Invalid`] if a job is invalid: nothing is sent.
-    /// When a connection is lost, the graph is sent again under the same ids, a few times, and then the error is
+    /// [`Error::Locked`] if open transactions of other sessions hold a parent, an id or a unique key for longer than
+    /// `database.lock_timeout_ms`. When a connection is lost, the graph is sent again under the same ids, a few times, and then the error is
     /// [`Error::OutcomeUnknown`]. Otherwise nothing was enqueued.
     pub async fn enqueue_graph(&self, graph: Vec<NamedJob>) -> Result<Vec<Enqueued>, Error> {
-        let mut jobs = resolve_graph(graph)?;
+        let jobs = resolve_graph(graph)?;
         jobs.iter().try_for_each(NewJob::validate)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
+        match Sending::begin(&jobs) {
+            None => self.enqueue_nodes(&jobs).await,
+            Some(sending) => Box::pin(sending.run(|jobs| self.enqueue_nodes(jobs))).await,
+        }
+    }
+
+    async fn enqueue_nodes(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        let mut jobs = jobs.to_vec();
         let mut delay = FIRST_DELAY;
         let mut unsure = false;
         for attempt in 1.. {
@@ -34,7 +57,7 @@ impl Client {
                 Err(error) => error,
             };
             unsure |= may_have_been_written(&failed);
-            if !failed.is_transient() || attempt >= ATTEMPTS {
+            if !failed.is_transient() || is_locked(&failed) || attempt >= ATTEMPTS {
                 return Err(if unsure {
                     let ids = jobs.iter().map(|job| job.id).collect();
                     Error::OutcomeUnknown { ids, source: StoreError::from(failed) }

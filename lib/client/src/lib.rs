@@ -11,6 +11,7 @@ mod batches;
 mod bulk;
 mod client;
 mod config;
+mod demand;
 mod diagnosis;
 mod error;
 mod explain;
@@ -19,26 +20,40 @@ mod graphs;
 mod hints;
 mod limits;
 mod once;
+mod operations;
 mod pair;
 mod places;
 mod schedules;
 pub mod text;
+mod token_text;
+mod tokens;
+mod traces;
 mod waiter;
+mod webhooks;
 
-pub use batches::check_batch_name;
+pub use batches::{CancelledBatch, check_batch_name};
 pub use bulk::{Bulk, BulkCursor, BulkStep};
 pub use client::Client;
 pub use config::{
-    ApiConfig, Config, ConfigError, DEV_FILE, DatabaseConfig, FILE, HeadConfig, HistoryConfig, LogConfig, LogFormat,
-    ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, ValueKind, WorkerConfig,
+    ApiConfig, Config, ConfigError, DEV_FILE, DatabaseConfig, EncryptionConfig, FILE, HeadConfig, HistoryConfig,
+    LogConfig, LogFormat, MetricsConfig, ReaperConfig, RedisConfig, SETTINGS, Setting, Sources, TelemetryConfig,
+    ValueKind, WebhooksConfig, WorkerConfig,
 };
 pub use error::{Error, StoreError};
 pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
+pub use leasehold_core::{Demand, replicas_for};
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{
-    Batch, BatchSeal, FairWeight, KeyLimit, LimitRecord, Locked, LockedOut, Once, OnceKey, Pooler, Schedule, Sealed,
-    Store,
+    AuditRecord, Batch, BatchSeal, FairWeight, KeyLimit, LimitRecord, Locked, LockedOut, NewWebhook, Once, OnceKey,
+    Operation, Pooler, Schedule, Sealed, Store, TokenHash, TokenRecord, UsableToken, UsableTokens, Webhook,
+    WebhookAttempt, WebhookChange, WebhookMade,
 };
+pub use operations::{OperationEnd, OperationRun, OperationStep};
 pub use pair::{Pair, handoff_or_later};
 pub use schedules::upcoming;
+pub use token_text::{TokenText, read_token};
+pub use tokens::{create_token, rotate_token};
+#[doc(hidden)]
+pub use traces::{Answers, Sending};
+pub use webhooks::{Replay, Replayed, check_webhook_queue};

@@ -2,7 +2,8 @@
 
 use crate::{
     Client, Error, StoreError,
-    client::{ATTEMPTS, FIRST_DELAY, may_have_been_written},
+    client::{ATTEMPTS, FIRST_DELAY, is_locked, may_have_been_written},
+    traces::Sending,
 };
 use leasehold_core::NewJob;
 use leasehold_store::{Once, OnceKey};
@@ -12,9 +13,18 @@ impl Client {
     /// first one, for a day.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a job is invalid. When a connection is lost, the jobs are sent again under the same ids, a few times,
+    /// [`Error::Invalid`] if a job is invalid. [`Error::Locked`] if open transactions of other sessions hold what the jobs need for
+    /// longer than `database.lock_timeout_ms`. When a connection is lost, the jobs are sent again under the same ids, a few times,
     /// and then the error is [`Error::OutcomeUnknown`]. Otherwise nothing was enqueued.
     pub async fn enqueue_once(&self, jobs: &[NewJob], key: Option<&OnceKey>) -> Result<Once, Error> {
+        match Sending::begin(jobs) {
+            None => self.enqueue_together(jobs, key).await,
+            // In a box, because it would make the task of every other call larger.
+            Some(sending) => Box::pin(sending.run(|jobs| self.enqueue_together(jobs, key))).await,
+        }
+    }
+
+    async fn enqueue_together(&self, jobs: &[NewJob], key: Option<&OnceKey>) -> Result<Once, Error> {
         let store = self.postgres()?;
         let mut jobs = jobs.to_vec();
         let (mut delay, mut unsure) = (FIRST_DELAY, false);
@@ -28,10 +38,10 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            let (is_transient, is_locked) = (failed.is_transient(), failed.may_be_locked());
+            let may_be_locked = failed.may_be_locked();
             let failed = leasehold_ports::Error::from(failed);
             unsure |= may_have_been_written(&failed);
-            if !is_transient || is_locked || attempt >= ATTEMPTS {
+            if !failed.is_transient() || may_be_locked || is_locked(&failed) || attempt >= ATTEMPTS {
                 return Err(if unsure {
                     let ids = jobs.iter().map(|job| job.id).collect();
                     Error::OutcomeUnknown { ids, source: StoreError::from(failed) }

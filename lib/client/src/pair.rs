@@ -2,9 +2,10 @@
 
 use crate::{Config, ConfigError, Error};
 use leasehold_handoff::{Handoff, Settings};
-use leasehold_store::{QueueStats, Store};
-use leasehold_telemetry::{Probe, QueueGauge, Queues, Stores};
-use std::time::Duration;
+use leasehold_ports::{DueSchedule, WorkerRecord};
+use leasehold_store::{PoolUsage, QueueStats, Store};
+use leasehold_telemetry::{PoolState, Probe, QueueGauge, QueueReport, Queues, ShownQueues, Stores};
+use std::{collections::HashMap, time::Duration};
 
 /// One PostgreSQL and the Redis beside it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ impl Pair {
     /// `database.url` is missing, a URL is malformed, PostgreSQL is unavailable or has another schema.
     pub async fn connect(config: &Config, application_name: &str) -> Result<Self, Error> {
         let settings = config.store_settings(application_name).ok_or_else(|| ConfigError::missing("database.url"))?;
-        let store = Store::connect(&settings).await?.with_lock_timeout(config.lock_timeout());
+        let store = Store::connect(&settings).await?.with_keys(config.keys()?);
         store.check_schema().await?;
         let handoff = match config.handoff_settings() {
             Some(settings) => Some(handoff_or_later(&settings).await?),
@@ -62,28 +63,63 @@ impl Pair {
             })
         }));
         let counted = self.store.clone();
-        Stores::new(probes, self.store.answers_within(), move || counted.rollbacks())
+        let pooled = self.store.clone();
+        let pool = move || {
+            let PoolUsage { open, idle, max, waiting } = pooled.usage();
+            PoolState { open, idle, max, waiting }
+        };
+        Stores::new(probes, self.store.answers_within(), move || counted.rollbacks(), pool)
     }
 }
 
 impl Pair {
-    /// Gauges of the queues, from PostgreSQL.
+    /// Gauges of the queues and of the schedules, from PostgreSQL; and from Redis, how many workers serve each queue. `shown`: which
+    /// queues have series of their own.
     #[must_use]
-    pub fn queues(&self) -> Queues {
-        let store = self.store.clone();
-        Queues::new(move || {
-            let store = store.clone();
+    pub fn queues(&self, shown: ShownQueues) -> Queues {
+        let (store, handoff) = (self.store.clone(), self.handoff.clone());
+        Queues::new(shown, move || {
+            let (store, handoff) = (store.clone(), handoff.clone());
             Box::pin(async move {
                 let stats = store.stats().await.map_err(|error| error.to_string())?;
-                let oldest = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-                let gauge = |of: QueueStats| QueueGauge {
-                    queue: of.queue,
-                    queued: u64::try_from(of.queued).unwrap_or_default(),
-                    oldest: of.oldest_s.map(oldest),
+                let due = store.due_schedules(1, None).await.map_err(|error| error.to_string())?;
+                let overdue = |earliest: &DueSchedule| (due.now - earliest.next_at).to_std().unwrap_or_default();
+                let schedule_overdue = due.due.first().map_or(Duration::ZERO, overdue);
+                let workers = match &handoff {
+                    Some(handoff) => handoff.workers().await.ok().map(by_queue),
+                    None => None,
                 };
-                Ok(stats.into_iter().map(gauge).collect())
+                let queues = stats.into_iter().map(|of| gauge_of(of, workers.as_ref())).collect();
+                Ok(QueueReport { queues, schedule_overdue: Some(schedule_overdue) })
             })
         })
+    }
+}
+
+/// How many workers serve each queue.
+fn by_queue(workers: Vec<WorkerRecord>) -> HashMap<String, u64> {
+    let mut counts = HashMap::new();
+    for (queue, _) in workers.into_iter().flat_map(|worker| worker.queues) {
+        *counts.entry(queue.into()).or_default() += 1;
+    }
+    counts
+}
+
+fn gauge_of(of: QueueStats, workers: Option<&HashMap<String, u64>>) -> QueueGauge {
+    let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    QueueGauge {
+        workers: workers.map(|workers| workers.get(&of.queue).copied().unwrap_or_default()),
+        queued: count(of.queued),
+        oldest: of.oldest_s.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()),
+        scheduled: count(of.scheduled),
+        blocked: count(of.blocked),
+        running: count(of.running),
+        is_paused: of.paused,
+        paused_parts: (of.paused_kinds.len() + of.paused_fair_keys.len()) as u64,
+        succeeded_last_minute: count(of.succeeded_last_minute),
+        dead_last_minute: count(of.dead_last_minute),
+        cancelled_last_minute: count(of.cancelled_last_minute),
+        queue: of.queue,
     }
 }
 

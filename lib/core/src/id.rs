@@ -4,6 +4,14 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
+/// A text that is no id. Shows the beginning of the text, and what an id looks like.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no id; an id is a UUID, such as 0198c5a4-7c1e-7a3b-9f2d-3c5e8a1b4d6f")]
+pub struct InvalidId(String);
+
+/// More characters than an id has in any form.
+const ID_SHOWN_MAX: usize = 50;
+
 macro_rules! uuid_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -27,9 +35,9 @@ macro_rules! uuid_newtype {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = InvalidId;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+                text.parse().map(Self).map_err(|_| InvalidId(text.chars().take(ID_SHOWN_MAX).collect()))
             }
         }
     };

@@ -4,9 +4,9 @@ use crate::{
     backoff::Backoff,
     graph::ParentFailure,
     id::{Epoch, Fence, JobId, WorkerId},
-    limits::{MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
+    limits::{KEY_LACK_PAUSE, MAX_ATTEMPTS_DEFAULT, MAX_CRASHES},
     names::{Kind, QueueName},
-    outcome::Tries,
+    outcome::{Outcome, Tries},
     progress::Progress,
     retry::Retry,
     settle::Settle,
@@ -18,8 +18,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// A job to be enqueued.
+/// A job to be enqueued. [`NewJob::new`] makes one; [`NewJob::with`] sets fields. A later version may have more fields.
+///
+/// ```
+/// # use leasehold_core::NewJob;
+/// # use serde_json::value::to_raw_value;
+/// let payload = to_raw_value("some text")?;
+/// let job = NewJob::new("mail".parse()?, payload).with(|job| job.priority = 10);
+/// assert_eq!(job.priority, 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "struct-literals"), non_exhaustive)]
 pub struct NewJob {
     /// A new id, unless the caller sets one.
     pub id: JobId,
@@ -63,9 +73,20 @@ pub struct NewJob {
     pub batch: Option<String>,
     /// The share of the queue that the job counts against: the keys of a queue get their turns one after the other.
     pub fair_key: Option<String>,
+    /// The trace that the job belongs to: `traceparent` of W3C Trace Context, of version 00. The run gets it.
+    pub traceparent: Option<String>,
+    /// The id of a webhook that is told of the end of this job, whatever its filter says.
+    pub webhook: Option<String>,
 }
 
 impl NewJob {
+    /// The job with other fields.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// A job with a new id in the default queue.
     #[must_use]
     pub fn new(kind: Kind, payload: Box<RawValue>) -> Self {
@@ -91,6 +112,8 @@ impl NewJob {
             unique: None,
             batch: None,
             fair_key: None,
+            traceparent: None,
+            webhook: None,
         }
     }
 
@@ -104,6 +127,8 @@ impl NewJob {
             || !self.limit_keys.is_empty()
             || self.batch.is_some()
             || self.fair_key.is_some()
+            || self.traceparent.is_some()
+            || self.webhook.is_some()
     }
 }
 
@@ -134,9 +159,49 @@ pub struct ClaimedJob {
     pub retry: Option<Retry>,
     /// For how long, counted from the claim, another attempt may begin; `None` means no limit.
     pub retry_left: Option<Duration>,
+    /// For how long the job had been due at the claim, by the clock of the store, without time before its queue was last resumed.
+    /// `None`: the wait says nothing about the fleet, because the job waited for parents or for room of a limit key, or its last run was
+    /// given back or lost.
+    pub due_for: Option<Duration>,
+    /// The trace that the job belongs to: `traceparent` of W3C Trace Context.
+    pub traceparent: Option<String>,
+    /// Whether the payload is encrypted in the store.
+    pub encryption: Encryption,
+    /// How long after the claim the run begins: the token of a limit key comes then. Usually zero.
+    pub begins_in: Duration,
+}
+
+/// What a worker knows about the encryption of the payload of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// The payload is not encrypted.
+    #[default]
+    Plain,
+    /// The store has decrypted the payload. So the result must be encrypted too.
+    Decrypted,
+    /// The payload cannot be decrypted here, so no handler gets the job.
+    Unreadable {
+        /// Why, for the log and for readers of the job.
+        reason: String,
+        /// This process lacks the key: another one may have it.
+        is_lack: bool,
+    },
 }
 
 impl ClaimedJob {
+    /// What becomes of a run whose payload cannot be decrypted here; `None`: the payload can be read.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<Outcome> {
+        match &self.encryption {
+            Encryption::Plain | Encryption::Decrypted => None,
+            // The job is not at fault: no attempt is spent.
+            Encryption::Unreadable { reason, is_lack: true } => {
+                Some(Outcome::Snoozed(Some(KEY_LACK_PAUSE), Some(reason.clone())))
+            }
+            Encryption::Unreadable { reason, is_lack: false } => Some(Outcome::Failed(reason.clone())),
+        }
+    }
+
     /// What is left to the job if this attempt fails so long after its claim. The kind or the worker has the delays `of_kind`.
     #[must_use]
     pub fn tries(&self, of_kind: Backoff, since_claim: Duration) -> Tries {
@@ -215,5 +280,8 @@ pub struct JobRecord {
     /// Lists leave the progress out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The webhook that the job names. Lists leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
     pub trail: Vec<TrailEntry>,
 }

@@ -7,6 +7,8 @@
 mod backoff;
 mod bulk;
 mod claimability;
+mod demand;
+mod distribution;
 mod drift;
 mod duration_text;
 mod fail_point;
@@ -20,6 +22,7 @@ mod place;
 mod progress;
 mod retry;
 mod schedule;
+mod scope;
 mod settle;
 mod state;
 mod transitions;
@@ -29,6 +32,8 @@ mod validate;
 pub use backoff::{Backoff, Strategy};
 pub use bulk::{BulkAction, BulkCount, BulkFilter, InvalidBulk};
 pub use claimability::Claimability;
+pub use demand::{Demand, TARGET_PERCENT, replicas_for};
+pub use distribution::{Distribution, Reading};
 pub use drift::{Drift, Drifted};
 #[cfg(feature = "fail-points")]
 pub use fail_point::on_fail_points;
@@ -37,17 +42,18 @@ pub use graph::{
     Graph, GraphEdge, GraphJob, InvalidGraph, NamedJob, Parent, ParentFailure, cycle_of, resolve as resolve_graph,
     run_order,
 };
-pub use id::{Epoch, Fence, JobId, WorkerId};
-pub use job::{ClaimedJob, FinishedRun, JobRecord, NewJob, TrailEntry};
+pub use id::{Epoch, Fence, InvalidId, JobId, WorkerId};
+pub use job::{ClaimedJob, Encryption, FinishedRun, JobRecord, NewJob, TrailEntry};
 pub use limits::*;
-pub use names::{InvalidName, Kind, QueueName, ScheduleName};
+pub use names::{InvalidName, Kind, QueueName, ScheduleName, WEBHOOK_QUEUE};
 pub use outcome::{Outcome, Tries};
 pub use place::Place;
-pub use progress::{Progress, ProgressNote, Report, ReportedNote, Told};
+pub use progress::{InvalidProgress, Progress, ProgressNote, Report, ReportedNote, Told};
 pub use retry::Retry;
 pub use schedule::{InvalidMissed, Missed, NewSchedule, Timing};
+pub use scope::{Access, InvalidScope, Scope, Scopes};
 pub use settle::{Ending, Settle, Settled, Success, check_following};
 pub use state::{Event, Lifecycle, Refusal, State, Verb};
 pub use transitions::Transitions;
 pub use unique::{OnConflict, Unique, UniqueRule, UniqueWhile};
-pub use validate::{FieldError, InvalidJob};
+pub use validate::{FieldError, InvalidJob, RESERVED, is_reserved, is_traceparent};

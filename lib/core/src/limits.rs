@@ -11,6 +11,12 @@ pub const KEY_MAX_BYTES: usize = 512;
 pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
 /// Bytes of a result, as JSON text.
 pub const RESULT_MAX_BYTES: usize = 1024 * 1024;
+/// Bytes of a payload or a result that is encrypted, before that. The encrypted value is a third longer, and has a name of a key, a nonce
+/// and a tag: together not more than 1 MiB.
+pub const PLAIN_MAX_BYTES: usize = 786_000;
+/// How long a job waits after a process without the key of its payload has given it back. Another process may have the key. Without a
+/// pause, two processes without the key would pass the job to each other as fast as they can.
+pub const KEY_LACK_PAUSE: Duration = Duration::from_secs(10);
 /// Jobs that may follow from one success.
 pub const FOLLOWING_MAX: usize = 1000;
 /// Bytes of the payloads of the jobs that follow from one success. All of them are written in one transaction.

@@ -100,12 +100,24 @@ impl Default for QueueName {
     }
 }
 
+/// The queue of deliveries of webhooks.
+pub const WEBHOOK_QUEUE: &str = "leasehold.webhooks";
+
+impl QueueName {
+    /// The queue of deliveries of webhooks: [`WEBHOOK_QUEUE`].
+    #[must_use]
+    pub fn of_webhooks() -> Self {
+        Self(WEBHOOK_QUEUE.to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_keep_to_their_alphabet() {
+        assert!(WEBHOOK_QUEUE.parse() == Ok(QueueName::of_webhooks()));
         for good in ["default", "a", "Images.v2", "raw-transactions", "tenant:7/low", "_x", "9"] {
             assert!(good.parse::<QueueName>().is_ok(), "{good}");
         }

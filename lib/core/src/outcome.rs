@@ -11,6 +11,8 @@ pub enum Outcome {
     Succeeded(Option<Box<RawValue>>),
     /// The handler failed, panicked, or timed out.
     Failed(String),
+    /// The handler failed, and says when the job runs again if it has an attempt left. The attempt is spent.
+    RetryIn(Duration, String),
     /// The handler wants to run again later. The attempt is not spent.
     Snoozed(Option<Duration>, Option<String>),
     /// The handler says that the job can never succeed.
@@ -40,11 +42,10 @@ pub struct Tries {
 
 impl Tries {
     /// What to write after a failure: another attempt, or the end of the job.
-    fn after_failure(&self, error: String, random: f64) -> Settle {
+    fn after_failure(&self, error: String, delay: Duration) -> Settle {
         if self.attempt >= self.max_attempts {
             return Settle::Bury { error: clipped(error) };
         }
-        let delay = self.backoff.delay(self.attempt, random);
         if self.time_left.is_some_and(|left| delay > left) {
             return Settle::Bury { error: clipped(format!("{error}{OUT_OF_TIME}")) };
         }
@@ -63,7 +64,8 @@ impl Outcome {
     pub fn settle(self, tries: &Tries, random: f64) -> Option<Settle> {
         Some(match self {
             Self::Succeeded(result) => Settle::Complete(result),
-            Self::Failed(error) => tries.after_failure(error, random),
+            Self::Failed(error) => tries.after_failure(error, tries.backoff.delay(tries.attempt, random)),
+            Self::RetryIn(delay, error) => tries.after_failure(error, delay),
             Self::Snoozed(delay, reason) => Settle::Snooze {
                 delay: delay.unwrap_or_else(|| tries.backoff.delay(1, random)),
                 reason: reason.map(clipped),
@@ -96,6 +98,10 @@ mod tests {
         let failed = || Outcome::Failed("no".into());
         assert!(matches!(failed().settle(&tries(4), 0.5), Some(Settle::Retry { .. })));
         assert!(matches!(failed().settle(&tries(5), 0.5), Some(Settle::Bury { .. })));
+        let asked = || Outcome::RetryIn(Duration::from_secs(7), "no".into());
+        let Some(Settle::Retry { delay, .. }) = asked().settle(&tries(4), 0.5) else { panic!("an attempt is left") };
+        assert_eq!(delay, Duration::from_secs(7));
+        assert!(matches!(asked().settle(&tries(5), 0.5), Some(Settle::Bury { .. })));
         assert!(matches!(Outcome::Lacking("files".into()).settle(&tries(5), 0.5), Some(Settle::Release)));
         assert!(Outcome::Lost.settle(&tries(1), 0.5).is_none());
     }

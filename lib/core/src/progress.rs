@@ -68,12 +68,22 @@ impl<Moment> Default for Told<Moment> {
     }
 }
 
+/// A run cannot be done to this part.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("progress must be a number from 0 to 1, not {0}")]
+pub struct InvalidProgress(pub f64);
+
 impl<Moment: Copy> Told<Moment> {
-    /// The run is done to this part. A value outside of 0 to 1 becomes the nearer of both; NaN is ignored.
-    pub fn progress(&mut self, done: f64) {
-        if !done.is_nan() {
-            self.done = Some(done.clamp(0.0, 1.0));
+    /// The run is done to this part.
+    ///
+    /// # Errors
+    /// The part is not from 0 to 1. Then the run has told nothing.
+    pub fn progress(&mut self, done: f64) -> Result<(), InvalidProgress> {
+        if !(0.0..=1.0).contains(&done) {
+            return Err(InvalidProgress(done));
         }
+        self.done = Some(done);
+        Ok(())
     }
 
     /// Adds a note, clipped to [`NOTE_MAX_BYTES`]. An empty note is ignored.
@@ -111,11 +121,14 @@ mod tests {
         }
         told.note(100, "");
         told.note(100, &format!("a\0{}", "é".repeat(NOTE_MAX_BYTES)));
-        told.progress(f64::NAN);
         let fence = Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() };
         let report = |told: &Told<u64>| told.report(fence, |at| Duration::from_secs(100 - at));
         assert_eq!(report(&told).done, None);
-        told.progress(7.0);
+        told.progress(1.0).expect("a part");
+        for refused in [f64::NAN, 7.0, -1.0, 1.000_001, f64::INFINITY] {
+            let error = told.progress(refused).expect_err("no part").to_string();
+            assert_eq!(error, format!("progress must be a number from 0 to 1, not {refused}"));
+        }
         let report = report(&told);
         assert_eq!((report.done, report.notes.len()), (Some(1.0), NOTES_MAX));
         let (first, last) = (&report.notes[0], &report.notes[NOTES_MAX - 1]);

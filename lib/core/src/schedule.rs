@@ -105,7 +105,7 @@ pub struct NewSchedule {
     pub timing: Timing,
     /// What happens to missed ticks.
     pub missed: Missed,
-    /// The job of each tick. Its id, `run_at` and `delay` are not used: each tick makes a new job that is due at once.
+    /// The job of each tick. Its id, `run_at`, `delay` and `traceparent` are not used: each tick makes a new job that is due at once.
     pub job: NewJob,
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     job::NewJob,
     limits::*,
+    names::Kind,
     unique::{OnConflict, Unique, UniqueWhile},
 };
 use std::{fmt, time::Duration};
@@ -30,6 +31,36 @@ impl fmt::Display for InvalidJob {
     }
 }
 
+/// What every encrypted value begins with. A payload or a result of a user must not begin so.
+pub const RESERVED: &str = r#"{"$encrypted":"#;
+
+/// Whether this JSON begins like an encrypted value.
+#[must_use]
+pub fn is_reserved(json: &str) -> bool {
+    json.starts_with(RESERVED)
+}
+
+/// The first escape in this JSON that stands for no character of PostgreSQL: NUL, or one half of a pair of surrogates. A payload is
+/// stored as it came, with such an escape too; but it has no form as `jsonb`.
+fn escape_without_character(json: &str) -> Option<&str> {
+    let code_at = |at: usize| {
+        let digits = json.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let mut at = 0;
+    while let Some(found) = json.get(at..)?.find('\\') {
+        at += found;
+        match code_at(at) {
+            Some(0xD800..=0xDBFF) if matches!(code_at(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+            Some(0 | 0xD800..=0xDFFF) => return json.get(at..at + 6),
+            Some(_) => at += 6,
+            // A backslash and one character.
+            None => at += 2,
+        }
+    }
+    None
+}
+
 impl NewJob {
     /// Checks every limit that can be checked without a store.
     ///
@@ -43,6 +74,19 @@ impl NewJob {
             refuse("payload", format!("is {bytes} bytes long; at most {PAYLOAD_MAX_BYTES} are allowed"));
         } else if is_deeper_than(self.payload.get(), PAYLOAD_MAX_DEPTH) {
             refuse("payload", format!("is nested too deeply; at most {PAYLOAD_MAX_DEPTH} levels are allowed"));
+        }
+        if is_reserved(self.payload.get()) {
+            refuse("payload", format!("begins with {RESERVED}, which is reserved for encrypted payloads"));
+        }
+        if self.unique.as_ref().is_some_and(Unique::makes_key)
+            && let Some(escape) = escape_without_character(self.payload.get())
+        {
+            refuse(
+                "payload",
+                format!(
+                    "has the escape {escape}: PostgreSQL can make no unique key of it (unique.fields, unique.payload)"
+                ),
+            );
         }
         if !(PRIORITY_MIN..=PRIORITY_MAX).contains(&self.priority) {
             refuse("priority", format!("is {}; it must be from {PRIORITY_MIN} to {PRIORITY_MAX}", self.priority));
@@ -95,6 +139,14 @@ impl NewJob {
                 Some(key) if key.contains('\0') => refuse(field, "has a NUL byte".to_owned()),
                 _ => {}
             }
+        }
+        if let Some(given) = &self.traceparent
+            && !is_traceparent(given)
+        {
+            refuse("traceparent", "is not of the form 00-TRACE-PARENT-FLAGS of W3C Trace Context".to_owned());
+        }
+        if let Some(Err(problem)) = self.webhook.as_ref().map(|id| id.parse::<Kind>()) {
+            refuse("webhook", problem.to_string());
         }
         if self.depends_on.len() > PARENTS_MAX {
             refuse("depends_on", format!("names {} jobs; at most {PARENTS_MAX} are allowed", self.depends_on.len()));
@@ -177,6 +229,9 @@ impl NewJob {
                 format!("has {} names; at most {UNIQUE_FIELDS_MAX} are allowed", unique.fields.len()),
             );
         }
+        if unique.fields.iter().any(String::is_empty) {
+            refuse("unique.fields", "has an empty name".to_owned());
+        }
         if unique.fields.iter().any(|field| field.contains('\0')) {
             refuse("unique.fields", "has a NUL byte".to_owned());
         }
@@ -226,10 +281,43 @@ fn is_deeper_than(json: &str, limit: usize) -> bool {
     false
 }
 
+/// Whether this is a `traceparent` of version 00: `00-`, a trace of 32 and a parent of 16 digits, and two digits of flags, in small
+/// hexadecimal digits. Neither the trace nor the parent is zero.
+#[must_use]
+pub fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_hex = |part: &str, digits: usize| {
+        part.len() == digits && part.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
+    };
+    let is_some = |part: &str| part.bytes().any(|digit| digit != b'0');
+    match parts.as_slice() {
+        ["00", trace, parent, flags] => {
+            is_hex(trace, 32) && is_some(trace) && is_hex(parent, 16) && is_some(parent) && is_hex(flags, 2)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::value::RawValue;
+
+    #[test]
+    fn a_unique_key_of_the_payload_needs_a_payload_that_postgresql_can_read() {
+        for (json, escape) in [
+            (r#"{"a":"x\u0000"}"#, Some(r"\u0000")),
+            (r#"{"\u0000":1}"#, Some(r"\u0000")),
+            (r#"["\\\u0000"]"#, Some(r"\u0000")),
+            (r#"["\\u0000", "\"\u0041"]"#, None),
+            (r#"["\ud83d\ude00"]"#, None),
+            (r#"["\ud83d\ud83d"]"#, Some(r"\ud83d")),
+            (r#"["\ude00"]"#, Some(r"\ude00")),
+            (r#"["\\", "é\n"]"#, None),
+        ] {
+            assert_eq!(escape_without_character(json), escape, "{json}");
+        }
+    }
 
     #[test]
     fn every_bad_field_is_named() {
@@ -249,6 +337,20 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_cannot_pass_for_an_encrypted_one() {
+        for (json, is_refused) in [
+            (r#"{"$encrypted":{"v":1}}"#, true),
+            (r#"{"$encrypted":"x"}"#, true),
+            (r#"{ "$encrypted":{"v":1}}"#, false),
+            (r#"{"a":1,"$encrypted":{"v":1}}"#, false),
+        ] {
+            let job =
+                NewJob::new("k".parse().expect("a name"), RawValue::from_string(json.into()).expect("valid JSON"));
+            assert_eq!(job.validate().is_err(), is_refused, "{json}");
+        }
+    }
+
+    #[test]
     fn levels_are_counted_outside_of_strings() {
         for (json, depth) in [
             ("1", 0),
@@ -260,6 +362,25 @@ mod tests {
         ] {
             assert!(!is_deeper_than(json, depth), "{json}");
             assert!(depth == 0 || is_deeper_than(json, depth - 1), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_traceparent_has_four_parts() {
+        const FINE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(is_traceparent(FINE));
+        for bad in [
+            "",
+            "00",
+            &FINE.to_uppercase(),
+            &FINE.replace("00-4", "01-4"),
+            &FINE[..54],
+            &format!("{FINE}-00"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01",
+        ] {
+            assert!(!is_traceparent(bad), "{bad}");
         }
     }
 }

@@ -9,12 +9,12 @@ use crate::{
 };
 use deadpool::managed::{Pool, PoolError};
 use redis::{
-    Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, Value,
+    Client, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, RedisError, TlsCertificates, Value,
     aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::{collections::HashMap, fmt, iter, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, fs, iter, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 /// The oldest server that has `BLMOVE`, `ZMSCORE` and `LPOP` with a count.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
@@ -30,6 +30,8 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// `redis://…` or `rediss://…`
     pub url: SecretString,
+    /// The authorities of the server's certificate, in the form of PEM; `None`: those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
     /// The prefix of every key.
     pub key_prefix: KeyPrefix,
     /// The most hints in the head of one queue.
@@ -93,7 +95,7 @@ impl Handoff {
     /// # Errors
     /// [`Error::Url`].
     pub fn connect_lazily(settings: &Settings) -> Result<Self, Error> {
-        let client = Client::open(connection_info(&settings.url)?).map_err(|error| Error::Url(error.to_string()))?;
+        let client = client(settings)?;
         let manager = Manager::new(&client).map_err(|error| Error::Url(error.to_string()))?;
         let pool = Pool::builder(manager)
             .max_size(settings.max_connections.max(1) as usize)
@@ -236,6 +238,31 @@ fn too_old(version: &str) -> Check {
 fn parse_version(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// The client of the driver, which does not connect yet.
+fn client(settings: &Settings) -> Result<Client, Error> {
+    let info = connection_info(&settings.url)?;
+    let opened = match &settings.ca_file {
+        None => Client::open(info),
+        Some(_) if !is_tls(&info) => {
+            return Err(Error::Url("does not begin with rediss://, but redis.ca_file is set".to_owned()));
+        }
+        Some(file) => {
+            let root_cert = fs::read(file).map_err(|error| {
+                Error::Url(format!(
+                    "needs the file of redis.ca_file, {}, which cannot be read: {error}",
+                    file.display()
+                ))
+            })?;
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(root_cert) })
+        }
+    };
+    opened.map_err(|error| Error::Url(error.to_string()))
+}
+
+fn is_tls(info: &ConnectionInfo) -> bool {
+    matches!(info.addr(), ConnectionAddr::TcpTls { .. })
 }
 
 fn connection_info(url: &SecretString) -> Result<ConnectionInfo, Error> {

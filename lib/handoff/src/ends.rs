@@ -29,9 +29,30 @@ impl Handoff {
     /// Outside of a Tokio runtime.
     #[must_use]
     pub fn listen_to_ends(&self) -> mpsc::Receiver<Vec<JobId>> {
-        self.listen_on(self.keys().ends(), |message| {
-            let ids = message.chunks_exact(ID_BYTES).filter_map(|id| Uuid::from_slice(id).ok());
-            Some(ids.map(JobId).collect())
-        })
+        self.listen_on(self.keys().ends(), |message| Some(ids_of(message)), None)
     }
+
+    /// The same, and tells when it begins to hear messages, and again after each lost connection: a receiver then knows that it may
+    /// have missed some.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[must_use]
+    pub fn listen_to_ends_and_connections(&self) -> mpsc::Receiver<EndsHeard> {
+        let read: fn(&[u8]) -> Option<EndsHeard> = |message| Some(EndsHeard::Ended(ids_of(message)));
+        self.listen_on(self.keys().ends(), read, Some(|| EndsHeard::Connected))
+    }
+}
+
+/// What a listener to ends has heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndsHeard {
+    /// Messages are heard from now on.
+    Connected,
+    /// These jobs have ended.
+    Ended(Vec<JobId>),
+}
+
+fn ids_of(message: &[u8]) -> Vec<JobId> {
+    message.chunks_exact(ID_BYTES).filter_map(|id| Uuid::from_slice(id).ok()).map(JobId).collect()
 }

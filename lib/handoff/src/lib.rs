@@ -28,6 +28,7 @@ mod taker;
 mod worker;
 
 pub use connect::{Handoff, Settings};
+pub use ends::EndsHeard;
 pub use error::Error;
 pub use keys::{InvalidPrefix, KeyPrefix};
 pub use leasehold_ports::{

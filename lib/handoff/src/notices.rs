@@ -38,21 +38,23 @@ impl Handoff {
     #[must_use]
     pub fn listen(&self) -> mpsc::Receiver<Notice> {
         // A notice that cannot be read is from another version of this program, and is not for this worker.
-        self.listen_on(self.keys().notices(), |message| serde_json::from_slice(message).ok())
+        self.listen_on(self.keys().notices(), |message| serde_json::from_slice(message).ok(), None)
     }
 
-    /// Listens on a channel until the receiver is dropped. Messages that cannot be read are ignored.
+    /// Listens on a channel until the receiver is dropped. Messages that cannot be read are ignored. `connected`: the receiver gets
+    /// this whenever the channel is heard from now on.
     pub(crate) fn listen_on<T: Send + 'static>(
         &self,
         channel: String,
         read: fn(&[u8]) -> Option<T>,
+        connected: Option<fn() -> T>,
     ) -> mpsc::Receiver<T> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         let handoff = self.clone();
         tokio::spawn(async move {
             let mut failures = 0;
             while !sender.is_closed() {
-                if let Err(error) = handoff.pass_on(&channel, read, &sender, &mut failures).await {
+                if let Err(error) = handoff.pass_on(&channel, read, connected, &sender, &mut failures).await {
                     tracing::debug!(%error, failures, "cannot listen for messages; connects again after a pause");
                 }
                 failures += 1;
@@ -68,6 +70,7 @@ impl Handoff {
         &self,
         channel: &str,
         read: fn(&[u8]) -> Option<T>,
+        connected: Option<fn() -> T>,
         sender: &mpsc::Sender<T>,
         failures: &mut i32,
     ) -> RedisResult<()> {
@@ -80,6 +83,9 @@ impl Handoff {
             .await
             .unwrap_or_else(|_| Err(crate::pool::no_answer_within(self.inner.timeout)))?;
         *failures = 0;
+        if let Some(connected) = connected {
+            let _ = sender.send(connected()).await;
+        }
         let mut messages = subscription.on_message();
         loop {
             tokio::select! {

@@ -1,6 +1,6 @@
 //! Batches, for Rust programs.
 
-use crate::{Batch, BatchSeal, Client, Error, Sealed};
+use crate::{Batch, BatchSeal, CancelledBatch, Client, Error, Sealed};
 use std::time::Duration;
 
 impl Client {
@@ -65,8 +65,17 @@ impl Client {
     /// Cancels the live jobs of a batch. Returns how many jobs this call has cancelled, and how many run and are told to stop.
     ///
     /// # Errors
-    /// PostgreSQL fails. The jobs before are cancelled.
+    /// [`Error::Locked`] if open transactions of other sessions hold some of the jobs; all others are cancelled. Or PostgreSQL
+    /// fails; the jobs before are cancelled.
     pub async fn cancel_batch(&self, name: &str) -> Result<(u64, u64), Error> {
         self.untyped().cancel_batch(name).await
+    }
+
+    /// The same, but a job that stays locked is no error: the answer has the locked jobs too.
+    ///
+    /// # Errors
+    /// PostgreSQL fails. The jobs before are cancelled.
+    pub async fn cancel_free_of_batch(&self, name: &str) -> Result<CancelledBatch, Error> {
+        self.untyped().cancel_free_of_batch(name).await
     }
 }

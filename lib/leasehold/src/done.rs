@@ -5,7 +5,7 @@ use crate::{
     enqueue::{FollowOn, new_job},
     job::Job,
 };
-use leasehold_core::{NewJob, RESULT_MAX_BYTES, Success, check_following};
+use leasehold_core::{NewJob, RESERVED, RESULT_MAX_BYTES, Success, check_following, is_reserved};
 use leasehold_worker::Run;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::PgConnection;
@@ -203,6 +203,11 @@ impl<T: Serialize> Done<T> {
             let wrong = format!("the result is {bytes} bytes long; at most {RESULT_MAX_BYTES} are allowed");
             return Err(CompleteError::Invalid(wrong));
         }
+        if is_reserved(json.get()) {
+            return Err(CompleteError::Invalid(format!(
+                "the result begins with {RESERVED}, which is reserved for encrypted results"
+            )));
+        }
         let mut jobs = run.take_following();
         for job in then {
             let job = job.map_err(|error| CompleteError::Invalid(format!("a follow-on job is invalid: {error}")))?;
@@ -210,6 +215,10 @@ impl<T: Serialize> Done<T> {
         }
         check_following(&jobs).map_err(CompleteError::Invalid)?;
         let success = Success { result: Some(json), then: jobs };
+        let success = run.encrypted(success).await.map_err(|error| match Error::from(error) {
+            Error::Invalid(wrong) => CompleteError::Invalid(wrong.to_string()),
+            error => CompleteError::Store(error),
+        })?;
         let ended = leasehold_client::Store::complete_in(transaction, run.fence(), &success).await;
         let in_line = ended.map_err(Error::from)?.ok_or(CompleteError::LeaseLost)?;
         run.note_completed(in_line);

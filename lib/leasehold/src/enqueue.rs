@@ -1,10 +1,11 @@
 //! The options of a job that is about to be enqueued.
 
 use crate::{
-    Client, Error,
+    Client, Enqueued, Error,
     job::{Id, Job},
 };
 use chrono::{DateTime, Utc};
+use leasehold_client::{Sending, Store};
 use leasehold_core::{JobId, Kind, NewJob, ParentFailure, QueueName, Retry, Unique};
 use sqlx::PgConnection;
 use std::{marker::PhantomData, time::Duration};
@@ -103,6 +104,20 @@ impl<J: Job, To> Draft<J, To> {
     pub fn fair_key(self, key: impl Into<String>) -> Self {
         let key = key.into();
         self.set(|job| job.fair_key = Some(key))
+    }
+
+    /// The trace that the job belongs to: `traceparent` of W3C Trace Context, such as
+    /// `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`. The run has it as [`Run::traceparent`](crate::Run::traceparent).
+    pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
+        let traceparent = traceparent.into();
+        self.set(|job| job.traceparent = Some(traceparent))
+    }
+
+    /// The webhook (its id) that is told of the end of this job, whatever its filter of queues and kinds says. It must exist, and it is
+    /// told of the final states that it asks for, once for each end.
+    pub fn webhook(self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        self.set(|job| job.webhook = Some(id))
     }
 
     /// The jobs that must succeed before this job starts. Replaces the jobs of an earlier call.
@@ -228,9 +243,22 @@ impl<'c, J: Job> Enqueue<'c, J> {
     /// # Errors
     /// The job is invalid, or PostgreSQL fails; then the transaction is lost too.
     pub async fn send_in(self, transaction: &mut PgConnection) -> Result<Id<J>, Error> {
+        let client = self.to;
         let job = self.build()?;
-        let answers = leasehold_client::Store::enqueue_in(transaction, std::slice::from_ref(&job)).await?;
+        let jobs = std::slice::from_ref(&job);
+        let answers = match Sending::begin(jobs) {
+            None => enqueued_in(client, transaction, jobs).await?,
+            Some(sending) => sending.run(async |jobs| enqueued_in(client, transaction, jobs).await).await?,
+        };
         Ok(Id::new(answers.first().map_or(job.id, |answer| answer.id)))
+    }
+}
+
+/// A store with keys encrypts what its queue takes encrypted.
+async fn enqueued_in(client: &Client, transaction: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+    match client.untyped().pair() {
+        Some(pair) => Ok(pair.store.enqueue_within(transaction, jobs).await?),
+        None => Ok(Store::enqueue_in(transaction, jobs).await?),
     }
 }
 

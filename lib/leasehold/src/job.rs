@@ -1,7 +1,7 @@
 //! A kind of work as a Rust type.
 
 use crate::{Done, JobOutput, done::CompleteError};
-use leasehold_core::{Backoff, JobId, MAX_ATTEMPTS_DEFAULT, Outcome, Retry, Unique};
+use leasehold_core::{Backoff, Encryption, JobId, MAX_ATTEMPTS_DEFAULT, Outcome, Retry, Unique};
 use leasehold_worker::{Handler, MissingState, Run};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -160,7 +160,7 @@ impl<J: Job> Handler for Typed<J> {
             let job: J = match serde_json::from_str(run.job().payload.get()) {
                 Ok(job) => job,
                 // Not dead at once: while versions are mixed, a newer worker may understand the payload.
-                Err(error) => return Outcome::Failed(format!("the payload is not what {} takes: {error}", J::KIND)),
+                Err(error) => return Outcome::Failed(not_taken(&run, J::KIND, &error)),
             };
             match job.run(&run).await {
                 Err(JobError(Ending::Lacking(what))) => {
@@ -179,6 +179,18 @@ impl<J: Job> Handler for Typed<J> {
 
     fn lack(&self) -> Option<String> {
         self.lack.get().cloned()
+    }
+}
+
+/// The error of a payload that a type does not take. The reason may quote the payload, and an error is not encrypted.
+fn not_taken(run: &Run, kind: &str, error: &serde_json::Error) -> String {
+    match run.job().encryption {
+        Encryption::Plain => format!("the payload is not what {kind} takes: {error}"),
+        _ => format!(
+            "the payload is not what {kind} takes (line {}, column {}); the payload is encrypted, so the reason is left out",
+            error.line(),
+            error.column()
+        ),
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`NewSchedule`] enqueues a job again and again: see [`Client::set_schedule`].
 //! - [`Job`] is a kind of work as a Rust type; a [`Worker`] runs such jobs.
 //! - [`Done`] is a result from which other jobs follow. It can also end the job in a transaction of the handler.
+//! - [`traces`] shows enqueues and runs as spans of OpenTelemetry.
 //! - `testing`, with the feature of this name, is a queue in memory for unit tests.
 //! - [`Reaper`] repairs what crashed processes left behind; every installation runs at least one.
 //!
@@ -16,6 +17,7 @@
 
 mod batches;
 mod client;
+mod demand;
 mod done;
 mod enqueue;
 mod fair;
@@ -28,6 +30,7 @@ mod schedules;
 mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod traces;
 mod worker;
 
 pub use client::Client;
@@ -35,19 +38,21 @@ pub use done::{CompleteError, Done, IntoFollowOn, JobOutput};
 pub use enqueue::{Draft, Enqueue, FollowOn};
 pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
-    ApiConfig, Batch, BatchSeal, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, Config, ConfigError, DEV_FILE,
-    DatabaseConfig, DeathCause, Enqueued, Error, Explanation, FILE, FairWeight, Finished, HeadConfig, HintPlace,
-    HistoryConfig, InvalidTiming, KeyLimit, LimitRecord, Locked, LockedOut, LogConfig, LogFormat, Placed, Pooler,
-    Process, ReaperConfig, Reason, RedisConfig, Revived, SETTINGS, Schedule, Sealed, Setting, Sources, StoreError,
-    ValueKind, WorkerConfig,
+    ApiConfig, Batch, BatchSeal, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, CancelledBatch, Config,
+    ConfigError, DEV_FILE, DatabaseConfig, DeathCause, EncryptionConfig, Enqueued, Error, Explanation, FILE,
+    FairWeight, Finished, HeadConfig, HintPlace, HistoryConfig, InvalidTiming, KeyLimit, LimitRecord, Locked,
+    LockedOut, LogConfig, LogFormat, MetricsConfig, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig,
+    Revived, SETTINGS, Schedule, Sealed, Setting, Sources, StoreError, TelemetryConfig, ValueKind, WebhooksConfig,
+    WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};
 pub use leasehold_core::{
-    Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Epoch, Fence, FieldError, Graph, GraphEdge, GraphJob,
-    InvalidBulk, InvalidGraph, InvalidJob, InvalidMissed, InvalidName, JobId, JobRecord, Kind, Missed, NamedJob,
-    NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, Progress, ProgressNote, QueueName, Retry,
-    ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile, WorkerId,
+    Backoff, BulkAction, BulkCount, BulkFilter, ClaimedJob, Demand, Epoch, Fence, FieldError, Graph, GraphEdge,
+    GraphJob, InvalidBulk, InvalidGraph, InvalidJob, InvalidMissed, InvalidName, InvalidProgress, JobId, JobRecord,
+    Kind, Missed, NamedJob, NewJob, NewSchedule, OnConflict, Outcome, Parent, ParentFailure, Place, Progress,
+    ProgressNote, QueueName, Retry, ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile,
+    WorkerId,
 };
 pub use leasehold_worker::{Handler, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;

@@ -1,19 +1,57 @@
 //! The counters of workers and reapers, as metrics for Prometheus.
 
+use leasehold_core::QueueName;
 use leasehold_reaper::{Drift, Lateness};
 use leasehold_telemetry::{
-    Collector, DescriptorEncoder,
-    exposition::{counter, counters, gauge, gauges, histogram},
+    Collector, DescriptorEncoder, ShownQueues,
+    exposition::{counter, counters, gauge, gauges, histogram, histograms},
+    grouped,
 };
-use std::fmt;
+use leasehold_worker::{CallReading, QueueReading, Slots};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// The counters of a worker.
 #[derive(Debug)]
-pub(crate) struct WorkerMetrics(pub(crate) leasehold_worker::Watch);
+pub(crate) struct WorkerMetrics {
+    watch: leasehold_worker::Watch,
+    /// The queues that have series of their own. The queues of a worker do not change, so these do not either.
+    chosen: BTreeSet<String>,
+}
+
+impl WorkerMetrics {
+    /// Of the queues that are not in the list of the settings, the first ones that the worker serves have series.
+    pub(crate) fn new(watch: leasehold_worker::Watch, shown: &ShownQueues) -> Self {
+        let queues = watch.queues().map(QueueName::as_str).zip((0..u64::MAX).rev());
+        let chosen = shown.choose(queues, &BTreeSet::new());
+        Self { watch, chosen }
+    }
+
+    /// The distributions of the queues, each with those of the other queues together.
+    fn by_queue(&self) -> BTreeMap<&str, QueueReading> {
+        let each = self.watch.queues().filter_map(|queue| Some((queue.as_str(), self.watch.of_queue(queue)?)));
+        let each: BTreeMap<&str, QueueReading> = each.collect();
+        grouped(&self.chosen, each, |sum, of| {
+            sum.start_delay_s.add(&of.start_delay_s);
+            sum.run_s.add(&of.run_s);
+        })
+    }
+}
+
+/// The distributions of calls of one kind to PostgreSQL.
+fn calls(encoder: &mut DescriptorEncoder<'_>, name: &str, what: &str, of: &CallReading) -> Result<(), fmt::Error> {
+    let CallReading { took_s, jobs } = of;
+    let help = format!("From {what} to the answer of PostgreSQL");
+    histogram(encoder, &format!("leasehold_{name}_seconds"), &help, took_s.sum, &took_s.counts)?;
+    let help = format!("Jobs of {what}");
+    histogram(encoder, &format!("leasehold_{name}_jobs"), &help, jobs.sum, &jobs.counts)
+}
 
 impl Collector for WorkerMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let (tally, encoder) = (self.0.tally(), &mut encoder);
+        let (tally, encoder) = (self.watch.tally(), &mut encoder);
         counter(encoder, "leasehold_claims", "Jobs claimed", tally.claimed)?;
         counter(encoder, "leasehold_completes", "Runs that ended in a result", tally.succeeded)?;
         counter(encoder, "leasehold_retries", "Runs that failed and will be tried again", tally.retried)?;
@@ -41,15 +79,26 @@ impl Collector for WorkerMetrics {
             "Ends of runs that a stop left for the reaper to write",
             tally.deferred,
         )?;
-        gauge(encoder, "leasehold_running", "Jobs held by this worker", self.0.running() as u64)?;
-        let lacks = u64::from(self.0.lack().is_some());
+        let help = "Ends of runs that a stop could not write anywhere; these jobs run again";
+        counter(encoder, "leasehold_settles_unwritten", help, tally.unwritten)?;
+        gauge(encoder, "leasehold_running", "Jobs held by this worker", self.watch.running() as u64)?;
+        let lacks = u64::from(self.watch.lack().is_some());
         gauge(encoder, "leasehold_worker_lacking", "1 while this worker lacks something that its jobs need", lacks)?;
-        let slots = self.0.slots();
-        let each = || slots.iter().map(|(queue, of)| (queue.as_str(), of));
-        let all = each().map(|(queue, of)| (queue, of.all as u64));
-        gauges(encoder, "leasehold_slots", "Jobs that may run at once", "queue", all)?;
-        let free = each().map(|(queue, of)| (queue, of.free as u64));
-        gauges(encoder, "leasehold_slots_free", "Slots in which no job runs", "queue", free)
+        let slots = self.watch.slots();
+        let of = |value: fn(&Slots) -> usize| {
+            let each = slots.iter().map(|(queue, of)| (queue.as_str(), value(of) as u64));
+            grouped(&self.chosen, each, |sum, value| *sum += value)
+        };
+        gauges(encoder, "leasehold_slots", "Jobs that may run at once", "queue", of(|of| of.all))?;
+        gauges(encoder, "leasehold_slots_free", "Slots in which no job runs", "queue", of(|of| of.free))?;
+        let by_queue = self.by_queue();
+        let start_delays = by_queue.iter().map(|(queue, of)| (*queue, of.start_delay_s.sum, &*of.start_delay_s.counts));
+        let help = "From the due time of a job to the start of its handler, without time paused; not of jobs with limit keys or parents";
+        histograms(encoder, "leasehold_start_delay_seconds", help, "queue", start_delays)?;
+        let runs = by_queue.iter().map(|(queue, of)| (*queue, of.run_s.sum, &*of.run_s.counts));
+        histograms(encoder, "leasehold_run_seconds", "From the start of a handler to its end", "queue", runs)?;
+        calls(encoder, "claim", "a claim", &self.watch.claims())?;
+        calls(encoder, "settle", "a write of results", &self.watch.settles())
     }
 }
 

@@ -66,9 +66,11 @@ impl ReaperBuilder {
             leasehold_reaper::Reaper::new(pair.store.clone(), pair.handoff()?.clone(), reaper_settings(&self.config));
         let watch = reaper.watch();
         let served = listener.map(|listener| {
-            let watched = watch.clone();
+            let (watched, shown) = (watch.clone(), self.config.shown_queues());
             let vitals = Vitals::new(pair.stores(), watch.patience(), move || watched.since_progress());
-            listener.serve(vitals.with_metrics(ReaperMetrics(watch)).with_queues(pair.queues()))
+            listener.serve(
+                vitals.with_metrics(ReaperMetrics(watch)).with_queues(pair.queues(shown)).with_demands(pair.demands()),
+            )
         });
         tracing::info!(pair = pair.name, tick_ms = self.config.reaper.tick_ms, "the reaper has started");
         reaper.run(stop).await;

@@ -203,11 +203,12 @@ impl WorkerBuilder {
         let settings = worker_settings(&config, queues);
         let worker = leasehold_worker::Worker::new(pair.store.clone(), handoff, settings, handlers);
         let watch = worker.watch();
+        let shown = config.shown_queues();
         let served = listener.map(|listener| {
             let (stores, pulse, shortage) = (pair.stores(), watch.clone(), watch.clone());
             let patience = HEARTBEAT_PATIENCE + stores.answers_within() * 2;
             let vitals = Vitals::new(stores, patience, move || pulse.since_progress());
-            listener.serve(vitals.with_lack(move || shortage.lack()).with_metrics(WorkerMetrics(watch)))
+            listener.serve(vitals.with_lack(move || shortage.lack()).with_metrics(WorkerMetrics::new(watch, &shown)))
         });
         tracing::info!(pair = pair.name, worker = %worker.id(), queues = names.join(" "), "the worker has started");
         let tally = worker.run(stop, stop_now).await;

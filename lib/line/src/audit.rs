@@ -138,6 +138,7 @@ mod tests {
         let jobs: Vec<JobStatus> = states
             .iter()
             .map(|&state| JobStatus {
+                token_in: None,
                 id: JobId::new(),
                 state,
                 queue: QueueName::default(),

@@ -4,8 +4,8 @@ use crate::{
     broken::Broken,
     rows::{Row, Rows, serves},
 };
-use chrono::TimeDelta;
-use leasehold_core::{ClaimedJob, Event, Fence, JobId, QueueName, State, WorkerId};
+use chrono::{DateTime, TimeDelta, Utc};
+use leasehold_core::{ClaimedJob, Encryption, Event, Fence, JobId, QueueName, State, Verb, WorkerId};
 use leasehold_ports::{Kinds, Renewed};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -156,9 +156,24 @@ impl Rows {
                     Some(until) => Some((until - now).to_std().unwrap_or_default()),
                     None => row.job.retry.and_then(|retry| retry.for_time),
                 },
+                due_for: self.due_for(row, now),
+                traceparent: row.job.traceparent.clone(),
+                encryption: Encryption::Plain,
+                begins_in: Duration::ZERO,
             });
         }
         claimed
+    }
+
+    /// For how long a job had been due when a claim took it.
+    fn due_for(&self, row: &Row, now: DateTime<Utc>) -> Option<Duration> {
+        let was_released = row.trail.last().is_some_and(|last| last.verb == Verb::Release.as_str());
+        if row.has_crashed() || was_released || !row.job.limit_keys.is_empty() || self.edges.has_parents(row.life.id) {
+            return None;
+        }
+        let resumed = self.resumed.get(&row.job.queue).copied();
+        let due = resumed.into_iter().chain([row.run_at, row.created_at]).max()?;
+        Some((now - due).to_std().unwrap_or_default())
     }
 
     pub(crate) fn renew(&mut self, worker: WorkerId, runs: &[Fence], lease: Duration) -> Vec<Renewed> {

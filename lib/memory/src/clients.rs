@@ -18,19 +18,10 @@ impl Rows {
     pub(crate) fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         let valid = jobs.iter().try_for_each(NewJob::validate);
         valid.map_err(|error| Error::new("PostgreSQL", "checking jobs", Class::Invalid, error))?;
-        let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
-        let (dependents, others): (Vec<usize>, Vec<usize>) =
-            (0..jobs.len()).partition(|&nth| !jobs[nth].depends_on.is_empty());
-        for nth in others {
-            answers[nth] = Some(self.enqueue_one(&jobs[nth]));
+        if jobs.iter().any(|job| !job.depends_on.is_empty()) {
+            return self.enqueue_graph(jobs);
         }
-        if !dependents.is_empty() {
-            let sent: Vec<NewJob> = dependents.iter().map(|&nth| jobs[nth].clone()).collect();
-            for (nth, answer) in dependents.into_iter().zip(self.enqueue_graph(&sent)?) {
-                answers[nth] = Some(answer);
-            }
-        }
-        Ok(answers.into_iter().flatten().collect())
+        Ok(jobs.iter().map(|job| self.enqueue_one(job)).collect())
     }
 
     pub(crate) fn enqueue_one(&mut self, job: &NewJob) -> Enqueued {
@@ -121,7 +112,7 @@ impl Rows {
         let step = self.priority_steps.get(&job.queue).copied().unwrap_or(TimeDelta::hours(1));
         let become_new = |row: &mut Row, now| {
             (row.life.max_attempts, row.life.max_crashes) = (job.max_attempts, job.max_crashes);
-            row.job = NewJob { id, ..job.clone() };
+            row.job = job.clone().with(|job| job.id = id);
             (row.run_at, row.priority_step) = (run_at, step);
             (row.retry_until, row.last_error) = (None, None);
             row.expires_at = job.expires_at.or_else(|| job.expires_in.map(|time| later(now, time)));
@@ -202,6 +193,7 @@ impl Rows {
 
     pub(crate) fn resume(&mut self, queue: &QueueName) -> bool {
         let changed = self.paused.remove(queue);
+        self.note_resume(queue, changed);
         self.log(Change::Resumed { queue: queue.clone() });
         changed
     }
@@ -214,8 +206,15 @@ impl Rows {
 
     pub(crate) fn resume_kind(&mut self, queue: &QueueName, kind: &Kind) -> bool {
         let changed = self.paused_kinds.remove(&(queue.clone(), kind.clone()));
+        self.note_resume(queue, changed);
         self.log(Change::KindResumed { queue: queue.clone(), kind: kind.clone() });
         changed
+    }
+
+    fn note_resume(&mut self, queue: &QueueName, changed: bool) {
+        if changed {
+            self.resumed.insert(queue.clone(), self.clock.now());
+        }
     }
 
     /// Whether no claim may take the job, because its queue or its kind is paused.
@@ -229,6 +228,13 @@ impl Rows {
     }
 
     /// Moves the waiting jobs of the queue, and returns how many it moved.
+    pub(crate) fn is_strict(&self, queue: &QueueName) -> bool {
+        self.priority_steps
+            .get(queue)
+            .and_then(|step| step.to_std().ok())
+            .is_some_and(|step| step >= STRICT_PRIORITY_STEP)
+    }
+
     pub(crate) fn set_priority_step(&mut self, queue: &QueueName, step: Duration) -> u64 {
         let step = TimeDelta::from_std(step.min(STRICT_PRIORITY_STEP)).unwrap_or(TimeDelta::MAX);
         self.priority_steps.insert(queue.clone(), step);

@@ -25,6 +25,7 @@ mod journal;
 mod keys;
 mod limits;
 mod link;
+mod loads;
 mod reading;
 mod rows;
 mod schedules;

@@ -9,7 +9,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName, State};
-use leasehold_ports::{Admitted, HeldLimit, Waiting};
+use leasehold_ports::{Admitted, HeldLimit, Kinds, Waiting};
 use std::{collections::BTreeMap, time::Duration};
 
 /// What is allowed for a key.
@@ -43,6 +43,13 @@ impl Limits {
         let Some((rate, burst)) = self.of(key).and_then(|limit| limit.rate) else { return true };
         let missing = self.full_at.get(key).map_or(0.0, |full| (*full - now).num_milliseconds().max(0) as f64 / 1000.0);
         f64::from(burst) - missing * rate + 0.001 >= 1.0
+    }
+
+    /// How many jobs of the key have a token; `None`: any number.
+    fn tokens(&self, key: &str, now: DateTime<Utc>) -> Option<u64> {
+        let (rate, burst) = self.of(key)?.rate?;
+        let missing = self.full_at.get(key).map_or(0.0, |full| (*full - now).num_milliseconds().max(0) as f64 / 1000.0);
+        Some((f64::from(burst) - missing * rate + 0.001).floor().max(0.0) as u64)
     }
 
     /// How long until the key has a token.
@@ -90,6 +97,28 @@ impl Rows {
             })
     }
 
+    /// How many more jobs of the key may start now; `None`: any number.
+    pub(crate) fn key_room(&self, key: &str) -> Option<u64> {
+        let most = self.limits.of(key).and_then(|limit| limit.running);
+        let slots = most.map(|most| most.saturating_sub(self.runs_of_key(key)) as u64);
+        let tokens = self.limits.tokens(key, self.clock.now());
+        slots.into_iter().chain(tokens).min()
+    }
+
+    /// How long until the last token comes that the job needs; `None`: no limit key of the job has a rate.
+    pub(crate) fn token_in(&self, row: &Row) -> Option<Duration> {
+        let (now, keys) = (self.clock.now(), row.job.limit_keys.iter());
+        let with_rate = keys.filter(|key| self.limits.of(key).is_some_and(|limit| limit.rate.is_some()));
+        let ms = with_rate.map(|key| self.limits.token_in_ms(key, now)).max()?;
+        Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
+    }
+
+    /// How long until a job at the front of the line gets a token that it waits for.
+    pub(crate) fn next_token(&self, queue: &QueueName, kinds: &Kinds) -> Option<Duration> {
+        let line = self.line_of(queue, kinds).into_iter();
+        line.filter_map(|row| self.token_in(row)).filter(|token_in| !token_in.is_zero()).min()
+    }
+
     /// Whether each limit key of the job has a free slot and a token, so that a run may start now.
     pub(crate) fn may_start(&self, id: JobId) -> bool {
         let now = self.clock.now();
@@ -126,14 +155,25 @@ impl Rows {
                 running_now: i64::try_from(holders.len()).unwrap_or(i64::MAX),
                 holders: holders.into_iter().take(10).collect(),
                 token_in_ms: limit.rate.map(|_| self.limits.token_in_ms(key, self.clock.now())),
+                locked_by: None,
             })
         });
         held.collect()
     }
 
+    /// Nothing has to be put into force here: a limit counts from the call that sets it.
+    pub(crate) fn apply_limits(&self) -> bool {
+        true
+    }
+
     /// Nothing has to be moved here: the line has each job that has room.
     pub(crate) fn admit_next(&self, _after: &str, _keys: i32, _limit: i32) -> Admitted {
         Admitted::default()
+    }
+
+    /// The same.
+    pub(crate) fn admit_tokens(&self, _limit: i32) -> Vec<Waiting> {
+        Vec::new()
     }
 
     /// In memory a fair key is only a label, as in a queue with the setting `fair` off: no job is ever parked.

@@ -60,6 +60,8 @@ pub struct Rows {
     pub paused: BTreeSet<QueueName>,
     /// Paused kinds, each in one queue: none of its jobs is claimed there.
     pub paused_kinds: BTreeSet<(QueueName, Kind)>,
+    /// When a queue, or a kind in it, was last resumed.
+    pub(crate) resumed: BTreeMap<QueueName, DateTime<Utc>>,
     /// What one point of priority is worth, where a queue does not have the default.
     pub priority_steps: BTreeMap<QueueName, TimeDelta>,
     /// The journal of all events.
@@ -211,6 +213,7 @@ impl Row {
             batch: job.batch,
             fair_key: job.fair_key,
             progress: self.progress.clone(),
+            webhook: job.webhook,
             trail: self.trail.clone(),
         }
     }
@@ -223,6 +226,7 @@ impl Rows {
             history: BTreeMap::new(),
             paused: BTreeSet::new(),
             paused_kinds: BTreeSet::new(),
+            resumed: BTreeMap::new(),
             priority_steps: BTreeMap::new(),
             locked: BTreeMap::new(),
             deferred: BTreeMap::new(),

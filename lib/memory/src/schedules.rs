@@ -2,7 +2,7 @@
 
 use crate::{broken::Broken, rows::Rows};
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, NewJob, NewSchedule};
+use leasehold_core::{JobId, NewSchedule};
 use leasehold_ports::{DueSchedule, DueSchedules, Enqueued, Fire, FireOutcome, TickJob};
 
 /// A schedule.
@@ -79,8 +79,10 @@ impl Rows {
             if self.schedule_ticks.contains_key(&place) && !self.is_broken(Broken::ATickFiresTwice) {
                 continue;
             }
-            let new =
-                NewJob { id: self.new_id(tick), id_may_exist: false, run_at: Some(tick), delay: None, ..job.clone() };
+            let new = job.clone().with(|job| {
+                (job.id, job.id_may_exist) = (self.new_id(tick), false);
+                (job.run_at, job.delay) = (Some(tick), None);
+            });
             let answer = self.enqueue_one(&new);
             self.schedule_ticks.insert(place, answer.id);
             let Enqueued { id, inserted, state, line_at, .. } = answer;

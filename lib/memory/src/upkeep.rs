@@ -137,6 +137,11 @@ impl Rows {
         promoted
     }
 
+    /// As [`leasehold_ports::DueJobs::release_undelivered`]: nobody claims over HTTP here.
+    pub const fn release_undelivered(&mut self, _limit: i64) -> Vec<Waiting> {
+        Vec::new()
+    }
+
     /// As [`leasehold_ports::DueJobs::lapse`].
     pub fn lapse(&mut self, limit: i64) -> Vec<Lapsed> {
         let now = self.clock.now();
@@ -214,6 +219,7 @@ impl Rows {
             line_at: row.line_at(),
             claimability: self.claimability(row, self.is_paused(row), kinds),
             lease_ms_left: row.lease_until.map(|until| self.ms_until(until)),
+            token_in: self.token_in(row),
         })
         .collect()
     }
@@ -261,9 +267,11 @@ impl Rows {
             has_deferred: !self.deferred.is_empty(),
             has_ended_parents: false,
             has_limited: false,
+            has_limit_changes: false,
             has_fair: false,
             has_reorders: false,
             has_batches: false,
+            has_undelivered: false,
             watched_ago: self.watched_at.map(|at| (now - at).to_std().unwrap_or_default()),
         }
     }

@@ -73,6 +73,12 @@ pub trait Claims: fmt::Debug + Send + Sync {
         with_crashed: bool,
     ) -> Result<Vec<ClaimedJob>, Error>;
 
+    /// Whether a job with a higher priority always comes first in the queue, so that nobody holds jobs ahead.
+    async fn is_strict(&self, queue: &QueueName) -> Result<bool, Error>;
+
+    /// When a claim may get the next token for a job at the front of the line, if a job with limit keys waits for one.
+    async fn next_token(&self, queue: &QueueName, kinds: &Kinds) -> Result<Option<Duration>, Error>;
+
     /// The queues among these that have a queued job, whether or not it can be claimed now.
     async fn queues_in_line(&self, queues: &[QueueName]) -> Result<Vec<QueueName>, Error>;
 }
@@ -92,6 +98,8 @@ pub struct JobStatus {
     pub claimability: Claimability,
     /// The rest of a running job's lease; negative when the lease ran out and `expire` has not ended the run yet.
     pub lease_ms_left: Option<i64>,
+    /// When a claim may get the token that the job waits for, if a limit key has none now.
+    pub token_in: Option<Duration>,
 }
 
 /// Looks up jobs. Changes nothing.

@@ -11,9 +11,9 @@ pub mod names {
     pub use crate::{
         Admitted, BlockingTake, CancelWanted, Cancelled, Deferred, DueSchedules, Enqueued, Error, Expiry, Extended,
         Fill, Filled, Fingerprints, Finished, Fire, FireOutcome, Front, FrontHeld, HeadStats, Hint, HintPlace,
-        JobMoment, JobStatus, Kinds, Lapsed, LastServed, Lease, Line, LinePosition, LineSummary, Notice, Placed,
-        Promoted, Pushed, Renewed, Reorder, Reordered, Repair, Retained, Revived, Served, SettledRuns, Share, Slice,
-        Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
+        JobMoment, JobStatus, Kinds, Lapsed, LastServed, Lease, Line, LinePosition, LineSummary, LoadQuestion, Notice,
+        Placed, Promoted, Pushed, QueueLoad, Renewed, Reorder, Reordered, Repair, Retained, Revived, Served,
+        SettledRuns, Share, Slice, Snapshot, Stretch, Survey, Swept, Tail, Taken, Uptime, Waiting, WorkerRecord,
     };
     pub use async_trait::async_trait;
     pub use chrono::{DateTime, Utc};
@@ -21,6 +21,7 @@ pub mod names {
         ClaimedJob, Fence, FinishedRun, Graph, JobId, JobRecord, Kind, NewJob, Parent, Place, QueueName, Report,
         WorkerId,
     };
+    pub use serde_json::value::RawValue;
     pub use std::{boxed::Box, option::Option, result::Result, string::String, sync::Arc, time::Duration, vec::Vec};
     pub use tokio::sync::mpsc;
     pub use uuid::Uuid;
@@ -89,6 +90,11 @@ macro_rules! delegate_store {
                 }
             }
             $port! {
+                $store: CountLoads {
+                    async fn queue_loads(&self, questions: &[LoadQuestion], draining: &[WorkerId]) -> Vec<QueueLoad>;
+                }
+            }
+            $port! {
                 $store: Graphs {
                     async fn enqueue_graph(&self, jobs: &[NewJob]) -> Vec<Enqueued>;
                     async fn graph(&self, id: JobId, limit: i64) -> Graph;
@@ -97,6 +103,12 @@ macro_rules! delegate_store {
             $port! {
                 $store: ReadParents {
                     async fn parents(&self, id: JobId, results_max: usize) -> Vec<Parent>;
+                }
+            }
+            $port! {
+                $store: Encrypt {
+                    async fn encrypt_result(&self, id: JobId, result: &RawValue) -> Box<RawValue>;
+                    async fn encrypt_jobs(&self, jobs: &[NewJob]) -> Vec<NewJob>;
                 }
             }
             $port! {
@@ -110,6 +122,8 @@ macro_rules! delegate_store {
                     async fn claim_line(
                         &self, worker: WorkerId, queue: &QueueName, kinds: &Kinds, limit: i64, lease: Duration, with_crashed: bool
                     ) -> Vec<ClaimedJob>;
+                    async fn is_strict(&self, queue: &QueueName) -> bool;
+                    async fn next_token(&self, queue: &QueueName, kinds: &Kinds) -> Option<Duration>;
                     async fn queues_in_line(&self, queues: &[QueueName]) -> Vec<QueueName>;
                 }
             }
@@ -165,11 +179,14 @@ macro_rules! delegate_store {
                     ) -> Expiry;
                     async fn promote(&self, limit: i64, since: Option<DateTime<Utc>>) -> Promoted;
                     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Share;
+                    async fn apply_limits(&self) -> bool;
                     async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Admitted;
+                    async fn admit_tokens(&self, limit: i32) -> Vec<Waiting>;
                     async fn admit_fair_next(&self, after: &str, queues: i32) -> Admitted;
                     async fn tell_children(&self, limit: i64, until: DateTime<Utc>) -> Vec<Waiting>;
                     async fn lapse(&self, limit: i64) -> Vec<Lapsed>;
                     async fn end_batches(&self, limit: i64) -> Vec<Waiting>;
+                    async fn release_undelivered(&self, limit: i64) -> Vec<Waiting>;
                     async fn cancel_wanted(&self, limit: i64) -> Vec<CancelWanted>;
                 }
             }

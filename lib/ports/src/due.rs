@@ -112,9 +112,16 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// Moves up to `limit` due scheduled jobs of each of the next `queues` queues after the queue `after` into the line.
     async fn promote_share(&self, limit: i64, after: Option<&QueueName>, queues: i64) -> Result<Share, Error>;
 
+    /// Puts the changes of limits into force that transactions have asked for. Waits for the claims of jobs with limit keys that are under
+    /// way. False: they took too long, and a later call tries again.
+    async fn apply_limits(&self) -> Result<bool, Error>;
+
     /// Brings jobs that wait for room of limit keys back into the line, if their keys have room: of up to `keys` keys after this
     /// key, up to `limit` jobs for each queue and kind.
     async fn admit_next(&self, after: &str, keys: i32, limit: i32) -> Result<Admitted, Error>;
+
+    /// The same for the keys whose next token comes soon, however many others have none.
+    async fn admit_tokens(&self, limit: i32) -> Result<Vec<Waiting>, Error>;
 
     /// Brings parked jobs with fair keys into the line, in the order of fair shares: of up to `queues` queues after this queue.
     /// `last_key` of the answer is the last of these queues.
@@ -131,6 +138,10 @@ pub trait DueJobs: fmt::Debug + Send + Sync {
     /// Enqueues the callback jobs of sealed batches whose first job is dead or whose jobs have all ended, each once. Returns
     /// these jobs.
     async fn end_batches(&self, limit: i64) -> Result<Vec<Waiting>, Error>;
+
+    /// Puts up to `limit` running jobs back into the line, of which no HTTP worker knows: their server has died before it wrote the
+    /// answer. No attempt is spent.
+    async fn release_undelivered(&self, limit: i64) -> Result<Vec<Waiting>, Error>;
 
     /// Running jobs whose workers must be told to stop.
     async fn cancel_wanted(&self, limit: i64) -> Result<Vec<CancelWanted>, Error>;

@@ -1,6 +1,6 @@
 //! Graphs of jobs: many jobs in one transaction, the parents of a job, and the jobs around a job.
 
-use crate::{error::Error, jobs::Enqueued};
+use crate::{encrypt::Encrypt, error::Error, jobs::Enqueued};
 use async_trait::async_trait;
 use leasehold_core::{Graph, JobId, NewJob, Parent};
 use std::fmt;
@@ -15,9 +15,9 @@ pub trait Graphs: fmt::Debug + Send + Sync {
     async fn graph(&self, id: JobId, limit: i64) -> Result<Graph, Error>;
 }
 
-/// Reads the parents of a job.
+/// What a run asks of the store: its parents, and the encryption of what it leaves.
 #[async_trait]
-pub trait ReadParents: fmt::Debug + Send + Sync {
+pub trait ReadParents: Encrypt {
     /// The parents of a job, in the order of its `depends_on`. `results_max`: how many bytes of results are read; results
     /// beyond are left out.
     async fn parents(&self, id: JobId, results_max: usize) -> Result<Vec<Parent>, Error>;

@@ -117,7 +117,7 @@ pub struct FairShare {
     pub at_least: bool,
 }
 
-/// A session that has locked the row of a job.
+/// A session that has locked the row of a job, or a row of a limit key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowLocker {
     /// The process of the server that serves the session.
@@ -141,6 +141,8 @@ pub struct HeldLimit {
     pub holders: Vec<JobId>,
     /// How long until the key has a token; `None`: the key has no rate.
     pub token_in_ms: Option<i64>,
+    /// The transaction that has locked a row of the key, which claims need, if another session has locked it for a while.
+    pub locked_by: Option<RowLocker>,
 }
 
 /// Jobs from a client's view.

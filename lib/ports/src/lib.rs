@@ -20,6 +20,7 @@ mod claims;
 #[doc(hidden)]
 pub mod delegate;
 mod due;
+mod encrypt;
 mod ends;
 mod error;
 mod filling;
@@ -30,6 +31,7 @@ mod jobs;
 mod line;
 mod line_changes;
 mod line_position;
+mod loads;
 mod notices;
 mod operator;
 mod pulse;
@@ -43,6 +45,7 @@ mod upkeep;
 
 pub use claims::{Claims, JobStatus, Kinds, LookUp};
 pub use due::{Admitted, CancelWanted, DueJobs, Expired, Expiry, Lapsed, Promoted, Share, Waiting};
+pub use encrypt::Encrypt;
 pub use ends::{HearEnds, TellEnds};
 pub use error::{Class, Error};
 pub use filling::{EXTEND_FOR, Extended, Fill, FillHead, Filled, Served, Tail};
@@ -56,10 +59,13 @@ pub use jobs::{
 pub use line::{Front, Line, LineSummary, ReadLine, Stretch, Survey};
 pub use line_changes::{Fingerprint, Fingerprints, LineChanges, Slice};
 pub use line_position::{InvalidLinePosition, LinePosition};
+pub use loads::{CountLoads, LimitedJobs, LoadQuestion, QueueLoad};
 pub use notices::{AWAITED_FOR, DUE_SOON, HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
 pub use pulse::Pulse;
-pub use registry::{LastServed, ListWorkers, ReaperRegistry, SERVED_REMEMBERED_FOR, WorkerRecord, WorkerRegistry};
+pub use registry::{
+    HttpWorker, LastServed, ListWorkers, ReaperRegistry, SERVED_REMEMBERED_FOR, WorkerRecord, WorkerRegistry,
+};
 pub use reorders::{Reorder, Reordered, Reorders};
 pub use repairs::{FrontHeld, HeadStats, Held, LookAtHeads, PushHints, Pushed, RepairHead, Snapshot, Stray, Swept};
 pub use roles::{

@@ -26,6 +26,23 @@ pub struct WorkerRecord {
     pub kinds: Option<Vec<Kind>>,
     /// The number of jobs that run now.
     pub running: u32,
+    /// The worker stops: its runs may end, and it takes no more jobs.
+    #[serde(default)]
+    pub draining: bool,
+    /// A client that claims over HTTP: what its server knows. The host, the process and the version of such a worker are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpWorker>,
+}
+
+/// What a server knows about a worker that claims over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpWorker {
+    /// The server that announces the worker, as `host:pid`.
+    pub server: String,
+    /// When a claim of the worker last came or was answered, as text for operators.
+    pub last_claim_at: String,
+    /// Its claims that wait for jobs.
+    pub waiting: u32,
 }
 
 /// For how long it is remembered that a worker served a kind.

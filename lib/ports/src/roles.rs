@@ -11,6 +11,7 @@ use crate::{
     jobs::{ExplainJobs, Jobs},
     line::ReadLine,
     line_changes::LineChanges,
+    loads::CountLoads,
     notices::{HearNotices, SendNotices},
     operator::{FindViolations, InspectHead},
     registry::{ListWorkers, ReaperRegistry, WorkerRegistry},
@@ -32,7 +33,7 @@ macro_rules! roles {
 
 roles! {
     /// What a client asks of the authority.
-    ClientStore = Jobs + ExplainJobs + Graphs + ReadParents + ReadLine;
+    ClientStore = Jobs + ExplainJobs + CountLoads + Graphs + ReadParents + ReadLine;
     /// What a client asks of the head.
     ClientHead = RepairHead + HintLeases + SendNotices + ListWorkers + FindHints + HearEnds + TellEnds;
     /// What a worker asks of the authority.

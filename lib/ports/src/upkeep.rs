@@ -26,12 +26,16 @@ pub struct Uptime {
     pub has_ended_parents: bool,
     /// Whether jobs with limit keys are queued, of which some may wait for room.
     pub has_limited: bool,
-    /// Whether jobs with fair keys are queued.
+    /// Whether changes of limits wait to be put into force.
+    pub has_limit_changes: bool,
+    /// Whether jobs with fair keys are queued, or weights have changed.
     pub has_fair: bool,
     /// Whether the jobs of a line must move, because the priority step of its queue has changed.
     pub has_reorders: bool,
     /// Whether a batch is sealed and not complete.
     pub has_batches: bool,
+    /// The time for answers to HTTP workers is over, and their servers have not said that they were written.
+    pub has_undelivered: bool,
 }
 
 /// One repair that applies to several jobs.

@@ -127,6 +127,7 @@ mod tests {
 
     fn looked(state: State, paused: bool, lease_ms_left: Option<i64>) -> JobStatus {
         JobStatus {
+            token_in: None,
             id: JobId::new(),
             state,
             queue: QueueName::default(),

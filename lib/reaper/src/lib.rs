@@ -43,6 +43,7 @@ mod step;
 mod survey;
 mod sweep;
 mod tick;
+mod undelivered;
 mod watch;
 
 pub use doctor::{Examination, Finding, examine, examine_for, repair};

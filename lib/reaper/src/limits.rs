@@ -1,9 +1,10 @@
-//! Brings jobs that wait for room of a limit key back into the line.
+//! Puts changes of limits into force, and brings jobs that wait for room of a limit key back into the line.
 //!
 //! Usually the process that ends a run does this at once. This step finds what is left: that process has died, the run has
 //! expired, a limit was changed, a token has come, or a job was enqueued by plain SQL.
 //!
-//! A tick looks at the keys for which jobs wait, in order, as far as its time allows. The next tick goes on from there.
+//! A tick looks at the keys whose next token comes, and then at the keys for which jobs wait, in order, as far as its time allows. The
+//! next tick goes on from there.
 
 use crate::{
     children::push,
@@ -21,6 +22,9 @@ const KEYS_AT_ONCE: i32 = 100;
 const JOBS_AT_ONCE: i32 = 1000;
 /// A tick begins no further statement after this time. A key with room and without a limit can have any number of jobs.
 const BUDGET: Duration = Duration::from_millis(100);
+/// The same while a round takes several ticks, because jobs wait for thousands of keys. Nearly all of these keys are full, or have no
+/// token. Those whose tokens come are looked at in each tick.
+const BUDGET_OF_MANY: Duration = Duration::from_millis(25);
 
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
@@ -39,11 +43,22 @@ impl Step for Limits {
     }
 
     fn is_wanted(&self, tick: &Tick) -> bool {
-        tick.store.is_some() && tick.has_limited
+        tick.store.is_some() && (tick.has_limited || tick.has_limit_changes)
     }
 
     async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
         let begun = Instant::now();
+        if tick.has_limit_changes {
+            // Claims under way may take too long: then the next tick tries again.
+            tick.store()?.apply_limits().await?;
+        }
+        let came = tick.store()?.admit_tokens(JOBS_AT_ONCE).await?;
+        tick.counts.found(came.len() as u64);
+        tick.counts.changed(came.len() as u64);
+        if let Some(handoff) = tick.handoff.as_deref() {
+            push(handoff, came).await?;
+        }
+        let budget = if self.after.is_empty() { BUDGET } else { BUDGET_OF_MANY };
         loop {
             let admitted = tick.store()?.admit_next(&self.after, KEYS_AT_ONCE, JOBS_AT_ONCE).await?;
             tick.counts.found(admitted.waiting.len() as u64);
@@ -53,7 +68,7 @@ impl Step for Limits {
             }
             let is_round = admitted.last_key.is_none();
             self.after = admitted.last_key.unwrap_or_default();
-            if is_round || begun.elapsed() >= BUDGET {
+            if is_round || begun.elapsed() >= budget {
                 break;
             }
         }

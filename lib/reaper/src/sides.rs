@@ -30,6 +30,7 @@ use crate::{
     survey::Survey,
     sweep::Sweeps,
     tick::{Author, Losses, Tick},
+    undelivered::Undelivered,
 };
 use chrono::{DateTime, Utc};
 use leasehold_ports::{ReaperHead, ReaperStore};
@@ -57,9 +58,11 @@ struct Answer {
     has_deferred: bool,
     has_ended_parents: bool,
     has_limited: bool,
+    has_limit_changes: bool,
     has_fair: bool,
     has_reorders: bool,
     has_batches: bool,
+    has_undelivered: bool,
 }
 
 /// What all sides use.
@@ -100,9 +103,11 @@ impl Around {
             has_deferred: answer.as_ref().is_some_and(|answer| answer.has_deferred),
             has_ended_parents: answer.as_ref().is_some_and(|answer| answer.has_ended_parents),
             has_limited: answer.as_ref().is_some_and(|answer| answer.has_limited),
+            has_limit_changes: answer.as_ref().is_some_and(|answer| answer.has_limit_changes),
             has_fair: answer.as_ref().is_some_and(|answer| answer.has_fair),
             has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
             has_batches: answer.as_ref().is_some_and(|answer| answer.has_batches),
+            has_undelivered: answer.as_ref().is_some_and(|answer| answer.has_undelivered),
             snapshot: answer.map(|answer| answer.snapshot),
             is_moment: false,
             counts: Counts::new(self.shared.watch.clone()),
@@ -125,6 +130,7 @@ impl PostgresSide {
             Slot::new(DeferredSettles),
             Slot::new(Expire::default()),
             Slot::new(TellExpired),
+            Slot::new(Undelivered),
             Slot::new(Lapse),
             Slot::new(Children),
             Slot::new(Limits::default()),
@@ -150,9 +156,11 @@ impl PostgresSide {
                     has_deferred: seen.has_deferred,
                     has_ended_parents: seen.has_ended_parents,
                     has_limited: seen.has_limited,
+                    has_limit_changes: seen.has_limit_changes,
                     has_fair: seen.has_fair,
                     has_reorders: seen.has_reorders,
                     has_batches: seen.has_batches,
+                    has_undelivered: seen.has_undelivered,
                 })
             }
             Err(_) => {

@@ -25,12 +25,15 @@ pub(crate) struct Tick {
     pub(crate) has_ended_parents: bool,
     /// Jobs with limit keys are queued.
     pub(crate) has_limited: bool,
-    /// Whether jobs with fair keys are queued.
+    /// Changes of limits wait to be put into force.
+    pub(crate) has_limit_changes: bool,
+    /// Whether jobs with fair keys are queued, or weights have changed.
     pub(crate) has_fair: bool,
     /// Whether the jobs of a line must move.
     pub(crate) has_reorders: bool,
     /// Whether a batch is sealed and not complete.
     pub(crate) has_batches: bool,
+    pub(crate) has_undelivered: bool,
     /// Whether the step runs because a moment has come that it had named.
     pub(crate) is_moment: bool,
     pub(crate) counts: Counts,

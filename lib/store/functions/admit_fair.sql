@@ -16,6 +16,7 @@
 --             the end of the window is admitted even if the window is full: the first job of a new key. A window that grows to one and
 --             a half of its size is cut: its last jobs are parked again, and their keys get their tags back. So the window has the
 --             lowest tags of all waiting jobs, whoever came first.
+-- Weights:    changes that have committed are put into force first: see apply_fair_weights. The jobs that this parks are in the answer.
 -- Paused:     the lane of a paused key is not read. Its jobs that have come back into the line are parked again.
 -- Stuck:      an admitted job that waits while four windows more were admitted counts no longer: its row is locked, or its worker
 --             crashes. It takes no room, and does not hold back the first tag.
@@ -24,8 +25,8 @@
 -- Step:       0.1 ms from job to job, because Redis keeps positions in this unit.
 -- Lanes:      to choose n jobs, the n lanes with the lowest tags are read, each up to the tag that n jobs would reach if no lane
 --             ran dry. If one does, the rest is chosen again without the lanes that had no more.
--- Index:      job_parked: one probe for each key, and one short range for each chosen lane; job_fair_line: the window; fair_tag_pkey,
---             fair_weight_pkey, fair_window_pkey, job_pkey.
+-- Index:      job_parked: one probe for each key, and one short range for each chosen lane; job_fair_window: the window; fair_tag_pkey,
+--             fair_weight_pkey, fair_weight_change_pkey, fair_window_pkey, job_pkey.
 -- Rights:     of the caller, which is a client, a worker or a reaper. Clients have the rights of the owner: see roles.sql.
 CREATE OR REPLACE FUNCTION leasehold.admit_fair(_queue text, _keys text[], _size integer)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, limited_by text, parked_by text)
@@ -52,29 +53,38 @@ DECLARE
     floor_tag double precision;
     dry text[];
     ran_dry text[];
-    ids uuid[];
+    ids uuid[] := '{}';
     found_jobs bigint;
     new_tag double precision;
     new_at timestamptz;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(leasehold.fair_lock(_queue)) OR NOT leasehold.is_fair(_queue) THEN
+    IF NOT pg_try_advisory_xact_lock(leasehold.fair_lock(_queue)) THEN
         RETURN;
     END IF;
-    -- Runs of a paused key have come back from their workers.
+    IF EXISTS (SELECT FROM leasehold.fair_weight_change c WHERE c.queue = _queue) THEN
+        ids := ARRAY(SELECT leasehold.apply_fair_weights(_queue));
+    END IF;
+    IF NOT leasehold.is_fair(_queue) THEN
+        RETURN;
+    END IF;
+    -- A key was paused, or runs of a paused key have come back from their workers.
     FOREACH paused_key IN ARRAY paused LOOP
-        RETURN QUERY
-            SELECT j.id, j.queue::text, j.fair_at, NULL::text, j.fair_key
-            FROM leasehold.park_again(_queue, paused_key) p(id)
-            CROSS JOIN LATERAL (SELECT j.id, j.queue, j.fair_at, j.fair_key
-                                FROM leasehold.job j WHERE j.id = p.id AND j.fair_at IS NOT NULL OFFSET 0) j;
+        ids := ids || ARRAY(SELECT leasehold.park_again(_queue, paused_key));
     END LOOP;
+    -- A statement of its own: it sees the jobs as they are now.
+    RETURN QUERY
+        SELECT j.id, j.queue::text, j.fair_at, NULL::text, j.fair_key
+        FROM unnest(ids) a(id)
+        CROSS JOIN LATERAL (SELECT j.id, j.queue, j.fair_at, j.fair_key
+                            FROM leasehold.job j WHERE j.id = a.id AND j.fair_at IS NOT NULL OFFSET 0) j;
     LOOP
         SELECT least(
             (SELECT j.kind::text FROM leasehold.job j
              WHERE j.fair_at IS NOT NULL AND j.queue = _queue AND j.kind > _kind ORDER BY j.kind LIMIT 1),
             -- Without parked jobs, only the order of the window may be wrong.
             (SELECT j.kind::text FROM leasehold.job j
-             WHERE _keys IS NULL AND j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+             WHERE _keys IS NULL AND j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL
+               AND j.state >= 'queued' AND j.state <= 'queued'
                AND j.queue = _queue AND j.kind > _kind ORDER BY j.kind LIMIT 1)) INTO _kind;
         EXIT WHEN _kind IS NULL;
         IF _keys IS NULL OR _keys <> '{}' THEN
@@ -98,14 +108,14 @@ BEGIN
             SELECT count(*), min(w.fair_tag), max(w.fair_tag), min(w.line_at), max(w.line_at)
             INTO waiting, first_tag, last_tag, first_at, last_at
             FROM (SELECT j.fair_tag, j.line_at FROM leasehold.job j
-                  WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                  WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                     AND j.queue = _queue AND j.kind = _kind AND j.fair_tag IS NOT NULL AND j.fair_nth > last_nth - 4 * _size
                   ORDER BY j.fair_tag LIMIT 2 * _size) w;
             IF 2 * waiting > 3 * _size THEN
                 ids := NULL;
                 WITH target AS MATERIALIZED (
                     SELECT j.id, j.fair_key, j.fair_tag FROM leasehold.job j
-                    WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                    WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                       AND j.queue = _queue AND j.kind = _kind AND j.fair_tag IS NOT NULL
                     ORDER BY j.fair_tag DESC LIMIT waiting - _size FOR UPDATE SKIP LOCKED
                 ), tagged AS (
@@ -123,7 +133,8 @@ BEGIN
                 IF ids IS NOT NULL THEN
                     UPDATE leasehold.fair_window w
                     SET tag = coalesce((SELECT j.fair_tag FROM leasehold.job j
-                                        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                                        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL
+                                          AND j.state >= 'queued' AND j.state <= 'queued'
                                           AND j.queue = _queue AND j.kind = _kind AND j.fair_tag IS NOT NULL
                                         ORDER BY j.fair_tag DESC LIMIT 1), w.tag)
                     WHERE w.queue = _queue AND w.kind = _kind;
@@ -195,7 +206,7 @@ BEGIN
                            CASE WHEN c.tag < last_tag
                                 THEN coalesce((SELECT j.line_at FROM leasehold.job j
                                                WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL
-                                                 AND j.state = 'queued' AND j.queue = _queue AND j.kind = _kind
+                                                 AND j.state >= 'queued' AND j.state <= 'queued' AND j.queue = _queue AND j.kind = _kind
                                                  AND j.fair_tag <= c.tag AND j.fair_nth > last_nth - 4 * _size
                                                ORDER BY j.fair_tag DESC LIMIT 1), first_at)
                                 ELSE max(CASE WHEN c.tag < last_tag THEN '-infinity'

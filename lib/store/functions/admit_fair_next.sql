@@ -6,7 +6,7 @@
 --             number of jobs to move in each queue.
 -- Answer:     the jobs that are now in the line, or that wait for room of a limit key. The last row has no job, and the last queue
 --             that was looked at; NULL if there are no more queues.
--- Index:      job_parked and job_fair_line, one probe of each for each queue; and those of the functions.
+-- Index:      job_parked, job_fair_window and fair_weight_change_pkey, one probe of each for each queue; and those of the functions.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit_fair_next(_after text, _queues integer, _size integer, _limit bigint)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, limited_by text, parked_by text, last_queue text)
@@ -20,8 +20,9 @@ BEGIN
             (SELECT j.queue::text FROM leasehold.job j
              WHERE j.fair_at IS NOT NULL AND j.queue > one ORDER BY j.queue LIMIT 1),
             (SELECT j.queue::text FROM leasehold.job j
-             WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
-               AND j.queue > one ORDER BY j.queue LIMIT 1)) INTO one;
+             WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
+               AND j.queue > one ORDER BY j.queue LIMIT 1),
+            (SELECT c.queue::text FROM leasehold.fair_weight_change c WHERE c.queue > one ORDER BY c.queue LIMIT 1)) INTO one;
         EXIT WHEN one IS NULL;
         RETURN QUERY SELECT f.id, f.queue, f.line_at, f.limited_by, NULL::text, NULL::text FROM leasehold.follow_fair(one, _limit) f
                      WHERE f.line_at IS NOT NULL;

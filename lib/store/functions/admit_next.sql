@@ -5,7 +5,7 @@
 -- Parameters: the key after which to begin; the maximum number of keys; the maximum number of jobs for each queue and kind of a key.
 -- Answer:     the jobs that are now in the line. The last row has no job, and the last key that was looked at; NULL if there
 --             are no more keys.
--- Index:      job_limited, one probe for each key; and those of admit for each key that has room.
+-- Index:      job_by_limit, one probe for each key; and those of admit for each key that has room.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.admit_next(_after text, _keys integer, _limit integer)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, last_key text)
@@ -19,9 +19,9 @@ DECLARE
 BEGIN
     FOR nth IN 1 .. _keys LOOP
         SELECT j.limited_by INTO one FROM leasehold.job j
-        WHERE j.limited_by > one AND j.state = 'queued' ORDER BY j.limited_by LIMIT 1;
+        WHERE j.limited_by > one AND j.state >= 'queued' AND j.state <= 'queued' ORDER BY j.limited_by LIMIT 1;
         EXIT WHEN NOT FOUND;
-        SELECT least(r.slots, r.tokens) INTO room FROM leasehold.key_room(one, interval '300 milliseconds') r;
+        SELECT least(r.slots, r.tokens) INTO room FROM leasehold.key_room(one, interval '500 milliseconds') r;
         is_limited := FOUND;
         CONTINUE WHEN (is_limited AND room <= 0) OR NOT pg_try_advisory_xact_lock(leasehold.key_lock(one));
         RETURN QUERY SELECT a.id, a.queue, a.line_at, NULL::text FROM leasehold.admit(ARRAY[one], _limit) a;

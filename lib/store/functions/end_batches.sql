@@ -7,6 +7,7 @@
 -- Complete:   a sealed batch gets no new jobs (see join_batch). So it is complete as soon as none of its jobs is live. A job that is
 --             revived later is not waited for again, and no callback is made twice.
 -- Snapshot:   each statement of this function has a new one. The batch is locked before its jobs are counted.
+-- Plain:      a callback is never encrypted: see refuse_plain_payload.
 -- Locked:     a batch that another session has locked is skipped: another reaper is at it.
 -- Index:      batch_awaited; one probe of job_batch and one of history_batch for each of these batches.
 -- Rights:     of the caller, which is a reaper.
@@ -26,6 +27,7 @@ DECLARE
     made uuid;
     all_made uuid[] := '{}';
 BEGIN
+    PERFORM set_config('leasehold.takes_plain', 'on', true);
     FOR due IN
         SELECT b.name, b.on_success, b.on_complete, b.on_death, b.callback_queue, b.death_job
         FROM leasehold.batch b
@@ -73,6 +75,7 @@ BEGIN
             UPDATE leasehold.batch b SET completed_at = now() WHERE b.name = due.name AND b.completed_at IS NULL;
         END IF;
     END LOOP;
+    PERFORM set_config('leasehold.takes_plain', 'off', true);
     RETURN QUERY
         SELECT j.id, j.queue::text, j.line_at FROM leasehold.job j WHERE j.id = ANY (all_made);
 END

@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION leasehold.enqueue(
     run_at timestamptz DEFAULT now(), max_attempts integer DEFAULT 5, unique_key text DEFAULT NULL,
     timeout interval DEFAULT NULL, depends_on uuid[] DEFAULT NULL, limit_key text DEFAULT NULL, id uuid DEFAULT NULL,
     retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL,
-    on_parent_failure text DEFAULT 'cancel', batch text DEFAULT NULL, fair_key text DEFAULT NULL
+    on_parent_failure text DEFAULT 'cancel', batch text DEFAULT NULL, fair_key text DEFAULT NULL,
+    traceparent text DEFAULT NULL, webhook text DEFAULT NULL
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -35,6 +36,8 @@ BEGIN
     spec.on_parent_failure := on_parent_failure;
     spec.batch := batch;
     spec.fair_key := fair_key;
+    spec.traceparent := traceparent;
+    spec.webhook := webhook;
     RETURN (leasehold.enqueue_spec(spec)).id;
 END
 $$;
@@ -44,12 +47,14 @@ CREATE OR REPLACE FUNCTION leasehold.enqueue(
     run_at timestamptz DEFAULT now(), max_attempts integer DEFAULT 5, unique_key text DEFAULT NULL,
     timeout interval DEFAULT NULL, depends_on uuid[] DEFAULT NULL, limit_key text DEFAULT NULL, id uuid DEFAULT NULL,
     retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL,
-    on_parent_failure text DEFAULT 'cancel', batch text DEFAULT NULL, fair_key text DEFAULT NULL
+    on_parent_failure text DEFAULT 'cancel', batch text DEFAULT NULL, fair_key text DEFAULT NULL,
+    traceparent text DEFAULT NULL, webhook text DEFAULT NULL
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN leasehold.enqueue(kind, payload::json, queue, priority, run_at, max_attempts, unique_key, timeout, depends_on,
-                             limit_key, id, retry, expires_at, "unique", on_parent_failure, batch, fair_key);
+                             limit_key, id, retry, expires_at, "unique", on_parent_failure, batch, fair_key, traceparent,
+                             webhook);
 END
 $$;
 
@@ -58,11 +63,13 @@ CREATE OR REPLACE FUNCTION leasehold.enqueue(
     run_at timestamptz DEFAULT now(), max_attempts integer DEFAULT 5, unique_key text DEFAULT NULL,
     timeout interval DEFAULT NULL, depends_on uuid[] DEFAULT NULL, limit_key text DEFAULT NULL, id uuid DEFAULT NULL,
     retry jsonb DEFAULT NULL, expires_at timestamptz DEFAULT NULL, "unique" jsonb DEFAULT NULL,
-    on_parent_failure text DEFAULT 'cancel', batch text DEFAULT NULL, fair_key text DEFAULT NULL
+    on_parent_failure text DEFAULT 'cancel', batch text DEFAULT NULL, fair_key text DEFAULT NULL,
+    traceparent text DEFAULT NULL, webhook text DEFAULT NULL
 ) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN leasehold.enqueue(kind, payload::json, queue, priority, run_at, max_attempts, unique_key, timeout, depends_on,
-                             limit_key, id, retry, expires_at, "unique", on_parent_failure, batch, fair_key);
+                             limit_key, id, retry, expires_at, "unique", on_parent_failure, batch, fair_key, traceparent,
+                             webhook);
 END
 $$;

@@ -16,6 +16,11 @@ DECLARE
     told text;
     words text[];
 BEGIN
+    -- PostgreSQL cannot take a part of JSON that has this escape anywhere. Two backslashes are a backslash, and no escape.
+    IF strpos(graph::text, '\u0000') > 0 AND graph::text ~ '(^|[^\\])(\\\\)*\\u0000' THEN
+        RAISE EXCEPTION 'leasehold.enqueue_graph: the payload, or another word of a job, has the escape \u0000: PostgreSQL cannot read JSON with it; a payload may have it in SELECT leasehold.enqueue(…)'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     IF json_typeof(graph) <> 'object' OR json_typeof(graph -> 'jobs') IS DISTINCT FROM 'array' THEN
         told := 'a graph is an object with the array "jobs"';
     ELSE

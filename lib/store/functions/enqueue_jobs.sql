@@ -7,7 +7,8 @@
 --             of a job that this call inserted or replaced, and whether the job is held.
 --             A job that waits for room of a limit key has no position.
 -- Cost:       a hundred held jobs cost a few hundred ms: after the first five, the lock timeout is only 1 ms.
--- Order:      by unique key, as in enqueue.sql, so that two calls with the same keys cannot wait for each other in a circle.
+-- Order:      by unique key, as in enqueue.sql, so that two calls with the same keys cannot wait for each other in a circle. Before
+--             the jobs, all their parents are locked, in the order of their ids.
 -- Rights:     of the owner: clients need no rights on tables.
 CREATE OR REPLACE FUNCTION leasehold.enqueue_jobs(jobs json, skip_held boolean)
 RETURNS TABLE (nth bigint, id uuid, inserted boolean, replaced boolean, state text, queue text, line_at timestamptz, held boolean)
@@ -17,8 +18,19 @@ DECLARE
     spec leasehold.job_spec;
     answer record;
     held_so_far integer := 0;
+    parents uuid[];
 BEGIN
     IF skip_held THEN PERFORM set_config('lock_timeout', '20ms', true); END IF;
+    IF NOT skip_held AND strpos(jobs::text, '"depends_on"') > 0 THEN
+        -- A job of this call may be the parent of a later one.
+        SELECT array_agg(p.id) INTO parents
+        FROM (SELECT d.id::uuid AS id FROM json_array_elements(jobs) e(job)
+              CROSS JOIN LATERAL json_array_elements_text(
+                  CASE WHEN json_typeof(e.job -> 'depends_on') = 'array' THEN e.job -> 'depends_on' ELSE '[]' END) d(id)
+              EXCEPT
+              SELECT (e.job ->> 'id')::uuid FROM json_array_elements(jobs) e(job)) p;
+        IF parents IS NOT NULL THEN PERFORM FROM leasehold.hold_parents(parents); END IF;
+    END IF;
     FOR job IN
         SELECT given.nth, given.content, leasehold.unique_key_of(given.content) AS key
         FROM (SELECT e.nth, leasehold.read_job(e.job) AS content

@@ -8,6 +8,8 @@
 --             line.
 -- Finished:   all children are enqueued as blocked. Then parents_ended tells them about parents that had finished before.
 -- Existing:   a job that exists already keeps its parents. Jobs of this call that come after it depend on the existing job.
+-- Order:      parents are locked in the order of their ids, then jobs are inserted by unique key, as in enqueue.sql. So calls with
+--             the same keys or the same parents cannot wait for each other in a circle.
 -- Shards:     a job with more than 32 parents has 32 counters.
 -- Cost:       10,000 jobs take about a second.
 -- Index:      as enqueue_spec and hold_parents.
@@ -39,8 +41,12 @@ DECLARE
     first_outer integer[];
     finished uuid[];
     finished_states text[];
+    specs leasehold.job_spec[];
+    keys text[];
+    by_key integer[];
     were_inserted boolean[];
     were_replaced boolean[];
+    are_new boolean := true;
     edge_children uuid[] := '{}';
     edge_parents uuid[] := '{}';
     edge_nths integer[] := '{}';
@@ -50,7 +56,6 @@ DECLARE
     node json;
     answer record;
     parents uuid[];
-    policy text;
     told text;
     place integer;
     child integer;
@@ -160,34 +165,88 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
 
-    IF outer_parents IS NOT NULL THEN
-        SELECT array_agg(h.id) FILTER (WHERE h.state IS NOT NULL), array_agg(h.state) FILTER (WHERE h.state IS NOT NULL)
-        INTO finished, finished_states
-        FROM leasehold.hold_parents(ARRAY(SELECT DISTINCT o.id FROM unnest(outer_parents) o(id) ORDER BY o.id)) h;
-    END IF;
-
     base.queue := 'default';
     base.payload := '{}';
     base.priority := 0;
     base.max_attempts := 5;
-    were_inserted := array_fill(false, ARRAY[n]);
-    were_replaced := were_inserted;
+    specs := array_fill(base, ARRAY[n]);
+    keys := array_fill(NULL::text, ARRAY[n]);
     FOREACH child IN ARRAY ordered LOOP
         node := list[child];
         -- The same as read_job, in a fifth of the time.
         spec := json_populate_record(base, node);
         IF json_typeof(node -> 'payload') = 'null' THEN spec.payload := 'null'; END IF;
+        IF node ->> 'payload_text' IS NOT NULL THEN spec.payload := (node ->> 'payload_text')::json; END IF;
         IF node ->> 'delay' IS NOT NULL THEN
             spec.run_at := now() + leasehold.duration_ms((node -> 'delay')::jsonb, 'delay') * interval '1 millisecond';
         END IF;
         IF node ->> 'expires_in' IS NOT NULL THEN
             spec.expires_at := now() + leasehold.duration_ms((node -> 'expires_in')::jsonb, 'expires_in') * interval '1 millisecond';
         END IF;
-        policy := coalesce(spec.on_parent_failure, 'cancel');
-        IF policy NOT IN ('cancel', 'hold', 'run') THEN
-            RAISE EXCEPTION 'leasehold.enqueue: on_parent_failure is %; it must be cancel, hold or run', quote_literal(left(policy, 100))
+        spec.on_parent_failure := coalesce(spec.on_parent_failure, 'cancel');
+        IF spec.on_parent_failure NOT IN ('cancel', 'hold', 'run') THEN
+            RAISE EXCEPTION 'leasehold.enqueue: on_parent_failure is %; it must be cancel, hold or run',
+                quote_literal(left(spec.on_parent_failure, 100))
                 USING ERRCODE = 'invalid_parameter_value';
         END IF;
+        place := 0;
+        i := first_outer[child];
+        WHILE i > 0 AND outer_children[i] = child LOOP
+            place := place + 1;
+            i := i + 1;
+        END LOOP;
+        i := first_up[child];
+        WHILE i > 0 AND up_children[i] = child LOOP
+            place := place + 1;
+            i := i + 1;
+        END LOOP;
+        IF place > 10000 THEN
+            RAISE EXCEPTION 'leasehold.enqueue: depends_on names % jobs; at most 10000 are allowed', place
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSIF place > 0 AND spec.run_at > now() THEN
+            RAISE EXCEPTION 'leasehold.enqueue: a job with depends_on cannot have a time too: run_at is %', spec.run_at
+                USING ERRCODE = 'invalid_parameter_value';
+        ELSIF place > 0 AND spec."unique"::jsonb ->> 'on_conflict' IN ('replace', 'keep_last') THEN
+            RAISE EXCEPTION 'leasehold.enqueue: a job with depends_on cannot replace another one: on_conflict is %',
+                spec."unique"::jsonb ->> 'on_conflict'
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        spec.depends_on := NULL;
+        spec.unmet := CASE WHEN place > 0 THEN least(place, 32) END;
+        spec.is_parent := CASE WHEN first_down[child] > 0 THEN true END;
+        specs[child] := spec;
+        keys[child] := CASE WHEN spec."unique" IS NULL THEN spec.unique_key ELSE leasehold.unique_key_of(spec) END;
+    END LOOP;
+
+    IF outer_parents IS NOT NULL THEN
+        SELECT array_agg(h.id) FILTER (WHERE h.state IS NOT NULL), array_agg(h.state) FILTER (WHERE h.state IS NOT NULL)
+        INTO finished, finished_states
+        FROM leasehold.hold_parents(ARRAY(SELECT DISTINCT o.id FROM unnest(outer_parents) o(id) ORDER BY o.id)) h;
+    END IF;
+
+    -- Of jobs with one key, the first one in the order of the graph is inserted. So no job becomes the child of its own child.
+    SELECT array_agg(o.child ORDER BY k.key NULLS FIRST, CASE WHEN k.key IS NULL THEN k.id END, o.place) INTO by_key
+    FROM unnest(ordered) WITH ORDINALITY o(child, place)
+    JOIN unnest(keys, ids) WITH ORDINALITY k(key, id, nth) ON k.nth = o.child;
+    were_inserted := array_fill(false, ARRAY[n]);
+    were_replaced := were_inserted;
+    FOREACH child IN ARRAY by_key LOOP
+        answer := leasehold.enqueue_spec(specs[child]);
+        ids[child] := answer.id;
+        were_inserted[child] := answer.inserted;
+        were_replaced[child] := answer.replaced;
+        are_new := are_new AND answer.inserted;
+        IF NOT answer.inserted AND first_down[child] > 0 THEN
+            SELECT h.state INTO told FROM leasehold.hold_parents(ARRAY[answer.id]) h;
+            IF told IS NOT NULL THEN
+                finished := finished || answer.id;
+                finished_states := finished_states || told;
+            END IF;
+        END IF;
+    END LOOP;
+
+    FOREACH child IN ARRAY ordered LOOP
+        CONTINUE WHEN NOT were_inserted[child] OR specs[child].unmet IS NULL;
         parents := '{}';
         i := first_outer[child];
         WHILE i > 0 AND outer_children[i] = child LOOP
@@ -195,46 +254,24 @@ BEGIN
             i := i + 1;
         END LOOP;
         i := first_up[child];
+        place := cardinality(parents);
         WHILE i > 0 AND up_children[i] = child LOOP
-            -- Two jobs of the call can be one existing job.
-            IF were_inserted[up_parents[i]] OR ids[up_parents[i]] <> ALL (parents) THEN
+            place := place + 1;
+            -- Two jobs of the call can be one job.
+            IF are_new OR ids[up_parents[i]] <> ALL (parents) THEN
                 parents := parents || ids[up_parents[i]];
             END IF;
             i := i + 1;
         END LOOP;
-        IF cardinality(parents) > 10000 THEN
-            RAISE EXCEPTION 'leasehold.enqueue: depends_on names % jobs; at most 10000 are allowed', cardinality(parents)
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF cardinality(parents) > 0 AND spec.run_at > now() THEN
-            RAISE EXCEPTION 'leasehold.enqueue: a job with depends_on cannot have a time too: run_at is %', spec.run_at
-                USING ERRCODE = 'invalid_parameter_value';
-        ELSIF cardinality(parents) > 0 AND spec."unique"::jsonb ->> 'on_conflict' IN ('replace', 'keep_last') THEN
-            RAISE EXCEPTION 'leasehold.enqueue: a job with depends_on cannot replace another one: on_conflict is %',
-                spec."unique"::jsonb ->> 'on_conflict'
-                USING ERRCODE = 'invalid_parameter_value';
+        IF cardinality(parents) < least(place, 32) THEN
+            UPDATE leasehold.job j SET unmet = cardinality(parents) WHERE j.id = ids[child];
         END IF;
-        spec.depends_on := NULL;
-        spec.unmet := CASE WHEN cardinality(parents) > 0 THEN least(cardinality(parents), 32) END;
-        spec.is_parent := CASE WHEN first_down[child] > 0 THEN true END;
-        answer := leasehold.enqueue_spec(spec);
-        ids[child] := answer.id;
-        were_inserted[child] := answer.inserted;
-        were_replaced[child] := answer.replaced;
-        IF answer.inserted THEN
-            place := cardinality(parents);
-            FOR i IN 1..place LOOP
-                edge_children := edge_children || answer.id;
-                edge_parents := edge_parents || parents[i];
-                edge_nths := edge_nths || i;
-                edge_policies := edge_policies || policy;
-            END LOOP;
-        ELSIF first_down[child] > 0 THEN
-            SELECT h.state INTO told FROM leasehold.hold_parents(ARRAY[answer.id]) h;
-            IF told IS NOT NULL THEN
-                finished := finished || answer.id;
-                finished_states := finished_states || told;
-            END IF;
-        END IF;
+        FOR i IN 1..cardinality(parents) LOOP
+            edge_children := edge_children || ids[child];
+            edge_parents := edge_parents || parents[i];
+            edge_nths := edge_nths || i;
+            edge_policies := edge_policies || specs[child].on_parent_failure;
+        END LOOP;
     END LOOP;
 
     INSERT INTO leasehold.edge (child, parent, nth, on_parent_failure)

@@ -17,6 +17,9 @@
 -- Replaced:   a job that waits keeps its id, its created_at, and its place in the line if the new one is due too. Its attempts and
 --             crashes start again.
 -- Limits:     a job with limit keys waits behind the line if one of its keys has no room: see first_full_key and admit.
+-- Traces:     a job with a traceparent has a row in trace. One that replaces another job does not change its trace.
+-- Webhooks:   a job that names a webhook has a row in job_webhook. The name is looked up only for a job that this call writes: a job
+--             that is sent again has its answer, also if the webhook has been removed since.
 -- Shares:     a due job with a fair key is parked behind the line: see admit_fair.
 -- New words:  an attribute of leasehold.job_spec (a migration), its limit and its column here, its parameter in enqueue.sql.
 --             Fields are set by name, so that a function from before the new attribute still works.
@@ -75,6 +78,9 @@ BEGIN
             THEN format('batch is %s bytes long; it must be from 1 to 512', octet_length(spec.batch))
         WHEN octet_length(spec.fair_key) NOT BETWEEN 1 AND 512
             THEN format('fair_key is %s bytes long; it must be from 1 to 512', octet_length(spec.fair_key))
+        WHEN spec.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'
+             OR spec.traceparent ~ '^00-(0{32}-|[0-9a-f]{32}-0{16}-)'
+            THEN format('traceparent %L is not of the form 00-TRACE-PARENT-FLAGS', left(spec.traceparent, 100))
         WHEN octet_length(spec.limit_key) NOT BETWEEN 1 AND 512
             THEN format('limit_key is %s bytes long; it must be from 1 to 512', octet_length(spec.limit_key))
         WHEN spec.limit_keys IS NOT NULL THEN (
@@ -114,6 +120,10 @@ BEGIN
     replaced := false;
     IF spec.retry IS NOT NULL THEN
         _retry := leasehold.retry_terms(spec.retry);
+    END IF;
+    IF spec.traceparent IS NOT NULL OR spec.webhook IS NOT NULL THEN
+        -- A claim looks for a trace, and an end for a webhook, only if `retry` has a value.
+        _retry := coalesce(_retry, '{}');
     END IF;
     IF spec."unique" IS NOT NULL THEN
         terms := leasehold.unique_terms(spec);
@@ -166,6 +176,10 @@ BEGIN
         ON CONFLICT DO NOTHING
         RETURNING j.id, j.state INTO id, state;
         inserted := FOUND;
+        IF inserted AND spec.traceparent IS NOT NULL THEN
+            INSERT INTO leasehold.trace AS t (job, traceparent) VALUES (_id, spec.traceparent)
+            ON CONFLICT (job) DO UPDATE SET traceparent = excluded.traceparent;
+        END IF;
         IF inserted AND held_until IS NOT NULL THEN
             INSERT INTO leasehold.unique_period AS p (key, until, job) VALUES (_unique_key, held_until, _id)
             ON CONFLICT (key) DO UPDATE SET until = excluded.until, job = excluded.job
@@ -176,9 +190,7 @@ BEGIN
                 CONTINUE;
             END IF;
         END IF;
-        IF inserted AND NOT may_exist THEN RETURN; END IF;
-
-        IF inserted THEN
+        IF inserted AND may_exist THEN
             -- With one snapshot for the whole transaction, the read would miss a job that has finished since then.
             IF current_setting('transaction_isolation') <> 'read committed' THEN
                 RAISE EXCEPTION 'leasehold.enqueue: the caller can choose an id only in a READ COMMITTED transaction'
@@ -189,7 +201,11 @@ BEGIN
                 DELETE FROM leasehold.job j WHERE j.id = _id;
                 inserted := false;
                 state := final;
+                RETURN;
             END IF;
+        END IF;
+        IF inserted THEN
+            IF spec.webhook IS NOT NULL THEN PERFORM leasehold.name_webhook(_id, spec.webhook); END IF;
             RETURN;
         END IF;
 

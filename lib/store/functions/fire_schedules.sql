@@ -9,7 +9,9 @@
 -- Held:       an open transaction has the unique key of the job. This schedule is rolled back alone, and is tried again at
 --             the next tick of a reaper. After the first five, each is waited for only 1 ms.
 -- Refused:    the job cannot be enqueued. The schedule moves on, and the row keeps the reason.
+-- Webhook:    a webhook that was removed since the schedule was set keeps no tick from making its job.
 -- Order:      by name.
+-- Plain:      a payload that was not encrypted when the schedule was set goes into the job as it is: see refuse_plain_payload.
 -- New words:  a word of leasehold.job_spec that schedules can have is a column of leasehold.schedule and a line here.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.fire_schedules(
@@ -26,6 +28,7 @@ DECLARE
     made jsonb;
     held_so_far integer := 0;
 BEGIN
+    PERFORM set_config('leasehold.takes_plain', 'on', true);
     FOR fire IN
         SELECT *
         FROM unnest(_names, _revisions, _due, _ticks, _next, _errors) WITH ORDINALITY
@@ -63,6 +66,8 @@ BEGIN
                     spec."unique" := found_schedule."unique";
                     spec.batch := found_schedule.batch;
                     spec.fair_key := found_schedule.fair_key;
+                    spec.webhook := CASE WHEN found_schedule.webhook IS NOT NULL THEN
+                        (SELECT w.id FROM leasehold.webhook w WHERE w.id = found_schedule.webhook) END;
                     answer := leasehold.enqueue_spec(spec);
                     INSERT INTO leasehold.schedule_tick (schedule, tick, job) VALUES (fire.name, of_tick, answer.id);
                     made := made || jsonb_build_object('tick', of_tick, 'id', answer.id, 'inserted', answer.inserted,
@@ -95,5 +100,6 @@ BEGIN
             FROM (SELECT) AS once
             LEFT JOIN jsonb_to_recordset(made) AS m(tick timestamptz, id uuid, inserted boolean, state text) ON true;
     END LOOP;
+    PERFORM set_config('leasehold.takes_plain', 'off', true);
 END
 $$;

@@ -5,7 +5,8 @@
 -- Parameters: the keys, the queue and the kind of the job.
 -- Answer:     the first key without room, and true; or the first key that has a limit (else the first key), and false.
 -- Order:      a key for which jobs of the queue and the kind wait already has no room for a new one.
--- Index:      job_limited, and that of key_room.
+-- Index:      job_by_limit, and that of key_room. The condition on the state is that of the index, word for word, so the planner can
+--             take no other index, also when its statistics are old.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.first_full_key(
     _keys text[], _queue text, _kind text, OUT key text, OUT is_full boolean
@@ -23,11 +24,13 @@ BEGIN
         IF is_limited AND key IS NULL THEN key := one; END IF;
         IF (is_limited AND room <= 0) OR EXISTS (
                SELECT FROM leasehold.job j
-               WHERE j.limited_by = one AND j.queue = _queue AND j.kind = _kind AND j.limited_at IS NOT NULL AND j.state = 'queued')
+               WHERE j.limited_by = one AND j.queue = _queue AND j.kind = _kind AND j.limited_at IS NOT NULL
+                 AND j.state >= 'queued' AND j.state <= 'queued')
            OR (is_limited AND room <= (
                SELECT count(*) FROM (
                    SELECT FROM leasehold.job j
-                   WHERE j.limited_by = one AND j.queue = _queue AND j.kind = _kind AND j.limited_at IS NULL AND j.state = 'queued'
+                   WHERE j.limited_by = one AND j.queue = _queue AND j.kind = _kind AND j.limited_at IS NULL
+                     AND j.state >= 'queued' AND j.state <= 'queued'
                    LIMIT room) given))
         THEN
             key := one;

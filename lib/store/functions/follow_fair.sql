@@ -6,7 +6,7 @@
 -- Answer:     the jobs that were moved. A job that is parked now has no position. A job with limit keys that has left its lane waits
 --             for room: its answer has the key to admit.
 -- Paused:     jobs of a paused key stay where they are.
--- Index:      pause_pkey; job_parked, or job_fair_line; job_pkey.
+-- Index:      pause_pkey; job_parked, or job_fair_window; job_pkey.
 -- Rights:     of the caller, which is an operator or a reaper.
 CREATE OR REPLACE FUNCTION leasehold.follow_fair(_queue text, _limit bigint)
 RETURNS TABLE (id uuid, queue text, line_at timestamptz, limited_by text)
@@ -17,18 +17,18 @@ BEGIN
         RETURN QUERY
             WITH RECURSIVE kind(name) AS (
                 (SELECT j.kind::text FROM leasehold.job j
-                 WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                 WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                    AND j.queue = _queue ORDER BY j.kind LIMIT 1)
                 UNION ALL
                 SELECT (SELECT j.kind::text FROM leasehold.job j
-                        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                           AND j.queue = _queue AND j.kind > k.name ORDER BY j.kind LIMIT 1)
                 FROM kind k WHERE k.name IS NOT NULL
             ), target AS MATERIALIZED (
                 SELECT f.id FROM kind k
                 CROSS JOIN LATERAL (
                     SELECT j.id FROM leasehold.job j
-                    WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                    WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                       AND j.queue = _queue AND j.kind = k.name AND j.fair_tag IS NULL
                     LIMIT _limit FOR UPDATE SKIP LOCKED
                 ) f

@@ -12,7 +12,7 @@
 --             together, and is set anew for the kind that was put in order: a look at all keys finds what is missed.
 -- Slack:      jobs that came within 100 ms change no turns, because clients that enqueue at the same time commit in any order.
 -- Bound:      50 keys of a call, each with its turns in the window.
--- Index:      fair_tag_pkey, job_parked; job_fair_line: the window, at most twice; job_pkey.
+-- Index:      fair_tag_pkey, job_parked; job_fair_window: the window, at most twice; job_pkey.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.order_lanes(_queue text, _kind text, _keys text[], _size integer)
 RETURNS TABLE (id uuid)
@@ -34,7 +34,7 @@ BEGIN
         mixed := ARRAY(
             WITH turn AS MATERIALIZED (
                 SELECT j.id, j.fair_key, j.fair_tag, j.line_at, leasehold.line_at(j.run_at, j.priority, j.queue) AS own FROM leasehold.job j
-                WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                   AND j.queue = _queue AND j.kind = _kind AND j.fair_tag IS NOT NULL
                 ORDER BY j.fair_tag LIMIT 2 * _size
             ), seen AS MATERIALIZED (
@@ -58,7 +58,7 @@ BEGIN
     RETURN QUERY WITH turn AS MATERIALIZED (
         SELECT j.id, j.fair_key, j.fair_tag, j.fair_nth, j.line_at, leasehold.line_at(j.run_at, j.priority, j.queue) AS own
         FROM leasehold.job j
-        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
           AND j.queue = _queue AND j.kind = _kind AND j.fair_tag IS NOT NULL AND j.fair_key = ANY (mixed)
         ORDER BY j.fair_tag LIMIT 2 * _size FOR UPDATE SKIP LOCKED
     ), owner AS MATERIALIZED (

@@ -7,7 +7,7 @@
 -- Answer:     the jobs that were parked.
 -- Tags:       a key pays only for jobs that have begun: its tag becomes the first tag that it gets back.
 -- Bound:      the windows of the queue, up to 10,000 jobs.
--- Index:      job_fair_line, fair_tag_pkey, job_pkey.
+-- Index:      job_fair_window, fair_tag_pkey, job_pkey.
 -- Rights:     of the caller, which is an operator.
 CREATE OR REPLACE FUNCTION leasehold.park_again(_queue text, _fair_key text) RETURNS SETOF uuid
 LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$
@@ -18,7 +18,7 @@ BEGIN
     END IF;
     RETURN QUERY WITH target AS MATERIALIZED (
         SELECT j.id, j.kind::text AS kind, j.fair_key, j.fair_tag FROM leasehold.job j
-        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+        WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
           AND j.queue = _queue AND j.fair_tag IS NOT NULL AND (_fair_key IS NULL OR j.fair_key = _fair_key)
         ORDER BY j.queue, j.kind, j.fair_tag LIMIT 10000 FOR UPDATE SKIP LOCKED
     ), tagged AS (

@@ -13,16 +13,29 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     spec leasehold.job_spec;
     unknown text;
+    wrong text;
 BEGIN
     IF json_typeof(job) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT string_agg(k.name, ', ') INTO unknown FROM json_object_keys(job) AS k(name)
-    WHERE k.name <> ALL (ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'payload_text', 'priority', 'run_at', 'delay', 'max_attempts',
-                               'max_crashes', 'timeout', 'unique_key', 'limit_key', 'limit_keys', 'depends_on', 'on_parent_failure', 'retry',
-                               'expires_at', 'expires_in', 'unique', 'batch', 'fair_key']);
+    -- PostgreSQL cannot take a part of JSON that has this escape anywhere. Two backslashes are a backslash, and no escape.
+    IF strpos(job::text, '\u0000') > 0 AND job::text ~ '(^|[^\\])(\\\\)*\\u0000' THEN
+        RAISE EXCEPTION 'leasehold.enqueue: the payload, or another word of a job, has the escape \u0000: PostgreSQL cannot read JSON with it; a payload may have it in SELECT leasehold.enqueue(…)'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT string_agg(k.name, ', ') FILTER (WHERE k.name <> ALL (
+               ARRAY['id', 'id_is_new', 'queue', 'kind', 'payload', 'payload_text', 'priority', 'run_at', 'delay', 'max_attempts', 'max_crashes',
+                     'timeout', 'unique_key', 'limit_key', 'limit_keys', 'depends_on', 'on_parent_failure', 'retry', 'expires_at',
+                     'expires_in', 'unique', 'batch', 'fair_key', 'traceparent', 'webhook'])),
+           min(k.name) FILTER (WHERE k.name = ANY (
+               ARRAY['queue', 'kind', 'unique_key', 'limit_key', 'on_parent_failure', 'batch', 'fair_key', 'traceparent', 'webhook'])
+               AND json_typeof(k.value) NOT IN ('string', 'null'))
+    INTO unknown, wrong FROM json_each(job) AS k(name, value);
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job has no word %', unknown USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'leasehold.enqueue: % must be a string', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
     spec.id := (job ->> 'id')::uuid;
     spec.id_is_new := (job ->> 'id_is_new')::boolean;
@@ -42,15 +55,25 @@ BEGIN
     ELSIF json_typeof(job -> 'limit_keys') <> 'null' THEN
         RAISE EXCEPTION 'leasehold.enqueue: limit_keys must be a list of keys' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    spec.depends_on := CASE WHEN json_typeof(job -> 'depends_on') = 'array'
-        THEN ARRAY(SELECT d.id::uuid FROM json_array_elements_text(job -> 'depends_on') AS d(id)) END;
+    IF json_typeof(job -> 'depends_on') = 'array' THEN
+        spec.depends_on := ARRAY(SELECT d.id::uuid FROM json_array_elements_text(job -> 'depends_on') AS d(id));
+    ELSIF json_typeof(job -> 'depends_on') <> 'null' THEN
+        RAISE EXCEPTION 'leasehold.enqueue: depends_on must be a list of ids' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     spec.on_parent_failure := job ->> 'on_parent_failure';
+    -- enqueue_nodes checks this word only for a job that has parents.
+    IF spec.on_parent_failure NOT IN ('cancel', 'hold', 'run') THEN
+        RAISE EXCEPTION 'leasehold.enqueue: on_parent_failure is %; it must be cancel, hold or run',
+            quote_literal(left(spec.on_parent_failure, 100)) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     spec.retry := nullif((job -> 'retry')::jsonb, 'null');
     spec.expires_at := coalesce((job ->> 'expires_at')::timestamptz,
         now() + leasehold.duration_ms((job -> 'expires_in')::jsonb, 'expires_in') * interval '1 millisecond');
     spec."unique" := nullif((job -> 'unique')::jsonb, 'null');
     spec.batch := job ->> 'batch';
     spec.fair_key := job ->> 'fair_key';
+    spec.traceparent := job ->> 'traceparent';
+    spec.webhook := job ->> 'webhook';
     RETURN spec;
 END
 $$;

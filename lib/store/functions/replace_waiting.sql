@@ -5,8 +5,9 @@
 --             checked words of the new job; how long replacements may put off the job after its created_at, or NULL.
 -- Answer:     the id and the state. Zero rows: the job does not wait (any more).
 -- Line:       a job in the line keeps its place if the new one is due too: replacements cannot put it off.
+-- Webhook:    the one that the new job names, or none.
 -- Shares:     a job that was admitted keeps its place if the new one has the same queue, kind and fair key.
--- Index:      job_pkey or job_unique_key.
+-- Index:      job_pkey or job_unique_key; job_webhook_pkey if the old job has a value in `retry`.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.replace_waiting(
     spec leasehold.job_spec, _id uuid, _key text, _retry jsonb, _rule leasehold.unique_rule, _longest_wait interval
@@ -40,6 +41,12 @@ BEGIN
     IF becomes = 'queued' AND spec.limit_keys IS NOT NULL AND NOT parks THEN
         SELECT f.key, f.is_full INTO full_key, is_full
         FROM leasehold.first_full_key(spec.limit_keys, spec.queue, spec.kind) f;
+    END IF;
+    IF spec.webhook IS NOT NULL THEN
+        PERFORM leasehold.name_webhook(old.id, spec.webhook);
+    ELSIF old.retry IS NOT NULL THEN
+        -- Every job that names a webhook has a value there.
+        DELETE FROM leasehold.job_webhook n WHERE n.job = old.id;
     END IF;
     RETURN QUERY UPDATE leasehold.job j SET
         queue = spec.queue, kind = spec.kind, payload = spec.payload, priority = spec.priority::smallint, run_at = due,

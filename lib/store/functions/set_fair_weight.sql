@@ -1,15 +1,18 @@
--- set_fair_weight: sets how much of a queue a fair key gets, compared with the other keys. The backlog follows at once: the admitted
--- jobs that wait are parked again, and the caller admits anew.
+-- set_fair_weight: sets how much of a queue a fair key gets, compared with the other keys.
 --
--- Guard:      the guard of park_again. The last caller wins.
+-- Guard:      none, it locks nothing that others use: the caller's transaction may stay open. The change waits in
+--             leasehold.fair_weight_change. The next admission of the queue after the commit puts the change into force for the backlog too, or a
+--             reaper at its next tick.
 -- Parameters: the queue, the key, the weight. The weight 1 is that of every key without a weight.
--- Answer:     the jobs that were parked.
--- Index:      fair_weight_pkey, and those of park_again.
+--             A value that makes no sense fails with invalid_parameter_value.
+-- Index:      fair_weight_change_pkey.
 -- Rights:     of the caller, which is an operator.
-CREATE OR REPLACE FUNCTION leasehold.set_fair_weight(_queue text, _fair_key text, _weight double precision) RETURNS SETOF uuid
+CREATE OR REPLACE FUNCTION leasehold.set_fair_weight(_queue text, _fair_key text, _weight double precision) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     wrong text := CASE
+        WHEN _queue IS NULL OR _queue !~ '^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}$'
+            THEN format('%L is no name of a queue', left(_queue, 200))
         WHEN _fair_key IS NULL OR octet_length(_fair_key) NOT BETWEEN 1 AND 512
             THEN format('fair_key is %s bytes long; it must be from 1 to 512', coalesce(octet_length(_fair_key), 0))
         WHEN _weight IS NULL OR _weight NOT BETWEEN 0.001 AND 1000 OR _weight = 'NaN'
@@ -18,14 +21,8 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.set_fair_weight: %', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(leasehold.fair_lock(_queue));
-    IF _weight = 1 THEN
-        DELETE FROM leasehold.fair_weight w WHERE w.queue = _queue AND w.fair_key = _fair_key;
-    ELSE
-        INSERT INTO leasehold.fair_weight AS w (queue, fair_key, weight, changed_at)
-        VALUES (_queue, _fair_key, _weight, clock_timestamp())
-        ON CONFLICT ON CONSTRAINT fair_weight_pkey DO UPDATE SET weight = excluded.weight, changed_at = excluded.changed_at;
-    END IF;
-    RETURN QUERY SELECT leasehold.park_again(_queue, NULL);
+    INSERT INTO leasehold.fair_weight_change AS c (queue, fair_key, weight) VALUES (_queue, _fair_key, _weight)
+    -- A row of the same transaction.
+    ON CONFLICT ON CONSTRAINT fair_weight_change_pkey DO UPDATE SET weight = excluded.weight, asked_at = excluded.asked_at;
 END
 $$;

@@ -1,15 +1,15 @@
 -- set_limit: sets the limit of a key, or of every key that begins like a pattern. It replaces the limit that was set before.
 --
--- Guard:      no claim of a job with limit keys is under way: the lock of all limits. Until the caller's transaction ends, no such job
---             starts.
+-- Guard:      none, it locks nothing that others use: the caller's transaction may stay open. The change waits in leasehold.limit_change.
+--             The first claim after the commit that has such a key puts the change into force, or refuses the job: see claim_limited. If no
+--             such claim comes, the next tick of a reaper does it.
 -- Parameters: the key, or a pattern that ends in *; the most runs at the same time, or NULL for any number; the most starts in a time,
 --             such as '10/s', '600/m' or '5/h', or NULL for any number; the most starts at one moment, by default the starts
 --             of one second. A limit that cannot be read fails with invalid_parameter_value.
 -- Lower:      runs that have begun go on. A new one starts when fewer run than are allowed.
--- Slots:      runs of the key that began while their number had no limit get slots now, so that they count.
--- Index:      key_limit_pkey; job_lease: all running jobs are read.
+-- Index:      limit_change_pkey.
 -- Rights:     of the caller, which is an operator.
--- Overloads:  two, because a rate may be written as a number of starts per second.
+-- Overloads:  a rate may be written as a number of starts per second, also alone.
 CREATE OR REPLACE FUNCTION leasehold.set_limit(
     key text, running integer DEFAULT NULL, rate text DEFAULT NULL, burst integer DEFAULT NULL
 ) RETURNS void
@@ -35,29 +35,13 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.set_limit: %', wrong USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'leasehold.set_limit: a limit can be set only in a READ COMMITTED transaction'
-            USING ERRCODE = 'feature_not_supported';
-    END IF;
-    PERFORM pg_advisory_xact_lock(leasehold.key_lock(NULL));
-    INSERT INTO leasehold.key_limit AS l (key, running, rate, rate_text, burst, changed_at)
+    INSERT INTO leasehold.limit_change AS c (key, running, rate, rate_text, burst)
     VALUES (key, running, per_second, parts[1] || '/' || coalesce(parts[2], 's'),
-            CASE WHEN rate IS NOT NULL THEN coalesce(burst, greatest(1, ceil(per_second)::integer)) END, clock_timestamp())
-    ON CONFLICT ON CONSTRAINT key_limit_pkey DO UPDATE
+            CASE WHEN rate IS NOT NULL THEN coalesce(burst, greatest(1, ceil(per_second)::integer)) END)
+    -- A row of the same transaction.
+    ON CONFLICT ON CONSTRAINT limit_change_pkey DO UPDATE
     SET running = excluded.running, rate = excluded.rate, rate_text = excluded.rate_text, burst = excluded.burst,
-        changed_at = excluded.changed_at;
-    IF running IS NOT NULL THEN
-        INSERT INTO leasehold.limit_slot (key, slot, job, epoch)
-        SELECT r.key, coalesce((SELECT max(s.slot) FROM leasehold.limit_slot s WHERE s.key = r.key), -1)
-                      + row_number() OVER (PARTITION BY r.key ORDER BY r.id),
-               r.id, r.epoch
-        FROM (SELECT k.key, j.id, j.epoch
-              FROM leasehold.job j CROSS JOIN LATERAL unnest(j.limit_keys) k(key)
-              WHERE j.lease_expires_at IS NOT NULL AND j.limit_keys IS NOT NULL
-                AND (k.key = set_limit.key
-                     OR (right(set_limit.key, 1) = '*' AND starts_with(k.key, left(set_limit.key, -1))))) r
-        WHERE NOT EXISTS (SELECT FROM leasehold.limit_slot s WHERE s.key = r.key AND s.job = r.id AND s.epoch = r.epoch);
-    END IF;
+        asked_at = excluded.asked_at;
 END
 $$;
 
@@ -65,5 +49,14 @@ CREATE OR REPLACE FUNCTION leasehold.set_limit(key text, running integer, rate n
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM leasehold.set_limit(key, running, trim_scale(rate)::text, burst);
+END
+$$;
+
+-- For `set_limit('k', rate => 10)`. The third parameter only keeps calls without names, such as `set_limit('k', 3, 10)`, from this overload.
+CREATE OR REPLACE FUNCTION leasehold.set_limit(key text, rate numeric, boolean DEFAULT NULL, burst bigint DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- A number beyond all bounds stays so.
+    PERFORM leasehold.set_limit(key, NULL::integer, trim_scale(rate)::text, CASE WHEN burst IS NOT NULL THEN greatest(0, least(burst, 2000000)) END::integer);
 END
 $$;

@@ -5,7 +5,7 @@
 -- Parameters: the maximum number of tags to delete.
 -- Answer:     how many tags were deleted.
 -- Idle:       when nothing waits, all keys are equal again. A key that comes back to a busy queue finds its tag.
--- Index:      fair_tag_pkey, fair_window_pkey; job_parked and job_fair_line, one probe for each key and kind.
+-- Index:      fair_tag_pkey, fair_window_pkey; job_parked and job_fair_window, one probe for each key and kind.
 -- Rights:     of the caller, which is a reaper.
 CREATE OR REPLACE FUNCTION leasehold.trim_fair(_limit integer) RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off AS $$
@@ -24,12 +24,12 @@ BEGIN
         -- The first tag that waits, of each kind.
         SELECT min(coalesce(
             (SELECT j.fair_tag FROM leasehold.job j
-             WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+             WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                AND j.queue = one AND j.kind = w.kind AND j.fair_tag IS NOT NULL ORDER BY j.fair_tag LIMIT 1), w.tag))
         INTO reached FROM leasehold.fair_window w WHERE w.queue = one;
         IF NOT EXISTS (SELECT FROM leasehold.job j WHERE j.fair_at IS NOT NULL AND j.queue = one)
            AND NOT EXISTS (SELECT FROM leasehold.job j
-                           WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                           WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
                              AND j.queue = one) THEN
             reached := 'infinity';
         END IF;

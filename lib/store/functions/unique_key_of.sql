@@ -8,16 +8,25 @@
 CREATE OR REPLACE FUNCTION leasehold.unique_key_of(spec leasehold.job_spec) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
+    payload jsonb;
     content jsonb;
 BEGIN
+    IF spec."unique" -> 'payload' = 'true' OR jsonb_typeof(spec."unique" -> 'fields') = 'array' THEN
+        BEGIN
+            payload := spec.payload::jsonb;
+        EXCEPTION WHEN data_exception THEN
+            RAISE EXCEPTION 'leasehold.enqueue: payload: PostgreSQL can make no unique key of it (unique.fields, unique.payload): %', SQLERRM
+                USING ERRCODE = 'invalid_parameter_value';
+        END;
+    END IF;
     IF spec."unique" -> 'payload' = 'true' THEN
-        content := spec.payload::jsonb;
+        content := payload;
     ELSIF jsonb_typeof(spec."unique" -> 'fields') = 'array' AND jsonb_array_length(spec."unique" -> 'fields') > 0 THEN
         IF json_typeof(spec.payload) <> 'object' THEN
             RAISE EXCEPTION 'leasehold.enqueue: unique.fields needs a payload that is a JSON object'
                 USING ERRCODE = 'invalid_parameter_value';
         END IF;
-        SELECT jsonb_object_agg(f.name, spec.payload::jsonb -> f.name) INTO content
+        SELECT jsonb_object_agg(f.name, payload -> f.name) INTO content
         FROM jsonb_array_elements_text(spec."unique" -> 'fields') AS f(name);
     ELSE
         RETURN spec.unique_key;

@@ -37,6 +37,7 @@ BEGIN
             THEN format('unique.fields has %s names; at most 32 are allowed', jsonb_array_length(given -> 'fields'))
         WHEN jsonb_path_exists(coalesce(given -> 'fields', '[]'), 'strict $[*] ? (@.type() != "string")')
             THEN 'unique.fields must be a list of names'
+        WHEN coalesce(given -> 'fields', '[]') @> '[""]' THEN 'unique.fields has an empty name'
         WHEN jsonb_typeof(coalesce(given -> 'payload', 'false')) <> 'boolean' THEN 'unique.payload must be true or false'
         WHEN (spec.unique_key IS NOT NULL)::integer + (coalesce(given -> 'payload', 'false') = 'true')::integer
              + (jsonb_array_length(coalesce(given -> 'fields', '[]')) > 0)::integer <> 1

@@ -31,6 +31,8 @@ WHERE j.ctid = ANY (ARRAY(
         -- include few_crashed
     ))
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
-          j.max_attempts, j.crashes, j.timeout_ms, j.line_at, j.retry::text AS retry,
-          (extract(epoch FROM j.retry_until - now()) * 1000)::bigint AS retry_ms_left,
-          j.unmet IS NOT NULL AS has_parents, j.fair_key IS NOT NULL AS is_fair
+          j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
+          -- include due_for: queue = $6::text
+          AS due_for,
+          -- include rare_words
+          AS rare_words

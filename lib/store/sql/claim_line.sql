@@ -62,11 +62,13 @@ WITH RECURSIVE kind(name) AS (
         WHERE
             -- include few_crashed
         ))
-    RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at, j.retry,
-              j.retry_until, j.unmet IS NOT NULL AS has_parents, j.fair_key IS NOT NULL AS is_fair
+    RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
+              -- include due_for: queue = $2
+              AS due_for,
+              -- include rare_words
+              AS rare_words
 )
 SELECT c.id, c.epoch, c.queue::text AS queue, c.kind::text AS kind, c.payload::text AS payload, c.attempt,
-       c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.retry::text AS retry,
-       (extract(epoch FROM c.retry_until - now()) * 1000)::bigint AS retry_ms_left, c.has_parents, c.is_fair
+       c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.due_for, c.rare_words
 FROM claimed c
 ORDER BY c.line_at, c.id

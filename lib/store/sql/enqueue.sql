@@ -22,4 +22,4 @@ CROSS JOIN LATERAL (SELECT coalesce(s.run_at, now() + s.delay_ms * interval '1 m
 WHERE $13::text IS NULL OR (SELECT set_config('lock_timeout', $13::text, true)) IS NOT NULL
 ORDER BY s.unique_key NULLS FIRST, s.id
 ON CONFLICT DO NOTHING
-RETURNING j.id, j.state::text AS state, j.line_at
+RETURNING j.id, j.state = 'queued' AS is_queued, j.line_at

@@ -8,7 +8,11 @@
 --             and 48 bytes of WAL for each job.
 INSERT INTO leasehold.job AS j (id, queue, kind, payload, priority, run_at, max_attempts, max_crashes, timeout_ms,
                                 unique_key, limit_key, state, line_at)
-SELECT s.id, s.queue, s.kind, s.payload::json, s.priority, due.at, s.max_attempts, s.max_crashes, s.timeout_ms,
+SELECT s.id,
+       -- Mostly, the jobs of a batch have the queue and the kind of its first job, and these two names are checked once.
+       CASE WHEN s.queue = (SELECT ($2::text[])[1]) THEN (SELECT ($2::text[])[1]::leasehold.name) ELSE s.queue::leasehold.name END,
+       CASE WHEN s.kind = (SELECT ($3::text[])[1]) THEN (SELECT ($3::text[])[1]::leasehold.name) ELSE s.kind::leasehold.name END,
+       s.payload::json, s.priority, due.at, s.max_attempts, s.max_crashes, s.timeout_ms,
        s.unique_key, s.limit_key,
        CASE WHEN due.at > now() THEN 'scheduled' ELSE 'queued' END::leasehold.job_state,
        CASE WHEN s.priority = 0 THEN due.at ELSE leasehold.line_at(due.at, s.priority, s.queue) END
@@ -17,4 +21,4 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::
          AS s(id, queue, kind, payload, priority, run_at, delay_ms, max_attempts, max_crashes, timeout_ms,
               unique_key, limit_key)
 CROSS JOIN LATERAL (SELECT coalesce(s.run_at, now() + s.delay_ms * interval '1 millisecond', now()) AS at) due
-RETURNING j.id, j.state::text AS state, j.line_at
+RETURNING j.id, j.state = 'queued' AS is_queued, j.line_at

@@ -3,9 +3,7 @@
 -- Guard:      none, it only reads. One snapshot sees a job in exactly one of the two tables.
 -- Parameters: $1 id.
 -- Zero rows:  no job has this id.
--- Locks:      the transaction that has locked a row is in the row itself. A transaction that is younger than 200 ms is left out:
---             workers lock their jobs for a moment all the time. PostgreSQL shows the transactions of other roles only to
---             superusers and to members of pg_read_all_stats; for other roles nobody has locked the row.
+-- Locks:      the transaction that has locked a row is in the row itself: see locker_of.
 -- Index:      job_pkey, job_begun_key, and the primary keys of the partitions of history; queue_pkey; pause_pkey.
 SELECT j.id, j.queue, j.kind, j.state, j.priority, j.payload::text AS payload, j.result::text AS result, j.last_error,
        j.attempt, j.max_attempts, j.crashes, j.max_crashes, j.epoch, j.worker, j.run_at, j.created_at, j.started_at,
@@ -20,9 +18,9 @@ SELECT j.id, j.queue, j.kind, j.state, j.priority, j.payload::text AS payload, j
        locker.pid AS locker_pid, locker.application AS locker_application, locker.since AS locked_since
 FROM leasehold.jobs j
 LEFT JOIN LATERAL (
-    SELECT a.pid, nullif(a.application_name, '') AS application, a.xact_start AS since
-    FROM leasehold.job l JOIN pg_stat_activity a ON a.backend_xid = l.xmax
-    WHERE l.id = j.id AND a.xact_start < clock_timestamp() - interval '200 ms'
-    LIMIT 1
-) locker ON true
+    SELECT l.xmax AS number FROM leasehold.job l WHERE l.id = j.id AND l.xmax <> '0'
+) locked ON true
+LEFT JOIN LATERAL (
+    -- include locker_of: xmaxes = ARRAY[locked.number]; table = leasehold.job
+) locker ON locked.number IS NOT NULL
 WHERE j.id = $1

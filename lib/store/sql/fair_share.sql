@@ -3,7 +3,8 @@
 -- Guard:      none, it only reads.
 -- Parameters: $1 id, $2 how far to count.
 -- Zero rows:  the job is not parked.
--- Index:      job_pkey; job_parked: one range of the lane, and one probe for each key; fair_weight_pkey, pause_pkey.
+-- Index:      job_pkey; job_parked: one range of the lane, and one probe for each key; fair_weight_pkey, fair_weight_change_pkey,
+--             pause_pkey.
 WITH RECURSIVE me AS MATERIALIZED (
     -- By its id, and not by scanning the parked jobs.
     SELECT j.* FROM (SELECT j.id, j.queue, j.kind, j.fair_key, j.fair_at FROM leasehold.job j WHERE j.id = $1 OFFSET 0) j
@@ -18,7 +19,10 @@ WITH RECURSIVE me AS MATERIALIZED (
               AND j.fair_key > k.name ORDER BY j.fair_key LIMIT 1), k.nth + 1
     FROM key k WHERE k.name IS NOT NULL AND k.nth < $2::bigint
 )
-SELECT m.fair_key, coalesce((SELECT w.weight FROM leasehold.fair_weight w WHERE w.queue = m.queue AND w.fair_key = m.fair_key), 1) AS weight,
+SELECT m.fair_key,
+       coalesce((SELECT c.weight FROM leasehold.fair_weight_change c WHERE c.queue = m.queue AND c.fair_key = m.fair_key
+                 ORDER BY c.since DESC LIMIT 1),
+                (SELECT w.weight FROM leasehold.fair_weight w WHERE w.queue = m.queue AND w.fair_key = m.fair_key), 1) AS weight,
        EXISTS (SELECT FROM leasehold.pause p WHERE p.queue = m.queue AND p.what = 'fair_key' AND p.name = m.fair_key) AS paused,
        (SELECT count(*) FROM key k WHERE k.name IS NOT NULL) AS keys,
        (SELECT count(*) FROM (

@@ -21,9 +21,10 @@ WITH target AS MATERIALIZED (
     RETURNING j.id, j.lease_expires_at
 )
 SELECT j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt, j.max_attempts,
-       j.crashes, j.timeout_ms, j.line_at, j.retry::text AS retry,
-       (extract(epoch FROM j.retry_until - now()) * 1000)::bigint AS retry_ms_left, j.unmet IS NOT NULL AS has_parents,
-       j.fair_key IS NOT NULL AS is_fair,
+       j.crashes, j.timeout_ms, j.line_at,
+       NULL::interval AS due_for,
+       -- include rare_words
+       AS rare_words,
        coalesce((SELECT r.lease_expires_at FROM renewed r WHERE r.id = j.id), j.lease_expires_at) AS lease_expires_at
 FROM leasehold.http_claim c
 CROSS JOIN LATERAL (

@@ -1,7 +1,10 @@
--- limit_remove: ends the limit of a key or of a pattern.
+-- limit_remove: ends the limit of a key or of a pattern, in the same transaction in which it asks for the end.
 --
--- Guard:      the guard of the function.
--- Parameters: $1 key, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03).
+-- Guard:      the guard of the functions. The transaction is this statement alone.
+-- Parameters: $1 key, $2 lock timeout, such as 200ms. After it, the statement fails with lock_not_available (55P03), and nothing has
+--             changed.
 -- Zero rows:  never. One row: whether there was such a limit.
--- Index:      key_limit_pkey.
-SELECT leasehold.remove_limit($1::text) AS removed WHERE (SELECT set_config('lock_timeout', $2::text, true)) IS NOT NULL
+-- Index:      see the functions.
+SELECT s.removed, leasehold.apply_limits(s.removed IS NOT NULL) AS done
+FROM (SELECT leasehold.remove_limit($1::text) AS removed
+      WHERE (SELECT set_config('lock_timeout', $2::text, true)) IS NOT NULL OFFSET 0) s

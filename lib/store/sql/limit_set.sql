@@ -1,9 +1,11 @@
--- limit_set: sets the limit of a key or of a pattern.
+-- limit_set: sets the limit of a key or of a pattern, and puts it into force in the same transaction: no claim that knows the old limit is
+-- left after the answer.
 --
--- Guard:      the guard of the function.
+-- Guard:      the guard of the functions. The transaction is this statement alone.
 -- Parameters: $1 key, $2 the most runs at the same time, or NULL, $3 rate, or NULL, $4 burst, or NULL, $5 lock timeout, such as 200ms.
---             After it, the statement fails with lock_not_available (55P03).
+--             After it, the statement fails with lock_not_available (55P03), and nothing has changed.
 -- Zero rows:  never.
--- Index:      see the function.
-SELECT leasehold.set_limit($1::text, $2::integer, $3::text, $4::integer)::text
-WHERE (SELECT set_config('lock_timeout', $5::text, true)) IS NOT NULL
+-- Index:      see the functions.
+SELECT leasehold.apply_limits(s.done IS NOT NULL) AS done
+FROM (SELECT leasehold.set_limit($1::text, $2::integer, $3::text, $4::integer)::text AS done
+      WHERE (SELECT set_config('lock_timeout', $5::text, true)) IS NOT NULL OFFSET 0) s

@@ -3,9 +3,12 @@
 -- Guard:      none, it only reads.
 -- Parameters: $1 ids.
 -- Zero rows:  none of these rows is locked; or PostgreSQL does not show the transactions of other roles to this one, as in explain.
--- Locks:      as in explain: a transaction that is younger than 200 ms is left out.
+-- Locks:      see locker_of.
 -- Index:      job_pkey.
-SELECT l.id, a.pid, nullif(a.application_name, '') AS application, a.xact_start AS since
+SELECT l.id, locker.pid, locker.application, locker.since, locker.state,
+       round(extract(epoch FROM clock_timestamp() - locker.since))::bigint AS open_s
 FROM leasehold.job l
-JOIN pg_stat_activity a ON a.backend_xid = l.xmax
-WHERE l.id = ANY ($1::uuid[]) AND a.xact_start < clock_timestamp() - interval '200 ms'
+CROSS JOIN LATERAL (
+    -- include locker_of: xmaxes = ARRAY[l.xmax]; table = leasehold.job
+) locker
+WHERE l.id = ANY ($1::uuid[]) AND l.xmax <> '0'

@@ -1,9 +1,9 @@
--- retain_http: forgets answers to requests with an Idempotency-Key after a day, and the claims of HTTP workers whose runs have
--- ended.
+-- retain_http: forgets answers to requests with an Idempotency-Key after a day, the claims of HTTP workers whose runs have
+-- ended, the traces of jobs that have ended, and after 30 days that a worker was drained.
 --
--- Parameters: $1 limit, for each of the two.
+-- Parameters: $1 limit, for each of the four.
 -- Zero rows:  never.
--- Index:      idempotency_created, http_claim_claimed, job_pkey.
+-- Index:      idempotency_created, http_claim_claimed, trace_created, job_pkey.
 WITH answered AS (
     DELETE FROM leasehold.idempotency WHERE key IN (
         SELECT i.key FROM leasehold.idempotency i
@@ -18,5 +18,17 @@ WITH answered AS (
 ), ended AS (
     DELETE FROM leasehold.http_claim c USING old o WHERE c.job = o.job AND c.epoch = o.epoch
     RETURNING 1
+), old_traces AS MATERIALIZED (
+    SELECT t.job FROM leasehold.trace t
+    WHERE t.created_at < now() - interval '1 hour' AND (SELECT true FROM leasehold.job j WHERE j.id = t.job) IS NULL
+    ORDER BY t.created_at LIMIT $1::bigint
+), traced AS (
+    DELETE FROM leasehold.trace t USING old_traces o WHERE t.job = o.job
+    RETURNING 1
+), stopped AS (
+    DELETE FROM leasehold.http_drain WHERE worker IN (
+        SELECT d.worker FROM leasehold.http_drain d WHERE d.drained_at < now() - interval '30 days' LIMIT $1::bigint
+        FOR UPDATE SKIP LOCKED)
+    RETURNING 1
 )
-SELECT greatest((SELECT count(*) FROM answered), (SELECT count(*) FROM ended)) AS deleted
+SELECT greatest((SELECT count(*) FROM answered), (SELECT count(*) FROM ended), (SELECT count(*) FROM traced), (SELECT count(*) FROM stopped)) AS deleted

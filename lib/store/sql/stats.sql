@@ -31,6 +31,7 @@ WITH counted(queue, blocked, scheduled, queued, running, oldest, succeeded, dead
 SELECT c.queue, bool_or(q.paused_at IS NOT NULL) AS paused,
        ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = c.queue AND p.what = 'kind' ORDER BY p.name) AS paused_kinds,
        ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = c.queue AND p.what = 'fair_key' ORDER BY p.name) AS paused_fair_keys,
+       bool_or(coalesce(q.encrypted, false)) AS encrypted,
        sum(c.blocked)::bigint AS blocked, sum(c.scheduled)::bigint AS scheduled, sum(c.queued)::bigint AS queued,
        sum(c.running)::bigint AS running, CASE WHEN min(c.oldest) IS NOT NULL
            THEN extract(epoch FROM now() - least(greatest(min(c.oldest), '0001-01-01'), '9999-12-31'))::double precision

@@ -1,4 +1,5 @@
--- table_locks: the sessions that hold a lock on a whole table of the schema under which nobody can read or write it.
+-- table_locks: the sessions that hold a lock on a whole table of the schema under which nobody can write it, or wait for a lock under
+-- which nobody can read it: while they wait for somebody who reads, all others wait behind them.
 --
 -- Guard:      none, it only reads.
 -- Parameters: none.
@@ -11,7 +12,8 @@ FROM pg_locks l
 JOIN pg_class c ON c.oid = l.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND n.nspname = 'leasehold' AND c.relkind IN ('r', 'p')
+WHERE l.locktype = 'relation' AND (l.mode = 'AccessExclusiveLock' OR l.granted AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock'))
+  AND n.nspname = 'leasehold' AND c.relkind IN ('r', 'p')
   AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 ORDER BY a.xact_start NULLS LAST, c.relname
 LIMIT 3

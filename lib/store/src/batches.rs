@@ -3,7 +3,6 @@
 use crate::{
     connect::Store,
     error::Error,
-    locked::BATCH_LOCK_TIMEOUT,
     promote::waiting,
     row::{job_id, time, time_if_any},
 };
@@ -12,7 +11,6 @@ use leasehold_core::{JobId, Kind, QueueName};
 use leasehold_ports::Waiting;
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
-use std::time::Instant;
 use uuid::Uuid;
 
 const READING: &str = "reading a batch";
@@ -162,30 +160,26 @@ impl Store {
     /// Seals a batch: no job can be added any more. Waits up to `lock_timeout` for the transactions that add jobs now.
     ///
     /// # Errors
-    /// The statement failed, or a transaction that adds jobs has not ended in time.
+    /// [`Error::Locked`] if a transaction that adds jobs has not ended in time, or the statement failed.
     pub async fn seal_batch(&self, name: &str, seal: &BatchSeal) -> Result<Sealed, Error> {
         let kind = |kind: &Option<Kind>| kind.as_ref().map(|kind| kind.as_str().to_owned());
-        let begun = Instant::now();
-        loop {
-            let statement = sqlx::query_scalar(include_str!("../sql/seal_batch.sql"))
+        let statement = |lock_timeout: &'static str| {
+            sqlx::query(include_str!("../sql/seal_batch.sql"))
                 .bind(name)
                 .bind(kind(&seal.on_success))
                 .bind(kind(&seal.on_complete))
                 .bind(kind(&seal.on_death))
                 .bind(seal.queue.as_str())
-                .bind(BATCH_LOCK_TIMEOUT);
-            let answer: Result<String, Error> = statement.fetch_one(&self.bounded).await.map_err(Error::sql(SEALING));
-            return match answer {
-                Err(error) if error.may_be_locked() && begun.elapsed() < self.lock_timeout => continue,
-                Err(error) => Err(error),
-                Ok(answer) => Ok(match answer.as_str() {
-                    "sealed" => Sealed::Now,
-                    "already" => Sealed::Already,
-                    "other" => Sealed::Otherwise,
-                    _ => Sealed::Unknown,
-                }),
-            };
-        }
+                .bind(lock_timeout)
+        };
+        let rows = self.change(SEALING, || format!("batch {name:?}"), &statement).await?;
+        let answer = rows.first().map(|row| row.try_get::<String, _>(0)).transpose().map_err(Error::sql(SEALING))?;
+        Ok(match answer.as_deref() {
+            Some("sealed") => Sealed::Now,
+            Some("already") => Sealed::Already,
+            Some("other") => Sealed::Otherwise,
+            _ => Sealed::Unknown,
+        })
     }
 
     /// Enqueues the callback jobs of batches whose first job is dead or whose jobs have all ended. Returns these jobs.

@@ -21,8 +21,9 @@
 
 use crate::{
     error::{is_rolled_back, leaves_connection_fit},
-    pool::{Connection, Fitness, Pool},
+    pool::{Connection, Fitness, Pool, PoolUsage},
     statement_timeout::{explain, is_cancelled},
+    table_locks,
 };
 use futures_util::{
     StreamExt, TryStreamExt,
@@ -34,15 +35,15 @@ use sqlx::{
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::{error::Elapsed, timeout};
 
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
 const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
-
-/// A statement with a longer timeout has a lock timeout too: about the statement timeout that others have by default.
-const LONG: Duration = Duration::from_secs(60);
-const LOCKS_OF_LONG: Duration = Duration::from_secs(9);
 
 /// The statement timeout at the server, for an answer timeout at the client. A tenth of the time is left for the error
 /// to come back and for the rollback.
@@ -50,13 +51,23 @@ pub(crate) fn statement_timeout(within: Duration) -> Duration {
     within * 9 / 10
 }
 
-/// The text that begins a transaction and sets a timeout for each of its statements. `limits_transactions`: the server
-/// knows `transaction_timeout`, which a database or a role may have set.
-///
-/// A statement that may run for an hour does not wait for locks that long: somebody who asks what is wrong must get an answer.
-pub(crate) fn begin(statement_timeout: Duration, limits_transactions: bool) -> Arc<str> {
+/// The limits of a statement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The answer timeout.
+    pub(crate) within: Duration,
+    /// The lock timeout. A statement that may run for an hour does not wait for locks that long: somebody who asks what is wrong
+    /// must get an answer.
+    pub(crate) locks: Duration,
+    /// The server knows `transaction_timeout`, which a database or a role may have set.
+    pub(crate) knows_transaction_timeout: bool,
+}
+
+/// The text that begins a transaction and sets a timeout for each of its statements, and for their locks. `limits_transactions`:
+/// the server knows `transaction_timeout`.
+pub(crate) fn begin(statement_timeout: Duration, lock_timeout: Duration, limits_transactions: bool) -> Arc<str> {
     let limit = statement_timeout.as_millis().to_string();
-    let locks = if statement_timeout > LONG { LOCKS_OF_LONG.as_millis() } else { 0 };
+    let locks = lock_timeout.as_millis();
     let begin = include_str!("../sql/pooled_begin.sql").trim_end();
     let mut begin = begin.replace("$LIMIT", &limit).replace("$LOCKS", &locks.to_string());
     if limits_transactions {
@@ -85,8 +96,8 @@ pub(crate) enum Form {
 pub(crate) struct Bounded {
     pool: Pool,
     form: Form,
-    within: Duration,
-    /// The text that begins a transaction with this timeout.
+    limits: Limits,
+    /// The text that begins a transaction with these limits.
     begin: Arc<str>,
 }
 
@@ -96,6 +107,8 @@ struct InFlight {
     bounded: Bounded,
     /// The statement ran longer than the usual timeout, and it may.
     takes_long: bool,
+    /// When the statement was sent.
+    sent_at: Instant,
 }
 
 /// A query in the form in which it is sent. A query can be sent again.
@@ -110,7 +123,7 @@ struct Sent {
 macro_rules! answer {
     ($bounded:ident, $connection:ident => $answer:expr) => {{
         let mut asked = $bounded.ask().await?;
-        let answer = timeout($bounded.within, async {
+        let answer = timeout($bounded.limits.within, async {
             let mut tries = 1;
             loop {
                 asked.begin().await?;
@@ -128,8 +141,9 @@ macro_rules! answer {
 }
 
 impl Bounded {
-    pub(crate) fn new(pool: Pool, form: Form, within: Duration, limits_transactions: bool) -> Self {
-        Self { pool, form, within, begin: begin(statement_timeout(within), limits_transactions) }
+    pub(crate) fn new(pool: Pool, form: Form, limits: Limits) -> Self {
+        let begin = begin(statement_timeout(limits.within), limits.locks, limits.knows_transaction_timeout);
+        Self { pool, form, limits, begin }
     }
 
     /// Closes the pool's connections. A connection in use is closed when it is returned.
@@ -147,15 +161,20 @@ impl Bounded {
         self.pool.rollbacks()
     }
 
+    /// The connections now.
+    pub(crate) fn usage(&self) -> PoolUsage {
+        self.pool.usage()
+    }
+
     /// The answer timeout.
     pub(crate) const fn within(&self) -> Duration {
-        self.within
+        self.limits.within
     }
 
     /// A connection for one statement.
     async fn ask(&self) -> Result<InFlight, Error> {
         let connection = self.pool.acquire().await?;
-        Ok(InFlight { connection, bounded: self.clone(), takes_long: false })
+        Ok(InFlight { connection, bounded: self.clone(), takes_long: false, sent_at: Instant::now() })
     }
 
     fn sent<'q>(&self, mut query: impl Execute<'q, Postgres>) -> Result<Sent, Error> {
@@ -170,7 +189,7 @@ impl InFlight {
     /// time, and then to set the usual one for the next statement, would cost two more statements for each one that may
     /// take long but does not.
     async fn begin(&mut self) -> Result<(), Error> {
-        let limit = statement_timeout(self.bounded.within);
+        let limit = statement_timeout(self.bounded.limits.within);
         let begun = match self.bounded.form {
             Form::Named if self.connection.statement_timeout() > limit || self.takes_long => {
                 self.connection.set_statement_timeout(limit).await
@@ -184,6 +203,7 @@ impl InFlight {
         if begun.is_err() {
             self.connection.fitness = Fitness::Unfit;
         }
+        self.sent_at = Instant::now();
         begun
     }
 
@@ -206,13 +226,25 @@ impl InFlight {
         };
         self.connection.fitness = if is_fit { Fitness::Fit } else { Fitness::Unfit };
         let answer = answer.and_then(|answer| ended.map(|()| answer));
-        answer.map_err(|error| explain(error, statement_timeout(self.bounded.within)))
+        let limit = statement_timeout(self.bounded.limits.within);
+        match answer {
+            Err(error) if is_fit && table_locks::may_be_why(&error) && self.has_waited(limit) => {
+                Err(table_locks::name_holders(explain(error, limit), self.connection.postgres()).await)
+            }
+            answer => answer.map_err(|error| explain(error, limit)),
+        }
+    }
+
+    /// Whether the statement has waited until its lock timeout or its statement timeout. A statement that sets a shorter lock
+    /// timeout waited for a row, and then nobody asks for locked tables.
+    fn has_waited(&self, statement_timeout: Duration) -> bool {
+        self.sent_at.elapsed() >= self.bounded.limits.locks.min(statement_timeout) * 9 / 10
     }
 
     /// Whether the same statement is sent once more.
     fn is_sent_again<T>(&mut self, answer: &Result<T, Error>, tries: &mut u32) -> bool {
         let Err(error) = answer else { return false };
-        let may_take_longer = self.connection.statement_timeout() < statement_timeout(self.bounded.within);
+        let may_take_longer = self.connection.statement_timeout() < statement_timeout(self.bounded.limits.within);
         if self.bounded.form == Form::Named && is_cancelled(error) && may_take_longer && !self.takes_long {
             self.takes_long = true;
             self.connection.fitness = Fitness::InFlight;
@@ -233,7 +265,7 @@ impl InFlight {
     /// The result: an answer, or a timeout.
     fn conclude<T>(&self, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         answer.unwrap_or_else(|_| {
-            let text = format!("no answer within {} ms", self.bounded.within.as_millis());
+            let text = format!("no answer within {} ms", self.bounded.limits.within.as_millis());
             Err(Error::Io(io::Error::new(io::ErrorKind::TimedOut, text)))
         })
     }

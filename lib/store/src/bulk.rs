@@ -9,7 +9,7 @@ use crate::{
     statement::statement,
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{BulkCount, BulkFilter, Epoch, JobId, Kind, Place, QueueName, State};
+use leasehold_core::{BulkCount, BulkFilter, Epoch, JobId, Kind, Place, State};
 use leasehold_ports::{Cancelled, Placed};
 use sqlx::{
     Postgres, Row,
@@ -66,14 +66,7 @@ impl Store {
         after: Option<JobId>,
         limit: i64,
     ) -> Result<Page<Cancelled>, Error> {
-        let statement = choice.bind(sqlx::query(statement!("bulk_cancel"))).bind(uuid_of(after)).bind(limit);
-        self.page(statement, |row| {
-            let epoch: Epoch = row.try_get("epoch")?;
-            let running = worker(row, "worker")?.map(|worker| (worker, epoch));
-            let state = if running.is_some() { State::Running } else { State::Cancelled };
-            Ok(Cancelled { id: job_id(row, "id")?, queue: word(row, "queue")?, state, running, changed: true })
-        })
-        .await
+        self.page(cancel_page(choice, after, limit), cancelled).await
     }
 
     /// Gives another place to the waiting jobs that a filter chooses among the next `limit` live jobs.
@@ -88,9 +81,7 @@ impl Store {
         limit: i64,
     ) -> Result<Page<Placed>, Error> {
         place.validate()?;
-        let statement = choice.bind(sqlx::query(statement!("bulk_place"))).bind(uuid_of(after)).bind(limit);
-        let statement = statement.bind(place.priority().map(i32::from)).bind(place.queue().map(QueueName::as_str));
-        self.page(statement, placed).await
+        self.page(place_page(choice, place, after, limit), placed).await
     }
 
     /// The jobs that a filter chooses among the next `limit` live jobs.
@@ -98,8 +89,7 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn bulk_find(&self, choice: &Choice<'_>, after: Option<JobId>, limit: i64) -> Result<Page<JobId>, Error> {
-        let statement = choice.bind(sqlx::query(statement!("bulk_find"))).bind(uuid_of(after)).bind(limit);
-        self.page(statement, |row| job_id(row, "id")).await
+        self.page(find_page(choice, after, limit), |row| job_id(row, "id")).await
     }
 
     /// The jobs that a filter chooses among the next `limit` finished jobs of its state, which is dead or cancelled. `after`
@@ -113,17 +103,9 @@ impl Store {
         after: (Option<DateTime<Utc>>, Option<JobId>),
         limit: i64,
     ) -> Result<Page<JobId>, Error> {
-        let (at, id) = after;
-        let statement = choice.bind(sqlx::query(statement!("bulk_find_finished")));
-        let statement = statement.bind(at.unwrap_or(DateTime::UNIX_EPOCH)).bind(uuid_of(id)).bind(limit);
+        let statement = find_finished_page(choice, after, limit);
         let rows = statement.fetch_all(&self.long_statements).await.map_err(Error::sql(DOING))?;
-        let mut page = Page { done: Vec::new(), locked: Vec::new(), last: None };
-        for row in &rows {
-            let read = || Ok::<_, sqlx::Error>((row.try_get("what")?, job_id(row, "id")?, time(row, "at")?));
-            let (what, id, at): (&str, JobId, DateTime<Utc>) = read().map_err(Error::sql(DOING))?;
-            if what == "last" { page.last = Some((Some(at), id)) } else { page.done.push(id) }
-        }
-        Ok(page)
+        read_finished(&rows).map_err(Error::sql(DOING))
     }
 
     /// How many jobs a filter chooses, by queue, kind and state. Reads the live table once.
@@ -152,19 +134,67 @@ impl Store {
         decode: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
     ) -> Result<Page<T>, Error> {
         let rows = statement.fetch_all(&self.long_statements).await.map_err(Error::sql(DOING))?;
-        let read = || {
-            let mut page = Page { done: Vec::new(), locked: Vec::new(), last: None };
-            for row in &rows {
-                match row.try_get("what")? {
-                    "last" => page.last = Some((None, job_id(row, "id")?)),
-                    "locked" => page.locked.push(job_id(row, "id")?),
-                    _ => page.done.push(decode(row)?),
-                }
-            }
-            Ok(page)
-        };
-        read().map_err(Error::sql(DOING))
+        read(&rows, decode).map_err(Error::sql(DOING))
     }
+}
+
+type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+pub(crate) fn cancel_page(choice: &Choice<'_>, after: Option<JobId>, limit: i64) -> Statement<'static> {
+    choice.bind(sqlx::query(statement!("bulk_cancel"))).bind(uuid_of(after)).bind(limit)
+}
+
+pub(crate) fn cancelled(row: &PgRow) -> Result<Cancelled, sqlx::Error> {
+    let epoch: Epoch = row.try_get("epoch")?;
+    let running = worker(row, "worker")?.map(|worker| (worker, epoch));
+    let state = if running.is_some() { State::Running } else { State::Cancelled };
+    Ok(Cancelled { id: job_id(row, "id")?, queue: word(row, "queue")?, state, running, changed: true })
+}
+
+pub(crate) fn place_page(choice: &Choice<'_>, place: &Place, after: Option<JobId>, limit: i64) -> Statement<'static> {
+    let statement = choice.bind(sqlx::query(statement!("bulk_place"))).bind(uuid_of(after)).bind(limit);
+    let queue = place.queue().map(|queue| queue.as_str().to_owned());
+    statement.bind(place.priority().map(i32::from)).bind(queue)
+}
+
+pub(crate) fn find_page(choice: &Choice<'_>, after: Option<JobId>, limit: i64) -> Statement<'static> {
+    choice.bind(sqlx::query(statement!("bulk_find"))).bind(uuid_of(after)).bind(limit)
+}
+
+pub(crate) fn find_finished_page(
+    choice: &Choice<'_>,
+    after: (Option<DateTime<Utc>>, Option<JobId>),
+    limit: i64,
+) -> Statement<'static> {
+    let (at, id) = after;
+    let statement = choice.bind(sqlx::query(statement!("bulk_find_finished")));
+    statement.bind(at.unwrap_or(DateTime::UNIX_EPOCH)).bind(uuid_of(id)).bind(limit)
+}
+
+/// Reads the answer of a page of the live table.
+pub(crate) fn read<T>(
+    rows: &[PgRow],
+    decode: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+) -> Result<Page<T>, sqlx::Error> {
+    let mut page = Page { done: Vec::new(), locked: Vec::new(), last: None };
+    for row in rows {
+        match row.try_get("what")? {
+            "last" => page.last = Some((None, job_id(row, "id")?)),
+            "locked" => page.locked.push(job_id(row, "id")?),
+            _ => page.done.push(decode(row)?),
+        }
+    }
+    Ok(page)
+}
+
+/// Reads the answer of a page of finished jobs.
+pub(crate) fn read_finished(rows: &[PgRow]) -> Result<Page<JobId>, sqlx::Error> {
+    let mut page = Page { done: Vec::new(), locked: Vec::new(), last: None };
+    for row in rows {
+        let (id, at) = (job_id(row, "id")?, time(row, "at")?);
+        if row.try_get::<&str, _>("what")? == "last" { page.last = Some((Some(at), id)) } else { page.done.push(id) }
+    }
+    Ok(page)
 }
 
 fn uuid_of(after: Option<JobId>) -> Uuid {

@@ -27,12 +27,29 @@ impl Store {
     /// [`Error::Locked`] when some jobs are still locked after that time; the other jobs are cancelled. Or a statement
     /// failed.
     pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Cancelled>, Error> {
+        let (answers, held) = self.cancel_free(ids, None).await?;
+        if held.is_empty() {
+            return Ok(answers);
+        }
+        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: Vec::new() })))
+    }
+
+    /// The same, but a job that stays locked is no error: returns the answers, and the locked jobs. The wait for locks counts from
+    /// `since`, if it is given.
+    ///
+    /// # Errors
+    /// A statement failed.
+    pub async fn cancel_free(
+        &self,
+        ids: &[JobId],
+        since: Option<Instant>,
+    ) -> Result<(Vec<Cancelled>, Vec<Locked>), Error> {
         let mut answers = Vec::with_capacity(ids.len());
         let mut locked = Vec::new();
         for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
-            let begun = Instant::now();
+            let begun = since.unwrap_or_else(Instant::now);
             match self.cancel_batch(batch, BATCH_LOCK_TIMEOUT).await {
-                Err(error) if error.may_be_locked() => {
+                Err(error) if error.may_be_row_lock() => {
                     let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len(), begun).await?;
                     answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
                     let tell = |(nth, by)| Locked { nth: first + nth, what: format!("job {}", batch[nth]), by };
@@ -41,10 +58,7 @@ impl Store {
                 batch => answers.extend(batch?),
             }
         }
-        if locked.is_empty() {
-            return Ok(answers);
-        }
-        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held: locked, accepted: Vec::new() })))
+        Ok((answers, locked))
     }
 
     /// Running jobs that somebody asked to cancel.

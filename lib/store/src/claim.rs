@@ -5,12 +5,17 @@ use crate::{
     bounded::Bounded,
     connect::Store,
     error::{Error, code_of},
-    row::{job_id, json_present, line_at, millis, retry, timeout, uuids, word},
+    row::{decode, job_id, json_present, line_at, millis, timeout, uuids, word},
     statement::statement,
 };
-use leasehold_core::{Claimability, ClaimedJob, Fence, JobId, QueueName, WorkerId};
+use leasehold_core::{Claimability, ClaimedJob, Encryption, Fence, JobId, QueueName, Retry, WorkerId};
 use leasehold_ports::{JobStatus, Kinds};
-use sqlx::{Row, postgres::PgRow};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::{
+    Row,
+    postgres::{PgRow, types::PgInterval},
+};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -22,6 +27,10 @@ const DOING: &str = "claiming jobs";
 /// The most hints that one claim of jobs with limit keys tries: each key is locked, and a server has room for some thousand
 /// locks.
 const LIMITED_AT_ONCE: usize = 128;
+
+/// A run may take a token of a limit key that comes within this time, and begins when the token comes. It is as long as a claim on a
+/// busy machine, so that a rate is used up also if its burst is one start. A slot waits no longer than this.
+pub(crate) const TOKEN_AHEAD: Duration = Duration::from_millis(20);
 
 /// The SQLSTATE of a lock that was not free within the lock timeout.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -66,7 +75,7 @@ impl Store {
         if !left.is_empty() {
             jobs.extend(claim.send_careful(&left, left.len(), &self.bounded).await.map_err(Error::sql(DOING))?);
         }
-        Ok(in_order_of(ids, jobs))
+        Ok(self.decrypted(in_order_of(ids, jobs)).await)
     }
 
     /// The same for hints that were refused because of a lock, or because too many jobs that crash their workers were
@@ -94,7 +103,7 @@ impl Store {
         if limit > 0 && !left.is_empty() {
             jobs.extend(claim.send_careful(&left, limit, &self.bounded).await.map_err(Error::sql(DOING))?);
         }
-        Ok(in_order_of(ids, jobs))
+        Ok(self.decrypted(in_order_of(ids, jobs)).await)
     }
 
     /// Claims from the front of the line without Redis: `FOR UPDATE SKIP LOCKED`. Only a few jobs that crashed before
@@ -128,12 +137,12 @@ impl Store {
             let rows = statement.try_map(|row| claimed(self, &row, worker)).fetch_all(&self.bounded).await;
             let others = rows.map_err(Error::sql("claiming jobs from the line"))?;
             if jobs.is_empty() {
-                return Ok(others);
+                return Ok(self.decrypted(others).await);
             }
             jobs.extend(others);
         }
         jobs.sort_by_key(|job| (job.line_at, job.fence.id));
-        Ok(jobs)
+        Ok(self.decrypted(jobs).await)
     }
 
     /// The queues among these that have a queued job, whether or not it can be claimed now.
@@ -170,7 +179,8 @@ impl Store {
             .bind(queue.as_str())
             .bind(kinds.names())
             .bind(limit.min(LIMITED_AT_ONCE as i64 / 2))
-            .bind(millis(lease));
+            .bind(millis(lease))
+            .bind(millis(TOKEN_AHEAD));
         let rows = statement.try_map(|row| limited(self, &row, worker)).fetch_all(&self.bounded).await;
         match rows {
             Ok(jobs) => Ok(self.begun(jobs)),
@@ -193,12 +203,44 @@ impl Store {
     pub async fn look(&self, ids: &[JobId], kinds: &Kinds) -> Result<Vec<JobStatus>, Error> {
         let statement = sqlx::query(statement!("look")).bind(uuids(ids)).bind(kinds.names());
         let rows = statement.try_map(|row| status(&row)).fetch_all(&self.bounded).await;
-        let looked = rows.map_err(Error::sql("looking at hints that were not claimed"))?;
-        if looked.iter().any(|job| job.claimability == Claimability::Limited) {
+        let mut looked = rows.map_err(Error::sql("looking at hints that were not claimed"))?;
+        let is_limited = |job: &&mut JobStatus| job.claimability == Claimability::Limited;
+        let limited: Vec<Uuid> = looked.iter_mut().filter(is_limited).map(|job| job.id.0).collect();
+        if !limited.is_empty() {
             self.limited_runs.found();
+            let tokens = self.tokens_of(&limited).await?;
+            looked.iter_mut().for_each(|job| job.token_in = tokens.get(&job.id).copied());
         }
         Ok(looked)
     }
+
+    /// When claims may get the tokens for these jobs. A job whose keys have no rate is not in the answer.
+    async fn tokens_of(&self, ids: &[Uuid]) -> Result<HashMap<JobId, Duration>, Error> {
+        let statement = sqlx::query(include_str!("../sql/tokens_of_jobs.sql")).bind(ids);
+        let rows =
+            statement.try_map(|row: PgRow| Ok((job_id(&row, "id")?, ahead_of_token(row.try_get("token_in_us")?))));
+        let rows = rows.fetch_all(&self.bounded).await;
+        Ok(rows.map_err(Error::sql("reading when tokens of limit keys come"))?.into_iter().collect())
+    }
+
+    /// When a claim may get the next token for a job at the front of the line, if a job with limit keys waits for one.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn next_token(&self, queue: &QueueName, kinds: &Kinds) -> Result<Option<Duration>, Error> {
+        if !self.limited_runs.are_likely() {
+            return Ok(None);
+        }
+        let statement = sqlx::query(include_str!("../sql/next_token.sql")).bind(queue.as_str()).bind(kinds.names());
+        let row = statement.try_map(|row: PgRow| row.try_get::<Option<i64>, _>("token_in_us")).fetch_one(&self.bounded);
+        let token_in_us = row.await.map_err(Error::sql("reading when the next token of a limit key comes"))?;
+        Ok(token_in_us.map(ahead_of_token))
+    }
+}
+
+/// When a claim may get a token that comes in so many µs.
+fn ahead_of_token(token_in_us: i64) -> Duration {
+    Duration::from_micros(u64::try_from(token_in_us).unwrap_or_default()).saturating_sub(TOKEN_AHEAD)
 }
 
 /// In the order of the caller, which is the order of the line: a statement with a limit claims the first jobs.
@@ -278,13 +320,14 @@ impl Claim<'_> {
         limit: usize,
         bounded: &Bounded,
     ) -> Result<Vec<(ClaimedJob, Vec<String>)>, sqlx::Error> {
-        let query = sqlx::query(include_str!("../sql/claim_limited.sql"))
+        let query = sqlx::query(statement!("claim_limited"))
             .bind(self.worker.0)
             .bind(ids)
             .bind(&self.kinds)
             .bind(self.lease_ms)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(self.queue);
+            .bind(self.queue)
+            .bind(millis(TOKEN_AHEAD));
         let rows = query.fetch_all(bounded).await?;
         rows.iter().map(|row| limited(self.store, row, self.worker)).collect()
     }
@@ -294,11 +337,34 @@ impl Claim<'_> {
     }
 }
 
+/// What most jobs do without. One column has all of it.
+#[derive(Default, Deserialize)]
+struct RareWords {
+    retry: Option<Box<RawValue>>,
+    retry_ms_left: Option<i64>,
+    has_parents: bool,
+    is_fair: bool,
+    traceparent: Option<String>,
+}
+
+fn rare_words(row: &PgRow) -> Result<RareWords, sqlx::Error> {
+    let Some(text) = row.try_get::<Option<&str>, _>("rare_words")? else { return Ok(RareWords::default()) };
+    serde_json::from_str(text).map_err(|error| decode("rare_words", error))
+}
+
+/// The length of an interval that is the difference of two times: it has days, and no months.
+fn span(interval: &PgInterval) -> Duration {
+    let days = Duration::from_secs(24 * 60 * 60) * u32::try_from(interval.days).unwrap_or_default();
+    days + Duration::from_micros(u64::try_from(interval.microseconds).unwrap_or_default())
+}
+
 /// Decodes a row of a claim, and notes a run of a job that has a fair key.
 pub(crate) fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
-    let retry = retry(row)?;
+    let words = rare_words(row)?;
+    // One that somebody wrote by hand in another form counts as none.
+    let retry: Option<Retry> = words.retry.and_then(|retry| serde_json::from_str(retry.get()).ok());
     // Before its first retry, the job has all of its time.
-    let retry_left = match row.try_get::<Option<i64>, _>("retry_ms_left")? {
+    let retry_left = match words.retry_ms_left {
         Some(ms) => Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
         None => retry.and_then(|retry| retry.for_time),
     };
@@ -314,9 +380,13 @@ pub(crate) fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<Cl
         line_at: line_at(row)?,
         retry,
         retry_left,
-        has_parents: row.try_get("has_parents")?,
+        has_parents: words.has_parents,
+        due_for: row.try_get::<Option<PgInterval>, _>("due_for")?.map(|interval| span(&interval)),
+        traceparent: words.traceparent,
+        encryption: Encryption::Plain,
+        begins_in: Duration::ZERO,
     };
-    if row.try_get("is_fair")? {
+    if words.is_fair {
         store.fair_runs.begun([(job.fence, job.queue.clone())]);
     }
     Ok(job)
@@ -324,7 +394,9 @@ pub(crate) fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<Cl
 
 /// Decodes a row of a claim of a job with limit keys.
 pub(crate) fn limited(store: &Store, row: &PgRow, worker: WorkerId) -> Result<(ClaimedJob, Vec<String>), sqlx::Error> {
-    Ok((claimed(store, row, worker)?, row.try_get("limit_keys")?))
+    let begins_in = u64::try_from(row.try_get::<i64, _>("begins_in_us")?).unwrap_or_default();
+    let job = ClaimedJob { begins_in: Duration::from_micros(begins_in), ..claimed(store, row, worker)? };
+    Ok((job, row.try_get("limit_keys")?))
 }
 
 fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
@@ -336,5 +408,6 @@ fn status(row: &PgRow) -> Result<JobStatus, sqlx::Error> {
         line_at: line_at(row)?,
         claimability: word(row, "claimability")?,
         lease_ms_left: row.try_get("lease_ms_left")?,
+        token_in: None,
     })
 }

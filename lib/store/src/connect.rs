@@ -1,12 +1,13 @@
 //! Connecting to the server: one pool for each process, and clear errors when no server can be reached.
 
 use crate::{
-    bounded::{Bounded, COMMIT, Form, begin, statement_timeout},
+    bounded::{Bounded, COMMIT, Form, Limits, begin, statement_timeout},
+    encryption::Crypt,
     error::Error,
     fair_runs::FairRuns,
     limited_runs::LimitedRuns,
     locks::Locks,
-    pool::{CONNECTION_CHECKED_EVERY, Pool},
+    pool::{CONNECTION_CHECKED_EVERY, Pool, PoolUsage},
     servers::{self, Server, Servers},
     url,
 };
@@ -29,8 +30,8 @@ const SCAN_TIMEOUT: Duration = Duration::from_secs(600);
 /// The answer timeout of an operator's query, and of creating a partition. Both may take long.
 const LONG_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The default for `lock_timeout`: longer than an ordinary transaction stays open.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The usual `lock_timeout`: longer than an ordinary transaction stays open.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is between this process and the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -66,6 +67,8 @@ pub struct Settings {
     pub max_connections: u32,
     /// How long to wait for a connection.
     pub acquire_timeout: Duration,
+    /// How long to wait for locks of other sessions.
+    pub lock_timeout: Duration,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,
 }
@@ -73,7 +76,7 @@ pub struct Settings {
 /// PostgreSQL, as Leasehold uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// How long to wait for rows that other sessions have locked.
+    /// How long a call waits for rows that other sessions have locked.
     pub(crate) lock_timeout: Duration,
     /// For transactions of several statements.
     pub(crate) transactions: PgPool,
@@ -92,6 +95,8 @@ pub struct Store {
     pub(crate) limited_runs: Arc<LimitedRuns>,
     /// The runs that this process has claimed and that have fair keys.
     pub(crate) fair_runs: Arc<FairRuns>,
+    /// The keys of this process, and which queues take encrypted payloads.
+    pub(crate) crypt: Arc<Crypt>,
 }
 
 impl Store {
@@ -107,7 +112,7 @@ impl Store {
         let within = settings.acquire_timeout * ANSWER_TIMEOUT_FACTOR;
         let limit = statement_timeout(within);
         let pinned = |options: &PgConnectOptions| match settings.pooler {
-            Pooler::None => options.clone().options(PINNED).options(limits(limit)),
+            Pooler::None => options.clone().options(PINNED).options(limits(limit, settings.lock_timeout)),
             Pooler::Transaction => options.clone(),
         };
         let trial = tokio::time::timeout(settings.acquire_timeout, async {
@@ -139,12 +144,14 @@ impl Store {
         let servers = servers.into_iter().map(|options| Server { own: own(&options), transactions: options });
         let servers = Servers::new(servers.collect(), chosen, transactions.clone(), settings.acquire_timeout);
         let pool = Pool::new(servers, limit, settings.max_connections, settings.acquire_timeout);
-        let bounded = Bounded::new(pool.clone(), form, within, limits_transactions);
-        let scans = Bounded::new(pool.clone(), form, SCAN_TIMEOUT, limits_transactions);
-        let long_statements = Bounded::new(pool, Form::InTransaction, LONG_TIMEOUT, limits_transactions);
-        let (locks_at_claims, locks_at_settles, limited_runs, fair_runs) = Default::default();
+        let limits =
+            |within| Limits { within, locks: settings.lock_timeout, knows_transaction_timeout: limits_transactions };
+        let bounded = Bounded::new(pool.clone(), form, limits(within));
+        let scans = Bounded::new(pool.clone(), form, limits(SCAN_TIMEOUT));
+        let long_statements = Bounded::new(pool, Form::InTransaction, limits(LONG_TIMEOUT));
+        let (locks_at_claims, locks_at_settles, limited_runs, fair_runs, crypt) = Default::default();
         Ok(Self {
-            lock_timeout: LOCK_TIMEOUT,
+            lock_timeout: settings.lock_timeout,
             bounded,
             scans,
             long_statements,
@@ -154,6 +161,7 @@ impl Store {
             locks_at_settles,
             limited_runs,
             fair_runs,
+            crypt,
         })
     }
 
@@ -176,6 +184,12 @@ impl Store {
     #[must_use]
     pub fn rollbacks(&self) -> u64 {
         self.bounded.rollbacks()
+    }
+
+    /// The connections of this process now, without those of [`Store::pool`].
+    #[must_use]
+    pub fn usage(&self) -> PoolUsage {
+        self.bounded.usage()
     }
 
     /// The answer timeout.
@@ -227,16 +241,15 @@ const PLANNED_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 /// Settings that a database or a role can change for all its sessions (`ALTER DATABASE … SET`). Our statements need
 /// these values.
 ///
-/// Under another isolation level, two concurrent statements would fail, where now one of them finds nothing to do. Each
-/// statement sets its own lock timeout. A pooled connection may be idle for long. The other settings change the meaning
-/// of statements. The driver sets encoding, time zone and date style.
+/// Under another isolation level, two concurrent statements would fail, where now one of them finds nothing to do. A pooled
+/// connection may be idle for long. The other settings change the meaning of statements. The driver sets encoding, time zone
+/// and date style.
 ///
 /// Not in this list: `default_transaction_read_only`, because somebody who sets it wants no writes, and
 /// `synchronous_commit`, because the server's administrator decides it.
-const PINNED: [(&str, &str); 9] = [
+const PINNED: [(&str, &str); 8] = [
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
-    ("lock_timeout", "0"),
     ("idle_session_timeout", "0"),
     ("search_path", "pg_catalog, public"),
     ("row_security", "on"),
@@ -246,10 +259,13 @@ const PINNED: [(&str, &str); 9] = [
 ];
 
 /// No statement runs on without a client. The server ends a statement that takes longer than its client waits, a
-/// statement whose client has gone away, and a transaction whose client has stopped.
-fn limits(statement_timeout: Duration) -> [(&'static str, String); 3] {
+/// statement whose client has gone away, and a transaction whose client has stopped. It also ends a statement that waits too
+/// long for a lock. A statement that waits for locked rows sets a shorter lock timeout itself, but it does so only when the
+/// server has locked all tables of the statement.
+fn limits(statement_timeout: Duration, lock_timeout: Duration) -> [(&'static str, String); 4] {
     let ms = |duration: Duration| duration.as_millis().to_string();
     [
+        ("lock_timeout", ms(lock_timeout)),
         ("statement_timeout", ms(statement_timeout)),
         ("idle_in_transaction_session_timeout", ms(statement_timeout)),
         ("client_connection_check_interval", ms(CONNECTION_CHECKED_EVERY)),
@@ -267,7 +283,9 @@ struct ServerBehaviour {
 async fn probe_behaviour(connection: &mut PgConnection, settings: &Settings) -> Result<ServerBehaviour, sqlx::Error> {
     let is_pooled = settings.pooler == Pooler::Transaction;
     if is_pooled {
-        sqlx::raw_sql(AssertSqlSafe(begin(settings.acquire_timeout, false))).execute(&mut *connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(begin(settings.acquire_timeout, settings.lock_timeout, false)))
+            .execute(&mut *connection)
+            .await?;
     }
     let row = sqlx::raw_sql(include_str!("../sql/planning.sql")).fetch_one(&mut *connection).await?;
     if is_pooled {
@@ -324,6 +342,7 @@ mod tests {
             pooler: Pooler::None,
             max_connections: 1,
             acquire_timeout: Duration::from_secs(1),
+            lock_timeout: LOCK_TIMEOUT,
             application_name: "test".into(),
         };
         options(&settings).expect_err("a bad URL").to_string()

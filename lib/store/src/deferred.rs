@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     job_words,
     row::{job_id, json, word},
-    settle::{delay_of, text_of},
+    settle::{OnRefusal, delay_of, text_of},
 };
 use leasehold_core::{Ending, Fence, FinishedRun, Settle, Success, WorkerId};
 use leasehold_ports::Deferred;
@@ -20,6 +20,11 @@ impl Store {
     /// The statement failed. No result was left then.
     pub async fn defer(&self, ends: &[Deferred]) -> Result<(), Error> {
         const DOING: &str = "storing deferred results";
+        let runs: Vec<FinishedRun> = ends.iter().map(|end| end.run.clone()).collect();
+        // What stays plain, because PostgreSQL does not tell of a new queue here, is refused or encrypted when a reaper settles the run.
+        let encrypted = self.encrypted_ends(&runs, OnRefusal::Bury).await?.runs;
+        let queue_of = |(end, run): (&Deferred, &FinishedRun)| Deferred { queue: end.queue.clone(), run: run.clone() };
+        let ends: Vec<Deferred> = ends.iter().zip(encrypted.iter()).map(queue_of).collect();
         let of = |end: &Deferred| end.run.fence;
         let following: Result<Vec<Option<String>>, sqlx::Error> = ends.iter().map(following_of).collect();
         let following = following.map_err(Error::sql(DOING))?;

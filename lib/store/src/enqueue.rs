@@ -3,16 +3,16 @@
 use crate::{
     connect::Store,
     error::Error,
-    graphs::dependents,
+    held::what_of,
     job_words,
     locked::{BATCH_LOCK_TIMEOUT, Lockable, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
-    once::Once,
     row::{job_id, line_at, line_at_if_any, millis, word},
+    together::Others,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use leasehold_core::{BATCH_MAX, NewJob};
+use leasehold_core::{BATCH_MAX, NewJob, State};
 use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
 use std::{
@@ -26,7 +26,7 @@ const ENQUEUE_NEW: &str = include_str!("../sql/enqueue_new.sql");
 const ENQUEUE_CHECKED: &str = include_str!("../sql/enqueue_checked.sql");
 const ENQUEUE_UNLESS_HELD: &str = include_str!("../sql/enqueue_unless_held.sql");
 /// Knows all words of a job. The other statements know those of plain jobs, and cost less.
-const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
+pub(crate) const ENQUEUE_JOBS: &str = include_str!("../sql/enqueue_jobs.sql");
 const DOING: &str = "enqueueing jobs";
 
 /// How many times a statement is sent when the server rolls it back because of a conflict. In each conflict one of the
@@ -46,24 +46,29 @@ impl Store {
     /// before it were accepted.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
+        match self.enqueue_encrypted(&self.encrypted(jobs).await?).await {
+            // The jobs that were accepted are answered as jobs that exist.
+            Err(error) if self.learns_of_a_queue(&error) => self.enqueue_encrypted(&self.encrypted(jobs).await?).await,
+            answers => answers,
+        }
+    }
+
+    /// The jobs are as PostgreSQL takes them.
+    async fn enqueue_encrypted(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         let mut answers = Vec::with_capacity(jobs.len());
         let mut locked = Vec::new();
         for batch in jobs.chunks(BATCH_MAX) {
             let first = answers.len();
-            if needs_several_statements(batch) {
-                match self.enqueue_once(batch, None).await {
-                    Ok(Once::Done(batch_answers)) => {
-                        answers.extend(batch_answers.into_iter().map(Some));
-                        continue;
-                    }
-                    // The jobs that nobody holds are accepted below.
-                    Err(error) if error.may_be_locked() => {}
-                    Err(error) => return Err(error),
-                    // Only a request with a key has such answers.
-                    Ok(Once::Already(_) | Once::OtherRequest) => {}
+            let sent = match Dependents::of(batch) {
+                Some(sent) => sent.answers(self.enqueue_together(&sent.jobs, Others::Enqueued).await),
+                None => enqueue_batch(&mut Target::Pool(self), batch).await,
+            };
+            let (batch_answers, held) = sent.map_err(|error| match error {
+                Error::InPart { answers: of_batch, source } => {
+                    Error::InPart { answers: answers.iter().cloned().chain(of_batch).collect(), source }
                 }
-            }
-            let (batch_answers, held) = enqueue_batch(&mut Target::Pool(self), batch).await?;
+                error => error,
+            })?;
             answers.extend(batch_answers);
             locked.extend(held.into_iter().map(|held| Locked { nth: first + held.nth, ..held }));
         }
@@ -75,23 +80,96 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::enqueue`]. After an error of the server the transaction can only be rolled back.
+    pub async fn enqueue_within(&self, connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        jobs.iter().try_for_each(NewJob::validate)?;
+        let answers = Self::enqueue_encrypted_in(connection, &self.encrypted(jobs).await?).await;
+        // The caller's next transaction succeeds.
+        answers.inspect_err(|error| {
+            self.learns_of_a_queue(error);
+        })
+    }
+
+    /// The same without keys: no payload is encrypted.
+    ///
+    /// # Errors
+    /// As [`Store::enqueue_within`].
     pub async fn enqueue_in(connection: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
+        Self::enqueue_encrypted_in(connection, jobs).await
+    }
+
+    /// The jobs are as PostgreSQL takes them.
+    pub(crate) async fn enqueue_encrypted_in(
+        connection: &mut PgConnection,
+        jobs: &[NewJob],
+    ) -> Result<Vec<Enqueued>, Error> {
         let mut answers = Vec::with_capacity(jobs.len());
         for batch in jobs.chunks(BATCH_MAX) {
-            answers.extend(enqueue_batch(&mut Target::Transaction(connection), batch).await?.0);
+            let sent = match Dependents::of(batch) {
+                Some(sent) => {
+                    let graph = Self::enqueue_graph_in(connection, sent.jobs.iter()).await;
+                    sent.answers(graph.map(|answers| (answers.into_iter().map(Some).collect(), Vec::new())))
+                }
+                None => enqueue_batch(&mut Target::Transaction(connection), batch).await,
+            };
+            answers.extend(sent?.0);
         }
         complete(answers, Vec::new())
     }
 }
 
-/// Whether PostgreSQL may refuse some of these jobs after it has accepted others, because they go into different statements. Such a
-/// batch is one transaction, so that all of it is accepted or nothing.
-fn needs_several_statements(jobs: &[NewJob]) -> bool {
-    let dependents = dependents(jobs).len();
-    let rare = jobs.iter().filter(|job| job.has_rare_words()).count();
-    (dependents > 0 && dependents < jobs.len()) || (rare > 0 && rare < jobs.len())
+/// A batch in which some jobs depend on others. It is one statement, so that PostgreSQL accepts all of it or nothing.
+struct Dependents {
+    /// The first job of each id.
+    jobs: Vec<NewJob>,
+    /// For each job of the batch, the place of the first job with its id.
+    places: Vec<usize>,
 }
+
+impl Dependents {
+    /// `None`: no job of the batch depends on others.
+    fn of(batch: &[NewJob]) -> Option<Self> {
+        if batch.iter().all(|job| job.depends_on.is_empty()) {
+            return None;
+        }
+        let mut by_id = HashMap::with_capacity(batch.len());
+        let mut jobs = Vec::with_capacity(batch.len());
+        let place_of = |job: &NewJob| {
+            *by_id.entry(job.id).or_insert_with(|| {
+                jobs.push(job.clone());
+                jobs.len() - 1
+            })
+        };
+        let places = batch.iter().map(place_of).collect();
+        Some(Self { jobs, places })
+    }
+
+    /// The answers for the whole batch. A second job with the same id is answered as one that exists.
+    fn answers(&self, sent: Result<BatchAnswers, Error>) -> Result<BatchAnswers, Error> {
+        let for_all = |answers: Vec<Option<Enqueued>>| -> Vec<Option<Enqueued>> {
+            let mut answered = BTreeSet::new();
+            let again = |answer: Enqueued| Enqueued { inserted: false, replaced: false, ..answer };
+            let answer = |&place: &usize| {
+                let answer = answers.get(place).cloned().flatten();
+                if answered.insert(place) { answer } else { answer.map(again) }
+            };
+            self.places.iter().map(answer).collect()
+        };
+        match sent {
+            Ok((answers, held)) => {
+                let held_at = |(nth, &place): (usize, &usize)| {
+                    held.iter().find(|held| held.nth == place).map(|held| Locked { nth, ..held.clone() })
+                };
+                Ok((for_all(answers), self.places.iter().enumerate().filter_map(held_at).collect()))
+            }
+            Err(Error::InPart { answers, source }) => Err(Error::InPart { answers: for_all(answers), source }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The answers to a batch, and what other sessions hold of it. A held job has no answer.
+type BatchAnswers = (Vec<Option<Enqueued>>, Vec<Locked>);
 
 /// Where statements are sent.
 enum Target<'a> {
@@ -103,29 +181,25 @@ enum Target<'a> {
 
 /// One statement for plain jobs with new ids. A second statement for the other jobs, and for the jobs that conflicted in
 /// the first one.
-async fn enqueue_batch(
-    target: &mut Target<'_>,
-    jobs: &[NewJob],
-) -> Result<(Vec<Option<Enqueued>>, Vec<Locked>), Error> {
+async fn enqueue_batch(target: &mut Target<'_>, jobs: &[NewJob]) -> Result<BatchAnswers, Error> {
     let begun = Instant::now();
     let mut answers: Vec<Option<Enqueued>> = vec![None; jobs.len()];
-    let dependents = dependents(jobs);
-    let stands_alone = |nth: &usize| !dependents.contains(nth);
-    let is_plain = |job: &NewJob| !job.id_may_exist && !job.has_rare_words();
-    let fresh: Vec<usize> = (0..jobs.len()).filter(stands_alone).filter(|&nth| is_plain(&jobs[nth])).collect();
+    // PostgreSQL may refuse jobs with rare words. Then it refuses the whole batch, so all of it is one statement.
+    let has_rare_words = jobs.iter().any(NewJob::has_rare_words);
+    let fresh: Vec<usize> = (0..jobs.len()).filter(|&nth| !has_rare_words && !jobs[nth].id_may_exist).collect();
     let mut is_locked = false;
     if !fresh.is_empty() {
         let mut inserted = HashMap::with_capacity(fresh.len());
         let rows = match insert(target, jobs, &fresh).await {
             // The statement wrote nothing.
-            Err(error) if error.may_be_locked() && matches!(target, Target::Pool(_)) => {
+            Err(error) if error.may_be_row_lock() && matches!(target, Target::Pool(_)) => {
                 is_locked = true;
                 Vec::new()
             }
             rows => rows?,
         };
         for row in rows {
-            let decoded = job_id(&row, "id").and_then(|id| Ok((id, (word(&row, "state")?, line_at(&row)?))));
+            let decoded = job_id(&row, "id").and_then(|id| Ok((id, (state(&row)?, line_at(&row)?))));
             let (id, answer) = decoded.map_err(Error::sql(DOING))?;
             inserted.insert(id, answer);
         }
@@ -142,16 +216,14 @@ async fn enqueue_batch(
             });
         }
     }
-    let rest: Vec<usize> = (0..jobs.len()).filter(stands_alone).filter(|&nth| answers[nth].is_none()).collect();
+    let rest: Vec<usize> = (0..jobs.len()).filter(|&nth| answers[nth].is_none()).collect();
     if rest.is_empty() {
-        enqueue_dependents(target, jobs, &dependents, &mut answers).await?;
         return Ok((answers, Vec::new()));
     }
-    let accepted = jobs.len() - dependents.len() - rest.len();
     let rows = match target {
         Target::Pool(_) if is_locked => None,
         _ => match send(target, checked(jobs, &rest), jobs, &rest).await {
-            Err(error) if error.may_be_locked() && matches!(target, Target::Pool(_)) => None,
+            Err(error) if error.may_be_row_lock() && matches!(target, Target::Pool(_)) => None,
             rows => Some(rows),
         },
     };
@@ -168,8 +240,8 @@ async fn enqueue_batch(
     let checked = checked.map_err(|error| match target {
         // The first statement's jobs are accepted. A caller that only hears of a refusal would believe that no job is
         // accepted.
-        Target::Pool(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
-        _ => error,
+        Target::Pool(_) => Error::in_part(&answers, error),
+        Target::Transaction(_) => error,
     })?;
     for (nth, answer) in checked {
         if let Some(&nth) = rest.get(nth) {
@@ -178,54 +250,9 @@ async fn enqueue_batch(
     }
     let locked = locked.into_iter().filter_map(|(nth, by)| {
         let &nth = rest.get(nth)?;
-        let job = &jobs[nth];
-        let what = match (&job.unique_key, &job.batch) {
-            (Some(key), _) => format!("unique key {key:?}"),
-            // Nobody else knows an id that was made just now.
-            (None, Some(batch)) if !job.id_may_exist => format!("batch {batch:?}"),
-            _ => format!("id {}", job.id),
-        };
-        Some(Locked { nth, what, by })
+        Some(Locked { nth, what: what_of(&jobs[nth]), by })
     });
-    let mut locked: Vec<Locked> = locked.collect();
-    if locked.is_empty() {
-        enqueue_dependents(target, jobs, &dependents, &mut answers).await?;
-    } else {
-        // The held jobs may be their parents.
-        let held = |&nth: &usize| Locked { nth, what: format!("a job that was sent with {}", jobs[nth].id), by: None };
-        locked.extend(dependents.iter().map(held));
-    }
-    Ok((answers, locked))
-}
-
-/// Enqueues the jobs that have parents, after the other jobs of the batch: those may be the parents.
-async fn enqueue_dependents(
-    target: &mut Target<'_>,
-    jobs: &[NewJob],
-    dependents: &BTreeSet<usize>,
-    answers: &mut [Option<Enqueued>],
-) -> Result<(), Error> {
-    if dependents.is_empty() {
-        return Ok(());
-    }
-    let accepted = jobs.len() - dependents.len();
-    let sent = match target {
-        Target::Pool(store) => {
-            let jobs: Vec<NewJob> = dependents.iter().map(|&nth| jobs[nth].clone()).collect();
-            store.enqueue_graph(&jobs).await
-        }
-        Target::Transaction(connection) => {
-            Store::enqueue_graph_in(connection, dependents.iter().map(|&nth| &jobs[nth])).await
-        }
-    };
-    let sent = sent.map_err(|error| match target {
-        Target::Pool(_) if accepted > 0 => Error::InPart { accepted, source: Box::new(error) },
-        _ => error,
-    })?;
-    for (&nth, answer) in dependents.iter().zip(sent) {
-        answers[nth] = Some(answer);
-    }
-    Ok(())
+    Ok((answers, locked.collect()))
 }
 
 /// An answer for each job, or an error that lists the held jobs.
@@ -380,6 +407,11 @@ fn decode(row: &PgRow) -> Result<(usize, Enqueued), Error> {
         Ok((usize::try_from(nth - 1).unwrap_or(usize::MAX), answer(row)?))
     };
     read().map_err(Error::sql(DOING))
+}
+
+/// The state of a job that was just inserted, and that depends on no other job.
+fn state(row: &PgRow) -> Result<State, sqlx::Error> {
+    Ok(if row.try_get("is_queued")? { State::Queued } else { State::Scheduled })
 }
 
 fn answer(row: &PgRow) -> Result<Enqueued, sqlx::Error> {

@@ -1,9 +1,9 @@
 //! The errors of PostgreSQL and of the way to PostgreSQL. "Another process was first" is no error: such answers are
 //! values.
 
-use crate::locked_out::LockedOut;
+use crate::{locked_out::LockedOut, table_locks::locked_tables};
 use leasehold_core::{InvalidJob, JobId};
-use leasehold_ports::Class;
+use leasehold_ports::{Class, Enqueued};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::fmt;
 
@@ -120,10 +120,10 @@ pub enum Error {
     #[error("the unique key of {0} is taken by a live job")]
     UniqueKeyTaken(JobId),
     /// A batch took two statements, and the second one failed.
-    #[error("{accepted} of the jobs that were sent together were accepted, the others not: {source}")]
+    #[error("{} of the jobs that were sent together were accepted, the others not: {source}", answers.iter().flatten().count())]
     InPart {
-        #[doc = "how many are committed"]
-        accepted: usize,
+        #[doc = "the answers to the jobs that are committed, in the order of the call; `None` for the others, also at the end"]
+        answers: Vec<Option<Enqueued>>,
         #[doc = "why the others were not accepted"]
         source: Box<Error>,
     },
@@ -142,13 +142,21 @@ pub enum Error {
 /// server that is now a standby (25006).
 const TRANSIENT: [&str; 10] = ["08", "40", "53", "57P01", "57P02", "57P03", "55P03", "57014", "25006", "25P"];
 
+/// The SQLSTATE of refuse_plain_payload.
+pub(crate) const WANTS_ENCRYPTION: &str = "22ENC";
+
 /// SQLSTATE classes of a refused connection: wrong credentials (28), an unknown database (3D).
 const OF_CONNECTING: [&str; 2] = ["28", "3D"];
 
 impl Error {
     /// For `map_err`: the error with the action that failed.
     pub(crate) fn sql(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
-        move |source| Self::of_pooler(doing, &source).unwrap_or(Self::Sql { doing, source })
+        move |source| {
+            if let Some(held) = locked_tables(&source) {
+                return Self::Locked(Box::new(LockedOut { doing, held, accepted: Vec::new() }));
+            }
+            Self::of_pooler(doing, &source).unwrap_or(Self::Sql { doing, source })
+        }
     }
 
     /// No connection could be made.
@@ -218,6 +226,16 @@ impl Error {
         }
     }
 
+    /// Whether the user of the database lacks a right.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Sql { source, .. } => code_of(source).as_deref() == Some("42501"),
+            Self::InPart { source, .. } => source.is_denied(),
+            _ => false,
+        }
+    }
+
     /// What the server says about a value that one of our functions refuses: the caller is wrong.
     #[must_use]
     pub fn refused_value(&self) -> Option<String> {
@@ -232,15 +250,32 @@ impl Error {
         is_refused.then(|| error.message().to_owned())
     }
 
+    /// Whether a queue takes encrypted payloads only, and a payload was not encrypted.
+    pub(crate) fn wants_encryption(&self) -> bool {
+        match self {
+            Self::InPart { source, .. } => source.wants_encryption(),
+            _ => self.code().is_some_and(|code| code == WANTS_ENCRYPTION),
+        }
+    }
+
     /// Whether a lock was not free within the lock timeout.
     pub(crate) fn is_locked(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03")
     }
 
-    /// Whether the statement timed out because of a lock on a row, or perhaps a lock on the whole table: a statement
-    /// waits for the table before it sets its own `lock_timeout`.
+    /// Whether the server cancelled the statement, because it ran for too long.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.code().is_some_and(|code| code == "57014")
+    }
+
+    /// Whether a lock of another session was in the way for too long.
     #[must_use]
     pub fn may_be_locked(&self) -> bool {
+        matches!(self, Self::Locked(_)) || self.may_be_row_lock()
+    }
+
+    /// Whether the statement timed out and nobody has locked a whole table: perhaps because of a lock on a row.
+    pub(crate) fn may_be_row_lock(&self) -> bool {
         self.code().is_some_and(|code| code == "55P03" || code == "57014")
     }
 
@@ -248,6 +283,16 @@ impl Error {
     pub(crate) fn code(&self) -> Option<String> {
         let (Self::Sql { source, .. } | Self::Connect { source, .. }) = self else { return None };
         code_of(source)
+    }
+}
+
+impl Error {
+    /// The error of a call that has enqueued some of its jobs before.
+    pub(crate) fn in_part(answers: &[Option<Enqueued>], error: Self) -> Self {
+        if answers.iter().all(Option::is_none) {
+            return error;
+        }
+        Self::InPart { answers: answers.to_vec(), source: Box::new(error) }
     }
 }
 

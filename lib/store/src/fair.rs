@@ -14,8 +14,6 @@ const ADMITTING: &str = "bringing jobs of fair keys into the line";
 pub const FAIR_WINDOW: i32 = 500;
 /// Jobs that one statement moves when the setting `fair` of a queue has changed.
 const MOVED_AT_ONCE: i64 = 1000;
-/// A weight is set under the lock of the shares of its queue, which an admission holds for a moment.
-const LOCK_TIMEOUT: &str = "5s";
 /// How far `explain` counts.
 const COUNTED: i64 = 100_000;
 /// Tags that one statement deletes.
@@ -38,6 +36,15 @@ impl Store {
     /// The statement failed.
     pub async fn admit_fair(&self, queue: &QueueName, keys: &[String]) -> Result<Vec<Waiting>, Error> {
         self.admit_lanes(queue, Some(keys)).await
+    }
+
+    /// The shares of a queue have been changed by hand. They are changed by now, so a lock of another session is no error: a
+    /// reaper brings the jobs into the line.
+    async fn admit_changed(&self, queue: &QueueName) -> Result<Vec<Waiting>, Error> {
+        match self.admit_lanes(queue, None).await {
+            Err(error) if error.may_be_locked() => Ok(Vec::new()),
+            admitted => admitted,
+        }
     }
 
     async fn admit_lanes(&self, queue: &QueueName, keys: Option<&[String]>) -> Result<Vec<Waiting>, Error> {
@@ -87,7 +94,7 @@ impl Store {
             }
             moved += rows.len() as u64;
         }
-        self.admit_lanes(queue, None).await?;
+        self.admit_changed(queue).await?;
         Ok(moved)
     }
 
@@ -102,18 +109,15 @@ impl Store {
         fair_key: &str,
         weight: f64,
     ) -> Result<(Vec<JobId>, Vec<Waiting>), Error> {
-        let statement = sqlx::query(include_str!("../sql/fair_weight.sql"))
-            .bind(queue.as_str())
-            .bind(fair_key)
-            .bind(weight)
-            .bind(LOCK_TIMEOUT);
-        let parked: Vec<Uuid> = statement
-            .try_map(|row: PgRow| row.try_get("id"))
-            .fetch_all(&self.bounded)
-            .await
-            .map_err(Error::sql("setting the weight of a fair key"))?;
-        let parked = parked.into_iter().map(JobId).collect();
-        Ok((parked, self.admit_lanes(queue, None).await?))
+        const DOING: &str = "setting the weight of a fair key";
+        let statement = |lock_timeout: &'static str| {
+            let statement = sqlx::query(include_str!("../sql/fair_weight.sql"));
+            statement.bind(queue.as_str()).bind(fair_key).bind(weight).bind(lock_timeout)
+        };
+        let rows = self.change(DOING, || described(queue, fair_key), &statement).await?;
+        let parked: Result<_, _> = rows.iter().map(|row| row.try_get("id").map(JobId)).collect();
+        let parked = parked.map_err(Error::sql(DOING))?;
+        Ok((parked, self.admit_changed(queue).await?))
     }
 
     /// Pauses a fair key in a queue: none of its jobs starts until it is resumed. Returns whether that changed anything, and the jobs that
@@ -122,13 +126,14 @@ impl Store {
     /// # Errors
     /// The fair keys of the queue are only labels, or the statement failed.
     pub async fn pause_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<(bool, Vec<JobId>), Error> {
-        let statement = sqlx::query(include_str!("../sql/pause_fair_key.sql"))
-            .bind(queue.as_str())
-            .bind(fair_key)
-            .bind(LOCK_TIMEOUT);
-        let answer = |row: PgRow| Ok((row.try_get("changed")?, row.try_get::<Vec<Uuid>, _>("parked")?));
-        let (changed, parked) =
-            statement.try_map(answer).fetch_one(&self.bounded).await.map_err(Error::sql("pausing a fair key"))?;
+        const DOING: &str = "pausing a fair key";
+        let statement = |lock_timeout: &'static str| {
+            let statement = sqlx::query(include_str!("../sql/pause_fair_key.sql"));
+            statement.bind(queue.as_str()).bind(fair_key).bind(lock_timeout)
+        };
+        let rows = self.change(DOING, || described(queue, fair_key), &statement).await?;
+        let answer = |row: &PgRow| Ok((row.try_get("changed")?, row.try_get::<Vec<Uuid>, _>("parked")?));
+        let (changed, parked) = rows.first().map(answer).transpose().map_err(Error::sql(DOING))?.unwrap_or_default();
         Ok((changed, parked.into_iter().map(JobId).collect()))
     }
 
@@ -137,12 +142,12 @@ impl Store {
     /// # Errors
     /// A statement failed.
     pub async fn resume_fair_key(&self, queue: &QueueName, fair_key: &str) -> Result<(bool, Vec<Waiting>), Error> {
-        let statement = sqlx::query(include_str!("../sql/resume_fair_key.sql"))
-            .bind(queue.as_str())
-            .bind(fair_key)
-            .bind(LOCK_TIMEOUT);
-        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("resuming a fair key"))?;
-        Ok((row.is_some(), self.admit_lanes(queue, None).await?))
+        let statement = |lock_timeout: &'static str| {
+            let statement = sqlx::query(include_str!("../sql/resume_fair_key.sql"));
+            statement.bind(queue.as_str()).bind(fair_key).bind(lock_timeout)
+        };
+        let rows = self.change("resuming a fair key", || described(queue, fair_key), &statement).await?;
+        Ok((!rows.is_empty(), self.admit_changed(queue).await?))
     }
 
     /// The weights that somebody has set in a queue, by key.
@@ -232,6 +237,11 @@ impl Store {
         }
         waiting
     }
+}
+
+/// A fair key, for errors.
+fn described(queue: &QueueName, fair_key: &str) -> String {
+    format!("fair key {fair_key:?} of queue {queue}")
 }
 
 /// The lane in which a job that has just come to the line was parked.

@@ -5,10 +5,10 @@ use crate::{
     bounded::Bounded,
     claim::is_locked,
     connect::Store,
-    error::{Cause, Error, code_of},
+    error::{Cause, Error, WANTS_ENCRYPTION, code_of},
     job_words,
     promote::waiting,
-    settle::{Locked, OnRefusal, Written, read_answer, refuses_the_data, was_routed_late, write},
+    settle::{Locked, OnRefusal, Relearns, Written, read_answer, refuses_the_data, was_routed_late, write},
     statement::statement,
 };
 use leasehold_core::{
@@ -106,12 +106,14 @@ pub(crate) async fn complete_then(
     worker: WorkerId,
     runs: &[&FinishedRun],
     on_refusal: OnRefusal,
+    relearns: Relearns,
 ) -> Result<Written, sqlx::Error> {
     let mut sent = send(pool, worker, runs).await;
     if sent.as_ref().is_err_and(was_routed_late) {
         sent = send(pool, worker, runs).await;
     }
     match sent {
+        Err(error) if relearns == Relearns::Yes && code_of(&error).as_deref() == Some(WANTS_ENCRYPTION) => Err(error),
         Err(error) if is_locked(&error) && runs.len() == 1 => Ok(Written::default()),
         Err(error) if refuses_the_jobs(&error) && runs.len() == 1 && on_refusal == OnRefusal::Keep => {
             Ok(Written::refused(runs[0], &error))
@@ -124,7 +126,7 @@ pub(crate) async fn complete_then(
         Err(error) if is_locked(&error) || refuses_the_jobs(&error) => {
             let mut all = Written::default();
             for run in runs {
-                all.add(Box::pin(complete_then(pool, worker, &[run], on_refusal)).await?);
+                all.add(Box::pin(complete_then(pool, worker, &[run], on_refusal, relearns)).await?);
             }
             Ok(all)
         }

@@ -5,8 +5,10 @@ use crate::{
     connect::Store,
     error::Error,
     job_words,
+    locked_out::LockedOut,
     promote::waiting,
     row::{job_id, json, line_at_if_any, uuids, word},
+    together::Others,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{
@@ -14,40 +16,37 @@ use leasehold_core::{
 };
 use leasehold_ports::{Enqueued, Waiting};
 use sqlx::{PgConnection, Postgres, Row, postgres::PgArguments, postgres::PgRow, query::Query};
-use std::{collections::BTreeSet, str::FromStr};
+use std::str::FromStr;
 
 const ENQUEUE: &str = include_str!("../sql/enqueue_graph.sql");
-const DOING: &str = "enqueueing jobs that depend on others";
+pub(crate) const DOING: &str = "enqueueing jobs that depend on others";
 const READING: &str = "reading a graph";
-
-/// How many times the statement is sent when the server rolls it back because of a conflict.
-const TRIES: u32 = 5;
 
 impl Store {
     /// Enqueues jobs that may depend on each other and on jobs that exist, all of them or none. Answers have the order of
     /// `jobs`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] before anything is sent. Or the statement failed: a parent does not exist, or the jobs depend on
-    /// each other in a cycle. Nothing was written.
+    /// [`Error::Invalid`] before anything is sent. [`Error::Locked`] if open transactions of other sessions hold a parent, an id or a
+    /// unique key for longer than `lock_timeout`. Or the statement failed: a parent does not exist, or the jobs depend on each
+    /// other in a cycle. Nothing was written.
     pub async fn enqueue_graph(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         jobs.iter().try_for_each(NewJob::validate)?;
         if jobs.len() > GRAPH_MAX_JOBS {
             let problem = format!("has {} jobs; at most {GRAPH_MAX_JOBS} are allowed", jobs.len());
             return Err(InvalidJob(vec![FieldError { field: "graph", problem }]).into());
         }
-        let nodes = nodes(jobs.iter())?;
-        // A parent that another session has locked: the statement waits for the whole of the time, because a graph is one
-        // transaction.
-        let lock_timeout = format!("{}ms", self.lock_timeout.as_millis());
-        let mut tried = 1;
-        loop {
-            let rows = statement(&nodes, Some(&lock_timeout)).fetch_all(&self.long_statements).await;
-            match rows.map_err(Error::sql(DOING)) {
-                Err(error) if error.is_rolled_back() && tried < TRIES => tried += 1,
-                rows => return enqueued(&rows?),
+        let sent = self.enqueue_together(&self.encrypted(jobs).await?, Others::Wait).await;
+        let (answers, held) = match sent {
+            Err(error) if self.learns_of_a_queue(&error) => {
+                self.enqueue_together(&self.encrypted(jobs).await?, Others::Wait).await?
             }
+            sent => sent?,
+        };
+        if !held.is_empty() {
+            return Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: answers })));
         }
+        Ok(answers.into_iter().flatten().collect())
     }
 
     /// The same inside the caller's transaction.
@@ -68,7 +67,11 @@ impl Store {
         let most = i64::try_from(results_max).unwrap_or(i64::MAX);
         let statement = sqlx::query(include_str!("../sql/parents.sql")).bind(id.0).bind(most);
         let rows = statement.try_map(|row| parent(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("reading the parents of a job"))
+        let mut parents = rows.map_err(Error::sql("reading the parents of a job"))?;
+        for Parent { id, result, .. } in &mut parents {
+            *result = result.take().map(|result| self.readable_result(*id, result));
+        }
+        Ok(parents)
     }
 
     /// The jobs that this job depends on, the jobs that depend on it, and so on, up to `limit` jobs.
@@ -101,15 +104,15 @@ impl Store {
     }
 }
 
-fn nodes<'a>(jobs: impl Iterator<Item = &'a NewJob>) -> Result<String, Error> {
+pub(crate) fn nodes<'a>(jobs: impl Iterator<Item = &'a NewJob>) -> Result<String, Error> {
     job_words::json(jobs).map_err(|error| Error::sql(DOING)(sqlx::Error::Encode(error.into())))
 }
 
-fn statement<'a>(nodes: &'a str, lock_timeout: Option<&'a str>) -> Query<'a, Postgres, PgArguments> {
+pub(crate) fn statement<'a>(nodes: &'a str, lock_timeout: Option<&'a str>) -> Query<'a, Postgres, PgArguments> {
     sqlx::query(ENQUEUE).bind(nodes).bind(lock_timeout)
 }
 
-fn enqueued(rows: &[PgRow]) -> Result<Vec<Enqueued>, Error> {
+pub(crate) fn enqueued(rows: &[PgRow]) -> Result<Vec<Enqueued>, Error> {
     let answer = |row: &PgRow| {
         Ok(Enqueued {
             id: job_id(row, "id")?,
@@ -159,9 +162,4 @@ fn graph_edge(row: &PgRow) -> Result<GraphEdge, sqlx::Error> {
         met: row.try_get("met")?,
         on_parent_failure: word(row, "on_parent_failure")?,
     })
-}
-
-/// The places of the jobs that have parents.
-pub(crate) fn dependents(jobs: &[NewJob]) -> BTreeSet<usize> {
-    (0..jobs.len()).filter(|&nth| !jobs[nth].depends_on.is_empty()).collect()
 }

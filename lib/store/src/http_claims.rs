@@ -2,20 +2,28 @@
 //! worker that did not get the answer asks for it again.
 
 use crate::{
-    claim::{claimed, limited},
+    claim::{TOKEN_AHEAD, claimed, limited},
     connect::Store,
     error::Error,
+    promote::waiting,
     row::{job_id, line_at, millis, retry, time, uuids, word},
     statement::statement,
 };
 use chrono::{DateTime, Utc};
-use leasehold_core::{Backoff, ClaimedJob, Epoch, JobId, Kind, QueueName, Retry, Tries, WorkerId};
-use leasehold_ports::Kinds;
+use leasehold_core::{Backoff, ClaimedJob, Epoch, Fence, JobId, Kind, QueueName, Retry, Tries, WorkerId};
+use leasehold_ports::{Kinds, Waiting};
 use sqlx::{PgConnection, Row, postgres::PgRow};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
 const DOING: &str = "claiming jobs for an HTTP worker";
+
+/// How long the answer to a claim may take to be written. After this time, a server that writes nothing has died. The server moves
+/// the time while it writes.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 /// The jobs of one claim with limit keys: their keys are locked until the claim ends.
 const LIMITED_AT_ONCE: usize = 64;
@@ -90,7 +98,7 @@ impl Store {
         let places: HashMap<JobId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
         let mut runs = runs;
         runs.sort_by_key(|run| places.get(&run.job.fence.id).copied());
-        Ok(runs)
+        Ok(self.decrypted_runs(claim.worker, runs).await)
     }
 
     /// Claims jobs from the front of the line, without Redis.
@@ -99,10 +107,11 @@ impl Store {
     /// As [`Store::claim_http`].
     pub async fn claim_line_http(&self, claim: &HttpClaim) -> Result<Vec<HttpRun>, Error> {
         let with_limits = self.limited_runs.are_asked_for();
-        match self.claim_front_in_time(claim, with_limits).await {
+        let runs = match self.claim_front_in_time(claim, with_limits).await {
             Err(error) if with_limits && error.may_be_locked() => self.claim_front_in_time(claim, false).await,
             runs => runs,
-        }
+        }?;
+        Ok(self.decrypted_runs(claim.worker, runs).await)
     }
 
     /// The runs of a claim that have not ended, with a full lease.
@@ -111,7 +120,9 @@ impl Store {
     /// The statement failed.
     pub async fn recall_http(&self, worker: WorkerId, claim_id: &str, lease: Duration) -> Result<Vec<HttpRun>, Error> {
         let statement = recall(worker, claim_id, lease).try_map(|row| run_of(self, &row, worker));
-        statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading a claim of an HTTP worker"))
+        let runs = statement.fetch_all(&self.bounded).await;
+        let runs = runs.map_err(Error::sql("reading a claim of an HTTP worker"))?;
+        Ok(self.decrypted_runs(worker, runs).await)
     }
 
     /// The runs of this claim that another process has started and that have not ended. The claim has its turn until the end of the
@@ -130,6 +141,53 @@ impl Store {
         let statement = recall(claim.worker, &claim.claim_id, claim.lease).persistent(false);
         let statement = statement.try_map(|row| run_of(self, &row, claim.worker));
         statement.fetch_all(connection).await.map_err(Error::sql(DOING))
+    }
+
+    /// The answers with these runs were written; or, with `more`, they are being written and have so much more time. Returns the runs
+    /// that another session has locked: PostgreSQL does not know of them yet.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn http_delivery(&self, runs: &[Fence], more: Option<Duration>) -> Result<HashSet<Fence>, Error> {
+        let ids: Vec<Uuid> = runs.iter().map(|run| run.id.0).collect();
+        let epochs: Vec<Epoch> = runs.iter().map(|run| run.epoch).collect();
+        let statement =
+            sqlx::query(include_str!("../sql/http_delivery.sql")).bind(ids).bind(epochs).bind(more.map(millis));
+        let locked =
+            statement.fetch_all(&self.bounded).await.map_err(Error::sql("noting that HTTP workers have their jobs"))?;
+        let locked: HashSet<Uuid> = locked.iter().map(|row| row.get("job")).collect();
+        Ok(runs.iter().copied().filter(|run| locked.contains(&run.id.0)).collect())
+    }
+
+    /// Gives back up to `limit` runs of HTTP workers whose answers were not written in time.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn release_undelivered(&self, limit: i64) -> Result<Vec<Waiting>, Error> {
+        let statement = sqlx::query(include_str!("../sql/http_undelivered.sql")).bind(limit);
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("giving back jobs that no HTTP worker has got"))
+    }
+
+    /// The HTTP worker gets no more jobs, from no server.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn drain_http(&self, worker: WorkerId) -> Result<(), Error> {
+        let statement = sqlx::query(include_str!("../sql/http_drain.sql")).bind(worker.0);
+        let done = statement.execute(&self.bounded).await;
+        done.map(drop).map_err(Error::sql("draining an HTTP worker"))
+    }
+
+    /// The HTTP workers among these that get no more jobs.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn drained_http(&self, workers: &[WorkerId]) -> Result<Vec<WorkerId>, Error> {
+        let workers: Vec<Uuid> = workers.iter().map(|worker| worker.0).collect();
+        let statement = sqlx::query(include_str!("../sql/http_drained.sql")).bind(workers);
+        let rows = statement.try_map(|row: PgRow| row.try_get("worker").map(WorkerId)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("reading which HTTP workers are drained"))
     }
 
     /// The live jobs among these.
@@ -171,7 +229,8 @@ impl Store {
         let mut jobs = Vec::new();
         if with_limits {
             let first = &left[..left.len().min(LIMITED_AT_ONCE)];
-            let rows = bound(include_str!("../sql/claim_limited.sql"), claim, first, claim.limit);
+            let rows = bound(statement!("claim_limited"), claim, first, claim.limit);
+            let rows = rows.bind(millis(TOKEN_AHEAD));
             let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
             jobs = self.begun_of(&rows, claim.worker)?;
             left.retain(|id| jobs.iter().all(|job| job.fence.id.0 != *id));
@@ -203,6 +262,7 @@ impl Store {
                 .bind(claim.kinds.names())
                 .bind(i64::try_from(half).unwrap_or(i64::MAX))
                 .bind(millis(claim.lease))
+                .bind(millis(TOKEN_AHEAD))
                 .persistent(false);
             let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
             jobs = self.begun_of(&rows, claim.worker)?;
@@ -243,7 +303,7 @@ impl Store {
 type Query<'a> = sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn recall(worker: WorkerId, claim_id: &str, lease: Duration) -> Query<'_> {
-    sqlx::query(include_str!("../sql/http_recall.sql")).bind(worker.0).bind(claim_id).bind(millis(lease))
+    sqlx::query(statement!("http_recall")).bind(worker.0).bind(claim_id).bind(millis(lease))
 }
 
 fn bound<'a>(sql: &'static str, claim: &'a HttpClaim, ids: &'a [Uuid], limit: usize) -> Query<'a> {
@@ -268,6 +328,7 @@ async fn note(connection: &mut PgConnection, claim: &HttpClaim, jobs: Vec<Claime
         .bind(claim.worker.0)
         .bind(&claim.claim_id)
         .bind(ids)
+        .bind(millis(ANSWER_WITHIN))
         .persistent(false)
         .fetch_all(connection)
         .await

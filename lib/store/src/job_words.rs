@@ -43,6 +43,10 @@ struct Words<'a> {
     batch: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fair_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<&'a str>,
     #[serde(skip_serializing_if = "<[JobId]>::is_empty")]
     depends_on: &'a [JobId],
     on_parent_failure: &'static str,
@@ -73,6 +77,8 @@ impl<'a> Words<'a> {
             unique: job.unique.as_ref(),
             batch: job.batch.as_deref(),
             fair_key: job.fair_key.as_deref(),
+            traceparent: job.traceparent.as_deref(),
+            webhook: job.webhook.as_deref(),
             depends_on: &job.depends_on,
             on_parent_failure: job.on_parent_failure.as_str(),
         }
@@ -130,6 +136,10 @@ struct WordsRead {
     #[serde(default)]
     fair_key: Option<String>,
     #[serde(default)]
+    traceparent: Option<String>,
+    #[serde(default)]
+    webhook: Option<String>,
+    #[serde(default)]
     depends_on: Vec<JobId>,
     on_parent_failure: String,
 }
@@ -152,29 +162,29 @@ pub(crate) fn read(json: &str) -> Result<Vec<NewJob>, serde_json::Error> {
             (Some(payload), None) => payload,
             (None, None) => return Err(serde_json::Error::custom("a job has no payload")),
         };
-        Ok(NewJob {
-            id: words.id,
-            id_may_exist: !words.id_is_new,
-            queue: words.queue,
-            kind: words.kind,
-            payload,
-            priority: words.priority,
-            run_at: words.run_at,
-            delay: words.delay,
-            max_attempts: words.max_attempts,
-            max_crashes: words.max_crashes,
-            timeout: words.timeout,
-            unique_key: words.unique_key,
-            limit_keys: words.limit_keys,
-            depends_on: words.depends_on,
-            on_parent_failure,
-            retry: words.retry,
-            expires_at: words.expires_at,
-            expires_in: words.expires_in,
-            unique: words.unique,
-            batch: words.batch,
-            fair_key: words.fair_key,
-        })
+        Ok(NewJob::new(words.kind, payload).with(|job| {
+            job.id = words.id;
+            job.id_may_exist = !words.id_is_new;
+            job.queue = words.queue;
+            job.priority = words.priority;
+            job.run_at = words.run_at;
+            job.delay = words.delay;
+            job.max_attempts = words.max_attempts;
+            job.max_crashes = words.max_crashes;
+            job.timeout = words.timeout;
+            job.unique_key = words.unique_key;
+            job.limit_keys = words.limit_keys;
+            job.depends_on = words.depends_on;
+            job.on_parent_failure = on_parent_failure;
+            job.retry = words.retry;
+            job.expires_at = words.expires_at;
+            job.expires_in = words.expires_in;
+            job.unique = words.unique;
+            job.batch = words.batch;
+            job.fair_key = words.fair_key;
+            job.traceparent = words.traceparent;
+            job.webhook = words.webhook;
+        }))
     };
     serde_json::from_str::<Vec<WordsRead>>(json)?.into_iter().map(job).collect()
 }
@@ -187,25 +197,28 @@ mod tests {
     fn jobs_are_read_as_they_were_written() {
         let payload = RawValue::from_string(r#"{"b": 1.50,  "a":"\u0000"}"#.to_owned()).expect("JSON");
         let plain = NewJob::new("k".parse().expect("a name"), payload);
-        let full = NewJob {
-            id_may_exist: true,
-            queue: "q".parse().expect("a name"),
-            priority: -7,
-            delay: Some(Duration::from_millis(1500)),
-            timeout: Some(Duration::from_secs(3)),
-            unique_key: Some("key".into()),
-            limit_keys: vec!["limit".into()],
-            batch: Some("b".into()),
-            fair_key: Some("tenant".into()),
-            depends_on: vec![JobId::new()],
-            on_parent_failure: ParentFailure::Hold,
-            retry: Some(Retry::linear(Duration::from_secs(2))),
-            expires_in: Some(Duration::from_secs(90)),
-            unique: Some(Unique::while_queued().replace()),
-            ..plain.clone()
-        };
-        let timed =
-            NewJob { run_at: Some(DateTime::UNIX_EPOCH), expires_at: Some(DateTime::UNIX_EPOCH), ..plain.clone() };
+        let full = plain.clone().with(|job| {
+            job.id_may_exist = true;
+            job.queue = "q".parse().expect("a name");
+            job.priority = -7;
+            job.delay = Some(Duration::from_millis(1500));
+            job.timeout = Some(Duration::from_secs(3));
+            job.unique_key = Some("key".into());
+            job.limit_keys = vec!["limit".into()];
+            job.batch = Some("b".into());
+            job.fair_key = Some("tenant".into());
+            job.traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+            job.webhook = Some("crm".into());
+            job.depends_on = vec![JobId::new()];
+            job.on_parent_failure = ParentFailure::Hold;
+            job.retry = Some(Retry::linear(Duration::from_secs(2)));
+            job.expires_in = Some(Duration::from_secs(90));
+            job.unique = Some(Unique::while_queued().replace());
+        });
+        let timed = plain.clone().with(|job| {
+            job.run_at = Some(DateTime::UNIX_EPOCH);
+            job.expires_at = Some(DateTime::UNIX_EPOCH);
+        });
         let jobs = [plain, full, timed];
         let again = read(&json(jobs.iter()).expect("JSON")).expect("jobs");
         assert_eq!(format!("{jobs:?}"), format!("{again:?}"));

@@ -2,7 +2,7 @@
 //!
 //! `claim.rs` takes slots and tokens. This file never does.
 
-use crate::{connect::Store, error::Error, promote::waiting, row::time};
+use crate::{connect::Store, error::Error, promote::waiting, read::row_locker, row::time, statement::statement};
 use chrono::{DateTime, Utc};
 use leasehold_core::{FinishedRun, JobId, Settled};
 use leasehold_ports::{Admitted, HeldLimit, Waiting};
@@ -11,10 +11,11 @@ use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 const DOING: &str = "setting a limit";
-/// A limit is set under the lock of all limits, which claims share for a moment.
-const LOCK_TIMEOUT: &str = "5s";
+const REMOVING: &str = "removing a limit";
 /// The most jobs of one queue and kind that come into the line at once, for a key without a limit.
 const ADMIT_MAX: i32 = 1000;
+/// How long a reaper waits for the claims under way, while no other claim begins. A claim waits for 50 ms at most.
+const APPLY_TIMEOUT: &str = "100ms";
 
 /// The limit of a key, or of each key that begins like a pattern, as an operator sets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,23 +43,27 @@ pub struct LimitRecord {
     pub changed_at: DateTime<Utc>,
     /// How many runs count against the limit now; of a pattern, the runs of all its keys. Always 0 for a rate alone.
     pub running_now: i64,
-    /// How many jobs wait for room, counted up to 10,000.
+    /// How many jobs of the key are queued, counted up to 10,000. A job with several keys counts for the one that it waits for.
     pub waiting: i64,
 }
 
 impl Store {
-    /// Sets the limit of a key or a pattern. Replaces an earlier one. Runs that have begun go on.
+    /// Sets the limit of a key or a pattern, and puts it into force. Replaces an earlier one. Runs that have begun go on. After the answer
+    /// no run starts by the earlier limit.
     ///
     /// # Errors
-    /// The limit is not valid, or the statement failed.
+    /// The limit is not valid; [`Error::Locked`] if another session holds the limit for longer than the lock timeout; or a
+    /// statement failed.
     pub async fn set_limit(&self, key: &str, change: &KeyLimit) -> Result<(), Error> {
-        let statement = sqlx::query(include_str!("../sql/limit_set.sql"))
-            .bind(key)
-            .bind(change.running)
-            .bind(change.rate.as_deref())
-            .bind(change.burst)
-            .bind(LOCK_TIMEOUT);
-        statement.fetch_one(&self.bounded).await.map_err(Error::sql(DOING))?;
+        let statement = |lock_timeout: &'static str| {
+            sqlx::query(include_str!("../sql/limit_set.sql"))
+                .bind(key)
+                .bind(change.running)
+                .bind(change.rate.as_deref())
+                .bind(change.burst)
+                .bind(lock_timeout)
+        };
+        self.change(DOING, || format!("the limit of {key:?}"), &statement).await?;
         self.admit_all(key).await
     }
 
@@ -66,12 +71,29 @@ impl Store {
     /// limit.
     ///
     /// # Errors
-    /// A statement failed. If the limit has ended, a reaper brings the jobs into the line.
+    /// [`Error::Locked`] as for [`Store::set_limit`], or a statement failed. If the limit has ended, a reaper brings the jobs into the line.
     pub async fn remove_limit(&self, key: &str) -> Result<bool, Error> {
-        let statement = sqlx::query_scalar(include_str!("../sql/limit_remove.sql")).bind(key).bind(LOCK_TIMEOUT);
-        let removed = statement.fetch_one(&self.bounded).await.map_err(Error::sql("removing a limit"))?;
+        let statement = |lock_timeout: &'static str| {
+            sqlx::query(include_str!("../sql/limit_remove.sql")).bind(key).bind(lock_timeout)
+        };
+        let rows = self.change(REMOVING, || format!("the limit of {key:?}"), &statement).await?;
+        let removed = rows.first().map(|row| row.try_get(0)).transpose().map_err(Error::sql(REMOVING))?;
+        let removed = removed.unwrap_or(false);
         self.admit_all(key).await?;
         Ok(removed)
+    }
+
+    /// Puts the changes of limits into force that transactions have asked for. False: claims under way took too long, and nothing has
+    /// changed.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn apply_limits(&self) -> Result<bool, Error> {
+        let statement = sqlx::query_scalar(include_str!("../sql/apply_limits.sql")).bind(APPLY_TIMEOUT);
+        match statement.fetch_one(&self.bounded).await.map_err(Error::sql("putting limits into force")) {
+            Err(error) if error.is_locked() => Ok(false),
+            answer => answer,
+        }
     }
 
     /// The limits, by key: all of them, or that of one key or pattern.
@@ -98,13 +120,14 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn held_limits(&self, keys: &[String]) -> Result<Vec<HeldLimit>, Error> {
-        let statement = sqlx::query(include_str!("../sql/limit_holders.sql")).bind(keys).try_map(|row: PgRow| {
+        let statement = sqlx::query(statement!("limit_holders")).bind(keys).try_map(|row: PgRow| {
             Ok(HeldLimit {
                 key: row.try_get("key")?,
                 running: row.try_get("running")?,
                 running_now: row.try_get("running_now")?,
                 holders: row.try_get::<Vec<Uuid>, _>("holders")?.into_iter().map(JobId).collect(),
                 token_in_ms: row.try_get("token_in_ms")?,
+                locked_by: row_locker(&row)?,
             })
         });
         statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading who holds the limits of a job"))
@@ -141,12 +164,28 @@ impl Store {
         Ok(admitted)
     }
 
+    /// Brings up to `limit` jobs for each queue and kind of the keys whose next token comes soon into the line: for a reaper.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn admit_tokens(&self, limit: i32) -> Result<Vec<Waiting>, Error> {
+        let statement = sqlx::query(include_str!("../sql/admit_tokens.sql")).bind(limit);
+        let rows = statement.try_map(|row| waiting(&row)).fetch_all(&self.bounded).await;
+        rows.map_err(Error::sql("bringing jobs whose tokens come into the line"))
+    }
+
     /// A key has been given room by hand. All its jobs that may start come into the line; a reaper does the same for the keys of a
-    /// pattern. The jobs are in the line and not in the head: a reaper fills the head.
+    /// pattern. The jobs are in the line and not in the head: a reaper fills the head. The limit is changed by now, so a lock of
+    /// another session is no error: the reaper brings these jobs too.
     async fn admit_all(&self, key: &str) -> Result<(), Error> {
         let keys = [key.to_owned()];
-        while self.admit(&keys).await?.len() >= usize::try_from(ADMIT_MAX).unwrap_or_default() {}
-        Ok(())
+        loop {
+            match self.admit(&keys).await {
+                Ok(jobs) if jobs.len() >= usize::try_from(ADMIT_MAX).unwrap_or_default() => {}
+                Err(error) if !error.may_be_locked() => return Err(error),
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// The jobs that come into the line because these runs have ended. A reaper finds what is missing after an error.

@@ -27,7 +27,7 @@ pub(crate) const SINGLE_LOCK_TIMEOUT: &str = "20ms";
 /// The lock timeout of an attempt during which we look for the session that holds the lock.
 pub(crate) const OBSERVED_LOCK_TIMEOUT: &str = "400ms";
 /// The time between two attempts, and between two looks for the holder.
-const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 const HOLDER_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Several tasks, some of which another session may block. Each task has a number.
@@ -100,7 +100,7 @@ impl Store {
     }
 
     /// The answer of one more attempt in a transaction of its own, and the session that the attempt waited for.
-    async fn try_and_find_holder<T: Lockable>(
+    pub(crate) async fn try_and_find_holder<T: Lockable>(
         &self,
         tried: &T,
         nth: usize,

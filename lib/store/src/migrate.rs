@@ -161,25 +161,28 @@ impl Store {
         Ok(listed(&applied))
     }
 
-    /// The SQL that makes the roles `leasehold_owner`, `leasehold_app`, `leasehold_worker` and `leasehold_reader`, with the
-    /// rights of each.
+    /// The SQL that makes the roles `leasehold_owner`, `leasehold_app`, `leasehold_worker`, `leasehold_api` and
+    /// `leasehold_reader`, with the rights of each.
     #[must_use]
     pub const fn roles_sql() -> &'static str {
         include_str!("../sql/roles.sql")
     }
 
-    /// Makes these roles, in one transaction.
+    /// Makes these roles, in one transaction. Returns whether there is the role `leasehold_api`: the owner of the schema may not create
+    /// it.
     ///
     /// # Errors
     /// A statement failed, usually because of missing rights. Then nothing was changed.
-    pub async fn make_roles(&self) -> Result<(), Error> {
+    pub async fn make_roles(&self) -> Result<bool, Error> {
         let mut session = Session::open(self, MIGRATION_PATIENCE).await.map_err(Error::sql("making the roles"))?;
         let made = match session.lock().await {
             Ok(()) => session.script(Self::roles_sql()).await,
             Err(error) => Err(error),
         };
         session.close().await;
-        made
+        made?;
+        let exists = sqlx::query_scalar(include_str!("../sql/role_exists.sql")).bind("leasehold_api");
+        exists.fetch_one(&self.bounded).await.map_err(Error::sql("looking for a role"))
     }
 
     /// The SQL of all migrations and functions, for people who run it by hand: a script for `psql` with the same result

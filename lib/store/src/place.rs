@@ -34,7 +34,7 @@ impl Store {
         for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
             let begun = Instant::now();
             match self.place_batch(batch, place, BATCH_LOCK_TIMEOUT).await {
-                Err(error) if error.may_be_locked() => {
+                Err(error) if error.may_be_row_lock() => {
                     let each = Each { store: self, ids: batch, place };
                     let tries = retry_locked(self, &each, batch.len(), begun).await?;
                     answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));

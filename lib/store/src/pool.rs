@@ -48,6 +48,19 @@ pub(crate) struct Pool {
     rollbacks: Arc<AtomicU64>,
 }
 
+/// The connections of this process to PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// Open connections.
+    pub open: usize,
+    /// Open connections without a statement.
+    pub idle: usize,
+    /// The most connections.
+    pub max: usize,
+    /// Statements that wait for a connection.
+    pub waiting: usize,
+}
+
 #[derive(Debug)]
 struct Manager {
     servers: Servers,
@@ -124,6 +137,11 @@ impl Pool {
     /// How many statements the server rolled back because of a conflict.
     pub(crate) fn rollbacks(&self) -> u64 {
         self.rollbacks.load(Relaxed)
+    }
+
+    pub(crate) fn usage(&self) -> PoolUsage {
+        let managed::Status { max_size, size, available, waiting } = self.inner.status();
+        PoolUsage { open: size, idle: available, max: max_size, waiting }
     }
 
     /// Closes idle connections.

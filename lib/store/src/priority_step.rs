@@ -3,16 +3,14 @@
 use crate::{
     connect::Store,
     error::Error,
-    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
     locked_out::{Locked, LockedOut},
-    row::{uuids, word},
+    row::{millis, uuids, word},
     statement::statement,
 };
-use async_trait::async_trait;
 use leasehold_core::{JobId, QueueName};
 use leasehold_ports::{Reorder, Reordered, STRICT_PRIORITY_STEP};
 use sqlx::{
-    PgConnection, Postgres, Row,
+    Postgres, Row,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -26,6 +24,16 @@ const REORDER_BATCH: i64 = 1_000;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Store {
+    /// Whether a job with a higher priority always comes first in the queue.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn is_strict(&self, queue: &QueueName) -> Result<bool, Error> {
+        let statement = sqlx::query_scalar(include_str!("../sql/is_strict.sql"));
+        let statement = statement.bind(queue.as_str()).bind(millis(STRICT_PRIORITY_STEP));
+        statement.fetch_one(&self.bounded).await.map_err(Error::sql("reading the priority step of a queue"))
+    }
+
     /// Sets what one point of priority is worth in a queue, and moves the jobs that wait. At most [`STRICT_PRIORITY_STEP`]; a
     /// longer step is cut to it. Returns how many waiting jobs moved.
     ///
@@ -34,19 +42,18 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Locked`] if other sessions hold the row of the queue, or waiting jobs, for longer than the lock timeout; or a
-    /// statement failed. If it names jobs, the step is set and all other jobs have moved.
+    /// statement failed. If it names jobs, the step is set and all other jobs have moved. If it names a table that is locked, its text
+    /// says whether the step is set.
     pub async fn set_priority_step(&self, queue: &QueueName, step: Duration) -> Result<u64, Error> {
-        let begun = Instant::now();
         let step_ms = i64::try_from(step.min(STRICT_PRIORITY_STEP).as_millis()).unwrap_or(i64::MAX);
-        let tries = retry_locked(self, &Set { store: self, queue, step_ms }, 1, begun).await?;
-        if tries.done.is_empty() {
-            let tell = |(nth, by)| Locked { nth, what: format!("queue {queue}"), by };
-            let held = tries.held.into_iter().map(tell).collect();
-            return Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: Vec::new() })));
-        }
+        let statement = |lock_timeout: &'static str| {
+            let statement = sqlx::query(include_str!("../sql/set_priority_step.sql"));
+            statement.bind(queue.as_str()).bind(step_ms).bind(lock_timeout)
+        };
+        self.change(DOING, || format!("queue {queue}"), &statement).await?;
         let (mut after, mut total, mut locked) = (None, 0, Vec::new());
         loop {
-            let batch = self.reorder_line(queue, after, REORDER_BATCH).await?;
+            let batch = self.reorder_line(queue, after, REORDER_BATCH).await.map_err(not_moved)?;
             total += batch.moved;
             locked.extend(batch.locked);
             if batch.last.is_none() {
@@ -57,7 +64,7 @@ impl Store {
         let begun = Instant::now();
         while !locked.is_empty() && begun.elapsed() < self.lock_timeout {
             sleep(PAUSE).await;
-            let batch = self.reorder_jobs(queue, &locked).await?;
+            let batch = self.reorder_jobs(queue, &locked).await.map_err(not_moved)?;
             total += batch.moved;
             locked = batch.locked;
         }
@@ -126,32 +133,13 @@ impl Store {
     }
 }
 
+/// The step is set. A table that another session has locked only delays the jobs.
+fn not_moved(error: Error) -> Error {
+    match error {
+        Error::Locked(locked) => Error::Locked(Box::new(LockedOut { doing: NOT_MOVED, ..*locked })),
+        error => error,
+    }
+}
+
 const NOT_MOVED: &str = "the step is set, and a reaper moves these jobs when their locks end";
 const DOING: &str = "setting the priority step of a queue";
-
-/// A change to the row of one queue.
-struct Set<'a> {
-    store: &'a Store,
-    queue: &'a QueueName,
-    step_ms: i64,
-}
-
-#[async_trait]
-impl Lockable for Set<'_> {
-    type Answer = ();
-
-    async fn each(&self, left: Vec<usize>) -> Result<Tries<()>, Error> {
-        let statement = sqlx::query(include_str!("../sql/set_priority_step.sql"));
-        let statement = statement.bind(self.queue.as_str()).bind(self.step_ms).bind(BATCH_LOCK_TIMEOUT);
-        match statement.fetch_one(&self.store.bounded).await.map_err(Error::sql(DOING)) {
-            Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
-            row => row.map(|_| Tries { done: vec![(0, ())], held: Vec::new() }),
-        }
-    }
-
-    async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<()>, Error> {
-        let statement = sqlx::query(include_str!("../sql/set_priority_step.sql")).bind(self.queue.as_str());
-        let statement = statement.bind(self.step_ms).bind(OBSERVED_LOCK_TIMEOUT).persistent(false);
-        statement.fetch_one(connection).await.map(|_| Some(())).map_err(Error::sql(DOING))
-    }
-}

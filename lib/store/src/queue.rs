@@ -1,17 +1,7 @@
 //! pause, resume and purge: what an operator does with a whole queue, or with a kind in it.
 
-use crate::{
-    connect::Store,
-    error::Error,
-    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
-    locked_out::{Locked, LockedOut},
-    row::word,
-    statement::statement,
-};
-use async_trait::async_trait;
+use crate::{connect::Store, error::Error, row::word, statement::statement};
 use leasehold_core::{JobId, Kind, QueueName};
-use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
-use std::time::Instant;
 use uuid::Uuid;
 
 impl Store {
@@ -55,14 +45,15 @@ impl Store {
         doing: &'static str,
         sql: &'static str,
     ) -> Result<bool, Error> {
-        let begun = Instant::now();
-        let tries = retry_locked(self, &Set { store: self, queue, kind, doing, sql }, 1, begun).await?;
-        if let Some((_, changed)) = tries.done.into_iter().next() {
-            return Ok(changed);
-        }
         let what = || kind.map_or_else(|| format!("queue {queue}"), |kind| format!("kind {kind} of queue {queue}"));
-        let held = tries.held.into_iter().map(|(nth, by)| Locked { nth, what: what(), by }).collect();
-        Err(Error::Locked(Box::new(LockedOut { doing, held, accepted: Vec::new() })))
+        let statement = |lock_timeout: &'static str| {
+            let statement = sqlx::query(sql).bind(queue.as_str());
+            match kind {
+                Some(kind) => statement.bind(kind.as_str()).bind(lock_timeout),
+                None => statement.bind(lock_timeout),
+            }
+        };
+        Ok(!self.change(doing, what, &statement).await?.is_empty())
     }
 
     /// The paused queues.
@@ -87,6 +78,19 @@ impl Store {
         rows.await.map_err(Error::sql("reading which kinds are paused"))
     }
 
+    /// Whether there is a queue of this name: it has live or finished jobs, a setting, a pause or a schedule. Reads all finished jobs to
+    /// find that nobody knows the name. If they are too many for the answer timeout, the answer is yes.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn queue_is_known(&self, queue: &QueueName) -> Result<bool, Error> {
+        let statement = sqlx::query_scalar(include_str!("../sql/queue_is_known.sql")).bind(queue.as_str());
+        match statement.fetch_one(&self.bounded).await.map_err(Error::sql("looking for a queue")) {
+            Err(error) if error.is_cancelled() => Ok(true),
+            answer => answer,
+        }
+    }
+
     /// Cancels up to `limit` waiting (not running) jobs of a queue. An answer with fewer than `limit` ids means: no
     /// waiting job is left, except jobs that another session had locked.
     ///
@@ -96,42 +100,5 @@ impl Store {
         let statement = sqlx::query_scalar(statement!("purge")).bind(queue.as_str()).bind(limit);
         let ids: Vec<Uuid> = statement.fetch_all(&self.long_statements).await.map_err(Error::sql("purging a queue"))?;
         Ok(ids.into_iter().map(JobId).collect())
-    }
-}
-
-/// A change to the pause of one queue, or of a kind in it.
-struct Set<'a> {
-    store: &'a Store,
-    queue: &'a QueueName,
-    kind: Option<&'a Kind>,
-    doing: &'static str,
-    sql: &'static str,
-}
-
-impl<'a> Set<'a> {
-    fn statement(&self, lock_timeout: &'a str) -> Query<'a, Postgres, PgArguments> {
-        let mut statement = sqlx::query(self.sql).bind(self.queue.as_str());
-        if let Some(kind) = self.kind {
-            statement = statement.bind(kind.as_str());
-        }
-        statement.bind(lock_timeout)
-    }
-}
-
-#[async_trait]
-impl Lockable for Set<'_> {
-    type Answer = bool;
-
-    async fn each(&self, left: Vec<usize>) -> Result<Tries<bool>, Error> {
-        let statement = self.statement(BATCH_LOCK_TIMEOUT);
-        match statement.fetch_optional(&self.store.bounded).await.map_err(Error::sql(self.doing)) {
-            Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
-            row => row.map(|row| Tries { done: vec![(0, row.is_some())], held: Vec::new() }),
-        }
-    }
-
-    async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<bool>, Error> {
-        let statement = self.statement(OBSERVED_LOCK_TIMEOUT).persistent(false);
-        statement.fetch_optional(connection).await.map(|row| Some(row.is_some())).map_err(Error::sql(self.doing))
     }
 }

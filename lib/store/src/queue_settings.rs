@@ -3,20 +3,12 @@
 use crate::{
     connect::Store,
     error::Error,
-    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
-    locked_out::{Locked, LockedOut},
     row::{job_id, time},
 };
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use serde::Serialize;
-use sqlx::{
-    FromRow, PgConnection, Postgres, Row,
-    postgres::{PgArguments, PgRow},
-    query::Query,
-};
-use std::time::Instant;
+use sqlx::{FromRow, Row, postgres::PgRow};
 
 const DOING: &str = "setting a queue";
 
@@ -48,6 +40,8 @@ pub struct QueueSettings {
     pub keep_days: Option<i32>,
     /// Whether the jobs of the queue that have fair keys share it.
     pub fair: bool,
+    /// Whether the payloads of the queue are encrypted.
+    pub encrypted: bool,
 }
 
 /// A dead letter: a job that was made because another one died.
@@ -72,14 +66,18 @@ impl Store {
     /// [`Error::Locked`] if another session holds the row of the queue for longer than the lock timeout; or the statement
     /// failed, for example because a queue would be its own dead-letter queue.
     pub async fn set_queue(&self, queue: &QueueName, change: &QueueChange) -> Result<(), Error> {
-        let begun = Instant::now();
-        let tries = retry_locked(self, &Set { store: self, queue, change }, 1, begun).await?;
-        if !tries.done.is_empty() {
-            return Ok(());
-        }
-        let tell = |(nth, by)| Locked { nth, what: format!("queue {queue}"), by };
-        let held = tries.held.into_iter().map(tell).collect();
-        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: Vec::new() })))
+        let QueueChange { dead_letter, keep_days, fair } = change;
+        let statement = |lock_timeout: &'static str| {
+            sqlx::query(include_str!("../sql/set_queue.sql"))
+                .bind(queue.as_str())
+                .bind(dead_letter.is_some())
+                .bind(dead_letter.clone().flatten().map(|queue| queue.as_str().to_owned()))
+                .bind(keep_days.is_some())
+                .bind(keep_days.flatten().map(i32::from))
+                .bind(lock_timeout)
+                .bind(*fair)
+        };
+        self.change(DOING, || format!("queue {queue}"), &statement).await.map(drop)
     }
 
     /// What somebody has said about a queue.
@@ -108,43 +106,5 @@ impl Store {
         };
         let rows = statement.try_map(letter).fetch_all(&self.bounded).await;
         rows.map_err(Error::sql("reading the dead letters of a job"))
-    }
-}
-
-/// A change to the row of one queue.
-struct Set<'a> {
-    store: &'a Store,
-    queue: &'a QueueName,
-    change: &'a QueueChange,
-}
-
-impl Set<'_> {
-    fn statement<'q>(&self, lock_timeout: &'q str) -> Query<'q, Postgres, PgArguments> {
-        let QueueChange { dead_letter, keep_days, fair } = self.change;
-        sqlx::query(include_str!("../sql/set_queue.sql"))
-            .bind(self.queue.as_str().to_owned())
-            .bind(dead_letter.is_some())
-            .bind(dead_letter.clone().flatten().map(|queue| queue.as_str().to_owned()))
-            .bind(keep_days.is_some())
-            .bind(keep_days.flatten().map(i32::from))
-            .bind(lock_timeout)
-            .bind(*fair)
-    }
-}
-
-#[async_trait]
-impl Lockable for Set<'_> {
-    type Answer = ();
-
-    async fn each(&self, left: Vec<usize>) -> Result<Tries<()>, Error> {
-        match self.statement(BATCH_LOCK_TIMEOUT).fetch_one(&self.store.bounded).await.map_err(Error::sql(DOING)) {
-            Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
-            row => row.map(|_| Tries { done: vec![(0, ())], held: Vec::new() }),
-        }
-    }
-
-    async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<()>, Error> {
-        let statement = self.statement(OBSERVED_LOCK_TIMEOUT).persistent(false);
-        statement.fetch_one(connection).await.map(|_| Some(())).map_err(Error::sql(DOING))
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     connect::Store,
     error::Error,
     row::{Record, job_id, json, time, uuids, word},
+    statement::statement,
 };
 use leasehold_core::{JobId, JobRecord, Kind, QueueName, State};
 use leasehold_ports::{Finished, JobMoment, RowLocker};
@@ -36,6 +37,8 @@ pub struct QueueStats {
     pub paused_kinds: Vec<String>,
     /// The fair keys that are paused in this queue.
     pub paused_fair_keys: Vec<String>,
+    /// Whether the payloads of the queue are encrypted.
+    pub encrypted: bool,
     pub blocked: i64,
     pub scheduled: i64,
     pub queued: i64,
@@ -48,17 +51,54 @@ pub struct QueueStats {
     pub cancelled_last_minute: i64,
 }
 
+/// How a job is now, without its payload and its result.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "columns")]
+pub struct JobNow {
+    pub id: JobId,
+    pub queue: String,
+    pub kind: String,
+    pub state: State,
+    pub attempt: i32,
+    pub epoch: i32,
+    /// How much of the run is done, from 0 to 1.
+    pub done: Option<f64>,
+    /// When the run last told its progress.
+    pub told_at: Option<String>,
+}
+
 impl Store {
+    /// How these jobs are now.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn jobs_now(&self, ids: &[JobId]) -> Result<Vec<JobNow>, Error> {
+        let statement = sqlx::query(include_str!("../sql/jobs_now.sql")).bind(uuids(ids));
+        let rows = statement.try_map(|row: PgRow| {
+            Ok(JobNow {
+                id: job_id(&row, "id")?,
+                queue: row.try_get("queue")?,
+                kind: row.try_get("kind")?,
+                state: word(&row, "state")?,
+                attempt: row.try_get("attempt")?,
+                epoch: row.try_get("epoch")?,
+                done: row.try_get("done")?,
+                told_at: row.try_get("told_at")?,
+            })
+        });
+        rows.fetch_all(&self.bounded).await.map_err(Error::sql("reading how jobs are"))
+    }
+
     /// One job, live or finished.
     ///
     /// # Errors
     /// The statement failed.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         let statement = sqlx::query_as::<_, Record>(include_str!("../sql/job.sql")).bind(id.0);
-        const DOING: &str = "reading a job";
-        match statement.fetch_optional(&self.bounded).await.map_err(Error::sql(DOING)) {
-            Err(error) => Err(self.name_table_locks(DOING, error).await),
-            Ok(row) => Ok(row.map(|record| record.0)),
+        let row = statement.fetch_optional(&self.bounded).await.map_err(Error::sql("reading a job"))?;
+        match row {
+            Some(record) => Ok(Some(self.readable(record.0).await)),
+            None => Ok(None),
         }
     }
 
@@ -78,12 +118,12 @@ impl Store {
             .bind(filter.state.map(State::as_str))
             .bind(filter.before.map(|id| id.0))
             .bind(filter.limit);
-        const DOING: &str = "listing jobs";
-        let rows = match statement.fetch_all(&self.long_statements).await.map_err(Error::sql(DOING)) {
-            Ok(rows) => rows,
-            Err(error) => return Err(self.name_table_locks(DOING, error).await),
-        };
-        Ok(rows.into_iter().map(|record| record.0).collect())
+        let rows = statement.fetch_all(&self.long_statements).await.map_err(Error::sql("listing jobs"))?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        for record in rows {
+            jobs.push(self.readable(record.0).await);
+        }
+        Ok(jobs)
     }
 
     /// The jobs among `ids` that have finished.
@@ -93,7 +133,11 @@ impl Store {
     pub async fn finished(&self, ids: &[JobId]) -> Result<Vec<Finished>, Error> {
         let statement = sqlx::query(include_str!("../sql/finished.sql")).bind(uuids(ids));
         let rows = statement.try_map(|row| finished(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("looking for finished jobs"))
+        let mut rows = rows.map_err(Error::sql("looking for finished jobs"))?;
+        for Finished { id, result, .. } in &mut rows {
+            *result = result.take().map(|result| self.readable_result(*id, result));
+        }
+        Ok(rows)
     }
 
     /// One job, live or finished, at this moment; `None` if no job has this id.
@@ -101,12 +145,11 @@ impl Store {
     /// # Errors
     /// The statement failed.
     pub async fn job_moment(&self, id: JobId) -> Result<Option<JobMoment>, Error> {
-        let statement = sqlx::query(include_str!("../sql/explain.sql")).bind(id.0);
+        let statement = sqlx::query(statement!("explain")).bind(id.0);
         let row = statement.try_map(|row| job_moment(&row)).fetch_optional(&self.bounded).await;
-        const DOING: &str = "reading a job to explain";
-        let mut found = match row.map_err(Error::sql(DOING)) {
-            Err(error) => return Err(self.name_table_locks(DOING, error).await),
-            Ok(found) => found,
+        let mut found = match row.map_err(Error::sql("reading a job to explain"))? {
+            Some(moment) => Some(JobMoment { job: self.readable(moment.job).await, ..moment }),
+            None => None,
         };
         if let Some(moment) = &mut found
             && moment.job.fair_key.is_some()
@@ -139,11 +182,7 @@ impl Store {
     /// The statement failed.
     pub async fn stats(&self) -> Result<Vec<QueueStats>, Error> {
         let statement = sqlx::query_as(include_str!("../sql/stats.sql"));
-        const DOING: &str = "counting jobs";
-        match statement.fetch_all(&self.long_statements).await.map_err(Error::sql(DOING)) {
-            Err(error) => Err(self.name_table_locks(DOING, error).await),
-            stats => stats,
-        }
+        statement.fetch_all(&self.long_statements).await.map_err(Error::sql("counting jobs"))
     }
 }
 
@@ -156,24 +195,21 @@ fn finished(row: &PgRow) -> Result<Finished, sqlx::Error> {
     })
 }
 
+/// The session that has locked the row, or a row of a key.
+pub(crate) fn row_locker(row: &PgRow) -> Result<Option<RowLocker>, sqlx::Error> {
+    let Some(pid) = row.try_get("locker_pid")? else { return Ok(None) };
+    Ok(Some(RowLocker { pid, application: row.try_get("locker_application")?, since: time(row, "locked_since")? }))
+}
+
 fn job_moment(row: &PgRow) -> Result<JobMoment, sqlx::Error> {
     let key_held_by: Option<Uuid> = row.try_get("key_held_by")?;
-    let locker_pid: Option<i32> = row.try_get("locker_pid")?;
     Ok(JobMoment {
         job: Record::from_row(row)?.0,
         as_of: time(row, "as_of")?,
         paused: row.try_get("paused")?,
         kind_paused: row.try_get("kind_paused")?,
         key_held_by: key_held_by.map(JobId),
-        locked_by: locker_pid
-            .map(|pid| {
-                Ok::<_, sqlx::Error>(RowLocker {
-                    pid,
-                    application: row.try_get("locker_application")?,
-                    since: time(row, "locked_since")?,
-                })
-            })
-            .transpose()?,
+        locked_by: row_locker(row)?,
         limits: Vec::new(),
         share: None,
     })

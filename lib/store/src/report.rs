@@ -1,8 +1,18 @@
-//! report: writes the progress of runs.
+//! report and http_report: write the progress of runs.
 
 use crate::{connect::Store, error::Error, row::millis};
-use leasehold_core::{Report, WorkerId};
+use leasehold_core::{NOTES_MAX, Report, WorkerId};
 use serde_json::json;
+use sqlx::{Row, postgres::PgRow};
+
+/// The answer to the progress of a run of an HTTP worker, which still holds the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpReported {
+    /// Another transaction has locked the row otherwise.
+    pub written: bool,
+    /// Somebody has cancelled the job.
+    pub cancel_wanted: bool,
+}
 
 impl Store {
     /// Writes the progress of runs of one worker, in one statement. A run that has lost its lease, or whose row another
@@ -25,5 +35,23 @@ impl Store {
             .await
             .map(drop)
             .map_err(Error::sql("writing the progress of runs"))
+    }
+
+    /// Adds to what a run of an HTTP worker has told: the server does not know what it told before. `None`: the fence is stale.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn report_of_http(&self, report: &Report) -> Result<Option<HttpReported>, Error> {
+        let statement = sqlx::query(include_str!("../sql/http_report.sql"))
+            .bind(report.fence.id.0)
+            .bind(report.fence.worker.0)
+            .bind(report.fence.epoch)
+            .bind(report.done)
+            .bind(report.notes.last().map(|note| note.note.as_str()))
+            .bind(i64::try_from(NOTES_MAX).unwrap_or(i64::MAX));
+        let answer = statement.try_map(|row: PgRow| {
+            Ok(HttpReported { written: row.try_get("written")?, cancel_wanted: row.try_get("cancel_wanted")? })
+        });
+        answer.fetch_optional(&self.bounded).await.map_err(Error::sql("writing the progress of an HTTP worker's run"))
     }
 }

@@ -33,12 +33,14 @@ impl Store {
         self.delete_old_rows(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.trim(keep_s, longest_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.delete_old_letters(longest_s).await.map_err(Error::sql(DOING))?;
+        self.delete_old_job_webhooks(longest_s).await.map_err(Error::sql(DOING))?;
         self.end_periods().await.map_err(Error::sql(DOING))?;
         self.delete_old_edges(keep_s, &mut done).await.map_err(Error::sql(DOING))?;
         self.trim_limits().await.map_err(Error::sql(DOING))?;
         self.trim_fair().await.map_err(Error::sql(DOING))?;
         self.delete_old_batches(&mut done).await.map_err(Error::sql(DOING))?;
         self.forget_http().await.map_err(Error::sql(DOING))?;
+        self.trim_audit().await.map_err(Error::sql(DOING))?;
         Ok(done)
     }
 
@@ -100,6 +102,17 @@ impl Store {
         Ok(())
     }
 
+    async fn delete_old_job_webhooks(&self, longest_s: i64) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let delete = sqlx::query_scalar(include_str!("../sql/retain_job_webhooks.sql"));
+            let deleted: i64 = delete.bind(longest_s).bind(DELETE_ROWS).fetch_one(&self.long_statements).await?;
+            if deleted < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn make_partitions(&self, keep_s: i64, done: &mut Retained) -> Result<(), sqlx::Error> {
         let days = sqlx::query_scalar(include_str!("../sql/retain_days.sql")).bind(keep_s);
         let days: Vec<NaiveDate> = days.fetch_all(&self.long_statements).await?;
@@ -141,6 +154,18 @@ impl Store {
     async fn forget_http(&self) -> Result<(), sqlx::Error> {
         for _ in 0..DELETE_ROUNDS {
             let delete = sqlx::query_scalar(include_str!("../sql/retain_http.sql")).bind(DELETE_ROWS);
+            let deleted: i64 = delete.fetch_one(&self.long_statements).await?;
+            if deleted < DELETE_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what has stood in the audit for long enough.
+    async fn trim_audit(&self) -> Result<(), sqlx::Error> {
+        for _ in 0..DELETE_ROUNDS {
+            let delete = sqlx::query_scalar(include_str!("../sql/trim_audit.sql")).bind(DELETE_ROWS);
             let deleted: i64 = delete.fetch_one(&self.long_statements).await?;
             if deleted < DELETE_ROWS {
                 break;

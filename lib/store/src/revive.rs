@@ -35,7 +35,7 @@ impl Store {
         for (batch, first) in ids.chunks(BATCH_MAX).zip((0..).step_by(BATCH_MAX)) {
             let begun = Instant::now();
             match self.revive_batch(batch, BATCH_LOCK_TIMEOUT).await {
-                Err(error) if error.may_be_locked() => {
+                Err(error) if error.may_be_row_lock() => {
                     let tries = retry_locked(self, &Each { store: self, ids: batch }, batch.len(), begun).await?;
                     answers.extend(tries.done.into_iter().flat_map(|(_, answers)| answers));
                     let tell = |(nth, by)| Locked {
@@ -67,7 +67,7 @@ impl Store {
             let rows = statement.try_map(|row| decode(&row)).fetch_all(&self.bounded).await.map_err(Error::sql(DOING));
             let rows = match rows {
                 // Another session has locked a job, or took a unique key between the check and the insert.
-                Err(error) if error.may_be_locked() || error.code().as_deref() == Some("23505") => {
+                Err(error) if error.may_be_row_lock() || error.code().as_deref() == Some("23505") => {
                     self.revive_each(&left, &mut done).await?;
                     break;
                 }
@@ -149,7 +149,7 @@ impl Lockable for Each<'_> {
     }
 }
 
-fn statement<'a>(ids: &[JobId], lock_timeout: &'a str) -> Query<'a, Postgres, PgArguments> {
+pub(crate) fn statement<'a>(ids: &[JobId], lock_timeout: &'a str) -> Query<'a, Postgres, PgArguments> {
     sqlx::query(include_str!("../sql/revive.sql")).bind(uuids(ids)).bind(lock_timeout)
 }
 
@@ -158,7 +158,7 @@ fn revived(rows: Vec<(JobId, Option<Revived>)>) -> Result<Vec<Revived>, Error> {
 }
 
 /// A row without a queue: the unique key of this job is taken.
-fn decode(row: &PgRow) -> Result<(JobId, Option<Revived>), sqlx::Error> {
+pub(crate) fn decode(row: &PgRow) -> Result<(JobId, Option<Revived>), sqlx::Error> {
     let id = job_id(row, "id")?;
     if row.try_get::<Option<&str>, _>("queue")?.is_none() {
         return Ok((id, None));

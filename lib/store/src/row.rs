@@ -225,7 +225,9 @@ impl FromRow<'_, PgRow> for Record {
             limit_key: row.try_get("limit_key")?,
             limit_keys: row.try_get("limit_keys")?,
             progress: progress(row),
-            retry: retry(row)?,
+            webhook: row.try_get("webhook").unwrap_or_default(),
+            // Without a field, it says nothing: a job with a trace or a webhook has such a value.
+            retry: retry(row)?.filter(|retry| *retry != Retry::default()),
             retry_until: time_if_any(row, "retry_until")?,
             expires_at: time_if_any(row, "expires_at")?,
             unique_rule: unique_rule(row)?,
@@ -236,7 +238,8 @@ impl FromRow<'_, PgRow> for Record {
     }
 }
 
-fn decode(column: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
+/// A column that cannot be decoded.
+pub(crate) fn decode(column: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.into() }
 }
 

@@ -5,22 +5,21 @@
 use crate::{
     connect::Store,
     error::Error,
-    locked::{BATCH_LOCK_TIMEOUT, Lockable, OBSERVED_LOCK_TIMEOUT, Tries, retry_locked},
-    locked_out::{Locked, LockedOut},
     row::{job_id, json_present, millis, retry, time, time_if_any, word},
 };
-use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use leasehold_core::{JobId, Kind, Missed, NewJob, NewSchedule, QueueName, Retry, ScheduleName, Timing, Unique};
+use leasehold_core::{
+    FieldError, InvalidJob, JobId, Kind, Missed, NewJob, NewSchedule, QueueName, Retry, ScheduleName, Timing, Unique,
+};
 use leasehold_ports::{DueSchedule, DueSchedules, Fire, FireOutcome, TickJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::{
-    PgConnection, Postgres, Row,
+    Postgres, Row,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A schedule as it is now.
@@ -49,6 +48,7 @@ pub struct Schedule {
     pub unique: Option<Unique>,
     pub batch: Option<String>,
     pub fair_key: Option<String>,
+    pub webhook: Option<String>,
     /// `None` while the schedule is paused.
     pub next_at: Option<DateTime<Utc>>,
     pub paused_at: Option<DateTime<Utc>>,
@@ -73,20 +73,21 @@ impl Schedule {
     /// A new job like those of the ticks, due at once.
     #[must_use]
     pub fn job(&self) -> NewJob {
-        NewJob {
-            queue: self.queue.clone(),
-            priority: self.priority,
-            max_attempts: self.max_attempts,
-            timeout: self.timeout_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
-            unique_key: self.unique_key.clone(),
-            limit_keys: self.limit_keys.clone().unwrap_or_default(),
-            retry: self.retry,
-            expires_in: self.expires_in_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
-            unique: self.unique.clone(),
-            batch: self.batch.clone(),
-            fair_key: self.fair_key.clone(),
-            ..NewJob::new(self.kind.clone(), self.payload.clone())
-        }
+        let ms = |ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default());
+        NewJob::new(self.kind.clone(), self.payload.clone()).with(|job| {
+            job.queue = self.queue.clone();
+            job.priority = self.priority;
+            job.max_attempts = self.max_attempts;
+            job.timeout = self.timeout_ms.map(|timeout| ms(timeout.into()));
+            job.unique_key.clone_from(&self.unique_key);
+            job.limit_keys = self.limit_keys.clone().unwrap_or_default();
+            job.retry = self.retry;
+            job.expires_in = self.expires_in_ms.map(ms);
+            job.unique.clone_from(&self.unique);
+            job.batch.clone_from(&self.batch);
+            job.fair_key.clone_from(&self.fair_key);
+            job.webhook.clone_from(&self.webhook);
+        })
     }
 
     fn decode(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -111,6 +112,7 @@ impl Schedule {
             unique: row.try_get::<Option<&str>, _>("unique")?.and_then(|text| serde_json::from_str(text).ok()),
             batch: row.try_get("batch")?,
             fair_key: row.try_get("fair_key")?,
+            webhook: row.try_get("webhook")?,
             next_at: time_if_any(row, "next_at")?,
             paused_at: time_if_any(row, "paused_at")?,
             created_at: time(row, "created_at")?,
@@ -154,7 +156,12 @@ impl Store {
     pub async fn schedules(&self, name: Option<&ScheduleName>) -> Result<Vec<Schedule>, Error> {
         let statement = sqlx::query(include_str!("../sql/schedules.sql")).bind(name.map(ScheduleName::as_str));
         let rows = statement.try_map(|row| Schedule::decode(&row)).fetch_all(&self.bounded).await;
-        rows.map_err(Error::sql("reading schedules"))
+        let mut rows = rows.map_err(Error::sql("reading schedules"))?;
+        for Schedule { name, kind, payload, .. } in &mut rows {
+            let stored = std::mem::take(payload);
+            *payload = self.readable_payload_of(name, kind, stored);
+        }
+        Ok(rows)
     }
 
     /// Changes one schedule. Returns whether that changed anything; `None` if there is no schedule of this name.
@@ -166,18 +173,35 @@ impl Store {
         name: &ScheduleName,
         change: ScheduleChange<'_>,
     ) -> Result<Option<bool>, Error> {
-        if let ScheduleChange::Set { schedule, .. } = &change {
-            schedule.job.validate()?;
+        let ScheduleChange::Set { schedule, next_at } = change else { return self.send_schedule(name, &change).await };
+        schedule.job.validate()?;
+        self.knows_webhook(schedule.job.webhook.as_deref()).await?;
+        let mut sent = schedule.clone();
+        sent.job = self.encrypted_for(name, &schedule.job).await?;
+        match self.send_schedule(name, &ScheduleChange::Set { schedule: &sent, next_at }).await {
+            Err(error) if self.learns_of_a_queue(&error) => {
+                sent.job = self.encrypted_for(name, &schedule.job).await?;
+                self.send_schedule(name, &ScheduleChange::Set { schedule: &sent, next_at }).await
+            }
+            changed => changed,
         }
-        let begun = Instant::now();
-        let written = Write { store: self, name, change };
-        let tries = retry_locked(self, &written, 1, begun).await?;
-        if let Some((_, changed)) = tries.done.into_iter().next() {
-            return Ok(changed);
+    }
+
+    /// The job of the schedule is as PostgreSQL takes it.
+    async fn send_schedule(&self, name: &ScheduleName, change: &ScheduleChange<'_>) -> Result<Option<bool>, Error> {
+        let statement = |lock_timeout: &'static str| statement(name, change, lock_timeout);
+        let rows = self.change(DOING, || format!("schedule {name}"), &statement).await?;
+        rows.first().map(|row| row.try_get("changed")).transpose().map_err(Error::sql(DOING))
+    }
+
+    /// Refuses the id of a webhook that does not exist. A webhook that is removed later keeps no schedule from firing.
+    async fn knows_webhook(&self, id: Option<&str>) -> Result<(), Error> {
+        let Some(id) = id else { return Ok(()) };
+        if self.webhooks(Some(id)).await?.is_empty() {
+            let problem = format!("is '{id}', and there is no webhook of this id");
+            return Err(InvalidJob(vec![FieldError { field: "webhook", problem }]).into());
         }
-        let tell = |(nth, by)| Locked { nth, what: format!("schedule {name}"), by };
-        let held = tries.held.into_iter().map(tell).collect();
-        Err(Error::Locked(Box::new(LockedOut { doing: DOING, held, accepted: Vec::new() })))
+        Ok(())
     }
 
     /// Up to `limit` schedules whose tick has come: all of them, or only those whose tick was at or after `since`. A row that
@@ -229,33 +253,29 @@ impl Store {
 
 const DOING: &str = "changing a schedule";
 
-/// A change to one row.
-struct Write<'a> {
-    store: &'a Store,
-    name: &'a ScheduleName,
-    change: ScheduleChange<'a>,
-}
-
-impl Write<'_> {
-    fn statement(&self, lock_timeout: &'static str) -> Query<'_, Postgres, PgArguments> {
-        let name = self.name.as_str();
-        match &self.change {
-            ScheduleChange::Set { schedule, next_at } => {
-                let limit_keys = (!schedule.job.limit_keys.is_empty()).then_some(&schedule.job.limit_keys[..]);
-                set(schedule, *next_at).bind(lock_timeout).bind(limit_keys).bind(schedule.job.fair_key.as_deref())
-            }
-            ScheduleChange::Pause => {
-                sqlx::query(include_str!("../sql/schedule_pause.sql")).bind(name).bind(lock_timeout)
-            }
-            ScheduleChange::Resume { revision, next_at } => sqlx::query(include_str!("../sql/schedule_resume.sql"))
-                .bind(name)
-                .bind(revision)
-                .bind(next_at)
-                .bind(lock_timeout),
-            ScheduleChange::Remove => {
-                sqlx::query(include_str!("../sql/schedule_remove.sql")).bind(name).bind(lock_timeout)
-            }
+/// The statement of a change, with its lock timeout.
+fn statement<'q>(
+    name: &'q ScheduleName,
+    change: &'q ScheduleChange<'_>,
+    lock_timeout: &'static str,
+) -> Query<'q, Postgres, PgArguments> {
+    let name = name.as_str();
+    match change {
+        ScheduleChange::Set { schedule, next_at } => {
+            let limit_keys = (!schedule.job.limit_keys.is_empty()).then_some(&schedule.job.limit_keys[..]);
+            set(schedule, *next_at)
+                .bind(lock_timeout)
+                .bind(limit_keys)
+                .bind(schedule.job.fair_key.as_deref())
+                .bind(schedule.job.webhook.as_deref())
         }
+        ScheduleChange::Pause => sqlx::query(include_str!("../sql/schedule_pause.sql")).bind(name).bind(lock_timeout),
+        ScheduleChange::Resume { revision, next_at } => sqlx::query(include_str!("../sql/schedule_resume.sql"))
+            .bind(name)
+            .bind(revision)
+            .bind(next_at)
+            .bind(lock_timeout),
+        ScheduleChange::Remove => sqlx::query(include_str!("../sql/schedule_remove.sql")).bind(name).bind(lock_timeout),
     }
 }
 
@@ -284,29 +304,6 @@ fn set(schedule: &NewSchedule, next_at: DateTime<Utc>) -> Query<'_, Postgres, Pg
         .bind(job.expires_in.map(millis))
         .bind(job.unique.as_ref().and_then(|unique| serde_json::to_string(unique).ok()))
         .bind(job.batch.as_deref())
-}
-
-#[async_trait]
-impl Lockable for Write<'_> {
-    type Answer = Option<bool>;
-
-    async fn each(&self, left: Vec<usize>) -> Result<Tries<Option<bool>>, Error> {
-        let row = self.statement(BATCH_LOCK_TIMEOUT).fetch_optional(&self.store.bounded).await;
-        match row.map_err(Error::sql(DOING)) {
-            Err(error) if error.is_locked() => Ok(Tries { done: Vec::new(), held: left }),
-            row => Ok(Tries { done: vec![(0, changed(row?)?)], held: Vec::new() }),
-        }
-    }
-
-    async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<Option<bool>>, Error> {
-        let statement = self.statement(OBSERVED_LOCK_TIMEOUT).persistent(false);
-        let row = statement.fetch_optional(connection).await.map_err(Error::sql(DOING))?;
-        changed(row).map(Some)
-    }
-}
-
-fn changed(row: Option<PgRow>) -> Result<Option<bool>, Error> {
-    row.map(|row| row.try_get("changed")).transpose().map_err(Error::sql(DOING))
 }
 
 fn timing(cron: Option<String>, timezone: Option<String>, every_ms: Option<i64>) -> Timing {

@@ -50,7 +50,17 @@ impl Store {
     ) -> Result<(SettledRuns, Vec<Unstorable>), Error> {
         let (mut settled, mut unstorable) = (SettledRuns::default(), Vec::new());
         for batch in runs.chunks(BATCH_MAX) {
-            unstorable.extend(self.settle_batch(worker, batch, on_refusal, &mut settled).await?);
+            let sent = self.encrypted_ends(batch, on_refusal).await?;
+            let relearns = if self.keys().is_empty() { Relearns::No } else { Relearns::Yes };
+            let refused = match self.settle_batch(worker, sent, on_refusal, relearns, &mut settled).await {
+                // Runs that were settled before the error are answered as such.
+                Err(error) if self.learns_of_a_queue(&error) => {
+                    let sent = self.encrypted_ends(batch, on_refusal).await?;
+                    self.settle_batch(worker, sent, on_refusal, Relearns::No, &mut settled).await?
+                }
+                refused => refused?,
+            };
+            unstorable.extend(refused);
         }
         Ok((settled, unstorable))
     }
@@ -63,22 +73,25 @@ impl Store {
     async fn settle_batch(
         &self,
         worker: WorkerId,
-        runs: &[FinishedRun],
+        EncryptedEnds { runs, refused }: EncryptedEnds<'_>,
         on_refusal: OnRefusal,
+        relearns: Relearns,
         settled: &mut SettledRuns,
     ) -> Result<Vec<Unstorable>, Error> {
-        let mut unstorable: Vec<Unstorable> = Vec::new();
+        let mut unstorable: Vec<Unstorable> = refused;
         let mut answers = vec![Settled::LeaseLost; runs.len()];
         let mut unclear = Vec::new();
         for ending in Ending::ALL {
             let ours = |&nth: &usize| runs[nth].fence.worker == worker && runs[nth].settle.ending() == ending;
-            let mut which: Vec<usize> = (0..runs.len()).filter(ours).collect();
+            let is_refused = |&nth: &usize| unstorable.iter().any(|refused| refused.fence == runs[nth].fence);
+            let mut which: Vec<usize> = (0..runs.len()).filter(ours).filter(|nth| !is_refused(nth)).collect();
             // All statements lock rows in this order, so that two statements never wait for each other in both
             // directions.
             which.sort_unstable_by_key(|&nth| runs[nth].fence.id);
-            for which in statements_of(runs, which) {
+            for which in statements_of(&runs, which) {
                 let batch: Vec<&FinishedRun> = which.iter().map(|&nth| &runs[nth]).collect();
-                let written = self.write(ending, worker, &batch, on_refusal).await.map_err(Error::sql(DOING))?;
+                let written =
+                    self.write(ending, worker, &batch, on_refusal, relearns).await.map_err(Error::sql(DOING))?;
                 settled.unblocked.extend(written.unblocked);
                 unstorable.extend(written.unstorable);
                 for nth in which {
@@ -103,8 +116,8 @@ impl Store {
                 answers[nth] = answer;
             }
         }
-        settled.unblocked.extend(self.admit_after(runs, &answers).await);
-        settled.unblocked.extend(self.admit_fair_after(runs, &answers).await);
+        settled.unblocked.extend(self.admit_after(&runs, &answers).await);
+        settled.unblocked.extend(self.admit_fair_after(&runs, &answers).await);
         settled.answers.extend(answers);
         Ok(unstorable)
     }
@@ -116,9 +129,10 @@ impl Store {
         worker: WorkerId,
         runs: &[&FinishedRun],
         on_refusal: OnRefusal,
+        relearns: Relearns,
     ) -> Result<Written, sqlx::Error> {
         if runs.iter().any(|run| has_following(run)) {
-            return complete_then(&self.bounded, worker, runs, on_refusal).await;
+            return complete_then(&self.bounded, worker, runs, on_refusal, relearns).await;
         }
         let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
         let mut written = write(ending, &self.bounded, worker, runs, locked).await;
@@ -145,6 +159,20 @@ pub(crate) enum OnRefusal {
     Bury,
     /// Nothing. The caller says so to the worker, which ends the run in another way.
     Keep,
+}
+
+/// Whether a follow-on job that should be encrypted fails the statement, so that its payload is encrypted and all is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relearns {
+    Yes,
+    No,
+}
+
+/// Runs as they are sent to PostgreSQL, and those that cannot be sent, which are kept.
+#[derive(Debug)]
+pub(crate) struct EncryptedEnds<'a> {
+    pub(crate) runs: Cow<'a, [FinishedRun]>,
+    pub(crate) refused: Vec<Unstorable>,
 }
 
 /// A run whose success the server cannot store. The run is as before.
@@ -212,7 +240,25 @@ pub(crate) async fn write(
         Ending::Complete | Ending::Bury => query.bind(texts(runs)),
         Ending::Retry | Ending::Snooze => query.bind(delays(runs)).bind(texts(runs)),
     };
-    read_answer(query.fetch_all(pool).await?)
+    let rows = query.fetch_all(pool).await?;
+    match (ending, locked) {
+        (Ending::Complete, Locked::WaitFor) => read_together(&rows),
+        _ => read_answer(rows),
+    }
+}
+
+/// The answer of `complete`: the ended runs in one row, then the children.
+fn read_together(rows: &[PgRow]) -> Result<Written, sqlx::Error> {
+    let mut written = Written::default();
+    for row in rows {
+        match row.try_get::<Option<Vec<Uuid>>, _>("ids")? {
+            Some(ids) => written.done.extend(ids.into_iter().zip(row.try_get::<Vec<Epoch>, _>("epochs")?)),
+            None if row.try_get::<Option<Uuid>, _>("id")?.is_some() => written.unblocked.push(waiting(row)?),
+            // No run was ended.
+            None => {}
+        }
+    }
+    Ok(written)
 }
 
 /// The answer of a statement that ends runs.

@@ -19,9 +19,11 @@ struct Row {
     has_deferred: bool,
     has_ended_parents: bool,
     has_limited: bool,
+    has_limit_changes: bool,
     has_fair: bool,
     has_reorders: bool,
     has_batches: bool,
+    has_undelivered: bool,
 }
 
 impl Store {
@@ -45,9 +47,11 @@ impl Store {
             has_deferred: row.has_deferred,
             has_ended_parents: row.has_ended_parents,
             has_limited: row.has_limited,
+            has_limit_changes: row.has_limit_changes,
             has_fair: row.has_fair,
             has_reorders: row.has_reorders,
             has_batches: row.has_batches,
+            has_undelivered: row.has_undelivered,
         })
     }
 

@@ -38,6 +38,7 @@ checks! {
     edges_miscounted,
     limit_exceeded,
     run_without_slot,
+    limit_change_waits,
     position_off_the_step,
     parked_and_not_moved,
     batch_long_ended,
@@ -45,6 +46,7 @@ checks! {
     partition_missing,
     constraint_missing,
     index_missing,
+    encryption_unguarded,
 }
 
 impl Store {
@@ -53,7 +55,7 @@ impl Store {
     /// # Errors
     /// That the statement failed.
     pub async fn lockers(&self, ids: &[JobId]) -> Result<Vec<(JobId, RowLocker)>, Error> {
-        let statement = sqlx::query(include_str!("../sql/lockers.sql")).bind(uuids(ids));
+        let statement = sqlx::query(crate::statement::statement!("lockers")).bind(uuids(ids));
         let locker = |row: PgRow| {
             let (pid, application) = (row.try_get("pid")?, row.try_get("application")?);
             Ok((job_id(&row, "id")?, RowLocker { pid, application, since: time(&row, "since")? }))
@@ -70,11 +72,8 @@ impl Store {
     pub async fn violations(&self) -> Result<Vec<Violation>, Error> {
         let mut found = Vec::new();
         for (check, statement) in CHECKS.iter().zip(STATEMENTS) {
-            let rows = sqlx::query_as(*statement).fetch_all(&self.long_statements).await.map_err(Error::sql(DOING));
-            let rows: Vec<(Option<Uuid>, String)> = match rows {
-                Ok(rows) => rows,
-                Err(error) => return Err(self.name_table_locks(DOING, error).await),
-            };
+            let rows = sqlx::query_as(*statement).fetch_all(&self.long_statements).await;
+            let rows: Vec<(Option<Uuid>, String)> = rows.map_err(Error::sql(DOING))?;
             let violation = |(id, detail): (Option<Uuid>, String)| Violation {
                 check: (*check).to_owned(),
                 id: id.map(JobId),

@@ -1,4 +1,4 @@
-//! The four forms of a metric: one counter or gauge, or one for each value of a label.
+//! The forms of a metric: one counter, gauge or histogram, or one for each value of a label.
 
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet},
@@ -11,6 +11,14 @@ use std::fmt::Error;
 /// # Errors
 /// The encoder cannot write.
 pub fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), Error> {
+    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+}
+
+/// The same for a number with fractions, such as seconds.
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn counter_of(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> Result<(), Error> {
     ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
@@ -38,6 +46,25 @@ pub fn histogram(
     let count = counts.iter().map(|(_, count)| count).sum();
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
     family.encode_histogram::<NoLabelSet>(sum, count, counts, None)
+}
+
+/// One distribution for each value of a label: its sum, and its counts as in [`histogram`].
+///
+/// # Errors
+/// The encoder cannot write.
+pub fn histograms<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, f64, &'a [(f64, u64)])>,
+) -> Result<(), Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    for (of, sum, counts) in values {
+        let count = counts.iter().map(|(_, count)| count).sum();
+        family.encode_family(&[(label, of)])?.encode_histogram::<NoLabelSet>(sum, count, counts, None)?;
+    }
+    Ok(())
 }
 
 /// One counter for each value of a label. The numbers are whole, or fractions such as seconds.

@@ -3,7 +3,7 @@
 //! A store is asked only when a reader asks for its state, at most once in two seconds ([`HOLDS_FOR`]), and by one reader at
 //! a time. So an idle worker sends no statement for its own sake.
 
-use crate::exposition::{counter, gauges};
+use crate::exposition::{counter, gauge, gauges};
 use chrono::{DateTime, Utc};
 use futures_util::future::{BoxFuture, join_all};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
@@ -33,6 +33,20 @@ pub struct Stores {
     probes: Arc<[Probe]>,
     answers_within: Duration,
     rolled_back: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pool: Arc<dyn Fn() -> PoolState + Send + Sync>,
+}
+
+/// The connections of this process to PostgreSQL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open connections.
+    pub open: usize,
+    /// Open connections without a statement.
+    pub idle: usize,
+    /// The most connections.
+    pub max: usize,
+    /// Statements that wait for a connection.
+    pub waiting: usize,
 }
 
 /// Whether a process can do its work, and the state of its stores.
@@ -78,14 +92,15 @@ pub struct Probe {
 
 impl Stores {
     /// `answers_within`: how long one answer of PostgreSQL may delay a working process. `rolled_back`: how many
-    /// statements PostgreSQL has rolled back because of a deadlock or a conflict.
+    /// statements PostgreSQL has rolled back because of a deadlock or a conflict. `pool`: the connections now.
     #[must_use]
     pub fn new(
         probes: Vec<Probe>,
         answers_within: Duration,
         rolled_back: impl Fn() -> u64 + Send + Sync + 'static,
+        pool: impl Fn() -> PoolState + Send + Sync + 'static,
     ) -> Self {
-        Self { probes: probes.into(), answers_within, rolled_back: Arc::new(rolled_back) }
+        Self { probes: probes.into(), answers_within, rolled_back: Arc::new(rolled_back), pool: Arc::new(pool) }
     }
 
     /// How long one answer of PostgreSQL may delay a working process.
@@ -155,7 +170,15 @@ impl Collector for Stores {
         let up = self.probes.iter().map(|probe| (probe.store, u64::from(probe.up.load(Relaxed))));
         gauges(&mut encoder, "leasehold_store_up", "1 if the store could be used at the last look", "store", up)?;
         let help = "Statements that PostgreSQL rolled back for a deadlock or a conflict; each one was sent again";
-        counter(&mut encoder, "leasehold_statements_rolled_back", help, (self.rolled_back)())
+        counter(&mut encoder, "leasehold_statements_rolled_back", help, (self.rolled_back)())?;
+        let PoolState { open, idle, max, waiting } = (self.pool)();
+        let states = [("used", open.saturating_sub(idle) as u64), ("idle", idle as u64)];
+        let help = "Connections of this process to PostgreSQL";
+        gauges(&mut encoder, "leasehold_postgres_connections", help, "state", states)?;
+        let help = "The most connections that this process may hold";
+        gauge(&mut encoder, "leasehold_postgres_connections_max", help, max as u64)?;
+        let help = "Statements of this process that wait for a connection";
+        gauge(&mut encoder, "leasehold_postgres_statements_waiting", help, waiting as u64)
     }
 }
 

@@ -5,8 +5,11 @@
 //! - metrics: all counters, in the text format of OpenMetrics, which Prometheus reads.
 
 use crate::{
+    demands::Demands,
+    process::Process,
     queues::Queues,
     stores::{Readiness, Stores},
+    traces::SpanCounts,
 };
 use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
 use serde::Serialize;
@@ -22,6 +25,7 @@ pub struct Vitals {
     patience: Duration,
     stores: Stores,
     queues: Option<Queues>,
+    demands: Option<Demands>,
     metrics: Registry,
 }
 
@@ -60,7 +64,17 @@ impl Vitals {
     pub fn new(stores: Stores, patience: Duration, idle_for: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         let mut metrics = Registry::default();
         metrics.register_collector(Box::new(stores.clone()));
-        Self { idle_for: Box::new(idle_for), lack: Box::new(|| None), patience, stores, queues: None, metrics }
+        metrics.register_collector(Box::new(Process));
+        metrics.register_collector(Box::new(SpanCounts));
+        Self {
+            idle_for: Box::new(idle_for),
+            lack: Box::new(|| None),
+            patience,
+            stores,
+            queues: None,
+            demands: None,
+            metrics,
+        }
     }
 
     /// Adds counters to the metrics.
@@ -75,6 +89,14 @@ impl Vitals {
     pub fn with_queues(mut self, queues: Queues) -> Self {
         self.metrics.register_collector(Box::new(queues.clone()));
         self.queues = Some(queues);
+        self
+    }
+
+    /// Adds the demand of the queues.
+    #[must_use]
+    pub fn with_demands(mut self, demands: Demands) -> Self {
+        self.metrics.register_collector(Box::new(demands.clone()));
+        self.demands = Some(demands);
         self
     }
 
@@ -109,6 +131,9 @@ impl Vitals {
         self.stores.look().await;
         if let Some(queues) = &self.queues {
             queues.look().await;
+        }
+        if let Some(demands) = &self.demands {
+            demands.look().await;
         }
         let mut text = String::new();
         encode(&mut text, &self.metrics)?;

@@ -3,20 +3,24 @@
 
 use crate::{
     capacity::{Reservation, Slot, SlotWait},
+    encryption::encrypted,
     following::{followed, judge},
     handler::Handler,
     progress, recovery,
     run::{Run, StopReason},
     runs::Ended,
+    traces,
     worker_state::WorkerState,
 };
-use leasehold_core::{FailPoint, Outcome, RESULT_MAX_BYTES, pass};
+use leasehold_core::{Encryption, FailPoint, Outcome, RESERVED, RESULT_MAX_BYTES, is_reserved, pass};
+use leasehold_telemetry::traces::RunSpan;
 use std::{any::Any, sync::Arc, time::Duration};
 use tokio::{
     sync::OwnedSemaphorePermit,
     task::JoinError,
     time::{Instant, sleep, sleep_until, timeout},
 };
+use tracing::Instrument;
 
 /// How a handler ended.
 enum End {
@@ -35,18 +39,40 @@ pub(crate) async fn attempt(state: Arc<WorkerState>, run: Run, reservation: Rese
         Slot::Later(wait) => wait_for_slot(&state, &run, &reservation, wait).await,
         Slot::Never => None,
     };
+    let begins_in = run.job().begins_in;
+    let slot = match slot {
+        // In a box, because it would make the task of every run larger.
+        Some(slot) if !begins_in.is_zero() => {
+            Box::pin(wait_for_token(&state, &run, claimed_at + begins_in)).await.then_some(slot)
+        }
+        slot => slot,
+    };
     let handler = state.handlers.resolve(&run.job().kind);
     let backoff = handler.as_ref().and_then(|handler| handler.backoff()).unwrap_or(state.settings.backoff);
-    let outcome = match (&slot, handler) {
-        (Some(_), Some(handler)) => {
+    let outcome = match (&slot, run.job().unreadable(), handler) {
+        (Some(_), Some(outcome), _) => outcome,
+        (Some(_), None, Some(handler)) => {
             let begun = Instant::now();
-            let outcome = judge(&run, classify(&run, execute(handler, &run).await, &state));
+            let queue = &run.job().queue;
+            state.measures.began(queue, run.job().due_for.map(|due_for| due_for + (begun - claimed_at)));
+            let span = traces::begin(&run);
+            let end = execute(handler, &run, span.as_deref()).await;
+            let has_panicked = matches!(end, End::Panicked(_));
+            let outcome = judge(&run, classify(&run, end, &state));
+            if let Some(span) = span {
+                traces::end(&span, &run, &outcome, has_panicked);
+            }
+            state.measures.ran(queue, begun.elapsed());
             match &outcome {
                 // This wait says nothing about how long runs take now.
                 Outcome::Lacking(what) => recovery::begin(&state, what),
                 _ => reservation.took(begun.elapsed()),
             }
-            outcome
+            match run.job().encryption {
+                // In a box, because it would make the task of every run larger.
+                Encryption::Decrypted => Box::pin(encrypted(&*state.store, run.fence().id, outcome)).await,
+                _ => outcome,
+            }
         }
         // The run never began. A claim names the kinds that have a handler, so the slot is missing, not the handler.
         _ => outcome_unbegun(run.stop_reason()),
@@ -90,6 +116,17 @@ async fn wait_for_slot(
     }
 }
 
+/// Waits until the token of a limit key comes, which the run has already. False: this worker does not run the job, because it stops, or
+/// because the job was told to stop.
+async fn wait_for_token(state: &WorkerState, run: &Run, begins_at: Instant) -> bool {
+    tokio::select! {
+        biased;
+        () = state.stopping.cancelled() => false,
+        _ = run.cancelled() => false,
+        () = sleep_until(begins_at) => true,
+    }
+}
+
 /// The result of a run that never began: the job is released, unless the run was told to stop for another reason.
 const fn outcome_unbegun(told: Option<StopReason>) -> Outcome {
     match told {
@@ -101,10 +138,14 @@ const fn outcome_unbegun(told: Option<StopReason>) -> Outcome {
 
 /// Runs the handler in its own task. A panic then ends only this run, and a handler that blocks its thread can be
 /// abandoned.
-async fn execute(handler: Arc<dyn Handler>, run: &Run) -> End {
+async fn execute(handler: Arc<dyn Handler>, run: &Run, span: Option<&RunSpan>) -> End {
     let moment = handler.stop_timeout();
     let its_run = run.clone();
-    let mut task = tokio::spawn(async move { handler.run(its_run).await });
+    let handling = async move { handler.run(its_run).await };
+    let mut task = match span {
+        None => tokio::spawn(handling),
+        Some(span) => tokio::spawn(handling.instrument(span.span().clone())),
+    };
     tokio::select! {
         biased;
         ended = &mut task => return End::from(ended),
@@ -190,6 +231,9 @@ fn bounded(outcome: Outcome) -> Outcome {
             "the result is {} bytes long; at most {RESULT_MAX_BYTES} are allowed",
             result.get().len()
         )),
+        Outcome::Succeeded(Some(result)) if is_reserved(result.get()) => {
+            Outcome::Hopeless(format!("the result begins with {RESERVED}, which is reserved for encrypted results"))
+        }
         outcome => outcome,
     }
 }

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -29,6 +29,8 @@ const FAR: Duration = Duration::from_millis(20);
 const WINDOW_MAX: Duration = Duration::from_millis(250);
 /// The most jobs that are prefetched: one full batch runs while the next one is claimed.
 pub(crate) const PREFETCH_MAX: usize = 2 * BATCH_MAX;
+/// The jobs of a claim get their slots in order if there are no more of them than this.
+const ORDERED_AT_MOST: usize = 32;
 /// A prefetched job without a slot is released after this time, or four windows: the jobs in the slots take longer than the
 /// average said.
 const PREFETCH_TIMEOUT: Duration = Duration::from_millis(250);
@@ -45,6 +47,10 @@ pub(crate) struct Capacity {
     /// shows how far away PostgreSQL is.
     claim_ns: AtomicU64,
     freed: Notify,
+    /// A job with a higher priority always comes first in the queue, so that nothing is prefetched. Nor is it before the order is known.
+    is_strict: AtomicBool,
+    /// Jobs were claimed since the last call of [`Capacity::has_claimed`].
+    has_claimed: AtomicBool,
     shortage: Arc<Shortage>,
 }
 
@@ -62,6 +68,8 @@ impl Capacity {
             run_ns: AtomicU64::new(0),
             claim_ns: AtomicU64::new(0),
             freed: Notify::new(),
+            is_strict: AtomicBool::new(true),
+            has_claimed: AtomicBool::new(false),
             shortage,
         })
     }
@@ -85,10 +93,35 @@ impl Capacity {
 
     /// How many jobs may be prefetched, from the average duration of a run.
     pub(crate) fn soon(&self) -> usize {
+        if self.is_strict() { 0 } else { self.soon_in_any_order() }
+    }
+
+    /// The same in a queue in which no job overtakes a prefetched one.
+    pub(crate) fn soon_in_any_order(&self) -> usize {
         if !self.shortage.may_hold_ahead() {
             return 0;
         }
         ahead(self.count, self.window(), self.run_ns.load(Ordering::Relaxed))
+    }
+
+    /// Whether a job with a higher priority always comes first in the queue.
+    pub(crate) fn set_strict(&self, is_strict: bool) {
+        self.is_strict.store(is_strict, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.is_strict.load(Ordering::Relaxed)
+    }
+
+    /// Whether jobs were claimed since the last call.
+    pub(crate) fn has_claimed(&self) -> bool {
+        self.has_claimed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the jobs of a claim of this size get their slots in order. A large batch of small jobs is spared the turns, unless it
+    /// runs in one slot, one job after the other.
+    pub(crate) fn is_ordered(&self, jobs: usize) -> bool {
+        jobs <= ORDERED_AT_MOST || self.count == 1 || self.is_strict()
     }
 
     /// A claim took this long.
@@ -118,6 +151,7 @@ impl Capacity {
     /// Reserves room for a claimed job.
     pub(crate) fn take(self: &Arc<Self>) -> Reservation {
         self.held.fetch_add(1, Ordering::AcqRel);
+        self.has_claimed.store(true, Ordering::Relaxed);
         Reservation(Arc::clone(self))
     }
 }
@@ -155,8 +189,9 @@ impl Reservation {
         let time_ns = as_ns(time).max(1);
         // Two runs that end at once may lose one of the two updates. The average is an estimate.
         let before = self.0.run_ns.load(Ordering::Relaxed);
-        // The first run counts as one of eight. Otherwise one very short run would make a new worker claim hundreds of jobs.
-        let before = if before == 0 { as_ns(PREFETCH_WINDOW) } else { before };
+        // A short first run counts as one of eight. Otherwise one very short run would make a new worker claim hundreds of jobs. A
+        // long one counts fully: a new worker must not hold jobs ahead that would wait for its slots.
+        let before = if before == 0 { time_ns.max(as_ns(PREFETCH_WINDOW)) } else { before };
         let after = before - before / 8 + time_ns / 8;
         self.0.run_ns.store(after.max(1), Ordering::Relaxed);
     }
@@ -197,6 +232,13 @@ fn ahead(slots: usize, window: Duration, run_ns: u64) -> usize {
 mod tests {
     use super::*;
 
+    /// Of a queue that is not strict.
+    fn capacity(slots: u32) -> Arc<Capacity> {
+        let capacity = Capacity::new(slots, Arc::default());
+        capacity.set_strict(false);
+        capacity
+    }
+
     #[test]
     fn small_jobs_are_prefetched_and_long_ones_are_not() {
         let ns = |duration: Duration| u64::try_from(duration.as_nanos()).expect("a short time");
@@ -209,7 +251,7 @@ mod tests {
 
     #[test]
     fn one_short_run_does_not_fill_the_prefetch() {
-        let capacity = Capacity::new(8, Arc::default());
+        let capacity = capacity(8);
         let reservation = capacity.take();
         reservation.took(Duration::from_micros(5));
         assert_eq!(capacity.soon(), 9);
@@ -218,8 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn a_long_first_run_stops_the_prefetch() {
+        let capacity = capacity(10);
+        capacity.take().took(Duration::from_millis(110));
+        assert_eq!(capacity.soon(), 0);
+    }
+
+    #[test]
     fn behind_a_slow_link_more_is_prefetched() {
-        let capacity = Capacity::new(8, Arc::default());
+        let capacity = capacity(8);
         let ms = Duration::from_millis;
         let reservation = capacity.take();
         (0..60).for_each(|_| reservation.took(ms(20)));
@@ -237,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_free_again_when_it_is_dropped() {
-        let capacity = Capacity::new(2, Arc::default());
+        let capacity = capacity(2);
         let (first, second) = (capacity.take(), capacity.take());
         let waiting = tokio::spawn({
             let capacity = Arc::clone(&capacity);
@@ -251,7 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn slots_are_given_in_the_order_of_the_calls() {
-        let capacity = Capacity::new(1, Arc::default());
+        let capacity = capacity(1);
         let reservations: Vec<_> = (0..500).map(|_| capacity.take()).collect();
         let mut slots: Vec<_> = reservations.iter().map(|one| one.slot()).collect();
         let Slot::Free(mut slot) = slots.remove(0) else { panic!("the first slot is free") };
@@ -273,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_slot_wait_that_timed_out_ends_the_prefetch() {
-        let capacity = Capacity::new(50, Arc::default());
+        let capacity = capacity(50);
         let reservation = capacity.take();
         reservation.took(Duration::from_micros(5));
         reservation.slot_wait_timed_out(PREFETCH_TIMEOUT);

@@ -7,9 +7,6 @@ use leasehold_core::{ClaimedJob, FailPoint, JobId, QueueName, pass};
 use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
 
-/// The jobs of a claim get their slots in order if there are no more of them than this.
-const ORDERED_AT_MOST: usize = 32;
-
 /// One queue of a worker, with its capacity.
 pub(crate) struct Queue {
     pub(crate) state: Arc<WorkerState>,
@@ -62,6 +59,7 @@ impl Queue {
             Ok(jobs) => {
                 state.postgres.answered();
                 self.capacity.claimed_within(sent_at.elapsed());
+                state.measures.claims.answered(sent_at.elapsed(), jobs.len());
                 let refused = refused(ids, &jobs);
                 let started = jobs.len();
                 self.start(jobs, sent_at);
@@ -87,6 +85,7 @@ impl Queue {
         match state.store.claim_line(state.id, &self.name, kinds, limit, lease, with_crashed).await {
             Ok(jobs) => {
                 state.postgres.answered();
+                state.measures.claims.answered(sent_at.elapsed(), jobs.len());
                 let started = jobs.iter().map(|job| job.fence.id).collect();
                 self.start(jobs, sent_at);
                 Some(started)
@@ -119,12 +118,12 @@ impl Queue {
         state.counters.claimed.add(jobs.len());
         let runs: Vec<Run> = jobs.into_iter().map(|job| run_of(state, job)).collect();
         state.runs.insert(&runs, sent_at);
-        let is_large = runs.len() > ORDERED_AT_MOST;
+        let is_ordered = self.capacity.is_ordered(runs.len());
         for run in runs {
             let reservation = self.capacity.take();
             // The jobs are in the order of the line, and tasks may begin in any order. In a large batch each run takes a moment
             // only, and the order of turns would cost each of them one more switch of tasks.
-            let slot = (!is_large).then(|| reservation.slot());
+            let slot = is_ordered.then(|| reservation.slot());
             state.attempts.spawn(attempt(Arc::clone(state), run, reservation, slot));
         }
     }

@@ -11,7 +11,7 @@
 //! The other parts: `filling` fills a low head from the line. `heartbeat` renews the leases of all runs. `progress` writes what runs
 //! tell about themselves. `notices` receives
 //! cancel requests. `awaited`: whether clients wait for ends. `registry` announces in Redis that the worker lives. `shortage` and `recovery` make the worker take
-//! fewer jobs while it lacks something. `watch` shows from outside what the worker does. `worker` puts the parts together
+//! fewer jobs while it lacks something. `measures`: how long jobs waited and ran. `traces`: the span of a run. `watch` shows from outside what the worker does. `worker` puts the parts together
 //! and stops them in order.
 //!
 //! PostgreSQL decides about everything. Redis only says which jobs to try first. So an error of Redis never loses a
@@ -22,14 +22,17 @@ mod awaited;
 mod capacity;
 mod claim;
 mod counters;
+mod encryption;
 mod exec;
 mod filling;
 mod following;
+mod front;
 mod handler;
 mod health;
 mod heartbeat;
 mod jitter;
 mod many_queues;
+mod measures;
 mod notices;
 mod parked;
 mod progress;
@@ -44,6 +47,7 @@ mod settled_hints;
 mod settler;
 mod shortage;
 mod take;
+mod traces;
 mod unanswered;
 mod watch;
 mod worker;
@@ -53,11 +57,14 @@ pub use counters::Tally;
 pub use exec::{Exec, ExecError, PassedEnv, ReadJob};
 #[doc(hidden)]
 pub use following::{followed, judge};
+#[doc(hidden)]
+pub use front::{Front, Tried};
 pub use handler::{Handler, Handlers, STOP_TIMEOUT};
 #[doc(hidden)]
 pub use health::Health;
 #[doc(hidden)]
 pub use jitter::{Jitter, Waits};
+pub use measures::{CallReading, QueueReading};
 #[doc(hidden)]
 pub use parked::{Parked, Reason};
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! Hints that PostgreSQL refused although their jobs wait in the line and this worker could run them. Another transaction
-//! has locked the row; or a job with the same unique key runs, of which only one may run; or the job has crashed workers
-//! before and must wait until other such jobs have ended.
+//! has locked the row; or a job with the same unique key runs, of which only one may run; or a limit key has no token; or the job has
+//! crashed workers before and must wait until other such jobs have ended.
 //!
 //! Such hints are parked here and tried again after a pause, so that they do not block the hints behind them. Redis
 //! keeps them leased, so that no fill puts them back into the head. If this worker has no time for them, the leases run
@@ -22,6 +22,8 @@ const FEW_LOCKED: (usize, Duration) = (16, Duration::from_millis(400));
 /// The same for a job that waits until another job with its unique key has ended. The run may end at any time, and the job
 /// should begin soon after it.
 const KEY_HELD_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
+/// The same for a job whose token should have come, but another job has got it: it has a new moment soon.
+const TOKEN_GONE_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(400));
 /// The most locked jobs that one statement tries.
 const LOCKED_AT_ONCE: usize = 500;
 /// The pause before jobs that crashed before are tried again: after one of them was claimed, and after none was
@@ -39,17 +41,28 @@ pub enum Reason {
     Locked,
     /// A job with the same unique key has begun, and only one of them may run.
     KeyHeld,
+    /// A limit key has no token. A claim may get one after this time.
+    NoToken(Duration),
     /// The job's lease has run out before: only a few such jobs run at once.
     Crashed,
     /// The same, but one more crash ends the job: only one such job runs at once.
     InDanger,
 }
 
+/// The wait of a parked hint.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    due: Instant,
+    /// The pause, which grows if the job cannot be claimed then.
+    pause: Duration,
+    /// The job waits for a token, which comes when the hint is due.
+    for_token: bool,
+}
+
 /// The parked hints of one queue.
 #[derive(Debug)]
 pub struct Parked {
-    /// For each hint, when it is due, and the pause before that time.
-    locked: BTreeMap<JobId, (Instant, Duration)>,
+    locked: BTreeMap<JobId, Wait>,
     due: BTreeSet<(Instant, JobId)>,
     crashed: VecDeque<JobId>,
     in_danger: VecDeque<JobId>,
@@ -87,21 +100,26 @@ impl Parked {
         }
         for (id, reason) in hints {
             match reason {
-                Reason::Locked | Reason::KeyHeld => {
+                Reason::Locked | Reason::KeyHeld | Reason::NoToken(_) => {
                     let (first, longest) = match reason {
                         Reason::Locked if self.locked.len() <= FEW_LOCKED.0 => (LOCKED_PAUSE.0, FEW_LOCKED.1),
                         Reason::Locked => LOCKED_PAUSE,
+                        Reason::NoToken(_) => TOKEN_GONE_PAUSE,
                         _ => KEY_HELD_PAUSE,
                     };
-                    let pause = match self.locked.remove(&id) {
-                        Some((due, pause)) => {
-                            self.due.remove(&(due, id));
-                            (pause * 2).min(longest)
-                        }
-                        None => first,
-                    };
-                    self.locked.insert(id, (now + pause, pause));
-                    self.due.insert((now + pause, id));
+                    let before = self.locked.remove(&id);
+                    if let Some(before) = before {
+                        self.due.remove(&(before.due, id));
+                    }
+                    let mut pause = before.map_or(first, |before| (before.pause * 2).min(longest));
+                    let mut due = now + pause;
+                    if let Reason::NoToken(token_in) = reason
+                        && !token_in.is_zero()
+                    {
+                        (pause, due) = (first, now + token_in);
+                    }
+                    self.locked.insert(id, Wait { due, pause, for_token: matches!(reason, Reason::NoToken(_)) });
+                    self.due.insert((due, id));
                 }
                 Reason::Crashed => self.crashed.push_back(id),
                 Reason::InDanger => self.in_danger.push_back(id),
@@ -149,10 +167,28 @@ impl Parked {
         }
     }
 
+    /// When the first token comes that a hint waits for.
+    pub fn next_token(&self) -> Option<Instant> {
+        self.due.iter().find(|(_, id)| self.waits_for_token(*id)).map(|(due, _)| *due)
+    }
+
+    /// Removes and returns the hints whose tokens have come: the worker has no slot for their jobs.
+    pub fn take_tokens_due(&mut self) -> Vec<JobId> {
+        let now = Instant::now();
+        let due = self.due.iter().take_while(|(due, _)| *due <= now);
+        let ids: Vec<JobId> = due.map(|(_, id)| *id).filter(|id| self.waits_for_token(*id)).collect();
+        ids.iter().for_each(|id| self.forget(*id));
+        ids
+    }
+
+    fn waits_for_token(&self, id: JobId) -> bool {
+        self.locked.get(&id).is_some_and(|wait| wait.for_token)
+    }
+
     /// Removes a hint whose job this worker can no longer claim.
     pub fn forget(&mut self, id: JobId) {
-        if let Some((due, _)) = self.locked.remove(&id) {
-            self.due.remove(&(due, id));
+        if let Some(wait) = self.locked.remove(&id) {
+            self.due.remove(&(wait.due, id));
         }
     }
 
@@ -229,6 +265,25 @@ mod tests {
             assert_eq!(parked.due(), [id], "after {pause_ms} ms");
             parked.tried(&[id], &BTreeSet::new());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_without_a_token_is_tried_when_its_token_comes() {
+        let (mut parked, [id, locked]) = (Parked::new(LEASE), [(); 2].map(|()| JobId::new()));
+        // Once the token comes in a second; then others have got it, and each time the next one should be there.
+        for (token_in_ms, pause_ms) in [(1000, 1000), (0, 4), (0, 8), (30, 30), (0, 4)] {
+            parked.park([(id, Reason::NoToken(Duration::from_millis(token_in_ms)))]);
+            assert_eq!(parked.next_token(), Some(Instant::now() + Duration::from_millis(pause_ms)));
+            advance(Duration::from_millis(pause_ms - 1)).await;
+            assert!(parked.due().is_empty(), "before {pause_ms} ms");
+            advance(Duration::from_millis(1)).await;
+            assert_eq!(parked.due(), [id], "after {pause_ms} ms");
+            parked.tried(&[id], &BTreeSet::new());
+        }
+        parked.park([(locked, Reason::Locked)]);
+        advance(LOCKED_PAUSE.0).await;
+        assert_eq!(parked.take_tokens_due(), [id], "other workers may have a slot for it");
+        assert_eq!((parked.due(), parked.next_token()), (vec![locked], None));
     }
 
     #[tokio::test(start_paused = true)]

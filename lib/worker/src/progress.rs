@@ -3,7 +3,7 @@
 
 use crate::{run::Run, worker_state::WorkerState};
 use leasehold_core::{BATCH_MAX, Report};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -32,26 +32,88 @@ pub(crate) async fn write_reports(state: Arc<WorkerState>, done: CancellationTok
     }
 }
 
-/// Whether the run has told something that can still be written.
+/// Whether the run has told something that is not written and can still be written.
 pub(crate) fn is_unwritten(run: &Run) -> bool {
-    run.has_report() && !run.is_completed()
+    (run.has_unsent_report() || run.has_report_in_flight()) && !run.is_completed()
 }
 
-/// Writes what the run told last, before the end of the run is written: afterwards its fence is stale.
+/// Writes what the run told last, before the end of the run is written: afterwards its fence is stale. Waits for a report in flight
+/// first: that report would come too late, or replace the last one.
 pub(crate) async fn write_last(state: &WorkerState, run: &Run) {
-    if timeout(LAST_WITHIN, write(state, std::slice::from_ref(run))).await.is_err() {
+    let last = async {
+        loop {
+            // Listen before the check: then an answer between the two is not missed.
+            let mut answered = pin!(state.reports_answered.notified());
+            answered.as_mut().enable();
+            if !run.has_report_in_flight() {
+                break;
+            }
+            answered.await;
+        }
+        write(state, std::slice::from_ref(run)).await;
+    };
+    if timeout(LAST_WITHIN, last).await.is_err() {
         tracing::debug!(id = %run.fence().id, "the last report of a run was not written in time");
     }
 }
 
 /// A report that cannot be written is written with the next one.
 async fn write(state: &WorkerState, runs: &[Run]) {
-    let reports: Vec<Report> = runs.iter().filter_map(Run::take_report).collect();
+    let (told, reports): (Vec<&Run>, Vec<Report>) =
+        runs.iter().filter_map(|run| run.take_report().map(|report| (run, report))).unzip();
     if reports.is_empty() {
         return;
     }
-    if let Err(error) = state.store.report(state.id, &reports).await {
+    let written = state.store.report(state.id, &reports).await;
+    if let Err(error) = &written {
         tracing::debug!(%error, "the progress of runs was not written");
-        runs.iter().for_each(Run::report_again);
+    }
+    told.iter().for_each(|run| run.report_answered(written.is_ok()));
+    state.reports_answered.notify_waiters();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_unwritten;
+    use crate::run::Run;
+    use leasehold_core::{ClaimedJob, Fence, JobId, QueueName, WorkerId};
+
+    fn run() -> Run {
+        Run::new(ClaimedJob {
+            fence: Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() },
+            queue: QueueName::default(),
+            kind: "k".parse().expect("a kind"),
+            payload: serde_json::value::to_raw_value(&1).expect("JSON"),
+            attempt: 1,
+            max_attempts: 5,
+            crashes: 0,
+            timeout: None,
+            line_at: chrono::DateTime::UNIX_EPOCH,
+            has_parents: false,
+            retry: None,
+            retry_left: None,
+            due_for: None,
+            traceparent: None,
+            encryption: leasehold_core::Encryption::Plain,
+            begins_in: std::time::Duration::ZERO,
+        })
+    }
+
+    /// A run that ended while its report was on the way to PostgreSQL ended first, and the report was lost.
+    #[test]
+    fn a_report_counts_as_unwritten_until_it_is_answered() {
+        let run = run();
+        assert!(!is_unwritten(&run));
+        run.progress(0.5, "half").expect("a part");
+        assert!(is_unwritten(&run));
+        let report = run.take_report().expect("a report");
+        assert_eq!((report.done, report.notes.len()), (Some(0.5), 1));
+        assert!(is_unwritten(&run) && run.take_report().is_none(), "in flight");
+        run.report_answered(true);
+        assert!(!is_unwritten(&run));
+        run.note("more");
+        run.take_report().expect("a report");
+        run.report_answered(false);
+        assert!(is_unwritten(&run) && run.take_report().is_some(), "it is sent again");
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     capacity::Capacity,
     claim::Queue,
     filling::Filling,
+    front::Front,
     jitter::Waits,
     parked::Parked,
     settled_hints::give_back,
@@ -21,9 +22,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long a take that was woken may need to end: it has already been answered, or Redis is unavailable.
 const WAKING_TAKES: Duration = Duration::from_secs(2);
-/// The first and the longest pause between two searches for jobs of served kinds while jobs of other kinds block the
-/// head. So such a job begins within a second, whatever stands before it.
-const CROWD_PAUSE_MS: (u64, u64) = (50, 400);
+
+/// How long a worker goes by what it knows about the order of the queue.
+const ORDER_KNOWN_FOR: Duration = Duration::from_secs(5);
 
 /// The loop of one queue.
 pub(crate) struct QueueLoop {
@@ -38,20 +39,14 @@ pub(crate) struct QueueLoop {
     /// At the last reading the head was low and the line was longer than the head. Thousands of hints will come, and
     /// then the bell.
     long: bool,
-    /// Claims in a row that started nothing.
-    fruitless: u32,
     /// Hints whose jobs wait in the line and could not be claimed.
     parked: Parked,
-    /// Whether jobs of other kinds block the head.
-    crowd: Crowd,
+    /// Until when the worker goes by what it knows about the order of the queue.
+    order_known_until: Instant,
+    /// What the last claims say about the front of the head.
+    front: Front,
     /// When to keep a slot for a job of the line that has crashed before.
     crashed_turn: Instant,
-    /// Most of the last hints could not be claimed. There may be thousands of such hints, so many are tried together.
-    is_blocked_ahead: bool,
-    /// How many hints were tried together in the last claim of that kind.
-    together: usize,
-    /// The pause between two searches for jobs of served kinds behind such hints.
-    crowd_waits: Waits,
     /// Only for a worker of every kind, which cannot name all kinds: the kinds that had hints aside at the last claim.
     aside_kinds: Vec<Kind>,
     filling: Arc<Filling>,
@@ -59,19 +54,6 @@ pub(crate) struct QueueLoop {
     waits: Waits,
     /// The pause after a take failed.
     take_waits: Waits,
-}
-
-/// Whether jobs of kinds that this worker does not serve stand before jobs of its own kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Crowd {
-    /// As far as is known, no such jobs stand there.
-    No,
-    /// Most of the hints at the front of the head were of other kinds, and more of them wait behind. Jobs of this
-    /// worker's kinds may be far behind. The worker claims them from the line, where an index finds them.
-    Ahead,
-    /// Jobs of other kinds blocked the head a moment ago. A few hints show whether they still do; the rest is left to
-    /// other workers.
-    Perhaps,
 }
 
 /// The next action of a loop with a free slot.
@@ -111,13 +93,10 @@ impl QueueLoop {
             kept_until: Instant::now(),
             dry: false,
             long: false,
-            fruitless: 0,
             parked,
-            crowd: Crowd::No,
+            order_known_until: Instant::now(),
+            front: Front::new(),
             crashed_turn: Instant::now(),
-            is_blocked_ahead: false,
-            together: 0,
-            crowd_waits: Waits::new(CROWD_PAUSE_MS.0, CROWD_PAUSE_MS.1),
             aside_kinds: Vec::new(),
             filling,
             waits: Waits::new(20, 1000),
@@ -130,12 +109,20 @@ impl QueueLoop {
         let state = Arc::clone(&self.queue.state);
         self.learn_aside_kinds().await;
         loop {
+            self.learn_order().await;
+            let next_token = self.parked.next_token();
             let free = tokio::select! {
                 biased;
                 () = state.stopping.cancelled() => break,
                 free = self.queue.capacity.free() => free.min(BATCH_MAX),
                 () = sleep_until(self.kept_until), if !self.taken.is_empty() => {
                     self.give_back_taken().await;
+                    continue;
+                }
+                // No slot is free when a token comes: another worker may have one.
+                () = sleep_until(next_token.unwrap_or_else(Instant::now)), if next_token.is_some() => {
+                    let ids = self.parked.take_tokens_due();
+                    give_back(&state, &self.queue.name, &ids).await;
                     continue;
                 }
             };
@@ -145,7 +132,7 @@ impl QueueLoop {
                 continue;
             }
             let dry = self.dry && self.taken.is_empty();
-            match decide(postgres_away, redis_away, self.crowd == Crowd::Ahead, dry) {
+            match decide(postgres_away, redis_away, self.front.is_crowded(), dry) {
                 Move::Probe => self.probe().await,
                 Move::Line => self.claim_line(free).await,
                 Move::OwnKinds => self.claim_own_kinds(free).await,
@@ -163,6 +150,24 @@ impl QueueLoop {
     async fn give_back_taken(&mut self) {
         let ids = std::mem::take(&mut self.taken);
         give_back(&self.queue.state, &self.queue.name, &ids).await;
+    }
+
+    /// Asks whether the queue is strict, before this worker prefetches jobs. Where jobs are too long for that, nothing is asked, and an
+    /// idle worker asks nothing.
+    async fn learn_order(&mut self) {
+        let Queue { state, name, capacity } = &self.queue;
+        if !capacity.has_claimed()
+            || self.order_known_until > Instant::now()
+            || capacity.soon_in_any_order() == 0
+            || state.postgres.is_unavailable()
+        {
+            return;
+        }
+        // If PostgreSQL does not answer, the next claim shows it.
+        if let Ok(is_strict) = state.store.is_strict(name).await {
+            capacity.set_strict(is_strict);
+            self.order_known_until = Instant::now() + ORDER_KNOWN_FOR;
+        }
     }
 
     async fn probe(&mut self) {

@@ -19,7 +19,8 @@ pub struct Sorted {
 
 impl Sorted {
     /// The number of hints of kinds that this worker does not serve.
-    pub(crate) fn foreign(&self) -> usize {
+    #[must_use]
+    pub fn foreign(&self) -> usize {
         self.aside.values().map(Vec::len).sum()
     }
 }
@@ -74,7 +75,8 @@ pub fn sort(queue: &QueueName, refused: Vec<JobId>, looked: Vec<JobStatus>) -> S
             Claimability::InDanger => sorted.park.push((id, Reason::InDanger)),
             Claimability::Foreign => sorted.aside.entry(job.kind).or_default().push(Hint::at(id, job.line_at)),
             // A limit key has no token now, or another session used its lock.
-            Claimability::KeyHeld | Claimability::Limited => sorted.park.push((id, Reason::KeyHeld)),
+            Claimability::Limited => sorted.park.push((id, job.token_in.map_or(Reason::KeyHeld, Reason::NoToken))),
+            Claimability::KeyHeld => sorted.park.push((id, Reason::KeyHeld)),
             // A job whose limit key is full waits in PostgreSQL. Whoever frees a slot brings the job back into the line.
             Claimability::Paused
             | Claimability::Overdue
@@ -101,6 +103,7 @@ mod tests {
         let queue = QueueName::default();
         let (mine, other): (Kind, Kind) = ("mine".parse().expect("a kind"), "other".parse().expect("a kind"));
         let look = |id, state, kind: &Kind, paused, crashes| JobStatus {
+            token_in: None,
             id,
             state,
             queue: queue.clone(),

@@ -21,6 +21,7 @@ pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
     let mut remembered: Option<Instant> = None;
     loop {
         record.running = u32::try_from(state.runs.len()).unwrap_or(u32::MAX);
+        record.draining = state.stopping.is_cancelled();
         let was_unavailable = state.redis.is_unavailable();
         // A server may accept the announcement and refuse the next call. Redis counts as available only when all calls
         // work.
@@ -54,6 +55,8 @@ pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
         tokio::select! {
             biased;
             () = done.cancelled() => break,
+            // An autoscaler must not count the slots of a worker that stops.
+            () = state.stopping.cancelled(), if !record.draining => {}
             () = async { state.redis.until_unavailable().await; sleep(waits.next(&state.jitter)).await } => {}
             () = sleep(wait), if !wait.is_zero() => {}
         }
@@ -86,5 +89,7 @@ fn record(state: &WorkerState) -> WorkerRecord {
         queues: state.settings.queues.clone(),
         kinds: state.named_kinds().map(<[_]>::to_vec),
         running: 0,
+        draining: false,
+        http: None,
     }
 }

@@ -1,7 +1,10 @@
 //! One run from the view of its handler, and the signal that tells the handler to stop.
 
-use leasehold_core::{ClaimedJob, Fence, NewJob, PARENTS_MAX_BYTES, Parent, Report, Told};
+use leasehold_core::{
+    ClaimedJob, Encryption, Fence, InvalidProgress, NewJob, PARENTS_MAX_BYTES, Parent, Report, Success, Told,
+};
 use leasehold_ports::{ReadParents, Waiting};
+use leasehold_telemetry::traces;
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
@@ -77,8 +80,18 @@ struct Inner {
     following: Mutex<Vec<NewJob>>,
     /// The handler has ended the run in a transaction of its own. The jobs that are in the line when it has committed.
     completed: OnceLock<Mutex<Vec<Waiting>>>,
-    /// What the run has told about itself, and whether something of it is not written. `None`: nothing yet.
-    reported: Mutex<Option<(Told<Instant>, bool)>>,
+    /// What the run has told about itself. `None`: nothing yet.
+    reported: Mutex<Option<Reported>>,
+}
+
+/// What a run has told about itself, and what of it is written.
+#[derive(Debug, Default)]
+struct Reported {
+    told: Told<Instant>,
+    /// Something of it was not sent to PostgreSQL.
+    is_unsent: bool,
+    /// A part was sent, and PostgreSQL has not answered.
+    is_in_flight: bool,
 }
 
 impl Run {
@@ -134,6 +147,24 @@ impl Run {
         }
     }
 
+    /// What a transaction of the handler may write of a success: the result is encrypted if the payload was, and the jobs that follow as
+    /// their queues say.
+    ///
+    /// # Errors
+    /// The result or a payload is too long for that, or PostgreSQL cannot be asked.
+    #[doc(hidden)]
+    pub async fn encrypted(&self, success: Success) -> Result<Success, leasehold_ports::Error> {
+        let Some(store) = &self.inner.store else { return Ok(success) };
+        let result = match success.result {
+            Some(result) if self.inner.job.encryption == Encryption::Decrypted => {
+                Some(store.encrypt_result(self.inner.job.fence.id, &result).await?)
+            }
+            result => result,
+        };
+        let then = if success.then.is_empty() { success.then } else { store.encrypt_jobs(&success.then).await? };
+        Ok(Success { result, then })
+    }
+
     /// A value that all runs of this worker share.
     ///
     /// # Errors
@@ -146,7 +177,11 @@ impl Run {
     /// Enqueues a job if this run succeeds, in the transaction that ends the run: the job exists if and only if the success
     /// of this run is accepted. Up to 1000 jobs, with payloads of up to 4 MiB together. If one of them is invalid, the job of
     /// this run is dead, with the reason. A job whose unique key is held is skipped.
-    pub fn then(&self, job: NewJob) {
+    /// If the worker exports traces, a job without a trace belongs to the trace of this run.
+    pub fn then(&self, mut job: NewJob) {
+        if job.traceparent.is_none() {
+            job.traceparent = traces::current();
+        }
         self.inner.following.lock().unwrap_or_else(PoisonError::into_inner).push(job);
     }
 
@@ -154,47 +189,70 @@ impl Run {
     /// progress of all its runs together, twice a second at most, so a handler may call this as often as it likes. Readers see
     /// the last part and the latest 16 notes of up to 500 bytes: `leasehold job show`, `leasehold job watch`,
     /// `Client::job`.
-    pub fn progress(&self, done: f64, note: impl AsRef<str>) {
+    ///
+    /// # Errors
+    /// `done` is not a number from 0 to 1. Then the run has told nothing, the note neither.
+    pub fn progress(&self, done: f64, note: impl AsRef<str>) -> Result<(), InvalidProgress> {
         self.tell(|told| {
-            told.progress(done);
+            told.progress(done)?;
             told.note(Instant::now(), note.as_ref());
-        });
+            Ok(())
+        })
     }
 
     /// Adds a note to the progress of the run.
     pub fn note(&self, note: impl AsRef<str>) {
-        self.tell(|told| told.note(Instant::now(), note.as_ref()));
+        let told = self.tell(|told| {
+            told.note(Instant::now(), note.as_ref());
+            Ok(())
+        });
+        debug_assert!(told.is_ok(), "a note is never refused");
     }
 
-    fn tell(&self, tell: impl FnOnce(&mut Told<Instant>)) {
+    fn tell(
+        &self,
+        tell: impl FnOnce(&mut Told<Instant>) -> Result<(), InvalidProgress>,
+    ) -> Result<(), InvalidProgress> {
         let mut reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let (told, is_unwritten) = reported.get_or_insert_default();
-        tell(told);
-        *is_unwritten = true;
+        let reported = reported.get_or_insert_default();
+        tell(&mut reported.told)?;
+        reported.is_unsent = true;
         if let Some(reports) = &self.inner.reports {
             reports.notify_one();
         }
+        Ok(())
     }
 
-    /// Whether the run has told something that is not written.
-    pub(crate) fn has_report(&self) -> bool {
-        let reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        reported.as_ref().is_some_and(|(_, is_unwritten)| *is_unwritten)
+    fn reported<T: Default>(&self, read: impl FnOnce(&mut Reported) -> T) -> T {
+        let mut reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.as_mut().map(read).unwrap_or_default()
     }
 
-    /// What the run tells, if something of it is not written. It then counts as written.
+    /// Whether the run has told something that was not sent.
+    pub(crate) fn has_unsent_report(&self) -> bool {
+        self.reported(|reported| reported.is_unsent)
+    }
+
+    /// Whether a report was sent and is not answered.
+    pub(crate) fn has_report_in_flight(&self) -> bool {
+        self.reported(|reported| reported.is_in_flight)
+    }
+
+    /// What the run tells, if something of it was not sent. It is then in flight, until [`Run::report_answered`].
     pub(crate) fn take_report(&self) -> Option<Report> {
-        let mut reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let (told, is_unwritten) = reported.as_mut()?;
-        std::mem::take(is_unwritten).then(|| told.report(self.fence(), |at| at.elapsed()))
+        self.reported(|reported| {
+            let is_sent_now = std::mem::take(&mut reported.is_unsent);
+            reported.is_in_flight |= is_sent_now;
+            is_sent_now.then(|| reported.told.report(self.fence(), |at| at.elapsed()))
+        })
     }
 
-    /// The report was not written after all.
-    pub(crate) fn report_again(&self) {
-        let mut reported = self.inner.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, is_unwritten)) = reported.as_mut() {
-            *is_unwritten = true;
-        }
+    /// The report in flight was written, or it must be sent again.
+    pub(crate) fn report_answered(&self, is_written: bool) {
+        self.reported(|reported| {
+            reported.is_in_flight = false;
+            reported.is_unsent |= !is_written;
+        });
     }
 
     /// Reads the jobs that follow if this run succeeds.
@@ -240,6 +298,12 @@ impl Run {
     #[must_use]
     pub fn fence(&self) -> Fence {
         self.inner.job.fence
+    }
+
+    /// The trace that the job belongs to: `traceparent` of W3C Trace Context, if the call that enqueued the job had one.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.inner.job.traceparent.as_deref()
     }
 
     /// Ready when the handler should stop.

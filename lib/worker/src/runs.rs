@@ -166,7 +166,11 @@ impl Runs {
     /// The runs that have told something about themselves that is not written.
     pub(crate) fn with_reports(&self) -> Vec<Run> {
         let held = self.held();
-        held.values().map(|held| &held.run).filter(|run| run.has_report() && !run.is_completed()).cloned().collect()
+        held.values()
+            .map(|held| &held.run)
+            .filter(|run| run.has_unsent_report() && !run.is_completed())
+            .cloned()
+            .collect()
     }
 
     /// Tells every run to stop because the worker stops.

@@ -188,6 +188,7 @@ impl Settler {
         let (mut refusals, mut failures) = (0, 0);
         let mut left = Left::default();
         while batch.len() > 0 {
+            let sent_at = Instant::now();
             let answer = tokio::select! {
                 biased;
                 answer = self.state.store.settle(self.state.id, &batch.finished) => answer,
@@ -197,6 +198,7 @@ impl Settler {
                 Ok(answers) => {
                     pass(FailPoint::SettleCommitted);
                     self.state.postgres.results_written();
+                    self.state.measures.settles.answered(sent_at.elapsed(), batch.len());
                     batch = self.take_answers(batch, answers, &mut left.locked);
                     continue;
                 }

@@ -1,6 +1,10 @@
 //! What a worker does, for observers outside of the worker: its counters, its slots and its pulse.
 
-use crate::{counters::Tally, worker_state::WorkerState};
+use crate::{
+    counters::Tally,
+    measures::{CallReading, QueueReading},
+    worker_state::WorkerState,
+};
 use leasehold_core::QueueName;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -63,6 +67,29 @@ impl Watch {
             of_queue.free += free;
         }
         slots
+    }
+
+    /// The queues, in the order of the settings.
+    pub fn queues(&self) -> impl Iterator<Item = &QueueName> {
+        self.0.settings.queues.iter().map(|(queue, _)| queue)
+    }
+
+    /// How long the jobs of a queue waited and ran; `None` for a queue of which this worker runs nothing.
+    #[must_use]
+    pub fn of_queue(&self, queue: &QueueName) -> Option<QueueReading> {
+        self.0.measures.of_queue(queue)
+    }
+
+    /// The claims that PostgreSQL has answered.
+    #[must_use]
+    pub fn claims(&self) -> CallReading {
+        self.0.measures.claims.read()
+    }
+
+    /// The writes of results that PostgreSQL has answered.
+    #[must_use]
+    pub fn settles(&self) -> CallReading {
+        self.0.measures.settles.read()
     }
 
     /// How long ago the heartbeat last ran. A slow store delays the heartbeat, but never for longer than the timeout of

@@ -9,6 +9,7 @@ use crate::{
     health::Health,
     jitter::Jitter,
     many_queues::ManyQueues,
+    measures::Measures,
     runs::{Ended, Runs},
     settings::Settings,
     shortage::Shortage,
@@ -36,6 +37,7 @@ pub(crate) struct WorkerState {
     pub(crate) capacity: Vec<(QueueName, Arc<Capacity>)>,
     pub(crate) runs: Runs,
     pub(crate) counters: Counters,
+    pub(crate) measures: Measures,
     /// The pulse of the heartbeat: without a heartbeat, leases run out.
     pub(crate) pulse: Pulse,
     pub(crate) unanswered: Unanswered,
@@ -44,6 +46,8 @@ pub(crate) struct WorkerState {
     pub(crate) awaited: Awaited,
     /// Some run has told something about itself.
     pub(crate) reports: Arc<Notify>,
+    /// Tells runs that end that reports in flight were answered.
+    pub(crate) reports_answered: Notify,
     pub(crate) redis: Health,
     pub(crate) postgres: Health,
     /// `None`: this worker has only a few queues.
@@ -75,6 +79,7 @@ impl WorkerState {
             kinds: handlers.kinds(),
             runs: Runs::new(settings.lease, settings.handoff_lease()),
             counters: Counters::default(),
+            measures: Measures::new(settings.queues.iter().map(|(queue, _)| queue)),
             pulse: Pulse::default(),
             capacity: settings
                 .queues
@@ -85,6 +90,7 @@ impl WorkerState {
             unanswered: Unanswered::default(),
             awaited: Awaited::default(),
             reports: Arc::default(),
+            reports_answered: Notify::new(),
             redis: Health::new("Redis", "jobs are claimed from the line in PostgreSQL until Redis is available again"),
             postgres: Health::new(
                 "PostgreSQL",

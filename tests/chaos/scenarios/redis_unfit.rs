@@ -37,6 +37,7 @@ const HARMS: [(&str, &str, &str); 4] = [
 pub(crate) async fn play(stage: &mut Stage, _: &mut Dice) -> Result<()> {
     let mut redis = stage.connect_redis().await?;
     let handoff = Handoff::connect_lazily(&Settings {
+        ca_file: None,
         key_prefix: leasehold_handoff::KeyPrefix::default(),
         url: stage.stores.redis.url.clone().into(),
         head_max: PLAN.shape.head_max,

@@ -6,10 +6,13 @@ use crate::{
     failure::Failure,
     output::{self, human},
 };
+use leasehold::CancelledBatch;
 use serde_json::json;
 use std::process::ExitCode;
 
 /// Cancel all live jobs of a batch: waiting jobs at once, running jobs when their workers have stopped them
+///
+/// Exit 1 if open transactions of other sessions hold some of the jobs. These stay as they are; all others are cancelled.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The name of the batch
@@ -19,9 +22,15 @@ pub(crate) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
     existing(&client, &args.name, context).await?;
-    let (cancelled, told) = client.cancel_batch(&args.name).await.map_err(|error| context.failure(&error))?;
-    output::either(context.json, &json!({"cancelled": cancelled, "stopping": told}), || {
-        format!("cancelled {}; {} told to stop", human::count(cancelled, "job", "jobs"), human::grouped(told))
-    })?;
-    Ok(ExitCode::SUCCESS)
+    context.audit(client.store(), "batch.cancel", &args.name, json!({})).await?;
+    let done = client.cancel_free_of_batch(&args.name).await.map_err(|error| context.failure(&error))?;
+    let CancelledBatch { cancelled, stopping, locked } = done;
+    output::either(
+        context.json,
+        &json!({"cancelled": cancelled, "stopping": stopping, "locked": locked.len()}),
+        || format!("cancelled {}; {} told to stop", human::count(cancelled, "job", "jobs"), human::grouped(stopping)),
+    )?;
+    let Some(first) = locked.first() else { return Ok(ExitCode::SUCCESS) };
+    let jobs = human::count(locked.len() as u64, "job was", "jobs were");
+    Err(Failure::new(format!("{jobs} not cancelled: {first}; run the command again when it has ended")))
 }

@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     failure::Failure,
+    numbers,
     output::{self, batches},
 };
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// At most this many batches
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    #[arg(long, default_value_t = 20, value_parser = numbers::within::<i64>(1..=1000))]
     limit: i64,
 }
 

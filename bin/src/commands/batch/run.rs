@@ -13,7 +13,8 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold enqueue --stdin --batch import-7 < jobs.ndjson
-  leasehold batch seal import-7 --on-complete report     # one job of the kind report, when all jobs have ended
+  # one job of the kind report, when all jobs have ended
+  leasehold batch seal import-7 --on-complete report
   leasehold batch wait import-7 && echo 'all succeeded'
   leasehold job list --batch import-7 --state dead")]
 pub(crate) struct Args {

@@ -76,12 +76,13 @@ pub(crate) async fn one(context: &Context, client: &Client, payload: &str) -> Re
 
 async fn chunk(plan: &Plan, context: &Context, client: &Client, nths: Range<u64>) -> Result<(), Failure> {
     let fair_key = |nth: u64| (plan.fair_keys > 0).then(|| format!("key{}", nth % plan.fair_keys));
-    let jobs = nths.map(|nth| Ok(NewJob { fair_key: fair_key(nth), ..job("null")? }));
+    let jobs = nths.map(|nth| Ok(job("null")?.with(|job| job.fair_key = fair_key(nth))));
     let jobs = jobs.collect::<Result<Vec<_>, Failure>>()?;
     client.enqueue_many(&jobs).await.map(drop).map_err(|error| context.failure(&error))
 }
 
 fn job(payload: &str) -> Result<NewJob, Failure> {
     let payload = RawValue::from_string(payload.to_owned()).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(NewJob { queue: queue()?, ..NewJob::new(kind()?, payload) })
+    let queue = queue()?;
+    Ok(NewJob::new(kind()?, payload).with(|job| job.queue = queue))
 }

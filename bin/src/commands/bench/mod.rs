@@ -11,7 +11,7 @@ mod meters;
 mod pace;
 mod workers;
 
-use crate::{context::Context, failure::Failure, output};
+use crate::{context::Context, failure::Failure, numbers, output};
 use figures::Line;
 use leasehold::{Config, Kind, QueueName};
 use serde::Serialize;
@@ -45,26 +45,26 @@ pub(crate) struct Args {
     #[arg(long, env = "MODE", default_value = "drain")]
     mode: Mode,
     /// The number of jobs
-    #[arg(long, env = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    #[arg(long, env = "N", default_value_t = 20_000, value_parser = numbers::within::<u64>(1..=100_000_000))]
     n: u64,
     /// For flow: run for this long, whatever N is, with at most 10,000 jobs waiting; the JSON line shows the rates of
     /// ten parts of this time
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_parser = numbers::within::<u64>(1..=86_400))]
     seconds: Option<u64>,
     /// The number of worker processes
-    #[arg(long, env = "PROCS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, env = "PROCS", default_value_t = 2, value_parser = numbers::within::<u32>(1..=1000))]
     procs: u32,
     /// The number of slots of each worker process
-    #[arg(long, env = "CONC", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, env = "CONC", default_value_t = 50, value_parser = numbers::within::<u32>(1..=10_000))]
     conc: u32,
     /// For latency and floor: the time in ms between the end of one enqueue and the next enqueue
-    #[arg(long, env = "GAP_MS", default_value_t = 15)]
+    #[arg(long, env = "GAP_MS", default_value_t = 15, value_parser = numbers::within::<u64>(0..=3_600_000))]
     gap_ms: u64,
     /// Give the workers no Redis: they claim from the line in PostgreSQL, as they do while Redis is unavailable
     #[arg(long)]
     without_redis: bool,
     /// Give the jobs of drain and flow this number of fair keys, in turns; 0: none
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    #[arg(long, default_value_t = 0, value_parser = numbers::within::<u64>(0..=1_000_000))]
     fair_keys: u64,
     /// Add the costs to the JSON line, and always print their table to standard error
     #[arg(long)]

@@ -51,11 +51,11 @@ impl<'a> Collector<'a> {
     }
 
     /// Runs until the last line is printed. `sent` says how many lines have a job. `when_quiet` is called when no job
-    /// has finished for a while; it returns whether all reasons have been told.
+    /// has finished for a while, with the first job that has not; it returns whether all reasons have been told.
     pub(crate) async fn run(
         &mut self,
         mut sent: watch::Receiver<usize>,
-        mut when_quiet: impl AsyncFnMut() -> Result<bool, Failure>,
+        mut when_quiet: impl AsyncFnMut(JobId) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let mut delay = FIRST;
         // `None` when there is nothing more to tell.
@@ -73,7 +73,7 @@ impl<'a> Collector<'a> {
             } else {
                 delay = (delay * 2).min(SLOWEST);
                 if last_end.is_some_and(|since| since.elapsed() > quiet) {
-                    last_end = if when_quiet().await? { None } else { Some(Instant::now()) };
+                    last_end = if when_quiet(self.plan.ids()[self.next]).await? { None } else { Some(Instant::now()) };
                     quiet = (quiet * 2).min(QUIET_MAX);
                 }
             }

@@ -2,7 +2,7 @@
 //! process runs.
 
 use super::plan::KIND;
-use crate::{commands::served::PassEnv, context::Context, failure::Failure, job_spec, signals::Stop};
+use crate::{commands::served::PassEnv, context::Context, failure::Failure, job_line, signals::Stop};
 use leasehold::{Error, QueueName, Tally, Worker};
 use leasehold_worker::Exec;
 use std::{sync::Arc, time::Duration};
@@ -28,7 +28,7 @@ impl Local {
             .queue(queue.as_str(), slots)
             .handler(
                 KIND,
-                Arc::new(Exec::from_payload(kill_after).passing(&pass_env.passed()).enqueueing(job_spec::from_command)),
+                Arc::new(Exec::from_payload(kill_after).passing(&pass_env.passed()).enqueueing(job_line::from_command)),
             )
             .run(stop.soon.clone(), stop.now.clone());
         let reaper = context.reaper(&context.pair("leasehold reaper").await?)?;

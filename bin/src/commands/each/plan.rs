@@ -92,6 +92,11 @@ impl Plan {
         &self.queue
     }
 
+    /// The name of the batch, if the jobs are in one.
+    pub(crate) fn batch(&self) -> Option<&str> {
+        self.batch.as_deref()
+    }
+
     /// Whether the batch may have been run before.
     pub(crate) fn known(&self) -> bool {
         self.known
@@ -118,7 +123,7 @@ impl Plan {
     /// the order of the input, and behind all jobs that waited before.
     pub(crate) fn job_at(&self, nth: usize, now: DateTime<Utc>) -> Result<NewJob, Failure> {
         let behind = TimeDelta::microseconds(i64::try_from(self.len() - nth).unwrap_or(i64::MAX));
-        Ok(NewJob { run_at: now.checked_sub_signed(behind), ..self.job(nth)? })
+        Ok(self.job(nth)?.with(|job| job.run_at = now.checked_sub_signed(behind)))
     }
 
     /// The payload of a line's job.

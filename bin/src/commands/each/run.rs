@@ -2,6 +2,7 @@
 
 use super::{
     collect::{Collector, Ends},
+    declined::DECLINED,
     local::Local,
     plan::{Common, KIND, Plan},
     send::send,
@@ -11,47 +12,51 @@ use crate::{
     context::Context,
     failure::Failure,
     lines::Lines,
+    numbers,
     output::{self, each, progress},
     signals::{self, Stop},
     times,
 };
-use leasehold::{Client, QueueName, Store};
+use leasehold::{Client, JobId, QueueName, Store};
 use leasehold_core::MAX_ATTEMPTS_MAX;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::sync::watch;
 
 /// Run a command for each line of input: a durable xargs
 ///
-/// Every line becomes a job. Any worker that was started with --commands can run it; with --jobs, this process runs
-/// jobs too. Results are printed in the order of the input. Exit 1 if a job did not succeed.
+/// Every line becomes a job. Any worker that was started with --commands can run it, and no other one; with --jobs, this
+/// process runs jobs too. Results are printed in the order of the input. Exit 1 if a job did not succeed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   find . -name '*.log' | leasehold each --queue files --jobs 4 -- gzip -9
-  leasehold each --queue files --from list.txt --batch 2030-01-31 -- sha256sum {}
+  leasehold each --queue files --from list.txt \\
+    --batch 2030-01-31 -- sha256sum {}
 
-{} stands for the line, anywhere in the command and more than once; without it, the line is the last argument.
-The command runs without a shell. To use a shell: -- sh -c 'sort \"$1\" | uniq -c' sh {}
+{} stands for the line, anywhere in the command and more than once; without it, the line is the \
+last argument. The command runs without a shell. To use a shell: -- sh -c 'sort \"$1\" | uniq -c' \
+sh {}
 
-With the same --batch, each line is the same job again: what succeeded is not repeated and its result is printed, what
-died or was cancelled gets a new budget, what is under way is waited for. Ctrl-C leaves the jobs as they are. The input
-is read whole, and refused whole if a line has a NUL byte or is not UTF-8, before anything is enqueued.")]
+With the same --batch, each line is the same job again: what succeeded is not repeated and its \
+result is printed, what died or was cancelled gets a new budget, what is under way is waited for. \
+Ctrl-C leaves the jobs as they are. The input is read whole, and refused whole if a line has a NUL \
+byte or is not UTF-8, before anything is enqueued.")]
 pub(crate) struct Args {
-    /// The queue of the jobs
+    /// The queue
     #[arg(long, default_value = "default")]
     queue: QueueName,
     /// The name of the batch [default: a new name, which is printed if you need it to continue]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     batch: Option<String>,
     /// Also run up to this many jobs at once in this process
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = numbers::within::<u32>(1..=10_000))]
     jobs: Option<u32>,
     #[command(flatten)]
     pass_env: PassEnv,
     /// Read lines from this file [default: standard input]
     #[arg(long, value_name = "FILE|-")]
     from: Option<PathBuf>,
-    /// How many attempts each job may spend
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
+    /// How many attempts a job may spend
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = numbers::within::<i32>(1..=i64::from(MAX_ATTEMPTS_MAX)))]
     max_attempts: i32,
     /// How long one run may take, such as 30s [default: no limit]
     #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
@@ -112,7 +117,7 @@ async fn work(
     let mut collector = Collector::new(plan, client.store(), context, &bar);
     let both = async {
         let mut told = Told::default();
-        let when_quiet = async || Ok(told.why_nothing_finishes(plan, client.store(), context).await);
+        let when_quiet = async |first| Ok(told.why_nothing_finishes(plan, first, client.store(), context).await);
         tokio::try_join!(send(plan, client, context, &sent), collector.run(sending, when_quiet))
     };
     let ended = tokio::select! {
@@ -146,7 +151,7 @@ struct Told {
 impl Told {
     /// Called when no job finishes: prints the reason, if it is known and new. Returns whether all reasons have been
     /// told.
-    async fn why_nothing_finishes(&mut self, plan: &Plan, store: &Store, context: &Context) -> bool {
+    async fn why_nothing_finishes(&mut self, plan: &Plan, first: JobId, store: &Store, context: &Context) -> bool {
         if !self.paused
             && let Ok(settings) = store.queue_settings(plan.queue()).await
         {
@@ -158,12 +163,22 @@ impl Told {
             }
             self.paused = settings.paused || is_kind_paused;
         }
+        if !self.unserved && is_declined(first, store).await {
+            self.unserved = true;
+            output::note(&each::declined(plan.queue()));
+        }
         if !self.unserved && is_served(plan, context).await == Some(false) {
             self.unserved = true;
             output::note(&each::unserved(plan.queue()));
         }
         self.paused && self.unserved
     }
+}
+
+/// Whether the last worker that had the job has a command for every kind instead.
+async fn is_declined(first: JobId, store: &Store) -> bool {
+    let Ok(Some(job)) = store.job(first).await else { return false };
+    job.trail.last().is_some_and(|last| last.note.as_deref() == Some(DECLINED))
 }
 
 /// Whether a worker runs commands of the queue; `None` when nobody can say.

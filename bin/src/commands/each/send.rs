@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use crate::{context::Context, failure::Failure};
-use leasehold::{Client, JobId, State};
+use leasehold::{Client, Error, JobId, State};
 use leasehold_core::BATCH_MAX;
 use tokio::sync::watch;
 
@@ -21,7 +21,10 @@ pub(crate) async fn send(
     for start in (0..plan.len()).step_by(BATCH_MAX) {
         let end = plan.len().min(start + BATCH_MAX);
         let jobs = (start..end).map(|nth| plan.job_at(nth, now)).collect::<Result<Vec<_>, _>>()?;
-        let answers = client.enqueue_many(&jobs).await.map_err(|error| context.failure(&error))?;
+        let answers = match client.enqueue_many(&jobs).await {
+            Ok(answers) => answers,
+            Err(error) => return Err(refused(plan, &error, client, context).await),
+        };
         if let Some(nth) = answers.iter().position(|answer| !answer.inserted) {
             refuse_another_command(plan, start + nth, client, context).await?;
         }
@@ -34,6 +37,28 @@ pub(crate) async fn send(
         sent.send_replace(end);
     }
     Ok(())
+}
+
+/// Why jobs were refused. A sealed batch takes no new lines, so to send them again is in vain.
+async fn refused(plan: &Plan, error: &Error, client: &Client, context: &Context) -> Failure {
+    let failure = context.failure(error);
+    let Some(name) = plan.batch() else { return failure };
+    match client.batch(name).await {
+        Ok(Some(batch)) if batch.sealed_at.is_some() && !error_may_pass(error) => Failure::usage(format!(
+            "the batch {name:?} is sealed, so it takes no line that it does not have yet; \
+             to run the new lines: the same command with another --batch, or without --batch"
+        )),
+        _ => failure,
+    }
+}
+
+/// Whether the same call may succeed later.
+fn error_may_pass(error: &Error) -> bool {
+    match error {
+        Error::Store(source) | Error::OutcomeUnknown { source, .. } => source.is_transient(),
+        Error::Locked(_) => true,
+        _ => false,
+    }
 }
 
 /// The jobs of a batch that was run before carry their own command. A new command would not be the command that runs.

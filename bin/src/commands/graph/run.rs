@@ -9,8 +9,10 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold graph submit pipeline.json
-  leasehold graph show 01976f0e-…              # the jobs around this job, as a tree
-  leasehold graph show 01976f0e-… --mermaid    # as a diagram for Markdown")]
+  # the jobs around this job, as a tree
+  leasehold graph show 01976f0e-…
+  # as a diagram for Markdown
+  leasehold graph show 01976f0e-… --mermaid")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,

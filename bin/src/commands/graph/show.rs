@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     failure::Failure,
+    numbers,
     output::{self, graphs},
 };
 use leasehold::JobId;
@@ -16,8 +17,8 @@ pub(super) struct Args {
     /// Print a Mermaid diagram
     #[arg(long)]
     mermaid: bool,
-    /// How many jobs are read at most, the nearest first
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// At most this many jobs, the nearest first
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = numbers::within::<u32>(1..=100_000))]
     limit: u32,
 }
 

@@ -1,6 +1,6 @@
 //! `leasehold graph submit`.
 
-use crate::{context::Context, failure::Failure, job_spec, output};
+use crate::{context::Context, failure::Failure, job_flags, job_line, output};
 use leasehold::{Enqueued, NamedJob, QueueName};
 use leasehold_core::PAYLOAD_MAX_BYTES;
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,13 @@ const GRAPH_MAX_BYTES: u64 = 64 * PAYLOAD_MAX_BYTES as u64;
   {\"jobs\": [
     {\"name\": \"load\",  \"kind\": \"load\", \"payload\": {\"day\": \"2030-01-31\"}},
     {\"name\": \"check\", \"kind\": \"check\", \"after\": [\"load\"]},
-    {\"name\": \"mail\",  \"kind\": \"mail\", \"after\": [\"load\", \"check\"], \"on_parent_failure\": \"run\"}
+    {\"name\": \"mail\",  \"kind\": \"mail\", \"after\": [\"load\", \"check\"],
+     \"on_parent_failure\": \"run\"}
   ]}
-A job has the fields of a line of `leasehold enqueue --stdin`. `after` names jobs of the graph, and `depends_on` has ids of
-jobs outside of it. A job starts when all of these have succeeded. If one of them ends without success, on_parent_failure
-says what happens: cancel (the default), hold or run. A graph has at most 10,000 jobs. A graph with a cycle is refused.")]
+A job has the fields of a line of `leasehold enqueue --stdin`. `after` names jobs of the graph, \
+and `depends_on` has ids of jobs outside of it. A job starts when all of these have succeeded. If \
+one of them ends without success, on_parent_failure says what happens: cancel (the default), hold \
+or run. A graph has at most 10,000 jobs. A graph with a cycle is refused.")]
 pub(super) struct Args {
     /// The file, or - for standard input
     file: String,
@@ -51,8 +53,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<ExitCode, Fail
         let name = if args.file == "-" { "standard input" } else { &args.file };
         Failure::usage(format!("{name} is no graph: {problem}"))
     })?;
-    let flags = job_spec::defaults(&args.queue);
-    let nodes = file.jobs.iter().map(|node| job_spec::from_node(node.get(), &flags));
+    let flags = job_flags::defaults(&args.queue);
+    let nodes = file.jobs.iter().map(|node| job_line::from_node(node.get(), &flags));
     let graph: Vec<NamedJob> = nodes.collect::<Result<_, _>>()?;
     let names: Vec<String> = graph.iter().map(|node| node.name.clone()).collect();
     let client = context.client().await?;

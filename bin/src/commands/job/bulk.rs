@@ -4,11 +4,12 @@ use super::{pace::Pace, rate::Rate};
 use crate::{
     context::Context,
     failure::Failure,
+    known, locked,
     output::{self, counts, human, progress},
     signals,
 };
 use leasehold::{Bulk, BulkAction, BulkCount, BulkFilter, BulkStep, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     process::ExitCode,
@@ -31,6 +32,8 @@ pub(super) async fn run(order: Order, context: &Context) -> Result<ExitCode, Fai
         return Err(Failure::usage("a filter may choose many jobs: look with --dry-run, and add --yes to change them"));
     }
     let client = context.client().await?;
+    known::queue_and_batch(filter.queue.as_ref(), filter.batch.as_deref(), &client, context).await?;
+    let detail = noted(&action, &filter);
     let mut bulk = client.bulk(action.clone(), filter).await.map_err(|error| context.failure(&error))?;
     if let Some(rate) = rate {
         bulk = bulk.with_step_max(rate.step_max());
@@ -49,7 +52,21 @@ pub(super) async fn run(order: Order, context: &Context) -> Result<ExitCode, Fai
         }
         total = Some(jobs);
     }
+    context.audit(client.store(), "job.bulk", action.verb(), detail).await?;
     work(&client, &mut bulk, &action, rate, total, context).await
+}
+
+/// What the audit says about a change of many jobs.
+fn noted(action: &BulkAction, filter: &BulkFilter) -> Value {
+    let (priority, to) = match action {
+        BulkAction::Place(place) => (place.priority(), place.queue()),
+        _ => (None, None),
+    };
+    json!({
+        "priority": priority, "to": to,
+        "queue": filter.queue, "kind": filter.kind, "states": filter.states, "batch": filter.batch, "error_like": filter.error_like,
+        "older_than_s": filter.older_than.map(|age| age.as_secs()),
+    })
 }
 
 /// Does the work and reports it, also if it stops early.
@@ -102,7 +119,10 @@ async fn work(
         }
         None if locked > 0 => {
             let jobs = human::count(locked, "job is", "jobs are");
-            Err(Failure::new(format!("{jobs} locked by open transactions of other sessions; run the command again")))
+            let by = locked::by(client, bulk.locked()).await;
+            Err(Failure::new(format!(
+                "{jobs} locked by open transactions of other sessions{by}; run the command again"
+            )))
         }
         None if done.unique_key_taken > 0 => Ok(ExitCode::FAILURE),
         None => Ok(ExitCode::SUCCESS),

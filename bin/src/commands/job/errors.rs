@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     failure::Failure,
+    numbers,
     output::{self, errors},
     times,
 };
@@ -19,7 +20,8 @@ use std::{process::ExitCode, time::Duration};
 #[command(after_help = "Examples:
   leasehold job errors --since 24h
   leasehold job errors --queue mail --json
-  leasehold job retry --queue mail --error-like 'connection refused by %.%.%.%' --rate 10/s --yes")]
+  leasehold job retry --queue mail \\
+    --error-like 'connection refused by %.%.%.%' --rate 10/s --yes")]
 pub(crate) struct Args {
     /// Only jobs of this queue
     #[arg(long)]
@@ -31,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
     since: Option<Duration>,
     /// At most this many groups
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    #[arg(long, default_value_t = 20, value_parser = numbers::within::<i64>(1..=1000))]
     limit: i64,
 }
 

@@ -8,22 +8,21 @@ use std::time::Duration;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Instead of ids: a filter")]
 pub(crate) struct FilterArgs {
-    /// Jobs of this queue
+    /// Only jobs of this queue
     #[arg(long)]
     queue: Option<QueueName>,
-    /// Jobs of this kind
+    /// Only jobs of this kind
     #[arg(long)]
     kind: Option<Kind>,
-    /// Jobs in this state (repeatable)
-    #[arg(long)]
+    #[arg(long, help = format!("Only jobs in this state: {} (repeatable)", states()))]
     state: Vec<State>,
-    /// Jobs that were enqueued at least this long ago, such as 2h
+    /// Only jobs that were enqueued at least this long ago, such as 2h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = times::duration)]
     older_than: Option<Duration>,
-    /// Jobs whose last error contains this text, in upper or lower case; % stands for any text
+    /// Only jobs whose last error contains this text, in upper or lower case; % stands for any text
     #[arg(long, value_name = "TEXT")]
     error_like: Option<String>,
-    /// Jobs of this batch
+    /// Only jobs of this batch
     #[arg(long, value_name = "NAME")]
     batch: Option<String>,
     /// Change nothing; print how many jobs would be changed
@@ -32,6 +31,11 @@ pub(crate) struct FilterArgs {
     /// Do not ask for confirmation; needed for a filter where nobody can be asked
     #[arg(long)]
     yes: bool,
+}
+
+/// All states, for help.
+pub(super) fn states() -> String {
+    State::ALL.map(State::as_str).join(", ")
 }
 
 /// The jobs that a command is about.

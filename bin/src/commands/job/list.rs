@@ -1,8 +1,10 @@
 //! `leasehold job list`.
 
+use super::filter::states;
 use crate::{
     context::Context,
     failure::Failure,
+    numbers,
     output::{self, jobs},
 };
 use leasehold::{JobId, Kind, QueueName, State};
@@ -14,7 +16,8 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   leasehold job list --state dead
   leasehold job list --queue mail --limit 100 --json
-  leasehold job list --state dead --json | jq -r '.[].id' | xargs leasehold job retry")]
+  leasehold job list --state dead --json | jq -r '.[].id' \\
+    | xargs leasehold job retry")]
 pub(crate) struct Args {
     /// Only jobs of this queue
     #[arg(long)]
@@ -22,14 +25,13 @@ pub(crate) struct Args {
     /// Only jobs of this kind
     #[arg(long)]
     kind: Option<Kind>,
-    /// Only jobs in this state: scheduled, queued, running, succeeded, dead or cancelled
-    #[arg(long)]
+    #[arg(long, help = format!("Only jobs in this state: {}", states()))]
     state: Option<State>,
     /// Only jobs of this batch
     #[arg(long, value_name = "NAME")]
     batch: Option<String>,
     /// At most this many jobs
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    #[arg(long, default_value_t = 20, value_parser = numbers::within::<i64>(1..=1000))]
     limit: i64,
     /// Show the jobs that follow the job with this id: the next page
     #[arg(long, value_name = "ID")]

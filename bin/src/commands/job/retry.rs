@@ -20,7 +20,8 @@ use std::process::ExitCode;
   leasehold job retry 0198c5a4-…
   leasehold job retry --queue mail --error-like 'connection refused' --dry-run
   leasehold job retry --kind resize --rate 10/s --yes
-  leasehold job retry --queue mail --state scheduled --yes   # all retries of the queue now")]
+  # all retries of the queue now
+  leasehold job retry --queue mail --state scheduled --yes")]
 pub(crate) struct Args {
     /// The ids of the jobs to put back
     ids: Vec<JobId>,

@@ -2,6 +2,7 @@
 
 mod pause;
 mod run;
+mod scale;
 mod set;
 mod weight;
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 pub(super) async fn pause(queue: &QueueName, kind: Option<&Kind>, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
+    context.audit(client.store(), "queue.pause", queue.as_str(), json!({ "kind": kind })).await?;
     let changed = match kind {
         None => client.pause(queue).await,
         Some(kind) => client.pause_kind(queue, kind).await,
@@ -31,6 +32,7 @@ pub(super) async fn pause(queue: &QueueName, kind: Option<&Kind>, context: &Cont
 
 pub(super) async fn resume(queue: &QueueName, kind: Option<&Kind>, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
+    context.audit(client.store(), "queue.resume", queue.as_str(), json!({ "kind": kind })).await?;
     let changed = match kind {
         None => client.resume(queue).await,
         Some(kind) => client.resume_kind(queue, kind).await,
@@ -58,7 +60,8 @@ pub(super) async fn resume(queue: &QueueName, kind: Option<&Kind>, context: &Con
 
 pub(super) async fn pause_fair_key(queue: &QueueName, key: &str, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
-    let changed = client.pause_fair_key(queue, key).await.map_err(|error| context.failure(&error))?;
+    context.audit(client.store(), "queue.pause", queue.as_str(), json!({ "fair_key": key })).await?;
+    let changed = client.pause_fair_key(queue, key).await.map_err(|error| context.failure_of_arguments(&error))?;
     output::either(
         context.json,
         &json!({ "queue": queue, "fair_key": key, "paused": true, "changed": changed }),
@@ -76,6 +79,7 @@ pub(super) async fn pause_fair_key(queue: &QueueName, key: &str, context: &Conte
 
 pub(super) async fn resume_fair_key(queue: &QueueName, key: &str, context: &Context) -> Result<(), Failure> {
     let client = context.client().await?;
+    context.audit(client.store(), "queue.resume", queue.as_str(), json!({ "fair_key": key })).await?;
     let changed = client.resume_fair_key(queue, key).await.map_err(|error| context.failure(&error))?;
     output::either(
         context.json,

@@ -1,14 +1,16 @@
 //! `leasehold queue`: dispatches to the actions.
 
-use super::{pause, set, weight};
+use super::{pause, scale, set, weight};
 use crate::{
     context::Context,
     failure::Failure,
+    known, locked,
     output::{self, human, progress, queues},
     signals,
 };
 use clap::Subcommand;
-use leasehold::{Client, Kind, QueueName};
+use leasehold::{Client, Kind, QueueName, State};
+use leasehold_store::JobFilter;
 use serde_json::json;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -19,11 +21,17 @@ use std::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   leasehold queue list
-  leasehold queue pause mail      # starts no job of the queue until it is resumed; running jobs continue
-  leasehold queue pause mail --kind newsletter   # the same for one kind of jobs in the queue
-  leasehold queue set mail --priority-step 10m   # one point of priority is worth 10 minutes of waiting
+  # starts no job of the queue until it is resumed; running jobs continue
+  leasehold queue pause mail
+  # the same for one kind of jobs in the queue
+  leasehold queue pause mail --kind newsletter
+  # one point of priority is worth 10 minutes of waiting
+  leasehold queue set mail --priority-step 10m
   leasehold queue set mail --dead-letter mail-dead --keep-days 3
-  leasehold queue purge mail      # cancels every waiting job")]
+  # how many workers the queue needs
+  leasehold queue scale mail --slots-per-replica 8
+  # cancels every waiting job
+  leasehold queue purge mail")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -57,6 +65,7 @@ enum Action {
     },
     Set(set::Args),
     Weight(weight::Args),
+    Scale(scale::Args),
     /// Show what was set for a queue
     Show {
         /// The name of the queue
@@ -84,6 +93,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Pause { queue, kind, .. } => pause::pause(&queue, kind.as_ref(), context).await?,
         Action::Resume { queue, kind, .. } => pause::resume(&queue, kind.as_ref(), context).await?,
         Action::Set(args) => set::set(args, context).await?,
+        Action::Scale(args) => scale::show(args, context).await?,
         Action::Weight(args) => weight::set(args, context).await?,
         Action::Show { queue } => set::show(&queue, context).await?,
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,
@@ -93,10 +103,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
 
 async fn purge(queue: &QueueName, yes: bool, context: &Context) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
+    known::queue(queue, &client, context).await?;
     if !yes && !agreed(queue, &client, context).await? {
         output::note("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
+    context.audit(client.store(), "queue.purge", queue.as_str(), json!({})).await?;
     let stop = signals::listen()?;
     let bar = progress::counter();
     bar.set_message("cancelled");
@@ -116,14 +128,28 @@ async fn purge(queue: &QueueName, yes: bool, context: &Context) -> Result<ExitCo
     let left = waiting(queue, &client, context).await?;
     if left > 0 && !stop.soon.is_cancelled() {
         let jobs = human::count(left, "job still waits", "jobs still wait");
+        let by = held_by(queue, &client).await;
         return Err(Failure::new(format!(
-            "{jobs} in {queue}: open transactions of other sessions hold them, or they are new; run the command again"
+            "{jobs} in {queue}: open transactions of other sessions hold them{by}, or they are new; run the command again"
         )));
     }
     if stop.soon.is_cancelled() {
         return Err(Failure::new("stopped before the queue was empty; run the command again to continue"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sessions that hold waiting jobs of a queue.
+async fn held_by(queue: &QueueName, client: &Client) -> String {
+    let of_state = async |state| {
+        let filter = JobFilter { queue: Some(queue.clone()), state: Some(state), limit: 100, ..JobFilter::default() };
+        client.store().jobs(&filter).await.unwrap_or_default()
+    };
+    let mut ids = Vec::new();
+    for state in [State::Queued, State::Scheduled, State::Blocked] {
+        ids.extend(of_state(state).await.into_iter().map(|job| job.id));
+    }
+    locked::by(client, &ids).await
 }
 
 /// Asks for confirmation on a terminal. Scripts are not asked.

@@ -11,8 +11,8 @@ use leasehold_store::{FairWeight, QueueChange, QueueSettings, STRICT_PRIORITY_ST
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Set what one point of priority is worth in a queue, where its dead jobs go, how long its finished jobs are kept, and whether fair keys
-/// share it
+/// Set what one point of priority is worth in a queue, where its dead jobs go, how long its finished jobs are kept, whether fair keys
+/// share it, and whether its payloads are encrypted
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The name of the queue
@@ -32,6 +32,10 @@ pub(crate) struct Args {
     /// moved. If the command is stopped, a reaper moves the rest
     #[arg(long, value_name = "on|off", value_parser = on_or_off)]
     fair: Option<bool>,
+    /// Whether payloads must be encrypted, and results are (see the setting encryption.keys). Jobs that wait, and schedules, stay as
+    /// they are
+    #[arg(long, value_name = "on|off", value_parser = on_or_off)]
+    encrypted: Option<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,19 +69,26 @@ fn priority_step(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
-    let Args { queue, priority_step, dead_letter, keep_days, fair } = args;
+    let Args { queue, priority_step, dead_letter, keep_days, fair, encrypted } = args;
     let change = QueueChange {
         dead_letter: dead_letter.map(|queue| queue.0),
         keep_days: keep_days.map(|days| days.0),
         ..QueueChange::default()
     };
-    if priority_step.is_none() && fair.is_none() && change == QueueChange::default() {
-        return Err(Failure::usage("nothing to set: give --priority-step, --dead-letter, --keep-days or --fair"));
+    if priority_step.is_none() && fair.is_none() && encrypted.is_none() && change == QueueChange::default() {
+        return Err(Failure::usage(
+            "nothing to set: give --priority-step, --dead-letter, --keep-days, --fair or --encrypted",
+        ));
     }
     if change.dead_letter == Some(Some(queue.clone())) {
         return Err(Failure::usage(format!("--dead-letter must name another queue than {queue}")));
     }
     let client = context.client().await?;
+    let detail = json!({
+        "dead_letter": change.dead_letter, "keep_days": change.keep_days, "fair": fair, "encrypted": encrypted,
+        "priority_step_ms": priority_step.map(|step| u64::try_from(step.as_millis()).unwrap_or(u64::MAX)),
+    });
+    context.audit(client.store(), "queue.set", queue.as_str(), detail).await?;
     let mut answer = Map::from_iter([("queue".to_owned(), json!(queue))]);
     let mut said = Vec::new();
     if change != QueueChange::default() {
@@ -125,6 +136,12 @@ pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
         let moved = human::count(moved, "waiting job", "waiting jobs");
         said.push(format!("in {queue} {}; moved {moved}", shared(fair)));
     }
+    if let Some(encrypted) = encrypted {
+        let set = client.store().set_queue_encrypted(&queue, encrypted).await;
+        set.map_err(|error| context.store_failure(error))?;
+        answer.insert("encrypted".to_owned(), json!(encrypted));
+        said.push(format!("{queue} {}", payloads(encrypted)));
+    }
     output::either(context.json, &Value::Object(answer), || said.join("\n"))
 }
 
@@ -163,6 +180,7 @@ fn card(queue: &QueueName, settings: &QueueSettings, weights: &[FairWeight]) -> 
             ),
         ),
         ("fair keys", weighted(settings.fair, weights)),
+        ("encryption", payloads(settings.encrypted).to_owned()),
     ];
     lines.map(|(name, value)| format!("{name:<13}  {value}\n")).concat()
 }
@@ -180,6 +198,10 @@ fn on_or_off(text: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("must be on or off".to_owned()),
     }
+}
+
+fn payloads(encrypted: bool) -> &'static str {
+    if encrypted { "takes encrypted payloads only" } else { "takes payloads as they are" }
 }
 
 fn shared(fair: bool) -> &'static str {

@@ -24,7 +24,9 @@ fn weight(text: &str) -> Result<f64, String> {
 pub(super) async fn set(args: Args, context: &Context) -> Result<(), Failure> {
     let Args { queue, key, weight } = args;
     let client = context.client().await?;
-    client.set_fair_weight(&queue, &key, weight).await.map_err(|error| context.failure(&error))?;
+    let detail = json!({ "fair_key": key, "weight": weight });
+    context.audit(client.store(), "queue.weight", queue.as_str(), detail).await?;
+    client.set_fair_weight(&queue, &key, weight).await.map_err(|error| context.failure_of_arguments(&error))?;
     output::either(context.json, &json!({ "queue": queue, "fair_key": key, "weight": weight }), || {
         format!("in {queue} the fair key {key:?} has the weight {weight}")
     })

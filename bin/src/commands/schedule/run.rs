@@ -14,14 +14,20 @@ use std::process::ExitCode;
 /// Enqueue jobs again and again: by cron expressions or at intervals
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  leasehold schedule set nightly --cron '30 2 * * *' --timezone Europe/Berlin --kind report
+  leasehold schedule set nightly --cron '30 2 * * *' --timezone Europe/Berlin \\
+    --kind report
   leasehold schedule list
-  leasehold schedule show nightly        # also the next five ticks
-  leasehold schedule pause nightly       # no tick makes a job until `schedule resume`
-  leasehold schedule run nightly         # enqueues the job now; the ticks stay as they are
-  leasehold schedule remove nightly      # the jobs that it has made stay
+  # also the next five ticks
+  leasehold schedule show nightly
+  # no tick makes a job until `schedule resume`
+  leasehold schedule pause nightly
+  # enqueues the job now; the ticks stay as they are
+  leasehold schedule run nightly
+  # the jobs that it has made stay
+  leasehold schedule remove nightly
 
-Every reaper fires schedules, and each tick makes one job. `leasehold schedule set --help` has all flags.")]
+Every reaper fires schedules, and each tick makes one job. `leasehold schedule set --help` has all \
+flags.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -68,6 +74,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Pause { ref name } | Action::Resume { ref name } | Action::Remove { ref name } => name,
     };
     let client = context.client().await?;
+    let action = match &args.action {
+        Action::Pause { .. } => "schedule.pause",
+        Action::Resume { .. } => "schedule.resume",
+        _ => "schedule.remove",
+    };
+    context.audit(client.store(), action, name.as_str(), json!({})).await?;
     let (changed, done, not_done) = match &args.action {
         Action::Pause { .. } => (client.pause_schedule(name).await, "paused", "was already paused"),
         Action::Resume { .. } => (client.resume_schedule(name).await, "resumed", "was not paused"),
@@ -95,7 +107,9 @@ pub(super) async fn shown(client: &Client, name: &ScheduleName, context: &Contex
 }
 
 async fn run_now(name: &ScheduleName, context: &Context) -> Result<ExitCode, Failure> {
-    let answer = context.client().await?.run_schedule(name).await.map_err(|error| context.failure(&error))?;
+    let client = context.client().await?;
+    context.audit(client.store(), "schedule.run", name.as_str(), json!({})).await?;
+    let answer = client.run_schedule(name).await.map_err(|error| context.failure(&error))?;
     let answer = answer.ok_or_else(|| no_such(name))?;
     if !answer.inserted {
         output::note("no new job was made: a live job has the unique key");

@@ -4,12 +4,13 @@ use super::run::shown;
 use crate::{
     context::Context,
     failure::Failure,
-    job_spec::{self, JobFlags},
-    times,
+    job_flags::{self, JobFlags},
+    numbers, times,
     word_flags::WordFlags,
 };
 use leasehold::{Kind, Missed, NewSchedule, ParentFailure, QueueName, ScheduleName, Timing};
 use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
+use serde_json::json;
 use std::{process::ExitCode, time::Duration};
 
 /// Make a schedule, or change the schedule of this name at once
@@ -18,10 +19,14 @@ use std::{process::ExitCode, time::Duration};
 /// same, the next tick stays too.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("timing").args(["cron", "every"]).required(true), after_help = "Examples:
-  leasehold schedule set nightly --cron '30 2 * * *' --timezone Europe/Berlin --kind report
-  leasehold schedule set sync --every 90s --kind sync --unique-key sync     # no second job while one is live
-  leasehold schedule set beat --cron '*/10 * * * * *' --missed skip --kind beat   # six fields: seconds first
-  leasehold schedule set bill --cron @monthly --missed all:12 --kind bill --payload @bill.json")]
+  leasehold schedule set nightly --cron '30 2 * * *' --timezone Europe/Berlin \\
+    --kind report
+  # no second job while one is live
+  leasehold schedule set sync --every 90s --kind sync --unique-key sync
+  # six fields: seconds first
+  leasehold schedule set beat --cron '*/10 * * * * *' --missed skip --kind beat
+  leasehold schedule set bill --cron @monthly --missed all:12 --kind bill \\
+    --payload @bill.json")]
 pub(crate) struct Args {
     /// The name of the schedule
     name: ScheduleName,
@@ -39,36 +44,39 @@ pub(crate) struct Args {
     /// makes a job for each of the last N
     #[arg(long, value_name = "skip|one|all:N", default_value_t)]
     missed: Missed,
-    /// The kind of the jobs
+    /// The kind: which handler runs the job
     #[arg(long)]
     kind: Kind,
-    /// The queue of the jobs
+    /// The queue
     #[arg(long, default_value = "default")]
     queue: QueueName,
-    /// The payload of the jobs: JSON, @FILE to read JSON from a file, or - for standard input
+    /// The payload for the handler: JSON, @FILE to read JSON from a file, or - for standard input
     #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
     payload: String,
-    /// The priority of the jobs, from -100 to 100
+    /// The priority, from -100 to 100. Each point is a head start of one hour in the line, or of what `queue set` says
     #[arg(long, default_value_t = 0, allow_negative_numbers = true,
-          value_parser = clap::value_parser!(i16).range(i64::from(PRIORITY_MIN)..=i64::from(PRIORITY_MAX)))]
+          value_parser = numbers::within::<i16>(i64::from(PRIORITY_MIN)..=i64::from(PRIORITY_MAX)))]
     priority: i16,
     /// While a live job has this key, a tick makes no new job
     #[arg(long, value_name = "KEY")]
     unique_key: Option<String>,
-    /// Start each job only while this key has room: see `leasehold limit set`. May be given up to eight times
+    /// Start a job only while this key has room: see `leasehold limit set`. Repeatable, up to eight keys
     #[arg(long, value_name = "KEY")]
     limit_key: Vec<String>,
-    /// The batch of the jobs
+    /// The batch: a group of jobs by name, see `leasehold batch`
     #[arg(long, value_name = "NAME")]
     batch: Option<String>,
-    /// The share of the queue that the jobs count against
+    /// The key whose share of the queue is used, such as a tenant: see `leasehold queue weight`
     #[arg(long, value_name = "KEY")]
     fair_key: Option<String>,
-    /// How many attempts each job may spend
+    /// Tell this webhook of the end of the job, whatever queues and kinds it asks for: see `leasehold webhook`
+    #[arg(long, value_name = "ID")]
+    webhook: Option<String>,
+    /// How many attempts a job may spend
     #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
-          value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
+          value_parser = numbers::within::<i32>(1..=i64::from(MAX_ATTEMPTS_MAX)))]
     max_attempts: i32,
-    /// How long one run of a job may take, such as 30s [default: no limit]
+    /// How long one run may take, such as 30s [default: no limit]
     #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
@@ -81,7 +89,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         (None, every) => Timing::Every(every.unwrap_or_default()),
     };
     // The job of a schedule has no id and no time of its own.
-    let job = job_spec::from_flags(&JobFlags {
+    let job = job_flags::from_flags(&JobFlags {
         kind: Some(args.kind),
         queue: args.queue,
         payload: args.payload,
@@ -92,6 +100,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         limit_key: args.limit_key,
         batch: args.batch,
         fair_key: args.fair_key,
+        webhook: args.webhook,
+        traceparent: None,
         max_attempts: args.max_attempts,
         timeout: args.timeout,
         words: args.words,
@@ -102,6 +112,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
     })?;
     let schedule = NewSchedule { name: args.name, timing, missed: args.missed, job };
     let client = context.client().await?;
+    let detail = json!({ "kind": schedule.job.kind, "queue": schedule.job.queue });
+    context.audit(client.store(), "schedule.set", schedule.name.as_str(), detail).await?;
     client.set_schedule(&schedule).await.map_err(|error| context.failure(&error))?;
     shown(&client, &schedule.name, context).await
 }

@@ -1,9 +1,12 @@
 //! One version of a file, and the job that belongs to it.
+//!
+//! The id of a job follows from the name, the size and the time of the last write. Another file can have all three, for example if
+//! its producer sets the time. [`Identity`] tells the two apart.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use leasehold::JobId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::{
@@ -30,8 +33,9 @@ impl Version {
     }
 
     /// The id of the job: a UUIDv7 with the time of the last write, so that the jobs of one scan begin in the order in which
-    /// their files were written. The other bits are a hash of the path, the size and the time.
-    pub(crate) fn job_id(self, folder: &Path, name: &OsStr) -> JobId {
+    /// their files were written. The other bits are a hash of the path, the size and the time. `other` is there if another file with
+    /// all of these had the job of this id: then the hash has the identity of this file too.
+    pub(crate) fn job_id(self, folder: &Path, name: &OsStr, other: Option<Identity>) -> JobId {
         let mut hash = Sha256::new();
         hash.update(b"leasehold watch 1");
         for part in [folder.as_os_str(), name] {
@@ -42,6 +46,15 @@ impl Version {
         hash.update(self.size.to_le_bytes());
         hash.update(self.modified.0.to_le_bytes());
         hash.update(self.modified.1.to_le_bytes());
+        if let Some(other) = other {
+            let (word, at) = match other.created {
+                Some(created) => (&b"created"[..], created),
+                None => (&b"changed"[..], other.changed),
+            };
+            hash.update(word);
+            hash.update(at.timestamp().to_le_bytes());
+            hash.update(at.timestamp_subsec_nanos().to_le_bytes());
+        }
         let mut random = [0; 10];
         random.copy_from_slice(&hash.finalize()[..10]);
         let millis = self.modified.0.saturating_mul(1_000).saturating_add(self.modified.1 / 1_000_000);
@@ -51,20 +64,78 @@ impl Version {
         JobId(id)
     }
 
-    /// The payload of the job.
-    pub(crate) fn payload(self, folder: &Path, name: &OsStr) -> Result<Box<RawValue>, serde_json::Error> {
+    /// The payload of the job. `identity` is `None` if the file has just vanished.
+    pub(crate) fn payload(
+        self,
+        folder: &Path,
+        name: &OsStr,
+        identity: Option<Identity>,
+    ) -> Result<Box<RawValue>, serde_json::Error> {
         let path = folder.join(name);
         let exact = path.to_str().is_none().then(|| BASE64_STANDARD.encode(path.as_os_str().as_bytes()));
-        let nanoseconds = u32::try_from(self.modified.1).unwrap_or(0);
-        let modified = DateTime::<Utc>::from_timestamp(self.modified.0, nanoseconds).unwrap_or_default();
         to_raw_value(&Payload {
             path: path.to_string_lossy().into_owned(),
             path_base64: exact,
             name: name.to_string_lossy().into_owned(),
             size: self.size,
-            modified: modified.to_rfc3339_opts(SecondsFormat::Nanos, true),
+            modified: text(moment(self.modified)),
+            changed: identity.map(|identity| text(identity.changed)),
+            created: identity.and_then(|identity| identity.created).map(text),
         })
     }
+}
+
+/// What tells a file from another file with the same name, size and time of the last write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// When the file came into the file system. A program cannot set this time. `None`: the file system does not know.
+    pub(crate) created: Option<DateTime<Utc>>,
+    /// When the content, the name or the rights were changed the last time (`ctime`).
+    pub(crate) changed: DateTime<Utc>,
+    /// The inode number. Another file can get the number after the file was removed.
+    pub(crate) number: u64,
+}
+
+impl Identity {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            created: metadata.created().ok().map(DateTime::from),
+            changed: moment((metadata.ctime(), metadata.ctime_nsec())),
+            number: metadata.ino(),
+        }
+    }
+
+    /// Whether this file came after the file of a job that has ended. `payload` and `finished_at` are those of the job.
+    ///
+    /// Three things must be true, so that a file whose job has ended and that was not moved yet is only moved:
+    ///
+    /// - The file was changed after the end of the job: it was made, or got its name, after the end.
+    /// - It was changed after its job was made. The first comparison is wrong if the clock of the database is behind that of the
+    ///   file system; this one knows only the clock of the file system.
+    /// - It was created at another time. The first two are true if somebody has changed the rights or the owner of the old file, for
+    ///   example because the rights did not allow the move.
+    pub(crate) fn came_after(&self, payload: &RawValue, finished_at: DateTime<Utc>) -> bool {
+        let of_job: Recorded = serde_json::from_str(payload.get()).unwrap_or_default();
+        self.changed > finished_at
+            && of_job.changed.as_deref() != Some(text(self.changed).as_str())
+            && (self.created.is_none() || of_job.created != self.created.map(text))
+    }
+}
+
+/// What a payload says about the identity of the file. Jobs of earlier versions say nothing.
+#[derive(Default, Deserialize)]
+struct Recorded {
+    changed: Option<String>,
+    created: Option<String>,
+}
+
+/// The time of seconds since 1970, and nanoseconds.
+fn moment((seconds, nanoseconds): (i64, i64)) -> DateTime<Utc> {
+    DateTime::<Utc>::from_timestamp(seconds, u32::try_from(nanoseconds).unwrap_or(0)).unwrap_or_default()
+}
+
+fn text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 
 /// What the handler gets. JSON is text, and a name of a file is bytes: see `path_base64`.
@@ -79,6 +150,11 @@ struct Payload {
     /// In bytes.
     size: u64,
     modified: String,
+    /// See [`Identity`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
 }
 
 #[cfg(test)]
@@ -88,7 +164,7 @@ mod tests {
     const VERSION: Version = Version { modified: (1_700_000_000, 123_456_789), size: 7 };
 
     fn id(folder: &str, name: &[u8], version: Version) -> Uuid {
-        version.job_id(Path::new(folder), OsStr::from_bytes(name)).0
+        version.job_id(Path::new(folder), OsStr::from_bytes(name), None).0
     }
 
     #[test]
@@ -121,12 +197,48 @@ mod tests {
 
     #[test]
     fn the_payload_has_the_exact_path() {
-        let payload = |name: &[u8]| VERSION.payload(Path::new("/d"), OsStr::from_bytes(name)).expect("JSON");
+        let payload = |name: &[u8]| VERSION.payload(Path::new("/d"), OsStr::from_bytes(name), None).expect("JSON");
         assert_eq!(
             payload("a b\u{e9}".as_bytes()).get(),
             "{\"path\":\"/d/a b\u{e9}\",\"name\":\"a b\u{e9}\",\"size\":7,\"modified\":\"2023-11-14T22:13:20.123456789Z\"}"
         );
         let odd = payload(b"x\xff");
         assert!(odd.get().starts_with("{\"path\":\"/d/x\u{fffd}\",\"path_base64\":\"L2QveP8=\","), "{odd}");
+    }
+
+    fn identity(created: Option<i64>, changed: i64) -> Identity {
+        let at = |seconds| moment((seconds, 5));
+        Identity { created: created.map(at), changed: at(changed), number: 1 }
+    }
+
+    #[test]
+    fn the_id_of_another_file_follows_from_the_time_when_it_was_created() {
+        let id = |other| VERSION.job_id(Path::new("/d"), OsStr::new("a"), other).0;
+        let all = [None, Some(identity(Some(1), 9)), Some(identity(Some(2), 9)), Some(identity(None, 9))].map(id);
+        for (nth, one) in all.iter().enumerate() {
+            assert!(all[nth + 1..].iter().all(|other| other != one), "{nth}");
+        }
+        assert_eq!(
+            id(Some(identity(Some(1), 9))),
+            id(Some(identity(Some(1), 10))),
+            "a change of rights makes no other job"
+        );
+    }
+
+    #[test]
+    fn only_a_file_that_came_after_the_end_is_another_file() {
+        let of = |identity| VERSION.payload(Path::new("/d"), OsStr::new("a"), identity).expect("JSON");
+        let end = moment((100, 0));
+        let old = of(Some(identity(Some(1), 10)));
+        assert!(identity(Some(101), 102).came_after(&old, end));
+        assert!(!identity(Some(1), 10).came_after(&old, end), "the file itself");
+        assert!(!identity(Some(1), 102).came_after(&old, end), "the rights of the file were changed after the end");
+        assert!(!identity(Some(50), 60).came_after(&old, end), "it came while the job ran");
+        // The clock of the database is behind: by it, the job ended before the file was there.
+        assert!(!identity(None, 110).came_after(&of(Some(identity(None, 110))), end));
+        // File systems without the time of creation, and jobs of earlier versions.
+        assert!(identity(None, 102).came_after(&of(Some(identity(None, 10))), end));
+        assert!(identity(Some(101), 102).came_after(&of(None), end));
+        assert!(!identity(Some(1), 10).came_after(&of(None), end));
     }
 }

@@ -1,6 +1,9 @@
 //! The folder that is watched: reads it, and moves the files of finished jobs.
 
-use super::{file::Version, pattern::Pattern};
+use super::{
+    file::{Identity, Version},
+    pattern::Pattern,
+};
 use nix::{errno::Errno, libc::NAME_MAX};
 use std::{
     ffi::{OsStr, OsString},
@@ -63,6 +66,12 @@ impl Folder {
         &self.path
     }
 
+    /// What stands in the way of a shelf: something that is no folder has its name.
+    pub(crate) fn blocked_shelf(&self) -> Option<Shelf> {
+        let is_blocked = |shelf: &Shelf| fs::metadata(self.path.join(shelf.name())).is_ok_and(|there| !there.is_dir());
+        Shelf::ALL.into_iter().find(is_blocked)
+    }
+
     /// The device and the number of the folder. Another folder of the same name has other numbers.
     pub(crate) fn identity(&self) -> io::Result<(u64, u64)> {
         let metadata = fs::metadata(&self.path)?;
@@ -87,27 +96,50 @@ impl Folder {
         if !self.pattern.matches(name.as_bytes()) || Shelf::ALL.iter().any(|shelf| name == shelf.name()) {
             return Ok(None);
         }
-        Ok(version_at(&self.path.join(name))?.map(|(version, _)| version))
+        Ok(file_at(&self.path.join(name))?.map(|(version, _)| version))
+    }
+
+    /// What tells this version of the file from another file. `None` if the name has another version, or no file, by now.
+    pub(crate) fn identify(&self, name: &OsStr, version: Version) -> Option<Identity> {
+        let (now, identity) = file_at(&self.path.join(name)).ok()??;
+        (now == version).then_some(identity)
+    }
+
+    /// Whether the file lies on a shelf too: a watcher was killed between the link and the removal of the old name. The link has
+    /// changed the time in the identity.
+    pub(crate) fn is_half_moved(&self, name: &OsStr, number: u64) -> bool {
+        Shelf::ALL.iter().any(|shelf| {
+            let names = (0_u64..).map(|nth| self.path.join(shelf.name()).join(numbered(name, nth)));
+            names.map_while(|path| file_at(&path).ok().flatten()).any(|(_, there)| there.number == number)
+        })
     }
 
     /// Whether this version of the file already lies on a shelf under its own name.
     pub(crate) fn is_shelved(&self, name: &OsStr, version: Version) -> bool {
         Shelf::ALL.iter().any(|shelf| {
-            let there = version_at(&self.path.join(shelf.name()).join(name));
+            let there = file_at(&self.path.join(shelf.name()).join(name));
             there.is_ok_and(|there| there.is_some_and(|(there, _)| there == version))
         })
     }
 
-    /// Moves a file to a shelf. Never overwrites: if the name is in use there, the file gets a number.
+    /// Moves a file to a shelf. Never overwrites: if the name is in use there, the file gets a number. `number` is the inode number
+    /// that the file had when its job was made.
     ///
     /// # Errors
     /// The file system refuses, for example because the disk is full. The file stays where it was.
-    pub(crate) fn shelve(&self, name: &OsStr, version: Version, shelf: Shelf) -> io::Result<Moved> {
+    pub(crate) fn shelve(
+        &self,
+        name: &OsStr,
+        version: Version,
+        number: Option<u64>,
+        shelf: Shelf,
+    ) -> io::Result<Moved> {
         let from = self.path.join(name);
-        let Some((now, number)) = version_at(&from)? else { return Ok(Moved::Gone) };
-        if now != version {
+        let Some((now, identity)) = file_at(&from)? else { return Ok(Moved::Gone) };
+        if now != version || number.is_some_and(|number| number != identity.number) {
             return Ok(Moved::Replaced);
         }
+        let number = identity.number;
         let folder = self.path.join(shelf.name());
         match DirBuilder::new().create(&folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -115,9 +147,9 @@ impl Folder {
         }
         let Some(to) = move_to_free_name(&from, &folder, name, number)? else { return Ok(Moved::Gone) };
         // The producer may have replaced the file between the look and the move. The new version must get its own job.
-        match version_at(&to)? {
-            Some((moved, number)) if moved != version => {
-                move_to_free_name(&to, &self.path, name, number)?;
+        match file_at(&to)? {
+            Some((moved, identity)) if moved != version || identity.number != number => {
+                move_to_free_name(&to, &self.path, name, identity.number)?;
                 Ok(Moved::Replaced)
             }
             _ => Ok(Moved::Done),
@@ -125,10 +157,10 @@ impl Folder {
     }
 }
 
-/// The version and the inode number of a regular file. A symbolic link is no regular file.
-fn version_at(path: &Path) -> io::Result<Option<(Version, u64)>> {
+/// The version and the identity of a regular file. A symbolic link is no regular file.
+fn file_at(path: &Path) -> io::Result<Option<(Version, Identity)>> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(Some((Version::of(&metadata), metadata.ino()))),
+        Ok(metadata) if metadata.is_file() => Ok(Some((Version::of(&metadata), Identity::of(&metadata)))),
         Ok(_) => Ok(None),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),
@@ -147,12 +179,12 @@ fn move_to_free_name(from: &Path, folder: &Path, name: &OsStr, number: u64) -> i
             Ok(()) => return Ok(Some(to)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 // An earlier watcher was killed between the link and the removal of the old name.
-                if version_at(&to)?.is_some_and(|(_, there)| there == number) {
+                if file_at(&to)?.is_some_and(|(_, there)| there.number == number) {
                     fs::remove_file(from)?;
                     return Ok(Some(to));
                 }
             }
-            Err(error) if is_absent(&error) && version_at(from)?.is_none() => return Ok(None),
+            Err(error) if is_absent(&error) && file_at(from)?.is_none() => return Ok(None),
             Err(error) => return Err(error),
         }
     }
@@ -217,7 +249,7 @@ mod tests {
         let (_temporary, folder) = folder();
         for text in ["1", "22", "333"] {
             let version = write(&folder, "a.txt", text);
-            let moved = folder.shelve(OsStr::new("a.txt"), version, Shelf::Completed);
+            let moved = folder.shelve(OsStr::new("a.txt"), version, None, Shelf::Completed);
             assert_eq!(moved.expect("moved"), Moved::Done);
         }
         let read = |name: &str| fs::read_to_string(folder.path().join("completed").join(name)).expect("a file");
@@ -230,9 +262,30 @@ mod tests {
         let (_temporary, folder) = folder();
         let old = write(&folder, "a", "1");
         write(&folder, "a", "22");
-        assert_eq!(folder.shelve(OsStr::new("a"), old, Shelf::Failed).expect("looked"), Moved::Replaced);
+        assert_eq!(folder.shelve(OsStr::new("a"), old, None, Shelf::Failed).expect("looked"), Moved::Replaced);
         fs::remove_file(folder.path().join("a")).expect("removed");
-        assert_eq!(folder.shelve(OsStr::new("a"), old, Shelf::Failed).expect("looked"), Moved::Gone);
+        assert_eq!(folder.shelve(OsStr::new("a"), old, None, Shelf::Failed).expect("looked"), Moved::Gone);
+    }
+
+    /// Its size and its time are those of the old file.
+    #[test]
+    fn another_file_of_the_same_version_stays() {
+        let (_temporary, folder) = folder();
+        let version = write(&folder, "a", "1");
+        let old = folder.identify(OsStr::new("a"), version).expect("a file");
+        fs::write(folder.path().join("b"), "2").expect("written");
+        let same_time = fs::metadata(folder.path().join("a")).and_then(|old| old.modified()).expect("a time");
+        fs::File::options()
+            .write(true)
+            .open(folder.path().join("b"))
+            .and_then(|b| b.set_modified(same_time))
+            .expect("set");
+        fs::rename(folder.path().join("b"), folder.path().join("a")).expect("renamed");
+        let shelve = |number| folder.shelve(OsStr::new("a"), version, Some(number), Shelf::Completed).expect("looked");
+        assert_eq!(shelve(old.number), Moved::Replaced);
+        let new = folder.identify(OsStr::new("a"), version).expect("a file");
+        assert!(new.number != old.number && new.changed >= old.changed, "{old:?} {new:?}");
+        assert_eq!(shelve(new.number), Moved::Done);
     }
 
     /// The steps of a file system that cannot rename without overwriting, with a kill between the two.
@@ -242,8 +295,11 @@ mod tests {
         let version = write(&folder, "a", "1");
         let shelf = folder.path().join("completed");
         fs::create_dir(&shelf).expect("made");
+        let number = folder.identify(OsStr::new("a"), version).expect("a file").number;
+        assert!(!folder.is_half_moved(OsStr::new("a"), number));
         fs::hard_link(folder.path().join("a"), shelf.join("a")).expect("linked");
-        assert_eq!(folder.shelve(OsStr::new("a"), version, Shelf::Completed).expect("moved"), Moved::Done);
+        assert!(folder.is_half_moved(OsStr::new("a"), number));
+        assert_eq!(folder.shelve(OsStr::new("a"), version, None, Shelf::Completed).expect("moved"), Moved::Done);
         let names: Vec<_> =
             fs::read_dir(&shelf).expect("readable").map(|entry| entry.expect("read").file_name()).collect();
         assert_eq!((names, folder.scan().expect("readable")), (vec![OsString::from("a")], vec![]));

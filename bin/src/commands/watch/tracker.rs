@@ -6,7 +6,11 @@
 //!     └──────────────────────── another version: from any state ◀──────────────────────┘
 //! ```
 
-use super::{counts::Counts, file::Version, folder::Shelf};
+use super::{
+    counts::Counts,
+    file::{Identity, Version},
+    folder::Shelf,
+};
 use leasehold::{JobId, State};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -33,6 +37,35 @@ enum Stage {
 struct File {
     version: Version,
     stage: Stage,
+    /// The identity when the job was made; `None` before that.
+    identity: Option<Identity>,
+    /// The job of the usual id is that of another file, which had the same version. This file needs another id.
+    is_other: bool,
+}
+
+impl File {
+    fn settling(version: Version, since: Instant) -> Self {
+        Self { version, stage: Stage::Settling(since), identity: None, is_other: false }
+    }
+}
+
+/// A file that has no job yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) name: OsString,
+    pub(crate) version: Version,
+    /// There if the file needs another id than the usual one: see [`Version::job_id`].
+    pub(crate) other: Option<Identity>,
+}
+
+/// A file whose job has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ToMove {
+    pub(crate) name: OsString,
+    pub(crate) version: Version,
+    /// The inode number that the file had when its job was made, if it was known.
+    pub(crate) number: Option<u64>,
+    pub(crate) shelf: Shelf,
 }
 
 /// All files that have been seen and are not moved yet.
@@ -67,7 +100,7 @@ impl Tracker {
                 }
                 // A file that is being written is seen once.
                 self.counts.seen += u64::from(!before.is_some_and(|file| matches!(file.stage, Stage::Settling(_))));
-                self.files.insert(name.to_owned(), File { version, stage: Stage::Settling(time) });
+                self.files.insert(name.to_owned(), File::settling(version, time));
                 true
             }
             (Some(file), None) => {
@@ -80,6 +113,16 @@ impl Tracker {
                 true
             }
         }
+    }
+
+    /// Notes that another file of the same version has come in place of the file.
+    pub(crate) fn replaced(&mut self, name: &OsStr, version: Version, time: Instant) {
+        if let Some(file) = self.files.get(name).copied() {
+            self.forget(name, file);
+            self.counts.changed += 1;
+        }
+        self.counts.seen += 1;
+        self.files.insert(name.to_owned(), File::settling(version, time));
     }
 
     /// The names that a scan did not find.
@@ -119,16 +162,36 @@ impl Tracker {
     }
 
     /// Up to `limit` files that have no job yet, the oldest first.
-    pub(crate) fn ready(&self, limit: usize) -> Vec<(OsString, Version)> {
+    pub(crate) fn ready(&self, limit: usize) -> Vec<Ready> {
         let ready = self.files.iter().filter(|(_, file)| file.stage == Stage::Ready);
-        let mut ready: Vec<_> = ready.map(|(name, file)| (file.version, name)).collect();
-        ready.sort_unstable();
+        let mut ready: Vec<_> = ready.map(|(name, file)| (file.version, name, file)).collect();
+        ready.sort_unstable_by_key(|(version, name, _)| (*version, *name));
         ready.truncate(limit);
-        ready.into_iter().map(|(version, name)| (name.clone(), version)).collect()
+        let told = |(version, name, file): (Version, &OsString, &File)| Ready {
+            name: name.clone(),
+            version,
+            other: file.identity.filter(|_| file.is_other),
+        };
+        ready.into_iter().map(told).collect()
+    }
+
+    /// Notes that the job of the usual id is that of another file. The next job of this file gets an id of its own.
+    pub(crate) fn is_other(&mut self, name: &OsStr, identity: Identity) {
+        if let Some(file) = self.files.get_mut(name) {
+            file.identity = Some(identity);
+            file.is_other = true;
+        }
     }
 
     /// Notes the job of a file, and the state of the job.
-    pub(crate) fn enqueued(&mut self, name: &OsStr, id: JobId, inserted: bool, state: State) {
+    pub(crate) fn enqueued(
+        &mut self,
+        name: &OsStr,
+        identity: Option<Identity>,
+        id: JobId,
+        inserted: bool,
+        state: State,
+    ) {
         if inserted {
             self.counts.made += 1;
         } else {
@@ -136,6 +199,7 @@ impl Tracker {
         }
         if let Some(file) = self.files.get_mut(name) {
             file.stage = Stage::Waiting(id);
+            file.identity = identity;
             self.waiting.insert(id, name.to_owned());
         }
         self.ended(id, state);
@@ -170,9 +234,12 @@ impl Tracker {
     }
 
     /// The files to be moved.
-    pub(crate) fn to_move(&self) -> Vec<(OsString, Version, Shelf)> {
+    pub(crate) fn to_move(&self) -> Vec<ToMove> {
         let ended = |(name, file): (&OsString, &File)| match file.stage {
-            Stage::Ended(shelf) => Some((name.clone(), file.version, shelf)),
+            Stage::Ended(shelf) => {
+                let number = file.identity.map(|identity| identity.number);
+                Some(ToMove { name: name.clone(), version: file.version, number, shelf })
+            }
             _ => None,
         };
         self.files.iter().filter_map(ended).collect()
@@ -213,7 +280,11 @@ mod tests {
         assert_eq!(tracker.next_settled(SETTLE), Some(begun + SETTLE * 4));
         assert_eq!(tracker.settling_before(begun + SETTLE * 4, SETTLE), [OsString::from("a")]);
         tracker.settled(OsStr::new("a"));
-        assert_eq!(tracker.ready(10), [(OsString::from("a"), version(3))]);
+        let ready = |other| [Ready { name: OsString::from("a"), version: version(3), other }];
+        assert_eq!(tracker.ready(10), ready(None));
+        let identity = Identity { created: None, changed: chrono::DateTime::UNIX_EPOCH, number: 7 };
+        tracker.is_other(OsStr::new("a"), identity);
+        assert_eq!(tracker.ready(10), ready(Some(identity)));
         assert_eq!(tracker.counts, Counts { seen: 1, ..Counts::default() });
     }
 
@@ -224,7 +295,7 @@ mod tests {
             note(&mut tracker, name, Some(version(size)), Instant::now());
             tracker.settled(OsStr::new(name));
         }
-        let names: Vec<_> = tracker.ready(2).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = tracker.ready(2).into_iter().map(|ready| ready.name).collect();
         assert_eq!(names, ["b", "c"]);
     }
 
@@ -236,7 +307,7 @@ mod tests {
             let name = nth.to_string();
             note(&mut tracker, &name, Some(version(1)), Instant::now());
             tracker.settled(OsStr::new(&name));
-            tracker.enqueued(OsStr::new(&name), *id, nth > 0, State::Queued);
+            tracker.enqueued(OsStr::new(&name), None, *id, nth > 0, State::Queued);
         }
         assert_eq!(tracker.page(2), (ids[..2].to_vec(), false));
         assert_eq!(tracker.page(3), (ids[2..].to_vec(), true));
@@ -247,9 +318,9 @@ mod tests {
         // Another version of a file: its old job is no longer waited for.
         note(&mut tracker, "4", Some(version(2)), Instant::now());
         let mut ended = tracker.to_move();
-        ended.sort();
-        let wanted = [("0", Shelf::Completed), ("1", Shelf::Failed)];
-        assert_eq!(ended, wanted.map(|(name, shelf)| (OsString::from(name), version(1), shelf)));
+        ended.sort_by(|one, other| one.name.cmp(&other.name));
+        let to_move = |name, shelf| ToMove { name: OsString::from(name), version: version(1), number: None, shelf };
+        assert_eq!(ended, [to_move("0", Shelf::Completed), to_move("1", Shelf::Failed)]);
         tracker.moved(OsStr::new("0"), Shelf::Completed);
         tracker.note(OsStr::new("1"), None, Instant::now(), |_| true);
         note(&mut tracker, "2", None, Instant::now());

@@ -5,11 +5,12 @@ use super::{
     changes::Changes,
     conditions::{Conditions, Part},
     counts::Counts,
+    file::Identity,
     folder::{Folder, Moved},
-    tracker::Tracker,
+    tracker::{Ready, ToMove, Tracker},
 };
 use crate::{context::Context, failure::Failure};
-use leasehold::{Client, Error, Kind, NewJob, QueueName};
+use leasehold::{Client, Enqueued, Error, Kind, NewJob, QueueName};
 use leasehold_core::BATCH_MAX;
 use std::{
     collections::HashSet,
@@ -206,12 +207,15 @@ impl<'a> Watcher<'a> {
             return Ok(true);
         }
         let mut jobs = Vec::with_capacity(ready.len());
-        for (name, version) in &ready {
+        let mut identities = Vec::with_capacity(ready.len());
+        for Ready { name, version, other } in &ready {
+            let identity = tokio::task::block_in_place(|| self.folder.identify(name, *version));
+            identities.push(identity);
             let payload = version
-                .payload(self.folder.path(), name)
+                .payload(self.folder.path(), name, identity)
                 .map_err(|error| Failure::new(format!("cannot write the payload of {}: {error}", name.display())))?;
             let mut job = NewJob::new(self.template.kind.clone(), payload);
-            job.id = version.job_id(self.folder.path(), name);
+            job.id = version.job_id(self.folder.path(), name, *other);
             job.id_may_exist = true;
             job.queue = self.template.queue.clone();
             job.max_attempts = self.template.max_attempts;
@@ -220,14 +224,43 @@ impl<'a> Watcher<'a> {
         }
         match told_if_slow(&mut self.conditions, self.client.enqueue_many(&jobs)).await {
             Ok(answers) => {
-                for ((name, _), answer) in ready.iter().zip(answers) {
-                    self.tracker.enqueued(name, answer.id, answer.inserted, answer.state);
+                let mut has_others = false;
+                for ((file, identity), answer) in ready.iter().zip(identities).zip(answers) {
+                    match self.other_than_that_of(file, identity, &answer).await {
+                        Ok(Some(identity)) => {
+                            self.tracker.is_other(&file.name, identity);
+                            has_others = true;
+                        }
+                        Ok(None) => {
+                            self.tracker.enqueued(&file.name, identity, answer.id, answer.inserted, answer.state);
+                        }
+                        // The file stays without a job, and is sent again.
+                        Err(error) => return self.database_failed(&error).map(|()| true),
+                    }
                 }
                 self.database_works();
-                Ok(ready.len() < BATCH_MAX)
+                Ok(ready.len() < BATCH_MAX && !has_others)
             }
             Err(error) => self.database_failed(&error).map(|()| true),
         }
+    }
+
+    /// The identity of a file whose job is that of another file: the job had ended before this file came.
+    async fn other_than_that_of(
+        &self,
+        file: &Ready,
+        identity: Option<Identity>,
+        answer: &Enqueued,
+    ) -> Result<Option<Identity>, Error> {
+        let (Some(identity), None) = (identity, file.other) else { return Ok(None) };
+        if answer.inserted || !answer.state.is_final() {
+            return Ok(None);
+        }
+        let Some(job) = self.client.job(answer.id).await? else { return Ok(None) };
+        let Some(finished_at) = job.finished_at else { return Ok(None) };
+        let came_after = identity.came_after(&job.payload, finished_at)
+            && !tokio::task::block_in_place(|| self.folder.is_half_moved(&file.name, identity.number));
+        Ok(came_after.then_some(identity))
     }
 
     /// Asks for the ends of one page of live jobs.
@@ -278,8 +311,8 @@ impl<'a> Watcher<'a> {
         if !self.conditions.may_try(Part::Moves) {
             return;
         }
-        for (name, version, shelf) in self.tracker.to_move() {
-            match self.folder.shelve(&name, version, shelf) {
+        for ToMove { name, version, number, shelf } in self.tracker.to_move() {
+            match self.folder.shelve(&name, version, number, shelf) {
                 Ok(Moved::Done) => {
                     self.conditions.works(Part::Moves);
                     self.tracker.moved(&name, shelf);
@@ -289,8 +322,13 @@ impl<'a> Watcher<'a> {
                     self.tracker.note(&name, None, now, |version| self.folder.is_shelved(&name, version));
                 }
                 Ok(Moved::Replaced) => {
-                    if let Ok(version) = self.folder.look(&name) {
-                        self.tracker.note(&name, version, Instant::now(), |_| false);
+                    if let Ok(now) = self.folder.look(&name) {
+                        match now {
+                            Some(now) if now == version => self.tracker.replaced(&name, now, Instant::now()),
+                            now => {
+                                self.tracker.note(&name, now, Instant::now(), |_| false);
+                            }
+                        }
                     }
                 }
                 Err(error) => {

@@ -120,14 +120,6 @@ readinessProbe:
   timeoutSeconds: 5
 {{- end }}
 
-{{- /* Slots that a queue could use. No value while no reaper has an answer of PostgreSQL. Takes root and queue. */ -}}
-{{- define "leasehold.demand" -}}
-{{- $of := printf "namespace=\"%s\",queue=\"%s\"" .root.Release.Namespace .queue -}}
-((max by (queue) (leasehold_queued{ {{- $of -}} }) or 0 * sum by (queue) (leasehold_slots{ {{- $of -}} }))
-  + sum by (queue) (leasehold_slots{ {{- $of -}} } - leasehold_slots_free{ {{- $of -}} }))
-  and on () max(leasehold_store_up{namespace="{{ .root.Release.Namespace }}",container="reaper",store="postgres"}) == 1
-{{- end }}
-
 {{- /* Values of other names, which people are used to. Each fails with the name that is right here. */ -}}
 {{- define "leasehold.check" -}}
 {{- $renamed := dict

@@ -1,9 +1,13 @@
 //! What the lanes share, and the tasks beside them: releases of runs whose answers did not arrive, notices, and the health of Redis.
 
 use super::{
-    handover::{HandedOver, Release, Unconfirmed},
+    announce::{announce, hear_drains, name},
+    delivery::{Deliveries, tell_deliveries},
+    handover::{HandedOver, Unconfirmed},
     lane::{Lane, Mailbox},
+    releases::{RELEASE_PATIENCE, release_of, release_runs},
     waiter::{Claimed, Waiter},
+    workers::HttpWorkers,
 };
 use crate::{
     errors::{Code, Problem, Result},
@@ -11,12 +15,12 @@ use crate::{
     turns::{Turn, Turns},
 };
 use leasehold_client::Pair;
-use leasehold_core::{Fence, FinishedRun, JobId, QueueName, Settle, WorkerId};
-use leasehold_ports::{AWAITED_FOR, Hint, Notice, WorkerHead};
+use leasehold_core::{Fence, QueueName, WorkerId};
+use leasehold_ports::{AWAITED_FOR, Notice, WorkerHead};
 use leasehold_store::{HttpClaim, HttpRun, Store};
 use leasehold_worker::{Health, Jitter, Waits};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -33,8 +37,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const LANE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a claim waits, beyond its own time, for an earlier request of the same claim.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the server tries to release a run while PostgreSQL is unavailable. Then the lease has run out.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a stop waits for releases.
 const LAST_RELEASES: Duration = Duration::from_secs(5);
 
@@ -54,7 +56,10 @@ pub(super) struct Shared {
     /// The requests of one claim, one after another.
     claims: Turns,
     /// A worker's runs are recalled and handed over in one turn, and released in another one.
-    workers: Turns,
+    pub(super) handovers: Turns,
+    pub(super) workers: Arc<HttpWorkers>,
+    /// The name of this server, for people.
+    pub(super) name: String,
     lanes: Mutex<HashMap<QueueName, Arc<Mailbox>>>,
     waiting: AtomicUsize,
     /// Until when clients wait for ends of jobs.
@@ -68,6 +73,7 @@ pub(super) struct Shared {
 impl Dispatcher {
     pub(crate) fn new(pair: &Pair) -> Self {
         let (releases, released) = mpsc::unbounded_channel();
+        let (written, deliveries) = mpsc::unbounded_channel();
         let head: Option<Arc<dyn WorkerHead>> = pair.handoff.clone().map(Into::into);
         let shared = Arc::new(Shared {
             store: pair.store.clone(),
@@ -77,9 +83,11 @@ impl Dispatcher {
             ),
             jitter: Jitter::new(),
             stopping: CancellationToken::new(),
-            unconfirmed: Arc::new(Unconfirmed::new(releases)),
+            unconfirmed: Arc::new(Unconfirmed::new(releases, Deliveries::new(written))),
             claims: Turns::default(),
-            workers: Turns::default(),
+            handovers: Turns::default(),
+            workers: Arc::default(),
+            name: name(),
             lanes: Mutex::default(),
             waiting: AtomicUsize::new(0),
             awaited: Mutex::default(),
@@ -88,9 +96,12 @@ impl Dispatcher {
             head,
         });
         shared.tasks.spawn(release_runs(Arc::clone(&shared), released));
+        shared.tasks.spawn(tell_deliveries(Arc::clone(&shared), deliveries));
+        shared.tasks.spawn(hear_drains(Arc::clone(&shared)));
         if let Some(head) = &shared.head {
             tokio::spawn(hear(Arc::clone(&shared), Arc::clone(head)));
             tokio::spawn(probe_redis(Arc::clone(&shared), Arc::clone(head)));
+            shared.tasks.spawn(announce(Arc::clone(&shared), Arc::clone(head)));
         }
         Self(shared)
     }
@@ -100,6 +111,10 @@ impl Dispatcher {
     pub(crate) async fn claim(&self, claim: HttpClaim, max_bytes: usize, wait: Duration) -> Result<Claimed> {
         let is_named = claim.is_named;
         let until = Instant::now() + wait;
+        if !self.0.workers.know(claim.worker) {
+            self.0.learn_drained(&[claim.worker]).await?;
+        }
+        let _claiming = self.0.workers.claiming(&claim);
         let turn = match is_named {
             true => Some(self.0.turn_of(&claim, until).await?),
             false => None,
@@ -107,15 +122,19 @@ impl Dispatcher {
         if is_named && let Some(claimed) = self.0.recall(&claim).await? {
             return Ok(claimed);
         }
+        if self.0.workers.is_drained(claim.worker) {
+            return Err(Problem::new(Code::Draining, "this worker is drained: end its runs, and claim nothing"));
+        }
         if self.0.stopping.is_cancelled() {
             return Ok(Claimed::nothing());
         }
         let _place = self.0.place()?;
+        let asked = claim.clone();
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter { claim, max_bytes, until, is_tried: false, reply, turn };
         let mailbox = self.0.park(waiter);
         let mut awaited = AwaitedAnswer { answer, mailbox, is_answered: false };
-        match timeout(wait + LANE_PATIENCE, &mut awaited.answer).await {
+        let answer = match timeout(wait + LANE_PATIENCE, &mut awaited.answer).await {
             Ok(answer) => {
                 awaited.is_answered = true;
                 // Without an answer, the lane has ended with the server.
@@ -128,7 +147,44 @@ impl Dispatcher {
                     .try_recv()
                     .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, "PostgreSQL does not answer; try again")))
             }
+        };
+        let answer = match answer {
+            // The same claim may have got jobs at another server meanwhile.
+            Ok(claimed) if is_named && claimed.runs.is_empty() && !self.0.stopping.is_cancelled() => {
+                Ok(self.0.recall(&asked).await?.unwrap_or(claimed))
+            }
+            answer => answer,
+        };
+        if let Ok(claimed) = &answer {
+            self.0.workers.got(&asked, claimed.runs.iter().map(|run| run.job.fence));
         }
+        answer
+    }
+
+    /// The worker gets no more jobs: its claims that wait end without a job.
+    pub(crate) async fn drain(&self, worker: WorkerId) -> Result<()> {
+        self.0.store.drain_http(worker).await?;
+        self.0.workers.drain(worker);
+        self.0.poke_all();
+        Ok(())
+    }
+
+    /// Whether the worker gets no more jobs. Asks PostgreSQL about a worker that this server does not know.
+    pub(crate) async fn is_drained(&self, worker: WorkerId) -> Result<bool> {
+        if self.0.workers.know(worker) {
+            return Ok(self.0.workers.is_drained(worker));
+        }
+        Ok(!self.0.store.drained_http(&[worker]).await?.is_empty())
+    }
+
+    /// The worker has renewed the leases of these runs.
+    pub(crate) fn renewed(&self, worker: WorkerId, runs: impl Iterator<Item = Fence>, lease: Duration) {
+        self.0.workers.renewed(worker, runs, lease);
+    }
+
+    /// The worker has ended these runs.
+    pub(crate) fn ended(&self, worker: WorkerId, runs: &[Fence]) {
+        self.0.workers.ended(worker, runs);
     }
 
     /// The client has named these runs, so it has the answer to their claim.
@@ -235,9 +291,23 @@ impl Shared {
 
     /// The runs of an earlier claim of this id, handed over again. No run of the worker is released meanwhile.
     async fn recall(&self, claim: &HttpClaim) -> Result<Option<Claimed>> {
-        let _turn = self.workers.wait(&claim.worker.0.to_string()).await;
+        let _turn = self.handovers.wait(&claim.worker.0.to_string()).await;
         let runs = self.store.recall_http(claim.worker, &claim.claim_id, claim.lease).await?;
         Ok((!runs.is_empty()).then(|| self.handed_over(runs)))
+    }
+
+    /// Reads which of these workers are drained. Their claims that wait end.
+    pub(super) async fn learn_drained(&self, workers: &[WorkerId]) -> Result<()> {
+        let drained = self.store.drained_http(workers).await?;
+        drained.iter().for_each(|worker| self.workers.drain(*worker));
+        if !drained.is_empty() {
+            self.poke_all();
+        }
+        Ok(())
+    }
+
+    fn poke_all(&self) {
+        self.lanes().values().for_each(|mailbox| mailbox.poke());
     }
 
     /// Whether the lane of this queue may end: nobody has put a claim into its mailbox. A later claim gets a new lane.
@@ -270,70 +340,6 @@ impl Shared {
                 sleep(waits.next(&shared.jitter)).await;
             }
         });
-    }
-}
-
-/// What the release of a run needs.
-pub(super) fn release_of(run: &HttpRun) -> Release {
-    Release { queue: run.job.queue.clone(), fence: run.job.fence, line_at: run.job.line_at }
-}
-
-/// Releases runs until an empty release comes.
-async fn release_runs(shared: Arc<Shared>, mut released: mpsc::UnboundedReceiver<Vec<Release>>) {
-    let mut batch = Vec::new();
-    loop {
-        if released.recv_many(&mut batch, 64).await == 0 {
-            return;
-        }
-        let is_last = batch.iter().any(Vec::is_empty);
-        let mut by_worker: BTreeMap<WorkerId, Vec<Release>> = BTreeMap::new();
-        for run in batch.drain(..).flatten() {
-            by_worker.entry(run.fence.worker).or_default().push(run);
-        }
-        for (worker, runs) in by_worker {
-            release_of_worker(&shared, worker, runs).await;
-        }
-        if is_last {
-            return;
-        }
-    }
-}
-
-/// Releases runs of one worker, except those that were handed over again.
-async fn release_of_worker(shared: &Shared, worker: WorkerId, mut runs: Vec<Release>) {
-    let (begun, mut waits) = (Instant::now(), Waits::new(20, 2000));
-    loop {
-        // Until the end of the statement, no claim hands these runs over again.
-        let turn = shared.workers.wait(&worker.0.to_string()).await;
-        shared.unconfirmed.still_lost(&mut runs);
-        if runs.is_empty() {
-            return;
-        }
-        let end = |run: &Release| FinishedRun { fence: run.fence, settle: Settle::Release };
-        let ends: Vec<FinishedRun> = runs.iter().map(end).collect();
-        match shared.store.settle(worker, &ends).await {
-            Ok(_) => {
-                shared.unconfirmed.forget(&runs);
-                break;
-            }
-            Err(error) if begun.elapsed() > RELEASE_PATIENCE => {
-                shared.unconfirmed.forget(&runs);
-                return tracing::warn!(%error, runs = ends.len(), "runs were not released; their leases run out");
-            }
-            Err(error) => tracing::debug!(%error, "runs are released later"),
-        }
-        drop(turn);
-        sleep(waits.next(&shared.jitter)).await;
-    }
-    let Some(head) = &shared.head else { return };
-    let mut by_queue: BTreeMap<QueueName, Vec<Hint>> = BTreeMap::new();
-    for run in runs {
-        by_queue.entry(run.queue).or_default().push(Hint::at(run.fence.id, run.line_at));
-    }
-    for (queue, hints) in by_queue {
-        if let Err(error) = head.release(&queue, &hints).await {
-            shared.redis.failed(&error);
-        }
     }
 }
 
@@ -379,14 +385,5 @@ async fn probe_redis(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
             shared.redis.answered();
             waits.reset();
         }
-    }
-}
-
-/// Gives hints back that were taken and not used.
-pub(super) async fn give_back(shared: &Shared, queue: &QueueName, ids: Vec<JobId>) {
-    let Some(head) = shared.head.as_ref().filter(|_| !ids.is_empty()) else { return };
-    let hints: Vec<Hint> = ids.into_iter().map(Hint::unused).collect();
-    if let Err(error) = head.release(queue, &hints).await {
-        shared.redis.failed(&error);
     }
 }

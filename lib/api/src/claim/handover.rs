@@ -1,6 +1,7 @@
 //! Runs whose answer may not have arrived at the client. Unless the client shows that it has the answer, they are released: another
 //! worker gets the jobs, and the attempts are not spent.
 
+use super::delivery::Deliveries;
 use chrono::{DateTime, Utc};
 use leasehold_core::{Fence, QueueName};
 use std::{
@@ -36,11 +37,12 @@ pub(crate) struct Unconfirmed {
     fences: Mutex<HashMap<Fence, Fate>>,
     next: AtomicU64,
     releases: mpsc::UnboundedSender<Vec<Release>>,
+    pub(super) deliveries: Deliveries,
 }
 
 impl Unconfirmed {
-    pub(crate) fn new(releases: mpsc::UnboundedSender<Vec<Release>>) -> Self {
-        Self { fences: Mutex::default(), next: AtomicU64::new(0), releases }
+    pub(crate) fn new(releases: mpsc::UnboundedSender<Vec<Release>>, deliveries: Deliveries) -> Self {
+        Self { fences: Mutex::default(), next: AtomicU64::new(0), releases, deliveries }
     }
 
     fn fences(&self) -> MutexGuard<'_, HashMap<Fence, Fate>> {
@@ -55,8 +57,9 @@ impl Unconfirmed {
         }
     }
 
-    /// No release follows.
+    /// No answer and no release follows.
     pub(crate) fn end(&self) {
+        self.deliveries.end();
         let _ = self.releases.send(Vec::new());
     }
 
@@ -106,11 +109,18 @@ impl HandedOver {
     pub(crate) fn new(runs: Vec<Release>, unconfirmed: &Arc<Unconfirmed>) -> Self {
         let number = unconfirmed.next.fetch_add(1, Ordering::Relaxed);
         unconfirmed.fences().extend(runs.iter().map(|run| (run.fence, Fate::InAnswer(number))));
+        unconfirmed.deliveries.begin(number, runs.iter().map(|run| run.fence).collect());
         Self { number, runs, unconfirmed: Arc::clone(unconfirmed) }
+    }
+
+    /// The answer was written to its end. The client may get it, or not.
+    pub(crate) fn written(&self) {
+        self.unconfirmed.deliveries.written(self.number);
     }
 
     /// The client has the answer.
     pub(crate) fn keep(mut self) {
+        self.written();
         let ours = Fate::InAnswer(self.number);
         let mut fences = self.unconfirmed.fences();
         for run in self.runs.drain(..) {
@@ -137,6 +147,7 @@ impl HandedOver {
 
 impl Drop for HandedOver {
     fn drop(&mut self) {
+        self.unconfirmed.deliveries.give_up(self.number);
         let lost = self.lose();
         self.unconfirmed.send(lost);
     }
@@ -147,10 +158,14 @@ mod tests {
     use super::*;
     use leasehold_core::{JobId, WorkerId};
 
+    fn unconfirmed(releases: mpsc::UnboundedSender<Vec<Release>>) -> Arc<Unconfirmed> {
+        Arc::new(Unconfirmed::new(releases, Deliveries::new(mpsc::unbounded_channel().0)))
+    }
+
     #[test]
     fn only_runs_that_the_client_has_not_named_are_released() {
         let (sender, mut releases) = mpsc::unbounded_channel();
-        let unconfirmed = Arc::new(Unconfirmed::new(sender));
+        let unconfirmed = unconfirmed(sender);
         let run = || Release {
             queue: QueueName::default(),
             fence: Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() },
@@ -177,7 +192,7 @@ mod tests {
     #[test]
     fn a_lost_run_that_is_handed_over_again_is_not_released() {
         let (sender, mut releases) = mpsc::unbounded_channel();
-        let unconfirmed = Arc::new(Unconfirmed::new(sender));
+        let unconfirmed = unconfirmed(sender);
         let fence = Fence { id: JobId::new(), epoch: 1, worker: WorkerId::new() };
         let run = Release { queue: QueueName::default(), fence, line_at: DateTime::UNIX_EPOCH };
         drop(HandedOver::new(vec![run.clone()], &unconfirmed));

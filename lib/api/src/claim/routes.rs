@@ -4,6 +4,7 @@ use super::waiter::Claimed;
 use crate::{
     answer::ok,
     api::Api,
+    auth::Caller,
     connection::Connection,
     errors::{DetailCode, ErrorBody, Result},
     extract::{Body, Segment},
@@ -84,6 +85,8 @@ pub(crate) struct ClaimedJob {
     /// The jobs that this one depends on, with their results.
     #[schema(value_type = Vec<serde_json::Value>)]
     parents: Vec<leasehold_core::Parent>,
+    /// The trace that the job belongs to: `traceparent` of W3C Trace Context.
+    traceparent: Option<String>,
 }
 
 /// Claim jobs of a queue
@@ -94,6 +97,7 @@ pub(crate) struct ClaimedJob {
     params(("queue" = String, Path, description = "The name of the queue")), request_body = ClaimRequest,
     responses(
         (status = 200, description = "The jobs that the worker holds now", body = ClaimAnswer),
+        (status = 409, description = "The worker is drained", body = ErrorBody),
         (status = 422, description = "A field is not valid", body = ErrorBody),
         (status = 429, description = "Too many claims wait", body = ErrorBody),
         (status = 503, description = "PostgreSQL is unavailable", body = ErrorBody),
@@ -101,14 +105,16 @@ pub(crate) struct ClaimedJob {
     ))]
 pub(crate) async fn claim(
     State(api): State<Api>,
+    caller: Caller,
     Extension(connection): Extension<Arc<Connection>>,
     Segment(queue): Segment<QueueName>,
     Body(fields): Body,
 ) -> Result<Response> {
     let asked = read(queue, fields, api.settings().lease)?;
     let Claimed { runs, handed_over } = api.dispatcher().claim(asked.claim, asked.max_bytes, asked.wait).await?;
+    // If one of these calls fails, the runs are released with `handed_over`. A token may be revoked while its claim waits.
+    api.auth().check_again(&caller).await?;
     let mut jobs = Vec::with_capacity(runs.len());
-    // If this fails, the runs are released with `handed_over`.
     for run in runs {
         jobs.push(shown(run, &api).await?);
     }
@@ -198,5 +204,6 @@ async fn shown(run: HttpRun, api: &Api) -> Result<ClaimedJob> {
         timeout_ms: job.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         lease_expires_at,
         parents,
+        traceparent: job.traceparent,
     })
 }

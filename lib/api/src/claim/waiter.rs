@@ -2,7 +2,7 @@
 
 use super::handover::HandedOver;
 use crate::{errors::Problem, turns::Turn};
-use leasehold_core::{BATCH_MAX, JobId};
+use leasehold_core::{BATCH_MAX, JobId, WorkerId};
 use leasehold_ports::Kinds;
 use leasehold_store::{HttpClaim, HttpRun};
 use std::collections::VecDeque;
@@ -95,8 +95,9 @@ impl Groups {
         self.0.iter().all(|group| group.waiters.is_empty())
     }
 
-    /// Forgets claims whose clients have gone, and answers those whose time is over. Returns the hints that nobody wants any more.
-    pub(crate) fn tidy(&mut self) -> Vec<JobId> {
+    /// Forgets claims whose clients have gone, and answers those whose time is over and those of workers that are drained. Returns the
+    /// hints that nobody wants any more.
+    pub(crate) fn tidy(&mut self, is_drained: impl Fn(WorkerId) -> bool) -> Vec<JobId> {
         let now = Instant::now();
         let mut unused = Vec::new();
         for group in &mut self.0 {
@@ -104,7 +105,7 @@ impl Groups {
                 if waiter.is_gone() {
                     continue;
                 }
-                if waiter.is_tried && waiter.until <= now {
+                if waiter.is_tried && waiter.until <= now || is_drained(waiter.claim.worker) {
                     waiter.answer(Ok(Claimed::nothing()));
                 } else {
                     group.waiters.push_back(waiter);

@@ -9,14 +9,14 @@ use uuid::Uuid;
 const HASH_BYTES: usize = 8;
 
 /// The cursor behind this job, in the list with this filter.
-pub(super) fn write(last: JobId, filter: &str) -> String {
+pub(crate) fn write(last: JobId, filter: &str) -> String {
     let mut bytes = last.0.into_bytes().to_vec();
     bytes.extend_from_slice(&hash(last, filter));
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The job of a cursor. `None`: the text is no cursor of this list.
-pub(super) fn read(cursor: &str, filter: &str) -> Option<JobId> {
+pub(crate) fn read(cursor: &str, filter: &str) -> Option<JobId> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (id, hashed) = bytes.split_first_chunk::<16>()?;
     let last = JobId(Uuid::from_bytes(*id));

@@ -1,9 +1,10 @@
 //! `POST /v1/jobs`.
 
-use super::words::{NewJobWords, read_job};
+use super::words::{NewJobWords, late, read_job};
 use crate::{
     answer::json,
     api::Api,
+    auth::Caller,
     errors::{Code, Detail, DetailCode, ErrorBody, Problem, Result},
     extract::JsonText,
     fields::Fields,
@@ -15,7 +16,8 @@ use axum::{
     response::Response,
 };
 use leasehold_client::{Enqueued, Once, OnceKey};
-use leasehold_core::NewJob;
+use leasehold_core::{NewJob, is_traceparent};
+use leasehold_telemetry::traces;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -78,7 +80,8 @@ impl From<Enqueued> for EnqueuedJob {
 ///
 /// A job is accepted when the answer comes. The same `Idempotency-Key` and body again give the same answer for 24 hours.
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", operation_id = "enqueue", request_body = EnqueueRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters, made by the client")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters, made by the client"),
+           ("traceparent" = Option<String>, Header, description = "The trace of the jobs that name none, as W3C Trace Context 00. Their workers get it")),
     responses(
         (status = 201, description = "At least one job was made", body = EnqueueAnswer),
         (status = 200, description = "All jobs existed", body = EnqueueAnswer),
@@ -86,31 +89,44 @@ impl From<Enqueued> for EnqueuedJob {
         (status = 503, description = "PostgreSQL is unavailable, or another transaction holds an id or a unique key", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn enqueue(State(api): State<Api>, headers: HeaderMap, JsonText(text): JsonText) -> Result<Response> {
-    let key = key_of(&headers, &text)?;
-    let (jobs, is_one) = read(&text, &api)?;
+pub(crate) async fn enqueue(
+    State(api): State<Api>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonText(text): JsonText,
+) -> Result<Response> {
+    let key = idempotency_key(&headers, &text)?;
+    let (mut jobs, is_one) = read(&text, &api)?;
+    if let Some(traceparent) = traceparent(&headers) {
+        jobs.iter_mut().for_each(|job| _ = job.traceparent.get_or_insert_with(|| traceparent.clone()));
+    }
+    caller.needs_enqueue(&jobs, |nth| if is_one { String::new() } else { format!("/jobs/{nth}") })?;
+    let refused = |error| refused_late(Problem::from(error), &text);
     let answers = match (&key, jobs.as_slice()) {
         // One statement, and no transaction around it.
-        (None, [_]) => api.client().enqueue_many(&jobs).await?,
+        (None, [_]) => api.client().enqueue_many(&jobs).await.map_err(refused)?,
         _ => {
             let _turn = match &key {
                 // Requests with one key would wait for each other in PostgreSQL, each with a connection.
                 Some(key) => Some(api.turn_of(&key.key).await),
                 None => None,
             };
-            match api.client().enqueue_once(&jobs, key.as_ref()).await? {
+            match api.client().enqueue_once(&jobs, key.as_ref()).await.map_err(refused)? {
                 Once::Done(answers) | Once::Already(answers) => answers,
-                Once::OtherRequest => {
-                    let message = "another request with this Idempotency-Key has another body";
-                    return Err(Problem {
-                        details: vec![Detail::new("/headers/idempotency-key", DetailCode::Refused, message)],
-                        ..Problem::new(Code::IdempotencyMismatch, message)
-                    });
-                }
+                Once::OtherRequest => return Err(other_request()),
             }
         }
     };
     Ok(answered(answers, is_one))
+}
+
+/// The error for a job that only PostgreSQL could refuse: its parent does not exist, or its batch is sealed.
+fn refused_late(problem: Problem, text: &str) -> Problem {
+    let jobs = Fields::of_body(text).ok().and_then(|mut fields| fields.array_if_any("jobs", JOBS_MAX));
+    let Some(jobs) = jobs else { return late(problem, &[(String::new(), text)]) };
+    let jobs: Vec<(String, &str)> =
+        jobs.iter().enumerate().map(|(nth, job)| (format!("/jobs/{nth}"), job.get())).collect();
+    late(problem, &jobs)
 }
 
 fn answered(answers: Vec<Enqueued>, is_one: bool) -> Response {
@@ -150,8 +166,29 @@ fn read(text: &str, api: &Api) -> Result<(Vec<NewJob>, bool)> {
     Ok((all, false))
 }
 
-/// The key, with the SHA-256 of the body.
-fn key_of(headers: &HeaderMap, text: &str) -> Result<Option<OnceKey>> {
+/// The error for a key that another request has.
+pub(crate) fn other_request() -> Problem {
+    let message = "another request with this Idempotency-Key has another body";
+    Problem {
+        details: vec![Detail::new("/headers/idempotency-key", DetailCode::Refused, message)],
+        ..Problem::new(Code::IdempotencyMismatch, message)
+    }
+}
+
+/// The trace of the request, for its jobs. `None` if the span of the call that enqueues them is in this trace: then they store that span.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
+    if traces::is_sampled() { None } else { traceparent_of(headers) }
+}
+
+/// The trace of the request. As W3C Trace Context says, a header that cannot be read counts as none.
+pub(crate) fn traceparent_of(headers: &HeaderMap) -> Option<String> {
+    let mut given = headers.get_all("traceparent").iter();
+    let (text, None) = (given.next()?.to_str().ok()?, given.next()) else { return None };
+    is_traceparent(text).then(|| text.to_owned())
+}
+
+/// The key, with the SHA-256 of the request.
+pub(crate) fn idempotency_key(headers: &HeaderMap, text: &str) -> Result<Option<OnceKey>> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = given.next() else { return Ok(None) };
     let is_fine = (1..=KEY_MAX_BYTES).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);

@@ -4,12 +4,13 @@ use super::words::JobView;
 use crate::{
     answer::{json, ok},
     api::Api,
+    auth::Caller,
     errors::{Code, ErrorBody, Problem, Result},
     extract::{Body, OptionalBody, Query, Segment},
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use leasehold_client::Error;
-use leasehold_core::{JobId, State as JobState};
+use leasehold_core::{Access, JobId, JobRecord, State as JobState};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -40,6 +41,22 @@ fn no_such_job(id: JobId) -> Problem {
     Problem::new(Code::NotFound, format!("no job has the id {id}"))
 }
 
+/// The job, if the caller may read it.
+async fn readable(api: &Api, caller: &Caller, id: JobId) -> Result<JobRecord> {
+    let job = api.client().job(id).await?.ok_or_else(|| no_such_job(id))?;
+    caller.needs(Access::Read, &job.queue)?;
+    Ok(job)
+}
+
+/// Refuses a caller who may not change the job. Only for a caller whose token is for some queues, the job is read.
+async fn needs_to_change(api: &Api, caller: &Caller, id: JobId) -> Result<()> {
+    if !caller.is_limited(Access::Enqueue) {
+        return Ok(());
+    }
+    let job = api.client().job(id).await?.ok_or_else(|| no_such_job(id))?;
+    caller.needs(Access::Enqueue, &job.queue)
+}
+
 fn changed(id: JobId, state: JobState, changed: bool) -> Response {
     ok(&Changed { id: id.0, state: state.to_string(), changed })
 }
@@ -57,9 +74,8 @@ async fn forbidden(api: &Api, id: JobId, what: &str) -> Result<Problem> {
         (status = 404, description = "There is no such job", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn show(State(api): State<Api>, Segment(id): Segment<JobId>) -> Result<Response> {
-    let job = api.client().job(id).await?.ok_or_else(|| no_such_job(id))?;
-    Ok(ok(&job))
+pub(crate) async fn show(State(api): State<Api>, caller: Caller, Segment(id): Segment<JobId>) -> Result<Response> {
+    Ok(ok(&readable(&api, &caller, id).await?))
 }
 
 /// Wait until a job has ended
@@ -72,10 +88,15 @@ pub(crate) async fn show(State(api): State<Api>, Segment(id): Segment<JobId>) ->
         (status = 404, description = "There is no such job", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn wait(State(api): State<Api>, Segment(id): Segment<JobId>, mut query: Query) -> Result<Response> {
+pub(crate) async fn wait(
+    State(api): State<Api>,
+    caller: Caller,
+    Segment(id): Segment<JobId>,
+    mut query: Query,
+) -> Result<Response> {
     let timeout = Duration::from_millis(query.number("timeout_ms", WAIT_DEFAULT_MS, 0, WAIT_MAX_MS));
     query.finish()?;
-    let job = api.client().job(id).await?.ok_or_else(|| no_such_job(id))?;
+    let job = readable(&api, &caller, id).await?;
     if job.state.is_final() {
         return Ok(ok(&job));
     }
@@ -105,10 +126,12 @@ pub(crate) async fn wait(State(api): State<Api>, Segment(id): Segment<JobId>, mu
     ))]
 pub(crate) async fn cancel(
     State(api): State<Api>,
+    caller: Caller,
     Segment(id): Segment<JobId>,
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
+    needs_to_change(&api, &caller, id).await?;
     let answer = api.client().cancel(&[id]).await?.pop().ok_or_else(|| no_such_job(id))?;
     match answer.state {
         JobState::Running | JobState::Cancelled => Ok(changed(id, answer.state, answer.changed)),
@@ -148,11 +171,13 @@ pub(crate) async fn retry(
     ))]
 pub(crate) async fn priority(
     State(api): State<Api>,
+    caller: Caller,
     Segment(id): Segment<JobId>,
     Body(mut fields): Body,
 ) -> Result<Response> {
     let priority: Option<i16> = fields.required("priority", "a whole number from -100 to 100");
     fields.finish()?;
+    needs_to_change(&api, &caller, id).await?;
     let placed = api.client().set_priority(&[id], priority.unwrap_or_default()).await?;
     let placed = placed.into_iter().next().ok_or_else(|| no_such_job(id))?;
     match placed.state {
@@ -170,7 +195,10 @@ pub(crate) async fn priority(
         (status = 404, description = "There is no such job", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn explain(State(api): State<Api>, Segment(id): Segment<JobId>) -> Result<Response> {
+pub(crate) async fn explain(State(api): State<Api>, caller: Caller, Segment(id): Segment<JobId>) -> Result<Response> {
+    if caller.is_limited(Access::Read) {
+        readable(&api, &caller, id).await?;
+    }
     let explained = api.client().explain(id).await?.ok_or_else(|| no_such_job(id))?;
     Ok(ok(&explained))
 }

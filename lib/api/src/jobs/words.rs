@@ -2,7 +2,7 @@
 
 use crate::{
     api::ReadJob,
-    errors::{Detail, DetailCode},
+    errors::{Detail, DetailCode, Problem, pointer_in},
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::NewJob;
@@ -38,6 +38,10 @@ pub(crate) struct NewJobWords {
     pub(crate) batch: Option<String>,
     /// The share of the queue that the job counts against, such as a tenant.
     pub(crate) fair_key: Option<String>,
+    /// The id of a webhook that is told of the end of this job, whatever its filter says. It must exist.
+    pub(crate) webhook: Option<String>,
+    /// The trace that the job belongs to, as W3C Trace Context 00. Comes before the header of this name.
+    pub(crate) traceparent: Option<String>,
     #[schema(minimum = 1, maximum = 10_000, default = 5)]
     pub(crate) max_attempts: Option<i32>,
     /// How long one run may take, such as `30s`.
@@ -93,8 +97,65 @@ pub(crate) struct JobView {
     fair_key: Option<String>,
     #[schema(nullable = false)]
     progress: Option<serde_json::Value>,
+    /// The webhook that the job names. Lists leave it out.
+    #[schema(nullable = false)]
+    webhook: Option<String>,
     /// What has happened to the job beside its ordinary way.
     trail: Vec<serde_json::Value>,
+}
+
+/// The words of a job, as messages name them.
+const WORDS: &[&str] = &[
+    "kind",
+    "queue",
+    "payload",
+    "priority",
+    "delay",
+    "run_at",
+    "unique_key",
+    "unique",
+    "limit_key",
+    "limit_keys",
+    "batch",
+    "fair_key",
+    "webhook",
+    "traceparent",
+    "max_attempts",
+    "timeout",
+    "retry",
+    "expires_at",
+    "expires_in",
+    "id",
+    "depends_on",
+    "on_parent_failure",
+];
+
+/// A job that PostgreSQL has refused: the problem names the word. `jobs`: the pointers and the texts of the jobs of the request. A
+/// message about one value is about the jobs that have this value.
+pub(crate) fn late(problem: Problem, jobs: &[(String, &str)]) -> Problem {
+    let problem = problem.at_words(WORDS);
+    let [detail] = problem.details.as_slice() else { return problem };
+    let (pointer, message) = (detail.pointer.clone(), detail.message.clone());
+    if let [(element, _)] = jobs {
+        return problem.below(element);
+    }
+    // An id, or a name in quotes.
+    let values = message.split([' ', ',', ';']).map(|word| word.trim_matches('\'')).filter(|word| word.len() >= 2);
+    let quoted: Vec<String> = values.map(|value| format!("\"{value}\"")).collect();
+    let word = pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let has = |text: &str| {
+        let words: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
+        words.get(word).is_some_and(|given| quoted.iter().any(|value| given.get().contains(value)))
+    };
+    let of_these: Vec<Detail> = jobs
+        .iter()
+        .filter(|(_, text)| has(text))
+        .map(|(element, _)| Detail::new(format!("{element}{pointer}"), DetailCode::Invalid, message.clone()))
+        .collect();
+    if of_these.is_empty() {
+        return Problem::invalid(vec![Detail::new("/jobs", DetailCode::Invalid, message)]);
+    }
+    Problem::invalid(of_these)
 }
 
 /// What is wrong with the words of a job. The reader of a job stops at the first bad word, so each word is read alone too.
@@ -112,24 +173,60 @@ pub(crate) fn refused<T>(
         bad.push(Detail::new(format!("{pointer}/kind"), DetailCode::Required, "is required"));
     }
     for (name, value) in &words {
+        let quoted = serde_json::Value::from(name.as_str());
         let alone = match name.as_str() {
             "kind" => format!("{{\"kind\":{}}}", value.get()),
-            name => format!("{{\"kind\":\"k\",{}:{}}}", serde_json::Value::from(name), value.get()),
+            // The rule of a key is read with the key, which may be a part of the payload.
+            "unique" => {
+                let others = ["unique_key", "payload"].map(|other| words.get(other).map(|value| (other, value.get())));
+                let others: String =
+                    others.into_iter().flatten().map(|(other, value)| format!(",\"{other}\":{value}")).collect();
+                format!("{{\"kind\":\"k\",\"unique\":{}{others}}}", value.get())
+            }
+            _ => format!("{{\"kind\":\"k\",{quoted}:{}}}", value.get()),
         };
         let Err(error) = read(&alone) else { continue };
         let error = clear(&error);
         let is_unknown = error.starts_with("unknown field");
-        let name = name.replace('~', "~0").replace('/', "~1");
-        bad.push(match is_unknown {
-            true => Detail::new(format!("{pointer}/{name}"), DetailCode::Unknown, "there is no such field"),
-            false => Detail::new(format!("{pointer}/{name}"), DetailCode::Invalid, error),
-        });
+        let field = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        // Of a field with fields of its own, the message names the bad one.
+        let inner = pointer_in(&error, WORDS).filter(|inner| inner.starts_with(&format!("{field}/")));
+        let place = format!("{pointer}{}", inner.as_deref().unwrap_or(&field));
+        // The error of a rule may be about its key, which is read alone too.
+        let is_about = |found: String| found.starts_with("/unique") && found != "/unique_key";
+        if is_unknown && !WORDS.contains(&name.as_str()) {
+            bad.push(Detail::new(place, DetailCode::Unknown, "there is no such field"));
+        } else if name != "unique" || pointer_in(&error, WORDS).is_none_or(is_about) {
+            bad.push(Detail::new(place, DetailCode::Invalid, error));
+        }
+    }
+    // Words that do not go together. An error of the parser is about one word, which was found above.
+    if !error.starts_with("not a job: ") {
+        for part in parts(&clear(error)) {
+            let place = format!("{pointer}{}", pointer_in(&part, WORDS).unwrap_or_default());
+            let is_known = |bad: &Detail| place.starts_with(&bad.pointer) || bad.pointer.starts_with(&place);
+            if !bad.iter().any(is_known) {
+                bad.push(Detail::new(place, DetailCode::Invalid, part));
+            }
+        }
     }
     if bad.is_empty() {
-        // Words that do not go together.
         bad.push(Detail::new(pointer, DetailCode::Invalid, clear(error)));
     }
     bad
+}
+
+/// The sentences of an error: each begins with the name of a field.
+fn parts(error: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for piece in error.split("; ") {
+        let first = piece.split([' ', '.']).next().unwrap_or_default();
+        match parts.last_mut() {
+            Some(last) if !WORDS.contains(&first) => last.extend(["; ", piece]),
+            _ => parts.push(piece.to_owned()),
+        }
+    }
+    parts
 }
 
 /// The text without what only makes sense on a command line.
@@ -141,4 +238,36 @@ fn clear(error: &str) -> String {
 /// Reads a job of a request.
 pub(crate) fn read_job(read: ReadJob, pointer: &str, text: &str) -> Result<NewJob, Vec<Detail>> {
     read(text).map_err(|error| refused(read, pointer, text, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_a_sentence_for_each_field() {
+        let error = "priority is 500; it must be from -100 to 100; unique.fields needs a payload that is a JSON object";
+        assert_eq!(parts(error).len(), 2);
+        assert_eq!(pointer_in(&parts(error)[1], WORDS).as_deref(), Some("/unique/fields"));
+        assert_eq!(pointer_in("the batch 'kind' is sealed", WORDS).as_deref(), Some("/batch"));
+        assert_eq!(pointer_in("nothing of this sort", WORDS), None);
+    }
+
+    #[test]
+    fn a_job_that_was_refused_late_is_found_by_its_value() {
+        let parent = Uuid::now_v7();
+        let problem = || {
+            Problem::invalid(vec![Detail::new(
+                "",
+                DetailCode::Invalid,
+                format!("depends_on names {parent}, and no job"),
+            )])
+        };
+        let (with, without) = (format!(r#"{{"kind":"b","depends_on":["{parent}"]}}"#), r#"{"kind":"a"}"#);
+        let jobs = [("/jobs/0".to_owned(), without), ("/jobs/1".to_owned(), with.as_str())];
+        assert_eq!(late(problem(), &jobs).details[0].pointer, "/jobs/1/depends_on");
+        assert_eq!(late(problem(), &jobs[..1]).details[0].pointer, "/jobs/0/depends_on");
+        assert_eq!(late(problem(), &[("".to_owned(), with.as_str())]).details[0].pointer, "/depends_on");
+        assert_eq!(late(problem(), &[jobs[0].clone(), jobs[0].clone()]).details[0].pointer, "/jobs");
+    }
 }

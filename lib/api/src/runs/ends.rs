@@ -7,9 +7,10 @@ use crate::{
     jobs::{NewJobWords, read_job},
 };
 use leasehold_core::{
-    DELAY_MAX, FOLLOWING_MAX, Fence, JobId, NewJob, Outcome, RESULT_MAX_BYTES, Settle, Success, Tries, WorkerId,
-    check_following,
+    DELAY_MAX, FOLLOWING_MAX, Fence, JobId, NewJob, Outcome, RESERVED, RESULT_MAX_BYTES, Settle, Success, Tries,
+    WorkerId, check_following, is_reserved,
 };
+use leasehold_telemetry::traces;
 use serde_json::value::RawValue;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -133,10 +134,18 @@ impl End {
                 format!("is {bytes} bytes long; at most {RESULT_MAX_BYTES} are allowed"),
             );
         }
+        if result.as_ref().is_some_and(|result| is_reserved(result.get())) {
+            let message = format!("begins with {RESERVED}, which is reserved for encrypted results");
+            fields.refuse("result", DetailCode::Invalid, message);
+        }
         let mut then = Vec::new();
         for (nth, job) in fields.array("enqueue", FOLLOWING_MAX).iter().enumerate() {
             match read_job(api.settings().read_job, &format!("{pointer}/enqueue/{nth}"), job.get()) {
-                Ok(job) => then.push(job),
+                Ok(mut job) => {
+                    // The worker has sent the trace of its run with this request.
+                    job.traceparent = job.traceparent.or_else(traces::current);
+                    then.push(job);
+                }
                 Err(bad) => fields.add(bad),
             }
         }
@@ -144,6 +153,14 @@ impl End {
             fields.refuse("enqueue", DetailCode::Invalid, problem);
         }
         Self::Complete { result, then }
+    }
+
+    /// The jobs that are made together with the success.
+    pub(super) fn then(&self) -> &[NewJob] {
+        match self {
+            Self::Complete { then, .. } => then,
+            _ => &[],
+        }
     }
 
     /// What to write. `random` gives a retry its jitter.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     answer::ok,
     api::Api,
+    auth::{Caller, denied_runs},
     errors::{ErrorBody, Problem, Result},
     extract::{Body, Segment},
     fields::Fields,
@@ -62,6 +63,8 @@ pub(crate) struct RenewAnswer {
     renewed: bool,
     /// Somebody has cancelled the job: stop the work, and release the run. The job is cancelled then.
     cancel_wanted: bool,
+    /// The worker is drained: it should end its runs and claim nothing.
+    quiet: bool,
     /// The length of the lease from now on, if it was extended.
     lease_ms: u64,
 }
@@ -86,6 +89,8 @@ pub(crate) enum RenewedOrLost {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RenewAllAnswer {
     runs: Vec<RenewedRun>,
+    /// The worker is drained: it should end its runs and claim nothing.
+    quiet: bool,
 }
 
 /// Renew the lease of a run
@@ -101,6 +106,7 @@ pub(crate) struct RenewAllAnswer {
     ))]
 pub(crate) async fn renew(
     State(api): State<Api>,
+    caller: Caller,
     Segment(id): Segment<JobId>,
     Body(mut fields): Body,
 ) -> Result<Response> {
@@ -108,7 +114,7 @@ pub(crate) async fn renew(
     let fence = fence_of(&mut fields, Some(id), worker);
     let lease = fields.millis("lease_ms", LEASE_MS).unwrap_or(api.settings().lease);
     fields.finish()?;
-    let answer = renewed(&api, worker, &[fence], lease).await?.pop().unwrap_or_else(|| Err(lease_lost()))?;
+    let answer = renewed(&api, &caller, worker, &[fence], lease).await?.pop().unwrap_or_else(|| Err(lease_lost()))?;
     Ok(ok(&answer))
 }
 
@@ -119,7 +125,7 @@ pub(crate) async fn renew(
         (status = 422, description = "A field is not valid", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn renew_all(State(api): State<Api>, Body(mut fields): Body) -> Result<Response> {
+pub(crate) async fn renew_all(State(api): State<Api>, caller: Caller, Body(mut fields): Body) -> Result<Response> {
     let worker = worker_of(&mut fields);
     let lease = fields.millis("lease_ms", LEASE_MS).unwrap_or(api.settings().lease);
     let mut fences = Vec::new();
@@ -129,7 +135,8 @@ pub(crate) async fn renew_all(State(api): State<Api>, Body(mut fields): Body) ->
         fields.add(run.into_details());
     }
     fields.finish()?;
-    let answers = renewed(&api, worker, &fences, lease).await?;
+    let answers = renewed(&api, &caller, worker, &fences, lease).await?;
+    let quiet = api.dispatcher().is_drained(worker).await?;
     let runs = fences.iter().zip(answers).map(|(fence, answer)| RenewedRun {
         id: fence.id.0,
         epoch: fence.epoch,
@@ -138,24 +145,30 @@ pub(crate) async fn renew_all(State(api): State<Api>, Body(mut fields): Body) ->
             Err(error) => RenewedOrLost::Lost(ErrorBody { error }),
         },
     });
-    Ok(ok(&RenewAllAnswer { runs: runs.collect() }))
+    Ok(ok(&RenewAllAnswer { runs: runs.collect(), quiet }))
 }
 
 /// Renews leases. The answers have the order of the fences.
 async fn renewed(
     api: &Api,
+    caller: &Caller,
     worker: WorkerId,
     fences: &[Fence],
     lease: Duration,
 ) -> Result<Vec<std::result::Result<RenewAnswer, Problem>>> {
-    api.dispatcher().confirm(fences);
+    let denied = denied_runs(api, caller, fences).await?;
+    let allowed: Vec<Fence> = fences.iter().filter(|fence| !denied.contains_key(&fence.id)).copied().collect();
+    api.dispatcher().confirm(&allowed);
     let held: HashMap<(JobId, i32), Renewed> =
-        api.store().renew(worker, fences, lease).await?.into_iter().map(|run| ((run.id, run.epoch), run)).collect();
+        api.store().renew(worker, &allowed, lease).await?.into_iter().map(|run| ((run.id, run.epoch), run)).collect();
+    let held_fences = held.keys().map(|(id, epoch)| Fence { id: *id, epoch: *epoch, worker });
+    api.dispatcher().renewed(worker, held_fences, lease);
+    let quiet = api.dispatcher().is_drained(worker).await?;
     renew_hints(api, held.keys().map(|(id, _)| *id).collect(), lease);
     let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
     let answer = |fence: &Fence| match held.get(&(fence.id, fence.epoch)) {
-        Some(run) => Ok(RenewAnswer { renewed: !run.locked, cancel_wanted: run.cancel_wanted, lease_ms }),
-        None => Err(lease_lost()),
+        Some(run) => Ok(RenewAnswer { renewed: !run.locked, cancel_wanted: run.cancel_wanted, quiet, lease_ms }),
+        None => Err(denied.get(&fence.id).cloned().unwrap_or_else(lease_lost)),
     };
     Ok(fences.iter().map(answer).collect())
 }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     answer::ok,
     api::Api,
+    auth::Caller,
     errors::{DetailCode, ErrorBody, Result},
     extract::{Body, Segment},
     fields::Fields,
@@ -80,12 +81,12 @@ pub(crate) struct SettleAllAnswer {
     runs: Vec<SettledRun>,
 }
 
-async fn end(api: Api, id: JobId, mut fields: Fields, way: Way) -> Result<Response> {
+async fn end(api: Api, caller: Caller, id: JobId, mut fields: Fields, way: Way) -> Result<Response> {
     let worker = worker_of(&mut fields);
     let fence = fence_of(&mut fields, Some(id), worker);
     let end = End::read(way, &mut fields, "", &api);
     fields.finish()?;
-    let answers = settle(&api, worker, vec![(fence, end)]).await?;
+    let answers = settle(&api, &caller, worker, vec![(fence, end)]).await?;
     let mut answers = answers.into_iter();
     let written = answers.next().unwrap_or_else(|| Err(super::settle::lease_lost()))?;
     Ok(ok(&Settled::from(written)))
@@ -104,10 +105,11 @@ async fn end(api: Api, id: JobId, mut fields: Fields, way: Way) -> Result<Respon
     ))]
 pub(crate) async fn complete(
     State(api): State<Api>,
+    caller: Caller,
     Segment(id): Segment<JobId>,
     Body(fields): Body,
 ) -> Result<Response> {
-    end(api, id, fields, Way::Complete).await
+    end(api, caller, id, fields, Way::Complete).await
 }
 
 /// End a run: it has failed
@@ -121,8 +123,13 @@ pub(crate) async fn complete(
         (status = 422, description = "A field is not valid", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn fail(State(api): State<Api>, Segment(id): Segment<JobId>, Body(fields): Body) -> Result<Response> {
-    end(api, id, fields, Way::Fail).await
+pub(crate) async fn fail(
+    State(api): State<Api>,
+    caller: Caller,
+    Segment(id): Segment<JobId>,
+    Body(fields): Body,
+) -> Result<Response> {
+    end(api, caller, id, fields, Way::Fail).await
 }
 
 /// End a run: the job runs again later, and the attempt is not spent
@@ -136,10 +143,11 @@ pub(crate) async fn fail(State(api): State<Api>, Segment(id): Segment<JobId>, Bo
     ))]
 pub(crate) async fn snooze(
     State(api): State<Api>,
+    caller: Caller,
     Segment(id): Segment<JobId>,
     Body(fields): Body,
 ) -> Result<Response> {
-    end(api, id, fields, Way::Snooze).await
+    end(api, caller, id, fields, Way::Snooze).await
 }
 
 /// End a run: the job goes back into the line at once, and the attempt is not spent
@@ -153,10 +161,11 @@ pub(crate) async fn snooze(
     ))]
 pub(crate) async fn release(
     State(api): State<Api>,
+    caller: Caller,
     Segment(id): Segment<JobId>,
     Body(fields): Body,
 ) -> Result<Response> {
-    end(api, id, fields, Way::Release).await
+    end(api, caller, id, fields, Way::Release).await
 }
 
 /// End up to 1,000 runs of a worker
@@ -166,7 +175,7 @@ pub(crate) async fn release(
         (status = 422, description = "A field is not valid; no run was ended", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
-pub(crate) async fn settle_all(State(api): State<Api>, Body(mut fields): Body) -> Result<Response> {
+pub(crate) async fn settle_all(State(api): State<Api>, caller: Caller, Body(mut fields): Body) -> Result<Response> {
     let worker = worker_of(&mut fields);
     let mut runs = Vec::new();
     for (nth, run) in fields.array("runs", JOBS_MAX).iter().enumerate() {
@@ -182,7 +191,7 @@ pub(crate) async fn settle_all(State(api): State<Api>, Body(mut fields): Body) -
     }
     fields.finish()?;
     let fences: Vec<_> = runs.iter().map(|(fence, _)| *fence).collect();
-    let answers = settle(&api, worker, runs).await?;
+    let answers = settle(&api, &caller, worker, runs).await?;
     let runs = fences.into_iter().zip(answers).enumerate().map(|(nth, (fence, answer))| SettledRun {
         id: fence.id.0,
         epoch: fence.epoch,

@@ -3,6 +3,7 @@
 use super::{after::after_settle, ends::End};
 use crate::{
     api::Api,
+    auth::{Caller, denied_runs},
     errors::{Code, Detail, DetailCode, Problem, Result},
 };
 use leasehold_core::{Backoff, Fence, FinishedRun, Settle, Settled, State, Tries, WorkerId};
@@ -25,11 +26,35 @@ pub(super) struct Written {
     pub(super) already: bool,
 }
 
-/// Writes the ends of runs of one worker. The answers have the order of the runs.
+/// Writes the ends of runs of one worker, as far as the caller may. The answers have the order of the runs.
 ///
 /// # Errors
 /// A store failed. If the runs are sent again, those that were written are answered as such.
-pub(super) async fn settle(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>) -> Result<Vec<Result<Written>>> {
+pub(super) async fn settle(
+    api: &Api,
+    caller: &Caller,
+    worker: WorkerId,
+    runs: Vec<(Fence, End)>,
+) -> Result<Vec<Result<Written>>> {
+    let fences: Vec<Fence> = runs.iter().map(|(fence, _)| *fence).collect();
+    let denied = denied_runs(api, caller, &fences).await?;
+    let refusal = |(fence, end): &(Fence, End)| {
+        // A worker may enqueue follow-on jobs only where its token may enqueue.
+        let then = || caller.needs_enqueue(end.then(), |nth| format!("/enqueue/{nth}")).err();
+        denied.get(&fence.id).cloned().or_else(then)
+    };
+    let refusals: Vec<Option<Problem>> = runs.iter().map(refusal).collect();
+    let allowed = runs.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+    let mut written = settle_allowed(api, worker, allowed.map(|(run, _)| run).collect()).await?.into_iter();
+    let answer =
+        |refusal: Option<Problem>| refusal.map_or_else(|| written.next().unwrap_or_else(|| Err(lease_lost())), Err);
+    Ok(refusals.into_iter().map(answer).collect())
+}
+
+async fn settle_allowed(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>) -> Result<Vec<Result<Written>>> {
+    if runs.is_empty() {
+        return Ok(Vec::new());
+    }
     let fences: Vec<Fence> = runs.iter().map(|(fence, _)| *fence).collect();
     api.dispatcher().confirm(&fences);
     let ids: Vec<_> = fences.iter().map(|fence| fence.id).collect();
@@ -66,6 +91,8 @@ pub(super) async fn settle(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>)
         }
     }
     look_back(api, worker, &runs, &mut ends, &mut answers).await?;
+    let over = fences.iter().zip(&answers).filter(|(_, answer)| !is_open(**answer)).map(|(fence, _)| *fence);
+    api.dispatcher().ended(worker, &over.collect::<Vec<_>>());
     after_settle(api, &facts, &ends, &answers, unblocked);
     let answer = |(end, answer): (&FinishedRun, Option<Settled>)| match refused.get(&end.fence) {
         Some(reason) => Err(unstorable(end, reason)),

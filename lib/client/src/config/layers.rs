@@ -8,8 +8,10 @@ use super::{
 use config::{File, FileFormat, Source, Value};
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
-/// Variables of other meaning: the file itself, what commands run by `--exec` inherit, and what the program tells itself.
-const NOT_SETTINGS: [&str; 8] = ["CONFIG", "JOB_ID", "RUN", "EPOCH", "ATTEMPT", "KIND", "QUEUE", "_ARGUMENTS"];
+/// Variables of other meaning: the file itself, what commands run by `--exec` inherit, what the program tells itself, and what
+/// HTTP clients read (`URL`, `TOKEN`).
+const NOT_SETTINGS: [&str; 10] =
+    ["CONFIG", "JOB_ID", "RUN", "EPOCH", "ATTEMPT", "KIND", "QUEUE", "_ARGUMENTS", "URL", "TOKEN"];
 /// The end of a variable that names a file with the value of a setting, as containers are given secrets.
 const FILE_SUFFIX: &str = "_FILE";
 

@@ -153,9 +153,11 @@ mod tests {
         for setting in SETTINGS {
             let value = match setting.kind {
                 ValueKind::Number { max, .. } => max.to_string(),
+                ValueKind::Ratio => "0.25".to_owned(),
                 ValueKind::Choice(words) => words[1].to_owned(),
                 ValueKind::Text | ValueKind::Secret | ValueKind::KeyPrefix => "some-text".to_owned(),
                 ValueKind::Address => "127.0.0.1:9464".to_owned(),
+                ValueKind::Keys => format!("k1:{}=", "A".repeat(43)),
             };
             let cap = ("worker.backoff_cap_ms", "2592000000");
             let by_key = sources(Path::new("/nonexistent"), &[], &[cap, (setting.key, &value)]);
@@ -174,7 +176,11 @@ mod tests {
         std::fs::write(folder.path().join(FILE), "[worker]\nlease_ms = 1000\ngrace_ms = 1").expect("written");
         let config = Config::load_from(&sources(
             folder.path(),
-            &[("LEASEHOLD_WORKER__LEASE_MS", "2000"), ("LEASEHOLD_JOB_ID", "inherited")],
+            &[
+                ("LEASEHOLD_WORKER__LEASE_MS", "2000"),
+                ("LEASEHOLD_JOB_ID", "inherited"),
+                ("LEASEHOLD_TOKEN", "of a client"),
+            ],
             &[("worker.grace_ms", "3")],
         ))
         .expect("all known");
@@ -270,6 +276,31 @@ mod tests {
         let error = Config::load_from(&sources(folder.path(), &[], &[])).expect_err("broken").to_string();
         assert!(error.contains(FILE) && error.contains("line 1") && !error.contains("hunter2"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
+    }
+
+    #[test]
+    fn keys_are_checked_and_never_shown() {
+        let key = format!("{}=", "A".repeat(43));
+        let with = |keys: &str, current: &str| {
+            let all = [("LEASEHOLD_ENCRYPTION__KEYS", keys), ("LEASEHOLD_ENCRYPTION__CURRENT", current)];
+            let given: Vec<_> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+            Config::load_from(&sources(Path::new("/nonexistent"), &given, &[])).and_then(|config| {
+                assert!(!format!("{config:?}").contains("AAAA"));
+                config.keys()
+            })
+        };
+        assert!(with("", "").expect("no keys").is_empty());
+        let two = format!("old:{key} new:{key}");
+        assert_eq!(with(&two, "").expect("two keys").current(), Some("old"));
+        assert_eq!(with(&two, "new").expect("two keys").current(), Some("new"));
+        for (keys, current, told) in [
+            (key.as_str(), "", "encryption.keys has a bad key at place 1; a key is NAME:BASE64"),
+            (&two, "other", "encryption.current is \"other\", and encryption.keys has no key of this name"),
+            ("", "old", "encryption.current is set, and encryption.keys is not"),
+        ] {
+            let said = with(keys, current).expect_err(told).to_string();
+            assert!(said.starts_with(told) && !said.contains("AAAA"), "{said}");
+        }
     }
 
     #[test]

@@ -11,6 +11,6 @@ pub use error::ConfigError;
 pub use load::{DEV_FILE, Sources};
 pub use settings::{FILE, SETTINGS, Setting, ValueKind};
 pub use tree::{
-    ApiConfig, Config, DatabaseConfig, HeadConfig, HistoryConfig, LogConfig, LogFormat, ReaperConfig, RedisConfig,
-    WorkerConfig,
+    ApiConfig, Config, DatabaseConfig, EncryptionConfig, HeadConfig, HistoryConfig, LogConfig, LogFormat,
+    MetricsConfig, ReaperConfig, RedisConfig, TelemetryConfig, WebhooksConfig, WorkerConfig,
 };

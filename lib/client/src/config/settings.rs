@@ -1,6 +1,7 @@
 //! The table of all settings: name, allowed values, default, and the reason of the default. The loader checks values with this
 //! table, `leasehold config` prints the table, and a test compares the table with the struct and with the reference.
 
+use leasehold_encryption::Keys;
 use leasehold_handoff::KeyPrefix;
 use std::net::SocketAddr;
 
@@ -34,6 +35,8 @@ pub enum ValueKind {
         /// The unit.
         unit: &'static str,
     },
+    /// A part, from 0 to 1.
+    Ratio,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Any text.
@@ -44,6 +47,8 @@ pub enum ValueKind {
     Address,
     /// A text that is never shown or logged, because it may contain a password.
     Secret,
+    /// Keys that encrypt: never shown or logged.
+    Keys,
 }
 
 impl Setting {
@@ -71,6 +76,10 @@ impl Setting {
                 Ok(number) if (min..=max).contains(&number) => Ok(()),
                 _ => Err(format!("is {value:?}; it must be a whole number of {unit} from {min} to {max}")),
             },
+            ValueKind::Ratio => match value.parse::<f64>() {
+                Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
+                _ => Err(format!("is {value:?}; it must be a number from 0 to 1")),
+            },
             ValueKind::Choice(words) if !words.contains(&value) => {
                 Err(format!("is {value:?}; it must be one of {}", words.join(", ")))
             }
@@ -78,6 +87,7 @@ impl Setting {
             ValueKind::Address if value.parse::<SocketAddr>().is_err() => {
                 Err(format!("is {value:?}; it must be an address and a port, such as 127.0.0.1:9464"))
             }
+            ValueKind::Keys => Keys::read(value, None).map(|_| ()).map_err(|invalid| invalid.to_string()),
             ValueKind::KeyPrefix => {
                 value.parse::<KeyPrefix>().map(|_| ()).map_err(|invalid| format!("is {value:?}; it {invalid}"))
             }
@@ -128,8 +138,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "database.lock_timeout_ms",
         kind: number(1, DAY_MS, "milliseconds"),
         default: Some("5000"),
-        about: "How long enqueue, cancel, retry, pause and resume wait for a row, an id or a unique key that another \
-                session's open transaction has locked.",
+        about: "How long a call waits for a row, an id or a unique key that another session's open transaction has \
+                locked.",
         reason: "Longer than most transactions, shorter than a person wants to wait.",
     },
     Setting {
@@ -138,6 +148,13 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         about: "Where Redis is: redis://:password@host:port/0, or rediss:// for TLS.",
         reason: "There is no safe default, as for database.url.",
+    },
+    Setting {
+        key: "redis.ca_file",
+        kind: ValueKind::Text,
+        default: None,
+        about: "A file with the certificates (PEM) of the authorities that a Redis with rediss:// must have its certificate from.",
+        reason: "Without the file, the authorities that this machine trusts are meant.",
     },
     Setting {
         key: "redis.key_prefix",
@@ -255,12 +272,73 @@ pub const SETTINGS: &[Setting] = &[
         reason: "Most first readers are people.",
     },
     Setting {
+        key: "encryption.keys",
+        kind: ValueKind::Keys,
+        default: None,
+        about: "The keys that encrypt and decrypt payloads and results, as NAME:BASE64 with commas, spaces or line ends between \
+                them: the base64 of 32 random bytes each (`openssl rand -base64 32`). A name has up to 32 letters, digits, - and _.",
+        reason: "A key must be yours alone, and must be kept: without it, what it has encrypted cannot be read again.",
+    },
+    Setting {
+        key: "encryption.current",
+        kind: ValueKind::Text,
+        default: None,
+        about: "The name of the key that encrypts. All other keys only decrypt. If not set, the first key of encryption.keys encrypts.",
+        reason: "With one key there is nothing to choose.",
+    },
+    Setting {
+        key: "metrics.queues",
+        kind: ValueKind::Text,
+        default: None,
+        about: "Queues that always have series of their own in /metrics, as names with commas between them: the queues of \
+                alerts and of autoscalers.",
+        reason: "With up to metrics.queues_max queues every queue has series, so nothing need be named.",
+    },
+    Setting {
+        key: "metrics.queues_max",
+        kind: number(0, 10_000, "queues"),
+        default: Some("200"),
+        about: "How many queues that are not in metrics.queues have series of their own in /metrics: the busiest. All others \
+                together are the queue `_other`.",
+        reason: "A reaper then has about two thousand series for queues, which every Prometheus can take.",
+    },
+    Setting {
         key: "api.listen",
         kind: ValueKind::Address,
         default: Some("127.0.0.1:8080"),
-        about: "Where `leasehold api` listens; port 0 means any free port. Only loopback addresses are allowed, because \
-                there are no tokens.",
-        reason: "Every client may do everything, so other machines must not reach the server directly.",
+        about: "Where `leasehold api` listens; port 0 means any free port. Without tokens, only loopback addresses are allowed.",
+        reason: "Without tokens every client may do everything, so other machines must not reach the server.",
+    },
+    Setting {
+        key: "api.tls_cert_file",
+        kind: ValueKind::Text,
+        default: None,
+        about: "The certificate chain (PEM) of `leasehold api`, the own certificate first. With api.tls_key_file, the server speaks \
+                TLS only. Changed files are read again within seconds.",
+        reason: "Only the operator has a certificate.",
+    },
+    Setting {
+        key: "api.tls_key_file",
+        kind: ValueKind::Text,
+        default: None,
+        about: "The private key (PEM) of the certificate.",
+        reason: "As for api.tls_cert_file.",
+    },
+    Setting {
+        key: "api.rate_per_token",
+        kind: number(0, 1_000_000, "requests per second"),
+        default: Some("0"),
+        about: "How many requests of one token a server accepts in a second, and at one moment; 0 means any number.",
+        reason: "A fleet of workers may share one token, and only the operator knows how large the fleet is.",
+    },
+    Setting {
+        key: "api.keda_listen",
+        kind: ValueKind::Address,
+        default: None,
+        about: "Where `leasehold api` serves the external scaler for KEDA (gRPC); port 0 means any free port. If not set, \
+                it does not. Any address is allowed: whoever reaches the port can read the demand of queues, and \
+                nothing else.",
+        reason: "Only a fleet that KEDA scales needs it.",
     },
     Setting {
         key: "api.url",
@@ -268,5 +346,67 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         about: "Reserved. No command of this version reads this setting.",
         reason: "There is no safe default.",
+    },
+    Setting {
+        key: "webhooks.allow_networks",
+        kind: ValueKind::Text,
+        default: None,
+        about: "Networks that webhooks may reach although they are not public, such as 10.1.0.0/16,fd00::/8. Without this \
+                setting, webhooks go to public addresses only.",
+        reason: "Whoever may make webhooks must not reach the inside of your network through them.",
+    },
+    Setting {
+        key: "webhooks.slots",
+        kind: number(1, 10_000, "messages"),
+        default: Some("256"),
+        about: "Messages that one `leasehold api` sends at the same time. Of these, at most 4 go to one endpoint, over the \
+                whole fleet (`leasehold limit show 'leasehold.webhook:*'`).",
+        reason: "Sixty endpoints can stall, for 15 s each time, before the next one has to wait. A message takes little memory.",
+    },
+    Setting {
+        key: "webhooks.keep_days",
+        kind: number(1, 36_500, "days"),
+        default: Some("7"),
+        about: "How long the log of deliveries is kept.",
+        reason: "Longer than the five days after which an endpoint that only fails is disabled.",
+    },
+    Setting {
+        key: "telemetry.otlp_endpoint",
+        kind: ValueKind::Text,
+        default: None,
+        about: "Where spans of OpenTelemetry are sent: http://host:4318, or http://host:4317 for gRPC. Without this setting, \
+                OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT; without these, no spans are made.",
+        reason: "Only a fleet with a collector needs spans. Without spans, a job pays nothing for them.",
+    },
+    Setting {
+        key: "telemetry.otlp_protocol",
+        kind: ValueKind::Choice(&["grpc", "http/protobuf"]),
+        default: None,
+        about: "How spans are sent. Without this setting, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL or OTEL_EXPORTER_OTLP_PROTOCOL; without \
+                these, grpc for port 4317, else http/protobuf.",
+        reason: "The port says it.",
+    },
+    Setting {
+        key: "telemetry.sample_ratio",
+        kind: ValueKind::Ratio,
+        default: Some("1"),
+        about: "Which part of the traces that begin here is sent, from 0 to 1. A request or a job that belongs to a trace of its caller is \
+                sent if the caller's span is.",
+        reason: "Nobody misses a trace at first. A busy fleet needs less: a job in a trace costs PostgreSQL a row more.",
+    },
+    Setting {
+        key: "telemetry.service_name",
+        kind: ValueKind::Text,
+        default: None,
+        about: "The name of this process in traces. Without this setting, OTEL_SERVICE_NAME, or service.name of the resource, or \
+                leasehold-worker, leasehold-api, leasehold.",
+        reason: "The command says what the process is.",
+    },
+    Setting {
+        key: "telemetry.resource_attributes",
+        kind: ValueKind::Text,
+        default: None,
+        about: "What traces say about this process, as key=value with commas between them. These win over OTEL_RESOURCE_ATTRIBUTES.",
+        reason: "Only the operator knows the region or the environment.",
     },
 ];

@@ -1,11 +1,17 @@
 //! The settings as a program uses them.
 
+use super::ConfigError;
 use leasehold_core::Backoff;
+use leasehold_encryption::{InvalidKeys, Keys};
 use leasehold_handoff::KeyPrefix;
 use leasehold_store::Pooler;
-use secrecy::SecretString;
+use leasehold_telemetry::{
+    ShownQueues,
+    traces::{OtlpProtocol, TraceSettings},
+};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// All settings. [`crate::SETTINGS`] describes each.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,6 +34,14 @@ pub struct Config {
     pub log: LogConfig,
     /// The HTTP API.
     pub api: ApiConfig,
+    /// Webhooks.
+    pub webhooks: WebhooksConfig,
+    /// Metrics.
+    pub metrics: MetricsConfig,
+    /// Encryption of payloads and results.
+    pub encryption: EncryptionConfig,
+    /// Traces.
+    pub telemetry: TelemetryConfig,
 }
 
 /// PostgreSQL.
@@ -50,6 +64,7 @@ pub struct DatabaseConfig {
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct RedisConfig {
     pub url: Option<SecretString>,
+    pub ca_file: Option<PathBuf>,
     pub key_prefix: KeyPrefix,
     pub max_connections: u32,
     pub timeout_ms: u64,
@@ -124,12 +139,92 @@ pub enum LogFormat {
 #[expect(missing_docs, reason = "described in SETTINGS")]
 pub struct ApiConfig {
     pub listen: SocketAddr,
+    pub keda_listen: Option<SocketAddr>,
     pub url: Option<String>,
+    pub rate_per_token: u32,
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+}
+
+/// Webhooks.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct WebhooksConfig {
+    pub allow_networks: Option<String>,
+    pub slots: u32,
+    pub keep_days: u32,
+}
+
+impl Default for WebhooksConfig {
+    fn default() -> Self {
+        Self { allow_networks: None, slots: 256, keep_days: 7 }
+    }
+}
+
+/// Metrics.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct MetricsConfig {
+    pub queues: Option<String>,
+    pub queues_max: usize,
+}
+
+/// Encryption of payloads and results.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EncryptionConfig {
+    /// The keys, as the setting has them.
+    pub keys: Option<SecretString>,
+    /// The name of the key that encrypts.
+    pub current: Option<String>,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { queues: None, queues_max: 200 }
+    }
+}
+
+/// Traces.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "described in SETTINGS")]
+pub struct TelemetryConfig {
+    pub otlp_endpoint: Option<String>,
+    pub otlp_protocol: Option<String>,
+    pub sample_ratio: f64,
+    pub service_name: Option<String>,
+    pub resource_attributes: Option<String>,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_protocol: None,
+            sample_ratio: 1.0,
+            service_name: None,
+            resource_attributes: None,
+        }
+    }
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), url: None }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            keda_listen: None,
+            url: None,
+            rate_per_token: 0,
+            tls_cert_file: None,
+            tls_key_file: None,
+        }
     }
 }
 
@@ -141,7 +236,7 @@ impl Default for DatabaseConfig {
 
 impl Default for RedisConfig {
     fn default() -> Self {
-        Self { url: None, key_prefix: KeyPrefix::default(), max_connections: 8, timeout_ms: 1_000 }
+        Self { url: None, ca_file: None, key_prefix: KeyPrefix::default(), max_connections: 8, timeout_ms: 1_000 }
     }
 }
 
@@ -201,14 +296,32 @@ impl Config {
             pooler: self.database.pooler,
             max_connections: self.database.max_connections,
             acquire_timeout: Duration::from_millis(self.database.acquire_timeout_ms),
+            lock_timeout: Duration::from_millis(self.database.lock_timeout_ms),
             application_name: application_name.to_owned(),
         })
     }
 
-    /// `database.lock_timeout_ms` as a duration: how long a call waits for a row that another transaction has locked.
-    #[must_use]
-    pub const fn lock_timeout(&self) -> Duration {
-        Duration::from_millis(self.database.lock_timeout_ms)
+    /// `encryption.keys` and `encryption.current`: the keys of this process. Without the settings there are none.
+    ///
+    /// # Errors
+    /// The keys are malformed, or the current key is none of them.
+    pub fn keys(&self) -> Result<Keys, ConfigError> {
+        let impossible = |key: &str, problem: String| ConfigError::Impossible {
+            key: key.to_owned(),
+            problem,
+            origin: String::new(),
+        };
+        let current = self.encryption.current.as_deref();
+        match &self.encryption.keys {
+            Some(text) => Keys::read(text.expose_secret(), current).map_err(|error| match &error {
+                InvalidKeys::Current(_) => impossible("encryption.current", error.to_string()),
+                _ => impossible("encryption.keys", error.to_string()),
+            }),
+            None if current.is_some() => {
+                Err(impossible("encryption.current", "is set, and encryption.keys is not".to_owned()))
+            }
+            None => Ok(Keys::default()),
+        }
     }
 
     /// How Redis is reached; `None` without `redis.url`.
@@ -216,6 +329,7 @@ impl Config {
     pub fn handoff_settings(&self) -> Option<leasehold_handoff::Settings> {
         Some(leasehold_handoff::Settings {
             url: self.redis.url.clone()?,
+            ca_file: self.redis.ca_file.clone(),
             key_prefix: self.redis.key_prefix.clone(),
             head_max: self.head.max,
             max_connections: self.redis.max_connections,
@@ -236,6 +350,30 @@ impl Config {
     #[must_use]
     pub const fn lease(&self) -> Duration {
         Duration::from_millis(self.worker.lease_ms)
+    }
+
+    /// `metrics.queues` and `metrics.queues_max`: which queues have series of their own.
+    #[must_use]
+    pub fn shown_queues(&self) -> ShownQueues {
+        let always = self.metrics.queues.as_deref().unwrap_or_default().split(',');
+        let always = always.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+        ShownQueues::new(always, self.metrics.queues_max)
+    }
+
+    /// Where spans go, and which.
+    #[must_use]
+    pub fn trace_settings(&self) -> TraceSettings {
+        let of = &self.telemetry;
+        TraceSettings {
+            endpoint: of.otlp_endpoint.clone(),
+            protocol: of.otlp_protocol.as_deref().map(|protocol| match protocol {
+                "grpc" => OtlpProtocol::Grpc,
+                _ => OtlpProtocol::HttpProtobuf,
+            }),
+            sample_ratio: of.sample_ratio,
+            service_name: of.service_name.clone(),
+            resource_attributes: of.resource_attributes.clone(),
+        }
     }
 
     /// `history.keep_days` as a duration.

@@ -3,6 +3,7 @@
 
 mod explanation;
 mod reason;
+mod reasons;
 
 pub use explanation::Explanation;
 pub(crate) use explanation::Facts;

@@ -20,8 +20,8 @@ const NOT_REMEMBERED: &str = "Redis remembers none from the last 30 days, or sin
 pub enum Reason {
     /// Blocked: other jobs must end first. Up to ten of them are named.
     BlockedBy { count: u64, parents: Vec<BlockingParent> },
-    /// Blocked, and every parent has ended: a reaper must go on.
-    ParentsEnded,
+    /// Blocked, and every parent has ended: a reaper must go on, which it cannot while a transaction has locked the job.
+    ParentsEnded { locked: bool },
     /// Scheduled: the job starts later.
     Scheduled { run_at: DateTime<Utc>, in_ms: u64 },
     /// Scheduled, and the time has come: a reaper must put the job into the line.
@@ -42,6 +42,8 @@ pub enum Reason {
     Limited { limit_key: String, limit: i32, running: u64, by: Vec<JobId> },
     /// The rate of a limit key lets no job start now.
     RateLimited { limit_key: String, in_ms: u64 },
+    /// The transaction of another session has locked a row of a limit key, which every claim of the key needs.
+    KeyLocked { limit_key: String, pid: i32, application: Option<String>, since: DateTime<Utc>, since_ms: u64 },
     /// The fair key of the job is paused in its queue.
     FairKeyPaused { queue: String, fair_key: String },
     /// The job waits in the lane of its fair key. `weight` is that of the key, `keys` the number of keys that share the queue, with this
@@ -144,8 +146,10 @@ impl fmt::Display for Reason {
                 }
                 if *waits > parents.len() as u64 { f.write_str(", …") } else { Ok(()) }
             }
-            Self::ParentsEnded => f.write_str(
-                "every job that it waited for has ended; a reaper goes on at its next tick: is one running?",
+            Self::ParentsEnded { locked } => write!(
+                f,
+                "every job that it waited for has ended; a reaper goes on {}",
+                at_next_tick_or_release(*locked)
             ),
             Self::Scheduled { run_at, in_ms } => {
                 write!(f, "it is not to start before {} (in {})", time(*run_at), duration_ms(*in_ms))
@@ -197,6 +201,15 @@ impl fmt::Display for Reason {
             Self::RateLimited { limit_key, in_ms } => {
                 write!(f, "the rate of its limit key {limit_key:?} lets the next job start in {}", duration_ms(*in_ms))
             }
+            Self::KeyLocked { limit_key, pid, application, since_ms, .. } => {
+                let ms = duration_ms(*since_ms);
+                write!(
+                    f,
+                    "a transaction has locked a row of its limit key {limit_key:?} for {ms}: the session of pid {pid}"
+                )?;
+                application.as_ref().map_or(Ok(()), |name| write!(f, " ({name})"))?;
+                f.write_str("; jobs of this key may not start before this transaction has ended")
+            }
             Self::FairKeyPaused { queue, fair_key } => write!(
                 f,
                 "the fair key {fair_key:?} is paused in {queue}; `leasehold queue resume {queue} --fair-key {fair_key}` lets it go on"
@@ -241,7 +254,7 @@ impl fmt::Display for Reason {
                 }
             }
             Self::Next => f.write_str("it is the next one of its line: the next free slot takes it"),
-            Self::Position { before: 0, .. } => f.write_str("it is the next one of its line"),
+            Self::Position { before: 0, .. } => f.write_str("no job stands before it in the line"),
             Self::Position { before, at_least } => {
                 let more = if *at_least { "at least " } else { "" };
                 write!(f, "{more}{} before it in the line", count(*before, "job stands", "jobs stand"))
@@ -264,11 +277,7 @@ impl fmt::Display for Reason {
                 f,
                 "its lease ran out {} ago; a reaper ends the run {}",
                 duration_ms(*since_ms),
-                if *locked {
-                    "when the transaction that has locked the job is over"
-                } else {
-                    "at its next tick: is one running?"
-                }
+                at_next_tick_or_release(*locked)
             ),
             Self::CancelWanted { since_ms, .. } => write!(f, "a cancel was asked for {} ago", duration_ms(*since_ms)),
             Self::Succeeded { finished_at, since_ms } => write!(f, "it succeeded{}", When(*finished_at, *since_ms)),
@@ -284,6 +293,11 @@ impl fmt::Display for Reason {
             }
         }
     }
+}
+
+/// When a reaper does what it has to do.
+const fn at_next_tick_or_release(locked: bool) -> &'static str {
+    if locked { "when the transaction that has locked the job is over" } else { "at its next tick: is one running?" }
 }
 
 /// When a job finished: ` 2026-01-31 12:00:00 UTC (4m ago)`.

@@ -3,7 +3,8 @@
 --
 -- Takes:      lease_ms; at = now()
 -- Guard:      the guard of the statement. Its worker is $1.
+-- Types:      both branches of each CASE are keys. Otherwise PostgreSQL takes the result for text, and checks the key again in each row.
 SET state = 'running', epoch = j.epoch + 1, attempt = j.attempt + 1, worker = $1, started_at = $at,
     lease_expires_at = $at + $lease_ms::bigint * interval '1 millisecond',
-    unique_key = CASE WHEN j.unique_rule IS NULL THEN j.unique_key END,
-    begun_key = CASE WHEN j.unique_rule IS NOT NULL THEN coalesce(j.begun_key, j.unique_key) END
+    unique_key = CASE WHEN j.unique_rule IS NULL THEN j.unique_key ELSE NULL::leasehold.key END,
+    begun_key = CASE WHEN j.unique_rule IS NULL THEN j.begun_key ELSE coalesce(j.begun_key, j.unique_key) END

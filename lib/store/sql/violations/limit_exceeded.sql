@@ -1,5 +1,5 @@
--- limit_exceeded: a key has no more live leases than its limit. Runs may be more after a limit was lowered; then the youngest of
--- them began before the change.
+-- limit_exceeded: a key has no more live leases than its limit. Runs may be more after a limit was lowered, or after the key fell under a
+-- pattern; then the youngest of them began before the change.
 -- Index: job_lease, key_limit_pkey, key_limit_pattern.
 SELECT NULL::uuid AS id, format('limit key %L has %s runs, and its limit is %s', r.key, r.runs, l.running) AS detail
 FROM (SELECT k.key, count(*) AS runs, max(j.started_at) AS youngest
@@ -7,7 +7,7 @@ FROM (SELECT k.key, count(*) AS runs, max(j.started_at) AS youngest
       WHERE j.lease_expires_at IS NOT NULL AND j.limit_keys IS NOT NULL
       GROUP BY k.key) r
 CROSS JOIN LATERAL (
-    SELECT e.running, e.changed_at FROM leasehold.key_limit e
+    SELECT e.running, greatest(e.changed_at, e.widened_at) AS changed_at FROM leasehold.key_limit e
     WHERE e.key = r.key OR (right(e.key::text, 1) = '*' AND starts_with(r.key, left(e.key::text, -1)))
     ORDER BY (e.key = r.key) DESC, length(e.key::text) DESC LIMIT 1
 ) l

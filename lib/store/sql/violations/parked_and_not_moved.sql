@@ -1,6 +1,6 @@
 -- parked_and_not_moved: a parked job waits for the jobs that were admitted before it. If no job of its queue and kind is admitted, or the
 -- setting `fair` of its queue is off, a reaper moves it within a few ticks.
--- Index: job_parked and job_fair_line, one probe for each queue and kind; of each of them the first parked job.
+-- Index: job_parked and job_fair_window, one probe for each queue and kind; of each of them the first parked job.
 WITH RECURSIVE stretch(queue, kind) AS (
     (SELECT j.queue::text, j.kind::text FROM leasehold.job j WHERE j.fair_at IS NOT NULL ORDER BY j.queue, j.kind LIMIT 1)
     UNION ALL
@@ -21,6 +21,6 @@ CROSS JOIN LATERAL (
 WHERE first.created_at < now() - interval '10 seconds'
   AND (NOT leasehold.is_fair(s.queue) OR NOT EXISTS (
       SELECT FROM leasehold.job j
-      WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+      WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state >= 'queued' AND j.state <= 'queued'
         AND j.queue = s.queue AND j.kind = s.kind AND j.fair_tag IS NOT NULL))
 LIMIT 100

@@ -16,18 +16,25 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use std::{collections::HashMap, fmt::Write};
 
+/// The text of a function's file.
+pub(super) fn text(name: &str) -> Option<&'static str> {
+    FILES.iter().find_map(|(file, text)| (*file == name).then_some(*text))
+}
+
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 55] = [
+const FILES: [(&str, &str); 69] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
     function!("is_off_clock"),
+    function!("limits_and_shares_are_legal"),
     function!("first_id_at"),
     function!("time_of_id"),
     function!("line_at"),
     function!("is_fair"),
     function!("fair_lock"),
     function!("park_again"),
+    function!("apply_fair_weights"),
     function!("order_lanes"),
     function!("admit_fair"),
     function!("follow_fair"),
@@ -38,19 +45,25 @@ const FILES: [(&str, &str); 55] = [
     function!("limit_of"),
     function!("key_room"),
     function!("key_lock"),
+    function!("queue_load"),
+    function!("apply_limits"),
     function!("first_full_key"),
     function!("claim_limited"),
     function!("admit"),
     function!("admit_next"),
+    function!("admit_tokens"),
     function!("set_limit"),
     function!("remove_limit"),
     function!("trim_limits"),
     function!("hold_parents"),
+    function!("held_parents"),
+    function!("meet_edges"),
     function!("parents_ended"),
     function!("duration_ms"),
     function!("retry_terms"),
     function!("unique_key_of"),
     function!("unique_terms"),
+    function!("name_webhook"),
     function!("replace_waiting"),
     function!("read_job"),
     function!("join_batch"),
@@ -63,6 +76,11 @@ const FILES: [(&str, &str); 55] = [
     function!("enqueue_many"),
     function!("enqueue_graph"),
     function!("follow"),
+    function!("webhook_ended"),
+    function!("set_webhook_trigger"),
+    function!("refuse_plain_payload"),
+    function!("refuse_plain_results"),
+    function!("set_queue_encrypted"),
     function!("fire_schedules"),
     function!("seal_batch"),
     function!("end_batches"),
@@ -73,6 +91,7 @@ const FILES: [(&str, &str); 55] = [
     function!("set_priority"),
     function!("make_partition"),
     function!("drop_partition"),
+    function!("trim_audit"),
 ];
 
 /// The first line is the revision of all files together, the second line their digest.

@@ -7,9 +7,12 @@
 //! - `for partitions without INDEX`: once for each partition of history that has no part of this index; `$PARTITION`
 //!   stands for the name of the partition.
 //! - `if invalid INDEX`: only if the build of this index has begun and has not finished.
+//! - `with function NAME`: the step needs this function, so it begins with the text of the function's file.
 //!
 //! A statement with CONCURRENTLY runs outside a transaction. In a new schema nobody can be held up, so there everything
 //! is one transaction, and the words that avoid locks are removed.
+
+use super::functions;
 
 const HEADER: &str = "-- no-transaction";
 const STEP: &str = "-- step";
@@ -46,6 +49,8 @@ impl Step {
                 step.partitions_without = Some(index.to_owned());
             } else if let Some(index) = part.strip_prefix("if invalid ") {
                 step.if_invalid = Some(index.to_owned());
+            } else if let Some(name) = part.strip_prefix("with function ") {
+                functions::text(name)?.clone_into(&mut step.sql);
             } else {
                 return None;
             }
@@ -101,6 +106,14 @@ mod tests {
         assert_eq!((of.if_invalid.as_deref(), of.sql.as_str()), (Some("p_i"), "C p;\n"));
         assert_eq!(plain(sql), "A;\n\nCREATE INDEX i ON t;");
         assert_eq!((steps("A;\n"), plain("A;\n")), (None, "A;".to_owned()));
+    }
+
+    #[test]
+    fn a_step_that_needs_a_function_makes_it_first() {
+        let cut = steps("-- no-transaction\n-- step, with function new_id\nA;\n").expect("steps");
+        let [step] = cut.as_slice() else { panic!("{cut:?}") };
+        assert!(step.sql.contains("CREATE OR REPLACE FUNCTION leasehold.new_id"), "{}", step.sql);
+        assert!(step.sql.ends_with("$$;\nA;\n"), "{}", step.sql);
     }
 
     /// The earlier migrations were made when no database had jobs yet.

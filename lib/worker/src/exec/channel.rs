@@ -1,7 +1,7 @@
 //! File descriptor 3 of a command: lines of JSON, with which the command tells its progress and enqueues jobs.
 
 use crate::run::Run;
-use leasehold_core::{FOLLOWING_MAX, FOLLOWING_MAX_BYTES, NewJob};
+use leasehold_core::{FOLLOWING_MAX, FOLLOWING_MAX_BYTES, InvalidProgress, NewJob};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
@@ -47,7 +47,7 @@ impl Channel {
     /// read and ignored: a command must not wait for somebody who reads.
     pub(crate) async fn listen(self, run: &Run) -> Option<String> {
         let mut lines = BufReader::new(self.from);
-        let (mut jobs, mut bytes, mut nth) = (0, 0, 0);
+        let (mut jobs, mut bytes, mut nth, mut is_warned) = (0, 0, 0, false);
         loop {
             let mut line = Vec::new();
             match (&mut lines).take(LINE_MAX_BYTES).read_until(b'\n', &mut line).await {
@@ -56,13 +56,26 @@ impl Channel {
                 Ok(_) => nth += 1,
             }
             let wrong = match hear(&line, self.read_job, run) {
-                Ok(None) => continue,
-                Ok(Some(job)) => {
+                Ok(Heard::Done) => continue,
+                // A wrong number is no reason to lose the work of the command.
+                Ok(Heard::BadProgress(error)) => {
+                    if !is_warned {
+                        let id = run.fence().id;
+                        tracing::warn!(
+                            %id,
+                            "line {nth} on file descriptor {DESCRIPTOR} of a command is ignored: {error}; further lines of \
+                             this run with such a number are ignored without a word"
+                        );
+                    }
+                    is_warned = true;
+                    continue;
+                }
+                Ok(Heard::Job(job)) => {
                     jobs += 1;
                     bytes += job.payload.get().len();
                     // One job more than allowed is kept. The check of all of them then says what the limit is.
                     if jobs <= FOLLOWING_MAX + 1 && bytes <= FOLLOWING_MAX_BYTES + LINE_MAX_BYTES as usize {
-                        run.then(job);
+                        run.then(*job);
                     }
                     continue;
                 }
@@ -76,14 +89,24 @@ impl Channel {
     }
 }
 
+/// What a line said.
+enum Heard {
+    /// It is done.
+    Done,
+    /// A job to enqueue.
+    Job(Box<NewJob>),
+    /// Nothing that a run can say: the line is ignored.
+    BadProgress(InvalidProgress),
+}
+
 /// Does what a line says, except for a job to enqueue, which is the answer.
-fn hear(line: &[u8], read_job: Option<ReadJob>, run: &Run) -> Result<Option<NewJob>, String> {
+fn hear(line: &[u8], read_job: Option<ReadJob>, run: &Run) -> Result<Heard, String> {
     if line.len() as u64 >= LINE_MAX_BYTES {
         return Err(format!("the line is longer than {LINE_MAX_BYTES} bytes"));
     }
     let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())?.trim();
     if text.is_empty() {
-        return Ok(None);
+        return Ok(Heard::Done);
     }
     let no_line = |error: serde_json::Error| {
         let error = error.to_string();
@@ -91,14 +114,20 @@ fn hear(line: &[u8], read_job: Option<ReadJob>, run: &Run) -> Result<Option<NewJ
         format!("neither {{\"progress\": 0.4, \"note\": \"…\"}} nor {{\"enqueue\": {{…}}}}: {error}")
     };
     let Line { progress, note, enqueue } = serde_json::from_str(text).map_err(no_line)?;
-    match (progress, note) {
+    let told = match (progress, note) {
         (Some(done), note) => run.progress(done, note.unwrap_or_default()),
-        (None, Some(note)) => run.note(note),
-        (None, None) => {}
-    }
-    match (enqueue, read_job) {
-        (None, _) => Ok(None),
-        (Some(_), None) => Err("this worker enqueues no jobs".to_owned()),
-        (Some(job), Some(read_job)) => read_job(job.get()).map(Some),
+        (None, Some(note)) => {
+            run.note(note);
+            Ok(())
+        }
+        (None, None) => Ok(()),
+    };
+    match (enqueue, read_job, told) {
+        (None, _, Ok(())) => Ok(Heard::Done),
+        (None, _, Err(error)) => Ok(Heard::BadProgress(error)),
+        // The line also has a job, which must not be lost: a line is used, or it is an error.
+        (Some(_), _, Err(error)) => Err(error.to_string()),
+        (Some(_), None, _) => Err("this worker enqueues no jobs".to_owned()),
+        (Some(job), Some(read_job), _) => read_job(job.get()).map(|job| Heard::Job(Box::new(job))),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
 };
 use command_fds::{CommandFdExt, FdMapping};
 use leasehold_core::{Backoff, Outcome, RESULT_MAX_BYTES};
+use leasehold_telemetry::traces;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use std::{
@@ -188,6 +189,11 @@ impl Exec {
         if let Some(parents) = &parents {
             command.env("LEASEHOLD_PARENTS", parents.path());
         }
+        // The span of this run, if the worker exports traces. The trace of the worker is not the trace of the job.
+        match traces::current().as_ref().or(job.traceparent.as_ref()) {
+            Some(traceparent) => command.env("TRACEPARENT", traceparent),
+            None => command.env_remove("TRACEPARENT"),
+        };
         command
             .env("LEASEHOLD_RUN", name)
             .env("LEASEHOLD_JOB_ID", job.fence.id.to_string())

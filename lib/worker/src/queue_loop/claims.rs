@@ -1,27 +1,14 @@
 //! The ways to claim of a queue's loop: by hints, by parked hints, from the line, and past jobs that cannot be claimed.
 
-use super::{Crowd, QueueLoop};
-use crate::{claim::Claimed, filling::Filling, refused::Sorted, settled_hints::give_back, take::Took};
+use super::QueueLoop;
+use crate::{claim::Claimed, filling::Filling, front::Tried, refused::Sorted, settled_hints::give_back, take::Took};
 use leasehold_core::{BATCH_MAX, FailPoint, JobId, pass};
 use leasehold_ports::Taken;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// Claims in a row that start nothing before the loop slows down. Such claims are useful (each one sorts out as many
-/// hints as there are free slots), but the loop must not spin if another process puts the same hints back again and
-/// again.
-const FRUITLESS_IN_A_ROW: u32 = 32;
-const FRUITLESS_PAUSE: Duration = Duration::from_millis(10);
-/// After this many of them, many hints are tried together. Somebody may have cancelled thousands of jobs at once, and a worker
-/// with one slot must not sort out their hints one by one.
-const FRUITLESS_ALONE: u32 = 2;
-/// How many hints are tried together at first. The number doubles while none of them fills the slots. A worker that took
-/// hundreds at once because of one locked job would keep them from others, in an order that may be old.
-const TOGETHER_AT_FIRST: usize = 16;
 /// While other jobs wait too, one slot is kept at this interval for jobs of the line that have crashed before.
 const CRASHED_TURN: Duration = Duration::from_millis(100);
-/// The number of hints that show whether jobs of other kinds still block the head.
-const CROWD_TRIAL: usize = 16;
 
 impl QueueLoop {
     pub(super) async fn claim_line(&mut self, free: usize) {
@@ -47,9 +34,11 @@ impl QueueLoop {
                     self.waits.reset();
                 }
                 let state = Arc::clone(&self.queue.state);
+                let token_in = state.store.next_token(&self.queue.name, &state.kinds).await.ok().flatten();
                 tokio::select! {
                     biased;
                     () = self.pause_after_failure() => {}
+                    () = sleep(token_in.unwrap_or_default()), if token_in.is_some() => {}
                     () = state.redis.until_back() => {}
                 }
             }
@@ -93,17 +82,16 @@ impl QueueLoop {
         self.give_back_taken().await;
         let Some(started) = self.claim_front(free).await else { return };
         if !started.is_empty() {
-            self.crowd_waits.reset();
+            self.front.found_behind();
             self.queue.forget_unused(&started);
         }
         if started.len() == free {
             return;
         }
-        self.crowd = Crowd::Perhaps;
         let state = Arc::clone(&self.queue.state);
         tokio::select! {
             biased;
-            () = sleep(self.crowd_waits.next(&state.jitter)) => {}
+            () = sleep(self.front.pause(&state.jitter)) => {}
             () = state.wakeups[&self.queue.name].notified() => {}
             () = state.stopping.cancelled() => {}
             () = state.redis.until_unavailable() => {}
@@ -168,18 +156,11 @@ impl QueueLoop {
     /// be free in a moment. Where jobs run long, that number is zero.
     pub(super) async fn claim(&mut self, free: usize) {
         if self.taken.is_empty() {
-            let limit = match self.crowd {
-                Crowd::No if self.tries_many() => {
-                    self.together = (2 * self.together).clamp(TOGETHER_AT_FIRST, BATCH_MAX);
-                    free.max(self.together)
-                }
-                Crowd::No => free,
-                Crowd::Ahead | Crowd::Perhaps => free.min(CROWD_TRIAL),
-            };
+            let limit = self.front.hints_for(free);
             let Some(taken) = self.take_hints(&[], limit).await else { return };
             self.taken = self.took(taken, limit);
         }
-        if self.tries_many() {
+        if self.front.tries_many() {
             return self.claim_past_blocked(free).await;
         }
         let ids: Vec<JobId> = self.taken.drain(..free.min(self.taken.len())).collect();
@@ -190,7 +171,7 @@ impl QueueLoop {
         if self.queue.state.stopping.is_cancelled() {
             return self.taken.extend(ids);
         }
-        let is_sure = !self.dry && self.taken.is_empty() && self.crowd == Crowd::No;
+        let is_sure = !self.dry && self.taken.is_empty() && self.front.is_clear();
         let soon = if !is_sure { 0 } else { self.queue.capacity.soon().min(BATCH_MAX) };
         let next = async { if soon > 0 { self.take_hints(&[], soon).await } else { None } };
         let (claimed, next) = tokio::join!(self.queue.claim(&ids), next);
@@ -204,11 +185,6 @@ impl QueueLoop {
         }
     }
 
-    /// Whether the last hints could not be claimed, so that the next ones perhaps cannot be claimed either.
-    const fn tries_many(&self) -> bool {
-        self.is_blocked_ahead || self.fruitless >= FRUITLESS_ALONE
-    }
-
     /// Tries many hints for the few free slots, because most of these hints cannot be claimed now.
     async fn claim_past_blocked(&mut self, free: usize) {
         let ids = std::mem::take(&mut self.taken);
@@ -216,16 +192,15 @@ impl QueueLoop {
             return self.taken.extend(ids);
         }
         if ids.is_empty() {
-            self.is_blocked_ahead = false;
-            self.together = 0;
-            return;
+            return self.front.ran_out();
         }
         match self.queue.claim_parked(&ids, free).await {
             // The other hints may only have found no free slot.
             Claimed::Decided { started, refused } if started >= free => {
-                self.is_blocked_ahead = false;
-                self.fruitless = 0;
-                self.together = 0;
+                self.front.filled();
+                if self.queue.capacity.is_strict() {
+                    return give_back(&self.queue.state, &self.queue.name, &refused).await;
+                }
                 self.taken = refused;
                 self.kept_until = Instant::now() + self.queue.capacity.patience();
             }
@@ -286,20 +261,15 @@ impl QueueLoop {
     async fn decided(&mut self, started: usize, refused: Vec<JobId>) {
         self.waits.reset();
         let sorted = self.queue.sort_refused(refused).await;
-        let is_crowded = self.queue.state.named_kinds().is_some() && !self.dry && sorted.foreign() > started;
-        self.crowd = if is_crowded { Crowd::Ahead } else { Crowd::No };
-        if is_crowded {
+        let may_be_crowded = self.queue.state.named_kinds().is_some() && !self.dry;
+        self.front.tried(Tried { started, foreign: sorted.foreign(), parked: sorted.park.len(), may_be_crowded });
+        if self.front.is_crowded() {
             // These hints were taken together with hints of other kinds.
             self.give_back_taken().await;
         }
-        self.is_blocked_ahead = sorted.park.len() > started;
         self.park(sorted);
-        self.fruitless = if started > 0 { 0 } else { self.fruitless.saturating_add(1) };
-        if !self.tries_many() {
-            self.together = 0;
-        }
-        if self.fruitless > FRUITLESS_IN_A_ROW {
-            sleep(FRUITLESS_PAUSE).await;
+        if let Some(pause) = self.front.rest() {
+            sleep(pause).await;
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Hints that PostgreSQL refused: why, and when they are tried again.
 
-use super::{Lane, Turn, give_back};
+use super::{
+    Lane, give_back,
+    turn::{Decided, Turn},
+};
 use leasehold_core::{HANDOFF_LEASE, JobId, Kind};
 use leasehold_ports::{Kinds, WorkerHead};
 use leasehold_worker::{Reason, sort};
@@ -11,26 +14,35 @@ use std::{
 use tokio::time::Instant;
 
 impl Lane {
-    /// Finds out why hints were refused, and what to do with each. `of_group`: the group whose claims they were.
-    pub(super) async fn sort(&mut self, refused: Vec<JobId>, of_group: Option<usize>, head: &Arc<dyn WorkerHead>) {
+    /// Finds out why hints were refused, and what to do with each. `of_group`: the group whose claims they were. Returns how many
+    /// of them are of kinds that are not for this group, and how many are parked.
+    pub(super) async fn sort(
+        &mut self,
+        refused: Vec<JobId>,
+        of_group: Option<usize>,
+        head: &Arc<dyn WorkerHead>,
+    ) -> (usize, usize) {
         if refused.is_empty() {
-            return;
+            return (0, 0);
         }
         let looked = match self.shared.store.look(&refused, &self.kinds()).await {
             Ok(looked) => looked,
             Err(error) => {
                 tracing::debug!(%error, "refused hints are given back");
-                return give_back(&self.shared, &self.queue, refused).await;
+                give_back(&self.shared, &self.queue, refused).await;
+                return (0, 0);
             }
         };
         let kinds: HashMap<JobId, Kind> = looked.iter().map(|job| (job.id, job.kind.clone())).collect();
         let mut sorted = sort(&self.queue, refused, looked);
+        let mut foreign_count = sorted.foreign();
         if let Some(nth) = of_group {
             // A job of another kind than those of the claim is for another group of this lane.
             let is_foreign = |id: &JobId| kinds.get(id).filter(|kind| !self.groups.0[nth].kinds.include(kind));
             let (foreign, park) = sorted.park.into_iter().partition(|(id, _)| is_foreign(id).is_some());
             sorted.park = park;
             let foreign: Vec<(JobId, Reason)> = foreign;
+            foreign_count += foreign.len();
             for (id, _) in foreign {
                 let group =
                     self.groups.0.iter_mut().find(|group| kinds.get(&id).is_some_and(|kind| group.kinds.include(kind)));
@@ -48,11 +60,16 @@ impl Lane {
             if let Err(error) = head.set_aside(&self.queue, kind, hints).await {
                 self.shared.redis.failed(&error);
             }
+            if !self.aside_kinds.contains(kind) {
+                self.aside_kinds.push(kind.clone());
+            }
         }
         for id in sorted.forget.iter().chain(sorted.aside.values().flatten().map(|hint| &hint.id)) {
             self.parked.forget(*id);
         }
+        let parked = sorted.park.len();
         self.parked.park(sorted.park);
+        (foreign_count, parked)
     }
 
     /// The kinds that some claim of the lane waits for.
@@ -78,17 +95,26 @@ impl Lane {
             return Turn::Idle;
         }
         let ids = self.parked.due();
-        let mut left = ids.clone();
+        let (mut left, mut started, mut is_full) = (ids.clone(), 0, false);
         for nth in 0..self.groups.0.len() {
             if left.is_empty() {
                 break;
             }
             let Some(waiter) = self.groups.0[nth].waiters.pop_front() else { continue };
-            left = self.claim(nth, vec![(waiter, left)], head).await;
+            let decided: Decided = self.claim(nth, vec![(waiter, left)], head).await;
+            started += decided.started;
+            is_full = decided.is_full();
+            left = decided.left();
         }
         let claimed: BTreeSet<JobId> = ids.iter().copied().filter(|id| !left.contains(id)).collect();
+        if is_full {
+            // The other hints only found no room: they stay due.
+            let claimed_ids: Vec<JobId> = claimed.iter().copied().collect();
+            self.parked.tried(&claimed_ids, &claimed);
+            return Turn::Busy;
+        }
         self.parked.tried(&ids, &claimed);
         self.sort(left, None, head).await;
-        if claimed.is_empty() { Turn::Idle } else { Turn::Busy }
+        if started == 0 { Turn::Idle } else { Turn::Busy }
     }
 }

@@ -1,70 +1,14 @@
-//! From flags, or from a line of input, to a job that can be sent.
+//! The job that a JSON object describes: a line of standard input or of file descriptor 3, or a part of a request over HTTP.
 
-use crate::{failure::Failure, times, word_flags::WordFlags};
-use chrono::{DateTime, Utc};
+use crate::{
+    failure::Failure,
+    job_flags::{JobFlags, checked, defaults, json, kind_of, take_flags},
+    times,
+};
 use leasehold::{JobId, Kind, NamedJob, NewJob, ParentFailure, QueueName, Retry, Unique};
-use leasehold_core::{MAX_ATTEMPTS_DEFAULT, MAX_ATTEMPTS_MAX, PAYLOAD_MAX_BYTES, PRIORITY_MAX, PRIORITY_MIN};
+use leasehold_core::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, PRIORITY_MIN};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{fs::File, io::Read, time::Duration};
-
-/// The flags that describe a job.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct JobFlags {
-    /// The kind: which handler runs the job
-    #[arg(long, required_unless_present = "stdin")]
-    pub(crate) kind: Option<Kind>,
-    /// The queue
-    #[arg(long, default_value = "default")]
-    pub(crate) queue: QueueName,
-    /// The payload for the handler: JSON, @FILE to read JSON from a file, or - for standard input
-    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
-    pub(crate) payload: String,
-    /// The priority, from -100 to 100. Each point is a head start of one hour in the line, or of what `queue set` says
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true,
-          value_parser = clap::value_parser!(i16).range(i64::from(PRIORITY_MIN)..=i64::from(PRIORITY_MAX)))]
-    pub(crate) priority: i16,
-    /// Start the job after this delay, such as 10s or 1h30m
-    #[arg(long, allow_hyphen_values = true, value_parser = times::duration, conflicts_with = "at")]
-    pub(crate) delay: Option<Duration>,
-    /// Start the job at this time: 2030-01-31T08:00:00Z, or 2030-01-31 08:00 in the local zone
-    #[arg(long, value_name = "TIME", value_parser = times::time)]
-    pub(crate) at: Option<DateTime<Utc>>,
-    /// While a live job has this key, print the id of that job and make no new job
-    #[arg(long, value_name = "KEY")]
-    pub(crate) unique_key: Option<String>,
-    /// Start the job only while this key has room: see `leasehold limit set`. May be given up to eight times
-    #[arg(long, value_name = "KEY")]
-    pub(crate) limit_key: Vec<String>,
-    /// The batch of the job: a group of jobs by name, see `leasehold batch`
-    #[arg(long, value_name = "NAME")]
-    pub(crate) batch: Option<String>,
-    /// The share of the queue that the job counts against, such as a tenant: see `leasehold queue weight`
-    #[arg(long, value_name = "KEY")]
-    pub(crate) fair_key: Option<String>,
-    /// How many attempts the job may spend
-    #[arg(long, value_name = "N", default_value_t = leasehold_core::MAX_ATTEMPTS_DEFAULT,
-          value_parser = clap::value_parser!(i32).range(1..=i64::from(MAX_ATTEMPTS_MAX)))]
-    pub(crate) max_attempts: i32,
-    /// How long one run may take, such as 30s [default: no limit]
-    #[arg(long, allow_hyphen_values = true, value_parser = times::duration)]
-    pub(crate) timeout: Option<Duration>,
-    #[command(flatten)]
-    pub(crate) words: WordFlags,
-    /// Cancel the job if it has not begun by this time: 2030-01-31T08:00:00Z, or 2030-01-31 08:00 in the local zone
-    #[arg(long, value_name = "TIME", value_parser = times::time, conflicts_with = "expires_in")]
-    pub(crate) expires_at: Option<DateTime<Utc>>,
-    /// The id of the job. If a job with this id exists, print the id and make no new job
-    #[arg(long)]
-    pub(crate) id: Option<JobId>,
-    /// The jobs that must succeed first
-    #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',', conflicts_with_all = ["delay", "at"])]
-    pub(crate) depends_on: Vec<JobId>,
-    /// What happens to the job when one of them ends without success: cancel cancels the job, hold waits until the other job
-    /// is retried and succeeds, run starts the job anyway
-    #[arg(long, value_name = "cancel|hold|run", default_value_t)]
-    pub(crate) on_parent_failure: ParentFailure,
-}
 
 /// A line of input.
 #[derive(Deserialize)]
@@ -74,6 +18,8 @@ struct Line {
     kind: Option<Kind>,
     #[serde(default, deserialize_with = "line_fields::queue")]
     queue: Option<QueueName>,
+    /// `null` is a payload too.
+    #[serde(default, deserialize_with = "line_fields::payload")]
     payload: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "line_fields::priority")]
     priority: Option<i16>,
@@ -91,6 +37,10 @@ struct Line {
     batch: Option<String>,
     #[serde(default, deserialize_with = "line_fields::fair_key")]
     fair_key: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::webhook")]
+    webhook: Option<String>,
+    #[serde(default, deserialize_with = "line_fields::traceparent")]
+    traceparent: Option<String>,
     #[serde(default, deserialize_with = "line_fields::max_attempts")]
     max_attempts: Option<i32>,
     #[serde(default, deserialize_with = "line_fields::timeout")]
@@ -122,7 +72,7 @@ mod line_fields {
         Deserialize, Deserializer,
         de::{DeserializeOwned, Error},
     };
-    use serde_json::Value;
+    use serde_json::{Value, value::RawValue};
 
     fn text<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D, name: &str) -> Result<Option<T>, D::Error> {
         match Value::deserialize(from)? {
@@ -150,6 +100,10 @@ mod line_fields {
 
     pub(super) fn queue<'de, D: Deserializer<'de>>(from: D) -> Result<Option<QueueName>, D::Error> {
         text(from, "queue")
+    }
+
+    pub(super) fn payload<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+        Box::<RawValue>::deserialize(from).map(Some)
     }
 
     pub(super) fn priority<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i16>, D::Error> {
@@ -183,6 +137,14 @@ mod line_fields {
 
     pub(super) fn fair_key<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
         text(from, "fair_key")
+    }
+
+    pub(super) fn webhook<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "webhook")
+    }
+
+    pub(super) fn traceparent<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        text(from, "traceparent")
     }
 
     pub(super) fn max_attempts<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
@@ -234,29 +196,6 @@ mod line_fields {
     }
 }
 
-/// The values of fields that a line does not have, where no flags say so.
-pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
-    JobFlags {
-        kind: None,
-        queue: queue.clone(),
-        payload: "{}".to_owned(),
-        priority: 0,
-        delay: None,
-        at: None,
-        unique_key: None,
-        limit_key: Vec::new(),
-        batch: None,
-        fair_key: None,
-        max_attempts: MAX_ATTEMPTS_DEFAULT,
-        timeout: None,
-        words: WordFlags::default(),
-        expires_at: None,
-        id: None,
-        depends_on: Vec::new(),
-        on_parent_failure: ParentFailure::default(),
-    }
-}
-
 /// The job that a command enqueues on its file descriptor 3, or that a client sends over HTTP.
 pub(crate) fn from_command(line: &str) -> Result<NewJob, String> {
     from_line(line, &defaults(&QueueName::default())).map_err(|failure| failure.to_string())
@@ -265,23 +204,6 @@ pub(crate) fn from_command(line: &str) -> Result<NewJob, String> {
 /// The job of a graph that a client sends over HTTP.
 pub(crate) fn node_from_request(node: &str) -> Result<NamedJob, String> {
     from_node(node, &defaults(&QueueName::default())).map_err(|failure| failure.to_string())
-}
-
-/// The job that the flags describe.
-pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
-    let payload = json(&read_payload(&flags.payload)?)?;
-    let mut job = NewJob::new(kind_of(flags, None)?, payload);
-    take_flags(&mut job, flags);
-    if let Some(id) = flags.id {
-        (job.id, job.id_may_exist) = (id, true);
-    }
-    job.unique_key.clone_from(&flags.unique_key);
-    if let (None, Some(flag)) = (&job.unique_key, flags.words.unique_flag_without_fields()) {
-        return Err(Failure::usage(format!(
-            "{flag} needs a unique key: give --unique-key, --unique-fields or --unique-payload too"
-        )));
-    }
-    checked(job)
 }
 
 /// The job that a line describes. The flags are the defaults of the line.
@@ -330,6 +252,8 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
     }
     job.batch = line.batch.or(job.batch);
     job.fair_key = line.fair_key.or(job.fair_key);
+    job.webhook = line.webhook.or(job.webhook);
+    job.traceparent = line.traceparent.or(job.traceparent);
     job.unique_key = line.unique_key;
     let field = |name: &'static str| move |problem: String| Failure::usage(format!("{name} {problem}"));
     if line.delay.is_some() && line.run_at.is_some() {
@@ -365,55 +289,29 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
     checked(job)
 }
 
-fn kind_of(flags: &JobFlags, own: Option<Kind>) -> Result<Kind, Failure> {
-    own.or_else(|| flags.kind.clone()).ok_or_else(|| Failure::usage("no kind, and no --kind was given"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::enqueue;
 
-fn take_flags(job: &mut NewJob, flags: &JobFlags) {
-    job.queue = flags.queue.clone();
-    job.priority = flags.priority;
-    job.delay = flags.delay;
-    job.run_at = flags.at;
-    job.limit_keys.clone_from(&flags.limit_key);
-    job.batch.clone_from(&flags.batch);
-    job.fair_key.clone_from(&flags.fair_key);
-    job.max_attempts = flags.max_attempts;
-    job.timeout = flags.timeout;
-    flags.words.give_to(job);
-    job.expires_at = flags.expires_at;
-    job.depends_on.clone_from(&flags.depends_on);
-    job.on_parent_failure = flags.on_parent_failure;
-}
-
-fn checked(job: NewJob) -> Result<NewJob, Failure> {
-    job.validate().map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(job)
-}
-
-fn json(text: &str) -> Result<Box<RawValue>, Failure> {
-    let parsed: Result<Box<RawValue>, _> = serde_json::from_str(text);
-    parsed.map_err(|error| Failure::usage(format!("the payload is no JSON: {error}")))
-}
-
-fn read_payload(given: &str) -> Result<String, Failure> {
-    let (name, input): (_, Box<dyn Read>) = match given.strip_prefix('@') {
-        Some(path) => {
-            let file = File::open(path)
-                .map_err(|error| Failure::usage(format!("cannot read the payload from {path}: {error}")))?;
-            (path, Box::new(file))
-        }
-        None if given == "-" => ("standard input", Box::new(std::io::stdin())),
-        None => return Ok(given.to_owned()),
-    };
-    let mut bytes = Vec::new();
-    // One more than allowed, which the check of the job then refuses.
-    let limit = PAYLOAD_MAX_BYTES as u64 + 1024;
-    input
-        .take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::usage(format!("cannot read the payload from {name}: {error}")))?;
-    if bytes.len() as u64 == limit {
-        return Err(Failure::usage(format!("the payload in {name} is longer than {PAYLOAD_MAX_BYTES} bytes")));
+    /// The fields of a line, as its parser lists them.
+    fn fields() -> Vec<String> {
+        let said = parsed(r#"{"no such field": 1}"#).err().expect("it is refused").to_string();
+        let list = said.split("expected one of ").nth(1).unwrap_or_else(|| panic!("{said}"));
+        let names: Vec<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        assert!(names.len() > 20, "{said}");
+        names
     }
-    String::from_utf8(bytes).map_err(|_| Failure::usage(format!("the payload in {name} is not UTF-8")))
+
+    #[test]
+    fn the_help_of_enqueue_lists_every_field_of_a_line() {
+        let command = <enqueue::Args as clap::Args>::augment_args(clap::Command::new("enqueue"));
+        let help = command.get_after_help().expect("a text after the flags").to_string();
+        let help = help.split("With --stdin").nth(1).expect("the fields");
+        let words: Vec<&str> = help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+        // These two belong to `leasehold graph submit`.
+        for field in fields().iter().filter(|field| *field != "name" && *field != "after") {
+            assert!(words.contains(&field.as_str()), "enqueue --help does not mention {field}");
+        }
+    }
 }

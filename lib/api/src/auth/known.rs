@@ -1,0 +1,271 @@
+//! The tokens of the database as this server knows them.
+//!
+//! One statement reads all usable tokens, at most every half second, and only when somebody asks. A snapshot serves for four seconds, so
+//! that a token that is revoked is refused within five. A request whose token is not in the snapshot is not refused before a snapshot
+//! that is newer than the request: a token that has just been made, or rotated, works at once. So requests with random tokens cost
+//! PostgreSQL at most two statements in a second.
+
+use super::{
+    caller::{Caller, Token},
+    rates::Rates,
+    usage::Usage,
+};
+use crate::errors::{Code, Problem, Result};
+use leasehold_client::read_token;
+use leasehold_store::{Store, TokenHash, UsableToken, UsableTokens};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use subtle::ConstantTimeEq;
+use tokio::time::{Instant, sleep_until};
+
+/// How long a snapshot serves. With the time of the statement, a revoke takes effect within five seconds.
+const FRESH: Duration = Duration::from_secs(4);
+/// The pause between two reads.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Checks tokens. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Auth(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    /// Only programs of this machine can reach the server.
+    is_loopback: bool,
+    state: Mutex<State>,
+    /// One read at a time.
+    reading: tokio::sync::Mutex<()>,
+    rates: Rates,
+    usage: Usage,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Option<Arc<Known>>,
+    /// When the last read failed, if no later one has succeeded.
+    failed_at: Option<Instant>,
+}
+
+/// A snapshot of the tokens.
+#[derive(Debug)]
+struct Known {
+    /// Before the statement was sent.
+    asked_at: Instant,
+    are_needed: bool,
+    by_id: HashMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    token: Arc<Token>,
+    /// The current secret, and the one before the last rotation, each with its end.
+    secrets: Vec<(TokenHash, Option<Instant>)>,
+}
+
+impl Entry {
+    fn of(token: UsableToken, asked_at: Instant) -> (String, Self) {
+        let end = |left: Duration| asked_at.checked_add(left);
+        let UsableToken { id, scopes, hash: (current, left), old_hash, .. } = token;
+        let until = left.and_then(end);
+        let mut secrets = vec![(current, until)];
+        if let Some((old, old_left)) = old_hash {
+            // The old secret does not outlive the token.
+            let old_until = until.into_iter().chain(end(old_left)).min();
+            secrets.push((old, old_until));
+        }
+        (id.clone(), Self { token: Arc::new(Token { id, scopes }), secrets })
+    }
+
+    /// Whether this is the hash of a valid secret. Takes the same time for every wrong hash.
+    fn is_proven_by(&self, hash: &TokenHash) -> bool {
+        let now = Instant::now();
+        let mut is_proven = subtle::Choice::from(0);
+        for (secret, until) in &self.secrets {
+            let is_valid = until.is_none_or(|until| now < until);
+            is_proven |= secret.ct_eq(hash) & subtle::Choice::from(u8::from(is_valid));
+        }
+        is_proven.into()
+    }
+}
+
+impl Auth {
+    /// Checks tokens for a server that listens on loopback addresses only, or on others too. `rate` is the most requests of a token in a
+    /// second; 0: any number.
+    #[must_use]
+    pub fn new(store: Store, is_loopback: bool, rate: u32) -> Self {
+        let usage = Usage::new(store.clone());
+        let (state, reading) = Default::default();
+        Self(Arc::new(Inner { store, is_loopback, state, reading, rates: Rates::new(rate), usage }))
+    }
+
+    /// Whether there are tokens, so that every request needs one.
+    ///
+    /// # Errors
+    /// PostgreSQL fails, or the user of the database may not read tokens.
+    pub async fn are_needed(&self) -> std::result::Result<bool, leasehold_store::Error> {
+        Ok(self.read().await?.are_needed)
+    }
+
+    /// Whether web pages of other sites must be kept away: the server asks for no token, as far as it knows.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_loopback && !self.state().known.as_ref().is_some_and(|known| known.are_needed)
+    }
+
+    /// Who has sent this header `Authorization`.
+    pub(super) async fn caller(&self, given: Option<&str>) -> Result<Caller> {
+        let known = self.known(None).await?;
+        if !known.are_needed {
+            return self.without_tokens();
+        }
+        let Some(given) = given else {
+            return Err(unauthorized("a token is needed: send the header Authorization: Bearer lh_…"));
+        };
+        let read = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let Some((id, hash)) = read.and_then(|(_, text)| read_token(text.trim())) else {
+            return Err(unauthorized(
+                "the header Authorization must be: Bearer, and a token of `leasehold token create`",
+            ));
+        };
+        if let Some(token) = known.proven(id, &hash) {
+            return Ok(Caller::Token(token));
+        }
+        // The token may be newer than the snapshot.
+        let known = self.known(Some(Instant::now())).await?;
+        let token = known.proven(id, &hash);
+        token.map(Caller::Token).ok_or_else(|| unauthorized("the token is unknown, revoked or expired"))
+    }
+
+    fn without_tokens(&self) -> Result<Caller> {
+        match self.0.is_loopback {
+            true => Ok(Caller::Anyone),
+            // Somebody has deleted the rows.
+            false => Err(unauthorized("a token is needed, and there is none: make one with `leasehold token create`")),
+        }
+    }
+
+    /// Whether a request that took long is still allowed: its token may have been revoked meanwhile, or the first token made.
+    pub(crate) async fn check_again(&self, caller: &Caller) -> Result<()> {
+        let known = self.known(None).await?;
+        let is_allowed = match caller {
+            Caller::Anyone => !known.are_needed && self.0.is_loopback,
+            Caller::Token(token) => known.by_id.contains_key(&token.id),
+        };
+        if is_allowed { Ok(()) } else { Err(unauthorized("the token was revoked, or has expired, during the request")) }
+    }
+
+    pub(super) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    pub(super) fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// A snapshot that is fresh, and not older than this.
+    async fn known(&self, not_before: Option<Instant>) -> Result<Arc<Known>> {
+        let asked = Instant::now();
+        let serves = |known: &Arc<Known>| {
+            known.asked_at.elapsed() < FRESH && not_before.is_none_or(|time| known.asked_at >= time)
+        };
+        if let Some(known) = self.state().known.clone().filter(serves) {
+            return Ok(known);
+        }
+        let _turn = self.0.reading.lock().await;
+        let (known, failed_at) = {
+            let state = self.state();
+            (state.known.clone(), state.failed_at)
+        };
+        if let Some(known) = known.clone().filter(serves) {
+            return Ok(known);
+        }
+        if failed_at.is_some_and(|failed| failed >= asked) {
+            return Err(unavailable());
+        }
+        if let Some(known) = known {
+            sleep_until(known.asked_at + PAUSE).await;
+        }
+        self.read().await.map_err(|_| unavailable())
+    }
+
+    async fn read(&self) -> std::result::Result<Arc<Known>, leasehold_store::Error> {
+        let asked_at = Instant::now();
+        let usable = match self.usable().await {
+            Ok(usable) => usable,
+            Err(error) => {
+                if self.state().failed_at.replace(Instant::now()).is_none() {
+                    tracing::warn!(%error, "tokens cannot be read, so nobody is let in");
+                }
+                return Err(error);
+            }
+        };
+        let by_id: HashMap<_, _> = usable.tokens.into_iter().map(|token| Entry::of(token, asked_at)).collect();
+        self.0.rates.forget_idle();
+        self.0.usage.keep_only(|id| by_id.contains_key(id));
+        let known = Arc::new(Known { asked_at, are_needed: usable.are_needed, by_id });
+        let before = std::mem::replace(&mut *self.state(), State { known: Some(Arc::clone(&known)), failed_at: None });
+        if before.failed_at.is_some() {
+            tracing::info!("tokens can be read again");
+        }
+        Ok(known)
+    }
+
+    /// The tokens. A user of the database who may not read what proves them may still serve a server that needs none.
+    async fn usable(&self) -> std::result::Result<UsableTokens, leasehold_store::Error> {
+        match self.0.store.usable_tokens().await {
+            Err(error) if error.is_denied() && self.0.store.tokens(None).await?.is_empty() => {
+                Ok(UsableTokens::default())
+            }
+            usable => usable,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn proven(&self, id: &str, hash: &TokenHash) -> Option<Arc<Token>> {
+        self.by_id.get(id).filter(|entry| entry.is_proven_by(hash)).map(|entry| Arc::clone(&entry.token))
+    }
+}
+
+fn unauthorized(message: &str) -> Problem {
+    Problem::new(Code::Unauthorized, message)
+}
+
+fn unavailable() -> Problem {
+    Problem::new(Code::Unavailable, "PostgreSQL is unavailable, so no token can be checked; try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_core::Scopes;
+
+    fn entry(left: Option<Duration>, old: Option<Duration>) -> Entry {
+        let token = UsableToken {
+            id: "i".to_owned(),
+            name: "n".to_owned(),
+            scopes: Scopes::default(),
+            hash: ([1; 32], left),
+            old_hash: old.map(|left| ([2; 32], left)),
+        };
+        Entry::of(token, Instant::now()).1
+    }
+
+    #[test]
+    fn a_secret_proves_a_token_until_its_end() {
+        let (long, over) = (Duration::from_secs(60), Duration::ZERO);
+        let proves = |left, old, hash: u8| entry(left, old).is_proven_by(&[hash; 32]);
+        assert!(proves(None, None, 1) && proves(Some(long), None, 1));
+        assert!(!proves(None, None, 2) && !proves(Some(over), None, 1) && !proves(None, None, 0));
+        assert!(proves(None, Some(long), 2) && proves(None, Some(long), 1));
+        assert!(!proves(None, Some(over), 2) && proves(None, Some(over), 1));
+        assert!(!proves(Some(over), Some(long), 2), "the old secret does not outlive the token");
+        assert!(proves(Some(Duration::MAX), Some(Duration::MAX), 2), "an end beyond all clocks is no end");
+    }
+}

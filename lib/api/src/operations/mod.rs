@@ -1,0 +1,11 @@
+//! Bulk changes that the servers do by themselves, with progress.
+//!
+//! An operation is a row in PostgreSQL. `routes` makes, shows and stops operations. `keeper` works on them; each `leasehold api` has one, and an
+//! operation goes on at another server if its server dies. `words` reads the request.
+
+mod keeper;
+mod routes;
+mod words;
+
+pub use keeper::Operations;
+pub(crate) use routes::{__path_bulk, __path_cancel, __path_list, __path_show, bulk, cancel, list, show};

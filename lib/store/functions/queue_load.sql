@@ -1,0 +1,150 @@
+-- queue_load: what a queue could run now, and what runs: the numbers behind the scaling signal. Whoever replaces the counting by
+-- something faster replaces this function.
+--
+-- Guard:      none, it only reads.
+-- Parameters: a queue; the kinds whose jobs count, or NULL for every kind; the time after which jobs of other kinds must have become
+--             due to count, or NULL if they do not count; the workers that are draining, whose runs do not count.
+-- Answer:     waiting:  jobs without limit keys that could start now. They are queued or parked, and neither their queue nor their
+--                       kind nor their fair key is paused. No other job holds their unique key.
+--             limited:  the jobs that have limit keys, as [{"keys", "waiting"}]: of each key at most as many as it has room for, and
+--                       about 10,000 in all.
+--             rooms:    how many more jobs of each of these keys may start, as {"key": number}. Other keys are free.
+--             oldest:   when the first of these jobs became due. Jobs that are parked or wait for room are left out: an older job of
+--                       their key is in the line.
+--             running:  runs on workers that are not draining. draining: the other runs.
+--             finished: jobs that ended within the last minute.
+-- Cost:       one index entry for each waiting job without limit keys, under 1 µs each after a vacuum, and a row otherwise; one row for each run; one
+--             probe for each limit key for which jobs wait, in any queue. A paused queue costs nothing but its runs.
+-- Index:      job_lease; history_finished; job_line_at, one short range for each kind; job_parked; job_limited, job_limited_line
+--             and those of key_room; job_begun_key and job_unique_key; job_fair_line, only if a fair key is paused.
+-- Plans:      generic ones. A plan for the values of each call would be made again for each call.
+-- Rights:     of the caller.
+CREATE OR REPLACE FUNCTION leasehold.queue_load(
+    _queue text, _kinds text[], _others_after timestamptz, _draining uuid[],
+    OUT waiting bigint, OUT limited json, OUT rooms json, OUT oldest timestamptz, OUT running bigint, OUT draining bigint,
+    OUT finished bigint
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    enough CONSTANT integer := 10000;
+    one text := '';
+    counted text[] := '{}';
+    after timestamptz;
+    of_kind bigint;
+    first timestamptz;
+    room integer;
+    -- The limited jobs so far: the keys of each group as JSON, and how many jobs have these keys.
+    groups json[] := '{}';
+    found_limited bigint := 0;
+    found_groups json[];
+    found_jobs bigint;
+    paused_keys text[];
+BEGIN
+    waiting := 0;
+    SELECT count(*) FILTER (WHERE j.worker <> ALL (_draining)), count(*) FILTER (WHERE j.worker = ANY (_draining))
+    INTO running, draining
+    FROM leasehold.job j WHERE j.lease_expires_at IS NOT NULL AND j.queue = _queue;
+    SELECT count(*) INTO finished
+    FROM leasehold.history h WHERE h.finished_at > now() - interval '1 minute' AND h.queue = _queue;
+    IF EXISTS (SELECT FROM leasehold.queue q WHERE q.name = _queue AND q.paused_at IS NOT NULL) THEN
+        RETURN;
+    END IF;
+    paused_keys := ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = _queue AND p.what = 'fair_key');
+    LOOP
+        -- The next kind, one index probe for each.
+        SELECT j.kind::text INTO one FROM leasehold.job j
+        WHERE j.state = 'queued' AND j.queue = _queue AND j.kind > one ORDER BY j.kind LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        after := CASE WHEN _kinds IS NULL OR one = ANY (_kinds) THEN '-infinity' ELSE _others_after END;
+        CONTINUE WHEN after IS NULL OR EXISTS (
+            SELECT FROM leasehold.pause p WHERE p.queue = _queue AND p.what = 'kind' AND p.name = one);
+        SELECT count(*), min(j.run_at) INTO of_kind, first FROM leasehold.job j
+        WHERE j.state = 'queued' AND j.queue = _queue AND j.kind = one AND j.line_at < 'infinity' AND j.run_at >= after;
+        IF of_kind > 0 THEN
+            oldest := least(oldest, first);
+            -- Of these, the jobs that have limit keys are counted by key.
+            IF after = '-infinity' THEN
+                SELECT of_kind - count(*) INTO of_kind FROM leasehold.job j
+                WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = _queue AND j.kind = one
+                  AND j.line_at < 'infinity';
+            ELSE
+                SELECT of_kind - count(*) INTO of_kind FROM leasehold.job j
+                WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = _queue AND j.kind = one
+                  AND j.line_at < 'infinity' AND j.run_at >= after;
+            END IF;
+            -- Jobs of a paused fair key are parked, but for those that came back from a worker.
+            IF paused_keys <> '{}' THEN
+                SELECT of_kind - count(*) INTO of_kind FROM leasehold.job j
+                WHERE j.fair_key IS NOT NULL AND j.fair_at IS NULL AND j.limited_at IS NULL AND j.state = 'queued'
+                  AND j.queue = _queue AND j.kind = one AND j.fair_key = ANY (paused_keys) AND j.limit_keys IS NULL
+                  AND j.run_at >= after;
+            END IF;
+        END IF;
+        waiting := waiting + of_kind;
+        counted := counted || one;
+        -- The jobs in the lanes of fair keys.
+        SELECT count(*) INTO of_kind FROM leasehold.job j
+        WHERE j.fair_at IS NOT NULL AND j.queue = _queue AND j.kind = one AND j.fair_key <> ALL (paused_keys) AND j.fair_at >= after;
+        IF of_kind > 0 THEN
+            waiting := waiting + of_kind;
+            SELECT coalesce(sum(p.n), 0), array_agg(json_build_object('keys', p.limit_keys, 'waiting', p.n))
+            INTO found_jobs, found_groups
+            FROM (SELECT g.limit_keys, count(*) AS n FROM (
+                      SELECT j.limit_keys FROM leasehold.job j
+                      WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = _queue
+                        AND j.kind = one AND j.line_at = 'infinity' AND j.fair_key <> ALL (paused_keys) AND j.fair_at >= after
+                      LIMIT enough) g
+                  GROUP BY g.limit_keys) p;
+            waiting := waiting - found_jobs;
+            found_limited := found_limited + found_jobs;
+            groups := groups || coalesce(found_groups, '{}');
+        END IF;
+    END LOOP;
+
+    -- A job that may not begin while another job with its unique key runs. There is at most one such job for each key.
+    IF waiting > 0 THEN
+        SELECT waiting - count(*) INTO waiting
+        FROM leasehold.job b
+        CROSS JOIN LATERAL (
+            SELECT j.kind FROM leasehold.job j
+            WHERE j.unique_key = b.begun_key AND j.state::text = 'queued' AND j.queue::text = _queue AND j.unique_rule = 'keep_last'
+              AND j.begun_key IS NULL AND j.limit_keys IS NULL AND j.fair_at IS NULL OFFSET 0
+        ) held
+        WHERE b.begun_key IS NOT NULL AND b.unique_rule = 'keep_last' AND held.kind::text = ANY (counted);
+        waiting := greatest(waiting, 0);
+    END IF;
+
+    one := '';
+    WHILE counted <> '{}' AND found_limited < enough LOOP
+        -- The next key, one index probe for each. A job is counted with the key whose room it was given or waits for.
+        SELECT j.limited_by INTO one FROM leasehold.job j
+        WHERE j.limited_by > one AND j.state = 'queued' ORDER BY j.limited_by LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM leasehold.job j WHERE j.limited_by = one AND j.queue = _queue AND j.state = 'queued');
+        SELECT least(r.slots, r.tokens) INTO room FROM leasehold.key_room(one) r;
+        room := least(room, enough);
+        CONTINUE WHEN room <= 0;
+        SELECT coalesce(sum(p.n), 0), array_agg(json_build_object('keys', p.limit_keys, 'waiting', p.n)), least(oldest, min(p.first))
+        INTO found_jobs, found_groups, oldest
+        FROM (SELECT g.limit_keys, count(*) AS n, min(g.run_at) AS first FROM (
+                  SELECT j.limit_keys, j.run_at FROM leasehold.job j
+                  WHERE j.limited_by = one AND j.queue = _queue AND j.kind::text = ANY (counted) AND j.state = 'queued'
+                    AND (_kinds IS NULL OR j.kind::text = ANY (_kinds) OR j.run_at >= _others_after)
+                    AND (j.fair_key IS NULL OR j.fair_key <> ALL (paused_keys))
+                  LIMIT room) g
+              GROUP BY g.limit_keys) p;
+        found_limited := found_limited + found_jobs;
+        groups := groups || coalesce(found_groups, '{}');
+    END LOOP;
+    IF cardinality(groups) > 0 THEN
+        SELECT json_agg(g.one), (
+            SELECT json_object_agg(k.key, greatest(0, least(r.slots, r.tokens)))
+            FROM (SELECT DISTINCT e.key FROM unnest(groups) AS g(one), json_array_elements_text(g.one -> 'keys') AS e(key)) k
+            CROSS JOIN LATERAL leasehold.key_room(k.key) r
+            WHERE least(r.slots, r.tokens) IS NOT NULL)
+        INTO limited, rooms
+        FROM unnest(groups) AS g(one);
+    END IF;
+END
+$$;

@@ -1,0 +1,22 @@
+//! Sends one webhook: what is signed, where a request may go, how long it may take, and when it is sent again.
+//!
+//! - `secret` signs a message as Standard Webhooks 1.0 says.
+//! - `target` reads a URL. `networks` says which addresses may be dialed. `resolve` turns a name into addresses.
+//! - `sender` sends one message and reads the beginning of the answer.
+//! - `schedule` says when a message is sent again.
+//!
+//! Nothing here knows a store or a job: `lib/api` runs deliveries, which are jobs.
+
+mod networks;
+mod resolve;
+mod schedule;
+mod secret;
+mod sender;
+mod target;
+
+pub use networks::{InvalidNetwork, Networks};
+pub use resolve::{Resolve, SystemResolver};
+pub use schedule::{ATTEMPTS_MAX, RETRY_AFTER_MAX, next_delay};
+pub use secret::{InvalidSecret, Secret};
+pub use sender::{ANSWER_MAX_BYTES, Answer, CONNECT_WITHIN, Message, SENT_WITHIN, SendError, Sender};
+pub use target::{InvalidTarget, Target};

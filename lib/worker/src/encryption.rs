@@ -1,0 +1,14 @@
+//! The result of a job whose payload is encrypted in the store: encrypted before the settler has it.
+
+use leasehold_core::{JobId, Outcome};
+use leasehold_ports::{Class, Encrypt};
+
+/// The outcome with an encrypted result. A result that is too long for that is the end of the job: another run would return the same.
+pub(crate) async fn encrypted(store: &(impl Encrypt + ?Sized), id: JobId, outcome: Outcome) -> Outcome {
+    let Outcome::Succeeded(Some(result)) = outcome else { return outcome };
+    match store.encrypt_result(id, &result).await {
+        Ok(result) => Outcome::Succeeded(Some(result)),
+        Err(error) if error.class == Class::Invalid => Outcome::Hopeless(format!("the {error}")),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
