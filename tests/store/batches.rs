@@ -299,12 +299,16 @@ async fn each_callback_is_made_once_under_random_ends_and_kills() {
             }
         };
         tokio::join!(ending, reaping, killing);
-        for _ in 0..20 {
-            fixture.end_batches(3).await.expect("end_batches");
-        }
-        assert_eq!(fixture.callbacks().await, wanted, "seed {seed}");
+        // A killed session keeps its locks until it has ended, and a step skips batches that are locked.
         let open = "SELECT count(*) FROM leasehold.batch WHERE completed_at IS NULL";
-        assert_eq!(fixture.number(open).await, 0, "seed {seed}");
+        let ended = async {
+            while fixture.number(open).await > 0 {
+                fixture.end_batches(3).await.expect("end_batches");
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        assert!(ended.is_ok(), "seed {seed}: batches are open");
+        assert_eq!(fixture.callbacks().await, wanted, "seed {seed}");
         fixture.keeps_the_invariants().await;
     }
 }

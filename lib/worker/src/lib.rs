@@ -68,7 +68,7 @@ pub use measures::{CallReading, QueueReading};
 #[doc(hidden)]
 pub use parked::{Parked, Reason};
 #[doc(hidden)]
-pub use refused::{Sorted, sort};
+pub use refused::{Sorted, in_line, sort};
 pub use run::{MissingState, ParentsError, Run, State, StopReason};
 pub use settings::Settings;
 #[doc(hidden)]

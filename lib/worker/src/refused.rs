@@ -1,9 +1,13 @@
 //! Sorts hints that PostgreSQL refused. One look at the jobs shows the reason, and each reason has its own treatment.
 
-use crate::{claim::Queue, parked::Reason, settled_hints::give_back};
+use crate::{
+    claim::Queue,
+    parked::Reason,
+    settled_hints::{give_back, release_to},
+};
 use leasehold_core::{Claimability, JobId, Kind, QueueName};
 use leasehold_ports::{Hint, JobStatus};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the refused hints go.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,6 +57,40 @@ impl Queue {
         }
         sorted
     }
+
+    /// Gives hints back that a claim had no room for, each to its position in the line: jobs that came into the line after these hints
+    /// were taken may come before them.
+    pub(crate) async fn give_back_in_order(&self, ids: &[JobId]) {
+        let state = &self.state;
+        if ids.is_empty() {
+            return;
+        }
+        let looked = match state.store.look(ids, &state.kinds).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                state.postgres.failed(&error);
+                return give_back(state, &self.name, ids).await;
+            }
+        };
+        let (waiting, ended) = in_line(&self.name, ids, &looked);
+        release_to(state, &self.name, &waiting).await;
+        if !ended.is_empty()
+            && let Err(error) = state.handoff.ack(&[(self.name.clone(), ended)]).await
+        {
+            state.redis.failed(&error);
+        }
+    }
+}
+
+/// The hints of live jobs with their positions, in the order of the line, and the ids that belong to no live job of the queue.
+#[must_use]
+pub fn in_line(queue: &QueueName, ids: &[JobId], looked: &[JobStatus]) -> (Vec<Hint>, Vec<JobId>) {
+    let mut waiting: Vec<Hint> =
+        looked.iter().filter(|job| job.queue == *queue).map(|job| Hint::at(job.id, job.line_at)).collect();
+    waiting.sort_unstable_by_key(|hint| (hint.line_at, hint.id));
+    let live: BTreeSet<JobId> = waiting.iter().map(|hint| hint.id).collect();
+    let ended = ids.iter().copied().filter(|id| !live.contains(id)).collect();
+    (waiting, ended)
 }
 
 /// Sorts refused hints by what a look at their jobs has found.
@@ -96,6 +134,28 @@ mod tests {
     use super::*;
     use chrono::DateTime;
     use leasehold_core::State;
+
+    #[test]
+    fn hints_without_room_go_back_in_the_order_of_the_line() {
+        let [first, second, gone, moved] = std::array::from_fn(|_| JobId::new());
+        let queue = QueueName::default();
+        let at = |id, queue: &QueueName, ms| JobStatus {
+            token_in: None,
+            id,
+            state: State::Queued,
+            queue: queue.clone(),
+            kind: "k".parse().expect("a kind"),
+            line_at: DateTime::from_timestamp_millis(ms).expect("a time"),
+            claimability: Claimability::Claimable,
+            lease_ms_left: None,
+        };
+        let elsewhere = "elsewhere".parse().expect("a queue");
+        let looked = [at(second, &queue, 2), at(moved, &elsewhere, 0), at(first, &queue, 1)];
+        let (waiting, ended) = in_line(&queue, &[second, gone, first, moved], &looked);
+        assert_eq!(waiting.iter().map(|hint| hint.id).collect::<Vec<_>>(), [first, second]);
+        assert!(waiting.iter().all(|hint| hint.line_at.is_some()), "{waiting:?}");
+        assert_eq!(ended, [gone, moved]);
+    }
 
     #[test]
     fn each_reason_has_its_place() {

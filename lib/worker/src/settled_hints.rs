@@ -105,7 +105,8 @@ pub(crate) async fn give_back(state: &WorkerState, queue: &QueueName, ids: &[Job
     release_to(state, queue, &hints).await;
 }
 
-async fn release_to(state: &WorkerState, queue: &QueueName, hints: &[Hint]) {
+/// Gives hints back to the head of a queue.
+pub(crate) async fn release_to(state: &WorkerState, queue: &QueueName, hints: &[Hint]) {
     if !hints.is_empty()
         && let Err(error) = state.handoff.release(queue, hints).await
     {

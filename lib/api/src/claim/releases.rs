@@ -2,9 +2,9 @@
 
 use super::{dispatcher::Shared, handover::Release};
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, WorkerId};
-use leasehold_ports::Hint;
+use leasehold_ports::{Hint, Kinds};
 use leasehold_store::HttpRun;
-use leasehold_worker::Waits;
+use leasehold_worker::{Waits, in_line};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -83,6 +83,25 @@ pub(super) async fn give_back(shared: &Shared, queue: &QueueName, ids: Vec<JobId
     let Some(head) = shared.head.as_ref().filter(|_| !ids.is_empty()) else { return };
     let hints: Vec<Hint> = ids.into_iter().map(Hint::unused).collect();
     if let Err(error) = head.release(queue, &hints).await {
+        shared.redis.failed(&error);
+    }
+}
+
+/// Gives hints back that a claim had no room for, each to its position in the line: jobs that came into the line after these hints were
+/// taken may come before them.
+pub(super) async fn give_back_in_order(shared: &Shared, queue: &QueueName, ids: Vec<JobId>) {
+    let Some(head) = shared.head.as_ref().filter(|_| !ids.is_empty()) else { return };
+    let Ok(looked) = shared.store.look(&ids, &Kinds::All).await else { return give_back(shared, queue, ids).await };
+    let (waiting, ended) = in_line(queue, &ids, &looked);
+    let released = match waiting.is_empty() {
+        true => Ok(()),
+        false => head.release(queue, &waiting).await.map(drop),
+    };
+    let acked = match ended.is_empty() {
+        true => Ok(()),
+        false => head.ack(&[(queue.clone(), ended)]).await.map(drop),
+    };
+    if let Err(error) = released.and(acked) {
         shared.redis.failed(&error);
     }
 }

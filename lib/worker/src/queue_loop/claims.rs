@@ -199,7 +199,7 @@ impl QueueLoop {
             Claimed::Decided { started, refused } if started >= free => {
                 self.front.filled();
                 if self.queue.capacity.is_strict() {
-                    return give_back(&self.queue.state, &self.queue.name, &refused).await;
+                    return self.queue.give_back_in_order(&refused).await;
                 }
                 self.taken = refused;
                 self.kept_until = Instant::now() + self.queue.capacity.patience();

@@ -4,7 +4,7 @@
 use super::Lane;
 use crate::{
     claim::{
-        releases::{give_back, release_of},
+        releases::{give_back, give_back_in_order, release_of},
         waiter::Waiter,
     },
     errors::Problem,
@@ -156,6 +156,11 @@ impl Lane {
         }
         let Decided { started, refused, untried } = self.claim(nth, claims, head).await;
         self.groups.0[nth].ids.splice(..0, untried);
+        if tries_many && started > 0 {
+            // More hints were taken than there was room for.
+            let unused = std::mem::take(&mut self.groups.0[nth].ids);
+            give_back_in_order(&self.shared, &self.queue, unused).await;
+        }
         let (foreign, parked) = self.sort(refused, Some(nth), head).await;
         let may_be_crowded = kinds != Kinds::All && (!is_last || self.is_long);
         let front = self.fronts.of(&kinds);
