@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo:rerun-if-changed={folder}");
     }
     let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("migrations.rs"), migrations()?)?;
     for folder in ["sql", "functions"] {
         let target = Path::new(&out).join(folder);
         fs::create_dir_all(&target)?;
@@ -25,4 +26,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The migrations as a list of names and texts, in order.
+fn migrations() -> Result<String, Box<dyn Error>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir("migrations")? {
+        let name = entry?.file_name().into_string().map_err(|name| format!("{} is no UTF-8", name.display()))?;
+        names.extend(name.strip_suffix(".sql").map(str::to_owned));
+    }
+    names.sort();
+    let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("migrations");
+    let file = |name: &String| format!("({name:?}, include_str!({:?})),\n", folder.join(format!("{name}.sql")));
+    Ok(format!("&[\n{}]", names.iter().map(file).collect::<String>()))
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 const AT_REST_WITHIN: Duration = Duration::from_secs(15);
 
 /// One row of the view `leasehold.jobs`: a probe.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) id: Uuid,
     pub(crate) state: String,
@@ -36,8 +36,25 @@ pub(crate) struct Row {
     pub(crate) finished_at: Option<DateTime<Utc>>,
 }
 
+leasehold_store::from_row!(Row {
+    id,
+    state,
+    epoch,
+    attempt,
+    max_attempts,
+    crashes,
+    max_crashes,
+    worker,
+    result,
+    trail,
+    unique_key,
+    batch,
+    created_at,
+    finished_at,
+});
+
 /// A dependency.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub(crate) struct Edge {
     pub(crate) child: Uuid,
     pub(crate) parent: Uuid,
@@ -45,12 +62,16 @@ pub(crate) struct Edge {
     pub(crate) runs_after_failure: bool,
 }
 
+leasehold_store::from_row!(Edge { child, parent, runs_after_failure });
+
 /// A job that a batch enqueued as its callback.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub(crate) struct Callback {
     pub(crate) state: String,
     pub(crate) payload: Json<BatchCallback>,
 }
+
+leasehold_store::from_row!(Callback { state, payload });
 
 /// All evidence that the checker judges.
 #[derive(Clone, Debug, Default)]

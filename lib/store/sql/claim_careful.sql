@@ -32,7 +32,7 @@ WHERE j.ctid = ANY (ARRAY(
     ))
 RETURNING j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::text AS payload, j.attempt,
           j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
-          -- include due_for: queue = $6::text
-          AS due_for,
+          -- include due_at: queue = $6::text
+          AS due_at, j.started_at,
           -- include rare_words
           AS rare_words

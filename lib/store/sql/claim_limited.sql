@@ -6,7 +6,7 @@
 -- Zero rows:  a job that is not in the answer cannot be claimed (any more), or not now. Both are normal.
 -- Index:      see the function.
 SELECT c.id, c.epoch, c.queue, c.kind, c.payload, c.attempt, c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.limit_keys,
-       NULL::interval AS due_for, c.begins_in_us,
+       NULL::timestamptz AS due_at, NULL::timestamptz AS started_at, c.begins_in_us,
        -- include rare_words_of_limited
        AS rare_words
 FROM leasehold.claim_limited($1::uuid, $2::uuid[], $3::text[], $4::bigint, $5::bigint, $6::text, $7::bigint) c

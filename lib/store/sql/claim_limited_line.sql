@@ -51,7 +51,7 @@ WITH RECURSIVE kind(name) AS (
     SELECT array_agg(f.id ORDER BY f.line_at, f.id) AS ids FROM front f
 )
 SELECT c.id, c.epoch, c.queue, c.kind, c.payload, c.attempt, c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.limit_keys,
-       NULL::interval AS due_for, c.begins_in_us,
+       NULL::timestamptz AS due_at, NULL::timestamptz AS started_at, c.begins_in_us,
        -- include rare_words_of_limited
        AS rare_words
 FROM hints h

@@ -63,12 +63,12 @@ WITH RECURSIVE kind(name) AS (
             -- include few_crashed
         ))
     RETURNING j.id, j.epoch, j.queue, j.kind, j.payload, j.attempt, j.max_attempts, j.crashes, j.timeout_ms, j.line_at,
-              -- include due_for: queue = $2
-              AS due_for,
+              -- include due_at: queue = $2
+              AS due_at, j.started_at,
               -- include rare_words
               AS rare_words
 )
 SELECT c.id, c.epoch, c.queue::text AS queue, c.kind::text AS kind, c.payload::text AS payload, c.attempt,
-       c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.due_for, c.rare_words
+       c.max_attempts, c.crashes, c.timeout_ms, c.line_at, c.due_at, c.started_at, c.rare_words
 FROM claimed c
 ORDER BY c.line_at, c.id

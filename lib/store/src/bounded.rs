@@ -31,7 +31,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use sqlx::{
-    AssertSqlSafe, Describe, Either, Error, Execute, Executor, Postgres, SqlStr,
+    AssertSqlSafe, Either, Error, Execute, Executor, Postgres, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
@@ -333,13 +333,5 @@ impl<'p> Executor<'p> for &'_ Bounded {
     {
         let bounded = self.clone();
         Box::pin(async move { answer!(bounded, connection => connection.prepare_with(sql.clone(), parameters)) })
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
-    where
-        'p: 'e,
-    {
-        let bounded = self.clone();
-        Box::pin(async move { answer!(bounded, connection => connection.describe(sql.clone())) })
     }
 }

@@ -5,17 +5,14 @@ use crate::{
     bounded::Bounded,
     connect::Store,
     error::{Error, code_of},
-    row::{decode, job_id, json_present, line_at, millis, timeout, uuids, word},
+    row::{decode, job_id, json_present, line_at, millis, time_if_any, timeout, uuids, word},
     statement::statement,
 };
 use leasehold_core::{Claimability, ClaimedJob, Encryption, Fence, JobId, QueueName, Retry, WorkerId};
 use leasehold_ports::{JobStatus, Kinds};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sqlx::{
-    Row,
-    postgres::{PgRow, types::PgInterval},
-};
+use sqlx::{Row, postgres::PgRow};
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -52,7 +49,7 @@ impl Store {
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
         let mut left = sorted(ids);
-        let claim = Claim { store: self, worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
+        let claim = Claim { store: self, worker, queue, kinds: kinds.names(), lease_ms: millis(lease) };
         let mut jobs = Vec::new();
         if !self.locks_at_claims.found_recently() {
             match claim.send(&left, &self.bounded).await {
@@ -92,7 +89,7 @@ impl Store {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<ClaimedJob>, Error> {
-        let claim = Claim { store: self, worker, queue: queue.as_str(), kinds: kinds.names(), lease_ms: millis(lease) };
+        let claim = Claim { store: self, worker, queue, kinds: kinds.names(), lease_ms: millis(lease) };
         let mut left = each_once(ids);
         let mut jobs = Vec::new();
         if !left.is_empty() && self.limited_runs.are_likely() {
@@ -282,7 +279,7 @@ pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
 struct Claim<'a> {
     store: &'a Store,
     worker: WorkerId,
-    queue: &'a str,
+    queue: &'a QueueName,
     kinds: Option<Vec<&'a str>>,
     lease_ms: i64,
 }
@@ -294,8 +291,10 @@ impl Claim<'_> {
             .bind(ids)
             .bind(&self.kinds)
             .bind(self.lease_ms)
-            .bind(self.queue);
-        self.decode(&query.fetch_all(bounded).await?)
+            .bind(self.queue.as_str());
+        // The answer leaves out what is the same for all of these jobs.
+        let rows = query.fetch_all(bounded).await?;
+        rows.iter().map(|row| decoded(self.store, row, self.worker, self.queue.clone(), 0)).collect()
     }
 
     async fn send_careful(
@@ -310,7 +309,7 @@ impl Claim<'_> {
             .bind(&self.kinds)
             .bind(self.lease_ms)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(self.queue);
+            .bind(self.queue.as_str());
         self.decode(&query.fetch_all(bounded).await?)
     }
 
@@ -326,7 +325,7 @@ impl Claim<'_> {
             .bind(&self.kinds)
             .bind(self.lease_ms)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(self.queue)
+            .bind(self.queue.as_str())
             .bind(millis(TOKEN_AHEAD));
         let rows = query.fetch_all(bounded).await?;
         rows.iter().map(|row| limited(self.store, row, self.worker)).collect()
@@ -352,14 +351,25 @@ fn rare_words(row: &PgRow) -> Result<RareWords, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| decode("rare_words", error))
 }
 
-/// The length of an interval that is the difference of two times: it has days, and no months.
-fn span(interval: &PgInterval) -> Duration {
-    let days = Duration::from_secs(24 * 60 * 60) * u32::try_from(interval.days).unwrap_or_default();
-    days + Duration::from_micros(u64::try_from(interval.microseconds).unwrap_or_default())
+/// For how long a job had been due when its run began.
+fn due_for(row: &PgRow) -> Result<Option<Duration>, sqlx::Error> {
+    let Some(due_at) = time_if_any(row, "due_at")? else { return Ok(None) };
+    let started_at = time_if_any(row, "started_at")?;
+    Ok(started_at.map(|started_at| (started_at - due_at).to_std().unwrap_or_default()))
 }
 
 /// Decodes a row of a claim, and notes a run of a job that has a fair key.
 pub(crate) fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<ClaimedJob, sqlx::Error> {
+    decoded(store, row, worker, word(row, "queue")?, row.try_get("crashes")?)
+}
+
+fn decoded(
+    store: &Store,
+    row: &PgRow,
+    worker: WorkerId,
+    queue: QueueName,
+    crashes: i16,
+) -> Result<ClaimedJob, sqlx::Error> {
     let words = rare_words(row)?;
     // One that somebody wrote by hand in another form counts as none.
     let retry: Option<Retry> = words.retry.and_then(|retry| serde_json::from_str(retry.get()).ok());
@@ -370,18 +380,18 @@ pub(crate) fn claimed(store: &Store, row: &PgRow, worker: WorkerId) -> Result<Cl
     };
     let job = ClaimedJob {
         fence: Fence { id: job_id(row, "id")?, epoch: row.try_get("epoch")?, worker },
-        queue: word(row, "queue")?,
+        queue,
         kind: word(row, "kind")?,
         payload: json_present(row, "payload")?,
         attempt: row.try_get("attempt")?,
         max_attempts: row.try_get("max_attempts")?,
-        crashes: row.try_get("crashes")?,
+        crashes,
         timeout: timeout(row)?,
         line_at: line_at(row)?,
         retry,
         retry_left,
         has_parents: words.has_parents,
-        due_for: row.try_get::<Option<PgInterval>, _>("due_for")?.map(|interval| span(&interval)),
+        due_for: due_for(row)?,
         traceparent: words.traceparent,
         encryption: Encryption::Plain,
         begins_in: Duration::ZERO,

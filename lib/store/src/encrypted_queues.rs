@@ -3,10 +3,9 @@
 use crate::{connect::Store, error::Error};
 use leasehold_core::QueueName;
 use serde::Serialize;
-use sqlx::FromRow;
 
 /// How many values of one place a key has encrypted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyUse {
     /// The name of the key. `None`: the values are not encrypted, and their queues take encrypted payloads.
     pub key: Option<String>,
@@ -15,6 +14,8 @@ pub struct KeyUse {
     /// How many values.
     pub count: i64,
 }
+
+crate::from_row!(KeyUse { key, place, count });
 
 impl Store {
     /// Sets whether a queue takes encrypted payloads. Jobs that wait stay as they are.

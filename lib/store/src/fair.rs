@@ -4,7 +4,7 @@ use crate::{connect::Store, error::Error, promote::in_line_or_behind, queue_sett
 use leasehold_core::{FinishedRun, JobId, QueueName, Settle, Settled};
 use leasehold_ports::{Admitted, FairShare, Waiting};
 use serde::Serialize;
-use sqlx::{FromRow, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -20,13 +20,15 @@ const COUNTED: i64 = 100_000;
 const TRIMMED_AT_ONCE: i32 = 1000;
 
 /// The weight of a fair key: how much of the queue it gets, compared with the other keys.
-#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FairWeight {
     /// The key.
     pub fair_key: String,
     /// The weight. Keys without one have 1.
     pub weight: f64,
 }
+
+crate::from_row!(FairWeight { fair_key, weight });
 
 impl Store {
     /// Brings parked jobs of a queue into the line, if its window of admitted jobs has room. `keys` are the fair keys of jobs that have

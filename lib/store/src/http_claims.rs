@@ -10,6 +10,7 @@ use crate::{
     statement::statement,
 };
 use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
 use leasehold_core::{Backoff, ClaimedJob, Epoch, Fence, JobId, Kind, QueueName, Retry, Tries, WorkerId};
 use leasehold_ports::{Kinds, Waiting};
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -84,21 +85,88 @@ impl RunFacts {
 }
 
 impl Store {
-    /// Claims jobs for these hints, in the order of the hints. Waits for no lock. A job that is not in the answer was not claimed.
+    /// Claims jobs for hints of one queue, for claims of the same kinds: each claim has its hints, in the order of the line. Returns the
+    /// runs of each claim, in the order of its hints. Waits for no lock. A job that is not in the answer was not claimed.
     ///
     /// # Errors
-    /// A statement failed. If the answer to the commit was lost, [`Store::recall_http`] finds the runs.
-    pub async fn claim_http(&self, claim: &HttpClaim, ids: &[JobId]) -> Result<Vec<HttpRun>, Error> {
+    /// A statement failed, and nothing was claimed for any of them. If the answer was lost, [`Store::recall_http`] finds the runs.
+    pub async fn claim_http(&self, claims: &[(&HttpClaim, &[JobId])]) -> Result<Vec<Vec<HttpRun>>, Error> {
+        // The locks of limit keys are taken in one order within a claim, and not among several.
+        if claims.len() > 1 && self.limited_runs.are_likely() {
+            return try_join_all(claims.iter().map(|claim| self.claim_http_alone(*claim))).await;
+        }
+        let mut runs = Vec::new();
+        for (claim, answer) in claims.iter().zip(self.claim_http_once(claims).await?) {
+            runs.push(match answer {
+                Some(runs) => runs,
+                // The same claim is at work in another process. Now it is waited for.
+                None => self.claim_http_alone(*claim).await.unwrap_or_default(),
+            });
+        }
+        Ok(runs)
+    }
+
+    async fn claim_http_alone(&self, claim: (&HttpClaim, &[JobId])) -> Result<Vec<HttpRun>, Error> {
+        let answer = self.claim_http_once(&[claim]).await?;
+        Ok(answer.into_iter().flatten().flatten().collect())
+    }
+
+    /// One statement. `None` for a claim that is at work in another process.
+    async fn claim_http_once(&self, claims: &[(&HttpClaim, &[JobId])]) -> Result<Vec<Option<Vec<HttpRun>>>, Error> {
+        let Some((first, _)) = claims.first() else { return Ok(Vec::new()) };
         let with_limits = self.limited_runs.are_likely();
-        let runs = match self.claim_hints_in_time(claim, ids, with_limits).await {
-            // A lock of a limit key was not free: only the other jobs.
-            Err(error) if with_limits && error.may_be_locked() => self.claim_hints_in_time(claim, ids, false).await,
-            runs => runs,
-        }?;
+        let mut ids: Vec<JobId> = Vec::new();
+        let mut last = Vec::new();
+        for (_, hints) in claims {
+            ids.extend(*hints);
+            last.push(i32::try_from(ids.len()).unwrap_or(i32::MAX));
+        }
+        let of = |value: fn(&HttpClaim) -> i64| claims.iter().map(|(claim, _)| value(claim)).collect::<Vec<_>>();
+        let statement = sqlx::query(statement!("claim_http"))
+            .bind(claims.iter().map(|(claim, _)| claim.worker.0).collect::<Vec<_>>())
+            .bind(claims.iter().map(|(claim, _)| claim.claim_id.as_str()).collect::<Vec<_>>())
+            .bind(claims.iter().map(|(claim, _)| claim.is_named).collect::<Vec<_>>())
+            .bind(of(|claim| i64::try_from(claim.limit).unwrap_or(i64::MAX)))
+            .bind(of(|claim| millis(claim.lease)))
+            .bind(last)
+            .bind(uuids(&ids))
+            .bind(first.kinds.names())
+            .bind(first.queue.as_str())
+            .bind(millis(ANSWER_WITHIN))
+            .bind(with_limits)
+            .bind(millis(TOKEN_AHEAD));
+        let rows = statement.fetch_all(&self.bounded).await.map_err(Error::sql(DOING))?;
+        let mut answers: Vec<Option<Vec<HttpRun>>> = vec![Some(Vec::new()); claims.len()];
+        for row in &rows {
+            let nth = place_of(row).map_err(Error::sql(DOING))?;
+            let Some((claim, _)) = claims.get(nth) else { continue };
+            let run = self.run_of_claim(row, claim.worker).map_err(Error::sql(DOING))?;
+            answers[nth] = run.map(|run| {
+                let mut runs = answers[nth].take().unwrap_or_default();
+                runs.push(run);
+                runs
+            });
+        }
         let places: HashMap<JobId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-        let mut runs = runs;
-        runs.sort_by_key(|run| places.get(&run.job.fence.id).copied());
-        Ok(self.decrypted_runs(claim.worker, runs).await)
+        for ((claim, _), runs) in claims.iter().zip(&mut answers) {
+            let Some(runs) = runs else { continue };
+            runs.sort_by_key(|run| places.get(&run.job.fence.id).copied());
+            *runs = self.decrypted_runs(claim.worker, std::mem::take(runs)).await;
+        }
+        Ok(answers)
+    }
+
+    /// A run in the answer of `claim_http`. `None`: the claim is at work in another process.
+    fn run_of_claim(&self, row: &PgRow, worker: WorkerId) -> Result<Option<HttpRun>, sqlx::Error> {
+        if row.try_get::<Option<Uuid>, _>("id")?.is_none() {
+            return Ok(None);
+        }
+        let job = match row.try_get::<Option<Vec<String>>, _>("limit_keys")? {
+            // This process remembers the run, so that its keys are freed with its end.
+            Some(_) => self.begun(vec![limited(self, row, worker)?]).pop().ok_or(sqlx::Error::RowNotFound)?,
+            None => claimed(self, row, worker)?,
+        };
+        Ok(Some(HttpRun { job, lease_expires_at: time(row, "lease_expires_at")? }))
     }
 
     /// Claims jobs from the front of the line, without Redis.
@@ -201,49 +269,10 @@ impl Store {
         Ok(rows.into_iter().collect())
     }
 
-    async fn claim_hints_in_time(
-        &self,
-        claim: &HttpClaim,
-        ids: &[JobId],
-        with_limits: bool,
-    ) -> Result<Vec<HttpRun>, Error> {
-        let (store, claim, ids) = (self.clone(), claim.clone(), ids.to_vec());
-        let claimed = async move { store.claim_hints(&claim, &ids, with_limits).await };
-        self.to_its_end(DOING, self.answers_within(), claimed).await
-    }
-
     async fn claim_front_in_time(&self, claim: &HttpClaim, with_limits: bool) -> Result<Vec<HttpRun>, Error> {
         let (store, claim) = (self.clone(), claim.clone());
         let claimed = async move { store.claim_front(&claim, with_limits).await };
         self.to_its_end(DOING, self.answers_within(), claimed).await
-    }
-
-    async fn claim_hints(&self, claim: &HttpClaim, ids: &[JobId], with_limits: bool) -> Result<Vec<HttpRun>, Error> {
-        let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
-        let earlier = self.recalled(&mut transaction, claim).await?;
-        if !earlier.is_empty() {
-            transaction.commit().await.map_err(Error::sql(DOING))?;
-            return Ok(earlier);
-        }
-        let mut left = uuids(ids);
-        let mut jobs = Vec::new();
-        if with_limits {
-            let first = &left[..left.len().min(LIMITED_AT_ONCE)];
-            let rows = bound(statement!("claim_limited"), claim, first, claim.limit);
-            let rows = rows.bind(millis(TOKEN_AHEAD));
-            let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
-            jobs = self.begun_of(&rows, claim.worker)?;
-            left.retain(|id| jobs.iter().all(|job| job.fence.id.0 != *id));
-        }
-        let limit = claim.limit.saturating_sub(jobs.len());
-        if limit > 0 && !left.is_empty() {
-            let rows = bound(statement!("claim_careful"), claim, &left, limit);
-            let rows = rows.fetch_all(&mut *transaction).await.map_err(Error::sql(DOING))?;
-            jobs.extend(self.jobs_of(&rows, claim.worker)?);
-        }
-        let runs = note(&mut transaction, claim, jobs).await?;
-        transaction.commit().await.map_err(Error::sql(DOING))?;
-        Ok(runs)
     }
 
     async fn claim_front(&self, claim: &HttpClaim, with_limits: bool) -> Result<Vec<HttpRun>, Error> {
@@ -306,18 +335,6 @@ fn recall(worker: WorkerId, claim_id: &str, lease: Duration) -> Query<'_> {
     sqlx::query(statement!("http_recall")).bind(worker.0).bind(claim_id).bind(millis(lease))
 }
 
-fn bound<'a>(sql: &'static str, claim: &'a HttpClaim, ids: &'a [Uuid], limit: usize) -> Query<'a> {
-    sqlx::query(sql)
-        .bind(claim.worker.0)
-        .bind(ids)
-        .bind(claim.kinds.names())
-        .bind(millis(claim.lease))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind(claim.queue.as_str())
-        // Unnamed: the connection may lead through a pooler.
-        .persistent(false)
-}
-
 /// Notes which claim has started these runs.
 async fn note(connection: &mut PgConnection, claim: &HttpClaim, jobs: Vec<ClaimedJob>) -> Result<Vec<HttpRun>, Error> {
     if jobs.is_empty() {
@@ -341,6 +358,11 @@ async fn note(connection: &mut PgConnection, claim: &HttpClaim, jobs: Vec<Claime
         Some(HttpRun { job, lease_expires_at })
     };
     Ok(jobs.into_iter().filter_map(with_end).collect())
+}
+
+/// The place of the claim in the statement.
+fn place_of(row: &PgRow) -> Result<usize, sqlx::Error> {
+    Ok(usize::try_from(row.try_get::<i64, _>("nth")? - 1).unwrap_or(usize::MAX))
 }
 
 fn run_of(store: &Store, row: &PgRow, worker: WorkerId) -> Result<HttpRun, sqlx::Error> {

@@ -17,8 +17,11 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{Row, migrate::Migrator};
-use std::{collections::HashMap, time::Duration};
+use sqlx::{
+    Row, SqlStr,
+    migrate::{Migration as File, MigrationType},
+};
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 /// The default limit for all waits for locks of other sessions together: longer than an ordinary report or a backup of
 /// a small database takes.
@@ -192,7 +195,7 @@ impl Store {
         let mut script = include_str!("../sql/migration_script_begin.sql")
             .replace("$LOCK", LOCK.trim_end())
             .replace("$TABLE", TABLE.trim_end());
-        for migration in migrator().iter() {
+        for migration in migrations() {
             script += &include_str!("../sql/migration_script_step.sql")
                 .replace("$MIGRATION", &plain(migration.sql.as_str()))
                 .replace("$VERSION", &migration.version.to_string())
@@ -218,8 +221,7 @@ async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
         false => AppliedFunctions::default(),
     };
     functions_before.refuse_newer()?;
-    let migrator = migrator();
-    let missing: Vec<_> = migrator.iter().filter(|migration| !before.contains_key(&migration.version)).collect();
+    let missing: Vec<_> = migrations().iter().filter(|migration| !before.contains_key(&migration.version)).collect();
     let functions = functions_before.script();
     if is_begun {
         for migration in missing {
@@ -254,9 +256,8 @@ fn check_applied(applied: &HashMap<i64, Applied>) -> Result<(), Error> {
     {
         return Err(Error::SchemaNewer { found, known });
     }
-    let migrator = migrator();
     for (&version, applied) in applied {
-        if !migrator.iter().any(|ours| ours.version == version && ours.checksum.as_ref() == applied.checksum) {
+        if !migrations().iter().any(|ours| ours.version == version && ours.checksum.as_ref() == applied.checksum) {
             return Err(Error::SchemaDiffers { version });
         }
     }
@@ -269,22 +270,35 @@ struct Applied {
     checksum: Vec<u8>,
 }
 
+/// The names and the texts of the files in `migrations/`, in order. The macro of `sqlx` would compile the whole driver a second time, for
+/// the build.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
 /// The migrations, compiled in.
-fn migrator() -> Migrator {
-    sqlx::migrate!()
+fn migrations() -> &'static [File] {
+    static MIGRATIONS: LazyLock<Vec<File>> = LazyLock::new(|| FILES.iter().filter_map(file).collect());
+    &MIGRATIONS
+}
+
+/// `None` for a name without a number, which no file has.
+fn file((name, text): &(&'static str, &'static str)) -> Option<File> {
+    let (version, description) = name.split_once('_')?;
+    let (description, sql) = (description.replace('_', " "), SqlStr::from_static(text));
+    let is_in_steps = text.starts_with("-- no-transaction");
+    Some(File::new(version.parse().ok()?, description.into(), MigrationType::Simple, sql, is_in_steps))
 }
 
 fn known_version() -> i64 {
-    migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
+    migrations().iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 fn listed(applied: &HashMap<i64, Applied>) -> Vec<Migration> {
-    let describe = |migration: &sqlx::migrate::Migration| Migration {
+    let describe = |migration: &File| Migration {
         version: migration.version,
         name: migration.description.clone().into_owned(),
         applied_at: applied.get(&migration.version).map(|applied| applied.at),
     };
-    migrator().iter().map(describe).collect()
+    migrations().iter().map(describe).collect()
 }
 
 /// The migrations that the database has; none if there is no schema. The statement is unnamed, because the connection

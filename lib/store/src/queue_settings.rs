@@ -8,7 +8,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
 use serde::Serialize;
-use sqlx::{FromRow, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 
 const DOING: &str = "setting a queue";
 
@@ -24,7 +24,7 @@ pub struct QueueChange {
 }
 
 /// What somebody has said about a queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueSettings {
     /// No job of the queue starts.
     pub paused: bool,
@@ -43,6 +43,17 @@ pub struct QueueSettings {
     /// Whether the payloads of the queue are encrypted.
     pub encrypted: bool,
 }
+
+crate::from_row!(QueueSettings {
+    paused,
+    paused_kinds,
+    paused_fair_keys,
+    priority_step_ms,
+    dead_letter,
+    keep_days,
+    fair,
+    encrypted
+});
 
 /// A dead letter: a job that was made because another one died.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

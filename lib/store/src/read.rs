@@ -10,7 +10,7 @@ use crate::{
 use leasehold_core::{JobId, JobRecord, Kind, QueueName, State};
 use leasehold_ports::{Finished, JobMoment, RowLocker};
 use serde::Serialize;
-use sqlx::{FromRow, Row, postgres::PgRow};
+use sqlx::{FromRow as _, Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// Which jobs to list. All conditions must hold.
@@ -28,7 +28,7 @@ pub struct JobFilter {
 }
 
 /// The waiting and running jobs of a queue, counted in PostgreSQL.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "columns")]
 pub struct QueueStats {
     pub queue: String,
@@ -50,6 +50,22 @@ pub struct QueueStats {
     pub dead_last_minute: i64,
     pub cancelled_last_minute: i64,
 }
+
+crate::from_row!(QueueStats {
+    queue,
+    paused,
+    paused_kinds,
+    paused_fair_keys,
+    encrypted,
+    blocked,
+    scheduled,
+    queued,
+    running,
+    oldest_s,
+    succeeded_last_minute,
+    dead_last_minute,
+    cancelled_last_minute,
+});
 
 /// How a job is now, without its payload and its result.
 #[derive(Clone, Debug, PartialEq)]

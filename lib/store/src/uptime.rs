@@ -4,11 +4,9 @@
 use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
 use leasehold_ports::Uptime;
-use sqlx::FromRow;
 use std::time::Duration;
 
 /// The answer of uptime.sql.
-#[derive(FromRow)]
 struct Row {
     now: DateTime<Utc>,
     uptime_ms: i64,
@@ -25,6 +23,23 @@ struct Row {
     has_batches: bool,
     has_undelivered: bool,
 }
+
+crate::from_row!(Row {
+    now,
+    uptime_ms,
+    is_standby,
+    is_read_only,
+    snapshot,
+    watched_ms_ago,
+    has_deferred,
+    has_ended_parents,
+    has_limited,
+    has_limit_changes,
+    has_fair,
+    has_reorders,
+    has_batches,
+    has_undelivered,
+});
 
 impl Store {
     /// The server's clock and uptime. Fails when the server does not answer or takes no writes, which callers also need

@@ -22,7 +22,7 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
 }
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 69] = [
+const FILES: [(&str, &str); 70] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -49,6 +49,7 @@ const FILES: [(&str, &str); 69] = [
     function!("apply_limits"),
     function!("first_full_key"),
     function!("claim_limited"),
+    function!("claim_http"),
     function!("admit"),
     function!("admit_next"),
     function!("admit_tokens"),

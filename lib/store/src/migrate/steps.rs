@@ -91,7 +91,7 @@ pub(super) fn plain(sql: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::migrator;
+    use crate::migrate::migrations;
 
     #[test]
     fn a_migration_is_cut_into_its_steps() {
@@ -122,7 +122,7 @@ mod tests {
     /// Statements that would hold up all writers for as long as it takes to read a table.
     #[test]
     fn no_new_migration_holds_up_writers() {
-        for migration in migrator().iter().filter(|migration| migration.version >= FIRST_TO_KEEP_THE_RULES) {
+        for migration in migrations().iter().filter(|migration| migration.version >= FIRST_TO_KEEP_THE_RULES) {
             let sql = migration.sql.as_str();
             let made_here = |table: &str| {
                 ["", "IF NOT EXISTS "].iter().any(|guard| sql.contains(&format!("CREATE TABLE {guard}{table}")))
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn no_new_migration_makes_a_function() {
         let new = |migration: &&sqlx::migrate::Migration| migration.version >= FIRST_WITHOUT_FUNCTIONS;
-        for migration in migrator().iter().filter(new) {
+        for migration in migrations().iter().filter(new) {
             let code = migration.sql.as_str().lines().filter(|line| !line.trim_start().starts_with("--"));
             let words: Vec<String> = code.flat_map(str::split_whitespace).map(str::to_uppercase).collect();
             let makes = |what: &str| words.windows(2).any(|two| two[0] != "ON" && two[1] == what);

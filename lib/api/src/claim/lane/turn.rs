@@ -17,8 +17,12 @@ use leasehold_worker::Tried;
 use std::{collections::HashSet, sync::Arc};
 use tokio::time::sleep;
 
-/// How many claims are sent to PostgreSQL at the same time.
+/// How many statements are sent to PostgreSQL at the same time.
 const AT_ONCE: usize = 8;
+/// How many claims one statement makes at most, and with how many hints no more claims follow. PostgreSQL works on them one after the
+/// other, and all of them are answered together.
+const CLAIMS_TOGETHER: usize = 32;
+const HINTS_TOGETHER: usize = 100;
 
 /// What one turn of the lane found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,24 @@ impl Decided {
         self.refused.append(&mut self.untried);
         self.refused
     }
+}
+
+/// Claims with their hints, in groups: each group is one statement.
+fn together(claims: Vec<(Waiter, Vec<JobId>)>) -> Vec<Vec<(Waiter, Vec<JobId>)>> {
+    let mut groups: Vec<Vec<(Waiter, Vec<JobId>)>> = Vec::new();
+    let mut hints = 0;
+    for (waiter, ids) in claims {
+        let count = ids.len();
+        match groups.last_mut().filter(|group| group.len() < CLAIMS_TOGETHER && hints < HINTS_TOGETHER) {
+            Some(group) => group.push((waiter, ids)),
+            None => {
+                groups.push(vec![(waiter, ids)]);
+                hints = 0;
+            }
+        }
+        hints += count;
+    }
+    groups
 }
 
 impl Lane {
@@ -141,7 +163,7 @@ impl Lane {
             return Turn::Idle;
         }
         let mut claims = Vec::new();
-        while !ids.is_empty() && claims.len() < AT_ONCE {
+        while !ids.is_empty() && claims.len() < AT_ONCE * CLAIMS_TOGETHER {
             let Some(waiter) = group.waiters.pop_front() else { break };
             if !waiter.is_gone() {
                 // Most of these hints cannot be claimed: one claim tries all of them.
@@ -185,29 +207,34 @@ impl Lane {
         head: &Arc<dyn WorkerHead>,
     ) -> Decided {
         let shared = Arc::clone(&self.shared);
-        let sent = claims.into_iter().map(|(waiter, ids)| async {
-            let answer = shared.store.claim_http(&waiter.claim, &ids).await;
-            (waiter, ids, answer)
+        let sent = together(claims).into_iter().map(|claims| async {
+            let asked: Vec<_> = claims.iter().map(|(waiter, ids)| (&waiter.claim, ids.as_slice())).collect();
+            let answer = shared.store.claim_http(&asked).await;
+            (claims, answer)
         });
         let (mut decided, mut unserved) = (Decided::default(), Vec::new());
-        for (waiter, ids, answer) in join_all(sent).await {
-            match answer {
-                Ok(runs) => {
-                    let claimed: HashSet<JobId> = runs.iter().map(|run| run.job.fence.id).collect();
-                    decided.started += runs.len();
-                    let left = ids.into_iter().filter(|id| !claimed.contains(id));
-                    match runs.len() >= waiter.claim.limit {
-                        true => decided.untried.extend(left),
-                        false => decided.refused.extend(left),
-                    }
-                    match runs.is_empty() {
-                        true => unserved.push(waiter),
-                        false => self.hand_over(waiter, runs, Hints::Keep(head)),
-                    }
-                }
+        for (claims, answer) in join_all(sent).await {
+            let answers = match answer {
+                Ok(answers) => answers,
                 Err(error) => {
-                    self.failed(waiter, &error);
-                    give_back(&shared, &self.queue, ids).await;
+                    for (waiter, ids) in claims {
+                        self.failed(waiter, &error);
+                        give_back(&shared, &self.queue, ids).await;
+                    }
+                    continue;
+                }
+            };
+            for ((waiter, ids), runs) in claims.into_iter().zip(answers) {
+                let claimed: HashSet<JobId> = runs.iter().map(|run| run.job.fence.id).collect();
+                decided.started += runs.len();
+                let left = ids.into_iter().filter(|id| !claimed.contains(id));
+                match runs.len() >= waiter.claim.limit {
+                    true => decided.untried.extend(left),
+                    false => decided.refused.extend(left),
+                }
+                match runs.is_empty() {
+                    true => unserved.push(waiter),
+                    false => self.hand_over(waiter, runs, Hints::Keep(head)),
                 }
             }
         }
