@@ -4,10 +4,11 @@ use crate::{
     http::{Reply, Served, request, send},
     member::SOON,
 };
+use futures_util::future::join_all;
 use leasehold_tests::{Stores, eventually};
 use serde_json::{Value, json};
 use sqlx::Row;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -176,6 +177,70 @@ async fn a_claim_waits_for_a_job_of_its_kinds() {
     let (a, b, begun) = tokio::join!(claim(json!(["a"])), claim(json!(["b", "c"])), enqueue);
     assert_eq!((&a[0]["kind"], &b[0]["kind"]), (&json!("a"), &json!("b")));
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+/// One statement claims for many workers. Each job goes to one of them, and a claim with an id can be sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_workers_that_wait_get_one_job_each() {
+    const WORKERS: usize = 80;
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let claim = |nth: usize| {
+        let worker = Uuid::now_v7();
+        match nth % 2 {
+            0 => json!({ "worker": worker, "wait_ms": 30_000, "claim_id": format!("c-{nth}") }),
+            _ => json!({ "worker": worker, "wait_ms": 30_000 }),
+        }
+    };
+    let claims: Vec<Value> = (0..WORKERS).map(claim).collect();
+    let enqueue = async {
+        until_waiting(&served, WORKERS).await;
+        let jobs = vec![json!({ "kind": "k" }); WORKERS];
+        assert_eq!(served.post("/v1/jobs", &json!({ "jobs": jobs })).await.status, 201);
+    };
+    let (answers, ()) = tokio::join!(join_all(claims.iter().map(|claim| served.claim(claim.clone()))), enqueue);
+    let id = |job: &Value| job["id"].as_str().expect("an id").to_owned();
+    assert!(answers.iter().all(|jobs| jobs.len() == 1), "{answers:?}");
+    let ids: BTreeSet<String> = answers.iter().flatten().map(id).collect();
+    assert_eq!(ids.len(), WORKERS, "two workers have the same job");
+    for (claim, before) in claims.iter().zip(&answers).step_by(2) {
+        let again = served.claim(claim.clone()).await;
+        assert_eq!((id(&again[0]), &again[0]["epoch"]), (id(&before[0]), &before[0]["epoch"]));
+    }
+    assert_eq!(served.api.metrics().await["leasehold_claims_waiting"], 0.0);
+}
+
+/// The same for jobs with a limit key: the limit holds, and a worker that ends its job makes room for the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_wait_keep_to_a_limit() {
+    const JOBS: usize = 20;
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let mut postgres = stores.database.connect().await;
+    sqlx::query("SELECT leasehold.set_limit('tenant', 2, NULL, NULL)").execute(&mut postgres).await.expect("a limit");
+    let work = |_| async {
+        let job = served.claim(json!({ "worker": Uuid::now_v7(), "wait_ms": 30_000 })).await.pop().expect("a job");
+        let running = "SELECT count(*) FROM leasehold.job WHERE state = 'running'";
+        let mut postgres = stores.database.connect().await;
+        let count: i64 = sqlx::query_scalar(running).fetch_one(&mut postgres).await.expect("a count");
+        assert_eq!(served.end(&job, "complete", json!({})).await.status, 200);
+        count
+    };
+    let enqueue = async {
+        until_waiting(&served, JOBS).await;
+        let jobs = vec![json!({ "kind": "k", "limit_keys": ["tenant"] }); JOBS];
+        assert_eq!(served.post("/v1/jobs", &json!({ "jobs": jobs })).await.status, 201);
+    };
+    let (counts, ()) = tokio::join!(join_all((0..JOBS).map(work)), enqueue);
+    assert!(counts.iter().all(|count| (1..=2).contains(count)), "{counts:?}");
+}
+
+async fn until_waiting(served: &Served, count: usize) {
+    eventually("all claims wait", SOON, || async {
+        let waiting = served.api.metrics().await["leasehold_claims_waiting"];
+        if waiting == count as f64 { Ok(()) } else { Err(waiting) }
+    })
+    .await;
 }
 
 /// What the workers of this Redis have announced.

@@ -66,8 +66,11 @@ pub(crate) async fn run(lab: &Lab, server: &Server, size: &Http) -> Result<Value
     for client in waiting {
         workers.spawn(works(client, told.clone(), begun));
     }
-    // All claims are sent within this time. Then the load begins.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Only then the load begins.
+    let mut asks = server.client().await?;
+    while asks.sample("leasehold_claims_waiting").await? < size.waiting as f64 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let (cpu_before, from) = (cpu_s(server.pid()), Instant::now());
     let until = from + Duration::from_secs(size.seconds);
     let mut clients = JoinSet::new();

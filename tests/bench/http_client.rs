@@ -93,6 +93,16 @@ impl Client {
         Ok(serde_json::from_slice(&body)?)
     }
 
+    /// A sample of `/metrics`, by its name.
+    pub(crate) async fn sample(&mut self, name: &str) -> Result<f64> {
+        let request = Request::get("/metrics").header("host", &self.host).body(Full::new(Bytes::new()))?;
+        self.requests.ready().await?;
+        let answer = self.requests.send_request(request).await?.into_body().collect().await?.to_bytes();
+        let text = String::from_utf8_lossy(&answer);
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.with_context(|| format!("{name} is not among the metrics"))
+    }
+
     /// Claims up to so many jobs.
     pub(crate) async fn claim(&mut self, queue: &str, max: usize, wait_ms: u64) -> Result<Vec<Value>> {
         let claim = json!({ "worker": self.worker, "max": max, "wait_ms": wait_ms });

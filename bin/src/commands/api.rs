@@ -1,7 +1,9 @@
 //! `leasehold api`.
 
 use crate::{commands::webhook, context::Context, failure::Failure, job_line, signals, times};
-use leasehold_api::{Api, Auth, KedaServer, Operations, Server, Settings, StartError, Tls, WebhookSettings, Webhooks};
+use leasehold_api::{
+    Api, Auth, KedaServer, Measures, Operations, Server, Settings, StartError, Tls, WebhookSettings, Webhooks,
+};
 use leasehold_telemetry::Vitals;
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -61,6 +63,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         .with_demands(pair.demands());
     let webhooks = Webhooks::new(&pair, &settings)?;
     let api = Api::new(pair, settings, auth);
+    let vitals = vitals.with_metrics(Measures::of(api.clone()));
     let scaler = async {
         if let Some(keda) = keda {
             keda.run(api.clone(), stop.soon.clone(), stop.now.clone()).await;

@@ -46,6 +46,8 @@ mod keda;
 mod limits;
 mod listen;
 #[cfg(feature = "v1")]
+mod measures;
+#[cfg(feature = "v1")]
 mod observe;
 #[cfg(feature = "v1")]
 mod operations;
@@ -77,6 +79,8 @@ pub use error::Error;
 #[cfg(feature = "v1")]
 pub use keda::KedaServer;
 pub use listen::{Listener, Served};
+#[cfg(feature = "v1")]
+pub use measures::Measures;
 #[cfg(feature = "v1")]
 pub use operations::Operations;
 #[cfg(feature = "v1")]

@@ -212,6 +212,11 @@ impl Dispatcher {
         self.0.stopping.cancelled().await;
     }
 
+    /// How many claims wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
     /// Claims that wait get an empty answer.
     pub(crate) fn stop_waiting(&self) {
         self.0.stopping.cancel();
