@@ -100,7 +100,7 @@ pub(crate) fn defaults(queue: &QueueName) -> JobFlags {
 /// The job that the flags describe.
 pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
     let payload = json(&read_payload(&flags.payload)?)?;
-    let mut job = NewJob::new(kind_of(flags, None)?, payload);
+    let mut job = NewJob::new(flags.kind.clone().ok_or_else(|| Failure::usage("no kind: give --kind"))?, payload);
     take_flags(&mut job, flags);
     if let Some(id) = flags.id {
         (job.id, job.id_may_exist) = (id, true);
@@ -112,10 +112,6 @@ pub(crate) fn from_flags(flags: &JobFlags) -> Result<NewJob, Failure> {
         )));
     }
     checked(job)
-}
-
-pub(crate) fn kind_of(flags: &JobFlags, own: Option<Kind>) -> Result<Kind, Failure> {
-    own.or_else(|| flags.kind.clone()).ok_or_else(|| Failure::usage("no kind, and no --kind was given"))
 }
 
 pub(crate) fn take_flags(job: &mut NewJob, flags: &JobFlags) {

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    job_flags::{JobFlags, checked, defaults, json, kind_of, take_flags},
+    job_flags::{JobFlags, checked, defaults, json, take_flags},
     times,
 };
 use leasehold::{JobId, Kind, NamedJob, NewJob, ParentFailure, QueueName, Retry, Unique};
@@ -242,7 +242,8 @@ fn job_of(line: Line, flags: &JobFlags) -> Result<NewJob, Failure> {
         Some(payload) => payload,
         None => json(&flags.payload)?,
     };
-    let mut job = NewJob::new(kind_of(flags, line.kind)?, payload);
+    let kind = line.kind.or_else(|| flags.kind.clone()).ok_or_else(|| Failure::usage("kind is missing"))?;
+    let mut job = NewJob::new(kind, payload);
     take_flags(&mut job, flags);
     job.queue = line.queue.unwrap_or(job.queue);
     job.priority = line.priority.unwrap_or(job.priority);

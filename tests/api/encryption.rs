@@ -68,6 +68,17 @@ async fn clients_and_workers_over_http_see_plain_text_and_postgresql_does_not() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn servers_with_other_keys_know_a_request_without_encrypted_payloads() {
+    let stores = Stores::start().await;
+    let (with_keys, without) = (Served::start_with(&stores, &KEYS), Served::start(&stores));
+    let headers = [("content-type", "application/json"), ("idempotency-key", "once")];
+    let enqueue = request("POST", "/v1/jobs", &headers, r#"{"kind":"k"}"#);
+    let first = send(with_keys.api.address(), &enqueue).await;
+    let again = send(without.api.address(), &enqueue).await;
+    assert_eq!((first.status, &first.json()["id"]), (201, &again.json()["id"]), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_keys_hands_no_job_out_and_ends_none_in_plain_text() {
     let stores = Stores::start().await;
     let served = Served::start_with(&stores, &KEYS);

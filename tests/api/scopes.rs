@@ -55,6 +55,12 @@ async fn a_token_enqueues_only_where_it_may() {
     lacks(&refused, "enqueue:other");
     let jobs = is(&admin.get(api, "/v1/jobs").await, 200);
     assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(2), "nothing else was enqueued: {jobs}");
+    // A delivery is sent and signed, whoever made it.
+    let all = Token::create(&stores, &["enqueue", "work"]);
+    let forged = json!({ "kind": "wh_1", "queue": "leasehold.webhooks" });
+    lacks(&all.post(api, "/v1/jobs", &forged).await, "admin");
+    let claim = json!({ "worker": WORKER, "wait_ms": 0 });
+    lacks(&all.post(api, "/v1/queues/leasehold.webhooks/claim", &claim).await, "admin");
 
     let foreign = is(&admin.post(api, "/v1/jobs", &json!({ "kind": "k", "queue": "other", "batch": "b" })).await, 201);
     let path = format!("/v1/jobs/{}", foreign["id"].as_str().expect("an id"));
@@ -79,6 +85,16 @@ async fn a_token_works_only_for_its_queues() {
     let api = &Served::start(&stores).api;
     for queue in ["mine", "mine", "other"] {
         is(&all.post(api, "/v1/jobs", &json!({ "kind": "k", "queue": queue })).await, 201);
+    }
+    // Whoever knows the worker and the claim gets its runs only in the queue of the token.
+    let named = json!({ "worker": WORKER, "max": 1, "claim_id": "c-1", "wait_ms": 0 });
+    let foreign = is(&all.post(api, "/v1/queues/other/claim", &named).await, 200)["jobs"].clone();
+    assert_eq!(foreign.as_array().map(Vec::len), Some(1), "{foreign}");
+    let stolen = is(&own.post(api, "/v1/queues/mine/claim", &named).await, 200)["jobs"].clone();
+    assert!(stolen.as_array().expect("jobs").iter().all(|job| job["queue"] == "mine"), "{stolen}");
+    for job in foreign.as_array().into_iter().chain(stolen.as_array()).flatten() {
+        let path = format!("/v1/jobs/{}/release", job["id"].as_str().expect("an id"));
+        is(&all.post(api, &path, &json!({ "worker": WORKER, "epoch": job["epoch"] })).await, 200);
     }
     let claim = json!({ "worker": WORKER, "max": 2 });
     lacks(&own.post(api, "/v1/queues/other/claim", &claim).await, "work:other");

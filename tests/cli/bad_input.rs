@@ -113,7 +113,7 @@ async fn a_bad_line_is_named_by_its_number_and_its_batch_is_not_sent() {
         ),
         (br#"{"kind":"k","delay":"soon"}"#, "line 2: delay \"soon\" is no duration"),
         (br#"{"kind":"k","unique_key":"\u0000"}"#, "line 2: unique_key has a NUL byte"),
-        (br#"{"payload":{}}"#, "line 2: no kind, and no --kind was given"),
+        (br#"{"payload":{}}"#, "line 2: kind is missing"),
     ];
     for (bad, message) in cases {
         let input = [good.as_bytes(), b"\n", bad, b"\n", good.as_bytes(), b"\n"].concat();

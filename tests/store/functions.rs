@@ -163,6 +163,11 @@ async fn enqueue_many_is_all_or_nothing_and_names_what_is_wrong() {
     let mut connection = fixture.connection().await;
     for (job, told) in [
         (r#"{"kind": "k", "colour": "red"}"#, "a job has no word colour"),
+        (r#"{"kind": "k", "delay": "1s", "run_at": "2030-01-01T00:00:00Z"}"#, "a job has run_at or delay, not both"),
+        (
+            r#"{"kind": "k", "expires_in": "1s", "expires_at": "2030-01-01T00:00:00Z"}"#,
+            "expires_at or expires_in, not both",
+        ),
         (r#"[1]"#, "a job must be a JSON object"),
         (r#"{"payload": 1}"#, "kind NULL is no name"),
         (r#"{"kind": "k", "batch": 3}"#, "batch must be a string"),

@@ -314,6 +314,10 @@ async fn a_limit_that_makes_no_sense_is_refused() {
         ("'k', rate => '1/s', burst => 0", "burst is 0"),
         ("'k', rate => 0", "out of bounds"),
         ("'k', rate => 10, burst => 9000000000", "burst is 2000000"),
+        ("'k', 2000000::bigint", "running is 2000000"),
+        ("'k', running => 2.5", "running is 2.5"),
+        // It may mean `running` or `rate`.
+        ("'k', 5::numeric", "is not unique"),
     ] {
         let error =
             sqlx::query(AssertSqlSafe(format!("SELECT leasehold.set_limit({call})"))).execute(fixture.pool()).await;
@@ -330,6 +334,10 @@ async fn a_limit_that_makes_no_sense_is_refused() {
     assert_eq!(shown[..3], of_a_rate, "a rate alone");
     assert_eq!(shown[3..6], [("d", Some("10/s"), Some(10)), ("e", None, None), ("f", None, None)]);
     assert_eq!(shown[6..8], [("g", Some("10/s"), Some(10)), ("h", Some("10/s"), Some(10))]);
+    // A count is a bigint, and no rate.
+    fixture.sql("SELECT leasehold.set_limit('e', count(*)) FROM generate_series(1, 5)").await;
+    let counted = fixture.limits(Some("e")).await.expect("limits").pop().expect("the limit");
+    assert_eq!((counted.running, counted.rate.as_deref()), (Some(5), None));
     assert_eq!(shown[8..], [("k", Some("10/s"), Some(20)), ("p*", Some("600/m"), Some(10))]);
     let nine: Vec<String> = (0..9).map(|n| n.to_string()).collect();
     let error = fixture.enqueue(&[NewJob { limit_keys: nine, ..new_job() }]).await.expect_err("nine keys");

@@ -15,7 +15,7 @@ const BY_ID: [(&str, &str); 27] = [
     ("runs", "$ids"),
     ("encrypted_among", "$ids"),
     ("http_note", "$worker, 'c', $ids, 1000"),
-    ("http_recall", "$worker, 'c', 1000"),
+    ("http_recall", "$worker, 'c', 1000, 'default'"),
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
     ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),

@@ -49,7 +49,7 @@ impl From<TopArgs> for Args {
 }
 
 /// Clears the screen and goes to its top left corner.
-const CLEAR: &str = "\x1b[H\x1b[2J";
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let store = context.store().await?;
@@ -69,8 +69,10 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         if context.json {
             output::json_lines(&[stats])?;
         } else {
-            let clear = if in_place { CLEAR } else { "" };
-            output::text(&format!("{clear}{}\n{}", chrono::Local::now().format("%H:%M:%S"), queues::stats(&stats)))?;
+            if in_place {
+                output::bytes(CLEAR)?;
+            }
+            output::text(&format!("{}\n{}", chrono::Local::now().format("%H:%M:%S"), queues::stats(&stats)))?;
         }
         tokio::select! {
             () = tokio::time::sleep(interval) => {}

@@ -40,6 +40,10 @@ pub(crate) fn list(tokens: &[TokenRecord]) -> String {
 pub(crate) fn remark(token: &TokenRecord) -> String {
     let end =
         token.expires_at.map_or_else(|| "does not expire".to_owned(), |at| format!("expires {}", human::from_now(at)));
-    let old = token.old_until.map_or_else(String::new, |at| format!(" The old secret ends {}.", human::from_now(at)));
+    let old = match token.old_until {
+        None => String::new(),
+        Some(at) if at <= Utc::now() => " The old secret has ended.".to_owned(),
+        Some(at) => format!(" The old secret ends {}.", human::from_now(at)),
+    };
     format!("the token {} ({}) {end}. It is not shown again.{old}", token.id, token.name)
 }

@@ -3,7 +3,10 @@
 use super::progress;
 use crate::failure::Failure;
 use serde::Serialize;
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 /// Writes these bytes.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
@@ -18,10 +21,20 @@ pub(crate) fn text(text: &str) -> Result<(), Failure> {
     if text.is_empty() { Ok(()) } else { line(text) }
 }
 
+/// The text with control characters written out. An error or a payload of a job may hold those that change a terminal.
+fn visible(text: &str) -> Cow<'_, str> {
+    let changes_terminal = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(changes_terminal) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |c: char| if changes_terminal(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escaped).collect())
+}
+
 /// Writes one line.
 pub(crate) fn line(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
+    writeln!(out, "{}", visible(line))?;
     Ok(out.flush()?)
 }
 
@@ -29,7 +42,7 @@ pub(crate) fn line(line: &str) -> Result<(), Failure> {
 pub(crate) fn note(text: &str) {
     progress::bars().suspend(|| {
         // Standard error may be closed. Then the remark is lost.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", visible(text));
     });
 }
 
@@ -51,4 +64,15 @@ pub(crate) fn json_lines<T: Serialize>(values: &[T]) -> Result<(), Failure> {
 /// Writes JSON if `as_json`, else text.
 pub(crate) fn either(as_json: bool, value: &impl Serialize, as_text: impl FnOnce() -> String) -> Result<(), Failure> {
     if as_json { json(value) } else { text(&as_text()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        assert_eq!(visible("a\tb\nc"), "a\tb\nc");
+        assert_eq!(visible("red \u{1b}[31m, bell \u{7}, line\r"), "red \\u{1b}[31m, bell \\u{7}, line\\u{d}");
+    }
 }

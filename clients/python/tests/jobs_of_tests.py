@@ -104,6 +104,14 @@ def fails(run: Run, how: str) -> str:
         raise Retry(after=0.1, error="once more")
     if how == "never":
         raise Never("this cannot be done")
+    if how == "surrogate":
+        raise Never("half a pair: \udc80")
+    if how == "late":
+        raise Retry(after=-5.0)
+    if how == "endless":
+        raise Retry(after=float("nan"))
+    if how == "cancelled":
+        raise asyncio.CancelledError
     if how == "exit":
         raise SystemExit(3)
     if how == "kill":

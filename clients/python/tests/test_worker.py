@@ -38,6 +38,8 @@ from leasehold.__main__ import main
 
 Workers = Callable[..., Process]
 ISOLATIONS = ("thread", "process")
+#: How the handler `fails` ends its first run.
+HOWS = ("retry", "never", "surrogate", "exit", "error", "nan", "late", "endless", "cancelled")
 
 
 @pytest.fixture(autouse=True)
@@ -77,15 +79,19 @@ def test_handlers_get_typed_payloads_and_their_results_come_back(workers: Worker
 def test_a_handler_says_how_its_run_ends(workers: Workers, queue: str, isolation: str, client: Client) -> None:
     workers("--isolation", isolation)
     kind = fails.options(queue=queue, max_attempts=2, retry={"strategy": "fixed", "base": "100ms"})
-    ends = {how: kind.enqueue(how) for how in ("retry", "never", "exit", "error", "nan")}
+    ends = {how: kind.enqueue(how) for how in HOWS}
     assert ends["retry"].result(60) == "attempt 2"
     dead = ends["never"].wait()
     assert (dead.state, dead.attempt, dead.last_error) == ("dead", 1, "this cannot be done")
     with pytest.raises(leasehold.JobFailed, match="this cannot be done"):
         ends["never"].result()
+    # Python writes the name of a file that is no UTF-8 so. JSON cannot hold it.
+    assert ends["surrogate"].wait().last_error == "half a pair: ?"
     assert ends["error"].result() == "attempt 2" and ends["exit"].result() == "attempt 2"
     # A result that is no JSON is a failure of the run, and the worker lives.
     assert ends["nan"].result() == "attempt 2"
+    # Neither is a time that has passed or makes no sense, or a cancel that nobody has asked for.
+    assert [ends[how].result() for how in ("late", "endless", "cancelled")] == ["attempt 2"] * 3
     trail = json.dumps(client.get(ends["error"].id).raw["trail"])
     assert "a fault of the handler" in trail and "RuntimeError" in trail
     assert snoozes.options(queue=queue).enqueue(3).result() == 1

@@ -14,7 +14,7 @@ use std::{
 
 /// How many jobs one statement looks at: some milliseconds of work.
 pub(crate) const PAGE: i64 = 1_000;
-/// For how long the jobs that were locked are tried again at the end, and the pause between two tries.
+/// For how long the jobs that were locked are tried again at the end while none of them is free, and the pause between two tries.
 pub(crate) const LOCKED_FOR: Duration = Duration::from_secs(5);
 pub(crate) const LOCKED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -256,6 +256,7 @@ impl Client {
             return Ok(Some(BulkStep::default()));
         }
         let mut all = BulkStep::default();
+        let count = tried.len();
         for (nth, id) in tried.iter().enumerate() {
             match self.change_page(bulk, Some(just_before(*id)), 1).await {
                 Ok((step, page)) => {
@@ -268,6 +269,10 @@ impl Client {
                     return Err(error);
                 }
             }
+        }
+        if bulk.locked.len() < count {
+            // The other sessions make progress.
+            bulk.locked_since = None;
         }
         Ok(Some(all))
     }

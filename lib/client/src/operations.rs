@@ -17,7 +17,7 @@ const LEASE: Duration = Duration::from_secs(15);
 /// Jobs that one transaction revives.
 const REVIVED_PAGE: i64 = 500;
 /// Locked jobs that are tried again in one transaction.
-const TRIED_AT_ONCE: usize = 100;
+const TRIED_AT_ONCE: usize = 1_000;
 /// The most locked jobs that are remembered.
 const LOCKED_MAX: usize = 10_000;
 
@@ -220,7 +220,12 @@ impl Client {
         let (tried, left) = run.bulk.locked.split_at(locked.min(TRIED_AT_ONCE));
         let (tried, left, cursor) = (tried.to_vec(), left.to_vec(), run.bulk.cursor.clone());
         let work = run.again(tried);
-        self.page(run, work, left, move |_| cursor.clone()).await
+        let step = self.page(run, work, left, move |_| cursor.clone()).await?;
+        if run.bulk.locked.len() < locked {
+            // The other sessions make progress: another operation may change the same jobs.
+            run.bulk.locked_since = None;
+        }
+        Ok(step)
     }
 
     /// Ends an operation, or gives it back so that another server goes on with it.

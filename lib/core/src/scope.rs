@@ -1,6 +1,6 @@
 //! What a token may do: scopes such as `enqueue:mail`, `work:tenant-*`, `read` and `admin`.
 
-use crate::names::{InvalidName, QueueName};
+use crate::names::{InvalidName, QueueName, WEBHOOK_QUEUE};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -28,6 +28,15 @@ impl Access {
             Self::Work => "work",
             Self::Read => "read",
             Self::Admin => "admin",
+        }
+    }
+
+    /// The access that a request of this sort needs in a queue; `None`: in all queues.
+    #[must_use]
+    pub fn needed_in(self, queue: Option<&str>) -> Self {
+        match self {
+            Self::Enqueue | Self::Work if queue == Some(WEBHOOK_QUEUE) => Self::Admin,
+            access => access,
         }
     }
 }
@@ -124,12 +133,13 @@ impl fmt::Display for Scope {
 pub struct Scopes(pub Vec<Scope>);
 
 impl Scopes {
-    /// Whether these scopes allow this access to a queue; `None`: to all queues.
+    /// Whether these scopes allow this access to a queue; `None`: to all queues. Deliveries of webhooks are signed, so only `admin` may
+    /// make them, change them or take them.
     #[must_use]
     pub fn allow(&self, access: Access, queue: Option<&str>) -> bool {
         self.0.iter().any(|scope| {
             let of_queue = || queue.map_or(scope.queues == Queues::All, |queue| scope.queues.have(queue));
-            scope.access == Access::Admin || (scope.access == access && of_queue())
+            scope.access == Access::Admin || (scope.access == access.needed_in(queue) && of_queue())
         })
     }
 
@@ -185,6 +195,9 @@ mod tests {
         ] {
             assert!(!mail.allow(access, queue), "{access:?} {queue:?}");
         }
+        let all = scopes(&["enqueue", "work", "read", "work:leasehold.*"]);
+        assert!(!all.allow(Access::Enqueue, Some(WEBHOOK_QUEUE)) && !all.allow(Access::Work, Some(WEBHOOK_QUEUE)));
+        assert!(all.allow(Access::Read, Some(WEBHOOK_QUEUE)));
         assert!(mail.allow_some(Access::Work) && !mail.allow_some(Access::Read));
         let admin = scopes(&["admin"]);
         assert!(Access::ALL.iter().all(|access| admin.allow(*access, None) && admin.allow(*access, Some("q"))));

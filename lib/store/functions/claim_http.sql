@@ -38,7 +38,7 @@ BEGIN
             RETURN;
         END IF;
         RETURN QUERY
-            -- include recalled: claim = _claim_id; lease_ms = _lease_ms
+            -- include recalled: claim = _claim_id; lease_ms = _lease_ms; queue = _queue
         ;
         IF FOUND THEN
             RETURN;

@@ -14,6 +14,8 @@ DECLARE
     spec leasehold.job_spec;
     unknown text;
     wrong text;
+    has_two_starts boolean;
+    has_two_ends boolean;
 BEGIN
     IF json_typeof(job) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
@@ -29,13 +31,21 @@ BEGIN
                      'expires_in', 'unique', 'batch', 'fair_key', 'traceparent', 'webhook'])),
            min(k.name) FILTER (WHERE k.name = ANY (
                ARRAY['queue', 'kind', 'unique_key', 'limit_key', 'on_parent_failure', 'batch', 'fair_key', 'traceparent', 'webhook'])
-               AND json_typeof(k.value) NOT IN ('string', 'null'))
-    INTO unknown, wrong FROM json_each(job) AS k(name, value);
+               AND json_typeof(k.value) NOT IN ('string', 'null')),
+           count(*) FILTER (WHERE k.name IN ('run_at', 'delay') AND json_typeof(k.value) <> 'null') > 1,
+           count(*) FILTER (WHERE k.name IN ('expires_at', 'expires_in') AND json_typeof(k.value) <> 'null') > 1
+    INTO unknown, wrong, has_two_starts, has_two_ends FROM json_each(job) AS k(name, value);
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: a job has no word %', unknown USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'leasehold.enqueue: % must be a string', wrong USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF has_two_starts THEN
+        RAISE EXCEPTION 'leasehold.enqueue: a job has run_at or delay, not both' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF has_two_ends THEN
+        RAISE EXCEPTION 'leasehold.enqueue: a job has expires_at or expires_in, not both' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     spec.id := (job ->> 'id')::uuid;
     spec.id_is_new := (job ->> 'id_is_new')::boolean;

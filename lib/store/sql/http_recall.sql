@@ -2,7 +2,7 @@
 -- answer to the claim.
 --
 -- Guard:      the fence of each run.
--- Parameters: $1 worker, $2 claim, $3 lease in ms.
+-- Parameters: $1 worker, $2 claim, $3 lease in ms, $4 queue.
 -- Zero rows:  there was no such claim, or all of its runs have ended.
 -- Index:      http_claim_by_id, then job_pkey.
--- include recalled: claim = $2; lease_ms = $3
+-- include recalled: claim = $2; lease_ms = $3; queue = $4::text

@@ -186,8 +186,9 @@ impl Store {
     ///
     /// # Errors
     /// The statement failed.
-    pub async fn recall_http(&self, worker: WorkerId, claim_id: &str, lease: Duration) -> Result<Vec<HttpRun>, Error> {
-        let statement = recall(worker, claim_id, lease).try_map(|row| run_of(self, &row, worker));
+    pub async fn recall_http(&self, claim: &HttpClaim) -> Result<Vec<HttpRun>, Error> {
+        let worker = claim.worker;
+        let statement = recall(claim).try_map(|row| run_of(self, &row, worker));
         let runs = statement.fetch_all(&self.bounded).await;
         let runs = runs.map_err(Error::sql("reading a claim of an HTTP worker"))?;
         Ok(self.decrypted_runs(worker, runs).await)
@@ -206,7 +207,7 @@ impl Store {
             .execute(&mut *connection)
             .await
             .map_err(Error::sql(DOING))?;
-        let statement = recall(claim.worker, &claim.claim_id, claim.lease).persistent(false);
+        let statement = recall(claim).persistent(false);
         let statement = statement.try_map(|row| run_of(self, &row, claim.worker));
         statement.fetch_all(connection).await.map_err(Error::sql(DOING))
     }
@@ -331,8 +332,9 @@ impl Store {
 
 type Query<'a> = sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn recall(worker: WorkerId, claim_id: &str, lease: Duration) -> Query<'_> {
-    sqlx::query(statement!("http_recall")).bind(worker.0).bind(claim_id).bind(millis(lease))
+fn recall(claim: &HttpClaim) -> Query<'_> {
+    let statement = sqlx::query(statement!("http_recall")).bind(claim.worker.0).bind(&claim.claim_id);
+    statement.bind(millis(claim.lease)).bind(claim.queue.as_str())
 }
 
 /// Notes which claim has started these runs.

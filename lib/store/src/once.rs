@@ -9,6 +9,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use leasehold_core::NewJob;
+use leasehold_encryption::Encrypted;
 use leasehold_ports::Enqueued;
 use sqlx::{PgConnection, Row};
 use std::time::{Duration, Instant};
@@ -99,7 +100,7 @@ impl Lockable for Request<'_> {
 
     async fn one(&self, connection: &mut PgConnection, _: usize) -> Result<Option<Once>, Error> {
         if let Some(key) = self.key
-            && let Some(answer) = take(connection, key, &fingerprints(self.store, key)).await?
+            && let Some(answer) = take(connection, key, &fingerprints(self.store, key, self.jobs)).await?
         {
             return Ok(Some(answer));
         }
@@ -139,11 +140,13 @@ impl Request<'_> {
     }
 }
 
-/// The fingerprints of the request, the one that is written first. A process with keys writes a keyed one, because whoever reads a digest can
-/// test a guess of the request, which may have a payload that is encrypted. The others are of earlier keys, and from before there were keys.
-fn fingerprints(store: &Store, key: &OnceKey) -> Vec<[u8; 32]> {
+/// The fingerprints of the request, the one that is written first. A request with encrypted payloads gets a keyed one, because whoever reads a
+/// digest can test a guess of the request. The others are of earlier keys, and from before there were keys. A request without encrypted
+/// payloads has the same fingerprint in every process, whatever its keys.
+fn fingerprints(store: &Store, key: &OnceKey, jobs: &[NewJob]) -> Vec<[u8; 32]> {
     let mut all = store.keys().fingerprints(&key.fingerprint);
-    all.push(key.fingerprint);
+    let is_encrypted = jobs.iter().any(|job| Encrypted::is(job.payload.get()));
+    all.insert(if is_encrypted { all.len() } else { 0 }, key.fingerprint);
     all
 }
 

@@ -38,12 +38,20 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
 
 async fn by_id(ids: &[JobId], context: &Context) -> Result<ExitCode, Failure> {
     let client = context.client().await?;
-    let answers = client.cancel(ids).await.map_err(|error| context.failure(&error))?;
     let mut failed = false;
-    let mut missing = Vec::new();
+    let mut unchanged = Vec::new();
     for id in ids {
-        let Some(answer) = answers.iter().find(|answer| answer.id == *id) else {
-            missing.push(no_such_job(*id));
+        // One by one: a job that somebody has locked keeps none of the others, and each answer is shown.
+        let answer = match client.cancel(&[*id]).await {
+            Ok(answers) => answers.into_iter().next(),
+            Err(leasehold::Error::Store(error)) if error.may_be_locked() => {
+                unchanged.push(context.failure(&leasehold::Error::Store(error)));
+                continue;
+            }
+            Err(error) => return Err(context.failure(&error)),
+        };
+        let Some(answer) = answer else {
+            unchanged.push(no_such_job(*id));
             continue;
         };
         let said = match answer.state {
@@ -60,5 +68,5 @@ async fn by_id(ids: &[JobId], context: &Context) -> Result<ExitCode, Failure> {
             output::line(&format!("{id}  {said}"))?;
         }
     }
-    finish(missing, failed)
+    finish(unchanged, failed)
 }

@@ -14,10 +14,10 @@ pub(super) fn no_such_job(id: JobId) -> Failure {
     Failure::new(format!("no job has the id {id}; `leasehold job list` shows the newest"))
 }
 
-/// The exit code. Reports each id that belongs to no job.
-pub(super) fn finish(mut missing: Vec<Failure>, failed: bool) -> Result<ExitCode, Failure> {
-    let last = missing.pop();
-    for failure in missing {
+/// The exit code. Reports each failure, such as an id that belongs to no job.
+pub(super) fn finish(mut failures: Vec<Failure>, failed: bool) -> Result<ExitCode, Failure> {
+    let last = failures.pop();
+    for failure in failures {
         failure.report();
     }
     match last {

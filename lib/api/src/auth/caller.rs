@@ -30,7 +30,10 @@ pub(crate) struct Token {
 }
 
 fn scope(access: Access, queue: Option<&str>) -> String {
-    queue.map_or_else(|| access.as_str().to_owned(), |queue| format!("{}:{queue}", access.as_str()))
+    match (access.needed_in(queue), queue) {
+        (access @ Access::Admin, _) | (access, None) => access.as_str().to_owned(),
+        (access, Some(queue)) => format!("{}:{queue}", access.as_str()),
+    }
 }
 
 fn lacks(pointer: &str, scopes: &str) -> Problem {

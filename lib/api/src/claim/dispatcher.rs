@@ -297,7 +297,7 @@ impl Shared {
     /// The runs of an earlier claim of this id, handed over again. No run of the worker is released meanwhile.
     async fn recall(&self, claim: &HttpClaim) -> Result<Option<Claimed>> {
         let _turn = self.handovers.wait(&claim.worker.0.to_string()).await;
-        let runs = self.store.recall_http(claim.worker, &claim.claim_id, claim.lease).await?;
+        let runs = self.store.recall_http(claim).await?;
         Ok((!runs.is_empty()).then(|| self.handed_over(runs)))
     }
 
@@ -334,12 +334,12 @@ impl Shared {
     /// A claim whose outcome is not known: PostgreSQL may have started runs that no client knows. They are released when PostgreSQL
     /// answers. The same claim waits for that: `turn` is its turn.
     pub(super) fn reconcile(self: &Arc<Self>, claim: &HttpClaim, turn: Option<Turn>) {
-        let (shared, worker, claim_id, lease) = (Arc::clone(self), claim.worker, claim.claim_id.clone(), claim.lease);
+        let (shared, claim) = (Arc::clone(self), claim.clone());
         self.tasks.spawn(async move {
             let _turn = turn;
             let (begun, mut waits) = (Instant::now(), Waits::new(50, 2000));
             while begun.elapsed() < RELEASE_PATIENCE && !shared.stopping.is_cancelled() {
-                if let Ok(runs) = shared.store.recall_http(worker, &claim_id, lease).await {
+                if let Ok(runs) = shared.store.recall_http(&claim).await {
                     return shared.unconfirmed.release(runs.iter().map(release_of).collect());
                 }
                 sleep(waits.next(&shared.jitter)).await;

@@ -128,7 +128,9 @@ pub(super) fn running(facts: &Facts) -> Vec<Reason> {
     let process = live.iter().find(|known| Some(known.id) == job.worker);
     let mut reasons = vec![Reason::Running {
         worker: job.worker,
-        process: process.map(|known| Process { host: known.host.clone(), pid: known.pid }),
+        process: process
+            .filter(|known| !known.host.is_empty())
+            .map(|known| Process { host: known.host.clone(), pid: known.pid }),
         started_at: job.started_at,
         attempt: job.attempt,
         max_attempts: job.max_attempts,

@@ -1,7 +1,8 @@
 -- recalled: the runs of a claim of an HTTP worker that have not ended, with a full lease from now on.
 --
--- Takes:      claim; lease_ms
--- Guard:      the fence of each run: the job runs with the epoch of the claim and with this worker, $1.
+-- Takes:      claim; lease_ms; queue
+-- Guard:      the fence of each run: the job runs with the epoch of the claim and with this worker, $1; and it is in the queue that the
+--             client may work on.
 -- Locked:     a row that another session has locked keeps its lease, as in renew. The run is in the answer.
 -- Index:      http_claim_by_id, then job_pkey.
 WITH target AS MATERIALIZED (
@@ -9,7 +10,7 @@ WITH target AS MATERIALIZED (
     FROM (SELECT c.job, c.epoch FROM leasehold.http_claim c WHERE c.worker = $1 AND c.claim_id = $claim::text ORDER BY c.job) run
     CROSS JOIN LATERAL (
         SELECT j.id FROM leasehold.job j
-        WHERE j.id = run.job AND j.epoch = run.epoch AND j.worker = $1 AND j.state = 'running'
+        WHERE j.id = run.job AND j.epoch = run.epoch AND j.worker = $1 AND j.state = 'running' AND j.queue::text = $queue
         FOR UPDATE SKIP LOCKED
     ) held
 ), renewed AS (
@@ -28,7 +29,7 @@ SELECT j.id, j.epoch, j.queue::text AS queue, j.kind::text AS kind, j.payload::t
 FROM leasehold.http_claim c
 CROSS JOIN LATERAL (
     SELECT j.* FROM leasehold.job j
-    WHERE j.id = c.job AND j.epoch = c.epoch AND j.worker = $1 AND j.state = 'running'
+    WHERE j.id = c.job AND j.epoch = c.epoch AND j.worker = $1 AND j.state = 'running' AND j.queue::text = $queue
     OFFSET 0
 ) j
 WHERE c.worker = $1 AND c.claim_id = $claim::text

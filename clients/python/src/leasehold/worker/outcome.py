@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from ..app import App, JobType
 from ..errors import PayloadError
 from ..model import Duration, duration_text
-from ..run import Cancelled, Never, Retry, Run, Snooze
+from ..run import Never, Retry, Run, Snooze
 
 #: The server keeps the last 8 KiB of an error.
 ERROR_MAX_CHARS: Final = 8 * 1024
@@ -28,7 +28,7 @@ class Outcome:
 
 def failed(error: str, *, never: bool = False, after: Duration | None = None) -> Outcome:
     """The run has failed."""
-    body: dict[str, Any] = {"error": error[-ERROR_MAX_CHARS:]}
+    body: dict[str, Any] = {"error": _encodable(error[-ERROR_MAX_CHARS:])}
     if never:
         body["never"] = True
     if after is not None:
@@ -36,9 +36,18 @@ def failed(error: str, *, never: bool = False, after: Duration | None = None) ->
     return Outcome("fail", body)
 
 
+def _encodable(text: str) -> str:
+    """The text without halves of surrogate pairs, which JSON in UTF-8 cannot hold. Names of files may have them."""
+    return text.encode(errors="replace").decode()
+
+
 def _ms(value: Duration) -> int:
     if isinstance(value, str):
         raise TypeError("give the time of a Retry or a Snooze in seconds or as a timedelta")
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if seconds < 0:
+        # Such as a time of the clock that has just passed.
+        return 0
     return int(duration_text(value).removesuffix("ms"))
 
 
@@ -72,14 +81,13 @@ def of_error(error: BaseException, run: Run, timeout_s: float) -> Outcome:
             return failed(str(error) or "the job can never succeed", never=True)
         if isinstance(error, Snooze):
             body: dict[str, Any] = {"delay_ms": _ms(error.after)}
-            return Outcome("snooze", {**body, "reason": error.reason} if error.reason else body)
-    except (TypeError, ValueError) as bad:
+            return Outcome("snooze", {**body, "reason": _encodable(error.reason)} if error.reason else body)
+    except Exception as bad:  # noqa: BLE001 - also of an exception whose text or time makes no sense
         error = bad
     if run.why is not None:
         # An error after the handler was told to stop is a way to stop.
         return interrupted(run.why, timeout_s)
-    if isinstance(error, (Cancelled, asyncio.CancelledError)):
-        return Outcome("release")
+    # Nobody has told the run to stop, so a `CancelledError` is the handler's own, as of a task that it has cancelled.
     return failed("".join(traceback.format_exception(error)))
 
 

@@ -117,6 +117,7 @@ class Supervisor(threading.Thread):
         self._held.is_ending = True
         run = self._held.run
         deadline = time.monotonic() + self._settings.settle_within_s
+        has_warned = False
         while outcome.operation != "drop":
             body = {"worker": run.fence.worker, "epoch": run.fence.epoch, **outcome.body}
             try:
@@ -132,6 +133,13 @@ class Supervisor(threading.Thread):
                     raise
                 outcome = failed(f"the end of the run cannot be stored: {error}")
             except errors.LeaseholdError as error:
+                if isinstance(error, errors.Forbidden) and outcome.operation == "complete":
+                    # The token may end runs, and may not enqueue the jobs that follow.
+                    outcome = failed(f"the end of the run cannot be stored: {error}")
+                    continue
+                if not has_warned:
+                    has_warned = True
+                    log.warning("the end of the run of %s cannot be written yet: %s", run.id, error)
                 if time.monotonic() >= deadline or self._hurry.is_set():
                     log.error("the end of the run of %s could not be written; its lease decides: %s", run.id, error)
                     return
