@@ -89,9 +89,8 @@ async fn a_real_worker_is_found_by_its_host_name() {
     let _reaper = scene.reaper("reaper").await;
     let worker = scene.mortal(&["worker", "2"]);
     scene.until_costs(&[(&host, "0")]).await;
-    let client =
-        leasehold::Client::connect(&leasehold::Config::new(&scene.stores.database.url, &scene.stores.redis.url));
-    let client = client.await.expect("a client");
+    let config = leasehold::Config::new(&scene.stores.database.url, &scene.stores.redis.url);
+    let client = leasehold::Client::connect(&config).await.expect("a client");
     client.enqueue(Probe { log: scene.path("log"), ms: 600_000, is_poison: false }).send().await.expect("enqueueing");
     scene.until_costs(&[(&host, "10")]).await;
     // The cost grows with the run.

@@ -73,7 +73,7 @@ async fn a_refusal_is_one_warning_and_the_step_goes_on_when_it_ends() {
         let reaper = scene.reaper("reaper").await;
         until_failed(&reaper, 3).await;
         let warnings = log.lines_with("pods is unavailable");
-        assert!(warnings.len() == 1 && warnings[0].contains(told), "{warnings:?}");
+        assert!(warnings.len() == 1 && warnings[0].contains(told), "one warning for {:?}: {warnings:?}", reaper.pods());
         assert!(reaper.of("head").runs > 0 && reaper.of("head").errors == 0, "the others continue");
 
         scene.server.set(Mode::Serves);

@@ -129,7 +129,7 @@ impl Step for PodsStep {
         let waits = self.not_before.is_some_and(|time| Instant::now() < time);
         let has_resigned = waits && !self.is_elected;
         if has_resigned || !self.stand().await? || waits {
-            return Ok(Ran::Waited);
+            return Ok(Ran::NotNow);
         }
         let done = self.round(tick).await;
         match &done {
