@@ -116,6 +116,8 @@ impl PodsOfCluster {
     }
 
     fn path(&self) -> Result<String, Error> {
+        // Outside of a pod, the missing variable says more than the missing file.
+        self.server.account.address()?;
         Ok(format!("/api/v1/namespaces/{}/pods", self.server.account.namespace()?))
     }
 }
