@@ -34,7 +34,7 @@ def main():
     for name, documents in parsed.items():
         problems += [f"{name}: {line}" for document in documents for line in schemas.problems(document)]
         problems += [f"{name}: {line}" for line in rules.problems(documents)]
-    problems += broken.unnoticed([parsed[name] for name in ("kustomize-keda", "helm-keda", "kustomize-api", "helm-api", "kustomize-hpa", "helm-hpa")])
+    problems += broken.unnoticed([parsed[f"{by}-{name}"] for name in ("keda", "api", "hpa") for by in ("kustomize", "helm")])
     problems += rules.stop_timeout_problems(render.ROOT)
     problems += chart.problems()
     problems += image.problems()
