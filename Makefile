@@ -12,7 +12,7 @@ BENCH := "$${CARGO_TARGET_DIR:-target}/release/bench"
 BENCH_BUILD := $(CARGO) build --release --locked --workspace --bins
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard scale-sim ci setup toolchain lint fmt deny doc clean test-setup k8s-check k8s-golden observe-check observe-short
+.PHONY: help run test sim chaos chaos-short chaos-soak bench bench-all bench-peers bench-guard scale-sim ci setup toolchain lint fmt deny doc clean test-setup k8s-check k8s-golden image-check observe-check observe-short
 
 help: ## Print this list
 	@echo 'Leasehold: make <target>'
@@ -80,6 +80,11 @@ observe-short: test-setup ## Check alerts, runbooks and dashboards, and ask ever
 
 k8s-golden: ## Accept the manifests and the chart as they are rendered now, as golden files
 	@$(K8S_CHECK) --write
+
+image-check: test-setup ## Build the image without a container engine, and run the fleet of compose.yaml out of it, as root on Debian
+	@sh deploy/install-servers.sh --for-image
+	$(CARGO) build $(CHECKED) --bins
+	@python=$$(sh k8s/check/setup.sh) && "$$python" k8s/check/built.py "$${CARGO_TARGET_DIR:-target}/debug/leasehold"
 
 ci: ## Do what CI does: format, tests, chaos-short, bench-guard, k8s-check, observe-short, lints, licences, documentation
 	$(CARGO) fmt --all --check

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes sure that this machine has what `make` needs: a C compiler, PostgreSQL and redis-server. With `--for-tests` also
 # PgBouncer, libfaketime for processes with a wrong clock, Prometheus, and Python with virtual environments. Only tests need these.
+# With `--for-image` only what `make image-check` needs: buildah, crun and mmdebstrap.
 #
 # On Debian and Ubuntu the script installs the missing packages, as root or with sudo. It installs programs only: it makes
 # no cluster, and starts no service now or at the next boot. On other systems, or without the right to install, the script
@@ -29,6 +30,12 @@ has_python() {
 }
 
 missing() {
+    if [ "$for_image" = yes ]; then
+        for program in buildah crun mmdebstrap; do
+            command -v "$program" >/dev/null || printf ' %s' "$program"
+        done
+        return 0
+    fi
     command -v cc >/dev/null || printf ' build-essential'
     has_postgres || printf ' postgresql'
     command -v redis-server >/dev/null || printf ' redis-server'
@@ -87,7 +94,11 @@ install_packages() {
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 for_tests=no
-if [ "${1-}" = --for-tests ]; then for_tests=yes; fi
+for_image=no
+case "${1-}" in
+--for-tests) for_tests=yes ;;
+--for-image) for_image=yes ;;
+esac
 packages=$(missing)
 if [ -z "$packages" ]; then exit 0; fi
 say "missing on this machine:$packages"

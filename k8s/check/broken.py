@@ -23,6 +23,16 @@ def edit_api(find):
     return lambda documents: [find(a) for a in pods.of_kind(documents, "Deployment") if pods.component(a) == "api"]
 
 
+def edit_kind(kind, find):
+    """A break that changes the first object of a kind, where there is one."""
+    return lambda documents: [find(one) for one in pods.of_kind(documents, kind)[:1]]
+
+
+def edit_reaper(find):
+    """A break that changes something of the reaper."""
+    return lambda documents: [find(r) for r in pods.of_kind(documents, "Deployment") if pods.component(r) == "reaper"]
+
+
 def remove(kind, ending=""):
     def break_it(documents):
         documents[:] = [d for d in documents if d["kind"] != kind or not d["metadata"]["name"].endswith(ending)]
@@ -52,6 +62,7 @@ BREAKS = [
     (rules.drain, "a longer grace in the settings", settings(LEASEHOLD_WORKER__GRACE_MS="30000")),
     (rules.drain, "a longer time to kill", add_env(name="LEASEHOLD_WORKER__KILL_AFTER_MS", value="8000")),
     (rules.drain, "a preStop hook", wait(5)),
+    (rules.kept_nodes, "hours of grace on any node", edit(lambda w: pods.pod(w).update(terminationGracePeriodSeconds=7500))),
     (rules.restricted, "root", edit(lambda w: pods.pod(w)["securityContext"].update(runAsUser=0))),
     (rules.restricted, "capabilities", edit(lambda w: pods.main(w)["securityContext"].pop("capabilities"))),
     (rules.restricted, "a writable init container",
@@ -79,6 +90,17 @@ BREAKS = [
     (rules.network, "nothing denied", remove("NetworkPolicy", "default-deny")),
     (rules.network, "no way to the stores", remove("NetworkPolicy", "stores")),
     (rules.network, "no way to the metrics", remove("NetworkPolicy", "metrics")),
+    (rules.plain, "a token for workers", edit(lambda w: pods.pod(w).update(automountServiceAccountToken=True))),
+    (rules.plain, "no token for the reaper", edit_reaper(lambda r: pods.pod(r).update(automountServiceAccountToken=False))),
+    (rules.deletion_costs, "more rights", edit_kind("Role", lambda role: role["rules"][0]["verbs"].append("delete"))),
+    (rules.deletion_costs, "a role for somebody else",
+     edit_kind("RoleBinding", lambda binding: binding["subjects"][0].update(namespace="default"))),
+    (rules.deletion_costs, "another role", edit_kind("RoleBinding", lambda binding: binding["roleRef"].update(name="edit"))),
+    (rules.deletion_costs, "another account", edit_reaper(lambda r: pods.pod(r).pop("serviceAccountName", None))),
+    (rules.deletion_costs, "costs of all pods",
+     edit_reaper(lambda r: pods.main(r).get("env", [{}])[0].update(value="app.kubernetes.io/name=leasehold"))),
+    (rules.deletion_costs, "no way to the API server", remove("NetworkPolicy", "-api-server")),
+    (rules.deletion_costs, "a role that nobody needs", edit_reaper(lambda r: pods.main(r).pop("env", None))),
     (rules.migration, "one name for every release",
      lambda documents: pods.of_kind(documents, "Job")[0]["metadata"].update(name="leasehold-migrate")),
     (rules.migration, "nobody waits", edit(lambda w: pods.pod(w).pop("initContainers"))),

@@ -18,6 +18,7 @@ import live
 import render
 import rules
 import schemas
+import workflows
 
 
 def main():
@@ -33,10 +34,11 @@ def main():
     for name, documents in parsed.items():
         problems += [f"{name}: {line}" for document in documents for line in schemas.problems(document)]
         problems += [f"{name}: {line}" for line in rules.problems(documents)]
-    problems += broken.unnoticed([parsed[name] for name in ("kustomize-keda", "helm-keda", "kustomize-api", "helm-api")])
+    problems += broken.unnoticed([parsed[f"{by}-{name}"] for name in ("keda", "api", "hpa") for by in ("kustomize", "helm")])
     problems += rules.stop_timeout_problems(render.ROOT)
     problems += chart.problems()
     problems += image.problems()
+    problems += workflows.problems()
     print(f"{len(parsed)} renderings, {sum(map(len, parsed.values()))} documents, {len(broken.BREAKS)} breaks", flush=True)
     if arguments.program and not problems:
         problems += live.problems(arguments.program, parsed)

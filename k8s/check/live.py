@@ -164,6 +164,11 @@ class Lab:
     def run(self, *command, **variables):
         return self.execute([self.program, *command], **variables)
 
+    def is_healthy(self, log, variables):
+        """What the health check of the image says about the process of this log."""
+        check = ["bash", str(ROOT / "deploy" / "healthy.sh")]
+        return subprocess.run(check, env=self.clean | variables, capture_output=True, check=False).returncode == 0
+
     def execute(self, command, **variables):
         done = subprocess.run(
             command, env=self.clean | variables, cwd=self.folder, capture_output=True, text=True, check=False
@@ -263,18 +268,18 @@ def compose_of(lab):
         for name in "api", "reaper", "worker":
             own, variable = services[name]["environment"] | stores, f"LEASEHOLD_{name.upper()}__LISTEN"
             own[variable] = f"127.0.0.1:{lab.free_port()}"
-            process = lab.start([lab.program, *services[name]["command"]], own, f"compose-{name}.log")
+            log = f"compose-{name}.log"
+            process = lab.start([lab.program, *services[name]["command"]], own, log)
             running.append((name, process))
-            check = ["bash", str(ROOT / "deploy" / "healthy.sh")]
-            asked = lambda own=own: subprocess.run(check, env=lab.clean | own, capture_output=True, check=False).returncode
-            eventually(f"compose: the health check of {name}", lambda: process.poll() is not None or asked() == 0)
+            asked = lambda log=log, own=own: lab.is_healthy(log, own)
+            eventually(f"compose: the health check of {name}", lambda: process.poll() is not None or asked())
             assert process.poll() is None, (lab.folder / f"compose-{name}.log").read_text()
         job = lab.run("enqueue", "--kind", "echo", "--payload", '{"a": 1}', **stores).strip()
         lab.run("job", "wait", job, "--timeout", "30s", **stores)
         process = running[-1][1]
         if (code := stop(process, 45)) != 0:
             yield f"compose: the worker ended with {code} after TERM"
-        if asked() == 0:
+        if asked():
             yield "compose: the health check finds a dead worker healthy"
     finally:
         for _, process in running:

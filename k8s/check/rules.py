@@ -9,6 +9,10 @@ import pods
 STOP_TIMEOUT_S = 3
 # To end idle waits for hints, to write the results and to give the other jobs back.
 MARGIN_S = 10
+# For how long cluster-autoscaler waits for a pod, unless told otherwise.
+NODE_AUTOSCALER_WAITS_S = 600
+# What keeps the node of a pod.
+KEEPS_NODE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 # The grace of a pod that names none.
 KUBERNETES_GRACE_S = 30
 
@@ -47,6 +51,16 @@ def drain(documents):
             yield f"{pods.name(workload)}: terminationGracePeriodSeconds is {given}, and a drain takes up to {needed:g} s"
 
 
+def kept_nodes(documents):
+    """A node autoscaler must not remove the node of a pod for which it would not wait."""
+    for workload in pods.of_kind(documents, "Deployment"):
+        if pods.pod(workload).get("terminationGracePeriodSeconds", KUBERNETES_GRACE_S) <= NODE_AUTOSCALER_WAITS_S:
+            continue
+        annotations = pods.template(workload)["metadata"].get("annotations", {})
+        missing = [f"{key}: {value}" for key, value in KEEPS_NODE.items() if annotations.get(key) != value]
+        yield from (f"{pods.name(workload)}: drains longer than node autoscalers wait, and lacks {one}" for one in missing)
+
+
 def restricted(documents):
     """The Pod Security standard `restricted`, and a file system that cannot be written."""
     for workload in pods.workloads(documents):
@@ -71,11 +85,11 @@ def restricted(documents):
 
 
 def plain(documents):
-    """No token of the API server, no variables of Services, resources for each container, images with a tag."""
+    """No token of the API server that is not needed, no variables of Services, resources for each container, images with a tag."""
     for workload in pods.workloads(documents):
         where, spec = pods.name(workload), pods.pod(workload)
-        if spec.get("automountServiceAccountToken") is not False:
-            yield f"{where}: has a token of the API server"
+        if spec.get("automountServiceAccountToken") is not bool(selector_of_costs(documents, workload)):
+            yield f"{where}: has a token of the API server, or lacks one"
         if spec.get("enableServiceLinks") is not False:
             yield f"{where}: gets variables of every Service"
         for container in pods.containers(workload):
@@ -194,6 +208,50 @@ def network(documents):
             yield f"{pods.name(workload)}: Prometheus may not reach it"
 
 
+def selector_of_costs(documents, workload):
+    """The pods whose deletion cost a reaper writes, as a label selector."""
+    if workload["kind"] != "Deployment" or pods.component(workload) != "reaper":
+        return None
+    return pods.environment(documents, pods.main(workload)).get("LEASEHOLD_REAPER__POD_DELETION_COST")
+
+
+def deletion_costs(documents):
+    """A reaper that writes the costs of pods may list and patch pods, and reach the API server. Nobody else has a role."""
+    writers = [w for w in pods.workloads(documents) if selector_of_costs(documents, w)]
+    owned = pods.of_kind(documents, "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    if not writers:
+        yield from (f"{pods.name(one)}: nobody needs it" for one in owned)
+        return
+    if sorted(one["kind"] for one in owned) != ["Role", "RoleBinding", "ServiceAccount"]:
+        yield f"an account, a role and a binding are needed, not {[pods.name(one) for one in owned]}"
+        return
+    (account,), (role,), (binding,) = (pods.of_kind(owned, kind) for kind in ("ServiceAccount", "Role", "RoleBinding"))
+    if role["rules"] != [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]}]:
+        yield f"{pods.name(role)}: may do more or less than list and patch pods"
+    name, namespaces = account["metadata"]["name"], {one["metadata"].get("namespace", "leasehold") for one in owned}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": next(iter(namespaces))}
+    if len(namespaces) != 1 or binding["subjects"] != [subject]:
+        yield f"{pods.name(binding)}: gives the role to {binding['subjects']}"
+    if (binding["roleRef"]["kind"], binding["roleRef"]["name"]) != ("Role", role["metadata"]["name"]):
+        yield f"{pods.name(binding)}: gives another role"
+    for workload in writers:
+        where = pods.name(workload)
+        if pods.pod(workload).get("serviceAccountName") != name:
+            yield f"{where}: does not use the account {name}"
+        selector = {"matchLabels": dict(term.split("=") for term in selector_of_costs(documents, workload).split(","))}
+        for other in pods.workloads(documents):
+            if pods.matches(selector, pods.labels(other)) != (pods.component(other) == "worker"):
+                yield f"{where}: writes the costs of {pods.name(other)}, or not"
+        ports = {
+            port["port"]
+            for policy in pods.of_kind(documents, "NetworkPolicy")
+            if pods.matches(policy["spec"]["podSelector"], pods.labels(workload))
+            for rule in policy["spec"].get("egress", [])
+            for port in rule.get("ports", [])
+        }
+        yield from (f"{where}: may not reach port {port} of the API server" for port in (443, 6443) if port not in ports)
+
+
 def migration(documents):
     """A finished job cannot be changed: each release has a migration of its own."""
     jobs = pods.of_kind(documents, "Job")
@@ -279,7 +337,9 @@ def off_target(slots, queues, target):
         yield f"the target {target:g} is not nine tenths of {slots[queues[0]]} slots"
 
 
-RULES = [drain, restricted, plain, secrets, references, probes, proxied, spread, network, migration, scaling]
+RULES = [
+    drain, kept_nodes, restricted, plain, secrets, references, probes, proxied, spread, network, deletion_costs, migration, scaling,
+]
 
 
 def problems(documents):

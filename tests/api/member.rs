@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
@@ -20,6 +21,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) struct Member {
     process: Child,
     address: String,
+    log: Arc<Mutex<String>>,
 }
 
 /// An answer.
@@ -84,8 +86,19 @@ impl Member {
             }
         };
         // Read its output, so that the process does not block on a full pipe.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { process, address }
+        let kept = Arc::new(Mutex::new(seen));
+        let keeps = Arc::clone(&kept);
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                keeps.lock().expect("the log").push_str(&format!("{line}\n"));
+            }
+        });
+        Self { process, address, log: kept }
+    }
+
+    /// What the process has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("the log").clone()
     }
 
     /// Where the process listens.

@@ -68,3 +68,27 @@ async fn a_reaper_is_ready_while_postgres_answers() {
     proxy.set(LinkState::Open);
     reaper.until("/readyz", "it is ready again", |answer| answer.status == 200).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaper_outside_of_a_cluster_cannot_write_costs_of_pods_and_does_all_else() {
+    let stores = Stores::start().await;
+    let settings = [("LEASEHOLD_REAPER__POD_DELETION_COST", "app=worker")];
+    let reaper = Member::start_with(&stores, &stores.database.url, &["reaper"], &settings);
+    let metrics = eventually("the step has failed", SOON, || async {
+        let metrics = reaper.metrics().await;
+        if metrics.get("leasehold_reaper_errors_total{step=\"pods\"}") == Some(&1.0) {
+            Ok(metrics)
+        } else {
+            Err(metrics)
+        }
+    })
+    .await;
+    let failed =
+        metrics.iter().filter(|(name, count)| name.starts_with("leasehold_reaper_errors_total") && **count > 0.0);
+    assert_eq!(failed.count(), 1, "{metrics:#?}");
+    assert_eq!((reaper.get("/healthz").await.status, reaper.get("/readyz").await.status), (200, 200));
+    let log = reaper.log();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("pods is unavailable")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("KUBERNETES_SERVICE_HOST is not set"), "{log}");
+    assert!(reaper.stop());
+}

@@ -82,6 +82,7 @@ async fn jobs_that_no_worker_serves_are_a_note() {
         queues: vec![(queue(), 1)],
         kinds: Some(vec![kind("served")]),
         running: 0,
+        oldest_run_s: None,
         draining: false,
         http: None,
     };

@@ -58,6 +58,7 @@ async fn keys_of_one_call_lie_in_one_slot() {
         queues: vec![(queue(), 4)],
         kinds: None,
         running: 0,
+        oldest_run_s: None,
         draining: false,
         http: None,
     };

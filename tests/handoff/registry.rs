@@ -16,6 +16,7 @@ fn worker(queues: &[QueueName], kinds: Option<Vec<Kind>>) -> WorkerRecord {
         queues: queues.iter().map(|queue| (queue.clone(), 4)).collect(),
         kinds,
         running: 2,
+        oldest_run_s: None,
         draining: false,
         http: None,
     }

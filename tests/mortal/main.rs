@@ -18,7 +18,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use leasehold::{Client, Config, Done, FollowOn, Job, JobError, JobId, Run, Store, Worker, handoff_or_later};
 use leasehold_core::{FailPoint, on_fail_points, pass};
-use leasehold_reaper::Reaper;
+use leasehold_kubernetes::{Account, PodsOfCluster};
+use leasehold_reaper::{PodCosts, Reaper};
 use leasehold_tests::{Probe, quick_reaper};
 use nix::{
     sys::signal::{Signal, kill},
@@ -26,9 +27,17 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use std::{path::PathBuf, sync::OnceLock, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// The pods of workers.
+const SELECTOR: &str = "app=worker";
 
 /// The point at which this process dies.
 static PLACE: OnceLock<FailPoint> = OnceLock::new();
@@ -60,8 +69,15 @@ enum Role {
     },
     /// Works on the computations of the example `clusters`, on these clusters
     Clusters { slots: u32, clusters: Vec<String> },
-    /// Reaps
-    Reaper,
+    /// Reaps; with an API server, it stands for election as the reaper that writes the costs of pods
+    Reaper {
+        /// The address of the API server
+        #[arg(long, requires = "account")]
+        api_server: Option<SocketAddr>,
+        /// The folder with token, authority and namespace
+        #[arg(long)]
+        account: Option<PathBuf>,
+    },
 }
 
 fn fail_point(name: &str) -> Result<FailPoint, serde_json::Error> {
@@ -154,7 +170,7 @@ async fn main() -> Result<()> {
             let worker = clusters.iter().fold(worker, |worker, cluster| worker.queue(cluster, slots));
             worker.run_until(std::future::pending()).await?;
         }
-        Role::Reaper => reap(&config).await?,
+        Role::Reaper { api_server, account } => reap(&config, api_server.zip(account)).await?,
     }
     Ok(())
 }
@@ -164,9 +180,16 @@ async fn pool() -> Result<PgPool> {
     Ok(PgPool::connect(&std::env::var("LEASEHOLD_DATABASE_URL")?).await?)
 }
 
-async fn reap(config: &Config) -> Result<()> {
+async fn reap(config: &Config, pods: Option<(SocketAddr, PathBuf)>) -> Result<()> {
     let store = Store::connect(&config.store_settings("mortal reaper").context("database.url")?).await?;
     let handoff = handoff_or_later(&config.handoff_settings().context("redis.url")?).await?;
-    Reaper::new(store, handoff, quick_reaper()).run(CancellationToken::new()).await;
+    let election = Arc::new(store.election());
+    let mut reaper = Reaper::new(store, handoff, quick_reaper());
+    if let Some((address, folder)) = pods {
+        let account = Account { host: Some(address.ip().to_string()), port: Some(address.port()), folder };
+        let pods = Arc::new(PodsOfCluster::new(account, SELECTOR.to_owned()));
+        reaper = reaper.with_pods(PodCosts { pods, election, every: Duration::from_millis(200) });
+    }
+    reaper.run(CancellationToken::new()).await;
     Ok(())
 }

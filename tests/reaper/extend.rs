@@ -152,6 +152,7 @@ async fn an_extension_brings_only_served_kinds() {
         queues: vec![(queue(), 1)],
         kinds: kinds.map(|kinds| kinds.iter().map(|name| kind(name)).collect()),
         running: 0,
+        oldest_run_s: None,
         draining: false,
         http: None,
     };

@@ -19,6 +19,7 @@ fn worker_of(kinds: Option<&[&str]>) -> WorkerRecord {
         queues: vec![(queue(), 1)],
         kinds: kinds.map(|kinds| kinds.iter().map(|name| kind(name)).collect()),
         running: 0,
+        oldest_run_s: None,
         draining: false,
         http: None,
     }

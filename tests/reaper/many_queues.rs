@@ -198,6 +198,7 @@ async fn jobs_of_a_kind_come_into_the_heads_when_a_worker_begins_to_serve_the_ki
         queues: some.iter().map(|queue| (queue.clone(), 1)).collect(),
         kinds: Some(vec![kind.parse().expect("a kind")]),
         running: 0,
+        oldest_run_s: None,
         draining: false,
         http: None,
     };

@@ -13,6 +13,7 @@ mod client_reads;
 mod complete;
 mod connect;
 mod dead_letter;
+mod election;
 mod encryption;
 mod encryption_rules;
 mod enqueue;

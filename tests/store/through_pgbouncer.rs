@@ -11,6 +11,7 @@ mod claim_line;
 mod client_reads;
 mod complete;
 mod dead_letter;
+mod election;
 mod encryption;
 mod encryption_rules;
 mod enqueue;

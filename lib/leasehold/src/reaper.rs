@@ -2,12 +2,17 @@
 
 use crate::{Config, Error, metrics::ReaperMetrics, serve::bind};
 use leasehold_client::Pair;
+use leasehold_kubernetes::{Account, PodsOfCluster};
+use leasehold_reaper::PodCosts;
 use leasehold_telemetry::Vitals;
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How long a taken hint without a claim is kept from other workers.
 const HANDOFF_LEASE: Duration = Duration::from_secs(5);
+
+/// How often the deletion costs of pods are compared. A HorizontalPodAutoscaler decides every 15 s.
+const COSTS_EVERY: Duration = Duration::from_secs(10);
 
 /// A reaper: repairs what crashed processes left behind, moves due jobs into the line, and keeps the head filled.
 ///
@@ -62,8 +67,13 @@ impl ReaperBuilder {
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let listener = bind(self.config.reaper.listen).await?;
         let pair = Pair::connect(&self.config, "leasehold reaper").await?;
-        let reaper =
+        let mut reaper =
             leasehold_reaper::Reaper::new(pair.store.clone(), pair.handoff()?.clone(), reaper_settings(&self.config));
+        if let Some(selector) = &self.config.reaper.pod_deletion_cost {
+            let pods = Arc::new(PodsOfCluster::new(Account::of_this_pod(), selector.clone()));
+            let election = Arc::new(pair.store.election());
+            reaper = reaper.with_pods(PodCosts { pods, election, every: COSTS_EVERY });
+        }
         let watch = reaper.watch();
         let served = listener.map(|listener| {
             let (watched, shown) = (watch.clone(), self.config.shown_queues());

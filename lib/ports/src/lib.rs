@@ -34,6 +34,7 @@ mod line_position;
 mod loads;
 mod notices;
 mod operator;
+mod pods;
 mod pulse;
 mod registry;
 mod reorders;
@@ -62,6 +63,7 @@ pub use line_position::{InvalidLinePosition, LinePosition};
 pub use loads::{CountLoads, LimitedJobs, LoadQuestion, QueueLoad};
 pub use notices::{AWAITED_FOR, DUE_SOON, HearNotices, Notice, SendNotices};
 pub use operator::{FindViolations, InspectHead, Violation};
+pub use pods::{CostWritten, ELECTED_FOR, Election, Pod, Pods, PodsError};
 pub use pulse::Pulse;
 pub use registry::{
     HttpWorker, LastServed, ListWorkers, ReaperRegistry, SERVED_REMEMBERED_FOR, WorkerRecord, WorkerRegistry,

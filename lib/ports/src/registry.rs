@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct WorkerRecord {
     /// A new id for each start.
     pub id: WorkerId,
-    /// The host that the worker runs on.
+    /// The host that the worker runs on. In Kubernetes: the name of the pod.
     pub host: String,
     /// The process id on that host.
     pub pid: u32,
@@ -26,6 +26,9 @@ pub struct WorkerRecord {
     pub kinds: Option<Vec<Kind>>,
     /// The number of jobs that run now.
     pub running: u32,
+    /// For how many whole seconds the oldest of these runs has been claimed. `None` if nothing runs, or if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_run_s: Option<u64>,
     /// The worker stops: its runs may end, and it takes no more jobs.
     #[serde(default)]
     pub draining: bool,

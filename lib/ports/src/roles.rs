@@ -44,7 +44,7 @@ roles! {
     ReaperStore = DueJobs + DeferredSettles + LookUp + LineChanges + Reorders + Schedules + Upkeep;
     /// What a reaper asks of the head.
     ReaperHead =
-        FillHead + LookAtHeads + RepairHead + HintLeases + HearNotices + SendNotices + ReaperRegistry;
+        FillHead + LookAtHeads + RepairHead + HintLeases + HearNotices + SendNotices + ReaperRegistry + ListWorkers;
     /// What an operator's tool asks of the authority.
     OperatorStore = ReaperStore + FindViolations;
     /// What an operator's tool asks of the head.

@@ -14,6 +14,9 @@ pub enum Error {
     /// Redis did not answer at the start of the tick, so the step did not ask again.
     #[error("Redis is unavailable")]
     HandoffAway,
+    /// The API server of Kubernetes did not do its part.
+    #[error("the API server of Kubernetes: {0}")]
+    Pods(#[from] leasehold_ports::PodsError),
     /// The first survey has not ended yet. A later tick has its result.
     #[error(transparent)]
     NotSurveyed(leasehold_line::Error),

@@ -2,11 +2,12 @@
 
 use crate::{
     expiry_guard::ExpiryGuard,
+    pods::{PodCosts, PodsStep},
     report::{StepReport, add},
     settings::Settings,
     shared::Shared,
     sides::{Around, DueSide, FireSide, PostgresSide, RedisSide, SURVEY_TIMEOUT, SurveySide},
-    step::end_all,
+    step::{Slot, end_all},
     tick::Author,
     watch::Watch,
 };
@@ -54,6 +55,13 @@ impl Reaper {
             survey: SurveySide::new(),
             redis: RedisSide::new(),
         }
+    }
+
+    /// Makes this reaper stand for election as the one that writes the deletion costs of pods.
+    #[must_use]
+    pub fn with_pods(mut self, costs: PodCosts) -> Self {
+        self.redis.slots.push(Slot::new(PodsStep::new(costs)));
+        self
     }
 
     /// How often this reaper found Redis emptied.

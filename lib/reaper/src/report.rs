@@ -10,7 +10,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// What one step found and changed.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
-    /// The step: survey, deferred, expire, promote, cancel, pauses, adopt, leases, head, sweep, retain.
+    /// The step: survey, deferred, expire, promote, cancel, pauses, adopt, leases, head, sweep, pods, retain.
     pub step: &'static str,
     /// The number of things that the step looked at.
     pub found: u64,

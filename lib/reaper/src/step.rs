@@ -25,6 +25,8 @@ pub(crate) enum Ran {
     Done,
     /// The step only looked, because its work has to wait.
     Waited,
+    /// The step did not look either: a condition in the log neither begins nor ends.
+    NotNow,
 }
 
 /// When a step runs.
@@ -136,7 +138,9 @@ async fn once(mut step: Box<dyn Step>, tick: Tick) -> Ended {
         Ok(())
     };
     let report = measured(&tick.counts, name, work).await;
-    tick.log(&report);
+    if ran != Ran::NotNow || report.error.is_some() {
+        tick.log(&report);
+    }
     let is_told = ran == Ran::Done || report.error.is_some();
     (step, is_told.then_some(report))
 }

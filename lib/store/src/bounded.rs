@@ -43,7 +43,7 @@ use std::{
 use tokio::time::{error::Elapsed, timeout};
 
 pub(crate) const COMMIT: &str = include_str!("../sql/pooled_commit.sql");
-const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
+pub(crate) const ROLLBACK: &str = include_str!("../sql/pooled_rollback.sql");
 
 /// The statement timeout at the server, for an answer timeout at the client. A tenth of the time is left for the error
 /// to come back and for the rollback.

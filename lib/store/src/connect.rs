@@ -78,6 +78,10 @@ pub struct Settings {
 pub struct Store {
     /// How long a call waits for rows that other sessions have locked.
     pub(crate) lock_timeout: Duration,
+    /// For a connection that is in no pool.
+    pub(crate) servers: Arc<Servers>,
+    /// The server knows `transaction_timeout`.
+    pub(crate) knows_transaction_timeout: bool,
     /// For transactions of several statements.
     pub(crate) transactions: PgPool,
     pub(crate) pooler: Pooler,
@@ -145,7 +149,8 @@ impl Store {
         };
         let servers = servers.into_iter().map(|options| Server { own: own(&options), transactions: options });
         let servers = Servers::new(servers.collect(), chosen, transactions.clone(), settings.acquire_timeout);
-        let pool = Pool::new(servers, limit, settings.max_connections, settings.acquire_timeout);
+        let servers = Arc::new(servers);
+        let pool = Pool::new(Arc::clone(&servers), limit, settings.max_connections, settings.acquire_timeout);
         let limits =
             |within| Limits { within, locks: settings.lock_timeout, knows_transaction_timeout: limits_transactions };
         let bounded = Bounded::new(pool.clone(), form, limits(within));
@@ -154,6 +159,8 @@ impl Store {
         let (locks_at_uptime, locks_at_claims, locks_at_settles, limited_runs, fair_runs, crypt) = Default::default();
         Ok(Self {
             lock_timeout: settings.lock_timeout,
+            servers,
+            knows_transaction_timeout: limits_transactions,
             bounded,
             scans,
             long_statements,

@@ -63,7 +63,7 @@ pub struct PoolUsage {
 
 #[derive(Debug)]
 struct Manager {
-    servers: Servers,
+    servers: Arc<Servers>,
     /// The timeout that is set when a connection is opened.
     statement_timeout: Duration,
 }
@@ -99,7 +99,7 @@ pub(crate) enum Fitness {
 impl Pool {
     /// Connects lazily. `statement_timeout` is the timeout that connections start with.
     pub(crate) fn new(
-        servers: Servers,
+        servers: Arc<Servers>,
         statement_timeout: Duration,
         max_connections: u32,
         acquire_timeout: Duration,

@@ -21,6 +21,7 @@ pub(crate) async fn announce(state: Arc<WorkerState>, done: CancellationToken) {
     let mut remembered: Option<Instant> = None;
     loop {
         record.running = u32::try_from(state.runs.len()).unwrap_or(u32::MAX);
+        record.oldest_run_s = state.runs.oldest(Instant::now()).map(|age| age.as_secs());
         record.draining = state.stopping.is_cancelled();
         let was_unavailable = state.redis.is_unavailable();
         // A server may accept the announcement and refuse the next call. Redis counts as available only when all calls
@@ -81,7 +82,7 @@ async fn note_served(state: &WorkerState, record: &WorkerRecord) {
 fn record(state: &WorkerState) -> WorkerRecord {
     WorkerRecord {
         id: state.id,
-        // For people to read: nothing is decided by these values.
+        // In Kubernetes the host name is the name of the pod, by which a reaper finds the pod. The other values are for people.
         host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -89,6 +90,7 @@ fn record(state: &WorkerState) -> WorkerRecord {
         queues: state.settings.queues.clone(),
         kinds: state.named_kinds().map(<[_]>::to_vec),
         running: 0,
+        oldest_run_s: None,
         draining: false,
         http: None,
     }

@@ -22,6 +22,8 @@ pub(crate) struct Runs {
 #[derive(Debug)]
 struct Held {
     run: Run,
+    /// When the claim was sent.
+    claimed_at: Instant,
     /// When the last write that set the lease in PostgreSQL was *sent*. The lease is valid at least for its full length
     /// from then.
     renewed_at: Instant,
@@ -56,6 +58,13 @@ impl Runs {
         self.held().len()
     }
 
+    /// For how long the oldest run has been claimed; `None` if there is none.
+    pub(crate) fn oldest(&self, now: Instant) -> Option<Duration> {
+        let held = self.held();
+        let first = held.values().map(|held| held.claimed_at).min();
+        first.map(|claimed_at| now.saturating_duration_since(claimed_at))
+    }
+
     /// The runs at this moment.
     pub(crate) fn fences(&self) -> BTreeSet<Fence> {
         self.held().keys().copied().collect()
@@ -69,6 +78,7 @@ impl Runs {
                 run.fence(),
                 Held {
                     run: run.clone(),
+                    claimed_at: sent_at,
                     renewed_at: sent_at,
                     hint_renewed_at: sent_at,
                     hint_lease: self.handoff_lease,

@@ -232,6 +232,7 @@ fn record(id: WorkerId, seen: &Seen, server: &str, draining: bool) -> WorkerReco
         queues: seen.queues.iter().map(|(queue, (limit, _))| (queue.clone(), limit.saturating_add(running))).collect(),
         kinds: (!every).then(|| seen.kinds.keys().flatten().cloned().collect()),
         running,
+        oldest_run_s: None,
         draining,
         http: Some(HttpWorker {
             server: server.to_owned(),

@@ -242,6 +242,14 @@ pub const SETTINGS: &[Setting] = &[
         reason: "A person does not notice such a delay, and an idle round costs a few index reads.",
     },
     Setting {
+        key: "reaper.pod_deletion_cost",
+        kind: ValueKind::Text,
+        default: None,
+        about: "The pods whose deletion cost a reaper writes, as a label selector of Kubernetes: those of the workers. Kubernetes then \
+                deletes idle workers first. Of several reapers, one does it. The reapers need a token of the API server.",
+        reason: "Who may write the cost of a pod may change the pod, so you decide it.",
+    },
+    Setting {
         key: "head.max",
         kind: number(1, 1_000_000, "hints"),
         default: Some("4096"),

@@ -92,6 +92,7 @@ pub struct WorkerConfig {
 pub struct ReaperConfig {
     pub listen: Option<SocketAddr>,
     pub tick_ms: u64,
+    pub pod_deletion_cost: Option<String>,
 }
 
 /// The head of the line.
@@ -255,7 +256,7 @@ impl Default for WorkerConfig {
 
 impl Default for ReaperConfig {
     fn default() -> Self {
-        Self { listen: None, tick_ms: 250 }
+        Self { listen: None, tick_ms: 250, pod_deletion_cost: None }
     }
 }
 

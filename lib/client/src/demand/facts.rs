@@ -128,6 +128,7 @@ mod tests {
             queues: vec![(queue(), slots), ("other".parse().expect("a name"), 50)],
             kinds: kinds.map(|kinds| kinds.iter().map(|kind| kind.parse().expect("a name")).collect()),
             running: 0,
+            oldest_run_s: None,
             draining,
             http: None,
         }

@@ -132,6 +132,7 @@ mod tests {
             queues: vec![(queue.parse().expect("a name"), 2)],
             kinds: kinds.map(|kinds| kinds.iter().map(|kind| kind.parse().expect("a name")).collect()),
             running,
+            oldest_run_s: None,
             draining: false,
             http: None,
         }

@@ -1,0 +1,8 @@
+//! The deletion costs of pods: one elected reaper writes them, at a stub of the API server of Kubernetes that speaks TLS, checks the
+//! token, sends lists in pages, takes merge patches, and fails as told.
+
+mod api_server;
+mod costs;
+mod election;
+mod failures;
+mod scene;
