@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo:rerun-if-changed={folder}");
     }
     let out = env::var("OUT_DIR")?;
-    for folder in ["sql", "functions"] {
+    for folder in ["sql", "sql/violations", "functions"] {
         let target = Path::new(&out).join(folder);
         fs::create_dir_all(&target)?;
         for entry in fs::read_dir(folder)? {

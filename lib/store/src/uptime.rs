@@ -24,6 +24,7 @@ struct Row {
     has_reorders: bool,
     has_batches: bool,
     has_undelivered: bool,
+    has_count_changes: bool,
 }
 
 impl Store {
@@ -52,6 +53,7 @@ impl Store {
             has_reorders: row.has_reorders,
             has_batches: row.has_batches,
             has_undelivered: row.has_undelivered,
+            has_count_changes: row.has_count_changes,
         })
     }
 
