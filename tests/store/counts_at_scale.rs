@@ -23,6 +23,8 @@ impl Fixture {
         let script = format!("PREPARE s AS {};", statement(name));
         sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *connection).await.expect(name);
         let call = if parameters.is_empty() { "EXECUTE s".to_owned() } else { format!("EXECUTE s({parameters})") };
+        // The first call also reads the catalog, for the plans of functions.
+        sqlx::raw_sql(AssertSqlSafe(call.clone())).execute(&mut *connection).await.expect(name);
         let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {call}");
         let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.expect(name);
         sqlx::raw_sql("DEALLOCATE s").execute(&mut *connection).await.expect("deallocate");

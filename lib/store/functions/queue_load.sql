@@ -176,7 +176,7 @@ DECLARE
 BEGIN
     WITH
     -- include counted: queues = c.queue = _queue
-    SELECT json_build_object('queued', json_object_agg(c.kind, c.queued) FILTER (WHERE c.queued > 0), 'running', sum(c.running),
+    SELECT json_build_object('queued', coalesce(json_object_agg(c.kind, c.queued) FILTER (WHERE c.queued > 0), '{}'), 'running', sum(c.running),
                              'ended', sum(c.succeeded + c.dead + c.cancelled))
     INTO counts
     FROM counted c;

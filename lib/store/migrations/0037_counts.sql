@@ -11,8 +11,8 @@ CREATE TABLE IF NOT EXISTS leasehold.count_change (
     xact  xid8 NOT NULL DEFAULT pg_current_xact_id(),
     at    timestamptz NOT NULL DEFAULT now(),
     -- Names that leasehold.job has checked already.
-    queue text COLLATE "C" NOT NULL,
-    kind  text COLLATE "C" NOT NULL,
+    queue text NOT NULL,
+    kind  text NOT NULL,
     state leasehold.job_state NOT NULL,
     jobs  bigint NOT NULL
 ) WITH (
@@ -48,8 +48,8 @@ CREATE TABLE IF NOT EXISTS leasehold.count_fold (
 -- step
 CREATE TABLE IF NOT EXISTS leasehold.folded_count (
     fold      bigint NOT NULL,
-    queue     text COLLATE "C" NOT NULL,
-    kind      text COLLATE "C" NOT NULL,
+    queue     text NOT NULL,
+    kind      text NOT NULL,
     -- The fold in which the queue and the kind appeared. Ends are counted from then on.
     since     bigint NOT NULL,
     blocked   bigint NOT NULL,

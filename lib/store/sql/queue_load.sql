@@ -10,7 +10,7 @@
 WITH
 -- include counted: queues = c.queue = ANY ($1::text[])
 , counts AS MATERIALIZED (
-    SELECT c.queue, json_build_object('queued', json_object_agg(c.kind, c.queued) FILTER (WHERE c.queued > 0), 'running', sum(c.running),
+    SELECT c.queue, json_build_object('queued', coalesce(json_object_agg(c.kind, c.queued) FILTER (WHERE c.queued > 0), '{}'), 'running', sum(c.running),
                                       'ended', sum(c.succeeded + c.dead + c.cancelled)) AS counts
     FROM counted c
     GROUP BY c.queue

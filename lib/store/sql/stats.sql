@@ -3,20 +3,26 @@
 -- Guard:      none, it only reads.
 -- Zero rows:  no queue has a job, a row or a pause.
 -- Oldest:     when the first job of the line became due, of the kind in which that was earliest. Jobs with a priority do not stand in
---             the order in which they became due.
--- Index:      those of the counts; job_line_at, one probe for each queue and kind that has jobs in the line.
+--             the order in which they became due. Of more than 500 queues and kinds that have jobs in the line, the 500 with the most
+--             jobs are asked, because a probe takes up to 20 µs.
+-- Index:      those of the counts; job_line_at, up to 500 probes.
 -- Times:      a time that somebody wrote by hand may be infinite, and PostgreSQL cannot subtract from it.
 -- Cost:       depends on the number of queues and kinds, not on that of jobs. For operators, and for gauges that are read every few
 --             seconds. Must not be called for each job.
 WITH
 -- include counted
-, named AS (
-    SELECT c.queue, c.blocked, c.scheduled, c.queued, c.running, c.succeeded, c.dead, c.cancelled, (
-        SELECT j.run_at FROM leasehold.job j
-        WHERE c.queued > 0 AND j.state = 'queued' AND j.queue = c.queue AND j.kind = c.kind
-        ORDER BY j.line_at, j.id LIMIT 1) AS oldest
+, longest AS MATERIALIZED (
+    SELECT c.queue, c.kind FROM counted c WHERE c.queued > 0 ORDER BY c.queued DESC, c.queue, c.kind LIMIT 500
+), named AS (
+    SELECT c.queue, c.blocked, c.scheduled, c.queued, c.running, c.succeeded, c.dead, c.cancelled, NULL::timestamptz AS oldest
     FROM counted c
     WHERE c.blocked <> 0 OR c.scheduled <> 0 OR c.queued <> 0 OR c.running <> 0 OR c.succeeded <> 0 OR c.dead <> 0 OR c.cancelled <> 0
+    UNION ALL
+    SELECT l.queue, 0, 0, 0, 0, 0, 0, 0, (
+        SELECT j.run_at FROM leasehold.job j
+        WHERE j.state = 'queued' AND j.queue = l.queue AND j.kind = l.kind
+        ORDER BY j.line_at, j.id LIMIT 1)
+    FROM longest l
     UNION ALL
     SELECT q.name::text, 0, 0, 0, 0, 0, 0, 0, NULL FROM leasehold.queue q
     UNION ALL
@@ -27,9 +33,9 @@ WITH
     FROM leasehold.pause p
     GROUP BY p.queue
 ), summed AS (
-    SELECT n.queue, sum(n.blocked)::bigint AS blocked, sum(n.scheduled)::bigint AS scheduled, sum(n.queued)::bigint AS queued,
-           sum(n.running)::bigint AS running, min(n.oldest) AS oldest, sum(n.succeeded)::bigint AS succeeded, sum(n.dead)::bigint AS dead,
-           sum(n.cancelled)::bigint AS cancelled
+    SELECT n.queue, sum(n.blocked::integer) AS blocked, sum(n.scheduled::integer) AS scheduled, sum(n.queued::integer) AS queued,
+           sum(n.running::integer) AS running, min(n.oldest) AS oldest, sum(n.succeeded::integer) AS succeeded, sum(n.dead::integer) AS dead,
+           sum(n.cancelled::integer) AS cancelled
     FROM named n
     GROUP BY n.queue
 )

@@ -14,23 +14,26 @@ newest_fold AS MATERIALIZED (
 ), minute_fold AS MATERIALIZED (
     SELECT f.fold FROM leasehold.count_fold f WHERE f.at <= now() - interval '1 minute' ORDER BY f.fold DESC LIMIT 1
 ), counted AS (
-    SELECT p.queue, p.kind, sum(p.blocked)::bigint AS blocked, sum(p.scheduled)::bigint AS scheduled, sum(p.queued)::bigint AS queued,
-           sum(p.running)::bigint AS running, sum(p.succeeded)::bigint AS succeeded, sum(p.dead)::bigint AS dead,
-           sum(p.cancelled)::bigint AS cancelled
+    SELECT p.queue, p.kind, coalesce(sum(p.blocked), 0) AS blocked, coalesce(sum(p.scheduled), 0) AS scheduled,
+           coalesce(sum(p.queued), 0) AS queued, coalesce(sum(p.running), 0) AS running,
+           coalesce(sum(p.succeeded), 0) AS succeeded, coalesce(sum(p.dead), 0) AS dead,
+           coalesce(sum(p.cancelled), 0) AS cancelled
     FROM (
-        SELECT c.queue, c.kind, c.blocked, c.scheduled, c.queued, c.running, c.succeeded - coalesce(m.succeeded, 0) AS succeeded,
-               c.dead - coalesce(m.dead, 0) AS dead, c.cancelled - coalesce(m.cancelled, 0) AS cancelled
+        -- A sum of bigint is a numeric, which takes ten times as long as a sum of integer.
+        SELECT c.queue, c.kind, c.blocked::integer, c.scheduled::integer, c.queued::integer, c.running::integer,
+               (c.succeeded - coalesce(m.succeeded, 0))::integer AS succeeded, (c.dead - coalesce(m.dead, 0))::integer AS dead,
+               (c.cancelled - coalesce(m.cancelled, 0))::integer AS cancelled
         FROM leasehold.folded_count c
         LEFT JOIN leasehold.folded_count m
                ON m.fold = (SELECT f.fold FROM minute_fold f) AND m.queue = c.queue AND m.kind = c.kind AND m.since = c.since
         WHERE c.fold = (SELECT f.fold FROM newest_fold f) AND ($queues)
         UNION ALL
         SELECT c.queue, c.kind,
-               CASE WHEN c.state = 'blocked' THEN c.jobs END, CASE WHEN c.state = 'scheduled' THEN c.jobs END,
-               CASE WHEN c.state = 'queued' THEN c.jobs END, CASE WHEN c.state = 'running' THEN c.jobs END,
-               CASE WHEN c.state = 'succeeded' AND c.at > now() - interval '1 minute' THEN c.jobs END,
-               CASE WHEN c.state = 'dead' AND c.at > now() - interval '1 minute' THEN c.jobs END,
-               CASE WHEN c.state = 'cancelled' AND c.at > now() - interval '1 minute' THEN c.jobs END
+               CASE WHEN c.state = 'blocked' THEN c.jobs::integer END, CASE WHEN c.state = 'scheduled' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'queued' THEN c.jobs::integer END, CASE WHEN c.state = 'running' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'succeeded' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'dead' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'cancelled' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END
         FROM (
             SELECT c.queue, c.kind, c.state, c.jobs, c.at FROM leasehold.count_change c
             WHERE c.xact >= (SELECT pg_snapshot_xmax(f.snapshot) FROM newest_fold f)
