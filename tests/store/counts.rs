@@ -333,6 +333,17 @@ async fn a_table_that_is_emptied_counts_as_empty() {
     assert!(fixture.stats().await.expect("stats").is_empty());
 }
 
+/// A snapshot does not say whether it shows the changes of its own transaction.
+#[tokio::test]
+async fn a_transaction_that_has_written_does_not_fold() {
+    let fixture = Fixture::start().await;
+    let mut session = open(&fixture, "SELECT leasehold.enqueue('k', '{}')").await;
+    let refused = session.asks("SELECT leasehold.fold_counts()").await.expect_err("an error");
+    assert!(refused.contains("must be the first statement of its transaction"), "{refused}");
+    session.says("ROLLBACK").await;
+    fixture.counts_are_right().await;
+}
+
 /// Two reapers, and one that is slow.
 #[tokio::test]
 async fn one_session_folds_at_a_time_and_the_other_does_not_wait() {

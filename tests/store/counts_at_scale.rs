@@ -11,6 +11,7 @@ use leasehold_servers::PostgresOptions;
 use leasehold_tests::Database;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row};
+use std::{fs, path::Path};
 use uuid::Uuid;
 
 /// How many queues there are, each with one kind.
@@ -91,7 +92,9 @@ async fn counts_are_found_by_index_in_a_new_schema() {
             assert!(text.contains(index), "{name} does not use {index}: {text}");
         }
         for table in ["count_change", "count_fold", "folded_count"] {
-            let scans = format!("\"Node Type\":\"Seq Scan\",\"Parallel Aware\":false,\"Async Capable\":false,\"Relation Name\":\"{table}\"");
+            let scans = format!(
+                "\"Node Type\":\"Seq Scan\",\"Parallel Aware\":false,\"Async Capable\":false,\"Relation Name\":\"{table}\""
+            );
             assert!(!text.contains(&scans), "{name} reads all of {table}: {text}");
         }
     }
@@ -122,4 +125,34 @@ async fn a_prepared_transaction_is_counted_when_it_commits() {
     }
     let broken = fixture.violations().await.expect("violations");
     assert!(broken.is_empty(), "{broken:?}");
+}
+
+/// Whoever ends a job notes the end, and whoever names `job_noted` is known here.
+#[test]
+fn every_statement_that_ends_jobs_notes_the_ends() {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lib/store");
+    let (mut ending, mut by_themselves) = (Vec::new(), Vec::new());
+    for folder in ["sql", "functions"] {
+        for entry in fs::read_dir(store.join(folder)).expect("the folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "sql") {
+                continue;
+            }
+            let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
+            let text = fs::read_to_string(&path).expect("the text");
+            if text.contains("-- include finish") || text.contains("INSERT INTO leasehold.history") {
+                assert!(
+                    text.contains("-- include note_ended") || name == "complete",
+                    "{name} does not note the ends of jobs"
+                );
+                ending.push(name.clone());
+            }
+            if text.contains(" leasehold.job_noted j") {
+                by_themselves.push(name);
+            }
+        }
+    }
+    by_themselves.sort_unstable();
+    assert_eq!(by_themselves, ["claim", "complete", "renew", "report"]);
+    assert_eq!(ending.len(), 12, "{ending:?}");
 }

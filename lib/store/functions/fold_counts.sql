@@ -34,6 +34,9 @@ BEGIN
         is_first := true;
         last := (0, '-infinity', pg_current_snapshot(), 0, 1);
     END IF;
+    IF NOT is_first AND pg_current_xact_id_if_assigned() IS NOT NULL THEN
+        RAISE EXCEPTION 'fold_counts must be the first statement of its transaction that writes';
+    END IF;
     IF is_first OR pg_snapshot_xmax(last.snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN
         -- Nothing is known of the changes that are there.
         _recount := true;

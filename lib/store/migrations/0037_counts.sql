@@ -72,8 +72,8 @@ CREATE TABLE IF NOT EXISTS leasehold.folded_count (
 );
 
 -- The parent of leasehold.job has no rows of its own, as its CHECK says, and the planner leaves it out for the same reason. A statement that
--- names the parent changes rows of leasehold.job, and the triggers of leasehold.job for statements do not fire. Two statements do so, and
--- note their changes themselves: `claim` and `complete`, which a plain job pays for.
+-- names the parent changes rows of leasehold.job, and the triggers of leasehold.job for statements do not fire. `claim` and `complete`,
+-- which a plain job pays for, do so and note their changes themselves; `renew` and `report` change no number of jobs.
 -- step
 CREATE TABLE IF NOT EXISTS leasehold.job_noted (
     LIKE leasehold.job,

@@ -1,4 +1,5 @@
 -- counts_differ: the counts of jobs are those of a count of all jobs. One statement has one snapshot, so changes meanwhile do not matter.
+-- And the triggers are there that note changes.
 -- Index: job_line_at, job_due, job_blocked, job_lease; those of the counts.
 WITH
 -- include counted
@@ -18,4 +19,10 @@ FROM (
     ) c USING (queue, kind, state)
 ) d
 WHERE coalesce(d.exact, 0) <> coalesce(d.counted, 0)
+UNION ALL
+SELECT NULL, format('the trigger %s of leasehold.job is missing or switched off', n.name)
+FROM (VALUES ('count_inserted'), ('count_updated'), ('count_deleted'), ('count_truncated')) n(name)
+WHERE NOT EXISTS (
+    SELECT FROM pg_trigger t
+    WHERE t.tgrelid = 'leasehold.job'::regclass AND t.tgname = n.name AND t.tgenabled IN ('O', 'A'))
 LIMIT 100
