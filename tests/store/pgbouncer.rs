@@ -75,7 +75,8 @@ async fn every_statement_is_planned_like_without_a_pooler() {
                      current_setting('enable_seqscan'), current_setting('jit')));
                  RETURN NULL;
              END $$;
-             CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.note()",
+             CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.note();
+             CREATE TRIGGER note AFTER UPDATE OR DELETE ON leasehold.job_noted EXECUTE FUNCTION public.note()",
         )
         .await;
     some_verbs(&fixture).await;
