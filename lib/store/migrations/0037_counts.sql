@@ -128,6 +128,7 @@ $$;
 
 -- From the end of this step on, each statement of each program notes its changes, whatever its version.
 -- step, with function note_counts
+REVOKE EXECUTE ON FUNCTION leasehold.note_counts() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER count_inserted AFTER INSERT ON leasehold.job
     REFERENCING NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION leasehold.note_counts();
 CREATE OR REPLACE TRIGGER count_updated AFTER UPDATE ON leasehold.job
@@ -138,5 +139,7 @@ CREATE OR REPLACE TRIGGER count_truncated AFTER TRUNCATE ON leasehold.job
     FOR EACH STATEMENT EXECUTE FUNCTION leasehold.note_counts();
 
 -- The first fold counts the jobs themselves, while others write: one snapshot shows both the jobs and whose changes it has counted.
+-- The function is made again with the others, so it gets their owner and their rights.
 -- step, with function fold_counts
 SELECT leasehold.fold_counts(true);
+DROP FUNCTION leasehold.fold_counts(boolean);
