@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("migrations.rs"), migrations()?)?;
-    for folder in ["sql", "functions"] {
+    for folder in ["sql", "sql/violations", "functions"] {
         let target = Path::new(&out).join(folder);
         fs::create_dir_all(&target)?;
         for entry in fs::read_dir(folder)? {

@@ -3,7 +3,7 @@
 
 use crate::world::{HEAD_MAX, LEASE, World, new_job};
 use leasehold_core::{JobId, NewJob, WorkerId};
-use leasehold_reaper::{Examination, Reaper, examine_for};
+use leasehold_reaper::{Drift, Drifted, Examination, Reaper, examine_for, repair};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -224,9 +224,33 @@ damages! {
     a_queue_is_encrypted_by_hand: "encryption_unguarded" left
         [Sql("SELECT leasehold.set_queue_encrypted('cards', true);
               INSERT INTO leasehold.queue (name, encrypted) VALUES ('card', true)")];
+    a_count_is_wrong: "the counts of jobs are those of the rows" left
+        [Sql("INSERT INTO leasehold.count_change (queue, kind, state, jobs) VALUES ('default', 'k', 'queued', 7)")];
+    nobody_counts: "the trigger count_updated of leasehold.job is missing or switched off" left
+        [Sql("ALTER TABLE leasehold.job DISABLE TRIGGER count_updated")];
     an_index_is_gone: "index_missing" left
         [Sql("DROP INDEX leasehold.job_due")];
     a_success_was_run_by_nobody: "finished_without_a_run" left
         [Sql("ALTER TABLE leasehold.history DROP CONSTRAINT success_was_claimed_by_a_worker;
               UPDATE leasehold.history SET worker = NULL WHERE id = '{finished}'")];
+}
+
+/// A reaper only adds changes to the counts. Doctor counts all jobs anew.
+#[tokio::test]
+async fn doctor_repairs_a_wrong_count() {
+    const COUNTS: &str = "the counts of jobs are those of the rows";
+    let script = "ALTER TABLE leasehold.job DISABLE TRIGGER count_inserted;
+                  INSERT INTO leasehold.job (id, run_at, max_attempts, max_crashes, priority, queue, kind, payload, state)
+                  VALUES (gen_random_uuid(), now(), 5, 3, 0, 'elsewhere', 'k', '1', 'queued');
+                  ALTER TABLE leasehold.job ENABLE TRIGGER count_inserted";
+    let scene = found(COUNTS, &[Sql(script)]).await;
+    let World { store, handoff, .. } = &scene.world;
+    let repaired = repair(store, handoff, scene.world.settings()).await.expect("repair");
+    let of_counts = repaired.get(&Drift::CountWrong).copied().expect("what was found");
+    assert_eq!(of_counts, Drifted { found: 1, repaired: 1 });
+    let findings = scene.examine().await.findings;
+    assert!(findings.iter().all(|finding| finding.check != COUNTS), "{findings:#?}");
+    let queues = store.stats().await.expect("stats");
+    let queued = queues.iter().find(|of| of.queue == "elsewhere").map(|of| of.queued);
+    assert_eq!(queued, Some(1));
 }

@@ -6,6 +6,7 @@ mod adopt;
 mod batches;
 mod cancel;
 mod children;
+mod counts;
 mod dead_rows;
 mod drift;
 mod endless_tick;

@@ -156,6 +156,10 @@ async fn every_check_refuses_its_illegal_row() {
         ("webhook_is_disabled_for_a_reason", webhook("disabled_at = now()")),
         ("traceparent_is_of_version_00", trace("x")),
         ("traceparent_is_of_version_00", trace("00-00000000000000000000000000000000-00f067aa0ba902b7-01")),
+        (
+            "job_noted_has_no_rows",
+            insert("job_noted", &[QUEUED, "created_at = now(); epoch = 0; attempt = 0; crashes = 0; line_at = now()"]),
+        ),
         ("operation_action_has_its_argument", operation("action = 'priority'")),
         ("operation_action_has_its_argument", operation("action = 'move'; priority = 1")),
         ("operation_action_has_its_argument", operation("action = 'purge'")),

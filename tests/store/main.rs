@@ -12,6 +12,8 @@ mod claim_line;
 mod client_reads;
 mod complete;
 mod connect;
+mod counts;
+mod counts_at_scale;
 mod dead_letter;
 mod election;
 mod encryption;

@@ -41,7 +41,8 @@ async fn a_statement_runs_under_settings_of_its_own() {
                  INSERT INTO public.seen VALUES (TG_OP, ARRAY[{looks}]);
                  RETURN NULL;
              END $$;
-             CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.note()"
+             CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.note();
+             CREATE TRIGGER note AFTER UPDATE OR DELETE ON leasehold.job_noted EXECUTE FUNCTION public.note()"
         ))
         .await;
     for (name, harm, _) in SETTINGS {
@@ -94,7 +95,8 @@ async fn a_statement_that_is_rolled_back_is_sent_again() {
                      ELSE RETURN NULL;
                  END CASE;
              END $$;
-             CREATE TRIGGER conflict AFTER UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.conflict()",
+             CREATE TRIGGER conflict AFTER UPDATE OR DELETE ON leasehold.job EXECUTE FUNCTION public.conflict();
+             CREATE TRIGGER conflict AFTER UPDATE OR DELETE ON leasehold.job_noted EXECUTE FUNCTION public.conflict()",
         )
         .await;
     let worker = WorkerId::new();

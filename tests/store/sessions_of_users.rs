@@ -15,6 +15,12 @@ impl Session {
         sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut self.0).await.expect("a pid")
     }
 
+    /// What the server answers: an error as its text.
+    pub(crate) async fn asks(&mut self, script: &str) -> Result<(), String> {
+        let done = sqlx::raw_sql(AssertSqlSafe(script.to_owned())).execute(&mut self.0).await;
+        done.map(drop).map_err(|error| error.to_string())
+    }
+
     pub(crate) async fn says(&mut self, script: &str) {
         sqlx::raw_sql(AssertSqlSafe(script.to_owned())).execute(&mut self.0).await.expect(script);
     }

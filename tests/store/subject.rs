@@ -55,7 +55,10 @@ impl Fixture {
     }
 
     pub(crate) async fn with_connections(max_connections: u32) -> Self {
-        let database = Database::start().await;
+        Self::on(Database::start().await, max_connections).await
+    }
+
+    pub(crate) async fn on(database: Database, max_connections: u32) -> Self {
         let store = connect(&database, max_connections).await;
         let own = match POOLER {
             Pooler::None => store.pool().clone(),

@@ -10,6 +10,7 @@ mod claim;
 mod claim_line;
 mod client_reads;
 mod complete;
+mod counts;
 mod dead_letter;
 mod election;
 mod encryption;

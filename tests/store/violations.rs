@@ -73,6 +73,8 @@ async fn each_damage_is_reported_by_the_right_check() {
         ("a trigger of encryption that is gone", "SELECT leasehold.set_queue_encrypted('cards', true); DROP TRIGGER plain_results ON leasehold.history".into(), &["encryption_unguarded"]),
         ("a queue that no trigger names", "SELECT leasehold.set_queue_encrypted('cards', true);
             INSERT INTO leasehold.queue (name, encrypted) VALUES ('card', true)".into(), &["encryption_unguarded"]),
+        ("a count that is wrong", "INSERT INTO leasehold.count_change (queue, kind, state, jobs) VALUES ('default', 'k', 'queued', 1)".into(), &["counts_differ"]),
+        ("jobs that nobody counts", "ALTER TABLE leasehold.job DISABLE TRIGGER count_deleted".into(), &["counts_differ"]),
         ("an index that is gone", "DROP INDEX leasehold.job_line_at".into(), &["index_missing"]),
         ("an index that is not valid", "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'leasehold.job_lease'::regclass".into(), &["index_missing"]),
     ];

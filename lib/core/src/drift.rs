@@ -63,6 +63,8 @@ drift! {
     RowBroken = "row_broken",
     /// A row waits for a reaper, but no reaper comes.
     RowUntended = "row_untended",
+    /// A count of jobs differs from the number of their rows.
+    CountWrong = "count_wrong",
 }
 
 impl From<Drift> for &'static str {

@@ -211,6 +211,8 @@ macro_rules! delegate_store {
                     async fn leases(&self, limit: i64, since: Option<DateTime<Utc>>) -> Vec<Lease>;
                     async fn note_repairs(&self, repair: &Repair) -> Vec<JobId>;
                     async fn retain(&self, keep: Duration) -> Retained;
+                    async fn fold_counts(&self) -> u64;
+                    async fn recount(&self) -> bool;
                 }
             }
 

@@ -36,6 +36,8 @@ pub struct Uptime {
     pub has_batches: bool,
     /// The time for answers to HTTP workers is over, and their servers have not said that they were written.
     pub has_undelivered: bool,
+    /// Whether numbers of jobs have changed since they were last folded.
+    pub has_count_changes: bool,
 }
 
 /// One repair that applies to several jobs.
@@ -82,4 +84,11 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
 
     /// Drops history that is older than the retention, and creates partitions ahead of time.
     async fn retain(&self, keep: Duration) -> Result<Retained, Error>;
+
+    /// Adds the changes of the numbers of jobs to the counts. Returns how many changes these were: 0 if it is too early, or if another
+    /// process does so.
+    async fn fold_counts(&self) -> Result<u64, Error>;
+
+    /// Counts all jobs anew. Returns whether this process has done so: `false` if another process is changing the counts.
+    async fn recount(&self) -> Result<bool, Error>;
 }

@@ -21,6 +21,7 @@ mod error;
 mod expire;
 mod expiry_guard;
 mod fair;
+mod fold_counts;
 mod head;
 mod heads;
 mod lapse;

@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     expire::{Expire, TellExpired},
     fair::Fair,
+    fold_counts::FoldCounts,
     head::HeadStep,
     heads::Heads,
     lapse::Lapse,
@@ -63,6 +64,7 @@ struct Answer {
     has_reorders: bool,
     has_batches: bool,
     has_undelivered: bool,
+    has_count_changes: bool,
 }
 
 /// What all sides use.
@@ -108,6 +110,7 @@ impl Around {
             has_reorders: answer.as_ref().is_some_and(|answer| answer.has_reorders),
             has_batches: answer.as_ref().is_some_and(|answer| answer.has_batches),
             has_undelivered: answer.as_ref().is_some_and(|answer| answer.has_undelivered),
+            has_count_changes: answer.as_ref().is_some_and(|answer| answer.has_count_changes),
             snapshot: answer.map(|answer| answer.snapshot),
             is_moment: false,
             counts: Counts::new(self.shared.watch.clone()),
@@ -139,6 +142,7 @@ impl PostgresSide {
             Slot::new(Cancel),
             Slot::new(Reorder::default()),
             Slot::new(Retain),
+            Slot::new(FoldCounts),
         ];
         Self { slots }
     }
@@ -161,6 +165,7 @@ impl PostgresSide {
                     has_reorders: seen.has_reorders,
                     has_batches: seen.has_batches,
                     has_undelivered: seen.has_undelivered,
+                    has_count_changes: seen.has_count_changes,
                 })
             }
             Err(_) => {

@@ -34,6 +34,8 @@ pub(crate) struct Tick {
     /// Whether a batch is sealed and not complete.
     pub(crate) has_batches: bool,
     pub(crate) has_undelivered: bool,
+    /// Numbers of jobs have changed since they were last folded.
+    pub(crate) has_count_changes: bool,
     /// Whether the step runs because a moment has come that it had named.
     pub(crate) is_moment: bool,
     pub(crate) counts: Counts,

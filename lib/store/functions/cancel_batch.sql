@@ -19,8 +19,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         RETURNING j.*
     ), kept AS (
         -- include finish: state = 'cancelled'
-        RETURNING h.id, h.queue, h.epoch, h.state, h.is_parent
-    ), flagged AS (
+        RETURNING h.id, h.queue, h.epoch, h.state, h.is_parent, h.kind
+    ),
+    -- include note_ended: ended = kept
+    , flagged AS (
         -- PostgreSQL first builds and checks the new row from the version in its snapshot, and only then finds a newer
         -- version. A job that was claimed a moment ago is queued in the snapshot. The CASE keeps this first row valid.
         UPDATE leasehold.job j

@@ -231,8 +231,9 @@ BEGIN
             ), ended AS (
                 -- include finish: state = 'cancelled'; error = t.why; from = gone g JOIN target t ON t.id = g.id;
                 --     trail = leasehold.with_trail(g.trail, 'cancel', g.epoch, NULL, t.why)
-                RETURNING h.id, h.is_parent
-            )
+                RETURNING h.id, h.is_parent, h.queue, h.kind, h.state
+            ),
+            -- include note_ended
             SELECT array_agg(e.id) FILTER (WHERE e.is_parent) INTO ids FROM ended e;
             states := array_fill('cancelled'::text, ARRAY[coalesce(cardinality(ids), 0)]);
             cancel_left := cancel_left - least(cardinality(doomed), cancel_left);

@@ -1,26 +1,27 @@
--- queue_load: what a queue could run now, and what runs: the numbers behind the scaling signal. Whoever replaces the counting by
--- something faster replaces this function.
+-- queue_load: what a queue could run now, and what runs: the numbers behind the scaling signal.
 --
 -- Guard:      none, it only reads.
 -- Parameters: a queue; the kinds whose jobs count, or NULL for every kind; the time after which jobs of other kinds must have become
---             due to count, or NULL if they do not count; the workers that are draining, whose runs do not count.
+--             due to count, or NULL if they do not count; the workers that are draining, whose runs do not count; the counts of the
+--             queue, {"queued": {kind: number}, "running": number, "ended": number}. Programs of earlier versions do not give the counts:
+--             for them the function reads the counts itself.
 -- Answer:     waiting:  jobs without limit keys that could start now. They are queued or parked, and neither their queue nor their
 --                       kind nor their fair key is paused. No other job holds their unique key.
 --             limited:  the jobs that have limit keys, as [{"keys", "waiting"}]: of each key at most as many as it has room for, and
 --                       about 10,000 in all.
 --             rooms:    how many more jobs of each of these keys may start, as {"key": number}. Other keys are free.
---             oldest:   when the first of these jobs became due. Jobs that are parked or wait for room are left out: an older job of
+--             oldest:   when the first of these jobs in the order of the line became due. Jobs that are parked or wait for room are left out: an older job of
 --                       their key is in the line.
 --             running:  runs on workers that are not draining. draining: the other runs.
 --             finished: jobs that ended within the last minute.
--- Cost:       one index entry for each waiting job without limit keys, under 1 µs each after a vacuum, and a row otherwise; one row for each run; one
---             probe for each limit key for which jobs wait, in any queue. A paused queue costs nothing but its runs.
--- Index:      job_lease; history_finished; job_line_at, one short range for each kind; job_parked; job_limited, job_limited_line
---             and those of key_room; job_begun_key and job_unique_key; job_fair_line, only if a fair key is paused.
+-- Cost:       some probes for each kind without limit keys: the jobs were counted when they came. An index entry or a row for each waiting
+--             job of a kind of which a job has limit keys, of which a fair key is paused, or which no worker serves; a row for each run, only
+--             while a worker is draining; one probe for each limit key for which jobs wait, in any queue. A paused queue costs nothing.
+-- Index:      job_lease; job_line_at; job_parked; job_with_limits, job_by_limit and those of key_room; job_begun_key and job_unique_key.
 -- Plans:      generic ones. A plan for the values of each call would be made again for each call.
 -- Rights:     of the caller.
 CREATE OR REPLACE FUNCTION leasehold.queue_load(
-    _queue text, _kinds text[], _others_after timestamptz, _draining uuid[],
+    _queue text, _kinds text[], _others_after timestamptz, _draining uuid[], _counts json,
     OUT waiting bigint, OUT limited json, OUT rooms json, OUT oldest timestamptz, OUT running bigint, OUT draining bigint,
     OUT finished bigint
 )
@@ -41,23 +42,38 @@ DECLARE
     paused_keys text[];
 BEGIN
     waiting := 0;
-    SELECT count(*) FILTER (WHERE j.worker <> ALL (_draining)), count(*) FILTER (WHERE j.worker = ANY (_draining))
-    INTO running, draining
-    FROM leasehold.job j WHERE j.lease_expires_at IS NOT NULL AND j.queue = _queue;
-    SELECT count(*) INTO finished
-    FROM leasehold.history h WHERE h.finished_at > now() - interval '1 minute' AND h.queue = _queue;
+    draining := 0;
+    IF _draining <> '{}' THEN
+        SELECT count(*) INTO draining
+        FROM leasehold.job j WHERE j.lease_expires_at IS NOT NULL AND j.queue = _queue AND j.worker = ANY (_draining);
+    END IF;
+    running := greatest(0, coalesce((_counts ->> 'running')::bigint, 0) - draining);
+    finished := greatest(0, coalesce((_counts ->> 'ended')::bigint, 0));
     IF EXISTS (SELECT FROM leasehold.queue q WHERE q.name = _queue AND q.paused_at IS NOT NULL) THEN
         RETURN;
     END IF;
     paused_keys := ARRAY(SELECT p.name FROM leasehold.pause p WHERE p.queue = _queue AND p.what = 'fair_key');
-    LOOP
-        -- The next kind, one index probe for each.
-        SELECT j.kind::text INTO one FROM leasehold.job j
-        WHERE j.state = 'queued' AND j.queue = _queue AND j.kind > one ORDER BY j.kind LIMIT 1;
-        EXIT WHEN NOT FOUND;
+    FOR one, of_kind IN SELECT k.key, k.value::bigint FROM json_each_text(_counts -> 'queued') k ORDER BY k.key LOOP
         after := CASE WHEN _kinds IS NULL OR one = ANY (_kinds) THEN '-infinity' ELSE _others_after END;
         CONTINUE WHEN after IS NULL OR EXISTS (
             SELECT FROM leasehold.pause p WHERE p.queue = _queue AND p.what = 'kind' AND p.name = one);
+        -- A kind of which no job has limit keys. Its jobs are in the line or in lanes of fair keys, and each of them could start.
+        IF after = '-infinity' AND paused_keys = '{}'
+           AND NOT EXISTS (
+               SELECT FROM leasehold.job j
+               WHERE j.limit_keys IS NOT NULL AND j.limited_at IS NULL AND j.state = 'queued' AND j.queue = _queue AND j.kind = one)
+           AND (NOT EXISTS (SELECT FROM leasehold.job j WHERE j.limited_by IS NOT NULL AND j.state = 'queued')
+                OR NOT EXISTS (
+                    SELECT FROM leasehold.job j
+                    WHERE j.state = 'queued' AND j.queue = _queue AND j.kind = one AND j.line_at = 'infinity')) THEN
+            waiting := waiting + of_kind;
+            counted := counted || one;
+            SELECT j.run_at INTO first FROM leasehold.job j
+            WHERE j.state = 'queued' AND j.queue = _queue AND j.kind = one AND j.line_at < 'infinity'
+            ORDER BY j.line_at, j.id LIMIT 1;
+            oldest := least(oldest, first);
+            CONTINUE;
+        END IF;
         SELECT count(*), min(j.run_at) INTO of_kind, first FROM leasehold.job j
         WHERE j.state = 'queued' AND j.queue = _queue AND j.kind = one AND j.line_at < 'infinity' AND j.run_at >= after;
         IF of_kind > 0 THEN
@@ -146,5 +162,25 @@ BEGIN
         INTO limited, rooms
         FROM unnest(groups) AS g(one);
     END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION leasehold.queue_load(
+    _queue text, _kinds text[], _others_after timestamptz, _draining uuid[],
+    OUT waiting bigint, OUT limited json, OUT rooms json, OUT oldest timestamptz, OUT running bigint, OUT draining bigint,
+    OUT finished bigint
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = 'force_generic_plan' SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    counts json;
+BEGIN
+    WITH
+    -- include counted: queues = c.queue = _queue
+    SELECT json_build_object('queued', coalesce(json_object_agg(c.kind, c.queued) FILTER (WHERE c.queued > 0), '{}'), 'running', sum(c.running),
+                             'ended', sum(c.succeeded + c.dead + c.cancelled))
+    INTO counts
+    FROM counted c;
+    SELECT l.* INTO waiting, limited, rooms, oldest, running, draining, finished
+    FROM leasehold.queue_load(_queue, _kinds, _others_after, _draining, counts) l;
 END
 $$;

@@ -17,8 +17,10 @@ WITH
     RETURNING j.*
 ), kept AS (
     -- include finish: state = 'cancelled'
-    RETURNING h.id, h.queue, h.state, h.is_parent
-), flagged AS (
+    RETURNING h.id, h.queue, h.state, h.is_parent, h.kind
+),
+-- include note_ended: ended = kept
+, flagged AS (
     -- The CASE keeps the first row that PostgreSQL builds valid: see cancel_batch.
     UPDATE leasehold.job j
     SET cancel_requested_at = CASE WHEN j.state = 'running' THEN coalesce(j.cancel_requested_at, now()) END

@@ -24,6 +24,8 @@ WITH target AS MATERIALIZED (
     -- include finish: state = 'dead'; error = t.error; from = gone g JOIN target t ON t.id = g.id
     RETURNING h.*
 ),
+-- include note_ended: ended = ended
+,
 -- include dead_letter: ended = ended
 SELECT e.id, e.epoch, NULL::text AS queue, NULL::timestamptz AS line_at FROM ended e
 UNION ALL

@@ -23,8 +23,9 @@ WITH target AS MATERIALIZED (
     RETURNING j.*
 ), ended AS (
     -- include finish: state = 'cancelled'
-    RETURNING h.id, h.epoch, h.state, h.is_parent
-)
+    RETURNING h.id, h.epoch, h.state, h.is_parent, h.queue, h.kind
+),
+-- include note_ended
 SELECT e.id, e.epoch, NULL::text AS queue, NULL::timestamptz AS line_at FROM ended e
 UNION ALL
 SELECT c.id, NULL, c.queue, c.line_at

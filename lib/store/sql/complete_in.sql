@@ -15,8 +15,9 @@ WITH gone AS (
     -- include leaving
 ), ended AS (
     -- include finish: state = 'succeeded'; result = $4::text::json
-    RETURNING h.id, h.epoch, h.state, h.is_parent
-)
+    RETURNING h.id, h.epoch, h.state, h.is_parent, h.queue, h.kind
+),
+-- include note_ended
 SELECT e.id, e.epoch, NULL::text AS queue, NULL::timestamptz AS line_at FROM ended e
 UNION ALL
 SELECT c.id, NULL, c.queue, c.line_at

@@ -26,8 +26,10 @@ WITH target AS MATERIALIZED (
     -- include leaving
 ), ended AS (
     -- include finish: state = 'succeeded'; result = t.result::json; from = gone g JOIN target t ON t.id = g.id
-    RETURNING h.id, h.epoch, h.state, h.is_parent
-), following AS (
+    RETURNING h.id, h.epoch, h.state, h.is_parent, h.queue, h.kind
+),
+-- include note_ended
+, following AS (
     SELECT json_agg(n.job ORDER BY t.id, n.nth) AS jobs
     FROM ended e
     JOIN target t ON t.id = e.id

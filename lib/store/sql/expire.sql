@@ -67,6 +67,8 @@ WITH spared AS MATERIALIZED (
     --     trail = leasehold.with_trail(g.trail, 'expire', g.epoch, g.worker, NULL); from = gone g JOIN target t ON t.id = g.id
     RETURNING h.*
 ),
+-- include note_ended: ended = ended
+,
 -- include dead_letter: ended = ended
 SELECT a.id, a.queue, a.line_at, a.worker, a.epoch, a.state FROM again a
 UNION ALL

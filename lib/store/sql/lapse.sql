@@ -31,6 +31,8 @@ WITH target AS MATERIALIZED (
     --     trail = leasehold.with_trail(g.trail, CASE WHEN g.expired THEN 'cancel' ELSE 'bury' END, g.epoch, NULL, g.reason)
     RETURNING h.*
 ),
+-- include note_ended: ended = kept
+,
 -- include dead_letter: ended = kept
 SELECT k.id, k.queue, k.state::text AS state FROM kept k
 UNION ALL

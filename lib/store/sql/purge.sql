@@ -23,8 +23,9 @@ WITH line AS MATERIALIZED (
     RETURNING j.*
 ), ended AS (
     -- include finish: state = 'cancelled'
-    RETURNING h.id, h.state, h.is_parent
-)
+    RETURNING h.id, h.state, h.is_parent, h.queue, h.kind
+),
+-- include note_ended
 SELECT e.id FROM ended e
 UNION ALL
 -- Only tells the children. A reaper finds those that are now in the line.

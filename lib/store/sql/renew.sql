@@ -8,6 +8,7 @@
 --             the worker still holds it with the old lease, and must renew it at the next heartbeat. No reaper can expire
 --             the row while it is locked.
 -- Index:      job_pkey.
+-- Counts:     the statement names job_noted, whose only rows are those of leasehold.job, because it changes no number of jobs.
 WITH run AS MATERIALIZED (
     SELECT r.id, r.epoch FROM unnest($2::uuid[], $3::integer[]) AS r(id, epoch) ORDER BY r.id
 ), target AS MATERIALIZED (
@@ -19,9 +20,9 @@ WITH run AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) j
 ), renewed AS (
-    UPDATE leasehold.job j
+    UPDATE leasehold.job_noted j
     SET lease_expires_at = now() + $4::bigint * interval '1 millisecond'
-    WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
+    WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t)) AND j.state = 'running'
     RETURNING j.id, j.epoch, j.cancel_requested_at IS NOT NULL AS cancel_wanted
 )
 SELECT n.id, n.epoch, n.cancel_wanted, false AS locked FROM renewed n

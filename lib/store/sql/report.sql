@@ -6,6 +6,7 @@
 -- Locked:     a row that another transaction has locked is skipped; the next report of the run has everything.
 -- Zero rows:  a run that is not in the answer has a stale fence, or its row is locked.
 -- Index:      job_pkey. No index contains the changed column, so the new version of the row needs no index entry.
+-- Counts:     the statement names job_noted, whose only rows are those of leasehold.job, because it changes no number of jobs.
 WITH target AS MATERIALIZED (
     SELECT j.id, r.done, r.notes
     FROM (SELECT DISTINCT ON (r.id, r.epoch) *
@@ -17,12 +18,12 @@ WITH target AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) j
 )
-UPDATE leasehold.job j
+UPDATE leasehold.job_noted j
 SET progress = jsonb_build_object('epoch', j.epoch, 'done', t.done, 'at', now(), 'notes', (
         SELECT coalesce(jsonb_agg(jsonb_build_object('nth', n.nth, 'at', now() - n.ago_ms * interval '1 millisecond', 'note', n.note)
                                   ORDER BY n.nth), '[]')
         FROM json_to_recordset(t.notes::json) AS n(nth bigint, ago_ms bigint, note text)))
 FROM target t
 -- The array determines how rows are found. With only the join, the planner would hash a long line for a large batch.
-WHERE j.id = t.id AND j.id = ANY (ARRAY(SELECT t.id FROM target t))
+WHERE j.id = t.id AND j.id = ANY (ARRAY(SELECT t.id FROM target t)) AND j.state = 'running'
 RETURNING j.id

@@ -73,12 +73,16 @@ GRANT SELECT ON ALL TABLES IN SCHEMA leasehold TO leasehold_reader;
 REVOKE ALL ON leasehold.webhook_secret FROM leasehold_reader;
 GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_id(uuid),
     leasehold.line_at(timestamptz, integer, text), leasehold.limit_of(text), leasehold.is_fair(text),
-    leasehold.key_room(text, interval), leasehold.queue_load(text, text[], timestamptz, uuid[]) TO leasehold_reader, leasehold_app;
+    leasehold.key_room(text, interval), leasehold.queue_load(text, text[], timestamptz, uuid[]),
+    leasehold.queue_load(text, text[], timestamptz, uuid[], json) TO leasehold_reader, leasehold_app;
 
 GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.batch, leasehold.job_webhook,
     leasehold.key_limit, leasehold.limit_change, leasehold.limit_slot, leasehold.limit_bucket, leasehold.fair_weight,
     leasehold.fair_weight_change, leasehold.pause, leasehold.migration, leasehold.function TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
+-- Whoever inserts a job notes that there is one more.
+GRANT SELECT ON leasehold.count_change, leasehold.count_fold, leasehold.folded_count TO leasehold_app;
+GRANT INSERT (queue, kind, state, jobs) ON leasehold.count_change TO leasehold_app;
 DO $$
 DECLARE
     called regprocedure;

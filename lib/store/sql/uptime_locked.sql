@@ -10,4 +10,5 @@ SELECT now() AS now, (extract(epoch FROM now() - pg_postmaster_start_time()) * 1
        pg_current_snapshot()::text AS snapshot, NULL::bigint AS watched_ms_ago, true AS has_deferred, true AS has_ended_parents,
        EXISTS (SELECT FROM leasehold.job j WHERE j.limited_by IS NOT NULL AND j.state >= 'queued' AND j.state <= 'queued') AS has_limited,
        true AS has_limit_changes, true AS has_fair, true AS has_reorders, true AS has_batches, true AS has_undelivered,
+       true AS has_count_changes,
        pg_is_in_recovery() AS is_standby, current_setting('transaction_read_only') = 'on' AS is_read_only

@@ -16,6 +16,7 @@ mod cancel;
 mod change;
 mod claim;
 mod connect;
+mod counts;
 mod dead_errors;
 mod deferred;
 mod election;

@@ -12,8 +12,9 @@ use uuid::Uuid;
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Store {
-    /// What each of some queues could run now. Reads the index entries of all jobs that wait in these queues. So this is for
-    /// autoscalers, operators and gauges, and must not be called for each job.
+    /// What each of some queues could run now. Reads the counts of these queues, and the changes since they were last folded. Of a kind
+    /// with limit keys it reads an index entry of each waiting job. So this is for autoscalers, operators and gauges, and must not be
+    /// called for each job.
     ///
     /// # Errors
     /// The statement failed.
@@ -31,7 +32,7 @@ impl Store {
             let within = of.others_within?.min(LONGEST);
             i64::try_from(within.as_millis()).ok()
         });
-        let statement = sqlx::query(include_str!("../sql/queue_load.sql"))
+        let statement = sqlx::query(crate::statement::statement!("queue_load"))
             .bind(queues)
             .bind(kinds)
             .bind(others_ms.collect::<Vec<Option<i64>>>())

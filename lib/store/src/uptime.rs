@@ -27,6 +27,7 @@ struct Row {
     has_reorders: bool,
     has_batches: bool,
     has_undelivered: bool,
+    has_count_changes: bool,
 }
 
 crate::from_row!(Row {
@@ -44,6 +45,7 @@ crate::from_row!(Row {
     has_reorders,
     has_batches,
     has_undelivered,
+    has_count_changes,
 });
 
 impl Store {
@@ -82,6 +84,7 @@ impl Store {
             has_reorders: row.has_reorders,
             has_batches: row.has_batches,
             has_undelivered: row.has_undelivered,
+            has_count_changes: row.has_count_changes,
         })
     }
 

@@ -17,7 +17,7 @@ macro_rules! checks {
     ($($name:ident),* $(,)?) => {
         /// The names of the checks that [`Store::violations`] makes.
         pub const CHECKS: &[&str] = &[$(stringify!($name)),*];
-        const STATEMENTS: &[&str] = &[$(include_str!(concat!("../sql/violations/", stringify!($name), ".sql"))),*];
+        const STATEMENTS: &[&str] = &[$(include_str!(concat!(env!("OUT_DIR"), "/sql/violations/", stringify!($name), ".sql"))),*];
     };
 }
 
@@ -47,6 +47,7 @@ checks! {
     constraint_missing,
     index_missing,
     encryption_unguarded,
+    counts_differ,
 }
 
 impl Store {

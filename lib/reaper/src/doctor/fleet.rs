@@ -40,6 +40,14 @@ const SCHEDULES: Check = Check {
 };
 /// The checks of the store that an operator's schedule can fail.
 const OF_SCHEDULES: [&str; 1] = ["schedule_makes_no_job"];
+const COUNTS: Check = Check {
+    name: "the counts of jobs are those of the rows",
+    store: "postgres",
+    advice: "`leasehold doctor --repair` counts all jobs anew, while the fleet works; find out who has switched off the triggers of \
+             leasehold.job or changed the counts by hand",
+};
+/// The checks of the store that compare counts.
+const OF_COUNTS: [&str; 1] = ["counts_differ"];
 const OVERDUE: Check = Check {
     name: "expired leases are ended",
     store: "postgres",
@@ -72,9 +80,10 @@ fn locked_by(evidence: &Evidence, id: JobId) -> String {
 }
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
-    notebook.looked(&ROWS, evidence.checks.len() - OF_THE_REAPER.len() - OF_SCHEDULES.len());
+    notebook.looked(&ROWS, evidence.checks.len() - OF_THE_REAPER.len() - OF_SCHEDULES.len() - OF_COUNTS.len());
     notebook.looked(&UNTENDED, OF_THE_REAPER.len());
     notebook.looked(&SCHEDULES, OF_SCHEDULES.len());
+    notebook.looked(&COUNTS, OF_COUNTS.len());
     for violation in &evidence.violations {
         let about = violation.id.map_or_else(String::new, |id| format!("job {id}: "));
         let subject = format!("{}/{:?}", violation.check, violation.id);
@@ -82,6 +91,8 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
             (&UNTENDED, Drift::RowUntended)
         } else if OF_SCHEDULES.contains(&violation.check.as_str()) {
             (&SCHEDULES, Drift::RowBroken)
+        } else if OF_COUNTS.contains(&violation.check.as_str()) {
+            (&COUNTS, Drift::CountWrong)
         } else {
             (&ROWS, Drift::RowBroken)
         };

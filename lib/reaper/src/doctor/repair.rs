@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep};
 
 /// Long enough to tell jobs that only move from damage. The steps also repair damage that this check misses.
 const LOOK_FOR: Duration = Duration::from_millis(300);
+/// How often a recount is tried while another process changes the counts, once a tick.
+const RECOUNTS_MAX: u32 = 40;
 
 /// Runs every step of a reaper twice, because the steps repair damage only when they see it a second time. Signs as
 /// doctor in the trails of jobs. Returns the damage that was found and repaired, by kind.
@@ -26,11 +28,23 @@ where
     H: OperatorHead + Clone + 'static,
 {
     let mut missing = HashMap::<QueueName, HashSet<JobId>>::new();
-    let mut is_any_overdue = false;
+    let (mut is_any_overdue, mut wrong_counts) = (false, 0);
     for finding in examine_for(store, handoff, LOOK_FOR).await?.findings {
         is_any_overdue |= finding.kind == Drift::LeaseExpired;
+        wrong_counts += u64::from(finding.kind == Drift::CountWrong);
         if let (Drift::HintMissing, Some(queue), Some(job)) = (finding.kind, finding.queue, finding.job) {
             missing.entry(queue).or_default().insert(job);
+        }
+    }
+    // A reaper that changes the counts at this moment soon ends.
+    let mut is_counted = false;
+    for _ in 0..RECOUNTS_MAX {
+        if wrong_counts == 0 || is_counted {
+            break;
+        }
+        is_counted = store.recount().await?;
+        if !is_counted {
+            sleep(settings.tick).await;
         }
     }
     let store_of_reaper: Arc<dyn ReaperStore> = Arc::new(store.clone());
@@ -50,5 +64,10 @@ where
     for _ in 0..2 {
         reaper.round().await;
     }
-    Ok(reaper.watch().totals().drift)
+    let mut drift = reaper.watch().totals().drift;
+    if wrong_counts > 0 {
+        let repaired = if is_counted { wrong_counts } else { 0 };
+        drift.insert(Drift::CountWrong, Drifted { found: wrong_counts, repaired });
+    }
+    Ok(drift)
 }

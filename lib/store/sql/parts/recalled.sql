@@ -4,6 +4,7 @@
 -- Guard:      the fence of each run: the job runs with the epoch of the claim and with this worker, $1; and it is in the queue that the
 --             client may work on.
 -- Locked:     a row that another session has locked keeps its lease, as in renew. The run is in the answer.
+-- Counts:     the statement names job_noted, because a renewal changes no number of jobs.
 -- Index:      http_claim_by_id, then job_pkey.
 WITH target AS MATERIALIZED (
     SELECT held.id
@@ -14,7 +15,7 @@ WITH target AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) held
 ), renewed AS (
-    UPDATE leasehold.job j
+    UPDATE leasehold.job_noted j
     SET lease_expires_at = now() + $lease_ms::bigint * interval '1 millisecond'
     WHERE j.id = ANY (ARRAY(SELECT t.id FROM target t))
     RETURNING j.id, j.lease_expires_at

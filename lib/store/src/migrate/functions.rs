@@ -22,7 +22,7 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
 }
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 70] = [
+const FILES: [(&str, &str); 72] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -93,6 +93,8 @@ const FILES: [(&str, &str); 70] = [
     function!("make_partition"),
     function!("drop_partition"),
     function!("trim_audit"),
+    function!("note_counts"),
+    function!("fold_counts"),
 ];
 
 /// The first line is the revision of all files together, the second line their digest.

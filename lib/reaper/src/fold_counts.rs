@@ -1,0 +1,44 @@
+//! Adds the changes of the numbers of jobs to the counts. Without this step the numbers stay right, and reading them takes longer and
+//! longer.
+
+use crate::{
+    error::Error,
+    step::{Needs, Period, Ran, Step},
+    tick::Tick,
+};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// How often a reaper looks whether there are enough changes. A reader reads the changes of at least this time one by one.
+const EVERY: Duration = Duration::from_secs(1);
+/// The pause after a failure. The first fold after a restore counts all jobs, which may take long.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct FoldCounts;
+
+#[async_trait]
+impl Step for FoldCounts {
+    fn name(&self) -> &'static str {
+        "counts"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::Postgres
+    }
+
+    fn period(&self) -> Period {
+        Period::After { success: EVERY, failure: AGAIN_AFTER }
+    }
+
+    fn is_wanted(&self, tick: &Tick) -> bool {
+        tick.store.is_some() && tick.has_count_changes
+    }
+
+    async fn run(&mut self, tick: &Tick) -> Result<Ran, Error> {
+        let folded = tick.store()?.fold_counts().await?;
+        tick.counts.found(folded);
+        tick.counts.changed(folded);
+        Ok(if folded > 0 { Ran::Done } else { Ran::Waited })
+    }
+}

@@ -1,0 +1,112 @@
+-- fold_counts: adds the changes of counts that are in no fold yet to the counts of the newest fold, as a new fold. Or counts all jobs anew.
+--
+-- Guard:      one caller at a time (a lock for the transaction). A change is folded if the snapshot of the statement shows its
+--             transaction, and the fold keeps this snapshot. So each change is in a fold exactly once, or it is read apart from it.
+-- Parameters: whether to count the jobs themselves. This reads an index entry of each job, and holds up nobody.
+-- Answer:     how many changes were folded; 0 if it is too early for a fold; NULL if another session folds.
+-- When:       a fold writes a row for each queue and kind. So it is made when there are at least as many changes, and at least 1,000,
+--             or when the oldest change has waited for 0.5 ms for each of them, and for 5 s at most.
+-- Alone:      this must be the first statement of its transaction that writes: a snapshot does not say whether it shows the changes
+--             of its own transaction.
+-- Restored:   after a restore into another server, the numbers of transactions may begin anew. They are then lower than those of the
+--             newest fold, and all jobs are counted.
+-- Keeps:      the folds of the last minute, and one before it: the difference is what has ended in this minute.
+-- Index:      count_fold_pkey; folded_count_pkey; count_change_xact.
+-- Rights:     of the caller: a reaper, or an operator.
+CREATE OR REPLACE FUNCTION leasehold.fold_counts(_recount boolean DEFAULT false) RETURNS bigint
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    last leasehold.count_fold;
+    is_first boolean := false;
+    begins xid8;
+    open_then xid8[];
+    changes bigint;
+    oldest timestamptz;
+    enough bigint;
+    before bigint;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('leasehold.count', 0)) THEN
+        RETURN NULL;
+    END IF;
+    -- Each statement from here on has a newer snapshot than the fold of the last holder of the lock.
+    SELECT f.* INTO last FROM leasehold.count_fold f ORDER BY f.fold DESC LIMIT 1;
+    IF NOT FOUND THEN
+        is_first := true;
+        last := (0, '-infinity', pg_current_snapshot(), 0, 1);
+    END IF;
+    IF NOT is_first AND pg_current_xact_id_if_assigned() IS NOT NULL THEN
+        RAISE EXCEPTION 'fold_counts must be the first statement of its transaction that writes';
+    END IF;
+    IF is_first OR pg_snapshot_xmax(last.snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN
+        -- Nothing is known of the changes that are there.
+        _recount := true;
+        begins := '0';
+    ELSE
+        begins := pg_snapshot_xmax(last.snapshot);
+        open_then := ARRAY(SELECT pg_snapshot_xip(last.snapshot));
+    END IF;
+    IF NOT _recount THEN
+        enough := greatest(1000, last.pairs);
+        SELECT count(*), min(c.at) INTO changes, oldest
+        FROM (SELECT c.at FROM leasehold.count_change c WHERE c.xact >= begins OR c.xact = ANY (open_then) LIMIT enough) c;
+        IF changes = 0 OR (changes < enough AND oldest > now() - least(interval '5 s', last.pairs * interval '500 microseconds')) THEN
+            RETURN 0;
+        END IF;
+    END IF;
+    before := (SELECT f.fold FROM leasehold.count_fold f WHERE f.at <= now() - interval '1 minute' ORDER BY f.fold DESC LIMIT 1);
+
+    -- One statement, so one snapshot.
+    WITH taken AS (
+        DELETE FROM leasehold.count_change c WHERE c.xact >= begins OR c.xact = ANY (open_then)
+        RETURNING c.queue, c.kind, c.state, c.jobs, c.at
+    ), change AS (
+        SELECT t.queue, t.kind, t.state, sum(t.jobs) AS jobs, max(t.at) AS at
+        FROM taken t
+        -- An end that nobody has folded within a minute is no longer asked for.
+        WHERE CASE WHEN t.state <= 'running' THEN NOT _recount ELSE t.at > now() - interval '1 minute' END
+        GROUP BY t.queue, t.kind, t.state
+        UNION ALL
+        SELECT e.queue, e.kind, e.state, e.jobs, NULL
+        FROM (
+            -- include exact_counts
+        ) e
+        WHERE _recount
+    ), counted AS (
+        SELECT p.queue, p.kind, coalesce(min(p.since), last.fold + 1) AS since,
+               coalesce(sum(p.jobs) FILTER (WHERE p.state = 'blocked'), 0) AS blocked,
+               coalesce(sum(p.jobs) FILTER (WHERE p.state = 'scheduled'), 0) AS scheduled,
+               coalesce(sum(p.jobs) FILTER (WHERE p.state = 'queued'), 0) AS queued,
+               coalesce(sum(p.jobs) FILTER (WHERE p.state = 'running'), 0) AS running,
+               coalesce(sum(p.jobs) FILTER (WHERE p.state = 'succeeded'), 0) AS succeeded,
+               coalesce(sum(p.jobs) FILTER (WHERE p.state = 'dead'), 0) AS dead,
+               coalesce(sum(p.jobs) FILTER (WHERE p.state = 'cancelled'), 0) AS cancelled,
+               max(p.ended_at) AS ended_at
+        FROM (
+            SELECT b.queue, b.kind, b.since, s.state::leasehold.job_state AS state, s.jobs, b.ended_at
+            FROM leasehold.folded_count b
+            CROSS JOIN LATERAL (
+                VALUES ('blocked', b.blocked), ('scheduled', b.scheduled), ('queued', b.queued), ('running', b.running),
+                       ('succeeded', b.succeeded), ('dead', b.dead), ('cancelled', b.cancelled)) s(state, jobs)
+            WHERE b.fold = last.fold AND NOT (_recount AND s.state IN ('blocked', 'scheduled', 'queued', 'running'))
+            UNION ALL
+            SELECT c.queue, c.kind, NULL, c.state, c.jobs, CASE WHEN c.state > 'running' THEN c.at END FROM change c
+        ) p
+        GROUP BY p.queue, p.kind
+    ), folded AS (
+        INSERT INTO leasehold.folded_count (fold, queue, kind, since, blocked, scheduled, queued, running, succeeded, dead, cancelled,
+                                            ended_at)
+        SELECT last.fold + 1, c.queue, c.kind, c.since, c.blocked, c.scheduled, c.queued, c.running, c.succeeded, c.dead, c.cancelled,
+               c.ended_at
+        FROM counted c
+        -- A queue and a kind without jobs are left out when nobody can ask any more for the ends of their last jobs.
+        WHERE c.blocked <> 0 OR c.scheduled <> 0 OR c.queued <> 0 OR c.running <> 0 OR c.ended_at > now() - interval '2 minutes'
+        RETURNING 1
+    )
+    INSERT INTO leasehold.count_fold (fold, snapshot, pairs, kept_from)
+    SELECT last.fold + 1, pg_current_snapshot(), (SELECT count(*) FROM folded), greatest(last.kept_from, before);
+
+    DELETE FROM leasehold.folded_count b WHERE b.fold >= last.kept_from AND b.fold < before;
+    DELETE FROM leasehold.count_fold f WHERE f.fold >= last.kept_from AND f.fold < before;
+    RETURN coalesce(changes, 1);
+END
+$$;

@@ -1,0 +1,47 @@
+-- counted: how many jobs each queue and kind has in each live state, and how many have ended within the last minute: the counts of the
+-- newest fold, and the changes of the transactions that this fold has not seen.
+--
+-- Takes:      queues = true
+-- From:       queues: a condition on the rows `c`, which have a queue.
+-- Answer:     CTEs; the last one is `counted`: queue, kind, blocked, scheduled, queued, running, succeeded, dead, cancelled.
+-- Exact:      a transaction changes jobs and counts at once. A statement sees all of its changes or none, and counts them in the fold
+--             or apart from it, never in both. Ends are those after the first fold that is not a minute old, and up to 5 s older.
+-- Index:      count_fold_pkey, the newest rows; folded_count_pkey, the rows of two folds; count_change_xact, from the first transaction
+--             on that the fold has not seen, and one probe for each transaction that was open then.
+-- Cost:       1 µs for each row: it depends on the number of queues and kinds, not on that of jobs.
+newest_fold AS MATERIALIZED (
+    SELECT f.fold, f.snapshot FROM leasehold.count_fold f ORDER BY f.fold DESC LIMIT 1
+), minute_fold AS MATERIALIZED (
+    SELECT f.fold FROM leasehold.count_fold f WHERE f.at <= now() - interval '1 minute' ORDER BY f.fold DESC LIMIT 1
+), counted AS (
+    SELECT p.queue, p.kind, coalesce(sum(p.blocked), 0) AS blocked, coalesce(sum(p.scheduled), 0) AS scheduled,
+           coalesce(sum(p.queued), 0) AS queued, coalesce(sum(p.running), 0) AS running,
+           coalesce(sum(p.succeeded), 0) AS succeeded, coalesce(sum(p.dead), 0) AS dead,
+           coalesce(sum(p.cancelled), 0) AS cancelled
+    FROM (
+        -- A sum of bigint is a numeric, which takes ten times as long as a sum of integer.
+        SELECT c.queue, c.kind, c.blocked::integer, c.scheduled::integer, c.queued::integer, c.running::integer,
+               (c.succeeded - coalesce(m.succeeded, 0))::integer AS succeeded, (c.dead - coalesce(m.dead, 0))::integer AS dead,
+               (c.cancelled - coalesce(m.cancelled, 0))::integer AS cancelled
+        FROM leasehold.folded_count c
+        LEFT JOIN leasehold.folded_count m
+               ON m.fold = (SELECT f.fold FROM minute_fold f) AND m.queue = c.queue AND m.kind = c.kind AND m.since = c.since
+        WHERE c.fold = (SELECT f.fold FROM newest_fold f) AND ($queues)
+        UNION ALL
+        SELECT c.queue, c.kind,
+               CASE WHEN c.state = 'blocked' THEN c.jobs::integer END, CASE WHEN c.state = 'scheduled' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'queued' THEN c.jobs::integer END, CASE WHEN c.state = 'running' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'succeeded' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'dead' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'cancelled' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END
+        FROM (
+            SELECT c.queue, c.kind, c.state, c.jobs, c.at FROM leasehold.count_change c
+            WHERE c.xact >= (SELECT pg_snapshot_xmax(f.snapshot) FROM newest_fold f)
+            UNION ALL
+            SELECT c.queue, c.kind, c.state, c.jobs, c.at FROM leasehold.count_change c
+            WHERE c.xact = ANY (ARRAY(SELECT pg_snapshot_xip(f.snapshot) FROM newest_fold f))
+        ) c
+        WHERE ($queues)
+    ) p
+    GROUP BY p.queue, p.kind
+)
