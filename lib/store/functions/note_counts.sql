@@ -21,7 +21,8 @@ BEGIN
         IF NOT FOUND THEN
             RETURN NULL;
         END IF;
-        SELECT count(*), count(*) FILTER (WHERE c.state = one_state AND c.kind::text = one_kind COLLATE "C" AND c.queue::text = one_queue COLLATE "C")
+        SELECT count(*), count(*) FILTER (
+                   WHERE c.state = one_state AND c.kind::text = one_kind COLLATE "C" AND c.queue::text = one_queue COLLATE "C")
         INTO of_all, of_one
         FROM came c;
         IF of_one = of_all THEN

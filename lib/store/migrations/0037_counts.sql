@@ -71,8 +71,8 @@ CREATE TABLE IF NOT EXISTS leasehold.folded_count (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- The parent of leasehold.job has no rows of its own, as its CHECK says, and the planner leaves it out for the same reason. A statement that
--- names the parent changes rows of leasehold.job, and the triggers of leasehold.job for statements do not fire. `claim` and `complete`,
+-- The parent of leasehold.job has no rows of its own, as its CHECK says, and the planner leaves it out for the same reason. A statement
+-- that names the parent changes rows of leasehold.job, and the triggers of leasehold.job for statements do not fire. `claim` and `complete`,
 -- which a plain job pays for, do so and note their changes themselves; `renew` and `report` change no number of jobs.
 -- step
 CREATE TABLE IF NOT EXISTS leasehold.job_noted (
@@ -105,14 +105,16 @@ BEGIN
         UNION ALL
         SELECT format('GRANT %s ON leasehold.job_noted TO %s', a.privilege_type, coalesce(quote_ident(r.rolname), 'PUBLIC'))
         FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
-        WHERE c.oid = 'leasehold.job'::regclass AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') AND a.grantee <> c.relowner
+        WHERE c.oid = 'leasehold.job'::regclass AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+          AND a.grantee <> c.relowner
         UNION ALL
         SELECT DISTINCT format('GRANT INSERT (queue, kind, state, jobs), SELECT ON leasehold.count_change TO %s',
                                coalesce(quote_ident(r.rolname), 'PUBLIC'))
         FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
         WHERE c.oid = 'leasehold.job'::regclass AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE') AND a.grantee <> c.relowner
         UNION ALL
-        SELECT DISTINCT format('GRANT SELECT ON leasehold.count_fold, leasehold.folded_count TO %s', coalesce(quote_ident(r.rolname), 'PUBLIC'))
+        SELECT DISTINCT format('GRANT SELECT ON leasehold.count_fold, leasehold.folded_count TO %s',
+                               coalesce(quote_ident(r.rolname), 'PUBLIC'))
         FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
         WHERE c.oid = 'leasehold.job'::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner
         UNION ALL

@@ -157,7 +157,9 @@ mod tests {
         for migration in migrations().iter().filter(new) {
             let code = migration.sql.as_str().lines().filter(|line| !line.trim_start().starts_with("--"));
             let words: Vec<String> = code.flat_map(str::split_whitespace).map(str::to_uppercase).collect();
-            let makes = |what: &str| words.windows(2).any(|two| two[0] != "ON" && two[1] == what);
+            // A migration may grant rights on a function, drop it, and name it in a trigger.
+            let uses = ["ON", "DROP", "EXECUTE"];
+            let makes = |what: &str| words.windows(2).any(|two| !uses.contains(&two[0].as_str()) && two[1] == what);
             for what in ["FUNCTION", "PROCEDURE", "AGGREGATE", "ROUTINE"] {
                 assert!(!makes(what), "{}: {what}: put it into lib/store/functions", migration.version);
             }
