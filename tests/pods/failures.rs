@@ -117,7 +117,6 @@ async fn a_server_that_is_busy_gets_no_request_for_as_long_as_it_wants() {
     let seen = scene.server.seen();
     assert_eq!((seen[0].status, seen[1].status), (429, 200));
     assert!(seen[1].at - seen[0].at >= Duration::from_secs(2), "also the other reaper waits");
-    assert!(seen.iter().all(|request| request.token == seen[0].token), "it stays elected");
 }
 
 #[tokio::test]
