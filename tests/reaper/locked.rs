@@ -119,19 +119,3 @@ async fn a_lock_on_the_whole_table_expires_nothing() {
     let row = world.store.job(job.fence.id).await.expect("job").expect("the job exists");
     assert_eq!((row.state, row.epoch, row.crashes), (State::Running, 1, 0));
 }
-
-/// A lock on the table of one feature holds up only this feature.
-#[tokio::test]
-async fn a_lock_on_a_table_of_one_feature_holds_up_no_other_step() {
-    for table in ["batch", "limit_change", "reorder", "watch", "deferred_settle"] {
-        let (world, mut reaper, job, mut other) = start(Duration::from_millis(1)).await;
-        reaper.tick().await;
-        let lock = format!("ROLLBACK; BEGIN; LOCK TABLE leasehold.{table}");
-        other.execute(AssertSqlSafe(lock)).await.expect("the table is locked");
-        eventually(&format!("the run is expired, although {table} is locked"), SOON, async || {
-            let reports = reaper.tick().await;
-            if world.state(job.fence.id).await == State::Queued { Ok(()) } else { Err(reports) }
-        })
-        .await;
-    }
-}

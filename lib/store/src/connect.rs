@@ -91,8 +91,6 @@ pub struct Store {
     pub(crate) scans: Bounded,
     /// For statements that may take long, or whose best plan depends on their parameters.
     pub(crate) long_statements: Bounded,
-    /// Whether `uptime` found a locked table.
-    pub(crate) locks_at_uptime: Arc<Locks>,
     /// Whether claims found locked rows.
     pub(crate) locks_at_claims: Arc<Locks>,
     /// Whether settles found locked rows.
@@ -156,7 +154,7 @@ impl Store {
         let bounded = Bounded::new(pool.clone(), form, limits(within));
         let scans = Bounded::new(pool.clone(), form, limits(SCAN_TIMEOUT));
         let long_statements = Bounded::new(pool, Form::InTransaction, limits(LONG_TIMEOUT));
-        let (locks_at_uptime, locks_at_claims, locks_at_settles, limited_runs, fair_runs, crypt) = Default::default();
+        let (locks_at_claims, locks_at_settles, limited_runs, fair_runs, crypt) = Default::default();
         Ok(Self {
             lock_timeout: settings.lock_timeout,
             servers,
@@ -166,7 +164,6 @@ impl Store {
             long_statements,
             transactions,
             pooler: settings.pooler,
-            locks_at_uptime,
             locks_at_claims,
             locks_at_settles,
             limited_runs,

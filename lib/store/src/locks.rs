@@ -25,11 +25,6 @@ impl Locks {
 
     /// Whether a statement found a lock recently.
     pub(crate) fn found_recently(&self) -> bool {
-        self.found_within(RECENT)
-    }
-
-    /// Whether a statement found a lock within this time.
-    pub(crate) fn found_within(&self, time: Duration) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|found| found.elapsed() < time)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|found| found.elapsed() < RECENT)
     }
 }

@@ -1,15 +1,10 @@
 //! uptime: the server's clock, and how long the server has been up. The reaper uses it to know whether leases could be
 //! renewed all that time.
 
-use crate::{claim::is_locked, connect::Store, error::Error};
+use crate::{connect::Store, error::Error};
 use chrono::{DateTime, Utc};
 use leasehold_ports::Uptime;
 use std::time::Duration;
-
-/// How long a lock on a table that `uptime` reads is remembered: each try waits for the lock timeout.
-const LOCK_KNOWN_FOR: Duration = Duration::from_secs(20);
-
-const ONLY_JOBS: &str = include_str!("../sql/uptime_locked.sql");
 
 /// The answer of uptime.sql.
 struct Row {
@@ -56,17 +51,7 @@ impl Store {
     /// The statement failed, or [`Error::ReadOnly`].
     pub async fn uptime(&self) -> Result<Uptime, Error> {
         const DOING: &str = "asking how long PostgreSQL has been up";
-        let asked = |text: &'static str| sqlx::query_as::<_, Row>(text).fetch_one(&self.bounded);
-        let row = match self.locks_at_uptime.found_within(LOCK_KNOWN_FOR) {
-            true => asked(ONLY_JOBS).await,
-            false => match asked(include_str!("../sql/uptime.sql")).await {
-                Err(error) if is_locked(&error) => {
-                    self.locks_at_uptime.found();
-                    asked(ONLY_JOBS).await
-                }
-                row => row,
-            },
-        };
+        let row = sqlx::query_as::<_, Row>(include_str!("../sql/uptime.sql")).fetch_one(&self.bounded).await;
         let row = row.map_err(Error::sql(DOING))?;
         self.refuse_read_only(DOING, row.is_standby, row.is_read_only)?;
         // A clock that was set back may show a time in the future: negative here.
