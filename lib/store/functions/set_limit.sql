@@ -9,8 +9,8 @@
 -- Lower:      runs that have begun go on. A new one starts when fewer run than are allowed.
 -- Index:      limit_change_pkey.
 -- Rights:     of the caller, which is an operator.
--- Overloads:  a rate may be written as a number of starts per second, also alone. The second argument without a name is always `running`,
---             so that a bigint, such as a count, sets no rate. A numeric without a name fails, because it may mean both.
+-- Overloads:  a rate may be written as a number of starts per second, also alone. A number of another type than integer, such as a
+--             count, is `running` too, if it is the second argument and has no name.
 CREATE OR REPLACE FUNCTION leasehold.set_limit(
     key text, running integer DEFAULT NULL, rate text DEFAULT NULL, burst integer DEFAULT NULL
 ) RETURNS void
@@ -62,20 +62,20 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION leasehold.set_limit(key text, running bigint, rate text DEFAULT NULL, burst integer DEFAULT NULL) RETURNS void
+CREATE OR REPLACE FUNCTION leasehold.set_limit(key text, running bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM leasehold.set_limit(key, running::numeric, rate, burst);
+    PERFORM leasehold.set_limit(key, running::numeric);
 END
 $$;
 
-CREATE OR REPLACE FUNCTION leasehold.set_limit(key text, running numeric, rate text DEFAULT NULL, burst integer DEFAULT NULL) RETURNS void
+CREATE OR REPLACE FUNCTION leasehold.set_limit(key text, running numeric) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     IF running <> trunc(running) OR running NOT BETWEEN 0 AND 1000000 THEN
         RAISE EXCEPTION 'leasehold.set_limit: running is %; it must be a whole number from 0 to 1000000', running
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM leasehold.set_limit(key, running::integer, rate, burst);
+    PERFORM leasehold.set_limit(key, running::integer);
 END
 $$;
