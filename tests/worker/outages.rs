@@ -178,7 +178,7 @@ async fn a_settle_whose_answer_is_lost_counts_once() {
 /// No reaper expires runs here: only the worker itself can find these runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_is_lost_spends_no_attempt() {
-    for (statement, tag, with_redis) in [("claim: queued", "UPDATE ", true), ("claim_line: queued", "SELECT ", false)] {
+    for (statement, tag, with_redis) in [("claim: queued", "SELECT ", true), ("claim_line: queued", "SELECT ", false)] {
         let fixture = Fixture::start().await;
         let proxy = Proxy::start(fixture.stores.database.server().port()).await;
         proxy.lose_answers(statement, tag, 2);

@@ -9,8 +9,8 @@
 -- Lower:      runs that have begun go on. A new one starts when fewer run than are allowed.
 -- Index:      limit_change_pkey.
 -- Rights:     of the caller, which is an operator.
--- Overloads:  a rate may be written as a number of starts per second, also alone. A number of another type than integer, such as a
---             count, is `running` too, if it is the second argument and has no name.
+-- Overloads:  a rate may be written as a number of starts per second, also alone. A bigint without a name, such as a count, is
+--             `running`. A numeric without a name may mean both, and fails.
 CREATE OR REPLACE FUNCTION leasehold.set_limit(
     key text, running integer DEFAULT NULL, rate text DEFAULT NULL, burst integer DEFAULT NULL
 ) RETURNS void
@@ -65,7 +65,11 @@ $$;
 CREATE OR REPLACE FUNCTION leasehold.set_limit(key text, running bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM leasehold.set_limit(key, running::numeric);
+    IF running NOT BETWEEN 0 AND 1000000 THEN
+        RAISE EXCEPTION 'leasehold.set_limit: running is %; it must be from 0 to 1000000', running
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM leasehold.set_limit(key, running::integer);
 END
 $$;
 
