@@ -7,7 +7,7 @@ use crate::{
     http_client::{Client, Server},
     lab::Lab,
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use leasehold_bench::{cpu_s, memory_now_bytes, memory_peak_bytes};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ const CONNECTING: usize = 64;
 const WAIT_MS: u64 = 20_000;
 /// The time between two jobs of a client that enqueues.
 const PACE: Duration = Duration::from_secs(1);
-/// How long the last jobs may take after the last enqueue.
+/// How long all claims may take to wait, and the last jobs after the last enqueue.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 const CONNECTIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'leasehold api'";
 
@@ -69,6 +69,7 @@ pub(crate) async fn run(lab: &Lab, server: &Server, size: &Http) -> Result<Value
     // Only then the load begins.
     let mut asks = server.client().await?;
     while asks.sample("leasehold_claims_waiting").await? < size.waiting as f64 {
+        ensure!(begun.elapsed() < DRAIN_WITHIN, "not all claims wait: {:?}", told.first_error);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let (cpu_before, from) = (cpu_s(server.pid()), Instant::now());
