@@ -1,11 +1,13 @@
 //! A transaction locks the row of a running job for longer than its lease.
 
-use crate::world::{QUIET, SOON, World, report};
+use crate::world::{QUIET, SOON, World, queue, report};
 use leasehold_core::{ClaimedJob, State, WorkerId};
 use leasehold_reaper::Reaper;
+use leasehold_store::Kinds;
 use leasehold_tests::eventually;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// A running job with this lease, a transaction that has locked its row, and a reaper that may expire leases.
 async fn start(lease: Duration) -> (World, Reaper, ClaimedJob, PgConnection) {
@@ -87,6 +89,61 @@ async fn a_locked_row_keeps_no_other_run_from_being_expired() {
         if world.state(job.fence.id).await == State::Cancelled { Ok(()) } else { Err(reports) }
     })
     .await;
+}
+
+/// The tables of the statement that expires a lease: the jobs, the notes of their numbers, the deferred results, and where a job
+/// goes that has crashed too often.
+const NEEDED: [&str; 7] = ["count_change", "dead_letter", "deferred_settle", "history", "job", "job_noted", "queue"];
+
+/// Expires a lease while another session has locked a table. Returns whether that took too long.
+async fn is_stopped_by_a_lock(world: &World, table: &str) -> bool {
+    let mut other = PgConnection::connect(&world.stores.database.url).await.expect("PostgreSQL");
+    let ids = world.enqueue(1).await;
+    let lease = Duration::from_millis(250);
+    let claimed = world.store.claim(WorkerId::new(), &queue(), &ids, &Kinds::All, lease).await.expect("a claim");
+    assert_eq!(claimed.len(), 1, "{table}");
+    other.execute(AssertSqlSafe(format!("BEGIN; LOCK TABLE leasehold.{table}"))).await.expect("the table is locked");
+    let ended = tokio::time::timeout(Duration::from_secs(6), async {
+        while world.number("SELECT count(*) FROM leasehold.job WHERE state = 'running'").await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let is_stopped = ended.await.is_err();
+    other.execute("ROLLBACK").await.expect("the lock is gone");
+    world.sql("DELETE FROM leasehold.job").await;
+    is_stopped
+}
+
+/// `VACUUM FULL`, or a change of the schema, of any table that the statement itself does not need.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_on_another_table_keeps_no_run_from_being_expired() {
+    let world = World::start().await;
+    world.store.keep_watch().await.expect("keeping watch");
+    let (reaper, stop) = (world.new_reaper(), CancellationToken::new());
+    let watch = reaper.watch();
+    tokio::spawn(reaper.run(stop.clone()));
+    eventually("the reaper may expire", SOON, async || {
+        if watch.totals().steps.contains_key("expire") { Ok(()) } else { Err(()) }
+    })
+    .await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c
+         WHERE c.relnamespace = 'leasehold'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+         ORDER BY c.relname",
+    )
+    .fetch_all(world.store.pool())
+    .await
+    .expect("the tables");
+    let others: Vec<&String> = tables.iter().filter(|table| !NEEDED.contains(&table.as_str())).collect();
+    assert_eq!(others.len() + NEEDED.len(), tables.len(), "{tables:?}");
+    let mut stopped = Vec::new();
+    for table in others {
+        if is_stopped_by_a_lock(&world, table).await {
+            stopped.push(table);
+        }
+    }
+    assert!(stopped.is_empty(), "a lock on one of these tables stopped the reaper: {stopped:?}");
+    stop.cancel();
 }
 
 /// A lock on the whole table holds up the reaper and the workers. After the lock, the workers renew their leases first.

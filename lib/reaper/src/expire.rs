@@ -141,10 +141,12 @@ async fn keep_watch(tick: &Tick) {
     if !tick.shared.expiry_guard().has_to_say(Instant::now()) {
         return;
     }
+    // The next look at the leases must not come so late that something else seems to have held it up.
+    let within = WATCH_TIMEOUT.min(tick.settings.lease / 10);
     let wrong = match tick.store() {
-        Ok(store) => match timeout(WATCH_TIMEOUT, store.keep_watch()).await {
+        Ok(store) => match timeout(within, store.keep_watch()).await {
             Ok(kept) => kept.err().map(|error| error.to_string()),
-            Err(_) => Some(format!("no answer within {} ms", WATCH_TIMEOUT.as_millis())),
+            Err(_) => Some(format!("no answer within {} ms", within.as_millis())),
         },
         Err(error) => Some(error.to_string()),
     };

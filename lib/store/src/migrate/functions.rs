@@ -22,7 +22,7 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
 }
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 72] = [
+const FILES: [(&str, &str); 73] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -95,6 +95,7 @@ const FILES: [(&str, &str); 72] = [
     function!("trim_audit"),
     function!("note_counts"),
     function!("fold_counts"),
+    function!("reaper_work"),
 ];
 
 /// The first line is the revision of all files together, the second line their digest.
