@@ -40,7 +40,7 @@ async fn ends_waiting_jobs_and_flags_running_ones() {
 async fn cancel_against_claim() {
     let fixture = Fixture::start().await;
     let (mut claimed_first, mut cancelled_first) = (0, 0);
-    for round in 0..1000 {
+    for round in 0..300 {
         let id = fixture.queued().await;
         let (worker, hint) = (WorkerId::new(), [id]);
         let (claimed, cancelled) = if round % 2 == 0 {

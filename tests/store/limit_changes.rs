@@ -119,7 +119,7 @@ async fn a_locked_limit_whose_change_is_committed_holds_up_its_own_key_alone() {
 async fn a_limit_that_is_set_while_claims_run_is_exact_from_the_commit_on() {
     const LIMIT: i64 = 2;
     let fixture = Fixture::with_connections(24).await;
-    let ids = fixture.enqueue_keyed(&["k"], 400).await;
+    let ids = fixture.enqueue_keyed(&["k"], 150).await;
     fixture.look(&ids[..1], &Kinds::All).await.expect("look");
     let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let committed: Mutex<Option<Instant>> = Mutex::new(None);

@@ -96,8 +96,8 @@ async fn sixty_four_claimers_never_hold_more_than_the_limit() {
     let fixture = Fixture::with_connections(24).await;
     fixture.set_limit("a", &running(LIMIT as i32)).await.expect("set");
     fixture.set_limit("b*", &running(3)).await.expect("set");
-    let mut ids = fixture.enqueue_keyed(&["a"], 150).await;
-    for nth in 0..150 {
+    let mut ids = fixture.enqueue_keyed(&["a"], 60).await;
+    for nth in 0..60 {
         let other = format!("b{}", nth % 2);
         // In both orders: two claims lock the keys of their jobs in the same order nevertheless.
         let keys = if nth % 3 == 0 { [other.as_str(), "a"] } else { ["a", other.as_str()] };

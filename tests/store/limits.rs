@@ -163,7 +163,7 @@ async fn all_entrances_refuse_and_store_the_same() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let (mut accepted, mut refused) = (0, 0);
-    for _ in 0..500 {
+    for _ in 0..150 {
         let call = calls().new_tree(&mut runner).expect("a call").current();
         let shown = format!("{call:?}");
         let shown = &shown[..shown.floor_char_boundary(2000)];
@@ -191,7 +191,7 @@ async fn all_entrances_refuse_and_store_the_same() {
             (core, sql) => panic!("core: {core:?}, SQL: {sql:?}\n{shown}"),
         }
     }
-    assert!(accepted > 20 && refused > 50, "{accepted} accepted, {refused} refused");
+    assert!(accepted > 10 && refused > 30, "{accepted} accepted, {refused} refused");
 }
 
 /// The three places that insert a job: the function beneath all others, and the two statements of the client that spare

@@ -110,7 +110,7 @@ async fn claim_cancel_priority_and_move_of_one_job_have_one_order() {
     let fixture = Fixture::start().await;
     let other = name("other");
     let (mut claims, mut moves) = (0, 0);
-    for round in 0..120 {
+    for round in 0..50 {
         let id = fixture.queued().await;
         let ids = [id];
         let worker = WorkerId::new();
