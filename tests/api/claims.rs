@@ -149,7 +149,7 @@ async fn many_runs_are_renewed_and_ended_in_one_request() {
     let bad =
         json!({ "worker": worker, "runs": [{ "id": held[0]["id"], "epoch": 1, "outcome": "win" }, { "epoch": 1 }] });
     let reply = served.post("/v1/jobs/settle", &bad).await;
-    assert_eq!(reply.pointers(), ["/runs/0/outcome", "/runs/0/outcome", "/runs/1/id", "/runs/1/outcome"], "{reply:?}");
+    assert_eq!(reply.pointers(), ["/runs/0/outcome", "/runs/1/id", "/runs/1/outcome"], "{reply:?}");
 }
 
 /// A claim that waits gets a job soon after it was enqueued, and each claim the kinds that it asked for.
@@ -449,4 +449,27 @@ async fn jobs_come_and_go_through_a_pooler() {
         }
     }
     assert_eq!(served.get("/v1/jobs?state=succeeded").await.json()["jobs"].as_array().map(Vec::len), Some(9));
+}
+
+/// An open transaction holds the row of a run: the answer comes after `database.lock_timeout_ms`, and says whose transaction it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_locked_run_says_who_holds_it() {
+    let stores = Stores::start().await;
+    let served = Served::start_with(&stores, &[("LEASEHOLD_DATABASE__LOCK_TIMEOUT_MS", "400")]);
+    let id = served.enqueue("k").await;
+    let worker = Uuid::now_v7();
+    let claimed = served.post("/v1/queues/default/claim", &json!({ "worker": worker, "wait_ms": 20_000 })).await;
+    let epoch = claimed.json()["jobs"][0]["epoch"].clone();
+    let mut other = stores.database.connect().await;
+    let lock =
+        format!("SET application_name = 'a report'; BEGIN; SELECT 1 FROM leasehold.job WHERE id = '{id}' FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.expect("a lock");
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut other).await.expect("a pid");
+    let (path, end) = (format!("/v1/jobs/{id}/complete"), json!({ "worker": worker, "epoch": epoch }));
+    let reply = served.post(&path, &end).await;
+    assert_eq!((reply.status, reply.code()), (503, "locked".to_owned()), "{reply:?}");
+    let text = reply.json()["error"]["message"].to_string();
+    assert!(text.contains(&format!("(process {pid}, a report)")), "{text}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("the end of the lock");
+    assert_eq!(served.post(&path, &end).await.status, 200);
 }

@@ -125,7 +125,10 @@ fn hints(heads: &[Head]) -> String {
     table(
         ["queue", "ready>", "claimed>", "leased>", "aside>", ""],
         heads.iter().map(|head| {
-            let marks = [(head.stats.paused, "paused"), (head.stats.overflow, "the line is longer than the head")];
+            let marks = [
+                (head.stats.paused, "paused"),
+                (head.stats.overflow && !head.stats.paused, "the line is longer than the head"),
+            ];
             let marks: Vec<_> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
             [
                 head.queue.clone(),

@@ -274,3 +274,11 @@ def test_a_worker_that_cannot_start_says_why(fleet: Fleet, capsys: pytest.Captur
     command = [sys.executable, "-m", "leasehold", "worker", "jobs_of_tests:app", "--url", fleet.url, "--queue", "a b"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=HERE, timeout=60, check=False)
     assert ended.returncode == 1 and "cannot be claimed" in ended.stderr, ended.stderr
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
+def test_a_bad_number_of_seconds_is_refused_with_its_flag(seconds: str) -> None:
+    command = [sys.executable, "-m", "leasehold", "worker", "jobs_of_tests:app", f"--grace={seconds}"]
+    ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "argument --grace: " in ended.stderr and seconds in ended.stderr

@@ -179,10 +179,20 @@ impl Client {
         let mut seen = HashSet::new();
         loop {
             let page = store.replayable(webhook, time, &replay.states, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(Replayed { replayed, next: None }) };
-            after = Some(last.attempt);
-            let wanted = page.iter().filter(|row| row.is_wanted).map(|row| row.delivery);
-            let wanted: Vec<JobId> = wanted.filter(|delivery| seen.insert(*delivery)).collect();
+            if page.is_empty() {
+                return Ok(Replayed { replayed, next: None });
+            }
+            // The rest of a page whose deliveries are more than the limit is for the next call.
+            let mut wanted = Vec::new();
+            for row in page {
+                if wanted.len() == replay.limit - replayed {
+                    break;
+                }
+                after = Some(row.attempt);
+                if row.is_wanted && seen.insert(row.delivery) {
+                    wanted.push(row.delivery);
+                }
+            }
             replayed += self.revive(&wanted).await?.len();
             if replayed >= replay.limit {
                 return Ok(Replayed { replayed, next: after });

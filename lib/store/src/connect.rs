@@ -104,6 +104,12 @@ pub struct Store {
 }
 
 impl Store {
+    /// How long a statement waits for the locks of other sessions: the setting `database.lock_timeout_ms`.
+    #[must_use]
+    pub const fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
+    }
+
     /// Connects, and checks that the server answers and that it uses our planner settings. Does not check the schema.
     ///
     /// # Errors

@@ -20,6 +20,14 @@ def _queue(text: str) -> tuple[str, int]:
     return name, int(slots or 1)
 
 
+def _seconds(text: str) -> float:
+    """A number of seconds, for argparse, which names the flag of a bad one."""
+    seconds = float(text)
+    if not 0 <= seconds <= 10_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 to 10,000,000")
+    return seconds
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m leasehold")
     parser.add_argument("--version", action="version", version=__version__)
@@ -33,11 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--queue", metavar="NAME[=SLOTS]", type=_queue, action="append", help="a queue, and how many of its jobs run at once (repeatable; by default each queue of the app with one slot)")
     worker.add_argument("--isolation", choices=["thread", "process"], default="thread", help="where handlers run (thread)")
     worker.add_argument("--url", help="the server (LEASEHOLD_URL, or http://127.0.0.1:8080). The token is in LEASEHOLD_TOKEN")
-    worker.add_argument("--grace", type=float, default=25.0, metavar="SECONDS", help="how long a stop lets handlers finish (25)")
-    worker.add_argument("--lease", type=float, default=30.0, metavar="SECONDS", help="how long a job waits after this process was killed (30)")
-    worker.add_argument("--wait", type=float, default=20.0, metavar="SECONDS", help="how long one claim waits at the server (20)")
-    worker.add_argument("--stop-within", type=float, default=5.0, metavar="SECONDS", help="how long a handler that is told to stop may still take (5)")
-    worker.add_argument("--request-timeout", type=float, default=10.0, metavar="SECONDS", help="how long the server may take for an answer (10)")
+    worker.add_argument("--grace", type=_seconds, default=25.0, metavar="SECONDS", help="how long a stop lets handlers finish (25)")
+    worker.add_argument("--lease", type=_seconds, default=30.0, metavar="SECONDS", help="how long a job waits after this process was killed (30)")
+    worker.add_argument("--wait", type=_seconds, default=20.0, metavar="SECONDS", help="how long one claim waits at the server (20)")
+    worker.add_argument("--stop-within", type=_seconds, default=5.0, metavar="SECONDS", help="how long a handler that is told to stop may still take (5)")
+    worker.add_argument("--request-timeout", type=_seconds, default=10.0, metavar="SECONDS", help="how long the server may take for an answer (10)")
     worker.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (INFO)")
     return parser
 

@@ -187,7 +187,7 @@ impl Auth {
         if let Some(known) = known {
             sleep_until(known.asked_at + PAUSE).await;
         }
-        self.read().await.map_err(|_| unavailable())
+        self.read().await.map_err(|error| if error.is_denied() { unreadable() } else { unavailable() })
     }
 
     async fn read(&self) -> std::result::Result<Arc<Known>, leasehold_store::Error> {
@@ -235,6 +235,12 @@ impl Known {
 
 fn unauthorized(message: &str) -> Problem {
     Problem::new(Code::Unauthorized, message)
+}
+
+fn unreadable() -> Problem {
+    let message =
+        "the server's user of PostgreSQL may not read the tokens, so nobody is let in: it needs the role leasehold_api";
+    Problem::new(Code::Unavailable, message)
 }
 
 fn unavailable() -> Problem {

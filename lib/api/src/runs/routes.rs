@@ -182,10 +182,12 @@ pub(crate) async fn settle_all(State(api): State<Api>, caller: Caller, Body(mut 
         let pointer = format!("/runs/{nth}");
         let mut run = Fields::of_element(pointer.clone(), run);
         let fence = fence_of(&mut run, None, worker);
-        let way: Option<Way> = run.parsed("outcome", "complete, fail, snooze or release");
-        match way {
-            Some(way) => runs.push((fence, End::read(way, &mut run, &pointer, &api))),
-            None => run.refuse("outcome", DetailCode::Required, "is required"),
+        let wanted = "complete, fail, snooze or release";
+        let outcome: Option<String> = run.required("outcome", wanted);
+        match outcome.map(|outcome| outcome.parse::<Way>()) {
+            Some(Ok(way)) => runs.push((fence, End::read(way, &mut run, &pointer, &api))),
+            Some(Err(error)) => run.refuse("outcome", DetailCode::Invalid, format!("must be {wanted}: {error}")),
+            None => {}
         }
         fields.add(run.into_details());
     }

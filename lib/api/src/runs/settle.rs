@@ -6,13 +6,12 @@ use crate::{
     auth::{Caller, denied_runs},
     errors::{Code, Detail, DetailCode, Problem, Result},
 };
-use leasehold_core::{Backoff, Fence, FinishedRun, Settle, Settled, State, Tries, WorkerId};
-use leasehold_ports::SettledRuns;
+use leasehold_core::{Backoff, Fence, FinishedRun, JobId, Settle, Settled, State, Tries, WorkerId};
+use leasehold_ports::{RowLocker, SettledRuns};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long a run whose row another transaction has locked is tried again, and the pause between two tries.
-const LOCKED_FOR: Duration = Duration::from_secs(2);
+/// The pause between two tries to end a run whose row another transaction has locked.
 const LOCKED_PAUSE: Duration = Duration::from_millis(50);
 /// A job that is not live has no attempts left, as far as its end matters.
 const NO_TRIES: Tries =
@@ -83,7 +82,7 @@ async fn settle_allowed(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>) ->
                 is_changed = true;
             }
         }
-        if !answers.iter().any(|answer| is_open(*answer)) || begun.elapsed() > LOCKED_FOR {
+        if !answers.iter().any(|answer| is_open(*answer)) || begun.elapsed() > api.store().lock_timeout() {
             break;
         }
         if !is_changed {
@@ -94,9 +93,10 @@ async fn settle_allowed(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>) ->
     let over = fences.iter().zip(&answers).filter(|(_, answer)| !is_open(**answer)).map(|(fence, _)| *fence);
     api.dispatcher().ended(worker, &over.collect::<Vec<_>>());
     after_settle(api, &facts, &ends, &answers, unblocked);
+    let lockers = lockers(api, &ends, &answers).await;
     let answer = |(end, answer): (&FinishedRun, Option<Settled>)| match refused.get(&end.fence) {
         Some(reason) => Err(unstorable(end, reason)),
-        None => written(end, answer),
+        None => written(end, answer, lockers.get(&end.fence.id)),
     };
     Ok(ends.iter().zip(answers).map(answer).collect())
 }
@@ -131,7 +131,7 @@ async fn look_back(
     Ok(())
 }
 
-fn written(end: &FinishedRun, answer: Option<Settled>) -> Result<Written> {
+fn written(end: &FinishedRun, answer: Option<Settled>, locker: Option<&RowLocker>) -> Result<Written> {
     let state = match end.settle {
         Settle::Complete(_) | Settle::CompleteThen(_) => State::Succeeded,
         Settle::Retry { .. } | Settle::Snooze { .. } => State::Scheduled,
@@ -142,11 +142,31 @@ fn written(end: &FinishedRun, answer: Option<Settled>) -> Result<Written> {
     match answer {
         Some(Settled::Done) => Ok(Written { state, already: false }),
         Some(Settled::Already) => Ok(Written { state, already: true }),
-        Some(Settled::Locked) => {
-            Err(Problem::new(Code::Locked, "an open transaction of another session holds the job; send the same again"))
-        }
+        Some(Settled::Locked) => Err(locked(locker)),
         Some(Settled::LeaseLost | Settled::CancelWanted) | None => Err(lease_lost()),
     }
+}
+
+/// The sessions that hold the runs that could not be ended. Without them the error is as true.
+async fn lockers(api: &Api, ends: &[FinishedRun], answers: &[Option<Settled>]) -> HashMap<JobId, RowLocker> {
+    let held = ends.iter().zip(answers).filter(|(_, answer)| **answer == Some(Settled::Locked));
+    let held: Vec<JobId> = held.map(|(end, _)| end.fence.id).collect();
+    if held.is_empty() {
+        return HashMap::new();
+    }
+    api.store().lockers(&held).await.map(|lockers| lockers.into_iter().collect()).unwrap_or_default()
+}
+
+/// The error for a run whose row another transaction has locked.
+fn locked(by: Option<&RowLocker>) -> Problem {
+    let by = by.map(|by| match &by.application {
+        Some(application) => format!(" (process {}, {application})", by.pid),
+        None => format!(" (process {})", by.pid),
+    });
+    let by = by.unwrap_or_default();
+    let message =
+        format!("an open transaction of another session{by} holds the job; the run has not ended: send the same again");
+    Problem::new(Code::Locked, message)
 }
 
 /// The error for a success that PostgreSQL cannot store. PostgreSQL does not say which of the values is bad.

@@ -71,6 +71,8 @@ impl fmt::Display for Explanation {
             None => Ok(()),
             Some(HintPlace::Waiting) => writeln!(f, "  - Redis has its hint"),
             Some(HintPlace::Leased) => writeln!(f, "  - a worker has taken its hint from Redis"),
+            // Hints of jobs that may not start are not in the head. The reason above says why the job may not.
+            Some(HintPlace::Absent) if self.reasons.iter().any(Reason::is_outside_the_head) => Ok(()),
             Some(HintPlace::Absent) => {
                 writeln!(
                     f,
@@ -217,6 +219,9 @@ mod tests {
         assert!(text.contains("a transaction has locked it for 1m 30s: the session of pid 7 (psql)"), "{text}");
         assert!(text.contains("2 workers were lost while they ran it; it is dead after 3"), "{text}");
         assert!(text.contains("Redis has no hint of it yet"), "{text}");
+        let reasons = vec![Reason::KindPaused { queue: "q".into(), kind: "k".into() }];
+        let paused = Explanation { reasons, ..explained.clone() }.to_string();
+        assert!(!paused.contains("Redis"), "a reaper will not add it: {paused}");
         assert_eq!(serde_json::to_value(&explained).expect("JSON")["hint"], "absent");
     }
 

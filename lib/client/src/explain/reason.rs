@@ -90,6 +90,23 @@ pub enum Reason {
     Dead { finished_at: Option<DateTime<Utc>>, since_ms: u64, cause: DeathCause, error: Option<String> },
 }
 
+impl Reason {
+    /// Whether the head in Redis has no hints of jobs that wait for this reason.
+    pub(crate) const fn is_outside_the_head(&self) -> bool {
+        matches!(
+            self,
+            Self::Paused { .. }
+                | Self::KindPaused { .. }
+                | Self::FairKeyPaused { .. }
+                | Self::Parked { .. }
+                | Self::Limited { .. }
+                | Self::RateLimited { .. }
+                | Self::KeyLocked { .. }
+                | Self::KeyHeld { .. }
+        )
+    }
+}
+
 /// A job that another job waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the fields are named for what they hold")]
