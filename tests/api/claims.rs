@@ -469,7 +469,7 @@ async fn the_end_of_a_locked_run_says_who_holds_it() {
     let reply = served.post(&path, &end).await;
     assert_eq!((reply.status, reply.code()), (503, "locked".to_owned()), "{reply:?}");
     let text = reply.json()["error"]["message"].to_string();
-    assert!(text.contains(&format!("(process {pid}, a report)")), "{text}");
+    assert!(text.contains(&format!("(pid {pid}, application a report, idle in transaction, open for ")), "{text}");
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("the end of the lock");
     assert_eq!(served.post(&path, &end).await.status, 200);
 }

@@ -41,9 +41,13 @@ pub fn private_folder() -> TempDir {
 }
 
 /// PostgreSQL options for tests: the data need not survive a power failure.
+///
+/// Each test has a database of its own. Autovacuum visits all databases within its nap time, so with hundreds of databases it would
+/// start several processes a second.
 #[must_use]
 pub fn postgres_options() -> PostgresOptions {
-    PostgresOptions { fsync: false, max_connections: CONNECTIONS, password: false, settings: Vec::new() }
+    let settings = vec!["autovacuum_naptime=30min".to_owned()];
+    PostgresOptions { fsync: false, max_connections: CONNECTIONS, password: false, settings }
 }
 
 /// The PostgreSQL that all tests of this binary share, with the template database. The first caller starts it.

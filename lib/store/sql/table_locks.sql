@@ -4,10 +4,13 @@
 -- Guard:      none, it only reads.
 -- Parameters: none.
 -- Zero rows:  no such lock is held now.
+-- State:      a session that waits says for whom: the cause is there.
 -- Rights:     for sessions of other roles, PostgreSQL shows application and time only to some roles.
 -- Index:      none.
 SELECT format('%I.%I', n.nspname, c.relname) AS lock, a.pid, coalesce(nullif(a.application_name, ''), '?') AS application,
-       coalesce(a.state, '?') AS state, coalesce(round(extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::bigint AS open_s
+       CASE WHEN l.granted THEN coalesce(a.state, '?')
+            ELSE 'waits for pid ' || array_to_string(pg_blocking_pids(a.pid), ', ') END AS state,
+       coalesce(round(extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::bigint AS open_s
 FROM pg_locks l
 JOIN pg_class c ON c.oid = l.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -7,7 +7,7 @@ use crate::{
     errors::{Code, Detail, DetailCode, Problem, Result},
 };
 use leasehold_core::{Backoff, Fence, FinishedRun, JobId, Settle, Settled, State, Tries, WorkerId};
-use leasehold_ports::{RowLocker, SettledRuns};
+use leasehold_ports::SettledRuns;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -93,10 +93,10 @@ async fn settle_allowed(api: &Api, worker: WorkerId, runs: Vec<(Fence, End)>) ->
     let over = fences.iter().zip(&answers).filter(|(_, answer)| !is_open(**answer)).map(|(fence, _)| *fence);
     api.dispatcher().ended(worker, &over.collect::<Vec<_>>());
     after_settle(api, &facts, &ends, &answers, unblocked);
-    let lockers = lockers(api, &ends, &answers).await;
+    let locked = locked(api, &ends, &answers).await;
     let answer = |(end, answer): (&FinishedRun, Option<Settled>)| match refused.get(&end.fence) {
         Some(reason) => Err(unstorable(end, reason)),
-        None => written(end, answer, lockers.get(&end.fence.id)),
+        None => written(end, answer, &locked),
     };
     Ok(ends.iter().zip(answers).map(answer).collect())
 }
@@ -131,7 +131,7 @@ async fn look_back(
     Ok(())
 }
 
-fn written(end: &FinishedRun, answer: Option<Settled>, locker: Option<&RowLocker>) -> Result<Written> {
+fn written(end: &FinishedRun, answer: Option<Settled>, locked: &Problem) -> Result<Written> {
     let state = match end.settle {
         Settle::Complete(_) | Settle::CompleteThen(_) => State::Succeeded,
         Settle::Retry { .. } | Settle::Snooze { .. } => State::Scheduled,
@@ -142,30 +142,20 @@ fn written(end: &FinishedRun, answer: Option<Settled>, locker: Option<&RowLocker
     match answer {
         Some(Settled::Done) => Ok(Written { state, already: false }),
         Some(Settled::Already) => Ok(Written { state, already: true }),
-        Some(Settled::Locked) => Err(locked(locker)),
+        Some(Settled::Locked) => Err(locked.clone()),
         Some(Settled::LeaseLost | Settled::CancelWanted) | None => Err(lease_lost()),
     }
 }
 
-/// The sessions that hold the runs that could not be ended. Without them the error is as true.
-async fn lockers(api: &Api, ends: &[FinishedRun], answers: &[Option<Settled>]) -> HashMap<JobId, RowLocker> {
+/// The error for runs whose rows other transactions have locked. Usually one transaction holds all of them.
+async fn locked(api: &Api, ends: &[FinishedRun], answers: &[Option<Settled>]) -> Problem {
     let held = ends.iter().zip(answers).filter(|(_, answer)| **answer == Some(Settled::Locked));
     let held: Vec<JobId> = held.map(|(end, _)| end.fence.id).collect();
-    if held.is_empty() {
-        return HashMap::new();
-    }
-    api.store().lockers(&held).await.map(|lockers| lockers.into_iter().collect()).unwrap_or_default()
-}
-
-/// The error for a run whose row another transaction has locked.
-fn locked(by: Option<&RowLocker>) -> Problem {
-    let by = by.map(|by| match &by.application {
-        Some(application) => format!(" (process {}, {application})", by.pid),
-        None => format!(" (process {})", by.pid),
-    });
-    let by = by.unwrap_or_default();
-    let message =
-        format!("an open transaction of another session{by} holds the job; the run has not ended: send the same again");
+    let holders = if held.is_empty() { Vec::new() } else { api.store().job_holders(&held).await };
+    let by = holders.iter().map(|holder| format!(" ({holder})")).collect::<Vec<_>>().join(",");
+    let message = format!(
+        "an open transaction of another session{by} holds the job, so its run has not ended: send the same again"
+    );
     Problem::new(Code::Locked, message)
 }
 
