@@ -44,8 +44,12 @@ pub(crate) struct Process(Child);
 impl Fleet {
     /// Stores and a reaper. Workers are started one by one.
     pub(crate) async fn start(lease: Duration) -> Self {
+        Self::start_on(Stores::start().await, lease).await
+    }
+
+    /// The same on these stores.
+    pub(crate) async fn start_on(stores: Stores, lease: Duration) -> Self {
         let turn = TURN.clone().lock_owned().await;
-        let stores = Stores::start().await;
         let mut config = Config::new(&stores.database.url, &stores.redis.url);
         config.worker.lease_ms = millis(lease);
         Self::on(Some(turn), stores, config).await

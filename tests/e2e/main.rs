@@ -12,4 +12,5 @@ mod pause_kind;
 mod pgbouncer;
 mod plain_sql;
 mod restarted_worker;
+mod restore;
 mod shared_redis;

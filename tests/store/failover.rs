@@ -3,30 +3,15 @@
 use crate::fixture::new_job;
 use leasehold_servers::{Folder, Postgres, Programs};
 use leasehold_store::{Pooler, Settings, Store};
-use leasehold_tests::{Database, eventually, postgres_options, private_folder};
+use leasehold_tests::{Database, copy_server, eventually, postgres_options, private_folder};
 use sqlx::{Connection, PgConnection};
-use std::{fs, os::unix::fs as unix, os::unix::fs::MetadataExt, path::Path, process::Command, time::Duration};
+use std::{path::Path, time::Duration};
 
 /// A standby of a running server, in a folder of its own.
 fn start_standby(folder: &Path, primary: &str, data: &Path) -> Postgres {
-    let copy = folder.join("postgres");
-    let mut copying = Command::new("pg_basebackup");
-    copying.arg("--pgdata").arg(&copy).args(["--write-recovery-conf", "--checkpoint=fast", "--dbname", primary]);
-    let copied = copying.output().expect("pg_basebackup runs");
-    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    let owner = fs::metadata(data).expect("the data folder of the primary");
-    give(&copy, owner.uid(), owner.gid());
+    copy_server(primary, data, folder, &["--write-recovery-conf"]);
     let opened = Folder::open(folder).unwrap_or_else(|error| panic!("{error}"));
     Postgres::start(&Programs::find(), &opened, postgres_options()).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn give(path: &Path, uid: u32, gid: u32) {
-    unix::lchown(path, Some(uid), Some(gid)).expect("giving the copy to PostgreSQL's user");
-    if path.is_dir() && !path.is_symlink() {
-        for entry in fs::read_dir(path).expect("a folder") {
-            give(&entry.expect("an entry").path(), uid, gid);
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

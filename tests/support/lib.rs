@@ -1,5 +1,6 @@
 //! Support for tests: real servers, waits on conditions, and the content of all keys.
 
+mod backup;
 mod binary;
 mod callback;
 mod clock;
@@ -17,6 +18,7 @@ mod reaper;
 mod shared;
 mod stores;
 
+pub use backup::{copy_server, give_to_owner_of};
 pub use binary::leasehold_program;
 pub use callback::BatchCallback;
 pub use clock::{WrongClock, forget_clock_of};

@@ -80,6 +80,12 @@ impl Database {
         Self { url, postgres, _folder: Some(folder) }
     }
 
+    /// The database of this name on a server of a test, whose folder is removed after the server has ended.
+    #[must_use]
+    pub fn of(postgres: Postgres, name: &str, folder: TempDir) -> Self {
+        Self { url: postgres.url(name), postgres: Arc::new(postgres), _folder: Some(folder) }
+    }
+
     /// The URL of the database through a PgBouncer in transaction mode. Only for databases on the shared PostgreSQL,
     /// because the PgBouncer is shared too.
     pub async fn url_through_pgbouncer(&self) -> String {
