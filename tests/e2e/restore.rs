@@ -2,7 +2,7 @@
 //! was at that moment: what had ended stays ended, what ran or waited runs, and what came later is lost.
 
 use crate::fleet::{Fleet, TIMEOUT};
-use leasehold::{JobId, NewJob, QueueName};
+use leasehold::{JobId, NewJob};
 use leasehold_servers::{Folder, Postgres, PostgresOptions, Programs};
 use leasehold_tests::{
     Database, Probe, RedisServer, Step, Stores, copy_server, eventually, give_to_owner_of, postgres_options,
@@ -80,7 +80,6 @@ fn runs(log: &Path) -> BTreeMap<JobId, (usize, usize)> {
 
 async fn enqueue(fleet: &Fleet, log: &Path, ms: u64, queue: &str) -> JobId {
     let probe = Probe { log: log.to_owned(), ms, is_poison: false };
-    let queue: QueueName = queue.parse().expect("a queue");
     let job: NewJob = fleet.client.enqueue(probe).queue(queue).build().expect("a job");
     fleet.client.enqueue_many(std::slice::from_ref(&job)).await.expect("enqueueing");
     job.id

@@ -114,3 +114,19 @@ async fn a_busy_database_is_healthy() {
     };
     tokio::join!(busy, watching);
 }
+
+/// An index that the check does not know could be lost without a word.
+#[tokio::test]
+async fn every_index_of_the_schema_is_checked() {
+    let fixture = Fixture::start().await;
+    let indexes: Vec<String> = sqlx::query_scalar(
+        "SELECT i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
+         WHERE c.relnamespace = 'leasehold'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition",
+    )
+    .fetch_all(fixture.pool())
+    .await
+    .expect("the indexes");
+    let checked = include_str!("../../lib/store/sql/violations/index_missing.sql");
+    let unknown: Vec<&String> = indexes.iter().filter(|index| !checked.contains(&format!("'{index}'"))).collect();
+    assert!(indexes.len() > 50 && unknown.is_empty(), "{unknown:?}");
+}

@@ -173,7 +173,9 @@ async fn the_log_is_read_by_page_and_kept_for_its_time() {
     assert_eq!(wanted((since, until), &[State::Dead, State::Cancelled]).await, (6, 6));
     assert_eq!(wanted((until, until), &[State::Cancelled]).await, (0, 0));
     let first = fixture.replayable(&kind("a"), (since, until), &[State::Dead], None, 2).await.expect("a page");
-    let rest = fixture.replayable(&kind("a"), (since, until), &[State::Dead], Some(first[1].attempt), 100).await;
+    let rest = fixture
+        .replayable(&kind("a"), (since, until), &[State::Dead], Some((first[1].attempt, first[1].begun)), 100)
+        .await;
     assert_eq!(rest.expect("a page").len(), 4);
 
     assert_eq!(fixture.trim_webhooks(1, 100).await.expect("trimmed"), 0);

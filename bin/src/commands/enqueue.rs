@@ -7,7 +7,7 @@ use crate::{
     output::{self, progress},
     stdin_jobs::{self, Batch},
 };
-use leasehold::{Client, OnConflict};
+use leasehold::{Client, JobId, OnConflict};
 use std::{io::IsTerminal, process::ExitCode};
 
 /// Put jobs into a queue
@@ -97,6 +97,9 @@ async fn many(flags: &JobFlags, context: &Context) -> Result<ExitCode, Failure> 
         if let Some(failure) = sent.failed {
             bar.finish_and_clear();
             let not_accepted = sent.not_accepted;
+            if let Some(first) = sent.unknown {
+                return Err(failure.with(&unknown(last_line, &not_accepted, first)));
+            }
             return Err(if not_accepted.len() == batch.jobs.len() {
                 failure.with(&so_far(last_line, held))
             } else {
@@ -129,6 +132,8 @@ struct Sent {
     not_accepted: Vec<u64>,
     /// Why the command ends here.
     failed: Option<Failure>,
+    /// The first of the jobs of which it is not known whether they exist.
+    unknown: Option<JobId>,
 }
 
 /// Sends one batch and prints the ids of its jobs. Reports each job that other transactions hold.
@@ -156,11 +161,15 @@ async fn send(client: &Client, batch: &Batch, context: &Context) -> Result<Sent,
     }
     let is_left = |nth: &usize| accepted.get(*nth).is_none_or(Option::is_none);
     let left: Vec<usize> = (0..batch.jobs.len()).filter(is_left).collect();
+    let unknown = match &failed {
+        Some(leasehold::Error::OutcomeUnknown { ids, .. }) => ids.first().copied(),
+        _ => None,
+    };
     let failed = match failed {
         Some(error) => Some(at_its_line(client, batch, &left, &error, context).await),
         None => None,
     };
-    Ok(Sent { not_accepted: left.into_iter().map(|nth| batch.lines[nth]).collect(), failed })
+    Ok(Sent { not_accepted: left.into_iter().map(|nth| batch.lines[nth]).collect(), failed, unknown })
 }
 
 /// The failure of a batch. If PostgreSQL refused one of the jobs, with the line of this job.
@@ -208,9 +217,32 @@ fn so_far(last_line: u64, held: u64) -> String {
     }
 }
 
+/// What to do when the connection was lost before the answer. A new id is made for each line that is sent again, so nobody may send
+/// lines again that were accepted.
+fn unknown(last_line: u64, lines: &[u64], first: JobId) -> String {
+    let accepted = match last_line {
+        0 => String::new(),
+        line => format!("lines 1 to {line} were accepted; "),
+    };
+    let (from, to) = (lines.first().copied().unwrap_or_default(), lines.last().copied().unwrap_or_default());
+    format!(
+        "{accepted}of {} it is not known: if `leasehold job show {first}` finds that job, go on from line {}, and if not, from line {from}",
+        ranges(lines),
+        to + 1
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_lines_are_not_sent_again_blindly() {
+        let first = JobId(uuid::Uuid::nil());
+        let text = unknown(1_500, &[1_501, 1_502], first);
+        assert!(text.starts_with("lines 1 to 1500 were accepted; of lines 1501 to 1502 it is not known: "), "{text}");
+        assert!(text.ends_with("go on from line 1503, and if not, from line 1501"), "{text}");
+    }
 
     #[test]
     fn lines_are_named_in_ranges() {

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,21 @@ def test_a_payload_is_checked_on_both_sides(workers: Workers, queue: str, client
         made = client.enqueue("add", payload, queue=queue, max_attempts=1)
         job = client.wait(made.id)
         assert job.state == "dead" and job.last_error is not None and "PayloadError" in job.last_error, payload
+
+
+def test_a_number_that_python_cannot_read_keeps_no_other_job_from_running(
+    workers: Workers, queue: str, client: Client, fleet: Fleet
+) -> None:
+    body = {"kind": "echo", "queue": queue, "payload": {"value": "DIGITS"}}
+    text = json.dumps(body).replace('"DIGITS"', "9" * 5000)
+    request = urllib.request.Request(f"{fleet.url}/v1/jobs", text.encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        long = json.load(answer)["id"]
+    other = client.enqueue("echo", {"value": 1}, queue=queue)
+    workers()
+    assert client.wait(other.id).state == "succeeded"
+    job = client.wait(long)
+    assert job.state == "dead" and job.last_error is not None and "more digits than Python reads" in job.last_error
 
 
 def test_follow_on_jobs_belong_to_the_success(workers: Workers, queue: str, client: Client) -> None:

@@ -202,7 +202,7 @@ impl Problem {
             leasehold_store::Error::Invalid(invalid) => Self::of_invalid_job("", invalid),
             leasehold_store::Error::Locked(locked) => Self::new(Code::Locked, locked.to_string()),
             error if error.refused_value().is_some() => Self::refused(error.refused_value()),
-            error if error.may_be_locked() => Self::locked(),
+            error if error.may_be_locked() => Self::locked(error),
             error if error.is_transient() => Self::unavailable(error),
             error => Self::internal(error),
         }
@@ -235,8 +235,11 @@ impl Problem {
         Self::invalid(vec![Detail::new("", DetailCode::Invalid, message)])
     }
 
-    fn locked() -> Self {
-        Self::new(Code::Locked, "an open transaction of another session is in the way; nothing was changed: try again")
+    /// The text names the session, if PostgreSQL says which one it is.
+    fn locked(error: &dyn fmt::Display) -> Self {
+        let message =
+            format!("an open transaction of another session is in the way; nothing was changed: try again ({error})");
+        Self::new(Code::Locked, message)
     }
 
     fn of_store_error(error: &StoreError) -> Self {
@@ -244,7 +247,7 @@ impl Problem {
             return Self::refused(Some(said));
         }
         if error.may_be_locked() {
-            return Self::locked();
+            return Self::locked(error);
         }
         if error.is_transient() { Self::unavailable(error) } else { Self::internal(error) }
     }

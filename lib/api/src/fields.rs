@@ -121,6 +121,14 @@ impl Fields {
         elements
     }
 
+    /// An array that may be empty, but not left out.
+    pub(crate) fn required_array(&mut self, name: &str, most: usize) -> Vec<Box<RawValue>> {
+        self.array_if_any(name, most).unwrap_or_else(|| {
+            self.refuse(name, DetailCode::Required, "is required; it must be an array");
+            Vec::new()
+        })
+    }
+
     /// Whether nothing bad was found so far.
     pub(crate) fn is_good(&self) -> bool {
         self.bad.is_empty()

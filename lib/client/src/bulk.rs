@@ -14,6 +14,9 @@ use std::{
 
 /// How many jobs one statement looks at: some milliseconds of work.
 pub(crate) const PAGE: i64 = 1_000;
+/// The same, while few of the jobs are chosen: a table of a million jobs is read in a hundred statements. If then all of a page are
+/// chosen, one statement changes so many jobs, in about a second.
+const PAGE_MAX: i64 = 10_000;
 /// For how long the jobs that were locked are tried again at the end while none of them is free, and the pause between two tries.
 pub(crate) const LOCKED_FOR: Duration = Duration::from_secs(5);
 pub(crate) const LOCKED_PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +49,8 @@ pub struct Bulk {
     pub(crate) locked: Vec<JobId>,
     pub(crate) locked_since: Option<Instant>,
     step_max: usize,
+    /// How many jobs the next statement looks at.
+    page: i64,
 }
 
 /// What one step of a bulk change did.
@@ -113,6 +118,12 @@ impl Bulk {
     }
 }
 
+/// How many jobs the next statement looks at, after one that looked at `page` jobs and chose some of them.
+fn next_page(page: i64, chosen: u64) -> i64 {
+    let is_rare = i64::try_from(chosen).is_ok_and(|chosen| chosen <= page / 20);
+    if is_rare { (page * 2).min(PAGE_MAX) } else { PAGE }
+}
+
 impl Client {
     pub(crate) fn bulk_store(&self) -> Result<&Store, Error> {
         Ok(&self.pair().ok_or(Error::NoBulk)?.store)
@@ -139,6 +150,7 @@ impl Client {
             locked: Vec::new(),
             locked_since: None,
             step_max: usize::try_from(PAGE).unwrap_or(usize::MAX),
+            page: PAGE,
         })
     }
 
@@ -188,7 +200,9 @@ impl Client {
                 Ok(Some(BulkStep::default()))
             }
             (_, Part::Live) => {
-                let (step, page) = self.change_page(bulk, after, PAGE).await?;
+                let (step, page) = self.change_page(bulk, after, bulk.page).await?;
+                let chosen = step.changed + step.told_to_stop + page.locked.len() as u64;
+                bulk.page = next_page(bulk.page, chosen);
                 bulk.locked.extend(page.locked);
                 bulk.cursor = bulk.after(page.last);
                 Ok(Some(step))
@@ -316,6 +330,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn statements_look_at_more_jobs_while_few_are_chosen() {
+        let mut page = PAGE;
+        for _ in 0..10 {
+            page = next_page(page, 33);
+        }
+        assert_eq!(page, PAGE_MAX);
+        assert_eq!(next_page(page, 5_000), PAGE);
+    }
+
+    #[test]
     fn live_jobs_come_first_and_then_each_final_state() {
         let mut bulk = Bulk {
             action: BulkAction::Retry,
@@ -327,6 +351,7 @@ mod tests {
             locked: Vec::new(),
             locked_since: None,
             step_max: 1,
+            page: PAGE,
         };
         let mut parts = Vec::new();
         while let Some(part) = bulk.part() {

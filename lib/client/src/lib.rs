@@ -56,4 +56,4 @@ pub use token_text::{TokenText, read_token};
 pub use tokens::{create_token, rotate_token};
 #[doc(hidden)]
 pub use traces::{Answers, Sending};
-pub use webhooks::{Replay, Replayed, check_webhook_queue};
+pub use webhooks::{Replay, ReplayPlace, Replayed, check_webhook_queue};

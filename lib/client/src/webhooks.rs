@@ -6,9 +6,9 @@ use leasehold_core::{BulkAction, BulkFilter, InvalidName, JobId, Kind, NewJob, Q
 use leasehold_store::{
     KeyLimit, NewWebhook, Store, Webhook, WebhookAttempt, WebhookChange, WebhookMade, WebhookTrigger,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{json, value::to_raw_value};
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, fmt, str::FromStr, time::Duration};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -31,9 +31,9 @@ pub struct Replay {
     pub until: DateTime<Utc>,
     /// Deliveries that have ended in one of these states.
     pub states: Vec<State>,
-    /// Only attempts after this one: where an earlier call has ended.
-    pub after: Option<Uuid>,
-    /// About how many deliveries are sent again at the most.
+    /// Where an earlier call has ended.
+    pub after: Option<ReplayPlace>,
+    /// How many deliveries are sent again at the most.
     pub limit: usize,
 }
 
@@ -43,7 +43,39 @@ pub struct Replayed {
     /// The deliveries that are in the line again.
     pub replayed: usize,
     /// There may be more: [`Replay::after`] of the next call.
-    pub next: Option<Uuid>,
+    pub next: Option<ReplayPlace>,
+}
+
+/// Where one call of a replay has ended, and when the first call began. What was sent again meanwhile is not sent a third time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayPlace {
+    attempt: Uuid,
+    begun: DateTime<Utc>,
+}
+
+impl fmt::Display for ReplayPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.attempt, self.begun.timestamp_micros())
+    }
+}
+
+impl FromStr for ReplayPlace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (attempt, begun) = text.split_once('.')?;
+            let begun = DateTime::from_timestamp_micros(begun.parse().ok()?)?;
+            Some(Self { attempt: attempt.parse().ok()?, begun })
+        };
+        read().ok_or("no answer has this value")
+    }
+}
+
+impl Serialize for ReplayPlace {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Client {
@@ -178,7 +210,9 @@ impl Client {
         // A delivery has a row for each attempt. It may have failed again since it was revived here.
         let mut seen = HashSet::new();
         loop {
-            let page = store.replayable(webhook, time, &replay.states, after, PAGE).await?;
+            let page = store
+                .replayable(webhook, time, &replay.states, after.map(|place| (place.attempt, place.begun)), PAGE)
+                .await?;
             if page.is_empty() {
                 return Ok(Replayed { replayed, next: None });
             }
@@ -188,7 +222,7 @@ impl Client {
                 if wanted.len() == replay.limit - replayed {
                     break;
                 }
-                after = Some(row.attempt);
+                after = Some(ReplayPlace { attempt: row.attempt, begun: row.begun });
                 if row.is_wanted && seen.insert(row.delivery) {
                     wanted.push(row.delivery);
                 }

@@ -38,6 +38,7 @@ DECLARE
     groups json[] := '{}';
     found_limited bigint := 0;
     found_groups json[];
+    next_group json;
     found_jobs bigint;
     paused_keys text[];
 BEGIN
@@ -113,7 +114,9 @@ BEGIN
                   GROUP BY g.limit_keys) p;
             waiting := waiting - found_jobs;
             found_limited := found_limited + found_jobs;
-            groups := groups || coalesce(found_groups, '{}');
+            FOREACH next_group IN ARRAY coalesce(found_groups, '{}') LOOP
+                groups := array_append(groups, next_group);
+            END LOOP;
         END IF;
     END LOOP;
 
@@ -151,7 +154,10 @@ BEGIN
                   LIMIT room) g
               GROUP BY g.limit_keys) p;
         found_limited := found_limited + found_jobs;
-        groups := groups || coalesce(found_groups, '{}');
+        -- One by one: PostgreSQL appends an element in place, and would copy all groups for two arrays.
+        FOREACH next_group IN ARRAY coalesce(found_groups, '{}') LOOP
+            groups := array_append(groups, next_group);
+        END LOOP;
     END LOOP;
     IF cardinality(groups) > 0 THEN
         SELECT json_agg(g.one), (

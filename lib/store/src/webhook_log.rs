@@ -63,8 +63,10 @@ pub struct Replayable {
     pub attempt: Uuid,
     /// The delivery.
     pub delivery: JobId,
-    /// It is in one of the wanted states now.
+    /// It is in one of the wanted states now, and was when the first page was read.
     pub is_wanted: bool,
+    /// When the first page was read, by the database's clock.
+    pub begun: DateTime<Utc>,
 }
 
 impl Store {
@@ -105,7 +107,8 @@ impl Store {
         statement.fetch_all(&self.bounded).await.map_err(Error::sql("reading the log of a webhook"))
     }
 
-    /// A page of the deliveries that were tried within a time, the oldest attempt first.
+    /// A page of the deliveries that were tried within a time, the oldest attempt first. `after` is the last attempt of the page before,
+    /// and when the first page was read.
     ///
     /// # Errors
     /// The statement failed.
@@ -114,21 +117,23 @@ impl Store {
         id: &Kind,
         (since, until): (DateTime<Utc>, DateTime<Utc>),
         states: &[State],
-        after: Option<Uuid>,
+        after: Option<(Uuid, DateTime<Utc>)>,
         limit: i64,
     ) -> Result<Vec<Replayable>, Error> {
         let statement = sqlx::query(include_str!("../sql/webhook_replayable.sql"))
             .bind(id.as_str())
             .bind(since)
             .bind(until)
-            .bind(after)
+            .bind(after.map(|(attempt, _)| attempt))
             .bind(names(states))
             .bind(limit)
+            .bind(after.map(|(_, begun)| begun))
             .try_map(|row: PgRow| {
                 Ok(Replayable {
                     attempt: row.try_get("id")?,
                     delivery: job_id(&row, "delivery")?,
                     is_wanted: row.try_get("is_wanted")?,
+                    begun: row.try_get("begun")?,
                 })
             });
         statement.fetch_all(&self.bounded).await.map_err(Error::sql("looking for deliveries to send again"))

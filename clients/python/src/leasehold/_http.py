@@ -31,6 +31,34 @@ class Request:
     timeout_s: float = 10.0
 
 
+class TooLong(str):
+    """The digits of a whole number that has more of them than Python reads (`sys.get_int_max_str_digits`)."""
+
+
+def loads(text: bytes) -> Any:
+    """Reads JSON. A number that is too long for Python must not keep the rest from being read: other jobs are in it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | TooLong:
+    try:
+        return int(digits)
+    except ValueError:
+        return TooLong(digits)
+
+
+def has_too_long(value: Any) -> bool:
+    """Whether some number of this value is too long."""
+    if isinstance(value, dict):
+        return any(has_too_long(part) for part in cast("dict[str, Any]", value).values())
+    if isinstance(value, list):
+        return any(has_too_long(part) for part in cast("list[Any]", value))
+    return isinstance(value, TooLong)
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer of the server, read to its end."""
@@ -43,7 +71,7 @@ class Answer:
     def json(self) -> Any:
         """The body; raises the exception for an answer that is an error."""
         try:
-            value: Any = json.loads(self.body) if self.body else None
+            value: Any = loads(self.body) if self.body else None
         except ValueError:
             value = None
         if 200 <= self.status < 300:

@@ -45,8 +45,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     known: Option<Arc<Known>>,
-    /// When the last read failed, if no later one has succeeded.
-    failed_at: Option<Instant>,
+    /// When the last read failed and with what, if no later one has succeeded.
+    failed: Option<(Instant, Problem)>,
 }
 
 /// A snapshot of the tokens.
@@ -174,20 +174,20 @@ impl Auth {
             return Ok(known);
         }
         let _turn = self.0.reading.lock().await;
-        let (known, failed_at) = {
+        let (known, failed) = {
             let state = self.state();
-            (state.known.clone(), state.failed_at)
+            (state.known.clone(), state.failed.clone())
         };
         if let Some(known) = known.clone().filter(serves) {
             return Ok(known);
         }
-        if failed_at.is_some_and(|failed| failed >= asked) {
-            return Err(unavailable());
+        if let Some((_, problem)) = failed.filter(|(at, _)| *at >= asked) {
+            return Err(problem);
         }
         if let Some(known) = known {
             sleep_until(known.asked_at + PAUSE).await;
         }
-        self.read().await.map_err(|error| if error.is_denied() { unreadable() } else { unavailable() })
+        self.read().await.map_err(|error| cannot_read(&error))
     }
 
     async fn read(&self) -> std::result::Result<Arc<Known>, leasehold_store::Error> {
@@ -195,7 +195,7 @@ impl Auth {
         let usable = match self.usable().await {
             Ok(usable) => usable,
             Err(error) => {
-                if self.state().failed_at.replace(Instant::now()).is_none() {
+                if self.state().failed.replace((Instant::now(), cannot_read(&error))).is_none() {
                     tracing::warn!(%error, "tokens cannot be read, so nobody is let in");
                 }
                 return Err(error);
@@ -205,8 +205,8 @@ impl Auth {
         self.0.rates.forget_idle();
         self.0.usage.keep_only(|id| by_id.contains_key(id));
         let known = Arc::new(Known { asked_at, are_needed: usable.are_needed, by_id });
-        let before = std::mem::replace(&mut *self.state(), State { known: Some(Arc::clone(&known)), failed_at: None });
-        if before.failed_at.is_some() {
+        let before = std::mem::replace(&mut *self.state(), State { known: Some(Arc::clone(&known)), failed: None });
+        if before.failed.is_some() {
             tracing::info!("tokens can be read again");
         }
         Ok(known)
@@ -237,14 +237,16 @@ fn unauthorized(message: &str) -> Problem {
     Problem::new(Code::Unauthorized, message)
 }
 
-fn unreadable() -> Problem {
-    let message =
-        "the server's user of PostgreSQL may not read the tokens, so nobody is let in: it needs the role leasehold_api";
+/// Nobody is let in while the tokens cannot be read.
+fn cannot_read(error: &leasehold_store::Error) -> Problem {
+    let message = if error.is_denied() {
+        "the server's user of PostgreSQL may not read the tokens, so nobody is let in: it needs the role leasehold_api"
+    } else if error.may_be_locked() {
+        return Problem::of_store(error);
+    } else {
+        "PostgreSQL is unavailable, so no token can be checked; try again"
+    };
     Problem::new(Code::Unavailable, message)
-}
-
-fn unavailable() -> Problem {
-    Problem::new(Code::Unavailable, "PostgreSQL is unavailable, so no token can be checked; try again")
 }
 
 #[cfg(test)]

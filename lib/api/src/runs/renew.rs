@@ -129,7 +129,7 @@ pub(crate) async fn renew_all(State(api): State<Api>, caller: Caller, Body(mut f
     let worker = worker_of(&mut fields);
     let lease = fields.millis("lease_ms", LEASE_MS).unwrap_or(api.settings().lease);
     let mut fences = Vec::new();
-    for (nth, run) in fields.array("runs", JOBS_MAX).iter().enumerate() {
+    for (nth, run) in fields.required_array("runs", JOBS_MAX).iter().enumerate() {
         let mut run = Fields::of_element(format!("/runs/{nth}"), run);
         fences.push(fence_of(&mut run, None, worker));
         fields.add(run.into_details());

@@ -178,7 +178,7 @@ pub(crate) async fn release(
 pub(crate) async fn settle_all(State(api): State<Api>, caller: Caller, Body(mut fields): Body) -> Result<Response> {
     let worker = worker_of(&mut fields);
     let mut runs = Vec::new();
-    for (nth, run) in fields.array("runs", JOBS_MAX).iter().enumerate() {
+    for (nth, run) in fields.required_array("runs", JOBS_MAX).iter().enumerate() {
         let pointer = format!("/runs/{nth}");
         let mut run = Fields::of_element(pointer.clone(), run);
         let fence = fence_of(&mut run, None, worker);

@@ -14,7 +14,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
-use leasehold_client::Replay;
+use leasehold_client::{Replay, ReplayPlace};
 use leasehold_core::{JobId, Kind, State as JobState};
 use serde_json::json as object;
 use uuid::Uuid;
@@ -81,7 +81,7 @@ pub(crate) async fn replay(
         fields.required("since", "a time such as 2030-01-31T08:00:00Z, unless delivery is given");
     let until = fields.value("until", "a time such as 2030-01-31T08:00:00Z").unwrap_or_else(Utc::now);
     let states = states(&mut fields);
-    let after = fields.value("after", "the value next of an answer");
+    let after: Option<ReplayPlace> = fields.parsed("after", "the value next of an answer");
     let limit = fields.number("limit", 1..=REPLAYED_MAX).unwrap_or(REPLAYED);
     fields.finish()?;
     existing(&api, &id).await?;
@@ -95,7 +95,7 @@ pub(crate) async fn replay(
     let detail = object!({ "since": replay.since, "until": replay.until, "states": replay.states });
     caller.note(&api, "webhook.replay", id.as_str(), detail).await?;
     let done = api.client().replay_webhook(&id, &replay).await?;
-    Ok(ok(&ReplayedWords { replayed: done.replayed, next: done.next }))
+    Ok(ok(&ReplayedWords { replayed: done.replayed, next: done.next.map(|place| place.to_string()) }))
 }
 
 /// Send a message that says only that it is a test. It is tried once; the log has the answer

@@ -158,8 +158,8 @@ pub(crate) struct ReplayWords {
     /// Deliveries that have ended in one of these states; `["dead"]` by default.
     states: Option<Vec<String>>,
     /// The value `next` of the answer before.
-    after: Option<Uuid>,
-    /// About how many deliveries are sent again at the most.
+    after: Option<String>,
+    /// How many deliveries are sent again at the most.
     #[schema(minimum = 1, maximum = 10_000, default = 1_000)]
     limit: Option<u64>,
 }
@@ -169,7 +169,7 @@ pub(crate) struct ReplayWords {
 pub(crate) struct ReplayedWords {
     pub(super) replayed: usize,
     /// There may be more: the value `after` of the next request.
-    pub(super) next: Option<Uuid>,
+    pub(super) next: Option<String>,
 }
 
 /// What the field `url` must be.

@@ -48,6 +48,14 @@ const COUNTS: Check = Check {
 };
 /// The checks of the store that compare counts.
 const OF_COUNTS: [&str; 1] = ["counts_differ"];
+const INDEXES: Check = Check {
+    name: "all indexes are there",
+    store: "postgres",
+    advice: "make the index again: `leasehold migrate sql` prints its statement. Until then some statements read whole tables, and of a \
+             unique index the key may exist twice",
+};
+/// The checks of the store that look at indexes.
+const OF_INDEXES: [&str; 1] = ["index_missing"];
 const OVERDUE: Check = Check {
     name: "expired leases are ended",
     store: "postgres",
@@ -80,10 +88,12 @@ fn locked_by(evidence: &Evidence, id: JobId) -> String {
 }
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
-    notebook.looked(&ROWS, evidence.checks.len() - OF_THE_REAPER.len() - OF_SCHEDULES.len() - OF_COUNTS.len());
+    let others = [OF_THE_REAPER.len(), OF_SCHEDULES.len(), OF_COUNTS.len(), OF_INDEXES.len()];
+    notebook.looked(&ROWS, evidence.checks.len() - others.iter().sum::<usize>());
     notebook.looked(&UNTENDED, OF_THE_REAPER.len());
     notebook.looked(&SCHEDULES, OF_SCHEDULES.len());
     notebook.looked(&COUNTS, OF_COUNTS.len());
+    notebook.looked(&INDEXES, OF_INDEXES.len());
     for violation in &evidence.violations {
         let about = violation.id.map_or_else(String::new, |id| format!("job {id}: "));
         let subject = format!("{}/{:?}", violation.check, violation.id);
@@ -93,6 +103,8 @@ pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
             (&SCHEDULES, Drift::RowBroken)
         } else if OF_COUNTS.contains(&violation.check.as_str()) {
             (&COUNTS, Drift::CountWrong)
+        } else if OF_INDEXES.contains(&violation.check.as_str()) {
+            (&INDEXES, Drift::RowBroken)
         } else {
             (&ROWS, Drift::RowBroken)
         };

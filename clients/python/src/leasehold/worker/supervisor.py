@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import _calls, errors
 from .._description import ClaimedJob
+from .._http import has_too_long
 from ..app import JobType
 from ..client import Client
 from ..run import Run
@@ -21,6 +22,7 @@ from .slots import Slots
 log = logging.getLogger("leasehold.worker")
 #: A pause after this machine could not start a handler, so that the job is not claimed again at once.
 _LACK_PAUSE_S = 2.0
+_UNREADABLE = "the payload, or the result of a parent, has a whole number with more digits than Python reads"
 
 
 class Supervisor(threading.Thread):
@@ -62,9 +64,13 @@ class Supervisor(threading.Thread):
     def run(self) -> None:
         """Runs the handler and settles."""
         execution: Execution | None = None
+        is_unreadable = has_too_long([self._payload, self._held.run.parents])
         try:
             try:
                 run = self._held.run
+                if is_unreadable:
+                    self._settle(failed(_UNREADABLE, never=True))
+                    return
                 execution = self._executor.start(self._job, run, self._payload, self._timeout_s, self._held.wake.set)
                 outcome = self._watch(execution)
             except (OSError, RuntimeError) as error:
@@ -76,7 +82,7 @@ class Supervisor(threading.Thread):
             log.exception("a run was left to its lease: %s", self._held.run.id)
         finally:
             self._leases.remove(self._held)
-            if execution is None:
+            if execution is None and not is_unreadable:
                 self._hurry.wait(_LACK_PAUSE_S)
             while execution is not None and execution.outcome is None and not self._hurry.is_set():
                 # A thread cannot be killed. Its slot is free when the handler has ended.
