@@ -25,14 +25,13 @@ const LONG_MS: u64 = 3_000;
 /// A server that keeps its write-ahead log in the folder.
 async fn start_with_archive(archive: &Path) -> Stores {
     let mut options = postgres_options();
-    // Everybody may write there: the server has a user of its own.
     options.settings.extend(["archive_mode=on".to_owned(), format!("archive_command=cp %p {}/%f", archive.display())]);
     let (database, redis) = tokio::join!(Database::start_apart(options), RedisServer::start());
     Stores { database, redis }
 }
 
 /// Runs the copy up to the restore point.
-fn restore(folder: &Path, data: &Path, archive: &Path) -> Postgres {
+fn restore(folder: &Path, archive: &Path) -> Postgres {
     let copy = folder.join("postgres");
     let mut settings = OpenOptions::new().append(true).open(copy.join("postgresql.auto.conf")).expect("the settings");
     writeln!(
@@ -43,7 +42,7 @@ fn restore(folder: &Path, data: &Path, archive: &Path) -> Postgres {
     .expect("the settings");
     let signal = copy.join("recovery.signal");
     fs::write(&signal, "").expect("the signal");
-    give_to_owner_of(data, &signal);
+    give_to_owner_of(&copy, &signal);
     let opened = Folder::open(folder).unwrap_or_else(|error| panic!("{error}"));
     let options = PostgresOptions { settings: Vec::new(), ..postgres_options() };
     Postgres::start(&Programs::find(), &opened, options).unwrap_or_else(|error| panic!("{error}"))
@@ -124,7 +123,7 @@ async fn after_a_restore_each_job_is_what_it_was_at_the_moment() {
     let name = fleet.stores.database.url.rsplit_once('/').expect("a database").1.to_owned();
     drop((database, fleet));
 
-    let restored = restore(folder.path(), &data, archive.path());
+    let restored = restore(folder.path(), archive.path());
     let stores = Stores { database: Database::of(restored, &name, folder), redis: RedisServer::start().await };
     let mut database = stores.database.connect().await;
     eventually("PostgreSQL takes writes", TIMEOUT, async || {
