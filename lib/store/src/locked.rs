@@ -133,11 +133,13 @@ impl Store {
         loop {
             match timeout(HOLDER_POLL_INTERVAL, attempt.as_mut()).await {
                 Ok(answer) => return answer,
-                Err(_) if holder.is_some() => {}
+                // A session that is active has perhaps just begun to wait itself: the next look tells.
+                Err(_) if holder.as_ref().is_some_and(|held| held.state != "active") => {}
                 Err(_) => {
                     let query = sqlx::query(include_str!("../sql/waits_for.sql")).bind(pid);
                     let row = query.fetch_optional(&self.bounded).await;
-                    *holder = row.ok().flatten().and_then(|row| Holder::of(&row));
+                    let found = row.ok().flatten().and_then(|row| Holder::of(&row));
+                    *holder = found.or(holder.take());
                 }
             }
         }

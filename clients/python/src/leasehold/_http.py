@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -53,9 +53,9 @@ def _whole(digits: str) -> int | TooLong:
 def has_too_long(value: Any) -> bool:
     """Whether some number of this value is too long."""
     if isinstance(value, dict):
-        return any(has_too_long(part) for part in cast("dict[str, Any]", value).values())
+        return any(has_too_long(part) for part in cast("Mapping[str, Any]", value).values())
     if isinstance(value, list):
-        return any(has_too_long(part) for part in cast("list[Any]", value))
+        return any(has_too_long(part) for part in cast("Sequence[Any]", value))
     return isinstance(value, TooLong)
 
 
