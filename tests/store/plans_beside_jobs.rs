@@ -159,7 +159,7 @@ fn reads_all(plan: &Value, table: &str) -> bool {
 const OF_WEBHOOKS: [(&str, &str, &str); 8] = [
     ("webhook_attempts", "'w7', $id, 50", "webhook_attempt_pkey"),
     ("webhook_attempts", "'w7', NULL, 50", "webhook_attempt_pkey"),
-    ("webhook_replayable", "'w7', now() - interval '1 hour', now(), NULL, '{dead}', 500", "webhook_attempt_pkey"),
+    ("webhook_replayable", "'w7', now() - interval '1 hour', now(), NULL, '{dead}', 500, NULL", "webhook_attempt_pkey"),
     ("webhook_trim", "7, 5000", "webhook_attempt_at"),
     ("webhook_target", "'w7'", "webhook_secret_of"),
     ("webhooks", "'w7'", "webhook_attempt_pkey"),
