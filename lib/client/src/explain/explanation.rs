@@ -220,7 +220,7 @@ mod tests {
         assert!(text.contains("2 workers were lost while they ran it; it is dead after 3"), "{text}");
         assert!(text.contains("Redis has no hint of it yet"), "{text}");
         let reasons = vec![Reason::KindPaused { queue: "q".into(), kind: "k".into() }];
-        let paused = Explanation { reasons, ..explained.clone() }.to_string();
+        let paused = Explanation { reasons, ..explained }.to_string();
         assert!(!paused.contains("Redis"), "a reaper will not add it: {paused}");
         assert_eq!(serde_json::to_value(&explained).expect("JSON")["hint"], "absent");
     }
