@@ -81,8 +81,9 @@ const BOUNDS: [Bound; 7] = [
         what: "PostgreSQL's CPU for a job, of the floor, drain",
         of: ("drain", "costs/postgres_cpu_us_per_job"),
         floor: Some("costs/postgres_cpu_us_per_job"),
-        // With few jobs, what each connection plans once is half of it. Counts have a trigger and a fold.
-        worst: Worst::AtMost(8.0),
+        // With few jobs, what each connection plans once is half of it. Counts have a trigger and a fold. A debug build whose
+        // dependencies are not optimized was measured at 7.9.
+        worst: Worst::AtMost(11.0),
         usual: "2.9",
     },
 ];
