@@ -15,9 +15,10 @@ use uuid::Uuid;
 const JOBS: usize = 20_000;
 /// A job may overtake another that came into the line less than this ago.
 const LEEWAY: TimeDelta = TimeDelta::milliseconds(50);
-/// A worker that has taken the hint of a job starts the job within this time: the claim is one statement, but on a busy machine the
-/// worker or the server may get no processor for a while. A job that the head does not have waits for the next fill, which is longer.
-const CLAIMED_WITHIN: TimeDelta = TimeDelta::milliseconds(500);
+/// While a worker has taken the hint of a job and claims it, the rest of the fleet begins at most this many jobs. On a quiet machine
+/// that is half a second: a claim is one statement, but the worker or the server may get no processor for a while. A count and not a
+/// time, because a slow machine begins fewer jobs too. A job that the head does not have waits for the next fill, which is longer.
+const BEGUN_WHILE_CLAIMING: usize = 400;
 const WORKERS: usize = 8;
 const SLOTS: u32 = 10;
 /// Longer than the prefetch window times the number of slots: then a worker prefetches nothing, and a job that begins was chosen just
@@ -53,7 +54,8 @@ async fn no_job_begins_before_one_that_should_come_first() {
     );
 }
 
-/// The line is longer than the head, Redis holds hints in the old order, and no reaper runs.
+/// The line is longer than the head, Redis holds hints in the old order, and no reaper runs. Only the hints that workers had taken
+/// before, at most one for a slot, begin in the old order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_priority_step_is_obeyed_at_once() {
     let mut fleet = Fleet::start(Duration::from_secs(30)).await;
@@ -73,8 +75,9 @@ async fn a_new_priority_step_is_obeyed_at_once() {
     begun_since(&mut database, DateTime::UNIX_EPOCH, 100).await;
     fleet.reaper = None;
     fleet.client.set_priority_step(&queue, Duration::from_secs(60)).await.expect("a new order");
-    let [low, high] = begun_since(&mut database, Utc::now() + CLAIMED_WITHIN, 200).await;
-    assert_eq!(low, 0, "{low} jobs of priority -1 began before jobs of priority 1, of which {high} began");
+    let [low, high] = begun_since(&mut database, Utc::now(), 300).await;
+    let in_hand = i64::from(2 * SLOTS);
+    assert!(low <= in_hand, "{low} jobs of priority -1 began after the answer, and {high} of priority 1");
 }
 
 /// Waits until this many jobs have begun since a moment. Returns how many of them have the priorities -1 and 1.
@@ -105,8 +108,8 @@ async fn enqueue(client: &Client, probe: &Probe, mut random: StdRng) -> Entered 
     entered
 }
 
-/// Jobs that waited for longer than [`LEEWAY`] before the moment when one began that should come later, and for longer than
-/// [`CLAIMED_WITHIN`] after it: the job, and by how much later that one should have come.
+/// Jobs that waited for longer than [`LEEWAY`] before the moment when one began that should come later, and while
+/// [`BEGUN_WHILE_CLAIMING`] jobs began after it: the job, and by how much later that one should have come.
 async fn overtaken(database: &mut PgConnection, entered: &Entered) -> Vec<(Uuid, TimeDelta)> {
     type Began = (Uuid, DateTime<Utc>, DateTime<Utc>);
     let began: Vec<Began> = sqlx::query_as(
@@ -116,12 +119,13 @@ async fn overtaken(database: &mut PgConnection, entered: &Entered) -> Vec<(Uuid,
     .await
     .expect("reading the jobs");
     let mut moments: Vec<(DateTime<Utc>, Moment)> = Vec::new();
-    for (id, line_at, started_at) in began {
+    let starts: Vec<DateTime<Utc>> = began.iter().map(|(_, _, started_at)| *started_at).collect();
+    for (nth, (id, line_at, started_at)) in began.into_iter().enumerate() {
         // Redis orders by 0.1 ms.
         let line_at = line_at.duration_trunc(TimeDelta::microseconds(100)).expect("a time");
         let position = (line_at, id);
         moments.push((started_at, Moment::Begins(position)));
-        let (waits_from, waits_until) = (entered[&id] + LEEWAY, started_at - CLAIMED_WITHIN);
+        let (waits_from, waits_until) = (entered[&id] + LEEWAY, starts[nth.saturating_sub(BEGUN_WHILE_CLAIMING)]);
         if waits_from < waits_until {
             moments.push((waits_from, Moment::Waits(position)));
             moments.push((waits_until, Moment::IsNext(position)));
