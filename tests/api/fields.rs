@@ -7,6 +7,7 @@ use sqlx::Row;
 use std::{
     io::Write,
     process::{Command, Stdio},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -126,6 +127,22 @@ async fn an_error_blames_the_right_field() {
         ["/timezone"]
     );
     assert_eq!(put("/v1/schedules/s", json!({ "every": "1ms", "job": job })).await, ["/every"]);
+}
+
+/// A client that promises more than the server would read gets its answer before it has sent anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_says_that_it_is_huge_is_refused_at_once() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let mut stream = TcpStream::connect(served.api.address()).await.expect("a connection");
+    let head = "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    stream.write_all(format!("{head}content-length: 90000000000\r\n\r\n{{").as_bytes()).await.expect("the head");
+    let mut answer = Vec::new();
+    // The client keeps its side open and sends no more.
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer));
+    read.await.expect("an answer long before the body is late").expect("the whole answer");
+    let reply = parse(&answer);
+    assert_eq!((reply.status, reply.code().as_str()), (413, "too_large"), "{reply:?}");
 }
 
 /// A client that stops in the middle of its body has sent no request that is too large.

@@ -75,6 +75,11 @@ impl Served {
         send(self.api.address(), &request("GET", path, &[], "")).await
     }
 
+    pub(crate) async fn with(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let json = [("content-type", "application/json")];
+        send(self.api.address(), &request(method, path, &json, &body.to_string())).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.post_text(path, &body.to_string()).await
     }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod claims;
+mod description;
 mod encryption;
 mod events;
 mod fields;

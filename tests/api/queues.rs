@@ -5,11 +5,6 @@ use leasehold_tests::Stores;
 use serde_json::{Value, json};
 
 impl Served {
-    async fn with(&self, method: &str, path: &str, body: &Value) -> Reply {
-        let json = [("content-type", "application/json")];
-        send(self.api.address(), &request(method, path, &json, &body.to_string())).await
-    }
-
     async fn without_body(&self, method: &str, path: &str) -> Reply {
         send(self.api.address(), &request(method, path, &[], "")).await
     }

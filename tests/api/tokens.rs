@@ -252,13 +252,32 @@ async fn nobody_is_let_in_while_postgresql_is_unavailable() {
     })
     .await;
     assert!(reply.code() == "unavailable" && reply.headers.contains_key("retry-after"), "{reply:?}");
-    assert_eq!(api.get("/healthz").await.status, 200);
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!(api.get(path).await.status, 200, "{path}");
+    }
     proxy.set(LinkState::Open);
     eventually("the server serves again", SOON, || async {
         let reply = workers().await;
         if reply.status == 200 { Ok(()) } else { Err(reply) }
     })
     .await;
+}
+
+/// People need the metrics most while PostgreSQL is unavailable, so the tokens that were known before count for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_token_gets_the_metrics_while_postgresql_is_unavailable() {
+    let stores = Stores::start().await;
+    let (read, work) = (Token::create(&stores, &["read"]), Token::create(&stores, &["work:q"]));
+    let proxy = Proxy::start(stores.database.server().port()).await;
+    let settings = [("LEASEHOLD_DATABASE__ACQUIRE_TIMEOUT_MS", "300")];
+    let api = Member::start_with(&stores, &proxy.instead_of(&stores.database.url), &["api"], &settings);
+    assert_eq!(read.get(&api, "/v1/stats").await.status, 200);
+    proxy.set(LinkState::Shut);
+    read.until(&api, 503).await;
+    let metrics = read.get(&api, "/metrics").await;
+    assert!(metrics.status == 200 && metrics.text.contains("leasehold_"), "{metrics:?}");
+    assert_eq!(work.get(&api, "/metrics").await.status, 403);
+    assert_eq!(send(api.address(), &request("GET", "/metrics", &[], "")).await.status, 401);
 }
 
 /// A claim may wait for longer than a revoke may take.

@@ -128,6 +128,25 @@ def test_an_async_client_and_several_jobs() -> None:
     assert [links(run) for run in runs] == [{"enqueue": place(send.context)}] * 3
 
 
+def test_a_follow_on_job_links_to_the_run_that_made_it() -> None:
+    exported = Exported()
+    app = App(around=[spans(exported.provider)])
+
+    @app.job(queue="mail")
+    def second(run: Run) -> None:
+        del run
+
+    @app.job()
+    def first(run: Run) -> None:
+        run.then(second.new())
+
+    with FakeServer(app) as server:
+        first.enqueue()
+        server.drain()
+    made = exported.one("process default")
+    assert links(exported.one("process mail")) == {"enqueue": place(made.context)}
+
+
 def test_an_enqueue_that_is_not_sampled_makes_a_plain_job() -> None:
     unsampled, exported = Exported(sampler=ALWAYS_OFF), Exported()
     app = App(around=[spans(exported.provider)])

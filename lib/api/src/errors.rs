@@ -165,9 +165,9 @@ impl Problem {
         Self { code: Code::Invalid, message, details }
     }
 
-    /// The same problem of an element of a larger body.
+    /// The same problem of an element of a larger body. What is wrong with a header is wrong with the whole request.
     pub(crate) fn below(mut self, element: &str) -> Self {
-        for detail in &mut self.details {
+        for detail in self.details.iter_mut().filter(|detail| !detail.pointer.starts_with("/headers/")) {
             detail.pointer.insert_str(0, element);
         }
         if self.code == Code::Invalid && !self.details.is_empty() {

@@ -51,7 +51,9 @@ impl FromRequest<Api> for JsonText {
         let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let length = length.unwrap_or(BODY_MAX_BYTES);
         if length > BODY_MAX_BYTES {
-            discard(body).await;
+            if length <= DISCARDED_MAX_BYTES {
+                discard(body).await;
+            }
             return Err(too_large());
         }
         let slow =
@@ -112,7 +114,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body that is too large, and keeps nothing of it: most clients read no answer before they have sent everything. A body
-/// that is much too large or slow is cut off.
+/// that turns out to be much too large or slow is cut off. One that says so itself is not read at all.
 async fn discard(body: axum::body::Body) {
     let mut stream = body.into_data_stream();
     let read = async {

@@ -7,13 +7,14 @@ use crate::{
     errors::{Code, Detail, DetailCode, ErrorBody, Problem, Result},
     extract::{JsonText, OptionalBody, Query, Segment},
     fields::Fields,
-    jobs::{idempotency_key, late, other_request, refused as refused_words, traceparent},
+    jobs::{NewJobWords, idempotency_key, late, other_request, refused as refused_words, traceparent},
 };
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
+use chrono::{DateTime, Utc};
 use leasehold_client::{Batch, BatchSeal, Error, Once, Sealed, check_batch_name};
 use leasehold_core::{GRAPH_MAX_JOBS, Graph, JobId, NamedJob, QueueName};
 use serde::Serialize;
@@ -28,13 +29,21 @@ const BATCHES_SHOWN: u64 = 50;
 const WAIT_MAX_MS: u64 = 50_000;
 const WAIT_DEFAULT_MS: u64 = 20_000;
 
+/// A job of a graph: the words of a job, its name, and the names of the jobs that must succeed first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NewGraphJob {
+    name: Option<String>,
+    after: Option<Vec<String>>,
+    #[serde(flatten)]
+    job: NewJobWords,
+}
+
 /// Jobs that depend on each other.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "this struct describes the body; the fields are read one by one")]
 pub(crate) struct NewGraph {
-    /// The words of a job, with `name`, and `after`: the names of the jobs that must succeed first.
     #[schema(max_items = 10_000, min_items = 1)]
-    jobs: Vec<serde_json::Value>,
+    jobs: Vec<NewGraphJob>,
 }
 
 /// A job of a graph.
@@ -52,10 +61,68 @@ pub(crate) struct GraphJobs {
     jobs: Vec<GraphJob>,
 }
 
+/// A job that is shown in its graph. A job that has left history has only its id.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct GraphJobView {
+    id: Uuid,
+    kind: Option<String>,
+    queue: Option<String>,
+    state: Option<String>,
+}
+
+/// A dependency between two jobs.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct GraphEdgeView {
+    parent: Uuid,
+    child: Uuid,
+    /// Whether the child no longer waits for this parent.
+    met: bool,
+    /// What happens to the child when the parent ends without success: `cancel`, `hold` or `run`.
+    on_parent_failure: String,
+}
+
+/// A job, the jobs that it depends on, the jobs that depend on it, and so on.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct GraphView {
+    jobs: Vec<GraphJobView>,
+    edges: Vec<GraphEdgeView>,
+    /// Whether the graph has more jobs than were read.
+    is_cut: bool,
+}
+
+/// A batch, with the number of its jobs by state.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct BatchView {
+    name: String,
+    created_at: DateTime<Utc>,
+    sealed_at: Option<DateTime<Utc>>,
+    /// When a reaper has seen that the batch is sealed and that all of its jobs have ended.
+    completed_at: Option<DateTime<Utc>>,
+    blocked: i64,
+    scheduled: i64,
+    queued: i64,
+    running: i64,
+    succeeded: i64,
+    dead: i64,
+    cancelled: i64,
+    on_success: Option<String>,
+    on_complete: Option<String>,
+    on_death: Option<String>,
+    callback_queue: String,
+    /// The jobs of the callbacks, once they are enqueued.
+    success_job: Option<Uuid>,
+    complete_job: Option<Uuid>,
+    death_job: Option<Uuid>,
+}
+
 /// Batches, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchList {
-    #[schema(value_type = Vec<serde_json::Value>)]
+    #[schema(value_type = Vec<BatchView>)]
     batches: Vec<Batch>,
 }
 
@@ -155,7 +222,7 @@ pub(crate) async fn submit(
 #[utoipa::path(get, path = "/v1/graphs/{id}", tag = "jobs", operation_id = "show_graph",
     params(("id" = Uuid, Path, description = "The id of any job of the graph"),
            ("limit" = Option<u64>, Query, minimum = 1, maximum = 100_000, description = "The most jobs; 1,000 by default")),
-    responses((status = 200, description = "The jobs and their edges", body = serde_json::Value),
+    responses((status = 200, description = "The jobs and their edges", body = GraphView),
               (status = 404, description = "There is no such job", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn graph(State(api): State<Api>, Segment(id): Segment<JobId>, mut query: Query) -> Result<Response> {
@@ -183,7 +250,7 @@ async fn existing(api: &Api, BatchName(name): &BatchName) -> Result<Batch> {
 
 /// Show a batch with the number of its jobs by state
 #[utoipa::path(get, path = "/v1/batches/{name}", tag = "jobs", operation_id = "show_batch", params(("name" = String, Path)),
-    responses((status = 200, description = "The batch", body = serde_json::Value),
+    responses((status = 200, description = "The batch", body = BatchView),
               (status = 404, description = "There is no such batch", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn batch(State(api): State<Api>, Segment(name): Segment<BatchName>) -> Result<Response> {
@@ -194,8 +261,8 @@ pub(crate) async fn batch(State(api): State<Api>, Segment(name): Segment<BatchNa
 #[utoipa::path(get, path = "/v1/batches/{name}/wait", tag = "jobs", operation_id = "wait_for_batch",
     params(("name" = String, Path),
            ("timeout_ms" = Option<u64>, Query, maximum = 50_000, description = "How long to wait; 20,000 by default")),
-    responses((status = 200, description = "All jobs have ended", body = serde_json::Value),
-              (status = 202, description = "Some jobs are live", body = serde_json::Value),
+    responses((status = 200, description = "All jobs have ended", body = BatchView),
+              (status = 202, description = "Some jobs are live", body = BatchView),
               (status = 404, description = "There is no such batch", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn wait_batch(
@@ -219,8 +286,8 @@ pub(crate) async fn wait_batch(
 
 /// Seal a batch: no job can be added any more, and callbacks are enqueued when its jobs have ended
 #[utoipa::path(post, path = "/v1/batches/{name}/seal", tag = "jobs", operation_id = "seal_batch", params(("name" = String, Path)),
-    request_body = Callbacks,
-    responses((status = 200, description = "The batch is sealed", body = serde_json::Value),
+    request_body = Option<Callbacks>,
+    responses((status = 200, description = "The batch is sealed", body = BatchView),
               (status = 404, description = "There is no such batch", body = ErrorBody),
               (status = 409, description = "The batch is sealed already, with other callbacks", body = ErrorBody),
               (status = 422, description = "A field is not valid", body = ErrorBody),

@@ -53,6 +53,35 @@ pub(crate) struct QueueList {
     queues: Vec<leasehold_store::QueueStats>,
 }
 
+/// The head of one queue in Redis: the first of its waiting jobs.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct HeadView {
+    queue: String,
+    /// Hints that wait for any worker.
+    ready: u64,
+    /// Hints that a worker is taking.
+    claimed: u64,
+    /// Hints that workers have taken.
+    leased: u64,
+    /// `ready`, `claimed` and `aside` together.
+    waiting_members: u64,
+    /// Hints that wait for workers that serve their kind.
+    aside: u64,
+    paused: bool,
+    /// Whether the queue has more jobs than are in Redis.
+    overflow: bool,
+}
+
+/// What Redis knows.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct HeadsView {
+    /// The number of live workers.
+    workers: usize,
+    queues: Vec<HeadView>,
+}
+
 /// The head of one queue in Redis.
 #[derive(Debug, Serialize)]
 struct Head {
@@ -68,7 +97,7 @@ pub(crate) struct Stats {
     #[schema(value_type = Vec<QueueView>)]
     postgres: Vec<leasehold_store::QueueStats>,
     /// The heads in Redis, and the number of live workers. `null` while Redis is unavailable.
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<HeadsView>)]
     redis: Option<Heads>,
 }
 
@@ -178,7 +207,7 @@ async fn heads(handoff: &leasehold_handoff::Handoff) -> std::result::Result<Head
 
 /// Start no job of a queue until it is resumed; running jobs continue
 #[utoipa::path(post, path = "/v1/queues/{queue}/pause", tag = "queues", operation_id = "pause_queue",
-    params(("queue" = String, Path)), request_body = PauseRequest,
+    params(("queue" = String, Path)), request_body = Option<PauseRequest>,
     responses((status = 200, description = "The queue is paused", body = Paused),
               (status = 409, description = "The fair keys of this queue are only labels", body = ErrorBody),
               (status = 422, description = "A field is not valid", body = ErrorBody),
@@ -194,7 +223,7 @@ pub(crate) async fn pause(
 
 /// Resume a paused queue
 #[utoipa::path(post, path = "/v1/queues/{queue}/resume", tag = "queues", operation_id = "resume_queue",
-    params(("queue" = String, Path)), request_body = PauseRequest,
+    params(("queue" = String, Path)), request_body = Option<PauseRequest>,
     responses((status = 200, description = "The queue is not paused", body = Paused),
               (status = 422, description = "A field is not valid", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
@@ -263,10 +292,18 @@ pub(crate) struct NewWeight {
     weight: f64,
 }
 
+/// The weight of a fair key.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct WeightView {
+    fair_key: String,
+    weight: f64,
+}
+
 /// The weights of a queue that somebody has set.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WeightList {
-    #[schema(value_type = Vec<serde_json::Value>)]
+    #[schema(value_type = Vec<WeightView>)]
     weights: Vec<leasehold_client::FairWeight>,
 }
 

@@ -36,10 +36,26 @@ pub(crate) struct NewLimit {
     burst: Option<u64>,
 }
 
+/// The limit of a key or of a pattern.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct LimitView {
+    key: String,
+    running: Option<i32>,
+    rate: Option<String>,
+    burst: Option<i32>,
+    /// When the limit was set.
+    changed_at: DateTime<Utc>,
+    /// The runs that count against the limit now. Of a pattern: of all its keys. Always 0 for a rate alone.
+    running_now: i64,
+    /// The queued jobs of the key, counted up to 10,000. A job with several keys counts for the one that it waits for.
+    waiting: i64,
+}
+
 /// All limits.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LimitList {
-    #[schema(value_type = Vec<serde_json::Value>)]
+    #[schema(value_type = Vec<LimitView>)]
     limits: Vec<LimitRecord>,
 }
 
@@ -65,6 +81,46 @@ pub(crate) struct NewScheduleWords {
     job: NewJobWords,
 }
 
+/// A schedule.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct ScheduleView {
+    name: String,
+    cron: Option<String>,
+    timezone: Option<String>,
+    every_ms: Option<i64>,
+    /// `skip`, `one` or `all:N`.
+    missed: String,
+    queue: String,
+    kind: String,
+    payload: serde_json::Value,
+    priority: i16,
+    max_attempts: i32,
+    timeout_ms: Option<i32>,
+    unique_key: Option<String>,
+    /// The first of `limit_keys`.
+    limit_key: Option<String>,
+    limit_keys: Option<Vec<String>>,
+    retry: Option<serde_json::Value>,
+    expires_in_ms: Option<i64>,
+    unique: Option<serde_json::Value>,
+    batch: Option<String>,
+    fair_key: Option<String>,
+    webhook: Option<String>,
+    /// `null` while the schedule is paused.
+    next_at: Option<DateTime<Utc>>,
+    paused_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    changed_at: DateTime<Utc>,
+    /// The last tick that made a job, and the job.
+    last_tick: Option<DateTime<Utc>>,
+    last_job: Option<Uuid>,
+    last_error: Option<String>,
+    /// The next ticks. A list of schedules leaves them out.
+    #[schema(nullable = false)]
+    next: Option<Vec<DateTime<Utc>>>,
+}
+
 /// A schedule and its next ticks.
 #[derive(Debug, Serialize)]
 struct Shown {
@@ -76,7 +132,7 @@ struct Shown {
 /// All schedules.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScheduleList {
-    #[schema(value_type = Vec<serde_json::Value>)]
+    #[schema(value_type = Vec<ScheduleView>)]
     schedules: Vec<Schedule>,
 }
 
@@ -98,7 +154,7 @@ pub(crate) async fn limits(State(api): State<Api>) -> Result<Response> {
 
 /// Show the limit of a key
 #[utoipa::path(get, path = "/v1/limits/{key}", tag = "queues", operation_id = "show_limit", params(("key" = String, Path)),
-    responses((status = 200, description = "The limit", body = serde_json::Value),
+    responses((status = 200, description = "The limit", body = LimitView),
               (status = 404, description = "The key has no limit", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn limit(State(api): State<Api>, Segment(key): Segment<String>) -> Result<Response> {
@@ -109,7 +165,7 @@ pub(crate) async fn limit(State(api): State<Api>, Segment(key): Segment<String>)
 /// Set the limit of a key
 #[utoipa::path(put, path = "/v1/limits/{key}", tag = "queues", operation_id = "set_limit", params(("key" = String, Path)),
     request_body = NewLimit,
-    responses((status = 200, description = "The limit", body = serde_json::Value),
+    responses((status = 200, description = "The limit", body = LimitView),
               (status = 422, description = "A field is not valid", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn set_limit(
@@ -181,7 +237,7 @@ fn no_schedule(name: &ScheduleName) -> Problem {
 /// Show a schedule and its next ticks
 #[utoipa::path(get, path = "/v1/schedules/{name}", tag = "queues", operation_id = "show_schedule",
     params(("name" = String, Path)),
-    responses((status = 200, description = "The schedule", body = serde_json::Value),
+    responses((status = 200, description = "The schedule", body = ScheduleView),
               (status = 404, description = "There is no such schedule", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn schedule(State(api): State<Api>, Segment(name): Segment<ScheduleName>) -> Result<Response> {
@@ -191,7 +247,7 @@ pub(crate) async fn schedule(State(api): State<Api>, Segment(name): Segment<Sche
 /// Make a schedule, or change the schedule of this name at once
 #[utoipa::path(put, path = "/v1/schedules/{name}", tag = "queues", operation_id = "set_schedule",
     params(("name" = String, Path)), request_body = NewScheduleWords,
-    responses((status = 200, description = "The schedule", body = serde_json::Value),
+    responses((status = 200, description = "The schedule", body = ScheduleView),
               (status = 422, description = "A field is not valid", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn set_schedule(
@@ -272,7 +328,7 @@ fn timing(fields: &mut Fields, api: &Api) -> Option<Timing> {
 /// Let no tick of a schedule make a job until the schedule is resumed
 #[utoipa::path(post, path = "/v1/schedules/{name}/pause", tag = "queues", operation_id = "pause_schedule",
     params(("name" = String, Path)),
-    responses((status = 200, description = "The schedule is paused", body = serde_json::Value),
+    responses((status = 200, description = "The schedule is paused", body = ScheduleView),
               (status = 404, description = "There is no such schedule", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn pause_schedule(
@@ -290,7 +346,7 @@ pub(crate) async fn pause_schedule(
 /// Resume a paused schedule from now on
 #[utoipa::path(post, path = "/v1/schedules/{name}/resume", tag = "queues", operation_id = "resume_schedule",
     params(("name" = String, Path)),
-    responses((status = 200, description = "The schedule is not paused", body = serde_json::Value),
+    responses((status = 200, description = "The schedule is not paused", body = ScheduleView),
               (status = 404, description = "There is no such schedule", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
 pub(crate) async fn resume_schedule(

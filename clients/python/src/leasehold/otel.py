@@ -40,7 +40,7 @@ def spans(
     """A span `process {queue}` of the kind CONSUMER around each run.
 
     It is the root of a trace of its own, and links to the span that enqueued the job. If the provider has `run_ids()`, it also
-    links to the span of the attempt before. An exception sets the status and `error.type`; its text, which often quotes the payload,
+    links to the span of the attempt before. The jobs of `run.then` link to the span of the run. An exception sets the status and `error.type`; its text, which often quotes the payload,
     is a part of the span only with `record_exceptions`.
     """
     tracer = trace.get_tracer("leasehold", tracer_provider=provider)
@@ -74,6 +74,7 @@ def spans(
             before = trace.SpanContext(*_ids(run.id, run.fence.epoch - 1), True, context.trace_flags)
             span.add_link(before, {_LINK: "attempt_before"})
         with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+            run.followers_traceparent = _traceparent()
             try:
                 yield span
             except (Snooze, Cancelled, asyncio.CancelledError) as error:
@@ -114,11 +115,9 @@ def traced(client: C, provider: trace.TracerProvider | None = None) -> C:
         name = f"send {next(iter(queues))}" if len(queues) == 1 else "send"
         span = tracer.start_span(name, kind=trace.SpanKind.PRODUCER, attributes=attributes, record_exception=False)
         with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
-            headers: dict[str, str] = {}
-            if span.get_span_context().trace_flags.sampled:
-                _FORMAT.inject(headers)
+            traceparent = _traceparent()
             try:
-                yield headers
+                yield {} if traceparent is None else {"traceparent": traceparent}
             except BaseException as error:
                 _note(span, error, False)
                 raise
@@ -150,6 +149,15 @@ def _ids(job: str, epoch: int) -> tuple[int, int]:
     by_job = hashlib.sha256(of_job).digest()
     by_run = hashlib.sha256(of_job + epoch.to_bytes(8, "big", signed=True)).digest()
     return int.from_bytes(by_run[:8] + by_job[:8], "big"), int.from_bytes(by_run[8:16], "big")
+
+
+def _traceparent() -> str | None:
+    """The current span as `traceparent` of W3C Trace Context, if it is sampled."""
+    if not trace.get_current_span().get_span_context().trace_flags.sampled:
+        return None
+    headers: dict[str, str] = {}
+    _FORMAT.inject(headers)
+    return headers.get("traceparent")
 
 
 def _remote(traceparent: str | None) -> trace.SpanContext | None:

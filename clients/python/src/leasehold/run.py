@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import LeaseholdError
@@ -71,12 +71,16 @@ class Run:
         #: The trace that the job was enqueued in: `traceparent` of W3C Trace Context.
         self.traceparent = traceparent
         self.fence = Fence(id, epoch, worker)
+        #: The trace of the jobs that `then` is called with and that name none.
+        self.followers_traceparent: str | None = None
         self._followers: list[NewJob] = []
         self._stop = threading.Event()
         self._why: str | None = None
 
     def then(self, job: NewJob) -> None:
         """Enqueues a job together with the success of this run: in the same transaction, or not at all."""
+        if job.traceparent is None:
+            job = replace(job, traceparent=self.followers_traceparent)
         self._followers.append(job)
 
     @property

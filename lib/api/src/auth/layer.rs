@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use leasehold_core::Access;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -48,7 +49,7 @@ pub(crate) async fn require(State(auth): State<Auth>, mut request: Request, next
 async fn admit(auth: &Auth, request: &mut Request, needed: Needs) -> std::result::Result<Caller, Box<Response>> {
     let refused = |problem: Problem| Box::new(problem.into_response());
     let given = authorization(request.headers()).map_err(refused)?;
-    let caller = auth.caller(given.as_deref()).await.map_err(refused)?;
+    let caller = auth.caller(given.as_deref(), needed.is_met_by_old_tokens()).await.map_err(refused)?;
     if let Caller::Token(token) = &caller {
         if let Some(wait) = auth.rates().count(&token.id) {
             return Err(Box::new(too_many(wait)));
@@ -58,6 +59,7 @@ async fn admit(auth: &Auth, request: &mut Request, needed: Needs) -> std::result
     let allowed = match needed {
         Needs::Nothing => Ok(()),
         Needs::All(access) => caller.needs_all(access),
+        Needs::Vitals => caller.needs_all(Access::Read),
         Needs::Each(access) => caller.needs_some(access),
         Needs::Path(access) => match queue_of(request).await {
             Some(queue) => caller.needs(access, &queue),

@@ -3,7 +3,7 @@
 use super::{dispatcher::Shared, workers::HOLDS_FOR};
 use futures_util::future::join_all;
 use leasehold_ports::{WorkerHead, WorkerRecord};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 /// How often PostgreSQL is asked which workers are drained, while this server has workers.
@@ -38,12 +38,23 @@ pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
             gone = shared.workers.all(&shared.name);
         } else {
             tell_each(&due, |record| async { head.announce(record, HOLDS_FOR).await }).await;
+            tell_each(&that_differ(&due), |record| async { head.note_served(record).await }).await;
         }
         tell_each(&gone, |record| async { head.withdraw(record).await }).await;
         if is_stopping {
             return;
         }
     }
+}
+
+/// One record for each set of queues and kinds: what a thousand clients serve is remembered once.
+fn that_differ(records: &[WorkerRecord]) -> Vec<WorkerRecord> {
+    let mut seen = BTreeSet::new();
+    let is_new = |record: &&WorkerRecord| {
+        let queues: Vec<_> = record.queues.iter().map(|(queue, _)| queue.clone()).collect();
+        seen.insert((queues, record.kinds.clone()))
+    };
+    records.iter().filter(is_new).cloned().collect()
 }
 
 /// A failure is found by the next call to Redis too, and an announcement expires by itself.

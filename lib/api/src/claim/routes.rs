@@ -62,6 +62,26 @@ pub(crate) struct ClaimAnswer {
     jobs: Vec<ClaimedJob>,
 }
 
+/// A job that the claimed job depends on.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct ParentView {
+    id: Uuid,
+    /// `null` after the job has left history.
+    kind: Option<String>,
+    /// `null` after the job has left history.
+    state: Option<String>,
+    /// The result of a job that has succeeded.
+    result: Option<serde_json::Value>,
+    /// Only there, and `true`, if the result was left out because the results of all parents together are too large.
+    #[schema(nullable = false)]
+    is_left_out: Option<bool>,
+    /// Whether the claimed job no longer waits for this job.
+    met: bool,
+    /// What happens when this job ends without success: `cancel`, `hold` or `run`.
+    on_parent_failure: String,
+}
+
 /// A job that the worker holds.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ClaimedJob {
@@ -83,7 +103,7 @@ pub(crate) struct ClaimedJob {
     /// By the clock of the database.
     lease_expires_at: DateTime<Utc>,
     /// The jobs that this one depends on, with their results.
-    #[schema(value_type = Vec<serde_json::Value>)]
+    #[schema(value_type = Vec<ParentView>)]
     parents: Vec<leasehold_core::Parent>,
     /// The trace that the job belongs to: `traceparent` of W3C Trace Context.
     traceparent: Option<String>,

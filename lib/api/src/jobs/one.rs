@@ -9,6 +9,7 @@ use crate::{
     extract::{Body, OptionalBody, Query, Segment},
 };
 use axum::{extract::State, http::StatusCode, response::Response};
+use chrono::{DateTime, Utc};
 use leasehold_client::Error;
 use leasehold_core::{Access, JobId, JobRecord, State as JobState};
 use serde::Serialize;
@@ -188,10 +189,35 @@ pub(crate) async fn priority(
     }
 }
 
+/// One reason, with facts that depend on its code.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct ReasonView {
+    /// The name of the reason, such as `paused` or `limited`.
+    code: String,
+    /// The reason as a sentence.
+    text: String,
+}
+
+/// Why a job is where it is.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
+pub(crate) struct ExplanationView {
+    id: Uuid,
+    state: String,
+    /// The time of the database at which this was so.
+    as_of: DateTime<Utc>,
+    /// The most telling reason first.
+    reasons: Vec<ReasonView>,
+    /// What Redis has of a job in the line: `absent`, `waiting` or `leased`. Other jobs, and answers without Redis, leave it out.
+    #[schema(nullable = false)]
+    hint: Option<String>,
+}
+
 /// Explain why a job is in its state, and what it waits for
 #[utoipa::path(get, path = "/v1/jobs/{id}/explain", tag = "jobs", operation_id = "explain_job", params(("id" = Uuid, Path)),
     responses(
-        (status = 200, description = "The explanation", body = serde_json::Value),
+        (status = 200, description = "The explanation", body = ExplanationView),
         (status = 404, description = "There is no such job", body = ErrorBody),
         (status = "default", description = "Any other error", body = ErrorBody),
     ))]
