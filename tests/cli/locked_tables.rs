@@ -54,6 +54,7 @@ impl Things {
             vec!["queue", "list"],
             vec!["queue", "show", "q"],
             vec!["queue", "scale", "q"],
+            vec!["queue", "times"],
             vec!["schedule", "list"],
             vec!["schedule", "show", "s"],
             vec!["graph", "show", graph],

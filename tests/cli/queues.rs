@@ -212,3 +212,30 @@ async fn scale_says_how_many_slots_a_queue_could_use_and_how_many_workers_these_
     scene.output(&["queue", "purge", "q", "--yes"]);
     assert_eq!(scene.json(&["queue", "scale", "q"])["demand"], json!(0));
 }
+
+/// The times are added up from history: a test of the store has their numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn times_are_shown_by_queue_and_kind() {
+    let scene = Scene::start().await;
+    assert_eq!(scene.output(&["queue", "times"]), "no job has ended in the last 1h");
+    assert_eq!(scene.json(&["queue", "times"]), json!([]));
+    let mut sql = scene.sql().await;
+    let minutes = "INSERT INTO leasehold.minutes_until (until) VALUES (date_trunc('minute', now()))
+                       ON CONFLICT (only_row) DO UPDATE SET until = excluded.until;
+                   INSERT INTO leasehold.minute (begins, queue, kind, succeeded, dead, cancelled, waits, runs)
+                   SELECT date_trunc('minute', now()) - n * interval '1 minute', 'mail', 'send', 1200, n, 0, '{\"13\": 1200}', '{\"40\": 1200}'
+                   FROM generate_series(1, 3) n";
+    sqlx::raw_sql(minutes).execute(&mut sql).await.expect("minutes");
+    let all = scene.json(&["queue", "times"]);
+    assert_eq!((&all[0]["succeeded"], &all[0]["dead"], &all[0]["minute"]), (&json!(3600), &json!(6), &json!(null)), "{all}");
+    let [wait, run] = ["wait_ms", "run_ms"].map(|of| all[0][of]["p50"].as_f64().expect("a time"));
+    assert!((8.0..9.6).contains(&wait) && (861.0..1025.0).contains(&run), "{all}");
+    let last = scene.json(&["queue", "times", "mail", "--since", "90s", "--each-minute"]);
+    assert!(last.as_array().is_some_and(|last| last.len() == 2 && last[0]["minute"].is_string()), "{last}");
+    let text = scene.output(&["queue", "times", "mail"]);
+    assert!(text.contains("WAIT P50") && text.contains("3,600"), "{text}");
+    assert!(scene.output(&["queue", "times", "other"]).starts_with("no job has ended"));
+    for bad in ["0s", "25h"] {
+        scene.run(&["queue", "times", "--since", bad]).refused(2, "must be from 1m to 24h");
+    }
+}

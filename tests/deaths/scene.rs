@@ -53,7 +53,7 @@ pub(crate) const fn untouched(hint: HintPlace) -> Left {
 
 /// A fold of the counts may come with any tick, and moves no job.
 fn changes_jobs(report: &&StepReport) -> bool {
-    report.changed > 0 && report.step != "counts"
+    report.changed > 0 && !["counts", "minutes"].contains(&report.step)
 }
 
 impl Scene {

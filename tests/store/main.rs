@@ -47,6 +47,7 @@ mod locked_out;
 mod look;
 mod migrate;
 mod migrate_functions;
+mod minutes;
 mod note_repairs;
 mod old_schema;
 mod operations;

@@ -39,6 +39,7 @@ mod locked_out;
 mod look;
 mod migrate;
 mod migrate_functions;
+mod minutes;
 mod note_repairs;
 mod old_schema;
 mod operations;

@@ -3,8 +3,9 @@
 use super::{human, table};
 use leasehold_core::Demand;
 use leasehold_handoff::HeadStats;
-use leasehold_store::QueueStats;
+use leasehold_store::{Quantiles, QueueStats, QueueTimes};
 use serde::Serialize;
+use std::time::Duration;
 
 fn number(count: i64) -> String {
     human::grouped(u64::try_from(count).unwrap_or(0))
@@ -41,6 +42,53 @@ pub(crate) fn list(queues: &[QueueStats]) -> String {
             let [queued, running, scheduled, blocked] =
                 [stats.queued, stats.running, stats.scheduled, stats.blocked].map(number);
             [name(stats), queued, running, scheduled, blocked, oldest(stats)]
+        }),
+    )
+}
+
+/// One line for each queue and kind, or for each of their minutes.
+pub(crate) fn times(all: &[QueueTimes], over: Duration) -> String {
+    if all.is_empty() {
+        return format!("no job has ended in the last {}", human::duration(over.as_secs_f64()));
+    }
+    let quantiles = |of: Option<Quantiles>| {
+        of.map_or_else(
+            || [0; 3].map(|_| "-".to_owned()),
+            |of| [of.p50, of.p95, of.p99].map(|ms| human::duration(ms / 1000.0)),
+        )
+    };
+    table(
+        [
+            "minute",
+            "queue",
+            "kind",
+            "succeeded>",
+            "dead>",
+            "cancelled>",
+            "wait p50>",
+            "p95>",
+            "p99>",
+            "run p50>",
+            "p95>",
+            "p99>",
+        ],
+        all.iter().map(|times| {
+            let [wait_p50, wait_p95, wait_p99] = quantiles(times.wait_ms);
+            let [run_p50, run_p95, run_p99] = quantiles(times.run_ms);
+            [
+                times.minute.map_or_else(|| "all".to_owned(), human::time),
+                times.queue.clone(),
+                times.kind.clone(),
+                number(times.succeeded),
+                number(times.dead),
+                number(times.cancelled),
+                wait_p50,
+                wait_p95,
+                wait_p99,
+                run_p50,
+                run_p95,
+                run_p99,
+            ]
         }),
     )
 }

@@ -6,8 +6,8 @@
 //!   certificate.
 //! - `routes` has all paths. `jobs`, `groups` (graphs and batches), `queues` and `rules` (limits and schedules) are for
 //!   clients. `claim` and `runs` are for workers. `webhooks` tells other systems of ends of jobs. `operations` changes all jobs of a
-//!   filter. `events` tells clients what changes. `scale` is for autoscalers, and `keda` for
-//!   KEDA, over gRPC. `api` is what all requests share.
+//!   filter. `events` tells clients what changes. `times` says how long jobs waited and ran. `scale` is for
+//!   autoscalers, and `keda` for KEDA, over gRPC. `api` is what all requests share.
 //! - `auth` checks tokens and scopes. `guard` refuses web pages of other sites while there are no tokens.
 //! - `extract` and `fields` read requests, so that an error names every bad field. `errors` has the one form of errors.
 //!
@@ -63,6 +63,8 @@ mod runs;
 mod scale;
 #[cfg(feature = "v1")]
 mod server;
+#[cfg(feature = "v1")]
+mod times;
 #[cfg(feature = "v1")]
 mod tls;
 #[cfg(feature = "v1")]

@@ -8,7 +8,7 @@ use crate::{
     guard::guard,
     jobs,
     observe::observe,
-    operations, queues, rules, runs, scale, vitals, webhooks,
+    operations, queues, rules, runs, scale, times, vitals, webhooks,
 };
 use axum::{Router, middleware, routing::get};
 use leasehold_telemetry::Vitals;
@@ -61,6 +61,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(queues::purge))
         .routes(routes!(queues::weights, queues::set_weight))
         .routes(routes!(scale::scale))
+        .routes(routes!(times::times))
         .routes(routes!(queues::stats))
         .routes(routes!(fleet::workers))
         .routes(routes!(fleet::drain))

@@ -212,6 +212,7 @@ macro_rules! delegate_store {
                     async fn note_repairs(&self, repair: &Repair) -> Vec<JobId>;
                     async fn retain(&self, keep: Duration) -> Retained;
                     async fn fold_counts(&self) -> u64;
+                    async fn roll_up_minutes(&self) -> u64;
                     async fn recount(&self) -> bool;
                 }
             }

@@ -89,6 +89,10 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     /// process does so.
     async fn fold_counts(&self) -> Result<u64, Error>;
 
+    /// Adds up how many jobs have ended in the minutes that are over, and how long they waited and ran. Returns how many rows this has
+    /// made: 0 if no job has ended in a new minute, or if another process does so.
+    async fn roll_up_minutes(&self) -> Result<u64, Error>;
+
     /// Counts all jobs anew. Returns whether this process has done so: `false` if another process is changing the counts.
     async fn recount(&self) -> Result<bool, Error>;
 }

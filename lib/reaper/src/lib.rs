@@ -37,6 +37,7 @@ mod reaper;
 mod reorder;
 mod report;
 mod retain;
+mod roll_up;
 mod schedules;
 mod settings;
 mod shared;

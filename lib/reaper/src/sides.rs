@@ -24,6 +24,7 @@ use crate::{
     reorder::Reorder,
     report::{PATIENCE, StepReport, add},
     retain::Retain,
+    roll_up::RollUp,
     schedules::Schedules,
     settings::Settings,
     shared::Shared,
@@ -143,6 +144,7 @@ impl PostgresSide {
             Slot::new(Reorder::default()),
             Slot::new(Retain),
             Slot::new(FoldCounts),
+            Slot::new(RollUp),
         ];
         Self { slots }
     }

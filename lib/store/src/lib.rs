@@ -38,6 +38,7 @@ mod limited_runs;
 mod limits;
 mod line;
 mod loads;
+mod minutes;
 mod locked;
 mod locked_out;
 mod locks;
@@ -85,6 +86,7 @@ pub use election::ElectionByPostgres;
 pub use encrypted_queues::KeyUse;
 pub use error::Error;
 pub use fair::{FAIR_WINDOW, FairWeight};
+pub use minutes::{MINUTES_KEPT, Quantiles, QueueTimes};
 pub use http_claims::{ANSWER_WITHIN, HttpClaim, HttpRun, RunFacts};
 pub use leasehold_ports::{
     Admitted, CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint,

@@ -4,6 +4,7 @@ mod pause;
 mod run;
 mod scale;
 mod set;
+mod times;
 mod weight;
 
 pub(crate) use run::{Args, run};

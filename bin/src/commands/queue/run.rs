@@ -1,6 +1,6 @@
 //! `leasehold queue`: dispatches to the actions.
 
-use super::{pause, scale, set, weight};
+use super::{pause, scale, set, times, weight};
 use crate::{
     context::Context,
     failure::Failure,
@@ -30,6 +30,8 @@ use std::{
   leasehold queue set mail --dead-letter mail-dead --keep-days 3
   # how many workers the queue needs
   leasehold queue scale mail --slots-per-replica 8
+  # how long jobs waited and ran in the last three hours
+  leasehold queue times mail --since 3h
   # cancels every waiting job
   leasehold queue purge mail")]
 pub(crate) struct Args {
@@ -66,6 +68,7 @@ enum Action {
     Set(set::Args),
     Weight(weight::Args),
     Scale(scale::Args),
+    Times(times::Args),
     /// Show what was set for a queue
     Show {
         /// The name of the queue
@@ -94,6 +97,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
         Action::Resume { queue, kind, .. } => pause::resume(&queue, kind.as_ref(), context).await?,
         Action::Set(args) => set::set(args, context).await?,
         Action::Scale(args) => scale::show(args, context).await?,
+        Action::Times(args) => times::show(args, context).await?,
         Action::Weight(args) => weight::set(args, context).await?,
         Action::Show { queue } => set::show(&queue, context).await?,
         Action::Purge { queue, yes } => return purge(&queue, yes, context).await,

@@ -61,6 +61,7 @@ pub(super) const ROUTES: &[(&str, &str, Needs)] = &[
     ("POST", "/v1/queues/{queue}/resume", All(Admin)),
     ("POST", "/v1/queues/{queue}/purge", All(Admin)),
     ("GET", "/v1/queues/{queue}/scale", Path(Read)),
+    ("GET", "/v1/queues/{queue}/times", Path(Read)),
     ("GET", "/v1/queues/{queue}/weights", All(Read)),
     ("PUT", "/v1/queues/{queue}/weights", All(Admin)),
     ("POST", "/v1/workers/{worker}/drain", All(Admin)),

@@ -22,7 +22,7 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
 }
 
 /// The files, compiled in. Each file comes after the functions that it calls.
-const FILES: [(&str, &str); 73] = [
+const FILES: [(&str, &str); 74] = [
     function!("new_id"),
     function!("with_trail"),
     function!("is_deeper_than"),
@@ -96,6 +96,7 @@ const FILES: [(&str, &str); 73] = [
     function!("note_counts"),
     function!("fold_counts"),
     function!("reaper_work"),
+    function!("roll_up_minutes"),
 ];
 
 /// The first line is the revision of all files together, the second line their digest.
