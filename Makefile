@@ -25,7 +25,7 @@ run: setup ## Run the main job: a fleet works on thousands of real files, while 
 test: test-setup ## Run all tests, on real servers that they start themselves
 	$(CARGO) build $(CHECKED) --bins
 	@# Most tests wait for servers most of the time, so more of them run at once than there are cores.
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-3} $(CARGO) test $(CHECKED) --no-fail-fast
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-5} $(CARGO) test $(CHECKED) --no-fail-fast
 
 chaos: test-setup ## Inject every fault into a fleet and check that nothing is lost; SCENARIO=... SEED=... runs one
 	$(CARGO) build $(CHECKED) --bins

@@ -227,7 +227,11 @@ async fn times_are_shown_by_queue_and_kind() {
                    FROM generate_series(1, 3) n";
     sqlx::raw_sql(minutes).execute(&mut sql).await.expect("minutes");
     let all = scene.json(&["queue", "times"]);
-    assert_eq!((&all[0]["succeeded"], &all[0]["dead"], &all[0]["minute"]), (&json!(3600), &json!(6), &json!(null)), "{all}");
+    assert_eq!(
+        (&all[0]["succeeded"], &all[0]["dead"], &all[0]["minute"]),
+        (&json!(3600), &json!(6), &json!(null)),
+        "{all}"
+    );
     let [wait, run] = ["wait_ms", "run_ms"].map(|of| all[0][of]["p50"].as_f64().expect("a time"));
     assert!((8.0..9.6).contains(&wait) && (861.0..1025.0).contains(&run), "{all}");
     let last = scene.json(&["queue", "times", "mail", "--since", "90s", "--each-minute"]);

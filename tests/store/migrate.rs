@@ -54,11 +54,27 @@ async fn older_newer_and_different_schemas_are_distinguished() {
     let newer = fixture.check_schema().await.expect_err("newer");
     assert!(matches!(newer, Error::SchemaNewer { found: 9999, known: version } if version == known), "{newer}");
     assert!(matches!(fixture.migrate().await, Err(Error::SchemaNewer { found: 9999, .. })));
+    // The later migration says which programs work on the schema.
+    for (programs_from, works) in [(known + 1, false), (known, true), (before, true)] {
+        fixture.sql("DELETE FROM leasehold.works_with WHERE migration = 9999").await;
+        fixture.sql(&format!("INSERT INTO leasehold.works_with VALUES (9999, {programs_from})")).await;
+        assert_eq!(fixture.check_schema().await.is_ok(), works, "{programs_from}");
+        assert_eq!(fixture.migrate().await.is_ok_and(|made| made.is_empty()), works, "{programs_from}");
+    }
     fixture.sql("DELETE FROM leasehold.migration WHERE version IN (9999, (SELECT max(version) FROM leasehold.migration WHERE version < 9999))").await;
     let older = fixture.check_schema().await.expect_err("older");
     assert!(matches!(older, Error::SchemaOlder { found, needed } if found == before && needed == known), "{older}");
     fixture.sql(r"UPDATE leasehold.migration SET checksum = '\x00' WHERE version = 1").await;
     assert!(matches!(fixture.migrate().await, Err(Error::SchemaDiffers { version: 1 })));
+}
+
+/// Otherwise a roll-out of the next version could not be taken back.
+#[tokio::test]
+async fn each_migration_says_which_programs_work_on_its_schema() {
+    let fixture = Fixture::start().await;
+    let silent = "SELECT count(*) FROM leasehold.migration m
+                  WHERE m.version > 37 AND NOT EXISTS (SELECT FROM leasehold.works_with w WHERE w.migration = m.version)";
+    assert_eq!(fixture.number(silent).await, 0);
 }
 
 /// A migration that fails half-way leaves nothing behind.

@@ -38,7 +38,7 @@ fn ended(times: &QueueTimes) -> (&str, i64, i64, i64) {
 
 #[tokio::test]
 async fn minutes_are_added_up_once_and_say_what_history_says() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::start().await;
     for jobs in ENDED {
         end(&fixture, jobs).await;
     }
@@ -49,7 +49,8 @@ async fn minutes_are_added_up_once_and_say_what_history_says() {
     assert_eq!(added, 3, "two minutes of a, and one of b");
     let all = fixture.queue_times(None, 60, false).await.expect("times");
     assert_eq!(all.iter().map(ended).collect::<Vec<_>>(), [("a", 107, 2, 5), ("b", 1, 0, 0)]);
-    let near = |found: f64, right: f64| assert!((found - right).abs() <= right * 0.2, "{found} is not near {right}: {all:?}");
+    let near =
+        |found: f64, right: f64| assert!((found - right).abs() <= right * 0.2, "{found} is not near {right}: {all:?}");
     let (wait, run) = (all[0].wait_ms.expect("waits"), all[0].run_ms.expect("runs"));
     near(wait.p50, 10.0);
     near(wait.p99, 1_000.0);
@@ -76,7 +77,7 @@ async fn minutes_are_added_up_once_and_say_what_history_says() {
 
 #[tokio::test]
 async fn a_job_that_was_due_at_no_time_is_added_up_too() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::start().await;
     end(&fixture, ("a", "succeeded", 2, 3, 10, 10)).await;
     fixture.sql("UPDATE leasehold.history SET run_at = '-infinity' WHERE id = (SELECT min(id::text)::uuid FROM leasehold.history)").await;
     for _ in 0..8 {

@@ -59,7 +59,7 @@ pub(crate) fn times(all: &[QueueTimes], over: Duration) -> String {
     };
     table(
         [
-            "minute",
+            "time",
             "queue",
             "kind",
             "succeeded>",
@@ -76,7 +76,7 @@ pub(crate) fn times(all: &[QueueTimes], over: Duration) -> String {
             let [wait_p50, wait_p95, wait_p99] = quantiles(times.wait_ms);
             let [run_p50, run_p95, run_p99] = quantiles(times.run_ms);
             [
-                times.minute.map_or_else(|| "all".to_owned(), human::time),
+                times.minute.map_or_else(|| format!("last {}", human::duration(over.as_secs_f64())), human::time),
                 times.queue.clone(),
                 times.kind.clone(),
                 number(times.succeeded),

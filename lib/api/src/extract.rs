@@ -22,7 +22,7 @@ pub(crate) struct JsonText(pub(crate) String);
 #[derive(Debug)]
 pub(crate) struct Body(pub(crate) Fields);
 
-/// The body of a request that may have none.
+/// The body of a request that may have none, or `null`.
 #[derive(Debug)]
 pub(crate) struct OptionalBody(pub(crate) Fields);
 
@@ -87,7 +87,8 @@ impl FromRequest<Api> for OptionalBody {
         if is_empty && !headers.contains_key(header::TRANSFER_ENCODING) {
             return Ok(Self(Fields::default()));
         }
-        Body::from_request(request, api).await.map(|Body(fields)| Self(fields))
+        let JsonText(text) = JsonText::from_request(request, api).await?;
+        if text.trim() == "null" { Ok(Self(Fields::default())) } else { Fields::of_body(&text).map(Self) }
     }
 }
 

@@ -78,7 +78,7 @@ GRANT EXECUTE ON FUNCTION leasehold.first_id_at(timestamptz), leasehold.time_of_
 
 GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.jobs, leasehold.edge, leasehold.batch, leasehold.job_webhook,
     leasehold.key_limit, leasehold.limit_change, leasehold.limit_slot, leasehold.limit_bucket, leasehold.fair_weight,
-    leasehold.fair_weight_change, leasehold.pause, leasehold.migration, leasehold.function TO leasehold_app;
+    leasehold.fair_weight_change, leasehold.pause, leasehold.migration, leasehold.works_with, leasehold.function TO leasehold_app;
 GRANT INSERT ON leasehold.job TO leasehold_app;
 -- Whoever inserts a job notes that there is one more.
 GRANT SELECT ON leasehold.count_change, leasehold.count_fold, leasehold.folded_count TO leasehold_app;
@@ -100,7 +100,7 @@ END
 $$;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leasehold TO leasehold_worker;
-REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.function FROM leasehold_worker;
+REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.works_with, leasehold.function FROM leasehold_worker;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA leasehold TO leasehold_worker;
 
 -- The owner makes tokens. Nobody else but the server reads what proves them.
@@ -119,7 +119,7 @@ BEGIN
     IF to_regrole('leasehold_api') IS NULL THEN RETURN; END IF;
     GRANT USAGE ON SCHEMA leasehold TO leasehold_api;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leasehold TO leasehold_api;
-    REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.function FROM leasehold_api;
+    REVOKE INSERT, UPDATE, DELETE ON leasehold.migration, leasehold.works_with, leasehold.function FROM leasehold_api;
     REVOKE ALL ON leasehold.token, leasehold.audit FROM leasehold_api;
     GRANT SELECT, UPDATE (last_used_at) ON leasehold.token TO leasehold_api;
     GRANT SELECT, INSERT (actor, action, target, detail) ON leasehold.audit TO leasehold_api;

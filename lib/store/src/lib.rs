@@ -38,11 +38,11 @@ mod limited_runs;
 mod limits;
 mod line;
 mod loads;
-mod minutes;
 mod locked;
 mod locked_out;
 mod locks;
 mod migrate;
+mod minutes;
 mod note_repairs;
 mod once;
 mod operation_pages;
@@ -86,7 +86,6 @@ pub use election::ElectionByPostgres;
 pub use encrypted_queues::KeyUse;
 pub use error::Error;
 pub use fair::{FAIR_WINDOW, FairWeight};
-pub use minutes::{MINUTES_KEPT, Quantiles, QueueTimes};
 pub use http_claims::{ANSWER_WITHIN, HttpClaim, HttpRun, RunFacts};
 pub use leasehold_ports::{
     Admitted, CancelWanted, Cancelled, Deferred, DueSchedule, DueSchedules, Enqueued, Expired, Expiry, Fingerprint,
@@ -97,6 +96,7 @@ pub use leasehold_ports::{
 pub use limits::{KeyLimit, LimitRecord};
 pub use locked_out::{Holder, Locked, LockedOut};
 pub use migrate::{Function, MIGRATION_PATIENCE, Migration, Schema};
+pub use minutes::{MINUTES_KEPT, Quantiles, QueueTimes};
 pub use once::{Once, OnceKey};
 pub use operation_pages::{OperationPage, PageDone, PageEnd, PageOutcome, PageWork};
 pub use operations::{NewOperation, Operation, OperationFence, TakenOperation};

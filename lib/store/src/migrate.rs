@@ -79,8 +79,8 @@ impl From<Schema> for Vec<Part> {
 }
 
 impl Store {
-    /// Fails unless the database has the schema of this program. Functions of a newer program are accepted, because
-    /// they keep everything that this program calls.
+    /// Fails unless the database has the schema of this program, or a newer one that says that this program works on it. Functions
+    /// of a newer program are accepted, because they keep everything that this program calls.
     ///
     /// # Errors
     /// [`Error::SchemaMissing`], [`Error::SchemaOlder`], [`Error::SchemaNewer`], [`Error::FunctionsOlder`], or the
@@ -90,7 +90,11 @@ impl Store {
         let known = known_version();
         match applied.keys().max().copied() {
             None => Err(Error::SchemaMissing),
-            Some(found) if found > known => Err(Error::SchemaNewer { found, known }),
+            Some(found) if found > known => {
+                let works = works_with_newer(&self.bounded).await;
+                let works = works.map_err(Error::sql("reading whether this program works on a newer schema"))?;
+                if works { Ok(()) } else { Err(Error::SchemaNewer { found, known }) }
+            }
             Some(found) if found < known => Err(Error::SchemaOlder { found, needed: known }),
             Some(_) => {
                 let functions = AppliedFunctions::read(&self.bounded).await;
@@ -108,7 +112,8 @@ impl Store {
         self.migrate_within(MIGRATION_PATIENCE).await
     }
 
-    /// Applies the missing migrations and functions, and returns them. A missing schema is made in one transaction. A
+    /// Applies the missing migrations and functions, and returns them. Changes nothing if the schema is newer and says that this program
+    /// works on it. A missing schema is made in one transaction. A
     /// schema in use is changed migration by migration, each in a transaction or in steps that commit alone. No
     /// migration holds up other sessions for longer than a moment. Then the functions whose files have changed are
     /// created again, in one transaction. All waits for locks of other sessions together take at most `patience`.
@@ -215,6 +220,11 @@ async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
         begun.and_then(|row| Ok((row.try_get("has_schema")?, row.try_get("begun")?, row.try_get("has_functions")?)));
     let (has_schema, is_begun, has_functions): (bool, bool, bool) = begun.map_err(sql())?;
     let before = if is_begun { applied(session.guard()).await.map_err(sql())? } else { HashMap::new() };
+    let is_newer = before.keys().max().is_some_and(|found| *found > known_version());
+    if is_newer && works_with_newer(session.guard()).await.map_err(sql())? {
+        session.commit().await?;
+        return Ok(Schema::default());
+    }
     check_applied(&before)?;
     let functions_before = match has_functions {
         true => AppliedFunctions::read(session.guard()).await.map_err(sql())?,
@@ -246,6 +256,12 @@ async fn bring_up_to_date(session: &mut Session) -> Result<Schema, Error> {
         migrations: listed(&after).into_iter().filter(is_new).collect(),
         functions: functions_after.listed().into_iter().filter(is_remade).collect(),
     })
+}
+
+/// Whether this program works on a schema that is newer than the program, as the later migrations say.
+async fn works_with_newer(executor: impl sqlx::PgExecutor<'_>) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_scalar(include_str!("../sql/works_with.sql")).bind(known_version());
+    statement.persistent(false).fetch_one(executor).await
 }
 
 /// Fails if the database has a migration that this program does not have, or has with another text.

@@ -36,7 +36,31 @@ class BatchCancelled(TypedDict):
 
 
 class BatchList(TypedDict):
-    batches: list[Any]
+    batches: list["BatchView"]
+
+
+class _BatchViewRequired(TypedDict):
+    blocked: int
+    callback_queue: str
+    cancelled: int
+    created_at: str
+    dead: int
+    name: str
+    queued: int
+    running: int
+    scheduled: int
+    succeeded: int
+
+
+class BatchView(_BatchViewRequired, total=False):
+    complete_job: Union[str, None]
+    completed_at: Union[str, None]
+    death_job: Union[str, None]
+    on_complete: Union[str, None]
+    on_death: Union[str, None]
+    on_success: Union[str, None]
+    sealed_at: Union[str, None]
+    success_job: Union[str, None]
 
 
 class BulkConditions(TypedDict, total=False):
@@ -110,7 +134,7 @@ class _ClaimedJobRequired(TypedDict):
     kind: str
     lease_expires_at: str
     max_attempts: int
-    parents: list[Any]
+    parents: list["ParentView"]
     payload: Any
     queue: str
     worker: str
@@ -172,6 +196,17 @@ class ErrorBody(TypedDict):
     error: "Problem"
 
 
+class _ExplanationViewRequired(TypedDict):
+    as_of: str
+    id: str
+    reasons: list["ReasonView"]
+    state: str
+
+
+class ExplanationView(_ExplanationViewRequired, total=False):
+    hint: str
+
+
 class _FailRequestRequired(TypedDict):
     epoch: int
     error: str
@@ -181,6 +216,13 @@ class _FailRequestRequired(TypedDict):
 class FailRequest(_FailRequestRequired, total=False):
     delay_ms: Union[int, None]
     never: Union[bool, None]
+
+
+class GraphEdgeView(TypedDict):
+    child: str
+    met: bool
+    on_parent_failure: str
+    parent: str
 
 
 class _GraphJobRequired(TypedDict):
@@ -193,8 +235,40 @@ class GraphJob(_GraphJobRequired, total=False):
     name: Union[str, None]
 
 
+class _GraphJobViewRequired(TypedDict):
+    id: str
+
+
+class GraphJobView(_GraphJobViewRequired, total=False):
+    kind: Union[str, None]
+    queue: Union[str, None]
+    state: Union[str, None]
+
+
 class GraphJobs(TypedDict):
     jobs: list["GraphJob"]
+
+
+class GraphView(TypedDict):
+    edges: list["GraphEdgeView"]
+    is_cut: bool
+    jobs: list["GraphJobView"]
+
+
+class HeadView(TypedDict):
+    aside: int
+    claimed: int
+    leased: int
+    overflow: bool
+    paused: bool
+    queue: str
+    ready: int
+    waiting_members: int
+
+
+class HeadsView(TypedDict):
+    queues: list["HeadView"]
+    workers: int
 
 
 class HttpWorkerView(TypedDict):
@@ -251,11 +325,54 @@ class JobView(_JobViewRequired, total=False):
 
 
 class LimitList(TypedDict):
-    limits: list[Any]
+    limits: list["LimitView"]
+
+
+class _LimitViewRequired(TypedDict):
+    changed_at: str
+    key: str
+    running_now: int
+    waiting: int
+
+
+class LimitView(_LimitViewRequired, total=False):
+    burst: Union[int, None]
+    rate: Union[str, None]
+    running: Union[int, None]
 
 
 class NewGraph(TypedDict):
-    jobs: list[Any]
+    jobs: list["NewGraphJob"]
+
+
+class _NewGraphJobRequired(TypedDict):
+    kind: str
+
+
+class NewGraphJob(_NewGraphJobRequired, total=False):
+    batch: Union[str, None]
+    delay: Union[str, None]
+    depends_on: Union[list[str], None]
+    expires_at: Union[str, None]
+    expires_in: Union[str, None]
+    fair_key: Union[str, None]
+    id: Union[str, None]
+    limit_key: Union[str, None]
+    limit_keys: Union[list[str], None]
+    max_attempts: Union[int, None]
+    on_parent_failure: Union[str, None]
+    payload: Any
+    priority: Union[int, None]
+    queue: Union[str, None]
+    retry: Any
+    run_at: Union[str, None]
+    timeout: Union[str, None]
+    traceparent: Union[str, None]
+    unique: Any
+    unique_key: Union[str, None]
+    webhook: Union[str, None]
+    after: Union[list[str], None]
+    name: Union[str, None]
 
 
 class _NewJobWordsRequired(TypedDict):
@@ -351,6 +468,19 @@ class OperationView(_OperationViewRequired, total=False):
     total: Union[int, None]
 
 
+class _ParentViewRequired(TypedDict):
+    id: str
+    met: bool
+    on_parent_failure: str
+
+
+class ParentView(_ParentViewRequired, total=False):
+    is_left_out: bool
+    kind: Union[str, None]
+    result: Any
+    state: Union[str, None]
+
+
 class PauseRequest(TypedDict, total=False):
     fair_key: Union[str, None]
     kind: Union[str, None]
@@ -401,6 +531,12 @@ class Purged(TypedDict):
     queue: str
 
 
+class QuantilesView(TypedDict):
+    p50: float
+    p95: float
+    p99: float
+
+
 class QueueList(TypedDict):
     queues: list["QueueView"]
 
@@ -443,6 +579,11 @@ class _QueueViewRequired(TypedDict):
 
 class QueueView(_QueueViewRequired, total=False):
     oldest_s: Union[float, None]
+
+
+class ReasonView(TypedDict):
+    code: str
+    text: str
 
 
 class ReleaseRequest(TypedDict):
@@ -561,7 +702,41 @@ class Scale(_ScaleRequired, total=False):
 
 
 class ScheduleList(TypedDict):
-    schedules: list[Any]
+    schedules: list["ScheduleView"]
+
+
+class _ScheduleViewRequired(TypedDict):
+    changed_at: str
+    created_at: str
+    kind: str
+    max_attempts: int
+    missed: str
+    name: str
+    payload: Any
+    priority: int
+    queue: str
+
+
+class ScheduleView(_ScheduleViewRequired, total=False):
+    batch: Union[str, None]
+    cron: Union[str, None]
+    every_ms: Union[int, None]
+    expires_in_ms: Union[int, None]
+    fair_key: Union[str, None]
+    last_error: Union[str, None]
+    last_job: Union[str, None]
+    last_tick: Union[str, None]
+    limit_key: Union[str, None]
+    limit_keys: Union[list[str], None]
+    next: list[str]
+    next_at: Union[str, None]
+    paused_at: Union[str, None]
+    retry: Any
+    timeout_ms: Union[int, None]
+    timezone: Union[str, None]
+    unique: Any
+    unique_key: Union[str, None]
+    webhook: Union[str, None]
 
 
 class ScheduledJob(TypedDict):
@@ -609,11 +784,29 @@ class _StatsRequired(TypedDict):
 
 
 class Stats(_StatsRequired, total=False):
-    redis: Any
+    redis: Union[None, "HeadsView"]
 
 
 class TestDelivery(TypedDict):
     delivery: str
+
+
+class TimesList(TypedDict):
+    times: list["TimesView"]
+
+
+class _TimesViewRequired(TypedDict):
+    cancelled: int
+    dead: int
+    kind: str
+    queue: str
+    succeeded: int
+
+
+class TimesView(_TimesViewRequired, total=False):
+    minute: str
+    run_ms: Union[None, "QuantilesView"]
+    wait_ms: Union[None, "QuantilesView"]
 
 
 class WebhookChanges(TypedDict, total=False):
@@ -655,7 +848,12 @@ class WebhookWithSecret(TypedDict):
 
 
 class WeightList(TypedDict):
-    weights: list[Any]
+    weights: list["WeightView"]
+
+
+class WeightView(TypedDict):
+    fair_key: str
+    weight: float
 
 
 class WorkerList(TypedDict):
@@ -718,6 +916,7 @@ OPERATIONS: Final[dict[str, tuple[str, str]]] = {'cancel_batch': ('POST', '/v1/b
  'pause_schedule': ('POST', '/v1/schedules/{name}/pause'),
  'progress': ('POST', '/v1/jobs/{id}/progress'),
  'purge_queue': ('POST', '/v1/queues/{queue}/purge'),
+ 'queue_times': ('GET', '/v1/queues/{queue}/times'),
  'release': ('POST', '/v1/jobs/{id}/release'),
  'remove_limit': ('DELETE', '/v1/limits/{key}'),
  'remove_schedule': ('DELETE', '/v1/schedules/{name}'),
