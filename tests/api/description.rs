@@ -108,7 +108,7 @@ async fn every_answer_fits_its_description() {
     ];
     let mut sql = stores.database.connect().await;
     let minute = "INSERT INTO leasehold.minutes_until (until) VALUES (date_trunc('minute', now()))
-                      ON CONFLICT (only_row) DO UPDATE SET until = excluded.until;
+                      ON CONFLICT (one_row) DO UPDATE SET until = excluded.until;
                   INSERT INTO leasehold.minute (begins, queue, kind, succeeded, dead, cancelled, waits, runs)
                   VALUES (date_trunc('minute', now()) - interval '1 minute', 'default', 'k', 1, 0, 0, '{\"1\": 1}', '{\"9\": 1}')";
     sqlx::raw_sql(minute).execute(&mut sql).await.expect("a minute");

@@ -12,6 +12,10 @@ async fn limits_are_set_listed_shown_explained_and_removed() {
     let set = scene.json(&["limit", "set", "cluster-a", "--running", "0"]);
     assert_eq!((&set["key"], &set["running"], &set["rate"]), (&json!("cluster-a"), &json!(0), &json!(null)));
     scene.json(&["limit", "set", "mail*", "--rate", "600/m", "--burst", "20"]);
+    scene
+        .run(&["limit", "show", "mail-5"])
+        .refused(1, "the pattern mail* holds for it: `leasehold limit show 'mail*'`");
+    scene.run(&["limit", "show", "ma"]).refused(1, "no limit is set for ma");
     let id = scene.output(&["enqueue", "--kind", "k", "--limit-key", "free", "--limit-key", "cluster-a"]);
     let record = scene.json(&["job", "show", &id]);
     assert_eq!((&record["limit_keys"], &record["state"]), (&json!(["free", "cluster-a"]), &json!("queued")));

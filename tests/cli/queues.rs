@@ -221,7 +221,7 @@ async fn times_are_shown_by_queue_and_kind() {
     assert_eq!(scene.json(&["queue", "times"]), json!([]));
     let mut sql = scene.sql().await;
     let minutes = "INSERT INTO leasehold.minutes_until (until) VALUES (date_trunc('minute', now()))
-                       ON CONFLICT (only_row) DO UPDATE SET until = excluded.until;
+                       ON CONFLICT (one_row) DO UPDATE SET until = excluded.until;
                    INSERT INTO leasehold.minute (begins, queue, kind, succeeded, dead, cancelled, waits, runs)
                    SELECT date_trunc('minute', now()) - n * interval '1 minute', 'mail', 'send', 1200, n, 0, '{\"13\": 1200}', '{\"40\": 1200}'
                    FROM generate_series(1, 3) n";

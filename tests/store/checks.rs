@@ -171,6 +171,7 @@ async fn every_check_refuses_its_illegal_row() {
         ("operation_fails_for_a_reason", operation("state = 'failed'; finished_at = now()")),
         ("operation_fails_for_a_reason", operation("reason = 'none'")),
         ("watch_has_one_row", insert("watch", &["one_row = false; kept_at = now()"])),
+        ("minutes_until_has_one_row", insert("minutes_until", &["one_row = false; until = now()"])),
     ];
     let mut proven = BTreeSet::new();
     for (check, illegal) in cases {

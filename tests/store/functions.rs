@@ -100,6 +100,22 @@ async fn enqueue_refuses_each_bad_input_by_name() {
 }
 
 #[tokio::test]
+async fn seal_batch_refuses_a_name_by_its_parameter() {
+    let fixture = Fixture::start().await;
+    let mut connection = fixture.connection().await;
+    for (arguments, wanted) in [
+        ("'b', 'a b'", "on_success 'a b' is no name"),
+        ("'b', on_death => ''", "on_death '' is no name"),
+        ("'b', queue => 'a{b}'", "queue 'a{b}' is no name"),
+        ("'b', queue => NULL", "queue '' is no name"),
+    ] {
+        let refused = sqlx::raw_sql(AssertSqlSafe(format!("SELECT leasehold.seal_batch({arguments})")));
+        let refused = refused.execute(&mut connection).await.expect_err(arguments).to_string();
+        assert!(refused.contains(wanted), "{arguments}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn enqueue_takes_the_words_of_what_runs_when() {
     let fixture = Fixture::start().await;
     let mut connection = fixture.connection().await;

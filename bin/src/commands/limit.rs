@@ -93,10 +93,27 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<ExitCode, Failu
 }
 
 async fn shown(key: &str, context: &Context) -> Result<ExitCode, Failure> {
-    let limit = context.client().await?.limit(key).await.map_err(|error| context.failure(&error))?;
-    let limit: LimitRecord = limit.ok_or_else(|| no_such(key))?;
+    let client = context.client().await?;
+    let limit = client.limit(key).await.map_err(|error| context.failure(&error))?;
+    let Some(limit) = limit else {
+        let all = client.limits().await.map_err(|error| context.failure(&error))?;
+        return Err(pattern_of(key, &all).map_or_else(|| no_such(key), |pattern| only_pattern(key, pattern)));
+    };
     output::either(context.json, &limit, || limits::card(&limit))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The pattern that holds for a key without a limit of its own: the longest one that fits.
+fn pattern_of<'a>(key: &str, all: &'a [LimitRecord]) -> Option<&'a str> {
+    let patterns = all.iter().map(|limit| limit.key.as_str());
+    let fits = |pattern: &&str| pattern.strip_suffix('*').is_some_and(|start| key.starts_with(start));
+    patterns.filter(fits).max_by_key(|pattern| pattern.len())
+}
+
+fn only_pattern(key: &str, pattern: &str) -> Failure {
+    Failure::new(format!(
+        "{key} has no limit of its own; the pattern {pattern} holds for it: `leasehold limit show '{pattern}'`"
+    ))
 }
 
 fn no_such(key: &str) -> Failure {

@@ -61,7 +61,7 @@ BEGIN
     LEFT JOIN waits w USING (begins, queue, kind)
     LEFT JOIN runs r USING (begins, queue, kind);
     GET DIAGNOSTICS added = ROW_COUNT;
-    INSERT INTO leasehold.minutes_until AS u (until) VALUES (last) ON CONFLICT (only_row) DO UPDATE SET until = excluded.until;
+    INSERT INTO leasehold.minutes_until AS u (until) VALUES (last) ON CONFLICT (one_row) DO UPDATE SET until = excluded.until;
     DELETE FROM leasehold.minute m WHERE m.begins < last - interval '1 day';
     RETURN added;
 END

@@ -14,7 +14,16 @@ CREATE OR REPLACE FUNCTION leasehold.seal_batch(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_batch leasehold.batch;
+    wrong text;
 BEGIN
+    SELECT format('leasehold.seal_batch: %s %L is no name: 1 to 128 letters, digits and . _ : / -, the first a letter, digit or _',
+                  n.what, left(n.name, 200)) INTO wrong
+    FROM (VALUES ('on_success', on_success), ('on_complete', on_complete), ('on_death', on_death), ('queue', coalesce(queue, ''))) n(what, name)
+    WHERE octet_length(n.name) > 128 OR n.name !~ '^[A-Za-z0-9_][A-Za-z0-9_.:/-]*$'
+    LIMIT 1;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     SELECT b.* INTO found_batch FROM leasehold.batch b WHERE b.name = seal_batch.name FOR UPDATE;
     IF NOT FOUND THEN
         RETURN 'unknown';

@@ -24,10 +24,11 @@ CREATE TABLE IF NOT EXISTS leasehold.minute (
 -- One row: all minutes before this time are added up.
 -- step
 CREATE TABLE IF NOT EXISTS leasehold.minutes_until (
-    only_row boolean NOT NULL DEFAULT true CHECK (only_row),
+    one_row boolean NOT NULL DEFAULT true,
     until    timestamptz NOT NULL,
 
-    CONSTRAINT minutes_until_pkey PRIMARY KEY (only_row)
+    CONSTRAINT minutes_until_pkey PRIMARY KEY (one_row),
+    CONSTRAINT minutes_until_has_one_row CHECK (one_row)
 );
 
 -- The tables have the rights and the owner of the tables beside them, whoever runs this migration.
