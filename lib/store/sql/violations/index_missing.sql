@@ -64,6 +64,8 @@ FROM (VALUES
     ('limit_change', 'limit_change_pkey', true),
     ('limit_slot', 'limit_slot_pkey', true),
     ('migration', 'migration_pkey', true),
+    ('minute', 'minute_pkey', true),
+    ('minutes_until', 'minutes_until_pkey', true),
     ('operation', 'operation_finished', false),
     ('operation', 'operation_open', false),
     ('operation', 'operation_pkey', true),
@@ -85,7 +87,8 @@ FROM (VALUES
     ('webhook_attempt', 'webhook_attempt_at', false),
     ('webhook_attempt', 'webhook_attempt_pkey', true),
     ('webhook_secret', 'webhook_secret_of', false),
-    ('webhook_secret', 'webhook_secret_pkey', true)
+    ('webhook_secret', 'webhook_secret_pkey', true),
+    ('works_with', 'works_with_pkey', true)
 ) AS e(owner, name, is_unique)
 LEFT JOIN pg_index i
     ON i.indexrelid = to_regclass('leasehold.' || e.name) AND i.indrelid = to_regclass('leasehold.' || e.owner)
