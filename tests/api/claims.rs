@@ -118,6 +118,11 @@ async fn many_runs_are_renewed_and_ended_in_one_request() {
     while held.len() < 20 {
         held.extend(served.claim(json!({ "worker": worker, "max": 20 })).await);
     }
+    for (path, runs) in [("/v1/leases/renew", json!({})), ("/v1/jobs/settle", json!({ "runs": null }))] {
+        let mut body = runs;
+        body["worker"] = json!(worker);
+        assert_eq!(served.post(path, &body).await.pointers(), ["/runs"], "{path}");
+    }
     let fence = |job: &Value| json!({ "id": job["id"], "epoch": job["epoch"] });
     let mut runs: Vec<Value> = held.iter().map(fence).collect();
     runs.push(json!({ "id": held[0]["id"], "epoch": 7 }));

@@ -138,6 +138,8 @@ async fn a_token_works_only_for_its_queues() {
     assert_eq!(renewed["runs"][1]["renewed"], true, "{renewed}");
     let settled = is(&own.post(api, "/v1/jobs/settle", &runs(Some("complete"))).await, 200);
     assert_eq!(settled["runs"][0]["error"]["code"], "forbidden", "{settled}");
+    let pointer = &settled["runs"][0]["error"]["details"][0]["pointer"];
+    assert_eq!(pointer, "/headers/authorization", "the header is that of the whole request: {settled}");
     assert_eq!(settled["runs"][1]["state"], "succeeded", "{settled}");
     let state = |job: &Value| {
         let path = format!("/v1/jobs/{}", job["id"].as_str().expect("an id"));

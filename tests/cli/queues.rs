@@ -223,7 +223,7 @@ async fn times_are_shown_by_queue_and_kind() {
     let minutes = "INSERT INTO leasehold.minutes_until (until) VALUES (date_trunc('minute', now()))
                        ON CONFLICT (one_row) DO UPDATE SET until = excluded.until;
                    INSERT INTO leasehold.minute (begins, queue, kind, succeeded, dead, cancelled, waits, runs)
-                   SELECT date_trunc('minute', now()) - n * interval '1 minute', 'mail', 'send', 1200, n, 0, '{\"13\": 1200}', '{\"40\": 1200}'
+                   SELECT date_trunc('minute', now()) - n * interval '1 minute', 'mail', 'send', 1200, n, 0, '{\"25\": 1200}', '{\"79\": 1200}'
                    FROM generate_series(1, 3) n";
     sqlx::raw_sql(minutes).execute(&mut sql).await.expect("minutes");
     let all = scene.json(&["queue", "times"]);

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOW = "run `python tools/generate.py URL` in clients/python, and see what the client should do with the change"
 #: Operations of the server that the client leaves to others: the batch forms of what a worker does one by one, what only operators do, the
 #: demand of a queue, which is for autoscalers, the stream of events, and the progress of runs, which the worker of this package does not tell.
-LEFT_OUT = {"renew", "settle_all", "list_weights", "set_weight", "drain_worker", "scale_queue", "events", "progress"}
+LEFT_OUT = {"renew", "settle_all", "list_weights", "set_weight", "drain_worker", "scale_queue", "queue_times", "events", "progress"}
 #: Groups of operations that are for operators, who have the command line.
 TAGS_LEFT_OUT = {"webhooks", "tokens"}
 

@@ -123,10 +123,12 @@ impl Fields {
 
     /// An array that may be empty, but not left out.
     pub(crate) fn required_array(&mut self, name: &str, most: usize) -> Vec<Box<RawValue>> {
-        self.array_if_any(name, most).unwrap_or_else(|| {
+        if self.left.get(name).is_none_or(|value| value.get() == "null") {
+            self.left.remove(name);
             self.refuse(name, DetailCode::Required, "is required; it must be an array");
-            Vec::new()
-        })
+            return Vec::new();
+        }
+        self.array(name, most)
     }
 
     /// Whether nothing bad was found so far.

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 const MINUTES_SHOWN: u64 = 60;
 
-/// The middle and the ends of a distribution, in ms, exact to a tenth.
+/// The middle and the end of a distribution, in ms. Each value is within 5 % of the true one.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "this struct describes the answer; a test compares both")]
 pub(crate) struct QuantilesView {

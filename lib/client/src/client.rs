@@ -18,6 +18,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How many times a batch is sent before its outcome counts as unknown.
 pub(crate) const ATTEMPTS: u32 = 6;
+/// No attempt begins later than this after the first one. While PostgreSQL does not answer at all, each attempt takes as long as
+/// `database.acquire_timeout_ms`, and a caller over HTTP waits for 30 s at most.
+const RESENT_WITHIN: Duration = Duration::from_secs(12);
 /// The delay before the second attempt; the delay doubles each time: 0.1 + 0.2 + … + 1.6 s in all.
 pub(crate) const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// How many hints are pushed when a kind is resumed: as many as a fleet can start before the next tick of a reaper.
@@ -121,8 +124,11 @@ impl Client {
         let mut unsure = may_have_been_written(&failed);
         let resend = |job: &NewJob| job.clone().with(|job| job.id_may_exist = true);
         let again: Vec<NewJob> = batch.iter().map(resend).collect();
-        let mut delay = FIRST_DELAY;
+        let (mut delay, begun) = (FIRST_DELAY, tokio::time::Instant::now());
         for _ in 1..ATTEMPTS {
+            if begun.elapsed() > RESENT_WITHIN {
+                break;
+            }
             tokio::time::sleep(delay).await;
             delay *= 2;
             failed = match self.store.enqueue(&again).await {

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How a job is tried again. What it leaves out is as its kind or its worker says. In JSON, durations are text:
 /// `{"strategy": "linear", "base": "10s", "cap": "1h", "for": "2d"}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"strategy\": \"fixed\", \"base\": \"10s\"}")]
 pub struct Retry {
     /// How the delay grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -79,7 +79,7 @@ words! {
 
 /// How a job is unique. In JSON: `{"while": "queued", "on_conflict": "replace", "for": "1h", "fields": ["a"]}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"while\": \"queued\"}")]
 pub struct Unique {
     /// `while`: until when the job has its key.
     #[serde(default, rename = "while", skip_serializing_if = "is_default")]

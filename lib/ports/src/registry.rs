@@ -56,7 +56,7 @@ pub const SERVED_REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct LastServed {
     /// The kind. `None`: the worker served every kind.
     pub kind: Option<Kind>,
-    /// How long ago, by the clock of the store. Exact to half a minute; for workers that claim over HTTP, to a minute and a half.
+    /// How long ago, by the clock of the store. Exact to half a minute; for a worker over HTTP, since its last claim.
     pub ago: Duration,
 }
 

@@ -30,11 +30,11 @@ BEGIN
     last := least(last, first + interval '10 minutes');
     WITH counted AS MATERIALIZED (
         SELECT date_trunc('minute', h.finished_at) AS begins, h.queue::text AS queue, h.kind::text AS kind, h.state,
-               -- 4 / ln(2), so four buckets for each doubling. With numbers of the type numeric, this takes ten times as long.
-               least(124, ceil(5.770780163555854 * ln(greatest(1, 1000 * extract(
-                   epoch FROM h.started_at - least(greatest(h.run_at, '0001-01-01'), h.started_at))::double precision))))::integer AS wait,
-               least(124, ceil(5.770780163555854 * ln(greatest(1, 1000 * extract(
-                   epoch FROM h.finished_at - least(h.started_at, h.finished_at))::double precision))))::integer AS run,
+               -- 8 / ln(2), so eight buckets for each doubling. With numbers of the type numeric, this takes ten times as long.
+               CASE WHEN h.started_at IS NOT NULL THEN least(248, ceil(11.541560327111707 * ln(greatest(1, 1000 * extract(
+                   epoch FROM h.started_at - least(greatest(h.run_at, '0001-01-01'), h.started_at))::double precision))))::integer END AS wait,
+               CASE WHEN h.started_at IS NOT NULL THEN least(248, ceil(11.541560327111707 * ln(greatest(1, 1000 * extract(
+                   epoch FROM h.finished_at - least(h.started_at, h.finished_at))::double precision))))::integer END AS run,
                count(*) AS jobs
         FROM leasehold.history h
         WHERE h.finished_at >= first AND h.finished_at < last

@@ -13,8 +13,8 @@ CREATE TABLE IF NOT EXISTS leasehold.minute (
     succeeded bigint NOT NULL,
     dead      bigint NOT NULL,
     cancelled bigint NOT NULL,
-    -- How many of the jobs that had begun waited, and ran, for how long: {"bucket": jobs}. Bucket n has the times of up to 2^(n/4) ms that
-    -- no lower bucket has. The last one, 124, also has all longer times.
+    -- How many of the jobs that had begun waited, and ran, for how long: {"bucket": jobs}. Bucket n has the times of up to 2^(n/8) ms that
+    -- no lower bucket has. The last one, 248, also has all longer times.
     waits     jsonb NOT NULL,
     runs      jsonb NOT NULL,
 

@@ -127,14 +127,19 @@ impl Vitals {
     /// # Errors
     /// A collector cannot write its metrics.
     pub async fn metrics(&self) -> Result<String, fmt::Error> {
-        // After this call the gauge `leasehold_store_up` shows the present state.
-        self.stores.look().await;
-        if let Some(queues) = &self.queues {
-            queues.look().await;
-        }
-        if let Some(demands) = &self.demands {
-            demands.look().await;
-        }
+        let queues = async {
+            if let Some(queues) = &self.queues {
+                queues.look().await;
+            }
+        };
+        let demands = async {
+            if let Some(demands) = &self.demands {
+                demands.look().await;
+            }
+        };
+        // At the same time, so that the answer comes before the timeout of a scrape, also if no store answers. After this the gauge
+        // `leasehold_store_up` shows the present state.
+        tokio::join!(self.stores.look(), queues, demands);
         let mut text = String::new();
         encode(&mut text, &self.metrics)?;
         Ok(text)

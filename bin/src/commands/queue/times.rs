@@ -40,5 +40,5 @@ pub(super) async fn show(args: Args, context: &Context) -> Result<(), Failure> {
     let times = store.queue_times(queue.as_ref(), since, each_minute).await;
     let times = times.map_err(|error| context.store_failure(error))?;
     let over = Duration::from_secs(60 * u64::from(since));
-    Ok(output::either(context.json, &times, || queues::times(&times, over))?)
+    output::either(context.json, &times, || queues::times(&times, over))
 }

@@ -19,10 +19,12 @@ use std::{
     time::Duration,
 };
 use subtle::ConstantTimeEq;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long a snapshot serves. With the time of the statement, a revoke takes effect within five seconds.
 const FRESH: Duration = Duration::from_secs(4);
+/// How long a request that may be met by old tokens waits for a read.
+const OLD_AFTER: Duration = Duration::from_millis(500);
 /// The pause between two reads.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -116,10 +118,7 @@ impl Auth {
 
     /// Who has sent this header `Authorization`. `old_ones_count`: while the tokens cannot be read, those that were read last count.
     pub(super) async fn caller(&self, given: Option<&str>, old_ones_count: bool) -> Result<Caller> {
-        let known = match self.known(None).await {
-            Err(problem) if old_ones_count => self.state().known.clone().ok_or(problem)?,
-            known => known?,
-        };
+        let known = if old_ones_count { self.known_or_old().await? } else { self.known(None).await? };
         if !known.are_needed {
             return self.without_tokens();
         }
@@ -193,6 +192,18 @@ impl Auth {
         self.read().await.map_err(|error| cannot_read(&error))
     }
 
+    /// A fresh snapshot, or the last one if PostgreSQL takes long or fails.
+    async fn known_or_old(&self) -> Result<Arc<Known>> {
+        match timeout(OLD_AFTER, self.known(None)).await {
+            Ok(Ok(known)) => Ok(known),
+            Ok(Err(problem)) => self.state().known.clone().ok_or(problem),
+            Err(_) => {
+                let old = self.state().known.clone();
+                if let Some(old) = old { Ok(old) } else { self.known(None).await }
+            }
+        }
+    }
+
     async fn read(&self) -> std::result::Result<Arc<Known>, leasehold_store::Error> {
         let asked_at = Instant::now();
         let usable = match self.usable().await {
@@ -247,7 +258,7 @@ fn cannot_read(error: &leasehold_store::Error) -> Problem {
     } else if error.may_be_locked() {
         return Problem::of_store(error);
     } else {
-        "PostgreSQL is unavailable, so no token can be checked; try again"
+        "PostgreSQL is unavailable; try again"
     };
     Problem::new(Code::Unavailable, message)
 }

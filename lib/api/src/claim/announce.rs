@@ -34,11 +34,14 @@ pub(super) async fn announce(shared: Arc<Shared>, head: Arc<dyn WorkerHead>) {
             continue;
         }
         let (due, mut gone) = shared.workers.due(&shared.name);
+        let claiming: Vec<WorkerRecord> =
+            due.iter().filter(|(_, claims)| *claims).map(|(one, _)| one.clone()).collect();
+        let due: Vec<WorkerRecord> = due.into_iter().map(|(one, _)| one).collect();
         if is_stopping {
             gone = shared.workers.all(&shared.name);
         } else {
             tell_each(&due, |record| async { head.announce(record, HOLDS_FOR).await }).await;
-            tell_each(&that_differ(&due), |record| async { head.note_served(record).await }).await;
+            tell_each(&that_differ(&claiming), |record| async { head.note_served(record).await }).await;
         }
         tell_each(&gone, |record| async { head.withdraw(record).await }).await;
         if is_stopping {

@@ -171,8 +171,9 @@ impl HttpWorkers {
         self.news.notified().await;
     }
 
-    /// The workers that are to be announced now, and those that have died.
-    pub(super) fn due(&self, server: &str) -> (Vec<WorkerRecord>, Vec<WorkerRecord>) {
+    /// The workers that are to be announced now, each with whether a claim of it waits or came since the announcement before; and those
+    /// that have died.
+    pub(super) fn due(&self, server: &str) -> (Vec<(WorkerRecord, bool)>, Vec<WorkerRecord>) {
         let (now, drained) = (Instant::now(), self.drained().clone());
         let (mut due, mut gone, mut over) = (Vec::new(), Vec::new(), Vec::new());
         self.seen().retain(|id, seen| {
@@ -195,7 +196,8 @@ impl HttpWorkers {
                     seen.queues.retain(|_, (_, at)| is_recent(*at));
                     seen.kinds.retain(|_, at| is_recent(*at));
                 }
-                due.push(record(*id, seen, server, drained.contains(id)));
+                let claims = seen.waiting > 0 || now - seen.claimed < 2 * EVERY;
+                due.push((record(*id, seen, server, drained.contains(id)), claims));
             }
             true
         });

@@ -217,7 +217,7 @@ mod tests {
         let explained = Explanation::of(&facts);
         let text = explained.to_string();
         assert!(text.contains("a transaction has locked it for 1m 30s: the session of pid 7 (psql)"), "{text}");
-        assert!(text.contains("2 workers were lost while they ran it; it is dead after 3"), "{text}");
+        assert!(text.contains("2 workers were lost while running it; it is dead after 3"), "{text}");
         assert!(text.contains("Redis has no hint of it yet"), "{text}");
         let reasons = vec![Reason::KindPaused { queue: "q".into(), kind: "k".into() }];
         let paused = Explanation { reasons, ..explained }.to_string();
@@ -315,6 +315,6 @@ mod tests {
             text(dead.clone()),
             "it died 2026-01-01 11:56:00 UTC (4m ago): 5 of 5 attempts were spent; the last error: no"
         );
-        assert!(text(JobRecord { crashes: 3, ..dead }).contains("3 workers were lost while they ran it"));
+        assert!(text(JobRecord { crashes: 3, ..dead }).contains("3 workers were lost while running it"));
     }
 }

@@ -205,7 +205,7 @@ impl fmt::Display for Reason {
                 let lost = count(u64::try_from(*crashes).unwrap_or(0), "worker was", "workers were");
                 write!(
                     f,
-                    "{lost} lost while they ran it; it is dead after {max_crashes}, and a worker takes such jobs a few at a time"
+                    "{lost} lost while running it; it is dead after {max_crashes}, and a worker takes such jobs a few at a time"
                 )
             }
             Self::Limited { limit_key, limit, running, by } => {
@@ -329,7 +329,7 @@ impl fmt::Display for When {
 impl fmt::Display for DeathCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Crashes { crashes } => write!(f, "{crashes} workers were lost while they ran it"),
+            Self::Crashes { crashes } => write!(f, "{crashes} workers were lost while running it"),
             Self::Attempts { attempt, max_attempts } => write!(f, "{attempt} of {max_attempts} attempts were spent"),
             Self::Time { attempt, max_attempts } => {
                 write!(f, "its time for retries was over after {attempt} of {max_attempts} attempts")
