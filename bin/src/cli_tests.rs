@@ -92,7 +92,7 @@ const SEVERAL_MEANINGS: [(&str, usize); 15] = [
     ("queue", 7),
     ("rate", 2),
     ("retry", 2),
-    ("since", 3),
+    ("since", 4),
     ("state", 4),
     ("timeout", 2),
     ("unique-key", 2),

@@ -137,6 +137,28 @@ async fn a_slow_head_is_cut_off() {
     assert!((9..25).contains(&seconds), "after {seconds} s");
 }
 
+/// Clients that keep their connections open take all file descriptors. A new client, such as a probe, is served at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_make_room_for_new_ones() {
+    let stores = Stores::start().await;
+    let served = Served::start(&stores);
+    let limit = std::process::Command::new("prlimit")
+        .args(["--pid", &served.api.pid().to_string(), "--nofile=120"])
+        .status()
+        .expect("prlimit");
+    assert!(limit.success());
+    let mut idle = Vec::new();
+    for _ in 0..130 {
+        let mut stream = TcpStream::connect(served.api.address()).await.expect("a connection");
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("a request");
+        idle.push(stream);
+    }
+    // Far less than the time after which idle connections end.
+    let healthy = timeout(SOON / 2, served.get("/healthz")).await.expect("an answer");
+    assert_eq!(healthy.status, 200);
+    assert_eq!(served.enqueue("k").await.len(), 36, "an id: PostgreSQL can be reached too");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_answers_claims_that_wait() {
     let stores = Stores::start().await;

@@ -65,6 +65,18 @@ async fn a_head_keeps_its_bound_and_a_fill_brings_the_rest() {
     assert!(!snapshot.overflow, "all of the line is here");
 }
 
+/// After a change of the order, jobs may belong before the shared scan start: a fill that began there would leave them out.
+#[tokio::test]
+async fn a_cleared_head_has_no_scan_start() {
+    let server = Server::start().await;
+    let handoff = connect(&server).await;
+    handoff.keep_scan_start(&queue(), "[]", Some(Duration::from_secs(30))).await.expect("shared");
+    assert!(handoff.tail(&queue()).await.expect("tail").scan_start.is_some());
+    handoff.clear(&queue()).await.expect("cleared");
+    handoff.keep_scan_start(&queue(), "[]", None).await.expect("a process that has read the scan start before");
+    assert_eq!(handoff.tail(&queue()).await.expect("tail").scan_start, None);
+}
+
 #[tokio::test]
 async fn a_pause_takes_the_hints_away_and_a_fill_brings_them_back() {
     let server = Server::start().await;

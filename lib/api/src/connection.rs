@@ -55,6 +55,11 @@ impl Connection {
         self.take().into_iter().for_each(HandedOver::keep);
     }
 
+    /// Whether the client has no request here, and has its last answer.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_busy.load(Ordering::Acquire) && !self.is_answering.load(Ordering::Acquire)
+    }
+
     /// The answer to the request is ready.
     pub(crate) fn end_request(&self) {
         self.is_busy.store(false, Ordering::Release);

@@ -23,7 +23,7 @@ use leasehold_telemetry::Vitals;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -101,8 +101,13 @@ impl Server {
         tracing::info!(%address, "the HTTP interface is served");
         let (tasks, cut) = (TaskTracker::new(), now.child_token());
         let acceptor = tls.as_ref().map(Tls::acceptor);
-        let served =
-            Served { router: router(api.clone(), vitals), tls: acceptor, stop: stop.clone(), cut: cut.clone() };
+        let served = Served {
+            router: router(api.clone(), vitals),
+            tls: acceptor,
+            crowded: Arc::default(),
+            stop: stop.clone(),
+            cut: cut.clone(),
+        };
         let watch = tls.map(|tls| tokio::spawn(tls.watch()));
         accept(&listener, &served, &tasks).await;
         if let Some(watch) = watch {
@@ -132,6 +137,8 @@ struct Served {
     router: Router,
     /// `None`: plain HTTP.
     tls: Option<TlsAcceptor>,
+    /// There is no room for another connection: idle ones end.
+    crowded: Arc<Notify>,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -141,6 +148,9 @@ async fn accept(listener: &TcpListener, served: &Served, tasks: &TaskTracker) {
     let mut fails = false;
     loop {
         let accepted = async {
+            if connections.available_permits() == 0 {
+                served.crowded.notify_waiters();
+            }
             let room = Arc::clone(&connections).acquire_owned().await;
             (room, listener.accept().await)
         };
@@ -159,8 +169,9 @@ async fn accept(listener: &TcpListener, served: &Served, tasks: &TaskTracker) {
             }
             Err(error) => {
                 if !std::mem::replace(&mut fails, true) {
-                    tracing::warn!(%error, "connections cannot be accepted; trying again");
+                    tracing::warn!(%error, "connections cannot be accepted; idle ones are closed, and then it is tried again");
                 }
+                served.crowded.notify_waiters();
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -169,7 +180,7 @@ async fn accept(listener: &TcpListener, served: &Served, tasks: &TaskTracker) {
 
 /// Serves one connection.
 async fn serve(socket: TcpStream, served: Served, _room: OwnedSemaphorePermit) {
-    let Served { router, tls, stop, cut } = served;
+    let Served { router, tls, crowded, stop, cut } = served;
     // An answer is written in one piece: nothing is gained by waiting for more bytes.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a socket option was refused");
@@ -177,7 +188,7 @@ async fn serve(socket: TcpStream, served: Served, _room: OwnedSemaphorePermit) {
     let (socket, connection) = (Arc::new(socket), Arc::new(Connection::default()));
     let io = Io::new(Arc::clone(&socket), Arc::clone(&connection));
     let was_served = match tls {
-        None => serve_requests(TokioIo::new(io), router, &connection, &stop, &cut).await,
+        None => serve_requests(TokioIo::new(io), router, &connection, &crowded, &stop, &cut).await,
         Some(tls) => {
             // The head of the first request must come in time, and so must the handshake before it.
             let shaken = tokio::select! {
@@ -186,7 +197,7 @@ async fn serve(socket: TcpStream, served: Served, _room: OwnedSemaphorePermit) {
                 () = stop.cancelled() => return,
             };
             match shaken {
-                Ok(stream) => serve_requests(TokioIo::new(stream), router, &connection, &stop, &cut).await,
+                Ok(stream) => serve_requests(TokioIo::new(stream), router, &connection, &crowded, &stop, &cut).await,
                 Err(error) => {
                     tracing::debug!(%error, "a TLS handshake failed");
                     return;
@@ -209,6 +220,7 @@ async fn serve_requests<I: Read + Write + Unpin + 'static>(
     io: I,
     router: Router,
     connection: &Arc<Connection>,
+    crowded: &Notify,
     stop: &CancellationToken,
     cut: &CancellationToken,
 ) -> bool {
@@ -228,17 +240,18 @@ async fn serve_requests<I: Read + Write + Unpin + 'static>(
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX).max_header_size(HEAD_MAX_BYTES);
     let serving = builder.serve_connection(io, service);
     tokio::pin!(serving);
-    let ended = tokio::select! {
-        biased;
-        ended = &mut serving => Some(ended),
-        () = cut.cancelled() => None,
-        () = stop.cancelled() => {
+    let mut ends = false;
+    let ended = loop {
+        let is_last = tokio::select! {
+            biased;
+            ended = &mut serving => break Some(ended),
+            () = cut.cancelled() => break None,
+            () = stop.cancelled(), if !ends => true,
+            () = crowded.notified(), if !ends => connection.is_idle(),
+        };
+        if is_last {
+            ends = true;
             serving.as_mut().graceful_shutdown();
-            tokio::select! {
-                biased;
-                ended = &mut serving => Some(ended),
-                () = cut.cancelled() => None,
-            }
         }
     };
     if let Some(Err(error)) = &ended {

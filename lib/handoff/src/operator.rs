@@ -38,7 +38,7 @@ impl Handoff {
         Ok(())
     }
 
-    /// Removes the waiting hints of a queue. Leases stay. Workers and the next tick fill the head again.
+    /// Removes the waiting hints of a queue and what is known of its line. Leases stay. Workers and the next tick fill the head again.
     ///
     /// # Errors
     /// Redis does not do it in time.
@@ -62,7 +62,8 @@ impl Handoff {
     async fn clear_commands(&self, queue: &QueueName) -> Result<Vec<redis::Cmd>, Error> {
         let keys = self.keys().of(queue);
         let aside = self.aside_kinds(queue).await?;
-        let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled()];
+        // The scan start too: after a change of the order, jobs may belong before it.
+        let lists = [keys.ready(), keys.claimed(), keys.asides(), keys.filled(), keys.begins()];
         Ok(vec![
             // The next new hint must not overtake the line, which Redis does not hold.
             command("HSET", (keys.flags(), "overflow", 1)),

@@ -280,6 +280,7 @@ impl QueueKeys {
     pub fn clear(&mut self) {
         self.overflow = Some(NOWHERE);
         self.filled = None;
+        self.scan_start = None;
         self.ready.clear();
         self.claimed.clear();
         self.aside.clear();
