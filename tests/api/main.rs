@@ -23,6 +23,7 @@ mod receiver;
 mod scale;
 mod scopes;
 mod server;
+mod settles;
 mod tls;
 mod tokens;
 mod traces;
