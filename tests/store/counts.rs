@@ -253,8 +253,21 @@ async fn an_old_snapshot_sees_its_own_counts() {
 fn sum_of(state: &str) -> String {
     format!(
         "SELECT (coalesce((SELECT sum({state}) FROM leasehold.folded_count WHERE fold = (SELECT max(fold) FROM leasehold.count_fold)), 0)
-             + coalesce((SELECT sum(jobs) FROM leasehold.count_change WHERE state = '{state}'), 0))::bigint"
+             + coalesce((SELECT sum(CASE WHEN state = '{state}' THEN jobs ELSE -jobs END) FROM leasehold.count_change
+                         WHERE '{state}' IN (state, from_state)), 0))::bigint"
     )
+}
+
+/// Each row costs a batch of one job some 260 bytes of WAL: the row, its index entry, and their end in a fold.
+#[tokio::test]
+async fn a_plain_job_notes_three_changes() {
+    let fixture = Fixture::start().await;
+    let fence = fixture.running(WorkerId::new()).await;
+    assert_eq!(fixture.live_in("default").await, [0, 0, 0, 1]);
+    fixture.settle_one(fence, Settle::Complete(None)).await;
+    assert_eq!(fixture.live_in("default").await, [0; 4]);
+    let noted = fixture.number("SELECT count(*) FROM leasehold.count_change").await;
+    assert_eq!(noted, 3, "enqueued, claimed, succeeded");
 }
 
 #[tokio::test]

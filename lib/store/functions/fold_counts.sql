@@ -17,7 +17,6 @@ CREATE OR REPLACE FUNCTION leasehold.fold_counts(_recount boolean DEFAULT false)
 LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     last leasehold.count_fold;
-    is_first boolean := false;
     begins xid8;
     open_then xid8[];
     changes bigint;
@@ -31,13 +30,31 @@ BEGIN
     -- Each statement from here on has a newer snapshot than the fold of the last holder of the lock.
     SELECT f.* INTO last FROM leasehold.count_fold f ORDER BY f.fold DESC LIMIT 1;
     IF NOT FOUND THEN
-        is_first := true;
-        last := (0, '-infinity', pg_current_snapshot(), 0, 1);
+        -- A migration makes the first fold before the changes have all their columns. So this statement names none.
+        WITH taken AS (
+            DELETE FROM leasehold.count_change
+        ), folded AS (
+            INSERT INTO leasehold.folded_count (fold, queue, kind, since, blocked, scheduled, queued, running, succeeded, dead, cancelled)
+            SELECT 1, e.queue, e.kind, 1,
+                   coalesce(sum(e.jobs) FILTER (WHERE e.state = 'blocked'), 0),
+                   coalesce(sum(e.jobs) FILTER (WHERE e.state = 'scheduled'), 0),
+                   coalesce(sum(e.jobs) FILTER (WHERE e.state = 'queued'), 0),
+                   coalesce(sum(e.jobs) FILTER (WHERE e.state = 'running'), 0),
+                   0, 0, 0
+            FROM (
+                -- include exact_counts
+            ) e
+            GROUP BY e.queue, e.kind
+            RETURNING 1
+        )
+        INSERT INTO leasehold.count_fold (fold, snapshot, pairs, kept_from)
+        SELECT 1, pg_current_snapshot(), count(*), 1 FROM folded;
+        RETURN 1;
     END IF;
-    IF NOT is_first AND pg_current_xact_id_if_assigned() IS NOT NULL THEN
+    IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
         RAISE EXCEPTION 'fold_counts must be the first statement of its transaction that writes';
     END IF;
-    IF is_first OR pg_snapshot_xmax(last.snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN
+    IF pg_snapshot_xmax(last.snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN
         -- Nothing is known of the changes that are there.
         _recount := true;
         begins := '0';
@@ -58,10 +75,14 @@ BEGIN
     -- One statement, so one snapshot.
     WITH taken AS (
         DELETE FROM leasehold.count_change c WHERE c.xact >= begins OR c.xact = ANY (open_then)
-        RETURNING c.queue, c.kind, c.state, c.jobs, c.at
+        RETURNING c.queue, c.kind, c.state, c.jobs, c.from_state, c.at
     ), change AS (
         SELECT t.queue, t.kind, t.state, sum(t.jobs) AS jobs, max(t.at) AS at
-        FROM taken t
+        FROM (
+            SELECT t.queue, t.kind, t.state, t.jobs, t.at FROM taken t
+            UNION ALL
+            SELECT t.queue, t.kind, t.from_state, -t.jobs, t.at FROM taken t WHERE t.from_state IS NOT NULL
+        ) t
         -- An end that nobody has folded within a minute is no longer asked for.
         WHERE CASE WHEN t.state <= 'running' THEN NOT _recount ELSE t.at > now() - interval '1 minute' END
         GROUP BY t.queue, t.kind, t.state

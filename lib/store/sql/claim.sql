@@ -26,10 +26,8 @@ WITH claimed AS (
               -- include rare_words
               AS rare_words
 ), noted AS (
-    INSERT INTO leasehold.count_change (queue, kind, state, jobs)
-    SELECT $5::text, c.kind, s.state, s.sign * c.jobs
-    FROM (SELECT c.kind, count(*) AS jobs FROM claimed c GROUP BY c.kind) c
-    CROSS JOIN (VALUES ('queued'::leasehold.job_state, -1), ('running', 1)) s(state, sign)
+    INSERT INTO leasehold.count_change (queue, kind, state, jobs, from_state)
+    SELECT $5::text, c.kind, 'running', count(*), 'queued' FROM claimed c GROUP BY c.kind
 )
 SELECT c.id, c.epoch, c.kind, c.payload, c.attempt, c.max_attempts, c.timeout_ms, c.line_at, c.due_at, c.started_at, c.rare_words
 FROM claimed c

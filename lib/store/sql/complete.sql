@@ -28,10 +28,8 @@ WITH gone AS (
 ), grouped AS MATERIALIZED (
     SELECT e.queue, e.kind, count(*) AS jobs, array_agg(e.id) AS ids, array_agg(e.epoch) AS epochs FROM ended e GROUP BY e.queue, e.kind
 ), noted AS (
-    INSERT INTO leasehold.count_change (queue, kind, state, jobs)
-    SELECT g.queue, g.kind, s.state, s.sign * g.jobs
-    FROM grouped g
-    CROSS JOIN (VALUES ('running'::leasehold.job_state, -1), ('succeeded', 1)) s(state, sign)
+    INSERT INTO leasehold.count_change (queue, kind, state, jobs, from_state)
+    SELECT g.queue, g.kind, 'succeeded', g.jobs, 'running' FROM grouped g
 )
 SELECT g.ids, g.epochs, NULL::uuid AS id, NULL::text AS queue, NULL::timestamptz AS line_at
 FROM grouped g

@@ -82,7 +82,7 @@ GRANT SELECT ON leasehold.job, leasehold.history, leasehold.queue, leasehold.job
 GRANT INSERT ON leasehold.job TO leasehold_app;
 -- Whoever inserts a job notes that there is one more.
 GRANT SELECT ON leasehold.count_change, leasehold.count_fold, leasehold.folded_count TO leasehold_app;
-GRANT INSERT (queue, kind, state, jobs) ON leasehold.count_change TO leasehold_app;
+GRANT INSERT (queue, kind, state, jobs, from_state) ON leasehold.count_change TO leasehold_app;
 DO $$
 DECLARE
     called regprocedure;

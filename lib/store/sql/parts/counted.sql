@@ -29,16 +29,18 @@ newest_fold AS MATERIALIZED (
         WHERE c.fold = (SELECT f.fold FROM newest_fold f) AND ($queues)
         UNION ALL
         SELECT c.queue, c.kind,
-               CASE WHEN c.state = 'blocked' THEN c.jobs::integer END, CASE WHEN c.state = 'scheduled' THEN c.jobs::integer END,
-               CASE WHEN c.state = 'queued' THEN c.jobs::integer END, CASE WHEN c.state = 'running' THEN c.jobs::integer END,
+               CASE WHEN c.state = 'blocked' THEN c.jobs WHEN c.from_state = 'blocked' THEN -c.jobs END::integer,
+               CASE WHEN c.state = 'scheduled' THEN c.jobs WHEN c.from_state = 'scheduled' THEN -c.jobs END::integer,
+               CASE WHEN c.state = 'queued' THEN c.jobs WHEN c.from_state = 'queued' THEN -c.jobs END::integer,
+               CASE WHEN c.state = 'running' THEN c.jobs WHEN c.from_state = 'running' THEN -c.jobs END::integer,
                CASE WHEN c.state = 'succeeded' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END,
                CASE WHEN c.state = 'dead' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END,
                CASE WHEN c.state = 'cancelled' AND c.at > now() - interval '1 minute' THEN c.jobs::integer END
         FROM (
-            SELECT c.queue, c.kind, c.state, c.jobs, c.at FROM leasehold.count_change c
+            SELECT c.queue, c.kind, c.state, c.jobs, c.from_state, c.at FROM leasehold.count_change c
             WHERE c.xact >= (SELECT pg_snapshot_xmax(f.snapshot) FROM newest_fold f)
             UNION ALL
-            SELECT c.queue, c.kind, c.state, c.jobs, c.at FROM leasehold.count_change c
+            SELECT c.queue, c.kind, c.state, c.jobs, c.from_state, c.at FROM leasehold.count_change c
             WHERE c.xact = ANY (ARRAY(SELECT pg_snapshot_xip(f.snapshot) FROM newest_fold f))
         ) c
         WHERE ($queues)
