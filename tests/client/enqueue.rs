@@ -58,7 +58,8 @@ async fn a_bad_job_is_refused_with_every_field_and_nothing_is_changed() {
     assert!(error.to_string().starts_with("queue \"a b\" has ' ' at byte 1"), "{error}");
     let good = client.enqueue(Told::Fail).build().expect("valid");
     let bad = leasehold::NewJob { priority: 101, ..good.clone() };
-    assert!(matches!(client.enqueue_many(&[good, bad]).await, Err(Error::Invalid(_))));
+    let refused = client.enqueue_many(&[good, bad]).await.expect_err("one of two is invalid");
+    assert!(refused.to_string().starts_with("job 2 of 2: priority is "), "{refused}");
     let all =
         client.store().jobs(&leasehold_store::JobFilter { limit: 10, ..Default::default() }).await.expect("asked");
     assert!(all.is_empty(), "{all:?}");

@@ -81,6 +81,8 @@ async fn a_line_that_cannot_be_used_ends_the_job_and_says_why() {
     let cases = [
         ("text", "echo; echo hello >&3", "line 1 on file descriptor 3: neither "),
         ("word", r#"echo '{"progress": 0.1}' >&3; echo '{"progres": 1}' >&3"#, "line 2 on file descriptor 3: "),
+        ("number", r#"echo '{"progress": "half"}' >&3"#, ": progress must be a number"),
+        ("array", r#"echo '[1]' >&3"#, "expected a JSON object"),
         ("kind", r#"echo '{"enqueue": {"kind": "no name"}}' >&3"#, "line 1 on file descriptor 3: kind "),
         ("bytes", r"printf '\377\n' >&3", "line 1 on file descriptor 3: the line is not UTF-8"),
         ("long", "head -c 3000000 /dev/zero >&3; echo >&3", "the line is longer than "),

@@ -2,6 +2,7 @@
 
 use super::human;
 use leasehold::{Finished, QueueName};
+use leasehold_core::shell_word;
 
 /// The maximum number of jobs that are named one by one; the rest is counted.
 const NAMED_MAX: usize = 10;
@@ -32,7 +33,7 @@ pub(crate) fn failures<'a>(
     if failed.len() > NAMED_MAX {
         out.push_str(&format!("  and {} more\n", human::grouped((failed.len() - NAMED_MAX) as u64)));
     }
-    out.push_str(&format!("to run only these jobs again: the same command with --batch {}", quoted(batch)));
+    out.push_str(&format!("to run only these jobs again: the same command with --batch {}", shell_word(batch)));
     out
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn stopped(batch: &str) -> String {
 
 /// How to continue a batch.
 pub(crate) fn go_on(batch: &str) -> String {
-    format!("to continue here: the same command with --batch {}", quoted(batch))
+    format!("to continue here: the same command with --batch {}", shell_word(batch))
 }
 
 /// The message that no worker will run these jobs.
@@ -80,15 +81,5 @@ fn clipped(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         Some((at, _)) => format!("{} …", &text[..at]),
         None => text.to_owned(),
-    }
-}
-
-/// A text, quoted for a shell.
-fn quoted(text: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }

@@ -266,6 +266,7 @@ impl From<ClientError> for Problem {
         let text = error.to_string();
         match error {
             ClientError::Invalid(invalid) => Self::of_invalid_job("", &invalid),
+            ClientError::InvalidOf { nth, source, .. } => Self::of_invalid_job(&format!("/jobs/{nth}"), &source),
             ClientError::Graph(_) | ClientError::Timing(_) | ClientError::Bulk(_) | ClientError::Name { .. } => {
                 Self::invalid(vec![Detail::new("", DetailCode::Invalid, text)])
             }

@@ -17,6 +17,16 @@ pub enum Error {
     /// A job is invalid. Nothing was changed.
     #[error(transparent)]
     Invalid(#[from] InvalidJob),
+    /// One of several jobs is invalid. Nothing was changed.
+    #[error("job {} of {of}: {source}", .nth + 1)]
+    InvalidOf {
+        /// The place of the job among them, from 0.
+        nth: usize,
+        /// How many jobs there are.
+        of: usize,
+        /// What is wrong with it.
+        source: InvalidJob,
+    },
     /// A graph is invalid. Nothing was changed.
     #[error(transparent)]
     Graph(#[from] InvalidGraph),
@@ -276,7 +286,12 @@ impl Error {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Invalid(_) | Self::Bulk(_) | Self::Timing(_) | Self::Name { .. } => true,
+            Self::Config(_)
+            | Self::Invalid(_)
+            | Self::InvalidOf { .. }
+            | Self::Bulk(_)
+            | Self::Timing(_)
+            | Self::Name { .. } => true,
             Self::Store(error) => error.is_usage(),
             _ => false,
         }

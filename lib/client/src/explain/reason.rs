@@ -2,7 +2,7 @@
 
 use crate::text::{count, duration_ms, time};
 use chrono::{DateTime, Utc};
-use leasehold_core::{JobId, ParentFailure, State, WorkerId};
+use leasehold_core::{JobId, ParentFailure, State, WorkerId, shell_word};
 use serde::Serialize;
 use serde_json::Number;
 use std::fmt;
@@ -229,7 +229,8 @@ impl fmt::Display for Reason {
             }
             Self::FairKeyPaused { queue, fair_key } => write!(
                 f,
-                "the fair key {fair_key:?} is paused in {queue}; `leasehold queue resume {queue} --fair-key {fair_key}` lets it go on"
+                "the fair key {fair_key:?} is paused in {queue}; `leasehold queue resume {queue} --fair-key {}` lets it go on",
+                shell_word(fair_key)
             ),
             Self::Parked { fair_key, before, at_least, weight, keys } => {
                 let more = if *at_least { "at least " } else { "" };

@@ -2,8 +2,8 @@
 
 use crate::run::Run;
 use leasehold_core::{FOLLOWING_MAX, FOLLOWING_MAX_BYTES, InvalidProgress, NewJob};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::value::{RawValue, Value};
 use std::{
     io::{self, PipeReader},
     os::fd::OwnedFd,
@@ -24,10 +24,26 @@ pub type ReadJob = fn(&str) -> Result<NewJob, String>;
 /// One line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[serde(expecting = "a JSON object")]
 struct Line {
+    #[serde(default, deserialize_with = "number")]
     progress: Option<f64>,
+    #[serde(default, deserialize_with = "text")]
     note: Option<String>,
     enqueue: Option<Box<RawValue>>,
+}
+
+/// A number, told in the words of JSON and not in those of Rust.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let value = Option::<Value>::deserialize(from)?;
+    value.map(|value| value.as_f64().ok_or_else(|| D::Error::custom("progress must be a number"))).transpose()
+}
+
+/// A text, likewise.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let value = Option::<Value>::deserialize(from)?;
+    let told = |value| if let Value::String(text) = value { Ok(text) } else { Err(D::Error::custom("note must be a string")) };
+    value.map(told).transpose()
 }
 
 /// The end of a command's pipe that the worker reads.
