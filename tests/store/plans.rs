@@ -11,19 +11,22 @@ use std::{collections::BTreeSet, fs, path::Path};
 use uuid::Uuid;
 
 /// The statements that name their jobs, with parameters for a batch.
-const BY_ID: [(&str, &str); 27] = [
+const BY_ID: [(&str, &str); 30] = [
     ("runs", "$ids"),
     ("encrypted_among", "$ids"),
     ("http_note", "$worker, 'c', $ids, 1000"),
     ("http_recall", "$worker, 'c', 1000, 'default'"),
     ("claim", "$worker, $ids, NULL, 1000, 'default'"),
     ("claim", "$worker, $ids, '{k,other}', 1000, 'default'"),
+    ("claim_any", "$worker, $ids, NULL, 1000, 'default'"),
+    ("claim_any", "$worker, $ids, '{k,other}', 1000, 'default'"),
     ("claim_careful", "$worker, $ids, NULL, 1000, 10, 'default'"),
     ("claim_careful", "$worker, $ids, '{k,other}', 1000, 10, 'default'"),
     ("look", "$ids, NULL"),
     ("look", "$ids, '{k,other}'"),
     ("renew", "$worker, $ids, $ones, 1000"),
     ("complete", "$worker, $ids, $ones, $texts"),
+    ("complete_alike", "$worker, $ids, 1"),
     ("complete_careful", "$worker, $ids, $ones, $texts"),
     ("complete_then", "$worker, $ids, $ones, $texts, $texts"),
     ("complete_in", "$worker, $id, 1, NULL, NULL"),

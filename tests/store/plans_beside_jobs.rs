@@ -56,21 +56,26 @@ async fn a_pause_is_found_without_reading_all() {
         assert!(!plan.to_string().contains("Seq Scan"), "{name}\n{plan}");
     }
     // A claim reads the pauses of its queue, whether there are any or not.
-    for queue in ["default", "q7"] {
+    for (queue, claim, expected) in [
+        ("default", "claim", [1].as_slice()),
+        ("q7", "claim", &[1]),
+        // The kinds of its queue once; the fair keys not at all, as none of the jobs has one.
+        ("default", "claim_any", &[1, 0]),
+        ("q7", "claim_any", &[1, 0]),
+    ] {
         let jobs: Vec<NewJob> = (0..3).map(|_| NewJob { queue: name(queue), ..new_job() }).collect();
         fixture.enqueue(&jobs).await.expect("enqueue");
         let list = jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>().join(",");
         let script = format!(
             "PREPARE s AS {}; EXPLAIN (ANALYZE, FORMAT JSON)
              EXECUTE s('00000000-0000-7000-8000-000000000000', '{{{list}}}', NULL, 1000, '{queue}')",
-            statement("claim")
+            statement(claim)
         );
         let rows = sqlx::raw_sql(AssertSqlSafe(script)).fetch_all(&mut connection).await.expect("a plan");
         let plan: Value = rows[0].get(0);
         let mut asks = Vec::new();
         loops_of_pauses(&plan, &mut asks);
-        // The kinds of its queue once; the fair keys not at all, as none of the jobs has one.
-        assert_eq!(asks, [1, 0], "queue {queue}\n{plan}");
+        assert_eq!(asks, expected, "{claim}, queue {queue}\n{plan}");
         sqlx::raw_sql("DEALLOCATE s").execute(&mut connection).await.expect("deallocate");
     }
 }

@@ -1,4 +1,4 @@
--- complete: running → succeeded, with a result. The row moves to history in the same statement.
+-- complete: running → succeeded, with a result. The row moves to history in the same statement. See also complete_alike.
 --
 -- Guard:      fence (id, epoch, worker). A result is accepted even when a cancel is wanted.
 -- Parameters: $1 worker, $2 ids, $3 epochs, $4 results (JSON as text, or NULL).

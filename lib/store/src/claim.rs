@@ -286,7 +286,8 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     async fn send(&self, ids: &[Uuid], bounded: &Bounded) -> Result<Vec<ClaimedJob>, sqlx::Error> {
-        let query = sqlx::query(statement!("claim"))
+        let is_plain = !self.store.rare_jobs.found_recently(self.queue);
+        let query = sqlx::query(if is_plain { statement!("claim") } else { statement!("claim_any") })
             .bind(self.worker.0)
             .bind(ids)
             .bind(&self.kinds)
@@ -346,9 +347,9 @@ struct RareWords {
     traceparent: Option<String>,
 }
 
-fn rare_words(row: &PgRow) -> Result<RareWords, sqlx::Error> {
-    let Some(text) = row.try_get::<Option<&str>, _>("rare_words")? else { return Ok(RareWords::default()) };
-    serde_json::from_str(text).map_err(|error| decode("rare_words", error))
+fn rare_words(row: &PgRow) -> Result<Option<RareWords>, sqlx::Error> {
+    let Some(text) = row.try_get::<Option<&str>, _>("rare_words")? else { return Ok(None) };
+    serde_json::from_str(text).map(Some).map_err(|error| decode("rare_words", error))
 }
 
 /// For how long a job had been due when its run began.
@@ -371,6 +372,10 @@ fn decoded(
     crashes: i16,
 ) -> Result<ClaimedJob, sqlx::Error> {
     let words = rare_words(row)?;
+    if words.is_some() {
+        store.rare_jobs.found(&queue);
+    }
+    let words = words.unwrap_or_default();
     // One that somebody wrote by hand in another form counts as none.
     let retry: Option<Retry> = words.retry.and_then(|retry| serde_json::from_str(retry.get()).ok());
     // Before its first retry, the job has all of its time.

@@ -6,8 +6,8 @@ use crate::{
     error::Error,
     fair_runs::FairRuns,
     limited_runs::LimitedRuns,
-    locks::Locks,
     pool::{CONNECTION_CHECKED_EVERY, Pool, PoolUsage},
+    recent::{Recent, RecentByQueue},
     servers::{self, Server, Servers},
     url,
 };
@@ -92,9 +92,13 @@ pub struct Store {
     /// For statements that may take long, or whose best plan depends on their parameters.
     pub(crate) long_statements: Bounded,
     /// Whether claims found locked rows.
-    pub(crate) locks_at_claims: Arc<Locks>,
+    pub(crate) locks_at_claims: Arc<Recent>,
     /// Whether settles found locked rows.
-    pub(crate) locks_at_settles: Arc<Locks>,
+    pub(crate) locks_at_settles: Arc<Recent>,
+    /// In which queues claims found jobs that `claim` passes over.
+    pub(crate) rare_jobs: Arc<RecentByQueue>,
+    /// Whether completions found jobs with children.
+    pub(crate) parents: Arc<Recent>,
     /// The limit keys of the runs that this process has claimed.
     pub(crate) limited_runs: Arc<LimitedRuns>,
     /// The runs that this process has claimed and that have fair keys.
@@ -160,7 +164,8 @@ impl Store {
         let bounded = Bounded::new(pool.clone(), form, limits(within));
         let scans = Bounded::new(pool.clone(), form, limits(SCAN_TIMEOUT));
         let long_statements = Bounded::new(pool, Form::InTransaction, limits(LONG_TIMEOUT));
-        let (locks_at_claims, locks_at_settles, limited_runs, fair_runs, crypt) = Default::default();
+        let (locks_at_claims, locks_at_settles, rare_jobs, parents) = Default::default();
+        let (limited_runs, fair_runs, crypt) = Default::default();
         Ok(Self {
             lock_timeout: settings.lock_timeout,
             servers,
@@ -172,6 +177,8 @@ impl Store {
             pooler: settings.pooler,
             locks_at_claims,
             locks_at_settles,
+            rare_jobs,
+            parents,
             limited_runs,
             fair_runs,
             crypt,

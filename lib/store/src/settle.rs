@@ -65,8 +65,9 @@ impl Store {
         Ok((settled, unstorable))
     }
 
-    /// Sends the most frequent statement of workers without a run.
+    /// Sends the most frequent statements of workers without a run.
     pub(crate) async fn complete_none(&self, worker: WorkerId) -> Result<(), Error> {
+        self.complete_alike(worker, 1, &[]).await.map_err(Error::sql(DOING))?;
         write(Ending::Complete, &self.bounded, worker, &[], Locked::WaitFor).await.map(drop).map_err(Error::sql(DOING))
     }
 
@@ -122,6 +123,30 @@ impl Store {
         Ok(unstorable)
     }
 
+    /// Completes runs without results, of one epoch. Those of jobs with children need a second statement.
+    async fn complete_alike(
+        &self,
+        worker: WorkerId,
+        epoch: Epoch,
+        runs: &[&FinishedRun],
+    ) -> Result<Written, sqlx::Error> {
+        let query = sqlx::query(statement!("complete_alike")).bind(worker.0).bind(ids(runs)).bind(epoch);
+        let mut written = Written::default();
+        for row in query.fetch_all(&self.bounded).await? {
+            written.done.extend(row.try_get::<Vec<Uuid>, _>("ids")?.into_iter().map(|id| (id, epoch)));
+        }
+        let is_left = |run: &&&FinishedRun| !written.done.contains(&(run.fence.id.0, epoch));
+        let left: Vec<&FinishedRun> = runs.iter().filter(is_left).copied().collect();
+        if !left.is_empty() {
+            let others = write(Ending::Complete, &self.bounded, worker, &left, Locked::WaitFor).await?;
+            if !others.done.is_empty() {
+                self.parents.found();
+            }
+            written.add(others);
+        }
+        Ok(written)
+    }
+
     /// Writes runs that all end in the same way. Sends the statement again if the first error allows it.
     async fn write(
         &self,
@@ -135,7 +160,12 @@ impl Store {
             return complete_then(&self.bounded, worker, runs, on_refusal, relearns).await;
         }
         let locked = if self.locks_at_settles.found_recently() { Locked::Skip } else { Locked::WaitFor };
-        let mut written = write(ending, &self.bounded, worker, runs, locked).await;
+        let mut written = match (ending, locked, epoch_of_alike(runs)) {
+            (Ending::Complete, Locked::WaitFor, Some(epoch)) if !self.parents.found_recently() => {
+                self.complete_alike(worker, epoch, runs).await
+            }
+            _ => write(ending, &self.bounded, worker, runs, locked).await,
+        };
         if written.as_ref().is_err_and(is_locked) {
             self.locks_at_settles.found();
             written = write(ending, &self.bounded, worker, runs, Locked::Skip).await;
@@ -150,6 +180,13 @@ impl Store {
             written => written,
         }
     }
+}
+
+/// The epoch of runs that `complete_alike` can end: all have this epoch, and none has a result.
+fn epoch_of_alike(runs: &[&FinishedRun]) -> Option<Epoch> {
+    let epoch = runs.first()?.fence.epoch;
+    let is_alike = |run: &&FinishedRun| run.fence.epoch == epoch && matches!(run.settle, Settle::Complete(None));
+    runs.iter().all(is_alike).then_some(epoch)
 }
 
 /// What becomes of a run whose success the server cannot store.
