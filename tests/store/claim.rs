@@ -50,29 +50,6 @@ async fn a_run_has_the_trace_of_its_job() {
     assert!(fixture.enqueue(&[bad]).await.is_err(), "no trace");
 }
 
-/// Jobs with rules are claimed beside plain ones. The first such job of a queue costs a second statement; then one statement
-/// claims both.
-#[tokio::test]
-async fn jobs_with_rules_are_claimed_beside_plain_ones() {
-    let fixture = Fixture::start().await;
-    let worker = WorkerId::new();
-    for seen_before in [false, true] {
-        let jobs = [
-            new_job().with(|job| job.retry = Some(Default::default())),
-            new_job().with(|job| job.expires_in = Some(Duration::from_secs(60))),
-            new_job(),
-        ];
-        fixture.enqueue(&jobs).await.expect("enqueue");
-        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-        fixture.sql("DELETE FROM leasehold.count_change").await;
-        let claimed = fixture.claim(worker, &ids, &Kinds::All, LEASE).await.expect("claim");
-        assert_eq!(claimed.iter().map(|job| job.fence.id).collect::<Vec<_>>(), ids);
-        let together = "SELECT coalesce(sum(jobs), 0)::bigint FROM leasehold.count_change WHERE from_state = 'queued'";
-        // Only the first of both statements notes its changes itself.
-        assert_eq!(fixture.number(together).await, if seen_before { 3 } else { 2 });
-    }
-}
-
 #[tokio::test]
 async fn claims_only_queued_jobs_of_a_known_kind_in_queues_that_are_not_paused() {
     let fixture = Fixture::start().await;

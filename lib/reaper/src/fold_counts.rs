@@ -31,6 +31,10 @@ impl Step for FoldCounts {
         Period::After { success: EVERY, failure: AGAIN_AFTER }
     }
 
+    fn first_after(&self) -> Duration {
+        EVERY
+    }
+
     fn is_wanted(&self, tick: &Tick) -> bool {
         tick.store.is_some() && tick.has_count_changes
     }

@@ -28,6 +28,10 @@ impl Step for RollUp {
         Period::After { success: EVERY, failure: EVERY }
     }
 
+    fn first_after(&self) -> Duration {
+        EVERY
+    }
+
     fn is_wanted(&self, tick: &Tick) -> bool {
         tick.store.is_some()
     }

@@ -54,6 +54,12 @@ pub(crate) trait Step: Send + Sync {
         Period::EveryTick
     }
 
+    /// How long after the start of a reaper the step first runs. Each statement is prepared when it first runs, so a step that
+    /// nobody waits for leaves the first second to the others.
+    fn first_after(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether this tick has work for the step. A step that is not wanted does not run and makes no report.
     fn is_wanted(&self, _tick: &Tick) -> bool {
         true
@@ -70,11 +76,13 @@ pub(crate) struct Slot {
     idle: Option<Box<dyn Step>>,
     at_work: Option<AbortOnDropHandle<Ended>>,
     due: Option<Instant>,
+    has_run: bool,
 }
 
 impl Slot {
     pub(crate) fn new(step: impl Step + 'static) -> Self {
-        Self { idle: Some(Box::new(step)), at_work: None, due: None }
+        let due = (!step.first_after().is_zero()).then(|| Instant::now() + step.first_after());
+        Self { idle: Some(Box::new(step)), at_work: None, due, has_run: false }
     }
 
     /// Starts the step in its own task, unless it is still at work, not due, or not wanted.
@@ -86,6 +94,7 @@ impl Slot {
             return;
         }
         if let Some(step) = self.idle.take_if(|step| step.is_wanted(&tick)) {
+            self.has_run = true;
             self.at_work = Some(AbortOnDropHandle::new(tokio::spawn(once(step, tick))));
         }
     }
@@ -113,6 +122,9 @@ impl Slot {
     /// Runs the step now and waits for it.
     pub(crate) async fn run(&mut self, tick: Tick) -> Option<StepReport> {
         self.end().await;
+        if !self.has_run {
+            self.due = None;
+        }
         self.start(tick).await;
         self.end().await
     }
