@@ -101,6 +101,12 @@ pub(crate) fn why_unfit(error: &RedisError) -> Option<Cow<'static, str>> {
 
 /// The same reason as a clause that follows the text of the error. Empty for other errors.
 pub(crate) fn advice(error: &RedisError) -> String {
+    // This is about one key. The error does not say which one.
+    if error.to_string().contains("WRONGTYPE") {
+        return "; another program has written a key that begins with redis.key_prefix: delete this key, and a reaper fills it again \
+                (`redis-cli --scan` lists the keys, TYPE says what one holds)"
+            .to_owned();
+    }
     why_unfit(error).map(|why| format!("; Redis {why}")).unwrap_or_default()
 }
 
@@ -133,7 +139,9 @@ mod tests {
             let told = why_unfit(&error(said)).unwrap_or_else(|| panic!("nothing is told of: {said}"));
             assert!(told.contains(why), "{said}: {told}");
         }
-        assert_eq!(why_unfit(&error("WRONGTYPE Operation against a key")), None);
+        let of_one_key = error("WRONGTYPE Operation against a key");
+        assert_eq!(why_unfit(&of_one_key), None);
+        assert!(advice(&of_one_key).contains("redis.key_prefix"));
         assert_eq!(advice(&error("ERR no such key")), "");
     }
 }
