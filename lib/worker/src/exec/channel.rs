@@ -42,7 +42,8 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
 /// A text, likewise.
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let value = Option::<Value>::deserialize(from)?;
-    let told = |value| if let Value::String(text) = value { Ok(text) } else { Err(D::Error::custom("note must be a string")) };
+    let told =
+        |value| if let Value::String(text) = value { Ok(text) } else { Err(D::Error::custom("note must be a string")) };
     value.map(told).transpose()
 }
 
