@@ -15,6 +15,10 @@ use std::{
 /// at most a fortieth of the time.
 const RECENT: Duration = Duration::from_secs(2);
 
+/// How long it is remembered of a queue. A queue in which a job with rules comes now and then should not need two claims for each
+/// of them; to plain jobs in the same queue it costs a fifth of a claim.
+const RECENT_IN_QUEUE: Duration = Duration::from_secs(60);
+
 /// How many queues are kept at most, after those have been removed in which nothing was found recently.
 const QUEUES_MAX: usize = 1_000;
 
@@ -47,7 +51,7 @@ impl RecentByQueue {
             return;
         }
         if found.len() >= QUEUES_MAX {
-            found.retain(|_, at| at.elapsed() < RECENT);
+            found.retain(|_, at| at.elapsed() < RECENT_IN_QUEUE);
         }
         if found.len() < QUEUES_MAX {
             found.insert(queue.clone(), Instant::now());
@@ -56,6 +60,10 @@ impl RecentByQueue {
 
     /// Whether a statement found it in this queue recently.
     pub(crate) fn found_recently(&self, queue: &QueueName) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(queue).is_some_and(|found| found.elapsed() < RECENT)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(queue)
+            .is_some_and(|found| found.elapsed() < RECENT_IN_QUEUE)
     }
 }
