@@ -94,7 +94,8 @@ BEGIN
             LIMIT _limit - started
         ), run AS (
             UPDATE leasehold.job j
-            -- include start_run: lease_ms = _lease_ms
+            -- The statement may have waited, and a parent may have ended meanwhile: a run begins after the ends of its parents.
+            -- include start_run: lease_ms = _lease_ms; at = clock_timestamp()
             WHERE j.ctid = ANY (ARRAY(
                 SELECT f.at FROM found f
                 WHERE

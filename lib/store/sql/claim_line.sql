@@ -56,7 +56,7 @@ WITH RECURSIVE kind(name) AS (
     LIMIT $4::bigint
 ), claimed AS (
     UPDATE leasehold.job j
-    -- include start_run: lease_ms = $5
+    -- include start_run: lease_ms = $5; at = statement_timestamp()
     WHERE j.ctid = ANY (ARRAY(
         SELECT f.at FROM found f
         WHERE

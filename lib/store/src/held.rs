@@ -72,7 +72,7 @@ impl Store {
         let store = self.clone();
         // A transaction that is left half-way could be committed by the next user of the connection.
         let search = async move {
-            let mut transaction = store.transactions.begin().await.map_err(Error::sql(DOING))?;
+            let mut transaction = store.transaction(DOING).await?;
             let found = search(&mut transaction, &these).await;
             transaction.rollback().await.map_err(Error::sql(DOING))?;
             found

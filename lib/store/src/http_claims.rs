@@ -277,7 +277,7 @@ impl Store {
     }
 
     async fn claim_front(&self, claim: &HttpClaim, with_limits: bool) -> Result<Vec<HttpRun>, Error> {
-        let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
+        let mut transaction = self.transaction(DOING).await?;
         let earlier = self.recalled(&mut transaction, claim).await?;
         if !earlier.is_empty() {
             transaction.commit().await.map_err(Error::sql(DOING))?;

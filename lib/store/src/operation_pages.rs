@@ -123,7 +123,7 @@ impl Store {
         page: &OperationPage,
         end: impl FnOnce(&PageDone) -> PageEnd + Send,
     ) -> Result<PageOutcome, Error> {
-        let mut transaction = self.transactions.begin().await.map_err(Error::sql(DOING))?;
+        let mut transaction = self.transaction(DOING).await?;
         let held = sqlx::query(include_str!("../sql/operation_hold.sql"))
             .bind(of.id)
             .bind(of.worker.0)

@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 use leasehold_client::Operation;
-use leasehold_core::{BulkAction, BulkFilter};
+use leasehold_core::{BulkAction, BulkFilter, JobId};
 use serde::Serialize;
 use serde_json::{Value, json as object};
 use utoipa::ToSchema;
@@ -108,7 +108,7 @@ pub(crate) async fn list(State(api): State<Api>, mut query: Query) -> Result<Res
     responses((status = 200, description = "The operation", body = OperationView),
               (status = 404, description = "There is no such operation", body = ErrorBody),
               (status = "default", description = "Any other error", body = ErrorBody)))]
-pub(crate) async fn show(State(api): State<Api>, Segment(id): Segment<Uuid>) -> Result<Response> {
+pub(crate) async fn show(State(api): State<Api>, Segment(JobId(id)): Segment<JobId>) -> Result<Response> {
     Ok(ok(&existing(&api, id).await?))
 }
 
@@ -123,7 +123,7 @@ pub(crate) async fn show(State(api): State<Api>, Segment(id): Segment<Uuid>) -> 
 pub(crate) async fn cancel(
     State(api): State<Api>,
     caller: Caller,
-    Segment(id): Segment<Uuid>,
+    Segment(JobId(id)): Segment<JobId>,
     OptionalBody(fields): OptionalBody,
 ) -> Result<Response> {
     fields.finish()?;
