@@ -5,8 +5,8 @@ use crate::{
     fixture::{Fixture, json, new_job},
     subject::{connect, settings},
 };
-use leasehold_core::{JobId, NewJob, Settle, WorkerId};
-use leasehold_store::{Error, LockedOut, Settings, Store};
+use leasehold_core::{JobId, NewJob, QueueName, Settle, WorkerId};
+use leasehold_store::{Error, HttpClaim, Kinds, LockedOut, Settings, Store};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
 
@@ -235,4 +235,28 @@ async fn a_change_of_the_priority_step_waits_for_a_locked_job_and_names_it() {
     ends(other, "ROLLBACK").await;
     assert_eq!(set.await.expect("no panic").expect("it was released in time"), 1);
     assert_eq!(fixture.number(unmoved).await, 0);
+}
+
+/// A claim over HTTP is a transaction of several statements. None of them waits on while somebody has locked the table.
+#[tokio::test]
+async fn a_claim_over_http_gives_up_on_a_locked_table() {
+    let fixture = Fixture::start().await;
+    let store = store_with_short_lock_timeout(&fixture).await;
+    let id = fixture.queued().await;
+    let claim = HttpClaim {
+        worker: WorkerId::new(),
+        queue: QueueName::default(),
+        kinds: Kinds::All,
+        limit: 1,
+        lease: Duration::from_secs(60),
+        claim_id: "c".to_owned(),
+        is_named: true,
+    };
+    let other = somebody(&fixture, "LOCK TABLE leasehold.job").await;
+    let error = store.claim_line_http(&claim).await.expect_err("the table is locked");
+    assert!(error.is_transient(), "{error}");
+    no_statement_waits(&fixture).await;
+    ends(other, "ROLLBACK").await;
+    let runs = store.claim_line_http(&claim).await.expect("a claim");
+    assert_eq!(runs.iter().map(|run| run.job.fence.id).collect::<Vec<_>>(), [id]);
 }
