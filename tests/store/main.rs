@@ -9,6 +9,7 @@ mod cancel_run;
 mod checks;
 mod claim;
 mod claim_line;
+mod claim_statements;
 mod client_reads;
 mod complete;
 mod connect;

@@ -14,8 +14,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// Modules that do not test the store, or that do not concern a pooler; and those that play many random rounds of statements that
 /// other modules here send through the pooler.
-const LEFT_OUT: [&str; 14] = [
+const LEFT_OUT: [&str; 15] = [
     "checks",
+    "claim_statements",
     "connect",
     "counts_at_scale",
     "failover",

@@ -6,8 +6,8 @@
 -- Locks:      none: rows are only added. Two statements never wait for each other here.
 -- Cost:       PostgreSQL keeps the rows of the statement in memory until its end. A batch of jobs with one queue and kind, as most are, is
 --             only counted: to group its rows takes half as long again.
--- Rights:     of the caller, who needs INSERT on the columns queue, kind, state and jobs of leasehold.count_change. (`claim` and `complete`, which note their
---             changes themselves, also need it on from_state.)
+-- Rights:     of the caller, who needs INSERT on the columns queue, kind, state and jobs of leasehold.count_change. The statements that
+--             note their changes themselves, such as `claim`, also need it on from_state.
 CREATE OR REPLACE FUNCTION leasehold.note_counts() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,6 +1,7 @@
 -- claimable: the jobs that may be claimed: queued, of a kind that has a handler in the worker, and paused neither with their queue nor
 -- with their kind. A job with a fair key is not parked in its lane, and its key is not paused. The statements that claim by id contain
--- this text, and so does `look`, which says why a job was not claimed. Limits belong here.
+-- this text, and so does `look`, which says why a job was not claimed. `claim`, for plain jobs, and `claim_line` say the same in other words,
+-- which cost less; a test compares them with `look`. Limits belong here.
 --
 -- Takes:      kinds = $3; queue
 -- From:       rows of leasehold.job, as `j`; kinds: an array of names, or NULL for every kind; queue: the queue of the hints, which is the

@@ -4,7 +4,7 @@
 --
 -- Takes:      resumed_at = (SELECT greatest(max(q.resumed_at), now() - interval '1000 days') FROM leasehold.queue q WHERE q.name = $queue); queue = NULL
 -- From:       rows of leasehold.job after start_run, as `j`.
--- From (2):   resumed_at: when the queue was last resumed; or else queue: its name.
+--             resumed_at: when the queue was last resumed. If it is not given, queue: the name of the queue.
 -- Index:      queue_pkey, one probe for the statement.
 -- Times:      a time that somebody wrote by hand may be infinite, so the answer is at most 1,000 days ago.
 CASE WHEN j.crashes = 0 AND j.unmet IS NULL AND (j.trail IS NULL OR j.trail -> -1 ->> 'verb' <> 'release') THEN

@@ -1,7 +1,8 @@
 -- finish: moves jobs that have ended from the live table to history. Every statement that ends a job contains this part, so
 -- one place lists what a finished job keeps. A test compares the list with the columns of both tables.
 --
--- What follows from the end of a job begins with the rows of this part: see `tell_children`.
+-- What follows from the end of a job begins with the rows of this part: see `tell_children`. Webhooks begin with the new rows of history: see
+-- the function `webhook_ended`, a trigger.
 --
 -- Takes:      from = gone g; state; result = NULL::json; error = g.last_error; crashes = g.crashes; trail = g.trail
 -- From:       rows of leasehold.job, as `g`, that the same statement has deleted, so no other statement can see a job in both
