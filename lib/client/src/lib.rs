@@ -42,6 +42,7 @@ pub use config::{
 pub use error::{Error, StoreError};
 pub use explain::{BlockingParent, DeathCause, Explanation, Process, Reason};
 pub use leasehold_core::{Demand, replicas_for};
+pub use leasehold_handoff::KeyPrefix;
 pub use leasehold_ports::{Cancelled, Enqueued, Finished, HintPlace, Placed, Revived};
 pub use leasehold_schedule::InvalidTiming;
 pub use leasehold_store::{
@@ -52,6 +53,7 @@ pub use leasehold_store::{
 pub use operations::{OperationEnd, OperationRun, OperationStep};
 pub use pair::{Pair, handoff_or_later};
 pub use schedules::upcoming;
+pub use secrecy::SecretString;
 pub use token_text::{TokenText, read_token};
 pub use tokens::{create_token, rotate_token};
 #[doc(hidden)]

@@ -40,10 +40,10 @@ pub use job::{Id, Job, JobError};
 pub use leasehold_client::{
     ApiConfig, Batch, BatchSeal, BlockingParent, Bulk, BulkCursor, BulkStep, Cancelled, CancelledBatch, Config,
     ConfigError, DEV_FILE, DatabaseConfig, DeathCause, EncryptionConfig, Enqueued, Error, Explanation, FILE,
-    FairWeight, Finished, HeadConfig, HintPlace, HistoryConfig, InvalidTiming, KeyLimit, LimitRecord, Locked,
-    LockedOut, LogConfig, LogFormat, MetricsConfig, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig,
-    Revived, SETTINGS, Schedule, Sealed, Setting, Sources, StoreError, TelemetryConfig, ValueKind, WebhooksConfig,
-    WorkerConfig,
+    FairWeight, Finished, HeadConfig, HintPlace, HistoryConfig, InvalidTiming, KeyLimit, KeyPrefix, LimitRecord,
+    Locked, LockedOut, LogConfig, LogFormat, MetricsConfig, Placed, Pooler, Process, ReaperConfig, Reason, RedisConfig,
+    Revived, SETTINGS, Schedule, Sealed, SecretString, Setting, Sources, StoreError, TelemetryConfig, ValueKind,
+    WebhooksConfig, WorkerConfig,
 };
 #[doc(hidden)]
 pub use leasehold_client::{Pair, Store, handoff_or_later};
@@ -54,6 +54,8 @@ pub use leasehold_core::{
     ProgressNote, QueueName, Retry, ScheduleName, State, Strategy, Timing, TrailEntry, Unique, UniqueRule, UniqueWhile,
     WorkerId,
 };
+/// The state that a worker gives to its handlers, for a test of a handler: see [`Run::with_state`].
+pub use leasehold_worker::State as HandlerState;
 pub use leasehold_worker::{Handler, MissingState, ParentsError, Run, STOP_TIMEOUT, StopReason, Tally};
 pub use middleware::Next;
 pub use reaper::{Reaper, ReaperBuilder};

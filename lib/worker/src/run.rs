@@ -102,6 +102,7 @@ impl Run {
     }
 
     /// A run of this job, without state, with the store that has the parents of the job.
+    #[doc(hidden)]
     #[must_use]
     pub fn new_in(store: Arc<dyn ReadParents>, job: ClaimedJob) -> Self {
         Self::made(job, Some(store), None)
