@@ -78,7 +78,7 @@ pub struct OperationRun {
 pub enum OperationStep {
     /// There is more to do.
     More,
-    /// All jobs were looked at. So many are locked by other sessions and were not changed.
+    /// All jobs were looked at. This number of them are locked by other sessions and were not changed.
     Complete {
         /// The locked jobs.
         locked: usize,

@@ -1,4 +1,4 @@
-//! The side that looks at queues and intervenes.
+//! What an operator does in Redis: reads queues, and pauses, resumes or clears their heads.
 
 use crate::{
     connect::Handoff,

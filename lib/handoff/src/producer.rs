@@ -1,4 +1,4 @@
-//! The side that puts jobs into the line, and tells Redis of it.
+//! What a producer does in Redis: it pushes the hints of jobs that have come into the line.
 
 use crate::{
     connect::Handoff,

@@ -1,4 +1,4 @@
-//! The side that puts right what others left, and makes the head match the line.
+//! What a reaper does in Redis: it repairs what stopped processes left behind, and makes the head match the line.
 
 use crate::{
     connect::Handoff,
@@ -23,7 +23,7 @@ const READING_MS: u32 = 5_000;
 const NO_PLACE: &str = "-";
 
 impl Handoff {
-    /// Reaper: short leases for what lies in `claimed` without one; returns how many.
+    /// Reaper: gives a short lease to each hint in `claimed` that has none. Returns how many there were.
     ///
     /// # Errors
     /// When Redis does not do it in time.
@@ -34,7 +34,7 @@ impl Handoff {
         Ok(adopted)
     }
 
-    /// Reaper: ids whose lease in Redis ran out, the first one first. Changes nothing.
+    /// Reaper: the ids whose leases in Redis have run out, in the order of these times. Changes nothing.
     ///
     /// # Errors
     /// When Redis does not answer in time.
@@ -46,9 +46,9 @@ impl Handoff {
         Ok(ids)
     }
 
-    /// Reaper: makes the head match the front of the line: pushes those of `hints` that Redis does not hold, each to its
-    /// place, up to the bound, and sets `overflow` when there are more. Sweeps first, so that what Redis only seems to
-    /// hold is brought back too. A paused queue is left alone.
+    /// Reaper: makes the head match the front of the line. Pushes the hints that Redis does not have, in the order of the line, up to
+    /// the bound. Sets `overflow` if there are more. Sweeps first, so that hints which Redis lists as waiting but has in no list are
+    /// pushed again. Changes nothing in a paused queue.
     ///
     /// `to` is the place in the line of the last id, in words of the caller's own, which are kept for [`EXTEND_FOR`]: if
     /// the line goes on behind it and Redis now holds all before it, [`Handoff::extend`] can go on from there.

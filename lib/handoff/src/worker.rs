@@ -1,4 +1,4 @@
-//! The side that takes hints, keeps their leases alive and lets go of them.
+//! What a worker does in Redis: it takes hints, renews their leases, and acks or returns them.
 
 use crate::{
     connect::Handoff,

@@ -15,10 +15,10 @@ use std::{
 
 /// A run that is not settled after this time has probably lost its lease. If it is settled nevertheless, a reaper finds its queue.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// So many runs are kept before old ones are looked for.
+/// How many runs are kept before old ones are looked for.
 const MANY: usize = 4096;
 
-/// After so many ended runs of a queue, its line is looked at: a small part of the window of admitted jobs.
+/// After how many ended runs of a queue its line is looked at: a small part of the window of admitted jobs.
 const RUNS_BETWEEN: u32 = 32;
 /// After this time, one ended run is enough.
 const TIME_BETWEEN: Duration = Duration::from_millis(10);

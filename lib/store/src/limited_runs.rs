@@ -12,7 +12,7 @@ use std::{
 
 /// A run that is not settled after this time has probably lost its lease. If it is settled nevertheless, a reaper finds its keys.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// So many runs are kept before old ones are looked for.
+/// How many runs are kept before old ones are looked for.
 const MANY: usize = 4096;
 
 /// For this time after a job with limit keys was seen, hints that `claim` did not get are tried as jobs with limit keys.

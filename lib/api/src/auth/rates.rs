@@ -11,7 +11,7 @@ use std::{num::NonZeroU32, time::Duration};
 pub(super) struct Rates(Option<DefaultKeyedRateLimiter<String>>);
 
 impl Rates {
-    /// So many requests of a token in a second, and as many at one moment; 0: any number.
+    /// How many requests a token may send in a second, and how many at one moment. 0: any number.
     pub(super) fn new(per_second: u32) -> Self {
         Self(NonZeroU32::new(per_second).map(|rate| DefaultKeyedRateLimiter::keyed(Quota::per_second(rate))))
     }

@@ -13,7 +13,7 @@ use leasehold_ports::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// For so many jobs that wait for a reaper it is asked who has locked them.
+/// For how many jobs that wait for a reaper doctor asks who has locked them.
 const LOCKED_MAX: usize = 1_000;
 
 /// The content of one reading.

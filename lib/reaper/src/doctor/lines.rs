@@ -24,7 +24,7 @@ const PAUSE: Check = Check {
     advice: "PostgreSQL decides; the next tick of a reaper copies the flag from there",
 };
 
-/// So many queues without a worker are named; the rest is counted.
+/// How many queues without a worker are named. The other ones are counted.
 const NAMED_MAX: usize = 3;
 
 pub(super) fn check(evidence: &Evidence, notebook: &mut Notebook) {
