@@ -1,6 +1,7 @@
 //! The workers that claim over HTTP, as operators see them, and their drain.
 
 use crate::{
+    claims::jobs,
     http::{Reply, Served, request, send},
     member::SOON,
 };
@@ -91,6 +92,11 @@ async fn a_drained_worker_gets_no_more_jobs() {
         })
         .await
     };
+    // A claim may be shown as waiting a moment before its server asks whether the worker is drained, and is then refused.
+    let gets_none = async |at: &Served, claim_id: &'static str| {
+        let reply = at.post("/v1/queues/default/claim", &waits(claim_id)).await;
+        reply.status == 409 && reply.code() == "draining" || jobs(&reply).is_empty()
+    };
     let here_and_drain = async {
         let there = waits_at("").await;
         let drains = async {
@@ -98,10 +104,10 @@ async fn a_drained_worker_gets_no_more_jobs() {
             assert_eq!(served.drain(worker).await.json(), json!({ "worker": worker, "draining": true }));
             assert_eq!(served.drain(worker).await.status, 200, "again");
         };
-        tokio::join!(served.claim(waits("here")), drains).0
+        tokio::join!(gets_none(&served, "here"), drains).0
     };
-    let (there, here) = tokio::join!(other.claim(waits("there")), here_and_drain);
-    assert!(here.is_empty() && there.is_empty());
+    let (there, here) = tokio::join!(gets_none(&other, "there"), here_and_drain);
+    assert!(here && there);
     assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
     served.enqueue("k").await;
     for served in [&served, &other] {
