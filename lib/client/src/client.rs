@@ -76,10 +76,10 @@ impl Client {
     /// Enqueues jobs of any kind, in batches; the answers are in the order of the jobs.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the only job is invalid, [`Error::InvalidOf`] if one of several is; then no job is sent. Otherwise the
-    /// batches before the one that failed are accepted. When a connection is lost, the batch is sent again under the same ids, a few times. When open
-    /// transactions of other sessions hold ids or unique keys for longer than `database.lock_timeout_ms`, the error is
-    /// [`Error::Locked`], and all other jobs are accepted.
+    /// [`Error::Invalid`] if the only job is invalid, [`Error::InvalidOf`] if one of several is; then no job is sent.
+    /// Otherwise the batches before the one that failed are accepted. When a connection is lost, the batch is sent
+    /// again under the same ids, a few times. When open transactions of other sessions hold ids or unique keys for
+    /// longer than `database.lock_timeout_ms`, the error is [`Error::Locked`], and all other jobs are accepted.
     pub async fn enqueue_many(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
         for (nth, job) in jobs.iter().enumerate() {
             job.validate().map_err(|source| match jobs.len() {
