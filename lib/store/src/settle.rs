@@ -135,9 +135,9 @@ impl Store {
         for row in query.fetch_all(&self.bounded).await? {
             written.done.extend(row.try_get::<Vec<Uuid>, _>("ids")?.into_iter().map(|id| (id, epoch)));
         }
-        let is_left = |run: &&&FinishedRun| !written.done.contains(&(run.fence.id.0, epoch));
-        let left: Vec<&FinishedRun> = runs.iter().filter(is_left).copied().collect();
-        if !left.is_empty() {
+        if written.done.len() < runs.len() {
+            let is_left = |run: &&&FinishedRun| !written.done.contains(&(run.fence.id.0, epoch));
+            let left: Vec<&FinishedRun> = runs.iter().filter(is_left).copied().collect();
             let others = write(Ending::Complete, &self.bounded, worker, &left, Locked::WaitFor).await?;
             if !others.done.is_empty() {
                 self.parents.found();
