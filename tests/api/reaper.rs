@@ -88,7 +88,7 @@ async fn a_reaper_outside_of_a_cluster_cannot_write_costs_of_pods_and_does_all_e
     assert_eq!(failed.count(), 1, "{metrics:#?}");
     assert_eq!((reaper.get("/healthz").await.status, reaper.get("/readyz").await.status), (200, 200));
     let log = reaper.log();
-    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("pods is unavailable")).collect();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("the step pods fails")).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("KUBERNETES_SERVICE_HOST is not set"), "{log}");
     assert!(reaper.stop());
 }

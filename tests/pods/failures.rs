@@ -72,18 +72,18 @@ async fn a_refusal_is_one_warning_and_the_step_goes_on_when_it_ends() {
         scene.server.set(Mode::Refuses(status, None));
         let reaper = scene.reaper("reaper").await;
         until_failed(&reaper, 3).await;
-        let warnings = log.lines_with("pods is unavailable");
+        let warnings = log.lines_with("the step pods fails");
         assert!(warnings.len() == 1 && warnings[0].contains(told), "one warning for {:?}: {warnings:?}", reaper.pods());
         assert!(reaper.of("head").runs > 0 && reaper.of("head").errors == 0, "the others continue");
 
         scene.server.set(Mode::Serves);
         scene.until_costs(&[("pod", "10")]).await;
         eventually("the log says that it ended", SOON, async || {
-            let ended = log.lines_with("pods is available again").len();
+            let ended = log.lines_with("the step pods works again").len();
             if ended == 1 { Ok(()) } else { Err(ended) }
         })
         .await;
-        assert_eq!(log.lines_with("pods is unavailable").len(), 1);
+        assert_eq!(log.lines_with("the step pods fails").len(), 1);
     }
 }
 
@@ -141,7 +141,7 @@ async fn a_server_that_hangs_or_is_away_delays_no_other_step() {
     until_failed(&reaper, 1).await;
     scene.server.set(Mode::Closes);
     until_failed(&reaper, 2).await;
-    let warnings = log.lines_with("pods is unavailable");
+    let warnings = log.lines_with("the step pods fails");
     assert!(warnings.len() == 1 && warnings[0].contains("did not answer within 5 s"), "{warnings:?}");
     scene.server.set(Mode::Serves);
     scene.until_costs(&[("pod", "10")]).await;
@@ -188,5 +188,5 @@ async fn a_server_of_another_authority_gets_no_token() {
     let refused = leasehold_ports::Pods::pods(&pods).await.expect_err("another authority");
     assert!(refused.reason.contains("the TLS handshake with"), "{refused}");
     assert_eq!(scene.server.seen().len(), before);
-    assert!(log.lines_with("pods is unavailable").is_empty());
+    assert!(log.lines_with("the step pods fails").is_empty());
 }

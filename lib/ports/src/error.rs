@@ -21,6 +21,9 @@ pub enum Class {
     /// The store is unavailable, overloaded, read-only or full, or it rolled the call back: the same call may succeed
     /// later.
     Transient,
+    /// Another transaction held a lock for longer than the call was allowed to wait: the same call may succeed later. The
+    /// store answers other calls.
+    Locked,
     /// The store understood the call and refused it. It will always refuse this call.
     Refused,
     /// The caller's values are not acceptable. The store did not see them.
@@ -51,7 +54,7 @@ impl Error {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self.class, Class::Transient)
+        matches!(self.class, Class::Transient | Class::Locked)
     }
 }
 

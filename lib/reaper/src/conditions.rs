@@ -2,9 +2,51 @@
 
 use std::collections::BTreeMap;
 
-/// The conditions that hold, by name, each with its reason.
+/// Something that an operator wants to know about while it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Condition {
+    /// A store does not answer, or takes no writes.
+    StoreUnavailable(&'static str),
+    /// PostgreSQL answers, and another transaction has locked a table of the reaper.
+    Locked,
+    /// A step fails.
+    StepFails(&'static str),
+    /// The heads in Redis cannot be read.
+    HeadsUnreadable,
+    /// PostgreSQL does not take the note that leases may expire.
+    WatchNotKept,
+    /// Surveys take long because PostgreSQL keeps dead rows.
+    SlowSurveys,
+}
+
+impl Condition {
+    /// What the log says when the condition begins, and when it ends.
+    fn texts(self) -> [String; 2] {
+        match self {
+            Self::StoreUnavailable(store) => [format!("{store} is unavailable"), format!("{store} is available again")],
+            Self::Locked => [
+                "PostgreSQL answers, but another transaction has locked a table: the reaper waits".to_owned(),
+                "no locked table is in the way of the reaper any more".to_owned(),
+            ],
+            Self::StepFails(step) => [format!("the step {step} fails"), format!("the step {step} works again")],
+            Self::HeadsUnreadable => {
+                ["the heads in Redis cannot be read".to_owned(), "the heads in Redis can be read again".to_owned()]
+            }
+            Self::WatchNotKept => [
+                "PostgreSQL does not record that leases may expire; a reaper that starts now waits for one lease"
+                    .to_owned(),
+                "PostgreSQL records again that leases may expire".to_owned(),
+            ],
+            Self::SlowSurveys => {
+                ["surveys of the lines are slow".to_owned(), "surveys of the lines are fast again".to_owned()]
+            }
+        }
+    }
+}
+
+/// The conditions that hold, each with its reason.
 #[derive(Debug, Default)]
-pub(crate) struct Conditions(BTreeMap<&'static str, String>);
+pub(crate) struct Conditions(BTreeMap<Condition, String>);
 
 /// The news for a reader of the log.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,14 +59,14 @@ pub(crate) enum Change {
 impl Conditions {
     /// Notes whether the condition holds now, and returns what changed. Another reason for a condition that holds already is
     /// no news.
-    pub(crate) fn note(&mut self, what: &'static str, wrong: Option<&str>) -> Change {
-        match (self.0.contains_key(what), wrong) {
+    pub(crate) fn note(&mut self, what: Condition, wrong: Option<&str>) -> Change {
+        match (self.0.contains_key(&what), wrong) {
             (false, Some(reason)) => {
                 self.0.insert(what, reason.to_owned());
                 Change::Began
             }
             (true, None) => {
-                self.0.remove(what);
+                self.0.remove(&what);
                 Change::Ended
             }
             _ => Change::None,
@@ -32,11 +74,11 @@ impl Conditions {
     }
 
     /// Notes the condition, and writes a log line if it began or ended.
-    pub(crate) fn log(&mut self, what: &'static str, wrong: Option<&str>) {
-        match self.note(what, wrong) {
-            Change::Began => tracing::warn!(what, reason = wrong.unwrap_or_default(), "{what} is unavailable"),
-            Change::Ended => tracing::info!(what, "{what} is available again"),
-            Change::None => {}
+    pub(crate) fn log(&mut self, what: Condition, wrong: Option<&str>) {
+        match (self.note(what, wrong), what.texts()) {
+            (Change::Began, [begins, _]) => tracing::warn!(reason = wrong.unwrap_or_default(), "{begins}"),
+            (Change::Ended, [_, ends]) => tracing::info!("{ends}"),
+            (Change::None, _) => {}
         }
     }
 }
@@ -47,10 +89,10 @@ mod tests {
 
     #[test]
     fn only_a_change_is_news() {
-        let mut conditions = Conditions::default();
-        assert_eq!(conditions.note("PostgreSQL", None), Change::None);
-        assert_eq!(conditions.note("PostgreSQL", Some("refused")), Change::Began);
-        assert_eq!(conditions.note("PostgreSQL", Some("timed out")), Change::None);
-        assert_eq!(conditions.note("PostgreSQL", None), Change::Ended);
+        let (mut conditions, postgres) = (Conditions::default(), Condition::StoreUnavailable("PostgreSQL"));
+        assert_eq!(conditions.note(postgres, None), Change::None);
+        assert_eq!(conditions.note(postgres, Some("refused")), Change::Began);
+        assert_eq!(conditions.note(postgres, Some("timed out")), Change::None);
+        assert_eq!(conditions.note(postgres, None), Change::Ended);
     }
 }

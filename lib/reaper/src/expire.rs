@@ -10,6 +10,7 @@
 
 use crate::{
     by_queue::by_queue,
+    conditions::Condition,
     error::Error,
     expiry_guard::Permit,
     locked::{Locked, spared_for},
@@ -150,7 +151,7 @@ async fn keep_watch(tick: &Tick) {
         },
         Err(error) => Some(error.to_string()),
     };
-    tick.shared.log("watch", wrong.as_deref());
+    tick.shared.log(Condition::WatchNotKept, wrong.as_deref());
 }
 
 /// The step that tells Redis. If this step fails, the lease in Redis runs out, and the `leases` step asks PostgreSQL.

@@ -3,7 +3,12 @@
 //! No lock is held during a call to a store, with one exception: the survey and the head step share the surveys.
 
 use crate::{
-    conditions::Conditions, due::Due, expiry_guard::ExpiryGuard, heads::WANTED, report::StepReport, watch::Watch,
+    conditions::{Condition, Conditions},
+    due::Due,
+    expiry_guard::ExpiryGuard,
+    heads::WANTED,
+    report::StepReport,
+    watch::Watch,
 };
 use chrono::{DateTime, Utc};
 use leasehold_core::{JobId, QueueName};
@@ -108,7 +113,7 @@ impl Shared {
     }
 
     /// Writes a line if the condition has begun or has ended.
-    pub(crate) fn log(&self, what: &'static str, wrong: Option<&str>) {
+    pub(crate) fn log(&self, what: Condition, wrong: Option<&str>) {
         lock(&self.conditions).log(what, wrong);
     }
 
@@ -116,7 +121,7 @@ impl Shared {
     pub(crate) fn log_step(&self, report: &StepReport, both_stores_answer: bool) {
         // If a store is unavailable, the log has said so already.
         if both_stores_answer || report.error.is_none() {
-            self.log(report.step, report.error.as_deref());
+            self.log(Condition::StepFails(report.step), report.error.as_deref());
         }
         let StepReport { step, found, changed, took_ms, .. } = report;
         tracing::trace!(step, found, changed, took_ms, "step");

@@ -8,6 +8,7 @@ use crate::{
     batches::Batches,
     cancel::Cancel,
     children::Children,
+    conditions::Condition,
     counts::Counts,
     deferred::DeferredSettles,
     error::Error,
@@ -35,7 +36,7 @@ use crate::{
     undelivered::Undelivered,
 };
 use chrono::{DateTime, Utc};
-use leasehold_ports::{ReaperHead, ReaperStore};
+use leasehold_ports::{Class, ReaperHead, ReaperStore};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -152,7 +153,13 @@ impl PostgresSide {
     /// Asks PostgreSQL about itself, once a tick, so that an unavailable server costs one wait.
     pub(crate) async fn look(&self, around: &Around) {
         let answer = in_time(async { Ok(around.store.uptime().await?) }).await;
-        around.shared.log("PostgreSQL", answer.as_ref().err().map(String::as_str));
+        let (locked, unavailable) = match answer.as_ref().err() {
+            Some(NoAnswer { is_locked: true, why }) => (Some(why.as_str()), None),
+            Some(NoAnswer { is_locked: false, why }) => (None, Some(why.as_str())),
+            None => (None, None),
+        };
+        around.shared.log(Condition::Locked, locked);
+        around.shared.log(Condition::StoreUnavailable("PostgreSQL"), unavailable);
         let answer = match answer {
             Ok(seen) => {
                 around.shared.expiry_guard().seen(Instant::now(), seen.up_for, seen.watched_ago);
@@ -296,7 +303,7 @@ impl RedisSide {
             return;
         }
         let looked = in_time(heads.look(&*around.handoff, around.shared.take_wanted())).await;
-        around.shared.log("heads", looked.as_ref().err().map(String::as_str));
+        around.shared.log(Condition::HeadsUnreadable, looked.as_ref().err().map(NoAnswer::why));
         if looked.is_err() {
             heads.forget();
         }
@@ -310,7 +317,7 @@ impl RedisSide {
             Ok(generation)
         })
         .await;
-        around.shared.log("Redis", answer.as_ref().err().map(String::as_str));
+        around.shared.log(Condition::StoreUnavailable("Redis"), answer.as_ref().err().map(NoAnswer::why));
         let Ok((generation, made_now)) = answer else { return false };
         let redis = &mut self.redis;
         let was_seen = redis.generation.is_some();
@@ -335,9 +342,25 @@ async fn run(slots: &mut [Slot], around: &Around, redis: &RedisLook, reports: &m
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+/// A store did not do what it was asked for.
+struct NoAnswer {
+    why: String,
+    /// A lock of another transaction was the reason.
+    is_locked: bool,
+}
+
+impl NoAnswer {
+    fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, NoAnswer> {
     match timeout(PATIENCE, work).await {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(result) => result.map_err(|error| NoAnswer {
+            is_locked: matches!(&error, Error::Store(error) if error.class == Class::Locked),
+            why: error.to_string(),
+        }),
+        Err(_) => Err(NoAnswer { why: format!("no answer within {} s", PATIENCE.as_secs()), is_locked: false }),
     }
 }

@@ -1,6 +1,7 @@
 //! Finds in which lines something changed, and where the live jobs begin. The other steps look from there.
 
 use crate::{
+    conditions::Condition,
     error::Error,
     step::{Needs, Ran, Step},
     tick::Tick,
@@ -46,7 +47,7 @@ impl Step for Survey {
             surveys.promoted_until(time);
         }
         let looked = surveys.look(&store, tick.snapshot.as_deref()).await;
-        tick.shared.log("dead rows", surveys.complaint().as_deref());
+        tick.shared.log(Condition::SlowSurveys, surveys.complaint().as_deref());
         tick.shared.publish(&surveys);
         looked?;
         Ok(Ran::Done)

@@ -341,6 +341,8 @@ impl Error {
             | Self::SchemaDiffers { .. }
             | Self::FunctionsOlder { .. }
             | Self::FunctionsNewer { .. } => Class::Broken,
+            Self::Locked(_) => Class::Locked,
+            _ if self.is_locked() => Class::Locked,
             _ if self.is_transient() => Class::Transient,
             _ if self.is_refusal() => Class::Refused,
             _ => Class::Broken,

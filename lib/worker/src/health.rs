@@ -7,9 +7,12 @@
 //!
 //! While results cannot be written, the store counts as unavailable, whatever other calls it answers. Otherwise a worker would claim
 //! jobs whose results it cannot write either, more and more of them, and all of them would run again.
+//!
+//! While a lock of another transaction stops calls, the store counts as unavailable too. The log then names the lock: the server
+//! itself answers, and an operator has to end the transaction that holds the lock.
 
+use leasehold_ports::{Class, Error};
 use std::{
-    fmt,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +23,9 @@ use tokio::{sync::Notify, time::Instant};
 
 /// A store that has not failed for this long is steady: longer than the longest pause between two attempts of a worker (1 s).
 const STEADY: Duration = Duration::from_secs(5);
+/// The same after a call that waited for a lock in vain. Such a call fails only after `database.lock_timeout_ms` (5 s unless it is
+/// set), and other calls succeed meanwhile.
+const STEADY_AFTER_LOCK: Duration = Duration::from_secs(20);
 
 /// What this worker knows about one of the two stores.
 #[derive(Debug)]
@@ -43,24 +49,32 @@ enum Logged {
     Unavailable,
     /// Available again, since this time.
     Available(Instant),
-    /// The store keeps failing; its last failure was at this time.
-    KeepsFailing(Instant),
+    /// The store answers some calls and fails others. Its last failure was at this time, and it is steady after this time without
+    /// another one.
+    KeepsFailing(Instant, Duration),
 }
 
 /// A line for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LogLine {
     Unavailable,
+    Locked,
     KeepsFailing,
     AvailableAgain,
 }
 
 impl Logged {
     /// The store has just become unavailable.
-    fn failed(&mut self, now: Instant) -> Option<LogLine> {
+    fn failed(&mut self, now: Instant, class: Class) -> Option<LogLine> {
         let (logged, line) = match *self {
-            Self::Available(since) if now - since < STEADY => (Self::KeepsFailing(now), Some(LogLine::KeepsFailing)),
-            Self::KeepsFailing(_) => (Self::KeepsFailing(now), None),
+            Self::KeepsFailing(_, steady) if class == Class::Locked => {
+                (Self::KeepsFailing(now, steady.max(STEADY_AFTER_LOCK)), None)
+            }
+            _ if class == Class::Locked => (Self::KeepsFailing(now, STEADY_AFTER_LOCK), Some(LogLine::Locked)),
+            Self::Available(since) if now - since < STEADY => {
+                (Self::KeepsFailing(now, STEADY), Some(LogLine::KeepsFailing))
+            }
+            Self::KeepsFailing(_, steady) => (Self::KeepsFailing(now, steady), None),
             Self::Nothing | Self::Unavailable | Self::Available(_) => (Self::Unavailable, Some(LogLine::Unavailable)),
         };
         *self = logged;
@@ -71,8 +85,8 @@ impl Logged {
     fn answered(&mut self, now: Instant) -> Option<LogLine> {
         match *self {
             Self::Nothing | Self::Available(_) => return None,
-            Self::KeepsFailing(failed_at) if now - failed_at < STEADY => return None,
-            Self::Unavailable | Self::KeepsFailing(_) => *self = Self::Available(now),
+            Self::KeepsFailing(failed_at, steady) if now - failed_at < steady => return None,
+            Self::Unavailable | Self::KeepsFailing(..) => *self = Self::Available(now),
         }
         Some(LogLine::AvailableAgain)
     }
@@ -98,15 +112,15 @@ impl Health {
     }
 
     /// A call failed.
-    pub fn failed(&self, error: &dyn fmt::Display) {
+    pub fn failed(&self, error: &Error) {
         if !self.unavailable.swap(true, Ordering::AcqRel) {
-            self.log(Logged::failed, error);
+            self.log(|logged, now| logged.failed(now, error.class), Some(error));
             self.changed.notify_waiters();
         }
     }
 
     /// Results could not be written, and not for the first time: until [`Health::results_written`], the store is unavailable.
-    pub fn results_refused(&self, error: &dyn fmt::Display) {
+    pub fn results_refused(&self, error: &Error) {
         self.refuses_results.store(true, Ordering::Release);
         self.failed(error);
     }
@@ -127,25 +141,31 @@ impl Health {
         // Load before swap: this runs for every batch, and each swap would take the cache line from other threads.
         let is_back = self.is_unavailable() && self.unavailable.swap(false, Ordering::AcqRel);
         if is_back || self.keeps_failing.load(Ordering::Relaxed) {
-            self.log(Logged::answered, &"");
+            self.log(Logged::answered, None);
         }
         if is_back {
             self.changed.notify_waiters();
         }
     }
 
-    fn log(&self, event: impl Fn(&mut Logged, Instant) -> Option<LogLine>, error: &dyn fmt::Display) {
+    fn log(&self, event: impl Fn(&mut Logged, Instant) -> Option<LogLine>, error: Option<&Error>) {
         let line = {
             let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
             let line = event(&mut logged, Instant::now());
-            self.keeps_failing.store(matches!(*logged, Logged::KeepsFailing(_)), Ordering::Relaxed);
+            self.keeps_failing.store(matches!(*logged, Logged::KeepsFailing(..)), Ordering::Relaxed);
             line
         };
         let Self { store, meanwhile, .. } = *self;
+        let error = error.map(tracing::field::display);
         match line {
-            Some(LogLine::Unavailable) => tracing::warn!(store, %error, "{store} is unavailable; {meanwhile}"),
+            Some(LogLine::Unavailable) => tracing::warn!(store, error, "{store} is unavailable; {meanwhile}"),
+            Some(LogLine::Locked) => tracing::warn!(
+                store,
+                error,
+                "{store} answers, but another transaction holds a lock that is needed; {meanwhile}"
+            ),
             Some(LogLine::KeepsFailing) => {
-                tracing::warn!(store, %error, "{store} answers some calls and fails others; {meanwhile}");
+                tracing::warn!(store, error, "{store} answers some calls and fails others; {meanwhile}");
             }
             Some(LogLine::AvailableAgain) => tracing::info!(store, "{store} is available again"),
             None => {}
@@ -180,7 +200,7 @@ mod tests {
     #[test]
     fn a_store_that_refuses_results_is_unavailable_whatever_else_it_answers() {
         let health = Health::new("PostgreSQL", "no jobs are claimed");
-        health.results_refused(&"the disk is full");
+        health.results_refused(&Error::new("PostgreSQL", "settling", Class::Transient, "the disk is full"));
         health.answered();
         assert!(health.is_unavailable());
         health.results_written();
@@ -192,15 +212,30 @@ mod tests {
         let (start, mut logged) = (Instant::now(), Logged::default());
         let at = |ms| start + Duration::from_millis(ms);
         assert_eq!(logged.answered(at(0)), None);
-        assert_eq!(logged.failed(at(1)), Some(LogLine::Unavailable));
+        assert_eq!(logged.failed(at(1), Class::Transient), Some(LogLine::Unavailable));
         assert_eq!(logged.answered(at(200)), Some(LogLine::AvailableAgain));
-        assert_eq!(logged.failed(at(201)), Some(LogLine::KeepsFailing));
+        assert_eq!(logged.failed(at(201), Class::Transient), Some(LogLine::KeepsFailing));
         for ms in (300..20_000).step_by(400) {
-            assert_eq!((logged.answered(at(ms)), logged.failed(at(ms + 1))), (None, None));
+            assert_eq!((logged.answered(at(ms)), logged.failed(at(ms + 1), Class::Transient)), (None, None));
         }
         assert_eq!(logged.answered(at(20_500)), None, "not steady yet");
         assert_eq!(logged.answered(at(26_000)), Some(LogLine::AvailableAgain));
         assert_eq!(logged.answered(at(26_001)), None);
-        assert_eq!(logged.failed(at(60_000)), Some(LogLine::Unavailable), "a new outage");
+        assert_eq!(logged.failed(at(60_000), Class::Transient), Some(LogLine::Unavailable), "a new outage");
+    }
+
+    /// Every fifth second a call fails because of the lock; calls that do not need the lock succeed all the time.
+    #[test]
+    fn a_lock_that_stays_is_logged_once() {
+        let (start, mut logged) = (Instant::now(), Logged::default());
+        let at = |s| start + Duration::from_secs(s);
+        assert_eq!(logged.failed(at(5), Class::Locked), Some(LogLine::Locked));
+        for s in (10..60).step_by(5) {
+            assert_eq!((logged.answered(at(s - 1)), logged.failed(at(s), Class::Locked)), (None, None));
+        }
+        assert_eq!(logged.answered(at(70)), None, "not steady yet");
+        assert_eq!(logged.answered(at(75)), Some(LogLine::AvailableAgain));
+        assert_eq!(logged.failed(at(200), Class::Transient), Some(LogLine::Unavailable));
+        assert_eq!(logged.answered(at(300)), Some(LogLine::AvailableAgain));
     }
 }

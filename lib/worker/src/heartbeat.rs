@@ -40,7 +40,7 @@ fn tell_of_locks(overdue: Option<usize>, told: &mut bool) {
             *told = true;
             tracing::warn!(
                 runs,
-                "leases of running jobs cannot be renewed: another transaction holds locks on their rows; \
+                "leases of running jobs cannot be renewed: another transaction has locked their rows or their table; \
                  trying again at every heartbeat"
             );
         }
